@@ -1,0 +1,60 @@
+//! The end of a command that did not work.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a command failed: one line for the user, with the remedy in it, and an exit code.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    kind: Kind,
+}
+
+/// What sort of failure it was; each has its exit code, which scripts may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The work could not be done.
+    Work,
+    /// The arguments make no sense together. clap uses the same code for what it finds itself.
+    Usage,
+}
+
+impl Failure {
+    /// The work could not be done (exit code 1).
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self {
+            message: one_line(&message.to_string()),
+            kind: Kind::Work,
+        }
+    }
+
+    /// The arguments make no sense (exit code 2).
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self {
+            message: one_line(&message.to_string()),
+            kind: Kind::Usage,
+        }
+    }
+
+    /// What the process exits with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self.kind {
+            Kind::Work => ExitCode::from(1),
+            Kind::Usage => ExitCode::from(2),
+        }
+    }
+}
+
+/// Texts from servers and libraries may hold line breaks and control characters; a terminal
+/// should see neither.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,46 @@
+//! The command line: arguments in, exit code out.
+//!
+//! Each command is a module with its arguments (`Args`) and one function, `run`. A command
+//! composes the other rooms; what can go wrong comes back as a [`Failure`], which is one line
+//! that says what failed and what to do about it.
+
+mod failure;
+
+pub use failure::Failure;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Mount a remote archive of stored entries as a read-only directory.
+#[derive(Debug, Parser)]
+#[command(name = "aiozfs", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the version.
+    #[command(hide = true)]
+    Version,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done: Result<ExitCode, Failure> = match cli.command {
+        Command::Version => {
+            println!("aiozfs {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    match done {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("aiozfs: {failure}");
+            failure.exit_code()
+        }
+    }
+}

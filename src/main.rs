@@ -1,0 +1,5 @@
+//! The `aiozfs` command: nothing but [`aiozfs::cli::main`].
+
+fn main() -> std::process::ExitCode {
+    aiozfs::cli::main()
+}

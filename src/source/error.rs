@@ -1,0 +1,188 @@
+//! What can go wrong between asking for a range and having it.
+
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::Origin;
+
+/// A [`std::result::Result`] with this room's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why bytes did not come. Each says which origin and, where it helps, which range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// No connection, or it broke before the answer began.
+    Unreachable {
+        /// Who could not be reached.
+        origin: Origin,
+        /// What the connection's error was.
+        cause: String,
+    },
+    /// Nothing came for this long.
+    Timeout {
+        /// Who kept silent.
+        origin: Origin,
+        /// How long.
+        after: Duration,
+    },
+    /// The answer ended, or broke, before its announced length.
+    Cut {
+        /// Who cut it.
+        origin: Origin,
+        /// The range that was asked for.
+        range: Range<u64>,
+        /// How many bytes of it had come.
+        got: u64,
+    },
+    /// An HTTP status that is neither success nor any of the others here.
+    Status {
+        /// Who answered.
+        origin: Origin,
+        /// The status code.
+        status: u16,
+        /// The server's Retry-After (RFC 9110, section 10.2.3), if it sent one.
+        retry_after: Option<Duration>,
+    },
+    /// The blob is not there: 404 or 410, or no such file.
+    NotFound {
+        /// Who says so.
+        origin: Origin,
+    },
+    /// The server does not serve ranges: it answered with the whole blob, or with 501.
+    NoRanges {
+        /// Who it was.
+        origin: Origin,
+        /// What it did instead.
+        what: String,
+    },
+    /// The answer is not what was asked for: wrong Content-Range, length or encoding.
+    BadAnswer {
+        /// Who lied.
+        origin: Origin,
+        /// The range that was asked for.
+        range: Range<u64>,
+        /// What the answer was.
+        what: String,
+    },
+    /// Bytes that came do not match the CID or checksum that they were promised under.
+    Forged {
+        /// Who gave them.
+        origin: Origin,
+        /// The range that does not prove.
+        range: Range<u64>,
+    },
+    /// The blob is not the one that was opened: another size, ETag or modification time.
+    Changed {
+        /// Where it changed.
+        origin: Origin,
+        /// What differs.
+        what: String,
+    },
+    /// A read of a local file failed.
+    Io {
+        /// The file.
+        origin: Origin,
+        /// The error's kind.
+        kind: std::io::ErrorKind,
+        /// Its text.
+        cause: String,
+    },
+    /// The range does not lie within the blob: the caller's mistake, or an archive's lie.
+    OutOfBlob {
+        /// The range that was asked for.
+        range: Range<u64>,
+        /// The blob's size in bytes.
+        size: u64,
+    },
+    /// The object cannot be read at all, whoever serves it: a directory's CID, for one.
+    Unsupported {
+        /// What it is and what to do.
+        what: String,
+    },
+    /// The filesystem is being unmounted; waiting reads end.
+    Closed,
+}
+
+impl Error {
+    /// Whether asking again may help. Of a permanent error, it will not.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } | Error::Timeout { .. } | Error::Cut { .. } => true,
+            // 408 and 425 ask for it; 429 and the gateway errors pass; 500 often does (facts: bursts).
+            Error::Status { status, .. } => {
+                matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+            }
+            Error::NotFound { .. }
+            | Error::NoRanges { .. }
+            | Error::BadAnswer { .. }
+            | Error::Forged { .. }
+            | Error::Changed { .. }
+            | Error::Io { .. }
+            | Error::OutOfBlob { .. }
+            | Error::Unsupported { .. }
+            | Error::Closed => false,
+        }
+    }
+
+    /// How long the server asked to be left alone, if it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unreachable { origin, cause } => write!(f, "cannot reach {origin}: {cause}"),
+            Error::Timeout { origin, after } => {
+                write!(f, "{origin} sent nothing for {:.1} s", after.as_secs_f64())
+            }
+            Error::Cut { origin, range, got } => write!(
+                f,
+                "{origin} cut the answer for bytes {}-{} after {got} of {} bytes",
+                range.start,
+                range.end.saturating_sub(1),
+                range.end - range.start
+            ),
+            Error::Status { origin, status, .. } => {
+                write!(f, "{origin} answered with HTTP status {status}")
+            }
+            Error::NotFound { origin } => write!(f, "not found: {origin}"),
+            Error::NoRanges { origin, what } => write!(f, "{origin} serves no ranges: {what}"),
+            Error::BadAnswer {
+                origin,
+                range,
+                what,
+            } => write!(
+                f,
+                "{origin} gave a wrong answer for bytes {}-{}: {what}",
+                range.start,
+                range.end.saturating_sub(1)
+            ),
+            Error::Forged { origin, range } => write!(
+                f,
+                "{origin} gave forged bytes {}-{}: they do not match the CID",
+                range.start,
+                range.end.saturating_sub(1)
+            ),
+            Error::Changed { origin, what } => {
+                write!(f, "{origin} changed since it was opened: {what}")
+            }
+            Error::Io { origin, cause, .. } => write!(f, "{origin}: {cause}"),
+            Error::OutOfBlob { range, size } => write!(
+                f,
+                "bytes {}-{} are outside the blob of {size} bytes",
+                range.start,
+                range.end.saturating_sub(1)
+            ),
+            Error::Unsupported { what } => f.write_str(what),
+            Error::Closed => f.write_str("the filesystem is being unmounted"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

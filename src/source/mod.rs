@@ -1,0 +1,118 @@
+//! Where bytes come from.
+//!
+//! A [`Source`] gives ranges of one immutable blob. Local files, HTTP servers and memory are
+//! kinds of it; retrying, proving and caching are decorators: a `Source` over a `Source`. The
+//! reader at the top of the stack neither knows nor cares how deep it is.
+//!
+//! Nothing here trusts the other side: a kind of source either gives exactly the bytes that were
+//! asked for, from the first of the range on and in order, or an [`Error`] that says what the
+//! server did instead.
+
+mod error;
+
+pub use error::{Error, Result};
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+/// Gives ranges of one immutable blob.
+///
+/// The contract, which `tests/source_contract.rs` runs against every kind and decorator:
+///
+/// - [`read`](Source::read) yields the range's bytes in order, without gaps, and then ends; or it
+///   yields some of them, then one [`Error`], and ends. It never yields a byte beyond the range.
+/// - Dropping the stream cancels the read, including whatever it runs in the background.
+/// - A range that is empty yields nothing; one that leaves the blob is [`Error::OutOfBlob`] and is
+///   never sent to a server.
+/// - All methods may be called at once from many tasks.
+pub trait Source: Send + Sync + 'static {
+    /// Finds out how long the blob is and, with luck in the same round trip, its last bytes.
+    ///
+    /// `tail` is how many bytes from the end the caller will want next; a source that can bring
+    /// them for nothing does, others leave [`Opened::tail`] empty. Called before any other method;
+    /// calling it again is harmless.
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>>;
+
+    /// Reads `range`, which lies within the blob.
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream;
+
+    /// The smallest range around `range` that can be proven on its own: whole leaves under
+    /// verification, the range itself otherwise. A caller that wants no byte twice asks for
+    /// ranges that are their own granule.
+    fn granule(&self, range: Range<u64>) -> Range<u64> {
+        range
+    }
+
+    /// Says that what `origin` gave for `range` was wrong. The source puts that origin aside and
+    /// drops the bytes if it keeps them.
+    fn reject(&self, origin: &Origin, range: Range<u64>) {
+        let _ = (origin, range);
+    }
+}
+
+/// What [`Source::open`] found.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Length of the blob in bytes.
+    pub size: u64,
+    /// The end of the blob, if it came along.
+    pub tail: Option<Chunk>,
+}
+
+/// Consecutive bytes of a blob.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// Where in the blob the first byte lies.
+    pub offset: u64,
+    /// The bytes. May be a slice of a larger buffer: whoever keeps them copies them.
+    pub bytes: Bytes,
+    /// Who gave them.
+    pub origin: Origin,
+}
+
+impl Chunk {
+    /// The part of the blob that this chunk is.
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.bytes.len() as u64
+    }
+}
+
+/// The chunks of a read, in order. Dropping it cancels the read.
+pub type ChunkStream = BoxStream<'static, Result<Chunk>>;
+
+/// How urgent a read is; where there are not enough connections, demand goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Bytes that may be wanted soon.
+    Prefetch,
+    /// Somebody waits for these bytes.
+    Demand,
+}
+
+/// Who gave some bytes: a server or a file, by a name fit for logs (never with credentials).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Origin(Arc<str>);
+
+impl Origin {
+    /// An origin of this name. The caller has taken all secrets out of it.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
