@@ -4,8 +4,16 @@
 //! composes the other rooms; what can go wrong comes back as a [`Failure`], which is one line
 //! that says what failed and what to do about it.
 
+mod background;
+mod explain;
 mod failure;
+mod location;
+mod logging;
+mod mount;
+mod mount_options;
+mod units;
 
+use explain::explain_open;
 pub use failure::Failure;
 
 use std::process::ExitCode;
@@ -22,19 +30,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the version.
-    #[command(hide = true)]
-    Version,
+    Mount(mount::MountArgs),
+    #[command(visible_alias = "unmount")]
+    Umount(mount::UmountArgs),
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done: Result<ExitCode, Failure> = match cli.command {
-        Command::Version => {
-            println!("aiozfs {}", env!("CARGO_PKG_VERSION"));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Mount(args) => mount::mount(args),
+        Command::Umount(args) => mount::umount(&args),
     };
     match done {
         Ok(code) => code,

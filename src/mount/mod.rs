@@ -1,1 +1,17 @@
-//! To come.
+//! A volume, mounted: the only room that names fuser and errno.
+//!
+//! [`Volume`] is what is mounted, and knows nothing of the kernel; the adapter translates; the
+//! session lasts from mount(2) to the end.
+
+mod adapter;
+mod errno;
+mod mounts;
+mod session;
+mod unmount;
+mod volume;
+mod xattr;
+
+pub use mounts::{Unfit, check_mountpoint};
+pub use session::{KernelOptions, MountError, Mounted, Stopper, mount};
+pub use unmount::{Stuck, unmount};
+pub use volume::Volume;

@@ -1,1 +1,19 @@
-//! To come.
+//! The line, readable: where the archive's wants meet the source's bytes.
+//!
+//! [`Line`] reads any range of a blob; [`Archive`] reads entries. Both hold what they fetched in
+//! blocks within one bound on memory, ask for no byte twice, and fetch ahead of sequential reads.
+
+mod ahead;
+mod archive;
+mod block;
+mod counters;
+mod error;
+mod ledger;
+mod line;
+mod pace;
+mod pool;
+
+pub use archive::Archive;
+pub use counters::Status;
+pub use error::Error;
+pub use line::{Line, LineOptions};

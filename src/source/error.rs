@@ -100,8 +100,6 @@ pub enum Error {
         /// What it is and what to do.
         what: String,
     },
-    /// The filesystem is being unmounted; waiting reads end.
-    Closed,
 }
 
 impl Error {
@@ -120,8 +118,7 @@ impl Error {
             | Error::Changed { .. }
             | Error::Io { .. }
             | Error::OutOfBlob { .. }
-            | Error::Unsupported { .. }
-            | Error::Closed => false,
+            | Error::Unsupported { .. } => false,
         }
     }
 
@@ -180,7 +177,6 @@ impl fmt::Display for Error {
                 range.end.saturating_sub(1)
             ),
             Error::Unsupported { what } => f.write_str(what),
-            Error::Closed => f.write_str("the filesystem is being unmounted"),
         }
     }
 }

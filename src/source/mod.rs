@@ -9,8 +9,19 @@
 //! server did instead.
 
 mod error;
+mod file;
+mod gate;
+mod gateways;
+mod http;
+mod memory;
+mod retry;
 
 pub use error::{Error, Result};
+pub use file::File;
+pub use gateways::Gateways;
+pub use http::{Http, HttpOptions, display_url};
+pub use memory::Memory;
+pub use retry::Retry;
 
 use std::fmt;
 use std::ops::Range;

@@ -1,0 +1,37 @@
+//! Why an archive could not be opened, and what to do about it.
+
+use super::Failure;
+use super::location::Location;
+use crate::{reader, source};
+
+/// One line for the user.
+pub(super) fn explain_open(location: &Location, error: &reader::Error) -> Failure {
+    let (kind, shown) = location.shown();
+    let reader::Error::Source(error) = error else {
+        return Failure::new(format!("{shown}: {error}"));
+    };
+    let remedy = match (error, location) {
+        (source::Error::Unreachable { .. } | source::Error::Timeout { .. }, Location::Id(_)) => {
+            "is the gateway up? Give another with --gateway URL"
+        }
+        (source::Error::Unreachable { .. } | source::Error::Timeout { .. }, _) => {
+            "is the server up, and the address right?"
+        }
+        (source::Error::NotFound { .. }, Location::Id(_)) => {
+            "the gateway does not know this id; check it, or give another gateway with --gateway URL"
+        }
+        (source::Error::NotFound { .. }, Location::Url(_)) => "check the address",
+        (source::Error::NotFound { .. }, Location::File(_)) => "there is no such file",
+        (source::Error::NoRanges { .. }, Location::Id(_)) => {
+            "aiozfs needs a gateway that answers Range requests; give another with --gateway URL"
+        }
+        (source::Error::NoRanges { .. }, _) => {
+            "aiozfs needs a server that answers Range requests; else download the archive and mount the file"
+        }
+        _ => "",
+    };
+    match remedy {
+        "" => Failure::new(format!("cannot open {kind} {shown}: {error}")),
+        remedy => Failure::new(format!("cannot open {kind} {shown}: {error}; {remedy}")),
+    }
+}

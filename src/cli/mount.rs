@@ -1,0 +1,221 @@
+//! `aiozfs mount` and `aiozfs umount`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::location::Location;
+use super::mount_options::MountOptions;
+use super::{Failure, background, logging, units};
+use crate::archive::ParseOptions;
+use crate::fs::{Symlinks, Tree, TreeOptions};
+use crate::mount::{self, KernelOptions, Mounted, Stopper, Volume};
+use crate::reader::{Archive, LineOptions};
+
+/// Mount an archive as a read-only directory.
+///
+/// Returns when the directory is usable, and goes on in the background; unmount it with
+/// `aiozfs umount MOUNTPOINT`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct MountArgs {
+    /// The archive: a file, an http(s) URL, a CID, or id:TEXT for an id of another network
+    source: String,
+    /// An empty directory
+    mountpoint: PathBuf,
+    /// Stay in the foreground; Ctrl-C unmounts
+    #[arg(short, long)]
+    foreground: bool,
+    /// Where to ask for a CID: {cid} in the URL is replaced, else /ipfs/CID is appended.
+    /// May be given more than once; asked in this order
+    #[arg(
+        long = "gateway",
+        value_name = "URL",
+        env = "AIOZFS_GATEWAYS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    gateways: Vec<String>,
+    /// Where to keep what outlives the mount (reserved; nothing is kept yet)
+    #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
+    /// The most memory for file content; at least 16M
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = units::size)]
+    memory: u64,
+    /// A read that has no bytes by then fails
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
+    timeout: Duration,
+    /// Let other users in; permissions are then checked
+    #[arg(long)]
+    allow_other: bool,
+    /// Owner of all files [default: you]
+    #[arg(long, value_name = "ID")]
+    uid: Option<u32>,
+    /// Group of all files [default: yours]
+    #[arg(long, value_name = "ID")]
+    gid: Option<u32>,
+    /// Permission bits to take away, in octal
+    #[arg(long, value_name = "MASK", value_parser = units::mask)]
+    umask: Option<u16>,
+    /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
+    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
+    /// symlinks=all|inside|none
+    #[arg(short = 'o', value_name = "OPTIONS")]
+    options: Vec<String>,
+    /// Say more; twice, and more still
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Write log lines to this file [default: in the background, the system's log]
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs mount bafybei... /mnt/video
+  aiozfs mount --gateway http://127.0.0.1:8080 bafybei... /mnt/video
+  aiozfs mount https://example.com/holiday.zip /mnt/holiday
+  aiozfs mount ./holiday.zip /mnt/holiday -o uid=1000,umask=022";
+
+/// Unmount an archive, also while files are open in it or its gateway hangs.
+#[derive(Debug, Args)]
+pub(super) struct UmountArgs {
+    /// The directory it is mounted on
+    mountpoint: PathBuf,
+}
+
+pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
+    mount::unmount(&args.mountpoint).map_err(Failure::new)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn mount(args: MountArgs) -> Result<ExitCode, Failure> {
+    background::tie_to_parent();
+    let options = MountOptions::parse(&args.options)?;
+    let location = Location::parse(&args.source)?;
+    // Before anything is started or asked for: the usual mistakes are answered at once.
+    let mountpoint =
+        mount::check_mountpoint(&args.mountpoint, options.nonempty).map_err(Failure::new)?;
+    if !args.foreground {
+        return background::start();
+    }
+    logging::init(args.verbose);
+    let log_file = args.log_file.clone().map(std::path::absolute).transpose();
+    if let Some(path) = log_file.map_err(Failure::new)? {
+        logging::to_file(&path)
+            .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("aiozfs")
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(format!("cannot start: {e}")))?;
+    let job = Job {
+        args,
+        options,
+        location,
+    };
+    let volume = runtime.block_on(job.open())?;
+    let kernel = job.kernel_options();
+    let mounted = mount::mount(volume, &mountpoint, &kernel, runtime.handle().clone())
+        .map_err(Failure::new)?;
+    let _guard = runtime.enter();
+    end_on_signals(&mounted.stopper())?;
+    log::info!("{} is mounted on {}", kernel.fs_name, mountpoint.display());
+    job.go_on(mounted)
+}
+
+/// The arguments, resolved.
+struct Job {
+    args: MountArgs,
+    options: MountOptions,
+    location: Location,
+}
+
+impl Job {
+    async fn open(&self) -> Result<Arc<Volume>, Failure> {
+        let timeout = self.options.timeout.unwrap_or(self.args.timeout);
+        let line = LineOptions {
+            memory: self.options.memory.unwrap_or(self.args.memory),
+            timeout,
+            ..LineOptions::default()
+        };
+        let source = self.location.open(&self.args.gateways, timeout)?;
+        let archive = Archive::open(source, ParseOptions::default(), line).await;
+        let (kind, shown) = self.location.shown();
+        let archive = archive.map_err(|e| super::explain_open(&self.location, &e))?;
+        let tree = Tree::build(archive.index().clone(), self.tree_options());
+        Ok(Arc::new(Volume::new(
+            tree,
+            Arc::new(archive),
+            (kind, shown),
+        )))
+    }
+
+    fn tree_options(&self) -> TreeOptions {
+        let (args, options) = (&self.args, &self.options);
+        let umask = options.umask.or(args.umask).unwrap_or(0);
+        let own = (rustix::process::getuid(), rustix::process::getgid());
+        TreeOptions {
+            uid: options.uid.or(args.uid).unwrap_or(own.0.as_raw()),
+            gid: options.gid.or(args.gid).unwrap_or(own.1.as_raw()),
+            use_archive_owner: false,
+            fmask: options.fmask.unwrap_or(umask),
+            dmask: options.dmask.unwrap_or(umask),
+            symlinks: options.symlinks.unwrap_or(Symlinks::Inside),
+        }
+    }
+
+    fn kernel_options(&self) -> KernelOptions {
+        KernelOptions {
+            fs_name: self.location.shown().1,
+            allow_other: self.args.allow_other || self.options.allow_other,
+            default_permissions: self.options.default_permissions,
+            noexec: self.options.noexec,
+        }
+    }
+
+    /// Serves until the end. The process must end then: a mount that was detached while files were
+    /// open lives in the kernel until it does.
+    fn go_on(&self, mounted: Mounted) -> Result<ExitCode, Failure> {
+        if background::is_child() {
+            if self.args.log_file.is_none() {
+                logging::to_syslog();
+            }
+            if let Err(e) = background::report_ready() {
+                mounted.stopper().stop();
+                log::error!("cannot go on in the background: {e}");
+            }
+        }
+        let ended = mounted.wait();
+        if let Err(e) = &ended {
+            log::error!("the mount ended with an error: {e}");
+        }
+        // Not by returning: that would wait for the runtime's tasks.
+        std::process::exit(i32::from(ended.is_err()));
+    }
+}
+
+/// Lets SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is gone) unmount.
+fn end_on_signals(stopper: &Stopper) -> Result<(), Failure> {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        let mut signals =
+            signal(kind).map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
+        let stopper = stopper.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                stopper.stop();
+            }
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! Errors to errno, once, exhaustively.
+//!
+//! No `_` arm: a new kind of error must be thought about here before it compiles.
+
+use std::io::ErrorKind;
+
+use fuser::Errno;
+
+use crate::{reader, source};
+
+/// What the kernel is told when a read fails.
+pub(super) fn of_read(error: &reader::Error) -> Errno {
+    match error {
+        reader::Error::Source(error) => of_source(error),
+        reader::Error::Archive(_) => Errno::EIO,
+        reader::Error::Deadline { .. } => Errno::EIO,
+        reader::Error::Closed => Errno::ENODEV,
+    }
+}
+
+fn of_source(error: &source::Error) -> Errno {
+    use source::Error as E;
+    match error {
+        E::Unreachable { .. }
+        | E::Timeout { .. }
+        | E::Cut { .. }
+        | E::Status { .. }
+        | E::NotFound { .. }
+        | E::NoRanges { .. }
+        | E::BadAnswer { .. }
+        | E::Forged { .. }
+        | E::OutOfBlob { .. }
+        | E::Unsupported { .. } => Errno::EIO,
+        E::Changed { .. } => Errno::ESTALE,
+        E::Io { kind, .. } => match kind {
+            ErrorKind::PermissionDenied => Errno::EACCES,
+            _ => Errno::EIO,
+        },
+    }
+}

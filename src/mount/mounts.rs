@@ -1,0 +1,210 @@
+//! What is mounted where, by the kernel's own account (/proc/self/mountinfo, see proc(5)), and
+//! whether a directory can be mounted on.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// How the kernel calls our mounts.
+pub(super) const FS_TYPE: &str = "fuse.aiozfs";
+
+/// One line of mountinfo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// `major:minor` of the filesystem: tells one mount from another on the same directory.
+    pub(super) device: String,
+    pub(super) mountpoint: PathBuf,
+    pub(super) fs_type: String,
+    /// The user who mounted, if it is a FUSE mount.
+    pub(super) user_id: Option<u32>,
+}
+
+/// The topmost mount on exactly this directory.
+pub(super) fn find(mountpoint: &Path) -> io::Result<Option<Entry>> {
+    let table = fs::read("/proc/self/mountinfo")?;
+    let lines = table.split(|b| *b == b'\n');
+    // Later lines lie on top of earlier ones.
+    let mut entries = lines.filter_map(parse_line);
+    Ok(entries.rfind(|entry| entry.mountpoint == mountpoint))
+}
+
+/// A directory's absolute path, also when a dead mount on it answers nothing but errors.
+pub(super) fn absolute(mountpoint: &Path) -> io::Result<PathBuf> {
+    if let Ok(path) = mountpoint.canonicalize() {
+        return Ok(path);
+    }
+    let path = std::path::absolute(mountpoint)?;
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Ok(parent.canonicalize()?.join(name)),
+        _ => Ok(path),
+    }
+}
+
+/// Why a directory cannot be mounted on.
+#[derive(Debug)]
+pub enum Unfit {
+    /// There is nothing of this name.
+    Missing(PathBuf),
+    /// It is something else.
+    NotADirectory(PathBuf),
+    /// Something is mounted there already.
+    Mounted(PathBuf, String),
+    /// What was mounted there has died.
+    Dead(PathBuf),
+    /// It has files in it.
+    NotEmpty(PathBuf),
+    /// It cannot be looked at.
+    Unreadable(PathBuf, io::Error),
+}
+
+/// Checks that `mountpoint` can be mounted on and returns its absolute path. With `nonempty`, it
+/// may have files in it, which the mount then hides.
+pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Unfit> {
+    let named = mountpoint.to_owned();
+    let unreadable = |e| Unfit::Unreadable(named.clone(), e);
+    let meta = match fs::metadata(mountpoint) {
+        Ok(meta) => meta,
+        Err(e) => {
+            return Err(match (e.kind(), e.raw_os_error()) {
+                (io::ErrorKind::NotFound, _) => Unfit::Missing(named),
+                (_, Some(libc::ENOTCONN | libc::ECONNABORTED)) => Unfit::Dead(named),
+                _ => unreadable(e),
+            });
+        }
+    };
+    if !meta.is_dir() {
+        return Err(Unfit::NotADirectory(named));
+    }
+    let path = mountpoint.canonicalize().map_err(unreadable)?;
+    if let Ok(Some(entry)) = find(&path)
+        && entry.fs_type.starts_with("fuse")
+    {
+        return Err(Unfit::Mounted(named, entry.fs_type));
+    }
+    if !nonempty {
+        let mut entries = fs::read_dir(&path).map_err(unreadable)?;
+        if entries.next().is_some() {
+            return Err(Unfit::NotEmpty(named));
+        }
+    }
+    Ok(path)
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unfit::Missing(path) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "mountpoint {path} does not exist; make it with 'mkdir -p {path}'"
+                )
+            }
+            Unfit::NotADirectory(path) => {
+                write!(
+                    f,
+                    "mountpoint {} is not a directory; give an empty one",
+                    path.display()
+                )
+            }
+            Unfit::Mounted(path, fs_type) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "mountpoint {path} is already mounted ({fs_type}); unmount it with 'aiozfs umount {path}' or give another directory"
+                )
+            }
+            Unfit::Dead(path) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "mountpoint {path} holds a dead mount: its process is gone; clear it with 'aiozfs umount {path}' or 'fusermount3 -u {path}'"
+                )
+            }
+            Unfit::NotEmpty(path) => write!(
+                f,
+                "mountpoint {} is not empty; give an empty directory, or '-o nonempty' to hide what is in it",
+                path.display()
+            ),
+            Unfit::Unreadable(path, e) => write!(f, "mountpoint {}: {e}", path.display()),
+        }
+    }
+}
+
+/// Fields 3 and 5, and behind the separator ` - ` the type, source and super options.
+fn parse_line(line: &[u8]) -> Option<Entry> {
+    let separator = line.windows(3).position(|w| w == b" - ")?;
+    let (before, after) = (&line[..separator], &line[separator + 3..]);
+    let mut fields = before.split(|b| *b == b' ');
+    let device = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
+    let mountpoint = unescape(fields.nth(1)?);
+    let mut fields = after.split(|b| *b == b' ');
+    let fs_type = String::from_utf8(fields.next()?.to_vec()).ok()?;
+    let options = String::from_utf8_lossy(fields.nth(1).unwrap_or_default());
+    let user_id = options.split(',').find_map(|o| o.strip_prefix("user_id="));
+    Some(Entry {
+        device,
+        mountpoint: PathBuf::from(mountpoint),
+        fs_type,
+        user_id: user_id.and_then(|id| id.parse().ok()),
+    })
+}
+
+/// The kernel writes space, tab, newline and backslash as three octal digits.
+fn unescape(field: &[u8]) -> OsString {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, tail)) = rest.split_first() {
+        let octal = (*first == b'\\').then(|| tail.get(..3)).flatten();
+        let octal = octal.and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn lines_of_mountinfo() {
+        let line = br"36 35 0:52 / /mnt/my\040video rw,nosuid shared:1 - fuse.aiozfs movie ro,user_id=1000,group_id=0";
+        let entry = parse_line(line).expect("a mount");
+        assert_eq!(entry.device, "0:52");
+        assert_eq!(entry.mountpoint.as_os_str().as_bytes(), b"/mnt/my video");
+        assert_eq!(entry.fs_type, FS_TYPE);
+        assert_eq!(entry.user_id, Some(1000));
+        assert_eq!(parse_line(b""), None);
+        assert_eq!(parse_line(b"36 35 0:52 / /mnt"), None);
+    }
+
+    #[test]
+    fn directories_that_cannot_be_mounted_on() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("file");
+        fs::write(&file, b"x").expect("a file");
+        let fit = |path: &Path, nonempty| check_mountpoint(path, nonempty);
+        assert!(matches!(
+            fit(&dir.path().join("no"), false),
+            Err(Unfit::Missing(_))
+        ));
+        assert!(matches!(fit(&file, false), Err(Unfit::NotADirectory(_))));
+        assert!(matches!(fit(dir.path(), false), Err(Unfit::NotEmpty(_))));
+        assert!(fit(dir.path(), true).is_ok());
+        fs::remove_file(&file).expect("removed");
+        assert!(fit(dir.path(), false).is_ok());
+    }
+}

@@ -1,0 +1,163 @@
+//! Taking a mount away, whoever holds files open in it.
+//!
+//! umount(2) answers EBUSY while a file is open, and an aiozfs whose gateway hangs has files open
+//! by nature. So the reads that wait are failed first, by the process that serves the mount; then
+//! it is unmounted, or else detached (MNT_DETACH): it is gone from the tree at once, and from the
+//! kernel when the last file is closed or the process ends, which it then does.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::mount::UnmountFlags;
+use rustix::process::{Pid, Signal};
+
+use super::mounts::{self, FS_TYPE};
+
+/// A mount must be gone this long after it was asked to.
+const GONE_WITHIN: Duration = Duration::from_millis(1800);
+
+/// Why a mount is still there.
+#[derive(Debug)]
+pub enum Stuck {
+    /// Nothing is mounted there, or something else.
+    NotOurs(String),
+    /// The kernel or fusermount3 refused.
+    Refused(String),
+}
+
+impl std::fmt::Display for Stuck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Stuck::NotOurs(what) | Stuck::Refused(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Unmounts the aiozfs on `mountpoint`, which another process serves: `aiozfs umount`.
+pub fn unmount(mountpoint: &Path) -> Result<(), Stuck> {
+    let shown = mountpoint.display();
+    let refused = |e: io::Error| Stuck::Refused(format!("cannot unmount {shown}: {e}"));
+    let path = mounts::absolute(mountpoint).map_err(refused)?;
+    let Some(mount) = mounts::find(&path).map_err(refused)? else {
+        return Err(Stuck::NotOurs(format!("nothing is mounted on {shown}")));
+    };
+    if mount.fs_type != FS_TYPE {
+        return Err(Stuck::NotOurs(format!(
+            "{shown} is a mount of type {}, not of aiozfs; unmount it with umount(8)",
+            mount.fs_type
+        )));
+    }
+    let server = server_of(&path, mount.user_id);
+    match detach(&path, false) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
+            // Its own process knows how to fail the reads that keep it busy.
+            if let Some(pid) = server {
+                let _ = rustix::process::kill_process(pid, Signal::TERM);
+                wait_until(|| is_gone(&path, &mount.device));
+            }
+            if !is_gone(&path, &mount.device) {
+                detach(&path, true).map_err(refused)?;
+            }
+        }
+        Err(e) => return Err(refused(e)),
+    }
+    if let Some(pid) = server {
+        wait_until(|| rustix::process::test_kill_process(pid).is_err());
+    }
+    Ok(())
+}
+
+/// Takes this process's own mount away: unmounted if idle, detached if busy. `device` tells it
+/// from another one that may have taken its place.
+pub(super) fn unmount_own(path: &Path, device: &str) {
+    if is_gone(path, device) {
+        return;
+    }
+    if detach(path, false).is_ok() {
+        return;
+    }
+    if let Err(e) = detach(path, true)
+        && !is_gone(path, device)
+    {
+        log::error!("cannot unmount {}: {e}", path.display());
+    }
+}
+
+fn is_gone(path: &Path, device: &str) -> bool {
+    match mounts::find(path) {
+        Ok(Some(entry)) => entry.device != device,
+        Ok(None) => true,
+        Err(_) => false,
+    }
+}
+
+fn wait_until(done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() && start.elapsed() < GONE_WITHIN {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// umount2(2), or fusermount3 for those whom the kernel does not allow that.
+fn detach(path: &Path, lazy: bool) -> io::Result<()> {
+    let flags = match lazy {
+        true => UnmountFlags::DETACH | UnmountFlags::NOFOLLOW,
+        false => UnmountFlags::NOFOLLOW,
+    };
+    match rustix::mount::unmount(path, flags) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::PERM) => fusermount(path, lazy),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn fusermount(path: &Path, lazy: bool) -> io::Result<()> {
+    let mut command = Command::new("fusermount3");
+    command
+        .arg(if lazy { "-uz" } else { "-u" })
+        .arg("--")
+        .arg(path);
+    let output = command.stdin(Stdio::null()).output().map_err(|e| {
+        io::Error::new(
+            e.kind(),
+            format!("fusermount3: {e}; install the package fuse3"),
+        )
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(match said.contains("busy") {
+        true => io::Error::new(io::ErrorKind::ResourceBusy, said),
+        false => io::Error::other(said),
+    })
+}
+
+/// The process that serves a mount, by its own word (an attribute of the root) if that can be
+/// believed: it must be an aiozfs of the user who mounted. Else whoever can mount could have root
+/// end any process.
+fn server_of(path: &Path, user_id: Option<u32>) -> Option<Pid> {
+    let (sender, receiver) = mpsc::channel();
+    let root = path.to_owned();
+    // In a thread of its own: a stopped server answers never.
+    thread::spawn(move || {
+        let mut value = [0; 16];
+        let got = rustix::fs::getxattr(&root, "user.aiozfs.pid", &mut value[..]);
+        let _ = sender.send(got.map(|len| value[..len].to_vec()));
+    });
+    let value = receiver
+        .recv_timeout(Duration::from_millis(500))
+        .ok()?
+        .ok()?;
+    let pid = Pid::from_raw(std::str::from_utf8(&value).ok()?.parse().ok()?)?;
+    let process = format!("/proc/{}", pid.as_raw_nonzero());
+    let name = fs::read_to_string(format!("{process}/comm")).ok()?;
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&process).ok()?);
+    (name.trim() == "aiozfs" && Some(owner) == user_id).then_some(pid)
+}

@@ -1,0 +1,139 @@
+//! What is mounted: a tree of names over a readable archive. No kernel, no fuser.
+//!
+//! Everything that needs no bytes is answered at once; what needs them is tried from memory first
+//! and is otherwise a future, so that the threads which serve the kernel never wait for a network.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::xattr;
+use crate::archive::EntryId;
+use crate::fs::{Attr, Ino, LinkRefused, Tree};
+use crate::reader::{self, Archive};
+
+/// The longest symlink target that is read, in bytes (PATH_MAX, with its NUL).
+const MAX_LINK: u64 = 4095;
+
+/// A tree of names and the archive that holds its bytes.
+pub struct Volume {
+    pub(super) tree: Tree,
+    pub(super) archive: Arc<Archive>,
+    /// What the root tells about where all this comes from: attribute name (`cid`, `url` or
+    /// `file`) and value, without secrets.
+    pub(super) origin: (&'static str, String),
+}
+
+/// Why a file cannot be opened, read or followed.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    NotFound,
+    IsDirectory,
+    NotALink,
+    Link(LinkRefused),
+    Read(reader::Error),
+}
+
+impl From<reader::Error> for Refusal {
+    fn from(error: reader::Error) -> Self {
+        Refusal::Read(error)
+    }
+}
+
+impl Volume {
+    /// A volume of this tree, whose index is that of `archive`.
+    pub fn new(tree: Tree, archive: Arc<Archive>, origin: (&'static str, String)) -> Self {
+        Self {
+            tree,
+            archive,
+            origin,
+        }
+    }
+
+    /// The names.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Fails all reads that wait, and all that come.
+    pub(super) fn close(&self) {
+        self.archive.close();
+    }
+
+    pub(super) fn attr(&self, ino: Ino) -> Result<Attr, Refusal> {
+        self.tree.attr(ino).ok_or(Refusal::NotFound)
+    }
+
+    /// The entry behind a file, if it can be read at all.
+    pub(super) fn open(&self, ino: Ino) -> Result<EntryId, Refusal> {
+        self.attr(ino)?;
+        let id = self.tree.entry(ino).ok_or(Refusal::IsDirectory)?;
+        self.archive
+            .index()
+            .readable(id)
+            .map_err(reader::Error::from)?;
+        Ok(id)
+    }
+
+    /// The part of a file that a read of `size` bytes at `offset` means. Never short but at the
+    /// end of the file: the kernel takes a short answer for the end.
+    pub(super) fn span(&self, ino: Ino, offset: u64, size: u32) -> Result<Range<u64>, Refusal> {
+        let len = self.attr(ino)?.size;
+        let start = offset.min(len);
+        Ok(start..offset.saturating_add(u64::from(size)).min(len).max(start))
+    }
+
+    /// The bytes of a file's span if they are in memory.
+    pub(super) fn try_read(&self, ino: Ino, span: &Range<u64>, out: &mut Vec<u8>) -> bool {
+        let Some(id) = self.tree.entry(ino) else {
+            return false;
+        };
+        span.is_empty() || self.archive.try_read(id, span, out)
+    }
+
+    pub(super) async fn read(&self, ino: Ino, span: Range<u64>) -> Result<Vec<u8>, Refusal> {
+        let id = self.open(ino)?;
+        Ok(self.archive.read(id, span).await?)
+    }
+
+    /// A symlink's target, if the mount lets it be followed.
+    pub(super) async fn read_link(&self, ino: Ino) -> Result<Vec<u8>, Refusal> {
+        let attr = self.attr(ino)?;
+        let id = self.tree.entry(ino).ok_or(Refusal::NotALink)?;
+        if attr.kind != crate::archive::Kind::Symlink {
+            return Err(Refusal::NotALink);
+        }
+        if attr.size > MAX_LINK {
+            return Err(Refusal::Link(LinkRefused::TooLong));
+        }
+        let target = self.archive.read(id, 0..attr.size).await?;
+        self.tree
+            .check_symlink(ino, &target)
+            .map_err(Refusal::Link)?;
+        Ok(target)
+    }
+
+    /// Finds a name that carries a range link, `name?range=<offset>,<size>`: it is the file of
+    /// that name, if the range is exactly where its data lies.
+    pub(super) async fn lookup_range_link(&self, parent: Ino, name: &[u8]) -> Result<Ino, Refusal> {
+        let (plain, range) = crate::fs::range_link(name).ok_or(Refusal::NotFound)?;
+        let ino = self.tree.lookup(parent, plain).ok_or(Refusal::NotFound)?;
+        let id = self.tree.entry(ino).ok_or(Refusal::NotFound)?;
+        if self.archive.index().get(id).size != range.len {
+            return Err(Refusal::NotFound);
+        }
+        let extent = self.archive.extent(id).await?;
+        (extent == range).then_some(ino).ok_or(Refusal::NotFound)
+    }
+
+    /// The value of an extended attribute; `None` if there is no such attribute on this file.
+    pub(super) async fn xattr(&self, ino: Ino, name: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+        self.attr(ino)?;
+        xattr::get(self, ino, name).await
+    }
+
+    /// The names of a file's extended attributes, each ended by a NUL.
+    pub(super) fn xattr_names(&self, ino: Ino) -> Result<Vec<u8>, Refusal> {
+        self.attr(ino)?;
+        Ok(xattr::names(self, ino))
+    }
+}

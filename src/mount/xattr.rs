@@ -1,0 +1,86 @@
+//! Extended attributes: what the archive says of a file, and what the mount says of itself.
+
+use super::volume::{Refusal, Volume};
+use crate::archive::EntryId;
+use crate::fs::Ino;
+
+/// All names begin with this; other namespaces are not ours.
+const PREFIX: &str = "user.aiozfs.";
+
+/// Attributes of a file with an entry in the archive.
+const OF_FILES: [&str; 5] = ["offset", "size", "crc32", "method", "range"];
+
+pub(super) fn names(volume: &Volume, ino: Ino) -> Vec<u8> {
+    let of_root = [volume.origin.0, "status", "pid"];
+    let names: &[&str] = match (volume.tree.entry(ino), ino) {
+        (Some(_), _) => &OF_FILES,
+        (None, Ino::ROOT) => &of_root,
+        (None, _) => &[],
+    };
+    let list = names.iter().flat_map(|name| [PREFIX, name, "\0"]);
+    list.collect::<String>().into_bytes()
+}
+
+pub(super) async fn get(
+    volume: &Volume,
+    ino: Ino,
+    name: &[u8],
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let Some(name) = name.strip_prefix(PREFIX.as_bytes()) else {
+        return Ok(None);
+    };
+    let value = match (volume.tree.entry(ino), ino) {
+        (Some(id), _) => of_file(volume, id, name).await?,
+        (None, Ino::ROOT) => of_root(volume, name),
+        (None, _) => None,
+    };
+    Ok(value.map(String::into_bytes))
+}
+
+async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<String>, Refusal> {
+    let entry = volume.archive.index().get(id);
+    Ok(Some(match name {
+        b"size" => entry.size.to_string(),
+        b"crc32" => format!("{:08x}", entry.crc32),
+        b"method" => entry.method.to_string(),
+        // Where the data begins is in the local header, which may have to be fetched.
+        b"offset" => volume.archive.extent(id).await?.offset.to_string(),
+        b"range" => {
+            let extent = volume.archive.extent(id).await?;
+            format!("{},{}", extent.offset, extent.len)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn of_root(volume: &Volume, name: &[u8]) -> Option<String> {
+    match name {
+        b"status" => Some(status(volume)),
+        // For `aiozfs umount`, which asks this process to end.
+        b"pid" => Some(std::process::id().to_string()),
+        name if name == volume.origin.0.as_bytes() => Some(volume.origin.1.clone()),
+        _ => None,
+    }
+}
+
+/// The counters as one JSON object.
+fn status(volume: &Volume) -> String {
+    let status = volume.archive.status();
+    let index = volume.archive.index();
+    serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        volume.origin.0: volume.origin.1,
+        "blob_size": index.blob_size(),
+        "entries": index.len(),
+        "bytes_read": status.bytes_read,
+        "bytes_from_memory": status.bytes_from_memory,
+        "bytes_fetched": status.bytes_fetched,
+        "requests": status.requests,
+        "requests_in_flight": status.requests_in_flight,
+        "errors": status.errors,
+        "mean_latency_ms": status.mean_latency.as_secs_f64() * 1e3,
+        "streams": status.streams,
+        "memory_used": status.memory_used,
+    })
+    .to_string()
+}

@@ -1,0 +1,179 @@
+//! Entries, readable: where on the line a file's bytes lie, confirmed before one is given out.
+//!
+//! The central directory says where an entry's local header is, not where its data begins: that
+//! depends on the local header's own lengths (APPNOTE 6.3.10, section 4.3.7), and a local header
+//! that disagrees with the directory is damage or a lie. So the header is checked once an entry,
+//! in the same request as the first bytes of data, or beside it in the middle of a file.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::counters::Status;
+use super::error::Error;
+use super::line::{Line, LineOptions};
+use crate::archive::{EntryId, Extent, HeaderCheck, Index, IndexParser, ParseOptions, TAIL};
+use crate::source::Source;
+
+/// Data this close behind its header, in bytes, is fetched together with it. What lies between
+/// costs less than a second request.
+const TOGETHER: u64 = 64 * 1024;
+
+/// How much of the central directory is asked for at once; read-ahead asks for more beside it.
+const DIRECTORY_STEP: u64 = 512 * 1024;
+
+/// An archive whose entries can be read.
+pub struct Archive {
+    line: Line,
+    index: Arc<Index>,
+    /// By entry: how far behind its local header the data begins, 0 until that is confirmed. The
+    /// distance is 30 bytes at the least, and at most 30 and twice 65,535.
+    confirmed: Vec<AtomicU32>,
+}
+
+impl Archive {
+    /// Opens the archive in `source`: reads its end, then its index. Must be called within a tokio
+    /// runtime.
+    pub async fn open(
+        source: Arc<dyn Source>,
+        parse: ParseOptions,
+        options: LineOptions,
+    ) -> Result<Self, Error> {
+        let line = Line::open(source, TAIL, options).await?;
+        let mut parser = IndexParser::new(line.size(), parse)?;
+        while let Some(wanted) = parser.wants() {
+            let end = wanted.end.min(wanted.start + DIRECTORY_STEP);
+            let bytes = line.read(wanted.start..end, wanted.end).await?;
+            parser.feed(&bytes)?;
+        }
+        let index = parser.finish()?;
+        line.end_read_ahead_at(index.cd_range().start);
+        let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
+        Ok(Self {
+            line,
+            confirmed: confirmed.take(index.len()).collect(),
+            index: Arc::new(index),
+        })
+    }
+
+    /// What the archive holds.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// Reads `range` of the entry's data into `out` if all of it is in memory; else leaves `out`
+    /// alone and returns false. Never waits.
+    pub fn try_read(&self, id: EntryId, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
+        let Some(extent) = self.confirmed(id).or_else(|| self.try_confirm(id)) else {
+            return false;
+        };
+        let Some(at) = within(&extent, range) else {
+            return false;
+        };
+        self.line.try_read(&at, extent.range().end, out)
+    }
+
+    /// Reads `range` of the entry's data, or what of it lies before the entry's end.
+    pub async fn read(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
+        self.index.readable(id)?;
+        let size = self.index.get(id).size;
+        let range = range.start.min(size)..range.end.min(size);
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(extent) = self.confirmed(id) {
+            return self.read_extent(&extent, &range).await;
+        }
+        self.read_unconfirmed(id, &range).await
+    }
+
+    /// Where the entry's data lies, by its local header.
+    pub async fn extent(&self, id: EntryId) -> Result<Extent, Error> {
+        self.index.readable(id)?;
+        if let Some(extent) = self.confirmed(id) {
+            return Ok(extent);
+        }
+        let check = self.index.header_check(id);
+        let header = check.range();
+        let bytes = self.line.read(header.clone(), header.end).await?;
+        self.confirm(id, &check, &bytes)
+    }
+
+    /// Ends all reads; those that wait fail.
+    pub fn close(&self) {
+        self.line.close();
+    }
+
+    /// What has been read and fetched so far.
+    pub fn status(&self) -> Status {
+        self.line.status()
+    }
+
+    /// The header and the data, guessed to lie where the directory lets expect them, are fetched
+    /// at the same time; the data is given out only once the header has confirmed the guess.
+    async fn read_unconfirmed(&self, id: EntryId, range: &Range<u64>) -> Result<Vec<u8>, Error> {
+        let check = self.index.header_check(id);
+        let (header, guess) = (check.range(), check.predicted());
+        let Some(data) = within(&guess, range).filter(|data| data.end <= self.line.size()) else {
+            let extent = self.extent(id).await?;
+            return self.read_extent(&extent, range).await;
+        };
+        let limit = guess.range().end;
+        let (head, bytes) = if data.start - header.start <= TOGETHER {
+            let mut both = self.line.read(header.start..data.end, limit).await?;
+            let bytes = both.split_off((data.start - header.start) as usize);
+            both.truncate((header.end - header.start) as usize);
+            (both, bytes)
+        } else {
+            let head = self.line.read(header.clone(), header.end);
+            tokio::try_join!(head, self.line.read(data, limit))?
+        };
+        let extent = self.confirm(id, &check, &head)?;
+        if extent == guess {
+            return Ok(bytes);
+        }
+        self.read_extent(&extent, range).await
+    }
+
+    async fn read_extent(&self, extent: &Extent, range: &Range<u64>) -> Result<Vec<u8>, Error> {
+        let at = extent.offset + range.start..extent.offset + range.end;
+        self.line.read(at, extent.range().end).await
+    }
+
+    fn confirmed(&self, id: EntryId) -> Option<Extent> {
+        let distance = self.confirmed.get(id.index())?.load(Relaxed);
+        let entry = self.index.get(id);
+        (distance != 0).then(|| Extent {
+            offset: entry.header_offset + u64::from(distance),
+            len: entry.size,
+        })
+    }
+
+    /// Confirms the entry from a header that read-ahead has brought already.
+    fn try_confirm(&self, id: EntryId) -> Option<Extent> {
+        self.index.readable(id).ok()?;
+        let check = self.index.header_check(id);
+        let header = check.range();
+        let mut bytes = Vec::with_capacity((header.end - header.start) as usize);
+        if !self
+            .line
+            .try_read(&header, check.predicted().range().end, &mut bytes)
+        {
+            return None;
+        }
+        self.confirm(id, &check, &bytes).ok()
+    }
+
+    fn confirm(&self, id: EntryId, check: &HeaderCheck, bytes: &[u8]) -> Result<Extent, Error> {
+        let extent = check.confirm(bytes)?;
+        let distance = extent.offset - self.index.get(id).header_offset;
+        let distance = u32::try_from(distance).expect("two 16-bit lengths and 30 fit into 32 bits");
+        self.confirmed[id.index()].store(distance, Relaxed);
+        Ok(extent)
+    }
+}
+
+/// `range` of an entry's data as a range of the line; `None` if it is not within the entry.
+fn within(extent: &Extent, range: &Range<u64>) -> Option<Range<u64>> {
+    (range.end <= extent.len).then(|| extent.offset + range.start..extent.offset + range.end)
+}

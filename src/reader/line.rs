@@ -1,0 +1,506 @@
+//! The line, readable: any range of a blob, fetched once, held within a bound.
+//!
+//! A read of bytes that are there is a copy. A read of others asks for what is neither there nor
+//! on its way, and is answered as soon as its own bytes have come, in the middle of a block and of
+//! a request. What a reader will want next is fetched ahead (`ahead.rs`), as much of it as the link
+//! can use (`pace.rs`) and memory allows (`pool.rs`).
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::ahead::WalkId;
+use super::block::{BLOCK, Block};
+use super::counters::{Counters, Status};
+use super::error::Error;
+use super::ledger::{Blocks, Ledger, Part, Wake};
+use super::pool::{Grant, Pool};
+use crate::source::{self, Chunk, Opened, Priority, Source};
+
+/// How to read a line.
+#[derive(Debug, Clone)]
+pub struct LineOptions {
+    /// The most memory that blocks may take, in bytes.
+    pub memory: u64,
+    /// A read that has not got its bytes by then fails.
+    pub timeout: Duration,
+    /// How many ranges may be on their way at once.
+    pub connections: usize,
+}
+
+impl LineOptions {
+    /// Below this much memory, in bytes, a single large read could not be held.
+    pub const MIN_MEMORY: u64 = 16 << 20;
+}
+
+impl Default for LineOptions {
+    fn default() -> Self {
+        Self {
+            memory: 128 << 20,
+            timeout: Duration::from_secs(60),
+            connections: 16,
+        }
+    }
+}
+
+/// Connections that read-ahead leaves free, so that a demand read need not wait for one.
+const DEMAND_CONNECTIONS: usize = 2;
+
+/// A blob that can be read at any place. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Line(Arc<Inner>);
+
+struct Inner {
+    source: Arc<dyn Source>,
+    size: u64,
+    data_end: AtomicU64,
+    options: LineOptions,
+    runtime: Handle,
+    pool: Pool,
+    /// Buffers that read-ahead leaves free for demand.
+    reserve: usize,
+    /// What was read, least recently used first out. Holding a block here keeps it alive; finding
+    /// it goes through the ledger, where those on their way are as well.
+    kept: Cache<u64, Arc<Block>>,
+    ledger: Mutex<Ledger>,
+    counters: Counters,
+    closed: CancellationToken,
+}
+
+impl Line {
+    /// Opens the source, and keeps the `tail` last bytes if they came along. Must be called within
+    /// a tokio runtime, which then runs all fetching.
+    pub async fn open(
+        source: Arc<dyn Source>,
+        tail: u64,
+        options: LineOptions,
+    ) -> Result<Self, source::Error> {
+        let opened = source.open(tail).await?;
+        let memory = options.memory.max(LineOptions::MIN_MEMORY);
+        let buffers = (memory / BLOCK) as usize;
+        let kept = Cache::builder()
+            // Half for what was read, half for what is on its way: a walk never waits for memory
+            // that only holds its own past. By recency alone: the default policy would turn away
+            // blocks that are new, and those are what is read next.
+            .max_capacity(buffers as u64 / 2)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        let line = Self(Arc::new(Inner {
+            source,
+            size: opened.size,
+            data_end: AtomicU64::new(opened.size),
+            runtime: Handle::current(),
+            pool: Pool::new(buffers),
+            reserve: buffers / 8,
+            kept,
+            ledger: Mutex::new(Ledger::new(options.connections)),
+            counters: Counters::default(),
+            closed: CancellationToken::new(),
+            options,
+        }));
+        line.keep_tail(opened).await;
+        Ok(line)
+    }
+
+    /// Length of the blob in bytes.
+    pub fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    /// Reads `range` into `out` if all of it is in memory; else leaves `out` alone and returns
+    /// false. Never waits. `limit`: where on the line the file being read ends; read-ahead goes no
+    /// further until it has seen the reader go on to the next.
+    pub fn try_read(&self, range: &Range<u64>, limit: u64, out: &mut Vec<u8>) -> bool {
+        let Ok(blocks) = self.ledger().find(range) else {
+            return false;
+        };
+        let before = out.len();
+        if !blocks.iter().all(|block| block.copy_to(range, out)) {
+            out.truncate(before);
+            return false;
+        }
+        self.look_ahead(range, limit);
+        self.keep(blocks);
+        self.0.counters.read(range.end - range.start, true);
+        true
+    }
+
+    /// Reads `range`, which may be at most an eighth of the memory bound. `limit` as in
+    /// [`try_read`](Self::try_read).
+    pub async fn read(&self, range: Range<u64>, limit: u64) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::with_capacity((range.end - range.start) as usize);
+        if self.try_read(&range, limit, &mut out) {
+            return Ok(out);
+        }
+        if range.start > range.end || range.end > self.0.size {
+            let size = self.0.size;
+            return Err(source::Error::OutOfBlob { range, size }.into());
+        }
+        let after = self.0.options.timeout;
+        let waiting = tokio::time::timeout(after, self.fetch(&range, limit));
+        let result = tokio::select! {
+            () = self.0.closed.cancelled() => Err(Error::Closed),
+            result = waiting => result.unwrap_or_else(|_| {
+                let error = Error::Deadline { range: range.clone(), after };
+                self.ledger().remember_failure(range.clone(), error.clone());
+                Err(error)
+            }),
+        };
+        let blocks = result.inspect_err(|_| drop(self.0.counters.errors.fetch_add(1, Relaxed)))?;
+        let complete = blocks.iter().all(|block| block.copy_to(&range, &mut out));
+        debug_assert!(
+            complete,
+            "bytes that have come stay while their block is held"
+        );
+        self.keep(blocks);
+        self.0.counters.read(range.end - range.start, false);
+        Ok(out)
+    }
+
+    /// Ends all fetching; reads that wait fail with [`Error::Closed`], and so do later ones.
+    pub fn close(&self) {
+        self.0.closed.cancel();
+        self.ledger().close();
+    }
+
+    /// What has been done so far.
+    pub fn status(&self) -> Status {
+        let (walks, in_flight) = {
+            let ledger = self.ledger();
+            (ledger.walks.len(), ledger.in_flight())
+        };
+        let used = self.0.pool.used();
+        self.0.counters.status(used, walks, in_flight)
+    }
+
+    /// Says where the line ends for read-ahead: behind the last file, where the directory begins.
+    pub fn end_read_ahead_at(&self, end: u64) {
+        self.0.data_end.store(end.min(self.0.size), Relaxed);
+    }
+
+    fn data_end(&self) -> u64 {
+        self.0.data_end.load(Relaxed)
+    }
+
+    /// Waits until all of `range` is in memory, asking for what nobody has asked for yet.
+    async fn fetch(&self, range: &Range<u64>, limit: u64) -> Result<Blocks, Error> {
+        let granule = self.0.source.granule(range.clone());
+        let mut walk = None;
+        loop {
+            let blocks = self.blocks_for(&granule).await;
+            let woken = {
+                let mut ledger = self.ledger();
+                if let Some(error) = ledger.recent_failure(range) {
+                    return Err(error);
+                }
+                // One read is one step of its walk, however often it looks again.
+                let id = *walk.get_or_insert_with(|| self.note(&mut ledger, range, limit, true));
+                self.ask(&mut ledger, id, range, &granule, &blocks);
+                self.fill_window(&mut ledger, id);
+                if blocks.iter().all(|block| block.has(range)) {
+                    return Ok(blocks);
+                }
+                ledger.wait(range.clone(), blocks.clone())
+            };
+            match woken.await {
+                Ok(Wake::Ready) => return Ok(blocks),
+                Ok(Wake::Again) => {}
+                Ok(Wake::Failed(error)) => return Err(error),
+                // The ledger drops a waiter only with the line itself.
+                Err(_) => return Err(Error::Closed),
+            }
+        }
+    }
+
+    /// Asks for those bytes of `granule` that nobody has asked for, and in the same request for
+    /// some that the walk will want next.
+    fn ask(
+        &self,
+        ledger: &mut Ledger,
+        id: WalkId,
+        range: &Range<u64>,
+        granule: &Range<u64>,
+        blocks: &Blocks,
+    ) {
+        let mut gaps = ledger.unasked(granule, blocks);
+        let Some(mut last) = gaps.pop() else { return };
+        for gap in gaps {
+            self.start(ledger, gap, Priority::Demand, None, blocks.clone());
+        }
+        let mut blocks = blocks.clone();
+        // Widened to a granule, the request brings more than was asked for as it is.
+        if granule == range && last.end == range.end {
+            let extra = last.end..self.reach(ledger, id, range);
+            if !extra.is_empty()
+                && let Some(extra_blocks) = self.spare_blocks(ledger, &extra)
+                && let Some(free) = ledger.unasked(&extra, &extra_blocks).first()
+                && free.start == extra.start
+            {
+                last.end = free.end;
+                blocks.extend(extra_blocks.iter().cloned());
+                ledger.pin(id, extra_blocks);
+            }
+        }
+        if let Some(walk) = ledger.walks.get(id) {
+            walk.asked_to(last.end);
+        }
+        self.start(ledger, last, Priority::Demand, None, blocks);
+    }
+
+    fn reach(&self, ledger: &mut Ledger, id: WalkId, range: &Range<u64>) -> u64 {
+        let part = ledger.pace.part();
+        let walk = ledger.walks.get(id);
+        walk.map_or(range.end, |walk| walk.reach(range, part, self.data_end()))
+    }
+
+    /// Takes note of a read as a step of a walk.
+    fn note(&self, ledger: &mut Ledger, range: &Range<u64>, limit: u64, waits: bool) -> WalkId {
+        let max_window = ledger.pace.window();
+        let step = ledger.walks.note(range, limit, waits, max_window);
+        self.forget(ledger, step.forgotten);
+        step.walk
+    }
+
+    /// Notes a read that was answered from memory, and fetches ahead of it.
+    fn look_ahead(&self, range: &Range<u64>, limit: u64) {
+        let read = {
+            let mut ledger = self.ledger();
+            let id = self.note(&mut ledger, range, limit, false);
+            self.fill_window(&mut ledger, id);
+            ledger.unpin_read(id)
+        };
+        self.keep(read);
+    }
+
+    /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
+    fn fill_window(&self, ledger: &mut Ledger, id: WalkId) {
+        let connections = self.0.options.connections.max(DEMAND_CONNECTIONS + 1);
+        while ledger.in_flight() < connections - DEMAND_CONNECTIONS {
+            let part = ledger.pace.part();
+            let Some(walk) = ledger.walks.get(id) else {
+                return;
+            };
+            let Some(part) = walk.next_part(part, self.data_end()) else {
+                return;
+            };
+            let part = self.0.source.granule(part);
+            let Some(blocks) = self.spare_blocks(ledger, &part) else {
+                return;
+            };
+            for gap in ledger.unasked(&part, &blocks) {
+                self.start(ledger, gap, Priority::Prefetch, Some(id), blocks.clone());
+            }
+            if let Some(walk) = ledger.walks.get(id) {
+                walk.asked_to(part.end);
+            }
+            ledger.pin(id, blocks);
+        }
+    }
+
+    /// The blocks of `range` if memory can be spared for them without touching the reserve.
+    fn spare_blocks(&self, ledger: &mut Ledger, range: &Range<u64>) -> Option<Blocks> {
+        let lacking = match ledger.find(range) {
+            Ok(blocks) => return Some(blocks),
+            Err(lacking) => lacking,
+        };
+        let mut grant = self.0.pool.try_grant(lacking, self.0.reserve)?;
+        ledger.find_or_make(range, |number| Some(Block::new(number, grant.take()?)))
+    }
+
+    /// The blocks of `range`, waiting for memory if need be.
+    async fn blocks_for(&self, range: &Range<u64>) -> Blocks {
+        let mut grant: Option<Grant> = None;
+        loop {
+            let lacking = {
+                let mut ledger = self.ledger();
+                let made = ledger.find_or_make(range, |number| {
+                    Some(Block::new(number, grant.as_mut()?.take()?))
+                });
+                if let Some(blocks) = made {
+                    return blocks;
+                }
+                // Nothing is held while waiting for memory: two reads that each hold half of what
+                // both need would wait for each other.
+                drop(grant.take());
+                ledger.find(range).err().unwrap_or(1)
+            };
+            grant = Some(match self.0.pool.try_grant(lacking, 0) {
+                Some(grant) => grant,
+                None => {
+                    self.shed();
+                    self.0.pool.grant(lacking).await
+                }
+            });
+        }
+    }
+
+    /// Makes room: walks that nobody has heard of for longest give up what they fetched ahead.
+    fn shed(&self) {
+        let mut ledger = self.ledger();
+        let oldest = ledger.walks.forget_oldest(None);
+        self.forget(&mut ledger, oldest);
+        drop(ledger);
+        self.0.kept.run_pending_tasks();
+    }
+
+    fn forget(&self, ledger: &mut Ledger, walk: Option<WalkId>) {
+        if let Some(walk) = walk {
+            drop(ledger.end_walk(walk));
+        }
+    }
+
+    /// Keeps blocks that were read, instead of those read longest ago.
+    fn keep(&self, blocks: Blocks) {
+        let mut is_new = false;
+        for block in blocks {
+            let kept = self.0.kept.get(&block.number());
+            if !kept.is_some_and(|kept| Arc::ptr_eq(&kept, &block)) {
+                self.0.kept.insert(block.number(), block);
+                is_new = true;
+            }
+        }
+        if is_new {
+            // The cache evicts when it finds the time; the bound on memory wants it now.
+            self.0.kept.run_pending_tasks();
+        }
+    }
+
+    async fn keep_tail(&self, opened: Opened) {
+        let Some(tail) = opened.tail else { return };
+        let blocks = self.blocks_for(&tail.range()).await;
+        for block in &blocks {
+            block.fill(tail.offset, &tail.bytes);
+        }
+        self.0.counters.requests.fetch_add(1, Relaxed);
+        let came = tail.bytes.len() as u64;
+        self.0.counters.bytes_fetched.fetch_add(came, Relaxed);
+        self.keep(blocks);
+    }
+
+    /// Begins to fetch `range` in a task of its own.
+    fn start(
+        &self,
+        ledger: &mut Ledger,
+        range: Range<u64>,
+        priority: Priority,
+        walk: Option<WalkId>,
+        blocks: Blocks,
+    ) {
+        self.0.counters.requests.fetch_add(1, Relaxed);
+        let id = ledger.begin_part(Part {
+            left: range.clone(),
+            priority,
+            walk,
+            abort: None,
+        });
+        let line = self.clone();
+        let task = self.0.runtime.spawn(async move {
+            let mut ending = Ending {
+                line: &line,
+                id,
+                result: Some(line.broken(&range, range.start, "the task that fetched it failed")),
+            };
+            ending.result = line.run_part(id, range, priority, blocks).await.err();
+            drop(ending);
+            line.after_part(walk);
+        });
+        ledger.set_task(id, task.abort_handle());
+    }
+
+    /// A connection has become free: the walk that it served may use it again.
+    fn after_part(&self, walk: Option<WalkId>) {
+        if let Some(walk) = walk {
+            self.fill_window(&mut self.ledger(), walk);
+        }
+    }
+
+    /// Fetches one part into its blocks, waking waiters as their bytes come.
+    async fn run_part(
+        &self,
+        id: u64,
+        range: Range<u64>,
+        priority: Priority,
+        blocks: Blocks,
+    ) -> Result<(), Error> {
+        let asked = Instant::now();
+        let mut first_byte = None;
+        let mut at = range.start;
+        let mut stream = self.0.source.read(range.clone(), priority);
+        // To the end of the stream, not of the bytes: the end is when a connection is free again.
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk?;
+            if first_byte.is_none() {
+                first_byte = Some(Instant::now());
+                self.0.counters.first_byte(asked.elapsed());
+                self.ledger().pace.first_byte(asked.elapsed());
+            }
+            at = self.place(id, &range, at, chunk, &blocks)?;
+        }
+        if at != range.end {
+            return Err(self.broken(&range, at, "the source ended too early"));
+        }
+        if let Some(first_byte) = first_byte {
+            let took = first_byte.elapsed();
+            self.ledger().pace.part_done(range.end - range.start, took);
+        }
+        Ok(())
+    }
+
+    /// Puts a chunk into its blocks; returns where the next one must begin.
+    fn place(
+        &self,
+        id: u64,
+        range: &Range<u64>,
+        at: u64,
+        chunk: Chunk,
+        blocks: &Blocks,
+    ) -> Result<u64, Error> {
+        let came = chunk.range();
+        if came.start != at || came.end > range.end {
+            return Err(self.broken(range, at, "the source gave other bytes than asked for"));
+        }
+        for block in blocks {
+            block.fill(chunk.offset, &chunk.bytes);
+        }
+        let bytes = came.end - came.start;
+        self.0.counters.bytes_fetched.fetch_add(bytes, Relaxed);
+        self.ledger().arrived(id, &came);
+        Ok(came.end)
+    }
+
+    /// A source that does not keep its contract; a bug, but not one that may become file content.
+    fn broken(&self, range: &Range<u64>, at: u64, what: &str) -> Error {
+        Error::Source(source::Error::BadAnswer {
+            origin: source::Origin::new("source"),
+            range: range.clone(),
+            what: format!("{what}, at byte {at}"),
+        })
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // Poisoned means that a panic broke off a change of the books. It is one request's error
+        // (mount catches it); every entry in the ledger is made whole before the next begins.
+        (self.0.ledger.lock()).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a part out of the books when its task ends, be it by a panic.
+struct Ending<'a> {
+    line: &'a Line,
+    id: u64,
+    result: Option<Error>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let result = self.result.take().map_or(Ok(()), Err);
+        self.line.ledger().end_part(self.id, result);
+    }
+}

@@ -1,0 +1,133 @@
+//! A blob in a local file.
+
+use std::fs::File as StdFile;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, StreamExt};
+
+use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+
+/// How much is read at once: large enough that the hand-over to a blocking thread costs little,
+/// small enough that the first bytes do not wait for the last.
+const CHUNK: u64 = 256 * 1024;
+
+/// A [`Source`] over a local file. The file must not change while it is in use: its size and
+/// modification time are compared on every read, and a difference is [`Error::Changed`].
+#[derive(Debug, Clone)]
+pub struct File {
+    file: Arc<StdFile>,
+    origin: Origin,
+    seen: Version,
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Version {
+    size: u64,
+    mtime: (i64, i64),
+}
+
+impl Version {
+    fn of(file: &StdFile) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        Ok(Self {
+            size: meta.len(),
+            mtime: (meta.mtime(), meta.mtime_nsec()),
+        })
+    }
+}
+
+impl File {
+    /// Opens the file at `path`. Fails if it cannot be read or is not a regular file.
+    pub fn open_path(path: &Path) -> Result<Self> {
+        let origin = Origin::new(path.display().to_string());
+        let failed = |e: io::Error| io_error(&origin, &e);
+        let file = StdFile::open(path).map_err(failed)?;
+        let meta = file.metadata().map_err(failed)?;
+        if !meta.is_file() {
+            return Err(Error::Unsupported {
+                what: format!(
+                    "{origin} is not a regular file; give the archive itself (a folder becomes one with 'aiozfs pack')"
+                ),
+            });
+        }
+        let seen = Version::of(&file).map_err(failed)?;
+        Ok(Self {
+            file: Arc::new(file),
+            origin,
+            seen,
+        })
+    }
+
+    /// Reads one piece, on a thread where blocking is allowed.
+    fn read_piece(&self, offset: u64, len: usize) -> Result<Chunk> {
+        let mut bytes = vec![0; len];
+        let read = self.file.read_exact_at(&mut bytes, offset);
+        // Compared after the read: bytes of another version are not given out, and a file that
+        // shrank is reported as changed rather than as a short read.
+        let now = Version::of(&self.file).map_err(|e| io_error(&self.origin, &e))?;
+        if now != self.seen {
+            return Err(Error::Changed {
+                origin: self.origin.clone(),
+                what: format!(
+                    "it had {} bytes and now has {}, or was written to",
+                    self.seen.size, now.size
+                ),
+            });
+        }
+        read.map_err(|e| io_error(&self.origin, &e))?;
+        Ok(Chunk {
+            offset,
+            bytes: Bytes::from(bytes),
+            origin: self.origin.clone(),
+        })
+    }
+}
+
+fn io_error(origin: &Origin, e: &io::Error) -> Error {
+    match e.kind() {
+        io::ErrorKind::NotFound => Error::NotFound {
+            origin: origin.clone(),
+        },
+        kind => Error::Io {
+            origin: origin.clone(),
+            kind,
+            cause: e.to_string(),
+        },
+    }
+}
+
+impl Source for File {
+    fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        let size = self.seen.size;
+        ready(Ok(Opened { size, tail: None })).boxed()
+    }
+
+    fn read(&self, range: Range<u64>, _priority: Priority) -> ChunkStream {
+        let size = self.seen.size;
+        if range.start > range.end || range.end > size {
+            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
+        }
+        stream::try_unfold((self.clone(), range), |(this, left)| async move {
+            if left.is_empty() {
+                return Ok(None);
+            }
+            let end = left.end.min(left.start + CHUNK);
+            let (reader, len) = (this.clone(), (end - left.start) as usize);
+            let piece = tokio::task::spawn_blocking(move || reader.read_piece(left.start, len));
+            let chunk = piece.await.map_err(|e| Error::Io {
+                origin: this.origin.clone(),
+                kind: io::ErrorKind::Other,
+                cause: format!("the reading thread failed: {e}"),
+            })??;
+            Ok(Some((chunk, (this, end..left.end))))
+        })
+        .boxed()
+    }
+}

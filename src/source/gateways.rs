@@ -1,0 +1,163 @@
+//! Many servers of one blob: the first that answers serves, the others step in when it fails.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt};
+
+use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+
+/// A [`Source`] over several sources of the same blob. Sticky: it stays with the one that served
+/// last until that one fails.
+#[derive(Clone)]
+pub struct Gateways(Arc<Inner>);
+
+struct Inner {
+    members: Vec<Arc<dyn Source>>,
+    /// Index of the member that is asked first.
+    current: AtomicUsize,
+    size: OnceLock<u64>,
+}
+
+impl Gateways {
+    /// A source over `members`, asked in this order.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn new(members: Vec<Arc<dyn Source>>) -> Self {
+        assert!(!members.is_empty(), "a blob needs a source");
+        Self(Arc::new(Inner {
+            members,
+            current: AtomicUsize::new(0),
+            size: OnceLock::new(),
+        }))
+    }
+}
+
+impl Inner {
+    /// The members, beginning with the current one.
+    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
+        let (first, count) = (self.current.load(Ordering::Relaxed), self.members.len());
+        (0..count).map(move |i| (first + i) % count)
+    }
+
+    async fn open(&self, tail: u64) -> Result<Opened> {
+        let mut errors = Vec::new();
+        for index in self.in_turn() {
+            match self.members[index].open(tail).await {
+                Ok(opened) => {
+                    let size = *self.size.get_or_init(|| opened.size);
+                    if size == opened.size {
+                        self.current.store(index, Ordering::Relaxed);
+                        return Ok(opened);
+                    }
+                    log::warn!("gateway {index} has {} bytes, not {size}", opened.size);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        Err(most_hopeful(errors))
+    }
+
+    /// Steps from a member that failed to the next one, which must agree on the size.
+    async fn step_in(&self, index: usize) -> Result<()> {
+        let opened = self.members[index].open(0).await?;
+        match self.size.get() {
+            Some(size) if *size != opened.size => Err(Error::Unsupported {
+                what: format!("gateways disagree: {size} bytes or {}", opened.size),
+            }),
+            _ => {
+                self.current.store(index, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Of several failures, the one to go on with: a transient one may pass, and a "not found" tells
+/// less than any other.
+fn most_hopeful(errors: Vec<Error>) -> Error {
+    let rank = |e: &Error| match e {
+        e if e.is_transient() => 0,
+        Error::NotFound { .. } => 2,
+        _ => 1,
+    };
+    let best = errors.into_iter().min_by_key(rank);
+    best.expect("every member was asked, and there is at least one")
+}
+
+struct Reading {
+    gateways: Arc<Inner>,
+    left: Range<u64>,
+    priority: Priority,
+    stream: Option<ChunkStream>,
+    /// Members not yet tried since the last byte came.
+    turn: Vec<usize>,
+    errors: Vec<Error>,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<Chunk>> {
+        loop {
+            if let Some(stream) = &mut self.stream {
+                match stream.next().await {
+                    Some(Ok(chunk)) => {
+                        self.left.start = chunk.range().end;
+                        return Ok(Some(chunk));
+                    }
+                    None => return Ok(None),
+                    Some(Err(_)) if self.left.is_empty() => return Ok(None),
+                    Some(Err(error)) => self.errors.push(error),
+                }
+                self.stream = None;
+            }
+            if self.turn.is_empty() {
+                return Err(most_hopeful(std::mem::take(&mut self.errors)));
+            }
+            let index = self.turn.remove(0);
+            if !self.errors.is_empty()
+                && let Err(error) = self.gateways.step_in(index).await
+            {
+                self.errors.push(error);
+                continue;
+            }
+            let member = &self.gateways.members[index];
+            self.stream = Some(member.read(self.left.clone(), self.priority));
+        }
+    }
+}
+
+impl Source for Gateways {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        self.0.open(tail).boxed()
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        let reading = Reading {
+            turn: self.0.in_turn().collect(),
+            gateways: self.0.clone(),
+            left: range,
+            priority,
+            stream: None,
+            errors: Vec::new(),
+        };
+        stream::try_unfold(reading, |mut reading| async move {
+            let next = reading.next().await?;
+            Ok(next.map(|chunk| (chunk, reading)))
+        })
+        .boxed()
+    }
+
+    fn granule(&self, range: Range<u64>) -> Range<u64> {
+        self.0.members[self.0.current.load(Ordering::Relaxed)].granule(range)
+    }
+
+    fn reject(&self, origin: &Origin, range: Range<u64>) {
+        for member in &self.0.members {
+            member.reject(origin, range.clone());
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Is this answer what was asked for?
+//!
+//! Servers were seen to answer a range request with the whole file, with another range, with
+//! compressed bytes, with the right headers and the wrong status, and with the wrong headers and
+//! the right status. So nothing is believed but an answer that says, in full, that it is exactly
+//! the range asked for (RFC 9110, sections 14.4 and 15.3.7). Pure: headers in, verdict out.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
+    RETRY_AFTER,
+};
+use reqwest::{Response, StatusCode};
+
+use crate::source::{Error, Origin};
+
+/// The head of an answer.
+pub(super) struct Answer<'a> {
+    pub(super) status: StatusCode,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// A `Content-Range: bytes first-last/size` (RFC 9110, section 14.4), as a half-open range.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ContentRange {
+    pub(super) range: Range<u64>,
+    /// `None` for `*`.
+    pub(super) size: Option<u64>,
+}
+
+impl<'a> Answer<'a> {
+    pub(super) fn of(response: &'a Response) -> Self {
+        Self {
+            status: response.status(),
+            headers: response.headers(),
+        }
+    }
+
+    /// Accepts the answer to a request for `range` of a blob of `size` bytes, if the size is known
+    /// already. On success the body is exactly the range; the blob's size is returned if the
+    /// answer tells it.
+    pub(super) fn check(
+        &self,
+        origin: &Origin,
+        range: &Range<u64>,
+        size: Option<u64>,
+    ) -> Result<Option<u64>, Error> {
+        let wrong = |what: String| Error::BadAnswer {
+            origin: origin.clone(),
+            range: range.clone(),
+            what,
+        };
+        match self.status {
+            StatusCode::PARTIAL_CONTENT | StatusCode::OK => {}
+            status => return Err(self.refusal(origin, range, status)),
+        }
+        if let Some(encoding) = self.text(CONTENT_ENCODING)
+            && !encoding.eq_ignore_ascii_case("identity")
+        {
+            return Err(wrong(format!("the bytes are encoded as {encoding}")));
+        }
+        let length = self.content_length();
+        let asked = range.end - range.start;
+        let Some(given) = self.text(CONTENT_RANGE) else {
+            // Without a Content-Range only a whole blob of known length covers what was asked.
+            if self.status == StatusCode::OK && *range == (0..asked) && length == Some(asked) {
+                return match size {
+                    Some(size) if size != asked => Err(wrong(format!(
+                        "the blob has {size} bytes, the answer {asked}"
+                    ))),
+                    _ => Ok(Some(asked)),
+                };
+            }
+            return Err(match self.status {
+                StatusCode::OK => Error::NoRanges {
+                    origin: origin.clone(),
+                    what: match length {
+                        Some(n) => format!("asked for {asked} bytes, it sends all {n}"),
+                        None => "it sends the whole blob".into(),
+                    },
+                },
+                _ => wrong(match self.text(HeaderName::from_static("content-type")) {
+                    Some(t) if t.starts_with("multipart/") => "a multipart answer".into(),
+                    _ => "status 206 without a Content-Range".into(),
+                }),
+            });
+        };
+        let Some(content) = ContentRange::parse(given) else {
+            return Err(wrong(format!("Content-Range: {given}")));
+        };
+        if content.range != *range {
+            return Err(wrong(format!("Content-Range: {given}")));
+        }
+        if let (Some(told), Some(known)) = (content.size, size)
+            && told != known
+        {
+            return Err(Error::Changed {
+                origin: origin.clone(),
+                what: format!("it had {known} bytes and now has {told}"),
+            });
+        }
+        match length {
+            Some(length) if length != asked => {
+                Err(wrong(format!("Content-Length {length} for {asked} bytes")))
+            }
+            _ => Ok(content.size),
+        }
+    }
+
+    /// What the statuses mean that are no success. 404, 410, 451 and 501 are this server's verdict;
+    /// the rest may pass.
+    fn refusal(&self, origin: &Origin, range: &Range<u64>, status: StatusCode) -> Error {
+        let origin = origin.clone();
+        match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { origin },
+            StatusCode::NOT_IMPLEMENTED => Error::NoRanges {
+                origin,
+                what: "it answers with HTTP status 501".into(),
+            },
+            StatusCode::RANGE_NOT_SATISFIABLE => Error::BadAnswer {
+                origin,
+                range: range.clone(),
+                what: match self.text(CONTENT_RANGE) {
+                    Some(told) => format!("HTTP status 416, Content-Range: {told}"),
+                    None => "HTTP status 416".into(),
+                },
+            },
+            status => Error::Status {
+                origin,
+                status: status.as_u16(),
+                retry_after: self.retry_after(SystemTime::now()),
+            },
+        }
+    }
+
+    /// An empty blob has no byte to ask for: a server says so with 416 and `bytes */0`, or with an
+    /// empty 200 (RFC 9110, section 14.1.2).
+    pub(super) fn says_empty(&self) -> bool {
+        match self.status {
+            StatusCode::RANGE_NOT_SATISFIABLE => self
+                .text(CONTENT_RANGE)
+                .is_some_and(|told| told.trim() == "bytes */0"),
+            StatusCode::OK => self.content_length() == Some(0),
+            _ => false,
+        }
+    }
+
+    /// What pins the content of a URL: its strong ETag, else its Last-Modified. A weak ETag does
+    /// not promise the same bytes (RFC 9110, section 8.8.1).
+    pub(super) fn validator(&self) -> Option<Validator> {
+        if let Some(etag) = self.text(ETAG)
+            && etag.starts_with('"')
+        {
+            return Some(Validator::ETag(etag.to_owned()));
+        }
+        self.text(LAST_MODIFIED)
+            .map(|date| Validator::LastModified(date.to_owned()))
+    }
+
+    /// Retry-After in seconds or as a date (RFC 9110, section 10.2.3).
+    fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let text = self.text(RETRY_AFTER)?;
+        if let Ok(seconds) = text.trim().parse::<u64>() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = httpdate::parse_http_date(text).ok()?;
+        Some(date.duration_since(now).unwrap_or_default())
+    }
+
+    fn content_length(&self) -> Option<u64> {
+        self.text(CONTENT_LENGTH)?.trim().parse().ok()
+    }
+
+    fn text(&self, name: HeaderName) -> Option<&'a str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// What says that the content behind a URL is still the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Validator {
+    ETag(String),
+    LastModified(String),
+}
+
+impl ContentRange {
+    /// Parses the header's value; `None` if it is anything but one satisfied byte range.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (unit, rest) = text.trim().split_once(' ')?;
+        if !unit.eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        let (span, size) = rest.trim().split_once('/')?;
+        let (first, last) = span.split_once('-')?;
+        let (first, last) = (number(first)?, number(last)?);
+        let size = match size {
+            "*" => None,
+            size => Some(number(size)?),
+        };
+        let end = last.checked_add(1)?;
+        if first > last || size.is_some_and(|size| end > size) {
+            return None;
+        }
+        Some(Self {
+            range: first..end,
+            size,
+        })
+    }
+}
+
+/// Digits only: `parse` alone would take a sign.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::HeaderValue;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let value = HeaderValue::from_str(value).expect("a header value");
+            (HeaderName::from_static(name), value)
+        });
+        pairs.collect()
+    }
+
+    /// The verdict on a request for bytes 100-199 of a blob of 1000 bytes, in one word.
+    fn verdict(status: u16, pairs: &[(&'static str, &str)]) -> &'static str {
+        let headers = headers(pairs);
+        let answer = Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: &headers,
+        };
+        match answer.check(&Origin::new("test"), &(100..200), Some(1000)) {
+            Ok(_) => "ok",
+            Err(Error::BadAnswer { .. }) => "bad",
+            Err(Error::NoRanges { .. }) => "no ranges",
+            Err(Error::Changed { .. }) => "changed",
+            Err(Error::NotFound { .. }) => "not found",
+            Err(Error::Status { .. }) => "status",
+            Err(_) => "other",
+        }
+    }
+
+    #[test]
+    fn only_exactly_what_was_asked_is_accepted() {
+        let exact = ("content-range", "bytes 100-199/1000");
+        let length = ("content-length", "100");
+        let table: &[(u16, &[(&'static str, &str)], &str)] = &[
+            (206, &[exact, length], "ok"),
+            (206, &[exact], "ok"),
+            (206, &[("content-range", "bytes 100-199/*"), length], "ok"),
+            (
+                206,
+                &[exact, length, ("content-encoding", "identity")],
+                "ok",
+            ),
+            // A 200 that says what it covers is as good (w3link#9).
+            (200, &[exact, length], "ok"),
+            (206, &[length], "bad"),
+            (206, &[exact, ("content-length", "101")], "bad"),
+            (206, &[exact, ("content-encoding", "gzip")], "bad"),
+            (206, &[("content-range", "bytes 0-99/1000"), length], "bad"),
+            (
+                206,
+                &[("content-range", "bytes 104-203/1000"), length],
+                "bad",
+            ),
+            (206, &[("content-range", "bytes 100-198/1000")], "bad"),
+            (206, &[("content-range", "bytes 100-199/150")], "bad"),
+            (206, &[("content-range", "bytes +100-199/1000")], "bad"),
+            (206, &[("content-range", "items 100-199/1000")], "bad"),
+            (206, &[("content-range", "nonsense")], "bad"),
+            (
+                206,
+                &[("content-type", "multipart/byteranges; boundary=x")],
+                "bad",
+            ),
+            (
+                206,
+                &[("content-range", "bytes 100-199/2000"), length],
+                "changed",
+            ),
+            (200, &[("content-length", "1000")], "no ranges"),
+            (200, &[], "no ranges"),
+            (501, &[], "no ranges"),
+            (404, &[], "not found"),
+            (410, &[], "not found"),
+            (416, &[("content-range", "bytes */1000")], "bad"),
+            (304, &[], "status"),
+            (451, &[], "status"),
+            (429, &[("retry-after", "7")], "status"),
+            (503, &[], "status"),
+        ];
+        for (status, pairs, expected) in table {
+            assert_eq!(verdict(*status, pairs), *expected, "{status} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_200_covers_a_range_that_is_the_whole_blob() {
+        let headers = headers(&[("content-length", "100")]);
+        let answer = Answer {
+            status: StatusCode::OK,
+            headers: &headers,
+        };
+        let origin = Origin::new("test");
+        assert_eq!(answer.check(&origin, &(0..100), None), Ok(Some(100)));
+        assert_eq!(answer.check(&origin, &(0..100), Some(100)), Ok(Some(100)));
+        assert!(answer.check(&origin, &(0..100), Some(200)).is_err());
+        assert!(answer.check(&origin, &(0..99), None).is_err());
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (text, expected) in [
+            ("7", Some(7)),
+            ("Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("soon", None),
+        ] {
+            let headers = headers(&[("retry-after", text)]);
+            let answer = Answer {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                headers: &headers,
+            };
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(answer.retry_after(now), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_strong_etag_pins() {
+        let weak = headers(&[("etag", "W/\"a\""), ("last-modified", "yesterday")]);
+        let strong = headers(&[("etag", "\"a\""), ("last-modified", "yesterday")]);
+        let of = |headers| {
+            Answer {
+                status: StatusCode::OK,
+                headers,
+            }
+            .validator()
+        };
+        assert_eq!(of(&weak), Some(Validator::LastModified("yesterday".into())));
+        assert_eq!(of(&strong), Some(Validator::ETag("\"a\"".into())));
+    }
+}

@@ -1,0 +1,293 @@
+//! One server, as HTTP sees it: clients, redirects, credentials.
+//!
+//! Redirects are followed here rather than by reqwest: where they lead is remembered, so that the
+//! next range does not pay for the same redirect again, and credentials stay with the host that
+//! they were given for.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
+
+use super::HttpOptions;
+use crate::source::{Error, Origin};
+
+/// More redirects than this are a loop (browsers allow 20, curl 50; a gateway needs one or two).
+const MAX_REDIRECTS: usize = 10;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests to one URL, wherever it has moved to.
+pub(super) struct Link {
+    origin: Origin,
+    /// Without credentials; those are in `authorization`.
+    url: Url,
+    authorization: Option<HeaderValue>,
+    /// Where redirects led last time.
+    moved: Mutex<Option<Url>>,
+    plain: OnceLock<Client>,
+    tls: OnceLock<Client>,
+    options: HttpOptions,
+}
+
+impl Link {
+    /// A link to `url`, which may carry `user:password@`.
+    pub(super) fn new(url: &str, options: HttpOptions) -> Result<Self, Error> {
+        let unsupported = |what: String| Error::Unsupported { what };
+        // The text is not repeated in the error: it may hold a password.
+        let mut url = Url::parse(url).map_err(|e| unsupported(format!("not a URL: {e}")))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(unsupported(format!(
+                "URLs of scheme '{}' are not supported; give http:// or https://",
+                url.scheme()
+            )));
+        }
+        let authorization = basic_authorization(&url);
+        // Both fail only for URLs that cannot have a host, which were refused above.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        Ok(Self {
+            origin: Origin::new(display_name(&url)),
+            url,
+            authorization,
+            moved: Mutex::new(None),
+            plain: OnceLock::new(),
+            tls: OnceLock::new(),
+            options,
+        })
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Sends a GET for one range (the value of the Range header) and follows redirects. The answer
+    /// is not judged here, but for redirects.
+    pub(super) async fn get(&self, range: &str) -> Result<Response, Error> {
+        let known = self.moved().clone();
+        if let Some(url) = known {
+            let response = self.follow(url, range).await;
+            // What a redirect led to may expire (a presigned URL, a node that left): ask anew.
+            let expired = match &response {
+                Ok(r) => matches!(r.status().as_u16(), 401 | 403 | 404 | 410),
+                Err(e) => matches!(e, Error::Unreachable { .. }),
+            };
+            if !expired {
+                return response;
+            }
+            *self.moved() = None;
+        }
+        self.follow(self.url.clone(), range).await
+    }
+
+    async fn follow(&self, mut url: Url, range: &str) -> Result<Response, Error> {
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.send(&url, range).await?;
+            if !is_redirect(response.status()) {
+                if url != self.url {
+                    *self.moved() = Some(url);
+                }
+                return Ok(response);
+            }
+            url = self.next_hop(&url, &response)?;
+        }
+        Err(self.misdirected(format!("more than {MAX_REDIRECTS} redirects")))
+    }
+
+    fn next_hop(&self, from: &Url, response: &Response) -> Result<Url, Error> {
+        let location = response.headers().get(LOCATION);
+        let location = location.and_then(|value| value.to_str().ok());
+        let target = location.and_then(|text| from.join(text).ok());
+        let Some(mut target) = target else {
+            return Err(self.misdirected("a redirect without a usable Location".into()));
+        };
+        if !matches!(target.scheme(), "http" | "https") {
+            return Err(self.misdirected(format!("a redirect to scheme '{}'", target.scheme())));
+        }
+        if from.scheme() == "https" && target.scheme() == "http" {
+            return Err(self.misdirected("a redirect from https to http".into()));
+        }
+        // A server has no say in whose credentials are sent.
+        let _ = target.set_username("");
+        let _ = target.set_password(None);
+        Ok(target)
+    }
+
+    async fn send(&self, url: &Url, range: &str) -> Result<Response, Error> {
+        let mut request = self
+            .client(url)?
+            .request(Method::GET, url.clone())
+            .header(RANGE, range)
+            .header(ACCEPT_ENCODING, "identity");
+        if let Some(secret) = &self.authorization
+            && same_server(url, &self.url)
+        {
+            request = request.header(AUTHORIZATION, secret.clone());
+        }
+        let wait = self.options.idle_timeout;
+        match tokio::time::timeout(wait, request.send()).await {
+            Err(_) => Err(Error::Timeout {
+                origin: self.origin.clone(),
+                after: wait,
+            }),
+            Ok(Err(e)) if e.is_timeout() => Err(Error::Timeout {
+                origin: self.origin.clone(),
+                after: CONNECT_TIMEOUT,
+            }),
+            Ok(Err(e)) => Err(Error::Unreachable {
+                origin: self.origin.clone(),
+                cause: root_cause(&e),
+            }),
+            Ok(Ok(response)) => Ok(response),
+        }
+    }
+
+    /// The client for this URL's scheme. Made when first used: TLS loads the system's roots,
+    /// which takes longer than a whole mount over plain HTTP.
+    fn client(&self, url: &Url) -> Result<Client, Error> {
+        let is_tls = url.scheme() == "https";
+        let slot = if is_tls { &self.tls } else { &self.plain };
+        if let Some(client) = slot.get() {
+            return Ok(client.clone());
+        }
+        let client = build_client(is_tls).map_err(|e| Error::Unsupported {
+            what: format!("cannot set up HTTP: {}", root_cause(&e)),
+        })?;
+        Ok(slot.get_or_init(|| client).clone())
+    }
+
+    fn moved(&self) -> std::sync::MutexGuard<'_, Option<Url>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn misdirected(&self, what: String) -> Error {
+        Error::Unsupported {
+            what: format!("{} redirects wrongly: {what}", self.origin),
+        }
+    }
+}
+
+fn build_client(is_tls: bool) -> reqwest::Result<Client> {
+    // Installing it a second time fails, and the first one stays: either way there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .user_agent(concat!("aiozfs/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        // Parts in parallel need connections in parallel: one HTTP/2 connection shares one window.
+        .http1_only()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true);
+    if is_tls {
+        return builder.build();
+    }
+    let no_roots = rustls::ClientConfig::builder()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    builder.tls_backend_preconfigured(no_roots).build()
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Credentials go only where they were given for: same scheme, host and port.
+fn same_server(a: &Url, b: &Url) -> bool {
+    a.scheme() == b.scheme()
+        && a.host_str() == b.host_str()
+        && a.port_or_known_default() == b.port_or_known_default()
+}
+
+/// `user:password@` as a Basic Authorization header (RFC 7617), marked so that it is never logged.
+fn basic_authorization(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+    let mut pair = decode(url.username());
+    pair.push(b':');
+    pair.extend(decode(url.password().unwrap_or("")));
+    let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Base64 with padding (RFC 4648, section 4): all that Basic authorization needs.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0u32, |bits, b| bits << 8 | u32::from(*b));
+        let bits = bits << (8 * (3 - group.len()));
+        for i in 0..4 {
+            let index = (bits >> (18 - 6 * i)) as usize & 63;
+            let is_padding = i > group.len();
+            text.push(if is_padding {
+                '='
+            } else {
+                ALPHABET[index] as char
+            });
+        }
+    }
+    text
+}
+
+/// A URL fit for logs and /proc/mounts: a query may hold a signature, so it is left out.
+pub(super) fn display_name(url: &Url) -> String {
+    let mut shown = url.clone();
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.set_query(None);
+    shown.set_fragment(None);
+    shown.to_string()
+}
+
+/// The innermost error says what happened; the outer ones repeat the URL, secrets and all.
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_url_are_not_in_its_name() {
+        let options = HttpOptions::default();
+        let link = Link::new("https://joe:s3cret@example.com/a.zip?sig=abc#x", options)
+            .expect("a usable URL");
+        assert_eq!(link.origin.to_string(), "https://example.com/a.zip");
+        let header = link.authorization.expect("credentials");
+        assert!(header.is_sensitive());
+        assert_eq!(header.as_bytes(), b"Basic am9lOnMzY3JldA==");
+        assert_eq!(link.url.query(), Some("sig=abc"));
+    }
+
+    #[test]
+    fn base64_pads() {
+        // RFC 4648, section 10.
+        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn credentials_stay_with_their_server() {
+        let url = |text| Url::parse(text).expect("a URL");
+        let home = url("https://a.example/x");
+        assert!(same_server(&home, &url("https://a.example:443/y")));
+        for other in [
+            "http://a.example/x",
+            "https://b.example/x",
+            "https://a.example:8443/x",
+        ] {
+            assert!(!same_server(&home, &url(other)), "{other}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! A blob behind a URL, read by HTTP ranges (RFC 9110, section 14).
+//!
+//! One bounded, absolute range a request. An answer is believed only if it says that it is exactly
+//! that range (`answer.rs`); anything else drops the connection, so that a server which sends
+//! gigabytes nobody asked for is cut short, and becomes an error that says what the server did.
+
+mod answer;
+mod link;
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, StreamExt};
+use reqwest::Response;
+
+use self::answer::{Answer, ContentRange, Validator};
+use self::link::Link;
+use super::gate::{Gate, Pass};
+use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+
+/// How to talk to a server.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// How many requests may be under way at once, and so how many connections there are.
+    pub connections: usize,
+    /// How long a server may keep silent, before or within an answer.
+    pub idle_timeout: Duration,
+    /// Whether the content can change under the name, as behind a plain URL. Then its ETag or
+    /// Last-Modified is compared with every answer. Content named by a CID cannot, and gateways
+    /// put the range into its ETag, so there it must not be compared.
+    pub pinned: bool,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            idle_timeout: Duration::from_secs(15),
+            pinned: true,
+        }
+    }
+}
+
+/// A URL fit for logs and /proc/mounts: without credentials, and without its query, which may hold
+/// a signature. What is no URL is not repeated.
+pub fn display_url(url: &str) -> String {
+    let parsed = reqwest::Url::parse(url);
+    parsed.map_or_else(|_| "(not a URL)".into(), |url| link::display_name(&url))
+}
+
+/// A [`Source`] over one URL.
+#[derive(Clone)]
+pub struct Http(Arc<Inner>);
+
+struct Inner {
+    link: Link,
+    gate: Gate,
+    options: HttpOptions,
+    /// What was found when the blob was opened.
+    known: OnceLock<Known>,
+}
+
+struct Known {
+    size: u64,
+    validator: Option<Validator>,
+}
+
+impl Http {
+    /// The blob at `url`, which may carry `user:password@`. Nothing is sent yet.
+    pub fn new(url: &str, options: HttpOptions) -> Result<Self> {
+        Ok(Self(Arc::new(Inner {
+            link: Link::new(url, options.clone())?,
+            gate: Gate::new(options.connections),
+            options,
+            known: OnceLock::new(),
+        })))
+    }
+
+    /// The URL without credentials and query.
+    pub fn origin(&self) -> &Origin {
+        self.0.link.origin()
+    }
+}
+
+impl Inner {
+    /// The size and the tail, asked side by side. Suffix ranges are a gamble: servers were seen to
+    /// refuse them, or to answer with the head of the file. So the answer counts only if its
+    /// Content-Range proves that it ends where the other answer says the blob ends.
+    async fn open(&self, tail: u64) -> Result<Opened> {
+        let (size, tail) = tokio::join!(self.ask_size(), self.gamble_on_tail(tail));
+        let (size, validator) = size?;
+        let tail = tail.filter(|(chunk, total, tail_validator)| {
+            *total == size && chunk.range().end == size && *tail_validator == validator
+        });
+        let known = self.known.get_or_init(|| Known { size, validator });
+        if known.size != size {
+            return Err(Error::Changed {
+                origin: self.link.origin().clone(),
+                what: format!("it had {} bytes and now has {size}", known.size),
+            });
+        }
+        let tail = tail.map(|(chunk, ..)| chunk);
+        Ok(Opened { size, tail })
+    }
+
+    /// The size from the Content-Range of the first byte: HEAD is refused by some servers, and
+    /// says nothing about whether ranges work.
+    async fn ask_size(&self) -> Result<(u64, Option<Validator>)> {
+        let _pass = self.gate.pass(Priority::Demand).await;
+        let response = self.link.get("bytes=0-0").await?;
+        let answer = Answer::of(&response);
+        if answer.says_empty() {
+            return Ok((0, answer.validator()));
+        }
+        let origin = self.link.origin();
+        let told = answer.check(origin, &(0..1), None)?;
+        let validator = answer.validator();
+        let size = told.ok_or_else(|| Error::BadAnswer {
+            origin: origin.clone(),
+            range: 0..1,
+            what: "its Content-Range does not tell the size".into(),
+        })?;
+        // Reading the body to its end lets the connection be used again.
+        self.drain(response, 0..1).await?;
+        Ok((size, validator))
+    }
+
+    async fn gamble_on_tail(&self, tail: u64) -> Option<(Chunk, u64, Option<Validator>)> {
+        if tail == 0 {
+            return None;
+        }
+        let _pass = self.gate.pass(Priority::Demand).await;
+        let response = self.link.get(&format!("bytes=-{tail}")).await.ok()?;
+        let answer = Answer::of(&response);
+        let told = answer.headers.get(reqwest::header::CONTENT_RANGE)?;
+        let content = ContentRange::parse(told.to_str().ok()?)?;
+        let size = content.size?;
+        if content.range != (size.saturating_sub(tail)..size) {
+            return None;
+        }
+        let origin = self.link.origin();
+        answer.check(origin, &content.range, Some(size)).ok()?;
+        let validator = answer.validator();
+        let chunk = self.drain(response, content.range).await.ok()?;
+        Some((chunk, size, validator))
+    }
+
+    /// Reads a short body whole. `range` bounds it.
+    async fn drain(&self, response: Response, range: Range<u64>) -> Result<Chunk> {
+        let mut body = Body::new(response, range.clone());
+        let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
+        while let Some(chunk) = body.next(self).await? {
+            bytes.extend_from_slice(&chunk.bytes);
+        }
+        Ok(Chunk {
+            offset: range.start,
+            bytes: bytes.freeze(),
+            origin: self.link.origin().clone(),
+        })
+    }
+
+    async fn request(&self, range: &Range<u64>) -> Result<Response> {
+        let header = format!("bytes={}-{}", range.start, range.end - 1);
+        let response = self.link.get(&header).await?;
+        let answer = Answer::of(&response);
+        let known = self.known.get();
+        let origin = self.link.origin();
+        answer.check(origin, range, known.map(|known| known.size))?;
+        if let (true, Some(known)) = (self.options.pinned, known)
+            && answer.validator() != known.validator
+        {
+            return Err(Error::Changed {
+                origin: origin.clone(),
+                what: "its ETag or modification time is another".into(),
+            });
+        }
+        Ok(response)
+    }
+}
+
+/// The body of an accepted answer: exactly the bytes of `left`, or an error.
+struct Body {
+    response: Response,
+    range: Range<u64>,
+    at: u64,
+}
+
+impl Body {
+    fn new(response: Response, range: Range<u64>) -> Self {
+        let at = range.start;
+        Self {
+            response,
+            range,
+            at,
+        }
+    }
+
+    /// The next chunk; `None` once all of the range has come.
+    async fn next(&mut self, http: &Inner) -> Result<Option<Chunk>> {
+        let origin = http.link.origin();
+        let wait = http.options.idle_timeout;
+        let cut = Error::Cut {
+            origin: origin.clone(),
+            range: self.range.clone(),
+            got: self.at - self.range.start,
+        };
+        let next = match tokio::time::timeout(wait, self.response.chunk()).await {
+            Err(_) => {
+                return Err(Error::Timeout {
+                    origin: origin.clone(),
+                    after: wait,
+                });
+            }
+            Ok(Err(_)) => return Err(cut),
+            Ok(Ok(next)) => next,
+        };
+        let Some(bytes) = next else {
+            return if self.at == self.range.end {
+                Ok(None)
+            } else {
+                Err(cut)
+            };
+        };
+        let left = self.range.end - self.at;
+        if bytes.len() as u64 > left {
+            return Err(Error::BadAnswer {
+                origin: origin.clone(),
+                range: self.range.clone(),
+                what: "more bytes than it announced".into(),
+            });
+        }
+        let offset = self.at;
+        self.at += bytes.len() as u64;
+        Ok(Some(Chunk {
+            offset,
+            bytes,
+            origin: origin.clone(),
+        }))
+    }
+}
+
+/// How far a read has come: waiting to be let through, or within its answer.
+enum Reading {
+    Asking(Range<u64>, Priority),
+    Answered(Body, Pass),
+}
+
+impl Source for Http {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        self.0.open(tail).boxed()
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        if let Some(known) = self.0.known.get()
+            && range.end > known.size
+        {
+            let size = known.size;
+            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
+        }
+        if range.is_empty() {
+            return stream::empty().boxed();
+        }
+        let http = self.0.clone();
+        stream::try_unfold(Reading::Asking(range, priority), move |state| {
+            let http = http.clone();
+            async move {
+                let (mut body, pass) = match state {
+                    Reading::Asking(range, priority) => {
+                        let pass = http.gate.pass(priority).await;
+                        let response = http.request(&range).await?;
+                        (Body::new(response, range), pass)
+                    }
+                    Reading::Answered(body, pass) => (body, pass),
+                };
+                // Read to the end of the body, also past the last byte: only then does the
+                // connection go back to the pool.
+                let next = body.next(&http).await?;
+                Ok(next.map(|chunk| (chunk, Reading::Answered(body, pass))))
+            }
+        })
+        .boxed()
+    }
+}

@@ -1,0 +1,54 @@
+//! A blob in memory: for tests, and for what the binary carries in itself.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, StreamExt};
+
+use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+
+/// The largest chunk given at once; small enough that readers see several.
+const CHUNK: u64 = 64 * 1024;
+
+/// A [`Source`] over bytes in memory.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    bytes: Bytes,
+    origin: Origin,
+}
+
+impl Memory {
+    /// A blob of these bytes, called `name` in errors.
+    pub fn new(name: &str, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            origin: Origin::new(name),
+        }
+    }
+}
+
+impl Source for Memory {
+    fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        let size = self.bytes.len() as u64;
+        ready(Ok(Opened { size, tail: None })).boxed()
+    }
+
+    fn read(&self, range: Range<u64>, _priority: Priority) -> ChunkStream {
+        let size = self.bytes.len() as u64;
+        if range.start > range.end || range.end > size {
+            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
+        }
+        let this = self.clone();
+        let pieces = (range.start..range.end).step_by(CHUNK as usize);
+        stream::iter(pieces.map(move |offset| {
+            let end = (offset + CHUNK).min(range.end);
+            Ok(Chunk {
+                offset,
+                bytes: this.bytes.slice(offset as usize..end as usize),
+                origin: this.origin.clone(),
+            })
+        }))
+        .boxed()
+    }
+}

@@ -1,0 +1,393 @@
+//! The contract of `Source`, run against every kind and every decorator, and what each kind makes
+//! of a server that does not keep its own.
+
+mod common;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aiozfs::source::{
+    Error, File, Gateways, Http, HttpOptions, Memory, Priority, Result, Retry, Source,
+};
+use common::fault::{Behaviour, FaultNode};
+use futures_util::StreamExt;
+
+/// Bytes in which every place can be told from every other near it.
+fn blob(len: usize) -> Vec<u8> {
+    (0..len as u32)
+        .flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
+        .take(len)
+        .collect()
+}
+
+fn options() -> HttpOptions {
+    HttpOptions {
+        idle_timeout: Duration::from_millis(300),
+        ..HttpOptions::default()
+    }
+}
+
+fn http(url: &str) -> Http {
+    Http::new(url, options()).expect("a usable URL")
+}
+
+/// Reads a range to its end, checking that chunks are in order and without gaps.
+async fn read(source: &dyn Source, range: Range<u64>) -> Result<Vec<u8>> {
+    let mut stream = source.read(range.clone(), Priority::Demand);
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        assert_eq!(
+            chunk.offset,
+            range.start + bytes.len() as u64,
+            "chunks in order"
+        );
+        bytes.extend_from_slice(&chunk.bytes);
+        assert!(
+            bytes.len() as u64 <= range.end - range.start,
+            "no byte beyond the range"
+        );
+    }
+    assert_eq!(
+        bytes.len() as u64,
+        range.end - range.start,
+        "all of it, or an error"
+    );
+    Ok(bytes)
+}
+
+/// What holds for every source of `blob`.
+async fn keeps_the_contract(name: &str, source: Arc<dyn Source>, blob: &[u8]) {
+    let size = blob.len() as u64;
+    for _ in 0..2 {
+        let opened = source
+            .open(1000)
+            .await
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(opened.size, size, "{name}");
+        if let Some(tail) = opened.tail {
+            assert_eq!(tail.range().end, size, "{name}: a tail is the end");
+            assert_eq!(tail.bytes, blob[tail.offset as usize..], "{name}");
+        }
+    }
+    let ranges = [
+        0..1,
+        0..size,
+        size - 1..size,
+        1..size - 1,
+        70_000..200_001,
+        5..5,
+    ];
+    for range in ranges {
+        let got = read(&*source, range.clone())
+            .await
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(
+            got == blob[range.start as usize..range.end as usize],
+            "{name}: {range:?}"
+        );
+        let granule = source.granule(range.clone());
+        assert!(
+            granule.start <= range.start && granule.end >= range.end,
+            "{name}"
+        );
+        assert!(granule.end <= size.max(range.end), "{name}");
+        assert_eq!(
+            source.granule(granule.clone()),
+            granule,
+            "{name}: a granule is its own"
+        );
+    }
+    let outside = read(&*source, size - 1..size + 1).await;
+    assert!(
+        matches!(outside, Err(Error::OutOfBlob { .. })),
+        "{name}: {outside:?}"
+    );
+    let many = (0..16u64).map(|i| {
+        let (source, range) = (source.clone(), i * 1000..i * 1000 + 150_000);
+        async move { (range.clone(), read(&*source, range).await) }
+    });
+    for (range, got) in futures_util::future::join_all(many).await {
+        let got = got.unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(
+            got == blob[range.start as usize..range.end as usize],
+            "{name}: at once"
+        );
+    }
+    // A reader that leaves in the middle is none of the others' business.
+    let mut left = source.read(0..size, Priority::Prefetch);
+    assert!(left.next().await.is_some(), "{name}");
+    drop(left);
+    assert!(
+        read(&*source, 0..size).await.is_ok(),
+        "{name}: after a cancelled read"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_keeps_the_contract() {
+    let blob = blob(300_000);
+    let node = FaultNode::start(blob.clone());
+    let other = FaultNode::start(blob.clone());
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("blob");
+    std::fs::write(&path, &blob).expect("a file");
+
+    let memory = || Arc::new(Memory::new("memory", blob.clone()));
+    let kinds: Vec<(&str, Arc<dyn Source>)> = vec![
+        ("memory", memory()),
+        ("file", Arc::new(File::open_path(&path).expect("the file"))),
+        ("http", Arc::new(http(&node.url()))),
+        (
+            "retry",
+            Arc::new(Retry::new(memory(), Duration::from_secs(1))),
+        ),
+        ("gateways of one", Arc::new(Gateways::new(vec![memory()]))),
+        (
+            "retry over gateways over http",
+            Arc::new(Retry::new(
+                Arc::new(Gateways::new(vec![
+                    Arc::new(http(&node.url())),
+                    Arc::new(http(&other.url())),
+                ])),
+                Duration::from_secs(1),
+            )),
+        ),
+    ];
+    for (name, source) in kinds {
+        keeps_the_contract(name, source, &blob).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_over_servers_that_are_merely_odd_keeps_the_contract() {
+    let blob = blob(300_000);
+    for behaviour in [
+        Behaviour::SuffixGivesHead,
+        Behaviour::Chunked,
+        Behaviour::CloseEach,
+    ] {
+        let node = FaultNode::start(blob.clone());
+        node.behave(behaviour.clone());
+        let name = format!("{behaviour:?}");
+        keeps_the_contract(&name, Arc::new(http(&node.url())), &blob).await;
+    }
+}
+
+/// What a broken server does becomes an error that says so, and never a byte.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_answer_is_an_error() {
+    let blob = blob(300_000);
+    type Expected = fn(&Error) -> bool;
+    let table: Vec<(Behaviour, Expected)> = vec![
+        (Behaviour::Whole, |e| matches!(e, Error::NoRanges { .. })),
+        (Behaviour::Status(404, None), |e| {
+            matches!(e, Error::NotFound { .. })
+        }),
+        (Behaviour::Status(410, None), |e| {
+            matches!(e, Error::NotFound { .. })
+        }),
+        (Behaviour::Status(501, None), |e| {
+            matches!(e, Error::NoRanges { .. })
+        }),
+        (Behaviour::Status(304, None), |e| !e.is_transient()),
+        (Behaviour::Status(451, None), |e| !e.is_transient()),
+        (Behaviour::Status(503, None), |e| e.is_transient()),
+        (Behaviour::Status(429, Some(3)), |e| {
+            e.is_transient() && e.retry_after() == Some(Duration::from_secs(3))
+        }),
+        (Behaviour::WrongContentRange, |e| {
+            matches!(e, Error::BadAnswer { .. })
+        }),
+        (Behaviour::Gzip, |e| matches!(e, Error::BadAnswer { .. })),
+        (Behaviour::Multipart, |e| {
+            matches!(e, Error::BadAnswer { .. })
+        }),
+        (Behaviour::Cut(1000), |e| {
+            matches!(e, Error::Cut { got: 1..=1000, .. })
+        }),
+        (Behaviour::ShortBody, |e| matches!(e, Error::Cut { .. })),
+        (Behaviour::Silent, |e| matches!(e, Error::Timeout { .. })),
+        (Behaviour::SilentBody, |e| {
+            matches!(e, Error::Timeout { .. })
+        }),
+        (Behaviour::Slam, |e| matches!(e, Error::Unreachable { .. })),
+        (Behaviour::Changed, |e| matches!(e, Error::Changed { .. })),
+    ];
+    for (behaviour, expected) in table {
+        let node = FaultNode::start(blob.clone());
+        let source = http(&node.url());
+        source
+            .open(0)
+            .await
+            .expect("it opens while the server is good");
+        node.behave(behaviour.clone());
+        let error = read(&source, 50_000..250_000)
+            .await
+            .expect_err("a broken answer");
+        assert!(expected(&error), "{behaviour:?}: {error:?}");
+        // The server is mended: the source is as good as new.
+        node.behave(Behaviour::Good);
+        let got = read(&source, 50_000..250_000).await.expect("good again");
+        assert!(got == blob[50_000..250_000], "{behaviour:?}");
+    }
+}
+
+/// A server that sends gigabytes nobody asked for is cut short, not drained.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_body_is_not_drained() {
+    let node = FaultNode::start(vec![7; 64 << 20]);
+    let source = http(&node.url());
+    source.open(0).await.expect("good so far");
+    node.behave(Behaviour::Whole);
+    assert!(read(&source, 0..1000).await.is_err());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(node.sent() < 16 << 20, "{} bytes were sent", node.sent());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opening_names_what_is_wrong() {
+    let blob = blob(300_000);
+    let node = FaultNode::start(blob.clone());
+    type Expected = fn(&Error) -> bool;
+    let table: Vec<(Behaviour, Expected)> = vec![
+        (Behaviour::Whole, |e| matches!(e, Error::NoRanges { .. })),
+        (Behaviour::Status(404, None), |e| {
+            matches!(e, Error::NotFound { .. })
+        }),
+        (Behaviour::Slam, |e| matches!(e, Error::Unreachable { .. })),
+    ];
+    for (behaviour, expected) in table {
+        node.behave(behaviour.clone());
+        let error = http(&node.url())
+            .open(1000)
+            .await
+            .expect_err("no way to open");
+        assert!(expected(&error), "{behaviour:?}: {error:?}");
+    }
+    node.die();
+    let error = http(&node.url())
+        .open(1000)
+        .await
+        .expect_err("nobody listens");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    let empty = FaultNode::start(Vec::new());
+    let opened = http(&empty.url())
+        .open(1000)
+        .await
+        .expect("an empty blob is a blob");
+    assert_eq!(opened.size, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retry_goes_on_where_it_was_cut_and_gives_up_in_time() {
+    let blob = blob(300_000);
+    let node = FaultNode::start(blob.clone());
+    let inner = Arc::new(http(&node.url()));
+    let patience = Duration::from_secs(2);
+    let source = Retry::new(inner, patience);
+    source.open(0).await.expect("open");
+    node.behave(Behaviour::Cut(40_000));
+    let got = read(&source, 0..300_000).await.expect("piece by piece");
+    assert!(got == blob);
+    assert!(
+        node.sent() < 300_000 + 100_000,
+        "nothing is fetched twice: {}",
+        node.sent()
+    );
+
+    node.behave(Behaviour::Status(503, None));
+    let before = std::time::Instant::now();
+    assert!(read(&source, 0..10).await.is_err());
+    assert!(before.elapsed() < 2 * patience, "{:?}", before.elapsed());
+
+    // What will not change is not asked again.
+    node.behave(Behaviour::Status(404, None));
+    let before = node.requests();
+    assert!(read(&source, 0..10).await.is_err());
+    assert_eq!(node.requests(), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_gateway_steps_in_and_keeps_serving() {
+    let blob = blob(300_000);
+    let (first, second) = (
+        FaultNode::start(blob.clone()),
+        FaultNode::start(blob.clone()),
+    );
+    let members: Vec<Arc<dyn Source>> =
+        vec![Arc::new(http(&first.url())), Arc::new(http(&second.url()))];
+    let source = Gateways::new(members);
+    source.open(0).await.expect("open");
+    first.behave(Behaviour::Cut(40_000));
+    assert!(read(&source, 0..300_000).await.expect("the second") == blob);
+    let asked = first.requests();
+    assert!(read(&source, 0..300_000).await.expect("the second") == blob);
+    assert_eq!(first.requests(), asked, "it stays with the one that serves");
+    second.die();
+    first.behave(Behaviour::Good);
+    assert!(read(&source, 0..300_000).await.expect("the first again") == blob);
+
+    // A gateway with another blob is not used.
+    let (good, other) = (
+        FaultNode::start(blob.clone()),
+        FaultNode::start(vec![1; 299_999]),
+    );
+    let source = Gateways::new(vec![
+        Arc::new(http(&good.url())),
+        Arc::new(http(&other.url())),
+    ]);
+    source.open(0).await.expect("open");
+    good.behave(Behaviour::Slam);
+    assert!(read(&source, 0..1000).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redirects_are_remembered_and_secrets_stay_at_home() {
+    let blob = blob(300_000);
+    let (front, back) = (FaultNode::start(vec![0]), FaultNode::start(blob.clone()));
+    front.behave(Behaviour::Redirect(back.url()));
+    let url = format!("http://joe:s3cret@{}/archive.zip", front.addr);
+    let source = http(&url);
+    source.open(0).await.expect("open");
+    let asked = front.requests();
+    assert!(read(&source, 0..1000).await.expect("read") == blob[..1000]);
+    assert_eq!(front.requests(), asked, "the redirect is paid for once");
+    let has_secret = |log: Vec<String>| {
+        log.iter().any(|head| {
+            head.to_ascii_lowercase()
+                .contains("authorization: basic am9lonmzy3jldA==")
+        }) || log.iter().any(|head| head.contains("am9lOnMzY3JldA=="))
+    };
+    assert!(has_secret(front.log()));
+    assert!(!has_secret(back.log()));
+    assert!(!source.origin().to_string().contains("s3cret"));
+
+    let looping = FaultNode::start(blob);
+    looping.behave(Behaviour::Redirect(looping.url()));
+    let error = http(&looping.url()).open(0).await.expect_err("a loop");
+    assert!(error.to_string().contains("redirects"), "{error}");
+    assert!(looping.requests() <= 22);
+}
+
+#[tokio::test]
+async fn a_file_that_changes_is_not_read_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("blob");
+    std::fs::write(&path, blob(300_000)).expect("a file");
+    let source = File::open_path(&path).expect("the file");
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .expect("the file");
+    file.set_len(1000).expect("shorter");
+    let error = read(&source, 0..300_000).await.expect_err("changed");
+    assert!(matches!(error, Error::Changed { .. }), "{error:?}");
+    assert!(matches!(
+        File::open_path(dir.path()),
+        Err(Error::Unsupported { .. })
+    ));
+    let missing = File::open_path(&dir.path().join("no"));
+    assert!(matches!(missing, Err(Error::NotFound { .. })));
+}
