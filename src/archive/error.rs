@@ -1,0 +1,86 @@
+//! What can be wrong with an archive, and where.
+
+use std::fmt;
+
+use super::entry::Method;
+
+/// Why an archive, or an entry of it, cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// There is no end-of-central-directory record where one must be.
+    NotAnArchive {
+        /// Length of the blob.
+        size: u64,
+    },
+    /// It is one of several parts.
+    Split,
+    /// A record is damaged, or lies.
+    Damaged {
+        /// Where in the blob.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// It has more entries than can be shown.
+    TooManyEntries,
+    /// The entry's data is compressed.
+    Compressed {
+        /// The entry's name.
+        name: String,
+        /// How.
+        method: Method,
+    },
+    /// The entry's data is encrypted.
+    Encrypted {
+        /// The entry's name.
+        name: String,
+    },
+    /// The entry's place on the line cannot be right.
+    BadEntry {
+        /// The entry's name.
+        name: String,
+        /// Where in the blob its local header is, or should be.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotAnArchive { size } => write!(
+                f,
+                "not a ZIP archive: its {size} bytes do not end with an end-of-central-directory record; is it complete?"
+            ),
+            Error::Split => f.write_str(
+                "one part of a split ZIP archive; join its parts first ('zip -s 0 parts.zip --out whole.zip')",
+            ),
+            Error::Damaged { offset, what } => {
+                write!(f, "damaged ZIP archive: {what}, at offset {offset}")
+            }
+            Error::TooManyEntries => f.write_str("the archive has more than 4,294,967,295 entries"),
+            Error::Compressed { name, method } => write!(
+                f,
+                "'{name}' is {method} in the archive, and only stored entries can be read; pack it with 'aiozfs pack' or 'zip -0'"
+            ),
+            Error::Encrypted { name } => {
+                write!(f, "'{name}' is encrypted in the archive, and cannot be read")
+            }
+            Error::BadEntry { name, offset, what } => {
+                write!(f, "'{name}' cannot be read: {what} (local header at offset {offset})")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// An entry that is not in the tree, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// Its name as stored, made printable.
+    pub name: String,
+    /// What is wrong with the name.
+    pub why: &'static str,
+}

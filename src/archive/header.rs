@@ -1,0 +1,102 @@
+//! The local file header (section 4.3.7): the last word on where an entry's data begins.
+
+use std::ops::Range;
+
+use super::bytes::Fields;
+use super::entry::Extent;
+use super::error::Error;
+
+const SIGNATURE: u32 = 0x0403_4b50;
+/// The fixed part of a local header.
+pub(super) const LOCAL_FIXED: u64 = 30;
+/// A data descriptor with its signature and 32-bit sizes (section 4.3.9): the usual one.
+const USUAL_DESCRIPTOR: u64 = 16;
+const DESCRIPTOR: u16 = 1 << 3;
+
+/// Compares an entry's local header with what the central directory says. A server that gives
+/// other bytes than the archive's, and an archive whose two accounts differ, are found out here.
+#[derive(Debug, Clone)]
+pub struct HeaderCheck {
+    pub(super) name: String,
+    pub(super) header_offset: u64,
+    pub(super) size: u64,
+    pub(super) crc32: u32,
+    pub(super) method: u16,
+    pub(super) raw_name_crc: u32,
+    pub(super) raw_name_len: u16,
+    /// Where the next thing on the line begins.
+    pub(super) limit: u64,
+    pub(super) has_descriptor: bool,
+}
+
+impl HeaderCheck {
+    /// The bytes of the blob that [`confirm`](Self::confirm) needs: the header up to its name's
+    /// end.
+    pub fn range(&self) -> Range<u64> {
+        self.header_offset..self.header_offset + LOCAL_FIXED + u64::from(self.raw_name_len)
+    }
+
+    /// Where the data probably lies: right before the next thing on the line, if that leaves room
+    /// for a header, as writers put one entry behind the other. Only good for asking ahead.
+    pub fn predicted(&self) -> Extent {
+        let least = self.range().end;
+        let descriptor = if self.has_descriptor {
+            USUAL_DESCRIPTOR
+        } else {
+            0
+        };
+        let packed = self.limit.checked_sub(self.size.saturating_add(descriptor));
+        let offset = packed.filter(|at| (least..=least + u64::from(u16::MAX)).contains(at));
+        Extent {
+            offset: offset.unwrap_or(least),
+            len: self.size,
+        }
+    }
+
+    /// Where the data lies, by the header's bytes, those of [`range`](Self::range).
+    pub fn confirm(&self, bytes: &[u8]) -> Result<Extent, Error> {
+        let bad = |what: String| Error::BadEntry {
+            name: self.name.clone(),
+            offset: self.header_offset,
+            what,
+        };
+        let (header, name) = bytes
+            .split_at_checked(LOCAL_FIXED as usize)
+            .ok_or_else(|| bad("its local header is cut off".into()))?;
+        let mut fields = Fields(header);
+        if fields.u32() != Some(SIGNATURE) {
+            return Err(bad("there is no local header".into()));
+        }
+        let mut u16 = || fields.u16().unwrap_or_default();
+        let (_version, flags, method, _time, _date) = (u16(), u16(), u16(), u16(), u16());
+        let mut u32 = || fields.u32().unwrap_or_default();
+        let (crc32, compressed, size) = (u32(), u32(), u32());
+        let (name_len, extra_len) = (
+            fields.u16().unwrap_or_default(),
+            fields.u16().unwrap_or_default(),
+        );
+        if method != self.method {
+            return Err(bad("its local header tells another method".into()));
+        }
+        if name_len != self.raw_name_len || crc32fast::hash(name) != self.raw_name_crc {
+            return Err(bad("its local header has another name".into()));
+        }
+        // With a data descriptor the header's numbers are zero, or whatever the writer left there.
+        let differs = |told: u32| told != u32::MAX && u64::from(told) != self.size;
+        if flags & DESCRIPTOR == 0 && (differs(size) || differs(compressed) || crc32 != self.crc32)
+        {
+            return Err(bad("its local header tells another size or checksum".into()));
+        }
+        let offset = self.range().end + u64::from(extra_len);
+        match offset.checked_add(self.size) {
+            Some(end) if end <= self.limit => Ok(Extent {
+                offset,
+                len: self.size,
+            }),
+            _ => Err(bad(format!(
+                "its {} bytes run into what lies behind it, at offset {}",
+                self.size, self.limit
+            ))),
+        }
+    }
+}

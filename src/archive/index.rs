@@ -1,0 +1,326 @@
+//! The index: what the central directory says of every entry, small enough to keep a million.
+//!
+//! Fixed-size records beside one arena of names, in the order of the line.
+
+use std::ops::Range;
+
+use super::central::Record;
+use super::entry::{Entry, EntryId, Kind, Method, Timestamp};
+use super::error::{Error, Hidden};
+use super::header::{HeaderCheck, LOCAL_FIXED};
+use super::names;
+
+/// Hidden entries are all counted; so many are told by name.
+const HIDDEN_TOLD: usize = 1000;
+
+/// What an archive holds. Entries are in the order of the line, by the offset of their local
+/// header; where that is equal, in the order of the directory.
+#[derive(Debug)]
+pub struct Index {
+    entries: Vec<Packed>,
+    names: Vec<u8>,
+    hidden: Vec<Hidden>,
+    hidden_count: u64,
+    comment: Vec<u8>,
+    blob_size: u64,
+    cd_range: Range<u64>,
+}
+
+/// An entry in 64 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Packed {
+    header_offset: u64,
+    size: u64,
+    compressed_size: u64,
+    mtime_secs: i64,
+    mtime_nanos: u32,
+    crc32: u32,
+    name_at: u32,
+    /// CRC-32 of the name as stored, for comparing it with that in the local header.
+    raw_name_crc: u32,
+    name_len: u16,
+    raw_name_len: u16,
+    method: u16,
+    /// Permission bits, or [`NO_MODE`].
+    mode: u16,
+    kind: Kind,
+    flags: u16,
+    overlaps: bool,
+}
+
+const NO_MODE: u16 = u16::MAX;
+const ENCRYPTED: u16 = 1;
+/// Bit 3 (section 4.4.4): sizes and CRC follow the data, in a data descriptor.
+const DESCRIPTOR: u16 = 1 << 3;
+
+/// Collects entries while the directory is parsed.
+#[derive(Debug)]
+pub(super) struct Builder {
+    index: Index,
+    seen: u64,
+    prepended: u64,
+}
+
+impl Builder {
+    pub(super) fn new(
+        cd_range: Range<u64>,
+        blob_size: u64,
+        prepended: u64,
+        announced: u64,
+        comment: Vec<u8>,
+    ) -> Self {
+        // Announced numbers may lie; the directory's length bounds how many there can be.
+        let most = (cd_range.end - cd_range.start) / super::central::FIXED_LEN as u64;
+        let index = Index {
+            entries: Vec::with_capacity(announced.min(most).min(1 << 24) as usize),
+            names: Vec::new(),
+            hidden: Vec::new(),
+            hidden_count: 0,
+            comment,
+            blob_size,
+            cd_range,
+        };
+        Self {
+            index,
+            seen: 0,
+            prepended,
+        }
+    }
+
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Adds what a record at `at` says.
+    pub(super) fn add(&mut self, record: &Record, at: u64) -> Result<(), Error> {
+        self.seen += 1;
+        let index = &mut self.index;
+        let path = match names::path(&record.name, record.windows) {
+            Ok(path) => path,
+            Err(why) => {
+                index.hide(&record.name, why);
+                return Ok(());
+            }
+        };
+        let header_offset = record.header_offset.checked_add(self.prepended);
+        let header_offset = header_offset.filter(|offset| *offset < index.cd_range.start);
+        let header_offset = header_offset.ok_or_else(|| Error::Damaged {
+            offset: at,
+            what: format!(
+                "'{}' should begin at offset {}, which is not before the central directory",
+                printable(&path),
+                record.header_offset
+            ),
+        })?;
+        if index.entries.len() as u64 >= u64::from(u32::MAX) - 1 {
+            return Err(Error::TooManyEntries);
+        }
+        let name_at = u32::try_from(index.names.len()).map_err(|_| Error::TooManyEntries)?;
+        index.names.extend_from_slice(&path);
+        index.entries.push(Packed {
+            header_offset,
+            size: record.size,
+            compressed_size: record.compressed_size,
+            mtime_secs: record.mtime.secs,
+            mtime_nanos: record.mtime.nanos,
+            crc32: record.crc32,
+            name_at,
+            raw_name_crc: crc32fast::hash(record.raw_name),
+            // Both are at most the 65,535 bytes that a record can hold; decoding CP437 can make a
+            // name longer, but one of more than 255 bytes a component is hidden or has slashes.
+            name_len: u16::try_from(path.len()).map_err(|_| Error::Damaged {
+                offset: at,
+                what: "a name is longer than 65,535 bytes".into(),
+            })?,
+            raw_name_len: record.raw_name.len() as u16,
+            method: record.method,
+            mode: record.mode.unwrap_or(NO_MODE),
+            kind: record.kind,
+            flags: record.flags,
+            overlaps: false,
+        });
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Index {
+        let mut index = self.index;
+        index.names.shrink_to_fit();
+        // Nearly always in order already, and then this costs one look at each.
+        index.entries.sort_by_key(|entry| entry.header_offset);
+        index.mark_overlaps();
+        index
+    }
+}
+
+impl Index {
+    /// How many entries there are, without the hidden ones.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All entries in the order of the line.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = EntryId> + use<> {
+        (0..self.entries.len() as u32).map(EntryId)
+    }
+
+    /// What the directory says of an entry.
+    pub fn get(&self, id: EntryId) -> Entry {
+        let packed = &self.entries[id.index()];
+        Entry {
+            header_offset: packed.header_offset,
+            size: packed.size,
+            compressed_size: packed.compressed_size,
+            crc32: packed.crc32,
+            method: Method::of(packed.method),
+            encrypted: packed.flags & ENCRYPTED != 0,
+            kind: packed.kind,
+            mode: (packed.mode != NO_MODE).then_some(packed.mode),
+            mtime: Timestamp {
+                secs: packed.mtime_secs,
+                nanos: packed.mtime_nanos,
+            },
+        }
+    }
+
+    /// Its path as shown, components separated by `/`.
+    pub fn path(&self, id: EntryId) -> &[u8] {
+        let packed = &self.entries[id.index()];
+        let at = packed.name_at as usize;
+        &self.names[at..at + usize::from(packed.name_len)]
+    }
+
+    /// Its place in the order of the directory: of two entries of one name, the later one counts.
+    pub fn directory_order(&self, id: EntryId) -> u32 {
+        self.entries[id.index()].name_at
+    }
+
+    /// Entries that cannot be shown, the first thousand, and how many there are in all.
+    pub fn hidden(&self) -> (&[Hidden], u64) {
+        (&self.hidden, self.hidden_count)
+    }
+
+    /// The archive's comment, as stored.
+    pub fn comment(&self) -> &[u8] {
+        &self.comment
+    }
+
+    /// Length of the blob in bytes.
+    pub fn blob_size(&self) -> u64 {
+        self.blob_size
+    }
+
+    /// Where the central directory lies.
+    pub fn cd_range(&self) -> Range<u64> {
+        self.cd_range.clone()
+    }
+
+    /// Why an entry's data cannot be read by ranges, if it cannot.
+    pub fn readable(&self, id: EntryId) -> Result<(), Error> {
+        let packed = &self.entries[id.index()];
+        let name = || printable(self.path(id));
+        let bad = |what: &str| Error::BadEntry {
+            name: name(),
+            offset: packed.header_offset,
+            what: what.into(),
+        };
+        if packed.flags & ENCRYPTED != 0 {
+            return Err(Error::Encrypted { name: name() });
+        }
+        match Method::of(packed.method) {
+            Method::Stored => {}
+            method => {
+                return Err(Error::Compressed {
+                    name: name(),
+                    method,
+                });
+            }
+        }
+        if packed.compressed_size != packed.size {
+            return Err(bad("it is stored, but its two sizes differ"));
+        }
+        match packed.overlaps {
+            true => Err(bad(
+                "its data overlaps another entry or the central directory",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// What to compare an entry's local header with.
+    pub fn header_check(&self, id: EntryId) -> HeaderCheck {
+        let packed = &self.entries[id.index()];
+        HeaderCheck {
+            name: printable(self.path(id)),
+            header_offset: packed.header_offset,
+            size: packed.size,
+            crc32: packed.crc32,
+            method: packed.method,
+            raw_name_crc: packed.raw_name_crc,
+            raw_name_len: packed.raw_name_len,
+            limit: self.limit(id),
+            has_descriptor: packed.flags & DESCRIPTOR != 0,
+        }
+    }
+
+    /// Where the next thing on the line begins: another entry, or the central directory.
+    fn limit(&self, id: EntryId) -> u64 {
+        let here = self.entries[id.index()].header_offset;
+        let behind = &self.entries[id.index() + 1..];
+        let next = behind.iter().find(|entry| entry.header_offset != here);
+        next.map_or(self.cd_range.start, |entry| entry.header_offset)
+    }
+
+    /// Entries may share an extent only whole, as hard links and de-duplicating writers do; any
+    /// other overlap is a trick (quoted zip bombs) or damage.
+    fn mark_overlaps(&mut self) {
+        let end_of = |e: &Packed| {
+            let header = LOCAL_FIXED + u64::from(e.raw_name_len);
+            e.header_offset
+                .saturating_add(header)
+                .saturating_add(e.compressed_size)
+        };
+        let cd_start = self.cd_range.start;
+        // The entry that reaches furthest so far.
+        let (mut furthest, mut reach) = (0, 0);
+        for at in 0..self.entries.len() {
+            let entry = self.entries[at];
+            let end = end_of(&entry);
+            let before = self.entries[furthest];
+            let is_same = at > 0
+                && before.header_offset == entry.header_offset
+                && before.compressed_size == entry.compressed_size;
+            if entry.header_offset < reach && !is_same {
+                self.entries[furthest].overlaps = true;
+                self.entries[at].overlaps = true;
+            }
+            if end > cd_start {
+                self.entries[at].overlaps = true;
+            }
+            if end > reach {
+                (furthest, reach) = (at, end);
+            }
+        }
+    }
+
+    fn hide(&mut self, name: &[u8], why: &'static str) {
+        self.hidden_count += 1;
+        if self.hidden.len() < HIDDEN_TOLD {
+            let name = printable(name);
+            self.hidden.push(Hidden { name, why });
+        }
+    }
+}
+
+/// A name fit for messages.
+fn printable(name: &[u8]) -> String {
+    let text = String::from_utf8_lossy(name);
+    let text = text
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    text.take(300).collect()
+}
