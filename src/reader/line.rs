@@ -397,6 +397,11 @@ impl Line {
         blocks: Blocks,
     ) {
         self.0.counters.requests.fetch_add(1, Relaxed);
+        log::trace!(
+            "asking for bytes {}-{} ({priority:?})",
+            range.start,
+            range.end - 1
+        );
         let id = ledger.begin_part(Part {
             left: range.clone(),
             priority,
