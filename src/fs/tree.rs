@@ -268,7 +268,7 @@ impl Names {
 
     /// The entry that a node is; `None` for the root and implied directories.
     pub(super) fn entry(&self, index: &Index, node: Node) -> Option<EntryId> {
-        index.ids().nth((node as usize).checked_sub(1)?)
+        index.id((node as usize).checked_sub(1)?)
     }
 
     pub(super) fn implied_index(&self, index: &Index, node: Node) -> Option<usize> {

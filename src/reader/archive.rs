@@ -235,10 +235,9 @@ impl Archive {
 
 impl Next for Archive {
     fn on_the_line(&self, id: EntryId) -> Option<EntryId> {
-        let behind = self.index.ids().skip(id.index() + 1);
         // Directories and empty files are passed by without a read.
-        let mut files = behind.take(64).filter(|id| self.len(*id) > 0);
-        files.next()
+        let behind = (1..=64).map_while(|step| self.index.id(id.index() + step));
+        behind.into_iter().find(|id| self.len(*id) > 0)
     }
 
     fn by_name(&self, id: EntryId) -> Option<EntryId> {
