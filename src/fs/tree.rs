@@ -201,6 +201,12 @@ impl Tree {
         self.children.len()
     }
 
+    /// How many of them are directories, and the root.
+    pub fn directories(&self) -> usize {
+        let below: u64 = self.subdirs.values().map(|n| u64::from(*n)).sum();
+        below as usize + 1
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.children.is_empty()

@@ -53,6 +53,10 @@ impl Archive {
             parser.feed(&bytes)?;
         }
         let index = parser.finish()?;
+        // A large directory would fill the memory that is meant for content; nobody reads it again.
+        if index.cd_range().end - index.cd_range().start > TAIL {
+            line.let_go(&index.cd_range());
+        }
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
             line,
