@@ -6,7 +6,7 @@
 //! can use (`pace.rs`) and memory allows (`pool.rs`).
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,6 @@ pub struct Line(Arc<Inner>);
 struct Inner {
     source: Arc<dyn Source>,
     size: u64,
-    data_end: AtomicU64,
     options: LineOptions,
     runtime: Handle,
     pool: Pool,
@@ -95,7 +94,6 @@ impl Line {
         let line = Self(Arc::new(Inner {
             source,
             size: opened.size,
-            data_end: AtomicU64::new(opened.size),
             runtime: Handle::current(),
             pool: Pool::new(buffers),
             reserve: buffers / 8,
@@ -116,7 +114,7 @@ impl Line {
 
     /// Reads `range` into `out` if all of it is in memory; else leaves `out` alone and returns
     /// false. Never waits. `limit`: where on the line the file being read ends; read-ahead goes no
-    /// further until it has seen the reader go on to the next.
+    /// further, but to what was said by [`expect_next`](Self::expect_next).
     pub fn try_read(&self, range: &Range<u64>, limit: u64, out: &mut Vec<u8>) -> bool {
         let Ok(blocks) = self.ledger().find(range) else {
             return false;
@@ -180,13 +178,18 @@ impl Line {
         self.0.counters.status(used, walks, in_flight)
     }
 
-    /// Says where the line ends for read-ahead: behind the last file, where the directory begins.
-    pub fn end_read_ahead_at(&self, end: u64) {
-        self.0.data_end.store(end.min(self.0.size), Relaxed);
+    /// Says that whoever reads within `here` of the line will go on with these ranges, in this
+    /// order; they are fetched ahead as its walk comes near. `is_new`: forget what was said before.
+    pub(super) fn expect_next(&self, here: &Range<u64>, is_new: bool, ranges: &[Range<u64>]) {
+        let mut ledger = self.ledger();
+        if let Some(walk) = ledger.walks.extend(here, is_new, ranges) {
+            self.fill_window(&mut ledger, walk);
+        }
     }
 
-    fn data_end(&self) -> u64 {
-        self.0.data_end.load(Relaxed)
+    /// How far ahead of a reader it may be worth looking now, in bytes.
+    pub(super) fn window(&self) -> u64 {
+        self.ledger().pace.window()
     }
 
     /// Waits until all of `range` is in memory, asking for what nobody has asked for yet.
@@ -257,7 +260,7 @@ impl Line {
     fn reach(&self, ledger: &mut Ledger, id: WalkId, range: &Range<u64>) -> u64 {
         let part = ledger.pace.part();
         let walk = ledger.walks.get(id);
-        walk.map_or(range.end, |walk| walk.reach(range, part, self.data_end()))
+        walk.map_or(range.end, |walk| walk.reach(range, part))
     }
 
     /// Takes note of a read as a step of a walk.
@@ -287,7 +290,7 @@ impl Line {
             let Some(walk) = ledger.walks.get(id) else {
                 return;
             };
-            let Some(part) = walk.next_part(part, self.data_end()) else {
+            let Some(part) = walk.next_part(part) else {
                 return;
             };
             let part = self.0.source.granule(part);
@@ -344,7 +347,7 @@ impl Line {
     /// Makes room: walks that nobody has heard of for longest give up what they fetched ahead.
     fn shed(&self) {
         let mut ledger = self.ledger();
-        let oldest = ledger.walks.forget_oldest(None);
+        let oldest = ledger.walks.forget_oldest();
         self.forget(&mut ledger, oldest);
         drop(ledger);
         self.0.kept.run_pending_tasks();
@@ -394,6 +397,11 @@ impl Line {
         blocks: Blocks,
     ) {
         self.0.counters.requests.fetch_add(1, Relaxed);
+        log::trace!(
+            "asking for bytes {}-{} ({priority:?})",
+            range.start,
+            range.end - 1
+        );
         let id = ledger.begin_part(Part {
             left: range.clone(),
             priority,

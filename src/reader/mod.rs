@@ -12,6 +12,7 @@ mod ledger;
 mod line;
 mod pace;
 mod pool;
+mod succession;
 
 pub use archive::Archive;
 pub use counters::Status;
