@@ -7,6 +7,7 @@
 mod background;
 mod explain;
 mod failure;
+mod job;
 mod location;
 mod logging;
 mod mount;
