@@ -53,6 +53,10 @@ impl Archive {
             parser.feed(&bytes)?;
         }
         let index = parser.finish()?;
+        // A large directory would fill the memory that is meant for content; nobody reads it again.
+        if index.cd_range().end - index.cd_range().start > TAIL {
+            line.let_go(&index.cd_range());
+        }
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
             line,
@@ -235,10 +239,9 @@ impl Archive {
 
 impl Next for Archive {
     fn on_the_line(&self, id: EntryId) -> Option<EntryId> {
-        let behind = self.index.ids().skip(id.index() + 1);
         // Directories and empty files are passed by without a read.
-        let mut files = behind.take(64).filter(|id| self.len(*id) > 0);
-        files.next()
+        let behind = (1..=64).map_while(|step| self.index.id(id.index() + step));
+        behind.into_iter().find(|id| self.len(*id) > 0)
     }
 
     fn by_name(&self, id: EntryId) -> Option<EntryId> {
