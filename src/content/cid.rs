@@ -175,6 +175,10 @@ pub fn parse_cid(text: &str) -> Result<Cid, ParseCidError> {
         if base == multibase::Base::Identity {
             return Err(encoding(multibase::Error::InvalidBaseString));
         }
+        // The decoder takes upper case for lower in some encodings; the multibase table does not.
+        if multibase::encode(base, &bytes) != text {
+            return Err(encoding(multibase::Error::InvalidBaseString));
+        }
         // "If the first decoded byte is 0x12, return an error": version 0 has no prefix.
         if bytes.first() == Some(&0x12) {
             return Err(ParseCidError::V0Prefixed);
