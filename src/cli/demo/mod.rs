@@ -123,7 +123,7 @@ fn serve(runtime: &Runtime) -> Result<Served, Failure> {
     let cid = importer.finish();
     let node = Node::new();
     node.publish(Blob {
-        cid: cid.clone(),
+        cid,
         name: NAME.to_owned(),
         size: ARCHIVE.len() as u64,
         source: Arc::new(Memory::new(NAME, ARCHIVE)),
