@@ -1,4 +1,11 @@
 //! What the tests share. Each test binary uses some of it.
 #![allow(dead_code)]
 
+pub mod archives;
 pub mod fault;
+pub mod media;
+pub mod mount;
+pub mod needs;
+pub mod run;
+pub mod tree;
+pub mod way;
