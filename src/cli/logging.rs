@@ -82,11 +82,6 @@ pub(super) fn to_syslog() {
     *sink() = connected.map_or(Sink::Nowhere, Sink::Syslog);
 }
 
-/// Whether lines still go to standard error.
-pub(super) fn is_on_stderr() -> bool {
-    matches!(*sink(), Sink::Stderr)
-}
-
 fn sink() -> MutexGuard<'static, Sink> {
     SINK.lock().unwrap_or_else(PoisonError::into_inner)
 }

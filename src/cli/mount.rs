@@ -164,7 +164,6 @@ impl Job {
         TreeOptions {
             uid: options.uid.or(args.uid).unwrap_or(own.0.as_raw()),
             gid: options.gid.or(args.gid).unwrap_or(own.1.as_raw()),
-            use_archive_owner: false,
             fmask: options.fmask.unwrap_or(umask),
             dmask: options.dmask.unwrap_or(umask),
             symlinks: options.symlinks.unwrap_or(Symlinks::Inside),

@@ -5,6 +5,7 @@
 //! answered with EIO (fuser does so for a reply that is dropped) and does not end its thread.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,13 +69,20 @@ fn refuse(volume: &Volume, ino: Ino, refusal: &Refusal) -> Errno {
         Refusal::NotFound => Errno::ENOENT,
         Refusal::IsDirectory => Errno::EISDIR,
         Refusal::NotALink => Errno::EINVAL,
-        Refusal::Link(_) => Errno::EACCES,
+        Refusal::Link(why) => {
+            log_refusal(volume, ino, why);
+            Errno::EACCES
+        }
         Refusal::Read(error) => {
-            let path = volume.tree.path(ino);
-            log::warn!("{}: {error}", String::from_utf8_lossy(&path));
+            log_refusal(volume, ino, error);
             errno::of_read(error)
         }
     }
+}
+
+fn log_refusal(volume: &Volume, ino: Ino, why: &dyn fmt::Display) {
+    let path = volume.tree.path(ino);
+    log::warn!("{}: {why}", String::from_utf8_lossy(&path));
 }
 
 fn kind(kind: Kind) -> FileType {

@@ -46,6 +46,10 @@ impl Counters {
         self.first_byte_us.fetch_add(micros, Relaxed);
     }
 
+    pub(super) fn error(&self) {
+        self.errors.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn read(&self, bytes: u64, from_memory: bool) {
         self.bytes_read.fetch_add(bytes, Relaxed);
         if from_memory {

@@ -153,7 +153,7 @@ impl Line {
                 Err(error)
             }),
         };
-        let blocks = result.inspect_err(|_| drop(self.0.counters.errors.fetch_add(1, Relaxed)))?;
+        let blocks = result.inspect_err(|_| self.0.counters.error())?;
         let complete = blocks.iter().all(|block| block.copy_to(&range, &mut out));
         debug_assert!(
             complete,

@@ -1,0 +1,258 @@
+//! From an index to a tree.
+//!
+//! In passes, so that what comes late in the archive can still decide: directories with an entry
+//! of their own, then the directories that paths imply, then everything else, and last those whose
+//! name was taken. The work is linear in the index.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::attr::TreeOptions;
+use super::tree::{Implied, NOWHERE, Names, Node, ROOT, Totals, Tree, split_last};
+use crate::archive::{EntryId, Index, Kind, Timestamp};
+
+/// The longest file name that Linux takes, in bytes (NAME_MAX).
+const LONGEST_NAME: usize = 255;
+
+/// Room for ` (4294967295)` in the name of an entry whose name was taken.
+const LONGEST_NUMBER: usize = 13;
+
+pub(super) fn build(index: Arc<Index>, options: TreeOptions) -> Tree {
+    let mut builder = Builder {
+        names: Names::new(&index),
+        index: &index,
+    };
+    builder.add_directories();
+    builder.add_parents();
+    let taken = builder.add_files();
+    builder.rename(taken);
+    let names = builder.names;
+    finish(index, options, names)
+}
+
+struct Builder<'a> {
+    index: &'a Index,
+    names: Names,
+}
+
+impl Builder<'_> {
+    /// Directories that have entries. Shorter paths first: then each is there before anything
+    /// could imply it. Of several entries the last in the central directory is the one.
+    fn add_directories(&mut self) {
+        let index = self.index;
+        let dirs = index.ids().filter(|id| index.get(*id).kind == Kind::Dir);
+        let mut dirs: Vec<EntryId> = dirs.collect();
+        dirs.sort_by_key(|id| {
+            let later_first = u32::MAX - index.directory_order(*id);
+            (index.path(*id).len(), later_first)
+        });
+        for id in dirs {
+            let (above, name) = split_last(index.path(id));
+            let parent = self.directory(above.len(), id);
+            if self.names.find(index, parent, name).is_none() {
+                self.names.parents[node(id) as usize] = parent;
+                self.names.insert(index, node(id));
+            }
+        }
+    }
+
+    /// The directory of everything that is none.
+    fn add_parents(&mut self) {
+        let mut last: (&[u8], Node) = (b"", ROOT);
+        for id in files(self.index) {
+            let (above, _) = split_last(self.index.path(id));
+            if above != last.0 {
+                last = (above, self.directory(above.len(), id));
+            }
+            self.names.parents[node(id) as usize] = last.1;
+        }
+    }
+
+    /// Everything that is no directory, under its name if that is free; returns the rest.
+    fn add_files(&mut self) -> Vec<EntryId> {
+        let index = self.index;
+        let mut taken = Vec::new();
+        for id in files(index) {
+            let (_, name) = split_last(index.path(id));
+            let node = node(id);
+            let Some(holder) = self.names.find(index, self.names.parent(node), name) else {
+                self.names.insert(index, node);
+                continue;
+            };
+            match self.names.entry(index, holder) {
+                Some(other)
+                    if index.get(other).kind != Kind::Dir
+                        && index.directory_order(other) < index.directory_order(id) =>
+                {
+                    self.names.replace(index, holder, node);
+                    taken.push(other);
+                }
+                _ => taken.push(id),
+            }
+        }
+        taken
+    }
+
+    /// Finds names for entries whose own were taken: `name (1).ext` and so on, in the order of the
+    /// central directory.
+    fn rename(&mut self, mut taken: Vec<EntryId>) {
+        let index = self.index;
+        taken.sort_by_key(|id| index.directory_order(*id));
+        // By what stays the same of the new names: the number that was used last. Without it, many
+        // entries of one name would each try all the numbers before theirs.
+        let mut used: HashMap<(Node, Vec<u8>, &[u8]), u32> = HashMap::new();
+        for id in taken {
+            let (_, name) = split_last(index.path(id));
+            let (stem, extension) = split_extension(name);
+            let room = LONGEST_NAME - LONGEST_NUMBER - extension.len();
+            let stem = shorten(stem, room).to_vec();
+            let (node, parent) = (node(id), self.names.parent(node(id)));
+            let number = used.entry((parent, stem.clone(), extension)).or_default();
+            let new = loop {
+                *number += 1;
+                let number = format!(" ({number})");
+                let new = [&stem, number.as_bytes(), extension].concat();
+                if self.names.find(index, parent, &new).is_none() {
+                    break new;
+                }
+            };
+            self.names.renamed.insert(node, new.into_boxed_slice());
+            self.names.insert(index, node);
+        }
+    }
+
+    /// The directory that the first `len` bytes of an entry's path name, made where it is not
+    /// there.
+    fn directory(&mut self, len: usize, id: EntryId) -> Node {
+        let index = self.index;
+        let path = &index.path(id)[..len];
+        let (mut here, mut start) = (ROOT, 0);
+        while start < len {
+            let slash = path[start..].iter().position(|b| *b == b'/');
+            let end = slash.map_or(len, |at| start + at);
+            here = match self.names.find(index, here, &path[start..end]) {
+                Some(dir) => dir,
+                None => self.imply(here, id, start..end),
+            };
+            start = end + 1;
+        }
+        here
+    }
+
+    fn imply(&mut self, parent: Node, entry: EntryId, name: std::ops::Range<usize>) -> Node {
+        // A node takes at least a byte of some entry's name, and all names together have fewer
+        // bytes than a u32 can count; see `Index`.
+        let new = Node::try_from(self.names.parents.len()).expect("fewer nodes than name bytes");
+        self.names.parents.push(parent);
+        self.names.implied.push(Implied {
+            entry,
+            // A path has at most 65,535 bytes.
+            name: name.start as u32..name.end as u32,
+            mtime: Timestamp::default(),
+        });
+        self.names.insert(self.index, new);
+        new
+    }
+}
+
+/// The entries that are no directories.
+fn files(index: &Index) -> impl Iterator<Item = EntryId> {
+    index.ids().filter(|id| index.get(*id).kind != Kind::Dir)
+}
+
+/// The node of an entry.
+fn node(id: EntryId) -> Node {
+    id.index() as Node + 1
+}
+
+/// Sorts nodes under their directories and adds up.
+fn finish(index: Arc<Index>, options: TreeOptions, mut names: Names) -> Tree {
+    let shown = || (1..names.parents.len() as Node).filter(|n| names.parent(*n) != NOWHERE);
+    let mut first_child = vec![0u32; names.parents.len() + 1];
+    let mut subdirs: HashMap<Node, u32> = HashMap::new();
+    let mut totals = Totals { bytes: 0, files: 1 };
+    for node in shown() {
+        let parent = names.parent(node);
+        first_child[parent as usize + 1] += 1;
+        totals.files += 1;
+        match names.entry(&index, node).map(|id| index.get(id)) {
+            Some(entry) if entry.kind != Kind::Dir => {
+                totals.bytes = totals.bytes.saturating_add(entry.size);
+            }
+            _ => *subdirs.entry(parent).or_default() += 1,
+        }
+    }
+    for at in 1..first_child.len() {
+        first_child[at] += first_child[at - 1];
+    }
+    let mut free = first_child.clone();
+    let mut children = vec![ROOT; first_child[names.parents.len()] as usize];
+    for node in shown() {
+        let place = &mut free[names.parent(node) as usize];
+        children[*place as usize] = node;
+        *place += 1;
+    }
+    let root_mtime = date_implied(&index, &mut names);
+    Tree {
+        index,
+        options,
+        names,
+        first_child,
+        children,
+        subdirs,
+        root_mtime,
+        totals,
+    }
+}
+
+/// Gives each implied directory the newest time of what it holds; returns the root's.
+fn date_implied(index: &Index, names: &mut Names) -> Timestamp {
+    let mut root = None;
+    let mut dates: Vec<Option<Timestamp>> = vec![None; names.implied.len()];
+    let mut note = |parent: Node, mtime: Option<Timestamp>, dates: &mut Vec<_>| {
+        let slot = match names.implied_index(index, parent) {
+            Some(at) => &mut dates[at],
+            None if parent == ROOT => &mut root,
+            None => return,
+        };
+        *slot = (*slot).max(mtime);
+    };
+    for id in index.ids().filter(|id| names.parent(node(*id)) != NOWHERE) {
+        note(
+            names.parent(node(id)),
+            Some(index.get(id).mtime),
+            &mut dates,
+        );
+    }
+    // Made after the one that it is in, so from the last to the first all below is known.
+    for at in (0..dates.len()).rev() {
+        let implied = index.len() + 1 + at;
+        note(names.parents[implied], dates[at], &mut dates);
+    }
+    for (implied, date) in names.implied.iter_mut().zip(dates) {
+        implied.mtime = date.unwrap_or_default();
+    }
+    root.unwrap_or_default()
+}
+
+/// A name's stem and its extension with the dot; a dot at the beginning makes no extension, nor
+/// does one so far from the end that shortening the stem would not make room.
+fn split_extension(name: &[u8]) -> (&[u8], &[u8]) {
+    match name.iter().rposition(|b| *b == b'.') {
+        Some(dot) if dot > 0 && name.len() - dot <= LONGEST_NAME / 2 => name.split_at(dot),
+        _ => (name, b""),
+    }
+}
+
+/// At most `room` bytes, not ending within a UTF-8 character.
+fn shorten(name: &[u8], room: usize) -> &[u8] {
+    if name.len() <= room {
+        return name;
+    }
+    let is_continuation = |b: u8| b & 0xc0 == 0x80;
+    let mut end = room;
+    while end > 0 && is_continuation(name[end]) {
+        end -= 1;
+    }
+    &name[..if end == 0 { room } else { end }]
+}

@@ -1,0 +1,334 @@
+//! The tree and what can be asked of it.
+//!
+//! A million entries must not cost more than their index does, so nothing is kept twice: a node's
+//! name is a piece of its entry's path, and the table of names holds numbers of nodes, not names.
+//! Node numbers: 0 is the root, then the entries in the order of the index, then the implied
+//! directories; an inode is its node's number plus one.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::attr::{Attr, Ino, TreeOptions};
+use crate::archive::{EntryId, Index, Kind, Timestamp};
+
+/// Permission bits where the archive keeps none.
+const FILE_MODE: u16 = 0o644;
+const DIR_MODE: u16 = 0o755;
+const LINK_MODE: u16 = 0o777;
+
+/// The number of a node.
+pub(super) type Node = u32;
+
+pub(super) const ROOT: Node = 0;
+
+/// The parent of an entry that is not shown: a directory that another entry names again.
+pub(super) const NOWHERE: Node = Node::MAX;
+
+/// The names, inodes and attributes of an archive.
+#[derive(Debug)]
+pub struct Tree {
+    pub(super) index: Arc<Index>,
+    pub(super) options: TreeOptions,
+    pub(super) names: Names,
+    /// `children[first_child[n]..first_child[n + 1]]` are in directory `n`, by node number.
+    pub(super) first_child: Vec<u32>,
+    pub(super) children: Vec<Node>,
+    /// How many directories are in a directory, where there are any.
+    pub(super) subdirs: HashMap<Node, u32>,
+    pub(super) root_mtime: Timestamp,
+    pub(super) totals: Totals,
+}
+
+/// What nodes are called, and which one bears a name.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) parents: Vec<Node>,
+    pub(super) implied: Vec<Implied>,
+    /// Nodes that bear another name than their entry's.
+    pub(super) renamed: HashMap<Node, Box<[u8]>>,
+    table: HashTable<Node>,
+    hasher: RandomState,
+}
+
+/// A directory that no entry is, only a part of an entry's path.
+#[derive(Debug)]
+pub(super) struct Implied {
+    pub(super) entry: EntryId,
+    /// Where in the entry's path its name is.
+    pub(super) name: Range<u32>,
+    pub(super) mtime: Timestamp,
+}
+
+/// One line of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirEntry<'a> {
+    /// Its name; `.` and `..` are among them.
+    pub name: &'a [u8],
+    /// Its inode.
+    pub ino: Ino,
+    /// What it is.
+    pub kind: Kind,
+    /// Where to go on behind it.
+    pub cookie: u64,
+}
+
+/// Sums over the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Lengths of all files together, in bytes.
+    pub bytes: u64,
+    /// How many files and directories there are, the root included.
+    pub files: u64,
+}
+
+impl Tree {
+    /// The tree that `index` means.
+    pub fn build(index: Arc<Index>, options: TreeOptions) -> Self {
+        super::build::build(index, options)
+    }
+
+    /// The file of this name in a directory.
+    pub fn lookup(&self, dir: Ino, name: &[u8]) -> Option<Ino> {
+        let dir = self.node(dir)?;
+        self.names.find(&self.index, dir, name).map(ino)
+    }
+
+    /// A file's attributes; `None` if there is no such inode.
+    pub fn attr(&self, ino: Ino) -> Option<Attr> {
+        let node = self.node(ino)?;
+        let options = &self.options;
+        let directory = |mode: Option<u16>, mtime| Attr {
+            ino,
+            kind: Kind::Dir,
+            perm: mode.unwrap_or(DIR_MODE) & !options.dmask,
+            nlink: 2 + self.subdirs.get(&node).copied().unwrap_or(0),
+            size: 0,
+            blocks512: 0,
+            mtime,
+            uid: options.uid,
+            gid: options.gid,
+        };
+        let Some(entry) = self.entry_of(node) else {
+            return Some(directory(None, self.implied_mtime(node)));
+        };
+        let entry = self.index.get(entry);
+        Some(match entry.kind {
+            Kind::Dir => directory(entry.mode, entry.mtime),
+            kind => Attr {
+                kind,
+                perm: match kind {
+                    // Linux ignores a link's bits, and shows all of them.
+                    Kind::Symlink => LINK_MODE,
+                    _ => entry.mode.unwrap_or(FILE_MODE) & !options.fmask,
+                },
+                nlink: 1,
+                size: entry.size,
+                blocks512: entry.size.div_ceil(512),
+                ..directory(None, entry.mtime)
+            },
+        })
+    }
+
+    /// The entry that holds a file's data; `None` for directories.
+    pub fn entry(&self, ino: Ino) -> Option<EntryId> {
+        let entry = self.entry_of(self.node(ino)?)?;
+        (self.index.get(entry).kind != Kind::Dir).then_some(entry)
+    }
+
+    /// What an inode is.
+    pub fn kind(&self, ino: Ino) -> Option<Kind> {
+        self.node(ino).map(|node| self.kind_of(node))
+    }
+
+    /// The directory that a file is in; the root is in itself.
+    pub fn parent(&self, ino: Ino) -> Option<Ino> {
+        self.node(ino)
+            .map(|node| self::ino(self.names.parent(node)))
+    }
+
+    /// Where a file is, from the root on, components separated by `/`; empty for the root and for
+    /// what is not there.
+    pub fn path(&self, ino: Ino) -> Vec<u8> {
+        let mut components = Vec::new();
+        let mut node = self.node(ino).unwrap_or(ROOT);
+        while node != ROOT {
+            components.push(self.names.name(&self.index, node));
+            node = self.names.parent(node);
+        }
+        components.reverse();
+        components.join(&b'/')
+    }
+
+    /// What is in a directory, behind the line with this cookie; 0 begins. `None` if it is none.
+    pub fn read_dir(&self, dir: Ino, cookie: u64) -> Option<impl Iterator<Item = DirEntry<'_>>> {
+        let node = self.node(dir)?;
+        if self.kind_of(node) != Kind::Dir {
+            return None;
+        }
+        let dots = [(&b"."[..], node), (b"..", self.names.parent(node))];
+        let children = self.children_of(node).iter();
+        let children = children.map(|child| (self.names.name(&self.index, *child), *child));
+        let skipped = usize::try_from(cookie).unwrap_or(usize::MAX);
+        // Both halves are sliced, so going on in the middle of a million costs nothing.
+        let dots = dots.into_iter().skip(skipped);
+        let lines = dots.chain(children.skip(skipped.saturating_sub(2)));
+        Some(
+            lines
+                .zip(cookie + 1..)
+                .map(|((name, node), cookie)| DirEntry {
+                    name,
+                    ino: ino(node),
+                    kind: self.kind_of(node),
+                    cookie,
+                }),
+        )
+    }
+
+    /// How many files and directories there are, without the root.
+    pub fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+
+    /// Sums for statfs(2).
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// How it is shown.
+    pub(super) fn options(&self) -> &TreeOptions {
+        &self.options
+    }
+
+    /// The archive's index.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    fn node(&self, ino: Ino) -> Option<Node> {
+        let node = Node::try_from(ino.0.checked_sub(1)?).ok()?;
+        let parent = self.names.parents.get(node as usize)?;
+        (*parent != NOWHERE).then_some(node)
+    }
+
+    fn entry_of(&self, node: Node) -> Option<EntryId> {
+        self.names.entry(&self.index, node)
+    }
+
+    fn kind_of(&self, node: Node) -> Kind {
+        self.names.kind(&self.index, node)
+    }
+
+    fn children_of(&self, node: Node) -> &[Node] {
+        let at = node as usize;
+        &self.children[self.first_child[at] as usize..self.first_child[at + 1] as usize]
+    }
+
+    fn implied_mtime(&self, node: Node) -> Timestamp {
+        match self.names.implied_index(&self.index, node) {
+            Some(at) => self.names.implied[at].mtime,
+            None => self.root_mtime,
+        }
+    }
+}
+
+impl Names {
+    /// No names yet, but a node for the root and for each entry of `index`.
+    pub(super) fn new(index: &Index) -> Self {
+        let mut parents = vec![NOWHERE; index.len() + 1];
+        parents[ROOT as usize] = ROOT;
+        Self {
+            parents,
+            implied: Vec::new(),
+            renamed: HashMap::new(),
+            table: HashTable::with_capacity(index.len()),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub(super) fn parent(&self, node: Node) -> Node {
+        self.parents[node as usize]
+    }
+
+    /// The entry that a node is; `None` for the root and implied directories.
+    pub(super) fn entry(&self, index: &Index, node: Node) -> Option<EntryId> {
+        index.ids().nth((node as usize).checked_sub(1)?)
+    }
+
+    pub(super) fn implied_index(&self, index: &Index, node: Node) -> Option<usize> {
+        (node as usize).checked_sub(index.len() + 1)
+    }
+
+    pub(super) fn kind(&self, index: &Index, node: Node) -> Kind {
+        self.entry(index, node)
+            .map_or(Kind::Dir, |entry| index.get(entry).kind)
+    }
+
+    /// What a node is called in its directory; empty for the root.
+    pub(super) fn name<'a>(&'a self, index: &'a Index, node: Node) -> &'a [u8] {
+        if let Some(entry) = self.entry(index, node) {
+            if !self.renamed.is_empty()
+                && let Some(name) = self.renamed.get(&node)
+            {
+                return name;
+            }
+            return split_last(index.path(entry)).1;
+        }
+        let Some(at) = self.implied_index(index, node) else {
+            return b"";
+        };
+        let Implied { entry, name, .. } = &self.implied[at];
+        &index.path(*entry)[name.start as usize..name.end as usize]
+    }
+
+    /// The node of this name in a directory.
+    pub(super) fn find(&self, index: &Index, dir: Node, name: &[u8]) -> Option<Node> {
+        let hash = self.hash(dir, name);
+        let is_it = |node: &Node| self.parent(*node) == dir && self.name(index, *node) == name;
+        self.table.find(hash, is_it).copied()
+    }
+
+    /// Lets a node, whose parent and name are set, be found. There must be no other of its name.
+    pub(super) fn insert(&mut self, index: &Index, node: Node) {
+        let hash = self.hash(self.parent(node), self.name(index, node));
+        // Taken out for the moment, so that the table can grow while names are looked at.
+        let mut table = std::mem::take(&mut self.table);
+        table.insert_unique(hash, node, |node| {
+            self.hash(self.parent(*node), self.name(index, *node))
+        });
+        self.table = table;
+    }
+
+    /// Lets `new` be found where `old` was, which has the same parent and name.
+    pub(super) fn replace(&mut self, index: &Index, old: Node, new: Node) {
+        let hash = self.hash(self.parent(old), self.name(index, old));
+        if let Some(place) = self.table.find_mut(hash, |node| *node == old) {
+            *place = new;
+        }
+    }
+
+    // Keyed at random, for names are the archive's choice: they shall not choose their collisions.
+    fn hash(&self, dir: Node, name: &[u8]) -> u64 {
+        self.hasher.hash_one((dir, name))
+    }
+}
+
+/// A path's directory and last component.
+pub(super) fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|b| *b == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}
+
+fn ino(node: Node) -> Ino {
+    Ino(u64::from(node) + 1)
+}
