@@ -130,7 +130,7 @@ pub fn beyond_4_gib(out: &Path) {
 z.writestr(info('near.bin'), b'near ' * 1000)
 huge = info('huge.bin')
 huge.file_size = huge.compress_size = (4 << 30) + 8192
-huge.header_offset = z.fp.tell()
+huge.header_offset, huge.CRC = z.fp.tell(), 0
 z.fp.write(huge.FileHeader(zip64=True))
 data = z.fp.tell()
 for at, text in (0, b'begin'), ((4 << 30) - 4, b'over the edge'), ((4 << 30) + 8192 - 3, b'end'):
