@@ -122,7 +122,10 @@ z.writestr(info('y' * 255), b'long')
     let names = tree::names(mount.path());
     for name in &names {
         let text = name.to_string_lossy();
-        assert!(!text.contains("escape") && !text.contains("drive"), "{text}");
+        assert!(
+            !text.contains("escape") && !text.contains("drive"),
+            "{text}"
+        );
         assert!(!text.contains("absolute"), "{text}");
     }
     let read = |name: &str| fs::read(mount.join(name)).expect(name);
@@ -135,7 +138,14 @@ z.writestr(info('y' * 255), b'long')
         fs::read(mount.join("clash/within.txt")).expect("a file within"),
         b"and a directory"
     );
-    assert!(!mount.path().parent().expect("a parent").join("escape.txt").exists());
+    assert!(
+        !mount
+            .path()
+            .parent()
+            .expect("a parent")
+            .join("escape.txt")
+            .exists()
+    );
     assert!(!Path::new("/absolute.txt").exists());
     // A log is for terminals.
     assert!(!mount.log().contains('\x1b'), "{}", mount.log());
@@ -217,7 +227,10 @@ fn a_large_directory_is_listed_whole_and_every_name_is_found() {
     let node = common::fault::FaultNode::start(fs::read(&archive).expect("the archive"));
     let mount = Mount::new(node.url());
     let mut find = run::tool("find");
-    let found = run(find.arg(mount.join("many")).args(["-type", "f", "-size", "-2"])).ok("find");
+    let found = run(find
+        .arg(mount.join("many"))
+        .args(["-type", "f", "-size", "-2"]))
+    .ok("find");
     assert_eq!(found.stdout.lines().count(), 30_000);
     let before = node.requests();
     for i in tree::numbers(7, 30_000, 500) {
@@ -231,7 +244,11 @@ fn a_large_directory_is_listed_whole_and_every_name_is_found() {
     }
     // Listed from the middle on, as a slow reader of a directory does.
     let mut dir = fs::read_dir(mount.join("many")).expect("a directory");
-    let first: Vec<_> = dir.by_ref().take(10_000).map(|e| e.expect("an entry").file_name()).collect();
+    let first: Vec<_> = dir
+        .by_ref()
+        .take(10_000)
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
     std::thread::sleep(std::time::Duration::from_millis(50));
     let rest: Vec<_> = dir.map(|e| e.expect("an entry").file_name()).collect();
     assert_eq!(first.len() + rest.len(), 30_000);

@@ -59,7 +59,10 @@ with zipfile.ZipFile(target, 'a' if way == 'append' else 'w', zipfile.ZIP_STORED
 "#;
 
 fn zipfile_as(way: &str, folder: &Path, out: &Path) {
-    python(ZIPFILE, &[folder.as_os_str(), out.as_os_str(), way.as_ref()]);
+    python(
+        ZIPFILE,
+        &[folder.as_os_str(), out.as_os_str(), way.as_ref()],
+    );
 }
 
 pub fn zipfile(folder: &Path, out: &Path) {

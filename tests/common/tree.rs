@@ -32,7 +32,9 @@ pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
 pub fn numbers(seed: u64, bound: u64, count: usize) -> Vec<u64> {
     let words = bytes(seed, count * 8);
     let words = words.as_chunks::<8>().0.iter();
-    words.map(|word| u64::from_le_bytes(*word) % bound).collect()
+    words
+        .map(|word| u64::from_le_bytes(*word) % bound)
+        .collect()
 }
 
 /// A folder as one may be packed: names of all sorts, sizes around all boundaries.
@@ -152,7 +154,8 @@ fn collect(root: &Path, under: &Path, nodes: &mut BTreeMap<PathBuf, Node>) {
         let entry = entry.unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
         let name = under.join(entry.file_name());
         let path = entry.path();
-        let meta = fs::symlink_metadata(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let meta =
+            fs::symlink_metadata(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let listed = entry.file_type().expect("a type");
         assert_eq!(listed, meta.file_type(), "{}: listed as", path.display());
         let node = if meta.is_dir() {
