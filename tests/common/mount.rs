@@ -142,7 +142,12 @@ pub struct MountPoint(Option<TempDir>);
 
 impl MountPoint {
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("aiozfs-test-").tempdir();
+        Self::named("aiozfs-test-")
+    }
+
+    /// One whose name begins so.
+    pub fn named(prefix: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix(prefix).tempdir();
         Self(Some(dir.expect("a directory")))
     }
 
@@ -182,8 +187,8 @@ impl Drop for MountPoint {
 /// Whether something is mounted on exactly this directory.
 pub fn is_mounted(path: &Path) -> bool {
     let table = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
-    let path = path.to_str().expect("a plain path");
-    table.lines().any(|l| l.split(' ').nth(4) == Some(path))
+    let path = path.to_str().expect("a plain path").replace(' ', "\\040");
+    table.lines().any(|l| l.split(' ').nth(4) == Some(&*path))
 }
 
 /// The process that serves a mount, found by its arguments: a mount may be dead or hang.
