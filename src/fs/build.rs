@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::attr::TreeOptions;
+use super::order::Orders;
 use super::tree::{Implied, NOWHERE, Names, Node, ROOT, Totals, Tree, split_last};
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
@@ -202,6 +203,7 @@ fn finish(index: Arc<Index>, options: TreeOptions, mut names: Names) -> Tree {
         subdirs,
         root_mtime,
         totals,
+        orders: Orders::default(),
     }
 }
 

@@ -16,6 +16,7 @@
 mod attr;
 mod build;
 mod link;
+mod order;
 mod range_link;
 mod tree;
 

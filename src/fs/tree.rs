@@ -13,6 +13,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use super::attr::{Attr, Ino, TreeOptions};
+use super::order::Orders;
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
 /// Permission bits where the archive keeps none.
@@ -41,6 +42,7 @@ pub struct Tree {
     pub(super) subdirs: HashMap<Node, u32>,
     pub(super) root_mtime: Timestamp,
     pub(super) totals: Totals,
+    pub(super) orders: Orders,
 }
 
 /// What nodes are called, and which one bears a name.
@@ -139,6 +141,12 @@ impl Tree {
         (self.index.get(entry).kind != Kind::Dir).then_some(entry)
     }
 
+    /// The file whose data an entry holds; `None` if the entry is not shown.
+    pub fn ino_of(&self, entry: EntryId) -> Option<Ino> {
+        let ino = ino(entry.index() as Node + 1);
+        self.node(ino).map(|_| ino)
+    }
+
     /// What an inode is.
     pub fn kind(&self, ino: Ino) -> Option<Kind> {
         self.node(ino).map(|node| self.kind_of(node))
@@ -193,6 +201,12 @@ impl Tree {
         self.children.len()
     }
 
+    /// How many of them are directories, and the root.
+    pub fn directories(&self) -> usize {
+        let below: u64 = self.subdirs.values().map(|n| u64::from(*n)).sum();
+        below as usize + 1
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.children.is_empty()
@@ -213,7 +227,7 @@ impl Tree {
         &self.index
     }
 
-    fn node(&self, ino: Ino) -> Option<Node> {
+    pub(super) fn node(&self, ino: Ino) -> Option<Node> {
         let node = Node::try_from(ino.0.checked_sub(1)?).ok()?;
         let parent = self.names.parents.get(node as usize)?;
         (*parent != NOWHERE).then_some(node)
@@ -227,7 +241,7 @@ impl Tree {
         self.names.kind(&self.index, node)
     }
 
-    fn children_of(&self, node: Node) -> &[Node] {
+    pub(super) fn children_of(&self, node: Node) -> &[Node] {
         let at = node as usize;
         &self.children[self.first_child[at] as usize..self.first_child[at + 1] as usize]
     }
@@ -260,7 +274,7 @@ impl Names {
 
     /// The entry that a node is; `None` for the root and implied directories.
     pub(super) fn entry(&self, index: &Index, node: Node) -> Option<EntryId> {
-        index.ids().nth((node as usize).checked_sub(1)?)
+        index.id((node as usize).checked_sub(1)?)
     }
 
     pub(super) fn implied_index(&self, index: &Index, node: Node) -> Option<usize> {

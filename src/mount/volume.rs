@@ -16,7 +16,7 @@ const MAX_LINK: u64 = 4095;
 
 /// A tree of names and the archive that holds its bytes.
 pub struct Volume {
-    pub(super) tree: Tree,
+    pub(super) tree: Arc<Tree>,
     pub(super) archive: Arc<Archive>,
     /// What the root tells about where all this comes from: attribute name (`cid`, `url` or
     /// `file`) and value, without secrets.
@@ -42,6 +42,12 @@ impl From<reader::Error> for Refusal {
 impl Volume {
     /// A volume of this tree, whose index is that of `archive`.
     pub fn new(tree: Tree, archive: Arc<Archive>, origin: (&'static str, String)) -> Self {
+        let tree = Arc::new(tree);
+        let names = tree.clone();
+        archive.follow_names(Box::new(move |file| {
+            let next = names.after(names.ino_of(file)?)?;
+            names.entry(next)
+        }));
         Self {
             tree,
             archive,

@@ -1,17 +1,24 @@
 //! Read-ahead: which bytes will be wanted next.
 //!
 //! Sequential walks are detected on the line, not on open files: playing the segments of a
-//! rendition that lie side by side is one walk over the line, whatever files the player opens and
-//! closes on the way. Pure: reads go in, ranges to fetch come out; `line.rs` does the fetching.
+//! rendition is one walk over the line, whatever files the player opens and closes on the way. A
+//! walk goes along **legs**: the rest of the file being read, and behind it those files that will
+//! probably be read next (`succession.rs` says which). Files that are neighbours on the line make
+//! one leg, fetched in one run of large requests through the local headers between.
+//! Pure: reads go in, ranges to fetch come out; `line.rs` does the fetching.
 //!
 //! A walk begins with a small first range, so that a random read costs little more than its bytes.
-//! Each time the reader comes back for more, and more so when it had to wait, the window doubles,
-//! up to what the link can have in flight (see `pace.rs`).
+//! Each time the reader comes back for more, and more so when it had to wait, the window grows, up
+//! to what the link can have in flight (see `pace.rs`).
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
-/// What the first read of a walk fetches at the least, and the window it begins with, in bytes.
-/// Two of the kernel's read-ahead requests: the second then waits for bytes already on their way.
+use super::block::overlap;
+
+/// What the first read of a walk fetches at the least, and half of the window it begins with, in
+/// bytes. Two of the kernel's read-ahead requests: the second then waits for bytes already on
+/// their way.
 pub(super) const FIRST_WINDOW: u64 = 256 * 1024;
 
 /// Reads may come this many bytes out of order and still belong to one walk: the kernel's
@@ -21,24 +28,25 @@ const SLACK: u64 = 1024 * 1024;
 /// How many walks are followed at once; the one not heard of for longest makes room.
 const MAX_WALKS: usize = 24;
 
+/// Files closer than this on the line, in bytes, are fetched in one run: what lies between (a
+/// directory's entry, padding, a data descriptor) costs less than a request.
+const GAP: u64 = 16 * 1024;
+
 /// Names a walk for as long as it is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct WalkId(u64);
 
-/// One sequential walk along the line.
+/// One sequential walk.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub(super) id: WalkId,
-    /// The end of what has been read.
+    /// The end of what has been read, in the first leg.
     next: u64,
-    /// The end of what has been asked for.
-    ahead: u64,
+    /// Never empty. The first is the one being read.
+    legs: VecDeque<Range<u64>>,
+    /// What has been asked for: all of the legs before this one, and this one as far as this.
+    ahead: (usize, u64),
     window: u64,
-    /// Where the line stops being worth fetching: the end of the file being read, until the walk
-    /// has been seen to go on into the next one.
-    limit: u64,
-    /// Whether the walk has crossed from one file into its neighbour.
-    crosses: bool,
     /// When it was last heard of, in reads.
     heard: u64,
 }
@@ -71,8 +79,9 @@ impl Walks {
     ) -> Noted {
         self.reads += 1;
         let reads = self.reads;
-        if let Some(walk) = self.walks.iter_mut().find(|w| w.expects(range.start)) {
-            walk.step(range, limit, waits, max_window);
+        let mut walks = self.walks.iter_mut();
+        if let Some((walk, leg)) = walks.find_map(|w| w.expects(range.start).map(|leg| (w, leg))) {
+            walk.step(leg, range, limit, waits, max_window);
             walk.heard = reads;
             let walk = walk.id;
             return Noted {
@@ -80,16 +89,15 @@ impl Walks {
                 forgotten: None,
             };
         }
-        let forgotten = (self.walks.len() >= MAX_WALKS).then(|| self.forget_oldest(None));
+        let forgotten = (self.walks.len() >= MAX_WALKS).then(|| self.forget_oldest());
         self.born += 1;
         let walk = WalkId(self.born);
         self.walks.push(Walk {
             id: walk,
             next: range.end,
-            ahead: range.end,
+            legs: VecDeque::from([range.start..limit.max(range.end)]),
+            ahead: (0, range.end),
             window: 0, // one read is not a walk yet
-            limit,
-            crosses: false,
             heard: reads,
         });
         Noted {
@@ -98,11 +106,32 @@ impl Walks {
         }
     }
 
-    /// Forgets the walk not heard of for longest, other than `keep`.
-    pub(super) fn forget_oldest(&mut self, keep: Option<WalkId>) -> Option<WalkId> {
-        let others = self.walks.iter().enumerate();
-        let others = others.filter(|(_, w)| Some(w.id) != keep);
-        let (at, _) = others.min_by_key(|(_, w)| w.heard)?;
+    /// Says that whoever reads within `here` will go on with `legs`, in this order; `is_new`: not
+    /// with what was said before. Returns the walk.
+    pub(super) fn extend(
+        &mut self,
+        here: &Range<u64>,
+        is_new: bool,
+        legs: &[Range<u64>],
+    ) -> Option<WalkId> {
+        let walks = self.walks.iter_mut().filter(|w| w.reads_in(here));
+        let walk = walks.max_by_key(|w| w.heard)?;
+        if is_new {
+            walk.legs.truncate(1);
+            if walk.ahead.0 > 0 {
+                walk.ahead = (0, walk.legs[0].end);
+            }
+        }
+        for leg in legs {
+            walk.add_leg(leg);
+        }
+        Some(walk.id)
+    }
+
+    /// Forgets the walk not heard of for longest.
+    pub(super) fn forget_oldest(&mut self) -> Option<WalkId> {
+        let walks = self.walks.iter().enumerate();
+        let (at, _) = walks.min_by_key(|(_, w)| w.heard)?;
         Some(self.walks.swap_remove(at).id)
     }
 
@@ -118,67 +147,220 @@ impl Walks {
 }
 
 impl Walk {
-    /// Whether a read that starts here goes on with this walk.
-    fn expects(&self, start: u64) -> bool {
-        start + SLACK >= self.next && start <= self.ahead.max(self.next) + SLACK / 8
+    /// The leg in which a read that starts here goes on with this walk.
+    fn expects(&self, start: u64) -> Option<usize> {
+        let asked = match self.ahead {
+            (0, at) => at.max(self.next),
+            _ => self.legs[0].end.max(self.next),
+        };
+        if start + SLACK >= self.next && start <= asked + SLACK / 8 {
+            return Some(0);
+        }
+        let later = self
+            .legs
+            .iter()
+            .skip(1)
+            .position(|leg| leg.contains(&start));
+        later.map(|leg| leg + 1)
     }
 
-    fn step(&mut self, range: &Range<u64>, limit: u64, waits: bool, max_window: u64) {
+    fn reads_in(&self, here: &Range<u64>) -> bool {
+        (here.start..=here.end).contains(&self.next)
+    }
+
+    fn step(&mut self, leg: usize, range: &Range<u64>, limit: u64, waits: bool, max_window: u64) {
+        if leg > 0 {
+            self.legs.drain(..leg);
+            self.next = self.legs[0].start;
+            self.ahead = match self.ahead {
+                (at, place) if at >= leg => (at - leg, place),
+                _ => (0, self.next),
+            };
+        }
         if range.end <= self.next {
             return;
         }
-        if limit > self.limit && range.start >= self.limit {
-            self.crosses = true;
-        }
-        self.limit = limit.max(self.limit);
         self.next = range.end;
-        self.ahead = self.ahead.max(range.end);
+        let first = &mut self.legs[0];
+        first.end = first.end.max(limit).max(range.end);
+        self.asked_to(range.end);
         // A reader that waits could go faster, if the link can; one that does not wait yet soon
         // will, while the window is small.
-        if waits || self.window < max_window / 4 {
-            self.window *= 2;
-        }
+        self.window *= match waits {
+            true if self.window < max_window / 4 => 4,
+            true => 2,
+            false if self.window < max_window / 4 => 2,
+            false => 1,
+        };
         self.window = self.window.min(max_window).max(2 * FIRST_WINDOW);
+    }
+
+    fn add_leg(&mut self, leg: &Range<u64>) {
+        let Some(last) = self.legs.back_mut() else {
+            return;
+        };
+        let is_neighbour = last.start <= leg.start && leg.start <= last.end + GAP;
+        match is_neighbour {
+            true => last.end = last.end.max(leg.end),
+            false => self.legs.push_back(leg.clone()),
+        }
+    }
+
+    /// How many bytes have been asked for and not been read.
+    fn distance(&self) -> u64 {
+        let (at, place) = self.ahead;
+        let begun = |leg: usize| {
+            if leg == 0 {
+                self.next
+            } else {
+                self.legs[leg].start
+            }
+        };
+        let whole = (0..at).map(|leg| self.legs[leg].end.saturating_sub(begun(leg)));
+        whole.sum::<u64>() + place.saturating_sub(begun(at))
     }
 
     /// How far one request for `range` may go on beyond it, so that the next read finds its bytes
     /// on their way. `part` is the usual size of a request.
-    pub(super) fn reach(&self, range: &Range<u64>, part: u64, line_end: u64) -> u64 {
+    pub(super) fn reach(&self, range: &Range<u64>, part: u64) -> u64 {
         let reach = match self.window {
             0 => range.start + FIRST_WINDOW,
             window => range.end + part.min(window / 2),
         };
-        reach.min(self.edge_of_interest(line_end)).max(range.end)
+        reach.min(self.legs[0].end).max(range.end)
     }
 
-    fn edge_of_interest(&self, line_end: u64) -> u64 {
-        if self.crosses { line_end } else { self.limit }
+    /// Whether some of `extent` is on the way that is still to go, so that it must be held.
+    pub(super) fn still_wants(&self, extent: &Range<u64>) -> bool {
+        let first = self.next..self.legs[0].end.max(self.next);
+        let mut rest = self.legs.iter().skip(1);
+        !overlap(&first, extent).is_empty() || rest.any(|leg| !overlap(leg, extent).is_empty())
     }
 
-    /// The end of what has been read: what lies before it need not be held for this walk.
-    pub(super) fn read_to(&self) -> u64 {
-        self.next
-    }
-
-    /// Says that the line has been asked for as far as `end`.
+    /// Says that the leg which `end` is in has been asked for as far as that.
     pub(super) fn asked_to(&mut self, end: u64) {
-        self.ahead = self.ahead.max(end);
+        let (leg, place) = &mut self.ahead;
+        if *leg == 0 || self.legs[*leg].start < end && end <= self.legs[*leg].end {
+            *place = end.max(*place);
+        }
     }
 
-    /// The next range to ask for, of about `part` bytes; `None` while the window is full.
-    /// `line_end` is where there is nothing more worth reading.
-    pub(super) fn next_part(&self, part: u64, line_end: u64) -> Option<Range<u64>> {
-        let limit = self.edge_of_interest(line_end);
-        let edge = (self.next + self.window).min(limit);
-        if edge <= self.ahead {
-            return None;
+    /// The next range to ask for, of about `part` bytes; `None` while the window is full, and
+    /// where the way is not known further.
+    pub(super) fn next_part(&mut self, part: u64) -> Option<Range<u64>> {
+        let (mut leg, mut place) = self.ahead;
+        while place >= self.legs[leg].end {
+            leg += 1;
+            place = self.legs.get(leg)?.start;
         }
-        let room = edge - self.ahead;
-        // A sliver now would be a request now and another one soon; the last one may be short.
+        self.ahead = (leg, place);
+        let room = self.window.saturating_sub(self.distance());
+        let left = self.legs[leg].end - place;
         let part = part.min(self.window / 2).max(1);
-        if room < part && edge < limit {
+        // A sliver now would be a request now and another one soon; the last one may be short.
+        if room < part.min(left) {
             return None;
         }
-        Some(self.ahead..self.ahead + room.min(part))
+        Some(place..place + part.min(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KB: u64 = 1024;
+    const WINDOW: u64 = 8 << 20;
+
+    /// Reads all of `file` in the kernel's steps; returns the walk.
+    fn read(walks: &mut Walks, file: &Range<u64>) -> WalkId {
+        let mut walk = None;
+        let mut at = file.start;
+        while at < file.end {
+            let end = (at + 128 * KB).min(file.end);
+            walk = Some(walks.note(&(at..end), file.end, true, WINDOW).walk);
+            at = end;
+        }
+        walk.expect("a file with something in it")
+    }
+
+    /// All that a walk would ask for now.
+    fn ask(walks: &mut Walks, id: WalkId) -> Vec<Range<u64>> {
+        let walk = walks.get(id).expect("a walk");
+        let parts = std::iter::from_fn(|| {
+            let part = walk.next_part(512 * KB)?;
+            walk.asked_to(part.end);
+            Some(part)
+        });
+        parts.collect()
+    }
+
+    #[test]
+    fn one_read_is_no_walk() {
+        let mut walks = Walks::default();
+        let id = walks.note(&(0..128 * KB), 1 << 30, true, WINDOW).walk;
+        assert!(ask(&mut walks, id).is_empty());
+        let other = walks.note(&(500 << 20..(500 << 20) + 4096), 1 << 30, true, WINDOW);
+        assert_ne!(other.walk, id);
+    }
+
+    #[test]
+    fn a_walk_looks_ahead_to_the_end_of_its_file_and_no_further() {
+        let mut walks = Walks::default();
+        let file = 0..3 << 20;
+        read(&mut walks, &(0..512 * KB));
+        let id = walks
+            .note(&(512 * KB..640 * KB), file.end, true, WINDOW)
+            .walk;
+        let parts = ask(&mut walks, id);
+        assert_eq!(parts.first().map(|p| p.start), Some(640 * KB));
+        assert_eq!(parts.last().map(|p| p.end), Some(file.end));
+        assert!(parts.windows(2).all(|p| p[0].end == p[1].start));
+    }
+
+    #[test]
+    fn legs_lead_from_file_to_file_wherever_they_lie() {
+        let mut walks = Walks::default();
+        let (first, second, third) = (10 << 20..11 << 20, 4 << 20..5 << 20, 30 << 20..31 << 20);
+        let id = read(&mut walks, &first);
+        assert!(ask(&mut walks, id).is_empty());
+        let extended = walks.extend(&first, true, &[second.clone(), third.clone()]);
+        assert_eq!(extended, Some(id));
+        let parts = ask(&mut walks, id);
+        let asked: u64 = parts.iter().map(|p| p.end - p.start).sum();
+        assert_eq!(asked, 2 << 20);
+        assert_eq!(parts[0].start, second.start);
+        let walk = walks.get(id).expect("a walk");
+        assert!(walk.still_wants(&second) && walk.still_wants(&third) && !walk.still_wants(&first));
+        // The second is skipped: the walk goes on with the third, and has it all.
+        let noted = walks.note(&(third.start..third.start + 4096), third.end, false, WINDOW);
+        assert_eq!(noted.walk, id);
+        assert!(ask(&mut walks, id).is_empty());
+        assert!(!walks.get(id).expect("a walk").still_wants(&second));
+    }
+
+    #[test]
+    fn neighbours_on_the_line_are_one_run() {
+        let mut walks = Walks::default();
+        let id = read(&mut walks, &(0..1 << 20));
+        let next = (1 << 20) + 60..2 << 20;
+        walks.extend(&(0..1 << 20), true, &[next, (2 << 20) + 60..3 << 20]);
+        let parts = ask(&mut walks, id);
+        assert_eq!(parts.first().map(|p| p.start), Some(1 << 20));
+        assert_eq!(parts.last().map(|p| p.end), Some(3 << 20));
+        assert_eq!(parts.len(), 4, "{parts:?}");
+    }
+
+    #[test]
+    fn the_walk_not_heard_of_for_longest_makes_room() {
+        let mut walks = Walks::default();
+        let far = |n: u64| n << 30..(n << 30) + 4096;
+        let first = walks.note(&far(0), u64::MAX, true, WINDOW).walk;
+        for n in 1..MAX_WALKS as u64 {
+            assert_eq!(walks.note(&far(n), u64::MAX, true, WINDOW).forgotten, None);
+        }
+        let noted = walks.note(&far(99), u64::MAX, true, WINDOW);
+        assert_eq!(noted.forgotten, Some(first));
+        assert_eq!(walks.len(), MAX_WALKS);
     }
 }

@@ -6,13 +6,14 @@
 //! in the same request as the first bytes of data, or beside it in the middle of a file.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::counters::Status;
 use super::error::Error;
 use super::line::{Line, LineOptions};
-use crate::archive::{EntryId, Extent, HeaderCheck, Index, IndexParser, ParseOptions, TAIL};
+use super::succession::{Next, Succession};
+use crate::archive::{EntryId, Extent, HeaderCheck, Index, IndexParser, Kind, ParseOptions, TAIL};
 use crate::source::Source;
 
 /// Data this close behind its header, in bytes, is fetched together with it. What lies between
@@ -29,7 +30,12 @@ pub struct Archive {
     /// By entry: how far behind its local header the data begins, 0 until that is confirmed. The
     /// distance is 30 bytes at the least, and at most 30 and twice 65,535.
     confirmed: Vec<AtomicU32>,
+    succession: Mutex<Succession>,
+    next_by_name: OnceLock<Box<NextByName>>,
 }
+
+/// Says which file comes after another by name.
+pub type NextByName = dyn Fn(EntryId) -> Option<EntryId> + Send + Sync;
 
 impl Archive {
     /// Opens the archive in `source`: reads its end, then its index. Must be called within a tokio
@@ -47,13 +53,24 @@ impl Archive {
             parser.feed(&bytes)?;
         }
         let index = parser.finish()?;
-        line.end_read_ahead_at(index.cd_range().start);
+        // A large directory would fill the memory that is meant for content; nobody reads it again.
+        if index.cd_range().end - index.cd_range().start > TAIL {
+            line.let_go(&index.cd_range());
+        }
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
             line,
             confirmed: confirmed.take(index.len()).collect(),
             index: Arc::new(index),
+            succession: Mutex::default(),
+            next_by_name: OnceLock::new(),
         })
+    }
+
+    /// Lets read-ahead go on by name where the next file is not the neighbour on the line. Only
+    /// the first call counts.
+    pub fn follow_names(&self, next: Box<NextByName>) {
+        let _ = self.next_by_name.set(next);
     }
 
     /// What the archive holds.
@@ -70,7 +87,11 @@ impl Archive {
         let Some(at) = within(&extent, range) else {
             return false;
         };
-        self.line.try_read(&at, extent.range().end, out)
+        let is_there = self.line.try_read(&at, extent.range().end, out);
+        if is_there {
+            self.expect_next(id, range);
+        }
+        is_there
     }
 
     /// Reads `range` of the entry's data, or what of it lies before the entry's end.
@@ -81,10 +102,12 @@ impl Archive {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        if let Some(extent) = self.confirmed(id) {
-            return self.read_extent(&extent, &range).await;
-        }
-        self.read_unconfirmed(id, &range).await
+        let bytes = match self.confirmed(id) {
+            Some(extent) => self.read_extent(&extent, &range).await,
+            None => self.read_unconfirmed(id, &range).await,
+        }?;
+        self.expect_next(id, &range);
+        Ok(bytes)
     }
 
     /// Where the entry's data lies, by its local header.
@@ -140,6 +163,47 @@ impl Archive {
         self.line.read(at, extent.range().end).await
     }
 
+    /// Takes note of a read at the beginning or the end of a file, and lets the line fetch those
+    /// files ahead that will probably be read next.
+    fn expect_next(&self, id: EntryId, range: &Range<u64>) {
+        let (is_start, is_end) = (range.start == 0, range.end == self.index.get(id).size);
+        if !is_start && !is_end {
+            return;
+        }
+        let mut succession = (self.succession.lock()).unwrap_or_else(PoisonError::into_inner);
+        let plan = match is_start {
+            true => succession.began(id, self.line.window(), self),
+            false => None,
+        };
+        if is_end {
+            succession.ended(id, self);
+        }
+        drop(succession);
+        if let Some(plan) = plan {
+            let files = plan.files.iter().map(|(file, most)| {
+                let span = self.span(*file);
+                let end = span.end.min(span.start.saturating_add(*most));
+                span.start..end
+            });
+            let files: Vec<Range<u64>> = files.collect();
+            let here = self.span(id);
+            self.line.expect_next(&here, plan.is_new, &files);
+        }
+    }
+
+    /// Where an entry lies on the line, header and all, as far as the directory lets expect.
+    fn span(&self, id: EntryId) -> Range<u64> {
+        let check = self.index.header_check(id);
+        let start = check.range().start;
+        start
+            ..check
+                .predicted()
+                .range()
+                .end
+                .min(self.line.size())
+                .max(start)
+    }
+
     fn confirmed(&self, id: EntryId) -> Option<Extent> {
         let distance = self.confirmed.get(id.index())?.load(Relaxed);
         let entry = self.index.get(id);
@@ -171,6 +235,44 @@ impl Archive {
         self.confirmed[id.index()].store(distance, Relaxed);
         Ok(extent)
     }
+}
+
+impl Next for Archive {
+    fn on_the_line(&self, id: EntryId) -> Option<EntryId> {
+        // Directories and empty files are passed by without a read.
+        let behind = (1..=64).map_while(|step| self.index.id(id.index() + step));
+        behind.into_iter().find(|id| self.len(*id) > 0)
+    }
+
+    fn by_name(&self, id: EntryId) -> Option<EntryId> {
+        self.next_by_name.get().and_then(|next| next(id))
+    }
+
+    fn is_series(&self, a: EntryId, b: EntryId) -> bool {
+        is_series(self.index.path(a), self.index.path(b))
+    }
+
+    fn len(&self, id: EntryId) -> u64 {
+        let entry = self.index.get(id);
+        let is_file = entry.kind == Kind::File && self.index.readable(id).is_ok();
+        if is_file { entry.size } else { 0 }
+    }
+}
+
+/// Whether two paths differ only in their numbers.
+fn is_series(a: &[u8], b: &[u8]) -> bool {
+    let skeleton = |path: &[u8]| {
+        let runs = path.chunk_by(|a, b| a.is_ascii_digit() && b.is_ascii_digit());
+        let runs = runs.map(|run| {
+            if run[0].is_ascii_digit() {
+                b'0'
+            } else {
+                run[0]
+            }
+        });
+        runs.collect::<Vec<u8>>()
+    };
+    skeleton(a) == skeleton(b)
 }
 
 /// `range` of an entry's data as a range of the line; `None` if it is not within the entry.

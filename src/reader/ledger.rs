@@ -240,15 +240,15 @@ impl Ledger {
 
     /// Lets go of what the walk has read.
     pub(super) fn unpin_read(&mut self, walk: WalkId) -> Blocks {
-        let Some(read_to) = self.walks.get(walk).map(|w| w.read_to()) else {
+        let Some(way) = self.walks.get(walk) else {
             return Blocks::new();
         };
         let Some(pinned) = self.pinned.get_mut(&walk) else {
             return Blocks::new();
         };
-        let (read, ahead) = std::mem::take(pinned)
+        let (ahead, read) = std::mem::take(pinned)
             .into_iter()
-            .partition(|b: &Arc<Block>| b.extent().end <= read_to);
+            .partition(|block: &Arc<Block>| way.still_wants(&block.extent()));
         *pinned = ahead;
         read
     }

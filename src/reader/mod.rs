@@ -8,10 +8,12 @@ mod archive;
 mod block;
 mod counters;
 mod error;
+mod fetch;
 mod ledger;
 mod line;
 mod pace;
 mod pool;
+mod succession;
 
 pub use archive::Archive;
 pub use counters::Status;
