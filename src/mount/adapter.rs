@@ -240,7 +240,11 @@ impl fuser::Filesystem for Adapter {
 
     fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         self.guard("open", || match self.volume.open(Ino(ino.0)) {
-            Ok(_) => reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE),
+            // NOFLUSH: there is nothing to flush, and whoever closes a file must not wait for us.
+            Ok(_) => reply.opened(
+                FileHandle(0),
+                FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+            ),
             Err(refusal) => reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
         });
     }

@@ -92,6 +92,13 @@ impl Mount {
         lines.map(str::to_owned).collect()
     }
 
+    /// Fails the test if the process has complained so far.
+    pub fn assert_no_complaint(&self) {
+        let log = self.log();
+        let said = |word: &str| log.lines().any(|l| l.starts_with(&format!("aiozfs: {word}:")));
+        assert!(!said("error") && !said("warning"), "{log}");
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.process);
         rustix::process::kill_process(pid, signal).expect("a process of ours");
