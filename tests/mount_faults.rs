@@ -185,7 +185,7 @@ fn broken_answers_never_give_a_wrong_byte() {
         Behaviour::Status(429, Some(1)),
         Behaviour::WrongContentRange,
         Behaviour::Gzip,
-        Behaviour::Cut(1000),
+        Behaviour::Cut(100_000),
         Behaviour::ShortBody,
         Behaviour::TrailingGarbage,
         Behaviour::Slam,

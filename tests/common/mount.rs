@@ -95,7 +95,10 @@ impl Mount {
     /// Fails the test if the process has complained so far.
     pub fn assert_no_complaint(&self) {
         let log = self.log();
-        let said = |word: &str| log.lines().any(|l| l.starts_with(&format!("aiozfs: {word}:")));
+        let said = |word: &str| {
+            log.lines()
+                .any(|l| l.starts_with(&format!("aiozfs: {word}:")))
+        };
         assert!(!said("error") && !said("warning"), "{log}");
     }
 
