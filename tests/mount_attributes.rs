@@ -427,3 +427,15 @@ fn reads_end_where_the_file_ends() {
         assert_eq!(tree::differs(want, &buffer[..got]), None, "{offset}+{size}");
     }
 }
+
+#[test]
+fn by_cid_the_root_tells_the_cid() {
+    let (source, _out, archive) = packed();
+    let mount = Way::Cid.mount(&archive);
+    let cid = xattr(mount.path(), "cid").expect("an attribute");
+    assert!(mount.proc_mounts().starts_with(&format!("{cid} ")));
+    let mut count = run::aiozfs();
+    let counted = run(count.arg("cid").arg(&archive)).ok("aiozfs cid");
+    assert_eq!(counted.stdout.trim(), cid);
+    tree::assert_same("by CID", source.path(), mount.path());
+}

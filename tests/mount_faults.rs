@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use common::fault::{Behaviour, FaultNode};
 use common::mount::{Mount, xattr};
+use common::node::Node;
 use common::{archives, run, tree};
 use rustix::io::Errno;
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 /// The deadline of a read in these tests.
@@ -332,4 +334,61 @@ fn what_failed_is_counted() {
     let status = xattr(mount.path(), "status").expect("an attribute");
     let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
     assert!(status["errors"].as_u64() > Some(0), "{status}");
+}
+
+/// A process that is stopped keeps its connections and accepts new ones, by the kernel, and
+/// answers nothing.
+#[test]
+fn a_node_that_is_stopped_is_an_error_in_time_and_goes_on_where_it_was() {
+    let packed = packed();
+    let node = Node::of(&packed.dir.path().join("archive.zip"));
+    let gateway = node.gateway();
+    let args = ["--timeout", "2s", gateway[0], gateway[1]];
+    let mount = Mount::with(&node.cid, &args);
+    let path = mount.join("large.bin");
+    let mut head = vec![0; 4096];
+    let file = File::open(&path).expect("it opens");
+    file.read_exact_at(&mut head, 0).expect("while it runs");
+    node.signal(Signal::STOP);
+    let (error, took) = {
+        let file = File::open(&path).expect("it opens");
+        run::within(
+            Duration::from_secs(20),
+            "a read of a stopped node",
+            move || {
+                file.read_at(&mut [0; 4096], 15 << 20)
+                    .expect_err("it is stopped")
+            },
+        )
+    };
+    assert_eq!(code(&error), Some(Errno::IO), "{error}");
+    assert!(took < LONGEST, "it took {took:?}");
+    node.signal(Signal::CONT);
+    assert_readable_again(&path, &packed.large, 15 << 20, 1 << 20);
+}
+
+/// By a CID as well: what was said of the connection to a server holds for any of them.
+#[test]
+fn a_node_that_is_killed_may_come_back() {
+    let packed = packed();
+    let archive = packed.dir.path().join("archive.zip");
+    let node = Node::of(&archive);
+    let gateway = node.gateway();
+    let mount = Mount::with(&node.cid, &["--timeout", "2s", gateway[0], gateway[1]]);
+    let path = mount.join("large.bin");
+    assert_readable_again(&path, &packed.large, 0, 1 << 20);
+    let addr = node.base.trim_start_matches("http://").to_owned();
+    drop(node);
+    let ((error, at, took), _) = {
+        let (path, large) = (path.clone(), packed.large.clone());
+        run::within(
+            Duration::from_secs(20),
+            "a read of a killed node",
+            move || read_until_error(&path, &large, 0),
+        )
+    };
+    assert_eq!(code(&error), Some(Errno::IO), "{error}");
+    assert!(took < LONGEST, "it took {took:?}");
+    let _again = Node::on(&addr, &archive);
+    assert_readable_again(&path, &packed.large, at, 1 << 20);
 }

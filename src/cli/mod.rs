@@ -5,12 +5,17 @@
 //! that says what failed and what to do about it.
 
 mod background;
+mod cache_dir;
+mod cid;
+mod cid_cache;
 mod explain;
 mod failure;
 mod location;
 mod logging;
 mod mount;
 mod mount_options;
+mod progress;
+mod serve;
 mod units;
 
 use explain::explain_open;
@@ -33,6 +38,8 @@ enum Command {
     Mount(mount::MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
+    Serve(serve::ServeArgs),
+    Cid(cid::CidArgs),
 }
 
 /// Runs the command line of this process.
@@ -41,6 +48,8 @@ pub fn main() -> ExitCode {
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(&args),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Cid(args) => cid::cid(&args),
     };
     match done {
         Ok(code) => code,

@@ -3,9 +3,11 @@
 
 pub mod archives;
 pub mod fault;
+pub mod http;
 pub mod media;
 pub mod mount;
 pub mod needs;
+pub mod node;
 pub mod run;
 pub mod tree;
 pub mod way;

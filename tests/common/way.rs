@@ -5,35 +5,32 @@ use std::path::Path;
 
 use super::fault::FaultNode;
 use super::mount::Mount;
+use super::node::Node;
 
 /// How a mount gets at its bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// From the file itself.
     File,
     /// By a URL, from a server of ranges.
     Url,
+    /// By its CID, from `aiozfs serve`.
+    Cid,
 }
 
 impl Way {
-    pub const ALL: [Way; 2] = [Way::File, Way::Url];
+    pub const ALL: [Way; 3] = [Way::File, Way::Url, Way::Cid];
 
     pub fn mount(self, archive: &Path) -> Served {
-        self.mount_with(archive, &[])
-    }
-
-    pub fn mount_with(self, archive: &Path, args: &[&str]) -> Served {
         match self {
-            Way::File => Served {
-                mount: Mount::with(archive, args),
-                _node: None,
-            },
+            Way::File => Served::by(Mount::new(archive), Server::Nobody),
             Way::Url => {
                 let node = FaultNode::start(std::fs::read(archive).expect("the archive"));
-                Served {
-                    mount: Mount::with(node.url(), args),
-                    _node: Some(node),
-                }
+                Served::by(Mount::new(node.url()), Server::Url(node))
+            }
+            Way::Cid => {
+                let node = Node::of(archive);
+                Served::by(Mount::with(&node.cid, &node.gateway()), Server::Cid(node))
             }
         }
     }
@@ -42,7 +39,22 @@ impl Way {
 /// A mount and who serves it, which goes after it.
 pub struct Served {
     mount: Mount,
-    _node: Option<FaultNode>,
+    _server: Server,
+}
+
+enum Server {
+    Nobody,
+    Url(FaultNode),
+    Cid(Node),
+}
+
+impl Served {
+    fn by(mount: Mount, server: Server) -> Self {
+        Self {
+            mount,
+            _server: server,
+        }
+    }
 }
 
 impl Deref for Served {
