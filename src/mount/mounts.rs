@@ -107,7 +107,9 @@ pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Un
 fn is_dead(mountpoint: &Path) -> bool {
     let (sender, receiver) = mpsc::channel();
     let path = mountpoint.to_owned();
-    thread::spawn(move || drop(sender.send(rustix::fs::statvfs(&path).err())));
+    thread::spawn(move || {
+        let _ = sender.send(rustix::fs::statvfs(&path).err());
+    });
     let error = receiver.recv_timeout(Duration::from_millis(500));
     matches!(error, Ok(Some(Errno::NOTCONN | Errno::CONNABORTED)))
 }
