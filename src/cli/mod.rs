@@ -8,8 +8,10 @@ mod background;
 mod cache_dir;
 mod cid;
 mod cid_cache;
+mod demo;
 mod explain;
 mod failure;
+mod job;
 mod location;
 mod logging;
 mod mount;
@@ -40,6 +42,7 @@ enum Command {
     Umount(mount::UmountArgs),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
+    Demo(demo::DemoArgs),
 }
 
 /// Runs the command line of this process.
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => mount::umount(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
+        Command::Demo(args) => demo::demo(&args),
     };
     match done {
         Ok(code) => code,

@@ -40,6 +40,7 @@ fn of_source(error: &source::Error) -> Errno {
         | E::Status { .. }
         | E::NotFound { .. }
         | E::NoRanges { .. }
+        | E::NoRawBlocks { .. }
         | E::BadAnswer { .. }
         | E::Forged { .. }
         | E::OutOfBlob { .. }
