@@ -15,22 +15,12 @@ mod drive;
 mod zips;
 
 use libfuzzer_sys::fuzz_target;
-use zips::{Item, Zip};
 
 fuzz_target!(|input: &[u8]| {
     let Some(([flags, method, size], line)) = input.split_first_chunk() else {
         return;
     };
-    let mut first = Item::new("a/b.ts", []);
-    first.flags = u16::from(*flags);
-    first.method = u16::from(*method);
-    first.sizes = (u32::from(*size), u32::from(*size));
-    let mut zip = Zip::default();
-    zip.gap(line);
-    zip.directory = first.central(0);
-    zip.entries = 1;
-    zip.add(&Item::new("c", "data"));
-    let blob = zip.finish();
+    let blob = zips::under_a_right_directory(*flags, *method, *size, line);
     let index = drive::index(&blob, "cp437", usize::MAX).expect("the directory is right");
     assert_eq!(index.len(), 2);
     drive::check(&index, &blob);

@@ -196,6 +196,21 @@ impl Zip {
     }
 }
 
+/// A line of any bytes under a directory that is right: of an entry at its begin with these flags,
+/// method and size, and of another one behind. What the fuzz target `local_header` reads.
+pub fn under_a_right_directory(flags: u8, method: u8, size: u8, line: &[u8]) -> Vec<u8> {
+    let mut first = Item::new("a/b.ts", []);
+    first.flags = flags.into();
+    first.method = method.into();
+    first.sizes = (size.into(), size.into());
+    let mut zip = Zip::default();
+    zip.gap(line);
+    zip.directory = first.central(0);
+    zip.entries = 1;
+    zip.add(&Item::new("c", "data"));
+    zip.finish()
+}
+
 /// An end-of-central-directory record.
 pub fn eocd((entries, size, offset): (u16, u32, u32), disk: u16, comment: &[u8]) -> Vec<u8> {
     let mut out = 0x0605_4b50u32.to_le_bytes().to_vec();
