@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 #[path = "../../fuzz/fuzz_targets/drive.rs"]
-mod checks;
+pub mod checks;
 
 /// The inputs of a target.
 fn inputs(target: &str) -> Vec<Vec<u8>> {

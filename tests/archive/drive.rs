@@ -40,8 +40,11 @@ pub fn content(index: &Index, blob: &[u8], id: EntryId) -> Result<Vec<u8>, Error
     Ok(blob[extent.start as usize..extent.end as usize].to_vec())
 }
 
-/// Path and content of each entry, in the order of the line; `None` for directories.
-pub fn tree(index: &Index, blob: &[u8]) -> Vec<(String, Option<Result<Vec<u8>, Error>>)> {
+/// A path and what is there; `None` for a directory.
+pub type Shown = (String, Option<Result<Vec<u8>, Error>>);
+
+/// All entries in the order of the line.
+pub fn tree(index: &Index, blob: &[u8]) -> Vec<Shown> {
     let entry = |id| {
         let path = String::from_utf8_lossy(index.path(id)).into_owned();
         let is_dir = index.get(id).kind == Kind::Dir;

@@ -4,6 +4,7 @@
 mod cases;
 mod corpus;
 mod drive;
+mod large;
 mod programs;
 mod random;
 #[path = "../common/zip_cases.rs"]
