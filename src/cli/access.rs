@@ -11,7 +11,8 @@ use crate::archive::ParseOptions;
 use crate::content::{Cid, Proven};
 use crate::reader::{Archive, LineOptions};
 use crate::source::{
-    self, Blocks, Clients, Gateways, Http, HttpBlocks, HttpOptions, Retry, Source, UrlOf,
+    self, Blocks, Clients, Gateways, GatewaysOptions, Http, HttpBlocks, HttpOptions, Member, Retry,
+    Source, UrlOf,
 };
 
 /// Public gateways, asked in this order when none is given for a CID.
@@ -33,6 +34,9 @@ pub(super) struct AccessArgs {
         hide_env_values = true
     )]
     gateways: Vec<String>,
+    /// Spread read-ahead over all gateways, in proportion to their rates
+    #[arg(long)]
+    stripe: bool,
     /// What is proven of the bytes that servers give [default: trustless for a CID, else crc]
     #[arg(long, value_name = "HOW")]
     verify: Option<Verify>,
@@ -60,6 +64,7 @@ pub(super) enum Verify {
 pub(super) struct Access {
     location: Location,
     gateways: Vec<String>,
+    stripe: bool,
     verify: Verify,
     line: LineOptions,
 }
@@ -86,6 +91,7 @@ impl AccessArgs {
         Ok(Access {
             location,
             gateways: self.gateways.clone(),
+            stripe: self.stripe,
             verify,
             line: LineOptions {
                 memory: memory.unwrap_or(self.memory),
@@ -102,6 +108,7 @@ impl Access {
         Self {
             location: Location::Cid(cid),
             gateways: vec![gateway.to_owned()],
+            stripe: false,
             verify: Verify::Trustless,
             line: LineOptions::default(),
         }
@@ -129,23 +136,41 @@ impl Access {
             clients: Clients::default(),
         };
         let http = |url: &str| Http::new(url, options.clone()).map_err(Failure::new);
-        let gateways = |id: &str| -> Result<Arc<dyn Source>, Failure> {
-            let mut members: Vec<Arc<dyn Source>> = Vec::new();
-            for gateway in self.gateways() {
-                members.push(Arc::new(http(&content_url(&gateway, id))?));
+        let members = |urls: Vec<String>| -> Result<Gateways, Failure> {
+            let mut members = Vec::new();
+            for url in urls {
+                let http = http(&url)?;
+                members.push(Member {
+                    name: http.origin().clone(),
+                    source: Arc::new(http),
+                    weight: 1.0,
+                });
             }
-            let members = Arc::new(Gateways::new(members));
-            Ok(Arc::new(Retry::new(members, timeout)))
+            let spread = GatewaysOptions {
+                connections: self.line.connections,
+                stripe: self.stripe,
+            };
+            Ok(Gateways::with(members, &spread))
+        };
+        let retrying = |members: Gateways| -> Arc<dyn Source> {
+            Arc::new(Retry::new(Arc::new(members), timeout))
+        };
+        let gateways = |id: &str| {
+            let urls = self.gateways();
+            let urls = urls.iter().map(|gateway| content_url(gateway, id));
+            members(urls.collect())
         };
         match &self.location {
             Location::File(path) => match source::File::open_path(path) {
                 Ok(file) => Ok(Arc::new(file)),
                 Err(e) => Err(Failure::new(e)),
             },
-            Location::Url(url) => Ok(Arc::new(Retry::new(Arc::new(http(url)?), timeout))),
-            Location::Id(id) => gateways(id),
+            Location::Url(url) => Ok(retrying(members(vec![url.clone()])?)),
+            Location::Id(id) => Ok(retrying(gateways(id)?)),
             Location::Cid(cid) => {
-                let data = gateways(&cid.to_string())?;
+                let gateways = gateways(&cid.to_string())?;
+                let roster = gateways.roster().clone();
+                let data = retrying(gateways);
                 if self.verify != Verify::Trustless {
                     return Ok(data);
                 }
@@ -153,8 +178,9 @@ impl Access {
                     .gateways()
                     .into_iter()
                     .map(|gateway| Box::new(move |cid: &str| content_url(&gateway, cid)) as UrlOf);
+                let urls = urls.map(|url| (url, options.clone()));
                 let blocks: Arc<dyn Blocks> =
-                    Arc::new(HttpBlocks::new(urls.collect(), options.clone(), timeout));
+                    Arc::new(HttpBlocks::new(urls.collect(), roster, timeout));
                 Ok(Arc::new(Proven::new(*cid, data, blocks)))
             }
         }

@@ -175,7 +175,16 @@ impl Inner {
         let answer = Answer::of(&response);
         let known = self.known.get();
         let origin = self.link.origin();
-        answer.check(origin, range, known.map(|known| known.size))?;
+        let checked = answer.check(origin, range, known.map(|known| known.size));
+        checked.map_err(|error| match error {
+            // What has a CID does not change: this server has another blob.
+            Error::Changed { origin, what } if !self.options.pinned => Error::BadAnswer {
+                origin,
+                range: range.clone(),
+                what,
+            },
+            error => error,
+        })?;
         if let (true, Some(known)) = (self.options.pinned, known)
             && answer.validator() != known.validator
         {
@@ -289,5 +298,13 @@ impl Source for Http {
             }
         })
         .boxed()
+    }
+
+    fn expect_size(&self, size: u64) {
+        // What is pinned must be opened: its first answer says by what.
+        if !self.0.options.pinned {
+            let validator = None;
+            let _ = self.0.known.set(Known { size, validator });
+        }
     }
 }
