@@ -27,6 +27,8 @@ pub(super) struct Record<'a> {
     pub(super) name: Vec<u8>,
     /// Whether the writer is DOS or Windows.
     pub(super) windows: bool,
+    /// Version and length of a playlist's playable form.
+    pub(super) playable: Option<(u8, u64)>,
 }
 
 /// Why there is no record.
@@ -89,6 +91,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Record<'_>, usize), Lack> {
         raw_name,
         name: decode_name(raw_name, flags, &extra),
         windows: matches!(host, 0 | 10 | 11 | 14),
+        playable: extra.playable,
     };
     let len = FIXED_LEN + usize::from(name_len) + usize::from(extra_len) + usize::from(comment_len);
     Ok((record, len))

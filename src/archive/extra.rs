@@ -12,7 +12,13 @@ pub(super) struct Extra<'a> {
     pub(super) mtime: Option<Timestamp>,
     /// Info-ZIP Unicode Path (0x7075): CRC-32 of the plain name, and the name in UTF-8.
     pub(super) unicode_path: Option<(u32, &'a [u8])>,
+    /// Our own field ([`PLAYABLE`]): version and length of a playlist's playable form.
+    pub(super) playable: Option<(u8, u64)>,
 }
+
+/// The field of our own that a playlist's record has (`doc/FORMAT.md`); not among those that
+/// sections 4.5.2 and 4.6.1 list.
+pub(super) const PLAYABLE: u16 = 0x7a61;
 
 /// Windows counts 100 ns since 1601; this many seconds before 1970.
 const NTFS_EPOCH: i64 = 11_644_473_600;
@@ -31,6 +37,7 @@ impl<'a> Extra<'a> {
                 0x000a => extra.mtime = ntfs_mtime(body).or(extra.mtime),
                 0x5455 if extra.mtime.is_none() => extra.mtime = unix_mtime(body),
                 0x7075 => extra.unicode_path = unicode_path(body),
+                PLAYABLE => extra.playable = playable(body),
                 _ => {}
             }
         }
@@ -71,4 +78,10 @@ fn unicode_path(body: &[u8]) -> Option<(u32, &[u8])> {
     let version = fields.take(1)?[0];
     let crc = fields.u32()?;
     (version == 1).then_some((crc, fields.0))
+}
+
+/// The version of the playable form, then its length in bytes. Later versions may add to it.
+fn playable(body: &[u8]) -> Option<(u8, u64)> {
+    let mut fields = Fields(body);
+    Some((fields.take(1)?[0], fields.u64()?))
 }

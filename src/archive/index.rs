@@ -2,6 +2,7 @@
 //!
 //! Fixed-size records beside one arena of names, in the order of the line.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::central::Record;
@@ -24,6 +25,8 @@ pub struct Index {
     comment: Vec<u8>,
     blob_size: u64,
     cd_range: Range<u64>,
+    /// By `name_at`: version and length of a playlist's playable form. Few entries have one.
+    playable: HashMap<u32, (u8, u64)>,
 }
 
 /// An entry in 64 bytes.
@@ -79,6 +82,7 @@ impl Builder {
             comment,
             blob_size,
             cd_range,
+            playable: HashMap::new(),
         };
         Self {
             index,
@@ -116,6 +120,9 @@ impl Builder {
             return Err(Error::TooManyEntries);
         }
         let name_at = u32::try_from(index.names.len()).map_err(|_| Error::TooManyEntries)?;
+        if let Some(playable) = record.playable {
+            index.playable.insert(name_at, playable);
+        }
         index.names.extend_from_slice(&path);
         index.entries.push(Packed {
             header_offset,
@@ -197,6 +204,12 @@ impl Index {
     /// Its place in the order of the directory: of two entries of one name, the later one counts.
     pub fn directory_order(&self, id: EntryId) -> u32 {
         self.entries[id.index()].name_at
+    }
+
+    /// What its writer says of the playable form of a playlist: version, and length in bytes.
+    pub fn playable(&self, id: EntryId) -> Option<(u8, u64)> {
+        let name_at = self.entries[id.index()].name_at;
+        self.playable.get(&name_at).copied()
     }
 
     /// Entries that cannot be shown, the first thousand, and how many there are in all.

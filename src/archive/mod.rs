@@ -17,9 +17,11 @@ mod index;
 mod names;
 mod parser;
 mod tail;
+mod write;
 
 pub use entry::{Entry, EntryId, Extent, Kind, Method, Timestamp};
 pub use error::{Error, Hidden};
 pub use header::HeaderCheck;
 pub use index::Index;
 pub use parser::{IndexParser, ParseOptions, TAIL};
+pub use write::{CRC_AT, MAX_ALIGN, MAX_NAME, NewEntry, end_records};
