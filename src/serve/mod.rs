@@ -1,1 +1,23 @@
-//! To come.
+//! The node: byte ranges of local blobs over HTTP/1.1.
+//!
+//! A node knows nothing of archives. A blob is published under its CID, and
+//! `GET /ipfs/<cid>[/anything]` answers with its bytes, or with those that a `Range` header or
+//! `?range=<offset>,<size>` (the link that playlists inside an archive carry) asks for. `anything`
+//! decides the media type and nothing else.
+//!
+//! What is answered is decided without I/O in [`range`], [`window`], [`conditions`], [`paths`] and
+//! [`media`]; [`answer`] puts it together, and [`node`] holds the blobs and the connections.
+//! HTTP is RFC 9110, to whose sections the comments point.
+
+mod answer;
+mod conditions;
+mod connection;
+mod listing;
+mod media;
+mod node;
+mod paths;
+mod range;
+mod window;
+
+pub use node::{Blob, BlobId, Node};
+pub use paths::blob_path;

@@ -1,0 +1,226 @@
+//! The CID of a stream of bytes.
+//!
+//! A balanced tree, built from the left while the bytes go by: of each level only the links not
+//! yet gathered under a node are kept, so memory is one leaf and at most `width` links a level.
+
+use std::io::{self, Read};
+
+use super::node::{self, Link};
+use super::{Cid, Codec, Profile};
+
+/// How much [`import_reader`] reads at once.
+const PIECE: usize = 1 << 20;
+
+/// Takes a file's bytes in pieces of any length and says its CID.
+pub struct Importer<'a> {
+    profile: Profile,
+    /// Bytes of a leaf that is not full yet.
+    partial: Vec<u8>,
+    /// Per level, from the leaves up, the links that no node gathers yet: fewer than the width.
+    levels: Vec<Vec<Link>>,
+    on_node: Box<dyn FnMut(&Cid, &[u8]) + Send + 'a>,
+}
+
+impl<'a> Importer<'a> {
+    /// An importer that wants only the CID.
+    pub fn new(profile: Profile) -> Self {
+        Self::with_nodes(profile, |_, _| {})
+    }
+
+    /// An importer that also hands over each inner node, children before parents: what a
+    /// verifier needs besides the file itself. A file of one leaf has none.
+    pub fn with_nodes(profile: Profile, on_node: impl FnMut(&Cid, &[u8]) + Send + 'a) -> Self {
+        Self {
+            profile,
+            partial: Vec::new(),
+            levels: vec![Vec::new()],
+            on_node: Box::new(on_node),
+        }
+    }
+
+    /// The next bytes of the file.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        let full = self.profile.leaf_size();
+        while !bytes.is_empty() {
+            // Whole leaves are hashed where they are.
+            if self.partial.is_empty() && bytes.len() >= full {
+                let (leaf, rest) = bytes.split_at(full);
+                self.leaf(leaf);
+                bytes = rest;
+                continue;
+            }
+            let (more, rest) = bytes.split_at(bytes.len().min(full - self.partial.len()));
+            self.partial.extend_from_slice(more);
+            bytes = rest;
+            if self.partial.len() == full {
+                self.leaf_of_partial();
+            }
+        }
+    }
+
+    /// The CID of all that was pushed.
+    pub fn finish(mut self) -> Cid {
+        let is_empty = self.levels.iter().all(Vec::is_empty);
+        if !self.partial.is_empty() || is_empty {
+            self.leaf_of_partial();
+        }
+        // From the leaves up, what is left of each level goes under a node of its own, until a
+        // single link is all there is. A lone leaf needs no node above it.
+        let mut level = 0;
+        loop {
+            let is_top = level + 1 == self.levels.len();
+            match &self.levels[level][..] {
+                [root] if is_top => return root.cid,
+                [] => {}
+                _ => self.gather(level),
+            }
+            level += 1;
+        }
+    }
+
+    fn leaf_of_partial(&mut self) {
+        let mut data = std::mem::take(&mut self.partial);
+        self.leaf(&data);
+        data.clear();
+        self.partial = data;
+    }
+
+    fn leaf(&mut self, data: &[u8]) {
+        let file_bytes = data.len() as u64;
+        let version = self.profile.version();
+        let (cid, tree_bytes) = if self.profile.raw_leaves() {
+            (Cid::of_block(version, Codec::Raw, data), file_bytes)
+        } else {
+            let block = node::leaf(data);
+            let cid = Cid::of_block(version, Codec::DagPb, &block);
+            (cid, block.len() as u64)
+        };
+        let link = Link {
+            cid,
+            file_bytes,
+            tree_bytes,
+        };
+        self.add(0, link);
+    }
+
+    fn add(&mut self, level: usize, link: Link) {
+        self.levels[level].push(link);
+        if self.levels[level].len() == self.profile.width() {
+            self.gather(level);
+        }
+    }
+
+    /// Puts the waiting links of a level under a node, which waits in the level above.
+    fn gather(&mut self, level: usize) {
+        let links = std::mem::take(&mut self.levels[level]);
+        let (link, block) = node::inner(self.profile.version(), &links);
+        (self.on_node)(&link.cid, &block);
+        if level + 1 == self.levels.len() {
+            self.levels.push(Vec::new());
+        }
+        self.add(level + 1, link);
+    }
+}
+
+/// The CID of what `reader` gives, and its length in bytes. `progress` is told the length of each
+/// piece that went by; if it answers `false`, the import ends with [`io::ErrorKind::Interrupted`].
+pub fn import_reader(
+    mut reader: impl Read,
+    profile: Profile,
+    mut progress: impl FnMut(u64) -> bool,
+) -> io::Result<(Cid, u64)> {
+    let mut importer = Importer::new(profile);
+    let mut piece = vec![0; PIECE];
+    let mut size = 0;
+    loop {
+        let got = match reader.read(&mut piece) {
+            Ok(0) => return Ok((importer.finish(), size)),
+            Ok(got) => got,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        importer.push(&piece[..got]);
+        size += got as u64;
+        if !progress(got as u64) {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "stopped"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{Object, Version};
+    use std::collections::HashMap;
+
+    const TINY: Profile = Profile::new("tiny", 8, 3, true, Version::V1);
+
+    fn cid_of(bytes: &[u8], piece: usize) -> Cid {
+        let mut importer = Importer::new(TINY);
+        bytes.chunks(piece).for_each(|piece| importer.push(piece));
+        importer.finish()
+    }
+
+    #[test]
+    fn pieces_do_not_matter() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for len in [0, 1, 8, 23, 24, 25, 72, 255] {
+            let whole = cid_of(&bytes[..len], 1024);
+            for piece in [1, 3, 7, 8, 9, 16, 17] {
+                assert_eq!(cid_of(&bytes[..len], piece), whole, "{len} by {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_nodes_lead_from_the_root_to_every_byte() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for profile in [TINY, Profile::new("pb", 8, 3, false, Version::V0)] {
+            let mut nodes = HashMap::new();
+            let mut importer = Importer::with_nodes(profile, |cid, block| {
+                nodes.insert(*cid, block.to_vec());
+            });
+            importer.push(&bytes);
+            let root = importer.finish();
+            let (mut at, mut todo) = (0, vec![(root, bytes.len() as u64)]);
+            while let Some((cid, size)) = todo.pop() {
+                if let Some(block) = nodes.get(&cid) {
+                    assert_eq!(cid.verify(block), Ok(()));
+                    let Ok(Object::File {
+                        size: says,
+                        data,
+                        children,
+                    }) = Object::decode(&cid, block)
+                    else {
+                        panic!("{cid} is a file's node");
+                    };
+                    assert_eq!((says, data.len()), (size, 0));
+                    assert!(children.len() <= 3);
+                    todo.extend(children.iter().rev().map(|c| (c.cid, c.size)));
+                } else {
+                    let data = &bytes[at..at + size as usize];
+                    let block = match profile.raw_leaves() {
+                        true => data.to_vec(),
+                        false => node::leaf(data),
+                    };
+                    assert_eq!(cid.verify(&block), Ok(()), "the leaf at {at}");
+                    at += data.len();
+                }
+            }
+            assert_eq!(at, bytes.len());
+            // 32 leaves: 11 nodes, 4 above them, 2 above those, and the root.
+            assert_eq!(nodes.len(), 18);
+        }
+    }
+
+    #[test]
+    fn an_import_can_be_stopped() {
+        let stopped = import_reader(&[0; 10][..], TINY, |_| false);
+        assert_eq!(
+            stopped.map_err(|e| e.kind()),
+            Err(io::ErrorKind::Interrupted)
+        );
+        let done = import_reader(&[1, 2][..], TINY, |_| true).expect("read");
+        assert_eq!(done, (cid_of(&[1, 2], 2), 2));
+    }
+}

@@ -1,0 +1,61 @@
+//! Writing dag-pb nodes of UnixFS files.
+
+use super::protobuf::{put_bytes, put_number};
+use super::{Cid, Codec, Version};
+
+/// The UnixFS type of a file (<https://specs.ipfs.tech/unixfs/>, "data" message).
+const FILE: u64 = 2;
+
+/// A block below a node that is being built.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link {
+    pub(super) cid: Cid,
+    /// Bytes of the file below this link.
+    pub(super) file_bytes: u64,
+    /// Bytes of all blocks below this link, itself included ("Tsize").
+    pub(super) tree_bytes: u64,
+}
+
+/// The dag-pb leaf that holds `data`.
+pub(super) fn leaf(data: &[u8]) -> Vec<u8> {
+    let mut unixfs = Vec::with_capacity(data.len() + 24);
+    put_number(&mut unixfs, 1, FILE);
+    // An empty file has no data field, in Kubo as in the JavaScript importer.
+    if !data.is_empty() {
+        put_bytes(&mut unixfs, 2, data);
+    }
+    put_number(&mut unixfs, 3, data.len() as u64);
+    let mut block = Vec::with_capacity(unixfs.len() + 8);
+    put_bytes(&mut block, 1, &unixfs);
+    block
+}
+
+/// The inner node above `links`, and the link to it.
+pub(super) fn inner(version: Version, links: &[Link]) -> (Link, Vec<u8>) {
+    let file_bytes = links.iter().map(|link| link.file_bytes).sum();
+    let mut unixfs = Vec::new();
+    put_number(&mut unixfs, 1, FILE);
+    put_number(&mut unixfs, 3, file_bytes);
+    for link in links {
+        put_number(&mut unixfs, 4, link.file_bytes);
+    }
+    let mut block = Vec::new();
+    let mut encoded = Vec::new();
+    // dag-pb specification, "Serial format": links (field 2) come before data (field 1), and a
+    // link has hash, name and size in this order; the name is there even when it is empty.
+    for link in links {
+        encoded.clear();
+        put_bytes(&mut encoded, 1, &link.cid.to_bytes());
+        put_bytes(&mut encoded, 2, b"");
+        put_number(&mut encoded, 3, link.tree_bytes);
+        put_bytes(&mut block, 2, &encoded);
+    }
+    put_bytes(&mut block, 1, &unixfs);
+    let below: u64 = links.iter().map(|link| link.tree_bytes).sum();
+    let link = Link {
+        cid: Cid::of_block(version, Codec::DagPb, &block),
+        file_bytes,
+        tree_bytes: below + block.len() as u64,
+    };
+    (link, block)
+}

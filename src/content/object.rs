@@ -1,0 +1,431 @@
+//! What a block is: strict reading of dag-pb nodes and of the UnixFS message inside.
+//!
+//! Blocks come from strangers. Everything is bounded by the block, itself at most [`MAX_BLOCK`];
+//! nothing is allocated for a count that a block merely claims.
+
+use std::fmt;
+
+use super::protobuf::{Fields, Malformed, Value, take_varint};
+use super::{Cid, Codec, ParseCidError};
+
+/// The largest block that is read: what all implementations exchange (trustless gateway
+/// specification, "block size limit").
+pub const MAX_BLOCK: usize = 2 << 20;
+
+/// What the block of a CID is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Object {
+    /// A file, or a part of one: its bytes are `data`, then those of the children in order.
+    File {
+        /// Length of all of it in bytes.
+        size: u64,
+        /// Bytes in this block itself.
+        data: Vec<u8>,
+        /// The blocks below; their sizes and `data` add up to `size`.
+        children: Vec<Child>,
+    },
+    /// A directory.
+    Directory,
+    /// A part of a directory that is spread over many blocks (a HAMT shard).
+    DirectoryShard,
+    /// A symbolic link.
+    Symlink,
+    /// Something else: another codec, a UnixFS type of no use here, or dag-pb without UnixFS.
+    Other {
+        /// What it is, for a message.
+        what: String,
+    },
+}
+
+/// A block below a file's node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Child {
+    /// Its name.
+    pub cid: Cid,
+    /// How many bytes of the file lie below it.
+    pub size: u64,
+}
+
+impl Object {
+    /// Reads a block according to its CID's codec. The caller has compared the two already
+    /// ([`Cid::verify`]).
+    pub fn decode(cid: &Cid, block: &[u8]) -> Result<Self, DecodeError> {
+        if block.len() > MAX_BLOCK {
+            return Err(DecodeError::TooLarge { len: block.len() });
+        }
+        match cid.codec() {
+            Codec::Raw => Ok(Object::File {
+                size: block.len() as u64,
+                data: block.to_vec(),
+                children: Vec::new(),
+            }),
+            Codec::DagPb => Self::of_node(PbNode::decode(block)?),
+            Codec::Other(code) => Ok(Object::Other {
+                what: format!("a block of codec 0x{code:x}"),
+            }),
+        }
+    }
+
+    fn of_node(node: PbNode<'_>) -> Result<Self, DecodeError> {
+        let Some(data) = node.data else {
+            return Ok(Object::Other {
+                what: "a dag-pb node without UnixFS".into(),
+            });
+        };
+        let unixfs = UnixFs::decode(data)?;
+        match unixfs.kind {
+            // 0 is "raw": leaves as old importers wrote them.
+            0 | 2 => unixfs.into_file(&node.links),
+            1 => Ok(Object::Directory),
+            4 => Ok(Object::Symlink),
+            5 => Ok(Object::DirectoryShard),
+            kind => Ok(Object::Other {
+                what: format!("UnixFS of type {kind}"),
+            }),
+        }
+    }
+}
+
+/// Why a block is not what its codec says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DecodeError {
+    /// More than [`MAX_BLOCK`] bytes.
+    TooLarge {
+        /// How many.
+        len: usize,
+    },
+    /// Not a protobuf message, or one with fields that dag-pb or UnixFS do not have or may not
+    /// repeat.
+    Malformed {
+        /// Where: the message, or the field.
+        what: &'static str,
+    },
+    /// A link without a CID, or with a wrong one.
+    Link {
+        /// What is wrong with it.
+        cause: ParseCidError,
+    },
+    /// As many sizes as links must there be.
+    SizesMissing {
+        /// Number of links.
+        links: usize,
+        /// Number of sizes.
+        sizes: usize,
+    },
+    /// Own bytes and sizes of the links do not add up to the file's size.
+    SizesDiffer {
+        /// What the node says its file's size is.
+        says: Option<u64>,
+        /// What it adds up to; nothing if to more than 64 bits.
+        sum: Option<u64>,
+    },
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { len } => write!(f, "a block of {len} bytes is too large"),
+            Self::Malformed { what } => write!(f, "malformed {what}"),
+            Self::Link { cause } => write!(f, "a link is no CID: {cause}"),
+            Self::SizesMissing { links, sizes } => {
+                write!(f, "{links} links, but {sizes} sizes")
+            }
+            Self::SizesDiffer { .. } => f.write_str("the sizes do not add up"),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+fn malformed(what: &'static str) -> DecodeError {
+    DecodeError::Malformed { what }
+}
+
+/// A dag-pb node (<https://ipld.io/specs/codecs/dag-pb/spec/>, "Serial format").
+struct PbNode<'a> {
+    links: Vec<Cid>,
+    data: Option<&'a [u8]>,
+}
+
+impl<'a> PbNode<'a> {
+    fn decode(block: &'a [u8]) -> Result<Self, DecodeError> {
+        let what = "dag-pb node";
+        let mut node = PbNode {
+            links: Vec::new(),
+            data: None,
+        };
+        let mut links_ended = false;
+        for field in Fields::of(block) {
+            match field.map_err(|Malformed| malformed(what))? {
+                (1, Value::Bytes(data)) if node.data.is_none() => {
+                    node.data = Some(data);
+                    // Data before all links is an old order that is still met; between them is not
+                    // allowed.
+                    links_ended = !node.links.is_empty();
+                }
+                (2, Value::Bytes(link)) if !links_ended => node.links.push(decode_link(link)?),
+                _ => return Err(malformed(what)),
+            }
+        }
+        Ok(node)
+    }
+}
+
+fn decode_link(link: &[u8]) -> Result<Cid, DecodeError> {
+    let what = "dag-pb link";
+    let (mut cid, mut last) = (None, 0);
+    for field in Fields::of(link) {
+        let (number, value) = field.map_err(|Malformed| malformed(what))?;
+        // Hash, name, size: in this order, none twice.
+        if number <= last {
+            return Err(malformed(what));
+        }
+        last = number;
+        match (number, value) {
+            (1, Value::Bytes(bytes)) => {
+                let parsed = Cid::from_bytes(bytes);
+                cid = Some(parsed.map_err(|cause| DecodeError::Link { cause })?);
+            }
+            (2, Value::Bytes(name)) if std::str::from_utf8(name).is_ok() => {}
+            (3, Value::Number(_)) => {}
+            _ => return Err(malformed(what)),
+        }
+    }
+    cid.ok_or(DecodeError::Link {
+        cause: ParseCidError::Empty,
+    })
+}
+
+/// The UnixFS message (<https://specs.ipfs.tech/unixfs/>, "data").
+struct UnixFs<'a> {
+    kind: u64,
+    data: &'a [u8],
+    size: Option<u64>,
+    block_sizes: Vec<u64>,
+}
+
+impl<'a> UnixFs<'a> {
+    fn decode(message: &'a [u8]) -> Result<Self, DecodeError> {
+        let what = "UnixFS message";
+        let (mut kind, mut data, mut size) = (None, None, None);
+        let mut block_sizes = Vec::new();
+        for field in Fields::of(message) {
+            match field.map_err(|Malformed| malformed(what))? {
+                (1, Value::Number(value)) if kind.is_none() => kind = Some(value),
+                (2, Value::Bytes(bytes)) if data.is_none() => data = Some(bytes),
+                (3, Value::Number(value)) if size.is_none() => size = Some(value),
+                (4, Value::Number(value)) => block_sizes.push(value),
+                // Packed, as protobuf lets a writer choose.
+                (4, Value::Bytes(mut packed)) => {
+                    while !packed.is_empty() {
+                        let value = take_varint(&mut packed);
+                        block_sizes.push(value.map_err(|Malformed| malformed(what))?);
+                    }
+                }
+                (1..=4, _) => return Err(malformed(what)),
+                // Mode, modification time, and what is yet to come.
+                _ => {}
+            }
+        }
+        Ok(UnixFs {
+            kind: kind.ok_or(malformed(what))?,
+            data: data.unwrap_or_default(),
+            size,
+            block_sizes,
+        })
+    }
+
+    fn into_file(self, links: &[Cid]) -> Result<Object, DecodeError> {
+        if links.len() != self.block_sizes.len() {
+            return Err(DecodeError::SizesMissing {
+                links: links.len(),
+                sizes: self.block_sizes.len(),
+            });
+        }
+        let own = self.data.len() as u64;
+        let sum = self
+            .block_sizes
+            .iter()
+            .try_fold(own, |sum, size| sum.checked_add(*size));
+        // The size is optional in the message; without it, what it adds up to is the size.
+        let size = match (self.size, sum) {
+            (None, Some(sum)) => sum,
+            (Some(says), Some(sum)) if says == sum => says,
+            (says, sum) => return Err(DecodeError::SizesDiffer { says, sum }),
+        };
+        let children = links.iter().zip(&self.block_sizes);
+        Ok(Object::File {
+            size,
+            data: self.data.to_vec(),
+            children: children
+                .map(|(cid, size)| Child {
+                    cid: *cid,
+                    size: *size,
+                })
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Version;
+    use crate::content::node::{Link, inner, leaf};
+    use crate::content::protobuf::{put_bytes, put_number};
+    use proptest::prelude::*;
+
+    fn decode(block: &[u8]) -> Result<Object, DecodeError> {
+        Object::decode(&Cid::of_block(Version::V0, Codec::DagPb, block), block)
+    }
+
+    /// A node with this UnixFS message and no links.
+    fn unixfs(fields: &[(u32, u64)]) -> Vec<u8> {
+        let mut message = Vec::new();
+        for (field, value) in fields {
+            put_number(&mut message, *field, *value);
+        }
+        let mut block = Vec::new();
+        put_bytes(&mut block, 1, &message);
+        block
+    }
+
+    fn links(sizes: &[u64]) -> Vec<Link> {
+        let link = |size: &u64| Link {
+            cid: Cid::of_block(Version::V1, Codec::Raw, &size.to_le_bytes()),
+            file_bytes: *size,
+            tree_bytes: *size,
+        };
+        sizes.iter().map(link).collect()
+    }
+
+    #[test]
+    fn kinds() {
+        // The empty directory, whose CID is known to everybody.
+        let directory = unixfs(&[(1, 1)]);
+        let cid = "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn";
+        assert_eq!(
+            Cid::of_block(Version::V0, Codec::DagPb, &directory).to_string(),
+            cid
+        );
+        assert_eq!(decode(&directory), Ok(Object::Directory));
+        assert_eq!(decode(&unixfs(&[(1, 4)])), Ok(Object::Symlink));
+        // A shard has a hash function (5) and a fan-out (6).
+        let shard = unixfs(&[(1, 5), (5, 0x22), (6, 256)]);
+        assert_eq!(decode(&shard), Ok(Object::DirectoryShard));
+        assert!(matches!(
+            decode(&unixfs(&[(1, 3)])),
+            Ok(Object::Other { .. })
+        ));
+        assert!(matches!(decode(b""), Ok(Object::Other { .. })));
+        let file = |bytes: &[u8]| Object::File {
+            size: bytes.len() as u64,
+            data: bytes.to_vec(),
+            children: Vec::new(),
+        };
+        assert_eq!(decode(&leaf(b"abc")), Ok(file(b"abc")));
+        assert_eq!(decode(&leaf(b"")), Ok(file(b"")));
+        assert_eq!(decode(&unixfs(&[(1, 2)])), Ok(file(b"")));
+        let raw = Cid::of_block(Version::V1, Codec::Raw, b"abc");
+        assert_eq!(Object::decode(&raw, b"abc"), Ok(file(b"abc")));
+        let cbor = Cid::of_block(Version::V1, Codec::Other(0x71), b"abc");
+        assert!(matches!(
+            Object::decode(&cbor, b"abc"),
+            Ok(Object::Other { .. })
+        ));
+    }
+
+    #[test]
+    fn a_node_and_its_children() {
+        let (_, block) = inner(Version::V1, &links(&[5, 7, 1]));
+        let Ok(Object::File { size, children, .. }) = decode(&block) else {
+            panic!("a file");
+        };
+        let sizes: Vec<u64> = children.iter().map(|child| child.size).collect();
+        assert_eq!((size, sizes), (13, vec![5, 7, 1]));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        assert!(matches!(
+            decode(&vec![0; MAX_BLOCK + 1]),
+            Err(DecodeError::TooLarge { .. })
+        ));
+        let differ = |block: &[u8]| {
+            assert!(
+                matches!(decode(block), Err(DecodeError::SizesDiffer { .. })),
+                "{block:?}"
+            )
+        };
+        differ(&unixfs(&[(1, 2), (3, 1)]));
+        let (_, overflowing) = inner(Version::V1, &links(&[5, 7]));
+        // The file's size, 12, becomes 13.
+        let mut lying = overflowing.clone();
+        let at = lying.len() - 5;
+        assert_eq!(lying[at..at + 2], [12, 0x20]);
+        lying[at] = 13;
+        differ(&lying);
+        assert!(matches!(
+            decode(&unixfs(&[(1, 2), (3, 1), (4, 1)])),
+            Err(DecodeError::SizesMissing { links: 0, sizes: 1 })
+        ));
+        for (what, block) in [
+            ("no type", unixfs(&[(3, 0)])),
+            ("two types", unixfs(&[(1, 2), (1, 2)])),
+            ("unknown field", vec![0x18, 0x00]),
+            ("two data", [unixfs(&[(1, 1)]), unixfs(&[(1, 1)])].concat()),
+            ("a link of nothing but a name", vec![0x12, 0x02, 0x12, 0x00]),
+            ("cut", overflowing[..overflowing.len() - 1].to_vec()),
+            ("data between links", {
+                let (_, one) = inner(Version::V1, &links(&[5]));
+                [&one[..], &one[..one.len() - 8]].concat()
+            }),
+        ] {
+            assert!(decode(&block).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn sums_beyond_64_bits_are_refused() {
+        let mut message = Vec::new();
+        put_number(&mut message, 1, 2);
+        for _ in 0..2 {
+            put_number(&mut message, 4, u64::MAX);
+        }
+        let (_, block) = inner(Version::V1, &links(&[1, 2]));
+        let data_at = block.len() - 10;
+        assert_eq!(block[data_at..data_at + 2], [0x0a, 8]);
+        let mut block = block[..data_at].to_vec();
+        put_bytes(&mut block, 1, &message);
+        assert!(matches!(
+            decode(&block),
+            Err(DecodeError::SizesDiffer {
+                says: None,
+                sum: None
+            })
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn damaged_nodes_never_panic_nor_grow(
+            sizes in prop::collection::vec(any::<u32>(), 0..20),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let sizes: Vec<u64> = sizes.into_iter().map(u64::from).collect();
+            let (_, mut block) = inner(Version::V1, &links(&sizes));
+            let at = at.index(block.len());
+            block[at] = byte;
+            if let Ok(Object::File { size, data, children }) = decode(&block) {
+                let sum: u64 = children.iter().map(|child| child.size).sum();
+                prop_assert_eq!(size, sum + data.len() as u64);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `?range=<offset>,<size>`: the range link's window on a blob.
+
+use std::ops::Range;
+
+use percent_encoding::percent_decode_str;
+
+/// The part of a blob of `size` bytes that a query asks for: all of it if it has no `range`.
+///
+/// Parameters of other names mean nothing. `range` must be two decimal numbers, once, and lie
+/// within the blob; a window without bytes may. Anything else is a wrong link, and 400 says so:
+/// 416 would speak of a Range header (RFC 9110, section 15.5.17).
+pub(super) fn window(query: Option<&str>, size: u64) -> Result<Range<u64>, String> {
+    let mut found = None;
+    for pair in query.unwrap_or_default().split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if name != "range" {
+            continue;
+        }
+        let value = percent_decode_str(value).decode_utf8_lossy();
+        let window = parse(&value)
+            .ok_or_else(|| format!("range={value} is not range=<offset>,<size> in decimal"))?;
+        if found.replace(window).is_some() {
+            return Err("range is given more than once".into());
+        }
+    }
+    let Some((offset, len)) = found else {
+        return Ok(0..size);
+    };
+    match offset.checked_add(len) {
+        Some(end) if end <= size => Ok(offset..end),
+        _ => Err(format!(
+            "range={offset},{len} does not lie within the {size} bytes of the blob"
+        )),
+    }
+}
+
+fn parse(value: &str) -> Option<(u64, u64)> {
+    let (offset, len) = value.split_once(',')?;
+    let number = |digits: &str| {
+        let valid = digits.bytes().all(|b| b.is_ascii_digit());
+        valid.then(|| digits.parse().ok()).flatten()
+    };
+    Some((number(offset)?, number(len)?))
+}
+
+/// Whether the query has a `range`.
+pub(super) fn has_window(query: Option<&str>) -> bool {
+    has_parameter(query, "range")
+}
+
+/// Whether the query has a parameter of this name.
+pub(super) fn has_parameter(query: Option<&str>, wanted: &str) -> bool {
+    let pairs = query.unwrap_or_default().split('&');
+    pairs
+        .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
+        .any(|name| name == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_on_a_hundred_bytes() {
+        for (query, expected) in [
+            (None, 0..100),
+            (Some(""), 0..100),
+            (Some("x=1"), 0..100),
+            (Some("xrange=1"), 0..100),
+            (Some("range=0,100"), 0..100),
+            (Some("range=10,20"), 10..30),
+            (Some("range=10%2C20"), 10..30),
+            (Some("a=b&range=10,20&c"), 10..30),
+            (Some("range=100,0"), 100..100),
+            (Some("range=0,0"), 0..0),
+        ] {
+            assert_eq!(window(query, 100), Ok(expected), "{query:?}");
+        }
+        for query in [
+            "range",
+            "range=",
+            "range=5",
+            "range=,",
+            "range=5,",
+            "range=,5",
+            "range=-1,5",
+            "range=+1,5",
+            "range=1,5,6",
+            "range=0x1,5",
+            "range=1, 5",
+            "range=0,101",
+            "range=101,0",
+            "range=18446744073709551615,1",
+            "range=99999999999999999999999,1",
+            "range=1,2&range=1,2",
+        ] {
+            assert!(window(Some(query), 100).is_err(), "{query}");
+        }
+    }
+}
