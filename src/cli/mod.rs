@@ -11,6 +11,7 @@ mod location;
 mod logging;
 mod mount;
 mod mount_options;
+mod pack;
 mod units;
 
 use explain::explain_open;

@@ -1,6 +1,8 @@
 //! `aiozfs pack`.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use clap::Args;
 use indicatif::HumanBytes;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::progress::Progress;
 use super::{Failure, units};
 use crate::archive::{Kind, MAX_ALIGN, Timestamp};
 use crate::content::{Importer, Profile};
@@ -52,9 +55,6 @@ pub(super) struct PackArgs {
     /// Do not wait until the disk has everything
     #[arg(long)]
     no_sync: bool,
-    /// No progress
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -94,26 +94,28 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     }
     let cancelled = cancel_on_signals()?;
     let mut importer = Importer::new(Profile::UNIXFS_V1_2025);
-    let bar = super::progress::bytes("packing", plan.size(), args.quiet);
+    let bar = Progress::bytes("packing", Some(plan.size()));
     let control = Control {
         tap: &mut |bytes| importer.push(bytes),
-        progress: &mut |written| bar.inc(written),
+        progress: &mut |written| bar.add(written),
         cancelled: &cancelled,
     };
     let done = if to_stdout {
-        // Not `Stdout`, which would look for line ends in every piece.
-        let mut out = io::LineWriter::with_capacity(0, io::stdout());
-        plan.write(out.get_mut(), control)
+        // Not `Stdout`, which looks for line ends in all that goes through.
+        let out = io::stdout().as_fd().try_clone_to_owned();
+        let mut out = File::from(out.map_err(Failure::new)?);
+        plan.write(&mut out, control)
     } else {
         Output::create(&args.out, &args.dir).and_then(|mut out| {
             plan.write(&mut out, control)?;
             out.finish(!args.no_sync)
         })
     };
-    bar.finish_and_clear();
+    drop(bar);
     done.map_err(Failure::new)?;
     if let (Some(dir), Some(url)) = (&args.byterange_playlists, archive_url) {
-        plan.write_byterange_playlists(dir, &url).map_err(Failure::new)?;
+        plan.write_byterange_playlists(dir, &url)
+            .map_err(Failure::new)?;
     }
     let said = format!(
         "{} {} bytes, {} entries",
@@ -152,7 +154,11 @@ fn print_layout(plan: &Plan) -> io::Result<()> {
             Kind::File | Kind::Special => "",
         };
         let extent = item.extent;
-        writeln!(out, "{:>15} {:>15}  {}{mark}", extent.offset, extent.len, item.path)?;
+        writeln!(
+            out,
+            "{:>15} {:>15}  {}{mark}",
+            extent.offset, extent.len, item.path
+        )?;
     }
     let directory = plan.directory_offset();
     let rest = plan.size() - directory;
@@ -172,11 +178,17 @@ fn print_layout(plan: &Plan) -> io::Result<()> {
 fn cancel_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     let failed = |e: io::Error| Failure::new(format!("cannot watch for signals: {e}"));
     let cancelled = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(failed)?;
     let guard = runtime.enter();
     let mut signals = Vec::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
         signals.push(signal(kind).map_err(failed)?);
     }
     drop(guard);
@@ -194,13 +206,17 @@ fn cancel_on_signals() -> Result<Arc<AtomicBool>, Failure> {
 /// `--mtime`.
 fn mtime(text: &str) -> Result<Timestamp, String> {
     if let Some(secs) = text.strip_prefix('@') {
-        let secs = secs.parse().map_err(|_| format!("'{text}' is not @ and a number of seconds"))?;
+        let secs = secs
+            .parse()
+            .map_err(|_| format!("'{text}' is not @ and a number of seconds"))?;
         return Ok(Timestamp { secs, nanos: 0 });
     }
     let time = humantime::parse_rfc3339_weak(text)
         .map_err(|e| format!("'{text}' is not a time ({e}); write it like 2024-02-29T12:00:00Z"))?;
     // Years below 1970 cannot be written so.
-    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Ok(Timestamp {
         secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         nanos: 0,
