@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aiozfs::source::{
-    Error, File, Gateways, Http, HttpOptions, Memory, Priority, Result, Retry, Source,
+    Error, File, FileAt, Gateways, Http, HttpOptions, Memory, Priority, Result, Retry, Source,
+    Stamp,
 };
 use common::fault::{Behaviour, FaultNode};
 use futures_util::StreamExt;
@@ -138,6 +139,7 @@ async fn every_kind_keeps_the_contract() {
     let kinds: Vec<(&str, Arc<dyn Source>)> = vec![
         ("memory", memory()),
         ("file", Arc::new(File::open_path(&path).expect("the file"))),
+        ("file at a path", Arc::new(file_at(&path))),
         ("http", Arc::new(http(&node.url()))),
         (
             "retry",
@@ -390,4 +392,38 @@ async fn a_file_that_changes_is_not_read_on() {
     ));
     let missing = File::open_path(&dir.path().join("no"));
     assert!(matches!(missing, Err(Error::NotFound { .. })));
+}
+
+fn file_at(path: &std::path::Path) -> FileAt {
+    FileAt::new(path, Stamp::of(&path.metadata().expect("the file")))
+}
+
+#[tokio::test]
+async fn a_file_that_is_another_one_now_is_not_given_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("blob");
+    std::fs::write(&path, blob(1000)).expect("a file");
+    let source = file_at(&path);
+    assert_eq!(source.open(0).await.expect("there").size, 1000);
+    // Same size, same modification time, another inode.
+    let other = dir.path().join("other");
+    std::fs::write(&other, vec![0; 1000]).expect("a file");
+    let mtime = path.metadata().and_then(|meta| meta.modified());
+    let file = std::fs::File::options().write(true).open(&other);
+    let set = file.and_then(|file| file.set_modified(mtime?));
+    set.expect("the modification time");
+    std::fs::rename(&other, &path).expect("replaced");
+    for error in [
+        source.open(0).await.map(drop).expect_err("changed"),
+        read(&source, 0..10).await.map(drop).expect_err("changed"),
+    ] {
+        assert!(matches!(error, Error::Changed { .. }), "{error:?}");
+    }
+    std::fs::remove_file(&path).expect("removed");
+    for error in [
+        source.open(0).await.map(drop).expect_err("gone"),
+        read(&source, 0..10).await.map(drop).expect_err("gone"),
+    ] {
+        assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+    }
 }

@@ -5,6 +5,9 @@
 //! that says what failed and what to do about it.
 
 mod background;
+mod cache_dir;
+mod cid;
+mod cid_cache;
 mod explain;
 mod failure;
 mod location;
@@ -12,6 +15,8 @@ mod logging;
 mod mount;
 mod mount_options;
 mod pack;
+mod progress;
+mod serve;
 mod units;
 
 use explain::explain_open;
@@ -34,6 +39,9 @@ enum Command {
     Mount(mount::MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
+    Serve(serve::ServeArgs),
+    Cid(cid::CidArgs),
+    Pack(pack::PackArgs),
 }
 
 /// Runs the command line of this process.
@@ -42,6 +50,9 @@ pub fn main() -> ExitCode {
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(&args),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Cid(args) => cid::cid(&args),
+        Command::Pack(args) => pack::pack(&args),
     };
     match done {
         Ok(code) => code,

@@ -47,8 +47,13 @@ impl File {
     /// Opens the file at `path`. Fails if it cannot be read or is not a regular file.
     pub fn open_path(path: &Path) -> Result<Self> {
         let origin = Origin::new(path.display().to_string());
+        let file = StdFile::open(path).map_err(|e| io_error(&origin, &e))?;
+        Self::from_std(file, origin)
+    }
+
+    /// The file behind a descriptor, in the state that it is in now.
+    pub(super) fn from_std(file: StdFile, origin: Origin) -> Result<Self> {
         let failed = |e: io::Error| io_error(&origin, &e);
-        let file = StdFile::open(path).map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
         if !meta.is_file() {
             return Err(Error::Unsupported {
@@ -90,7 +95,7 @@ impl File {
     }
 }
 
-fn io_error(origin: &Origin, e: &io::Error) -> Error {
+pub(super) fn io_error(origin: &Origin, e: &io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound => Error::NotFound {
             origin: origin.clone(),

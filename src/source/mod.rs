@@ -10,6 +10,7 @@
 
 mod error;
 mod file;
+mod file_at;
 mod gate;
 mod gateways;
 mod http;
@@ -18,6 +19,7 @@ mod retry;
 
 pub use error::{Error, Result};
 pub use file::File;
+pub use file_at::{FileAt, Stamp};
 pub use gateways::Gateways;
 pub use http::{Http, HttpOptions, display_url};
 pub use memory::Memory;

@@ -1,0 +1,87 @@
+//! The cache directory: where it is, and how files get into it.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Args;
+
+/// The option of all commands that keep something.
+#[derive(Debug, Args)]
+pub(super) struct CacheArgs {
+    /// Where to keep what is worth keeping [default: $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs]
+    #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
+}
+
+impl CacheArgs {
+    /// The directory, which need not exist yet. `None` if nothing says where it should be.
+    pub(super) fn dir(&self) -> Option<PathBuf> {
+        let given = self
+            .cache_dir
+            .clone()
+            .filter(|dir| !dir.as_os_str().is_empty());
+        given.or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")))
+    }
+}
+
+/// XDG base directory specification: a relative path in the variable is invalid and ignored.
+fn default_dir(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|p| p.is_absolute());
+    absolute(xdg)
+        .or_else(|| absolute(home).map(|home| home.join(".cache")))
+        .map(|base| base.join("aiozfs"))
+}
+
+/// Writes a file so that whoever reads it finds all of it, or what was there before. Creates the
+/// directories above it. It may be lost, not damaged, when the machine goes down.
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}-{count}.tmp", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let done = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    if done.is_err() {
+        // It may not even be there.
+        let _ = fs::remove_file(&temporary);
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_it_is() {
+        let dir = |xdg: Option<&str>, home: Option<&str>| {
+            let found = default_dir(xdg.map(Into::into), home.map(Into::into));
+            found.map(|dir| dir.display().to_string())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(dir(Some("/x"), Some("/h")), some("/x/aiozfs"));
+        assert_eq!(dir(Some("x"), Some("/h")), some("/h/.cache/aiozfs"));
+        assert_eq!(dir(Some(""), Some("/h")), some("/h/.cache/aiozfs"));
+        assert_eq!(dir(None, None), None);
+    }
+
+    #[test]
+    fn a_write_leaves_one_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a/b");
+        for bytes in [&b"one"[..], b"two"] {
+            write_atomically(&path, bytes).expect("written");
+            assert_eq!(fs::read(&path).expect("there"), bytes);
+        }
+        let all = fs::read_dir(dir.path().join("a")).expect("a directory");
+        assert_eq!(all.count(), 1);
+        assert!(write_atomically(&path.join("c"), b"").is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! `aiozfs cid`.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Failure;
+use super::progress::Progress;
+use crate::content::{Profile, import_reader};
+
+/// Print the CID of a file: UnixFS, profile unixfs-v1-2025.
+///
+/// It is the one under which `aiozfs serve` serves the file, and which other implementations give
+/// it under this profile.
+#[derive(Debug, Args)]
+pub(super) struct CidArgs {
+    /// The file; - for standard input
+    file: PathBuf,
+}
+
+pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
+    let failed = |e: io::Error| match e.kind() {
+        io::ErrorKind::NotFound => {
+            Failure::new(format!("there is no file {}", args.file.display()))
+        }
+        io::ErrorKind::IsADirectory => Failure::new(format!(
+            "{} is a directory; a CID is given to a single file (a folder becomes one with 'aiozfs pack')",
+            args.file.display()
+        )),
+        _ => Failure::new(format!("cannot read {}: {e}", args.file.display())),
+    };
+    let (reader, total): (Box<dyn Read>, _) = if args.file == Path::new("-") {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let file = File::open(&args.file).map_err(failed)?;
+        let meta = file.metadata().map_err(failed)?;
+        let total = meta.is_file().then(|| meta.len());
+        (Box::new(file), total)
+    };
+    let progress = Progress::bytes(&args.file.to_string_lossy(), total);
+    let hashed = import_reader(reader, Profile::default(), |bytes| {
+        progress.add(bytes);
+        true
+    });
+    drop(progress);
+    let (cid, _) = hashed.map_err(failed)?;
+    let printed = writeln!(io::stdout(), "{cid}");
+    printed.map_err(|e| Failure::new(format!("cannot print: {e}")))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,163 @@
+//! `aiozfs serve`: a node over local files.
+
+mod files;
+mod shelf;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::future::select_all;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::cache_dir::CacheArgs;
+use super::cid_cache::CidCache;
+use super::{Failure, logging};
+use crate::serve::Node;
+use shelf::Shelf;
+
+/// Serve files under their CIDs to anybody who asks, over HTTP with ranges.
+///
+/// It listens at once. A file can be had when its CID is known, and then a line is printed: CID,
+/// size in bytes, name and URL, separated by tabs. A file that changes is no longer served under
+/// its old CID, and appears under its new one. The list is at / and at /index.json.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ServeArgs {
+    /// Files, and directories whose files are served: at any depth, without those whose names
+    /// begin with a dot, links to directories, and links that lead out of the directory
+    #[arg(required = true, value_name = "FILE|DIR")]
+    files: Vec<PathBuf>,
+    /// Where to listen; port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    listen: String,
+    #[command(flatten)]
+    cache: CacheArgs,
+    /// Say more; twice, and more still
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs serve holiday.zip
+  aiozfs serve --listen 0.0.0.0:8080 /srv/archives
+  aiozfs mount --gateway http://127.0.0.1:8080 CID /mnt/holiday";
+
+pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    logging::init(args.verbose);
+    files::check(&args.files)?;
+    allow_many_connections();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("aiozfs")
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(format!("cannot start: {e}")))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let served = runtime.block_on(run(args, stop.clone()));
+    // A file may be half hashed: its thread looks at this between pieces.
+    stop.store(true, Ordering::Relaxed);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
+    let listener = TcpListener::bind(&args.listen)
+        .await
+        .map_err(|e| explain_bind(&args.listen, &e))?;
+    let failed = |e: io::Error| Failure::new(format!("cannot listen on {}: {e}", args.listen));
+    let base = base_url(listener.local_addr().map_err(failed)?);
+    let ended = end_on_signals()?;
+    eprintln!("aiozfs: listening on {base}/ (Ctrl-C ends)");
+    let node = Node::new();
+    let shelf = Shelf::new(
+        node.clone(),
+        args.files.clone(),
+        base,
+        CidCache::new(args.cache.dir()),
+        stop,
+    );
+    let shelf = tokio::spawn(shelf.run());
+    let served = node.serve(listener, ended).await;
+    shelf.abort();
+    served.map_err(failed)
+}
+
+/// What a browser on this machine would be given.
+fn base_url(addr: SocketAddr) -> String {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
+}
+
+fn explain_bind(listen: &str, error: &io::Error) -> Failure {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; end it, or choose another place with --listen (port 0 is any free one)"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023",
+        _ => "--listen wants HOST:PORT, as in 127.0.0.1:8080",
+    };
+    Failure::new(format!("cannot listen on {listen}: {error}; {remedy}"))
+}
+
+/// Ends when SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is gone) comes.
+fn end_on_signals() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let mut signals = Vec::new();
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        let watched = signal(kind);
+        signals.push(watched.map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?);
+    }
+    Ok(async move {
+        let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        select_all(any).await;
+    })
+}
+
+/// Each reader takes two descriptors, and the usual soft limit of 1024 is there for programs that
+/// use select(2).
+fn allow_many_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(e) = setrlimit(Resource::Nofile, raised) {
+        log::info!("the limit of open files stays as it is: {e}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_that_is_printed_can_be_used() {
+        for (addr, expected) in [
+            ("127.0.0.1:80", "http://127.0.0.1:80"),
+            ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+            ("[::]:8080", "http://[::1]:8080"),
+            ("192.0.2.1:1", "http://192.0.2.1:1"),
+        ] {
+            let addr = addr.parse().expect("an address");
+            assert_eq!(base_url(addr), expected);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Keeps a node in step with the disk: new files appear when their CID is known, changed ones go.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::files::{Found, scan};
+use crate::cli::cid_cache::CidCache;
+use crate::cli::progress::Progress;
+use crate::content::{Cid, Profile, import_reader};
+use crate::serve::{Blob, BlobId, Node, blob_path};
+use crate::source::{FileAt, Stamp};
+
+/// How often the files are looked at when nobody asks for them.
+const POLL: Duration = Duration::from_secs(5);
+
+/// A file that changed must look the same after so long before it is hashed: it may be in the
+/// middle of being written.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// The files of a node.
+pub(super) struct Shelf {
+    node: Node,
+    args: Vec<PathBuf>,
+    served: HashMap<PathBuf, (Stamp, BlobId)>,
+    /// States that were seen at the last look, and not served.
+    waiting: HashMap<PathBuf, Stamp>,
+    /// States that could not be read.
+    failed: HashMap<PathBuf, Stamp>,
+    hasher: Arc<Hasher>,
+}
+
+impl Shelf {
+    /// Files that `args` mean, on a node whose URLs begin with `base`. `stop` ends what hashing
+    /// goes on.
+    pub(super) fn new(
+        node: Node,
+        args: Vec<PathBuf>,
+        base: String,
+        cache: CidCache,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            node,
+            args,
+            served: HashMap::new(),
+            waiting: HashMap::new(),
+            failed: HashMap::new(),
+            hasher: Arc::new(Hasher {
+                base,
+                cache,
+                stop,
+                profile: Profile::default(),
+            }),
+        }
+    }
+
+    /// Never ends.
+    pub(super) async fn run(mut self) {
+        // What is there at the start is hashed at once.
+        self.look(true).await;
+        loop {
+            let pause = match self.waiting.is_empty() {
+                true => POLL,
+                false => SETTLE,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // One look a second at most, however often clients ask for what has changed.
+                () = self.node.withdrew() => tokio::time::sleep(SETTLE).await,
+            }
+            self.look(false).await;
+        }
+    }
+
+    async fn look(&mut self, at_once: bool) {
+        let args = self.args.clone();
+        let Ok(found) = tokio::task::spawn_blocking(move || scan(&args)).await else {
+            return;
+        };
+        let now: HashMap<_, _> = found.iter().map(|f| (f.path.clone(), f.stamp)).collect();
+        let node = &self.node;
+        self.served.retain(|path, (stamp, id)| {
+            let stays = now.get(path) == Some(stamp) && node.serves(*id);
+            if !stays && node.withdraw(*id) {
+                log::info!("{} changed and is withdrawn", path.display());
+            }
+            stays
+        });
+        self.failed
+            .retain(|path, stamp| now.get(path) == Some(stamp));
+        let waited = std::mem::take(&mut self.waiting);
+        let mut ready = Vec::new();
+        for file in found {
+            if self.served.contains_key(&file.path) || self.failed.contains_key(&file.path) {
+                continue;
+            }
+            if at_once || waited.get(&file.path) == Some(&file.stamp) {
+                ready.push(file);
+            } else {
+                self.waiting.insert(file.path, file.stamp);
+            }
+        }
+        self.serve_all(ready).await;
+    }
+
+    /// Publishes files, those whose CID is in the cache first.
+    async fn serve_all(&mut self, files: Vec<Found>) {
+        let mut unknown = Vec::new();
+        for file in files {
+            let (hasher, asked) = (self.hasher.clone(), file.clone());
+            let cached = tokio::task::spawn_blocking(move || hasher.cached(&asked)).await;
+            match cached {
+                Ok(Some(cid)) => {
+                    log::info!("{}: CID from the cache", file.path.display());
+                    self.publish(file, cid, None);
+                }
+                _ => unknown.push(file),
+            }
+        }
+        if unknown.is_empty() {
+            return;
+        }
+        let total = unknown.iter().map(|file| file.stamp.size()).sum();
+        let progress = Arc::new(Progress::bytes("", Some(total)));
+        for file in unknown {
+            progress.what(&file.name);
+            let (hasher, asked, shown) = (self.hasher.clone(), file.clone(), progress.clone());
+            let hashed = tokio::task::spawn_blocking(move || hasher.hash(&asked, &shown)).await;
+            match hashed {
+                Ok(Ok(cid)) => self.publish(file, cid, Some(&progress)),
+                Ok(Err(Unhashed::Stopped)) => return,
+                Ok(Err(Unhashed::Changed)) => {
+                    log::info!("{} is being written to", file.path.display());
+                    self.waiting.insert(file.path, file.stamp);
+                }
+                Ok(Err(Unhashed::Io(e))) => {
+                    log::warn!("not served: {}: {e}", file.path.display());
+                    self.failed.insert(file.path, file.stamp);
+                }
+                Err(e) => log::error!("{}: {e}", file.path.display()),
+            }
+        }
+    }
+
+    fn publish(&mut self, file: Found, cid: Cid, progress: Option<&Progress>) {
+        let line = self.hasher.line(&file, &cid);
+        let id = self.node.publish(Blob {
+            cid,
+            name: file.name,
+            size: file.stamp.size(),
+            source: Arc::new(FileAt::new(&file.path, file.stamp)),
+        });
+        self.served.insert(file.path, (file.stamp, id));
+        // Whoever closed the other end no longer wants to know.
+        let print = || writeln!(io::stdout(), "{line}").is_ok();
+        match progress {
+            Some(progress) => progress.aside(print),
+            None => print(),
+        };
+    }
+}
+
+/// What is needed on the hashing thread.
+struct Hasher {
+    base: String,
+    cache: CidCache,
+    stop: Arc<AtomicBool>,
+    profile: Profile,
+}
+
+/// Why a file has no CID.
+enum Unhashed {
+    /// The program ends.
+    Stopped,
+    /// It changed meanwhile.
+    Changed,
+    /// It cannot be read.
+    Io(io::Error),
+}
+
+impl Hasher {
+    fn cached(&self, file: &Found) -> Option<Cid> {
+        self.cache.get(&file.path, &file.stamp, self.profile)
+    }
+
+    /// The CID of the file in exactly the state it was found in.
+    fn hash(&self, file: &Found, progress: &Progress) -> Result<Cid, Unhashed> {
+        let since = SystemTime::now();
+        let reader = File::open(&file.path).map_err(Unhashed::Io)?;
+        let is_same = |meta: io::Result<fs::Metadata>| match meta {
+            Ok(meta) if Stamp::of(&meta) == file.stamp => Ok(()),
+            Ok(_) => Err(Unhashed::Changed),
+            Err(e) => Err(Unhashed::Io(e)),
+        };
+        is_same(reader.metadata())?;
+        let hashed = import_reader(&reader, self.profile, |bytes| {
+            progress.add(bytes);
+            !self.stop.load(Ordering::Relaxed)
+        });
+        let (cid, size) = hashed.map_err(|e| match self.stop.load(Ordering::Relaxed) {
+            true => Unhashed::Stopped,
+            false => Unhashed::Io(e),
+        })?;
+        is_same(reader.metadata())?;
+        if size != file.stamp.size() {
+            return Err(Unhashed::Changed);
+        }
+        self.cache
+            .put(&file.path, &file.stamp, self.profile, &cid, since);
+        Ok(cid)
+    }
+
+    /// CID, size, name and URL. A name keeps to its column: control characters are replaced.
+    fn line(&self, file: &Found, cid: &Cid) -> String {
+        let name = file.name.replace(|c: char| c.is_control(), "\u{fffd}");
+        let path = blob_path(cid, &file.name);
+        format!("{cid}\t{}\t{name}\t{}{path}", file.stamp.size(), self.base)
+    }
+}

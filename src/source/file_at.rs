@@ -1,0 +1,133 @@
+//! A blob in a local file that is opened for each read.
+//!
+//! A node may serve thousands of files and read few of them: it holds no descriptor for the rest.
+//! And a file that was replaced by another under its name is found out, which an open descriptor
+//! of the old one would not tell.
+
+use std::fs::{self, Metadata};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::TryFutureExt;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::StreamExt;
+
+use super::file::io_error;
+use super::{ChunkStream, Error, File, Opened, Origin, Priority, Result, Source};
+
+/// One state of a file, as far as its inode tells: another device, inode, size or modification
+/// time (in nanoseconds) is another state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    mtime: (i64, i64),
+}
+
+impl Stamp {
+    /// The state that this metadata tells of.
+    pub fn of(meta: &Metadata) -> Self {
+        Self {
+            dev: meta.dev(),
+            ino: meta.ino(),
+            size: meta.len(),
+            mtime: (meta.mtime(), meta.mtime_nsec()),
+        }
+    }
+
+    /// Length in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Modification time in nanoseconds since 1970.
+    pub fn mtime_ns(&self) -> i128 {
+        i128::from(self.mtime.0) * 1_000_000_000 + i128::from(self.mtime.1)
+    }
+}
+
+/// A [`Source`] over whatever file lies at a path, as long as it is in the state that the blob was
+/// taken in. [`open`](Source::open) looks each time; in another state it, and every read, ends in
+/// [`Error::Changed`], or in [`Error::NotFound`] if nothing is there.
+#[derive(Debug, Clone)]
+pub struct FileAt {
+    path: Arc<Path>,
+    origin: Origin,
+    stamp: Stamp,
+}
+
+impl FileAt {
+    /// The blob that the file at `path` was when it had this stamp.
+    pub fn new(path: &Path, stamp: Stamp) -> Self {
+        Self {
+            path: path.into(),
+            origin: Origin::new(path.display().to_string()),
+            stamp,
+        }
+    }
+
+    fn same(&self, meta: &Metadata) -> Result<()> {
+        match Stamp::of(meta) == self.stamp {
+            true => Ok(()),
+            false => Err(Error::Changed {
+                origin: self.origin.clone(),
+                what: format!(
+                    "it had {} bytes and now has {}, or was written to or replaced",
+                    self.stamp.size,
+                    meta.len()
+                ),
+            }),
+        }
+    }
+
+    fn look(&self) -> Result<Opened> {
+        let meta = fs::metadata(&self.path).map_err(|e| io_error(&self.origin, &e))?;
+        self.same(&meta)?;
+        Ok(Opened {
+            size: self.stamp.size,
+            tail: None,
+        })
+    }
+
+    fn open_file(&self) -> Result<File> {
+        let failed = |e| io_error(&self.origin, &e);
+        let file = fs::File::open(&self.path).map_err(failed)?;
+        // The descriptor's state, compared after `File` has taken it for its own comparisons.
+        let reader = File::from_std(file.try_clone().map_err(failed)?, self.origin.clone())?;
+        self.same(&file.metadata().map_err(failed)?)?;
+        Ok(reader)
+    }
+
+    /// Runs on a thread where blocking is allowed.
+    async fn blocking<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let origin = self.origin.clone();
+        let done = tokio::task::spawn_blocking(move || work(&self)).await;
+        done.unwrap_or_else(|e| {
+            Err(Error::Io {
+                origin,
+                kind: std::io::ErrorKind::Other,
+                cause: format!("the reading thread failed: {e}"),
+            })
+        })
+    }
+}
+
+impl Source for FileAt {
+    fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        self.clone().blocking(Self::look).boxed()
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        let opened = self.clone().blocking(Self::open_file);
+        opened
+            .map_ok(move |file| file.read(range, priority))
+            .try_flatten_stream()
+            .boxed()
+    }
+}
