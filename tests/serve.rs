@@ -225,9 +225,8 @@ fn run(command: &mut Command) -> (Option<i32>, String, String) {
 fn what_cannot_be_served_is_told_in_one_line() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("film.zip");
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let taken = taken.local_addr().expect("an address").to_string();
-    let kept = TcpListener::bind(&taken).expect("the port again");
+    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = other.local_addr().expect("an address").to_string();
     let empty = dir.path().join("empty");
     fs::create_dir(&empty).expect("a directory");
     fs::write(&file, b"x").expect("a file");
@@ -243,7 +242,7 @@ fn what_cannot_be_served_is_told_in_one_line() {
         assert_eq!(err.lines().count(), 1, "{err}");
         assert!(err.starts_with("aiozfs: ") && err.contains(says), "{err}");
     }
-    drop(kept);
+    drop(other);
     assert_eq!(run(aiozfs().arg("serve")).0, Some(2));
 }
 

@@ -175,6 +175,11 @@ impl Index {
         (0..self.entries.len() as u32).map(EntryId)
     }
 
+    /// The entry at a place in the order of the line, from 0.
+    pub fn id(&self, at: usize) -> Option<EntryId> {
+        (at < self.entries.len()).then_some(EntryId(at as u32))
+    }
+
     /// What the directory says of an entry.
     pub fn get(&self, id: EntryId) -> Entry {
         let packed = &self.entries[id.index()];

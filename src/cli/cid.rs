@@ -37,7 +37,7 @@ pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
     } else {
         let file = File::open(&args.file).map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
-        let total = meta.is_file().then(|| meta.len());
+        let total = meta.is_file().then_some(meta.len());
         (Box::new(file), total)
     };
     let progress = Progress::bytes(&args.file.to_string_lossy(), total);

@@ -307,7 +307,7 @@ mod tests {
             (&V0.to_lowercase(), "encoding"),
             (&V0.replace('A', "0"), "encoding"),
             (&SAME[0].to_uppercase().replacen('B', "b", 1), "encoding"),
-            (&SAME[0][..SAME[0].len() - 4], "content"),
+            (&SAME[0][..SAME[0].len() - 4], "wrong"),
             (&longer, "too many"),
             (&prefixed, "prefix"),
             (" bafkqaaa", "encoding"),

@@ -18,8 +18,11 @@ pub struct Importer<'a> {
     partial: Vec<u8>,
     /// Per level, from the leaves up, the links that no node gathers yet: fewer than the width.
     levels: Vec<Vec<Link>>,
-    on_node: Box<dyn FnMut(&Cid, &[u8]) + Send + 'a>,
+    on_node: Box<OnNode<'a>>,
 }
+
+/// Is told each inner node: its CID, and the block.
+type OnNode<'a> = dyn FnMut(&Cid, &[u8]) + Send + 'a;
 
 impl<'a> Importer<'a> {
     /// An importer that wants only the CID.

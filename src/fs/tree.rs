@@ -201,6 +201,12 @@ impl Tree {
         self.children.len()
     }
 
+    /// How many of them are directories, and the root.
+    pub fn directories(&self) -> usize {
+        let below: u64 = self.subdirs.values().map(|n| u64::from(*n)).sum();
+        below as usize + 1
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.children.is_empty()
@@ -268,7 +274,7 @@ impl Names {
 
     /// The entry that a node is; `None` for the root and implied directories.
     pub(super) fn entry(&self, index: &Index, node: Node) -> Option<EntryId> {
-        index.ids().nth((node as usize).checked_sub(1)?)
+        index.id((node as usize).checked_sub(1)?)
     }
 
     pub(super) fn implied_index(&self, index: &Index, node: Node) -> Option<usize> {

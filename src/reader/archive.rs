@@ -53,6 +53,10 @@ impl Archive {
             parser.feed(&bytes)?;
         }
         let index = parser.finish()?;
+        // A large directory would fill the memory that is meant for content; nobody reads it again.
+        if index.cd_range().end - index.cd_range().start > TAIL {
+            line.let_go(&index.cd_range());
+        }
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
             line,
@@ -176,7 +180,11 @@ impl Archive {
         }
         drop(succession);
         if let Some(plan) = plan {
-            let files = plan.files.iter().map(|file| self.span(*file));
+            let files = plan.files.iter().map(|(file, most)| {
+                let span = self.span(*file);
+                let end = span.end.min(span.start.saturating_add(*most));
+                span.start..end
+            });
             let files: Vec<Range<u64>> = files.collect();
             let here = self.span(id);
             self.line.expect_next(&here, plan.is_new, &files);
@@ -231,14 +239,17 @@ impl Archive {
 
 impl Next for Archive {
     fn on_the_line(&self, id: EntryId) -> Option<EntryId> {
-        let behind = self.index.ids().skip(id.index() + 1);
         // Directories and empty files are passed by without a read.
-        let mut files = behind.take(64).filter(|id| self.len(*id) > 0);
-        files.next()
+        let behind = (1..=64).map_while(|step| self.index.id(id.index() + step));
+        behind.into_iter().find(|id| self.len(*id) > 0)
     }
 
     fn by_name(&self, id: EntryId) -> Option<EntryId> {
         self.next_by_name.get().and_then(|next| next(id))
+    }
+
+    fn is_series(&self, a: EntryId, b: EntryId) -> bool {
+        is_series(self.index.path(a), self.index.path(b))
     }
 
     fn len(&self, id: EntryId) -> u64 {
@@ -246,6 +257,22 @@ impl Next for Archive {
         let is_file = entry.kind == Kind::File && self.index.readable(id).is_ok();
         if is_file { entry.size } else { 0 }
     }
+}
+
+/// Whether two paths differ only in their numbers.
+fn is_series(a: &[u8], b: &[u8]) -> bool {
+    let skeleton = |path: &[u8]| {
+        let runs = path.chunk_by(|a, b| a.is_ascii_digit() && b.is_ascii_digit());
+        let runs = runs.map(|run| {
+            if run[0].is_ascii_digit() {
+                b'0'
+            } else {
+                run[0]
+            }
+        });
+        runs.collect::<Vec<u8>>()
+    };
+    skeleton(a) == skeleton(b)
 }
 
 /// `range` of an entry's data as a range of the line; `None` if it is not within the entry.

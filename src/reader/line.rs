@@ -8,21 +8,20 @@
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::StreamExt;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::WalkId;
-use super::block::{BLOCK, Block};
+use super::block::{BLOCK, Block, blocks_of};
 use super::counters::{Counters, Status};
 use super::error::Error;
-use super::ledger::{Blocks, Ledger, Part, Wake};
+use super::ledger::{Blocks, Ledger, Wake};
 use super::pool::{Grant, Pool};
-use crate::source::{self, Chunk, Opened, Priority, Source};
+use crate::source::{self, Opened, Priority, Source};
 
 /// How to read a line.
 #[derive(Debug, Clone)]
@@ -55,13 +54,13 @@ const DEMAND_CONNECTIONS: usize = 2;
 
 /// A blob that can be read at any place. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Line(Arc<Inner>);
+pub struct Line(pub(super) Arc<Inner>);
 
-struct Inner {
-    source: Arc<dyn Source>,
+pub(super) struct Inner {
+    pub(super) source: Arc<dyn Source>,
     size: u64,
     options: LineOptions,
-    runtime: Handle,
+    pub(super) runtime: Handle,
     pool: Pool,
     /// Buffers that read-ahead leaves free for demand.
     reserve: usize,
@@ -69,7 +68,7 @@ struct Inner {
     /// it goes through the ledger, where those on their way are as well.
     kept: Cache<u64, Arc<Block>>,
     ledger: Mutex<Ledger>,
-    counters: Counters,
+    pub(super) counters: Counters,
     closed: CancellationToken,
 }
 
@@ -166,6 +165,15 @@ impl Line {
     pub fn close(&self) {
         self.0.closed.cancel();
         self.ledger().close();
+    }
+
+    /// Drops what is held of `range`, and gives its memory back to the system.
+    pub(super) fn let_go(&self, range: &Range<u64>) {
+        for number in blocks_of(range) {
+            self.0.kept.invalidate(&number);
+        }
+        self.0.kept.run_pending_tasks();
+        self.0.pool.trim();
     }
 
     /// What has been done so far.
@@ -283,7 +291,7 @@ impl Line {
     }
 
     /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
-    fn fill_window(&self, ledger: &mut Ledger, id: WalkId) {
+    pub(super) fn fill_window(&self, ledger: &mut Ledger, id: WalkId) {
         let connections = self.0.options.connections.max(DEMAND_CONNECTIONS + 1);
         while ledger.in_flight() < connections - DEMAND_CONNECTIONS {
             let part = ledger.pace.part();
@@ -387,123 +395,9 @@ impl Line {
         self.keep(blocks);
     }
 
-    /// Begins to fetch `range` in a task of its own.
-    fn start(
-        &self,
-        ledger: &mut Ledger,
-        range: Range<u64>,
-        priority: Priority,
-        walk: Option<WalkId>,
-        blocks: Blocks,
-    ) {
-        self.0.counters.requests.fetch_add(1, Relaxed);
-        let id = ledger.begin_part(Part {
-            left: range.clone(),
-            priority,
-            walk,
-            abort: None,
-        });
-        let line = self.clone();
-        let task = self.0.runtime.spawn(async move {
-            let mut ending = Ending {
-                line: &line,
-                id,
-                result: Some(line.broken(&range, range.start, "the task that fetched it failed")),
-            };
-            ending.result = line.run_part(id, range, priority, blocks).await.err();
-            drop(ending);
-            line.after_part(walk);
-        });
-        ledger.set_task(id, task.abort_handle());
-    }
-
-    /// A connection has become free: the walk that it served may use it again.
-    fn after_part(&self, walk: Option<WalkId>) {
-        if let Some(walk) = walk {
-            self.fill_window(&mut self.ledger(), walk);
-        }
-    }
-
-    /// Fetches one part into its blocks, waking waiters as their bytes come.
-    async fn run_part(
-        &self,
-        id: u64,
-        range: Range<u64>,
-        priority: Priority,
-        blocks: Blocks,
-    ) -> Result<(), Error> {
-        let asked = Instant::now();
-        let mut first_byte = None;
-        let mut at = range.start;
-        let mut stream = self.0.source.read(range.clone(), priority);
-        // To the end of the stream, not of the bytes: the end is when a connection is free again.
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk?;
-            if first_byte.is_none() {
-                first_byte = Some(Instant::now());
-                self.0.counters.first_byte(asked.elapsed());
-                self.ledger().pace.first_byte(asked.elapsed());
-            }
-            at = self.place(id, &range, at, chunk, &blocks)?;
-        }
-        if at != range.end {
-            return Err(self.broken(&range, at, "the source ended too early"));
-        }
-        if let Some(first_byte) = first_byte {
-            let took = first_byte.elapsed();
-            self.ledger().pace.part_done(range.end - range.start, took);
-        }
-        Ok(())
-    }
-
-    /// Puts a chunk into its blocks; returns where the next one must begin.
-    fn place(
-        &self,
-        id: u64,
-        range: &Range<u64>,
-        at: u64,
-        chunk: Chunk,
-        blocks: &Blocks,
-    ) -> Result<u64, Error> {
-        let came = chunk.range();
-        if came.start != at || came.end > range.end {
-            return Err(self.broken(range, at, "the source gave other bytes than asked for"));
-        }
-        for block in blocks {
-            block.fill(chunk.offset, &chunk.bytes);
-        }
-        let bytes = came.end - came.start;
-        self.0.counters.bytes_fetched.fetch_add(bytes, Relaxed);
-        self.ledger().arrived(id, &came);
-        Ok(came.end)
-    }
-
-    /// A source that does not keep its contract; a bug, but not one that may become file content.
-    fn broken(&self, range: &Range<u64>, at: u64, what: &str) -> Error {
-        Error::Source(source::Error::BadAnswer {
-            origin: source::Origin::new("source"),
-            range: range.clone(),
-            what: format!("{what}, at byte {at}"),
-        })
-    }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         // Poisoned means that a panic broke off a change of the books. It is one request's error
         // (mount catches it); every entry in the ledger is made whole before the next begins.
         (self.0.ledger.lock()).unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes a part out of the books when its task ends, be it by a panic.
-struct Ending<'a> {
-    line: &'a Line,
-    id: u64,
-    result: Option<Error>,
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        let result = self.result.take().map_or(Ok(()), Err);
-        self.line.ledger().end_part(self.id, result);
     }
 }

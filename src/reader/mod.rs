@@ -8,6 +8,7 @@ mod archive;
 mod block;
 mod counters;
 mod error;
+mod fetch;
 mod ledger;
 mod line;
 mod pace;

@@ -71,6 +71,12 @@ impl Pool {
         })
     }
 
+    /// Frees the buffers that wait for their next use.
+    pub(super) fn trim(&self) {
+        let mut returned = (self.0.returned.lock()).unwrap_or_else(PoisonError::into_inner);
+        *returned = Vec::new();
+    }
+
     /// How many bytes are out.
     pub(super) fn used(&self) -> u64 {
         ((self.0.total - self.0.permits.available_permits()) * BLOCK as usize) as u64

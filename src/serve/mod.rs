@@ -5,8 +5,8 @@
 //! `?range=<offset>,<size>` (the link that playlists inside an archive carry) asks for. `anything`
 //! decides the media type and nothing else.
 //!
-//! What is answered is decided without I/O in [`range`], [`window`], [`conditions`], [`paths`] and
-//! [`media`]; [`answer`] puts it together, and [`node`] holds the blobs and the connections.
+//! What is answered is decided without I/O in `range`, `window`, `conditions`, `paths` and `media`;
+//! `answer` puts it together, and `node` holds the blobs and the connections.
 //! HTTP is RFC 9110, to whose sections the comments point.
 
 mod answer;

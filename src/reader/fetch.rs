@@ -1,0 +1,134 @@
+//! One part: a range asked of the source, and its bytes put where they belong as they come.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+
+use super::ahead::WalkId;
+use super::error::Error;
+use super::ledger::{Blocks, Ledger, Part};
+use super::line::Line;
+use crate::source::{self, Chunk, Priority};
+
+impl Line {
+    /// Begins to fetch `range` in a task of its own.
+    pub(super) fn start(
+        &self,
+        ledger: &mut Ledger,
+        range: Range<u64>,
+        priority: Priority,
+        walk: Option<WalkId>,
+        blocks: Blocks,
+    ) {
+        self.0.counters.requests.fetch_add(1, Relaxed);
+        log::trace!(
+            "asking for bytes {}-{} ({priority:?})",
+            range.start,
+            range.end - 1
+        );
+        let id = ledger.begin_part(Part {
+            left: range.clone(),
+            priority,
+            walk,
+            abort: None,
+        });
+        let line = self.clone();
+        let task = self.0.runtime.spawn(async move {
+            let mut ending = Ending {
+                line: &line,
+                id,
+                result: Some(line.broken(&range, range.start, "the task that fetched it failed")),
+            };
+            ending.result = line.run_part(id, range, priority, blocks).await.err();
+            drop(ending);
+            line.after_part(walk);
+        });
+        ledger.set_task(id, task.abort_handle());
+    }
+
+    /// A connection has become free: the walk that it served may use it again.
+    fn after_part(&self, walk: Option<WalkId>) {
+        if let Some(walk) = walk {
+            self.fill_window(&mut self.ledger(), walk);
+        }
+    }
+
+    /// Fetches one part into its blocks, waking waiters as their bytes come.
+    async fn run_part(
+        &self,
+        id: u64,
+        range: Range<u64>,
+        priority: Priority,
+        blocks: Blocks,
+    ) -> Result<(), Error> {
+        let asked = Instant::now();
+        let mut first_byte = None;
+        let mut at = range.start;
+        let mut stream = self.0.source.read(range.clone(), priority);
+        // To the end of the stream, not of the bytes: the end is when a connection is free again.
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk?;
+            if first_byte.is_none() {
+                first_byte = Some(Instant::now());
+                self.0.counters.first_byte(asked.elapsed());
+                self.ledger().pace.first_byte(asked.elapsed());
+            }
+            at = self.place(id, &range, at, chunk, &blocks)?;
+        }
+        if at != range.end {
+            return Err(self.broken(&range, at, "the source ended too early"));
+        }
+        if let Some(first_byte) = first_byte {
+            let took = first_byte.elapsed();
+            self.ledger().pace.part_done(range.end - range.start, took);
+        }
+        Ok(())
+    }
+
+    /// Puts a chunk into its blocks; returns where the next one must begin.
+    fn place(
+        &self,
+        id: u64,
+        range: &Range<u64>,
+        at: u64,
+        chunk: Chunk,
+        blocks: &Blocks,
+    ) -> Result<u64, Error> {
+        let came = chunk.range();
+        if came.start != at || came.end > range.end {
+            return Err(self.broken(range, at, "the source gave other bytes than asked for"));
+        }
+        for block in blocks {
+            block.fill(chunk.offset, &chunk.bytes);
+        }
+        let bytes = came.end - came.start;
+        self.0.counters.bytes_fetched.fetch_add(bytes, Relaxed);
+        self.ledger().arrived(id, &came);
+        Ok(came.end)
+    }
+
+    /// A source that does not keep its contract; a bug, but not one that may become file content.
+    fn broken(&self, range: &Range<u64>, at: u64, what: &str) -> Error {
+        Error::Source(source::Error::BadAnswer {
+            origin: source::Origin::new("source"),
+            range: range.clone(),
+            what: format!("{what}, at byte {at}"),
+        })
+    }
+}
+
+/// Takes a part out of the books when its task ends, be it by a panic.
+struct Ending<'a> {
+    line: &'a Line,
+    id: u64,
+    result: Option<Error>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let result = self.result.take().map_or(Ok(()), Err);
+        self.line.ledger().end_part(self.id, result);
+    }
+}
