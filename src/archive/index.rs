@@ -211,6 +211,12 @@ impl Index {
         self.entries[id.index()].name_at
     }
 
+    /// The entry that the byte at `offset` belongs to, its header included.
+    pub fn at(&self, offset: u64) -> Option<EntryId> {
+        let behind = self.entries.partition_point(|e| e.header_offset <= offset);
+        self.id(behind.checked_sub(1)?)
+    }
+
     /// What its writer says of the playable form of a playlist: version, and length in bytes.
     pub fn playable(&self, id: EntryId) -> Option<(u8, u64)> {
         let name_at = self.entries[id.index()].name_at;

@@ -63,7 +63,7 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
     /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// symlinks=all|inside|none
+    /// symlinks=all|inside|none, playlists=playable|stored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Say more; twice, and more still
@@ -150,11 +150,11 @@ impl Job {
         let (kind, shown) = self.location.shown();
         let archive = archive.map_err(|e| super::explain_open(&self.location, &e))?;
         let tree = Tree::build(archive.index().clone(), self.tree_options());
-        Ok(Arc::new(Volume::new(
-            tree,
-            Arc::new(archive),
-            (kind, shown),
-        )))
+        let volume = Volume::new(tree, Arc::new(archive), (kind, shown));
+        Ok(Arc::new(match self.options.stored_playlists {
+            true => volume,
+            false => volume.with_playable_playlists(),
+        }))
     }
 
     fn tree_options(&self) -> TreeOptions {
