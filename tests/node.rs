@@ -90,7 +90,10 @@ impl Running {
         let start = Instant::now();
         drop(self.stop.take());
         let served = self.served.take().expect("ended once");
-        let ended = self.runtime.block_on(served).expect("no panic");
+        let ended = self
+            .runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(10), served).await });
+        let ended = ended.expect("an end").expect("no panic");
         ended.expect("a clean end");
         start.elapsed()
     }
@@ -301,7 +304,8 @@ fn conditions() {
     let weak = format!("W/{of_whole}");
     let part = ("Range", "bytes=0-9");
     let date = "Sat, 29 Oct 2050 19:43:31 GMT";
-    let table: &[(&str, &[(&str, &str)], u16)] = &[
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let table: &[(&str, Headers<'_>, u16)] = &[
         (&whole, &[("If-None-Match", &of_whole)], 304),
         (&whole, &[("If-None-Match", &weak)], 304),
         (&whole, &[("If-None-Match", "*")], 304),

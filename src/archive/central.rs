@@ -1,13 +1,18 @@
 //! One record of the central directory (section 4.3.12).
 
+use std::borrow::Cow;
+
 use super::bytes::Fields;
+use super::encoding::Encoding;
 use super::entry::{Kind, Timestamp};
 use super::extra::Extra;
-use super::names;
+use super::{names, times};
 
 pub(super) const SIGNATURE: u32 = 0x0201_4b50;
 /// Digital signature (section 4.3.13), which may follow the last record.
 pub(super) const DIGITAL_SIGNATURE: u32 = 0x0505_4b50;
+/// Archive extra data record (section 4.3.11), which stands before an encrypted directory.
+pub(super) const ARCHIVE_EXTRA: u32 = 0x0806_4b50;
 /// The fixed part of a record.
 pub(super) const FIXED_LEN: usize = 46;
 
@@ -22,13 +27,20 @@ pub(super) struct Record<'a> {
     pub(super) header_offset: u64,
     pub(super) kind: Kind,
     pub(super) mode: Option<u16>,
+    pub(super) owner: Option<(u32, u32)>,
     pub(super) raw_name: &'a [u8],
-    /// The name in UTF-8, or as raw bytes if the flag says UTF-8 and it is not.
-    pub(super) name: Vec<u8>,
+    /// The name in UTF-8, or as raw bytes if the flag says UTF-8 and it is not; `None` if its
+    /// encoding must be guessed.
+    pub(super) name: Option<Cow<'a, [u8]>>,
     /// Whether the writer is DOS or Windows.
     pub(super) windows: bool,
+<<<<<<< HEAD
     /// Version and length of a playlist's playable form.
     pub(super) playable: Option<(u8, u64)>,
+=======
+    /// PKZIP's way of storing links, with the target in an extra field and no data.
+    pub(super) is_link: bool,
+>>>>>>> wt-kernel
 }
 
 /// Why there is no record.
@@ -38,6 +50,8 @@ pub(super) enum Lack {
     More,
     /// No record begins here, but something with this signature.
     NotARecord(u32),
+    /// It lies on another disk.
+    Split,
     /// It is damaged.
     Damaged(&'static str),
 }
@@ -46,7 +60,7 @@ pub(super) enum Lack {
 const UTF8: u16 = 1 << 11;
 
 /// Reads the record that `bytes` begin with; also returns its length.
-pub(super) fn read(bytes: &[u8]) -> Result<(Record<'_>, usize), Lack> {
+pub(super) fn read(bytes: &[u8], encoding: Encoding) -> Result<(Record<'_>, usize), Lack> {
     let mut fields = Fields(bytes);
     let signature = fields.u32().ok_or(Lack::More)?;
     if signature != SIGNATURE {
@@ -71,70 +85,130 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Record<'_>, usize), Lack> {
     let extra = rest.take(extra_len.into()).ok_or(Lack::More)?;
     rest.take(comment_len.into()).ok_or(Lack::More)?;
 
-    let extra = Extra::parse(extra);
-    let (size, compressed_size, header_offset) = zip64(&extra, size, compressed, offset)?;
-    if disk != 0 && disk != u16::MAX {
-        return Err(Lack::Damaged("an entry lies on another disk"));
-    }
+    let extra = Extra::parse(extra, date);
+    let narrow = Narrow {
+        size,
+        compressed,
+        offset,
+        disk,
+    };
+    let (size, compressed_size, header_offset) = zip64(extra.zip64, &narrow)?;
     let host = (made_by >> 8) as u8;
-    let (kind, mode) = kind_and_mode(host, external, raw_name);
+    let windows = is_windows(host);
+    let name = decode_name(raw_name, flags, &extra, encoding);
+    // A name yet to be decoded may turn out to end in a backslash; a slash is one in any encoding.
+    let known_name = name.as_deref().unwrap_or(raw_name);
+    let is_dir = names::is_dir(known_name, windows && name.is_some());
+    let (kind, mode) = kind_and_mode(host, external, is_dir);
     let record = Record {
         flags,
         method,
-        mtime: extra.mtime.unwrap_or_else(|| dos_time(date, time)),
+        mtime: extra.mtime.unwrap_or_else(|| times::dos(date, time)),
         crc32,
         compressed_size,
         size,
         header_offset,
         kind,
         mode,
+        owner: extra.owner,
         raw_name,
+<<<<<<< HEAD
         name: decode_name(raw_name, flags, &extra),
         windows: matches!(host, 0 | 10 | 11 | 14),
         playable: extra.playable,
+=======
+        name,
+        windows,
+        is_link: extra.is_link,
+>>>>>>> wt-kernel
     };
     let len = FIXED_LEN + usize::from(name_len) + usize::from(extra_len) + usize::from(comment_len);
     Ok((record, len))
 }
 
-/// The ZIP64 field holds, in this order, only those numbers whose own field is all ones
-/// (section 4.5.3): size, compressed size, offset.
-fn zip64(extra: &Extra, size: u32, compressed: u32, offset: u32) -> Result<(u64, u64, u64), Lack> {
-    let mut fields = Fields(extra.zip64.unwrap_or_default());
-    let mut wide = |narrow: u32| match (narrow, extra.zip64) {
-        // Without the field it is just the largest number.
-        (u32::MAX, Some(_)) => fields
-            .u64()
-            .ok_or(Lack::Damaged("a ZIP64 extra field is too short")),
-        (narrow, _) => Ok(u64::from(narrow)),
-    };
-    Ok((wide(size)?, wide(compressed)?, wide(offset)?))
+/// Numbers as the fixed part has them; all ones stand for a number in the ZIP64 field.
+struct Narrow {
+    size: u32,
+    compressed: u32,
+    offset: u32,
+    disk: u16,
 }
 
-fn decode_name(raw: &[u8], flags: u16, extra: &Extra) -> Vec<u8> {
-    if flags & UTF8 != 0 || raw.is_ascii() {
-        return raw.to_vec();
+/// The ZIP64 field holds, in this order, only those numbers whose own field is all ones
+/// (section 4.5.3): size, compressed size, offset, disk. Some writers put in all of them; then the
+/// field is longer than it must be, and repeats what the own field says.
+fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), Lack> {
+    let &Narrow {
+        size,
+        compressed,
+        offset,
+        disk,
+    } = narrow;
+    let Some(field) = field else {
+        // Without the field all ones are just the largest number.
+        return match disk {
+            0 | u16::MAX => Ok((size.into(), compressed.into(), offset.into())),
+            _ => Err(Lack::Split),
+        };
+    };
+    let wide_disk = disk == u16::MAX;
+    let missing = [size, compressed, offset].map(|n| usize::from(n == u32::MAX) * 8);
+    let mut needed = missing.iter().sum::<usize>() + usize::from(wide_disk) * 4;
+    let mut fields = Fields(field);
+    let mut wide = |narrow: u32| {
+        if narrow != u32::MAX {
+            let mut ahead = fields;
+            if fields.0.len() > needed && ahead.u64() == Some(narrow.into()) {
+                fields = ahead;
+            }
+            return Ok(u64::from(narrow));
+        }
+        needed -= 8;
+        fields
+            .u64()
+            .ok_or(Lack::Damaged("a ZIP64 extra field is too short"))
+    };
+    let numbers = (wide(size)?, wide(compressed)?, wide(offset)?);
+    let disk = match wide_disk {
+        true => fields.u32().unwrap_or(0),
+        false => disk.into(),
+    };
+    match disk {
+        0 => Ok(numbers),
+        _ => Err(Lack::Split),
+    }
+}
+
+fn decode_name<'a>(
+    raw: &'a [u8],
+    flags: u16,
+    extra: &Extra<'a>,
+    encoding: Encoding,
+) -> Option<Cow<'a, [u8]>> {
+    if flags & UTF8 != 0 || raw.is_ascii() && extra.unicode_path.is_none() {
+        return Some(raw.into());
     }
     // Valid only for this very name (section 4.6.9): a tool that renamed without it left it behind.
     if let Some((crc, name)) = extra.unicode_path
         && crc == crc32fast::hash(raw)
         && std::str::from_utf8(name).is_ok()
     {
-        return name.to_vec();
+        return Some(name.into());
     }
-    // Unix writers store what the file was called, mostly UTF-8, and do not say so.
-    match std::str::from_utf8(raw) {
-        Ok(_) => raw.to_vec(),
-        Err(_) => names::from_cp437(raw).into_bytes(),
-    }
+    encoding.decode(raw)
+}
+
+/// Hosts that write backslashes and DOS attributes (section 4.4.2): MS-DOS, OS/2, Windows NTFS, the
+/// same by Info-ZIP's number, VFAT.
+fn is_windows(host: u8) -> bool {
+    matches!(host, 0 | 6 | 10 | 11 | 14)
 }
 
 /// Unix writers (section 4.4.2: host 3, and 19 for macOS) put st_mode into the upper half of the
 /// external attributes. Others say by a slash that it is a directory, DOS by bit 4 as well.
-fn kind_and_mode(host: u8, external: u32, raw_name: &[u8]) -> (Kind, Option<u16>) {
-    let is_dir_by_name = raw_name.ends_with(b"/") || (host == 0 && raw_name.ends_with(b"\\"));
+fn kind_and_mode(host: u8, external: u32, is_dir_by_name: bool) -> (Kind, Option<u16>) {
     let mode = (external >> 16) as u16;
-    let by_name = match is_dir_by_name || external & 0x10 != 0 && host == 0 {
+    let by_name = match is_dir_by_name || external & 0x10 != 0 && is_windows(host) {
         true => Kind::Dir,
         false => Kind::File,
     };
@@ -152,59 +226,81 @@ fn kind_and_mode(host: u8, external: u32, raw_name: &[u8]) -> (Kind, Option<u16>
     (kind, (mode & 0o777 != 0).then_some(mode & 0o777))
 }
 
-/// MS-DOS date and time (section 4.4.6), taken as UTC. A date that cannot be is its nearest.
-fn dos_time(date: u16, time: u16) -> Timestamp {
-    let year = i64::from(date >> 9) + 1980;
-    let month = i64::from(date >> 5 & 15).clamp(1, 12);
-    let day = i64::from(date & 31).max(1);
-    let (hour, minute) = (
-        i64::from(time >> 11).min(23),
-        i64::from(time >> 5 & 63).min(59),
-    );
-    let second = i64::from(time & 31) * 2;
-    // Days since 1970-01-01 of a date of the Gregorian calendar, counting years from March.
-    let (y, m) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    Timestamp {
-        secs: days * 86_400 + hour * 3600 + minute * 60 + second,
-        nanos: 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn dos_times_are_utc() {
-        let date = |y: u16, m: u16, d: u16| (y - 1980) << 9 | m << 5 | d;
-        assert_eq!(dos_time(date(1980, 1, 1), 0).secs, 315_532_800);
-        assert_eq!(
-            dos_time(date(2024, 2, 29), 12 << 11 | 34 << 5 | 28).secs,
-            1_709_210_096
-        );
-        assert_eq!(dos_time(date(2107, 12, 31), 0).secs, 4_354_732_800);
-        assert_eq!(dos_time(0, 0).secs, 315_532_800, "no date is the first one");
+    const MAX: u32 = u32::MAX;
+
+    fn wide(numbers: &[u64], size: u32, compressed: u32, offset: u32) -> Option<(u64, u64, u64)> {
+        let field: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let narrow = Narrow {
+            size,
+            compressed,
+            offset,
+            disk: 0,
+        };
+        zip64(Some(&field), &narrow).ok()
     }
 
     #[test]
     fn zip64_fields_hold_what_is_all_ones_and_nothing_else() {
-        let field = 7u64.to_le_bytes();
-        let extra = Extra {
-            zip64: Some(&field),
-            ..Extra::default()
-        };
         // Only the offset is wide: the field's first number is the offset.
-        assert_eq!(zip64(&extra, 1, 2, u32::MAX), Ok((1, 2, 7)));
-        assert_eq!(zip64(&extra, u32::MAX, 2, 3), Ok((7, 2, 3)));
-        assert!(zip64(&extra, u32::MAX, u32::MAX, 3).is_err());
+        assert_eq!(wide(&[7], 1, 2, MAX), Some((1, 2, 7)));
+        assert_eq!(wide(&[7], MAX, 2, 3), Some((7, 2, 3)));
+        assert_eq!(wide(&[7, 8], MAX, MAX, 3), Some((7, 8, 3)));
+        assert_eq!(wide(&[7, 8], MAX, 2, MAX), Some((7, 2, 8)));
+        assert_eq!(wide(&[7, 8, 9], MAX, MAX, MAX), Some((7, 8, 9)));
+        assert_eq!(wide(&[], 1, 2, 3), Some((1, 2, 3)));
+        assert_eq!(wide(&[7], MAX, MAX, 3), None);
+    }
+
+    #[test]
+    fn zip64_fields_that_repeat_what_is_known() {
+        assert_eq!(wide(&[1, 2, 7], 1, 2, MAX), Some((1, 2, 7)));
+        assert_eq!(wide(&[1, 2, 3], 1, 2, 3), Some((1, 2, 3)));
+        assert_eq!(wide(&[1, 7], 1, MAX, 3), Some((1, 7, 3)));
+        assert_eq!(wide(&[7, 2, 8], MAX, 2, MAX), Some((7, 2, 8)));
+        // What does not repeat is what the specification says it is.
+        assert_eq!(wide(&[7, 8, 9], 1, 2, MAX), Some((1, 2, 7)));
+    }
+
+    #[test]
+    fn another_disk_is_told() {
+        let narrow = |disk| Narrow {
+            size: 1,
+            compressed: 1,
+            offset: 1,
+            disk,
+        };
+        assert_eq!(zip64(None, &narrow(1)), Err(Lack::Split));
         assert_eq!(
-            zip64(&Extra::default(), u32::MAX, 2, 3),
-            Ok((u32::MAX.into(), 2, 3))
+            zip64(Some(&[1, 0, 0, 0]), &narrow(u16::MAX)),
+            Err(Lack::Split)
         );
+        assert!(zip64(Some(&[0, 0, 0, 0]), &narrow(u16::MAX)).is_ok());
+        assert!(zip64(None, &narrow(0)).is_ok());
+    }
+
+    #[test]
+    fn kinds_by_mode_and_by_name() {
+        let unix = |mode: u32, name: &[u8]| kind_and_mode(3, mode << 16, name.ends_with(b"/"));
+        assert_eq!(unix(0o100_644, b"a"), (Kind::File, Some(0o644)));
+        assert_eq!(
+            unix(0o104_755, b"a"),
+            (Kind::File, Some(0o755)),
+            "no setuid"
+        );
+        assert_eq!(unix(0o040_755, b"a"), (Kind::Dir, Some(0o755)));
+        assert_eq!(unix(0o120_777, b"a"), (Kind::Symlink, Some(0o777)));
+        for special in [0o010_644, 0o020_644, 0o060_644, 0o140_644] {
+            assert_eq!(unix(special, b"a"), (Kind::Special, Some(0o644)));
+        }
+        assert_eq!(unix(0o600, b"a"), (Kind::File, Some(0o600)));
+        assert_eq!(unix(0o100_000, b"a"), (Kind::File, None));
+        assert_eq!(unix(0, b"a/"), (Kind::Dir, None));
+        assert_eq!(kind_and_mode(0, 0x10, false), (Kind::Dir, None));
+        assert_eq!(kind_and_mode(0, 0o120_777 << 16, false), (Kind::File, None));
+        assert_eq!(kind_and_mode(0, 0, true), (Kind::Dir, None));
     }
 }

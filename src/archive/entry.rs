@@ -102,6 +102,8 @@ pub struct Entry {
     pub kind: Kind,
     /// Unix permission bits without setuid, setgid and sticky, if its writer kept them.
     pub mode: Option<u16>,
+    /// Numbers of its user and group, if its writer kept them.
+    pub owner: Option<(u32, u32)>,
     /// When its content was last changed. DOS times count as UTC.
     pub mtime: Timestamp,
 }

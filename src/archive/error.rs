@@ -21,7 +21,7 @@ pub enum Error {
         /// What is wrong there.
         what: String,
     },
-    /// It has more entries than can be shown.
+    /// It has more entries, or more bytes of names, than can be kept.
     TooManyEntries,
     /// The entry's data is compressed.
     Compressed {
@@ -59,7 +59,7 @@ impl fmt::Display for Error {
             Error::Damaged { offset, what } => {
                 write!(f, "damaged ZIP archive: {what}, at offset {offset}")
             }
-            Error::TooManyEntries => f.write_str("the archive has more than 4,294,967,295 entries"),
+            Error::TooManyEntries => f.write_str("the archive has too many entries: more than 4,294,967,294, or more than 4 GiB of names"),
             Error::Compressed { name, method } => write!(
                 f,
                 "'{name}' is {method} in the archive, and only stored entries can be read; pack it with 'aiozfs pack' or 'zip -0'"

@@ -2,16 +2,21 @@
 
 use super::bytes::Fields;
 use super::entry::Timestamp;
+use super::times;
 
 /// What the extra fields of one record say.
 #[derive(Debug, Default)]
 pub(super) struct Extra<'a> {
     /// The ZIP64 field's bytes (0x0001, section 4.5.3).
     pub(super) zip64: Option<&'a [u8]>,
-    /// Modification time from the extended timestamp (0x5455) or NTFS (0x000a) field.
+    /// Modification time, from the most precise field that has it.
     pub(super) mtime: Option<Timestamp>,
-    /// Info-ZIP Unicode Path (0x7075): CRC-32 of the plain name, and the name in UTF-8.
+    /// Numbers of user and group.
+    pub(super) owner: Option<(u32, u32)>,
+    /// Info-ZIP Unicode Path (0x7075, section 4.6.9): CRC-32 of the plain name, and the name in
+    /// UTF-8.
     pub(super) unicode_path: Option<(u32, &'a [u8])>,
+<<<<<<< HEAD
     /// Our own field ([`PLAYABLE`]): version and length of a playlist's playable form.
     pub(super) playable: Option<(u8, u64)>,
 }
@@ -22,16 +27,33 @@ pub(super) const PLAYABLE: u16 = 0x7a61;
 
 /// Windows counts 100 ns since 1601; this many seconds before 1970.
 const NTFS_EPOCH: i64 = 11_644_473_600;
+=======
+    /// It is a hard or symbolic link whose target PKZIP keeps here (0x000d, section 4.5.7).
+    pub(super) is_link: bool,
+}
+
+/// How good a source of the modification time a field is.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
+enum Precision {
+    None,
+    OldUnix,
+    Unix,
+    Ntfs,
+}
+>>>>>>> wt-kernel
 
 impl<'a> Extra<'a> {
     /// Reads what is known; what is not, or is cut off, is passed over: much in the wild is junk.
-    pub(super) fn parse(bytes: &'a [u8]) -> Self {
+    /// Of two fields with the same number the first counts. `dos_date` tells the century.
+    pub(super) fn parse(bytes: &'a [u8], dos_date: u16) -> Self {
         let mut extra = Extra::default();
+        let mut best = Precision::None;
         let mut fields = Fields(bytes);
         while let (Some(id), Some(len)) = (fields.u16(), fields.u16()) {
             let Some(body) = fields.take(len.into()) else {
                 break;
             };
+<<<<<<< HEAD
             match id {
                 0x0001 => extra.zip64 = Some(body),
                 0x000a => extra.mtime = ntfs_mtime(body).or(extra.mtime),
@@ -39,38 +61,77 @@ impl<'a> Extra<'a> {
                 0x7075 => extra.unicode_path = unicode_path(body),
                 PLAYABLE => extra.playable = playable(body),
                 _ => {}
+=======
+            let (precision, mtime) = match id {
+                0x0001 if extra.zip64.is_none() => {
+                    extra.zip64 = Some(body);
+                    continue;
+                }
+                0x7075 if extra.unicode_path.is_none() => {
+                    extra.unicode_path = unicode_path(body);
+                    continue;
+                }
+                0x7875 => {
+                    extra.owner = sized_owner(body).or(extra.owner);
+                    continue;
+                }
+                0x7855 => {
+                    extra.owner = extra.owner.or_else(|| short_owner(Fields(body)));
+                    continue;
+                }
+                0x5455 => (Precision::Unix, extended_timestamp(body, dos_date)),
+                0x000a => (Precision::Ntfs, times::ntfs(body)),
+                0x5855 | 0x000d => {
+                    let (mtime, rest) = old_unix(body, dos_date);
+                    extra.owner = extra.owner.or_else(|| short_owner(rest));
+                    extra.is_link |= id == 0x000d && body.len() > 12;
+                    (Precision::OldUnix, mtime)
+                }
+                _ => continue,
+            };
+            if mtime.is_some() && precision > best {
+                (extra.mtime, best) = (mtime, precision);
+>>>>>>> wt-kernel
             }
         }
         extra
     }
 }
 
-/// Flags, then the modification time in seconds, if bit 0 of the flags says so.
-fn unix_mtime(body: &[u8]) -> Option<Timestamp> {
+/// Info-ZIP's extended timestamp (section 4.6.1 lists it, `proginfo/extrafld.txt` of Info-ZIP tells
+/// it): flags, then the modification time in seconds, if bit 0 of the flags says so.
+fn extended_timestamp(body: &[u8], dos_date: u16) -> Option<Timestamp> {
     let mut fields = Fields(body);
     let flags = fields.take(1)?[0];
-    let secs = fields.u32()?.cast_signed();
-    (flags & 1 != 0).then_some(Timestamp {
-        secs: secs.into(),
-        nanos: 0,
-    })
+    let secs = fields.u32()?;
+    (flags & 1 != 0).then(|| times::unix(secs, dos_date))
 }
 
-/// Reserved, then tagged attributes, of which tag 1 has the three times (section 4.5.5).
-fn ntfs_mtime(body: &[u8]) -> Option<Timestamp> {
+/// The fields before 0x5455 (0x5855 by Info-ZIP, 0x000d by PKWARE, section 4.5.7): times of access
+/// and modification, then user and group in 16 bits, which Info-ZIP leaves out in the directory.
+fn old_unix(body: &[u8], dos_date: u16) -> (Option<Timestamp>, Fields<'_>) {
     let mut fields = Fields(body);
-    fields.u32()?;
-    loop {
-        let (tag, len) = (fields.u16()?, fields.u16()?);
-        let mut attribute = Fields(fields.take(len.into())?);
-        if tag == 1 {
-            let ticks = attribute.u64()?;
-            return Some(Timestamp {
-                secs: i64::try_from(ticks / 10_000_000).ok()? - NTFS_EPOCH,
-                nanos: (ticks % 10_000_000) as u32 * 100,
-            });
-        }
-    }
+    let mtime = fields.u32().and_then(|_atime| fields.u32());
+    (mtime.map(|secs| times::unix(secs, dos_date)), fields)
+}
+
+fn short_owner(mut fields: Fields) -> Option<(u32, u32)> {
+    Some((fields.u16()?.into(), fields.u16()?.into()))
+}
+
+/// Version 1, then user and group, each after the length of its number (Info-ZIP, 0x7875).
+fn sized_owner(body: &[u8]) -> Option<(u32, u32)> {
+    let mut fields = Fields(body);
+    let version = fields.take(1)?[0];
+    let mut number = || {
+        let len = fields.take(1)?[0];
+        let bytes = fields.take(len.into())?;
+        let (low, high) = bytes.split_at(bytes.len().min(4));
+        let number = low.iter().rev().fold(0, |n, b| n << 8 | u32::from(*b));
+        high.iter().all(|b| *b == 0).then_some(number)
+    };
+    let owner = (number()?, number()?);
+    (version == 1).then_some(owner)
 }
 
 fn unicode_path(body: &[u8]) -> Option<(u32, &[u8])> {
@@ -80,8 +141,71 @@ fn unicode_path(body: &[u8]) -> Option<(u32, &[u8])> {
     (version == 1).then_some((crc, fields.0))
 }
 
+<<<<<<< HEAD
 /// The version of the playable form, then its length in bytes. Later versions may add to it.
 fn playable(body: &[u8]) -> Option<(u8, u64)> {
     let mut fields = Fields(body);
     Some((fields.take(1)?[0], fields.u64()?))
+=======
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(id: u16, body: &[u8]) -> Vec<u8> {
+        let head = [id.to_le_bytes(), (body.len() as u16).to_le_bytes()];
+        [&head.concat(), body].concat()
+    }
+
+    #[test]
+    fn owners_in_all_widths() {
+        let owner = |id: u16, body: &[u8]| Extra::parse(&field(id, body), 0).owner;
+        let sized = [1, 4, 0xe8, 3, 0, 0, 4, 0xe9, 3, 0, 0];
+        assert_eq!(owner(0x7875, &sized), Some((1000, 1001)));
+        assert_eq!(owner(0x7875, &[1, 1, 7, 2, 8, 1]), Some((7, 264)));
+        assert_eq!(owner(0x7875, &[1, 8, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0]), None);
+        assert_eq!(owner(0x7875, &[2, 1, 7, 1, 8]), None, "another version");
+        assert_eq!(owner(0x7855, &[5, 0, 6, 0]), Some((5, 6)));
+        assert_eq!(
+            owner(0x7855, &[]),
+            None,
+            "as Info-ZIP has it in the directory"
+        );
+        assert_eq!(
+            owner(0x5855, &[0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 6, 0]),
+            Some((5, 6))
+        );
+    }
+
+    #[test]
+    fn the_most_precise_time_counts() {
+        let unix = field(0x5455, &[1, 10, 0, 0, 0]);
+        let old = field(0x5855, &[1, 0, 0, 0, 20, 0, 0, 0]);
+        let ticks = (11_644_473_600u64 + 30) * 10_000_000 + 1;
+        let mut body = vec![0, 0, 0, 0, 1, 0, 24, 0];
+        body.extend(ticks.to_le_bytes().iter().chain(&[0; 16]));
+        let ntfs = field(0x000a, &body);
+        let mtime = |fields: &[&[u8]]| {
+            let found = Extra::parse(&fields.concat(), 0).mtime;
+            found.map(|time| (time.secs, time.nanos))
+        };
+        assert_eq!(mtime(&[&old]), Some((20, 0)));
+        assert_eq!(mtime(&[&old, &unix]), Some((10, 0)));
+        assert_eq!(mtime(&[&unix, &old]), Some((10, 0)));
+        assert_eq!(mtime(&[&ntfs, &unix]), Some((30, 100)));
+        assert_eq!(mtime(&[&field(0x5455, &[2, 10, 0, 0, 0])]), None);
+        assert_eq!(mtime(&[&unix[..8]]), None, "cut off");
+        assert_eq!(
+            mtime(&[&[0, 0, 0, 0], &unix]),
+            Some((10, 0)),
+            "padding first"
+        );
+    }
+
+    #[test]
+    fn a_link_of_pkzip_is_known() {
+        let body = b"\0\0\0\0\0\0\0\0\0\0\0\0target";
+        assert!(Extra::parse(&field(0x000d, body), 0).is_link);
+        assert!(!Extra::parse(&field(0x000d, &body[..12]), 0).is_link);
+    }
+>>>>>>> wt-kernel
 }

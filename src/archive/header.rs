@@ -9,8 +9,10 @@ use super::error::Error;
 const SIGNATURE: u32 = 0x0403_4b50;
 /// The fixed part of a local header.
 pub(super) const LOCAL_FIXED: u64 = 30;
-/// A data descriptor with its signature and 32-bit sizes (section 4.3.9): the usual one.
-const USUAL_DESCRIPTOR: u64 = 16;
+/// Lengths of a data descriptor (section 4.3.9): with its signature and 32-bit sizes, the usual one;
+/// with 64-bit sizes; both without the signature.
+const DESCRIPTORS: [u64; 4] = [16, 24, 12, 20];
+const ENCRYPTED: u16 = 1;
 const DESCRIPTOR: u16 = 1 << 3;
 
 /// Compares an entry's local header with what the central directory says. A server that gives
@@ -27,28 +29,40 @@ pub struct HeaderCheck {
     /// Where the next thing on the line begins.
     pub(super) limit: u64,
     pub(super) has_descriptor: bool,
+    pub(super) is_encrypted: bool,
+    /// Other entries have the same header and data, and the header can bear only one's name.
+    pub(super) is_shared: bool,
 }
 
 impl HeaderCheck {
     /// The bytes of the blob that [`confirm`](Self::confirm) needs: the header up to its name's
     /// end.
     pub fn range(&self) -> Range<u64> {
-        self.header_offset..self.header_offset + LOCAL_FIXED + u64::from(self.raw_name_len)
+        // An offset that leaves no room is refused before, by `Index::readable`.
+        let len = LOCAL_FIXED + u64::from(self.raw_name_len);
+        self.header_offset..self.header_offset.saturating_add(len)
     }
 
-    /// Where the data probably lies: right before the next thing on the line, if that leaves room
-    /// for a header, as writers put one entry behind the other. Only good for asking ahead.
+    /// Where the data probably lies: right behind the header's name, if what follows the data then
+    /// fills the line up to the next thing on it; else right before that, as writers put one entry
+    /// behind the other. Only good for asking ahead.
     pub fn predicted(&self) -> Extent {
         let least = self.range().end;
-        let descriptor = if self.has_descriptor {
-            USUAL_DESCRIPTOR
-        } else {
-            0
+        let room = self.limit.checked_sub(self.size);
+        let descriptors = match self.has_descriptor {
+            true => &DESCRIPTORS[..],
+            false => &[0],
         };
-        let packed = self.limit.checked_sub(self.size.saturating_add(descriptor));
-        let offset = packed.filter(|at| (least..=least + u64::from(u16::MAX)).contains(at));
+        let packed = |descriptor: &u64| room.and_then(|room| room.checked_sub(*descriptor));
+        let without_extra = descriptors.iter().any(|d| packed(d) == Some(least));
+        let usual = packed(&descriptors[0]);
+        let with_extra =
+            usual.filter(|at| (least..=least.saturating_add(u16::MAX.into())).contains(at));
         Extent {
-            offset: offset.unwrap_or(least),
+            offset: match with_extra {
+                Some(offset) if !without_extra => offset,
+                _ => least,
+            },
             len: self.size,
         }
     }
@@ -88,7 +102,12 @@ impl HeaderCheck {
         if method != self.method {
             return Err(bad("its local header tells another method".into()));
         }
-        if name_len != self.raw_name_len || crc32fast::hash(name) != self.raw_name_crc {
+        if (flags & ENCRYPTED != 0) != self.is_encrypted {
+            return Err(bad("its local header tells another encryption".into()));
+        }
+        let is_same_name =
+            || name_len == self.raw_name_len && crc32fast::hash(name) == self.raw_name_crc;
+        if !self.is_shared && !is_same_name() {
             return Err(bad("its local header has another name".into()));
         }
         // With a data descriptor the header's numbers are zero, or whatever the writer left there.
@@ -97,7 +116,8 @@ impl HeaderCheck {
         {
             return Err(bad("its local header tells another size or checksum".into()));
         }
-        let offset = self.range().end + u64::from(extra_len);
+        let lens = LOCAL_FIXED + u64::from(name_len) + u64::from(extra_len);
+        let offset = self.header_offset.saturating_add(lens);
         match offset.checked_add(self.size) {
             Some(end) if end <= self.limit => Ok(Extent {
                 offset,

@@ -5,19 +5,17 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::central::Record;
-use super::entry::{Entry, EntryId, Kind, Method, Timestamp};
+use super::entry::{Entry, EntryId, Method};
 use super::error::{Error, Hidden};
-use super::header::{HeaderCheck, LOCAL_FIXED};
-use super::names;
-
-/// Hidden entries are all counted; so many are told by name.
-const HIDDEN_TOLD: usize = 1000;
+use super::header::HeaderCheck;
+use super::layout;
+use super::packed::{Beside, Packed, flag};
 
 /// What an archive holds. Entries are in the order of the line, by the offset of their local
 /// header; where that is equal, in the order of the directory.
 #[derive(Debug)]
 pub struct Index {
+<<<<<<< HEAD
     entries: Vec<Packed>,
     names: Vec<u8>,
     hidden: Vec<Hidden>,
@@ -157,6 +155,19 @@ impl Builder {
         index.mark_overlaps();
         index
     }
+=======
+    pub(super) entries: Vec<Packed>,
+    pub(super) beside: Beside,
+    /// All paths, in the order of the directory.
+    pub(super) names: Vec<u8>,
+    pub(super) hidden: Vec<Hidden>,
+    pub(super) hidden_count: u64,
+    /// Where local headers of entries that are not shown begin, in the order of the line.
+    pub(super) hidden_offsets: Vec<u64>,
+    pub(super) comment: Vec<u8>,
+    pub(super) blob_size: u64,
+    pub(super) cd_range: Range<u64>,
+>>>>>>> wt-kernel
 }
 
 impl Index {
@@ -186,24 +197,20 @@ impl Index {
         Entry {
             header_offset: packed.header_offset,
             size: packed.size,
-            compressed_size: packed.compressed_size,
+            compressed_size: self.beside.compressed_size(packed),
             crc32: packed.crc32,
-            method: Method::of(packed.method),
-            encrypted: packed.flags & ENCRYPTED != 0,
-            kind: packed.kind,
-            mode: (packed.mode != NO_MODE).then_some(packed.mode),
-            mtime: Timestamp {
-                secs: packed.mtime_secs,
-                nanos: packed.mtime_nanos,
-            },
+            method: Method::of(self.beside.method(packed)),
+            encrypted: packed.has(flag::ENCRYPTED),
+            kind: packed.kind(),
+            mode: packed.mode(),
+            owner: self.beside.owner(packed),
+            mtime: self.beside.mtime(packed),
         }
     }
 
     /// Its path as shown, components separated by `/`.
     pub fn path(&self, id: EntryId) -> &[u8] {
-        let packed = &self.entries[id.index()];
-        let at = packed.name_at as usize;
-        &self.names[at..at + usize::from(packed.name_len)]
+        &self.names[self.entries[id.index()].name_range()]
     }
 
     /// Its place in the order of the directory: of two entries of one name, the later one counts.
@@ -247,30 +254,38 @@ impl Index {
     pub fn readable(&self, id: EntryId) -> Result<(), Error> {
         let packed = &self.entries[id.index()];
         let name = || printable(self.path(id));
-        let bad = |what: &str| Error::BadEntry {
+        let bad = |what: String| Error::BadEntry {
             name: name(),
             offset: packed.header_offset,
-            what: what.into(),
+            what,
         };
-        if packed.flags & ENCRYPTED != 0 {
+        if packed.has(flag::ENCRYPTED) {
             return Err(Error::Encrypted { name: name() });
         }
-        match Method::of(packed.method) {
-            Method::Stored => {}
-            method => {
-                return Err(Error::Compressed {
-                    name: name(),
-                    method,
-                });
-            }
+        if !self.beside.is_stored(packed) {
+            return Err(Error::Compressed {
+                name: name(),
+                method: Method::of(self.beside.method(packed)),
+            });
         }
-        if packed.compressed_size != packed.size {
-            return Err(bad("it is stored, but its two sizes differ"));
+        let compressed_size = self.beside.compressed_size(packed);
+        if compressed_size != packed.size {
+            return Err(bad(format!(
+                "it is stored, but of its {} bytes the archive has {compressed_size}",
+                packed.size
+            )));
         }
-        match packed.overlaps {
-            true => Err(bad(
-                "its data overlaps another entry or the central directory",
-            )),
+        if packed.has(flag::LINK) {
+            return Err(bad("it is a link whose target PKZIP keeps elsewhere".into()));
+        }
+        if layout::end_of(packed, &self.beside) > self.cd_range.start {
+            return Err(bad(format!(
+                "its {} bytes do not end before the central directory, at offset {}",
+                packed.size, self.cd_range.start
+            )));
+        }
+        match packed.has(flag::MISPLACED) {
+            true => Err(bad("its data overlaps another entry's".into())),
             false => Ok(()),
         }
     }
@@ -278,71 +293,55 @@ impl Index {
     /// What to compare an entry's local header with.
     pub fn header_check(&self, id: EntryId) -> HeaderCheck {
         let packed = &self.entries[id.index()];
+        let path = self.path(id);
         HeaderCheck {
-            name: printable(self.path(id)),
+            name: printable(path),
             header_offset: packed.header_offset,
             size: packed.size,
             crc32: packed.crc32,
-            method: packed.method,
-            raw_name_crc: packed.raw_name_crc,
-            raw_name_len: packed.raw_name_len,
+            method: self.beside.method(packed),
+            raw_name_crc: self.beside.raw_name_crc(packed, path),
+            raw_name_len: self.beside.raw_name_len(packed),
             limit: self.limit(id),
-            has_descriptor: packed.flags & DESCRIPTOR != 0,
+            has_descriptor: packed.has(flag::DESCRIPTOR),
+            is_encrypted: packed.has(flag::ENCRYPTED),
+            is_shared: packed.has(flag::SHARED),
         }
     }
 
-    /// Where the next thing on the line begins: another entry, or the central directory.
+    /// Where the next thing on the line begins: another entry, shown or not, or the central
+    /// directory.
     fn limit(&self, id: EntryId) -> u64 {
         let here = self.entries[id.index()].header_offset;
-        let behind = &self.entries[id.index() + 1..];
-        let next = behind.iter().find(|entry| entry.header_offset != here);
-        next.map_or(self.cd_range.start, |entry| entry.header_offset)
+        let behind = &self.entries[id.index()..];
+        let next = behind.partition_point(|entry| entry.header_offset <= here);
+        let shown = behind.get(next).map(|entry| entry.header_offset);
+        let next = self.hidden_offsets.partition_point(|at| *at <= here);
+        let hidden = self.hidden_offsets.get(next).copied();
+        let places = [shown, hidden, Some(self.cd_range.start)];
+        places.into_iter().flatten().min().unwrap_or(here)
     }
 
-    /// Entries may share an extent only whole, as hard links and de-duplicating writers do; any
-    /// other overlap is a trick (quoted zip bombs) or damage.
-    fn mark_overlaps(&mut self) {
-        let end_of = |e: &Packed| {
-            let header = LOCAL_FIXED + u64::from(e.raw_name_len);
-            e.header_offset
-                .saturating_add(header)
-                .saturating_add(e.compressed_size)
-        };
-        let cd_start = self.cd_range.start;
-        // The entry that reaches furthest so far.
-        let (mut furthest, mut reach) = (0, 0);
-        for at in 0..self.entries.len() {
-            let entry = self.entries[at];
-            let end = end_of(&entry);
-            let before = self.entries[furthest];
-            let is_same = at > 0
-                && before.header_offset == entry.header_offset
-                && before.compressed_size == entry.compressed_size;
-            if entry.header_offset < reach && !is_same {
-                self.entries[furthest].overlaps = true;
-                self.entries[at].overlaps = true;
-            }
-            if end > cd_start {
-                self.entries[at].overlaps = true;
-            }
-            if end > reach {
-                (furthest, reach) = (at, end);
-            }
-        }
-    }
-
-    fn hide(&mut self, name: &[u8], why: &'static str) {
-        self.hidden_count += 1;
-        if self.hidden.len() < HIDDEN_TOLD {
-            let name = printable(name);
-            self.hidden.push(Hidden { name, why });
+    /// An index of nothing, to be filled.
+    pub(super) fn empty(cd_range: Range<u64>, blob_size: u64, comment: Vec<u8>) -> Self {
+        Self {
+            entries: Vec::new(),
+            beside: Beside::default(),
+            names: Vec::new(),
+            hidden: Vec::new(),
+            hidden_count: 0,
+            hidden_offsets: Vec::new(),
+            comment,
+            blob_size,
+            cd_range,
         }
     }
 }
 
 /// A name fit for messages.
-fn printable(name: &[u8]) -> String {
-    let text = String::from_utf8_lossy(name);
+pub(super) fn printable(name: &[u8]) -> String {
+    // A character has at most 4 bytes, a byte that is none becomes one.
+    let text = String::from_utf8_lossy(&name[..name.len().min(1200)]);
     let text = text
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c });

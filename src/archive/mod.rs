@@ -7,18 +7,28 @@
 //! Sections cited are those of APPNOTE.TXT 6.3.10, the ZIP specification. All numbers in a ZIP are
 //! little-endian.
 
+mod builder;
 mod bytes;
 mod central;
+mod encoding;
 mod entry;
 mod error;
 mod extra;
 mod header;
 mod index;
+mod layout;
 mod names;
+mod packed;
 mod parser;
+mod records;
 mod tail;
+<<<<<<< HEAD
 mod write;
+=======
+mod times;
+>>>>>>> wt-kernel
 
+pub use encoding::{Encoding, UnknownEncoding};
 pub use entry::{Entry, EntryId, Extent, Kind, Method, Timestamp};
 pub use error::{Error, Hidden};
 pub use header::HeaderCheck;

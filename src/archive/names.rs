@@ -1,89 +1,151 @@
 //! Names of entries: from what writers store to what a tree can show.
 //!
-//! A name that cannot lead outside is split at slashes into components; one that could, or that
-//! no directory can hold, is hidden: it is counted and told, never shown under another name.
+//! | a name | is |
+//! |---|---|
+//! | with the UTF-8 flag (section 4.4.4, bit 11), or all ASCII | taken as it is, also if it is not valid UTF-8: Linux takes any bytes |
+//! | with a Unicode Path field (0x7075, section 4.6.9) whose CRC is that of the plain name | what the field says |
+//! | otherwise | decoded by [`Encoding`](super::Encoding): as named by the user, else UTF-8 where valid, else CP437 |
+//! | with `\` and no `/`, by a DOS or Windows writer | split at `\` (as unzip does) |
+//! | with `\` by another writer, or beside `/` | kept: it is a character like others |
+//! | that begins with `/`, or with a drive and a `/` (`C:/`) | shown without that part (as unzip and bsdtar do) |
+//! | with `.` or empty components, or a `/` at its end | shown without them |
+//! | with nothing left, of a directory | the root, which is there anyway |
+//! | with nothing left, of anything else | hidden |
+//! | with a `..` component | hidden: what it would mean depends on who reads it |
+//! | with a NUL | hidden: the kernel takes none |
+//! | with a component of more than 255 bytes (NAME_MAX) | hidden: the kernel takes none |
+//! | of more than 4,095 bytes in all (PATH_MAX) | hidden: no program could name it |
+//!
+//! What is hidden is never shown under another name, but counted and told with its reason. All
+//! rules but the first three apply to what came out of decoding. Names that become equal are a
+//! matter for the tree, which shows both.
 
 /// The longest file name that Linux takes, in bytes (NAME_MAX).
 const LONGEST: usize = 255;
 
-/// The characters 128 to 255 of CP437, the encoding of names without the UTF-8 flag (appendix D).
-pub(super) fn from_cp437(bytes: &[u8]) -> String {
-    oem_cp::decode_string_complete_table(bytes, &oem_cp::code_table::DECODING_TABLE_CP437)
+/// The longest path that Linux takes, in bytes (PATH_MAX without its NUL).
+const LONGEST_PATH: usize = 4095;
+
+/// Whether the name says that it is a directory's.
+pub(super) fn is_dir(name: &[u8], windows: bool) -> bool {
+    name.ends_with(b"/") || windows && name.ends_with(b"\\") && !name.contains(&b'/')
 }
 
-/// The path that a name means, `/` between its components; or why it cannot be shown. `windows`:
-/// the writer is DOS or Windows, where some separate by backslash.
-pub(super) fn path(name: &[u8], windows: bool) -> Result<Vec<u8>, &'static str> {
-    let mut name = name.to_vec();
-    if windows && !name.contains(&b'/') {
-        name.iter_mut()
-            .filter(|b| **b == b'\\')
-            .for_each(|b| *b = b'/');
-    }
+/// Appends the path that a decoded name means to `out`, `/` between its components, and nothing if
+/// that is the root; or says why it cannot be shown, and appends nothing. `windows`: the writer is
+/// DOS or Windows.
+pub(super) fn path(name: &[u8], windows: bool, out: &mut Vec<u8>) -> Result<(), &'static str> {
     if name.contains(&0) {
         return Err("its name has a NUL in it");
     }
-    if let [letter, b':', b'/' | b'\\', ..] = name[..]
-        && letter.is_ascii_alphabetic()
-    {
-        return Err("its name begins with a drive");
+    let by_backslash = windows && !name.contains(&b'/');
+    let separates = move |byte: &u8| *byte == if by_backslash { b'\\' } else { b'/' };
+    let name = match name {
+        [letter, b':', rest @ ..]
+            if letter.is_ascii_alphabetic() && rest.first().is_some_and(separates) =>
+        {
+            rest
+        }
+        name => name,
+    };
+    let start = out.len();
+    let appended = append(name.split(separates), out, start);
+    if appended.is_err() {
+        out.truncate(start);
     }
-    if name.starts_with(b"/") {
-        return Err("its name is absolute");
-    }
-    let mut path = Vec::with_capacity(name.len());
-    for component in name.split(|b| *b == b'/') {
+    appended
+}
+
+fn append<'a>(
+    components: impl Iterator<Item = &'a [u8]>,
+    out: &mut Vec<u8>,
+    start: usize,
+) -> Result<(), &'static str> {
+    for component in components {
         match component {
             b"" | b"." => continue,
-            b".." => return Err("its name leads outside"),
-            long if long.len() > LONGEST => return Err("its name is longer than 255 bytes"),
+            b".." => return Err("its name has '..' in it"),
+            long if long.len() > LONGEST => {
+                return Err("a part of its name is longer than 255 bytes");
+            }
             _ => {}
         }
-        if !path.is_empty() {
-            path.push(b'/');
+        if out.len() > start {
+            out.push(b'/');
         }
-        path.extend_from_slice(component);
+        out.extend_from_slice(component);
+        if out.len() - start > LONGEST_PATH {
+            return Err("its name is longer than 4,095 bytes");
+        }
     }
-    match path.is_empty() {
-        true => Err("its name is empty"),
-        false => Ok(path),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn shown(name: &[u8], windows: bool) -> Option<Vec<u8>> {
+        let mut out = b"before".to_vec();
+        let result = path(name, windows, &mut out);
+        assert!(out.starts_with(b"before"));
+        let appended = out.split_off(6);
+        assert!(result.is_ok() || appended.is_empty());
+        result.ok().map(|()| appended)
+    }
+
     #[test]
     fn what_a_name_means() {
-        let table: &[(&[u8], bool, Option<&[u8]>)] = &[
+        type Row<'a> = (&'a [u8], bool, Option<&'a [u8]>);
+        let table: &[Row] = &[
             (b"a/b.ts", false, Some(b"a/b.ts")),
             (b"a/b/", false, Some(b"a/b")),
             (b"./a//b/./c", false, Some(b"a/b/c")),
             (b"a\\b", true, Some(b"a/b")),
             (b"a\\b", false, Some(b"a\\b")),
+            (b"a\\b/c", true, Some(b"a\\b/c")),
             (b"a..b/...", false, Some(b"a..b/...")),
             (b"../a", false, None),
             (b"a/../../b", false, None),
+            (b"a/..", false, None),
             (b"..\\a", true, None),
-            (b"/etc/passwd", false, None),
-            (b"\\a", true, None),
-            (b"C:\\a", true, None),
-            (b"c:/a", false, None),
+            (b"/etc/passwd", false, Some(b"etc/passwd")),
+            (b"///a", false, Some(b"a")),
+            (b"\\a", true, Some(b"a")),
+            (b"\\\\host\\share\\a", true, Some(b"host/share/a")),
+            (b"C:\\a", true, Some(b"a")),
+            (b"c:/a", false, Some(b"a")),
+            (b"c:/../a", false, None),
+            (b"C:\\a", false, Some(b"C:\\a")),
+            (b"c:a", false, Some(b"c:a")),
             (b"a\0b", false, None),
-            (b"", false, None),
-            (b"./", false, None),
+            (b"", false, Some(b"")),
+            (b"./", false, Some(b"")),
+            (b"/", false, Some(b"")),
+            (&[b'x'; 255], false, Some(&[b'x'; 255])),
             (&[b'x'; 256], false, None),
         ];
         for (name, windows, expected) in table {
-            let shown = path(name, *windows).ok();
-            assert_eq!(
-                shown.as_deref(),
-                *expected,
-                "{:?}",
-                String::from_utf8_lossy(name)
-            );
+            let text = String::from_utf8_lossy(name);
+            assert_eq!(shown(name, *windows).as_deref(), *expected, "{text:?}");
         }
-        assert_eq!(from_cp437(b"\x81ber"), "über");
+    }
+
+    #[test]
+    fn the_longest_path() {
+        let name = "xxxxxxx/".repeat(512);
+        assert_eq!(shown(name.as_bytes(), false).map(|p| p.len()), Some(4095));
+        let longer = format!("{name}y");
+        assert_eq!(shown(longer.as_bytes(), false), None);
+        assert_eq!(shown("x/".repeat(30_000).as_bytes(), false), None);
+    }
+
+    #[test]
+    fn directories_end_in_a_separator() {
+        assert!(is_dir(b"a/", false));
+        assert!(is_dir(b"a\\", true));
+        assert!(!is_dir(b"a\\", false));
+        assert!(!is_dir(b"a/b\\", true));
+        assert!(!is_dir(b"a", true));
     }
 }

@@ -1,13 +1,22 @@
 //! The end of an archive: where its central directory is.
 //!
 //! The end-of-central-directory record (EOCD, section 4.3.16) is searched in the last 65,557 bytes
-//! only: 22 of its own and a comment of 65,535 at most. A comment may contain its signature, so a
-//! record counts only if its comment ends where the blob does, or, failing that, if the directory
-//! that it points to begins with a signature, for blobs with junk behind the archive.
+//! only: 22 of its own and a comment of 65,535 at most. Its signature may also occur in the
+//! comment, by chance, by malice, or because the comment is itself an archive. So, in this order,
+//! the record is
+//!
+//! 1. the first whose comment ends where the blob does and whose directory lies exactly where it
+//!    says, right before it: what is in its comment is comment;
+//! 2. the last whose comment ends where the blob does and whose directory could lie before it (there
+//!    may be prepended bytes);
+//! 3. the last whose comment ends before the blob does and whose directory lies exactly where it
+//!    says (there may be junk behind). Nothing less: a blob that was cut may end with an archive
+//!    that was an entry of it.
 
 use std::ops::Range;
 
 use super::bytes::Fields;
+use super::central;
 use super::error::Error;
 
 const EOCD: u32 = 0x0605_4b50;
@@ -17,6 +26,10 @@ const LOCATOR_LEN: u64 = 20;
 const EOCD64: u32 = 0x0606_4b50;
 /// The fixed part of a ZIP64 EOCD (section 4.3.14).
 pub(super) const EOCD64_LEN: u64 = 56;
+/// What a ZIP64 EOCD's own length does not count: its signature and that length.
+const EOCD64_HEAD: u64 = 12;
+/// What the first part of a split archive begins with (section 8.5.3).
+const SPLIT: u32 = 0x0807_4b50;
 /// How far from its end a blob's EOCD can begin.
 const SEARCH: usize = EOCD_LEN + u16::MAX as usize;
 
@@ -29,122 +42,270 @@ pub(super) struct Directory {
     /// Entries announced; writers without ZIP64 count modulo 65,536.
     pub(super) entries: u64,
     pub(super) is_zip64: bool,
+    /// A number of the EOCD is all ones: the true one is in the ZIP64 EOCD.
+    pub(super) needs_zip64: bool,
     /// Where the directory ends: the EOCD, or the ZIP64 EOCD before it.
     pub(super) end: u64,
     pub(super) comment: Vec<u8>,
 }
 
-/// What the tail tells: the directory, or where the ZIP64 EOCD should be.
+/// What the tail tells: the directory, or where the ZIP64 EOCD may be.
 #[derive(Debug)]
 pub(super) enum Found {
     Directory(Directory),
-    /// The ZIP64 EOCD, as the locator says and, should that be counted without prepended bytes,
-    /// right before the locator. The directory so far lacks its numbers.
+    /// The directory so far has the EOCD's numbers.
     Zip64 {
-        said: u64,
-        before_locator: u64,
+        places: Vec<u64>,
         directory: Directory,
     },
 }
 
+/// The last bytes of a blob.
+struct Tail<'a> {
+    bytes: &'a [u8],
+    start: u64,
+}
+
+/// An EOCD, or what looks like one.
+#[derive(Clone, Copy)]
+struct Candidate {
+    at: u64,
+    disk: u16,
+    directory_disk: u16,
+    entries_here: u16,
+    entries: u16,
+    size: u32,
+    offset: u32,
+    comment_len: u16,
+}
+
 /// Finds the EOCD in the last bytes of a blob of `size` bytes.
-pub(super) fn find(tail: &[u8], size: u64) -> Result<Found, Error> {
-    let tail_start = size - tail.len() as u64;
-    let searched = &tail[tail.len().saturating_sub(SEARCH)..];
-    let shift = tail.len() - searched.len();
-    let candidates = || {
-        let starts = (0..searched.len().saturating_sub(EOCD_LEN - 1)).rev();
-        starts.filter(|at| searched[*at..].starts_with(&EOCD.to_le_bytes()))
-    };
-    let ends_with_blob =
-        |at: &usize| comment_len(&searched[*at..]) == searched.len() - at - EOCD_LEN;
-    let fits = |at: &usize| {
-        let left = searched.len() - at - EOCD_LEN;
-        comment_len(&searched[*at..]) <= left
-            && points_back(&searched[*at..], tail_start + (shift + at) as u64)
-    };
-    let at = candidates()
-        .find(ends_with_blob)
-        .or_else(|| candidates().find(fits));
-    let at = at.ok_or(Error::NotAnArchive { size })? + shift;
-    read(tail, at, tail_start)
+pub(super) fn find(bytes: &[u8], size: u64) -> Result<Found, Error> {
+    let start = size - bytes.len() as u64;
+    let tail = Tail { bytes, start };
+    let comment_room = |c: &Candidate| size - c.at - EOCD_LEN as u64;
+    let is_exact = |c: &Candidate| u64::from(c.comment_len) == comment_room(c);
+    let last = |fits: &dyn Fn(&Candidate) -> bool| tail.candidates().rev().find(fits);
+    let found = tail
+        .candidates()
+        .find(|c| is_exact(c) && tail.is_strict(c))
+        .or_else(|| last(&|c| is_exact(c) && tail.is_plausible(c)))
+        .or_else(|| last(&|c| u64::from(c.comment_len) <= comment_room(c) && tail.is_strict(c)))
+        // Nothing fits: tell what is wrong with the likeliest.
+        .or_else(|| last(&is_exact));
+    if let Some(found) = found {
+        return tail.read(&found);
+    }
+    if let Some(cut) = last(&|c| tail.is_strict(c)) {
+        return Err(Error::Damaged {
+            offset: cut.at,
+            what: format!(
+                "the end-of-central-directory record's comment is cut off: {} of {} bytes are there",
+                comment_room(&cut),
+                cut.comment_len
+            ),
+        });
+    }
+    match tail.signature_at(0) {
+        Some(SPLIT) => Err(Error::Split),
+        _ => Err(Error::NotAnArchive { size }),
+    }
 }
 
-fn comment_len(record: &[u8]) -> usize {
-    usize::from(u16::from_le_bytes([record[20], record[21]]))
-}
+impl Tail<'_> {
+    fn candidates(&self) -> impl DoubleEndedIterator<Item = Candidate> {
+        let from = self.bytes.len().saturating_sub(SEARCH);
+        let to = (self.bytes.len() + 1).saturating_sub(EOCD_LEN);
+        (from..to).filter_map(|at| {
+            let mut fields = Fields(&self.bytes[at..]);
+            if fields.u32()? != EOCD {
+                return None;
+            }
+            Some(Candidate {
+                at: self.start + at as u64,
+                disk: fields.u16()?,
+                directory_disk: fields.u16()?,
+                entries_here: fields.u16()?,
+                entries: fields.u16()?,
+                size: fields.u32()?,
+                offset: fields.u32()?,
+                comment_len: fields.u16()?,
+            })
+        })
+    }
 
-/// Whether the record's directory could lie before it.
-fn points_back(record: &[u8], offset: u64) -> bool {
-    let mut fields = Fields(&record[12..20]);
-    let (size, start) = (fields.u32(), fields.u32());
-    let sum = u64::from(size.unwrap_or(0)) + u64::from(start.unwrap_or(0));
-    sum <= offset || size == Some(u32::MAX) || start == Some(u32::MAX)
-}
+    /// The bytes from an offset of the blob, if they are in the tail.
+    fn at(&self, offset: u64) -> Option<&[u8]> {
+        let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(at..)
+    }
 
-fn read(tail: &[u8], at: usize, tail_start: u64) -> Result<Found, Error> {
-    let offset = tail_start + at as u64;
-    let damaged = || Error::Damaged {
-        offset,
-        what: "the end-of-central-directory record is cut off".into(),
-    };
-    let mut fields = Fields(&tail[at + 4..]);
-    let mut u16 = || fields.u16().ok_or_else(damaged);
-    let (disk, directory_disk, here, entries) = (u16()?, u16()?, u16()?, u16()?);
-    let size = fields.u32().ok_or_else(damaged)?;
-    let start = fields.u32().ok_or_else(damaged)?;
-    let comment_len = fields.u16().ok_or_else(damaged)?;
-    let comment = fields
-        .take(comment_len.into())
-        .ok_or_else(damaged)?
-        .to_vec();
-    let locator = at
-        .checked_sub(LOCATOR_LEN as usize)
-        .map(|from| &tail[from..at]);
-    let mut directory = Directory {
-        offset: start.into(),
-        size: size.into(),
-        entries: entries.into(),
-        is_zip64: false,
-        end: offset,
-        comment,
-    };
-    let Some(locator) = locator.filter(|l| l.starts_with(&LOCATOR.to_le_bytes())) else {
-        if disk != 0 || directory_disk != 0 || here != entries {
+    fn signature_at(&self, offset: u64) -> Option<u32> {
+        Fields(self.at(offset)?).u32()
+    }
+
+    /// Whether the directory lies exactly where the record says: right before it, or before the
+    /// ZIP64 EOCD and locator that lie right before it.
+    fn is_strict(&self, c: &Candidate) -> bool {
+        let (end, size, offset) = match self.locator(c) {
+            None => (c.at, c.size.into(), c.offset.into()),
+            Some(locator) => match self.numbers64(locator.said, c) {
+                Some(numbers) => (locator.said, numbers.size, numbers.offset),
+                None => return false,
+            },
+        };
+        let ends_here = offset.checked_add(size) == Some(end);
+        ends_here && (size == 0 || self.may_be_record(offset))
+    }
+
+    /// Whether the directory could lie before the record.
+    fn is_plausible(&self, c: &Candidate) -> bool {
+        if self.locator(c).is_some() {
+            return true;
+        }
+        let (size, offset) = (u64::from(c.size), u64::from(c.offset));
+        let fits = size + offset <= c.at;
+        fits && (size == 0 || self.may_be_record(c.at - size) || self.may_be_record(offset))
+    }
+
+    /// Whether a record of the directory begins there, as far as can be seen from here.
+    fn may_be_record(&self, offset: u64) -> bool {
+        offset < self.start || self.signature_at(offset) == Some(central::SIGNATURE)
+    }
+
+    /// The ZIP64 locator (section 4.3.15) right before an EOCD.
+    fn locator(&self, c: &Candidate) -> Option<Locator> {
+        let mut fields = Fields(self.at(c.at.checked_sub(LOCATOR_LEN)?)?);
+        if fields.u32()? != LOCATOR {
+            return None;
+        }
+        Some(Locator {
+            disk: fields.u32()?,
+            said: fields.u64()?,
+            disks: fields.u32()?,
+        })
+    }
+
+    /// The ZIP64 EOCD at an offset, if it says itself that it ends at the EOCD's locator.
+    fn numbers64(&self, at: u64, c: &Candidate) -> Option<Numbers64> {
+        let numbers = Numbers64::read(self.at(at)?)?;
+        let end = at.checked_add(numbers.len.checked_add(EOCD64_HEAD)?);
+        (end == Some(c.at - LOCATOR_LEN)).then_some(numbers)
+    }
+
+    /// Where the ZIP64 EOCD may be: where it says itself that it ends at the locator, with
+    /// extensible data (section 4.3.14.2) and with an offset counted without prepended bytes; where
+    /// the locator says; right before the locator.
+    fn places64(&self, said: u64, c: &Candidate) -> Vec<u64> {
+        let last = (c.at - LOCATOR_LEN).checked_sub(EOCD64_LEN);
+        let anywhere = last.into_iter().flat_map(|last| (self.start..=last).rev());
+        let mut fitting = std::iter::once(said).chain(anywhere);
+        let fitting = fitting.find(|at| self.numbers64(*at, c).is_some());
+        [fitting, Some(said), last].into_iter().flatten().collect()
+    }
+
+    fn read(&self, c: &Candidate) -> Result<Found, Error> {
+        let comment = self.at(c.at + EOCD_LEN as u64).unwrap_or_default();
+        let directory = Directory {
+            offset: c.offset.into(),
+            size: c.size.into(),
+            entries: c.entries.into(),
+            is_zip64: false,
+            needs_zip64: c.needs_zip64(),
+            end: c.at,
+            comment: comment[..comment.len().min(c.comment_len.into())].to_vec(),
+        };
+        let Some(locator) = self.locator(c) else {
+            if c.disk != 0 || c.directory_disk != 0 || c.entries_here != c.entries {
+                return Err(Error::Split);
+            }
+            return Ok(Found::Directory(directory));
+        };
+        if locator.disk != 0 || locator.disks > 1 {
             return Err(Error::Split);
         }
-        return Ok(Found::Directory(directory));
-    };
-    // Section 4.3.15.
-    let mut fields = Fields(&locator[4..]);
-    let (disk, said, disks) = (fields.u32(), fields.u64(), fields.u32());
-    if disk != Some(0) || disks.is_some_and(|disks| disks > 1) {
-        return Err(Error::Split);
+        Ok(Found::Zip64 {
+            places: self.places64(locator.said, c),
+            directory,
+        })
     }
-    directory.is_zip64 = true;
-    let locator_at = offset - LOCATOR_LEN;
-    Ok(Found::Zip64 {
-        said: said.unwrap_or(u64::MAX),
-        before_locator: locator_at.saturating_sub(EOCD64_LEN),
-        directory,
-    })
 }
 
-/// Reads a ZIP64 EOCD (section 4.3.14) at `offset`; `None` if there is none.
-pub(super) fn read_zip64(bytes: &[u8], offset: u64, mut directory: Directory) -> Option<Directory> {
-    let mut fields = Fields(bytes);
-    if fields.u32()? != EOCD64 {
-        return None;
+/// What a ZIP64 locator says.
+struct Locator {
+    disk: u32,
+    said: u64,
+    disks: u32,
+}
+
+impl Candidate {
+    /// Section 4.4.1.4: a number that does not fit is all ones.
+    fn needs_zip64(&self) -> bool {
+        self.size == u32::MAX || self.offset == u32::MAX
     }
-    let _record_size = fields.u64()?;
-    let _versions = fields.u32()?;
-    let _disks = fields.u64()?;
-    let _entries_here = fields.u64()?;
-    directory.entries = fields.u64()?;
-    directory.size = fields.u64()?;
-    directory.offset = fields.u64()?;
-    directory.end = offset;
-    Some(directory)
+}
+
+/// What a ZIP64 EOCD (section 4.3.14) says.
+struct Numbers64 {
+    len: u64,
+    disk: u32,
+    directory_disk: u32,
+    entries_here: u64,
+    entries: u64,
+    size: u64,
+    offset: u64,
+}
+
+impl Numbers64 {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        if fields.u32()? != EOCD64 {
+            return None;
+        }
+        let len = fields.u64()?;
+        let _versions = fields.u32()?;
+        Some(Self {
+            len,
+            disk: fields.u32()?,
+            directory_disk: fields.u32()?,
+            entries_here: fields.u64()?,
+            entries: fields.u64()?,
+            size: fields.u64()?,
+            offset: fields.u64()?,
+        })
+    }
+}
+
+/// Reads a ZIP64 EOCD at `offset`; `None` if there is none. `narrow` has what the EOCD says.
+pub(super) fn read_zip64(
+    bytes: &[u8],
+    offset: u64,
+    narrow: &Directory,
+) -> Result<Option<Directory>, Error> {
+    let Some(wide) = Numbers64::read(bytes) else {
+        return Ok(None);
+    };
+    if wide.disk != 0 || wide.directory_disk != 0 || wide.entries_here != wide.entries {
+        return Err(Error::Split);
+    }
+    // Two accounts of one thing: who trusts the other one sees another archive.
+    let differs = |narrow: u64, wide: u64| narrow != u64::from(u32::MAX) && narrow != wide;
+    let entries_differ =
+        narrow.entries != u64::from(u16::MAX) && narrow.entries != wide.entries % 65_536;
+    if differs(narrow.size, wide.size) || differs(narrow.offset, wide.offset) || entries_differ {
+        return Err(Error::Damaged {
+            offset,
+            what: "the ZIP64 end-of-central-directory record contradicts the plain one".into(),
+        });
+    }
+    Ok(Some(Directory {
+        offset: wide.offset,
+        size: wide.size,
+        entries: wide.entries,
+        is_zip64: true,
+        end: offset,
+        ..narrow.clone()
+    }))
 }
 
 /// Where the directory really is, and by how much the blob's offsets differ from those that the

@@ -21,9 +21,12 @@ const READY: &str = "ready";
 pub(super) fn start() -> Result<ExitCode, Failure> {
     let failed = |e: io::Error| Failure::new(format!("cannot go on in the background: {e}"));
     let exe = std::env::current_exe().map_err(failed)?;
+    let mut arguments = std::env::args_os().skip(1);
     let mut child = Command::new(exe)
-        .args(std::env::args_os().skip(1))
+        .args(arguments.next())
+        // Right behind the name of the command: after a `--` it would not be an option.
         .arg("--foreground")
+        .args(arguments)
         .env(CHILD, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

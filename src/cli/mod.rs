@@ -8,8 +8,10 @@ mod background;
 mod cache_dir;
 mod cid;
 mod cid_cache;
+mod demo;
 mod explain;
 mod failure;
+mod job;
 mod location;
 mod logging;
 mod mount;
@@ -41,7 +43,11 @@ enum Command {
     Umount(mount::UmountArgs),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
+<<<<<<< HEAD
     Pack(pack::PackArgs),
+=======
+    Demo(demo::DemoArgs),
+>>>>>>> wt-kernel
 }
 
 /// Runs the command line of this process.
@@ -52,7 +58,11 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => mount::umount(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
+<<<<<<< HEAD
         Command::Pack(args) => pack::pack(&args),
+=======
+        Command::Demo(args) => demo::demo(&args),
+>>>>>>> wt-kernel
     };
     match done {
         Ok(code) => code,

@@ -2,19 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::job::{self, Job};
 use super::location::Location;
 use super::mount_options::MountOptions;
 use super::{Failure, background, logging, units};
-use crate::archive::ParseOptions;
-use crate::fs::{Symlinks, Tree, TreeOptions};
-use crate::mount::{self, KernelOptions, Mounted, Stopper, Volume};
-use crate::reader::{Archive, LineOptions};
+use crate::fs::TreeOptions;
+use crate::mount::{self, KernelOptions, Mounted};
+use crate::reader::LineOptions;
 
 /// Mount an archive as a read-only directory.
 ///
@@ -104,32 +102,18 @@ pub(super) fn mount(args: MountArgs) -> Result<ExitCode, Failure> {
         return background::start();
     }
     logging::init(args.verbose);
-    let log_file = args.log_file.clone().map(std::path::absolute).transpose();
-    if let Some(path) = log_file.map_err(Failure::new)? {
-        logging::to_file(&path)
+    let log_file = args.log_file.as_ref().map(std::path::absolute).transpose();
+    let log_file = log_file.map_err(Failure::new)?;
+    if let Some(path) = &log_file {
+        logging::to_file(path)
             .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("aiozfs")
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new(format!("cannot start: {e}")))?;
-    let job = Job {
-        args,
-        options,
-        location,
-    };
-    let volume = runtime.block_on(job.open())?;
-    let kernel = job.kernel_options();
-    let mounted = mount::mount(volume, &mountpoint, &kernel, runtime.handle().clone())
-        .map_err(Failure::new)?;
-    let _guard = runtime.enter();
-    end_on_signals(&mounted.stopper())?;
-    log::info!("{} is mounted on {}", kernel.fs_name, mountpoint.display());
-    job.go_on(mounted)
+    let runtime = job::runtime()?;
+    let mounted = args.job(options, location).mount(&mountpoint, &runtime)?;
+    go_on(mounted, log_file.is_some())
 }
 
+<<<<<<< HEAD
 /// The arguments, resolved.
 struct Job {
     args: MountArgs,
@@ -167,54 +151,53 @@ impl Job {
             fmask: options.fmask.unwrap_or(umask),
             dmask: options.dmask.unwrap_or(umask),
             symlinks: options.symlinks.unwrap_or(Symlinks::Inside),
+=======
+impl MountArgs {
+    fn job(self, options: MountOptions, location: Location) -> Job {
+        let umask = options.umask.or(self.umask).unwrap_or(0);
+        let own = job::own_tree();
+        Job {
+            gateways: self.gateways,
+            line: LineOptions {
+                memory: options.memory.unwrap_or(self.memory),
+                timeout: options.timeout.unwrap_or(self.timeout),
+                ..LineOptions::default()
+            },
+            tree: TreeOptions {
+                uid: options.uid.or(self.uid).unwrap_or(own.uid),
+                gid: options.gid.or(self.gid).unwrap_or(own.gid),
+                fmask: options.fmask.unwrap_or(umask),
+                dmask: options.dmask.unwrap_or(umask),
+                symlinks: options.symlinks.unwrap_or(own.symlinks),
+            },
+            kernel: KernelOptions {
+                fs_name: location.shown().1,
+                allow_other: self.allow_other || options.allow_other,
+                default_permissions: options.default_permissions,
+                noexec: options.noexec,
+            },
+            location,
+>>>>>>> wt-kernel
         }
-    }
-
-    fn kernel_options(&self) -> KernelOptions {
-        KernelOptions {
-            fs_name: self.location.shown().1,
-            allow_other: self.args.allow_other || self.options.allow_other,
-            default_permissions: self.options.default_permissions,
-            noexec: self.options.noexec,
-        }
-    }
-
-    /// Serves until the end. The process must end then: a mount that was detached while files were
-    /// open lives in the kernel until it does.
-    fn go_on(&self, mounted: Mounted) -> Result<ExitCode, Failure> {
-        if background::is_child() {
-            if self.args.log_file.is_none() {
-                logging::to_syslog();
-            }
-            if let Err(e) = background::report_ready() {
-                mounted.stopper().stop();
-                log::error!("cannot go on in the background: {e}");
-            }
-        }
-        let ended = mounted.wait();
-        if let Err(e) = &ended {
-            log::error!("the mount ended with an error: {e}");
-        }
-        // Not by returning: that would wait for the runtime's tasks.
-        std::process::exit(i32::from(ended.is_err()));
     }
 }
 
-/// Lets SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is gone) unmount.
-fn end_on_signals(stopper: &Stopper) -> Result<(), Failure> {
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let mut signals =
-            signal(kind).map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
-        let stopper = stopper.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                stopper.stop();
-            }
-        });
+/// Serves until the end. The process must end then: a mount that was detached while files were
+/// open lives in the kernel until it does.
+fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
+    if background::is_child() {
+        if !has_log_file {
+            logging::to_syslog();
+        }
+        if let Err(e) = background::report_ready() {
+            mounted.stopper().stop();
+            log::error!("cannot go on in the background: {e}");
+        }
     }
-    Ok(())
+    let ended = mounted.wait();
+    if let Err(e) = &ended {
+        log::error!("the mount ended with an error: {e}");
+    }
+    // Not by returning: that would wait for the runtime's tasks.
+    std::process::exit(i32::from(ended.is_err()));
 }

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 /// Multihash codes (<https://github.com/multiformats/multicodec/blob/master/table.csv>).
 const IDENTITY: u64 = 0x00;
-const SHA2_256: u64 = 0x12;
-const BLAKE3: u64 = 0x1e;
+pub(super) const SHA2_256: u64 = 0x12;
+pub(super) const BLAKE3: u64 = 0x1e;
 
 /// Longer than any CID that is of use (an identity CID has at most 64 bytes of content), and short
 /// enough that base58, whose cost is quadratic, is no burden.
@@ -126,6 +126,16 @@ impl Cid {
             true => Ok(()),
             false => Err(Mismatch::Differs),
         }
+    }
+
+    /// The multihash code of its hash.
+    pub(super) fn hash_code(&self) -> u64 {
+        self.0.hash().code()
+    }
+
+    /// Its hash.
+    pub(super) fn digest(&self) -> &[u8] {
+        self.0.hash().digest()
     }
 
     /// The block itself, if it is so small that the name carries it (an identity hash).

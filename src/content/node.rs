@@ -1,6 +1,6 @@
 //! Writing dag-pb nodes of UnixFS files.
 
-use super::protobuf::{put_bytes, put_number};
+use super::protobuf::{put_bytes, put_header, put_number};
 use super::{Cid, Codec, Version};
 
 /// The UnixFS type of a file (<https://specs.ipfs.tech/unixfs/>, "data" message).
@@ -28,6 +28,25 @@ pub(super) fn leaf(data: &[u8]) -> Vec<u8> {
     let mut block = Vec::with_capacity(unixfs.len() + 8);
     put_bytes(&mut block, 1, &unixfs);
     block
+}
+
+/// What stands before and behind the `len` bytes of a file in the dag-pb leaf that holds them.
+pub(super) fn around_leaf(len: u64) -> (Vec<u8>, Vec<u8>) {
+    let mut behind = Vec::new();
+    put_number(&mut behind, 3, len);
+    let mut before = Vec::new();
+    put_number(&mut before, 1, FILE);
+    if len > 0 {
+        put_header(&mut before, 2, len);
+    }
+    let mut prefix = Vec::new();
+    put_header(
+        &mut prefix,
+        1,
+        before.len() as u64 + len + behind.len() as u64,
+    );
+    prefix.extend(before);
+    (prefix, behind)
 }
 
 /// The inner node above `links`, and the link to it.

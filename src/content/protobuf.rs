@@ -18,9 +18,14 @@ pub(super) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
 
 /// Appends a field that is bytes.
 pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
-    put_varint(out, u64::from(field) << 3 | 2);
-    put_varint(out, bytes.len() as u64);
+    put_header(out, field, bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+/// What stands before `len` bytes of a field.
+pub(super) fn put_header(out: &mut Vec<u8>, field: u32, len: u64) {
+    put_varint(out, u64::from(field) << 3 | 2);
+    put_varint(out, len);
 }
 
 /// One field of a message.

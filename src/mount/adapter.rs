@@ -17,9 +17,11 @@ use fuser::{
     KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
     ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::errno;
+use super::provoke::{Place, panic_if_asked};
 use super::volume::{Refusal, Volume};
 use crate::archive::Kind;
 use crate::fs::{Attr, Ino};
@@ -58,14 +60,22 @@ impl Adapter {
     /// with EIO. The panic hook has logged what happened.
     fn guard(&self, what: &str, request: impl FnOnce()) {
         if catch_unwind(AssertUnwindSafe(request)).is_err() {
-            log::error!("{what} panicked; the request is answered with EIO. Please report this");
+            tell_panic(what);
         }
     }
 
-    /// Goes on with a request where waiting is allowed.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(task);
+    /// Goes on with a request where waiting is allowed. A panic there is the request's own as well.
+    fn spawn(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                tell_panic(what);
+            }
+        });
     }
+}
+
+fn tell_panic(what: &str) {
+    log::error!("{what} panicked; the request is answered with EIO. Please report this");
 }
 
 /// Says why a file cannot be had: once in the log for what a user can do something about, and
@@ -218,11 +228,16 @@ impl fuser::Filesystem for Adapter {
                 return reply_absent(reply);
             }
             let (volume, name) = (self.volume.clone(), name.to_vec());
+<<<<<<< HEAD
             self.spawn(async move {
                 let mut found = volume.lookup_range_link(parent, &name).await;
                 if let Ok(ino) = found {
                     found = volume.settle(ino).await.map(|()| ino);
                 }
+=======
+            self.spawn("lookup", async move {
+                let found = volume.lookup_range_link(parent, &name).await;
+>>>>>>> wt-kernel
                 reply_entry(&volume, found, reply);
             });
         });
@@ -251,7 +266,7 @@ impl fuser::Filesystem for Adapter {
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
         self.guard("readlink", || {
             let (volume, ino) = (self.volume.clone(), Ino(ino.0));
-            self.spawn(async move {
+            self.spawn("readlink", async move {
                 match volume.read_link(ino).await {
                     Ok(target) => reply.data(&target),
                     Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
@@ -262,7 +277,11 @@ impl fuser::Filesystem for Adapter {
 
     fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         self.guard("open", || match self.volume.open(Ino(ino.0)) {
-            Ok(_) => reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE),
+            // NOFLUSH: there is nothing to flush, and whoever closes a file must not wait for us.
+            Ok(_) => reply.opened(
+                FileHandle(0),
+                FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+            ),
             Err(refusal) => reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
         });
     }
@@ -280,6 +299,7 @@ impl fuser::Filesystem for Adapter {
     ) {
         self.guard("read", || {
             let ino = Ino(ino.0);
+<<<<<<< HEAD
             if !self.volume.tree.is_pending(ino) {
                 let span = match self.volume.span(ino, offset, size) {
                     Ok(span) => span,
@@ -293,6 +313,21 @@ impl fuser::Filesystem for Adapter {
             let volume = self.volume.clone();
             self.spawn(async move {
                 match volume.read(ino, offset, size).await {
+=======
+            panic_if_asked(Place::Thread, &self.volume, ino);
+            let span = match self.volume.span(ino, offset, size) {
+                Ok(span) => span,
+                Err(refusal) => return reply.error(refuse(&self.volume, ino, &refusal)),
+            };
+            let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
+            if self.volume.try_read(ino, &span, &mut bytes) {
+                return reply.data(&bytes);
+            }
+            let volume = self.volume.clone();
+            self.spawn("read", async move {
+                panic_if_asked(Place::Task, &volume, ino);
+                match volume.read(ino, span).await {
+>>>>>>> wt-kernel
                     Ok(bytes) => reply.data(&bytes),
                     Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
                 }
@@ -399,7 +434,7 @@ impl fuser::Filesystem for Adapter {
                 return reply.error(Errno::ENODATA);
             }
             let name = name.as_bytes().to_vec();
-            self.spawn(async move {
+            self.spawn("getxattr", async move {
                 match volume.xattr(ino, &name).await {
                     Ok(Some(value)) => reply_xattr(&value, size, reply),
                     Ok(None) => reply.error(Errno::ENODATA),

@@ -6,15 +6,28 @@ use std::io::ErrorKind;
 
 use fuser::Errno;
 
-use crate::{reader, source};
+use crate::{archive, reader, source};
 
 /// What the kernel is told when a read fails.
 pub(super) fn of_read(error: &reader::Error) -> Errno {
     match error {
         reader::Error::Source(error) => of_source(error),
-        reader::Error::Archive(_) => Errno::EIO,
+        reader::Error::Archive(error) => of_archive(error),
         reader::Error::Deadline { .. } => Errno::EIO,
         reader::Error::Closed => Errno::ENODEV,
+    }
+}
+
+fn of_archive(error: &archive::Error) -> Errno {
+    use archive::Error as E;
+    match error {
+        // The archive is whole; it is this filesystem that does not do that.
+        E::Compressed { .. } | E::Encrypted { .. } => Errno::EOPNOTSUPP,
+        E::NotAnArchive { .. }
+        | E::Split
+        | E::Damaged { .. }
+        | E::TooManyEntries
+        | E::BadEntry { .. } => Errno::EIO,
     }
 }
 
@@ -27,6 +40,7 @@ fn of_source(error: &source::Error) -> Errno {
         | E::Status { .. }
         | E::NotFound { .. }
         | E::NoRanges { .. }
+        | E::NoRawBlocks { .. }
         | E::BadAnswer { .. }
         | E::Forged { .. }
         | E::OutOfBlob { .. }

@@ -7,6 +7,7 @@ mod adapter;
 mod errno;
 mod mounts;
 mod playlists;
+mod provoke;
 mod session;
 mod unmount;
 mod volume;

@@ -7,6 +7,11 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
 
 /// How the kernel calls our mounts.
 pub(super) const FS_TYPE: &str = "fuse.aiozfs";
@@ -82,7 +87,10 @@ pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Un
     if let Ok(Some(entry)) = find(&path)
         && entry.fs_type.starts_with("fuse")
     {
-        return Err(Unfit::Mounted(named, entry.fs_type));
+        return Err(match is_dead(&path) {
+            true => Unfit::Dead(named),
+            false => Unfit::Mounted(named, entry.fs_type),
+        });
     }
     if !nonempty {
         let mut entries = fs::read_dir(&path).map_err(unreadable)?;
@@ -91,6 +99,19 @@ pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Un
         }
     }
     Ok(path)
+}
+
+/// Whether a FUSE mount has lost its process. The kernel goes on answering for it with the
+/// attributes that it holds, so something is asked that it never holds (statfs). In a thread of
+/// its own: a process that is there and stopped answers never.
+fn is_dead(mountpoint: &Path) -> bool {
+    let (sender, receiver) = mpsc::channel();
+    let path = mountpoint.to_owned();
+    thread::spawn(move || {
+        let _ = sender.send(rustix::fs::statvfs(&path).err());
+    });
+    let error = receiver.recv_timeout(Duration::from_millis(500));
+    matches!(error, Ok(Some(Errno::NOTCONN | Errno::CONNABORTED)))
 }
 
 impl fmt::Display for Unfit {

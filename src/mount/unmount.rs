@@ -68,7 +68,7 @@ pub fn unmount(mountpoint: &Path) -> Result<(), Stuck> {
         Err(e) => return Err(refused(e)),
     }
     if let Some(pid) = server {
-        wait_until(|| rustix::process::test_kill_process(pid).is_err());
+        wait_until(|| has_ended(pid));
     }
     Ok(())
 }
@@ -95,6 +95,17 @@ fn is_gone(path: &Path, device: &str) -> bool {
         Ok(None) => true,
         Err(_) => false,
     }
+}
+
+/// A zombie has ended, too: whether its parent takes notice is not our affair, and the first
+/// process of a container may never do so.
+fn has_ended(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    let state = stat.ok().and_then(|stat| {
+        // Behind the name in brackets, which may hold anything (proc(5)).
+        stat.rsplit_once(") ")?.1.chars().next()
+    });
+    matches!(state, None | Some('Z' | 'X'))
 }
 
 fn wait_until(done: impl Fn() -> bool) {

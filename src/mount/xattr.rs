@@ -8,11 +8,15 @@ use crate::fs::Ino;
 const PREFIX: &str = "user.aiozfs.";
 
 /// Attributes of a file with an entry in the archive.
-const OF_FILES: [&str; 5] = ["offset", "size", "crc32", "method", "range"];
+const OF_FILES: [&str; 3] = ["size", "crc32", "method"];
+
+/// More of them where the data can be read by ranges.
+const OF_READABLE: [&str; 5] = ["offset", "size", "crc32", "method", "range"];
 
 pub(super) fn names(volume: &Volume, ino: Ino) -> Vec<u8> {
     let of_root = [volume.origin.0, "status", "pid"];
     let names: &[&str] = match (volume.tree.entry(ino), ino) {
+        (Some(id), _) if is_readable(volume, id) => &OF_READABLE,
         (Some(_), _) => &OF_FILES,
         (None, Ino::ROOT) => &of_root,
         (None, _) => &[],
@@ -39,18 +43,23 @@ pub(super) async fn get(
 
 async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<String>, Refusal> {
     let entry = volume.archive.index().get(id);
+    let has_range = is_readable(volume, id);
     Ok(Some(match name {
         b"size" => entry.size.to_string(),
         b"crc32" => format!("{:08x}", entry.crc32),
         b"method" => entry.method.to_string(),
         // Where the data begins is in the local header, which may have to be fetched.
-        b"offset" => volume.archive.extent(id).await?.offset.to_string(),
-        b"range" => {
+        b"offset" if has_range => volume.archive.extent(id).await?.offset.to_string(),
+        b"range" if has_range => {
             let extent = volume.archive.extent(id).await?;
             format!("{},{}", extent.offset, extent.len)
         }
         _ => return Ok(None),
     }))
+}
+
+fn is_readable(volume: &Volume, id: EntryId) -> bool {
+    volume.archive.index().readable(id).is_ok()
 }
 
 fn of_root(volume: &Volume, name: &[u8]) -> Option<String> {

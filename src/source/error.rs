@@ -56,6 +56,13 @@ pub enum Error {
         /// What it did instead.
         what: String,
     },
+    /// The server gives no raw blocks of the trees behind CIDs, without which nothing is proven.
+    NoRawBlocks {
+        /// Who it was.
+        origin: Origin,
+        /// What it did instead.
+        what: String,
+    },
     /// The answer is not what was asked for: wrong Content-Range, length or encoding.
     BadAnswer {
         /// Who lied.
@@ -113,6 +120,7 @@ impl Error {
             }
             Error::NotFound { .. }
             | Error::NoRanges { .. }
+            | Error::NoRawBlocks { .. }
             | Error::BadAnswer { .. }
             | Error::Forged { .. }
             | Error::Changed { .. }
@@ -150,6 +158,12 @@ impl fmt::Display for Error {
             }
             Error::NotFound { origin } => write!(f, "not found: {origin}"),
             Error::NoRanges { origin, what } => write!(f, "{origin} serves no ranges: {what}"),
+            Error::NoRawBlocks { origin, what } => {
+                write!(
+                    f,
+                    "{origin} gives no raw blocks, which prove content: {what}"
+                )
+            }
             Error::BadAnswer {
                 origin,
                 range,

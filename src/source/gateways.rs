@@ -1,9 +1,9 @@
 //! Many servers of one blob: the first that answers serves, the others step in when it fails.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
@@ -16,11 +16,22 @@ use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source}
 pub struct Gateways(Arc<Inner>);
 
 struct Inner {
-    members: Vec<Arc<dyn Source>>,
+    members: Vec<Member>,
     /// Index of the member that is asked first.
     current: AtomicUsize,
     size: OnceLock<u64>,
 }
+
+struct Member {
+    source: Arc<dyn Source>,
+    /// By what name its bytes come, once some have.
+    origin: OnceLock<Origin>,
+    /// Until when it is asked only if nobody else is left.
+    aside: Mutex<Option<Instant>>,
+}
+
+/// How long a member that gave wrong bytes is put aside.
+const ASIDE: Duration = Duration::from_secs(300);
 
 impl Gateways {
     /// A source over `members`, asked in this order.
@@ -30,24 +41,46 @@ impl Gateways {
     pub fn new(members: Vec<Arc<dyn Source>>) -> Self {
         assert!(!members.is_empty(), "a blob needs a source");
         Self(Arc::new(Inner {
-            members,
+            members: members.into_iter().map(Member::new).collect(),
             current: AtomicUsize::new(0),
             size: OnceLock::new(),
         }))
     }
 }
 
+impl Member {
+    fn new(source: Arc<dyn Source>) -> Self {
+        Self {
+            source,
+            origin: OnceLock::new(),
+            aside: Mutex::new(None),
+        }
+    }
+
+    fn is_aside(&self) -> bool {
+        let until = *self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn put_aside(&self) {
+        let until = Instant::now() + ASIDE;
+        *self.aside.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+}
+
 impl Inner {
-    /// The members, beginning with the current one.
-    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
+    /// The members, beginning with the current one; those put aside come last.
+    fn in_turn(&self) -> Vec<usize> {
         let (first, count) = (self.current.load(Ordering::Relaxed), self.members.len());
-        (0..count).map(move |i| (first + i) % count)
+        let mut turn: Vec<usize> = (0..count).map(|i| (first + i) % count).collect();
+        turn.sort_by_key(|at| self.members[*at].is_aside());
+        turn
     }
 
     async fn open(&self, tail: u64) -> Result<Opened> {
         let mut errors = Vec::new();
         for index in self.in_turn() {
-            match self.members[index].open(tail).await {
+            match self.members[index].source.open(tail).await {
                 Ok(opened) => {
                     let size = *self.size.get_or_init(|| opened.size);
                     if size == opened.size {
@@ -64,7 +97,7 @@ impl Inner {
 
     /// Steps from a member that failed to the next one, which must agree on the size.
     async fn step_in(&self, index: usize) -> Result<()> {
-        let opened = self.members[index].open(0).await?;
+        let opened = self.members[index].source.open(0).await?;
         match self.size.get() {
             Some(size) if *size != opened.size => Err(Error::Unsupported {
                 what: format!("gateways disagree: {size} bytes or {}", opened.size),
@@ -94,6 +127,8 @@ struct Reading {
     left: Range<u64>,
     priority: Priority,
     stream: Option<ChunkStream>,
+    /// Whose stream that is.
+    asking: usize,
     /// Members not yet tried since the last byte came.
     turn: Vec<usize>,
     errors: Vec<Error>,
@@ -106,6 +141,8 @@ impl Reading {
                 match stream.next().await {
                     Some(Ok(chunk)) => {
                         self.left.start = chunk.range().end;
+                        let member = &self.gateways.members[self.asking];
+                        let _ = member.origin.set(chunk.origin.clone());
                         return Ok(Some(chunk));
                     }
                     None => return Ok(None),
@@ -125,7 +162,8 @@ impl Reading {
                 continue;
             }
             let member = &self.gateways.members[index];
-            self.stream = Some(member.read(self.left.clone(), self.priority));
+            self.asking = index;
+            self.stream = Some(member.source.read(self.left.clone(), self.priority));
         }
     }
 }
@@ -137,11 +175,12 @@ impl Source for Gateways {
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
         let reading = Reading {
-            turn: self.0.in_turn().collect(),
+            turn: self.0.in_turn(),
             gateways: self.0.clone(),
             left: range,
             priority,
             stream: None,
+            asking: 0,
             errors: Vec::new(),
         };
         stream::try_unfold(reading, |mut reading| async move {
@@ -152,12 +191,16 @@ impl Source for Gateways {
     }
 
     fn granule(&self, range: Range<u64>) -> Range<u64> {
-        self.0.members[self.0.current.load(Ordering::Relaxed)].granule(range)
+        let current = self.0.current.load(Ordering::Relaxed);
+        self.0.members[current].source.granule(range)
     }
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         for member in &self.0.members {
-            member.reject(origin, range.clone());
+            if member.origin.get() == Some(origin) {
+                member.put_aside();
+            }
+            member.source.reject(origin, range.clone());
         }
     }
 }

@@ -8,6 +8,7 @@
 //! asked for, from the first of the range on and in order, or an [`Error`] that says what the
 //! server did instead.
 
+mod blocks;
 mod error;
 mod file;
 mod file_at;
@@ -17,11 +18,12 @@ mod http;
 mod memory;
 mod retry;
 
+pub use blocks::{Blocks, Proof};
 pub use error::{Error, Result};
 pub use file::File;
 pub use file_at::{FileAt, Stamp};
 pub use gateways::Gateways;
-pub use http::{Http, HttpOptions, display_url};
+pub use http::{Clients, Http, HttpBlocks, HttpOptions, UrlOf, display_url};
 pub use memory::Memory;
 pub use retry::Retry;
 
@@ -39,6 +41,7 @@ use futures_util::stream::BoxStream;
 ///
 /// - [`read`](Source::read) yields the range's bytes in order, without gaps, and then ends; or it
 ///   yields some of them, then one [`Error`], and ends. It never yields a byte beyond the range.
+/// - A chunk may be empty: it says that the answer has begun, though its bytes are still on trial.
 /// - Dropping the stream cancels the read, including whatever it runs in the background.
 /// - A range that is empty yields nothing; one that leaves the blob is [`Error::OutOfBlob`] and is
 ///   never sent to a server.

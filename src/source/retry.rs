@@ -43,7 +43,7 @@ impl Retry {
 }
 
 /// When to try again, and when to give up.
-struct Backoff {
+pub(super) struct Backoff {
     patience: Duration,
     since: Instant,
     tries: u32,
@@ -51,7 +51,7 @@ struct Backoff {
 }
 
 impl Backoff {
-    fn new(patience: Duration, priority: Priority) -> Self {
+    pub(super) fn new(patience: Duration, priority: Priority) -> Self {
         Self {
             patience,
             since: Instant::now(),
@@ -69,7 +69,7 @@ impl Backoff {
     }
 
     /// Waits before the next try; gives the error back if there is to be none.
-    async fn wait(&mut self, error: Error) -> Result<()> {
+    pub(super) async fn wait(&mut self, error: Error) -> Result<()> {
         self.tries += 1;
         if !error.is_transient() || self.tries >= self.max_tries {
             return Err(error);

@@ -1,5 +1,13 @@
 //! What the tests share. Each test binary uses some of it.
 #![allow(dead_code)]
 
+pub mod archives;
 pub mod fault;
 pub mod http;
+pub mod media;
+pub mod mount;
+pub mod needs;
+pub mod node;
+pub mod run;
+pub mod tree;
+pub mod way;

@@ -111,7 +111,7 @@ impl<'a> Answer<'a> {
 
     /// What the statuses mean that are no success. 404, 410, 451 and 501 are this server's verdict;
     /// the rest may pass.
-    fn refusal(&self, origin: &Origin, range: &Range<u64>, status: StatusCode) -> Error {
+    pub(super) fn refusal(&self, origin: &Origin, range: &Range<u64>, status: StatusCode) -> Error {
         let origin = origin.clone();
         match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { origin },

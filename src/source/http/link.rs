@@ -4,10 +4,10 @@
 //! next range does not pay for the same redirect again, and credentials stay with the host that
 //! they were given for.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 
 use super::HttpOptions;
@@ -27,9 +27,43 @@ pub(super) struct Link {
     authorization: Option<HeaderValue>,
     /// Where redirects led last time.
     moved: Mutex<Option<Url>>,
+    options: HttpOptions,
+}
+
+/// The HTTP clients behind links, with their connections. Cheap to clone; clones share them.
+///
+/// One for each kind, made when first used: TLS loads the system's roots, which takes longer than
+/// a whole mount over plain HTTP.
+#[derive(Debug, Clone, Default)]
+pub struct Clients(Arc<Kinds>);
+
+#[derive(Debug, Default)]
+struct Kinds {
     plain: OnceLock<Client>,
     tls: OnceLock<Client>,
-    options: HttpOptions,
+}
+
+impl Clients {
+    fn of(&self, url: &Url) -> Result<Client, Error> {
+        let is_tls = url.scheme() == "https";
+        let slot = if is_tls { &self.0.tls } else { &self.0.plain };
+        if let Some(client) = slot.get() {
+            return Ok(client.clone());
+        }
+        let client = build_client(is_tls).map_err(|e| Error::Unsupported {
+            what: format!("cannot set up HTTP: {}", root_cause(&e)),
+        })?;
+        Ok(slot.get_or_init(|| client).clone())
+    }
+}
+
+/// What is asked of a URL.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ask<'a> {
+    /// A part of it: the value of the Range header.
+    Range(&'a str),
+    /// All of it, as this media type.
+    Whole { accept: &'static str },
 }
 
 impl Link {
@@ -54,8 +88,6 @@ impl Link {
             url,
             authorization,
             moved: Mutex::new(None),
-            plain: OnceLock::new(),
-            tls: OnceLock::new(),
             options,
         })
     }
@@ -64,12 +96,11 @@ impl Link {
         &self.origin
     }
 
-    /// Sends a GET for one range (the value of the Range header) and follows redirects. The answer
-    /// is not judged here, but for redirects.
-    pub(super) async fn get(&self, range: &str) -> Result<Response, Error> {
+    /// Sends a GET and follows redirects. The answer is not judged here, but for redirects.
+    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<Response, Error> {
         let known = self.moved().clone();
         if let Some(url) = known {
-            let response = self.follow(url, range).await;
+            let response = self.follow(url, ask).await;
             // What a redirect led to may expire (a presigned URL, a node that left): ask anew.
             let expired = match &response {
                 Ok(r) => matches!(r.status().as_u16(), 401 | 403 | 404 | 410),
@@ -80,12 +111,12 @@ impl Link {
             }
             *self.moved() = None;
         }
-        self.follow(self.url.clone(), range).await
+        self.follow(self.url.clone(), ask).await
     }
 
-    async fn follow(&self, mut url: Url, range: &str) -> Result<Response, Error> {
+    async fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Response, Error> {
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send(&url, range).await?;
+            let response = self.send(&url, ask).await?;
             if !is_redirect(response.status()) {
                 if url != self.url {
                     *self.moved() = Some(url);
@@ -116,12 +147,15 @@ impl Link {
         Ok(target)
     }
 
-    async fn send(&self, url: &Url, range: &str) -> Result<Response, Error> {
-        let mut request = self
-            .client(url)?
+    async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Response, Error> {
+        let client = self.options.clients.of(url)?;
+        let request = client
             .request(Method::GET, url.clone())
-            .header(RANGE, range)
             .header(ACCEPT_ENCODING, "identity");
+        let mut request = match ask {
+            Ask::Range(range) => request.header(RANGE, range),
+            Ask::Whole { accept } => request.header(ACCEPT, accept),
+        };
         if let Some(secret) = &self.authorization
             && same_server(url, &self.url)
         {
@@ -143,20 +177,6 @@ impl Link {
             }),
             Ok(Ok(response)) => Ok(response),
         }
-    }
-
-    /// The client for this URL's scheme. Made when first used: TLS loads the system's roots,
-    /// which takes longer than a whole mount over plain HTTP.
-    fn client(&self, url: &Url) -> Result<Client, Error> {
-        let is_tls = url.scheme() == "https";
-        let slot = if is_tls { &self.tls } else { &self.plain };
-        if let Some(client) = slot.get() {
-            return Ok(client.clone());
-        }
-        let client = build_client(is_tls).map_err(|e| Error::Unsupported {
-            what: format!("cannot set up HTTP: {}", root_cause(&e)),
-        })?;
-        Ok(slot.get_or_init(|| client).clone())
     }
 
     fn moved(&self) -> std::sync::MutexGuard<'_, Option<Url>> {

@@ -5,6 +5,7 @@
 //! gigabytes nobody asked for is cut short, and becomes an error that says what the server did.
 
 mod answer;
+mod blocks;
 mod link;
 
 use std::ops::Range;
@@ -17,7 +18,9 @@ use futures_util::stream::{self, StreamExt};
 use reqwest::Response;
 
 use self::answer::{Answer, ContentRange, Validator};
-use self::link::Link;
+pub use self::blocks::{HttpBlocks, UrlOf};
+pub use self::link::Clients;
+use self::link::{Ask, Link};
 use super::gate::{Gate, Pass};
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
@@ -32,6 +35,8 @@ pub struct HttpOptions {
     /// Last-Modified is compared with every answer. Content named by a CID cannot, and gateways
     /// put the range into its ETag, so there it must not be compared.
     pub pinned: bool,
+    /// The connections to use. Sources with the same clients share them.
+    pub clients: Clients,
 }
 
 impl Default for HttpOptions {
@@ -40,6 +45,7 @@ impl Default for HttpOptions {
             connections: 16,
             idle_timeout: Duration::from_secs(15),
             pinned: true,
+            clients: Clients::default(),
         }
     }
 }
@@ -110,7 +116,7 @@ impl Inner {
     /// says nothing about whether ranges work.
     async fn ask_size(&self) -> Result<(u64, Option<Validator>)> {
         let _pass = self.gate.pass(Priority::Demand).await;
-        let response = self.link.get("bytes=0-0").await?;
+        let response = self.link.get(Ask::Range("bytes=0-0")).await?;
         let answer = Answer::of(&response);
         if answer.says_empty() {
             return Ok((0, answer.validator()));
@@ -133,7 +139,8 @@ impl Inner {
             return None;
         }
         let _pass = self.gate.pass(Priority::Demand).await;
-        let response = self.link.get(&format!("bytes=-{tail}")).await.ok()?;
+        let suffix = format!("bytes=-{tail}");
+        let response = self.link.get(Ask::Range(&suffix)).await.ok()?;
         let answer = Answer::of(&response);
         let told = answer.headers.get(reqwest::header::CONTENT_RANGE)?;
         let content = ContentRange::parse(told.to_str().ok()?)?;
@@ -164,7 +171,7 @@ impl Inner {
 
     async fn request(&self, range: &Range<u64>) -> Result<Response> {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
-        let response = self.link.get(&header).await?;
+        let response = self.link.get(Ask::Range(&header)).await?;
         let answer = Answer::of(&response);
         let known = self.known.get();
         let origin = self.link.origin();

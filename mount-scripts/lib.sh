@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# What the scripts beside this file share; they source it.
+
+heading() { printf '\n== %s\n' "$*"; }
+
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$1" >&2
+    shift
+    if (($#)); then printf '  %s\n' "$@" >&2; fi
+    exit 1
+}
+
+# need TOOL=PACKAGE...
+# Installs the Debian packages of the tools that are missing. Asks nothing of apt, and needs no
+# rights, when all are there.
+need() {
+    local pair missing=()
+    for pair; do
+        command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+    done
+    ((${#missing[@]})) || return 0
+    local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+    if ! command -v apt-get >/dev/null; then
+        fail "this system has no apt-get, so what is missing cannot be installed here" \
+            "Please install what Debian calls: ${missing[*]}"
+    fi
+    local as_root=()
+    if ((EUID != 0)); then
+        if ! command -v sudo >/dev/null; then
+            fail "installing needs root, and there is no sudo" "As root, run: ${install[*]}"
+        fi
+        as_root=(sudo)
+    fi
+    heading "Installing ${missing[*]}"
+    "${as_root[@]}" apt-get update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}"
+}
+
+# The compiler. It comes from rustup and not from apt, whose Rust is too old on most systems.
+need_rust() {
+    command -v cargo >/dev/null ||
+        fail "cargo is missing" "Install Rust with rustup, see https://rustup.rs, then run this again."
+    need cc=build-essential
+}
+
+# Whether anything can be mounted here at all. In containers usually not, until asked for.
+need_fuse() {
+    local remedy=(
+        "On a machine: modprobe fuse"
+        "In a container: start it with --device /dev/fuse --cap-add SYS_ADMIN"
+        "  (and with --security-opt apparmor=unconfined if the host has AppArmor)"
+    )
+    [[ -e /dev/fuse ]] ||
+        fail "/dev/fuse does not exist, and nothing can be mounted without it" "${remedy[@]}"
+    # Opened in a child: a refused redirection would end this shell.
+    (exec 3<>/dev/fuse) 2>/dev/null ||
+        fail "/dev/fuse cannot be opened by $(id -un)" "${remedy[@]}" \
+            "As a user, be sure that it is readable and writable: ls -l /dev/fuse"
+    local bounds
+    bounds=$(sed -n 's/^CapBnd:\s*//p' /proc/self/status)
+    # Bit 21 is CAP_SYS_ADMIN, see capabilities(7).
+    (((16#$bounds >> 21) & 1)) ||
+        fail "nothing can be mounted: this container lacks the capability SYS_ADMIN" "${remedy[@]}"
+}
+
+# Where cargo puts what it builds in the dev profile.
+binary() { printf '%s/debug/aiozfs' "${CARGO_TARGET_DIR:-target}"; }

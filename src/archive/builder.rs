@@ -1,0 +1,187 @@
+//! Collects entries while the directory is parsed, and makes the index of them.
+//!
+//! Memory follows what has been fed, never what an archive announces: announced numbers only say
+//! how much to reserve, within bounds, so that no list is copied while it grows.
+
+use std::ops::Range;
+
+use super::central::{FIXED_LEN, Record};
+use super::encoding::Detector;
+use super::entry::Kind;
+use super::error::{Error, Hidden};
+use super::index::{Index, printable};
+use super::packed::{OwnerPlaces, Packed, flag};
+use super::{layout, names};
+
+/// Hidden entries are all counted; so many are told by name.
+const HIDDEN_TOLD: usize = 1000;
+
+/// At most so many entries, or bytes of names, are made room for at once beyond twice what is there.
+const ENTRIES_AHEAD: usize = 1 << 20;
+const NAMES_AHEAD: usize = 1 << 25;
+
+/// The index that grows.
+#[derive(Debug)]
+pub(super) struct Builder {
+    index: Index,
+    seen: u64,
+    prepended: u64,
+    owner_places: OwnerPlaces,
+    /// Has seen all names that could not be decoded.
+    detector: Option<Detector>,
+}
+
+impl Builder {
+    pub(super) fn new(
+        cd_range: Range<u64>,
+        blob_size: u64,
+        prepended: u64,
+        announced: u64,
+        comment: Vec<u8>,
+    ) -> Self {
+        let most = (cd_range.end - cd_range.start) / FIXED_LEN as u64;
+        let announced = announced.min(most).min(ENTRIES_AHEAD as u64) as usize;
+        let mut index = Index::empty(cd_range, blob_size, comment);
+        index.entries.reserve_exact(announced);
+        Self {
+            index,
+            seen: 0,
+            prepended,
+            owner_places: OwnerPlaces::new(),
+            detector: None,
+        }
+    }
+
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Adds what a record at `at` of `len` bytes says.
+    pub(super) fn add(&mut self, record: &Record, at: u64, len: usize) -> Result<(), Error> {
+        self.seen += 1;
+        self.reserve(at + len as u64, record.raw_name.len());
+        let index = &mut self.index;
+        if index.entries.len() as u64 >= u64::from(u32::MAX) - 1 {
+            return Err(Error::TooManyEntries);
+        }
+        let start = index.names.len();
+        let name_at = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
+        match &record.name {
+            Some(name) => append_path(index, name, record.windows, record.kind),
+            None => {
+                let detector = self.detector.get_or_insert_with(Detector::new);
+                detector.see(record.raw_name);
+                index.names.extend_from_slice(record.raw_name);
+            }
+        }
+        let mut packed = Packed::new(
+            record,
+            // What does not fit lies behind any directory, and is refused there.
+            record.header_offset.saturating_add(self.prepended),
+            name_at,
+            &index.names[start..],
+            &mut index.beside,
+            &mut self.owner_places,
+        );
+        if index.names.len() == start {
+            packed.name_len = 0;
+            index.names.push(0); // keeps `name_at` rising
+        }
+        index.entries.push(packed);
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<Index, Error> {
+        if let Some(detector) = self.detector.take() {
+            self.decode(detector)?;
+        }
+        let mut index = self.index;
+        index.names.shrink_to_fit();
+        index.beside.shrink();
+        // In place, and in the order of the directory where offsets are equal. Nearly always in
+        // order already, and then this costs one look at each.
+        let line_order = |e: &Packed| (e.header_offset, e.name_at);
+        index.entries.sort_unstable_by_key(line_order);
+        layout::mark(&mut index.entries, &index.beside, index.cd_range.start);
+        let hidden = index.entries.iter().filter(|e| e.name_len == 0);
+        index.hidden_offsets = hidden.map(|e| e.header_offset).collect();
+        index.entries.retain(|e| e.name_len != 0);
+        index.entries.shrink_to_fit();
+        Ok(index)
+    }
+
+    /// Makes room before a list is full, for as much as the directory will need if it goes on as it
+    /// began; `to` is where in it the present record ends.
+    fn reserve(&mut self, to: u64, name_len: usize) {
+        let Index {
+            entries,
+            names,
+            cd_range,
+            ..
+        } = &mut self.index;
+        let done = (to - cd_range.start).max(1);
+        let left = cd_range.end.saturating_sub(to);
+        let expected = |len: usize| (len as u128 * u128::from(left) / u128::from(done)) as usize;
+        if entries.len() == entries.capacity() {
+            let len = entries.len() + 1;
+            let more = expected(len).clamp(len / 8 + 16, len + ENTRIES_AHEAD);
+            entries.reserve_exact(more);
+        }
+        // A path is at most as long as the stored name, but for one decoded: then it grows by
+        // itself.
+        if names.capacity() - names.len() <= name_len {
+            let len = names.len() + name_len + 1;
+            let more = expected(len).clamp(len / 8 + 256, len + NAMES_AHEAD);
+            names.reserve_exact(more.max(name_len + 1));
+        }
+    }
+
+    /// Decodes what had to wait for the guess. Names then lie elsewhere, in the same order.
+    fn decode(&mut self, detector: Detector) -> Result<(), Error> {
+        let encoding = detector.guess();
+        let mut entries = std::mem::take(&mut self.index.entries);
+        let index = &mut self.index;
+        let old = std::mem::take(&mut index.names);
+        index.names.reserve(old.len());
+        let mut rare = 0;
+        for entry in &mut entries {
+            let raw = &old[entry.name_range()];
+            let start = index.names.len();
+            if entry.has(flag::UNDECODED) {
+                let name = encoding.decode(raw).unwrap_or(raw.into());
+                let windows = entry.has(flag::WINDOWS);
+                if names::is_dir(&name, windows) && entry.kind() == Kind::File {
+                    entry.make_dir();
+                }
+                append_path(index, &name, windows, entry.kind());
+            } else {
+                index.names.extend_from_slice(raw);
+            }
+            entry.name_len = (index.names.len() - start) as u16; // at most 4,095
+            if entry.name_len == 0 {
+                index.names.push(0);
+            }
+            let moved = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
+            index.beside.moved(&mut rare, entry.name_at, moved);
+            entry.name_at = moved;
+        }
+        index.entries = entries;
+        Ok(())
+    }
+}
+
+/// Appends to the arena the path that a name means; nothing if it is not to be shown, which is then
+/// noted, but for a directory that is just the root.
+fn append_path(index: &mut Index, name: &[u8], windows: bool, kind: Kind) {
+    let start = index.names.len();
+    let why = match names::path(name, windows, &mut index.names) {
+        Ok(()) if index.names.len() > start || kind == Kind::Dir => return,
+        Ok(()) => "its name is empty",
+        Err(why) => why,
+    };
+    index.hidden_count += 1;
+    if index.hidden.len() < HIDDEN_TOLD {
+        let name = printable(name);
+        index.hidden.push(Hidden { name, why });
+    }
+}

@@ -1,0 +1,214 @@
+//! Encodings of names that do not say that they are UTF-8.
+//!
+//! The specification knows two: UTF-8 with a flag, else CP437 (appendix D). Writers on Windows use
+//! the machine's code page without telling which, so that a user may name it, or have it detected.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use oem_cp::code_table::{DECODING_TABLE_CP_MAP, DECODING_TABLE_CP437};
+use oem_cp::code_table_type::TableType;
+
+/// How to read names that are not ASCII and neither say nor prove that they are UTF-8.
+#[derive(Clone, Copy, Default)]
+pub struct Encoding(Table);
+
+#[derive(Clone, Copy, Default)]
+enum Table {
+    /// UTF-8 where it is valid, else CP437.
+    #[default]
+    Usual,
+    /// UTF-8 where it is valid; the others are looked at together, and their encoding guessed.
+    Auto,
+    /// An OEM code page, by its number.
+    Oem(u16, &'static TableType),
+    /// An encoding of the web (Encoding Standard), which has those of Windows and East Asia.
+    Web(&'static encoding_rs::Encoding),
+}
+
+/// A name that no known encoding has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownEncoding(String);
+
+impl fmt::Display for UnknownEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "unknown encoding '{}'; known are 'auto', OEM code pages (cp437, cp850, cp866...) and those of the web (shift_jis, gbk, big5, euc-kr, windows-1251...)",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for UnknownEncoding {}
+
+impl FromStr for Encoding {
+    type Err = UnknownEncoding;
+
+    /// `auto`; an OEM code page as `cp850`, `ibm850` or `850`; or a label of the Encoding Standard,
+    /// if its ASCII is that of ASCII: a name's slashes are looked for in it.
+    fn from_str(label: &str) -> Result<Self, UnknownEncoding> {
+        let label = label.trim().to_ascii_lowercase();
+        if label == "auto" {
+            return Ok(Self(Table::Auto));
+        }
+        let number = label.trim_start_matches("cp").trim_start_matches("ibm");
+        let number = number.trim_start_matches(['-', '_']).parse::<u16>().ok();
+        if let Some((page, table)) = number.and_then(|n| DECODING_TABLE_CP_MAP.get_entry(&n)) {
+            return Ok(Self(Table::Oem(*page, table)));
+        }
+        let on_the_web = match number {
+            Some(932) => Some(encoding_rs::SHIFT_JIS),
+            Some(936) => Some(encoding_rs::GBK),
+            Some(949) => Some(encoding_rs::EUC_KR),
+            Some(950) => Some(encoding_rs::BIG5),
+            Some(page) if label.starts_with("cp") => {
+                encoding_rs::Encoding::for_label(format!("windows-{page}").as_bytes())
+            }
+            _ => encoding_rs::Encoding::for_label_no_replacement(label.as_bytes()),
+        };
+        let found = on_the_web.filter(|encoding| encoding.is_ascii_compatible());
+        found
+            .map(|encoding| Self(Table::Web(encoding)))
+            .ok_or(UnknownEncoding(label))
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Table::Usual => f.write_str("cp437"),
+            Table::Auto => f.write_str("auto"),
+            Table::Oem(page, _) => write!(f, "cp{page}"),
+            Table::Web(encoding) => f.write_str(encoding.name()),
+        }
+    }
+}
+
+impl fmt::Debug for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoding({self})")
+    }
+}
+
+impl Encoding {
+    /// The name in UTF-8; `None` if that cannot be told before all names have been seen. Bytes that
+    /// the encoding does not have become U+FFFD.
+    pub(super) fn decode<'a>(&self, name: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        // Unix writers store what the file was called, mostly UTF-8, and do not say so. A user who
+        // names an encoding knows better.
+        let is_utf8 = || std::str::from_utf8(name).is_ok();
+        Some(match self.0 {
+            _ if name.is_ascii() => name.into(),
+            Table::Usual | Table::Auto if is_utf8() => name.into(),
+            Table::Auto => return None,
+            Table::Usual => from_cp437(name).into_bytes().into(),
+            Table::Oem(_, table) => table.decode_string_lossy(name).into_bytes().into(),
+            Table::Web(encoding) => match encoding.decode_without_bom_handling(name).0 {
+                Cow::Borrowed(same) => same.as_bytes().into(),
+                Cow::Owned(text) => text.into_bytes().into(),
+            },
+        })
+    }
+}
+
+/// The characters 128 to 255 of CP437, the encoding of names without the UTF-8 flag (appendix D).
+fn from_cp437(bytes: &[u8]) -> String {
+    oem_cp::decode_string_complete_table(bytes, &DECODING_TABLE_CP437)
+}
+
+/// Guesses the one encoding that an archive's undecided names are likely to be in, from all of them
+/// together: by one name alone, it would often be wrong.
+///
+/// It knows the encodings of the web, among them CP866, but no other OEM code page.
+pub(super) struct Detector(EncodingDetector);
+
+impl fmt::Debug for Detector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Detector")
+    }
+}
+
+impl Detector {
+    pub(super) fn new() -> Self {
+        Self(EncodingDetector::new(Iso2022JpDetection::Deny))
+    }
+
+    pub(super) fn see(&mut self, name: &[u8]) {
+        self.0.feed(name, false);
+        self.0.feed(b"\n", false);
+    }
+
+    pub(super) fn guess(mut self) -> Encoding {
+        self.0.feed(b"", true);
+        Encoding(Table::Web(self.0.guess(None, Utf8Detection::Deny)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels() {
+        let table = [
+            ("cp437", Some("cp437")),
+            ("CP850", Some("cp850")),
+            ("ibm852", Some("cp852")),
+            ("866", Some("cp866")),
+            ("cp866", Some("cp866")),
+            ("auto", Some("auto")),
+            ("shift_jis", Some("Shift_JIS")),
+            ("cp932", Some("Shift_JIS")),
+            ("cp936", Some("GBK")),
+            ("cp1251", Some("windows-1251")),
+            ("latin1", Some("windows-1252")),
+            ("utf-8", Some("UTF-8")),
+            ("utf-16le", None),
+            ("iso-2022-jp", None),
+            ("replacement", None),
+            ("klingon", None),
+            ("cp0", None),
+            ("", None),
+        ];
+        for (label, expected) in table {
+            let found = label.parse::<Encoding>().ok().map(|e| e.to_string());
+            assert_eq!(found.as_deref(), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn decoding() {
+        let decode = |label: &str, bytes: &[u8]| {
+            let encoding: Encoding = label.parse().expect("a known label");
+            let name = encoding.decode(bytes).expect("not auto");
+            String::from_utf8(name.into_owned()).expect("UTF-8")
+        };
+        assert_eq!(decode("cp437", b"\x81ber"), "über");
+        assert_eq!(decode("cp866", b"\xac\xa8\xe0"), "мир");
+        assert_eq!(decode("shift_jis", b"\x83\x5c\x83\x5c"), "ソソ");
+        assert_eq!(
+            decode("cp857", b"a\xd5"),
+            "a\u{fffd}",
+            "it has no such character"
+        );
+        let usual = Encoding::default();
+        assert_eq!(
+            usual.decode("ü".as_bytes()).as_deref(),
+            Some("ü".as_bytes())
+        );
+        assert_eq!(usual.decode(b"\x81").as_deref(), Some("ü".as_bytes()));
+    }
+
+    #[test]
+    fn detection_looks_at_all_names() {
+        let mut detector = Detector::new();
+        for name in ["Привет мир.txt", "Фильмы/Кино.mp4"] {
+            let (bytes, _, _) = encoding_rs::WINDOWS_1251.encode(name);
+            detector.see(&bytes);
+        }
+        assert_eq!(detector.guess().to_string(), "windows-1251");
+    }
+}

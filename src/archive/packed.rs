@@ -1,0 +1,264 @@
+//! An entry in 40 bytes, so that a million of them are kept in memory without a thought.
+//!
+//! What few entries have is in a table beside: a compressed size that differs from the size, a time
+//! outside 1970 to 2106, a name that is not stored as it is shown. Users and groups are few in any
+//! archive, so that an entry has only their place in a list.
+
+use std::collections::HashMap;
+
+use super::central::Record;
+use super::entry::{Kind, Method, Timestamp};
+
+/// Bit 0 of the general purpose flags (section 4.4.4): the data is encrypted.
+const GENERAL_ENCRYPTED: u16 = 1;
+/// Bit 3 (section 4.4.4): sizes and CRC follow the data, in a data descriptor.
+const GENERAL_DESCRIPTOR: u16 = 1 << 3;
+
+/// Flags of a [`Packed`].
+pub(super) mod flag {
+    /// The data is encrypted.
+    pub(in crate::archive) const ENCRYPTED: u8 = 1;
+    /// A data descriptor follows the data.
+    pub(in crate::archive) const DESCRIPTOR: u8 = 1 << 1;
+    /// Its bytes cannot be its own: they overlap another entry's, or the central directory.
+    pub(in crate::archive) const MISPLACED: u8 = 1 << 2;
+    /// Others have the same local header and data.
+    pub(in crate::archive) const SHARED: u8 = 1 << 3;
+    /// There is more in the table of what is rare.
+    pub(in crate::archive) const RARE: u8 = 1 << 4;
+    /// A link as PKZIP keeps it.
+    pub(in crate::archive) const LINK: u8 = 1 << 5;
+    /// Its name is raw, its encoding yet to be guessed.
+    pub(in crate::archive) const UNDECODED: u8 = 1 << 6;
+    /// Written by DOS or Windows.
+    pub(in crate::archive) const WINDOWS: u8 = 1 << 7;
+}
+
+/// An entry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packed {
+    pub(super) header_offset: u64,
+    pub(super) size: u64,
+    pub(super) crc32: u32,
+    /// Where in the arena its name begins. Rises in the order of the directory, and is no other
+    /// entry's: it is also what the table of the rare is ordered by.
+    pub(super) name_at: u32,
+    /// Seconds since 1970.
+    mtime: u32,
+    nanos: u32,
+    /// Zero for an entry that is not shown.
+    pub(super) name_len: u16,
+    /// Place in the list of owners, from 1; 0 for none.
+    owner: u16,
+    /// Permission bits, [`HAS_MODE`], and the kind from bit [`KIND_AT`] up.
+    attributes: u16,
+    /// [`WIDE_METHOD`] if it does not fit.
+    method: u8,
+    pub(super) flags: u8,
+}
+
+const _: () = assert!(size_of::<Packed>() == 40);
+
+const HAS_MODE: u16 = 1 << 9;
+const KIND_AT: u16 = 10;
+const WIDE_METHOD: u8 = u8::MAX;
+
+/// What few entries have.
+#[derive(Debug, Clone, Copy)]
+struct Rare {
+    name_at: u32,
+    raw_name_crc: u32,
+    raw_name_len: u16,
+    method: u16,
+    mtime_secs: i64,
+    compressed_size: u64,
+}
+
+/// The tables beside the entries.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// By `name_at`.
+    rare: Vec<Rare>,
+    owners: Vec<(u32, u32)>,
+}
+
+/// Finds the place of an owner while entries are added.
+pub(super) type OwnerPlaces = HashMap<(u32, u32), u16>;
+
+impl Packed {
+    /// Packs a record whose name, as `shown`, is in the arena at `name_at`.
+    pub(super) fn new(
+        record: &Record,
+        header_offset: u64,
+        name_at: u32,
+        shown: &[u8],
+        beside: &mut Beside,
+        places: &mut OwnerPlaces,
+    ) -> Self {
+        let mtime = u32::try_from(record.mtime.secs);
+        let method = u8::try_from(record.method).ok();
+        let method = method.filter(|method| *method != WIDE_METHOD);
+        let kind = match record.kind {
+            Kind::File => 0,
+            Kind::Dir => 1,
+            Kind::Symlink => 2,
+            Kind::Special => 3,
+        };
+        let mut flags = 0;
+        let mut set = |flag: u8, on: bool| flags |= if on { flag } else { 0 };
+        set(flag::ENCRYPTED, record.flags & GENERAL_ENCRYPTED != 0);
+        set(flag::DESCRIPTOR, record.flags & GENERAL_DESCRIPTOR != 0);
+        set(flag::LINK, record.is_link);
+        set(flag::UNDECODED, record.name.is_none());
+        set(flag::WINDOWS, record.windows);
+        let is_rare = mtime.is_err()
+            || record.name.is_none()
+            || method.is_none()
+            || record.compressed_size != record.size
+            || !is_plain(record.raw_name, shown, record.kind);
+        if is_rare {
+            set(flag::RARE, true);
+            beside.rare.push(Rare {
+                name_at,
+                raw_name_crc: crc32fast::hash(record.raw_name),
+                // Its field in the record has 16 bits.
+                raw_name_len: record.raw_name.len() as u16,
+                method: record.method,
+                mtime_secs: record.mtime.secs,
+                compressed_size: record.compressed_size,
+            });
+        }
+        Self {
+            header_offset,
+            size: record.size,
+            crc32: record.crc32,
+            name_at,
+            mtime: mtime.unwrap_or_default(),
+            nanos: record.mtime.nanos,
+            name_len: shown.len() as u16, // the rules for names leave 4,095 at most; a raw one has 16 bits
+            owner: record.owner.map_or(0, |o| beside.owner_place(o, places)),
+            attributes: record.mode.map_or(0, |mode| mode & 0o777 | HAS_MODE) | kind << KIND_AT,
+            method: method.unwrap_or(WIDE_METHOD),
+            flags,
+        }
+    }
+
+    pub(super) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self.attributes >> KIND_AT {
+            0 => Kind::File,
+            1 => Kind::Dir,
+            2 => Kind::Symlink,
+            _ => Kind::Special,
+        }
+    }
+
+    /// Its name has turned out to be a directory's.
+    pub(super) fn make_dir(&mut self) {
+        self.attributes = self.attributes & (HAS_MODE | 0o777) | 1 << KIND_AT;
+    }
+
+    pub(super) fn mode(&self) -> Option<u16> {
+        (self.attributes & HAS_MODE != 0).then_some(self.attributes & 0o777)
+    }
+
+    /// The name's place in the arena.
+    pub(super) fn name_range(&self) -> std::ops::Range<usize> {
+        let at = self.name_at as usize;
+        at..at + usize::from(self.name_len)
+    }
+}
+
+/// Whether a name is stored as it is shown, a directory's with a slash behind.
+fn is_plain(raw: &[u8], shown: &[u8], kind: Kind) -> bool {
+    match (kind, raw.split_last()) {
+        (Kind::Dir, Some((b'/', raw))) => raw == shown,
+        (Kind::Dir, _) => false,
+        _ => raw == shown,
+    }
+}
+
+impl Beside {
+    fn rare(&self, entry: &Packed) -> Option<&Rare> {
+        if !entry.has(flag::RARE) {
+            return None;
+        }
+        let at = self
+            .rare
+            .binary_search_by_key(&entry.name_at, |r| r.name_at);
+        at.ok().map(|at| &self.rare[at])
+    }
+
+    pub(super) fn compressed_size(&self, entry: &Packed) -> u64 {
+        self.rare(entry).map_or(entry.size, |r| r.compressed_size)
+    }
+
+    pub(super) fn method(&self, entry: &Packed) -> u16 {
+        self.rare(entry).map_or(entry.method.into(), |r| r.method)
+    }
+
+    pub(super) fn is_stored(&self, entry: &Packed) -> bool {
+        Method::of(self.method(entry)) == Method::Stored
+    }
+
+    pub(super) fn mtime(&self, entry: &Packed) -> Timestamp {
+        Timestamp {
+            secs: self
+                .rare(entry)
+                .map_or(entry.mtime.into(), |r| r.mtime_secs),
+            nanos: entry.nanos,
+        }
+    }
+
+    pub(super) fn owner(&self, entry: &Packed) -> Option<(u32, u32)> {
+        let at = usize::from(entry.owner).checked_sub(1)?;
+        self.owners.get(at).copied()
+    }
+
+    pub(super) fn raw_name_len(&self, entry: &Packed) -> u16 {
+        // A path has at most 4,095 bytes.
+        let plain = || entry.name_len + u16::from(entry.kind() == Kind::Dir);
+        self.rare(entry).map_or_else(plain, |r| r.raw_name_len)
+    }
+
+    /// CRC-32 of the name as stored, for comparing it with that in the local header.
+    pub(super) fn raw_name_crc(&self, entry: &Packed, shown: &[u8]) -> u32 {
+        let plain = || {
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(shown);
+            if entry.kind() == Kind::Dir {
+                crc.update(b"/");
+            }
+            crc.finalize()
+        };
+        self.rare(entry).map_or_else(plain, |r| r.raw_name_crc)
+    }
+
+    /// Names have moved in the arena: from `old` to `new`, in the order of the directory.
+    pub(super) fn moved(&mut self, at: &mut usize, old: u32, new: u32) {
+        if let Some(rare) = self.rare.get_mut(*at).filter(|r| r.name_at == old) {
+            rare.name_at = new;
+            *at += 1;
+        }
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.rare.shrink_to_fit();
+    }
+
+    /// An archive with more than 65,535 owners loses those of the entries beyond.
+    fn owner_place(&mut self, owner: (u32, u32), places: &mut OwnerPlaces) -> u16 {
+        if let Some(place) = places.get(&owner) {
+            return *place;
+        }
+        let Ok(place) = u16::try_from(self.owners.len() + 1) else {
+            return 0;
+        };
+        self.owners.push(owner);
+        places.insert(owner, place);
+        place
+    }
+}

@@ -1,0 +1,155 @@
+//! The central directory's records, parsed as their bytes come.
+
+use std::ops::Range;
+
+use super::builder::Builder;
+use super::central::{self, ARCHIVE_EXTRA, DIGITAL_SIGNATURE, Lack};
+use super::encoding::Encoding;
+use super::error::Error;
+use super::index::Index;
+use super::tail::Directory;
+
+/// A directory that is being parsed.
+#[derive(Debug)]
+pub(super) struct Records {
+    builder: Builder,
+    directory: Directory,
+    range: Range<u64>,
+    /// The offset of the next byte to be fed.
+    at: u64,
+    /// The beginning of a record that has not come whole.
+    pending: Vec<u8>,
+    prepended: u64,
+    blob_size: u64,
+    encoding: Encoding,
+    /// The records are over, though the directory is not.
+    ended: bool,
+}
+
+impl Records {
+    pub(super) fn new(
+        directory: Directory,
+        range: Range<u64>,
+        prepended: u64,
+        blob_size: u64,
+        encoding: Encoding,
+    ) -> Self {
+        let comment = directory.comment.clone();
+        Self {
+            builder: Builder::new(
+                range.clone(),
+                blob_size,
+                prepended,
+                directory.entries,
+                comment,
+            ),
+            at: range.start,
+            range,
+            directory,
+            pending: Vec::new(),
+            prepended,
+            blob_size,
+            encoding,
+            ended: false,
+        }
+    }
+
+    /// What is yet to be fed; empty at the end.
+    pub(super) fn wants(&self) -> Range<u64> {
+        self.at..self.range.end
+    }
+
+    /// How many entries have been parsed, and how many are announced.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (self.builder.seen(), self.directory.entries)
+    }
+
+    pub(super) fn feed(&mut self, fed: &[u8]) -> Result<(), Error> {
+        let start = self.at - self.pending.len() as u64;
+        self.at += fed.len() as u64;
+        if self.pending.is_empty() {
+            let used = self.parse(fed, start)?;
+            if let Some(used) = used {
+                self.pending.extend_from_slice(&fed[used..]);
+            }
+            return Ok(());
+        }
+        let mut bytes = std::mem::take(&mut self.pending);
+        bytes.extend_from_slice(fed);
+        if let Some(used) = self.parse(&bytes, start)? {
+            bytes.drain(..used);
+            self.pending = bytes;
+        }
+        Ok(())
+    }
+
+    /// Parses the records that `bytes`, which lie at `start`, hold whole, and returns how many
+    /// bytes they take; `None` if the parser has begun anew elsewhere.
+    fn parse(&mut self, bytes: &[u8], start: u64) -> Result<Option<usize>, Error> {
+        let mut used = 0;
+        while used < bytes.len() && !self.ended {
+            let at = start + used as u64;
+            match central::read(&bytes[used..], self.encoding) {
+                Ok((record, len)) => {
+                    self.builder.add(&record, at, len)?;
+                    used += len;
+                }
+                Err(Lack::More) => return Ok(Some(used)),
+                Err(Lack::NotARecord(DIGITAL_SIGNATURE)) => self.ended = true,
+                Err(Lack::NotARecord(_)) if at == self.range.start && self.prepended > 0 => {
+                    // Not prepended bytes, but a gap behind a directory that is where it says.
+                    let start = self.directory.offset;
+                    let range = start..start + self.directory.size;
+                    *self = Self::new(
+                        self.directory.clone(),
+                        range,
+                        0,
+                        self.blob_size,
+                        self.encoding,
+                    );
+                    return Ok(None);
+                }
+                Err(Lack::NotARecord(signature)) => {
+                    let what = match signature {
+                        ARCHIVE_EXTRA => "the central directory is encrypted",
+                        _ => "there is no central directory record",
+                    };
+                    return Err(Error::Damaged {
+                        offset: at,
+                        what: what.into(),
+                    });
+                }
+                Err(Lack::Split) => return Err(Error::Split),
+                Err(Lack::Damaged(what)) => {
+                    return Err(Error::Damaged {
+                        offset: at,
+                        what: what.into(),
+                    });
+                }
+            }
+        }
+        Ok(Some(if self.ended { bytes.len() } else { used }))
+    }
+
+    pub(super) fn finish(self) -> Result<Index, Error> {
+        let damaged = |what: String| Error::Damaged {
+            offset: self.at,
+            what,
+        };
+        if !self.pending.is_empty() || self.at < self.range.end {
+            return Err(damaged("the central directory is cut off".into()));
+        }
+        let (seen, announced) = (self.builder.seen(), self.directory.entries);
+        // Without ZIP64 the number has 16 bits, and some writers let it wrap.
+        let is_right = match self.directory.is_zip64 {
+            true => seen == announced,
+            false => seen % 65_536 == announced,
+        };
+        if !is_right {
+            return Err(damaged(format!(
+                "the central directory has {seen} entries and announces {announced}"
+            )));
+        }
+        self.builder.finish()
+    }
+}

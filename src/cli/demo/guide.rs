@@ -1,0 +1,96 @@
+//! What the demo tells: the tree as the kernel shows it, and what to try.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::Served;
+
+/// A file to try things on: its moov box lies at the end, so players must seek.
+const TRAILER: &str = "extras/trailer.mp4";
+
+/// All of it.
+pub(super) fn text(mountpoint: &Path, served: &Served) -> io::Result<String> {
+    let mut text = String::new();
+    let Served { cid, node } = served;
+    let blob = format!("{node}/ipfs/{cid}");
+    let at = |name: &str| quoted(&mountpoint.join(name).display().to_string());
+    let root = quoted(&mountpoint.display().to_string());
+    let range = range_of(&mountpoint.join(TRAILER))?;
+    let mut tree = String::new();
+    list(mountpoint, 1, &mut tree)?;
+    // Writing into a String does not fail.
+    let _ = write!(
+        text,
+        "\
+A node in this process serves an archive:
+  {blob}
+It is mounted, by its CID and through that node, on
+  {root}
+
+{tree}
+Try, in another terminal:
+  ls -lR {root}
+  ffprobe {master}
+  mpv {master}
+  getfattr -d {trailer}
+  curl -o trailer.mp4 {link}
+
+Ctrl-C unmounts and ends.
+",
+        master = at("master_playlist.m3u8"),
+        trailer = at(TRAILER),
+        link = quoted(&format!("{blob}/{TRAILER}?range={range}")),
+    );
+    Ok(text)
+}
+
+/// Where a file of the mount lies in the archive, as a range link wants it.
+pub(super) fn range_of(path: &Path) -> rustix::io::Result<String> {
+    // Two numbers of 64 bits.
+    let mut value = [0; 48];
+    let len = rustix::fs::getxattr(path, "user.aiozfs.range", &mut value[..])?;
+    Ok(String::from_utf8_lossy(&value[..len]).into_owned())
+}
+
+/// Lines of names and lengths, in the order in which the mount lists them: that of the archive.
+fn list(dir: &Path, depth: usize, out: &mut String) -> io::Result<()> {
+    let indent = "  ".repeat(depth);
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let meta = entry.metadata()?;
+        if meta.is_dir() {
+            let _ = writeln!(out, "{indent}{name}/");
+            list(&entry.path(), depth + 1, out)?;
+        } else {
+            let width = 36 - indent.len();
+            let _ = writeln!(out, "{indent}{name:<width$}{:>8}", meta.len());
+        }
+    }
+    Ok(())
+}
+
+/// An argument as a shell takes it.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_for_a_shell() {
+        assert_eq!(quoted("/tmp/a-1.b"), "/tmp/a-1.b");
+        assert_eq!(quoted("/tmp/my video"), "'/tmp/my video'");
+        assert_eq!(quoted("a?b=1,2"), "'a?b=1,2'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

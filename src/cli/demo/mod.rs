@@ -1,0 +1,145 @@
+//! `aiozfs demo`: the whole way, from a node to a player, with nothing but this binary.
+//!
+//! An archive that the binary carries in itself is served by a node inside the process, on a
+//! loopback port, and mounted through it by its CID. Nothing is special about either side: it is
+//! what `aiozfs serve` and `aiozfs mount --gateway` do, in one process.
+
+mod check;
+mod guide;
+mod place;
+
+use std::future::pending;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use super::job::{self, Job};
+use super::location::Location;
+use super::{Failure, logging};
+use crate::content::{Cid, Importer, Profile};
+use crate::mount::{KernelOptions, Stopper};
+use crate::reader::LineOptions;
+use crate::serve::{Blob, Node};
+use crate::source::Memory;
+use place::Place;
+
+/// A few seconds of video as an HLS package, made by mount-scripts/make-demo-archive.
+static ARCHIVE: &[u8] = include_bytes!("holiday.zip");
+
+/// What the node calls it.
+const NAME: &str = "holiday.zip";
+
+/// See it work: mount an archive that is built in, served by a node that is built in.
+///
+/// Runs until Ctrl-C.
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// An empty directory [default: a temporary one]
+    mountpoint: Option<PathBuf>,
+    /// Read everything back through the kernel, compare, and end
+    #[arg(long)]
+    check: bool,
+    /// Say more; twice, and more still
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
+    logging::init(args.verbose);
+    let place = Place::new(args.mountpoint.as_deref())?;
+    let runtime = job::runtime()?;
+    let done = run(args.check, place.path(), &runtime);
+    // Dropping it would wait for its tasks, and the node's never end.
+    runtime.shutdown_background();
+    done
+}
+
+fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Failure> {
+    let served = serve(runtime)?;
+    let location = Location::Id(served.cid.to_string());
+    let job = Job {
+        kernel: KernelOptions {
+            fs_name: location.shown().1,
+            ..KernelOptions::default()
+        },
+        gateways: vec![served.node.clone()],
+        line: LineOptions::default(),
+        tree: job::own_tree(),
+        location,
+    };
+    let mounted = job.mount(mountpoint, runtime)?;
+    let stop = StopAtEnd(mounted.stopper());
+    let path = mountpoint.to_owned();
+    // The mount must be served while it is read, so reading it is another thread's work.
+    let visitor = thread::spawn(move || {
+        let said = match check {
+            true => check::read_back(&path, ARCHIVE)?,
+            false => guide::text(&path, &served)
+                .map_err(|e| Failure::new(format!("cannot read the mount: {e}")))?,
+        };
+        // Nobody may be listening, and then it need not be said.
+        let _ = std::io::stdout().write_all(said.as_bytes());
+        if !check {
+            // The mount stays until somebody ends it.
+            std::mem::forget(stop);
+        }
+        Ok(())
+    });
+    let ended = mounted.wait();
+    visitor
+        .join()
+        .unwrap_or_else(|_| Err(Failure::new("the demo failed; this is a bug")))?;
+    ended.map_err(|e| Failure::new(format!("the mount ended with an error: {e}")))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends the mount when dropped, also by a panic.
+struct StopAtEnd(Stopper);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// A running node.
+struct Served {
+    cid: Cid,
+    /// Its URL.
+    node: String,
+}
+
+/// Starts a node that has the archive. It runs until the runtime ends.
+fn serve(runtime: &Runtime) -> Result<Served, Failure> {
+    let failed = |e| Failure::new(format!("cannot start a node on 127.0.0.1: {e}"));
+    let mut importer = Importer::new(Profile::UNIXFS_V1_2025);
+    importer.push(ARCHIVE);
+    let cid = importer.finish();
+    let node = Node::new();
+    node.publish(Blob {
+        cid,
+        name: NAME.to_owned(),
+        size: ARCHIVE.len() as u64,
+        source: Arc::new(Memory::new(NAME, ARCHIVE)),
+    });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let _guard = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    tokio::spawn(async move {
+        if let Err(e) = node.serve(listener, pending()).await {
+            log::error!("the node ended: {e}");
+        }
+    });
+    Ok(Served {
+        cid,
+        node: format!("http://{address}"),
+    })
+}

@@ -1,0 +1,94 @@
+//! Where the demo mounts.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::cli::Failure;
+use crate::mount;
+
+/// So many directories of earlier demos may be in the way.
+const ATTEMPTS: u32 = 100;
+
+/// A directory to mount on: the user's, or a private one that goes when this is dropped.
+pub(super) struct Place {
+    path: PathBuf,
+    is_own: bool,
+}
+
+impl Place {
+    /// The directory the user named, if it can be mounted on; without one, a fresh one.
+    pub(super) fn new(named: Option<&Path>) -> Result<Self, Failure> {
+        let mut place = match named {
+            Some(path) => Self {
+                path: path.to_owned(),
+                is_own: false,
+            },
+            None => Self {
+                path: fresh()
+                    .map_err(|e| Failure::new(format!("cannot make a temporary directory: {e}")))?,
+                is_own: true,
+            },
+        };
+        // Also for our own: its path may lead over symbolic links.
+        place.path = mount::check_mountpoint(&place.path, false).map_err(Failure::new)?;
+        Ok(place)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Only ever the empty directory: whatever went wrong, nothing in it is deleted.
+        if self.is_own
+            && let Err(e) = fs::remove_dir(&self.path)
+        {
+            log::warn!("cannot remove {}: {e}", self.path.display());
+        }
+    }
+}
+
+fn fresh() -> io::Result<PathBuf> {
+    let pid = std::process::id();
+    let mut attempt = 0;
+    loop {
+        let path = std::env::temp_dir().join(format!("aiozfs-demo-{pid}-{attempt}"));
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return Ok(path),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS => {
+                attempt += 1;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_place_of_our_own_is_private_and_goes() {
+        let place = Place::new(None).expect("a directory");
+        let other = Place::new(None).expect("another one");
+        assert_ne!(place.path(), other.path());
+        let mode = fs::metadata(place.path()).expect("there").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o700);
+        let path = place.path().to_owned();
+        drop(place);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_place_of_the_user_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        drop(Place::new(Some(dir.path())).expect("fit"));
+        assert!(dir.path().exists());
+        assert!(Place::new(Some(&dir.path().join("no"))).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! A mount with everything resolved: what every command that mounts has in common.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failure;
+use super::location::Location;
+use crate::archive::ParseOptions;
+use crate::fs::{Symlinks, Tree, TreeOptions};
+use crate::mount::{self, KernelOptions, Mounted, Stopper, Volume};
+use crate::reader::{Archive, LineOptions};
+
+/// What to mount, and how.
+pub(super) struct Job {
+    pub(super) location: Location,
+    /// Where to ask for a CID; the default ones if empty.
+    pub(super) gateways: Vec<String>,
+    pub(super) line: LineOptions,
+    pub(super) tree: TreeOptions,
+    pub(super) kernel: KernelOptions,
+}
+
+impl Job {
+    /// Opens the archive and mounts it on `mountpoint`, which was checked. When this returns, the
+    /// tree is usable, and SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is gone) unmount it.
+    pub(super) fn mount(&self, mountpoint: &Path, runtime: &Runtime) -> Result<Mounted, Failure> {
+        let volume = runtime.block_on(self.open())?;
+        let mounted = mount::mount(volume, mountpoint, &self.kernel, runtime.handle().clone())
+            .map_err(Failure::new)?;
+        let _guard = runtime.enter();
+        end_on_signals(&mounted.stopper())?;
+        log::info!(
+            "{} is mounted on {}",
+            self.kernel.fs_name,
+            mountpoint.display()
+        );
+        Ok(mounted)
+    }
+
+    async fn open(&self) -> Result<Arc<Volume>, Failure> {
+        let source = self.location.open(&self.gateways, self.line.timeout)?;
+        let archive = Archive::open(source, ParseOptions::default(), self.line.clone()).await;
+        let archive = archive.map_err(|e| super::explain_open(&self.location, &e))?;
+        let tree = Tree::build(archive.index().clone(), self.tree);
+        Ok(Arc::new(Volume::new(
+            tree,
+            Arc::new(archive),
+            self.location.shown(),
+        )))
+    }
+}
+
+/// What runs everything that waits for a network.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("aiozfs")
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(format!("cannot start: {e}")))
+}
+
+/// All files are those of the user who mounts, and all permissions those of the archive.
+pub(super) fn own_tree() -> TreeOptions {
+    TreeOptions {
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+        fmask: 0,
+        dmask: 0,
+        symlinks: Symlinks::Inside,
+    }
+}
+
+fn end_on_signals(stopper: &Stopper) -> Result<(), Failure> {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        let mut signals =
+            signal(kind).map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
+        let stopper = stopper.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                stopper.stop();
+            }
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! The decorator that proves ranges against a CID.
+//!
+//! Skeleton, then ranges: the inner nodes of the CID's tree come as raw blocks (`skeleton.rs`), the
+//! data by ordinary ranges, widened to whole leaves, from any server. A leaf is hashed while its
+//! bytes arrive, and no byte of it is given out before it has proven. One that does not is
+//! rejected, so that whoever gave it is put aside, and asked for again; as a block at last.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::OnceCell;
+
+use super::Cid;
+use super::leaf::LeafProof;
+use super::skeleton::{Leaf, Root, Skeleton, nobody};
+use crate::source::{
+    Blocks, Chunk, ChunkStream, Error, Memory, Opened, Origin, Priority, Result, Source,
+};
+
+/// How often a leaf's bytes are asked for by range; if all were wrong, it is asked for as a block.
+const TRIES: u32 = 3;
+
+/// A [`Source`] that gives the bytes which a CID names, and no others.
+#[derive(Clone)]
+pub struct Proven(Arc<Inner>);
+
+struct Inner {
+    cid: Cid,
+    data: Arc<dyn Source>,
+    blocks: Arc<dyn Blocks>,
+    content: OnceCell<Content>,
+}
+
+enum Content {
+    /// A file of one block, which came with its proof.
+    Small(Memory),
+    Large(Skeleton),
+}
+
+impl Proven {
+    /// The content of `cid`: its bytes from `data`, what proves them from `blocks`.
+    pub fn new(cid: Cid, data: Arc<dyn Source>, blocks: Arc<dyn Blocks>) -> Self {
+        Self(Arc::new(Inner {
+            cid,
+            data,
+            blocks,
+            content: OnceCell::new(),
+        }))
+    }
+}
+
+impl Inner {
+    async fn content(&self) -> Result<&Content> {
+        let root = || async {
+            Ok(match Skeleton::open(self.cid, self.blocks.clone()).await? {
+                Root::Small(bytes) => Content::Small(Memory::new(&self.cid.to_string(), bytes)),
+                Root::Tree(skeleton) => Content::Large(skeleton),
+            })
+        };
+        self.content.get_or_try_init(root).await
+    }
+
+    async fn skeleton(&self) -> Result<&Skeleton> {
+        match self.content().await? {
+            Content::Large(skeleton) => Ok(skeleton),
+            Content::Small(_) => Err(Error::Unsupported {
+                what: "a file of one block has no leaves".into(),
+            }),
+        }
+    }
+}
+
+/// How far a read has come.
+struct Reading {
+    proven: Arc<Inner>,
+    asked: Range<u64>,
+    priority: Priority,
+    /// Whether it has been said that the answer has begun.
+    begun: bool,
+    /// What has not been proven yet; `None` until it is known which leaves there are.
+    leaves: Option<VecDeque<Leaf>>,
+    /// Bytes from here on.
+    data: Option<ChunkStream>,
+    /// What came of the first leaf.
+    trial: Option<Trial>,
+    /// What came behind it.
+    rest: Option<Chunk>,
+    tries: u32,
+    /// Proven, and not given out yet.
+    ready: VecDeque<Chunk>,
+}
+
+/// A leaf on trial.
+struct Trial {
+    proof: LeafProof,
+    chunks: Vec<Chunk>,
+    /// Where the next byte belongs.
+    at: u64,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<Chunk>> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Ok(Some(chunk));
+            }
+            if self.leaves.is_none() {
+                let leaves = self.proven.skeleton().await?.leaves(&self.asked).await?;
+                self.leaves = Some(leaves.into());
+            }
+            let leaves = self.leaves.as_ref();
+            let Some(leaf) = leaves.and_then(|leaves| leaves.front()).cloned() else {
+                return Ok(None);
+            };
+            match self.next_piece(&leaf).await {
+                Ok(piece) => {
+                    if !std::mem::replace(&mut self.begun, true) {
+                        self.ready.push_back(Chunk {
+                            offset: self.asked.start,
+                            bytes: Bytes::new(),
+                            origin: piece.origin.clone(),
+                        });
+                    }
+                    self.try_piece(&leaf, piece).await?;
+                }
+                // Without ranges a leaf can still be had as a block.
+                Err(Error::NoRanges { .. }) => self.take_block(&leaf).await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The next bytes, at most up to the end of the leaf.
+    async fn next_piece(&mut self, leaf: &Leaf) -> Result<Chunk> {
+        let at = self
+            .trial
+            .as_ref()
+            .map_or(leaf.range.start, |trial| trial.at);
+        let mut chunk = match self.rest.take() {
+            Some(rest) => rest,
+            None => {
+                let last = self.leaves.as_ref().and_then(|leaves| leaves.back());
+                let end = last.map_or(leaf.range.end, |last| last.range.end);
+                let proven = &self.proven;
+                let data = self
+                    .data
+                    .get_or_insert_with(|| proven.data.read(at..end, self.priority));
+                match data.next().await {
+                    Some(chunk) => chunk?,
+                    None => return Err(broken(&(at..end), "it ended too early")),
+                }
+            }
+        };
+        if chunk.offset != at {
+            return Err(broken(
+                &(at..leaf.range.end),
+                "it gave other bytes than asked for",
+            ));
+        }
+        let mine = (leaf.range.end - at).min(chunk.bytes.len() as u64);
+        let rest = chunk.bytes.split_off(mine as usize);
+        if !rest.is_empty() {
+            self.rest = Some(Chunk {
+                offset: leaf.range.end,
+                bytes: rest,
+                origin: chunk.origin.clone(),
+            });
+        }
+        Ok(chunk)
+    }
+
+    async fn try_piece(&mut self, leaf: &Leaf, piece: Chunk) -> Result<()> {
+        let trial = self.trial.get_or_insert_with(|| Trial {
+            proof: LeafProof::new(leaf.cid, leaf.range.end - leaf.range.start),
+            chunks: Vec::new(),
+            at: leaf.range.start,
+        });
+        trial.proof.update(&piece.bytes);
+        trial.at = piece.range().end;
+        trial.chunks.push(piece);
+        if trial.at < leaf.range.end {
+            return Ok(());
+        }
+        let Some(Trial { proof, chunks, .. }) = self.trial.take() else {
+            return Ok(());
+        };
+        if proof.holds() {
+            for chunk in chunks {
+                self.give_out(chunk);
+            }
+            self.leaf_done();
+            return Ok(());
+        }
+        self.reject(leaf, &chunks).await
+    }
+
+    /// The leaf was wrong: whoever gave it is put aside, and it is asked for again.
+    async fn reject(&mut self, leaf: &Leaf, chunks: &[Chunk]) -> Result<()> {
+        let mut origins: Vec<&Origin> = chunks.iter().map(|chunk| &chunk.origin).collect();
+        origins.dedup();
+        for origin in origins {
+            log::warn!(
+                "{origin} gave wrong bytes {}-{}: they do not match the CID",
+                leaf.range.start,
+                leaf.range.end - 1
+            );
+            self.proven.data.reject(origin, leaf.range.clone());
+        }
+        // What comes behind it comes from the same server.
+        (self.data, self.rest) = (None, None);
+        self.tries += 1;
+        match self.tries < TRIES {
+            true => Ok(()),
+            false => {
+                let forged = chunks.last().map(|chunk| Error::Forged {
+                    origin: chunk.origin.clone(),
+                    range: leaf.range.clone(),
+                });
+                let taken = self.take_block(leaf).await;
+                taken.map_err(|error| forged.unwrap_or(error))
+            }
+        }
+    }
+
+    async fn take_block(&mut self, leaf: &Leaf) -> Result<()> {
+        let bytes = self.proven.skeleton().await?.leaf(leaf).await?;
+        self.give_out(Chunk {
+            offset: leaf.range.start,
+            bytes: bytes.into(),
+            origin: nobody(),
+        });
+        (self.data, self.rest, self.trial) = (None, None, None);
+        self.leaf_done();
+        Ok(())
+    }
+
+    fn leaf_done(&mut self) {
+        self.tries = 0;
+        if let Some(leaves) = &mut self.leaves {
+            leaves.pop_front();
+        }
+    }
+
+    /// Lets go those of the bytes that were asked for.
+    fn give_out(&mut self, chunk: Chunk) {
+        let start = chunk.offset.max(self.asked.start);
+        let end = chunk.range().end.min(self.asked.end);
+        if start < end {
+            let within = (start - chunk.offset) as usize..(end - chunk.offset) as usize;
+            self.ready.push_back(Chunk {
+                offset: start,
+                bytes: chunk.bytes.slice(within),
+                origin: chunk.origin,
+            });
+        }
+    }
+}
+
+/// A source below that does not keep its contract.
+fn broken(range: &Range<u64>, what: &str) -> Error {
+    Error::BadAnswer {
+        origin: nobody(),
+        range: range.clone(),
+        what: what.into(),
+    }
+}
+
+impl Source for Proven {
+    fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        async {
+            // The size is what the root says; the server of the data is not asked.
+            let size = match self.0.content().await? {
+                Content::Small(memory) => memory.open(0).await?.size,
+                Content::Large(skeleton) => skeleton.size(),
+            };
+            Ok(Opened { size, tail: None })
+        }
+        .boxed()
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        match self.0.content.get() {
+            Some(Content::Small(memory)) => return memory.read(range, priority),
+            Some(Content::Large(skeleton)) if range.end > skeleton.size() => {
+                let size = skeleton.size();
+                return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
+            }
+            _ => {}
+        }
+        if range.is_empty() {
+            return stream::empty().boxed();
+        }
+        let reading = Reading {
+            proven: self.0.clone(),
+            asked: range,
+            priority,
+            begun: false,
+            leaves: None,
+            data: None,
+            trial: None,
+            rest: None,
+            tries: 0,
+            ready: VecDeque::new(),
+        };
+        stream::try_unfold(reading, |mut reading| async move {
+            let next = reading.next().await?;
+            Ok(next.map(|chunk| (chunk, reading)))
+        })
+        .boxed()
+    }
+
+    fn granule(&self, range: Range<u64>) -> Range<u64> {
+        match self.0.content.get() {
+            Some(Content::Large(skeleton)) => skeleton.bounds(&range),
+            _ => range,
+        }
+    }
+
+    fn reject(&self, origin: &Origin, range: Range<u64>) {
+        self.0.data.reject(origin, range);
+    }
+}

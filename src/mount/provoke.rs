@@ -1,0 +1,40 @@
+//! Panics on demand: what the panic of one request does can only be tested with one.
+//!
+//! `AIOZFS_TEST_PANIC=thread:<name>` lets every read of a file of that name panic on the thread
+//! that serves the kernel, `task:<name>` in the task that waits for the bytes. Debug builds only;
+//! in others this is nothing.
+
+use super::volume::Volume;
+use crate::fs::Ino;
+
+/// Where a read can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Thread,
+    Task,
+}
+
+/// Panics if the environment asks for it here.
+#[cfg(debug_assertions)]
+pub(super) fn panic_if_asked(place: Place, volume: &Volume, ino: Ino) {
+    use std::sync::LazyLock;
+    static ASKED: LazyLock<Option<(Place, String)>> = LazyLock::new(|| {
+        let asked = std::env::var("AIOZFS_TEST_PANIC").ok()?;
+        let (place, name) = asked.split_once(':')?;
+        let place = match place {
+            "thread" => Place::Thread,
+            "task" => Place::Task,
+            _ => return None,
+        };
+        Some((place, name.to_owned()))
+    });
+    if let Some((asked, name)) = &*ASKED
+        && *asked == place
+        && volume.tree.path(ino) == name.as_bytes()
+    {
+        panic!("asked for by AIOZFS_TEST_PANIC");
+    }
+}
+
+#[cfg(not(debug_assertions))]
+pub(super) fn panic_if_asked(_: Place, _: &Volume, _: Ino) {}

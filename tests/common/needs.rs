@@ -1,0 +1,43 @@
+//! What the tests need of the system. What is missing fails the test and says which package has
+//! it: a test that is skipped is a promise that nobody keeps.
+
+use std::path::Path;
+
+/// Tools that tests run, and the Debian packages that have them.
+const PACKAGES: [(&str, &str); 15] = [
+    ("bsdtar", "libarchive-tools"),
+    ("du", "coreutils"),
+    ("ffmpeg", "ffmpeg"),
+    ("ffprobe", "ffmpeg"),
+    ("find", "findutils"),
+    ("fusermount3", "fuse3"),
+    ("getfattr", "attr"),
+    ("python3", "python3"),
+    ("rsync", "rsync"),
+    ("setpriv", "util-linux"),
+    ("tar", "tar"),
+    ("umount", "mount"),
+    ("unzip", "unzip"),
+    ("zip", "zip"),
+    ("cat", "coreutils"),
+];
+
+/// Fails the test if a tool is not there.
+pub fn tool(name: &str) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    let package = PACKAGES.iter().find(|(tool, _)| *tool == name);
+    let package = package.map_or(name, |(_, package)| package);
+    assert!(
+        found,
+        "this test needs '{name}'; install it with 'apt-get install {package}'"
+    );
+}
+
+/// Fails the test if nothing can be mounted here.
+pub fn fuse() {
+    assert!(
+        Path::new("/dev/fuse").exists(),
+        "this test needs /dev/fuse; load it with 'modprobe fuse' and install the package fuse3, or give it to the container with '--device /dev/fuse --cap-add SYS_ADMIN'"
+    );
+}

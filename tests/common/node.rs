@@ -1,0 +1,84 @@
+//! A node of the real binary, `aiozfs serve`, which never outlives its test.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tempfile::TempDir;
+
+use super::{run, tree};
+
+/// Counting a CID takes a moment; this is for a machine with other things to do.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A process that serves one file.
+pub struct Node {
+    process: Child,
+    _cache: TempDir,
+    /// `http://` and its address.
+    pub base: String,
+    /// Of the file.
+    pub cid: String,
+}
+
+impl Node {
+    pub fn of(file: &Path) -> Self {
+        Self::on("127.0.0.1:0", file)
+    }
+
+    /// On this address.
+    pub fn on(listen: &str, file: &Path) -> Self {
+        let cache = tree::temp();
+        let mut command = run::aiozfs();
+        command
+            .args(["serve", "--listen", listen, "--cache-dir"])
+            .arg(cache.path())
+            .arg(file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut process = command.spawn().expect("the binary under test");
+        let pipe = process.stdout.take().expect("piped");
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        // CID, size, name and URL.
+        let said = receiver.recv_timeout(PATIENCE);
+        let mut node = Self {
+            process,
+            _cache: cache,
+            base: String::new(),
+            cid: String::new(),
+        };
+        let said = said.expect("the node says what it serves");
+        let fields: Vec<_> = said.split_whitespace().collect();
+        let url = fields.last().expect("a URL");
+        let (base, _) = url.split_once("/ipfs/").expect("a URL by CID");
+        node.base = base.to_owned();
+        node.cid = fields[0].to_owned();
+        node
+    }
+
+    /// `--gateway` and its URL, to mount from here.
+    pub fn gateway(&self) -> [&str; 2] {
+        ["--gateway", &self.base]
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, signal).expect("a process of ours");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,155 @@
+//! Commands, run to their end or to a limit.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::needs;
+
+/// The binary under test.
+pub const AIOZFS: &str = env!("CARGO_BIN_EXE_aiozfs");
+
+/// No command of a test takes so long; one that does hangs.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Finished {
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Fails the test unless the command succeeded.
+    pub fn ok(self, what: &str) -> Self {
+        assert!(
+            self.status.success(),
+            "{what}: {}\n{}",
+            self.status,
+            self.stderr
+        );
+        self
+    }
+}
+
+/// `aiozfs` with nothing of this process's environment that would change what it does.
+pub fn aiozfs() -> Command {
+    let mut command = Command::new(AIOZFS);
+    for name in ["AIOZFS_GATEWAYS", "AIOZFS_CACHE_DIR", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A tool of the system, which the test then needs.
+pub fn tool(name: &str) -> Command {
+    needs::tool(name);
+    let mut command = Command::new(name);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A Python program with its arguments.
+pub fn python<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Finished {
+    let mut command = tool("python3");
+    command.arg("-c").arg(program).args(args);
+    run(&mut command).ok("python3")
+}
+
+/// Runs a command to its end. One that hangs is ended, and fails the test.
+pub fn run(command: &mut Command) -> Finished {
+    let start = Instant::now();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let status = wait(&mut child, LONGEST).unwrap_or_else(|| {
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("{command:?} hangs");
+    });
+    let took = start.elapsed();
+    Finished {
+        status,
+        stdout: text(stdout),
+        stderr: text(stderr),
+        took,
+    }
+}
+
+/// Waits for the end of a child, up to a limit.
+pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child of ours") {
+            return Some(status);
+        }
+        if start.elapsed() > limit {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// Waits until something holds; false if it does not by then.
+pub fn wait_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while !holds() {
+        if start.elapsed() > limit {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(3));
+    }
+    true
+}
+
+/// Runs `work` in a thread and fails the test if it does not end in time. Says how long it took.
+pub fn within<T: Send + 'static>(
+    limit: Duration,
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> (T, Duration) {
+    let (sender, receiver) = mpsc::channel();
+    let start = Instant::now();
+    thread::spawn(move || drop(sender.send(work())));
+    match receiver.recv_timeout(limit) {
+        Ok(value) => (value, start.elapsed()),
+        Err(_) => panic!("{what}: not done within {limit:?}"),
+    }
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
+
+/// What was said on a pipe. A process that went on in the background may keep it open: that
+/// would be a fault of its own, and is told as such.
+fn text(pipe: mpsc::Receiver<Vec<u8>>) -> String {
+    let bytes = pipe.recv_timeout(Duration::from_secs(5));
+    let bytes = bytes.expect("the command has ended, but something holds its output open");
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,367 @@
+//! A mount that cannot be says why and what to do in one line, and leaves nothing behind.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::fault::{Behaviour, FaultNode};
+use common::mount::{Mount, MountPoint, serving};
+use common::run::{self, run};
+use common::{archives, tree};
+use tempfile::TempDir;
+
+const CID: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+
+fn packed() -> (TempDir, PathBuf) {
+    let (source, out) = (tree::temp(), tree::temp());
+    tree::write(source.path(), "file.txt", b"content");
+    let archive = out.path().join("archive.zip");
+    archives::zipfile(source.path(), &archive);
+    (out, archive)
+}
+
+/// Runs a command that should fail to mount on `point`; returns the one line that it says.
+fn failure(what: &str, mut command: Command, point: &Path) -> String {
+    let before = serving(point);
+    let failed = run(&mut command);
+    let said = failed.stderr.clone();
+    assert!(
+        matches!(failed.code(), Some(1 | 2)),
+        "{what}: {} {said}",
+        failed.status
+    );
+    assert_eq!(failed.stdout, "", "{what}");
+    assert_eq!(said.lines().count(), 1, "{what}: {said}");
+    assert!(said.starts_with("aiozfs: "), "{what}: {said}");
+    assert!(said.len() < 500, "{what}: {said}");
+    assert_eq!(serving(point), before, "{what}: a process is left");
+    said
+}
+
+/// Tries to mount, in the background and in the foreground, and expects these words.
+fn cannot_mount(what: &str, args: &[&str], source: &str, point: &Path, words: &[&str]) {
+    for foreground in [false, true] {
+        let mut command = run::aiozfs();
+        command.arg("mount").args(args);
+        if foreground {
+            command.arg("--foreground");
+        }
+        command.arg(source).arg(point);
+        let said = failure(what, command, point);
+        for word in words {
+            assert!(said.contains(word), "{what}: no '{word}' in: {said}");
+        }
+    }
+}
+
+#[test]
+fn sources_that_are_none() {
+    let (out, _archive) = packed();
+    let point = MountPoint::new();
+    let text = out.path().join("text.txt");
+    fs::write(&text, "not an archive at all\n".repeat(100)).expect("a file");
+    let empty = out.path().join("empty");
+    fs::write(&empty, "").expect("a file");
+    let (text, empty) = (
+        text.to_str().expect("plain"),
+        empty.to_str().expect("plain"),
+    );
+    let missing = out.path().join("missing.zip");
+    let missing = missing.to_str().expect("plain");
+    let folder = out.path().to_str().expect("plain");
+    let table: [(&str, &[&str]); 7] = [
+        (
+            "nonsense",
+            &["'nonsense'", "neither a file", "nor a CID", "id:"],
+        ),
+        (missing, &["not found", missing]),
+        (folder, &["not a regular file"]),
+        (text, &[text, "not a ZIP archive"]),
+        (empty, &[empty, "not a ZIP archive"]),
+        ("ftp://127.0.0.1/a.zip", &["'ftp'", "not supported"]),
+        ("id:a/b", &["'id:'"]),
+    ];
+    for (source, words) in table {
+        cannot_mount(source, &[], source, point.path(), words);
+        assert!(!point.is_mounted(), "{source}");
+    }
+}
+
+#[test]
+fn servers_that_do_not_serve() {
+    let (_out, archive) = packed();
+    let point = MountPoint::new();
+    let node = FaultNode::start(fs::read(archive).expect("the archive"));
+    let other = FaultNode::start(b"not an archive at all\n".repeat(10_000));
+    let dead = FaultNode::start(vec![0]);
+    dead.die();
+    let table: [(&str, &FaultNode, Behaviour, &[&str]); 7] = [
+        (
+            "unreachable",
+            &dead,
+            Behaviour::Good,
+            &["cannot reach", "server up"],
+        ),
+        (
+            "404",
+            &node,
+            Behaviour::Status(404, None),
+            &["not found", "check"],
+        ),
+        ("403", &node, Behaviour::Status(403, None), &["status 403"]),
+        ("503", &node, Behaviour::Status(503, None), &["status 503"]),
+        (
+            "no ranges",
+            &node,
+            Behaviour::Whole,
+            &["serves no ranges", "Range requests"],
+        ),
+        ("no ZIP", &other, Behaviour::Good, &["not a ZIP archive"]),
+        (
+            "silent",
+            &node,
+            Behaviour::Silent,
+            &["sent nothing", "server up"],
+        ),
+    ];
+    for (what, node, behaviour, words) in table {
+        node.behave(behaviour);
+        let args = ["--timeout", "1s"];
+        cannot_mount(what, &args, &node.url(), point.path(), words);
+        let base = node.base();
+        let args = ["--timeout", "1s", "--gateway", &base];
+        cannot_mount(what, &args, CID, point.path(), &words[..1]);
+        assert!(!point.is_mounted(), "{what}");
+    }
+    let args = ["--timeout", "1s", "--gateway", &dead.base()];
+    cannot_mount(
+        "gateway",
+        &args,
+        CID,
+        point.path(),
+        &[CID, "is the gateway up", "--gateway"],
+    );
+    node.behave(Behaviour::Status(404, None));
+    let args = ["--gateway", &node.base()];
+    cannot_mount(
+        "CID",
+        &args,
+        CID,
+        point.path(),
+        &[CID, "does not know", "--gateway"],
+    );
+}
+
+#[test]
+fn mountpoints_that_are_none() {
+    let (out, archive) = packed();
+    let archive = archive.to_str().expect("plain");
+    let point = MountPoint::new();
+    let missing = point.path().join("missing");
+    cannot_mount(
+        "missing",
+        &[],
+        archive,
+        &missing,
+        &["does not exist", "mkdir -p"],
+    );
+    assert!(!missing.exists());
+    cannot_mount(
+        "a file",
+        &[],
+        archive,
+        Path::new(archive),
+        &["not a directory"],
+    );
+    let nonempty = tree::temp();
+    tree::write(nonempty.path(), "precious", b"x");
+    let full = nonempty.path();
+    cannot_mount(
+        "not empty",
+        &[],
+        archive,
+        full,
+        &["not empty", "-o nonempty"],
+    );
+
+    let mount = Mount::new(archive);
+    let words = ["already mounted", "aiozfs umount"];
+    cannot_mount("already a mount", &[], archive, mount.path(), &words);
+    assert!(
+        fs::read(mount.join("file.txt")).is_ok(),
+        "the first one is not harmed"
+    );
+    // The kernel still holds the attributes of the root, and a dead mount was taken for one alive.
+    assert!(fs::metadata(mount.path()).is_ok());
+    let dead = mount.crash();
+    cannot_mount(
+        "dead",
+        &[],
+        archive,
+        dead.path(),
+        &["dead mount", "aiozfs umount"],
+    );
+    drop(out);
+}
+
+#[test]
+fn nonempty_hides_what_is_there() {
+    let (_out, archive) = packed();
+    let point = MountPoint::new();
+    tree::write(point.path(), "precious", b"x");
+    let mut mount = run::aiozfs();
+    run(mount
+        .args(["mount", "-o", "nonempty"])
+        .arg(archive)
+        .arg(point.path()))
+    .ok("aiozfs mount");
+    assert_eq!(tree::names(point.path()), [Path::new("file.txt")]);
+    run(run::aiozfs().arg("umount").arg(point.path())).ok("aiozfs umount");
+    assert_eq!(
+        fs::read(point.path().join("precious")).expect("unharmed"),
+        b"x"
+    );
+}
+
+#[test]
+fn options_that_make_no_sense() {
+    let (_out, archive) = packed();
+    let archive = archive.to_str().expect("plain");
+    let point = MountPoint::new();
+    for option in ["frobnicate", "uid=me", "timeout=0", "symlinks=some"] {
+        let args = ["-o", &format!("ro,{option}")];
+        cannot_mount(option, &args, archive, point.path(), &[option]);
+        assert!(!point.is_mounted());
+    }
+    let log = ["--log-file", "/proc/no/such.log"];
+    let mut command = run::aiozfs();
+    command
+        .arg("mount")
+        .args(log)
+        .arg(archive)
+        .arg(point.path());
+    let said = failure("log file", command, point.path());
+    assert!(said.contains("log file"), "{said}");
+    assert!(!point.is_mounted());
+}
+
+/// As mount(8) and fstab pass them.
+#[test]
+fn options_of_fstab_are_understood() {
+    let (_out, archive) = packed();
+    let options = "rw,nosuid,nodev,noexec,_netdev,nofail,x-systemd.automount,defaults,default_permissions,uid=7,timeout=5s,memory=32M";
+    let mount = Mount::with(&archive, &["-o", options]);
+    let line = mount.proc_mounts();
+    assert!(
+        line.contains("noexec") && line.contains("default_permissions"),
+        "{line}"
+    );
+    assert!(line.contains(" ro,"), "{line}");
+}
+
+/// What a user who is not root is told. The binary is copied to where that user can run it.
+#[test]
+fn those_who_may_not_mount_are_told_so() {
+    let (out, archive) = packed();
+    let binary = out.path().join("aiozfs");
+    fs::copy(run::AIOZFS, &binary).expect("a copy");
+    for path in [out.path(), &binary] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    let as_nobody = |args: &[&str], point: &Path| {
+        let mut command = run::tool(if is_root { "setpriv" } else { "env" });
+        if is_root {
+            command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        }
+        command
+            .arg(&binary)
+            .arg("mount")
+            .args(args)
+            .arg(&archive)
+            .arg(point);
+        command
+    };
+    // Somebody else's directory, or one in which everybody may write: that is refused as well.
+    let point = MountPoint::new();
+    let theirs = match is_root {
+        true => point.path(),
+        false => Path::new("/usr/share"),
+    };
+    fs::set_permissions(point.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let said = failure(
+        "not permitted",
+        as_nobody(&["-o", "nonempty"], theirs),
+        theirs,
+    );
+    assert!(said.contains("not permitted"), "{said}");
+    assert!(!point.is_mounted());
+
+    let config = fs::read_to_string("/etc/fuse.conf").unwrap_or_default();
+    if config.lines().any(|line| line.trim() == "user_allow_other") {
+        return; // here they are permitted to
+    }
+    if is_root {
+        std::os::unix::fs::chown(point.path(), Some(65534), Some(65534)).expect("theirs");
+    }
+    let command = as_nobody(&["--allow-other"], point.path());
+    let said = failure("allow_other", command, point.path());
+    let usable = fs::metadata("/dev/fuse").expect("it").permissions().mode() & 0o006 == 0o006;
+    match usable {
+        true => assert!(said.contains("user_allow_other"), "{said}"),
+        false => assert!(said.contains("not permitted"), "{said}"),
+    }
+    assert!(!point.is_mounted());
+}
+
+/// `aiozfs mount` that is ended before it is usable takes its background process along.
+#[test]
+fn a_start_that_is_broken_off_leaves_nothing() {
+    let (_out, archive) = packed();
+    let node = FaultNode::start(fs::read(archive).expect("the archive"));
+    node.behave(Behaviour::Silent);
+    let point = MountPoint::new();
+    let mut command = run::aiozfs();
+    command
+        .args(["mount", "--timeout", "60s", &node.url()])
+        .arg(point.path());
+    let mut child = command
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary under test");
+    assert!(run::wait_until(Duration::from_secs(10), || node.requests() > 0));
+    child.kill().expect("a child");
+    child.wait().expect("a child");
+    let gone = || serving(point.path()).is_none();
+    assert!(
+        run::wait_until(Duration::from_secs(2), gone),
+        "a process is left"
+    );
+    assert!(!point.is_mounted());
+}
+
+#[test]
+fn help_has_examples_and_says_what_there_is() {
+    let help = run(run::aiozfs().args(["mount", "--help"]))
+        .ok("--help")
+        .stdout;
+    for word in [
+        "Examples:",
+        "aiozfs mount",
+        "--gateway",
+        "--timeout",
+        "nonempty",
+        "https://",
+    ] {
+        assert!(help.contains(word), "no {word} in: {help}");
+    }
+    let all = run(run::aiozfs().arg("--help")).ok("--help").stdout;
+    for word in ["mount", "umount"] {
+        assert!(all.contains(word), "no {word} in: {all}");
+    }
+    assert_eq!(run(&mut run::aiozfs()).code(), Some(2), "without a command");
+}
