@@ -34,13 +34,10 @@ pub(super) struct Record<'a> {
     pub(super) name: Option<Cow<'a, [u8]>>,
     /// Whether the writer is DOS or Windows.
     pub(super) windows: bool,
-<<<<<<< HEAD
-    /// Version and length of a playlist's playable form.
-    pub(super) playable: Option<(u8, u64)>,
-=======
     /// PKZIP's way of storing links, with the target in an extra field and no data.
     pub(super) is_link: bool,
->>>>>>> wt-kernel
+    /// Version and length of a playlist's playable form.
+    pub(super) playable: Option<(u8, u64)>,
 }
 
 /// Why there is no record.
@@ -112,15 +109,10 @@ pub(super) fn read(bytes: &[u8], encoding: Encoding) -> Result<(Record<'_>, usiz
         mode,
         owner: extra.owner,
         raw_name,
-<<<<<<< HEAD
-        name: decode_name(raw_name, flags, &extra),
-        windows: matches!(host, 0 | 10 | 11 | 14),
-        playable: extra.playable,
-=======
         name,
         windows,
         is_link: extra.is_link,
->>>>>>> wt-kernel
+        playable: extra.playable,
     };
     let len = FIXED_LEN + usize::from(name_len) + usize::from(extra_len) + usize::from(comment_len);
     Ok((record, len))

@@ -16,7 +16,8 @@ pub(super) struct Extra<'a> {
     /// Info-ZIP Unicode Path (0x7075, section 4.6.9): CRC-32 of the plain name, and the name in
     /// UTF-8.
     pub(super) unicode_path: Option<(u32, &'a [u8])>,
-<<<<<<< HEAD
+    /// It is a hard or symbolic link whose target PKZIP keeps here (0x000d, section 4.5.7).
+    pub(super) is_link: bool,
     /// Our own field ([`PLAYABLE`]): version and length of a playlist's playable form.
     pub(super) playable: Option<(u8, u64)>,
 }
@@ -24,13 +25,6 @@ pub(super) struct Extra<'a> {
 /// The field of our own that a playlist's record has (`doc/FORMAT.md`); not among those that
 /// sections 4.5.2 and 4.6.1 list.
 pub(super) const PLAYABLE: u16 = 0x7a61;
-
-/// Windows counts 100 ns since 1601; this many seconds before 1970.
-const NTFS_EPOCH: i64 = 11_644_473_600;
-=======
-    /// It is a hard or symbolic link whose target PKZIP keeps here (0x000d, section 4.5.7).
-    pub(super) is_link: bool,
-}
 
 /// How good a source of the modification time a field is.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
@@ -40,7 +34,6 @@ enum Precision {
     Unix,
     Ntfs,
 }
->>>>>>> wt-kernel
 
 impl<'a> Extra<'a> {
     /// Reads what is known; what is not, or is cut off, is passed over: much in the wild is junk.
@@ -53,15 +46,6 @@ impl<'a> Extra<'a> {
             let Some(body) = fields.take(len.into()) else {
                 break;
             };
-<<<<<<< HEAD
-            match id {
-                0x0001 => extra.zip64 = Some(body),
-                0x000a => extra.mtime = ntfs_mtime(body).or(extra.mtime),
-                0x5455 if extra.mtime.is_none() => extra.mtime = unix_mtime(body),
-                0x7075 => extra.unicode_path = unicode_path(body),
-                PLAYABLE => extra.playable = playable(body),
-                _ => {}
-=======
             let (precision, mtime) = match id {
                 0x0001 if extra.zip64.is_none() => {
                     extra.zip64 = Some(body);
@@ -69,6 +53,10 @@ impl<'a> Extra<'a> {
                 }
                 0x7075 if extra.unicode_path.is_none() => {
                     extra.unicode_path = unicode_path(body);
+                    continue;
+                }
+                PLAYABLE if extra.playable.is_none() => {
+                    extra.playable = playable(body);
                     continue;
                 }
                 0x7875 => {
@@ -91,7 +79,6 @@ impl<'a> Extra<'a> {
             };
             if mtime.is_some() && precision > best {
                 (extra.mtime, best) = (mtime, precision);
->>>>>>> wt-kernel
             }
         }
         extra
@@ -113,6 +100,12 @@ fn old_unix(body: &[u8], dos_date: u16) -> (Option<Timestamp>, Fields<'_>) {
     let mut fields = Fields(body);
     let mtime = fields.u32().and_then(|_atime| fields.u32());
     (mtime.map(|secs| times::unix(secs, dos_date)), fields)
+}
+
+/// The version of the playable form, then its length in bytes. Later versions may add to it.
+fn playable(body: &[u8]) -> Option<(u8, u64)> {
+    let mut fields = Fields(body);
+    Some((fields.take(1)?[0], fields.u64()?))
 }
 
 fn short_owner(mut fields: Fields) -> Option<(u32, u32)> {
@@ -141,12 +134,6 @@ fn unicode_path(body: &[u8]) -> Option<(u32, &[u8])> {
     (version == 1).then_some((crc, fields.0))
 }
 
-<<<<<<< HEAD
-/// The version of the playable form, then its length in bytes. Later versions may add to it.
-fn playable(body: &[u8]) -> Option<(u8, u64)> {
-    let mut fields = Fields(body);
-    Some((fields.take(1)?[0], fields.u64()?))
-=======
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,5 +194,4 @@ mod tests {
         assert!(Extra::parse(&field(0x000d, body), 0).is_link);
         assert!(!Extra::parse(&field(0x000d, &body[..12]), 0).is_link);
     }
->>>>>>> wt-kernel
 }

@@ -2,7 +2,6 @@
 //!
 //! Fixed-size records beside one arena of names, in the order of the line.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use super::entry::{Entry, EntryId, Method};
@@ -15,147 +14,6 @@ use super::packed::{Beside, Packed, flag};
 /// header; where that is equal, in the order of the directory.
 #[derive(Debug)]
 pub struct Index {
-<<<<<<< HEAD
-    entries: Vec<Packed>,
-    names: Vec<u8>,
-    hidden: Vec<Hidden>,
-    hidden_count: u64,
-    comment: Vec<u8>,
-    blob_size: u64,
-    cd_range: Range<u64>,
-    /// By `name_at`: version and length of a playlist's playable form. Few entries have one.
-    playable: HashMap<u32, (u8, u64)>,
-}
-
-/// An entry in 64 bytes.
-#[derive(Debug, Clone, Copy)]
-struct Packed {
-    header_offset: u64,
-    size: u64,
-    compressed_size: u64,
-    mtime_secs: i64,
-    mtime_nanos: u32,
-    crc32: u32,
-    name_at: u32,
-    /// CRC-32 of the name as stored, for comparing it with that in the local header.
-    raw_name_crc: u32,
-    name_len: u16,
-    raw_name_len: u16,
-    method: u16,
-    /// Permission bits, or [`NO_MODE`].
-    mode: u16,
-    kind: Kind,
-    flags: u16,
-    overlaps: bool,
-}
-
-const NO_MODE: u16 = u16::MAX;
-const ENCRYPTED: u16 = 1;
-/// Bit 3 (section 4.4.4): sizes and CRC follow the data, in a data descriptor.
-const DESCRIPTOR: u16 = 1 << 3;
-
-/// Collects entries while the directory is parsed.
-#[derive(Debug)]
-pub(super) struct Builder {
-    index: Index,
-    seen: u64,
-    prepended: u64,
-}
-
-impl Builder {
-    pub(super) fn new(
-        cd_range: Range<u64>,
-        blob_size: u64,
-        prepended: u64,
-        announced: u64,
-        comment: Vec<u8>,
-    ) -> Self {
-        // Announced numbers may lie; the directory's length bounds how many there can be.
-        let most = (cd_range.end - cd_range.start) / super::central::FIXED_LEN as u64;
-        let index = Index {
-            entries: Vec::with_capacity(announced.min(most).min(1 << 24) as usize),
-            names: Vec::new(),
-            hidden: Vec::new(),
-            hidden_count: 0,
-            comment,
-            blob_size,
-            cd_range,
-            playable: HashMap::new(),
-        };
-        Self {
-            index,
-            seen: 0,
-            prepended,
-        }
-    }
-
-    pub(super) fn seen(&self) -> u64 {
-        self.seen
-    }
-
-    /// Adds what a record at `at` says.
-    pub(super) fn add(&mut self, record: &Record, at: u64) -> Result<(), Error> {
-        self.seen += 1;
-        let index = &mut self.index;
-        let path = match names::path(&record.name, record.windows) {
-            Ok(path) => path,
-            Err(why) => {
-                index.hide(&record.name, why);
-                return Ok(());
-            }
-        };
-        let header_offset = record.header_offset.checked_add(self.prepended);
-        let header_offset = header_offset.filter(|offset| *offset < index.cd_range.start);
-        let header_offset = header_offset.ok_or_else(|| Error::Damaged {
-            offset: at,
-            what: format!(
-                "'{}' should begin at offset {}, which is not before the central directory",
-                printable(&path),
-                record.header_offset
-            ),
-        })?;
-        if index.entries.len() as u64 >= u64::from(u32::MAX) - 1 {
-            return Err(Error::TooManyEntries);
-        }
-        let name_at = u32::try_from(index.names.len()).map_err(|_| Error::TooManyEntries)?;
-        if let Some(playable) = record.playable {
-            index.playable.insert(name_at, playable);
-        }
-        index.names.extend_from_slice(&path);
-        index.entries.push(Packed {
-            header_offset,
-            size: record.size,
-            compressed_size: record.compressed_size,
-            mtime_secs: record.mtime.secs,
-            mtime_nanos: record.mtime.nanos,
-            crc32: record.crc32,
-            name_at,
-            raw_name_crc: crc32fast::hash(record.raw_name),
-            // Both are at most the 65,535 bytes that a record can hold; decoding CP437 can make a
-            // name longer, but one of more than 255 bytes a component is hidden or has slashes.
-            name_len: u16::try_from(path.len()).map_err(|_| Error::Damaged {
-                offset: at,
-                what: "a name is longer than 65,535 bytes".into(),
-            })?,
-            raw_name_len: record.raw_name.len() as u16,
-            method: record.method,
-            mode: record.mode.unwrap_or(NO_MODE),
-            kind: record.kind,
-            flags: record.flags,
-            overlaps: false,
-        });
-        Ok(())
-    }
-
-    pub(super) fn finish(self) -> Index {
-        let mut index = self.index;
-        index.names.shrink_to_fit();
-        // Nearly always in order already, and then this costs one look at each.
-        index.entries.sort_by_key(|entry| entry.header_offset);
-        index.mark_overlaps();
-        index
-    }
-=======
     pub(super) entries: Vec<Packed>,
     pub(super) beside: Beside,
     /// All paths, in the order of the directory.
@@ -167,7 +25,6 @@ impl Builder {
     pub(super) comment: Vec<u8>,
     pub(super) blob_size: u64,
     pub(super) cd_range: Range<u64>,
->>>>>>> wt-kernel
 }
 
 impl Index {
@@ -218,18 +75,6 @@ impl Index {
         self.entries[id.index()].name_at
     }
 
-    /// The entry that the byte at `offset` belongs to, its header included.
-    pub fn at(&self, offset: u64) -> Option<EntryId> {
-        let behind = self.entries.partition_point(|e| e.header_offset <= offset);
-        self.id(behind.checked_sub(1)?)
-    }
-
-    /// What its writer says of the playable form of a playlist: version, and length in bytes.
-    pub fn playable(&self, id: EntryId) -> Option<(u8, u64)> {
-        let name_at = self.entries[id.index()].name_at;
-        self.playable.get(&name_at).copied()
-    }
-
     /// Entries that cannot be shown, the first thousand, and how many there are in all.
     pub fn hidden(&self) -> (&[Hidden], u64) {
         (&self.hidden, self.hidden_count)
@@ -248,6 +93,17 @@ impl Index {
     /// Where the central directory lies.
     pub fn cd_range(&self) -> Range<u64> {
         self.cd_range.clone()
+    }
+
+    /// The entry that the byte at `offset` belongs to, its header included.
+    pub fn at(&self, offset: u64) -> Option<EntryId> {
+        let behind = self.entries.partition_point(|e| e.header_offset <= offset);
+        self.id(behind.checked_sub(1)?)
+    }
+
+    /// What its writer says of the playable form of a playlist: version, and length in bytes.
+    pub fn playable(&self, id: EntryId) -> Option<(u8, u64)> {
+        self.beside.playable(&self.entries[id.index()])
     }
 
     /// Why an entry's data cannot be read by ranges, if it cannot.

@@ -22,11 +22,8 @@ mod packed;
 mod parser;
 mod records;
 mod tail;
-<<<<<<< HEAD
-mod write;
-=======
 mod times;
->>>>>>> wt-kernel
+mod write;
 
 pub use encoding::{Encoding, UnknownEncoding};
 pub use entry::{Entry, EntryId, Extent, Kind, Method, Timestamp};

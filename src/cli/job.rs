@@ -21,6 +21,8 @@ pub(super) struct Job {
     pub(super) line: LineOptions,
     pub(super) tree: TreeOptions,
     pub(super) kernel: KernelOptions,
+    /// Show playlists as they are stored.
+    pub(super) stored_playlists: bool,
 }
 
 impl Job {
@@ -45,11 +47,11 @@ impl Job {
         let archive = Archive::open(source, ParseOptions::default(), self.line.clone()).await;
         let archive = archive.map_err(|e| super::explain_open(&self.location, &e))?;
         let tree = Tree::build(archive.index().clone(), self.tree);
-        Ok(Arc::new(Volume::new(
-            tree,
-            Arc::new(archive),
-            self.location.shown(),
-        )))
+        let volume = Volume::new(tree, Arc::new(archive), self.location.shown());
+        Ok(Arc::new(match self.stored_playlists {
+            true => volume,
+            false => volume.with_playable_playlists(),
+        }))
     }
 }
 

@@ -43,11 +43,8 @@ enum Command {
     Umount(mount::UmountArgs),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
-<<<<<<< HEAD
     Pack(pack::PackArgs),
-=======
     Demo(demo::DemoArgs),
->>>>>>> wt-kernel
 }
 
 /// Runs the command line of this process.
@@ -58,11 +55,8 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => mount::umount(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
-<<<<<<< HEAD
         Command::Pack(args) => pack::pack(&args),
-=======
         Command::Demo(args) => demo::demo(&args),
->>>>>>> wt-kernel
     };
     match done {
         Ok(code) => code,

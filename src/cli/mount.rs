@@ -113,45 +113,6 @@ pub(super) fn mount(args: MountArgs) -> Result<ExitCode, Failure> {
     go_on(mounted, log_file.is_some())
 }
 
-<<<<<<< HEAD
-/// The arguments, resolved.
-struct Job {
-    args: MountArgs,
-    options: MountOptions,
-    location: Location,
-}
-
-impl Job {
-    async fn open(&self) -> Result<Arc<Volume>, Failure> {
-        let timeout = self.options.timeout.unwrap_or(self.args.timeout);
-        let line = LineOptions {
-            memory: self.options.memory.unwrap_or(self.args.memory),
-            timeout,
-            ..LineOptions::default()
-        };
-        let source = self.location.open(&self.args.gateways, timeout)?;
-        let archive = Archive::open(source, ParseOptions::default(), line).await;
-        let (kind, shown) = self.location.shown();
-        let archive = archive.map_err(|e| super::explain_open(&self.location, &e))?;
-        let tree = Tree::build(archive.index().clone(), self.tree_options());
-        let volume = Volume::new(tree, Arc::new(archive), (kind, shown));
-        Ok(Arc::new(match self.options.stored_playlists {
-            true => volume,
-            false => volume.with_playable_playlists(),
-        }))
-    }
-
-    fn tree_options(&self) -> TreeOptions {
-        let (args, options) = (&self.args, &self.options);
-        let umask = options.umask.or(args.umask).unwrap_or(0);
-        let own = (rustix::process::getuid(), rustix::process::getgid());
-        TreeOptions {
-            uid: options.uid.or(args.uid).unwrap_or(own.0.as_raw()),
-            gid: options.gid.or(args.gid).unwrap_or(own.1.as_raw()),
-            fmask: options.fmask.unwrap_or(umask),
-            dmask: options.dmask.unwrap_or(umask),
-            symlinks: options.symlinks.unwrap_or(Symlinks::Inside),
-=======
 impl MountArgs {
     fn job(self, options: MountOptions, location: Location) -> Job {
         let umask = options.umask.or(self.umask).unwrap_or(0);
@@ -176,8 +137,8 @@ impl MountArgs {
                 default_permissions: options.default_permissions,
                 noexec: options.noexec,
             },
+            stored_playlists: options.stored_playlists,
             location,
->>>>>>> wt-kernel
         }
     }
 }

@@ -217,7 +217,7 @@ impl fuser::Filesystem for Adapter {
                     return reply_entry(&self.volume, Ok(ino), reply);
                 }
                 let volume = self.volume.clone();
-                return self.spawn(async move {
+                return self.spawn("lookup", async move {
                     match volume.settle(ino).await {
                         Ok(()) => reply_entry(&volume, Ok(ino), reply),
                         Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
@@ -228,16 +228,11 @@ impl fuser::Filesystem for Adapter {
                 return reply_absent(reply);
             }
             let (volume, name) = (self.volume.clone(), name.to_vec());
-<<<<<<< HEAD
-            self.spawn(async move {
+            self.spawn("lookup", async move {
                 let mut found = volume.lookup_range_link(parent, &name).await;
                 if let Ok(ino) = found {
                     found = volume.settle(ino).await.map(|()| ino);
                 }
-=======
-            self.spawn("lookup", async move {
-                let found = volume.lookup_range_link(parent, &name).await;
->>>>>>> wt-kernel
                 reply_entry(&volume, found, reply);
             });
         });
@@ -254,7 +249,7 @@ impl fuser::Filesystem for Adapter {
                 return answer(&self.volume, reply);
             }
             let volume = self.volume.clone();
-            self.spawn(async move {
+            self.spawn("getattr", async move {
                 match volume.settle(ino).await {
                     Ok(()) => answer(&volume, reply),
                     Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
@@ -299,7 +294,7 @@ impl fuser::Filesystem for Adapter {
     ) {
         self.guard("read", || {
             let ino = Ino(ino.0);
-<<<<<<< HEAD
+            panic_if_asked(Place::Thread, &self.volume, ino);
             if !self.volume.tree.is_pending(ino) {
                 let span = match self.volume.span(ino, offset, size) {
                     Ok(span) => span,
@@ -311,23 +306,9 @@ impl fuser::Filesystem for Adapter {
                 }
             }
             let volume = self.volume.clone();
-            self.spawn(async move {
-                match volume.read(ino, offset, size).await {
-=======
-            panic_if_asked(Place::Thread, &self.volume, ino);
-            let span = match self.volume.span(ino, offset, size) {
-                Ok(span) => span,
-                Err(refusal) => return reply.error(refuse(&self.volume, ino, &refusal)),
-            };
-            let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
-            if self.volume.try_read(ino, &span, &mut bytes) {
-                return reply.data(&bytes);
-            }
-            let volume = self.volume.clone();
             self.spawn("read", async move {
                 panic_if_asked(Place::Task, &volume, ino);
-                match volume.read(ino, span).await {
->>>>>>> wt-kernel
+                match volume.read(ino, offset, size).await {
                     Ok(bytes) => reply.data(&bytes),
                     Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
                 }

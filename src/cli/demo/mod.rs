@@ -71,6 +71,7 @@ fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Fa
         gateways: vec![served.node.clone()],
         line: LineOptions::default(),
         tree: job::own_tree(),
+        stored_playlists: false,
         location,
     };
     let mounted = job.mount(mountpoint, runtime)?;
