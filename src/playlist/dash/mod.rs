@@ -219,6 +219,7 @@ impl<'a> Change<'a> {
                 Place::Template { is_init } => of_template.push((is_init, write(piece, place))),
             }
         }
+        self.without_numbers(representation);
         let has_ours = representation
             .pieces
             .iter()
@@ -232,6 +233,16 @@ impl<'a> Change<'a> {
                 &of_template,
             );
             self.replaced.extend(&representation.templates);
+        }
+    }
+
+    /// Takes the first number out of a representation's own list, where it tells nothing (segments
+    /// follow from their places) and makes ffmpeg skip as many of them.
+    fn without_numbers(&mut self, representation: &Representation) {
+        if let Some(list) = self.dom.child(representation.element, "SegmentList")
+            && let Some(number) = self.dom.attribute(list, "startNumber")
+        {
+            self.edits.remove(number.whole.clone());
         }
     }
 

@@ -255,22 +255,22 @@ impl Finder<'_> {
             None => template::count(period, duration, timescale),
         };
         let mut uris = Vec::new();
-        for number in start..start.saturating_add(said.unwrap_or(1_000_000)) {
+        let is_exact = number("endNumber").is_some();
+        for number in start..start.saturating_add(1_000_000) {
             values.number = number;
             values.time = (number - start).saturating_mul(duration);
             let uri = template::expand(media, values)?;
             let is_there = resolve(&self.base, &uri).is_some_and(|p| (self.size_of)(&p).is_some());
-            if said.is_none() && !is_there {
+            // A duration only tells about how many: a short one may follow, as of audio.
+            let is_beyond = said.is_none_or(|count| number - start >= count);
+            if is_beyond && (is_exact || !is_there) {
                 break;
             }
             uris.push((uri, is_there));
         }
         // A duration that is not a whole number of segments, rounded by whoever wrote it, may
         // mean one more than there is: players take its absence for the end.
-        if uris.len() > 1
-            && number("endNumber").is_none()
-            && uris.last().is_some_and(|(_, there)| !there)
-        {
+        if uris.len() > 1 && !is_exact && uris.last().is_some_and(|(_, there)| !there) {
             uris.pop();
         }
         for (uri, _) in uris {
