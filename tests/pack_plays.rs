@@ -26,7 +26,7 @@ fn encode(folder: &Path, args: &[&str]) {
             "-i",
             "testsrc2=size=192x108:rate=12:duration=6",
         ])
-        .args(["-f", "lavfi", "-i", "sine=frequency=440:duration=6"])
+        .args(["-f", "lavfi", "-i", "sine=frequency=440:duration=5.5"])
         .args([
             "-c:v",
             "libx264",
@@ -82,7 +82,7 @@ fn plays(folder: &Path, name: &str, whole: bool) -> String {
     let local = folder.join(name);
     let expected = frames(local.to_str().expect("a plain path"));
     // 72 of video, and the audio's.
-    assert!(expected.lines().count() > 72 + 200, "{expected}");
+    assert!(expected.lines().count() > 72 + 150, "{expected}");
 
     let mount = Mount::new(&archive);
     let mounted = mount.join(name);
@@ -276,25 +276,19 @@ fn dash_in_single_files() {
     let archive = out.path().join("a.zip");
     run(aiozfs().arg("pack").arg(folder.path()).arg(&archive)).ok("pack");
     let mount = Mount::new(&archive);
-    let mut local = tool("ffmpeg");
-    local
-        .current_dir(folder.path())
-        .args(["-v", "error", "-nostdin"]);
-    local.args([
-        "-i",
-        "show-stream0.mp4",
-        "-i",
-        "show-stream1.mp4",
-        "-map",
-        "0:v",
-        "-map",
-        "1:a",
-    ]);
-    let expected = decoded(&mut local);
     let served = Node::of(&archive);
     let range = xattr(&mount.join("show.mpd"), "range").expect("an attribute");
     let url = format!("{}/ipfs/{}/show.mpd?range={range}", served.base, served.cid);
-    assert_eq!(frames(&url), expected, "from the node");
+    // One stream at a time: ffmpeg ends all with the one that ends first.
+    for (stream, file) in [("0:v", "show-stream0.mp4"), ("0:a", "show-stream1.mp4")] {
+        let frames = |input: &str| {
+            let mut ffmpeg = tool("ffmpeg");
+            ffmpeg.current_dir(folder.path());
+            ffmpeg.args(["-v", "error", "-nostdin", "-i", input, "-map", stream]);
+            decoded(&mut ffmpeg)
+        };
+        assert_eq!(frames(&url), frames(file), "from the node: {stream}");
+    }
     // In the mount the same parts of the same files.
     let ranges = |path: &Path| -> Vec<String> {
         let text = fs::read_to_string(path.join("show.mpd")).expect("a manifest");
