@@ -157,11 +157,13 @@ impl Index {
             crc32: packed.crc32,
             method: self.beside.method(packed),
             raw_name_crc: self.beside.raw_name_crc(packed, path),
-            raw_name_len: self.beside.raw_name_len(packed),
+            raw_name_len: match packed.has(flag::SHARED) {
+                true => None,
+                false => Some(self.beside.raw_name_len(packed)),
+            },
             limit: self.limit(id),
             has_descriptor: packed.has(flag::DESCRIPTOR),
             is_encrypted: packed.has(flag::ENCRYPTED),
-            is_shared: packed.has(flag::SHARED),
         }
     }
 

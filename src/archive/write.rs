@@ -258,7 +258,7 @@ fn dos_time(mtime: Timestamp) -> (u16, u16) {
     };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     let date = (year - 1980) << 9 | month << 5 | day;
-    let time = (secs / 3600) << 11 | (secs / 60 % 60) << 5 | secs % 60 / 2;
+    let time = (secs / 3600) << 11 | (secs / 60 % 60) << 5 | (secs % 60 / 2);
     (date as u16, time as u16)
 }
 

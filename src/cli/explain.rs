@@ -11,22 +11,26 @@ pub(super) fn explain_open(location: &Location, error: &reader::Error) -> Failur
         return Failure::new(format!("{shown}: {error}"));
     };
     let remedy = match (error, location) {
-        (source::Error::Unreachable { .. } | source::Error::Timeout { .. }, Location::Id(_)) => {
-            "is the gateway up? Give another with --gateway URL"
-        }
+        (
+            source::Error::Unreachable { .. } | source::Error::Timeout { .. },
+            Location::Cid(_) | Location::Id(_),
+        ) => "is the gateway up? Give another with --gateway URL",
         (source::Error::Unreachable { .. } | source::Error::Timeout { .. }, _) => {
             "is the server up, and the address right?"
         }
-        (source::Error::NotFound { .. }, Location::Id(_)) => {
+        (source::Error::NotFound { .. }, Location::Cid(_) | Location::Id(_)) => {
             "the gateway does not know this id; check it, or give another gateway with --gateway URL"
         }
         (source::Error::NotFound { .. }, Location::Url(_)) => "check the address",
         (source::Error::NotFound { .. }, Location::File(_)) => "there is no such file",
-        (source::Error::NoRanges { .. }, Location::Id(_)) => {
+        (source::Error::NoRanges { .. }, Location::Cid(_) | Location::Id(_)) => {
             "aiozfs needs a gateway that answers Range requests; give another with --gateway URL"
         }
         (source::Error::NoRanges { .. }, _) => {
             "aiozfs needs a server that answers Range requests; else download the archive and mount the file"
+        }
+        (source::Error::NoRawBlocks { .. }, _) => {
+            "give a trustless gateway with --gateway URL, or give the proof up with '--verify crc' or '--verify none'"
         }
         _ => "",
     };

@@ -7,18 +7,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
-use super::location::Location;
-use crate::archive::ParseOptions;
+use super::access::Access;
 use crate::fs::{Symlinks, Tree, TreeOptions};
 use crate::mount::{self, KernelOptions, Mounted, Stopper, Volume};
-use crate::reader::{Archive, LineOptions};
 
 /// What to mount, and how.
 pub(super) struct Job {
-    pub(super) location: Location,
-    /// Where to ask for a CID; the default ones if empty.
-    pub(super) gateways: Vec<String>,
-    pub(super) line: LineOptions,
+    pub(super) access: Access,
     pub(super) tree: TreeOptions,
     pub(super) kernel: KernelOptions,
     /// Show playlists as they are stored.
@@ -43,11 +38,9 @@ impl Job {
     }
 
     async fn open(&self) -> Result<Arc<Volume>, Failure> {
-        let source = self.location.open(&self.gateways, self.line.timeout)?;
-        let archive = Archive::open(source, ParseOptions::default(), self.line.clone()).await;
-        let archive = archive.map_err(|e| super::explain_open(&self.location, &e))?;
+        let archive = self.access.open().await?;
         let tree = Tree::build(archive.index().clone(), self.tree);
-        let volume = Volume::new(tree, Arc::new(archive), self.location.shown());
+        let volume = Volume::new(tree, Arc::new(archive), self.access.location().shown());
         Ok(Arc::new(match self.stored_playlists {
             true => volume,
             false => volume.with_playable_playlists(),

@@ -4,6 +4,7 @@
 //! composes the other rooms; what can go wrong comes back as a [`Failure`], which is one line
 //! that says what failed and what to do about it.
 
+mod access;
 mod background;
 mod cache_dir;
 mod cid;

@@ -2,17 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 
+use super::access::AccessArgs;
 use super::job::{self, Job};
 use super::location::Location;
 use super::mount_options::MountOptions;
 use super::{Failure, background, logging, units};
 use crate::fs::TreeOptions;
 use crate::mount::{self, KernelOptions, Mounted};
-use crate::reader::LineOptions;
 
 /// Mount an archive as a read-only directory.
 ///
@@ -28,25 +27,11 @@ pub(super) struct MountArgs {
     /// Stay in the foreground; Ctrl-C unmounts
     #[arg(short, long)]
     foreground: bool,
-    /// Where to ask for a CID: {cid} in the URL is replaced, else /ipfs/CID is appended.
-    /// May be given more than once; asked in this order
-    #[arg(
-        long = "gateway",
-        value_name = "URL",
-        env = "AIOZFS_GATEWAYS",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
-    gateways: Vec<String>,
+    #[command(flatten)]
+    access: AccessArgs,
     /// Where to keep what outlives the mount (reserved; nothing is kept yet)
     #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
-    /// The most memory for file content; at least 16M
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = units::size)]
-    memory: u64,
-    /// A read that has no bytes by then fails
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
-    timeout: Duration,
     /// Let other users in; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -109,21 +94,17 @@ pub(super) fn mount(args: MountArgs) -> Result<ExitCode, Failure> {
             .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
     }
     let runtime = job::runtime()?;
-    let mounted = args.job(options, location).mount(&mountpoint, &runtime)?;
+    let mounted = args.job(&options, location)?.mount(&mountpoint, &runtime)?;
     go_on(mounted, log_file.is_some())
 }
 
 impl MountArgs {
-    fn job(self, options: MountOptions, location: Location) -> Job {
+    fn job(&self, options: &MountOptions, location: Location) -> Result<Job, Failure> {
+        let fs_name = location.shown().1;
         let umask = options.umask.or(self.umask).unwrap_or(0);
         let own = job::own_tree();
-        Job {
-            gateways: self.gateways,
-            line: LineOptions {
-                memory: options.memory.unwrap_or(self.memory),
-                timeout: options.timeout.unwrap_or(self.timeout),
-                ..LineOptions::default()
-            },
+        Ok(Job {
+            access: self.access.to(location, options.memory, options.timeout)?,
             tree: TreeOptions {
                 uid: options.uid.or(self.uid).unwrap_or(own.uid),
                 gid: options.gid.or(self.gid).unwrap_or(own.gid),
@@ -132,14 +113,13 @@ impl MountArgs {
                 symlinks: options.symlinks.unwrap_or(own.symlinks),
             },
             kernel: KernelOptions {
-                fs_name: location.shown().1,
+                fs_name,
                 allow_other: self.allow_other || options.allow_other,
                 default_permissions: options.default_permissions,
                 noexec: options.noexec,
             },
             stored_playlists: options.stored_playlists,
-            location,
-        }
+        })
     }
 }
 

@@ -95,7 +95,7 @@ impl Walks {
         self.walks.push(Walk {
             id: walk,
             next: range.end,
-            legs: VecDeque::from([range.start..limit.max(range.end)]),
+            legs: VecDeque::from_iter(std::iter::once(range.start..limit.max(range.end))),
             ahead: (0, range.end),
             window: 0, // one read is not a walk yet
             heard: reads,

@@ -19,12 +19,11 @@ use std::thread;
 use clap::Args;
 use tokio::runtime::Runtime;
 
+use super::access::Access;
 use super::job::{self, Job};
-use super::location::Location;
 use super::{Failure, logging};
 use crate::content::{Cid, Importer, Profile};
 use crate::mount::{KernelOptions, Stopper};
-use crate::reader::LineOptions;
 use crate::serve::{Blob, Node};
 use crate::source::Memory;
 use place::Place;
@@ -62,17 +61,15 @@ pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
 
 fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Failure> {
     let served = serve(runtime)?;
-    let location = Location::Id(served.cid.to_string());
+    let access = Access::through(&served.node, served.cid);
     let job = Job {
         kernel: KernelOptions {
-            fs_name: location.shown().1,
+            fs_name: access.location().shown().1,
             ..KernelOptions::default()
         },
-        gateways: vec![served.node.clone()],
-        line: LineOptions::default(),
         tree: job::own_tree(),
         stored_playlists: false,
-        location,
+        access,
     };
     let mounted = job.mount(mountpoint, runtime)?;
     let stop = StopAtEnd(mounted.stopper());

@@ -59,7 +59,7 @@ pub(super) fn expand(template: &str, values: Values) -> Option<String> {
 /// The times at which the segments of a SegmentTimeline begin (5.3.9.6). `end`: of the period, in
 /// the timeline's unit, for those that are repeated up to it.
 pub(super) fn timeline(dom: &Dom, timeline: Id, end: Option<u64>) -> Vec<u64> {
-    let entries: Vec<Id> = dom.0[timeline].children.iter().copied().collect();
+    let entries: Vec<Id> = dom.0[timeline].children.clone();
     let mut times = Vec::new();
     let mut at = 0u64;
     for (i, s) in entries.iter().enumerate() {

@@ -251,7 +251,8 @@ mod tests {
     fn only_exactly_what_was_asked_is_accepted() {
         let exact = ("content-range", "bytes 100-199/1000");
         let length = ("content-length", "100");
-        let table: &[(u16, &[(&'static str, &str)], &str)] = &[
+        type Case<'a> = (u16, &'a [(&'static str, &'a str)], &'a str);
+        let table: &[Case] = &[
             (206, &[exact, length], "ok"),
             (206, &[exact], "ok"),
             (206, &[("content-range", "bytes 100-199/*"), length], "ok"),

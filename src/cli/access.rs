@@ -1,0 +1,188 @@
+//! How an archive is reached: the options of every command that reads one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::location::Location;
+use super::{Failure, explain_open, units};
+use crate::archive::ParseOptions;
+use crate::content::{Cid, Proven};
+use crate::reader::{Archive, LineOptions};
+use crate::source::{
+    self, Blocks, Clients, Gateways, Http, HttpBlocks, HttpOptions, Retry, Source, UrlOf,
+};
+
+/// Public gateways, asked in this order when none is given for a CID.
+pub(super) const DEFAULT_GATEWAYS: [&str; 3] = [
+    "https://premium.aiozpin.network",
+    "https://ipfs.io",
+    "https://dweb.link",
+];
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct AccessArgs {
+    /// Where to ask for a CID: {cid} in the URL is replaced, else /ipfs/CID is appended.
+    /// May be given more than once; asked in this order
+    #[arg(
+        long = "gateway",
+        value_name = "URL",
+        env = "AIOZFS_GATEWAYS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    gateways: Vec<String>,
+    /// What is proven of the bytes that servers give [default: trustless for a CID, else crc]
+    #[arg(long, value_name = "HOW")]
+    verify: Option<Verify>,
+    /// The most memory for file content; at least 16M
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = units::size)]
+    memory: u64,
+    /// A read that has no bytes by then fails
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
+    timeout: Duration,
+}
+
+/// How much to trust those who give the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Verify {
+    /// Every byte is proven against the CID before it is used: any server will do
+    Trustless,
+    /// What is read from start to end is compared with its CRC-32: finds accidents, not forgers
+    Crc,
+    /// Nothing: the server is believed
+    None,
+}
+
+/// An archive's place and the way to it, resolved.
+#[derive(Debug, Clone)]
+pub(super) struct Access {
+    location: Location,
+    gateways: Vec<String>,
+    verify: Verify,
+    line: LineOptions,
+}
+
+impl AccessArgs {
+    /// The way to `location`. Mount options may have said other numbers than these arguments.
+    pub(super) fn to(
+        &self,
+        location: Location,
+        memory: Option<u64>,
+        timeout: Option<Duration>,
+    ) -> Result<Access, Failure> {
+        let verify = match (self.verify, &location) {
+            (None, Location::Cid(_)) => Verify::Trustless,
+            (None, _) => Verify::Crc,
+            (Some(Verify::Trustless), location) if !matches!(location, Location::Cid(_)) => {
+                return Err(Failure::usage(format!(
+                    "only a CID can be verified, and {} is none; give '--verify crc' or '--verify none'",
+                    location.shown().1
+                )));
+            }
+            (Some(verify), _) => verify,
+        };
+        Ok(Access {
+            location,
+            gateways: self.gateways.clone(),
+            verify,
+            line: LineOptions {
+                memory: memory.unwrap_or(self.memory),
+                timeout: timeout.unwrap_or(self.timeout),
+                ..LineOptions::default()
+            },
+        })
+    }
+}
+
+impl Access {
+    /// A CID's content, proven, through one gateway.
+    pub(super) fn through(gateway: &str, cid: Cid) -> Self {
+        Self {
+            location: Location::Cid(cid),
+            gateways: vec![gateway.to_owned()],
+            verify: Verify::Trustless,
+            line: LineOptions::default(),
+        }
+    }
+
+    pub(super) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Opens the archive. Must be called within the runtime that is to do the fetching.
+    pub(super) async fn open(&self) -> Result<Archive, Failure> {
+        let source = self.source()?;
+        let archive = Archive::open(source, ParseOptions::default(), self.line.clone()).await;
+        archive.map_err(|e| explain_open(&self.location, &e))
+    }
+
+    /// The blob, retrying what is worth it for as long as a read may take.
+    fn source(&self) -> Result<Arc<dyn Source>, Failure> {
+        let timeout = self.line.timeout;
+        let defaults = HttpOptions::default();
+        let options = HttpOptions {
+            connections: self.line.connections,
+            idle_timeout: defaults.idle_timeout.min(timeout),
+            pinned: matches!(self.location, Location::Url(_)),
+            clients: Clients::default(),
+        };
+        let http = |url: &str| Http::new(url, options.clone()).map_err(Failure::new);
+        let gateways = |id: &str| -> Result<Arc<dyn Source>, Failure> {
+            let mut members: Vec<Arc<dyn Source>> = Vec::new();
+            for gateway in self.gateways() {
+                members.push(Arc::new(http(&content_url(&gateway, id))?));
+            }
+            let members = Arc::new(Gateways::new(members));
+            Ok(Arc::new(Retry::new(members, timeout)))
+        };
+        match &self.location {
+            Location::File(path) => match source::File::open_path(path) {
+                Ok(file) => Ok(Arc::new(file)),
+                Err(e) => Err(Failure::new(e)),
+            },
+            Location::Url(url) => Ok(Arc::new(Retry::new(Arc::new(http(url)?), timeout))),
+            Location::Id(id) => gateways(id),
+            Location::Cid(cid) => {
+                let data = gateways(&cid.to_string())?;
+                if self.verify != Verify::Trustless {
+                    return Ok(data);
+                }
+                let urls = self
+                    .gateways()
+                    .into_iter()
+                    .map(|gateway| Box::new(move |cid: &str| content_url(&gateway, cid)) as UrlOf);
+                let blocks: Arc<dyn Blocks> =
+                    Arc::new(HttpBlocks::new(urls.collect(), options.clone(), timeout));
+                Ok(Arc::new(Proven::new(*cid, data, blocks)))
+            }
+        }
+    }
+
+    fn gateways(&self) -> Vec<String> {
+        match self.gateways.is_empty() {
+            true => DEFAULT_GATEWAYS.map(str::to_owned).into(),
+            false => self.gateways.clone(),
+        }
+    }
+}
+
+/// Where a gateway has a blob: `{cid}` in it is replaced, else `/ipfs/<cid>` is appended.
+fn content_url(gateway: &str, id: &str) -> String {
+    match gateway.contains("{cid}") {
+        true => gateway.replace("{cid}", id),
+        false => format!("{}/ipfs/{id}", gateway.trim_end_matches('/')),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_are_templates_or_prefixes() {
+        assert_eq!(content_url("http://a/", "C"), "http://a/ipfs/C");
+        assert_eq!(content_url("https://{cid}.b/x", "C"), "https://C.b/x");
+    }
+}
