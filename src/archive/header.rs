@@ -66,6 +66,16 @@ impl HeaderCheck {
         }
     }
 
+    /// Whether the data could begin at `offset`: behind the header, with room for all of it before
+    /// the next thing on the line.
+    pub fn allows(&self, offset: u64) -> bool {
+        let least = self.range().end;
+        (least..=least + u64::from(u16::MAX)).contains(&offset)
+            && offset
+                .checked_add(self.size)
+                .is_some_and(|end| end <= self.limit)
+    }
+
     /// Where the data lies, by the header's bytes, those of [`range`](Self::range).
     pub fn confirm(&self, bytes: &[u8]) -> Result<Extent, Error> {
         let bad = |what: String| Error::BadEntry {

@@ -95,6 +95,17 @@ impl Index {
         self.cd_range.clone()
     }
 
+    /// The entry that the byte at `offset` belongs to, its header included.
+    pub fn at(&self, offset: u64) -> Option<EntryId> {
+        let behind = self.entries.partition_point(|e| e.header_offset <= offset);
+        self.id(behind.checked_sub(1)?)
+    }
+
+    /// What its writer says of the playable form of a playlist: version, and length in bytes.
+    pub fn playable(&self, id: EntryId) -> Option<(u8, u64)> {
+        self.beside.playable(&self.entries[id.index()])
+    }
+
     /// Why an entry's data cannot be read by ranges, if it cannot.
     pub fn readable(&self, id: EntryId) -> Result<(), Error> {
         let packed = &self.entries[id.index()];
