@@ -5,47 +5,31 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::config::Config;
 use super::location::Location;
+use super::servers::{ServerArgs, Servers};
 use super::{Failure, explain_open, units};
 use crate::archive::ParseOptions;
 use crate::content::{Cid, Proven};
-use crate::reader::{Archive, LineOptions};
-use crate::source::{
-    self, Blocks, Clients, Gateways, GatewaysOptions, Http, HttpBlocks, HttpOptions, Member, Retry,
-    Source, UrlOf,
-};
+use crate::reader::{self, Archive, LineOptions};
+use crate::source::{self, Gateways, HttpOptions, Memory, Retry, Source};
 
-/// Public gateways, asked in this order when none is given for a CID.
-pub(super) const DEFAULT_GATEWAYS: [&str; 3] = [
-    "https://premium.aiozpin.network",
-    "https://ipfs.io",
-    "https://dweb.link",
-];
+/// How long it may take to find out what a CID is that could not be opened.
+const PROBE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
-    /// Where to ask for a CID: {cid} in the URL is replaced, else /ipfs/CID is appended.
-    /// May be given more than once; asked in this order
-    #[arg(
-        long = "gateway",
-        value_name = "URL",
-        env = "AIOZFS_GATEWAYS",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
-    gateways: Vec<String>,
-    /// Spread read-ahead over all gateways, in proportion to their rates
-    #[arg(long)]
-    stripe: bool,
+    #[command(flatten)]
+    servers: ServerArgs,
     /// What is proven of the bytes that servers give
     #[arg(long, value_name = "HOW", default_value = "none")]
     verify: Verify,
-    /// The most memory for file content; at least 16M
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = units::size)]
-    memory: u64,
-    /// A read that has no bytes by then fails
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
-    timeout: Duration,
+    /// The most memory for file content; at least 16M [default: 128M]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    memory: Option<u64>,
+    /// A read that has no bytes by then fails [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    timeout: Option<Duration>,
 }
 
 /// How much to trust those who give the bytes.
@@ -62,8 +46,7 @@ pub(super) enum Verify {
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     location: Location,
-    gateways: Vec<String>,
-    stripe: bool,
+    servers: Servers,
     verify: Verify,
     line: LineOptions,
 }
@@ -82,15 +65,18 @@ impl AccessArgs {
                 location.shown().1
             )));
         }
+        let config = Config::load()?;
+        let usual = LineOptions::default();
+        let memory = memory.or(self.memory).or(config.memory());
+        let timeout = timeout.or(self.timeout).or(config.timeout());
         Ok(Access {
+            servers: self.servers.resolve(&config, &location)?,
             location,
-            gateways: self.gateways.clone(),
-            stripe: self.stripe,
             verify: self.verify,
             line: LineOptions {
-                memory: memory.unwrap_or(self.memory),
-                timeout: timeout.unwrap_or(self.timeout),
-                ..LineOptions::default()
+                memory: memory.unwrap_or(usual.memory),
+                timeout: timeout.unwrap_or(usual.timeout),
+                ..usual
             },
         })
     }
@@ -101,8 +87,7 @@ impl Access {
     pub(super) fn through(gateway: &str, cid: Cid) -> Self {
         Self {
             location: Location::Cid(cid),
-            gateways: vec![gateway.to_owned()],
-            stripe: false,
+            servers: Servers::one(gateway),
             verify: Verify::None,
             line: LineOptions::default(),
         }
@@ -115,94 +100,77 @@ impl Access {
     /// Opens the archive. Must be called within the runtime that is to do the fetching.
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
         let source = self.source()?;
-        let archive = Archive::open(source, ParseOptions::default(), self.line.clone()).await;
-        archive.map_err(|e| explain_open(&self.location, &e))
+        match Archive::open(source, ParseOptions::default(), self.line.clone()).await {
+            Ok(archive) => Ok(archive),
+            Err(error) => {
+                let error = self.better_reason(&error).await.unwrap_or(error);
+                Err(explain_open(&self.location, &error))
+            }
+        }
+    }
+
+    /// Why a CID cannot be opened by anybody, if that is so: a gateway answers the CID of a
+    /// directory with a page or a redirect, which tells little. Its root block tells all, where it
+    /// can be had.
+    async fn better_reason(&self, error: &reader::Error) -> Option<reader::Error> {
+        let Location::Cid(cid) = self.location else {
+            return None;
+        };
+        if matches!(error, reader::Error::Source(e) if e.is_transient()) {
+            return None; // nobody was there to ask
+        }
+        let nobody = Arc::new(Memory::new("nobody", ""));
+        let options = self.http_options();
+        let gateways = self.gateways(&options, &cid.to_string()).ok()?;
+        let roster = gateways.roster().clone();
+        let blocks = self.servers.blocks(&options, roster, Duration::ZERO);
+        let content = Proven::new(cid, nobody, blocks);
+        match tokio::time::timeout(PROBE, content.open(0)).await {
+            Ok(Err(error @ source::Error::Unsupported { .. })) => Some(error.into()),
+            _ => None,
+        }
+    }
+
+    fn http_options(&self) -> HttpOptions {
+        let usual = HttpOptions::default();
+        self.servers.http(HttpOptions {
+            connections: self.line.connections,
+            idle_timeout: usual.idle_timeout.min(self.line.timeout),
+            pinned: matches!(self.location, Location::Url(_)),
+            ..usual
+        })
+    }
+
+    fn gateways(&self, options: &HttpOptions, id: &str) -> Result<Gateways, Failure> {
+        self.servers.data(options, |server| server.content_url(id))
     }
 
     /// The blob, retrying what is worth it for as long as a read may take.
     fn source(&self) -> Result<Arc<dyn Source>, Failure> {
-        let timeout = self.line.timeout;
-        let defaults = HttpOptions::default();
-        let options = HttpOptions {
-            connections: self.line.connections,
-            idle_timeout: defaults.idle_timeout.min(timeout),
-            pinned: matches!(self.location, Location::Url(_)),
-            clients: Clients::default(),
-        };
-        let http = |url: &str| Http::new(url, options.clone()).map_err(Failure::new);
-        let members = |urls: Vec<String>| -> Result<Gateways, Failure> {
-            let mut members = Vec::new();
-            for url in urls {
-                let http = http(&url)?;
-                members.push(Member {
-                    name: http.origin().clone(),
-                    source: Arc::new(http),
-                    weight: 1.0,
-                });
-            }
-            let spread = GatewaysOptions {
-                connections: self.line.connections,
-                stripe: self.stripe,
-            };
-            Ok(Gateways::with(members, &spread))
-        };
-        let retrying = |members: Gateways| -> Arc<dyn Source> {
-            Arc::new(Retry::new(Arc::new(members), timeout))
-        };
-        let gateways = |id: &str| {
-            let urls = self.gateways();
-            let urls = urls.iter().map(|gateway| content_url(gateway, id));
-            members(urls.collect())
+        let (timeout, options) = (self.line.timeout, self.http_options());
+        let retrying = |gateways: Gateways| -> Arc<dyn Source> {
+            Arc::new(Retry::new(Arc::new(gateways), timeout))
         };
         match &self.location {
             Location::File(path) => match source::File::open_path(path) {
                 Ok(file) => Ok(Arc::new(file)),
                 Err(e) => Err(Failure::new(e)),
             },
-            Location::Url(url) => Ok(retrying(members(vec![url.clone()])?)),
-            Location::Id(id) => Ok(retrying(gateways(id)?)),
+            Location::Url(url) => {
+                let server = self.servers.data(&options, |_| url.clone())?;
+                Ok(retrying(server))
+            }
+            Location::Id(id) => Ok(retrying(self.gateways(&options, id)?)),
             Location::Cid(cid) => {
-                let gateways = gateways(&cid.to_string())?;
+                let gateways = self.gateways(&options, &cid.to_string())?;
                 let roster = gateways.roster().clone();
                 let data = retrying(gateways);
                 if self.verify != Verify::Trustless {
                     return Ok(data);
                 }
-                let urls = self
-                    .gateways()
-                    .into_iter()
-                    .map(|gateway| Box::new(move |cid: &str| content_url(&gateway, cid)) as UrlOf);
-                let urls = urls.map(|url| (url, options.clone()));
-                let blocks: Arc<dyn Blocks> =
-                    Arc::new(HttpBlocks::new(urls.collect(), roster, timeout));
+                let blocks = self.servers.blocks(&options, roster, timeout);
                 Ok(Arc::new(Proven::new(*cid, data, blocks)))
             }
         }
-    }
-
-    fn gateways(&self) -> Vec<String> {
-        match self.gateways.is_empty() {
-            true => DEFAULT_GATEWAYS.map(str::to_owned).into(),
-            false => self.gateways.clone(),
-        }
-    }
-}
-
-/// Where a gateway has a blob: `{cid}` in it is replaced, else `/ipfs/<cid>` is appended.
-fn content_url(gateway: &str, id: &str) -> String {
-    match gateway.contains("{cid}") {
-        true => gateway.replace("{cid}", id),
-        false => format!("{}/ipfs/{id}", gateway.trim_end_matches('/')),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gateways_are_templates_or_prefixes() {
-        assert_eq!(content_url("http://a/", "C"), "http://a/ipfs/C");
-        assert_eq!(content_url("https://{cid}.b/x", "C"), "https://C.b/x");
     }
 }

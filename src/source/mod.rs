@@ -23,7 +23,7 @@ pub use error::{Error, Result};
 pub use file::File;
 pub use file_at::{FileAt, Stamp};
 pub use gateways::{Gateways, GatewaysOptions, Member, Roster, Standings};
-pub use http::{Clients, Http, HttpBlocks, HttpOptions, UrlOf, display_url};
+pub use http::{Clients, Http, HttpBlocks, HttpOptions, Netrc, Secrets, UrlOf, display_url};
 pub use memory::Memory;
 pub use retry::Retry;
 

@@ -236,7 +236,14 @@ impl Reading {
         let index = self.attempts[at].index;
         if !self.errors.is_empty() {
             self.roster.stepped_in(index);
-            self.errors.clear();
+            // Of no note if nobody had done better: then it is the error itself that says so.
+            for error in self.errors.drain(..) {
+                if let Error::Forged { origin, .. } = error {
+                    log::warn!(
+                        "{origin} is put aside: it gave a block that does not match its CID"
+                    );
+                }
+            }
         }
         for (other, loser) in self.attempts.iter().enumerate() {
             if other != at && !loser.begun {

@@ -81,7 +81,6 @@ async fn ask(url: &str, options: &HttpOptions, most: usize, proof: &Proof) -> Re
     check(origin, &response)?;
     let block = collect(origin, response, options.idle_timeout, most).await?;
     if !proof(&block) {
-        log::warn!("{origin} gave a block that does not match its CID");
         return Err(Error::Forged {
             origin: origin.clone(),
             range: 0..block.len() as u64,

@@ -7,6 +7,7 @@
 mod answer;
 mod blocks;
 mod link;
+mod secrets;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,7 @@ use self::answer::{Answer, ContentRange, Validator};
 pub use self::blocks::{HttpBlocks, UrlOf};
 pub use self::link::Clients;
 use self::link::{Ask, Link};
+pub use self::secrets::{Netrc, Secrets};
 use super::gate::{Gate, Pass};
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
@@ -37,6 +39,10 @@ pub struct HttpOptions {
     pub pinned: bool,
     /// The connections to use. Sources with the same clients share them.
     pub clients: Clients,
+    /// What to send along. It goes to the URL's own server, and not where that redirects to.
+    pub secrets: Secrets,
+    /// Logins by host, for a URL that brings no other.
+    pub netrc: Netrc,
 }
 
 impl Default for HttpOptions {
@@ -46,6 +52,8 @@ impl Default for HttpOptions {
             idle_timeout: Duration::from_secs(15),
             pinned: true,
             clients: Clients::default(),
+            secrets: Secrets::default(),
+            netrc: Netrc::default(),
         }
     }
 }
