@@ -10,5 +10,6 @@ pub mod mount;
 pub mod needs;
 pub mod node;
 pub mod run;
+pub mod tls;
 pub mod tree;
 pub mod way;

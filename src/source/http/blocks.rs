@@ -61,11 +61,14 @@ impl HttpBlocks {
             };
             stream::once(block).boxed()
         });
-        let whole = 0..most as u64;
+        // An empty block is asked for like any other.
+        let whole = 0..most.max(1) as u64;
         let mut stream = block_reading(self.roster.clone(), ask, whole);
         match stream.next().await {
             Some(chunk) => Ok(chunk?.bytes),
-            None => Ok(Bytes::new()),
+            None => Err(Error::Unsupported {
+                what: "there is no gateway to ask for blocks".into(),
+            }),
         }
     }
 }

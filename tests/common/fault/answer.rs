@@ -1,7 +1,6 @@
 //! One request, answered well or as badly as was asked for.
 
 use std::io::{Result, Write};
-use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
@@ -54,7 +53,7 @@ pub(super) fn answer(
     shared: &Shared,
     behaviour: &Behaviour,
     head: &str,
-    out: &mut TcpStream,
+    out: &mut dyn Write,
 ) -> Result<bool> {
     if let Some(done) = answer_without_bytes(shared, behaviour, head, out)? {
         return Ok(done);
@@ -105,9 +104,9 @@ fn answer_without_bytes(
     shared: &Shared,
     behaviour: &Behaviour,
     head: &str,
-    out: &mut TcpStream,
+    out: &mut dyn Write,
 ) -> Result<Option<bool>> {
-    let status = |out: &mut TcpStream, code: u16, more: &str| {
+    let status = |out: &mut dyn Write, code: u16, more: &str| {
         write!(
             out,
             "HTTP/1.1 {code} Whatever\r\n{more}Content-Length: 0\r\n\r\n"
@@ -162,7 +161,7 @@ fn answer_block(
     shared: &Shared,
     behaviour: &Behaviour,
     cid: &str,
-    out: &mut TcpStream,
+    out: &mut dyn Write,
 ) -> Result<bool> {
     let Some(block) = shared.blocks.get(cid) else {
         write!(out, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")?;
@@ -185,7 +184,7 @@ fn answer_block(
     Ok(true)
 }
 
-fn answer_multipart(draft: &Draft, out: &mut TcpStream) -> Result<bool> {
+fn answer_multipart(draft: &Draft, out: &mut dyn Write) -> Result<bool> {
     let part = format!(
         "--x\r\nContent-Range: bytes {}-{}/{}\r\n\r\n",
         draft.told.start,
@@ -253,7 +252,7 @@ fn spoil(shared: &Shared, behaviour: &Behaviour, is_suffix: bool, draft: &mut Dr
     }
 }
 
-fn send(shared: &Shared, behaviour: &Behaviour, draft: &Draft, out: &mut TcpStream) -> Result<()> {
+fn send(shared: &Shared, behaviour: &Behaviour, draft: &Draft, out: &mut dyn Write) -> Result<()> {
     let length = draft
         .length
         .map_or(String::new(), |n| format!("Content-Length: {n}\r\n"));
@@ -283,7 +282,7 @@ fn send(shared: &Shared, behaviour: &Behaviour, draft: &Draft, out: &mut TcpStre
     Ok(())
 }
 
-fn drip(shared: &Shared, draft: &Draft, out: &mut TcpStream) -> Result<()> {
+fn drip(shared: &Shared, draft: &Draft, out: &mut dyn Write) -> Result<()> {
     for byte in &draft.body {
         out.write_all(&[*byte])?;
         let next = Instant::now() + Duration::from_secs(1);
