@@ -294,9 +294,9 @@ pub(super) fn read_zip64(
         return Err(Error::Split);
     }
     // Two accounts of one thing: who trusts the other one sees another archive.
-    let differs = |narrow: u64, wide: u64| narrow != u32::MAX.into() && narrow != wide;
+    let differs = |narrow: u64, wide: u64| narrow != u64::from(u32::MAX) && narrow != wide;
     let entries_differ =
-        narrow.entries != u16::MAX.into() && narrow.entries != wide.entries % 65_536;
+        narrow.entries != u64::from(u16::MAX) && narrow.entries != wide.entries % 65_536;
     if differs(narrow.size, wide.size) || differs(narrow.offset, wide.offset) || entries_differ {
         return Err(Error::Damaged {
             offset,
