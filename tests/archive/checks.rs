@@ -1,4 +1,4 @@
-//! What both targets do with an archive.
+//! What holds for whatever comes of any bytes. Shared with the fuzz targets.
 
 use crate::archive::{Error, Index, IndexParser, ParseOptions};
 
