@@ -107,6 +107,11 @@ impl FaultNode {
     pub fn die(&self) {
         self.shared.stop.store(true, SeqCst);
         let _ = TcpStream::connect(self.addr); // wakes the thread that accepts, which then ends
+        self.break_connections();
+    }
+
+    /// Breaks all connections.
+    pub fn break_connections(&self) {
         for connection in self.shared.open.lock().expect("open").drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
