@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
@@ -25,6 +25,7 @@ use super::provoke::{Place, panic_if_asked};
 use super::volume::{Refusal, Volume};
 use crate::archive::Kind;
 use crate::fs::{Attr, Ino};
+use crate::{reader, source};
 
 /// Content is immutable, so whatever the kernel has learnt stays true for as long as we live.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -95,6 +96,14 @@ fn refuse(volume: &Volume, ino: Ino, refusal: &Refusal) -> Errno {
             );
             log_refusal(volume, ino, &why);
             Errno::EIO
+        }
+        Refusal::Read(error @ reader::Error::Source(source::Error::Changed { .. })) => {
+            // It concerns all files alike, and nothing will mend it.
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| {
+                log::error!("{error}; reads of what is not in memory fail with ESTALE until it is mounted again");
+            });
+            errno::of_read(error)
         }
         Refusal::Read(error) => {
             log_refusal(volume, ino, error);
