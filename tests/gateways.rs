@@ -361,6 +361,43 @@ async fn a_forger_is_put_aside() {
     assert_eq!(nodes[0].requests(), before, "and not any more");
 }
 
+/// A blob that takes a while to be opened, longer if it brings its end.
+struct Late(Memory);
+
+impl Source for Late {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        async move {
+            let size = self.0.open(0).await?.size;
+            let pause = if tail > 0 { 140 } else { 100 };
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let mut end = self.0.read(size - tail..size, Priority::Demand);
+            let tail = end.next().await.transpose()?;
+            Ok(Opened { size, tail })
+        }
+        .boxed()
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        self.0.read(range, priority)
+    }
+}
+
+/// The story that this guards against: two of three had agreed on the size before the end had come,
+/// which was then thrown away and asked for once more: a mount through three gateways took twice
+/// as long as through one.
+#[tokio::test(start_paused = true)]
+async fn a_vote_does_not_cost_the_end() {
+    let members = [0; 3].map(|_| {
+        let source: Arc<dyn Source> = Arc::new(Late(Memory::new("memory", vec![1; 5000])));
+        source
+    });
+    let source = Gateways::new(members.into());
+    let before = Instant::now();
+    let opened = source.open(1000).await.expect("they agree");
+    assert!(opened.tail.is_some_and(|tail| tail.offset == 4000));
+    assert!(before.elapsed() < Duration::from_millis(150));
+}
+
 /// A blob behind a link of so many bytes a second, which all reads share.
 struct Link {
     blob: Memory,

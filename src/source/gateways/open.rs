@@ -17,6 +17,10 @@ use crate::source::{Error, Opened, Origin, Result};
 /// within these bounds.
 const GRACE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(3));
 
+/// The end of the blob is waited for as long again as it took to find out the size, and so long at
+/// least.
+const TAIL_GRACE: Duration = Duration::from_millis(50);
+
 /// What each member that answered says the size is.
 #[derive(Debug, Default)]
 struct Ballot(Vec<(usize, u64)>);
@@ -90,7 +94,12 @@ pub(super) async fn open(members: &[Member], roster: &Arc<Roster>, tail: u64) ->
         }
         let voters = members.len() - errors.len();
         if ballot.majority(voters).is_some() {
-            break;
+            if found.as_ref().is_some_and(|known| known.tail.is_some()) || tail == 0 {
+                break;
+            }
+            // The end is worth some waiting: to ask for it again would take as long once more.
+            let worth = begun.elapsed().max(TAIL_GRACE);
+            until = Some(until.map_or(begun + 2 * worth, |until| until.min(begun + 2 * worth)));
         }
     }
     let Some(opened) = found else {
