@@ -115,7 +115,12 @@ impl Access {
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
         let source = self.source()?;
         let archive = Archive::open(source, ParseOptions::default(), self.line.clone()).await;
-        archive.map_err(|e| explain_open(&self.location, &e))
+        let archive = archive.map_err(|e| explain_open(&self.location, &e))?;
+        Ok(match self.verify {
+            // What is proven needs no other proof.
+            Verify::Trustless | Verify::None => archive,
+            Verify::Crc => archive.checking_crcs(),
+        })
     }
 
     /// The blob, retrying what is worth it for as long as a read may take.

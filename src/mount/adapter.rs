@@ -25,6 +25,7 @@ use super::provoke::{Place, panic_if_asked};
 use super::volume::{Refusal, Volume};
 use crate::archive::Kind;
 use crate::fs::{Attr, Ino};
+use crate::reader;
 
 /// Content is immutable, so whatever the kernel has learnt stays true for as long as we live.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -90,7 +91,10 @@ fn refuse(volume: &Volume, ino: Ino, refusal: &Refusal) -> Errno {
             Errno::EACCES
         }
         Refusal::Read(error) => {
-            log_refusal(volume, ino, error);
+            // A wrong checksum was told in full when it was found.
+            if !matches!(error, reader::Error::Checksum { .. }) {
+                log_refusal(volume, ino, error);
+            }
             errno::of_read(error)
         }
     }
@@ -242,7 +246,7 @@ impl fuser::Filesystem for Adapter {
         self.guard("open", || match self.volume.open(Ino(ino.0)) {
             // NOFLUSH: there is nothing to flush, and whoever closes a file must not wait for us.
             Ok(_) => reply.opened(
-                FileHandle(0),
+                FileHandle(self.volume.archive.moment()),
                 FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
             ),
             Err(refusal) => reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
@@ -253,7 +257,7 @@ impl fuser::Filesystem for Adapter {
         &self,
         _req: &Request,
         ino: INodeNo,
-        _fh: FileHandle,
+        fh: FileHandle,
         offset: u64,
         size: u32,
         _flags: OpenFlags,
@@ -268,13 +272,13 @@ impl fuser::Filesystem for Adapter {
                 Err(refusal) => return reply.error(refuse(&self.volume, ino, &refusal)),
             };
             let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
-            if self.volume.try_read(ino, &span, &mut bytes) {
+            if self.volume.try_read(ino, fh.0, &span, &mut bytes) {
                 return reply.data(&bytes);
             }
             let volume = self.volume.clone();
             self.spawn("read", async move {
                 panic_if_asked(Place::Task, &volume, ino);
-                match volume.read(ino, span).await {
+                match volume.read(ino, fh.0, span).await {
                     Ok(bytes) => reply.data(&bytes),
                     Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
                 }

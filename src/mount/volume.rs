@@ -88,17 +88,38 @@ impl Volume {
         Ok(start..offset.saturating_add(u64::from(size)).min(len).max(start))
     }
 
-    /// The bytes of a file's span if they are in memory.
-    pub(super) fn try_read(&self, ino: Ino, span: &Range<u64>, out: &mut Vec<u8>) -> bool {
+    /// The bytes of a file's span if they are in memory. `moment` is when the file was opened, as
+    /// [`Archive::moment`] counts.
+    pub(super) fn try_read(
+        &self,
+        ino: Ino,
+        moment: u64,
+        span: &Range<u64>,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(id) = self.tree.entry(ino) else {
             return false;
         };
+        if self.archive.outdated(id, moment).is_some() {
+            return false;
+        }
         span.is_empty() || self.archive.try_read(id, span, out)
     }
 
-    pub(super) async fn read(&self, ino: Ino, span: Range<u64>) -> Result<Vec<u8>, Refusal> {
+    /// The bytes of a file's span. `moment` as in [`try_read`](Self::try_read): whoever had the
+    /// file open when it was found wrong is told so, even if right bytes have come by now.
+    pub(super) async fn read(
+        &self,
+        ino: Ino,
+        moment: u64,
+        span: Range<u64>,
+    ) -> Result<Vec<u8>, Refusal> {
         let id = self.open(ino)?;
-        Ok(self.archive.read(id, span).await?)
+        let outdated = || self.archive.outdated(id, moment).map_or(Ok(()), Err);
+        outdated()?;
+        let bytes = self.archive.read(id, span).await?;
+        outdated()?;
+        Ok(bytes)
     }
 
     /// A symlink's target, if the mount lets it be followed.
