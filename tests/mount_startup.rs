@@ -133,7 +133,7 @@ fn servers_that_do_not_serve() {
         let args = ["--timeout", "1s"];
         cannot_mount(what, &args, &node.url(), point.path(), words);
         let base = node.base();
-        let args = ["--timeout", "1s", "--gateway", &base];
+        let args = ["--timeout", "1s", "--verify", "none", "--gateway", &base];
         cannot_mount(what, &args, CID, point.path(), &words[..1]);
         assert!(!point.is_mounted(), "{what}");
     }

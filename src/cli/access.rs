@@ -33,9 +33,9 @@ pub(super) struct AccessArgs {
         hide_env_values = true
     )]
     gateways: Vec<String>,
-    /// What is proven of the bytes that servers give [default: trustless for a CID, else crc]
-    #[arg(long, value_name = "HOW")]
-    verify: Option<Verify>,
+    /// What is proven of the bytes that servers give
+    #[arg(long, value_name = "HOW", default_value = "crc")]
+    verify: Verify,
     /// The most memory for file content; at least 16M
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = units::size)]
     memory: u64,
@@ -47,9 +47,11 @@ pub(super) struct AccessArgs {
 /// How much to trust those who give the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Verify {
-    /// Every byte is proven against the CID before it is used: any server will do
+    /// Every byte is proven against the CID before it is used: any server will do, but one of
+    /// the gateways must give raw blocks (a trustless gateway)
     Trustless,
-    /// What is read from start to end is compared with its CRC-32: finds accidents, not forgers
+    /// A file that is read from start to end is compared with its CRC-32: finds accidents, and
+    /// keeps no forger out
     Crc,
     /// Nothing: the server is believed
     None,
@@ -72,21 +74,16 @@ impl AccessArgs {
         memory: Option<u64>,
         timeout: Option<Duration>,
     ) -> Result<Access, Failure> {
-        let verify = match (self.verify, &location) {
-            (None, Location::Cid(_)) => Verify::Trustless,
-            (None, _) => Verify::Crc,
-            (Some(Verify::Trustless), location) if !matches!(location, Location::Cid(_)) => {
-                return Err(Failure::usage(format!(
-                    "only a CID can be verified, and {} is none; give '--verify crc' or '--verify none'",
-                    location.shown().1
-                )));
-            }
-            (Some(verify), _) => verify,
-        };
+        if self.verify == Verify::Trustless && !matches!(location, Location::Cid(_)) {
+            return Err(Failure::usage(format!(
+                "only a CID can be verified, and {} is none; leave '--verify trustless' out",
+                location.shown().1
+            )));
+        }
         Ok(Access {
             location,
             gateways: self.gateways.clone(),
-            verify,
+            verify: self.verify,
             line: LineOptions {
                 memory: memory.unwrap_or(self.memory),
                 timeout: timeout.unwrap_or(self.timeout),
@@ -97,12 +94,12 @@ impl AccessArgs {
 }
 
 impl Access {
-    /// A CID's content, proven, through one gateway.
+    /// A CID's content through one gateway, which is believed.
     pub(super) fn through(gateway: &str, cid: Cid) -> Self {
         Self {
             location: Location::Cid(cid),
             gateways: vec![gateway.to_owned()],
-            verify: Verify::Trustless,
+            verify: Verify::None,
             line: LineOptions::default(),
         }
     }
