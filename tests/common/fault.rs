@@ -24,6 +24,8 @@ pub enum Behaviour {
     SuffixGivesHead,
     /// Right headers, bytes from 4 further on (jsdelivr#18679). Only a CID can tell.
     Shifted,
+    /// All bits of one byte of the blob are turned over, as bad memory or a bad disk does.
+    Flip(u64),
     /// Content-Range of another range (bandit#677).
     WrongContentRange,
     /// A compressed body (express#5293).
@@ -244,6 +246,10 @@ fn answer(
             body = bytes(&(range.start + 4..range.end + 4));
             body.resize((range.end - range.start) as usize, 0);
         }
+        Behaviour::Flip(at) if told.contains(at) => {
+            body[(at - told.start) as usize] ^= 0xff;
+        }
+        Behaviour::Flip(_) => {}
         Behaviour::WrongContentRange => told = range.start + 1..range.end + 1,
         Behaviour::Gzip => extra = "Content-Encoding: gzip\r\n".into(),
         Behaviour::Cut(after) => {
