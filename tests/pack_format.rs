@@ -3,7 +3,8 @@
 mod common;
 
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -372,10 +373,60 @@ fn it_is_there_complete_or_not_at_all() {
     assert_eq!(fs::read_dir(out.path()).expect("a directory").count(), 1);
 }
 
-/// Entries and offsets beyond 4 GiB, and more of them than 65,535. The holes are not copied as
-/// such: this writes to a pipe whose reader keeps what matters.
+/// An entry of more than 4 GiB and another behind it, to a pipe. Whoever reads keeps holes as holes.
 #[test]
-fn zip64_where_it_is_needed() {
+fn entries_and_offsets_beyond_4_gib() {
+    const HUGE: u64 = (4 << 30) + 8192;
+    let (folder, out) = (tree::temp(), tree::temp());
+    let huge = File::create(folder.path().join("huge.bin")).expect("a file");
+    huge.set_len(HUGE).expect("a hole");
+    huge.write_all_at(b"over the edge", (4 << 30) - 4)
+        .expect("written");
+    tree::write(folder.path(), "tail.bin", &tree::bytes(5, 70_000));
+    let mut child = aiozfs()
+        .arg("pack")
+        .arg(folder.path())
+        .arg("-")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let zip = out.path().join("a.zip");
+    let file = File::create(&zip).expect("a file");
+    let mut pipe = child.stdout.take().expect("piped");
+    let (mut piece, zeros, mut at) = (vec![0; 1 << 16], vec![0; 1 << 16], 0u64);
+    loop {
+        let len = pipe.read(&mut piece).expect("the archive");
+        if len == 0 {
+            break;
+        }
+        if piece[..len] != zeros[..len] {
+            file.write_all_at(&piece[..len], at).expect("written");
+        }
+        at += len as u64;
+    }
+    let done = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{said}");
+    assert!(
+        said.ends_with(&format!(" {at} bytes, 2 entries\n")),
+        "{said}"
+    );
+    let sizes = "import sys, zipfile\nfor i in zipfile.ZipFile(sys.argv[1]).infolist(): print(i.file_size, i.header_offset > 1 << 32)";
+    let sizes = python(sizes, &[&zip]).stdout;
+    assert_eq!(sizes, format!("{HUGE} False\n70000 True\n"));
+    let mount = Mount::new(&zip);
+    let huge = File::open(mount.join("huge.bin")).expect("a file");
+    assert_eq!(huge.metadata().expect("attributes").len(), HUGE);
+    let mut edge = [0; 13];
+    huge.read_exact_at(&mut edge, (4 << 30) - 4).expect("read");
+    assert_eq!(&edge, b"over the edge");
+    let tail = fs::read(mount.join("tail.bin")).expect("a file");
+    assert!(tail == tree::bytes(5, 70_000));
+}
+
+#[test]
+fn more_than_65_535_entries() {
     let (folder, out) = (tree::temp(), tree::temp());
     for at in 0..66_000 {
         File::create(folder.path().join(format!("{at:05}"))).expect("a file");

@@ -9,9 +9,9 @@ use super::location::Location;
 use super::{Failure, explain_open, units};
 use crate::archive::ParseOptions;
 use crate::content::{Cid, Proven};
-use crate::reader::{Archive, LineOptions};
+use crate::reader::{self, Archive, LineOptions};
 use crate::source::{
-    self, Blocks, Clients, Gateways, Http, HttpBlocks, HttpOptions, Retry, Source, UrlOf,
+    self, Blocks, Clients, Gateways, Http, HttpBlocks, HttpOptions, Memory, Retry, Source, UrlOf,
 };
 
 /// Public gateways, asked in this order when none is given for a CID.
@@ -20,6 +20,9 @@ pub(super) const DEFAULT_GATEWAYS: [&str; 3] = [
     "https://ipfs.io",
     "https://dweb.link",
 ];
+
+/// How long it may take to find out what a CID is that could not be opened.
+const PROBE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
@@ -111,25 +114,60 @@ impl Access {
     /// Opens the archive. Must be called within the runtime that is to do the fetching.
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
         let source = self.source()?;
-        let archive = Archive::open(source, ParseOptions::default(), self.line.clone()).await;
-        let archive = archive.map_err(|e| explain_open(&self.location, &e))?;
-        Ok(match self.verify {
-            // What is proven needs no other proof.
-            Verify::Trustless | Verify::None => archive,
-            Verify::Crc => archive.checking_crcs(),
-        })
+        match Archive::open(source, ParseOptions::default(), self.line.clone()).await {
+            Ok(archive) => Ok(match self.verify {
+                // What is proven needs no other proof.
+                Verify::Trustless | Verify::None => archive,
+                Verify::Crc => archive.checking_crcs(),
+            }),
+            Err(error) => {
+                let error = self.better_reason(&error).await.unwrap_or(error);
+                Err(explain_open(&self.location, &error))
+            }
+        }
+    }
+
+    /// Why a CID cannot be opened by anybody, if that is so: a gateway answers the CID of a
+    /// directory with a page or a redirect, which tells little. Its root block tells all, where it
+    /// can be had.
+    async fn better_reason(&self, error: &reader::Error) -> Option<reader::Error> {
+        let Location::Cid(cid) = self.location else {
+            return None;
+        };
+        if matches!(error, reader::Error::Source(e) if e.is_transient()) {
+            return None; // nobody was there to ask
+        }
+        let nobody = Arc::new(Memory::new("nobody", ""));
+        let content = Proven::new(cid, nobody, self.blocks(Clients::default(), Duration::ZERO));
+        match tokio::time::timeout(PROBE, content.open(0)).await {
+            Ok(Err(error @ source::Error::Unsupported { .. })) => Some(error.into()),
+            _ => None,
+        }
+    }
+
+    /// Raw blocks from all gateways.
+    fn blocks(&self, clients: Clients, patience: Duration) -> Arc<dyn Blocks> {
+        let gateways = self.gateways().into_iter();
+        let urls =
+            gateways.map(|gateway| Box::new(move |cid: &str| content_url(&gateway, cid)) as UrlOf);
+        let options = self.http_options(clients);
+        Arc::new(HttpBlocks::new(urls.collect(), options, patience))
+    }
+
+    fn http_options(&self, clients: Clients) -> HttpOptions {
+        let usual = HttpOptions::default();
+        HttpOptions {
+            connections: self.line.connections,
+            idle_timeout: usual.idle_timeout.min(self.line.timeout),
+            pinned: matches!(self.location, Location::Url(_)),
+            clients,
+        }
     }
 
     /// The blob, retrying what is worth it for as long as a read may take.
     fn source(&self) -> Result<Arc<dyn Source>, Failure> {
         let timeout = self.line.timeout;
-        let defaults = HttpOptions::default();
-        let options = HttpOptions {
-            connections: self.line.connections,
-            idle_timeout: defaults.idle_timeout.min(timeout),
-            pinned: matches!(self.location, Location::Url(_)),
-            clients: Clients::default(),
-        };
+        let options = self.http_options(Clients::default());
         let http = |url: &str| Http::new(url, options.clone()).map_err(Failure::new);
         let gateways = |id: &str| -> Result<Arc<dyn Source>, Failure> {
             let mut members: Vec<Arc<dyn Source>> = Vec::new();
@@ -151,12 +189,7 @@ impl Access {
                 if self.verify != Verify::Trustless {
                     return Ok(data);
                 }
-                let urls = self
-                    .gateways()
-                    .into_iter()
-                    .map(|gateway| Box::new(move |cid: &str| content_url(&gateway, cid)) as UrlOf);
-                let blocks: Arc<dyn Blocks> =
-                    Arc::new(HttpBlocks::new(urls.collect(), options.clone(), timeout));
+                let blocks = self.blocks(options.clients.clone(), timeout);
                 Ok(Arc::new(Proven::new(*cid, data, blocks)))
             }
         }

@@ -6,8 +6,9 @@
 //! - up to [`HELD`] bytes are read once and held in memory until the CRC is put into the header;
 //! - a longer file is read twice, first for its CRC. Its second reading mostly comes from the page
 //!   cache. Writing the header later instead, in place, would save the first reading, but only
-//!   where the output is a file, and every hash behind the header would have to wait for it: with
-//!   640 MB in memory the first reading costs 0.03 s of 0.6 s (measured, 153 MB file).
+//!   where the output is a file, and every hash behind the header would have to wait for it. The
+//!   first reading of a 153 MB file takes a tenth of the time of packing it with 488 MB of
+//!   segments (0.11 s of 0.94 s, in the page cache), and shows a file that changes.
 //!
 //! Memory: [`BUFFERS`] buffers, whatever is packed, and some 100 bytes an entry.
 

@@ -369,20 +369,29 @@ impl Line {
             grant = Some(match self.0.pool.try_grant(lacking, 0) {
                 Some(grant) => grant,
                 None => {
-                    self.shed();
+                    self.make_room(lacking);
                     self.0.pool.grant(lacking).await
                 }
             });
         }
     }
 
-    /// Makes room: walks that nobody has heard of for longest give up what they fetched ahead.
-    fn shed(&self) {
-        let mut ledger = self.ledger();
-        let oldest = ledger.walks.forget_oldest();
-        self.forget(&mut ledger, oldest);
-        drop(ledger);
-        self.0.kept.run_pending_tasks();
+    /// Makes room for so many blocks: walks give up what they fetched ahead, those that nobody has
+    /// heard of for longest first, and if that is not enough, what was read is let go. What then
+    /// still lacks is held by parts being cancelled and by reads that will end.
+    fn make_room(&self, blocks: usize) {
+        while self.0.pool.available() < blocks {
+            let mut ledger = self.ledger();
+            match ledger.walks.forget_oldest() {
+                Some(walk) => drop(ledger.end_walk(walk)),
+                None => {
+                    drop(ledger);
+                    self.0.kept.invalidate_all();
+                    self.0.kept.run_pending_tasks();
+                    return;
+                }
+            }
+        }
     }
 
     fn forget(&self, ledger: &mut Ledger, walk: Option<WalkId>) {

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-#[path = "../../fuzz/fuzz_targets/drive.rs"]
-pub mod checks;
+use crate::checks;
 
 /// The inputs of a target.
 fn inputs(target: &str) -> Vec<Vec<u8>> {

@@ -2,16 +2,17 @@
 //! what fuzzing left.
 
 mod cases;
+mod checks;
 mod corpus;
 mod drive;
 mod large;
 mod programs;
 mod random;
-#[path = "../common/zip_cases.rs"]
+#[path = "../common/zip_cases/mod.rs"]
 mod zip_cases;
 #[path = "../common/zips.rs"]
 #[allow(dead_code)]
 mod zips;
 
-// Where the checks shared with the fuzz targets look for it.
+// Where `checks` looks for it, which the fuzz targets share.
 use aiozfs::archive;

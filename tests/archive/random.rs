@@ -7,7 +7,7 @@ use aiozfs::archive::Index;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
-use crate::corpus::checks;
+use crate::checks;
 use crate::drive;
 use crate::zips::{End, Item, UTF8, Zip, zip64};
 
