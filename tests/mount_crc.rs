@@ -13,6 +13,7 @@ use std::time::Duration;
 use common::fault::{Behaviour, FaultNode};
 use common::mount::{Mount, xattr};
 use common::{archives, run, tree};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 const LARGE: usize = 6_000_011;
@@ -252,4 +253,26 @@ fn right_bytes_are_right_whoever_reads_them_how() {
         }
     });
     mount.assert_no_complaint();
+}
+
+/// The server hangs while a wrong file is fetched again: whoever waits for it, and the process that
+/// asked the kernel to drop its pages, must still come to an end.
+#[test]
+fn a_wrong_file_that_cannot_be_had_again_does_not_hold_up_the_end() {
+    let packed = Packed::new();
+    for signal in [Signal::TERM, Signal::KILL] {
+        let node = FaultNode::start(packed.archive.clone());
+        let mut mount = Mount::new(node.url());
+        let path = mount.join("a/large.bin");
+        node.behave(Behaviour::Flip(packed.place(1)));
+        assert_io_error(&cat(&path).0);
+        node.behave(Behaviour::Silent);
+        let waiting = thread::spawn(move || cat(&path));
+        thread::sleep(Duration::from_millis(500));
+        assert!(!waiting.is_finished(), "it waits for right bytes");
+        mount.signal(signal);
+        assert!(mount.wait(Duration::from_secs(3)).is_some(), "{signal:?}");
+        let (result, got) = waiting.join().expect("cat");
+        assert!(result.is_err() && got.is_empty());
+    }
 }
