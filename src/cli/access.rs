@@ -22,7 +22,7 @@ pub(super) struct AccessArgs {
     #[command(flatten)]
     servers: ServerArgs,
     /// What is proven of the bytes that servers give
-    #[arg(long, value_name = "HOW", default_value = "none")]
+    #[arg(long, value_name = "HOW", default_value = "crc")]
     verify: Verify,
     /// The most memory for file content; at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
@@ -38,6 +38,9 @@ pub(super) enum Verify {
     /// Every byte is proven against the CID before it is used: any server will do, but one of
     /// the gateways must give raw blocks (a trustless gateway)
     Trustless,
+    /// A file that is read from start to end is compared with its CRC-32: finds accidents, and
+    /// keeps no forger out
+    Crc,
     /// Nothing: the server is believed
     None,
 }
@@ -101,7 +104,11 @@ impl Access {
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
         let source = self.source()?;
         match Archive::open(source, ParseOptions::default(), self.line.clone()).await {
-            Ok(archive) => Ok(archive),
+            Ok(archive) => Ok(match self.verify {
+                // What is proven needs no other proof.
+                Verify::Trustless | Verify::None => archive,
+                Verify::Crc => archive.checking_crcs(),
+            }),
             Err(error) => {
                 let error = self.better_reason(&error).await.unwrap_or(error);
                 Err(explain_open(&self.location, &error))

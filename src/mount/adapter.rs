@@ -106,7 +106,10 @@ fn refuse(volume: &Volume, ino: Ino, refusal: &Refusal) -> Errno {
             errno::of_read(error)
         }
         Refusal::Read(error) => {
-            log_refusal(volume, ino, error);
+            // A wrong checksum was told in full when it was found.
+            if !matches!(error, reader::Error::Checksum { .. }) {
+                log_refusal(volume, ino, error);
+            }
             errno::of_read(error)
         }
     }
@@ -283,7 +286,7 @@ impl fuser::Filesystem for Adapter {
         self.guard("open", || match self.volume.open(Ino(ino.0)) {
             // NOFLUSH: there is nothing to flush, and whoever closes a file must not wait for us.
             Ok(_) => reply.opened(
-                FileHandle(0),
+                FileHandle(self.volume.archive.moment()),
                 FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
             ),
             Err(refusal) => reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
@@ -294,7 +297,7 @@ impl fuser::Filesystem for Adapter {
         &self,
         _req: &Request,
         ino: INodeNo,
-        _fh: FileHandle,
+        fh: FileHandle,
         offset: u64,
         size: u32,
         _flags: OpenFlags,
@@ -310,14 +313,14 @@ impl fuser::Filesystem for Adapter {
                     Err(refusal) => return reply.error(refuse(&self.volume, ino, &refusal)),
                 };
                 let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
-                if self.volume.try_read(ino, &span, &mut bytes) {
+                if self.volume.try_read(ino, fh.0, &span, &mut bytes) {
                     return reply.data(&bytes);
                 }
             }
             let volume = self.volume.clone();
             self.spawn("read", async move {
                 panic_if_asked(Place::Task, &volume, ino);
-                match volume.read(ino, offset, size).await {
+                match volume.read(ino, fh.0, offset, size).await {
                     Ok(bytes) => reply.data(&bytes),
                     Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
                 }

@@ -220,6 +220,9 @@ fn spoil(shared: &Shared, behaviour: &Behaviour, is_suffix: bool, draft: &mut Dr
             let middle = draft.body.len() / 2;
             draft.body[middle] ^= 1;
         }
+        Behaviour::Flip(at) if draft.told.contains(at) => {
+            draft.body[(at - draft.told.start) as usize] ^= 0xff;
+        }
         Behaviour::WrongContentRange => draft.told = draft.told.start + 1..draft.told.end + 1,
         Behaviour::WrongLength => {
             draft.length = Some(draft.body.len() + 1);

@@ -23,6 +23,8 @@ pub enum Behaviour {
     Shifted,
     /// Right headers, one bit of the body wrong. Only a CID can tell.
     Flipped,
+    /// All bits of one byte of the blob are turned over, as bad memory or a bad disk does.
+    Flip(u64),
     /// Content-Range of another range (bandit#677).
     WrongContentRange,
     /// A Content-Length of one byte more than the range has, and no more bytes.
