@@ -7,6 +7,7 @@
 mod access;
 mod background;
 mod cache_dir;
+mod cat;
 mod cid;
 mod cid_cache;
 mod config;
@@ -17,13 +18,16 @@ mod gateways;
 mod job;
 mod location;
 mod logging;
+mod ls;
 mod mount;
 mod mount_options;
 mod pack;
 mod progress;
 mod serve;
 mod servers;
+mod show;
 mod units;
+mod unmounted;
 
 use explain::explain_open;
 pub use failure::Failure;
@@ -45,6 +49,8 @@ enum Command {
     Mount(mount::MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
+    Ls(ls::LsArgs),
+    Cat(cat::CatArgs),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
@@ -58,6 +64,8 @@ pub fn main() -> ExitCode {
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(&args),
+        Command::Ls(args) => ls::ls(&args),
+        Command::Cat(args) => cat::cat(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),

@@ -25,5 +25,6 @@ mod tree;
 
 pub use attr::{Attr, Ino, Symlinks, TreeOptions};
 pub use link::LinkRefused;
+pub use order::natural;
 pub use range_link::range_link;
 pub use tree::{DirEntry, Totals, Tree};

@@ -143,6 +143,12 @@ impl Tree {
         (self.index.get(entry).kind != Kind::Dir).then_some(entry)
     }
 
+    /// The entry that says what a file or a directory is; `None` for what no entry is: the root, and
+    /// directories that are only parts of names.
+    pub fn record(&self, ino: Ino) -> Option<EntryId> {
+        self.entry_of(self.node(ino)?)
+    }
+
     /// The file whose data an entry holds; `None` if the entry is not shown.
     pub fn ino_of(&self, entry: EntryId) -> Option<Ino> {
         let ino = ino(entry.index() as Node + 1);

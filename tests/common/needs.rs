@@ -4,7 +4,8 @@
 use std::path::Path;
 
 /// Tools that tests run, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 16] = [
+const PACKAGES: [(&str, &str); 19] = [
+    ("bash", "bash"),
     ("bsdtar", "libarchive-tools"),
     ("du", "coreutils"),
     ("ffmpeg", "ffmpeg"),
@@ -12,8 +13,10 @@ const PACKAGES: [(&str, &str); 16] = [
     ("find", "findutils"),
     ("fusermount3", "fuse3"),
     ("getfattr", "attr"),
+    ("ls", "coreutils"),
     ("python3", "python3"),
     ("rsync", "rsync"),
+    ("script", "bsdutils"),
     ("setpriv", "util-linux"),
     ("tar", "tar"),
     ("umount", "mount"),
