@@ -15,6 +15,7 @@ mod demo;
 mod explain;
 mod failure;
 mod gateways;
+mod info;
 mod job;
 mod location;
 mod logging;
@@ -50,6 +51,7 @@ enum Command {
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
     Ls(ls::LsArgs),
+    Info(info::InfoArgs),
     Cat(cat::CatArgs),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(&args),
         Command::Ls(args) => ls::ls(&args),
+        Command::Info(args) => info::info(&args),
         Command::Cat(args) => cat::cat(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),

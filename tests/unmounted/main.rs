@@ -1,8 +1,9 @@
-//! Archives read without a mount, by the real binary: `aiozfs ls` and `aiozfs cat`.
+//! Archives read without a mount, by the real binary: `aiozfs ls`, `info` and `cat`.
 
 mod cat;
 #[path = "../common/mod.rs"]
 mod common;
+mod info;
 mod ls;
 mod paths;
 
