@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::servers::{Server, read_small};
 use super::{Failure, units};
+use crate::archive::{Encoding, UnknownEncoding};
 use crate::source::Secrets;
 
 /// The system's.
@@ -75,6 +76,8 @@ pub(super) struct Mount {
     gid: Option<u32>,
     #[serde(default, deserialize_with = "mask")]
     umask: Option<u16>,
+    #[serde(default, deserialize_with = "encoding")]
+    encoding: Option<Encoding>,
 }
 
 impl Config {
@@ -170,6 +173,10 @@ impl Config {
     pub(super) fn umask(&self) -> Option<u16> {
         self.mount(|mount| mount.umask)
     }
+
+    pub(super) fn encoding(&self) -> Option<Encoding> {
+        self.mount(|mount| mount.encoding)
+    }
 }
 
 impl File {
@@ -247,6 +254,12 @@ fn mask<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     unit(from, units::mask)
 }
 
+fn encoding<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Encoding>, D::Error> {
+    unit(from, |text| {
+        text.parse().map_err(|e: UnknownEncoding| e.to_string())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +286,7 @@ mod tests {
         allow-other = true
         umask = "022"
         uid = 7
+        encoding = "CP866"
     "#;
 
     #[test]
@@ -293,6 +307,8 @@ mod tests {
             (config.umask(), config.uid(), config.gid()),
             (Some(0o22), Some(7), None)
         );
+        let encoding = config.encoding().map(|encoding| encoding.to_string());
+        assert_eq!(encoding.as_deref(), Some("cp866"));
         assert!(!format!("{config:?}").contains("s3cret"));
     }
 
@@ -306,6 +322,7 @@ mod tests {
                 "key",
             ),
             ("[mount]\nmemory = \"s3cret\"", "line 2", ""),
+            ("[mount]\nencoding = \"klingon\"", "line 2", "cp866"),
             ("[gateway.a]\nurl = \"u\"\nweight = 0", "line 3", "weight"),
             ("[gateway.a]\nheaders = [\"s3cret\"", "line", ""),
             ("[archive.\"a/b\"]\nsource = \"x\"", "a/b", "archive"),

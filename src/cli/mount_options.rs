@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Failure;
 use super::units;
-use crate::fs::Symlinks;
+use crate::archive::{Encoding, UnknownEncoding};
+use crate::fs::{Owners, Symlinks};
 
 /// What `-o` can say. `None` where it says nothing, and then the long option or the default holds.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub(super) struct MountOptions {
     pub(super) timeout: Option<Duration>,
     pub(super) memory: Option<u64>,
     pub(super) symlinks: Option<Symlinks>,
+    pub(super) owners: Option<Owners>,
+    pub(super) encoding: Option<Encoding>,
     /// Show playlists as they are stored.
     pub(super) stored_playlists: bool,
 }
@@ -67,6 +70,16 @@ impl MountOptions {
                     "none" => Symlinks::None,
                     _ => return Err("it must be all, inside or none".into()),
                 });
+            }
+            Some(("owner", value)) => {
+                self.owners = Some(match value {
+                    "archive" => Owners::Archive,
+                    "mounter" => Owners::Given,
+                    _ => return Err("it must be archive or mounter".into()),
+                });
+            }
+            Some(("encoding", value)) => {
+                self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
             }
             Some(("playlists", value)) => {
                 self.stored_playlists = match value {
@@ -116,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,noexec,symlinks=none";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,noexec,symlinks=none,owner=archive,encoding=cp866";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
@@ -125,6 +138,9 @@ mod tests {
         assert_eq!(options.timeout, Some(Duration::from_secs(5)));
         assert_eq!(options.memory, Some(64 << 20));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
+        assert!(matches!(options.owners, Some(Owners::Archive)));
+        let encoding = options.encoding.map(|encoding| encoding.to_string());
+        assert_eq!(encoding.as_deref(), Some("cp866"));
     }
 
     #[test]
@@ -137,6 +153,8 @@ mod tests {
             "memory=lots",
             "a=b",
             "playlists=yes",
+            "owner=root",
+            "encoding=klingon",
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert!(error.contains(wrong), "{error}");
