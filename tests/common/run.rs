@@ -65,7 +65,7 @@ pub fn aiozfs() -> Command {
 pub fn tool(name: &str) -> Command {
     needs::tool(name);
     let mut command = Command::new(name);
-    command.stdin(Stdio::null());
+    command.env("PATH", needs::path()).stdin(Stdio::null());
     command
 }
 
