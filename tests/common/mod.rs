@@ -16,3 +16,4 @@ pub mod run;
 pub mod tls;
 pub mod tree;
 pub mod way;
+pub mod zips;
