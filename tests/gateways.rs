@@ -4,83 +4,19 @@ mod common;
 
 use std::net::TcpListener;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aiozfs::source::{
-    ChunkStream, Error, Gateways, GatewaysOptions, Member, Memory, Opened, Origin, Priority,
-    Result, Retry, Source,
+    ChunkStream, Error, Gateways, Memory, Opened, Priority, Result, Retry, Source,
 };
+use common::fault::table::{Alone, faults};
 use common::fault::{Behaviour, FaultNode};
 use common::gateways::{SIZE, bases, content, gateways, proven, read, reads};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use tokio::time::Instant;
-
-/// What a fault does to one who has no other gateway.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Alone {
-    /// It is merely odd: every byte comes.
-    Works,
-    /// Reads fail.
-    Fails,
-    /// As it comes: some bytes may get through before it bites.
-    Either,
-}
-
-/// Every fault that a node can be told to have, and what it does alone. The table of faults of real
-/// servers is in `behaviour.rs`, with where each was seen.
-fn faults() -> Vec<(Behaviour, Alone)> {
-    use Alone::{Either, Fails, Works};
-    vec![
-        (Behaviour::Whole, Fails),
-        (Behaviour::Status(304, None), Fails),
-        (Behaviour::Status(401, None), Fails),
-        (Behaviour::Status(403, None), Fails),
-        (Behaviour::Status(404, None), Fails),
-        (Behaviour::Status(410, None), Fails),
-        (Behaviour::Status(416, None), Fails),
-        (Behaviour::Status(429, None), Fails),
-        (Behaviour::Status(429, Some(60)), Fails),
-        (Behaviour::Status(451, None), Fails),
-        (Behaviour::Status(500, None), Fails),
-        (Behaviour::Status(501, None), Fails),
-        (Behaviour::Status(502, None), Fails),
-        (Behaviour::Status(503, Some(u64::MAX)), Fails),
-        (Behaviour::Status(504, None), Fails),
-        (Behaviour::Burst(500, 2), Either),
-        (Behaviour::Burst(503, 2), Either),
-        (Behaviour::Burst(429, 2), Either),
-        (Behaviour::AtMost(2), Either),
-        (Behaviour::SuffixGivesHead, Works),
-        (Behaviour::StatusOk, Works),
-        (Behaviour::OtherETags, Works),
-        (Behaviour::Shifted, Fails),
-        (Behaviour::Flipped, Fails),
-        (Behaviour::WrongContentRange, Fails),
-        (Behaviour::WrongLength, Fails),
-        (Behaviour::Gzip, Fails),
-        (Behaviour::Cut(30_000), Works),
-        (Behaviour::ShortBody, Either),
-        (Behaviour::TrailingGarbage, Either),
-        (Behaviour::Silent, Fails),
-        (Behaviour::SilentBody, Fails),
-        (Behaviour::StallAfter(40_000), Either),
-        (Behaviour::Drip, Fails),
-        (Behaviour::Slam, Fails),
-        (Behaviour::Reset, Fails),
-        (Behaviour::Redirect("http://127.0.0.1:9/".into()), Fails),
-        (Behaviour::Redirect("ftp://127.0.0.1/".into()), Fails),
-        (Behaviour::RedirectLoop, Fails),
-        (Behaviour::Multipart, Fails),
-        (Behaviour::Chunked, Works),
-        (Behaviour::Changed, Fails),
-        (Behaviour::Longer, Fails),
-        (Behaviour::CloseEach, Works),
-        (Behaviour::DiesIdle, Works),
-    ]
-}
 
 /// A read never takes longer than this, whatever its only gateway does. Under the reader, which
 /// ends every read at its deadline, it is Retry and the idle timeout that end it.
@@ -396,89 +332,4 @@ async fn a_vote_does_not_cost_the_end() {
     let opened = source.open(1000).await.expect("they agree");
     assert!(opened.tail.is_some_and(|tail| tail.offset == 4000));
     assert!(before.elapsed() < Duration::from_millis(150));
-}
-
-/// A blob behind a link of so many bytes a second, which all reads share.
-struct Link {
-    blob: Memory,
-    rate: f64,
-    free: Arc<Mutex<Instant>>,
-    sent: Arc<AtomicU64>,
-}
-
-impl Source for Link {
-    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
-        self.blob.open(tail)
-    }
-
-    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        let (free, rate, sent) = (self.free.clone(), self.rate, self.sent.clone());
-        let begin = tokio::time::sleep(Duration::from_millis(50)).into_stream();
-        let chunks = self.blob.read(range, priority).then(move |chunk| {
-            let bytes = chunk.as_ref().map_or(0, |chunk| chunk.bytes.len());
-            sent.fetch_add(bytes as u64, SeqCst);
-            let until = {
-                let mut free = free.lock().expect("free");
-                *free = (*free).max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / rate);
-                *free
-            };
-            tokio::time::sleep_until(until).map(|()| chunk)
-        });
-        let begin = begin.filter_map(|()| std::future::ready(None));
-        begin.chain(chunks).boxed()
-    }
-}
-
-/// Read-ahead that is striped takes from each gateway in proportion to its rate, and so comes as
-/// fast as all of them together.
-#[tokio::test(start_paused = true)]
-async fn stripes_are_in_proportion_to_rates() {
-    const PART: u64 = 1 << 20;
-    let blob = common::tree::bytes(4, 64 << 20);
-    let rates = [20e6, 10e6, 5e6];
-    let mut took = Vec::new();
-    for stripe in [false, true] {
-        let sent = [0; 3].map(|_| Arc::new(AtomicU64::new(0)));
-        let members = rates
-            .iter()
-            .zip(&sent)
-            .enumerate()
-            .map(|(at, (rate, sent))| Member {
-                name: Origin::new(format!("link {at}")),
-                source: Arc::new(Link {
-                    blob: Memory::new("memory", blob.clone()),
-                    rate: *rate,
-                    free: Arc::new(Mutex::new(Instant::now())),
-                    sent: sent.clone(),
-                }),
-                weight: 1.0,
-            });
-        let spread = GatewaysOptions {
-            stripe,
-            ..GatewaysOptions::default()
-        };
-        let source = Gateways::with(members.collect(), &spread);
-        source.open(0).await.expect("it opens");
-        let before = Instant::now();
-        let parts = (0..64).map(|at| read(&source, at * PART..(at + 1) * PART, Priority::Prefetch));
-        let done: Vec<_> = futures_util::stream::iter(parts)
-            .buffered(14)
-            .collect()
-            .await;
-        for (at, got) in done.into_iter().enumerate() {
-            assert!(
-                got.expect("bytes") == blob[at << 20..(at + 1) << 20],
-                "part {at}"
-            );
-        }
-        took.push(before.elapsed().as_secs_f64());
-        let sent = sent.map(|sent| sent.load(SeqCst) as f64 / blob.len() as f64);
-        if stripe {
-            assert!((0.4..0.7).contains(&sent[0]), "{sent:?}");
-            assert!((0.2..0.4).contains(&sent[1]), "{sent:?}");
-            assert!((0.08..0.3).contains(&sent[2]), "{sent:?}");
-        }
-    }
-    // 35 MB/s instead of 20, less what it takes to find that out.
-    assert!(took[0] / took[1] > 1.35, "{took:?}");
 }

@@ -27,6 +27,7 @@ mod progress;
 mod serve;
 mod servers;
 mod show;
+mod status;
 mod units;
 mod unmounted;
 
@@ -50,6 +51,7 @@ enum Command {
     Mount(mount::MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
+    Status(status::StatusArgs),
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
     Cat(cat::CatArgs),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(&args),
+        Command::Status(args) => status::status(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Info(args) => info::info(&args),
         Command::Cat(args) => cat::cat(&args),

@@ -9,11 +9,13 @@ mod health;
 mod hedge;
 mod limit;
 mod open;
+mod rate;
 mod reading;
 mod roster;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
@@ -180,5 +182,9 @@ impl Source for Gateways {
         for member in &self.0.members {
             member.source.expect_size(size);
         }
+    }
+
+    fn trouble(&self, within: Duration) -> Option<Error> {
+        self.0.roster.trouble(within)
     }
 }
