@@ -220,6 +220,9 @@ fn gateways_die_stall_and_lie_and_nobody_notices() {
         "32M",
         "--timeout",
         "20s",
+        // It is the network that is on trial.
+        "--cache-size",
+        "0",
     ];
     for gateway in &gateways {
         args.extend(["--gateway", gateway]);
@@ -303,6 +306,8 @@ fn a_node_that_is_stopped_is_not_missed() {
         "16M",
         "--timeout",
         "20s",
+        "--cache-size",
+        "0",
     ];
     let mount = Mount::with(&nodes[0].cid, &args);
     let readers = Readers::new(mount.path());

@@ -7,6 +7,7 @@
 mod access;
 mod background;
 mod cache_dir;
+mod caching;
 mod cid;
 mod cid_cache;
 mod config;
@@ -29,8 +30,12 @@ use explain::explain_open;
 pub use failure::Failure;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+/// How long the end of a command may be put off, so that what it read is kept.
+const SETTLE: Duration = Duration::from_millis(700);
 
 /// Mount a remote archive of stored entries as a read-only directory.
 #[derive(Debug, Parser)]
@@ -64,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
     };
+    caching::settle(SETTLE);
     match done {
         Ok(code) => code,
         Err(failure) => {
