@@ -138,6 +138,13 @@ impl Mount {
         line.expect("it is mounted").to_owned()
     }
 
+    /// Ends it as a service manager would.
+    pub fn end(mut self) {
+        self.signal(Signal::TERM);
+        let ended = self.wait(Duration::from_secs(10));
+        assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    }
+
     /// The mountpoint alone: ends the process as if it had crashed.
     pub fn crash(mut self) -> MountPoint {
         self.process.kill().expect("a process of ours");
