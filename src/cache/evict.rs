@@ -7,11 +7,10 @@
 //! the files are the queues, which all processes share and no crash can damage.)
 
 use std::io;
-use std::ops::Range;
 
 use super::block::{BLOCK, HEAD};
 use super::disk::{Disk, Listed, Stat};
-use super::record;
+use super::pins::{self, Pins};
 use super::store::{Shared, now};
 use super::usage::{self, Usage};
 use super::writer::is_stale;
@@ -57,9 +56,6 @@ pub(super) struct Survey {
     /// Bytes taken by all of it.
     pub(super) taken: u64,
 }
-
-/// What is not to be evicted: ranges of the blob. What is kept beside blocks goes with any.
-pub(super) type Pins = Vec<Range<u64>>;
 
 /// Makes room if need be; says whether there is. `known` is what is taken with `need` bytes that
 /// are about to be written.
@@ -155,8 +151,8 @@ impl Survey {
 }
 
 /// Which of the items go, so that `wanted` bytes come free of a cache of `size`.
-fn victims(disk: &dyn Disk, survey: &Survey, wanted: u64, size: u64) -> Vec<usize> {
-    let pins: Vec<Pins> = survey.blobs.iter().map(|dir| pins(disk, dir)).collect();
+pub(super) fn victims(disk: &dyn Disk, survey: &Survey, wanted: u64, size: u64) -> Vec<usize> {
+    let pins: Vec<Pins> = survey.blobs.iter().map(|dir| pins::of(disk, dir)).collect();
     let now = now();
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for (at, item) in survey.items.iter().enumerate() {
@@ -164,7 +160,7 @@ fn victims(disk: &dyn Disk, survey: &Survey, wanted: u64, size: u64) -> Vec<usiz
         let is_used = now - item.stat.used < FADED;
         match item.what {
             What::Record => {}
-            What::Block(number) if is_pinned(pins, number) => {}
+            What::Block(number) if pins::hold(pins, number) => {}
             What::Kept if !pins.is_empty() => {}
             What::Kept => known.push(at),
             What::Block(_) if is_used && item.stat.used - item.stat.written >= AGAIN => {
@@ -193,17 +189,6 @@ fn victims(disk: &dyn Disk, survey: &Survey, wanted: u64, size: u64) -> Vec<usiz
         victims.push(next);
     }
     victims
-}
-
-fn is_pinned(pins: &Pins, number: u64) -> bool {
-    let block = number * BLOCK..(number + 1) * BLOCK;
-    pins.iter()
-        .any(|pin| pin.start < block.end && pin.end > block.start)
-}
-
-/// What of a blob is pinned.
-pub(super) fn pins(disk: &dyn Disk, dir: &str) -> Pins {
-    record::read(disk, &format!("{dir}/pins")).unwrap_or_default()
 }
 
 /// Removes items, and blobs of which nothing is left. Returns how many bytes came free.

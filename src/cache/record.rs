@@ -26,9 +26,18 @@ pub(super) fn seal<T: Serialize>(record: &T) -> Vec<u8> {
 
 /// The record that a file has; `None` if it is damaged or of another shape.
 pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(sealed(bytes)?).ok()
+}
+
+/// Whether a file has a record, of whatever shape.
+pub(super) fn is_sealed(bytes: &[u8]) -> bool {
+    sealed(bytes).is_some()
+}
+
+fn sealed(bytes: &[u8]) -> Option<&[u8]> {
     let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(18)?)?;
     let is_whole = sum == format!("\n{:016x}\n", xxh3_64(body)).as_bytes();
-    is_whole.then(|| serde_json::from_slice(body).ok())?
+    is_whole.then_some(body)
 }
 
 /// Reads a record; `None` if it is not there or damaged.
@@ -93,6 +102,26 @@ impl<'a> Framed<'a> {
         let mut head = [0; FRAME_HEAD as usize];
         let is_ours = framed.pull(&mut head) && head[..8] == *MAGIC && head[8..] == *key;
         is_ours.then_some(framed)
+    }
+
+    /// Whether a file is one, and as it was written.
+    pub(super) fn is_good(file: &'a dyn Handle) -> bool {
+        const STEP: usize = 1 << 20;
+        let mut key = [0; 32];
+        let is_read = file
+            .read_at(&mut key, 8)
+            .is_ok_and(|read| read == key.len());
+        let Some(mut framed) = Self::open(file, &key).filter(|_| is_read) else {
+            return false;
+        };
+        let mut piece = vec![0; STEP];
+        while framed.at < framed.body_end {
+            let now = (framed.body_end - framed.at).min(STEP as u64) as usize;
+            if !framed.pull(&mut piece[..now]) {
+                return false;
+            }
+        }
+        framed.is_whole()
     }
 
     /// The next bytes; false if there are not as many.

@@ -56,6 +56,8 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) size: u64,
     pub(super) budget: Arc<Budget>,
+    /// Numbers temporary files.
+    pub(super) temporary: AtomicU64,
     warned: AtomicBool,
     /// When it may be written to again, and when it may be read again.
     paused_until: [AtomicI64; 2],
@@ -95,6 +97,7 @@ impl Cache {
             disk,
             size: options.size,
             budget: Budget::new(WAITING),
+            temporary: AtomicU64::new(0),
             warned: AtomicBool::new(false),
             paused_until: Default::default(),
         });

@@ -18,7 +18,7 @@ use super::disk::Handle;
 use super::key::Key;
 use super::piece::{Piece, Room};
 use super::store::{Blob, Shared, Work, now};
-use super::{evict, record, usage};
+use super::{evict, pins, record, usage};
 
 /// Pieces of a block that is not complete wait so long for the others.
 const WAIT: Duration = Duration::from_millis(1500);
@@ -81,7 +81,6 @@ struct Writer {
     pending: HashMap<BlockId, Pending>,
     /// Those that are in use.
     blobs: Vec<Arc<Blob>>,
-    temporary: u64,
     /// Where blocks are put together.
     desk: Vec<u8>,
 }
@@ -92,7 +91,6 @@ pub(super) fn start(shared: Arc<Shared>, queue: Receiver<Job>) {
         shared: shared.clone(),
         pending: HashMap::new(),
         blobs: Vec::new(),
-        temporary: 0,
         desk: Vec::new(),
     };
     let thread = std::thread::Builder::new().name("aiozfs-cache".into());
@@ -148,7 +146,7 @@ impl Writer {
                 self.complain_of(kept);
                 // What nobody can ask for any more only takes space.
                 if let Some(old) = old.map(Blob::new)
-                    && evict::pins(&*self.shared.disk, &old.dir).is_empty()
+                    && pins::of(&*self.shared.disk, &old.dir).is_empty()
                 {
                     let removed = evict::remove_blob(&*self.shared.disk, &old.dir);
                     self.complain_of(removed.map(drop));
@@ -253,8 +251,7 @@ impl Writer {
             .map(|r| r.end.div_ceil(HEAD) - r.start / HEAD);
         let need = HEAD + pages.sum::<u64>() * HEAD;
         let path = blob.block(number);
-        self.temporary += 1;
-        put(&self.shared, self.temporary, &path, need, old, &|file| {
+        put(&self.shared, &path, need, old, &|file| {
             file.write_at(&head.encode(blob.key.hash(), number), 0)?;
             for range in head.ranges() {
                 let bytes = &block[range.start as usize..range.end as usize];
@@ -262,6 +259,7 @@ impl Writer {
             }
             Ok(())
         })
+        .map(drop)
     }
 
     fn keep(&mut self, keep: &Keep) -> io::Result<()> {
@@ -290,20 +288,10 @@ impl Writer {
         len: u64,
         write: &dyn Fn(&dyn Handle) -> io::Result<()>,
     ) -> io::Result<()> {
-        if self.shared.is_paused(Work::Writing) {
-            return Ok(());
+        match self.shared.is_paused(Work::Writing) {
+            true => Ok(()),
+            false => replace(&self.shared, path, len, write).map(drop),
         }
-        let old = self.shared.disk.open(path).and_then(|file| file.stat());
-        let old = old.map_or(0, |stat| stat.taken);
-        self.temporary += 1;
-        put(
-            &self.shared,
-            self.temporary,
-            path,
-            evict::taken_by(len),
-            old,
-            write,
-        )
     }
 
     /// Writes down what the blob is, if that is not known.
@@ -333,24 +321,36 @@ impl Writer {
     }
 }
 
-/// Writes a file in place of one that takes `old` bytes, if there is room for `need` bytes or can be
-/// made.
-pub(super) fn put(
+/// Writes a file of about `len` bytes in place of what is there; false if there is no room for it.
+pub(super) fn replace(
     shared: &Shared,
-    temporary: u64,
+    path: &str,
+    len: u64,
+    write: &dyn Fn(&dyn Handle) -> io::Result<()>,
+) -> io::Result<bool> {
+    let old = shared.disk.open(path).and_then(|file| file.stat());
+    let old = old.map_or(0, |stat| stat.taken);
+    put(shared, path, evict::taken_by(len), old, write)
+}
+
+/// Writes a file in place of one that takes `old` bytes, if there is room for `need` bytes or can be
+/// made; says whether there is.
+fn put(
+    shared: &Shared,
     path: &str,
     need: u64,
     old: u64,
     write: &dyn Fn(&dyn Handle) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let disk = &*shared.disk;
     // First, so that others who are about to write know of it.
     let known = usage::add(disk, need as i64)?;
     let give_back = |bytes: u64| drop(usage::add(disk, -(bytes as i64)));
     if !evict::make_room(shared, known, need)? {
         give_back(need);
-        return Ok(());
+        return Ok(false);
     }
+    let temporary = shared.temporary.fetch_add(1, Relaxed);
     let name = format!("tmp/{}-{temporary}", std::process::id());
     let put = || {
         let file = match disk.create(&name) {
@@ -378,7 +378,7 @@ pub(super) fn put(
     match put() {
         Ok(()) => {
             give_back(old);
-            Ok(())
+            Ok(true)
         }
         Err(e) => {
             // It may not even be there.

@@ -11,7 +11,7 @@ use super::config::Config;
 use super::location::Location;
 use super::servers::{ServerArgs, Servers};
 use super::{Failure, explain_open, units};
-use crate::archive::{ParseOptions, TAIL};
+use crate::archive::{Index, ParseOptions, TAIL};
 use crate::cache::{Cache, Cached, CachedBlocks, Key};
 use crate::content::{Cid, Proven};
 use crate::reader::{self, Archive, LineOptions};
@@ -125,6 +125,22 @@ impl Access {
     #[allow(dead_code, reason = "for commands that look into an archive once")]
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
         Ok(self.open_kept().await?.0)
+    }
+
+    /// Opens the archive to have bytes of it kept: what is in it, what gives the bytes, and what
+    /// keeps them.
+    pub(super) async fn open_to_fetch(
+        &self,
+    ) -> Result<(Arc<Index>, Arc<dyn Source>, Option<Cached>), Failure> {
+        let (source, cached) = self.source()?;
+        let opened = self.open_source(source.clone(), cached.clone()).await;
+        let (archive, _) = opened.map_err(|e| explain_open(&self.location, &e))?;
+        Ok((archive.index().clone(), source, cached))
+    }
+
+    /// The cache, if there is one.
+    pub(super) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
     }
 
     /// Opens the archive, and says where what is made of it may be kept.

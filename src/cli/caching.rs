@@ -1,6 +1,7 @@
 //! The cache of archives that were read before: its options, and what goes into it beside bytes.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use clap::Args;
 
 use super::cache_dir::CacheArgs;
 use super::config::Config;
-use super::units;
+use super::{Failure, units};
 use crate::archive::{self, Index};
 use crate::cache::{Cache, CacheOptions, Cached, Folder};
 use crate::fs::{self, Tree, TreeOptions};
@@ -22,15 +23,22 @@ const USUAL_PART: u64 = 10;
 /// A tree of fewer entries is built sooner than read.
 const LARGE_TREE: usize = 10_000;
 
-/// The options of all commands that read archives.
+/// Where the cache is, and how large.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct KeepArgs {
+pub(super) struct PlaceArgs {
     #[command(flatten)]
-    place: CacheArgs,
+    dir: CacheArgs,
     /// The most to keep on disk of what was read, 0 for nothing [default: 10G, or a tenth of the
     /// free space if that is less]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     cache_size: Option<u64>,
+}
+
+/// The options of all commands that read archives.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct KeepArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
     /// Ask no server: only what was kept can be read
     #[arg(long)]
     offline: bool,
@@ -40,9 +48,9 @@ impl KeepArgs {
     /// Mount options say otherwise.
     pub(super) fn with(mut self, dir: Option<PathBuf>, size: Option<u64>, offline: bool) -> Self {
         if let Some(dir) = dir {
-            self.place = CacheArgs::at(dir);
+            self.place.dir = CacheArgs::at(dir);
         }
-        self.cache_size = size.or(self.cache_size);
+        self.place.cache_size = size.or(self.place.cache_size);
         self.offline |= offline;
         self
     }
@@ -54,38 +62,52 @@ impl KeepArgs {
 
     /// The cache. Without one all works, so what is wrong with it is a warning.
     pub(super) fn open(&self, config: &Config) -> Option<Cache> {
-        let size = self.cache_size.or(config.cache_size());
+        let size = self.place.cache_size.or(config.cache_size());
         if size == Some(0) {
             return None;
         }
-        let Some(dir) = self.place.dir_or(config.cache_dir()) else {
+        let Some(dir) = self.place.dir.dir_or(config.cache_dir()) else {
             log::info!("cache: neither --cache-dir nor HOME says where; nothing is kept");
             return None;
         };
-        let folder = match Folder::open(&dir) {
-            Ok(mut folder) => {
-                folder.discard_others();
-                Arc::new(folder)
+        match open_at(&dir, size) {
+            Ok(cache) => {
+                open_ones().push(cache.clone());
+                Some(cache)
             }
             Err(e) => {
                 let dir = dir.display();
                 log::warn!(
                     "cache: {dir} is not used: {e}; give another with --cache-dir, or --cache-size 0"
                 );
-                return None;
+                None
             }
-        };
-        let usual = || {
-            let room = Cache::room(&*folder).unwrap_or(0);
-            USUAL_SIZE.min(room / USUAL_PART)
-        };
-        let options = CacheOptions {
-            size: size.unwrap_or_else(usual),
-        };
-        let cache = Cache::new(folder, &options);
-        open_ones().push(cache.clone());
-        Some(cache)
+        }
     }
+}
+
+impl PlaceArgs {
+    /// The cache, to be looked at.
+    pub(super) fn open_to_manage(&self, config: &Config) -> Result<Cache, Failure> {
+        let dir = self.dir.dir_or(config.cache_dir());
+        let dir = dir
+            .ok_or_else(|| Failure::new("neither --cache-dir nor HOME says where the cache is"))?;
+        let size = self.cache_size.or(config.cache_size());
+        open_at(&dir, size).map_err(|e| Failure::new(format!("{}: {e}", dir.display())))
+    }
+}
+
+fn open_at(dir: &Path, size: Option<u64>) -> io::Result<Cache> {
+    let mut folder = Folder::open(dir)?;
+    folder.discard_others();
+    let usual = || {
+        let room = Cache::room(&folder).unwrap_or(0);
+        USUAL_SIZE.min(room / USUAL_PART)
+    };
+    let options = CacheOptions {
+        size: size.unwrap_or_else(usual),
+    };
+    Ok(Cache::new(Arc::new(folder), &options))
 }
 
 /// Those that this process has opened.

@@ -6,6 +6,7 @@
 
 mod access;
 mod background;
+mod cache;
 mod cache_dir;
 mod caching;
 mod cid;
@@ -14,7 +15,9 @@ mod config;
 mod demo;
 mod explain;
 mod failure;
+mod fetch;
 mod gateways;
+mod glob;
 mod job;
 mod location;
 mod logging;
@@ -52,6 +55,8 @@ enum Command {
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
     Status(status::StatusArgs),
+    Fetch(fetch::FetchArgs),
+    Cache(cache::CacheCommand),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
@@ -66,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(&args),
         Command::Status(args) => status::status(&args),
+        Command::Fetch(args) => fetch::fetch(&args),
+        Command::Cache(args) => cache::cache(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),
