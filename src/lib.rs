@@ -22,6 +22,7 @@
 //! `tests/rooms.rs` fails on a door that is not in this table. `doc/DESIGN.md` says why.
 
 pub mod archive;
+pub mod cache;
 pub mod cli;
 pub mod content;
 pub mod fs;

@@ -106,6 +106,16 @@ impl Index {
         self.id(behind.checked_sub(1)?)
     }
 
+    /// Where an entry lies at most: from its local header to the end of its data and of a
+    /// descriptor behind it, as far as can be told without reading them.
+    pub fn span(&self, id: EntryId) -> Range<u64> {
+        // An extra field and a data descriptor are no longer.
+        const MOST: u64 = u16::MAX as u64 + 24;
+        let packed = &self.entries[id.index()];
+        let end = layout::end_of(packed, &self.beside).saturating_add(MOST);
+        packed.header_offset..end.min(self.limit(id)).max(packed.header_offset)
+    }
+
     /// What its writer says of the playable form of a playlist: version, and length in bytes.
     pub fn playable(&self, id: EntryId) -> Option<(u8, u64)> {
         self.beside.playable(&self.entries[id.index()])

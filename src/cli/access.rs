@@ -1,18 +1,21 @@
 //! How an archive is reached: the options of every command that reads one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::caching::{KeepArgs, Kept};
 use super::config::Config;
 use super::location::Location;
 use super::servers::{ServerArgs, Servers};
 use super::{Failure, explain_open, units};
-use crate::archive::{Encoding, ParseOptions};
+use crate::archive::{Encoding, Index, ParseOptions, TAIL};
+use crate::cache::{Cache, Cached, CachedBlocks, Key};
 use crate::content::{Cid, Proven};
 use crate::reader::{self, Archive, LineOptions};
-use crate::source::{self, Gateways, HttpOptions, Memory, Retry, Source};
+use crate::source::{self, Blocks, Gateways, HttpOptions, Memory, Offline, Retry, Source};
 
 /// How long it may take to find out what a CID is that could not be opened.
 const PROBE: Duration = Duration::from_secs(5);
@@ -34,6 +37,8 @@ pub(super) struct AccessArgs {
     /// A read that has no bytes by then fails [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     timeout: Option<Duration>,
+    #[command(flatten)]
+    keep: KeepArgs,
 }
 
 /// How much to trust those who give the bytes.
@@ -57,9 +62,17 @@ pub(super) struct Access {
     verify: Verify,
     parse: ParseOptions,
     line: LineOptions,
+    cache: Option<Cache>,
+    offline: bool,
 }
 
 impl AccessArgs {
+    /// Mount options may have said otherwise of the cache.
+    pub(super) fn keeping(self, dir: Option<PathBuf>, size: Option<u64>, offline: bool) -> Self {
+        let keep = self.keep.with(dir, size, offline);
+        Self { keep, ..self }
+    }
+
     /// The way to `location`. Mount options may have said other numbers than these arguments.
     pub(super) fn to(
         &self,
@@ -77,7 +90,13 @@ impl AccessArgs {
         let usual = LineOptions::default();
         let memory = memory.or(self.memory).or(config.memory());
         let timeout = timeout.or(self.timeout).or(config.timeout());
+        let cache = match location {
+            Location::File(_) => None,
+            _ => self.keep.open(&config),
+        };
         Ok(Access {
+            cache,
+            offline: self.keep.is_offline(),
             servers: self.servers.resolve(&config, &location)?,
             location,
             verify: self.verify,
@@ -102,6 +121,8 @@ impl Access {
             verify: Verify::None,
             parse: ParseOptions::default(),
             line: LineOptions::default(),
+            cache: None,
+            offline: false,
         }
     }
 
@@ -117,18 +138,58 @@ impl Access {
 
     /// Opens the archive. Must be called within the runtime that is to do the fetching.
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
-        let source = self.source()?;
-        match Archive::open(source, self.parse.clone(), self.line.clone()).await {
-            Ok(archive) => Ok(match self.verify {
+        Ok(self.open_kept().await?.0)
+    }
+
+    /// Opens the archive to have bytes of it kept: what is in it, what gives the bytes, and what
+    /// keeps them.
+    pub(super) async fn open_to_fetch(
+        &self,
+    ) -> Result<(Arc<Index>, Arc<dyn Source>, Option<Cached>), Failure> {
+        let (source, cached) = self.source()?;
+        let opened = self.open_source(source.clone(), cached.clone()).await;
+        let (archive, _) = opened.map_err(|e| explain_open(&self.location, &e))?;
+        Ok((archive.index().clone(), source, cached))
+    }
+
+    /// The cache, if there is one.
+    pub(super) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// Opens the archive, and says where what is made of it may be kept.
+    pub(super) async fn open_kept(&self) -> Result<(Archive, Kept), Failure> {
+        let (source, cached) = self.source()?;
+        match self.open_source(source, cached).await {
+            Ok((archive, kept)) => Ok(match self.verify {
                 // What is proven needs no other proof.
-                Verify::Trustless | Verify::None => archive,
-                Verify::Crc => archive.checking_crcs(),
+                Verify::Trustless | Verify::None => (archive, kept),
+                Verify::Crc => (archive.checking_crcs(), kept),
             }),
             Err(error) => {
                 let error = self.better_reason(&error).await.unwrap_or(error);
                 Err(explain_open(&self.location, &error))
             }
         }
+    }
+
+    async fn open_source(
+        &self,
+        source: Arc<dyn Source>,
+        cached: Option<Cached>,
+    ) -> Result<(Archive, Kept), reader::Error> {
+        if let Some(cached) = &cached {
+            cached.get_ready(TAIL).await?;
+        }
+        let kept = Kept::new(cached, &self.parse);
+        let known = kept.index().await;
+        let is_new = known.is_none();
+        let (parse, line) = (self.parse.clone(), self.line.clone());
+        let archive = Archive::open_with(source, known, parse, line).await?;
+        if is_new {
+            kept.keep_index(archive.index());
+        }
+        Ok((archive, kept))
     }
 
     /// Why a CID cannot be opened by anybody, if that is so: a gateway answers the CID of a
@@ -167,32 +228,74 @@ impl Access {
         self.servers.data(options, |server| server.content_url(id))
     }
 
-    /// The blob, retrying what is worth it for as long as a read may take.
-    fn source(&self) -> Result<Arc<dyn Source>, Failure> {
+    /// The blob, retrying what is worth it for as long as a read may take; and what of it is cached.
+    fn source(&self) -> Result<(Arc<dyn Source>, Option<Cached>), Failure> {
         let (timeout, options) = (self.line.timeout, self.http_options());
         let retrying = |gateways: Gateways| -> Arc<dyn Source> {
-            Arc::new(Retry::new(Arc::new(gateways), timeout))
+            match self.offline {
+                true => Arc::new(Offline),
+                false => Arc::new(Retry::new(Arc::new(gateways), timeout)),
+            }
         };
-        match &self.location {
-            Location::File(path) => match source::File::open_path(path) {
-                Ok(file) => Ok(Arc::new(file)),
-                Err(e) => Err(Failure::new(e)),
-            },
+        let (key, data, roster) = match &self.location {
+            Location::File(path) => {
+                let file = source::File::open_path(path).map_err(Failure::new)?;
+                return Ok((Arc::new(file), None));
+            }
             Location::Url(url) => {
                 let server = self.servers.data(&options, |_| url.clone())?;
-                Ok(retrying(server))
+                let key = Key::url(&without_login(url), &source::display_url(url));
+                (key, retrying(server), None)
             }
-            Location::Id(id) => Ok(retrying(self.gateways(&options, id)?)),
+            Location::Id(id) => {
+                let servers: Vec<String> =
+                    self.servers.iter().map(|s| s.template.clone()).collect();
+                (
+                    Key::id(id, &servers),
+                    retrying(self.gateways(&options, id)?),
+                    None,
+                )
+            }
             Location::Cid(cid) => {
                 let gateways = self.gateways(&options, &cid.to_string())?;
                 let roster = gateways.roster().clone();
-                let data = retrying(gateways);
-                if self.verify != Verify::Trustless {
-                    return Ok(data);
+                match self.verify {
+                    Verify::Trustless => {
+                        (Key::proven(cid), retrying(gateways), Some((*cid, roster)))
+                    }
+                    _ => (Key::believed(cid), retrying(gateways), None),
                 }
-                let blocks = self.servers.blocks(&options, roster, timeout);
-                Ok(Arc::new(Proven::new(*cid, data, blocks)))
             }
+        };
+        let cached = self
+            .cache
+            .as_ref()
+            .map(|cache| Cached::new(data.clone(), cache, key.clone(), self.offline));
+        let data = cached
+            .clone()
+            .map_or(data, |cached| Arc::new(cached) as Arc<dyn Source>);
+        let Some((cid, roster)) = roster else {
+            return Ok((data, cached));
+        };
+        let mut blocks: Arc<dyn Blocks> = match self.offline {
+            true => Arc::new(Offline),
+            false => self.servers.blocks(&options, roster, timeout),
+        };
+        if let Some(cache) = &self.cache {
+            blocks = Arc::new(CachedBlocks::new(blocks, cache, key));
         }
+        Ok((Arc::new(Proven::new(cid, data, blocks)), cached))
+    }
+}
+
+/// A URL without `user:password@`: who asks does not make another blob of it.
+fn without_login(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let host = rest[..end].rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{}", &rest[end..])
+        }
+        None => url.to_owned(),
     }
 }

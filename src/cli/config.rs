@@ -72,6 +72,9 @@ pub(super) struct Mount {
     memory: Option<u64>,
     #[serde(default, deserialize_with = "duration")]
     timeout: Option<Duration>,
+    cache_dir: Option<PathBuf>,
+    #[serde(default, deserialize_with = "size")]
+    cache_size: Option<u64>,
     allow_other: Option<bool>,
     uid: Option<u32>,
     gid: Option<u32>,
@@ -169,6 +172,15 @@ impl Config {
 
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.mount(|mount| mount.timeout)
+    }
+
+    pub(super) fn cache_dir(&self) -> Option<&Path> {
+        let mut files = self.0.iter();
+        files.find_map(|file| file.mount.cache_dir.as_deref())
+    }
+
+    pub(super) fn cache_size(&self) -> Option<u64> {
+        self.mount(|mount| mount.cache_size)
     }
 
     pub(super) fn allow_other(&self) -> bool {

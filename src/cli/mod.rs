@@ -6,7 +6,9 @@
 
 mod access;
 mod background;
+mod cache;
 mod cache_dir;
+mod caching;
 mod cat;
 mod cid;
 mod cid_cache;
@@ -14,7 +16,9 @@ mod config;
 mod demo;
 mod explain;
 mod failure;
+mod fetch;
 mod gateways;
+mod glob;
 mod info;
 mod job;
 mod location;
@@ -35,8 +39,12 @@ use explain::explain_open;
 pub use failure::Failure;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+/// How long the end of a command may be put off, so that what it read is kept.
+const SETTLE: Duration = Duration::from_millis(700);
 
 /// Mount a remote archive of stored entries as a read-only directory.
 #[derive(Debug, Parser)]
@@ -55,6 +63,8 @@ enum Command {
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
     Cat(cat::CatArgs),
+    Fetch(fetch::FetchArgs),
+    Cache(cache::CacheCommand),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
@@ -72,12 +82,15 @@ pub fn main() -> ExitCode {
         Command::Ls(args) => ls::ls(&args),
         Command::Info(args) => info::info(&args),
         Command::Cat(args) => cat::cat(&args),
+        Command::Fetch(args) => fetch::fetch(&args),
+        Command::Cache(args) => cache::cache(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
     };
+    caching::settle(SETTLE);
     match done {
         Ok(code) => code,
         Err(failure) => {

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::job::{self, Job};
 use super::location::Location;
 use super::mount_options::MountOptions;
-use super::{Failure, background, logging, units};
+use super::{Failure, background, caching, logging, units};
 use crate::fs::TreeOptions;
 use crate::mount::{self, KernelOptions, Mounted};
 
@@ -31,9 +31,6 @@ pub(super) struct MountArgs {
     foreground: bool,
     #[command(flatten)]
     access: AccessArgs,
-    /// Where to keep what outlives the mount (reserved; nothing is kept yet)
-    #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
-    cache_dir: Option<PathBuf>,
     /// Let other users in; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -47,8 +44,9 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "MASK", value_parser = units::mask)]
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
-    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// symlinks=all|inside|none, playlists=playable|stored, owner=archive|mounter, encoding=
+    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=, cache_dir=,
+    /// cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
+    /// owner=archive|mounter, encoding=
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Say more; twice, and more still
@@ -109,8 +107,10 @@ impl MountArgs {
         let fmask = options.fmask.or(umask).or(config.fmask());
         let dmask = options.dmask.or(umask).or(config.dmask());
         let own = job::own_tree();
+        let (dir, size) = (options.cache_dir.clone(), options.cache_size);
+        let access = self.access.clone().keeping(dir, size, options.offline);
         Ok(Job {
-            access: (self.access)
+            access: access
                 .to(location, options.memory, options.timeout)?
                 .with_encoding(options.encoding),
             tree: TreeOptions {
@@ -149,6 +149,7 @@ fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
     if let Err(e) = &ended {
         log::error!("the mount ended with an error: {e}");
     }
+    caching::settle(super::SETTLE);
     // Not by returning: that would wait for the runtime's tasks.
     std::process::exit(i32::from(ended.is_err()));
 }

@@ -1,5 +1,6 @@
 //! `-o`: options as mount(8) and fstab(5) write them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Failure;
@@ -21,6 +22,9 @@ pub(super) struct MountOptions {
     pub(super) dmask: Option<u16>,
     pub(super) timeout: Option<Duration>,
     pub(super) memory: Option<u64>,
+    pub(super) cache_dir: Option<PathBuf>,
+    pub(super) cache_size: Option<u64>,
+    pub(super) offline: bool,
     pub(super) symlinks: Option<Symlinks>,
     pub(super) owners: Option<Owners>,
     pub(super) encoding: Option<Encoding>,
@@ -52,6 +56,7 @@ impl MountOptions {
                 "default_permissions" => self.default_permissions = true,
                 "nonempty" => self.nonempty = true,
                 "noexec" => self.noexec = true,
+                "offline" => self.offline = true,
                 "exec" => self.noexec = false,
                 option if is_ignored(option) => {}
                 _ => return Err("there is no such option; see 'aiozfs mount --help'".into()),
@@ -63,6 +68,8 @@ impl MountOptions {
             Some(("dmask", value)) => self.dmask = Some(units::mask(value)?),
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
+            Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
+            Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
             Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
             Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
             Some(("owner", value)) => self.owners = Some(owners(value)?),
@@ -138,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,noexec,symlinks=none,owner=archive,encoding=cp866";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,cache_dir=/c,cache_size=2G,offline,noexec,symlinks=none,owner=archive,encoding=cp866";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
@@ -146,6 +153,8 @@ mod tests {
         assert_eq!((options.fmask, options.dmask), (Some(1), Some(2)));
         assert_eq!(options.timeout, Some(Duration::from_secs(5)));
         assert_eq!(options.memory, Some(64 << 20));
+        assert_eq!(options.cache_dir.as_deref(), Some("/c".as_ref()));
+        assert_eq!((options.cache_size, options.offline), (Some(2 << 30), true));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
         assert!(matches!(options.owners, Some(Owners::Archive)));
         let encoding = options.encoding.map(|encoding| encoding.to_string());

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashTable;
 
@@ -54,7 +54,8 @@ pub(super) struct Names {
     pub(super) implied: Vec<Implied>,
     /// Nodes that bear another name than their entry's.
     pub(super) renamed: HashMap<Node, Box<[u8]>>,
-    table: HashTable<Node>,
+    /// Made when it is first asked for, of a tree that was not built but loaded.
+    table: OnceLock<HashTable<Node>>,
     hasher: RandomState,
 }
 
@@ -275,9 +276,37 @@ impl Names {
             parents,
             implied: Vec::new(),
             renamed: HashMap::new(),
-            table: HashTable::with_capacity(index.len()),
+            table: OnceLock::from(HashTable::with_capacity(index.len())),
             hasher: RandomState::new(),
         }
+    }
+
+    /// Names that were stored; which node bears a name is yet to be found out.
+    pub(super) fn stored(
+        parents: Vec<Node>,
+        implied: Vec<Implied>,
+        renamed: HashMap<Node, Box<[u8]>>,
+    ) -> Self {
+        Self {
+            parents,
+            implied,
+            renamed,
+            table: OnceLock::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Which node bears which name.
+    pub(super) fn table(&self, index: &Index) -> &HashTable<Node> {
+        self.table.get_or_init(|| {
+            let hash = |node: Node| self.hash(self.parent(node), self.name(index, node));
+            let nodes = self.parents.len() as Node; // as many as were counted with it
+            let mut table = HashTable::with_capacity(self.parents.len());
+            for node in (1..nodes).filter(|node| self.parent(*node) != NOWHERE) {
+                table.insert_unique(hash(node), node, |node| hash(*node));
+            }
+            table
+        })
     }
 
     pub(super) fn parent(&self, node: Node) -> Node {
@@ -319,24 +348,25 @@ impl Names {
     pub(super) fn find(&self, index: &Index, dir: Node, name: &[u8]) -> Option<Node> {
         let hash = self.hash(dir, name);
         let is_it = |node: &Node| self.parent(*node) == dir && self.name(index, *node) == name;
-        self.table.find(hash, is_it).copied()
+        self.table(index).find(hash, is_it).copied()
     }
 
     /// Lets a node, whose parent and name are set, be found. There must be no other of its name.
     pub(super) fn insert(&mut self, index: &Index, node: Node) {
         let hash = self.hash(self.parent(node), self.name(index, node));
         // Taken out for the moment, so that the table can grow while names are looked at.
-        let mut table = std::mem::take(&mut self.table);
+        let mut table = self.table.take().unwrap_or_default();
         table.insert_unique(hash, node, |node| {
             self.hash(self.parent(*node), self.name(index, *node))
         });
-        self.table = table;
+        self.table = OnceLock::from(table);
     }
 
     /// Lets `new` be found where `old` was, which has the same parent and name.
     pub(super) fn replace(&mut self, index: &Index, old: Node, new: Node) {
         let hash = self.hash(self.parent(old), self.name(index, old));
-        if let Some(place) = self.table.find_mut(hash, |node| *node == old) {
+        let table = self.table.get_mut();
+        if let Some(place) = table.and_then(|table| table.find_mut(hash, |node| *node == old)) {
             *place = new;
         }
     }

@@ -76,7 +76,7 @@ impl Volume {
     }
 
     /// The names.
-    pub fn tree(&self) -> &Tree {
+    pub fn tree(&self) -> &Arc<Tree> {
         &self.tree
     }
 

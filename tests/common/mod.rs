@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod archives;
+pub mod disk;
 pub mod fault;
 pub mod gateways;
 pub mod http;

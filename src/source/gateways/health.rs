@@ -220,6 +220,7 @@ impl Health {
             Error::Forged { .. } => self.forged(now),
             // The caller's mistake.
             Error::OutOfBlob { .. } => {}
+            Error::NoNetwork { .. } => self.back_off(error, chance, now),
             error if error.is_transient() => self.back_off(error, chance, now),
             error => self.rest_for(VERDICT, false, error, now),
         }

@@ -177,6 +177,14 @@ impl Source for Gateways {
         }
     }
 
+    fn version(&self) -> Option<String> {
+        match &self.0.members[..] {
+            [one] => one.source.version(),
+            // Several do not call one state by one name.
+            _ => None,
+        }
+    }
+
     fn expect_size(&self, size: u64) {
         let _ = self.0.size.set(size);
         for member in &self.0.members {
