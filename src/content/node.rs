@@ -7,7 +7,7 @@ use super::{Cid, Codec, Version};
 const FILE: u64 = 2;
 
 /// A block below a node that is being built.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) cid: Cid,
     /// Bytes of the file below this link.
