@@ -342,8 +342,7 @@ fn what_failed_is_counted() {
 fn a_node_that_is_stopped_is_an_error_in_time_and_goes_on_where_it_was() {
     let packed = packed();
     let node = Node::of(&packed.dir.path().join("archive.zip"));
-    let gateway = node.gateway();
-    let args = ["--timeout", "2s", gateway[0], gateway[1]];
+    let args = [&node.options()[..], &["--timeout", "2s"]].concat();
     let mount = Mount::with(&node.cid, &args);
     let path = mount.join("large.bin");
     let mut head = vec![0; 4096];
@@ -373,8 +372,8 @@ fn a_node_that_is_killed_may_come_back() {
     let packed = packed();
     let archive = packed.dir.path().join("archive.zip");
     let node = Node::of(&archive);
-    let gateway = node.gateway();
-    let mount = Mount::with(&node.cid, &["--timeout", "2s", gateway[0], gateway[1]]);
+    let args = [&node.options()[..], &["--timeout", "2s"]].concat();
+    let mount = Mount::with(&node.cid, &args);
     let path = mount.join("large.bin");
     assert_readable_again(&path, &packed.large, 0, 1 << 20);
     let addr = node.base.trim_start_matches("http://").to_owned();

@@ -133,7 +133,7 @@ fn servers_that_do_not_serve() {
         let args = ["--timeout", "1s"];
         cannot_mount(what, &args, &node.url(), point.path(), words);
         let base = node.base();
-        let args = ["--timeout", "1s", "--gateway", &base];
+        let args = ["--timeout", "1s", "--verify", "none", "--gateway", &base];
         cannot_mount(what, &args, CID, point.path(), &words[..1]);
         assert!(!point.is_mounted(), "{what}");
     }
@@ -154,6 +154,53 @@ fn servers_that_do_not_serve() {
         point.path(),
         &[CID, "does not know", "--gateway"],
     );
+}
+
+/// A gateway that knows one directory: its root block where that is asked for, else a page.
+fn gateway_of_a_directory() -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let Ok(mut connection) = connection else {
+                return;
+            };
+            let lines = BufReader::new(connection.try_clone().expect("a socket")).lines();
+            let head: Vec<String> = lines
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            let wants_block = head.first().is_some_and(|line| line.contains("format=raw"));
+            // dag-pb with UnixFS of type 1 in it: the empty directory.
+            let (kind, body): (_, &[u8]) = match wants_block {
+                true => ("application/vnd.ipld.raw", &[0x0a, 0x02, 0x08, 0x01]),
+                false => ("text/html", b"<html>Index of /</html>"),
+            };
+            let len = body.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n"
+            );
+            let _ = connection.write_all(&[head.as_bytes(), body].concat());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn the_cid_of_a_directory() {
+    let point = MountPoint::new();
+    let gateway = gateway_of_a_directory();
+    let empty_directory = "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354";
+    for verify in ["none", "trustless"] {
+        cannot_mount(
+            "the CID of a directory",
+            &["--gateway", &gateway, "--verify", verify],
+            empty_directory,
+            point.path(),
+            &["is the CID of a directory", "give the CID of the archive"],
+        );
+    }
 }
 
 #[test]

@@ -286,18 +286,9 @@ const CALM: Temper = Temper {
     stalls: 0,
 };
 
-/// Reads a range in the kernel's steps.
+/// Reads a file that is this range.
 async fn walk(line: &Line, range: Range<u64>) {
-    let mut at = range.start;
-    while at < range.end {
-        let step = at..(at + (128 << 10)).min(range.end);
-        let got = line
-            .read(step.clone(), range.end)
-            .await
-            .expect("a calm source");
-        check(&step, &got).expect("right bytes");
-        at = step.end;
-    }
+    walk_in(line, range.clone(), range.end).await;
 }
 
 #[test]
@@ -403,4 +394,51 @@ fn closing_ends_reads_that_wait() {
         assert_eq!(line.read(0..4096, SIZE).await, Err(Error::Closed));
         assert!(since.elapsed() < Duration::from_millis(100));
     });
+}
+
+/// Walks that nobody goes on with held what they had fetched ahead, what was read held the rest,
+/// and a reader of something else waited for memory until its deadline: making room gave up one
+/// walk, whether that held anything or not, and then only waited.
+#[test]
+fn memory_held_for_walks_that_stopped_is_given_to_who_needs_it() {
+    runtime().block_on(async {
+        let source = Wild::new(12, CALM);
+        let options = LineOptions {
+            memory: MEMORY,
+            timeout: TIMEOUT,
+            connections: 8,
+        };
+        let line = Line::open(source, 0, options).await.expect("open");
+        let read_alone = async |number: u64| {
+            let place = (20 << 20) + number * (1 << 20);
+            let got = line.read(place..place + 4096, SIZE).await;
+            check(&(place..place + 4096), &got.expect("memory")).expect("right bytes");
+        };
+        // Heard of before the one that holds nearly all, and holding nothing.
+        for number in 0..3 {
+            read_alone(number).await;
+        }
+        walk_in(&line, 0..3 << 20, 20 << 20).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(
+            line.status().memory_used >= MEMORY * 3 / 4,
+            "{:?}",
+            line.status()
+        );
+        for number in 3..27 {
+            read_alone(number).await;
+        }
+        assert!(line.status().memory_used <= MEMORY);
+    });
+}
+
+/// Reads `range` of a file that ends at `limit` in the kernel's steps.
+async fn walk_in(line: &Line, range: Range<u64>, limit: u64) {
+    let mut at = range.start;
+    while at < range.end {
+        let step = at..(at + (128 << 10)).min(range.end);
+        let got = line.read(step.clone(), limit).await.expect("a calm source");
+        check(&step, &got).expect("right bytes");
+        at = step.end;
+    }
 }

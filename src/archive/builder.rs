@@ -67,7 +67,12 @@ impl Builder {
         let start = index.names.len();
         let name_at = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
         match &record.name {
-            Some(name) => append_path(index, name, record.windows, record.kind),
+            Some(name) => append_path(
+                index,
+                name,
+                record.windows,
+                is_bare_dir(record.kind, record.size),
+            ),
             None => {
                 let detector = self.detector.get_or_insert_with(Detector::new);
                 detector.see(record.raw_name);
@@ -153,7 +158,7 @@ impl Builder {
                 if names::is_dir(&name, windows) && entry.kind() == Kind::File {
                     entry.make_dir();
                 }
-                append_path(index, &name, windows, entry.kind());
+                append_path(index, &name, windows, is_bare_dir(entry.kind(), entry.size));
             } else {
                 index.names.extend_from_slice(raw);
             }
@@ -170,12 +175,17 @@ impl Builder {
     }
 }
 
+/// A directory whose entry holds nothing that could be lost with it.
+fn is_bare_dir(kind: Kind, size: u64) -> bool {
+    kind == Kind::Dir && size == 0
+}
+
 /// Appends to the arena the path that a name means; nothing if it is not to be shown, which is then
 /// noted, but for a directory that is just the root.
-fn append_path(index: &mut Index, name: &[u8], windows: bool, kind: Kind) {
+fn append_path(index: &mut Index, name: &[u8], windows: bool, may_be_root: bool) {
     let start = index.names.len();
     let why = match names::path(name, windows, &mut index.names) {
-        Ok(()) if index.names.len() > start || kind == Kind::Dir => return,
+        Ok(()) if index.names.len() > start || may_be_root => return,
         Ok(()) => "its name is empty",
         Err(why) => why,
     };

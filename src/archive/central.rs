@@ -36,6 +36,8 @@ pub(super) struct Record<'a> {
     pub(super) windows: bool,
     /// PKZIP's way of storing links, with the target in an extra field and no data.
     pub(super) is_link: bool,
+    /// Version and length of a playlist's playable form.
+    pub(super) playable: Option<(u8, u64)>,
 }
 
 /// Why there is no record.
@@ -110,6 +112,7 @@ pub(super) fn read(bytes: &[u8], encoding: Encoding) -> Result<(Record<'_>, usiz
         name,
         windows,
         is_link: extra.is_link,
+        playable: extra.playable,
     };
     let len = FIXED_LEN + usize::from(name_len) + usize::from(extra_len) + usize::from(comment_len);
     Ok((record, len))

@@ -119,11 +119,18 @@ fn from_cp437(bytes: &[u8]) -> String {
     oem_cp::decode_string_complete_table(bytes, &DECODING_TABLE_CP437)
 }
 
+/// So much of an archive's names is looked at, in bytes. Much more than it takes to be sure; and a
+/// million names would take ten seconds.
+const ENOUGH: usize = 64 * 1024;
+
 /// Guesses the one encoding that an archive's undecided names are likely to be in, from all of them
-/// together: by one name alone, it would often be wrong.
+/// together, or as many as are enough: by one name alone, it would often be wrong.
 ///
 /// It knows the encodings of the web, among them CP866, but no other OEM code page.
-pub(super) struct Detector(EncodingDetector);
+pub(super) struct Detector {
+    detector: EncodingDetector,
+    seen: usize,
+}
 
 impl fmt::Debug for Detector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,17 +140,23 @@ impl fmt::Debug for Detector {
 
 impl Detector {
     pub(super) fn new() -> Self {
-        Self(EncodingDetector::new(Iso2022JpDetection::Deny))
+        Self {
+            detector: EncodingDetector::new(Iso2022JpDetection::Deny),
+            seen: 0,
+        }
     }
 
     pub(super) fn see(&mut self, name: &[u8]) {
-        self.0.feed(name, false);
-        self.0.feed(b"\n", false);
+        if self.seen < ENOUGH {
+            self.detector.feed(name, false);
+            self.detector.feed(b"\n", false);
+            self.seen += name.len();
+        }
     }
 
     pub(super) fn guess(mut self) -> Encoding {
-        self.0.feed(b"", true);
-        Encoding(Table::Web(self.0.guess(None, Utf8Detection::Deny)))
+        self.detector.feed(b"", true);
+        Encoding(Table::Web(self.detector.guess(None, Utf8Detection::Deny)))
     }
 }
 

@@ -18,7 +18,13 @@ pub(super) struct Extra<'a> {
     pub(super) unicode_path: Option<(u32, &'a [u8])>,
     /// It is a hard or symbolic link whose target PKZIP keeps here (0x000d, section 4.5.7).
     pub(super) is_link: bool,
+    /// Our own field ([`PLAYABLE`]): version and length of a playlist's playable form.
+    pub(super) playable: Option<(u8, u64)>,
 }
+
+/// The field of our own that a playlist's record has (`doc/FORMAT.md`); not among those that
+/// sections 4.5.2 and 4.6.1 list.
+pub(super) const PLAYABLE: u16 = 0x7a61;
 
 /// How good a source of the modification time a field is.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
@@ -47,6 +53,10 @@ impl<'a> Extra<'a> {
                 }
                 0x7075 if extra.unicode_path.is_none() => {
                     extra.unicode_path = unicode_path(body);
+                    continue;
+                }
+                PLAYABLE if extra.playable.is_none() => {
+                    extra.playable = playable(body);
                     continue;
                 }
                 0x7875 => {
@@ -90,6 +100,12 @@ fn old_unix(body: &[u8], dos_date: u16) -> (Option<Timestamp>, Fields<'_>) {
     let mut fields = Fields(body);
     let mtime = fields.u32().and_then(|_atime| fields.u32());
     (mtime.map(|secs| times::unix(secs, dos_date)), fields)
+}
+
+/// The version of the playable form, then its length in bytes. Later versions may add to it.
+fn playable(body: &[u8]) -> Option<(u8, u64)> {
+    let mut fields = Fields(body);
+    Some((fields.take(1)?[0], fields.u64()?))
 }
 
 fn short_owner(mut fields: Fields) -> Option<(u32, u32)> {

@@ -25,21 +25,20 @@ pub struct HeaderCheck {
     pub(super) crc32: u32,
     pub(super) method: u16,
     pub(super) raw_name_crc: u32,
-    pub(super) raw_name_len: u16,
+    /// `None` if other entries have the same header and data: it can bear only one's name.
+    pub(super) raw_name_len: Option<u16>,
     /// Where the next thing on the line begins.
     pub(super) limit: u64,
     pub(super) has_descriptor: bool,
     pub(super) is_encrypted: bool,
-    /// Other entries have the same header and data, and the header can bear only one's name.
-    pub(super) is_shared: bool,
 }
 
 impl HeaderCheck {
     /// The bytes of the blob that [`confirm`](Self::confirm) needs: the header up to its name's
-    /// end.
+    /// end, or up to its name if that is not compared.
     pub fn range(&self) -> Range<u64> {
         // An offset that leaves no room is refused before, by `Index::readable`.
-        let len = LOCAL_FIXED + u64::from(self.raw_name_len);
+        let len = LOCAL_FIXED + u64::from(self.raw_name_len.unwrap_or(0));
         self.header_offset..self.header_offset.saturating_add(len)
     }
 
@@ -65,6 +64,16 @@ impl HeaderCheck {
             },
             len: self.size,
         }
+    }
+
+    /// Whether the data could begin at `offset`: behind the header, with room for all of it before
+    /// the next thing on the line.
+    pub fn allows(&self, offset: u64) -> bool {
+        let least = self.range().end;
+        (least..=least + u64::from(u16::MAX)).contains(&offset)
+            && offset
+                .checked_add(self.size)
+                .is_some_and(|end| end <= self.limit)
     }
 
     /// Where the data lies, by the header's bytes, those of [`range`](Self::range).
@@ -95,9 +104,8 @@ impl HeaderCheck {
         if (flags & ENCRYPTED != 0) != self.is_encrypted {
             return Err(bad("its local header tells another encryption".into()));
         }
-        let is_same_name =
-            || name_len == self.raw_name_len && crc32fast::hash(name) == self.raw_name_crc;
-        if !self.is_shared && !is_same_name() {
+        let differs = |len: u16| name_len != len || crc32fast::hash(name) != self.raw_name_crc;
+        if self.raw_name_len.is_some_and(differs) {
             return Err(bad("its local header has another name".into()));
         }
         // With a data descriptor the header's numbers are zero, or whatever the writer left there.

@@ -95,6 +95,17 @@ impl Index {
         self.cd_range.clone()
     }
 
+    /// The entry that the byte at `offset` belongs to, its header included.
+    pub fn at(&self, offset: u64) -> Option<EntryId> {
+        let behind = self.entries.partition_point(|e| e.header_offset <= offset);
+        self.id(behind.checked_sub(1)?)
+    }
+
+    /// What its writer says of the playable form of a playlist: version, and length in bytes.
+    pub fn playable(&self, id: EntryId) -> Option<(u8, u64)> {
+        self.beside.playable(&self.entries[id.index()])
+    }
+
     /// Why an entry's data cannot be read by ranges, if it cannot.
     pub fn readable(&self, id: EntryId) -> Result<(), Error> {
         let packed = &self.entries[id.index()];
@@ -146,11 +157,13 @@ impl Index {
             crc32: packed.crc32,
             method: self.beside.method(packed),
             raw_name_crc: self.beside.raw_name_crc(packed, path),
-            raw_name_len: self.beside.raw_name_len(packed),
+            raw_name_len: match packed.has(flag::SHARED) {
+                true => None,
+                false => Some(self.beside.raw_name_len(packed)),
+            },
             limit: self.limit(id),
             has_descriptor: packed.has(flag::DESCRIPTOR),
             is_encrypted: packed.has(flag::ENCRYPTED),
-            is_shared: packed.has(flag::SHARED),
         }
     }
 

@@ -23,6 +23,9 @@ pub(super) fn mark(entries: &mut [Packed], beside: &Beside, cd_start: u64) {
         let first = entries[run.start];
         let is_one = |e: &Packed| is_same(&first, e, beside);
         let are_same = entries[run.clone()].iter().all(is_one);
+        if are_same && len > 1 {
+            set(&mut entries[run.clone()], flag::SHARED);
+        }
         let ends = entries[run.clone()].iter().map(|e| end_of(e, beside));
         let end = ends.max().unwrap_or(here);
         if here < reach {
@@ -31,19 +34,22 @@ pub(super) fn mark(entries: &mut [Packed], beside: &Beside, cd_start: u64) {
         if here < reach || !are_same || end > cd_start {
             set(&mut entries[run.clone()], flag::MISPLACED);
         }
-        if are_same && len > 1 {
-            set(&mut entries[run.clone()], flag::SHARED);
-        }
         if end > reach {
             (furthest, reach) = (run, end);
         }
     }
 }
 
-/// Where the entry's data ends at the least.
+/// Where the entry's data ends at the least. A header that several share has a name that may be
+/// any one's.
 pub(super) fn end_of(entry: &Packed, beside: &Beside) -> u64 {
-    let header = LOCAL_FIXED + u64::from(beside.raw_name_len(entry));
-    let data = entry.header_offset.saturating_add(header);
+    let name = match entry.has(flag::SHARED) {
+        true => 0,
+        false => beside.raw_name_len(entry),
+    };
+    let data = entry
+        .header_offset
+        .saturating_add(LOCAL_FIXED + u64::from(name));
     data.saturating_add(beside.compressed_size(entry))
 }
 

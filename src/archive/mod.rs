@@ -23,6 +23,7 @@ mod parser;
 mod records;
 mod tail;
 mod times;
+mod write;
 
 pub use encoding::{Encoding, UnknownEncoding};
 pub use entry::{Entry, EntryId, Extent, Kind, Method, Timestamp};
@@ -30,3 +31,4 @@ pub use error::{Error, Hidden};
 pub use header::HeaderCheck;
 pub use index::Index;
 pub use parser::{IndexParser, ParseOptions, TAIL};
+pub use write::{CRC_AT, MAX_ALIGN, MAX_NAME, NewEntry, end_records};

@@ -9,7 +9,7 @@
 //! | with `\` by another writer, or beside `/` | kept: it is a character like others |
 //! | that begins with `/`, or with a drive and a `/` (`C:/`) | shown without that part (as unzip and bsdtar do) |
 //! | with `.` or empty components, or a `/` at its end | shown without them |
-//! | with nothing left, of a directory | the root, which is there anyway |
+//! | with nothing left, of a directory without data | the root, which is there anyway |
 //! | with nothing left, of anything else | hidden |
 //! | with a `..` component | hidden: what it would mean depends on who reads it |
 //! | with a NUL | hidden: the kernel takes none |

@@ -80,6 +80,8 @@ pub(super) struct Beside {
     /// By `name_at`.
     rare: Vec<Rare>,
     owners: Vec<(u32, u32)>,
+    /// By the offset of the local header: version and length of a playlist's playable form.
+    playable: HashMap<u64, (u8, u64)>,
 }
 
 /// Finds the place of an owner while entries are added.
@@ -116,6 +118,9 @@ impl Packed {
             || method.is_none()
             || record.compressed_size != record.size
             || !is_plain(record.raw_name, shown, record.kind);
+        if let Some(playable) = record.playable {
+            beside.playable.insert(header_offset, playable);
+        }
         if is_rare {
             set(flag::RARE, true);
             beside.rare.push(Rare {
@@ -211,6 +216,10 @@ impl Beside {
                 .map_or(entry.mtime.into(), |r| r.mtime_secs),
             nanos: entry.nanos,
         }
+    }
+
+    pub(super) fn playable(&self, entry: &Packed) -> Option<(u8, u64)> {
+        self.playable.get(&entry.header_offset).copied()
     }
 
     pub(super) fn owner(&self, entry: &Packed) -> Option<(u32, u32)> {

@@ -12,6 +12,9 @@
 //! 3. the last whose comment ends before the blob does and whose directory lies exactly where it
 //!    says (there may be junk behind). Nothing less: a blob that was cut may end with an archive
 //!    that was an entry of it.
+//!
+//! But if the directory of any lies exactly where it says, and its comment does not end before the
+//! blob would, the blob was cut.
 
 use std::ops::Range;
 
@@ -86,17 +89,12 @@ pub(super) fn find(bytes: &[u8], size: u64) -> Result<Found, Error> {
     let comment_room = |c: &Candidate| size - c.at - EOCD_LEN as u64;
     let is_exact = |c: &Candidate| u64::from(c.comment_len) == comment_room(c);
     let last = |fits: &dyn Fn(&Candidate) -> bool| tail.candidates().rev().find(fits);
-    let found = tail
-        .candidates()
-        .find(|c| is_exact(c) && tail.is_strict(c))
-        .or_else(|| last(&|c| is_exact(c) && tail.is_plausible(c)))
-        .or_else(|| last(&|c| u64::from(c.comment_len) <= comment_room(c) && tail.is_strict(c)))
-        // Nothing fits: tell what is wrong with the likeliest.
-        .or_else(|| last(&is_exact));
-    if let Some(found) = found {
+    let exact = tail.candidates().find(|c| is_exact(c) && tail.is_strict(c));
+    if let Some(found) = exact {
         return tail.read(&found);
     }
-    if let Some(cut) = last(&|c| tail.is_strict(c)) {
+    let is_cut = |c: &Candidate| u64::from(c.comment_len) > comment_room(c);
+    if let Some(cut) = last(&|c| is_cut(c) && tail.is_strict(c)) {
         return Err(Error::Damaged {
             offset: cut.at,
             what: format!(
@@ -105,6 +103,13 @@ pub(super) fn find(bytes: &[u8], size: u64) -> Result<Found, Error> {
                 cut.comment_len
             ),
         });
+    }
+    let found = last(&|c| is_exact(c) && tail.is_plausible(c))
+        .or_else(|| last(&|c| tail.is_strict(c)))
+        // Nothing fits: tell what is wrong with the likeliest.
+        .or_else(|| last(&is_exact));
+    if let Some(found) = found {
+        return tail.read(&found);
     }
     match tail.signature_at(0) {
         Some(SPLIT) => Err(Error::Split),

@@ -9,9 +9,9 @@ use super::location::Location;
 use super::{Failure, explain_open, units};
 use crate::archive::ParseOptions;
 use crate::content::{Cid, Proven};
-use crate::reader::{Archive, LineOptions};
+use crate::reader::{self, Archive, LineOptions};
 use crate::source::{
-    self, Blocks, Clients, Gateways, Http, HttpBlocks, HttpOptions, Retry, Source, UrlOf,
+    self, Blocks, Clients, Gateways, Http, HttpBlocks, HttpOptions, Memory, Retry, Source, UrlOf,
 };
 
 /// Public gateways, asked in this order when none is given for a CID.
@@ -20,6 +20,9 @@ pub(super) const DEFAULT_GATEWAYS: [&str; 3] = [
     "https://ipfs.io",
     "https://dweb.link",
 ];
+
+/// How long it may take to find out what a CID is that could not be opened.
+const PROBE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
@@ -33,9 +36,9 @@ pub(super) struct AccessArgs {
         hide_env_values = true
     )]
     gateways: Vec<String>,
-    /// What is proven of the bytes that servers give [default: trustless for a CID, else crc]
-    #[arg(long, value_name = "HOW")]
-    verify: Option<Verify>,
+    /// What is proven of the bytes that servers give
+    #[arg(long, value_name = "HOW", default_value = "none")]
+    verify: Verify,
     /// The most memory for file content; at least 16M
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = units::size)]
     memory: u64,
@@ -47,10 +50,9 @@ pub(super) struct AccessArgs {
 /// How much to trust those who give the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Verify {
-    /// Every byte is proven against the CID before it is used: any server will do
+    /// Every byte is proven against the CID before it is used: any server will do, but one of
+    /// the gateways must give raw blocks (a trustless gateway)
     Trustless,
-    /// What is read from start to end is compared with its CRC-32: finds accidents, not forgers
-    Crc,
     /// Nothing: the server is believed
     None,
 }
@@ -72,21 +74,16 @@ impl AccessArgs {
         memory: Option<u64>,
         timeout: Option<Duration>,
     ) -> Result<Access, Failure> {
-        let verify = match (self.verify, &location) {
-            (None, Location::Cid(_)) => Verify::Trustless,
-            (None, _) => Verify::Crc,
-            (Some(Verify::Trustless), location) if !matches!(location, Location::Cid(_)) => {
-                return Err(Failure::usage(format!(
-                    "only a CID can be verified, and {} is none; give '--verify crc' or '--verify none'",
-                    location.shown().1
-                )));
-            }
-            (Some(verify), _) => verify,
-        };
+        if self.verify == Verify::Trustless && !matches!(location, Location::Cid(_)) {
+            return Err(Failure::usage(format!(
+                "only a CID can be verified, and {} is none; leave '--verify trustless' out",
+                location.shown().1
+            )));
+        }
         Ok(Access {
             location,
             gateways: self.gateways.clone(),
-            verify,
+            verify: self.verify,
             line: LineOptions {
                 memory: memory.unwrap_or(self.memory),
                 timeout: timeout.unwrap_or(self.timeout),
@@ -97,12 +94,12 @@ impl AccessArgs {
 }
 
 impl Access {
-    /// A CID's content, proven, through one gateway.
+    /// A CID's content through one gateway, which is believed.
     pub(super) fn through(gateway: &str, cid: Cid) -> Self {
         Self {
             location: Location::Cid(cid),
             gateways: vec![gateway.to_owned()],
-            verify: Verify::Trustless,
+            verify: Verify::None,
             line: LineOptions::default(),
         }
     }
@@ -114,20 +111,56 @@ impl Access {
     /// Opens the archive. Must be called within the runtime that is to do the fetching.
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
         let source = self.source()?;
-        let archive = Archive::open(source, ParseOptions::default(), self.line.clone()).await;
-        archive.map_err(|e| explain_open(&self.location, &e))
+        match Archive::open(source, ParseOptions::default(), self.line.clone()).await {
+            Ok(archive) => Ok(archive),
+            Err(error) => {
+                let error = self.better_reason(&error).await.unwrap_or(error);
+                Err(explain_open(&self.location, &error))
+            }
+        }
+    }
+
+    /// Why a CID cannot be opened by anybody, if that is so: a gateway answers the CID of a
+    /// directory with a page or a redirect, which tells little. Its root block tells all, where it
+    /// can be had.
+    async fn better_reason(&self, error: &reader::Error) -> Option<reader::Error> {
+        let Location::Cid(cid) = self.location else {
+            return None;
+        };
+        if matches!(error, reader::Error::Source(e) if e.is_transient()) {
+            return None; // nobody was there to ask
+        }
+        let nobody = Arc::new(Memory::new("nobody", ""));
+        let content = Proven::new(cid, nobody, self.blocks(Clients::default(), Duration::ZERO));
+        match tokio::time::timeout(PROBE, content.open(0)).await {
+            Ok(Err(error @ source::Error::Unsupported { .. })) => Some(error.into()),
+            _ => None,
+        }
+    }
+
+    /// Raw blocks from all gateways.
+    fn blocks(&self, clients: Clients, patience: Duration) -> Arc<dyn Blocks> {
+        let gateways = self.gateways().into_iter();
+        let urls =
+            gateways.map(|gateway| Box::new(move |cid: &str| content_url(&gateway, cid)) as UrlOf);
+        let options = self.http_options(clients);
+        Arc::new(HttpBlocks::new(urls.collect(), options, patience))
+    }
+
+    fn http_options(&self, clients: Clients) -> HttpOptions {
+        let usual = HttpOptions::default();
+        HttpOptions {
+            connections: self.line.connections,
+            idle_timeout: usual.idle_timeout.min(self.line.timeout),
+            pinned: matches!(self.location, Location::Url(_)),
+            clients,
+        }
     }
 
     /// The blob, retrying what is worth it for as long as a read may take.
     fn source(&self) -> Result<Arc<dyn Source>, Failure> {
         let timeout = self.line.timeout;
-        let defaults = HttpOptions::default();
-        let options = HttpOptions {
-            connections: self.line.connections,
-            idle_timeout: defaults.idle_timeout.min(timeout),
-            pinned: matches!(self.location, Location::Url(_)),
-            clients: Clients::default(),
-        };
+        let options = self.http_options(Clients::default());
         let http = |url: &str| Http::new(url, options.clone()).map_err(Failure::new);
         let gateways = |id: &str| -> Result<Arc<dyn Source>, Failure> {
             let mut members: Vec<Arc<dyn Source>> = Vec::new();
@@ -149,12 +182,7 @@ impl Access {
                 if self.verify != Verify::Trustless {
                     return Ok(data);
                 }
-                let urls = self
-                    .gateways()
-                    .into_iter()
-                    .map(|gateway| Box::new(move |cid: &str| content_url(&gateway, cid)) as UrlOf);
-                let blocks: Arc<dyn Blocks> =
-                    Arc::new(HttpBlocks::new(urls.collect(), options.clone(), timeout));
+                let blocks = self.blocks(options.clients.clone(), timeout);
                 Ok(Arc::new(Proven::new(*cid, data, blocks)))
             }
         }

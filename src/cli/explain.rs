@@ -30,7 +30,7 @@ pub(super) fn explain_open(location: &Location, error: &reader::Error) -> Failur
             "aiozfs needs a server that answers Range requests; else download the archive and mount the file"
         }
         (source::Error::NoRawBlocks { .. }, _) => {
-            "give a trustless gateway with --gateway URL, or give the proof up with '--verify crc' or '--verify none'"
+            "give a trustless gateway with --gateway URL, or leave '--verify trustless' out"
         }
         _ => "",
     };

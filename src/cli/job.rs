@@ -16,6 +16,8 @@ pub(super) struct Job {
     pub(super) access: Access,
     pub(super) tree: TreeOptions,
     pub(super) kernel: KernelOptions,
+    /// Show playlists as they are stored.
+    pub(super) stored_playlists: bool,
 }
 
 impl Job {
@@ -38,11 +40,11 @@ impl Job {
     async fn open(&self) -> Result<Arc<Volume>, Failure> {
         let archive = self.access.open().await?;
         let tree = Tree::build(archive.index().clone(), self.tree);
-        Ok(Arc::new(Volume::new(
-            tree,
-            Arc::new(archive),
-            self.access.location().shown(),
-        )))
+        let volume = Volume::new(tree, Arc::new(archive), self.access.location().shown());
+        Ok(Arc::new(match self.stored_playlists {
+            true => volume,
+            false => volume.with_playable_playlists(),
+        }))
     }
 }
 

@@ -17,6 +17,7 @@ mod location;
 mod logging;
 mod mount;
 mod mount_options;
+mod pack;
 mod progress;
 mod serve;
 mod units;
@@ -43,6 +44,7 @@ enum Command {
     Umount(mount::UmountArgs),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
+    Pack(pack::PackArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => mount::umount(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
+        Command::Pack(args) => pack::pack(&args),
         Command::Demo(args) => demo::demo(&args),
     };
     match done {

@@ -46,7 +46,7 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
     /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// symlinks=all|inside|none
+    /// symlinks=all|inside|none, playlists=playable|stored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Say more; twice, and more still
@@ -118,6 +118,7 @@ impl MountArgs {
                 default_permissions: options.default_permissions,
                 noexec: options.noexec,
             },
+            stored_playlists: options.stored_playlists,
         })
     }
 }

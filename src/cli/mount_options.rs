@@ -21,6 +21,8 @@ pub(super) struct MountOptions {
     pub(super) timeout: Option<Duration>,
     pub(super) memory: Option<u64>,
     pub(super) symlinks: Option<Symlinks>,
+    /// Show playlists as they are stored.
+    pub(super) stored_playlists: bool,
 }
 
 impl MountOptions {
@@ -65,6 +67,13 @@ impl MountOptions {
                     "none" => Symlinks::None,
                     _ => return Err("it must be all, inside or none".into()),
                 });
+            }
+            Some(("playlists", value)) => {
+                self.stored_playlists = match value {
+                    "stored" => true,
+                    "playable" => false,
+                    _ => return Err("it must be playable or stored".into()),
+                };
             }
             Some((name, _)) if name.starts_with("x-") => {}
             Some(_) => return Err("there is no such option; see 'aiozfs mount --help'".into()),
@@ -127,6 +136,7 @@ mod tests {
             "umask=9",
             "memory=lots",
             "a=b",
+            "playlists=yes",
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert!(error.contains(wrong), "{error}");
@@ -136,6 +146,8 @@ mod tests {
     #[test]
     fn the_later_one_wins() {
         assert!(!parse("noexec,exec").expect("known").noexec);
+        let lists = parse("playlists=playable,playlists=stored").expect("known");
+        assert!(lists.stored_playlists);
         assert_eq!(parse("uid=1,uid=2").expect("known").uid, Some(2));
     }
 }

@@ -285,7 +285,7 @@ async fn fetch(blocks: &dyn Blocks, cid: &Cid) -> Result<Object> {
             if let Err(super::Mismatch::UnknownHash { code }) = cid.verify(&[]) {
                 return Err(Error::Unsupported {
                     what: format!(
-                        "{cid} has a hash of unknown kind (0x{code:x}), which cannot be verified; give '--verify none' to go on without proof"
+                        "{cid} has a hash of unknown kind (0x{code:x}), which cannot be verified; leave '--verify trustless' out to go on without proof"
                     ),
                 });
             }

@@ -203,6 +203,7 @@ fn finish(index: Arc<Index>, options: TreeOptions, mut names: Names) -> Tree {
         subdirs,
         root_mtime,
         totals,
+        overrides: Default::default(),
         orders: Orders::default(),
     }
 }

@@ -11,12 +11,15 @@
 //! - A directory lists its files in the order of the line.
 //! - Of several entries of one name the last in the central directory bears it; earlier ones are
 //!   `name (1).ext`, `name (2).ext`... A name that is both a file and a directory is the directory.
+//! - A file may be shown in another form than it is stored (playlists are); only its size is
+//!   known here.
 //! - Directories named more than once are one; the last entry gives its attributes.
 
 mod attr;
 mod build;
 mod link;
 mod order;
+mod overrides;
 mod range_link;
 mod tree;
 

@@ -14,6 +14,7 @@ use hashbrown::HashTable;
 
 use super::attr::{Attr, Ino, TreeOptions};
 use super::order::Orders;
+use super::overrides::Overrides;
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
 /// Permission bits where the archive keeps none.
@@ -42,6 +43,7 @@ pub struct Tree {
     pub(super) subdirs: HashMap<Node, u32>,
     pub(super) root_mtime: Timestamp,
     pub(super) totals: Totals,
+    pub(super) overrides: Overrides,
     pub(super) orders: Orders,
 }
 
@@ -114,10 +116,10 @@ impl Tree {
             uid: options.uid,
             gid: options.gid,
         };
-        let Some(entry) = self.entry_of(node) else {
+        let Some(id) = self.entry_of(node) else {
             return Some(directory(None, self.implied_mtime(node)));
         };
-        let entry = self.index.get(entry);
+        let entry = self.index.get(id);
         Some(match entry.kind {
             Kind::Dir => directory(entry.mode, entry.mtime),
             kind => Attr {
@@ -128,8 +130,8 @@ impl Tree {
                     _ => entry.mode.unwrap_or(FILE_MODE) & !options.fmask,
                 },
                 nlink: 1,
-                size: entry.size,
-                blocks512: entry.size.div_ceil(512),
+                size: self.shown_size(id),
+                blocks512: self.shown_size(id).div_ceil(512),
                 ..directory(None, entry.mtime)
             },
         })

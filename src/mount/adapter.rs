@@ -89,6 +89,13 @@ fn refuse(volume: &Volume, ino: Ino, refusal: &Refusal) -> Errno {
             log_refusal(volume, ino, why);
             Errno::EACCES
         }
+        Refusal::Playlist { told, made } => {
+            let why = format!(
+                "the archive says that it is {told} bytes long without range links, and it is {made}; '-o playlists=stored' shows it as it is stored"
+            );
+            log_refusal(volume, ino, &why);
+            Errno::EIO
+        }
         Refusal::Read(error) => {
             log_refusal(volume, ino, error);
             errno::of_read(error)
@@ -206,23 +213,48 @@ impl fuser::Filesystem for Adapter {
         self.guard("lookup", || {
             let (parent, name) = (Ino(parent.0), name.as_bytes());
             if let Some(ino) = self.volume.tree.lookup(parent, name) {
-                return reply_entry(&self.volume, Ok(ino), reply);
+                if !self.volume.tree.is_pending(ino) {
+                    return reply_entry(&self.volume, Ok(ino), reply);
+                }
+                let volume = self.volume.clone();
+                return self.spawn("lookup", async move {
+                    match volume.settle(ino).await {
+                        Ok(()) => reply_entry(&volume, Ok(ino), reply),
+                        Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
+                    }
+                });
             }
             if crate::fs::range_link(name).is_none() {
                 return reply_absent(reply);
             }
             let (volume, name) = (self.volume.clone(), name.to_vec());
             self.spawn("lookup", async move {
-                let found = volume.lookup_range_link(parent, &name).await;
+                let mut found = volume.lookup_range_link(parent, &name).await;
+                if let Ok(ino) = found {
+                    found = volume.settle(ino).await.map(|()| ino);
+                }
                 reply_entry(&volume, found, reply);
             });
         });
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        self.guard("getattr", || match self.volume.attr(Ino(ino.0)) {
-            Ok(attr) => reply.attr(&FOREVER, &file_attr(&attr)),
-            Err(refusal) => reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
+        self.guard("getattr", || {
+            let ino = Ino(ino.0);
+            let answer = move |volume: &Volume, reply: ReplyAttr| match volume.attr(ino) {
+                Ok(attr) => reply.attr(&FOREVER, &file_attr(&attr)),
+                Err(refusal) => reply.error(refuse(volume, ino, &refusal)),
+            };
+            if !self.volume.tree.is_pending(ino) {
+                return answer(&self.volume, reply);
+            }
+            let volume = self.volume.clone();
+            self.spawn("getattr", async move {
+                match volume.settle(ino).await {
+                    Ok(()) => answer(&volume, reply),
+                    Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
+                }
+            });
         });
     }
 
@@ -263,18 +295,20 @@ impl fuser::Filesystem for Adapter {
         self.guard("read", || {
             let ino = Ino(ino.0);
             panic_if_asked(Place::Thread, &self.volume, ino);
-            let span = match self.volume.span(ino, offset, size) {
-                Ok(span) => span,
-                Err(refusal) => return reply.error(refuse(&self.volume, ino, &refusal)),
-            };
-            let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
-            if self.volume.try_read(ino, &span, &mut bytes) {
-                return reply.data(&bytes);
+            if !self.volume.tree.is_pending(ino) {
+                let span = match self.volume.span(ino, offset, size) {
+                    Ok(span) => span,
+                    Err(refusal) => return reply.error(refuse(&self.volume, ino, &refusal)),
+                };
+                let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
+                if self.volume.try_read(ino, &span, &mut bytes) {
+                    return reply.data(&bytes);
+                }
             }
             let volume = self.volume.clone();
             self.spawn("read", async move {
                 panic_if_asked(Place::Task, &volume, ino);
-                match volume.read(ino, span).await {
+                match volume.read(ino, offset, size).await {
                     Ok(bytes) => reply.data(&bytes),
                     Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
                 }
@@ -334,7 +368,13 @@ impl fuser::Filesystem for Adapter {
                 let attr = file_attr(&attr);
                 let name = OsStr::from_bytes(entry.name);
                 let ino = attr.ino;
-                if reply.add(ino, entry.cookie, name, &FOREVER, &attr, Generation(0)) {
+                // Attributes cannot be left out; those with no time to live are asked for again
+                // before anybody sees them.
+                let ttl = match self.volume.tree.is_pending(entry.ino) {
+                    true => Duration::ZERO,
+                    false => FOREVER,
+                };
+                if reply.add(ino, entry.cookie, name, &ttl, &attr, Generation(0)) {
                     break;
                 }
             }

@@ -6,6 +6,7 @@
 mod adapter;
 mod errno;
 mod mounts;
+mod playlists;
 mod provoke;
 mod session;
 mod unmount;

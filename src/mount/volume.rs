@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::playlists::{self, Playlists};
 use super::xattr;
 use crate::archive::EntryId;
 use crate::fs::{Attr, Ino, LinkRefused, Tree};
@@ -21,6 +22,8 @@ pub struct Volume {
     /// What the root tells about where all this comes from: attribute name (`cid`, `url` or
     /// `file`) and value, without secrets.
     pub(super) origin: (&'static str, String),
+    /// `None`: playlists are shown as they are stored.
+    playlists: Option<Playlists>,
 }
 
 /// Why a file cannot be opened, read or followed.
@@ -30,6 +33,11 @@ pub(super) enum Refusal {
     IsDirectory,
     NotALink,
     Link(LinkRefused),
+    /// A playlist is not as long as the archive says.
+    Playlist {
+        told: u64,
+        made: u64,
+    },
     Read(reader::Error),
 }
 
@@ -52,7 +60,15 @@ impl Volume {
             tree,
             archive,
             origin,
+            playlists: None,
         }
+    }
+
+    /// Shows playlists playable: without range links, which lead nowhere in a folder.
+    pub fn with_playable_playlists(mut self) -> Self {
+        self.tree.override_sizes(playlists::sizes(&self.tree));
+        self.playlists = Some(Playlists::new(self.tree.index().clone()));
+        self
     }
 
     /// The names.
@@ -88,17 +104,53 @@ impl Volume {
         Ok(start..offset.saturating_add(u64::from(size)).min(len).max(start))
     }
 
+    /// Makes sure that a file's size is known.
+    pub(super) async fn settle(&self, ino: Ino) -> Result<(), Refusal> {
+        if self.tree.is_pending(ino)
+            && let Some((id, playlists)) = self.playlist(ino)
+        {
+            playlists.get(self, id).await?;
+        }
+        Ok(())
+    }
+
     /// The bytes of a file's span if they are in memory.
     pub(super) fn try_read(&self, ino: Ino, span: &Range<u64>, out: &mut Vec<u8>) -> bool {
+        if let Some((id, playlists)) = self.playlist(ino) {
+            let told = self.attr(ino).map(|attr| attr.size).ok();
+            let text = playlists
+                .at_hand(id)
+                .filter(|text| told == Some(text.len() as u64));
+            let part = text.as_deref().and_then(|text| part(text, span));
+            out.extend_from_slice(part.unwrap_or_default());
+            return part.is_some();
+        }
         let Some(id) = self.tree.entry(ino) else {
             return false;
         };
         span.is_empty() || self.archive.try_read(id, span, out)
     }
 
-    pub(super) async fn read(&self, ino: Ino, span: Range<u64>) -> Result<Vec<u8>, Refusal> {
+    /// What a read of `size` bytes at `offset` gives, however long it takes.
+    pub(super) async fn read(&self, ino: Ino, offset: u64, size: u32) -> Result<Vec<u8>, Refusal> {
+        self.settle(ino).await?;
+        let span = self.span(ino, offset, size)?;
         let id = self.open(ino)?;
+        if let Some((id, playlists)) = self.playlist(ino) {
+            let text = playlists.get(self, id).await?;
+            let made = text.len() as u64;
+            let told = self.attr(ino)?.size;
+            let part = part(&text, &span).map(<[u8]>::to_vec);
+            return part.ok_or(Refusal::Playlist { told, made });
+        }
         Ok(self.archive.read(id, span).await?)
+    }
+
+    /// The entry of a file that is shown in another form than it is stored.
+    fn playlist(&self, ino: Ino) -> Option<(EntryId, &Playlists)> {
+        let playlists = self.playlists.as_ref()?;
+        let id = self.tree.entry(ino)?;
+        self.tree.is_overridden(id).then_some((id, playlists))
     }
 
     /// A symlink's target, if the mount lets it be followed.
@@ -142,4 +194,9 @@ impl Volume {
         self.attr(ino)?;
         Ok(xattr::names(self, ino))
     }
+}
+
+/// A span of a text; `None` if it reaches beyond.
+fn part<'t>(text: &'t [u8], span: &Range<u64>) -> Option<&'t [u8]> {
+    text.get(usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?)
 }

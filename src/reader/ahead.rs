@@ -21,6 +21,10 @@ use super::block::overlap;
 /// their way.
 pub(super) const FIRST_WINDOW: u64 = 256 * 1024;
 
+/// A read of so many bytes is the word of somebody who means to go on: `cp`, or the kernel's own
+/// read-ahead where it may be raised.
+const LARGE: u64 = 512 * 1024;
+
 /// Reads may come this many bytes out of order and still belong to one walk: the kernel's
 /// read-ahead is served by several threads.
 const SLACK: u64 = 1024 * 1024;
@@ -97,7 +101,11 @@ impl Walks {
             next: range.end,
             legs: VecDeque::from_iter(std::iter::once(range.start..limit.max(range.end))),
             ahead: (0, range.end),
-            window: 0, // one read is not a walk yet
+            // One read is not a walk yet.
+            window: match range.end - range.start {
+                large @ LARGE.. => 2 * large.min(max_window),
+                _ => 0,
+            },
             heard: reads,
         });
         Noted {
@@ -186,11 +194,15 @@ impl Walk {
         self.asked_to(range.end);
         // A reader that waits could go faster, if the link can; one that does not wait yet soon
         // will, while the window is small.
-        self.window *= match waits {
-            true if self.window < max_window / 4 => 4,
-            true => 2,
-            false if self.window < max_window / 4 => 2,
-            false => 1,
+        let (is_small, is_large) = (
+            self.window < max_window / 4,
+            range.end - range.start >= LARGE,
+        );
+        self.window *= match (waits, is_small) {
+            (true, true) if is_large => 8,
+            (true, true) => 4,
+            (true, false) | (false, true) => 2,
+            (false, false) => 1,
         };
         self.window = self.window.min(max_window).max(2 * FIRST_WINDOW);
     }
@@ -228,6 +240,11 @@ impl Walk {
             window => range.end + part.min(window / 2),
         };
         reach.min(self.legs[0].end).max(range.end)
+    }
+
+    /// Whether a read of `range` is this walk's last one, or near it.
+    pub(super) fn is_at(&self, range: &Range<u64>) -> bool {
+        range.end.abs_diff(self.next) <= SLACK
     }
 
     /// Whether some of `extent` is on the way that is still to go, so that it must be held.

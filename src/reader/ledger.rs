@@ -63,6 +63,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Books for a line whose read-ahead may have so many parts on their way at once.
     pub(super) fn new(connections: usize) -> Self {
         Self {
             blocks: HashMap::new(),
@@ -177,6 +178,15 @@ impl Ledger {
             // It was worth two tries as read-ahead; whoever waits for it asks with more patience.
             Priority::Prefetch => self.wake(&part.left, |_| Some(Wake::Again)),
         }
+    }
+
+    /// Whether somebody waits for bytes that are on the way of this walk.
+    pub(super) fn is_waited_for(&mut self, walk: WalkId) -> bool {
+        let Some(walk) = self.walks.get(walk) else {
+            return false;
+        };
+        let mut waiters = self.waiters.iter().filter(|w| !w.wake.is_closed());
+        waiters.any(|waiter| walk.is_at(&waiter.range))
     }
 
     /// How many parts are on their way.

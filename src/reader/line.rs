@@ -52,6 +52,14 @@ impl Default for LineOptions {
 /// Connections that read-ahead leaves free, so that a demand read need not wait for one.
 const DEMAND_CONNECTIONS: usize = 2;
 
+/// How many parts read-ahead may have on their way.
+fn ahead_connections(options: &LineOptions) -> usize {
+    options
+        .connections
+        .saturating_sub(DEMAND_CONNECTIONS)
+        .max(1)
+}
+
 /// A blob that can be read at any place. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Line(pub(super) Arc<Inner>);
@@ -97,7 +105,7 @@ impl Line {
             pool: Pool::new(buffers),
             reserve: buffers / 8,
             kept,
-            ledger: Mutex::new(Ledger::new(options.connections)),
+            ledger: Mutex::new(Ledger::new(ahead_connections(&options))),
             counters: Counters::default(),
             closed: CancellationToken::new(),
             options,
@@ -292,8 +300,12 @@ impl Line {
 
     /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
     pub(super) fn fill_window(&self, ledger: &mut Ledger, id: WalkId) {
-        let connections = self.0.options.connections.max(DEMAND_CONNECTIONS + 1);
-        while ledger.in_flight() < connections - DEMAND_CONNECTIONS {
+        // Where somebody waits already, what is fetched ahead is what they wait for next.
+        let connections = match ledger.is_waited_for(id) {
+            true => self.0.options.connections,
+            false => ahead_connections(&self.0.options),
+        };
+        while ledger.in_flight() < connections {
             let part = ledger.pace.part();
             let Some(walk) = ledger.walks.get(id) else {
                 return;
@@ -345,20 +357,29 @@ impl Line {
             grant = Some(match self.0.pool.try_grant(lacking, 0) {
                 Some(grant) => grant,
                 None => {
-                    self.shed();
+                    self.make_room(lacking);
                     self.0.pool.grant(lacking).await
                 }
             });
         }
     }
 
-    /// Makes room: walks that nobody has heard of for longest give up what they fetched ahead.
-    fn shed(&self) {
-        let mut ledger = self.ledger();
-        let oldest = ledger.walks.forget_oldest();
-        self.forget(&mut ledger, oldest);
-        drop(ledger);
-        self.0.kept.run_pending_tasks();
+    /// Makes room for so many blocks: walks give up what they fetched ahead, those that nobody has
+    /// heard of for longest first, and if that is not enough, what was read is let go. What then
+    /// still lacks is held by parts being cancelled and by reads that will end.
+    fn make_room(&self, blocks: usize) {
+        while self.0.pool.available() < blocks {
+            let mut ledger = self.ledger();
+            match ledger.walks.forget_oldest() {
+                Some(walk) => drop(ledger.end_walk(walk)),
+                None => {
+                    drop(ledger);
+                    self.0.kept.invalidate_all();
+                    self.0.kept.run_pending_tasks();
+                    return;
+                }
+            }
+        }
     }
 
     fn forget(&self, ledger: &mut Ledger, walk: Option<WalkId>) {

@@ -60,7 +60,7 @@ impl Pool {
 
     /// `count` buffers, if afterwards at least `reserve` are left for others.
     pub(super) fn try_grant(&self, count: usize, reserve: usize) -> Option<Grant> {
-        if self.0.permits.available_permits() < count + reserve {
+        if self.available() < count + reserve {
             return None;
         }
         let permits = self.0.permits.clone();
@@ -69,6 +69,11 @@ impl Pool {
             permit,
             home: self.0.clone(),
         })
+    }
+
+    /// How many buffers are free.
+    pub(super) fn available(&self) -> usize {
+        self.0.permits.available_permits()
     }
 
     /// Frees the buffers that wait for their next use.

@@ -30,7 +30,7 @@ impl Way {
             }
             Way::Cid => {
                 let node = Node::of(archive);
-                Served::by(Mount::with(&node.cid, &node.gateway()), Server::Cid(node))
+                Served::by(Mount::with(&node.cid, &node.options()), Server::Cid(node))
             }
         }
     }

@@ -68,6 +68,7 @@ fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Fa
             ..KernelOptions::default()
         },
         tree: job::own_tree(),
+        stored_playlists: false,
         access,
     };
     let mounted = job.mount(mountpoint, runtime)?;

@@ -43,13 +43,22 @@ impl HttpBlocks {
     /// Asks all gateways once.
     async fn round(&self, cid: &str, most: usize, proof: &Proof) -> Result<Bytes> {
         let mut failed: Option<Error> = None;
+        let mut forgers = Vec::new();
         let first = self.current.load(Relaxed);
         for step in 0..self.gateways.len() {
             let at = (first + step) % self.gateways.len();
             match self.ask(&(self.gateways[at])(cid), most, proof).await {
                 Ok(block) => {
                     self.current.store(at, Relaxed);
+                    for origin in forgers {
+                        log::warn!("{origin} gave a block that does not match its CID");
+                    }
                     return Ok(block);
+                }
+                // Of no note if nobody does better: then it is the error itself that says so.
+                Err(Error::Forged { origin, range }) => {
+                    forgers.push(origin.clone());
+                    failed.get_or_insert(Error::Forged { origin, range });
                 }
                 // One that may still come decides whether it is worth another round.
                 Err(error) if failed.as_ref().is_none_or(|e| !e.is_transient()) => {
@@ -74,7 +83,6 @@ impl HttpBlocks {
         self.check(origin, &response)?;
         let block = self.collect(origin, response, most).await?;
         if !proof(&block) {
-            log::warn!("{origin} gave a block that does not match its CID");
             return Err(Error::Forged {
                 origin: origin.clone(),
                 range: 0..block.len() as u64,

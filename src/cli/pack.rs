@@ -1,0 +1,253 @@
+//! `aiozfs pack`.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use clap::Args;
+use indicatif::HumanBytes;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::progress::Progress;
+use super::{Failure, units};
+use crate::archive::{Kind, MAX_ALIGN, Timestamp};
+use crate::content::{Importer, Profile};
+use crate::pack::{Control, Output, PackOptions, Plan};
+
+/// Pack a folder of HLS or DASH, with all else that is in it, into an archive to stream from.
+///
+/// Entries are stored as they are, in the order of playback, and playlists get links to byte
+/// ranges of the archive, so that players play it from any node. The same folder gives the same
+/// archive everywhere. Prints the archive's CID, its length and the number of its entries.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct PackArgs {
+    /// The folder
+    dir: PathBuf,
+    /// The archive to write; - for standard output
+    out: PathBuf,
+    /// Give all entries this time instead of their own: 2024-02-29T12:00:00Z, or @SECONDS since
+    /// 1970
+    #[arg(long, value_name = "TIME", value_parser = mtime)]
+    mtime: Option<Timestamp>,
+    /// Let the data of each entry begin at a multiple of this size, a power of two up to 32K
+    #[arg(long, value_name = "SIZE", value_parser = align, default_value = "1")]
+    align: u64,
+    /// Pack links that lead nowhere with a warning
+    #[arg(long)]
+    allow_missing: bool,
+    /// Leave playlists as they are
+    #[arg(long)]
+    no_links: bool,
+    /// Also write playlists that play the archive from any HTTP server of ranges into this folder
+    #[arg(long, value_name = "DIR")]
+    byterange_playlists: Option<PathBuf>,
+    /// Where those playlists find the archive [default: beside them, under its name]
+    #[arg(long, value_name = "URL", requires = "byterange_playlists")]
+    archive_url: Option<String>,
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not wait until the disk has everything
+    #[arg(long)]
+    no_sync: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs pack ./movie movie.zip
+  aiozfs pack --dry-run ./movie movie.zip
+  aiozfs pack --mtime @0 ./movie - | ssh node 'cat > movie.zip'
+  aiozfs pack ./movie movie.zip --byterange-playlists ./public --archive-url https://cdn.example.com/movie.zip";
+
+pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
+    let to_stdout = args.out == Path::new("-");
+    let archive_url = archive_url(args, to_stdout)?;
+    if to_stdout && !args.dry_run && io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "an archive is nothing for a terminal; give a file, or send it on with '|'",
+        ));
+    }
+    let options = PackOptions {
+        mtime: args.mtime,
+        align: args.align,
+        links: !args.no_links,
+        allow_missing: args.allow_missing,
+    };
+    let plan = Plan::of(&args.dir, options).map_err(Failure::new)?;
+    for warning in plan.warnings() {
+        let problem = &warning.problem;
+        eprintln!(
+            "aiozfs: warning: {}, line {}: {}",
+            warning.playlist, problem.line, problem.what
+        );
+    }
+    if args.dry_run {
+        return match print_layout(&plan) {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(e)),
+            _ => Ok(ExitCode::SUCCESS),
+        };
+    }
+    let cancelled = cancel_on_signals()?;
+    let mut importer = Importer::new(Profile::UNIXFS_V1_2025);
+    let bar = Progress::bytes("packing", Some(plan.size()));
+    let control = Control {
+        tap: &mut |bytes| importer.push(bytes),
+        progress: &mut |written| bar.add(written),
+        cancelled: &cancelled,
+    };
+    let done = if to_stdout {
+        // Not `Stdout`, which looks for line ends in all that goes through.
+        let out = io::stdout().as_fd().try_clone_to_owned();
+        let mut out = File::from(out.map_err(Failure::new)?);
+        plan.write(&mut out, control)
+    } else {
+        Output::create(&args.out, &args.dir).and_then(|mut out| {
+            plan.write(&mut out, control)?;
+            out.finish(!args.no_sync)
+        })
+    };
+    drop(bar);
+    done.map_err(Failure::new)?;
+    if let (Some(dir), Some(url)) = (&args.byterange_playlists, archive_url) {
+        plan.write_byterange_playlists(dir, &url)
+            .map_err(Failure::new)?;
+    }
+    let said = format!(
+        "{} {} bytes, {} entries",
+        importer.finish(),
+        plan.size(),
+        plan.items().len()
+    );
+    match to_stdout {
+        true => eprintln!("{said}"),
+        // A closed pipe is nothing that a finished archive minds.
+        false => drop(writeln!(io::stdout(), "{said}")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the playlists by byte range find the archive.
+fn archive_url(args: &PackArgs, to_stdout: bool) -> Result<Option<String>, Failure> {
+    if args.byterange_playlists.is_none() || args.archive_url.is_some() {
+        return Ok(args.archive_url.clone());
+    }
+    match args.out.file_name().filter(|_| !to_stdout) {
+        Some(name) => Ok(Some(name.to_string_lossy().into_owned())),
+        None => Err(Failure::usage(
+            "playlists by byte range must name the archive; give its address with --archive-url",
+        )),
+    }
+}
+
+fn print_layout(plan: &Plan) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    writeln!(out, "{:>15} {:>15}  name", "offset", "size")?;
+    for item in plan.items() {
+        let mark = match item.kind {
+            Kind::Dir => "/",
+            Kind::Symlink => " (symbolic link)",
+            Kind::File | Kind::Special => "",
+        };
+        let extent = item.extent;
+        writeln!(
+            out,
+            "{:>15} {:>15}  {}{mark}",
+            extent.offset, extent.len, item.path
+        )?;
+    }
+    let directory = plan.directory_offset();
+    let rest = plan.size() - directory;
+    writeln!(out, "{directory:>15} {rest:>15}  (central directory)")?;
+    writeln!(
+        out,
+        "{} bytes ({}), {} entries; the last {} bytes hold the index and all playlists",
+        plan.size(),
+        HumanBytes(plan.size()),
+        plan.items().len(),
+        plan.tail()
+    )?;
+    out.flush()
+}
+
+/// Becomes true when the user (Ctrl-C), the system or a closed terminal wants the end.
+fn cancel_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let failed = |e: io::Error| Failure::new(format!("cannot watch for signals: {e}"));
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(failed)?;
+    let guard = runtime.enter();
+    let mut signals = Vec::new();
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        signals.push(signal(kind).map_err(failed)?);
+    }
+    drop(guard);
+    let flag = cancelled.clone();
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+            futures_util::future::select_all(waits).await;
+        });
+        flag.store(true, Relaxed);
+    });
+    Ok(cancelled)
+}
+
+/// `--mtime`.
+fn mtime(text: &str) -> Result<Timestamp, String> {
+    if let Some(secs) = text.strip_prefix('@') {
+        let secs = secs
+            .parse()
+            .map_err(|_| format!("'{text}' is not @ and a number of seconds"))?;
+        return Ok(Timestamp { secs, nanos: 0 });
+    }
+    let time = humantime::parse_rfc3339_weak(text)
+        .map_err(|e| format!("'{text}' is not a time ({e}); write it like 2024-02-29T12:00:00Z"))?;
+    // Years below 1970 cannot be written so.
+    let since = time
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    Ok(Timestamp {
+        secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: 0,
+    })
+}
+
+/// `--align`.
+fn align(text: &str) -> Result<u64, String> {
+    let size = units::size(text)?;
+    match size.is_power_of_two() && size <= MAX_ALIGN {
+        true => Ok(size),
+        false => Err(format!("'{text}' is not a power of two up to 32K")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_alignments() {
+        let of = |text| mtime(text).map(|time| time.secs).map_err(drop);
+        assert_eq!(of("@5"), Ok(5));
+        assert_eq!(of("@-5"), Ok(-5));
+        assert_eq!(of("2024-02-29T12:34:56Z"), Ok(1_709_210_096));
+        assert_eq!(of("2024-02-29 12:34:56"), Ok(1_709_210_096));
+        assert_eq!(of("yesterday"), Err(()));
+        assert_eq!(align("4096"), Ok(4096));
+        assert_eq!(align("4k"), Ok(4096));
+        for wrong in ["0", "3", "64k", "x"] {
+            assert!(align(wrong).is_err(), "{wrong}");
+        }
+    }
+}

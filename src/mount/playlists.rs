@@ -1,0 +1,164 @@
+//! Playlists, shown playable: their range links, which lead nowhere in a folder, taken back.
+//!
+//! The form depends on the archive alone, so its length is part of what an inode is. An archive of
+//! our own says it in its index; of others the playlist is fetched when its attributes are first
+//! asked for. The text is made in a task, once for all that wait for it, and kept as long as there
+//! is room for it. What the archive means (CRC, `user.aiozfs.*`) stays that of the stored bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::volume::{Refusal, Volume};
+use crate::archive::{EntryId, Index, Kind};
+use crate::fs::Tree;
+use crate::playlist::{self, Format, PLAYABLE_VERSION, Span};
+use crate::reader;
+
+/// A file longer than this, in bytes, is shown as it is stored, whatever it is called.
+const LONGEST: u64 = 16 << 20;
+
+/// So many bytes of texts are kept. What has to go is made again.
+const KEPT: u64 = 16 << 20;
+
+type Cell = Arc<OnceCell<Arc<[u8]>>>;
+
+/// The playable texts of a volume.
+pub(super) struct Playlists {
+    texts: moka::sync::Cache<EntryId, Cell>,
+}
+
+/// The playlists among a tree's files, and the lengths of their playable forms where these are
+/// known.
+pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
+    let index = tree.index();
+    let is_playlist = |id: &EntryId| {
+        format(index, *id).is_some() && {
+            let entry = index.get(*id);
+            entry.kind == Kind::File && entry.size <= LONGEST && index.readable(*id).is_ok()
+        }
+    };
+    let said = |id: EntryId| {
+        let (version, size) = index.playable(id)?;
+        // Taking a link back makes a line longer by less than twice its own length: more is a lie.
+        let most = index.get(id).size.saturating_mul(3);
+        (version == PLAYABLE_VERSION && size <= most).then_some(size)
+    };
+    let ids = index.ids().filter(is_playlist);
+    ids.map(|id| (id, said(id))).collect()
+}
+
+fn format(index: &Index, id: EntryId) -> Option<Format> {
+    let path = index.path(id);
+    // Long before UTF-8 is looked at: most of a million names are no playlists'.
+    let dot = path.iter().rposition(|b| *b == b'.')?;
+    playlist::format_of(std::str::from_utf8(&path[dot..]).ok()?)
+}
+
+impl Playlists {
+    pub(super) fn new(index: Arc<Index>) -> Self {
+        // Of the stored text; the playable one has about that length.
+        let weight = move |id: &EntryId, _: &Cell| {
+            u32::try_from(index.get(*id).size)
+                .unwrap_or(u32::MAX)
+                .max(1)
+        };
+        let texts = moka::sync::Cache::builder().max_capacity(KEPT);
+        Self {
+            texts: texts.weigher(weight).build(),
+        }
+    }
+
+    /// The text, if it is at hand.
+    pub(super) fn at_hand(&self, id: EntryId) -> Option<Arc<[u8]>> {
+        self.texts.get(&id)?.get().cloned()
+    }
+
+    /// The text; made, if it is not at hand.
+    pub(super) async fn get(&self, volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
+        let cell = self.texts.get_with(id, Cell::default);
+        let text = cell.get_or_try_init(|| make(volume, id)).await?.clone();
+        let made = text.len() as u64;
+        match volume.tree.settle(id, made) {
+            // Other bytes than the size that the kernel knows cannot be given.
+            Some(told) if told != made => Err(Refusal::Playlist { told, made }),
+            _ => Ok(text),
+        }
+    }
+}
+
+async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
+    let index = volume.archive.index();
+    let stored = volume.archive.read(id, 0..index.get(id).size).await?;
+    let (Ok(text), Some(format)) = (std::str::from_utf8(&stored), format(index, id)) else {
+        return Ok(stored.into());
+    };
+    let Ok(base) = std::str::from_utf8(index.path(id)) else {
+        return Ok(stored.into());
+    };
+    if !playlist::is_playlist(format, text) {
+        return Ok(stored.into());
+    }
+    let is_ours = index.playable(id).is_some();
+    let mut places = HashMap::new();
+    for (path, link) in playlist::range_links(format, base, text) {
+        if places.contains_key(&path) {
+            continue;
+        }
+        if let Some(target) = target(volume, &path, link)
+            && let Some(span) = span(volume, target, link, is_ours).await?
+        {
+            places.insert(path, span);
+        }
+    }
+    let find = |path: &str| places.get(path).copied();
+    let text = playlist::playable(format, base, text, &find);
+    Ok(text.into_bytes().into())
+}
+
+/// The entry that a link leads to. A name that leads over a symbolic link, whose target is not
+/// known without another read, is believed to mean what lies where the link says.
+fn target(volume: &Volume, path: &str, link: Span) -> Option<EntryId> {
+    let tree = &volume.tree;
+    let mut here = crate::fs::Ino::ROOT;
+    for component in path.split('/') {
+        here = tree.lookup(here, component.as_bytes())?;
+        if tree.kind(here) == Some(Kind::Symlink) {
+            return tree.index().at(link.offset);
+        }
+    }
+    tree.entry(here)
+}
+
+/// Where an entry's data lies, as far as a link to it needs to know. Local headers are fetched
+/// only for links to parts of entries, and not in archives of our own, where nothing lies between
+/// an entry's data and the next header.
+async fn span(
+    volume: &Volume,
+    id: EntryId,
+    link: Span,
+    is_ours: bool,
+) -> Result<Option<Span>, Refusal> {
+    let index = volume.archive.index();
+    if index.readable(id).is_err() {
+        return Ok(None);
+    }
+    let check = index.header_check(id);
+    let span = |extent: crate::archive::Extent| Span {
+        offset: extent.offset,
+        size: extent.len,
+    };
+    if link.size == index.get(id).size && check.allows(link.offset) {
+        return Ok(Some(link));
+    }
+    if is_ours {
+        return Ok(Some(span(check.predicted())));
+    }
+    match volume.archive.extent(id).await {
+        Ok(extent) => Ok(Some(span(extent))),
+        // The entry is damaged: its links stay, and lead nowhere.
+        Err(reader::Error::Archive(_)) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}

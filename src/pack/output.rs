@@ -1,0 +1,85 @@
+//! The archive's file: there when it is complete, or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+
+/// A file that gets its name when all of it is written; until then it lies beside that under a
+/// name of its own, and is removed if it is dropped.
+#[derive(Debug)]
+pub struct Output {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+    is_done: bool,
+}
+
+impl Output {
+    /// A file that is to be `path`, outside of the folder that is packed.
+    pub fn create(path: &Path, folder: &Path) -> Result<Self, Error> {
+        let taken = || Error::OutputTaken(path.to_owned());
+        if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+            return Err(taken());
+        }
+        let name = path.file_name().ok_or_else(taken)?;
+        let dir = match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        };
+        let real = dir.canonicalize().map_err(Error::io(dir))?;
+        let folder = folder.canonicalize().map_err(Error::io(folder))?;
+        if real.starts_with(&folder) {
+            return Err(Error::OutputInside(path.to_owned()));
+        }
+        let mut temporary = std::ffi::OsString::from(".");
+        temporary.push(name);
+        temporary.push(format!(".{}.part", std::process::id()));
+        let temporary = real.join(temporary);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary);
+        let file = file.map_err(Error::io(&temporary))?;
+        Ok(Self {
+            file,
+            temporary,
+            path: real.join(name),
+            is_done: false,
+        })
+    }
+
+    /// Gives the file its name, in the place of what had it. With `sync`, only once the disk has
+    /// everything: after a crash there is the old file or the new one.
+    pub fn finish(mut self, sync: bool) -> Result<(), Error> {
+        if sync {
+            self.file.sync_all().map_err(Error::Output)?;
+        }
+        fs::rename(&self.temporary, &self.path).map_err(Error::Output)?;
+        self.is_done = true;
+        if sync && let Some(dir) = self.path.parent() {
+            let synced = File::open(dir).and_then(|dir| dir.sync_all());
+            synced.map_err(Error::Output)?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Edits of a text by spans: what is not named stays to the byte.
+
+use std::ops::Range;
+
+/// Replacements to be made in a text, in any order; of two that overlap the first one holds.
+#[derive(Debug, Default)]
+pub(super) struct Edits(Vec<(Range<usize>, String)>);
+
+impl Edits {
+    /// Puts `with` in the place of a span; an empty span inserts.
+    pub(super) fn replace(&mut self, span: Range<usize>, with: impl Into<String>) {
+        self.0.push((span, with.into()));
+    }
+
+    pub(super) fn remove(&mut self, span: Range<usize>) {
+        self.replace(span, "");
+    }
+
+    /// The text with all of them made.
+    pub(super) fn apply(mut self, text: &str) -> String {
+        // Stable: of two insertions at one place the first one made comes first.
+        self.0.sort_by_key(|(span, _)| (span.start, span.end));
+        let mut out = String::with_capacity(text.len() + self.0.len() * 24);
+        let mut at = 0;
+        for (span, with) in self.0 {
+            let Some(kept) = text.get(at..span.start) else {
+                continue;
+            };
+            out.push_str(kept);
+            out.push_str(&with);
+            at = span.end;
+        }
+        out.push_str(text.get(at..).unwrap_or_default());
+        out
+    }
+}
+
+/// The line that a byte is on, from 1; goes forward only, so that all lines cost one pass.
+pub(super) struct Lines<'t> {
+    text: &'t str,
+    at: usize,
+    line: u32,
+}
+
+impl<'t> Lines<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            at: 0,
+            line: 1,
+        }
+    }
+
+    pub(super) fn of(&mut self, at: usize) -> u32 {
+        if at < self.at {
+            (self.at, self.line) = (0, 1);
+        }
+        let passed = self.text.as_bytes().get(self.at..at).unwrap_or_default();
+        self.line += passed.iter().filter(|b| **b == b'\n').count() as u32;
+        self.at = self.at.max(at);
+        self.line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_are_made_in_the_order_of_the_text() {
+        let mut edits = Edits::default();
+        edits.replace(4..5, "E");
+        edits.replace(0..0, "<");
+        edits.remove(1..3);
+        edits.replace(2..4, "overlaps and is dropped");
+        assert_eq!(edits.apply("abcdef"), "<adEf");
+    }
+}

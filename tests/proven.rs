@@ -1,0 +1,109 @@
+//! Ranges proven against a CID: right bytes or an error, whoever serves them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use aiozfs::content::{Cid, Importer, Profile, Proven, Version};
+use aiozfs::source::{Blocks, Error, Memory, Origin, Priority, Proof, Result, Source};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+
+/// The inner nodes of a tree, and no leaves.
+struct Nodes(HashMap<String, Bytes>);
+
+impl Blocks for Nodes {
+    fn block(&self, cid: &str, _most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+        let block = self.0.get(cid).filter(|block| proof(block)).cloned();
+        ready(block.ok_or_else(|| Error::NotFound {
+            origin: Origin::new("nodes"),
+        }))
+        .boxed()
+    }
+}
+
+fn blob(len: usize) -> Vec<u8> {
+    (0..len as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect()
+}
+
+fn import(profile: Profile, bytes: &[u8]) -> (Cid, Arc<dyn Blocks>) {
+    let mut nodes = HashMap::new();
+    let keep = |cid: &Cid, block: &[u8]| {
+        nodes.insert(cid.to_string(), Bytes::copy_from_slice(block));
+    };
+    let mut importer = Importer::with_nodes(profile, keep);
+    importer.push(bytes);
+    let cid = importer.finish();
+    (cid, Arc::new(Nodes(nodes)))
+}
+
+async fn read(source: &dyn Source, range: Range<u64>) -> Result<Vec<u8>> {
+    let mut stream = source.read(range, Priority::Demand);
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk?.bytes);
+    }
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn what_proves_comes_through_and_nothing_else_does() {
+    let good = blob(300_000);
+    // Three levels of raw leaves.
+    let profile = Profile::new("small", 4096, 8, true, Version::V1);
+    let (cid, blocks) = import(profile, &good);
+    let right = Memory::new("right", good.clone());
+    let source = Proven::new(cid, Arc::new(right), blocks.clone());
+    assert_eq!(source.open(1000).await.expect("a tree").size, 300_000);
+    for range in [
+        0..1,
+        0..300_000,
+        4095..4097,
+        299_999..300_000,
+        70_000..200_001,
+        5..5,
+    ] {
+        let got = read(&source, range.clone()).await.expect("right bytes");
+        assert!(
+            got == good[range.start as usize..range.end as usize],
+            "{range:?}"
+        );
+        if range.is_empty() {
+            continue;
+        }
+        let granule = source.granule(range.clone());
+        assert!(granule.start <= range.start && range.end <= granule.end);
+        assert_eq!(source.granule(granule.clone()), granule);
+        assert_eq!(granule.start % 4096, 0, "known leaves are the granules");
+    }
+
+    for at in [0usize, 4096, 150_000, 299_999] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        let wrong = Memory::new("wrong", bad);
+        let source = Proven::new(cid, Arc::new(wrong), blocks.clone());
+        source.open(0).await.expect("the tree is right");
+        let error = read(&source, 0..300_000).await.expect_err("a flipped bit");
+        assert!(matches!(error, Error::Forged { .. }), "{error:?}");
+        // What does not share its leaf is as good as ever.
+        let leaf = at as u64 / 4096 * 4096;
+        let other = (leaf + 8192) % 200_000;
+        let got = read(&source, other..other + 10)
+            .await
+            .expect("another leaf");
+        assert!(got == good[other as usize..other as usize + 10]);
+    }
+}
+
+#[tokio::test]
+async fn a_root_that_is_another_block_is_refused() {
+    let profile = Profile::new("small", 4096, 8, true, Version::V1);
+    let (_, blocks) = import(profile, &blob(300_000));
+    let (other, _) = import(profile, &blob(299_999));
+    let data = Memory::new("data", blob(299_999));
+    let source = Proven::new(other, Arc::new(data), blocks);
+    assert!(source.open(0).await.is_err());
+}
