@@ -3,6 +3,7 @@
 
 pub mod archives;
 pub mod fault;
+pub mod forger;
 pub mod http;
 pub mod media;
 pub mod mount;

@@ -1,5 +1,11 @@
 //! Ranges proven against a CID: right bytes or an error, whoever serves them.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod hostile;
+mod random;
+mod served;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
