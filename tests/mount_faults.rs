@@ -249,6 +249,29 @@ fn broken_answers_never_give_a_wrong_byte() {
     });
 }
 
+/// Never a mix of two versions, and one line that says so, not one for every read.
+#[test]
+fn content_that_changes_behind_its_url_is_stale_and_told_once() {
+    let packed = packed();
+    let node = FaultNode::start(packed.archive.clone());
+    let mount = Mount::with(node.url(), &["--timeout", "1s"]);
+    let file = File::open(mount.join("large.bin")).expect("it opens");
+    let mut buffer = vec![0; 4096];
+    file.read_exact_at(&mut buffer, 0).expect("as it was");
+    for behaviour in [Behaviour::Changed, Behaviour::Longer] {
+        node.behave(behaviour.clone());
+        for at in [12 << 20, 15 << 20, 18 << 20] {
+            let error = file.read_at(&mut buffer, at).expect_err("another version");
+            assert_eq!(code(&error), Some(Errno::STALE), "{behaviour:?}: {error}");
+        }
+    }
+    // What is in memory is of the version that was mounted.
+    file.read_exact_at(&mut buffer, 0).expect("from memory");
+    assert_eq!(tree::differs(&packed.large[..4096], &buffer), None);
+    let said = mount.log_lines("changed since");
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
 /// Bytes from a little further on, under right headers, can be told from the right ones only by a
 /// CID; but in an entry that is read for the first time its local header tells.
 #[test]

@@ -331,18 +331,31 @@ async fn another_gateway_steps_in_and_keeps_serving() {
     first.behave(Behaviour::Good);
     assert!(read(&source, 0..300_000).await.expect("the first again") == blob);
 
-    // A gateway with another blob is not used.
-    let (good, other) = (
-        FaultNode::start(blob.clone()),
-        FaultNode::start(vec![1; 299_999]),
-    );
-    let source = Gateways::new(vec![
-        Arc::new(http(&good.url())),
-        Arc::new(http(&other.url())),
-    ]);
-    source.open(0).await.expect("open");
-    good.behave(Behaviour::Slam);
-    assert!(read(&source, 0..1000).await.is_err());
+    // A gateway with another blob is not used, whoever is left.
+    let nodes = [blob.clone(), vec![1; 299_999], blob.clone()].map(FaultNode::start);
+    let source = |nodes: &[FaultNode]| {
+        let members = nodes.iter().map(|node| {
+            let http: Arc<dyn Source> = Arc::new(http(&node.url()));
+            http
+        });
+        Gateways::new(members.collect())
+    };
+    let three = source(&nodes);
+    three.open(0).await.expect("two of three agree");
+    nodes[0].behave(Behaviour::Slam);
+    assert!(read(&three, 0..1000).await.expect("the third") == blob[..1000]);
+    nodes[2].behave(Behaviour::Slam);
+    assert!(read(&three, 0..1000).await.is_err());
+
+    nodes[0].behave(Behaviour::Good);
+    let error = source(&nodes[..2])
+        .open(0)
+        .await
+        .expect_err("who is right?");
+    let said = error.to_string();
+    for part in ["gateway 1 says 300000", "gateway 2 says 299999"] {
+        assert!(said.contains(part), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,46 +5,31 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::config::Config;
 use super::location::Location;
+use super::servers::{ServerArgs, Servers};
 use super::{Failure, explain_open, units};
 use crate::archive::ParseOptions;
 use crate::content::{Cid, Proven};
 use crate::reader::{self, Archive, LineOptions};
-use crate::source::{
-    self, Blocks, Clients, Gateways, Http, HttpBlocks, HttpOptions, Memory, Retry, Source, UrlOf,
-};
-
-/// Public gateways, asked in this order when none is given for a CID.
-pub(super) const DEFAULT_GATEWAYS: [&str; 3] = [
-    "https://premium.aiozpin.network",
-    "https://ipfs.io",
-    "https://dweb.link",
-];
+use crate::source::{self, Gateways, HttpOptions, Memory, Retry, Source};
 
 /// How long it may take to find out what a CID is that could not be opened.
 const PROBE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
-    /// Where to ask for a CID: {cid} in the URL is replaced, else /ipfs/CID is appended.
-    /// May be given more than once; asked in this order
-    #[arg(
-        long = "gateway",
-        value_name = "URL",
-        env = "AIOZFS_GATEWAYS",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
-    gateways: Vec<String>,
+    #[command(flatten)]
+    servers: ServerArgs,
     /// What is proven of the bytes that servers give
-    #[arg(long, value_name = "HOW", default_value = "none")]
+    #[arg(long, value_name = "HOW", default_value = "crc")]
     verify: Verify,
-    /// The most memory for file content; at least 16M
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = units::size)]
-    memory: u64,
-    /// A read that has no bytes by then fails
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
-    timeout: Duration,
+    /// The most memory for file content; at least 16M [default: 128M]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    memory: Option<u64>,
+    /// A read that has no bytes by then fails [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    timeout: Option<Duration>,
 }
 
 /// How much to trust those who give the bytes.
@@ -53,6 +38,9 @@ pub(super) enum Verify {
     /// Every byte is proven against the CID before it is used: any server will do, but one of
     /// the gateways must give raw blocks (a trustless gateway)
     Trustless,
+    /// A file that is read from start to end is compared with its CRC-32: finds accidents, and
+    /// keeps no forger out
+    Crc,
     /// Nothing: the server is believed
     None,
 }
@@ -61,7 +49,7 @@ pub(super) enum Verify {
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     location: Location,
-    gateways: Vec<String>,
+    servers: Servers,
     verify: Verify,
     line: LineOptions,
 }
@@ -80,14 +68,18 @@ impl AccessArgs {
                 location.shown().1
             )));
         }
+        let config = Config::load()?;
+        let usual = LineOptions::default();
+        let memory = memory.or(self.memory).or(config.memory());
+        let timeout = timeout.or(self.timeout).or(config.timeout());
         Ok(Access {
+            servers: self.servers.resolve(&config, &location)?,
             location,
-            gateways: self.gateways.clone(),
             verify: self.verify,
             line: LineOptions {
-                memory: memory.unwrap_or(self.memory),
-                timeout: timeout.unwrap_or(self.timeout),
-                ..LineOptions::default()
+                memory: memory.unwrap_or(usual.memory),
+                timeout: timeout.unwrap_or(usual.timeout),
+                ..usual
             },
         })
     }
@@ -98,7 +90,7 @@ impl Access {
     pub(super) fn through(gateway: &str, cid: Cid) -> Self {
         Self {
             location: Location::Cid(cid),
-            gateways: vec![gateway.to_owned()],
+            servers: Servers::one(gateway),
             verify: Verify::None,
             line: LineOptions::default(),
         }
@@ -112,7 +104,11 @@ impl Access {
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
         let source = self.source()?;
         match Archive::open(source, ParseOptions::default(), self.line.clone()).await {
-            Ok(archive) => Ok(archive),
+            Ok(archive) => Ok(match self.verify {
+                // What is proven needs no other proof.
+                Verify::Trustless | Verify::None => archive,
+                Verify::Crc => archive.checking_crcs(),
+            }),
             Err(error) => {
                 let error = self.better_reason(&error).await.unwrap_or(error);
                 Err(explain_open(&self.location, &error))
@@ -131,86 +127,57 @@ impl Access {
             return None; // nobody was there to ask
         }
         let nobody = Arc::new(Memory::new("nobody", ""));
-        let content = Proven::new(cid, nobody, self.blocks(Clients::default(), Duration::ZERO));
+        let options = self.http_options();
+        let gateways = self.gateways(&options, &cid.to_string()).ok()?;
+        let roster = gateways.roster().clone();
+        let blocks = self.servers.blocks(&options, roster, Duration::ZERO);
+        let content = Proven::new(cid, nobody, blocks);
         match tokio::time::timeout(PROBE, content.open(0)).await {
             Ok(Err(error @ source::Error::Unsupported { .. })) => Some(error.into()),
             _ => None,
         }
     }
 
-    /// Raw blocks from all gateways.
-    fn blocks(&self, clients: Clients, patience: Duration) -> Arc<dyn Blocks> {
-        let gateways = self.gateways().into_iter();
-        let urls =
-            gateways.map(|gateway| Box::new(move |cid: &str| content_url(&gateway, cid)) as UrlOf);
-        let options = self.http_options(clients);
-        Arc::new(HttpBlocks::new(urls.collect(), options, patience))
-    }
-
-    fn http_options(&self, clients: Clients) -> HttpOptions {
+    fn http_options(&self) -> HttpOptions {
         let usual = HttpOptions::default();
-        HttpOptions {
+        self.servers.http(HttpOptions {
             connections: self.line.connections,
             idle_timeout: usual.idle_timeout.min(self.line.timeout),
             pinned: matches!(self.location, Location::Url(_)),
-            clients,
-        }
+            ..usual
+        })
+    }
+
+    fn gateways(&self, options: &HttpOptions, id: &str) -> Result<Gateways, Failure> {
+        self.servers.data(options, |server| server.content_url(id))
     }
 
     /// The blob, retrying what is worth it for as long as a read may take.
     fn source(&self) -> Result<Arc<dyn Source>, Failure> {
-        let timeout = self.line.timeout;
-        let options = self.http_options(Clients::default());
-        let http = |url: &str| Http::new(url, options.clone()).map_err(Failure::new);
-        let gateways = |id: &str| -> Result<Arc<dyn Source>, Failure> {
-            let mut members: Vec<Arc<dyn Source>> = Vec::new();
-            for gateway in self.gateways() {
-                members.push(Arc::new(http(&content_url(&gateway, id))?));
-            }
-            let members = Arc::new(Gateways::new(members));
-            Ok(Arc::new(Retry::new(members, timeout)))
+        let (timeout, options) = (self.line.timeout, self.http_options());
+        let retrying = |gateways: Gateways| -> Arc<dyn Source> {
+            Arc::new(Retry::new(Arc::new(gateways), timeout))
         };
         match &self.location {
             Location::File(path) => match source::File::open_path(path) {
                 Ok(file) => Ok(Arc::new(file)),
                 Err(e) => Err(Failure::new(e)),
             },
-            Location::Url(url) => Ok(Arc::new(Retry::new(Arc::new(http(url)?), timeout))),
-            Location::Id(id) => gateways(id),
+            Location::Url(url) => {
+                let server = self.servers.data(&options, |_| url.clone())?;
+                Ok(retrying(server))
+            }
+            Location::Id(id) => Ok(retrying(self.gateways(&options, id)?)),
             Location::Cid(cid) => {
-                let data = gateways(&cid.to_string())?;
+                let gateways = self.gateways(&options, &cid.to_string())?;
+                let roster = gateways.roster().clone();
+                let data = retrying(gateways);
                 if self.verify != Verify::Trustless {
                     return Ok(data);
                 }
-                let blocks = self.blocks(options.clients.clone(), timeout);
+                let blocks = self.servers.blocks(&options, roster, timeout);
                 Ok(Arc::new(Proven::new(*cid, data, blocks)))
             }
         }
-    }
-
-    fn gateways(&self) -> Vec<String> {
-        match self.gateways.is_empty() {
-            true => DEFAULT_GATEWAYS.map(str::to_owned).into(),
-            false => self.gateways.clone(),
-        }
-    }
-}
-
-/// Where a gateway has a blob: `{cid}` in it is replaced, else `/ipfs/<cid>` is appended.
-fn content_url(gateway: &str, id: &str) -> String {
-    match gateway.contains("{cid}") {
-        true => gateway.replace("{cid}", id),
-        false => format!("{}/ipfs/{id}", gateway.trim_end_matches('/')),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gateways_are_templates_or_prefixes() {
-        assert_eq!(content_url("http://a/", "C"), "http://a/ipfs/C");
-        assert_eq!(content_url("https://{cid}.b/x", "C"), "https://C.b/x");
     }
 }

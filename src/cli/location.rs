@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use super::config::Config;
 use crate::content::{Cid, parse_cid};
 use crate::source;
 
@@ -19,7 +20,20 @@ pub(super) enum Location {
 impl Location {
     /// An existing path, or anything with a `/` and no scheme, is a file; `http(s)://` is a URL;
     /// `id:<text>` is taken as it is; anything else must be a CID.
+    ///
+    /// The name of an archive of the configuration stands for its source.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let is_word = !text.contains(['/', ':']) && !Path::new(text).exists();
+        match is_word && parse_cid(text).is_err() {
+            true => match Config::load()?.archive(text) {
+                Some(source) => Self::parse_source(source),
+                None => Self::parse_source(text),
+            },
+            false => Self::parse_source(text),
+        }
+    }
+
+    fn parse_source(text: &str) -> Result<Self, Failure> {
         if let Some(id) = text.strip_prefix("id:") {
             return match id.is_empty() || id.contains(['/', '?', '#']) {
                 true => Err(Failure::usage(

@@ -9,9 +9,11 @@ mod background;
 mod cache_dir;
 mod cid;
 mod cid_cache;
+mod config;
 mod demo;
 mod explain;
 mod failure;
+mod gateways;
 mod job;
 mod location;
 mod logging;
@@ -20,6 +22,7 @@ mod mount_options;
 mod pack;
 mod progress;
 mod serve;
+mod servers;
 mod units;
 
 use explain::explain_open;
@@ -45,6 +48,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
+    Gateways(gateways::GatewaysArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),
+        Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
     };
     match done {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::access::AccessArgs;
+use super::config::Config;
 use super::job::{self, Job};
 use super::location::Location;
 use super::mount_options::MountOptions;
@@ -20,7 +21,8 @@ use crate::mount::{self, KernelOptions, Mounted};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct MountArgs {
-    /// The archive: a file, an http(s) URL, a CID, or id:TEXT for an id of another network
+    /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
+    /// name of an archive in the configuration
     source: String,
     /// An empty directory
     mountpoint: PathBuf,
@@ -101,20 +103,22 @@ pub(super) fn mount(args: MountArgs) -> Result<ExitCode, Failure> {
 impl MountArgs {
     fn job(&self, options: &MountOptions, location: Location) -> Result<Job, Failure> {
         let fs_name = location.shown().1;
-        let umask = options.umask.or(self.umask).unwrap_or(0);
+        let config = Config::load()?;
+        let umask = options.umask.or(self.umask).or(config.umask());
+        let umask = umask.unwrap_or(0);
         let own = job::own_tree();
         Ok(Job {
             access: self.access.to(location, options.memory, options.timeout)?,
             tree: TreeOptions {
-                uid: options.uid.or(self.uid).unwrap_or(own.uid),
-                gid: options.gid.or(self.gid).unwrap_or(own.gid),
+                uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
+                gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
                 fmask: options.fmask.unwrap_or(umask),
                 dmask: options.dmask.unwrap_or(umask),
                 symlinks: options.symlinks.unwrap_or(own.symlinks),
             },
             kernel: KernelOptions {
                 fs_name,
-                allow_other: self.allow_other || options.allow_other,
+                allow_other: self.allow_other || options.allow_other || config.allow_other(),
                 default_permissions: options.default_permissions,
                 noexec: options.noexec,
             },

@@ -58,7 +58,10 @@ impl Inner {
         let root = || async {
             Ok(match Skeleton::open(self.cid, self.blocks.clone()).await? {
                 Root::Small(bytes) => Content::Small(Memory::new(&self.cid.to_string(), bytes)),
-                Root::Tree(skeleton) => Content::Large(skeleton),
+                Root::Tree(skeleton) => {
+                    self.data.expect_size(skeleton.size());
+                    Content::Large(skeleton)
+                }
             })
         };
         self.content.get_or_try_init(root).await

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use tokio::sync::OnceCell;
 
-use super::{Child, Cid, Codec, MAX_BLOCK, Object};
+use super::{Child, Cid, Codec, MAX_BLOCK, Object, node};
 use crate::source::{Blocks, Error, Origin, Proof, Result};
 
 /// Trees deeper than this are refused. Eight levels of 174 children hold more than any disk.
@@ -256,19 +256,34 @@ async fn branch(
     }));
     debug_assert_eq!(edges.last(), Some(&size));
     let holds_leaves = match children.first() {
-        Some(Child { cid, .. }) if cid.codec() != Codec::DagPb => true,
-        Some(Child { size, .. }) if *size > MAX_BLOCK as u64 => false,
-        // A dag-pb child as small as a block may be a leaf or a branch of small leaves.
-        Some(child) => match fetch(blocks, &child.cid).await? {
-            Object::File { children, .. } => children.is_empty(),
-            _ => true,
-        },
+        Some(child) => is_leaf(blocks, child).await?,
         None => true,
     };
     Ok(Branch {
         children,
         edges,
         holds_leaves,
+    })
+}
+
+/// Whether a child is a leaf.
+async fn is_leaf(blocks: &dyn Blocks, child: &Child) -> Result<bool> {
+    if child.cid.codec() != Codec::DagPb {
+        return Ok(true);
+    }
+    if child.size > MAX_BLOCK as u64 {
+        return Ok(false);
+    }
+    // A dag-pb child as small as a block may be a leaf, or a branch of small leaves, which has far
+    // more around them. If the link lies, its leaves do not prove.
+    let (before, behind) = node::around_leaf(child.size);
+    let as_leaf = child.size + (before.len() + behind.len()) as u64;
+    if child.tree_size == Some(as_leaf) {
+        return Ok(true);
+    }
+    Ok(match fetch(blocks, &child.cid).await? {
+        Object::File { children, .. } => children.is_empty(),
+        _ => true,
     })
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
@@ -25,6 +25,7 @@ use super::provoke::{Place, panic_if_asked};
 use super::volume::{Refusal, Volume};
 use crate::archive::Kind;
 use crate::fs::{Attr, Ino};
+use crate::{reader, source};
 
 /// Content is immutable, so whatever the kernel has learnt stays true for as long as we live.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -96,8 +97,19 @@ fn refuse(volume: &Volume, ino: Ino, refusal: &Refusal) -> Errno {
             log_refusal(volume, ino, &why);
             Errno::EIO
         }
+        Refusal::Read(error @ reader::Error::Source(source::Error::Changed { .. })) => {
+            // It concerns all files alike, and nothing will mend it.
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| {
+                log::error!("{error}; reads of what is not in memory fail with ESTALE until it is mounted again");
+            });
+            errno::of_read(error)
+        }
         Refusal::Read(error) => {
-            log_refusal(volume, ino, error);
+            // A wrong checksum was told in full when it was found.
+            if !matches!(error, reader::Error::Checksum { .. }) {
+                log_refusal(volume, ino, error);
+            }
             errno::of_read(error)
         }
     }
@@ -274,7 +286,7 @@ impl fuser::Filesystem for Adapter {
         self.guard("open", || match self.volume.open(Ino(ino.0)) {
             // NOFLUSH: there is nothing to flush, and whoever closes a file must not wait for us.
             Ok(_) => reply.opened(
-                FileHandle(0),
+                FileHandle(self.volume.archive.moment()),
                 FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
             ),
             Err(refusal) => reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
@@ -285,7 +297,7 @@ impl fuser::Filesystem for Adapter {
         &self,
         _req: &Request,
         ino: INodeNo,
-        _fh: FileHandle,
+        fh: FileHandle,
         offset: u64,
         size: u32,
         _flags: OpenFlags,
@@ -301,14 +313,14 @@ impl fuser::Filesystem for Adapter {
                     Err(refusal) => return reply.error(refuse(&self.volume, ino, &refusal)),
                 };
                 let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
-                if self.volume.try_read(ino, &span, &mut bytes) {
+                if self.volume.try_read(ino, fh.0, &span, &mut bytes) {
                     return reply.data(&bytes);
                 }
             }
             let volume = self.volume.clone();
             self.spawn("read", async move {
                 panic_if_asked(Place::Task, &volume, ino);
-                match volume.read(ino, offset, size).await {
+                match volume.read(ino, fh.0, offset, size).await {
                     Ok(bytes) => reply.data(&bytes),
                     Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
                 }

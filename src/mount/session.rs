@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use fuser::{Config, MountOption, SessionACL};
+use fuser::{Config, INodeNo, MountOption, Notifier, SessionACL};
 use tokio::runtime::Handle;
 
 use super::adapter::Adapter;
@@ -114,6 +114,7 @@ pub fn mount(
         Ok(Some(entry)) => entry.device,
         _ => String::new(),
     };
+    drop_wrong_pages(&volume, session.notifier());
     let (sender, events) = mpsc::channel();
     let ended = sender.clone();
     let server = std::thread::Builder::new().name("fuse".into());
@@ -161,6 +162,20 @@ impl Mounted {
             }
         }
     }
+}
+
+/// Lets the kernel drop what it keeps of a file whose bytes turned out to be wrong.
+fn drop_wrong_pages(volume: &Volume, notifier: Notifier) {
+    let tree = volume.tree.clone();
+    volume.archive.on_wrong(Box::new(move |entry| {
+        let Some(ino) = tree.ino_of(entry) else {
+            return;
+        };
+        // All of it. The kernel waits for reads of the file that are going on.
+        if let Err(e) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
+            log::warn!("the kernel may keep wrong pages of inode {}: {e}", ino.0);
+        }
+    }));
 }
 
 /// How far the kernel should read ahead by itself, in KiB. A long request is a word that a reader

@@ -114,8 +114,15 @@ impl Volume {
         Ok(())
     }
 
-    /// The bytes of a file's span if they are in memory.
-    pub(super) fn try_read(&self, ino: Ino, span: &Range<u64>, out: &mut Vec<u8>) -> bool {
+    /// The bytes of a file's span if they are in memory. `moment` is when the file was opened, as
+    /// [`Archive::moment`] counts.
+    pub(super) fn try_read(
+        &self,
+        ino: Ino,
+        moment: u64,
+        span: &Range<u64>,
+        out: &mut Vec<u8>,
+    ) -> bool {
         if let Some((id, playlists)) = self.playlist(ino) {
             let told = self.attr(ino).map(|attr| attr.size).ok();
             let text = playlists
@@ -128,11 +135,22 @@ impl Volume {
         let Some(id) = self.tree.entry(ino) else {
             return false;
         };
+        if self.archive.outdated(id, moment).is_some() {
+            return false;
+        }
         span.is_empty() || self.archive.try_read(id, span, out)
     }
 
-    /// What a read of `size` bytes at `offset` gives, however long it takes.
-    pub(super) async fn read(&self, ino: Ino, offset: u64, size: u32) -> Result<Vec<u8>, Refusal> {
+    /// What a read of `size` bytes at `offset` gives, however long it takes. `moment` as in
+    /// [`try_read`](Self::try_read): whoever had the file open when it was found wrong is told so,
+    /// even if right bytes have come by now.
+    pub(super) async fn read(
+        &self,
+        ino: Ino,
+        moment: u64,
+        offset: u64,
+        size: u32,
+    ) -> Result<Vec<u8>, Refusal> {
         self.settle(ino).await?;
         let span = self.span(ino, offset, size)?;
         let id = self.open(ino)?;
@@ -143,7 +161,11 @@ impl Volume {
             let part = part(&text, &span).map(<[u8]>::to_vec);
             return part.ok_or(Refusal::Playlist { told, made });
         }
-        Ok(self.archive.read(id, span).await?)
+        let outdated = || self.archive.outdated(id, moment).map_or(Ok(()), Err);
+        outdated()?;
+        let bytes = self.archive.read(id, span).await?;
+        outdated()?;
+        Ok(bytes)
     }
 
     /// The entry of a file that is shown in another form than it is stored.

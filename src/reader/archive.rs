@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::check::{Checker, OnWrong, Verdict};
 use super::counters::Status;
 use super::error::Error;
 use super::line::{Line, LineOptions};
@@ -32,7 +33,11 @@ pub struct Archive {
     confirmed: Vec<AtomicU32>,
     succession: Mutex<Succession>,
     next_by_name: OnceLock<Box<NextByName>>,
+    check: Option<Checker>,
 }
+
+/// How often a read is tried over whose bytes turn out to be wrong before any were given out.
+const TRIES: u32 = 3;
 
 /// Says which file comes after another by name.
 pub type NextByName = dyn Fn(EntryId) -> Option<EntryId> + Send + Sync;
@@ -64,7 +69,36 @@ impl Archive {
             index: Arc::new(index),
             succession: Mutex::default(),
             next_by_name: OnceLock::new(),
+            check: None,
         })
+    }
+
+    /// Compares entries that are read from start to end, in whatever order, with their CRC-32. One
+    /// that disagrees is an error at the read that brings its last byte, and until right bytes have
+    /// come.
+    pub fn checking_crcs(mut self) -> Self {
+        self.check = Some(Checker::new(self.line.clone(), self.index.clone()));
+        self
+    }
+
+    /// Tells of entries that disagree with their CRC-32 after some of their bytes were given out.
+    /// `tell` may wait for reads that are going on: they end, and others fail at once until it
+    /// returns. Only the first call counts.
+    pub fn on_wrong(&self, tell: Box<OnWrong>) {
+        if let Some(check) = &self.check {
+            check.on_wrong(tell);
+        }
+    }
+
+    /// A moment, for [`outdated`](Self::outdated).
+    pub fn moment(&self) -> u64 {
+        self.check.as_ref().map_or(0, Checker::moment)
+    }
+
+    /// Why a reader that began at `moment` must not go on: it may have got bytes of the entry that
+    /// were found to be wrong later.
+    pub fn outdated(&self, id: EntryId, moment: u64) -> Option<Error> {
+        self.check.as_ref()?.outdated(id, moment)
     }
 
     /// Lets read-ahead go on by name where the next file is not the neighbour on the line. Only
@@ -78,8 +112,8 @@ impl Archive {
         &self.index
     }
 
-    /// Reads `range` of the entry's data into `out` if all of it is in memory; else leaves `out`
-    /// alone and returns false. Never waits.
+    /// Reads `range` of the entry's data into `out` if all of it is in memory and not known to be
+    /// wrong; else leaves `out` alone and returns false. Never waits.
     pub fn try_read(&self, id: EntryId, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
         let Some(extent) = self.confirmed(id).or_else(|| self.try_confirm(id)) else {
             return false;
@@ -87,11 +121,21 @@ impl Archive {
         let Some(at) = within(&extent, range) else {
             return false;
         };
-        let is_there = self.line.try_read(&at, extent.range().end, out);
-        if is_there {
-            self.expect_next(id, range);
+        let before = out.len();
+        if !self.line.try_read(&at, extent.range().end, out) {
+            return false;
         }
-        is_there
+        if let Some(check) = &self.check
+            && !matches!(
+                check.judge(id, &extent, range, &out[before..]),
+                Verdict::Good
+            )
+        {
+            out.truncate(before);
+            return false;
+        }
+        self.expect_next(id, range);
+        true
     }
 
     /// Reads `range` of the entry's data, or what of it lies before the entry's end.
@@ -102,9 +146,9 @@ impl Archive {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = match self.confirmed(id) {
-            Some(extent) => self.read_extent(&extent, &range).await,
-            None => self.read_unconfirmed(id, &range).await,
+        let bytes = match &self.check {
+            None => self.read_unchecked(id, &range).await,
+            Some(check) => self.read_checked(check, id, &range).await,
         }?;
         self.expect_next(id, &range);
         Ok(bytes)
@@ -130,6 +174,36 @@ impl Archive {
     /// What has been read and fetched so far.
     pub fn status(&self) -> Status {
         self.line.status()
+    }
+
+    async fn read_checked(
+        &self,
+        check: &Checker,
+        id: EntryId,
+        range: &Range<u64>,
+    ) -> Result<Vec<u8>, Error> {
+        for _ in 0..TRIES {
+            check.settled(id).await?;
+            let read = check.unless_wrong(id, self.read_unchecked(id, range));
+            let Some(bytes) = read.await.transpose()? else {
+                continue;
+            };
+            let extent = self.extent(id).await?;
+            match check.judge(id, &extent, range, &bytes) {
+                Verdict::Good => return Ok(bytes),
+                Verdict::Again => {}
+                Verdict::Wrong(error) => return Err(error),
+            }
+        }
+        let range = self.extent(id).await?.range();
+        Err(Error::Checksum { range })
+    }
+
+    async fn read_unchecked(&self, id: EntryId, range: &Range<u64>) -> Result<Vec<u8>, Error> {
+        match self.confirmed(id) {
+            Some(extent) => self.read_extent(&extent, range).await,
+            None => self.read_unconfirmed(id, range).await,
+        }
     }
 
     /// The header and the data, guessed to lie where the directory lets expect them, are fetched

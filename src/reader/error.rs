@@ -20,6 +20,11 @@ pub enum Error {
         /// For how long.
         after: Duration,
     },
+    /// They came, and do not agree with the entry's CRC-32.
+    Checksum {
+        /// Where the entry's data lies in the blob.
+        range: Range<u64>,
+    },
     /// The reader was closed: the filesystem is being unmounted.
     Closed,
 }
@@ -47,6 +52,12 @@ impl fmt::Display for Error {
                 range.start,
                 range.end.saturating_sub(1),
                 after.as_secs_f64()
+            ),
+            Error::Checksum { range } => write!(
+                f,
+                "its bytes {}-{} of the archive do not agree with its CRC-32",
+                range.start,
+                range.end.saturating_sub(1)
             ),
             Error::Closed => f.write_str("the filesystem is being unmounted"),
         }

@@ -101,7 +101,7 @@ impl Line {
             return Err(self.broken(range, at, "the source gave other bytes than asked for"));
         }
         for block in blocks {
-            block.fill(chunk.offset, &chunk.bytes);
+            block.fill(chunk.offset, &chunk.bytes, &chunk.origin);
         }
         let bytes = came.end - came.start;
         self.0.counters.bytes_fetched.fetch_add(bytes, Relaxed);

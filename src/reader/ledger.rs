@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::ahead::{WalkId, Walks};
-use super::block::{Block, blocks_of, overlap};
+use super::block::{Block, blocks_of, overlap, without};
 use super::error::Error;
 use super::pace::Pace;
 use crate::source::Priority;
@@ -111,7 +111,7 @@ impl Ledger {
         Some(found)
     }
 
-    fn block(&self, number: u64) -> Option<Arc<Block>> {
+    pub(super) fn block(&self, number: u64) -> Option<Arc<Block>> {
         self.blocks.get(&number)?.upgrade()
     }
 
@@ -283,6 +283,26 @@ impl Ledger {
         self.pinned.remove(&walk).unwrap_or_default()
     }
 
+    /// Forgets the bytes of `range`, those that are there and those that are on their way: the next
+    /// read of them asks anew.
+    pub(super) fn forget(&mut self, range: &Range<u64>) {
+        let parts = self.parts.iter();
+        let coming = parts.filter(|(_, part)| !overlap(&part.left, range).is_empty());
+        let coming: Vec<u64> = coming.map(|(id, _)| *id).collect();
+        for id in coming {
+            let Some(part) = self.parts.remove(&id) else {
+                continue;
+            };
+            if let Some(abort) = part.abort {
+                abort.abort();
+            }
+            self.wake(&part.left, |_| Some(Wake::Again));
+        }
+        for block in blocks_of(range).filter_map(|number| self.block(number)) {
+            block.forget(range);
+        }
+    }
+
     /// Ends everything: parts are cancelled, waiters are told why.
     pub(super) fn close(&mut self) {
         for (_, part) in self.parts.drain() {
@@ -295,15 +315,4 @@ impl Ledger {
         }
         self.pinned.clear();
     }
-}
-
-/// What of `range` is left without `hole`.
-fn without(range: Range<u64>, hole: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
-    let shared = overlap(&range, hole);
-    let parts = if shared.is_empty() {
-        [range, 0..0]
-    } else {
-        [range.start..shared.start, shared.end..range.end]
-    };
-    parts.into_iter().filter(|part| !part.is_empty())
 }

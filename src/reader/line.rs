@@ -67,7 +67,7 @@ pub struct Line(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) source: Arc<dyn Source>,
     size: u64,
-    options: LineOptions,
+    pub(super) options: LineOptions,
     pub(super) runtime: Handle,
     pool: Pool,
     /// Buffers that read-ahead leaves free for demand.
@@ -149,7 +149,7 @@ impl Line {
             return Err(source::Error::OutOfBlob { range, size }.into());
         }
         let after = self.0.options.timeout;
-        let waiting = tokio::time::timeout(after, self.fetch(&range, limit));
+        let waiting = tokio::time::timeout(after, self.fetch_into(&range, limit, &mut out));
         let result = tokio::select! {
             () = self.0.closed.cancelled() => Err(Error::Closed),
             result = waiting => result.unwrap_or_else(|_| {
@@ -159,11 +159,6 @@ impl Line {
             }),
         };
         let blocks = result.inspect_err(|_| self.0.counters.error())?;
-        let complete = blocks.iter().all(|block| block.copy_to(&range, &mut out));
-        debug_assert!(
-            complete,
-            "bytes that have come stay while their block is held"
-        );
         self.keep(blocks);
         self.0.counters.read(range.end - range.start, false);
         Ok(out)
@@ -206,6 +201,23 @@ impl Line {
     /// How far ahead of a reader it may be worth looking now, in bytes.
     pub(super) fn window(&self) -> u64 {
         self.ledger().pace.window()
+    }
+
+    /// Waits for `range` and copies it. Bytes that have come stay while their block is held, unless
+    /// they are forgotten (`recall.rs`); then they are waited for again.
+    async fn fetch_into(
+        &self,
+        range: &Range<u64>,
+        limit: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Blocks, Error> {
+        loop {
+            let blocks = self.fetch(range, limit).await?;
+            out.clear();
+            if blocks.iter().all(|block| block.copy_to(range, out)) {
+                return Ok(blocks);
+            }
+        }
     }
 
     /// Waits until all of `range` is in memory, asking for what nobody has asked for yet.
@@ -408,7 +420,7 @@ impl Line {
         let Some(tail) = opened.tail else { return };
         let blocks = self.blocks_for(&tail.range()).await;
         for block in &blocks {
-            block.fill(tail.offset, &tail.bytes);
+            block.fill(tail.offset, &tail.bytes, &tail.origin);
         }
         self.0.counters.requests.fetch_add(1, Relaxed);
         let came = tail.bytes.len() as u64;

@@ -6,13 +6,16 @@
 mod ahead;
 mod archive;
 mod block;
+mod check;
 mod counters;
+mod crc;
 mod error;
 mod fetch;
 mod ledger;
 mod line;
 mod pace;
 mod pool;
+mod recall;
 mod succession;
 
 pub use archive::Archive;

@@ -17,7 +17,8 @@ pub struct Gate(Arc<Mutex<Queues>>);
 
 #[derive(Debug)]
 struct Queues {
-    free: usize,
+    limit: usize,
+    held: usize,
     demand: VecDeque<oneshot::Sender<Pass>>,
     prefetch: VecDeque<oneshot::Sender<Pass>>,
 }
@@ -30,18 +31,27 @@ impl Gate {
     /// A gate for `limit` holders; at least one.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Mutex::new(Queues {
-            free: limit.max(1),
+            limit: limit.max(1),
+            held: 0,
             demand: VecDeque::new(),
             prefetch: VecDeque::new(),
         })))
+    }
+
+    /// A pass, if one is free.
+    pub fn try_pass(&self) -> Option<Pass> {
+        let mut queues = self.queues();
+        let is_free = queues.held < queues.limit;
+        queues.held += usize::from(is_free);
+        is_free.then(|| Pass(Some(self.clone())))
     }
 
     /// Waits for a pass. Dropping the future gives up the place in the queue.
     pub async fn pass(&self, priority: Priority) -> Pass {
         let waiting = {
             let mut queues = self.queues();
-            if queues.free > 0 {
-                queues.free -= 1;
+            if queues.held < queues.limit {
+                queues.held += 1;
                 return Pass(Some(self.clone()));
             }
             let (sender, receiver) = oneshot::channel();
@@ -55,7 +65,38 @@ impl Gate {
             Ok(pass) => pass,
             // The sender lives in the queue, and the queue in this gate: it is only taken out to
             // send. Were it ever dropped, one request too many is better than one lost.
-            Err(_) => Pass(Some(self.clone())),
+            Err(_) => {
+                self.queues().held += 1;
+                Pass(Some(self.clone()))
+            }
+        }
+    }
+
+    /// Another limit, at least one. Those who hold a pass keep it.
+    pub fn set_limit(&self, limit: usize) {
+        self.queues().limit = limit.max(1);
+        self.let_in();
+    }
+
+    /// Lets in who waits, as far as there is room.
+    fn let_in(&self) {
+        loop {
+            let next = {
+                let mut queues = self.queues();
+                if queues.held >= queues.limit {
+                    return;
+                }
+                let next = queues.demand.pop_front();
+                let next = next.or_else(|| queues.prefetch.pop_front());
+                queues.held += usize::from(next.is_some());
+                next
+            };
+            let Some(waiter) = next else { return };
+            if let Err(mut unwanted) = waiter.send(Pass(Some(self.clone()))) {
+                // That waiter has gone: disarm what came back, and look for the next.
+                unwanted.0 = None;
+                self.queues().held -= 1;
+            }
         }
     }
 
@@ -66,23 +107,9 @@ impl Gate {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let Some(gate) = self.0.take() else { return };
-        loop {
-            let next = {
-                let mut queues = gate.queues();
-                let next = queues.demand.pop_front();
-                let next = next.or_else(|| queues.prefetch.pop_front());
-                if next.is_none() {
-                    queues.free += 1;
-                }
-                next
-            };
-            let Some(waiter) = next else { return };
-            match waiter.send(Pass(Some(gate.clone()))) {
-                Ok(()) => return,
-                // That waiter has gone: disarm what came back, and hand it to the next.
-                Err(mut unwanted) => unwanted.0 = None,
-            }
+        if let Some(gate) = self.0.take() {
+            gate.queues().held -= 1;
+            gate.let_in();
         }
     }
 }
@@ -113,6 +140,24 @@ mod tests {
             .now_or_never()
             .expect("then the read-ahead");
         drop(third);
-        assert_eq!(gate.queues().free, 1);
+        assert_eq!(gate.queues().held, 0);
+    }
+
+    #[tokio::test]
+    async fn the_limit_may_change_while_passes_are_held() {
+        let gate = Gate::new(3);
+        let held = [(); 3].map(|()| gate.try_pass().expect("free"));
+        assert!(gate.try_pass().is_none());
+        gate.set_limit(1);
+        let mut waiting = Box::pin(gate.pass(Priority::Demand));
+        let [first, second, third] = held;
+        drop((first, second));
+        assert!(waiting.as_mut().now_or_never().is_none(), "one is held");
+        let mut another = Box::pin(gate.pass(Priority::Demand));
+        assert!(another.as_mut().now_or_never().is_none());
+        drop(third);
+        let _one = waiting.as_mut().now_or_never().expect("none is held");
+        gate.set_limit(2);
+        assert!(another.as_mut().now_or_never().is_some());
     }
 }

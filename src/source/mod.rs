@@ -22,8 +22,8 @@ pub use blocks::{Blocks, Proof};
 pub use error::{Error, Result};
 pub use file::File;
 pub use file_at::{FileAt, Stamp};
-pub use gateways::Gateways;
-pub use http::{Clients, Http, HttpBlocks, HttpOptions, UrlOf, display_url};
+pub use gateways::{Gateways, GatewaysOptions, Member, Roster, Standings};
+pub use http::{Clients, Http, HttpBlocks, HttpOptions, Netrc, Secrets, UrlOf, display_url};
 pub use memory::Memory;
 pub use retry::Retry;
 
@@ -68,6 +68,13 @@ pub trait Source: Send + Sync + 'static {
     /// drops the bytes if it keeps them.
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         let _ = (origin, range);
+    }
+
+    /// Says how long the blob is, as is known from elsewhere: a proof, another server. A source
+    /// that would learn it from its server then needs no [`open`](Source::open), and takes an
+    /// answer that says another size for wrong.
+    fn expect_size(&self, size: u64) {
+        let _ = size;
     }
 }
 

@@ -77,7 +77,8 @@ impl Backoff {
         let doubled = FIRST_PAUSE * 2u32.saturating_pow(self.tries.min(10) - 1);
         let pause = jittered(doubled.min(LONGEST_PAUSE));
         let pause = pause.max(error.retry_after().unwrap_or_default());
-        if self.since.elapsed() + pause >= self.patience {
+        // Not as a sum: a server may say any number.
+        if pause >= self.patience.saturating_sub(self.since.elapsed()) {
             return Err(error);
         }
         log::debug!("{error}; trying again in {} ms", pause.as_millis());
@@ -88,9 +89,14 @@ impl Backoff {
 
 /// Somewhere between half of the pause and all of it.
 fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + 0.5 * chance())
+}
+
+/// A random number from 0 to 1.
+pub(super) fn chance() -> f64 {
     // A fresh RandomState is as random as this needs, without a dependency.
     let random = RandomState::new().hash_one(()) as u32;
-    pause.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+    f64::from(random) / f64::from(u32::MAX)
 }
 
 struct Reading {
@@ -162,5 +168,9 @@ impl Source for Retry {
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         self.inner.reject(origin, range);
+    }
+
+    fn expect_size(&self, size: u64) {
+        self.inner.expect_size(size);
     }
 }

@@ -4,11 +4,13 @@
 pub mod archives;
 pub mod fault;
 pub mod forger;
+pub mod gateways;
 pub mod http;
 pub mod media;
 pub mod mount;
 pub mod needs;
 pub mod node;
 pub mod run;
+pub mod tls;
 pub mod tree;
 pub mod way;

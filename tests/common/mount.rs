@@ -70,6 +70,11 @@ impl Mount {
         mount
     }
 
+    /// The process that serves it.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The root of the mount.
     pub fn path(&self) -> &Path {
         self.point.path()

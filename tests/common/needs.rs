@@ -4,7 +4,7 @@
 use std::path::Path;
 
 /// Tools that tests run, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 15] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("bsdtar", "libarchive-tools"),
     ("du", "coreutils"),
     ("ffmpeg", "ffmpeg"),
@@ -20,6 +20,7 @@ const PACKAGES: [(&str, &str); 15] = [
     ("unzip", "unzip"),
     ("zip", "zip"),
     ("cat", "coreutils"),
+    ("ip", "iproute2"),
 ];
 
 /// Fails the test if a tool is not there.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -32,8 +32,21 @@ impl Node {
 
     /// On this address.
     pub fn on(listen: &str, file: &Path) -> Self {
+        Self::start(run::aiozfs(), listen, file)
+    }
+
+    /// In a network namespace of this name.
+    pub fn within(namespace: &str, listen: &str, file: &Path) -> Self {
+        let mut command = run::tool("ip");
+        command
+            .args(["netns", "exec", namespace])
+            .arg(run::AIOZFS)
+            .env("XDG_CONFIG_HOME", "/no/such/directory");
+        Self::start(command, listen, file)
+    }
+
+    fn start(mut command: Command, listen: &str, file: &Path) -> Self {
         let cache = tree::temp();
-        let mut command = run::aiozfs();
         command
             .args(["serve", "--listen", listen, "--cache-dir"])
             .arg(cache.path())

@@ -44,12 +44,19 @@ impl Finished {
 /// `aiozfs` with nothing of this process's environment that would change what it does.
 pub fn aiozfs() -> Command {
     let mut command = Command::new(AIOZFS);
-    for name in ["AIOZFS_GATEWAYS", "AIOZFS_CACHE_DIR", "RUST_LOG"] {
+    for name in [
+        "AIOZFS_GATEWAYS",
+        "AIOZFS_CACHE_DIR",
+        "AIOZFS_TOKEN",
+        "RUST_LOG",
+    ] {
         command.env_remove(name);
     }
     for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         command.env_remove(name);
     }
+    command.env("XDG_CONFIG_HOME", "/no/such/directory");
+    command.env("NETRC", "/no/such/file");
     command.stdin(Stdio::null());
     command
 }

@@ -52,16 +52,18 @@ fn proven(cid: Cid, bases: &[String]) -> Proven {
         pinned: false,
         ..HttpOptions::default()
     };
-    let url = |base: &String, cid: &str| format!("{base}/ipfs/{cid}");
-    let http = |base: &String| Http::new(&url(base, &cid.to_string()), options.clone());
-    let members = bases.iter().map(|base| Arc::new(http(base).expect("a URL")) as Arc<dyn Source>);
-    let data = Retry::new(Arc::new(Gateways::new(members.collect())), patience);
-    let urls = bases.iter().cloned().map(|base| {
-        let url: UrlOf = Box::new(move |cid: &str| url(&base, cid));
-        url
+    let members = bases.iter().map(|base| {
+        let http = Http::new(&format!("{base}/ipfs/{cid}"), options.clone()).expect("a URL");
+        Arc::new(http) as Arc<dyn Source>
     });
-    let blocks: Arc<dyn Blocks> =
-        Arc::new(HttpBlocks::new(urls.collect(), options.clone(), patience));
+    let gateways = Gateways::new(members.collect());
+    let urls = bases.iter().cloned().map(|base| {
+        let url: UrlOf = Box::new(move |cid: &str| format!("{base}/ipfs/{cid}"));
+        (url, options.clone())
+    });
+    let roster = gateways.roster().clone();
+    let blocks: Arc<dyn Blocks> = Arc::new(HttpBlocks::new(urls.collect(), roster, patience));
+    let data = Retry::new(Arc::new(gateways), patience);
     Proven::new(cid, Arc::new(data), blocks)
 }
 
@@ -115,9 +117,16 @@ async fn every_byte_is_right_and_only_inner_nodes_are_asked_for_besides() {
             "{name}: {} blocks asked for, and there are {inner} inner nodes",
             relay.blocks()
         );
-        let fetched: u64 = relay.ranges().iter().map(|range| range.end - range.start).sum();
+        let fetched: u64 = relay
+            .ranges()
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum();
         // Pieces that do not begin with a leaf fetch its beginning again, which the reader has.
-        assert!(fetched <= LEN as u64 + 4 * profile.leaf_size() as u64, "{name}: {fetched}");
+        assert!(
+            fetched <= LEN as u64 + 4 * profile.leaf_size() as u64,
+            "{name}: {fetched}"
+        );
     }
 }
 
@@ -195,11 +204,19 @@ async fn the_only_server_lies_and_no_wrong_byte_comes_until_it_is_mended() {
         for at in places(profile) {
             let (leaf, range) = leaf_at(profile, &bytes, at);
             relay.forge(Forge::Leaf(at, leaf.to_string()));
-            let error = read(&source, range.clone()).await.expect_err("a forged leaf");
-            assert!(matches!(error, Error::Forged { .. }), "{name}, byte {at}: {error:?}");
+            let error = read(&source, range.clone())
+                .await
+                .expect_err("a forged leaf");
+            assert!(
+                matches!(error, Error::Forged { .. }),
+                "{name}, byte {at}: {error:?}"
+            );
             // One byte of the leaf is no better than all of them.
             let other = (range.start + range.end) / 2;
-            assert!(read(&source, other..other + 1).await.is_err(), "{name}, byte {at}");
+            assert!(
+                read(&source, other..other + 1).await.is_err(),
+                "{name}, byte {at}"
+            );
             relay.forge(Forge::Nothing);
             let got = read(&source, range.clone()).await.expect("mended");
             assert!(got == bytes[range.start as usize..range.end as usize]);
@@ -230,7 +247,10 @@ async fn wrong_ranges_are_replaced_by_blocks_and_so_are_missing_ones() {
             let range = LEN as u64 / 2 - 100_000..LEN as u64 / 2 + 100_000;
             let got = read(&source, range.clone()).await;
             let got = got.unwrap_or_else(|e| panic!("{}, {forge:?}: {e}", profile.name()));
-            assert!(got == bytes[range.start as usize..range.end as usize], "{forge:?}");
+            assert!(
+                got == bytes[range.start as usize..range.end as usize],
+                "{forge:?}"
+            );
         }
     }
 }

@@ -16,6 +16,9 @@ use reqwest::{Response, StatusCode};
 
 use crate::source::{Error, Origin};
 
+/// A Retry-After beyond this means no more than this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The head of an answer.
 pub(super) struct Answer<'a> {
     pub(super) status: StatusCode,
@@ -163,10 +166,11 @@ impl<'a> Answer<'a> {
     fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let text = self.text(RETRY_AFTER)?;
         if let Ok(seconds) = text.trim().parse::<u64>() {
-            return Some(Duration::from_secs(seconds));
+            return Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
         }
         let date = httpdate::parse_http_date(text).ok()?;
-        Some(date.duration_since(now).unwrap_or_default())
+        let after = date.duration_since(now).unwrap_or_default();
+        Some(after.min(LONGEST_RETRY_AFTER))
     }
 
     fn content_length(&self) -> Option<u64> {
@@ -325,6 +329,8 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
             ("soon", None),
+            // Added to a time, it was the end of the request's task.
+            ("18446744073709551615", Some(24 * 60 * 60)),
         ] {
             let headers = headers(&[("retry-after", text)]);
             let answer = Answer {

@@ -1,18 +1,20 @@
 //! Raw blocks from trustless gateways (<https://specs.ipfs.tech/http-gateways/trustless-gateway/>).
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Response, StatusCode};
 
 use super::HttpOptions;
 use super::answer::Answer;
-use super::link::{Ask, Link};
+use super::link::{self, Link};
+use crate::source::gateways::{Ask, block_reading};
 use crate::source::retry::Backoff;
-use crate::source::{Blocks, Error, Origin, Priority, Proof, Result};
+use crate::source::{Blocks, Chunk, Error, Origin, Priority, Proof, Result, Roster};
 
 /// The media type of a raw block; asked for beside `?format=raw`, for gateways heed one or both.
 const RAW: &str = "application/vnd.ipld.raw";
@@ -20,132 +22,136 @@ const RAW: &str = "application/vnd.ipld.raw";
 /// Where a gateway has the block of a CID.
 pub type UrlOf = Box<dyn Fn(&str) -> String + Send + Sync>;
 
-/// [`Blocks`] of several gateways. Sticky: the one that gave the last block is asked first.
+/// [`Blocks`] of several gateways, asked as [`Gateways`](crate::source::Gateways) are.
 pub struct HttpBlocks {
-    gateways: Vec<UrlOf>,
-    options: HttpOptions,
+    inner: Arc<Inner>,
+    roster: Arc<Roster>,
     patience: Duration,
-    current: AtomicUsize,
+}
+
+struct Inner {
+    gateways: Vec<(UrlOf, HttpOptions)>,
 }
 
 impl HttpBlocks {
-    /// Blocks from `gateways`, each given as a function from a CID to the URL of its content.
-    /// What fails for a transient reason is asked again until `patience` ends.
-    pub fn new(gateways: Vec<UrlOf>, options: HttpOptions, patience: Duration) -> Self {
+    /// Blocks from `gateways`, each given as a function from a CID to the URL of its content, and
+    /// how to talk to it. `roster` has the same gateways in the same order: what is learned of
+    /// them by other requests counts here, and the other way round. What fails for a transient
+    /// reason is asked again until `patience` ends.
+    pub fn new(
+        gateways: Vec<(UrlOf, HttpOptions)>,
+        roster: Arc<Roster>,
+        patience: Duration,
+    ) -> Self {
         Self {
-            gateways,
-            options,
+            inner: Arc::new(Inner { gateways }),
+            roster,
             patience,
-            current: AtomicUsize::new(0),
         }
     }
 
     /// Asks all gateways once.
     async fn round(&self, cid: &str, most: usize, proof: &Proof) -> Result<Bytes> {
-        let mut failed: Option<Error> = None;
-        let mut forgers = Vec::new();
-        let first = self.current.load(Relaxed);
-        for step in 0..self.gateways.len() {
-            let at = (first + step) % self.gateways.len();
-            match self.ask(&(self.gateways[at])(cid), most, proof).await {
-                Ok(block) => {
-                    self.current.store(at, Relaxed);
-                    for origin in forgers {
-                        log::warn!("{origin} gave a block that does not match its CID");
-                    }
-                    return Ok(block);
-                }
-                // Of no note if nobody does better: then it is the error itself that says so.
-                Err(Error::Forged { origin, range }) => {
-                    forgers.push(origin.clone());
-                    failed.get_or_insert(Error::Forged { origin, range });
-                }
-                // One that may still come decides whether it is worth another round.
-                Err(error) if failed.as_ref().is_none_or(|e| !e.is_transient()) => {
-                    failed = Some(error);
-                }
-                Err(_) => {}
-            }
+        let (inner, cid, proof) = (self.inner.clone(), cid.to_owned(), proof.clone());
+        let ask: Ask = Arc::new(move |index, _| {
+            let (inner, cid, proof) = (inner.clone(), cid.clone(), proof.clone());
+            let block = async move {
+                let (url, options) = &inner.gateways[index];
+                ask(&url(&cid), options, most, &proof).await
+            };
+            stream::once(block).boxed()
+        });
+        // An empty block is asked for like any other.
+        let whole = 0..most.max(1) as u64;
+        let mut stream = block_reading(self.roster.clone(), ask, whole);
+        match stream.next().await {
+            Some(chunk) => Ok(chunk?.bytes),
+            None => Err(Error::Unsupported {
+                what: "there is no gateway to ask for blocks".into(),
+            }),
         }
-        Err(failed.unwrap_or_else(|| Error::Unsupported {
-            what: "there is no gateway to ask for blocks".into(),
-        }))
     }
+}
 
-    async fn ask(&self, url: &str, most: usize, proof: &Proof) -> Result<Bytes> {
-        let url = match url.contains('?') {
-            true => format!("{url}&format=raw"),
-            false => format!("{url}?format=raw"),
+async fn ask(url: &str, options: &HttpOptions, most: usize, proof: &Proof) -> Result<Chunk> {
+    let url = match url.contains('?') {
+        true => format!("{url}&format=raw"),
+        false => format!("{url}?format=raw"),
+    };
+    let link = Link::new(&url, options.clone())?;
+    let response = link.get(link::Ask::Whole { accept: RAW }).await?;
+    let origin = link.origin();
+    check(origin, &response)?;
+    let block = collect(origin, response, options.idle_timeout, most).await?;
+    if !proof(&block) {
+        return Err(Error::Forged {
+            origin: origin.clone(),
+            range: 0..block.len() as u64,
+        });
+    }
+    Ok(Chunk {
+        offset: 0,
+        bytes: block,
+        origin: origin.clone(),
+    })
+}
+
+fn check(origin: &Origin, response: &Response) -> Result<()> {
+    let none = |what: String| Error::NoRawBlocks {
+        origin: origin.clone(),
+        what,
+    };
+    let answer = Answer::of(response);
+    match answer.status {
+        StatusCode::OK => {}
+        // What a gateway says that knows no other form than files.
+        status @ (StatusCode::BAD_REQUEST
+        | StatusCode::NOT_ACCEPTABLE
+        | StatusCode::NOT_IMPLEMENTED) => {
+            return Err(none(format!("HTTP status {}", status.as_u16())));
+        }
+        status => return Err(answer.refusal(origin, &(0..1), status)),
+    }
+    let text = |name| response.headers().get(name).and_then(|v| v.to_str().ok());
+    if let Some(encoding) = text(CONTENT_ENCODING).filter(|e| *e != "identity") {
+        return Err(none(format!("it is encoded as {encoding}")));
+    }
+    match text(CONTENT_TYPE) {
+        Some(kind) if !kind.starts_with(RAW) && !kind.starts_with("application/octet-stream") => {
+            Err(none(format!("it sends {kind}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn collect(
+    origin: &Origin,
+    mut response: Response,
+    wait: Duration,
+    most: usize,
+) -> Result<Bytes> {
+    let mut block = BytesMut::new();
+    loop {
+        let next = tokio::time::timeout(wait, response.chunk()).await;
+        let next = next.map_err(|_| Error::Timeout {
+            origin: origin.clone(),
+            after: wait,
+        })?;
+        let next = next.map_err(|_| Error::Cut {
+            origin: origin.clone(),
+            range: 0..most as u64,
+            got: block.len() as u64,
+        })?;
+        let Some(bytes) = next else {
+            return Ok(block.freeze());
         };
-        let link = Link::new(&url, self.options.clone())?;
-        let response = link.get(Ask::Whole { accept: RAW }).await?;
-        let origin = link.origin();
-        self.check(origin, &response)?;
-        let block = self.collect(origin, response, most).await?;
-        if !proof(&block) {
-            return Err(Error::Forged {
+        if block.len() + bytes.len() > most {
+            return Err(Error::NoRawBlocks {
                 origin: origin.clone(),
-                range: 0..block.len() as u64,
+                what: format!("it sends more than the {most} bytes that a block may have"),
             });
         }
-        Ok(block)
-    }
-
-    fn check(&self, origin: &Origin, response: &Response) -> Result<()> {
-        let none = |what: String| Error::NoRawBlocks {
-            origin: origin.clone(),
-            what,
-        };
-        let answer = Answer::of(response);
-        match answer.status {
-            StatusCode::OK => {}
-            // What a gateway says that knows no other form than files.
-            status @ (StatusCode::BAD_REQUEST
-            | StatusCode::NOT_ACCEPTABLE
-            | StatusCode::NOT_IMPLEMENTED) => {
-                return Err(none(format!("HTTP status {}", status.as_u16())));
-            }
-            status => return Err(answer.refusal(origin, &(0..1), status)),
-        }
-        let text = |name| response.headers().get(name).and_then(|v| v.to_str().ok());
-        if let Some(encoding) = text(CONTENT_ENCODING).filter(|e| *e != "identity") {
-            return Err(none(format!("it is encoded as {encoding}")));
-        }
-        match text(CONTENT_TYPE) {
-            Some(kind)
-                if !kind.starts_with(RAW) && !kind.starts_with("application/octet-stream") =>
-            {
-                Err(none(format!("it sends {kind}")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn collect(&self, origin: &Origin, mut response: Response, most: usize) -> Result<Bytes> {
-        let wait = self.options.idle_timeout;
-        let mut block = BytesMut::new();
-        loop {
-            let next = tokio::time::timeout(wait, response.chunk()).await;
-            let next = next.map_err(|_| Error::Timeout {
-                origin: origin.clone(),
-                after: wait,
-            })?;
-            let next = next.map_err(|_| Error::Cut {
-                origin: origin.clone(),
-                range: 0..most as u64,
-                got: block.len() as u64,
-            })?;
-            let Some(bytes) = next else {
-                return Ok(block.freeze());
-            };
-            if block.len() + bytes.len() > most {
-                return Err(Error::NoRawBlocks {
-                    origin: origin.clone(),
-                    what: format!("it sends more than the {most} bytes that a block may have"),
-                });
-            }
-            block.extend_from_slice(&bytes);
-        }
+        block.extend_from_slice(&bytes);
     }
 }
 

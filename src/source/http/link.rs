@@ -4,13 +4,15 @@
 //! next range does not pay for the same redirect again, and credentials stay with the host that
 //! they were given for.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
-use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client, Method, Response, StatusCode, Url, redirect};
 
-use super::HttpOptions;
+use super::{HttpOptions, Secrets};
 use crate::source::{Error, Origin};
 
 /// More redirects than this are a loop (browsers allow 20, curl 50; a gateway needs one or two).
@@ -22,9 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests to one URL, wherever it has moved to.
 pub(super) struct Link {
     origin: Origin,
-    /// Without credentials; those are in `authorization`.
+    /// Without credentials; those are in `secrets`.
     url: Url,
-    authorization: Option<HeaderValue>,
+    secrets: Secrets,
     /// Where redirects led last time.
     moved: Mutex<Option<Url>>,
     options: HttpOptions,
@@ -34,25 +36,48 @@ pub(super) struct Link {
 ///
 /// One for each kind, made when first used: TLS loads the system's roots, which takes longer than
 /// a whole mount over plain HTTP.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Clients(Arc<Kinds>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Kinds {
-    plain: OnceLock<Client>,
-    tls: OnceLock<Client>,
+    /// By whether it is TLS, and whether the host is this machine.
+    made: [[OnceLock<Client>; 2]; 2],
+    roots: Vec<Certificate>,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clients")
+    }
 }
 
 impl Clients {
+    /// Clients that trust the certificates of `pem` as roots, beside those of the system.
+    ///
+    /// # Errors
+    /// If there is no certificate in it.
+    pub fn with_roots(pem: &[u8]) -> Result<Self, String> {
+        let roots = Certificate::from_pem_bundle(pem).unwrap_or_default();
+        if roots.is_empty() {
+            return Err("no certificate in PEM form is in it".into());
+        }
+        Ok(Self(Arc::new(Kinds {
+            roots,
+            ..Kinds::default()
+        })))
+    }
+
     fn of(&self, url: &Url) -> Result<Client, Error> {
-        let is_tls = url.scheme() == "https";
-        let slot = if is_tls { &self.0.tls } else { &self.0.plain };
+        let (is_tls, is_local) = (url.scheme() == "https", is_loopback(url));
+        let slot = &self.0.made[usize::from(is_tls)][usize::from(is_local)];
         if let Some(client) = slot.get() {
             return Ok(client.clone());
         }
-        let client = build_client(is_tls).map_err(|e| Error::Unsupported {
-            what: format!("cannot set up HTTP: {}", root_cause(&e)),
-        })?;
+        let client =
+            build_client(is_tls, is_local, &self.0.roots).map_err(|e| Error::Unsupported {
+                what: format!("cannot set up HTTP: {}", root_cause(&e)),
+            })?;
         Ok(slot.get_or_init(|| client).clone())
     }
 }
@@ -78,7 +103,16 @@ impl Link {
                 url.scheme()
             )));
         }
-        let authorization = basic_authorization(&url);
+        let mut secrets = options.secrets.clone();
+        let netrc = || {
+            let (login, password) = options.netrc.login(url.host_str()?)?;
+            basic_authorization(login.as_bytes(), password.as_bytes())
+        };
+        if !secrets.has_authorization()
+            && let Some(basic) = authorization_of(&url).or_else(netrc)
+        {
+            secrets = secrets.with(AUTHORIZATION, basic);
+        }
         // Both fail only for URLs that cannot have a host, which were refused above.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -86,7 +120,7 @@ impl Link {
         Ok(Self {
             origin: Origin::new(display_name(&url)),
             url,
-            authorization,
+            secrets,
             moved: Mutex::new(None),
             options,
         })
@@ -156,10 +190,10 @@ impl Link {
             Ask::Range(range) => request.header(RANGE, range),
             Ask::Whole { accept } => request.header(ACCEPT, accept),
         };
-        if let Some(secret) = &self.authorization
-            && same_server(url, &self.url)
-        {
-            request = request.header(AUTHORIZATION, secret.clone());
+        if same_server(url, &self.url) {
+            for (name, value) in self.secrets.iter() {
+                request = request.header(name.clone(), value.clone());
+            }
         }
         let wait = self.options.idle_timeout;
         match tokio::time::timeout(wait, request.send()).await {
@@ -190,18 +224,35 @@ impl Link {
     }
 }
 
-fn build_client(is_tls: bool) -> reqwest::Result<Client> {
+/// Whether a URL's host is this machine (RFC 6761, section 6.3; RFC 1122, section 3.2.1.3). It is
+/// never asked through a proxy, which would look for it on its own machine.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => {
+            let name = host.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+    }
+}
+
+fn build_client(is_tls: bool, is_local: bool, roots: &[Certificate]) -> reqwest::Result<Client> {
     // Installing it a second time fails, and the first one stays: either way there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder()
+    let mut builder = Client::builder()
         .user_agent(concat!("aiozfs/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         // Parts in parallel need connections in parallel: one HTTP/2 connection shares one window.
         .http1_only()
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true);
+    if is_local {
+        builder = builder.no_proxy();
+    }
     if is_tls {
-        return builder.build();
+        return builder.tls_certs_merge(roots.iter().cloned()).build();
     }
     let no_roots = rustls::ClientConfig::builder()
         .with_root_certificates(rustls::RootCertStore::empty())
@@ -221,14 +272,17 @@ fn same_server(a: &Url, b: &Url) -> bool {
 }
 
 /// `user:password@` as a Basic Authorization header (RFC 7617), marked so that it is never logged.
-fn basic_authorization(url: &Url) -> Option<HeaderValue> {
+fn authorization_of(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
     let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
-    let mut pair = decode(url.username());
-    pair.push(b':');
-    pair.extend(decode(url.password().unwrap_or("")));
+    let password = url.password().unwrap_or("");
+    basic_authorization(&decode(url.username()), &decode(password))
+}
+
+fn basic_authorization(login: &[u8], password: &[u8]) -> Option<HeaderValue> {
+    let pair = [login, b":", password].concat();
     let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&pair))).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -283,10 +337,55 @@ mod tests {
         let link = Link::new("https://joe:s3cret@example.com/a.zip?sig=abc#x", options)
             .expect("a usable URL");
         assert_eq!(link.origin.to_string(), "https://example.com/a.zip");
-        let header = link.authorization.expect("credentials");
+        let (_, header) = link.secrets.iter().next().expect("credentials");
         assert!(header.is_sensitive());
         assert_eq!(header.as_bytes(), b"Basic am9lOnMzY3JldA==");
         assert_eq!(link.url.query(), Some("sig=abc"));
+    }
+
+    #[test]
+    fn this_machine_has_many_names() {
+        let is =
+            |host: &str| is_loopback(&Url::parse(&format!("http://{host}:80/")).expect("a URL"));
+        for local in [
+            "127.0.0.1",
+            "127.1.2.3",
+            "localhost",
+            "a.localhost",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is(local), "{local}");
+        }
+        for other in ["example.com", "10.0.0.1", "localhost.example.com", "[::2]"] {
+            assert!(!is(other), "{other}");
+        }
+    }
+
+    /// The plainest wins: what was given for this request, then the URL's, then the file's.
+    #[test]
+    fn one_authorization_is_chosen() {
+        let first = |url: &str, secrets: Secrets| {
+            let netrc = super::super::Netrc::parse("machine a.example login n password n");
+            let options = HttpOptions {
+                secrets,
+                netrc,
+                ..HttpOptions::default()
+            };
+            let link = Link::new(url, options).expect("a usable URL");
+            let values: Vec<String> = link
+                .secrets
+                .iter()
+                .map(|(_, value)| value.to_str().expect("text").to_owned())
+                .collect();
+            values.join(", ")
+        };
+        let none = Secrets::default;
+        let token = || none().with_token("t").expect("a token");
+        assert_eq!(first("http://u:u@a.example/", token()), "Bearer t");
+        assert_eq!(first("http://u:u@a.example/", none()), "Basic dTp1");
+        assert_eq!(first("http://a.example/", none()), "Basic bjpu");
+        assert_eq!(first("http://b.example/", none()), "");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod answer;
 mod blocks;
 mod link;
+mod secrets;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,7 @@ use self::answer::{Answer, ContentRange, Validator};
 pub use self::blocks::{HttpBlocks, UrlOf};
 pub use self::link::Clients;
 use self::link::{Ask, Link};
+pub use self::secrets::{Netrc, Secrets};
 use super::gate::{Gate, Pass};
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
@@ -37,6 +39,10 @@ pub struct HttpOptions {
     pub pinned: bool,
     /// The connections to use. Sources with the same clients share them.
     pub clients: Clients,
+    /// What to send along. It goes to the URL's own server, and not where that redirects to.
+    pub secrets: Secrets,
+    /// Logins by host, for a URL that brings no other.
+    pub netrc: Netrc,
 }
 
 impl Default for HttpOptions {
@@ -46,6 +52,8 @@ impl Default for HttpOptions {
             idle_timeout: Duration::from_secs(15),
             pinned: true,
             clients: Clients::default(),
+            secrets: Secrets::default(),
+            netrc: Netrc::default(),
         }
     }
 }
@@ -175,7 +183,16 @@ impl Inner {
         let answer = Answer::of(&response);
         let known = self.known.get();
         let origin = self.link.origin();
-        answer.check(origin, range, known.map(|known| known.size))?;
+        let checked = answer.check(origin, range, known.map(|known| known.size));
+        checked.map_err(|error| match error {
+            // What has a CID does not change: this server has another blob.
+            Error::Changed { origin, what } if !self.options.pinned => Error::BadAnswer {
+                origin,
+                range: range.clone(),
+                what,
+            },
+            error => error,
+        })?;
         if let (true, Some(known)) = (self.options.pinned, known)
             && answer.validator() != known.validator
         {
@@ -289,5 +306,13 @@ impl Source for Http {
             }
         })
         .boxed()
+    }
+
+    fn expect_size(&self, size: u64) {
+        // What is pinned must be opened: its first answer says by what.
+        if !self.0.options.pinned {
+            let validator = None;
+            let _ = self.0.known.set(Known { size, validator });
+        }
     }
 }

@@ -1,0 +1,332 @@
+//! The configuration: named gateways, named archives, defaults for the options of mount.
+//!
+//! `$XDG_CONFIG_HOME/aiozfs/config.toml` (else `~/.config/aiozfs/config.toml`), and
+//! `/etc/aiozfs/config.toml` for what it does not say. A key that is not known is an error with its
+//! line: a default that silently does nothing is worse than none.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::servers::{Server, read_small};
+use super::{Failure, units};
+use crate::source::Secrets;
+
+/// The system's.
+const SYSTEM: &str = "/etc/aiozfs/config.toml";
+
+/// Names of archives are short words, so that a CID or a file is never taken for one.
+const LONGEST_NAME: usize = 40;
+
+/// All files together, the user's first.
+#[derive(Debug, Default)]
+pub(super) struct Config(Vec<File>);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    gateway: BTreeMap<String, Gateway>,
+    #[serde(default)]
+    archive: BTreeMap<String, Archive>,
+    #[serde(default)]
+    mount: Mount,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Gateway {
+    url: String,
+    #[serde(default)]
+    headers: Vec<String>,
+    token_file: Option<PathBuf>,
+    #[serde(default = "one", deserialize_with = "weight")]
+    weight: f64,
+}
+
+// Not derived: headers are secret.
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gateway")
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Archive {
+    source: String,
+}
+
+/// Defaults for the options of mount, by their names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Mount {
+    gateways: Option<Vec<String>>,
+    stripe: Option<bool>,
+    ca_file: Option<PathBuf>,
+    #[serde(default, deserialize_with = "size")]
+    memory: Option<u64>,
+    #[serde(default, deserialize_with = "duration")]
+    timeout: Option<Duration>,
+    allow_other: Option<bool>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    #[serde(default, deserialize_with = "mask")]
+    umask: Option<u16>,
+}
+
+impl Config {
+    /// Reads the files that there are.
+    pub(super) fn load() -> Result<Self, Failure> {
+        let user = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+        let user = user.filter(|path| path.is_absolute()).or_else(|| {
+            let home = std::env::var_os("HOME")?;
+            Some(PathBuf::from(home).join(".config"))
+        });
+        let user = user.map(|path| path.join("aiozfs/config.toml"));
+        let paths = user.into_iter().chain([PathBuf::from(SYSTEM)]);
+        let files = paths.filter(|path| path.exists());
+        let files = files.map(|path| File::parse(&path, &read_small(&path)?));
+        Ok(Self(files.collect::<Result<_, _>>()?))
+    }
+
+    fn mount<T>(&self, value: impl Fn(&Mount) -> Option<T>) -> Option<T> {
+        self.0.iter().find_map(|file| value(&file.mount))
+    }
+
+    /// The source of a named archive.
+    pub(super) fn archive(&self, name: &str) -> Option<&str> {
+        let mut files = self.0.iter();
+        let found = files.find_map(|file| file.archive.get(name))?;
+        Some(&found.source)
+    }
+
+    /// A named gateway.
+    pub(super) fn gateway(&self, name: &str) -> Result<Option<Server>, Failure> {
+        let mut files = self.0.iter();
+        let found = files.find_map(|file| file.gateway.get(name));
+        found.map(|gateway| gateway.server(name)).transpose()
+    }
+
+    /// The gateways to ask if none is given: those that `[mount]` lists, else all named ones.
+    pub(super) fn gateways(&self) -> Result<Vec<Server>, Failure> {
+        let listed = self.mount(|mount| mount.gateways.clone());
+        let all = || {
+            let mut names: Vec<String> = Vec::new();
+            for name in self.0.iter().flat_map(|file| file.gateway.keys()) {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
+            names
+        };
+        let names = listed.unwrap_or_else(all);
+        let servers = names.iter().map(|name| {
+            let known = self.gateway(name)?;
+            known.map_or_else(
+                || match name.contains("://") {
+                    true => Ok(Server::plain(name)),
+                    false => Err(Failure::usage(format!(
+                        "the configuration lists a gateway '{name}', but has no [gateway.{name}]"
+                    ))),
+                },
+                Ok,
+            )
+        });
+        servers.collect()
+    }
+
+    pub(super) fn stripe(&self) -> bool {
+        self.mount(|mount| mount.stripe).unwrap_or(false)
+    }
+
+    pub(super) fn ca_file(&self) -> Option<&Path> {
+        let mut files = self.0.iter();
+        files.find_map(|file| file.mount.ca_file.as_deref())
+    }
+
+    pub(super) fn memory(&self) -> Option<u64> {
+        self.mount(|mount| mount.memory)
+    }
+
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.mount(|mount| mount.timeout)
+    }
+
+    pub(super) fn allow_other(&self) -> bool {
+        self.mount(|mount| mount.allow_other).unwrap_or(false)
+    }
+
+    pub(super) fn uid(&self) -> Option<u32> {
+        self.mount(|mount| mount.uid)
+    }
+
+    pub(super) fn gid(&self) -> Option<u32> {
+        self.mount(|mount| mount.gid)
+    }
+
+    pub(super) fn umask(&self) -> Option<u16> {
+        self.mount(|mount| mount.umask)
+    }
+}
+
+impl File {
+    fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
+        let shown = path.display();
+        let file: Self = toml::from_str(text).map_err(|e| {
+            // Not the error's own text, which repeats the line: there may be a secret on it.
+            let at = e.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text.as_bytes()[..at]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+                + 1;
+            let what = e.message().lines().next().unwrap_or_default();
+            Failure::usage(format!("{shown}, line {line}: {what}"))
+        })?;
+        for name in file.archive.keys() {
+            let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_word) {
+                return Err(Failure::usage(format!(
+                    "{shown}: '{name}' cannot be the name of an archive; letters, digits, '-', '_' and '.' can, {LONGEST_NAME} at most"
+                )));
+            }
+        }
+        Ok(file)
+    }
+}
+
+impl Gateway {
+    fn server(&self, name: &str) -> Result<Server, Failure> {
+        let wrong = |why: String| Failure::usage(format!("gateway '{name}': {why}"));
+        let secrets = Secrets::headers(self.headers.iter().map(String::as_str));
+        let mut secrets = secrets.map_err(wrong)?;
+        if let Some(path) = &self.token_file {
+            secrets = secrets.with_token(&read_small(path)?).map_err(wrong)?;
+        }
+        Ok(Server {
+            template: self.url.clone(),
+            secrets,
+            weight: self.weight,
+        })
+    }
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let weight = f64::deserialize(from)?;
+    match weight > 0.0 && weight.is_finite() {
+        true => Ok(weight),
+        false => Err(serde::de::Error::custom("a weight is above 0")),
+    }
+}
+
+/// As on the command line: text that a function of `units` understands.
+fn unit<'de, D: Deserializer<'de>, T>(
+    from: D,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(from)?;
+    parse(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    unit(from, units::size)
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    unit(from, units::duration)
+}
+
+fn mask<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+    unit(from, units::mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let file = File::parse(Path::new("config.toml"), text);
+        file.map(|file| Config(vec![file]))
+            .map_err(|e| e.to_string())
+    }
+
+    const ALL: &str = r#"
+        [gateway.near]
+        url = "http://10.0.0.1:8080"
+        headers = ["X-Key: s3cret"]
+        weight = 2.5
+        [gateway.far]
+        url = "https://{cid}.example"
+        [archive.holiday]
+        source = "bafy"
+        [mount]
+        memory = "64M"
+        timeout = "5s"
+        stripe = true
+        allow-other = true
+        umask = "022"
+        uid = 7
+    "#;
+
+    #[test]
+    fn all_that_it_can_say() {
+        let config = parse(ALL).expect("a configuration");
+        assert_eq!(config.archive("holiday"), Some("bafy"));
+        assert_eq!(config.archive("other"), None);
+        let near = config.gateway("near").expect("headers").expect("it");
+        assert_eq!(
+            (near.template.as_str(), near.weight),
+            ("http://10.0.0.1:8080", 2.5)
+        );
+        assert_eq!(config.gateways().expect("all").len(), 2);
+        assert_eq!(config.memory(), Some(64 << 20));
+        assert_eq!(config.timeout(), Some(Duration::from_secs(5)));
+        assert!(config.stripe() && config.allow_other());
+        assert_eq!(
+            (config.umask(), config.uid(), config.gid()),
+            (Some(0o22), Some(7), None)
+        );
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line_and_without_secrets() {
+        for (text, line, part) in [
+            ("\n[mount]\nmemroy = \"s3cret\"\n", "line 3", "memroy"),
+            (
+                "[gateway.a]\nurl = \"u\"\nkey = \"s3cret\"",
+                "line 3",
+                "key",
+            ),
+            ("[mount]\nmemory = \"s3cret\"", "line 2", ""),
+            ("[gateway.a]\nurl = \"u\"\nweight = 0", "line 3", "weight"),
+            ("[gateway.a]\nheaders = [\"s3cret\"", "line", ""),
+            ("[archive.\"a/b\"]\nsource = \"x\"", "a/b", "archive"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(line) && error.contains(part), "{error}");
+            assert!(error.contains("config.toml"), "{error}");
+            let is_value = text.contains("memory = \"s3cret\"");
+            assert!(is_value || !error.contains("s3cret"), "{error}");
+        }
+        let listed = parse("[mount]\ngateways = [\"nowhere\"]").expect("it parses");
+        let error = listed.gateways().expect_err("no such gateway").to_string();
+        assert!(error.contains("nowhere"), "{error}");
+    }
+
+    #[test]
+    fn the_users_own_comes_first() {
+        let mut config = parse("[mount]\nuid = 1\n[archive.a]\nsource = \"mine\"").expect("one");
+        let system = parse("[mount]\nuid = 2\ngid = 2\n[archive.a]\nsource = \"theirs\"");
+        config.0.extend(system.expect("two").0);
+        assert_eq!((config.uid(), config.gid()), (Some(1), Some(2)));
+        assert_eq!(config.archive("a"), Some("mine"));
+    }
+}

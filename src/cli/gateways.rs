@@ -1,0 +1,223 @@
+//! `aiozfs gateways`: which there are, and what they can do.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+
+use super::config::Config;
+use super::servers::{Server, ServerArgs, Servers};
+use super::{Failure, job, logging};
+use crate::content::{Cid, Proven, parse_cid};
+use crate::source::{Error, HttpOptions, Memory, Priority, Proof, Source, display_url};
+
+/// The empty block under its identity CID: what the specification of trustless gateways has for a
+/// probe.
+const PROBE: &str = "bafkqaaa";
+
+/// How much is read to find out a rate, in bytes.
+const SAMPLE: u64 = 4 << 20;
+
+/// How long a gateway may keep silent here.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Print a table of the gateways that would be asked: reachable, ranges, raw blocks, latency, rate.
+#[derive(Debug, Args)]
+pub(super) struct GatewaysArgs {
+    /// Ask each of them for this blob: only then ranges and rates are known
+    #[arg(long, value_name = "CID")]
+    check: Option<String>,
+    #[command(flatten)]
+    servers: ServerArgs,
+    /// Say more; twice, and more still
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// What was found of one gateway. `None` where it was not tried.
+#[derive(Debug, Default)]
+struct Row {
+    name: String,
+    reachable: bool,
+    ranges: Option<bool>,
+    blocks: Option<bool>,
+    latency: Option<Duration>,
+    /// Bytes a second.
+    rate: Option<f64>,
+    error: Option<Error>,
+}
+
+pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
+    logging::init(args.verbose);
+    let cid = args.check.as_deref().map(|text| {
+        parse_cid(text).map_err(|e| Failure::usage(format!("'{text}' is not a CID: {e}")))
+    });
+    let cid = cid.transpose()?;
+    let servers = args.servers.resolve_gateways(&Config::load()?)?;
+    let runtime = job::runtime()?;
+    let rows = runtime.block_on(join_all(
+        servers.iter().map(|server| look_at(&servers, server, cid)),
+    ));
+    // Nobody may be listening, and then it need not be said.
+    let _ = std::io::stdout().write_all(table(&rows).as_bytes());
+    for error in rows.iter().filter_map(|row| row.error.as_ref()) {
+        eprintln!("aiozfs: {error}");
+    }
+    Ok(ExitCode::from(u8::from(
+        !rows.iter().any(|row| row.reachable),
+    )))
+}
+
+async fn look_at(servers: &Servers, server: &Server, cid: Option<Cid>) -> Row {
+    let mut row = Row {
+        name: display_url(&server.template),
+        ..Row::default()
+    };
+    if let Err(error) = fill_in(&mut row, &servers.only(server), cid).await {
+        row.error = Some(error);
+    }
+    row
+}
+
+async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<(), Error> {
+    let options = server.http(HttpOptions {
+        idle_timeout: PATIENCE,
+        pinned: false,
+        ..HttpOptions::default()
+    });
+    let id = cid.map_or_else(|| PROBE.to_owned(), |cid| cid.to_string());
+    let data = server.data(&options, |server| server.content_url(&id));
+    let data = data.map_err(|e| Error::Unsupported {
+        what: e.to_string(),
+    })?;
+    let blocks = server.blocks(&options, data.roster().clone(), Duration::ZERO);
+    let asked = Instant::now();
+    let block = match cid {
+        Some(cid) => {
+            let nobody = Arc::new(Memory::new("nobody", ""));
+            Proven::new(cid, nobody, blocks).open(0).await.map(drop)
+        }
+        None => {
+            let is_empty: Proof = Arc::new(|bytes: &[u8]| bytes.is_empty());
+            blocks.block(PROBE, 0, is_empty).await.map(drop)
+        }
+    };
+    let is_silent = |e: &Error| matches!(e, Error::Unreachable { .. } | Error::Timeout { .. });
+    row.reachable = !block.as_ref().is_err_and(is_silent);
+    row.blocks = row.reachable.then_some(block.is_ok());
+    if row.reachable {
+        row.latency = Some(asked.elapsed());
+    }
+    if cid.is_none() || !row.reachable {
+        return block;
+    }
+    let asked = Instant::now();
+    row.ranges = Some(false);
+    let size = data.open(0).await?.size;
+    (row.ranges, row.latency) = (Some(true), Some(asked.elapsed()));
+    let (mut begun, mut bytes) = (None, 0);
+    let mut stream = data.read(0..size.min(SAMPLE), Priority::Demand);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        // The first chunk came with the answer, and took no time of its own.
+        bytes += if begun.is_some() {
+            chunk.bytes.len()
+        } else {
+            0
+        };
+        begun.get_or_insert_with(Instant::now);
+    }
+    let took = begun.map(|begun| begun.elapsed().as_secs_f64());
+    row.rate = took
+        .filter(|_| bytes > 0)
+        .map(|took| bytes as f64 / took.max(1e-6));
+    block
+}
+
+fn table(rows: &[Row]) -> String {
+    let said = |yes: Option<bool>| yes.map_or("-", |yes| if yes { "yes" } else { "no" });
+    let header = [
+        "gateway",
+        "reachable",
+        "ranges",
+        "raw blocks",
+        "latency",
+        "rate",
+    ];
+    let mut lines = vec![header.map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| {
+        let latency = row
+            .latency
+            .map(|latency| format!("{} ms", latency.as_millis()));
+        let rate = row.rate.map(|rate| format!("{:.1} MB/s", rate / 1e6));
+        [
+            row.name.clone(),
+            said(Some(row.reachable)).into(),
+            said(row.ranges).into(),
+            said(row.blocks).into(),
+            latency.unwrap_or_else(|| "-".into()),
+            rate.unwrap_or_else(|| "-".into()),
+        ]
+    }));
+    let widths: Vec<usize> = (0..header.len())
+        .map(|at| {
+            lines
+                .iter()
+                .map(|line| line[at].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_what_was_not_tried_is_a_dash() {
+        let rows = [
+            Row {
+                name: "http://a/".into(),
+                reachable: true,
+                ranges: Some(true),
+                blocks: Some(false),
+                latency: Some(Duration::from_millis(52)),
+                rate: Some(25.04e6),
+                error: None,
+            },
+            Row {
+                name: "http://longer/".into(),
+                ..Row::default()
+            },
+        ];
+        let text = table(&rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "gateway         reachable  ranges  raw blocks  latency  rate"
+        );
+        assert_eq!(
+            lines[1],
+            "http://a/       yes        yes     no          52 ms    25.0 MB/s"
+        );
+        assert_eq!(
+            lines[2],
+            "http://longer/  no         -       -           -        -"
+        );
+    }
+}

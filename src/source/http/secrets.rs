@@ -1,0 +1,186 @@
+//! What a server wants to see before it serves: headers, a token, a login of a netrc file.
+//!
+//! None of it is ever shown: the types print as dots, and no error repeats a value.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+
+/// Headers to send along, to the server that they were given for and to no other.
+#[derive(Clone, Default)]
+pub struct Secrets(Arc<Vec<(HeaderName, HeaderValue)>>);
+
+impl Secrets {
+    /// These headers, each as `Name: value`.
+    ///
+    /// # Errors
+    /// What is wrong with one, without its value.
+    pub fn headers<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let parsed = lines.into_iter().map(header);
+        Ok(Self(Arc::new(parsed.collect::<Result<_, _>>()?)))
+    }
+
+    /// These and a bearer token (RFC 6750, section 2.1), unless an Authorization is among them.
+    ///
+    /// # Errors
+    /// If the token has characters that no header can have.
+    pub fn with_token(self, token: &str) -> Result<Self, String> {
+        if self.has_authorization() {
+            return Ok(self);
+        }
+        let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
+        let value = value.map_err(|_| "the token has characters that no token can have")?;
+        Ok(self.with(AUTHORIZATION, value))
+    }
+
+    pub(super) fn with(self, name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        let mut headers = (*self.0).clone();
+        headers.push((name, value));
+        Self(Arc::new(headers))
+    }
+
+    pub(super) fn has_authorization(&self) -> bool {
+        self.0.iter().any(|(name, _)| name == AUTHORIZATION)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} secret headers", self.0.len())
+    }
+}
+
+/// Headers that are ours to set: another value would break what the answer means.
+const OURS: [&str; 6] = [
+    "range",
+    "accept-encoding",
+    "host",
+    "content-length",
+    "connection",
+    "transfer-encoding",
+];
+
+fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = line
+        .split_once(':')
+        .ok_or("a header is written 'Name: value'")?;
+    let name = name.trim();
+    let wrong = |what: &str| format!("header '{}': {what}", name.escape_debug());
+    let parsed = HeaderName::from_str(name).map_err(|_| wrong("no such name is possible"))?;
+    if OURS.contains(&parsed.as_str()) {
+        return Err(wrong("it cannot be chosen"));
+    }
+    let value = HeaderValue::from_str(value.trim());
+    let mut value = value.map_err(|_| wrong("its value has characters that none can have"))?;
+    value.set_sensitive(true);
+    Ok((parsed, value))
+}
+
+/// Logins by host, as a netrc file has them (curl(1), netrc(5)). The `default` entry is left out:
+/// it would send a login to whatever host is named.
+#[derive(Clone, Default)]
+pub struct Netrc(Arc<Vec<Login>>);
+
+#[derive(Default)]
+struct Login {
+    machine: String,
+    login: String,
+    password: String,
+}
+
+impl Netrc {
+    /// The logins of such a file. What is not understood is left out.
+    pub fn parse(text: &str) -> Self {
+        let mut logins: Vec<Login> = Vec::new();
+        let mut is_default = false;
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let mut words = line.split_whitespace();
+            while let Some(word) = words.next() {
+                match word {
+                    "machine" => {
+                        is_default = false;
+                        logins.push(Login {
+                            machine: words.next().unwrap_or_default().to_ascii_lowercase(),
+                            ..Login::default()
+                        });
+                    }
+                    "default" => is_default = true,
+                    // A macro ends with an empty line.
+                    "macdef" => {
+                        lines.by_ref().find(|line| line.trim().is_empty());
+                        break;
+                    }
+                    "login" | "password" | "account" => {
+                        let value = words.next().unwrap_or_default().to_owned();
+                        match (word, logins.last_mut()) {
+                            ("login", Some(last)) if !is_default => last.login = value,
+                            ("password", Some(last)) if !is_default => last.password = value,
+                            _ => {}
+                        }
+                    }
+                    word if word.starts_with('#') => break,
+                    _ => {}
+                }
+            }
+        }
+        Self(Arc::new(logins))
+    }
+
+    /// Login and password for a host.
+    pub(super) fn login(&self, host: &str) -> Option<(&str, &str)> {
+        let mut logins = self.0.iter();
+        let found = logins.find(|login| login.machine.eq_ignore_ascii_case(host))?;
+        Some((&found.login, &found.password))
+    }
+}
+
+impl fmt::Debug for Netrc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} logins", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_parsed_and_never_shown() {
+        let secrets = Secrets::headers(["X-Key:  s3cret ", "Cookie: a=b:c"]).expect("headers");
+        let secrets = secrets.with_token("t0ken\n").expect("a token");
+        let sent: Vec<_> = secrets.iter().map(|(n, v)| (n.as_str(), v)).collect();
+        assert_eq!(sent[0], ("x-key", &HeaderValue::from_static("s3cret")));
+        assert_eq!(sent[1], ("cookie", &HeaderValue::from_static("a=b:c")));
+        assert_eq!(sent[2].1, &HeaderValue::from_static("Bearer t0ken"));
+        assert!(secrets.iter().all(|(_, value)| value.is_sensitive()));
+        assert!(!format!("{secrets:?}").contains("s3cret"));
+        for wrong in ["s3cret", "X Y: s3cret", "Range: s3cret", "X: s3\ncret"] {
+            let error = Secrets::headers([wrong]).expect_err(wrong);
+            assert!(!error.contains("cret"), "{error}");
+        }
+        // One Authorization is enough: the one that was written out.
+        let own = Secrets::headers(["authorization: Basic x"]).expect("a header");
+        assert_eq!(own.with_token("t").expect("a token").iter().count(), 1);
+    }
+
+    #[test]
+    fn a_netrc_file() {
+        let text = "# mine\nmachine a.example login joe password s3cret\n\
+            macdef init\n  machine x login y\n\nmachine B.example\n\tlogin ann\n\tpassword p\n\
+            default login anonymous password me\n";
+        let netrc = Netrc::parse(text);
+        assert_eq!(netrc.login("a.example"), Some(("joe", "s3cret")));
+        assert_eq!(netrc.login("b.example"), Some(("ann", "p")));
+        assert_eq!(netrc.login("x"), None);
+        assert_eq!(netrc.login("elsewhere"), None);
+        assert!(!format!("{netrc:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,78 @@
+//! What a node can do wrong, and where it was seen.
+
+/// How the node answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Behaviour {
+    /// As RFC 9110 says.
+    Good,
+    /// 200 with the whole blob to any range (boxo#856).
+    Whole,
+    /// This status and nothing else; with a Retry-After of so many seconds.
+    Status(u16, Option<u64>),
+    /// So many answers of this status, then a good one, and again (429 storms, 503 in bursts).
+    Burst(u16, u64),
+    /// 429 with Retry-After 1 to more than so many requests at once (boxo#994).
+    AtMost(usize),
+    /// A suffix range is answered with the head of the blob (kubo#10808).
+    SuffixGivesHead,
+    /// Ranges within the blob are served with status 200 (w3link#9).
+    StatusOk,
+    /// Another ETag in each answer, as of nodes of one CDN (background_downloader#541).
+    OtherETags,
+    /// Right headers, bytes from 4 further on (jsdelivr#18679). Only a CID can tell.
+    Shifted,
+    /// Right headers, one bit of the body wrong. Only a CID can tell.
+    Flipped,
+    /// All bits of one byte of the blob are turned over, as bad memory or a bad disk does.
+    Flip(u64),
+    /// Content-Range of another range (bandit#677).
+    WrongContentRange,
+    /// A Content-Length of one byte more than the range has, and no more bytes.
+    WrongLength,
+    /// A compressed body (express#5293).
+    Gzip,
+    /// The connection is cut after so many bytes of body.
+    Cut(usize),
+    /// Headers that announce more than comes, then a clean end.
+    ShortBody,
+    /// More bytes than announced, then the end.
+    TrailingGarbage,
+    /// The request is read and nothing ever answered.
+    Silent,
+    /// Headers, then nothing.
+    SilentBody,
+    /// Headers and so many bytes, then nothing.
+    StallAfter(usize),
+    /// Headers, then a byte a second.
+    Drip,
+    /// The connection is closed before anything is answered.
+    Slam,
+    /// The connection is reset as soon as it is made.
+    Reset,
+    /// 302 to this place.
+    Redirect(String),
+    /// 302 to itself.
+    RedirectLoop,
+    /// multipart/byteranges with one part (gateway-conformance#154).
+    Multipart,
+    /// Chunked, without a length.
+    Chunked,
+    /// Another blob of the same size, with another ETag.
+    Changed,
+    /// A blob that is a byte longer.
+    Longer,
+    /// HTTP/1.1 with `Connection: close` after each answer.
+    CloseEach,
+    /// The connection is closed after each answer without a word.
+    DiesIdle,
+}
+
+impl Behaviour {
+    /// Whether it is over only when the behaviour changes.
+    pub fn hangs(&self) -> bool {
+        matches!(
+            self,
+            Behaviour::Silent | Behaviour::SilentBody | Behaviour::StallAfter(_) | Behaviour::Drip
+        )
+    }
+}

@@ -1,0 +1,125 @@
+//! A blob behind several fault nodes, and reads of it that are compared.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aiozfs::content::{Cid, Importer, Profile, Proven, Version};
+use aiozfs::source::{
+    Blocks, Error, Gateways, GatewaysOptions, Http, HttpBlocks, HttpOptions, Member, Priority,
+    Result, Retry, Source, UrlOf,
+};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+
+use super::fault::FaultNode;
+
+pub const SIZE: usize = 600_000;
+
+/// How long a read of one gateway is tried in these tests.
+pub const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// A blob, its CID, and the blocks of its tree.
+pub struct Content {
+    pub bytes: Vec<u8>,
+    pub cid: Cid,
+    pub blocks: HashMap<String, Vec<u8>>,
+}
+
+pub fn content() -> Content {
+    let bytes = super::tree::bytes(7, SIZE);
+    let profile = Profile::new("small", 16 << 10, 8, true, Version::V1);
+    let mut blocks = HashMap::new();
+    let keep = |cid: &Cid, block: &[u8]| {
+        blocks.insert(cid.to_string(), block.to_vec());
+    };
+    let mut importer = Importer::with_nodes(profile, keep);
+    importer.push(&bytes);
+    let cid = importer.finish();
+    Content { bytes, cid, blocks }
+}
+
+impl Content {
+    pub fn node(&self) -> FaultNode {
+        FaultNode::with_blocks(self.bytes.clone(), self.blocks.clone())
+    }
+
+    pub fn nodes(&self) -> [FaultNode; 3] {
+        [self.node(), self.node(), self.node()]
+    }
+}
+
+pub fn options() -> HttpOptions {
+    HttpOptions {
+        idle_timeout: Duration::from_secs(1),
+        pinned: false,
+        ..HttpOptions::default()
+    }
+}
+
+/// The blob through these base URLs; nothing proves it.
+pub fn gateways(bases: &[String], stripe: bool) -> Gateways {
+    let members = bases.iter().map(|base| {
+        let http = Http::new(&format!("{base}/blob"), options()).expect("a usable URL");
+        Member {
+            name: http.origin().clone(),
+            source: Arc::new(http),
+            weight: 1.0,
+        }
+    });
+    let spread = GatewaysOptions {
+        stripe,
+        ..GatewaysOptions::default()
+    };
+    Gateways::with(members.collect(), &spread)
+}
+
+/// The CID through these base URLs, proven.
+pub fn proven(cid: Cid, bases: &[String]) -> Arc<dyn Source> {
+    let gateways = gateways(bases, false);
+    let urls = bases.iter().cloned().map(|base| {
+        let url: UrlOf = Box::new(move |cid: &str| format!("{base}/ipfs/{cid}"));
+        (url, options())
+    });
+    let roster = gateways.roster().clone();
+    let blocks: Arc<dyn Blocks> = Arc::new(HttpBlocks::new(urls.collect(), roster, PATIENCE));
+    let data = Arc::new(Retry::new(Arc::new(gateways), PATIENCE));
+    Arc::new(Proven::new(cid, data, blocks))
+}
+
+pub fn bases(nodes: &[FaultNode]) -> Vec<String> {
+    nodes.iter().map(FaultNode::base).collect()
+}
+
+pub async fn read(source: &dyn Source, range: Range<u64>, priority: Priority) -> Result<Vec<u8>> {
+    let mut stream = source.read(range.clone(), priority);
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        assert_eq!(chunk.offset, range.start + bytes.len() as u64);
+        bytes.extend_from_slice(&chunk.bytes);
+    }
+    assert_eq!(bytes.len() as u64, range.end - range.start);
+    Ok(bytes)
+}
+
+/// Reads here and there, one after the other and at once, and compares. Says what failed.
+pub async fn reads(source: &dyn Source, blob: &[u8]) -> Vec<Error> {
+    let one = |at: usize, len: usize| async move {
+        let range = at as u64..(at + len) as u64;
+        match read(source, range, Priority::Demand).await {
+            Ok(got) => {
+                assert!(got == blob[at..at + len], "wrong bytes at {at}");
+                None
+            }
+            Err(error) => Some(error),
+        }
+    };
+    let mut failed: Vec<Option<Error>> = Vec::new();
+    for at in [0, 100_000, 50_001] {
+        failed.push(one(at, 60_000).await);
+    }
+    failed.extend(join_all((0..6).map(|i| one(i * 90_000, 90_000))).await);
+    failed.into_iter().flatten().collect()
+}

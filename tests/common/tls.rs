@@ -1,0 +1,111 @@
+//! A fault node behind TLS, with whatever certificate is wanted.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::fault::FaultNode;
+
+/// Who signs certificates.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Certificate {
+    /// For 127.0.0.1 and localhost.
+    Good,
+    /// For another name.
+    WrongName,
+    Expired,
+}
+
+impl Authority {
+    /// One of this name.
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
+    }
+
+    /// Its own certificate, for whoever trusts it.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// Puts TLS before a node: what comes is decrypted and passed on. Returns the address.
+    pub fn front(&self, certificate: Certificate, node: &FaultNode) -> SocketAddr {
+        let names = match certificate {
+            Certificate::WrongName => vec!["other.example".to_owned()],
+            _ => vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
+        };
+        let mut params = CertificateParams::new(names).expect("usable names");
+        if certificate == Certificate::Expired {
+            params.not_before = date_time_ymd(2001, 1, 1);
+            params.not_after = date_time_ymd(2002, 1, 1);
+        }
+        let key = KeyPair::generate().expect("a key");
+        let signed = params.signed_by(&key, &self.0).expect("a certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.der().clone()], key)
+            .expect("they belong together");
+        let config = Arc::new(config);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let (addr, back) = (listener.local_addr().expect("an address"), node.addr);
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let config = config.clone();
+                thread::spawn(move || drop(pass_on(config, connection, back)));
+            }
+        });
+        addr
+    }
+}
+
+/// One request and its answer after the other, as both sides are this test's own.
+fn pass_on(config: Arc<ServerConfig>, front: TcpStream, back: SocketAddr) -> std::io::Result<()> {
+    let tls = ServerConnection::new(config).map_err(std::io::Error::other)?;
+    let mut front = BufReader::new(StreamOwned::new(tls, front));
+    let mut back = BufReader::new(TcpStream::connect(back)?);
+    loop {
+        let request = head(&mut front)?;
+        back.get_mut().write_all(request.as_bytes())?;
+        let answer = head(&mut back)?;
+        let length = answer.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse::<u64>().ok())?
+        });
+        let mut body = Vec::new();
+        (&mut back)
+            .take(length.unwrap_or(0))
+            .read_to_end(&mut body)?;
+        let out = front.get_mut();
+        out.write_all(answer.as_bytes())?;
+        out.write_all(&body)?;
+        out.flush()?;
+    }
+}
+
+fn head(from: &mut impl BufRead) -> std::io::Result<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if from.read_line(&mut head)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(head)
+}

@@ -1,0 +1,1 @@
+//! Trees that were made to do harm.

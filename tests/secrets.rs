@@ -1,0 +1,206 @@
+//! What servers want to see before they serve, and who never gets to see it; proxies; TLS.
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use aiozfs::source::{Clients, Error, Http, HttpOptions, Netrc, Secrets, Source};
+use common::fault::{Behaviour, FaultNode};
+use common::tls::{Authority, Certificate};
+use common::{mount::Mount, run, tree};
+
+fn blob() -> Vec<u8> {
+    tree::bytes(9, 100_000)
+}
+
+fn sees(node: &FaultNode, part: &str) -> bool {
+    let log = node.log();
+    assert!(!log.is_empty(), "it was asked");
+    log.iter().any(|head| head.contains(part))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_go_to_their_server_and_no_further() {
+    let netrc = |node: &FaultNode| {
+        let host = node.addr.ip();
+        Netrc::parse(&format!("machine {host} login joe password s3cret"))
+    };
+    let (front, back) = (FaultNode::start(vec![0]), FaultNode::start(blob()));
+    front.behave(Behaviour::Redirect(back.url()));
+    // The port is another, and so is the server: netrc knows hosts alone, but a redirect is not a
+    // URL that anybody gave.
+    for (secrets, netrc, shown) in [
+        (
+            Secrets::headers(["X-Key: s3cret"]),
+            Netrc::default(),
+            "x-key: s3cret",
+        ),
+        (
+            Secrets::default().with_token("s3cret"),
+            Netrc::default(),
+            "authorization: Bearer s3cret",
+        ),
+        (
+            Ok(Secrets::default()),
+            netrc(&front),
+            "authorization: Basic am9lOnMzY3JldA==",
+        ),
+    ] {
+        let options = HttpOptions {
+            secrets: secrets.expect("usable"),
+            netrc,
+            ..HttpOptions::default()
+        };
+        let source = Http::new(&front.url(), options).expect("a usable URL");
+        source.open(0).await.expect("through the redirect");
+        assert!(sees(&front, shown), "{shown}: {:?}", front.log());
+        assert!(
+            !sees(&back, "s3cret") && !sees(&back, "authorization"),
+            "{:?}",
+            back.log()
+        );
+    }
+}
+
+/// The whole way, as a user has it: a token in the environment, a header, the mount's table line,
+/// its log, its attributes.
+#[test]
+fn no_secret_shows_in_a_mount() {
+    let (source, dir) = (tree::temp(), tree::temp());
+    tree::write(source.path(), "a.bin", &blob());
+    let path = dir.path().join("archive.zip");
+    common::archives::zipfile(source.path(), &path);
+    let node = FaultNode::start(fs::read(path).expect("the archive"));
+    let url = format!("http://joe:s3cret@{}/archive.zip?sig=s3cret", node.addr);
+    let env = [("AIOZFS_TOKEN", "s3cret-token")];
+    let args = ["-vv", "--timeout", "1s", "--header", "X-Key: s3cret-header"];
+    let mount = Mount::with_env(&url, &args, &env);
+    assert!(fs::read(mount.join("a.bin")).expect("its bytes") == blob());
+    for shown in ["Bearer s3cret-token", "x-key: s3cret-header", "?sig=s3cret"] {
+        assert!(sees(&node, shown), "{shown}: {:?}", node.log());
+    }
+    node.behave(Behaviour::Status(403, None));
+    assert!(!mount.proc_mounts().contains("s3cret"));
+    for name in ["status", "url"] {
+        let value = common::mount::xattr(mount.path(), name).expect("an attribute");
+        assert!(!value.contains("s3cret"), "{value}");
+    }
+    drop(node);
+    let _ = fs::read(mount.join("a.bin"));
+    assert!(!mount.log().contains("s3cret"), "{}", mount.log());
+}
+
+/// The story that this guards against: with HTTP_PROXY set and NO_PROXY not, a node on this very
+/// machine was asked through the proxy, which looked for it on its own.
+#[test]
+fn this_machine_is_not_asked_through_a_proxy() {
+    common::needs::fuse();
+    let mut demo = run::aiozfs();
+    demo.args(["demo", "--check"]).envs(proxies("127.0.0.1:9"));
+    run::run(&mut demo).ok("the demo in spite of a dead proxy");
+
+    // Others are.
+    let proxy = FaultNode::start(blob());
+    let mut check = run::aiozfs();
+    check.args(["gateways", "--gateway", "http://gateway.invalid"]);
+    check.envs(proxies(&proxy.addr.to_string()));
+    run::run(&mut check);
+    assert!(
+        sees(&proxy, "GET http://gateway.invalid/ipfs/bafkqaaa"),
+        "{:?}",
+        proxy.log()
+    );
+}
+
+fn proxies(addr: &str) -> Vec<(&'static str, String)> {
+    let names = [
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+    ];
+    names.map(|name| (name, format!("http://{addr}"))).into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_believed_only_with_the_right_name_and_date() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let node = FaultNode::start(blob());
+    let clients = Clients::with_roots(ours.pem().as_bytes()).expect("a root");
+    assert!(Clients::with_roots(b"nonsense").is_err());
+    for (authority, certificate, reason) in [
+        (&ours, Certificate::Good, None),
+        (&ours, Certificate::WrongName, Some("not valid for name")),
+        (&ours, Certificate::Expired, Some("expired")),
+        (&theirs, Certificate::Good, Some("UnknownIssuer")),
+    ] {
+        let addr = authority.front(certificate, &node);
+        let options = HttpOptions {
+            clients: clients.clone(),
+            ..HttpOptions::default()
+        };
+        let source = Http::new(&format!("https://{addr}/blob"), options).expect("a usable URL");
+        match (source.open(0).await, reason) {
+            (Ok(opened), None) => assert_eq!(opened.size, 100_000),
+            (Err(Error::Unreachable { cause, .. }), Some(reason)) => {
+                assert!(cause.contains(reason), "{certificate:?}: {cause}");
+            }
+            (got, _) => panic!("{certificate:?}: {got:?}"),
+        }
+    }
+}
+
+/// Runs with a configuration of these words.
+fn configured(text: &str, args: &[&str]) -> run::Finished {
+    let home = tree::temp();
+    tree::write(home.path(), "aiozfs/config.toml", text.as_bytes());
+    let mut command: Command = run::aiozfs();
+    command.env("XDG_CONFIG_HOME", home.path()).args(args);
+    run::run(&mut command)
+}
+
+#[test]
+fn a_configuration_names_gateways_and_archives() {
+    let node = FaultNode::start(blob());
+    let config = format!(
+        "[gateway.near]\nurl = \"{}/x/{{cid}}\"\nheaders = [\"X-Key: s3cret\"]\n",
+        node.base()
+    );
+    let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+    for args in [
+        &["gateways", "--check", cid][..],
+        &["gateways", "--check", cid, "--gateway", "near"],
+    ] {
+        let done = configured(&config, args);
+        assert_eq!(done.code(), Some(0), "{}", done.stderr);
+        assert!(done.stdout.contains("ranges"), "{}", done.stdout);
+        let row = done.stdout.lines().nth(1).expect("a row");
+        let words: Vec<&str> = row.split_whitespace().collect();
+        // A node without blocks, which has ranges.
+        assert_eq!(words[1..4], ["yes", "yes", "no"], "{row}");
+        assert!(sees(&node, &format!("GET /x/{cid}")) && sees(&node, "x-key: s3cret"));
+        assert!(!done.stdout.contains("s3cret") && !done.stderr.contains("s3cret"));
+    }
+    let dead = configured("", &["gateways", "--gateway", "http://127.0.0.1:9"]);
+    assert_eq!(dead.code(), Some(1), "{}", dead.stdout);
+
+    // A named archive stands for its source, here one that is not there.
+    let mountpoint = tree::temp();
+    let point = mountpoint.path().to_str().expect("a plain path");
+    let config = "[archive.holiday]\nsource = \"/no/such/archive.zip\"\n";
+    let done = configured(config, &["mount", "--foreground", "holiday", point]);
+    assert!(
+        done.stderr.contains("/no/such/archive.zip"),
+        "{}",
+        done.stderr
+    );
+    let done = configured("\n[mount]\nmemroy = \"1G\"\n", &["mount", "holiday", point]);
+    assert_eq!(done.code(), Some(2));
+    assert!(
+        done.stderr.contains("config.toml, line 3"),
+        "{}",
+        done.stderr
+    );
+}
