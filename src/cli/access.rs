@@ -21,9 +21,9 @@ const PROBE: Duration = Duration::from_secs(5);
 pub(super) struct AccessArgs {
     #[command(flatten)]
     servers: ServerArgs,
-    /// What is proven of the bytes that servers give
-    #[arg(long, value_name = "HOW", default_value = "crc")]
-    verify: Verify,
+    /// What is proven of the bytes that servers give [default: trustless for a CID, else crc]
+    #[arg(long, value_name = "HOW")]
+    verify: Option<Verify>,
     /// The most memory for file content; at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     memory: Option<u64>,
@@ -55,6 +55,14 @@ pub(super) struct Access {
 }
 
 impl AccessArgs {
+    /// Mount options may have said otherwise of the proof.
+    pub(super) fn verifying(self, verify: Option<Verify>) -> Self {
+        Self {
+            verify: verify.or(self.verify),
+            ..self
+        }
+    }
+
     /// The way to `location`. Mount options may have said other numbers than these arguments.
     pub(super) fn to(
         &self,
@@ -62,20 +70,27 @@ impl AccessArgs {
         memory: Option<u64>,
         timeout: Option<Duration>,
     ) -> Result<Access, Failure> {
-        if self.verify == Verify::Trustless && !matches!(location, Location::Cid(_)) {
-            return Err(Failure::usage(format!(
-                "only a CID can be verified, and {} is none; leave '--verify trustless' out",
-                location.shown().1
-            )));
-        }
+        let (location, gateway) = location.by_cid();
+        let is_cid = matches!(location, Location::Cid(_));
+        let verify = match (self.verify, is_cid) {
+            (Some(Verify::Trustless), false) => {
+                return Err(Failure::usage(format!(
+                    "only a CID can be verified, and {} is none; leave '--verify trustless' out",
+                    location.shown().1
+                )));
+            }
+            (Some(verify), _) => verify,
+            (None, true) => Verify::Trustless,
+            (None, false) => Verify::Crc,
+        };
         let config = Config::load()?;
         let usual = LineOptions::default();
         let memory = memory.or(self.memory).or(config.memory());
         let timeout = timeout.or(self.timeout).or(config.timeout());
         Ok(Access {
-            servers: self.servers.resolve(&config, &location)?,
+            servers: self.servers.resolve(&config, &location, gateway)?,
             location,
-            verify: self.verify,
+            verify,
             line: LineOptions {
                 memory: memory.unwrap_or(usual.memory),
                 timeout: timeout.unwrap_or(usual.timeout),
@@ -86,14 +101,19 @@ impl AccessArgs {
 }
 
 impl Access {
-    /// A CID's content through one gateway, which is believed.
+    /// A CID's content through one gateway.
     pub(super) fn through(gateway: &str, cid: Cid) -> Self {
         Self {
             location: Location::Cid(cid),
             servers: Servers::one(gateway),
-            verify: Verify::None,
+            verify: Verify::Trustless,
             line: LineOptions::default(),
         }
+    }
+
+    /// Whether every byte is proven before it is used.
+    pub(super) fn proves(&self) -> bool {
+        self.verify == Verify::Trustless
     }
 
     pub(super) fn location(&self) -> &Location {

@@ -24,6 +24,7 @@ mod progress;
 mod serve;
 mod servers;
 mod units;
+mod verify;
 
 use explain::explain_open;
 pub use failure::Failure;
@@ -48,6 +49,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
+    Verify(verify::VerifyArgs),
     Gateways(gateways::GatewaysArgs),
     Demo(demo::DemoArgs),
 }
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
     };

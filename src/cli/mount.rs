@@ -48,7 +48,7 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
     /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// symlinks=all|inside|none, playlists=playable|stored
+    /// verify=trustless|crc|none, symlinks=all|inside|none, playlists=playable|stored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Say more; twice, and more still
@@ -63,6 +63,8 @@ const EXAMPLES: &str = "\
 Examples:
   aiozfs mount bafybei... /mnt/video
   aiozfs mount --gateway http://127.0.0.1:8080 bafybei... /mnt/video
+  aiozfs mount https://gateway.example/ipfs/bafybei... /mnt/video
+  aiozfs mount --verify crc --gateway https://files.example bafybei... /mnt/video
   aiozfs mount https://example.com/holiday.zip /mnt/holiday
   aiozfs mount ./holiday.zip /mnt/holiday -o uid=1000,umask=022";
 
@@ -107,8 +109,9 @@ impl MountArgs {
         let umask = options.umask.or(self.umask).or(config.umask());
         let umask = umask.unwrap_or(0);
         let own = job::own_tree();
+        let access = self.access.clone().verifying(options.verify);
         Ok(Job {
-            access: self.access.to(location, options.memory, options.timeout)?,
+            access: access.to(location, options.memory, options.timeout)?,
             tree: TreeOptions {
                 uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
                 gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::Failure;
-use super::units;
+use clap::ValueEnum;
+
+use super::access::Verify;
+use super::{Failure, units};
 use crate::fs::Symlinks;
 
 /// What `-o` can say. `None` where it says nothing, and then the long option or the default holds.
@@ -20,6 +22,7 @@ pub(super) struct MountOptions {
     pub(super) dmask: Option<u16>,
     pub(super) timeout: Option<Duration>,
     pub(super) memory: Option<u64>,
+    pub(super) verify: Option<Verify>,
     pub(super) symlinks: Option<Symlinks>,
     /// Show playlists as they are stored.
     pub(super) stored_playlists: bool,
@@ -60,6 +63,7 @@ impl MountOptions {
             Some(("dmask", value)) => self.dmask = Some(units::mask(value)?),
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
+            Some(("verify", value)) => self.verify = Some(Verify::from_str(value, false)?),
             Some(("symlinks", value)) => {
                 self.symlinks = Some(match value {
                     "all" => Symlinks::All,
@@ -116,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,noexec,symlinks=none";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,noexec,verify=crc,symlinks=none";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
@@ -124,6 +128,7 @@ mod tests {
         assert_eq!((options.fmask, options.dmask), (Some(1), Some(2)));
         assert_eq!(options.timeout, Some(Duration::from_secs(5)));
         assert_eq!(options.memory, Some(64 << 20));
+        assert_eq!(options.verify, Some(Verify::Crc));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
     }
 
