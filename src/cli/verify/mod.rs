@@ -90,7 +90,10 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
 async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Result<(), Failure> {
     let index = archive.index();
     let (chosen, ranges) = match paths {
-        [] => (index.ids().collect(), vec![0..index.blob_size()]),
+        [] => {
+            let whole = std::iter::once(0..index.blob_size());
+            (index.ids().collect(), whole.collect())
+        }
         paths => {
             let chosen = choose(index, paths)?;
             let ranges = spans(index, &chosen);
