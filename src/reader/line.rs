@@ -335,10 +335,10 @@ impl Line {
             let Some(walk) = ledger.walks.get(id) else {
                 return;
             };
-            let Some(part) = walk.next_part(part) else {
+            let Some(wanted) = walk.next_part(part) else {
                 return;
             };
-            let part = self.0.source.granule(part);
+            let part = self.0.source.granule(wanted.clone());
             let Some(blocks) = self.spare_blocks(ledger, &part) else {
                 return;
             };
@@ -346,6 +346,8 @@ impl Line {
                 self.start(ledger, gap, Priority::Prefetch, Some(id), blocks.clone());
             }
             if let Some(walk) = ledger.walks.get(id) {
+                // A granule may end beyond its leg, which does not count there.
+                walk.asked_to(wanted.end);
                 walk.asked_to(part.end);
             }
             ledger.pin(id, blocks);
