@@ -19,12 +19,12 @@ impl Cached {
     /// or if it is damaged, which is known only when all has been read: so it is dropped again.
     pub async fn load<T: Send + 'static>(
         &self,
-        name: &'static str,
+        name: String,
         make: impl FnOnce(&mut Pull) -> Option<T> + Send + 'static,
     ) -> Option<T> {
         let (cache, blob) = self.kept_with()?;
         let work = move |shared: &Shared| {
-            let path = blob.file(name);
+            let path = blob.file(&name);
             let file = shared.disk.open(&path).ok()?;
             let mut framed = Framed::open(&*file, blob.key.hash());
             let made = framed
@@ -46,11 +46,11 @@ impl Cached {
     }
 
     /// Keeps something of about `size` bytes under this name. It is made when its turn has come.
-    pub fn keep(&self, name: &'static str, size: u64, fill: Fill) {
+    pub fn keep(&self, name: String, size: u64, fill: Fill) {
         if let Some((cache, blob)) = self.kept_with() {
             cache.send(Job::Keep(Keep {
                 blob,
-                name: name.to_owned(),
+                name,
                 content: Content::Framed(size, fill),
             }));
         }

@@ -11,7 +11,7 @@ use super::config::Config;
 use super::location::Location;
 use super::servers::{ServerArgs, Servers};
 use super::{Failure, explain_open, units};
-use crate::archive::{Index, ParseOptions, TAIL};
+use crate::archive::{Encoding, Index, ParseOptions, TAIL};
 use crate::cache::{Cache, Cached, CachedBlocks, Key};
 use crate::content::{Cid, Proven};
 use crate::reader::{self, Archive, LineOptions};
@@ -27,6 +27,10 @@ pub(super) struct AccessArgs {
     /// What is proven of the bytes that servers give
     #[arg(long, value_name = "HOW", default_value = "crc")]
     verify: Verify,
+    /// How to read names that are not UTF-8 and do not say what they are: CP437, as ZIP has it,
+    /// unless this says otherwise. cp866, Shift_JIS...; auto guesses; an unknown name gets a list
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<Encoding>,
     /// The most memory for file content; at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     memory: Option<u64>,
@@ -56,6 +60,7 @@ pub(super) struct Access {
     location: Location,
     servers: Servers,
     verify: Verify,
+    parse: ParseOptions,
     line: LineOptions,
     cache: Option<Cache>,
     offline: bool,
@@ -95,6 +100,9 @@ impl AccessArgs {
             servers: self.servers.resolve(&config, &location)?,
             location,
             verify: self.verify,
+            parse: ParseOptions {
+                encoding: self.encoding.or(config.encoding()).unwrap_or_default(),
+            },
             line: LineOptions {
                 memory: memory.unwrap_or(usual.memory),
                 timeout: timeout.unwrap_or(usual.timeout),
@@ -111,10 +119,17 @@ impl Access {
             location: Location::Cid(cid),
             servers: Servers::one(gateway),
             verify: Verify::None,
+            parse: ParseOptions::default(),
             line: LineOptions::default(),
             cache: None,
             offline: false,
         }
+    }
+
+    /// Reads names in this encoding, if a mount option says so.
+    pub(super) fn with_encoding(mut self, encoding: Option<Encoding>) -> Self {
+        self.parse.encoding = encoding.unwrap_or(self.parse.encoding);
+        self
     }
 
     pub(super) fn location(&self) -> &Location {
@@ -122,7 +137,6 @@ impl Access {
     }
 
     /// Opens the archive. Must be called within the runtime that is to do the fetching.
-    #[allow(dead_code, reason = "for commands that look into an archive once")]
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
         Ok(self.open_kept().await?.0)
     }
@@ -167,10 +181,10 @@ impl Access {
         if let Some(cached) = &cached {
             cached.get_ready(TAIL).await?;
         }
-        let kept = Kept::new(cached);
+        let kept = Kept::new(cached, &self.parse);
         let known = kept.index().await;
         let is_new = known.is_none();
-        let options = (ParseOptions::default(), self.line.clone());
+        let options = (self.parse.clone(), self.line.clone());
         let archive = Archive::open_with(source, known, options.0, options.1).await?;
         if is_new {
             kept.keep_index(archive.index());

@@ -10,7 +10,7 @@ use clap::Args;
 use super::cache_dir::CacheArgs;
 use super::config::Config;
 use super::{Failure, units};
-use crate::archive::{self, Index};
+use crate::archive::{self, Index, ParseOptions};
 use crate::cache::{Cache, CacheOptions, Cached, Folder};
 use crate::fs::{self, Tree, TreeOptions};
 
@@ -126,26 +126,42 @@ pub(super) fn settle(patience: Duration) {
 
 /// What is kept of an archive beside its bytes.
 #[derive(Clone)]
-pub(super) struct Kept(Option<Cached>);
+pub(super) struct Kept {
+    cached: Option<Cached>,
+    /// How its names were read, which is part of what was made of it.
+    encoding: String,
+}
 
-/// Their names carry their formats: what another version has written is not there.
+/// Names carry the formats: what another version has written is not there.
 const INDEX: &str = "index-1";
 const TREE: &str = "tree-1";
 const _: () = assert!(archive::STORED_FORMAT == 1 && fs::STORED_FORMAT == 1);
 
 impl Kept {
-    pub(super) fn new(cached: Option<Cached>) -> Self {
-        Self(cached)
+    pub(super) fn new(cached: Option<Cached>, parse: &ParseOptions) -> Self {
+        Self {
+            cached,
+            encoding: parse.encoding.to_string(),
+        }
+    }
+
+    fn name(&self, what: &str) -> String {
+        let encoding = self.encoding.chars().filter(char::is_ascii_alphanumeric);
+        format!("{what}-{}", encoding.collect::<String>())
     }
 
     pub(super) async fn index(&self) -> Option<Index> {
-        self.0.as_ref()?.load(INDEX, |pull| Index::load(pull)).await
+        let cached = self.cached.as_ref()?;
+        cached
+            .load(self.name(INDEX), |pull| Index::load(pull))
+            .await
     }
 
     pub(super) fn keep_index(&self, index: &Arc<Index>) {
-        if let Some(cached) = &self.0 {
+        if let Some(cached) = &self.cached {
             let (size, index) = (index.stored_len(), index.clone());
-            cached.keep(INDEX, size, Box::new(move |push| index.store(push)));
+            let fill = Box::new(move |push: &mut archive::Push| index.store(push));
+            cached.keep(self.name(INDEX), size, fill);
         }
     }
 
@@ -156,15 +172,17 @@ impl Kept {
         }
         let index = index.clone();
         let load = move |pull: &mut crate::cache::Pull| Tree::load(index, options, pull);
-        self.0.as_ref()?.load(TREE, load).await
+        let cached = self.cached.as_ref()?;
+        cached.load(self.name(TREE), load).await
     }
 
     pub(super) fn keep_tree(&self, tree: &Arc<Tree>) {
-        if let Some(cached) = &self.0
+        if let Some(cached) = &self.cached
             && tree.index().len() >= LARGE_TREE
         {
             let (size, tree) = (tree.stored_len(), tree.clone());
-            cached.keep(TREE, size, Box::new(move |push| tree.store(push)));
+            let fill = Box::new(move |push: &mut archive::Push| tree.store(push));
+            cached.keep(self.name(TREE), size, fill);
         }
     }
 }

@@ -9,6 +9,7 @@ mod background;
 mod cache;
 mod cache_dir;
 mod caching;
+mod cat;
 mod cid;
 mod cid_cache;
 mod config;
@@ -18,17 +19,21 @@ mod failure;
 mod fetch;
 mod gateways;
 mod glob;
+mod info;
 mod job;
 mod location;
 mod logging;
+mod ls;
 mod mount;
 mod mount_options;
 mod pack;
 mod progress;
 mod serve;
 mod servers;
+mod show;
 mod status;
 mod units;
+mod unmounted;
 
 use explain::explain_open;
 pub use failure::Failure;
@@ -57,6 +62,9 @@ enum Command {
     Status(status::StatusArgs),
     Fetch(fetch::FetchArgs),
     Cache(cache::CacheCommand),
+    Ls(ls::LsArgs),
+    Info(info::InfoArgs),
+    Cat(cat::CatArgs),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
@@ -73,6 +81,9 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::status(&args),
         Command::Fetch(args) => fetch::fetch(&args),
         Command::Cache(args) => cache::cache(&args),
+        Command::Ls(args) => ls::ls(&args),
+        Command::Info(args) => info::info(&args),
+        Command::Cat(args) => cat::cat(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),

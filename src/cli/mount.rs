@@ -45,7 +45,8 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
     /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=, cache_dir=,
-    /// cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored
+    /// cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
+    /// owner=archive|mounter, encoding=
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Say more; twice, and more still
@@ -109,13 +110,16 @@ impl MountArgs {
         let (dir, size) = (options.cache_dir.clone(), options.cache_size);
         let access = self.access.clone().keeping(dir, size, options.offline);
         Ok(Job {
-            access: access.to(location, options.memory, options.timeout)?,
+            access: access
+                .to(location, options.memory, options.timeout)?
+                .with_encoding(options.encoding),
             tree: TreeOptions {
                 uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
                 gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
                 fmask: fmask.unwrap_or(0),
                 dmask: dmask.unwrap_or(0),
                 symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
+                owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
             },
             kernel: KernelOptions {
                 fs_name,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Failure;
 use super::units;
-use crate::fs::Symlinks;
+use crate::archive::{Encoding, UnknownEncoding};
+use crate::fs::{Owners, Symlinks};
 
 /// What `-o` can say. `None` where it says nothing, and then the long option or the default holds.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct MountOptions {
     pub(super) cache_size: Option<u64>,
     pub(super) offline: bool,
     pub(super) symlinks: Option<Symlinks>,
+    pub(super) owners: Option<Owners>,
+    pub(super) encoding: Option<Encoding>,
     /// Show playlists as they are stored.
     pub(super) stored_playlists: Option<bool>,
 }
@@ -69,6 +72,10 @@ impl MountOptions {
             Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
             Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
             Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
+            Some(("owner", value)) => self.owners = Some(owners(value)?),
+            Some(("encoding", value)) => {
+                self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
+            }
             Some((name, _)) if name.starts_with("x-") => {}
             Some(_) => return Err("there is no such option; see 'aiozfs mount --help'".into()),
         }
@@ -83,6 +90,15 @@ pub(super) fn symlinks(value: &str) -> Result<Symlinks, String> {
         "inside" => Ok(Symlinks::Inside),
         "none" => Ok(Symlinks::None),
         _ => Err("it must be all, inside or none".into()),
+    }
+}
+
+/// The value of `owner=`.
+pub(super) fn owners(value: &str) -> Result<Owners, String> {
+    match value {
+        "archive" => Ok(Owners::Archive),
+        "mounter" => Ok(Owners::Given),
+        _ => Err("it must be archive or mounter".into()),
     }
 }
 
@@ -129,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,cache_dir=/c,cache_size=2G,offline,noexec,symlinks=none";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,cache_dir=/c,cache_size=2G,offline,noexec,symlinks=none,owner=archive,encoding=cp866";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
@@ -140,6 +156,9 @@ mod tests {
         assert_eq!(options.cache_dir.as_deref(), Some("/c".as_ref()));
         assert_eq!((options.cache_size, options.offline), (Some(2 << 30), true));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
+        assert!(matches!(options.owners, Some(Owners::Archive)));
+        let encoding = options.encoding.map(|encoding| encoding.to_string());
+        assert_eq!(encoding.as_deref(), Some("cp866"));
     }
 
     #[test]
@@ -152,6 +171,8 @@ mod tests {
             "memory=lots",
             "a=b",
             "playlists=yes",
+            "owner=root",
+            "encoding=klingon",
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert!(error.contains(wrong), "{error}");

@@ -17,3 +17,4 @@ pub mod run;
 pub mod tls;
 pub mod tree;
 pub mod way;
+pub mod zips;
