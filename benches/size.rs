@@ -350,6 +350,7 @@ fn five_terabytes() {
         name: "vast.zip".into(),
         size: vast.size(),
         source: Arc::new(vast),
+        tree: None,
     });
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("a socket");

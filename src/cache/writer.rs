@@ -23,6 +23,9 @@ use super::{evict, pins, record, usage};
 /// Pieces of a block that is not complete wait so long for the others.
 const WAIT: Duration = Duration::from_millis(1500);
 
+/// How useful the cache is, is written down so often.
+const COUNT: Duration = Duration::from_secs(60);
+
 /// What the thread is asked to do, in this order.
 pub(super) enum Job {
     /// Write these bytes, with others of their block.
@@ -101,12 +104,15 @@ pub(super) fn start(shared: Arc<Shared>, queue: Receiver<Job>) {
 
 impl Writer {
     fn run(mut self, queue: &Receiver<Job>) {
+        let mut counted = Instant::now() + COUNT;
         loop {
-            let next = match self.pending.values().map(|p| p.last + WAIT).min() {
-                Some(due) => queue.recv_timeout(due.saturating_duration_since(Instant::now())),
-                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match next {
+            let due = self.pending.values().map(|p| p.last + WAIT).min();
+            let due = due.map_or(counted, |due| due.min(counted));
+            if counted <= Instant::now() {
+                self.write_counts();
+                counted = Instant::now() + COUNT;
+            }
+            match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(job) => self.done(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -313,6 +319,9 @@ impl Writer {
                 misses: blob.misses.swap(0, Relaxed),
                 last: now(),
             };
+            if (new.hits, new.misses) == (0, 0) {
+                continue;
+            }
             let path = blob.file("counts");
             let known = record::read(&*self.shared.disk, &path).unwrap_or_default();
             let kept = self.put_at(&path, &record::seal(&new.and(&known)));

@@ -335,10 +335,10 @@ impl Line {
             let Some(walk) = ledger.walks.get(id) else {
                 return;
             };
-            let Some(part) = walk.next_part(part) else {
+            let Some(wanted) = walk.next_part(part) else {
                 return;
             };
-            let part = self.0.source.granule(part);
+            let part = self.0.source.granule(wanted.clone());
             let Some(blocks) = self.spare_blocks(ledger, &part) else {
                 return;
             };
@@ -346,7 +346,7 @@ impl Line {
                 self.start(ledger, gap, Priority::Prefetch, Some(id), blocks.clone());
             }
             if let Some(walk) = ledger.walks.get(id) {
-                walk.asked_to(part.end);
+                walk.asked(&wanted, part.end);
             }
             ledger.pin(id, blocks);
         }
