@@ -12,6 +12,7 @@
 //! | [`playlist`] | HLS and DASH text: links found, added, stripped. Pure | |
 //! | [`source`] | where bytes come from: trait `Source`, file, HTTP, memory, retry | |
 //! | [`content`] | CIDs, block trees and hashes | `source` |
+//! | [`cache`] | proven bytes on disk, for all mounts of a user | `source`, `content` |
 //! | [`reader`] | the line, readable: blocks in memory, one fetch of any byte, streams | `archive`, `source` |
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive` |
 //! | [`mount`] | the only room that names fuser and errno | `fs`, `reader`, `playlist` |
@@ -22,6 +23,7 @@
 //! `tests/rooms.rs` fails on a door that is not in this table. `doc/DESIGN.md` says why.
 
 pub mod archive;
+pub mod cache;
 pub mod cli;
 pub mod content;
 pub mod fs;

@@ -5,7 +5,6 @@
 
 mod common;
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::FileExt;
@@ -15,8 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aiozfs::content::{Cid, Importer, Profile};
 use common::fault::{Behaviour, FaultNode};
+use common::gateways::import;
 use common::mount::Mount;
 use common::node::Node;
 use common::{archives, run, tree};
@@ -53,23 +52,6 @@ fn packed(dir: &Path) -> PathBuf {
     let path = dir.join("archive.zip");
     archives::zipfile(source.path(), &path);
     path
-}
-
-/// The CID of some bytes, and all blocks of its tree.
-fn import(bytes: &[u8]) -> (Cid, HashMap<String, Vec<u8>>) {
-    let mut blocks = HashMap::new();
-    for leaf in bytes.chunks(1 << 20) {
-        let mut importer = Importer::new(Profile::UNIXFS_V1_2025);
-        importer.push(leaf);
-        blocks.insert(importer.finish().to_string(), leaf.to_vec());
-    }
-    let keep = |cid: &Cid, block: &[u8]| {
-        blocks.insert(cid.to_string(), block.to_vec());
-    };
-    let mut importer = Importer::with_nodes(Profile::UNIXFS_V1_2025, keep);
-    importer.push(bytes);
-    let cid = importer.finish();
-    (cid, blocks)
 }
 
 /// What the readers of a mount have in common.
@@ -220,6 +202,9 @@ fn gateways_die_stall_and_lie_and_nobody_notices() {
         "32M",
         "--timeout",
         "20s",
+        // It is the network that is on trial.
+        "--cache-size",
+        "0",
     ];
     for gateway in &gateways {
         args.extend(["--gateway", gateway]);
@@ -303,6 +288,8 @@ fn a_node_that_is_stopped_is_not_missed() {
         "16M",
         "--timeout",
         "20s",
+        "--cache-size",
+        "0",
     ];
     let mount = Mount::with(&nodes[0].cid, &args);
     let readers = Readers::new(mount.path());

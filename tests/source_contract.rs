@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::source::{
-    Error, File, FileAt, Gateways, Http, HttpOptions, Memory, Priority, Result, Retry, Source,
-    Stamp,
+    Error, File, FileAt, Gateways, Http, HttpOptions, Memory, Offline, Priority, Result, Retry,
+    Source, Stamp,
 };
 use common::fault::{Behaviour, FaultNode};
 use futures_util::StreamExt;
@@ -136,6 +137,10 @@ async fn every_kind_keeps_the_contract() {
     std::fs::write(&path, &blob).expect("a file");
 
     let memory = || Arc::new(Memory::new("memory", blob.clone()));
+    let kept = tempfile::tempdir().expect("a directory");
+    let disk = Folder::open(kept.path()).expect("a cache");
+    let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
+    let cached = |key: Key| Arc::new(Cached::new(memory(), &cache, key, false));
     let kinds: Vec<(&str, Arc<dyn Source>)> = vec![
         ("memory", memory()),
         ("file", Arc::new(File::open_path(&path).expect("the file"))),
@@ -145,6 +150,8 @@ async fn every_kind_keeps_the_contract() {
             "retry",
             Arc::new(Retry::new(memory(), Duration::from_secs(1))),
         ),
+        ("cache", cached(Key::id("blob", &[]))),
+        ("cache of a URL", cached(Key::url("http://a/", "http://a/"))),
         ("gateways of one", Arc::new(Gateways::new(vec![memory()]))),
         (
             "retry over gateways over http",
@@ -160,6 +167,9 @@ async fn every_kind_keeps_the_contract() {
     for (name, source) in kinds {
         keeps_the_contract(name, source, &blob).await;
     }
+    cache.settle(Duration::from_secs(20));
+    let from_disk = Cached::new(Arc::new(Offline), &cache, Key::id("blob", &[]), false);
+    keeps_the_contract("cache alone", Arc::new(from_disk), &blob).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

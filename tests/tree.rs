@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aiozfs::archive::{Index, IndexParser, Kind, ParseOptions};
-use aiozfs::fs::{Ino, LinkRefused, Symlinks, Tree, TreeOptions};
+use aiozfs::fs::{Ino, LinkRefused, Owners, Symlinks, Tree, TreeOptions};
 use proptest::prelude::*;
 
 /// An entry: its name, and its Unix mode with the type.
@@ -64,6 +64,7 @@ fn options(symlinks: Symlinks) -> TreeOptions {
     TreeOptions {
         uid: 5,
         gid: 6,
+        owners: Owners::Given,
         fmask: 0o022,
         dmask: 0o027,
         symlinks,
@@ -231,6 +232,25 @@ fn many_entries_of_one_name_are_no_trap() {
     assert_eq!(tree.len(), 60_000);
     let last = lookup(&tree, "a (59999).ts");
     assert_eq!(tree.entry(last).expect("an entry").index(), 59_998);
+}
+
+/// A directory is asked for in pieces of a few hundred lines. Going on in the middle once looked at
+/// all lines before, so that listing a million names in one directory took two seconds of work.
+#[test]
+fn going_on_in_a_large_directory_costs_no_more_than_beginning() {
+    let entries: Vec<Given> = (0..100_000).map(|n| (format!("{n}"), FILE)).collect();
+    let tree = Tree::build(index_of(&entries), options(Symlinks::Inside));
+    let lines_from = |cookie: u64| {
+        let before = std::time::Instant::now();
+        for _ in 0..2000 {
+            let mut lines = tree.read_dir(Ino::ROOT, cookie).expect("the root");
+            assert!(lines.next().is_some());
+        }
+        before.elapsed()
+    };
+    let (begin, end) = (lines_from(0), lines_from(100_000));
+    let most = begin * 50 + std::time::Duration::from_millis(200);
+    assert!(end < most, "{end:?} at the end, {begin:?} at the begin");
 }
 
 #[test]

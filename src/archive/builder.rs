@@ -186,7 +186,7 @@ fn append_path(index: &mut Index, name: &[u8], windows: bool, may_be_root: bool)
     let start = index.names.len();
     let why = match names::path(name, windows, &mut index.names) {
         Ok(()) if index.names.len() > start || may_be_root => return,
-        Ok(()) => "its name is empty",
+        Ok(()) => names::reason::EMPTY,
         Err(why) => why,
     };
     index.hidden_count += 1;

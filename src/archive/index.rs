@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::entry::{Entry, EntryId, Method};
+use super::entry::{Entry, EntryId, Kind, Method};
 use super::error::{Error, Hidden};
 use super::header::HeaderCheck;
 use super::layout;
@@ -65,6 +65,11 @@ impl Index {
         }
     }
 
+    /// What an entry is, without all the rest.
+    pub fn kind(&self, id: EntryId) -> Kind {
+        self.entries[id.index()].kind()
+    }
+
     /// Its path as shown, components separated by `/`.
     pub fn path(&self, id: EntryId) -> &[u8] {
         &self.names[self.entries[id.index()].name_range()]
@@ -99,6 +104,16 @@ impl Index {
     pub fn at(&self, offset: u64) -> Option<EntryId> {
         let behind = self.entries.partition_point(|e| e.header_offset <= offset);
         self.id(behind.checked_sub(1)?)
+    }
+
+    /// Where an entry lies at most: from its local header to the end of its data and of a
+    /// descriptor behind it, as far as can be told without reading them.
+    pub fn span(&self, id: EntryId) -> Range<u64> {
+        // An extra field and a data descriptor are no longer.
+        const MOST: u64 = u16::MAX as u64 + 24;
+        let packed = &self.entries[id.index()];
+        let end = layout::end_of(packed, &self.beside).saturating_add(MOST);
+        packed.header_offset..end.min(self.limit(id)).max(packed.header_offset)
     }
 
     /// What its writer says of the playable form of a playlist: version, and length in bytes.

@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
+use super::bytes::Fields;
 use super::central::Record;
 use super::entry::{Kind, Method, Timestamp};
+use super::stored::{Element, Pull, Push, pull_all, push_all};
 
 /// Bit 0 of the general purpose flags (section 4.4.4): the data is encrypted.
 const GENERAL_ENCRYPTED: u16 = 1;
@@ -62,6 +64,44 @@ const _: () = assert!(size_of::<Packed>() == 40);
 const HAS_MODE: u16 = 1 << 9;
 const KIND_AT: u16 = 10;
 const WIDE_METHOD: u8 = u8::MAX;
+
+impl Element for Packed {
+    const LEN: usize = 40;
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::LEN] = bytes.try_into().ok()?;
+        let four = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        let eight = |at: usize| u64::from(four(at)) | u64::from(four(at + 4)) << 32;
+        let two = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        Some(Self {
+            header_offset: eight(0),
+            size: eight(8),
+            crc32: four(16),
+            name_at: four(20),
+            mtime: four(24),
+            nanos: four(28),
+            name_len: two(32),
+            owner: two(34),
+            attributes: two(36),
+            method: bytes[38],
+            flags: bytes[39],
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.header_offset.to_le_bytes());
+        out.extend_from_slice(&self.size.to_le_bytes());
+        for four in [self.crc32, self.name_at, self.mtime, self.nanos] {
+            out.extend_from_slice(&four.to_le_bytes());
+        }
+        for two in [self.name_len, self.owner, self.attributes] {
+            out.extend_from_slice(&two.to_le_bytes());
+        }
+        out.extend_from_slice(&[self.method, self.flags]);
+    }
+}
 
 /// What few entries have.
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +226,73 @@ fn is_plain(raw: &[u8], shown: &[u8], kind: Kind) -> bool {
     }
 }
 
+impl Element for Rare {
+    const LEN: usize = 28;
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        Some(Self {
+            name_at: fields.u32()?,
+            raw_name_crc: fields.u32()?,
+            raw_name_len: fields.u16()?,
+            method: fields.u16()?,
+            mtime_secs: fields.u64()?.cast_signed(),
+            compressed_size: fields.u64()?,
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.name_at.to_le_bytes());
+        out.extend_from_slice(&self.raw_name_crc.to_le_bytes());
+        out.extend_from_slice(&self.raw_name_len.to_le_bytes());
+        out.extend_from_slice(&self.method.to_le_bytes());
+        out.extend_from_slice(&self.mtime_secs.to_le_bytes());
+        out.extend_from_slice(&self.compressed_size.to_le_bytes());
+    }
+}
+
 impl Beside {
+    /// How many bytes it is when stored.
+    pub(super) fn stored_len(&self) -> usize {
+        self.rare.len() * Rare::LEN + self.owners.len() * 8 + self.playable.len() * 24
+    }
+
+    /// How many are rare, how many owners there are, and how many have a playable form.
+    pub(super) fn counts(&self) -> (u64, u64, u64) {
+        let lens = (self.rare.len(), self.owners.len(), self.playable.len());
+        (lens.0 as u64, lens.1 as u64, lens.2 as u64)
+    }
+
+    pub(super) fn store(&self, push: &mut Push) {
+        push_all(self.rare.iter().copied(), push);
+        let owners = self.owners.iter();
+        push_all(owners.flat_map(|(user, group)| [*user, *group]), push);
+        let playable = self.playable.iter();
+        let words = playable.flat_map(|(at, (version, len))| [*at, u64::from(*version), *len]);
+        push_all(words, push);
+    }
+
+    pub(super) fn load(counts: (u64, u64, u64), pull: &mut Pull) -> Option<Self> {
+        let rare = pull_all(counts.0, pull)?;
+        let owners: Vec<u32> = pull_all(counts.1.checked_mul(2)?, pull)?;
+        let playable: Vec<u64> = pull_all(counts.2.checked_mul(3)?, pull)?;
+        let playable = playable.as_chunks::<3>().0.iter();
+        let playable = playable.map(|[at, version, len]| {
+            let version = u8::try_from(*version).ok()?;
+            Some((*at, (version, *len)))
+        });
+        Some(Self {
+            rare,
+            owners: owners
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|[u, g]| (*u, *g))
+                .collect(),
+            playable: playable.collect::<Option<_>>()?,
+        })
+    }
+
     fn rare(&self, entry: &Packed) -> Option<&Rare> {
         if !entry.has(flag::RARE) {
             return None;

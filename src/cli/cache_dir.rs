@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Args;
 
 /// The option of all commands that keep something.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct CacheArgs {
     /// Where to keep what is worth keeping [default: $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs]
     #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
@@ -18,12 +18,25 @@ pub(super) struct CacheArgs {
 }
 
 impl CacheArgs {
+    /// As if it had been given.
+    pub(super) fn at(dir: PathBuf) -> Self {
+        Self {
+            cache_dir: Some(dir),
+        }
+    }
+
     /// The directory, which need not exist yet. `None` if nothing says where it should be.
     pub(super) fn dir(&self) -> Option<PathBuf> {
+        self.dir_or(None)
+    }
+
+    /// The same; `configured` is what the configuration says.
+    pub(super) fn dir_or(&self, configured: Option<&Path>) -> Option<PathBuf> {
         let given = self
             .cache_dir
             .clone()
             .filter(|dir| !dir.as_os_str().is_empty());
+        let given = given.or_else(|| configured.map(Path::to_owned));
         given.or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")))
     }
 }

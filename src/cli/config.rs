@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 
+use super::access::Verify;
 use super::servers::{Server, read_small};
-use super::{Failure, units};
+use super::{Failure, mount_options, units};
+use crate::archive::{Encoding, UnknownEncoding};
+use crate::fs::{Owners, Symlinks};
 use crate::source::Secrets;
 
 /// The system's.
@@ -70,11 +74,30 @@ pub(super) struct Mount {
     memory: Option<u64>,
     #[serde(default, deserialize_with = "duration")]
     timeout: Option<Duration>,
+    cache_dir: Option<PathBuf>,
+    #[serde(default, deserialize_with = "size")]
+    cache_size: Option<u64>,
     allow_other: Option<bool>,
     uid: Option<u32>,
     gid: Option<u32>,
     #[serde(default, deserialize_with = "mask")]
     umask: Option<u16>,
+    #[serde(default, deserialize_with = "mask")]
+    fmask: Option<u16>,
+    #[serde(default, deserialize_with = "mask")]
+    dmask: Option<u16>,
+    default_permissions: Option<bool>,
+    noexec: Option<bool>,
+    #[serde(default, deserialize_with = "symlinks")]
+    symlinks: Option<Symlinks>,
+    #[serde(default, deserialize_with = "stored_playlists")]
+    playlists: Option<bool>,
+    #[serde(default, deserialize_with = "encoding")]
+    encoding: Option<Encoding>,
+    #[serde(default, deserialize_with = "owners")]
+    owner: Option<Owners>,
+    #[serde(default, deserialize_with = "verify")]
+    verify: Option<Verify>,
 }
 
 impl Config {
@@ -155,6 +178,15 @@ impl Config {
         self.mount(|mount| mount.timeout)
     }
 
+    pub(super) fn cache_dir(&self) -> Option<&Path> {
+        let mut files = self.0.iter();
+        files.find_map(|file| file.mount.cache_dir.as_deref())
+    }
+
+    pub(super) fn cache_size(&self) -> Option<u64> {
+        self.mount(|mount| mount.cache_size)
+    }
+
     pub(super) fn allow_other(&self) -> bool {
         self.mount(|mount| mount.allow_other).unwrap_or(false)
     }
@@ -167,8 +199,41 @@ impl Config {
         self.mount(|mount| mount.gid)
     }
 
-    pub(super) fn umask(&self) -> Option<u16> {
-        self.mount(|mount| mount.umask)
+    pub(super) fn fmask(&self) -> Option<u16> {
+        self.mount(|mount| mount.fmask.or(mount.umask))
+    }
+
+    pub(super) fn dmask(&self) -> Option<u16> {
+        self.mount(|mount| mount.dmask.or(mount.umask))
+    }
+
+    pub(super) fn default_permissions(&self) -> bool {
+        self.mount(|mount| mount.default_permissions)
+            .unwrap_or(false)
+    }
+
+    pub(super) fn noexec(&self) -> bool {
+        self.mount(|mount| mount.noexec).unwrap_or(false)
+    }
+
+    pub(super) fn symlinks(&self) -> Option<Symlinks> {
+        self.mount(|mount| mount.symlinks)
+    }
+
+    pub(super) fn stored_playlists(&self) -> Option<bool> {
+        self.mount(|mount| mount.playlists)
+    }
+
+    pub(super) fn owners(&self) -> Option<Owners> {
+        self.mount(|mount| mount.owner)
+    }
+
+    pub(super) fn verify(&self) -> Option<Verify> {
+        self.mount(|mount| mount.verify)
+    }
+
+    pub(super) fn encoding(&self) -> Option<Encoding> {
+        self.mount(|mount| mount.encoding)
     }
 }
 
@@ -247,6 +312,28 @@ fn mask<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     unit(from, units::mask)
 }
 
+fn symlinks<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Symlinks>, D::Error> {
+    unit(from, mount_options::symlinks)
+}
+
+fn stored_playlists<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    unit(from, mount_options::stored_playlists)
+}
+
+fn verify<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Verify>, D::Error> {
+    unit(from, |text| Verify::from_str(text, false))
+}
+
+fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Owners>, D::Error> {
+    unit(from, mount_options::owners)
+}
+
+fn encoding<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Encoding>, D::Error> {
+    unit(from, |text| {
+        text.parse().map_err(|e: UnknownEncoding| e.to_string())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +359,15 @@ mod tests {
         stripe = true
         allow-other = true
         umask = "022"
+        dmask = "007"
         uid = 7
+        noexec = true
+        default-permissions = true
+        symlinks = "all"
+        playlists = "stored"
+        encoding = "CP866"
+        owner = "archive"
+        verify = "none"
     "#;
 
     #[test]
@@ -289,10 +384,15 @@ mod tests {
         assert_eq!(config.memory(), Some(64 << 20));
         assert_eq!(config.timeout(), Some(Duration::from_secs(5)));
         assert!(config.stripe() && config.allow_other());
-        assert_eq!(
-            (config.umask(), config.uid(), config.gid()),
-            (Some(0o22), Some(7), None)
-        );
+        assert_eq!((config.fmask(), config.dmask()), (Some(0o22), Some(0o7)));
+        assert_eq!((config.uid(), config.gid()), (Some(7), None));
+        assert!(config.noexec() && config.default_permissions());
+        assert!(matches!(config.symlinks(), Some(Symlinks::All)));
+        assert_eq!(config.stored_playlists(), Some(true));
+        assert_eq!(config.owners(), Some(Owners::Archive));
+        assert_eq!(config.verify(), Some(Verify::None));
+        let encoding = config.encoding().map(|encoding| encoding.to_string());
+        assert_eq!(encoding.as_deref(), Some("cp866"));
         assert!(!format!("{config:?}").contains("s3cret"));
     }
 
@@ -306,6 +406,7 @@ mod tests {
                 "key",
             ),
             ("[mount]\nmemory = \"s3cret\"", "line 2", ""),
+            ("[mount]\nencoding = \"klingon\"", "line 2", "cp866"),
             ("[gateway.a]\nurl = \"u\"\nweight = 0", "line 3", "weight"),
             ("[gateway.a]\nheaders = [\"s3cret\"", "line", ""),
             ("[archive.\"a/b\"]\nsource = \"x\"", "a/b", "archive"),

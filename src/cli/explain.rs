@@ -19,6 +19,10 @@ pub(super) fn explain_open(location: &Location, error: &reader::Error) -> Failur
         (source::Error::Unreachable { .. } | source::Error::Timeout { .. }, _) => {
             "is the server up, and the address right?"
         }
+        (source::Error::NoNetwork { .. }, Location::Url(_)) => {
+            "if it is in the cache, --offline mounts it as it was last seen"
+        }
+        (source::Error::Offline, _) => "bring it with 'aiozfs fetch', or leave --offline out",
         (source::Error::NotFound { .. }, Location::Cid(_)) => {
             "the gateway does not know this id, or has no raw blocks of it ('--verify crc' does without); check it, or give another gateway with --gateway URL"
         }

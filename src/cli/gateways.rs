@@ -106,7 +106,12 @@ async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<()
             blocks.block(PROBE, 0, is_empty).await.map(drop)
         }
     };
-    let is_silent = |e: &Error| matches!(e, Error::Unreachable { .. } | Error::Timeout { .. });
+    let is_silent = |e: &Error| {
+        matches!(
+            e,
+            Error::Unreachable { .. } | Error::NoNetwork { .. } | Error::Timeout { .. }
+        )
+    };
     row.reachable = !block.as_ref().is_err_and(is_silent);
     row.blocks = row.reachable.then_some(block.is_ok());
     if row.reachable {

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
 use super::access::Access;
-use crate::fs::{Symlinks, Tree, TreeOptions};
+use crate::fs::{Owners, Symlinks, Tree, TreeOptions};
 use crate::mount::{self, KernelOptions, Mounted, Stopper, Volume};
 
 /// What to mount, and how.
@@ -38,13 +38,23 @@ impl Job {
     }
 
     async fn open(&self) -> Result<Arc<Volume>, Failure> {
-        let archive = self.access.open().await?;
-        let tree = Tree::build(archive.index().clone(), self.tree);
+        let (archive, kept) = self.access.open_kept().await?;
+        let index = archive.index();
+        let known = kept.tree(index, self.tree).await;
+        let is_known = known.is_some();
+        let tree = known.unwrap_or_else(|| Tree::build(index.clone(), self.tree));
         let volume = Volume::new(tree, Arc::new(archive), self.access.location().shown());
-        Ok(Arc::new(match self.stored_playlists {
+        let volume = match self.stored_playlists {
             true => volume,
             false => volume.with_playable_playlists(),
-        }))
+        };
+        let tree = volume.tree().clone();
+        match is_known {
+            // Beside the mounting: whoever looks a name up first waits for the rest of it.
+            true => drop(tokio::task::spawn_blocking(move || tree.prepare())),
+            false => kept.keep_tree(&tree),
+        }
+        Ok(Arc::new(volume))
     }
 }
 
@@ -65,6 +75,7 @@ pub(super) fn own_tree() -> TreeOptions {
         gid: rustix::process::getgid().as_raw(),
         fmask: 0,
         dmask: 0,
+        owners: Owners::Given,
         symlinks: Symlinks::Inside,
     }
 }

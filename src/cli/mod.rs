@@ -6,32 +6,46 @@
 
 mod access;
 mod background;
+mod cache;
 mod cache_dir;
+mod caching;
+mod cat;
 mod cid;
 mod cid_cache;
 mod config;
 mod demo;
 mod explain;
 mod failure;
+mod fetch;
 mod gateways;
+mod glob;
+mod info;
 mod job;
 mod location;
 mod logging;
+mod ls;
 mod mount;
 mod mount_options;
 mod pack;
 mod progress;
 mod serve;
 mod servers;
+mod show;
+mod status;
 mod units;
+mod unmounted;
 mod verify;
 
 use explain::explain_open;
 pub use failure::Failure;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+/// How long the end of a command may be put off, so that what it read is kept.
+const SETTLE: Duration = Duration::from_millis(700);
 
 /// Mount a remote archive of stored entries as a read-only directory.
 #[derive(Debug, Parser)]
@@ -46,6 +60,12 @@ enum Command {
     Mount(mount::MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
+    Status(status::StatusArgs),
+    Ls(ls::LsArgs),
+    Info(info::InfoArgs),
+    Cat(cat::CatArgs),
+    Fetch(fetch::FetchArgs),
+    Cache(cache::CacheCommand),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
@@ -60,6 +80,12 @@ pub fn main() -> ExitCode {
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Ls(args) => ls::ls(&args),
+        Command::Info(args) => info::info(&args),
+        Command::Cat(args) => cat::cat(&args),
+        Command::Fetch(args) => fetch::fetch(&args),
+        Command::Cache(args) => cache::cache(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),
@@ -67,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
     };
+    caching::settle(SETTLE);
     match done {
         Ok(code) => code,
         Err(failure) => {

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::job::{self, Job};
 use super::location::Location;
 use super::mount_options::MountOptions;
-use super::{Failure, background, logging, units};
+use super::{Failure, background, caching, logging, units};
 use crate::fs::TreeOptions;
 use crate::mount::{self, KernelOptions, Mounted};
 
@@ -31,9 +31,6 @@ pub(super) struct MountArgs {
     foreground: bool,
     #[command(flatten)]
     access: AccessArgs,
-    /// Where to keep what outlives the mount (reserved; nothing is kept yet)
-    #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
-    cache_dir: Option<PathBuf>,
     /// Let other users in; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -47,8 +44,9 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "MASK", value_parser = units::mask)]
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
-    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// verify=trustless|crc|none, symlinks=all|inside|none, playlists=playable|stored
+    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=, cache_dir=,
+    /// cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
+    /// owner=archive|mounter, encoding=, verify=trustless|crc|none
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Say more; twice, and more still
@@ -106,26 +104,29 @@ impl MountArgs {
     fn job(&self, options: &MountOptions, location: Location) -> Result<Job, Failure> {
         let fs_name = location.shown().1;
         let config = Config::load()?;
-        let umask = options.umask.or(self.umask).or(config.umask());
-        let umask = umask.unwrap_or(0);
+        // A mask for files or directories alone goes before one for both, within the configuration.
+        let umask = options.umask.or(self.umask);
+        let fmask = options.fmask.or(umask).or(config.fmask());
+        let dmask = options.dmask.or(umask).or(config.dmask());
         let own = job::own_tree();
-        let access = self.access.clone().verifying(options.verify);
         Ok(Job {
-            access: access.to(location, options.memory, options.timeout)?,
+            access: self.access.to(location, options)?,
             tree: TreeOptions {
                 uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
                 gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
-                fmask: options.fmask.unwrap_or(umask),
-                dmask: options.dmask.unwrap_or(umask),
-                symlinks: options.symlinks.unwrap_or(own.symlinks),
+                fmask: fmask.unwrap_or(0),
+                dmask: dmask.unwrap_or(0),
+                symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
+                owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
             },
             kernel: KernelOptions {
                 fs_name,
                 allow_other: self.allow_other || options.allow_other || config.allow_other(),
-                default_permissions: options.default_permissions,
-                noexec: options.noexec,
+                default_permissions: options.default_permissions || config.default_permissions(),
+                noexec: options.noexec || config.noexec(),
             },
-            stored_playlists: options.stored_playlists,
+            stored_playlists: (options.stored_playlists.or(config.stored_playlists()))
+                .unwrap_or(false),
         })
     }
 }
@@ -146,6 +147,7 @@ fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
     if let Err(e) = &ended {
         log::error!("the mount ended with an error: {e}");
     }
+    caching::settle(super::SETTLE);
     // Not by returning: that would wait for the runtime's tasks.
     std::process::exit(i32::from(ended.is_err()));
 }

@@ -1,12 +1,14 @@
 //! `-o`: options as mount(8) and fstab(5) write them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::access::Verify;
 use super::{Failure, units};
-use crate::fs::Symlinks;
+use crate::archive::{Encoding, UnknownEncoding};
+use crate::fs::{Owners, Symlinks};
 
 /// What `-o` can say. `None` where it says nothing, and then the long option or the default holds.
 #[derive(Debug, Default)]
@@ -22,10 +24,15 @@ pub(super) struct MountOptions {
     pub(super) dmask: Option<u16>,
     pub(super) timeout: Option<Duration>,
     pub(super) memory: Option<u64>,
+    pub(super) cache_dir: Option<PathBuf>,
+    pub(super) cache_size: Option<u64>,
+    pub(super) offline: bool,
     pub(super) verify: Option<Verify>,
     pub(super) symlinks: Option<Symlinks>,
+    pub(super) owners: Option<Owners>,
+    pub(super) encoding: Option<Encoding>,
     /// Show playlists as they are stored.
-    pub(super) stored_playlists: bool,
+    pub(super) stored_playlists: Option<bool>,
 }
 
 impl MountOptions {
@@ -52,6 +59,7 @@ impl MountOptions {
                 "default_permissions" => self.default_permissions = true,
                 "nonempty" => self.nonempty = true,
                 "noexec" => self.noexec = true,
+                "offline" => self.offline = true,
                 "exec" => self.noexec = false,
                 option if is_ignored(option) => {}
                 _ => return Err("there is no such option; see 'aiozfs mount --help'".into()),
@@ -63,26 +71,47 @@ impl MountOptions {
             Some(("dmask", value)) => self.dmask = Some(units::mask(value)?),
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
+            Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
+            Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
+            Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
+            Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
+            Some(("owner", value)) => self.owners = Some(owners(value)?),
+            Some(("encoding", value)) => {
+                self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
+            }
             Some(("verify", value)) => self.verify = Some(Verify::from_str(value, false)?),
-            Some(("symlinks", value)) => {
-                self.symlinks = Some(match value {
-                    "all" => Symlinks::All,
-                    "inside" => Symlinks::Inside,
-                    "none" => Symlinks::None,
-                    _ => return Err("it must be all, inside or none".into()),
-                });
-            }
-            Some(("playlists", value)) => {
-                self.stored_playlists = match value {
-                    "stored" => true,
-                    "playable" => false,
-                    _ => return Err("it must be playable or stored".into()),
-                };
-            }
             Some((name, _)) if name.starts_with("x-") => {}
             Some(_) => return Err("there is no such option; see 'aiozfs mount --help'".into()),
         }
         Ok(())
+    }
+}
+
+/// The value of `symlinks=`.
+pub(super) fn symlinks(value: &str) -> Result<Symlinks, String> {
+    match value {
+        "all" => Ok(Symlinks::All),
+        "inside" => Ok(Symlinks::Inside),
+        "none" => Ok(Symlinks::None),
+        _ => Err("it must be all, inside or none".into()),
+    }
+}
+
+/// The value of `owner=`.
+pub(super) fn owners(value: &str) -> Result<Owners, String> {
+    match value {
+        "archive" => Ok(Owners::Archive),
+        "mounter" => Ok(Owners::Given),
+        _ => Err("it must be archive or mounter".into()),
+    }
+}
+
+/// The value of `playlists=`: whether they are shown as they are stored.
+pub(super) fn stored_playlists(value: &str) -> Result<bool, String> {
+    match value {
+        "stored" => Ok(true),
+        "playable" => Ok(false),
+        _ => Err("it must be playable or stored".into()),
     }
 }
 
@@ -120,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,noexec,verify=crc,symlinks=none";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,cache_dir=/c,cache_size=2G,offline,noexec,verify=crc,symlinks=none,owner=archive,encoding=cp866";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
@@ -128,8 +157,13 @@ mod tests {
         assert_eq!((options.fmask, options.dmask), (Some(1), Some(2)));
         assert_eq!(options.timeout, Some(Duration::from_secs(5)));
         assert_eq!(options.memory, Some(64 << 20));
+        assert_eq!(options.cache_dir.as_deref(), Some("/c".as_ref()));
+        assert_eq!((options.cache_size, options.offline), (Some(2 << 30), true));
         assert_eq!(options.verify, Some(Verify::Crc));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
+        assert!(matches!(options.owners, Some(Owners::Archive)));
+        let encoding = options.encoding.map(|encoding| encoding.to_string());
+        assert_eq!(encoding.as_deref(), Some("cp866"));
     }
 
     #[test]
@@ -142,6 +176,8 @@ mod tests {
             "memory=lots",
             "a=b",
             "playlists=yes",
+            "owner=root",
+            "encoding=klingon",
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert!(error.contains(wrong), "{error}");
@@ -152,7 +188,7 @@ mod tests {
     fn the_later_one_wins() {
         assert!(!parse("noexec,exec").expect("known").noexec);
         let lists = parse("playlists=playable,playlists=stored").expect("known");
-        assert!(lists.stored_playlists);
+        assert_eq!(lists.stored_playlists, Some(true));
         assert_eq!(parse("uid=1,uid=2").expect("known").uid, Some(2));
     }
 }

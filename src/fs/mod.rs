@@ -21,9 +21,12 @@ mod link;
 mod order;
 mod overrides;
 mod range_link;
+mod stored;
 mod tree;
 
-pub use attr::{Attr, Ino, Symlinks, TreeOptions};
+pub use attr::{Attr, Ino, Owners, Symlinks, TreeOptions};
 pub use link::LinkRefused;
+pub use order::natural;
 pub use range_link::range_link;
+pub use stored::FORMAT as STORED_FORMAT;
 pub use tree::{DirEntry, Totals, Tree};

@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashTable;
 
-use super::attr::{Attr, Ino, TreeOptions};
+use super::attr::{Attr, Ino, Owners, TreeOptions};
 use super::order::Orders;
 use super::overrides::Overrides;
 use crate::archive::{EntryId, Index, Kind, Timestamp};
@@ -54,7 +54,8 @@ pub(super) struct Names {
     pub(super) implied: Vec<Implied>,
     /// Nodes that bear another name than their entry's.
     pub(super) renamed: HashMap<Node, Box<[u8]>>,
-    table: HashTable<Node>,
+    /// Made when it is first asked for, of a tree that was not built but loaded.
+    table: OnceLock<HashTable<Node>>,
     hasher: RandomState,
 }
 
@@ -105,42 +106,50 @@ impl Tree {
     pub fn attr(&self, ino: Ino) -> Option<Attr> {
         let node = self.node(ino)?;
         let options = &self.options;
-        let directory = |mode: Option<u16>, mtime| Attr {
+        let id = self.entry_of(node);
+        let entry = id.map(|id| self.index.get(id));
+        let kind = entry.map_or(Kind::Dir, |entry| entry.kind);
+        let mode = entry.and_then(|entry| entry.mode);
+        let size = match (id, entry) {
+            (Some(id), Some(entry)) if kind != Kind::Dir => {
+                self.overrides.size(id).unwrap_or(entry.size)
+            }
+            _ => 0,
+        };
+        let owner = entry.and_then(|entry| entry.owner);
+        let owner = owner.filter(|_| options.owners == Owners::Archive);
+        let (uid, gid) = owner.unwrap_or((options.uid, options.gid));
+        Some(Attr {
             ino,
-            kind: Kind::Dir,
-            perm: mode.unwrap_or(DIR_MODE) & !options.dmask,
-            nlink: 2 + self.subdirs.get(&node).copied().unwrap_or(0),
-            size: 0,
-            blocks512: 0,
-            mtime,
-            uid: options.uid,
-            gid: options.gid,
-        };
-        let Some(id) = self.entry_of(node) else {
-            return Some(directory(None, self.implied_mtime(node)));
-        };
-        let entry = self.index.get(id);
-        Some(match entry.kind {
-            Kind::Dir => directory(entry.mode, entry.mtime),
-            kind => Attr {
-                kind,
-                perm: match kind {
-                    // Linux ignores a link's bits, and shows all of them.
-                    Kind::Symlink => LINK_MODE,
-                    _ => entry.mode.unwrap_or(FILE_MODE) & !options.fmask,
-                },
-                nlink: 1,
-                size: self.shown_size(id),
-                blocks512: self.shown_size(id).div_ceil(512),
-                ..directory(None, entry.mtime)
+            kind,
+            perm: match kind {
+                Kind::Dir => mode.unwrap_or(DIR_MODE) & !options.dmask,
+                // Linux ignores a link's bits, and shows all of them.
+                Kind::Symlink => LINK_MODE,
+                Kind::File | Kind::Special => mode.unwrap_or(FILE_MODE) & !options.fmask,
             },
+            nlink: match kind {
+                Kind::Dir => 2 + self.subdirs.get(&node).copied().unwrap_or(0),
+                _ => 1,
+            },
+            size,
+            blocks512: size.div_ceil(512),
+            mtime: entry.map_or_else(|| self.implied_mtime(node), |entry| entry.mtime),
+            uid,
+            gid,
         })
     }
 
     /// The entry that holds a file's data; `None` for directories.
     pub fn entry(&self, ino: Ino) -> Option<EntryId> {
         let entry = self.entry_of(self.node(ino)?)?;
-        (self.index.get(entry).kind != Kind::Dir).then_some(entry)
+        (self.index.kind(entry) != Kind::Dir).then_some(entry)
+    }
+
+    /// The entry that says what a file or a directory is; `None` for what no entry is: the root, and
+    /// directories that are only parts of names.
+    pub fn record(&self, ino: Ino) -> Option<EntryId> {
+        self.entry_of(self.node(ino)?)
     }
 
     /// The file whose data an entry holds; `None` if the entry is not shown.
@@ -180,12 +189,14 @@ impl Tree {
             return None;
         }
         let dots = [(&b"."[..], node), (b"..", self.names.parent(node))];
-        let children = self.children_of(node).iter();
-        let children = children.map(|child| (self.names.name(&self.index, *child), *child));
         let skipped = usize::try_from(cookie).unwrap_or(usize::MAX);
-        // Both halves are sliced, so going on in the middle of a million costs nothing.
-        let dots = dots.into_iter().skip(skipped);
-        let lines = dots.chain(children.skip(skipped.saturating_sub(2)));
+        // Cut before anything is mapped: `skip` of a mapped iterator would look at all that it
+        // passes by, at each of the thousands of pieces in which a million is asked for.
+        let children = self.children_of(node);
+        let children = &children[skipped.saturating_sub(2).min(children.len())..];
+        let children = children.iter();
+        let children = children.map(|child| (self.names.name(&self.index, *child), *child));
+        let lines = dots.into_iter().skip(skipped).chain(children);
         Some(
             lines
                 .zip(cookie + 1..)
@@ -265,9 +276,37 @@ impl Names {
             parents,
             implied: Vec::new(),
             renamed: HashMap::new(),
-            table: HashTable::with_capacity(index.len()),
+            table: OnceLock::from(HashTable::with_capacity(index.len())),
             hasher: RandomState::new(),
         }
+    }
+
+    /// Names that were stored; which node bears a name is yet to be found out.
+    pub(super) fn stored(
+        parents: Vec<Node>,
+        implied: Vec<Implied>,
+        renamed: HashMap<Node, Box<[u8]>>,
+    ) -> Self {
+        Self {
+            parents,
+            implied,
+            renamed,
+            table: OnceLock::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Which node bears which name.
+    pub(super) fn table(&self, index: &Index) -> &HashTable<Node> {
+        self.table.get_or_init(|| {
+            let hash = |node: Node| self.hash(self.parent(node), self.name(index, node));
+            let nodes = self.parents.len() as Node; // as many as were counted with it
+            let mut table = HashTable::with_capacity(self.parents.len());
+            for node in (1..nodes).filter(|node| self.parent(*node) != NOWHERE) {
+                table.insert_unique(hash(node), node, |node| hash(*node));
+            }
+            table
+        })
     }
 
     pub(super) fn parent(&self, node: Node) -> Node {
@@ -285,7 +324,7 @@ impl Names {
 
     pub(super) fn kind(&self, index: &Index, node: Node) -> Kind {
         self.entry(index, node)
-            .map_or(Kind::Dir, |entry| index.get(entry).kind)
+            .map_or(Kind::Dir, |entry| index.kind(entry))
     }
 
     /// What a node is called in its directory; empty for the root.
@@ -309,24 +348,25 @@ impl Names {
     pub(super) fn find(&self, index: &Index, dir: Node, name: &[u8]) -> Option<Node> {
         let hash = self.hash(dir, name);
         let is_it = |node: &Node| self.parent(*node) == dir && self.name(index, *node) == name;
-        self.table.find(hash, is_it).copied()
+        self.table(index).find(hash, is_it).copied()
     }
 
     /// Lets a node, whose parent and name are set, be found. There must be no other of its name.
     pub(super) fn insert(&mut self, index: &Index, node: Node) {
         let hash = self.hash(self.parent(node), self.name(index, node));
         // Taken out for the moment, so that the table can grow while names are looked at.
-        let mut table = std::mem::take(&mut self.table);
+        let mut table = self.table.take().unwrap_or_default();
         table.insert_unique(hash, node, |node| {
             self.hash(self.parent(*node), self.name(index, *node))
         });
-        self.table = table;
+        self.table = OnceLock::from(table);
     }
 
     /// Lets `new` be found where `old` was, which has the same parent and name.
     pub(super) fn replace(&mut self, index: &Index, old: Node, new: Node) {
         let hash = self.hash(self.parent(old), self.name(index, old));
-        if let Some(place) = self.table.find_mut(hash, |node| *node == old) {
+        let table = self.table.get_mut();
+        if let Some(place) = table.and_then(|table| table.find_mut(hash, |node| *node == old)) {
             *place = new;
         }
     }

@@ -45,6 +45,7 @@ fn of_source(error: &source::Error) -> Errno {
         | E::Forged { .. }
         | E::OutOfBlob { .. }
         | E::Unsupported { .. } => Errno::EIO,
+        E::NoNetwork { .. } | E::Offline => Errno::ENETUNREACH,
         E::Changed { .. } => Errno::ESTALE,
         E::Io { kind, .. } => match kind {
             ErrorKind::PermissionDenied => Errno::EACCES,

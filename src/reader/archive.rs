@@ -50,18 +50,24 @@ impl Archive {
         parse: ParseOptions,
         options: LineOptions,
     ) -> Result<Self, Error> {
-        let line = Line::open(source, TAIL, options).await?;
-        let mut parser = IndexParser::new(line.size(), parse)?;
-        while let Some(wanted) = parser.wants() {
-            let end = wanted.end.min(wanted.start + DIRECTORY_STEP);
-            let bytes = line.read(wanted.start..end, wanted.end).await?;
-            parser.feed(&bytes)?;
-        }
-        let index = parser.finish()?;
-        // A large directory would fill the memory that is meant for content; nobody reads it again.
-        if index.cd_range().end - index.cd_range().start > TAIL {
-            line.let_go(&index.cd_range());
-        }
+        Self::open_with(source, None, parse, options).await
+    }
+
+    /// Opens the archive whose index is `known`, if that is one of a blob of this size: then
+    /// nothing is read.
+    pub async fn open_with(
+        source: Arc<dyn Source>,
+        known: Option<Index>,
+        parse: ParseOptions,
+        options: LineOptions,
+    ) -> Result<Self, Error> {
+        let tail = if known.is_some() { 0 } else { TAIL };
+        let line = Line::open(source, tail, options).await?;
+        let known = known.filter(|index| index.blob_size() == line.size());
+        let index = match known {
+            Some(index) => index,
+            None => read_index(&line, parse).await?,
+        };
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
             line,
@@ -139,6 +145,7 @@ impl Archive {
             out.truncate(before);
             return false;
         }
+        self.line.count_read(out.len() - before, true);
         self.expect_next(id, range);
         true
     }
@@ -155,6 +162,7 @@ impl Archive {
             None => self.read_unchecked(id, &range).await,
             Some(check) => self.read_checked(check, id, &range).await,
         }?;
+        self.line.count_read(bytes.len(), false);
         self.expect_next(id, &range);
         Ok(bytes)
     }
@@ -336,6 +344,21 @@ impl Next for Archive {
         let is_file = entry.kind == Kind::File && self.index.readable(id).is_ok();
         if is_file { entry.size } else { 0 }
     }
+}
+
+async fn read_index(line: &Line, parse: ParseOptions) -> Result<Index, Error> {
+    let mut parser = IndexParser::new(line.size(), parse)?;
+    while let Some(wanted) = parser.wants() {
+        let end = wanted.end.min(wanted.start + DIRECTORY_STEP);
+        let bytes = line.read(wanted.start..end, wanted.end).await?;
+        parser.feed(&bytes)?;
+    }
+    let index = parser.finish()?;
+    // A large directory would fill the memory that is meant for content; nobody reads it again.
+    if index.cd_range().end - index.cd_range().start > TAIL {
+        line.let_go(&index.cd_range());
+    }
+    Ok(index)
 }
 
 /// Whether two paths differ only in their numbers.

@@ -19,6 +19,13 @@ pub enum Error {
         /// What the connection's error was.
         cause: String,
     },
+    /// This machine has no network, and had none since its first request.
+    NoNetwork {
+        /// Who could not be asked.
+        origin: Origin,
+    },
+    /// No server is to be asked.
+    Offline,
     /// Nothing came for this long.
     Timeout {
         /// Who kept silent.
@@ -118,7 +125,10 @@ impl Error {
             Error::Status { status, .. } => {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
             }
-            Error::NotFound { .. }
+            // Where there was one it may come back, and is `Unreachable` for the time being.
+            Error::NoNetwork { .. }
+            | Error::Offline
+            | Error::NotFound { .. }
             | Error::NoRanges { .. }
             | Error::NoRawBlocks { .. }
             | Error::BadAnswer { .. }
@@ -143,6 +153,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unreachable { origin, cause } => write!(f, "cannot reach {origin}: {cause}"),
+            Error::NoNetwork { origin } => {
+                write!(f, "cannot reach {origin}: there is no network")
+            }
+            Error::Offline => f.write_str("it is not in the cache, and no server is asked"),
             Error::Timeout { origin, after } => {
                 write!(f, "{origin} sent nothing for {:.1} s", after.as_secs_f64())
             }

@@ -16,6 +16,7 @@ mod gate;
 mod gateways;
 mod http;
 mod memory;
+mod offline;
 mod retry;
 
 pub use blocks::{Blocks, Proof};
@@ -25,6 +26,7 @@ pub use file_at::{FileAt, Stamp};
 pub use gateways::{Gateways, GatewaysOptions, Member, Roster, Standings};
 pub use http::{Clients, Http, HttpBlocks, HttpOptions, Netrc, Secrets, UrlOf, display_url};
 pub use memory::Memory;
+pub use offline::Offline;
 pub use retry::Retry;
 
 use std::fmt;
@@ -69,6 +71,12 @@ pub trait Source: Send + Sync + 'static {
     /// drops the bytes if it keeps them.
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         let _ = (origin, range);
+    }
+
+    /// What tells this state of the blob from any other that its name may stand for at another
+    /// time; known once it was opened. `None` if nothing does, or if its name is enough.
+    fn version(&self) -> Option<String> {
+        None
     }
 
     /// Says how long the blob is, as is known from elsewhere: a proof, another server. A source

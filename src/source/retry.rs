@@ -183,6 +183,10 @@ impl Source for Retry {
         self.inner.reject(origin, range);
     }
 
+    fn version(&self) -> Option<String> {
+        self.inner.version()
+    }
+
     fn expect_size(&self, size: u64) {
         self.inner.expect_size(size);
     }

@@ -82,6 +82,23 @@ impl Content {
     }
 }
 
+/// The CID of some bytes as `aiozfs serve` counts it, and all blocks of its tree.
+pub fn import(bytes: &[u8]) -> (Cid, HashMap<String, Vec<u8>>) {
+    let mut blocks = HashMap::new();
+    for leaf in bytes.chunks(1 << 20) {
+        let mut importer = Importer::new(Profile::UNIXFS_V1_2025);
+        importer.push(leaf);
+        blocks.insert(importer.finish().to_string(), leaf.to_vec());
+    }
+    let keep = |cid: &Cid, block: &[u8]| {
+        blocks.insert(cid.to_string(), block.to_vec());
+    };
+    let mut importer = Importer::with_nodes(Profile::UNIXFS_V1_2025, keep);
+    importer.push(bytes);
+    let cid = importer.finish();
+    (cid, blocks)
+}
+
 pub fn options() -> HttpOptions {
     HttpOptions {
         idle_timeout: Duration::from_secs(1),

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod archives;
+pub mod disk;
 pub mod fault;
 pub mod forger;
 pub mod gateways;
@@ -17,3 +18,4 @@ pub mod run;
 pub mod tls;
 pub mod tree;
 pub mod way;
+pub mod zips;

@@ -13,7 +13,7 @@ use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::{needs, run};
+use super::{needs, run, tree};
 
 /// A mount is usable in a tenth of a second; this is for a machine with other things to do.
 const USABLE_WITHIN: Duration = Duration::from_secs(20);
@@ -23,6 +23,7 @@ pub struct Mount {
     point: MountPoint,
     process: Child,
     log: Arc<Mutex<String>>,
+    _cache: TempDir,
 }
 
 impl Mount {
@@ -38,7 +39,10 @@ impl Mount {
         needs::fuse();
         let point = MountPoint::new();
         let mut command = run::aiozfs();
+        // A cache of its own, unless the arguments name one.
+        let cache = tree::temp();
         command
+            .env("AIOZFS_CACHE_DIR", cache.path())
             .args(["mount", "--foreground", "-v"])
             .args(args)
             .arg(source.as_ref())
@@ -61,6 +65,7 @@ impl Mount {
             point,
             process,
             log,
+            _cache: cache,
         };
         // It says so once it also listens to signals.
         let usable = run::wait_until(USABLE_WITHIN, || {
@@ -131,6 +136,13 @@ impl Mount {
         let path = self.path().to_str().expect("a plain path");
         let line = table.lines().find(|l| l.split(' ').nth(1) == Some(path));
         line.expect("it is mounted").to_owned()
+    }
+
+    /// Ends it as a service manager would.
+    pub fn end(mut self) {
+        self.signal(Signal::TERM);
+        let ended = self.wait(Duration::from_secs(10));
+        assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
     }
 
     /// The mountpoint alone: ends the process as if it had crashed.

@@ -49,6 +49,9 @@ pub fn aiozfs() -> Command {
         "AIOZFS_CACHE_DIR",
         "AIOZFS_TOKEN",
         "RUST_LOG",
+        // Nothing is cached but where a test says so.
+        "XDG_CACHE_HOME",
+        "HOME",
     ] {
         command.env_remove(name);
     }

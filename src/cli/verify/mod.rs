@@ -17,6 +17,7 @@ use futures_util::{StreamExt, stream};
 
 use super::access::AccessArgs;
 use super::location::Location;
+use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::{Failure, job, logging};
 use crate::archive::{EntryId, Index};
@@ -67,7 +68,8 @@ Each bad extent is a line: the file, the bytes of the archive, and why.
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let location = Location::parse(&args.source)?;
-    let access = args.access.to(location, None, None)?;
+    let access = args.access.to(location, &MountOptions::default())?;
+    let access = access.asking_servers();
     let runtime = job::runtime()?;
     let done = runtime.block_on(async {
         let archive = access.open().await?;

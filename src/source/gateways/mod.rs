@@ -9,6 +9,7 @@ mod health;
 mod hedge;
 mod limit;
 mod open;
+mod rate;
 mod reading;
 mod roster;
 
@@ -173,6 +174,14 @@ impl Source for Gateways {
                 self.0.roster.forged(index);
             }
             member.source.reject(origin, range.clone());
+        }
+    }
+
+    fn version(&self) -> Option<String> {
+        match &self.0.members[..] {
+            [one] => one.source.version(),
+            // Several do not call one state by one name.
+            _ => None,
         }
     }
 

@@ -9,8 +9,8 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
-    RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName,
+    LAST_MODIFIED, RETRY_AFTER,
 };
 use reqwest::{Response, StatusCode};
 
@@ -18,6 +18,10 @@ use crate::source::{Error, Origin};
 
 /// A Retry-After beyond this means no more than this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So long after it was modified a blob is not modified again within the same second, even where
+/// the two clocks are not one.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// The head of an answer.
 pub(super) struct Answer<'a> {
@@ -160,6 +164,20 @@ impl<'a> Answer<'a> {
         }
         self.text(LAST_MODIFIED)
             .map(|date| Validator::LastModified(date.to_owned()))
+    }
+
+    /// The validator if no other state can ever have the same: a strong ETag, or a Last-Modified of
+    /// which the second was over when the answer was made (RFC 9110, section 8.8.2.2).
+    pub(super) fn version(&self) -> Option<String> {
+        match self.validator()? {
+            Validator::ETag(etag) => Some(format!("etag {etag}")),
+            Validator::LastModified(date) => {
+                let then = httpdate::parse_http_date(&date).ok()?;
+                let now = httpdate::parse_http_date(self.text(DATE)?).ok()?;
+                let age = now.duration_since(then).ok()?;
+                (age >= SETTLED).then(|| format!("date {date}"))
+            }
+        }
     }
 
     /// Retry-After in seconds or as a date (RFC 9110, section 10.2.3).
@@ -340,6 +358,30 @@ mod tests {
             let expected = expected.map(Duration::from_secs);
             assert_eq!(answer.retry_after(now), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_names_a_state_for_ever() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let headers = headers(pairs);
+            let status = StatusCode::PARTIAL_CONTENT;
+            let answer = Answer {
+                status,
+                headers: &headers,
+            };
+            answer.version()
+        };
+        let then = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let date = |text| ("date", text);
+        assert_eq!(of(&[("etag", "\"a\""), then]), Some("etag \"a\"".into()));
+        assert_eq!(of(&[("etag", "W/\"a\"")]), None);
+        assert_eq!(of(&[then]), None);
+        assert_eq!(of(&[then, date("Sun, 06 Nov 1994 08:49:38 GMT")]), None);
+        assert_eq!(of(&[then, date("Sun, 06 Nov 1994 08:00:00 GMT")]), None);
+        let later = date("Sun, 06 Nov 1994 08:49:39 GMT");
+        let expected = "date Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(of(&[then, later]), Some(expected.into()));
+        assert_eq!(of(&[("last-modified", "yesterday"), later]), None);
     }
 
     #[test]

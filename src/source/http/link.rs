@@ -6,13 +6,14 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
 use reqwest::{Certificate, Client, Method, Response, StatusCode, Url, redirect};
 
-use super::{HttpOptions, Secrets};
+use super::{HttpOptions, Secrets, network};
 use crate::source::{Error, Origin};
 
 /// More redirects than this are a loop (browsers allow 20, curl 50; a gateway needs one or two).
@@ -44,6 +45,8 @@ struct Kinds {
     /// By whether it is TLS, and whether the host is this machine.
     made: [[OnceLock<Client>; 2]; 2],
     roots: Vec<Certificate>,
+    /// Whether anybody ever answered.
+    heard: AtomicBool,
 }
 
 impl fmt::Debug for Clients {
@@ -66,6 +69,15 @@ impl Clients {
             roots,
             ..Kinds::default()
         })))
+    }
+
+    /// Somebody answered, so there is a network, even if it should be gone for a while.
+    fn heard(&self) {
+        self.0.heard.store(true, Relaxed);
+    }
+
+    fn have_heard(&self) -> bool {
+        self.0.heard.load(Relaxed)
     }
 
     fn of(&self, url: &Url) -> Result<Client, Error> {
@@ -205,11 +217,19 @@ impl Link {
                 origin: self.origin.clone(),
                 after: CONNECT_TIMEOUT,
             }),
+            Ok(Err(e)) if !self.options.clients.have_heard() && network::is_missing(&e) => {
+                Err(Error::NoNetwork {
+                    origin: self.origin.clone(),
+                })
+            }
             Ok(Err(e)) => Err(Error::Unreachable {
                 origin: self.origin.clone(),
                 cause: root_cause(&e),
             }),
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                self.options.clients.heard();
+                Ok(response)
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 mod answer;
 mod blocks;
 mod link;
+mod network;
 mod secrets;
 
 use std::ops::Range;
@@ -82,6 +83,8 @@ struct Inner {
 struct Known {
     size: u64,
     validator: Option<Validator>,
+    /// What names this state for ever.
+    version: Option<String>,
 }
 
 impl Http {
@@ -113,7 +116,7 @@ impl Inner {
     /// Content-Range proves that it ends where the other answer says the blob ends.
     async fn open(&self, tail: u64) -> Result<Opened> {
         let (size, tail) = tokio::join!(self.ask_size(), self.gamble_on_tail(tail));
-        let (size, validator) = size?;
+        let (size, validator, version) = size?;
         let tail = tail.filter(|(chunk, total, tail_validator)| {
             *total == size && chunk.range().end == size && *tail_validator == validator
         });
@@ -123,23 +126,27 @@ impl Inner {
                 what: format!("it had {known} bytes and now has {size}"),
             });
         }
-        let _ = self.known.set(Known { size, validator });
+        let _ = self.known.set(Known {
+            size,
+            validator,
+            version,
+        });
         let tail = tail.map(|(chunk, ..)| chunk);
         Ok(Opened { size, tail })
     }
 
     /// The size from the Content-Range of the first byte: HEAD is refused by some servers, and
     /// says nothing about whether ranges work.
-    async fn ask_size(&self) -> Result<(u64, Option<Validator>)> {
+    async fn ask_size(&self) -> Result<(u64, Option<Validator>, Option<String>)> {
         let _pass = self.gate.pass(Priority::Demand).await;
         let response = self.link.get(Ask::Range("bytes=0-0")).await?;
         let answer = Answer::of(&response);
         if answer.says_empty() {
-            return Ok((0, answer.validator()));
+            return Ok((0, answer.validator(), answer.version()));
         }
         let origin = self.link.origin();
         let told = answer.check(origin, &(0..1), None)?;
-        let validator = answer.validator();
+        let (validator, version) = (answer.validator(), answer.version());
         let size = told.ok_or_else(|| Error::BadAnswer {
             origin: origin.clone(),
             range: 0..1,
@@ -147,7 +154,7 @@ impl Inner {
         })?;
         // Reading the body to its end lets the connection be used again.
         self.drain(response, 0..1).await?;
-        Ok((size, validator))
+        Ok((size, validator, version))
     }
 
     async fn gamble_on_tail(&self, tail: u64) -> Option<(Chunk, u64, Option<Validator>)> {
@@ -206,7 +213,11 @@ impl Inner {
         let known = known.or_else(|| {
             let validator = answer.validator().filter(|_| is_pinned);
             let size = size?;
-            Some(self.known.get_or_init(|| Known { size, validator }))
+            Some(self.known.get_or_init(|| Known {
+                size,
+                validator,
+                version: answer.version(),
+            }))
         });
         if let (true, Some(known)) = (is_pinned, known)
             && answer.validator() != known.validator
@@ -320,6 +331,11 @@ impl Source for Http {
             }
         })
         .boxed()
+    }
+
+    fn version(&self) -> Option<String> {
+        let known = self.0.known.get()?;
+        known.version.clone().filter(|_| self.0.options.pinned)
     }
 
     fn expect_size(&self, size: u64) {

@@ -1,0 +1,278 @@
+//! An index as bytes, from which it is there again without anything being parsed.
+//!
+//! For a cache: whoever keeps the bytes proves that they are the ones that were written, and keeps
+//! no others. So what is read here is only made sure not to panic; a number that makes no sense is
+//! no index.
+//!
+//! Little-endian: [`FORMAT`], the numbers of [`Counts`], then the sections in their order.
+
+use std::ops::Range;
+
+use super::error::Hidden;
+use super::index::Index;
+use super::names;
+use super::packed::{Beside, Packed};
+
+/// Whoever changes what an index holds, or what is made of names, changes this.
+pub const FORMAT: u32 = 1;
+
+/// Gives the next bytes; false if there are not as many.
+pub type Pull<'a> = dyn FnMut(&mut [u8]) -> bool + 'a;
+
+/// Takes the next bytes.
+pub type Push<'a> = dyn FnMut(&[u8]) + 'a;
+
+/// So many elements are read or written at once.
+const STEP: usize = 4096;
+
+/// Reserved at once at most, in elements: what is announced is not believed before it has come.
+const RESERVED: u64 = 1 << 22;
+
+/// Something of a fixed number of bytes.
+pub trait Element: Sized {
+    /// How many.
+    const LEN: usize;
+
+    /// Reads one from exactly as many bytes.
+    fn read(bytes: &[u8]) -> Option<Self>;
+
+    /// Appends as many bytes.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+impl Element for u32 {
+    const LEN: usize = 4;
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Some(Self::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes());
+    }
+}
+
+impl Element for u64 {
+    const LEN: usize = 8;
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Some(Self::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes());
+    }
+}
+
+/// Reads so many elements.
+pub fn pull_all<T: Element>(count: u64, pull: &mut Pull) -> Option<Vec<T>> {
+    let mut all = Vec::with_capacity(count.min(RESERVED) as usize);
+    let mut left = usize::try_from(count).ok()?;
+    let mut bytes = vec![0; STEP.min(left) * T::LEN];
+    while left > 0 {
+        let now = left.min(STEP);
+        let bytes = &mut bytes[..now * T::LEN];
+        if !pull(bytes) {
+            return None;
+        }
+        for element in bytes.chunks_exact(T::LEN) {
+            all.push(T::read(element)?);
+        }
+        left -= now;
+    }
+    all.shrink_to_fit();
+    Some(all)
+}
+
+/// Writes elements.
+pub fn push_all<'a, T: Element + 'a>(elements: impl Iterator<Item = T>, push: &mut Push) {
+    let mut bytes = Vec::with_capacity(STEP * T::LEN);
+    for element in elements {
+        element.write(&mut bytes);
+        if bytes.len() >= STEP * T::LEN {
+            push(&bytes);
+            bytes.clear();
+        }
+    }
+    push(&bytes);
+}
+
+/// Reads so many bytes.
+pub fn pull_bytes(count: u64, pull: &mut Pull) -> Option<Vec<u8>> {
+    const AT_ONCE: usize = 1 << 20;
+    let mut bytes = Vec::with_capacity(count.min(RESERVED * 8) as usize);
+    let mut left = usize::try_from(count).ok()?;
+    while left > 0 {
+        let (from, now) = (bytes.len(), left.min(AT_ONCE));
+        bytes.resize(from + now, 0);
+        if !pull(&mut bytes[from..]) {
+            return None;
+        }
+        left -= now;
+    }
+    bytes.shrink_to_fit();
+    Some(bytes)
+}
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    entries: u64,
+    names: u64,
+    rare: u64,
+    owners: u64,
+    playable: u64,
+    hidden_offsets: u64,
+    hidden: u64,
+    hidden_texts: u64,
+    hidden_count: u64,
+    comment: u64,
+    blob_size: u64,
+    cd_start: u64,
+    cd_end: u64,
+}
+
+const COUNTS: usize = 13;
+
+impl Counts {
+    fn to_words(self) -> [u64; COUNTS] {
+        [
+            self.entries,
+            self.names,
+            self.rare,
+            self.owners,
+            self.playable,
+            self.hidden_offsets,
+            self.hidden,
+            self.hidden_texts,
+            self.hidden_count,
+            self.comment,
+            self.blob_size,
+            self.cd_start,
+            self.cd_end,
+        ]
+    }
+
+    fn of_words(words: &[u64]) -> Option<Self> {
+        let words: [u64; COUNTS] = words.try_into().ok()?;
+        let [
+            entries,
+            names,
+            rare,
+            owners,
+            playable,
+            hidden_offsets,
+            hidden,
+            hidden_texts,
+            hidden_count,
+            comment,
+            blob_size,
+            cd_start,
+            cd_end,
+        ] = words;
+        Some(Self {
+            entries,
+            names,
+            rare,
+            owners,
+            playable,
+            hidden_offsets,
+            hidden,
+            hidden_texts,
+            hidden_count,
+            comment,
+            blob_size,
+            cd_start,
+            cd_end,
+        })
+    }
+}
+
+impl Index {
+    /// About how many bytes it is.
+    pub fn stored_len(&self) -> u64 {
+        let beside = self.beside.stored_len() + 8 * self.hidden_offsets.len();
+        (self.entries.len() * Packed::LEN + self.names.len() + beside) as u64
+    }
+
+    /// Gives the bytes.
+    pub fn store(&self, push: &mut Push) {
+        let texts: Vec<String> = self.hidden.iter().map(hidden_text).collect();
+        let (rare, owners, playable) = self.beside.counts();
+        let counts = Counts {
+            entries: self.entries.len() as u64,
+            names: self.names.len() as u64,
+            rare,
+            owners,
+            playable,
+            hidden_offsets: self.hidden_offsets.len() as u64,
+            hidden: texts.len() as u64,
+            hidden_texts: texts.iter().map(|text| text.len() as u64).sum(),
+            hidden_count: self.hidden_count,
+            comment: self.comment.len() as u64,
+            blob_size: self.blob_size,
+            cd_start: self.cd_range.start,
+            cd_end: self.cd_range.end,
+        };
+        push(&FORMAT.to_le_bytes());
+        push_all(counts.to_words().into_iter(), push);
+        push_all(self.entries.iter().copied(), push);
+        push(&self.names);
+        self.beside.store(push);
+        push_all(self.hidden_offsets.iter().copied(), push);
+        push_all(texts.iter().map(|text| text.len() as u32), push);
+        push(texts.concat().as_bytes());
+        push(&self.comment);
+    }
+
+    /// The index that these bytes are; `None` if they are none.
+    pub fn load(pull: &mut Pull) -> Option<Self> {
+        let format = pull_all::<u32>(1, pull)?;
+        if format != [FORMAT] {
+            return None;
+        }
+        let counts = Counts::of_words(&pull_all::<u64>(COUNTS as u64, pull)?)?;
+        let entries: Vec<Packed> = pull_all(counts.entries, pull)?;
+        let names = pull_bytes(counts.names, pull)?;
+        let beside = Beside::load((counts.rare, counts.owners, counts.playable), pull)?;
+        let hidden_offsets = pull_all(counts.hidden_offsets, pull)?;
+        let lens: Vec<u32> = pull_all(counts.hidden, pull)?;
+        let texts = pull_bytes(counts.hidden_texts, pull)?;
+        let fits = |entry: &Packed| entry.name_range().end <= names.len();
+        let is_sound = u32::try_from(entries.len()).is_ok() && entries.iter().all(fits);
+        let index = Self {
+            hidden: hidden(&lens, &texts)?,
+            comment: pull_bytes(counts.comment, pull)?,
+            entries,
+            beside,
+            names,
+            hidden_count: counts.hidden_count,
+            hidden_offsets,
+            blob_size: counts.blob_size,
+            cd_range: Range {
+                start: counts.cd_start,
+                end: counts.cd_end,
+            },
+        };
+        is_sound.then_some(index)
+    }
+}
+
+fn hidden_text(hidden: &Hidden) -> String {
+    format!("{}\0{}", hidden.why, hidden.name)
+}
+
+fn hidden(lens: &[u32], texts: &[u8]) -> Option<Vec<Hidden>> {
+    let mut left = texts;
+    let each = lens.iter().map(|len| {
+        let (text, rest) = left.split_at_checked(*len as usize)?;
+        left = rest;
+        let (why, name) = std::str::from_utf8(text).ok()?.split_once('\0')?;
+        let why = names::reason::ALL.iter().find(|reason| **reason == why)?;
+        Some(Hidden {
+            name: name.to_owned(),
+            why,
+        })
+    });
+    each.collect()
+}

@@ -1,0 +1,61 @@
+//! What is known of a blob in the cache: for people, and for the next mount.
+
+use serde::{Deserialize, Serialize};
+
+use super::key::Key;
+use super::store::now;
+
+/// What a blob is. Written once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct About {
+    /// `cid`, `believed`, `id` or `url`.
+    pub(super) kind: String,
+    /// What people call it, without secrets.
+    pub(super) name: String,
+    /// Its length in bytes.
+    pub(super) size: u64,
+    /// Of a URL: which version of what is there.
+    pub(super) version: Option<String>,
+    /// When it was first seen, in seconds since 1970.
+    pub(super) since: i64,
+}
+
+impl About {
+    pub(super) fn new(key: &Key, size: u64, version: Option<String>) -> Self {
+        Self {
+            kind: key.kind().to_owned(),
+            name: key.to_string(),
+            size,
+            version,
+            since: now(),
+        }
+    }
+}
+
+/// Which version of a URL was last seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    pub(super) version: String,
+    pub(super) size: u64,
+}
+
+/// How useful the cache was to a blob.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counts {
+    /// Bytes that came from disk.
+    pub(super) hits: u64,
+    /// Bytes that did not.
+    pub(super) misses: u64,
+    /// When it was last used, in seconds since 1970.
+    pub(super) last: i64,
+}
+
+impl Counts {
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self {
+            hits: self.hits.saturating_add(other.hits),
+            misses: self.misses.saturating_add(other.misses),
+            last: self.last.max(other.last),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! A block file: a fixed piece of a blob, as far as it is there, and the checksums of it. Pure.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0-7 | `aiozfs b` |
+//! | 8-39 | the blob's key, so that a file in a wrong place is no block |
+//! | 40-47 | the block's number |
+//! | 48-51 | how many ranges are there |
+//! | 64-575 | the ranges, from and to, within the block: apart from each other, in order |
+//! | 576-703 | for each page, the checksum (XXH3, 64 bits) of those of its bytes that are there |
+//! | 4088-4095 | the checksum of all this |
+//! | 4096- | the block: a byte at `at` of it lies at 4096 + `at`, what is missing is a hole |
+//!
+//! Numbers are little-endian. A file is written whole under another name and then renamed, without
+//! asking the disk to be done with it: what a crash has left of it does not agree with its checksums.
+
+use std::ops::Range;
+
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+
+/// Bytes of a blob in one file. Large enough that a disk reads it at its full rate and a million
+/// of them are a terabyte, small enough to be written anew when a piece of it comes.
+pub(super) const BLOCK: u64 = 1 << 20;
+
+/// What has a checksum of its own: the least that is read.
+pub(super) const PAGE: u64 = 64 << 10;
+
+const PAGES: usize = (BLOCK / PAGE) as usize;
+
+/// Bytes before the block's first: a page of memory, so that data lies on its borders.
+pub(super) const HEAD: u64 = 4096;
+
+/// More pieces than this are not kept of one block.
+const MAX_RANGES: usize = 64;
+
+const MAGIC: &[u8; 8] = b"aiozfs b";
+const RANGES_AT: usize = 64;
+const SUMS_AT: usize = RANGES_AT + MAX_RANGES * 8;
+const SUM_AT: usize = HEAD as usize - 8;
+
+/// What a block file says of its block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    /// What of the block is there: in order, apart from each other.
+    ranges: Vec<Range<u64>>,
+    sums: [u64; PAGES],
+}
+
+/// The numbers of the blocks that `range` touches.
+pub(super) fn blocks_of(range: &Range<u64>) -> Range<u64> {
+    match range.is_empty() {
+        true => 0..0,
+        false => range.start / BLOCK..range.end.div_ceil(BLOCK),
+    }
+}
+
+/// What of `range` lies in a block, counted from the block's beginning.
+pub(super) fn within(number: u64, range: &Range<u64>) -> Range<u64> {
+    let start = number * BLOCK;
+    let from = range.start.max(start) - start;
+    let to = range.end.saturating_sub(start).min(BLOCK);
+    from..to.max(from)
+}
+
+impl Head {
+    /// The head of a block of which `ranges` are there; `block` has their bytes in their places.
+    /// Of too many pieces the shortest are left out.
+    pub(super) fn new(mut ranges: Vec<Range<u64>>, block: &[u8]) -> Self {
+        while ranges.len() > MAX_RANGES {
+            let shortest = (0..ranges.len()).min_by_key(|at| ranges[*at].end - ranges[*at].start);
+            ranges.remove(shortest.unwrap_or(0));
+        }
+        let mut head = Self {
+            ranges,
+            sums: [0; PAGES],
+        };
+        for page in 0..PAGES {
+            head.sums[page] = head.sum(page, 0, block);
+        }
+        head
+    }
+
+    /// What is there.
+    pub(super) fn ranges(&self) -> &[Range<u64>] {
+        &self.ranges
+    }
+
+    /// Reads a head; `None` if it is none, or another block's.
+    pub(super) fn decode(bytes: &[u8], key: &[u8; 32], number: u64) -> Option<Self> {
+        let (body, sum) = bytes.split_at_checked(SUM_AT)?;
+        let is_ours = body.starts_with(MAGIC)
+            && body[8..40] == *key
+            && body[40..48] == number.to_le_bytes()
+            && *sum == xxh3_64(body).to_le_bytes();
+        if !is_ours {
+            return None;
+        }
+        let count = u32::from_le_bytes(body[48..52].try_into().ok()?) as usize;
+        let pairs = body[RANGES_AT..SUMS_AT].as_chunks::<8>().0;
+        let ranges = pairs.get(..count)?.iter().map(|pair| {
+            let number = |at: usize| {
+                u32::from_le_bytes([pair[at], pair[at + 1], pair[at + 2], pair[at + 3]])
+            };
+            u64::from(number(0))..u64::from(number(4))
+        });
+        let ranges: Vec<_> = ranges.collect();
+        let mut at = 0;
+        for range in &ranges {
+            if range.start < at || range.is_empty() || range.end > BLOCK {
+                return None;
+            }
+            at = range.end + 1;
+        }
+        let sums = body[SUMS_AT..].as_chunks::<8>().0;
+        let mut head = Self {
+            ranges,
+            sums: [0; PAGES],
+        };
+        for (sum, bytes) in head.sums.iter_mut().zip(sums) {
+            *sum = u64::from_le_bytes(*bytes);
+        }
+        Some(head)
+    }
+
+    pub(super) fn encode(&self, key: &[u8; 32], number: u64) -> Vec<u8> {
+        let mut bytes = vec![0; HEAD as usize];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..40].copy_from_slice(key);
+        bytes[40..48].copy_from_slice(&number.to_le_bytes());
+        bytes[48..52].copy_from_slice(&(self.ranges.len() as u32).to_le_bytes());
+        for (range, to) in self
+            .ranges
+            .iter()
+            .zip(bytes[RANGES_AT..].chunks_exact_mut(8))
+        {
+            to[..4].copy_from_slice(&(range.start as u32).to_le_bytes());
+            to[4..].copy_from_slice(&(range.end as u32).to_le_bytes());
+        }
+        for (sum, to) in self.sums.iter().zip(bytes[SUMS_AT..].chunks_exact_mut(8)) {
+            to.copy_from_slice(&sum.to_le_bytes());
+        }
+        let sum = xxh3_64(&bytes[..SUM_AT]);
+        bytes[SUM_AT..].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// The first run of bytes of `wanted` that is there.
+    pub(super) fn first(&self, wanted: &Range<u64>) -> Option<Range<u64>> {
+        let behind = self.ranges.iter().find(|range| range.end > wanted.start)?;
+        let run = behind.start.max(wanted.start)..behind.end.min(wanted.end);
+        (!run.is_empty()).then_some(run)
+    }
+
+    /// What must be read to prove `run`, which is there: all that is there of the pages that it
+    /// touches.
+    pub(super) fn to_prove(&self, run: &Range<u64>) -> Range<u64> {
+        let pages = run.start / PAGE * PAGE..run.end.div_ceil(PAGE) * PAGE;
+        let mut touched = self.ranges.iter().map(|range| overlap(range, &pages));
+        let first = touched.clone().find(|range| !range.is_empty());
+        let last = touched.rfind(|range| !range.is_empty());
+        match (first, last) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => run.clone(),
+        }
+    }
+
+    /// Whether `bytes`, which are the block's from `at` on as [`to_prove`](Self::to_prove) wants
+    /// them, are what was written.
+    pub(super) fn proves(&self, at: u64, bytes: &[u8]) -> bool {
+        let end = at + bytes.len() as u64;
+        let mut pages = at / PAGE..end.div_ceil(PAGE);
+        pages.all(|page| self.sums[page as usize] == self.sum(page as usize, at, bytes))
+    }
+
+    /// The checksum of what is there of a page; `bytes` are the block's from `at` on.
+    fn sum(&self, page: usize, at: u64, bytes: &[u8]) -> u64 {
+        let page = page as u64 * PAGE..(page as u64 + 1) * PAGE;
+        let slice = |range: &Range<u64>| {
+            bytes.get(range.start.checked_sub(at)? as usize..range.end.checked_sub(at)? as usize)
+        };
+        let pieces = self.ranges.iter().map(|range| overlap(range, &page));
+        let mut pieces = pieces.filter(|piece| !piece.is_empty());
+        match (pieces.next(), pieces.next()) {
+            (None, _) => 0,
+            (Some(one), None) => slice(&one).map_or(0, xxh3_64),
+            (Some(one), Some(two)) => {
+                let mut sum = Xxh3Default::new();
+                for piece in [one, two].into_iter().chain(pieces) {
+                    sum.update(slice(&piece).unwrap_or_default());
+                }
+                sum.digest()
+            }
+        }
+    }
+}
+
+fn overlap(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
+}
+
+/// Adds a range to others that are in order and apart, merging what touches.
+pub(super) fn insert(ranges: &mut Vec<Range<u64>>, mut new: Range<u64>) {
+    if new.is_empty() {
+        return;
+    }
+    ranges.retain(|old| {
+        let is_apart = old.end < new.start || old.start > new.end;
+        if !is_apart {
+            new = new.start.min(old.start)..new.end.max(old.end);
+        }
+        is_apart
+    });
+    let at = ranges.partition_point(|old| old.start < new.start);
+    ranges.insert(at, new);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    fn bytes() -> Vec<u8> {
+        (0..BLOCK as u32)
+            .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect()
+    }
+
+    #[test]
+    fn places() {
+        assert_eq!(blocks_of(&(5..5)), 0..0);
+        assert_eq!(blocks_of(&(BLOCK - 1..BLOCK + 1)), 0..2);
+        assert_eq!(within(0, &(5..BLOCK + 7)), 5..BLOCK);
+        assert_eq!(within(1, &(5..BLOCK + 7)), 0..7);
+        assert_eq!(within(2, &(5..BLOCK + 7)), 0..0);
+    }
+
+    #[test]
+    fn every_bit_of_a_head_counts() {
+        let head = Head::new(vec![0..5, 10..BLOCK], &bytes());
+        let good = head.encode(&KEY, 3);
+        assert_eq!(Head::decode(&good, &KEY, 3), Some(head));
+        assert_eq!(Head::decode(&good, &KEY, 4), None);
+        assert_eq!(Head::decode(&good, &[8; 32], 3), None);
+        assert_eq!(Head::decode(&good[..good.len() - 1], &KEY, 3), None);
+        assert_eq!(Head::decode(&[], &KEY, 3), None);
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Head::decode(&bad, &KEY, 3), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn of_too_many_pieces_the_shortest_go() {
+        let many = (0..100u64).map(|i| i * 1000..i * 1000 + 1 + i);
+        let head = Head::new(many.collect(), &bytes());
+        assert_eq!(head.ranges().len(), MAX_RANGES);
+        assert_eq!(head.ranges()[0], 36_000..36_037);
+        assert_eq!(Head::decode(&head.encode(&KEY, 0), &KEY, 0), Some(head));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Whatever pieces there are, what is there is found and proves, and a wrong byte does not.
+        #[test]
+        fn what_is_there_proves(
+            pieces in prop::collection::vec((0..BLOCK, 1u64..200_000), 1..20),
+            wanted in (0..BLOCK, 1u64..300_000),
+            flipped in any::<prop::sample::Index>(),
+        ) {
+            let block = bytes();
+            let mut ranges = Vec::new();
+            for (start, len) in pieces {
+                insert(&mut ranges, start..(start + len).min(BLOCK));
+            }
+            let wanted = wanted.0..(wanted.0 + wanted.1).min(BLOCK);
+            let head = Head::new(ranges.clone(), &block);
+            let mut map = vec![false; BLOCK as usize];
+            for range in &ranges {
+                map[range.start as usize..range.end as usize].fill(true);
+            }
+            let there = |at: u64| map.get(at as usize) == Some(&true);
+            let expected = wanted.clone().find(|at| there(*at));
+            let run = head.first(&wanted);
+            prop_assert_eq!(run.clone().map(|run| run.start), expected);
+            if let Some(run) = run {
+                prop_assert!(run.clone().all(there));
+                prop_assert!(run.end == wanted.end || !there(run.end));
+                let span = head.to_prove(&run);
+                prop_assert!(span.start <= run.start && span.end >= run.end);
+                let mut read = block[span.start as usize..span.end as usize].to_vec();
+                // What is not there reads as a hole.
+                for at in span.clone().filter(|at| !there(*at)) {
+                    read[(at - span.start) as usize] = 0;
+                }
+                prop_assert!(head.proves(span.start, &read));
+                let at = flipped.index((run.end - run.start) as usize) + (run.start - span.start) as usize;
+                read[at] ^= 0x40;
+                prop_assert!(!head.proves(span.start, &read));
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The decorator that reads from disk what is there, and keeps what comes from below.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, StreamExt};
+
+use super::Cache;
+use super::about::{About, Seen};
+use super::key::Key;
+use super::piece::Collector;
+use super::record;
+use super::store::{Blob, Inner, Shared, Span};
+use super::writer::Job;
+use crate::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+
+/// By what name bytes go that came from disk.
+const ORIGIN: &str = "the cache";
+
+/// A [`Source`] whose bytes are kept on disk.
+#[derive(Clone)]
+pub struct Cached(Arc<State>);
+
+struct State {
+    below: Arc<dyn Source>,
+    cache: Arc<Inner>,
+    origin: Origin,
+    key: Key,
+    /// Which blob it is. Of a URL that is known once it was opened; it stays `None` inside if
+    /// nothing tells one version of it from another, and then nothing is kept.
+    blob: OnceLock<Option<Arc<Blob>>>,
+    size: OnceLock<u64>,
+    /// Whether no server is asked: then a URL is what it was when it was last seen.
+    offline: bool,
+    /// The end, as it came when the blob was opened, until it is asked for.
+    tail: Mutex<Option<Chunk>>,
+}
+
+impl Cached {
+    /// The blob that `key` names, whose bytes come from `below`.
+    /// `offline`: below is nobody who could tell what a URL stands for now.
+    pub fn new(below: Arc<dyn Source>, cache: &Cache, key: Key, offline: bool) -> Self {
+        let state = State {
+            below,
+            cache: cache.0.clone(),
+            origin: Origin::new(ORIGIN),
+            key: key.clone(),
+            offline,
+            blob: OnceLock::new(),
+            size: OnceLock::new(),
+            tail: Mutex::default(),
+        };
+        if !key.is_url() {
+            let _ = state.blob.set(Some(Blob::new(key)));
+        }
+        Self(Arc::new(state))
+    }
+}
+
+impl Cached {
+    /// Opens it if it is to be asked for which blob it is.
+    pub(super) async fn prepare(&self, tail: u64) -> Result<()> {
+        if self.0.blob.get().is_none() {
+            let opened = self.0.open(tail).await?;
+            *self.0.tail() = opened.tail;
+        }
+        Ok(())
+    }
+
+    /// Where what belongs to the blob is kept.
+    pub(super) fn kept_with(&self) -> Option<(Arc<Inner>, Arc<Blob>)> {
+        let blob = self.0.blob()?;
+        Some((self.0.cache.clone(), blob.clone()))
+    }
+}
+
+impl State {
+    fn blob(&self) -> Option<&Arc<Blob>> {
+        self.blob.get()?.as_ref()
+    }
+
+    async fn open(&self, tail: u64) -> Result<Opened> {
+        if let Some(size) = self.size.get() {
+            let tail = self.tail().take();
+            return Ok(Opened { size: *size, tail });
+        }
+        match self.key.is_url() {
+            true => self.open_url(tail).await,
+            false => self.open_immutable(tail).await,
+        }
+    }
+
+    /// What cannot change need not be asked for again.
+    async fn open_immutable(&self, tail: u64) -> Result<Opened> {
+        if let Some(blob) = self.blob().cloned() {
+            let path = blob.file("record");
+            let read = move |shared: &Shared| record::read(&*shared.disk, &path);
+            let about: Option<About> = self.cache.off_the_runtime(read).await.flatten();
+            if let Some(About { size, .. }) = about {
+                self.below.expect_size(size);
+                self.is_open(size, None);
+                return Ok(Opened { size, tail: None });
+            }
+        }
+        let opened = self.below.open(tail).await?;
+        self.is_open(opened.size, None);
+        self.keep_tail(opened.tail.as_ref());
+        Ok(opened)
+    }
+
+    /// One request tells whether what is there is still the version that was there.
+    async fn open_url(&self, tail: u64) -> Result<Opened> {
+        let path = format!("urls/{}", self.key.hex());
+        let at = path.clone();
+        let read = move |shared: &Shared| record::read(&*shared.disk, &at);
+        let seen: Option<Seen> = self.cache.off_the_runtime(read).await.flatten();
+        if self.offline
+            && let Some(seen) = &seen
+        {
+            let key = self.key.version(&seen.version, seen.size);
+            let _ = self.blob.set(Some(Blob::new(key)));
+            self.is_open(seen.size, Some(seen.version.clone()));
+            let size = seen.size;
+            return Ok(Opened { size, tail: None });
+        }
+        // The end comes from disk, if it is the same.
+        let tail = if seen.is_some() { 0 } else { tail };
+        let opened = self.below.open(tail).await?;
+        let Some(version) = self.below.version() else {
+            log::info!(
+                "cache: {} has neither an ETag nor a date of old; nothing of it is kept",
+                self.key
+            );
+            let _ = self.blob.set(None);
+            let _ = self.size.set(opened.size);
+            return Ok(opened);
+        };
+        let now = Seen {
+            version: version.clone(),
+            size: opened.size,
+        };
+        let _ = self
+            .blob
+            .set(Some(Blob::new(self.key.version(&version, opened.size))));
+        self.is_open(opened.size, Some(version));
+        self.keep_tail(opened.tail.as_ref());
+        if seen.as_ref() != Some(&now) {
+            let old = seen.map(|seen| self.key.version(&seen.version, seen.size));
+            self.cache.send(Job::Seen { path, now, old });
+        }
+        Ok(opened)
+    }
+
+    fn is_open(&self, size: u64, version: Option<String>) {
+        if self.size.set(size).is_ok()
+            && let Some(blob) = self.blob()
+        {
+            let about = About::new(&blob.key, size, version);
+            self.cache.send(Job::Introduce(blob.clone(), about));
+        }
+    }
+
+    fn keep_tail(&self, tail: Option<&Chunk>) {
+        if let (Some(blob), Some(tail)) = (self.blob(), tail) {
+            let mut collector = Collector::new(self.cache.clone(), blob.clone(), tail.range());
+            collector.pass(tail.offset, &tail.bytes);
+        }
+    }
+
+    fn tail(&self) -> std::sync::MutexGuard<'_, Option<Chunk>> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How far a read has come.
+struct Reading {
+    state: Arc<State>,
+    blob: Arc<Blob>,
+    left: Range<u64>,
+    priority: Priority,
+    below: Option<Below>,
+}
+
+/// What is being read from below, up to `end`.
+struct Below {
+    stream: ChunkStream,
+    collector: Collector,
+    end: u64,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<Chunk>> {
+        loop {
+            if let Some(below) = &mut self.below {
+                match below.next(&mut self.left, &self.state.origin).await? {
+                    Some(chunk) => {
+                        self.blob
+                            .misses
+                            .fetch_add(chunk.bytes.len() as u64, Relaxed);
+                        return Ok(Some(chunk));
+                    }
+                    None => self.below = None,
+                }
+            }
+            if self.left.is_empty() {
+                return Ok(None);
+            }
+            match self.look().await {
+                Span::There(bytes) => return Ok(Some(self.found(bytes))),
+                Span::Missing(end) => {
+                    let range = self.left.start..end;
+                    let (cache, blob) = (self.state.cache.clone(), self.blob.clone());
+                    self.below = Some(Below {
+                        stream: self.state.below.read(range.clone(), self.priority),
+                        collector: Collector::new(cache, blob, range),
+                        end,
+                    });
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Span {
+        let (blob, mut range) = (self.blob.clone(), self.left.clone());
+        if let Some(doubt) = blob.doubt.first(&range) {
+            if doubt.start == range.start {
+                return Span::Missing(doubt.end);
+            }
+            range.end = doubt.start;
+        }
+        let end = range.end;
+        let cache = &self.state.cache;
+        let look = cache.off_the_runtime(move |shared| shared.look(&blob, &range));
+        look.await.unwrap_or(Span::Missing(end))
+    }
+
+    fn found(&mut self, bytes: Bytes) -> Chunk {
+        let offset = self.left.start;
+        self.left.start += bytes.len() as u64;
+        self.blob.hits.fetch_add(bytes.len() as u64, Relaxed);
+        Chunk {
+            offset,
+            bytes,
+            origin: self.state.origin.clone(),
+        }
+    }
+}
+
+impl Below {
+    /// The next chunk, which is taken off `left`; `None` once all have come.
+    async fn next(&mut self, left: &mut Range<u64>, origin: &Origin) -> Result<Option<Chunk>> {
+        let broken = |what: &str| Error::BadAnswer {
+            origin: origin.clone(),
+            range: left.clone(),
+            what: what.into(),
+        };
+        // To the end of the stream: only then is a connection free again.
+        match self.stream.next().await {
+            Some(chunk) => {
+                let chunk = chunk?;
+                let came = chunk.range();
+                if came.start != left.start || came.end > self.end {
+                    return Err(broken("other bytes came from below than asked for"));
+                }
+                self.collector.pass(chunk.offset, &chunk.bytes);
+                left.start = came.end;
+                Ok(Some(chunk))
+            }
+            None if left.start < self.end => Err(broken("what came from below ended too early")),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Source for Cached {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        self.0.open(tail).boxed()
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        if let Some(size) = self.0.size.get().copied()
+            && range.end > size
+        {
+            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
+        }
+        if range.is_empty() {
+            return stream::empty().boxed();
+        }
+        let Some(blob) = self.0.blob() else {
+            return self.0.below.read(range, priority);
+        };
+        let reading = Reading {
+            state: self.0.clone(),
+            blob: blob.clone(),
+            left: range,
+            priority,
+            below: None,
+        };
+        stream::try_unfold(reading, |mut reading| async move {
+            let next = reading.next().await?;
+            Ok(next.map(|chunk| (chunk, reading)))
+        })
+        .boxed()
+    }
+
+    fn granule(&self, range: Range<u64>) -> Range<u64> {
+        self.0.below.granule(range)
+    }
+
+    fn reject(&self, origin: &Origin, range: Range<u64>) {
+        if let Some(blob) = self.0.blob() {
+            self.0.cache.forget(blob, &range);
+        }
+        if *origin != self.0.origin {
+            self.0.below.reject(origin, range);
+        }
+    }
+
+    fn expect_size(&self, size: u64) {
+        if !self.0.key.is_url() {
+            self.0.is_open(size, None);
+        }
+        self.0.below.expect_size(size);
+    }
+
+    fn version(&self) -> Option<String> {
+        self.0.below.version()
+    }
+
+    fn trouble(&self, within: Duration) -> Option<Error> {
+        self.0.below.trouble(within)
+    }
+}

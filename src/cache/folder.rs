@@ -1,0 +1,244 @@
+//! A disk that is a directory of this system, private to its user.
+//!
+//! Everything lies in a directory below the one that the user names, called after the format. That
+//! one belongs to us alone (0700) and is held open: whoever may write to the directories above can
+//! take it away, but can put nothing of theirs in its place. What other formats have left beside
+//! it is discarded.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use super::disk::{Disk, Handle, Listed, Stat};
+
+/// The format of all that is in the directory, and the directory's name. Another format, another
+/// number.
+const FORMAT: &str = "v1";
+
+const PRIVATE: Mode = Mode::RWXU;
+const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
+const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
+
+/// The directory of one format.
+#[derive(Debug)]
+pub struct Folder {
+    root: OwnedFd,
+    /// Left by other formats.
+    others: Vec<PathBuf>,
+}
+
+impl Folder {
+    /// Opens the cache below `dir`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made or written, or is another user's, or anything on the way to it is a
+    /// symbolic link that another user made.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(PRIVATE.bits()).create(dir)?;
+        let us = rustix::process::geteuid().as_raw();
+        let ours_or_roots = |meta: &fs::Metadata| meta.uid() == us || meta.uid() == 0;
+        if !ours_or_roots(&fs::symlink_metadata(dir)?) || !ours_or_roots(&fs::metadata(dir)?) {
+            return Err(refused("it belongs to another user"));
+        }
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let above = rustix::fs::open(dir, flags, Mode::empty())?;
+        match rustix::fs::mkdirat(&above, FORMAT, PRIVATE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let flags = OFlags::DIRECTORY | ALWAYS;
+        let root =
+            rustix::fs::openat(&above, FORMAT, flags, Mode::empty()).map_err(|e| match e {
+                // Somebody put a link there.
+                Errno::LOOP | Errno::NOTDIR => refused("its directory of this format is none"),
+                e => e.into(),
+            })?;
+        let stat = rustix::fs::fstat(&root)?;
+        if stat.st_uid != us {
+            return Err(refused(
+                "its directory of this format belongs to another user",
+            ));
+        }
+        if stat.st_mode & 0o077 != 0 {
+            return Err(refused("others may look into its directory of this format"));
+        }
+        let is_other = |name: &OsStr| {
+            let number = name.as_bytes().strip_prefix(b"v");
+            name != FORMAT
+                && number.is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit))
+        };
+        let beside = fs::read_dir(dir)?.flatten();
+        let others = beside.filter(|entry| {
+            let mine = entry
+                .metadata()
+                .is_ok_and(|meta| meta.is_dir() && meta.uid() == us);
+            mine && is_other(&entry.file_name())
+        });
+        Ok(Self {
+            root,
+            others: others.map(|entry| entry.path()).collect(),
+        })
+    }
+
+    /// Removes what other formats have left; says how much of it there was.
+    pub fn discard_others(&mut self) -> usize {
+        let others = std::mem::take(&mut self.others);
+        for path in &others {
+            log::warn!("cache: {} is of another format; discarded", path.display());
+            // What cannot be removed is tried again at the next start.
+            let _ = fs::remove_dir_all(path);
+        }
+        others.len()
+    }
+
+    fn open_as(&self, path: &str, flags: OFlags) -> io::Result<File> {
+        let fd = rustix::fs::openat(&self.root, path, flags | ALWAYS, PRIVATE_FILE)?;
+        Ok(File::from(fd))
+    }
+}
+
+fn refused(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, why.to_owned())
+}
+
+impl Disk for Folder {
+    fn open(&self, path: &str) -> io::Result<Box<dyn Handle>> {
+        // Without the access time, which would else be written for each block that is read.
+        let quiet = self.open_as(path, OFlags::RDONLY | OFlags::NOATIME);
+        let file = quiet.or_else(|e| match e.kind() {
+            io::ErrorKind::PermissionDenied => self.open_as(path, OFlags::RDONLY),
+            _ => Err(e),
+        })?;
+        Ok(Box::new(file))
+    }
+
+    fn create(&self, path: &str) -> io::Result<Box<dyn Handle>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        Ok(Box::new(self.open_as(path, flags)?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.root, from, &self.root, to)?)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.root, path, AtFlags::empty())?)
+    }
+
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.root, path, AtFlags::REMOVEDIR)?)
+    }
+
+    fn make_dirs(&self, path: &str) -> io::Result<()> {
+        let ends = path.match_indices('/').map(|(at, _)| at);
+        for end in ends.chain([path.len()]) {
+            match rustix::fs::mkdirat(&self.root, &path[..end], PRIVATE) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
+        let path = if path.is_empty() { "." } else { path };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS;
+        let dir = rustix::fs::openat(&self.root, path, flags, Mode::empty())?;
+        let mut found = Vec::new();
+        for entry in Dir::read_from(dir.as_fd())? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue; // not one of ours
+            };
+            if matches!(name, "." | "..") {
+                continue;
+            }
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            // It may be gone by now.
+            if let Ok(stat) = rustix::fs::statat(&dir, name, flags) {
+                found.push(Listed {
+                    name: name.to_owned(),
+                    is_dir: rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir(),
+                    stat: stat_of(&stat),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    fn update(&self, path: &str, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> io::Result<()> {
+        let file = self.open_as(path, OFlags::RDWR | OFlags::CREATE)?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+        let mut before = vec![0; file.metadata()?.len().min(4096) as usize];
+        file.read_exact_at(&mut before, 0)?;
+        let after = change(&before);
+        file.write_all_at(&after, 0)?;
+        file.set_len(after.len() as u64)
+    }
+
+    fn try_lock(&self, path: &str) -> io::Result<Option<Box<dyn Send>>> {
+        let file = self.open_as(path, OFlags::RDWR | OFlags::CREATE)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        let stat = rustix::fs::fstatvfs(&self.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+impl Handle for File {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut read = 0;
+        while read < buffer.len() {
+            match FileExt::read_at(self, &mut buffer[read..], at + read as u64) {
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(read)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.write_all_at(bytes, at)
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        Ok(stat_of(&rustix::fs::fstat(self)?))
+    }
+
+    fn set_times(&self, written: i64, used: i64) -> io::Result<()> {
+        let at = |secs| Timespec {
+            tv_sec: secs,
+            tv_nsec: 0,
+        };
+        let times = Timestamps {
+            last_access: at(used),
+            last_modification: at(written),
+        };
+        Ok(rustix::fs::futimens(self, &times)?)
+    }
+}
+
+fn stat_of(stat: &rustix::fs::Stat) -> Stat {
+    Stat {
+        len: u64::try_from(stat.st_size).unwrap_or(0),
+        taken: u64::try_from(stat.st_blocks).unwrap_or(0) * 512,
+        written: stat.st_mtime,
+        used: stat.st_atime,
+    }
+}

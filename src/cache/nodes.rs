@@ -1,0 +1,68 @@
+//! The nodes of the trees that prove ranges, kept beside the blob that they prove.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
+
+use super::Cache;
+use super::key::Key;
+use super::store::{Blob, Inner, Shared, damaged};
+use super::writer::{Content, Job, Keep};
+use crate::source::{Blocks, Proof, Result};
+
+/// [`Blocks`] that are read from disk where they are there; each is proven as if it had come from a
+/// network.
+pub struct CachedBlocks {
+    inner: Arc<dyn Blocks>,
+    cache: Arc<Inner>,
+    blob: Arc<Blob>,
+}
+
+impl CachedBlocks {
+    /// The blocks of `inner`, kept with what `key` names.
+    pub fn new(inner: Arc<dyn Blocks>, cache: &Cache, key: Key) -> Self {
+        Self {
+            inner,
+            cache: cache.0.clone(),
+            blob: Blob::new(key),
+        }
+    }
+
+    async fn kept(&self, name: &str, most: usize, proof: &Proof) -> Option<Bytes> {
+        let path = self.blob.file(name);
+        let proof = proof.clone();
+        let read = move |shared: &Shared| {
+            let bytes = shared.read_plain(&path, most)?;
+            if proof(&bytes) {
+                return Some(Bytes::from(bytes));
+            }
+            shared.discard(&path, &damaged("it"));
+            None
+        };
+        self.cache.off_the_runtime(read).await?
+    }
+}
+
+impl Blocks for CachedBlocks {
+    fn block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+        let cid = cid.to_owned();
+        async move {
+            let is_word = cid.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let name = format!("nodes/{cid}");
+            if is_word && let Some(bytes) = self.kept(&name, most, &proof).await {
+                return Ok(bytes);
+            }
+            let bytes = self.inner.block(&cid, most, proof).await?;
+            if is_word && let Some(room) = self.cache.room(bytes.len()) {
+                self.cache.send(Job::Keep(Keep {
+                    blob: self.blob.clone(),
+                    name,
+                    content: Content::Plain(bytes.to_vec(), room),
+                }));
+            }
+            Ok(bytes)
+        }
+        .boxed()
+    }
+}

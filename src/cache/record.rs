@@ -1,0 +1,200 @@
+//! Small files: a line of JSON and its checksum. And large ones: streams with a checksum behind.
+
+use std::io;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+
+use super::disk::{Disk, Handle};
+use super::writer::Filling;
+
+/// A record is smaller than this; what is larger is none.
+const LONGEST: usize = 1 << 20;
+
+const MAGIC: &[u8; 8] = b"aiozfs k";
+const FRAME_HEAD: u64 = 40;
+const FRAME_TAIL: u64 = 16;
+
+/// A record as its file has it.
+pub(super) fn seal<T: Serialize>(record: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(record).expect("records are always JSON");
+    let sum = xxh3_64(&bytes);
+    bytes.extend_from_slice(format!("\n{sum:016x}\n").as_bytes());
+    bytes
+}
+
+/// The record that a file has; `None` if it is damaged or of another shape.
+pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(sealed(bytes)?).ok()
+}
+
+/// Whether a file has a record, of whatever shape.
+pub(super) fn is_sealed(bytes: &[u8]) -> bool {
+    sealed(bytes).is_some()
+}
+
+fn sealed(bytes: &[u8]) -> Option<&[u8]> {
+    let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(18)?)?;
+    let is_whole = sum == format!("\n{:016x}\n", xxh3_64(body)).as_bytes();
+    is_whole.then_some(body)
+}
+
+/// Reads a record; `None` if it is not there or damaged.
+pub(super) fn read<T: DeserializeOwned>(disk: &dyn Disk, path: &str) -> Option<T> {
+    let file = disk.open(path).ok()?;
+    unseal(&read_small(&*file, LONGEST).ok()??)
+}
+
+/// All of a file of at most `most` bytes; `None` if it has more.
+pub(super) fn read_small(file: &dyn Handle, most: usize) -> io::Result<Option<Vec<u8>>> {
+    let len = file.stat()?.len;
+    if len > most as u64 {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; len as usize];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+/// Writes a large file: `key`, then whatever `fill` gives piece by piece, then its length and
+/// checksum. Returns how many bytes it has.
+pub(super) fn write_framed(file: &dyn Handle, key: &[u8; 32], fill: &Filling) -> io::Result<u64> {
+    let mut sum = Xxh3Default::new();
+    let mut at = 0;
+    let mut failed = Ok(());
+    let mut write = |bytes: &[u8], sum: &mut Xxh3Default| {
+        if failed.is_ok() {
+            sum.update(bytes);
+            failed = file.write_at(bytes, at);
+            at += bytes.len() as u64;
+        }
+    };
+    write(MAGIC, &mut sum);
+    write(key, &mut sum);
+    fill(&mut |bytes| write(bytes, &mut sum));
+    let end = sum.digest().to_le_bytes();
+    failed?;
+    file.write_at(&[(at - FRAME_HEAD).to_le_bytes(), end].concat(), at)?;
+    Ok(at + FRAME_TAIL)
+}
+
+/// A large file that is being read. Whether it is whole, and so whether what was read may be used,
+/// is known at the end.
+pub(super) struct Framed<'a> {
+    file: &'a dyn Handle,
+    at: u64,
+    body_end: u64,
+    sum: Box<Xxh3Default>,
+}
+
+impl<'a> Framed<'a> {
+    /// `None` if it is none, or of another blob.
+    pub(super) fn open(file: &'a dyn Handle, key: &[u8; 32]) -> Option<Self> {
+        let body_end = file.stat().ok()?.len.checked_sub(FRAME_TAIL)?;
+        let mut framed = Self {
+            file,
+            at: 0,
+            body_end,
+            sum: Box::default(),
+        };
+        let mut head = [0; FRAME_HEAD as usize];
+        let is_ours = framed.pull(&mut head) && head[..8] == *MAGIC && head[8..] == *key;
+        is_ours.then_some(framed)
+    }
+
+    /// Whether a file is one, and as it was written.
+    pub(super) fn is_good(file: &'a dyn Handle) -> bool {
+        const STEP: usize = 1 << 20;
+        let mut key = [0; 32];
+        let is_read = file
+            .read_at(&mut key, 8)
+            .is_ok_and(|read| read == key.len());
+        let Some(mut framed) = Self::open(file, &key).filter(|_| is_read) else {
+            return false;
+        };
+        let mut piece = vec![0; STEP];
+        while framed.at < framed.body_end {
+            let now = (framed.body_end - framed.at).min(STEP as u64) as usize;
+            if !framed.pull(&mut piece[..now]) {
+                return false;
+            }
+        }
+        framed.is_whole()
+    }
+
+    /// The next bytes; false if there are not as many.
+    pub(super) fn pull(&mut self, out: &mut [u8]) -> bool {
+        let end = self.at + out.len() as u64;
+        let is_read = end <= self.body_end
+            && self
+                .file
+                .read_at(out, self.at)
+                .is_ok_and(|read| read == out.len());
+        if is_read {
+            self.sum.update(out);
+            self.at = end;
+        }
+        is_read
+    }
+
+    /// Whether all of it was read, and is what was written.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut tail = [0; FRAME_TAIL as usize];
+        let read = self.file.read_at(&mut tail, self.at);
+        let len = self.at.wrapping_sub(FRAME_HEAD).to_le_bytes();
+        self.at == self.body_end
+            && read.is_ok_and(|read| read == tail.len())
+            && tail[..] == [len, self.sum.digest().to_le_bytes()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Folder;
+
+    #[test]
+    fn a_damaged_record_is_none() {
+        let record = ("a".to_owned(), 5u64);
+        let good = seal(&record);
+        assert_eq!(unseal(&good), Some(record));
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            assert_eq!(unseal::<(String, u64)>(&bad), None, "byte {at}");
+            assert_eq!(unseal::<(String, u64)>(&good[..at]), None, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_whole_or_not_used() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = Folder::open(dir.path()).expect("a cache");
+        let content: Vec<u8> = (0..(2usize << 20) + 77)
+            .map(|at| (at * 7 / 3) as u8)
+            .collect();
+        let file = disk.create("x").expect("a file");
+        let bytes = content.clone();
+        let fill = move |write: &mut dyn FnMut(&[u8])| bytes.chunks(300_000).for_each(write);
+        let len = write_framed(&*file, &[1; 32], &fill).expect("written");
+        assert_eq!(file.stat().expect("there").len, len);
+        let read = |key: u8| {
+            let mut framed = Framed::open(&*file, &[key; 32])?;
+            let mut got = vec![0; content.len()];
+            let all = got.chunks_mut(100_000).all(|piece| framed.pull(piece));
+            (all && framed.is_whole()).then_some(got)
+        };
+        assert_eq!(read(1).as_ref(), Some(&content));
+        assert_eq!(read(2), None);
+        for at in [0, 20, 40, 2 << 20, len - 16, len - 1] {
+            let mut byte = [0];
+            file.read_at(&mut byte, at).expect("read");
+            file.write_at(&[byte[0] ^ 4], at).expect("damaged");
+            assert_eq!(read(1), None, "byte {at}");
+            file.write_at(&byte, at).expect("mended");
+        }
+        assert!(read(1).is_some());
+    }
+}

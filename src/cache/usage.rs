@@ -1,0 +1,104 @@
+//! How much of the disk the cache takes: a number that all processes keep together.
+//!
+//! Whoever is about to write adds to it first, so that several together do not pass the bound. What
+//! a process that was killed had added or not yet taken off is put right when all is counted anew.
+
+use std::io;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::disk::Disk;
+
+const PATH: &str = "usage";
+
+/// What is known of the space that is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Bytes taken.
+    pub(super) bytes: u64,
+    /// When all was counted, in seconds since 1970; 0: never.
+    pub(super) counted: i64,
+}
+
+impl Usage {
+    fn decode(bytes: &[u8]) -> Self {
+        let unknown = Self {
+            bytes: 0,
+            counted: 0,
+        };
+        let Some((body, sum)) = bytes.split_at_checked(16) else {
+            return unknown;
+        };
+        let (words, _) = body.as_chunks::<8>();
+        match *sum == xxh3_64(body).to_le_bytes() {
+            true => Self {
+                bytes: u64::from_le_bytes(words[0]),
+                counted: i64::from_le_bytes(words[1]),
+            },
+            false => unknown,
+        }
+    }
+
+    fn encode(self) -> Vec<u8> {
+        let mut bytes = [self.bytes.to_le_bytes(), self.counted.to_le_bytes()].concat();
+        bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
+        bytes
+    }
+}
+
+/// Adds `change` to the bytes taken; returns what is known then.
+pub(super) fn add(disk: &dyn Disk, change: i64) -> io::Result<Usage> {
+    edit(disk, &mut |usage| {
+        usage.bytes = usage.bytes.saturating_add_signed(change);
+    })
+}
+
+/// All was counted: there were `counted` bytes when `before` was known, and others may have added
+/// to them since.
+pub(super) fn set(disk: &dyn Disk, before: Usage, counted: u64, now: i64) -> io::Result<Usage> {
+    edit(disk, &mut |usage| {
+        let since = usage.bytes.wrapping_sub(before.bytes) as i64;
+        *usage = Usage {
+            bytes: counted.saturating_add_signed(since),
+            counted: now,
+        };
+    })
+}
+
+fn edit(disk: &dyn Disk, change: &mut dyn FnMut(&mut Usage)) -> io::Result<Usage> {
+    let mut known = None;
+    disk.update(PATH, &mut |bytes| {
+        let mut usage = Usage::decode(bytes);
+        change(&mut usage);
+        known = Some(usage);
+        usage.encode()
+    })?;
+    known.ok_or_else(|| io::Error::other("the disk did not ask for the number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Folder;
+
+    #[test]
+    fn what_others_add_while_all_is_counted_is_not_lost() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = Folder::open(dir.path()).expect("a cache");
+        let known = |result: io::Result<Usage>| {
+            let usage = result.expect("a usage");
+            (usage.bytes, usage.counted)
+        };
+        assert_eq!(known(add(&disk, 100)), (100, 0));
+        let before = add(&disk, 0).expect("a usage");
+        assert_eq!(known(add(&disk, 7)), (107, 0));
+        assert_eq!(known(set(&disk, before, 90, 5)), (97, 5));
+        assert_eq!(known(add(&disk, -200)), (0, 5));
+        std::fs::write(
+            dir.path().join("v1/usage"),
+            b"nonsense, and more than twenty-four bytes",
+        )
+        .expect("damaged");
+        assert_eq!(known(add(&disk, 3)), (3, 0));
+    }
+}

@@ -1,0 +1,410 @@
+//! The one who writes: a thread behind all mounts of the process, which nobody waits for.
+//!
+//! Pieces of one block are put together before they are written: requests begin and end in the
+//! middle of blocks. A block is written to a temporary name and renamed; there is no fsync, for a
+//! block that a crash has torn does not agree with its checksums.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use super::about::{About, Counts, Seen};
+use super::block::{BLOCK, HEAD, Head, blocks_of, insert, within};
+use super::disk::Handle;
+use super::key::Key;
+use super::piece::{Piece, Room};
+use super::store::{Blob, Shared, Work, now};
+use super::{evict, pins, record, usage};
+
+/// Pieces of a block that is not complete wait so long for the others.
+const WAIT: Duration = Duration::from_millis(1500);
+
+/// How useful the cache is, is written down so often.
+const COUNT: Duration = Duration::from_secs(60);
+
+/// What the thread is asked to do, in this order.
+pub(super) enum Job {
+    /// Write these bytes, with others of their block.
+    Piece(Piece),
+    /// These bytes were wrong.
+    Forget(Arc<Blob>, Range<u64>),
+    /// Keep something else of a blob's.
+    Keep(Keep),
+    /// Write all that waits, and say so.
+    Settle(SyncSender<()>),
+    /// This version of a URL is there now; another one was before, perhaps.
+    Seen {
+        path: String,
+        now: Seen,
+        old: Option<Key>,
+    },
+    /// This blob is in use.
+    Introduce(Arc<Blob>, About),
+}
+
+/// A file beside the blocks.
+pub(super) struct Keep {
+    pub(super) blob: Arc<Blob>,
+    /// Its name within the blob's directory.
+    pub(super) name: String,
+    pub(super) content: Content,
+}
+
+/// What is in it.
+pub(super) enum Content {
+    /// These bytes, as they are.
+    /// They wait within the budget.
+    Plain(Vec<u8>, #[expect(dead_code, reason = "it is held")] Room),
+    /// About so many bytes, which are made as they are written; with a checksum.
+    Framed(u64, Fill),
+}
+
+/// Gives content piece by piece.
+pub type Fill = Box<Filling>;
+
+pub(super) type Filling = dyn Fn(&mut dyn FnMut(&[u8])) + Send;
+
+/// Pieces of one block.
+struct Pending {
+    blob: Arc<Blob>,
+    pieces: Vec<Piece>,
+    /// What they hold, within the block.
+    ranges: Vec<Range<u64>>,
+    last: Instant,
+}
+
+type BlockId = ([u8; 32], u64);
+
+struct Writer {
+    shared: Arc<Shared>,
+    pending: HashMap<BlockId, Pending>,
+    /// Those that are in use.
+    blobs: Vec<Arc<Blob>>,
+    /// Where blocks are put together.
+    desk: Vec<u8>,
+}
+
+/// Starts the thread; it ends when there is nobody left to send it anything.
+pub(super) fn start(shared: Arc<Shared>, queue: Receiver<Job>) {
+    let writer = Writer {
+        shared: shared.clone(),
+        pending: HashMap::new(),
+        blobs: Vec::new(),
+        desk: Vec::new(),
+    };
+    let thread = std::thread::Builder::new().name("aiozfs-cache".into());
+    if let Err(e) = thread.spawn(move || writer.run(&queue)) {
+        shared.complain(Work::Writing, &e);
+    }
+}
+
+impl Writer {
+    fn run(mut self, queue: &Receiver<Job>) {
+        let mut counted = Instant::now() + COUNT;
+        loop {
+            let due = self.pending.values().map(|p| p.last + WAIT).min();
+            let due = due.map_or(counted, |due| due.min(counted));
+            if counted <= Instant::now() {
+                self.write_counts();
+                counted = Instant::now() + COUNT;
+            }
+            match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(job) => self.done(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.write_pending(|_| true);
+                    return self.write_counts();
+                }
+            }
+            let settled = Instant::now().checked_sub(WAIT);
+            self.write_pending(|pending| settled.is_some_and(|settled| pending.last <= settled));
+            if self.shared.budget.is_short() {
+                self.write_oldest();
+            }
+        }
+    }
+
+    fn done(&mut self, job: Job) {
+        match job {
+            Job::Piece(piece) => self.add(piece),
+            Job::Forget(blob, range) => {
+                for number in blocks_of(&range) {
+                    self.pending.remove(&(*blob.key.hash(), number));
+                    self.shared.remove(&blob.block(number));
+                }
+            }
+            Job::Keep(keep) => {
+                let kept = self.keep(&keep);
+                self.complain_of(kept);
+            }
+            Job::Settle(done) => {
+                self.write_pending(|_| true);
+                self.write_counts();
+                // Whoever asked may have gone.
+                let _ = done.try_send(());
+            }
+            Job::Seen { path, now, old } => {
+                let kept = self.put_at(&path, &record::seal(&now));
+                self.complain_of(kept);
+                // What nobody can ask for any more only takes space.
+                if let Some(old) = old.map(Blob::new)
+                    && pins::of(&*self.shared.disk, &old.dir).is_empty()
+                {
+                    let removed = evict::remove_blob(&*self.shared.disk, &old.dir);
+                    self.complain_of(removed.map(drop));
+                }
+            }
+            Job::Introduce(blob, about) => {
+                let kept = self.introduce(&blob, &about);
+                self.complain_of(kept);
+                self.blobs.push(blob);
+            }
+        }
+    }
+
+    fn add(&mut self, piece: Piece) {
+        let number = piece.offset / BLOCK;
+        let id = (*piece.blob.key.hash(), number);
+        let pending = self.pending.entry(id).or_insert_with(|| Pending {
+            blob: piece.blob.clone(),
+            pieces: Vec::new(),
+            ranges: Vec::new(),
+            last: Instant::now(),
+        });
+        insert(&mut pending.ranges, within(number, &piece.range()));
+        pending.pieces.push(piece);
+        pending.last = Instant::now();
+        if is_whole(&pending.ranges) {
+            self.write_one(id);
+        }
+    }
+
+    fn write_pending(&mut self, is_due: impl Fn(&Pending) -> bool) {
+        let due = self.pending.iter().filter(|(_, pending)| is_due(pending));
+        let due: Vec<BlockId> = due.map(|(id, _)| *id).collect();
+        for id in due {
+            self.write_one(id);
+        }
+    }
+
+    fn write_oldest(&mut self) {
+        let oldest = self.pending.iter().min_by_key(|(_, pending)| pending.last);
+        if let Some(id) = oldest.map(|(id, _)| *id) {
+            self.write_one(id);
+        }
+    }
+
+    fn write_one(&mut self, id: BlockId) {
+        if let Some(pending) = self.pending.remove(&id)
+            && !self.shared.is_paused(Work::Writing)
+        {
+            let written = self.write_block(&pending, id.1);
+            self.complain_of(written);
+        }
+    }
+
+    fn complain_of(&self, result: io::Result<()>) {
+        if let Err(e) = result {
+            self.shared.complain(Work::Writing, &e);
+        }
+    }
+
+    fn write_block(&mut self, pending: &Pending, number: u64) -> io::Result<()> {
+        let blob = &pending.blob;
+        let start = number * BLOCK;
+        let whole = match &pending.pieces[..] {
+            [one] if one.bytes.len() as u64 == BLOCK => Some(&one.bytes[..]),
+            _ => None,
+        };
+        let mut ranges = pending.ranges.clone();
+        let mut old = 0;
+        if whole.is_none() {
+            self.desk.resize(BLOCK as usize, 0);
+            if !is_whole(&ranges)
+                && let Some((file, head)) = self.shared.open_block(blob, number)
+            {
+                let is_new = ranges
+                    .iter()
+                    .any(|range| head.first(range).as_ref() != Some(range));
+                if !is_new {
+                    return Ok(());
+                }
+                for run in head.ranges() {
+                    if let Some(bytes) = self.shared.read_run(blob, number, &*file, &head, run) {
+                        self.desk[run.start as usize..run.end as usize].copy_from_slice(&bytes);
+                        insert(&mut ranges, run.clone());
+                    }
+                }
+            }
+            for piece in &pending.pieces {
+                let at = (piece.offset - start) as usize;
+                self.desk[at..at + piece.bytes.len()].copy_from_slice(&piece.bytes);
+            }
+        }
+        if let Ok(file) = self.shared.disk.open(&blob.block(number)) {
+            old = file.stat()?.taken;
+        }
+        let block = whole.unwrap_or(&self.desk);
+        let head = Head::new(ranges, block);
+        // A disk counts in pages of memory, nearly always.
+        let pages = head
+            .ranges()
+            .iter()
+            .map(|r| r.end.div_ceil(HEAD) - r.start / HEAD);
+        let need = HEAD + pages.sum::<u64>() * HEAD;
+        let path = blob.block(number);
+        put(&self.shared, &path, need, old, &|file| {
+            file.write_at(&head.encode(blob.key.hash(), number), 0)?;
+            for range in head.ranges() {
+                let bytes = &block[range.start as usize..range.end as usize];
+                file.write_at(bytes, HEAD + range.start)?;
+            }
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    fn keep(&mut self, keep: &Keep) -> io::Result<()> {
+        match &keep.content {
+            Content::Plain(bytes, _) => self.put_at(&keep.blob.file(&keep.name), bytes),
+            // One that fills the cache would push out all that it is there for.
+            Content::Framed(size, _) if *size > self.shared.size / 4 => Ok(()),
+            Content::Framed(size, fill) => {
+                let key = keep.blob.key.hash();
+                self.put(&keep.blob.file(&keep.name), *size, &|file| {
+                    record::write_framed(file, key, fill).map(drop)
+                })
+            }
+        }
+    }
+
+    fn put_at(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let len = bytes.len() as u64;
+        self.put(path, len, &|file| file.write_at(bytes, 0))
+    }
+
+    /// Writes a file of about `len` bytes.
+    fn put(
+        &mut self,
+        path: &str,
+        len: u64,
+        write: &dyn Fn(&dyn Handle) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match self.shared.is_paused(Work::Writing) {
+            true => Ok(()),
+            false => replace(&self.shared, path, len, write).map(drop),
+        }
+    }
+
+    /// Writes down what the blob is, if that is not known.
+    fn introduce(&mut self, blob: &Blob, about: &About) -> io::Result<()> {
+        let known: Option<About> = record::read(&*self.shared.disk, &blob.file("record"));
+        let is_known =
+            known.is_some_and(|known| known.size == about.size && known.kind == about.kind);
+        match is_known {
+            true => Ok(()),
+            false => self.put_at(&blob.file("record"), &record::seal(about)),
+        }
+    }
+
+    /// Adds up what came from disk and what did not.
+    fn write_counts(&mut self) {
+        for blob in self.blobs.clone() {
+            let new = Counts {
+                hits: blob.hits.swap(0, Relaxed),
+                misses: blob.misses.swap(0, Relaxed),
+                last: now(),
+            };
+            if (new.hits, new.misses) == (0, 0) {
+                continue;
+            }
+            let path = blob.file("counts");
+            let known = record::read(&*self.shared.disk, &path).unwrap_or_default();
+            let kept = self.put_at(&path, &record::seal(&new.and(&known)));
+            self.complain_of(kept);
+        }
+    }
+}
+
+/// Writes a file of about `len` bytes in place of what is there; false if there is no room for it.
+pub(super) fn replace(
+    shared: &Shared,
+    path: &str,
+    len: u64,
+    write: &dyn Fn(&dyn Handle) -> io::Result<()>,
+) -> io::Result<bool> {
+    let old = shared.disk.open(path).and_then(|file| file.stat());
+    let old = old.map_or(0, |stat| stat.taken);
+    put(shared, path, evict::taken_by(len), old, write)
+}
+
+/// Writes a file in place of one that takes `old` bytes, if there is room for `need` bytes or can be
+/// made; says whether there is.
+fn put(
+    shared: &Shared,
+    path: &str,
+    need: u64,
+    old: u64,
+    write: &dyn Fn(&dyn Handle) -> io::Result<()>,
+) -> io::Result<bool> {
+    let disk = &*shared.disk;
+    // First, so that others who are about to write know of it.
+    let known = usage::add(disk, need as i64)?;
+    let give_back = |bytes: u64| drop(usage::add(disk, -(bytes as i64)));
+    if !evict::make_room(shared, known, need)? {
+        give_back(need);
+        return Ok(false);
+    }
+    let temporary = shared.temporary.fetch_add(1, Relaxed);
+    let name = format!("tmp/{}-{temporary}", std::process::id());
+    let put = || {
+        let file = match disk.create(&name) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                disk.make_dirs("tmp")?;
+                disk.create(&name)?
+            }
+            // Of a process of the same number, long ago.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                disk.remove(&name)?;
+                disk.create(&name)?
+            }
+            other => other?,
+        };
+        write(&*file)?;
+        match disk.rename(&name, path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+                disk.make_dirs(dir)?;
+                disk.rename(&name, path)
+            }
+            other => other,
+        }
+    };
+    match put() {
+        Ok(()) => {
+            give_back(old);
+            Ok(true)
+        }
+        Err(e) => {
+            // It may not even be there.
+            let _ = disk.remove(&name);
+            give_back(need);
+            Err(e)
+        }
+    }
+}
+
+/// Whether these are all of a block.
+fn is_whole(ranges: &[Range<u64>]) -> bool {
+    ranges.first() == Some(&(0..BLOCK))
+}
+
+/// Whether all is counted anew when something is to be written next.
+pub(super) fn is_stale(counted: i64) -> bool {
+    const AGE: i64 = 3600;
+    !(0..AGE).contains(&(now() - counted))
+}

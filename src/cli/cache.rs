@@ -1,0 +1,305 @@
+//! `aiozfs cache`: what is kept, and what people may do with it.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use indicatif::{HumanBytes, HumanDuration};
+use serde::Serialize;
+
+use super::caching::PlaceArgs;
+use super::config::Config;
+use super::location::Location;
+use super::progress::Progress;
+use super::{Failure, logging, units};
+use crate::cache::{Cache, Content, Kept, Verified};
+
+/// So much of an id is enough to name a blob by it.
+const SHORTEST_ID: usize = 6;
+
+/// Show what is in the cache; pin, remove or check it.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(super) struct CacheCommand {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs cache                             # what there is, the last used first
+  aiozfs cache pin bafybei...              # what is kept of it, and what comes, stays
+  aiozfs cache prune --unused 30d          # away with what nobody has used for a month
+  aiozfs cache prune --to 2G               # away with what is worth the least
+  aiozfs cache ls --json | jq -r '.blobs[] | select(.pinned > 0) | .name'
+
+An archive is named as it was when it was mounted, or by the first characters of its id.";
+
+#[derive(Debug, Clone, Args)]
+struct Common {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Say more; twice, and more still
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// What there is, the last used first
+    Ls(Common),
+    /// Keep archives from being evicted: what is there of them, and what comes
+    Pin(Named),
+    /// Let them be evicted again
+    Unpin(Named),
+    /// Remove archives, pinned or not
+    Rm(Named),
+    /// Make room; what is pinned stays
+    Prune(PruneArgs),
+    /// Compare all that is kept with its checksums, and remove what is damaged
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+struct Named {
+    /// A CID, a URL, id:TEXT, or the first characters of an id that 'aiozfs cache' prints
+    #[arg(required = true)]
+    archives: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct PruneArgs {
+    /// Evict until no more than this is taken [default: 0, so all that is not pinned]
+    #[arg(long, value_name = "SIZE", value_parser = units::size, conflicts_with = "unused")]
+    to: Option<u64>,
+    /// Remove archives that nobody has used for so long
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    unused: Option<Duration>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// Which [default: all]
+    archives: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What removing has brought, in bytes of the disk.
+#[derive(Serialize)]
+struct Freed {
+    freed: u64,
+}
+
+pub(super) fn cache(args: &CacheCommand) -> Result<ExitCode, Failure> {
+    match &args.action {
+        None => list(&args.common),
+        Some(Action::Ls(common)) => list(common),
+        Some(Action::Pin(named)) => each(named, |cache, blob| cache.pin(blob)),
+        Some(Action::Unpin(named)) => each(named, |cache, blob| cache.unpin(blob)),
+        Some(Action::Rm(named)) => remove(named),
+        Some(Action::Prune(prune)) => make_room(prune),
+        Some(Action::Verify(verify)) => check(verify),
+    }
+}
+
+impl Common {
+    fn open(&self) -> Result<(Cache, Content), Failure> {
+        logging::init(self.verbose);
+        let cache = self.place.open_to_manage(&Config::load()?)?;
+        let content = cache.content().map_err(unreadable)?;
+        Ok((cache, content))
+    }
+}
+
+fn unreadable(e: io::Error) -> Failure {
+    Failure::new(format!("the cache cannot be read: {e}"))
+}
+
+fn list(common: &Common) -> Result<ExitCode, Failure> {
+    let (_, content) = common.open()?;
+    print(common, &content, || table(&content))
+}
+
+/// Does something to each of the named archives.
+fn each(
+    named: &Named,
+    work: impl Fn(&Cache, &Kept) -> io::Result<()>,
+) -> Result<ExitCode, Failure> {
+    let (cache, content) = named.common.open()?;
+    for blob in find_all(&content, &named.archives)? {
+        work(&cache, blob).map_err(|e| Failure::new(format!("{}: {e}", blob.name)))?;
+    }
+    let content = cache.content().map_err(unreadable)?;
+    match named.common.json {
+        true => print(&named.common, &content, String::new),
+        false => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn remove(named: &Named) -> Result<ExitCode, Failure> {
+    let (cache, content) = named.common.open()?;
+    let mut freed = 0;
+    for blob in find_all(&content, &named.archives)? {
+        let removed = cache.remove(blob);
+        freed += removed.map_err(|e| Failure::new(format!("{}: {e}", blob.name)))?;
+    }
+    tell_freed(&named.common, freed)
+}
+
+fn make_room(args: &PruneArgs) -> Result<ExitCode, Failure> {
+    let (cache, content) = args.common.open()?;
+    let freed = match args.unused {
+        None => cache.prune(args.to.unwrap_or(0)).map_err(unreadable)?,
+        Some(unused) => {
+            let then = now() - i64::try_from(unused.as_secs()).unwrap_or(i64::MAX);
+            let old = content.blobs.iter();
+            let old = old.filter(|blob| blob.used < then && blob.pinned == 0);
+            let freed: io::Result<u64> = old.map(|blob| cache.remove(blob)).sum();
+            freed.map_err(unreadable)?
+        }
+    };
+    tell_freed(&args.common, freed)
+}
+
+fn tell_freed(common: &Common, freed: u64) -> Result<ExitCode, Failure> {
+    print(common, &Freed { freed }, || {
+        format!("{} came free\n", HumanBytes(freed))
+    })
+}
+
+fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let (cache, content) = args.common.open()?;
+    let blobs = match args.archives.is_empty() {
+        true => content.blobs.iter().collect(),
+        false => find_all(&content, &args.archives)?,
+    };
+    let progress = Progress::bytes("checking", Some(blobs.iter().map(|b| b.taken).sum()));
+    let mut all = Verified::default();
+    for blob in blobs {
+        let told = |bytes| progress.add(bytes);
+        let verified = cache.verify(blob, &told).map_err(unreadable)?;
+        if verified.damaged > 0 && !args.common.json {
+            let (name, damaged) = (&blob.name, verified.damaged);
+            progress.aside(|| eprintln!("aiozfs: {name}: {damaged} damaged files are removed"));
+        }
+        all.good += verified.good;
+        all.damaged += verified.damaged;
+    }
+    drop(progress);
+    print(&args.common, &all, || {
+        let good = HumanBytes(all.good);
+        format!(
+            "{good} are as they were written, {} files were not and are removed\n",
+            all.damaged
+        )
+    })?;
+    Ok(ExitCode::from(u8::from(all.damaged > 0)))
+}
+
+fn find_all<'a>(content: &'a Content, names: &[String]) -> Result<Vec<&'a Kept>, Failure> {
+    let mut found = Vec::new();
+    for name in names {
+        let known = found.len();
+        found.extend(content.blobs.iter().filter(|blob| is_named(blob, name)));
+        if found.len() == known {
+            return Err(Failure::new(format!(
+                "nothing of '{name}' is in the cache; 'aiozfs cache' lists what is"
+            )));
+        }
+    }
+    Ok(found)
+}
+
+fn is_named(blob: &Kept, name: &str) -> bool {
+    if name.len() >= SHORTEST_ID && blob.id.starts_with(name) {
+        return true;
+    }
+    match Location::parse(name) {
+        Ok(Location::Cid(cid)) => Location::parse(&blob.name)
+            .is_ok_and(|known| matches!(known, Location::Cid(known) if known.names_same(&cid))),
+        Ok(location) => location.shown().1 == blob.name,
+        Err(_) => false,
+    }
+}
+
+fn print<T: Serialize>(
+    common: &Common,
+    value: &T,
+    text: impl FnOnce() -> String,
+) -> Result<ExitCode, Failure> {
+    let text = match common.json {
+        true => serde_json::to_string(value).map_err(Failure::new)? + "\n",
+        false => text(),
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("standard output: {e}")))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn table(content: &Content) -> String {
+    let head = ["ID", "KEPT", "OF", "PINNED", "HITS", "USED", "NAME"].map(str::to_owned);
+    let mut rows = vec![head];
+    rows.extend(content.blobs.iter().map(row));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths = [0, 1, 2, 3, 4, 5].map(|column| width(column).unwrap_or(0));
+    let mut text = String::new();
+    for row in &rows {
+        for (column, width) in widths.into_iter().enumerate() {
+            match column {
+                0 | 5 => text.push_str(&format!("{:<width$}  ", row[column])),
+                _ => text.push_str(&format!("{:>width$}  ", row[column])),
+            }
+        }
+        // A URL may hold what would move the cursor.
+        text.push_str(&row[6].replace(|c: char| c.is_control(), "\u{fffd}"));
+        text.push('\n');
+    }
+    let (taken, size) = (HumanBytes(content.taken), HumanBytes(content.size));
+    text + &format!("{taken} of {size} are taken\n")
+}
+
+fn row(blob: &Kept) -> [String; 7] {
+    let read = blob.hits + blob.misses;
+    let hits = match read {
+        0 => "-".to_owned(),
+        read => format!("{} %", (u128::from(blob.hits) * 100 / u128::from(read))),
+    };
+    let pinned = match blob.pinned {
+        0 => "-".to_owned(),
+        bytes if bytes >= blob.size => "all".to_owned(),
+        bytes => HumanBytes(bytes).to_string(),
+    };
+    let age = u64::try_from(now() - blob.used).unwrap_or(0);
+    [
+        blob.id[..blob.id.len().min(12)].to_owned(),
+        HumanBytes(blob.taken).to_string(),
+        HumanBytes(blob.size).to_string(),
+        pinned,
+        hits,
+        format!("{} ago", HumanDuration(Duration::from_secs(age))),
+        match blob.kind == "believed" {
+            true => format!("{} (not proven)", blob.name),
+            false => blob.name.clone(),
+        },
+    ]
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs().cast_signed())
+}

@@ -1,0 +1,243 @@
+//! `aiozfs fetch`.
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use indicatif::HumanBytes;
+
+use super::access::{Access, AccessArgs};
+use super::glob::Glob;
+use super::location::Location;
+use super::mount_options::MountOptions;
+use super::progress::Progress;
+use super::{Failure, explain_open, job, logging};
+use crate::archive::{Index, Kind};
+use crate::cache::{Cache, Cached};
+use crate::source::{Priority, Result as SourceResult, Source};
+
+/// So much is asked for at once, in bytes: long enough that the way there and back matters little.
+const PART: u64 = 4 << 20;
+
+/// Parts that are under way at once. A long link needs many to be full.
+const PARTS: usize = 12;
+
+/// What could not be kept is fetched again so often.
+const ROUNDS: usize = 3;
+
+/// The disk is waited for so long before the next part.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bring an archive, or some of its files, into the cache, pinned: it then mounts and reads
+/// without a network.
+///
+/// What is there already is not fetched again, so a fetch that was interrupted goes on where it
+/// was. Without PATH, all of the archive is brought.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct FetchArgs {
+    /// The archive: an http(s) URL, a CID, id:TEXT for an id of another network, or the name of an
+    /// archive in the configuration
+    source: String,
+    /// Files and directories of the archive; * ? [a-z] stand for characters of a name, ** for any
+    /// number of directories
+    #[arg(value_name = "PATH|GLOB")]
+    paths: Vec<OsString>,
+    #[command(flatten)]
+    access: AccessArgs,
+    /// Say more; twice, and more still
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs fetch bafybei...
+  aiozfs fetch bafybei... master_playlist.m3u8 '720p*' subtitles
+  aiozfs fetch https://example.com/holiday.zip '**/*.jpg'
+  aiozfs mount --offline bafybei... /mnt/video     # then, without a network
+  aiozfs cache unpin bafybei...                    # it may be evicted again";
+
+pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
+    logging::init(args.verbose);
+    let location = Location::parse(&args.source)?;
+    if let Location::File(path) = &location {
+        let path = path.display();
+        return Err(Failure::usage(format!(
+            "{path} is a file of this machine; there is nothing to fetch"
+        )));
+    }
+    let access = args.access.to(location, &MountOptions::default())?;
+    let Some(cache) = access.cache().cloned() else {
+        return Err(Failure::new(
+            "there is no cache to bring it into; see --cache-dir and --cache-size",
+        ));
+    };
+    let runtime = job::runtime()?;
+    let done = runtime.block_on(bring(&access, &cache, &args.paths));
+    runtime.shutdown_background();
+    let Brought { kept, fetched } = done?;
+    println!(
+        "{}: {} in the cache, pinned; {} fetched",
+        access.location().shown().1,
+        HumanBytes(kept),
+        HumanBytes(fetched)
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How many bytes of the blob.
+struct Brought {
+    kept: u64,
+    fetched: u64,
+}
+
+async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Brought, Failure> {
+    let (index, source, cached) = access.open_to_fetch().await?;
+    let cached = cached.ok_or_else(|| Failure::new("nothing of this source is kept"))?;
+    let ranges = wanted(&index, paths)?;
+    let ranges: Vec<Range<u64>> = ranges.into_iter().map(|r| source.granule(r)).collect();
+    let ranges = merged(ranges);
+    let kept = total(&ranges);
+    has_room(cache, kept)?;
+    cached.pin(ranges.clone()).await.map_err(|e| {
+        let shown = access.location().shown().1;
+        Failure::new(format!("{shown} cannot be pinned: {e}"))
+    })?;
+    let mut missing = cached.missing(ranges.clone()).await;
+    let fetched = total(&missing);
+    let progress = Progress::bytes("fetching", Some(fetched));
+    for round in 0..ROUNDS {
+        if missing.is_empty() {
+            return Ok(Brought { kept, fetched });
+        }
+        if round > 0 {
+            log::info!("fetch: {} bytes were not kept", total(&missing));
+        }
+        let parts = stream::iter(parts(&missing))
+            .map(|part| fetch_part(&*source, &cached, part, &progress))
+            .buffer_unordered(PARTS);
+        let done: SourceResult<Vec<()>> = parts.try_collect().await;
+        done.map_err(|e| explain_open(access.location(), &e.into()))?;
+        tokio::task::block_in_place(|| cache.settle(PATIENCE));
+        missing = cached.missing(ranges.clone()).await;
+    }
+    match total(&missing) {
+        0 => Ok(Brought { kept, fetched }),
+        left => Err(Failure::new(format!(
+            "{} of {} could not be kept: the disk is full or fails, or others have pinned the rest of the cache; make room or see 'aiozfs cache', and fetch again to go on",
+            HumanBytes(left),
+            HumanBytes(kept)
+        ))),
+    }
+}
+
+/// What of the archive is meant: the files, and the directory that names them.
+fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure> {
+    let all = 0..index.blob_size();
+    if paths.is_empty() {
+        return Ok(vec![all]);
+    }
+    let globs: Vec<Glob> = paths
+        .iter()
+        .map(|path| Glob::new(path.as_bytes()))
+        .collect();
+    let mut is_used = vec![false; globs.len()];
+    let directory = index.cd_range().start..all.end;
+    let mut ranges = vec![directory];
+    for id in index.ids() {
+        let path = index.path(id);
+        let mut is_wanted = false;
+        for (glob, is_used) in globs.iter().zip(&mut is_used) {
+            let names = glob.names(path);
+            is_wanted |= names;
+            *is_used |= names;
+        }
+        if is_wanted && index.get(id).kind != Kind::Dir {
+            ranges.push(index.span(id));
+        }
+    }
+    match is_used.iter().position(|is_used| !is_used) {
+        None => Ok(ranges),
+        Some(at) => Err(Failure::new(format!(
+            "the archive has no '{}'",
+            paths[at].to_string_lossy()
+        ))),
+    }
+}
+
+/// Ranges in order and apart from each other.
+fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+fn total(ranges: &[Range<u64>]) -> u64 {
+    ranges.iter().map(|range| range.end - range.start).sum()
+}
+
+/// Pieces of no more than a part, which end where parts of the line do.
+fn parts(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let each = ranges.iter().flat_map(|range| {
+        let parts = range.start / PART..range.end.div_ceil(PART);
+        parts.map(|part| range.start.max(part * PART)..range.end.min((part + 1) * PART))
+    });
+    each.collect()
+}
+
+/// Fails if no more than a part of it could be pinned.
+fn has_room(cache: &Cache, bytes: u64) -> Result<(), Failure> {
+    let content = cache.content().map_err(Failure::new)?;
+    match bytes <= content.size {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "these are {}, and the cache may take {}; give it more with --cache-size, here and where it is mounted",
+            HumanBytes(bytes),
+            HumanBytes(content.size)
+        ))),
+    }
+}
+
+async fn fetch_part(
+    source: &dyn Source,
+    cached: &Cached,
+    part: Range<u64>,
+    progress: &Progress,
+) -> SourceResult<()> {
+    cached.wait_for_disk(PATIENCE).await;
+    let mut stream = source.read(part, Priority::Demand);
+    while let Some(chunk) = stream.try_next().await? {
+        progress.add(chunk.bytes.len() as u64);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_end_where_parts_of_the_line_do() {
+        let ranges = merged(vec![
+            PART + 5..2 * PART,
+            0..7,
+            3..10,
+            2 * PART..2 * PART + 1,
+        ]);
+        assert_eq!(ranges, [0..10, PART + 5..2 * PART + 1]);
+        let parts = parts(&ranges);
+        assert_eq!(parts, [0..10, PART + 5..2 * PART, 2 * PART..2 * PART + 1]);
+        assert_eq!(total(&parts), total(&ranges));
+    }
+}

@@ -1,0 +1,213 @@
+//! A tree as bytes, from which it is there again without being built.
+//!
+//! As with a stored index (`archive::Index::store`), whoever keeps the bytes proves them, and what
+//! is read here is only made sure not to panic. How a tree is shown is not part of it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::attr::TreeOptions;
+use super::tree::{Implied, NOWHERE, Names, Node, ROOT, Totals, Tree};
+use crate::archive::{Element, Index, Pull, Push, Timestamp, pull_all, pull_bytes, push_all};
+
+/// Whoever changes what tree an index means changes this.
+pub const FORMAT: u32 = 1;
+
+/// How many numbers stand before the sections.
+const COUNTS: usize = 10;
+
+/// An [`Implied`] whose entry is a number.
+struct StoredImplied {
+    entry: u32,
+    name: Range<u32>,
+    mtime: Timestamp,
+}
+
+impl StoredImplied {
+    fn of(implied: &Implied) -> Self {
+        Self {
+            // An index has fewer entries than a u32 can count.
+            entry: implied.entry.index() as u32,
+            name: implied.name.clone(),
+            mtime: implied.mtime,
+        }
+    }
+
+    fn within(self, index: &Index) -> Option<Implied> {
+        let entry = index.id(self.entry as usize)?;
+        let name = self.name.start as usize..self.name.end as usize;
+        index.path(entry).get(name)?;
+        Some(Implied {
+            entry,
+            name: self.name,
+            mtime: self.mtime,
+        })
+    }
+}
+
+impl Element for StoredImplied {
+    const LEN: usize = 24;
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let four = |at: usize| u32::read(bytes.get(at..at + 4)?);
+        Some(Self {
+            entry: four(0)?,
+            name: four(4)?..four(8)?,
+            mtime: Timestamp {
+                secs: u64::read(bytes.get(12..20)?)?.cast_signed(),
+                nanos: four(20)?,
+            },
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        for four in [self.entry, self.name.start, self.name.end] {
+            four.write(out);
+        }
+        self.mtime.secs.cast_unsigned().write(out);
+        self.mtime.nanos.write(out);
+    }
+}
+
+impl Tree {
+    /// About how many bytes it is.
+    pub fn stored_len(&self) -> u64 {
+        let words = self.names.parents.len() + self.first_child.len() + self.children.len();
+        (words * 4 + self.names.implied.len() * StoredImplied::LEN + self.subdirs.len() * 8) as u64
+    }
+
+    /// Gives the bytes.
+    pub fn store(&self, push: &mut Push) {
+        let Names {
+            parents,
+            implied,
+            renamed,
+            ..
+        } = &self.names;
+        let mut renamed: Vec<(Node, &[u8])> =
+            renamed.iter().map(|(n, name)| (*n, &**name)).collect();
+        renamed.sort_unstable();
+        let renamed_len: usize = renamed.iter().map(|(_, name)| name.len()).sum();
+        let counts: [u64; COUNTS] = [
+            parents.len() as u64,
+            implied.len() as u64,
+            self.children.len() as u64,
+            self.subdirs.len() as u64,
+            renamed.len() as u64,
+            renamed_len as u64,
+            self.root_mtime.secs.cast_unsigned(),
+            self.root_mtime.nanos.into(),
+            self.totals.bytes,
+            self.totals.files,
+        ];
+        push(&FORMAT.to_le_bytes());
+        push_all(counts.into_iter(), push);
+        push_all(parents.iter().copied(), push);
+        push_all(implied.iter().map(StoredImplied::of), push);
+        push_all(self.first_child.iter().copied(), push);
+        push_all(self.children.iter().copied(), push);
+        push_all(
+            self.subdirs.iter().flat_map(|(dir, count)| [*dir, *count]),
+            push,
+        );
+        let lens = renamed
+            .iter()
+            .flat_map(|(node, name)| [*node, name.len() as u32]);
+        push_all(lens, push);
+        renamed.iter().for_each(|(_, name)| push(name));
+    }
+
+    /// The tree that these bytes are, of this index; `None` if they are none.
+    pub fn load(index: Arc<Index>, options: TreeOptions, pull: &mut Pull) -> Option<Self> {
+        if pull_all::<u32>(1, pull)? != [FORMAT] {
+            return None;
+        }
+        let counts = pull_all::<u64>(COUNTS as u64, pull)?;
+        let [
+            nodes,
+            implied,
+            children,
+            subdirs,
+            renamed,
+            renamed_len,
+            rest @ ..,
+        ] = &counts[..]
+        else {
+            return None;
+        };
+        let [secs, nanos, bytes, files] = rest else {
+            return None;
+        };
+        let parents: Vec<Node> = pull_all(*nodes, pull)?;
+        let implied: Vec<StoredImplied> = pull_all(*implied, pull)?;
+        let implied = implied.into_iter().map(|implied| implied.within(&index));
+        let implied = implied.collect::<Option<Vec<Implied>>>()?;
+        let first_child: Vec<u32> = pull_all(nodes.checked_add(1)?, pull)?;
+        let children: Vec<Node> = pull_all(*children, pull)?;
+        let subdirs: Vec<u32> = pull_all(subdirs.checked_mul(2)?, pull)?;
+        let lens: Vec<u32> = pull_all(renamed.checked_mul(2)?, pull)?;
+        let renamed = renamed_of(&lens, &pull_bytes(*renamed_len, pull)?)?;
+        let tree = Self {
+            names: Names::stored(parents, implied, renamed),
+            index,
+            options,
+            first_child,
+            children,
+            subdirs: subdirs
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|[dir, n]| (*dir, *n))
+                .collect(),
+            root_mtime: Timestamp {
+                secs: secs.cast_signed(),
+                nanos: u32::try_from(*nanos).ok()?,
+            },
+            totals: Totals {
+                bytes: *bytes,
+                files: *files,
+            },
+            overrides: Default::default(),
+            orders: Default::default(),
+        };
+        tree.is_sound().then_some(tree)
+    }
+
+    /// Finds out which file bears which name, so that nobody waits for that later. Of a tree that
+    /// was loaded it is not known yet.
+    pub fn prepare(&self) {
+        self.names.table(&self.index);
+    }
+
+    /// Whether nothing points out of it.
+    fn is_sound(&self) -> bool {
+        let Names {
+            parents, implied, ..
+        } = &self.names;
+        let nodes = parents.len() as u64;
+        let is_node = |node: &Node| u64::from(*node) < nodes;
+        nodes == self.index.len() as u64 + 1 + implied.len() as u64
+            && nodes < u64::from(NOWHERE)
+            && parents.first() == Some(&ROOT)
+            && parents
+                .iter()
+                .all(|parent| *parent == NOWHERE || is_node(parent))
+            && self.children.iter().all(is_node)
+            && self.first_child.is_sorted()
+            && self
+                .first_child
+                .last()
+                .is_some_and(|end| *end as usize <= self.children.len())
+    }
+}
+
+fn renamed_of(lens: &[u32], names: &[u8]) -> Option<HashMap<Node, Box<[u8]>>> {
+    let mut left = names;
+    let each = lens.as_chunks::<2>().0.iter().map(|[node, len]| {
+        let (name, rest) = left.split_at_checked(*len as usize)?;
+        left = rest;
+        Some((*node, name.into()))
+    });
+    each.collect()
+}

@@ -1,0 +1,29 @@
+//! For when no server is to be asked: a source that has nothing.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, StreamExt};
+
+use super::{Blocks, ChunkStream, Error, Opened, Priority, Proof, Result, Source};
+
+/// A [`Source`], and [`Blocks`], of which everything is [`Error::Offline`] at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Offline;
+
+impl Source for Offline {
+    fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        ready(Err(Error::Offline)).boxed()
+    }
+
+    fn read(&self, _range: Range<u64>, _priority: Priority) -> ChunkStream {
+        stream::once(ready(Err(Error::Offline))).boxed()
+    }
+}
+
+impl Blocks for Offline {
+    fn block(&self, _cid: &str, _most: usize, _proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+        ready(Err(Error::Offline)).boxed()
+    }
+}
