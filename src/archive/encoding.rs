@@ -117,6 +117,13 @@ impl FromStr for Encoding {
     }
 }
 
+impl Encoding {
+    /// Whether it is the one that holds where nobody says anything.
+    pub fn is_usual(&self) -> bool {
+        matches!(self.0, Table::Usual)
+    }
+}
+
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

@@ -184,8 +184,8 @@ impl Access {
         let kept = Kept::new(cached, &self.parse);
         let known = kept.index().await;
         let is_new = known.is_none();
-        let options = (self.parse.clone(), self.line.clone());
-        let archive = Archive::open_with(source, known, options.0, options.1).await?;
+        let (parse, line) = (self.parse.clone(), self.line.clone());
+        let archive = Archive::open_with(source, known, parse, line).await?;
         if is_new {
             kept.keep_index(archive.index());
         }

@@ -128,31 +128,31 @@ pub(super) fn settle(patience: Duration) {
 #[derive(Clone)]
 pub(super) struct Kept {
     cached: Option<Cached>,
-    /// How its names were read, which is part of what was made of it.
+    /// Names that were read otherwise make another index.
     encoding: String,
 }
 
-/// Names carry the formats: what another version has written is not there.
+/// Their names carry their formats: what another version has written is not there.
 const INDEX: &str = "index-1";
 const TREE: &str = "tree-1";
 const _: () = assert!(archive::STORED_FORMAT == 1 && fs::STORED_FORMAT == 1);
 
 impl Kept {
     pub(super) fn new(cached: Option<Cached>, parse: &ParseOptions) -> Self {
-        Self {
-            cached,
-            encoding: parse.encoding.to_string(),
-        }
+        let encoding = match parse.encoding.is_usual() {
+            true => String::new(),
+            false => format!("-{}", parse.encoding),
+        };
+        Self { cached, encoding }
     }
 
     fn name(&self, what: &str) -> String {
-        let encoding = self.encoding.chars().filter(char::is_ascii_alphanumeric);
-        format!("{what}-{}", encoding.collect::<String>())
+        format!("{what}{}", self.encoding)
     }
 
     pub(super) async fn index(&self) -> Option<Index> {
-        let cached = self.cached.as_ref()?;
-        cached
+        self.cached
+            .as_ref()?
             .load(self.name(INDEX), |pull| Index::load(pull))
             .await
     }
@@ -160,8 +160,11 @@ impl Kept {
     pub(super) fn keep_index(&self, index: &Arc<Index>) {
         if let Some(cached) = &self.cached {
             let (size, index) = (index.stored_len(), index.clone());
-            let fill = Box::new(move |push: &mut archive::Push| index.store(push));
-            cached.keep(self.name(INDEX), size, fill);
+            cached.keep(
+                self.name(INDEX),
+                size,
+                Box::new(move |push| index.store(push)),
+            );
         }
     }
 
@@ -172,8 +175,7 @@ impl Kept {
         }
         let index = index.clone();
         let load = move |pull: &mut crate::cache::Pull| Tree::load(index, options, pull);
-        let cached = self.cached.as_ref()?;
-        cached.load(self.name(TREE), load).await
+        self.cached.as_ref()?.load(self.name(TREE), load).await
     }
 
     pub(super) fn keep_tree(&self, tree: &Arc<Tree>) {
@@ -181,8 +183,11 @@ impl Kept {
             && tree.index().len() >= LARGE_TREE
         {
             let (size, tree) = (tree.stored_len(), tree.clone());
-            let fill = Box::new(move |push: &mut archive::Push| tree.store(push));
-            cached.keep(self.name(TREE), size, fill);
+            cached.keep(
+                self.name(TREE),
+                size,
+                Box::new(move |push| tree.store(push)),
+            );
         }
     }
 }
