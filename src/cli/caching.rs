@@ -132,7 +132,7 @@ pub(super) struct Kept {
     encoding: String,
 }
 
-/// Names carry the formats: what another version has written is not there.
+/// Their names carry their formats: what another version has written is not there.
 const INDEX: &str = "index-1";
 const TREE: &str = "tree-1";
 const _: () = assert!(archive::STORED_FORMAT == 1 && fs::STORED_FORMAT == 1);
