@@ -242,6 +242,11 @@ impl Walk {
         reach.min(self.legs[0].end).max(range.end)
     }
 
+    /// Whether its reader has shown that it means to go on.
+    pub(super) fn goes_on(&self) -> bool {
+        self.window > 2 * FIRST_WINDOW
+    }
+
     /// Whether a read of `range` is this walk's last one, or near it.
     pub(super) fn is_at(&self, range: &Range<u64>) -> bool {
         range.end.abs_diff(self.next) <= SLACK

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::ahead::{WalkId, Walks};
 use super::block::{Block, blocks_of, overlap, without};
@@ -63,8 +64,9 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Books for a line whose read-ahead may have so many parts on their way at once.
-    pub(super) fn new(connections: usize) -> Self {
+    /// Books for a line whose read-ahead may have so many parts on their way at once, and so many
+    /// bytes.
+    pub(super) fn new(connections: usize, memory: u64) -> Self {
         Self {
             blocks: HashMap::new(),
             parts: HashMap::new(),
@@ -73,7 +75,7 @@ impl Ledger {
             failures: Vec::new(),
             pinned: HashMap::new(),
             walks: Walks::default(),
-            pace: Pace::new(connections, Instant::now()),
+            pace: Pace::new(connections, memory, Instant::now()),
         }
     }
 
@@ -159,7 +161,9 @@ impl Ledger {
             return false;
         };
         part.left.start = came.end;
-        self.pace.arrived(came.end - came.start, Instant::now());
+        let in_flight = self.parts.values().map(|p| p.left.end - p.left.start);
+        let in_flight = in_flight.sum();
+        (self.pace).arrived(came.end - came.start, in_flight, Instant::now());
         self.wake(came, |_| None);
         true
     }

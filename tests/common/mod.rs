@@ -5,6 +5,7 @@ pub mod archives;
 pub mod fault;
 pub mod gateways;
 pub mod http;
+pub mod link;
 pub mod media;
 pub mod mount;
 pub mod needs;

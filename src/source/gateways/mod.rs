@@ -175,6 +175,17 @@ impl Source for Gateways {
         }
     }
 
+    fn warm_up(&self, reads: usize) -> usize {
+        let members = &self.0.members;
+        match self.0.roster.is_striped() {
+            true => {
+                let share = reads.div_ceil(members.len());
+                members.iter().map(|m| m.source.warm_up(share)).sum()
+            }
+            false => members[self.0.roster.current()].source.warm_up(reads),
+        }
+    }
+
     fn expect_size(&self, size: u64) {
         let _ = self.0.size.set(size);
         for member in &self.0.members {

@@ -6,8 +6,10 @@
 
 mod answer;
 mod blocks;
+mod connections;
 mod link;
 mod secrets;
+mod stock;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -16,15 +18,18 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
-use reqwest::Response;
 
 use self::answer::{Answer, ContentRange, Validator};
 pub use self::blocks::{HttpBlocks, UrlOf};
-pub use self::link::Clients;
-use self::link::{Ask, Link};
+pub use self::connections::Clients;
+use self::link::{Ask, Link, Received};
 pub use self::secrets::{Netrc, Secrets};
 use super::gate::{Gate, Pass};
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+
+/// So many connections are made when a blob is opened: two for what is asked then, and the others
+/// for the first reads, which then need not wait for one. Browsers make as many to a server.
+const FIRST_CONNECTIONS: usize = 6;
 
 /// How to talk to a server.
 #[derive(Debug, Clone)]
@@ -104,6 +109,10 @@ impl Inner {
     /// refuse them, or to answer with the head of the file. So the answer counts only if its
     /// Content-Range proves that it ends where the other answer says the blob ends.
     async fn open(&self, tail: u64) -> Result<Opened> {
+        if tail > 0 {
+            // Whoever wants the end will want more.
+            self.link.warm_up(FIRST_CONNECTIONS.min(self.options.connections));
+        }
         let (size, tail) = tokio::join!(self.ask_size(), self.gamble_on_tail(tail));
         let (size, validator) = size?;
         let tail = tail.filter(|(chunk, total, tail_validator)| {
@@ -124,8 +133,8 @@ impl Inner {
     /// says nothing about whether ranges work.
     async fn ask_size(&self) -> Result<(u64, Option<Validator>)> {
         let _pass = self.gate.pass(Priority::Demand).await;
-        let response = self.link.get(Ask::Range("bytes=0-0")).await?;
-        let answer = Answer::of(&response);
+        let received = self.link.get(Ask::Range("bytes=0-0")).await?;
+        let answer = Answer::of(&received.response);
         if answer.says_empty() {
             return Ok((0, answer.validator()));
         }
@@ -138,7 +147,7 @@ impl Inner {
             what: "its Content-Range does not tell the size".into(),
         })?;
         // Reading the body to its end lets the connection be used again.
-        self.drain(response, 0..1).await?;
+        self.drain(received, 0..1).await?;
         Ok((size, validator))
     }
 
@@ -148,8 +157,8 @@ impl Inner {
         }
         let _pass = self.gate.pass(Priority::Demand).await;
         let suffix = format!("bytes=-{tail}");
-        let response = self.link.get(Ask::Range(&suffix)).await.ok()?;
-        let answer = Answer::of(&response);
+        let received = self.link.get(Ask::Range(&suffix)).await.ok()?;
+        let answer = Answer::of(&received.response);
         let told = answer.headers.get(reqwest::header::CONTENT_RANGE)?;
         let content = ContentRange::parse(told.to_str().ok()?)?;
         let size = content.size?;
@@ -159,13 +168,13 @@ impl Inner {
         let origin = self.link.origin();
         answer.check(origin, &content.range, Some(size)).ok()?;
         let validator = answer.validator();
-        let chunk = self.drain(response, content.range).await.ok()?;
+        let chunk = self.drain(received, content.range).await.ok()?;
         Some((chunk, size, validator))
     }
 
     /// Reads a short body whole. `range` bounds it.
-    async fn drain(&self, response: Response, range: Range<u64>) -> Result<Chunk> {
-        let mut body = Body::new(response, range.clone());
+    async fn drain(&self, received: Received, range: Range<u64>) -> Result<Chunk> {
+        let mut body = Body::new(received, range.clone());
         let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
         while let Some(chunk) = body.next(self).await? {
             bytes.extend_from_slice(&chunk.bytes);
@@ -177,10 +186,10 @@ impl Inner {
         })
     }
 
-    async fn request(&self, range: &Range<u64>) -> Result<Response> {
+    async fn request(&self, range: &Range<u64>) -> Result<Received> {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
-        let response = self.link.get(Ask::Range(&header)).await?;
-        let answer = Answer::of(&response);
+        let received = self.link.get(Ask::Range(&header)).await?;
+        let answer = Answer::of(&received.response);
         let known = self.known.get();
         let origin = self.link.origin();
         let checked = answer.check(origin, range, known.map(|known| known.size));
@@ -201,22 +210,22 @@ impl Inner {
                 what: "its ETag or modification time is another".into(),
             });
         }
-        Ok(response)
+        Ok(received)
     }
 }
 
 /// The body of an accepted answer: exactly the bytes of `left`, or an error.
 struct Body {
-    response: Response,
+    received: Received,
     range: Range<u64>,
     at: u64,
 }
 
 impl Body {
-    fn new(response: Response, range: Range<u64>) -> Self {
+    fn new(received: Received, range: Range<u64>) -> Self {
         let at = range.start;
         Self {
-            response,
+            received,
             range,
             at,
         }
@@ -231,7 +240,7 @@ impl Body {
             range: self.range.clone(),
             got: self.at - self.range.start,
         };
-        let next = match tokio::time::timeout(wait, self.response.chunk()).await {
+        let next = match tokio::time::timeout(wait, self.received.chunk()).await {
             Err(_) => {
                 return Err(Error::Timeout {
                     origin: origin.clone(),
@@ -293,9 +302,14 @@ impl Source for Http {
             async move {
                 let (mut body, pass) = match state {
                     Reading::Asking(range, priority) => {
+                        if priority == Priority::Prefetch {
+                            // Tasks begin in no certain order, and there may be fewer connections
+                            // that are ready than reads.
+                            tokio::task::yield_now().await;
+                        }
                         let pass = http.gate.pass(priority).await;
-                        let response = http.request(&range).await?;
-                        (Body::new(response, range), pass)
+                        let received = http.request(&range).await?;
+                        (Body::new(received, range), pass)
                     }
                     Reading::Answered(body, pass) => (body, pass),
                 };
@@ -306,6 +320,10 @@ impl Source for Http {
             }
         })
         .boxed()
+    }
+
+    fn warm_up(&self, reads: usize) -> usize {
+        self.0.link.warm_up(reads.min(self.0.options.connections))
     }
 
     fn expect_size(&self, size: u64) {
