@@ -36,6 +36,14 @@ const MAX_WALKS: usize = 24;
 /// directory's entry, padding, a data descriptor) costs less than a request.
 const GAP: u64 = 16 * 1024;
 
+/// How long the part right behind the reader is, in parts; those further away are longer, up to one.
+/// If all began with the same length at the same time, they would end at the same time: the reader
+/// would wait for all of them, and then all connections for a round trip.
+const NEAREST: f64 = 0.25;
+
+/// But not less than this many bytes.
+const LEAST: u64 = 512 * 1024;
+
 /// Names a walk for as long as it is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct WalkId(u64);
@@ -51,6 +59,8 @@ pub(super) struct Walk {
     /// What has been asked for: all of the legs before this one, and this one as far as this.
     ahead: (usize, u64),
     window: u64,
+    /// How many bytes its reader has found there since it last had to wait.
+    found: u64,
     /// When it was last heard of, in reads.
     heard: u64,
 }
@@ -106,6 +116,7 @@ impl Walks {
                 large @ LARGE.. => 2 * large.min(max_window),
                 _ => 0,
             },
+            found: 0,
             heard: reads,
         });
         Noted {
@@ -185,9 +196,13 @@ impl Walk {
                 _ => (0, self.next),
             };
         }
+        if waits {
+            self.found = 0;
+        }
         if range.end <= self.next {
             return;
         }
+        self.found += if waits { 0 } else { range.end - self.next };
         self.next = range.end;
         let first = &mut self.legs[0];
         first.end = first.end.max(limit).max(range.end);
@@ -247,9 +262,9 @@ impl Walk {
         self.window > 2 * FIRST_WINDOW
     }
 
-    /// Whether a read of `range` is this walk's last one, or near it.
-    pub(super) fn is_at(&self, range: &Range<u64>) -> bool {
-        range.end.abs_diff(self.next) <= SLACK
+    /// Whether its reader is faster than what is fetched for it: it had to wait of late.
+    pub(super) fn starves(&self) -> bool {
+        self.found < self.window
     }
 
     /// Whether some of `extent` is on the way that is still to go, so that it must be held.
@@ -269,16 +284,19 @@ impl Walk {
 
     /// The next range to ask for, of about `part` bytes; `None` while the window is full, and
     /// where the way is not known further.
-    pub(super) fn next_part(&mut self, part: u64) -> Option<Range<u64>> {
+    pub(super) fn next_part(&mut self, part: u64, at_once: usize) -> Option<Range<u64>> {
         let (mut leg, mut place) = self.ahead;
         while place >= self.legs[leg].end {
             leg += 1;
             place = self.legs.get(leg)?.start;
         }
         self.ahead = (leg, place);
-        let room = self.window.saturating_sub(self.distance());
+        let distance = self.distance();
+        let room = self.window.saturating_sub(distance);
         let left = self.legs[leg].end - place;
         let part = part.min(self.window / 2).max(1);
+        let staggered = part as f64 * NEAREST + distance as f64 / at_once as f64;
+        let part = part.min(staggered as u64).max(part.min(LEAST)).max(1);
         // A sliver now would be a request now and another one soon; the last one may be short.
         if room < part.min(left) {
             return None;
@@ -310,7 +328,7 @@ mod tests {
     fn ask(walks: &mut Walks, id: WalkId) -> Vec<Range<u64>> {
         let walk = walks.get(id).expect("a walk");
         let parts = std::iter::from_fn(|| {
-            let part = walk.next_part(512 * KB)?;
+            let part = walk.next_part(512 * KB, 1)?;
             walk.asked_to(part.end);
             Some(part)
         });

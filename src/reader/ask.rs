@@ -101,7 +101,7 @@ impl Line {
     /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
     pub(super) fn fill_window(&self, ledger: &mut Ledger, id: WalkId) {
         // Where somebody waits already, what is fetched ahead is what they wait for next.
-        let connections = match ledger.is_waited_for(id) {
+        let connections = match ledger.walks.get(id).is_some_and(|walk| walk.starves()) {
             true => self.0.options.connections,
             false => ahead_connections(&self.0.options),
         };
@@ -109,7 +109,7 @@ impl Line {
         while ledger.in_flight() < connections {
             let part = ledger.pace.part();
             let walk = ledger.walks.get(id);
-            let Some(part) = walk.and_then(|walk| walk.next_part(part)) else {
+            let Some(part) = walk.and_then(|walk| walk.next_part(part, connections)) else {
                 break;
             };
             let part = self.0.source.granule(part);

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
-
 use futures_util::StreamExt;
 use tokio::time::Instant;
 

@@ -184,15 +184,6 @@ impl Ledger {
         }
     }
 
-    /// Whether somebody waits for bytes that are on the way of this walk.
-    pub(super) fn is_waited_for(&mut self, walk: WalkId) -> bool {
-        let Some(walk) = self.walks.get(walk) else {
-            return false;
-        };
-        let mut waiters = self.waiters.iter().filter(|w| !w.wake.is_closed());
-        waiters.any(|waiter| walk.is_at(&waiter.range))
-    }
-
     /// How many parts are on their way.
     pub(super) fn in_flight(&self) -> usize {
         self.parts.len()

@@ -225,7 +225,7 @@ impl Line {
         let mut walk = None;
         loop {
             let blocks = self.blocks_for(&granule).await;
-            let woken = {
+            let (woken, read) = {
                 let mut ledger = self.ledger();
                 if let Some(error) = ledger.recent_failure(range) {
                     return Err(error);
@@ -237,8 +237,10 @@ impl Line {
                 if blocks.iter().all(|block| block.has(range)) {
                     return Ok(blocks);
                 }
-                ledger.wait(range.clone(), blocks.clone())
+                let woken = ledger.wait(range.clone(), blocks.clone());
+                (woken, ledger.unpin_read(id))
             };
+            self.keep(read);
             match woken.await {
                 Ok(Wake::Ready) => return Ok(blocks),
                 Ok(Wake::Again) => {}

@@ -18,9 +18,16 @@ use super::ahead::FIRST_WINDOW;
 /// wastes too much.
 const PART: std::ops::RangeInclusive<u64> = (512 << 10)..=(8 << 20);
 
-/// While nothing is known, the window may grow to this many bytes: what a hundred megabytes a
-/// second carry in a sixth of a second. A reader has by then waited for several reads in line.
-const FIRST_CAP: u64 = 16 << 20;
+/// While nothing is known but the latency, a reader who has waited for two reads in line gets under
+/// way what a link of this rate carries in a round trip, in bytes a second. Less where a connection
+/// turned out to be so slow that all together cannot carry that.
+const FIRST_RATE: f64 = 480e6;
+
+/// But not more than this, in bytes, and not less.
+const FIRST_WINDOWS: std::ops::RangeInclusive<u64> = (8 << 20)..=(64 << 20);
+
+/// How much faster than measured a connection may be that had to share the link.
+const SHARED: f64 = 1.5;
 
 /// A window need not be smaller than this, in bytes.
 const LEAST_CAP: u64 = 4 << 20;
@@ -37,6 +44,9 @@ const GROWTH_A_BYTE: u64 = 2;
 /// evenly, and there must be room to notice that the link has become faster.
 const GAIN: f64 = 1.8;
 
+/// The window holds at most so many times what all connections fetch at once.
+const AT_ONCE: f64 = 1.5;
+
 /// Parts are so long that all connections together could carry this many times the measured rate.
 const HEADROOM: f64 = 1.5;
 
@@ -50,9 +60,11 @@ const SPANS_WITHOUT_GROWTH: u32 = 3;
 /// what was put under way must have had the time to arrive.
 const SPAN: Duration = Duration::from_millis(100);
 
-/// The bytes of a part take at most this many times the latency. By then a connection loses a third
-/// of its time between parts, and longer ones keep a reader waiting and much under way.
-const LATENCIES: f64 = 8.0;
+/// A connection carries nothing for a round trip before each part; with long parts, much is under
+/// way that a reader who stops will not want. For a read of `n` bytes over `c` connections, the
+/// bytes lost are `n / part` times what one carries in a round trip, and `c / 2` parts: least where
+/// the part is the root of the former times `2 n / c`. This is that for 256 MiB over 16.
+const BALANCE: f64 = (32 << 20) as f64;
 
 /// A measured rate counts for about this many spans, then fades: links change.
 const FADE: f64 = 0.97;
@@ -96,7 +108,7 @@ impl Pace {
             connections: connections.max(1) as f64,
             memory: memory as f64,
             start: Some(Start {
-                window: FIRST_CAP,
+                window: *FIRST_WINDOWS.start(),
                 best_rate: 0.0,
                 spans_without_growth: 0,
             }),
@@ -123,7 +135,11 @@ impl Pace {
         let seen = bytes as f64 / took.as_secs_f64().max(1e-4);
         // Where connections share a link that is full, each is slower than it could be: lean to
         // the high side, or the more is under way, the more would seem to be called for.
-        let weight = if seen > self.connection_rate { 0.2 } else { 0.002 };
+        let weight = if seen > self.connection_rate {
+            0.2
+        } else {
+            0.002
+        };
         self.connection_rate = match self.connection_rate {
             0.0 => seen,
             known => known + (seen - known) * weight,
@@ -133,10 +149,11 @@ impl Pace {
     /// Bytes came, on whatever connection, when `in_flight` bytes more were under way.
     pub(super) fn arrived(&mut self, bytes: u64, in_flight: u64, now: Instant) {
         self.span_bytes += bytes;
+        let first_window = self.first_window();
         if let Some(start) = &mut self.start
             && in_flight + bytes >= start.window / 2
         {
-            start.window += GROWTH_A_BYTE * bytes;
+            start.window = start.window.max(first_window) + GROWTH_A_BYTE * bytes;
         }
         let span = now.saturating_duration_since(self.span_start);
         let full = self.span();
@@ -155,7 +172,6 @@ impl Pace {
                 self.start = None;
             }
         }
-        if std::env::var("TLP").is_ok() { eprintln!("PACE seen {:.1} best {:.1} L {:.3} r {:.1} start {:?} W {:.1} p {:.2} inflight {:.1}", seen/1e6, self.total_rate/1e6, self.latency, self.connection_rate/1e6, self.start, self.window() as f64/1e6, self.part() as f64/1e6, in_flight as f64/1e6); }
         (self.span_start, self.span_bytes) = (now, 0);
     }
 
@@ -164,11 +180,20 @@ impl Pace {
         SPAN.max(Duration::from_secs_f64(1.5 * self.latency))
     }
 
+    /// How large the window may be while nothing is known but the latency.
+    fn first_window(&self) -> u64 {
+        let rate = match self.connection_rate {
+            0.0 => FIRST_RATE,
+            known => FIRST_RATE.min(SHARED * self.connections * known),
+        };
+        ((rate * self.latency) as u64).clamp(*FIRST_WINDOWS.start(), *FIRST_WINDOWS.end())
+    }
+
     /// How many bytes one GET should ask for.
     pub(super) fn part(&self) -> u64 {
         let most = match self.connection_rate * self.latency {
             0.0 => f64::MAX,
-            product => LATENCIES * product,
+            product => (BALANCE * product).sqrt(),
         };
         let most = most.min(self.memory / self.connections);
         let part = match self.start {
@@ -206,9 +231,17 @@ impl Pace {
                 // Of the span that goes on, at least this is known.
                 let rate = self.span_bytes as f64 / self.span().as_secs_f64();
                 let called_for = called_for(rate.max(self.total_rate), *PART.start());
-                start.window.min((LEAP * called_for) as u64).max(FIRST_CAP)
+                start
+                    .window
+                    .min((LEAP * called_for) as u64)
+                    .max(self.first_window())
             }
-            None => ((GAIN * called_for(self.total_rate, self.part())) as u64).max(LEAST_CAP),
+            None => {
+                let called_for = GAIN * called_for(self.total_rate, self.part());
+                // More than all connections can fetch at once would only wait.
+                let held = AT_ONCE * self.connections * self.part() as f64;
+                (called_for.min(held) as u64).max(LEAST_CAP)
+            }
         }
     }
 }
@@ -254,7 +287,10 @@ mod tests {
             assert!(rate > 0.8 * most, "{link}: {rate:.2e}");
             let time = latency + pace.part() as f64 / connection;
             let needed = (total * time) as u64;
-            let bound = (needed * 5 / 2).max(LEAST_CAP);
+            // Where connections share a full link, how fast each could be does not show: then
+            // there may be more than is called for, up to what all of them hold.
+            let held = 14 * pace.part() * 3 / 2;
+            let bound = (needed * 5 / 2).max(held).max(LEAST_CAP);
             assert!(
                 pace.window() <= bound,
                 "{link}: {} for {needed}",

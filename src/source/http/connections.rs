@@ -64,7 +64,11 @@ impl Clients {
     /// The connections to the server of `url`.
     pub(super) fn of(&self, url: &Url) -> Result<Arc<Connections>, Error> {
         let server = url.origin().ascii_serialization();
-        let mut servers = self.0.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = self
+            .0
+            .servers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = servers.get(&server) {
             return Ok(known.clone());
         }
@@ -229,7 +233,8 @@ impl Carried {
     /// All of the answer has come.
     pub(super) fn done(&mut self, response: &Response) {
         let connection = response.headers().get(CONNECTION);
-        let closes = connection.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        let closes =
+            connection.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
         self.intact = response.version() == Version::HTTP_11 && !closes;
     }
 }

@@ -111,7 +111,8 @@ impl Inner {
     async fn open(&self, tail: u64) -> Result<Opened> {
         if tail > 0 {
             // Whoever wants the end will want more.
-            self.link.warm_up(FIRST_CONNECTIONS.min(self.options.connections));
+            self.link
+                .warm_up(FIRST_CONNECTIONS.min(self.options.connections));
         }
         let (size, tail) = tokio::join!(self.ask_size(), self.gamble_on_tail(tail));
         let (size, validator) = size?;

@@ -45,7 +45,9 @@ impl Stock {
     /// How many connections are there, and how many are being made.
     pub(super) fn count(&self) -> (usize, usize) {
         let mut shelf = self.shelf();
-        shelf.ready.retain(|(since, _)| since.elapsed() < SHELF_LIFE);
+        shelf
+            .ready
+            .retain(|(since, _)| since.elapsed() < SHELF_LIFE);
         (shelf.ready.len(), shelf.opening)
     }
 
