@@ -80,6 +80,8 @@ struct Inner {
     options: HttpOptions,
     /// What was found when the blob was opened.
     known: OnceLock<Known>,
+    /// The size as others say it is.
+    expected: OnceLock<u64>,
 }
 
 struct Known {
@@ -95,6 +97,7 @@ impl Http {
             gate: Gate::new(options.connections),
             options,
             known: OnceLock::new(),
+            expected: OnceLock::new(),
         })))
     }
 
@@ -193,7 +196,9 @@ impl Inner {
         let answer = Answer::of(&received.response);
         let known = self.known.get();
         let origin = self.link.origin();
-        let checked = answer.check(origin, range, known.map(|known| known.size));
+        let expected = self.expected.get().copied();
+        let size = expected.or(known.map(|known| known.size));
+        let checked = answer.check(origin, range, size);
         checked.map_err(|error| match error {
             // What has a CID does not change: this server has another blob.
             Error::Changed { origin, what } if !self.options.pinned => Error::BadAnswer {
@@ -328,6 +333,7 @@ impl Source for Http {
     }
 
     fn expect_size(&self, size: u64) {
+        let _ = self.0.expected.set(size);
         // What is pinned must be opened: its first answer says by what.
         if !self.0.options.pinned {
             let validator = None;
