@@ -12,75 +12,12 @@ use aiozfs::source::{
     ChunkStream, Error, Gateways, GatewaysOptions, Member, Memory, Opened, Origin, Priority,
     Result, Retry, Source,
 };
+use common::fault::table::{Alone, faults};
 use common::fault::{Behaviour, FaultNode};
 use common::gateways::{SIZE, bases, content, gateways, proven, read, reads};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use tokio::time::Instant;
-
-/// What a fault does to one who has no other gateway.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Alone {
-    /// It is merely odd: every byte comes.
-    Works,
-    /// Reads fail.
-    Fails,
-    /// As it comes: some bytes may get through before it bites.
-    Either,
-}
-
-/// Every fault that a node can be told to have, and what it does alone. The table of faults of real
-/// servers is in `behaviour.rs`, with where each was seen.
-fn faults() -> Vec<(Behaviour, Alone)> {
-    use Alone::{Either, Fails, Works};
-    vec![
-        (Behaviour::Whole, Fails),
-        (Behaviour::Status(304, None), Fails),
-        (Behaviour::Status(401, None), Fails),
-        (Behaviour::Status(403, None), Fails),
-        (Behaviour::Status(404, None), Fails),
-        (Behaviour::Status(410, None), Fails),
-        (Behaviour::Status(416, None), Fails),
-        (Behaviour::Status(429, None), Fails),
-        (Behaviour::Status(429, Some(60)), Fails),
-        (Behaviour::Status(451, None), Fails),
-        (Behaviour::Status(500, None), Fails),
-        (Behaviour::Status(501, None), Fails),
-        (Behaviour::Status(502, None), Fails),
-        (Behaviour::Status(503, Some(u64::MAX)), Fails),
-        (Behaviour::Status(504, None), Fails),
-        (Behaviour::Burst(500, 2), Either),
-        (Behaviour::Burst(503, 2), Either),
-        (Behaviour::Burst(429, 2), Either),
-        (Behaviour::AtMost(2), Either),
-        (Behaviour::SuffixGivesHead, Works),
-        (Behaviour::StatusOk, Works),
-        (Behaviour::OtherETags, Works),
-        (Behaviour::Shifted, Fails),
-        (Behaviour::Flipped, Fails),
-        (Behaviour::WrongContentRange, Fails),
-        (Behaviour::WrongLength, Fails),
-        (Behaviour::Gzip, Fails),
-        (Behaviour::Cut(30_000), Works),
-        (Behaviour::ShortBody, Either),
-        (Behaviour::TrailingGarbage, Either),
-        (Behaviour::Silent, Fails),
-        (Behaviour::SilentBody, Fails),
-        (Behaviour::StallAfter(40_000), Either),
-        (Behaviour::Drip, Fails),
-        (Behaviour::Slam, Fails),
-        (Behaviour::Reset, Fails),
-        (Behaviour::Redirect("http://127.0.0.1:9/".into()), Fails),
-        (Behaviour::Redirect("ftp://127.0.0.1/".into()), Fails),
-        (Behaviour::RedirectLoop, Fails),
-        (Behaviour::Multipart, Fails),
-        (Behaviour::Chunked, Works),
-        (Behaviour::Changed, Fails),
-        (Behaviour::Longer, Fails),
-        (Behaviour::CloseEach, Works),
-        (Behaviour::DiesIdle, Works),
-    ]
-}
 
 /// A read never takes longer than this, whatever its only gateway does. Under the reader, which
 /// ends every read at its deadline, it is Retry and the idle timeout that end it.

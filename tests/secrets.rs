@@ -27,7 +27,7 @@ async fn secrets_go_to_their_server_and_no_further() {
         Netrc::parse(&format!("machine {host} login joe password s3cret"))
     };
     let (front, back) = (FaultNode::start(vec![0]), FaultNode::start(blob()));
-    front.behave(Behaviour::Redirect(back.url()));
+    front.behave(Behaviour::Redirect(302, back.url()));
     // The port is another, and so is the server: netrc knows hosts alone, but a redirect is not a
     // URL that anybody gave.
     for (secrets, netrc, shown) in [

@@ -364,7 +364,7 @@ async fn another_gateway_steps_in_and_keeps_serving() {
 async fn redirects_are_remembered_and_secrets_stay_at_home() {
     let blob = blob(300_000);
     let (front, back) = (FaultNode::start(vec![0]), FaultNode::start(blob.clone()));
-    front.behave(Behaviour::Redirect(back.url()));
+    front.behave(Behaviour::Redirect(302, back.url()));
     let url = format!("http://joe:s3cret@{}/archive.zip", front.addr);
     let source = http(&url);
     source.open(0).await.expect("open");
@@ -382,7 +382,7 @@ async fn redirects_are_remembered_and_secrets_stay_at_home() {
     assert!(!source.origin().to_string().contains("s3cret"));
 
     let looping = FaultNode::start(blob);
-    looping.behave(Behaviour::Redirect(looping.url()));
+    looping.behave(Behaviour::Redirect(302, looping.url()));
     let error = http(&looping.url()).open(0).await.expect_err("a loop");
     assert!(error.to_string().contains("redirects"), "{error}");
     assert!(looping.requests() <= 22);

@@ -1,5 +1,6 @@
 //! `aiozfs pack`.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -10,13 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use clap::Args;
 use indicatif::HumanBytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::progress::Progress;
 use super::{Failure, units};
 use crate::archive::{Kind, MAX_ALIGN, Timestamp};
 use crate::content::{Importer, Profile};
-use crate::pack::{Control, Output, PackOptions, Plan};
+use crate::pack::{ByRange, Control, Output, PackOptions, Plan, Warning};
 
 /// Pack a folder of HLS or DASH, with all else that is in it, into an archive to stream from.
 ///
@@ -47,7 +49,7 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "DIR")]
     byterange_playlists: Option<PathBuf>,
     /// Where those playlists find the archive [default: beside them, under its name]
-    #[arg(long, value_name = "URL", requires = "byterange_playlists")]
+    #[arg(long, value_name = "URL", requires = "byterange_playlists", value_parser = archive_url)]
     archive_url: Option<String>,
     /// Print what would be written, and write nothing
     #[arg(long)]
@@ -66,7 +68,7 @@ Examples:
 
 pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     let to_stdout = args.out == Path::new("-");
-    let archive_url = archive_url(args, to_stdout)?;
+    let by_range = by_range(args, to_stdout)?;
     if to_stdout && !args.dry_run && io::stdout().is_terminal() {
         return Err(Failure::usage(
             "an archive is nothing for a terminal; give a file, or send it on with '|'",
@@ -79,13 +81,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
         allow_missing: args.allow_missing,
     };
     let plan = Plan::of(&args.dir, options).map_err(Failure::new)?;
-    for warning in plan.warnings() {
-        let problem = &warning.problem;
-        eprintln!(
-            "aiozfs: warning: {}, line {}: {}",
-            warning.playlist, problem.line, problem.what
-        );
-    }
+    warn(plan.warnings());
     if args.dry_run {
         return match print_layout(&plan) {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(e)),
@@ -113,9 +109,13 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     };
     drop(bar);
     done.map_err(Failure::new)?;
-    if let (Some(dir), Some(url)) = (&args.byterange_playlists, archive_url) {
-        plan.write_byterange_playlists(dir, &url)
-            .map_err(Failure::new)?;
+    if let Some(by_range) = by_range {
+        let warnings = plan.write_byterange_playlists(&by_range);
+        let warnings = warnings.map_err(Failure::new)?;
+        // Those of links are the same, and told.
+        if args.no_links {
+            warn(&warnings);
+        }
     }
     let said = format!(
         "{} {} bytes, {} entries",
@@ -131,16 +131,52 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the playlists by byte range find the archive.
-fn archive_url(args: &PackArgs, to_stdout: bool) -> Result<Option<String>, Failure> {
-    if args.byterange_playlists.is_none() || args.archive_url.is_some() {
-        return Ok(args.archive_url.clone());
+fn warn(warnings: &[Warning]) {
+    for Warning { playlist, problem } in warnings {
+        eprintln!(
+            "aiozfs: warning: {playlist}, line {}: {}",
+            problem.line, problem.what
+        );
     }
-    match args.out.file_name().filter(|_| !to_stdout) {
-        Some(name) => Ok(Some(name.to_string_lossy().into_owned())),
-        None => Err(Failure::usage(
-            "playlists by byte range must name the archive; give its address with --archive-url",
+}
+
+/// Where the playlists by byte range go, and where they find the archive.
+fn by_range(args: &PackArgs, to_stdout: bool) -> Result<Option<ByRange>, Failure> {
+    let Some(dir) = &args.byterange_playlists else {
+        return Ok(None);
+    };
+    let url = match (&args.archive_url, args.out.file_name()) {
+        (Some(url), _) => url.clone(),
+        (None, Some(name)) if !to_stdout => reference(name),
+        _ => {
+            return Err(Failure::usage(
+                "playlists by byte range must name the archive; give its address with --archive-url",
+            ));
+        }
+    };
+    let by_range = ByRange::new(dir, url, &args.dir).map_err(Failure::new)?;
+    Ok(Some(by_range))
+}
+
+/// The relative reference (RFC 3986) to a file beside.
+fn reference(name: &OsStr) -> String {
+    // Also of a colon, which would end a scheme.
+    const KEPT: AsciiSet = NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    percent_encode(name.as_encoded_bytes(), &KEPT).to_string()
+}
+
+/// `--archive-url`: what can stand in a playlist.
+fn archive_url(text: &str) -> Result<String, String> {
+    let is_bad = |c: char| c.is_whitespace() || c.is_control() || c == '"';
+    match text.is_empty() || text.contains(is_bad) {
+        true => Err(format!(
+            "'{text}' is no address; write white space as %20 and the like"
         )),
+        false => Ok(text.to_owned()),
     }
 }
 

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -329,5 +330,9 @@ impl Source for Proven {
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         self.0.data.reject(origin, range);
+    }
+
+    fn trouble(&self, within: Duration) -> Option<Error> {
+        self.0.data.trouble(within)
     }
 }

@@ -16,9 +16,6 @@ use crate::fs::Tree;
 use crate::playlist::{self, Format, PLAYABLE_VERSION, Span};
 use crate::reader;
 
-/// A file longer than this, in bytes, is shown as it is stored, whatever it is called.
-const LONGEST: u64 = 16 << 20;
-
 /// So many bytes of texts are kept. What has to go is made again.
 const KEPT: u64 = 16 << 20;
 
@@ -36,7 +33,9 @@ pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
     let is_playlist = |id: &EntryId| {
         format(index, *id).is_some() && {
             let entry = index.get(*id);
-            entry.kind == Kind::File && entry.size <= LONGEST && index.readable(*id).is_ok()
+            entry.kind == Kind::File
+                && entry.size <= playlist::LONGEST
+                && index.readable(*id).is_ok()
         }
     };
     let said = |id: EntryId| {

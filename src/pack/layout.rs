@@ -1,5 +1,6 @@
 //! Where each entry goes, before a byte of content is copied.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use super::order::{self, Playlist};
 use super::scan::{self, Found, Stamp};
 use super::text;
 use crate::archive::{Extent, Kind, NewEntry, Timestamp, end_records};
-use crate::playlist::{self, Format, PLAYABLE_VERSION, Problem, Span};
+use crate::playlist::{self, Files, Format, PLAYABLE_VERSION, Problem, Span, What};
 
 /// An archive that is to be written.
 #[derive(Debug)]
@@ -23,13 +24,23 @@ pub struct Plan {
     size: u64,
 }
 
-/// A link of a playlist that leads nowhere, and was packed all the same.
+/// What is wrong with a playlist that was packed all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// The playlist.
     pub playlist: String,
-    /// The link.
+    /// What is wrong.
     pub problem: Problem,
+}
+
+impl Warning {
+    /// Of a playlist as a whole.
+    fn of(playlist: &str, what: What) -> Self {
+        Self {
+            playlist: playlist.to_owned(),
+            problem: Problem { line: 1, what },
+        }
+    }
 }
 
 /// An entry of the archive, in its place.
@@ -74,9 +85,14 @@ impl Plan {
             .map(|(at, f)| (f.path.as_str(), at))
             .collect();
         let mut playlists = HashMap::new();
+        let mut warnings = Vec::new();
         for (at, file) in found.iter().enumerate() {
-            if let Some(playlist) = playlist_of(folder, file, &found, &by_path)? {
-                playlists.insert(at, playlist);
+            match playlist_of(folder, file, &found, &by_path)? {
+                Seen::Playlist(playlist) => drop(playlists.insert(at, playlist)),
+                Seen::Called(why) if options.links => {
+                    warnings.push(Warning::of(&file.path, What::NoPlaylist(why)));
+                }
+                Seen::Called(_) | Seen::Other => {}
             }
         }
         let order = order::order(&found, &playlists);
@@ -97,7 +113,7 @@ impl Plan {
             options,
             items,
             by_path,
-            warnings: Vec::new(),
+            warnings,
             directory_offset: 0,
             size: 0,
         };
@@ -110,7 +126,7 @@ impl Plan {
         &self.items
     }
 
-    /// Links that lead nowhere and were allowed to.
+    /// Links that lead nowhere and were allowed to, and what else may not be meant so.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -142,15 +158,44 @@ impl Plan {
     /// Where the data of the file that a link names lies. A name may lead over symbolic links, as
     /// long as these stay in the folder.
     pub(super) fn find(&self, path: &str) -> Option<Span> {
-        let at = resolve(&self.folder, path, |path| {
-            let at = *self.by_path.get(path)?;
-            (self.items[at].kind == Kind::File).then_some(at)
-        });
-        let extent = self.items[at?].extent;
+        let extent = self.file(path)?.extent;
         Some(Span {
             offset: extent.offset,
             size: extent.len,
         })
+    }
+
+    /// The file that a link names.
+    pub(super) fn file(&self, path: &str) -> Option<&Item> {
+        let at = resolve(&self.folder, path, |path| {
+            let at = *self.by_path.get(path)?;
+            (self.items[at].kind == Kind::File).then_some(at)
+        });
+        self.items.get(at?)
+    }
+
+    /// Does something with the files as links see them. One that cannot be read, or has changed, is
+    /// an error.
+    pub(super) fn with_files<T>(&self, work: impl FnOnce(Files) -> T) -> Result<T, Error> {
+        let failed = RefCell::new(None);
+        let read = |path: &str, part: Span| {
+            let item = self.file(path)?;
+            match text::part(&self.source(item), item.stamp, part) {
+                Ok(bytes) => Some(bytes),
+                Err(e) => {
+                    *failed.borrow_mut() = Some(e);
+                    None
+                }
+            }
+        };
+        let done = work(Files {
+            find: &|path| self.find(path),
+            read: &read,
+        });
+        match failed.into_inner() {
+            Some(e) => Err(e),
+            None => Ok(done),
+        }
     }
 
     /// The text of a playlist as it lies in the folder.
@@ -170,7 +215,7 @@ impl Plan {
         if !self.options.links {
             return Ok((text, Vec::new()));
         }
-        let linked = playlist::link(format, &item.path, &text, &|path| self.find(path));
+        let linked = self.with_files(|files| playlist::link(format, &item.path, &text, files))?;
         Ok((linked.text, linked.problems))
     }
 
@@ -187,6 +232,7 @@ impl Plan {
                 self.items[*at].extent.len = 0;
             }
         }
+        let told = self.warnings.len();
         loop {
             self.place();
             let mut is_settled = true;
@@ -201,11 +247,15 @@ impl Plan {
             if is_settled {
                 break;
             }
-            self.warnings.clear();
+            self.warnings.truncate(told);
         }
         for (at, format) in &lists {
             let item = &self.items[*at];
             let (text, _) = self.stored(item, *format)?;
+            if text.len() as u64 > playlist::LONGEST {
+                let warning = Warning::of(&item.path, What::TooLong);
+                self.warnings.push(warning);
+            }
             let playable = playlist::playable(*format, &item.path, &text, &|path| self.find(path));
             self.items[*at].playable = Some(playable.len() as u64);
         }
@@ -264,23 +314,36 @@ fn item(found: Found, format: Option<Format>, options: &PackOptions) -> Item {
     }
 }
 
+/// What a file is.
+enum Seen {
+    Playlist(Playlist),
+    /// It is called like a playlist, and is none for this reason.
+    Called(&'static str),
+    Other,
+}
+
 /// What playlist a file is, if it is one by its name and its text.
 fn playlist_of(
     folder: &Path,
     file: &Found,
     found: &[Found],
     by_path: &HashMap<&str, usize>,
-) -> Result<Option<Playlist>, Error> {
-    let Some(format) = playlist::format_of(&file.path) else {
-        return Ok(None);
+) -> Result<Seen, Error> {
+    let Some(format) = playlist::format_of(&file.path).filter(|_| file.kind == Kind::File) else {
+        return Ok(Seen::Other);
     };
-    if file.kind != Kind::File || file.size > text::LONGEST {
-        return Ok(None);
+    if file.size > playlist::LONGEST {
+        return Ok(Seen::Called("it is too long for a playlist"));
     }
-    let text = text::text(&folder.join(&file.path), file.stamp)?;
-    let Some(text) = text.filter(|text| playlist::is_playlist(format, text)) else {
-        return Ok(None);
+    let Some(text) = text::text(&folder.join(&file.path), file.stamp)? else {
+        return Ok(Seen::Called("it is not UTF-8"));
     };
+    if !playlist::is_playlist(format, &text) {
+        return Ok(Seen::Called(match format {
+            Format::Hls => "it does not begin with #EXTM3U",
+            Format::Dash => "it is no well-formed XML with an MPD element",
+        }));
+    }
     let find = |path: &str| {
         resolve(folder, path, |path| {
             let at = *by_path.get(path)?;
@@ -289,7 +352,7 @@ fn playlist_of(
     };
     let size_of = |path: &str| find(path).map(|at| found[at].size);
     let references = playlist::references(format, &file.path, &text, &size_of);
-    Ok(Some(Playlist::new(format, &references, find)))
+    Ok(Seen::Playlist(Playlist::new(format, &references, find)))
 }
 
 /// Finds a path, or else where its symbolic links lead, within the folder.

@@ -21,6 +21,7 @@ mod output;
 mod scan;
 mod text;
 
+pub use byterange::ByRange;
 pub use copy::Control;
 pub use error::Error;
 pub use layout::{Item, Plan, Warning};

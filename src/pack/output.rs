@@ -29,8 +29,7 @@ impl Output {
             _ => Path::new("."),
         };
         let real = dir.canonicalize().map_err(Error::io(dir))?;
-        let folder = folder.canonicalize().map_err(Error::io(folder))?;
-        if real.starts_with(&folder) {
+        if is_inside(&real, folder)? {
             return Err(Error::OutputInside(path.to_owned()));
         }
         let mut temporary = std::ffi::OsString::from(".");
@@ -64,6 +63,15 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// Whether a path, which may not be there yet, lies in the folder that is packed.
+pub(super) fn is_inside(path: &Path, folder: &Path) -> Result<bool, Error> {
+    let folder = folder.canonicalize().map_err(Error::io(folder))?;
+    let whole = std::path::absolute(path).map_err(Error::io(path))?;
+    // What of it is there already, for symbolic links may lead anywhere.
+    let real = whole.ancestors().find_map(|dir| dir.canonicalize().ok());
+    Ok(real.is_some_and(|real| real.starts_with(&folder)))
 }
 
 impl Write for Output {

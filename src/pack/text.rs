@@ -1,31 +1,49 @@
-//! Playlists of the folder, as text.
+//! Playlists of the folder, as text, and parts of media files.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::error::Error;
 use super::scan::Stamp;
-
-/// A file longer than this, in bytes, is no playlist, whatever it is called: a day of segments of
-/// two seconds is below 4 MB.
-pub(super) const LONGEST: u64 = 16 << 20;
+use crate::playlist::Span;
 
 /// A file's content, if it is what was seen.
 pub(super) fn content(path: &Path, stamp: Stamp) -> Result<Vec<u8>, Error> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
-    let same = |file: &File| -> Result<(), Error> {
+    read(path, stamp, |mut file| {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map(|_| bytes)
+    })
+}
+
+/// A part of a file, which must lie within it, if it is what was seen.
+pub(super) fn part(path: &Path, stamp: Stamp, part: Span) -> Result<Vec<u8>, Error> {
+    read(path, stamp, |file| {
+        // Those who ask have a bound for it.
+        let mut bytes = vec![0; part.size as usize];
+        file.read_exact_at(&mut bytes, part.offset).map(|()| bytes)
+    })
+}
+
+fn read(
+    path: &Path,
+    stamp: Stamp,
+    work: impl FnOnce(&File) -> io::Result<Vec<u8>>,
+) -> Result<Vec<u8>, Error> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let same = || -> Result<(), Error> {
         let meta = file.metadata().map_err(Error::io(path))?;
         match Stamp::of(&meta) == stamp {
             true => Ok(()),
             false => Err(Error::Changed(path.to_owned())),
         }
     };
-    same(&file)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(Error::io(path))?;
-    same(&file)?;
-    Ok(bytes)
+    same()?;
+    let bytes = work(&file);
+    // That a file is shorter than it was is told as a change.
+    same()?;
+    bytes.map_err(Error::io(path))
 }
 
 /// A file's content as text; `None` if it is not UTF-8.

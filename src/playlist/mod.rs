@@ -24,6 +24,10 @@ mod problem;
 pub use address::{Span, resolve};
 pub use problem::{Linked, Problem, What};
 
+/// A text longer than this, in bytes, is no playlist, whatever it is called: a day of segments of
+/// two seconds is below 4 MB.
+pub const LONGEST: u64 = 16 << 20;
+
 /// What kind of playlist a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -95,15 +99,25 @@ pub fn references(
     found
 }
 
-/// Adds range links. `find` gives the place of an entry by its path.
+/// The files that playlists point to, as far as links need to know them.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    /// The place of an entry in the archive, by its path.
+    pub find: &'a dyn Fn(&str) -> Option<Span>,
+    /// Bytes of an entry, by its path and the part of it; `None` if they cannot be had. The index
+    /// of a media file is read so, a few small parts of it.
+    pub read: &'a dyn Fn(&str, Span) -> Option<Vec<u8>>,
+}
+
+/// Adds range links.
 ///
-/// Links to elsewhere (absolute ones) stay; so do links to what `find` does not know, and these
+/// Links to elsewhere (absolute ones) stay; so do links to what is not among the files, and these
 /// are told, except where the standard lets a link lead nowhere (a key that is kept elsewhere, a
 /// segment marked as a gap, a hint of what is to come).
-pub fn link(format: Format, base: &str, text: &str, find: &dyn Fn(&str) -> Option<Span>) -> Linked {
+pub fn link(format: Format, base: &str, text: &str, files: Files) -> Linked {
     match format {
-        Format::Hls => hls::link(base, text, find),
-        Format::Dash => dash::link(base, text, find),
+        Format::Hls => hls::link(base, text, files.find),
+        Format::Dash => dash::link(base, text, files),
     }
 }
 
@@ -137,16 +151,10 @@ pub const PLAYABLE_VERSION: u8 = 1;
 /// Turns links into byte ranges of the archive itself, whose address is `archive`, as seen from
 /// the playlist. Links to other playlists, and to what the standards know no byte range for (keys,
 /// session data), stay; the files of the latter are told in [`Linked::loose`].
-pub fn byterange(
-    format: Format,
-    base: &str,
-    text: &str,
-    archive: &str,
-    find: &dyn Fn(&str) -> Option<Span>,
-) -> Linked {
+pub fn byterange(format: Format, base: &str, text: &str, archive: &str, files: Files) -> Linked {
     match format {
-        Format::Hls => hls::byterange(base, text, archive, find),
-        Format::Dash => dash::byterange(base, text, archive, find),
+        Format::Hls => hls::byterange(base, text, archive, files.find),
+        Format::Dash => dash::byterange(base, text, archive, files),
     }
 }
 

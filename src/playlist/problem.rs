@@ -42,8 +42,19 @@ pub enum What {
         /// Length of the file in bytes.
         size: u64,
     },
+    /// The index of the media file that it leads to is wrong.
+    Index {
+        /// The link.
+        uri: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// It cannot be read.
     Malformed(&'static str),
+    /// The file is called like a playlist and is none, for this reason.
+    NoPlaylist(&'static str),
+    /// With its links the playlist has become too long for whoever would take them back.
+    TooLong,
 }
 
 impl fmt::Display for What {
@@ -57,7 +68,16 @@ impl fmt::Display for What {
                     "the byte range is not within '{uri}', which has {size} bytes"
                 )
             }
+            What::Index { uri, why } => {
+                write!(f, "the segment index (sidx) of '{uri}' is damaged: {why}")
+            }
             What::Malformed(what) => f.write_str(what),
+            What::NoPlaylist(why) => write!(f, "packed as it is, without range links: {why}"),
+            What::TooLong => write!(
+                f,
+                "more than {} MiB with its range links; a mount will show it as it is stored",
+                super::LONGEST >> 20
+            ),
         }
     }
 }

@@ -181,7 +181,7 @@ impl Checker {
             // The task that fetched it has gone without a word.
             Ok(Err(_)) => Err(error.unwrap_or(Error::Closed)),
             Err(_) => Err(match error {
-                Some(Error::Checksum { range }) => Error::Deadline { range, after },
+                Some(Error::Checksum { range }) => self.0.line.missed(range),
                 other => other.unwrap_or(Error::Closed),
             }),
         }

@@ -19,6 +19,8 @@ pub enum Error {
         range: Range<u64>,
         /// For how long.
         after: Duration,
+        /// What went wrong last meanwhile, as far as the source knows.
+        trouble: Option<source::Error>,
     },
     /// They came, and do not agree with the entry's CRC-32.
     Checksum {
@@ -46,13 +48,20 @@ impl fmt::Display for Error {
         match self {
             Error::Source(e) => e.fmt(f),
             Error::Archive(e) => e.fmt(f),
-            Error::Deadline { range, after } => write!(
-                f,
-                "bytes {}-{} did not come within {} s",
-                range.start,
-                range.end.saturating_sub(1),
-                after.as_secs_f64()
-            ),
+            Error::Deadline {
+                range,
+                after,
+                trouble,
+            } => {
+                write!(
+                    f,
+                    "bytes {}-{} did not come within {} s",
+                    range.start,
+                    range.end.saturating_sub(1),
+                    after.as_secs_f64()
+                )?;
+                trouble.as_ref().map_or(Ok(()), |e| write!(f, "; {e}"))
+            }
             Error::Checksum { range } => write!(
                 f,
                 "its bytes {}-{} of the archive do not agree with its CRC-32",

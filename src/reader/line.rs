@@ -152,7 +152,7 @@ impl Line {
         let result = tokio::select! {
             () = self.0.closed.cancelled() => Err(Error::Closed),
             result = waiting => result.unwrap_or_else(|_| {
-                let error = Error::Deadline { range: range.clone(), after };
+                let error = self.missed(range.clone());
                 self.ledger().remember_failure(range.clone(), error.clone());
                 Err(error)
             }),
@@ -161,6 +161,16 @@ impl Line {
         self.keep(blocks);
         self.0.counters.read(range.end - range.start, false);
         Ok(out)
+    }
+
+    /// The error of a read whose deadline has passed.
+    pub(super) fn missed(&self, range: Range<u64>) -> Error {
+        let after = self.0.options.timeout;
+        Error::Deadline {
+            range,
+            after,
+            trouble: self.0.source.trouble(after),
+        }
     }
 
     /// Ends all fetching; reads that wait fail with [`Error::Closed`], and so do later ones.

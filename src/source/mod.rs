@@ -30,6 +30,7 @@ pub use retry::Retry;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -84,6 +85,13 @@ pub trait Source: Send + Sync + 'static {
     /// answer that says another size for wrong.
     fn expect_size(&self, size: u64) {
         let _ = size;
+    }
+
+    /// What went wrong last, not longer than `within` ago: for whoever has waited in vain while
+    /// others were asked and asked again, and wants to say why.
+    fn trouble(&self, within: Duration) -> Option<Error> {
+        let _ = within;
+        None
     }
 }
 

@@ -21,6 +21,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause that we choose ourselves.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// A server that gave so many bytes before it cut the answer is asked for the rest at once: that is
+/// no more of a load than to have gone on.
+const GENEROUS: u64 = 16 * 1024;
+
 /// Whoever opens a blob waits for an answer, and a gateway that is down should be said to be down:
 /// a mount at boot has its own ways to wait.
 const OPEN_PATIENCE: Duration = Duration::from_secs(3);
@@ -48,6 +52,8 @@ pub(super) struct Backoff {
     since: Instant,
     tries: u32,
     max_tries: u32,
+    /// Bytes since something failed last.
+    came: u64,
 }
 
 impl Backoff {
@@ -60,12 +66,14 @@ impl Backoff {
                 Priority::Demand => u32::MAX,
                 Priority::Prefetch => PREFETCH_TRIES,
             },
+            came: 0,
         }
     }
 
-    fn progressed(&mut self) {
+    fn progressed(&mut self, bytes: u64) {
         self.since = Instant::now();
         self.tries = 0;
+        self.came += bytes;
     }
 
     /// Waits before the next try; gives the error back if there is to be none.
@@ -73,6 +81,11 @@ impl Backoff {
         self.tries += 1;
         if !error.is_transient() || self.tries >= self.max_tries {
             return Err(error);
+        }
+        let came = std::mem::take(&mut self.came);
+        if came >= GENEROUS && matches!(error, Error::Cut { .. }) {
+            log::debug!("{error}; asking for the rest");
+            return Ok(());
         }
         let doubled = FIRST_PAUSE * 2u32.saturating_pow(self.tries.min(10) - 1);
         let pause = jittered(doubled.min(LONGEST_PAUSE));
@@ -117,7 +130,7 @@ impl Reading {
             match stream.next().await {
                 Some(Ok(chunk)) => {
                     self.left.start = chunk.range().end;
-                    self.backoff.progressed();
+                    self.backoff.progressed(chunk.bytes.len() as u64);
                     return Ok(Some(chunk));
                 }
                 None => return Ok(None),
@@ -176,5 +189,9 @@ impl Source for Retry {
 
     fn expect_size(&self, size: u64) {
         self.inner.expect_size(size);
+    }
+
+    fn trouble(&self, within: Duration) -> Option<Error> {
+        self.inner.trouble(within)
     }
 }

@@ -28,19 +28,24 @@ pub struct Content {
 }
 
 pub fn content() -> Content {
-    let bytes = super::tree::bytes(7, SIZE);
-    let profile = Profile::new("small", 16 << 10, 8, true, Version::V1);
-    let mut blocks = HashMap::new();
-    let keep = |cid: &Cid, block: &[u8]| {
-        blocks.insert(cid.to_string(), block.to_vec());
-    };
-    let mut importer = Importer::with_nodes(profile, keep);
-    importer.push(&bytes);
-    let cid = importer.finish();
-    Content { bytes, cid, blocks }
+    Content::of(super::tree::bytes(7, SIZE))
 }
 
 impl Content {
+    /// In small leaves, so that there are many. The nodes that serve it have the inner blocks of
+    /// its tree, and give leaves as ranges alone.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        let profile = Profile::new("small", 16 << 10, 8, true, Version::V1);
+        let mut blocks = HashMap::new();
+        let keep = |cid: &Cid, block: &[u8]| {
+            blocks.insert(cid.to_string(), block.to_vec());
+        };
+        let mut importer = Importer::with_nodes(profile, keep);
+        importer.push(&bytes);
+        let cid = importer.finish();
+        Self { bytes, cid, blocks }
+    }
+
     pub fn node(&self) -> FaultNode {
         FaultNode::with_blocks(self.bytes.clone(), self.blocks.clone())
     }

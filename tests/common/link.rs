@@ -10,7 +10,7 @@ use std::time::Duration;
 use aiozfs::source::{self, Chunk, ChunkStream, Opened, Origin, Priority, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -199,9 +199,7 @@ impl Source for Link {
         let content = self.0.content.clone();
         let state = (receiver, task, content);
         stream::unfold(state, |(mut receiver, task, content)| async move {
-            let Some((due, range)) = receiver.recv().await else {
-                return None;
-            };
+            let (due, range) = receiver.recv().await?;
             sleep_until(due).await;
             let chunk = Chunk {
                 offset: range.start,
@@ -224,5 +222,3 @@ impl Source for Link {
         ready
     }
 }
-
-use futures_util::StreamExt;

@@ -1,10 +1,11 @@
 //! What the tests need of the system. What is missing fails the test and says which package has
 //! it: a test that is skipped is a promise that nobody keeps.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 /// Tools that tests run, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 16] = [
+const PACKAGES: [(&str, &str); 18] = [
     ("bsdtar", "libarchive-tools"),
     ("du", "coreutils"),
     ("ffmpeg", "ffmpeg"),
@@ -12,11 +13,13 @@ const PACKAGES: [(&str, &str); 16] = [
     ("find", "findutils"),
     ("fusermount3", "fuse3"),
     ("getfattr", "attr"),
+    ("nginx", "nginx-light"),
     ("python3", "python3"),
     ("rsync", "rsync"),
     ("setpriv", "util-linux"),
     ("tar", "tar"),
     ("umount", "mount"),
+    ("unshare", "util-linux"),
     ("unzip", "unzip"),
     ("zip", "zip"),
     ("cat", "coreutils"),
@@ -25,7 +28,7 @@ const PACKAGES: [(&str, &str); 16] = [
 
 /// Fails the test if a tool is not there.
 pub fn tool(name: &str) {
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = path();
     let found = std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
     let package = PACKAGES.iter().find(|(tool, _)| *tool == name);
     let package = package.map_or(name, |(_, package)| package);
@@ -33,6 +36,13 @@ pub fn tool(name: &str) {
         found,
         "this test needs '{name}'; install it with 'apt-get install {package}'"
     );
+}
+
+/// Where tools are: also where Debian has servers, which is not on everybody's PATH.
+pub fn path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin");
+    path
 }
 
 /// Fails the test if nothing can be mounted here.

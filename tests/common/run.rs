@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,7 @@ pub fn aiozfs() -> Command {
 pub fn tool(name: &str) -> Command {
     needs::tool(name);
     let mut command = Command::new(name);
-    command.stdin(Stdio::null());
+    command.env("PATH", needs::path()).stdin(Stdio::null());
     command
 }
 
@@ -139,6 +139,25 @@ pub fn within<T: Send + 'static>(
         Ok(value) => (value, start.elapsed()),
         Err(_) => panic!("{what}: not done within {limit:?}"),
     }
+}
+
+/// Does `work` with each of the items, so many at a time; one that panics fails the test.
+pub fn each<T: Send>(items: Vec<T>, at_a_time: usize, work: impl Fn(T) + Sync) {
+    let left = Mutex::new(items.into_iter());
+    let next = || {
+        left.lock()
+            .expect("never poisoned: nobody works within")
+            .next()
+    };
+    thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            scope.spawn(|| {
+                while let Some(item) = next() {
+                    work(item);
+                }
+            });
+        }
+    });
 }
 
 fn drain(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {

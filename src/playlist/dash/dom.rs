@@ -44,13 +44,16 @@ pub(super) struct Dom(pub(super) Vec<Element>);
 impl Dom {
     /// The elements of a text; `None` if it is not well-formed.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut reader = Reader::from_str(text);
+        // The reader passes over a byte order mark without counting it.
+        let content = text.trim_start_matches('\u{feff}');
+        let before = text.len() - content.len();
+        let mut reader = Reader::from_str(content);
         let mut elements: Vec<Element> = Vec::new();
         let mut open: Vec<Id> = Vec::new();
         loop {
-            let start = usize::try_from(reader.buffer_position()).ok()?;
+            let start = before + usize::try_from(reader.buffer_position()).ok()?;
             let event = reader.read_event().ok()?;
-            let end = usize::try_from(reader.buffer_position()).ok()?;
+            let end = before + usize::try_from(reader.buffer_position()).ok()?;
             let is_empty = matches!(event, Event::Empty(_));
             match event {
                 Event::Start(_) | Event::Empty(_) => {
@@ -104,6 +107,14 @@ impl Dom {
 
     pub(super) fn number(&self, of: Id, name: &str) -> Option<u64> {
         self.value(of, name)?.trim().parse().ok()
+    }
+
+    /// Where the name in an element's start tag ends, and attributes may be put in.
+    pub(super) fn name_end(&self, text: &str, of: Id) -> usize {
+        let tag = &self.0[of].start_tag;
+        let name_len = text[tag.start + 1..tag.end]
+            .find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'));
+        tag.start + 1 + name_len.unwrap_or(0)
     }
 
     /// The element and what it is in, from the outermost on.

@@ -1,13 +1,16 @@
 //! DASH manifests (ISO/IEC 23009-1; sections cited are those of the fifth edition).
 //!
 //! A range link has to be written out for each segment, so templates and inherited lists become an
-//! explicit SegmentList in each representation. A representation that is one file (SegmentBase, or
-//! nothing but a BaseURL) keeps its form: its BaseURL gets the range link, and the byte ranges that
-//! a player asks of it count inside that window.
+//! explicit SegmentList in each representation, and so does a file with an index (SegmentBase with
+//! indexRange). Another file (one without an index, or with one of another kind: the Cues of WebM)
+//! keeps its form: its BaseURL gets the range link, and the byte ranges that a player asks of it
+//! count inside that window.
 
 mod dom;
 mod list;
 mod pieces;
+mod sidx;
+mod single;
 mod template;
 
 use std::collections::HashSet;
@@ -18,7 +21,7 @@ use pieces::{Piece, Place, Representation, byte_range, names_in, representations
 use super::address::{Span, Target, add_range, range_of, strip_range, target};
 use super::edit::{Edits, Lines};
 use super::problem::{Linked, Problem, What};
-use super::{Reference, Role};
+use super::{Files, Reference, Role};
 
 pub(super) fn is_mpd(text: &str) -> bool {
     let dom = Dom::parse(text);
@@ -57,11 +60,11 @@ struct Written {
     range: Option<Span>,
 }
 
-pub(super) fn link(base: &str, text: &str, find: &dyn Fn(&str) -> Option<Span>) -> Linked {
+pub(super) fn link(base: &str, text: &str, files: Files) -> Linked {
     let Some(dom) = Dom::parse(text) else {
         return unchanged(text);
     };
-    let mut change = Change::new(&dom, base, text, find);
+    let mut change = Change::new(&dom, base, text, files);
     for representation in &change.representations() {
         let write = |piece: &Piece, place: Option<Span>| match place {
             Some(place) => Written {
@@ -78,16 +81,11 @@ pub(super) fn link(base: &str, text: &str, find: &dyn Fn(&str) -> Option<Span>) 
     change.finish()
 }
 
-pub(super) fn byterange(
-    base: &str,
-    text: &str,
-    archive: &str,
-    find: &dyn Fn(&str) -> Option<Span>,
-) -> Linked {
+pub(super) fn byterange(base: &str, text: &str, archive: &str, files: Files) -> Linked {
     let Some(dom) = Dom::parse(text) else {
         return unchanged(text);
     };
-    let mut change = Change::new(&dom, base, text, find);
+    let mut change = Change::new(&dom, base, text, files);
     let mut kept = HashSet::new();
     let representations = change.representations();
     for representation in &representations {
@@ -125,41 +123,60 @@ struct Change<'a> {
     dom: &'a Dom,
     base: &'a str,
     text: &'a str,
-    find: &'a dyn Fn(&str) -> Option<Span>,
+    files: Files<'a>,
     edits: Edits,
     problems: Vec<Problem>,
     loose: Vec<String>,
     lines: Lines<'a>,
     /// BaseURLs that are done.
     done: HashSet<Id>,
-    /// Templates that representations made lists of.
+    /// Templates (and bases) that representations made lists of.
     replaced: Vec<Id>,
+    /// Bases that others still need.
+    needed: HashSet<Id>,
 }
 
 impl<'a> Change<'a> {
-    fn new(
-        dom: &'a Dom,
-        base: &'a str,
-        text: &'a str,
-        find: &'a dyn Fn(&str) -> Option<Span>,
-    ) -> Self {
+    fn new(dom: &'a Dom, base: &'a str, text: &'a str, files: Files<'a>) -> Self {
         Self {
             dom,
             base,
             text,
-            find,
+            files,
             edits: Edits::default(),
             problems: Vec::new(),
             loose: Vec::new(),
             lines: Lines::new(text),
             done: HashSet::new(),
             replaced: Vec::new(),
+            needed: HashSet::new(),
         }
     }
 
-    fn representations(&self) -> Vec<Representation> {
-        let size_of = |path: &str| (self.find)(path).map(|span| span.size);
-        representations(self.dom, self.base, self.text, &size_of)
+    /// All of them, files with an index as what that says.
+    fn representations(&mut self) -> Vec<Representation> {
+        let size_of = |path: &str| (self.files.find)(path).map(|span| span.size);
+        let mut all = representations(self.dom, self.base, self.text, &size_of);
+        for representation in &mut all {
+            match single::listed(self.dom, representation, self.files) {
+                Ok(Some((pieces, times))) => {
+                    representation.pieces = pieces;
+                    representation.times = Some(times);
+                    representation.templates = std::mem::take(&mut representation.bases);
+                }
+                Ok(None) => self.needed.extend(&representation.bases),
+                Err(what) => {
+                    self.needed.extend(&representation.bases);
+                    let at = representation
+                        .bases
+                        .last()
+                        .unwrap_or(&representation.element);
+                    let line = self.lines.of(self.dom.0[*at].start_tag.start);
+                    self.problems.push(Problem { line, what });
+                }
+            }
+        }
+        all
     }
 
     /// Where the bytes of a piece are in the archive; what cannot be is a problem.
@@ -168,7 +185,7 @@ impl<'a> Change<'a> {
         let what = match &piece.target {
             Target::Elsewhere => return None,
             Target::Outside => What::Outside { uri },
-            Target::Path(path) => match (self.find)(path) {
+            Target::Path(path) => match (self.files.find)(path) {
                 None => What::Missing { uri },
                 Some(entry) => {
                     let size = entry.size;
@@ -294,7 +311,7 @@ impl<'a> Change<'a> {
             // Those of representations are replaced by lists already.
             let parent = self.dom.0[id].parent;
             let is_outer = parent.is_some_and(|p| self.dom.0[p].name != "Representation");
-            if is_outer && seen.insert(id) {
+            if is_outer && !self.needed.contains(&id) && seen.insert(id) {
                 self.edits
                     .remove(with_space(self.text, &self.dom.0[id].whole));
             }
@@ -315,9 +332,7 @@ fn set(edits: &mut Edits, dom: &Dom, text: &str, id: Id, written: &Written, befo
     let Some((uri_name, range_name)) = names_in(&element.name) else {
         return;
     };
-    let name_len = text[element.start_tag.start + 1..element.start_tag.end]
-        .find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'));
-    let insert = element.start_tag.start + 1 + name_len.unwrap_or(0);
+    let insert = dom.name_end(text, id);
     let mut new = String::new();
     match dom.attribute(id, uri_name) {
         Some(attribute) => edits.replace(attribute.place.clone(), escaped(&written.uri)),

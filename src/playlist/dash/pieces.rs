@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::address::{Span, Target, path_of, resolve, target};
 use super::dom::{Dom, Id};
+use super::sidx::Indexed;
 use super::template::{self, Values};
 
 /// A file, or a part of one, that a representation is made of.
@@ -42,6 +43,10 @@ pub(super) struct Representation {
     /// The SegmentTemplates (or inherited SegmentLists) that its pieces come from, outermost
     /// first; empty if the pieces have places of their own.
     pub(super) templates: Vec<Id>,
+    /// The SegmentBases of a representation that is one file, outermost first.
+    pub(super) bases: Vec<Id>,
+    /// When its segments are played, if they come from the file's index.
+    pub(super) times: Option<Indexed>,
     /// All BaseURLs that it is under.
     pub(super) base_urls: Vec<Id>,
 }
@@ -133,7 +138,7 @@ impl Finder<'_> {
             found.collect()
         };
         let (lists, templates) = (levels("SegmentList"), levels("SegmentTemplate"));
-        let bases = levels("SegmentBase");
+        let mut bases = Vec::new();
         let (pieces, templates) = if let Some(own) = self.dom.child(self.element, "SegmentList") {
             (self.list(own, false), Vec::new())
         } else if !templates.is_empty() {
@@ -141,12 +146,15 @@ impl Finder<'_> {
         } else if let Some(list) = lists.last() {
             (self.list(*list, true), lists)
         } else {
+            bases = levels("SegmentBase");
             (self.file(&bases), Vec::new())
         };
         Some(Representation {
             element: self.element,
             pieces,
             templates,
+            bases,
+            times: None,
             base_urls: self.base_urls,
         })
     }
@@ -165,8 +173,12 @@ impl Finder<'_> {
     fn base_file(&self) -> Option<String> {
         let id = *self.base_urls.last()?;
         let (_, uri) = self.dom.text_of(self.text, id)?;
-        let name = path_of(&uri).rsplit('/').next()?;
-        (!name.is_empty()).then(|| name.to_owned())
+        let (uri, _fragment) = uri.split_once('#').unwrap_or((&uri, ""));
+        let path = path_of(uri);
+        let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
+        // A name with a colon would be a scheme (RFC 3986, section 4.2).
+        let here = if name.contains(':') { "./" } else { "" };
+        (!name.is_empty()).then(|| format!("{here}{name}{}", &uri[path.len()..]))
     }
 
     /// What SegmentList (5.3.9.3) names.

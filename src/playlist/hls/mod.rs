@@ -29,7 +29,7 @@ pub(super) fn references(base: &str, text: &str) -> Vec<Reference> {
             line: site.line,
             path,
             role: match site.kind {
-                Kind::Segment | Kind::Ranged => Role::Media,
+                Kind::Segment | Kind::Map | Kind::Part => Role::Media,
                 Kind::Playlist => Role::Playlist,
                 Kind::Key => Role::Key,
                 Kind::Hint | Kind::Other => Role::Other,
@@ -121,7 +121,7 @@ fn say_range(site: &Site, part: Span, text: &str, edits: &mut Edits) -> bool {
             };
             format!("#EXT-X-BYTERANGE:{size}@{offset}{end}")
         }
-        Kind::Ranged => format!(",BYTERANGE=\"{size}@{offset}\""),
+        Kind::Map | Kind::Part => format!(",BYTERANGE=\"{size}@{offset}\""),
         Kind::Hint => format!(",BYTERANGE-START={offset},BYTERANGE-LENGTH={size}"),
         Kind::Playlist | Kind::Key | Kind::Other => return false,
     };

@@ -14,8 +14,10 @@ pub(super) enum Kind {
     Segment,
     /// A playlist: a URI line behind EXT-X-STREAM-INF, or an attribute.
     Playlist,
-    /// EXT-X-MAP and EXT-X-PART: a BYTERANGE attribute.
-    Ranged,
+    /// EXT-X-MAP: a BYTERANGE attribute, from the beginning if it says no offset.
+    Map,
+    /// EXT-X-PART: a BYTERANGE attribute, from the end of the last part if it says no offset.
+    Part,
     /// EXT-X-PRELOAD-HINT: BYTERANGE-START and BYTERANGE-LENGTH.
     Hint,
     /// A key.
@@ -57,8 +59,8 @@ const TAGS: [(&str, Kind); 11] = [
     ("#EXT-X-I-FRAME-STREAM-INF", Kind::Playlist),
     ("#EXT-X-IMAGE-STREAM-INF", Kind::Playlist),
     ("#EXT-X-RENDITION-REPORT", Kind::Playlist),
-    ("#EXT-X-MAP", Kind::Ranged),
-    ("#EXT-X-PART", Kind::Ranged),
+    ("#EXT-X-MAP", Kind::Map),
+    ("#EXT-X-PART", Kind::Part),
     ("#EXT-X-PRELOAD-HINT", Kind::Hint),
     ("#EXT-X-KEY", Kind::Key),
     ("#EXT-X-SESSION-KEY", Kind::Key),
@@ -167,15 +169,20 @@ impl Scan {
         };
         let value = self.substitute(&text[uri.value.clone()]);
         let mut range = None;
-        if let Some(said) = named("BYTERANGE").filter(|_| kind == Kind::Ranged) {
+        if let Some(said) = named("BYTERANGE").filter(|_| matches!(kind, Kind::Map | Kind::Part)) {
             let Some((size, offset)) = byterange(&text[said.value.clone()]) else {
                 return self.malformed(line, "BYTERANGE is not '<length>[@<offset>]'");
             };
             range = Some(ByteRange {
-                offset: offset.unwrap_or_else(|| goes_on(&self.last_part, &value)),
+                offset: offset.unwrap_or_else(|| match kind {
+                    Kind::Part => goes_on(&self.last_part, &value),
+                    _ => 0,
+                }),
                 size: Some(size),
                 said: vec![removal(said)],
             });
+        }
+        if kind == Kind::Part {
             self.last_part = end_of(&value, range.as_ref());
         }
         if kind == Kind::Hint {

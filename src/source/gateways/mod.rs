@@ -14,6 +14,7 @@ mod roster;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
@@ -191,5 +192,9 @@ impl Source for Gateways {
         for member in &self.0.members {
             member.source.expect_size(size);
         }
+    }
+
+    fn trouble(&self, within: Duration) -> Option<Error> {
+        self.0.roster.trouble(within)
     }
 }

@@ -276,34 +276,31 @@ impl Reading {
             return;
         };
         newest.waited = Duration::ZERO;
-        if turn.is_empty() {
-            return;
-        }
-        let index = newest.index;
+        let (index, silent_for) = (newest.index, newest.since.elapsed());
         if !newest.judged && self.roster.finds_silent(index) {
-            newest.judged = true;
-            let error = Error::Timeout {
-                origin: self.roster.name(index).clone(),
-                after: newest.since.elapsed(),
-            };
-            if let Some((next, pass)) = self.first_free(&turn) {
-                self.errors.push(error);
+            // Nobody may be free yet; then it is judged again.
+            if let Some((next, pass)) = first_free(&self.roster, &turn) {
+                newest.judged = true;
+                self.errors.push(Error::Timeout {
+                    origin: self.roster.name(index).clone(),
+                    after: silent_for,
+                });
                 self.launch(next, pass, false);
             }
             return;
         }
         if !self.hedged
             && ready > 0
-            && let Some((next, pass)) = self.first_free(&turn[..ready])
+            && let Some((next, pass)) = first_free(&self.roster, &turn[..ready])
             && self.roster.may_hedge()
         {
             self.hedged = true;
             self.launch(next, pass, true);
         }
     }
+}
 
-    fn first_free(&self, turn: &[usize]) -> Option<(usize, Pass)> {
-        turn.iter()
-            .find_map(|at| Some((*at, self.roster.try_pass(*at)?)))
-    }
+fn first_free(roster: &Roster, turn: &[usize]) -> Option<(usize, Pass)> {
+    turn.iter()
+        .find_map(|at| Some((*at, roster.try_pass(*at)?)))
 }

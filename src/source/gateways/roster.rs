@@ -44,6 +44,7 @@ struct Book {
     current: usize,
     budget: Budget,
     requests: u64,
+    trouble: Option<(Error, Instant)>,
 }
 
 /// What is known of a member, for people to read.
@@ -77,6 +78,7 @@ impl Roster {
                 current: heaviest.unwrap_or(0),
                 budget: Budget::new(),
                 requests: 0,
+                trouble: None,
             }),
         })
     }
@@ -262,6 +264,7 @@ impl Roster {
             log::info!("{error}; asking another gateway if there is one");
         }
         let mut book = self.book();
+        book.trouble = Some((error.clone(), Instant::now()));
         book.healths[index].failed(error, want, chance(), Instant::now());
         self.gates[index].set_limit(book.healths[index].limit());
     }
@@ -269,7 +272,8 @@ impl Roster {
     /// If nothing comes from `index` on any part, it rests; true then.
     pub(super) fn finds_silent(&self, index: usize) -> bool {
         let now = Instant::now();
-        let mut book = self.book();
+        let mut guard = self.book();
+        let book = &mut *guard;
         let health = &mut book.healths[index];
         if !health.is_silent(now) {
             return false;
@@ -278,12 +282,19 @@ impl Roster {
             origin: self.names[index].clone(),
             after: health.delay(),
         };
+        book.trouble = Some((error.clone(), now));
         // Every part of it finds that out; it is one failure.
         if health.standing(Want::Data, now) == Standing::Ready {
             log::info!("{error}; asking another gateway if there is one");
             health.silent(&error, chance(), now);
         }
         true
+    }
+
+    /// What went wrong last, if it is not longer ago than `within`.
+    pub(super) fn trouble(&self, within: Duration) -> Option<Error> {
+        let (error, at) = self.book().trouble.clone()?;
+        (at.elapsed() <= within).then_some(error)
     }
 
     pub(super) fn forged(&self, index: usize) {

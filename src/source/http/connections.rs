@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
 use super::link::root_cause;
-use super::stock::{Keep, Stock, Take};
+use super::stock::{Keep, SHELF_LIFE, Stock, Take};
 use crate::source::Error;
 
 /// How long a connection may take to be made.
@@ -174,6 +174,9 @@ pub(super) struct Connections {
 struct Usage {
     /// Connections that carry a request.
     busy: usize,
+    /// Whether one was found to be good for another request. A server that closes them may also
+    /// serve one at a time, and would wait for a request on one that carries none.
+    keeps: bool,
     /// When those that carry none have served, oldest first. The library keeps them and does not
     /// tell; this is an estimate for deciding whether to make more.
     served: Vec<Instant>,
@@ -210,15 +213,22 @@ impl Connections {
         let (busy, served) = {
             let mut usage = self.usage();
             usage.served.retain(|at| at.elapsed() < READY_FOR);
+            if !usage.keeps {
+                return kept;
+            }
             (usage.busy, usage.served.len())
         };
         let ready = kept + served;
         for _ in ready + busy + opening..requests {
             let (request, opening) = (self.opener.get(self.server.clone()), self.stock.opening());
+            let stock = self.stock.clone();
             tokio::spawn(async move {
                 // Why it cannot be made is told to whoever needs one.
                 let _ = request.send().await;
                 drop(opening);
+                // What nobody has needed is closed then.
+                tokio::time::sleep(SHELF_LIFE).await;
+                stock.count();
             });
         }
         ready
@@ -244,6 +254,7 @@ impl Drop for Carried {
         let mut usage = self.by.usage();
         usage.busy -= 1;
         if self.intact {
+            usage.keeps = true;
             usage.served.push(Instant::now());
         }
     }

@@ -27,8 +27,8 @@ pub use self::secrets::{Netrc, Secrets};
 use super::gate::{Gate, Pass};
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
-/// So many connections are made when a blob is opened: two for what is asked then, and the others
-/// for the first reads, which then need not wait for one. Browsers make as many to a server.
+/// So many connections there are once a blob has been opened, so that the first reads need not wait
+/// for one. Browsers make as many to a server.
 const FIRST_CONNECTIONS: usize = 6;
 
 /// How to talk to a server.
@@ -78,9 +78,9 @@ struct Inner {
     link: Link,
     gate: Gate,
     options: HttpOptions,
-    /// What was found when the blob was opened.
+    /// What was found when the blob was opened, or else when it was first read.
     known: OnceLock<Known>,
-    /// The size as others say it is.
+    /// How long it is, as was said by others.
     expected: OnceLock<u64>,
 }
 
@@ -108,29 +108,33 @@ impl Http {
 }
 
 impl Inner {
+    fn size(&self) -> Option<u64> {
+        let known = || self.known.get().map(|known| known.size);
+        self.expected.get().copied().or_else(known)
+    }
+
     /// The size and the tail, asked side by side. Suffix ranges are a gamble: servers were seen to
     /// refuse them, or to answer with the head of the file. So the answer counts only if its
     /// Content-Range proves that it ends where the other answer says the blob ends.
-    async fn open(&self, tail: u64) -> Result<Opened> {
-        if tail > 0 {
-            // Whoever wants the end will want more.
-            self.link
-                .warm_up(FIRST_CONNECTIONS.min(self.options.connections));
-        }
-        let (size, tail) = tokio::join!(self.ask_size(), self.gamble_on_tail(tail));
+    async fn open(&self, tail_wanted: u64) -> Result<Opened> {
+        let (size, tail) = tokio::join!(self.ask_size(), self.gamble_on_tail(tail_wanted));
         let (size, validator) = size?;
         let tail = tail.filter(|(chunk, total, tail_validator)| {
             *total == size && chunk.range().end == size && *tail_validator == validator
         });
-        let known = self.known.get_or_init(|| Known { size, validator });
-        if known.size != size {
+        if let Some(known) = self.size().filter(|known| *known != size) {
             return Err(Error::Changed {
                 origin: self.link.origin().clone(),
-                what: format!("it had {} bytes and now has {size}", known.size),
+                what: format!("it had {known} bytes and now has {size}"),
             });
         }
-        let tail = tail.map(|(chunk, ..)| chunk);
-        Ok(Opened { size, tail })
+        let _ = self.known.set(Known { size, validator });
+        let chunk = tail.map(|(chunk, ..)| chunk);
+        if tail_wanted > 0 {
+            // Whoever wants the end will want more.
+            (self.link).warm_up(FIRST_CONNECTIONS.min(self.options.connections));
+        }
+        Ok(Opened { size, tail: chunk })
     }
 
     /// The size from the Content-Range of the first byte: HEAD is refused by some servers, and
@@ -196,19 +200,24 @@ impl Inner {
         let answer = Answer::of(&received.response);
         let known = self.known.get();
         let origin = self.link.origin();
-        let expected = self.expected.get().copied();
-        let size = expected.or(known.map(|known| known.size));
-        let checked = answer.check(origin, range, size);
-        checked.map_err(|error| match error {
-            // What has a CID does not change: this server has another blob.
-            Error::Changed { origin, what } if !self.options.pinned => Error::BadAnswer {
+        let size = self.size();
+        let is_pinned = self.options.pinned;
+        answer.check(origin, range, size).map_err(|e| match e {
+            // What has a CID does not change, nor has what was never seen: this server has another
+            // blob.
+            Error::Changed { origin, what } if !is_pinned || known.is_none() => Error::BadAnswer {
                 origin,
                 range: range.clone(),
                 what,
             },
             error => error,
         })?;
-        if let (true, Some(known)) = (self.options.pinned, known)
+        let known = known.or_else(|| {
+            let validator = answer.validator().filter(|_| is_pinned);
+            let size = size?;
+            Some(self.known.get_or_init(|| Known { size, validator }))
+        });
+        if let (true, Some(known)) = (is_pinned, known)
             && answer.validator() != known.validator
         {
             return Err(Error::Changed {
@@ -293,10 +302,9 @@ impl Source for Http {
     }
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        if let Some(known) = self.0.known.get()
-            && range.end > known.size
+        if let Some(size) = self.0.size()
+            && range.end > size
         {
-            let size = known.size;
             return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
         }
         if range.is_empty() {
@@ -334,10 +342,5 @@ impl Source for Http {
 
     fn expect_size(&self, size: u64) {
         let _ = self.0.expected.set(size);
-        // What is pinned must be opened: its first answer says by what.
-        if !self.0.options.pinned {
-            let validator = None;
-            let _ = self.0.known.set(Known { size, validator });
-        }
     }
 }

@@ -21,7 +21,7 @@ use tower_service::Service;
 
 /// How long a connection is kept that was never used. Servers give up on one that carries no
 /// request after 5 to 60 seconds; whether this one has is looked at before it is used.
-const SHELF_LIFE: Duration = Duration::from_secs(20);
+pub(super) const SHELF_LIFE: Duration = Duration::from_secs(20);
 
 /// The library does not name the type of its connections.
 type Connection = Box<dyn Any + Send>;

@@ -37,7 +37,7 @@ fn range_of(head: &str, size: u64) -> Option<(bool, Range<u64>)> {
     }
     let (first, last) = spec.split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-    Some((false, first..(last + 1).min(size)))
+    Some((false, first..last + 1))
 }
 
 /// `/ipfs/CID?format=raw`: the CID.
@@ -64,6 +64,10 @@ pub(super) fn answer(
     let size = shared.blob.len() as u64;
     let asked = range_of(head, size);
     let (is_suffix, range) = asked.clone().unwrap_or((false, 0..size));
+    if let Some(done) = answer_by_range(shared, behaviour, is_suffix, &range, out)? {
+        return Ok(done);
+    }
+    let range = range.start..range.end.min(size);
     if range.is_empty() {
         write!(
             out,
@@ -117,21 +121,17 @@ fn answer_without_bytes(
         return Ok(Some(true));
     }
     match behaviour {
-        Behaviour::Whole if block_of(head).is_none() => {
-            let whole = &shared.blob;
-            write!(
-                out,
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
-                whole.len()
-            )?;
-            for piece in whole.chunks(16 * 1024) {
-                out.write_all(piece)?;
-                shared.sent.fetch_add(piece.len() as u64, SeqCst);
-            }
-        }
+        Behaviour::Whole if block_of(head).is_none() => send_whole(shared, out)?,
         Behaviour::Status(code, retry_after) => {
             let retry = retry_after.map_or(String::new(), |s| format!("Retry-After: {s}\r\n"));
             status(out, *code, &retry)?;
+        }
+        Behaviour::Late(after, code) => {
+            let end = Instant::now() + Duration::from_millis(*after);
+            while Instant::now() < end && shared.still_is(behaviour) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            status(out, *code, "")?;
         }
         Behaviour::Burst(code, bad) => {
             if shared.turn.fetch_add(1, SeqCst) % (bad + 1) == *bad {
@@ -147,7 +147,7 @@ fn answer_without_bytes(
             return Ok(Some(false));
         }
         Behaviour::Slam => return Ok(Some(false)),
-        Behaviour::Redirect(to) => status(out, 302, &format!("Location: {to}\r\n"))?,
+        Behaviour::Redirect(code, to) => status(out, *code, &format!("Location: {to}\r\n"))?,
         Behaviour::RedirectLoop => {
             let target = head.split(' ').nth(1).unwrap_or("/");
             status(out, 302, &format!("Location: {target}\r\n"))?;
@@ -155,6 +155,43 @@ fn answer_without_bytes(
         _ => return Ok(None),
     }
     Ok(Some(true))
+}
+
+/// Answers that depend on nothing but the range; `None` if this is not one.
+fn answer_by_range(
+    shared: &Shared,
+    behaviour: &Behaviour,
+    is_suffix: bool,
+    range: &Range<u64>,
+    out: &mut dyn Write,
+) -> Result<Option<bool>> {
+    let whole = 0..shared.blob.len() as u64;
+    match behaviour {
+        Behaviour::WholeFrom(from) if range.start >= *from => send_whole(shared, out)?,
+        Behaviour::WholeWhenAll if *range == whole => send_whole(shared, out)?,
+        Behaviour::NoClamp if range.end > whole.end => write!(
+            out,
+            "HTTP/1.1 416 No\r\nContent-Range: bytes */{}\r\nContent-Length: 0\r\n\r\n",
+            whole.end
+        )?,
+        Behaviour::Suffix(200) if is_suffix => send_whole(shared, out)?,
+        Behaviour::Suffix(code) if is_suffix => {
+            write!(out, "HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n")?;
+        }
+        _ => return Ok(None),
+    }
+    Ok(Some(true))
+}
+
+fn send_whole(shared: &Shared, out: &mut dyn Write) -> Result<()> {
+    let whole = &shared.blob;
+    let length = whole.len();
+    write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
+    for piece in whole.chunks(16 * 1024) {
+        out.write_all(piece)?;
+        shared.sent.fetch_add(piece.len() as u64, SeqCst);
+    }
+    Ok(())
 }
 
 fn answer_block(
@@ -215,6 +252,7 @@ fn spoil(shared: &Shared, behaviour: &Behaviour, is_suffix: bool, draft: &mut Dr
         }
         Behaviour::StatusOk => draft.status = "200 OK",
         Behaviour::OtherETags => draft.etag = format!("\"{}\"", shared.turn.fetch_add(1, SeqCst)),
+        Behaviour::WeakETags => draft.etag = format!("W/\"{}\"", shared.turn.fetch_add(1, SeqCst)),
         Behaviour::Shifted => draft.body = bytes(&(draft.told.start + 4..draft.told.end + 4)),
         Behaviour::Flipped => {
             let middle = draft.body.len() / 2;

@@ -7,8 +7,19 @@ pub enum Behaviour {
     Good,
     /// 200 with the whole blob to any range (boxo#856).
     Whole,
+    /// The same, but only to ranges that begin at this byte or later (boxo#856 above 5 GiB,
+    /// nftstorage.link#178 at the end of a ZIP).
+    WholeFrom(u64),
+    /// 200 without a Content-Range to a range that covers the whole blob (kubo#5250).
+    WholeWhenAll,
+    /// 416 to a range that reaches past the end, instead of what there is (dufs#735).
+    NoClamp,
+    /// This status to a suffix range; 200 comes with the whole blob (boxo#1043, warehouse#12823).
+    Suffix(u16),
     /// This status and nothing else; with a Retry-After of so many seconds.
     Status(u16, Option<u64>),
+    /// Silence for so many milliseconds, and then this status (rainbow#285).
+    Late(u64, u16),
     /// So many answers of this status, then a good one, and again (429 storms, 503 in bursts).
     Burst(u16, u64),
     /// 429 with Retry-After 1 to more than so many requests at once (boxo#994).
@@ -19,6 +30,8 @@ pub enum Behaviour {
     StatusOk,
     /// Another ETag in each answer, as of nodes of one CDN (background_downloader#541).
     OtherETags,
+    /// The same with weak ones, which promise nothing.
+    WeakETags,
     /// Right headers, bytes from 4 further on (jsdelivr#18679). Only a CID can tell.
     Shifted,
     /// Right headers, one bit of the body wrong. Only a CID can tell.
@@ -49,8 +62,8 @@ pub enum Behaviour {
     Slam,
     /// The connection is reset as soon as it is made.
     Reset,
-    /// 302 to this place.
-    Redirect(String),
+    /// A redirect of this status to this place (ipfs-docs#431).
+    Redirect(u16, String),
     /// 302 to itself.
     RedirectLoop,
     /// multipart/byteranges with one part (gateway-conformance#154).

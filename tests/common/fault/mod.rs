@@ -5,6 +5,7 @@
 
 mod answer;
 mod behaviour;
+pub mod table;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -100,7 +101,12 @@ impl FaultNode {
     }
 
     pub fn behave(&self, behaviour: Behaviour) {
+        let is_reset = behaviour == Behaviour::Reset;
         *self.shared.behaviour.lock().expect("behaviour") = behaviour;
+        if is_reset {
+            // Those that are there would go on.
+            self.break_connections();
+        }
     }
 
     /// Breaks all connections, and listens no more.
@@ -140,6 +146,10 @@ impl Drop for FaultNode {
 impl Shared {
     fn still_hangs(&self) -> bool {
         !self.stop.load(SeqCst) && self.behaviour.lock().expect("behaviour").hangs()
+    }
+
+    fn still_is(&self, behaviour: &Behaviour) -> bool {
+        !self.stop.load(SeqCst) && *self.behaviour.lock().expect("behaviour") == *behaviour
     }
 }
 
