@@ -112,3 +112,81 @@ fn random_reads_cost_little_more_than_their_bytes() {
     assert!(carried.bytes < 20_000_000, "{carried:?}");
     assert_eq!(carried.requests, 50);
 }
+
+/// Reads 16 MiB in sequence over a slow link, and stops while much is still on its way.
+async fn read_and_stop() -> (std::sync::Arc<Link>, Line) {
+    let link = Link::plain(Shape::new(50, 2.0, 20.0), 1 << 30);
+    let line = open(&link, LineOptions::default()).await;
+    for at in 0..16 {
+        let read = line.read(at * MB..(at + 1) * MB, 1 << 30);
+        read.await.expect("a calm link");
+    }
+    // Whoever decides to go elsewhere has seen something.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(line.status().requests_in_flight >= 8);
+    link.carried();
+    (link, line)
+}
+
+/// A seek gives up what is being fetched for the place that was left.
+#[test]
+fn a_seek_does_not_wait_for_what_was_left() {
+    on_paused_clock(async {
+        let (link, line) = read_and_stop().await;
+        let since = Instant::now();
+        let read = line.read(600 * MB..600 * MB + (128 << 10), 1 << 30);
+        read.await.expect("a calm link");
+        let took = since.elapsed();
+        assert!(took < Duration::from_millis(50 * 4), "{took:?}");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let moved = link.carried().bytes;
+        assert!(moved < 2_000_000, "{moved} bytes");
+        assert_eq!(line.status().requests_in_flight, 0);
+    });
+}
+
+/// What had come when a place was left is not asked for again, and what had not come is.
+#[test]
+fn a_seek_back_finds_what_had_come() {
+    on_paused_clock(async {
+        let (link, line) = read_and_stop().await;
+        let read = line.read(600 * MB..600 * MB + (128 << 10), 1 << 30);
+        read.await.expect("a calm link");
+        link.carried();
+        let read = line.read(15 * MB..16 * MB, 1 << 30);
+        read.await.expect("in memory");
+        assert_eq!(link.carried().requests, 0);
+        for at in 16..48 {
+            let read = line.read(at * MB..(at + 1) * MB, 1 << 30);
+            read.await.expect("a calm link");
+        }
+        assert!(link.carried().bytes > 8_000_000);
+    });
+}
+
+/// Readers of one file who take turns are not taken for one who seeks.
+#[test]
+fn readers_side_by_side_do_not_cancel_each_other() {
+    let carried = on_paused_clock(async {
+        let link = Link::plain(Shape::new(50, 10.0, 100.0), 1 << 30);
+        let line = open(&link, LineOptions::default()).await;
+        let reader = |start: u64| {
+            let line = line.clone();
+            async move {
+                for at in start..start + 32 {
+                    let read = line.read(at * MB..(at + 1) * MB, 1 << 30);
+                    read.await.expect("a calm link");
+                }
+            }
+        };
+        // The second begins while the first waits.
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            reader(500).await;
+        };
+        futures_util::join!(reader(0), late);
+        link.carried()
+    });
+    // What is fetched ahead of either when it stops is in it.
+    assert!(carried.bytes < 130_000_000, "{carried:?}");
+}

@@ -13,6 +13,9 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::block::overlap;
 
@@ -28,6 +31,13 @@ const LARGE: u64 = 512 * 1024;
 /// Reads may come this many bytes out of order and still belong to one walk: the kernel's
 /// read-ahead is served by several threads.
 const SLACK: u64 = 1024 * 1024;
+
+/// Who begins to read elsewhere in a file has given up a walk in it that nobody has been heard of
+/// on for so long: a seek. Readers that share a file come back sooner, or wait.
+const LEFT: Duration = Duration::from_millis(100);
+
+/// A walk in another file is given up after so long. Players come back every second or so.
+const LEFT_ELSEWHERE: Duration = Duration::from_secs(3);
 
 /// How many walks are followed at once; the one not heard of for longest makes room.
 const MAX_WALKS: usize = 24;
@@ -61,8 +71,12 @@ pub(super) struct Walk {
     window: u64,
     /// How many bytes its reader has found there since it last had to wait.
     found: u64,
-    /// When it was last heard of, in reads.
+    /// When it was last heard of, in reads,
     heard: u64,
+    /// and by the clock.
+    heard_at: Instant,
+    /// Whether its reader has gone elsewhere.
+    left: bool,
 }
 
 /// All walks that are followed.
@@ -77,6 +91,7 @@ pub(super) struct Walks {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Noted {
     pub(super) walk: WalkId,
+    pub(super) is_new: bool,
     /// A walk that made room for this one.
     pub(super) forgotten: Option<WalkId>,
 }
@@ -90,16 +105,18 @@ impl Walks {
         limit: u64,
         waits: bool,
         max_window: u64,
+        now: Instant,
     ) -> Noted {
         self.reads += 1;
         let reads = self.reads;
         let mut walks = self.walks.iter_mut();
         if let Some((walk, leg)) = walks.find_map(|w| w.expects(range.start).map(|leg| (w, leg))) {
             walk.step(leg, range, limit, waits, max_window);
-            walk.heard = reads;
+            (walk.heard, walk.heard_at, walk.left) = (reads, now, false);
             let walk = walk.id;
             return Noted {
                 walk,
+                is_new: false,
                 forgotten: None,
             };
         }
@@ -118,9 +135,12 @@ impl Walks {
             },
             found: 0,
             heard: reads,
+            heard_at: now,
+            left: false,
         });
         Noted {
             walk,
+            is_new: true,
             forgotten: forgotten.flatten(),
         }
     }
@@ -152,6 +172,19 @@ impl Walks {
         let walks = self.walks.iter().enumerate();
         let (at, _) = walks.min_by_key(|(_, w)| w.heard)?;
         Some(self.walks.swap_remove(at).id)
+    }
+
+    /// The walks that nobody seems to go on with, now that `new` has begun.
+    pub(super) fn left_for(&self, new: WalkId, now: Instant) -> Vec<WalkId> {
+        let Some(new) = self.walks.iter().find(|w| w.id == new) else {
+            return Vec::new();
+        };
+        let left = self.walks.iter().filter(|walk| {
+            let same_file = walk.legs[0].end == new.legs[0].end;
+            let after = if same_file { LEFT } else { LEFT_ELSEWHERE };
+            walk.id != new.id && now.saturating_duration_since(walk.heard_at) >= after
+        });
+        left.map(|walk| walk.id).collect()
     }
 
     /// The walk of this name, if it is still followed.
@@ -262,6 +295,25 @@ impl Walk {
         self.window > 2 * FIRST_WINDOW
     }
 
+    /// Its reader has gone elsewhere: what was asked for further ahead may not come. Should it come
+    /// back, it begins anew here.
+    pub(super) fn leave(&mut self) {
+        self.legs.truncate(1);
+        self.ahead = (0, self.next);
+        self.window = 0;
+        self.left = true;
+    }
+
+    /// Whether its reader has gone elsewhere.
+    pub(super) fn is_left(&self) -> bool {
+        self.left
+    }
+
+    /// Whether a read of `range` is this walk's last one, or near it.
+    pub(super) fn is_at(&self, range: &Range<u64>) -> bool {
+        range.end.abs_diff(self.next) <= SLACK
+    }
+
     /// Whether its reader is faster than what is fetched for it: it had to wait of late.
     pub(super) fn starves(&self) -> bool {
         self.found < self.window
@@ -318,7 +370,11 @@ mod tests {
         let mut at = file.start;
         while at < file.end {
             let end = (at + 128 * KB).min(file.end);
-            walk = Some(walks.note(&(at..end), file.end, true, WINDOW).walk);
+            walk = Some(
+                walks
+                    .note(&(at..end), file.end, true, WINDOW, Instant::now())
+                    .walk,
+            );
             at = end;
         }
         walk.expect("a file with something in it")
@@ -338,9 +394,17 @@ mod tests {
     #[test]
     fn one_read_is_no_walk() {
         let mut walks = Walks::default();
-        let id = walks.note(&(0..128 * KB), 1 << 30, true, WINDOW).walk;
+        let id = walks
+            .note(&(0..128 * KB), 1 << 30, true, WINDOW, Instant::now())
+            .walk;
         assert!(ask(&mut walks, id).is_empty());
-        let other = walks.note(&(500 << 20..(500 << 20) + 4096), 1 << 30, true, WINDOW);
+        let other = walks.note(
+            &(500 << 20..(500 << 20) + 4096),
+            1 << 30,
+            true,
+            WINDOW,
+            Instant::now(),
+        );
         assert_ne!(other.walk, id);
     }
 
@@ -350,7 +414,13 @@ mod tests {
         let file = 0..3 << 20;
         read(&mut walks, &(0..512 * KB));
         let id = walks
-            .note(&(512 * KB..640 * KB), file.end, true, WINDOW)
+            .note(
+                &(512 * KB..640 * KB),
+                file.end,
+                true,
+                WINDOW,
+                Instant::now(),
+            )
             .walk;
         let parts = ask(&mut walks, id);
         assert_eq!(parts.first().map(|p| p.start), Some(640 * KB));
@@ -373,7 +443,13 @@ mod tests {
         let walk = walks.get(id).expect("a walk");
         assert!(walk.still_wants(&second) && walk.still_wants(&third) && !walk.still_wants(&first));
         // The second is skipped: the walk goes on with the third, and has it all.
-        let noted = walks.note(&(third.start..third.start + 4096), third.end, false, WINDOW);
+        let noted = walks.note(
+            &(third.start..third.start + 4096),
+            third.end,
+            false,
+            WINDOW,
+            Instant::now(),
+        );
         assert_eq!(noted.walk, id);
         assert!(ask(&mut walks, id).is_empty());
         assert!(!walks.get(id).expect("a walk").still_wants(&second));
@@ -395,11 +471,18 @@ mod tests {
     fn the_walk_not_heard_of_for_longest_makes_room() {
         let mut walks = Walks::default();
         let far = |n: u64| n << 30..(n << 30) + 4096;
-        let first = walks.note(&far(0), u64::MAX, true, WINDOW).walk;
+        let first = walks
+            .note(&far(0), u64::MAX, true, WINDOW, Instant::now())
+            .walk;
         for n in 1..MAX_WALKS as u64 {
-            assert_eq!(walks.note(&far(n), u64::MAX, true, WINDOW).forgotten, None);
+            assert_eq!(
+                walks
+                    .note(&far(n), u64::MAX, true, WINDOW, Instant::now())
+                    .forgotten,
+                None
+            );
         }
-        let noted = walks.note(&far(99), u64::MAX, true, WINDOW);
+        let noted = walks.note(&far(99), u64::MAX, true, WINDOW, Instant::now());
         assert_eq!(noted.forgotten, Some(first));
         assert_eq!(walks.len(), MAX_WALKS);
     }

@@ -278,6 +278,33 @@ impl Ledger {
         self.pinned.remove(&walk).unwrap_or_default()
     }
 
+    /// Cancels the read-ahead of walks that were left for `new`, one that somebody waits for. What
+    /// has come of it stays, until the memory is wanted.
+    pub(super) fn give_up_for(&mut self, new: WalkId) {
+        for walk in self.walks.left_for(new, Instant::now()) {
+            let waiters = self.waiters.iter().filter(|w| !w.wake.is_closed());
+            let mut awaited = waiters.map(|waiter| waiter.range.clone());
+            let Some(left) = self.walks.get(walk) else {
+                continue;
+            };
+            if !left.is_left() && !awaited.any(|range| left.is_at(&range)) {
+                left.leave();
+                let held = self.end_walk(walk);
+                self.pinned.insert(walk, held);
+            }
+        }
+    }
+
+    /// Lets go of what was fetched ahead for walks that were left.
+    pub(super) fn let_go_of_left(&mut self) -> Blocks {
+        let (walks, pinned) = (&mut self.walks, &mut self.pinned);
+        let is_left = |walk: &WalkId| walks.get(*walk).is_none_or(|walk| walk.is_left());
+        let left: Vec<WalkId> = pinned.keys().copied().collect();
+        let left = left.into_iter().filter(is_left).collect::<Vec<_>>();
+        let held = left.iter().filter_map(|walk| pinned.remove(walk));
+        held.flatten().collect()
+    }
+
     /// Forgets the bytes of `range`, those that are there and those that are on their way: the next
     /// read of them asks anew.
     pub(super) fn forget(&mut self, range: &Range<u64>) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::WalkId;
@@ -264,8 +265,12 @@ impl Line {
     /// Takes note of a read as a step of a walk.
     fn note(&self, ledger: &mut Ledger, range: &Range<u64>, limit: u64, waits: bool) -> WalkId {
         let max_window = ledger.pace.window();
-        let step = ledger.walks.note(range, limit, waits, max_window);
+        let now = Instant::now();
+        let step = ledger.walks.note(range, limit, waits, max_window, now);
         self.forget(ledger, step.forgotten);
+        if step.is_new && waits {
+            ledger.give_up_for(step.walk);
+        }
         step.walk
     }
 
@@ -286,7 +291,11 @@ impl Line {
             Ok(blocks) => return Some(blocks),
             Err(lacking) => lacking,
         };
-        let mut grant = self.0.pool.try_grant(lacking, self.0.reserve)?;
+        let grant = self.0.pool.try_grant(lacking, self.0.reserve).or_else(|| {
+            drop(ledger.let_go_of_left());
+            self.0.pool.try_grant(lacking, self.0.reserve)
+        });
+        let mut grant = grant?;
         ledger.find_or_make(range, |number| Some(Block::new(number, grant.take()?)))
     }
 
