@@ -349,11 +349,13 @@ impl Walk {
         let part = part.min(self.window / 2).max(1);
         let staggered = part as f64 * NEAREST + distance as f64 / at_once as f64;
         let part = part.min(staggered as u64).max(part.min(LEAST)).max(1);
+        // What would be left over is a request of its own.
+        let part = if left <= part + part / 2 { left } else { part };
         // A sliver now would be a request now and another one soon; the last one may be short.
         if room < part.min(left) {
             return None;
         }
-        Some(place..place + part.min(left))
+        Some(place..place + part)
     }
 }
 

@@ -48,7 +48,7 @@ const GAIN: f64 = 1.8;
 const AT_ONCE: f64 = 1.5;
 
 /// Parts are so long that all connections together could carry this many times the measured rate.
-const HEADROOM: f64 = 1.5;
+const HEADROOM: f64 = 2.0;
 
 /// By how much a rate must exceed the best so far to count as growth,
 const GROWTH: f64 = 1.25;

@@ -14,6 +14,7 @@ pub mod node;
 pub mod packs;
 pub mod player;
 pub mod run;
+pub mod sparse;
 pub mod tls;
 pub mod tree;
 pub mod way;
