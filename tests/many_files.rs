@@ -115,3 +115,36 @@ fn playing_and_copying_keep_the_link_busy() {
     }
     assert!(slow.is_empty(), "over their bars: {slow:#?}");
 }
+
+/// All of a large directory is wanted, and asked for at once: a round trip for the end of the blob,
+/// one for the rest of the directory, and one more while connections are made.
+#[test]
+fn a_large_directory_is_read_in_two_round_trips() {
+    let mut archive = Sparse::default();
+    for n in 0..60_000 {
+        archive.add(
+            &format!("photos/{:03}/{n:08}-of-a-long-year.jpg", n % 500),
+            100,
+        );
+    }
+    let (size, content) = archive.finish();
+    let (took, carried) = on_paused_clock(async {
+        let link = Link::new(Shape::new(50, 25.0, 100.0), size, content);
+        let since = Instant::now();
+        let archive = Archive::open(
+            link.clone(),
+            ParseOptions::default(),
+            LineOptions::default(),
+        );
+        assert_eq!(archive.await.expect("an archive").index().len(), 60_000);
+        (since.elapsed(), link.carried())
+    });
+    // The link's own open takes two round trips, of which one is to connect.
+    let bytes = carried.bytes as f64 / 100e6;
+    let limit = Duration::from_millis(4 * 50) + Duration::from_secs_f64(bytes);
+    println!("{took:.3?} of {limit:.3?}, {carried:?}");
+    assert!(
+        took < limit + Duration::from_millis(20),
+        "{took:?} of {limit:?}"
+    );
+}
