@@ -4,14 +4,16 @@
 //! a figure beside its bar. Everything is made on the spot and mounted from a local file or from a
 //! node in this process; /dev/fuse and about 400 MB of temporary disk are needed.
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::fmt::Display;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aiozfs::archive::{Index, IndexParser, ParseOptions};
 use aiozfs::content::{Cid, Codec, Version};
@@ -19,6 +21,7 @@ use aiozfs::fs::{Ino, Symlinks, Tree, TreeOptions};
 use aiozfs::serve::{Blob, Node};
 use aiozfs::source::{Chunk, ChunkStream, Opened, Origin, Priority, Result, Source};
 use bytes::Bytes;
+use common::Mount;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
 
@@ -39,8 +42,12 @@ fn main() {
     }
     let path = dir.path().join("hundred-thousand.zip");
     write_archive(&path, MILLION / 10, 1000);
-    let mount = Mount::new(path.to_str().expect("UTF-8"), &[]);
-    let took = mount.find("find . -size +0 | wc -l", MILLION / 10);
+    let mount = Mount::new(
+        path.to_str().expect("UTF-8"),
+        &[],
+        &dir.path().join("cache"),
+    );
+    let took = find(&mount, "find . -size +0 | wc -l", MILLION / 10);
     figure(
         "find -size +0, 100,000 files, s",
         took.as_secs_f64(),
@@ -123,8 +130,9 @@ fn lookups(what: &str, tree: &Tree) {
 }
 
 fn million(what: &str, path: &Path) {
+    let cache = tempfile::tempdir().expect("a cache");
     let before = Instant::now();
-    let mount = Mount::new(path.to_str().expect("UTF-8"), &[]);
+    let mount = Mount::new(path.to_str().expect("UTF-8"), &[], cache.path());
     figure(
         &format!("mount, {what}, s"),
         before.elapsed().as_secs_f64(),
@@ -133,7 +141,7 @@ fn million(what: &str, path: &Path) {
     let (now, peak) = mount.memory();
     figure(&format!("resident memory, {what}, MB"), now, "<= 160");
     figure(&format!("peak memory, {what}, MB"), peak, "<= 260");
-    let took = mount.find("find . -type f | wc -l", MILLION);
+    let took = find(&mount, "find . -type f | wc -l", MILLION);
     figure(
         &format!("find | wc -l, {what}, s"),
         took.as_secs_f64(),
@@ -354,8 +362,9 @@ fn five_terabytes() {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         node.serve(listener, std::future::pending()).await
     });
+    let cache = tempfile::tempdir().expect("a cache");
     let before = Instant::now();
-    let mount = Mount::new(&url, &[]);
+    let mount = Mount::new(&url, &[], cache.path());
     figure(
         "mount, 5 TiB in 5,120 files, s",
         before.elapsed().as_secs_f64(),
@@ -378,83 +387,18 @@ fn five_terabytes() {
     runtime.shutdown_background();
 }
 
-// --- mounts ----------------------------------------------------------------------------------
-
-struct Mount {
-    dir: tempfile::TempDir,
-    process: Child,
-}
-
-impl Mount {
-    fn new(source: &str, options: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a mountpoint");
-        let process = Command::new(env!("CARGO_BIN_EXE_aiozfs"))
-            .args(["mount", "--foreground"])
-            .args(options)
-            .arg(source)
-            .arg(dir.path())
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("aiozfs");
-        let mut mount = Self { dir, process };
-        let since = Instant::now();
-        let table = || fs::read_to_string("/proc/mounts").expect("/proc");
-        while !table().contains(&format!(" {} ", mount.dir.path().display())) {
-            let ended = mount.process.try_wait().expect("a child");
-            assert!(
-                ended.is_none() && since.elapsed() < Duration::from_secs(60),
-                "no mount"
-            );
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        mount
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().to_owned()
-    }
-
-    /// Resident memory now and at its peak, in MB.
-    fn memory(&self) -> (f64, f64) {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.expect("/proc");
-        let of = |name: &str| {
-            let line = status
-                .lines()
-                .find(|line| line.starts_with(name))
-                .expect(name);
-            let kb: f64 = line
-                .split_whitespace()
-                .nth(1)
-                .expect("a number")
-                .parse()
-                .expect(name);
-            kb / 1e3
-        };
-        (of("VmRSS:"), of("VmHWM:"))
-    }
-
-    fn find(&self, command: &str, expected: u64) -> Duration {
-        let before = Instant::now();
-        let output = Command::new("sh")
-            .args(["-c", command])
-            .current_dir(self.dir.path())
-            .output();
-        let took = before.elapsed();
-        let count = String::from_utf8(output.expect("find").stdout).expect("a number");
-        let count: u64 = count.trim().parse().expect("a number");
-        assert!(
-            (expected..expected + 2000).contains(&count),
-            "{count} found"
-        );
-        took
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.process.wait();
-    }
+fn find(mount: &Mount, command: &str, expected: u64) -> std::time::Duration {
+    let before = Instant::now();
+    let output = std::process::Command::new("sh")
+        .args(["-c", command])
+        .current_dir(mount.path())
+        .output();
+    let took = before.elapsed();
+    let count = String::from_utf8(output.expect("find").stdout).expect("a number");
+    let count: u64 = count.trim().parse().expect("a number");
+    assert!(
+        (expected..expected + 2000).contains(&count),
+        "{count} found"
+    );
+    took
 }

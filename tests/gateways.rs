@@ -4,13 +4,12 @@ mod common;
 
 use std::net::TcpListener;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aiozfs::source::{
-    ChunkStream, Error, Gateways, GatewaysOptions, Member, Memory, Opened, Origin, Priority,
-    Result, Retry, Source,
+    ChunkStream, Error, Gateways, Memory, Opened, Priority, Result, Retry, Source,
 };
 use common::fault::table::{Alone, faults};
 use common::fault::{Behaviour, FaultNode};
@@ -333,89 +332,4 @@ async fn a_vote_does_not_cost_the_end() {
     let opened = source.open(1000).await.expect("they agree");
     assert!(opened.tail.is_some_and(|tail| tail.offset == 4000));
     assert!(before.elapsed() < Duration::from_millis(150));
-}
-
-/// A blob behind a link of so many bytes a second, which all reads share.
-struct Link {
-    blob: Memory,
-    rate: f64,
-    free: Arc<Mutex<Instant>>,
-    sent: Arc<AtomicU64>,
-}
-
-impl Source for Link {
-    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
-        self.blob.open(tail)
-    }
-
-    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        let (free, rate, sent) = (self.free.clone(), self.rate, self.sent.clone());
-        let begin = tokio::time::sleep(Duration::from_millis(50)).into_stream();
-        let chunks = self.blob.read(range, priority).then(move |chunk| {
-            let bytes = chunk.as_ref().map_or(0, |chunk| chunk.bytes.len());
-            sent.fetch_add(bytes as u64, SeqCst);
-            let until = {
-                let mut free = free.lock().expect("free");
-                *free = (*free).max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / rate);
-                *free
-            };
-            tokio::time::sleep_until(until).map(|()| chunk)
-        });
-        let begin = begin.filter_map(|()| std::future::ready(None));
-        begin.chain(chunks).boxed()
-    }
-}
-
-/// Read-ahead that is striped takes from each gateway in proportion to its rate, and so comes as
-/// fast as all of them together.
-#[tokio::test(start_paused = true)]
-async fn stripes_are_in_proportion_to_rates() {
-    const PART: u64 = 1 << 20;
-    let blob = common::tree::bytes(4, 64 << 20);
-    let rates = [20e6, 10e6, 5e6];
-    let mut took = Vec::new();
-    for stripe in [false, true] {
-        let sent = [0; 3].map(|_| Arc::new(AtomicU64::new(0)));
-        let members = rates
-            .iter()
-            .zip(&sent)
-            .enumerate()
-            .map(|(at, (rate, sent))| Member {
-                name: Origin::new(format!("link {at}")),
-                source: Arc::new(Link {
-                    blob: Memory::new("memory", blob.clone()),
-                    rate: *rate,
-                    free: Arc::new(Mutex::new(Instant::now())),
-                    sent: sent.clone(),
-                }),
-                weight: 1.0,
-            });
-        let spread = GatewaysOptions {
-            stripe,
-            ..GatewaysOptions::default()
-        };
-        let source = Gateways::with(members.collect(), &spread);
-        source.open(0).await.expect("it opens");
-        let before = Instant::now();
-        let parts = (0..64).map(|at| read(&source, at * PART..(at + 1) * PART, Priority::Prefetch));
-        let done: Vec<_> = futures_util::stream::iter(parts)
-            .buffered(14)
-            .collect()
-            .await;
-        for (at, got) in done.into_iter().enumerate() {
-            assert!(
-                got.expect("bytes") == blob[at << 20..(at + 1) << 20],
-                "part {at}"
-            );
-        }
-        took.push(before.elapsed().as_secs_f64());
-        let sent = sent.map(|sent| sent.load(SeqCst) as f64 / blob.len() as f64);
-        if stripe {
-            assert!((0.4..0.7).contains(&sent[0]), "{sent:?}");
-            assert!((0.2..0.4).contains(&sent[1]), "{sent:?}");
-            assert!((0.08..0.3).contains(&sent[2]), "{sent:?}");
-        }
-    }
-    // 35 MB/s instead of 20, less what it takes to find that out.
-    assert!(took[0] / took[1] > 1.35, "{took:?}");
 }

@@ -16,6 +16,7 @@ use common::fault::table::{Alone, faults};
 use common::fault::{Behaviour, FaultNode};
 use common::gateways::{Content, bases};
 use common::mount::Mount;
+use common::tls::{Authority, Certificate};
 use common::{archives, run, tree};
 use rustix::io::Errno;
 
@@ -306,4 +307,63 @@ fn who_cannot_be_reached_is_not_missed() {
         }
         Err(e) => eprintln!("this machine has no IPv6, which was not tried: {e}"),
     }
+}
+
+/// Certificates that do not hold are gateways that cannot be reached.
+#[test]
+fn over_tls_a_certificate_that_does_not_hold_is_not_missed() {
+    let authority = Authority::new("ours");
+    let dir = tree::temp();
+    tree::write(dir.path(), "ca.pem", authority.pem().as_bytes());
+    let ca = dir.path().join("ca.pem");
+    let trusting = ["--ca-file", ca.to_str().expect("a plain path")];
+    let nodes = PACKED.content.nodes();
+    let certificates = [
+        Certificate::WrongName,
+        Certificate::Expired,
+        Certificate::Good,
+    ];
+    let bases: Vec<String> = certificates
+        .iter()
+        .zip(&nodes)
+        .map(|(certificate, node)| format!("https://{}", authority.front(*certificate, node)))
+        .collect();
+    let mount = mount_through(&bases, &trusting);
+    assert_unnoticed(&mount, 0, LARGE, "two of three certificates do not hold");
+    assert_eq!(nodes[0].requests() + nodes[1].requests(), 0);
+
+    for (base, trusting, why) in [
+        (&bases[0], &trusting[..], "not valid for name"),
+        (&bases[1], &trusting[..], "expired"),
+        (&bases[2], &[], "UnknownIssuer"),
+    ] {
+        let point = tree::temp();
+        let mut command = run::aiozfs();
+        command.args(["mount", "--foreground", "--gateway", base]);
+        command.args(trusting);
+        command
+            .arg(PACKED.content.cid.to_string())
+            .arg(point.path());
+        let done = run::run(&mut command);
+        assert_eq!(done.code(), Some(1));
+        assert!(done.stderr.contains(why), "{}", done.stderr);
+        assert!(done.stderr.contains(base.as_str()), "{}", done.stderr);
+    }
+}
+
+/// Parts of one walk come from all of them; one that dies or lies leaves its parts to the others.
+#[test]
+fn stripes_come_from_all_and_outlive_each() {
+    let nodes = PACKED.content.nodes();
+    let options = ["--stripe", "--verify", "trustless"];
+    let mount = mount_through(&bases(&nodes), &options);
+    assert_unnoticed(&mount, 0, LARGE / 2, "all is well");
+    let gave = |node: &FaultNode| node.sent() > 100_000;
+    let gave = nodes.iter().filter(|node| gave(node)).count();
+    assert!(gave >= 2, "{:?}", nodes.each_ref().map(FaultNode::sent));
+    nodes[0].die();
+    nodes[1].behave(Behaviour::Flipped);
+    assert_unnoticed(&mount, LARGE / 2, LARGE, "one has died, one lies");
+    let other = mount.join("other.bin");
+    read(&other, &PACKED.other, 0, 300_000).expect("from the last one");
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::servers::{Server, read_small};
-use super::{Failure, units};
+use super::{Failure, mount_options, units};
+use crate::fs::Symlinks;
 use crate::source::Secrets;
 
 /// The system's.
@@ -75,6 +76,16 @@ pub(super) struct Mount {
     gid: Option<u32>,
     #[serde(default, deserialize_with = "mask")]
     umask: Option<u16>,
+    #[serde(default, deserialize_with = "mask")]
+    fmask: Option<u16>,
+    #[serde(default, deserialize_with = "mask")]
+    dmask: Option<u16>,
+    default_permissions: Option<bool>,
+    noexec: Option<bool>,
+    #[serde(default, deserialize_with = "symlinks")]
+    symlinks: Option<Symlinks>,
+    #[serde(default, deserialize_with = "stored_playlists")]
+    playlists: Option<bool>,
 }
 
 impl Config {
@@ -167,8 +178,29 @@ impl Config {
         self.mount(|mount| mount.gid)
     }
 
-    pub(super) fn umask(&self) -> Option<u16> {
-        self.mount(|mount| mount.umask)
+    pub(super) fn fmask(&self) -> Option<u16> {
+        self.mount(|mount| mount.fmask.or(mount.umask))
+    }
+
+    pub(super) fn dmask(&self) -> Option<u16> {
+        self.mount(|mount| mount.dmask.or(mount.umask))
+    }
+
+    pub(super) fn default_permissions(&self) -> bool {
+        self.mount(|mount| mount.default_permissions)
+            .unwrap_or(false)
+    }
+
+    pub(super) fn noexec(&self) -> bool {
+        self.mount(|mount| mount.noexec).unwrap_or(false)
+    }
+
+    pub(super) fn symlinks(&self) -> Option<Symlinks> {
+        self.mount(|mount| mount.symlinks)
+    }
+
+    pub(super) fn stored_playlists(&self) -> Option<bool> {
+        self.mount(|mount| mount.playlists)
     }
 }
 
@@ -247,6 +279,14 @@ fn mask<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     unit(from, units::mask)
 }
 
+fn symlinks<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Symlinks>, D::Error> {
+    unit(from, mount_options::symlinks)
+}
+
+fn stored_playlists<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    unit(from, mount_options::stored_playlists)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +312,12 @@ mod tests {
         stripe = true
         allow-other = true
         umask = "022"
+        dmask = "007"
         uid = 7
+        noexec = true
+        default-permissions = true
+        symlinks = "all"
+        playlists = "stored"
     "#;
 
     #[test]
@@ -289,10 +334,11 @@ mod tests {
         assert_eq!(config.memory(), Some(64 << 20));
         assert_eq!(config.timeout(), Some(Duration::from_secs(5)));
         assert!(config.stripe() && config.allow_other());
-        assert_eq!(
-            (config.umask(), config.uid(), config.gid()),
-            (Some(0o22), Some(7), None)
-        );
+        assert_eq!((config.fmask(), config.dmask()), (Some(0o22), Some(0o7)));
+        assert_eq!((config.uid(), config.gid()), (Some(7), None));
+        assert!(config.noexec() && config.default_permissions());
+        assert!(matches!(config.symlinks(), Some(Symlinks::All)));
+        assert_eq!(config.stored_playlists(), Some(true));
         assert!(!format!("{config:?}").contains("s3cret"));
     }
 

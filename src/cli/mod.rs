@@ -23,6 +23,7 @@ mod pack;
 mod progress;
 mod serve;
 mod servers;
+mod status;
 mod units;
 
 use explain::explain_open;
@@ -45,6 +46,7 @@ enum Command {
     Mount(mount::MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
+    Status(status::StatusArgs),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(&args),
+        Command::Status(args) => status::status(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),

@@ -104,25 +104,28 @@ impl MountArgs {
     fn job(&self, options: &MountOptions, location: Location) -> Result<Job, Failure> {
         let fs_name = location.shown().1;
         let config = Config::load()?;
-        let umask = options.umask.or(self.umask).or(config.umask());
-        let umask = umask.unwrap_or(0);
+        // A mask for files or directories alone goes before one for both, within the configuration.
+        let umask = options.umask.or(self.umask);
+        let fmask = options.fmask.or(umask).or(config.fmask());
+        let dmask = options.dmask.or(umask).or(config.dmask());
         let own = job::own_tree();
         Ok(Job {
             access: self.access.to(location, options.memory, options.timeout)?,
             tree: TreeOptions {
                 uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
                 gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
-                fmask: options.fmask.unwrap_or(umask),
-                dmask: options.dmask.unwrap_or(umask),
-                symlinks: options.symlinks.unwrap_or(own.symlinks),
+                fmask: fmask.unwrap_or(0),
+                dmask: dmask.unwrap_or(0),
+                symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
             },
             kernel: KernelOptions {
                 fs_name,
                 allow_other: self.allow_other || options.allow_other || config.allow_other(),
-                default_permissions: options.default_permissions,
-                noexec: options.noexec,
+                default_permissions: options.default_permissions || config.default_permissions(),
+                noexec: options.noexec || config.noexec(),
             },
-            stored_playlists: options.stored_playlists,
+            stored_playlists: (options.stored_playlists.or(config.stored_playlists()))
+                .unwrap_or(false),
         })
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct MountOptions {
     pub(super) memory: Option<u64>,
     pub(super) symlinks: Option<Symlinks>,
     /// Show playlists as they are stored.
-    pub(super) stored_playlists: bool,
+    pub(super) stored_playlists: Option<bool>,
 }
 
 impl MountOptions {
@@ -60,25 +60,31 @@ impl MountOptions {
             Some(("dmask", value)) => self.dmask = Some(units::mask(value)?),
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
-            Some(("symlinks", value)) => {
-                self.symlinks = Some(match value {
-                    "all" => Symlinks::All,
-                    "inside" => Symlinks::Inside,
-                    "none" => Symlinks::None,
-                    _ => return Err("it must be all, inside or none".into()),
-                });
-            }
-            Some(("playlists", value)) => {
-                self.stored_playlists = match value {
-                    "stored" => true,
-                    "playable" => false,
-                    _ => return Err("it must be playable or stored".into()),
-                };
-            }
+            Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
+            Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
             Some((name, _)) if name.starts_with("x-") => {}
             Some(_) => return Err("there is no such option; see 'aiozfs mount --help'".into()),
         }
         Ok(())
+    }
+}
+
+/// The value of `symlinks=`.
+pub(super) fn symlinks(value: &str) -> Result<Symlinks, String> {
+    match value {
+        "all" => Ok(Symlinks::All),
+        "inside" => Ok(Symlinks::Inside),
+        "none" => Ok(Symlinks::None),
+        _ => Err("it must be all, inside or none".into()),
+    }
+}
+
+/// The value of `playlists=`: whether they are shown as they are stored.
+pub(super) fn stored_playlists(value: &str) -> Result<bool, String> {
+    match value {
+        "stored" => Ok(true),
+        "playable" => Ok(false),
+        _ => Err("it must be playable or stored".into()),
     }
 }
 
@@ -147,7 +153,7 @@ mod tests {
     fn the_later_one_wins() {
         assert!(!parse("noexec,exec").expect("known").noexec);
         let lists = parse("playlists=playable,playlists=stored").expect("known");
-        assert!(lists.stored_playlists);
+        assert_eq!(lists.stored_playlists, Some(true));
         assert_eq!(parse("uid=1,uid=2").expect("known").uid, Some(2));
     }
 }

@@ -8,12 +8,14 @@ mod errno;
 mod mounts;
 mod playlists;
 mod provoke;
+mod report;
 mod session;
 mod unmount;
 mod volume;
 mod xattr;
 
 pub use mounts::{Unfit, check_mountpoint};
+pub use report::{Report, Stream, report};
 pub use session::{KernelOptions, MountError, Mounted, Stopper, mount};
 pub use unmount::{Stuck, unmount};
 pub use volume::Volume;

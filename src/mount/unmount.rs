@@ -9,7 +9,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, Signal};
 
 use super::mounts::{self, FS_TYPE};
+use super::report;
 
 /// A mount must be gone this long after it was asked to.
 const GONE_WITHIN: Duration = Duration::from_millis(1800);
@@ -154,18 +154,7 @@ fn fusermount(path: &Path, lazy: bool) -> io::Result<()> {
 /// believed: it must be an aiozfs of the user who mounted. Else whoever can mount could have root
 /// end any process.
 fn server_of(path: &Path, user_id: Option<u32>) -> Option<Pid> {
-    let (sender, receiver) = mpsc::channel();
-    let root = path.to_owned();
-    // In a thread of its own: a stopped server answers never.
-    thread::spawn(move || {
-        let mut value = [0; 16];
-        let got = rustix::fs::getxattr(&root, "user.aiozfs.pid", &mut value[..]);
-        let _ = sender.send(got.map(|len| value[..len].to_vec()));
-    });
-    let value = receiver
-        .recv_timeout(Duration::from_millis(500))
-        .ok()?
-        .ok()?;
+    let value = report::ask(path, "pid", Duration::from_millis(500)).ok()?;
     let pid = Pid::from_raw(std::str::from_utf8(&value).ok()?.parse().ok()?)?;
     let process = format!("/proc/{}", pid.as_raw_nonzero());
     let name = fs::read_to_string(format!("{process}/comm")).ok()?;

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::playlists::{self, Playlists};
 use super::xattr;
@@ -22,6 +23,8 @@ pub struct Volume {
     /// What the root tells about where all this comes from: attribute name (`cid`, `url` or
     /// `file`) and value, without secrets.
     pub(super) origin: (&'static str, String),
+    /// When it was made.
+    pub(super) since: Instant,
     /// `None`: playlists are shown as they are stored.
     playlists: Option<Playlists>,
 }
@@ -60,6 +63,7 @@ impl Volume {
             tree,
             archive,
             origin,
+            since: Instant::now(),
             playlists: None,
         }
     }

@@ -1,5 +1,6 @@
 //! Extended attributes: what the archive says of a file, and what the mount says of itself.
 
+use super::report::Report;
 use super::volume::{Refusal, Volume};
 use crate::archive::EntryId;
 use crate::fs::Ino;
@@ -64,32 +65,10 @@ fn is_readable(volume: &Volume, id: EntryId) -> bool {
 
 fn of_root(volume: &Volume, name: &[u8]) -> Option<String> {
     match name {
-        b"status" => Some(status(volume)),
+        b"status" => serde_json::to_string(&Report::of(volume)).ok(),
         // For `aiozfs umount`, which asks this process to end.
         b"pid" => Some(std::process::id().to_string()),
         name if name == volume.origin.0.as_bytes() => Some(volume.origin.1.clone()),
         _ => None,
     }
-}
-
-/// The counters as one JSON object.
-fn status(volume: &Volume) -> String {
-    let status = volume.archive.status();
-    let index = volume.archive.index();
-    serde_json::json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        volume.origin.0: volume.origin.1,
-        "blob_size": index.blob_size(),
-        "entries": index.len(),
-        "bytes_read": status.bytes_read,
-        "bytes_from_memory": status.bytes_from_memory,
-        "bytes_fetched": status.bytes_fetched,
-        "requests": status.requests,
-        "requests_in_flight": status.requests_in_flight,
-        "errors": status.errors,
-        "mean_latency_ms": status.mean_latency.as_secs_f64() * 1e3,
-        "streams": status.streams,
-        "memory_used": status.memory_used,
-    })
-    .to_string()
 }

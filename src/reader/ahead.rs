@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::block::overlap;
+use super::counters::Stream;
 
 /// What the first read of a walk fetches at the least, and half of the window it begins with, in
 /// bytes. Two of the kernel's read-ahead requests: the second then waits for bytes already on
@@ -192,9 +193,16 @@ impl Walks {
         self.walks.iter_mut().find(|w| w.id == id)
     }
 
-    /// How many walks are followed.
-    pub(super) fn len(&self) -> usize {
-        self.walks.len()
+    /// Those that have become more than one read, for people to look at.
+    pub(super) fn streams(&self) -> Vec<Stream> {
+        let mut walks: Vec<&Walk> = self.walks.iter().filter(|w| w.window > 0).collect();
+        walks.sort_unstable_by_key(|w| std::cmp::Reverse(w.heard));
+        let streams = walks.into_iter().map(|walk| Stream {
+            at: walk.next,
+            window: walk.window,
+            ahead: walk.distance(),
+        });
+        streams.collect()
     }
 }
 
@@ -486,6 +494,6 @@ mod tests {
         }
         let noted = walks.note(&far(99), u64::MAX, true, WINDOW, Instant::now());
         assert_eq!(noted.forgotten, Some(first));
-        assert_eq!(walks.len(), MAX_WALKS);
+        assert_eq!(walks.walks.len(), MAX_WALKS);
     }
 }

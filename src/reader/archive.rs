@@ -145,6 +145,7 @@ impl Archive {
             out.truncate(before);
             return false;
         }
+        self.line.count_read(out.len() - before, true);
         self.expect_next(id, range);
         true
     }
@@ -161,6 +162,7 @@ impl Archive {
             None => self.read_unchecked(id, &range).await,
             Some(check) => self.read_checked(check, id, &range).await,
         }?;
+        self.line.count_read(bytes.len(), false);
         self.expect_next(id, &range);
         Ok(bytes)
     }

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::latency::Latencies;
+
 /// Running totals; cheap enough to keep always.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -11,9 +13,8 @@ pub(super) struct Counters {
     pub(super) bytes_fetched: AtomicU64,
     pub(super) requests: AtomicU64,
     pub(super) errors: AtomicU64,
-    /// Sum of the times from a request to its first byte, in microseconds.
-    pub(super) first_byte_us: AtomicU64,
-    pub(super) first_bytes: AtomicU64,
+    /// From a request to its first byte.
+    pub(super) latencies: Latencies,
 }
 
 /// A reading of the counters at one moment.
@@ -29,23 +30,32 @@ pub struct Status {
     pub requests: u64,
     /// Ranges that failed for good, after all retries.
     pub errors: u64,
-    /// Mean time from asking for a range to its first byte.
-    pub mean_latency: Duration,
-    /// Bytes of memory in use for blocks.
-    pub memory_used: u64,
-    /// Sequential walks being followed now.
-    pub streams: usize,
+    /// Median time from asking for a range to its first byte, to an eighth.
+    pub median_latency: Duration,
+    /// The 99th percentile of these times, to an eighth.
+    pub p99_latency: Duration,
     /// Ranges under way now.
     pub requests_in_flight: usize,
+    /// Bytes of memory in use for blocks,
+    pub memory_used: u64,
+    /// and how many there may be.
+    pub memory_limit: u64,
+    /// Sequential walks being followed now, the one heard of last first.
+    pub streams: Vec<Stream>,
+}
+
+/// A sequential walk along the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// The end of what has been read, as an offset in the blob.
+    pub at: u64,
+    /// How far ahead it may fetch, in bytes.
+    pub window: u64,
+    /// How many bytes have been asked for ahead of the reader.
+    pub ahead: u64,
 }
 
 impl Counters {
-    pub(super) fn first_byte(&self, after: Duration) {
-        self.first_bytes.fetch_add(1, Relaxed);
-        let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
-        self.first_byte_us.fetch_add(micros, Relaxed);
-    }
-
     pub(super) fn error(&self) {
         self.errors.fetch_add(1, Relaxed);
     }
@@ -57,18 +67,26 @@ impl Counters {
         }
     }
 
-    pub(super) fn status(&self, memory_used: u64, streams: usize, in_flight: usize) -> Status {
-        let answered = self.first_bytes.load(Relaxed).max(1);
+    /// A reading of these, and of what others know.
+    pub(super) fn status(
+        &self,
+        (memory_used, memory_limit): (u64, u64),
+        streams: Vec<Stream>,
+        requests_in_flight: usize,
+    ) -> Status {
+        let [median_latency, p99_latency] = self.latencies.percentiles([0.5, 0.99]);
         Status {
             bytes_read: self.bytes_read.load(Relaxed),
             bytes_from_memory: self.bytes_from_memory.load(Relaxed),
             bytes_fetched: self.bytes_fetched.load(Relaxed),
             requests: self.requests.load(Relaxed),
             errors: self.errors.load(Relaxed),
-            mean_latency: Duration::from_micros(self.first_byte_us.load(Relaxed) / answered),
+            median_latency,
+            p99_latency,
+            requests_in_flight,
             memory_used,
+            memory_limit,
             streams,
-            requests_in_flight: in_flight,
         }
     }
 }

@@ -72,7 +72,7 @@ impl Line {
             let chunk = chunk?;
             if first_byte.is_none() {
                 first_byte = Some((Instant::now(), chunk.range().end));
-                self.0.counters.first_byte(asked.elapsed());
+                self.0.counters.latencies.add(asked.elapsed());
                 self.ledger().pace.first_byte(asked.elapsed());
             }
             at = self.place(id, &range, at, chunk, &blocks)?;

@@ -133,7 +133,6 @@ impl Line {
         }
         self.look_ahead(range, limit);
         self.keep(blocks);
-        self.0.counters.read(range.end - range.start, true);
         true
     }
 
@@ -160,7 +159,6 @@ impl Line {
         };
         let blocks = result.inspect_err(|_| self.0.counters.error())?;
         self.keep(blocks);
-        self.0.counters.read(range.end - range.start, false);
         Ok(out)
     }
 
@@ -189,14 +187,19 @@ impl Line {
         self.0.pool.trim();
     }
 
+    /// Counts bytes that a reader got; `from_memory`: at once.
+    pub(super) fn count_read(&self, bytes: usize, from_memory: bool) {
+        self.0.counters.read(bytes as u64, from_memory);
+    }
+
     /// What has been done so far.
     pub fn status(&self) -> Status {
-        let (walks, in_flight) = {
+        let (streams, in_flight) = {
             let ledger = self.ledger();
-            (ledger.walks.len(), ledger.in_flight())
+            (ledger.walks.streams(), ledger.in_flight())
         };
-        let used = self.0.pool.used();
-        self.0.counters.status(used, walks, in_flight)
+        let memory = (self.0.pool.used(), self.0.pool.limit());
+        self.0.counters.status(memory, streams, in_flight)
     }
 
     /// Says that whoever reads within `here` of the line will go on with these ranges, in this

@@ -12,6 +12,7 @@ mod counters;
 mod crc;
 mod error;
 mod fetch;
+mod latency;
 mod ledger;
 mod line;
 mod pace;
@@ -20,6 +21,6 @@ mod recall;
 mod succession;
 
 pub use archive::Archive;
-pub use counters::Status;
+pub use counters::{Status, Stream};
 pub use error::Error;
 pub use line::{Line, LineOptions};

@@ -82,7 +82,12 @@ impl Pool {
         *returned = Vec::new();
     }
 
-    /// How many bytes are out.
+    /// How many bytes there are.
+    pub(super) fn limit(&self) -> u64 {
+        self.0.total as u64 * BLOCK
+    }
+
+    /// How many of them are out.
     pub(super) fn used(&self) -> u64 {
         ((self.0.total - self.0.permits.available_permits()) * BLOCK as usize) as u64
     }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::hedge::Latencies;
 use super::limit::Limit;
+use super::rate::Rate;
 use crate::source::Error;
 
 /// The first rest after a failure is at most this; each further failure doubles it.
@@ -28,12 +29,6 @@ const LONGEST_ORDER: Duration = Duration::from_secs(300);
 
 /// Fewer bytes than this say nothing: servers were seen to drip a byte a second.
 pub(super) const MEANINGFUL: u64 = 1024;
-
-/// Rates are taken over spans of this length in which something was on its way.
-const SPAN: Duration = Duration::from_millis(100);
-
-/// A measured rate fades by this a span, so that a link that became slower is found out.
-const FADE: f64 = 0.98;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +64,9 @@ struct Rest {
 pub(super) struct Health {
     latency: Option<f64>,
     latencies: Latencies,
-    /// Bytes a second of all its parts together: the highest of late.
-    rate: Option<f64>,
-    span: Option<(Instant, u64)>,
+    rate: Rate,
     heard: Option<Instant>,
     unheard_bytes: u64,
-    in_flight: usize,
     /// Bytes that were asked for and have not come.
     pub(super) awaited: u64,
     failures: u32,
@@ -90,11 +82,9 @@ impl Health {
         Self {
             latency: None,
             latencies: Latencies::default(),
-            rate: None,
-            span: None,
+            rate: Rate::default(),
             heard: None,
             unheard_bytes: 0,
-            in_flight: 0,
             awaited: 0,
             failures: 0,
             rest: None,
@@ -125,7 +115,7 @@ impl Health {
 
     /// Seconds that `bytes` would take, judging by what was seen; `None` before anything was.
     pub(super) fn expected(&self, bytes: u64) -> Option<f64> {
-        let (latency, rate) = (self.latency?, self.rate?);
+        let (latency, rate) = (self.latency?, self.rate.get()?);
         Some(latency + (self.awaited + bytes) as f64 / rate)
     }
 
@@ -136,7 +126,7 @@ impl Health {
 
     /// Bytes a second.
     pub(super) fn rate(&self) -> Option<f64> {
-        self.rate
+        self.rate.get()
     }
 
     /// After which silence it has kept silent for long.
@@ -162,16 +152,13 @@ impl Health {
 
     /// A request for `bytes` was sent.
     pub(super) fn asked(&mut self, bytes: u64, now: Instant) {
-        if self.in_flight == 0 {
-            self.span = Some((now, 0));
-        }
-        self.in_flight += 1;
+        self.rate.asked(now);
         self.awaited += bytes;
     }
 
     /// A request has ended, however; `left` of its bytes have not come.
-    pub(super) fn ended(&mut self, left: u64) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+    pub(super) fn ended(&mut self, left: u64, now: Instant) {
+        self.rate.ended(now);
         self.awaited = self.awaited.saturating_sub(left);
     }
 
@@ -192,14 +179,7 @@ impl Health {
         if self.unheard_bytes >= MEANINGFUL {
             (self.unheard_bytes, self.heard) = (0, Some(now));
         }
-        let (start, sum) = self.span.get_or_insert((now, 0));
-        *sum += bytes;
-        let span = now.saturating_duration_since(*start);
-        if span >= SPAN {
-            let seen = *sum as f64 / span.as_secs_f64();
-            self.rate = Some(seen.max(self.rate.map_or(0.0, |rate| rate * FADE)));
-            self.span = Some((now, 0));
-        }
+        self.rate.came(bytes, now);
     }
 
     /// A request was answered to its end.
@@ -398,22 +378,22 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_that_of_all_parts_together() {
+    fn what_is_to_be_expected() {
         let now = Instant::now();
         let mut health = Health::new(16);
         health.asked(8 << 20, now);
         health.asked(8 << 20, now);
         health.began(Duration::from_millis(100));
+        assert_eq!(health.expected(0), None, "nothing was measured");
         for i in 1..=100 {
             health.came(50_000, now + Duration::from_millis(10 * i));
         }
         let rate = health.rate().expect("measured");
-        assert!((4.5e6..5.6e6).contains(&rate), "{rate}");
         let left = (16 << 20) - 5_000_000;
         assert_eq!(health.awaited, left);
         let expected = health.expected(0).expect("measured");
         assert!((expected - 0.1 - left as f64 / rate).abs() < 0.01);
-        health.ended(left);
+        health.ended(left, now + s(1));
         assert_eq!(health.awaited, 0);
     }
 }

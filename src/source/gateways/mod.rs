@@ -9,6 +9,7 @@ mod health;
 mod hedge;
 mod limit;
 mod open;
+mod rate;
 mod reading;
 mod roster;
 

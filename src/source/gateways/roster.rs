@@ -256,7 +256,7 @@ impl Roster {
     }
 
     pub(super) fn ended(&self, index: usize, left: u64) {
-        self.book().healths[index].ended(left);
+        self.book().healths[index].ended(left, Instant::now());
     }
 
     pub(super) fn failed(&self, index: usize, error: &Error, want: Want) {

@@ -1,0 +1,237 @@
+//! `aiozfs status`.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{HumanBytes, HumanDuration};
+
+use super::{Failure, units};
+use crate::mount::{self, Report};
+
+/// Print how a mount fares: bytes read and fetched, latencies, memory, and who reads what.
+///
+/// The same numbers are in the attribute 'user.aiozfs.status' of the mount's root.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct StatusArgs {
+    /// The directory it is mounted on
+    mountpoint: PathBuf,
+    /// Print JSON: one object on one line
+    #[arg(long)]
+    json: bool,
+    /// Print it again and again, by default every second, until the mount is gone; with rates
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1s",
+        value_parser = units::duration
+    )]
+    watch: Option<Duration>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs status /mnt/video
+  aiozfs status --watch /mnt/video
+  aiozfs status --json --watch=10s /mnt/video >> video.log
+  aiozfs status --json /mnt/video | jq .bytes_fetched";
+
+pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
+    let mut shown = Shown::default();
+    loop {
+        let report = match mount::report(&args.mountpoint) {
+            Ok(report) => report,
+            // It was there, and now it has been unmounted.
+            Err(mount::Stuck::NotOurs(_)) if shown.last.is_some() => break,
+            Err(e) => return Err(Failure::new(e)),
+        };
+        let text = match args.json {
+            true => json(&report)?,
+            false => shown.text(&report, args.watch.is_some()),
+        };
+        match io::stdout().write_all(text.as_bytes()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break,
+            done => done.map_err(|e| Failure::new(format!("standard output: {e}")))?,
+        }
+        shown.last = Some((report, Instant::now()));
+        match args.watch {
+            Some(pause) => thread::sleep(pause),
+            None => break,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json(report: &Report) -> Result<String, Failure> {
+    let line = serde_json::to_string(report).map_err(Failure::new)?;
+    Ok(line + "\n")
+}
+
+/// What was printed before, when it is printed again and again.
+#[derive(Default)]
+struct Shown {
+    last: Option<(Report, Instant)>,
+    lines: usize,
+}
+
+impl Shown {
+    /// The text for people; on a terminal it takes the place of the last one.
+    fn text(&mut self, report: &Report, is_watched: bool) -> String {
+        let since = self.last.as_ref().filter(|_| is_watched);
+        let text = text(report, since.map(|(last, at)| (last, at.elapsed())));
+        let lines = std::mem::replace(&mut self.lines, text.lines().count());
+        match (lines, io::stdout().is_terminal()) {
+            (0, _) => text,
+            // Up to the first of those lines, and away with all below (ECMA-48: CPL, ED).
+            (lines, true) => format!("\x1b[{lines}F\x1b[J{text}"),
+            (_, false) => format!("\n{text}"),
+        }
+    }
+}
+
+/// `before`: an earlier report, and how long ago that was.
+fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
+    let rate = |of: fn(&Report) -> u64| match before {
+        // A mount that has been mounted again counts from zero.
+        Some((last, ago)) if of(last) <= of(report) => {
+            let bytes = (of(report) - of(last)) as f64 / ago.as_secs_f64().max(1e-3);
+            format!(", {}/s", HumanBytes(bytes as u64))
+        }
+        _ => String::new(),
+    };
+    let share = match report.bytes_read {
+        0 => String::new(),
+        read => format!(
+            ", {} % of it from memory",
+            report.bytes_from_memory * 100 / read
+        ),
+    };
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        // Writing to a string cannot fail. Names of archives may hold what would move the cursor.
+        let value = value.replace(|c: char| c.is_control(), "\u{fffd}");
+        let _ = writeln!(text, "{name:<9} {value}");
+    };
+    line("archive", report.origin().to_owned());
+    line(
+        "",
+        format!(
+            "{}, {} entries; mounted for {} by process {} (aiozfs {})",
+            HumanBytes(report.blob_size),
+            report.entries,
+            HumanDuration(Duration::from_secs(report.uptime_s as u64)),
+            report.pid,
+            report.version
+        ),
+    );
+    line(
+        "read",
+        format!(
+            "{}{}{share}",
+            HumanBytes(report.bytes_read),
+            rate(|r| r.bytes_read)
+        ),
+    );
+    line(
+        "fetched",
+        format!(
+            "{}{} in {} requests, {} of them under way",
+            HumanBytes(report.bytes_fetched),
+            rate(|r| r.bytes_fetched),
+            report.requests,
+            report.requests_in_flight
+        ),
+    );
+    line(
+        "latency",
+        format!(
+            "{} median, {} for 99 in 100",
+            milliseconds(report.median_latency_ms),
+            milliseconds(report.p99_latency_ms)
+        ),
+    );
+    line(
+        "memory",
+        format!(
+            "{} of {}",
+            HumanBytes(report.memory_used),
+            HumanBytes(report.memory_limit)
+        ),
+    );
+    line("errors", report.errors.to_string());
+    for (at, stream) in report.streams.iter().enumerate() {
+        let name = if at == 0 { "streams" } else { "" };
+        line(
+            name,
+            format!(
+                "{}: at {} of the archive, {} ahead, window {}",
+                stream.file.as_deref().unwrap_or("between files"),
+                HumanBytes(stream.at),
+                HumanBytes(stream.ahead),
+                HumanBytes(stream.window)
+            ),
+        );
+    }
+    text
+}
+
+fn milliseconds(ms: f64) -> String {
+    match ms {
+        ..10.0 => format!("{ms:.1} ms"),
+        _ => format!("{ms:.0} ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(bytes: u64) -> Report {
+        let text = format!(
+            r#"{{"version": "1.2.3", "pid": 7, "uptime_s": 61.5, "url": "http://h/a.zip",
+            "blob_size": 1048576, "entries": 3, "bytes_read": {bytes}, "bytes_from_memory": 512,
+            "bytes_fetched": {bytes}, "requests": 4, "requests_in_flight": 1, "errors": 0,
+            "median_latency_ms": 5.25, "p99_latency_ms": 110.5, "memory_used": 1048576,
+            "memory_limit": 134217728, "streams": [
+            {{"file": "a\u001b[2J.ts", "at": 2048, "window": 4096, "ahead": 1024}},
+            {{"at": 0, "window": 0, "ahead": 0}}], "what a later version adds": 1}}"#
+        );
+        serde_json::from_str(&text).expect("a report")
+    }
+
+    #[test]
+    fn a_text_for_people() {
+        let expected = "\
+archive   http://h/a.zip
+          1.00 MiB, 3 entries; mounted for 61 seconds by process 7 (aiozfs 1.2.3)
+read      1.00 KiB, 50 % of it from memory
+fetched   1.00 KiB in 4 requests, 1 of them under way
+latency   5.2 ms median, 110 ms for 99 in 100
+memory    1.00 MiB of 128.00 MiB
+errors    0
+streams   a\u{fffd}[2J.ts: at 2.00 KiB of the archive, 1.00 KiB ahead, window 4.00 KiB
+          between files: at 0 B of the archive, 0 B ahead, window 0 B
+";
+        assert_eq!(text(&report(1024), None), expected);
+    }
+
+    #[test]
+    fn rates_since_the_last_time() {
+        let (last, now) = (report(1024), report(1024 + 4096));
+        let shown = text(&now, Some((&last, Duration::from_secs(2))));
+        assert!(
+            shown.contains("read      5.00 KiB, 2.00 KiB/s, 10 %"),
+            "{shown}"
+        );
+        // Mounted anew meanwhile.
+        let shown = text(&last, Some((&now, Duration::from_secs(2))));
+        assert!(!shown.contains("/s"), "{shown}");
+    }
+}
