@@ -27,6 +27,9 @@ pub(super) struct AccessArgs {
     /// The most memory for file content; at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     memory: Option<u64>,
+    /// The most connections to a server, and so requests under way at once; 1 to 64 [default: 16]
+    #[arg(long, value_name = "N", value_parser = units::connections)]
+    connections: Option<usize>,
     /// A read that has no bytes by then fails [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     timeout: Option<Duration>,
@@ -61,6 +64,7 @@ impl AccessArgs {
         location: Location,
         memory: Option<u64>,
         timeout: Option<Duration>,
+        connections: Option<usize>,
     ) -> Result<Access, Failure> {
         if self.verify == Verify::Trustless && !matches!(location, Location::Cid(_)) {
             return Err(Failure::usage(format!(
@@ -72,6 +76,7 @@ impl AccessArgs {
         let usual = LineOptions::default();
         let memory = memory.or(self.memory).or(config.memory());
         let timeout = timeout.or(self.timeout).or(config.timeout());
+        let connections = (connections.or(self.connections)).or(config.connections());
         Ok(Access {
             servers: self.servers.resolve(&config, &location)?,
             location,
@@ -79,7 +84,7 @@ impl AccessArgs {
             line: LineOptions {
                 memory: memory.unwrap_or(usual.memory),
                 timeout: timeout.unwrap_or(usual.timeout),
-                ..usual
+                connections: connections.unwrap_or(usual.connections),
             },
         })
     }

@@ -47,7 +47,7 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "MASK", value_parser = units::mask)]
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
-    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
+    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=, connections=,
     /// symlinks=all|inside|none, playlists=playable|stored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
@@ -110,7 +110,12 @@ impl MountArgs {
         let dmask = options.dmask.or(umask).or(config.dmask());
         let own = job::own_tree();
         Ok(Job {
-            access: self.access.to(location, options.memory, options.timeout)?,
+            access: self.access.to(
+                location,
+                options.memory,
+                options.timeout,
+                options.connections,
+            )?,
             tree: TreeOptions {
                 uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
                 gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),

@@ -20,6 +20,7 @@ pub(super) struct MountOptions {
     pub(super) dmask: Option<u16>,
     pub(super) timeout: Option<Duration>,
     pub(super) memory: Option<u64>,
+    pub(super) connections: Option<usize>,
     pub(super) symlinks: Option<Symlinks>,
     /// Show playlists as they are stored.
     pub(super) stored_playlists: Option<bool>,
@@ -60,6 +61,7 @@ impl MountOptions {
             Some(("dmask", value)) => self.dmask = Some(units::mask(value)?),
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
+            Some(("connections", value)) => self.connections = Some(units::connections(value)?),
             Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
             Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
             Some((name, _)) if name.starts_with("x-") => {}
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,noexec,symlinks=none";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,connections=8,noexec,symlinks=none";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
@@ -130,6 +132,7 @@ mod tests {
         assert_eq!((options.fmask, options.dmask), (Some(1), Some(2)));
         assert_eq!(options.timeout, Some(Duration::from_secs(5)));
         assert_eq!(options.memory, Some(64 << 20));
+        assert_eq!(options.connections, Some(8));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
     }
 
@@ -141,6 +144,7 @@ mod tests {
             "uid=x",
             "umask=9",
             "memory=lots",
+            "connections=0",
             "a=b",
             "playlists=yes",
         ] {
