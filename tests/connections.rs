@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use aiozfs::source::{Http, HttpOptions, Priority, Source};
+use common::fault::{Behaviour, FaultNode};
 use futures_util::StreamExt;
 
 const SIZE: u64 = 1 << 20;
@@ -61,7 +62,11 @@ fn http(listener: &TcpListener) -> Http {
 }
 
 async fn read(source: &Http, at: u64) {
-    let mut stream = source.read(at..at + 1000, Priority::Demand);
+    read_as(source, at, Priority::Demand).await;
+}
+
+async fn read_as(source: &Http, at: u64, priority: Priority) {
+    let mut stream = source.read(at..at + 1000, priority);
     let mut got = Vec::new();
     while let Some(chunk) = stream.next().await {
         got.extend_from_slice(&chunk.expect("served").bytes);
@@ -92,6 +97,35 @@ async fn a_server_of_one_connection_at_a_time_is_not_blocked() {
     tokio::time::timeout(patience, reading)
         .await
         .expect("no deadlock");
+}
+
+/// Ten reads ahead wait for the only connection; a read that somebody waits for is the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demand_goes_before_what_is_read_ahead() {
+    let node = FaultNode::start((0..SIZE).map(byte_at).collect());
+    let options = HttpOptions {
+        connections: 1,
+        ..HttpOptions::default()
+    };
+    let source = Http::new(&node.url(), options).expect("a URL");
+    source.open(0).await.expect("open");
+    // The first takes its time, so that the others queue up behind it.
+    node.behave(Behaviour::AtMost(64));
+    let before = node.log().len();
+    let ahead = (0..10).map(|n| read_as(&source, n * 1000, Priority::Prefetch));
+    let demand = async {
+        while node.log().len() == before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        read_as(&source, 900_000, Priority::Demand).await;
+    };
+    futures_util::join!(futures_util::future::join_all(ahead), demand);
+    let log = node.log();
+    let place = log[before..]
+        .iter()
+        .position(|head| head.contains("=900000-"));
+    let place = place.expect("it was asked for");
+    assert!(place <= 2, "{place} went before it");
 }
 
 /// Reads at eight places at once over connections that were made before, `still_open` or ended by
