@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use aiozfs::archive::{Index, IndexParser, ParseOptions};
 use aiozfs::content::{Cid, Codec, Version};
-use aiozfs::fs::{Ino, Symlinks, Tree, TreeOptions};
+use aiozfs::fs::{Ino, Owners, Symlinks, Tree, TreeOptions};
 use aiozfs::serve::{Blob, Node};
 use aiozfs::source::{Chunk, ChunkStream, Opened, Origin, Priority, Result, Source};
 use bytes::Bytes;
@@ -153,6 +153,7 @@ fn options() -> TreeOptions {
     TreeOptions {
         uid: 0,
         gid: 0,
+        owners: Owners::Given,
         fmask: 0,
         dmask: 0,
         symlinks: Symlinks::Inside,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aiozfs::archive::{Index, IndexParser, Kind, ParseOptions};
-use aiozfs::fs::{Ino, LinkRefused, Symlinks, Tree, TreeOptions};
+use aiozfs::fs::{Ino, LinkRefused, Owners, Symlinks, Tree, TreeOptions};
 use proptest::prelude::*;
 
 /// An entry: its name, and its Unix mode with the type.
@@ -64,6 +64,7 @@ fn options(symlinks: Symlinks) -> TreeOptions {
     TreeOptions {
         uid: 5,
         gid: 6,
+        owners: Owners::Given,
         fmask: 0o022,
         dmask: 0o027,
         symlinks,

@@ -36,11 +36,52 @@ impl fmt::Display for UnknownEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "unknown encoding '{}'; known are 'auto', OEM code pages (cp437, cp850, cp866...) and those of the web (shift_jis, gbk, big5, euc-kr, windows-1251...)",
-            self.0
+            "unknown encoding '{}'; known are {}",
+            self.0,
+            Encoding::known().join(", ")
         )
     }
 }
+
+/// Encodings of the web that a name with slashes can be in. Each has other labels beside its name.
+const WEB: [&encoding_rs::Encoding; 36] = [
+    encoding_rs::UTF_8,
+    encoding_rs::BIG5,
+    encoding_rs::EUC_JP,
+    encoding_rs::EUC_KR,
+    encoding_rs::GB18030,
+    encoding_rs::GBK,
+    encoding_rs::SHIFT_JIS,
+    encoding_rs::KOI8_R,
+    encoding_rs::KOI8_U,
+    encoding_rs::IBM866,
+    encoding_rs::ISO_8859_2,
+    encoding_rs::ISO_8859_3,
+    encoding_rs::ISO_8859_4,
+    encoding_rs::ISO_8859_5,
+    encoding_rs::ISO_8859_6,
+    encoding_rs::ISO_8859_7,
+    encoding_rs::ISO_8859_8,
+    encoding_rs::ISO_8859_8_I,
+    encoding_rs::ISO_8859_10,
+    encoding_rs::ISO_8859_13,
+    encoding_rs::ISO_8859_14,
+    encoding_rs::ISO_8859_15,
+    encoding_rs::ISO_8859_16,
+    encoding_rs::MACINTOSH,
+    encoding_rs::X_MAC_CYRILLIC,
+    encoding_rs::WINDOWS_874,
+    encoding_rs::WINDOWS_1250,
+    encoding_rs::WINDOWS_1251,
+    encoding_rs::WINDOWS_1252,
+    encoding_rs::WINDOWS_1253,
+    encoding_rs::WINDOWS_1254,
+    encoding_rs::WINDOWS_1255,
+    encoding_rs::WINDOWS_1256,
+    encoding_rs::WINDOWS_1257,
+    encoding_rs::WINDOWS_1258,
+    encoding_rs::X_USER_DEFINED,
+];
 
 impl std::error::Error for UnknownEncoding {}
 
@@ -94,6 +135,19 @@ impl fmt::Debug for Encoding {
 }
 
 impl Encoding {
+    /// The names of all that there are: `auto`, OEM code pages, encodings of the web.
+    pub fn known() -> Vec<String> {
+        let mut pages: Vec<u16> = DECODING_TABLE_CP_MAP.keys().copied().collect();
+        pages.sort_unstable();
+        let pages = pages.into_iter().map(|page| format!("cp{page}"));
+        let web = WEB.iter().map(|encoding| encoding.name().to_owned());
+        ["auto".to_owned()]
+            .into_iter()
+            .chain(pages)
+            .chain(web)
+            .collect()
+    }
+
     /// The name in UTF-8; `None` if that cannot be told before all names have been seen. Bytes that
     /// the encoding does not have become U+FFFD.
     pub(super) fn decode<'a>(&self, name: &'a [u8]) -> Option<Cow<'a, [u8]>> {
@@ -189,6 +243,30 @@ mod tests {
         for (label, expected) in table {
             let found = label.parse::<Encoding>().ok().map(|e| e.to_string());
             assert_eq!(found.as_deref(), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_what_can_be_said() {
+        let known = Encoding::known();
+        for name in &known {
+            let encoding: Encoding = name.parse().expect(name);
+            let shown = encoding.to_string();
+            assert!(shown == *name || name == "IBM866", "{name} is {shown}");
+        }
+        let error = "klingon"
+            .parse::<Encoding>()
+            .expect_err("nobody's")
+            .to_string();
+        for name in ["auto", "cp437", "cp866", "Shift_JIS", "windows-1251"] {
+            assert!(error.contains(name), "{error}");
+        }
+        // None of the web is left out.
+        for label in [
+            "tis-620", "gb2312", "x-sjis", "hebrew", "logical", "l9", "greek8",
+        ] {
+            let name = label.parse::<Encoding>().expect(label).to_string();
+            assert!(known.contains(&name), "{name}");
         }
     }
 

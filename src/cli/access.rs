@@ -9,7 +9,7 @@ use super::config::Config;
 use super::location::Location;
 use super::servers::{ServerArgs, Servers};
 use super::{Failure, explain_open, units};
-use crate::archive::ParseOptions;
+use crate::archive::{Encoding, ParseOptions};
 use crate::content::{Cid, Proven};
 use crate::reader::{self, Archive, LineOptions};
 use crate::source::{self, Gateways, HttpOptions, Memory, Retry, Source};
@@ -24,6 +24,10 @@ pub(super) struct AccessArgs {
     /// What is proven of the bytes that servers give
     #[arg(long, value_name = "HOW", default_value = "crc")]
     verify: Verify,
+    /// How to read names that are not UTF-8 and do not say what they are: CP437, as ZIP has it,
+    /// unless this says otherwise. cp866, Shift_JIS...; auto guesses; an unknown name gets a list
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<Encoding>,
     /// The most memory for file content; at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     memory: Option<u64>,
@@ -54,6 +58,7 @@ pub(super) struct Access {
     location: Location,
     servers: Servers,
     verify: Verify,
+    parse: ParseOptions,
     line: LineOptions,
 }
 
@@ -64,7 +69,6 @@ impl AccessArgs {
         location: Location,
         memory: Option<u64>,
         timeout: Option<Duration>,
-        connections: Option<usize>,
     ) -> Result<Access, Failure> {
         if self.verify == Verify::Trustless && !matches!(location, Location::Cid(_)) {
             return Err(Failure::usage(format!(
@@ -76,11 +80,14 @@ impl AccessArgs {
         let usual = LineOptions::default();
         let memory = memory.or(self.memory).or(config.memory());
         let timeout = timeout.or(self.timeout).or(config.timeout());
-        let connections = (connections.or(self.connections)).or(config.connections());
+        let connections = self.connections.or(config.connections());
         Ok(Access {
             servers: self.servers.resolve(&config, &location)?,
             location,
             verify: self.verify,
+            parse: ParseOptions {
+                encoding: self.encoding.or(config.encoding()).unwrap_or_default(),
+            },
             line: LineOptions {
                 memory: memory.unwrap_or(usual.memory),
                 timeout: timeout.unwrap_or(usual.timeout),
@@ -97,8 +104,21 @@ impl Access {
             location: Location::Cid(cid),
             servers: Servers::one(gateway),
             verify: Verify::None,
+            parse: ParseOptions::default(),
             line: LineOptions::default(),
         }
+    }
+
+    /// Makes so many connections to a server at most, if a mount option says so.
+    pub(super) fn with_connections(mut self, connections: Option<usize>) -> Self {
+        self.line.connections = connections.unwrap_or(self.line.connections);
+        self
+    }
+
+    /// Reads names in this encoding, if a mount option says so.
+    pub(super) fn with_encoding(mut self, encoding: Option<Encoding>) -> Self {
+        self.parse.encoding = encoding.unwrap_or(self.parse.encoding);
+        self
     }
 
     pub(super) fn location(&self) -> &Location {
@@ -108,7 +128,7 @@ impl Access {
     /// Opens the archive. Must be called within the runtime that is to do the fetching.
     pub(super) async fn open(&self) -> Result<Archive, Failure> {
         let source = self.source()?;
-        match Archive::open(source, ParseOptions::default(), self.line.clone()).await {
+        match Archive::open(source, self.parse.clone(), self.line.clone()).await {
             Ok(archive) => Ok(match self.verify {
                 // What is proven needs no other proof.
                 Verify::Trustless | Verify::None => archive,

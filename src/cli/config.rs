@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::servers::{Server, read_small};
 use super::{Failure, mount_options, units};
-use crate::fs::Symlinks;
+use crate::archive::{Encoding, UnknownEncoding};
+use crate::fs::{Owners, Symlinks};
 use crate::source::Secrets;
 
 /// The system's.
@@ -88,6 +89,10 @@ pub(super) struct Mount {
     symlinks: Option<Symlinks>,
     #[serde(default, deserialize_with = "stored_playlists")]
     playlists: Option<bool>,
+    #[serde(default, deserialize_with = "encoding")]
+    encoding: Option<Encoding>,
+    #[serde(default, deserialize_with = "owners")]
+    owner: Option<Owners>,
 }
 
 impl Config {
@@ -208,6 +213,14 @@ impl Config {
     pub(super) fn stored_playlists(&self) -> Option<bool> {
         self.mount(|mount| mount.playlists)
     }
+
+    pub(super) fn owners(&self) -> Option<Owners> {
+        self.mount(|mount| mount.owner)
+    }
+
+    pub(super) fn encoding(&self) -> Option<Encoding> {
+        self.mount(|mount| mount.encoding)
+    }
 }
 
 impl File {
@@ -300,6 +313,16 @@ fn stored_playlists<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, 
     unit(from, mount_options::stored_playlists)
 }
 
+fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Owners>, D::Error> {
+    unit(from, mount_options::owners)
+}
+
+fn encoding<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Encoding>, D::Error> {
+    unit(from, |text| {
+        text.parse().map_err(|e: UnknownEncoding| e.to_string())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,6 +355,8 @@ mod tests {
         default-permissions = true
         symlinks = "all"
         playlists = "stored"
+        encoding = "CP866"
+        owner = "archive"
     "#;
 
     #[test]
@@ -354,6 +379,9 @@ mod tests {
         assert!(config.noexec() && config.default_permissions());
         assert!(matches!(config.symlinks(), Some(Symlinks::All)));
         assert_eq!(config.stored_playlists(), Some(true));
+        assert_eq!(config.owners(), Some(Owners::Archive));
+        let encoding = config.encoding().map(|encoding| encoding.to_string());
+        assert_eq!(encoding.as_deref(), Some("cp866"));
         assert!(!format!("{config:?}").contains("s3cret"));
     }
 
@@ -367,6 +395,7 @@ mod tests {
                 "key",
             ),
             ("[mount]\nmemory = \"s3cret\"", "line 2", ""),
+            ("[mount]\nencoding = \"klingon\"", "line 2", "cp866"),
             ("[gateway.a]\nurl = \"u\"\nweight = 0", "line 3", "weight"),
             ("[gateway.a]\nheaders = [\"s3cret\"", "line", ""),
             ("[archive.\"a/b\"]\nsource = \"x\"", "a/b", "archive"),

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
 use super::access::Access;
-use crate::fs::{Symlinks, Tree, TreeOptions};
+use crate::fs::{Owners, Symlinks, Tree, TreeOptions};
 use crate::mount::{self, KernelOptions, Mounted, Stopper, Volume};
 
 /// What to mount, and how.
@@ -79,6 +79,7 @@ pub(super) fn own_tree() -> TreeOptions {
         gid: rustix::process::getgid().as_raw(),
         fmask: 0,
         dmask: 0,
+        owners: Owners::Given,
         symlinks: Symlinks::Inside,
     }
 }

@@ -7,6 +7,7 @@
 mod access;
 mod background;
 mod cache_dir;
+mod cat;
 mod cid;
 mod cid_cache;
 mod config;
@@ -14,17 +15,21 @@ mod demo;
 mod explain;
 mod failure;
 mod gateways;
+mod info;
 mod job;
 mod location;
 mod logging;
+mod ls;
 mod mount;
 mod mount_options;
 mod pack;
 mod progress;
 mod serve;
 mod servers;
+mod show;
 mod status;
 mod units;
+mod unmounted;
 
 use explain::explain_open;
 pub use failure::Failure;
@@ -47,6 +52,9 @@ enum Command {
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
     Status(status::StatusArgs),
+    Ls(ls::LsArgs),
+    Info(info::InfoArgs),
+    Cat(cat::CatArgs),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
@@ -61,6 +69,9 @@ pub fn main() -> ExitCode {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(&args),
         Command::Status(args) => status::status(&args),
+        Command::Ls(args) => ls::ls(&args),
+        Command::Info(args) => info::info(&args),
+        Command::Cat(args) => cat::cat(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),

@@ -48,7 +48,7 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
     /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=, connections=,
-    /// symlinks=all|inside|none, playlists=playable|stored
+    /// symlinks=all|inside|none, playlists=playable|stored, owner=archive|mounter, encoding=
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Say more; twice, and more still
@@ -110,18 +110,17 @@ impl MountArgs {
         let dmask = options.dmask.or(umask).or(config.dmask());
         let own = job::own_tree();
         Ok(Job {
-            access: self.access.to(
-                location,
-                options.memory,
-                options.timeout,
-                options.connections,
-            )?,
+            access: (self.access)
+                .to(location, options.memory, options.timeout)?
+                .with_connections(options.connections)
+                .with_encoding(options.encoding),
             tree: TreeOptions {
                 uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
                 gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
                 fmask: fmask.unwrap_or(0),
                 dmask: dmask.unwrap_or(0),
                 symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
+                owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
             },
             kernel: KernelOptions {
                 fs_name,

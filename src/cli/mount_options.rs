@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Failure;
 use super::units;
-use crate::fs::Symlinks;
+use crate::archive::{Encoding, UnknownEncoding};
+use crate::fs::{Owners, Symlinks};
 
 /// What `-o` can say. `None` where it says nothing, and then the long option or the default holds.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub(super) struct MountOptions {
     pub(super) memory: Option<u64>,
     pub(super) connections: Option<usize>,
     pub(super) symlinks: Option<Symlinks>,
+    pub(super) owners: Option<Owners>,
+    pub(super) encoding: Option<Encoding>,
     /// Show playlists as they are stored.
     pub(super) stored_playlists: Option<bool>,
 }
@@ -64,6 +67,10 @@ impl MountOptions {
             Some(("connections", value)) => self.connections = Some(units::connections(value)?),
             Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
             Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
+            Some(("owner", value)) => self.owners = Some(owners(value)?),
+            Some(("encoding", value)) => {
+                self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
+            }
             Some((name, _)) if name.starts_with("x-") => {}
             Some(_) => return Err("there is no such option; see 'aiozfs mount --help'".into()),
         }
@@ -78,6 +85,15 @@ pub(super) fn symlinks(value: &str) -> Result<Symlinks, String> {
         "inside" => Ok(Symlinks::Inside),
         "none" => Ok(Symlinks::None),
         _ => Err("it must be all, inside or none".into()),
+    }
+}
+
+/// The value of `owner=`.
+pub(super) fn owners(value: &str) -> Result<Owners, String> {
+    match value {
+        "archive" => Ok(Owners::Archive),
+        "mounter" => Ok(Owners::Given),
+        _ => Err("it must be archive or mounter".into()),
     }
 }
 
@@ -124,7 +140,7 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,connections=8,noexec,symlinks=none";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,connections=8,noexec,symlinks=none,owner=archive,encoding=cp866";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
@@ -134,6 +150,9 @@ mod tests {
         assert_eq!(options.memory, Some(64 << 20));
         assert_eq!(options.connections, Some(8));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
+        assert!(matches!(options.owners, Some(Owners::Archive)));
+        let encoding = options.encoding.map(|encoding| encoding.to_string());
+        assert_eq!(encoding.as_deref(), Some("cp866"));
     }
 
     #[test]
@@ -147,6 +166,8 @@ mod tests {
             "connections=0",
             "a=b",
             "playlists=yes",
+            "owner=root",
+            "encoding=klingon",
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert!(error.contains(wrong), "{error}");

@@ -46,13 +46,24 @@ pub enum Symlinks {
     None,
 }
 
+/// Whose files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// All belong to the given user and group.
+    Given,
+    /// They belong to those whose numbers the archive has; what has none, to the given ones.
+    Archive,
+}
+
 /// How to show an archive.
 #[derive(Debug, Clone, Copy)]
 pub struct TreeOptions {
-    /// Owner of everything.
+    /// Owner of everything, but for what `owners` says.
     pub uid: u32,
-    /// Group of everything.
+    /// Group of everything, but for what `owners` says.
     pub gid: u32,
+    /// Whether the archive has a say in that.
+    pub owners: Owners,
     /// Permission bits taken away from files.
     pub fmask: u16,
     /// Permission bits taken away from directories.

@@ -23,7 +23,8 @@ mod overrides;
 mod range_link;
 mod tree;
 
-pub use attr::{Attr, Ino, Symlinks, TreeOptions};
+pub use attr::{Attr, Ino, Owners, Symlinks, TreeOptions};
 pub use link::LinkRefused;
+pub use order::natural;
 pub use range_link::range_link;
 pub use tree::{DirEntry, Totals, Tree};

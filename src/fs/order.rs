@@ -49,7 +49,7 @@ impl Tree {
 }
 
 /// Compares names with their numbers as numbers; what is equal so far by the bytes.
-fn natural(a: &[u8], b: &[u8]) -> Ordering {
+pub fn natural(a: &[u8], b: &[u8]) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
         let (Some(x), Some(y)) = (left.first(), right.first()) else {

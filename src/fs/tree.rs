@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::attr::{Attr, Ino, TreeOptions};
+use super::attr::{Attr, Ino, Owners, TreeOptions};
 use super::order::Orders;
 use super::overrides::Overrides;
 use crate::archive::{EntryId, Index, Kind, Timestamp};
@@ -105,6 +105,11 @@ impl Tree {
     pub fn attr(&self, ino: Ino) -> Option<Attr> {
         let node = self.node(ino)?;
         let options = &self.options;
+        let (uid, gid) = match (options.owners, self.entry_of(node)) {
+            (Owners::Archive, Some(id)) => self.index.get(id).owner,
+            _ => None,
+        }
+        .unwrap_or((options.uid, options.gid));
         let directory = |mode: Option<u16>, mtime| Attr {
             ino,
             kind: Kind::Dir,
@@ -113,8 +118,8 @@ impl Tree {
             size: 0,
             blocks512: 0,
             mtime,
-            uid: options.uid,
-            gid: options.gid,
+            uid,
+            gid,
         };
         let Some(id) = self.entry_of(node) else {
             return Some(directory(None, self.implied_mtime(node)));
@@ -141,6 +146,12 @@ impl Tree {
     pub fn entry(&self, ino: Ino) -> Option<EntryId> {
         let entry = self.entry_of(self.node(ino)?)?;
         (self.index.get(entry).kind != Kind::Dir).then_some(entry)
+    }
+
+    /// The entry that says what a file or a directory is; `None` for what no entry is: the root, and
+    /// directories that are only parts of names.
+    pub fn record(&self, ino: Ino) -> Option<EntryId> {
+        self.entry_of(self.node(ino)?)
     }
 
     /// The file whose data an entry holds; `None` if the entry is not shown.

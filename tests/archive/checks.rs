@@ -57,6 +57,11 @@ pub fn check(index: &Index, blob: &[u8]) {
             confirmed.push((entry.header_offset, extent.range().end));
         }
     }
+    // Every byte is something, and nothing twice.
+    let s = index.survey();
+    let before_directory = s.before + s.headers + s.data + s.hidden + s.between;
+    assert_eq!(before_directory, cd_start, "{s:?}");
+    assert_eq!(cd_start + s.directory + s.behind, blob.len() as u64);
     // In the order of the line; those of one header are one.
     confirmed.dedup();
     assert!(

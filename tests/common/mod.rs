@@ -18,3 +18,4 @@ pub mod sparse;
 pub mod tls;
 pub mod tree;
 pub mod way;
+pub mod zips;

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// Tools that tests run, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 18] = [
+const PACKAGES: [(&str, &str); 21] = [
+    ("bash", "bash"),
     ("bsdtar", "libarchive-tools"),
     ("du", "coreutils"),
     ("ffmpeg", "ffmpeg"),
@@ -13,9 +14,11 @@ const PACKAGES: [(&str, &str); 18] = [
     ("find", "findutils"),
     ("fusermount3", "fuse3"),
     ("getfattr", "attr"),
+    ("ls", "coreutils"),
     ("nginx", "nginx-light"),
     ("python3", "python3"),
     ("rsync", "rsync"),
+    ("script", "bsdutils"),
     ("setpriv", "util-linux"),
     ("tar", "tar"),
     ("umount", "mount"),

@@ -21,40 +21,57 @@ pub enum Way {
 impl Way {
     pub const ALL: [Way; 3] = [Way::File, Way::Url, Way::Cid];
 
-    pub fn mount(self, archive: &Path) -> Served {
-        match self {
-            Way::File => Served::by(Mount::new(archive), Server::Nobody),
+    /// Lets the archive be had this way.
+    pub fn reach(self, archive: &Path) -> Reached {
+        let (source, options, server) = match self {
+            Way::File => {
+                let path = archive.to_str().expect("a plain path");
+                (path.to_owned(), Vec::new(), Server::Nobody)
+            }
             Way::Url => {
                 let node = FaultNode::start(std::fs::read(archive).expect("the archive"));
-                Served::by(Mount::new(node.url()), Server::Url(node))
+                (node.url(), Vec::new(), Server::Url(node))
             }
             Way::Cid => {
                 let node = Node::of(archive);
-                Served::by(Mount::with(&node.cid, &node.options()), Server::Cid(node))
+                let options = node.options().map(str::to_owned).to_vec();
+                (node.cid.clone(), options, Server::Cid(node))
             }
+        };
+        Reached {
+            source,
+            options,
+            _server: server,
+        }
+    }
+
+    pub fn mount(self, archive: &Path) -> Served {
+        let reached = self.reach(archive);
+        let options: Vec<&str> = reached.options.iter().map(String::as_str).collect();
+        Served {
+            mount: Mount::with(&reached.source, &options),
+            _reached: reached,
         }
     }
 }
 
-/// A mount and who serves it, which goes after it.
-pub struct Served {
-    mount: Mount,
+/// What a command needs to be told to get at an archive, and who serves it.
+pub struct Reached {
+    pub source: String,
+    pub options: Vec<String>,
     _server: Server,
 }
 
 enum Server {
     Nobody,
-    Url(FaultNode),
-    Cid(Node),
+    Url(#[allow(dead_code)] FaultNode),
+    Cid(#[allow(dead_code)] Node),
 }
 
-impl Served {
-    fn by(mount: Mount, server: Server) -> Self {
-        Self {
-            mount,
-            _server: server,
-        }
-    }
+/// A mount and who serves it, which goes after it.
+pub struct Served {
+    mount: Mount,
+    _reached: Reached,
 }
 
 impl Deref for Served {

@@ -1,0 +1,433 @@
+//! What `aiozfs info` prints.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::playback::{Disorder, Playback};
+use crate::archive::{Error, Kind, Survey};
+use crate::cli::show::{hex, quoted};
+use crate::cli::unmounted::Unmounted;
+
+/// Of each kind of trouble so many are named.
+const NAMED: usize = 1000;
+
+/// So much of a comment is printed, in bytes; JSON has all of it.
+const COMMENT: usize = 500;
+
+#[derive(Serialize)]
+pub(super) struct Report {
+    /// What the source is: `file`, `url`, `cid` or `id`.
+    kind: &'static str,
+    source: String,
+    /// Length of the blob in bytes.
+    size: u64,
+    entries: Entries,
+    stored: Sum,
+    compressed: Compressed,
+    encrypted: Sum,
+    damaged: Listed<Damaged>,
+    hidden: Listed<Hidden>,
+    renamed: Listed<Renamed>,
+    comment: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment_hex: Option<String>,
+    layout: Layout,
+    playback: Order,
+}
+
+/// Entries by what they are, those that are not shown in the total alone.
+#[derive(Default, Serialize)]
+struct Entries {
+    total: u64,
+    files: u64,
+    directories: u64,
+    symlinks: u64,
+    special: u64,
+    /// Directories that no entry is, only a part of a name.
+    implied_directories: u64,
+}
+
+#[derive(Default, Serialize)]
+struct Sum {
+    entries: u64,
+    bytes: u64,
+}
+
+#[derive(Default, Serialize)]
+struct Compressed {
+    entries: u64,
+    /// Uncompressed.
+    bytes: u64,
+    compressed_bytes: u64,
+    /// How many by each method.
+    methods: BTreeMap<String, u64>,
+}
+
+/// How many, and the first thousand of them.
+#[derive(Serialize)]
+struct Listed<T> {
+    entries: u64,
+    first: Vec<T>,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self {
+            entries: 0,
+            first: Vec::new(),
+        }
+    }
+}
+
+impl<T> Listed<T> {
+    fn add(&mut self, one: impl FnOnce() -> T) {
+        self.entries += 1;
+        if self.first.len() < NAMED {
+            self.first.push(one());
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Damaged {
+    path: String,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct Hidden {
+    name: String,
+    why: &'static str,
+}
+
+/// An entry whose name another one bears.
+#[derive(Serialize)]
+struct Renamed {
+    name: String,
+    shown_as: String,
+}
+
+#[derive(Serialize)]
+struct Layout {
+    before: u64,
+    headers: u64,
+    data: u64,
+    hidden: u64,
+    between: u64,
+    longest_between: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longest_between_offset: Option<u64>,
+    sharing: u64,
+    in_directory_order: bool,
+    directory: u64,
+    directory_offset: u64,
+    behind: u64,
+}
+
+#[derive(Serialize)]
+struct Order {
+    /// `None` without playlists.
+    in_order: Option<bool>,
+    playlists: u64,
+    /// Whether there are more playlists, which were not looked at.
+    has_more: bool,
+    unread: Vec<String>,
+    disordered: Vec<Disorder>,
+}
+
+impl Report {
+    pub(super) fn of(unmounted: &Unmounted, playback: Playback) -> Self {
+        let index = unmounted.archive.index();
+        let tree = &unmounted.tree;
+        let comment = index.comment();
+        let (kind, source) = unmounted.shown.clone();
+        let mut report = Report {
+            kind,
+            source,
+            size: index.blob_size(),
+            entries: Entries::default(),
+            stored: Sum::default(),
+            compressed: Compressed::default(),
+            encrypted: Sum::default(),
+            damaged: Listed::default(),
+            hidden: Listed::default(),
+            renamed: Listed::default(),
+            comment: String::from_utf8_lossy(comment).into_owned(),
+            comment_hex: std::str::from_utf8(comment).is_err().then(|| hex(comment)),
+            layout: Layout::of(&index.survey(), index.cd_range().start),
+            playback: Order::of(playback),
+        };
+        let (hidden, count) = index.hidden();
+        for one in hidden {
+            report.hidden.add(|| Hidden {
+                name: one.name.clone(),
+                why: one.why,
+            });
+        }
+        report.hidden.entries = count;
+        report.entries.total = index.len() as u64 + count;
+        let mut shown_directories = 1;
+        for id in index.ids() {
+            let entry = index.get(id);
+            let path = || String::from_utf8_lossy(index.path(id)).into_owned();
+            let entries = &mut report.entries;
+            *match entry.kind {
+                Kind::File => &mut entries.files,
+                Kind::Dir => &mut entries.directories,
+                Kind::Symlink => &mut entries.symlinks,
+                Kind::Special => &mut entries.special,
+            } += 1;
+            let ino = tree.ino_of(id);
+            if entry.kind == Kind::Dir {
+                shown_directories += usize::from(ino.is_some());
+                continue;
+            }
+            if let Some(shown) = ino.map(|ino| tree.path(ino))
+                && shown != index.path(id)
+            {
+                report.renamed.add(|| Renamed {
+                    name: path(),
+                    shown_as: String::from_utf8_lossy(&shown).into_owned(),
+                });
+            }
+            match index.readable(id) {
+                Ok(()) => report.stored.add(entry.size),
+                Err(Error::Encrypted { .. }) => report.encrypted.add(entry.size),
+                Err(Error::Compressed { method, .. }) => {
+                    let compressed = &mut report.compressed;
+                    compressed.entries += 1;
+                    compressed.bytes = compressed.bytes.saturating_add(entry.size);
+                    let bytes = &mut compressed.compressed_bytes;
+                    *bytes = bytes.saturating_add(entry.compressed_size);
+                    *compressed.methods.entry(method.to_string()).or_default() += 1;
+                }
+                Err(why) => report.damaged.add(|| Damaged {
+                    path: path(),
+                    why: why.to_string(),
+                }),
+            }
+        }
+        report.entries.implied_directories =
+            tree.directories().saturating_sub(shown_directories) as u64;
+        report
+    }
+
+    /// For people.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut say = |what: &str, value: String| writeln!(out, "{what:<18} {value}");
+        say(self.kind, quoted(self.source.as_bytes()))?;
+        say("size", sized(self.size))?;
+        say("entries", self.entries.text())?;
+        say("stored", self.stored.text())?;
+        if self.compressed.entries > 0 {
+            say("compressed", self.compressed.text())?;
+        }
+        if self.encrypted.entries > 0 {
+            let text = self.encrypted.text();
+            say("encrypted", format!("{text}; they cannot be read"))?;
+        }
+        if self.damaged.entries > 0 {
+            let count = self.damaged.entries;
+            say("damaged", format!("{count}; they cannot be read"))?;
+        }
+        for one in &self.damaged.first {
+            say("", one.why.clone())?;
+        }
+        if self.hidden.entries > 0 {
+            let count = self.hidden.entries;
+            say("hidden", format!("{count}, which no tree can show"))?;
+        }
+        for one in &self.hidden.first {
+            say("", format!("{}: {}", quoted(one.name.as_bytes()), one.why))?;
+        }
+        if self.renamed.entries > 0 {
+            let count = self.renamed.entries;
+            say(
+                "under another name",
+                format!("{count}, since a later entry or a directory bears it"),
+            )?;
+        }
+        for one in &self.renamed.first {
+            let (name, shown) = (&one.name, &one.shown_as);
+            let [name, shown] = [name, shown].map(|name| quoted(name.as_bytes()));
+            say("", format!("{name} is {shown}"))?;
+        }
+        let lists = [
+            (self.damaged.entries, self.damaged.first.len()),
+            (self.hidden.entries, self.hidden.first.len()),
+            (self.renamed.entries, self.renamed.first.len()),
+        ];
+        if lists.iter().any(|(all, named)| *all > *named as u64) {
+            say("", format!("(only the first {NAMED} of each are named)"))?;
+        }
+        if !self.comment.is_empty() {
+            say("comment", self.comment_text())?;
+        }
+        self.layout.write(&mut say)?;
+        self.playback.write(&mut say)
+    }
+
+    fn comment_text(&self) -> String {
+        let mut end = self.comment.len().min(COMMENT);
+        while !self.comment.is_char_boundary(end) {
+            end -= 1;
+        }
+        let shown = quoted(&self.comment.as_bytes()[..end]);
+        match end == self.comment.len() {
+            true => shown,
+            false => format!("{shown}... ({} bytes)", self.comment.len()),
+        }
+    }
+}
+
+type Say<'s> = dyn FnMut(&str, String) -> io::Result<()> + 's;
+
+impl Layout {
+    fn of(survey: &Survey, directory_offset: u64) -> Self {
+        Self {
+            before: survey.before,
+            headers: survey.headers,
+            data: survey.data,
+            hidden: survey.hidden,
+            between: survey.between,
+            longest_between: survey.longest.map_or(0, |run| run.len),
+            longest_between_offset: survey.longest.map(|run| run.offset),
+            sharing: survey.sharing,
+            in_directory_order: survey.in_directory_order,
+            directory: survey.directory,
+            directory_offset,
+            behind: survey.behind,
+        }
+    }
+
+    fn write(&self, say: &mut Say) -> io::Result<()> {
+        say("data", sized(self.data))?;
+        say("local headers", format!("{} bytes", self.headers))?;
+        let mut between = format!("{} bytes", self.between);
+        if let Some(offset) = self.longest_between_offset {
+            let longest = self.longest_between;
+            between += &format!(
+                " of extra fields, descriptors, padding or gaps; the longest, {longest}, at offset {offset}"
+            );
+        }
+        say("between entries", between)?;
+        if self.before > 0 {
+            say("before the first", format!("{} bytes", self.before))?;
+        }
+        if self.hidden > 0 {
+            say("of hidden ones", format!("{} bytes", self.hidden))?;
+        }
+        if self.sharing > 0 {
+            let text = count(self.sharing, "entry has", "entries have");
+            say("sharing", format!("{text} the bytes of another"))?;
+        }
+        say(
+            "directory",
+            format!(
+                "{} bytes at offset {}, {} behind it",
+                self.directory, self.directory_offset, self.behind
+            ),
+        )?;
+        let order = match self.in_directory_order {
+            true => "entries lie as the directory lists them",
+            false => "entries lie in another order than the directory lists them",
+        };
+        say("order", order.into())
+    }
+}
+
+impl Order {
+    fn of(playback: Playback) -> Self {
+        let in_order = playback.disordered.is_empty();
+        Self {
+            in_order: (playback.playlists > 0).then_some(in_order),
+            playlists: playback.playlists,
+            has_more: playback.has_more,
+            unread: playback.failed,
+            disordered: playback.disordered,
+        }
+    }
+
+    fn write(&self, say: &mut Say) -> io::Result<()> {
+        let (all, bad) = (self.playlists, self.disordered.len());
+        let first = if self.has_more { "the first " } else { "" };
+        let text = match self.in_order {
+            None => "no playlists".to_owned(),
+            Some(true) => format!("yes, by {first}{}", count(all, "playlist", "playlists")),
+            Some(false) => format!(
+                "no, by {bad} of {first}{}",
+                count(all, "playlist", "playlists")
+            ),
+        };
+        say("playback order", text)?;
+        for one in &self.disordered {
+            let [list, next, after] =
+                [&one.playlist, &one.next, &one.after].map(|path| quoted(path.as_bytes()));
+            say(
+                "",
+                format!("{list}: {next} does not lie right behind {after}"),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Sum {
+    fn add(&mut self, bytes: u64) {
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    fn text(&self) -> String {
+        format!("{}, {}", self.entries, sized(self.bytes))
+    }
+}
+
+impl Compressed {
+    fn text(&self) -> String {
+        let methods = self.methods.iter().map(|(name, n)| format!("{n} {name}"));
+        format!(
+            "{}, {} in {}: {}; they cannot be read",
+            self.entries,
+            sized(self.bytes),
+            sized(self.compressed_bytes),
+            methods.collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
+impl Entries {
+    fn text(&self) -> String {
+        let kinds = [
+            (self.files, "file", "files"),
+            (self.directories, "directory", "directories"),
+            (self.symlinks, "symbolic link", "symbolic links"),
+            (self.special, "special file", "special files"),
+        ];
+        let kinds = kinds.iter().filter(|(n, ..)| *n > 0);
+        let kinds: Vec<String> = kinds.map(|(n, one, many)| count(*n, one, many)).collect();
+        let mut text = self.total.to_string();
+        if !kinds.is_empty() {
+            text += &format!(": {}", kinds.join(", "));
+        }
+        if self.implied_directories > 0 {
+            let implied = count(self.implied_directories, "directory", "directories");
+            text += &format!("; and {implied} that only names imply");
+        }
+        text
+    }
+}
+
+fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+fn sized(bytes: u64) -> String {
+    match bytes < 1024 {
+        true => format!("{bytes} bytes"),
+        false => format!("{bytes} bytes ({})", HumanBytes(bytes)),
+    }
+}

@@ -1,0 +1,323 @@
+//! `aiozfs ls`.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde::Serialize;
+
+use super::Failure;
+use super::show::{self, Names};
+use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
+use crate::archive::{Entry, Error, Kind};
+use crate::fs::{Attr, Ino, natural};
+
+/// Targets of symbolic links that are fetched at once.
+const TARGETS_AT_ONCE: usize = 16;
+
+/// List what is in an archive, without mounting it.
+///
+/// Names are those that the mount has, by number where they have numbers; directories end in '/'.
+/// On a terminal, names with odd characters are quoted as GNU ls quotes them.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct LsArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// A directory or file of the archive [default: all of it]
+    path: Option<OsString>,
+    /// Also print type and permissions, user/group as the archive has them, size, time (UTC), where
+    /// symbolic links lead, and what cannot be read
+    #[arg(short, long)]
+    long: bool,
+    /// Also what is in directories below, with whole paths
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// Print a JSON array, one file a line, with all that the archive says of it; targets of
+    /// symbolic links with -l. A path that is not UTF-8 is in 'path_hex', exactly
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs ls bafybei...
+  aiozfs ls -l https://example.com/holiday.zip 720p
+  aiozfs ls -R ./holiday.zip | grep '\\.m3u8$'
+  aiozfs ls -R --json ./holiday.zip | jq '.[] | select(.method != \"stored\") | .path'";
+
+pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
+    with_archive(&args.source, &args.read, |unmounted| {
+        let start = match &args.path {
+            Some(path) => unmounted.find(path, !args.long)?,
+            None => Ino::ROOT,
+        };
+        let listing = Listing {
+            unmounted,
+            args,
+            names: Names::for_stdout(),
+            widths: Widths::of(unmounted, args),
+        };
+        let mut failed = None;
+        show::print(|out| listing.write(start, out, &mut failed))?;
+        failed.map_or(Ok(ExitCode::SUCCESS), Err)
+    })
+}
+
+struct Listing<'a> {
+    unmounted: &'a Unmounted<'a>,
+    args: &'a LsArgs,
+    names: Names,
+    widths: Widths,
+}
+
+/// Columns of `-l`, wide enough for everything in the archive.
+#[derive(Default)]
+struct Widths {
+    owner: usize,
+    size: usize,
+}
+
+impl Widths {
+    fn of(unmounted: &Unmounted, args: &LsArgs) -> Self {
+        let mut widths = Self::default();
+        if args.long && !args.json {
+            let index = unmounted.archive.index();
+            for entry in index.ids().map(|id| index.get(id)) {
+                widths.size = widths.size.max(entry.size.to_string().len());
+                widths.owner = widths.owner.max(owner(Some(&entry)).len());
+            }
+        }
+        widths
+    }
+}
+
+fn owner(entry: Option<&Entry>) -> String {
+    let owner = entry.and_then(|entry| entry.owner);
+    owner.map_or_else(|| "-".into(), |(user, group)| format!("{user}/{group}"))
+}
+
+/// Where symbolic links lead, as far as it was asked for and could be read.
+type Targets = HashMap<Ino, Vec<u8>>;
+
+impl Listing<'_> {
+    /// Writes it all. What failed but standard output is told in `failed`.
+    fn write(
+        &self,
+        start: Ino,
+        out: &mut dyn Write,
+        failed: &mut Option<Failure>,
+    ) -> io::Result<()> {
+        let mut is_first = true;
+        if self.args.json {
+            out.write_all(b"[")?;
+        }
+        let mut ahead = match self.children(start) {
+            Some(children) => children,
+            None => vec![start],
+        };
+        let mut targets = Targets::new();
+        // What is still to be listed, the next one last.
+        ahead.reverse();
+        self.fetch_targets(&ahead, &mut targets, failed);
+        while let Some(ino) = ahead.pop() {
+            if failed.is_some() {
+                // What was printed must not look complete.
+                return Ok(());
+            }
+            let target = targets.remove(&ino);
+            match self.args.json {
+                true => {
+                    out.write_all(if is_first { b"\n" } else { b",\n" })?;
+                    out.write_all(self.json(ino, target.as_deref()).as_bytes())?;
+                }
+                false => self.line(ino, target.as_deref(), out)?,
+            }
+            is_first = false;
+            if self.args.recursive
+                && let Some(mut below) = self.children(ino)
+            {
+                below.reverse();
+                self.fetch_targets(&below, &mut targets, failed);
+                ahead.append(&mut below);
+            }
+        }
+        if self.args.json {
+            out.write_all(if is_first { b"]\n" } else { b"\n]\n" })?;
+        }
+        Ok(())
+    }
+
+    /// What is in a directory, as people count; `None` if it is none.
+    fn children(&self, dir: Ino) -> Option<Vec<Ino>> {
+        // Behind `.` and `..`.
+        let lines = self.unmounted.tree.read_dir(dir, 2)?;
+        let mut lines: Vec<_> = lines.map(|line| (line.name, line.ino)).collect();
+        lines.sort_unstable_by(|a, b| natural(a.0, b.0));
+        Some(lines.into_iter().map(|(_, ino)| ino).collect())
+    }
+
+    /// Fetches where the links among `inos` lead, several at once. A link that the archive does not
+    /// let be read has no target; any other failure ends the listing.
+    fn fetch_targets(&self, inos: &[Ino], targets: &mut Targets, failed: &mut Option<Failure>) {
+        let tree = &self.unmounted.tree;
+        let is_link = |ino: &Ino| {
+            self.args.long && tree.kind(*ino) == Some(Kind::Symlink) && self.problem(*ino).is_none()
+        };
+        let links = inos.iter().copied().filter(is_link);
+        let fetches = links.map(|ino| async move { (ino, self.unmounted.target(ino).await) });
+        let mut fetched = stream::iter(fetches).buffer_unordered(TARGETS_AT_ONCE);
+        self.unmounted.runtime.block_on(async {
+            while let Some((ino, target)) = fetched.next().await {
+                match target {
+                    Ok(target) => drop(targets.insert(ino, target)),
+                    Err(why) => {
+                        let link = show::quoted(&tree.path(ino));
+                        *failed = Some(Failure::new(format!("{link}: {why}")));
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    fn attr(&self, ino: Ino) -> Attr {
+        let attr = self.unmounted.tree.attr(ino);
+        attr.expect("an inode that the tree itself gave")
+    }
+
+    fn record(&self, ino: Ino) -> Option<Entry> {
+        let index = self.unmounted.archive.index();
+        self.unmounted.tree.record(ino).map(|id| index.get(id))
+    }
+
+    /// Why a file cannot be read, if it cannot.
+    fn problem(&self, ino: Ino) -> Option<Error> {
+        let id = self.unmounted.tree.entry(ino)?;
+        self.unmounted.archive.index().readable(id).err()
+    }
+
+    /// What it is called here: by its whole path, or within its directory.
+    fn name(&self, ino: Ino) -> Vec<u8> {
+        let path = self.unmounted.tree.path(ino);
+        match (self.args.recursive, path.iter().rposition(|b| *b == b'/')) {
+            (false, Some(slash)) => path[slash + 1..].to_vec(),
+            _ => path,
+        }
+    }
+
+    fn line(&self, ino: Ino, target: Option<&[u8]>, out: &mut dyn Write) -> io::Result<()> {
+        let attr = self.attr(ino);
+        if self.args.long {
+            let (date, time) = show::date_and_time(attr.mtime);
+            let (mode, Widths { owner: wide, size }) =
+                (show::mode(attr.kind, attr.perm), &self.widths);
+            let owner = owner(self.record(ino).as_ref());
+            let bytes = attr.size;
+            write!(out, "{mode} {owner:>wide$} {bytes:>size$} {date} {time} ")?;
+        }
+        self.names.write(&self.name(ino), out)?;
+        if attr.kind == Kind::Dir {
+            out.write_all(b"/")?;
+        }
+        if self.args.long && attr.kind == Kind::Symlink {
+            out.write_all(b" -> ")?;
+            match target {
+                Some(target) => self.names.write(target, out)?,
+                None => out.write_all(b"?")?,
+            }
+        }
+        if self.args.long {
+            match self.problem(ino) {
+                None => {}
+                Some(Error::Compressed { method, .. }) => write!(out, " [{method}]")?,
+                Some(Error::Encrypted { .. }) => out.write_all(b" [encrypted]")?,
+                Some(_) => out.write_all(b" [damaged]")?,
+            }
+        }
+        out.write_all(b"\n")
+    }
+
+    fn json(&self, ino: Ino, target: Option<&[u8]>) -> String {
+        let (attr, entry) = (self.attr(ino), self.record(ino));
+        let entry = entry.as_ref();
+        let is_file = attr.kind != Kind::Dir;
+        let of_file = entry.filter(|_| is_file);
+        let (path, path_hex) = text(&self.unmounted.tree.path(ino));
+        let target = target.map(text);
+        show::json(&Row {
+            path,
+            path_hex,
+            kind: match attr.kind {
+                Kind::File => "file",
+                Kind::Dir => "dir",
+                Kind::Symlink => "symlink",
+                Kind::Special => "special",
+            },
+            size: attr.size,
+            mtime: show::rfc3339(attr.mtime),
+            mode: format!("{:04o}", attr.perm),
+            uid: entry.and_then(|e| e.owner).map(|owner| owner.0),
+            gid: entry.and_then(|e| e.owner).map(|owner| owner.1),
+            method: of_file.map(|e| e.method.to_string()),
+            encrypted: of_file.map(|e| e.encrypted),
+            compressed_size: of_file.map(|e| e.compressed_size),
+            crc32: of_file.map(|e| format!("{:08x}", e.crc32)),
+            header_offset: of_file.map(|e| e.header_offset),
+            problem: self.problem(ino).map(|e| e.to_string()),
+            target_hex: target.as_ref().and_then(|(_, hex)| hex.clone()),
+            target: target.map(|(text, _)| text),
+        })
+    }
+}
+
+/// Bytes as text; and in hexadecimal, if they are none.
+fn text(bytes: &[u8]) -> (String, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (
+            String::from_utf8_lossy(bytes).into_owned(),
+            Some(show::hex(bytes)),
+        ),
+    }
+}
+
+/// A file or directory in JSON. What is not so, or not known, is left out.
+#[derive(Serialize)]
+struct Row {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_hex: Option<String>,
+    kind: &'static str,
+    size: u64,
+    mtime: String,
+    /// In octal, as the mount shows it.
+    mode: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compressed_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crc32: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header_offset: Option<u64>,
+    /// Why it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_hex: Option<String>,
+}

@@ -1,0 +1,249 @@
+//! Names, modes and times, shown to people; and standard output, closed or not.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use super::Failure;
+use crate::archive::{Kind, Timestamp};
+
+/// How names are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Byte by byte as they are: for whatever reads standard output.
+    Raw,
+    /// For a terminal: as GNU `ls` does, fit to be pasted into a shell, and without anything that a
+    /// terminal would act on.
+    Quoted,
+}
+
+impl Names {
+    /// What standard output wants.
+    pub(super) fn for_stdout() -> Self {
+        match io::stdout().is_terminal() {
+            true => Names::Quoted,
+            false => Names::Raw,
+        }
+    }
+
+    pub(super) fn write(self, name: &[u8], out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Names::Raw => out.write_all(name),
+            Names::Quoted => out.write_all(quoted(name).as_bytes()),
+        }
+    }
+}
+
+/// A piece of a name.
+enum Piece<'a> {
+    Plain(char),
+    /// Bytes that must not be seen raw.
+    Escaped(&'a [u8]),
+}
+
+/// A name as GNU `ls` shows it on a terminal (`--quoting-style=shell-escape`), and the shell reads
+/// it. Beside control characters, those that turn the direction of text around are escaped.
+pub(super) fn quoted(name: &[u8]) -> String {
+    let text = String::from_utf8_lossy(name);
+    let is_special = |(at, c): (usize, char)| match c {
+        '#' | '~' => at == 0,
+        '{' | '}' => text.len() == 1,
+        c => " !\"$&'()*;<=>?[\\^`|".contains(c),
+    };
+    let has_escapes = pieces(name).any(|piece| matches!(piece, Piece::Escaped(_)));
+    if !has_escapes && !name.is_empty() {
+        if !text.char_indices().any(is_special) {
+            return text.into_owned();
+        }
+        if text.contains('\'') && !text.contains(['"', '$', '`', '\\', '!']) {
+            return format!("\"{text}\"");
+        }
+    }
+    let mut out = String::from("'");
+    let mut in_escape = false;
+    for piece in pieces(name) {
+        match piece {
+            Piece::Plain(c) => {
+                if std::mem::take(&mut in_escape) {
+                    out.push_str("''");
+                }
+                match c {
+                    '\'' => out.push_str("'\\''"),
+                    c => out.push(c),
+                }
+            }
+            Piece::Escaped(bytes) => {
+                if !std::mem::replace(&mut in_escape, true) {
+                    out.push_str("'$'");
+                }
+                bytes.iter().for_each(|byte| out.push_str(&escape(*byte)));
+            }
+        }
+    }
+    out.push('\'');
+    out
+}
+
+fn pieces(name: &[u8]) -> impl Iterator<Item = Piece<'_>> {
+    name.utf8_chunks().flat_map(|chunk| {
+        let valid = chunk.valid();
+        let chars = valid.char_indices().map(|(at, c)| match is_harmful(c) {
+            false => Piece::Plain(c),
+            true => Piece::Escaped(&valid.as_bytes()[at..at + c.len_utf8()]),
+        });
+        let invalid = Some(chunk.invalid()).filter(|bytes| !bytes.is_empty());
+        chars.chain(invalid.map(Piece::Escaped))
+    })
+}
+
+/// Whether a terminal would act on it, or show what follows in another order.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        )
+        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+fn escape(byte: u8) -> String {
+    let letter = match byte {
+        7 => 'a',
+        8 => 'b',
+        9 => 't',
+        10 => 'n',
+        11 => 'v',
+        12 => 'f',
+        13 => 'r',
+        byte => return format!("\\{byte:03o}"),
+    };
+    format!("\\{letter}")
+}
+
+/// JSON of a value, without anything that a terminal would act on: such characters are written as
+/// JSON's own escapes, which mean the same.
+pub(super) fn json(value: &impl serde::Serialize) -> String {
+    let text = serde_json::to_string(value).expect("plain structures, with names for keys");
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        // They occur within strings only, and all lie in the basic plane.
+        match is_harmful(c) {
+            true => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// Bytes that are no text, in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Type and permissions as `ls -l` has them.
+pub(super) fn mode(kind: Kind, perm: u16) -> String {
+    let kind = match kind {
+        Kind::File | Kind::Special => '-',
+        Kind::Dir => 'd',
+        Kind::Symlink => 'l',
+    };
+    let bits = (0..9).map(|at| match perm & (0o400 >> at) {
+        0 => '-',
+        _ => ['r', 'w', 'x'][at % 3],
+    });
+    std::iter::once(kind).chain(bits).collect()
+}
+
+/// Date and time of day in UTC, whatever the year: `2024-02-29`, `12:34:56`.
+pub(super) fn date_and_time(time: Timestamp) -> (String, String) {
+    let (days, secs) = (time.secs.div_euclid(86_400), time.secs.rem_euclid(86_400));
+    // Years are counted from March, so that the leap day is a year's last, in eras of 400 years.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let year = year + era * 400 + i64::from(month >= 10);
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (
+        format!("{year:04}-{month:02}-{day:02}"),
+        format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60),
+    )
+}
+
+/// RFC 3339, with as many digits behind the point as there is to say.
+pub(super) fn rfc3339(time: Timestamp) -> String {
+    let (date, clock) = date_and_time(time);
+    let fraction = format!(".{:09}", time.nanos);
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    format!("{date}T{clock}{fraction}Z")
+}
+
+/// Standard output as a file: `Stdout` looks for line ends in all that goes through.
+pub(super) fn stdout() -> Result<File, Failure> {
+    let fd = io::stdout().as_fd().try_clone_to_owned();
+    fd.map(File::from).map_err(|e| cannot_write(&e))
+}
+
+/// Prints something long. Whoever has seen enough and closes the pipe is no failure.
+pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut out = BufWriter::with_capacity(64 * 1024, stdout()?);
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(cannot_write(&e)),
+        _ => {
+            // What a closed pipe did not take must not be tried again.
+            let _ = out.into_parts();
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn cannot_write(e: &io::Error) -> Failure {
+    Failure::new(format!("cannot write to standard output: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_raw_reaches_a_terminal() {
+        let table: [(&[u8], &str); 12] = [
+            (b"a.ts", "a.ts"),
+            (b"", "''"),
+            (b"a b", "'a b'"),
+            (b"it's", "\"it's\""),
+            (b"it's$", "'it'\\''s$'"),
+            (b"~a#", "'~a#'"),
+            (b"a~#", "a~#"),
+            (b"\x1b[31m", "''$'\\033''[31m'"),
+            (b"a\nb", "'a'$'\\n''b'"),
+            (b"\xff\xfe", "''$'\\377\\376'"),
+            ("\u{9b}".as_bytes(), "''$'\\302\\233'"),
+            ("a\u{202e}b".as_bytes(), "'a'$'\\342\\200\\256''b'"),
+        ];
+        for (name, expected) in table {
+            assert_eq!(quoted(name), expected);
+        }
+        assert_eq!(
+            json(&"\u{9b}\u{7f}\n\u{202e}ü"),
+            r#""\u009b\u007f\n\u202eü""#
+        );
+    }
+
+    #[test]
+    fn times_and_modes() {
+        let at = |secs, nanos| rfc3339(Timestamp { secs, nanos });
+        assert_eq!(at(0, 0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(1_709_210_096, 123_000_000), "2024-02-29T12:34:56.123Z");
+        assert_eq!(at(-1, 1), "1969-12-31T23:59:59.000000001Z");
+        assert_eq!(at(951_782_400, 0), "2000-02-29T00:00:00Z");
+        assert_eq!(at(4_107_542_400, 0), "2100-03-01T00:00:00Z");
+        assert_eq!(at(-11_644_473_600, 0), "1601-01-01T00:00:00Z");
+        assert_eq!(at(253_402_300_800, 0), "10000-01-01T00:00:00Z");
+        assert_eq!(mode(Kind::Dir, 0o750), "drwxr-x---");
+        assert_eq!(mode(Kind::Symlink, 0o777), "lrwxrwxrwx");
+        assert_eq!(mode(Kind::File, 0o644), "-rw-r--r--");
+    }
+}
