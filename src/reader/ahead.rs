@@ -33,8 +33,8 @@ const LARGE: u64 = 512 * 1024;
 /// read-ahead is served by several threads.
 const SLACK: u64 = 1024 * 1024;
 
-/// Who begins to read elsewhere in a file has given up a walk in it that nobody has been heard of
-/// on for so long: a seek. Readers that share a file come back sooner, or wait.
+/// Whoever begins to read elsewhere in a file has left a walk in it that has been silent for so long:
+/// a seek. Readers that share a file come back sooner, or wait.
 const LEFT: Duration = Duration::from_millis(100);
 
 /// A walk in another file is given up after so long. Players come back every second or so.
@@ -47,7 +47,7 @@ const MAX_WALKS: usize = 24;
 /// directory's entry, padding, a data descriptor) costs less than a request.
 const GAP: u64 = 16 * 1024;
 
-/// How long the part right behind the reader is, in parts; those further away are longer, up to one.
+/// How long the part next to the reader is, in parts; those further ahead are longer, up to one.
 /// If all began with the same length at the same time, they would end at the same time: the reader
 /// would wait for all of them, and then all connections for a round trip.
 const NEAREST: f64 = 0.25;
