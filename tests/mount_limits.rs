@@ -46,7 +46,7 @@ fn memory_has_a_bound_however_many_read() {
     let out = tree::temp();
     let archive = out.path().join("huge.zip");
     archives::beyond_4_gib(&archive);
-    for memory in [16, 64, 128, 512] {
+    for memory in [64, 128, 512] {
         let mount = Mount::with(
             &archive,
             &["--memory", &format!("{memory}M"), "--verify=none"],
