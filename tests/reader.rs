@@ -181,9 +181,16 @@ async fn reader(line: Line, mut dice: Dice, steps: u64) -> Result<(), String> {
         if dice.below(6) == 0 {
             place = dice.below(SIZE);
         }
+        if dice.below(8) == 0 {
+            // Long enough for others to be taken for one that has left, and to come back to.
+            tokio::time::sleep(Duration::from_millis(dice.below(400))).await;
+        }
         let len = 1 + dice.below(1 << 17);
         let range = place..(place + len).min(SIZE);
-        let limit = (range.end + dice.below(4 << 20)).min(SIZE);
+        let limit = match dice.below(2) {
+            0 => SIZE,
+            _ => (range.end + dice.below(4 << 20)).min(SIZE),
+        };
         let mut out = Vec::new();
         if dice.below(2) == 0 && line.try_read(&range, limit, &mut out) {
             check(&range, &out)?;

@@ -351,6 +351,8 @@ async fn another_gateway_steps_in_and_keeps_serving() {
         Gateways::new(members.collect())
     };
     let three = source(&nodes);
+    // Two that agree are enough. The other may not have answered by then; it was once believed
+    // later, as one of which nothing was known.
     three.open(0).await.expect("two of three agree");
     nodes[0].behave(Behaviour::Slam);
     assert!(read(&three, 0..1000).await.expect("the third") == blob[..1000]);

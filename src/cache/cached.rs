@@ -1,7 +1,7 @@
 //! The decorator that reads from disk what is there, and keeps what comes from below.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ struct State {
     offline: bool,
     /// The end, as it came when the blob was opened, until it is asked for.
     tail: Mutex<Option<Chunk>>,
+    /// Whether what was read last was not on disk: then more will have to come from below.
+    misses: AtomicBool,
 }
 
 impl Cached {
@@ -53,6 +55,7 @@ impl Cached {
             blob: OnceLock::new(),
             size: OnceLock::new(),
             tail: Mutex::default(),
+            misses: AtomicBool::new(false),
         };
         if !key.is_url() {
             let _ = state.blob.set(Some(Blob::new(key)));
@@ -107,6 +110,7 @@ impl State {
             }
         }
         let opened = self.below.open(tail).await?;
+        self.misses.store(true, Relaxed);
         self.is_open(opened.size, None);
         self.keep_tail(opened.tail.as_ref());
         Ok(opened)
@@ -130,6 +134,7 @@ impl State {
         // The end comes from disk, if it is the same.
         let tail = if seen.is_some() { 0 } else { tail };
         let opened = self.below.open(tail).await?;
+        self.misses.store(seen.is_none(), Relaxed);
         let Some(version) = self.below.version() else {
             log::info!(
                 "cache: {} has neither an ETag nor a date of old; nothing of it is kept",
@@ -210,8 +215,12 @@ impl Reading {
                 return Ok(None);
             }
             match self.look().await {
-                Span::There(bytes) => return Ok(Some(self.found(bytes))),
+                Span::There(bytes) => {
+                    self.state.misses.store(false, Relaxed);
+                    return Ok(Some(self.found(bytes)));
+                }
                 Span::Missing(end) => {
+                    self.state.misses.store(true, Relaxed);
                     let range = self.left.start..end;
                     let (cache, blob) = (self.state.cache.clone(), self.blob.clone());
                     self.below = Some(Below {
@@ -317,6 +326,14 @@ impl Source for Cached {
         }
         if *origin != self.0.origin {
             self.0.below.reject(origin, range);
+        }
+    }
+
+    fn warm_up(&self, reads: usize) -> usize {
+        match self.0.blob().is_none() || self.0.misses.load(Relaxed) {
+            true => self.0.below.warm_up(reads),
+            // A disk needs no connections.
+            false => 1,
         }
     }
 

@@ -34,6 +34,9 @@ pub(super) struct AccessArgs {
     /// The most memory for file content; at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     memory: Option<u64>,
+    /// The most connections to a server, and so requests under way at once; 1 to 64 [default: 16]
+    #[arg(long, value_name = "N", value_parser = units::connections)]
+    connections: Option<usize>,
     /// A read that has no bytes by then fails [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     timeout: Option<Duration>,
@@ -104,6 +107,8 @@ impl AccessArgs {
         let encoding = options.encoding.or(self.encoding).or(config.encoding());
         let memory = options.memory.or(self.memory).or(config.memory());
         let timeout = options.timeout.or(self.timeout).or(config.timeout());
+        let connections = options.connections.or(self.connections);
+        let connections = connections.or(config.connections());
         let usual = LineOptions::default();
         Ok(Access {
             servers: self.servers.resolve(&config, &location, gateway)?,
@@ -115,7 +120,7 @@ impl AccessArgs {
             line: LineOptions {
                 memory: memory.unwrap_or(usual.memory),
                 timeout: timeout.unwrap_or(usual.timeout),
-                ..usual
+                connections: connections.unwrap_or(usual.connections),
             },
             cache,
             offline: keep.is_offline(),

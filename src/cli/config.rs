@@ -77,6 +77,8 @@ pub(super) struct Mount {
     cache_dir: Option<PathBuf>,
     #[serde(default, deserialize_with = "size")]
     cache_size: Option<u64>,
+    #[serde(default, deserialize_with = "connections")]
+    connections: Option<usize>,
     allow_other: Option<bool>,
     uid: Option<u32>,
     gid: Option<u32>,
@@ -176,6 +178,10 @@ impl Config {
 
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.mount(|mount| mount.timeout)
+    }
+
+    pub(super) fn connections(&self) -> Option<usize> {
+        self.mount(|mount| mount.connections)
     }
 
     pub(super) fn cache_dir(&self) -> Option<&Path> {
@@ -308,6 +314,13 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::E
     unit(from, units::duration)
 }
 
+/// A number within the bounds of the command line.
+fn connections<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
+    let number = usize::deserialize(from)?;
+    let parsed = units::connections(&number.to_string());
+    parsed.map(Some).map_err(serde::de::Error::custom)
+}
+
 fn mask<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     unit(from, units::mask)
 }
@@ -356,6 +369,7 @@ mod tests {
         [mount]
         memory = "64M"
         timeout = "5s"
+        connections = 8
         stripe = true
         allow-other = true
         umask = "022"
@@ -383,6 +397,7 @@ mod tests {
         assert_eq!(config.gateways().expect("all").len(), 2);
         assert_eq!(config.memory(), Some(64 << 20));
         assert_eq!(config.timeout(), Some(Duration::from_secs(5)));
+        assert_eq!(config.connections(), Some(8));
         assert!(config.stripe() && config.allow_other());
         assert_eq!((config.fmask(), config.dmask()), (Some(0o22), Some(0o7)));
         assert_eq!((config.uid(), config.gid()), (Some(7), None));

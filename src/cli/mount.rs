@@ -44,8 +44,8 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "MASK", value_parser = units::mask)]
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
-    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=, cache_dir=,
-    /// cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
+    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
+    /// connections=, cache_dir=, cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
     /// owner=archive|mounter, encoding=, verify=trustless|crc|none
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,

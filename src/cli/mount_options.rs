@@ -28,6 +28,7 @@ pub(super) struct MountOptions {
     pub(super) cache_size: Option<u64>,
     pub(super) offline: bool,
     pub(super) verify: Option<Verify>,
+    pub(super) connections: Option<usize>,
     pub(super) symlinks: Option<Symlinks>,
     pub(super) owners: Option<Owners>,
     pub(super) encoding: Option<Encoding>,
@@ -73,6 +74,7 @@ impl MountOptions {
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
             Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
             Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
+            Some(("connections", value)) => self.connections = Some(units::connections(value)?),
             Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
             Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
             Some(("owner", value)) => self.owners = Some(owners(value)?),
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,cache_dir=/c,cache_size=2G,offline,noexec,verify=crc,symlinks=none,owner=archive,encoding=cp866";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,connections=8,cache_dir=/c,cache_size=2G,offline,noexec,verify=crc,symlinks=none,owner=archive,encoding=cp866";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
@@ -160,6 +162,7 @@ mod tests {
         assert_eq!(options.cache_dir.as_deref(), Some("/c".as_ref()));
         assert_eq!((options.cache_size, options.offline), (Some(2 << 30), true));
         assert_eq!(options.verify, Some(Verify::Crc));
+        assert_eq!(options.connections, Some(8));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
         assert!(matches!(options.owners, Some(Owners::Archive)));
         let encoding = options.encoding.map(|encoding| encoding.to_string());
@@ -174,6 +177,7 @@ mod tests {
             "uid=x",
             "umask=9",
             "memory=lots",
+            "connections=0",
             "a=b",
             "playlists=yes",
             "owner=root",

@@ -51,6 +51,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How many connections there may be to a server. More than 64 do not make a link faster, and
+/// servers turn such clients away.
+pub(super) fn connections(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse().ok();
+    number
+        .filter(|number| (1..=64).contains(number))
+        .ok_or_else(|| format!("'{text}' is not a number of connections, which is 1 to 64"))
+}
+
 /// Permission bits in octal.
 pub(super) fn mask(text: &str) -> Result<u16, String> {
     u16::from_str_radix(text, 8)
@@ -90,6 +99,10 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         for text in ["0", "soon", "-1s", ""] {
             assert!(duration(text).is_err(), "{text}");
+        }
+        assert_eq!(connections("16"), Ok(16));
+        for text in ["0", "65", "many", ""] {
+            assert!(connections(text).is_err(), "{text}");
         }
         assert_eq!(mask("022"), Ok(0o22));
         for text in ["8", "1777", "x", ""] {

@@ -349,6 +349,10 @@ impl Source for Proven {
         }
     }
 
+    fn warm_up(&self, reads: usize) -> usize {
+        self.0.data.warm_up(reads)
+    }
+
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         self.0.data.reject(origin, range);
     }

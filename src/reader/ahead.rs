@@ -13,6 +13,9 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::block::overlap;
 use super::counters::Stream;
@@ -30,12 +33,27 @@ const LARGE: u64 = 512 * 1024;
 /// read-ahead is served by several threads.
 const SLACK: u64 = 1024 * 1024;
 
+/// Whoever begins to read elsewhere in a file has left a walk in it that has been silent for so long:
+/// a seek. Readers that share a file come back sooner, or wait.
+const LEFT: Duration = Duration::from_millis(100);
+
+/// A walk in another file is given up after so long. Players come back every second or so.
+const LEFT_ELSEWHERE: Duration = Duration::from_secs(3);
+
 /// How many walks are followed at once; the one not heard of for longest makes room.
 const MAX_WALKS: usize = 24;
 
 /// Files closer than this on the line, in bytes, are fetched in one run: what lies between (a
 /// directory's entry, padding, a data descriptor) costs less than a request.
 const GAP: u64 = 16 * 1024;
+
+/// How long the part next to the reader is, in parts; those further ahead are longer, up to one.
+/// If all began with the same length at the same time, they would end at the same time: the reader
+/// would wait for all of them, and then all connections for a round trip.
+const NEAREST: f64 = 0.25;
+
+/// But not less than this many bytes.
+const LEAST: u64 = 512 * 1024;
 
 /// Names a walk for as long as it is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,8 +70,14 @@ pub(super) struct Walk {
     /// What has been asked for: all of the legs before this one, and this one as far as this.
     ahead: (usize, u64),
     window: u64,
-    /// When it was last heard of, in reads.
+    /// How many bytes its reader has found there since it last had to wait.
+    found: u64,
+    /// When it was last heard of, in reads,
     heard: u64,
+    /// and by the clock.
+    heard_at: Instant,
+    /// Whether its reader has gone elsewhere.
+    left: bool,
 }
 
 /// All walks that are followed.
@@ -68,6 +92,7 @@ pub(super) struct Walks {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Noted {
     pub(super) walk: WalkId,
+    pub(super) is_new: bool,
     /// A walk that made room for this one.
     pub(super) forgotten: Option<WalkId>,
 }
@@ -81,16 +106,18 @@ impl Walks {
         limit: u64,
         waits: bool,
         max_window: u64,
+        now: Instant,
     ) -> Noted {
         self.reads += 1;
         let reads = self.reads;
         let mut walks = self.walks.iter_mut();
         if let Some((walk, leg)) = walks.find_map(|w| w.expects(range.start).map(|leg| (w, leg))) {
             walk.step(leg, range, limit, waits, max_window);
-            walk.heard = reads;
+            (walk.heard, walk.heard_at, walk.left) = (reads, now, false);
             let walk = walk.id;
             return Noted {
                 walk,
+                is_new: false,
                 forgotten: None,
             };
         }
@@ -107,10 +134,14 @@ impl Walks {
                 large @ LARGE.. => 2 * large.min(max_window),
                 _ => 0,
             },
+            found: 0,
             heard: reads,
+            heard_at: now,
+            left: false,
         });
         Noted {
             walk,
+            is_new: true,
             forgotten: forgotten.flatten(),
         }
     }
@@ -142,6 +173,19 @@ impl Walks {
         let walks = self.walks.iter().enumerate();
         let (at, _) = walks.min_by_key(|(_, w)| w.heard)?;
         Some(self.walks.swap_remove(at).id)
+    }
+
+    /// The walks that nobody seems to go on with, now that `new` has begun.
+    pub(super) fn left_for(&self, new: WalkId, now: Instant) -> Vec<WalkId> {
+        let Some(new) = self.walks.iter().find(|w| w.id == new) else {
+            return Vec::new();
+        };
+        let left = self.walks.iter().filter(|walk| {
+            let same_file = walk.legs[0].end == new.legs[0].end;
+            let after = if same_file { LEFT } else { LEFT_ELSEWHERE };
+            walk.id != new.id && now.saturating_duration_since(walk.heard_at) >= after
+        });
+        left.map(|walk| walk.id).collect()
     }
 
     /// The walk of this name, if it is still followed.
@@ -193,9 +237,13 @@ impl Walk {
                 _ => (0, self.next),
             };
         }
+        if waits {
+            self.found = 0;
+        }
         if range.end <= self.next {
             return;
         }
+        self.found += if waits { 0 } else { range.end - self.next };
         self.next = range.end;
         let first = &mut self.legs[0];
         first.end = first.end.max(limit).max(range.end);
@@ -250,9 +298,33 @@ impl Walk {
         reach.min(self.legs[0].end).max(range.end)
     }
 
+    /// Whether its reader has shown that it means to go on.
+    pub(super) fn goes_on(&self) -> bool {
+        self.window > 2 * FIRST_WINDOW
+    }
+
+    /// Its reader has gone elsewhere: what was asked for further ahead may not come. Should it come
+    /// back, it begins anew here.
+    pub(super) fn leave(&mut self) {
+        self.legs.truncate(1);
+        self.ahead = (0, self.next);
+        self.window = 0;
+        self.left = true;
+    }
+
+    /// Whether its reader has gone elsewhere.
+    pub(super) fn is_left(&self) -> bool {
+        self.left
+    }
+
     /// Whether a read of `range` is this walk's last one, or near it.
     pub(super) fn is_at(&self, range: &Range<u64>) -> bool {
         range.end.abs_diff(self.next) <= SLACK
+    }
+
+    /// Whether its reader is faster than what is fetched for it: it had to wait of late.
+    pub(super) fn starves(&self) -> bool {
+        self.found < self.window
     }
 
     /// Whether some of `extent` is on the way that is still to go, so that it must be held.
@@ -283,21 +355,26 @@ impl Walk {
 
     /// The next range to ask for, of about `part` bytes; `None` while the window is full, and
     /// where the way is not known further.
-    pub(super) fn next_part(&mut self, part: u64) -> Option<Range<u64>> {
+    pub(super) fn next_part(&mut self, part: u64, at_once: usize) -> Option<Range<u64>> {
         let (mut leg, mut place) = self.ahead;
         while place >= self.legs[leg].end {
             leg += 1;
             place = self.legs.get(leg)?.start;
         }
         self.ahead = (leg, place);
-        let room = self.window.saturating_sub(self.distance());
+        let distance = self.distance();
+        let room = self.window.saturating_sub(distance);
         let left = self.legs[leg].end - place;
         let part = part.min(self.window / 2).max(1);
+        let staggered = part as f64 * NEAREST + distance as f64 / at_once as f64;
+        let part = part.min(staggered as u64).max(part.min(LEAST)).max(1);
+        // What would be left over is a request of its own.
+        let part = if left <= part + part / 2 { left } else { part };
         // A sliver now would be a request now and another one soon; the last one may be short.
         if room < part.min(left) {
             return None;
         }
-        Some(place..place + part.min(left))
+        Some(place..place + part)
     }
 }
 
@@ -314,7 +391,11 @@ mod tests {
         let mut at = file.start;
         while at < file.end {
             let end = (at + 128 * KB).min(file.end);
-            walk = Some(walks.note(&(at..end), file.end, true, WINDOW).walk);
+            walk = Some(
+                walks
+                    .note(&(at..end), file.end, true, WINDOW, Instant::now())
+                    .walk,
+            );
             at = end;
         }
         walk.expect("a file with something in it")
@@ -324,7 +405,7 @@ mod tests {
     fn ask(walks: &mut Walks, id: WalkId) -> Vec<Range<u64>> {
         let walk = walks.get(id).expect("a walk");
         let parts = std::iter::from_fn(|| {
-            let part = walk.next_part(512 * KB)?;
+            let part = walk.next_part(512 * KB, 1)?;
             walk.asked(&part, part.end);
             Some(part)
         });
@@ -341,7 +422,7 @@ mod tests {
         walks.extend(&first, true, &[second.clone(), third.clone()]);
         let walk = walks.get(id).expect("a walk");
         let mut parts = Vec::new();
-        while let Some(part) = walk.next_part(512 * KB) {
+        while let Some(part) = walk.next_part(512 * KB, 1) {
             walk.asked(&part, part.end + 300 * KB);
             parts.push(part);
             assert!(parts.len() < 10, "{parts:?}");
@@ -353,9 +434,17 @@ mod tests {
     #[test]
     fn one_read_is_no_walk() {
         let mut walks = Walks::default();
-        let id = walks.note(&(0..128 * KB), 1 << 30, true, WINDOW).walk;
+        let id = walks
+            .note(&(0..128 * KB), 1 << 30, true, WINDOW, Instant::now())
+            .walk;
         assert!(ask(&mut walks, id).is_empty());
-        let other = walks.note(&(500 << 20..(500 << 20) + 4096), 1 << 30, true, WINDOW);
+        let other = walks.note(
+            &(500 << 20..(500 << 20) + 4096),
+            1 << 30,
+            true,
+            WINDOW,
+            Instant::now(),
+        );
         assert_ne!(other.walk, id);
     }
 
@@ -365,7 +454,13 @@ mod tests {
         let file = 0..3 << 20;
         read(&mut walks, &(0..512 * KB));
         let id = walks
-            .note(&(512 * KB..640 * KB), file.end, true, WINDOW)
+            .note(
+                &(512 * KB..640 * KB),
+                file.end,
+                true,
+                WINDOW,
+                Instant::now(),
+            )
             .walk;
         let parts = ask(&mut walks, id);
         assert_eq!(parts.first().map(|p| p.start), Some(640 * KB));
@@ -388,7 +483,13 @@ mod tests {
         let walk = walks.get(id).expect("a walk");
         assert!(walk.still_wants(&second) && walk.still_wants(&third) && !walk.still_wants(&first));
         // The second is skipped: the walk goes on with the third, and has it all.
-        let noted = walks.note(&(third.start..third.start + 4096), third.end, false, WINDOW);
+        let noted = walks.note(
+            &(third.start..third.start + 4096),
+            third.end,
+            false,
+            WINDOW,
+            Instant::now(),
+        );
         assert_eq!(noted.walk, id);
         assert!(ask(&mut walks, id).is_empty());
         assert!(!walks.get(id).expect("a walk").still_wants(&second));
@@ -410,11 +511,18 @@ mod tests {
     fn the_walk_not_heard_of_for_longest_makes_room() {
         let mut walks = Walks::default();
         let far = |n: u64| n << 30..(n << 30) + 4096;
-        let first = walks.note(&far(0), u64::MAX, true, WINDOW).walk;
+        let first = walks
+            .note(&far(0), u64::MAX, true, WINDOW, Instant::now())
+            .walk;
         for n in 1..MAX_WALKS as u64 {
-            assert_eq!(walks.note(&far(n), u64::MAX, true, WINDOW).forgotten, None);
+            assert_eq!(
+                walks
+                    .note(&far(n), u64::MAX, true, WINDOW, Instant::now())
+                    .forgotten,
+                None
+            );
         }
-        let noted = walks.note(&far(99), u64::MAX, true, WINDOW);
+        let noted = walks.note(&far(99), u64::MAX, true, WINDOW, Instant::now());
         assert_eq!(noted.forgotten, Some(first));
         assert_eq!(walks.walks.len(), MAX_WALKS);
     }

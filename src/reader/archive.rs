@@ -9,6 +9,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use futures_util::stream::{self, StreamExt};
+
 use super::check::{Checker, OnWrong, Verdict};
 use super::counters::Status;
 use super::error::Error;
@@ -21,8 +23,11 @@ use crate::source::Source;
 /// costs less than a second request.
 const TOGETHER: u64 = 64 * 1024;
 
-/// How much of the central directory is asked for at once; read-ahead asks for more beside it.
+/// How much of the central directory is asked for in one request,
 const DIRECTORY_STEP: u64 = 512 * 1024;
+
+/// and how many of them at once. All of it is wanted; in the least memory, they are half of it.
+const DIRECTORY_READS: usize = 16;
 
 /// An archive whose entries can be read.
 pub struct Archive {
@@ -349,9 +354,22 @@ impl Next for Archive {
 async fn read_index(line: &Line, parse: ParseOptions) -> Result<Index, Error> {
     let mut parser = IndexParser::new(line.size(), parse)?;
     while let Some(wanted) = parser.wants() {
-        let end = wanted.end.min(wanted.start + DIRECTORY_STEP);
-        let bytes = line.read(wanted.start..end, wanted.end).await?;
-        parser.feed(&bytes)?;
+        let steps = wanted.clone().step_by(DIRECTORY_STEP as usize);
+        let reads = steps.map(|start| {
+            let end = wanted.end.min(start + DIRECTORY_STEP);
+            line.read(start..end, wanted.end)
+        });
+        let mut reads = stream::iter(reads).buffered(DIRECTORY_READS);
+        let mut at = wanted.start;
+        while let Some(bytes) = reads.next().await {
+            let bytes = bytes?;
+            parser.feed(&bytes)?;
+            at += bytes.len() as u64;
+            // What came may show that something else is needed.
+            if parser.wants() != Some(at..wanted.end) {
+                break;
+            }
+        }
     }
     let index = parser.finish()?;
     // A large directory would fill the memory that is meant for content; nobody reads it again.

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use super::ahead::WalkId;
 use super::error::Error;
@@ -71,7 +71,7 @@ impl Line {
         while let Some(chunk) = stream.next().await {
             let chunk = chunk?;
             if first_byte.is_none() {
-                first_byte = Some(Instant::now());
+                first_byte = Some((Instant::now(), chunk.range().end));
                 self.0.counters.latencies.add(asked.elapsed());
                 self.ledger().pace.first_byte(asked.elapsed());
             }
@@ -80,9 +80,9 @@ impl Line {
         if at != range.end {
             return Err(self.broken(&range, at, "the source ended too early"));
         }
-        if let Some(first_byte) = first_byte {
-            let took = first_byte.elapsed();
-            self.ledger().pace.part_done(range.end - range.start, took);
+        if let Some((since, counted_from)) = first_byte {
+            let bytes = range.end - counted_from;
+            self.ledger().pace.part_done(bytes, since.elapsed());
         }
         Ok(())
     }

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::ahead::{WalkId, Walks};
 use super::block::{Block, blocks_of, overlap, without};
@@ -63,8 +64,9 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Books for a line whose read-ahead may have so many parts on their way at once.
-    pub(super) fn new(connections: usize) -> Self {
+    /// Books for a line whose read-ahead may have so many parts on their way at once, and so many
+    /// bytes.
+    pub(super) fn new(connections: usize, memory: u64) -> Self {
         Self {
             blocks: HashMap::new(),
             parts: HashMap::new(),
@@ -73,7 +75,7 @@ impl Ledger {
             failures: Vec::new(),
             pinned: HashMap::new(),
             walks: Walks::default(),
-            pace: Pace::new(connections, Instant::now()),
+            pace: Pace::new(connections, memory, Instant::now()),
         }
     }
 
@@ -159,7 +161,9 @@ impl Ledger {
             return false;
         };
         part.left.start = came.end;
-        self.pace.arrived(came.end - came.start, Instant::now());
+        let in_flight = self.parts.values().map(|p| p.left.end - p.left.start);
+        let in_flight = in_flight.sum();
+        (self.pace).arrived(came.end - came.start, in_flight, Instant::now());
         self.wake(came, |_| None);
         true
     }
@@ -184,15 +188,6 @@ impl Ledger {
             // It was worth two tries as read-ahead; whoever waits for it asks with more patience.
             Priority::Prefetch => self.wake(&part.left, |_| Some(Wake::Again)),
         }
-    }
-
-    /// Whether somebody waits for bytes that are on the way of this walk.
-    pub(super) fn is_waited_for(&mut self, walk: WalkId) -> bool {
-        let Some(walk) = self.walks.get(walk) else {
-            return false;
-        };
-        let mut waiters = self.waiters.iter().filter(|w| !w.wake.is_closed());
-        waiters.any(|waiter| walk.is_at(&waiter.range))
     }
 
     /// How many parts are on their way.
@@ -287,6 +282,33 @@ impl Ledger {
             !abandoned
         });
         self.pinned.remove(&walk).unwrap_or_default()
+    }
+
+    /// Cancels the read-ahead of walks that were left for `new`, one that somebody waits for. What
+    /// has come of it stays, until the memory is wanted.
+    pub(super) fn give_up_for(&mut self, new: WalkId) {
+        for walk in self.walks.left_for(new, Instant::now()) {
+            let waiters = self.waiters.iter().filter(|w| !w.wake.is_closed());
+            let mut awaited = waiters.map(|waiter| waiter.range.clone());
+            let Some(left) = self.walks.get(walk) else {
+                continue;
+            };
+            if !left.is_left() && !awaited.any(|range| left.is_at(&range)) {
+                left.leave();
+                let held = self.end_walk(walk);
+                self.pinned.insert(walk, held);
+            }
+        }
+    }
+
+    /// Lets go of what was fetched ahead for walks that were left.
+    pub(super) fn let_go_of_left(&mut self) -> Blocks {
+        let (walks, pinned) = (&mut self.walks, &mut self.pinned);
+        let is_left = |walk: &WalkId| walks.get(*walk).is_none_or(|walk| walk.is_left());
+        let left: Vec<WalkId> = pinned.keys().copied().collect();
+        let left = left.into_iter().filter(is_left).collect::<Vec<_>>();
+        let held = left.iter().filter_map(|walk| pinned.remove(walk));
+        held.flatten().collect()
     }
 
     /// Forgets the bytes of `range`, those that are there and those that are on their way: the next

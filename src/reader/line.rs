@@ -13,15 +13,17 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::WalkId;
+use super::ask::ahead_connections;
 use super::block::{BLOCK, Block, blocks_of};
 use super::counters::{Counters, Status};
 use super::error::Error;
 use super::ledger::{Blocks, Ledger, Wake};
 use super::pool::{Grant, Pool};
-use crate::source::{self, Opened, Priority, Source};
+use crate::source::{self, Opened, Source};
 
 /// How to read a line.
 #[derive(Debug, Clone)]
@@ -49,16 +51,12 @@ impl Default for LineOptions {
     }
 }
 
-/// Connections that read-ahead leaves free, so that a demand read need not wait for one.
-const DEMAND_CONNECTIONS: usize = 2;
+/// What share of the memory is for what was read: one in so many. The kernel keeps a copy of that
+/// anyway; and a walk must not wait for memory that only holds its own past.
+const KEPT: u64 = 8;
 
-/// How many parts read-ahead may have on their way.
-fn ahead_connections(options: &LineOptions) -> usize {
-    options
-        .connections
-        .saturating_sub(DEMAND_CONNECTIONS)
-        .max(1)
-}
+/// What share of the memory read-ahead leaves free for demand.
+const RESERVED: u64 = 8;
 
 /// A blob that can be read at any place. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -92,10 +90,9 @@ impl Line {
         let memory = options.memory.max(LineOptions::MIN_MEMORY);
         let buffers = (memory / BLOCK) as usize;
         let kept = Cache::builder()
-            // Half for what was read, half for what is on its way: a walk never waits for memory
-            // that only holds its own past. By recency alone: the default policy would turn away
-            // blocks that are new, and those are what is read next.
-            .max_capacity(buffers as u64 / 2)
+            // By recency alone: the default policy would turn away blocks that are new, and those
+            // are what is read next.
+            .max_capacity(buffers as u64 / KEPT)
             .eviction_policy(EvictionPolicy::lru())
             .build();
         let line = Self(Arc::new(Inner {
@@ -103,9 +100,12 @@ impl Line {
             size: opened.size,
             runtime: Handle::current(),
             pool: Pool::new(buffers),
-            reserve: buffers / 8,
+            reserve: buffers / RESERVED as usize,
             kept,
-            ledger: Mutex::new(Ledger::new(ahead_connections(&options))),
+            ledger: Mutex::new(Ledger::new(
+                ahead_connections(&options),
+                memory - memory / KEPT - memory / RESERVED,
+            )),
             counters: Counters::default(),
             closed: CancellationToken::new(),
             options,
@@ -239,7 +239,7 @@ impl Line {
         let mut walk = None;
         loop {
             let blocks = self.blocks_for(&granule).await;
-            let woken = {
+            let (woken, read) = {
                 let mut ledger = self.ledger();
                 if let Some(error) = ledger.recent_failure(range) {
                     return Err(error);
@@ -251,8 +251,10 @@ impl Line {
                 if blocks.iter().all(|block| block.has(range)) {
                     return Ok(blocks);
                 }
-                ledger.wait(range.clone(), blocks.clone())
+                let woken = ledger.wait(range.clone(), blocks.clone());
+                (woken, ledger.unpin_read(id))
             };
+            self.keep(read);
             match woken.await {
                 Ok(Wake::Ready) => return Ok(blocks),
                 Ok(Wake::Again) => {}
@@ -263,52 +265,15 @@ impl Line {
         }
     }
 
-    /// Asks for those bytes of `granule` that nobody has asked for, and in the same request for
-    /// some that the walk will want next.
-    fn ask(
-        &self,
-        ledger: &mut Ledger,
-        id: WalkId,
-        range: &Range<u64>,
-        granule: &Range<u64>,
-        blocks: &Blocks,
-    ) {
-        let mut gaps = ledger.unasked(granule, blocks);
-        let Some(mut last) = gaps.pop() else { return };
-        for gap in gaps {
-            self.start(ledger, gap, Priority::Demand, None, blocks.clone());
-        }
-        let mut blocks = blocks.clone();
-        // Widened to a granule, the request brings more than was asked for as it is.
-        if granule == range && last.end == range.end {
-            let extra = last.end..self.reach(ledger, id, range);
-            if !extra.is_empty()
-                && let Some(extra_blocks) = self.spare_blocks(ledger, &extra)
-                && let Some(free) = ledger.unasked(&extra, &extra_blocks).first()
-                && free.start == extra.start
-            {
-                last.end = free.end;
-                blocks.extend(extra_blocks.iter().cloned());
-                ledger.pin(id, extra_blocks);
-            }
-        }
-        if let Some(walk) = ledger.walks.get(id) {
-            walk.asked_to(last.end);
-        }
-        self.start(ledger, last, Priority::Demand, None, blocks);
-    }
-
-    fn reach(&self, ledger: &mut Ledger, id: WalkId, range: &Range<u64>) -> u64 {
-        let part = ledger.pace.part();
-        let walk = ledger.walks.get(id);
-        walk.map_or(range.end, |walk| walk.reach(range, part))
-    }
-
     /// Takes note of a read as a step of a walk.
     fn note(&self, ledger: &mut Ledger, range: &Range<u64>, limit: u64, waits: bool) -> WalkId {
         let max_window = ledger.pace.window();
-        let step = ledger.walks.note(range, limit, waits, max_window);
+        let now = Instant::now();
+        let step = ledger.walks.note(range, limit, waits, max_window, now);
         self.forget(ledger, step.forgotten);
+        if step.is_new && waits {
+            ledger.give_up_for(step.walk);
+        }
         step.walk
     }
 
@@ -323,42 +288,17 @@ impl Line {
         self.keep(read);
     }
 
-    /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
-    pub(super) fn fill_window(&self, ledger: &mut Ledger, id: WalkId) {
-        // Where somebody waits already, what is fetched ahead is what they wait for next.
-        let connections = match ledger.is_waited_for(id) {
-            true => self.0.options.connections,
-            false => ahead_connections(&self.0.options),
-        };
-        while ledger.in_flight() < connections {
-            let part = ledger.pace.part();
-            let Some(walk) = ledger.walks.get(id) else {
-                return;
-            };
-            let Some(wanted) = walk.next_part(part) else {
-                return;
-            };
-            let part = self.0.source.granule(wanted.clone());
-            let Some(blocks) = self.spare_blocks(ledger, &part) else {
-                return;
-            };
-            for gap in ledger.unasked(&part, &blocks) {
-                self.start(ledger, gap, Priority::Prefetch, Some(id), blocks.clone());
-            }
-            if let Some(walk) = ledger.walks.get(id) {
-                walk.asked(&wanted, part.end);
-            }
-            ledger.pin(id, blocks);
-        }
-    }
-
     /// The blocks of `range` if memory can be spared for them without touching the reserve.
-    fn spare_blocks(&self, ledger: &mut Ledger, range: &Range<u64>) -> Option<Blocks> {
+    pub(super) fn spare_blocks(&self, ledger: &mut Ledger, range: &Range<u64>) -> Option<Blocks> {
         let lacking = match ledger.find(range) {
             Ok(blocks) => return Some(blocks),
             Err(lacking) => lacking,
         };
-        let mut grant = self.0.pool.try_grant(lacking, self.0.reserve)?;
+        let grant = self.0.pool.try_grant(lacking, self.0.reserve).or_else(|| {
+            drop(ledger.let_go_of_left());
+            self.0.pool.try_grant(lacking, self.0.reserve)
+        });
+        let mut grant = grant?;
         ledger.find_or_make(range, |number| Some(Block::new(number, grant.take()?)))
     }
 

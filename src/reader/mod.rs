@@ -5,6 +5,7 @@
 
 mod ahead;
 mod archive;
+mod ask;
 mod block;
 mod check;
 mod counters;

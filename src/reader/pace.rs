@@ -5,10 +5,12 @@
 //! more than what they call for, so that it grows as long as growing makes the rate grow, and
 //! stops there.
 //!
-//! A link is found out as TCP and BBR do it: at first twice what the measured rate calls for is
-//! put under way, which doubles it with every turn, until the rate has not grown for a while.
+//! A link is found out as TCP and BBR do it: at first, for every byte that comes two more are put
+//! under way, which multiplies them with every round trip, until the rate has not grown for a while.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::ahead::FIRST_WINDOW;
 
@@ -16,18 +18,37 @@ use super::ahead::FIRST_WINDOW;
 /// wastes too much.
 const PART: std::ops::RangeInclusive<u64> = (512 << 10)..=(8 << 20);
 
-/// While nothing is known, the window may grow to this many bytes: what a hundred megabytes a
-/// second carry in a sixth of a second. A reader has by then waited for several reads in line.
-const FIRST_CAP: u64 = 16 << 20;
+/// While nothing is known but the latency, a reader who has waited for two reads in line gets under
+/// way what a link of this rate carries in a round trip, in bytes a second. Less where a connection
+/// turned out to be so slow that all together cannot carry that.
+const FIRST_RATE: f64 = 480e6;
+
+/// But not more than this, in bytes, and not less.
+const FIRST_WINDOWS: std::ops::RangeInclusive<u64> = (8 << 20)..=(64 << 20);
+
+/// How much faster than measured a connection may be that had to share the link.
+const SHARED: f64 = 1.5;
 
 /// A window need not be smaller than this, in bytes.
 const LEAST_CAP: u64 = 4 << 20;
 
-/// How much more to have in flight than the measured rate calls for, while the link is found out...
-const GAIN_AT_START: f64 = 2.0;
+/// While the link is found out, at most so many times as much is put under way as the measured rate
+/// calls for. That rate is one or two doublings old.
+const LEAP: f64 = 3.0;
 
-/// ...and from then on: room to notice that it has become faster.
-const GAIN: f64 = 1.3;
+/// While the link is found out, so many bytes more are put under way for each that comes. With 1,
+/// which is what TCP does, most of a short read over a long link is over before the link is full.
+const GROWTH_A_BYTE: u64 = 2;
+
+/// How much more than the measured rate calls for is put under way from then on: parts do not come
+/// evenly, and there must be room to notice that the link has become faster.
+const GAIN: f64 = 1.8;
+
+/// The window holds at most so many times what all connections fetch at once.
+const AT_ONCE: f64 = 1.5;
+
+/// Parts are so long that all connections together could carry this many times the measured rate.
+const HEADROOM: f64 = 2.0;
 
 /// By how much a rate must exceed the best so far to count as growth,
 const GROWTH: f64 = 1.25;
@@ -39,9 +60,11 @@ const SPANS_WITHOUT_GROWTH: u32 = 3;
 /// what was put under way must have had the time to arrive.
 const SPAN: Duration = Duration::from_millis(100);
 
-/// A part spends at most this many times the latency on its way. By then a connection loses a
-/// fifth of its time between parts, and longer ones only keep a reader waiting.
-const LATENCIES: f64 = 4.0;
+/// A connection carries nothing for a round trip before each part; with long parts, much is under
+/// way that a reader who stops will not want. For a read of `n` bytes over `c` connections, the
+/// bytes lost are `n / part` times what one carries in a round trip, and `c / 2` parts: least where
+/// the part is the root of the former times `2 n / c`. This is that for 256 MiB over 16.
+const BALANCE: f64 = (32 << 20) as f64;
 
 /// A measured rate counts for about this many spans, then fades: links change.
 const FADE: f64 = 0.97;
@@ -59,14 +82,23 @@ pub(super) struct Pace {
     span_bytes: u64,
     /// How many parts may be in flight at once.
     connections: f64,
-    /// While the link is being found out: the best rate so far, and for how many spans it has not
-    /// grown.
-    start: Option<(f64, u32)>,
+    /// For how many bytes there is memory.
+    memory: f64,
+    /// While the link is being found out.
+    start: Option<Start>,
+}
+
+#[derive(Debug)]
+struct Start {
+    window: u64,
+    best_rate: f64,
+    spans_without_growth: u32,
 }
 
 impl Pace {
-    /// For a link that nothing is known of; `connections` parts may be in flight at once.
-    pub(super) fn new(connections: usize, now: Instant) -> Self {
+    /// For a link that nothing is known of; `connections` parts may be in flight at once, in
+    /// `memory` bytes.
+    pub(super) fn new(connections: usize, memory: u64, now: Instant) -> Self {
         Self {
             latency: 0.0,
             connection_rate: 0.0,
@@ -74,7 +106,12 @@ impl Pace {
             span_start: now,
             span_bytes: 0,
             connections: connections.max(1) as f64,
-            start: Some((0.0, 0)),
+            memory: memory as f64,
+            start: Some(Start {
+                window: *FIRST_WINDOWS.start(),
+                best_rate: 0.0,
+                spans_without_growth: 0,
+            }),
         }
     }
 
@@ -89,72 +126,123 @@ impl Pace {
         };
     }
 
-    /// A part of `bytes` came within `took`, counted from its first byte.
+    /// `bytes` of a part came within `took`, on one connection. The first of its bytes do not
+    /// count: the time begins when they are there.
     pub(super) fn part_done(&mut self, bytes: u64, took: Duration) {
-        if bytes < FIRST_WINDOW {
+        if bytes < FIRST_WINDOW / 2 {
             return; // too short to tell a rate from a burst
         }
         let seen = bytes as f64 / took.as_secs_f64().max(1e-4);
+        // Where connections share a link that is full, each is slower than it could be: lean to
+        // the high side, or the more is under way, the more would seem to be called for.
+        let weight = if seen > self.connection_rate {
+            0.2
+        } else {
+            0.002
+        };
         self.connection_rate = match self.connection_rate {
             0.0 => seen,
-            known => known + (seen - known) * 0.2,
+            known => known + (seen - known) * weight,
         };
     }
 
-    /// Bytes came, on whatever connection.
-    pub(super) fn arrived(&mut self, bytes: u64, now: Instant) {
+    /// Bytes came, on whatever connection, when `in_flight` bytes more were under way.
+    pub(super) fn arrived(&mut self, bytes: u64, in_flight: u64, now: Instant) {
         self.span_bytes += bytes;
+        let first_window = self.first_window();
+        if let Some(start) = &mut self.start
+            && in_flight + bytes >= start.window / 2
+        {
+            start.window = start.window.max(first_window) + GROWTH_A_BYTE * bytes;
+        }
         let span = now.saturating_duration_since(self.span_start);
-        let full = SPAN.max(Duration::from_secs_f64(1.5 * self.latency));
+        let full = self.span();
         if span < full {
             return;
         }
         let seen = self.span_bytes as f64 / span.as_secs_f64();
         self.total_rate = seen.max(self.total_rate * FADE);
         // A long span was idle: it says nothing of what the link can do.
-        if let (Some((best, spans)), true) = (&mut self.start, span < 3 * full) {
-            match seen > *best * GROWTH {
-                true => (*best, *spans) = (seen, 0),
-                false => *spans += 1,
+        if let (Some(start), true) = (&mut self.start, span < 3 * full) {
+            match seen > start.best_rate * GROWTH {
+                true => (start.best_rate, start.spans_without_growth) = (seen, 0),
+                false => start.spans_without_growth += 1,
             }
-            if *spans >= SPANS_WITHOUT_GROWTH {
+            if start.spans_without_growth >= SPANS_WITHOUT_GROWTH {
                 self.start = None;
             }
         }
         (self.span_start, self.span_bytes) = (now, 0);
     }
 
+    /// Over what time rates are taken.
+    fn span(&self) -> Duration {
+        SPAN.max(Duration::from_secs_f64(1.5 * self.latency))
+    }
+
+    /// How large the window may be while nothing is known but the latency.
+    fn first_window(&self) -> u64 {
+        let rate = match self.connection_rate {
+            0.0 => FIRST_RATE,
+            known => FIRST_RATE.min(SHARED * self.connections * known),
+        };
+        ((rate * self.latency) as u64).clamp(*FIRST_WINDOWS.start(), *FIRST_WINDOWS.end())
+    }
+
     /// How many bytes one GET should ask for.
     pub(super) fn part(&self) -> u64 {
+        let most = match self.connection_rate * self.latency {
+            0.0 => f64::MAX,
+            product => (BALANCE * product).sqrt(),
+        };
+        let most = most.min(self.memory / self.connections);
         let part = match self.start {
-            // What fills the window over all connections.
-            Some(_) => self.window() as f64 / self.connections,
+            // What fills the window over all connections; up to twice as much where they would
+            // else wait for longer than they carry something.
+            Some(_) => {
+                let share = self.window() as f64 / self.connections;
+                (self.connection_rate * self.latency).clamp(share, 2.0 * share)
+            }
             // With n connections of rate r each busy p/r out of latency + p/r, the total is
             // n*p / (latency + p/r), solved for p.
             None => {
-                let idle = self.connections - self.total_rate / self.connection_rate.max(1.0);
-                let most = LATENCIES * self.connection_rate * self.latency;
+                let wanted = HEADROOM * self.total_rate;
+                let idle = self.connections - wanted / self.connection_rate.max(1.0);
                 match idle > 0.0 {
-                    true => (self.total_rate * self.latency / idle).min(most),
+                    true => wanted * self.latency / idle,
                     false => most,
                 }
             }
         };
-        (part as u64).clamp(*PART.start(), *PART.end())
+        (part.min(most) as u64).clamp(*PART.start(), *PART.end())
     }
 
     /// How far ahead of its reader a walk should look, in bytes.
     pub(super) fn window(&self) -> u64 {
-        let (gain, least, part) = match self.start {
-            Some(_) => (GAIN_AT_START, FIRST_CAP, *PART.start()),
-            None => (GAIN, LEAST_CAP, self.part()),
+        let called_for = |rate: f64, part: u64| {
+            let part_time = match self.connection_rate {
+                0.0 => 0.0,
+                connection => self.latency + part as f64 / connection,
+            };
+            rate * part_time
         };
-        if self.connection_rate == 0.0 {
-            return least;
+        match &self.start {
+            Some(start) => {
+                // Of the span that goes on, at least this is known.
+                let rate = self.span_bytes as f64 / self.span().as_secs_f64();
+                let called_for = called_for(rate.max(self.total_rate), *PART.start());
+                start
+                    .window
+                    .min((LEAP * called_for) as u64)
+                    .max(self.first_window())
+            }
+            None => {
+                let called_for = GAIN * called_for(self.total_rate, self.part());
+                // More than all connections can fetch at once would only wait.
+                let held = AT_ONCE * self.connections * self.part() as f64;
+                (called_for.min(held) as u64).max(LEAST_CAP)
+            }
         }
-        let part_time = self.latency + part as f64 / self.connection_rate;
-        let in_flight = (self.total_rate * part_time * gain) as u64;
-        in_flight.max(least)
     }
 }
 
@@ -173,9 +261,12 @@ mod tests {
             let parts = (pace.window() as f64 / part).clamp(1.0, pace.connections);
             rate = (parts * part / time).min(total);
             pace.first_byte(Duration::from_secs_f64(latency));
-            pace.part_done(part as u64, Duration::from_secs_f64(part / connection));
+            // Where the link is full, they share it.
+            let time_of_part = (parts * part / rate - latency).max(part / connection);
+            pace.part_done(part as u64, Duration::from_secs_f64(time_of_part));
             now += 0.02;
-            pace.arrived((rate * 0.02) as u64, start + Duration::from_secs_f64(now));
+            let (bytes, in_flight) = ((rate * 0.02) as u64, (parts * part) as u64);
+            pace.arrived(bytes, in_flight, start + Duration::from_secs_f64(now));
         }
         rate
     }
@@ -189,14 +280,17 @@ mod tests {
             (0.2, 50e6, 300e6),
             (0.05, 2e6, 20e6),
         ] {
-            let mut pace = Pace::new(14, Instant::now());
+            let mut pace = Pace::new(14, 80 << 20, Instant::now());
             let link = format!("{latency} s, {connection:.0e} B/s each, {total:.0e} in all");
             let rate = run(&mut pace, latency, connection, total, 3.0);
             let most = total.min(14.0 * connection);
             assert!(rate > 0.8 * most, "{link}: {rate:.2e}");
             let time = latency + pace.part() as f64 / connection;
             let needed = (total * time) as u64;
-            let bound = (needed * 3 / 2).max(LEAST_CAP);
+            // Where connections share a full link, how fast each could be does not show: then
+            // there may be more than is called for, up to what all of them hold.
+            let held = 14 * pace.part() * 3 / 2;
+            let bound = (needed * 5 / 2).max(held).max(LEAST_CAP);
             assert!(
                 pace.window() <= bound,
                 "{link}: {} for {needed}",
@@ -207,10 +301,10 @@ mod tests {
 
     #[test]
     fn an_idle_link_tells_nothing() {
-        let mut pace = Pace::new(14, Instant::now());
+        let mut pace = Pace::new(14, 80 << 20, Instant::now());
         let start = Instant::now();
         for second in 1..60 {
-            pace.arrived(4096, start + Duration::from_secs(second));
+            pace.arrived(4096, 0, start + Duration::from_secs(second));
         }
         assert!(pace.start.is_some());
     }

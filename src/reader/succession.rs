@@ -3,7 +3,8 @@
 //! Players read segment after segment, `cp` file after file: each to its end, then the next. Where
 //! the next is the neighbour on the line, going on is obvious after one step. In archives of other
 //! writers the segments lie anywhere, and then the next one is that of the next name; that is
-//! believed once two steps have followed it. Pure: what is read goes in, what to expect comes out.
+//! believed once two steps have followed it, and after one within a series a little is staked on
+//! it. Pure: what is read goes in, what to expect comes out.
 
 use std::collections::VecDeque;
 
@@ -102,6 +103,7 @@ impl Succession {
         let by_name = match (walker.steps_by_name, walker.steps_on_the_line) {
             (by_name, on_the_line) if by_name >= STEPS_BY_NAME.max(on_the_line) => true,
             (_, on_the_line) if on_the_line >= STEPS_BY_LINE => false,
+            (1.., _) if walker.series_left == 0 => true,
             _ => return None,
         };
         Some(walker.plan(id, window, next, by_name))
@@ -151,6 +153,8 @@ impl Walker {
         }
         let mut ahead: u64 = self.planned.iter().map(|planned| planned.len).sum();
         let mut last = self.planned.back().map_or(id, |planned| planned.file);
+        // One step by name, within a series: probably so. That is worth a stake.
+        let is_sure = !by_name || self.steps_by_name >= STEPS_BY_NAME;
         let mut files = Vec::new();
         while ahead < window && self.planned.len() < MOST_PLANNED {
             let following = match by_name {
@@ -160,9 +164,11 @@ impl Walker {
             let Some(file) = following else { break };
             let len = next.len(file);
             let is_series = next.is_series(last, file);
-            let stake = match is_series {
-                true => self.stake(),
-                false => self.stake().min(STAKE),
+            let stake = match (is_sure, is_series) {
+                (true, true) => self.stake(),
+                (true, false) => self.stake().min(STAKE),
+                (false, true) => STAKE.saturating_sub(ahead),
+                (false, false) => 0,
             };
             if stake == 0 {
                 break;
@@ -282,10 +288,11 @@ mod tests {
     fn names_are_followed_after_two_steps_and_staked_on_only_within_their_series() {
         let (mut succession, archive) = (Succession::default(), Scattered::new());
         assert_eq!(read(&mut succession, &archive, 20), None);
-        assert_eq!(read(&mut succession, &archive, 21), None);
+        // One step: no more than the stake.
+        assert_eq!(read(&mut succession, &archive, 21), Some(vec![22, 23]));
         assert_eq!(
             read(&mut succession, &archive, 22),
-            Some(vec![23, 24, 25, 26, 27])
+            Some(vec![24, 25, 26, 27])
         );
         // Only what is new is told, so that as much stays planned.
         assert_eq!(read(&mut succession, &archive, 23), Some(vec![28]));

@@ -143,6 +143,46 @@ mod tests {
         assert_eq!(gate.queues().held, 0);
     }
 
+    /// Threads take, wait, give up and change the limit in whatever order the machine makes of it:
+    /// none waits for ever, no pass is lost, and there are never more than the limit allows.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_pass_is_lost_whatever_threads_do_at_once() {
+        let gate = Gate::new(3);
+        let inside = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let relaxed = std::sync::atomic::Ordering::SeqCst;
+        let tasks = (0..16_u64).map(|task| {
+            let (gate, inside) = (gate.clone(), inside.clone());
+            tokio::spawn(async move {
+                for turn in 0..300_u64 {
+                    let dice = (task * 7919 + turn * 104_729) % 31;
+                    let priority = match dice % 2 {
+                        0 => Priority::Demand,
+                        _ => Priority::Prefetch,
+                    };
+                    let pass = gate.pass(priority);
+                    // Some give up: at once, or when they may just have got it.
+                    let patience = std::time::Duration::from_micros(dice * 20);
+                    let pass = match dice {
+                        0..8 => tokio::time::timeout(patience, pass).await.ok(),
+                        _ => Some(pass.await),
+                    };
+                    if pass.is_some() {
+                        assert!(inside.fetch_add(1, relaxed) < 3, "too many inside");
+                        tokio::task::yield_now().await;
+                        inside.fetch_sub(1, relaxed);
+                    }
+                    drop(pass);
+                    gate.set_limit(1 + (dice % 3) as usize);
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.expect("no more inside than allowed");
+        }
+        assert_eq!(gate.queues().held, 0);
+        assert!(gate.try_pass().is_some());
+    }
+
     #[tokio::test]
     async fn the_limit_may_change_while_passes_are_held() {
         let gate = Gate::new(3);

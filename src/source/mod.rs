@@ -79,6 +79,15 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// Says that up to `reads` reads may be under way soon, those that are now among them. A source
+    /// that needs connections for them makes those that lack, in the background. Returns how many
+    /// reads could begin at once without having to wait for a connection; a source that gains
+    /// nothing from several says 1. Must be called within a tokio runtime.
+    fn warm_up(&self, reads: usize) -> usize {
+        let _ = reads;
+        1
+    }
+
     /// Says how long the blob is, as is known from elsewhere: a proof, another server. A source
     /// that would learn it from its server then needs no [`open`](Source::open), and takes an
     /// answer that says another size for wrong.

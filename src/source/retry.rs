@@ -187,6 +187,10 @@ impl Source for Retry {
         self.inner.version()
     }
 
+    fn warm_up(&self, reads: usize) -> usize {
+        self.inner.warm_up(reads)
+    }
+
     fn expect_size(&self, size: u64) {
         self.inner.expect_size(size);
     }

@@ -177,6 +177,17 @@ impl Source for Gateways {
         }
     }
 
+    fn warm_up(&self, reads: usize) -> usize {
+        let members = &self.0.members;
+        match self.0.roster.is_striped() {
+            true => {
+                let share = reads.div_ceil(members.len());
+                members.iter().map(|m| m.source.warm_up(share)).sum()
+            }
+            false => members[self.0.roster.current()].source.warm_up(reads),
+        }
+    }
+
     fn version(&self) -> Option<String> {
         match &self.0.members[..] {
             [one] => one.source.version(),

@@ -114,6 +114,11 @@ impl Roster {
         self.book().current
     }
 
+    /// Whether read-ahead is spread over all members.
+    pub(super) fn is_striped(&self) -> bool {
+        self.stripe
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }

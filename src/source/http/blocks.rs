@@ -11,7 +11,7 @@ use reqwest::{Response, StatusCode};
 
 use super::HttpOptions;
 use super::answer::Answer;
-use super::link::{self, Link};
+use super::link::{self, Link, Received};
 use crate::source::gateways::{Ask, block_reading};
 use crate::source::retry::Backoff;
 use crate::source::{Blocks, Chunk, Error, Origin, Priority, Proof, Result, Roster};
@@ -79,10 +79,10 @@ async fn ask(url: &str, options: &HttpOptions, most: usize, proof: &Proof) -> Re
         false => format!("{url}?format=raw"),
     };
     let link = Link::new(&url, options.clone())?;
-    let response = link.get(link::Ask::Whole { accept: RAW }).await?;
+    let received = link.get(link::Ask::Whole { accept: RAW }).await?;
     let origin = link.origin();
-    check(origin, &response)?;
-    let block = collect(origin, response, options.idle_timeout, most).await?;
+    check(origin, &received.response)?;
+    let block = collect(origin, received, options.idle_timeout, most).await?;
     if !proof(&block) {
         return Err(Error::Forged {
             origin: origin.clone(),
@@ -126,13 +126,13 @@ fn check(origin: &Origin, response: &Response) -> Result<()> {
 
 async fn collect(
     origin: &Origin,
-    mut response: Response,
+    mut received: Received,
     wait: Duration,
     most: usize,
 ) -> Result<Bytes> {
     let mut block = BytesMut::new();
     loop {
-        let next = tokio::time::timeout(wait, response.chunk()).await;
+        let next = tokio::time::timeout(wait, received.chunk()).await;
         let next = next.map_err(|_| Error::Timeout {
             origin: origin.clone(),
             after: wait,

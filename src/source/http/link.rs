@@ -1,26 +1,21 @@
-//! One server, as HTTP sees it: clients, redirects, credentials.
+//! One URL, as HTTP sees it: redirects, credentials.
 //!
 //! Redirects are followed here rather than by reqwest: where they lead is remembered, so that the
 //! next range does not pay for the same redirect again, and credentials stay with the host that
 //! they were given for.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
-use reqwest::{Certificate, Client, Method, Response, StatusCode, Url, redirect};
+use reqwest::{Method, Response, StatusCode, Url};
 
+use super::connections::{CONNECT_TIMEOUT, Carried};
 use super::{HttpOptions, Secrets, network};
 use crate::source::{Error, Origin};
 
 /// More redirects than this are a loop (browsers allow 20, curl 50; a gateway needs one or two).
 const MAX_REDIRECTS: usize = 10;
-
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests to one URL, wherever it has moved to.
 pub(super) struct Link {
@@ -33,64 +28,21 @@ pub(super) struct Link {
     options: HttpOptions,
 }
 
-/// The HTTP clients behind links, with their connections. Cheap to clone; clones share them.
-///
-/// One for each kind, made when first used: TLS loads the system's roots, which takes longer than
-/// a whole mount over plain HTTP.
-#[derive(Clone, Default)]
-pub struct Clients(Arc<Kinds>);
-
-#[derive(Default)]
-struct Kinds {
-    /// By whether it is TLS, and whether the host is this machine.
-    made: [[OnceLock<Client>; 2]; 2],
-    roots: Vec<Certificate>,
-    /// Whether anybody ever answered.
-    heard: AtomicBool,
+/// An answer, and the connection that carries it.
+pub(super) struct Received {
+    pub(super) response: Response,
+    carried: Carried,
 }
 
-impl fmt::Debug for Clients {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Clients")
-    }
-}
-
-impl Clients {
-    /// Clients that trust the certificates of `pem` as roots, beside those of the system.
-    ///
-    /// # Errors
-    /// If there is no certificate in it.
-    pub fn with_roots(pem: &[u8]) -> Result<Self, String> {
-        let roots = Certificate::from_pem_bundle(pem).unwrap_or_default();
-        if roots.is_empty() {
-            return Err("no certificate in PEM form is in it".into());
+impl Received {
+    /// The next piece of the body; `None` at its end. Reading to there lets the connection be used
+    /// again.
+    pub(super) async fn chunk(&mut self) -> reqwest::Result<Option<Bytes>> {
+        let chunk = self.response.chunk().await?;
+        if chunk.is_none() {
+            self.carried.done(&self.response);
         }
-        Ok(Self(Arc::new(Kinds {
-            roots,
-            ..Kinds::default()
-        })))
-    }
-
-    /// Somebody answered, so there is a network, even if it should be gone for a while.
-    fn heard(&self) {
-        self.0.heard.store(true, Relaxed);
-    }
-
-    fn have_heard(&self) -> bool {
-        self.0.heard.load(Relaxed)
-    }
-
-    fn of(&self, url: &Url) -> Result<Client, Error> {
-        let (is_tls, is_local) = (url.scheme() == "https", is_loopback(url));
-        let slot = &self.0.made[usize::from(is_tls)][usize::from(is_local)];
-        if let Some(client) = slot.get() {
-            return Ok(client.clone());
-        }
-        let client =
-            build_client(is_tls, is_local, &self.0.roots).map_err(|e| Error::Unsupported {
-                what: format!("cannot set up HTTP: {}", root_cause(&e)),
-            })?;
-        Ok(slot.get_or_init(|| client).clone())
+        Ok(chunk)
     }
 }
 
@@ -143,13 +95,13 @@ impl Link {
     }
 
     /// Sends a GET and follows redirects. The answer is not judged here, but for redirects.
-    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<Response, Error> {
+    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<Received, Error> {
         let known = self.moved().clone();
         if let Some(url) = known {
             let response = self.follow(url, ask).await;
             // What a redirect led to may expire (a presigned URL, a node that left): ask anew.
             let expired = match &response {
-                Ok(r) => matches!(r.status().as_u16(), 401 | 403 | 404 | 410),
+                Ok(r) => matches!(r.response.status().as_u16(), 401 | 403 | 404 | 410),
                 Err(e) => matches!(e, Error::Unreachable { .. }),
             };
             if !expired {
@@ -160,16 +112,25 @@ impl Link {
         self.follow(self.url.clone(), ask).await
     }
 
-    async fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Response, Error> {
+    /// Makes connections to where the URL leads, until there are so many; returns how many are
+    /// ready for a request. Must be called within a tokio runtime.
+    pub(super) fn warm_up(&self, requests: usize) -> usize {
+        let moved = self.moved().clone();
+        let connections = self.options.clients.of(moved.as_ref().unwrap_or(&self.url));
+        // Why there can be none is told to whoever asks for something.
+        connections.map_or(0, |connections| connections.warm_up(requests))
+    }
+
+    async fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Received, Error> {
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send(&url, ask).await?;
-            if !is_redirect(response.status()) {
+            let received = self.send(&url, ask).await?;
+            if !is_redirect(received.response.status()) {
                 if url != self.url {
                     *self.moved() = Some(url);
                 }
-                return Ok(response);
+                return Ok(received);
             }
-            url = self.next_hop(&url, &response)?;
+            url = self.next_hop(&url, &received.response)?;
         }
         Err(self.misdirected(format!("more than {MAX_REDIRECTS} redirects")))
     }
@@ -193,9 +154,10 @@ impl Link {
         Ok(target)
     }
 
-    async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Response, Error> {
-        let client = self.options.clients.of(url)?;
-        let request = client
+    async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Received, Error> {
+        let connections = self.options.clients.of(url)?;
+        let request = connections
+            .client()
             .request(Method::GET, url.clone())
             .header(ACCEPT_ENCODING, "identity");
         let mut request = match ask {
@@ -207,6 +169,7 @@ impl Link {
                 request = request.header(name.clone(), value.clone());
             }
         }
+        let carried = connections.carry();
         let wait = self.options.idle_timeout;
         match tokio::time::timeout(wait, request.send()).await {
             Err(_) => Err(Error::Timeout {
@@ -228,7 +191,7 @@ impl Link {
             }),
             Ok(Ok(response)) => {
                 self.options.clients.heard();
-                Ok(response)
+                Ok(Received { response, carried })
             }
         }
     }
@@ -242,42 +205,6 @@ impl Link {
             what: format!("{} redirects wrongly: {what}", self.origin),
         }
     }
-}
-
-/// Whether a URL's host is this machine (RFC 6761, section 6.3; RFC 1122, section 3.2.1.3). It is
-/// never asked through a proxy, which would look for it on its own machine.
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    match address.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => {
-            let name = host.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-    }
-}
-
-fn build_client(is_tls: bool, is_local: bool, roots: &[Certificate]) -> reqwest::Result<Client> {
-    // Installing it a second time fails, and the first one stays: either way there is one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
-        .user_agent(concat!("aiozfs/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        // Parts in parallel need connections in parallel: one HTTP/2 connection shares one window.
-        .http1_only()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true);
-    if is_local {
-        builder = builder.no_proxy();
-    }
-    if is_tls {
-        return builder.tls_certs_merge(roots.iter().cloned()).build();
-    }
-    let no_roots = rustls::ClientConfig::builder()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    builder.tls_backend_preconfigured(no_roots).build()
 }
 
 fn is_redirect(status: StatusCode) -> bool {
@@ -361,25 +288,6 @@ mod tests {
         assert!(header.is_sensitive());
         assert_eq!(header.as_bytes(), b"Basic am9lOnMzY3JldA==");
         assert_eq!(link.url.query(), Some("sig=abc"));
-    }
-
-    #[test]
-    fn this_machine_has_many_names() {
-        let is =
-            |host: &str| is_loopback(&Url::parse(&format!("http://{host}:80/")).expect("a URL"));
-        for local in [
-            "127.0.0.1",
-            "127.1.2.3",
-            "localhost",
-            "a.localhost",
-            "[::1]",
-            "[::ffff:127.0.0.1]",
-        ] {
-            assert!(is(local), "{local}");
-        }
-        for other in ["example.com", "10.0.0.1", "localhost.example.com", "[::2]"] {
-            assert!(!is(other), "{other}");
-        }
     }
 
     /// The plainest wins: what was given for this request, then the URL's, then the file's.

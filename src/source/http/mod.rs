@@ -6,9 +6,11 @@
 
 mod answer;
 mod blocks;
+mod connections;
 mod link;
 mod network;
 mod secrets;
+mod stock;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -17,15 +19,18 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
-use reqwest::Response;
 
 use self::answer::{Answer, ContentRange, Validator};
 pub use self::blocks::{HttpBlocks, UrlOf};
-pub use self::link::Clients;
-use self::link::{Ask, Link};
+pub use self::connections::Clients;
+use self::link::{Ask, Link, Received};
 pub use self::secrets::{Netrc, Secrets};
 use super::gate::{Gate, Pass};
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+
+/// So many connections there are once a blob has been opened, so that the first reads need not wait
+/// for one. Browsers make as many to a server.
+const FIRST_CONNECTIONS: usize = 6;
 
 /// How to talk to a server.
 #[derive(Debug, Clone)]
@@ -114,8 +119,8 @@ impl Inner {
     /// The size and the tail, asked side by side. Suffix ranges are a gamble: servers were seen to
     /// refuse them, or to answer with the head of the file. So the answer counts only if its
     /// Content-Range proves that it ends where the other answer says the blob ends.
-    async fn open(&self, tail: u64) -> Result<Opened> {
-        let (size, tail) = tokio::join!(self.ask_size(), self.gamble_on_tail(tail));
+    async fn open(&self, tail_wanted: u64) -> Result<Opened> {
+        let (size, tail) = tokio::join!(self.ask_size(), self.gamble_on_tail(tail_wanted));
         let (size, validator, version) = size?;
         let tail = tail.filter(|(chunk, total, tail_validator)| {
             *total == size && chunk.range().end == size && *tail_validator == validator
@@ -131,16 +136,20 @@ impl Inner {
             validator,
             version,
         });
-        let tail = tail.map(|(chunk, ..)| chunk);
-        Ok(Opened { size, tail })
+        let chunk = tail.map(|(chunk, ..)| chunk);
+        if tail_wanted > 0 {
+            // Whoever wants the end will want more.
+            (self.link).warm_up(FIRST_CONNECTIONS.min(self.options.connections));
+        }
+        Ok(Opened { size, tail: chunk })
     }
 
     /// The size from the Content-Range of the first byte: HEAD is refused by some servers, and
     /// says nothing about whether ranges work.
     async fn ask_size(&self) -> Result<(u64, Option<Validator>, Option<String>)> {
         let _pass = self.gate.pass(Priority::Demand).await;
-        let response = self.link.get(Ask::Range("bytes=0-0")).await?;
-        let answer = Answer::of(&response);
+        let received = self.link.get(Ask::Range("bytes=0-0")).await?;
+        let answer = Answer::of(&received.response);
         if answer.says_empty() {
             return Ok((0, answer.validator(), answer.version()));
         }
@@ -153,7 +162,7 @@ impl Inner {
             what: "its Content-Range does not tell the size".into(),
         })?;
         // Reading the body to its end lets the connection be used again.
-        self.drain(response, 0..1).await?;
+        self.drain(received, 0..1).await?;
         Ok((size, validator, version))
     }
 
@@ -163,8 +172,8 @@ impl Inner {
         }
         let _pass = self.gate.pass(Priority::Demand).await;
         let suffix = format!("bytes=-{tail}");
-        let response = self.link.get(Ask::Range(&suffix)).await.ok()?;
-        let answer = Answer::of(&response);
+        let received = self.link.get(Ask::Range(&suffix)).await.ok()?;
+        let answer = Answer::of(&received.response);
         let told = answer.headers.get(reqwest::header::CONTENT_RANGE)?;
         let content = ContentRange::parse(told.to_str().ok()?)?;
         let size = content.size?;
@@ -174,13 +183,13 @@ impl Inner {
         let origin = self.link.origin();
         answer.check(origin, &content.range, Some(size)).ok()?;
         let validator = answer.validator();
-        let chunk = self.drain(response, content.range).await.ok()?;
+        let chunk = self.drain(received, content.range).await.ok()?;
         Some((chunk, size, validator))
     }
 
     /// Reads a short body whole. `range` bounds it.
-    async fn drain(&self, response: Response, range: Range<u64>) -> Result<Chunk> {
-        let mut body = Body::new(response, range.clone());
+    async fn drain(&self, received: Received, range: Range<u64>) -> Result<Chunk> {
+        let mut body = Body::new(received, range.clone());
         let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
         while let Some(chunk) = body.next(self).await? {
             bytes.extend_from_slice(&chunk.bytes);
@@ -192,10 +201,10 @@ impl Inner {
         })
     }
 
-    async fn request(&self, range: &Range<u64>) -> Result<Response> {
+    async fn request(&self, range: &Range<u64>) -> Result<Received> {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
-        let response = self.link.get(Ask::Range(&header)).await?;
-        let answer = Answer::of(&response);
+        let received = self.link.get(Ask::Range(&header)).await?;
+        let answer = Answer::of(&received.response);
         let known = self.known.get();
         let origin = self.link.origin();
         let size = self.size();
@@ -227,22 +236,22 @@ impl Inner {
                 what: "its ETag or modification time is another".into(),
             });
         }
-        Ok(response)
+        Ok(received)
     }
 }
 
 /// The body of an accepted answer: exactly the bytes of `left`, or an error.
 struct Body {
-    response: Response,
+    received: Received,
     range: Range<u64>,
     at: u64,
 }
 
 impl Body {
-    fn new(response: Response, range: Range<u64>) -> Self {
+    fn new(received: Received, range: Range<u64>) -> Self {
         let at = range.start;
         Self {
-            response,
+            received,
             range,
             at,
         }
@@ -257,7 +266,7 @@ impl Body {
             range: self.range.clone(),
             got: self.at - self.range.start,
         };
-        let next = match tokio::time::timeout(wait, self.response.chunk()).await {
+        let next = match tokio::time::timeout(wait, self.received.chunk()).await {
             Err(_) => {
                 return Err(Error::Timeout {
                     origin: origin.clone(),
@@ -318,9 +327,14 @@ impl Source for Http {
             async move {
                 let (mut body, pass) = match state {
                     Reading::Asking(range, priority) => {
+                        if priority == Priority::Prefetch {
+                            // Tasks begin in no certain order, and there may be fewer connections
+                            // that are ready than reads.
+                            tokio::task::yield_now().await;
+                        }
                         let pass = http.gate.pass(priority).await;
-                        let response = http.request(&range).await?;
-                        (Body::new(response, range), pass)
+                        let received = http.request(&range).await?;
+                        (Body::new(received, range), pass)
                     }
                     Reading::Answered(body, pass) => (body, pass),
                 };
@@ -336,6 +350,10 @@ impl Source for Http {
     fn version(&self) -> Option<String> {
         let known = self.0.known.get()?;
         known.version.clone().filter(|_| self.0.options.pinned)
+    }
+
+    fn warm_up(&self, reads: usize) -> usize {
+        self.0.link.warm_up(reads.min(self.0.options.connections))
     }
 
     fn expect_size(&self, size: u64) {

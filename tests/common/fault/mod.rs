@@ -27,6 +27,8 @@ struct Shared {
     sent: AtomicU64,
     /// Requests that are being answered.
     under_way: AtomicUsize,
+    /// The most of them so far.
+    most_at_once: AtomicUsize,
     /// Counts what behaves differently from time to time.
     turn: AtomicU64,
     /// The head of every request.
@@ -66,6 +68,7 @@ impl FaultNode {
             requests: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             under_way: AtomicUsize::new(0),
+            most_at_once: AtomicUsize::new(0),
             turn: AtomicU64::new(0),
             log: Mutex::new(Vec::new()),
             open: Mutex::new(Vec::new()),
@@ -127,6 +130,11 @@ impl FaultNode {
         self.shared.requests.load(SeqCst)
     }
 
+    /// The most requests that were being answered at once.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.most_at_once.load(SeqCst)
+    }
+
     /// Bytes of bodies sent.
     pub fn sent(&self) -> u64 {
         self.shared.sent.load(SeqCst)
@@ -177,7 +185,8 @@ fn serve(shared: &Shared, connection: TcpStream) -> std::io::Result<()> {
         shared.requests.fetch_add(1, SeqCst);
         shared.log.lock().expect("log").push(head.clone());
         let behaviour = shared.behaviour.lock().expect("behaviour").clone();
-        shared.under_way.fetch_add(1, SeqCst);
+        let at_once = shared.under_way.fetch_add(1, SeqCst) + 1;
+        shared.most_at_once.fetch_max(at_once, SeqCst);
         let goes_on = answer::answer(shared, &behaviour, &head, &mut out);
         shared.under_way.fetch_sub(1, SeqCst);
         if !goes_on.as_ref().is_ok_and(|goes_on| *goes_on) {

@@ -1,0 +1,132 @@
+//! What to ask the source for: bytes that somebody waits for, and what a walk will want next.
+
+use std::ops::Range;
+
+use super::ahead::WalkId;
+use super::ledger::{Blocks, Ledger};
+use super::line::{Line, LineOptions};
+use crate::source::Priority;
+
+/// Connections that read-ahead leaves free, so that a demand read need not wait for one.
+const DEMAND_CONNECTIONS: usize = 2;
+
+/// How many parts read-ahead may have on their way.
+pub(super) fn ahead_connections(options: &LineOptions) -> usize {
+    options
+        .connections
+        .saturating_sub(DEMAND_CONNECTIONS)
+        .max(1)
+}
+
+/// A read of at least two times as many bytes may be spread over several connections.
+const PIECE: u64 = 256 * 1024;
+
+impl Line {
+    /// Asks for those bytes of `granule` that nobody has asked for: over several connections where
+    /// it is much and they are ready, else in one request with some that the walk will want next.
+    pub(super) fn ask(
+        &self,
+        ledger: &mut Ledger,
+        id: WalkId,
+        range: &Range<u64>,
+        granule: &Range<u64>,
+        blocks: &Blocks,
+    ) {
+        let mut gaps = ledger.unasked(granule, blocks);
+        let Some(mut last) = gaps.pop() else { return };
+        for gap in gaps {
+            self.start(ledger, gap, Priority::Demand, None, blocks.clone());
+        }
+        let ready = self.warm_up(ledger, id);
+        let mut blocks = blocks.clone();
+        let pieces = ((last.end - last.start) / PIECE).min(ready as u64);
+        if pieces > 1 {
+            for piece in self.pieces(&last, pieces) {
+                self.start(ledger, piece, Priority::Demand, None, blocks.clone());
+            }
+        } else {
+            // Widened to a granule, the request brings more than was asked for as it is.
+            if granule == range && last.end == range.end {
+                let extra = last.end..self.reach(ledger, id, range);
+                if !extra.is_empty()
+                    && let Some(extra_blocks) = self.spare_blocks(ledger, &extra)
+                    && let Some(free) = ledger.unasked(&extra, &extra_blocks).first()
+                    && free.start == extra.start
+                {
+                    last.end = free.end;
+                    blocks.extend(extra_blocks.iter().cloned());
+                    ledger.pin(id, extra_blocks);
+                }
+            }
+            self.start(ledger, last.clone(), Priority::Demand, None, blocks);
+        }
+        if let Some(walk) = ledger.walks.get(id) {
+            walk.asked_to(last.end);
+        }
+        self.warm_up(ledger, id);
+    }
+
+    /// Cuts `range` into about so many pieces, each its own granule if the range is.
+    fn pieces(&self, range: &Range<u64>, count: u64) -> Vec<Range<u64>> {
+        let len = (range.end - range.start).div_ceil(count);
+        let mut pieces = Vec::new();
+        let mut start = range.start;
+        while start < range.end {
+            let end = (start + len).min(range.end);
+            let end = self.0.source.granule(start..end).end.min(range.end);
+            pieces.push(start..end);
+            start = end;
+        }
+        pieces
+    }
+
+    /// Lets the source make connections for what will probably be asked next; returns over how
+    /// many that are ready a read may be spread.
+    fn warm_up(&self, ledger: &mut Ledger, id: WalkId) -> usize {
+        let connections = self.0.options.connections;
+        let soon = match ledger.walks.get(id).is_some_and(|walk| walk.goes_on()) {
+            true => connections,
+            false => (2 * ledger.in_flight()).max(2),
+        };
+        let _runtime = self.0.runtime.enter();
+        self.0.source.warm_up(soon.min(connections))
+    }
+
+    fn reach(&self, ledger: &mut Ledger, id: WalkId, range: &Range<u64>) -> u64 {
+        let part = ledger.pace.part();
+        let walk = ledger.walks.get(id);
+        walk.map_or(range.end, |walk| walk.reach(range, part))
+    }
+
+    /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
+    pub(super) fn fill_window(&self, ledger: &mut Ledger, id: WalkId) {
+        // Where somebody waits already, what is fetched ahead is what they wait for next.
+        let connections = match ledger.walks.get(id).is_some_and(|walk| walk.starves()) {
+            true => self.0.options.connections,
+            false => ahead_connections(&self.0.options),
+        };
+        let mut begun = false;
+        while ledger.in_flight() < connections {
+            let part = ledger.pace.part();
+            let walk = ledger.walks.get(id);
+            let Some(wanted) = walk.and_then(|walk| walk.next_part(part, connections)) else {
+                break;
+            };
+            let part = self.0.source.granule(wanted.clone());
+            let Some(blocks) = self.spare_blocks(ledger, &part) else {
+                break;
+            };
+            begun = true;
+            for gap in ledger.unasked(&part, &blocks) {
+                self.start(ledger, gap, Priority::Prefetch, Some(id), blocks.clone());
+            }
+            if let Some(walk) = ledger.walks.get(id) {
+                walk.asked(&wanted, part.end);
+            }
+            ledger.pin(id, blocks);
+        }
+        if begun {
+            self.warm_up(ledger, id);
+        }
+    }
+}
