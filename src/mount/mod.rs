@@ -5,6 +5,7 @@
 
 mod adapter;
 mod errno;
+mod heaps;
 mod mounts;
 mod playlists;
 mod provoke;
@@ -14,6 +15,7 @@ mod unmount;
 mod volume;
 mod xattr;
 
+pub use heaps::share_memory;
 pub use mounts::{Unfit, check_mountpoint};
 pub use report::{Report, Stream, report};
 pub use session::{KernelOptions, MountError, Mounted, Stopper, mount};
