@@ -302,7 +302,7 @@ fn who_cannot_be_reached_is_not_missed() {
     match TcpListener::bind("[::1]:0") {
         Ok(listener) => {
             let six = FaultNode::start_on(listener, PACKED.content.bytes.clone());
-            let mount = mount_through(&[six.base()], &[]);
+            let mount = mount_through(&[six.base()], &["--verify", "crc"]);
             assert_unnoticed(&mount, 0, LARGE, "IPv6");
         }
         Err(e) => eprintln!("this machine has no IPv6, which was not tried: {e}"),

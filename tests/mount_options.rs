@@ -1,4 +1,5 @@
-//! Options that change what a mount shows: encodings of names, owners, symbolic links.
+//! What a mount shows of an archive's attributes, and the options that change it: encodings of
+//! names, owners, symbolic links, times.
 
 mod common;
 
@@ -241,4 +242,43 @@ fn a_target_is_fetched_at_the_first_readlink_and_kept() {
     let long = fs::read_link(mount.join("long")).expect_err("too long");
     assert_eq!(long.raw_os_error(), Some(Errno::ACCESS.raw_os_error()));
     assert_eq!(node.requests(), after);
+}
+
+#[test]
+fn times_have_the_precision_that_the_archive_has() {
+    let at = |extra: Vec<u8>| Item::new("file", "x").with(|item| item.extra = extra);
+    let ntfs = |secs: i64, ticks: u64| {
+        let since_1601 = (secs + 11_644_473_600) as u64 * 10_000_000 + ticks;
+        let mut body = vec![0, 0, 0, 0, 1, 0, 24, 0];
+        body.extend(since_1601.to_le_bytes().iter().chain(&[0; 16]));
+        extra(0x000a, &body)
+    };
+    let unix = |secs: i32| {
+        let body = [&[1][..], &secs.to_le_bytes()].concat();
+        extra(0x5455, &body)
+    };
+    let old = |secs: i32| extra(0x5855, &[[0; 4], secs.to_le_bytes()].concat());
+    for (what, extra, expected) in [
+        // The DOS time of an item is 2024-01-01, with two seconds' precision.
+        ("DOS", vec![], (1_704_067_200, 0)),
+        ("UT", unix(1_704_067_201), (1_704_067_201, 0)),
+        ("UT before 1970", unix(-2), (-2, 0)),
+        ("old Info-ZIP", old(1_704_067_203), (1_704_067_203, 0)),
+        (
+            "NTFS",
+            ntfs(1_704_067_205, 1_234_567),
+            (1_704_067_205, 123_456_700),
+        ),
+        ("NTFS before 1970", ntfs(-2, 5_000_000), (-2, 500_000_000)),
+        (
+            "the most precise",
+            [unix(7), ntfs(9, 1), old(8)].concat(),
+            (9, 100),
+        ),
+    ] {
+        let (_out, archive) = written(&Zip::of([at(extra)]).finish());
+        let mount = Mount::new(&archive);
+        let meta = fs::metadata(mount.join("file")).expect(what);
+        assert_eq!((meta.mtime(), meta.mtime_nsec()), expected, "{what}");
+    }
 }

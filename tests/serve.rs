@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use aiozfs::content::parse_cid;
 use common::http::request;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -60,9 +61,14 @@ struct Serve {
 
 impl Serve {
     fn start(cache: &Path, files: &[&Path]) -> Self {
+        Self::with(cache, &[], files)
+    }
+
+    fn with(cache: &Path, options: &[&str], files: &[&Path]) -> Self {
         let mut child = aiozfs()
             .args(["serve", "-v", "--listen", "127.0.0.1:0", "--cache-dir"])
             .arg(cache)
+            .args(options)
             .args(files)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -273,4 +279,39 @@ fn the_cid_and_nothing_else() {
         assert_eq!((code, &out[..]), (Some(1), ""));
         assert!(err.contains(says) && err.lines().count() == 1, "{err}");
     }
+}
+
+/// A CID by each profile, by the one command and the other; the values are in tests/data/cids.tsv.
+#[test]
+fn profiles() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let table = include_str!("data/cids.tsv");
+    for (name, size) in [
+        ("unixfs-v1-2025", 1_048_577),
+        ("unixfs-v0-2015", 786_437),
+        ("kubo-1mib-174", 3_145_733),
+    ] {
+        let file = dir.path().join(size.to_string());
+        write_old(&file, &bytes(size));
+        let line = format!("{name}\tpattern\t{size}\t");
+        let expected = table.lines().find_map(|golden| golden.strip_prefix(&line));
+        let expected = expected.expect("a golden CID");
+        let printed = run(aiozfs().args(["cid", "--profile", name]).arg(&file));
+        assert_eq!(printed, (Some(0), format!("{expected}\n"), String::new()));
+        // The second start has it from the cache.
+        for is_cached in [false, true] {
+            let cache = dir.path().join("cache");
+            let serve = Serve::with(&cache, &["--profile", name], &[&file]);
+            let [cid, _, _, url] = serve.line();
+            assert_eq!(cid, expected);
+            let root = serve.get(&format!("{}?format=raw", path_of(&url)));
+            let cid = parse_cid(&cid).expect("a CID");
+            assert_eq!((root.0, cid.verify(&root.1)), (200, Ok(())));
+            let (_, err) = serve.end(Signal::TERM);
+            let says = err.iter().any(|line| line.contains("from the cache"));
+            assert_eq!(says, is_cached, "{name}: {err:?}");
+        }
+    }
+    let (code, _, err) = run(aiozfs().args(["cid", "--profile", "x"]).arg(dir.path()));
+    assert!(code == Some(2) && err.contains("unixfs-v0-2015"), "{err}");
 }

@@ -234,6 +234,25 @@ fn many_entries_of_one_name_are_no_trap() {
     assert_eq!(tree.entry(last).expect("an entry").index(), 59_998);
 }
 
+/// A directory is asked for in pieces of a few hundred lines. Going on in the middle once looked at
+/// all lines before, so that listing a million names in one directory took two seconds of work.
+#[test]
+fn going_on_in_a_large_directory_costs_no_more_than_beginning() {
+    let entries: Vec<Given> = (0..100_000).map(|n| (format!("{n}"), FILE)).collect();
+    let tree = Tree::build(index_of(&entries), options(Symlinks::Inside));
+    let lines_from = |cookie: u64| {
+        let before = std::time::Instant::now();
+        for _ in 0..2000 {
+            let mut lines = tree.read_dir(Ino::ROOT, cookie).expect("the root");
+            assert!(lines.next().is_some());
+        }
+        before.elapsed()
+    };
+    let (begin, end) = (lines_from(0), lines_from(100_000));
+    let most = begin * 50 + std::time::Duration::from_millis(200);
+    assert!(end < most, "{end:?} at the end, {begin:?} at the begin");
+}
+
 #[test]
 fn links_that_could_lead_outside_are_refused() {
     let tree = tree_of(&[

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::entry::{Entry, EntryId, Method};
+use super::entry::{Entry, EntryId, Kind, Method};
 use super::error::{Error, Hidden};
 use super::header::HeaderCheck;
 use super::layout;
@@ -63,6 +63,11 @@ impl Index {
             owner: self.beside.owner(packed),
             mtime: self.beside.mtime(packed),
         }
+    }
+
+    /// What an entry is, without all the rest.
+    pub fn kind(&self, id: EntryId) -> Kind {
+        self.entries[id.index()].kind()
     }
 
     /// Its path as shown, components separated by `/`.

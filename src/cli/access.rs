@@ -1,6 +1,5 @@
 //! How an archive is reached: the options of every command that reads one.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::caching::{KeepArgs, Kept};
 use super::config::Config;
 use super::location::Location;
+use super::mount_options::MountOptions;
 use super::servers::{ServerArgs, Servers};
 use super::{Failure, explain_open, units};
 use crate::archive::{Encoding, Index, ParseOptions, TAIL};
@@ -24,9 +24,9 @@ const PROBE: Duration = Duration::from_secs(5);
 pub(super) struct AccessArgs {
     #[command(flatten)]
     servers: ServerArgs,
-    /// What is proven of the bytes that servers give
-    #[arg(long, value_name = "HOW", default_value = "crc")]
-    verify: Verify,
+    /// What is proven of the bytes that servers give [default: trustless for a CID, else crc]
+    #[arg(long, value_name = "HOW")]
+    verify: Option<Verify>,
     /// How to read names that are not UTF-8 and do not say what they are: CP437, as ZIP has it,
     /// unless this says otherwise. cp866, Shift_JIS...; auto guesses; an unknown name gets a list
     #[arg(long, value_name = "NAME")]
@@ -67,58 +67,69 @@ pub(super) struct Access {
 }
 
 impl AccessArgs {
-    /// Mount options may have said otherwise of the cache.
-    pub(super) fn keeping(self, dir: Option<PathBuf>, size: Option<u64>, offline: bool) -> Self {
-        let keep = self.keep.with(dir, size, offline);
-        Self { keep, ..self }
-    }
-
-    /// The way to `location`. Mount options may have said other numbers than these arguments.
-    pub(super) fn to(
-        &self,
-        location: Location,
-        memory: Option<u64>,
-        timeout: Option<Duration>,
-    ) -> Result<Access, Failure> {
-        if self.verify == Verify::Trustless && !matches!(location, Location::Cid(_)) {
-            return Err(Failure::usage(format!(
-                "only a CID can be verified, and {} is none; leave '--verify trustless' out",
-                location.shown().1
-            )));
-        }
+    /// The way to `location`. What `-o` says goes before these arguments.
+    pub(super) fn to(&self, location: Location, options: &MountOptions) -> Result<Access, Failure> {
         let config = Config::load()?;
-        let usual = LineOptions::default();
-        let memory = memory.or(self.memory).or(config.memory());
-        let timeout = timeout.or(self.timeout).or(config.timeout());
+        let (location, gateway) = location.by_cid();
+        let is_cid = matches!(location, Location::Cid(_));
+        let usual = if is_cid {
+            Verify::Trustless
+        } else {
+            Verify::Crc
+        };
+        let verify = match options.verify.or(self.verify) {
+            Some(Verify::Trustless) if !is_cid => {
+                return Err(Failure::usage(format!(
+                    "only a CID can be verified, and {} is none; leave '--verify trustless' out",
+                    location.shown().1
+                )));
+            }
+            Some(verify) => verify,
+            // That all that can be is to be verified may well be configured.
+            None => {
+                let configured = config.verify();
+                let configured = configured.filter(|v| is_cid || *v != Verify::Trustless);
+                configured.unwrap_or(usual)
+            }
+        };
+        let keep = self.keep.clone().with(
+            options.cache_dir.clone(),
+            options.cache_size,
+            options.offline,
+        );
         let cache = match location {
             Location::File(_) => None,
-            _ => self.keep.open(&config),
+            _ => keep.open(&config),
         };
+        let encoding = options.encoding.or(self.encoding).or(config.encoding());
+        let memory = options.memory.or(self.memory).or(config.memory());
+        let timeout = options.timeout.or(self.timeout).or(config.timeout());
+        let usual = LineOptions::default();
         Ok(Access {
-            cache,
-            offline: self.keep.is_offline(),
-            servers: self.servers.resolve(&config, &location)?,
+            servers: self.servers.resolve(&config, &location, gateway)?,
             location,
-            verify: self.verify,
+            verify,
             parse: ParseOptions {
-                encoding: self.encoding.or(config.encoding()).unwrap_or_default(),
+                encoding: encoding.unwrap_or_default(),
             },
             line: LineOptions {
                 memory: memory.unwrap_or(usual.memory),
                 timeout: timeout.unwrap_or(usual.timeout),
                 ..usual
             },
+            cache,
+            offline: keep.is_offline(),
         })
     }
 }
 
 impl Access {
-    /// A CID's content through one gateway, which is believed.
+    /// A CID's content through one gateway.
     pub(super) fn through(gateway: &str, cid: Cid) -> Self {
         Self {
             location: Location::Cid(cid),
             servers: Servers::one(gateway),
-            verify: Verify::None,
+            verify: Verify::Trustless,
             parse: ParseOptions::default(),
             line: LineOptions::default(),
             cache: None,
@@ -126,10 +137,15 @@ impl Access {
         }
     }
 
-    /// Reads names in this encoding, if a mount option says so.
-    pub(super) fn with_encoding(mut self, encoding: Option<Encoding>) -> Self {
-        self.parse.encoding = encoding.unwrap_or(self.parse.encoding);
-        self
+    /// Without the cache, unless there is nothing else: what servers have is meant.
+    pub(super) fn asking_servers(self) -> Self {
+        let cache = self.cache.filter(|_| self.offline);
+        Self { cache, ..self }
+    }
+
+    /// Whether every byte is proven before it is used.
+    pub(super) fn proves(&self) -> bool {
+        self.verify == Verify::Trustless
     }
 
     pub(super) fn location(&self) -> &Location {

@@ -7,18 +7,21 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Failure;
 use super::progress::Progress;
+use super::{Failure, units};
 use crate::content::{Profile, import_reader};
 
-/// Print the CID of a file: UnixFS, profile unixfs-v1-2025.
+/// Print the CID of a file.
 ///
-/// It is the one under which `aiozfs serve` serves the file, and which other implementations give
-/// it under this profile.
+/// It is the one under which `aiozfs serve` serves the file, and which other implementations of
+/// IPFS give it under the same profile.
 #[derive(Debug, Args)]
 pub(super) struct CidArgs {
     /// The file; - for standard input
     file: PathBuf,
+    /// How the file is cut into blocks, which decides its CID
+    #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
+    profile: Profile,
 }
 
 pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
@@ -41,7 +44,7 @@ pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
         (Box::new(file), total)
     };
     let progress = Progress::bytes(&args.file.to_string_lossy(), total);
-    let hashed = import_reader(reader, Profile::default(), |bytes| {
+    let hashed = import_reader(reader, args.profile, |bytes| {
         progress.add(bytes);
         true
     });

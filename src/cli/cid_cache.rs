@@ -1,7 +1,9 @@
-//! CIDs that were computed before, by path, size and modification time.
+//! CIDs and trees that were computed before, by path, size and modification time.
 //!
-//! One file a path, so that nothing piles up as files change: a line of JSON, and its SHA-256. A
-//! cache that cannot be read, written or believed is a warning and a miss.
+//! One file a path and profile, so that nothing piles up as files change: a line of JSON, and its
+//! SHA-256. Beside it, if the file has more than one leaf, the hashes of its leaves, 32 bytes each,
+//! from which all its blocks follow; that they are the right ones the CID tells. A cache that
+//! cannot be read, written or believed is a warning and a miss.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::cache_dir::write_atomically;
-use crate::content::{Cid, Profile, parse_cid};
+use crate::content::{Cid, Profile, Tree, parse_cid};
 use crate::source::Stamp;
 
 /// A file that was written to so lately may be written to again within the same tick of the file
@@ -46,17 +48,10 @@ impl CidCache {
         }
     }
 
-    /// The CID that the file at `path` had in this state.
-    pub(super) fn get(&self, path: &Path, stamp: &Stamp, profile: Profile) -> Option<Cid> {
+    /// The tree that the file at `path` had in this state.
+    pub(super) fn get(&self, path: &Path, stamp: &Stamp, profile: Profile) -> Option<Tree> {
         let place = self.place(path, profile)?;
-        let text = match fs::read_to_string(&place) {
-            Ok(text) => text,
-            Err(e) if e.kind() == ErrorKind::NotFound => return None,
-            Err(e) => {
-                self.warn(&format!("cannot read {}: {e}", place.display()));
-                return None;
-            }
-        };
+        let text = self.read(&place)?;
         let Some((line, cid)) = understand(&text) else {
             log::warn!("cache: {} is damaged and not used", place.display());
             return None;
@@ -64,16 +59,40 @@ impl CidCache {
         let same = line.size == stamp.size()
             && line.mtime_ns == stamp.mtime_ns()
             && line.profile == profile.name();
-        same.then_some(cid)
+        if !same {
+            return None;
+        }
+        if let Some(tree) = Tree::of_one_leaf(profile, line.size, &cid) {
+            return Some(tree);
+        }
+        let place = leaves_beside(&place);
+        let hashes = self.read(&place)?;
+        let tree = Tree::of_leaf_hashes(profile, line.size, &hashes);
+        let tree = tree.filter(|tree| tree.cid() == cid);
+        if tree.is_none() {
+            log::warn!("cache: {} is damaged and not used", place.display());
+        }
+        tree
     }
 
-    /// Keeps a CID. `since` is when the file was found in this state and its hashing began.
+    fn read(&self, place: &Path) -> Option<Vec<u8>> {
+        match fs::read(place) {
+            Ok(bytes) => Some(bytes),
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => {
+                self.warn(&format!("cannot read {}: {e}", place.display()));
+                None
+            }
+        }
+    }
+
+    /// Keeps a tree. `since` is when the file was found in this state and its hashing began.
     pub(super) fn put(
         &self,
         path: &Path,
         stamp: &Stamp,
         profile: Profile,
-        cid: &Cid,
+        tree: &Tree,
         since: SystemTime,
     ) {
         let Some(place) = self.place(path, profile) else {
@@ -87,13 +106,20 @@ impl CidCache {
             size: stamp.size(),
             mtime_ns: stamp.mtime_ns(),
             profile: profile.name().into(),
-            cid: cid.to_string(),
+            cid: tree.cid().to_string(),
         };
         let line = serde_json::to_string(&line).expect("strings and numbers are always JSON");
         let text = format!("{line}\n{}\n", hex(line.as_bytes()));
-        if let Err(e) = write_atomically(&place, text.as_bytes()) {
-            self.warn(&format!("cannot write {}: {e}", place.display()));
+        let write = |place: &Path, bytes: &[u8]| {
+            let written = write_atomically(place, bytes);
+            written.inspect_err(|e| self.warn(&format!("cannot write {}: {e}", place.display())))
+        };
+        // The line last: until it is there, the leaves belong to another CID and are not used.
+        if tree.leaves() > 1 && write(&leaves_beside(&place), tree.leaf_hashes()).is_err() {
+            return;
         }
+        // Told already, and nothing depends on it.
+        let _ = write(&place, text.as_bytes());
     }
 
     fn place(&self, path: &Path, profile: Profile) -> Option<PathBuf> {
@@ -111,8 +137,12 @@ impl CidCache {
     }
 }
 
-fn understand(text: &str) -> Option<(Line, Cid)> {
-    let (line, sum) = text.split_once('\n')?;
+fn leaves_beside(place: &Path) -> PathBuf {
+    place.with_extension("leaves")
+}
+
+fn understand(text: &[u8]) -> Option<(Line, Cid)> {
+    let (line, sum) = std::str::from_utf8(text).ok()?.split_once('\n')?;
     if sum.trim_end() != hex(line.as_bytes()) {
         return None;
     }
@@ -136,21 +166,24 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::Importer;
+
+    /// Two leaves.
+    const LEN: usize = (1 << 20) + 1;
 
     struct Room {
         dir: tempfile::TempDir,
         path: PathBuf,
-        cid: Cid,
+        tree: Tree,
     }
 
     impl Room {
         fn new() -> Self {
             let dir = tempfile::tempdir().expect("a directory");
             let path = dir.path().join("blob");
-            let cid = Importer::new(Profile::default()).finish();
-            let room = Self { dir, path, cid };
-            room.write(b"x", Duration::from_secs(60));
+            let bytes = vec![7; LEN];
+            let tree = Tree::import(&bytes[..], Profile::default(), |_| true).expect("read");
+            let room = Self { dir, path, tree };
+            room.write(&bytes, Duration::from_secs(60));
             room
         }
 
@@ -169,7 +202,7 @@ mod tests {
             CidCache::new(Some(self.dir.path().join("cache")))
         }
 
-        fn get(&self) -> Option<Cid> {
+        fn get(&self) -> Option<Tree> {
             self.cache()
                 .get(&self.path, &self.stamp(), Profile::default())
         }
@@ -177,7 +210,7 @@ mod tests {
         fn put(&self) {
             let cache = self.cache();
             let (stamp, now) = (self.stamp(), SystemTime::now());
-            cache.put(&self.path, &stamp, Profile::default(), &self.cid, now);
+            cache.put(&self.path, &stamp, Profile::default(), &self.tree, now);
         }
 
         fn kept(&self) -> PathBuf {
@@ -191,12 +224,12 @@ mod tests {
         let room = Room::new();
         assert_eq!(room.get(), None);
         room.put();
-        assert_eq!(room.get(), Some(room.cid));
+        assert_eq!(room.get().as_ref(), Some(&room.tree));
         let other = Profile::UNIXFS_V0_2015;
         assert_eq!(room.cache().get(&room.path, &room.stamp(), other), None);
-        room.write(b"xy", Duration::from_secs(60));
+        room.write(&[7; LEN + 1], Duration::from_secs(60));
         assert_eq!(room.get(), None);
-        room.write(b"x", Duration::from_secs(50));
+        room.write(&[7; LEN], Duration::from_secs(50));
         assert_eq!(room.get(), None);
     }
 
@@ -222,7 +255,28 @@ mod tests {
             assert_eq!(room.get(), None, "cut at {at}");
         }
         room.put();
-        assert_eq!(room.get(), Some(room.cid));
+        let leaves = leaves_beside(&room.kept());
+        let good = fs::read(&leaves).expect("kept");
+        assert_eq!(good.len(), 2 * 32);
+        for bad in [&good[..32], &good[1..], &[0; 64], b""] {
+            fs::write(&leaves, bad).expect("damaged");
+            assert_eq!(room.get(), None, "{bad:?}");
+        }
+        fs::remove_file(&leaves).expect("removed");
+        assert_eq!(room.get(), None);
+        room.put();
+        assert_eq!(room.get().as_ref(), Some(&room.tree));
+    }
+
+    #[test]
+    fn the_cid_of_one_leaf_is_its_tree() {
+        let mut room = Room::new();
+        let tree = Tree::import(&b"x"[..], Profile::default(), |_| true);
+        room.tree = tree.expect("read");
+        room.write(b"x", Duration::from_secs(60));
+        room.put();
+        assert!(!leaves_beside(&room.kept()).exists());
+        assert_eq!(room.get().as_ref(), Some(&room.tree));
     }
 
     #[test]

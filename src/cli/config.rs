@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 
+use super::access::Verify;
 use super::servers::{Server, read_small};
 use super::{Failure, mount_options, units};
 use crate::archive::{Encoding, UnknownEncoding};
@@ -94,6 +96,8 @@ pub(super) struct Mount {
     encoding: Option<Encoding>,
     #[serde(default, deserialize_with = "owners")]
     owner: Option<Owners>,
+    #[serde(default, deserialize_with = "verify")]
+    verify: Option<Verify>,
 }
 
 impl Config {
@@ -224,6 +228,10 @@ impl Config {
         self.mount(|mount| mount.owner)
     }
 
+    pub(super) fn verify(&self) -> Option<Verify> {
+        self.mount(|mount| mount.verify)
+    }
+
     pub(super) fn encoding(&self) -> Option<Encoding> {
         self.mount(|mount| mount.encoding)
     }
@@ -312,6 +320,10 @@ fn stored_playlists<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, 
     unit(from, mount_options::stored_playlists)
 }
 
+fn verify<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Verify>, D::Error> {
+    unit(from, |text| Verify::from_str(text, false))
+}
+
 fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Owners>, D::Error> {
     unit(from, mount_options::owners)
 }
@@ -355,6 +367,7 @@ mod tests {
         playlists = "stored"
         encoding = "CP866"
         owner = "archive"
+        verify = "none"
     "#;
 
     #[test]
@@ -377,6 +390,7 @@ mod tests {
         assert!(matches!(config.symlinks(), Some(Symlinks::All)));
         assert_eq!(config.stored_playlists(), Some(true));
         assert_eq!(config.owners(), Some(Owners::Archive));
+        assert_eq!(config.verify(), Some(Verify::None));
         let encoding = config.encoding().map(|encoding| encoding.to_string());
         assert_eq!(encoding.as_deref(), Some("cp866"));
         assert!(!format!("{config:?}").contains("s3cret"));

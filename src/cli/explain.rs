@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::location::Location;
+use crate::content::Codec;
 use crate::{reader, source};
 
 /// One line for the user.
@@ -22,7 +23,10 @@ pub(super) fn explain_open(location: &Location, error: &reader::Error) -> Failur
             "if it is in the cache, --offline mounts it as it was last seen"
         }
         (source::Error::Offline, _) => "bring it with 'aiozfs fetch', or leave --offline out",
-        (source::Error::NotFound { .. }, Location::Cid(_) | Location::Id(_)) => {
+        (source::Error::NotFound { .. }, Location::Cid(_)) => {
+            "the gateway does not know this id, or has no raw blocks of it ('--verify crc' does without); check it, or give another gateway with --gateway URL"
+        }
+        (source::Error::NotFound { .. }, Location::Id(_)) => {
             "the gateway does not know this id; check it, or give another gateway with --gateway URL"
         }
         (source::Error::NotFound { .. }, Location::Url(_)) => "check the address",
@@ -33,8 +37,14 @@ pub(super) fn explain_open(location: &Location, error: &reader::Error) -> Failur
         (source::Error::NoRanges { .. }, _) => {
             "aiozfs needs a server that answers Range requests; else download the archive and mount the file"
         }
+        (source::Error::NoRawBlocks { .. }, Location::Cid(cid)) if cid.codec() == Codec::Raw => {
+            "a raw CID of more than 2 MiB cannot be proven by ranges; else give a trustless gateway with --gateway URL; '--verify crc' goes on without proof"
+        }
         (source::Error::NoRawBlocks { .. }, _) => {
-            "give a trustless gateway with --gateway URL, or leave '--verify trustless' out"
+            "give a trustless gateway with --gateway URL; '--verify crc' goes on without proof"
+        }
+        (source::Error::Forged { .. }, Location::Cid(_)) => {
+            "give another gateway with --gateway URL"
         }
         _ => "",
     };

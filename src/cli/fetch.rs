@@ -13,6 +13,7 @@ use indicatif::HumanBytes;
 use super::access::{Access, AccessArgs};
 use super::glob::Glob;
 use super::location::Location;
+use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::{Failure, explain_open, job, logging};
 use crate::archive::{Index, Kind};
@@ -70,7 +71,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
             "{path} is a file of this machine; there is nothing to fetch"
         )));
     }
-    let access = args.access.to(location, None, None)?;
+    let access = args.access.to(location, &MountOptions::default())?;
     let Some(cache) = access.cache().cloned() else {
         return Err(Failure::new(
             "there is no cache to bring it into; see --cache-dir and --cache-size",

@@ -19,7 +19,8 @@ pub(super) enum Location {
 
 impl Location {
     /// An existing path, or anything with a `/` and no scheme, is a file; `http(s)://` is a URL;
-    /// `id:<text>` is taken as it is; anything else must be a CID.
+    /// `id:<text>` is taken as it is; anything else must be a CID, as it is or in one of the forms
+    /// `ipfs://<cid>` and `/ipfs/<cid>`.
     ///
     /// The name of an archive of the configuration stands for its source.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
@@ -54,6 +55,9 @@ impl Location {
                 ))),
             };
         }
+        if let Some(rest) = text.strip_prefix("/ipfs/") {
+            return Self::cid(rest.trim_end_matches('/'));
+        }
         match text.contains('/') {
             true => Ok(Location::File(PathBuf::from(text))),
             false => Self::cid(text),
@@ -69,6 +73,20 @@ impl Location {
         }
     }
 
+    /// A URL by which a gateway gives the content of a CID is that CID, and the gateway as
+    /// `--gateway` takes it: `https://HOST/ipfs/CID` and `https://CID.ipfs.HOST/`
+    /// (<https://specs.ipfs.tech/http-gateways/subdomain-gateway/>). All else stays what it is.
+    pub(super) fn by_cid(self) -> (Self, Option<String>) {
+        let found = match &self {
+            Location::Url(url) => gateway_url(url),
+            _ => None,
+        };
+        match found {
+            Some((cid, gateway)) => (Location::Cid(cid), Some(gateway)),
+            None => (self, None),
+        }
+    }
+
     /// What the mount tells of its origin: the name of the root's attribute, and its value
     /// without secrets.
     pub(super) fn shown(&self) -> (&'static str, String) {
@@ -79,6 +97,36 @@ impl Location {
             Location::Id(id) => ("id", id.clone()),
         }
     }
+}
+
+/// The CID that a gateway's URL names, and the URL without it.
+fn gateway_url(url: &str) -> Option<(Cid, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // What only says how a browser should call the file. Anything else might mean something else.
+    let mut parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    let is_harmless = |parameter: &str| {
+        let name = parameter.split('=').next();
+        matches!(name, Some("filename" | "download"))
+    };
+    if !parameters.all(is_harmless) {
+        return None;
+    }
+    let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = path.trim_end_matches('/');
+    if let Some(cid) = path.strip_prefix("ipfs/") {
+        return Some((parse_cid(cid).ok()?, format!("{scheme}://{server}")));
+    }
+    if !path.is_empty() {
+        return None;
+    }
+    let (login, host) = match server.rsplit_once('@') {
+        Some((login, host)) => (format!("{login}@"), host),
+        None => (String::new(), server),
+    };
+    let (cid, host) = host.split_once(".ipfs.")?;
+    let cid = parse_cid(cid).ok()?;
+    Some((cid, format!("{scheme}://{login}{{cid}}.ipfs.{host}/")))
 }
 
 #[cfg(test)]
@@ -96,9 +144,44 @@ mod tests {
         let by_cid = Ok(Location::Cid(cid.parse().expect("a CID")));
         assert_eq!(of(cid), by_cid);
         assert_eq!(of(&format!("ipfs://{cid}")), by_cid);
+        assert_eq!(of(&format!("/ipfs/{cid}/")), by_cid);
         assert_eq!(of("id:a1b2"), Ok(Location::Id("a1b2".into())));
         for wrong in ["ftp://example.com/a.zip", "nonsense", "id:", "id:a/b", ""] {
             assert!(of(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn urls_of_gateways_name_cids() {
+        let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+        let of = |url: &str| Location::Url(url.to_owned()).by_cid();
+        for (url, gateway) in [
+            ("https://a.b/ipfs/CID", "https://a.b"),
+            (
+                "http://me:pw@a:80/ipfs/CID/?filename=x.zip&download=true",
+                "http://me:pw@a:80",
+            ),
+            ("https://CID.ipfs.a.b", "https://{cid}.ipfs.a.b/"),
+            (
+                "https://me@CID.ipfs.localhost:8080/",
+                "https://me@{cid}.ipfs.localhost:8080/",
+            ),
+        ] {
+            let expected = Location::Cid(cid.parse().expect("a CID"));
+            let found = of(&url.replace("CID", cid));
+            assert_eq!(found, (expected, Some(gateway.to_owned())), "{url}");
+        }
+        for url in [
+            "https://a.b/ipfs/CID/inside.zip",
+            "https://a.b/files/ipfs/CID",
+            "https://a.b/ipfs/CID?format=car",
+            "https://CID.ipfs.a.b/inside.zip",
+            "https://CID.a.b/",
+            "https://a.b/ipfs/nonsense",
+            "https://a.b/x.zip",
+        ] {
+            let url = url.replace("CID", cid);
+            assert_eq!(of(&url), (Location::Url(url.clone()), None));
         }
     }
 }

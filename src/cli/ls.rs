@@ -1,7 +1,7 @@
 //! `aiozfs ls`.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -55,7 +55,7 @@ Examples:
 pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
     with_archive(&args.source, &args.read, |unmounted| {
         let start = match &args.path {
-            Some(path) => unmounted.find(path, !args.long)?,
+            Some(path) => start(unmounted, path, args.long)?,
             None => Ino::ROOT,
         };
         let listing = Listing {
@@ -68,6 +68,18 @@ pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
         show::print(|out| listing.write(start, out, &mut failed))?;
         failed.map_or(Ok(ExitCode::SUCCESS), Err)
     })
+}
+
+/// What to list: a link that leads to a directory stands for that, if it is not itself of interest.
+fn start(unmounted: &Unmounted, path: &OsStr, long: bool) -> Result<Ino, Failure> {
+    let tree = &unmounted.tree;
+    let itself = unmounted.find(path, false)?;
+    if long || tree.kind(itself) != Some(Kind::Symlink) {
+        return Ok(itself);
+    }
+    let target = unmounted.find(path, true).ok();
+    let directory = target.filter(|ino| tree.kind(*ino) == Some(Kind::Dir));
+    Ok(directory.unwrap_or(itself))
 }
 
 struct Listing<'a> {

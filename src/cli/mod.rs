@@ -34,6 +34,7 @@ mod show;
 mod status;
 mod units;
 mod unmounted;
+mod verify;
 
 use explain::explain_open;
 pub use failure::Failure;
@@ -68,6 +69,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
+    Verify(verify::VerifyArgs),
     Gateways(gateways::GatewaysArgs),
     Demo(demo::DemoArgs),
 }
@@ -87,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
     };

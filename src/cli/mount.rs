@@ -46,7 +46,7 @@ pub(super) struct MountArgs {
     /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
     /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=, cache_dir=,
     /// cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
-    /// owner=archive|mounter, encoding=
+    /// owner=archive|mounter, encoding=, verify=trustless|crc|none
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Say more; twice, and more still
@@ -61,6 +61,8 @@ const EXAMPLES: &str = "\
 Examples:
   aiozfs mount bafybei... /mnt/video
   aiozfs mount --gateway http://127.0.0.1:8080 bafybei... /mnt/video
+  aiozfs mount https://gateway.example/ipfs/bafybei... /mnt/video
+  aiozfs mount --verify crc --gateway https://files.example bafybei... /mnt/video
   aiozfs mount https://example.com/holiday.zip /mnt/holiday
   aiozfs mount ./holiday.zip /mnt/holiday -o uid=1000,umask=022";
 
@@ -107,12 +109,8 @@ impl MountArgs {
         let fmask = options.fmask.or(umask).or(config.fmask());
         let dmask = options.dmask.or(umask).or(config.dmask());
         let own = job::own_tree();
-        let (dir, size) = (options.cache_dir.clone(), options.cache_size);
-        let access = self.access.clone().keeping(dir, size, options.offline);
         Ok(Job {
-            access: access
-                .to(location, options.memory, options.timeout)?
-                .with_encoding(options.encoding),
+            access: self.access.to(location, options)?,
             tree: TreeOptions {
                 uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
                 gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),

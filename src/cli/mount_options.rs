@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Failure;
-use super::units;
+use clap::ValueEnum;
+
+use super::access::Verify;
+use super::{Failure, units};
 use crate::archive::{Encoding, UnknownEncoding};
 use crate::fs::{Owners, Symlinks};
 
@@ -25,6 +27,7 @@ pub(super) struct MountOptions {
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
     pub(super) offline: bool,
+    pub(super) verify: Option<Verify>,
     pub(super) symlinks: Option<Symlinks>,
     pub(super) owners: Option<Owners>,
     pub(super) encoding: Option<Encoding>,
@@ -76,6 +79,7 @@ impl MountOptions {
             Some(("encoding", value)) => {
                 self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
             }
+            Some(("verify", value)) => self.verify = Some(Verify::from_str(value, false)?),
             Some((name, _)) if name.starts_with("x-") => {}
             Some(_) => return Err("there is no such option; see 'aiozfs mount --help'".into()),
         }
@@ -145,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,cache_dir=/c,cache_size=2G,offline,noexec,symlinks=none,owner=archive,encoding=cp866";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,cache_dir=/c,cache_size=2G,offline,noexec,verify=crc,symlinks=none,owner=archive,encoding=cp866";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
@@ -155,6 +159,7 @@ mod tests {
         assert_eq!(options.memory, Some(64 << 20));
         assert_eq!(options.cache_dir.as_deref(), Some("/c".as_ref()));
         assert_eq!((options.cache_size, options.offline), (Some(2 << 30), true));
+        assert_eq!(options.verify, Some(Verify::Crc));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
         assert!(matches!(options.owners, Some(Owners::Archive)));
         let encoding = options.encoding.map(|encoding| encoding.to_string());

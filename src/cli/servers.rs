@@ -10,6 +10,7 @@ use clap::Args;
 use super::Failure;
 use super::config::Config;
 use super::location::Location;
+use crate::content::parse_cid;
 use crate::source::{
     Blocks, Clients, Gateways, GatewaysOptions, Http, HttpBlocks, HttpOptions, Member, Netrc,
     Roster, Secrets, UrlOf,
@@ -80,8 +81,24 @@ pub(super) struct Servers {
 }
 
 impl ServerArgs {
-    /// The servers for `location`.
-    pub(super) fn resolve(&self, config: &Config, location: &Location) -> Result<Servers, Failure> {
+    /// The servers for `location`; `gateway` is the one that it names itself, which comes first,
+    /// before those that were asked for besides.
+    pub(super) fn resolve(
+        &self,
+        config: &Config,
+        location: &Location,
+        gateway: Option<String>,
+    ) -> Result<Servers, Failure> {
+        if let Some(template) = gateway {
+            let mut servers = vec![Server {
+                secrets: self.secrets()?,
+                ..Server::plain(&template)
+            }];
+            if !self.gateways.is_empty() {
+                servers.extend(self.gateways(config)?);
+            }
+            return self.with(config, servers);
+        }
         let servers = match location {
             Location::File(_) => Vec::new(),
             Location::Url(url) => vec![Server {
@@ -165,11 +182,17 @@ impl Server {
         }
     }
 
-    /// Where it has a blob: `{cid}` in its URL is replaced, else `/ipfs/<cid>` is appended.
+    /// Where it has a blob: `{cid}` in its URL is replaced, else `/ipfs/<cid>` is appended. A
+    /// host's name knows no upper case, so a CID in it is written as version 1.
     pub(super) fn content_url(&self, id: &str) -> String {
-        match self.template.contains("{cid}") {
-            true => self.template.replace("{cid}", id),
-            false => format!("{}/ipfs/{id}", self.template.trim_end_matches('/')),
+        let Some(at) = self.template.find("{cid}") else {
+            return format!("{}/ipfs/{id}", self.template.trim_end_matches('/'));
+        };
+        let before = &self.template[..at];
+        let is_host = (before.split_once("://")).is_some_and(|(_, host)| !host.contains('/'));
+        match parse_cid(id) {
+            Ok(cid) if is_host => self.template.replace("{cid}", &cid.to_v1().to_string()),
+            _ => self.template.replace("{cid}", id),
         }
     }
 
@@ -286,6 +309,11 @@ mod tests {
         let url = |template: &str| Server::plain(template).content_url("C");
         assert_eq!(url("http://a/"), "http://a/ipfs/C");
         assert_eq!(url("https://{cid}.b/x"), "https://C.b/x");
+        let v0 = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG";
+        let v1 = "bafybeie5nqv6kd3qnfjupgvz34woh3oksc3iau6abmyajn7qvtf6d2ho34";
+        let url = |template: &str| Server::plain(template).content_url(v0);
+        assert_eq!(url("https://{cid}.b/"), format!("https://{v1}.b/"));
+        assert_eq!(url("https://b/{cid}"), format!("https://b/{v0}"));
     }
 
     #[test]

@@ -1,6 +1,16 @@
-//! Sizes and durations as people write them.
+//! Sizes, durations and other values as people write them.
 
 use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::content::Profile;
+
+/// The name of a profile of CIDs.
+pub(super) fn profile() -> impl TypedValueParser<Value = Profile> {
+    let names = PossibleValuesParser::new(Profile::ALL.map(|profile| profile.name()));
+    names.map(|name| Profile::by_name(&name).expect("one of the names above"))
+}
 
 /// A size in bytes: a number with an optional unit (`64M`, `1 GiB`, `500kB`). One letter, or one
 /// with `iB`, counts in 1024s, as memory does; one with `B` in 1000s.

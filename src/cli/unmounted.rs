@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::access::AccessArgs;
 use super::location::Location;
+use super::mount_options::MountOptions;
 use super::show::quoted;
 use super::{Failure, job, logging};
 use crate::archive::Kind;
@@ -54,7 +55,7 @@ pub(super) fn with_archive(
     logging::init(args.verbose);
     let location = Location::parse(&source.source)?;
     let shown = location.shown();
-    let access = args.access.to(location, None, None)?;
+    let access = args.access.to(location, &MountOptions::default())?;
     let runtime = job::runtime()?;
     let opened = runtime.block_on(access.open());
     let done = opened.and_then(|archive| {

@@ -18,8 +18,12 @@ pub struct Importer<'a> {
     partial: Vec<u8>,
     /// Per level, from the leaves up, the links that no node gathers yet: fewer than the width.
     levels: Vec<Vec<Link>>,
+    on_leaf: Box<OnLeaf<'a>>,
     on_node: Box<OnNode<'a>>,
 }
+
+/// Is told the hash of each leaf.
+type OnLeaf<'a> = dyn FnMut(&[u8; 32]) + Send + 'a;
 
 /// Is told each inner node: its CID, and the block.
 type OnNode<'a> = dyn FnMut(&Cid, &[u8]) + Send + 'a;
@@ -30,6 +34,17 @@ impl<'a> Importer<'a> {
         Self::with_nodes(profile, |_, _| {})
     }
 
+    /// An importer that also tells the hash of each leaf's block, in the order of the file.
+    pub(super) fn with_leaves(
+        profile: Profile,
+        on_leaf: impl FnMut(&[u8; 32]) + Send + 'a,
+    ) -> Self {
+        Self {
+            on_leaf: Box::new(on_leaf),
+            ..Self::new(profile)
+        }
+    }
+
     /// An importer that also hands over each inner node, children before parents: what a
     /// verifier needs besides the file itself. A file of one leaf has none.
     pub fn with_nodes(profile: Profile, on_node: impl FnMut(&Cid, &[u8]) + Send + 'a) -> Self {
@@ -37,6 +52,7 @@ impl<'a> Importer<'a> {
             profile,
             partial: Vec::new(),
             levels: vec![Vec::new()],
+            on_leaf: Box::new(|_| {}),
             on_node: Box::new(on_node),
         }
     }
@@ -98,6 +114,8 @@ impl<'a> Importer<'a> {
             let cid = Cid::of_block(version, Codec::DagPb, &block);
             (cid, block.len() as u64)
         };
+        let hash = cid.digest().try_into();
+        (self.on_leaf)(hash.expect("sha2-256 gives 32 bytes"));
         let link = Link {
             cid,
             file_bytes,
@@ -128,11 +146,19 @@ impl<'a> Importer<'a> {
 /// The CID of what `reader` gives, and its length in bytes. `progress` is told the length of each
 /// piece that went by; if it answers `false`, the import ends with [`io::ErrorKind::Interrupted`].
 pub fn import_reader(
-    mut reader: impl Read,
+    reader: impl Read,
     profile: Profile,
+    progress: impl FnMut(u64) -> bool,
+) -> io::Result<(Cid, u64)> {
+    import(Importer::new(profile), reader, progress)
+}
+
+/// Lets all that `reader` gives go through an importer.
+pub(super) fn import(
+    mut importer: Importer<'_>,
+    mut reader: impl Read,
     mut progress: impl FnMut(u64) -> bool,
 ) -> io::Result<(Cid, u64)> {
-    let mut importer = Importer::new(profile);
     let mut piece = vec![0; PIECE];
     let mut size = 0;
     loop {

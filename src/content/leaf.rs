@@ -8,8 +8,8 @@ use super::{Cid, Codec};
 /// Takes a leaf's file bytes in pieces and says whether they are those that its CID names.
 ///
 /// A raw leaf's block is its bytes. A dag-pb leaf has a few more around them, which follow from
-/// their number alone in what all importers write; a leaf wrapped otherwise does not prove here,
-/// and must be had as a block.
+/// their number alone in what importers write: as a file, or in trickle trees as raw data. A leaf
+/// wrapped in yet another way does not prove here, and must be had as a block.
 pub(super) struct LeafProof {
     hasher: Hasher,
     suffix: Vec<u8>,
@@ -26,21 +26,31 @@ enum Hasher {
 impl LeafProof {
     /// A proof of the leaf `cid` with `len` bytes of the file.
     pub(super) fn new(cid: Cid, len: u64) -> Self {
+        let around = match cid.codec() {
+            Codec::DagPb => node::around_leaf(len),
+            _ => Default::default(),
+        };
+        Self::within(cid, around)
+    }
+
+    /// The same for a leaf that is wrapped in the other way, if there is one.
+    pub(super) fn otherwise(cid: Cid, len: u64) -> Option<Self> {
+        let is_dag_pb = cid.codec() == Codec::DagPb;
+        is_dag_pb.then(|| Self::within(cid, node::around_raw_leaf(len)))
+    }
+
+    fn within(cid: Cid, (before, behind): (Vec<u8>, Vec<u8>)) -> Self {
         let hasher = match cid.hash_code() {
             super::cid::SHA2_256 => Hasher::Sha256(Box::default()),
             super::cid::BLAKE3 => Hasher::Blake3(Box::default()),
             _ => Hasher::Whole(Vec::new()),
         };
-        let (prefix, suffix) = match cid.codec() {
-            Codec::DagPb => node::around_leaf(len),
-            _ => Default::default(),
-        };
         let mut proof = Self {
             hasher,
-            suffix,
+            suffix: behind,
             cid,
         };
-        proof.update(&prefix);
+        proof.update(&before);
         proof
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A [`Cid`] names a blob by its content: the root of a tree of hashed blocks. [`Importer`]
 //! computes the CID that a stream of bytes has under a [`Profile`]; [`Object::decode`] tells what
-//! a root block is (a file, a directory...) and which blocks lie below it.
+//! a root block is (a file, a directory...) and which blocks lie below it. [`Tree`] has all blocks
+//! of a file that is at hand.
 //!
 //! [`Proven`] is the decorator that proves ranges against a CID.
 //!
@@ -20,9 +21,11 @@ mod profile;
 mod protobuf;
 mod proven;
 mod skeleton;
+mod tree;
 
 pub use cid::{Cid, Codec, Mismatch, ParseCidError, Version, parse_cid};
 pub use import::{Importer, import_reader};
 pub use object::{Child, DecodeError, MAX_BLOCK, Object};
 pub use profile::Profile;
 pub use proven::Proven;
+pub use tree::{Block, Tree};

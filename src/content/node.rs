@@ -6,8 +6,11 @@ use super::{Cid, Codec, Version};
 /// The UnixFS type of a file (<https://specs.ipfs.tech/unixfs/>, "data" message).
 const FILE: u64 = 2;
 
+/// The type that Kubo gives to leaves of trickle trees, and old importers gave to all.
+const RAW: u64 = 0;
+
 /// A block below a node that is being built.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) cid: Cid,
     /// Bytes of the file below this link.
@@ -32,10 +35,19 @@ pub(super) fn leaf(data: &[u8]) -> Vec<u8> {
 
 /// What stands before and behind the `len` bytes of a file in the dag-pb leaf that holds them.
 pub(super) fn around_leaf(len: u64) -> (Vec<u8>, Vec<u8>) {
+    around(FILE, len)
+}
+
+/// The same for a leaf whose UnixFS type is "raw".
+pub(super) fn around_raw_leaf(len: u64) -> (Vec<u8>, Vec<u8>) {
+    around(RAW, len)
+}
+
+fn around(kind: u64, len: u64) -> (Vec<u8>, Vec<u8>) {
     let mut behind = Vec::new();
     put_number(&mut behind, 3, len);
     let mut before = Vec::new();
-    put_number(&mut before, 1, FILE);
+    put_number(&mut before, 1, kind);
     if len > 0 {
         put_header(&mut before, 2, len);
     }

@@ -44,6 +44,9 @@ pub struct Child {
     pub cid: Cid,
     /// How many bytes of the file lie below it.
     pub size: u64,
+    /// How many bytes all blocks from it down have ("Tsize"), if the link tells. Nothing checks
+    /// this: it is a hint.
+    pub tree_size: Option<u64>,
 }
 
 impl Object {
@@ -143,7 +146,8 @@ fn malformed(what: &'static str) -> DecodeError {
 
 /// A dag-pb node (<https://ipld.io/specs/codecs/dag-pb/spec/>, "Serial format").
 struct PbNode<'a> {
-    links: Vec<Cid>,
+    /// With what each says of the size of all below it.
+    links: Vec<(Cid, Option<u64>)>,
     data: Option<&'a [u8]>,
 }
 
@@ -171,9 +175,9 @@ impl<'a> PbNode<'a> {
     }
 }
 
-fn decode_link(link: &[u8]) -> Result<Cid, DecodeError> {
+fn decode_link(link: &[u8]) -> Result<(Cid, Option<u64>), DecodeError> {
     let what = "dag-pb link";
-    let (mut cid, mut last) = (None, 0);
+    let (mut cid, mut tree_size, mut last) = (None, None, 0);
     for field in Fields::of(link) {
         let (number, value) = field.map_err(|Malformed| malformed(what))?;
         // Hash, name, size: in this order, none twice.
@@ -187,13 +191,14 @@ fn decode_link(link: &[u8]) -> Result<Cid, DecodeError> {
                 cid = Some(parsed.map_err(|cause| DecodeError::Link { cause })?);
             }
             (2, Value::Bytes(name)) if std::str::from_utf8(name).is_ok() => {}
-            (3, Value::Number(_)) => {}
+            (3, Value::Number(size)) => tree_size = Some(size),
             _ => return Err(malformed(what)),
         }
     }
-    cid.ok_or(DecodeError::Link {
+    let cid = cid.ok_or(DecodeError::Link {
         cause: ParseCidError::Empty,
-    })
+    })?;
+    Ok((cid, tree_size))
 }
 
 /// The UnixFS message (<https://specs.ipfs.tech/unixfs/>, "data").
@@ -235,7 +240,7 @@ impl<'a> UnixFs<'a> {
         })
     }
 
-    fn into_file(self, links: &[Cid]) -> Result<Object, DecodeError> {
+    fn into_file(self, links: &[(Cid, Option<u64>)]) -> Result<Object, DecodeError> {
         if links.len() != self.block_sizes.len() {
             return Err(DecodeError::SizesMissing {
                 links: links.len(),
@@ -258,9 +263,10 @@ impl<'a> UnixFs<'a> {
             size,
             data: self.data.to_vec(),
             children: children
-                .map(|(cid, size)| Child {
+                .map(|((cid, tree_size), size)| Child {
                     cid: *cid,
                     size: *size,
+                    tree_size: *tree_size,
                 })
                 .collect(),
         })

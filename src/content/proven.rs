@@ -85,8 +85,10 @@ struct Reading {
     priority: Priority,
     /// Whether it has been said that the answer has begun.
     begun: bool,
-    /// What has not been proven yet; `None` until it is known which leaves there are.
-    leaves: Option<VecDeque<Leaf>>,
+    /// What has not been proven yet, as far as it is known which leaves there are.
+    leaves: VecDeque<Leaf>,
+    /// Where the leaves end that are known.
+    known_to: u64,
     /// Bytes from here on.
     data: Option<ChunkStream>,
     /// What came of the first leaf.
@@ -112,13 +114,14 @@ impl Reading {
             if let Some(chunk) = self.ready.pop_front() {
                 return Ok(Some(chunk));
             }
-            if self.leaves.is_none() {
-                let leaves = self.proven.skeleton().await?.leaves(&self.asked).await?;
-                self.leaves = Some(leaves.into());
+            if self.leaves.is_empty() {
+                if self.known_to >= self.asked.end {
+                    return Ok(None);
+                }
+                self.look_further().await?;
             }
-            let leaves = self.leaves.as_ref();
-            let Some(leaf) = leaves.and_then(|leaves| leaves.front()).cloned() else {
-                return Ok(None);
+            let Some(leaf) = self.leaves.front().cloned() else {
+                return Err(broken(&self.asked, "the tree ends too early"));
             };
             match self.next_piece(&leaf).await {
                 Ok(piece) => {
@@ -138,6 +141,18 @@ impl Reading {
         }
     }
 
+    /// Finds out which leaves come next.
+    async fn look_further(&mut self) -> Result<()> {
+        let wanted = self.known_to..self.asked.end;
+        let skeleton = self.proven.skeleton().await?;
+        self.leaves = skeleton.leaves(&wanted).await?.into();
+        self.data = None;
+        if let Some(last) = self.leaves.back() {
+            self.known_to = last.range.end;
+        }
+        Ok(())
+    }
+
     /// The next bytes, at most up to the end of the leaf.
     async fn next_piece(&mut self, leaf: &Leaf) -> Result<Chunk> {
         let at = self
@@ -147,9 +162,7 @@ impl Reading {
         let mut chunk = match self.rest.take() {
             Some(rest) => rest,
             None => {
-                let last = self.leaves.as_ref().and_then(|leaves| leaves.back());
-                let end = last.map_or(leaf.range.end, |last| last.range.end);
-                let proven = &self.proven;
+                let (proven, end) = (&self.proven, self.known_to);
                 let data = self
                     .data
                     .get_or_insert_with(|| proven.data.read(at..end, self.priority));
@@ -192,7 +205,7 @@ impl Reading {
         let Some(Trial { proof, chunks, .. }) = self.trial.take() else {
             return Ok(());
         };
-        if proof.holds() {
+        if proof.holds() || is_wrapped_otherwise(leaf, &chunks) {
             for chunk in chunks {
                 self.give_out(chunk);
             }
@@ -225,7 +238,11 @@ impl Reading {
                     range: leaf.range.clone(),
                 });
                 let taken = self.take_block(leaf).await;
-                taken.map_err(|error| forged.unwrap_or(error))
+                taken.map_err(|error| match error {
+                    // The tree itself is wrong, whoever serves.
+                    Error::Unsupported { .. } => error,
+                    error => forged.unwrap_or(error),
+                })
             }
         }
     }
@@ -244,9 +261,7 @@ impl Reading {
 
     fn leaf_done(&mut self) {
         self.tries = 0;
-        if let Some(leaves) = &mut self.leaves {
-            leaves.pop_front();
-        }
+        self.leaves.pop_front();
     }
 
     /// Lets go those of the bytes that were asked for.
@@ -262,6 +277,15 @@ impl Reading {
             });
         }
     }
+}
+
+/// Whether these bytes of a leaf, which are not wrapped as usual, are right nevertheless.
+fn is_wrapped_otherwise(leaf: &Leaf, chunks: &[Chunk]) -> bool {
+    let proof = LeafProof::otherwise(leaf.cid, leaf.range.end - leaf.range.start);
+    proof.is_some_and(|mut proof| {
+        chunks.iter().for_each(|chunk| proof.update(&chunk.bytes));
+        proof.holds()
+    })
 }
 
 /// A source below that does not keep its contract.
@@ -300,10 +324,11 @@ impl Source for Proven {
         }
         let reading = Reading {
             proven: self.0.clone(),
+            known_to: range.start,
             asked: range,
             priority,
             begun: false,
-            leaves: None,
+            leaves: VecDeque::new(),
             data: None,
             trial: None,
             rest: None,

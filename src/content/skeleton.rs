@@ -3,14 +3,15 @@
 //! They say where leaves begin and what they hash to: a fiftieth of a percent of the data, fetched
 //! as raw blocks, each once, only for the regions that are read, and kept.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
-use super::{Child, Cid, Codec, MAX_BLOCK, Object};
+use super::{Child, Cid, Codec, MAX_BLOCK, Object, node};
 use crate::source::{Blocks, Error, Origin, Proof, Result};
 
 /// Trees deeper than this are refused. Eight levels of 174 children hold more than any disk.
@@ -19,6 +20,18 @@ const MAX_DEPTH: usize = 8;
 /// What leaves are taken to be long until one is known, in bytes; those of the newer profiles are.
 const USUAL_LEAF: u64 = 1 << 20;
 
+/// How many children of inner nodes are remembered below the root, each in some 110 bytes: those of
+/// 128 GiB in leaves of 1 MiB. The nodes used least recently make room, and are fetched again when
+/// they are needed; a tree of tiny leaves cannot fill the memory.
+const MOST_KNOWN: u64 = 128 << 10;
+
+/// How many leaves, or nodes of one level, are looked at together. A read of more goes on behind
+/// them, with another request for the data.
+const MOST_AT_ONCE: usize = 1024;
+
+/// How many nodes of one level are asked for at the same time.
+const REQUESTS: usize = 16;
+
 /// A leaf of the tree and which bytes of the file it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Leaf {
@@ -26,14 +39,28 @@ pub(super) struct Leaf {
     pub(super) range: Range<u64>,
 }
 
+/// A child of an inner node, and which bytes of the file lie below it.
+#[derive(Debug, Clone)]
+struct Place {
+    cid: Cid,
+    range: Range<u64>,
+    is_leaf: bool,
+}
+
+/// What a block below the root turned out to be.
+#[derive(Debug, Clone)]
+enum Known {
+    Branch(Arc<Branch>),
+    Leaf,
+}
+
 /// An inner node: children one behind the other.
 #[derive(Debug)]
 struct Branch {
-    children: Vec<Child>,
+    /// With whether each is known to be a leaf.
+    children: Vec<(Cid, bool)>,
     /// Where each child begins, counted from the node's own beginning, and where the last ends.
     edges: Vec<u64>,
-    /// Whether the children are leaves; else they are branches.
-    holds_leaves: bool,
 }
 
 /// The tree of one file.
@@ -41,7 +68,7 @@ pub(super) struct Skeleton {
     blocks: Arc<dyn Blocks>,
     root: Arc<Branch>,
     /// Below the root, by CID; each asked for by one, and waited for by the others.
-    known: Mutex<HashMap<Cid, Arc<OnceCell<Arc<Branch>>>>>,
+    known: Cache<Cid, Arc<OnceCell<Known>>>,
 }
 
 /// What a root block turned out to be.
@@ -81,11 +108,18 @@ impl Skeleton {
         if children.is_empty() {
             return Ok(Root::Small(data));
         }
-        let root = Arc::new(branch(&*blocks, &root, size, &data, children).await?);
+        let root = Arc::new(Branch::of(&root, size, &data, &children)?);
         Ok(Root::Tree(Self {
             blocks,
             root,
-            known: Mutex::default(),
+            known: Cache::builder()
+                .max_capacity(MOST_KNOWN)
+                .weigher(|_, cell: &Arc<OnceCell<Known>>| match cell.get() {
+                    Some(Known::Branch(branch)) => 1 + branch.children.len() as u32,
+                    _ => 1,
+                })
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
         }))
     }
 
@@ -94,38 +128,52 @@ impl Skeleton {
         self.root.len()
     }
 
-    /// The leaves that hold `range`, in order; their nodes are fetched if need be, those of one
-    /// level at once.
+    /// The leaves that hold `range`, in order, or the first of them if they are very many; their
+    /// nodes are fetched if need be, those of one level at once.
     pub(super) async fn leaves(&self, range: &Range<u64>) -> Result<Vec<Leaf>> {
-        self.leaves_below(self.root.clone(), 0, range, 1).await
+        let mut places: Vec<Place> = self.root.touched(0, range).take(MOST_AT_ONCE).collect();
+        // Once more than there are levels: leaves may have to be looked at to be known as such.
+        for _ in 0..=MAX_DEPTH {
+            if places.iter().all(|place| place.is_leaf) {
+                let leaves = places
+                    .into_iter()
+                    .map(|Place { cid, range, .. }| Leaf { cid, range });
+                return Ok(leaves.collect());
+            }
+            let below = stream::iter(places).map(|place| self.below(place, range));
+            let mut below = below.buffered(REQUESTS);
+            let mut next = Vec::new();
+            while let Some(places) = below.try_next().await? {
+                next.extend(places);
+                if next.len() >= MOST_AT_ONCE {
+                    next.truncate(MOST_AT_ONCE);
+                    break;
+                }
+            }
+            drop(below);
+            places = next;
+        }
+        Err(Error::Unsupported {
+            what: format!("the CID's tree is deeper than {MAX_DEPTH} levels"),
+        })
     }
 
-    fn leaves_below<'a>(
-        &'a self,
-        branch: Arc<Branch>,
-        start: u64,
-        range: &'a Range<u64>,
-        depth: usize,
-    ) -> BoxFuture<'a, Result<Vec<Leaf>>> {
-        async move {
-            let touched = branch.touched(start, range);
-            if branch.holds_leaves {
-                return Ok(touched.collect());
-            }
-            if depth >= MAX_DEPTH {
-                return Err(Error::Unsupported {
-                    what: format!("the CID's tree is deeper than {MAX_DEPTH} levels"),
-                });
-            }
-            let below = touched.map(|child| async move {
-                let len = child.range.end - child.range.start;
-                let branch = self.branch(&child.cid, len).await?;
-                let start = child.range.start;
-                self.leaves_below(branch, start, range, depth + 1).await
-            });
-            Ok(try_join_all(below).await?.concat())
+    /// What lies at a place one level further down, as far as it holds some of `range`.
+    async fn below(&self, place: Place, range: &Range<u64>) -> Result<Vec<Place>> {
+        if place.is_leaf {
+            return Ok(vec![place]);
         }
-        .boxed()
+        let len = place.range.end - place.range.start;
+        Ok(match self.look_at(&place.cid, len).await? {
+            Known::Leaf => vec![Place {
+                is_leaf: true,
+                ..place
+            }],
+            Known::Branch(branch) => {
+                let touched = branch.touched(place.range.start, range);
+                touched.take(MOST_AT_ONCE).collect()
+            }
+        })
     }
 
     /// The smallest range around `range` that begins and ends with leaves, by what is known; where
@@ -142,50 +190,53 @@ impl Skeleton {
         first.start..last.end
     }
 
-    fn leaf_at(&self, place: u64) -> Range<u64> {
+    fn leaf_at(&self, at: u64) -> Range<u64> {
         let (mut branch, mut start) = (self.root.clone(), 0);
-        let here = place..place + 1;
+        // `leaves` refuses what is deeper, so it is not known.
         loop {
-            let child = branch.touched(start, &here).next();
-            let Some(child) = child else {
-                return place..place + 1; // behind the end
+            let Some(place) = branch.touched(start, &(at..at + 1)).next() else {
+                return at..at + 1; // behind the end
             };
-            if branch.holds_leaves {
-                return child.range;
+            let cell = self.known.get(&place.cid);
+            match cell.as_ref().and_then(|cell| cell.get()) {
+                _ if place.is_leaf => return place.range,
+                Some(Known::Leaf) => return place.range,
+                Some(Known::Branch(known)) => {
+                    (branch, start) = (known.clone(), place.range.start);
+                }
+                None => {
+                    let begin = at - (at - place.range.start) % USUAL_LEAF;
+                    return begin..(begin + USUAL_LEAF).min(place.range.end);
+                }
             }
-            let cell = self.cell(&child.cid);
-            let Some(known) = cell.get() else {
-                let begin = place - (place - child.range.start) % USUAL_LEAF;
-                return begin..(begin + USUAL_LEAF).min(child.range.end);
-            };
-            (branch, start) = (known.clone(), child.range.start);
         }
     }
 
-    fn cell(&self, cid: &Cid) -> Arc<OnceCell<Arc<Branch>>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(*cid).or_default().clone()
-    }
-
-    async fn branch(&self, cid: &Cid, len: u64) -> Result<Arc<Branch>> {
-        let cell = self.cell(cid);
+    /// Finds out what a block below the root is that holds `len` bytes of the file.
+    async fn look_at(&self, cid: &Cid, len: u64) -> Result<Known> {
+        let cell = self.known.get_with(*cid, Arc::default);
+        if let Some(known) = cell.get() {
+            // Two parents may share a child, and one of them may lie about its size.
+            return known.of_len(cid, len);
+        }
         let fetched = cell.get_or_try_init(|| async {
             match fetch(&*self.blocks, cid).await? {
                 Object::File {
                     size,
                     data,
                     children,
-                } if size == len && !children.is_empty() => Ok(Arc::new(
-                    branch(&*self.blocks, cid, size, &data, children).await?,
-                )),
-                _ => Err(Error::Unsupported {
-                    what: format!(
-                        "the CID's tree is malformed: block {cid} is no inner node of {len} bytes"
-                    ),
-                }),
+                } if !children.is_empty() => {
+                    let branch = Branch::of(cid, size, &data, &children)?;
+                    Ok(Known::Branch(Arc::new(branch)))
+                }
+                Object::File { size, .. } if size == len => Ok(Known::Leaf),
+                _ => Err(wrong_size(cid, len)),
             }
         });
-        fetched.await.cloned()
+        let known = fetched.await?.of_len(cid, len)?;
+        // Anew, for its weight is known now.
+        self.known.insert(*cid, cell);
+        Ok(known)
     }
 
     /// A leaf as a block, for when its bytes cannot be had or proven otherwise.
@@ -197,24 +248,68 @@ impl Skeleton {
             {
                 Ok(data)
             }
-            _ => Err(Error::Unsupported {
-                what: format!(
-                    "the CID's tree is malformed: block {} is no leaf of {len} bytes",
-                    leaf.cid
-                ),
-            }),
+            _ => Err(wrong_size(&leaf.cid, len)),
         }
     }
 }
 
+impl Known {
+    fn of_len(&self, cid: &Cid, len: u64) -> Result<Self> {
+        match self {
+            Known::Branch(branch) if branch.len() != len => Err(wrong_size(cid, len)),
+            known => Ok(known.clone()),
+        }
+    }
+}
+
+fn wrong_size(cid: &Cid, len: u64) -> Error {
+    malformed(
+        cid,
+        &format!("it does not hold {len} bytes of the file, as said above it"),
+    )
+}
+
+fn malformed(cid: &Cid, what: &str) -> Error {
+    Error::Unsupported {
+        what: format!("the CID's tree is malformed: block {cid}: {what}"),
+    }
+}
+
 impl Branch {
+    /// The inner node of these children.
+    fn of(cid: &Cid, size: u64, data: &[u8], children: &[Child]) -> Result<Self> {
+        if !data.is_empty() {
+            return Err(Error::Unsupported {
+                what: format!(
+                    "the CID's tree is of an unknown layout: inner node {cid} holds data itself"
+                ),
+            });
+        }
+        let mut edges = Vec::with_capacity(children.len() + 1);
+        edges.push(0);
+        // They were compared with `size`, also for overflow, when the node was decoded.
+        edges.extend(children.iter().scan(0u64, |at, child| {
+            *at = at.saturating_add(child.size);
+            Some(*at)
+        }));
+        debug_assert_eq!(edges.last(), Some(&size));
+        let kinds = children.iter().map(|child| {
+            let is_leaf = is_leaf(child).map_err(|what| malformed(cid, &what))?;
+            Ok((child.cid, is_leaf))
+        });
+        Ok(Self {
+            children: kinds.collect::<Result<_>>()?,
+            edges,
+        })
+    }
+
     fn len(&self) -> u64 {
         self.edges.last().copied().unwrap_or(0)
     }
 
     /// The children that hold some of `range`, with their places in the file; this node begins at
     /// `start` of it.
-    fn touched(&self, start: u64, range: &Range<u64>) -> impl Iterator<Item = Leaf> {
+    fn touched(&self, start: u64, range: &Range<u64>) -> impl Iterator<Item = Place> {
         let from = range.start.saturating_sub(start);
         let to = range.end.saturating_sub(start).min(self.len());
         // The last child that begins at or before `from`; of those without bytes the last.
@@ -225,58 +320,38 @@ impl Branch {
         let children = self.children.iter().zip(self.edges.windows(2)).skip(first);
         children
             .take_while(move |(_, edge)| edge[0] < to)
-            .map(move |(child, edge)| Leaf {
-                cid: child.cid,
+            // What holds nothing of the file need not be looked at.
+            .filter(|(_, edge)| edge[0] < edge[1])
+            .map(move |((cid, is_leaf), edge)| Place {
+                cid: *cid,
                 range: start + edge[0]..start + edge[1],
+                is_leaf: *is_leaf,
             })
     }
 }
 
-/// The inner node of these children. In a balanced tree all are of one kind, so one tells.
-async fn branch(
-    blocks: &dyn Blocks,
-    cid: &Cid,
-    size: u64,
-    data: &[u8],
-    children: Vec<Child>,
-) -> Result<Branch> {
-    if !data.is_empty() {
-        return Err(Error::Unsupported {
-            what: format!(
-                "the CID's tree is of an unknown layout: inner node {cid} holds data itself"
-            ),
-        });
+/// Whether a child is known to be a leaf; else it is looked at when it is needed.
+fn is_leaf(child: &Child) -> std::result::Result<bool, String> {
+    match child.cid.codec() {
+        // Nobody exchanges such a block, and it could not be proven in pieces.
+        Codec::Raw if child.size > MAX_BLOCK as u64 => {
+            Err(format!("a leaf of {} bytes is too large", child.size))
+        }
+        Codec::Raw => Ok(true),
+        // A dag-pb child as small as a block may be a leaf, or a branch of small leaves, which has
+        // far more around them. If the link lies, its leaves do not prove.
+        Codec::DagPb if child.size <= MAX_BLOCK as u64 => {
+            let (before, behind) = node::around_leaf(child.size);
+            let as_leaf = child.size + (before.len() + behind.len()) as u64;
+            Ok(child.tree_size == Some(as_leaf))
+        }
+        Codec::DagPb => Ok(false),
+        Codec::Other(code) => Err(format!("a block of codec 0x{code:x} is no part of a file")),
     }
-    let mut edges = Vec::with_capacity(children.len() + 1);
-    edges.push(0);
-    // They were compared with `size`, also for overflow, when the node was decoded.
-    edges.extend(children.iter().scan(0u64, |at, child| {
-        *at = at.saturating_add(child.size);
-        Some(*at)
-    }));
-    debug_assert_eq!(edges.last(), Some(&size));
-    let holds_leaves = match children.first() {
-        Some(Child { cid, .. }) if cid.codec() != Codec::DagPb => true,
-        Some(Child { size, .. }) if *size > MAX_BLOCK as u64 => false,
-        // A dag-pb child as small as a block may be a leaf or a branch of small leaves.
-        Some(child) => match fetch(blocks, &child.cid).await? {
-            Object::File { children, .. } => children.is_empty(),
-            _ => true,
-        },
-        None => true,
-    };
-    Ok(Branch {
-        children,
-        edges,
-        holds_leaves,
-    })
 }
 
 /// Fetches a block, proves and reads it.
 async fn fetch(blocks: &dyn Blocks, cid: &Cid) -> Result<Object> {
-    let malformed = |what: String| Error::Unsupported {
-        what: format!("the CID's tree is malformed: block {cid}: {what}"),
-    };
     let block = match cid.inlined() {
         Some(block) => block.to_vec().into(),
         None => {
@@ -285,14 +360,14 @@ async fn fetch(blocks: &dyn Blocks, cid: &Cid) -> Result<Object> {
             if let Err(super::Mismatch::UnknownHash { code }) = cid.verify(&[]) {
                 return Err(Error::Unsupported {
                     what: format!(
-                        "{cid} has a hash of unknown kind (0x{code:x}), which cannot be verified; leave '--verify trustless' out to go on without proof"
+                        "{cid} has a hash of unknown kind (0x{code:x}), which cannot be verified; '--verify crc' goes on without proof"
                     ),
                 });
             }
             blocks.block(&cid.to_string(), MAX_BLOCK, proof).await?
         }
     };
-    Object::decode(cid, &block).map_err(|e| malformed(e.to_string()))
+    Object::decode(cid, &block).map_err(|e| malformed(cid, &e.to_string()))
 }
 
 /// Who gave something, if nobody in particular did.

@@ -41,7 +41,7 @@ impl Builder<'_> {
     /// could imply it. Of several entries the last in the central directory is the one.
     fn add_directories(&mut self) {
         let index = self.index;
-        let dirs = index.ids().filter(|id| index.get(*id).kind == Kind::Dir);
+        let dirs = index.ids().filter(|id| index.kind(*id) == Kind::Dir);
         let mut dirs: Vec<EntryId> = dirs.collect();
         dirs.sort_by_key(|id| {
             let later_first = u32::MAX - index.directory_order(*id);
@@ -82,7 +82,7 @@ impl Builder<'_> {
             };
             match self.names.entry(index, holder) {
                 Some(other)
-                    if index.get(other).kind != Kind::Dir
+                    if index.kind(other) != Kind::Dir
                         && index.directory_order(other) < index.directory_order(id) =>
                 {
                     self.names.replace(index, holder, node);
@@ -158,7 +158,7 @@ impl Builder<'_> {
 
 /// The entries that are no directories.
 fn files(index: &Index) -> impl Iterator<Item = EntryId> {
-    index.ids().filter(|id| index.get(*id).kind != Kind::Dir)
+    index.ids().filter(|id| index.kind(*id) != Kind::Dir)
 }
 
 /// The node of an entry.

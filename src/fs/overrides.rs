@@ -18,6 +18,12 @@ impl Overrides {
     fn get(&self, id: EntryId) -> Option<&OnceLock<u64>> {
         self.0.get()?.get(&id)
     }
+
+    /// The length in bytes of what is shown of an entry, where it is another than the entry's own
+    /// and known.
+    pub(super) fn size(&self, id: EntryId) -> Option<u64> {
+        self.get(id)?.get().copied()
+    }
 }
 
 impl Tree {
@@ -37,7 +43,7 @@ impl Tree {
     /// Whether a file's size is not known yet. [`attr`](Self::attr) then gives that of the entry,
     /// which must not be shown.
     pub fn is_pending(&self, ino: Ino) -> bool {
-        let size = self.entry(ino).and_then(|id| self.overrides.get(id));
+        let size = self.record(ino).and_then(|id| self.overrides.get(id));
         size.is_some_and(|size| size.get().is_none())
     }
 
@@ -46,11 +52,5 @@ impl Tree {
     pub fn settle(&self, id: EntryId, size: u64) -> Option<u64> {
         let known = self.overrides.get(id)?;
         Some(*known.get_or_init(|| size))
-    }
-
-    /// The length in bytes of what is shown of an entry.
-    pub(super) fn shown_size(&self, id: EntryId) -> u64 {
-        let known = self.overrides.get(id).and_then(OnceLock::get);
-        known.copied().unwrap_or_else(|| self.index.get(id).size)
     }
 }

@@ -106,47 +106,44 @@ impl Tree {
     pub fn attr(&self, ino: Ino) -> Option<Attr> {
         let node = self.node(ino)?;
         let options = &self.options;
-        let (uid, gid) = match (options.owners, self.entry_of(node)) {
-            (Owners::Archive, Some(id)) => self.index.get(id).owner,
-            _ => None,
-        }
-        .unwrap_or((options.uid, options.gid));
-        let directory = |mode: Option<u16>, mtime| Attr {
+        let id = self.entry_of(node);
+        let entry = id.map(|id| self.index.get(id));
+        let kind = entry.map_or(Kind::Dir, |entry| entry.kind);
+        let mode = entry.and_then(|entry| entry.mode);
+        let size = match (id, entry) {
+            (Some(id), Some(entry)) if kind != Kind::Dir => {
+                self.overrides.size(id).unwrap_or(entry.size)
+            }
+            _ => 0,
+        };
+        let owner = entry.and_then(|entry| entry.owner);
+        let owner = owner.filter(|_| options.owners == Owners::Archive);
+        let (uid, gid) = owner.unwrap_or((options.uid, options.gid));
+        Some(Attr {
             ino,
-            kind: Kind::Dir,
-            perm: mode.unwrap_or(DIR_MODE) & !options.dmask,
-            nlink: 2 + self.subdirs.get(&node).copied().unwrap_or(0),
-            size: 0,
-            blocks512: 0,
-            mtime,
+            kind,
+            perm: match kind {
+                Kind::Dir => mode.unwrap_or(DIR_MODE) & !options.dmask,
+                // Linux ignores a link's bits, and shows all of them.
+                Kind::Symlink => LINK_MODE,
+                Kind::File | Kind::Special => mode.unwrap_or(FILE_MODE) & !options.fmask,
+            },
+            nlink: match kind {
+                Kind::Dir => 2 + self.subdirs.get(&node).copied().unwrap_or(0),
+                _ => 1,
+            },
+            size,
+            blocks512: size.div_ceil(512),
+            mtime: entry.map_or_else(|| self.implied_mtime(node), |entry| entry.mtime),
             uid,
             gid,
-        };
-        let Some(id) = self.entry_of(node) else {
-            return Some(directory(None, self.implied_mtime(node)));
-        };
-        let entry = self.index.get(id);
-        Some(match entry.kind {
-            Kind::Dir => directory(entry.mode, entry.mtime),
-            kind => Attr {
-                kind,
-                perm: match kind {
-                    // Linux ignores a link's bits, and shows all of them.
-                    Kind::Symlink => LINK_MODE,
-                    _ => entry.mode.unwrap_or(FILE_MODE) & !options.fmask,
-                },
-                nlink: 1,
-                size: self.shown_size(id),
-                blocks512: self.shown_size(id).div_ceil(512),
-                ..directory(None, entry.mtime)
-            },
         })
     }
 
     /// The entry that holds a file's data; `None` for directories.
     pub fn entry(&self, ino: Ino) -> Option<EntryId> {
         let entry = self.entry_of(self.node(ino)?)?;
-        (self.index.get(entry).kind != Kind::Dir).then_some(entry)
+        (self.index.kind(entry) != Kind::Dir).then_some(entry)
     }
 
     /// The entry that says what a file or a directory is; `None` for what no entry is: the root, and
@@ -192,12 +189,14 @@ impl Tree {
             return None;
         }
         let dots = [(&b"."[..], node), (b"..", self.names.parent(node))];
-        let children = self.children_of(node).iter();
-        let children = children.map(|child| (self.names.name(&self.index, *child), *child));
         let skipped = usize::try_from(cookie).unwrap_or(usize::MAX);
-        // Both halves are sliced, so going on in the middle of a million costs nothing.
-        let dots = dots.into_iter().skip(skipped);
-        let lines = dots.chain(children.skip(skipped.saturating_sub(2)));
+        // Cut before anything is mapped: `skip` of a mapped iterator would look at all that it
+        // passes by, at each of the thousands of pieces in which a million is asked for.
+        let children = self.children_of(node);
+        let children = &children[skipped.saturating_sub(2).min(children.len())..];
+        let children = children.iter();
+        let children = children.map(|child| (self.names.name(&self.index, *child), *child));
+        let lines = dots.into_iter().skip(skipped).chain(children);
         Some(
             lines
                 .zip(cookie + 1..)
@@ -325,7 +324,7 @@ impl Names {
 
     pub(super) fn kind(&self, index: &Index, node: Node) -> Kind {
         self.entry(index, node)
-            .map_or(Kind::Dir, |entry| index.get(entry).kind)
+            .map_or(Kind::Dir, |entry| index.kind(entry))
     }
 
     /// What a node is called in its directory; empty for the root.

@@ -44,17 +44,27 @@ const AUTO_PLUS: usize = 4000;
 /// Requests of read-ahead that the kernel may have under way; the default of 12 is for disks.
 const MAX_BACKGROUND: u16 = 64;
 
+/// The largest size that the kernel takes (off_t). A larger one is a lie, and opening such a file
+/// says so; but with it the kernel would not even let the file be looked at.
+const LARGEST: u64 = i64::MAX as u64;
+
 /// What `st_blksize` says: `cp` reads in pieces of this size.
 const BLOCK_SIZE: u32 = 128 * 1024;
 
 pub(super) struct Adapter {
     volume: Arc<Volume>,
     runtime: Handle,
+    /// The kernel opens directories without asking, once it is told that it need not.
+    opens_dirs: bool,
 }
 
 impl Adapter {
     pub(super) fn new(volume: Arc<Volume>, runtime: Handle) -> Self {
-        Self { volume, runtime }
+        Self {
+            volume,
+            runtime,
+            opens_dirs: false,
+        }
     }
 
     /// Runs a request so that its panic is its own: the reply inside is dropped, and so answered
@@ -152,7 +162,7 @@ fn file_attr(attr: &Attr) -> FileAttr {
     let mtime: SystemTime = mtime.unwrap_or(UNIX_EPOCH);
     FileAttr {
         ino: INodeNo(attr.ino.0),
-        size: attr.size,
+        size: attr.size.min(LARGEST),
         blocks: attr.blocks512,
         atime: mtime,
         mtime,
@@ -217,6 +227,9 @@ impl fuser::Filesystem for Adapter {
         if let Err(lacking) = config.add_capabilities(wanted) {
             let _ = config.add_capabilities(wanted & !lacking);
         }
+        self.opens_dirs = config
+            .add_capabilities(InitFlags::FUSE_NO_OPENDIR_SUPPORT)
+            .is_ok();
         let _ = config.set_max_background(MAX_BACKGROUND);
         Ok(())
     }
@@ -330,6 +343,11 @@ impl fuser::Filesystem for Adapter {
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         self.guard("opendir", || {
+            if self.opens_dirs {
+                // Asked once; from then on the kernel does by itself what is said below. Of many
+                // small directories that is a third of all there is to ask for.
+                return reply.error(Errno::ENOSYS);
+            }
             let keep = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
             match self.volume.tree.read_dir(Ino(ino.0), 0) {
                 Some(_) => reply.opened(FileHandle(0), keep),

@@ -270,6 +270,17 @@ impl Walk {
         }
     }
 
+    /// Says that `part`, which [`next_part`](Self::next_part) gave, has been asked for, widened so
+    /// that it ends at `end`: maybe behind the leg's own end.
+    pub(super) fn asked(&mut self, part: &Range<u64>, end: u64) {
+        let (leg, place) = &mut self.ahead;
+        let end = match *leg {
+            0 => end,
+            leg => end.min(self.legs[leg].end),
+        };
+        *place = end.max(part.end).max(*place);
+    }
+
     /// The next range to ask for, of about `part` bytes; `None` while the window is full, and
     /// where the way is not known further.
     pub(super) fn next_part(&mut self, part: u64) -> Option<Range<u64>> {
@@ -314,10 +325,29 @@ mod tests {
         let walk = walks.get(id).expect("a walk");
         let parts = std::iter::from_fn(|| {
             let part = walk.next_part(512 * KB)?;
-            walk.asked_to(part.end);
+            walk.asked(&part, part.end);
             Some(part)
         });
         parts.collect()
+    }
+
+    /// What was asked for is widened to leaves, and a file ends in the middle of one. The walk did
+    /// not take note of that in its later legs, and asked for the same part again, forever.
+    #[test]
+    fn a_part_widened_beyond_its_leg_is_asked_for_once() {
+        let mut walks = Walks::default();
+        let (first, second, third) = (10 << 20..11 << 20, 4 << 20..5 << 20, 30 << 20..31 << 20);
+        let id = read(&mut walks, &first);
+        walks.extend(&first, true, &[second.clone(), third.clone()]);
+        let walk = walks.get(id).expect("a walk");
+        let mut parts = Vec::new();
+        while let Some(part) = walk.next_part(512 * KB) {
+            walk.asked(&part, part.end + 300 * KB);
+            parts.push(part);
+            assert!(parts.len() < 10, "{parts:?}");
+        }
+        assert_eq!(parts.first().map(|p| p.start), Some(second.start));
+        assert_eq!(parts.last().map(|p| p.end), Some(third.end));
     }
 
     #[test]

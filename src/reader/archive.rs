@@ -118,6 +118,11 @@ impl Archive {
         &self.index
     }
 
+    /// Where all its bytes come from, for who wants to see each once, and none of them kept.
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.line.0.source
+    }
+
     /// Reads `range` of the entry's data into `out` if all of it is in memory and not known to be
     /// wrong; else leaves `out` alone and returns false. Never waits.
     pub fn try_read(&self, id: EntryId, range: &Range<u64>, out: &mut Vec<u8>) -> bool {

@@ -15,7 +15,7 @@ use super::ahead::{WalkId, Walks};
 use super::block::{Block, blocks_of, overlap, without};
 use super::error::Error;
 use super::pace::Pace;
-use crate::source::Priority;
+use crate::source::{self, Priority};
 
 /// A range that failed fails again at once for this long. After an error on a read-ahead request
 /// the kernel asks for the same page by itself, and that must not cost a second deadline.
@@ -172,8 +172,14 @@ impl Ledger {
         let Err(error) = result else { return };
         match part.priority {
             Priority::Demand => {
-                self.remember_failure(part.left.clone(), error.clone());
-                self.wake(&part.left, |_| Some(Wake::Failed(error.clone())));
+                let bad = bad_part(&part.left, &error);
+                self.wake(&part.left, |waiter| {
+                    Some(match overlap(waiter, &bad).is_empty() {
+                        true => Wake::Again,
+                        false => Wake::Failed(error.clone()),
+                    })
+                });
+                self.remember_failure(bad, error);
             }
             // It was worth two tries as read-ahead; whoever waits for it asks with more patience.
             Priority::Prefetch => self.wake(&part.left, |_| Some(Wake::Again)),
@@ -314,5 +320,18 @@ impl Ledger {
             let _ = waiter.wake.send(Wake::Failed(Error::Closed));
         }
         self.pinned.clear();
+    }
+}
+
+/// What of a part that failed cannot be had: where the error says which bytes are wrong, others
+/// may be as good as any.
+fn bad_part(left: &Range<u64>, error: &Error) -> Range<u64> {
+    let told = match error {
+        Error::Source(source::Error::Forged { range, .. }) => overlap(range, left),
+        _ => left.clone(),
+    };
+    match told.is_empty() {
+        true => left.clone(),
+        false => told,
     }
 }

@@ -346,9 +346,7 @@ impl Line {
                 self.start(ledger, gap, Priority::Prefetch, Some(id), blocks.clone());
             }
             if let Some(walk) = ledger.walks.get(id) {
-                // A granule may end beyond its leg, which does not count there.
-                walk.asked_to(wanted.end);
-                walk.asked_to(part.end);
+                walk.asked(&wanted, part.end);
             }
             ledger.pin(id, blocks);
         }

@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use futures_util::StreamExt;
 
 use super::conditions::{self, Verdict};
+use super::form::Form;
 use super::paths::{Place, place};
 use super::range::{self, Asked};
-use super::window::{has_parameter, has_window, window};
-use super::{Blob, Node, listing, media};
+use super::window::{has_window, window};
+use super::{Blob, Node, block, listing, media};
 use crate::source::Priority;
 
 /// Methods that every path of the node has.
@@ -20,7 +21,7 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// What the content of a CID may be kept for: for ever, and this is how long gateways say
 /// (path gateway specification, "Cache-Control").
-const IMMUTABLE: &str = "public, max-age=29030400, immutable";
+pub(super) const IMMUTABLE: &str = "public, max-age=29030400, immutable";
 
 /// Answers a request to `node`.
 pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
@@ -31,11 +32,21 @@ pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
                 list("text/html; charset=utf-8", page)
             }
             Place::Json => list("application/json", listing::json(&node.list().await)),
-            Place::Blob(cid, name) => match node.find(&cid).await {
-                Some(blob) => blob_answer(blob, name, &request),
-                None => refusal(
-                    StatusCode::NOT_FOUND,
-                    "this node has no such blob, or not yet",
+            Place::Blob(cid, name) => match Form::of(&request) {
+                Form::File => match node.find(&cid).await {
+                    Some(blob) => blob_answer(blob, name, &request),
+                    None => refusal(
+                        StatusCode::NOT_FOUND,
+                        "this node has no such blob, or not yet",
+                    ),
+                },
+                Form::Block => {
+                    let holder = node.find_block(&cid).await;
+                    block::answer(holder, &cid, &request)
+                }
+                Form::Other => refusal(
+                    StatusCode::NOT_ACCEPTABLE,
+                    "this node serves files, ranges of them, and raw blocks; no other format",
                 ),
             },
             Place::Nowhere(why) => refusal(StatusCode::NOT_FOUND, &why),
@@ -67,13 +78,6 @@ pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
 /// The blob's part that is asked for, or why not.
 fn blob_answer(blob: Blob, name: Option<String>, request: &Request) -> Response<Body> {
     let query = request.uri().query();
-    if has_parameter(query, "format") || wants_other_format(request.headers()) {
-        // Better than bytes that the client would take for a block or a CAR.
-        return refusal(
-            StatusCode::NOT_ACCEPTABLE,
-            "this node serves files and ranges of them, no other format",
-        );
-    }
     let window = match window(query, blob.size) {
         Ok(window) => window,
         Err(why) => return refusal(StatusCode::BAD_REQUEST, &why),
@@ -90,6 +94,7 @@ fn blob_answer(blob: Blob, name: Option<String>, request: &Request) -> Response<
     set(&mut headers, header::ETAG, &etag);
     set(&mut headers, header::CACHE_CONTROL, IMMUTABLE);
     set(&mut headers, header::ACCEPT_RANGES, "bytes");
+    set(&mut headers, header::VARY, "Accept");
     match conditions::evaluate(request.headers(), &etag) {
         Verdict::Go => {}
         Verdict::NotModified => return with(StatusCode::NOT_MODIFIED, headers, Body::empty()),
@@ -135,7 +140,7 @@ fn blob_answer(blob: Blob, name: Option<String>, request: &Request) -> Response<
 
 /// The bytes of a range, read as the client takes them. An error in the middle breaks the
 /// connection: the client sees that bytes are missing, and never others in their place.
-fn body(blob: &Blob, range: Range<u64>) -> Body {
+pub(super) fn body(blob: &Blob, range: Range<u64>) -> Body {
     if range.is_empty() {
         return Body::empty();
     }
@@ -162,19 +167,6 @@ fn etag(blob: &Blob, window: &Range<u64>) -> String {
     }
 }
 
-/// Whether the client wants a block or a CAR (trustless gateway specification, "Accept").
-fn wants_other_format(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .any(|accept| contains(accept, b"application/vnd.ipld."))
-}
-
-fn contains(value: &HeaderValue, wanted: &[u8]) -> bool {
-    let mut windows = value.as_bytes().windows(wanted.len());
-    windows.any(|window| window.eq_ignore_ascii_case(wanted))
-}
-
 /// To OPTIONS: what may be done here, and by whom (Fetch standard, "CORS-preflight fetch").
 fn options() -> Response<Body> {
     let mut headers = HeaderMap::new();
@@ -196,7 +188,7 @@ fn list(media_type: &str, text: String) -> Response<Body> {
     text_answer(StatusCode::OK, media_type, "no-cache", text)
 }
 
-fn refusal(status: StatusCode, why: &str) -> Response<Body> {
+pub(super) fn refusal(status: StatusCode, why: &str) -> Response<Body> {
     let text = format!("{why}\n");
     text_answer(status, "text/plain; charset=utf-8", "no-store", text)
 }
@@ -218,14 +210,14 @@ fn text_answer(
     with(status, headers, Body::from(text))
 }
 
-fn with(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+pub(super) fn with(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     let value = HeaderValue::from_str(value);
     headers.insert(
         name,

@@ -83,6 +83,7 @@ mod tests {
             name: name.into(),
             size: 0,
             source: Arc::new(Memory::new("empty", "")),
+            tree: None,
         };
         let page = html(std::slice::from_ref(&blob));
         assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;.zip"));

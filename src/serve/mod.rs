@@ -3,15 +3,19 @@
 //! A node knows nothing of archives. A blob is published under its CID, and
 //! `GET /ipfs/<cid>[/anything]` answers with its bytes, or with those that a `Range` header or
 //! `?range=<offset>,<size>` (the link that playlists inside an archive carry) asks for. `anything`
-//! decides the media type and nothing else.
+//! decides the media type and nothing else. With `?format=raw`, or the Accept header that means the
+//! same, the answer is the block that the CID names: what others prove ranges with.
 //!
-//! What is answered is decided without I/O in `range`, `window`, `conditions`, `paths` and `media`;
-//! `answer` puts it together, and `node` holds the blobs and the connections.
+//! What is answered is decided without I/O in `range`, `window`, `conditions`, `form`, `paths`
+//! and `media`;
+//! `answer` (`block` for blocks) puts it together, and `node` holds the blobs and the connections.
 //! HTTP is RFC 9110, to whose sections the comments point.
 
 mod answer;
+mod block;
 mod conditions;
 mod connection;
+mod form;
 mod listing;
 mod media;
 mod node;

@@ -14,11 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::answer;
 use super::connection::CuttableListener;
-use crate::content::Cid;
+use crate::content::{Block, Cid, Tree};
 use crate::source::Source;
 
 /// How long answers in flight may go on after the end was asked for.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// Of how many blobs with the same block one is looked for whose file is still there.
+const MOST_HOLDERS: usize = 16;
 
 /// A blob to be served.
 #[derive(Clone)]
@@ -32,6 +35,8 @@ pub struct Blob {
     /// Its bytes. [`Source::open`] is called before every answer: it should fail, or tell another
     /// size, if they are no longer there, and the blob is then withdrawn.
     pub source: Arc<dyn Source>,
+    /// Its blocks, by which others prove what they get. Without it there are only bytes.
+    pub tree: Option<Arc<Tree>>,
 }
 
 /// One publication: by it, a blob can be withdrawn.
@@ -156,6 +161,28 @@ impl Node {
                 return Some(blob);
             }
         }
+    }
+
+    /// The block of this CID, and the blob that it is of, whose bytes are there.
+    pub(super) async fn find_block(&self, cid: &Cid) -> Option<(Blob, Block)> {
+        // Looked up in each tree, a few steps each, instead of in one map of all leaves, which
+        // would have to change with every file and take twice the memory.
+        let found: Vec<(BlobId, Blob, Block)> = {
+            let shelf = self.shelf();
+            let blobs = shelf.blobs.iter();
+            let found = blobs.filter_map(|(id, blob)| {
+                let block = blob.tree.as_ref()?.find(cid)?;
+                Some((*id, blob.clone(), block))
+            });
+            // Should a file be gone, the next that has the block will do; a few are enough.
+            found.take(MOST_HOLDERS).collect()
+        };
+        for (id, blob, block) in found {
+            if self.is_there(id, &blob).await {
+                return Some((blob, block));
+            }
+        }
+        None
     }
 
     async fn is_there(&self, id: BlobId, blob: &Blob) -> bool {

@@ -45,15 +45,16 @@ fn parse(value: &str) -> Option<(u64, u64)> {
 
 /// Whether the query has a `range`.
 pub(super) fn has_window(query: Option<&str>) -> bool {
-    has_parameter(query, "range")
+    parameter(query, "range").is_some()
 }
 
-/// Whether the query has a parameter of this name.
-pub(super) fn has_parameter(query: Option<&str>, wanted: &str) -> bool {
-    let pairs = query.unwrap_or_default().split('&');
-    pairs
-        .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
-        .any(|name| name == wanted)
+/// The value of the query's first parameter of this name, as it stands there.
+pub(super) fn parameter<'a>(query: Option<&'a str>, wanted: &str) -> Option<&'a str> {
+    let mut pairs = query.unwrap_or_default().split('&');
+    pairs.find_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (name == wanted).then_some(value)
+    })
 }
 
 #[cfg(test)]

@@ -5,20 +5,27 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aiozfs::content::{Cid, Importer, Profile, Proven, Version};
+use aiozfs::content::{Cid, Importer, Profile, Proven, Tree, Version};
+use aiozfs::serve::{Blob, Node};
 use aiozfs::source::{
-    Blocks, Error, Gateways, GatewaysOptions, Http, HttpBlocks, HttpOptions, Member, Priority,
-    Result, Retry, Source, UrlOf,
+    Blocks, Error, Gateways, GatewaysOptions, Http, HttpBlocks, HttpOptions, Member, Memory,
+    Priority, Result, Retry, Source, UrlOf,
 };
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 use super::fault::FaultNode;
+use super::forger::Forger;
 
 pub const SIZE: usize = 600_000;
 
 /// How long a read of one gateway is tried in these tests.
 pub const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Small leaves and narrow nodes, so that there are many.
+const PROFILE: Profile = Profile::new("small", 16 << 10, 8, true, Version::V1);
 
 /// A blob, its CID, and the blocks of its tree.
 pub struct Content {
@@ -32,15 +39,14 @@ pub fn content() -> Content {
 }
 
 impl Content {
-    /// In small leaves, so that there are many. The nodes that serve it have the inner blocks of
+    /// In small leaves. The fault nodes that serve it have the inner blocks of
     /// its tree, and give leaves as ranges alone.
     pub fn of(bytes: Vec<u8>) -> Self {
-        let profile = Profile::new("small", 16 << 10, 8, true, Version::V1);
         let mut blocks = HashMap::new();
         let keep = |cid: &Cid, block: &[u8]| {
             blocks.insert(cid.to_string(), block.to_vec());
         };
-        let mut importer = Importer::with_nodes(profile, keep);
+        let mut importer = Importer::with_nodes(PROFILE, keep);
         importer.push(&bytes);
         let cid = importer.finish();
         Self { bytes, cid, blocks }
@@ -48,6 +54,27 @@ impl Content {
 
     pub fn node(&self) -> FaultNode {
         FaultNode::with_blocks(self.bytes.clone(), self.blocks.clone())
+    }
+
+    /// A node that serves until it is dropped, and before it a relay that may be told to lie. It
+    /// gives leaves as blocks, too.
+    pub fn relayed(&self) -> (Runtime, Forger) {
+        let runtime = Runtime::new().expect("a runtime");
+        let tree = Tree::import(&self.bytes[..], PROFILE, |_| true).expect("read");
+        assert_eq!(tree.cid(), self.cid);
+        let node = Node::new();
+        node.publish(Blob {
+            cid: self.cid,
+            name: "blob".into(),
+            size: self.bytes.len() as u64,
+            source: Arc::new(Memory::new("blob", self.bytes.clone())),
+            tree: Some(Arc::new(tree)),
+        });
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
+        let listener = listener.expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        runtime.spawn(async move { node.serve(listener, std::future::pending()).await });
+        (runtime, Forger::before(addr))
     }
 
     pub fn nodes(&self) -> [FaultNode; 3] {

@@ -4,6 +4,7 @@
 pub mod archives;
 pub mod disk;
 pub mod fault;
+pub mod forger;
 pub mod gateways;
 pub mod http;
 pub mod media;

@@ -40,6 +40,10 @@ fn symbolic_links_are_followed_where_they_stay_inside() {
         assert_eq!(printed(&["cat", &archive, path]), b"of the top", "{path}");
     }
     assert_eq!(printed(&["ls", &archive, "folder"]), b"file\nup\n");
+    for link in ["direct", "dangling", "about"] {
+        let line = format!("{link}\n");
+        assert_eq!(printed(&["ls", &archive, link]), line.as_bytes());
+    }
     // With -l it is the link itself that is of interest.
     let long = printed(&["ls", "-l", &archive, "folder"]);
     assert!(long.ends_with(b"folder -> dir/sub\n"));

@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use super::access::Access;
 use super::job::{self, Job};
 use super::{Failure, logging};
-use crate::content::{Cid, Importer, Profile};
+use crate::content::{Cid, Profile, Tree};
 use crate::mount::{KernelOptions, Stopper};
 use crate::serve::{Blob, Node};
 use crate::source::Memory;
@@ -116,15 +116,16 @@ struct Served {
 /// Starts a node that has the archive. It runs until the runtime ends.
 fn serve(runtime: &Runtime) -> Result<Served, Failure> {
     let failed = |e| Failure::new(format!("cannot start a node on 127.0.0.1: {e}"));
-    let mut importer = Importer::new(Profile::UNIXFS_V1_2025);
-    importer.push(ARCHIVE);
-    let cid = importer.finish();
+    let tree = Tree::import(ARCHIVE, Profile::UNIXFS_V1_2025, |_| true);
+    let tree = tree.map_err(Failure::new)?;
+    let cid = tree.cid();
     let node = Node::new();
     node.publish(Blob {
         cid,
         name: NAME.to_owned(),
         size: ARCHIVE.len() as u64,
         source: Arc::new(Memory::new(NAME, ARCHIVE)),
+        tree: Some(Arc::new(tree)),
     });
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;

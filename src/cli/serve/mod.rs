@@ -19,7 +19,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::cache_dir::CacheArgs;
 use super::cid_cache::CidCache;
-use super::{Failure, logging};
+use super::{Failure, logging, units};
+use crate::content::Profile;
 use crate::serve::Node;
 use shelf::Shelf;
 
@@ -27,7 +28,8 @@ use shelf::Shelf;
 ///
 /// It listens at once. A file can be had when its CID is known, and then a line is printed: CID,
 /// size in bytes, name and URL, separated by tabs. A file that changes is no longer served under
-/// its old CID, and appears under its new one. The list is at / and at /index.json.
+/// its old CID, and appears under its new one. The list is at / and at /index.json. Blocks of the
+/// files, by which others prove what they get, are given out as well.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
@@ -38,6 +40,9 @@ pub(super) struct ServeArgs {
     /// Where to listen; port 0 is any free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
+    /// How files are cut into blocks, which decides their CIDs
+    #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
+    profile: Profile,
     #[command(flatten)]
     cache: CacheArgs,
     /// Say more; twice, and more still
@@ -84,6 +89,7 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
         args.files.clone(),
         base,
         CidCache::new(args.cache.dir()),
+        args.profile,
         stop,
     );
     let shelf = tokio::spawn(shelf.run());

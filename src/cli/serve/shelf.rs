@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::files::{Found, scan};
 use crate::cli::cid_cache::CidCache;
 use crate::cli::progress::Progress;
-use crate::content::{Cid, Profile, import_reader};
+use crate::content::{Cid, Profile, Tree};
 use crate::serve::{Blob, BlobId, Node, blob_path};
 use crate::source::{FileAt, Stamp};
 
@@ -35,13 +35,14 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    /// Files that `args` mean, on a node whose URLs begin with `base`. `stop` ends what hashing
-    /// goes on.
+    /// Files that `args` mean, under CIDs of `profile`, on a node whose URLs begin with `base`.
+    /// `stop` ends what hashing goes on.
     pub(super) fn new(
         node: Node,
         args: Vec<PathBuf>,
         base: String,
         cache: CidCache,
+        profile: Profile,
         stop: Arc<AtomicBool>,
     ) -> Self {
         Self {
@@ -54,7 +55,7 @@ impl Shelf {
                 base,
                 cache,
                 stop,
-                profile: Profile::default(),
+                profile,
             }),
         }
     }
@@ -115,9 +116,9 @@ impl Shelf {
             let (hasher, asked) = (self.hasher.clone(), file.clone());
             let cached = tokio::task::spawn_blocking(move || hasher.cached(&asked)).await;
             match cached {
-                Ok(Some(cid)) => {
+                Ok(Some(tree)) => {
                     log::info!("{}: CID from the cache", file.path.display());
-                    self.publish(file, cid, None);
+                    self.publish(file, tree, None);
                 }
                 _ => unknown.push(file),
             }
@@ -132,7 +133,7 @@ impl Shelf {
             let (hasher, asked, shown) = (self.hasher.clone(), file.clone(), progress.clone());
             let hashed = tokio::task::spawn_blocking(move || hasher.hash(&asked, &shown)).await;
             match hashed {
-                Ok(Ok(cid)) => self.publish(file, cid, Some(&progress)),
+                Ok(Ok(tree)) => self.publish(file, tree, Some(&progress)),
                 Ok(Err(Unhashed::Stopped)) => return,
                 Ok(Err(Unhashed::Changed)) => {
                     log::info!("{} is being written to", file.path.display());
@@ -147,13 +148,15 @@ impl Shelf {
         }
     }
 
-    fn publish(&mut self, file: Found, cid: Cid, progress: Option<&Progress>) {
+    fn publish(&mut self, file: Found, tree: Tree, progress: Option<&Progress>) {
+        let cid = tree.cid();
         let line = self.hasher.line(&file, &cid);
         let id = self.node.publish(Blob {
             cid,
             name: file.name,
             size: file.stamp.size(),
             source: Arc::new(FileAt::new(&file.path, file.stamp)),
+            tree: Some(Arc::new(tree)),
         });
         self.served.insert(file.path, (file.stamp, id));
         // Whoever closed the other end no longer wants to know.
@@ -173,7 +176,7 @@ struct Hasher {
     profile: Profile,
 }
 
-/// Why a file has no CID.
+/// Why a file has no tree, and so no CID.
 enum Unhashed {
     /// The program ends.
     Stopped,
@@ -184,12 +187,12 @@ enum Unhashed {
 }
 
 impl Hasher {
-    fn cached(&self, file: &Found) -> Option<Cid> {
+    fn cached(&self, file: &Found) -> Option<Tree> {
         self.cache.get(&file.path, &file.stamp, self.profile)
     }
 
-    /// The CID of the file in exactly the state it was found in.
-    fn hash(&self, file: &Found, progress: &Progress) -> Result<Cid, Unhashed> {
+    /// The tree of the file in exactly the state it was found in.
+    fn hash(&self, file: &Found, progress: &Progress) -> Result<Tree, Unhashed> {
         let since = SystemTime::now();
         let reader = File::open(&file.path).map_err(Unhashed::Io)?;
         let is_same = |meta: io::Result<fs::Metadata>| match meta {
@@ -198,21 +201,21 @@ impl Hasher {
             Err(e) => Err(Unhashed::Io(e)),
         };
         is_same(reader.metadata())?;
-        let hashed = import_reader(&reader, self.profile, |bytes| {
+        let hashed = Tree::import(&reader, self.profile, |bytes| {
             progress.add(bytes);
             !self.stop.load(Ordering::Relaxed)
         });
-        let (cid, size) = hashed.map_err(|e| match self.stop.load(Ordering::Relaxed) {
+        let tree = hashed.map_err(|e| match self.stop.load(Ordering::Relaxed) {
             true => Unhashed::Stopped,
             false => Unhashed::Io(e),
         })?;
         is_same(reader.metadata())?;
-        if size != file.stamp.size() {
+        if tree.size() != file.stamp.size() {
             return Err(Unhashed::Changed);
         }
         self.cache
-            .put(&file.path, &file.stamp, self.profile, &cid, since);
-        Ok(cid)
+            .put(&file.path, &file.stamp, self.profile, &tree, since);
+        Ok(tree)
     }
 
     /// CID, size, name and URL. A name keeps to its column: control characters are replaced.

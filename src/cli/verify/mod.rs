@@ -1,0 +1,180 @@
+//! `aiozfs verify`: everything read once, proven leaf by leaf and compared with its CRC-32.
+//!
+//! The line is read in windows, several at once, past the reader's memory: nobody asks for these
+//! bytes again. They go by in order, and are compared with whatever entries they belong to.
+
+mod entries;
+mod fetch;
+mod report;
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use clap::Args;
+use futures_util::{StreamExt, stream};
+
+use super::access::AccessArgs;
+use super::location::Location;
+use super::mount_options::MountOptions;
+use super::progress::Progress;
+use super::{Failure, job, logging};
+use crate::archive::{EntryId, Index};
+use crate::reader::Archive;
+use entries::Entries;
+use fetch::{fetch, windows};
+use report::Report;
+
+/// How many windows are fetched at once.
+const AT_ONCE: usize = 8;
+
+/// What lies between two files, up to so many bytes, is read rather than left out with a request.
+const GAP: u64 = 256 * 1024;
+
+/// Read an archive, or some of its files, and tell what of it is damaged or forged.
+///
+/// Of a CID, every byte is proven against it; of any source, every file is compared with its CRC-32.
+/// Prints a line for each bad extent, and a summary. The exit code is 1 if anything is bad.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct VerifyArgs {
+    /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
+    /// name of an archive in the configuration
+    source: String,
+    /// Only these files, and what is below these directories [default: everything]
+    #[arg(value_name = "PATH")]
+    paths: Vec<OsString>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: AccessArgs,
+    /// Say more; twice, and more still
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs verify ./holiday.zip
+  aiozfs verify bafybei...
+  aiozfs verify --gateway http://127.0.0.1:8080 bafybei... 720p master_playlist.m3u8
+  aiozfs verify --json https://example.com/holiday.zip | jq '.bad[].name'
+
+Each bad extent is a line: the file, the bytes of the archive, and why.
+  720p_0001.ts: bytes 1048576-2097151 (1048576): ... they do not match the CID";
+
+pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    logging::init(args.verbose);
+    let location = Location::parse(&args.source)?;
+    let access = args.access.to(location, &MountOptions::default())?;
+    let access = access.asking_servers();
+    let runtime = job::runtime()?;
+    let done = runtime.block_on(async {
+        let archive = access.open().await?;
+        let mut report = Report::new(access.location().shown(), access.proves());
+        run(&archive, &args.paths, &mut report).await?;
+        Ok(report)
+    });
+    // Nobody waits for what was fetched ahead.
+    runtime.shutdown_background();
+    let report = done?;
+    let text = match args.json {
+        true => report.json(),
+        false => report.text(),
+    };
+    let printed = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+    printed.map_err(|e| Failure::new(format!("cannot print: {e}")))?;
+    Ok(ExitCode::from(u8::from(!report.is_good())))
+}
+
+async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Result<(), Failure> {
+    let index = archive.index();
+    let (chosen, ranges) = match paths {
+        [] => {
+            let whole = std::iter::once(0..index.blob_size());
+            (index.ids().collect(), whole.collect())
+        }
+        paths => {
+            let chosen = choose(index, paths)?;
+            let ranges = spans(index, &chosen);
+            (chosen, ranges)
+        }
+    };
+    let total = ranges.iter().map(|range| range.end - range.start).sum();
+    let progress = Progress::bytes("verifying", Some(total));
+    let mut entries = Entries::new(index, chosen, report);
+    let source = archive.source();
+    let fetched = stream::iter(windows(source.clone(), ranges)).map(|window| {
+        // A task of its own: leaves are hashed on all threads.
+        let source = source.clone();
+        tokio::spawn(async move { fetch(&*source, window).await })
+    });
+    let mut fetched = fetched.buffered(AT_ONCE);
+    while let Some(window) = fetched.next().await {
+        let pieces = window.map_err(Failure::new)?;
+        for piece in pieces.map_err(Failure::new)? {
+            entries.take(&piece, report);
+            progress.add(piece.range.end - piece.range.start);
+        }
+    }
+    drop(fetched);
+    // Only where a local header says more than the directory lets expect.
+    while let Some(rest) = entries.rest() {
+        let pieces = fetch(&**source, rest).await.map_err(Failure::new)?;
+        for piece in pieces {
+            entries.take(&piece, report);
+        }
+    }
+    entries.end(report);
+    Ok(())
+}
+
+/// The entries that are, or are below, these paths.
+fn choose(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
+    let mut chosen = vec![false; index.len()];
+    for path in paths {
+        let shown = path.to_string_lossy();
+        let name = path.as_bytes();
+        let name = trim_slashes(name.strip_prefix(b"./").unwrap_or(name));
+        let mut is_there = false;
+        for id in index.ids() {
+            let entry = trim_slashes(index.path(id));
+            let rest = entry.strip_prefix(name);
+            if name.is_empty() || rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+            {
+                chosen[id.index()] = true;
+                is_there = true;
+            }
+        }
+        if !is_there {
+            return Err(Failure::new(format!("the archive has no '{shown}'")));
+        }
+    }
+    let ids = index.ids();
+    Ok(ids.filter(|id| chosen[id.index()]).collect())
+}
+
+fn trim_slashes(mut path: &[u8]) -> &[u8] {
+    while let Some(rest) = path.strip_prefix(b"/") {
+        path = rest;
+    }
+    while let Some(rest) = path.strip_suffix(b"/") {
+        path = rest;
+    }
+    path
+}
+
+/// Where these entries lie, headers included, neighbours as one.
+fn spans(index: &Index, chosen: &[EntryId]) -> Vec<Range<u64>> {
+    let mut spans: Vec<Range<u64>> = Vec::new();
+    for id in chosen {
+        let span = entries::span(index, *id);
+        match spans.last_mut() {
+            Some(last) if span.start <= last.end + GAP => last.end = last.end.max(span.end),
+            _ => spans.push(span),
+        }
+    }
+    spans
+}

@@ -1,0 +1,159 @@
+//! What was found, for people and for programs.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::archive::{EntryId, Index};
+
+/// Some bytes that are bad.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Bad {
+    /// The file, or nothing if they belong to none.
+    name: Option<String>,
+    /// Where in the archive, in bytes.
+    offset: u64,
+    length: u64,
+    why: String,
+}
+
+/// All that there is to say.
+pub(super) struct Report {
+    source: (&'static str, String),
+    is_proven: bool,
+    /// Entries whose bytes were looked at, and those of them that were compared with their CRC-32.
+    pub(super) files: u64,
+    pub(super) compared: u64,
+    /// Bytes of the line that were looked at.
+    pub(super) bytes: u64,
+    /// Entries that are not stored as they are, and why.
+    pub(super) unread: Vec<(Vec<u8>, String)>,
+    bad: Vec<Bad>,
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    source: &'a str,
+    good: bool,
+    proven: bool,
+    files: u64,
+    compared: u64,
+    bytes: u64,
+    unread: Vec<Unread<'a>>,
+    bad: &'a [Bad],
+}
+
+#[derive(Serialize)]
+struct Unread<'a> {
+    name: String,
+    why: &'a str,
+}
+
+impl Bad {
+    pub(super) fn of(index: &Index, id: EntryId, range: Range<u64>, why: String) -> Self {
+        Self {
+            name: Some(printable(index.path(id))),
+            offset: range.start,
+            length: range.end - range.start,
+            why,
+        }
+    }
+
+    /// Bytes that belong to no entry that is looked at.
+    pub(super) fn between(index: &Index, range: Range<u64>, why: String) -> Self {
+        let name = match range.end > index.cd_range().start {
+            true => None,
+            false => index.at(range.start).map(|id| printable(index.path(id))),
+        };
+        Self {
+            name,
+            offset: range.start,
+            length: range.end - range.start,
+            why,
+        }
+    }
+
+    fn end(&self) -> u64 {
+        self.offset + self.length
+    }
+}
+
+impl Report {
+    pub(super) fn new(source: (&'static str, String), is_proven: bool) -> Self {
+        Self {
+            source,
+            is_proven,
+            files: 0,
+            compared: 0,
+            bytes: 0,
+            unread: Vec::new(),
+            bad: Vec::new(),
+        }
+    }
+
+    pub(super) fn bad(&mut self, bad: Bad) {
+        self.bad.push(bad);
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.bad.is_empty()
+    }
+
+    pub(super) fn json(&self) -> String {
+        let unread = self.unread.iter().map(|(name, why)| Unread {
+            name: printable(name),
+            why,
+        });
+        let json = Json {
+            source: &self.source.1,
+            good: self.is_good(),
+            proven: self.is_proven,
+            files: self.files,
+            compared: self.compared,
+            bytes: self.bytes,
+            unread: unread.collect(),
+            bad: &self.bad,
+        };
+        let text = serde_json::to_string_pretty(&json);
+        text.expect("strings and numbers") + "\n"
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for bad in &self.bad {
+            let name = bad.name.as_deref().unwrap_or("(between files)");
+            let (first, last, length) = (bad.offset, bad.end().saturating_sub(1), bad.length);
+            let why = &bad.why;
+            let _ = writeln!(text, "{name}: bytes {first}-{last} ({length}): {why}");
+        }
+        for (_, why) in &self.unread {
+            let _ = writeln!(text, "not compared: {why}");
+        }
+        let (kind, source) = &self.source;
+        let how = match self.is_proven {
+            true => "proven against the CID",
+            false => "read, and no CID to prove it",
+        };
+        let (bytes, files, compared) = (self.bytes, self.files, self.compared);
+        let _ = writeln!(
+            text,
+            "{kind} {source}: {bytes} bytes {how}; of {files} files, {compared} were compared with their CRC-32"
+        );
+        let _ = match self.bad.len() {
+            0 => writeln!(text, "all good"),
+            1 => writeln!(text, "1 bad extent"),
+            many => writeln!(text, "{many} bad extents"),
+        };
+        text
+    }
+}
+
+/// A name fit for a terminal.
+fn printable(name: &[u8]) -> String {
+    let text = String::from_utf8_lossy(name);
+    let text = text
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    text.collect()
+}

@@ -1,0 +1,366 @@
+//! All blocks of a file, known by the hashes of its leaves.
+//!
+//! The inner nodes of a balanced tree follow from its leaves' hashes, and the leaves' bytes are
+//! those of the file. So 36 bytes a leaf are all that is kept of a file to answer for any of its
+//! blocks: 38 MB for a TiB in leaves of 1 MiB.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use super::import::{Importer, import};
+use super::node::{self, Link};
+use super::{Cid, Codec, Profile};
+
+/// Bytes of a sha2-256 hash, by which all blocks are named here.
+const HASH: usize = 32;
+
+/// The tree of a file that is at hand.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tree {
+    profile: Profile,
+    size: u64,
+    root: Cid,
+    /// In the order of the file.
+    leaves: Vec<[u8; HASH]>,
+    /// Level by level, from those right above the leaves to the root.
+    branches: Vec<Vec<Link>>,
+    /// Numbers of all blocks, by hash: leaves are numbered first, then branches level by level.
+    by_hash: Vec<u32>,
+}
+
+/// A block of a [`Tree`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Block {
+    /// An inner node: the block itself.
+    Node(Vec<u8>),
+    /// A leaf: bytes of the file, and what the leaf has around them.
+    Leaf {
+        /// What comes before the file's bytes; nothing in a raw leaf.
+        before: Vec<u8>,
+        /// Which bytes of the file.
+        range: Range<u64>,
+        /// What comes behind them.
+        behind: Vec<u8>,
+    },
+}
+
+impl Block {
+    /// Length of the block in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Block::Node(block) => block.len() as u64,
+            Block::Leaf {
+                before,
+                range,
+                behind,
+            } => (before.len() + behind.len()) as u64 + range.end - range.start,
+        }
+    }
+
+    /// Whether it has no bytes: the raw leaf of an empty file.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Tree {
+    /// The tree of what `reader` gives. `progress` as of [`import_reader`](super::import_reader).
+    pub fn import(
+        reader: impl Read,
+        profile: Profile,
+        progress: impl FnMut(u64) -> bool,
+    ) -> io::Result<Self> {
+        let mut leaves = Vec::new();
+        let importer = Importer::with_leaves(profile, |hash| leaves.push(*hash));
+        let (_, size) = import(importer, reader, progress)?;
+        Self::grow(profile, size, leaves)
+            .ok_or_else(|| io::Error::other("a file of so many leaves is not supported"))
+    }
+
+    /// The tree above leaves of these hashes, one behind the other, as
+    /// [`leaf_hashes`](Self::leaf_hashes) gives them. `None` if they are not as many as a file of
+    /// `size` bytes has. Whether they are the right ones, its [`cid`](Self::cid) tells.
+    pub fn of_leaf_hashes(profile: Profile, size: u64, hashes: &[u8]) -> Option<Self> {
+        let (leaves, rest) = hashes.as_chunks::<HASH>();
+        match rest {
+            [] => Self::grow(profile, size, leaves.to_vec()),
+            _ => None,
+        }
+    }
+
+    /// The tree of a file of one leaf, which its CID alone tells; `None` if `cid` is not of this
+    /// profile, or the file too long for one leaf.
+    pub fn of_one_leaf(profile: Profile, size: u64, cid: &Cid) -> Option<Self> {
+        let tree = Self::of_leaf_hashes(profile, size, cid.digest())?;
+        (tree.root == *cid).then_some(tree)
+    }
+
+    /// The hashes of its leaves, one behind the other.
+    pub fn leaf_hashes(&self) -> &[u8] {
+        self.leaves.as_flattened()
+    }
+
+    /// The file's CID.
+    pub fn cid(&self) -> Cid {
+        self.root
+    }
+
+    /// Length of the file in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// How many leaves it has; an empty file has one.
+    pub fn leaves(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// The block of this CID, whatever the CID's version. Of leaves that hold the same bytes any
+    /// is as good.
+    pub fn find(&self, cid: &Cid) -> Option<Block> {
+        let wanted = cid.digest();
+        let at = self
+            .by_hash
+            .binary_search_by(|number| self.hash(*number).cmp(wanted))
+            .ok()?;
+        let number = self.by_hash[at];
+        if !self.name(number).names_same(cid) {
+            return None;
+        }
+        Some(self.block(number))
+    }
+
+    /// All inner nodes, from the leaves up, with their CIDs.
+    pub fn nodes(&self) -> impl Iterator<Item = (Cid, Vec<u8>)> {
+        let levels = self.branches.iter().enumerate();
+        levels.flat_map(move |(level, branches)| {
+            let all = branches.iter().enumerate();
+            all.map(move |(at, link)| (link.cid, self.node(level, at)))
+        })
+    }
+
+    fn grow(profile: Profile, size: u64, leaves: Vec<[u8; HASH]>) -> Option<Self> {
+        let count = size.div_ceil(profile.leaf_size() as u64).max(1);
+        if leaves.len() as u64 != count {
+            return None;
+        }
+        let mut tree = Self {
+            profile,
+            size,
+            root: leaf_name(profile, &leaves[0]),
+            leaves,
+            branches: Vec::new(),
+            by_hash: Vec::new(),
+        };
+        let mut below = tree.leaves.len();
+        let mut blocks = u32::try_from(below).ok()?;
+        while below > 1 {
+            let level = tree.branches.len();
+            below = below.div_ceil(profile.width());
+            let links =
+                (0..below).map(|at| node::inner(profile.version(), &tree.links(level, at)).0);
+            let links: Vec<Link> = links.collect();
+            tree.root = links[0].cid;
+            blocks = blocks.checked_add(u32::try_from(below).ok()?)?;
+            tree.branches.push(links);
+        }
+        let mut by_hash: Vec<u32> = (0..blocks).collect();
+        by_hash.sort_unstable_by(|a, b| tree.hash(*a).cmp(tree.hash(*b)));
+        tree.by_hash = by_hash;
+        Some(tree)
+    }
+
+    /// Which leaf, or else which branch of which level.
+    fn place(&self, number: u32) -> Result<usize, (usize, usize)> {
+        let number = number as usize;
+        let Some(mut at) = number.checked_sub(self.leaves.len()) else {
+            return Ok(number);
+        };
+        let mut level = 0;
+        // Eight levels at the most, by the width of all profiles that are in use.
+        while at >= self.branches[level].len() {
+            at -= self.branches[level].len();
+            level += 1;
+        }
+        Err((level, at))
+    }
+
+    fn hash(&self, number: u32) -> &[u8] {
+        match self.place(number) {
+            Ok(leaf) => &self.leaves[leaf],
+            Err((level, at)) => self.branches[level][at].cid.digest(),
+        }
+    }
+
+    fn name(&self, number: u32) -> Cid {
+        match self.place(number) {
+            Ok(leaf) => leaf_name(self.profile, &self.leaves[leaf]),
+            Err((level, at)) => self.branches[level][at].cid,
+        }
+    }
+
+    fn block(&self, number: u32) -> Block {
+        match self.place(number) {
+            Ok(leaf) => {
+                let range = self.leaf_range(leaf);
+                let (before, behind) = match self.profile.raw_leaves() {
+                    true => Default::default(),
+                    false => node::around_leaf(range.end - range.start),
+                };
+                Block::Leaf {
+                    before,
+                    range,
+                    behind,
+                }
+            }
+            Err((level, at)) => Block::Node(self.node(level, at)),
+        }
+    }
+
+    fn node(&self, level: usize, at: usize) -> Vec<u8> {
+        node::inner(self.profile.version(), &self.links(level, at)).1
+    }
+
+    fn leaf_range(&self, leaf: usize) -> Range<u64> {
+        let full = self.profile.leaf_size() as u64;
+        let start = leaf as u64 * full;
+        start..(start + full).min(self.size)
+    }
+
+    /// The links in a branch of a level; level 0 is right above the leaves.
+    fn links(&self, level: usize, at: usize) -> Vec<Link> {
+        let width = self.profile.width();
+        let here = |below: usize| at * width..((at + 1) * width).min(below);
+        match level.checked_sub(1) {
+            Some(below) => self.branches[below][here(self.branches[below].len())].to_vec(),
+            None => here(self.leaves.len())
+                .map(|leaf| self.leaf_link(leaf))
+                .collect(),
+        }
+    }
+
+    fn leaf_link(&self, leaf: usize) -> Link {
+        let range = self.leaf_range(leaf);
+        let file_bytes = range.end - range.start;
+        let around = match self.profile.raw_leaves() {
+            true => 0,
+            false => {
+                let (before, behind) = node::around_leaf(file_bytes);
+                before.len() + behind.len()
+            }
+        };
+        Link {
+            cid: leaf_name(self.profile, &self.leaves[leaf]),
+            file_bytes,
+            tree_bytes: file_bytes + around as u64,
+        }
+    }
+}
+
+fn leaf_name(profile: Profile, hash: &[u8; HASH]) -> Cid {
+    let codec = match profile.raw_leaves() {
+        true => Codec::Raw,
+        false => Codec::DagPb,
+    };
+    Cid::from_sha256(profile.version(), codec, hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Version;
+    use std::collections::HashMap;
+
+    fn profiles() -> [Profile; 3] {
+        [
+            Profile::new("raw", 8, 3, true, Version::V1),
+            Profile::new("pb0", 8, 3, false, Version::V0),
+            Profile::new("pb1", 8, 2, false, Version::V1),
+        ]
+    }
+
+    /// The block itself, made of the file's bytes.
+    fn bytes_of(block: Block, file: &[u8]) -> Vec<u8> {
+        match block {
+            Block::Node(block) => block,
+            Block::Leaf {
+                before,
+                range,
+                behind,
+            } => {
+                let data = &file[range.start as usize..range.end as usize];
+                [&before[..], data, &behind].concat()
+            }
+        }
+    }
+
+    #[test]
+    fn it_has_the_blocks_of_the_importer_and_no_others() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for profile in profiles() {
+            for len in [0, 1, 7, 8, 9, 24, 25, 72, 73, 216, 217, 255] {
+                let file = &bytes[..len];
+                let mut nodes = HashMap::new();
+                let mut importer = Importer::with_nodes(profile, |cid, block| {
+                    nodes.insert(*cid, block.to_vec());
+                });
+                importer.push(file);
+                let root = importer.finish();
+                let tree = Tree::import(file, profile, |_| true).expect("read");
+                assert_eq!((tree.cid(), tree.size()), (root, len as u64));
+                assert_eq!(tree.nodes().collect::<HashMap<_, _>>(), nodes);
+                for (cid, block) in &nodes {
+                    assert_eq!(tree.find(cid), Some(Block::Node(block.clone())));
+                    assert_eq!(tree.find(&cid.to_v1()), tree.find(cid));
+                }
+                assert_eq!(tree.leaves(), len.div_ceil(8).max(1));
+                for at in 0..tree.leaves() {
+                    let data = &file[at * 8..(at * 8 + 8).min(len)];
+                    let (codec, block) = match profile.raw_leaves() {
+                        true => (Codec::Raw, data.to_vec()),
+                        false => (Codec::DagPb, node::leaf(data)),
+                    };
+                    let cid = Cid::of_block(profile.version(), codec, &block);
+                    let found = tree.find(&cid).expect("a leaf");
+                    assert_eq!(found.len(), block.len() as u64);
+                    assert_eq!(bytes_of(found, file), block);
+                    // The same hash under another codec names no block of the tree.
+                    let hash = cid.digest().try_into().expect("32 bytes");
+                    let other = Cid::from_sha256(Version::V1, Codec::Other(0x71), hash);
+                    assert_eq!(tree.find(&other), None);
+                }
+                let other = Cid::of_block(Version::V1, Codec::Raw, b"something else");
+                assert_eq!(tree.find(&other), None);
+            }
+        }
+    }
+
+    #[test]
+    fn its_leaves_are_enough_to_grow_it_again_and_wrong_ones_tell() {
+        let bytes = [7; 100];
+        for profile in profiles() {
+            let tree = Tree::import(&bytes[..], profile, |_| true).expect("read");
+            let mut hashes = tree.leaf_hashes().to_vec();
+            let again = |size, hashes: &[u8]| Tree::of_leaf_hashes(profile, size, hashes);
+            assert_eq!(again(100, &hashes).as_ref(), Some(&tree));
+            assert_eq!(again(200, &hashes), None);
+            assert_eq!(again(100, &hashes[1..]), None);
+            assert_eq!(again(100, &hashes[HASH..]), None);
+            hashes[40] ^= 1;
+            assert_ne!(again(100, &hashes).expect("a tree").cid(), tree.cid());
+
+            let small = Tree::import(&bytes[..5], profile, |_| true).expect("read");
+            let by_cid = |size| Tree::of_one_leaf(profile, size, &small.cid());
+            assert_eq!((by_cid(5).as_ref(), by_cid(9)), (Some(&small), None));
+            let foreign = Cid::of_block(Version::V1, Codec::Other(0x71), b"x");
+            assert_eq!(Tree::of_one_leaf(profile, 5, &foreign), None);
+        }
+    }
+
+    #[test]
+    fn an_import_can_be_stopped() {
+        let stopped = Tree::import(&[0; 10][..], profiles()[0], |_| false);
+        let kind = stopped.map_err(|e| e.kind());
+        assert_eq!(kind, Err(io::ErrorKind::Interrupted));
+    }
+}
