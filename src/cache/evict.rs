@@ -57,27 +57,34 @@ pub(super) struct Survey {
     pub(super) taken: u64,
 }
 
+/// What is filled of a cache of this size. What others are writing just now is not seen when all is
+/// counted, a block or two each: the rest is for that.
+pub(super) fn filled(size: u64) -> u64 {
+    size - size / 20
+}
+
 /// Makes room if need be; says whether there is. `known` is what is taken with `need` bytes that
 /// are about to be written.
 pub(super) fn make_room(shared: &Shared, known: Usage, need: u64) -> io::Result<bool> {
-    if known.bytes <= shared.size && !is_stale(known.counted) {
+    let bound = filled(shared.size);
+    if known.bytes <= bound && !is_stale(known.counted) {
         return Ok(true);
     }
     let disk = &*shared.disk;
     let Some(_lock) = disk.try_lock("lock")? else {
         // Somebody is at it.
-        return Ok(known.bytes <= shared.size);
+        return Ok(known.bytes <= bound);
     };
     let before = usage::add(disk, 0)?;
     let survey = survey(disk)?;
     let mut taken = survey.taken + need;
-    if taken > shared.size {
-        let room = (shared.size / 20).max(LEAST_ROOM).min(shared.size / 2);
-        let victims = victims(disk, &survey, taken - (shared.size - room), shared.size);
+    if taken > bound {
+        let room = (bound / 20).max(LEAST_ROOM).min(bound / 2);
+        let victims = victims(disk, &survey, taken - (bound - room), shared.size);
         taken -= remove(disk, &survey, &victims);
     }
     usage::set(disk, before, taken, now())?;
-    Ok(taken <= shared.size)
+    Ok(taken <= bound)
 }
 
 /// Looks at all that there is, and removes what processes have left that were killed.

@@ -50,6 +50,8 @@ pub struct Content {
     pub taken: u64,
     /// What it may take.
     pub size: u64,
+    /// What is filled of that, so that it holds while several write.
+    pub filled: u64,
     /// The blobs, the one that was used last first.
     pub blobs: Vec<Kept>,
 }
@@ -76,6 +78,7 @@ impl Cache {
         Ok(Content {
             taken: survey.taken,
             size: shared.size,
+            filled: evict::filled(shared.size),
             blobs,
         })
     }

@@ -199,12 +199,12 @@ fn parts(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
 /// Fails if no more than a part of it could be pinned.
 fn has_room(cache: &Cache, bytes: u64) -> Result<(), Failure> {
     let content = cache.content().map_err(Failure::new)?;
-    match bytes <= content.size {
+    match bytes <= content.filled {
         true => Ok(()),
         false => Err(Failure::new(format!(
             "these are {}, and the cache may take {}; give it more with --cache-size, here and where it is mounted",
             HumanBytes(bytes),
-            HumanBytes(content.size)
+            HumanBytes(content.filled)
         ))),
     }
 }
