@@ -309,9 +309,8 @@ fn without_a_network_what_was_read_is_there() {
     };
     for verify in ["crc", "trustless"] {
         let mount = Mount::with(&cid, &args(verify));
-        for at in 0..2 {
-            read_anew(&mount.join(format!("dir/{at}.bin"))).expect("it reads");
-        }
+        // One alone: behind two in a row, the next ones would be read ahead.
+        read_anew(&mount.join("dir/0.bin")).expect("it reads");
         mount.end();
     }
     let url = node.url();
