@@ -382,6 +382,8 @@ mod tests {
         encoding = "CP866"
         owner = "archive"
         verify = "none"
+        cache-dir = "/c"
+        cache-size = "2G"
     "#;
 
     #[test]
@@ -406,6 +408,8 @@ mod tests {
         assert_eq!(config.stored_playlists(), Some(true));
         assert_eq!(config.owners(), Some(Owners::Archive));
         assert_eq!(config.verify(), Some(Verify::None));
+        assert_eq!(config.cache_dir(), Some(Path::new("/c")));
+        assert_eq!(config.cache_size(), Some(2 << 30));
         let encoding = config.encoding().map(|encoding| encoding.to_string());
         assert_eq!(encoding.as_deref(), Some("cp866"));
         assert!(!format!("{config:?}").contains("s3cret"));

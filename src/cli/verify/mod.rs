@@ -36,6 +36,7 @@ const GAP: u64 = 256 * 1024;
 ///
 /// Of a CID, every byte is proven against it; of any source, every file is compared with its CRC-32.
 /// Prints a line for each bad extent, and a summary. The exit code is 1 if anything is bad.
+/// Servers are asked for all of it; what is in the cache does not count, unless with --offline.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct VerifyArgs {
