@@ -13,6 +13,7 @@ use aiozfs::source::{
     Source, Stamp,
 };
 use common::fault::{Behaviour, FaultNode};
+use common::gateways::{Content, bases, proven};
 use futures_util::StreamExt;
 
 /// Bytes in which every place can be told from every other near it.
@@ -167,6 +168,10 @@ async fn every_kind_keeps_the_contract() {
     for (name, source) in kinds {
         keeps_the_contract(name, source, &blob).await;
     }
+    let content = Content::of(blob.clone());
+    let nodes = content.nodes();
+    let proven = proven(content.cid, &bases(&nodes));
+    keeps_the_contract("proof over retry over gateways", proven, &blob).await;
     cache.settle(Duration::from_secs(20));
     let from_disk = Cached::new(Arc::new(Offline), &cache, Key::id("blob", &[]), false);
     keeps_the_contract("cache alone", Arc::new(from_disk), &blob).await;
