@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 /// A read never takes longer than this, whatever its only gateway does. Under the reader, which
 /// ends every read at its deadline, it is Retry and the idle timeout that end it.
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_alone_is_a_clear_error_and_leaves_no_trace() {

@@ -1,0 +1,148 @@
+//! Walks: what is read, and what is asked for.
+
+use super::*;
+
+const KB: u64 = 1024;
+const WINDOW: u64 = 8 << 20;
+
+/// Reads all of `file` in the kernel's steps; returns the walk.
+fn read(walks: &mut Walks, file: &Range<u64>) -> WalkId {
+    let mut walk = None;
+    let mut at = file.start;
+    while at < file.end {
+        let end = (at + 128 * KB).min(file.end);
+        walk = Some(
+            walks
+                .note(&(at..end), file.end, true, WINDOW, Instant::now())
+                .walk,
+        );
+        at = end;
+    }
+    walk.expect("a file with something in it")
+}
+
+/// All that a walk would ask for now.
+fn ask(walks: &mut Walks, id: WalkId) -> Vec<Range<u64>> {
+    let walk = walks.get(id).expect("a walk");
+    let parts = std::iter::from_fn(|| {
+        let part = walk.next_part(512 * KB, 1)?;
+        walk.asked(&part, part.end);
+        Some(part)
+    });
+    parts.collect()
+}
+
+/// What was asked for is widened to leaves, and a file ends in the middle of one. The walk did
+/// not take note of that in its later legs, and asked for the same part again, forever.
+#[test]
+fn a_part_widened_beyond_its_leg_is_asked_for_once() {
+    let mut walks = Walks::default();
+    let (first, second, third) = (10 << 20..11 << 20, 4 << 20..5 << 20, 30 << 20..31 << 20);
+    let id = read(&mut walks, &first);
+    walks.extend(&first, true, &[second.clone(), third.clone()]);
+    let walk = walks.get(id).expect("a walk");
+    let mut parts = Vec::new();
+    while let Some(part) = walk.next_part(512 * KB, 1) {
+        walk.asked(&part, part.end + 300 * KB);
+        parts.push(part);
+        assert!(parts.len() < 10, "{parts:?}");
+    }
+    assert_eq!(parts.first().map(|p| p.start), Some(second.start));
+    assert_eq!(parts.last().map(|p| p.end), Some(third.end));
+}
+
+#[test]
+fn one_read_is_no_walk() {
+    let mut walks = Walks::default();
+    let id = walks
+        .note(&(0..128 * KB), 1 << 30, true, WINDOW, Instant::now())
+        .walk;
+    assert!(ask(&mut walks, id).is_empty());
+    let other = walks.note(
+        &(500 << 20..(500 << 20) + 4096),
+        1 << 30,
+        true,
+        WINDOW,
+        Instant::now(),
+    );
+    assert_ne!(other.walk, id);
+}
+
+#[test]
+fn a_walk_looks_ahead_to_the_end_of_its_file_and_no_further() {
+    let mut walks = Walks::default();
+    let file = 0..3 << 20;
+    read(&mut walks, &(0..512 * KB));
+    let id = walks
+        .note(
+            &(512 * KB..640 * KB),
+            file.end,
+            true,
+            WINDOW,
+            Instant::now(),
+        )
+        .walk;
+    let parts = ask(&mut walks, id);
+    assert_eq!(parts.first().map(|p| p.start), Some(640 * KB));
+    assert_eq!(parts.last().map(|p| p.end), Some(file.end));
+    assert!(parts.windows(2).all(|p| p[0].end == p[1].start));
+}
+
+#[test]
+fn legs_lead_from_file_to_file_wherever_they_lie() {
+    let mut walks = Walks::default();
+    let (first, second, third) = (10 << 20..11 << 20, 4 << 20..5 << 20, 30 << 20..31 << 20);
+    let id = read(&mut walks, &first);
+    assert!(ask(&mut walks, id).is_empty());
+    let extended = walks.extend(&first, true, &[second.clone(), third.clone()]);
+    assert_eq!(extended, Some(id));
+    let parts = ask(&mut walks, id);
+    let asked: u64 = parts.iter().map(|p| p.end - p.start).sum();
+    assert_eq!(asked, 2 << 20);
+    assert_eq!(parts[0].start, second.start);
+    let walk = walks.get(id).expect("a walk");
+    assert!(walk.still_wants(&second) && walk.still_wants(&third) && !walk.still_wants(&first));
+    // The second is skipped: the walk goes on with the third, and has it all.
+    let noted = walks.note(
+        &(third.start..third.start + 4096),
+        third.end,
+        false,
+        WINDOW,
+        Instant::now(),
+    );
+    assert_eq!(noted.walk, id);
+    assert!(ask(&mut walks, id).is_empty());
+    assert!(!walks.get(id).expect("a walk").still_wants(&second));
+}
+
+#[test]
+fn neighbours_on_the_line_are_one_run() {
+    let mut walks = Walks::default();
+    let id = read(&mut walks, &(0..1 << 20));
+    let next = (1 << 20) + 60..2 << 20;
+    walks.extend(&(0..1 << 20), true, &[next, (2 << 20) + 60..3 << 20]);
+    let parts = ask(&mut walks, id);
+    assert_eq!(parts.first().map(|p| p.start), Some(1 << 20));
+    assert_eq!(parts.last().map(|p| p.end), Some(3 << 20));
+    assert_eq!(parts.len(), 4, "{parts:?}");
+}
+
+#[test]
+fn the_walk_not_heard_of_for_longest_makes_room() {
+    let mut walks = Walks::default();
+    let far = |n: u64| n << 30..(n << 30) + 4096;
+    let first = walks
+        .note(&far(0), u64::MAX, true, WINDOW, Instant::now())
+        .walk;
+    for n in 1..MAX_WALKS as u64 {
+        assert_eq!(
+            walks
+                .note(&far(n), u64::MAX, true, WINDOW, Instant::now())
+                .forgotten,
+            None
+        );
+    }
+    let noted = walks.note(&far(99), u64::MAX, true, WINDOW, Instant::now());
+    assert_eq!(noted.forgotten, Some(first));
+    assert_eq!(walks.walks.len(), MAX_WALKS);
+}
