@@ -135,8 +135,9 @@ fn a_node_that_dies_in_mid_read_is_an_error_in_time_and_may_come_back() {
     let listener = listener.expect("the same port again");
     let _again = FaultNode::start_on(listener, packed.archive.clone());
     assert_readable_again(&path, &packed.large, at, 1 << 20);
-    let whole = fs::read(&path).expect("all of it");
-    assert_eq!(tree::differs(&packed.large, &whole), None);
+    // All of it takes as long to be had again: what the kernel read ahead may have failed after
+    // the read that was told of it, and is remembered from then on.
+    assert_readable_again(&path, &packed.large, 0, packed.large.len());
 }
 
 #[test]
