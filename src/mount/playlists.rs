@@ -89,7 +89,7 @@ impl Playlists {
 
 async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
     let index = volume.archive.index();
-    let stored = volume.archive.read(id, 0..index.get(id).size).await?;
+    let stored = volume.archive.read_aside(id, 0..index.get(id).size).await?;
     let (Ok(text), Some(format)) = (std::str::from_utf8(&stored), format(index, id)) else {
         return Ok(stored.into());
     };

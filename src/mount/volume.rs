@@ -134,6 +134,9 @@ impl Volume {
                 .filter(|text| told == Some(text.len() as u64));
             let part = text.as_deref().and_then(|text| part(text, span));
             out.extend_from_slice(part.unwrap_or_default());
+            if let Some(text) = &text {
+                self.passes(id, span, text);
+            }
             return part.is_some();
         }
         let Some(id) = self.tree.entry(ino) else {
@@ -163,6 +166,7 @@ impl Volume {
             let made = text.len() as u64;
             let told = self.attr(ino)?.size;
             let part = part(&text, &span).map(<[u8]>::to_vec);
+            self.passes(id, &span, &text);
             return part.ok_or(Refusal::Playlist { told, made });
         }
         let outdated = || self.archive.outdated(id, moment).map_or(Ok(()), Err);
@@ -170,6 +174,13 @@ impl Volume {
         let bytes = self.archive.read(id, span).await?;
         outdated()?;
         Ok(bytes)
+    }
+
+    /// A reader that goes from file to file does not step over a playlist because its text was
+    /// made before.
+    fn passes(&self, id: EntryId, span: &Range<u64>, text: &[u8]) {
+        let is_end = span.end == text.len() as u64;
+        self.archive.passes(id, span.start == 0, is_end);
     }
 
     /// The entry of a file that is shown in another form than it is stored.

@@ -147,12 +147,14 @@ impl Walks {
     }
 
     /// Says that whoever reads within `here` will go on with `legs`, in this order; `is_new`: not
-    /// with what was said before. Returns the walk.
+    /// with what was said before. `max_window` bounds how far ahead the walk may look. Returns the
+    /// walk.
     pub(super) fn extend(
         &mut self,
         here: &Range<u64>,
         is_new: bool,
         legs: &[Range<u64>],
+        max_window: u64,
     ) -> Option<WalkId> {
         let walks = self.walks.iter_mut().filter(|w| w.reads_in(here));
         let walk = walks.max_by_key(|w| w.heard)?;
@@ -164,6 +166,11 @@ impl Walks {
         }
         for leg in legs {
             walk.add_leg(leg);
+        }
+        // To know the way is as good as to come back for more.
+        if !legs.is_empty() {
+            let known = walk.legs.iter().map(|leg| leg.end - leg.start).sum();
+            walk.window = walk.window.max((max_window / 2).min(known));
         }
         Some(walk.id)
     }

@@ -7,8 +7,9 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 
 use super::check::{Checker, OnWrong, Verdict};
@@ -151,12 +152,24 @@ impl Archive {
             return false;
         }
         self.line.count_read(out.len() - before, true);
-        self.expect_next(id, range);
+        self.passes(id, range.start == 0, range.end == self.index.get(id).size);
         true
     }
 
     /// Reads `range` of the entry's data, or what of it lies before the entry's end.
     pub async fn read(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
+        // What will be read next is asked for while the first bytes are waited for, not behind them.
+        let begins = async { self.passes(id, range.start == 0, false) };
+        let (bytes, ()) = join(self.read_aside(id, range.clone()), begins).await;
+        let bytes = bytes?;
+        let end = range.start + bytes.len() as u64;
+        self.passes(id, false, end == self.index.get(id).size);
+        Ok(bytes)
+    }
+
+    /// Reads as [`read`](Self::read) does, but for the mount's own purposes: it is no step of
+    /// somebody who goes from file to file.
+    pub async fn read_aside(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
         self.index.readable(id)?;
         let size = self.index.get(id).size;
         let range = range.start.min(size)..range.end.min(size);
@@ -168,7 +181,6 @@ impl Archive {
             Some(check) => self.read_checked(check, id, &range).await,
         }?;
         self.line.count_read(bytes.len(), false);
-        self.expect_next(id, &range);
         Ok(bytes)
     }
 
@@ -255,16 +267,15 @@ impl Archive {
         self.line.read(at, extent.range().end).await
     }
 
-    /// Takes note of a read at the beginning or the end of a file, and lets the line fetch those
-    /// files ahead that will probably be read next.
-    fn expect_next(&self, id: EntryId, range: &Range<u64>) {
-        let (is_start, is_end) = (range.start == 0, range.end == self.index.get(id).size);
+    /// Takes note that a reader is at the beginning or at the end of a file, wherever it got the
+    /// bytes from, and lets the line fetch those files ahead that will probably be read next.
+    pub fn passes(&self, id: EntryId, is_start: bool, is_end: bool) {
         if !is_start && !is_end {
             return;
         }
-        let mut succession = (self.succession.lock()).unwrap_or_else(PoisonError::into_inner);
+        let mut succession = self.succession();
         let plan = match is_start {
-            true => succession.began(id, self.line.window(), self),
+            true => succession.began(id, self.line.horizon(), self),
             false => None,
         };
         if is_end {
@@ -279,8 +290,14 @@ impl Archive {
             });
             let files: Vec<Range<u64>> = files.collect();
             let here = self.span(id);
-            self.line.expect_next(&here, plan.is_new, &files);
+            if !self.line.expect_next(&here, plan.is_new, &files) {
+                self.succession().forget_plan(id);
+            }
         }
+    }
+
+    fn succession(&self) -> MutexGuard<'_, Succession> {
+        (self.succession.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where an entry lies on the line, header and all, as far as the directory lets expect.

@@ -89,7 +89,9 @@ impl Line {
             false => (2 * ledger.in_flight()).max(2),
         };
         let _runtime = self.0.runtime.enter();
-        self.0.source.warm_up(soon.min(connections))
+        let usable = self.0.source.warm_up(soon.min(connections));
+        // Parts that have begun may not have taken theirs yet.
+        usable.saturating_sub(ledger.in_flight())
     }
 
     fn reach(&self, ledger: &mut Ledger, id: WalkId, range: &Range<u64>) -> u64 {
@@ -106,7 +108,7 @@ impl Line {
             false => ahead_connections(&self.0.options),
         };
         let mut begun = false;
-        while ledger.in_flight() < connections {
+        while ledger.in_flight() < connections && ledger.has_room_for(id) {
             let part = ledger.pace.part();
             let walk = ledger.walks.get(id);
             let Some(wanted) = walk.and_then(|walk| walk.next_part(part, connections)) else {

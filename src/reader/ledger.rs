@@ -190,6 +190,23 @@ impl Ledger {
         }
     }
 
+    /// Whether read-ahead of this walk may have more bytes on their way: as many as the link has use
+    /// for, of which each walk may have its share however many the others have.
+    pub(super) fn has_room_for(&self, walk: WalkId) -> bool {
+        let (mut all, mut own, mut others) = (0, 0, Vec::new());
+        for part in self.parts.values() {
+            let left = part.left.end - part.left.start;
+            all += left;
+            match part.walk {
+                Some(of) if of == walk => own += left,
+                Some(of) if !others.contains(&of) => others.push(of),
+                _ => {}
+            }
+        }
+        let most = self.pace.flight();
+        all < most || own < most / (others.len() as u64 + 1)
+    }
+
     /// How many parts are on their way.
     pub(super) fn in_flight(&self) -> usize {
         self.parts.len()

@@ -55,6 +55,9 @@ impl Default for LineOptions {
 /// anyway; and a walk must not wait for memory that only holds its own past.
 const KEPT: u64 = 8;
 
+/// How many windows ahead a reader's way is planned.
+const HORIZON: u64 = 4;
+
 /// What share of the memory read-ahead leaves free for demand.
 const RESERVED: u64 = 8;
 
@@ -204,16 +207,26 @@ impl Line {
 
     /// Says that whoever reads within `here` of the line will go on with these ranges, in this
     /// order; they are fetched ahead as its walk comes near. `is_new`: forget what was said before.
-    pub(super) fn expect_next(&self, here: &Range<u64>, is_new: bool, ranges: &[Range<u64>]) {
+    /// False if nobody is known to read there.
+    pub(super) fn expect_next(
+        &self,
+        here: &Range<u64>,
+        is_new: bool,
+        ranges: &[Range<u64>],
+    ) -> bool {
         let mut ledger = self.ledger();
-        if let Some(walk) = ledger.walks.extend(here, is_new, ranges) {
+        let max_window = ledger.pace.window();
+        let walk = ledger.walks.extend(here, is_new, ranges, max_window);
+        if let Some(walk) = walk {
             self.fill_window(&mut ledger, walk);
         }
+        walk.is_some()
     }
 
-    /// How far ahead of a reader it may be worth looking now, in bytes.
-    pub(super) fn window(&self) -> u64 {
-        self.ledger().pace.window()
+    /// How far ahead of a reader its way should be known, in bytes: further than it is worth looking
+    /// now, since that may become more before the reader has told where it is again.
+    pub(super) fn horizon(&self) -> u64 {
+        HORIZON * self.ledger().pace.window()
     }
 
     /// Waits for `range` and copies it. Bytes that have come stay while their block is held, unless

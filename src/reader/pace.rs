@@ -42,7 +42,12 @@ const GROWTH_A_BYTE: u64 = 2;
 
 /// How much more than the measured rate calls for is put under way from then on: parts do not come
 /// evenly, and there must be room to notice that the link has become faster.
-const GAIN: f64 = 1.8;
+const GAIN: f64 = 1.3;
+
+/// How many times what is under way a walk may be ahead of its reader. Parts end in another order
+/// than they are read: while the reader waits for one, those behind it that have come must not keep
+/// others from being asked for, or all would end at once and the link be idle for a round trip.
+const AHEAD: f64 = 2.5;
 
 /// The window holds at most so many times what all connections fetch at once.
 const AT_ONCE: f64 = 1.5;
@@ -200,7 +205,7 @@ impl Pace {
             // What fills the window over all connections; up to twice as much where they would
             // else wait for longer than they carry something.
             Some(_) => {
-                let share = self.window() as f64 / self.connections;
+                let share = self.flight() as f64 / self.connections;
                 (self.connection_rate * self.latency).clamp(share, 2.0 * share)
             }
             // With n connections of rate r each busy p/r out of latency + p/r, the total is
@@ -217,8 +222,8 @@ impl Pace {
         (part.min(most) as u64).clamp(*PART.start(), *PART.end())
     }
 
-    /// How far ahead of its reader a walk should look, in bytes.
-    pub(super) fn window(&self) -> u64 {
+    /// How many bytes to have under way.
+    pub(super) fn flight(&self) -> u64 {
         let called_for = |rate: f64, part: u64| {
             let part_time = match self.connection_rate {
                 0.0 => 0.0,
@@ -244,6 +249,14 @@ impl Pace {
             }
         }
     }
+
+    /// How far ahead of its reader a walk should look, in bytes.
+    pub(super) fn window(&self) -> u64 {
+        match self.start {
+            Some(_) => self.flight(),
+            None => (AHEAD * self.flight() as f64) as u64,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -258,7 +271,7 @@ mod tests {
         while now < seconds {
             let part = pace.part() as f64;
             let time = latency + part / connection;
-            let parts = (pace.window() as f64 / part).clamp(1.0, pace.connections);
+            let parts = (pace.flight() as f64 / part).clamp(1.0, pace.connections);
             rate = (parts * part / time).min(total);
             pace.first_byte(Duration::from_secs_f64(latency));
             // Where the link is full, they share it.
@@ -291,11 +304,9 @@ mod tests {
             // there may be more than is called for, up to what all of them hold.
             let held = 14 * pace.part() * 3 / 2;
             let bound = (needed * 5 / 2).max(held).max(LEAST_CAP);
-            assert!(
-                pace.window() <= bound,
-                "{link}: {} for {needed}",
-                pace.window()
-            );
+            let (flight, window) = (pace.flight(), pace.window());
+            assert!(flight <= bound, "{link}: {flight} for {needed}");
+            assert!(window as f64 <= AHEAD * flight as f64, "{link}: {window}");
         }
     }
 

@@ -23,8 +23,14 @@ const MOST: usize = 24;
 const MOST_PLANNED: usize = 1024;
 
 /// Files of one series (`720p_0001.ts`, `720p_0002.ts`...) are read on and on; whether a reader goes
-/// on beyond the last of a series is unsure, so no more than this many bytes are staked on it.
+/// on beyond the last of a series is unsure. So many bytes are staked on it,
 const STAKE: u64 = 2 << 20;
+
+/// or one for so many that it has read: what may be fetched in vain is little beside those.
+const STAKED_OF: u64 = 25;
+
+/// So many bytes are staked on the second step by name, within a series.
+const FIRST_STAKE: u64 = 8 << 20;
 
 /// A reader that has gone on beyond so many series reads everything.
 const READS_EVERYTHING: u32 = 2;
@@ -61,6 +67,8 @@ struct Walker {
     steps_by_name: u32,
     /// How many times it went on with a file of another series.
     series_left: u32,
+    /// How many bytes the files had that it went on from.
+    read: u64,
     /// Behind `last`.
     planned: VecDeque<Planned>,
     heard: u64,
@@ -93,10 +101,10 @@ impl Succession {
         self.reads += 1;
         let reads = self.reads;
         let Some(walker) = self.walkers.iter_mut().find(|w| w.is_followed_by(id)) else {
-            if !self.walkers.iter().any(|w| w.last == id) {
-                self.follow(id);
+            if self.walkers.iter().any(|w| w.last == id) {
+                return None;
             }
-            return None;
+            return self.follow(id, window, next);
         };
         walker.heard = reads;
         walker.step(id, next);
@@ -109,22 +117,39 @@ impl Succession {
         Some(walker.plan(id, window, next, by_name))
     }
 
-    fn follow(&mut self, id: EntryId) {
+    /// What was planned behind this file could not be told to anybody.
+    pub(super) fn forget_plan(&mut self, id: EntryId) {
+        let walkers = self.walkers.iter_mut().filter(|w| w.last == id);
+        walkers.for_each(|walker| walker.planned.clear());
+    }
+
+    /// Follows a reader that begins with this file. Whoever has just gone from name to name and
+    /// begins elsewhere will do so from there: `cp` takes the series of a folder in an order of its
+    /// own.
+    fn follow(&mut self, id: EntryId, window: u64, next: &dyn Next) -> Option<Plan> {
+        let before = self.walkers.iter().max_by_key(|w| w.heard);
+        let goes_on = before.is_some_and(|before| {
+            before.finished.is_some() && before.steps_by_name >= STEPS_BY_NAME
+        });
         if self.walkers.len() >= MOST {
             let walkers = self.walkers.iter().enumerate();
             if let Some((oldest, _)) = walkers.min_by_key(|(_, w)| w.heard) {
                 self.walkers.swap_remove(oldest);
             }
         }
-        self.walkers.push(Walker {
+        let mut walker = Walker {
             last: id,
             finished: None,
             steps_on_the_line: 0,
-            steps_by_name: 0,
+            steps_by_name: u32::from(goes_on),
             series_left: 0,
+            read: 0,
             planned: VecDeque::new(),
             heard: self.reads,
-        });
+        };
+        let plan = goes_on.then(|| walker.plan(id, window, next, true));
+        self.walkers.push(walker);
+        plan
     }
 }
 
@@ -140,6 +165,7 @@ impl Walker {
         self.steps_on_the_line = count(self.steps_on_the_line, on_the_line);
         self.steps_by_name = count(self.steps_by_name, by_name);
         self.series_left += u32::from(!next.is_series(self.last, id));
+        self.read = self.read.saturating_add(next.len(self.last));
         self.last = id;
     }
 
@@ -166,11 +192,12 @@ impl Walker {
             let is_series = next.is_series(last, file);
             let stake = match (is_sure, is_series) {
                 (true, true) => self.stake(),
-                (true, false) => self.stake().min(STAKE),
-                (false, true) => STAKE.saturating_sub(ahead),
+                (true, false) => self.stake().min(self.most_staked()),
+                (false, true) => FIRST_STAKE.saturating_sub(ahead),
                 (false, false) => 0,
             };
-            if stake == 0 {
+            // Of a file that is fetched in part, the rest would come late and all by itself.
+            if stake == 0 || stake < len && !(files.is_empty() && ahead == 0) {
                 break;
             }
             self.planned.push_back(Planned {
@@ -194,8 +221,13 @@ impl Walker {
         let mut staked = other.map(|planned| planned.len).peekable();
         match staked.peek() {
             None => u64::MAX,
-            Some(_) => STAKE.saturating_sub(staked.sum()),
+            Some(_) => self.most_staked().saturating_sub(staked.sum()),
         }
+    }
+
+    /// How many bytes may be fetched ahead behind the end of a series.
+    fn most_staked(&self) -> u64 {
+        STAKE.max(self.read / STAKED_OF)
     }
 }
 
@@ -288,12 +320,10 @@ mod tests {
     fn names_are_followed_after_two_steps_and_staked_on_only_within_their_series() {
         let (mut succession, archive) = (Succession::default(), Scattered::new());
         assert_eq!(read(&mut succession, &archive, 20), None);
-        // One step: no more than the stake.
-        assert_eq!(read(&mut succession, &archive, 21), Some(vec![22, 23]));
-        assert_eq!(
-            read(&mut succession, &archive, 22),
-            Some(vec![24, 25, 26, 27])
-        );
+        // One step: no more than the stake, and no further than its series.
+        let staked = Some((22..=26).collect());
+        assert_eq!(read(&mut succession, &archive, 21), staked);
+        assert_eq!(read(&mut succession, &archive, 22), Some(vec![27]));
         // Only what is new is told, so that as much stays planned.
         assert_eq!(read(&mut succession, &archive, 23), Some(vec![28]));
         for name in 24..28 {

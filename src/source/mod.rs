@@ -81,8 +81,8 @@ pub trait Source: Send + Sync + 'static {
 
     /// Says that up to `reads` reads may be under way soon, those that are now among them. A source
     /// that needs connections for them makes those that lack, in the background. Returns how many
-    /// reads could begin at once without having to wait for a connection; a source that gains
-    /// nothing from several says 1. Must be called within a tokio runtime.
+    /// could be under way by now without having to wait for a connection, those that are now among
+    /// them; a source that gains nothing from several says 1. Must be called within a tokio runtime.
     fn warm_up(&self, reads: usize) -> usize {
         let _ = reads;
         1

@@ -219,6 +219,6 @@ impl Source for Link {
             state.carried.connections += 1;
             state.idle.push(now + self.0.shape.rtt);
         }
-        ready
+        ready + state.busy
     }
 }

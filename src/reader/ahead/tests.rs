@@ -39,7 +39,7 @@ fn a_part_widened_beyond_its_leg_is_asked_for_once() {
     let mut walks = Walks::default();
     let (first, second, third) = (10 << 20..11 << 20, 4 << 20..5 << 20, 30 << 20..31 << 20);
     let id = read(&mut walks, &first);
-    walks.extend(&first, true, &[second.clone(), third.clone()]);
+    walks.extend(&first, true, &[second.clone(), third.clone()], WINDOW);
     let walk = walks.get(id).expect("a walk");
     let mut parts = Vec::new();
     while let Some(part) = walk.next_part(512 * KB, 1) {
@@ -94,7 +94,7 @@ fn legs_lead_from_file_to_file_wherever_they_lie() {
     let (first, second, third) = (10 << 20..11 << 20, 4 << 20..5 << 20, 30 << 20..31 << 20);
     let id = read(&mut walks, &first);
     assert!(ask(&mut walks, id).is_empty());
-    let extended = walks.extend(&first, true, &[second.clone(), third.clone()]);
+    let extended = walks.extend(&first, true, &[second.clone(), third.clone()], WINDOW);
     assert_eq!(extended, Some(id));
     let parts = ask(&mut walks, id);
     let asked: u64 = parts.iter().map(|p| p.end - p.start).sum();
@@ -115,12 +115,31 @@ fn legs_lead_from_file_to_file_wherever_they_lie() {
     assert!(!walks.get(id).expect("a walk").still_wants(&second));
 }
 
+/// Whoever goes from file to file came back for more with each of them. A walk that had to show it
+/// again in every file that lay elsewhere looked ahead a little at a time.
+#[test]
+fn a_walk_that_knows_its_way_looks_ahead_at_once() {
+    let mut walks = Walks::default();
+    let first = 10 << 20..(10 << 20) + 200 * KB;
+    let id = read(&mut walks, &first);
+    let legs: Vec<_> = (1..9).map(|n| n << 30..(n << 30) + 200 * KB).collect();
+    walks.extend(&first, true, &legs[..6], WINDOW);
+    assert_eq!(ask(&mut walks, id), legs[..6]);
+    walks.extend(&first, false, &[], WINDOW);
+    assert!(ask(&mut walks, id).is_empty());
+}
+
 #[test]
 fn neighbours_on_the_line_are_one_run() {
     let mut walks = Walks::default();
     let id = read(&mut walks, &(0..1 << 20));
     let next = (1 << 20) + 60..2 << 20;
-    walks.extend(&(0..1 << 20), true, &[next, (2 << 20) + 60..3 << 20]);
+    walks.extend(
+        &(0..1 << 20),
+        true,
+        &[next, (2 << 20) + 60..3 << 20],
+        WINDOW,
+    );
     let parts = ask(&mut walks, id);
     assert_eq!(parts.first().map(|p| p.start), Some(1 << 20));
     assert_eq!(parts.last().map(|p| p.end), Some(3 << 20));

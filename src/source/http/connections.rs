@@ -219,19 +219,19 @@ impl Connections {
     }
 
     /// Makes connections until, with those that carry something, there are `requests` of them.
-    /// Returns how many are ready to carry one. Must be called within a tokio runtime.
+    /// Returns how many carry one or are ready to. Must be called within a tokio runtime.
     pub(super) fn warm_up(&self, requests: usize) -> usize {
         let (kept, opening) = self.stock.count();
         let (busy, served) = {
             let mut usage = self.usage();
             usage.served.retain(|at| at.elapsed() < READY_FOR);
             if !usage.keeps {
-                return kept;
+                return kept + usage.busy;
             }
             (usage.busy, usage.served.len())
         };
-        let ready = kept + served;
-        for _ in ready + busy + opening..requests {
+        let usable = kept + served + busy;
+        for _ in usable + opening..requests {
             let (request, opening) = (self.opener.get(self.server.clone()), self.stock.opening());
             let stock = self.stock.clone();
             tokio::spawn(async move {
@@ -243,7 +243,7 @@ impl Connections {
                 stock.count();
             });
         }
-        ready
+        usable
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {

@@ -112,8 +112,8 @@ impl Link {
         self.follow(self.url.clone(), ask).await
     }
 
-    /// Makes connections to where the URL leads, until there are so many; returns how many are
-    /// ready for a request. Must be called within a tokio runtime.
+    /// Makes connections to where the URL leads, until there are so many; returns how many carry a
+    /// request or are ready to. Must be called within a tokio runtime.
     pub(super) fn warm_up(&self, requests: usize) -> usize {
         let moved = self.moved().clone();
         let connections = self.options.clients.of(moved.as_ref().unwrap_or(&self.url));
