@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +35,8 @@ struct Inner {
     data: Arc<dyn Source>,
     blocks: Arc<dyn Blocks>,
     content: OnceCell<Content>,
+    /// Bytes that came to be proven.
+    received: AtomicU64,
 }
 
 enum Content {
@@ -50,6 +53,7 @@ impl Proven {
             data,
             blocks,
             content: OnceCell::new(),
+            received: AtomicU64::new(0),
         }))
     }
 }
@@ -115,6 +119,7 @@ impl Reading {
                 return Ok(Some(chunk));
             }
             if self.leaves.is_empty() {
+                self.end_data().await;
                 if self.known_to >= self.asked.end {
                     return Ok(None);
                 }
@@ -141,12 +146,19 @@ impl Reading {
         }
     }
 
+    /// Lets the data come to its end, behind the last byte: only then is its connection free for
+    /// another request. What breaks now does not matter, for all has been proven.
+    async fn end_data(&mut self) {
+        if let Some(mut data) = self.data.take() {
+            while let Some(Ok(_)) = data.next().await {}
+        }
+    }
+
     /// Finds out which leaves come next.
     async fn look_further(&mut self) -> Result<()> {
         let wanted = self.known_to..self.asked.end;
         let skeleton = self.proven.skeleton().await?;
         self.leaves = skeleton.leaves(&wanted).await?.into();
-        self.data = None;
         if let Some(last) = self.leaves.back() {
             self.known_to = last.range.end;
         }
@@ -167,7 +179,12 @@ impl Reading {
                     .data
                     .get_or_insert_with(|| proven.data.read(at..end, self.priority));
                 match data.next().await {
-                    Some(chunk) => chunk?,
+                    Some(chunk) => {
+                        let chunk = chunk?;
+                        let came = chunk.bytes.len() as u64;
+                        proven.received.fetch_add(came, Relaxed);
+                        chunk
+                    }
                     None => return Err(broken(&(at..end), "it ended too early")),
                 }
             }
@@ -355,6 +372,10 @@ impl Source for Proven {
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         self.0.data.reject(origin, range);
+    }
+
+    fn received(&self) -> Option<u64> {
+        Some(self.0.received.load(Relaxed))
     }
 
     fn trouble(&self, within: Duration) -> Option<Error> {

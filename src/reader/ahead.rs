@@ -69,6 +69,9 @@ pub(super) struct Walk {
     legs: VecDeque<Range<u64>>,
     /// What has been asked for: all of the legs before this one, and this one as far as this.
     ahead: (usize, u64),
+    /// What was asked for last behind the leg's end, for it had to be widened: held, for the way
+    /// will probably lead on there.
+    beyond: Range<u64>,
     window: u64,
     /// How many bytes its reader has found there since it last had to wait.
     found: u64,
@@ -129,6 +132,7 @@ impl Walks {
             next: range.end,
             legs: VecDeque::from_iter(std::iter::once(range.start..limit.max(range.end))),
             ahead: (0, range.end),
+            beyond: 0..0,
             // One read is not a walk yet.
             window: match range.end - range.start {
                 large @ LARGE.. => 2 * large.min(max_window),
@@ -337,8 +341,9 @@ impl Walk {
     /// Whether some of `extent` is on the way that is still to go, so that it must be held.
     pub(super) fn still_wants(&self, extent: &Range<u64>) -> bool {
         let first = self.next..self.legs[0].end.max(self.next);
-        let mut rest = self.legs.iter().skip(1);
-        !overlap(&first, extent).is_empty() || rest.any(|leg| !overlap(leg, extent).is_empty())
+        let rest = self.legs.iter().skip(1);
+        let mut way = rest.chain([&first, &self.beyond]);
+        way.any(|leg| !overlap(leg, extent).is_empty())
     }
 
     /// Says that the leg which `end` is in has been asked for as far as that.
@@ -353,6 +358,7 @@ impl Walk {
     /// that it ends at `end`: maybe behind the leg's own end.
     pub(super) fn asked(&mut self, part: &Range<u64>, end: u64) {
         let (leg, place) = &mut self.ahead;
+        self.beyond = self.legs[*leg].end..end;
         let end = match *leg {
             0 => end,
             leg => end.min(self.legs[leg].end),

@@ -105,7 +105,8 @@ impl Line {
         }
         let bytes = came.end - came.start;
         self.0.counters.bytes_fetched.fetch_add(bytes, Relaxed);
-        self.ledger().arrived(id, &came);
+        let received = self.0.source.received();
+        self.ledger().arrived(id, &came, received);
         Ok(came.end)
     }
 

@@ -61,6 +61,8 @@ pub(super) struct Ledger {
     pinned: HashMap<WalkId, Blocks>,
     pub(super) walks: Walks,
     pub(super) pace: Pace,
+    /// What the source had received in all when that was last asked.
+    received: u64,
 }
 
 impl Ledger {
@@ -76,6 +78,7 @@ impl Ledger {
             pinned: HashMap::new(),
             walks: Walks::default(),
             pace: Pace::new(connections, memory, Instant::now()),
+            received: 0,
         }
     }
 
@@ -156,14 +159,22 @@ impl Ledger {
     }
 
     /// `bytes` of a part have come and are in their blocks. False if the part was cancelled.
-    pub(super) fn arrived(&mut self, id: u64, came: &Range<u64>) -> bool {
+    /// `received`: how many the source has got in all, if that is another matter.
+    pub(super) fn arrived(&mut self, id: u64, came: &Range<u64>, received: Option<u64>) -> bool {
         let Some(part) = self.parts.get_mut(&id) else {
             return false;
         };
         part.left.start = came.end;
         let in_flight = self.parts.values().map(|p| p.left.end - p.left.start);
         let in_flight = in_flight.sum();
-        (self.pace).arrived(came.end - came.start, in_flight, Instant::now());
+        let bytes = match received {
+            Some(received) => {
+                let now = self.received.max(received);
+                received.saturating_sub(std::mem::replace(&mut self.received, now))
+            }
+            None => came.end - came.start,
+        };
+        (self.pace).arrived(bytes, in_flight, Instant::now());
         self.wake(came, |_| None);
         true
     }

@@ -95,6 +95,12 @@ pub trait Source: Send + Sync + 'static {
         let _ = size;
     }
 
+    /// How many bytes have come in all, those on trial among them, where they come earlier than they
+    /// are given out: whoever measures the link would else see it stand still and leap.
+    fn received(&self) -> Option<u64> {
+        None
+    }
+
     /// What went wrong last, not longer than `within` ago: for whoever has waited in vain while
     /// others were asked and asked again, and wants to say why.
     fn trouble(&self, within: Duration) -> Option<Error> {

@@ -9,12 +9,16 @@ mod served;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use aiozfs::content::{Block, Cid, Importer, Profile, Proven, Tree, Version};
-use aiozfs::source::{Blocks, Error, Memory, Origin, Priority, Proof, Result, Source};
+use aiozfs::source::{
+    Blocks, ChunkStream, Error, Memory, Opened, Origin, Priority, Proof, Result, Source,
+};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream;
 
 /// The inner nodes of a tree, and no leaves; of a file of one leaf, that.
 struct Nodes(HashMap<String, Bytes>);
@@ -117,4 +121,41 @@ async fn a_root_that_is_another_block_is_refused() {
     let data = Memory::new("data", blob(299_999));
     let source = Proven::new(other, Arc::new(data), blocks);
     assert!(source.open(0).await.is_err());
+}
+
+/// Counts the reads that were taken to their end, behind the last byte.
+struct Ends(Memory, Arc<AtomicUsize>);
+
+impl Source for Ends {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        self.0.open(tail)
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        let count = self.1.clone();
+        let end = stream::iter(std::iter::from_fn(move || {
+            count.fetch_add(1, SeqCst);
+            None
+        }));
+        self.0.read(range, priority).chain(end).boxed()
+    }
+}
+
+/// With its last leaf proven, a read let go of the answer that had brought it, before the answer had
+/// said that it was over. No connection was used twice, and each part began with a round trip more.
+#[tokio::test]
+async fn answers_are_taken_to_their_end() {
+    let good = blob(300_000);
+    let profile = Profile::new("small", 4096, 8, true, Version::V1);
+    let (cid, blocks) = import(profile, &good);
+    let ended = Arc::new(AtomicUsize::new(0));
+    let data = Ends(Memory::new("data", good.clone()), ended.clone());
+    let source = Proven::new(cid, Arc::new(data), blocks);
+    source.open(0).await.expect("a tree");
+    for (reads, range) in [0..1, 4095..4097, 0..300_000].into_iter().enumerate() {
+        let got = read(&source, range.clone()).await.expect("right bytes");
+        assert!(got == good[range.start as usize..range.end as usize]);
+        assert_eq!(ended.load(SeqCst), reads + 1, "{range:?}");
+    }
+    assert_eq!(source.received(), Some(4096 + 2 * 4096 + 300_000));
 }

@@ -51,6 +51,27 @@ fn a_part_widened_beyond_its_leg_is_asked_for_once() {
     assert_eq!(parts.last().map(|p| p.end), Some(third.end));
 }
 
+/// Files lie side by side, a leaf ends in the middle of one. What it brought of the next was let go
+/// before the way led on there, pushed out by what was read, and fetched again.
+#[test]
+fn what_a_widened_part_brings_beyond_its_leg_is_held() {
+    let mut walks = Walks::default();
+    let (first, leaf) = (0..200 * KB, 1024 * KB);
+    let id = read(&mut walks, &first);
+    walks.extend(&first, true, &[200 * KB..400 * KB], WINDOW);
+    let walk = walks.get(id).expect("a walk");
+    let part = walk.next_part(512 * KB, 1).expect("the next file");
+    assert_eq!(part, 200 * KB..400 * KB);
+    walk.asked(&part, leaf);
+    assert!(walk.still_wants(&(768 * KB..leaf)));
+    walks.extend(&first, false, &[400 * KB..2048 * KB], WINDOW);
+    let walk = walks.get(id).expect("a walk");
+    let part = walk.next_part(512 * KB, 1).expect("the rest");
+    assert_eq!(part.start, leaf);
+    walk.asked(&part, 2 * leaf);
+    assert!(!walk.still_wants(&(2 * leaf..3 * leaf)));
+}
+
 #[test]
 fn one_read_is_no_walk() {
     let mut walks = Walks::default();
