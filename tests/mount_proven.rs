@@ -15,7 +15,7 @@ use std::time::Duration;
 use aiozfs::content::{Cid, Codec, Version};
 use common::forger::{Forge, Forger};
 use common::gateways::Content;
-use common::mount::Mount;
+use common::mount::{Mount, xattr};
 use common::{archives, needs, run, tree};
 use rustix::io::Errno;
 
@@ -251,14 +251,27 @@ fn urls_of_gateways_are_proven_as_their_cids_are() {
     assert_all_right(&mount, &url);
     assert!(relay.blocks() > 0, "nothing was proven");
     drop(mount);
-    // A sub-domain: *.localhost is this machine, by RFC 6761.
+    // A sub-domain: *.localhost is this machine, by RFC 6761, whatever the system resolves.
     let port = relay.addr.port();
     let url = format!("http://{}.ipfs.localhost:{port}/", PACKED.content.cid);
-    let before = relay.blocks();
+    let (before, ranges) = (relay.blocks(), relay.ranges().len());
     let point = tree::temp();
     let mut command = run::aiozfs();
     command.args(["mount", "--foreground", "--timeout", "2s"]);
     let done = run::run(command.arg(&url).arg(point.path().join("missing")));
     assert!(done.stderr.contains("does not exist"), "{}", done.stderr);
     assert_eq!(relay.blocks(), before, "the mountpoint comes first");
+    let mount = Mount::new(&url);
+    assert_all_right(&mount, &url);
+    let inner = PACKED.content.blocks.len() as u64;
+    assert!(relay.blocks() >= before + inner, "not all was proven");
+    assert!(relay.ranges().len() > ranges);
+    let shown = xattr(mount.path(), "cid").expect("it tells its CID");
+    assert_eq!(shown, PACKED.content.cid.to_string());
+    // And a lie is found out.
+    drop(mount);
+    relay.forge(Region::Data.lie());
+    let (name, content) = &PACKED.files[0];
+    let failed = failed_pieces(&Mount::new(&url).join(name), content);
+    assert!(!failed.is_empty(), "nothing was found out");
 }

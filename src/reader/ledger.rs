@@ -385,3 +385,6 @@ fn bad_part(left: &Range<u64>, error: &Error) -> Range<u64> {
         false => told,
     }
 }
+
+#[cfg(test)]
+mod tests;

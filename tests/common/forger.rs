@@ -99,7 +99,7 @@ impl Drop for Forger {
 /// One request a connection.
 fn pass_on(shared: &Shared, mut client: TcpStream) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
-    let (mut first, mut headers) = (String::new(), Vec::new());
+    let (mut first, mut headers, mut host) = (String::new(), Vec::new(), String::new());
     reader.read_line(&mut first)?;
     loop {
         let mut line = String::new();
@@ -112,9 +112,17 @@ fn pass_on(shared: &Shared, mut client: TcpStream) -> std::io::Result<()> {
         let name = name.to_ascii_lowercase();
         if name == "range" || name == "accept" {
             headers.push((name, value.trim().to_owned()));
+        } else if name == "host" {
+            host = value.trim().to_owned();
         }
     }
     let path = first.split(' ').nth(1).unwrap_or("/");
+    // As a gateway with a sub-domain for each CID, before a node that has none.
+    let path = match host.split_once(".ipfs.") {
+        Some((cid, _)) => format!("/ipfs/{cid}{path}"),
+        None => path.to_owned(),
+    };
+    let path = &path[..];
     let is_block = path.contains("format=raw");
     let forge = shared.forge.lock().expect("forge").clone();
     if is_block {

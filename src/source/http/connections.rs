@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -153,10 +153,27 @@ fn builder(url: &Url) -> ClientBuilder {
         .http1_only()
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true);
+    let builder = match name_below_localhost(url) {
+        Some(name) => builder.resolve_to_addrs(name, &LOOPBACK),
+        None => builder,
+    };
     match is_loopback(url) {
         true => builder.no_proxy(),
         false => builder,
     }
+}
+
+/// This machine; a URL's own port is used in place of 0.
+const LOOPBACK: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
+];
+
+/// The host of a URL, if it is a name that always means this machine (RFC 6761, section 6.3), but one
+/// that few systems resolve: a gateway here redirects to `<cid>.ipfs.localhost`.
+fn name_below_localhost(url: &Url) -> Option<&str> {
+    let name = url.host_str()?;
+    name.ends_with(".localhost").then_some(name)
 }
 
 /// Whether a URL's host is this machine (RFC 6761, section 6.3; RFC 1122, section 3.2.1.3). It is
