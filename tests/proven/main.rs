@@ -1,7 +1,9 @@
 //! Ranges proven against a CID: right bytes or an error, whoever serves them.
 
+mod block_check;
 #[path = "../common/mod.rs"]
 mod common;
+mod corpus;
 mod hostile;
 mod kept;
 mod random;
@@ -12,7 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use aiozfs::content::{Block, Cid, Importer, Profile, Proven, Tree, Version};
+use aiozfs::content::{self, Block, Cid, Importer, Profile, Proven, Tree, Version};
 use aiozfs::source::{
     Blocks, ChunkStream, Error, Memory, Opened, Origin, Priority, Proof, Result, Source,
 };
