@@ -396,23 +396,44 @@ async fn read_index(line: &Line, parse: ParseOptions) -> Result<Index, Error> {
     Ok(index)
 }
 
-/// Whether two paths differ only in their numbers.
+/// Whether two paths differ only in one number: what counts up within a series. `720p_0149.ts` and
+/// `1080p_0000.ts` are of two.
 fn is_series(a: &[u8], b: &[u8]) -> bool {
-    let skeleton = |path: &[u8]| {
-        let runs = path.chunk_by(|a, b| a.is_ascii_digit() && b.is_ascii_digit());
-        let runs = runs.map(|run| {
-            if run[0].is_ascii_digit() {
-                b'0'
-            } else {
-                run[0]
-            }
-        });
-        runs.collect::<Vec<u8>>()
+    let runs = |path| {
+        <[u8]>::chunk_by(path, |a: &u8, b: &u8| {
+            a.is_ascii_digit() == b.is_ascii_digit()
+        })
     };
-    skeleton(a) == skeleton(b)
+    let (mut a, mut b) = (runs(a), runs(b));
+    let mut differing = 0;
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return differing <= 1,
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) if a[0].is_ascii_digit() && b[0].is_ascii_digit() => differing += 1,
+            _ => return false,
+        }
+    }
 }
 
 /// `range` of an entry's data as a range of the line; `None` if it is not within the entry.
 fn within(extent: &Extent, range: &Range<u64>) -> Option<Range<u64>> {
     (range.end <= extent.len).then(|| extent.offset + range.start..extent.offset + range.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_series;
+
+    #[test]
+    fn a_series_counts_up_in_one_number() {
+        let is = |a: &str, b: &str| is_series(a.as_bytes(), b.as_bytes());
+        assert!(is("hls/720p_0149.ts", "hls/720p_0150.ts"));
+        assert!(is("seg-9-v1-a1.m4s", "seg-10-v1-a1.m4s"));
+        assert!(is("a/7", "a/10") && is("same", "same"));
+        // Another rendition, another folder, another kind of file.
+        assert!(!is("hls/720p_0149.ts", "hls/1080p_0000.ts"));
+        assert!(!is("1/seg9.ts", "2/seg1.ts"));
+        assert!(!is("a1.ts", "a1.vtt") && !is("a1", "a1b") && !is("a1", "ab"));
+    }
 }
