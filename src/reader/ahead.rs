@@ -204,6 +204,15 @@ impl Walks {
         self.walks.iter_mut().find(|w| w.id == id)
     }
 
+    /// How many of them go on, and so have a share in the memory.
+    pub(super) fn going(&self, now: Instant) -> usize {
+        let goes = |walk: &&Walk| {
+            let silent_for = now.saturating_duration_since(walk.heard_at);
+            walk.goes_on() && !walk.left && silent_for < LEFT_ELSEWHERE
+        };
+        self.walks.iter().filter(goes).count()
+    }
+
     /// Those that have become more than one read, for people to look at.
     pub(super) fn streams(&self) -> Vec<Stream> {
         let mut walks: Vec<&Walk> = self.walks.iter().filter(|w| w.window > 0).collect();

@@ -280,8 +280,8 @@ impl Line {
 
     /// Takes note of a read as a step of a walk.
     fn note(&self, ledger: &mut Ledger, range: &Range<u64>, limit: u64, waits: bool) -> WalkId {
-        let max_window = ledger.pace.window();
         let now = Instant::now();
+        let max_window = ledger.pace.window_of(ledger.walks.going(now));
         let step = ledger.walks.note(range, limit, waits, max_window, now);
         self.forget(ledger, step.forgotten);
         if step.is_new && waits {

@@ -250,6 +250,13 @@ impl Pace {
         }
     }
 
+    /// How far ahead of its reader each of so many walks should look, in bytes: those that are faster
+    /// leave memory to the others, which would else fetch no more than what is waited for.
+    pub(super) fn window_of(&self, walks: usize) -> u64 {
+        let share = self.memory / walks.max(1) as f64;
+        self.window().min(share as u64)
+    }
+
     /// How far ahead of its reader a walk should look, in bytes.
     pub(super) fn window(&self) -> u64 {
         match self.start {
