@@ -69,25 +69,13 @@ impl Element for Packed {
     const LEN: usize = 40;
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; Self::LEN] = bytes.try_into().ok()?;
-        let four = |at: usize| {
-            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-        };
-        let eight = |at: usize| u64::from(four(at)) | u64::from(four(at + 4)) << 32;
-        let two = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        Some(Self {
-            header_offset: eight(0),
-            size: eight(8),
-            crc32: four(16),
-            name_at: four(20),
-            mtime: four(24),
-            nanos: four(28),
-            name_len: two(32),
-            owner: two(34),
-            attributes: two(36),
-            method: bytes[38],
-            flags: bytes[39],
-        })
+        Some(Self::of_bytes(bytes.try_into().ok()?))
+    }
+
+    fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
+        let each = bytes.as_chunks::<{ Self::LEN }>().0.iter();
+        all.extend(each.map(Self::of_bytes));
+        Some(())
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -128,6 +116,28 @@ pub(super) struct Beside {
 pub(super) type OwnerPlaces = HashMap<(u32, u32), u16>;
 
 impl Packed {
+    /// As it was written.
+    fn of_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        let four = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        let eight = |at: usize| u64::from(four(at)) | u64::from(four(at + 4)) << 32;
+        let two = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        Self {
+            header_offset: eight(0),
+            size: eight(8),
+            crc32: four(16),
+            name_at: four(20),
+            mtime: four(24),
+            nanos: four(28),
+            name_len: two(32),
+            owner: two(34),
+            attributes: two(36),
+            method: bytes[38],
+            flags: bytes[39],
+        }
+    }
+
     /// Packs a record whose name, as `shown`, is in the arena at `name_at`.
     pub(super) fn new(
         record: &Record,
@@ -267,7 +277,9 @@ impl Beside {
         push_all(self.rare.iter().copied(), push);
         let owners = self.owners.iter();
         push_all(owners.flat_map(|(user, group)| [*user, *group]), push);
-        let playable = self.playable.iter();
+        let mut playable: Vec<(&u64, &(u8, u64))> = self.playable.iter().collect();
+        playable.sort_unstable();
+        let playable = playable.into_iter();
         let words = playable.flat_map(|(at, (version, len))| [*at, u64::from(*version), *len]);
         push_all(words, push);
     }
@@ -335,7 +347,7 @@ impl Beside {
 
     pub(super) fn raw_name_len(&self, entry: &Packed) -> u16 {
         // A path has at most 4,095 bytes.
-        let plain = || entry.name_len + u16::from(entry.kind() == Kind::Dir);
+        let plain = || (entry.name_len).saturating_add(u16::from(entry.kind() == Kind::Dir));
         self.rare(entry).map_or_else(plain, |r| r.raw_name_len)
     }
 

@@ -38,6 +38,14 @@ pub trait Element: Sized {
 
     /// Appends as many bytes.
     fn write(&self, out: &mut Vec<u8>);
+
+    /// Reads all that so many bytes are.
+    fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
+        for element in bytes.chunks_exact(Self::LEN) {
+            all.push(Self::read(element)?);
+        }
+        Some(())
+    }
 }
 
 impl Element for u32 {
@@ -45,6 +53,13 @@ impl Element for u32 {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         Some(Self::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    // In one go, where a million are a copy.
+    fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
+        let each = bytes.as_chunks::<4>().0.iter();
+        all.extend(each.map(|bytes| Self::from_le_bytes(*bytes)));
+        Some(())
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -57,6 +72,13 @@ impl Element for u64 {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         Some(Self::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    // In one go, where a million are a copy.
+    fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
+        let each = bytes.as_chunks::<8>().0.iter();
+        all.extend(each.map(|bytes| Self::from_le_bytes(*bytes)));
+        Some(())
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -75,9 +97,7 @@ pub fn pull_all<T: Element>(count: u64, pull: &mut Pull) -> Option<Vec<T>> {
         if !pull(bytes) {
             return None;
         }
-        for element in bytes.chunks_exact(T::LEN) {
-            all.push(T::read(element)?);
-        }
+        T::read_all(bytes, &mut all)?;
         left -= now;
     }
     all.shrink_to_fit();
@@ -235,11 +255,15 @@ impl Index {
         let entries: Vec<Packed> = pull_all(counts.entries, pull)?;
         let names = pull_bytes(counts.names, pull)?;
         let beside = Beside::load((counts.rare, counts.owners, counts.playable), pull)?;
-        let hidden_offsets = pull_all(counts.hidden_offsets, pull)?;
+        let hidden_offsets: Vec<u64> = pull_all(counts.hidden_offsets, pull)?;
         let lens: Vec<u32> = pull_all(counts.hidden, pull)?;
         let texts = pull_bytes(counts.hidden_texts, pull)?;
         let fits = |entry: &Packed| entry.name_range().end <= names.len();
-        let is_sound = u32::try_from(entries.len()).is_ok() && entries.iter().all(fits);
+        let is_sound = u32::try_from(entries.len()).is_ok()
+            && entries.iter().all(fits)
+            && entries.is_sorted_by_key(|entry| entry.header_offset)
+            && hidden_offsets.is_sorted()
+            && (counts.cd_start..=counts.blob_size).contains(&counts.cd_end);
         let index = Self {
             hidden: hidden(&lens, &texts)?,
             comment: pull_bytes(counts.comment, pull)?,

@@ -45,6 +45,12 @@ pub trait Handle: Send + Sync {
     /// Reads until `buffer` is full or the file ends; says how much it read.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
 
+    /// The same for much at once, from a multiple of 4096 on into memory that begins at one. A disk
+    /// that is also somebody's memory need not keep a copy there: whoever reads does.
+    fn read_large(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        self.read_at(buffer, at)
+    }
+
     /// Writes all of `bytes`.
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
 

@@ -13,9 +13,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{Advice, AtFlags, Dir, FlockOperation, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
+use super::direct;
 use super::disk::{Disk, Handle, Listed, Stat};
 
 /// The format of all that is in the directory, and the directory's name. Another format, another
@@ -117,6 +118,8 @@ impl Disk for Folder {
             io::ErrorKind::PermissionDenied => self.open_as(path, OFlags::RDONLY),
             _ => Err(e),
         })?;
+        // What is wanted is asked for as it is, and there is nothing behind it.
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::Random);
         Ok(Box::new(file))
     }
 
@@ -201,16 +204,11 @@ impl Disk for Folder {
 
 impl Handle for File {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        let mut read = 0;
-        while read < buffer.len() {
-            match FileExt::read_at(self, &mut buffer[read..], at + read as u64) {
-                Ok(0) => break,
-                Ok(more) => read += more,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(read)
+        direct::read_all(self, buffer, at)
+    }
+
+    fn read_large(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        direct::read(self, buffer, at)
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {

@@ -12,7 +12,9 @@
 mod about;
 mod beside;
 mod block;
+mod buffers;
 mod cached;
+mod direct;
 mod disk;
 mod doubt;
 mod evict;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
+use super::buffers::{Buffer, Buffers};
 use super::disk::{Disk, Handle};
 use super::writer::Filling;
 
@@ -86,6 +87,11 @@ pub(super) struct Framed<'a> {
     file: &'a dyn Handle,
     at: u64,
     body_end: u64,
+    /// What was read of the file last, and how much of that was pulled.
+    piece: Buffer,
+    pulled: usize,
+    /// Bytes that are in the piece or were in one before.
+    read: u64,
     sum: Box<Xxh3Default>,
 }
 
@@ -97,6 +103,9 @@ impl<'a> Framed<'a> {
             file,
             at: 0,
             body_end,
+            piece: Buffers::default().take()?,
+            pulled: 0,
+            read: 0,
             sum: Box::default(),
         };
         let mut head = [0; FRAME_HEAD as usize];
@@ -126,15 +135,39 @@ impl<'a> Framed<'a> {
 
     /// The next bytes; false if there are not as many.
     pub(super) fn pull(&mut self, out: &mut [u8]) -> bool {
-        let end = self.at + out.len() as u64;
-        let is_read = end <= self.body_end
-            && self
-                .file
-                .read_at(out, self.at)
-                .is_ok_and(|read| read == out.len());
+        if out.len() as u64 > self.body_end - self.at {
+            return false;
+        }
+        let mut rest = out;
+        while !rest.is_empty() {
+            // What was read and not pulled lies at the piece's end.
+            let left = (self.read - self.at) as usize;
+            if left == 0 {
+                if !self.read_on() {
+                    return false;
+                }
+                continue;
+            }
+            let (now, later) = rest.split_at_mut(left.min(rest.len()));
+            now.copy_from_slice(&self.piece[self.pulled..self.pulled + now.len()]);
+            self.pulled += now.len();
+            self.at += now.len() as u64;
+            rest = later;
+        }
+        true
+    }
+
+    /// Reads the next piece.
+    fn read_on(&mut self) -> bool {
+        let wanted = (self.body_end - self.read).min(self.piece.len() as u64) as usize;
+        // A disk reads whole pages; what is behind the body's end does not count.
+        let pages = wanted.next_multiple_of(4096);
+        let read = (self.file).read_large(&mut self.piece[..pages], self.read);
+        let is_read = read.is_ok_and(|read| read >= wanted);
         if is_read {
-            self.sum.update(out);
-            self.at = end;
+            self.sum.update(&self.piece[..wanted]);
+            self.read += wanted as u64;
+            self.pulled = 0;
         }
         is_read
     }

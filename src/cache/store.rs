@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::block::{BLOCK, HEAD, Head, PAGE, blocks_of, within};
+use super::buffers::Buffers;
 use super::disk::{Disk, Handle};
 use super::doubt::Doubt;
 use super::key::Key;
@@ -30,6 +31,9 @@ const WAITING: usize = 32 << 20;
 
 /// How many reads of the disk may be going on at once.
 const LANES: usize = 16;
+
+/// So many bytes of a block are read in the way that is best for much at once.
+const LARGE: u64 = 256 << 10;
 
 /// What has failed is not tried for so long, in seconds.
 const PAUSE: i64 = 30;
@@ -56,6 +60,7 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) size: u64,
     pub(super) budget: Arc<Budget>,
+    buffers: Buffers,
     /// Numbers temporary files.
     pub(super) temporary: AtomicU64,
     warned: AtomicBool,
@@ -97,6 +102,7 @@ impl Cache {
             disk,
             size: options.size,
             budget: Budget::new(WAITING),
+            buffers: Buffers::default(),
             temporary: AtomicU64::new(0),
             warned: AtomicBool::new(false),
             paused_until: Default::default(),
@@ -255,23 +261,46 @@ impl Shared {
         run: &Range<u64>,
     ) -> Option<Bytes> {
         let span = head.to_prove(run);
-        let mut bytes = vec![0; (span.end - span.start) as usize];
-        let proven = file
-            .read_at(&mut bytes, HEAD + span.start)
-            .and_then(|read| {
-                let is_proven = read == bytes.len() && head.proves(span.start, &bytes);
-                is_proven
-                    .then_some(())
-                    .ok_or_else(|| damaged("its content"))
-            });
-        if let Err(e) = proven {
-            self.discard(&blob.block(number), &e);
-            return None;
-        }
+        let proven = self.read_span(file, &span).and_then(|bytes| {
+            let is_proven = head.proves(span.start, &bytes);
+            is_proven
+                .then_some(bytes)
+                .ok_or_else(|| damaged("its content"))
+        });
+        let bytes = match proven {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                self.discard(&blob.block(number), &e);
+                return None;
+            }
+        };
         self.note_use(file);
         let from = (run.start - span.start) as usize;
         let to = (run.end - span.start) as usize;
-        Some(Bytes::from(bytes).slice(from..to))
+        Some(bytes.slice(from..to))
+    }
+
+    /// All bytes of a span of a block, from its file.
+    fn read_span(&self, file: &dyn Handle, span: &Range<u64>) -> io::Result<Bytes> {
+        let is_large = span.end - span.start >= LARGE;
+        if is_large && let Some(mut buffer) = self.buffers.take() {
+            // A disk reads whole pages.
+            let start = span.start / HEAD * HEAD;
+            let end = span.end.next_multiple_of(HEAD);
+            let read = file.read_large(&mut buffer[..(end - start) as usize], HEAD + start)?;
+            return match read as u64 >= span.end - start {
+                true => {
+                    let within = (span.start - start) as usize..(span.end - start) as usize;
+                    Ok(buffer.freeze(within))
+                }
+                false => Err(damaged("its content")),
+            };
+        }
+        let mut bytes = vec![0; (span.end - span.start) as usize];
+        match file.read_at(&mut bytes, HEAD + span.start)? {
+            read if read == bytes.len() => Ok(bytes.into()),
+            _ => Err(damaged("its content")),
+        }
     }
 
     /// That something is used is written down if it was not used for a while.

@@ -134,8 +134,8 @@ pub(super) struct Kept {
 
 /// Their names carry their formats: what another version has written is not there.
 const INDEX: &str = "index-1";
-const TREE: &str = "tree-1";
-const _: () = assert!(archive::STORED_FORMAT == 1 && fs::STORED_FORMAT == 1);
+const TREE: &str = "tree-2";
+const _: () = assert!(archive::STORED_FORMAT == 1 && fs::STORED_FORMAT == 2);
 
 impl Kept {
     pub(super) fn new(cached: Option<Cached>, parse: &ParseOptions) -> Self {

@@ -48,11 +48,8 @@ impl Job {
             true => volume,
             false => volume.with_playable_playlists(),
         };
-        let tree = volume.tree().clone();
-        match is_known {
-            // Beside the mounting: whoever looks a name up first waits for the rest of it.
-            true => drop(tokio::task::spawn_blocking(move || tree.prepare())),
-            false => kept.keep_tree(&tree),
+        if !is_known {
+            kept.keep_tree(volume.tree());
         }
         Ok(Arc::new(volume))
     }

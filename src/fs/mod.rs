@@ -22,6 +22,7 @@ mod order;
 mod overrides;
 mod range_link;
 mod stored;
+mod table;
 mod tree;
 
 pub use attr::{Attr, Ino, Owners, Symlinks, TreeOptions};

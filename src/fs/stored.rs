@@ -8,14 +8,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::attr::TreeOptions;
+use super::table::Table;
 use super::tree::{Implied, NOWHERE, Names, Node, ROOT, Totals, Tree};
 use crate::archive::{Element, Index, Pull, Push, Timestamp, pull_all, pull_bytes, push_all};
 
 /// Whoever changes what tree an index means changes this.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How many numbers stand before the sections.
-const COUNTS: usize = 10;
+const COUNTS: usize = 13;
 
 /// An [`Implied`] whose entry is a number.
 struct StoredImplied {
@@ -73,7 +74,9 @@ impl Element for StoredImplied {
 impl Tree {
     /// About how many bytes it is.
     pub fn stored_len(&self) -> u64 {
-        let words = self.names.parents.len() + self.first_child.len() + self.children.len();
+        let (places, _) = self.names.table.to_keep();
+        let each = [&self.names.parents, &self.first_child, &self.children];
+        let words = each.iter().map(|words| words.len()).sum::<usize>() + places.len();
         (words * 4 + self.names.implied.len() * StoredImplied::LEN + self.subdirs.len() * 8) as u64
     }
 
@@ -83,8 +86,9 @@ impl Tree {
             parents,
             implied,
             renamed,
-            ..
+            table,
         } = &self.names;
+        let (places, keys) = table.to_keep();
         let mut renamed: Vec<(Node, &[u8])> =
             renamed.iter().map(|(n, name)| (*n, &**name)).collect();
         renamed.sort_unstable();
@@ -100,6 +104,9 @@ impl Tree {
             self.root_mtime.nanos.into(),
             self.totals.bytes,
             self.totals.files,
+            places.len() as u64,
+            keys[0],
+            keys[1],
         ];
         push(&FORMAT.to_le_bytes());
         push_all(counts.into_iter(), push);
@@ -107,15 +114,15 @@ impl Tree {
         push_all(implied.iter().map(StoredImplied::of), push);
         push_all(self.first_child.iter().copied(), push);
         push_all(self.children.iter().copied(), push);
-        push_all(
-            self.subdirs.iter().flat_map(|(dir, count)| [*dir, *count]),
-            push,
-        );
+        let mut subdirs: Vec<[u32; 2]> = self.subdirs.iter().map(|(dir, n)| [*dir, *n]).collect();
+        subdirs.sort_unstable();
+        push_all(subdirs.into_iter().flatten(), push);
         let lens = renamed
             .iter()
             .flat_map(|(node, name)| [*node, name.len() as u32]);
         push_all(lens, push);
         renamed.iter().for_each(|(_, name)| push(name));
+        push_all(places.iter().copied(), push);
     }
 
     /// The tree that these bytes are, of this index; `None` if they are none.
@@ -136,7 +143,7 @@ impl Tree {
         else {
             return None;
         };
-        let [secs, nanos, bytes, files] = rest else {
+        let [secs, nanos, bytes, files, places, keys @ ..] = rest else {
             return None;
         };
         let parents: Vec<Node> = pull_all(*nodes, pull)?;
@@ -148,8 +155,15 @@ impl Tree {
         let subdirs: Vec<u32> = pull_all(subdirs.checked_mul(2)?, pull)?;
         let lens: Vec<u32> = pull_all(renamed.checked_mul(2)?, pull)?;
         let renamed = renamed_of(&lens, &pull_bytes(*renamed_len, pull)?)?;
+        let places = pull_all(*places, pull)?;
+        let table = Table::kept(places, keys.try_into().ok()?, parents.len())?;
         let tree = Self {
-            names: Names::stored(parents, implied, renamed),
+            names: Names {
+                parents,
+                implied,
+                renamed,
+                table,
+            },
             index,
             options,
             first_child,
@@ -174,12 +188,6 @@ impl Tree {
         tree.is_sound().then_some(tree)
     }
 
-    /// Finds out which file bears which name, so that nobody waits for that later. Of a tree that
-    /// was loaded it is not known yet.
-    pub fn prepare(&self) {
-        self.names.table(&self.index);
-    }
-
     /// Whether nothing points out of it.
     fn is_sound(&self) -> bool {
         let Names {
@@ -199,7 +207,35 @@ impl Tree {
                 .first_child
                 .last()
                 .is_some_and(|end| *end as usize <= self.children.len())
+            && self.subdirs.values().all(is_node)
+            && all_lead_to_the_root(parents)
     }
+}
+
+/// Whether there is no way up that does not end. Each node is passed at most twice.
+fn all_lead_to_the_root(parents: &[Node]) -> bool {
+    let mut known = vec![false; parents.len()];
+    known[ROOT as usize] = true;
+    let above = |node: Node| match parents[node as usize] {
+        // Not shown, and so nobody's way.
+        NOWHERE => ROOT,
+        parent => parent,
+    };
+    for node in 0..parents.len() as Node {
+        let (mut at, mut steps) = (node, 0);
+        while !known[at as usize] {
+            at = above(at);
+            steps += 1;
+            if steps > parents.len() {
+                return false;
+            }
+        }
+        let mut at = node;
+        while !std::mem::replace(&mut known[at as usize], true) {
+            at = above(at);
+        }
+    }
+    true
 }
 
 fn renamed_of(lens: &[u32], names: &[u8]) -> Option<HashMap<Node, Box<[u8]>>> {

@@ -6,15 +6,13 @@
 //! directories; an inode is its node's number plus one.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
-
-use hashbrown::HashTable;
+use std::sync::Arc;
 
 use super::attr::{Attr, Ino, Owners, TreeOptions};
 use super::order::Orders;
 use super::overrides::Overrides;
+use super::table::Table;
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
 /// Permission bits where the archive keeps none.
@@ -54,9 +52,7 @@ pub(super) struct Names {
     pub(super) implied: Vec<Implied>,
     /// Nodes that bear another name than their entry's.
     pub(super) renamed: HashMap<Node, Box<[u8]>>,
-    /// Made when it is first asked for, of a tree that was not built but loaded.
-    table: OnceLock<HashTable<Node>>,
-    hasher: RandomState,
+    pub(super) table: Table,
 }
 
 /// A directory that no entry is, only a part of an entry's path.
@@ -129,7 +125,7 @@ impl Tree {
                 Kind::File | Kind::Special => mode.unwrap_or(FILE_MODE) & !options.fmask,
             },
             nlink: match kind {
-                Kind::Dir => 2 + self.subdirs.get(&node).copied().unwrap_or(0),
+                Kind::Dir => (self.subdirs.get(&node).copied().unwrap_or(0)).saturating_add(2),
                 _ => 1,
             },
             size,
@@ -276,37 +272,8 @@ impl Names {
             parents,
             implied: Vec::new(),
             renamed: HashMap::new(),
-            table: OnceLock::from(HashTable::with_capacity(index.len())),
-            hasher: RandomState::new(),
+            table: Table::with_capacity(index.len()),
         }
-    }
-
-    /// Names that were stored; which node bears a name is yet to be found out.
-    pub(super) fn stored(
-        parents: Vec<Node>,
-        implied: Vec<Implied>,
-        renamed: HashMap<Node, Box<[u8]>>,
-    ) -> Self {
-        Self {
-            parents,
-            implied,
-            renamed,
-            table: OnceLock::new(),
-            hasher: RandomState::new(),
-        }
-    }
-
-    /// Which node bears which name.
-    pub(super) fn table(&self, index: &Index) -> &HashTable<Node> {
-        self.table.get_or_init(|| {
-            let hash = |node: Node| self.hash(self.parent(node), self.name(index, node));
-            let nodes = self.parents.len() as Node; // as many as were counted with it
-            let mut table = HashTable::with_capacity(self.parents.len());
-            for node in (1..nodes).filter(|node| self.parent(*node) != NOWHERE) {
-                table.insert_unique(hash(node), node, |node| hash(*node));
-            }
-            table
-        })
     }
 
     pub(super) fn parent(&self, node: Node) -> Node {
@@ -346,34 +313,23 @@ impl Names {
 
     /// The node of this name in a directory.
     pub(super) fn find(&self, index: &Index, dir: Node, name: &[u8]) -> Option<Node> {
-        let hash = self.hash(dir, name);
-        let is_it = |node: &Node| self.parent(*node) == dir && self.name(index, *node) == name;
-        self.table(index).find(hash, is_it).copied()
+        let is_it = |node| self.parent(node) == dir && self.name(index, node) == name;
+        self.table.find(self.table.hash(dir, name), is_it)
     }
 
     /// Lets a node, whose parent and name are set, be found. There must be no other of its name.
     pub(super) fn insert(&mut self, index: &Index, node: Node) {
-        let hash = self.hash(self.parent(node), self.name(index, node));
         // Taken out for the moment, so that the table can grow while names are looked at.
-        let mut table = self.table.take().unwrap_or_default();
-        table.insert_unique(hash, node, |node| {
-            self.hash(self.parent(*node), self.name(index, *node))
-        });
-        self.table = OnceLock::from(table);
+        let mut table = std::mem::take(&mut self.table);
+        let hash = |table: &Table, node| table.hash(self.parent(node), self.name(index, node));
+        table.insert(hash(&table, node), node, hash);
+        self.table = table;
     }
 
     /// Lets `new` be found where `old` was, which has the same parent and name.
     pub(super) fn replace(&mut self, index: &Index, old: Node, new: Node) {
-        let hash = self.hash(self.parent(old), self.name(index, old));
-        let table = self.table.get_mut();
-        if let Some(place) = table.and_then(|table| table.find_mut(hash, |node| *node == old)) {
-            *place = new;
-        }
-    }
-
-    // Keyed at random, for names are the archive's choice: they shall not choose their collisions.
-    fn hash(&self, dir: Node, name: &[u8]) -> u64 {
-        self.hasher.hash_one((dir, name))
+        let hash = self.table.hash(self.parent(old), self.name(index, old));
+        self.table.replace(hash, old, new);
     }
 }
 

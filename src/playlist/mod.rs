@@ -64,10 +64,12 @@ pub enum Role {
 /// What kind of playlist a file of this name may be; [`is_playlist`] tells by its text.
 pub fn format_of(name: &str) -> Option<Format> {
     let dot = name.rfind('.')?;
-    match name[dot + 1..].to_ascii_lowercase().as_str() {
-        "m3u8" | "m3u" => Some(Format::Hls),
-        "mpd" => Some(Format::Dash),
-        _ => None,
+    let extension = &name[dot + 1..];
+    let is = |other: &str| extension.eq_ignore_ascii_case(other);
+    match () {
+        () if is("m3u8") || is("m3u") => Some(Format::Hls),
+        () if is("mpd") => Some(Format::Dash),
+        () => None,
     }
 }
 
