@@ -47,7 +47,7 @@ const GAIN: f64 = 1.3;
 /// How many times what is under way a walk may be ahead of its reader. Parts end in another order
 /// than they are read: while the reader waits for one, those behind it that have come must not keep
 /// others from being asked for, or all would end at once and the link be idle for a round trip.
-const AHEAD: f64 = 2.5;
+const AHEAD: f64 = 2.0;
 
 /// The window holds at most so many times what all connections fetch at once.
 const AT_ONCE: f64 = 1.5;
