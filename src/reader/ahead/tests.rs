@@ -56,15 +56,16 @@ fn a_part_widened_beyond_its_leg_is_asked_for_once() {
 #[test]
 fn what_a_widened_part_brings_beyond_its_leg_is_held() {
     let mut walks = Walks::default();
-    let (first, leaf) = (0..200 * KB, 1024 * KB);
+    let (first, second, rest) = (0..200 * KB, 200 * KB..400 * KB, 400 * KB..2048 * KB);
+    let (leaf, one) = (1024 * KB, std::slice::from_ref);
     let id = read(&mut walks, &first);
-    walks.extend(&first, true, &[200 * KB..400 * KB], WINDOW);
+    walks.extend(&first, true, one(&second), WINDOW);
     let walk = walks.get(id).expect("a walk");
     let part = walk.next_part(512 * KB, 1).expect("the next file");
-    assert_eq!(part, 200 * KB..400 * KB);
+    assert_eq!(part, second);
     walk.asked(&part, leaf);
     assert!(walk.still_wants(&(768 * KB..leaf)));
-    walks.extend(&first, false, &[400 * KB..2048 * KB], WINDOW);
+    walks.extend(&first, false, one(&rest), WINDOW);
     let walk = walks.get(id).expect("a walk");
     let part = walk.next_part(512 * KB, 1).expect("the rest");
     assert_eq!(part.start, leaf);
