@@ -1,6 +1,9 @@
 //! What is kept beside the bytes of a blob: what was made of them with much work.
 
+use std::sync::Arc;
+
 use super::cached::Cached;
+use super::disk::Handle;
 use super::record::Framed;
 use super::store::Shared;
 use super::writer::{Content, Fill, Job, Keep};
@@ -25,8 +28,8 @@ impl Cached {
         let (cache, blob) = self.kept_with()?;
         let work = move |shared: &Shared| {
             let path = blob.file(&name);
-            let file = shared.disk.open(&path).ok()?;
-            let mut framed = Framed::open(&*file, blob.key.hash());
+            let file: Arc<dyn Handle> = shared.disk.open(&path).ok()?.into();
+            let mut framed = Framed::open(file.clone(), blob.key.hash());
             let made = framed
                 .as_mut()
                 .and_then(|framed| make(&mut |out| framed.pull(out)));

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::Cache;
 use super::about::{About, Counts};
 use super::block::{BLOCK, HEAD, Head};
+use super::disk::Handle;
 use super::evict::{self, Survey, What};
 use super::pins;
 use super::record::{self, Framed};
@@ -171,7 +173,7 @@ fn kept(shared: &Shared, survey: &Survey, at: usize, dir: &str) -> Kept {
 
 /// Whether a file is what was written; `None` if it is not there.
 fn is_good(shared: &Shared, blob: &Kept, path: &str, what: What) -> Option<bool> {
-    let file = shared.disk.open(path).ok()?;
+    let file: Arc<dyn Handle> = shared.disk.open(path).ok()?.into();
     let name = path.rsplit('/').next().unwrap_or_default();
     let read = |most: usize| record::read_small(&*file, most).ok().flatten();
     let is_good = match what {
@@ -196,7 +198,7 @@ fn is_good(shared: &Shared, blob: &Kept, path: &str, what: What) -> Option<bool>
         What::Record => read(1 << 20).is_some_and(|bytes| record::is_sealed(&bytes)),
         What::Kept => match parse_cid(name) {
             Ok(cid) => read(4 << 20).is_some_and(|bytes| cid.verify(&bytes).is_ok()),
-            Err(_) => Framed::is_good(&*file),
+            Err(_) => Framed::is_good(file.clone()),
         },
     };
     Some(is_good)

@@ -1,6 +1,8 @@
 //! Small files: a line of JSON and its checksum. And large ones: streams with a checksum behind.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -83,29 +85,32 @@ pub(super) fn write_framed(file: &dyn Handle, key: &[u8; 32], fill: &Filling) ->
 
 /// A large file that is being read. Whether it is whole, and so whether what was read may be used,
 /// is known at the end.
-pub(super) struct Framed<'a> {
-    file: &'a dyn Handle,
+pub(super) struct Framed {
+    file: Arc<dyn Handle>,
     at: u64,
     body_end: u64,
-    /// What was read of the file last, and how much of that was pulled.
-    piece: Buffer,
+    /// What comes next of the file.
+    pieces: Receiver<Piece>,
+    /// What came last, and how much of it was pulled.
+    piece: Option<Piece>,
     pulled: usize,
-    /// Bytes that are in the piece or were in one before.
-    read: u64,
     sum: Box<Xxh3Default>,
 }
 
-impl<'a> Framed<'a> {
+/// So many bytes of a file.
+type Piece = (Buffer, usize);
+
+impl Framed {
     /// `None` if it is none, or of another blob.
-    pub(super) fn open(file: &'a dyn Handle, key: &[u8; 32]) -> Option<Self> {
+    pub(super) fn open(file: Arc<dyn Handle>, key: &[u8; 32]) -> Option<Self> {
         let body_end = file.stat().ok()?.len.checked_sub(FRAME_TAIL)?;
         let mut framed = Self {
+            pieces: read_ahead(file.clone(), body_end),
             file,
             at: 0,
             body_end,
-            piece: Buffers::default().take()?,
+            piece: None,
             pulled: 0,
-            read: 0,
             sum: Box::default(),
         };
         let mut head = [0; FRAME_HEAD as usize];
@@ -114,7 +119,7 @@ impl<'a> Framed<'a> {
     }
 
     /// Whether a file is one, and as it was written.
-    pub(super) fn is_good(file: &'a dyn Handle) -> bool {
+    pub(super) fn is_good(file: Arc<dyn Handle>) -> bool {
         const STEP: usize = 1 << 20;
         let mut key = [0; 32];
         let is_read = file
@@ -140,36 +145,24 @@ impl<'a> Framed<'a> {
         }
         let mut rest = out;
         while !rest.is_empty() {
-            // What was read and not pulled lies at the piece's end.
-            let left = (self.read - self.at) as usize;
-            if left == 0 {
-                if !self.read_on() {
+            let ready = self.piece.as_ref();
+            let ready = ready.and_then(|(bytes, len)| bytes.get(self.pulled..*len));
+            let ready = ready.unwrap_or_default();
+            if ready.is_empty() {
+                let Ok((bytes, len)) = self.pieces.recv() else {
                     return false;
-                }
+                };
+                self.sum.update(&bytes[..len]);
+                (self.piece, self.pulled) = (Some((bytes, len)), 0);
                 continue;
             }
-            let (now, later) = rest.split_at_mut(left.min(rest.len()));
-            now.copy_from_slice(&self.piece[self.pulled..self.pulled + now.len()]);
+            let (now, later) = rest.split_at_mut(ready.len().min(rest.len()));
+            now.copy_from_slice(&ready[..now.len()]);
             self.pulled += now.len();
             self.at += now.len() as u64;
             rest = later;
         }
         true
-    }
-
-    /// Reads the next piece.
-    fn read_on(&mut self) -> bool {
-        let wanted = (self.body_end - self.read).min(self.piece.len() as u64) as usize;
-        // A disk reads whole pages; what is behind the body's end does not count.
-        let pages = wanted.next_multiple_of(4096);
-        let read = (self.file).read_large(&mut self.piece[..pages], self.read);
-        let is_read = read.is_ok_and(|read| read >= wanted);
-        if is_read {
-            self.sum.update(&self.piece[..wanted]);
-            self.read += wanted as u64;
-            self.pulled = 0;
-        }
-        is_read
     }
 
     /// Whether all of it was read, and is what was written.
@@ -181,6 +174,35 @@ impl<'a> Framed<'a> {
             && read.is_ok_and(|read| read == tail.len())
             && tail[..] == [len, self.sum.digest().to_le_bytes()].concat()
     }
+}
+
+/// Reads a file up to `end` in pieces, a few of them ahead of whoever takes them. None comes after
+/// one that could not be read.
+fn read_ahead(file: Arc<dyn Handle>, end: u64) -> Receiver<Piece> {
+    const AHEAD: usize = 2;
+    let (sender, pieces) = mpsc::sync_channel(AHEAD);
+    let work = move || {
+        let buffers = Buffers::default();
+        let mut at = 0;
+        while at < end
+            && let Some(mut bytes) = buffers.take()
+        {
+            let len = (end - at).min(bytes.len() as u64) as usize;
+            // A disk reads whole pages; what is behind the end does not count.
+            let pages = len.next_multiple_of(4096);
+            let read = file.read_large(&mut bytes[..pages], at);
+            let is_read = read.is_ok_and(|read| read >= len);
+            if !is_read || sender.send((bytes, len)).is_err() {
+                return;
+            }
+            at += len as u64;
+        }
+    };
+    // Without a thread nothing comes, as of a file that cannot be read.
+    let _ = std::thread::Builder::new()
+        .name("aiozfs-index".into())
+        .spawn(work);
+    pieces
 }
 
 #[cfg(test)]
@@ -208,13 +230,13 @@ mod tests {
         let content: Vec<u8> = (0..(2usize << 20) + 77)
             .map(|at| (at * 7 / 3) as u8)
             .collect();
-        let file = disk.create("x").expect("a file");
+        let file: Arc<dyn Handle> = disk.create("x").expect("a file").into();
         let bytes = content.clone();
         let fill = move |write: &mut dyn FnMut(&[u8])| bytes.chunks(300_000).for_each(write);
         let len = write_framed(&*file, &[1; 32], &fill).expect("written");
         assert_eq!(file.stat().expect("there").len, len);
         let read = |key: u8| {
-            let mut framed = Framed::open(&*file, &[key; 32])?;
+            let mut framed = Framed::open(file.clone(), &[key; 32])?;
             let mut got = vec![0; content.len()];
             let all = got.chunks_mut(100_000).all(|piece| framed.pull(piece));
             (all && framed.is_whole()).then_some(got)
