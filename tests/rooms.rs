@@ -33,7 +33,7 @@ const DOORS: &[(&str, &[&str])] = &[
 /// Crates that only some rooms may name, and which.
 const GUESTS: &[(&str, &[&str])] = &[
     ("fuser", &["mount"]),
-    ("libc", &["mount"]),
+    ("libc", &["cache", "mount"]),
     ("reqwest", &["source"]),
     ("axum", &["serve"]),
     ("clap", &["cli"]),
