@@ -132,6 +132,36 @@ fn ratio(plain: &Plain, readers: &[Range<u64>], step: u64) -> (f64, f64, String)
     (times, bytes, text)
 }
 
+/// A leaf of a mebibyte came over one connection, which took nearly as long again as its round trip;
+/// and none of it could be given out before.
+#[test]
+fn a_leaf_that_is_waited_for_comes_at_the_rate_of_the_link() {
+    const READS: u64 = 50;
+    let len = 64 << 10;
+    let readers: Vec<_> = (0..READS)
+        .map(|n| 40 + n * 377 % 1000 * MB + n * 7919 % 900 * 1024)
+        .map(|at| at..at + len)
+        .collect();
+    let one_by_one = |plain: Option<&Plain>| {
+        on_paused_clock(async {
+            let (link, line) = line(Shape::new(50, 25.0, 100.0), plain).await;
+            let since = Instant::now();
+            for range in &readers {
+                read(&line, std::slice::from_ref(range), len).await;
+            }
+            (since.elapsed().as_secs_f64(), link.carried())
+        })
+    };
+    let plain = Plain::new(Profile::UNIXFS_V1_2025);
+    let (bare, proven) = (one_by_one(None), one_by_one(Some(&plain)));
+    let text = format!("{bare:?}, {proven:?}");
+    println!("{text}");
+    assert!(proven.1.bytes <= READS * (len + MB), "{text}");
+    let more = (proven.1.bytes - bare.1.bytes) as f64 / 100e6;
+    // A round trip for either inner node, and one until there are connections.
+    assert!(proven.0 <= bare.0 + more + 3.0 * 0.05, "{text}");
+}
+
 /// Whole leaves come at once. Whoever took their coming for the link's rate saw it leap, put twice as
 /// much under way as the link had use for, and had it in vain when the reader stopped.
 #[test]

@@ -13,6 +13,7 @@
 //! <https://ipld.io/specs/codecs/dag-pb/spec/>, <https://specs.ipfs.tech/unixfs/>.
 
 mod cid;
+mod data;
 mod import;
 mod leaf;
 mod node;

@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::OnceCell;
 
 use super::Cid;
+use super::data::Data;
 use super::leaf::LeafProof;
 use super::skeleton::{Leaf, Root, Skeleton, nobody};
 use crate::source::{
@@ -32,11 +32,9 @@ pub struct Proven(Arc<Inner>);
 
 struct Inner {
     cid: Cid,
-    data: Arc<dyn Source>,
+    data: Data,
     blocks: Arc<dyn Blocks>,
     content: OnceCell<Content>,
-    /// Bytes that came to be proven.
-    received: AtomicU64,
 }
 
 enum Content {
@@ -50,10 +48,9 @@ impl Proven {
     pub fn new(cid: Cid, data: Arc<dyn Source>, blocks: Arc<dyn Blocks>) -> Self {
         Self(Arc::new(Inner {
             cid,
-            data,
+            data: Data::new(data),
             blocks,
             content: OnceCell::new(),
-            received: AtomicU64::new(0),
         }))
     }
 }
@@ -64,7 +61,7 @@ impl Inner {
             Ok(match Skeleton::open(self.cid, self.blocks.clone()).await? {
                 Root::Small(bytes) => Content::Small(Memory::new(&self.cid.to_string(), bytes)),
                 Root::Tree(skeleton) => {
-                    self.data.expect_size(skeleton.size());
+                    self.data.source().expect_size(skeleton.size());
                     Content::Large(skeleton)
                 }
             })
@@ -174,17 +171,18 @@ impl Reading {
         let mut chunk = match self.rest.take() {
             Some(rest) => rest,
             None => {
-                let (proven, end) = (&self.proven, self.known_to);
-                let data = self
-                    .data
-                    .get_or_insert_with(|| proven.data.read(at..end, self.priority));
-                match data.next().await {
-                    Some(chunk) => {
-                        let chunk = chunk?;
-                        let came = chunk.bytes.len() as u64;
-                        proven.received.fetch_add(came, Relaxed);
-                        chunk
+                let end = self.known_to;
+                let data = match &mut self.data {
+                    Some(data) => data,
+                    none => {
+                        let (data, in_pieces) = self.proven.data.read(at..end, self.priority);
+                        // When an answer in pieces begins is not when its first one is complete.
+                        self.begun |= in_pieces;
+                        none.insert(data)
                     }
+                };
+                match data.next().await {
+                    Some(chunk) => chunk?,
                     None => return Err(broken(&(at..end), "it ended too early")),
                 }
             }
@@ -242,7 +240,7 @@ impl Reading {
                 leaf.range.start,
                 leaf.range.end - 1
             );
-            self.proven.data.reject(origin, leaf.range.clone());
+            self.proven.data.source().reject(origin, leaf.range.clone());
         }
         // What comes behind it comes from the same server.
         (self.data, self.rest) = (None, None);
@@ -367,18 +365,18 @@ impl Source for Proven {
     }
 
     fn warm_up(&self, reads: usize) -> usize {
-        self.0.data.warm_up(reads)
+        self.0.data.source().warm_up(reads)
     }
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {
-        self.0.data.reject(origin, range);
+        self.0.data.source().reject(origin, range);
     }
 
     fn received(&self) -> Option<u64> {
-        Some(self.0.received.load(Relaxed))
+        Some(self.0.data.received())
     }
 
     fn trouble(&self, within: Duration) -> Option<Error> {
-        self.0.data.trouble(within)
+        self.0.data.source().trouble(within)
     }
 }

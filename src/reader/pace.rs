@@ -65,6 +65,10 @@ const SPANS_WITHOUT_GROWTH: u32 = 3;
 /// what was put under way must have had the time to arrive.
 const SPAN: Duration = Duration::from_millis(100);
 
+/// What comes within this share of a round trip came at once, and tells nothing of a connection. One
+/// that is so fast need not be known better.
+const AT_ONCE_WITHIN: f64 = 0.1;
+
 /// A connection carries nothing for a round trip before each part; with long parts, much is under
 /// way that a reader who stops will not want. For a read of `n` bytes over `c` connections, the
 /// bytes lost are `n / part` times what one carries in a round trip, and `c / 2` parts: least where
@@ -136,6 +140,9 @@ impl Pace {
     pub(super) fn part_done(&mut self, bytes: u64, took: Duration) {
         if bytes < FIRST_WINDOW / 2 {
             return; // too short to tell a rate from a burst
+        }
+        if took.as_secs_f64() < self.latency * AT_ONCE_WITHIN {
+            return; // from a disk, or over several connections: it had come before it was given
         }
         let seen = bytes as f64 / took.as_secs_f64().max(1e-4);
         // Where connections share a link that is full, each is slower than it could be: lean to
@@ -226,7 +233,7 @@ impl Pace {
     pub(super) fn flight(&self) -> u64 {
         let called_for = |rate: f64, part: u64| {
             let part_time = match self.connection_rate {
-                0.0 => 0.0,
+                0.0 => self.latency,
                 connection => self.latency + part as f64 / connection,
             };
             rate * part_time
