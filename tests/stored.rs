@@ -194,3 +194,30 @@ proptest! {
         }
     }
 }
+
+/// What the fuzz target `stored` found worth keeping: an index, and a tree behind it, from where the
+/// first two bytes say.
+#[test]
+fn the_corpus_is_none_or_harmless() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/stored");
+    let (mut indexes, mut trees) = (0, 0);
+    for file in std::fs::read_dir(corpus).expect("the corpus") {
+        let input = std::fs::read(file.expect("a file").path()).expect("an input");
+        let Some((cut, kept)) = input.split_first_chunk::<2>() else {
+            continue;
+        };
+        let (index, tree) = kept.split_at(usize::from(u16::from_le_bytes(*cut)).min(kept.len()));
+        let Some(index) = load(index, |pull| Index::load(pull)) else {
+            continue;
+        };
+        indexes += 1;
+        tell_index(&index);
+        let index = Arc::new(index);
+        tell_tree(&Tree::build(index.clone(), OPTIONS));
+        if let Some(tree) = load(tree, |pull| Tree::load(index, OPTIONS, pull)) {
+            trees += 1;
+            tell_tree(&tree);
+        }
+    }
+    assert!(indexes > 0 && trees > 0, "{indexes} indexes, {trees} trees");
+}
