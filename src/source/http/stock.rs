@@ -34,6 +34,8 @@ pub(super) struct Stock(Arc<Mutex<Shelf>>);
 struct Shelf {
     ready: Vec<(Instant, Connection)>,
     opening: usize,
+    /// Those being opened are to be closed if no request waits for them.
+    unwanted: bool,
     /// Requests that wait for those being opened, first come first served.
     waiting: VecDeque<oneshot::Sender<Connection>>,
 }
@@ -53,8 +55,17 @@ impl Stock {
 
     /// Announces a connection. Requests wait for it rather than make another one.
     pub(super) fn opening(&self) -> Opening {
-        self.shelf().opening += 1;
+        let mut shelf = self.shelf();
+        shelf.opening += 1;
+        shelf.unwanted = false;
         Opening(self.clone())
+    }
+
+    /// Closes those that nobody has needed yet, and those being made when they are.
+    pub(super) fn clear(&self) {
+        let mut shelf = self.shelf();
+        shelf.unwanted = true;
+        shelf.ready.clear();
     }
 
     fn put(&self, mut connection: Connection) {
@@ -65,7 +76,9 @@ impl Stock {
                 Err(unwanted) => connection = unwanted,
             }
         }
-        shelf.ready.push((Instant::now(), connection));
+        if !shelf.unwanted {
+            shelf.ready.push((Instant::now(), connection));
+        }
     }
 
     /// A connection of this stock, all of which are of type `C`; `None` if there is none to come.
