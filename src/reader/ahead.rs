@@ -229,21 +229,20 @@ impl Walks {
     }
 
     /// How many of them go on, and so have a share in the memory; and how many of those had to wait of
-    /// late, and so share the link. `is_awaited`: whether somebody waits for what a walk reads now.
-    pub(super) fn going(&self, now: Instant, is_awaited: impl Fn(&Walk) -> bool) -> (usize, usize) {
-        let (mut going, mut starving) = (0, 0);
-        for walk in self
-            .walks
-            .iter()
-            .filter(|walk| walk.goes_on() && !walk.left)
-        {
+    /// late and have some of their way to go, and so share the link.
+    pub(super) fn going(&self, now: Instant) -> (usize, usize) {
+        let goes = |walk: &&Walk| {
             let silent_for = now.saturating_duration_since(walk.heard_at);
-            // Who had to wait and has got it comes back at once, or has gone elsewhere.
-            let waits = walk.starves() && (silent_for < LEFT || is_awaited(walk));
-            going += usize::from(silent_for < LEFT_ELSEWHERE);
-            starving += usize::from(silent_for < LEFT_ELSEWHERE && waits);
-        }
-        (going, starving)
+            walk.goes_on() && !walk.left && silent_for < LEFT_ELSEWHERE
+        };
+        let going = self.walks.iter().filter(goes);
+        going.fold((0, 0), |(going, starving), walk| {
+            let is_over = walk.legs.iter().all(|leg| leg.end <= walk.next);
+            (
+                going + 1,
+                starving + usize::from(walk.starves() && !is_over),
+            )
+        })
     }
 
     /// Those that have become more than one read, for people to look at.

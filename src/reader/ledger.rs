@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::ahead::{Walk, WalkId, Walks};
+use super::ahead::{WalkId, Walks};
 use super::block::{Block, blocks_of, overlap, without};
 use super::error::Error;
 use super::pace::Pace;
@@ -322,10 +322,7 @@ impl Ledger {
 
     /// How far ahead of its reader a walk should look now, in bytes.
     pub(super) fn window(&self, now: Instant) -> u64 {
-        let waiters = self.waiters.iter().filter(|w| !w.wake.is_closed());
-        let awaited: Vec<&Range<u64>> = waiters.map(|waiter| &waiter.range).collect();
-        let is_awaited = |walk: &Walk| awaited.iter().any(|range| walk.is_at(range));
-        self.pace.window_of(self.walks.going(now, is_awaited))
+        self.pace.window_of(self.walks.going(now))
     }
 
     /// Cancels the read-ahead of walks that were left for `new`, one that somebody waits for. What
