@@ -18,6 +18,7 @@ mod http;
 mod memory;
 mod offline;
 mod retry;
+mod sync;
 
 pub use blocks::{Blocks, Proof};
 pub use error::{Error, Result};
