@@ -228,13 +228,22 @@ impl Walks {
         self.walks.iter_mut().find(|w| w.id == id)
     }
 
-    /// How many of them go on, and so have a share in the memory.
-    pub(super) fn going(&self, now: Instant) -> usize {
-        let goes = |walk: &&Walk| {
+    /// How many of them go on, and so have a share in the memory; and how many of those had to wait of
+    /// late, and so share the link. `is_awaited`: whether somebody waits for what a walk reads now.
+    pub(super) fn going(&self, now: Instant, is_awaited: impl Fn(&Walk) -> bool) -> (usize, usize) {
+        let (mut going, mut starving) = (0, 0);
+        for walk in self
+            .walks
+            .iter()
+            .filter(|walk| walk.goes_on() && !walk.left)
+        {
             let silent_for = now.saturating_duration_since(walk.heard_at);
-            walk.goes_on() && !walk.left && silent_for < LEFT_ELSEWHERE
-        };
-        self.walks.iter().filter(goes).count()
+            // Who had to wait and has got it comes back at once, or has gone elsewhere.
+            let waits = walk.starves() && (silent_for < LEFT || is_awaited(walk));
+            going += usize::from(silent_for < LEFT_ELSEWHERE);
+            starving += usize::from(silent_for < LEFT_ELSEWHERE && waits);
+        }
+        (going, starving)
     }
 
     /// Those that have become more than one read, for people to look at.
@@ -378,6 +387,11 @@ impl Walk {
         let rest = self.legs.iter().skip(1);
         let mut way = rest.chain([&first, &self.beyond]);
         way.any(|leg| !overlap(leg, extent).is_empty())
+    }
+
+    /// Whether a leg of it ends there.
+    pub(super) fn has_leg_to(&self, end: u64) -> bool {
+        self.legs.iter().any(|leg| leg.end == end)
     }
 
     /// Says that the leg which `end` is in has been asked for as far as that.
