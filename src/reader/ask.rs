@@ -97,7 +97,13 @@ impl Line {
     fn reach(&self, ledger: &mut Ledger, id: WalkId, range: &Range<u64>) -> u64 {
         let part = ledger.pace.part();
         let walk = ledger.walks.get(id);
-        walk.map_or(range.end, |walk| walk.reach(range, part))
+        walk.map_or(range.end, |walk| {
+            let reach = range.start..walk.reach(range, part);
+            match walk.goes_on() {
+                true => walk.stretch(reach, |end| self.0.source.seam(end)).end,
+                false => reach.end,
+            }
+        })
     }
 
     /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
@@ -111,9 +117,11 @@ impl Line {
         while ledger.in_flight() < connections && ledger.has_room_for(id) {
             let part = ledger.pace.part();
             let walk = ledger.walks.get(id);
-            let Some(wanted) = walk.and_then(|walk| walk.next_part(part, connections)) else {
-                break;
-            };
+            let wanted = walk.and_then(|walk| {
+                let wanted = walk.next_part(part, connections)?;
+                Some(walk.stretch(wanted, |end| self.0.source.seam(end)))
+            });
+            let Some(wanted) = wanted else { break };
             let part = self.0.source.granule(wanted.clone());
             let Some(blocks) = self.spare_blocks(ledger, &part) else {
                 break;
