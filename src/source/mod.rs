@@ -68,6 +68,12 @@ pub trait Source: Send + Sync + 'static {
         range
     }
 
+    /// Where a read had better end that is to end at `end` or a little behind it: where a piece ends
+    /// that the source has as a whole, so that two reads do not both look for it.
+    fn seam(&self, end: u64) -> u64 {
+        end
+    }
+
     /// Says that what `origin` gave for `range` was wrong. The source puts that origin aside and
     /// drops the bytes if it keeps them.
     fn reject(&self, origin: &Origin, range: Range<u64>) {
