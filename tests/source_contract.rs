@@ -96,6 +96,9 @@ async fn keeps_the_contract(name: &str, source: Arc<dyn Source>, blob: &[u8]) {
             "{name}"
         );
         assert!(granule.end <= size.max(range.end), "{name}");
+        let seam = source.seam(range.end);
+        assert!(seam >= range.end, "{name}: {seam} is before {range:?} ends");
+        assert_eq!(source.seam(seam), seam, "{name}: a seam is its own");
         assert_eq!(
             source.granule(granule.clone()),
             granule,

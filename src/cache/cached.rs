@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::Cache;
 use super::about::{About, Seen};
+use super::block::BLOCK;
 use super::key::Key;
 use super::piece::Collector;
 use super::record;
@@ -84,6 +85,11 @@ impl Cached {
 impl State {
     fn blob(&self) -> Option<&Arc<Blob>> {
         self.blob.get()?.as_ref()
+    }
+
+    /// Whether what is read next will have to come from below, as far as can be told.
+    fn comes_from_below(&self) -> bool {
+        self.blob().is_none() || self.misses.load(Relaxed)
     }
 
     async fn open(&self, tail: u64) -> Result<Opened> {
@@ -320,6 +326,14 @@ impl Source for Cached {
         self.0.below.granule(range)
     }
 
+    fn seam(&self, end: u64) -> u64 {
+        match self.0.comes_from_below() {
+            true => self.0.below.seam(end),
+            // A block that lies in two reads is opened and proven twice.
+            false => end.next_multiple_of(BLOCK),
+        }
+    }
+
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         if let Some(blob) = self.0.blob() {
             self.0.cache.forget(blob, &range);
@@ -330,7 +344,7 @@ impl Source for Cached {
     }
 
     fn warm_up(&self, reads: usize) -> usize {
-        match self.0.blob().is_none() || self.0.misses.load(Relaxed) {
+        match self.0.comes_from_below() {
             true => self.0.below.warm_up(reads),
             // A disk needs no connections.
             false => 1,

@@ -64,7 +64,8 @@ fn fill(
     Ok(done)
 }
 
-/// Whether any of a range of a file is in the system's memory, if it can be told: since Linux 6.5.
+/// Whether more than a page of a range of a file is in the system's memory, or any that was not yet
+/// written to the disk, if it can be told: since Linux 6.5.
 /// (Reading with `RWF_NOWAIT` tells as well, but begins to read ahead what is not there.)
 fn is_in_memory(file: RawFd, offset: u64, len: u64) -> Option<bool> {
     /// `cachestat`(2), of the same number wherever numbers were given anew.
@@ -83,7 +84,7 @@ fn is_in_memory(file: RawFd, offset: u64, len: u64) -> Option<bool> {
     // SAFETY: it reads two and writes five numbers of 64 bits, which live until it returns; of a
     // kernel that does not have it, or a descriptor that is none, it is an error.
     let failed = unsafe { libc::syscall(CACHESTAT, file, range.as_ptr(), pages.as_mut_ptr(), 0) };
-    (failed == 0).then_some(pages[0] > 0)
+    (failed == 0).then_some(pages[0] > 1 || pages[1] > 0)
 }
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ fn missing_of(shared: &Shared, blob: &Blob, range: &Range<u64>) -> Vec<Range<u64
     let mut missing: Vec<Range<u64>> = Vec::new();
     for number in blocks_of(range) {
         let wanted = within(number, range);
-        let head = shared.open_block(blob, number).map(|(_, head)| head);
+        let block = shared.open_block(blob, number, &(0..0));
+        let head = block.map(|block| block.head);
         let mut at = wanted.start;
         let mut add = |gap: Range<u64>| {
             let gap = number * BLOCK + gap.start..number * BLOCK + gap.end;

@@ -225,16 +225,16 @@ impl Writer {
         if whole.is_none() {
             self.desk.resize(BLOCK as usize, 0);
             if !is_whole(&ranges)
-                && let Some((file, head)) = self.shared.open_block(blob, number)
+                && let Some(there) = self.shared.open_block(blob, number, &(0..0))
             {
                 let is_new = ranges
                     .iter()
-                    .any(|range| head.first(range).as_ref() != Some(range));
+                    .any(|range| there.head.first(range).as_ref() != Some(range));
                 if !is_new {
                     return Ok(());
                 }
-                for run in head.ranges() {
-                    if let Some(bytes) = self.shared.read_run(blob, number, &*file, &head, run) {
+                for run in there.head.ranges() {
+                    if let Some(bytes) = self.shared.read_run(blob, number, &there, run) {
                         self.desk[run.start as usize..run.end as usize].copy_from_slice(&bytes);
                         insert(&mut ranges, run.clone());
                     }

@@ -373,6 +373,10 @@ impl Source for Proven {
         }
     }
 
+    fn seam(&self, end: u64) -> u64 {
+        self.0.data.source().seam(end)
+    }
+
     fn warm_up(&self, reads: usize) -> usize {
         self.0.data.source().warm_up(reads)
     }

@@ -39,6 +39,11 @@ const LARGE: u64 = 512 * 1024;
 /// read-ahead is served by several threads.
 const SLACK: u64 = 1024 * 1024;
 
+/// And so many times their own length: of large ones, too, several are on their way at once. (Each
+/// that was taken for a walk of its own had its own read-ahead: a sequential read held twice the
+/// memory.)
+const SLACK_IN_READS: u64 = 4;
+
 /// Whoever begins to read elsewhere in a file has left a walk in it that has been silent for so long:
 /// a seek. Readers that share a file come back sooner, or wait.
 const LEFT: Duration = Duration::from_millis(100);
@@ -124,7 +129,7 @@ impl Walks {
         self.reads += 1;
         let reads = self.reads;
         let mut walks = self.walks.iter_mut();
-        if let Some((walk, leg)) = walks.find_map(|w| w.expects(range.start).map(|leg| (w, leg))) {
+        if let Some((walk, leg)) = walks.find_map(|w| w.expects(range).map(|leg| (w, leg))) {
             walk.step(leg, range, limit, waits, max_window);
             (walk.heard, walk.heard_at, walk.left) = (reads, now, false);
             let walk = walk.id;
@@ -259,13 +264,15 @@ impl Walks {
 }
 
 impl Walk {
-    /// The leg in which a read that starts here goes on with this walk.
-    fn expects(&self, start: u64) -> Option<usize> {
+    /// The leg in which this read goes on with this walk.
+    fn expects(&self, range: &Range<u64>) -> Option<usize> {
+        let start = range.start;
+        let slack = SLACK.max(SLACK_IN_READS * (range.end - start));
         let asked = match self.ahead {
             (0, at) => at.max(self.next),
             _ => self.legs[0].end.max(self.next),
         };
-        if start + SLACK >= self.next && start <= asked + SLACK / 8 {
+        if start + slack >= self.next && start <= asked + SLACK / 8 {
             return Some(0);
         }
         let later = self
@@ -435,6 +442,21 @@ impl Walk {
             return None;
         }
         Some(place..place + part)
+    }
+
+    /// Lets a part that is to be asked for next end at a better place behind its end, if its leg goes
+    /// on so far.
+    pub(super) fn stretch(&self, part: Range<u64>, better: impl Fn(u64) -> u64) -> Range<u64> {
+        let mut legs = self.legs.iter();
+        match legs.find(|leg| leg.start < part.end && part.end <= leg.end) {
+            Some(leg) => {
+                let end = better(part.end).max(part.end);
+                // What would be left over is a request of its own.
+                let is_rest = leg.end.saturating_sub(end) <= (part.end - part.start) / 2;
+                part.start..if is_rest { leg.end } else { end }
+            }
+            None => part,
+        }
     }
 }
 

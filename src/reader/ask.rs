@@ -109,7 +109,13 @@ impl Line {
     fn reach(&self, ledger: &mut Ledger, id: WalkId, range: &Range<u64>) -> u64 {
         let part = ledger.pace.part();
         let walk = ledger.walks.get(id);
-        walk.map_or(range.end, |walk| walk.reach(range, part))
+        walk.map_or(range.end, |walk| {
+            let reach = range.start..walk.reach(range, part);
+            match walk.goes_on() {
+                true => walk.stretch(reach, |end| self.0.source.seam(end)).end,
+                false => reach.end,
+            }
+        })
     }
 
     /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
@@ -124,13 +130,14 @@ impl Line {
         while ledger.in_flight() < connections && ledger.has_room_for(id, on_trial) {
             let part = ledger.pace.part();
             let walk = ledger.walks.get(id);
-            let Some(wanted) = walk.and_then(|walk| walk.next_part(part, connections)) else {
+            let wanted = walk.and_then(|walk| {
+                let wanted = walk.next_part(part, connections)?;
+                let wanted = walk.stretch(wanted, |end| self.0.source.seam(end));
+                Some((walk.has_leg_to(wanted.end), wanted))
+            });
+            let Some((is_last, wanted)) = wanted else {
                 break;
             };
-            let is_last = ledger
-                .walks
-                .get(id)
-                .is_some_and(|walk| walk.has_leg_to(wanted.end));
             let part = match is_last {
                 true => self.0.source.granule(wanted.clone()),
                 false => self.whole_granules(&wanted),

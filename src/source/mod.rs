@@ -18,6 +18,7 @@ mod http;
 mod memory;
 mod offline;
 mod retry;
+mod sync;
 
 pub use blocks::{Blocks, Proof};
 pub use error::{Error, Result};
@@ -65,6 +66,12 @@ pub trait Source: Send + Sync + 'static {
     /// ranges that are their own granule.
     fn granule(&self, range: Range<u64>) -> Range<u64> {
         range
+    }
+
+    /// Where a read had better end that is to end at `end` or a little behind it: where a piece ends
+    /// that the source has as a whole, so that two reads do not both look for it.
+    fn seam(&self, end: u64) -> u64 {
+        end
     }
 
     /// Says that what `origin` gave for `range` was wrong. The source puts that origin aside and

@@ -179,6 +179,10 @@ impl Source for Retry {
         self.inner.granule(range)
     }
 
+    fn seam(&self, end: u64) -> u64 {
+        self.inner.seam(end)
+    }
+
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         self.inner.reject(origin, range);
     }

@@ -174,6 +174,44 @@ fn a_walk_that_knows_its_way_looks_ahead_at_once() {
     assert!(ask(&mut walks, id).is_empty());
 }
 
+/// Two threads served the kernel's requests of 1 MiB, and one overtook the other twice. Each that came
+/// late was taken for another walk, which fetched ahead for itself and held that: a sequential read
+/// had sixteen of them in 256 MiB, and twice the memory.
+#[test]
+fn large_reads_that_come_out_of_order_are_one_walk() {
+    let mut walks = Walks::default();
+    let (file, mib) = (40..(64 << 20), 1 << 20);
+    let read = |n: u64| 40 + n * mib..40 + (n + 1) * mib;
+    let now = Instant::now();
+    let first = walks.note(&read(0), file.end, true, WINDOW, now).walk;
+    walks.get(first).expect("a walk").asked_to(32 << 20);
+    for n in [1, 2, 5, 3, 4, 6, 8, 7, 11, 10, 9, 12] {
+        let noted = walks.note(&read(n), file.end, true, WINDOW, now);
+        assert_eq!((noted.walk, noted.is_new), (first, false), "read {n}");
+    }
+    // Small ones that far behind are somebody else's.
+    let behind = read(9).start..read(9).start + 4096;
+    assert!(walks.note(&behind, file.end, true, WINDOW, now).is_new);
+}
+
+/// What is kept in pieces is asked for by pieces, and no sliver is left over at the end of a leg.
+#[test]
+fn a_part_ends_where_its_source_has_a_seam() {
+    let mut walks = Walks::default();
+    let end = (4 << 20) + 100 * KB;
+    let id = read(&mut walks, &(40..KB));
+    walks.extend(&(40..KB), true, &[KB..end, 9 << 20..10 << 20], WINDOW);
+    let walk = walks.get(id).expect("a walk");
+    let stretch = |part| walk.stretch(part, |end| end.next_multiple_of(1 << 20));
+    assert_eq!(stretch(KB..600 * KB), KB..1024 * KB);
+    assert_eq!(stretch(1024 * KB..2048 * KB), 1024 * KB..2048 * KB);
+    assert_eq!(stretch(3072 * KB..3600 * KB), 3072 * KB..end, "a sliver");
+    assert_eq!(stretch(4096 * KB..end), 4096 * KB..end, "the leg's end");
+    assert_eq!(stretch(9 << 20..9600 * KB), 9 << 20..10 << 20);
+    let elsewhere = 6 << 20..(7 << 20) - 5;
+    assert_eq!(stretch(elsewhere.clone()), elsewhere);
+}
+
 #[test]
 fn neighbours_on_the_line_are_one_run() {
     let mut walks = Walks::default();

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ use hyper::rt::{Read, ReadBuf};
 use tokio::sync::oneshot;
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::source::sync::{Mutex, MutexGuard};
 
 /// How long a connection is kept that was never used. Servers give up on one that carries no
 /// request after 5 to 60 seconds; whether this one has is looked at before it is used.
