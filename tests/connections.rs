@@ -99,6 +99,46 @@ async fn a_server_of_one_connection_at_a_time_is_not_blocked() {
         .expect("no deadlock");
 }
 
+/// The first large read after a mount had to wait for connections that could have been made while
+/// its size was asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_made_while_the_first_answers_are_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let source = http(&listener);
+    std::thread::spawn(move || {
+        // Nobody is answered before there are six.
+        let connections = listener.incoming().take(6).collect::<Vec<_>>();
+        for connection in connections {
+            let connection = connection.expect("a connection");
+            std::thread::spawn(move || serve(connection, "1.1", usize::MAX));
+        }
+    });
+    let opened = tokio::time::timeout(Duration::from_secs(10), source.open(1000));
+    opened.await.expect("six connections").expect("open");
+}
+
+/// One that serves the last who came first, and so waits for a request where none was sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_waits_on_an_unused_connection_is_released() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let source = http(&listener);
+    std::thread::spawn(move || {
+        let mut first: Vec<_> = listener.incoming().take(6).collect();
+        while let Some(connection) = first.pop() {
+            serve(connection.expect("a connection"), "1.0", 1);
+        }
+        for connection in listener.incoming() {
+            serve(connection.expect("a connection"), "1.0", 1);
+        }
+    });
+    let reading = async {
+        source.open(1000).await.expect("open");
+        read(&source, 5000).await;
+    };
+    let patience = Duration::from_secs(10);
+    (tokio::time::timeout(patience, reading).await).expect("no deadlock");
+}
+
 /// Ten reads ahead wait for the only connection; a read that somebody waits for is the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demand_goes_before_what_is_read_ahead() {

@@ -109,7 +109,9 @@ fn random_reads_cost_little_more_than_their_bytes() {
         (since.elapsed(), link.carried())
     });
     assert!(took < Duration::from_millis(50 * 66), "{took:?}");
-    assert!(carried.bytes < 20_000_000, "{carried:?}");
+    // The first might have been the beginning of something.
+    let asked = (3 * 256 + 47 * 64) << 10;
+    assert!(carried.bytes <= asked + 50 * 1024, "{carried:?}");
     assert_eq!(carried.requests, 50);
 }
 

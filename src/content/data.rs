@@ -28,6 +28,7 @@ pub(super) struct Data {
 #[derive(Default)]
 struct Counts {
     received: AtomicU64,
+    on_trial: AtomicU64,
     /// Requests that are under way.
     running: AtomicUsize,
     /// Whether something was asked for before.
@@ -36,6 +37,12 @@ struct Counts {
 
 /// A request that is under way, for as long as this lives.
 struct Running(Arc<Counts>);
+
+/// Bytes of one reading that have come and not been given out.
+pub(super) struct OnTrial {
+    counts: Arc<Counts>,
+    bytes: u64,
+}
 
 impl Data {
     pub(super) fn new(source: Arc<dyn Source>) -> Self {
@@ -53,6 +60,19 @@ impl Data {
     /// How many bytes have come.
     pub(super) fn received(&self) -> u64 {
         self.counts.received.load(Relaxed)
+    }
+
+    /// How many of them are on trial.
+    pub(super) fn on_trial(&self) -> u64 {
+        self.counts.on_trial.load(Relaxed)
+    }
+
+    /// None on trial yet, of a reading that begins.
+    pub(super) fn none_on_trial(&self) -> OnTrial {
+        OnTrial {
+            counts: self.counts.clone(),
+            bytes: 0,
+        }
     }
 
     /// The bytes of `range`, in order, and whether they come over several connections: then none is
@@ -111,6 +131,25 @@ impl Running {
     fn new(counts: &Arc<Counts>) -> Self {
         counts.running.fetch_add(1, Relaxed);
         Self(counts.clone())
+    }
+}
+
+impl OnTrial {
+    pub(super) fn came(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.counts.on_trial.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(super) fn given_out(&mut self, bytes: usize) {
+        let bytes = self.bytes.min(bytes as u64);
+        self.bytes -= bytes;
+        self.counts.on_trial.fetch_sub(bytes, Relaxed);
+    }
+}
+
+impl Drop for OnTrial {
+    fn drop(&mut self) {
+        self.counts.on_trial.fetch_sub(self.bytes, Relaxed);
     }
 }
 

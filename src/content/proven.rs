@@ -16,7 +16,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::OnceCell;
 
 use super::Cid;
-use super::data::Data;
+use super::data::{Data, OnTrial};
 use super::leaf::LeafProof;
 use super::skeleton::{Leaf, Root, Skeleton, nobody};
 use crate::source::{
@@ -84,14 +84,14 @@ struct Reading {
     proven: Arc<Inner>,
     asked: Range<u64>,
     priority: Priority,
-    /// Whether it has been said that the answer has begun.
-    begun: bool,
     /// What has not been proven yet, as far as it is known which leaves there are.
     leaves: VecDeque<Leaf>,
     /// Where the leaves end that are known.
     known_to: u64,
-    /// Bytes from here on.
+    /// Bytes from here on,
     data: Option<ChunkStream>,
+    /// and whether they come over several connections.
+    in_pieces: bool,
     /// What came of the first leaf.
     trial: Option<Trial>,
     /// What came behind it.
@@ -99,6 +99,8 @@ struct Reading {
     tries: u32,
     /// Proven, and not given out yet.
     ready: VecDeque<Chunk>,
+    /// What has come and not been given out.
+    on_trial: OnTrial,
 }
 
 /// A leaf on trial.
@@ -113,6 +115,7 @@ impl Reading {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
+                self.on_trial.given_out(chunk.bytes.len());
                 return Ok(Some(chunk));
             }
             if self.leaves.is_empty() {
@@ -127,14 +130,16 @@ impl Reading {
             };
             match self.next_piece(&leaf).await {
                 Ok(piece) => {
-                    if !std::mem::replace(&mut self.begun, true) {
+                    let origin = piece.origin.clone();
+                    self.try_piece(&leaf, piece).await?;
+                    // When an answer in pieces begins is not when its first one is complete.
+                    if self.trial.is_some() && !self.in_pieces {
                         self.ready.push_back(Chunk {
-                            offset: self.asked.start,
+                            offset: leaf.range.start.max(self.asked.start),
                             bytes: Bytes::new(),
-                            origin: piece.origin.clone(),
+                            origin,
                         });
                     }
-                    self.try_piece(&leaf, piece).await?;
                 }
                 // Without ranges a leaf can still be had as a block.
                 Err(Error::NoRanges { .. }) => self.take_block(&leaf).await?,
@@ -176,13 +181,16 @@ impl Reading {
                     Some(data) => data,
                     none => {
                         let (data, in_pieces) = self.proven.data.read(at..end, self.priority);
-                        // When an answer in pieces begins is not when its first one is complete.
-                        self.begun |= in_pieces;
+                        self.in_pieces = in_pieces;
                         none.insert(data)
                     }
                 };
                 match data.next().await {
-                    Some(chunk) => chunk?,
+                    Some(chunk) => {
+                        let chunk = chunk?;
+                        self.on_trial.came(chunk.bytes.len());
+                        chunk
+                    }
                     None => return Err(broken(&(at..end), "it ended too early")),
                 }
             }
@@ -342,7 +350,8 @@ impl Source for Proven {
             known_to: range.start,
             asked: range,
             priority,
-            begun: false,
+            on_trial: self.0.data.none_on_trial(),
+            in_pieces: false,
             leaves: VecDeque::new(),
             data: None,
             trial: None,
@@ -378,6 +387,10 @@ impl Source for Proven {
 
     fn received(&self) -> Option<u64> {
         Some(self.0.data.received())
+    }
+
+    fn on_trial(&self) -> u64 {
+        self.0.data.on_trial()
     }
 
     fn trouble(&self, within: Duration) -> Option<Error> {

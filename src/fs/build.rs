@@ -74,10 +74,8 @@ impl Builder<'_> {
         let index = self.index;
         let mut taken = Vec::new();
         for id in files(index) {
-            let (_, name) = split_last(index.path(id));
             let node = node(id);
-            let Some(holder) = self.names.find(index, self.names.parent(node), name) else {
-                self.names.insert(index, node);
+            let Some(holder) = self.names.insert(index, node) else {
                 continue;
             };
             match self.names.entry(index, holder) {

@@ -72,8 +72,15 @@ impl Table {
         }
     }
 
-    /// Adds a node that is not there. `hash_of` says the hashes of those that are.
-    pub(super) fn insert(&mut self, hash: u64, node: Node, hash_of: impl Fn(&Self, Node) -> u64) {
+    /// Adds a node, unless the one with this hash `is_it`: then that is returned. `hash_of` says the
+    /// hashes of those that are there.
+    pub(super) fn insert(
+        &mut self,
+        hash: u64,
+        node: Node,
+        is_it: impl Fn(Node) -> bool,
+        hash_of: impl Fn(&Self, Node) -> u64,
+    ) -> Option<Node> {
         if places_for(self.taken + 1) > self.places.len() {
             let places = vec![FREE; self.places.len() * 2];
             for old in std::mem::replace(&mut self.places, places) {
@@ -82,8 +89,18 @@ impl Table {
                 }
             }
         }
+        for place in self.from(hash) {
+            match self.places[place] {
+                FREE => {
+                    self.places[place] = node;
+                    break;
+                }
+                taken if is_it(taken) => return Some(taken),
+                _ => {}
+            }
+        }
         self.taken += 1;
-        self.put(hash, node);
+        None
     }
 
     fn put(&mut self, hash: u64, node: Node) {
@@ -121,12 +138,17 @@ mod tests {
         let mut table = Table::with_capacity(0);
         let hash = |node: Node| u64::from(node % 7) << 40 | u64::from(node % 5);
         for node in 1..500 {
-            table.insert(hash(node), node, |_, old| hash(old));
+            assert_eq!(
+                table.insert(hash(node), node, |found| found == node, |_, old| hash(old)),
+                None
+            );
         }
         for node in 1..500 {
             assert_eq!(table.find(hash(node), |found| found == node), Some(node));
         }
         assert_eq!(table.find(hash(500), |found| found == 500), None);
+        let again = table.insert(hash(3), 500, |found| found == 3, |_, old| hash(old));
+        assert_eq!((again, table.taken), (Some(3), 499));
         table.replace(hash(7), 7, 600);
         assert_eq!(table.find(hash(7), |found| found == 600), Some(600));
         assert_eq!(table.find(hash(7), |found| found == 7), None);

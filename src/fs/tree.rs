@@ -317,13 +317,17 @@ impl Names {
         self.table.find(self.table.hash(dir, name), is_it)
     }
 
-    /// Lets a node, whose parent and name are set, be found. There must be no other of its name.
-    pub(super) fn insert(&mut self, index: &Index, node: Node) {
+    /// Lets a node, whose parent and name are set, be found, unless another bears the name: that is
+    /// returned.
+    pub(super) fn insert(&mut self, index: &Index, node: Node) -> Option<Node> {
         // Taken out for the moment, so that the table can grow while names are looked at.
         let mut table = std::mem::take(&mut self.table);
+        let (dir, name) = (self.parent(node), self.name(index, node));
+        let is_it = |other| self.parent(other) == dir && self.name(index, other) == name;
         let hash = |table: &Table, node| table.hash(self.parent(node), self.name(index, node));
-        table.insert(hash(&table, node), node, hash);
+        let holder = table.insert(table.hash(dir, name), node, is_it, hash);
         self.table = table;
+        holder
     }
 
     /// Lets `new` be found where `old` was, which has the same parent and name.

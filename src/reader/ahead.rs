@@ -7,10 +7,12 @@
 //! one leg, fetched in one run of large requests through the local headers between.
 //! Pure: reads go in, ranges to fetch come out; `line.rs` does the fetching.
 //!
-//! A walk begins with a small first range, so that a random read costs little more than its bytes.
+//! A walk begins with a small first range, so that a random read costs little more than its bytes,
+//! and with what is asked for alone where one read after the other was a jump.
 //! Each time the reader comes back for more, and more so when it had to wait, the window grows, up
 //! to what the link can have in flight (see `pace.rs`).
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
@@ -24,6 +26,10 @@ use super::counters::Stream;
 /// bytes. Two of the kernel's read-ahead requests: the second then waits for bytes already on
 /// their way.
 pub(super) const FIRST_WINDOW: u64 = 256 * 1024;
+
+/// After so many walks in a row that were one read each, whoever reads that file jumps about in it, and
+/// gets no more than is asked for.
+const JUMPS: usize = 3;
 
 /// A read of so many bytes is the word of somebody who means to go on: `cp`, or the kernel's own
 /// read-ahead where it may be raised.
@@ -78,6 +84,10 @@ pub(super) struct Walk {
     /// will probably lead on there.
     beyond: Range<u64>,
     window: u64,
+    /// What its first read fetches at the least, in bytes.
+    first: u64,
+    /// Whether its reader has come back for more.
+    went_on: bool,
     /// How many bytes its reader has found there since it last had to wait.
     found: u64,
     /// When it was last heard of, in reads,
@@ -129,6 +139,10 @@ impl Walks {
                 forgotten: None,
             };
         }
+        let first = match self.jumps_in(limit) {
+            true => 0,
+            false => FIRST_WINDOW,
+        };
         let forgotten = (self.walks.len() >= MAX_WALKS).then(|| self.forget_oldest());
         self.born += 1;
         let walk = WalkId(self.born);
@@ -143,6 +157,8 @@ impl Walks {
                 large @ LARGE.. => 2 * large.min(max_window),
                 _ => 0,
             },
+            first,
+            went_on: false,
             found: 0,
             heard: reads,
             heard_at: now,
@@ -153,6 +169,14 @@ impl Walks {
             is_new: true,
             forgotten: forgotten.flatten(),
         }
+    }
+
+    /// Whether the last walks that began in the file that ends at `limit` were one read each.
+    fn jumps_in(&self, limit: u64) -> bool {
+        let here = self.walks.iter().filter(|w| w.legs[0].end == limit);
+        let mut here: Vec<(u64, bool)> = here.map(|w| (w.heard, w.went_on)).collect();
+        here.sort_unstable_by_key(|(heard, _)| Reverse(*heard));
+        here.len() >= JUMPS && here[..JUMPS].iter().all(|(_, went_on)| !went_on)
     }
 
     /// Says that whoever reads within `here` will go on with `legs`, in this order; `is_new`: not
@@ -209,19 +233,28 @@ impl Walks {
         self.walks.iter_mut().find(|w| w.id == id)
     }
 
-    /// How many of them go on, and so have a share in the memory.
-    pub(super) fn going(&self, now: Instant) -> usize {
-        let goes = |walk: &&Walk| {
+    /// How many of them go on, and so have a share in the memory; and how many of those had to wait of
+    /// late, and so share the link. `is_awaited`: whether somebody waits for what a walk reads now.
+    pub(super) fn going(&self, now: Instant, is_awaited: impl Fn(&Walk) -> bool) -> (usize, usize) {
+        let (mut going, mut starving) = (0, 0);
+        for walk in self
+            .walks
+            .iter()
+            .filter(|walk| walk.goes_on() && !walk.left)
+        {
             let silent_for = now.saturating_duration_since(walk.heard_at);
-            walk.goes_on() && !walk.left && silent_for < LEFT_ELSEWHERE
-        };
-        self.walks.iter().filter(goes).count()
+            // Who had to wait and has got it comes back at once, or has gone elsewhere.
+            let waits = walk.starves() && (silent_for < LEFT || is_awaited(walk));
+            going += usize::from(silent_for < LEFT_ELSEWHERE);
+            starving += usize::from(silent_for < LEFT_ELSEWHERE && waits);
+        }
+        (going, starving)
     }
 
     /// Those that have become more than one read, for people to look at.
     pub(super) fn streams(&self) -> Vec<Stream> {
         let mut walks: Vec<&Walk> = self.walks.iter().filter(|w| w.window > 0).collect();
-        walks.sort_unstable_by_key(|w| std::cmp::Reverse(w.heard));
+        walks.sort_unstable_by_key(|w| Reverse(w.heard));
         let streams = walks.into_iter().map(|walk| Stream {
             at: walk.next,
             window: walk.window,
@@ -272,6 +305,7 @@ impl Walk {
         }
         self.found += if waits { 0 } else { range.end - self.next };
         self.next = range.end;
+        self.went_on = true;
         let first = &mut self.legs[0];
         first.end = first.end.max(limit).max(range.end);
         self.asked_to(range.end);
@@ -319,7 +353,7 @@ impl Walk {
     /// on their way. `part` is the usual size of a request.
     pub(super) fn reach(&self, range: &Range<u64>, part: u64) -> u64 {
         let reach = match self.window {
-            0 => range.start + FIRST_WINDOW,
+            0 => range.start + self.first,
             window => range.end + part.min(window / 2),
         };
         reach.min(self.legs[0].end).max(range.end)
@@ -360,6 +394,11 @@ impl Walk {
         let rest = self.legs.iter().skip(1);
         let mut way = rest.chain([&first, &self.beyond]);
         way.any(|leg| !overlap(leg, extent).is_empty())
+    }
+
+    /// Whether a leg of it ends there.
+    pub(super) fn has_leg_to(&self, end: u64) -> bool {
+        self.legs.iter().any(|leg| leg.end == end)
     }
 
     /// Says that the leg which `end` is in has been asked for as far as that.

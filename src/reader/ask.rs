@@ -94,6 +94,18 @@ impl Line {
         usable.saturating_sub(ledger.in_flight())
     }
 
+    /// `range`, made longer or shorter so that it ends with a granule: as long as without a proof, on
+    /// the average.
+    fn whole_granules(&self, range: &Range<u64>) -> Range<u64> {
+        let all = self.0.source.granule(range.clone());
+        let last = self.0.source.granule(range.end - 1..range.end);
+        let is_less_than_half = range.end - last.start < last.end - range.end;
+        match is_less_than_half && last.start > range.start {
+            true => all.start..last.start,
+            false => all,
+        }
+    }
+
     fn reach(&self, ledger: &mut Ledger, id: WalkId, range: &Range<u64>) -> u64 {
         let part = ledger.pace.part();
         let walk = ledger.walks.get(id);
@@ -113,16 +125,25 @@ impl Line {
             true => self.0.options.connections,
             false => ahead_connections(&self.0.options),
         };
+        let on_trial = self.0.source.on_trial();
         let mut begun = false;
-        while ledger.in_flight() < connections && ledger.has_room_for(id) {
+        while ledger.in_flight() < connections && ledger.has_room_for(id, on_trial) {
             let part = ledger.pace.part();
             let walk = ledger.walks.get(id);
             let wanted = walk.and_then(|walk| {
                 let wanted = walk.next_part(part, connections)?;
-                Some(walk.stretch(wanted, |end| self.0.source.seam(end)))
+                let wanted = walk.stretch(wanted, |end| self.0.source.seam(end));
+                Some((walk.has_leg_to(wanted.end), wanted))
             });
-            let Some(wanted) = wanted else { break };
-            let part = self.0.source.granule(wanted.clone());
+            let Some((is_last, wanted)) = wanted else {
+                break;
+            };
+            let part = match is_last {
+                true => self.0.source.granule(wanted.clone()),
+                false => self.whole_granules(&wanted),
+            };
+            let first = self.0.source.granule(wanted.start..wanted.start + 1);
+            ledger.pace.comes_in(first.end - first.start);
             let Some(blocks) = self.spare_blocks(ledger, &part) else {
                 break;
             };
@@ -131,7 +152,7 @@ impl Line {
                 self.start(ledger, gap, Priority::Prefetch, Some(id), blocks.clone());
             }
             if let Some(walk) = ledger.walks.get(id) {
-                walk.asked(&wanted, part.end);
+                walk.asked(&(wanted.start..wanted.end.min(part.end)), part.end);
             }
             ledger.pin(id, blocks);
         }

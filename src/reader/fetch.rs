@@ -41,15 +41,15 @@ impl Line {
                 id,
                 result: Some(line.broken(&range, range.start, "the task that fetched it failed")),
             };
-            ending.result = line.run_part(id, range, priority, blocks).await.err();
+            ending.result = line.run_part(id, range, priority, walk, blocks).await.err();
             drop(ending);
-            line.after_part(walk);
+            line.refill(walk);
         });
         ledger.set_task(id, task.abort_handle());
     }
 
-    /// A connection has become free: the walk that it served may use it again.
-    fn after_part(&self, walk: Option<WalkId>) {
+    /// Bytes have come, or a connection has become free: there may be room for more of the walk.
+    fn refill(&self, walk: Option<WalkId>) {
         if let Some(walk) = walk {
             self.fill_window(&mut self.ledger(), walk);
         }
@@ -61,6 +61,7 @@ impl Line {
         id: u64,
         range: Range<u64>,
         priority: Priority,
+        walk: Option<WalkId>,
         blocks: Blocks,
     ) -> Result<(), Error> {
         let asked = Instant::now();
@@ -71,18 +72,21 @@ impl Line {
         while let Some(chunk) = stream.next().await {
             let chunk = chunk?;
             if first_byte.is_none() {
-                first_byte = Some((Instant::now(), chunk.range().end));
                 self.0.counters.latencies.add(asked.elapsed());
-                self.ledger().pace.first_byte(asked.elapsed());
+                let mut ledger = self.ledger();
+                ledger.pace.first_byte(asked.elapsed());
+                first_byte = Some((Instant::now(), chunk.range().end, ledger.pace.came()));
             }
             at = self.place(id, &range, at, chunk, &blocks)?;
+            self.refill(walk);
         }
         if at != range.end {
             return Err(self.broken(&range, at, "the source ended too early"));
         }
-        if let Some((since, counted_from)) = first_byte {
+        if let Some((since, counted_from, came)) = first_byte {
             let bytes = range.end - counted_from;
-            self.ledger().pace.part_done(bytes, since.elapsed());
+            let pace = &mut self.ledger().pace;
+            pace.part_done(bytes, since.elapsed(), pace.came() - came);
         }
         Ok(())
     }
@@ -105,8 +109,9 @@ impl Line {
         }
         let bytes = came.end - came.start;
         self.0.counters.bytes_fetched.fetch_add(bytes, Relaxed);
-        let received = self.0.source.received();
-        self.ledger().arrived(id, &came, received);
+        let source = &self.0.source;
+        let (received, on_trial) = (source.received(), source.on_trial());
+        self.ledger().arrived(id, &came, received, on_trial);
         Ok(came.end)
     }
 

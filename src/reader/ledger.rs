@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::ahead::{WalkId, Walks};
+use super::ahead::{Walk, WalkId, Walks};
 use super::block::{Block, blocks_of, overlap, without};
 use super::error::Error;
 use super::pace::Pace;
@@ -159,14 +159,21 @@ impl Ledger {
     }
 
     /// `bytes` of a part have come and are in their blocks. False if the part was cancelled.
-    /// `received`: how many the source has got in all, if that is another matter.
-    pub(super) fn arrived(&mut self, id: u64, came: &Range<u64>, received: Option<u64>) -> bool {
+    /// `received`: how many the source has got in all, if that is another matter, and `on_trial`, how
+    /// many of them it has not given out.
+    pub(super) fn arrived(
+        &mut self,
+        id: u64,
+        came: &Range<u64>,
+        received: Option<u64>,
+        on_trial: u64,
+    ) -> bool {
         let Some(part) = self.parts.get_mut(&id) else {
             return false;
         };
         part.left.start = came.end;
         let in_flight = self.parts.values().map(|p| p.left.end - p.left.start);
-        let in_flight = in_flight.sum();
+        let in_flight = in_flight.sum::<u64>().saturating_sub(on_trial);
         let bytes = match received {
             Some(received) => {
                 let now = self.received.max(received);
@@ -203,7 +210,8 @@ impl Ledger {
 
     /// Whether read-ahead of this walk may have more bytes on their way: as many as the link has use
     /// for, of which each walk may have its share however many the others have.
-    pub(super) fn has_room_for(&self, walk: WalkId) -> bool {
+    /// `on_trial`: how many have come and not been given out.
+    pub(super) fn has_room_for(&self, walk: WalkId, on_trial: u64) -> bool {
         let (mut all, mut own, mut others) = (0, 0, Vec::new());
         for part in self.parts.values() {
             let left = part.left.end - part.left.start;
@@ -215,7 +223,7 @@ impl Ledger {
             }
         }
         let most = self.pace.flight();
-        all < most || own < most / (others.len() as u64 + 1)
+        all.saturating_sub(on_trial) < most || own < most / (others.len() as u64 + 1)
     }
 
     /// How many parts are on their way.
@@ -310,6 +318,14 @@ impl Ledger {
             !abandoned
         });
         self.pinned.remove(&walk).unwrap_or_default()
+    }
+
+    /// How far ahead of its reader a walk should look now, in bytes.
+    pub(super) fn window(&self, now: Instant) -> u64 {
+        let waiters = self.waiters.iter().filter(|w| !w.wake.is_closed());
+        let awaited: Vec<&Range<u64>> = waiters.map(|waiter| &waiter.range).collect();
+        let is_awaited = |walk: &Walk| awaited.iter().any(|range| walk.is_at(range));
+        self.pace.window_of(self.walks.going(now, is_awaited))
     }
 
     /// Cancels the read-ahead of walks that were left for `new`, one that somebody waits for. What

@@ -215,7 +215,7 @@ impl Line {
         ranges: &[Range<u64>],
     ) -> bool {
         let mut ledger = self.ledger();
-        let max_window = ledger.pace.window();
+        let max_window = ledger.window(Instant::now());
         let walk = ledger.walks.extend(here, is_new, ranges, max_window);
         if let Some(walk) = walk {
             self.fill_window(&mut ledger, walk);
@@ -281,7 +281,7 @@ impl Line {
     /// Takes note of a read as a step of a walk.
     fn note(&self, ledger: &mut Ledger, range: &Range<u64>, limit: u64, waits: bool) -> WalkId {
         let now = Instant::now();
-        let max_window = ledger.pace.window_of(ledger.walks.going(now));
+        let max_window = ledger.window(now);
         let step = ledger.walks.note(range, limit, waits, max_window, now);
         self.forget(ledger, step.forgotten);
         if step.is_new && waits {

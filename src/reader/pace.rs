@@ -42,12 +42,15 @@ const GROWTH_A_BYTE: u64 = 2;
 
 /// How much more than the measured rate calls for is put under way from then on: parts do not come
 /// evenly, and there must be room to notice that the link has become faster.
-const GAIN: f64 = 1.3;
+const GAIN: f64 = 1.5;
 
 /// How many times what is under way a walk may be ahead of its reader. Parts end in another order
 /// than they are read: while the reader waits for one, those behind it that have come must not keep
 /// others from being asked for, or all would end at once and the link be idle for a round trip.
 const AHEAD: f64 = 2.0;
+
+/// Walks that share the link look so many parts ahead at the least.
+const PARTS_AHEAD: u64 = 2;
 
 /// The window holds at most so many times what all connections fetch at once.
 const AT_ONCE: f64 = 1.5;
@@ -69,6 +72,12 @@ const SPAN: Duration = Duration::from_millis(100);
 /// that is so fast need not be known better.
 const AT_ONCE_WITHIN: f64 = 0.1;
 
+/// How much a part counts beside those before it.
+const LEARN: f64 = 0.1;
+
+/// A link that carries this share of its highest rate is full.
+const FULL: f64 = 0.9;
+
 /// A connection carries nothing for a round trip before each part; with long parts, much is under
 /// way that a reader who stops will not want. For a read of `n` bytes over `c` connections, the
 /// bytes lost are `n / part` times what one carries in a round trip, and `c / 2` parts: least where
@@ -89,6 +98,10 @@ pub(super) struct Pace {
     total_rate: f64,
     span_start: Instant,
     span_bytes: u64,
+    /// How many bytes came in all.
+    came: u64,
+    /// Parts are multiples of so many bytes.
+    granule: f64,
     /// How many parts may be in flight at once.
     connections: f64,
     /// For how many bytes there is memory.
@@ -114,6 +127,8 @@ impl Pace {
             total_rate: 0.0,
             span_start: now,
             span_bytes: 0,
+            came: 0,
+            granule: 1.0,
             connections: connections.max(1) as f64,
             memory: memory as f64,
             start: Some(Start {
@@ -135,32 +150,44 @@ impl Pace {
         };
     }
 
-    /// `bytes` of a part came within `took`, on one connection. The first of its bytes do not
-    /// count: the time begins when they are there.
-    pub(super) fn part_done(&mut self, bytes: u64, took: Duration) {
+    /// Parts come in multiples of so many bytes.
+    pub(super) fn comes_in(&mut self, granule: u64) {
+        self.granule = granule.max(1) as f64;
+    }
+
+    /// How many bytes came in all, on whatever connection.
+    pub(super) fn came(&self) -> u64 {
+        self.came
+    }
+
+    /// `bytes` of a part came within `took`, on one connection, and `all` on all of them. The first
+    /// of its bytes do not count: the time begins when they are there.
+    pub(super) fn part_done(&mut self, bytes: u64, took: Duration, all: u64) {
         if bytes < FIRST_WINDOW / 2 {
             return; // too short to tell a rate from a burst
         }
         if took.as_secs_f64() < self.latency * AT_ONCE_WITHIN {
             return; // from a disk, or over several connections: it had come before it was given
         }
-        let seen = bytes as f64 / took.as_secs_f64().max(1e-4);
-        // Where connections share a link that is full, each is slower than it could be: lean to
-        // the high side, or the more is under way, the more would seem to be called for.
-        let weight = if seen > self.connection_rate {
-            0.2
-        } else {
-            0.002
-        };
+        let took = took.as_secs_f64().max(1e-4);
+        let seen = bytes as f64 / took;
+        // Where connections share a link that is full, each is slower than it could be: that says
+        // nothing, or the more is under way, the more would seem to be called for. That one is
+        // faster than was known says something, if it was for long enough to be no burst.
+        let is_full = all as f64 / took > FULL * self.total_rate;
+        let counts = !is_full || seen > self.connection_rate && took > self.latency;
         self.connection_rate = match self.connection_rate {
             0.0 => seen,
-            known => known + (seen - known) * weight,
+            // The mean of times, not of rates: those of bursts have no bound.
+            known if counts => 1.0 / (1.0 / known + (1.0 / seen - 1.0 / known) * LEARN),
+            known => known,
         };
     }
 
     /// Bytes came, on whatever connection, when `in_flight` bytes more were under way.
     pub(super) fn arrived(&mut self, bytes: u64, in_flight: u64, now: Instant) {
         self.span_bytes += bytes;
+        self.came += bytes;
         let first_window = self.first_window();
         if let Some(start) = &mut self.start
             && in_flight + bytes >= start.window / 2
@@ -226,7 +253,8 @@ impl Pace {
                 }
             }
         };
-        (part.min(most) as u64).clamp(*PART.start(), *PART.end())
+        let part = (part.min(most) as u64).clamp(*PART.start(), *PART.end()) as f64;
+        ((part / self.granule).round().max(1.0) * self.granule) as u64
     }
 
     /// How many bytes to have under way.
@@ -257,11 +285,14 @@ impl Pace {
         }
     }
 
-    /// How far ahead of its reader each of so many walks should look, in bytes: those that are faster
-    /// leave memory to the others, which would else fetch no more than what is waited for.
-    pub(super) fn window_of(&self, walks: usize) -> u64 {
-        let share = self.memory / walks.max(1) as f64;
-        self.window().min(share as u64)
+    /// How far ahead of its reader each of the walks should look, in bytes, of which so many go on and
+    /// so many starve. Those that are faster leave memory to the others, which would else fetch no more
+    /// than what is waited for. Those that starve share the link; each with the window of all of it would have that
+    /// much in vain when it stops.
+    pub(super) fn window_of(&self, (going, starving): (usize, usize)) -> u64 {
+        let of_memory = self.memory / going.max(1) as f64;
+        let of_link = (self.window() / starving.max(1) as u64).max(PARTS_AHEAD * self.part());
+        of_link.min(self.window()).min(of_memory as u64)
     }
 
     /// How far ahead of its reader a walk should look, in bytes.
@@ -290,7 +321,8 @@ mod tests {
             pace.first_byte(Duration::from_secs_f64(latency));
             // Where the link is full, they share it.
             let time_of_part = (parts * part / rate - latency).max(part / connection);
-            pace.part_done(part as u64, Duration::from_secs_f64(time_of_part));
+            let all = (rate * time_of_part) as u64;
+            pace.part_done(part as u64, Duration::from_secs_f64(time_of_part), all);
             now += 0.02;
             let (bytes, in_flight) = ((rate * 0.02) as u64, (parts * part) as u64);
             pace.arrived(bytes, in_flight, start + Duration::from_secs_f64(now));
@@ -322,6 +354,36 @@ mod tests {
             assert!(flight <= bound, "{link}: {flight} for {needed}");
             assert!(window as f64 <= AHEAD * flight as f64, "{link}: {window}");
         }
+    }
+
+    /// Where fourteen parts share a link that four could fill, each is slow. Taken for slow connections,
+    /// they called for longer parts, and more of them at once, which were slower still.
+    #[test]
+    fn a_full_link_does_not_make_connections_seem_slow() {
+        let [early, late] = [3.0, 60.0].map(|seconds| {
+            let mut pace = Pace::new(14, 80 << 20, Instant::now());
+            run(&mut pace, 0.05, 25e6, 100e6, seconds);
+            (pace.part(), pace.flight())
+        });
+        assert!(
+            late.0 <= early.0 * 11 / 10 && late.1 <= early.1 * 11 / 10,
+            "{early:?}, {late:?}"
+        );
+    }
+
+    #[test]
+    fn walks_that_starve_share_the_link_and_all_share_the_memory() {
+        let mut pace = Pace::new(14, 80 << 20, Instant::now());
+        run(&mut pace, 0.05, 25e6, 100e6, 3.0);
+        let all = pace.window();
+        assert_eq!(pace.window_of((0, 0)), all);
+        assert_eq!(pace.window_of((1, 1)), all);
+        // Players do not take away from who copies.
+        assert_eq!(pace.window_of((3, 1)), all.min((80 << 20) / 3));
+        assert_eq!(pace.window_of((3, 3)), all / 3);
+        let least = PARTS_AHEAD * pace.part();
+        assert_eq!(pace.window_of((8, 8)), (all / 8).max(least));
+        assert_eq!(pace.window_of((40, 40)), (80 << 20) / 40);
     }
 
     #[test]

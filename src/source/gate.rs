@@ -5,11 +5,12 @@
 //! demand is always emptied first.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::Priority;
+use super::sync::{Mutex, MutexGuard};
 
 /// Lets through at most so many holders of a [`Pass`] at once.
 #[derive(Debug, Clone)]

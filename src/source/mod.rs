@@ -18,6 +18,7 @@ mod http;
 mod memory;
 mod offline;
 mod retry;
+mod sync;
 
 pub use blocks::{Blocks, Proof};
 pub use error::{Error, Result};
@@ -44,7 +45,7 @@ use futures_util::stream::BoxStream;
 ///
 /// - [`read`](Source::read) yields the range's bytes in order, without gaps, and then ends; or it
 ///   yields some of them, then one [`Error`], and ends. It never yields a byte beyond the range.
-/// - A chunk may be empty: it says that the answer has begun, though its bytes are still on trial.
+/// - A chunk may be empty: it says that bytes have come, though they are still on trial.
 /// - Dropping the stream cancels the read, including whatever it runs in the background.
 /// - A range that is empty yields nothing; one that leaves the blob is [`Error::OutOfBlob`] and is
 ///   never sent to a server.
@@ -105,6 +106,12 @@ pub trait Source: Send + Sync + 'static {
     /// are given out: whoever measures the link would else see it stand still and leap.
     fn received(&self) -> Option<u64> {
         None
+    }
+
+    /// How many bytes have come and not been given out yet, for they are on trial: they are not under
+    /// way any more.
+    fn on_trial(&self) -> u64 {
+        0
     }
 
     /// What went wrong last, not longer than `within` ago: for whoever has waited in vain while

@@ -16,12 +16,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use aiozfs::content::{self, Block, Cid, Importer, Profile, Proven, Tree, Version};
 use aiozfs::source::{
-    Blocks, ChunkStream, Error, Memory, Opened, Origin, Priority, Proof, Result, Source,
+    Blocks, Chunk, ChunkStream, Error, Memory, Opened, Origin, Priority, Proof, Result, Source,
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt};
 
 /// The inner nodes of a tree, and no leaves; of a file of one leaf, that.
 struct Nodes(HashMap<String, Bytes>);
@@ -161,4 +161,72 @@ async fn answers_are_taken_to_their_end() {
         assert_eq!(ended.load(SeqCst), reads + 1, "{range:?}");
     }
     assert_eq!(source.received(), Some(4096 + 2 * 4096 + 300_000));
+    assert_eq!(source.on_trial(), 0);
+}
+
+/// Bytes in pieces of a thousand.
+struct Trickle(Memory);
+
+impl Source for Trickle {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        self.0.open(tail)
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        let pieces = self.0.read(range, priority).map_ok(|chunk| {
+            let starts = (0..chunk.bytes.len()).step_by(1000);
+            let pieces: Vec<Chunk> = starts
+                .map(|start| Chunk {
+                    offset: chunk.offset + start as u64,
+                    bytes: chunk
+                        .bytes
+                        .slice(start..(start + 1000).min(chunk.bytes.len())),
+                    origin: chunk.origin.clone(),
+                })
+                .collect();
+            stream::iter(pieces).map(Ok)
+        });
+        pieces.try_flatten().boxed()
+    }
+}
+
+/// Nothing told of bytes before their leaf was proven: the reader took them to be under way still,
+/// and looked what to ask for next when leaves had come, many at once.
+#[tokio::test]
+async fn bytes_on_trial_are_told_of() {
+    let good = blob(300_000);
+    let profile = Profile::new("small", 4096, 8, true, Version::V1);
+    let (cid, blocks) = import(profile, &good);
+    let source = Proven::new(cid, Arc::new(Trickle(Memory::new("data", good))), blocks);
+    source.open(0).await.expect("a tree");
+    let mut read = source.read(0..8192, Priority::Prefetch);
+    let mut told = Vec::new();
+    while let Some(chunk) = read.next().await {
+        let chunk = chunk.expect("right bytes");
+        told.push((chunk.offset, chunk.bytes.len(), source.on_trial()));
+    }
+    let first: Vec<_> = (1..=4).map(|n| (0, 0, n * 1000)).collect();
+    assert_eq!(told[..4], first[..]);
+    // Then the leaf in its pieces, of which the fifth is 96 bytes, with the next leaf's first behind.
+    let begun: Vec<_> = told
+        .iter()
+        .map(|(offset, len, _)| (*offset, *len))
+        .collect();
+    assert_eq!(
+        begun[4..9],
+        [
+            (0, 1000),
+            (1000, 1000),
+            (2000, 1000),
+            (3000, 1000),
+            (4000, 96)
+        ]
+    );
+    assert_eq!(told.last().map(|last| last.2), Some(0));
+
+    let mut read = source.read(0..8192, Priority::Prefetch);
+    read.next().await.expect("a chunk").expect("right bytes");
+    assert_eq!(source.on_trial(), 1000);
+    drop(read);
+    assert_eq!(source.on_trial(), 0);
 }

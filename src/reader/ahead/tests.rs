@@ -90,6 +90,29 @@ fn one_read_is_no_walk() {
     assert_ne!(other.walk, id);
 }
 
+/// Every first read was widened to 256 KiB, also the fiftieth of one who jumped about: four times
+/// the bytes, and an answer that came behind some of them.
+#[test]
+fn who_jumps_about_gets_what_is_asked_for() {
+    let mut walks = Walks::default();
+    let (file, other) = (1 << 30, 2 << 30);
+    let mut first_ask = |at: u64, limit: u64| {
+        let range = at..at + 64 * KB;
+        let noted = walks.note(&range, limit, true, WINDOW, Instant::now());
+        let walk = walks.get(noted.walk).expect("a walk");
+        walk.reach(&range, 512 * KB) - range.end
+    };
+    for n in 1..=JUMPS as u64 {
+        assert_eq!(first_ask((50 * n) << 20, file), 192 * KB);
+    }
+    assert_eq!(first_ask(300 << 20, file), 0);
+    // Who reads another file is not known for that,
+    assert_eq!(first_ask(other - (64 << 20), other), 192 * KB);
+    // and who goes on where he has jumped to is not any more.
+    assert!(first_ask((300 << 20) + 64 * KB, file) >= 256 * KB);
+    assert_eq!(first_ask(500 << 20, file), 192 * KB);
+}
+
 #[test]
 fn a_walk_looks_ahead_to_the_end_of_its_file_and_no_further() {
     let mut walks = Walks::default();

@@ -25,6 +25,10 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// seconds.
 const READY_FOR: Duration = Duration::from_secs(5);
 
+/// How long connections are kept that were made before the server has shown whether it serves one
+/// at a time.
+const UNKNOWN_FOR: Duration = Duration::from_secs(2);
+
 /// The connections behind links. Cheap to clone; clones share them.
 #[derive(Clone, Default)]
 pub struct Clients(Arc<Shared>);
@@ -248,7 +252,32 @@ impl Connections {
             (usage.busy, usage.served.len())
         };
         let usable = kept + served + busy;
-        for _ in usable + opening..requests {
+        self.open(requests.saturating_sub(usable + opening));
+        usable
+    }
+
+    /// Makes connections beside those of the first requests, before it is known whether the server
+    /// keeps any: else the first large read has to wait for them. A server that serves one at a time
+    /// would wait for a request on one of these, so they are closed when it turns out to close
+    /// connections, and when it lets nobody know. Must be called within a tokio runtime.
+    pub(super) fn warm_up_unknown(self: &Arc<Self>, requests: usize) {
+        if self.usage().keeps {
+            self.warm_up(requests);
+            return;
+        }
+        let (kept, opening) = self.stock.count();
+        self.open(requests.saturating_sub(kept + opening + self.usage().busy));
+        let unknown = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(UNKNOWN_FOR).await;
+            if !unknown.usage().keeps {
+                unknown.stock.clear();
+            }
+        });
+    }
+
+    fn open(&self, connections: usize) {
+        for _ in 0..connections {
             let (request, opening) = (self.opener.get(self.server.clone()), self.stock.opening());
             let stock = self.stock.clone();
             tokio::spawn(async move {
@@ -260,7 +289,6 @@ impl Connections {
                 stock.count();
             });
         }
-        usable
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -285,6 +313,8 @@ impl Drop for Carried {
         if self.intact {
             usage.keeps = true;
             usage.served.push(Instant::now());
+        } else if !usage.keeps {
+            self.by.stock.clear();
         }
     }
 }

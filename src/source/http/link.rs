@@ -121,6 +121,14 @@ impl Link {
         connections.map_or(0, |connections| connections.warm_up(requests))
     }
 
+    /// Makes connections to the URL's own server while its first requests are under way, until there
+    /// are so many with theirs. Must be called within a tokio runtime.
+    pub(super) fn warm_up_unknown(&self, requests: usize) {
+        if let Ok(connections) = self.options.clients.of(&self.url) {
+            connections.warm_up_unknown(requests);
+        }
+    }
+
     async fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Received, Error> {
         for _ in 0..=MAX_REDIRECTS {
             let received = self.send(&url, ask).await?;

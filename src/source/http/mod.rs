@@ -120,7 +120,16 @@ impl Inner {
     /// refuse them, or to answer with the head of the file. So the answer counts only if its
     /// Content-Range proves that it ends where the other answer says the blob ends.
     async fn open(&self, tail_wanted: u64) -> Result<Opened> {
-        let (size, tail) = tokio::join!(self.ask_size(), self.gamble_on_tail(tail_wanted));
+        let connections = FIRST_CONNECTIONS.min(self.options.connections);
+        // Polled last: the requests have what they need by then.
+        let warm_up = async {
+            if tail_wanted > 0 {
+                // Whoever wants the end will want more.
+                self.link.warm_up_unknown(connections);
+            }
+        };
+        let (size, tail, ()) =
+            tokio::join!(self.ask_size(), self.gamble_on_tail(tail_wanted), warm_up);
         let (size, validator, version) = size?;
         let tail = tail.filter(|(chunk, total, tail_validator)| {
             *total == size && chunk.range().end == size && *tail_validator == validator
@@ -138,8 +147,8 @@ impl Inner {
         });
         let chunk = tail.map(|(chunk, ..)| chunk);
         if tail_wanted > 0 {
-            // Whoever wants the end will want more.
-            (self.link).warm_up(FIRST_CONNECTIONS.min(self.options.connections));
+            // Where a redirect led may be another server.
+            self.link.warm_up(connections);
         }
         Ok(Opened { size, tail: chunk })
     }

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ use hyper::rt::{Read, ReadBuf};
 use tokio::sync::oneshot;
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::source::sync::{Mutex, MutexGuard};
 
 /// How long a connection is kept that was never used. Servers give up on one that carries no
 /// request after 5 to 60 seconds; whether this one has is looked at before it is used.
@@ -34,6 +36,8 @@ pub(super) struct Stock(Arc<Mutex<Shelf>>);
 struct Shelf {
     ready: Vec<(Instant, Connection)>,
     opening: usize,
+    /// Those being opened are to be closed if no request waits for them.
+    unwanted: bool,
     /// Requests that wait for those being opened, first come first served.
     waiting: VecDeque<oneshot::Sender<Connection>>,
 }
@@ -53,8 +57,17 @@ impl Stock {
 
     /// Announces a connection. Requests wait for it rather than make another one.
     pub(super) fn opening(&self) -> Opening {
-        self.shelf().opening += 1;
+        let mut shelf = self.shelf();
+        shelf.opening += 1;
+        shelf.unwanted = false;
         Opening(self.clone())
+    }
+
+    /// Closes those that nobody has needed yet, and those being made when they are.
+    pub(super) fn clear(&self) {
+        let mut shelf = self.shelf();
+        shelf.unwanted = true;
+        shelf.ready.clear();
     }
 
     fn put(&self, mut connection: Connection) {
@@ -65,7 +78,9 @@ impl Stock {
                 Err(unwanted) => connection = unwanted,
             }
         }
-        shelf.ready.push((Instant::now(), connection));
+        if !shelf.unwanted {
+            shelf.ready.push((Instant::now(), connection));
+        }
     }
 
     /// A connection of this stock, all of which are of type `C`; `None` if there is none to come.

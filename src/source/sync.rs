@@ -1,0 +1,5 @@
+//! The lock of what lets others wait by hand: the queues of the [gate](super::gate) and of the stock
+//! of connections. `tests/models` builds both with shuttle's lock in its place, and has them run under
+//! thousands of schedules.
+
+pub(super) use std::sync::{Mutex, MutexGuard};

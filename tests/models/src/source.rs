@@ -1,0 +1,21 @@
+//! The room `source`, as far as the models need it.
+
+#[path = "../../../src/source/gate.rs"]
+mod gate;
+pub mod gate_model;
+#[path = "../../../src/source/http/stock.rs"]
+#[allow(dead_code, reason = "the models use what connectors use")]
+mod stock;
+pub mod stock_model;
+
+/// The lock that lets others go first.
+mod sync {
+    pub(super) use shuttle::sync::{Mutex, MutexGuard};
+}
+
+/// How urgent a read is.
+#[derive(Debug, Clone, Copy)]
+pub enum Priority {
+    Demand,
+    Prefetch,
+}
