@@ -39,7 +39,7 @@ impl Job {
         Self::new("read", kind, dir, size, count)
     }
 
-    /// Writes the blocks of even numbers, or the others.
+    /// Opens the store, waits to be told, and writes the blocks of even numbers, or the others.
     pub fn half(half: Half, kind: Kind, dir: &Path, size: usize, count: u64) -> Self {
         let what = match half {
             Half::Even => "even",
@@ -82,7 +82,7 @@ impl Job {
             ..Told::default()
         };
         say("open");
-        if self.0[0] == "wait" {
+        if matches!(self.0[0].as_str(), "wait" | "even" | "odd") {
             std::io::stdin().read_line(&mut String::new())?;
         }
         let begun = Instant::now();
@@ -255,12 +255,17 @@ impl Child {
         Ok(())
     }
 
-    /// Tells it to go on if it waits, and waits for what it has to say.
-    pub fn finish(mut self) -> anyhow::Result<Told> {
+    /// Tells it to go on, if it waits.
+    pub fn go_on(&mut self) {
         if let Some(mut input) = self.process.stdin.take() {
             // One that does not wait may have ended.
             let _ = input.write_all(b"\n");
         }
+    }
+
+    /// Waits for what it has to say.
+    pub fn finish(mut self) -> anyhow::Result<Told> {
+        self.go_on();
         let mut told = None;
         for line in self.lines.borrow_mut().by_ref().lines() {
             told = line?.strip_prefix("done ").and_then(Told::parse).or(told);

@@ -151,7 +151,11 @@ fn shared(kind: Kind) -> anyhow::Result<()> {
     const SIZE: usize = 1 << 20;
     let dir = tempfile::tempdir()?;
     let half = |which| Child::start(&Job::half(which, kind, dir.path(), SIZE, 64));
-    let both = [half(Half::Even)?, half(Half::Odd)?];
+    let mut both = [half(Half::Even)?, half(Half::Odd)?];
+    for child in &both {
+        child.is_open()?;
+    }
+    both.iter_mut().for_each(Child::go_on);
     let mut errors = Vec::new();
     for child in both {
         if let Err(e) = child.finish() {
