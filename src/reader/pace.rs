@@ -287,8 +287,8 @@ impl Pace {
 
     /// How far ahead of its reader each of the walks should look, in bytes, of which so many go on and
     /// so many starve. Those that are faster leave memory to the others, which would else fetch no more
-    /// than what is waited for. Those that starve share the link; each with the window of all of it would have that
-    /// much in vain when it stops.
+    /// than what is waited for. Those that starve share the link: with a window for all of it, each
+    /// would have fetched so much in vain when it stops.
     pub(super) fn window_of(&self, (going, starving): (usize, usize)) -> u64 {
         let of_memory = self.memory / going.max(1) as f64;
         let of_link = (self.window() / starving.max(1) as u64).max(PARTS_AHEAD * self.part());
