@@ -128,8 +128,12 @@ impl Walks {
     ) -> Noted {
         self.reads += 1;
         let reads = self.reads;
-        let mut walks = self.walks.iter_mut();
-        if let Some((walk, leg)) = walks.find_map(|w| w.expects(range).map(|leg| (w, leg))) {
+        let walks = self.walks.iter_mut();
+        let going_on = walks.filter_map(|w| w.expects(range, limit).map(|leg| (w, leg)));
+        // Of two who are near, the nearer.
+        if let Some((walk, leg)) =
+            going_on.min_by_key(|(w, leg)| (*leg, w.next.abs_diff(range.start)))
+        {
             walk.step(leg, range, limit, waits, max_window);
             (walk.heard, walk.heard_at, walk.left) = (reads, now, false);
             let walk = walk.id;
@@ -264,10 +268,13 @@ impl Walks {
 }
 
 impl Walk {
-    /// The leg in which this read goes on with this walk.
-    fn expects(&self, range: &Range<u64>) -> Option<usize> {
+    /// The leg in which this read of a file that ends at `limit` goes on with this walk.
+    fn expects(&self, range: &Range<u64>, limit: u64) -> Option<usize> {
         let start = range.start;
-        let slack = SLACK.max(SLACK_IN_READS * (range.end - start));
+        let slack = match limit == self.legs[0].end {
+            true => SLACK.max(SLACK_IN_READS * (range.end - start)),
+            false => SLACK,
+        };
         let asked = match self.ahead {
             (0, at) => at.max(self.next),
             _ => self.legs[0].end.max(self.next),

@@ -194,6 +194,22 @@ fn large_reads_that_come_out_of_order_are_one_walk() {
     assert!(walks.note(&behind, file.end, true, WINDOW, now).is_new);
 }
 
+/// A walk that read the directory behind the file was near enough to take large reads of the file for
+/// late ones of its own: the file's reader was not heard of any more, and nothing was fetched ahead.
+#[test]
+fn a_read_goes_on_with_the_walk_that_is_nearest() {
+    let mut walks = Walks::default();
+    let (end, mib, now) = (3 << 20, 1 << 20, Instant::now());
+    let directory = walks.note(&(end..end + 200), end + 200, true, WINDOW, now);
+    let ahead = walks.note(&(2 * mib..2 * mib + 4096), end, true, WINDOW, now);
+    let reader = walks.note(&(0..mib / 2), end, true, WINDOW, now).walk;
+    assert!(directory.walk != reader && ahead.walk != reader);
+    for at in [mib / 2, mib] {
+        let noted = walks.note(&(at..at + mib / 2), end, true, WINDOW, now);
+        assert_eq!((noted.walk, noted.is_new), (reader, false), "{at}");
+    }
+}
+
 /// What is kept in pieces is asked for by pieces, and no sliver is left over at the end of a leg.
 #[test]
 fn a_part_ends_where_its_source_has_a_seam() {
