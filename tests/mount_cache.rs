@@ -127,6 +127,36 @@ fn proven_content_is_mounted_without_a_request_and_damage_is_found() {
     assert!(front.requests() > before, "what was damaged came anew");
 }
 
+/// The status of a mount counted what came from disk as fetched, at a median latency of a disk.
+#[test]
+fn the_status_tells_what_came_from_disk() {
+    let (sample, cache) = (Sample::new(3, 2_000_000), tree::temp());
+    let (node, dir) = (FaultNode::start(sample.blob()), text(cache.path()));
+    let mount = || Mount::with(node.url(), &["--cache-dir", &dir]);
+    let status = |mount: &Mount| -> serde_json::Value {
+        let text = common::mount::xattr(mount.path(), "status").expect("the status");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let first = mount();
+    tree::assert_same("first", &sample.root(), first.path());
+    let told = status(&first);
+    assert_eq!(told["bytes_from_disk"], 0, "{told}");
+    assert!(told["bytes_fetched"].as_u64() >= Some(6_000_000), "{told}");
+    assert!(told["requests"].as_u64() >= Some(1), "{told}");
+    first.end();
+
+    let second = mount();
+    tree::assert_same("second", &sample.root(), second.path());
+    let told = status(&second);
+    assert!(
+        told["bytes_from_disk"].as_u64() >= Some(6_000_000),
+        "{told}"
+    );
+    for nothing in ["bytes_fetched", "requests", "median_latency_ms"] {
+        assert_eq!(told[nothing].as_f64(), Some(0.0), "{nothing}: {told}");
+    }
+}
+
 fn blocks_in(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {

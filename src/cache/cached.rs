@@ -50,7 +50,7 @@ impl Cached {
         let state = State {
             below,
             cache: cache.0.clone(),
-            origin: Origin::new(ORIGIN),
+            origin: Origin::kept(ORIGIN),
             key: key.clone(),
             offline,
             blob: OnceLock::new(),

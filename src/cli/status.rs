@@ -13,7 +13,8 @@ use indicatif::{HumanBytes, HumanDuration};
 use super::{Failure, units};
 use crate::mount::{self, Report};
 
-/// Print how a mount fares: bytes read and fetched, latencies, memory, and who reads what.
+/// Print how a mount fares: bytes read, fetched and taken from the cache, latencies, memory, and who
+/// reads what.
 ///
 /// The same numbers are in the attribute 'user.aiozfs.status' of the mount's root.
 #[derive(Debug, Args)]
@@ -150,6 +151,14 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
         ),
     );
     line(
+        "from disk",
+        format!(
+            "{}{}",
+            HumanBytes(report.bytes_from_disk),
+            rate(|r| r.bytes_from_disk)
+        ),
+    );
+    line(
         "latency",
         format!(
             "{} median, {} for 99 in 100",
@@ -197,7 +206,7 @@ mod tests {
         let text = format!(
             r#"{{"version": "1.2.3", "pid": 7, "uptime_s": 61.5, "url": "http://h/a.zip",
             "blob_size": 1048576, "entries": 3, "bytes_read": {bytes}, "bytes_from_memory": 512,
-            "bytes_fetched": {bytes}, "requests": 4, "requests_in_flight": 1, "errors": 0,
+            "bytes_fetched": {bytes}, "bytes_from_disk": {bytes}, "requests": 4, "requests_in_flight": 1, "errors": 0,
             "median_latency_ms": 5.25, "p99_latency_ms": 110.5, "memory_used": 1048576,
             "memory_limit": 134217728, "streams": [
             {{"file": "a\u001b[2J.ts", "at": 2048, "window": 4096, "ahead": 1024}},
@@ -213,6 +222,7 @@ archive   http://h/a.zip
           1.00 MiB, 3 entries; mounted for 61 seconds by process 7 (aiozfs 1.2.3)
 read      1.00 KiB, 50 % of it from memory
 fetched   1.00 KiB in 4 requests, 1 of them under way
+from disk 1.00 KiB
 latency   5.2 ms median, 110 ms for 99 in 100
 memory    1.00 MiB of 128.00 MiB
 errors    0

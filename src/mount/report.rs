@@ -46,13 +46,17 @@ pub struct Report {
     pub bytes_from_memory: u64,
     /// Bytes that came from servers.
     pub bytes_fetched: u64,
+    /// Bytes that came from the cache on disk.
+    #[serde(default)]
+    pub bytes_from_disk: u64,
     /// Ranges asked of servers.
     pub requests: u64,
     /// Ranges under way now.
     pub requests_in_flight: u64,
     /// Reads that failed for good, after all retries.
     pub errors: u64,
-    /// Median time from asking for a range to its first byte, in milliseconds, to an eighth.
+    /// Median time from asking a server for a range to its first byte, in milliseconds, to an
+    /// eighth.
     pub median_latency_ms: f64,
     /// The 99th percentile of these times.
     pub p99_latency_ms: f64,
@@ -102,6 +106,7 @@ impl Report {
             bytes_read: status.bytes_read,
             bytes_from_memory: status.bytes_from_memory,
             bytes_fetched: status.bytes_fetched,
+            bytes_from_disk: status.bytes_from_disk,
             requests: status.requests,
             requests_in_flight: status.requests_in_flight as u64,
             errors: status.errors,

@@ -4,14 +4,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::latency::Latencies;
+use crate::source::Origin;
 
 /// Running totals; cheap enough to keep always.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) bytes_read: AtomicU64,
     pub(super) bytes_from_memory: AtomicU64,
-    pub(super) bytes_fetched: AtomicU64,
-    pub(super) requests: AtomicU64,
+    bytes_fetched: AtomicU64,
+    bytes_from_disk: AtomicU64,
+    /// Ranges asked of the source, and those among them that it had kept.
+    requests: AtomicU64,
+    ranges_kept: AtomicU64,
     pub(super) errors: AtomicU64,
     /// From a request to its first byte.
     pub(super) latencies: Latencies,
@@ -24,13 +28,15 @@ pub struct Status {
     pub bytes_read: u64,
     /// Of those, bytes that were there when they were asked for.
     pub bytes_from_memory: u64,
-    /// Bytes that came from the source.
+    /// Bytes that the source had to fetch.
     pub bytes_fetched: u64,
-    /// Ranges asked of the source.
+    /// Bytes that it had kept.
+    pub bytes_from_disk: u64,
+    /// Ranges asked of the source, without those that it had kept.
     pub requests: u64,
     /// Ranges that failed for good, after all retries.
     pub errors: u64,
-    /// Median time from asking for a range to its first byte, to an eighth.
+    /// Median time from asking for a range to its first byte, to an eighth, where it was not kept.
     pub median_latency: Duration,
     /// The 99th percentile of these times, to an eighth.
     pub p99_latency: Duration,
@@ -56,6 +62,25 @@ pub struct Stream {
 }
 
 impl Counters {
+    /// A range is asked of the source.
+    pub(super) fn asked(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    /// Bytes of such a range came.
+    pub(super) fn came(&self, bytes: u64, origin: &Origin) {
+        let counter = match origin.is_kept() {
+            true => &self.bytes_from_disk,
+            false => &self.bytes_fetched,
+        };
+        counter.fetch_add(bytes, Relaxed);
+    }
+
+    /// All of such a range turned out to be kept.
+    pub(super) fn was_kept(&self) {
+        self.ranges_kept.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn error(&self) {
         self.errors.fetch_add(1, Relaxed);
     }
@@ -74,12 +99,14 @@ impl Counters {
         streams: Vec<Stream>,
         requests_in_flight: usize,
     ) -> Status {
+        let kept = self.ranges_kept.load(Relaxed);
         let [median_latency, p99_latency] = self.latencies.percentiles([0.5, 0.99]);
         Status {
             bytes_read: self.bytes_read.load(Relaxed),
             bytes_from_memory: self.bytes_from_memory.load(Relaxed),
             bytes_fetched: self.bytes_fetched.load(Relaxed),
-            requests: self.requests.load(Relaxed),
+            bytes_from_disk: self.bytes_from_disk.load(Relaxed),
+            requests: self.requests.load(Relaxed).saturating_sub(kept),
             errors: self.errors.load(Relaxed),
             median_latency,
             p99_latency,

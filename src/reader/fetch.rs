@@ -1,7 +1,6 @@
 //! One part: a range asked of the source, and its bytes put where they belong as they come.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::StreamExt;
 use tokio::time::Instant;
@@ -22,7 +21,7 @@ impl Line {
         walk: Option<WalkId>,
         blocks: Blocks,
     ) {
-        self.0.counters.requests.fetch_add(1, Relaxed);
+        self.0.counters.asked();
         log::trace!(
             "asking for bytes {}-{} ({priority:?})",
             range.start,
@@ -65,14 +64,17 @@ impl Line {
         blocks: Blocks,
     ) -> Result<(), Error> {
         let asked = Instant::now();
-        let mut first_byte = None;
+        let (mut first_byte, mut was_kept) = (None, true);
         let mut at = range.start;
         let mut stream = self.0.source.read(range.clone(), priority);
         // To the end of the stream, not of the bytes: the end is when a connection is free again.
         while let Some(chunk) = stream.next().await {
             let chunk = chunk?;
+            was_kept &= chunk.origin.is_kept();
             if first_byte.is_none() {
-                self.0.counters.latencies.add(asked.elapsed());
+                if !was_kept {
+                    self.0.counters.latencies.add(asked.elapsed());
+                }
                 let mut ledger = self.ledger();
                 ledger.pace.first_byte(asked.elapsed());
                 first_byte = Some((Instant::now(), chunk.range().end, ledger.pace.came()));
@@ -82,6 +84,9 @@ impl Line {
         }
         if at != range.end {
             return Err(self.broken(&range, at, "the source ended too early"));
+        }
+        if was_kept {
+            self.0.counters.was_kept();
         }
         if let Some((since, counted_from, came)) = first_byte {
             let bytes = range.end - counted_from;
@@ -107,8 +112,7 @@ impl Line {
         for block in blocks {
             block.fill(chunk.offset, &chunk.bytes, &chunk.origin);
         }
-        let bytes = came.end - came.start;
-        self.0.counters.bytes_fetched.fetch_add(bytes, Relaxed);
+        self.0.counters.came(came.end - came.start, &chunk.origin);
         let source = &self.0.source;
         let (received, on_trial) = (source.received(), source.on_trial());
         self.ledger().arrived(id, &came, received, on_trial);

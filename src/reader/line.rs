@@ -6,7 +6,6 @@
 //! can use (`pace.rs`) and memory allows (`pool.rs`).
 
 use std::ops::Range;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -388,9 +387,8 @@ impl Line {
         for block in &blocks {
             block.fill(tail.offset, &tail.bytes, &tail.origin);
         }
-        self.0.counters.requests.fetch_add(1, Relaxed);
-        let came = tail.bytes.len() as u64;
-        self.0.counters.bytes_fetched.fetch_add(came, Relaxed);
+        self.0.counters.asked();
+        self.0.counters.came(tail.bytes.len() as u64, &tail.origin);
         self.keep(blocks);
     }
 

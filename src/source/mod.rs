@@ -163,23 +163,42 @@ pub enum Priority {
 
 /// Who gave some bytes: a server or a file, by a name fit for logs (never with credentials).
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Origin(Arc<str>);
+pub struct Origin {
+    name: Arc<str>,
+    is_kept: bool,
+}
 
 impl Origin {
     /// An origin of this name. The caller has taken all secrets out of it.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self(name.into())
+        Self {
+            name: name.into(),
+            is_kept: false,
+        }
+    }
+
+    /// What was kept on this machine since it came from elsewhere.
+    pub fn kept(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            is_kept: true,
+        }
+    }
+
+    /// Whether it is what was kept, and nobody was asked.
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
