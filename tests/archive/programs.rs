@@ -110,10 +110,14 @@ fn check_attributes(index: &Index) {
         (Kind::File, Some(0o755), time)
     );
     assert_eq!(attributes(index, "secret"), (Kind::File, Some(0o755), time));
-    assert_eq!(attributes(index, "link").0, Kind::Symlink);
     assert_eq!(attributes(index, "empty").0, Kind::Dir);
     let owner = index.ids().find_map(|id| index.get(id).owner);
     assert!(owner.is_some(), "it keeps owners");
+}
+
+fn check_attributes_and_link(index: &Index) {
+    check_attributes(index);
+    assert_eq!(attributes(index, "link").0, Kind::Symlink);
 }
 
 fn zip(args: &[&str]) -> (tempfile::TempDir, Vec<u8>) {
@@ -127,21 +131,24 @@ fn zip(args: &[&str]) -> (tempfile::TempDir, Vec<u8>) {
 #[test]
 fn info_zip() {
     let (dir, blob) = zip(&[]);
-    check_attributes(&compare(&dir.path().join("in"), &blob, true));
+    check_attributes_and_link(&compare(&dir.path().join("in"), &blob, true));
 }
 
 #[test]
 fn info_zip_with_zip64_everywhere() {
     let (dir, blob) = zip(&["--force-zip64"]);
-    check_attributes(&compare(&dir.path().join("in"), &blob, true));
+    check_attributes_and_link(&compare(&dir.path().join("in"), &blob, true));
 }
 
 #[test]
 fn info_zip_to_a_pipe() {
     let dir = folder();
+    let root = dir.path().join("in");
+    // zip takes a link's size for unknown, and ends with an error where one is to go to a pipe.
+    fs::remove_file(root.join("link")).expect("the link");
     let script = "zip -q -0 -r --symlinks - . | cat > ../out.zip";
-    run(&dir.path().join("in"), "zip", "zip", &["-v"]);
-    run(&dir.path().join("in"), "dash", "sh", &["-c", script]);
+    run(&root, "zip", "zip", &["-v"]);
+    run(&root, "dash", "sh", &["-c", script]);
     let blob = fs::read(dir.path().join("out.zip")).expect("an archive");
     check_attributes(&compare(&dir.path().join("in"), &blob, true));
 }
@@ -192,7 +199,7 @@ fn bsdtar() {
     ];
     run(&dir.path().join("in"), "libarchive-tools", "bsdtar", &args);
     let blob = fs::read(dir.path().join("out.zip")).expect("an archive");
-    check_attributes(&compare(&dir.path().join("in"), &blob, true));
+    check_attributes_and_link(&compare(&dir.path().join("in"), &blob, true));
 }
 
 #[test]
