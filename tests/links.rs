@@ -69,8 +69,8 @@ fn a_sequence_over_all_links() {
             for total in [20.0, 100.0, 300.0] {
                 let shape = Shape::new(rtt, connection, total);
                 let (took, carried) = on_paused_clock(read_in_sequence(shape));
-                let (took, limit) = (took.as_secs_f64(), shape.limit(256 * MB, 16, 1));
-                let times = took / limit.as_secs_f64();
+                let (took, limit) = (took.as_secs_f64(), shape.limit(1.0, 256 * MB));
+                let times = took / limit;
                 let (moved, requests) = (carried.bytes as f64 / 1e6, carried.requests);
                 let text = format!(
                     "{rtt:4} {connection:3} {total:4}: {times:.2} {took:6.2} {moved:4.0} {requests:4}"

@@ -14,16 +14,16 @@ use std::time::Duration;
 
 use common::mount::Mount;
 use common::run::{self, run};
-use common::zips::{Item, eocd, eocd64, locator, zip64};
+use common::vast::Vast;
+use common::zips::{Item, eocd};
 
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
-/// A blob that is zero but for some pieces.
+/// A blob, served.
 #[derive(Default)]
-struct Sparse {
-    size: u64,
-    pieces: Vec<(u64, Vec<u8>)>,
+struct Served {
+    blob: Vast,
     /// How long each answer is waited for.
     latency: Duration,
     asked: Mutex<Asked>,
@@ -37,48 +37,16 @@ struct Asked {
     most_under_way: usize,
 }
 
-impl Sparse {
-    fn put(&mut self, at: u64, bytes: impl Into<Vec<u8>>) {
-        self.pieces.push((at, bytes.into()));
-    }
-
-    /// With a ZIP64 end behind a directory.
-    fn end(&mut self, directory: Vec<u8>, at: u64, entries: u64) {
-        let len = directory.len() as u64;
-        let parts = [
-            directory,
-            eocd64(entries, len, at, b""),
-            locator(at + len),
-            eocd((u16::MAX, u32::MAX, u32::MAX), 0, b""),
-        ];
-        let tail = parts.concat();
-        self.size = at + tail.len() as u64;
-        self.put(at, tail);
-    }
-
-    fn read(&self, range: Range<u64>) -> Vec<u8> {
-        let mut out = vec![0; (range.end - range.start) as usize];
-        for (start, bytes) in &self.pieces {
-            let end = start + bytes.len() as u64;
-            let (from, to) = (range.start.max(*start), range.end.min(end));
-            if from < to {
-                let part = &bytes[(from - start) as usize..(to - start) as usize];
-                out[(from - range.start) as usize..(to - range.start) as usize]
-                    .copy_from_slice(part);
-            }
-        }
-        out
-    }
-
+impl Served {
     /// Serves it until the process ends; returns its URL.
     fn serve(self: &Arc<Self>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}/vast.zip", listener.local_addr().expect("it"));
-        let blob = self.clone();
+        let served = self.clone();
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
-                let blob = blob.clone();
-                thread::spawn(move || drop(blob.answer(&connection)));
+                let served = served.clone();
+                thread::spawn(move || drop(served.answer(&connection)));
             }
         });
         url
@@ -95,7 +63,7 @@ impl Sparse {
                 let to: u64 = to.parse().expect("an absolute range");
                 range = Some(match from.parse() {
                     Ok(from) => from..to + 1,
-                    Err(_) => self.size - to..self.size,
+                    Err(_) => self.blob.size - to..self.blob.size,
                 });
             }
             if line.is_empty() {
@@ -113,7 +81,7 @@ impl Sparse {
             asked.most_under_way = asked.most_under_way.max(asked.under_way);
         }
         thread::sleep(self.latency);
-        let (size, len) = (self.size, range.end - range.start);
+        let (size, len) = (self.blob.size, range.end - range.start);
         let last = range.end - 1;
         let head = format!(
             "HTTP/1.1 206 Partial Content\r\nContent-Length: {len}\r\nContent-Range: bytes {}-{last}/{size}\r\n\r\n",
@@ -123,7 +91,7 @@ impl Sparse {
         let mut at = range.start;
         while sent.is_ok() && at < range.end {
             let end = range.end.min(at + (64 << 10));
-            sent = out.write_all(&self.read(at..end));
+            sent = out.write_all(&self.blob.read(at..end));
             at = end;
         }
         self.asked.lock().expect("a list").under_way -= 1;
@@ -139,36 +107,20 @@ fn five_terabytes_are_read_at_every_place() {
         ("past 4 TiB", 4 * TIB + 7, 600 * GIB),
         ("last", 5 * TIB - 1000, 10),
     ];
-    let mut blob = Sparse::default();
-    let mut directory = Vec::new();
+    let (mut blob, mut directory) = (Vast::default(), Vec::new());
     for (name, at, size) in places {
-        let mut item = Item::new(name, "");
-        let mut numbers = Vec::new();
-        match u32::try_from(size) {
-            Ok(size) => item.sizes = (size, size),
-            Err(_) => {
-                item.sizes = (u32::MAX, u32::MAX);
-                numbers.extend([size, size]);
-            }
-        }
-        item.local_numbers = (item.crc, item.sizes.1, item.sizes.0);
-        item.local_extra = zip64(&[size, size]);
-        if at > u32::MAX.into() {
-            item.offset = Some(u32::MAX);
-            numbers.push(at);
-        }
-        item.extra = zip64(&numbers);
-        directory.extend(item.central(at as u32));
-        let header = item.local();
-        let data = at + header.len() as u64;
-        blob.put(at, header);
+        let data = blob.add(&mut directory, name, at, size);
         // Each says where it begins and ends.
         blob.put(data, format!("<{}>", &name[..3]));
         blob.put(data + size - 5, format!("[{}]", &name[..3]));
     }
     blob.end(directory, 5 * TIB, 4);
-    let blob = Arc::new(blob);
-    let url = blob.serve();
+    let size = format!("size               {} bytes (5.00 TiB)\n", blob.size);
+    let served = Arc::new(Served {
+        blob,
+        ..Served::default()
+    });
+    let url = served.serve();
     let mount = Mount::with(&url, &["--verify", "none"]);
     for (name, _, size) in places {
         let file = File::open(mount.join(name)).expect(name);
@@ -194,12 +146,27 @@ fn five_terabytes_are_read_at_every_place() {
     assert!(aiozfs(&["ls", "-l", &url]).contains(" 644245094400 2024-01-01 00:00:00 past 4 TiB\n"));
     let last = aiozfs(&["cat", "--verify", "none", &url, "last"]);
     assert_eq!(last, "<las>[las]");
-    let size = format!("size               {} bytes (5.00 TiB)\n", blob.size);
     assert!(aiozfs(&["info", &url]).contains(&size));
     // A few megabytes of five terabytes.
-    let asked = blob.asked.lock().expect("a list");
+    let asked = served.asked.lock().expect("a list");
     let sent: u64 = asked.ranges.iter().map(|r| r.end - r.start).sum();
     assert!(sent < 200 << 20, "{sent} bytes were asked for");
+}
+
+/// The records of so many segments in one directory, and where the last one ends.
+fn segments(entries: u64) -> (Vec<u8>, u64) {
+    let (mut directory, mut at) = (Vec::new(), 0);
+    for number in 0..entries {
+        let item = Item::new(format!("some/directory/of/segments/{number:06}.ts"), "");
+        directory.extend(item.central(at as u32));
+        at += item.local().len() as u64;
+    }
+    (directory, at)
+}
+
+fn assert_all_are_there(mount: &Mount, entries: u64) {
+    let listed = fs::read_dir(mount.join("some/directory/of/segments"));
+    assert_eq!(listed.expect("a directory").count() as u64, entries);
 }
 
 /// A directory of many megabytes over a slow line: one range after the other would take as many
@@ -207,29 +174,22 @@ fn five_terabytes_are_read_at_every_place() {
 #[test]
 fn a_large_directory_comes_in_several_ranges_at_once_and_each_byte_once() {
     const ENTRIES: u64 = 100_000;
-    let mut blob = Sparse {
-        latency: Duration::from_millis(30),
-        ..Sparse::default()
-    };
-    let mut directory = Vec::new();
-    let mut at = 0;
-    for number in 0..ENTRIES {
-        let item = Item::new(format!("some/directory/of/segments/{number:06}.ts"), "");
-        directory.extend(item.central(at as u32));
-        at += item.local().len() as u64;
-    }
+    let (directory, at) = segments(ENTRIES);
     let len = directory.len() as u64;
     assert!(len > 7 << 20);
-    blob.end(directory, at, ENTRIES);
-    let blob = Arc::new(blob);
-    let mount = Mount::new(blob.serve());
-    let asked = blob.asked.lock().expect("a list");
+    let mut served = Served {
+        latency: Duration::from_millis(30),
+        ..Served::default()
+    };
+    served.blob.end(directory, at, ENTRIES);
+    let served = Arc::new(served);
+    let mount = Mount::new(served.serve());
+    let asked = served.asked.lock().expect("a list");
     let sent: u64 = asked.ranges.iter().map(|r| r.end - r.start).sum();
     assert!(asked.most_under_way >= 2, "{:?}", asked.ranges);
     assert!(sent < len + (1 << 20), "{sent} bytes for {len}");
     drop(asked);
-    let listed = fs::read_dir(mount.join("some/directory/of/segments"));
-    assert_eq!(listed.expect("a directory").count() as u64, ENTRIES);
+    assert_all_are_there(&mount, ENTRIES);
 }
 
 /// A gap behind a directory looks like bytes prepended to the archive, until the first record is not
@@ -238,21 +198,14 @@ fn a_large_directory_comes_in_several_ranges_at_once_and_each_byte_once() {
 #[test]
 fn a_large_directory_before_a_gap_is_begun_anew() {
     const ENTRIES: u64 = 30_000;
-    let mut directory = Vec::new();
-    let mut at = 0;
-    for number in 0..ENTRIES {
-        let item = Item::new(format!("some/directory/of/segments/{number:06}.ts"), "");
-        directory.extend(item.central(at as u32));
-        at += item.local().len() as u64;
-    }
+    let (directory, at) = segments(ENTRIES);
     let len = directory.len() as u64;
     assert!(len > 2 << 20);
-    let mut blob = Sparse::default();
-    blob.put(at, directory);
+    let mut served = Served::default();
+    served.blob.put(at, directory);
     let end = eocd((ENTRIES as u16, len as u32, at as u32), 0, b"");
-    blob.size = at + len + 1000 + end.len() as u64;
-    blob.put(at + len + 1000, end);
-    let mount = Mount::new(Arc::new(blob).serve());
-    let listed = fs::read_dir(mount.join("some/directory/of/segments"));
-    assert_eq!(listed.expect("a directory").count() as u64, ENTRIES);
+    served.blob.size = at + len + 1000 + end.len() as u64;
+    served.blob.put(at + len + 1000, end);
+    let mount = Mount::new(Arc::new(served).serve());
+    assert_all_are_there(&mount, ENTRIES);
 }

@@ -2,28 +2,22 @@
 //! damaged bytes is nothing, or something that answers all questions without a panic or an end.
 //! (That damage is noticed is the cache's matter, by a checksum; this is what holds without it.)
 
+#[path = "common/stored_form.rs"]
+mod stored_form;
 #[path = "common/zips.rs"]
 #[allow(dead_code)]
 mod zips;
 
 use std::sync::Arc;
 
-use aiozfs::archive::{Index, IndexParser, ParseOptions, Pull};
-use aiozfs::fs::{Ino, Owners, Symlinks, Tree, TreeOptions};
+use aiozfs::archive::{self, Index, IndexParser, ParseOptions};
+use aiozfs::fs::{self, Ino, Tree};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index as Place;
 
+use stored_form::{OPTIONS, load};
 use zips::{Item, Zip};
-
-const OPTIONS: TreeOptions = TreeOptions {
-    uid: 1,
-    gid: 2,
-    fmask: 0,
-    dmask: 0,
-    owners: Owners::Archive,
-    symlinks: Symlinks::Inside,
-};
 
 /// Names that meet: in one directory, as a file and a directory, twice, and with some that are
 /// hidden.
@@ -69,20 +63,6 @@ fn tree_bytes(tree: &Tree) -> Vec<u8> {
     let mut bytes = Vec::new();
     tree.store(&mut |piece| bytes.extend_from_slice(piece));
     bytes
-}
-
-/// Loads from bytes; all of them must be taken.
-fn load<T>(bytes: &[u8], load: impl FnOnce(&mut Pull) -> Option<T>) -> Option<T> {
-    let mut left = bytes;
-    let loaded = load(&mut |out| {
-        let Some((now, rest)) = left.split_at_checked(out.len()) else {
-            return false;
-        };
-        out.copy_from_slice(now);
-        left = rest;
-        true
-    });
-    loaded.filter(|_| left.is_empty())
 }
 
 /// All that an index says.

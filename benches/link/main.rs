@@ -21,6 +21,8 @@ mod chart;
 #[path = "../common/mod.rs"]
 mod common;
 mod node;
+#[path = "../../tests/common/shape.rs"]
+mod shape;
 mod tasks;
 
 use std::collections::HashMap;
@@ -33,7 +35,8 @@ use std::time::Instant;
 use blob::{Blob, Content};
 use chart::{Curve, Samples};
 use common::Mount;
-use node::{Carried, Node, Shape};
+use node::{Carried, Node};
+use shape::Shape;
 use tasks::{Before, TASKS, Task};
 
 type Blobs = Arc<HashMap<&'static str, Blob>>;

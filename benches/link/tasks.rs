@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::blob::Blob;
-use super::node::Shape;
+use super::shape::Shape;
 
 /// A task, with the archive that it is done on.
 pub struct Task {

@@ -11,22 +11,16 @@ mod archive;
 #[path = "../../src/fs/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod fs;
+#[path = "../../tests/common/stored_form.rs"]
+mod stored_form;
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use archive::{Index, Pull};
-use fs::{Ino, Owners, Symlinks, Tree, TreeOptions};
+use archive::Index;
+use fs::{Ino, Tree};
 use libfuzzer_sys::fuzz_target;
-
-const OPTIONS: TreeOptions = TreeOptions {
-    uid: 1,
-    gid: 2,
-    fmask: 0,
-    dmask: 0,
-    owners: Owners::Archive,
-    symlinks: Symlinks::Inside,
-};
+use stored_form::{OPTIONS, load};
 
 fuzz_target!(|input: &[u8]| {
     let Some((cut, kept)) = input.split_first_chunk::<2>() else {
@@ -45,20 +39,6 @@ fuzz_target!(|input: &[u8]| {
         ask_tree(&tree);
     }
 });
-
-/// Loads from bytes; all of them must be taken.
-fn load<T>(bytes: &[u8], load: impl FnOnce(&mut Pull) -> Option<T>) -> Option<T> {
-    let mut left = bytes;
-    let loaded = load(&mut |out| {
-        let Some((now, rest)) = left.split_at_checked(out.len()) else {
-            return false;
-        };
-        out.copy_from_slice(now);
-        left = rest;
-        true
-    });
-    loaded.filter(|_| left.is_empty())
-}
 
 fn ask_index(index: &Index) {
     black_box((index.hidden(), index.comment(), index.cd_range()));

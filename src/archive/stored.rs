@@ -48,43 +48,31 @@ pub trait Element: Sized {
     }
 }
 
-impl Element for u32 {
-    const LEN: usize = 4;
+macro_rules! number {
+    ($number:ty) => {
+        impl Element for $number {
+            const LEN: usize = size_of::<$number>();
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        Some(Self::from_le_bytes(bytes.try_into().ok()?))
-    }
+            fn read(bytes: &[u8]) -> Option<Self> {
+                Some(Self::from_le_bytes(bytes.try_into().ok()?))
+            }
 
-    // In one go, where a million are a copy.
-    fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
-        let each = bytes.as_chunks::<4>().0.iter();
-        all.extend(each.map(|bytes| Self::from_le_bytes(*bytes)));
-        Some(())
-    }
+            // In one go, where a million are a copy.
+            fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
+                let each = bytes.as_chunks::<{ Self::LEN }>().0.iter();
+                all.extend(each.map(|bytes| Self::from_le_bytes(*bytes)));
+                Some(())
+            }
 
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.to_le_bytes());
-    }
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
+        }
+    };
 }
 
-impl Element for u64 {
-    const LEN: usize = 8;
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        Some(Self::from_le_bytes(bytes.try_into().ok()?))
-    }
-
-    // In one go, where a million are a copy.
-    fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
-        let each = bytes.as_chunks::<8>().0.iter();
-        all.extend(each.map(|bytes| Self::from_le_bytes(*bytes)));
-        Some(())
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.to_le_bytes());
-    }
-}
+number!(u32);
+number!(u64);
 
 /// Reads so many elements.
 pub fn pull_all<T: Element>(count: u64, pull: &mut Pull) -> Option<Vec<T>> {

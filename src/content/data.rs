@@ -18,8 +18,7 @@ const PIECE: u64 = 256 << 10;
 /// and so many of them at most.
 const MOST_PIECES: u64 = 4;
 
-/// Where the bytes come from, and how many have come. Cheap to clone; all clones are one.
-#[derive(Clone)]
+/// Where the bytes come from, and how many have come.
 pub(super) struct Data {
     source: Arc<dyn Source>,
     counts: Arc<Counts>,

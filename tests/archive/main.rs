@@ -8,6 +8,8 @@ mod drive;
 mod large;
 mod programs;
 mod random;
+#[path = "../common/vast.rs"]
+mod vast;
 #[path = "../common/zip_cases/mod.rs"]
 mod zip_cases;
 #[path = "../common/zips.rs"]

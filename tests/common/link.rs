@@ -14,33 +14,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// The shape of a link.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    /// The round trip.
-    pub rtt: Duration,
-    /// Bytes a second of one connection.
-    pub connection: f64,
-    /// Bytes a second of all together.
-    pub total: f64,
-}
-
-impl Shape {
-    /// A round trip in milliseconds, and rates in MB/s.
-    pub fn new(rtt_ms: u64, connection: f64, total: f64) -> Self {
-        Self {
-            rtt: Duration::from_millis(rtt_ms),
-            connection: connection * 1e6,
-            total: total * 1e6,
-        }
-    }
-
-    /// The least time that `bytes` take over `connections`, after `trips` round trips.
-    pub fn limit(&self, bytes: u64, connections: usize, trips: u32) -> Duration {
-        let rate = self.total.min(self.connection * connections as f64);
-        self.rtt * trips + Duration::from_secs_f64(bytes as f64 / rate)
-    }
-}
+pub use super::shape::Shape;
 
 /// What a link has carried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
