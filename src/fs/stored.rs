@@ -195,13 +195,15 @@ impl Tree {
         } = &self.names;
         let nodes = parents.len() as u64;
         let is_node = |node: &Node| u64::from(*node) < nodes;
+        // What is shown is in something that is.
+        let is_shown = |node: &Node| parents.get(*node as usize).is_some_and(|p| *p != NOWHERE);
         nodes == self.index.len() as u64 + 1 + implied.len() as u64
             && nodes < u64::from(NOWHERE)
             && parents.first() == Some(&ROOT)
             && parents
                 .iter()
-                .all(|parent| *parent == NOWHERE || is_node(parent))
-            && self.children.iter().all(is_node)
+                .all(|parent| *parent == NOWHERE || is_shown(parent))
+            && self.children.iter().all(is_shown)
             && self.first_child.is_sorted()
             && self
                 .first_child
