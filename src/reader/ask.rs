@@ -126,7 +126,6 @@ impl Line {
             false => ahead_connections(&self.0.options),
         };
         let on_trial = self.0.source.on_trial();
-        let connections = ledger.pace.at_once(connections);
         let mut begun = false;
         while ledger.in_flight() < connections && ledger.has_room_for(id, on_trial) {
             let part = ledger.pace.part();

@@ -32,17 +32,6 @@ const SHARED: f64 = 1.5;
 /// A window need not be smaller than this, in bytes.
 const LEAST_CAP: u64 = 4 << 20;
 
-/// About what a mount gives out at the most, in bytes a second. Where a few connections carry that, more
-/// of them only cost CPU, for everybody on the machine.
-const FASTEST: f64 = 600e6;
-
-/// So many parts at once there may always be,
-const FEW: f64 = 3.0;
-
-/// and no more before it is known how fast a connection is, where the round trip is shorter than this, in
-/// seconds: it will be known soon.
-const SHORT: f64 = 0.008;
-
 /// While the link is found out, at most so many times as much is put under way as the measured rate
 /// calls for. That rate is one or two doublings old.
 const LEAP: f64 = 3.0;
@@ -114,7 +103,7 @@ pub(super) struct Pace {
     /// Parts are multiples of so many bytes.
     granule: f64,
     /// How many parts may be in flight at once.
-    connections: usize,
+    connections: f64,
     /// For how many bytes there is memory.
     memory: f64,
     /// While the link is being found out.
@@ -140,7 +129,7 @@ impl Pace {
             span_bytes: 0,
             came: 0,
             granule: 1.0,
-            connections: connections.max(1),
+            connections: connections.max(1) as f64,
             memory: memory as f64,
             start: Some(Start {
                 window: *FIRST_WINDOWS.start(),
@@ -234,54 +223,30 @@ impl Pace {
     fn first_window(&self) -> u64 {
         let rate = match self.connection_rate {
             0.0 => FIRST_RATE,
-            known => FIRST_RATE.min(SHARED * self.connections as f64 * known),
+            known => FIRST_RATE.min(SHARED * self.connections * known),
         };
         ((rate * self.latency) as u64).clamp(*FIRST_WINDOWS.start(), *FIRST_WINDOWS.end())
     }
 
-    /// How many parts to have under way at once, of as many as may be.
-    pub(super) fn at_once(&self, connections: usize) -> usize {
-        self.enough(self.part() as f64, connections)
-    }
-
-    /// How many parts of this length at once carry all that a mount gives out, of as many as may be.
-    fn enough(&self, part: f64, connections: usize) -> usize {
-        let needed = match self.connection_rate {
-            0.0 if 0.0 < self.latency && self.latency < SHORT => FEW,
-            0.0 => return connections,
-            rate => (FASTEST / part * (self.latency + part / rate)).ceil(),
-        };
-        connections.min(needed.max(FEW) as usize)
-    }
-
-    /// How many bytes one GET should ask for at the most.
-    fn longest_part(&self) -> f64 {
-        let longest = *PART.end() as f64;
-        match self.connection_rate * self.latency {
-            0.0 => longest,
-            product => (BALANCE * product)
-                .sqrt()
-                .clamp(*PART.start() as f64, longest),
-        }
-    }
-
     /// How many bytes one GET should ask for.
     pub(super) fn part(&self) -> u64 {
-        let most = self.longest_part();
-        let at_once = self.enough(most, self.connections) as f64;
-        let most = most.min(self.memory / at_once);
+        let most = match self.connection_rate * self.latency {
+            0.0 => f64::MAX,
+            product => (BALANCE * product).sqrt(),
+        };
+        let most = most.min(self.memory / self.connections);
         let part = match self.start {
             // What fills the window over all connections; up to twice as much where they would
             // else wait for longer than they carry something.
             Some(_) => {
-                let share = self.flight() as f64 / at_once;
+                let share = self.flight() as f64 / self.connections;
                 (self.connection_rate * self.latency).clamp(share, 2.0 * share)
             }
             // With n connections of rate r each busy p/r out of latency + p/r, the total is
             // n*p / (latency + p/r), solved for p.
             None => {
                 let wanted = HEADROOM * self.total_rate;
-                let idle = at_once - wanted / self.connection_rate.max(1.0);
+                let idle = self.connections - wanted / self.connection_rate.max(1.0);
                 match idle > 0.0 {
                     true => wanted * self.latency / idle,
                     false => most,
@@ -314,9 +279,7 @@ impl Pace {
             None => {
                 let called_for = GAIN * called_for(self.total_rate, self.part());
                 // More than all connections can fetch at once would only wait.
-                let part = self.part() as f64;
-                let at_once = self.enough(part, self.connections);
-                let held = AT_ONCE * at_once as f64 * part;
+                let held = AT_ONCE * self.connections * self.part() as f64;
                 (called_for.min(held) as u64).max(LEAST_CAP)
             }
         }
@@ -353,8 +316,7 @@ mod tests {
         while now < seconds {
             let part = pace.part() as f64;
             let time = latency + part / connection;
-            let at_once = pace.at_once(pace.connections) as f64;
-            let parts = (pace.flight() as f64 / part).clamp(1.0, at_once);
+            let parts = (pace.flight() as f64 / part).clamp(1.0, pace.connections);
             rate = (parts * part / time).min(total);
             pace.first_byte(Duration::from_secs_f64(latency));
             // Where the link is full, they share it.
@@ -407,32 +369,6 @@ mod tests {
             late.0 <= early.0 * 11 / 10 && late.1 <= early.1 * 11 / 10,
             "{early:?}, {late:?}"
         );
-    }
-
-    /// Reading from loopback over 16 connections took 11 to 16 % longer than over 3, which carried as much.
-    #[test]
-    fn no_more_parts_at_once_than_gain_something() {
-        let found_out = |latency: f64, connection: f64, total: f64| {
-            let mut pace = Pace::new(14, 80 << 20, Instant::now());
-            // As after any first read, which is one part.
-            pace.first_byte(Duration::from_secs_f64(latency));
-            run(&mut pace, latency, connection, total, 3.0);
-            pace.at_once(16)
-        };
-        assert!((3..=4).contains(&found_out(0.001, 300e6, 600e6)));
-        for (latency, connection, total) in [
-            (0.002, 10e6, 300e6),
-            (0.05, 25e6, 100e6),
-            (0.1, 50e6, 300e6),
-        ] {
-            assert_eq!(found_out(latency, connection, total), 16, "{latency} s");
-        }
-        let heard = |ms: u64| {
-            let mut pace = Pace::new(14, 80 << 20, Instant::now());
-            pace.first_byte(Duration::from_millis(ms));
-            pace.at_once(16)
-        };
-        assert_eq!((heard(0), heard(1), heard(50)), (16, 3, 16));
     }
 
     #[test]
