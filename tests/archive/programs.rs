@@ -150,7 +150,7 @@ fn info_zip_to_a_pipe() {
     run(&root, "zip", "zip", &["-v"]);
     run(&root, "dash", "sh", &["-c", script]);
     let blob = fs::read(dir.path().join("out.zip")).expect("an archive");
-    check_attributes(&compare(&dir.path().join("in"), &blob, true));
+    check_attributes(&compare(&root, &blob, true));
 }
 
 #[test]
