@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::blob::Blob;
@@ -92,32 +94,32 @@ impl Node {
 }
 
 impl Shared {
-    async fn serve(&self, connection: TcpStream) -> Result<()> {
+    /// Requests are taken when they come, also while an answer goes out: their way to the server is
+    /// behind them by then.
+    async fn serve(&self, mut connection: TcpStream) -> Result<()> {
         connection.set_nodelay(true)?;
         let usable = Instant::now() + self.shape.rtt;
-        let mut connection = BufReader::new(connection);
-        loop {
-            let (mut target, mut range) = (String::new(), None);
-            loop {
-                let mut line = String::new();
-                if connection.read_line(&mut line).await? == 0 {
-                    return Ok(());
-                }
-                let line = line.trim_end();
-                match line.split_once(": ") {
-                    _ if line.is_empty() => break,
-                    Some((name, value)) if name.eq_ignore_ascii_case("range") => {
-                        range = Some(value.to_owned());
-                    }
-                    None => target = line.split(' ').nth(1).unwrap_or_default().to_owned(),
-                    Some(_) => {}
+        let (from, mut to) = connection.split();
+        let (sender, mut requests) = mpsc::unbounded_channel();
+        let taking = async move {
+            let mut from = BufReader::new(from);
+            while let Some((target, range)) = request(&mut from).await? {
+                let asked = Instant::now().max(usable);
+                if sender.send((target, range, asked)).is_err() {
+                    break;
                 }
             }
-            self.requests.fetch_add(1, Relaxed);
-            let asked = Instant::now().max(usable);
-            self.answer(&target, range.as_deref(), asked, &mut connection)
-                .await?;
-        }
+            Ok(())
+        };
+        let answering = async {
+            while let Some((target, range, asked)) = requests.recv().await {
+                self.requests.fetch_add(1, Relaxed);
+                self.answer(&target, range.as_deref(), asked, &mut to)
+                    .await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(taking, answering).map(|_: ((), ())| ())
     }
 
     async fn answer(
@@ -125,7 +127,7 @@ impl Shared {
         target: &str,
         range: Option<&str>,
         asked: Instant,
-        to: &mut BufReader<TcpStream>,
+        to: &mut WriteHalf<'_>,
     ) -> Result<()> {
         let Some(blob) = self.blobs.get(target.trim_start_matches('/')) else {
             sleep_until(asked + self.shape.rtt).await;
@@ -147,8 +149,9 @@ impl Shared {
             bytes.start,
             bytes.end - 1,
         );
-        // Both halves of the round trip at once: it comes to the same.
-        let mut gone = asked + self.shape.rtt;
+        // Both halves of the round trip at once: it comes to the same. Behind another answer that is
+        // long over.
+        let mut gone = Instant::now().max(asked + self.shape.rtt);
         sleep_until(gone).await;
         to.write_all(head.as_bytes()).await?;
         let mut at = bytes.start;
@@ -170,6 +173,26 @@ impl Shared {
         let own = from + Duration::from_secs_f64(bytes as f64 / self.shape.connection);
         *free = (*free).max(from) + Duration::from_secs_f64(bytes as f64 / self.shape.total);
         own.max(*free)
+    }
+}
+
+/// The next request of a connection: its target, and its Range; `None` at the end.
+async fn request(from: &mut BufReader<ReadHalf<'_>>) -> Result<Option<(String, Option<String>)>> {
+    let (mut target, mut range) = (String::new(), None);
+    loop {
+        let mut line = String::new();
+        if from.read_line(&mut line).await? == 0 {
+            return Ok(None);
+        }
+        let line = line.trim_end();
+        match line.split_once(": ") {
+            _ if line.is_empty() => return Ok(Some((target, range))),
+            Some((name, value)) if name.eq_ignore_ascii_case("range") => {
+                range = Some(value.to_owned());
+            }
+            None => target = line.split(' ').nth(1).unwrap_or_default().to_owned(),
+            Some(_) => {}
+        }
     }
 }
 

@@ -351,6 +351,13 @@ impl Source for Cached {
         }
     }
 
+    fn early_by(&self) -> Option<u64> {
+        match self.0.comes_from_below() {
+            true => self.0.below.early_by(),
+            false => None,
+        }
+    }
+
     fn expect_size(&self, size: u64) {
         if !self.0.key.is_url() {
             self.0.is_open(size, None);

@@ -34,7 +34,7 @@ pub(super) struct AccessArgs {
     /// The most memory for file content; at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     memory: Option<u64>,
-    /// The most connections to a server, and so requests under way at once; 1 to 64 [default: 16]
+    /// The most connections to a server, and so answers that come at once; 1 to 64 [default: 16]
     #[arg(long, value_name = "N", value_parser = units::connections)]
     connections: Option<usize>,
     /// A read that has no bytes by then fails [default: 60s]

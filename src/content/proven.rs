@@ -381,6 +381,10 @@ impl Source for Proven {
         self.0.data.source().warm_up(reads)
     }
 
+    fn early_by(&self) -> Option<u64> {
+        self.0.data.source().early_by()
+    }
+
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         self.0.data.source().reject(origin, range);
     }

@@ -95,6 +95,13 @@ pub trait Source: Send + Sync + 'static {
         1
     }
 
+    /// How many bytes before the end of a read another one had better begin, so that its bytes follow
+    /// without a pause: its request can be on its way while the last bytes of the first one come, over
+    /// the same connection. `None` if each read takes a connection to its end.
+    fn early_by(&self) -> Option<u64> {
+        None
+    }
+
     /// Says how long the blob is, as is known from elsewhere: a proof, another server. A source
     /// that would learn it from its server then needs no [`open`](Source::open), and takes an
     /// answer that says another size for wrong.

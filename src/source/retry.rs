@@ -195,6 +195,10 @@ impl Source for Retry {
         self.inner.warm_up(reads)
     }
 
+    fn early_by(&self) -> Option<u64> {
+        self.inner.early_by()
+    }
+
     fn expect_size(&self, size: u64) {
         self.inner.expect_size(size);
     }

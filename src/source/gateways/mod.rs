@@ -22,7 +22,7 @@ use futures_util::stream::{self, StreamExt};
 
 use self::health::Want;
 pub(super) use self::reading::Ask;
-use self::reading::Reading;
+use self::reading::{EarlyBy, Reading};
 pub use self::roster::{Roster, Standings};
 use super::{ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
@@ -120,7 +120,8 @@ impl Inner {
 /// A raw block, of at most `whole`, from whoever of the roster gives it: `ask` asks one of them for
 /// it, and gives it in one chunk.
 pub(super) fn block_reading(roster: Arc<Roster>, ask: Ask, whole: Range<u64>) -> ChunkStream {
-    Reading::new(roster, ask, Want::Block, whole, Priority::Demand).into_stream()
+    let early_by: EarlyBy = Arc::new(|_| 0);
+    Reading::new(roster, ask, early_by, Want::Block, whole, Priority::Demand).into_stream()
 }
 
 /// Of several failures, the one to go on with: a transient one may pass, the sooner the better,
@@ -159,8 +160,12 @@ impl Source for Gateways {
             });
             noted.boxed()
         });
-        let roster = self.0.roster.clone();
-        Reading::new(roster, ask, Want::Data, range, priority).into_stream()
+        let (roster, inner) = (self.0.roster.clone(), self.0.clone());
+        let early_by: EarlyBy = Arc::new(move |index| {
+            let early_by = inner.members[index].source.early_by();
+            early_by.unwrap_or(0)
+        });
+        Reading::new(roster, ask, early_by, Want::Data, range, priority).into_stream()
     }
 
     fn granule(&self, range: Range<u64>) -> Range<u64> {
@@ -185,6 +190,15 @@ impl Source for Gateways {
                 members.iter().map(|m| m.source.warm_up(share)).sum()
             }
             false => members[self.0.roster.current()].source.warm_up(reads),
+        }
+    }
+
+    fn early_by(&self) -> Option<u64> {
+        let members = &self.0.members;
+        match self.0.roster.is_striped() {
+            // Whoever cannot lets requests wait, and hardly any longer than if they came later.
+            true => members.iter().filter_map(|m| m.source.early_by()).max(),
+            false => members[self.0.roster.current()].source.early_by(),
         }
     }
 

@@ -23,10 +23,14 @@ use crate::source::{Chunk, ChunkStream, Error, Priority, Result};
 /// Asks one member, by its number, for a range.
 pub(in crate::source) type Ask = Arc<dyn Fn(usize, Range<u64>) -> ChunkStream + Send + Sync>;
 
+/// How many bytes before the end of its answer a member, by its number, can be asked for more.
+pub(super) type EarlyBy = Arc<dyn Fn(usize) -> u64 + Send + Sync>;
+
 /// A read that is under way.
 pub(super) struct Reading {
     roster: Arc<Roster>,
     ask: Ask,
+    early_by: EarlyBy,
     want: Want,
     priority: Priority,
     /// What has not been given out.
@@ -54,7 +58,8 @@ struct Attempt {
     fresh: u64,
     /// Its member was found silent, or it was decided to go on waiting.
     judged: bool,
-    _pass: Pass,
+    /// Held until its member can be asked for more.
+    pass: Option<Pass>,
 }
 
 impl Attempt {
@@ -82,6 +87,7 @@ impl Reading {
     pub(super) fn new(
         roster: Arc<Roster>,
         ask: Ask,
+        early_by: EarlyBy,
         want: Want,
         range: Range<u64>,
         priority: Priority,
@@ -89,6 +95,7 @@ impl Reading {
         Self {
             roster,
             ask,
+            early_by,
             want,
             priority,
             left: range,
@@ -169,7 +176,7 @@ impl Reading {
             waited: Duration::ZERO,
             fresh: 0,
             judged: false,
-            _pass: pass,
+            pass: Some(pass),
         });
     }
 
@@ -217,6 +224,10 @@ impl Reading {
         self.roster.came(attempt.index, bytes);
         attempt.left.start = came.end;
         attempt.fresh += bytes;
+        let left = attempt.left.end - attempt.left.start;
+        if attempt.pass.is_some() && left <= (self.early_by)(attempt.index) {
+            attempt.pass = None;
+        }
         if attempt.fresh >= MEANINGFUL || attempt.left.is_empty() {
             (attempt.fresh, attempt.waited, attempt.judged) = (0, Duration::ZERO, false);
             self.go_on_alone(at);

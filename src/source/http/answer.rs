@@ -8,12 +8,13 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
+use reqwest::StatusCode;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName,
     LAST_MODIFIED, RETRY_AFTER,
 };
-use reqwest::{Response, StatusCode};
 
+use super::exchange::Exchange;
 use crate::source::{Error, Origin};
 
 /// A Retry-After beyond this means no more than this.
@@ -38,10 +39,10 @@ pub(super) struct ContentRange {
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn of(response: &'a Response) -> Self {
+    pub(super) fn of(exchange: &'a Exchange) -> Self {
         Self {
-            status: response.status(),
-            headers: response.headers(),
+            status: exchange.status,
+            headers: &exchange.headers,
         }
     }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use reqwest::{Response, StatusCode};
 
 use super::HttpOptions;
 use super::answer::Answer;
-use super::link::{self, Link, Received};
+use super::exchange::Exchange;
+use super::link::{self, Link};
 use crate::source::gateways::{Ask, block_reading};
 use crate::source::retry::Backoff;
 use crate::source::{Blocks, Chunk, Error, Origin, Priority, Proof, Result, Roster};
@@ -81,7 +82,7 @@ async fn ask(url: &str, options: &HttpOptions, most: usize, proof: &Proof) -> Re
     let link = Link::new(&url, options.clone())?;
     let received = link.get(link::Ask::Whole { accept: RAW }).await?;
     let origin = link.origin();
-    check(origin, &received.response)?;
+    check(origin, &received)?;
     let block = collect(origin, received, options.idle_timeout, most).await?;
     if !proof(&block) {
         return Err(Error::Forged {
@@ -96,7 +97,7 @@ async fn ask(url: &str, options: &HttpOptions, most: usize, proof: &Proof) -> Re
     })
 }
 
-fn check(origin: &Origin, response: &Response) -> Result<()> {
+fn check(origin: &Origin, response: &Exchange) -> Result<()> {
     let none = |what: String| Error::NoRawBlocks {
         origin: origin.clone(),
         what,
@@ -112,7 +113,7 @@ fn check(origin: &Origin, response: &Response) -> Result<()> {
         }
         status => return Err(answer.refusal(origin, &(0..1), status)),
     }
-    let text = |name| response.headers().get(name).and_then(|v| v.to_str().ok());
+    let text = |name| response.headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(encoding) = text(CONTENT_ENCODING).filter(|e| *e != "identity") {
         return Err(none(format!("it is encoded as {encoding}")));
     }
@@ -126,7 +127,7 @@ fn check(origin: &Origin, response: &Response) -> Result<()> {
 
 async fn collect(
     origin: &Origin,
-    mut received: Received,
+    mut received: Exchange,
     wait: Duration,
     most: usize,
 ) -> Result<Bytes> {

@@ -1,29 +1,29 @@
-//! The connections to servers: clients, and how many connections they have that are ready.
+//! The connections to servers: what makes them, how many there are, and how early they are asked.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use reqwest::header::CONNECTION;
-use reqwest::{Client, ClientBuilder, Response, Url, Version, redirect};
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::header::HeaderValue;
+use reqwest::{Client, ClientBuilder, Url, redirect};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
+use super::lead::Lead;
+use super::lease::Lease;
 use super::link::root_cause;
-use super::stock::{Keep, SHELF_LIFE, Stock, Take};
+use super::opener::{Keep, Reader, Writer};
+use super::pool::{Opening, Pool, SHELF_LIFE, Taken};
 use crate::source::Error;
 
 /// How long a connection may take to be made.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// For how long a connection that has served is taken to be ready. Servers keep it for 5 to 75
-/// seconds.
-const READY_FOR: Duration = Duration::from_secs(5);
 
 /// How long connections are kept that were made before the server has shown whether it serves one
 /// at a time.
@@ -99,24 +99,19 @@ impl Clients {
             "https" => self.tls()?.clone(),
             _ => without_roots(),
         };
-        let client = |layered: ClientBuilder| {
-            let client = layered.tls_backend_preconfigured(tls.clone()).build();
-            client.map_err(|e| root_cause(&e))
-        };
-        let (stock, mut server) = (Stock::default(), url.clone());
+        let (keep, mut server) = (Keep::default(), url.clone());
         server.set_path("");
         server.set_query(None);
+        let opener = builder(url).connector_layer(keep.clone());
+        let opener = opener.tls_backend_preconfigured(tls).build();
         Ok(Connections {
-            requests: client(builder(url).connector_layer(Take(stock.clone())))?,
-            // Without a pool every request of it needs a connection to be made.
-            opener: client(
-                builder(url)
-                    .pool_max_idle_per_host(0)
-                    .connector_layer(Keep(stock.clone())),
-            )?,
+            opener: opener.map_err(|e| root_cause(&e))?,
+            keep,
+            proxy_login: OnceLock::new(),
             server,
-            stock,
-            usage: Mutex::default(),
+            pool: Pool::default(),
+            lead: Mutex::default(),
+            keeps: AtomicBool::new(false),
         })
     }
 
@@ -155,6 +150,8 @@ fn builder(url: &Url) -> ClientBuilder {
         .redirect(redirect::Policy::none())
         // Parts in parallel need connections in parallel: one HTTP/2 connection shares one window.
         .http1_only()
+        // It serves for connecting alone: every request of it needs a connection to be made.
+        .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true);
     let builder = match name_below_localhost(url) {
@@ -194,66 +191,61 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Connections to one server; why one could not be made may be told to several.
+type Wires = Pool<Reader, Writer, Arc<reqwest::Error>>;
+
+/// One of them, for one request.
+pub(super) type WireLease = Lease<Reader, Writer, Arc<reqwest::Error>>;
+
 /// The connections to one server.
 pub(super) struct Connections {
-    requests: Client,
     opener: Client,
+    keep: Keep,
+    /// What a proxy wants to know of whoever asks it, if it does.
+    proxy_login: OnceLock<Option<HeaderValue>>,
     server: Url,
-    stock: Stock,
-    usage: Mutex<Usage>,
-}
-
-#[derive(Default)]
-struct Usage {
-    /// Connections that carry a request.
-    busy: usize,
+    pool: Wires,
+    lead: Mutex<Lead>,
     /// Whether one was found to be good for another request. A server that closes them may also
     /// serve one at a time, and would wait for a request on one that carries none.
-    keeps: bool,
-    /// When those that carry none have served, oldest first. The library keeps them and does not
-    /// tell; this is an estimate for deciding whether to make more.
-    served: Vec<Instant>,
-}
-
-/// A request that is under way, for as long as this lives.
-pub(super) struct Carried {
-    by: Arc<Connections>,
-    /// Whether the connection can carry another one.
-    intact: bool,
+    keeps: AtomicBool,
 }
 
 impl Connections {
-    /// What sends requests.
-    pub(super) fn client(&self) -> &Client {
-        &self.requests
-    }
-
-    /// Notes that a request is sent.
-    pub(super) fn carry(self: &Arc<Self>) -> Carried {
-        let mut usage = self.usage();
-        usage.busy += 1;
-        usage.served.pop();
-        Carried {
-            by: self.clone(),
-            intact: false,
+    /// A connection for a request, one of at most `most`.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        most: usize,
+    ) -> Result<WireLease, Arc<reqwest::Error>> {
+        loop {
+            let lead = self.lead().bytes();
+            let mut lease = match self.pool.take(most, lead) {
+                Taken::Lease(lease) => lease,
+                Taken::Open(opening) => {
+                    self.open(opening);
+                    continue;
+                }
+                Taken::Wait(waiting) => match waiting.await {
+                    Ok(lease) => lease?,
+                    Err(_) => continue,
+                },
+            };
+            let is_open = lease.reader().is_none_or(Reader::is_open);
+            match is_open {
+                true => return Ok(lease),
+                false => lease.close(),
+            }
         }
     }
 
     /// Makes connections until, with those that carry something, there are `requests` of them.
     /// Returns how many carry one or are ready to. Must be called within a tokio runtime.
-    pub(super) fn warm_up(&self, requests: usize) -> usize {
-        let (kept, opening) = self.stock.count();
-        let (busy, served) = {
-            let mut usage = self.usage();
-            usage.served.retain(|at| at.elapsed() < READY_FOR);
-            if !usage.keeps {
-                return kept + usage.busy;
-            }
-            (usage.busy, usage.served.len())
-        };
-        let usable = kept + served + busy;
-        self.open(requests.saturating_sub(usable + opening));
-        usable
+    pub(super) fn warm_up(self: &Arc<Self>, requests: usize) -> usize {
+        let (idle, busy, opening) = self.pool.count();
+        if self.keeps.load(Relaxed) {
+            self.open_some(requests.saturating_sub(idle + busy + opening));
+        }
+        idle + busy
     }
 
     /// Makes connections beside those of the first requests, before it is known whether the server
@@ -261,61 +253,92 @@ impl Connections {
     /// would wait for a request on one of these, so they are closed when it turns out to close
     /// connections, and when it lets nobody know. Must be called within a tokio runtime.
     pub(super) fn warm_up_unknown(self: &Arc<Self>, requests: usize) {
-        if self.usage().keeps {
+        if self.keeps.load(Relaxed) {
             self.warm_up(requests);
             return;
         }
-        let (kept, opening) = self.stock.count();
-        self.open(requests.saturating_sub(kept + opening + self.usage().busy));
+        let (idle, busy, opening) = self.pool.count();
+        self.open_some(requests.saturating_sub(idle + busy + opening));
         let unknown = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(UNKNOWN_FOR).await;
-            if !unknown.usage().keeps {
-                unknown.stock.clear();
+            if !unknown.keeps.load(Relaxed) {
+                unknown.pool.clear();
             }
         });
     }
 
-    fn open(&self, connections: usize) {
+    fn open_some(self: &Arc<Self>, connections: usize) {
         for _ in 0..connections {
-            let (request, opening) = (self.opener.get(self.server.clone()), self.stock.opening());
-            let stock = self.stock.clone();
-            tokio::spawn(async move {
-                // Why it cannot be made is told to whoever needs one.
-                let _ = request.send().await;
-                drop(opening);
-                // What nobody has needed is closed then.
+            self.open(self.pool.opening());
+        }
+    }
+
+    fn open(self: &Arc<Self>, opening: Opening<Reader, Writer, Arc<reqwest::Error>>) {
+        let connections = self.clone();
+        let request = self.opener.get(self.server.clone());
+        tokio::spawn(async move {
+            // There is no answer: the layer keeps the connection, and the request fails.
+            let Err(error) = request.send().await else {
+                return;
+            };
+            match connections.keep.take(&error) {
+                Some((reader, writer)) => opening.made(reader, writer),
+                None => opening.failed(Arc::new(error)),
+            }
+            // What nobody needs is closed in time.
+            while connections.pool.count() != (0, 0, 0) {
                 tokio::time::sleep(SHELF_LIFE).await;
-                stock.count();
-            });
+            }
+        });
+    }
+
+    /// How many bytes before the end of an answer the next request may be sent on its connection;
+    /// `None` if this server is not to be asked so.
+    pub(super) fn early_by(&self) -> Option<u64> {
+        let is_allowed = self.pool.allows_early() && self.keeps.load(Relaxed);
+        is_allowed.then(|| self.lead().bytes())
+    }
+
+    /// The server has answered something else than what it was asked early.
+    pub(super) fn confused(&self) {
+        self.pool.refuse_early();
+    }
+
+    /// An answer began so long after its request.
+    pub(super) fn answered(&self, after: Duration, is_early: bool) {
+        self.lead().answered(after, is_early);
+    }
+
+    /// So many bytes came within `took`, on one connection.
+    pub(super) fn came(&self, bytes: u64, took: Duration) {
+        self.lead().came(bytes, took);
+    }
+
+    /// A connection has served and can serve again.
+    pub(super) fn kept(&self) {
+        self.keeps.store(true, Relaxed);
+    }
+
+    /// A connection has served and cannot serve again.
+    pub(super) fn broke(&self) {
+        if !self.keeps.load(Relaxed) {
+            self.pool.clear();
         }
     }
 
-    fn usage(&self) -> MutexGuard<'_, Usage> {
-        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What a proxy is told of whoever asks it: the login of the URL that the system names it by.
+    pub(super) fn proxy_login(&self) -> Option<&HeaderValue> {
+        let login = self.proxy_login.get_or_init(|| {
+            let server = self.server.as_str().parse().ok()?;
+            let proxy = Matcher::from_system().intercept(&server)?;
+            proxy.basic_auth().cloned()
+        });
+        login.as_ref()
     }
-}
 
-impl Carried {
-    /// All of the answer has come.
-    pub(super) fn done(&mut self, response: &Response) {
-        let connection = response.headers().get(CONNECTION);
-        let closes =
-            connection.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        self.intact = response.version() == Version::HTTP_11 && !closes;
-    }
-}
-
-impl Drop for Carried {
-    fn drop(&mut self) {
-        let mut usage = self.by.usage();
-        usage.busy -= 1;
-        if self.intact {
-            usage.keeps = true;
-            usage.served.push(Instant::now());
-        } else if !usage.keeps {
-            self.by.stock.clear();
-        }
+    fn lead(&self) -> MutexGuard<'_, Lead> {
+        self.lead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

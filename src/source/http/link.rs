@@ -4,13 +4,13 @@
 //! next range does not pay for the same redirect again, and credentials stay with the host that
 //! they were given for.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use reqwest::{StatusCode, Url};
 
-use super::connections::{CONNECT_TIMEOUT, Carried};
+use super::connections::{CONNECT_TIMEOUT, Connections};
+use super::exchange::{Exchange, Failure, Request};
 use super::{HttpOptions, Secrets, network};
 use crate::source::{Error, Origin};
 
@@ -25,25 +25,9 @@ pub(super) struct Link {
     secrets: Secrets,
     /// Where redirects led last time.
     moved: Mutex<Option<Url>>,
+    /// Over which connections the last answer came.
+    latest: Mutex<Option<Arc<Connections>>>,
     options: HttpOptions,
-}
-
-/// An answer, and the connection that carries it.
-pub(super) struct Received {
-    pub(super) response: Response,
-    carried: Carried,
-}
-
-impl Received {
-    /// The next piece of the body; `None` at its end. Reading to there lets the connection be used
-    /// again.
-    pub(super) async fn chunk(&mut self) -> reqwest::Result<Option<Bytes>> {
-        let chunk = self.response.chunk().await?;
-        if chunk.is_none() {
-            self.carried.done(&self.response);
-        }
-        Ok(chunk)
-    }
 }
 
 /// What is asked of a URL.
@@ -86,6 +70,7 @@ impl Link {
             url,
             secrets,
             moved: Mutex::new(None),
+            latest: Mutex::new(None),
             options,
         })
     }
@@ -95,13 +80,13 @@ impl Link {
     }
 
     /// Sends a GET and follows redirects. The answer is not judged here, but for redirects.
-    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<Received, Error> {
+    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<Exchange, Error> {
         let known = self.moved().clone();
         if let Some(url) = known {
             let response = self.follow(url, ask).await;
             // What a redirect led to may expire (a presigned URL, a node that left): ask anew.
             let expired = match &response {
-                Ok(r) => matches!(r.response.status().as_u16(), 401 | 403 | 404 | 410),
+                Ok(r) => matches!(r.status.as_u16(), 401 | 403 | 404 | 410),
                 Err(e) => matches!(e, Error::Unreachable { .. }),
             };
             if !expired {
@@ -115,9 +100,8 @@ impl Link {
     /// Makes connections to where the URL leads, until there are so many; returns how many carry a
     /// request or are ready to. Must be called within a tokio runtime.
     pub(super) fn warm_up(&self, requests: usize) -> usize {
-        let moved = self.moved().clone();
-        let connections = self.options.clients.of(moved.as_ref().unwrap_or(&self.url));
         // Why there can be none is told to whoever asks for something.
+        let connections = self.connections();
         connections.map_or(0, |connections| connections.warm_up(requests))
     }
 
@@ -129,22 +113,24 @@ impl Link {
         }
     }
 
-    async fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Received, Error> {
+    async fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Exchange, Error> {
         for _ in 0..=MAX_REDIRECTS {
             let received = self.send(&url, ask).await?;
-            if !is_redirect(received.response.status()) {
+            if !is_redirect(received.status) {
                 if url != self.url {
                     *self.moved() = Some(url);
                 }
+                let connections = received.connections.clone();
+                *self.latest() = Some(connections);
                 return Ok(received);
             }
-            url = self.next_hop(&url, &received.response)?;
+            url = self.next_hop(&url, &received)?;
         }
         Err(self.misdirected(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
-    fn next_hop(&self, from: &Url, response: &Response) -> Result<Url, Error> {
-        let location = response.headers().get(LOCATION);
+    fn next_hop(&self, from: &Url, response: &Exchange) -> Result<Url, Error> {
+        let location = response.headers.get(LOCATION);
         let location = location.and_then(|value| value.to_str().ok());
         let target = location.and_then(|text| from.join(text).ok());
         let Some(mut target) = target else {
@@ -162,50 +148,66 @@ impl Link {
         Ok(target)
     }
 
-    async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Received, Error> {
+    async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Exchange, Error> {
         let connections = self.options.clients.of(url)?;
-        let request = connections
-            .client()
-            .request(Method::GET, url.clone())
-            .header(ACCEPT_ENCODING, "identity");
-        let mut request = match ask {
-            Ask::Range(range) => request.header(RANGE, range),
-            Ask::Whole { accept } => request.header(ACCEPT, accept),
-        };
+        let mut headers = vec![match ask {
+            Ask::Range(range) => (RANGE, text(range)),
+            Ask::Whole { accept } => (ACCEPT, HeaderValue::from_static(accept)),
+        }];
         if same_server(url, &self.url) {
-            for (name, value) in self.secrets.iter() {
-                request = request.header(name.clone(), value.clone());
-            }
+            let secrets = self.secrets.iter();
+            headers.extend(secrets.map(|(name, value)| (name.clone(), value.clone())));
         }
-        let carried = connections.carry();
-        let wait = self.options.idle_timeout;
-        match tokio::time::timeout(wait, request.send()).await {
+        let request = Request { url, headers };
+        let (origin, wait) = (self.origin.clone(), self.options.idle_timeout);
+        let answer = Exchange::begin(&connections, self.options.connections, &request);
+        match tokio::time::timeout(wait, answer).await {
             Err(_) => Err(Error::Timeout {
-                origin: self.origin.clone(),
+                origin,
                 after: wait,
             }),
-            Ok(Err(e)) if e.is_timeout() => Err(Error::Timeout {
-                origin: self.origin.clone(),
+            Ok(Err(Failure::Unmade(e))) if e.is_timeout() => Err(Error::Timeout {
+                origin,
                 after: CONNECT_TIMEOUT,
             }),
-            Ok(Err(e)) if !self.options.clients.have_heard() && network::is_missing(&e) => {
-                Err(Error::NoNetwork {
-                    origin: self.origin.clone(),
-                })
+            Ok(Err(Failure::Unmade(e)))
+                if !self.options.clients.have_heard() && network::is_missing(&*e) =>
+            {
+                Err(Error::NoNetwork { origin })
             }
-            Ok(Err(e)) => Err(Error::Unreachable {
-                origin: self.origin.clone(),
-                cause: root_cause(&e),
+            Ok(Err(failure)) => Err(Error::Unreachable {
+                origin,
+                cause: match failure {
+                    Failure::Unmade(e) => root_cause(&*e),
+                    Failure::Broken(cause) => cause,
+                },
             }),
-            Ok(Ok(response)) => {
+            Ok(Ok(answer)) => {
                 self.options.clients.heard();
-                Ok(Received { response, carried })
+                Ok(answer)
             }
         }
     }
 
+    /// How many bytes before the end of an answer the next request may be sent on its connection;
+    /// `None` if none may.
+    pub(super) fn early_by(&self) -> Option<u64> {
+        self.latest().as_ref()?.early_by()
+    }
+
+    /// The connections to where the URL leads.
+    fn connections(&self) -> Option<Arc<Connections>> {
+        let moved = self.moved().clone();
+        let url = moved.as_ref().unwrap_or(&self.url);
+        self.options.clients.of(url).ok()
+    }
+
     fn moved(&self) -> std::sync::MutexGuard<'_, Option<Url>> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn latest(&self) -> std::sync::MutexGuard<'_, Option<Arc<Connections>>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn misdirected(&self, what: String) -> Error {
@@ -213,6 +215,11 @@ impl Link {
             what: format!("{} redirects wrongly: {what}", self.origin),
         }
     }
+}
+
+/// Numbers and what is between them.
+fn text(range: &str) -> HeaderValue {
+    HeaderValue::from_str(range).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -7,10 +7,15 @@
 mod answer;
 mod blocks;
 mod connections;
+mod exchange;
+mod head;
+mod lead;
+mod lease;
 mod link;
 mod network;
+mod opener;
+mod pool;
 mod secrets;
-mod stock;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -23,7 +28,8 @@ use futures_util::stream::{self, StreamExt};
 use self::answer::{Answer, ContentRange, Validator};
 pub use self::blocks::{HttpBlocks, UrlOf};
 pub use self::connections::Clients;
-use self::link::{Ask, Link, Received};
+use self::exchange::Exchange;
+use self::link::{Ask, Link};
 pub use self::secrets::{Netrc, Secrets};
 use super::gate::{Gate, Pass};
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
@@ -35,7 +41,8 @@ const FIRST_CONNECTIONS: usize = 6;
 /// How to talk to a server.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    /// How many requests may be under way at once, and so how many connections there are.
+    /// How many connections there may be to a server. Each carries one answer at a time; the request
+    /// for the next one may be on its way while the end of an answer comes.
     pub connections: usize,
     /// How long a server may keep silent, before or within an answer.
     pub idle_timeout: Duration,
@@ -158,7 +165,7 @@ impl Inner {
     async fn ask_size(&self) -> Result<(u64, Option<Validator>, Option<String>)> {
         let _pass = self.gate.pass(Priority::Demand).await;
         let received = self.link.get(Ask::Range("bytes=0-0")).await?;
-        let answer = Answer::of(&received.response);
+        let answer = Answer::of(&received);
         if answer.says_empty() {
             return Ok((0, answer.validator(), answer.version()));
         }
@@ -182,7 +189,7 @@ impl Inner {
         let _pass = self.gate.pass(Priority::Demand).await;
         let suffix = format!("bytes=-{tail}");
         let received = self.link.get(Ask::Range(&suffix)).await.ok()?;
-        let answer = Answer::of(&received.response);
+        let answer = Answer::of(&received);
         let told = answer.headers.get(reqwest::header::CONTENT_RANGE)?;
         let content = ContentRange::parse(told.to_str().ok()?)?;
         let size = content.size?;
@@ -197,7 +204,7 @@ impl Inner {
     }
 
     /// Reads a short body whole. `range` bounds it.
-    async fn drain(&self, received: Received, range: Range<u64>) -> Result<Chunk> {
+    async fn drain(&self, received: Exchange, range: Range<u64>) -> Result<Chunk> {
         let mut body = Body::new(received, range.clone());
         let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
         while let Some(chunk) = body.next(self).await? {
@@ -210,10 +217,23 @@ impl Inner {
         })
     }
 
-    async fn request(&self, range: &Range<u64>) -> Result<Received> {
+    async fn request(&self, range: &Range<u64>) -> Result<Exchange> {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
-        let received = self.link.get(Ask::Range(&header)).await?;
-        let answer = Answer::of(&received.response);
+        loop {
+            let received = self.link.get(Ask::Range(&header)).await?;
+            let connections = received.connections.clone();
+            let is_early = received.is_early;
+            match self.accept(received, range) {
+                // A server may mix up requests that come before the last answer has gone.
+                Err(Error::BadAnswer { .. }) if is_early => connections.confused(),
+                accepted => return accepted,
+            }
+        }
+    }
+
+    /// The answer, if it is the one to a request for `range`.
+    fn accept(&self, received: Exchange, range: &Range<u64>) -> Result<Exchange> {
+        let answer = Answer::of(&received);
         let known = self.known.get();
         let origin = self.link.origin();
         let size = self.size();
@@ -251,19 +271,30 @@ impl Inner {
 
 /// The body of an accepted answer: exactly the bytes of `left`, or an error.
 struct Body {
-    received: Received,
+    received: Exchange,
     range: Range<u64>,
     at: u64,
 }
 
 impl Body {
-    fn new(received: Received, range: Range<u64>) -> Self {
+    fn new(received: Exchange, range: Range<u64>) -> Self {
         let at = range.start;
         Self {
             received,
             range,
             at,
         }
+    }
+
+    /// How many bytes are still to come.
+    fn left(&self) -> u64 {
+        self.range.end - self.at
+    }
+
+    /// Whether the next request may be sent.
+    fn is_nearly_over(&self) -> bool {
+        let early_by = self.received.connections.early_by();
+        early_by.is_some_and(|bytes| self.left() <= bytes)
     }
 
     /// The next chunk; `None` once all of the range has come.
@@ -292,8 +323,7 @@ impl Body {
                 Err(cut)
             };
         };
-        let left = self.range.end - self.at;
-        if bytes.len() as u64 > left {
+        if bytes.len() as u64 > self.left() {
             return Err(Error::BadAnswer {
                 origin: origin.clone(),
                 range: self.range.clone(),
@@ -313,7 +343,8 @@ impl Body {
 /// How far a read has come: waiting to be let through, or within its answer.
 enum Reading {
     Asking(Range<u64>, Priority),
-    Answered(Body, Pass),
+    /// The pass is held until the next request may be sent.
+    Answered(Box<Body>, Option<Pass>),
 }
 
 impl Source for Http {
@@ -334,7 +365,7 @@ impl Source for Http {
         stream::try_unfold(Reading::Asking(range, priority), move |state| {
             let http = http.clone();
             async move {
-                let (mut body, pass) = match state {
+                let (mut body, mut pass) = match state {
                     Reading::Asking(range, priority) => {
                         if priority == Priority::Prefetch {
                             // Tasks begin in no certain order, and there may be fewer connections
@@ -343,13 +374,16 @@ impl Source for Http {
                         }
                         let pass = http.gate.pass(priority).await;
                         let received = http.request(&range).await?;
-                        (Body::new(received, range), pass)
+                        (Box::new(Body::new(received, range)), Some(pass))
                     }
                     Reading::Answered(body, pass) => (body, pass),
                 };
                 // Read to the end of the body, also past the last byte: only then does the
                 // connection go back to the pool.
                 let next = body.next(&http).await?;
+                if pass.is_some() && body.is_nearly_over() {
+                    pass = None;
+                }
                 Ok(next.map(|chunk| (chunk, Reading::Answered(body, pass))))
             }
         })
@@ -363,6 +397,10 @@ impl Source for Http {
 
     fn warm_up(&self, reads: usize) -> usize {
         self.0.link.warm_up(reads.min(self.0.options.connections))
+    }
+
+    fn early_by(&self) -> Option<u64> {
+        self.0.link.early_by()
     }
 
     fn expect_size(&self, size: u64) {

@@ -3,10 +3,13 @@
 #[path = "../../../src/source/gate.rs"]
 mod gate;
 pub mod gate_model;
-#[path = "../../../src/source/http/stock.rs"]
-#[allow(dead_code, reason = "the models use what connectors use")]
-mod stock;
-pub mod stock_model;
+#[path = "../../../src/source/http/lease.rs"]
+#[allow(dead_code, reason = "the models use what requests use")]
+mod lease;
+#[path = "../../../src/source/http/pool.rs"]
+#[allow(dead_code, reason = "the models use what requests use")]
+mod pool;
+pub mod pool_model;
 
 /// The lock that lets others go first.
 mod sync {

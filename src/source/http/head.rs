@@ -1,0 +1,171 @@
+//! The head of an answer: its status, its fields, and how long its body is (RFC 9112).
+
+use reqwest::StatusCode;
+use reqwest::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+
+/// More fields than this are no answer to a range request.
+const MOST_FIELDS: usize = 100;
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Whether the connection can carry another answer behind this one (RFC 9112, section 9.3).
+    pub(super) keeps: bool,
+    pub(super) body: Length,
+}
+
+/// How the end of a body is told (RFC 9112, section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// It has so many bytes.
+    Known(u64),
+    /// It comes in chunks that tell theirs.
+    Chunked,
+    /// With it the connection ends.
+    UntilClosed,
+}
+
+impl Head {
+    /// The first head in `bytes` and its length; `None` if it has not come as a whole. What merely
+    /// says that the answer is to come (1xx) is a head of its own.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, String> {
+        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut response = httparse::Response::new(&mut fields);
+        let parsed = response.parse(bytes);
+        let length = match parsed.map_err(|e| format!("its answer is no HTTP: {e}"))? {
+            httparse::Status::Complete(length) => length,
+            httparse::Status::Partial => return Ok(None),
+        };
+        let mut headers = HeaderMap::with_capacity(response.headers.len());
+        for field in response.headers.iter() {
+            let name = HeaderName::from_bytes(field.name.as_bytes());
+            let value = HeaderValue::from_bytes(field.value);
+            if let (Ok(name), Ok(value)) = (name, value) {
+                headers.append(name, value);
+            }
+        }
+        let status = response
+            .code
+            .and_then(|code| StatusCode::from_u16(code).ok());
+        let status = status.ok_or("its answer has no status")?;
+        let is_1_1 = response.version == Some(1);
+        let body = body(status, &headers)?;
+        let head = Self {
+            status,
+            keeps: is_1_1 && !says_close(&headers) && !is_ambiguous(&headers),
+            headers,
+            body,
+        };
+        Ok(Some((head, length)))
+    }
+}
+
+fn body(status: StatusCode, headers: &HeaderMap) -> Result<Length, String> {
+    if status.is_informational() || matches!(status.as_u16(), 204 | 304) {
+        return Ok(Length::Known(0));
+    }
+    let mut codings = tokens(headers, TRANSFER_ENCODING).peekable();
+    if codings.peek().is_some() {
+        return Ok(match codings.last().is_some_and(|last| last == "chunked") {
+            true => Length::Chunked,
+            false => Length::UntilClosed,
+        });
+    }
+    let mut lengths = tokens(headers, CONTENT_LENGTH);
+    let Some(length) = lengths.next() else {
+        return Ok(Length::UntilClosed);
+    };
+    let digits = length.bytes().all(|b| b.is_ascii_digit());
+    let known = length.parse().ok().filter(|_| digits);
+    // The same one twice is one.
+    match known.filter(|_| lengths.all(|other| other == length)) {
+        Some(known) => Ok(Length::Known(known)),
+        None => Err("the Content-Length of its answer is not a number".into()),
+    }
+}
+
+/// Whether two fields tell the length: then whoever is between may have taken the other one.
+fn is_ambiguous(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
+}
+
+fn says_close(headers: &HeaderMap) -> bool {
+    tokens(headers, CONNECTION).any(|token| token == "close")
+}
+
+/// The members of a field that is a list, in lower case.
+fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = String> {
+    let values = headers.get_all(name).into_iter();
+    let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+    let members = texts.flat_map(|text| {
+        let members = text.split(',').map(|member| member.trim().to_owned());
+        members.collect::<Vec<_>>()
+    });
+    members.collect::<Vec<_>>().into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> Head {
+        let text = text.replace('\n', "\r\n") + "\r\n\r\n";
+        let parsed = Head::parse(text.as_bytes()).expect("an answer");
+        let (head, length) = parsed.expect("as a whole");
+        assert_eq!(length, text.len());
+        head
+    }
+
+    #[test]
+    fn the_length_of_a_body_is_found() {
+        let of = |fields: &str| {
+            let head = head(&format!("HTTP/1.1 206 Partial Content{fields}"));
+            (head.body, head.keeps)
+        };
+        assert_eq!(of("\nContent-Length: 12"), (Length::Known(12), true));
+        assert_eq!(of("\ncontent-length: 12, 12"), (Length::Known(12), true));
+        assert_eq!(of(""), (Length::UntilClosed, true));
+        assert_eq!(of("\nTransfer-Encoding: Chunked"), (Length::Chunked, true));
+        assert_eq!(of("\nTransfer-Encoding: gzip"), (Length::UntilClosed, true));
+        assert_eq!(
+            of("\nTransfer-Encoding: chunked\nContent-Length: 12"),
+            (Length::Chunked, false)
+        );
+        assert_eq!(
+            of("\nContent-Length: 12\nConnection: Foo, Close"),
+            (Length::Known(12), false)
+        );
+        let old = head("HTTP/1.0 206 OK\nContent-Length: 12\nConnection: keep-alive");
+        assert_eq!((old.body, old.keeps), (Length::Known(12), false));
+        for bodiless in ["204 No Content", "304 Not Modified", "100 Continue"] {
+            let head = head(&format!("HTTP/1.1 {bodiless}\nContent-Length: 12"));
+            assert_eq!(head.body, Length::Known(0), "{bodiless}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_an_error() {
+        for text in [
+            "HTTP/2 200 OK\r\n\r\n",
+            "SSH-2.0-OpenSSH\r\n\r\n",
+            "HTTP/1.1 206 Partial\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "HTTP/1.1 206 Partial\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 206 Partial\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            "HTTP/1.1 206 Partial\r\n folded: 1\r\n\r\n",
+        ] {
+            assert!(Head::parse(text.as_bytes()).is_err(), "{text:?}");
+        }
+        let whole = "HTTP/1.1 206 Partial\r\nContent-Length: 1\r\n\r\n";
+        for cut in 0..whole.len() {
+            let parsed = Head::parse(&whole.as_bytes()[..cut]).expect("a beginning");
+            assert!(parsed.is_none(), "{cut}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! How early a request may be sent: what a connection brings in a round trip.
+
+use std::time::Duration;
+
+/// Answers of fewer bytes do not tell a rate from a burst.
+const TELLING: u64 = 256 * 1024;
+
+/// What comes within this share of a round trip had come before it was looked at.
+const AT_ONCE_WITHIN: f64 = 0.1;
+
+/// How much an answer counts beside those before it.
+const LEARN: f64 = 0.2;
+
+/// What was measured of the connections to a server.
+#[derive(Debug, Default)]
+pub(super) struct Lead {
+    /// From a request to its answer's first byte, in seconds; the lower side of what was seen.
+    latency: f64,
+    /// Bytes a second of one connection, as they are, be it for the connection or for the link.
+    rate: f64,
+}
+
+impl Lead {
+    /// An answer began so long after its request. `is_early`: that was sent while another answer came.
+    pub(super) fn answered(&mut self, after: Duration, is_early: bool) {
+        let seen = after.as_secs_f64();
+        // What waited for its turn tells no more than that a round trip is not longer.
+        if self.latency > 0.0 && is_early && seen > self.latency {
+            return;
+        }
+        let weight = if seen < self.latency { 0.5 } else { 0.05 };
+        self.latency = match self.latency {
+            0.0 => seen,
+            known => known + (seen - known) * weight,
+        };
+    }
+
+    /// So many bytes of an answer came within `took`, after those that came first.
+    pub(super) fn came(&mut self, bytes: u64, took: Duration) {
+        let took = took.as_secs_f64();
+        if bytes < TELLING || took <= self.latency * AT_ONCE_WITHIN {
+            return;
+        }
+        let seen = bytes as f64 / took;
+        self.rate = match self.rate {
+            0.0 => seen,
+            // The mean of times, not of rates: those of bursts have no bound.
+            known => 1.0 / (1.0 / known + (1.0 / seen - 1.0 / known) * LEARN),
+        };
+    }
+
+    /// A request may be sent when no more than so many bytes of an answer are still to come.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.rate * self.latency) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn it_is_what_a_connection_brings_in_a_round_trip() {
+        let mut lead = Lead::default();
+        assert_eq!(lead.bytes(), 0, "nothing is known");
+        lead.answered(100 * MS, false);
+        assert_eq!(lead.bytes(), 0);
+        lead.came(1_000_000, 100 * MS);
+        assert_eq!(lead.bytes(), 1_000_000);
+        // Bursts, slivers and turns that were waited for change nothing.
+        lead.came(1_000_000, MS);
+        lead.came(1000, 500 * MS);
+        lead.answered(400 * MS, true);
+        assert_eq!(lead.bytes(), 1_000_000);
+        for _ in 0..50 {
+            lead.answered(50 * MS, true);
+            lead.came(1_000_000, 50 * MS);
+        }
+        assert!(lead.bytes().abs_diff(1_000_000) < 10_000);
+    }
+}

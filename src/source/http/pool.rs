@@ -1,0 +1,333 @@
+//! Who has which connection to a server.
+//!
+//! A connection carries one answer at a time. But the next request may be sent while the end of an
+//! answer still comes (pipelining; RFC 9112, section 9.3.2): sent a round trip earlier, its answer
+//! follows without a pause. So a connection has two halves that go from hand to hand. Whoever gets a
+//! connection has a [`Lease`] of it: the writing half at once, the reading half when it is its turn.
+//!
+//! Not every server can be trusted with that. Before one has answered such a request it is a trial, on
+//! which not much time is spent; a server that fails twice in a row is not asked so again.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::lease::Lease;
+use crate::source::sync::{Mutex, MutexGuard};
+
+/// How long a connection is kept that was never used. Servers give up on one that carries no
+/// request after 5 to 60 seconds; whether this one has is looked at before it is used.
+pub(super) const SHELF_LIFE: Duration = Duration::from_secs(20);
+
+/// How long one is kept that has served. Servers keep it for 5 to 75 seconds.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// So many requests in a row that were sent early and not answered tell that a server loses them.
+const STRIKES: u32 = 2;
+
+/// What a connection still has to bring, in bytes, while that is not known.
+pub(super) const UNKNOWN: u64 = u64::MAX;
+
+/// The connections to one server, of which `R` is the half to read from, `W` the half to write to, and
+/// `E` why one could not be made. Cheap to clone; all clones are one.
+pub(super) struct Pool<R, W, E>(Arc<Mutex<Shelf<R, W, E>>>);
+
+pub(super) struct Shelf<R, W, E> {
+    /// Those that carry nothing, the newest last.
+    pub(super) idle: Vec<Idle<R, W>>,
+    pub(super) busy: Vec<Busy<R, W>>,
+    pub(super) opening: usize,
+    /// Those being opened are to be closed if no request waits for them.
+    pub(super) unwanted: bool,
+    /// Requests that wait for one, first come first served.
+    pub(super) waiting: VecDeque<oneshot::Sender<Given<R, W, E>>>,
+    pub(super) early: Early,
+    pub(super) strikes: u32,
+    pub(super) tickets: u64,
+}
+
+pub(super) struct Idle<R, W> {
+    pub(super) reader: R,
+    pub(super) writer: W,
+    pub(super) since: Instant,
+    pub(super) has_served: bool,
+}
+
+pub(super) struct Busy<R, W> {
+    /// Whose answer comes.
+    pub(super) front: u64,
+    /// What of that has not come, in bytes.
+    pub(super) left: u64,
+    /// Between requests.
+    pub(super) writer: Option<W>,
+    /// Whose request has been sent behind it.
+    pub(super) next: Option<(u64, oneshot::Sender<R>)>,
+    /// An answer will come that nobody wants any more.
+    pub(super) is_spoiled: bool,
+}
+
+/// Whether requests may be sent while an answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Early {
+    Untried,
+    Proven,
+    Refused,
+}
+
+/// What whoever waits is given.
+type Given<R, W, E> = Result<Lease<R, W, E>, E>;
+
+/// What [`Pool::take`] has for whoever wants a connection.
+pub(super) enum Taken<R, W, E> {
+    Lease(Lease<R, W, E>),
+    /// The first that is free. Should the other end be dropped, ask again.
+    Wait(oneshot::Receiver<Given<R, W, E>>),
+    /// Nobody makes one yet: make one, and then ask again.
+    Open(Opening<R, W, E>),
+}
+
+/// Says that a connection is being made, for as long as it lives.
+pub(super) struct Opening<R, W, E>(Option<Pool<R, W, E>>);
+
+impl<R, W, E> Clone for Pool<R, W, E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<R, W, E> Default for Pool<R, W, E> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Shelf {
+            idle: Vec::new(),
+            busy: Vec::new(),
+            opening: 0,
+            unwanted: false,
+            waiting: VecDeque::new(),
+            early: Early::Untried,
+            strikes: 0,
+            tickets: 0,
+        })))
+    }
+}
+
+impl<R, W, E> Pool<R, W, E> {
+    /// A connection for a request: one that carries nothing; or one of which no more than `lead` bytes
+    /// of an answer are still to come; or a new one, if there are fewer than `most`.
+    pub(super) fn take(&self, most: usize, lead: u64) -> Taken<R, W, E> {
+        let mut shelf = self.shelf();
+        shelf.sweep();
+        shelf.waiting.retain(|waiter| !waiter.is_closed());
+        if shelf.waiting.is_empty() {
+            if let Some(idle) = shelf.take_idle() {
+                return Taken::Lease(self.lend(&mut shelf, idle));
+            }
+            if let Some(lease) = self.lend_early(&mut shelf, lead) {
+                return Taken::Lease(lease);
+            }
+        }
+        let made = shelf.busy.len() + shelf.opening;
+        if shelf.waiting.len() >= shelf.opening && made < most {
+            shelf.opening += 1;
+            shelf.unwanted = false;
+            return Taken::Open(Opening(Some(self.clone())));
+        }
+        let (sender, receiver) = oneshot::channel();
+        shelf.waiting.push_back(sender);
+        Taken::Wait(receiver)
+    }
+
+    /// Announces a connection that nobody waits for yet.
+    pub(super) fn opening(&self) -> Opening<R, W, E> {
+        let mut shelf = self.shelf();
+        shelf.opening += 1;
+        shelf.unwanted = false;
+        Opening(Some(self.clone()))
+    }
+
+    /// How many connections carry nothing, carry something, and are being made.
+    pub(super) fn count(&self) -> (usize, usize, usize) {
+        let mut shelf = self.shelf();
+        shelf.sweep();
+        (shelf.idle.len(), shelf.busy.len(), shelf.opening)
+    }
+
+    /// Closes those that carry nothing, and those being made when they are.
+    pub(super) fn clear(&self) {
+        let mut shelf = self.shelf();
+        shelf.unwanted = true;
+        shelf.idle.clear();
+    }
+
+    /// Whether requests may be sent while an answer comes, as far as is known.
+    pub(super) fn allows_early(&self) -> bool {
+        self.shelf().early != Early::Refused
+    }
+
+    /// Never again sends a request while an answer comes.
+    pub(super) fn refuse_early(&self) {
+        self.shelf().early = Early::Refused;
+    }
+
+    fn lend(&self, shelf: &mut Shelf<R, W, E>, idle: Idle<R, W>) -> Lease<R, W, E> {
+        let ticket = shelf.ticket();
+        shelf.busy.push(Busy {
+            front: ticket,
+            left: UNKNOWN,
+            writer: None,
+            next: None,
+            is_spoiled: false,
+        });
+        Lease::of_idle(self, ticket, idle)
+    }
+
+    /// Of the connections whose answers are nearly over, the one with the least to come.
+    fn lend_early(&self, shelf: &mut Shelf<R, W, E>, lead: u64) -> Option<Lease<R, W, E>> {
+        if shelf.early == Early::Refused {
+            return None;
+        }
+        let ticket = shelf.ticket();
+        let is_ready = |busy: &&mut Busy<R, W>| {
+            busy.left <= lead && !busy.is_spoiled && busy.next.is_none() && busy.writer.is_some()
+        };
+        let ready = shelf.busy.iter_mut().filter(is_ready);
+        let busy = ready.min_by_key(|busy| busy.left)?;
+        let writer = busy.writer.take();
+        let (sender, turn) = oneshot::channel();
+        busy.next = Some((ticket, sender));
+        let is_trial = shelf.early == Early::Untried;
+        Some(Lease::early(self, ticket, (turn, writer), is_trial))
+    }
+
+    /// A connection carries nothing: somebody may wait for it.
+    pub(super) fn offer(&self, shelf: &mut Shelf<R, W, E>, mut idle: Idle<R, W>) {
+        while let Some(waiter) = shelf.waiting.pop_front() {
+            let lease = self.lend(shelf, idle);
+            match waiter.send(Ok(lease)) {
+                Err(Ok(mut unwanted)) => match unwanted.withdraw(shelf) {
+                    Some(back) => idle = back,
+                    None => return,
+                },
+                _ => return,
+            }
+        }
+        if !shelf.unwanted || idle.has_served {
+            shelf.idle.push(idle);
+        }
+    }
+
+    /// An answer is nearly over: somebody may wait for that.
+    pub(super) fn offer_early(&self, shelf: &mut Shelf<R, W, E>, lead: u64) {
+        while !shelf.waiting.is_empty() {
+            let Some(lease) = self.lend_early(shelf, lead) else {
+                return;
+            };
+            let waiter = shelf.waiting.pop_front();
+            let unwanted = waiter.and_then(|waiter| waiter.send(Ok(lease)).err());
+            if let Some(Ok(mut unwanted)) = unwanted {
+                unwanted.withdraw(shelf);
+            }
+        }
+    }
+
+    pub(super) fn shelf(&self) -> MutexGuard<'_, Shelf<R, W, E>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R, W, E> Shelf<R, W, E> {
+    fn ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+
+    /// Closes what has been kept for too long.
+    fn sweep(&mut self) {
+        self.idle.retain(|idle| {
+            let limit = if idle.has_served {
+                KEPT_FOR
+            } else {
+                SHELF_LIFE
+            };
+            idle.since.elapsed() < limit
+        });
+    }
+
+    /// The one that has served last: what it may send at once has grown (RFC 5681), and it is known to
+    /// be kept. Else the first that was made.
+    fn take_idle(&mut self) -> Option<Idle<R, W>> {
+        let last = self.idle.iter().rposition(|idle| idle.has_served);
+        let at = last.unwrap_or(0);
+        (at < self.idle.len()).then(|| self.idle.remove(at))
+    }
+
+    pub(super) fn at(&self, ticket: u64) -> Option<usize> {
+        self.busy.iter().position(|busy| busy.front == ticket)
+    }
+
+    /// What this one's answer comes behind.
+    pub(super) fn followed_by(&mut self, ticket: u64) -> Option<&mut Busy<R, W>> {
+        let is_next = |busy: &&mut Busy<R, W>| {
+            let next = busy.next.as_ref();
+            next.is_some_and(|(next, _)| *next == ticket)
+        };
+        self.busy.iter_mut().find(is_next)
+    }
+
+    /// There is room for a connection: whoever waits looks again.
+    pub(super) fn room(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub(super) fn struck(&mut self) {
+        self.strikes += 1;
+        if self.early != Early::Refused {
+            self.early = match self.strikes >= STRIKES {
+                true => Early::Refused,
+                false => Early::Untried,
+            };
+        }
+    }
+}
+
+impl<R, W, E> Opening<R, W, E> {
+    /// It was made.
+    pub(super) fn made(mut self, reader: R, writer: W) {
+        if let Some(pool) = self.0.take() {
+            let mut shelf = pool.shelf();
+            shelf.opening -= 1;
+            let since = Instant::now();
+            let idle = Idle {
+                reader,
+                writer,
+                since,
+                has_served: false,
+            };
+            pool.offer(&mut shelf, idle);
+        }
+    }
+
+    /// It could not be made: whoever counted on it is told.
+    pub(super) fn failed(self, error: E) {
+        let Some(pool) = &self.0 else { return };
+        let mut shelf = pool.shelf();
+        let mut error = Err(error);
+        while let Some(waiter) = shelf.waiting.pop_front() {
+            match waiter.send(error) {
+                Err(unheard @ Err(_)) => error = unheard,
+                _ => break,
+            }
+        }
+    }
+}
+
+impl<R, W, E> Drop for Opening<R, W, E> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.take() {
+            let mut shelf = pool.shelf();
+            shelf.opening -= 1;
+            shelf.room();
+        }
+    }
+}
