@@ -425,7 +425,7 @@ fn memory_held_for_walks_that_stopped_is_given_to_who_needs_it() {
         for number in 0..3 {
             read_alone(number).await;
         }
-        walk_in(&line, 0..3 << 20, 20 << 20).await;
+        walk_in(&line, 0..4 << 20, 20 << 20).await;
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert!(
             line.status().memory_used >= MEMORY * 3 / 4,

@@ -61,7 +61,14 @@ const GAP: u64 = 16 * 1024;
 /// How long the part next to the reader is, in parts; those further ahead are longer, up to one.
 /// If all began with the same length at the same time, they would end at the same time: the reader
 /// would wait for all of them, and then all connections for a round trip.
-const NEAREST: f64 = 0.25;
+const NEAREST: f64 = 0.5;
+
+/// How many times its window a reader gets that asks for much at once and has to wait for it.
+const LEAP: u64 = 8;
+
+/// The same where parts follow each other without a pause: then they need not be long, and fewer come
+/// in vain should it stop.
+const LEAP_WITHOUT_PAUSE: u64 = 24;
 
 /// But not less than this many bytes.
 const LEAST: u64 = 512 * 1024;
@@ -104,6 +111,8 @@ pub(super) struct Walks {
     walks: Vec<Walk>,
     reads: u64,
     born: u64,
+    /// Whether connections need not be idle for a round trip between parts.
+    pub(super) without_pause: bool,
 }
 
 /// What a read means for the walks.
@@ -134,7 +143,11 @@ impl Walks {
         if let Some((walk, leg)) =
             going_on.min_by_key(|(w, leg)| (*leg, w.next.abs_diff(range.start)))
         {
-            walk.step(leg, range, limit, waits, max_window);
+            let leap = match self.without_pause {
+                true => LEAP_WITHOUT_PAUSE,
+                false => LEAP,
+            };
+            walk.step(leg, range, limit, waits.then_some(leap), max_window);
             (walk.heard, walk.heard_at, walk.left) = (reads, now, false);
             let walk = walk.id;
             return Noted {
@@ -294,7 +307,16 @@ impl Walk {
         (here.start..=here.end).contains(&self.next)
     }
 
-    fn step(&mut self, leg: usize, range: &Range<u64>, limit: u64, waits: bool, max_window: u64) {
+    /// A read within a leg. `leap`: it waits, and if it is large, the window becomes so many times as
+    /// large.
+    fn step(
+        &mut self,
+        leg: usize,
+        range: &Range<u64>,
+        limit: u64,
+        leap: Option<u64>,
+        max_window: u64,
+    ) {
         if leg > 0 {
             self.legs.drain(..leg);
             self.next = self.legs[0].start;
@@ -303,13 +325,15 @@ impl Walk {
                 _ => (0, self.next),
             };
         }
-        if waits {
+        if leap.is_some() {
             self.found = 0;
         }
         if range.end <= self.next {
             return;
         }
-        self.found += if waits { 0 } else { range.end - self.next };
+        if leap.is_none() {
+            self.found += range.end - self.next;
+        }
         self.next = range.end;
         self.went_on = true;
         let first = &mut self.legs[0];
@@ -317,15 +341,13 @@ impl Walk {
         self.asked_to(range.end);
         // A reader that waits could go faster, if the link can; one that does not wait yet soon
         // will, while the window is small.
-        let (is_small, is_large) = (
-            self.window < max_window / 4,
-            range.end - range.start >= LARGE,
-        );
-        self.window *= match (waits, is_small) {
-            (true, true) if is_large => 8,
-            (true, true) => 4,
-            (true, false) | (false, true) => 2,
-            (false, false) => 1,
+        let is_small = self.window < max_window / 4;
+        let is_large = range.end - range.start >= LARGE;
+        self.window *= match (leap, is_small) {
+            (Some(leap), true) if is_large => leap,
+            (Some(_), true) => 4,
+            (Some(_), false) | (None, true) => 2,
+            (None, false) => 1,
         };
         self.window = self.window.min(max_window).max(2 * FIRST_WINDOW);
     }

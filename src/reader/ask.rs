@@ -127,7 +127,10 @@ impl Line {
         };
         let on_trial = self.0.source.on_trial();
         let mut begun = false;
-        while ledger.in_flight() < connections && ledger.has_room_for(id, on_trial) {
+        let early_by = self.0.source.early_by();
+        ledger.go_without_pause(early_by.is_some());
+        while ledger.busy(early_by.unwrap_or(0)) < connections && ledger.has_room_for(id, on_trial)
+        {
             let part = ledger.pace.part();
             let walk = ledger.walks.get(id);
             let wanted = walk.and_then(|walk| {

@@ -27,10 +27,13 @@ impl Line {
             range.start,
             range.end - 1
         );
+        // It may have to wait until the end of another one has come.
+        let is_early = ledger.in_flight() >= self.0.options.connections;
         let id = ledger.begin_part(Part {
             left: range.clone(),
             priority,
             walk,
+            has_begun: false,
             abort: None,
         });
         let line = self.clone();
@@ -40,7 +43,10 @@ impl Line {
                 id,
                 result: Some(line.broken(&range, range.start, "the task that fetched it failed")),
             };
-            ending.result = line.run_part(id, range, priority, walk, blocks).await.err();
+            ending.result = line
+                .run_part(id, range, priority, is_early, walk, blocks)
+                .await
+                .err();
             drop(ending);
             line.refill(walk);
         });
@@ -60,6 +66,7 @@ impl Line {
         id: u64,
         range: Range<u64>,
         priority: Priority,
+        is_early: bool,
         walk: Option<WalkId>,
         blocks: Blocks,
     ) -> Result<(), Error> {
@@ -76,7 +83,7 @@ impl Line {
                     self.0.counters.latencies.add(asked.elapsed());
                 }
                 let mut ledger = self.ledger();
-                ledger.pace.first_byte(asked.elapsed());
+                ledger.pace.first_byte(asked.elapsed(), is_early);
                 first_byte = Some((Instant::now(), chunk.range().end, ledger.pace.came()));
             }
             at = self.place(id, &range, at, chunk, &blocks)?;

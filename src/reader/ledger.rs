@@ -41,6 +41,8 @@ pub(super) struct Part {
     pub(super) left: Range<u64>,
     pub(super) priority: Priority,
     pub(super) walk: Option<WalkId>,
+    /// Whether some of it has come.
+    pub(super) has_begun: bool,
     /// Ends the task that fetches it.
     pub(super) abort: Option<AbortHandle>,
 }
@@ -172,6 +174,7 @@ impl Ledger {
             return false;
         };
         part.left.start = came.end;
+        part.has_begun = true;
         let in_flight = self.parts.values().map(|p| p.left.end - p.left.start);
         let in_flight = in_flight.sum::<u64>().saturating_sub(on_trial);
         let bytes = match received {
@@ -229,6 +232,21 @@ impl Ledger {
     /// How many parts are on their way.
     pub(super) fn in_flight(&self) -> usize {
         self.parts.len()
+    }
+
+    /// Whether connections need not be idle for a round trip between parts.
+    pub(super) fn go_without_pause(&mut self, do_so: bool) {
+        self.pace.without_pause = do_so;
+        self.walks.without_pause = do_so;
+    }
+
+    /// How many parts take a connection: not those whose answers are nearly over, with no more than
+    /// `early_by` bytes to come.
+    pub(super) fn busy(&self, early_by: u64) -> usize {
+        let is_nearly_over =
+            |part: &Part| part.has_begun && part.left.end - part.left.start <= early_by;
+        let parts = self.parts.values();
+        parts.filter(|part| !is_nearly_over(part)).count()
     }
 
     /// Waits for `range`: the receiver is told when its bytes are there. Its blocks must be all

@@ -31,7 +31,7 @@ pub struct LineOptions {
     pub memory: u64,
     /// A read that has not got its bytes by then fails.
     pub timeout: Duration,
-    /// How many ranges may be on their way at once.
+    /// How many ranges may come at once, as many as there are connections.
     pub connections: usize,
 }
 

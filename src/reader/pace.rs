@@ -78,8 +78,8 @@ const LEARN: f64 = 0.1;
 /// A link that carries this share of its highest rate is full.
 const FULL: f64 = 0.9;
 
-/// A connection carries nothing for a round trip before each part; with long parts, much is under
-/// way that a reader who stops will not want. For a read of `n` bytes over `c` connections, the
+/// Where a connection carries nothing for a round trip before each part: with long parts, much is
+/// under way that a reader who stops will not want. For a read of `n` bytes over `c` connections, the
 /// bytes lost are `n / part` times what one carries in a round trip, and `c / 2` parts: least where
 /// the part is the root of the former times `2 n / c`. This is that for 256 MiB over 16.
 const BALANCE: f64 = (32 << 20) as f64;
@@ -102,6 +102,8 @@ pub(super) struct Pace {
     came: u64,
     /// Parts are multiples of so many bytes.
     granule: f64,
+    /// Whether connections need not be idle for a round trip between parts.
+    pub(super) without_pause: bool,
     /// How many parts may be in flight at once.
     connections: f64,
     /// For how many bytes there is memory.
@@ -129,6 +131,7 @@ impl Pace {
             span_bytes: 0,
             came: 0,
             granule: 1.0,
+            without_pause: false,
             connections: connections.max(1) as f64,
             memory: memory as f64,
             start: Some(Start {
@@ -139,9 +142,13 @@ impl Pace {
         }
     }
 
-    /// A request got its first byte.
-    pub(super) fn first_byte(&mut self, after: Duration) {
+    /// A request got its first byte; `is_early`: it was sent while another answer came.
+    pub(super) fn first_byte(&mut self, after: Duration, is_early: bool) {
         let seen = after.as_secs_f64();
+        // What may have waited for its turn tells no more than that a round trip is not longer.
+        if is_early && seen > self.latency {
+            return;
+        }
         // Queues on the way add to the time but not to what the link needs: lean to the low side.
         let weight = if seen < self.latency { 0.5 } else { 0.05 };
         self.latency = match self.latency {
@@ -228,11 +235,18 @@ impl Pace {
         ((rate * self.latency) as u64).clamp(*FIRST_WINDOWS.start(), *FIRST_WINDOWS.end())
     }
 
+    /// What one connection carries in a round trip, in bytes; 0 while that is not known.
+    fn trip(&self) -> f64 {
+        self.connection_rate * self.latency
+    }
+
     /// How many bytes one GET should ask for.
     pub(super) fn part(&self) -> u64 {
-        let most = match self.connection_rate * self.latency {
+        let most = match self.trip() {
             0.0 => f64::MAX,
-            product => (BALANCE * product).sqrt(),
+            // The request for the next one is on its way while such a part comes.
+            trip if self.without_pause => trip,
+            trip => (BALANCE * trip).sqrt(),
         };
         let most = most.min(self.memory / self.connections);
         let part = match self.start {
@@ -240,13 +254,16 @@ impl Pace {
             // else wait for longer than they carry something.
             Some(_) => {
                 let share = self.flight() as f64 / self.connections;
-                (self.connection_rate * self.latency).clamp(share, 2.0 * share)
+                self.trip().clamp(share, 2.0 * share)
             }
             // With n connections of rate r each busy p/r out of latency + p/r, the total is
-            // n*p / (latency + p/r), solved for p.
+            // n*p / (latency + p/r), solved for p. Without a pause it is one part a round trip each.
             None => {
                 let wanted = HEADROOM * self.total_rate;
-                let idle = self.connections - wanted / self.connection_rate.max(1.0);
+                let idle = match self.without_pause {
+                    true => self.connections,
+                    false => self.connections - wanted / self.connection_rate.max(1.0),
+                };
                 match idle > 0.0 {
                     true => wanted * self.latency / idle,
                     false => most,
@@ -277,9 +294,16 @@ impl Pace {
                     .max(self.first_window())
             }
             None => {
+                let part = self.part() as f64;
                 let called_for = GAIN * called_for(self.total_rate, self.part());
-                // More than all connections can fetch at once would only wait.
-                let held = AT_ONCE * self.connections * self.part() as f64;
+                // More than all connections can fetch at once would only wait: a part each, and
+                // without a pause most of the one behind it.
+                let early = if self.without_pause {
+                    self.trip().min(part)
+                } else {
+                    0.0
+                };
+                let held = AT_ONCE * self.connections * (part + early);
                 (called_for.min(held) as u64).max(LEAST_CAP)
             }
         }
@@ -318,7 +342,7 @@ mod tests {
             let time = latency + part / connection;
             let parts = (pace.flight() as f64 / part).clamp(1.0, pace.connections);
             rate = (parts * part / time).min(total);
-            pace.first_byte(Duration::from_secs_f64(latency));
+            pace.first_byte(Duration::from_secs_f64(latency), false);
             // Where the link is full, they share it.
             let time_of_part = (parts * part / rate - latency).max(part / connection);
             let all = (rate * time_of_part) as u64;

@@ -4,6 +4,7 @@
 //! reader makes of the link, to the millisecond, however busy the machine is.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use aiozfs::source::{self, Chunk, ChunkStream, Opened, Origin, Priority, Source}
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
 pub use super::shape::Shape;
@@ -35,41 +36,65 @@ struct Inner {
     shape: Shape,
     size: u64,
     content: Content,
+    /// Whether a request is sent only when the answer before it has come.
+    has_pauses: bool,
     state: Mutex<State>,
+    /// A connection carries nothing more, or soon.
+    freed: Notify,
 }
+
+/// So many connections there are at the most.
+const MOST: usize = 16;
 
 struct State {
     /// When the link is free for the next byte.
     free: Instant,
-    /// When each connection that carries nothing can carry a request.
-    idle: Vec<Instant>,
-    busy: usize,
+    connections: Vec<Arc<Connection>>,
     carried: Carried,
 }
 
 /// Bytes that go through the link at once.
 const CHUNK: u64 = 64 * 1024;
 
+struct Connection {
+    /// When it can carry its first request.
+    ready: Instant,
+    /// Requests that were sent and not been answered to the end.
+    requests: AtomicUsize,
+    /// What of the answer to the first of them has not come.
+    left: AtomicU64,
+    /// Held by the server while it answers: one after the other, as they came.
+    server: tokio::sync::Mutex<()>,
+}
+
 impl Link {
     pub fn new(shape: Shape, size: u64, content: Content) -> Arc<Self> {
-        Arc::new(Self(Arc::new(Inner {
-            shape,
-            size,
-            content,
-            state: Mutex::new(State {
-                free: Instant::now(),
-                idle: Vec::new(),
-                busy: 0,
-                carried: Carried::default(),
-            }),
-        })))
+        Self::made(shape, size, content, false)
     }
 
     /// A blob that is all the same byte.
     pub fn plain(shape: Shape, size: u64) -> Arc<Self> {
-        let bytes = Bytes::from(vec![7; 1 << 20]);
-        let content = move |range: Range<u64>| bytes.slice(..(range.end - range.start) as usize);
-        Self::new(shape, size, Arc::new(content))
+        Self::made(shape, size, sevens(), false)
+    }
+
+    /// The same, but no request is sent before the answer before it has come.
+    pub fn with_pauses(shape: Shape, size: u64) -> Arc<Self> {
+        Self::made(shape, size, sevens(), true)
+    }
+
+    fn made(shape: Shape, size: u64, content: Content, has_pauses: bool) -> Arc<Self> {
+        Arc::new(Self(Arc::new(Inner {
+            shape,
+            size,
+            content,
+            has_pauses,
+            freed: Notify::new(),
+            state: Mutex::new(State {
+                free: Instant::now(),
+                connections: Vec::new(),
+                carried: Carried::default(),
+            }),
+        })))
     }
 
     /// What went through since the last asking.
@@ -78,26 +103,72 @@ impl Link {
     }
 }
 
+fn sevens() -> Content {
+    let bytes = Bytes::from(vec![7; 1 << 20]);
+    Arc::new(move |range: Range<u64>| bytes.slice(..(range.end - range.start) as usize))
+}
+
 impl Inner {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().expect("the link")
     }
 
-    /// Takes a connection, and says when it can carry a request.
-    fn connect(&self) -> Instant {
-        let now = Instant::now();
-        let mut state = self.state();
-        state.carried.requests += 1;
-        state.busy += 1;
-        state.carried.most_at_once = state.carried.most_at_once.max(state.busy);
-        let soonest = (0..state.idle.len()).min_by_key(|at| state.idle[*at]);
-        match soonest {
-            Some(at) => state.idle.swap_remove(at).max(now),
-            None => {
-                state.carried.connections += 1;
-                now + self.shape.rtt
+    /// Takes a connection: one that carries nothing, or else will soon carry nothing, or a new one.
+    async fn connect(&self) -> Arc<Connection> {
+        loop {
+            let freed = self.freed.notified();
+            if let Some(connection) = self.try_connect() {
+                return connection;
             }
+            freed.await;
         }
+    }
+
+    fn try_connect(&self) -> Option<Arc<Connection>> {
+        let mut state = self.state();
+        let requests = |c: &Arc<Connection>| c.requests.load(Relaxed);
+        let idle = state.connections.iter().filter(|c| requests(c) == 0);
+        let idle = idle.min_by_key(|c| c.ready).cloned();
+        let early_by = self.early_by(&state);
+        let soon = || {
+            let busy = state.connections.iter().filter(|c| requests(c) == 1);
+            let soon = busy.filter(|c| !self.has_pauses && c.left.load(Relaxed) <= early_by);
+            soon.min_by_key(|c| c.left.load(Relaxed)).cloned()
+        };
+        let found = match idle.or_else(soon) {
+            Some(found) => found,
+            None if state.connections.len() >= MOST => return None,
+            None => {
+                let made = self.made();
+                state.carried.connections += 1;
+                state.connections.push(made.clone());
+                made
+            }
+        };
+        state.carried.requests += 1;
+        found.requests.fetch_add(1, Relaxed);
+        let busy = state.connections.iter().filter(|c| requests(c) > 0).count();
+        state.carried.most_at_once = state.carried.most_at_once.max(busy);
+        Some(found)
+    }
+
+    /// What a connection carries in a round trip.
+    fn early_by(&self, state: &State) -> u64 {
+        let busy = state
+            .connections
+            .iter()
+            .filter(|c| c.requests.load(Relaxed) > 0);
+        let share = self.shape.total / busy.count().max(1) as f64;
+        (self.shape.connection.min(share) * self.shape.rtt.as_secs_f64()) as u64
+    }
+
+    fn made(&self) -> Arc<Connection> {
+        Arc::new(Connection {
+            ready: Instant::now() + self.shape.rtt,
+            requests: AtomicUsize::new(0),
+            left: AtomicU64::new(u64::MAX),
+            server: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// When `bytes` that can go from `from` on have gone.
@@ -112,15 +183,17 @@ impl Inner {
 }
 
 /// A connection that carries an answer; dropped before the end, it is closed.
-struct Lease(Arc<Inner>, bool);
+struct Lease(Arc<Inner>, Arc<Connection>, bool);
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.busy -= 1;
-        if self.1 {
-            state.idle.push(Instant::now());
+        self.1.requests.fetch_sub(1, Relaxed);
+        self.1.left.store(u64::MAX, Relaxed);
+        if !self.2 {
+            let mut state = self.0.state();
+            state.connections.retain(|c| !Arc::ptr_eq(c, &self.1));
         }
+        self.0.freed.notify_waiters();
     }
 }
 
@@ -146,53 +219,77 @@ impl Source for Link {
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
         let inner = self.0.clone();
-        let (sender, receiver) = mpsc::unbounded_channel::<(Instant, Range<u64>)>();
+        let (sender, receiver) =
+            mpsc::unbounded_channel::<(Instant, Range<u64>, Arc<Connection>)>();
         let carry = async move {
             if priority == Priority::Prefetch {
                 tokio::task::yield_now().await;
             }
-            let ready = inner.connect();
-            let mut lease = Lease(inner.clone(), false);
+            let connection = inner.connect().await;
+            let mut lease = Lease(inner.clone(), connection.clone(), false);
             let rtt = inner.shape.rtt;
             // Where the server is, a round trip is behind where we are.
-            let mut gone = ready + rtt / 2;
+            sleep_until(Instant::now().max(connection.ready) + rtt / 2).await;
+            let turn = connection.server.lock().await;
+            let mut gone = Instant::now();
             let mut at = range.start;
             while at < range.end {
                 sleep_until(gone).await;
                 let end = (at + CHUNK).min(range.end);
                 gone = inner.book(gone, end - at);
-                if sender.send((gone + rtt / 2, at..end)).is_err() {
+                if sender
+                    .send((gone + rtt / 2, at..end, connection.clone()))
+                    .is_err()
+                {
                     return;
                 }
                 at = end;
             }
+            sleep_until(gone).await;
+            drop(turn);
             sleep_until(gone + rtt / 2).await;
-            lease.1 = true;
+            lease.2 = true;
         };
         let task = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(carry));
         let content = self.0.content.clone();
-        let state = (receiver, task, content);
-        stream::unfold(state, |(mut receiver, task, content)| async move {
-            let (due, range) = receiver.recv().await?;
-            sleep_until(due).await;
-            let chunk = Chunk {
-                offset: range.start,
-                bytes: content(range),
-                origin: Origin::new("link"),
-            };
-            Some((Ok(chunk), (receiver, task, content)))
-        })
+        let last = range.end;
+        let state = (receiver, task, content, self.0.clone());
+        stream::unfold(
+            state,
+            move |(mut receiver, task, content, inner)| async move {
+                let (due, range, connection) = receiver.recv().await?;
+                sleep_until(due).await;
+                if range.end < last {
+                    connection.left.store(last - range.end, Relaxed);
+                }
+                inner.freed.notify_waiters();
+                let chunk = Chunk {
+                    offset: range.start,
+                    bytes: content(range),
+                    origin: Origin::new("link"),
+                };
+                Some((Ok(chunk), (receiver, task, content, inner)))
+            },
+        )
         .boxed()
     }
 
     fn warm_up(&self, reads: usize) -> usize {
         let now = Instant::now();
         let mut state = self.0.state();
-        let ready = state.idle.iter().filter(|at| **at <= now).count();
-        for _ in state.idle.len() + state.busy..reads {
+        for _ in state.connections.len()..reads {
             state.carried.connections += 1;
-            state.idle.push(now + self.0.shape.rtt);
+            let made = self.0.made();
+            state.connections.push(made);
         }
-        ready + state.busy
+        state
+            .connections
+            .iter()
+            .filter(|c| c.ready <= now || c.requests.load(Relaxed) > 0)
+            .count()
+    }
+
+    fn early_by(&self) -> Option<u64> {
+        (!self.0.has_pauses).then(|| self.0.early_by(&self.0.state()))
     }
 }

@@ -15,6 +15,7 @@ fn after(left: Range<u64>, error: source::Error) -> (Vec<&'static str>, Vec<u64>
         left,
         priority: Priority::Demand,
         walk: None,
+        has_begun: false,
         abort: None,
     };
     let id = ledger.begin_part(part);
