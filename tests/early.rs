@@ -42,6 +42,10 @@ enum Manner {
     Closes,
     /// Answers the one before once more.
     MixesUp,
+    /// Says that it is a bad one.
+    Refuses,
+    /// Sends more than it said of the answer before.
+    Garbles,
 }
 
 /// A slow server.
@@ -81,10 +85,19 @@ impl Server {
     fn serve(&self, connection: TcpStream) -> std::io::Result<()> {
         let mut out = connection.try_clone()?;
         let mut from = BufReader::new(connection);
-        let mut before = None;
+        let (mut before, mut is_early) = (None, false);
         while let Some(wanted) = request(&mut from)? {
+            match self.manner {
+                Manner::Refuses if is_early => {
+                    out.write_all(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")?;
+                    is_early = false;
+                    continue;
+                }
+                Manner::Garbles if is_early => out.write_all(b"and so on")?,
+                _ => {}
+            }
             let (first, last) = before.take().unwrap_or(wanted);
-            let is_early = self.answer(first, last, &mut from, &mut out)?;
+            is_early = self.answer(first, last, &mut from, &mut out)?;
             self.early.fetch_add(usize::from(is_early), SeqCst);
             match self.manner {
                 Manner::Closes if is_early => return Ok(()),
@@ -223,7 +236,13 @@ async fn all_connections_are_used_so_and_there_are_no_more_of_them() {
 /// asked so again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn servers_that_cannot_take_early_requests_lose_nothing() {
-    let manners = [Manner::Loses, Manner::Closes, Manner::MixesUp];
+    let manners = [
+        Manner::Loses,
+        Manner::Closes,
+        Manner::MixesUp,
+        Manner::Refuses,
+        Manner::Garbles,
+    ];
     let all = manners.map(|manner| async move {
         let (server, url) = Server::start(manner);
         let source = source(&url, 2);

@@ -19,7 +19,7 @@ use super::lead::Lead;
 use super::lease::Lease;
 use super::link::root_cause;
 use super::opener::{Keep, Reader, Writer};
-use super::pool::{Opening, Pool, SHELF_LIFE, Taken};
+use super::pool::{Line, Opening, Pool, SHELF_LIFE, Taken};
 use crate::source::Error;
 
 /// How long a connection may take to be made.
@@ -112,6 +112,7 @@ impl Clients {
             pool: Pool::default(),
             lead: Mutex::default(),
             keeps: AtomicBool::new(false),
+            is_tended: AtomicBool::new(false),
         })
     }
 
@@ -209,17 +210,21 @@ pub(super) struct Connections {
     /// Whether one was found to be good for another request. A server that closes them may also
     /// serve one at a time, and would wait for a request on one that carries none.
     keeps: AtomicBool,
+    /// Whether a task looks after those that nobody needs.
+    is_tended: AtomicBool,
 }
 
 impl Connections {
-    /// A connection for a request, one of at most `most`.
+    /// A connection for a request, one of at most `most`; `line`: what it is a part of, if it may be
+    /// sent early.
     pub(super) async fn lease(
         self: &Arc<Self>,
         most: usize,
+        line: Option<Line>,
     ) -> Result<WireLease, Arc<reqwest::Error>> {
         loop {
-            let lead = self.lead().bytes();
-            let mut lease = match self.pool.take(most, lead) {
+            let lead = self.early_by().unwrap_or(0);
+            let mut lease = match self.pool.take(most, lead, line) {
                 Taken::Lease(lease) => lease,
                 Taken::Open(opening) => {
                     self.open(opening);
@@ -241,9 +246,9 @@ impl Connections {
     /// Makes connections until, with those that carry something, there are `requests` of them.
     /// Returns how many carry one or are ready to. Must be called within a tokio runtime.
     pub(super) fn warm_up(self: &Arc<Self>, requests: usize) -> usize {
-        let (idle, busy, opening) = self.pool.count();
+        let (idle, busy, _) = self.pool.count();
         if self.keeps.load(Relaxed) {
-            self.open_some(requests.saturating_sub(idle + busy + opening));
+            self.open_some(requests);
         }
         idle + busy
     }
@@ -257,8 +262,7 @@ impl Connections {
             self.warm_up(requests);
             return;
         }
-        let (idle, busy, opening) = self.pool.count();
-        self.open_some(requests.saturating_sub(idle + busy + opening));
+        self.open_some(requests);
         let unknown = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(UNKNOWN_FOR).await;
@@ -268,9 +272,9 @@ impl Connections {
         });
     }
 
-    fn open_some(self: &Arc<Self>, connections: usize) {
-        for _ in 0..connections {
-            self.open(self.pool.opening());
+    fn open_some(self: &Arc<Self>, up_to: usize) {
+        for opening in self.pool.announce(up_to) {
+            self.open(opening);
         }
     }
 
@@ -286,11 +290,19 @@ impl Connections {
                 Some((reader, writer)) => opening.made(reader, writer),
                 None => opening.failed(Arc::new(error)),
             }
-            // What nobody needs is closed in time.
-            while connections.pool.count() != (0, 0, 0) {
-                tokio::time::sleep(SHELF_LIFE).await;
-            }
+            connections.tend().await;
         });
+    }
+
+    /// Closes in time what nobody needs. One task does so for all.
+    async fn tend(&self) {
+        if self.is_tended.swap(true, Relaxed) {
+            return;
+        }
+        while self.pool.count() != (0, 0, 0) {
+            tokio::time::sleep(SHELF_LIFE).await;
+        }
+        self.is_tended.store(false, Relaxed);
     }
 
     /// How many bytes before the end of an answer the next request may be sent on its connection;

@@ -9,16 +9,22 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use httparse::Status;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
+use reqwest::header::{
+    ACCEPT, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+};
 use reqwest::{StatusCode, Url};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::connections::{Connections, WireLease};
 use super::head::{Head, Length};
+use super::pool::Line;
 
 /// So much is read at once at the most, in bytes.
 const READ: usize = 256 * 1024;
+
+/// With less room than this, in bytes, more is made.
+const LEAST_ROOM: usize = 32 * 1024;
 
 /// No head is longer, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -34,6 +40,8 @@ const TRIAL: Duration = Duration::from_secs(2);
 pub(super) struct Request<'a> {
     pub(super) url: &'a Url,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// What it is a part of, if it may be sent while another part's answer comes.
+    pub(super) line: Option<Line>,
 }
 
 impl Request<'_> {
@@ -53,7 +61,13 @@ impl Request<'_> {
         let path = url.path();
         let mut text = format!("GET {origin}{path}{query} HTTP/1.1\r\nhost: {host}{port}\r\n");
         text += "accept-encoding: identity\r\n";
-        text += concat!("user-agent: aiozfs/", env!("CARGO_PKG_VERSION"), "\r\n");
+        let lacks = |name| self.headers.iter().all(|(given, _)| *given != name);
+        if lacks(ACCEPT) {
+            text += "accept: */*\r\n";
+        }
+        if lacks(USER_AGENT) {
+            text += concat!("user-agent: aiozfs/", env!("CARGO_PKG_VERSION"), "\r\n");
+        }
         let mut bytes = text.into_bytes();
         let proxy = by_proxy.flatten().map(|login| (PROXY_AUTHORIZATION, login));
         let proxy = proxy.iter().map(|(name, value)| (name, *value));
@@ -151,7 +165,10 @@ impl Exchange {
         request: &Request<'_>,
     ) -> Result<Self, Failure> {
         loop {
-            let lease = connections.lease(most).await.map_err(Failure::Unmade)?;
+            let lease = connections
+                .lease(most, request.line)
+                .await
+                .map_err(Failure::Unmade)?;
             match Self::over(connections, lease, request).await {
                 Ok(exchange) => return Ok(exchange),
                 Err(Lost::Again) => {}
@@ -169,10 +186,10 @@ impl Exchange {
         request: &Request<'_>,
     ) -> Result<Self, Lost> {
         let asked = Instant::now();
-        let (is_early, has_served) = (lease.is_early(), lease.has_served());
+        let (is_early, may_be_stale) = (lease.is_early(), lease.may_be_stale());
         // Servers close what carries nothing, and that may cross a request on its way (RFC 9112,
         // section 9.3.1).
-        let lost = |cause: String| match has_served {
+        let lost = |cause: String| match may_be_stale {
             true => Lost::Again,
             false => Lost::Broken(cause),
         };
@@ -197,8 +214,19 @@ impl Exchange {
             lease.was_lost();
             return Err(lost(cause.to_string()));
         }
-        let head = read_head(&mut lease).await.map_err(Lost::Broken)?;
-        lease.was_answered();
+        let head = match read_head(&mut lease).await {
+            Ok(head) => head,
+            // The answer before may have been longer than it said.
+            Err(_) if is_early => {
+                lease.was_lost();
+                return Err(Lost::Again);
+            }
+            Err(cause) => return Err(Lost::Broken(cause)),
+        };
+        if !matches!(head.body, Length::Known(_)) {
+            // Who does not say where an answer ends cannot be told when to send the next one.
+            connections.confused();
+        }
         connections.answered(asked.elapsed(), is_early);
         let at_once = lease
             .reader()
@@ -245,6 +273,13 @@ impl Exchange {
             _ => self.tell_what_comes(),
         }
         Ok(Some(bytes))
+    }
+
+    /// It is what was asked for.
+    pub(super) fn is_right(&self) {
+        if let Some(lease) = &self.lease {
+            lease.was_answered();
+        }
     }
 
     /// Tells the pool when the connection can carry the next request.
@@ -350,6 +385,9 @@ async fn next_chunk(lease: &mut WireLease, is_within: bool) -> io::Result<u64> {
         return Err(wrong());
     }
     let size = line(lease).await?;
+    if !size.first().is_some_and(u8::is_ascii_hexdigit) {
+        return Err(wrong());
+    }
     let size = [&size[..], b"\r\n"].concat();
     let Ok(Status::Complete((_, length))) = httparse::parse_chunk_size(&size) else {
         return Err(wrong());
@@ -386,7 +424,50 @@ async fn line(lease: &mut WireLease) -> io::Result<Bytes> {
 async fn fill(lease: &mut WireLease, most: usize) -> io::Result<usize> {
     let reader = lease.reader().ok_or(io::ErrorKind::NotConnected)?;
     let most = most.min(READ);
-    reader.buffer.reserve(most);
+    // Room that is left is used first: what was given out of it may still be held.
+    if reader.buffer.capacity() - reader.buffer.len() < most.min(LEAST_ROOM) {
+        reader.buffer.reserve(most);
+    }
     let mut room = (&mut reader.buffer).limit(most);
     reader.from.read_buf(&mut room).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(url: &str, headers: Vec<(HeaderName, HeaderValue)>, proxy: Option<&str>) -> String {
+        let url = Url::parse(url).expect("a URL");
+        let login = proxy.map(|login| HeaderValue::from_str(login).expect("a login"));
+        let request = Request {
+            url: &url,
+            headers,
+            line: None,
+        };
+        let by_proxy = proxy.map(|_| login.as_ref());
+        String::from_utf8(request.bytes(by_proxy)).expect("text")
+    }
+
+    #[test]
+    fn a_request_says_what_it_must_and_nothing_twice() {
+        let own = concat!("user-agent: aiozfs/", env!("CARGO_PKG_VERSION"), "\r\n");
+        assert_eq!(
+            request("http://[::1]:8080/a%20b?c=d", Vec::new(), None),
+            format!(
+                "GET /a%20b?c=d HTTP/1.1\r\nhost: [::1]:8080\r\naccept-encoding: identity\r\n\
+                 accept: */*\r\n{own}\r\n"
+            )
+        );
+        let agent = (USER_AGENT, HeaderValue::from_static("me"));
+        let accept = (ACCEPT, HeaderValue::from_static("a/b"));
+        assert_eq!(
+            request(
+                "http://a.example:80/",
+                vec![agent, accept],
+                Some("Basic eA==")
+            ),
+            "GET http://a.example/ HTTP/1.1\r\nhost: a.example\r\naccept-encoding: identity\r\n\
+             user-agent: me\r\naccept: a/b\r\nproxy-authorization: Basic eA==\r\n\r\n"
+        );
+    }
 }

@@ -71,12 +71,12 @@ fn body(status: StatusCode, headers: &HeaderMap) -> Result<Length, String> {
     if status.is_informational() || matches!(status.as_u16(), 204 | 304) {
         return Ok(Length::Known(0));
     }
-    let mut codings = tokens(headers, TRANSFER_ENCODING).peekable();
-    if codings.peek().is_some() {
-        return Ok(match codings.last().is_some_and(|last| last == "chunked") {
-            true => Length::Chunked,
-            false => Length::UntilClosed,
-        });
+    let mut codings = tokens(headers, TRANSFER_ENCODING);
+    if let Some(coding) = codings.next() {
+        return match (coding.as_str(), codings.next()) {
+            ("chunked", None) => Ok(Length::Chunked),
+            _ => Err(format!("its answer is encoded as {coding}")),
+        };
     }
     let mut lengths = tokens(headers, CONTENT_LENGTH);
     let Some(length) = lengths.next() else {
@@ -133,7 +133,6 @@ mod tests {
         assert_eq!(of("\ncontent-length: 12, 12"), (Length::Known(12), true));
         assert_eq!(of(""), (Length::UntilClosed, true));
         assert_eq!(of("\nTransfer-Encoding: Chunked"), (Length::Chunked, true));
-        assert_eq!(of("\nTransfer-Encoding: gzip"), (Length::UntilClosed, true));
         assert_eq!(
             of("\nTransfer-Encoding: chunked\nContent-Length: 12"),
             (Length::Chunked, false)
@@ -157,6 +156,8 @@ mod tests {
             "SSH-2.0-OpenSSH\r\n\r\n",
             "HTTP/1.1 206 Partial\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
             "HTTP/1.1 206 Partial\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 206 Partial\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "HTTP/1.1 206 Partial\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             "HTTP/1.1 206 Partial\r\nContent-Length: 99999999999999999999\r\n\r\n",
             "HTTP/1.1 206 Partial\r\n folded: 1\r\n\r\n",
         ] {

@@ -1,10 +1,13 @@
 //! The use of a connection of the [pool](super::pool), for one request and its answer.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::pool::{Early, Idle, Pool, Shelf, UNKNOWN};
+
+/// So long after it was made a connection is as good as new.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The use of a connection for one request and its answer. Dropped in the middle, it closes it.
 pub(super) struct Lease<R, W, E> {
@@ -12,7 +15,7 @@ pub(super) struct Lease<R, W, E> {
     ticket: u64,
     reader: Turn<R>,
     writer: Option<W>,
-    has_served: bool,
+    may_be_stale: bool,
     is_early: bool,
     /// Whether the server has shown nothing yet by which it could be trusted with it.
     is_trial: bool,
@@ -41,7 +44,7 @@ impl<R, W, E> Lease<R, W, E> {
             ticket,
             reader: Turn::Now(idle.reader),
             writer: Some(idle.writer),
-            has_served: idle.has_served,
+            may_be_stale: idle.has_served || idle.since.elapsed() > FRESH,
             is_early: false,
             is_trial: false,
             is_begun: false,
@@ -62,7 +65,7 @@ impl<R, W, E> Lease<R, W, E> {
             ticket,
             reader: Turn::Later(turn),
             writer,
-            has_served: true,
+            may_be_stale: true,
             is_early: true,
             is_trial,
             is_begun: false,
@@ -70,9 +73,9 @@ impl<R, W, E> Lease<R, W, E> {
         }
     }
 
-    /// Whether the connection has served before: the server may have closed it meanwhile.
-    pub(super) fn has_served(&self) -> bool {
-        self.has_served
+    /// Whether the server may have closed the connection meanwhile, having seen nothing on it.
+    pub(super) fn may_be_stale(&self) -> bool {
+        self.may_be_stale
     }
 
     /// Whether the request is sent while another's answer comes.
@@ -136,7 +139,7 @@ impl<R, W, E> Lease<R, W, E> {
         }
     }
 
-    /// The server has answered what was sent early.
+    /// The server has answered what was sent early, and rightly.
     pub(super) fn was_answered(&self) {
         if self.is_early {
             let mut shelf = self.pool.shelf();
@@ -147,7 +150,7 @@ impl<R, W, E> Lease<R, W, E> {
         }
     }
 
-    /// The server has not answered what was sent early, though it might have.
+    /// What was sent early was not answered, though it was its turn.
     pub(super) fn was_lost(&self) {
         if self.is_early {
             self.pool.shelf().struck();
@@ -218,7 +221,7 @@ impl<R, W, E> Lease<R, W, E> {
             reader,
             writer: self.writer.take()?,
             since: Instant::now(),
-            has_served: self.has_served,
+            has_served: self.may_be_stale,
         })
     }
 }

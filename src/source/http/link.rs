@@ -4,6 +4,7 @@
 //! next range does not pay for the same redirect again, and credentials stay with the host that
 //! they were given for.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
@@ -11,6 +12,7 @@ use reqwest::{StatusCode, Url};
 
 use super::connections::{CONNECT_TIMEOUT, Connections};
 use super::exchange::{Exchange, Failure, Request};
+use super::pool::Line;
 use super::{HttpOptions, Secrets, network};
 use crate::source::{Error, Origin};
 
@@ -23,6 +25,8 @@ pub(super) struct Link {
     /// Without credentials; those are in `secrets`.
     url: Url,
     secrets: Secrets,
+    /// What tells its parts from those of others.
+    line: Line,
     /// Where redirects led last time.
     moved: Mutex<Option<Url>>,
     /// Over which connections the last answer came.
@@ -33,8 +37,10 @@ pub(super) struct Link {
 /// What is asked of a URL.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ask<'a> {
-    /// A part of it: the value of the Range header.
+    /// Some of it, by which it becomes known: the value of the Range header.
     Range(&'a str),
+    /// A part of it, now that it is known how long it is.
+    Part(&'a str),
     /// All of it, as this media type.
     Whole { accept: &'static str },
 }
@@ -67,6 +73,7 @@ impl Link {
         url.set_fragment(None);
         Ok(Self {
             origin: Origin::new(display_name(&url)),
+            line: RandomState::new().hash_one(()),
             url,
             secrets,
             moved: Mutex::new(None),
@@ -151,14 +158,16 @@ impl Link {
     async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Exchange, Error> {
         let connections = self.options.clients.of(url)?;
         let mut headers = vec![match ask {
-            Ask::Range(range) => (RANGE, text(range)),
+            Ask::Range(range) | Ask::Part(range) => (RANGE, text(range)),
             Ask::Whole { accept } => (ACCEPT, HeaderValue::from_static(accept)),
         }];
         if same_server(url, &self.url) {
             let secrets = self.secrets.iter();
             headers.extend(secrets.map(|(name, value)| (name.clone(), value.clone())));
         }
-        let request = Request { url, headers };
+        // Of one that nothing is known of yet, an answer does not tell whether it is another's.
+        let line = matches!(ask, Ask::Part(_)).then_some(self.line);
+        let request = Request { url, headers, line };
         let (origin, wait) = (self.origin.clone(), self.options.idle_timeout);
         let answer = Exchange::begin(&connections, self.options.connections, &request);
         match tokio::time::timeout(wait, answer).await {
@@ -217,9 +226,8 @@ impl Link {
     }
 }
 
-/// Numbers and what is between them.
 fn text(range: &str) -> HeaderValue {
-    HeaderValue::from_str(range).unwrap_or_else(|_| HeaderValue::from_static(""))
+    HeaderValue::from_str(range).expect("numbers and what is between them")
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -220,14 +220,24 @@ impl Inner {
     async fn request(&self, range: &Range<u64>) -> Result<Exchange> {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
         loop {
-            let received = self.link.get(Ask::Range(&header)).await?;
+            let ask = match self.size() {
+                Some(_) => Ask::Part(&header),
+                None => Ask::Range(&header),
+            };
+            let received = self.link.get(ask).await?;
             let connections = received.connections.clone();
             let is_early = received.is_early;
-            match self.accept(received, range) {
-                // A server may mix up requests that come before the last answer has gone.
-                Err(Error::BadAnswer { .. }) if is_early => connections.confused(),
-                accepted => return accepted,
+            let accepted = self.accept(received, range);
+            match &accepted {
+                Ok(answer) => answer.is_right(),
+                // A server may refuse or mix up requests that come before the last answer has gone.
+                Err(error) if is_early && !is_busy(error) => {
+                    connections.confused();
+                    continue;
+                }
+                Err(_) => {}
             }
+            return accepted;
         }
     }
 
@@ -267,6 +277,11 @@ impl Inner {
         }
         Ok(received)
     }
+}
+
+/// Whether an error says that a server has too much to do, which is no matter of when it is asked.
+fn is_busy(error: &Error) -> bool {
+    matches!(error, Error::Status { status, .. } if *status == 429 || *status >= 500)
 }
 
 /// The body of an accepted answer: exactly the bytes of `left`, or an error.
@@ -378,8 +393,8 @@ impl Source for Http {
                     }
                     Reading::Answered(body, pass) => (body, pass),
                 };
-                // Read to the end of the body, also past the last byte: only then does the
-                // connection go back to the pool.
+                // Read to the end of the body, also past the last byte: where an answer does not tell
+                // its length, only then is the connection free.
                 let next = body.next(&http).await?;
                 if pass.is_some() && body.is_nearly_over() {
                     pass = None;

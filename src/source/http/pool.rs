@@ -27,6 +27,9 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// So many requests in a row that were sent early and not answered tell that a server loses them.
 const STRIKES: u32 = 2;
 
+/// A network that breaks takes all connections along, and each of them more than one request.
+const SHAKEN_FOR: Duration = Duration::from_secs(1);
+
 /// What a connection still has to bring, in bytes, while that is not known.
 pub(super) const UNKNOWN: u64 = u64::MAX;
 
@@ -42,9 +45,11 @@ pub(super) struct Shelf<R, W, E> {
     /// Those being opened are to be closed if no request waits for them.
     pub(super) unwanted: bool,
     /// Requests that wait for one, first come first served.
-    pub(super) waiting: VecDeque<oneshot::Sender<Given<R, W, E>>>,
+    pub(super) waiting: VecDeque<Waiter<R, W, E>>,
     pub(super) early: Early,
     pub(super) strikes: u32,
+    /// When a server failed that had been trusted. What breaks then may all be the network's doing.
+    pub(super) shaken: Option<Instant>,
     pub(super) tickets: u64,
 }
 
@@ -58,6 +63,8 @@ pub(super) struct Idle<R, W> {
 pub(super) struct Busy<R, W> {
     /// Whose answer comes.
     pub(super) front: u64,
+    /// What that is an answer of; `None` if no request may be sent early behind it.
+    pub(super) line: Option<Line>,
     /// What of that has not come, in bytes.
     pub(super) left: u64,
     /// Between requests.
@@ -74,6 +81,16 @@ pub(super) enum Early {
     Untried,
     Proven,
     Refused,
+}
+
+/// What is asked for parts of: one URL. Only behind an answer of the same one is a request sent early.
+/// Should a server mix the two up, each tells by its range which it is.
+pub(super) type Line = u64;
+
+/// Who waits for a connection.
+pub(super) struct Waiter<R, W, E> {
+    line: Option<Line>,
+    sender: oneshot::Sender<Given<R, W, E>>,
 }
 
 /// What whoever waits is given.
@@ -107,23 +124,25 @@ impl<R, W, E> Default for Pool<R, W, E> {
             waiting: VecDeque::new(),
             early: Early::Untried,
             strikes: 0,
+            shaken: None,
             tickets: 0,
         })))
     }
 }
 
 impl<R, W, E> Pool<R, W, E> {
-    /// A connection for a request: one that carries nothing; or one of which no more than `lead` bytes
-    /// of an answer are still to come; or a new one, if there are fewer than `most`.
-    pub(super) fn take(&self, most: usize, lead: u64) -> Taken<R, W, E> {
+    /// A connection for a request: one that carries nothing; or, if it is for a `line`, one of which no
+    /// more than `lead` bytes of an answer of the same are still to come; or a new one, if there are
+    /// fewer than `most`.
+    pub(super) fn take(&self, most: usize, lead: u64, line: Option<Line>) -> Taken<R, W, E> {
         let mut shelf = self.shelf();
         shelf.sweep();
-        shelf.waiting.retain(|waiter| !waiter.is_closed());
+        shelf.waiting.retain(|waiter| !waiter.sender.is_closed());
         if shelf.waiting.is_empty() {
             if let Some(idle) = shelf.take_idle() {
-                return Taken::Lease(self.lend(&mut shelf, idle));
+                return Taken::Lease(self.lend(&mut shelf, idle, line));
             }
-            if let Some(lease) = self.lend_early(&mut shelf, lead) {
+            if let Some(lease) = line.and_then(|line| self.lend_early(&mut shelf, lead, line)) {
                 return Taken::Lease(lease);
             }
         }
@@ -134,16 +153,19 @@ impl<R, W, E> Pool<R, W, E> {
             return Taken::Open(Opening(Some(self.clone())));
         }
         let (sender, receiver) = oneshot::channel();
-        shelf.waiting.push_back(sender);
+        shelf.waiting.push_back(Waiter { line, sender });
         Taken::Wait(receiver)
     }
 
-    /// Announces a connection that nobody waits for yet.
-    pub(super) fn opening(&self) -> Opening<R, W, E> {
+    /// Announces connections that nobody waits for yet, until there are `up_to` in all.
+    pub(super) fn announce(&self, up_to: usize) -> Vec<Opening<R, W, E>> {
         let mut shelf = self.shelf();
-        shelf.opening += 1;
-        shelf.unwanted = false;
-        Opening(Some(self.clone()))
+        shelf.sweep();
+        let made = shelf.idle.len() + shelf.busy.len() + shelf.opening;
+        let lacking = up_to.saturating_sub(made);
+        shelf.opening += lacking;
+        shelf.unwanted &= lacking == 0;
+        (0..lacking).map(|_| Opening(Some(self.clone()))).collect()
     }
 
     /// How many connections carry nothing, carry something, and are being made.
@@ -170,10 +192,16 @@ impl<R, W, E> Pool<R, W, E> {
         self.shelf().early = Early::Refused;
     }
 
-    fn lend(&self, shelf: &mut Shelf<R, W, E>, idle: Idle<R, W>) -> Lease<R, W, E> {
+    fn lend(
+        &self,
+        shelf: &mut Shelf<R, W, E>,
+        idle: Idle<R, W>,
+        line: Option<Line>,
+    ) -> Lease<R, W, E> {
         let ticket = shelf.ticket();
         shelf.busy.push(Busy {
             front: ticket,
+            line,
             left: UNKNOWN,
             writer: None,
             next: None,
@@ -183,13 +211,22 @@ impl<R, W, E> Pool<R, W, E> {
     }
 
     /// Of the connections whose answers are nearly over, the one with the least to come.
-    fn lend_early(&self, shelf: &mut Shelf<R, W, E>, lead: u64) -> Option<Lease<R, W, E>> {
+    fn lend_early(
+        &self,
+        shelf: &mut Shelf<R, W, E>,
+        lead: u64,
+        line: Line,
+    ) -> Option<Lease<R, W, E>> {
         if shelf.early == Early::Refused {
             return None;
         }
         let ticket = shelf.ticket();
         let is_ready = |busy: &&mut Busy<R, W>| {
-            busy.left <= lead && !busy.is_spoiled && busy.next.is_none() && busy.writer.is_some()
+            busy.line == Some(line)
+                && busy.left <= lead
+                && !busy.is_spoiled
+                && busy.next.is_none()
+                && busy.writer.is_some()
         };
         let ready = shelf.busy.iter_mut().filter(is_ready);
         let busy = ready.min_by_key(|busy| busy.left)?;
@@ -203,8 +240,8 @@ impl<R, W, E> Pool<R, W, E> {
     /// A connection carries nothing: somebody may wait for it.
     pub(super) fn offer(&self, shelf: &mut Shelf<R, W, E>, mut idle: Idle<R, W>) {
         while let Some(waiter) = shelf.waiting.pop_front() {
-            let lease = self.lend(shelf, idle);
-            match waiter.send(Ok(lease)) {
+            let lease = self.lend(shelf, idle, waiter.line);
+            match waiter.sender.send(Ok(lease)) {
                 Err(Ok(mut unwanted)) => match unwanted.withdraw(shelf) {
                     Some(back) => idle = back,
                     None => return,
@@ -217,14 +254,15 @@ impl<R, W, E> Pool<R, W, E> {
         }
     }
 
-    /// An answer is nearly over: somebody may wait for that.
+    /// An answer is nearly over: somebody may wait for that. Who cannot be early is not overtaken, or
+    /// no connection might ever be free for it.
     pub(super) fn offer_early(&self, shelf: &mut Shelf<R, W, E>, lead: u64) {
-        while !shelf.waiting.is_empty() {
-            let Some(lease) = self.lend_early(shelf, lead) else {
+        while let Some(line) = shelf.waiting.front().and_then(|waiter| waiter.line) {
+            let Some(lease) = self.lend_early(shelf, lead, line) else {
                 return;
             };
             let waiter = shelf.waiting.pop_front();
-            let unwanted = waiter.and_then(|waiter| waiter.send(Ok(lease)).err());
+            let unwanted = waiter.and_then(|waiter| waiter.sender.send(Ok(lease)).err());
             if let Some(Ok(mut unwanted)) = unwanted {
                 unwanted.withdraw(shelf);
             }
@@ -280,13 +318,21 @@ impl<R, W, E> Shelf<R, W, E> {
         self.waiting.clear();
     }
 
+    /// A request that was sent early was not answered.
     pub(super) fn struck(&mut self) {
-        self.strikes += 1;
-        if self.early != Early::Refused {
-            self.early = match self.strikes >= STRIKES {
-                true => Early::Refused,
-                false => Early::Untried,
-            };
+        match self.early {
+            Early::Refused => {}
+            Early::Proven => {
+                (self.early, self.strikes) = (Early::Untried, 0);
+                self.shaken = Some(Instant::now());
+            }
+            Early::Untried if self.shaken.is_some_and(|at| at.elapsed() < SHAKEN_FOR) => {}
+            Early::Untried => {
+                self.strikes += 1;
+                if self.strikes >= STRIKES {
+                    self.early = Early::Refused;
+                }
+            }
         }
     }
 }
@@ -314,7 +360,7 @@ impl<R, W, E> Opening<R, W, E> {
         let mut shelf = pool.shelf();
         let mut error = Err(error);
         while let Some(waiter) = shelf.waiting.pop_front() {
-            match waiter.send(error) {
+            match waiter.sender.send(error) {
                 Err(unheard @ Err(_)) => error = unheard,
                 _ => break,
             }
