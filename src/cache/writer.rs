@@ -23,9 +23,6 @@ use super::{evict, pins, record, usage};
 /// Pieces of a block that is not complete wait so long for the others.
 const WAIT: Duration = Duration::from_millis(1500);
 
-/// By how much the thread is nicer than others (nice(2)).
-const READERS_FIRST: i32 = 5;
-
 /// How useful the cache is, is written down so often.
 const COUNT: Duration = Duration::from_secs(60);
 
@@ -100,12 +97,7 @@ pub(super) fn start(shared: Arc<Shared>, queue: Receiver<Job>) {
         desk: Vec::new(),
     };
     let thread = std::thread::Builder::new().name("aiozfs-cache".into());
-    if let Err(e) = thread.spawn(move || {
-        // Where there is not CPU for both, whoever reads goes first: what finds no room here is
-        // fetched again some day. It is of this thread alone (sched(7)), and no more than a wish.
-        let _ = rustix::process::nice(READERS_FIRST);
-        writer.run(&queue)
-    }) {
+    if let Err(e) = thread.spawn(move || writer.run(&queue)) {
         shared.complain(Work::Writing, &e);
     }
 }
