@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aiozfs::source::{Http, HttpOptions, Priority, Retry, Source};
+use aiozfs::source::{
+    Gateways, GatewaysOptions, Http, HttpOptions, Member, Origin, Priority, Retry, Source,
+};
 use futures_util::StreamExt;
 
 const KB: u64 = 1024;
@@ -133,8 +135,14 @@ impl Server {
             if end > last {
                 let since = Instant::now();
                 // The last one has none behind it; nor have those before the link is known.
-                let waits = self.manner == Manner::Waits && first >= 2 * PART;
-                while waits && !has_more(from) && since.elapsed() < Duration::from_secs(1) {
+                let patience = match self.manner {
+                    _ if first < 2 * PART => Duration::ZERO,
+                    Manner::Calm => Duration::ZERO,
+                    Manner::Waits => Duration::from_secs(1),
+                    // Long enough for one that was sent early to be there.
+                    _ => Duration::from_millis(50),
+                };
+                while !has_more(from) && since.elapsed() < patience {
                     thread::sleep(Duration::from_millis(1));
                 }
                 is_early = has_more(from);
@@ -219,6 +227,26 @@ async fn the_next_request_is_there_when_an_answer_ends() {
     read_parts(&source, 6).await;
     assert_eq!(server.connections.load(SeqCst), 1, "connections");
     // Behind the last of them there was none.
+    assert_eq!(server.early.load(SeqCst), 5);
+}
+
+/// The same through the gateways of a CID, of which each lets no more through at once than it has
+/// connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateways_are_asked_so_too() {
+    let (server, url) = Server::start(Manner::Waits);
+    let member = Member {
+        name: Origin::new("the only one"),
+        source: source(&url, 1),
+        weight: 1.0,
+    };
+    let options = GatewaysOptions {
+        connections: 1,
+        ..GatewaysOptions::default()
+    };
+    let source: Arc<dyn Source> = Arc::new(Gateways::with(vec![member], &options));
+    read_parts(&source, 6).await;
+    assert_eq!(server.connections.load(SeqCst), 1, "connections");
     assert_eq!(server.early.load(SeqCst), 5);
 }
 

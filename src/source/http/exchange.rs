@@ -223,10 +223,6 @@ impl Exchange {
             }
             Err(cause) => return Err(Lost::Broken(cause)),
         };
-        if !matches!(head.body, Length::Known(_)) {
-            // Who does not say where an answer ends cannot be told when to send the next one.
-            connections.confused();
-        }
         connections.answered(asked.elapsed(), is_early);
         let at_once = lease
             .reader()
@@ -275,11 +271,21 @@ impl Exchange {
         Ok(Some(bytes))
     }
 
-    /// It is what was asked for.
+    /// It is the part that was asked for.
     pub(super) fn is_right(&self) {
         if let Some(lease) = &self.lease {
             lease.was_answered();
         }
+        if !matches!(self.rest, Rest::Known(_)) {
+            // Whose parts do not tell where they end cannot be asked for the next one before.
+            self.connections.confused();
+        }
+    }
+
+    /// Whether so little is still to come that the next request may be sent on its connection.
+    pub(super) fn is_nearly_over(&self) -> bool {
+        let early_by = self.connections.early_by().unwrap_or(0);
+        self.keeps && matches!(self.rest, Rest::Known(left) if left <= early_by)
     }
 
     /// Tells the pool when the connection can carry the next request.

@@ -1,6 +1,6 @@
 //! The use of a connection of the [pool](super::pool), for one request and its answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -192,14 +192,7 @@ impl<R, W, E> Lease<R, W, E> {
             return;
         }
         if let Some(writer) = shelf.busy.swap_remove(at).writer {
-            let since = Instant::now();
-            let idle = Idle {
-                reader,
-                writer,
-                since,
-                has_served: true,
-            };
-            pool.offer(&mut shelf, idle);
+            pool.offer(&mut shelf, Idle::now((reader, writer), true));
         }
     }
 
@@ -217,12 +210,7 @@ impl<R, W, E> Lease<R, W, E> {
             Turn::Later(mut turn) => turn.try_recv().ok()?,
             Turn::Over => return None,
         };
-        Some(Idle {
-            reader,
-            writer: self.writer.take()?,
-            since: Instant::now(),
-            has_served: self.may_be_stale,
-        })
+        Some(Idle::now((reader, self.writer.take()?), self.may_be_stale))
     }
 }
 

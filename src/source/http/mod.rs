@@ -301,17 +301,6 @@ impl Body {
         }
     }
 
-    /// How many bytes are still to come.
-    fn left(&self) -> u64 {
-        self.range.end - self.at
-    }
-
-    /// Whether the next request may be sent.
-    fn is_nearly_over(&self) -> bool {
-        let early_by = self.received.connections.early_by();
-        early_by.is_some_and(|bytes| self.left() <= bytes)
-    }
-
     /// The next chunk; `None` once all of the range has come.
     async fn next(&mut self, http: &Inner) -> Result<Option<Chunk>> {
         let origin = http.link.origin();
@@ -338,7 +327,8 @@ impl Body {
                 Err(cut)
             };
         };
-        if bytes.len() as u64 > self.left() {
+        let left = self.range.end - self.at;
+        if bytes.len() as u64 > left {
             return Err(Error::BadAnswer {
                 origin: origin.clone(),
                 range: self.range.clone(),
@@ -396,7 +386,7 @@ impl Source for Http {
                 // Read to the end of the body, also past the last byte: where an answer does not tell
                 // its length, only then is the connection free.
                 let next = body.next(&http).await?;
-                if pass.is_some() && body.is_nearly_over() {
+                if pass.is_some() && body.received.is_nearly_over() {
                     pass = None;
                 }
                 Ok(next.map(|chunk| (chunk, Reading::Answered(body, pass))))

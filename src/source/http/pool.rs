@@ -27,8 +27,13 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// So many requests in a row that were sent early and not answered tell that a server loses them.
 const STRIKES: u32 = 2;
 
-/// A network that breaks takes all connections along, and each of them more than one request.
+/// A network that breaks takes all connections along, and each of them more than one request. So a
+/// server that had answered such requests is not blamed for what fails within this time of the first
+/// one, in which it gets no more of them;
 const SHAKEN_FOR: Duration = Duration::from_secs(1);
+
+/// but if it fails again so soon, it does not answer all of them.
+const SHAKEN_AGAIN: Duration = Duration::from_secs(60);
 
 /// What a connection still has to bring, in bytes, while that is not known.
 pub(super) const UNKNOWN: u64 = u64::MAX;
@@ -48,7 +53,7 @@ pub(super) struct Shelf<R, W, E> {
     pub(super) waiting: VecDeque<Waiter<R, W, E>>,
     pub(super) early: Early,
     pub(super) strikes: u32,
-    /// When a server failed that had been trusted. What breaks then may all be the network's doing.
+    /// When the server failed last that had been trusted.
     pub(super) shaken: Option<Instant>,
     pub(super) tickets: u64,
 }
@@ -58,6 +63,18 @@ pub(super) struct Idle<R, W> {
     pub(super) writer: W,
     pub(super) since: Instant,
     pub(super) has_served: bool,
+}
+
+impl<R, W> Idle<R, W> {
+    /// One that carries nothing from now on.
+    pub(super) fn now((reader, writer): (R, W), has_served: bool) -> Self {
+        Self {
+            reader,
+            writer,
+            since: Instant::now(),
+            has_served,
+        }
+    }
 }
 
 pub(super) struct Busy<R, W> {
@@ -184,7 +201,7 @@ impl<R, W, E> Pool<R, W, E> {
 
     /// Whether requests may be sent while an answer comes, as far as is known.
     pub(super) fn allows_early(&self) -> bool {
-        self.shelf().early != Early::Refused
+        self.shelf().allows_early()
     }
 
     /// Never again sends a request while an answer comes.
@@ -217,7 +234,7 @@ impl<R, W, E> Pool<R, W, E> {
         lead: u64,
         line: Line,
     ) -> Option<Lease<R, W, E>> {
-        if shelf.early == Early::Refused {
+        if !shelf.allows_early() {
             return None;
         }
         let ticket = shelf.ticket();
@@ -318,15 +335,24 @@ impl<R, W, E> Shelf<R, W, E> {
         self.waiting.clear();
     }
 
+    fn allows_early(&self) -> bool {
+        self.early != Early::Refused && !self.was_shaken_within(SHAKEN_FOR)
+    }
+
+    fn was_shaken_within(&self, time: Duration) -> bool {
+        self.shaken.is_some_and(|at| at.elapsed() < time)
+    }
+
     /// A request that was sent early was not answered.
     pub(super) fn struck(&mut self) {
         match self.early {
             Early::Refused => {}
+            _ if self.was_shaken_within(SHAKEN_FOR) => {}
+            Early::Proven if self.was_shaken_within(SHAKEN_AGAIN) => self.early = Early::Refused,
             Early::Proven => {
                 (self.early, self.strikes) = (Early::Untried, 0);
                 self.shaken = Some(Instant::now());
             }
-            Early::Untried if self.shaken.is_some_and(|at| at.elapsed() < SHAKEN_FOR) => {}
             Early::Untried => {
                 self.strikes += 1;
                 if self.strikes >= STRIKES {
@@ -343,14 +369,7 @@ impl<R, W, E> Opening<R, W, E> {
         if let Some(pool) = self.0.take() {
             let mut shelf = pool.shelf();
             shelf.opening -= 1;
-            let since = Instant::now();
-            let idle = Idle {
-                reader,
-                writer,
-                since,
-                has_served: false,
-            };
-            pool.offer(&mut shelf, idle);
+            pool.offer(&mut shelf, Idle::now((reader, writer), false));
         }
     }
 
@@ -375,5 +394,36 @@ impl<R, W, E> Drop for Opening<R, W, E> {
             shelf.opening -= 1;
             shelf.room();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All connections break when a machine wakes up or changes its network: once that had a server
+    /// asked one thing at a time for as long as it was mounted.
+    #[test]
+    fn a_network_that_breaks_is_not_the_servers_failure() {
+        let pool = Pool::<(), (), ()>::default();
+        let mut shelf = pool.shelf();
+        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
+        let mut break_off = |last: Option<Instant>| {
+            (shelf.early, shelf.shaken) = (Early::Proven, last);
+            for _ in 0..16 {
+                shelf.struck();
+            }
+            assert!(!shelf.allows_early(), "for a while");
+            shelf.shaken = ago(2);
+            shelf.allows_early()
+        };
+        assert!(break_off(None));
+        assert!(break_off(ago(120)), "another one, later");
+        assert!(!break_off(ago(10)), "again and again");
+        shelf.early = Early::Untried;
+        shelf.struck();
+        assert!(shelf.allows_early());
+        shelf.struck();
+        assert!(!shelf.allows_early(), "who never answered one");
     }
 }
