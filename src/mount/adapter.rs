@@ -19,6 +19,7 @@ use fuser::{
 };
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
+use tokio::sync::SetOnce;
 
 use super::errno;
 use super::provoke::{Place, panic_if_asked};
@@ -56,6 +57,9 @@ pub(super) struct Adapter {
     runtime: Handle,
     /// The kernel opens directories without asking, once it is told that it need not.
     opens_dirs: bool,
+    /// Set once the mount is as it is to be. Files are opened after that: how far the kernel reads
+    /// ahead in a file is settled when it is opened.
+    tuned: Arc<SetOnce<()>>,
 }
 
 impl Adapter {
@@ -64,7 +68,13 @@ impl Adapter {
             volume,
             runtime,
             opens_dirs: false,
+            tuned: Arc::default(),
         }
+    }
+
+    /// What lets files be opened.
+    pub(super) fn tuned(&self) -> Arc<SetOnce<()>> {
+        self.tuned.clone()
     }
 
     /// Runs a request so that its panic is its own: the reply inside is dropped, and so answered
@@ -296,13 +306,21 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.guard("open", || match self.volume.open(Ino(ino.0)) {
+        self.guard("open", || {
+            let opened = match self.volume.open(Ino(ino.0)) {
+                Ok(_) => FileHandle(self.volume.archive.moment()),
+                Err(refusal) => return reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
+            };
             // NOFLUSH: there is nothing to flush, and whoever closes a file must not wait for us.
-            Ok(_) => reply.opened(
-                FileHandle(self.volume.archive.moment()),
-                FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
-            ),
-            Err(refusal) => reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
+            let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
+            if self.tuned.initialized() {
+                return reply.opened(opened, flags);
+            }
+            let tuned = self.tuned.clone();
+            self.spawn("open", async move {
+                tuned.wait().await;
+                reply.opened(opened, flags);
+            });
         });
     }
 

@@ -108,6 +108,7 @@ pub fn mount(
         return Err(MountError::NoDevice);
     }
     let adapter = Adapter::new(volume.clone(), runtime);
+    let tuned = adapter.tuned();
     let session = fuser::Session::new(adapter, mountpoint, &config(options))
         .map_err(|e| explain(mountpoint, options, &e))?;
     let device = match mounts::find(mountpoint) {
@@ -121,6 +122,8 @@ pub fn mount(
     let served = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
     served.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
     raise_read_ahead(mountpoint, &device);
+    // Only we set it, and once.
+    let _ = tuned.set(());
     Ok(Mounted {
         volume,
         mountpoint: mountpoint.to_owned(),
