@@ -35,6 +35,9 @@ const JUMPS: usize = 3;
 /// read-ahead where it may be raised.
 const LARGE: u64 = 512 * 1024;
 
+/// How many times its length a walk that begins with such a read looks ahead.
+const LARGE_WINDOW: u64 = 4;
+
 /// Reads may come this many bytes out of order and still belong to one walk: the kernel's
 /// read-ahead is served by several threads.
 const SLACK: u64 = 1024 * 1024;
@@ -171,7 +174,7 @@ impl Walks {
             beyond: 0..0,
             // One read is not a walk yet.
             window: match range.end - range.start {
-                large @ LARGE.. => 2 * large.min(max_window),
+                large @ LARGE.. => LARGE_WINDOW * large.min(max_window),
                 _ => 0,
             },
             first,

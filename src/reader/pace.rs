@@ -58,6 +58,10 @@ const AT_ONCE: f64 = 1.5;
 /// Parts are so long that all connections together could carry this many times the measured rate.
 const HEADROOM: f64 = 2.0;
 
+/// The same where parts follow each other without a pause: the shorter they are, the sooner come those
+/// that the reader waits for, and the fewer in vain when it stops.
+const HEADROOM_WITHOUT_PAUSE: f64 = 1.1;
+
 /// By how much a rate must exceed the best so far to count as growth,
 const GROWTH: f64 = 1.25;
 
@@ -249,21 +253,24 @@ impl Pace {
             trip => (BALANCE * trip).sqrt(),
         };
         let most = most.min(self.memory / self.connections);
-        let part = match self.start {
+        let part = match &self.start {
             // What fills the window over all connections; up to twice as much where they would
             // else wait for longer than they carry something.
-            Some(_) => {
+            Some(start) => {
                 let share = self.flight() as f64 / self.connections;
-                self.trip().clamp(share, 2.0 * share)
+                let part = self.trip().clamp(share, 2.0 * share);
+                // Once the rate has stopped growing, the link is probably full.
+                match self.without_pause && start.spans_without_growth > 0 {
+                    true => part.min(self.part_without_pause(start.best_rate)),
+                    false => part,
+                }
             }
+            None if self.without_pause => self.part_without_pause(self.total_rate),
             // With n connections of rate r each busy p/r out of latency + p/r, the total is
-            // n*p / (latency + p/r), solved for p. Without a pause it is one part a round trip each.
+            // n*p / (latency + p/r), solved for p.
             None => {
                 let wanted = HEADROOM * self.total_rate;
-                let idle = match self.without_pause {
-                    true => self.connections,
-                    false => self.connections - wanted / self.connection_rate.max(1.0),
-                };
+                let idle = self.connections - wanted / self.connection_rate.max(1.0);
                 match idle > 0.0 {
                     true => wanted * self.latency / idle,
                     false => most,
@@ -272,6 +279,12 @@ impl Pace {
         };
         let part = (part.min(most) as u64).clamp(*PART.start(), *PART.end()) as f64;
         ((part / self.granule).round().max(1.0) * self.granule) as u64
+    }
+
+    /// How many bytes make a part that all connections carry `rate` with, if each carries one in every
+    /// round trip.
+    fn part_without_pause(&self, rate: f64) -> f64 {
+        HEADROOM_WITHOUT_PAUSE * rate * self.latency / self.connections
     }
 
     /// How many bytes to have under way.
