@@ -1,17 +1,21 @@
-//! A mount that cannot be says why and what to do in one line, and leaves nothing behind.
+//! A mount that cannot be says why and what to do in one line, and leaves nothing behind; one that
+//! can be is from its first moment what it will be.
 
 mod common;
 
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use common::fault::{Behaviour, FaultNode};
 use common::mount::{Mount, MountPoint, serving};
 use common::run::{self, run};
-use common::{archives, tree};
+use common::{archives, needs, tree};
 use tempfile::TempDir;
 
 const CID: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
@@ -411,4 +415,74 @@ fn help_has_examples_and_says_what_there_is() {
         assert!(all.contains(word), "no {word} in: {all}");
     }
     assert_eq!(run(&mut run::aiozfs()).code(), Some(2), "without a command");
+}
+
+/// So many wait for a mount to appear, each for a file of its own: one of them comes first.
+const IN_A_HURRY: u8 = 8;
+
+/// The largest read of the kernel's in each file, by inode, as fuser's log tells.
+fn largest_reads(log: &str) -> BTreeMap<&str, u64> {
+    let mut largest = BTreeMap::new();
+    for line in log.lines().filter(|line| line.contains(" READ ")) {
+        let after = |word| line.split_whitespace().skip_while(|w| *w != word).nth(1);
+        let ino = after("ino").expect("an inode");
+        let size: u64 = after("size").and_then(|s| s.parse().ok()).expect("a size");
+        let known = largest.entry(ino).or_default();
+        *known = size.max(*known);
+    }
+    largest
+}
+
+/// How far the kernel reads ahead in a file is settled when it is opened. The mount raised it a
+/// moment after it could be seen: who had waited for it and opened a file read all of that in
+/// pieces of 128 KiB.
+#[test]
+fn a_file_that_is_opened_at_once_is_read_as_one_that_is_opened_later() {
+    needs::fuse();
+    let (source, out, cache) = (tree::temp(), tree::temp(), tree::temp());
+    let name = |number| format!("{number}.bin");
+    for number in 0..=IN_A_HURRY {
+        let content = tree::bytes(u64::from(number), 4 << 20);
+        tree::write(source.path(), &name(number), &content);
+    }
+    let archive = out.path().join("archive.zip");
+    archives::zipfile(source.path(), &archive);
+    let point = MountPoint::new();
+    let log = out.path().join("log");
+    let mut command = run::aiozfs();
+    command
+        .env("AIOZFS_CACHE_DIR", cache.path())
+        .args(["mount", "--foreground", "-vvvv"])
+        .arg(&archive)
+        .arg(point.path())
+        .stdout(Stdio::null())
+        .stderr(File::create(&log).expect("a log"));
+    let mut process = command.spawn().expect("the binary under test");
+    let asked = Instant::now();
+    let read_at_once = |path: PathBuf| {
+        // Without a pause, or the moment would be over.
+        let mut file = loop {
+            match File::open(&path) {
+                Ok(file) => break file,
+                Err(e) => assert!(asked.elapsed() < Duration::from_secs(20), "{e}"),
+            }
+        };
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).expect("all is well");
+    };
+    thread::scope(|scope| {
+        for number in 0..IN_A_HURRY {
+            let path = point.path().join(name(number));
+            scope.spawn(|| read_at_once(path));
+        }
+    });
+    fs::read(point.path().join(name(IN_A_HURRY))).expect("the last file");
+    drop(point);
+    let ended = run::wait(&mut process, Duration::from_secs(10));
+    let log = fs::read_to_string(&log).expect("the log");
+    assert!(ended.is_some(), "it goes on without a mount: {log}");
+    let largest = largest_reads(&log);
+    assert_eq!(largest.len(), usize::from(IN_A_HURRY) + 1, "{largest:?}");
+    let sizes: BTreeSet<_> = largest.values().collect();
+    assert_eq!(sizes.len(), 1, "{largest:?}");
 }
