@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use common::fault::{Behaviour, FaultNode};
@@ -56,7 +56,9 @@ impl Packed {
 }
 
 /// What `cat` makes of a file: whether it ended well, and what it wrote.
-fn cat(path: &Path) -> (Result<(), String>, Vec<u8>) {
+type Outcome = (Result<(), String>, Vec<u8>);
+
+fn cat(path: &Path) -> Outcome {
     let out = tempfile::NamedTempFile::new().expect("a file");
     let mut command = run::tool("cat");
     command.arg(path);
@@ -94,6 +96,25 @@ fn assert_right_soon(path: &Path, content: &[u8]) {
 fn assert_io_error(result: &Result<(), String>) {
     let said = result.as_ref().expect_err("a byte of it was wrong");
     assert!(said.contains("Input/output error"), "{said}");
+}
+
+/// A `cat` of a file that was found wrong, and of a server that is silent now. The first ones may
+/// fail at once: nobody waits for right bytes while other readers are still being told, nor soon
+/// after the file was fetched again and was still wrong.
+fn one_that_waits(path: &Path) -> JoinHandle<Outcome> {
+    let mut waiting = None;
+    run::wait_until(MENDED, || {
+        let path = path.to_owned();
+        let cat = thread::spawn(move || cat(&path));
+        thread::sleep(Duration::from_millis(500));
+        if cat.is_finished() {
+            assert_io_error(&cat.join().expect("cat").0);
+            return false;
+        }
+        waiting = Some(cat);
+        true
+    });
+    waiting.expect("nobody waits for right bytes")
 }
 
 /// The lines of the log that tell of a wrong CRC.
@@ -267,9 +288,7 @@ fn a_wrong_file_that_cannot_be_had_again_does_not_hold_up_the_end() {
         node.behave(Behaviour::Flip(packed.place(1)));
         assert_io_error(&cat(&path).0);
         node.behave(Behaviour::Silent);
-        let waiting = thread::spawn(move || cat(&path));
-        thread::sleep(Duration::from_millis(500));
-        assert!(!waiting.is_finished(), "it waits for right bytes");
+        let waiting = one_that_waits(&path);
         mount.signal(signal);
         assert!(mount.wait(Duration::from_secs(3)).is_some(), "{signal:?}");
         let (result, got) = waiting.join().expect("cat");
