@@ -139,8 +139,10 @@ impl Server {
                     _ if first < 2 * PART => Duration::ZERO,
                     Manner::Calm => Duration::ZERO,
                     Manner::Waits => Duration::from_secs(1),
-                    // Long enough for one that was sent early to be there.
-                    _ => Duration::from_millis(50),
+                    // One that was sent early will be there, however busy the machine is.
+                    _ if self.early.load(SeqCst) == 0 => Duration::from_secs(2),
+                    // If there are more: long enough for them to be there, but not for each to wait.
+                    _ => Duration::from_millis(100),
                 };
                 while !has_more(from) && since.elapsed() < patience {
                     thread::sleep(Duration::from_millis(1));
