@@ -19,7 +19,7 @@ use super::lead::Lead;
 use super::lease::Lease;
 use super::link::root_cause;
 use super::opener::{Keep, Reader, Writer};
-use super::pool::{Line, Opening, Pool, SHELF_LIFE, Taken};
+use super::pool::{Opening, Pool, SHELF_LIFE, Taken, Want};
 use crate::source::Error;
 
 /// How long a connection may take to be made.
@@ -215,16 +215,15 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// A connection for a request, one of at most `most`; `line`: what it is a part of, if it may be
-    /// sent early.
+    /// A connection for a request, one of at most `most`.
     pub(super) async fn lease(
         self: &Arc<Self>,
         most: usize,
-        line: Option<Line>,
+        want: Want,
     ) -> Result<WireLease, Arc<reqwest::Error>> {
         loop {
             let lead = self.early_by().unwrap_or(0);
-            let mut lease = match self.pool.take(most, lead, line) {
+            let mut lease = match self.pool.take(most, lead, want) {
                 Taken::Lease(lease) => lease,
                 Taken::Open(opening) => {
                     self.open(opening);

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::connections::{Connections, WireLease};
 use super::head::{Head, Length};
-use super::pool::Line;
+use super::pool::Want;
 
 /// So much is read at once at the most, in bytes.
 const READ: usize = 256 * 1024;
@@ -40,8 +40,7 @@ const TRIAL: Duration = Duration::from_secs(2);
 pub(super) struct Request<'a> {
     pub(super) url: &'a Url,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// What it is a part of, if it may be sent while another part's answer comes.
-    pub(super) line: Option<Line>,
+    pub(super) want: Want,
 }
 
 impl Request<'_> {
@@ -166,7 +165,7 @@ impl Exchange {
     ) -> Result<Self, Failure> {
         loop {
             let lease = connections
-                .lease(most, request.line)
+                .lease(most, request.want)
                 .await
                 .map_err(Failure::Unmade)?;
             match Self::over(connections, lease, request).await {
@@ -441,6 +440,7 @@ async fn fill(lease: &mut WireLease, most: usize) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Priority;
 
     fn request(url: &str, headers: Vec<(HeaderName, HeaderValue)>, proxy: Option<&str>) -> String {
         let url = Url::parse(url).expect("a URL");
@@ -448,7 +448,10 @@ mod tests {
         let request = Request {
             url: &url,
             headers,
-            line: None,
+            want: Want {
+                line: None,
+                priority: Priority::Demand,
+            },
         };
         let by_proxy = proxy.map(|_| login.as_ref());
         String::from_utf8(request.bytes(by_proxy)).expect("text")

@@ -12,9 +12,9 @@ use reqwest::{StatusCode, Url};
 
 use super::connections::{CONNECT_TIMEOUT, Connections};
 use super::exchange::{Exchange, Failure, Request};
-use super::pool::Line;
+use super::pool::{Line, Want};
 use super::{HttpOptions, Secrets, network};
-use crate::source::{Error, Origin};
+use crate::source::{Error, Origin, Priority};
 
 /// More redirects than this are a loop (browsers allow 20, curl 50; a gateway needs one or two).
 const MAX_REDIRECTS: usize = 10;
@@ -40,7 +40,7 @@ pub(super) enum Ask<'a> {
     /// Some of it, by which it becomes known: the value of the Range header.
     Range(&'a str),
     /// A part of it, now that it is known how long it is.
-    Part(&'a str),
+    Part(&'a str, Priority),
     /// All of it, as this media type.
     Whole { accept: &'static str },
 }
@@ -158,7 +158,7 @@ impl Link {
     async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Exchange, Error> {
         let connections = self.options.clients.of(url)?;
         let mut headers = vec![match ask {
-            Ask::Range(range) | Ask::Part(range) => (RANGE, text(range)),
+            Ask::Range(range) | Ask::Part(range, _) => (RANGE, text(range)),
             Ask::Whole { accept } => (ACCEPT, HeaderValue::from_static(accept)),
         }];
         if same_server(url, &self.url) {
@@ -166,8 +166,12 @@ impl Link {
             headers.extend(secrets.map(|(name, value)| (name.clone(), value.clone())));
         }
         // Of one that nothing is known of yet, an answer does not tell whether it is another's.
-        let line = matches!(ask, Ask::Part(_)).then_some(self.line);
-        let request = Request { url, headers, line };
+        let (line, priority) = match ask {
+            Ask::Part(_, priority) => (Some(self.line), priority),
+            Ask::Range(_) | Ask::Whole { .. } => (None, Priority::Demand),
+        };
+        let want = Want { line, priority };
+        let request = Request { url, headers, want };
         let (origin, wait) = (self.origin.clone(), self.options.idle_timeout);
         let answer = Exchange::begin(&connections, self.options.connections, &request);
         match tokio::time::timeout(wait, answer).await {

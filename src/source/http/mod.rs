@@ -217,11 +217,11 @@ impl Inner {
         })
     }
 
-    async fn request(&self, range: &Range<u64>) -> Result<Exchange> {
+    async fn request(&self, range: &Range<u64>, priority: Priority) -> Result<Exchange> {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
         loop {
             let ask = match self.size() {
-                Some(_) => Ask::Part(&header),
+                Some(_) => Ask::Part(&header, priority),
                 None => Ask::Range(&header),
             };
             let received = self.link.get(ask).await?;
@@ -378,7 +378,7 @@ impl Source for Http {
                             tokio::task::yield_now().await;
                         }
                         let pass = http.gate.pass(priority).await;
-                        let received = http.request(&range).await?;
+                        let received = http.request(&range, priority).await?;
                         (Box::new(Body::new(received, range)), Some(pass))
                     }
                     Reading::Answered(body, pass) => (body, pass),

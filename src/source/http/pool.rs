@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::lease::Lease;
+use crate::source::Priority;
 use crate::source::sync::{Mutex, MutexGuard};
 
 /// How long a connection is kept that was never used. Servers give up on one that carries no
@@ -49,7 +50,8 @@ pub(super) struct Shelf<R, W, E> {
     pub(super) opening: usize,
     /// Those being opened are to be closed if no request waits for them.
     pub(super) unwanted: bool,
-    /// Requests that wait for one, first come first served.
+    /// Requests that wait for one: those for which somebody waits before those that read ahead, and
+    /// then first come first served.
     pub(super) waiting: VecDeque<Waiter<R, W, E>>,
     pub(super) early: Early,
     pub(super) strikes: u32,
@@ -104,9 +106,17 @@ pub(super) enum Early {
 /// Should a server mix the two up, each tells by its range which it is.
 pub(super) type Line = u64;
 
+/// What a connection is wanted for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Want {
+    /// What the request is for a part of, if it may be sent early.
+    pub(super) line: Option<Line>,
+    pub(super) priority: Priority,
+}
+
 /// Who waits for a connection.
 pub(super) struct Waiter<R, W, E> {
-    line: Option<Line>,
+    want: Want,
     sender: oneshot::Sender<Given<R, W, E>>,
 }
 
@@ -148,17 +158,18 @@ impl<R, W, E> Default for Pool<R, W, E> {
 }
 
 impl<R, W, E> Pool<R, W, E> {
-    /// A connection for a request: one that carries nothing; or, if it is for a `line`, one of which no
+    /// A connection for a request: one that carries nothing; or, if it is for a line, one of which no
     /// more than `lead` bytes of an answer of the same are still to come; or a new one, if there are
     /// fewer than `most`.
-    pub(super) fn take(&self, most: usize, lead: u64, line: Option<Line>) -> Taken<R, W, E> {
+    pub(super) fn take(&self, most: usize, lead: u64, want: Want) -> Taken<R, W, E> {
         let mut shelf = self.shelf();
         shelf.sweep();
         shelf.waiting.retain(|waiter| !waiter.sender.is_closed());
         if shelf.waiting.is_empty() {
             if let Some(idle) = shelf.take_idle() {
-                return Taken::Lease(self.lend(&mut shelf, idle, line));
+                return Taken::Lease(self.lend(&mut shelf, idle, want.line));
             }
+            let line = want.line;
             if let Some(lease) = line.and_then(|line| self.lend_early(&mut shelf, lead, line)) {
                 return Taken::Lease(lease);
             }
@@ -170,7 +181,9 @@ impl<R, W, E> Pool<R, W, E> {
             return Taken::Open(Opening(Some(self.clone())));
         }
         let (sender, receiver) = oneshot::channel();
-        shelf.waiting.push_back(Waiter { line, sender });
+        let is_before = |other: &Waiter<R, W, E>| other.want.priority >= want.priority;
+        let at = shelf.waiting.partition_point(is_before);
+        shelf.waiting.insert(at, Waiter { want, sender });
         Taken::Wait(receiver)
     }
 
@@ -257,7 +270,7 @@ impl<R, W, E> Pool<R, W, E> {
     /// A connection carries nothing: somebody may wait for it.
     pub(super) fn offer(&self, shelf: &mut Shelf<R, W, E>, mut idle: Idle<R, W>) {
         while let Some(waiter) = shelf.waiting.pop_front() {
-            let lease = self.lend(shelf, idle, waiter.line);
+            let lease = self.lend(shelf, idle, waiter.want.line);
             match waiter.sender.send(Ok(lease)) {
                 Err(Ok(mut unwanted)) => match unwanted.withdraw(shelf) {
                     Some(back) => idle = back,
@@ -274,7 +287,7 @@ impl<R, W, E> Pool<R, W, E> {
     /// An answer is nearly over: somebody may wait for that. Who cannot be early is not overtaken, or
     /// no connection might ever be free for it.
     pub(super) fn offer_early(&self, shelf: &mut Shelf<R, W, E>, lead: u64) {
-        while let Some(line) = shelf.waiting.front().and_then(|waiter| waiter.line) {
+        while let Some(line) = shelf.waiting.front().and_then(|waiter| waiter.want.line) {
             let Some(lease) = self.lend_early(shelf, lead, line) else {
                 return;
             };
@@ -400,6 +413,35 @@ impl<R, W, E> Drop for Opening<R, W, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Who waited for bytes stood behind all that was read ahead, as long as there were fewer
+    /// connections than requests let through: on a fresh mount, one round trip or three.
+    #[test]
+    fn who_is_waited_for_goes_first() {
+        let pool = Pool::<(), (), ()>::default();
+        let take = |priority| {
+            let line = None;
+            pool.take(1, 0, Want { line, priority })
+        };
+        let waits = |priority| match take(priority) {
+            Taken::Wait(waiting) => waiting,
+            _ => panic!("there is only one connection"),
+        };
+        let Taken::Open(opening) = take(Priority::Prefetch) else {
+            panic!("there is none yet");
+        };
+        let mut ahead = waits(Priority::Prefetch);
+        let mut demand = [(); 2].map(|()| waits(Priority::Demand));
+        opening.made((), ());
+        for at in 0..2 {
+            let mut got = demand.iter_mut().map(|waiting| waiting.try_recv().ok());
+            let lease = got.nth(at).flatten().expect("its turn");
+            assert!(got.all(|later| later.is_none()), "one connection");
+            assert!(ahead.try_recv().is_err(), "it can wait");
+            drop(lease);
+        }
+        assert!(ahead.try_recv().is_ok());
+    }
 
     /// All connections break when a machine wakes up or changes its network: once that had a server
     /// asked one thing at a time for as long as it was mounted.

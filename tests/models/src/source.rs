@@ -17,8 +17,8 @@ mod sync {
 }
 
 /// How urgent a read is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    Demand,
     Prefetch,
+    Demand,
 }

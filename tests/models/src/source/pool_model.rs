@@ -10,7 +10,8 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::Mutex;
 
 use super::lease::Lease;
-use super::pool::{Opening, Pool, Taken};
+use super::Priority;
+use super::pool::{Opening, Pool, Taken, Want};
 
 /// No more connections than this.
 const MOST: usize = 2;
@@ -58,10 +59,10 @@ async fn connect(opening: Opening<Half, Half, &'static str>, halves: Arc<AtomicU
 async fn lease(
     pool: &Halves,
     halves: &Arc<AtomicUsize>,
-    line: Option<u64>,
+    want: Want,
 ) -> Option<Lease<Half, Half, &'static str>> {
     loop {
-        match pool.take(MOST, 1, line) {
+        match pool.take(MOST, 1, want) {
             Taken::Lease(lease) => return Some(lease),
             Taken::Open(opening) => drop(spawn(connect(opening, halves.clone()))),
             Taken::Wait(waiting) => {
@@ -77,7 +78,12 @@ async fn lease(
 async fn exchange(pool: Halves, halves: Arc<AtomicUsize>, number: usize) {
     // Some cannot be early.
     let line = (number > 0).then_some(number as u64 % 2);
-    while let Some(mut lease) = lease(&pool, &halves, line).await {
+    let priority = match number % 3 {
+        0 => Priority::Prefetch,
+        _ => Priority::Demand,
+    };
+    let want = Want { line, priority };
+    while let Some(mut lease) = lease(&pool, &halves, want).await {
         let sent = lease.writer().expect("a half to write");
         sent.server.0.lock().expect("a server").push(number);
         yield_now().await;
