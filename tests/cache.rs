@@ -3,134 +3,19 @@
 mod common;
 
 use std::fs::{self, File};
-use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-use aiozfs::cache::{Cache, CacheOptions, Cached, Disk, Folder, Key};
-use aiozfs::content::Cid;
-use aiozfs::source::{ChunkStream, Memory, Offline, Opened, Priority, Result, Source};
+use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::source::{Offline, Priority, Source};
 use common::disk::{Fault, FaultDisk};
+use common::kept::{Below, Kept, PATIENCE, blocks, files, folder, read, taken};
 use common::tree;
 use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-
-/// Long enough for a disk with other things to do.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const MIB: u64 = 1 << 20;
-
-fn key() -> Key {
-    let cid: Cid = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"
-        .parse()
-        .expect("a CID");
-    Key::believed(&cid)
-}
-
-/// Memory that counts the bytes that were asked of it.
-struct Below(Memory, AtomicU64);
-
-impl Below {
-    fn new(blob: &[u8]) -> Arc<Self> {
-        let memory = Memory::new("memory", blob.to_vec());
-        Arc::new(Self(memory, AtomicU64::new(0)))
-    }
-
-    fn asked(&self) -> u64 {
-        self.1.swap(0, Relaxed)
-    }
-}
-
-impl Source for Below {
-    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
-        self.1.fetch_add(1, Relaxed);
-        self.0.open(tail)
-    }
-
-    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        self.1.fetch_add(range.end - range.start, Relaxed);
-        self.0.read(range, priority)
-    }
-}
-
-/// A mount, as far as the cache knows one.
-struct Kept {
-    cache: Cache,
-    source: Cached,
-}
-
-impl Kept {
-    fn on(disk: Arc<dyn Disk>, size: u64, below: Arc<dyn Source>) -> Self {
-        let cache = Cache::new(disk, &CacheOptions { size });
-        let source = Cached::new(below, &cache, key(), false);
-        Self { cache, source }
-    }
-
-    fn at(dir: &Path, below: Arc<dyn Source>) -> Self {
-        Self::on(folder(dir), 1 << 30, below)
-    }
-
-    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
-        self.source.open(0).await?;
-        read(&self.source, range).await
-    }
-
-    async fn expect(&self, blob: &[u8], range: Range<u64>) {
-        let got = self.read(range.clone()).await;
-        let got = got.unwrap_or_else(|e| panic!("{range:?}: {e}"));
-        let want = &blob[range.start as usize..range.end as usize];
-        assert_eq!(tree::differs(want, &got), None, "{range:?}");
-    }
-
-    fn settle(&self) {
-        self.cache.settle(PATIENCE);
-    }
-}
-
-fn folder(dir: &Path) -> Arc<dyn Disk> {
-    Arc::new(Folder::open(dir).expect("a cache"))
-}
-
-async fn read(source: &dyn Source, range: Range<u64>) -> Result<Vec<u8>> {
-    let mut stream = source.read(range.clone(), Priority::Demand);
-    let mut bytes = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
-        assert_eq!(chunk.offset, range.start + bytes.len() as u64, "in order");
-        bytes.extend_from_slice(&chunk.bytes);
-    }
-    assert_eq!(bytes.len() as u64, range.end - range.start, "all of it");
-    Ok(bytes)
-}
-
-/// Files of blocks.
-fn blocks(dir: &Path) -> Vec<PathBuf> {
-    let all = files(dir);
-    let is_block = |path: &PathBuf| path.components().any(|part| part.as_os_str() == "data");
-    all.into_iter().filter(is_block).collect()
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            true => found.extend(files(&entry.path())),
-            false => found.push(entry.path()),
-        }
-    }
-    found
-}
-
-/// What the disk has of a directory, in bytes.
-fn taken(dir: &Path) -> u64 {
-    let sizes = files(dir)
-        .into_iter()
-        .filter_map(|path| fs::metadata(path).ok());
-    sizes.map(|meta| meta.blocks() * 512).sum()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_read_once_is_not_asked_for_again() {
@@ -167,6 +52,47 @@ async fn what_was_read_once_is_not_asked_for_again() {
     second.settle();
     let third = Kept::at(dir.path(), Arc::new(Offline));
     third.expect(&blob, 0..blob.len() as u64).await;
+}
+
+/// To look for each block took an `open` that failed, on another thread, before a server was asked:
+/// 1,800 of them in a read of 256 MiB.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_there_is_looked_for_once() {
+    let blob = tree::bytes(8, 30 * MIB as usize);
+    // What is known is known for a second, and pieces of blocks are written after that.
+    for _ in 0..20 {
+        let dir = tree::temp();
+        let disk = Arc::new(FaultDisk::good(Folder::open(dir.path()).expect("a cache")));
+        let kept = Kept::on(disk.clone(), 1 << 30, Below::new(&blob));
+        kept.source.open(0).await.expect("open");
+        kept.settle();
+        let (start, before) = (Instant::now(), disk.operations());
+        for at in (0..30 * MIB).step_by(MIB as usize) {
+            kept.expect(&blob, at..at + 5).await;
+        }
+        let operations = disk.operations() - before;
+        if start.elapsed() < Duration::from_secs(1) {
+            assert!(operations < 10, "{operations} operations");
+            return;
+        }
+    }
+    panic!("never within a second");
+}
+
+/// A mount that has seen that nothing is there sees what another one keeps, a moment later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_mount_keeps_is_found() {
+    let blob = tree::bytes(9, 5 * MIB as usize);
+    let (dir, below) = (tree::temp(), Below::new(&blob));
+    let early = Kept::at(dir.path(), below.clone());
+    early.expect(&blob, 4 * MIB..5 * MIB).await;
+    let other = Kept::at(dir.path(), below.clone());
+    other.expect(&blob, 0..4 * MIB).await;
+    other.settle();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    below.asked();
+    early.expect(&blob, 0..4 * MIB).await;
+    assert_eq!(below.asked(), 0, "it was kept");
 }
 
 /// A bit that turns on the disk: wherever it is, the block is a miss, and written anew.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -11,7 +11,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::Cache;
 use super::about::{About, Seen};
-use super::block::BLOCK;
+use super::block::{BLOCK, blocks_of};
 use super::key::Key;
 use super::piece::Collector;
 use super::record;
@@ -248,6 +248,9 @@ impl Reading {
             range.end = doubt.start;
         }
         let end = range.end;
+        if blob.shelves.lack(blocks_of(&range), Instant::now()) {
+            return Span::Missing(end);
+        }
         let cache = &self.state.cache;
         let look = cache.off_the_runtime(move |shared| shared.look(&blob, &range));
         look.await.unwrap_or(Span::Missing(end))

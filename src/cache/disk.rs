@@ -28,6 +28,15 @@ pub trait Disk: Send + Sync + 'static {
     /// What is in a directory, in any order.
     fn list(&self, path: &str) -> io::Result<Vec<Listed>>;
 
+    /// The names of what is in a directory, in any order.
+    fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        Ok(self
+            .list(path)?
+            .into_iter()
+            .map(|found| found.name)
+            .collect())
+    }
+
     /// Changes a small file with nobody else at it: `change` gets what is in it, nothing if it is
     /// not there, and says what shall be.
     fn update(&self, path: &str, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> io::Result<()>;

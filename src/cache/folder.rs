@@ -177,6 +177,19 @@ impl Disk for Folder {
         Ok(found)
     }
 
+    fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS;
+        let dir = rustix::fs::openat(&self.root, path, flags, Mode::empty())?;
+        let mut names = Vec::new();
+        for entry in Dir::new(dir)? {
+            // What is not text is not one of ours.
+            if let Ok(name) = entry?.file_name().to_str() {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
     fn update(&self, path: &str, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> io::Result<()> {
         let file = self.open_as(path, OFlags::RDWR | OFlags::CREATE)?;
         rustix::fs::flock(&file, FlockOperation::LockExclusive)?;

@@ -26,6 +26,7 @@ mod nodes;
 mod piece;
 mod pins;
 mod record;
+mod shelves;
 mod store;
 mod usage;
 mod writer;

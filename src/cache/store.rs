@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Sender};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -16,6 +16,7 @@ use super::disk::{Disk, Handle};
 use super::doubt::Doubt;
 use super::key::Key;
 use super::piece::{Budget, Piece, Room};
+use super::shelves::{SHELF, Shelves};
 use super::writer::{self, Job};
 use super::{record, usage};
 
@@ -81,6 +82,7 @@ pub(super) struct Blob {
     /// Its directory.
     pub(super) dir: String,
     pub(super) doubt: Doubt,
+    pub(super) shelves: Shelves,
     /// Bytes that came from disk, and that did not.
     pub(super) hits: AtomicU64,
     pub(super) misses: AtomicU64,
@@ -210,7 +212,11 @@ impl Shared {
         for number in blocks_of(range) {
             let start = number * BLOCK;
             let mut wanted = within(number, range);
+            if blob.shelves.lack(number..number + 1, Instant::now()) {
+                continue;
+            }
             let Some(block) = self.open_block(blob, number, &wanted) else {
+                self.look_at_shelf(blob, number);
                 continue;
             };
             while let Some(run) = block.head.first(&wanted) {
@@ -230,6 +236,22 @@ impl Shared {
             }
         }
         Span::Missing(range.end)
+    }
+
+    /// Finds out which blocks are near one that is not there, if that is not known.
+    fn look_at_shelf(&self, blob: &Blob, number: u64) {
+        let now = Instant::now();
+        if !blob.shelves.is_unknown(number, now) {
+            return;
+        }
+        let names = match self.disk.names(&blob.shelf(number)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+            // Whoever opens one of them is told.
+            Err(_) => return,
+            Ok(names) => names,
+        };
+        let numbers = names.iter().map(|name| u64::from_str_radix(name, 16));
+        blob.shelves.looked(number, now, numbers.flatten());
     }
 
     /// A block's file and what it says; a damaged one is removed. `wanted`: what of the block will be
@@ -404,6 +426,7 @@ impl Blob {
             dir: format!("blobs/{}", key.hex()),
             key,
             doubt: Doubt::default(),
+            shelves: Shelves::default(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         })
@@ -421,7 +444,7 @@ impl Blob {
 
     /// Its directory: a thousand blocks each.
     pub(super) fn shelf(&self, number: u64) -> String {
-        format!("{}/data/{:x}", self.dir, number >> 10)
+        format!("{}/data/{:x}", self.dir, number / SHELF)
     }
 }
 

@@ -215,6 +215,7 @@ impl Writer {
 
     fn write_block(&mut self, pending: &Pending, number: u64) -> io::Result<()> {
         let blob = &pending.blob;
+        blob.shelves.add(number);
         let start = number * BLOCK;
         let whole = match &pending.pieces[..] {
             [one] if one.bytes.len() as u64 == BLOCK => Some(&one.bytes[..]),

@@ -175,6 +175,13 @@ impl Disk for FaultDisk {
         }
     }
 
+    fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        match self.plan.next()? {
+            Some(Fault::Dead) => gone(),
+            _ => self.folder.names(path),
+        }
+    }
+
     fn update(&self, path: &str, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> io::Result<()> {
         match self.plan.next()? {
             Some(Fault::Dead) => gone(),

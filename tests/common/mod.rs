@@ -7,6 +7,7 @@ pub mod fault;
 pub mod forger;
 pub mod gateways;
 pub mod http;
+pub mod kept;
 pub mod link;
 pub mod media;
 pub mod mount;
