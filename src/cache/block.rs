@@ -38,6 +38,9 @@ const RANGES_AT: usize = 64;
 const SUMS_AT: usize = RANGES_AT + MAX_RANGES * 8;
 const SUM_AT: usize = HEAD as usize - 8;
 
+/// Bytes of a block, and where in it they lie.
+pub(super) type Piece<'a> = (u64, &'a [u8]);
+
 /// What a block file says of its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
@@ -63,9 +66,9 @@ pub(super) fn within(number: u64, range: &Range<u64>) -> Range<u64> {
 }
 
 impl Head {
-    /// The head of a block of which `ranges` are there; `block` has their bytes in their places.
-    /// Of too many pieces the shortest are left out.
-    pub(super) fn new(mut ranges: Vec<Range<u64>>, block: &[u8]) -> Self {
+    /// The head of a block of which `ranges` are there, whose bytes these pieces have. Of too many
+    /// ranges the shortest are left out.
+    pub(super) fn new(mut ranges: Vec<Range<u64>>, pieces: &[Piece<'_>]) -> Self {
         while ranges.len() > MAX_RANGES {
             let shortest = (0..ranges.len()).min_by_key(|at| ranges[*at].end - ranges[*at].start);
             ranges.remove(shortest.unwrap_or(0));
@@ -75,7 +78,7 @@ impl Head {
             sums: [0; PAGES],
         };
         for page in 0..PAGES {
-            head.sums[page] = head.sum(page, 0, block);
+            head.sums[page] = head.sum(page, pieces);
         }
         head
     }
@@ -169,29 +172,53 @@ impl Head {
     pub(super) fn proves(&self, at: u64, bytes: &[u8]) -> bool {
         let end = at + bytes.len() as u64;
         let mut pages = at / PAGE..end.div_ceil(PAGE);
-        pages.all(|page| self.sums[page as usize] == self.sum(page as usize, at, bytes))
+        pages.all(|page| self.sums[page as usize] == self.sum(page as usize, &[(at, bytes)]))
     }
 
-    /// The checksum of what is there of a page; `bytes` are the block's from `at` on.
-    fn sum(&self, page: usize, at: u64, bytes: &[u8]) -> u64 {
+    /// The checksum of what is there of a page, whose bytes these pieces have.
+    fn sum(&self, page: usize, pieces: &[Piece<'_>]) -> u64 {
         let page = page as u64 * PAGE..(page as u64 + 1) * PAGE;
-        let slice = |range: &Range<u64>| {
-            bytes.get(range.start.checked_sub(at)? as usize..range.end.checked_sub(at)? as usize)
-        };
-        let pieces = self.ranges.iter().map(|range| overlap(range, &page));
-        let mut pieces = pieces.filter(|piece| !piece.is_empty());
-        match (pieces.next(), pieces.next()) {
+        let there = self.ranges.iter().map(|range| overlap(range, &page));
+        let mut slices = there.flat_map(|range| slices_of(pieces, range));
+        match (slices.next(), slices.next()) {
             (None, _) => 0,
-            (Some(one), None) => slice(&one).map_or(0, xxh3_64),
+            (Some((_, one)), None) => xxh3_64(one),
             (Some(one), Some(two)) => {
                 let mut sum = Xxh3Default::new();
-                for piece in [one, two].into_iter().chain(pieces) {
-                    sum.update(slice(&piece).unwrap_or_default());
+                for (_, slice) in [one, two].into_iter().chain(slices) {
+                    sum.update(slice);
                 }
                 sum.digest()
             }
         }
     }
+}
+
+/// What pieces that are in order and apart have of a range.
+pub(super) fn slices_of<'a>(
+    pieces: &[Piece<'a>],
+    range: Range<u64>,
+) -> impl Iterator<Item = Piece<'a>> {
+    let slices = pieces.iter().map(move |(at, bytes)| {
+        let shared = overlap(&(*at..*at + bytes.len() as u64), &range);
+        let within = shared.start.saturating_sub(*at)..shared.end.saturating_sub(*at);
+        let slice = bytes.get(within.start as usize..within.end as usize);
+        (shared.start, slice.unwrap_or_default())
+    });
+    slices.filter(|(_, slice)| !slice.is_empty())
+}
+
+/// Pieces in order and apart: what two of them have is taken from one.
+pub(super) fn apart(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
+    pieces.sort_by_key(|(at, _)| *at);
+    let mut end = 0u64;
+    pieces.retain_mut(|(at, bytes)| {
+        let known = end.saturating_sub(*at).min(bytes.len() as u64);
+        (*at, *bytes) = (*at + known, bytes.split_at(known as usize).1);
+        end = end.max(*at + bytes.len() as u64);
+        !bytes.is_empty()
+    });
+    pieces
 }
 
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
@@ -239,7 +266,7 @@ mod tests {
 
     #[test]
     fn every_bit_of_a_head_counts() {
-        let head = Head::new(vec![0..5, 10..BLOCK], &bytes());
+        let head = Head::new(vec![0..5, 10..BLOCK], &[(0, &bytes())]);
         let good = head.encode(&KEY, 3);
         assert_eq!(Head::decode(&good, &KEY, 3), Some(head));
         assert_eq!(Head::decode(&good, &KEY, 4), None);
@@ -256,7 +283,7 @@ mod tests {
     #[test]
     fn of_too_many_pieces_the_shortest_go() {
         let many = (0..100u64).map(|i| i * 1000..i * 1000 + 1 + i);
-        let head = Head::new(many.collect(), &bytes());
+        let head = Head::new(many.collect(), &[(0, &bytes())]);
         assert_eq!(head.ranges().len(), MAX_RANGES);
         assert_eq!(head.ranges()[0], 36_000..36_037);
         assert_eq!(Head::decode(&head.encode(&KEY, 0), &KEY, 0), Some(head));
@@ -274,11 +301,18 @@ mod tests {
         ) {
             let block = bytes();
             let mut ranges = Vec::new();
-            for (start, len) in pieces {
-                insert(&mut ranges, start..(start + len).min(BLOCK));
+            for (start, len) in &pieces {
+                insert(&mut ranges, *start..(start + len).min(BLOCK));
             }
             let wanted = wanted.0..(wanted.0 + wanted.1).min(BLOCK);
-            let head = Head::new(ranges.clone(), &block);
+            let pieces = pieces.iter().map(|(start, len)| {
+                let piece = *start as usize..(start + len).min(BLOCK) as usize;
+                (*start, &block[piece])
+            });
+            let pieces = apart(pieces.collect());
+            let written: u64 = pieces.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+            prop_assert_eq!(written, ranges.iter().map(|range| range.end - range.start).sum::<u64>());
+            let head = Head::new(ranges.clone(), &pieces);
             let mut map = vec![false; BLOCK as usize];
             for range in &ranges {
                 map[range.start as usize..range.end as usize].fill(true);

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::about::{About, Counts, Seen};
-use super::block::{BLOCK, HEAD, Head, blocks_of, insert, within};
+use super::block::{BLOCK, HEAD, Head, apart, blocks_of, insert, slices_of, within};
 use super::disk::Handle;
 use super::key::Key;
 use super::piece::{Piece, Room};
@@ -84,8 +84,6 @@ struct Writer {
     pending: HashMap<BlockId, Pending>,
     /// Those that are in use.
     blobs: Vec<Arc<Blob>>,
-    /// Where blocks are put together.
-    desk: Vec<u8>,
 }
 
 /// Starts the thread; it ends when there is nobody left to send it anything.
@@ -94,7 +92,6 @@ pub(super) fn start(shared: Arc<Shared>, queue: Receiver<Job>) {
         shared: shared.clone(),
         pending: HashMap::new(),
         blobs: Vec::new(),
-        desk: Vec::new(),
     };
     let thread = std::thread::Builder::new().name("aiozfs-cache".into());
     if let Err(e) = thread.spawn(move || writer.run(&queue)) {
@@ -213,44 +210,36 @@ impl Writer {
         }
     }
 
-    fn write_block(&mut self, pending: &Pending, number: u64) -> io::Result<()> {
+    fn write_block(&self, pending: &Pending, number: u64) -> io::Result<()> {
         let blob = &pending.blob;
         blob.shelves.add(number);
         let start = number * BLOCK;
-        let whole = match &pending.pieces[..] {
-            [one] if one.bytes.len() as u64 == BLOCK => Some(&one.bytes[..]),
-            _ => None,
-        };
         let mut ranges = pending.ranges.clone();
-        let mut old = 0;
-        if whole.is_none() {
-            self.desk.resize(BLOCK as usize, 0);
-            if !is_whole(&ranges)
-                && let Some(there) = self.shared.open_block(blob, number, &(0..0))
-            {
-                let is_new = ranges
-                    .iter()
-                    .any(|range| there.head.first(range).as_ref() != Some(range));
-                if !is_new {
-                    return Ok(());
-                }
-                for run in there.head.ranges() {
-                    if let Some(bytes) = self.shared.read_run(blob, number, &there, run) {
-                        self.desk[run.start as usize..run.end as usize].copy_from_slice(&bytes);
-                        insert(&mut ranges, run.clone());
-                    }
-                }
+        let mut there = Vec::new();
+        if !is_whole(&ranges)
+            && let Some(block) = self.shared.open_block(blob, number, &(0..0))
+        {
+            let is_new = ranges
+                .iter()
+                .any(|range| block.head.first(range).as_ref() != Some(range));
+            if !is_new {
+                return Ok(());
             }
-            for piece in &pending.pieces {
-                let at = (piece.offset - start) as usize;
-                self.desk[at..at + piece.bytes.len()].copy_from_slice(&piece.bytes);
+            for run in block.head.ranges() {
+                if let Some(bytes) = self.shared.read_run(blob, number, &block, run) {
+                    insert(&mut ranges, run.clone());
+                    there.push((run.start, bytes));
+                }
             }
         }
+        let new = (pending.pieces.iter()).map(|piece| (piece.offset - start, &piece.bytes[..]));
+        let there = there.iter().map(|(at, bytes)| (*at, &bytes[..]));
+        let pieces = apart(new.chain(there).collect());
+        let mut old = 0;
         if let Ok(file) = self.shared.disk.open(&blob.block(number)) {
             old = file.stat()?.taken;
         }
-        let block = whole.unwrap_or(&self.desk);
-        let head = Head::new(ranges, block);
+        let head = Head::new(ranges, &pieces);
         // A disk counts in pages of memory, nearly always.
         let pages = head
             .ranges()
@@ -261,8 +250,9 @@ impl Writer {
         put(&self.shared, &path, need, old, &|file| {
             file.write_at(&head.encode(blob.key.hash(), number), 0)?;
             for range in head.ranges() {
-                let bytes = &block[range.start as usize..range.end as usize];
-                file.write_at(bytes, HEAD + range.start)?;
+                for (at, bytes) in slices_of(&pieces, range.clone()) {
+                    file.write_at(bytes, HEAD + at)?;
+                }
             }
             Ok(())
         })
@@ -387,7 +377,9 @@ fn put(
     };
     match put() {
         Ok(()) => {
-            give_back(old);
+            if old > 0 {
+                give_back(old);
+            }
             Ok(true)
         }
         Err(e) => {
