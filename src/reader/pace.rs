@@ -44,7 +44,7 @@ const GROWTH_A_BYTE: u64 = 2;
 /// evenly, and there must be room to notice that the link has become faster.
 const GAIN: f64 = 1.5;
 
-/// How many times what is under way a walk may be ahead of its reader. Parts end in another order
+/// How many times what is under way a walk may be ahead of its reader, if it is alone. Parts end in another order
 /// than they are read: while the reader waits for one, those behind it that have come must not keep
 /// others from being asked for, or all would end at once and the link be idle for a round trip.
 const AHEAD: f64 = 2.0;
@@ -328,16 +328,24 @@ impl Pace {
     /// would have fetched so much in vain when it stops.
     pub(super) fn window_of(&self, (going, starving): (usize, usize)) -> u64 {
         let of_memory = self.memory / going.max(1) as f64;
-        let of_link = (self.window() / starving.max(1) as u64).max(PARTS_AHEAD * self.part());
+        let of_link = self.share_of(starving).max(PARTS_AHEAD * self.part());
         of_link.min(self.window()).min(of_memory as u64)
     }
 
     /// How far ahead of its reader a walk should look, in bytes.
     pub(super) fn window(&self) -> u64 {
-        match self.start {
-            Some(_) => self.flight(),
-            None => (AHEAD * self.flight() as f64) as u64,
-        }
+        self.share_of(1)
+    }
+
+    /// The same for one of so many walks that share the link. What keeps it busy while one of them
+    /// waits for a part is what the others fetch: so what each is ahead for that is shared as well.
+    fn share_of(&self, walks: usize) -> u64 {
+        let walks = walks.max(1) as f64;
+        let ahead = match self.start {
+            Some(_) => 1.0,
+            None => 1.0 + (AHEAD - 1.0) / walks,
+        };
+        (ahead * self.flight() as f64 / walks) as u64
     }
 }
 
@@ -417,9 +425,11 @@ mod tests {
         assert_eq!(pace.window_of((1, 1)), all);
         // Players do not take away from who copies.
         assert_eq!(pace.window_of((3, 1)), all.min((80 << 20) / 3));
-        assert_eq!(pace.window_of((3, 3)), all / 3);
-        let least = PARTS_AHEAD * pace.part();
-        assert_eq!(pace.window_of((8, 8)), (all / 8).max(least));
+        // What they are ahead so that the link stays busy, they share as well.
+        let (flight, least) = (pace.flight(), PARTS_AHEAD * pace.part());
+        assert_eq!(all, 2 * flight);
+        assert_eq!(pace.window_of((3, 3)), flight * 4 / 9);
+        assert_eq!(pace.window_of((8, 8)), (flight * 9 / 64).max(least));
         assert_eq!(pace.window_of((40, 40)), (80 << 20) / 40);
     }
 
