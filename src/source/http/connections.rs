@@ -19,7 +19,7 @@ use super::lead::Lead;
 use super::lease::Lease;
 use super::link::root_cause;
 use super::opener::{Keep, Reader, Writer};
-use super::pool::{Opening, Pool, SHELF_LIFE, Taken, Want};
+use super::pool::{Claim, Opening, Pool, SHELF_LIFE, Taken};
 use crate::source::Error;
 
 /// How long a connection may take to be made.
@@ -219,11 +219,11 @@ impl Connections {
     pub(super) async fn lease(
         self: &Arc<Self>,
         most: usize,
-        want: Want,
+        claim: Claim,
     ) -> Result<WireLease, Arc<reqwest::Error>> {
         loop {
             let lead = self.early_by().unwrap_or(0);
-            let mut lease = match self.pool.take(most, lead, want) {
+            let mut lease = match self.pool.take(most, lead, claim) {
                 Taken::Lease(lease) => lease,
                 Taken::Open(opening) => {
                     self.open(opening);

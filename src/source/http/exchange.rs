@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::connections::{Connections, WireLease};
 use super::head::{Head, Length};
-use super::pool::Want;
+use super::pool::Claim;
 
 /// So much is read at once at the most, in bytes.
 const READ: usize = 256 * 1024;
@@ -40,7 +40,7 @@ const TRIAL: Duration = Duration::from_secs(2);
 pub(super) struct Request<'a> {
     pub(super) url: &'a Url,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) want: Want,
+    pub(super) claim: Claim,
 }
 
 impl Request<'_> {
@@ -165,7 +165,7 @@ impl Exchange {
     ) -> Result<Self, Failure> {
         loop {
             let lease = connections
-                .lease(most, request.want)
+                .lease(most, request.claim)
                 .await
                 .map_err(Failure::Unmade)?;
             match Self::over(connections, lease, request).await {
@@ -448,7 +448,7 @@ mod tests {
         let request = Request {
             url: &url,
             headers,
-            want: Want {
+            claim: Claim {
                 line: None,
                 priority: Priority::Demand,
             },

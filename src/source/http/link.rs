@@ -12,7 +12,7 @@ use reqwest::{StatusCode, Url};
 
 use super::connections::{CONNECT_TIMEOUT, Connections};
 use super::exchange::{Exchange, Failure, Request};
-use super::pool::{Line, Want};
+use super::pool::{Claim, Line};
 use super::{HttpOptions, Secrets, network};
 use crate::source::{Error, Origin, Priority};
 
@@ -170,8 +170,12 @@ impl Link {
             Ask::Part(_, priority) => (Some(self.line), priority),
             Ask::Range(_) | Ask::Whole { .. } => (None, Priority::Demand),
         };
-        let want = Want { line, priority };
-        let request = Request { url, headers, want };
+        let claim = Claim { line, priority };
+        let request = Request {
+            url,
+            headers,
+            claim,
+        };
         let (origin, wait) = (self.origin.clone(), self.options.idle_timeout);
         let answer = Exchange::begin(&connections, self.options.connections, &request);
         match tokio::time::timeout(wait, answer).await {

@@ -106,9 +106,9 @@ pub(super) enum Early {
 /// Should a server mix the two up, each tells by its range which it is.
 pub(super) type Line = u64;
 
-/// What a connection is wanted for.
+/// What a connection is wanted for, and how urgently.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Want {
+pub(super) struct Claim {
     /// What the request is for a part of, if it may be sent early.
     pub(super) line: Option<Line>,
     pub(super) priority: Priority,
@@ -116,7 +116,7 @@ pub(super) struct Want {
 
 /// Who waits for a connection.
 pub(super) struct Waiter<R, W, E> {
-    want: Want,
+    claim: Claim,
     sender: oneshot::Sender<Given<R, W, E>>,
 }
 
@@ -161,15 +161,15 @@ impl<R, W, E> Pool<R, W, E> {
     /// A connection for a request: one that carries nothing; or, if it is for a line, one of which no
     /// more than `lead` bytes of an answer of the same are still to come; or a new one, if there are
     /// fewer than `most`.
-    pub(super) fn take(&self, most: usize, lead: u64, want: Want) -> Taken<R, W, E> {
+    pub(super) fn take(&self, most: usize, lead: u64, claim: Claim) -> Taken<R, W, E> {
         let mut shelf = self.shelf();
         shelf.sweep();
         shelf.waiting.retain(|waiter| !waiter.sender.is_closed());
         if shelf.waiting.is_empty() {
             if let Some(idle) = shelf.take_idle() {
-                return Taken::Lease(self.lend(&mut shelf, idle, want.line));
+                return Taken::Lease(self.lend(&mut shelf, idle, claim.line));
             }
-            let line = want.line;
+            let line = claim.line;
             if let Some(lease) = line.and_then(|line| self.lend_early(&mut shelf, lead, line)) {
                 return Taken::Lease(lease);
             }
@@ -181,9 +181,9 @@ impl<R, W, E> Pool<R, W, E> {
             return Taken::Open(Opening(Some(self.clone())));
         }
         let (sender, receiver) = oneshot::channel();
-        let is_before = |other: &Waiter<R, W, E>| other.want.priority >= want.priority;
+        let is_before = |other: &Waiter<R, W, E>| other.claim.priority >= claim.priority;
         let at = shelf.waiting.partition_point(is_before);
-        shelf.waiting.insert(at, Waiter { want, sender });
+        shelf.waiting.insert(at, Waiter { claim, sender });
         Taken::Wait(receiver)
     }
 
@@ -270,7 +270,7 @@ impl<R, W, E> Pool<R, W, E> {
     /// A connection carries nothing: somebody may wait for it.
     pub(super) fn offer(&self, shelf: &mut Shelf<R, W, E>, mut idle: Idle<R, W>) {
         while let Some(waiter) = shelf.waiting.pop_front() {
-            let lease = self.lend(shelf, idle, waiter.want.line);
+            let lease = self.lend(shelf, idle, waiter.claim.line);
             match waiter.sender.send(Ok(lease)) {
                 Err(Ok(mut unwanted)) => match unwanted.withdraw(shelf) {
                     Some(back) => idle = back,
@@ -287,7 +287,7 @@ impl<R, W, E> Pool<R, W, E> {
     /// An answer is nearly over: somebody may wait for that. Who cannot be early is not overtaken, or
     /// no connection might ever be free for it.
     pub(super) fn offer_early(&self, shelf: &mut Shelf<R, W, E>, lead: u64) {
-        while let Some(line) = shelf.waiting.front().and_then(|waiter| waiter.want.line) {
+        while let Some(line) = shelf.waiting.front().and_then(|waiter| waiter.claim.line) {
             let Some(lease) = self.lend_early(shelf, lead, line) else {
                 return;
             };
@@ -421,7 +421,7 @@ mod tests {
         let pool = Pool::<(), (), ()>::default();
         let take = |priority| {
             let line = None;
-            pool.take(1, 0, Want { line, priority })
+            pool.take(1, 0, Claim { line, priority })
         };
         let waits = |priority| match take(priority) {
             Taken::Wait(waiting) => waiting,

@@ -9,9 +9,9 @@ use shuttle::future::{block_on, spawn, yield_now};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::Mutex;
 
-use super::lease::Lease;
 use super::Priority;
-use super::pool::{Opening, Pool, Taken, Want};
+use super::lease::Lease;
+use super::pool::{Claim, Opening, Pool, Taken};
 
 /// No more connections than this.
 const MOST: usize = 2;
@@ -59,10 +59,10 @@ async fn connect(opening: Opening<Half, Half, &'static str>, halves: Arc<AtomicU
 async fn lease(
     pool: &Halves,
     halves: &Arc<AtomicUsize>,
-    want: Want,
+    claim: Claim,
 ) -> Option<Lease<Half, Half, &'static str>> {
     loop {
-        match pool.take(MOST, 1, want) {
+        match pool.take(MOST, 1, claim) {
             Taken::Lease(lease) => return Some(lease),
             Taken::Open(opening) => drop(spawn(connect(opening, halves.clone()))),
             Taken::Wait(waiting) => {
@@ -82,8 +82,8 @@ async fn exchange(pool: Halves, halves: Arc<AtomicUsize>, number: usize) {
         0 => Priority::Prefetch,
         _ => Priority::Demand,
     };
-    let want = Want { line, priority };
-    while let Some(mut lease) = lease(&pool, &halves, want).await {
+    let claim = Claim { line, priority };
+    while let Some(mut lease) = lease(&pool, &halves, claim).await {
         let sent = lease.writer().expect("a half to write");
         sent.server.0.lock().expect("a server").push(number);
         yield_now().await;
