@@ -208,3 +208,38 @@ fn readers_side_by_side_do_not_cancel_each_other() {
     // What is fetched ahead of either when it stops is in it.
     assert!(carried.bytes < 130_000_000, "{carried:?}");
 }
+
+/// Players that had just begun, and so had waited for their first bytes, were taken to share the link:
+/// who copied beside them looked too little ahead to fill it.
+#[test]
+fn players_take_no_more_of_the_link_from_a_copy_than_they_read() {
+    const STEP: u64 = 128 << 10;
+    const COPIED: u64 = 256 * MB;
+    let link = Link::plain(Shape::new(50, 25.0, 100.0), 1 << 30);
+    let took = on_paused_clock(async {
+        let line = open(&link, LineOptions::default()).await;
+        let players = (1..4).map(|n| {
+            let line = line.clone();
+            tokio::spawn(async move {
+                let (mut at, mut due) = (n * 256 * MB, Instant::now());
+                loop {
+                    let got = line.read(at..at + STEP, (n + 1) * 256 * MB).await;
+                    got.expect("a calm link");
+                    at += STEP;
+                    due += Duration::from_millis(200);
+                    tokio::time::sleep_until(due).await;
+                }
+            })
+        });
+        let players: Vec<_> = players.collect();
+        let since = Instant::now();
+        for at in (0..COPIED).step_by(MB as usize) {
+            let got = line.read(at..at + MB, COPIED).await;
+            got.expect("a calm link");
+        }
+        players.iter().for_each(|player| player.abort());
+        since.elapsed()
+    });
+    println!("{took:?}, {:?}", link.carried());
+    assert!(took < Duration::from_millis(3000), "{took:?}");
+}

@@ -98,8 +98,10 @@ pub(super) struct Walk {
     first: u64,
     /// Whether its reader has come back for more.
     went_on: bool,
-    /// How many bytes its reader has found there since it last had to wait.
+    /// How many bytes its reader has found there since it last had to wait,
     found: u64,
+    /// and when that was.
+    waited_at: Option<Instant>,
     /// When it was last heard of, in reads,
     heard: u64,
     /// and by the clock.
@@ -152,6 +154,9 @@ impl Walks {
             };
             walk.step(leg, range, limit, waits.then_some(leap), max_window);
             (walk.heard, walk.heard_at, walk.left) = (reads, now, false);
+            if waits {
+                walk.waited_at = Some(now);
+            }
             let walk = walk.id;
             return Noted {
                 walk,
@@ -180,6 +185,7 @@ impl Walks {
             first,
             went_on: false,
             found: 0,
+            waited_at: waits.then_some(now),
             heard: reads,
             heard_at: now,
             left: false,
@@ -253,9 +259,10 @@ impl Walks {
         self.walks.iter_mut().find(|w| w.id == id)
     }
 
-    /// How many of them go on, and so have a share in the memory; and how many of those had to wait of
-    /// late and have some of their way to go, and so share the link.
-    pub(super) fn going(&self, now: Instant) -> (usize, usize) {
+    /// How many of them go on, and so have a share in the memory; and how many of those had to wait
+    /// since `lately` and have some of their way to go, and so share the link. (A player that had just
+    /// begun counted for seconds, and who copied beside three of them took half as long again.)
+    pub(super) fn going(&self, lately: Duration, now: Instant) -> (usize, usize) {
         let goes = |walk: &&Walk| {
             let silent_for = now.saturating_duration_since(walk.heard_at);
             walk.goes_on() && !walk.left && silent_for < LEFT_ELSEWHERE
@@ -263,10 +270,11 @@ impl Walks {
         let going = self.walks.iter().filter(goes);
         going.fold((0, 0), |(going, starving), walk| {
             let is_over = walk.legs.iter().all(|leg| leg.end <= walk.next);
-            (
-                going + 1,
-                starving + usize::from(walk.starves() && !is_over),
-            )
+            let waited = walk
+                .waited_at
+                .is_some_and(|at| now.saturating_duration_since(at) < lately);
+            let shares = walk.starves() && waited && !is_over;
+            (going + 1, starving + usize::from(shares))
         })
     }
 

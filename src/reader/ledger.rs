@@ -340,7 +340,8 @@ impl Ledger {
 
     /// How far ahead of its reader a walk should look now, in bytes.
     pub(super) fn window(&self, now: Instant) -> u64 {
-        self.pace.window_of(self.walks.going(now))
+        let going = self.walks.going(self.pace.lately(), now);
+        self.pace.window_of(going)
     }
 
     /// Cancels the read-ahead of walks that were left for `new`, one that somebody waits for. What

@@ -44,10 +44,16 @@ const GROWTH_A_BYTE: u64 = 2;
 /// evenly, and there must be room to notice that the link has become faster.
 const GAIN: f64 = 1.5;
 
-/// How many times what is under way a walk may be ahead of its reader, if it is alone. Parts end in another order
-/// than they are read: while the reader waits for one, those behind it that have come must not keep
-/// others from being asked for, or all would end at once and the link be idle for a round trip.
+/// How many times what is under way a walk that is alone may be ahead of its reader. Parts end in
+/// another order than they are read: while the reader waits for one, those behind it that have come must
+/// not keep others from being asked for, or all would end at once and the link be idle for a round trip.
 const AHEAD: f64 = 2.0;
+
+/// Whoever is faster than what is fetched for it has had to wait within this time,
+const LATELY: Duration = Duration::from_millis(250);
+
+/// or within so many round trips, if that is longer.
+const LATELY_IN_TRIPS: f64 = 5.0;
 
 /// Walks that share the link look so many parts ahead at the least.
 const PARTS_AHEAD: u64 = 2;
@@ -322,6 +328,11 @@ impl Pace {
         }
     }
 
+    /// Within what time whoever shares the link has had to wait.
+    pub(super) fn lately(&self) -> Duration {
+        LATELY.max(Duration::from_secs_f64(LATELY_IN_TRIPS * self.latency))
+    }
+
     /// How far ahead of its reader each of the walks should look, in bytes, of which so many go on and
     /// so many starve. Those that are faster leave memory to the others, which would else fetch no more
     /// than what is waited for. Those that starve share the link: with a window for all of it, each
@@ -332,18 +343,18 @@ impl Pace {
         of_link.min(self.window()).min(of_memory as u64)
     }
 
-    /// How far ahead of its reader a walk should look, in bytes.
+    /// How far ahead of its reader a walk that is alone should look, in bytes.
     pub(super) fn window(&self) -> u64 {
         self.share_of(1)
     }
 
     /// The same for one of so many walks that share the link. What keeps it busy while one of them
-    /// waits for a part is what the others fetch: so what each is ahead for that is shared as well.
+    /// waits for a part is what the others fetch: so what each is ahead for that, they share as well.
     fn share_of(&self, walks: usize) -> u64 {
         let walks = walks.max(1) as f64;
         let ahead = match self.start {
             Some(_) => 1.0,
-            None => 1.0 + (AHEAD - 1.0) / walks,
+            None => 1.0 + (AHEAD - 1.0) / (walks - 1.0).max(1.0),
         };
         (ahead * self.flight() as f64 / walks) as u64
     }
@@ -428,8 +439,10 @@ mod tests {
         // What they are ahead so that the link stays busy, they share as well.
         let (flight, least) = (pace.flight(), PARTS_AHEAD * pace.part());
         assert_eq!(all, 2 * flight);
-        assert_eq!(pace.window_of((3, 3)), flight * 4 / 9);
-        assert_eq!(pace.window_of((8, 8)), (flight * 9 / 64).max(least));
+        let near = |window: u64, wanted: u64| window.abs_diff(wanted) <= 1;
+        assert!(near(pace.window_of((2, 2)), flight));
+        assert!(near(pace.window_of((3, 3)), flight / 2));
+        assert!(near(pace.window_of((8, 8)), (flight / 7).max(least)));
         assert_eq!(pace.window_of((40, 40)), (80 << 20) / 40);
     }
 
