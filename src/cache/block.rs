@@ -38,8 +38,8 @@ const RANGES_AT: usize = 64;
 const SUMS_AT: usize = RANGES_AT + MAX_RANGES * 8;
 const SUM_AT: usize = HEAD as usize - 8;
 
-/// Bytes of a block, and where in it they lie.
-pub(super) type Piece<'a> = (u64, &'a [u8]);
+/// Bytes of a block, behind where in it they lie.
+pub(super) type Slice<'a> = (u64, &'a [u8]);
 
 /// What a block file says of its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +66,9 @@ pub(super) fn within(number: u64, range: &Range<u64>) -> Range<u64> {
 }
 
 impl Head {
-    /// The head of a block of which `ranges` are there, whose bytes these pieces have. Of too many
-    /// ranges the shortest are left out.
-    pub(super) fn new(mut ranges: Vec<Range<u64>>, pieces: &[Piece<'_>]) -> Self {
+    /// The head of a block of which `ranges` are there, whose bytes these slices have, in order and
+    /// apart. Of too many ranges the shortest are left out.
+    pub(super) fn new(mut ranges: Vec<Range<u64>>, slices: &[Slice<'_>]) -> Self {
         while ranges.len() > MAX_RANGES {
             let shortest = (0..ranges.len()).min_by_key(|at| ranges[*at].end - ranges[*at].start);
             ranges.remove(shortest.unwrap_or(0));
@@ -78,7 +78,7 @@ impl Head {
             sums: [0; PAGES],
         };
         for page in 0..PAGES {
-            head.sums[page] = head.sum(page, pieces);
+            head.sums[page] = head.sum(page, slices);
         }
         head
     }
@@ -175,17 +175,17 @@ impl Head {
         pages.all(|page| self.sums[page as usize] == self.sum(page as usize, &[(at, bytes)]))
     }
 
-    /// The checksum of what is there of a page, whose bytes these pieces have.
-    fn sum(&self, page: usize, pieces: &[Piece<'_>]) -> u64 {
+    /// The checksum of what is there of a page, whose bytes these slices have, in order and apart.
+    fn sum(&self, page: usize, slices: &[Slice<'_>]) -> u64 {
         let page = page as u64 * PAGE..(page as u64 + 1) * PAGE;
         let there = self.ranges.iter().map(|range| overlap(range, &page));
-        let mut slices = there.flat_map(|range| slices_of(pieces, range));
-        match (slices.next(), slices.next()) {
+        let mut there = there.flat_map(|range| slices_of(slices, range));
+        match (there.next(), there.next()) {
             (None, _) => 0,
             (Some((_, one)), None) => xxh3_64(one),
             (Some(one), Some(two)) => {
                 let mut sum = Xxh3Default::new();
-                for (_, slice) in [one, two].into_iter().chain(slices) {
+                for (_, slice) in [one, two].into_iter().chain(there) {
                     sum.update(slice);
                 }
                 sum.digest()
@@ -194,31 +194,32 @@ impl Head {
     }
 }
 
-/// What pieces that are in order and apart have of a range.
+/// What slices that are in order and apart have of a range.
 pub(super) fn slices_of<'a>(
-    pieces: &[Piece<'a>],
+    slices: &[Slice<'a>],
     range: Range<u64>,
-) -> impl Iterator<Item = Piece<'a>> {
-    let slices = pieces.iter().map(move |(at, bytes)| {
+) -> impl Iterator<Item = Slice<'a>> {
+    let within = slices.iter().map(move |(at, bytes)| {
         let shared = overlap(&(*at..*at + bytes.len() as u64), &range);
         let within = shared.start.saturating_sub(*at)..shared.end.saturating_sub(*at);
         let slice = bytes.get(within.start as usize..within.end as usize);
         (shared.start, slice.unwrap_or_default())
     });
-    slices.filter(|(_, slice)| !slice.is_empty())
+    within.filter(|(_, slice)| !slice.is_empty())
 }
 
-/// Pieces in order and apart: what two of them have is taken from one.
-pub(super) fn apart(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
-    pieces.sort_by_key(|(at, _)| *at);
+/// Slices in order and apart. What two of them have is taken from the one that begins first: they are of
+/// the same blob, and should either be wrong, whoever proves what is read finds it out.
+pub(super) fn apart(mut slices: Vec<Slice<'_>>) -> Vec<Slice<'_>> {
+    slices.sort_by_key(|(at, _)| *at);
     let mut end = 0u64;
-    pieces.retain_mut(|(at, bytes)| {
+    slices.retain_mut(|(at, bytes)| {
         let known = end.saturating_sub(*at).min(bytes.len() as u64);
         (*at, *bytes) = (*at + known, bytes.split_at(known as usize).1);
         end = end.max(*at + bytes.len() as u64);
         !bytes.is_empty()
     });
-    pieces
+    slices
 }
 
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
@@ -309,10 +310,10 @@ mod tests {
                 let piece = *start as usize..(start + len).min(BLOCK) as usize;
                 (*start, &block[piece])
             });
-            let pieces = apart(pieces.collect());
-            let written: u64 = pieces.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+            let slices = apart(pieces.collect());
+            let written: u64 = slices.iter().map(|(_, bytes)| bytes.len() as u64).sum();
             prop_assert_eq!(written, ranges.iter().map(|range| range.end - range.start).sum::<u64>());
-            let head = Head::new(ranges.clone(), &pieces);
+            let head = Head::new(ranges.clone(), &slices);
             let mut map = vec![false; BLOCK as usize];
             for range in &ranges {
                 map[range.start as usize..range.end as usize].fill(true);

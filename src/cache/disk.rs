@@ -29,13 +29,7 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self, path: &str) -> io::Result<Vec<Listed>>;
 
     /// The names of what is in a directory, in any order.
-    fn names(&self, path: &str) -> io::Result<Vec<String>> {
-        Ok(self
-            .list(path)?
-            .into_iter()
-            .map(|found| found.name)
-            .collect())
-    }
+    fn names(&self, path: &str) -> io::Result<Vec<String>>;
 
     /// Changes a small file with nobody else at it: `change` gets what is in it, nothing if it is
     /// not there, and says what shall be.

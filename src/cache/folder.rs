@@ -193,13 +193,14 @@ impl Disk for Folder {
     fn update(&self, path: &str, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> io::Result<()> {
         let file = self.open_as(path, OFlags::RDWR | OFlags::CREATE)?;
         rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
-        let mut before = vec![0; file.metadata()?.len().min(4096) as usize];
+        let len = file.metadata()?.len();
+        let mut before = vec![0; len.min(4096) as usize];
         file.read_exact_at(&mut before, 0)?;
         let after = change(&before);
         file.write_all_at(&after, 0)?;
-        match before.len() == after.len() {
-            true => Ok(()),
-            false => file.set_len(after.len() as u64),
+        match after.len() as u64 {
+            same if same == len => Ok(()),
+            other => file.set_len(other),
         }
     }
 

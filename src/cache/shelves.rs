@@ -24,7 +24,7 @@ pub(super) struct Shelves(Mutex<HashMap<u64, Shelf>>);
 #[derive(Debug)]
 struct Shelf {
     looked_at: Option<Instant>,
-    /// A bit for each block that may be there: one that was removed since is missed when it is opened.
+    /// A bit for each block that may be there: one that is not is missed when it is opened.
     there: [u64; (SHELF / 64) as usize],
 }
 
@@ -65,8 +65,8 @@ impl Shelves {
         !(shelves.get(&(number / SHELF))).is_some_and(|shelf| shelf.is_fresh(now))
     }
 
-    /// These blocks, and no others, were on the shelf of `number` when it was looked at. Those that
-    /// were added meanwhile stay.
+    /// These blocks were on the shelf of `number` when it was looked at. Those that were added, or
+    /// seen before, stay: they may have come meanwhile.
     pub(super) fn looked(&self, number: u64, at: Instant, blocks: impl Iterator<Item = u64>) {
         let mut shelves = self.shelves();
         let shelf = shelves.entry(number / SHELF).or_insert(Shelf::UNKNOWN);

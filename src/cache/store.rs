@@ -212,9 +212,6 @@ impl Shared {
         for number in blocks_of(range) {
             let start = number * BLOCK;
             let mut wanted = within(number, range);
-            if blob.shelves.lack(number..number + 1, Instant::now()) {
-                continue;
-            }
             let Some(block) = self.open_block(blob, number, &wanted) else {
                 self.look_at_shelf(blob, number);
                 continue;
@@ -241,7 +238,7 @@ impl Shared {
     /// Finds out which blocks are near one that is not there, if that is not known.
     fn look_at_shelf(&self, blob: &Blob, number: u64) {
         let now = Instant::now();
-        if !blob.shelves.is_unknown(number, now) {
+        if self.is_paused(Work::Reading) || !blob.shelves.is_unknown(number, now) {
             return;
         }
         let names = match self.disk.names(&blob.shelf(number)) {

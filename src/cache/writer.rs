@@ -1,6 +1,6 @@
 //! The one who writes: a thread behind all mounts of the process, which nobody waits for.
 //!
-//! Pieces of one block are put together before they are written: requests begin and end in the
+//! Pieces of one block wait for each other before they are written: requests begin and end in the
 //! middle of blocks. A block is written to a temporary name and renamed; there is no fsync, for a
 //! block that a crash has torn does not agree with its checksums.
 
@@ -234,12 +234,12 @@ impl Writer {
         }
         let new = (pending.pieces.iter()).map(|piece| (piece.offset - start, &piece.bytes[..]));
         let there = there.iter().map(|(at, bytes)| (*at, &bytes[..]));
-        let pieces = apart(new.chain(there).collect());
+        let slices = apart(new.chain(there).collect());
         let mut old = 0;
         if let Ok(file) = self.shared.disk.open(&blob.block(number)) {
             old = file.stat()?.taken;
         }
-        let head = Head::new(ranges, &pieces);
+        let head = Head::new(ranges, &slices);
         // A disk counts in pages of memory, nearly always.
         let pages = head
             .ranges()
@@ -250,7 +250,7 @@ impl Writer {
         put(&self.shared, &path, need, old, &|file| {
             file.write_at(&head.encode(blob.key.hash(), number), 0)?;
             for range in head.ranges() {
-                for (at, bytes) in slices_of(&pieces, range.clone()) {
+                for (at, bytes) in slices_of(&slices, range.clone()) {
                     file.write_at(bytes, HEAD + at)?;
                 }
             }
