@@ -240,6 +240,6 @@ fn players_take_no_more_of_the_link_from_a_copy_than_they_read() {
         players.iter().for_each(|player| player.abort());
         since.elapsed()
     });
-    println!("{took:?}, {:?}", link.carried());
-    assert!(took < Duration::from_millis(3000), "{took:?}");
+    // What it copies takes 2.7 s of the link, and what the players read 0.1 s.
+    assert!(took < Duration::from_millis(3100), "{took:?}");
 }

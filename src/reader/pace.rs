@@ -53,7 +53,7 @@ const AHEAD: f64 = 2.0;
 const LATELY: Duration = Duration::from_millis(250);
 
 /// or within so many round trips, if that is longer.
-const LATELY_IN_TRIPS: f64 = 5.0;
+const LATELY_IN_TRIPS: f64 = 8.0;
 
 /// Walks that share the link look so many parts ahead at the least.
 const PARTS_AHEAD: u64 = 2;
@@ -354,7 +354,7 @@ impl Pace {
         let walks = walks.max(1) as f64;
         let ahead = match self.start {
             Some(_) => 1.0,
-            None => 1.0 + (AHEAD - 1.0) / (walks - 1.0).max(1.0),
+            None => 1.0 + (AHEAD - 1.0) / walks,
         };
         (ahead * self.flight() as f64 / walks) as u64
     }
@@ -440,9 +440,9 @@ mod tests {
         let (flight, least) = (pace.flight(), PARTS_AHEAD * pace.part());
         assert_eq!(all, 2 * flight);
         let near = |window: u64, wanted: u64| window.abs_diff(wanted) <= 1;
-        assert!(near(pace.window_of((2, 2)), flight));
-        assert!(near(pace.window_of((3, 3)), flight / 2));
-        assert!(near(pace.window_of((8, 8)), (flight / 7).max(least)));
+        assert!(near(pace.window_of((2, 2)), flight * 3 / 4));
+        assert!(near(pace.window_of((3, 3)), flight * 4 / 9));
+        assert!(near(pace.window_of((8, 8)), (flight * 9 / 64).max(least)));
         assert_eq!(pace.window_of((40, 40)), (80 << 20) / 40);
     }
 
