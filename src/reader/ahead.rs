@@ -260,7 +260,7 @@ impl Walks {
     }
 
     /// How many of them go on, and so have a share in the memory; and how many of those had to wait
-    /// since `lately` and have some of their way to go, and so share the link. (A player that had just
+    /// within `lately` and have some of their way to go, and so share the link. (A player that had just
     /// begun counted for seconds, and who copied beside three of them took half as long again.)
     pub(super) fn going(&self, lately: Duration, now: Instant) -> (usize, usize) {
         let goes = |walk: &&Walk| {
