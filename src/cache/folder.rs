@@ -100,10 +100,28 @@ impl Folder {
         others.len()
     }
 
+    fn open_dir(&self, path: &str) -> io::Result<OwnedFd> {
+        let path = if path.is_empty() { "." } else { path };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS;
+        Ok(rustix::fs::openat(&self.root, path, flags, Mode::empty())?)
+    }
+
     fn open_as(&self, path: &str, flags: OFlags) -> io::Result<File> {
         let fd = rustix::fs::openat(&self.root, path, flags | ALWAYS, PRIVATE_FILE)?;
         Ok(File::from(fd))
     }
+}
+
+fn names_in(dir: &OwnedFd) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir.as_fd())? {
+        match entry?.file_name().to_str() {
+            // What is not text is not one of ours.
+            Ok("." | "..") | Err(_) => {}
+            Ok(name) => names.push(name.to_owned()),
+        }
+    }
+    Ok(names)
 }
 
 fn refused(why: &str) -> io::Error {
@@ -152,42 +170,21 @@ impl Disk for Folder {
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
-        let path = if path.is_empty() { "." } else { path };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS;
-        let dir = rustix::fs::openat(&self.root, path, flags, Mode::empty())?;
-        let mut found = Vec::new();
-        for entry in Dir::read_from(dir.as_fd())? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().to_str() else {
-                continue; // not one of ours
-            };
-            if matches!(name, "." | "..") {
-                continue;
-            }
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let dir = self.open_dir(path)?;
+        let found = names_in(&dir)?.into_iter().filter_map(|name| {
             // It may be gone by now.
-            if let Ok(stat) = rustix::fs::statat(&dir, name, flags) {
-                found.push(Listed {
-                    name: name.to_owned(),
-                    is_dir: rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir(),
-                    stat: stat_of(&stat),
-                });
-            }
-        }
-        Ok(found)
+            let stat = rustix::fs::statat(&dir, &*name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            Some(Listed {
+                is_dir: rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir(),
+                stat: stat_of(&stat),
+                name,
+            })
+        });
+        Ok(found.collect())
     }
 
     fn names(&self, path: &str) -> io::Result<Vec<String>> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS;
-        let dir = rustix::fs::openat(&self.root, path, flags, Mode::empty())?;
-        let mut names = Vec::new();
-        for entry in Dir::new(dir)? {
-            // What is not text is not one of ours.
-            if let Ok(name) = entry?.file_name().to_str() {
-                names.push(name.to_owned());
-            }
-        }
-        Ok(names)
+        names_in(&self.open_dir(path)?)
     }
 
     fn update(&self, path: &str, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> io::Result<()> {
