@@ -362,6 +362,13 @@ impl Source for Cached {
         }
     }
 
+    fn at_once(&self) -> Option<usize> {
+        match self.0.comes_from_below() {
+            true => self.0.below.at_once(),
+            false => None,
+        }
+    }
+
     fn expect_size(&self, size: u64) {
         if !self.0.key.is_url() {
             self.0.is_open(size, None);

@@ -385,6 +385,10 @@ impl Source for Proven {
         self.0.data.source().early_by()
     }
 
+    fn at_once(&self) -> Option<usize> {
+        self.0.data.source().at_once()
+    }
+
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         self.0.data.source().reject(origin, range);
     }

@@ -66,6 +66,14 @@ impl Line {
         self.warm_up(ledger, id);
     }
 
+    /// How many reads at once are worth it, of so many that there may be.
+    pub(super) fn at_once(&self, most: usize) -> usize {
+        self.0
+            .source
+            .at_once()
+            .map_or(most, |worth| worth.min(most))
+    }
+
     /// Cuts `range` into about so many pieces, each its own granule if the range is.
     fn pieces(&self, range: &Range<u64>, count: u64) -> Vec<Range<u64>> {
         let len = (range.end - range.start).div_ceil(count);
@@ -83,7 +91,7 @@ impl Line {
     /// Lets the source make connections for what will probably be asked next; returns over how
     /// many that are ready a read may be spread.
     fn warm_up(&self, ledger: &mut Ledger, id: WalkId) -> usize {
-        let connections = self.0.options.connections;
+        let connections = self.at_once(self.0.options.connections);
         let soon = match ledger.walks.get(id).is_some_and(|walk| walk.goes_on()) {
             true => connections,
             false => (2 * ledger.in_flight()).max(2),
@@ -91,7 +99,7 @@ impl Line {
         let _runtime = self.0.runtime.enter();
         let usable = self.0.source.warm_up(soon.min(connections));
         // Parts that have begun may not have taken theirs yet.
-        usable.saturating_sub(ledger.in_flight())
+        usable.min(connections).saturating_sub(ledger.in_flight())
     }
 
     /// `range`, made longer or shorter so that it ends with a granule: as long as without a proof, on
@@ -125,6 +133,9 @@ impl Line {
             true => self.0.options.connections,
             false => ahead_connections(&self.0.options),
         };
+        let connections = self.at_once(connections);
+        let ahead = self.at_once(ahead_connections(&self.0.options));
+        ledger.pace.goes_over(ahead);
         let on_trial = self.0.source.on_trial();
         let mut begun = false;
         let early_by = self.0.source.early_by();

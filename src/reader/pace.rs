@@ -172,6 +172,11 @@ impl Pace {
         self.granule = granule.max(1) as f64;
     }
 
+    /// So many parts may be in flight at once.
+    pub(super) fn goes_over(&mut self, connections: usize) {
+        self.connections = connections.max(1) as f64;
+    }
+
     /// How many bytes came in all, on whatever connection.
     pub(super) fn came(&self) -> u64 {
         self.came

@@ -102,6 +102,12 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// How many reads under way at once are worth it, if that was found out: more would bring nothing
+    /// sooner. `None` where as many are as there may be.
+    fn at_once(&self) -> Option<usize> {
+        None
+    }
+
     /// Says how long the blob is, as is known from elsewhere: a proof, another server. A source
     /// that would learn it from its server then needs no [`open`](Source::open), and takes an
     /// answer that says another size for wrong.

@@ -199,6 +199,10 @@ impl Source for Retry {
         self.inner.early_by()
     }
 
+    fn at_once(&self) -> Option<usize> {
+        self.inner.at_once()
+    }
+
     fn expect_size(&self, size: u64) {
         self.inner.expect_size(size);
     }

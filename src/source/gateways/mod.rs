@@ -202,6 +202,14 @@ impl Source for Gateways {
         }
     }
 
+    fn at_once(&self) -> Option<usize> {
+        let members = &self.0.members;
+        match self.0.roster.is_striped() {
+            true => members.iter().map(|m| m.source.at_once()).sum(),
+            false => members[self.0.roster.current()].source.at_once(),
+        }
+    }
+
     fn version(&self) -> Option<String> {
         match &self.0.members[..] {
             [one] => one.source.version(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderValue;
@@ -15,6 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
+use super::breadth::Breadth;
 use super::lead::Lead;
 use super::lease::Lease;
 use super::link::root_cause;
@@ -111,6 +112,7 @@ impl Clients {
             server,
             pool: Pool::default(),
             lead: Mutex::default(),
+            breadth: Mutex::default(),
             keeps: AtomicBool::new(false),
             is_tended: AtomicBool::new(false),
         })
@@ -207,6 +209,7 @@ pub(super) struct Connections {
     server: Url,
     pool: Wires,
     lead: Mutex<Lead>,
+    breadth: Mutex<Breadth>,
     /// Whether one was found to be good for another request. A server that closes them may also
     /// serve one at a time, and would wait for a request on one that carries none.
     keeps: AtomicBool,
@@ -223,7 +226,7 @@ impl Connections {
     ) -> Result<WireLease, Arc<reqwest::Error>> {
         loop {
             let lead = self.early_by().unwrap_or(0);
-            let mut lease = match self.pool.take(most, lead, claim) {
+            let mut lease = match self.pool.take(self.at_once(most), lead, claim) {
                 Taken::Lease(lease) => lease,
                 Taken::Open(opening) => {
                     self.open(opening);
@@ -311,6 +314,23 @@ impl Connections {
         is_allowed.then(|| self.lead().bytes())
     }
 
+    /// How many connections are worth it, of at most `most`.
+    pub(super) fn at_once(&self, most: usize) -> usize {
+        let round_trip = self.lead().round_trip();
+        self.breadth().of(most, round_trip)
+    }
+
+    /// Bytes came, on one of at most `most`.
+    pub(super) fn carried(&self, bytes: u64, most: usize) {
+        let (round_trip, now) = (self.lead().round_trip(), Instant::now());
+        if let Some(round_trip) = round_trip
+            && self.breadth().listens(round_trip, now)
+        {
+            let in_use = (self.pool.count().1, most);
+            self.breadth().came(bytes, in_use, round_trip, now);
+        }
+    }
+
     /// The server has answered something else than what it was asked early.
     pub(super) fn confused(&self) {
         self.pool.refuse_early();
@@ -346,6 +366,10 @@ impl Connections {
             proxy.basic_auth().cloned()
         });
         login.as_ref()
+    }
+
+    fn breadth(&self) -> MutexGuard<'_, Breadth> {
+        self.breadth.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lead(&self) -> MutexGuard<'_, Lead> {

@@ -104,6 +104,8 @@ pub(super) struct Exchange {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     keeps: bool,
+    /// How many connections there may be.
+    most: usize,
     rest: Rest,
     /// Whether it was asked for while another answer came.
     pub(super) is_early: bool,
@@ -168,7 +170,7 @@ impl Exchange {
                 .lease(most, request.claim)
                 .await
                 .map_err(Failure::Unmade)?;
-            match Self::over(connections, lease, request).await {
+            match Self::over(connections, lease, most, request).await {
                 Ok(exchange) => return Ok(exchange),
                 Err(Lost::Again) => {}
                 Err(Lost::Broken(cause)) => {
@@ -182,6 +184,7 @@ impl Exchange {
     async fn over(
         connections: &Arc<Connections>,
         mut lease: WireLease,
+        most: usize,
         request: &Request<'_>,
     ) -> Result<Self, Lost> {
         let asked = Instant::now();
@@ -231,6 +234,7 @@ impl Exchange {
             lease: Some(lease),
             status: head.status,
             headers: head.headers,
+            most,
             keeps: head.keeps && head.body != Length::UntilClosed,
             rest: match head.body {
                 Length::Known(bytes) => Rest::Known(bytes),
@@ -262,6 +266,7 @@ impl Exchange {
             return Ok(None);
         };
         self.came += bytes.len() as u64;
+        self.connections.carried(bytes.len() as u64, self.most);
         match self.rest {
             // Whoever is next need not wait until somebody has seen these.
             Rest::Known(0) => self.finish(),

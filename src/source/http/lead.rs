@@ -16,6 +16,8 @@ const LEARN: f64 = 0.2;
 pub(super) struct Lead {
     /// From a request to its answer's first byte, in seconds; the lower side of what was seen.
     latency: f64,
+    /// The least that was seen of that.
+    round_trip: Option<Duration>,
     /// Bytes a second of one connection, as they are, be it for the connection or for the link.
     rate: f64,
 }
@@ -23,6 +25,7 @@ pub(super) struct Lead {
 impl Lead {
     /// An answer began so long after its request. `is_early`: that was sent while another answer came.
     pub(super) fn answered(&mut self, after: Duration, is_early: bool) {
+        self.round_trip = Some(self.round_trip.map_or(after, |least| least.min(after)));
         let seen = after.as_secs_f64();
         // What waited for its turn tells no more than that a round trip is not longer.
         if self.latency > 0.0 && is_early && seen > self.latency {
@@ -47,6 +50,11 @@ impl Lead {
             // The mean of times, not of rates: those of bursts have no bound.
             known => 1.0 / (1.0 / known + (1.0 / seen - 1.0 / known) * LEARN),
         };
+    }
+
+    /// The shortest time from a request to its answer's first byte.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     /// A request may be sent when no more than so many bytes of an answer are still to come.

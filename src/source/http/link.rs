@@ -212,6 +212,13 @@ impl Link {
         self.latest().as_ref()?.early_by()
     }
 
+    /// How many requests at once are worth it, if that was found out.
+    pub(super) fn at_once(&self) -> Option<usize> {
+        let most = self.options.connections;
+        let worth = self.latest().as_ref()?.at_once(most);
+        (worth < most).then_some(worth)
+    }
+
     /// The connections to where the URL leads.
     fn connections(&self) -> Option<Arc<Connections>> {
         let moved = self.moved().clone();

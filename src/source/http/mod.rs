@@ -6,6 +6,7 @@
 
 mod answer;
 mod blocks;
+mod breadth;
 mod connections;
 mod exchange;
 mod head;
@@ -406,6 +407,10 @@ impl Source for Http {
 
     fn early_by(&self) -> Option<u64> {
         self.0.link.early_by()
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        self.0.link.at_once()
     }
 
     fn expect_size(&self, size: u64) {

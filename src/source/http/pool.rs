@@ -160,13 +160,22 @@ impl<R, W, E> Default for Pool<R, W, E> {
 impl<R, W, E> Pool<R, W, E> {
     /// A connection for a request: one that carries nothing; or, if it is for a line, one of which no
     /// more than `lead` bytes of an answer of the same are still to come; or a new one, if there are
-    /// fewer than `most`.
+    /// fewer than `most`. What carries nothing stays so while `most` others carry something.
     pub(super) fn take(&self, most: usize, lead: u64, claim: Claim) -> Taken<R, W, E> {
         let mut shelf = self.shelf();
         shelf.sweep();
         shelf.waiting.retain(|waiter| !waiter.sender.is_closed());
+        // There may be more of them than when others came, who go first.
+        while !shelf.waiting.is_empty()
+            && shelf.busy.len() < most
+            && let Some(idle) = shelf.take_idle()
+        {
+            self.offer(&mut shelf, idle);
+        }
         if shelf.waiting.is_empty() {
-            if let Some(idle) = shelf.take_idle() {
+            if shelf.busy.len() < most
+                && let Some(idle) = shelf.take_idle()
+            {
                 return Taken::Lease(self.lend(&mut shelf, idle, claim.line));
             }
             let line = claim.line;

@@ -62,7 +62,9 @@ async fn lease(
     claim: Claim,
 ) -> Option<Lease<Half, Half, &'static str>> {
     loop {
-        match pool.take(MOST, 1, claim) {
+        // How many are worth it changes.
+        let most = thread_rng().gen_range(1..=MOST);
+        match pool.take(most, 1, claim) {
             Taken::Lease(lease) => return Some(lease),
             Taken::Open(opening) => drop(spawn(connect(opening, halves.clone()))),
             Taken::Wait(waiting) => {
