@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -19,37 +20,49 @@ fn byte_at(at: u64) -> u8 {
     ((at * 31) >> 8) as u8
 }
 
+/// The first and the last byte that the next request on a connection asks for; `None` at its end.
+fn asked(reader: &mut impl BufRead) -> Option<(u64, u64)> {
+    let mut range = None;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return None;
+        }
+        if let Some(spec) = line.to_lowercase().strip_prefix("range: bytes=") {
+            let (first, last) = spec.trim().split_once('-').expect("a range");
+            range = Some(match first {
+                "" => (SIZE - last.parse::<u64>().expect("a number"), SIZE - 1),
+                first => (
+                    first.parse().expect("a number"),
+                    last.parse().expect("a number"),
+                ),
+            });
+        }
+        if line == "\r\n" {
+            return Some(range.expect("a Range header"));
+        }
+    }
+}
+
+/// The head and the body of an answer.
+fn answer((first, last): (u64, u64), version: &str) -> (String, Vec<u8>) {
+    let body: Vec<u8> = (first..=last).map(byte_at).collect();
+    let head = format!(
+        "HTTP/{version} 206 Partial Content\r\nContent-Range: bytes {first}-{last}/{SIZE}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    (head, body)
+}
+
 /// Answers requests on one connection; at most `most` of them.
 fn serve(connection: TcpStream, version: &str, most: usize) {
     let mut reader = BufReader::new(connection.try_clone().expect("a copy"));
     let mut out = connection;
     for _ in 0..most {
-        let mut range = None;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(spec) = line.to_lowercase().strip_prefix("range: bytes=") {
-                let (first, last) = spec.trim().split_once('-').expect("a range");
-                range = Some(match first {
-                    "" => (SIZE - last.parse::<u64>().expect("a number"), SIZE - 1),
-                    first => (
-                        first.parse().expect("a number"),
-                        last.parse().expect("a number"),
-                    ),
-                });
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let (first, last) = range.expect("a Range header");
-        let body: Vec<u8> = (first..=last).map(byte_at).collect();
-        let head = format!(
-            "HTTP/{version} 206 Partial Content\r\nContent-Range: bytes {first}-{last}/{SIZE}\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
+        let Some(range) = asked(&mut reader) else {
+            return;
+        };
+        let (head, body) = answer(range, version);
         if out.write_all(&[head.as_bytes(), &body].concat()).is_err() {
             return;
         }
@@ -218,4 +231,92 @@ async fn connections_are_ready_before_they_are_needed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_have_ended_are_not_used() {
     assert!(eight_reads_after_warming_up(false).await > 8);
+}
+
+/// A server next door whose connections carry 4 KiB every two milliseconds each.
+struct SlowLanes {
+    source: Http,
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl SlowLanes {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let (source, now, most) = (http(&listener), Arc::default(), Arc::default());
+        let lanes = Self { source, now, most };
+        let (now, most) = (lanes.now.clone(), lanes.most.clone());
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut out = connection.expect("a connection");
+                let (now, most) = (now.clone(), most.clone());
+                std::thread::spawn(move || {
+                    let mut reader = BufReader::new(out.try_clone().expect("a copy"));
+                    while let Some(range) = asked(&mut reader) {
+                        let (head, body) = answer(range, "1.1");
+                        most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                        let mut sent = out.write_all(head.as_bytes());
+                        for piece in body.chunks(4096) {
+                            sent = sent.and_then(|()| out.write_all(piece));
+                            if piece.len() == 4096 {
+                                std::thread::sleep(Duration::from_millis(2));
+                            }
+                        }
+                        now.fetch_sub(1, SeqCst);
+                        if sent.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        lanes.source.open(1000).await.expect("open");
+        // A machine that is busy may take it for one that is far away, for once.
+        let is_near = async {
+            while lanes.source.at_once().is_none() {
+                read(&lanes.source, 5000).await;
+            }
+        };
+        let patience = Duration::from_secs(20);
+        (tokio::time::timeout(patience, is_near).await).expect("an answer within 4 ms");
+        lanes
+    }
+
+    async fn read(&self, range: Range<u64>) {
+        let mut stream = self.source.read(range, Priority::Prefetch);
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.expect("served");
+            let mut bytes = (chunk.offset..).zip(&chunk.bytes);
+            assert!(bytes.all(|(at, byte)| *byte == byte_at(at)), "wrong bytes");
+        }
+    }
+
+    /// Sixteen read on and on, until so many at once have been answered.
+    async fn read_until(&self, at_once: usize) {
+        let all = (0..16).map(|n| async move {
+            while self.most.load(SeqCst) < at_once {
+                self.read(n * 60_000..(n + 1) * 60_000).await;
+            }
+        });
+        let patience = Duration::from_secs(60);
+        let all = futures_util::future::join_all(all);
+        let done = tokio::time::timeout(patience, all).await;
+        assert!(done.is_ok(), "no more than {:?} at once", self.most);
+    }
+}
+
+/// Sixteen connections from loopback, or over a local network, cost CPU on both sides and brought
+/// nothing that six did not. But where each is slow, more are needed, and that has to show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_nearby_is_asked_for_as_much_at_once_as_it_is_worth() {
+    let lanes = SlowLanes::start().await;
+    assert_eq!(lanes.source.at_once(), Some(6));
+    let reads = (0..16).map(|n| lanes.read(n * 60_000..n * 60_000 + 9000));
+    futures_util::future::join_all(reads).await;
+    let most = lanes.most.load(SeqCst);
+    assert!(
+        (2..=6).contains(&most),
+        "{most} at once before anything was known"
+    );
+    lanes.read_until(12).await;
 }

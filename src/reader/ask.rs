@@ -4,18 +4,15 @@ use std::ops::Range;
 
 use super::ahead::WalkId;
 use super::ledger::{Blocks, Ledger};
-use super::line::{Line, LineOptions};
+use super::line::Line;
 use crate::source::Priority;
 
 /// Connections that read-ahead leaves free, so that a demand read need not wait for one.
 const DEMAND_CONNECTIONS: usize = 2;
 
-/// How many parts read-ahead may have on their way.
-pub(super) fn ahead_connections(options: &LineOptions) -> usize {
-    options
-        .connections
-        .saturating_sub(DEMAND_CONNECTIONS)
-        .max(1)
+/// How many parts read-ahead may have on their way over so many connections.
+pub(super) fn ahead_connections(connections: usize) -> usize {
+    connections.saturating_sub(DEMAND_CONNECTIONS).max(1)
 }
 
 /// A read of at least two times as many bytes may be spread over several connections.
@@ -66,8 +63,9 @@ impl Line {
         self.warm_up(ledger, id);
     }
 
-    /// How many reads at once are worth it, of so many that there may be.
-    pub(super) fn at_once(&self, most: usize) -> usize {
+    /// How many reads at once are worth it.
+    pub(super) fn at_once(&self) -> usize {
+        let most = self.0.options.connections;
         self.0
             .source
             .at_once()
@@ -91,7 +89,7 @@ impl Line {
     /// Lets the source make connections for what will probably be asked next; returns over how
     /// many that are ready a read may be spread.
     fn warm_up(&self, ledger: &mut Ledger, id: WalkId) -> usize {
-        let connections = self.at_once(self.0.options.connections);
+        let connections = self.at_once();
         let soon = match ledger.walks.get(id).is_some_and(|walk| walk.goes_on()) {
             true => connections,
             false => (2 * ledger.in_flight()).max(2),
@@ -128,14 +126,14 @@ impl Line {
 
     /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
     pub(super) fn fill_window(&self, ledger: &mut Ledger, id: WalkId) {
+        let all = self.at_once();
+        let ahead = ahead_connections(all);
+        ledger.pace.goes_over(ahead);
         // Where somebody waits already, what is fetched ahead is what they wait for next.
         let connections = match ledger.walks.get(id).is_some_and(|walk| walk.starves()) {
-            true => self.0.options.connections,
-            false => ahead_connections(&self.0.options),
+            true => all,
+            false => ahead,
         };
-        let connections = self.at_once(connections);
-        let ahead = self.at_once(ahead_connections(&self.0.options));
-        ledger.pace.goes_over(ahead);
         let on_trial = self.0.source.on_trial();
         let mut begun = false;
         let early_by = self.0.source.early_by();

@@ -28,7 +28,7 @@ impl Line {
             range.end - 1
         );
         // It may have to wait until the end of another one has come.
-        let is_early = ledger.in_flight() >= self.at_once(self.0.options.connections);
+        let is_early = ledger.in_flight() >= self.at_once();
         let id = ledger.begin_part(Part {
             left: range.clone(),
             priority,

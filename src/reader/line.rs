@@ -105,7 +105,7 @@ impl Line {
             reserve: buffers / RESERVED as usize,
             kept,
             ledger: Mutex::new(Ledger::new(
-                ahead_connections(&options),
+                ahead_connections(options.connections),
                 memory - memory / KEPT - memory / RESERVED,
             )),
             counters: Counters::default(),

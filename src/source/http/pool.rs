@@ -452,6 +452,29 @@ mod tests {
         assert!(ahead.try_recv().is_ok());
     }
 
+    #[test]
+    fn what_carries_nothing_waits_until_more_are_worth_it() {
+        let pool = Pool::<(), (), ()>::default();
+        for opening in pool.announce(3) {
+            opening.made((), ());
+        }
+        let claim = Claim {
+            line: None,
+            priority: Priority::Demand,
+        };
+        let Taken::Lease(_first) = pool.take(1, 0, claim) else {
+            panic!("three carry nothing");
+        };
+        let Taken::Wait(mut second) = pool.take(1, 0, claim) else {
+            panic!("one is enough");
+        };
+        let Taken::Wait(_third) = pool.take(2, 0, claim) else {
+            panic!("it has overtaken another");
+        };
+        assert!(second.try_recv().is_ok());
+        assert_eq!(pool.count(), (1, 2, 0));
+    }
+
     /// All connections break when a machine wakes up or changes its network: once that had a server
     /// asked one thing at a time for as long as it was mounted.
     #[test]
