@@ -127,7 +127,7 @@ impl Line {
     /// Starts as many parts ahead of a walk as its window, memory and connections have room for.
     pub(super) fn fill_window(&self, ledger: &mut Ledger, id: WalkId) {
         let all = self.at_once();
-        let ahead = ahead_connections(all);
+        let ahead = ahead_connections(self.0.options.connections).min(all);
         ledger.pace.goes_over(ahead);
         // Where somebody waits already, what is fetched ahead is what they wait for next.
         let connections = match ledger.walks.get(id).is_some_and(|walk| walk.starves()) {

@@ -33,7 +33,7 @@ const MARGIN: f64 = 1.1;
 
 /// Connections that carry so many bytes a second each are hardly held down by anything that more of them
 /// would help against. To try it costs something, too,
-const FAST: f64 = 100e6;
+const FAST: f64 = 60e6;
 
 /// and is put off for so long.
 const PATIENCE: Duration = Duration::from_secs(1);
