@@ -120,7 +120,11 @@ impl Data {
     fn free(&self, wanted: usize) -> usize {
         let running = self.counts.running.load(Relaxed);
         match wanted > 1 {
-            true => (self.source.warm_up(running + wanted)).saturating_sub(running),
+            true => {
+                let most = self.source.at_once().unwrap_or(usize::MAX);
+                let usable = self.source.warm_up((running + wanted).min(most));
+                usable.min(most).saturating_sub(running)
+            }
             false => 1,
         }
     }

@@ -102,8 +102,8 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
-    /// How many reads under way at once are worth it, if that was found out: more would bring nothing
-    /// sooner. `None` where as many are as there may be.
+    /// How many reads under way at once are worth it, as far as is known: more would bring nothing
+    /// sooner, or that is being tried out. `None` where as many are as there may be.
     fn at_once(&self) -> Option<usize> {
         None
     }

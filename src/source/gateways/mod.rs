@@ -205,6 +205,7 @@ impl Source for Gateways {
     fn at_once(&self) -> Option<usize> {
         let members = &self.0.members;
         match self.0.roster.is_striped() {
+            // One that is not near may be asked for as much as there is.
             true => members.iter().map(|m| m.source.at_once()).sum(),
             false => members[self.0.roster.current()].source.at_once(),
         }

@@ -6,6 +6,7 @@
 //! then over twice as many, for as long as that makes the rate grow as much. Where it does not, the link
 //! carries no more, and as many are enough as carry that at the rate which each had when they were fewer.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 /// Where a round trip takes longer, there is no time to try.
@@ -21,9 +22,10 @@ const SPAN: Duration = Duration::from_millis(20);
 /// and what was under way before comes.
 const SPAN_IN_TRIPS: u32 = 8;
 
-/// It counts if this share of the connections carried something, on the average: else it is whoever reads
-/// that holds it down.
-const IN_USE: f64 = 0.75;
+/// It counts if, on the average, about as many connections as are to be measured carried something, by
+/// these shares of them. Where fewer did, it is whoever reads that holds it down; where more did, those
+/// that there were before are not done.
+const IN_USE: RangeInclusive<f64> = 0.75..=1.25;
 
 /// If twice as many carry so many times as much, more may carry still more.
 const GROWTH: f64 = 1.5;
@@ -125,7 +127,11 @@ impl Breadth {
                 return;
             }
             State::Found(_) => {
-                *self = Self::default();
+                *self = Self {
+                    // More were worth it the last time.
+                    was_patient: self.now > FEW,
+                    ..Self::default()
+                };
                 return;
             }
         };
@@ -144,7 +150,7 @@ impl Breadth {
         let tried = self.now.min(most);
         self.state = State::Next(Duration::ZERO);
         // A long span was idle: it says nothing of what the link can do.
-        if in_use >= IN_USE * tried as f64 && took < 3 * length {
+        if IN_USE.contains(&(in_use / tried as f64)) && took < 3 * length {
             self.tried(tried, most, rate, now);
         }
     }
@@ -164,7 +170,7 @@ impl Breadth {
         self.before = Some((tried, rate));
         self.now = match enough {
             Some(enough) => enough.clamp(FEW.min(tried), tried),
-            None => 2 * tried,
+            None => (2 * tried).max(FEW),
         };
         if enough.is_some() || tried >= most {
             self.state = State::Found(now);

@@ -8,6 +8,9 @@ const TELLING: u64 = 256 * 1024;
 /// What comes within this share of a round trip had come before it was looked at.
 const AT_ONCE_WITHIN: f64 = 0.1;
 
+/// A server that mostly takes so long to answer is not near, though it may have had something at hand.
+const FAR: Duration = Duration::from_millis(40);
+
 /// How much an answer counts beside those before it.
 const LEARN: f64 = 0.2;
 
@@ -52,9 +55,14 @@ impl Lead {
         };
     }
 
-    /// The shortest time from a request to its answer's first byte.
+    /// The shortest time from a request to its answer's first byte: what a round trip takes, but for a
+    /// server that is mostly so much slower that it has to be far away from what it serves.
     pub(super) fn round_trip(&self) -> Option<Duration> {
-        self.round_trip
+        let mostly = Duration::from_secs_f64(self.latency);
+        match mostly > FAR {
+            true => Some(mostly),
+            false => self.round_trip,
+        }
     }
 
     /// A request may be sent when no more than so many bytes of an answer are still to come.
@@ -75,6 +83,7 @@ mod tests {
         assert_eq!(lead.bytes(), 0, "nothing is known");
         lead.answered(100 * MS, false);
         assert_eq!(lead.bytes(), 0);
+        assert_eq!(lead.round_trip(), Some(100 * MS));
         lead.came(1_000_000, 100 * MS);
         assert_eq!(lead.bytes(), 1_000_000);
         // Bursts, slivers and turns that were waited for change nothing.
@@ -87,5 +96,18 @@ mod tests {
             lead.came(1_000_000, 50 * MS);
         }
         assert!(lead.bytes().abs_diff(1_000_000) < 10_000);
+    }
+
+    #[test]
+    fn a_server_is_not_near_for_one_answer_that_it_had_at_hand() {
+        let mut lead = Lead::default();
+        assert_eq!(lead.round_trip(), None);
+        lead.answered(2 * MS, false);
+        lead.answered(3 * MS, false);
+        assert_eq!(lead.round_trip(), Some(2 * MS));
+        for _ in 0..10 {
+            lead.answered(300 * MS, false);
+        }
+        assert!(lead.round_trip() > Some(40 * MS));
     }
 }

@@ -212,7 +212,7 @@ impl Link {
         self.latest().as_ref()?.early_by()
     }
 
-    /// How many requests at once are worth it, if that was found out.
+    /// How many requests at once are worth it, as far as is known; `None` if as many as there may be.
     pub(super) fn at_once(&self) -> Option<usize> {
         let most = self.options.connections;
         let worth = self.latest().as_ref()?.at_once(most);

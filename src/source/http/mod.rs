@@ -124,6 +124,14 @@ impl Inner {
         self.expected.get().copied().or_else(known)
     }
 
+    /// How many requests are let through at once: one or two of them may wait for a connection.
+    fn passes(&self) -> usize {
+        let most = self.options.connections;
+        self.link
+            .at_once()
+            .map_or(most, |worth| most.min(worth + 2))
+    }
+
     /// The size and the tail, asked side by side. Suffix ranges are a gamble: servers were seen to
     /// refuse them, or to answer with the head of the file. So the answer counts only if its
     /// Content-Range proves that it ends where the other answer says the blob ends.
@@ -378,6 +386,8 @@ impl Source for Http {
                             // that are ready than reads.
                             tokio::task::yield_now().await;
                         }
+                        // How long it waits here does not count as the server's delay.
+                        http.gate.set_limit(http.passes());
                         let pass = http.gate.pass(priority).await;
                         let received = http.request(&range, priority).await?;
                         (Box::new(Body::new(received, range)), Some(pass))

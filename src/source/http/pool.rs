@@ -22,6 +22,9 @@ use crate::source::sync::{Mutex, MutexGuard};
 /// request after 5 to 60 seconds; whether this one has is looked at before it is used.
 pub(super) const SHELF_LIFE: Duration = Duration::from_secs(20);
 
+/// So many more connections than are worth it may carry something that somebody waits for.
+const FOR_DEMAND: usize = 2;
+
 /// How long one is kept that has served. Servers keep it for 5 to 75 seconds.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
@@ -58,6 +61,29 @@ pub(super) struct Shelf<R, W, E> {
     /// When the server failed last that had been trusted.
     pub(super) shaken: Option<Instant>,
     pub(super) tickets: u64,
+    /// How many may carry something at once.
+    pub(super) at_once: AtOnce,
+}
+
+/// How many connections may carry something at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AtOnce {
+    /// How many there may be at all.
+    pub(super) most: usize,
+    /// How many are worth it.
+    pub(super) worth: usize,
+}
+
+impl AtOnce {
+    /// How many of them are for such a request: somebody who waits for bytes does not stand behind what
+    /// is read ahead because more is not worth it.
+    fn of(self, claim: Claim) -> usize {
+        let spare = match claim.priority {
+            Priority::Demand => FOR_DEMAND,
+            Priority::Prefetch => 0,
+        };
+        (self.worth + spare).min(self.most)
+    }
 }
 
 pub(super) struct Idle<R, W> {
@@ -153,26 +179,29 @@ impl<R, W, E> Default for Pool<R, W, E> {
             strikes: 0,
             shaken: None,
             tickets: 0,
+            at_once: AtOnce { most: 1, worth: 1 },
         })))
     }
 }
 
 impl<R, W, E> Pool<R, W, E> {
     /// A connection for a request: one that carries nothing; or, if it is for a line, one of which no
-    /// more than `lead` bytes of an answer of the same are still to come; or a new one, if there are
-    /// fewer than `most`. What carries nothing stays so while `most` others carry something.
-    pub(super) fn take(&self, most: usize, lead: u64, claim: Claim) -> Taken<R, W, E> {
+    /// more than `lead` bytes of an answer of the same are still to come; or a new one. What carries
+    /// nothing stays so while as many others carry something as may `at_once`.
+    pub(super) fn take(&self, at_once: AtOnce, lead: u64, claim: Claim) -> Taken<R, W, E> {
         let mut shelf = self.shelf();
+        shelf.at_once = at_once;
+        let most = at_once.of(claim);
         shelf.sweep();
         shelf.waiting.retain(|waiter| !waiter.sender.is_closed());
         // There may be more of them than when others came, who go first.
-        while !shelf.waiting.is_empty()
-            && shelf.busy.len() < most
+        while shelf.has_room_for_first()
             && let Some(idle) = shelf.take_idle()
         {
             self.offer(&mut shelf, idle);
         }
-        if shelf.waiting.is_empty() {
+        let is_before = |other: &Waiter<R, W, E>| other.claim.priority >= claim.priority;
+        if !shelf.waiting.front().is_some_and(is_before) {
             if shelf.busy.len() < most
                 && let Some(idle) = shelf.take_idle()
             {
@@ -190,7 +219,6 @@ impl<R, W, E> Pool<R, W, E> {
             return Taken::Open(Opening(Some(self.clone())));
         }
         let (sender, receiver) = oneshot::channel();
-        let is_before = |other: &Waiter<R, W, E>| other.claim.priority >= claim.priority;
         let at = shelf.waiting.partition_point(is_before);
         shelf.waiting.insert(at, Waiter { claim, sender });
         Taken::Wait(receiver)
@@ -278,7 +306,9 @@ impl<R, W, E> Pool<R, W, E> {
 
     /// A connection carries nothing: somebody may wait for it.
     pub(super) fn offer(&self, shelf: &mut Shelf<R, W, E>, mut idle: Idle<R, W>) {
-        while let Some(waiter) = shelf.waiting.pop_front() {
+        while shelf.has_room_for_first()
+            && let Some(waiter) = shelf.waiting.pop_front()
+        {
             let lease = self.lend(shelf, idle, waiter.claim.line);
             match waiter.sender.send(Ok(lease)) {
                 Err(Ok(mut unwanted)) => match unwanted.withdraw(shelf) {
@@ -329,6 +359,12 @@ impl<R, W, E> Shelf<R, W, E> {
             };
             idle.since.elapsed() < limit
         });
+    }
+
+    /// Whether somebody waits, and one more may carry something for them.
+    fn has_room_for_first(&self) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|waiter| self.busy.len() < self.at_once.of(waiter.claim))
     }
 
     /// The one that has served last: what it may send at once has grown (RFC 5681), and it is known to
@@ -429,8 +465,8 @@ mod tests {
     fn who_is_waited_for_goes_first() {
         let pool = Pool::<(), (), ()>::default();
         let take = |priority| {
-            let line = None;
-            pool.take(1, 0, Claim { line, priority })
+            let (line, one) = (None, AtOnce { most: 1, worth: 1 });
+            pool.take(one, 0, Claim { line, priority })
         };
         let waits = |priority| match take(priority) {
             Taken::Wait(waiting) => waiting,
@@ -455,24 +491,37 @@ mod tests {
     #[test]
     fn what_carries_nothing_waits_until_more_are_worth_it() {
         let pool = Pool::<(), (), ()>::default();
-        for opening in pool.announce(3) {
+        for opening in pool.announce(6) {
             opening.made((), ());
         }
-        let claim = Claim {
-            line: None,
-            priority: Priority::Demand,
+        let take = |worth, priority| {
+            let (line, at_once) = (None, AtOnce { most: 6, worth });
+            pool.take(at_once, 0, Claim { line, priority })
         };
-        let Taken::Lease(_first) = pool.take(1, 0, claim) else {
-            panic!("three carry nothing");
+        let lease = |taken| match taken {
+            Taken::Lease(lease) => lease,
+            _ => panic!("some carry nothing"),
         };
-        let Taken::Wait(mut second) = pool.take(1, 0, claim) else {
-            panic!("one is enough");
+        let waits = |taken| match taken {
+            Taken::Wait(waiting) => waiting,
+            _ => panic!("more are not worth it"),
         };
-        let Taken::Wait(_third) = pool.take(2, 0, claim) else {
-            panic!("it has overtaken another");
-        };
-        assert!(second.try_recv().is_ok());
-        assert_eq!(pool.count(), (1, 2, 0));
+        let first = lease(take(1, Priority::Prefetch));
+        let mut second = waits(take(1, Priority::Prefetch));
+        // Two more are for whoever is waited for.
+        let demand = [(); 2].map(|()| lease(take(1, Priority::Demand)));
+        let mut third = waits(take(1, Priority::Demand));
+        drop(first);
+        assert!(third.try_recv().is_ok() && second.try_recv().is_err());
+        drop(demand);
+        let mut second = second.try_recv().ok();
+        assert!(second.take().is_some_and(|lease| lease.is_ok()));
+        assert_eq!(pool.count(), (6, 0, 0));
+
+        let _one = lease(take(1, Priority::Prefetch));
+        let mut before = waits(take(1, Priority::Prefetch));
+        let _behind = waits(take(2, Priority::Prefetch));
+        assert!(before.try_recv().is_ok(), "two are worth it now");
     }
 
     /// All connections break when a machine wakes up or changes its network: once that had a server
