@@ -20,7 +20,7 @@ use super::lead::Lead;
 use super::lease::Lease;
 use super::link::root_cause;
 use super::opener::{Keep, Reader, Writer};
-use super::pool::{AtOnce, Claim, Opening, Pool, SHELF_LIFE, Taken};
+use super::pool::{Claim, Opening, Pool, SHELF_LIFE, Taken};
 use crate::source::Error;
 
 /// How long a connection may take to be made.
@@ -226,9 +226,7 @@ impl Connections {
     ) -> Result<WireLease, Arc<reqwest::Error>> {
         loop {
             let lead = self.early_by().unwrap_or(0);
-            let worth = self.at_once(most);
-            let at_once = AtOnce { most, worth };
-            let mut lease = match self.pool.take(at_once, lead, claim) {
+            let mut lease = match self.pool.take(self.at_once(most), lead, claim) {
                 Taken::Lease(lease) => lease,
                 Taken::Open(opening) => {
                     self.open(opening);

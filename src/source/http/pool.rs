@@ -22,9 +22,6 @@ use crate::source::sync::{Mutex, MutexGuard};
 /// request after 5 to 60 seconds; whether this one has is looked at before it is used.
 pub(super) const SHELF_LIFE: Duration = Duration::from_secs(20);
 
-/// So many more connections than are worth it may carry something that somebody waits for.
-const FOR_DEMAND: usize = 2;
-
 /// How long one is kept that has served. Servers keep it for 5 to 75 seconds.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
@@ -62,28 +59,7 @@ pub(super) struct Shelf<R, W, E> {
     pub(super) shaken: Option<Instant>,
     pub(super) tickets: u64,
     /// How many may carry something at once.
-    pub(super) at_once: AtOnce,
-}
-
-/// How many connections may carry something at once.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AtOnce {
-    /// How many there may be at all.
     pub(super) most: usize,
-    /// How many are worth it.
-    pub(super) worth: usize,
-}
-
-impl AtOnce {
-    /// How many of them are for such a request: somebody who waits for bytes does not stand behind what
-    /// is read ahead because more is not worth it.
-    fn of(self, claim: Claim) -> usize {
-        let spare = match claim.priority {
-            Priority::Demand => FOR_DEMAND,
-            Priority::Prefetch => 0,
-        };
-        (self.worth + spare).min(self.most)
-    }
 }
 
 pub(super) struct Idle<R, W> {
@@ -179,23 +155,22 @@ impl<R, W, E> Default for Pool<R, W, E> {
             strikes: 0,
             shaken: None,
             tickets: 0,
-            at_once: AtOnce { most: 1, worth: 1 },
+            most: 1,
         })))
     }
 }
 
 impl<R, W, E> Pool<R, W, E> {
     /// A connection for a request: one that carries nothing; or, if it is for a line, one of which no
-    /// more than `lead` bytes of an answer of the same are still to come; or a new one. What carries
-    /// nothing stays so while as many others carry something as may `at_once`.
-    pub(super) fn take(&self, at_once: AtOnce, lead: u64, claim: Claim) -> Taken<R, W, E> {
+    /// more than `lead` bytes of an answer of the same are still to come; or a new one. No more than `most`
+    /// carry something at once, those aside that did before that became less.
+    pub(super) fn take(&self, most: usize, lead: u64, claim: Claim) -> Taken<R, W, E> {
         let mut shelf = self.shelf();
-        shelf.at_once = at_once;
-        let most = at_once.of(claim);
+        shelf.most = most;
         shelf.sweep();
         shelf.waiting.retain(|waiter| !waiter.sender.is_closed());
         // There may be more of them than when others came, who go first.
-        while shelf.has_room_for_first()
+        while shelf.has_room_for_some()
             && let Some(idle) = shelf.take_idle()
         {
             self.offer(&mut shelf, idle);
@@ -306,7 +281,7 @@ impl<R, W, E> Pool<R, W, E> {
 
     /// A connection carries nothing: somebody may wait for it.
     pub(super) fn offer(&self, shelf: &mut Shelf<R, W, E>, mut idle: Idle<R, W>) {
-        while shelf.has_room_for_first()
+        while shelf.has_room_for_some()
             && let Some(waiter) = shelf.waiting.pop_front()
         {
             let lease = self.lend(shelf, idle, waiter.claim.line);
@@ -361,10 +336,9 @@ impl<R, W, E> Shelf<R, W, E> {
         });
     }
 
-    /// Whether somebody waits, and one more may carry something for them.
-    fn has_room_for_first(&self) -> bool {
-        let first = self.waiting.front();
-        first.is_some_and(|waiter| self.busy.len() < self.at_once.of(waiter.claim))
+    /// Whether somebody waits, and one more may carry something.
+    fn has_room_for_some(&self) -> bool {
+        !self.waiting.is_empty() && self.busy.len() < self.most
     }
 
     /// The one that has served last: what it may send at once has grown (RFC 5681), and it is known to
@@ -465,8 +439,8 @@ mod tests {
     fn who_is_waited_for_goes_first() {
         let pool = Pool::<(), (), ()>::default();
         let take = |priority| {
-            let (line, one) = (None, AtOnce { most: 1, worth: 1 });
-            pool.take(one, 0, Claim { line, priority })
+            let line = None;
+            pool.take(1, 0, Claim { line, priority })
         };
         let waits = |priority| match take(priority) {
             Taken::Wait(waiting) => waiting,
@@ -491,12 +465,12 @@ mod tests {
     #[test]
     fn what_carries_nothing_waits_until_more_are_worth_it() {
         let pool = Pool::<(), (), ()>::default();
-        for opening in pool.announce(6) {
+        for opening in pool.announce(4) {
             opening.made((), ());
         }
-        let take = |worth, priority| {
-            let (line, at_once) = (None, AtOnce { most: 6, worth });
-            pool.take(at_once, 0, Claim { line, priority })
+        let take = |most, priority| {
+            let line = None;
+            pool.take(most, 0, Claim { line, priority })
         };
         let lease = |taken| match taken {
             Taken::Lease(lease) => lease,
@@ -506,22 +480,19 @@ mod tests {
             Taken::Wait(waiting) => waiting,
             _ => panic!("more are not worth it"),
         };
-        let first = lease(take(1, Priority::Prefetch));
-        let mut second = waits(take(1, Priority::Prefetch));
-        // Two more are for whoever is waited for.
-        let demand = [(); 2].map(|()| lease(take(1, Priority::Demand)));
-        let mut third = waits(take(1, Priority::Demand));
-        drop(first);
-        assert!(third.try_recv().is_ok() && second.try_recv().is_err());
-        drop(demand);
-        let mut second = second.try_recv().ok();
-        assert!(second.take().is_some_and(|lease| lease.is_ok()));
-        assert_eq!(pool.count(), (6, 0, 0));
-
-        let _one = lease(take(1, Priority::Prefetch));
-        let mut before = waits(take(1, Priority::Prefetch));
+        let three = [(); 3].map(|()| lease(take(3, Priority::Prefetch)));
+        let mut ahead = waits(take(1, Priority::Prefetch));
+        let mut demand = waits(take(1, Priority::Demand));
+        let [first, second, third] = three;
+        drop((first, second));
+        assert!(demand.try_recv().is_err(), "one is enough, and is there");
+        drop(third);
+        let demand = demand.try_recv().expect("its turn");
+        assert!(ahead.try_recv().is_err());
         let _behind = waits(take(2, Priority::Prefetch));
-        assert!(before.try_recv().is_ok(), "two are worth it now");
+        assert!(ahead.try_recv().is_ok(), "two are worth it now");
+        assert_eq!(pool.count(), (2, 2, 0));
+        drop(demand);
     }
 
     /// All connections break when a machine wakes up or changes its network: once that had a server

@@ -11,7 +11,7 @@ use shuttle::sync::Mutex;
 
 use super::Priority;
 use super::lease::Lease;
-use super::pool::{AtOnce, Claim, Opening, Pool, Taken};
+use super::pool::{Claim, Opening, Pool, Taken};
 
 /// No more connections than this.
 const MOST: usize = 2;
@@ -63,9 +63,8 @@ async fn lease(
 ) -> Option<Lease<Half, Half, &'static str>> {
     loop {
         // How many are worth it changes.
-        let worth = thread_rng().gen_range(1..=MOST);
-        let at_once = AtOnce { most: MOST, worth };
-        match pool.take(at_once, 1, claim) {
+        let most = thread_rng().gen_range(1..=MOST);
+        match pool.take(most, 1, claim) {
             Taken::Lease(lease) => return Some(lease),
             Taken::Open(opening) => drop(spawn(connect(opening, halves.clone()))),
             Taken::Wait(waiting) => {
