@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::source::{
-    Error, File, FileAt, Gateways, Http, HttpOptions, Memory, Offline, Priority, Result, Retry,
-    Source, Stamp,
+    ChunkStream, Error, File, FileAt, Gateways, Http, HttpOptions, Memory, Offline, Opened,
+    Priority, Result, Retry, Source, Stamp,
 };
 use common::fault::{Behaviour, FaultNode};
 use common::gateways::{Content, bases, proven};
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 
 /// Bytes in which every place can be told from every other near it.
 fn blob(len: usize) -> Vec<u8> {
@@ -178,6 +179,61 @@ async fn every_kind_keeps_the_contract() {
     cache.settle(Duration::from_secs(20));
     let from_disk = Cached::new(Arc::new(Offline), &cache, Key::id("blob", &[]), false);
     keeps_the_contract("cache alone", Arc::new(from_disk), &blob).await;
+}
+
+/// A source that is near enough for three reads at once to be all it can use.
+struct Nearby(Memory);
+
+impl Source for Nearby {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        self.0.open(tail)
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        self.0.read(range, priority)
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        Some(3)
+    }
+}
+
+/// A decorator that kept it to itself would have the reader put sixteen reads under way, most of which
+/// wait for a connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_many_reads_are_worth_it_is_told_through_every_decorator() {
+    let nearby = || -> Arc<dyn Source> { Arc::new(Nearby(Memory::new("memory", blob(1000)))) };
+    let kept = tempfile::tempdir().expect("a directory");
+    let disk = Folder::open(kept.path()).expect("a cache");
+    let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
+    let url = Key::url("http://a/", "http://a/");
+    assert_eq!(Retry::new(nearby(), Duration::ZERO).at_once(), Some(3));
+    let passing = Cached::new(nearby(), &cache, url, false);
+    assert_eq!(passing.at_once(), Some(3));
+    // From a disk as many come as are asked for.
+    let kept = Cached::new(nearby(), &cache, Key::id("blob", &[]), false);
+    assert_eq!(kept.at_once(), None);
+    assert_eq!(Gateways::new(vec![nearby()]).at_once(), Some(3));
+    let two = Gateways::new(vec![nearby(), Arc::new(Offline)]);
+    assert_eq!(two.at_once(), Some(3), "the one that serves");
+
+    let content = Content::of(blob(300_000));
+    let nodes = content.nodes();
+    let proven = proven(content.cid, &bases(&nodes));
+    proven.open(0).await.expect("open");
+    // A machine that is busy may take it for one that is far away, for once.
+    let is_near = async {
+        let starts = (0..200_000).step_by(1000).cycle();
+        for at in starts {
+            if proven.at_once().is_some() {
+                return;
+            }
+            let read = read(&*proven, at..at + 1000).await;
+            assert_eq!(read.expect("proven").len(), 1000);
+        }
+    };
+    let patience = Duration::from_secs(20);
+    (tokio::time::timeout(patience, is_near).await).expect("an answer within 4 ms");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
