@@ -8,25 +8,29 @@
 //!
 //! | room | what it does | may use |
 //! |---|---|---|
-//! | [`archive`] | ZIP bytes to index and extents, and the records a writer needs. Pure | |
-//! | [`playlist`] | HLS and DASH text: links found, added, stripped. Pure | |
-//! | [`source`] | where bytes come from: trait `Source`, file, HTTP, memory, retry | |
-//! | [`content`] | CIDs, block trees and hashes | `source` |
-//! | [`cache`] | proven bytes on disk, for all mounts of a user | `source`, `content` |
-//! | [`reader`] | the line, readable: blocks in memory, one fetch of any byte, streams | `archive`, `source` |
+//! | [`archive`] | ZIP bytes to index and extents, and the records that a writer needs. No I/O, no clock | |
+//! | [`playlist`] | HLS and DASH text: finds, adds and removes range links. Pure | |
+//! | [`source`] | the trait `Source`; file, memory, retry, offline | |
+//! | [`http`] | one HTTP server: connections, requests, answers | `source` |
+//! | [`gateways`] | many servers as one `Source` | `source`, `http` |
+//! | [`content`] | CIDs, hash trees, verification of ranges | `source` |
+//! | [`cache`] | bytes on disk that outlive the mount | `source`, `content` |
+//! | [`reader`] | the blob, readable: blocks in memory, read-ahead, the memory bound | `archive`, `source` |
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive` |
-//! | [`mount`] | the only room that names fuser and errno | `fs`, `reader`, `playlist` |
+//! | [`mount`] | the only room that names fuser and errno | `fs`, `archive`, `reader`, `source`, `playlist` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist` |
-//! | [`serve`] | the node: HTTP ranges over local files | `source`, `content` |
-//! | [`cli`] | arguments, configuration, progress, exit codes; composes the others | all |
+//! | [`serve`] | the node: ranges and raw blocks over HTTP | `source`, `content` |
+//! | [`cli`] | arguments and configuration to options, results to text | all |
 //!
-//! `tests/rooms.rs` fails on a door that is not in this table. `doc/DESIGN.md` says why.
+//! `tests/rooms` reads this table and fails on a use that is not in it. `doc/DESIGN.md` says why.
 
 pub mod archive;
 pub mod cache;
 pub mod cli;
 pub mod content;
 pub mod fs;
+pub mod gateways;
+pub mod http;
 pub mod mount;
 pub mod pack;
 pub mod playlist;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use aiozfs::source::{Http, HttpOptions, Priority, Source};
+use aiozfs::http::{Http, HttpOptions};
+use aiozfs::source::{Priority, Source};
 use common::fault::{Behaviour, FaultNode};
 use futures_util::StreamExt;
 

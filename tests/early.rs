@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aiozfs::source::{
-    Gateways, GatewaysOptions, Http, HttpOptions, Member, Origin, Priority, Retry, Source,
-};
+use aiozfs::gateways::{Gateways, GatewaysOptions, Member};
+use aiozfs::http::{Http, HttpOptions};
+use aiozfs::source::{Origin, Priority, Retry, Source};
 use futures_util::StreamExt;
 
 const KB: u64 = 1024;

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use aiozfs::source::{
-    ChunkStream, Error, Gateways, Memory, Opened, Priority, Result, Retry, Source,
-};
+use aiozfs::gateways::Gateways;
+use aiozfs::source::{ChunkStream, Error, Memory, Opened, Priority, Result, Retry, Source};
 use common::fault::table::{Alone, faults};
 use common::fault::{Behaviour, FaultNode};
 use common::gateways::{SIZE, bases, content, gateways, proven, read, reads};

@@ -7,10 +7,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aiozfs::source::{
-    ChunkStream, Gateways, GatewaysOptions, Member, Memory, Opened, Origin, Priority, Result,
-    Source,
-};
+use aiozfs::gateways::{Gateways, GatewaysOptions, Member};
+use aiozfs::source::{ChunkStream, Memory, Opened, Origin, Priority, Result, Source};
 use common::gateways::read;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};

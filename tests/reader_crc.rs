@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aiozfs::archive::{EntryId, ParseOptions, TAIL};
+use aiozfs::gateways::Gateways;
 use aiozfs::reader::{Archive, Error, LineOptions};
-use aiozfs::source::{self, Chunk, ChunkStream, Gateways, Opened, Origin, Priority, Source};
+use aiozfs::source::{self, Chunk, ChunkStream, Opened, Origin, Priority, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
 use futures_util::stream::{self, StreamExt};

@@ -5,7 +5,8 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use aiozfs::source::{Clients, Error, Http, HttpOptions, Netrc, Secrets, Source};
+use aiozfs::http::{Clients, Http, HttpOptions, Netrc, Secrets};
+use aiozfs::source::{Error, Source};
 use common::fault::{Behaviour, FaultNode};
 use common::tls::{Authority, Certificate};
 use common::{mount::Mount, run, tree};

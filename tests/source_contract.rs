@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::gateways::Gateways;
+use aiozfs::http::{Http, HttpOptions};
 use aiozfs::source::{
-    ChunkStream, Error, File, FileAt, Gateways, Http, HttpOptions, Memory, Offline, Opened,
-    Priority, Result, Retry, Source, Stamp,
+    ChunkStream, Error, File, FileAt, Memory, Offline, Opened, Priority, Result, Retry, Source,
+    Stamp,
 };
 use common::fault::{Behaviour, FaultNode};
 use common::gateways::{Content, bases, proven};

@@ -14,8 +14,10 @@ use super::{Failure, explain_open, units};
 use crate::archive::{Encoding, Index, ParseOptions, TAIL};
 use crate::cache::{Cache, Cached, CachedBlocks, Key};
 use crate::content::{Cid, Proven};
+use crate::gateways::Gateways;
+use crate::http::HttpOptions;
 use crate::reader::{self, Archive, LineOptions};
-use crate::source::{self, Blocks, Gateways, HttpOptions, Memory, Offline, Retry, Source};
+use crate::source::{self, Blocks, Memory, Offline, Retry, Source};
 
 /// How long it may take to find out what a CID is that could not be opened.
 const PROBE: Duration = Duration::from_secs(5);
@@ -265,7 +267,7 @@ impl Access {
             }
             Location::Url(url) => {
                 let server = self.servers.data(&options, |_| url.clone())?;
-                let key = Key::url(&without_login(url), &source::display_url(url));
+                let key = Key::url(&without_login(url), &crate::http::display_url(url));
                 (key, retrying(server), None)
             }
             Location::Id(id) => {

@@ -16,7 +16,7 @@ use super::servers::{Server, read_small};
 use super::{Failure, mount_options, units};
 use crate::archive::{Encoding, UnknownEncoding};
 use crate::fs::{Owners, Symlinks};
-use crate::source::Secrets;
+use crate::http::Secrets;
 
 /// The system's.
 const SYSTEM: &str = "/etc/aiozfs/config.toml";

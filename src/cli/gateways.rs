@@ -13,7 +13,8 @@ use super::config::Config;
 use super::servers::{Server, ServerArgs, Servers};
 use super::{Failure, job, logging};
 use crate::content::{Cid, Proven, parse_cid};
-use crate::source::{Error, HttpOptions, Memory, Priority, Proof, Source, display_url};
+use crate::http::{HttpOptions, display_url};
+use crate::source::{Error, Memory, Priority, Proof, Source};
 
 /// The empty block under its identity CID: what the specification of trustless gateways has for a
 /// probe.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::config::Config;
 use crate::content::{Cid, parse_cid};
-use crate::source;
 
 /// Where a blob is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Location {
     pub(super) fn shown(&self) -> (&'static str, String) {
         match self {
             Location::File(path) => ("file", path.display().to_string()),
-            Location::Url(url) => ("url", source::display_url(url)),
+            Location::Url(url) => ("url", crate::http::display_url(url)),
             Location::Cid(cid) => ("cid", cid.to_string()),
             Location::Id(id) => ("id", id.clone()),
         }

@@ -11,10 +11,9 @@ use super::Failure;
 use super::config::Config;
 use super::location::Location;
 use crate::content::parse_cid;
-use crate::source::{
-    Blocks, Clients, Gateways, GatewaysOptions, Http, HttpBlocks, HttpOptions, Member, Netrc,
-    Roster, Secrets, UrlOf,
-};
+use crate::gateways::{Gateways, GatewaysOptions, HttpBlocks, Member, Roster, UrlOf};
+use crate::http::{Clients, Http, HttpOptions, Netrc, Secrets};
+use crate::source::Blocks;
 
 /// Public gateways, asked in this order when none is given for a CID.
 const DEFAULT_GATEWAYS: [&str; 3] = [

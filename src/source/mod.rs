@@ -13,22 +13,19 @@ mod error;
 mod file;
 mod file_at;
 mod gate;
-mod gateways;
-mod http;
 mod memory;
 mod offline;
 mod retry;
-mod sync;
+pub(crate) mod sync;
 
 pub use blocks::{Blocks, Proof};
 pub use error::{Error, Result};
 pub use file::File;
 pub use file_at::{FileAt, Stamp};
-pub use gateways::{Gateways, GatewaysOptions, Member, Roster, Standings};
-pub use http::{Clients, Http, HttpBlocks, HttpOptions, Netrc, Secrets, UrlOf, display_url};
+pub use gate::{Gate, Pass};
 pub use memory::Memory;
 pub use offline::Offline;
-pub use retry::Retry;
+pub use retry::{Backoff, Retry, chance};
 
 use std::fmt;
 use std::ops::Range;

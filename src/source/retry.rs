@@ -47,7 +47,7 @@ impl Retry {
 }
 
 /// When to try again, and when to give up.
-pub(super) struct Backoff {
+pub struct Backoff {
     patience: Duration,
     since: Instant,
     tries: u32,
@@ -57,7 +57,8 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(patience: Duration, priority: Priority) -> Self {
+    /// A back-off that gives up once nothing has come for `patience`, or after two tries for read-ahead.
+    pub fn new(patience: Duration, priority: Priority) -> Self {
         Self {
             patience,
             since: Instant::now(),
@@ -77,7 +78,7 @@ impl Backoff {
     }
 
     /// Waits before the next try; gives the error back if there is to be none.
-    pub(super) async fn wait(&mut self, error: Error) -> Result<()> {
+    pub async fn wait(&mut self, error: Error) -> Result<()> {
         self.tries += 1;
         if !error.is_transient() || self.tries >= self.max_tries {
             return Err(error);
@@ -106,7 +107,7 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 /// A random number from 0 to 1.
-pub(super) fn chance() -> f64 {
+pub fn chance() -> f64 {
     // A fresh RandomState is as random as this needs, without a dependency.
     let random = RandomState::new().hash_one(()) as u32;
     f64::from(random) / f64::from(u32::MAX)

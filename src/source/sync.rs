@@ -2,4 +2,4 @@
 //! of connections. `tests/models` builds both with shuttle's lock in its place, and has them run under
 //! thousands of schedules.
 
-pub(super) use std::sync::{Mutex, MutexGuard};
+pub(crate) use std::sync::{Mutex, MutexGuard};

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aiozfs::content::{Cid, Importer, Profile, Proven, Tree, Version};
+use aiozfs::gateways::{Gateways, GatewaysOptions, HttpBlocks, Member, UrlOf};
+use aiozfs::http::{Http, HttpOptions};
 use aiozfs::serve::{Blob, Node};
-use aiozfs::source::{
-    Blocks, Error, Gateways, GatewaysOptions, Http, HttpBlocks, HttpOptions, Member, Memory,
-    Priority, Result, Retry, Source, UrlOf,
-};
+use aiozfs::source::{Blocks, Error, Memory, Priority, Result, Retry, Source};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::net::TcpListener;

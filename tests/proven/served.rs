@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aiozfs::content::{Cid, Codec, Profile, Proven, Tree, Version};
+use aiozfs::gateways::{Gateways, HttpBlocks, UrlOf};
+use aiozfs::http::{Http, HttpOptions};
 use aiozfs::serve::{Blob, Node};
-use aiozfs::source::{
-    Blocks, Error, Gateways, Http, HttpBlocks, HttpOptions, Memory, Retry, Source, UrlOf,
-};
+use aiozfs::source::{Blocks, Error, Memory, Retry, Source};
 use tokio::net::TcpListener;
 
 use super::common::forger::{Forge, Forger};

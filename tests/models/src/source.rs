@@ -1,19 +1,19 @@
-//! The room `source`, as far as the models need it.
+//! The rooms `source` and `http`, as far as the models need it.
 
 #[path = "../../../src/source/gate.rs"]
 mod gate;
 pub mod gate_model;
-#[path = "../../../src/source/http/lease.rs"]
+#[path = "../../../src/http/lease.rs"]
 #[allow(dead_code, reason = "the models use what requests use")]
 mod lease;
-#[path = "../../../src/source/http/pool.rs"]
+#[path = "../../../src/http/pool.rs"]
 #[allow(dead_code, reason = "the models use what requests use")]
 mod pool;
 pub mod pool_model;
 
 /// The lock that lets others go first.
 mod sync {
-    pub(super) use shuttle::sync::{Mutex, MutexGuard};
+    pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 }
 
 /// How urgent a read is.

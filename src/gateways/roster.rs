@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::health::{Health, Standing, Want};
 use super::hedge::Budget;
-use crate::source::gate::{Gate, Pass};
-use crate::source::retry::chance;
+use crate::source::chance;
 use crate::source::{Error, Origin, Priority};
+use crate::source::{Gate, Pass};
 
 /// How much faster another must be expected to be, to be taken over one that serves well:
 /// changing costs connections.
@@ -47,19 +47,6 @@ struct Book {
     trouble: Option<(Error, Instant)>,
 }
 
-/// What is known of a member, for people to read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Standings {
-    /// Its name.
-    pub name: Origin,
-    /// Seconds to the first byte, on average.
-    pub latency: Option<f64>,
-    /// Bytes a second.
-    pub rate: Option<f64>,
-    /// Whether it is asked now.
-    pub is_ready: bool,
-}
-
 impl Roster {
     pub(super) fn new(members: Vec<(Origin, f64)>, connections: usize, stripe: bool) -> Arc<Self> {
         let (names, weights): (Vec<_>, Vec<_>) = members.into_iter().unzip();
@@ -91,19 +78,6 @@ impl Roster {
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
-    }
-
-    /// What is known of each member.
-    pub fn standings(&self) -> Vec<Standings> {
-        let (book, now) = (self.book(), Instant::now());
-        let known = self.names.iter().zip(&book.healths);
-        let known = known.map(|(name, health)| Standings {
-            name: name.clone(),
-            latency: health.latency(),
-            rate: health.rate(),
-            is_ready: health.standing(Want::Data, now) == Standing::Ready,
-        });
-        known.collect()
     }
 
     pub(super) fn name(&self, index: usize) -> &Origin {

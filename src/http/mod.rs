@@ -27,13 +27,13 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
 
 use self::answer::{Answer, ContentRange, Validator};
-pub use self::blocks::{HttpBlocks, UrlOf};
+pub use self::blocks::raw_block;
 pub use self::connections::Clients;
 use self::exchange::Exchange;
 use self::link::{Ask, Link};
 pub use self::secrets::{Netrc, Secrets};
-use super::gate::{Gate, Pass};
-use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+use crate::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+use crate::source::{Gate, Pass};
 
 /// So many connections there are once a blob has been opened, so that the first reads need not wait
 /// for one. Browsers make as many to a server.

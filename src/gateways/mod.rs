@@ -5,6 +5,7 @@
 //! fails, without its reader noticing (`reading.rs`). What size the blob has is the proof's to say,
 //! or a vote (`open.rs`).
 
+mod blocks;
 mod health;
 mod hedge;
 mod limit;
@@ -20,11 +21,11 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
 
+pub use self::blocks::{HttpBlocks, UrlOf};
 use self::health::Want;
-pub(super) use self::reading::Ask;
-use self::reading::{EarlyBy, Reading};
-pub use self::roster::{Roster, Standings};
-use super::{ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+use self::reading::{Ask, EarlyBy, Reading};
+pub use self::roster::Roster;
+use crate::source::{ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
 /// A [`Source`] over several sources of the same blob.
 #[derive(Clone)]
@@ -115,13 +116,6 @@ impl Inner {
             }),
         }
     }
-}
-
-/// A raw block, of at most `whole`, from whoever of the roster gives it: `ask` asks one of them for
-/// it, and gives it in one chunk.
-pub(super) fn block_reading(roster: Arc<Roster>, ask: Ask, whole: Range<u64>) -> ChunkStream {
-    let early_by: EarlyBy = Arc::new(|_| 0);
-    Reading::new(roster, ask, early_by, Want::Block, whole, Priority::Demand).into_stream()
 }
 
 /// Of several failures, the one to go on with: a transient one may pass, the sooner the better,

@@ -17,11 +17,11 @@ use tokio::time::Instant;
 use super::health::{MEANINGFUL, Want};
 use super::most_hopeful;
 use super::roster::Roster;
-use crate::source::gate::Pass;
+use crate::source::Pass;
 use crate::source::{Chunk, ChunkStream, Error, Priority, Result};
 
 /// Asks one member, by its number, for a range.
-pub(in crate::source) type Ask = Arc<dyn Fn(usize, Range<u64>) -> ChunkStream + Send + Sync>;
+pub(super) type Ask = Arc<dyn Fn(usize, Range<u64>) -> ChunkStream + Send + Sync>;
 
 /// How many bytes before the end of its answer a member, by its number, can be asked for more.
 pub(super) type EarlyBy = Arc<dyn Fn(usize) -> u64 + Send + Sync>;
@@ -81,6 +81,13 @@ enum Event {
     Item(usize, Option<Result<Chunk>>),
     /// The newest attempt has been silent for long.
     Slow,
+}
+
+/// A raw block, of at most `whole`, from whoever of the roster gives it: `ask` asks one of them for
+/// it, and gives it in one chunk.
+pub(super) fn block_reading(roster: Arc<Roster>, ask: Ask, whole: Range<u64>) -> ChunkStream {
+    let early_by: EarlyBy = Arc::new(|_| 0);
+    Reading::new(roster, ask, early_by, Want::Block, whole, Priority::Demand).into_stream()
 }
 
 impl Reading {

@@ -1,0 +1,83 @@
+//! Raw blocks from several gateways, asked as ranges are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt};
+
+use super::reading::{Ask, block_reading};
+use super::roster::Roster;
+use crate::http::{HttpOptions, raw_block};
+use crate::source::{Backoff, Blocks, Error, Priority, Proof, Result};
+
+/// Where a gateway has the block of a CID.
+pub type UrlOf = Box<dyn Fn(&str) -> String + Send + Sync>;
+
+/// [`Blocks`] of several gateways, asked as [`Gateways`](super::Gateways) are.
+pub struct HttpBlocks {
+    inner: Arc<Inner>,
+    roster: Arc<Roster>,
+    patience: Duration,
+}
+
+struct Inner {
+    gateways: Vec<(UrlOf, HttpOptions)>,
+}
+
+impl HttpBlocks {
+    /// Blocks from `gateways`, each given as a function from a CID to the URL of its content, and
+    /// how to talk to it. `roster` has the same gateways in the same order: what is learned of
+    /// them by other requests counts here, and the other way round. What fails for a transient
+    /// reason is asked again until `patience` ends.
+    pub fn new(
+        gateways: Vec<(UrlOf, HttpOptions)>,
+        roster: Arc<Roster>,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner { gateways }),
+            roster,
+            patience,
+        }
+    }
+
+    /// Asks all gateways once.
+    async fn round(&self, cid: &str, most: usize, proof: &Proof) -> Result<Bytes> {
+        let (inner, cid, proof) = (self.inner.clone(), cid.to_owned(), proof.clone());
+        let ask: Ask = Arc::new(move |index, _| {
+            let (inner, cid, proof) = (inner.clone(), cid.clone(), proof.clone());
+            let block = async move {
+                let (url, options) = &inner.gateways[index];
+                raw_block(&url(&cid), options, most, &proof).await
+            };
+            stream::once(block).boxed()
+        });
+        // An empty block is asked for like any other.
+        let whole = 0..most.max(1) as u64;
+        let mut stream = block_reading(self.roster.clone(), ask, whole);
+        match stream.next().await {
+            Some(chunk) => Ok(chunk?.bytes),
+            None => Err(Error::Unsupported {
+                what: "there is no gateway to ask for blocks".into(),
+            }),
+        }
+    }
+}
+
+impl Blocks for HttpBlocks {
+    fn block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+        let cid = cid.to_owned();
+        async move {
+            let mut backoff = Backoff::new(self.patience, Priority::Demand);
+            loop {
+                match self.round(&cid, most, &proof).await {
+                    Ok(block) => return Ok(block),
+                    Err(error) => backoff.wait(error).await?,
+                }
+            }
+        }
+        .boxed()
+    }
+}
