@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::attr::TreeOptions;
+use super::names::{Implied, Names, split_last};
+use super::node::{NOWHERE, Node, ROOT};
 use super::order::Orders;
-use super::tree::{Implied, NOWHERE, Names, Node, ROOT, Totals, Tree, split_last};
+use super::tree::{Totals, Tree};
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
 /// The longest file name that Linux takes, in bytes (NAME_MAX).
@@ -18,17 +20,20 @@ const LONGEST_NAME: usize = 255;
 /// Room for ` (4294967295)` in the name of an entry whose name was taken.
 const LONGEST_NUMBER: usize = 13;
 
-pub(super) fn build(index: Arc<Index>, options: TreeOptions) -> Tree {
-    let mut builder = Builder {
-        names: Names::new(&index),
-        index: &index,
-    };
-    builder.add_directories();
-    builder.add_parents();
-    let taken = builder.add_files();
-    builder.rename(taken);
-    let names = builder.names;
-    finish(index, options, names)
+impl Tree {
+    /// Builds the tree that `index` means.
+    pub fn build(index: Arc<Index>, options: TreeOptions) -> Self {
+        let mut builder = Builder {
+            names: Names::new(&index),
+            index: &index,
+        };
+        builder.add_directories();
+        builder.add_parents();
+        let taken = builder.add_files();
+        builder.rename(taken);
+        let names = builder.names;
+        finish(index, options, names)
+    }
 }
 
 struct Builder<'a> {

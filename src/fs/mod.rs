@@ -18,6 +18,8 @@
 mod attr;
 mod build;
 mod link;
+mod names;
+mod node;
 mod order;
 mod overrides;
 mod range_link;

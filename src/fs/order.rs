@@ -1,47 +1,39 @@
 //! Natural order: `seg_9.ts` before `seg_10.ts`, as people and players count.
 //!
-//! Whoever plays or copies the files of a directory mostly goes through them in this order, so it
-//! tells what will be read next in archives whose order on the line is another.
+//! Programs mostly play or copy the files of a directory in this order. It predicts the next file in
+//! archives whose layout follows another order.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::attr::Ino;
-use super::tree::{Node, Tree};
-use crate::archive::Kind;
+use super::node::Node;
 
-/// Directories of more files are not sorted: it would take longer than it could ever save.
+/// Directories with more files are not sorted: sorting would cost more than the prediction saves.
 const MOST_SORTED: usize = 100_000;
 
-/// The files of those directories that were asked about, in natural order.
-pub(super) type Orders = Mutex<HashMap<Node, Arc<[Node]>>>;
+/// The files of the directories that were asked about, in natural order.
+#[derive(Debug, Default)]
+pub(super) struct Orders(Mutex<HashMap<Node, Arc<[Node]>>>);
 
-impl Tree {
-    /// The file behind this one in the natural order of its directory.
-    pub fn after(&self, file: Ino) -> Option<Ino> {
-        let node = self.node(file)?;
-        let order = self.order(self.names.parent(node))?;
-        let name = |node: &Node| self.names.name(&self.index, *node);
-        let at = order.binary_search_by(|other| natural(name(other), name(&node)));
-        let next = order.get(at.ok()? + 1)?;
-        Some(Ino(u64::from(*next) + 1))
-    }
-
-    fn order(&self, dir: Node) -> Option<Arc<[Node]>> {
-        let children = self.children_of(dir);
+impl Orders {
+    /// Those of `children` that are files, in the natural order of their names; `None` if the directory
+    /// is too large to sort.
+    pub(super) fn of<'a>(
+        &self,
+        dir: Node,
+        children: &[Node],
+        is_file: impl Fn(&Node) -> bool,
+        name: impl Fn(Node) -> &'a [u8],
+    ) -> Option<Arc<[Node]>> {
         if children.len() > MOST_SORTED {
             return None;
         }
-        // Sorted under the lock: whoever else asks wants the same directory, nearly always.
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        // Sorted under the lock: concurrent callers nearly always want the same directory.
+        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let order = orders.entry(dir).or_insert_with(|| {
-            let files = children.iter().copied();
-            let mut files: Vec<Node> = files
-                .filter(|n| self.names.kind(&self.index, *n) == Kind::File)
-                .collect();
-            let name = |node: &Node| self.names.name(&self.index, *node);
-            files.sort_by(|a, b| natural(name(a), name(b)));
+            let mut files: Vec<Node> = children.iter().copied().filter(is_file).collect();
+            files.sort_by(|a, b| natural(name(*a), name(*b)));
             files.into()
         });
         Some(order.clone())

@@ -8,8 +8,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::attr::TreeOptions;
+use super::names::{Implied, Names};
+use super::node::{NOWHERE, Node, ROOT};
 use super::table::Table;
-use super::tree::{Implied, NOWHERE, Names, Node, ROOT, Totals, Tree};
+use super::tree::{Totals, Tree};
 use crate::archive::{Element, Index, Pull, Push, Timestamp, pull_all, pull_bytes, push_all};
 
 /// Whoever changes what tree an index means changes this.

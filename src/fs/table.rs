@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
-use super::tree::{Node, ROOT};
+use super::node::{Node, ROOT};
 
 /// A place with nobody: the root has no name.
 const FREE: Node = ROOT;

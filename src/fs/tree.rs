@@ -6,27 +6,19 @@
 //! directories; an inode is its node's number plus one.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::attr::{Attr, Ino, Owners, TreeOptions};
-use super::order::Orders;
+use super::names::Names;
+use super::node::{NOWHERE, Node, ROOT};
+use super::order::{Orders, natural};
 use super::overrides::Overrides;
-use super::table::Table;
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
 /// Permission bits where the archive keeps none.
 const FILE_MODE: u16 = 0o644;
 const DIR_MODE: u16 = 0o755;
 const LINK_MODE: u16 = 0o777;
-
-/// The number of a node.
-pub(super) type Node = u32;
-
-pub(super) const ROOT: Node = 0;
-
-/// The parent of an entry that is not shown: a directory that another entry names again.
-pub(super) const NOWHERE: Node = Node::MAX;
 
 /// The names, inodes and attributes of an archive.
 #[derive(Debug)]
@@ -43,25 +35,6 @@ pub struct Tree {
     pub(super) totals: Totals,
     pub(super) overrides: Overrides,
     pub(super) orders: Orders,
-}
-
-/// What nodes are called, and which one bears a name.
-#[derive(Debug)]
-pub(super) struct Names {
-    pub(super) parents: Vec<Node>,
-    pub(super) implied: Vec<Implied>,
-    /// Nodes that bear another name than their entry's.
-    pub(super) renamed: HashMap<Node, Box<[u8]>>,
-    pub(super) table: Table,
-}
-
-/// A directory that no entry is, only a part of an entry's path.
-#[derive(Debug)]
-pub(super) struct Implied {
-    pub(super) entry: EntryId,
-    /// Where in the entry's path its name is.
-    pub(super) name: Range<u32>,
-    pub(super) mtime: Timestamp,
 }
 
 /// One line of a directory.
@@ -87,11 +60,6 @@ pub struct Totals {
 }
 
 impl Tree {
-    /// The tree that `index` means.
-    pub fn build(index: Arc<Index>, options: TreeOptions) -> Self {
-        super::build::build(index, options)
-    }
-
     /// The file of this name in a directory.
     pub fn lookup(&self, dir: Ino, name: &[u8]) -> Option<Ino> {
         let dir = self.node(dir)?;
@@ -205,6 +173,42 @@ impl Tree {
         )
     }
 
+    /// The file that follows this one in the natural order of its directory. `None` for the last file,
+    /// and in directories that are too large to sort.
+    pub fn after(&self, file: Ino) -> Option<Ino> {
+        let node = self.node(file)?;
+        let dir = self.names.parent(node);
+        let name = |node: Node| self.names.name(&self.index, node);
+        let is_file = |node: &Node| self.kind_of(*node) == Kind::File;
+        let order = self.orders.of(dir, self.children_of(dir), is_file, name)?;
+        let at = order.binary_search_by(|other| natural(name(*other), name(node)));
+        order.get(at.ok()? + 1).map(|next| ino(*next))
+    }
+
+    /// Shows entries with other sizes than their own, in bytes; `None` is a size that is not known yet.
+    /// Only the first call counts.
+    pub fn override_sizes(&self, sizes: impl IntoIterator<Item = (EntryId, Option<u64>)>) {
+        self.overrides.set(sizes);
+    }
+
+    /// Whether an entry is shown in another form than it is stored.
+    pub fn is_overridden(&self, id: EntryId) -> bool {
+        self.overrides.contains(id)
+    }
+
+    /// Whether a file's size is not known yet. [`attr`](Self::attr) then gives that of the entry,
+    /// which must not be shown.
+    pub fn is_pending(&self, ino: Ino) -> bool {
+        self.record(ino)
+            .is_some_and(|id| self.overrides.is_pending(id))
+    }
+
+    /// Sets the size of what is shown of an entry, unless it is known. Returns the size that holds;
+    /// `None` if the entry is shown as it is stored.
+    pub fn settle(&self, id: EntryId, size: u64) -> Option<u64> {
+        self.overrides.settle(id, size)
+    }
+
     /// How many files and directories there are, without the root.
     pub fn len(&self) -> usize {
         self.children.len()
@@ -260,88 +264,6 @@ impl Tree {
             Some(at) => self.names.implied[at].mtime,
             None => self.root_mtime,
         }
-    }
-}
-
-impl Names {
-    /// No names yet, but a node for the root and for each entry of `index`.
-    pub(super) fn new(index: &Index) -> Self {
-        let mut parents = vec![NOWHERE; index.len() + 1];
-        parents[ROOT as usize] = ROOT;
-        Self {
-            parents,
-            implied: Vec::new(),
-            renamed: HashMap::new(),
-            table: Table::with_capacity(index.len()),
-        }
-    }
-
-    pub(super) fn parent(&self, node: Node) -> Node {
-        self.parents[node as usize]
-    }
-
-    /// The entry that a node is; `None` for the root and implied directories.
-    pub(super) fn entry(&self, index: &Index, node: Node) -> Option<EntryId> {
-        index.id((node as usize).checked_sub(1)?)
-    }
-
-    pub(super) fn implied_index(&self, index: &Index, node: Node) -> Option<usize> {
-        (node as usize).checked_sub(index.len() + 1)
-    }
-
-    pub(super) fn kind(&self, index: &Index, node: Node) -> Kind {
-        self.entry(index, node)
-            .map_or(Kind::Dir, |entry| index.kind(entry))
-    }
-
-    /// What a node is called in its directory; empty for the root.
-    pub(super) fn name<'a>(&'a self, index: &'a Index, node: Node) -> &'a [u8] {
-        if let Some(entry) = self.entry(index, node) {
-            if !self.renamed.is_empty()
-                && let Some(name) = self.renamed.get(&node)
-            {
-                return name;
-            }
-            return split_last(index.path(entry)).1;
-        }
-        let Some(at) = self.implied_index(index, node) else {
-            return b"";
-        };
-        let Implied { entry, name, .. } = &self.implied[at];
-        &index.path(*entry)[name.start as usize..name.end as usize]
-    }
-
-    /// The node of this name in a directory.
-    pub(super) fn find(&self, index: &Index, dir: Node, name: &[u8]) -> Option<Node> {
-        let is_it = |node| self.parent(node) == dir && self.name(index, node) == name;
-        self.table.find(self.table.hash(dir, name), is_it)
-    }
-
-    /// Lets a node, whose parent and name are set, be found, unless another bears the name: that is
-    /// returned.
-    pub(super) fn insert(&mut self, index: &Index, node: Node) -> Option<Node> {
-        // Taken out for the moment, so that the table can grow while names are looked at.
-        let mut table = std::mem::take(&mut self.table);
-        let (dir, name) = (self.parent(node), self.name(index, node));
-        let is_it = |other| self.parent(other) == dir && self.name(index, other) == name;
-        let hash = |table: &Table, node| table.hash(self.parent(node), self.name(index, node));
-        let holder = table.insert(table.hash(dir, name), node, is_it, hash);
-        self.table = table;
-        holder
-    }
-
-    /// Lets `new` be found where `old` was, which has the same parent and name.
-    pub(super) fn replace(&mut self, index: &Index, old: Node, new: Node) {
-        let hash = self.table.hash(self.parent(old), self.name(index, old));
-        self.table.replace(hash, old, new);
-    }
-}
-
-/// A path's directory and last component.
-pub(super) fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|b| *b == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (b"", path),
     }
 }
 
