@@ -8,18 +8,19 @@
 //!
 //! | room | what it does | may use |
 //! |---|---|---|
-//! | [`archive`] | ZIP bytes to index and extents, and the records that a writer needs. No I/O, no clock | |
-//! | [`playlist`] | HLS and DASH text: finds, adds and removes range links. Pure | |
-//! | [`source`] | the trait `Source`; file, memory, retry, offline | |
-//! | [`http`] | one HTTP server: connections, requests, answers | `source` |
-//! | [`gateways`] | many servers as one `Source` | `source`, `http` |
-//! | [`content`] | CIDs, hash trees, verification of ranges | `source` |
-//! | [`cache`] | bytes on disk that outlive the mount | `source`, `content` |
-//! | [`reader`] | the blob, readable: blocks in memory, read-ahead, the memory bound | `archive`, `source` |
-//! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive` |
-//! | [`mount`] | the only room that names fuser and errno | `fs`, `archive`, `reader`, `source`, `playlist` |
-//! | [`pack`] | a folder to an archive | `archive`, `playlist` |
-//! | [`serve`] | the node: ranges and raw blocks over HTTP | `source`, `content` |
+//! | [`ranges`] | byte ranges, sets of them; decimal numbers and hexadecimal | |
+//! | [`archive`] | ZIP bytes to index and extents, and the records that a writer needs. No I/O, no clock | `ranges` |
+//! | [`playlist`] | HLS and DASH text: finds, adds and removes range links. Pure | `ranges` |
+//! | [`source`] | the trait `Source`; file, memory, retry, offline | `ranges` |
+//! | [`http`] | one HTTP server: connections, requests, answers | `source`, `ranges` |
+//! | [`gateways`] | many servers as one `Source` | `source`, `http`, `ranges` |
+//! | [`content`] | CIDs, hash trees, verification of ranges | `source`, `ranges` |
+//! | [`cache`] | bytes on disk that outlive the mount | `source`, `content`, `ranges` |
+//! | [`reader`] | the blob, readable: blocks in memory, read-ahead, the memory bound | `archive`, `source`, `ranges` |
+//! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive`, `ranges` |
+//! | [`mount`] | the only room that names fuser and errno | `fs`, `archive`, `reader`, `source`, `playlist`, `ranges` |
+//! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
+//! | [`serve`] | the node: ranges and raw blocks over HTTP | `source`, `content`, `ranges` |
 //! | [`cli`] | arguments and configuration to options, results to text | all |
 //!
 //! `tests/rooms` reads this table and fails on a use that is not in it. `doc/DESIGN.md` says why.
@@ -34,6 +35,7 @@ pub mod http;
 pub mod mount;
 pub mod pack;
 pub mod playlist;
+pub mod ranges;
 pub mod reader;
 pub mod serve;
 pub mod source;

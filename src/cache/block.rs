@@ -18,6 +18,8 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
+use crate::ranges::{RangeSet, overlap};
+
 /// Bytes of a blob in one file. Large enough that a disk reads it at its full rate and a million
 /// of them are a terabyte, small enough to be written anew when a piece of it comes.
 pub(super) const BLOCK: u64 = 1 << 20;
@@ -45,7 +47,7 @@ pub(super) type Slice<'a> = (u64, &'a [u8]);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
     /// What of the block is there: in order, apart from each other.
-    ranges: Vec<Range<u64>>,
+    ranges: RangeSet,
     sums: [u64; PAGES],
 }
 
@@ -68,10 +70,10 @@ pub(super) fn within(number: u64, range: &Range<u64>) -> Range<u64> {
 impl Head {
     /// The head of a block of which `ranges` are there, whose bytes these slices have, in order and
     /// apart. Of too many ranges the shortest are left out.
-    pub(super) fn new(mut ranges: Vec<Range<u64>>, slices: &[Slice<'_>]) -> Self {
+    pub(super) fn new(mut ranges: RangeSet, slices: &[Slice<'_>]) -> Self {
         while ranges.len() > MAX_RANGES {
             let shortest = (0..ranges.len()).min_by_key(|at| ranges[*at].end - ranges[*at].start);
-            ranges.remove(shortest.unwrap_or(0));
+            ranges.remove_at(shortest.unwrap_or(0));
         }
         let mut head = Self {
             ranges,
@@ -84,7 +86,7 @@ impl Head {
     }
 
     /// What is there.
-    pub(super) fn ranges(&self) -> &[Range<u64>] {
+    pub(super) fn ranges(&self) -> &RangeSet {
         &self.ranges
     }
 
@@ -106,13 +108,9 @@ impl Head {
             };
             u64::from(number(0))..u64::from(number(4))
         });
-        let ranges: Vec<_> = ranges.collect();
-        let mut at = 0;
-        for range in &ranges {
-            if range.start < at || range.is_empty() || range.end > BLOCK {
-                return None;
-            }
-            at = range.end + 1;
+        let ranges = RangeSet::from_sorted(ranges.collect())?;
+        if ranges.last().is_some_and(|last| last.end > BLOCK) {
+            return None;
         }
         let sums = body[SUMS_AT..].as_chunks::<8>().0;
         let mut head = Self {
@@ -145,13 +143,6 @@ impl Head {
         let sum = xxh3_64(&bytes[..SUM_AT]);
         bytes[SUM_AT..].copy_from_slice(&sum.to_le_bytes());
         bytes
-    }
-
-    /// The first run of bytes of `wanted` that is there.
-    pub(super) fn first(&self, wanted: &Range<u64>) -> Option<Range<u64>> {
-        let behind = self.ranges.iter().find(|range| range.end > wanted.start)?;
-        let run = behind.start.max(wanted.start)..behind.end.min(wanted.end);
-        (!run.is_empty()).then_some(run)
     }
 
     /// What must be read to prove `run`, which is there: all that is there of the pages that it
@@ -222,27 +213,6 @@ pub(super) fn apart(mut slices: Vec<Slice<'_>>) -> Vec<Slice<'_>> {
     slices
 }
 
-fn overlap(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
-    let start = a.start.max(b.start);
-    start..a.end.min(b.end).max(start)
-}
-
-/// Adds a range to others that are in order and apart, merging what touches.
-pub(super) fn insert(ranges: &mut Vec<Range<u64>>, mut new: Range<u64>) {
-    if new.is_empty() {
-        return;
-    }
-    ranges.retain(|old| {
-        let is_apart = old.end < new.start || old.start > new.end;
-        if !is_apart {
-            new = new.start.min(old.start)..new.end.max(old.end);
-        }
-        is_apart
-    });
-    let at = ranges.partition_point(|old| old.start < new.start);
-    ranges.insert(at, new);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,7 +237,7 @@ mod tests {
 
     #[test]
     fn every_bit_of_a_head_counts() {
-        let head = Head::new(vec![0..5, 10..BLOCK], &[(0, &bytes())]);
+        let head = Head::new([0..5, 10..BLOCK].into_iter().collect(), &[(0, &bytes())]);
         let good = head.encode(&KEY, 3);
         assert_eq!(Head::decode(&good, &KEY, 3), Some(head));
         assert_eq!(Head::decode(&good, &KEY, 4), None);
@@ -301,9 +271,9 @@ mod tests {
             flipped in any::<prop::sample::Index>(),
         ) {
             let block = bytes();
-            let mut ranges = Vec::new();
+            let mut ranges = RangeSet::new();
             for (start, len) in &pieces {
-                insert(&mut ranges, *start..(start + len).min(BLOCK));
+                ranges.insert(*start..(start + len).min(BLOCK));
             }
             let wanted = wanted.0..(wanted.0 + wanted.1).min(BLOCK);
             let pieces = pieces.iter().map(|(start, len)| {
@@ -312,15 +282,15 @@ mod tests {
             });
             let slices = apart(pieces.collect());
             let written: u64 = slices.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-            prop_assert_eq!(written, ranges.iter().map(|range| range.end - range.start).sum::<u64>());
+            prop_assert_eq!(written, ranges.bytes());
             let head = Head::new(ranges.clone(), &slices);
             let mut map = vec![false; BLOCK as usize];
-            for range in &ranges {
+            for range in ranges.iter() {
                 map[range.start as usize..range.end as usize].fill(true);
             }
             let there = |at: u64| map.get(at as usize) == Some(&true);
             let expected = wanted.clone().find(|at| there(*at));
-            let run = head.first(&wanted);
+            let run = head.ranges().first_in(&wanted);
             prop_assert_eq!(run.clone().map(|run| run.start), expected);
             if let Some(run) = run {
                 prop_assert!(run.clone().all(there));

@@ -10,13 +10,16 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
 
 use super::Cache;
-use super::about::{About, Seen};
+use super::blob::Blob;
 use super::block::{BLOCK, blocks_of};
+use super::collector::Collector;
+use super::job::Job;
 use super::key::Key;
-use super::piece::Collector;
+use super::metadata::{Metadata, Seen};
+use super::read::Span;
 use super::record;
-use super::store::{Blob, Inner, Shared, Span};
-use super::writer::Job;
+use super::shared::Shared;
+use super::store::Inner;
 use crate::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
 /// By what name bytes go that came from disk.
@@ -108,8 +111,8 @@ impl State {
         if let Some(blob) = self.blob().cloned() {
             let path = blob.file("record");
             let read = move |shared: &Shared| record::read(&*shared.disk, &path);
-            let about: Option<About> = self.cache.off_the_runtime(read).await.flatten();
-            if let Some(About { size, .. }) = about {
+            let metadata: Option<Metadata> = self.cache.off_the_runtime(read).await.flatten();
+            if let Some(Metadata { size, .. }) = metadata {
                 self.below.expect_size(size);
                 self.is_open(size, None);
                 return Ok(Opened { size, tail: None });
@@ -170,8 +173,8 @@ impl State {
         if self.size.set(size).is_ok()
             && let Some(blob) = self.blob()
         {
-            let about = About::new(&blob.key, size, version);
-            self.cache.send(Job::Introduce(blob.clone(), about));
+            let metadata = Metadata::new(&blob.key, size, version);
+            self.cache.send(Job::Introduce(blob.clone(), metadata));
         }
     }
 
@@ -241,15 +244,15 @@ impl Reading {
 
     async fn look(&mut self) -> Span {
         let (blob, mut range) = (self.blob.clone(), self.left.clone());
-        if let Some(doubt) = blob.doubt.first(&range) {
-            if doubt.start == range.start {
-                return Span::Missing(doubt.end);
+        if let Some(wrong) = blob.quarantine.first(&range) {
+            if wrong.start == range.start {
+                return Span::Missing(wrong.end);
             }
-            range.end = doubt.start;
+            range.end = wrong.start;
         }
         let end = range.end;
         // With nobody below, what another process has just kept is worth looking for.
-        if !self.state.offline && blob.shelves.lack(blocks_of(&range), Instant::now()) {
+        if !self.state.offline && blob.presence.lacks(blocks_of(&range), Instant::now()) {
             return Span::Missing(end);
         }
         let cache = &self.state.cache;

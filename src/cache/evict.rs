@@ -9,11 +9,11 @@
 use std::io;
 
 use super::block::{BLOCK, HEAD};
+use super::clock::now;
 use super::disk::{Disk, Listed, Stat};
 use super::pins::{self, Pins};
-use super::store::{Shared, now};
+use super::shared::Shared;
 use super::usage::{self, Usage};
-use super::writer::is_stale;
 
 /// Used again so many seconds after it was written, a block is worth more.
 const AGAIN: i64 = 60;
@@ -67,7 +67,7 @@ pub(super) fn filled(size: u64) -> u64 {
 /// are about to be written.
 pub(super) fn make_room(shared: &Shared, known: Usage, need: u64) -> io::Result<bool> {
     let bound = filled(shared.size);
-    if known.bytes <= bound && !is_stale(known.counted) {
+    if known.bytes <= bound && !known.is_stale() {
         return Ok(true);
     }
     let disk = &*shared.disk;
@@ -120,14 +120,14 @@ impl Survey {
             let path = format!("{dir}/{}", found.name);
             match (found.is_dir, &found.name[..]) {
                 (true, "data") => {
-                    for shelf in list(disk, &path)?.iter().filter(|found| found.is_dir) {
-                        let shelf = format!("{path}/{}", shelf.name);
-                        for block in list(disk, &shelf)? {
+                    for group in list(disk, &path)?.iter().filter(|found| found.is_dir) {
+                        let group = format!("{path}/{}", group.name);
+                        for block in list(disk, &group)? {
                             // A name that is no number's is nobody's block.
                             let number = u64::from_str_radix(&block.name, 16).ok();
                             let number = number.filter(|n| n.checked_mul(BLOCK).is_some());
                             let what = number.map_or(What::Kept, What::Block);
-                            self.add(blob, format!("{shelf}/{}", block.name), what, block.stat);
+                            self.add(blob, format!("{group}/{}", block.name), what, block.stat);
                         }
                     }
                 }
@@ -167,7 +167,7 @@ pub(super) fn victims(disk: &dyn Disk, survey: &Survey, wanted: u64, size: u64) 
         let is_used = now - item.stat.used < FADED;
         match item.what {
             What::Record => {}
-            What::Block(number) if pins::hold(pins, number) => {}
+            What::Block(number) if pins.hold(number) => {}
             What::Kept if !pins.is_empty() => {}
             What::Kept => known.push(at),
             What::Block(_) if is_used && item.stat.used - item.stat.written >= AGAIN => {
@@ -234,12 +234,12 @@ fn remove_empty(disk: &dyn Disk, survey: &Survey, blob: usize, dir: &str) -> u64
             freed += item.stat.taken;
         }
     }
-    let shelves = list(disk, &format!("{dir}/data")).unwrap_or_default();
-    let shelves = shelves
+    let groups = list(disk, &format!("{dir}/data")).unwrap_or_default();
+    let groups = groups
         .iter()
-        .map(|shelf| format!("{dir}/data/{}", shelf.name));
+        .map(|group| format!("{dir}/data/{}", group.name));
     let above = ["data", "nodes"].map(|name| format!("{dir}/{name}"));
-    for path in shelves.chain(above).chain([dir.to_owned()]) {
+    for path in groups.chain(above).chain([dir.to_owned()]) {
         // One that is not empty, or not there, stays as it is.
         let _ = disk.remove_dir(&path);
     }

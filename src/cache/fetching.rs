@@ -4,10 +4,11 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::blob::Blob;
 use super::block::{BLOCK, blocks_of, within};
 use super::cached::Cached;
-use super::pins;
-use super::store::{Blob, Shared};
+use super::pinning;
+use super::shared::Shared;
 
 /// Room for what waits for the disk is looked for so often.
 const LOOK: Duration = Duration::from_millis(5);
@@ -47,7 +48,7 @@ impl Cached {
             let what = "its server names no version of it (an ETag, a date), so it is not kept";
             return Err(io::Error::new(io::ErrorKind::Unsupported, what));
         };
-        let pin = move |shared: &Shared| pins::add(shared, &blob.dir, &ranges);
+        let pin = move |shared: &Shared| pinning::add(shared, &blob.dir, &ranges);
         let slow = || io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer");
         cache.off_the_runtime(pin).await.ok_or_else(slow)?
     }
@@ -83,7 +84,10 @@ fn missing_of(shared: &Shared, blob: &Blob, range: &Range<u64>) -> Vec<Range<u64
                 _ => missing.push(gap),
             }
         };
-        while let Some(run) = head.as_ref().and_then(|head| head.first(&(at..wanted.end))) {
+        while let Some(run) = head
+            .as_ref()
+            .and_then(|head| head.ranges().first_in(&(at..wanted.end)))
+        {
             add(at..run.start);
             at = run.end;
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::content::Cid;
+use crate::ranges::hex;
 
 /// The name of a blob in the cache.
 ///
@@ -70,8 +71,7 @@ impl Key {
 
     /// The same, as the name of a file.
     pub(super) fn hex(&self) -> String {
-        let bytes = self.hash[..20].iter();
-        bytes.map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.hash[..20])
     }
 
     /// Whether it is what is behind a URL, whatever that is.

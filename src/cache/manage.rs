@@ -7,15 +7,16 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Cache;
-use super::about::{About, Counts};
 use super::block::{BLOCK, HEAD, Head};
+use super::clock::now;
 use super::disk::Handle;
 use super::evict::{self, Survey, What};
-use super::pins;
+use super::metadata::{Counts, Metadata};
 use super::record::{self, Framed};
-use super::store::{Shared, now};
-use super::usage;
+use super::shared::{Shared, damaged};
+use super::{pinning, pins, usage};
 use crate::content::parse_cid;
+use crate::ranges::hex;
 
 /// A blob, as far as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,12 +89,12 @@ impl Cache {
     /// Pins all of a blob: what is kept of it, and what comes.
     pub fn pin(&self, blob: &Kept) -> io::Result<()> {
         let all: Range<u64> = 0..blob.size;
-        pins::add(&self.0.shared, &dir(blob), &[all])
+        pinning::add(&self.0.shared, &dir(blob), &[all])
     }
 
     /// Pins nothing of a blob.
     pub fn unpin(&self, blob: &Kept) -> io::Result<()> {
-        pins::clear(&self.0.shared, &dir(blob))
+        pinning::clear(&self.0.shared, &dir(blob))
     }
 
     /// Removes a blob, pinned or not. Returns how many bytes of the disk came free.
@@ -125,7 +126,7 @@ impl Cache {
             match is_good(shared, blob, &item.path, item.what) {
                 Some(true) => verified.good += item.stat.taken,
                 Some(false) => {
-                    shared.discard(&item.path, &super::store::damaged("it"));
+                    shared.discard(&item.path, &damaged("it"));
                     verified.damaged += 1;
                 }
                 None => {} // evicted just now
@@ -142,32 +143,30 @@ fn dir(blob: &Kept) -> String {
 
 fn kept(shared: &Shared, survey: &Survey, at: usize, dir: &str) -> Kept {
     let disk = &*shared.disk;
-    let about: Option<About> = record::read(disk, &format!("{dir}/record"));
+    let metadata: Option<Metadata> = record::read(disk, &format!("{dir}/record"));
     let counts: Counts = record::read(disk, &format!("{dir}/counts")).unwrap_or_default();
     let items = || survey.items.iter().filter(|item| item.blob == at);
     let files_used = items().map(|item| item.stat.used).max();
     // Its record may have been lost; then little is known of it, and it can still be removed.
-    let about = about.unwrap_or_else(|| About {
+    let metadata = metadata.unwrap_or_else(|| Metadata {
         kind: "unknown".into(),
         name: "?".into(),
         size: 0,
         version: None,
         since: items().map(|item| item.stat.written).min().unwrap_or(0),
     });
-    let pinned = pins::of(disk, dir).into_iter();
-    let pinned = pinned.map(|pin| pin.end.min(about.size).saturating_sub(pin.start));
     Kept {
         id: dir.trim_start_matches("blobs/").to_owned(),
         taken: items().map(|item| item.stat.taken).sum(),
-        pinned: pinned.sum(),
+        pinned: pins::of(disk, dir).bytes(metadata.size),
         used: files_used.unwrap_or(0).max(counts.last),
         hits: counts.hits,
         misses: counts.misses,
-        kind: about.kind,
-        name: about.name,
-        size: about.size,
-        version: about.version,
-        since: about.since,
+        kind: metadata.kind,
+        name: metadata.name,
+        size: metadata.size,
+        version: metadata.version,
+        since: metadata.since,
     }
 }
 
@@ -202,8 +201,4 @@ fn is_good(shared: &Shared, blob: &Kept, path: &str, what: What) -> Option<bool>
         },
     };
     Some(is_good)
-}
-
-fn hex(bytes: &[u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 
 use super::Cache;
+use super::blob::Blob;
+use super::job::{Content, Job, Keep};
 use super::key::Key;
-use super::store::{Blob, Inner, Shared, damaged};
-use super::writer::{Content, Job, Keep};
+use super::shared::{Shared, damaged};
+use super::store::Inner;
 use crate::source::{Blocks, Proof, Result};
 
 /// [`Blocks`] that are read from disk where they are there; each is proven as if it had come from a

@@ -1,87 +1,77 @@
-//! What is not to be evicted.
+//! The ranges of a blob that eviction skips.
 
-use std::io;
 use std::ops::Range;
-use std::thread;
-use std::time::Duration;
 
-use super::block::{BLOCK, insert};
+use serde::{Deserialize, Serialize};
+
+use super::block::BLOCK;
 use super::disk::Disk;
 use super::record;
-use super::store::Shared;
-use super::writer;
+use crate::ranges::RangeSet;
 
-/// Ranges of a blob, on the borders of blocks. What is kept beside blocks goes with any.
-pub(super) type Pins = Vec<Range<u64>>;
-
-/// More ranges than these become one: a record has an end.
+/// More ranges than this are replaced by one around them all: a record has a greatest size.
 const MOST: usize = 10_000;
 
-/// Somebody else who pins is done in no time.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Pinned ranges, which begin and end at block boundaries. What lies beside the blocks of a blob is
+/// pinned with any of them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Range<u64>>", into = "Vec<Range<u64>>")]
+pub(super) struct Pins(RangeSet);
 
-/// What of a blob is pinned.
+/// The pins of the blob in a directory.
 pub(super) fn of(disk: &dyn Disk, dir: &str) -> Pins {
-    record::read(disk, &format!("{dir}/pins")).unwrap_or_default()
+    record::read(disk, &path(dir)).unwrap_or_default()
 }
 
-/// Whether the block of this number is.
-pub(super) fn hold(pins: &Pins, number: u64) -> bool {
-    let block = number * BLOCK..(number + 1) * BLOCK;
-    pins.iter()
-        .any(|pin| pin.start < block.end && pin.end > block.start)
+/// Where the pins of the blob in a directory are.
+pub(super) fn path(dir: &str) -> String {
+    format!("{dir}/pins")
 }
 
-/// Pins these ranges of a blob, too.
-pub(super) fn add(shared: &Shared, dir: &str, ranges: &[Range<u64>]) -> io::Result<()> {
-    let _alone = alone(&*shared.disk)?;
-    let mut pins = of(&*shared.disk, dir);
-    for range in ranges.iter().filter(|range| !range.is_empty()) {
-        let end = range.end.next_multiple_of(BLOCK);
-        insert(&mut pins, range.start / BLOCK * BLOCK..end);
+impl Pins {
+    /// Whether nothing is pinned.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    if pins.len() > MOST
-        && let (Some(first), Some(last)) = (pins.first(), pins.last())
-    {
-        let all = first.start..last.end;
-        pins.clear();
-        pins.push(all);
+
+    /// Whether some of a block is pinned.
+    pub(super) fn hold(&self, number: u64) -> bool {
+        self.0
+            .first_in(&(number * BLOCK..(number + 1) * BLOCK))
+            .is_some()
     }
-    let bytes = record::seal(&pins);
-    let path = format!("{dir}/pins");
-    let is_kept = writer::replace(shared, &path, bytes.len() as u64, &|file| {
-        file.write_at(&bytes, 0)
-    })?;
-    match is_kept {
-        true => Ok(()),
-        false => Err(full()),
-    }
-}
 
-/// Pins nothing of a blob.
-pub(super) fn clear(shared: &Shared, dir: &str) -> io::Result<()> {
-    let _alone = alone(&*shared.disk)?;
-    shared.remove(&format!("{dir}/pins"));
-    Ok(())
-}
-
-/// All room is pinned.
-pub(super) fn full() -> io::Error {
-    let what = "the cache is full of what is pinned";
-    io::Error::new(io::ErrorKind::StorageFull, what)
-}
-
-/// Pins are read and written by one at a time.
-fn alone(disk: &dyn Disk) -> io::Result<Box<dyn Send>> {
-    const PAUSE: Duration = Duration::from_millis(5);
-    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
-        if let Some(lock) = disk.try_lock("pins")? {
-            return Ok(lock);
+    /// Adds the blocks that these ranges touch.
+    pub(super) fn add(&mut self, ranges: &[Range<u64>]) {
+        for range in ranges.iter().filter(|range| !range.is_empty()) {
+            let end = range.end.next_multiple_of(BLOCK);
+            self.0.insert(range.start / BLOCK * BLOCK..end);
         }
-        thread::sleep(PAUSE);
+        if self.0.len() > MOST
+            && let (Some(first), Some(last)) = (self.0.first().cloned(), self.0.last().cloned())
+        {
+            self.0.insert(first.start..last.end);
+        }
     }
-    Err(io::Error::new(
-        io::ErrorKind::TimedOut,
-        "another process holds its pins",
-    ))
+
+    /// How many bytes of a blob of `size` bytes are pinned.
+    pub(super) fn bytes(&self, size: u64) -> u64 {
+        let within = self
+            .0
+            .iter()
+            .map(|pin| pin.end.min(size).saturating_sub(pin.start));
+        within.sum()
+    }
+}
+
+impl From<Vec<Range<u64>>> for Pins {
+    fn from(ranges: Vec<Range<u64>>) -> Self {
+        Self(ranges.into_iter().collect())
+    }
+}
+
+impl From<Pins> for Vec<Range<u64>> {
+    fn from(pins: Pins) -> Self {
+        pins.0.to_vec()
+    }
 }

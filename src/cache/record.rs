@@ -10,7 +10,12 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::buffers::{Buffer, Buffers};
 use super::disk::{Disk, Handle};
-use super::writer::Filling;
+
+/// Gives content in pieces, in order.
+pub type Fill = Box<Filling>;
+
+/// See [`Fill`].
+pub(super) type Filling = dyn Fn(&mut dyn FnMut(&[u8])) + Send;
 
 /// A record is smaller than this; what is larger is none.
 const LONGEST: usize = 1 << 20;
@@ -90,15 +95,15 @@ pub(super) struct Framed {
     at: u64,
     body_end: u64,
     /// What comes next of the file.
-    pieces: Receiver<Piece>,
+    pieces: Receiver<Segment>,
     /// What came last, and how much of it was pulled.
-    piece: Option<Piece>,
+    piece: Option<Segment>,
     pulled: usize,
     sum: Box<Xxh3Default>,
 }
 
-/// So many bytes of a file.
-type Piece = (Buffer, usize);
+/// A buffer, and how many bytes of it are the file's.
+type Segment = (Buffer, usize);
 
 impl Framed {
     /// `None` if it is none, or of another blob.
@@ -178,7 +183,7 @@ impl Framed {
 
 /// Reads a file up to `end` in pieces, a few of them ahead of whoever takes them. None comes after
 /// one that could not be read.
-fn read_ahead(file: Arc<dyn Handle>, end: u64) -> Receiver<Piece> {
+fn read_ahead(file: Arc<dyn Handle>, end: u64) -> Receiver<Segment> {
     const AHEAD: usize = 2;
     let (sender, pieces) = mpsc::sync_channel(AHEAD);
     let work = move || {

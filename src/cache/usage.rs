@@ -7,6 +7,7 @@ use std::io;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::clock::now;
 use super::disk::Disk;
 
 const PATH: &str = "usage";
@@ -21,6 +22,12 @@ pub(super) struct Usage {
 }
 
 impl Usage {
+    /// Whether everything is counted again before the next write.
+    pub(super) fn is_stale(&self) -> bool {
+        const AGE: i64 = 3600;
+        !(0..AGE).contains(&(now() - self.counted))
+    }
+
     fn decode(bytes: &[u8]) -> Self {
         let unknown = Self {
             bytes: 0,

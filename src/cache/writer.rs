@@ -5,20 +5,22 @@
 //! block that a crash has torn does not agree with its checksums.
 
 use std::collections::HashMap;
-use std::io::{self, ErrorKind};
-use std::ops::Range;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::about::{About, Counts, Seen};
-use super::block::{BLOCK, HEAD, Head, apart, blocks_of, insert, slices_of, within};
+use super::blob::Blob;
+use super::block::{BLOCK, HEAD, Head, apart, blocks_of, slices_of, within};
+use super::clock::now;
 use super::disk::Handle;
-use super::key::Key;
-use super::piece::{Piece, Room};
-use super::store::{Blob, Shared, Work, now};
-use super::{evict, pins, record, usage};
+use super::job::{Content, Job, Keep, Piece};
+use super::metadata::{Counts, Metadata};
+use super::replace::{put, replace};
+use super::shared::{Shared, Work};
+use super::{evict, pins, record};
+use crate::ranges::RangeSet;
 
 /// Pieces of a block that is not complete wait so long for the others.
 const WAIT: Duration = Duration::from_millis(1500);
@@ -26,54 +28,12 @@ const WAIT: Duration = Duration::from_millis(1500);
 /// How useful the cache is, is written down so often.
 const COUNT: Duration = Duration::from_secs(60);
 
-/// What the thread is asked to do, in this order.
-pub(super) enum Job {
-    /// Write these bytes, with others of their block.
-    Piece(Piece),
-    /// These bytes were wrong.
-    Forget(Arc<Blob>, Range<u64>),
-    /// Keep something else of a blob's.
-    Keep(Keep),
-    /// Write all that waits, and say so.
-    Settle(SyncSender<()>),
-    /// This version of a URL is there now; another one was before, perhaps.
-    Seen {
-        path: String,
-        now: Seen,
-        old: Option<Key>,
-    },
-    /// This blob is in use.
-    Introduce(Arc<Blob>, About),
-}
-
-/// A file beside the blocks.
-pub(super) struct Keep {
-    pub(super) blob: Arc<Blob>,
-    /// Its name within the blob's directory.
-    pub(super) name: String,
-    pub(super) content: Content,
-}
-
-/// What is in it.
-pub(super) enum Content {
-    /// These bytes, as they are.
-    /// They wait within the budget.
-    Plain(Vec<u8>, #[expect(dead_code, reason = "it is held")] Room),
-    /// About so many bytes, which are made as they are written; with a checksum.
-    Framed(u64, Fill),
-}
-
-/// Gives content piece by piece.
-pub type Fill = Box<Filling>;
-
-pub(super) type Filling = dyn Fn(&mut dyn FnMut(&[u8])) + Send;
-
 /// Pieces of one block.
 struct Pending {
     blob: Arc<Blob>,
     pieces: Vec<Piece>,
     /// What they hold, within the block.
-    ranges: Vec<Range<u64>>,
+    ranges: RangeSet,
     last: Instant,
 }
 
@@ -155,8 +115,8 @@ impl Writer {
                     self.complain_of(removed.map(drop));
                 }
             }
-            Job::Introduce(blob, about) => {
-                let kept = self.introduce(&blob, &about);
+            Job::Introduce(blob, metadata) => {
+                let kept = self.introduce(&blob, &metadata);
                 self.complain_of(kept);
                 self.blobs.push(blob);
             }
@@ -169,10 +129,10 @@ impl Writer {
         let pending = self.pending.entry(id).or_insert_with(|| Pending {
             blob: piece.blob.clone(),
             pieces: Vec::new(),
-            ranges: Vec::new(),
+            ranges: RangeSet::new(),
             last: Instant::now(),
         });
-        insert(&mut pending.ranges, within(number, &piece.range()));
+        pending.ranges.insert(within(number, &piece.range()));
         pending.pieces.push(piece);
         pending.last = Instant::now();
         if is_whole(&pending.ranges) {
@@ -212,22 +172,19 @@ impl Writer {
 
     fn write_block(&self, pending: &Pending, number: u64) -> io::Result<()> {
         let blob = &pending.blob;
-        blob.shelves.add(number);
+        blob.presence.add(number);
         let start = number * BLOCK;
         let mut ranges = pending.ranges.clone();
         let mut there = Vec::new();
         if !is_whole(&ranges)
             && let Some(block) = self.shared.open_block(blob, number, &(0..0))
         {
-            let is_new = ranges
-                .iter()
-                .any(|range| block.head.first(range).as_ref() != Some(range));
-            if !is_new {
+            if ranges.iter().all(|range| block.head.ranges().covers(range)) {
                 return Ok(());
             }
-            for run in block.head.ranges() {
+            for run in block.head.ranges().iter() {
                 if let Some(bytes) = self.shared.read_run(blob, number, &block, run) {
-                    insert(&mut ranges, run.clone());
+                    ranges.insert(run.clone());
                     there.push((run.start, bytes));
                 }
             }
@@ -249,7 +206,7 @@ impl Writer {
         let path = blob.block(number);
         put(&self.shared, &path, need, old, &|file| {
             file.write_at(&head.encode(blob.key.hash(), number), 0)?;
-            for range in head.ranges() {
+            for range in head.ranges().iter() {
                 for (at, bytes) in slices_of(&slices, range.clone()) {
                     file.write_at(bytes, HEAD + at)?;
                 }
@@ -292,13 +249,13 @@ impl Writer {
     }
 
     /// Writes down what the blob is, if that is not known.
-    fn introduce(&mut self, blob: &Blob, about: &About) -> io::Result<()> {
-        let known: Option<About> = record::read(&*self.shared.disk, &blob.file("record"));
+    fn introduce(&mut self, blob: &Blob, metadata: &Metadata) -> io::Result<()> {
+        let known: Option<Metadata> = record::read(&*self.shared.disk, &blob.file("record"));
         let is_known =
-            known.is_some_and(|known| known.size == about.size && known.kind == about.kind);
+            known.is_some_and(|known| known.size == metadata.size && known.kind == metadata.kind);
         match is_known {
             true => Ok(()),
-            false => self.put_at(&blob.file("record"), &record::seal(about)),
+            false => self.put_at(&blob.file("record"), &record::seal(metadata)),
         }
     }
 
@@ -321,83 +278,7 @@ impl Writer {
     }
 }
 
-/// Writes a file of about `len` bytes in place of what is there; false if there is no room for it.
-pub(super) fn replace(
-    shared: &Shared,
-    path: &str,
-    len: u64,
-    write: &dyn Fn(&dyn Handle) -> io::Result<()>,
-) -> io::Result<bool> {
-    let old = shared.disk.open(path).and_then(|file| file.stat());
-    let old = old.map_or(0, |stat| stat.taken);
-    put(shared, path, evict::taken_by(len), old, write)
-}
-
-/// Writes a file in place of one that takes `old` bytes, if there is room for `need` bytes or can be
-/// made; says whether there is.
-fn put(
-    shared: &Shared,
-    path: &str,
-    need: u64,
-    old: u64,
-    write: &dyn Fn(&dyn Handle) -> io::Result<()>,
-) -> io::Result<bool> {
-    let disk = &*shared.disk;
-    // First, so that others who are about to write know of it.
-    let known = usage::add(disk, need as i64)?;
-    let give_back = |bytes: u64| drop(usage::add(disk, -(bytes as i64)));
-    if !evict::make_room(shared, known, need)? {
-        give_back(need);
-        return Ok(false);
-    }
-    let temporary = shared.temporary.fetch_add(1, Relaxed);
-    let name = format!("tmp/{}-{temporary}", std::process::id());
-    let put = || {
-        let file = match disk.create(&name) {
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                disk.make_dirs("tmp")?;
-                disk.create(&name)?
-            }
-            // Of a process of the same number, long ago.
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                disk.remove(&name)?;
-                disk.create(&name)?
-            }
-            other => other?,
-        };
-        write(&*file)?;
-        match disk.rename(&name, path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
-                disk.make_dirs(dir)?;
-                disk.rename(&name, path)
-            }
-            other => other,
-        }
-    };
-    match put() {
-        Ok(()) => {
-            if old > 0 {
-                give_back(old);
-            }
-            Ok(true)
-        }
-        Err(e) => {
-            // It may not even be there.
-            let _ = disk.remove(&name);
-            give_back(need);
-            Err(e)
-        }
-    }
-}
-
 /// Whether these are all of a block.
-fn is_whole(ranges: &[Range<u64>]) -> bool {
-    ranges.first() == Some(&(0..BLOCK))
-}
-
-/// Whether all is counted anew when something is to be written next.
-pub(super) fn is_stale(counted: i64) -> bool {
-    const AGE: i64 = 3600;
-    !(0..AGE).contains(&(now() - counted))
+fn is_whole(ranges: &RangeSet) -> bool {
+    ranges.covers(&(0..BLOCK))
 }

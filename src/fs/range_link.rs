@@ -1,6 +1,7 @@
 //! Names that carry a range link: `name?range=<offset>,<size>`.
 
 use crate::archive::Extent;
+use crate::ranges::decimal;
 
 const MARK: &[u8] = b"?range=";
 
@@ -11,18 +12,11 @@ pub fn range_link(name: &[u8]) -> Option<(&[u8], Extent)> {
     let (plain, link) = (&name[..at], &name[at + MARK.len()..]);
     let comma = link.iter().position(|b| *b == b',')?;
     let extent = Extent {
-        offset: number(&link[..comma])?,
-        len: number(&link[comma + 1..])?,
+        offset: decimal(&link[..comma])?,
+        len: decimal(&link[comma + 1..])?,
     };
     extent.offset.checked_add(extent.len)?;
     (!plain.is_empty()).then_some((plain, extent))
-}
-
-/// Digits only: `parse` alone would take a sign.
-fn number(digits: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(digits).ok()?;
-    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]

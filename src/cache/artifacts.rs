@@ -1,12 +1,12 @@
-//! What is kept beside the bytes of a blob: what was made of them with much work.
+//! What was computed from a blob and is kept beside its blocks: the parsed index, the tree.
 
 use std::sync::Arc;
 
 use super::cached::Cached;
 use super::disk::Handle;
-use super::record::Framed;
-use super::store::Shared;
-use super::writer::{Content, Fill, Job, Keep};
+use super::job::{Content, Job, Keep};
+use super::record::{Fill, Framed};
+use super::shared::{Shared, damaged};
 
 /// Gives the next bytes of what was kept; false if there are not as many.
 pub type Pull<'a> = dyn FnMut(&mut [u8]) -> bool + 'a;
@@ -40,7 +40,7 @@ impl Cached {
                     Some(made)
                 }
                 None => {
-                    shared.discard(&path, &super::store::damaged("it"));
+                    shared.discard(&path, &damaged("it"));
                     None
                 }
             }

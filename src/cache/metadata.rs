@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::now;
 use super::key::Key;
-use super::store::now;
 
 /// What a blob is. Written once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct About {
+pub(super) struct Metadata {
     /// `cid`, `believed`, `id` or `url`.
     pub(super) kind: String,
     /// What people call it, without secrets.
@@ -20,7 +20,7 @@ pub(super) struct About {
     pub(super) since: i64,
 }
 
-impl About {
+impl Metadata {
     pub(super) fn new(key: &Key, size: u64, version: Option<String>) -> Self {
         Self {
             kind: key.kind().to_owned(),

@@ -1,0 +1,51 @@
+//! A blob of the cache, and where its files are.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::key::Key;
+use super::presence::{GROUP, PresenceIndex};
+use super::quarantine::Quarantine;
+
+/// A blob that this process reads or writes.
+pub(super) struct Blob {
+    pub(super) key: Key,
+    /// Its directory.
+    pub(super) dir: String,
+    /// What of it turned out to be wrong.
+    pub(super) quarantine: Quarantine,
+    /// Which of its blocks are on disk.
+    pub(super) presence: PresenceIndex,
+    /// Bytes that came from disk.
+    pub(super) hits: AtomicU64,
+    /// Bytes that did not.
+    pub(super) misses: AtomicU64,
+}
+
+impl Blob {
+    pub(super) fn new(key: Key) -> Arc<Self> {
+        Arc::new(Self {
+            dir: format!("blobs/{}", key.hex()),
+            key,
+            quarantine: Quarantine::default(),
+            presence: PresenceIndex::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        })
+    }
+
+    /// The path of one of its files.
+    pub(super) fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.dir)
+    }
+
+    /// The path of a block's file.
+    pub(super) fn block(&self, number: u64) -> String {
+        format!("{}/{number:x}", self.group_dir(number))
+    }
+
+    /// The directory of a block and its group.
+    pub(super) fn group_dir(&self, number: u64) -> String {
+        format!("{}/data/{:x}", self.dir, number / GROUP)
+    }
+}

@@ -1,0 +1,78 @@
+//! Copies bytes that a read delivers into pieces for the writer, within the budget. No read waits for it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::blob::Blob;
+use super::block::BLOCK;
+use super::job::Piece;
+use super::store::Inner;
+
+/// Copies what passes into pieces, a block each. What it has when it is dropped is kept, too.
+pub(super) struct Collector {
+    cache: Arc<Inner>,
+    blob: Arc<Blob>,
+    /// What may pass.
+    range: Range<u64>,
+    filling: Option<Piece>,
+}
+
+impl Collector {
+    /// For bytes of `range` of the blob, which come in order.
+    pub(super) fn new(cache: Arc<Inner>, blob: Arc<Blob>, range: Range<u64>) -> Self {
+        Self {
+            cache,
+            blob,
+            range,
+            filling: None,
+        }
+    }
+
+    /// These bytes pass.
+    pub(super) fn pass(&mut self, offset: u64, mut bytes: &[u8]) {
+        let mut at = offset;
+        while !bytes.is_empty() {
+            let block_end = (at / BLOCK + 1) * BLOCK;
+            let now = bytes.len().min((block_end - at) as usize);
+            let (mine, rest) = bytes.split_at(now);
+            self.pass_within_block(at, mine, block_end);
+            (at, bytes) = (at + now as u64, rest);
+        }
+    }
+
+    fn pass_within_block(&mut self, at: u64, bytes: &[u8], block_end: u64) {
+        let end = at + bytes.len() as u64;
+        if self.filling.is_none() {
+            let most = block_end.min(self.range.end).max(end) - at;
+            // Without room the rest of the block is taken up if there is some by then.
+            self.filling = self.cache.room(most as usize).map(|room| Piece {
+                blob: self.blob.clone(),
+                offset: at,
+                bytes: Vec::with_capacity(most as usize),
+                _room: room,
+            });
+        }
+        if let Some(piece) = &mut self.filling {
+            debug_assert_eq!(piece.offset + piece.bytes.len() as u64, at);
+            piece.bytes.extend_from_slice(bytes);
+        }
+        if end == block_end || end >= self.range.end {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(piece) = self.filling.take()
+            && !piece.bytes.is_empty()
+            && self.blob.quarantine.first(&piece.range()).is_none()
+        {
+            self.cache.write(piece);
+        }
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}

@@ -1,0 +1,55 @@
+//! Changes of what is pinned.
+
+use std::io;
+use std::ops::Range;
+use std::thread;
+use std::time::Duration;
+
+use super::disk::Disk;
+use super::replace::replace;
+use super::shared::Shared;
+use super::{pins, record};
+
+/// Another process that changes pins is done sooner than this.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pins these ranges of the blob in a directory as well.
+pub(super) fn add(shared: &Shared, dir: &str, ranges: &[Range<u64>]) -> io::Result<()> {
+    let _alone = alone(&*shared.disk)?;
+    let mut pins = pins::of(&*shared.disk, dir);
+    pins.add(ranges);
+    let bytes = record::seal(&pins);
+    let len = bytes.len() as u64;
+    let is_kept = replace(shared, &pins::path(dir), len, &|file| {
+        file.write_at(&bytes, 0)
+    })?;
+    if is_kept { Ok(()) } else { Err(full()) }
+}
+
+/// Removes all pins of the blob in a directory.
+pub(super) fn clear(shared: &Shared, dir: &str) -> io::Result<()> {
+    let _alone = alone(&*shared.disk)?;
+    shared.remove(&pins::path(dir));
+    Ok(())
+}
+
+/// Everything that the cache holds is pinned.
+fn full() -> io::Error {
+    let what = "the cache is full of what is pinned";
+    io::Error::new(io::ErrorKind::StorageFull, what)
+}
+
+/// Lets one process at a time change pins.
+fn alone(disk: &dyn Disk) -> io::Result<Box<dyn Send>> {
+    const PAUSE: Duration = Duration::from_millis(5);
+    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+        if let Some(lock) = disk.try_lock("pins")? {
+            return Ok(lock);
+        }
+        thread::sleep(PAUSE);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "another process holds its pins",
+    ))
+}

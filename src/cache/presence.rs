@@ -1,0 +1,112 @@
+//! Which blocks of a blob are on disk, remembered for a second.
+//!
+//! Most reads of a new mount are misses. Found out block by block, each costs a failing `open` on a
+//! thread that may block. One listing of a group's directory answers for 1,024 blocks. Other processes
+//! write to the same cache, so a listing is renewed after a second; until then their new blocks count as
+//! missing, and are fetched.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The number of blocks in a group; a group has a directory of its own.
+pub(super) const GROUP: u64 = 1 << 10;
+
+/// How long a listing is trusted.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The groups of a blob that were listed.
+#[derive(Debug, Default)]
+pub(super) struct PresenceIndex(Mutex<HashMap<u64, Group>>);
+
+/// What a listing of a group showed.
+#[derive(Debug)]
+struct Group {
+    looked_at: Option<Instant>,
+    /// A bit for each block that may be there: one that is not is missed when it is opened.
+    there: [u64; (GROUP / 64) as usize],
+}
+
+impl Group {
+    const UNKNOWN: Self = Self {
+        looked_at: None,
+        there: [0; (GROUP / 64) as usize],
+    };
+
+    fn add(&mut self, number: u64) {
+        let at = number % GROUP;
+        self.there[(at / 64) as usize] |= 1 << (at % 64);
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        (self.looked_at).is_some_and(|at| now.saturating_duration_since(at) < FRESH)
+    }
+
+    fn has(&self, number: u64) -> bool {
+        let at = number % GROUP;
+        self.there[(at / 64) as usize] & (1 << (at % 64)) != 0
+    }
+}
+
+impl PresenceIndex {
+    /// Whether a listing that can be trusted at `now` shows none of these blocks.
+    pub(super) fn lacks(&self, mut blocks: Range<u64>, now: Instant) -> bool {
+        let groups = self.groups();
+        blocks.all(|number| {
+            let group = groups.get(&(number / GROUP));
+            group.is_some_and(|group| group.is_fresh(now) && !group.has(number))
+        })
+    }
+
+    /// Whether the group of this block has no listing that can be trusted.
+    pub(super) fn is_unknown(&self, number: u64, now: Instant) -> bool {
+        let groups = self.groups();
+        !(groups.get(&(number / GROUP))).is_some_and(|group| group.is_fresh(now))
+    }
+
+    /// Records a listing of the group of block `number`. Blocks that were added or listed before stay:
+    /// they may have come meanwhile.
+    pub(super) fn listed(&self, number: u64, at: Instant, blocks: impl Iterator<Item = u64>) {
+        let mut groups = self.groups();
+        let group = groups.entry(number / GROUP).or_insert(Group::UNKNOWN);
+        group.looked_at = Some(at);
+        blocks.for_each(|number| group.add(number));
+    }
+
+    /// Records that a block is about to be written.
+    pub(super) fn add(&self, number: u64) {
+        let mut groups = self.groups();
+        let group = groups.entry(number / GROUP).or_insert(Group::UNKNOWN);
+        group.add(number);
+    }
+
+    fn groups(&self) -> MutexGuard<'_, HashMap<u64, Group>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unlisted_block_is_missing_for_a_second() {
+        let (index, start) = (PresenceIndex::default(), Instant::now());
+        assert!(!index.lacks(0..1, start), "nothing was listed");
+        index.add(7);
+        assert!(!index.lacks(0..1, start) && index.is_unknown(0, start));
+        index.listed(0, start, [3, 5].into_iter());
+        assert!(index.lacks(0..3, start) && index.lacks(8..GROUP, start));
+        for there in [3, 5, 7] {
+            assert!(!index.lacks(there - 1..there + 1, start), "{there}");
+        }
+        assert!(!index.lacks(GROUP - 1..GROUP + 1, start), "another group");
+        index.listed(GROUP + 9, start, std::iter::empty());
+        assert!(index.lacks(GROUP - 1..GROUP + 1, start));
+        index.add(GROUP);
+        assert!(!index.lacks(GROUP - 1..GROUP + 1, start));
+        let later = start + FRESH;
+        assert!(!index.lacks(0..1, later) && index.is_unknown(0, later));
+    }
+}

@@ -1,0 +1,66 @@
+//! The ranges of a blob that turned out to be wrong in this process.
+//!
+//! Such a range is neither read from disk nor written to it until the process ends, as if there were no
+//! cache: the server that gave it may give it again before it is set aside.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::ranges::RangeSet;
+
+/// With more ranges than this, the whole blob is in quarantine.
+const MOST: usize = 256;
+
+/// Ranges in quarantine.
+#[derive(Debug, Default)]
+pub(super) struct Quarantine {
+    /// Nearly always there is none.
+    is_any: AtomicBool,
+    ranges: Mutex<RangeSet>,
+}
+
+impl Quarantine {
+    /// Adds a range that was wrong.
+    pub(super) fn add(&self, range: &Range<u64>) {
+        let mut ranges = self.ranges();
+        ranges.insert(range.clone());
+        if ranges.len() > MOST {
+            ranges.insert(0..u64::MAX);
+        }
+        self.is_any.store(true, Relaxed);
+    }
+
+    /// The first part of `range` that is in quarantine.
+    pub(super) fn first(&self, range: &Range<u64>) -> Option<Range<u64>> {
+        if !self.is_any.load(Relaxed) {
+            return None;
+        }
+        self.ranges().first_in(range)
+    }
+
+    fn ranges(&self) -> MutexGuard<'_, RangeSet> {
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_add_up() {
+        let quarantine = Quarantine::default();
+        assert_eq!(quarantine.first(&(0..u64::MAX)), None);
+        quarantine.add(&(10..20));
+        quarantine.add(&(30..40));
+        assert_eq!(quarantine.first(&(0..10)), None);
+        assert_eq!(quarantine.first(&(0..100)), Some(10..20));
+        assert_eq!(quarantine.first(&(15..17)), Some(15..17));
+        assert_eq!(quarantine.first(&(20..35)), Some(30..35));
+        for i in 0..300 {
+            quarantine.add(&(1000 * i..1000 * i + 1));
+        }
+        assert_eq!(quarantine.first(&(50..60)), Some(50..60));
+    }
+}

@@ -1,0 +1,78 @@
+//! Files that appear whole: written under another name, then renamed, within the bound on the cache.
+
+use std::io::{self, ErrorKind};
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::disk::Handle;
+use super::shared::Shared;
+use super::{evict, usage};
+
+/// Writes a file of about `len` bytes in place of what is there; false if there is no room for it.
+pub(super) fn replace(
+    shared: &Shared,
+    path: &str,
+    len: u64,
+    write: &dyn Fn(&dyn Handle) -> io::Result<()>,
+) -> io::Result<bool> {
+    let old = shared.disk.open(path).and_then(|file| file.stat());
+    let old = old.map_or(0, |stat| stat.taken);
+    put(shared, path, evict::taken_by(len), old, write)
+}
+
+/// Writes a file in place of one that takes `old` bytes, if there is room for `need` bytes or can be
+/// made; says whether there is.
+pub(super) fn put(
+    shared: &Shared,
+    path: &str,
+    need: u64,
+    old: u64,
+    write: &dyn Fn(&dyn Handle) -> io::Result<()>,
+) -> io::Result<bool> {
+    let disk = &*shared.disk;
+    // First, so that others who are about to write know of it.
+    let known = usage::add(disk, need as i64)?;
+    let give_back = |bytes: u64| drop(usage::add(disk, -(bytes as i64)));
+    if !evict::make_room(shared, known, need)? {
+        give_back(need);
+        return Ok(false);
+    }
+    let temporary = shared.temporary.fetch_add(1, Relaxed);
+    let name = format!("tmp/{}-{temporary}", std::process::id());
+    let put = || {
+        let file = match disk.create(&name) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                disk.make_dirs("tmp")?;
+                disk.create(&name)?
+            }
+            // Of a process of the same number, long ago.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                disk.remove(&name)?;
+                disk.create(&name)?
+            }
+            other => other?,
+        };
+        write(&*file)?;
+        match disk.rename(&name, path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+                disk.make_dirs(dir)?;
+                disk.rename(&name, path)
+            }
+            other => other,
+        }
+    };
+    match put() {
+        Ok(()) => {
+            if old > 0 {
+                give_back(old);
+            }
+            Ok(true)
+        }
+        Err(e) => {
+            // It may not even be there.
+            let _ = disk.remove(&name);
+            give_back(need);
+            Err(e)
+        }
+    }
+}

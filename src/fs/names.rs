@@ -1,0 +1,111 @@
+//! The names of nodes, and the node that bears a name.
+//!
+//! A node's name is a part of its entry's path, so a million names cost no memory of their own.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::node::{NOWHERE, Node, ROOT};
+use super::table::Table;
+use crate::archive::{EntryId, Index, Kind, Timestamp};
+
+/// What nodes are called, and which one bears a name.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) parents: Vec<Node>,
+    pub(super) implied: Vec<Implied>,
+    /// Nodes that bear another name than their entry's.
+    pub(super) renamed: HashMap<Node, Box<[u8]>>,
+    pub(super) table: Table,
+}
+
+/// A directory that no entry is, only a part of an entry's path.
+#[derive(Debug)]
+pub(super) struct Implied {
+    pub(super) entry: EntryId,
+    /// Where in the entry's path its name is.
+    pub(super) name: Range<u32>,
+    pub(super) mtime: Timestamp,
+}
+
+impl Names {
+    /// No names yet, but a node for the root and for each entry of `index`.
+    pub(super) fn new(index: &Index) -> Self {
+        let mut parents = vec![NOWHERE; index.len() + 1];
+        parents[ROOT as usize] = ROOT;
+        Self {
+            parents,
+            implied: Vec::new(),
+            renamed: HashMap::new(),
+            table: Table::with_capacity(index.len()),
+        }
+    }
+
+    pub(super) fn parent(&self, node: Node) -> Node {
+        self.parents[node as usize]
+    }
+
+    /// The entry that a node is; `None` for the root and implied directories.
+    pub(super) fn entry(&self, index: &Index, node: Node) -> Option<EntryId> {
+        index.id((node as usize).checked_sub(1)?)
+    }
+
+    pub(super) fn implied_index(&self, index: &Index, node: Node) -> Option<usize> {
+        (node as usize).checked_sub(index.len() + 1)
+    }
+
+    pub(super) fn kind(&self, index: &Index, node: Node) -> Kind {
+        self.entry(index, node)
+            .map_or(Kind::Dir, |entry| index.kind(entry))
+    }
+
+    /// What a node is called in its directory; empty for the root.
+    pub(super) fn name<'a>(&'a self, index: &'a Index, node: Node) -> &'a [u8] {
+        if let Some(entry) = self.entry(index, node) {
+            if !self.renamed.is_empty()
+                && let Some(name) = self.renamed.get(&node)
+            {
+                return name;
+            }
+            return split_last(index.path(entry)).1;
+        }
+        let Some(at) = self.implied_index(index, node) else {
+            return b"";
+        };
+        let Implied { entry, name, .. } = &self.implied[at];
+        &index.path(*entry)[name.start as usize..name.end as usize]
+    }
+
+    /// The node of this name in a directory.
+    pub(super) fn find(&self, index: &Index, dir: Node, name: &[u8]) -> Option<Node> {
+        let is_it = |node| self.parent(node) == dir && self.name(index, node) == name;
+        self.table.find(self.table.hash(dir, name), is_it)
+    }
+
+    /// Lets a node, whose parent and name are set, be found, unless another bears the name: that is
+    /// returned.
+    pub(super) fn insert(&mut self, index: &Index, node: Node) -> Option<Node> {
+        // Taken out for the moment, so that the table can grow while names are looked at.
+        let mut table = std::mem::take(&mut self.table);
+        let (dir, name) = (self.parent(node), self.name(index, node));
+        let is_it = |other| self.parent(other) == dir && self.name(index, other) == name;
+        let hash = |table: &Table, node| table.hash(self.parent(node), self.name(index, node));
+        let holder = table.insert(table.hash(dir, name), node, is_it, hash);
+        self.table = table;
+        holder
+    }
+
+    /// Lets `new` be found where `old` was, which has the same parent and name.
+    pub(super) fn replace(&mut self, index: &Index, old: Node, new: Node) {
+        let hash = self.table.hash(self.parent(old), self.name(index, old));
+        self.table.replace(hash, old, new);
+    }
+}
+
+/// A path's directory and last component.
+pub(super) fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|b| *b == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}

@@ -1,0 +1,30 @@
+//! Byte ranges, sets of them, and the text forms of numbers.
+//!
+//! Ranges are half-open and count bytes. Nothing here allocates more than its result, and nothing
+//! panics.
+
+mod set;
+mod text;
+
+pub use set::RangeSet;
+pub use text::{decimal, hex};
+
+use std::ops::Range;
+
+/// The bytes that two ranges share. If they share none, the result is empty and lies at the larger
+/// start.
+pub fn overlap(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
+}
+
+/// The parts of `range` that lie outside `hole`, in order.
+pub fn without(range: Range<u64>, hole: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
+    let shared = overlap(&range, hole);
+    let parts = if shared.is_empty() {
+        [range, 0..0]
+    } else {
+        [range.start..shared.start, shared.end..range.end]
+    };
+    parts.into_iter().filter(|part| !part.is_empty())
+}
