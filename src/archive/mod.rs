@@ -10,6 +10,7 @@
 mod builder;
 mod bytes;
 mod central;
+mod elements;
 mod encoding;
 mod entry;
 mod error;
@@ -27,12 +28,13 @@ mod tail;
 mod times;
 mod write;
 
+pub use elements::{Element, Pull, Push, pull_all, pull_bytes, push_all};
 pub use encoding::{Encoding, UnknownEncoding};
 pub use entry::{Entry, EntryId, Extent, Kind, Method, Timestamp};
 pub use error::{Error, Hidden};
 pub use header::HeaderCheck;
 pub use index::Index;
 pub use parser::{IndexParser, ParseOptions, TAIL};
-pub use stored::{Element, FORMAT as STORED_FORMAT, Pull, Push, pull_all, pull_bytes, push_all};
+pub use stored::FORMAT as STORED_FORMAT;
 pub use survey::Survey;
 pub use write::{CRC_AT, MAX_ALIGN, MAX_NAME, NewEntry, end_records};

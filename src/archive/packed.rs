@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use super::bytes::Fields;
 use super::central::Record;
+use super::elements::{Element, Pull, Push, pull_all, push_all};
 use super::entry::{Kind, Method, Timestamp};
-use super::stored::{Element, Pull, Push, pull_all, push_all};
 
 /// Bit 0 of the general purpose flags (section 4.4.4): the data is encrypted.
 const GENERAL_ENCRYPTED: u16 = 1;

@@ -23,7 +23,7 @@ const GUESTS: &[(&str, &[&str])] = &[
 
 /// Rooms in which circles are still to be cut.
 const WITH_CIRCLES: &[&str] = &[
-    "archive", "cli", "gateways", "http", "mount", "playlist", "reader", "serve",
+    "cli", "gateways", "http", "mount", "playlist", "reader", "serve",
 ];
 
 /// Rooms that have no runtime, so that they stay free of waiting and of clocks.
