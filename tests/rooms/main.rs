@@ -154,6 +154,30 @@ fn files_of_a_room_do_not_use_each_other_in_a_circle() {
 }
 
 #[test]
+fn every_test_named_in_semantics_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("doc/SEMANTICS.md")).expect("the page");
+    let named: Vec<(&str, &str)> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|quoted| quoted.split_once(": "))
+        .collect();
+    assert!(named.len() > 30, "the names are found");
+    for (file, test) in named {
+        let paths = [format!("tests/{file}.rs"), format!("tests/{file}/main.rs")];
+        let text = paths
+            .iter()
+            .find_map(|path| fs::read_to_string(root.join(path)).ok());
+        let text = text.unwrap_or_else(|| panic!("there is no tests/{file}.rs"));
+        assert!(
+            text.contains(&format!("fn {test}()")),
+            "{file}.rs has no test {test}"
+        );
+    }
+}
+
+#[test]
 fn a_forbidden_door_is_found() {
     let map = Map::parse(
         "//! | [`archive`] | x | |\n//! | [`source`] | x | |\n//! | [`fs`] | x | `archive` |\n\
