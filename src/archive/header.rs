@@ -77,6 +77,10 @@ impl HeaderCheck {
     }
 
     /// Where the data lies, by the header's bytes, those of [`range`](Self::range).
+    ///
+    /// Numbers that the header lacks contradict nothing: a size of zero or of all ones, and a CRC-32
+    /// of zero. With a data descriptor (flag bit 3, section 4.4.4) the header's numbers are zero, or
+    /// whatever the writer left there, and are not compared.
     pub fn confirm(&self, bytes: &[u8]) -> Result<Extent, Error> {
         let bad = |what: String| Error::BadEntry {
             name: self.name.clone(),
@@ -108,11 +112,17 @@ impl HeaderCheck {
         if self.raw_name_len.is_some_and(differs) {
             return Err(bad("its local header has another name".into()));
         }
-        // With a data descriptor the header's numbers are zero, or whatever the writer left there.
-        let differs = |told: u32| told != u32::MAX && u64::from(told) != self.size;
-        if flags & DESCRIPTOR == 0 && (differs(size) || differs(compressed) || crc32 != self.crc32)
-        {
-            return Err(bad("its local header tells another size or checksum".into()));
+        if flags & DESCRIPTOR == 0 {
+            let sizes = [("size", size), ("compressed size", compressed)];
+            let numbers = sizes.map(|(what, told)| (what, told, self.size, is_size_absent(told)));
+            let crc = ("CRC-32", crc32, self.crc32.into(), crc32 == 0);
+            for (what, told, listed, is_absent) in numbers.into_iter().chain([crc]) {
+                if !is_absent && u64::from(told) != listed {
+                    return Err(bad(format!(
+                        "its local header tells another size or checksum: {what} {told}, where the central directory has {listed}"
+                    )));
+                }
+            }
         }
         let lens = LOCAL_FIXED + u64::from(name_len) + u64::from(extra_len);
         let offset = self.header_offset.saturating_add(lens);
@@ -127,4 +137,12 @@ impl HeaderCheck {
             ))),
         }
     }
+}
+
+/// Whether a local header's size field says nothing. All ones: the number is in a ZIP64 field
+/// (section 4.5.3). Zero: the writer did not know it yet, and did not come back to fill it in; by
+/// section 4.4.4 that takes a data descriptor and its flag, but there are writers that set neither
+/// (minizip, for one), and readers go by the central directory.
+fn is_size_absent(told: u32) -> bool {
+    told == 0 || told == u32::MAX
 }

@@ -1,6 +1,6 @@
 //! What entries are, and what lies or is missing.
 
-use super::super::zips::{End, Item, Zip, eocd, eocd64, extra, locator, zip64};
+use super::super::zips::{DESCRIPTOR, End, Item, Zip, eocd, eocd64, extra, locator, zip64};
 use super::{Case, Content, Expected, bytes, case, tree, two};
 
 /// What entries are.
@@ -22,6 +22,83 @@ pub(super) fn entries() -> Vec<Case> {
     ];
     let rows = rows.map(|(name, (blob, expected))| case(name, blob, expected));
     rows.into()
+}
+
+/// Local headers that know less than the directory. The directory counts, as for Python's zipfile:
+/// what is absent contradicts nothing.
+pub(super) fn unknowing() -> Vec<Case> {
+    const MAX: u32 = u32::MAX;
+    let crc = crc32fast::hash(b"hello");
+    let numbers = |name, local_numbers| {
+        let item = Item::new("e", "hello").with(|item| item.local_numbers = local_numbers);
+        case(
+            name,
+            Zip::of([item]).finish(),
+            tree(&[("e", bytes("hello"))]),
+        )
+    };
+    let of = |name, item: Item, data: &[u8]| {
+        // Something lies behind it, as where an entry ends matters.
+        let zip = Zip::of([item, Item::new("f", "behind")]);
+        let shown = tree(&[("e", bytes(data)), ("f", bytes("behind"))]);
+        case(name, zip.finish(), shown)
+    };
+    let item = |data: &[u8], change: fn(&mut Item)| Item::new("e", data).with(change);
+    // The CRC-32 of these bytes is zero.
+    let zero_crc = b"\x9d\x0a\xd9\x6d";
+    assert_eq!(crc32fast::hash(zero_crc), 0);
+    vec![
+        numbers("local header of zeros", (0, 0, 0)),
+        numbers("local header without a CRC", (0, 5, 5)),
+        numbers("local header without sizes", (crc, 0, 0)),
+        numbers("local header without a size", (crc, 5, 0)),
+        numbers("local header without a compressed size", (crc, 0, 5)),
+        numbers(
+            "local header of all ones without a ZIP64 field",
+            (crc, MAX, MAX),
+        ),
+        numbers("local header with a size of all ones", (crc, 5, MAX)),
+        numbers("local header of all ones without a CRC", (0, MAX, MAX)),
+        of(
+            "local header of zeros with a ZIP64 field",
+            item(b"hello", |item| {
+                item.local_numbers = (0, 0, 0);
+                item.local_extra = zip64(&[5, 5]);
+            }),
+            b"hello",
+        ),
+        of(
+            "local header of all ones with a ZIP64 field of zeros",
+            item(b"hello", |item| {
+                item.local_numbers = (0, MAX, MAX);
+                item.local_extra = zip64(&[0, 0]);
+            }),
+            b"hello",
+        ),
+        of(
+            "local header of zeros, descriptor flag in the directory alone",
+            item(b"hello", |item| {
+                *item = item.clone().described(true, false);
+                item.local_flags = Some(0);
+            }),
+            b"hello",
+        ),
+        of(
+            "local header of zeros, descriptor flag in it alone",
+            item(b"hello", |item| {
+                *item = item.clone().described(true, false);
+                item.flags = 0;
+                item.local_flags = Some(DESCRIPTOR);
+            }),
+            b"hello",
+        ),
+        of(
+            "no bytes, whose CRC and sizes are zero",
+            item(b"", |_| ()),
+            b"",
+        ),
+        of("bytes whose CRC is zero", item(zero_crc, |_| ()), zero_crc),
+    ]
 }
 
 /// What lies or is missing.
@@ -214,6 +291,26 @@ pub(super) fn damage() -> Vec<Case> {
         case(
             "local header with another size",
             with(|item| item.local_numbers.2 += 1),
+            bad("another size or checksum"),
+        ),
+        case(
+            "local header with another compressed size",
+            with(|item| item.local_numbers.1 = 4),
+            bad("compressed size 4, where the central directory has 5"),
+        ),
+        case(
+            "local header with another size and no CRC",
+            with(|item| item.local_numbers = (0, 5, 6)),
+            bad("size 6, where the central directory has 5"),
+        ),
+        case(
+            "local header with another CRC and no sizes",
+            with(|item| item.local_numbers = (1, 0, 0)),
+            bad("CRC-32 1, where the central directory has"),
+        ),
+        case(
+            "local header with a CRC, directory with none",
+            with(|item| item.crc = 0),
             bad("another size or checksum"),
         ),
         case(

@@ -62,6 +62,7 @@ pub fn all() -> Vec<Case> {
         names::names(),
         names::encodings(),
         entries::entries(),
+        entries::unknowing(),
         entries::damage(),
         lines::overlaps(),
     ];
