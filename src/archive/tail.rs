@@ -2,19 +2,23 @@
 //!
 //! The end-of-central-directory record (EOCD, section 4.3.16) is searched in the last 65,557 bytes
 //! only: 22 of its own and a comment of 65,535 at most. Its signature may also occur in the
-//! comment, by chance, by malice, or because the comment is itself an archive. So, in this order,
-//! the record is
+//! comment, by chance, by malice, or because the comment is itself an archive. The specification
+//! does not say which record counts then. Python's zipfile and Info-ZIP's unzip take the last one,
+//! and so must this parser: a program that checks an archive would else see other files than a
+//! mount shows. Unlike them, it passes over a record that has no directory before it, and over an
+//! empty archive in the comment of one with entries: they refuse the archive or show nothing. In this
+//! order:
 //!
-//! 1. the first whose comment ends where the blob does and whose directory lies exactly where it
-//!    says, right before it: what is in its comment is comment;
-//! 2. the last whose comment ends where the blob does and whose directory could lie before it (there
-//!    may be prepended bytes);
-//! 3. the last whose comment ends before the blob does and whose directory lies exactly where it
-//!    says (there may be junk behind). Nothing less: a blob that was cut may end with an archive
-//!    that was an entry of it.
-//!
-//! But if the directory of any lies exactly where it says, and its comment does not end before the
-//! blob would, the blob was cut.
+//! 1. If the comment of a record ends where the blob does, and its directory lies exactly where it
+//!    says, right before it, the blob is complete. The last record that has a directory of entries
+//!    before it counts: this one, or one in its comment.
+//! 2. If the directory of a record lies exactly where it says, and its comment does not end before
+//!    the blob would, the blob was cut.
+//! 3. If the comment of a record ends where the blob does, and its directory could lie before it
+//!    (there may be prepended bytes, another archive among them), the last record counts as in 1.
+//! 4. Else the last record counts whose directory lies exactly where it says (there may be junk
+//!    behind its comment). Nothing less: a blob that was cut may end with an archive that was an
+//!    entry of it.
 
 use std::ops::Range;
 
@@ -89,8 +93,16 @@ pub(super) fn find(bytes: &[u8], size: u64) -> Result<Found, Error> {
     let comment_room = |c: &Candidate| size - c.at - EOCD_LEN as u64;
     let is_exact = |c: &Candidate| u64::from(c.comment_len) == comment_room(c);
     let last = |fits: &dyn Fn(&Candidate) -> bool| tail.candidates().rev().find(fits);
-    let exact = tail.candidates().find(|c| is_exact(c) && tail.is_strict(c));
-    if let Some(found) = exact {
+    let has_directory = |c: &Candidate| tail.is_strict(c) || tail.is_plausible(c);
+    let is_filled = |c: &Candidate| c.size > 0;
+    // The complete archive's own record, or the last one in its comment.
+    let last_if_complete = |is_complete: &dyn Fn(&Candidate) -> bool| {
+        let complete = last(&|c| is_exact(c) && is_complete(c) && is_filled(c))
+            .or_else(|| last(&|c| is_exact(c) && is_complete(c)))?;
+        let inner = last(&|c| c.at > complete.at && is_filled(c) && has_directory(c));
+        Some(inner.unwrap_or(complete))
+    };
+    if let Some(found) = last_if_complete(&|c| tail.is_strict(c)) {
         return tail.read(&found);
     }
     let is_cut = |c: &Candidate| u64::from(c.comment_len) > comment_room(c);
@@ -104,7 +116,7 @@ pub(super) fn find(bytes: &[u8], size: u64) -> Result<Found, Error> {
             ),
         });
     }
-    let found = last(&|c| is_exact(c) && tail.is_plausible(c))
+    let found = last_if_complete(&|c| tail.is_plausible(c))
         .or_else(|| last(&|c| tail.is_strict(c)))
         // Nothing fits: tell what is wrong with the likeliest.
         .or_else(|| last(&is_exact));
@@ -165,12 +177,18 @@ impl Tail<'_> {
 
     /// Whether the directory could lie before the record.
     fn is_plausible(&self, c: &Candidate) -> bool {
-        if self.locator(c).is_some() {
-            return true;
+        if let Some(locator) = self.locator(c) {
+            let is_there = |at: &u64| *at < self.start || self.signature_at(*at) == Some(EOCD64);
+            if self.places64(locator.said, c).iter().any(is_there) {
+                return true;
+            }
         }
         let (size, offset) = (u64::from(c.size), u64::from(c.offset));
+        if size == 0 {
+            return c.entries == 0 && offset <= c.at;
+        }
         let fits = size + offset <= c.at;
-        fits && (size == 0 || self.may_be_record(c.at - size) || self.may_be_record(offset))
+        fits && (self.may_be_record(c.at - size) || self.may_be_record(offset))
     }
 
     /// Whether a record of the directory begins there, as far as can be seen from here.

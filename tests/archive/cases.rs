@@ -79,7 +79,7 @@ fn cut_at_each_offset() {
     let is_right = |case: &&Case| matches!(case.expected, Expected::Tree(..));
     // Junk may be cut away, and one archive before another is one.
     let stays_right =
-        |case: &&Case| case.name.contains("junk") || case.name == "after another archive";
+        |case: &&Case| case.name.contains("junk") || case.name.contains("after another");
     let cases = zip_cases::all();
     let small = cases.iter().filter(|case| case.blob.len() < 5000);
     let mut wrong = Vec::new();

@@ -268,3 +268,65 @@ with zipfile.ZipFile(Out(), 'w') as archive:
         assert_eq!(Ok(check.predicted()), extent);
     }
 }
+
+/// An archive in the comment of another one was passed over, and the outer one shown, where
+/// Python's zipfile and unzip show the inner one: what one program checked was not what a mount
+/// showed.
+#[test]
+fn of_two_archives_in_one_the_last_counts_as_for_python_and_unzip() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let script = "
+import io, zipfile
+def archive(name, comment=b''):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, 'w') as z:
+        z.writestr(name, name.encode() * 100)
+        z.comment = comment
+    return out.getvalue()
+one, two = archive('one'), archive('two', b'text')
+with_text = b'see ' + one + b' and that is all there is to say of it'
+files = {
+    'one in the comment': archive('outer', one),
+    'one with a comment of its own': archive('outer', two),
+    'one and text in the comment': archive('outer', with_text),
+    'one behind the other': one + two,
+    'one behind bytes and the other': b'#!/bin/sh' + two + one,
+    'a signature in the comment': archive('outer', b'PK\\5\\6'),
+}
+for name, blob in files.items():
+    open(name + '.zip', 'wb').write(blob)
+    try:
+        names = zipfile.ZipFile(name + '.zip').namelist()
+    except zipfile.BadZipFile:
+        names = ['refused']
+    open(name + '.python', 'w').write(' '.join(names))
+";
+    run(dir.path(), "python3", "python3", &["-c", script]);
+    let mut archives = 0;
+    for entry in fs::read_dir(dir.path()).expect("readable") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "zip") {
+            continue;
+        }
+        archives += 1;
+        let listing = Command::new("unzip").arg("-Z1").arg(&path).output();
+        let listing = listing.expect("'unzip' cannot be run: install package unzip");
+        let listing = String::from_utf8(listing.stdout).expect("UTF-8");
+        let by_unzip = listing.trim();
+        let by_python = fs::read_to_string(path.with_extension("python")).expect("a list");
+        if by_python != "refused" {
+            assert_eq!(by_python, by_unzip, "{}", path.display());
+        }
+        let blob = fs::read(&path).expect("an archive");
+        let index = drive::index(&blob, "", || 100).expect("an index");
+        let names: Vec<_> = index.ids().map(|id| index.path(id)).collect();
+        let names = String::from_utf8(names.join(&b' ')).expect("UTF-8");
+        assert_eq!(names, by_unzip, "{}", path.display());
+        assert!(
+            drive::tree(&index, &blob)
+                .iter()
+                .all(|(_, content)| matches!(content, Some(Ok(_))))
+        );
+    }
+    assert_eq!(archives, 6);
+}
