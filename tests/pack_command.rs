@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use common::packs::{entry, folder, linked, pack};
+use common::restless::RestlessMount;
 use common::run::{self, run, tool};
 use common::tree;
 
@@ -278,4 +279,21 @@ fn progress_on_a_terminal() {
     let is_full = |bar: &&str| bar.contains("MiB/600.00 MiB") && bar.contains("MiB/s");
     assert!(bars.iter().any(is_full), "{said:?}");
     assert!(said.trim_end().ends_with(" bytes, 1 entries"), "{said:?}");
+}
+
+/// A folder on a file system that gives another inode number at each look was "changed while it was
+/// packed", whatever was done: by its inode numbers, each file was another one when it was opened.
+#[test]
+fn a_folder_whose_inode_numbers_change_is_packed() {
+    let (folder, out) = (tree::temp(), tree::temp());
+    tree::write(folder.path(), "0.ts", &tree::bytes(1, 70_000));
+    // Longer than what is read once.
+    tree::write(folder.path(), "long.ts", &tree::bytes(2, 9 << 20));
+    let list = b"#EXTM3U\n#EXTINF:2,\n0.ts\n#EXTINF:9,\nlong.ts\n#EXT-X-BYTERANGE:5@0\nlong.ts\n";
+    tree::write(folder.path(), "list.m3u8", list);
+    let restless = RestlessMount::of(folder.path());
+    let (archive, plain) = (out.path().join("a.zip"), out.path().join("plain.zip"));
+    pack(restless.path(), &archive, &[]).ok("pack");
+    pack(folder.path(), &plain, &[]).ok("pack");
+    assert!(fs::read(archive).expect("an archive") == fs::read(plain).expect("an archive"));
 }

@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aiozfs::content::parse_cid;
 use common::http::request;
+use common::restless::RestlessMount;
 use rustix::process::{Pid, Signal, kill_process};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -314,4 +316,40 @@ fn profiles() {
     }
     let (code, _, err) = run(aiozfs().args(["cid", "--profile", "x"]).arg(dir.path()));
     assert!(code == Some(2) && err.contains("unixfs-v0-2015"), "{err}");
+}
+
+/// A file on a file system that gives another inode number at each look "is being written to", said
+/// the node for ever, and never served it.
+#[test]
+fn a_file_whose_inode_number_changes_is_served_until_its_bytes_change() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let folder = dir.path().join("folder");
+    fs::create_dir(&folder).expect("a directory");
+    let file = folder.join("film.zip");
+    write_old(&file, &bytes(300_000));
+    let restless = RestlessMount::of(&folder);
+    let serve = Serve::start(&dir.path().join("cache"), &[restless.path()]);
+    let [cid, _, _, url] = serve.line();
+    // Longer than the node lets pass between two looks of its own.
+    for _ in 0..13 {
+        assert!(serve.get(&path_of(&url)) == (200, bytes(300_000)));
+        thread::sleep(Duration::from_millis(500));
+    }
+    write_old(&file, b"other bytes");
+    let [other, _, _, url] = serve.line();
+    assert_ne!(cid, other);
+    assert_eq!(serve.get(&path_of(&url)), (200, b"other bytes".to_vec()));
+}
+
+/// What does not change a file's bytes does not withdraw it.
+#[test]
+fn a_file_with_another_mode_or_one_more_name_stays_served() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("film.zip");
+    fs::write(&file, b"film").expect("a file");
+    let serve = Serve::start(&dir.path().join("cache"), &[&file]);
+    let [_, _, _, url] = serve.line();
+    fs::hard_link(&file, dir.path().join("backup")).expect("a link");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
+    assert_eq!(serve.get(&path_of(&url)), (200, b"film".to_vec()));
 }

@@ -69,7 +69,7 @@ impl Plan {
                 let (source, copy) = (self.source(loose), place(&path)?);
                 fs::copy(&source, &copy).map_err(Error::io(&source))?;
                 let meta = fs::metadata(&source).map_err(Error::io(&source))?;
-                if Stamp::of(&meta) != loose.stamp {
+                if !loose.stamp.is_same(&Stamp::of(&meta)) {
                     return Err(Error::Changed(source));
                 }
             }

@@ -197,7 +197,7 @@ impl Source {
     /// It is still the file that was planned with.
     fn check(&self) -> Result<(), Error> {
         let meta = self.file.metadata().map_err(Error::io(&self.path))?;
-        match Stamp::of(&meta) == self.stamp && self.left == 0 {
+        match self.stamp.is_same(&Stamp::of(&meta)) && self.left == 0 {
             true => Ok(()),
             false => Err(Error::Changed(self.path.clone())),
         }

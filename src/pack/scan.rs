@@ -21,13 +21,15 @@ pub(super) struct Found {
     pub(super) stamp: Stamp,
 }
 
-/// What shows that a file is the one that was seen, and as it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What shows that a file is the one that was seen, and as it was; compared by
+/// [`is_same`](Self::is_same). Times are in nanoseconds.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
     mtime: (i64, i64),
+    ctime: (i64, i64),
 }
 
 impl Stamp {
@@ -37,7 +39,17 @@ impl Stamp {
             inode: meta.ino(),
             size: meta.len(),
             mtime: (meta.mtime(), meta.mtime_nsec()),
+            ctime: (meta.ctime(), meta.ctime_nsec()),
         }
+    }
+
+    /// Whether both tell of the same bytes. Some network and FUSE file systems give a file another
+    /// inode number at each look: then the change time shows that it was not replaced. Where inode
+    /// numbers are stable, they show it, and a `chmod` or a new hard link changes nothing.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let is_same_inode = (self.device, self.inode) == (other.device, other.inode);
+        (self.size, self.mtime) == (other.size, other.mtime)
+            && (self.ctime == other.ctime || is_same_inode)
     }
 
     pub(super) fn size(&self) -> u64 {

@@ -34,7 +34,7 @@ fn read(
     let file = File::open(path).map_err(Error::io(path))?;
     let same = || -> Result<(), Error> {
         let meta = file.metadata().map_err(Error::io(path))?;
-        match Stamp::of(&meta) == stamp {
+        match stamp.is_same(&Stamp::of(&meta)) {
             true => Ok(()),
             false => Err(Error::Changed(path.to_owned())),
         }

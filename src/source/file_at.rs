@@ -17,14 +17,15 @@ use futures_util::stream::StreamExt;
 use super::file::io_error;
 use super::{ChunkStream, Error, File, Opened, Origin, Priority, Result, Source};
 
-/// One state of a file, as far as its inode tells: another device, inode, size or modification
-/// time (in nanoseconds) is another state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// One state of a file, as far as its metadata tells; compared by
+/// [`is_same`](Self::is_same). Times are in nanoseconds.
+#[derive(Debug, Clone, Copy)]
 pub struct Stamp {
     dev: u64,
     ino: u64,
     size: u64,
     mtime: (i64, i64),
+    ctime: (i64, i64),
 }
 
 impl Stamp {
@@ -35,7 +36,24 @@ impl Stamp {
             ino: meta.ino(),
             size: meta.len(),
             mtime: (meta.mtime(), meta.mtime_nsec()),
+            ctime: (meta.ctime(), meta.ctime_nsec()),
         }
+    }
+
+    /// Whether both tell of the same bytes.
+    ///
+    /// Size and modification time must be equal. Beyond that, one of two proofs is enough that the
+    /// file was not replaced by another:
+    ///
+    /// - the change time (`st_ctime`), which programs cannot set. Some network and FUSE file
+    ///   systems give a file another inode number, or their mount another device number, at each
+    ///   look;
+    /// - device and inode number. The change time alone would also differ after `chmod`, or when a
+    ///   backup program makes a hard link.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_same_inode = (self.dev, self.ino) == (other.dev, other.ino);
+        (self.size, self.mtime) == (other.size, other.mtime)
+            && (self.ctime == other.ctime || is_same_inode)
     }
 
     /// Length in bytes.
@@ -70,7 +88,7 @@ impl FileAt {
     }
 
     fn same(&self, meta: &Metadata) -> Result<()> {
-        match Stamp::of(meta) == self.stamp {
+        match self.stamp.is_same(&Stamp::of(meta)) {
             true => Ok(()),
             false => Err(Error::Changed {
                 origin: self.origin.clone(),
@@ -129,5 +147,35 @@ impl Source for FileAt {
             .map_ok(move |file| file.read(range, priority))
             .try_flatten_stream()
             .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_proof_of_identity_is_enough_beside_size_and_modification_time() {
+        let seen = Stamp {
+            dev: 1,
+            ino: 2,
+            size: 3,
+            mtime: (4, 5),
+            ctime: (6, 7),
+        };
+        let after = |change: fn(&mut Stamp)| {
+            let mut stamp = seen;
+            change(&mut stamp);
+            seen.is_same(&stamp)
+        };
+        assert!(after(|_| {}));
+        assert!(after(|now| now.ino = 9), "an unstable inode number");
+        assert!(after(|now| (now.dev, now.ino) = (8, 9)));
+        assert!(after(|now| now.ctime = (9, 9)), "a chmod");
+        assert!(!after(|now| (now.ino, now.ctime) = (9, (9, 9))), "replaced");
+        assert!(!after(|now| (now.dev, now.ctime) = (9, (9, 9))));
+        assert!(!after(|now| now.size = 9));
+        assert!(!after(|now| now.mtime = (4, 9)));
+        assert!(!after(|now| now.mtime = (9, 5)));
     }
 }

@@ -10,7 +10,7 @@ use super::Failure;
 use crate::source::Stamp;
 
 /// A file to be served.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) path: PathBuf,
     /// Its file name; below a DIR, its path from there.

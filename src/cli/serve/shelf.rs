@@ -84,23 +84,25 @@ impl Shelf {
             return;
         };
         let now: HashMap<_, _> = found.iter().map(|f| (f.path.clone(), f.stamp)).collect();
+        let is_in = |states: &HashMap<PathBuf, Stamp>, path: &PathBuf, stamp: &Stamp| {
+            states.get(path).is_some_and(|state| state.is_same(stamp))
+        };
         let node = &self.node;
         self.served.retain(|path, (stamp, id)| {
-            let stays = now.get(path) == Some(stamp) && node.serves(*id);
+            let stays = is_in(&now, path, stamp) && node.serves(*id);
             if !stays && node.withdraw(*id) {
                 log::info!("{} changed and is withdrawn", path.display());
             }
             stays
         });
-        self.failed
-            .retain(|path, stamp| now.get(path) == Some(stamp));
+        self.failed.retain(|path, stamp| is_in(&now, path, stamp));
         let waited = std::mem::take(&mut self.waiting);
         let mut ready = Vec::new();
         for file in found {
             if self.served.contains_key(&file.path) || self.failed.contains_key(&file.path) {
                 continue;
             }
-            if at_once || waited.get(&file.path) == Some(&file.stamp) {
+            if at_once || is_in(&waited, &file.path, &file.stamp) {
                 ready.push(file);
             } else {
                 self.waiting.insert(file.path, file.stamp);
@@ -196,7 +198,7 @@ impl Hasher {
         let since = SystemTime::now();
         let reader = File::open(&file.path).map_err(Unhashed::Io)?;
         let is_same = |meta: io::Result<fs::Metadata>| match meta {
-            Ok(meta) if Stamp::of(&meta) == file.stamp => Ok(()),
+            Ok(meta) if file.stamp.is_same(&Stamp::of(&meta)) => Ok(()),
             Ok(_) => Err(Unhashed::Changed),
             Err(e) => Err(Unhashed::Io(e)),
         };
