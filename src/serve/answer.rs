@@ -14,6 +14,7 @@ use super::paths::{Place, place};
 use super::range::{self, Asked};
 use super::window::{has_window, window};
 use super::{Blob, Node, block, listing, media};
+use crate::content::Cid;
 use crate::source::Priority;
 
 /// Methods that every path of the node has.
@@ -34,7 +35,12 @@ pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
             Place::Json => list("application/json", listing::json(&node.list().await)),
             Place::Blob(cid, name) => match Form::of(&request) {
                 Form::File => match node.find(&cid).await {
-                    Some(blob) => blob_answer(blob, name, &request),
+                    Some(blob) => match name {
+                        Some(name) if !has_range(&request) && !node.is_name_of(&cid, &name) => {
+                            refusal(StatusCode::NOT_FOUND, &below(&cid, &name))
+                        }
+                        name => blob_answer(blob, name, &request),
+                    },
                     None => refusal(
                         StatusCode::NOT_FOUND,
                         "this node has no such blob, or not yet",
@@ -51,7 +57,7 @@ pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
             },
             Place::Nowhere(why) => refusal(StatusCode::NOT_FOUND, &why),
         },
-        Method::OPTIONS => options(),
+        Method::OPTIONS => options(request.headers()),
         _ => {
             let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "read only");
             let headers = response.headers_mut();
@@ -65,7 +71,7 @@ pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
     set(
         headers,
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        "Accept-Ranges, Content-Length, Content-Range, ETag",
+        "Accept-Ranges, Content-Length, Content-Range, Date, ETag",
     );
     set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     if request.method() == Method::HEAD {
@@ -73,6 +79,18 @@ pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
         *response.body_mut() = Body::empty();
     }
     response
+}
+
+fn has_range(request: &Request) -> bool {
+    has_window(request.uri().query())
+}
+
+/// Why a name below a CID is not found. Answered with the whole archive instead, a player would
+/// download gigabytes as a picture.
+fn below(cid: &Cid, name: &str) -> String {
+    format!(
+        "this node does not look into archives, and knows '{name}' only by its range: add ?range=OFFSET,SIZE, as the links in playlists have it ('getfattr -n user.aiozfs.range FILE' in a mount tells it); the whole archive is at /ipfs/{cid}"
+    )
 }
 
 /// The blob's part that is asked for, or why not.
@@ -168,18 +186,38 @@ fn etag(blob: &Blob, window: &Range<u64>) -> String {
 }
 
 /// To OPTIONS: what may be done here, and by whom (Fetch standard, "CORS-preflight fetch").
-fn options() -> Response<Body> {
+///
+/// Players send headers of their own, and of the page that they are on. None of them means anything
+/// here, and a refused preflight would keep the player from asking at all: each header that is
+/// asked for is allowed by name, as `*` would not cover Authorization.
+fn options(asked: &HeaderMap) -> Response<Body> {
     let mut headers = HeaderMap::new();
     for (name, value) in [
         (header::ALLOW, ALLOW),
         (header::ACCESS_CONTROL_ALLOW_METHODS, ALLOW),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "Range, If-Range, If-Match, If-None-Match, Content-Type, User-Agent, X-Requested-With",
+            "*, Authorization, Range",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        (
+            header::VARY,
+            "Access-Control-Request-Headers, Access-Control-Request-Private-Network",
+        ),
     ] {
         set(&mut headers, name, value);
+    }
+    if asked.contains_key(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.remove(header::ACCESS_CONTROL_ALLOW_HEADERS);
+        for names in asked.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        }
+    }
+    // Private Network Access (<https://wicg.github.io/private-network-access/>): a page of the
+    // internet may ask a node on this machine or in this network.
+    if asked.contains_key("access-control-request-private-network") {
+        let name = HeaderName::from_static("access-control-allow-private-network");
+        set(&mut headers, name, "true");
     }
     with(StatusCode::NO_CONTENT, headers, Body::empty())
 }

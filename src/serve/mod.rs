@@ -1,9 +1,10 @@
 //! The node: byte ranges of local blobs over HTTP/1.1.
 //!
-//! A node knows nothing of archives. A blob is published under its CID, and
-//! `GET /ipfs/<cid>[/anything]` answers with its bytes, or with those that a `Range` header or
-//! `?range=<offset>,<size>` (the link that playlists inside an archive carry) asks for. `anything`
-//! decides the media type and nothing else. With `?format=raw`, or the Accept header that means the
+//! A node knows nothing of archives. A blob is published under its CID and a name, and
+//! `GET /ipfs/<cid>[/<name>]` answers with its bytes, or with those that a `Range` header asks for.
+//! `GET /ipfs/<cid>/anything?range=<offset>,<size>` (the link that playlists inside an archive
+//! carry) answers with that range; `anything` decides the media type and nothing else. Without
+//! `range`, any other name is not found. With `?format=raw`, or the Accept header that means the
 //! same, the answer is the block that the CID names: what others prove ranges with.
 //!
 //! What is answered is decided without I/O in `range`, `window`, `conditions`, `form`, `paths`

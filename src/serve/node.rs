@@ -148,6 +148,15 @@ impl Node {
         served
     }
 
+    /// Whether a blob of this CID is published under this name, or is a file of this name in a
+    /// directory that is served.
+    pub(super) fn is_name_of(&self, cid: &Cid, name: &str) -> bool {
+        let shelf = self.shelf();
+        let ids = shelf.by_cid.get(&cid.to_v1()).into_iter().flatten();
+        let mut blobs = ids.filter_map(|id| shelf.blobs.get(id));
+        blobs.any(|blob| blob.name == name || blob.name.rsplit('/').next() == Some(name))
+    }
+
     /// A blob of this CID whose bytes are there.
     pub(super) async fn find(&self, cid: &Cid) -> Option<Blob> {
         loop {

@@ -24,7 +24,7 @@ pub(super) enum Place {
     List,
     /// `/index.json`: the list, for programs.
     Json,
-    /// `/ipfs/<cid>[/anything]`: a blob, and the last segment of `anything`.
+    /// `/ipfs/<cid>[/<name>]`: a blob, and the decoded name below it, which may have slashes.
     Blob(Cid, Option<String>),
     /// Something else, and why.
     Nowhere(String),
@@ -40,13 +40,15 @@ pub(super) fn place(path: &str) -> Place {
     let Some(rest) = path.strip_prefix("/ipfs/") else {
         return Place::Nowhere("blobs are at /ipfs/<cid>, the list of them at /".into());
     };
-    let (cid, anything) = rest.split_once('/').unwrap_or((rest, ""));
+    let (cid, name) = rest.split_once('/').unwrap_or((rest, ""));
     let cid = percent_decode_str(cid).decode_utf8_lossy();
     match parse_cid(&cid) {
         Ok(cid) => {
-            let name = anything.rsplit('/').next().filter(|name| !name.is_empty());
-            let decoded = |name| percent_decode_str(name).decode_utf8_lossy().into_owned();
-            Place::Blob(cid, name.map(decoded))
+            let name = percent_decode_str(name).decode_utf8_lossy();
+            Place::Blob(
+                cid,
+                (!name.trim_matches('/').is_empty()).then(|| name.into_owned()),
+            )
         }
         Err(e) => Place::Nowhere(format!("this is no CID: {e}")),
     }
@@ -66,9 +68,10 @@ mod tests {
         for (rest, name) in [
             ("", None),
             ("/", None),
+            ("//", None),
             ("/a.ts", Some("a.ts")),
-            ("/x/y/a%20b.ts", Some("a b.ts")),
-            ("/x/", None),
+            ("/x/y/a%20b.ts", Some("x/y/a b.ts")),
+            ("/x/", Some("x/")),
         ] {
             assert_eq!(place(&format!("/ipfs/{text}{rest}")), blob(name), "{rest}");
         }

@@ -18,7 +18,7 @@ pub(super) fn window(query: Option<&str>, size: u64) -> Result<Range<u64>, Strin
         }
         let value = percent_decode_str(value).decode_utf8_lossy();
         let window = parse(&value)
-            .ok_or_else(|| format!("range={value} is not range=<offset>,<size> in decimal"))?;
+            .ok_or_else(|| format!("range={value} is not range=OFFSET,SIZE in decimal"))?;
         if found.replace(window).is_some() {
             return Err("range is given more than once".into());
         }

@@ -21,15 +21,92 @@ fn methods_and_cors() {
         let preflight = [
             ("Origin", "https://player.example"),
             ("Access-Control-Request-Method", "GET"),
-            ("Access-Control-Request-Headers", "range"),
+            (
+                "Access-Control-Request-Headers",
+                "authorization,range,x-of-a-player",
+            ),
         ];
         let reply = request(running.addr, "OPTIONS", path, &preflight);
         assert_eq!((reply.status, &reply.body[..]), (204, &b""[..]), "{path}");
         let says = |name| reply.header(name).unwrap_or_default();
         assert_eq!(says("access-control-allow-origin"), "*");
         assert!(says("access-control-allow-methods").contains("GET"));
-        assert!(says("access-control-allow-headers").contains("Range"));
+        assert_eq!(
+            says("access-control-allow-headers"),
+            "authorization,range,x-of-a-player"
+        );
+        assert_eq!(says("access-control-max-age"), "86400");
+        assert_eq!(reply.header("access-control-allow-private-network"), None);
         assert_eq!(says("allow"), "GET, HEAD, OPTIONS");
+        // A page of the internet asks a node on the player's own machine.
+        let private = [("Access-Control-Request-Private-Network", "true")];
+        let reply = request(running.addr, "OPTIONS", path, &private);
+        assert_eq!(
+            reply.header("access-control-allow-private-network"),
+            Some("true")
+        );
+        let allowed = reply.header("access-control-allow-headers");
+        assert_eq!(allowed, Some("*, Authorization, Range"));
+    }
+}
+
+/// A link without its range brought the whole archive as a picture: gigabytes, 200, `image/jpeg`.
+#[test]
+fn a_name_below_a_cid_is_not_the_whole_archive() {
+    let running = Running::start();
+    let cid = running.publish("films/a b.zip", &bytes(SIZE));
+    running.publish("same bytes.zip", &bytes(SIZE));
+    for (rest, status) in [
+        ("", 200),
+        ("/", 200),
+        ("?filename=s.jpg", 200),
+        ("/films/a%20b.zip", 200),
+        ("/a%20b.zip", 200),
+        ("/same%20bytes.zip", 200),
+        ("/s.jpg?range=0,10", 200),
+        ("/x/s.jpg?a=b&range=0,10", 200),
+        ("/s.jpg", 404),
+        ("/s.jpg/", 404),
+        ("/s.jpg?", 404),
+        ("/s.jpg?Range=0,10", 404),
+        ("/s.jpg?range", 400),
+        ("/s.jpg?range=0", 400),
+        ("/s.jpg?range=0-10", 400),
+        ("/s.jpg?range=0,1001", 400),
+        ("/a%20b.zip?range=x", 400),
+        ("/films/s.jpg", 404),
+        ("/b.zip", 404),
+        ("/A%20B.ZIP", 404),
+        ("/films/a%20b.zip/s.jpg", 404),
+    ] {
+        let path = format!("/ipfs/{cid}{rest}");
+        for headers in [&[][..], &[("Range", "bytes=0-9")]] {
+            let reply = running.get(&path, headers);
+            let expected = match status {
+                200 if !headers.is_empty() => 206,
+                status => status,
+            };
+            assert_eq!(reply.status, expected, "{rest} {headers:?}");
+            let head = request(running.addr, "HEAD", &path, headers);
+            assert_eq!((head.status, head.body.len()), (status, 0), "{rest}");
+            if status < 400 {
+                continue;
+            }
+            // What a page's player sees of it, and what a person reads.
+            for reply in [&head, &reply] {
+                assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+                assert_eq!(reply.header("content-range"), None);
+            }
+            let says = String::from_utf8_lossy(&reply.body);
+            assert!(
+                says.contains("range=OFFSET,SIZE") || status == 400,
+                "{says}"
+            );
+            assert!(
+                says.contains(&format!("/ipfs/{cid}")) || status == 400,
+                "{says}"
+            );
+        }
     }
 }
 
@@ -70,14 +147,15 @@ fn media_types() {
             "/master_playlist.m3u8?range=0,10",
             "application/vnd.apple.mpegurl",
         ),
-        ("/dash/manifest.mpd", "application/dash+xml"),
+        ("/film.zip", "application/zip"),
+        ("/dash/manifest.mpd?range=5,1", "application/dash+xml"),
         ("/720p_0000.ts?range=10,10", "video/mp2t"),
-        ("/init.mp4", "video/mp4"),
-        ("/a.m4s", "video/mp4"),
-        ("/en.vtt", "text/vtt; charset=utf-8"),
-        ("/cover%2Ejpg", "image/jpeg"),
-        ("/read%20me.txt", "text/plain; charset=utf-8"),
-        ("/no-extension", "application/octet-stream"),
+        ("/init.mp4?range=5,1", "video/mp4"),
+        ("/a.m4s?range=5,1", "video/mp4"),
+        ("/en.vtt?range=5,1", "text/vtt; charset=utf-8"),
+        ("/cover%2Ejpg?range=5,1", "image/jpeg"),
+        ("/read%20me.txt?range=5,1", "text/plain; charset=utf-8"),
+        ("/no-extension?range=5,1", "application/octet-stream"),
     ] {
         let reply = running.get(&format!("/ipfs/{cid}{rest}"), &[]);
         assert_eq!(reply.status, 200, "{rest}");
