@@ -374,19 +374,13 @@ async fn it_is_private_and_follows_no_links() {
         let mode = fs::metadata(&path).expect("a file").mode();
         assert_eq!(mode & 0o777, 0o600, "{}", path.display());
     }
-    // The directory is a link, or others may look into it.
     let refused = |make: &dyn Fn(&Path)| {
         let dir = tree::temp();
         make(dir.path());
         Folder::open(dir.path()).err().map(|e| e.to_string())
     };
     let link = refused(&|dir| symlink(elsewhere.path(), dir.join("v1")).expect("a link"));
-    assert!(link.is_some_and(|e| e.contains("format")), "a link");
-    let open = refused(&|dir| {
-        fs::create_dir(dir.join("v1")).expect("a directory");
-        fs::set_permissions(dir.join("v1"), fs::Permissions::from_mode(0o777)).expect("a mode");
-    });
-    assert!(open.is_some_and(|e| e.contains("others")), "open to all");
+    assert!(link.is_some_and(|e| e.contains("v1 is not a directory; run: rm '")));
     // A block that is a link is none.
     let block = blocks(&at).pop().expect("a block");
     let target = elsewhere.path().join("target");
@@ -414,4 +408,55 @@ fn another_format_is_discarded() {
         .collect();
     left.sort();
     assert_eq!(left, ["cids", "v1", "vx"]);
+}
+
+/// After a `chmod -R g+rX` of a home directory, the cache was refused with "others may look into its
+/// directory of this format", and nothing was kept any more.
+#[tokio::test]
+async fn a_directory_that_others_may_look_into_is_made_private_again() {
+    let (dir, blob) = (tree::temp(), tree::bytes(12, 3_000_000));
+    let kept = Kept::at(dir.path(), Below::new(&blob));
+    kept.expect(&blob, 0..3_000_000).await;
+    kept.settle();
+    let root = dir.path().join("v1");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    for open in [0o750, 0o755, 0o770, 0o711] {
+        set(&root, open);
+        let below = Below::new(&blob);
+        let kept = Kept::at(dir.path(), below.clone());
+        assert_eq!(mode(&root), 0o700);
+        kept.expect(&blob, 0..3_000_000).await;
+        assert_eq!(below.asked(), 0, "all of it is still kept: {open:o}");
+        kept.settle();
+    }
+    // What others could write is not believed: a forged block would pass its checksum.
+    let forged = blocks(dir.path()).pop().expect("a block");
+    for path in forged
+        .ancestors()
+        .skip(1)
+        .take_while(|path| path.starts_with(&root))
+    {
+        set(path, 0o770);
+    }
+    set(&forged, 0o660);
+    let below = Below::new(&blob);
+    let kept = Kept::at(dir.path(), below.clone());
+    assert!(!forged.exists());
+    kept.expect(&blob, 0..3_000_000).await;
+    let asked = below.asked();
+    assert!(
+        asked > 0 && asked < 3_000_000,
+        "the others are still kept: {asked}"
+    );
+    kept.settle();
+    for path in forged
+        .ancestors()
+        .skip(1)
+        .take_while(|path| path.starts_with(&root))
+    {
+        assert_eq!(mode(path), 0o700, "{}", path.display());
+    }
 }

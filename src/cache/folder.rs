@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use super::direct;
 use super::disk::{Disk, Handle, Listed, Stat};
+use super::private::make_private;
 
 /// The format of all that is in the directory, and the directory's name. Another format, another
 /// number.
@@ -38,16 +39,21 @@ pub struct Folder {
 impl Folder {
     /// Opens the cache below `dir`, which is made if it is not there.
     ///
+    /// If other users have access to it, that is taken from them.
+    ///
     /// # Errors
     /// If it cannot be made or written, or is another user's, or anything on the way to it is a
-    /// symbolic link that another user made.
+    /// symbolic link that another user made; or if others have access to it, and that cannot be
+    /// changed. The message names the directory and the command that mends it.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(PRIVATE.bits()).create(dir)?;
         let us = rustix::process::geteuid().as_raw();
         let ours_or_roots = |meta: &fs::Metadata| meta.uid() == us || meta.uid() == 0;
-        if !ours_or_roots(&fs::symlink_metadata(dir)?) || !ours_or_roots(&fs::metadata(dir)?) {
-            return Err(refused("it belongs to another user"));
+        for meta in [fs::symlink_metadata(dir)?, fs::metadata(dir)?] {
+            if !ours_or_roots(&meta) {
+                return Err(of_another(dir, meta.uid(), us));
+            }
         }
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let above = rustix::fs::open(dir, flags, Mode::empty())?;
@@ -59,18 +65,19 @@ impl Folder {
         let root =
             rustix::fs::openat(&above, FORMAT, flags, Mode::empty()).map_err(|e| match e {
                 // Somebody put a link there.
-                Errno::LOOP | Errno::NOTDIR => refused("its directory of this format is none"),
+                Errno::LOOP | Errno::NOTDIR => {
+                    let path = dir.join(FORMAT);
+                    let path = path.display();
+                    refused(&format!("{path} is not a directory; run: rm '{path}'"))
+                }
                 e => e.into(),
             })?;
         let stat = rustix::fs::fstat(&root)?;
+        let path = dir.join(FORMAT);
         if stat.st_uid != us {
-            return Err(refused(
-                "its directory of this format belongs to another user",
-            ));
+            return Err(of_another(&path, stat.st_uid, us));
         }
-        if stat.st_mode & 0o077 != 0 {
-            return Err(refused("others may look into its directory of this format"));
-        }
+        make_private(root.as_fd(), &path, us)?;
         let is_other = |name: &OsStr| {
             let number = name.as_bytes().strip_prefix(b"v");
             name != FORMAT
@@ -122,6 +129,13 @@ fn names_in(dir: &OwnedFd) -> io::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+fn of_another(path: &Path, owner: u32, us: u32) -> io::Error {
+    let path = path.display();
+    refused(&format!(
+        "{path} belongs to user {owner}; run: sudo chown -hR {us} '{path}'"
+    ))
 }
 
 fn refused(why: &str) -> io::Error {

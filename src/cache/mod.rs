@@ -30,6 +30,7 @@ mod nodes;
 mod pinning;
 mod pins;
 mod presence;
+mod private;
 mod quarantine;
 mod read;
 mod record;
