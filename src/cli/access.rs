@@ -84,10 +84,12 @@ impl AccessArgs {
         };
         let verify = match options.verify.or(self.verify) {
             Some(Verify::Trustless) if !is_cid => {
-                return Err(Failure::usage(format!(
-                    "only a CID can be verified, and {} is none; leave '--verify trustless' out",
-                    location.shown().1
-                )));
+                let shown = location.shown().1;
+                return Err(Failure::usage(location.unproven_path().unwrap_or_else(|| {
+                    format!(
+                        "only a CID can be verified, and {shown} is none; leave '--verify trustless' out"
+                    )
+                })));
             }
             Some(verify) => verify,
             // That all that can be is to be verified may well be configured.

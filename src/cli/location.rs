@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use percent_encoding::percent_decode_str;
+
 use super::Failure;
 use super::config::Config;
 use crate::content::{Cid, parse_cid};
@@ -19,7 +21,8 @@ pub(super) enum Location {
 impl Location {
     /// An existing path, or anything with a `/` and no scheme, is a file; `http(s)://` is a URL;
     /// `id:<text>` is taken as it is; anything else must be a CID, as it is or in one of the forms
-    /// `ipfs://<cid>` and `/ipfs/<cid>`.
+    /// `ipfs://<cid>` and `/ipfs/<cid>`. What browsers append to those is left out: a slash, a
+    /// fragment, the name of the download. A path below the CID is an error that says what to do.
     ///
     /// The name of an archive of the configuration stands for its source.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
@@ -48,27 +51,55 @@ impl Location {
         if let Some((scheme, rest)) = text.split_once("://") {
             return match scheme.to_ascii_lowercase().as_str() {
                 "http" | "https" => Ok(Location::Url(text.to_owned())),
-                "ipfs" => Self::cid(rest.trim_end_matches('/')),
+                "ipfs" => Self::cid(rest),
                 other => Err(Failure::usage(format!(
                     "sources of scheme '{other}' are not supported; give a file, an http(s) URL or a CID"
                 ))),
             };
         }
         if let Some(rest) = text.strip_prefix("/ipfs/") {
-            return Self::cid(rest.trim_end_matches('/'));
+            return Self::cid(rest);
         }
-        match text.contains('/') {
-            true => Ok(Location::File(PathBuf::from(text))),
-            false => Self::cid(text),
+        match text.split_once('/') {
+            // A folder of that name is what 'ipfs get' makes.
+            Some((first, _)) if parse_cid(first).is_ok() && !Path::new(first).exists() => {
+                Self::cid(text)
+            }
+            Some(_) => Ok(Location::File(PathBuf::from(text))),
+            None => Self::cid(text),
         }
     }
 
+    /// A CID, and what may stand behind it.
     fn cid(text: &str) -> Result<Self, Failure> {
-        match parse_cid(text) {
-            Ok(cid) => Ok(Location::Cid(cid)),
-            Err(e) => Err(Failure::usage(format!(
+        let (name, query) = without_fragment(text);
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        let (first, path) = name.split_once('/').unwrap_or((&name, ""));
+        let cid = parse_cid(first).map_err(|e| {
+            Failure::usage(format!(
                 "'{text}' is neither a file here nor a CID ({e}); an id of another network is given as 'id:{text}'"
-            ))),
+            ))
+        })?;
+        let path = path.trim_matches('/');
+        if !path.is_empty() {
+            return Err(Failure::usage(below(&cid, path)));
+        }
+        if !is_harmless(query) {
+            return Err(Failure::usage(format!(
+                "'?{query}' behind the CID means nothing here; leave it out"
+            )));
+        }
+        Ok(Location::Cid(cid))
+    }
+
+    /// Why a URL, by which a gateway gives a file below a CID, cannot be proven.
+    pub(super) fn unproven_path(&self) -> Option<String> {
+        match self {
+            Location::Url(url) => {
+                let (cid, path, _) = gateway_place(url)?;
+                (!path.is_empty()).then(|| below(&cid, &path))
+            }
+            _ => None,
         }
     }
 
@@ -98,26 +129,52 @@ impl Location {
     }
 }
 
-/// The CID that a gateway's URL names, and the URL without it.
-fn gateway_url(url: &str) -> Option<(Cid, String)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // What only says how a browser should call the file. Anything else might mean something else.
+/// What to do about a path below a CID. (The blocks of directories would have to be fetched and
+/// proven to find the file's own CID.)
+fn below(cid: &Cid, path: &str) -> String {
+    let path = path.replace('\'', r"'\''");
+    format!(
+        "a path below a CID is not resolved; give the CID of the archive itself, as this command prints it: ipfs resolve -r '/ipfs/{cid}/{path}'; or give its URL at a gateway, https://GATEWAY/ipfs/{cid}/..., with '--verify crc'"
+    )
+}
+
+/// A name and its query, without the fragment.
+fn without_fragment(text: &str) -> (&str, &str) {
+    let text = text.split_once('#').map_or(text, |(text, _)| text);
+    text.split_once('?').unwrap_or((text, ""))
+}
+
+/// Whether a query only says how a browser should call the file. Anything else might mean something
+/// else.
+fn is_harmless(query: &str) -> bool {
     let mut parameters = query.split('&').filter(|parameter| !parameter.is_empty());
-    let is_harmless = |parameter: &str| {
+    parameters.all(|parameter| {
         let name = parameter.split('=').next();
         matches!(name, Some("filename" | "download"))
-    };
-    if !parameters.all(is_harmless) {
-        return None;
-    }
+    })
+}
+
+/// The CID that a gateway's URL names, and the URL without it.
+fn gateway_url(url: &str) -> Option<(Cid, String)> {
+    let (cid, path, gateway) = gateway_place(url)?;
+    let (_, query) = without_fragment(url);
+    (path.is_empty() && is_harmless(query)).then_some((cid, gateway))
+}
+
+/// The CID that a gateway's URL names, the path below it, decoded and without slashes at its ends,
+/// and the URL without both.
+fn gateway_place(url: &str) -> Option<(Cid, String, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (rest, _) = without_fragment(rest);
     let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let path = path.trim_end_matches('/');
-    if let Some(cid) = path.strip_prefix("ipfs/") {
-        return Some((parse_cid(cid).ok()?, format!("{scheme}://{server}")));
-    }
-    if !path.is_empty() {
-        return None;
+    let decoded = |path: &str| {
+        let path = percent_decode_str(path).decode_utf8_lossy();
+        path.trim_matches('/').to_owned()
+    };
+    if let Some(path) = path.strip_prefix("ipfs/") {
+        let (cid, path) = path.split_once('/').unwrap_or((path, ""));
+        let cid = parse_cid(cid).ok()?;
+        return Some((cid, decoded(path), format!("{scheme}://{server}")));
     }
     let (login, host) = match server.rsplit_once('@') {
         Some((login, host)) => (format!("{login}@"), host),
@@ -125,7 +182,8 @@ fn gateway_url(url: &str) -> Option<(Cid, String)> {
     };
     let (cid, host) = host.split_once(".ipfs.")?;
     let cid = parse_cid(cid).ok()?;
-    Some((cid, format!("{scheme}://{login}{{cid}}.ipfs.{host}/")))
+    let gateway = format!("{scheme}://{login}{{cid}}.ipfs.{host}/");
+    Some((cid, decoded(path), gateway))
 }
 
 #[cfg(test)]
@@ -143,11 +201,59 @@ mod tests {
         let by_cid = Ok(Location::Cid(cid.parse().expect("a CID")));
         assert_eq!(of(cid), by_cid);
         assert_eq!(of(&format!("ipfs://{cid}")), by_cid);
-        assert_eq!(of(&format!("/ipfs/{cid}/")), by_cid);
+        for same in [
+            "/ipfs/CID/",
+            "ipfs://CID/",
+            "ipfs://CID//",
+            "CID/",
+            "CID?filename=a.zip",
+            "ipfs://CID/?filename=a.zip&download=true#t=1",
+            "ipfs://CID#top",
+        ] {
+            assert_eq!(of(&same.replace("CID", cid)), by_cid, "{same}");
+        }
         assert_eq!(of("id:a1b2"), Ok(Location::Id("a1b2".into())));
         for wrong in ["ftp://example.com/a.zip", "nonsense", "id:", "id:a/b", ""] {
             assert!(of(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// `ipfs://DIRECTORY/o.zip` was "neither a file here nor a CID (Invalid base string)", and
+    /// `DIRECTORY/o.zip` a file that is not there.
+    #[test]
+    fn a_path_below_a_cid_is_told_with_what_to_do() {
+        let cid = "bafybeicg3xgel6sa5m6u6wwyo2mjfavmdndt6equ7y2vxn3chgic7jthza";
+        for (text, path) in [
+            ("ipfs://CID/o.zip", "o.zip"),
+            ("/ipfs/CID/o.zip", "o.zip"),
+            ("CID/o.zip", "o.zip"),
+            ("CID%2Fo.zip", "o.zip"),
+            ("ipfs://CID/sub/a%20b.zip/?filename=x#y", "sub/a b.zip"),
+            ("CID//it's.zip", r"it'\''s.zip"),
+        ] {
+            let told = Location::parse(&text.replace("CID", cid));
+            let told = told.expect_err(text).to_string();
+            let command = format!("ipfs resolve -r '/ipfs/{cid}/{path}'");
+            assert!(told.contains("path below a CID"), "{told}");
+            assert!(told.contains(&command), "{told}");
+        }
+        let other = Location::parse(&format!("ipfs://{cid}?format=car"));
+        let told = other.expect_err("a format").to_string();
+        assert!(told.contains("'?format=car' behind the CID"), "{told}");
+        // What a gateway gives can be mounted by its URL, without a proof.
+        for url in [
+            "https://a.b/ipfs/CID/o.zip",
+            "https://CID.ipfs.a.b/o.zip#x",
+            "https://CID.ipfs.a.b/sub/o.zip?filename=x",
+        ] {
+            let url = url.replace("CID", cid);
+            let location = Location::parse(&url).expect("a URL").by_cid().0;
+            assert_eq!(location, Location::Url(url));
+            let told = location.unproven_path().expect("a path");
+            assert!(told.contains("ipfs resolve -r"), "{told}");
+        }
+        let archive = Location::Url("https://example.com/o.zip".into());
+        assert_eq!(archive.unproven_path(), None);
     }
 
     #[test]
@@ -160,7 +266,10 @@ mod tests {
                 "http://me:pw@a:80/ipfs/CID/?filename=x.zip&download=true",
                 "http://me:pw@a:80",
             ),
+            ("https://a.b/ipfs/CID#top", "https://a.b"),
+            ("https://a.b/ipfs/CID//", "https://a.b"),
             ("https://CID.ipfs.a.b", "https://{cid}.ipfs.a.b/"),
+            ("https://CID.ipfs.a.b/#top", "https://{cid}.ipfs.a.b/"),
             (
                 "https://me@CID.ipfs.localhost:8080/",
                 "https://me@{cid}.ipfs.localhost:8080/",
