@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::fault::{Behaviour, FaultNode};
-use common::mount::{Mount, xattr};
+use common::mount::{Mount, MountPoint, xattr};
 use common::node::Node;
 use common::{archives, run, tree};
 use rustix::io::Errno;
@@ -173,6 +173,49 @@ fn a_node_that_hangs_is_an_error_in_time() {
                 assert!(took < LONGEST, "{behaviour:?}: again, it took {took:?}");
                 node.behave(Behaviour::Good);
                 assert_readable_again(&path, &packed.large, at, 100_000);
+            });
+        }
+    });
+}
+
+/// A read that failed was two or three lines in the log: one for each request of the kernel's
+/// read-ahead, and one for the page that it asked for again.
+#[test]
+fn a_failed_read_is_one_line_in_the_log_with_its_cause() {
+    let packed = packed();
+    thread::scope(|scope| {
+        for (behaviour, cause) in [
+            (Behaviour::Status(503, None), "HTTP status 503"),
+            (Behaviour::Status(404, None), "not found"),
+            (Behaviour::Silent, "did not come within 2 s"),
+            (Behaviour::SilentBody, "did not come within 2 s"),
+            (Behaviour::Cut(100), "cut the answer"),
+            (Behaviour::Reset, "cannot reach"),
+            (Behaviour::Shifted, "local header"),
+        ] {
+            let packed = &packed;
+            scope.spawn(move || {
+                let node = FaultNode::start(packed.archive.clone());
+                let (point, dir) = (MountPoint::new(), tree::temp());
+                let log = dir.path().join("log");
+                let mut mount = run::aiozfs();
+                mount.args(["mount", "--timeout", "2s", "--cache-size", "0"]);
+                mount.arg("--log-file").arg(&log);
+                run::run(mount.arg(node.url()).arg(point.path())).ok("mount");
+                node.behave(behaviour.clone());
+                let path = point.path().join("large.bin");
+                let read = move || fs::read(path).expect_err("it fails");
+                run::within(Duration::from_secs(20), "a read that fails", read);
+                // Requests of read-ahead may end after the read that was waited for.
+                thread::sleep(DEADLINE);
+                let log = fs::read_to_string(&log).expect("a log");
+                let lines: Vec<_> = log.lines().collect();
+                assert_eq!(lines.len(), 1, "{behaviour:?}: {log}");
+                assert!(
+                    lines[0].contains(" warning: large.bin: "),
+                    "{behaviour:?}: {log}"
+                );
+                assert!(lines[0].contains(cause), "{behaviour:?}: {log}");
             });
         }
     });

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fuser::{
     AccessFlags, Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, InitFlags,
@@ -136,8 +136,14 @@ fn refuse(volume: &Volume, ino: Ino, refusal: &Refusal) -> Errno {
 }
 
 fn log_refusal(volume: &Volume, ino: Ino, why: &dyn fmt::Display) {
+    // Every request that fails, for whoever looks for more than the first cause.
+    let level = if volume.told.is_new(ino, Instant::now()) {
+        log::Level::Warn
+    } else {
+        log::Level::Debug
+    };
     let path = volume.tree.path(ino);
-    log::warn!("{}: {why}", String::from_utf8_lossy(&path));
+    log::log!(level, "{}: {why}", String::from_utf8_lossy(&path));
 }
 
 fn readdir_plus(volume: &Volume) -> InitFlags {

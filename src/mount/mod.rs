@@ -11,6 +11,7 @@ mod playlists;
 mod provoke;
 mod report;
 mod session;
+mod told;
 mod unmount;
 mod volume;
 mod xattr;

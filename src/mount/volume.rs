@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::playlists::{self, Playlists};
+use super::told::Told;
 use super::xattr;
 use crate::archive::EntryId;
 use crate::fs::{Attr, Ino, LinkRefused, Tree};
@@ -25,6 +26,8 @@ pub struct Volume {
     pub(super) origin: (&'static str, String),
     /// When it was made.
     pub(super) since: Instant,
+    /// Which failures the log has told.
+    pub(super) told: Told,
     /// `None`: playlists are shown as they are stored.
     playlists: Option<Playlists>,
 }
@@ -64,6 +67,7 @@ impl Volume {
             archive,
             origin,
             since: Instant::now(),
+            told: Told::default(),
             playlists: None,
         }
     }
