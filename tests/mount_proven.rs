@@ -187,6 +187,15 @@ fn the_only_server_lies_about_what_a_mount_reads_and_no_wrong_byte_comes() {
         if what == "data" {
             // One leaf lies within one of these pieces, or two, and the kernel reads by 128 KiB.
             assert!(failed.len() <= 4, "{what}: {} pieces", failed.len());
+            // Each try of each request of the kernel was two lines: who lied, and that it is put
+            // aside. And each request was one. Now they are one each.
+            mount.log_lines("large.bin: ");
+            let lines = mount.log_lines(" warning: ");
+            for part in ["gave wrong bytes ", "is put aside", "large.bin: "] {
+                let told = lines.iter().filter(|line| line.contains(part)).count();
+                assert_eq!(told, 1, "{part}: {lines:#?}");
+            }
+            assert_eq!(lines.len(), 3, "{lines:#?}");
         }
         relay.forge(Forge::Nothing);
         assert_all_right(&mount, what);

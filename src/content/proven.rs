@@ -7,8 +7,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -26,6 +26,10 @@ use crate::source::{
 /// How often a leaf's bytes are asked for by range; if all were wrong, it is asked for as a block.
 const TRIES: u32 = 3;
 
+/// A server that gives wrong bytes gives them to all parts of a read, and at each try: the log tells
+/// of it this often. `aiozfs verify` lists all of them.
+const TOLD_ONCE_IN: Duration = Duration::from_secs(5);
+
 /// A [`Source`] that gives the bytes which a CID names, and no others.
 #[derive(Clone)]
 pub struct Proven(Arc<Inner>);
@@ -35,6 +39,8 @@ struct Inner {
     data: Data,
     blocks: Arc<dyn Blocks>,
     content: OnceCell<Content>,
+    /// Which servers the log has told of, and when.
+    told: Mutex<Vec<(Origin, Instant)>>,
 }
 
 enum Content {
@@ -51,11 +57,37 @@ impl Proven {
             data: Data::new(data),
             blocks,
             content: OnceCell::new(),
+            told: Mutex::default(),
         }))
     }
 }
 
 impl Inner {
+    /// Tells the log of a wrong leaf, unless it has just told of the same server.
+    fn tell(&self, origin: &Origin, range: &Range<u64>) {
+        let now = Instant::now();
+        let is_new = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.retain(|(_, at)| now.duration_since(*at) < TOLD_ONCE_IN);
+            let is_new = told.iter().all(|(known, _)| known != origin);
+            if is_new {
+                told.push((origin.clone(), now));
+            }
+            is_new
+        };
+        let level = if is_new {
+            log::Level::Warn
+        } else {
+            log::Level::Debug
+        };
+        log::log!(
+            level,
+            "{origin} gave wrong bytes {}-{}: they do not match the CID",
+            range.start,
+            range.end - 1
+        );
+    }
+
     async fn content(&self) -> Result<&Content> {
         let root = || async {
             Ok(match Skeleton::open(self.cid, self.blocks.clone()).await? {
@@ -243,11 +275,7 @@ impl Reading {
         let mut origins: Vec<&Origin> = chunks.iter().map(|chunk| &chunk.origin).collect();
         origins.dedup();
         for origin in origins {
-            log::warn!(
-                "{origin} gave wrong bytes {}-{}: they do not match the CID",
-                leaf.range.start,
-                leaf.range.end - 1
-            );
+            self.proven.tell(origin, &leaf.range);
             self.proven.data.source().reject(origin, leaf.range.clone());
         }
         // What comes behind it comes from the same server.

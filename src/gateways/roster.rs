@@ -272,8 +272,19 @@ impl Roster {
     }
 
     pub(super) fn forged(&self, index: usize) {
-        log::warn!("{} is put aside: it gave wrong bytes", self.names[index]);
-        self.book().healths[index].forged(Instant::now());
+        let now = Instant::now();
+        let mut book = self.book();
+        let health = &mut book.healths[index];
+        // A member that rests is still asked if there is no other: nothing new is told then.
+        let level = if health.standing(Want::Data, now) == Standing::Ready {
+            log::Level::Warn
+        } else {
+            log::Level::Debug
+        };
+        health.forged(now);
+        drop(book);
+        let name = &self.names[index];
+        log::log!(level, "{name} is put aside: it gave wrong bytes");
     }
 
     pub(super) fn expel(&self, index: usize) {
