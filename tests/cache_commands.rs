@@ -53,6 +53,7 @@ impl House {
     fn aiozfs(&self, args: &[&str]) -> Finished {
         let mut command = run::aiozfs();
         command.env("AIOZFS_CACHE_DIR", self.cache.path());
+        command.env_remove(run::CACHE_SIZE);
         command.env("AIOZFS_GATEWAYS", self.node.base());
         run::run(command.args(args))
     }

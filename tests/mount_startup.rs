@@ -452,6 +452,7 @@ fn a_file_that_is_opened_at_once_is_read_as_one_that_is_opened_later() {
     let mut command = run::aiozfs();
     command
         .env("AIOZFS_CACHE_DIR", cache.path())
+        .env_remove(run::CACHE_SIZE)
         .args(["mount", "--foreground", "-vvvv"])
         .arg(&archive)
         .arg(point.path())

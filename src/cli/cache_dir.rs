@@ -9,10 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 
+use super::home::home;
+
+/// The cache of those who have no home directory, as services of the system (Filesystem Hierarchy
+/// Standard 3.0, section 5.5).
+const SYSTEM: &str = "/var/cache/aiozfs";
+
 /// The option of all commands that keep something.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct CacheArgs {
-    /// Where to keep what is worth keeping [default: $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs]
+    /// Where to keep what is worth keeping [default: $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs,
+    /// else /var/cache/aiozfs]
     #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
 }
@@ -25,28 +32,29 @@ impl CacheArgs {
         }
     }
 
-    /// The directory, which need not exist yet. `None` if nothing says where it should be.
-    pub(super) fn dir(&self) -> Option<PathBuf> {
+    /// The directory, which need not exist yet.
+    pub(super) fn dir(&self) -> PathBuf {
         self.dir_or(None)
     }
 
     /// The same; `configured` is what the configuration says.
-    pub(super) fn dir_or(&self, configured: Option<&Path>) -> Option<PathBuf> {
+    pub(super) fn dir_or(&self, configured: Option<&Path>) -> PathBuf {
         let given = self
             .cache_dir
             .clone()
             .filter(|dir| !dir.as_os_str().is_empty());
         let given = given.or_else(|| configured.map(Path::to_owned));
-        given.or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")))
+        given.unwrap_or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), home()))
     }
 }
 
-/// XDG base directory specification: a relative path in the variable is invalid and ignored.
-fn default_dir(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|p| p.is_absolute());
-    absolute(xdg)
-        .or_else(|| absolute(home).map(|home| home.join(".cache")))
-        .map(|base| base.join("aiozfs"))
+/// XDG base directory specification: a relative path in the variable is invalid and ignored. A home
+/// directory that does not exist is not made: users of services have `/nonexistent` for one.
+fn default_dir(xdg: Option<OsString>, home: Option<PathBuf>) -> PathBuf {
+    let xdg = xdg.map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = home.filter(|home| home.is_dir());
+    let base = xdg.or_else(|| home.map(|home| home.join(".cache")));
+    base.map_or_else(|| PathBuf::from(SYSTEM), |base| base.join("aiozfs"))
 }
 
 /// Writes a file so that whoever reads it finds all of it, or what was there before. Creates the
@@ -76,13 +84,13 @@ mod tests {
     fn where_it_is() {
         let dir = |xdg: Option<&str>, home: Option<&str>| {
             let found = default_dir(xdg.map(Into::into), home.map(Into::into));
-            found.map(|dir| dir.display().to_string())
+            found.display().to_string()
         };
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(dir(Some("/x"), Some("/h")), some("/x/aiozfs"));
-        assert_eq!(dir(Some("x"), Some("/h")), some("/h/.cache/aiozfs"));
-        assert_eq!(dir(Some(""), Some("/h")), some("/h/.cache/aiozfs"));
-        assert_eq!(dir(None, None), None);
+        assert_eq!(dir(Some("/x"), Some("/usr")), "/x/aiozfs");
+        assert_eq!(dir(Some("x"), Some("/usr")), "/usr/.cache/aiozfs");
+        assert_eq!(dir(Some(""), Some("/usr")), "/usr/.cache/aiozfs");
+        assert_eq!(dir(None, Some("/no/such/home")), "/var/cache/aiozfs");
+        assert_eq!(dir(None, None), "/var/cache/aiozfs");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) struct PlaceArgs {
     dir: CacheArgs,
     /// The most to keep on disk of what was read, 0 for nothing [default: 10G, or a tenth of the
     /// free space if that is less]
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", value_parser = units::size, env = "AIOZFS_CACHE_SIZE")]
     cache_size: Option<u64>,
 }
 
@@ -66,10 +66,7 @@ impl KeepArgs {
         if size == Some(0) {
             return None;
         }
-        let Some(dir) = self.place.dir.dir_or(config.cache_dir()) else {
-            log::info!("cache: neither --cache-dir nor HOME says where; nothing is kept");
-            return None;
-        };
+        let dir = self.place.dir.dir_or(config.cache_dir());
         match open_at(&dir, size) {
             Ok(cache) => {
                 open_ones().push(cache.clone());
@@ -78,7 +75,7 @@ impl KeepArgs {
             Err(e) => {
                 let dir = dir.display();
                 log::warn!(
-                    "cache: {dir} is not used: {e}; give another with --cache-dir, or --cache-size 0"
+                    "cache: {dir} is not used, and nothing is kept: {e}; give another with --cache-dir, or --cache-size 0"
                 );
                 None
             }
@@ -90,8 +87,6 @@ impl PlaceArgs {
     /// The cache, to be looked at.
     pub(super) fn open_to_manage(&self, config: &Config) -> Result<Cache, Failure> {
         let dir = self.dir.dir_or(config.cache_dir());
-        let dir = dir
-            .ok_or_else(|| Failure::new("neither --cache-dir nor HOME says where the cache is"))?;
         let size = self.cache_size.or(config.cache_size());
         open_at(&dir, size).map_err(|e| Failure::new(format!("{}: {e}", dir.display())))
     }

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 
 use super::access::Verify;
+use super::home::home;
 use super::servers::{Server, read_small};
 use super::{Failure, mount_options, units};
 use crate::archive::{Encoding, UnknownEncoding};
@@ -106,10 +107,9 @@ impl Config {
     /// Reads the files that there are.
     pub(super) fn load() -> Result<Self, Failure> {
         let user = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-        let user = user.filter(|path| path.is_absolute()).or_else(|| {
-            let home = std::env::var_os("HOME")?;
-            Some(PathBuf::from(home).join(".config"))
-        });
+        let user = user
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(home()?.join(".config")));
         let user = user.map(|path| path.join("aiozfs/config.toml"));
         let paths = user.into_iter().chain([PathBuf::from(SYSTEM)]);
         let files = paths.filter(|path| path.exists());

@@ -19,6 +19,7 @@ mod failure;
 mod fetch;
 mod gateways;
 mod glob;
+mod home;
 mod info;
 mod job;
 mod location;

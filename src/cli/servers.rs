@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::Failure;
 use super::config::Config;
+use super::home::home;
 use super::location::Location;
 use crate::content::parse_cid;
 use crate::gateways::{Gateways, GatewaysOptions, HttpBlocks, Member, Roster, UrlOf};
@@ -286,8 +287,8 @@ pub(super) fn read_small(path: &Path) -> Result<String, Failure> {
 /// The logins of `$NETRC`, else of `~/.netrc`; none if there is no such file.
 fn netrc() -> Netrc {
     let path = std::env::var_os("NETRC").map(PathBuf::from);
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".netrc"));
-    let Some(path) = path.or_else(home).filter(|path| path.is_file()) else {
+    let own = || Some(home()?.join(".netrc"));
+    let Some(path) = path.or_else(own).filter(|path| path.is_file()) else {
         return Netrc::default();
     };
     match read_small(&path) {

@@ -43,6 +43,7 @@ impl Mount {
         let cache = tree::temp();
         command
             .env("AIOZFS_CACHE_DIR", cache.path())
+            .env_remove(run::CACHE_SIZE)
             .args(["mount", "--foreground", "-v"])
             .args(args)
             .arg(source.as_ref())

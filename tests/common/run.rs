@@ -15,6 +15,9 @@ pub const AIOZFS: &str = env!("CARGO_BIN_EXE_aiozfs");
 /// No command of a test takes so long; one that does hangs.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// Takes the place of `--cache-size`; for [`aiozfs`] it turns the cache off.
+pub const CACHE_SIZE: &str = "AIOZFS_CACHE_SIZE";
+
 /// What a command did.
 #[derive(Debug)]
 pub struct Finished {
@@ -60,6 +63,8 @@ pub fn aiozfs() -> Command {
     }
     command.env("XDG_CONFIG_HOME", "/no/such/directory");
     command.env("NETRC", "/no/such/file");
+    // Without HOME the cache would be in the home directory of whoever runs the tests.
+    command.env(CACHE_SIZE, "0");
     command.stdin(Stdio::null());
     command
 }

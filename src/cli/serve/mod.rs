@@ -88,7 +88,7 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
         node.clone(),
         args.files.clone(),
         base,
-        CidCache::new(args.cache.dir()),
+        CidCache::new(Some(args.cache.dir())),
         args.profile,
         stop,
     );
