@@ -152,6 +152,96 @@ fn an_idle_mount_ends_at_once() {
     }
 }
 
+/// Signals that the program did not know ended it and left a dead mount.
+#[test]
+fn no_signal_leaves_a_dead_mount() {
+    let (_out, archive) = packed();
+    let mut mount = Mount::new(&archive);
+    let others = (1..=64).filter(|number| {
+        // Those that cannot be caught; those that stop a process; 32 and 33 are glibc's own.
+        ![9, 19, 20, 21, 22, 32, 33].contains(number)
+    });
+    let mut endings = Vec::new();
+    for number in others {
+        let pid = mount.pid().to_string();
+        let mut kill = run::tool("kill");
+        run(kill.arg(format!("-{number}")).arg(pid)).ok("kill");
+        let ends = [1, 2, 3, 4, 5, 6, 7, 8, 11, 15, 24, 30, 31].contains(&number);
+        if ends {
+            let ended = mount.wait(GONE_WITHIN);
+            endings.push((number, ended.is_some()));
+            assert!(!mount.is_mounted(), "signal {number}");
+            mount = Mount::new(&archive);
+        } else {
+            let read = fs::read(mount.join("small.txt"));
+            assert_eq!(read.expect("it lives on"), b"small", "signal {number}");
+        }
+    }
+    assert!(endings.iter().all(|(_, ended)| *ended), "{endings:?}");
+}
+
+/// logrotate(8) moves the log and sends SIGHUP. A mount in the background took it for the end of a
+/// terminal that it does not have.
+#[test]
+fn sighup_opens_the_log_of_a_background_mount_anew() {
+    let (out, archive) = packed();
+    let point = MountPoint::new();
+    let (log, moved) = (out.path().join("log"), out.path().join("log.1"));
+    let mut mount = run::aiozfs();
+    mount.args(["mount", "-v", "--log-file"]).arg(&log);
+    run(mount.arg(&archive).arg(point.path())).ok("aiozfs mount");
+    fs::rename(&log, &moved).expect("moved");
+    let pid = serving(point.path()).expect("it goes on");
+    rustix::process::kill_process(pid, Signal::HUP).expect("a process of ours");
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    let is_open = || said().contains("SIGHUP");
+    assert!(run::wait_until(GONE_WITHIN, is_open), "{}", said());
+    assert_eq!(
+        fs::read(point.path().join("small.txt")).expect("a file"),
+        b"small"
+    );
+    run(run::aiozfs().arg("umount").arg(point.path())).ok("aiozfs umount");
+    let before = fs::read_to_string(&moved).expect("the old log");
+    assert!(
+        before.contains("is mounted on") && !before.contains("SIGHUP"),
+        "{before}"
+    );
+}
+
+#[test]
+fn sighup_ends_a_mount_in_the_foreground_unless_nohup_has_it_ignored() {
+    let (_out, archive) = packed();
+    let mut mount = Mount::new(&archive);
+    mount.signal(Signal::HUP);
+    assert!(
+        mount
+            .wait(GONE_WITHIN)
+            .is_some_and(|status| status.success())
+    );
+    assert!(!mount.is_mounted());
+    assert_eq!(mount.log_lines("SIGHUP").len(), 1);
+
+    let point = MountPoint::new();
+    let mut nohup = run::tool("nohup");
+    nohup
+        .arg(run::AIOZFS)
+        .args(["mount", "--foreground"])
+        .arg(&archive)
+        .arg(point.path());
+    nohup
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    let mut process = nohup.spawn().expect("nohup");
+    let file = point.path().join("small.txt");
+    assert!(run::wait_until(Duration::from_secs(20), || file.exists()));
+    let pid = rustix::process::Pid::from_child(&process);
+    rustix::process::kill_process(pid, Signal::HUP).expect("a process of ours");
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(fs::read(&file).expect("it lives on"), b"small");
+    run(run::aiozfs().arg("umount").arg(point.path())).ok("aiozfs umount");
+    assert!(run::wait(&mut process, GONE_WITHIN).is_some());
+}
+
 /// umount(8) may say that it is busy, and then nothing has happened.
 #[test]
 fn a_busy_mount_survives_umount_and_not_aiozfs_umount() {

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
 use super::access::Access;
+use super::{Failure, background, logging};
 use crate::fs::{Owners, Symlinks, Tree, TreeOptions};
-use crate::mount::{self, KernelOptions, Mounted, Stopper, Volume};
+use crate::mount::{self, KernelOptions, Mounted, Signals, Volume};
 
 /// What to mount, and how.
 pub(super) struct Job {
@@ -22,13 +21,15 @@ pub(super) struct Job {
 
 impl Job {
     /// Opens the archive and mounts it on `mountpoint`, which was checked. When this returns, the
-    /// tree is usable, and SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is gone) unmount it.
+    /// tree is usable, and signals unmount it ([`Signals`]).
     pub(super) fn mount(&self, mountpoint: &Path, runtime: &Runtime) -> Result<Mounted, Failure> {
         let volume = runtime.block_on(self.open())?;
+        let signals = Signals::catch(runtime.handle())
+            .map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
         let mounted = mount::mount(volume, mountpoint, &self.kernel, runtime.handle().clone())
             .map_err(Failure::new)?;
-        let _guard = runtime.enter();
-        end_on_signals(&mounted.stopper())?;
+        let reopen = background::is_child().then_some(logging::reopen as fn());
+        signals.stop(&mounted.stopper(), runtime.handle(), reopen);
         log::info!(
             "{} is mounted on {}",
             self.kernel.fs_name,
@@ -76,22 +77,4 @@ pub(super) fn own_tree() -> TreeOptions {
         owners: Owners::Given,
         symlinks: Symlinks::Inside,
     }
-}
-
-fn end_on_signals(stopper: &Stopper) -> Result<(), Failure> {
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let mut signals =
-            signal(kind).map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
-        let stopper = stopper.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                stopper.stop();
-            }
-        });
-    }
-    Ok(())
 }

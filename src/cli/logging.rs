@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use env_logger::{Target, WriteStyle};
@@ -17,7 +17,7 @@ const FACILITY_DAEMON: u8 = 3 << 3;
 
 enum Sink {
     Stderr,
-    File(File),
+    File(File, PathBuf),
     Syslog(UnixDatagram),
     Nowhere,
 }
@@ -49,7 +49,7 @@ pub(super) fn init(verbosity: u8) {
             let level = record.level();
             match &*sink() {
                 Sink::Stderr => writeln!(out, "aiozfs: {}: {text}", word(level)),
-                Sink::File(_) => {
+                Sink::File(..) => {
                     let time = humantime::format_rfc3339_millis(std::time::SystemTime::now());
                     writeln!(out, "{time} {}: {text}", word(level))
                 }
@@ -66,11 +66,30 @@ pub(super) fn init(verbosity: u8) {
     std::panic::set_hook(Box::new(|info| log::error!("{info}")));
 }
 
-/// Goes on in a file, to which lines are added.
+/// Goes on in a file, to which lines are added. `path` is absolute.
 pub(super) fn to_file(path: &Path) -> io::Result<()> {
     let file = OpenOptions::new().create(true).append(true).open(path)?;
-    *sink() = Sink::File(file);
+    *sink() = Sink::File(file, path.to_owned());
     Ok(())
+}
+
+/// Opens the log anew: the file under its name if another has that name by now (logrotate(8)), the
+/// system's log if its daemon was started again. What cannot be opened stays as it is.
+pub(super) fn reopen() {
+    let path = match &*sink() {
+        Sink::File(_, path) => Some(path.clone()),
+        Sink::Stderr => return,
+        Sink::Syslog(_) | Sink::Nowhere => None,
+    };
+    match path {
+        None => to_syslog(),
+        Some(path) => {
+            if let Err(e) = to_file(&path) {
+                let path = path.display();
+                log::warn!("log file {path}: {e}; going on in the one that was open");
+            }
+        }
+    }
 }
 
 /// Goes on in the system's log; silently nowhere if there is none, as in a container.
@@ -120,7 +139,7 @@ impl Write for Writer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match &mut *sink() {
             Sink::Stderr => io::stderr().write_all(line)?,
-            Sink::File(file) => file.write_all(line)?,
+            Sink::File(file, _) => file.write_all(line)?,
             // A full or vanished log is no reason to fail a read.
             Sink::Syslog(socket) => drop(socket.send(line)),
             Sink::Nowhere => {}

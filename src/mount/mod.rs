@@ -4,6 +4,7 @@
 //! session lasts from mount(2) to the end.
 
 mod adapter;
+mod crash;
 mod errno;
 mod heaps;
 mod mounts;
@@ -11,6 +12,7 @@ mod playlists;
 mod provoke;
 mod report;
 mod session;
+mod signals;
 mod told;
 mod unmount;
 mod volume;
@@ -20,5 +22,6 @@ pub use heaps::share_memory;
 pub use mounts::{Unfit, check_mountpoint};
 pub use report::{Report, Stream, report};
 pub use session::{KernelOptions, MountError, Mounted, Stopper, mount};
+pub use signals::Signals;
 pub use unmount::{Stuck, unmount};
 pub use volume::Volume;

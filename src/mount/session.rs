@@ -11,6 +11,7 @@ use fuser::{Config, INodeNo, MountOption, Notifier, SessionACL};
 use tokio::runtime::Handle;
 
 use super::adapter::Adapter;
+use super::crash;
 use super::mounts;
 use super::unmount::unmount_own;
 use super::volume::Volume;
@@ -115,6 +116,7 @@ pub fn mount(
         Ok(Some(entry)) => entry.device,
         _ => String::new(),
     };
+    crash::detach_on_fault(mountpoint);
     drop_wrong_pages(&volume, session.notifier());
     let (sender, events) = mpsc::channel();
     let ended = sender.clone();
@@ -150,6 +152,7 @@ impl Mounted {
     pub fn wait(self) -> io::Result<()> {
         match self.events.recv() {
             Ok(Event::Ended(result)) => {
+                crash::forget();
                 self.volume.close();
                 return result;
             }
@@ -157,6 +160,7 @@ impl Mounted {
         }
         self.volume.close();
         unmount_own(&self.mountpoint, &self.device);
+        crash::forget();
         loop {
             match self.events.recv_timeout(END_WITHIN) {
                 Ok(Event::Stop) => {}

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// Tools that tests run, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 21] = [
+const PACKAGES: [(&str, &str); 27] = [
     ("bash", "bash"),
     ("bsdtar", "libarchive-tools"),
     ("du", "coreutils"),
@@ -26,7 +26,13 @@ const PACKAGES: [(&str, &str); 21] = [
     ("unzip", "unzip"),
     ("zip", "zip"),
     ("cat", "coreutils"),
+    ("cp", "coreutils"),
+    ("env", "coreutils"),
+    ("mount", "mount"),
     ("ip", "iproute2"),
+    ("getent", "libc-bin"),
+    ("kill", "procps"),
+    ("nohup", "coreutils"),
 ];
 
 /// Fails the test if a tool is not there.
