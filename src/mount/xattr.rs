@@ -2,7 +2,7 @@
 
 use super::report::Report;
 use super::volume::{Refusal, Volume};
-use crate::archive::EntryId;
+use crate::archive::{EntryId, Kind};
 use crate::fs::Ino;
 
 /// All names begin with this; other namespaces are not ours.
@@ -14,9 +14,13 @@ const OF_FILES: [&str; 3] = ["size", "crc32", "method"];
 /// More of them where the data can be read by ranges.
 const OF_READABLE: [&str; 5] = ["offset", "size", "crc32", "method", "range"];
 
+/// Programs copy every attribute that is listed (`rsync -X`, `cp -a`), and fail if its size changes
+/// between two calls. So only what the archive says is listed. The status and the process id can be
+/// read by name.
 pub(super) fn names(volume: &Volume, ino: Ino) -> Vec<u8> {
-    let of_root = [volume.origin.0, "status", "pid"];
+    let of_root = [volume.origin.0];
     let names: &[&str] = match (volume.tree.entry(ino), ino) {
+        _ if is_symlink(volume, ino) => &[],
         (Some(id), _) if is_readable(volume, id) => &OF_READABLE,
         (Some(_), _) => &OF_FILES,
         (None, Ino::ROOT) => &of_root,
@@ -35,6 +39,7 @@ pub(super) async fn get(
         return Ok(None);
     };
     let value = match (volume.tree.entry(ino), ino) {
+        _ if is_symlink(volume, ino) => None,
         (Some(id), _) => of_file(volume, id, name).await?,
         (None, Ino::ROOT) => of_root(volume, name),
         (None, _) => None,
@@ -57,6 +62,12 @@ async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<Str
         }
         _ => return Ok(None),
     }))
+}
+
+/// Linux has attributes of the namespace `user` on files and directories alone (xattr(7)): it does
+/// not even ask for one of a symbolic link, so listing them would name what cannot be read.
+fn is_symlink(volume: &Volume, ino: Ino) -> bool {
+    volume.tree.kind(ino) == Some(Kind::Symlink)
 }
 
 fn is_readable(volume: &Volume, id: EntryId) -> bool {
