@@ -4,7 +4,7 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use common::fault::FaultNode;
@@ -242,6 +242,48 @@ fn a_target_is_fetched_at_the_first_readlink_and_kept() {
     let long = fs::read_link(mount.join("long")).expect_err("too long");
     assert_eq!(long.raw_os_error(), Some(Errno::ACCESS.raw_os_error()));
     assert_eq!(node.requests(), after);
+}
+
+/// fuser lets all users through to itself then, and refuses others one call at a time. The kernel
+/// must ask for each directory that is opened, or it would list what it has cached.
+#[test]
+fn allow_root_refuses_other_users() {
+    let (_out, archive) = written(&Zip::of([Item::new("dir/file", "x")]).finish());
+    let point = common::mount::MountPoint::new();
+    fs::set_permissions(point.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let mut mount = run::aiozfs();
+    mount.args(["mount", "-o", "allow_root"]).arg(&archive);
+    let mounted = run(mount.arg(point.path()));
+    if !rustix::process::geteuid().is_root() {
+        // The system's administrator decides, and there is no other user to be.
+        let is_told = mounted.stderr.contains("user_allow_other");
+        assert!(mounted.status.success() || is_told, "{}", mounted.stderr);
+        return;
+    }
+    mounted.ok("aiozfs mount");
+    let names = tree::names(point.path());
+    assert_eq!(
+        names.len(),
+        2,
+        "root lists it, and the kernel caches it: {names:?}"
+    );
+    for (tool, name) in [("ls", "dir"), ("ls", ""), ("cat", "dir/file")] {
+        let mut other = run::tool("setpriv");
+        other.args([
+            "--reuid",
+            "65534",
+            "--regid",
+            "65534",
+            "--clear-groups",
+            tool,
+        ]);
+        let refused = run(other.arg(point.path().join(name)));
+        assert!(
+            refused.stderr.contains("Permission denied"),
+            "{tool}: {refused:?}"
+        );
+    }
+    run(run::aiozfs().arg("umount").arg(point.path())).ok("aiozfs umount");
 }
 
 #[test]

@@ -283,7 +283,13 @@ fn options_that_make_no_sense() {
     let (_out, archive) = packed();
     let archive = archive.to_str().expect("plain");
     let point = MountPoint::new();
-    for option in ["frobnicate", "uid=me", "timeout=0", "symlinks=some"] {
+    for option in [
+        "frobnicate",
+        "uid=me",
+        "timeout=0",
+        "symlinks=some",
+        "remount",
+    ] {
         let args = ["-o", &format!("ro,{option}")];
         cannot_mount(option, &args, archive, point.path(), &[option]);
         assert!(!point.is_mounted());
@@ -304,13 +310,15 @@ fn options_that_make_no_sense() {
 #[test]
 fn options_of_fstab_are_understood() {
     let (_out, archive) = packed();
-    let options = "rw,nosuid,nodev,noexec,_netdev,nofail,x-systemd.automount,defaults,default_permissions,uid=7,timeout=5s,memory=32M";
+    let options = r#"rw,suid,dev,noexec,_netdev,nofail,x-systemd.automount,defaults,default_permissions,uid=7,timeout=5s,memory=32M,user=joe,group,owner,comment="a,b",context="system_u:object_r:container_file_t:s0:c1,c2",sync,lazytime,allow_root,max_read=131072,fsname=film"#;
     let mount = Mount::with(&archive, &["-o", options]);
     let line = mount.proc_mounts();
     assert!(
         line.contains("noexec") && line.contains("default_permissions"),
         "{line}"
     );
+    assert!(line.contains("nosuid,nodev"), "{line}");
+    assert!(line.starts_with("film "), "{line}");
     assert!(line.contains(" ro,"), "{line}");
 }
 

@@ -43,10 +43,11 @@ pub(super) struct MountArgs {
     /// Permission bits to take away, in octal
     #[arg(long, value_name = "MASK", value_parser = units::mask)]
     umask: Option<u16>,
-    /// Options as mount(8) passes them, separated by commas: allow_other, default_permissions,
-    /// nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
+    /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
+    /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
     /// connections=, cache_dir=, cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
-    /// owner=archive|mounter, encoding=, verify=trustless|crc|none
+    /// owner=archive|mounter, encoding=, verify=trustless|crc|none, fsname=. What is meant for
+    /// mount(8), systemd or libfuse alone is ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Say more; twice, and more still
@@ -80,7 +81,7 @@ pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
 
 pub(super) fn mount(args: MountArgs) -> Result<ExitCode, Failure> {
     background::tie_to_parent();
-    let options = MountOptions::parse(&args.options)?;
+    let options = MountOptions::parse(&args.options, false)?;
     let location = Location::parse(&args.source)?;
     // Before anything is started or asked for: the usual mistakes are answered at once.
     let mountpoint =
@@ -102,7 +103,8 @@ pub(super) fn mount(args: MountArgs) -> Result<ExitCode, Failure> {
 
 impl MountArgs {
     fn job(&self, options: &MountOptions, location: Location) -> Result<Job, Failure> {
-        let fs_name = location.shown().1;
+        let fs_name = options.fs_name.clone();
+        let fs_name = fs_name.unwrap_or_else(|| location.shown().1);
         let config = Config::load()?;
         // A mask for files or directories alone goes before one for both, within the configuration.
         let umask = options.umask.or(self.umask);
@@ -123,7 +125,9 @@ impl MountArgs {
                 fs_name,
                 allow_other: self.allow_other || options.allow_other || config.allow_other(),
                 default_permissions: options.default_permissions || config.default_permissions(),
+                allow_root: options.allow_root,
                 noexec: options.noexec || config.noexec(),
+                labels: options.labels_for_kernel(),
             },
             stored_playlists: (options.stored_playlists.or(config.stored_playlists()))
                 .unwrap_or(false),

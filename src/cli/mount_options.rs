@@ -1,6 +1,10 @@
-//! `-o`: options as mount(8) and fstab(5) write them.
+//! `-o`: options as mount(8), fstab(5) and mount.fuse(8) write them.
+//!
+//! Callers pass on options that are meant for mount(8), systemd, file managers or libfuse. These are
+//! accepted and ignored.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -15,6 +19,7 @@ use crate::fs::{Owners, Symlinks};
 pub(super) struct MountOptions {
     pub(super) nonempty: bool,
     pub(super) allow_other: bool,
+    pub(super) allow_root: bool,
     pub(super) default_permissions: bool,
     pub(super) noexec: bool,
     pub(super) uid: Option<u32>,
@@ -34,36 +39,60 @@ pub(super) struct MountOptions {
     pub(super) encoding: Option<Encoding>,
     /// Show playlists as they are stored.
     pub(super) stored_playlists: Option<bool>,
+    /// The source that the kernel's table of mounts is to show.
+    pub(super) fs_name: Option<String>,
+    /// SELinux labels as mount(8) has them, quotes included: `context="..."` and its like.
+    pub(super) labels: Vec<String>,
 }
 
 impl MountOptions {
-    /// Reads all `-o` arguments, each a list separated by commas. Later ones win.
-    pub(super) fn parse(lists: &[String]) -> Result<Self, Failure> {
+    /// Reads all `-o` arguments, each a list separated by commas. Later ones win. `sloppy` is
+    /// mount(8)'s `-s`: options that are not known are ignored.
+    pub(super) fn parse(lists: &[String], sloppy: bool) -> Result<Self, Failure> {
         let mut options = Self::default();
-        for option in lists.iter().flat_map(|list| list.split(',')) {
-            let option = option.trim();
-            options
-                .set(option)
-                .map_err(|why| Failure::usage(format!("mount option '{option}': {why}")))?;
+        for list in lists {
+            for option in split(list).map_err(Failure::usage)? {
+                let option = option.trim();
+                match options.set(option) {
+                    Err(Wrong::Unknown) if sloppy => {}
+                    set => set
+                        .map_err(|why| Failure::usage(format!("mount option '{option}': {why}")))?,
+                }
+            }
         }
         Ok(options)
     }
 
-    fn set(&mut self, option: &str) -> Result<(), String> {
+    /// The labels, where SELinux is on. Where it is off, a kernel refuses a mount with labels, and
+    /// mount(8) leaves them out as well.
+    pub(super) fn labels_for_kernel(&self) -> Vec<String> {
+        if Path::new(SELINUX).exists() {
+            self.labels.clone()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn set(&mut self, option: &str) -> Result<(), Wrong> {
         let number = |value: &str| {
             let parsed = value.parse::<u32>();
             parsed.map_err(|_| "it must be a number".to_owned())
         };
-        match option.split_once('=') {
+        let named = option.split_once('=');
+        match named.map(|(name, value)| (name, unquoted(value))) {
             None => match option {
                 "allow_other" => self.allow_other = true,
+                "allow_root" => self.allow_root = true,
                 "default_permissions" => self.default_permissions = true,
                 "nonempty" => self.nonempty = true,
                 "noexec" => self.noexec = true,
                 "offline" => self.offline = true,
                 "exec" => self.noexec = false,
+                "nosymfollow" => self.symlinks = Some(Symlinks::None),
+                "remount" => return Err(Wrong::Remount),
+                "bind" | "rbind" | "move" => return Err(Wrong::Tree),
                 option if is_ignored(option) => {}
-                _ => return Err("there is no such option; see 'aiozfs mount --help'".into()),
+                _ => return Err(Wrong::Unknown),
             },
             Some(("uid", value)) => self.uid = Some(number(value)?),
             Some(("gid", value)) => self.gid = Some(number(value)?),
@@ -82,11 +111,64 @@ impl MountOptions {
                 self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
             }
             Some(("verify", value)) => self.verify = Some(Verify::from_str(value, false)?),
-            Some((name, _)) if name.starts_with("x-") => {}
-            Some(_) => return Err("there is no such option; see 'aiozfs mount --help'".into()),
+            Some(("fsname", value)) => self.fs_name = Some(value.to_owned()),
+            Some((name, _)) if LABELS.contains(&name) => self.labels.push(option.to_owned()),
+            Some((name, _)) if is_ignored_with_value(name) => {}
+            Some(_) => return Err(Wrong::Unknown),
         }
         Ok(())
     }
+}
+
+/// Why an option cannot be taken.
+#[derive(Debug)]
+enum Wrong {
+    Unknown,
+    /// `remount`, for there is nothing that could be changed.
+    Remount,
+    /// An operation on a tree that is mounted already.
+    Tree,
+    Value(String),
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Self {
+        Wrong::Value(why)
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Wrong::Unknown => "there is no such option; see 'aiozfs mount --help'",
+            Wrong::Remount => {
+                "the options of a mount cannot be changed, and it is always read-only; unmount it with 'aiozfs umount' and mount it again"
+            }
+            Wrong::Tree => "it is done by mount(8) itself, without a type: 'mount --bind' or 'mount --move'",
+            Wrong::Value(why) => why,
+        })
+    }
+}
+
+/// The options of a list. A comma between double quotes belongs to its option, as in libmount
+/// (`context="system_u:object_r:container_file_t:s0:c1,c2"`).
+fn split(list: &str) -> Result<Vec<&str>, String> {
+    let mut is_quoted = false;
+    let is_end = |c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    };
+    let options = list.split(is_end).collect();
+    if is_quoted {
+        return Err(format!("mount options '{list}': a quote is not closed"));
+    }
+    Ok(options)
+}
+
+/// A value without the quotes around it.
+fn unquoted(value: &str) -> &str {
+    let inner = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    inner.unwrap_or(value)
 }
 
 /// The value of `symlinks=`.
@@ -117,28 +199,138 @@ pub(super) fn stored_playlists(value: &str) -> Result<bool, String> {
     }
 }
 
-/// What is always so (`ro`), what mount(8) passes whatever the filesystem (`rw` among it, its
-/// default), and what is meant for mount(8) and systemd.
+/// Is there where SELinux is on (selinux(8)).
+const SELINUX: &str = "/sys/fs/selinux/enforce";
+
+/// SELinux labels, which the kernel takes (mount(8), "context=").
+const LABELS: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
+
+/// Options without a value that are accepted and change nothing.
 fn is_ignored(option: &str) -> bool {
-    const IGNORED: [&str; 16] = [
+    /// Those of every filesystem (mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS"). A mount is
+    /// `ro`, `nosuid`, `nodev` and `noatime` whatever they say, and nothing of it is ever written.
+    /// mount(8) adds `rw` and mount.fuse3(8) `dev` and `suid` where fstab says nothing.
+    const COMMON: [&str; 30] = [
         "",
+        "defaults",
         "ro",
         "rw",
+        "suid",
         "nosuid",
+        "dev",
         "nodev",
+        "atime",
         "noatime",
-        "relatime",
+        "diratime",
         "nodiratime",
+        "relatime",
+        "norelatime",
+        "strictatime",
+        "nostrictatime",
+        "lazytime",
+        "nolazytime",
+        "sync",
         "async",
-        "defaults",
+        "dirsync",
+        "mand",
+        "nomand",
+        "iversion",
+        "noiversion",
+        "silent",
+        "loud",
+        "symfollow",
+        "loop",
+        "helper",
+    ];
+    /// Those that tell mount(8) and systemd when to mount, and who may. Propagation is set by
+    /// mount(8) once the mount is there.
+    const OF_MOUNT: [&str; 21] = [
         "auto",
         "noauto",
         "nofail",
         "user",
+        "nouser",
         "users",
+        "nousers",
+        "owner",
+        "noowner",
+        "group",
+        "nogroup",
         "_netdev",
+        "_rnetdev",
+        "private",
+        "rprivate",
+        "shared",
+        "rshared",
+        "slave",
+        "rslave",
+        "unbindable",
+        "runbindable",
     ];
-    IGNORED.contains(&option) || option.starts_with("x-")
+    /// Those of libfuse (mount.fuse(8)), of versions 2 and 3.
+    const OF_LIBFUSE: [&str; 24] = [
+        "auto_unmount",
+        "blkdev",
+        "big_writes",
+        "large_read",
+        "async_read",
+        "sync_read",
+        "atomic_o_trunc",
+        "no_remote_lock",
+        "no_remote_flock",
+        "no_remote_posix_lock",
+        "kernel_cache",
+        "auto_cache",
+        "noauto_cache",
+        "direct_io",
+        "hard_remove",
+        "use_ino",
+        "readdir_ino",
+        "intr",
+        "clone_fd",
+        "splice_read",
+        "splice_write",
+        "splice_move",
+        "writeback_cache",
+        "noforget",
+    ];
+    is_private(option)
+        || COMMON.contains(&option)
+        || OF_MOUNT.contains(&option)
+        || OF_LIBFUSE.contains(&option)
+}
+
+/// Names of options whose value changes nothing here.
+fn is_ignored_with_value(name: &str) -> bool {
+    const NAMES: [&str; 21] = [
+        "comment",
+        "user",
+        "helper",
+        "uhelper",
+        "loop",
+        "offset",
+        "sizelimit",
+        "subtype",
+        "blksize",
+        "max_read",
+        "max_write",
+        "max_readahead",
+        "max_background",
+        "max_threads",
+        "max_idle_threads",
+        "congestion_threshold",
+        "attr_timeout",
+        "ac_attr_timeout",
+        "entry_timeout",
+        "negative_timeout",
+        "intr_signal",
+    ];
+    is_private(name) || NAMES.contains(&name)
+}
+
+/// Comments of other programs: `x-systemd.automount`, `x-gvfs-hide`, and `X-` of mount(8) itself.
+fn is_private(name: &str) -> bool {
+    name.starts_with("x-") || name.starts_with("X-")
 }
 
 #[cfg(test)]
@@ -146,7 +338,7 @@ mod tests {
     use super::*;
 
     fn parse(list: &str) -> Result<MountOptions, String> {
-        MountOptions::parse(&[list.to_owned()]).map_err(|e| e.to_string())
+        MountOptions::parse(&[list.to_owned()], false).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -172,8 +364,12 @@ mod tests {
     #[test]
     fn what_is_unknown_or_wrong_is_an_error_that_names_it() {
         for wrong in [
-            "suid",
             "frobnicate",
+            "ownr",
+            "noallow_other",
+            "context",
+            "remount",
+            "bind",
             "uid=x",
             "umask=9",
             "memory=lots",
@@ -194,5 +390,80 @@ mod tests {
         let lists = parse("playlists=playable,playlists=stored").expect("known");
         assert_eq!(lists.stored_playlists, Some(true));
         assert_eq!(parse("uid=1,uid=2").expect("known").uid, Some(2));
+    }
+
+    /// A label with a comma in it was taken for two options, one of which is none.
+    #[test]
+    fn a_comma_in_quotes_belongs_to_its_option() {
+        let label = r#"context="system_u:object_r:container_file_t:s0:c1,c2""#;
+        let options = parse(&format!("ro,{label},noatime,rootcontext=a:b:c")).expect("known");
+        assert_eq!(options.labels, [label, "rootcontext=a:b:c"]);
+        let options = parse(r#"comment="a,b=c",cache_dir="/a,b",uid=5"#).expect("known");
+        assert_eq!(options.cache_dir.as_deref(), Some("/a,b".as_ref()));
+        assert_eq!(options.uid, Some(5));
+        for open in [r#"ro,context="a,b"#, r#"""""#, "\""] {
+            let error = parse(open).expect_err(open);
+            assert!(error.contains(open), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_meant_for_others_is_ignored() {
+        for option in [
+            "user",
+            "user=joe",
+            "nouser",
+            "users",
+            "owner",
+            "noowner",
+            "group",
+            "nogroup",
+            "comment=x-gvfs-show",
+            "x-gvfs-hide",
+            "X-mount.mkdir=0755",
+            "x-systemd.requires=a",
+            "helper=udisks2",
+            "uhelper=udisks2",
+            "lazytime",
+            "nolazytime",
+            "sync",
+            "async",
+            "dirsync",
+            "suid",
+            "dev",
+            "relatime",
+            "strictatime",
+            "nodiratime",
+            "noiversion",
+            "silent",
+            "loud",
+            "mand",
+            "nomand",
+            "loop",
+            "loop=/dev/loop3",
+            "subtype=zip",
+            "max_read=131072",
+            "blkdev",
+            "auto_unmount",
+            "big_writes",
+            "_rnetdev",
+            "rshared",
+        ] {
+            parse(option).expect(option);
+        }
+        assert!(parse("allow_root").expect("known").allow_root);
+        let none = parse("nosymfollow").expect("known").symlinks;
+        assert!(matches!(none, Some(Symlinks::None)));
+        let named = parse("fsname=film").expect("known").fs_name;
+        assert_eq!(named.as_deref(), Some("film"));
+    }
+
+    #[test]
+    fn sloppy_ignores_what_is_unknown_and_nothing_else() {
+        let sloppy = |list: &str| MountOptions::parse(&[list.to_owned()], true);
+        assert_eq!(sloppy("frobnicate,a=b,uid=5").expect("known").uid, Some(5));
+        for wrong in ["uid=me", "remount"] {
+            sloppy(wrong).expect_err(wrong);
+        }
     }
 }

@@ -55,6 +55,9 @@ const BLOCK_SIZE: u32 = 128 * 1024;
 pub(super) struct Adapter {
     volume: Arc<Volume>,
     runtime: Handle,
+    /// Some users are refused here, not by the kernel (`allow_root`): it must ask about every
+    /// directory that is opened.
+    refuses_users: bool,
     /// The kernel opens directories without asking, once it is told that it need not.
     opens_dirs: bool,
     /// Set once the mount is as it is to be. Files are opened after that: how far the kernel reads
@@ -63,10 +66,11 @@ pub(super) struct Adapter {
 }
 
 impl Adapter {
-    pub(super) fn new(volume: Arc<Volume>, runtime: Handle) -> Self {
+    pub(super) fn new(volume: Arc<Volume>, runtime: Handle, refuses_users: bool) -> Self {
         Self {
             volume,
             runtime,
+            refuses_users,
             opens_dirs: false,
             tuned: Arc::default(),
         }
@@ -243,9 +247,8 @@ impl fuser::Filesystem for Adapter {
         if let Err(lacking) = config.add_capabilities(wanted) {
             let _ = config.add_capabilities(wanted & !lacking);
         }
-        self.opens_dirs = config
-            .add_capabilities(InitFlags::FUSE_NO_OPENDIR_SUPPORT)
-            .is_ok();
+        self.opens_dirs = !self.refuses_users
+            && (config.add_capabilities(InitFlags::FUSE_NO_OPENDIR_SUPPORT)).is_ok();
         let _ = config.set_max_background(MAX_BACKGROUND);
         Ok(())
     }

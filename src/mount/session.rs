@@ -27,10 +27,15 @@ pub struct KernelOptions {
     pub fs_name: String,
     /// Let other users in; the kernel then checks permissions.
     pub allow_other: bool,
+    /// Let root in, besides the user who mounts. `allow_other` includes it.
+    pub allow_root: bool,
     /// Let the kernel check permissions.
     pub default_permissions: bool,
     /// Do not let programs run from the mount.
     pub noexec: bool,
+    /// SELinux labels, each as mount(8) has it: `context="..."`. A kernel without SELinux refuses
+    /// them.
+    pub labels: Vec<String>,
 }
 
 /// Why there is no mount.
@@ -38,7 +43,7 @@ pub struct KernelOptions {
 pub enum MountError {
     /// /dev/fuse is not there.
     NoDevice,
-    /// `allow_other` is for root, or needs a line in /etc/fuse.conf.
+    /// `allow_other` and `allow_root` are for root, or needs a line in /etc/fuse.conf.
     AllowOther,
     /// The user may not mount here.
     NotPermitted(PathBuf, String),
@@ -108,10 +113,12 @@ pub fn mount(
     if !Path::new("/dev/fuse").exists() {
         return Err(MountError::NoDevice);
     }
-    let adapter = Adapter::new(volume.clone(), runtime);
+    let config = config(options);
+    let refuses_users = config.acl == SessionACL::RootAndOwner;
+    let adapter = Adapter::new(volume.clone(), runtime, refuses_users);
     let tuned = adapter.tuned();
-    let session = fuser::Session::new(adapter, mountpoint, &config(options))
-        .map_err(|e| explain(mountpoint, options, &e))?;
+    let session =
+        fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
     let device = match mounts::find(mountpoint) {
         Ok(Some(entry)) => entry.device,
         _ => String::new(),
@@ -219,11 +226,13 @@ fn config(options: &KernelOptions) -> Config {
     if options.default_permissions || options.allow_other {
         list.push(MountOption::DefaultPermissions);
     }
+    list.extend(options.labels.iter().cloned().map(MountOption::CUSTOM));
     let mut config = Config::default();
     config.mount_options = list;
-    config.acl = match options.allow_other {
-        true => SessionACL::All,
-        false => SessionACL::Owner,
+    config.acl = match (options.allow_other, options.allow_root) {
+        (true, _) => SessionACL::All,
+        (false, true) => SessionACL::RootAndOwner,
+        (false, false) => SessionACL::Owner,
     };
     // Two threads with a descriptor each serve twice what one does from memory; more do not help
     // before more cores do.
@@ -233,16 +242,20 @@ fn config(options: &KernelOptions) -> Config {
     config
 }
 
-fn explain(mountpoint: &Path, options: &KernelOptions, error: &io::Error) -> MountError {
+fn explain(mountpoint: &Path, error: &io::Error) -> MountError {
     let text = error.to_string();
     let path = mountpoint.to_owned();
-    if options.allow_other && text.contains("user_allow_other") {
+    if text.contains("user_allow_other") {
         return MountError::AllowOther;
     }
     match error.kind() {
         io::ErrorKind::PermissionDenied => MountError::NotPermitted(path, text),
         io::ErrorKind::NotFound => MountError::NoFusermount,
-        _ if text.contains("ermission") || text.contains("not permitted") => {
+        // The last one is fusermount3's, of a directory that belongs to somebody else.
+        _ if ["ermission", "not permitted", "no write access"]
+            .iter()
+            .any(|part| text.contains(part)) =>
+        {
             MountError::NotPermitted(path, text.trim().to_owned())
         }
         _ => MountError::Failed(path, text.trim().to_owned()),
