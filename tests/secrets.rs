@@ -92,6 +92,57 @@ fn no_secret_shows_in_a_mount() {
     assert!(!mount.log().contains("s3cret"), "{}", mount.log());
 }
 
+/// All users see the arguments of a process. Those of a mount had the whole URL in them for as long
+/// as it was mounted.
+#[test]
+fn no_secret_shows_in_the_list_of_processes() {
+    let (source, dir) = (tree::temp(), tree::temp());
+    tree::write(source.path(), "a.bin", &blob());
+    let path = dir.path().join("archive.zip");
+    common::archives::zipfile(source.path(), &path);
+    let node = FaultNode::start(fs::read(path).expect("the archive"));
+    let host = node.addr;
+    let url = format!("http://joe:s3cret@{host}/archive.zip?sig=s3cret#s3cret");
+    let gateways = format!("http://a.invalid,http://joe:s3cret@{host}");
+    let by_header = ["--header", "X-Key: s3cret", "--header=X-Other: s3cret"];
+    let by_gateway = ["--verify", "none", "--gateway", &gateways];
+    let cases: [(&[&str], &str); 3] = [
+        (&[], &url),
+        (&by_header, &url),
+        (&by_gateway, "id:whatever"),
+    ];
+    let seen = |pid: u32| {
+        let read = |what| fs::read(format!("/proc/{pid}/{what}")).expect("a process");
+        let arguments = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
+        let environment = String::from_utf8_lossy(&read("environ")).into_owned();
+        assert!(!environment.contains("s3cret"), "{environment}");
+        arguments
+    };
+    for (args, source) in cases {
+        let mount = Mount::with(source, args);
+        let point = common::mount::MountPoint::new();
+        let mut background = run::aiozfs();
+        background
+            .arg("mount")
+            .args(args)
+            .arg(source)
+            .arg(point.path());
+        run::run(&mut background).ok("aiozfs mount");
+        let own = common::mount::serving(point.path()).expect("it goes on");
+        let own = own.as_raw_nonzero().get().unsigned_abs();
+        for (pid, path) in [(mount.pid(), mount.path()), (own, point.path())] {
+            assert!(fs::read(path.join("a.bin")).expect("its bytes") == blob());
+            let shown = seen(pid);
+            assert!(!shown.contains("s3cret"), "{shown}");
+            for part in [&host.to_string(), path.to_str().expect("plain")] {
+                assert!(shown.contains(part), "no {part} in: {shown}");
+            }
+        }
+        run::run(run::aiozfs().arg("umount").arg(point.path())).ok("aiozfs umount");
+    }
+    assert!(sees(&node, "x-other: s3cret") && sees(&node, "sig=s3cret"));
+}
+
 /// The story that this guards against: with HTTP_PROXY set and NO_PROXY not, a node on this very
 /// machine was asked through the proxy, which looked for it on its own.
 #[test]

@@ -4,12 +4,13 @@
 //! the child says that the tree is usable. No fork of a process that has threads; the child's
 //! messages until then, and its exit code, are the command's own.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
 use rustix::process::Signal;
 
-use super::Failure;
+use super::{Failure, arguments};
 
 /// Set for the child; it then says when it is ready, and cuts its ties.
 const CHILD: &str = "AIOZFS_BACKGROUND_CHILD";
@@ -18,17 +19,15 @@ const CHILD: &str = "AIOZFS_BACKGROUND_CHILD";
 const READY: &str = "ready";
 
 /// Starts this command again as a child with `--foreground` and waits until it is ready or fails.
-pub(super) fn start() -> Result<ExitCode, Failure> {
+/// `arguments` are those of the command, its program's name first.
+pub(super) fn start(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     let failed = |e: io::Error| Failure::new(format!("cannot go on in the background: {e}"));
-    let exe = std::env::current_exe().map_err(failed)?;
-    let mut arguments = std::env::args_os().skip(1);
-    let mut child = Command::new(exe)
-        .args(arguments.next())
-        // Right behind the name of the command: after a `--` it would not be an option.
-        .arg("--foreground")
-        .args(arguments)
+    let mut arguments = arguments.to_vec();
+    // Right behind the name of the command: after a `--` it would not be an option.
+    arguments.insert(arguments.len().min(2), "--foreground".into());
+    let mut child = arguments::command(&arguments)
+        .map_err(failed)?
         .env(CHILD, "1")
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(failed)?;

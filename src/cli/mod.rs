@@ -5,6 +5,7 @@
 //! that says what failed and what to do about it.
 
 mod access;
+mod arguments;
 mod background;
 mod cache;
 mod cache_dir;
@@ -77,9 +78,19 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments = match arguments::read() {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            eprintln!("aiozfs: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Err(e) = arguments::hide(&arguments) {
+        eprintln!("aiozfs: warning: others see the secrets in the arguments of this command: {e}");
+    }
+    let cli = Cli::parse_from(&arguments);
     let done: Result<ExitCode, Failure> = match cli.command {
-        Command::Mount(args) => mount::mount(args),
+        Command::Mount(args) => mount::mount(args, &arguments),
         Command::Umount(args) => mount::umount(&args),
         Command::Status(args) => status::status(&args),
         Command::Ls(args) => ls::ls(&args),

@@ -1,5 +1,6 @@
 //! `aiozfs mount` and `aiozfs umount`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,7 +80,8 @@ pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn mount(args: MountArgs) -> Result<ExitCode, Failure> {
+/// `arguments` are those that were parsed, for the process in the background.
+pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode, Failure> {
     background::tie_to_parent();
     let options = MountOptions::parse(&args.options, false)?;
     let location = Location::parse(&args.source)?;
@@ -87,7 +89,7 @@ pub(super) fn mount(args: MountArgs) -> Result<ExitCode, Failure> {
     let mountpoint =
         mount::check_mountpoint(&args.mountpoint, options.nonempty).map_err(Failure::new)?;
     if !args.foreground {
-        return background::start();
+        return background::start(arguments);
     }
     logging::init(args.verbose);
     let log_file = args.log_file.as_ref().map(std::path::absolute).transpose();

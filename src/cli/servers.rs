@@ -44,8 +44,7 @@ pub(super) struct ServerArgs {
     /// Spread read-ahead over all gateways, in proportion to their rates
     #[arg(long)]
     stripe: bool,
-    /// A header for the server, as 'Name: value'; other users see it in the list of processes.
-    /// May be given more than once
+    /// A header for the server, as 'Name: value'. May be given more than once
     #[arg(long = "header", value_name = "HEADER")]
     headers: Vec<String>,
     /// A file with a bearer token for the server; also the variable AIOZFS_TOKEN
