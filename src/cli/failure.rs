@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use super::helper;
+
 /// Why a command failed: one line for the user, with the remedy in it, and an exit code.
 #[derive(Debug)]
 pub struct Failure {
@@ -41,6 +43,14 @@ impl Failure {
         match self.kind {
             Kind::Work => ExitCode::from(1),
             Kind::Usage => ExitCode::from(2),
+        }
+    }
+
+    /// What the helper of mount(8) exits with, by the list in mount(8).
+    pub(super) fn exit_code_of_mount(&self) -> ExitCode {
+        match self.kind {
+            Kind::Work => ExitCode::from(helper::FAILED),
+            Kind::Usage => ExitCode::from(helper::MISUSED),
         }
     }
 }

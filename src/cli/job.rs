@@ -44,7 +44,9 @@ impl Job {
         let known = kept.tree(index, self.tree).await;
         let is_known = known.is_some();
         let tree = known.unwrap_or_else(|| Tree::build(index.clone(), self.tree));
-        let volume = Volume::new(tree, Arc::new(archive), self.access.location().shown());
+        let location = self.access.location();
+        let volume = Volume::new(tree, Arc::new(archive), location.shown());
+        let volume = volume.with_identity(location.identity());
         let volume = match self.stored_playlists {
             true => volume,
             false => volume.with_playable_playlists(),

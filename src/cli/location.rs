@@ -1,11 +1,14 @@
 //! SOURCE on the command line: a file, a URL, a CID, or an id of another network.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
+use sha2::{Digest, Sha256};
 
 use super::Failure;
 use super::config::Config;
+use super::show::hex;
 use crate::content::{Cid, parse_cid};
 
 /// Where a blob is to be found.
@@ -115,6 +118,21 @@ impl Location {
             Some((cid, gateway)) => (Location::Cid(cid), Some(gateway)),
             None => (self, None),
         }
+    }
+
+    /// A hash by which one source is told from another, secrets included. Names of one CID are one
+    /// source, whichever gateway is asked.
+    pub(super) fn identity(&self) -> String {
+        let name = match self.clone().by_cid().0 {
+            Location::File(path) => {
+                let path = path.canonicalize().unwrap_or(path);
+                [b"file:", path.as_os_str().as_bytes()].concat()
+            }
+            Location::Url(url) => format!("url:{url}").into_bytes(),
+            Location::Cid(cid) => format!("cid:{}", cid.to_v1()).into_bytes(),
+            Location::Id(id) => format!("id:{id}").into_bytes(),
+        };
+        hex(&Sha256::digest(name))
     }
 
     /// What the mount tells of its origin: the name of the root's attribute, and its value

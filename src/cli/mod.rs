@@ -20,6 +20,7 @@ mod failure;
 mod fetch;
 mod gateways;
 mod glob;
+mod helper;
 mod home;
 mod info;
 mod job;
@@ -78,17 +79,21 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let arguments = match arguments::read() {
+    let arguments = match arguments::read()
+        .map_err(Failure::new)
+        .and_then(helper::translate)
+    {
         Ok(arguments) => arguments,
-        Err(e) => {
-            eprintln!("aiozfs: {e}");
-            return ExitCode::FAILURE;
+        Err(failure) => {
+            eprintln!("aiozfs: {failure}");
+            return ExitCode::from(helper::MISUSED);
         }
     };
     if let Err(e) = arguments::hide(&arguments) {
         eprintln!("aiozfs: warning: others see the secrets in the arguments of this command: {e}");
     }
     let cli = Cli::parse_from(&arguments);
+    let helps_mount = matches!(&cli.command, Command::Mount(args) if args.helps_mount());
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args, &arguments),
         Command::Umount(args) => mount::umount(&args),
@@ -110,7 +115,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("aiozfs: {failure}");
-            failure.exit_code()
+            if helps_mount {
+                failure.exit_code_of_mount()
+            } else {
+                failure.exit_code()
+            }
         }
     }
 }

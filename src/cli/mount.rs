@@ -13,7 +13,7 @@ use super::location::Location;
 use super::mount_options::MountOptions;
 use super::{Failure, background, caching, logging, units};
 use crate::fs::TreeOptions;
-use crate::mount::{self, KernelOptions, Mounted};
+use crate::mount::{self, KernelOptions, Mounted, Unfit};
 
 /// Mount an archive as a read-only directory.
 ///
@@ -57,6 +57,15 @@ pub(super) struct MountArgs {
     /// Write log lines to this file [default: in the background, the system's log]
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
+    /// Called by mount(8): use its exit codes, and do not say what is mounted already
+    #[arg(long, hide = true)]
+    mount_helper: bool,
+    /// mount -s: ignore options that are not known
+    #[arg(long, hide = true)]
+    sloppy: bool,
+    /// mount -f: do all but the mount
+    #[arg(long, hide = true)]
+    fake: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -83,11 +92,16 @@ pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
 /// `arguments` are those that were parsed, for the process in the background.
 pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode, Failure> {
     background::tie_to_parent();
-    let options = MountOptions::parse(&args.options, false)?;
+    let options = MountOptions::parse(&args.options, args.sloppy)?;
     let location = Location::parse(&args.source)?;
+    if args.fake {
+        return Ok(ExitCode::SUCCESS);
+    }
     // Before anything is started or asked for: the usual mistakes are answered at once.
-    let mountpoint =
-        mount::check_mountpoint(&args.mountpoint, options.nonempty).map_err(Failure::new)?;
+    let mountpoint = match mount::check_mountpoint(&args.mountpoint, options.nonempty) {
+        Ok(mountpoint) => mountpoint,
+        Err(unfit) => return args.already_mounted(&location, unfit),
+    };
     if !args.foreground {
         return background::start(arguments);
     }
@@ -104,6 +118,30 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
 }
 
 impl MountArgs {
+    /// Whether mount(8) is the caller.
+    pub(super) fn helps_mount(&self) -> bool {
+        self.mount_helper
+    }
+
+    /// Succeeds if the directory is a mount of this very source. `mount -a` relies on it: mount(8)
+    /// compares sources with the kernel's table of mounts, which has no secrets in it, and so calls
+    /// the helper for what is mounted already. With `--foreground` it is an error, because the caller
+    /// expects a process that stays.
+    fn already_mounted(&self, location: &Location, unfit: Unfit) -> Result<ExitCode, Failure> {
+        let is_mounted = matches!(unfit, Unfit::Mounted(..));
+        if self.foreground
+            || !is_mounted
+            || !mount::is_source(&self.mountpoint, &location.identity())
+        {
+            return Err(Failure::new(unfit));
+        }
+        if !self.mount_helper || self.verbose > 0 {
+            let (source, mountpoint) = (location.shown().1, self.mountpoint.display());
+            eprintln!("aiozfs: {source} is already mounted on {mountpoint}; nothing to do");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn job(&self, options: &MountOptions, location: Location) -> Result<Job, Failure> {
         let fs_name = options.fs_name.clone();
         let fs_name = fs_name.unwrap_or_else(|| location.shown().1);

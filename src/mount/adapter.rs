@@ -24,6 +24,7 @@ use tokio::sync::SetOnce;
 use super::errno;
 use super::provoke::{Place, panic_if_asked};
 use super::volume::{Refusal, Volume};
+use super::xattr;
 use crate::archive::Kind;
 use crate::fs::{Attr, Ino};
 use crate::{reader, source};
@@ -464,11 +465,15 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+    fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         self.guard("getxattr", || {
             let (volume, ino) = (self.volume.clone(), Ino(ino.0));
             // Asked for at every `ls`, `cp` and exec by the kernel or a tool, and never ours.
             if !name.as_bytes().starts_with(b"user.aiozfs.") {
+                return reply.error(Errno::ENODATA);
+            }
+            let mounter = rustix::process::getuid().as_raw();
+            if xattr::is_for_mounter(name.as_bytes()) && ![0, mounter].contains(&req.uid()) {
                 return reply.error(Errno::ENODATA);
             }
             let name = name.as_bytes().to_vec();

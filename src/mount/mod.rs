@@ -20,7 +20,7 @@ mod xattr;
 
 pub use heaps::share_memory;
 pub use mounts::{Unfit, check_mountpoint};
-pub use report::{Report, Stream, report};
+pub use report::{Report, Stream, is_source, report};
 pub use session::{KernelOptions, MountError, Mounted, Stopper, mount};
 pub use signals::Signals;
 pub use unmount::{Stuck, unmount};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::mounts::{self, FS_TYPE};
 use super::unmount::Stuck;
 use super::volume::Volume;
+use super::xattr;
 
 /// A mount answers this from memory. One that does not is stopped (SIGSTOP), or worse.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -154,6 +155,21 @@ pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
             })
         }
     }
+}
+
+/// Whether the aiozfs on `mountpoint` serves the source with this hash
+/// ([`Volume::with_identity`]), by its own word. False also if nothing is mounted there, and if it
+/// does not answer.
+pub fn is_source(mountpoint: &Path, hash: &str) -> bool {
+    let is_ours = |path: &Path| {
+        let mount = mounts::find(path).ok().flatten();
+        mount.is_some_and(|mount| mount.fs_type == FS_TYPE)
+    };
+    let path = mounts::absolute(mountpoint).ok();
+    path.filter(|path| is_ours(path)).is_some_and(|path| {
+        let name = format!("{}{hash}", xattr::SOURCE);
+        ask(&path, &name, ANSWERS_WITHIN).is_ok()
+    })
 }
 
 /// An attribute of the root of a mount. An error if it takes too long: a stopped process never

@@ -30,6 +30,7 @@ pub struct Volume {
     pub(super) told: Told,
     /// `None`: playlists are shown as they are stored.
     playlists: Option<Playlists>,
+    identity: Option<String>,
 }
 
 /// Why a file cannot be opened, read or followed.
@@ -69,7 +70,18 @@ impl Volume {
             since: Instant::now(),
             told: Told::default(),
             playlists: None,
+            identity: None,
         }
+    }
+
+    /// Answers [`is_source`](super::is_source) for this hash.
+    pub fn with_identity(mut self, hash: String) -> Self {
+        self.identity = Some(hash);
+        self
+    }
+
+    pub(super) fn identity(&self) -> Option<&[u8]> {
+        self.identity.as_deref().map(str::as_bytes)
     }
 
     /// Shows playlists playable: without range links, which lead nowhere in a folder.

@@ -8,6 +8,11 @@ use crate::fs::Ino;
 /// All names begin with this; other namespaces are not ours.
 const PREFIX: &str = "user.aiozfs.";
 
+/// Begins the name of an attribute that ends with the hash of a source, and that only a mount of that
+/// source has. The hash is part of the question and of no answer, so nobody can read it from a mount
+/// and search for the secrets in the source offline.
+pub(super) const SOURCE: &str = "source.";
+
 /// Attributes of a file with an entry in the archive.
 const OF_FILES: [&str; 3] = ["size", "crc32", "method"];
 
@@ -28,6 +33,13 @@ pub(super) fn names(volume: &Volume, ino: Ino) -> Vec<u8> {
     };
     let list = names.iter().flat_map(|name| [PREFIX, name, "\0"]);
     list.collect::<String>().into_bytes()
+}
+
+/// Whether only root and the user who mounted may read this attribute. With `allow_other`, other
+/// users could try one login after the other.
+pub(super) fn is_for_mounter(name: &[u8]) -> bool {
+    let name = name.strip_prefix(PREFIX.as_bytes());
+    name.is_some_and(|name| name.starts_with(SOURCE.as_bytes()))
 }
 
 pub(super) async fn get(
@@ -74,11 +86,18 @@ fn is_readable(volume: &Volume, id: EntryId) -> bool {
     volume.archive.index().readable(id).is_ok()
 }
 
+fn is_own_source(volume: &Volume, name: &[u8]) -> bool {
+    let hash = name.strip_prefix(SOURCE.as_bytes());
+    hash.is_some() && hash == volume.identity()
+}
+
 fn of_root(volume: &Volume, name: &[u8]) -> Option<String> {
     match name {
         b"status" => serde_json::to_string(&Report::of(volume)).ok(),
         // For `aiozfs umount`, which asks this process to end.
         b"pid" => Some(std::process::id().to_string()),
+        // For `aiozfs mount`, which asks whether this very source is mounted here.
+        name if is_own_source(volume, name) => Some("1".to_owned()),
         name if name == volume.origin.0.as_bytes() => Some(volume.origin.1.clone()),
         _ => None,
     }
