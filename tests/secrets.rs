@@ -1,14 +1,17 @@
 //! What servers want to see before they serve, and who never gets to see it; proxies; TLS.
 
 mod common;
+#[path = "secrets/proxies.rs"]
+mod proxies;
+#[path = "secrets/transport.rs"]
+mod transport;
 
 use std::fs;
 use std::process::Command;
 
-use aiozfs::http::{Clients, Http, HttpOptions, Netrc, Secrets};
-use aiozfs::source::{Error, Source};
+use aiozfs::http::{Http, HttpOptions, Netrc, Secrets};
+use aiozfs::source::Source;
 use common::fault::{Behaviour, FaultNode};
-use common::tls::{Authority, Certificate};
 use common::{mount::Mount, run, tree};
 
 fn blob() -> Vec<u8> {
@@ -149,14 +152,15 @@ fn no_secret_shows_in_the_list_of_processes() {
 fn this_machine_is_not_asked_through_a_proxy() {
     common::needs::fuse();
     let mut demo = run::aiozfs();
-    demo.args(["demo", "--check"]).envs(proxies("127.0.0.1:9"));
+    demo.args(["demo", "--check"])
+        .envs(proxy_variables("127.0.0.1:9"));
     run::run(&mut demo).ok("the demo in spite of a dead proxy");
 
     // Others are.
     let proxy = FaultNode::start(blob());
     let mut check = run::aiozfs();
     check.args(["gateways", "--gateway", "http://gateway.invalid"]);
-    check.envs(proxies(&proxy.addr.to_string()));
+    check.envs(proxy_variables(&proxy.addr.to_string()));
     run::run(&mut check);
     assert!(
         sees(&proxy, "GET http://gateway.invalid/ipfs/bafkqaaa"),
@@ -165,7 +169,7 @@ fn this_machine_is_not_asked_through_a_proxy() {
     );
 }
 
-fn proxies(addr: &str) -> Vec<(&'static str, String)> {
+fn proxy_variables(addr: &str) -> Vec<(&'static str, String)> {
     let names = [
         "http_proxy",
         "https_proxy",
@@ -174,34 +178,6 @@ fn proxies(addr: &str) -> Vec<(&'static str, String)> {
         "ALL_PROXY",
     ];
     names.map(|name| (name, format!("http://{addr}"))).into()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_is_believed_only_with_the_right_name_and_date() {
-    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
-    let node = FaultNode::start(blob());
-    let clients = Clients::with_roots(ours.pem().as_bytes()).expect("a root");
-    assert!(Clients::with_roots(b"nonsense").is_err());
-    for (authority, certificate, reason) in [
-        (&ours, Certificate::Good, None),
-        (&ours, Certificate::WrongName, Some("not valid for name")),
-        (&ours, Certificate::Expired, Some("expired")),
-        (&theirs, Certificate::Good, Some("UnknownIssuer")),
-    ] {
-        let addr = authority.front(certificate, &node);
-        let options = HttpOptions {
-            clients: clients.clone(),
-            ..HttpOptions::default()
-        };
-        let source = Http::new(&format!("https://{addr}/blob"), options).expect("a usable URL");
-        match (source.open(0).await, reason) {
-            (Ok(opened), None) => assert_eq!(opened.size, 100_000),
-            (Err(Error::Unreachable { cause, .. }), Some(reason)) => {
-                assert!(cause.contains(reason), "{certificate:?}: {cause}");
-            }
-            (got, _) => panic!("{certificate:?}: {got:?}"),
-        }
-    }
 }
 
 /// Runs with a configuration of these words.

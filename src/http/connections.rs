@@ -2,29 +2,25 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::Url;
 use reqwest::header::HeaderValue;
-use reqwest::{Client, ClientBuilder, Url, redirect};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
 use super::breadth::Breadth;
+use super::connector::{ConnectError, Connector, IdleState, Reader, Writer, needs_tls};
 use super::lead::Lead;
 use super::lease::Lease;
-use super::link::root_cause;
-use super::opener::{Keep, Reader, Writer};
 use super::pool::{Claim, Opening, Pool, SHELF_LIFE, Taken};
-use crate::source::Error;
-
-/// How long a connection may take to be made.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use super::proxy::Proxy;
+use crate::source::{Error, Origin};
 
 /// How long connections are kept that were made before the server has shown whether it serves one
 /// at a time.
@@ -41,7 +37,7 @@ struct Shared {
     roots: Vec<CertificateDer<'static>>,
     /// Made when first used: it loads the system's roots, which takes longer than a whole mount
     /// over plain HTTP.
-    tls: OnceLock<ClientConfig>,
+    tls: OnceLock<Arc<ClientConfig>>,
     /// Whether anybody ever answered.
     heard: AtomicBool,
 }
@@ -96,20 +92,23 @@ impl Clients {
     }
 
     fn connections(&self, url: &Url) -> Result<Connections, String> {
-        let tls = match url.scheme() {
-            "https" => self.tls()?.clone(),
-            _ => without_roots(),
+        let proxy = if is_loopback(url) {
+            None
+        } else {
+            Proxy::of(url, |name| {
+                let value = std::env::var_os(name)?;
+                Some(value.to_string_lossy().into_owned())
+            })?
         };
-        let (keep, mut server) = (Keep::default(), url.clone());
-        server.set_path("");
-        server.set_query(None);
-        let opener = builder(url).connector_layer(keep.clone());
-        let opener = opener.tls_backend_preconfigured(tls).build();
+        let tls = if needs_tls(url, proxy.as_ref()) {
+            Some(self.tls()?.clone())
+        } else {
+            None
+        };
+        let connector = Connector::new(url, proxy, tls);
         Ok(Connections {
-            opener: opener.map_err(|e| root_cause(&e))?,
-            keep,
-            proxy_login: OnceLock::new(),
-            server,
+            proxy_authorization: connector.proxy_authorization(),
+            connector,
             pool: Pool::default(),
             lead: Mutex::default(),
             breadth: Mutex::default(),
@@ -118,7 +117,7 @@ impl Clients {
         })
     }
 
-    fn tls(&self) -> Result<&ClientConfig, String> {
+    fn tls(&self) -> Result<&Arc<ClientConfig>, String> {
         if let Some(tls) = self.0.tls.get() {
             return Ok(tls);
         }
@@ -132,52 +131,10 @@ impl Clients {
             .dangerous() // the name of a place for verifiers of one's own; this one is the system's
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
+        // Ranges in parallel need connections in parallel: one HTTP/2 connection shares one window.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(self.0.tls.get_or_init(|| config))
+        Ok(self.0.tls.get_or_init(|| Arc::new(config)))
     }
-}
-
-/// What a client for plain HTTP gets, so that it does not load the system's roots.
-fn without_roots() -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has what the default versions need")
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
-}
-
-fn builder(url: &Url) -> ClientBuilder {
-    let builder = Client::builder()
-        .user_agent(concat!("aiozfs/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        // Parts in parallel need connections in parallel: one HTTP/2 connection shares one window.
-        .http1_only()
-        // It serves for connecting alone: every request of it needs a connection to be made.
-        .pool_max_idle_per_host(0)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true);
-    let builder = match name_below_localhost(url) {
-        Some(name) => builder.resolve_to_addrs(name, &LOOPBACK),
-        None => builder,
-    };
-    match is_loopback(url) {
-        true => builder.no_proxy(),
-        false => builder,
-    }
-}
-
-/// This machine; a URL's own port is used in place of 0.
-const LOOPBACK: [SocketAddr; 2] = [
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
-];
-
-/// The host of a URL, if it is a name that always means this machine (RFC 6761, section 6.3), but one
-/// that few systems resolve: a gateway here redirects to `<cid>.ipfs.localhost`.
-fn name_below_localhost(url: &Url) -> Option<&str> {
-    let name = url.host_str()?;
-    name.ends_with(".localhost").then_some(name)
 }
 
 /// Whether a URL's host is this machine (RFC 6761, section 6.3; RFC 1122, section 3.2.1.3). It is
@@ -195,18 +152,16 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Connections to one server; why one could not be made may be told to several.
-type Wires = Pool<Reader, Writer, Arc<reqwest::Error>>;
+type Wires = Pool<Reader, Writer, Arc<ConnectError>>;
 
 /// One of them, for one request.
-pub(super) type WireLease = Lease<Reader, Writer, Arc<reqwest::Error>>;
+pub(super) type WireLease = Lease<Reader, Writer, Arc<ConnectError>>;
 
 /// The connections to one server.
 pub(super) struct Connections {
-    opener: Client,
-    keep: Keep,
-    /// What a proxy wants to know of whoever asks it, if it does.
-    proxy_login: OnceLock<Option<HeaderValue>>,
-    server: Url,
+    pub(super) connector: Connector,
+    /// What a forwarding proxy is sent with each request.
+    pub(super) proxy_authorization: Option<HeaderValue>,
     pool: Wires,
     lead: Mutex<Lead>,
     breadth: Mutex<Breadth>,
@@ -223,7 +178,7 @@ impl Connections {
         self: &Arc<Self>,
         most: usize,
         claim: Claim,
-    ) -> Result<WireLease, Arc<reqwest::Error>> {
+    ) -> Result<WireLease, Arc<ConnectError>> {
         loop {
             let lead = self.early_by().unwrap_or(0);
             let mut lease = match self.pool.take(self.at_once(most), lead, claim) {
@@ -237,10 +192,13 @@ impl Connections {
                     Err(_) => continue,
                 },
             };
-            let is_open = lease.reader().is_none_or(Reader::is_open);
-            match is_open {
-                true => return Ok(lease),
-                false => lease.close(),
+            match lease.reader().map_or(IdleState::Open, Reader::idle_state) {
+                IdleState::Open => return Ok(lease),
+                IdleState::Closed => lease.close(),
+                IdleState::Http2 => {
+                    lease.close();
+                    return Err(Arc::new(ConnectError::OnlyHttp2));
+                }
             }
         }
     }
@@ -280,17 +238,12 @@ impl Connections {
         }
     }
 
-    fn open(self: &Arc<Self>, opening: Opening<Reader, Writer, Arc<reqwest::Error>>) {
+    fn open(self: &Arc<Self>, opening: Opening<Reader, Writer, Arc<ConnectError>>) {
         let connections = self.clone();
-        let request = self.opener.get(self.server.clone());
         tokio::spawn(async move {
-            // There is no answer: the layer keeps the connection, and the request fails.
-            let Err(error) = request.send().await else {
-                return;
-            };
-            match connections.keep.take(&error) {
-                Some((reader, writer)) => opening.made(reader, writer),
-                None => opening.failed(Arc::new(error)),
+            match connections.connector.connect().await {
+                Ok((reader, writer)) => opening.made(reader, writer),
+                Err(error) => opening.failed(Arc::new(error)),
             }
             connections.tend().await;
         });
@@ -346,6 +299,21 @@ impl Connections {
         self.lead().came(bytes, took);
     }
 
+    /// The error of a request to `origin` that was not answered within `wait`.
+    pub(super) fn timeout(&self, origin: Origin, wait: Duration) -> Error {
+        let (idle, busy, _) = self.pool.count();
+        match self.connector.proxy() {
+            Some(proxy) if idle + busy == 0 => Error::Unreachable {
+                origin,
+                cause: ConnectError::ProxyTimeout(proxy.clone(), wait).to_string(),
+            },
+            _ => Error::Timeout {
+                origin,
+                after: wait,
+            },
+        }
+    }
+
     /// A connection has served and can serve again.
     pub(super) fn kept(&self) {
         self.keeps.store(true, Relaxed);
@@ -356,16 +324,6 @@ impl Connections {
         if !self.keeps.load(Relaxed) {
             self.pool.clear();
         }
-    }
-
-    /// What a proxy is told of whoever asks it: the login of the URL that the system names it by.
-    pub(super) fn proxy_login(&self) -> Option<&HeaderValue> {
-        let login = self.proxy_login.get_or_init(|| {
-            let server = self.server.as_str().parse().ok()?;
-            let proxy = Matcher::from_system().intercept(&server)?;
-            proxy.basic_auth().cloned()
-        });
-        login.as_ref()
     }
 
     fn breadth(&self) -> MutexGuard<'_, Breadth> {

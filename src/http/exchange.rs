@@ -16,18 +16,19 @@ use reqwest::{StatusCode, Url};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::AGENT;
 use super::connections::{Connections, WireLease};
-use super::head::{Head, Length};
+use super::connector::{CONNECT_TIMEOUT, ConnectError, wants_login};
+use super::head::{BadHead, Head, LONGEST_HEAD, Length, ONLY_HTTP2};
+use super::network;
 use super::pool::Claim;
+use crate::source::{Error, Origin};
 
 /// So much is read at once at the most, in bytes.
 const READ: usize = 256 * 1024;
 
 /// With less room than this, in bytes, more is made.
 const LEAST_ROOM: usize = 32 * 1024;
-
-/// No head is longer, in bytes.
-const LONGEST_HEAD: usize = 64 * 1024;
 
 /// No line between chunks is longer, in bytes.
 const LONGEST_LINE: usize = 4 * 1024;
@@ -44,16 +45,16 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Its bytes; `by_proxy`: it goes to a proxy, which is told the whole URL (RFC 9112, section
-    /// 3.2.2), and what that wants to know of us.
-    fn bytes(&self, by_proxy: Option<Option<&HeaderValue>>) -> Vec<u8> {
+    /// Serializes the request. For a `forwarding` proxy it has the whole URL (RFC 9112, section 3.2.2),
+    /// and the value of Proxy-Authorization if there is one.
+    fn bytes(&self, forwarding: Option<Option<&HeaderValue>>) -> Vec<u8> {
         let url = self.url;
         let host = url.host_str().unwrap_or_default();
         let port = url.port().map_or(String::new(), |port| format!(":{port}"));
         let query = url
             .query()
             .map_or(String::new(), |query| format!("?{query}"));
-        let origin = match by_proxy {
+        let origin = match forwarding {
             Some(_) => format!("{}://{host}{port}", url.scheme()),
             None => String::new(),
         };
@@ -65,10 +66,12 @@ impl Request<'_> {
             text += "accept: */*\r\n";
         }
         if lacks(USER_AGENT) {
-            text += concat!("user-agent: aiozfs/", env!("CARGO_PKG_VERSION"), "\r\n");
+            text += &format!("user-agent: {AGENT}\r\n");
         }
         let mut bytes = text.into_bytes();
-        let proxy = by_proxy.flatten().map(|login| (PROXY_AUTHORIZATION, login));
+        let proxy = forwarding
+            .flatten()
+            .map(|login| (PROXY_AUTHORIZATION, login));
         let proxy = proxy.iter().map(|(name, value)| (name, *value));
         let headers = self.headers.iter().map(|(name, value)| (name, value));
         for (name, value) in headers.chain(proxy) {
@@ -85,16 +88,46 @@ impl Request<'_> {
 #[derive(Debug)]
 pub(super) enum Failure {
     /// No connection could be made.
-    Unmade(Arc<reqwest::Error>),
+    Unmade(Arc<ConnectError>),
     /// The connection broke, or what came is no answer.
     Broken(String),
+    /// The server does not speak HTTP/1.1.
+    OnlyHttp2,
+}
+
+impl Failure {
+    /// What it means for a request to `origin`. `may_be_offline`: nobody ever answered, so this machine
+    /// may have no network.
+    pub(super) fn error(self, origin: Origin, may_be_offline: bool) -> Error {
+        match self {
+            Self::Unmade(error) => match &*error {
+                ConnectError::Timeout => Error::Timeout {
+                    origin,
+                    after: CONNECT_TIMEOUT,
+                },
+                ConnectError::OnlyHttp2 => Self::OnlyHttp2.error(origin, may_be_offline),
+                error if may_be_offline && network::is_missing(error) => {
+                    Error::NoNetwork { origin }
+                }
+                error => Error::Unreachable {
+                    origin,
+                    cause: error.to_string(),
+                },
+            },
+            Self::Broken(cause) => Error::Unreachable { origin, cause },
+            Self::OnlyHttp2 => Error::NoRanges {
+                origin,
+                what: ONLY_HTTP2.into(),
+            },
+        }
+    }
 }
 
 /// Why this connection brings no answer.
 enum Lost {
     /// It is none's fault: another one will.
     Again,
-    Broken(String),
+    Failed(Failure),
 }
 
 /// An answer that comes.
@@ -173,9 +206,9 @@ impl Exchange {
             match Self::over(connections, lease, most, request).await {
                 Ok(exchange) => return Ok(exchange),
                 Err(Lost::Again) => {}
-                Err(Lost::Broken(cause)) => {
+                Err(Lost::Failed(failure)) => {
                     connections.broke();
-                    return Err(Failure::Broken(cause));
+                    return Err(failure);
                 }
             }
         }
@@ -193,11 +226,11 @@ impl Exchange {
         // section 9.3.1).
         let lost = |cause: String| match may_be_stale {
             true => Lost::Again,
-            false => Lost::Broken(cause),
+            false => Lost::Failed(Failure::Broken(cause)),
         };
+        let proxy = connections.connector.forwarding_proxy();
         if let Some(writer) = lease.writer() {
-            let login = writer.is_proxied.then(|| connections.proxy_login());
-            let bytes = request.bytes(login);
+            let bytes = request.bytes(proxy.map(|_| connections.proxy_authorization.as_ref()));
             let written = async {
                 writer.to.write_all(&bytes).await?;
                 writer.to.flush().await
@@ -223,8 +256,14 @@ impl Exchange {
                 lease.was_lost();
                 return Err(Lost::Again);
             }
-            Err(cause) => return Err(Lost::Broken(cause)),
+            Err(BadHead::Http2) => return Err(Lost::Failed(Failure::OnlyHttp2)),
+            Err(BadHead::Wrong(cause)) => return Err(Lost::Failed(Failure::Broken(cause))),
         };
+        if let Some(proxy) = proxy
+            && head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            return Err(Lost::Failed(Failure::Broken(wants_login(proxy))));
+        }
         connections.answered(asked.elapsed(), is_early);
         let at_once = lease
             .reader()
@@ -349,7 +388,7 @@ async fn first_bytes(lease: &mut WireLease) -> io::Result<()> {
 }
 
 /// Reads the head of the answer; the beginning of its body may be in the buffer then.
-async fn read_head(lease: &mut WireLease) -> Result<Head, String> {
+async fn read_head(lease: &mut WireLease) -> Result<Head, BadHead> {
     loop {
         let buffer = lease.reader().map(|reader| &mut reader.buffer);
         let buffer = buffer.ok_or("another answer comes")?;
@@ -368,7 +407,7 @@ async fn read_head(lease: &mut WireLease) -> Result<Head, String> {
                     return Err("the connection was closed within the head of an answer".into());
                 }
                 Ok(_) => {}
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(error.to_string().into()),
             },
         }
     }

@@ -1,9 +1,20 @@
 //! The head of an answer: its status, its fields, and how long its body is (RFC 9112).
 
+use std::fmt;
+
 use reqwest::StatusCode;
 use reqwest::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
+
+/// No head is longer, in bytes.
+pub(super) const LONGEST_HEAD: usize = 64 * 1024;
+
+/// How many bytes the head of an HTTP/2 frame has (RFC 9113, section 4.1).
+pub(super) const HTTP2_FRAME_HEAD: usize = 9;
+
+/// What is wrong with a server that does not speak HTTP/1.1.
+pub(super) const ONLY_HTTP2: &str = "it speaks only HTTP/2, and aiozfs needs HTTP/1.1";
 
 /// More fields than this are no answer to a range request.
 const MOST_FIELDS: usize = 100;
@@ -29,13 +40,62 @@ pub(super) enum Length {
     UntilClosed,
 }
 
+/// Why bytes are not the head of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BadHead {
+    /// They are a frame of HTTP/2.
+    Http2,
+    /// What is wrong with them.
+    Wrong(String),
+}
+
+impl fmt::Display for BadHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http2 => f.write_str(ONLY_HTTP2),
+            Self::Wrong(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<String> for BadHead {
+    fn from(what: String) -> Self {
+        Self::Wrong(what)
+    }
+}
+
+impl From<&str> for BadHead {
+    fn from(what: &str) -> Self {
+        Self::Wrong(what.into())
+    }
+}
+
+/// Whether bytes begin with the frame that an HTTP/2 server sends first: SETTINGS, or GOAWAY where it
+/// did not understand the request (RFC 9113, sections 3.4, 6.5 and 6.8).
+pub(super) fn is_http2(bytes: &[u8]) -> bool {
+    let Some(head) = bytes.first_chunk::<HTTP2_FRAME_HEAD>() else {
+        return false;
+    };
+    let [high, middle, low, kind, flags, stream @ ..] = *head;
+    let length = u32::from_be_bytes([0, high, middle, low]);
+    let is_whole = match kind {
+        4 => length % 6 == 0,
+        7 => length >= 8,
+        _ => false,
+    };
+    is_whole && flags == 0 && stream == [0; 4]
+}
+
 impl Head {
     /// The first head in `bytes` and its length; `None` if it has not come as a whole. What merely
     /// says that the answer is to come (1xx) is a head of its own.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, String> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, BadHead> {
+        if is_http2(bytes) {
+            return Err(BadHead::Http2);
+        }
         let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
         let mut response = httparse::Response::new(&mut fields);
         let parsed = response.parse(bytes);

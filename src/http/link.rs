@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
 use reqwest::{StatusCode, Url};
 
-use super::connections::{CONNECT_TIMEOUT, Connections};
-use super::exchange::{Exchange, Failure, Request};
+use super::connections::Connections;
+use super::exchange::{Exchange, Request};
 use super::pool::{Claim, Line};
-use super::{HttpOptions, Secrets, network};
+use super::{HttpOptions, Secrets};
 use crate::source::{Error, Origin, Priority};
 
 /// More redirects than this are a loop (browsers allow 20, curl 50; a gateway needs one or two).
@@ -179,26 +179,8 @@ impl Link {
         let (origin, wait) = (self.origin.clone(), self.options.idle_timeout);
         let answer = Exchange::begin(&connections, self.options.connections, &request);
         match tokio::time::timeout(wait, answer).await {
-            Err(_) => Err(Error::Timeout {
-                origin,
-                after: wait,
-            }),
-            Ok(Err(Failure::Unmade(e))) if e.is_timeout() => Err(Error::Timeout {
-                origin,
-                after: CONNECT_TIMEOUT,
-            }),
-            Ok(Err(Failure::Unmade(e)))
-                if !self.options.clients.have_heard() && network::is_missing(&*e) =>
-            {
-                Err(Error::NoNetwork { origin })
-            }
-            Ok(Err(failure)) => Err(Error::Unreachable {
-                origin,
-                cause: match failure {
-                    Failure::Unmade(e) => root_cause(&*e),
-                    Failure::Broken(cause) => cause,
-                },
-            }),
+            Err(_) => Err(connections.timeout(origin, wait)),
+            Ok(Err(failure)) => Err(failure.error(origin, !self.options.clients.have_heard())),
             Ok(Ok(answer)) => {
                 self.options.clients.heard();
                 Ok(answer)
@@ -266,7 +248,7 @@ fn authorization_of(url: &Url) -> Option<HeaderValue> {
     basic_authorization(&decode(url.username()), &decode(password))
 }
 
-fn basic_authorization(login: &[u8], password: &[u8]) -> Option<HeaderValue> {
+pub(super) fn basic_authorization(login: &[u8], password: &[u8]) -> Option<HeaderValue> {
     let pair = [login, b":", password].concat();
     let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&pair))).ok()?;
     value.set_sensitive(true);

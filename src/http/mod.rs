@@ -8,15 +8,17 @@ mod answer;
 mod blocks;
 mod breadth;
 mod connections;
+mod connector;
 mod exchange;
 mod head;
 mod lead;
 mod lease;
 mod link;
 mod network;
-mod opener;
 mod pool;
+mod proxy;
 mod secrets;
+mod tunnel;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -38,6 +40,9 @@ use crate::source::{Gate, Pass};
 /// So many connections there are once a blob has been opened, so that the first reads need not wait
 /// for one. Browsers make as many to a server.
 const FIRST_CONNECTIONS: usize = 6;
+
+/// How requests name who sends them.
+const AGENT: &str = concat!("aiozfs/", env!("CARGO_PKG_VERSION"));
 
 /// How to talk to a server.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ pub mod nginx;
 pub mod node;
 pub mod packs;
 pub mod player;
+pub mod proxy;
 pub mod restless;
 pub mod run;
 pub mod shape;

@@ -58,8 +58,9 @@ pub fn aiozfs() -> Command {
     ] {
         command.env_remove(name);
     }
-    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name);
+        command.env_remove(name.to_ascii_uppercase());
     }
     command.env("XDG_CONFIG_HOME", "/no/such/directory");
     command.env("NETRC", "/no/such/file");

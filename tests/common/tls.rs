@@ -19,7 +19,7 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 /// What is wrong with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Certificate {
-    /// For 127.0.0.1 and localhost.
+    /// For 127.0.0.1, localhost and files.test.
     Good,
     /// For another name.
     WrongName,
@@ -41,11 +41,13 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Puts TLS before a node: what comes is decrypted and passed on. Returns the address.
-    pub fn front(&self, certificate: Certificate, node: &FaultNode) -> SocketAddr {
+    /// What a server with such a certificate needs. It knows no ALPN.
+    pub fn config(&self, certificate: Certificate) -> ServerConfig {
         let names = match certificate {
             Certificate::WrongName => vec!["other.example".to_owned()],
-            _ => vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
+            _ => ["127.0.0.1", "localhost", "files.test"]
+                .map(str::to_owned)
+                .into(),
         };
         let mut params = CertificateParams::new(names).expect("usable names");
         if certificate == Certificate::Expired {
@@ -56,13 +58,17 @@ impl Authority {
         let signed = params.signed_by(&key, &self.0).expect("a certificate");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
             .with_single_cert(vec![signed.der().clone()], key)
-            .expect("they belong together");
-        let config = Arc::new(config);
+            .expect("they belong together")
+    }
+
+    /// Puts TLS before a node: what comes is decrypted and passed on. Returns the address.
+    pub fn front(&self, certificate: Certificate, node: &FaultNode) -> SocketAddr {
+        let config = Arc::new(self.config(certificate));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let (addr, back) = (listener.local_addr().expect("an address"), node.addr);
         thread::spawn(move || {

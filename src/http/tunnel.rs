@@ -1,0 +1,142 @@
+//! The way through a proxy: the CONNECT method of HTTP (RFC 9110, section 9.3.6) and SOCKS.
+//!
+//! The proxy gets the server's name and resolves it. So it also reaches servers that only it knows, and
+//! the resolver of this machine does not learn of them.
+
+use std::io;
+
+use bytes::BytesMut;
+use reqwest::StatusCode;
+use reqwest::header::HeaderValue;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_socks::tcp::{Socks4Stream, Socks5Stream};
+
+use super::AGENT;
+use super::head::{Head, LONGEST_HEAD};
+use super::link::basic_authorization;
+use super::proxy::{Kind, Login, Proxy};
+
+/// Why a proxy did not lead to the server.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    WantsLogin,
+    RefusesLogin,
+    /// The connection to the proxy broke.
+    Broken(io::Error),
+    /// What the proxy said, or what is wrong with what it said.
+    Other(String),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// Has `proxy`, to which `stream` leads, connect to a server. What goes over the stream afterwards goes to
+/// the server. `host` is a name or an address without brackets.
+pub(super) async fn through<S>(
+    proxy: &Proxy,
+    mut stream: S,
+    (host, port): (&str, u16),
+) -> Result<S, Refusal>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let login = proxy.login.as_ref();
+    let refusal = |error| socks_refusal(error, login.is_some());
+    let target = (host, port);
+    match (proxy.kind, login) {
+        (Kind::Http | Kind::Https, _) => {
+            connect(&mut stream, target, login).await?;
+            Ok(stream)
+        }
+        (Kind::Socks4, None) => Socks4Stream::connect_with_socket(stream, target)
+            .await
+            .map(Socks4Stream::into_inner)
+            .map_err(refusal),
+        // SOCKS4 knows no passwords.
+        (Kind::Socks4, Some(Login { user, .. })) => {
+            Socks4Stream::connect_with_userid_and_socket(stream, target, user)
+                .await
+                .map(Socks4Stream::into_inner)
+                .map_err(refusal)
+        }
+        (Kind::Socks5, None) => Socks5Stream::connect_with_socket(stream, target)
+            .await
+            .map(Socks5Stream::into_inner)
+            .map_err(refusal),
+        (Kind::Socks5, Some(Login { user, password })) => {
+            Socks5Stream::connect_with_password_and_socket(stream, target, user, password)
+                .await
+                .map(Socks5Stream::into_inner)
+                .map_err(refusal)
+        }
+    }
+}
+
+async fn connect<S>(
+    stream: &mut S,
+    (host, port): (&str, u16),
+    login: Option<&Login>,
+) -> Result<(), Refusal>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let target = if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    };
+    let text = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\nuser-agent: {AGENT}\r\n");
+    let mut request = text.into_bytes();
+    if let Some(value) = login.and_then(authorization) {
+        request.extend_from_slice(b"proxy-authorization: ");
+        request.extend_from_slice(value.as_bytes());
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    stream.write_all(&request).await?;
+    stream.flush().await?;
+    // The server says nothing before TLS begins, so nothing of it comes along with the head.
+    let mut buffer = BytesMut::new();
+    let status = loop {
+        match Head::parse(&buffer).map_err(|e| Refusal::Other(e.to_string()))? {
+            Some((head, length)) if head.status.is_informational() => drop(buffer.split_to(length)),
+            Some((head, _)) => break head.status,
+            None if buffer.len() > LONGEST_HEAD => {
+                return Err(Refusal::Other("the head of its answer does not end".into()));
+            }
+            None if stream.read_buf(&mut buffer).await? == 0 => {
+                return Err(Refusal::Other("it closed the connection".into()));
+            }
+            None => {}
+        }
+    };
+    match (status, login) {
+        (status, _) if status.is_success() => Ok(()),
+        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, None) => Err(Refusal::WantsLogin),
+        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(_)) => Err(Refusal::RefusesLogin),
+        (status, _) => Err(Refusal::Other(format!("HTTP status {}", status.as_u16()))),
+    }
+}
+
+/// The value of Proxy-Authorization (RFC 9110, section 11.7.2).
+pub(super) fn authorization(login: &Login) -> Option<HeaderValue> {
+    basic_authorization(login.user.as_bytes(), login.password.as_bytes())
+}
+
+fn socks_refusal(error: tokio_socks::Error, has_login: bool) -> Refusal {
+    use tokio_socks::Error as E;
+    match error {
+        E::Io(error) => Refusal::Broken(error),
+        E::NoAcceptableAuthMethods if !has_login => Refusal::WantsLogin,
+        E::AuthorizationRequired => Refusal::WantsLogin,
+        E::NoAcceptableAuthMethods
+        | E::PasswordAuthFailure(_)
+        | E::IdentdAuthFailure
+        | E::InvalidUserIdAuthFailure => Refusal::RefusesLogin,
+        E::InvalidResponseVersion => Refusal::Other("it does not speak this protocol".into()),
+        error => Refusal::Other(error.to_string()),
+    }
+}
