@@ -39,8 +39,14 @@ pub(super) fn init(verbosity: u8) {
         LevelFilter::Trace => LevelFilter::Debug,
         _ => LevelFilter::Error,
     };
+    // It logs each certificate that it refuses, once a connection. The command's own error says so too.
+    let certificates = match level {
+        LevelFilter::Trace => LevelFilter::Debug,
+        _ => LevelFilter::Off,
+    };
     builder
         .filter_level(theirs)
+        .filter_module("rustls_platform_verifier", certificates)
         .filter_module("aiozfs", level)
         .target(Target::Pipe(Box::new(Writer)))
         .write_style(WriteStyle::Never)
