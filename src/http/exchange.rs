@@ -259,6 +259,9 @@ impl Exchange {
             Err(BadHead::Http2) => return Err(Lost::Failed(Failure::OnlyHttp2)),
             Err(BadHead::Wrong(cause)) => return Err(Lost::Failed(Failure::Broken(cause))),
         };
+        if head.asks_for_http2() {
+            return Err(Lost::Failed(Failure::OnlyHttp2));
+        }
         if let Some(proxy) = proxy
             && head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use reqwest::StatusCode;
 use reqwest::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// No head is longer, in bytes.
@@ -125,6 +125,19 @@ impl Head {
         };
         Ok(Some((head, length)))
     }
+
+    /// Whether the server says that it needs HTTP/2: by status 505, or by status 426 with an Upgrade
+    /// to it (RFC 9110, sections 15.6.6 and 15.5.22).
+    pub(super) fn asks_for_http2(&self) -> bool {
+        match self.status {
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED => true,
+            StatusCode::UPGRADE_REQUIRED => {
+                let mut protocols = tokens(&self.headers, UPGRADE);
+                protocols.any(|name| matches!(name.as_str(), "h2c" | "h2" | "http/2" | "http/2.0"))
+            }
+            _ => false,
+        }
+    }
 }
 
 fn body(status: StatusCode, headers: &HeaderMap) -> Result<Length, String> {
@@ -207,6 +220,25 @@ mod tests {
             let head = head(&format!("HTTP/1.1 {bodiless}\nContent-Length: 12"));
             assert_eq!(head.body, Length::Known(0), "{bodiless}");
         }
+    }
+
+    #[test]
+    fn a_server_that_needs_http_2_is_told_apart() {
+        let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
+        let goaway = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+        for frame in [&settings[..], goaway] {
+            assert_eq!(Head::parse(frame).err(), Some(BadHead::Http2));
+        }
+        for other in [&b"\0\0\0\0\0\0\0\0\0"[..], &settings[..8], b"SSH-2.0-x"] {
+            assert!(!is_http2(other), "{other:?}");
+        }
+        let asks = |text| head(text).asks_for_http2();
+        assert!(asks("HTTP/1.1 505 HTTP Version Not Supported"));
+        assert!(asks(
+            "HTTP/1.1 426 Upgrade Required\nUpgrade: websocket, h2c"
+        ));
+        assert!(!asks("HTTP/1.1 426 Upgrade Required\nUpgrade: TLS/1.0"));
+        assert!(!asks("HTTP/1.1 503 Service Unavailable"));
     }
 
     #[test]
