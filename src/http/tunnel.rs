@@ -44,35 +44,31 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let login = proxy.login.as_ref();
-    let refusal = |error| socks_refusal(error, login.is_some());
     let target = (host, port);
-    match (proxy.kind, login) {
+    let led = match (proxy.kind, login) {
         (Kind::Http | Kind::Https, _) => {
             connect(&mut stream, target, login).await?;
-            Ok(stream)
+            return Ok(stream);
         }
         (Kind::Socks4, None) => Socks4Stream::connect_with_socket(stream, target)
             .await
-            .map(Socks4Stream::into_inner)
-            .map_err(refusal),
-        // SOCKS4 knows no passwords.
+            .map(Socks4Stream::into_inner),
+        // SOCKS4 has no passwords.
         (Kind::Socks4, Some(Login { user, .. })) => {
             Socks4Stream::connect_with_userid_and_socket(stream, target, user)
                 .await
                 .map(Socks4Stream::into_inner)
-                .map_err(refusal)
         }
         (Kind::Socks5, None) => Socks5Stream::connect_with_socket(stream, target)
             .await
-            .map(Socks5Stream::into_inner)
-            .map_err(refusal),
+            .map(Socks5Stream::into_inner),
         (Kind::Socks5, Some(Login { user, password })) => {
             Socks5Stream::connect_with_password_and_socket(stream, target, user, password)
                 .await
                 .map(Socks5Stream::into_inner)
-                .map_err(refusal)
         }
-    }
+    };
+    led.map_err(|error| socks_refusal(error, login.is_some()))
 }
 
 async fn connect<S>(
@@ -115,8 +111,13 @@ where
     };
     match (status, login) {
         (status, _) if status.is_success() => Ok(()),
-        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, None) => Err(Refusal::WantsLogin),
-        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(_)) => Err(Refusal::RefusesLogin),
+        // Tinyproxy answers a wrong login with 401.
+        (StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED, login) => {
+            Err(match login {
+                None => Refusal::WantsLogin,
+                Some(_) => Refusal::RefusesLogin,
+            })
+        }
         (status, _) => Err(Refusal::Other(format!("HTTP status {}", status.as_u16()))),
     }
 }
