@@ -6,7 +6,7 @@ use std::io;
 use std::iter::successors;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -65,7 +65,7 @@ impl Reader {
     pub(super) fn idle_state(&mut self) -> IdleState {
         let mut bytes = [0; head::HTTP2_FRAME_HEAD];
         let mut buffer = ReadBuf::new(&mut bytes);
-        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut context = Context::from_waker(Waker::noop());
         let read = Pin::new(&mut self.from).poll_read(&mut context, &mut buffer);
         match read {
             Poll::Pending => IdleState::Open,
@@ -100,6 +100,7 @@ impl Connector {
         }
     }
 
+    /// The proxy that connections go through.
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
     }

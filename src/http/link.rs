@@ -251,8 +251,8 @@ fn authorization_of(url: &Url) -> Option<HeaderValue> {
 
 pub(super) fn basic_authorization(login: &[u8], password: &[u8]) -> Option<HeaderValue> {
     let pair = [login, b":", password].concat();
-    let mut value =
-        HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    let text = format!("Basic {}", BASE64_STANDARD.encode(pair));
+    let mut value = HeaderValue::from_str(&text).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

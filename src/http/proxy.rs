@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 /// A proxy, and the variable that names it.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(super) struct Proxy {
     pub(super) kind: Kind,
     /// A name or an address; IPv6 addresses are in brackets.
@@ -34,7 +34,7 @@ pub(super) enum Kind {
 }
 
 /// User and password for a proxy. It has no `Debug`, so that no log shows it.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(super) struct Login {
     pub(super) user: String,
     pub(super) password: String,
