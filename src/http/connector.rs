@@ -23,7 +23,7 @@ use tokio_util::either::Either;
 use tower_service::Service;
 
 use super::head;
-use super::link::root_cause;
+use super::network::root_cause;
 use super::proxy::{Kind, Proxy};
 use super::tunnel::{self, Refusal};
 

@@ -9,19 +9,16 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use httparse::Status;
-use reqwest::header::{
-    ACCEPT, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
-};
-use reqwest::{StatusCode, Url};
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::AGENT;
 use super::connections::{Connections, WireLease};
 use super::connector::{CONNECT_TIMEOUT, ConnectError, wants_login};
 use super::head::{BadHead, Head, LONGEST_HEAD, Length, ONLY_HTTP2};
 use super::network;
-use super::pool::Claim;
+use super::request::Request;
 use crate::source::{Error, Origin};
 
 /// So much is read at once at the most, in bytes.
@@ -36,53 +33,6 @@ const LONGEST_LINE: usize = 4 * 1024;
 /// For so long the answer to the first request that was sent early is waited for, from when it could
 /// come: there are servers that lose it.
 const TRIAL: Duration = Duration::from_secs(2);
-
-/// A GET.
-pub(super) struct Request<'a> {
-    pub(super) url: &'a Url,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) claim: Claim,
-}
-
-impl Request<'_> {
-    /// Serializes the request. For a `forwarding` proxy it has the whole URL (RFC 9112, section 3.2.2),
-    /// and the value of Proxy-Authorization if there is one.
-    fn bytes(&self, forwarding: Option<Option<&HeaderValue>>) -> Vec<u8> {
-        let url = self.url;
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port().map_or(String::new(), |port| format!(":{port}"));
-        let query = url
-            .query()
-            .map_or(String::new(), |query| format!("?{query}"));
-        let origin = match forwarding {
-            Some(_) => format!("{}://{host}{port}", url.scheme()),
-            None => String::new(),
-        };
-        let path = url.path();
-        let mut text = format!("GET {origin}{path}{query} HTTP/1.1\r\nhost: {host}{port}\r\n");
-        text += "accept-encoding: identity\r\n";
-        let lacks = |name| self.headers.iter().all(|(given, _)| *given != name);
-        if lacks(ACCEPT) {
-            text += "accept: */*\r\n";
-        }
-        if lacks(USER_AGENT) {
-            text += &format!("user-agent: {AGENT}\r\n");
-        }
-        let mut bytes = text.into_bytes();
-        let proxy = forwarding
-            .flatten()
-            .map(|login| (PROXY_AUTHORIZATION, login));
-        let proxy = proxy.iter().map(|(name, value)| (name, *value));
-        let headers = self.headers.iter().map(|(name, value)| (name, value));
-        for (name, value) in headers.chain(proxy) {
-            for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                bytes.extend_from_slice(piece);
-            }
-        }
-        bytes.extend_from_slice(b"\r\n");
-        bytes
-    }
-}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -482,48 +432,4 @@ async fn fill(lease: &mut WireLease, most: usize) -> io::Result<usize> {
     }
     let mut room = (&mut reader.buffer).limit(most);
     reader.from.read_buf(&mut room).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::Priority;
-
-    fn request(url: &str, headers: Vec<(HeaderName, HeaderValue)>, proxy: Option<&str>) -> String {
-        let url = Url::parse(url).expect("a URL");
-        let login = proxy.map(|login| HeaderValue::from_str(login).expect("a login"));
-        let request = Request {
-            url: &url,
-            headers,
-            claim: Claim {
-                line: None,
-                priority: Priority::Demand,
-            },
-        };
-        let by_proxy = proxy.map(|_| login.as_ref());
-        String::from_utf8(request.bytes(by_proxy)).expect("text")
-    }
-
-    #[test]
-    fn a_request_says_what_it_must_and_nothing_twice() {
-        let own = concat!("user-agent: aiozfs/", env!("CARGO_PKG_VERSION"), "\r\n");
-        assert_eq!(
-            request("http://[::1]:8080/a%20b?c=d", Vec::new(), None),
-            format!(
-                "GET /a%20b?c=d HTTP/1.1\r\nhost: [::1]:8080\r\naccept-encoding: identity\r\n\
-                 accept: */*\r\n{own}\r\n"
-            )
-        );
-        let agent = (USER_AGENT, HeaderValue::from_static("me"));
-        let accept = (ACCEPT, HeaderValue::from_static("a/b"));
-        assert_eq!(
-            request(
-                "http://a.example:80/",
-                vec![agent, accept],
-                Some("Basic eA==")
-            ),
-            "GET http://a.example/ HTTP/1.1\r\nhost: a.example\r\naccept-encoding: identity\r\n\
-             user-agent: me\r\naccept: a/b\r\nproxy-authorization: Basic eA==\r\n\r\n"
-        );
-    }
 }

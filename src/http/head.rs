@@ -79,7 +79,7 @@ pub(super) fn is_http2(bytes: &[u8]) -> bool {
     let [high, middle, low, kind, flags, stream @ ..] = *head;
     let length = u32::from_be_bytes([0, high, middle, low]);
     let is_whole = match kind {
-        4 => length % 6 == 0,
+        4 => length.is_multiple_of(6),
         7 => length >= 8,
         _ => false,
     };

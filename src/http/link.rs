@@ -7,13 +7,14 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
 use reqwest::{StatusCode, Url};
 
 use super::connections::Connections;
-use super::exchange::{Exchange, Request};
+use super::exchange::Exchange;
 use super::pool::{Claim, Line};
+use super::request::Request;
+use super::secrets::basic_authorization;
 use super::{HttpOptions, Secrets};
 use crate::source::{Error, Origin, Priority};
 
@@ -249,14 +250,6 @@ fn authorization_of(url: &Url) -> Option<HeaderValue> {
     basic_authorization(&decode(url.username()), &decode(password))
 }
 
-pub(super) fn basic_authorization(login: &[u8], password: &[u8]) -> Option<HeaderValue> {
-    let pair = [login, b":", password].concat();
-    let text = format!("Basic {}", BASE64_STANDARD.encode(pair));
-    let mut value = HeaderValue::from_str(&text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
 /// A URL fit for logs and /proc/mounts: a query may hold a signature, so it is left out.
 pub(super) fn display_name(url: &Url) -> String {
     let mut shown = url.clone();
@@ -265,15 +258,6 @@ pub(super) fn display_name(url: &Url) -> String {
     shown.set_query(None);
     shown.set_fragment(None);
     shown.to_string()
-}
-
-/// The innermost error says what happened; the outer ones repeat the URL, secrets and all.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]

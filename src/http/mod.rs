@@ -17,6 +17,7 @@ mod link;
 mod network;
 mod pool;
 mod proxy;
+mod request;
 mod secrets;
 mod tunnel;
 
@@ -40,9 +41,6 @@ use crate::source::{Gate, Pass};
 /// So many connections there are once a blob has been opened, so that the first reads need not wait
 /// for one. Browsers make as many to a server.
 const FIRST_CONNECTIONS: usize = 6;
-
-/// How requests name who sends them.
-const AGENT: &str = concat!("aiozfs/", env!("CARGO_PKG_VERSION"));
 
 /// How to talk to a server.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! Is there a network at all?
+//! What the errors of connections say: why, and whether there is a network at all.
 
 use std::error::Error;
 use std::fs;
@@ -39,6 +39,15 @@ fn has_route() -> bool {
         || leads_out("/proc/net/ipv6_route", |line| {
             line.split_whitespace().last()
         })
+}
+
+/// The innermost error says what happened; the outer ones repeat the URL, secrets and all.
+pub(super) fn root_cause(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 /// Headers to send along, to the server that they were given for and to no other.
@@ -146,6 +147,15 @@ impl fmt::Debug for Netrc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} logins", self.0.len())
     }
+}
+
+/// The value of an Authorization by login and password (RFC 7617), marked so that it is never logged.
+pub(super) fn basic_authorization(login: &[u8], password: &[u8]) -> Option<HeaderValue> {
+    let pair = [login, b":", password].concat();
+    let text = format!("Basic {}", BASE64_STANDARD.encode(pair));
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use reqwest::header::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_socks::tcp::{Socks4Stream, Socks5Stream};
 
-use super::AGENT;
 use super::head::{Head, LONGEST_HEAD};
-use super::link::basic_authorization;
 use super::proxy::{Kind, Login, Proxy};
+use super::request::AGENT;
+use super::secrets::basic_authorization;
 
 /// Why a proxy did not lead to the server.
 #[derive(Debug)]
