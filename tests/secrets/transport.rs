@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use aiozfs::source::{Clients, Error, Http, HttpOptions, Source};
+use aiozfs::http::{Clients, Http, HttpOptions};
+use aiozfs::source::{Error, Source};
 use rustls::{ServerConnection, StreamOwned};
 
 use super::blob;
