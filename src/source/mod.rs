@@ -19,6 +19,7 @@ mod memory;
 mod offline;
 mod retry;
 mod sync;
+mod verdict;
 
 pub use blocks::{Blocks, Proof};
 pub use error::{Error, Result};

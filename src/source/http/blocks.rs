@@ -7,14 +7,15 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::header::CONTENT_TYPE;
 
 use super::HttpOptions;
-use super::answer::Answer;
+use super::answer::{Answer, Codings};
 use super::exchange::Exchange;
 use super::link::{self, Link};
 use crate::source::gateways::{Ask, block_reading};
 use crate::source::retry::Backoff;
+use crate::source::verdict::Stage;
 use crate::source::{Blocks, Chunk, Error, Origin, Priority, Proof, Result, Roster};
 
 /// The media type of a raw block; asked for beside `?format=raw`, for gateways heed one or both.
@@ -44,6 +45,11 @@ impl HttpBlocks {
         roster: Arc<Roster>,
         patience: Duration,
     ) -> Self {
+        let mut gateways = gateways;
+        for (_, options) in &mut gateways {
+            // Each block is compared with its CID, whoever wants it.
+            options.proven = true;
+        }
         Self {
             inner: Arc::new(Inner { gateways }),
             roster,
@@ -80,7 +86,7 @@ async fn ask(url: &str, options: &HttpOptions, most: usize, proof: &Proof) -> Re
         false => format!("{url}?format=raw"),
     };
     let link = Link::new(&url, options.clone())?;
-    let received = link.get(link::Ask::Whole { accept: RAW }).await?;
+    let (received, _) = link.get(link::Ask::Whole { accept: RAW }).await?;
     let origin = link.origin();
     check(origin, &received)?;
     let block = collect(origin, received, options.idle_timeout, most).await?;
@@ -103,20 +109,15 @@ fn check(origin: &Origin, response: &Exchange) -> Result<()> {
         what,
     };
     let answer = Answer::of(response);
-    match answer.status {
-        StatusCode::OK => {}
-        // What a gateway says that knows no other form than files.
-        status @ (StatusCode::BAD_REQUEST
-        | StatusCode::NOT_ACCEPTABLE
-        | StatusCode::NOT_IMPLEMENTED) => {
-            return Err(none(format!("HTTP status {}", status.as_u16())));
-        }
-        status => return Err(answer.refusal(origin, &(0..1), status)),
+    if answer.status != StatusCode::OK {
+        return Err(answer.refusal(origin, &(0..1), Stage::Block));
+    }
+    // A proof tells whether those that change nothing have changed nothing.
+    let codings = Codings::of(answer.headers);
+    if codings.change_content() {
+        return Err(none(format!("it sends Content-Encoding: {}", codings.told)));
     }
     let text = |name| response.headers.get(name).and_then(|v| v.to_str().ok());
-    if let Some(encoding) = text(CONTENT_ENCODING).filter(|e| *e != "identity") {
-        return Err(none(format!("it is encoded as {encoding}")));
-    }
     match text(CONTENT_TYPE) {
         Some(kind) if !kind.starts_with(RAW) && !kind.starts_with("application/octet-stream") => {
             Err(none(format!("it sends {kind}")))
