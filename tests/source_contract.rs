@@ -276,7 +276,7 @@ async fn a_broken_answer_is_an_error() {
         (Behaviour::WrongContentRange, |e| {
             matches!(e, Error::BadAnswer { .. })
         }),
-        (Behaviour::Gzip, |e| matches!(e, Error::BadAnswer { .. })),
+        (Behaviour::Gzip, |e| matches!(e, Error::Encoded { .. })),
         (Behaviour::Multipart, |e| {
             matches!(e, Error::BadAnswer { .. })
         }),

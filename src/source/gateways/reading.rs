@@ -312,14 +312,15 @@ impl Reading {
     }
 }
 
-/// Whether an error says nothing of what was asked for: who cannot be reached, or forges, does so
-/// whatever it is.
+/// Whether an error says nothing of what was asked for: a server that cannot be reached, breaks off or
+/// forges does so whatever it is asked for.
 fn is_no_answer(error: &Error) -> bool {
     matches!(
         error,
         Error::Unreachable { .. }
             | Error::NoNetwork { .. }
             | Error::Timeout { .. }
+            | Error::Cut { .. }
             | Error::Forged { .. }
     )
 }
