@@ -243,6 +243,7 @@ async fn http_over_servers_that_are_merely_odd_keeps_the_contract() {
         Behaviour::SuffixGivesHead,
         Behaviour::Chunked,
         Behaviour::CloseEach,
+        Behaviour::Coded("aws-chunked"),
     ] {
         let node = FaultNode::start(blob.clone());
         node.behave(behaviour.clone());

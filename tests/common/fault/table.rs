@@ -26,6 +26,7 @@ pub fn faults() -> Vec<(Behaviour, Alone)> {
         (Behaviour::Suffix(416), Works),
         (Behaviour::Suffix(501), Works),
         (Behaviour::Status(304, None), Fails),
+        (Behaviour::Status(400, None), Fails),
         (Behaviour::Status(401, None), Fails),
         (Behaviour::Status(403, None), Fails),
         (Behaviour::Status(404, None), Fails),
@@ -39,6 +40,7 @@ pub fn faults() -> Vec<(Behaviour, Alone)> {
         (Behaviour::Status(502, None), Fails),
         (Behaviour::Status(503, Some(u64::MAX)), Fails),
         (Behaviour::Status(504, None), Fails),
+        (Behaviour::Status(520, None), Fails),
         (Behaviour::Late(300, 504), Fails),
         (Behaviour::Burst(429, 2), Either),
         (Behaviour::Burst(500, 2), Either),
@@ -76,5 +78,8 @@ pub fn faults() -> Vec<(Behaviour, Alone)> {
         (Behaviour::Longer, Fails),
         (Behaviour::CloseEach, Works),
         (Behaviour::DiesIdle, Works),
+        (Behaviour::WholeAt(&[2, 3]), Either),
+        (Behaviour::Coded("aws-chunked, identity"), Works),
+        (Behaviour::Coded(""), Works),
     ]
 }
