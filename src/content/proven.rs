@@ -281,11 +281,13 @@ impl Reading {
 
     fn take_block(&mut self, leaf: &Leaf, bytes: Vec<u8>) {
         self.on_trial.replaced(bytes.len());
-        self.give_out(Chunk {
+        let chunk = Chunk {
             offset: leaf.range.start,
             bytes: bytes.into(),
             origin: nobody(),
-        });
+        };
+        self.proven.data.source().keep(&chunk);
+        self.give_out(chunk);
         (self.data, self.rest, self.trial) = (None, None, None);
         self.leaf_done();
     }

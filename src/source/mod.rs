@@ -81,6 +81,12 @@ pub trait Source: Send + Sync + 'static {
         let _ = (origin, range);
     }
 
+    /// Offers bytes of the blob that have come by another way, and are proven: a source that keeps what
+    /// passes keeps them, too.
+    fn keep(&self, chunk: &Chunk) {
+        let _ = chunk;
+    }
+
     /// What tells this state of the blob from any other that its name may stand for at another
     /// time; known once it was opened. `None` if nothing does, or if its name is enough.
     fn version(&self) -> Option<String> {

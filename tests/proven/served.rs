@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aiozfs::content::{Cid, Codec, Profile, Proven, Tree, Version};
 use aiozfs::serve::{Blob, Node};
 use aiozfs::source::{
     Blocks, Error, Gateways, Http, HttpBlocks, HttpOptions, Memory, Retry, Source, UrlOf,
 };
-use futures_util::stream::{self, StreamExt};
 use tokio::net::TcpListener;
 
 use super::common::forger::{Forge, Forger};
@@ -29,7 +28,7 @@ fn profiles() -> [Profile; 6] {
 }
 
 /// A node with this blob, which serves until the runtime ends.
-async fn serve(bytes: &[u8], profile: Profile) -> (Arc<Tree>, SocketAddr) {
+pub(super) async fn serve(bytes: &[u8], profile: Profile) -> (Arc<Tree>, SocketAddr) {
     let tree = Arc::new(Tree::import(bytes, profile, |_| true).expect("read"));
     let node = Node::new();
     node.publish(Blob {
@@ -51,7 +50,7 @@ fn proven(cid: Cid, bases: &[String]) -> Proven {
 }
 
 /// The same, where what may pass is asked again for so long.
-fn patient(cid: Cid, bases: &[String], patience: Duration) -> Proven {
+pub(super) fn patient(cid: Cid, bases: &[String], patience: Duration) -> Proven {
     let options = HttpOptions {
         idle_timeout: Duration::from_secs(5),
         pinned: false,
@@ -86,7 +85,7 @@ fn leaf_at(profile: Profile, bytes: &[u8], at: u64) -> (Cid, Range<u64>) {
 }
 
 /// About four leaves of the large profiles, and many of the small ones.
-const LEN: usize = (3 << 20) + 12_345;
+pub(super) const LEN: usize = (3 << 20) + 12_345;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_byte_is_right_and_only_inner_nodes_are_asked_for_besides() {
@@ -249,104 +248,6 @@ async fn wrong_ranges_are_replaced_by_blocks_and_so_are_missing_ones() {
             );
         }
     }
-}
-
-/// How gateways refuse what they do not serve, or not now.
-const REFUSALS: [u16; 23] = [
-    204, 304, 400, 401, 403, 404, 405, 406, 408, 410, 415, 416, 421, 425, 429, 451, 500, 501, 502,
-    503, 504, 520, 530,
-];
-
-/// A trustless gateway that answers 406 to all but raw blocks could not be mounted from, nor one that
-/// answered 400, 403, 404 or 503; only after 501 did leaves come as blocks.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn blocks_are_enough_where_ranges_are_refused() {
-    let bytes = blob(LEN);
-    let (tree, addr) = serve(&bytes, Profile::UNIXFS_V1_2025).await;
-    let (tree, bytes) = (&tree, &bytes);
-    let refusals = REFUSALS.map(|status| (status, None));
-    let refusals = refusals
-        .into_iter()
-        .chain([(429, Some(60)), (503, Some(3600))]);
-    let cases = refusals.flat_map(|refusal| [true, false].map(|at_first| (refusal, at_first)));
-    let cases = cases.map(|((status, retry_after), at_first)| async move {
-        let what = format!("{status}, Retry-After {retry_after:?}, at first: {at_first}");
-        let relay = Forger::before(addr);
-        let patience = Duration::from_secs(60);
-        let source = patient(tree.cid(), &[relay.base()], patience);
-        source.open(0).await.expect("a tree");
-        let mut got = Vec::new();
-        if !at_first {
-            got = read(&source, 0..1 << 20).await.expect("all is well");
-        }
-        relay.forge(Forge::RefusedRanges(status, retry_after));
-        let before = Instant::now();
-        let rest = read(&source, got.len() as u64..LEN as u64).await;
-        got.extend(rest.unwrap_or_else(|e| panic!("{what}: {e}")));
-        assert!(got == *bytes, "{what}");
-        let took = before.elapsed();
-        assert!(took < Duration::from_secs(10), "{what}: it took {took:?}");
-    });
-    stream::iter(cases)
-        .buffer_unordered(8)
-        .collect::<Vec<()>>()
-        .await;
-}
-
-/// The refusal of one kind of request put the gateway aside for the other kind as well.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_gateway_of_ranges_and_one_of_blocks_are_enough() {
-    let bytes = blob(LEN);
-    let (tree, addr) = serve(&bytes, Profile::UNIXFS_V1_2025).await;
-    let (tree, bytes) = (&tree, &bytes);
-    let cases = REFUSALS.into_iter().flat_map(|status| {
-        let cases = [(true, true), (true, false), (false, true), (false, false)];
-        cases.map(|(blocks_first, at_first)| (status, blocks_first, at_first))
-    });
-    let cases = cases.map(|(status, blocks_first, at_first)| async move {
-        let what = format!("{status}, blocks first: {blocks_first}, at first: {at_first}");
-        let (blocks, ranges) = (Forger::before(addr), Forger::before(addr));
-        let refuse = || {
-            blocks.forge(Forge::RefusedRanges(status, None));
-            ranges.forge(Forge::RefusedBlocks(status));
-        };
-        let mut bases = [blocks.base(), ranges.base()];
-        if !blocks_first {
-            bases.reverse();
-        }
-        if at_first {
-            refuse();
-        }
-        let source = patient(tree.cid(), &bases, Duration::from_secs(60));
-        source
-            .open(0)
-            .await
-            .unwrap_or_else(|e| panic!("{what}: {e}"));
-        let mut got = Vec::new();
-        if !at_first {
-            got = read(&source, 0..1 << 20).await.expect("all is well");
-            refuse();
-        }
-        let before = Instant::now();
-        let rest = read(&source, got.len() as u64..LEN as u64).await;
-        got.extend(rest.unwrap_or_else(|e| panic!("{what}: {e}")));
-        assert!(got == *bytes, "{what}");
-        let took = before.elapsed();
-        assert!(took < Duration::from_secs(10), "{what}: it took {took:?}");
-        let came: u64 = ranges
-            .ranges()
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum();
-        assert!(
-            came >= LEN as u64 - (1 << 20),
-            "{what}: {came} bytes came by range"
-        );
-    });
-    stream::iter(cases)
-        .buffer_unordered(8)
-        .collect::<Vec<()>>()
-        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,7 +26,6 @@ pub fn faults() -> Vec<(Behaviour, Alone)> {
         (Behaviour::Suffix(416), Works),
         (Behaviour::Suffix(501), Works),
         (Behaviour::Status(304, None), Fails),
-        (Behaviour::Status(400, None), Fails),
         (Behaviour::Status(401, None), Fails),
         (Behaviour::Status(403, None), Fails),
         (Behaviour::Status(404, None), Fails),
@@ -80,6 +79,5 @@ pub fn faults() -> Vec<(Behaviour, Alone)> {
         (Behaviour::DiesIdle, Works),
         (Behaviour::WholeAt(&[2, 3]), Either),
         (Behaviour::Coded("aws-chunked, identity"), Works),
-        (Behaviour::Coded(""), Works),
     ]
 }
