@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::fault::table::{Alone, faults};
 use common::fault::{Behaviour, FaultNode};
+use common::forger::Forge;
 use common::gateways::{Content, bases};
 use common::mount::Mount;
 use common::tls::{Authority, Certificate};
@@ -413,4 +414,46 @@ fn stripes_come_from_all_and_outlive_each() {
     assert_unnoticed(&mount, LARGE / 2, LARGE, "one has died, one lies");
     let other = mount.join("other.bin");
     read(&other, &PACKED.other, 0, 300_000).expect("from the last one");
+}
+
+/// The table of `gateways --check` says what a command that reads through the gateway finds. A gateway of
+/// blocks alone was shown with both, or with none.
+#[test]
+fn what_a_check_says_of_ranges_and_blocks_holds() {
+    let packed = &*PACKED;
+    let cid = packed.content.cid.to_string();
+    let forges = [
+        (Forge::Nothing, "yes", "yes"),
+        (Forge::RefusedRanges(406, None), "no", "yes"),
+        (Forge::RefusedRanges(503, None), "no", "yes"),
+        (Forge::RefusedRanges(429, Some(60)), "no", "yes"),
+        (Forge::NoRanges, "no", "yes"),
+        (Forge::RefusedBlocks(403), "yes", "no"),
+        (Forge::RefusedBlocks(404), "yes", "no"),
+        (Forge::RefusedBlocks(503), "yes", "no"),
+    ];
+    run::each(forges.into(), AT_ONCE, |(forge, ranges, blocks)| {
+        let (_runtime, relay) = packed.content.relayed();
+        relay.forge(forge.clone());
+        let base = relay.base();
+        let mut check = run::aiozfs();
+        check.args(["gateways", "--gateway", &base, "--check", &cid]);
+        let checked = run::run(&mut check).ok("there is a gateway");
+        let row = checked.stdout.lines().nth(1).expect("a row");
+        let words: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(words[1..4], ["yes", ranges, blocks], "{forge:?}: {row}");
+        for (verify, needs) in [("trustless", blocks), ("crc", ranges)] {
+            let mut ls = run::aiozfs();
+            ls.args(["ls", "--gateway", &base, "--cache-size", "0"]);
+            ls.args(["--timeout", "4s", "--verify", verify, &cid]);
+            let listed = run::run(&mut ls);
+            let works = listed.code() == Some(0) && listed.stdout.contains("large.bin");
+            assert_eq!(
+                works,
+                needs == "yes",
+                "{forge:?}, {verify}: {}",
+                listed.stderr
+            );
+        }
+    });
 }

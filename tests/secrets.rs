@@ -67,6 +67,97 @@ async fn secrets_go_to_their_server_and_no_further() {
     }
 }
 
+/// A Location with bytes beyond ASCII, as servers send them, was none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redirects_are_followed_as_browsers_follow_them() {
+    for (status, location, asked_for) in [
+        (
+            301,
+            "/Мой фильм.zip?n=é",
+            "GET /%D0%9C%D0%BE%D0%B9%20%D1%84%D0%B8%D0%BB%D1%8C%D0%BC.zip?n=%C3%A9 ",
+        ),
+        (302, "moved.zip", "GET /moved.zip "),
+        (303, "./a/../moved.zip", "GET /moved.zip "),
+        (307, "?moved=1", "GET /a.zip?moved=1 "),
+        (308, "//{host}/moved.zip#part", "GET /moved.zip "),
+    ] {
+        let node = FaultNode::start(blob());
+        let location = location.replace("{host}", &node.addr.to_string());
+        let redirect = Behaviour::Redirect(status, location.clone());
+        node.behave(Behaviour::If("/a.zip?first", Box::new(redirect)));
+        let url = format!("{}/a.zip?first", node.base());
+        let source = Http::new(&url, HttpOptions::default()).expect("a usable URL");
+        let opened = source.open(0).await;
+        let opened = opened.unwrap_or_else(|e| panic!("{status} to {location}: {e}"));
+        assert_eq!(opened.size, 100_000, "{location}");
+        assert!(sees(&node, asked_for), "{location}: {:?}", node.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_redirects_in_a_row_are_followed_and_eleven_are_not() {
+    for hops in [10, 11] {
+        let mut nodes = vec![FaultNode::start(blob())];
+        for _ in 0..hops {
+            let node = FaultNode::start(vec![0]);
+            let next = nodes.last().expect("one").url();
+            node.behave(Behaviour::Redirect(302, next));
+            nodes.push(node);
+        }
+        let first = nodes.last().expect("one").url();
+        let source = Http::new(&first, HttpOptions::default()).expect("a usable URL");
+        match source.open(0).await {
+            Ok(opened) => assert_eq!((hops, opened.size), (10, 100_000)),
+            Err(error) => {
+                assert_eq!(hops, 11, "{error}");
+                assert!(
+                    error.to_string().contains("redirects more than 10"),
+                    "{error}"
+                );
+            }
+        }
+    }
+}
+
+/// From https to http only what is proven is fetched, and no secret goes along.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redirect_out_of_tls_is_followed_only_with_a_proof() {
+    let authority = Authority::new("ours");
+    let (front, back) = (FaultNode::start(vec![0]), FaultNode::start(blob()));
+    front.behave(Behaviour::Redirect(
+        302,
+        format!("{}?sign=s3cret", back.url()),
+    ));
+    let addr = authority.front(Certificate::Good, &front);
+    for proven in [false, true] {
+        let options = HttpOptions {
+            clients: Clients::with_roots(authority.pem().as_bytes()).expect("a root"),
+            secrets: Secrets::default()
+                .with_token("s3cret-token")
+                .expect("a token"),
+            proven,
+            ..HttpOptions::default()
+        };
+        let source = Http::new(&format!("https://{addr}/blob"), options).expect("a usable URL");
+        match source.open(0).await {
+            Ok(opened) => {
+                assert!(proven);
+                assert_eq!(opened.size, 100_000);
+                assert!(!sees(&back, "s3cret-token"), "{:?}", back.log());
+            }
+            Err(error) => {
+                assert!(!proven, "{error}");
+                let said = error.to_string();
+                for part in ["from https to http", &back.url(), "--verify trustless"] {
+                    assert!(said.contains(part), "{part}: {said}");
+                }
+                assert!(!said.contains("s3cret"), "{said}");
+                assert!(back.log().is_empty(), "{:?}", back.log());
+            }
+        }
+    }
+}
+
 /// The whole way, as a user has it: a token in the environment, a header, the mount's table line,
 /// its log, its attributes.
 #[test]

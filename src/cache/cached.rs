@@ -121,7 +121,7 @@ impl State {
         let opened = self.below.open(tail).await?;
         self.misses.store(true, Relaxed);
         self.is_open(opened.size, None);
-        self.keep_tail(opened.tail.as_ref());
+        self.keep(opened.tail.as_ref());
         Ok(opened)
     }
 
@@ -161,7 +161,7 @@ impl State {
             .blob
             .set(Some(Blob::new(self.key.version(&version, opened.size))));
         self.is_open(opened.size, Some(version));
-        self.keep_tail(opened.tail.as_ref());
+        self.keep(opened.tail.as_ref());
         if seen.as_ref() != Some(&now) {
             let old = seen.map(|seen| self.key.version(&seen.version, seen.size));
             self.cache.send(Job::Seen { path, now, old });
@@ -178,10 +178,10 @@ impl State {
         }
     }
 
-    fn keep_tail(&self, tail: Option<&Chunk>) {
-        if let (Some(blob), Some(tail)) = (self.blob(), tail) {
-            let mut collector = Collector::new(self.cache.clone(), blob.clone(), tail.range());
-            collector.pass(tail.offset, &tail.bytes);
+    fn keep(&self, chunk: Option<&Chunk>) {
+        if let (Some(blob), Some(chunk)) = (self.blob(), chunk) {
+            let mut collector = Collector::new(self.cache.clone(), blob.clone(), chunk.range());
+            collector.pass(chunk.offset, &chunk.bytes);
         }
     }
 
@@ -348,6 +348,10 @@ impl Source for Cached {
         if *origin != self.0.origin {
             self.0.below.reject(origin, range);
         }
+    }
+
+    fn keep(&self, chunk: &Chunk) {
+        self.0.keep(Some(chunk));
     }
 
     fn warm_up(&self, reads: usize) -> usize {

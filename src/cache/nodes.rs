@@ -31,6 +31,12 @@ impl CachedBlocks {
         }
     }
 
+    /// The name of the file of a block that may be kept.
+    fn name(cid: &str) -> Option<String> {
+        let is_word = cid.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_word.then(|| format!("nodes/{cid}"))
+    }
+
     async fn kept(&self, name: &str, most: usize, proof: &Proof) -> Option<Bytes> {
         let path = self.blob.file(name);
         let proof = proof.clone();
@@ -50,13 +56,14 @@ impl Blocks for CachedBlocks {
     fn block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
         let cid = cid.to_owned();
         async move {
-            let is_word = cid.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            let name = format!("nodes/{cid}");
-            if is_word && let Some(bytes) = self.kept(&name, most, &proof).await {
+            let Some(name) = Self::name(&cid) else {
+                return self.inner.block(&cid, most, proof).await;
+            };
+            if let Some(bytes) = self.kept(&name, most, &proof).await {
                 return Ok(bytes);
             }
             let bytes = self.inner.block(&cid, most, proof).await?;
-            if is_word && let Some(room) = self.cache.room(bytes.len()) {
+            if let Some(room) = self.cache.room(bytes.len()) {
                 self.cache.send(Job::Keep(Keep {
                     blob: self.blob.clone(),
                     name,
@@ -64,6 +71,19 @@ impl Blocks for CachedBlocks {
                 }));
             }
             Ok(bytes)
+        }
+        .boxed()
+    }
+
+    fn leaf_block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+        let cid = cid.to_owned();
+        async move {
+            if let Some(name) = Self::name(&cid)
+                && let Some(bytes) = self.kept(&name, most, &proof).await
+            {
+                return Ok(bytes);
+            }
+            self.inner.leaf_block(&cid, most, proof).await
         }
         .boxed()
     }

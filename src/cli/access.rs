@@ -245,6 +245,7 @@ impl Access {
             connections: self.line.connections,
             idle_timeout: usual.idle_timeout.min(self.line.timeout),
             pinned: matches!(self.location, Location::Url(_)),
+            proven: self.proves(),
             ..usual
         })
     }

@@ -14,7 +14,7 @@ use super::servers::{Server, ServerArgs, Servers};
 use super::{Failure, job, logging};
 use crate::content::{Cid, Proven, parse_cid};
 use crate::http::{HttpOptions, display_url};
-use crate::source::{Error, Memory, Priority, Proof, Source};
+use crate::source::{Error, Offline, Priority, Proof, Retry, Source};
 
 /// The empty block under its identity CID: what the specification of trustless gateways has for a
 /// probe.
@@ -22,6 +22,9 @@ const PROBE: &str = "bafkqaaa";
 
 /// How much is read to find out a rate, in bytes.
 const SAMPLE: u64 = 4 << 20;
+
+/// For so long what may pass is asked again.
+const BRIEFLY: Duration = Duration::from_secs(2);
 
 /// How long a gateway may keep silent here.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,7 +52,7 @@ struct Row {
     latency: Option<Duration>,
     /// Bytes a second.
     rate: Option<f64>,
-    error: Option<Error>,
+    errors: Vec<Error>,
 }
 
 pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
@@ -65,7 +68,7 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
     ));
     // Nobody may be listening, and then it need not be said.
     let _ = std::io::stdout().write_all(table(&rows).as_bytes());
-    for error in rows.iter().filter_map(|row| row.error.as_ref()) {
+    for error in rows.iter().flat_map(|row| &row.errors) {
         eprintln!("aiozfs: {error}");
     }
     Ok(ExitCode::from(u8::from(
@@ -79,15 +82,20 @@ async fn look_at(servers: &Servers, server: &Server, cid: Option<Cid>) -> Row {
         ..Row::default()
     };
     if let Err(error) = fill_in(&mut row, &servers.only(server), cid).await {
-        row.error = Some(error);
+        row.errors.push(error);
+    }
+    if row.reachable {
+        row.blocks.get_or_insert(false);
     }
     row
 }
 
 async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<(), Error> {
+    // As a mount of the CID asks.
     let options = server.http(HttpOptions {
         idle_timeout: PATIENCE,
         pinned: false,
+        proven: true,
         ..HttpOptions::default()
     });
     let id = cid.map_or_else(|| PROBE.to_owned(), |cid| cid.to_string());
@@ -95,53 +103,110 @@ async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<()
     let data = data.map_err(|e| Error::Unsupported {
         what: e.to_string(),
     })?;
-    let blocks = server.blocks(&options, data.roster().clone(), Duration::ZERO);
-    let asked = Instant::now();
-    let block = match cid {
-        Some(cid) => {
-            let nobody = Arc::new(Memory::new("nobody", ""));
-            Proven::new(cid, nobody, blocks).open(0).await.map(drop)
-        }
-        None => {
-            let is_empty: Proof = Arc::new(|bytes: &[u8]| bytes.is_empty());
-            blocks.block(PROBE, 0, is_empty).await.map(drop)
-        }
+    let blocks = server.blocks(&options, data.roster().clone(), BRIEFLY);
+    let Some(cid) = cid else {
+        let is_empty: Proof = Arc::new(|bytes: &[u8]| bytes.is_empty());
+        let asked = Instant::now();
+        let probed = blocks.block(PROBE, 0, is_empty).await.map(drop);
+        row.of_blocks(probed, asked.elapsed());
+        return Ok(());
     };
-    let is_silent = |e: &Error| {
-        matches!(
-            e,
-            Error::Unreachable { .. } | Error::NoNetwork { .. } | Error::Timeout { .. }
-        )
-    };
-    row.reachable = !block.as_ref().is_err_and(is_silent);
-    row.blocks = row.reachable.then_some(block.is_ok());
-    if row.reachable {
-        row.latency = Some(asked.elapsed());
-    }
-    if cid.is_none() || !row.reachable {
-        return block;
-    }
+    let content = Proven::new(cid, Arc::new(Offline), blocks);
     let asked = Instant::now();
-    row.ranges = Some(false);
-    let size = data.open(0).await?.size;
-    (row.ranges, row.latency) = (Some(true), Some(asked.elapsed()));
-    let (mut begun, mut bytes) = (None, 0);
-    let mut stream = data.read(0..size.min(SAMPLE), Priority::Demand);
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
-        // The first chunk came with the answer, and took no time of its own.
-        bytes += if begun.is_some() {
-            chunk.bytes.len()
-        } else {
-            0
+    let opened = content.open(0).await;
+    let size = opened.as_ref().ok().map(|opened| opened.size);
+    row.of_blocks(opened.map(drop), asked.elapsed());
+    let data = Retry::new(Arc::new(data), BRIEFLY);
+    if let Err(error) = row.of_data(&data, size).await {
+        row.failed(error);
+    }
+    if row.ranges == Some(false)
+        && let Some(size) = size.filter(|size| *size > 0)
+    {
+        // Then a mount needs leaves as blocks, too.
+        let mut leaf = content.read(size - 1..size, Priority::Demand);
+        if let Some(Err(_)) = leaf.next().await {
+            row.blocks = Some(false);
+        }
+    }
+    Ok(())
+}
+
+impl Row {
+    /// What asking for a block has brought, and how long that took.
+    fn of_blocks(&mut self, block: Result<(), Error>, took: Duration) {
+        // A directory has blocks as well.
+        let is_given = matches!(block, Ok(()) | Err(Error::Unsupported { .. }));
+        if let Err(error) = block {
+            self.failed(error);
+        }
+        if is_given {
+            self.reachable = true;
+            self.latency = Some(took);
+        }
+        self.blocks = is_given.then_some(true);
+    }
+
+    /// Reads some of the data, by ranges.
+    async fn of_data(&mut self, data: &Retry, size: Option<u64>) -> Result<(), Error> {
+        let asked = Instant::now();
+        let size = match size {
+            // As a proof does it.
+            Some(size) => {
+                data.expect_size(size);
+                size
+            }
+            None => match data.open(0).await {
+                Ok(opened) => opened.size,
+                Err(error) => {
+                    self.ranges = (!is_silent(&error)).then_some(false);
+                    return Err(error);
+                }
+            },
         };
-        begun.get_or_insert_with(Instant::now);
+        let (mut begun, mut bytes) = (None, 0);
+        let mut stream = data.read(0..size.min(SAMPLE), Priority::Demand);
+        while let Some(chunk) = stream.next().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    self.ranges = (!is_silent(&error)).then_some(false);
+                    return Err(error);
+                }
+            };
+            // The first chunk came with the answer, and took no time of its own.
+            bytes += if begun.is_some() {
+                chunk.bytes.len()
+            } else {
+                0
+            };
+            if begun.is_none() {
+                begun = Some(Instant::now());
+                (self.reachable, self.ranges) = (true, Some(true));
+                self.latency = Some(asked.elapsed());
+            }
+        }
+        let took = begun.map(|begun| begun.elapsed().as_secs_f64());
+        self.rate = took
+            .filter(|_| bytes > 0)
+            .map(|took| bytes as f64 / took.max(1e-6));
+        Ok(())
     }
-    let took = begun.map(|begun| begun.elapsed().as_secs_f64());
-    row.rate = took
-        .filter(|_| bytes > 0)
-        .map(|took| bytes as f64 / took.max(1e-6));
-    block
+
+    fn failed(&mut self, error: Error) {
+        self.reachable |= !is_silent(&error);
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+}
+
+/// Whether nobody has answered.
+fn is_silent(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. } | Error::NoNetwork { .. } | Error::Timeout { .. }
+    )
 }
 
 fn table(rows: &[Row]) -> String {
@@ -204,7 +269,7 @@ mod tests {
                 blocks: Some(false),
                 latency: Some(Duration::from_millis(52)),
                 rate: Some(25.04e6),
-                error: None,
+                errors: Vec::new(),
             },
             Row {
                 name: "http://longer/".into(),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use crate::source::{ChunkStream, Priority, Source};
+use crate::source::{Chunk, ChunkStream, Priority, Source};
 
 /// A range that is spread has pieces of at least so many bytes,
 const PIECE: u64 = 256 << 10;
@@ -32,6 +32,8 @@ struct Counts {
     running: AtomicUsize,
     /// Whether something was asked for before.
     has_begun: AtomicBool,
+    /// Whether ranges were refused the last time, so that a leaf came as a block.
+    is_refused: AtomicBool,
 }
 
 /// A request that is under way, for as long as this lives.
@@ -61,6 +63,26 @@ impl Data {
         self.counts.received.load(Relaxed)
     }
 
+    /// Whether ranges were refused the last time.
+    pub(super) fn is_refused(&self) -> bool {
+        self.counts.is_refused.load(Relaxed)
+    }
+
+    /// A leaf came as a block, for its range was refused.
+    pub(super) fn refused(&self) {
+        if !self.counts.is_refused.swap(true, Relaxed) {
+            log::info!("no gateway gives ranges now; leaves come as raw blocks");
+        }
+    }
+
+    /// Something came by range.
+    pub(super) fn gave(&self, chunk: &Chunk) {
+        // What this machine has kept tells nothing about servers.
+        if !chunk.bytes.is_empty() && !chunk.origin.is_kept() {
+            self.counts.is_refused.store(false, Relaxed);
+        }
+    }
+
     /// How many of them are on trial.
     pub(super) fn on_trial(&self) -> u64 {
         self.counts.on_trial.load(Relaxed)
@@ -83,7 +105,7 @@ impl Data {
             Priority::Prefetch => 1,
         };
         let is_first = !self.counts.has_begun.swap(true, Relaxed);
-        let pieces = match is_first {
+        let pieces = match is_first || self.is_refused() {
             true => 1,
             false => pieces.min(self.free(pieces)) as u64,
         };
@@ -141,6 +163,13 @@ impl OnTrial {
     pub(super) fn came(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         self.counts.on_trial.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// A block came in place of what is on trial, which is dropped.
+    pub(super) fn replaced(&mut self, bytes: usize) {
+        self.given_out(usize::MAX);
+        self.came(bytes);
+        self.counts.received.fetch_add(bytes as u64, Relaxed);
     }
 
     pub(super) fn given_out(&mut self, bytes: usize) {

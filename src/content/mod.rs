@@ -23,6 +23,7 @@ mod protobuf;
 mod proven;
 mod skeleton;
 mod tree;
+mod ways;
 
 pub use cid::{Cid, Codec, Mismatch, ParseCidError, Version, parse_cid};
 pub use import::{Importer, import_reader};

@@ -3,7 +3,8 @@
 //! Skeleton, then ranges: the inner nodes of the CID's tree come as raw blocks (`skeleton.rs`), the
 //! data by ordinary ranges, widened to whole leaves, from any server. A leaf is hashed while its
 //! bytes arrive, and no byte of it is given out before it has proven. One that does not is
-//! rejected, so that whoever gave it is put aside, and asked for again; as a block at last.
+//! rejected, so that whoever gave it is put aside, and asked for again; as a block at last. Where ranges
+//! are refused, leaves come as blocks (`ways.rs`).
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use super::Cid;
 use super::data::{Data, OnTrial};
 use super::leaf::LeafProof;
 use super::skeleton::{Leaf, Root, Skeleton, nobody};
+use super::ways::{Came, either};
 use crate::source::{
     Blocks, Chunk, ChunkStream, Error, Memory, Opened, Origin, Priority, Result, Source,
 };
@@ -160,8 +162,8 @@ impl Reading {
             let Some(leaf) = self.leaves.front().cloned() else {
                 return Err(broken(&self.asked, "the tree ends too early"));
             };
-            match self.next_piece(&leaf).await {
-                Ok(piece) => {
+            match self.next_of(&leaf).await? {
+                Came::Piece(piece) => {
                     let origin = piece.origin.clone();
                     self.try_piece(&leaf, piece).await?;
                     // When an answer in pieces begins is not when its first one is complete.
@@ -173,9 +175,7 @@ impl Reading {
                         });
                     }
                 }
-                // Without ranges a leaf can still be had as a block.
-                Err(Error::NoRanges { .. }) => self.take_block(&leaf).await?,
-                Err(error) => return Err(error),
+                Came::Block(bytes) => self.take_block(&leaf, bytes),
             }
         }
     }
@@ -197,6 +197,13 @@ impl Reading {
             self.known_to = last.range.end;
         }
         Ok(())
+    }
+
+    /// The next bytes of the leaf, or all of it as a block.
+    async fn next_of(&mut self, leaf: &Leaf) -> Result<Came> {
+        let (proven, priority) = (self.proven.clone(), self.priority);
+        let block = || async { proven.skeleton().await?.leaf(leaf).await };
+        either(self.next_piece(leaf), block, &proven.data, priority).await
     }
 
     /// The next bytes, at most up to the end of the leaf.
@@ -288,26 +295,29 @@ impl Reading {
                     origin: chunk.origin.clone(),
                     range: leaf.range.clone(),
                 });
-                let taken = self.take_block(leaf).await;
-                taken.map_err(|error| match error {
+                let block = self.proven.skeleton().await?.leaf(leaf).await;
+                let block = block.map_err(|error| match error {
                     // The tree itself is wrong, whoever serves.
                     Error::Unsupported { .. } => error,
                     error => forged.unwrap_or(error),
-                })
+                })?;
+                self.take_block(leaf, block);
+                Ok(())
             }
         }
     }
 
-    async fn take_block(&mut self, leaf: &Leaf) -> Result<()> {
-        let bytes = self.proven.skeleton().await?.leaf(leaf).await?;
-        self.give_out(Chunk {
+    fn take_block(&mut self, leaf: &Leaf, bytes: Vec<u8>) {
+        self.on_trial.replaced(bytes.len());
+        let chunk = Chunk {
             offset: leaf.range.start,
             bytes: bytes.into(),
             origin: nobody(),
-        });
+        };
+        self.proven.data.source().keep(&chunk);
+        self.give_out(chunk);
         (self.data, self.rest, self.trial) = (None, None, None);
         self.leaf_done();
-        Ok(())
     }
 
     fn leaf_done(&mut self) {

@@ -83,7 +83,7 @@ impl Skeleton {
     /// Fetches the root of a file's tree.
     pub(super) async fn open(root: Cid, blocks: Arc<dyn Blocks>) -> Result<Root> {
         let unsupported = |what: String| Error::Unsupported { what };
-        let (size, data, children) = match fetch(&*blocks, &root).await? {
+        let (size, data, children) = match fetch(&*blocks, &root, Kind::Node).await? {
             Object::File {
                 size,
                 data,
@@ -220,7 +220,7 @@ impl Skeleton {
             return known.of_len(cid, len);
         }
         let fetched = cell.get_or_try_init(|| async {
-            match fetch(&*self.blocks, cid).await? {
+            match fetch(&*self.blocks, cid, Kind::Node).await? {
                 Object::File {
                     size,
                     data,
@@ -242,7 +242,7 @@ impl Skeleton {
     /// A leaf as a block, for when its bytes cannot be had or proven otherwise.
     pub(super) async fn leaf(&self, leaf: &Leaf) -> Result<Vec<u8>> {
         let len = leaf.range.end - leaf.range.start;
-        match fetch(&*self.blocks, &leaf.cid).await? {
+        match fetch(&*self.blocks, &leaf.cid, Kind::Leaf).await? {
             Object::File { data, children, .. }
                 if children.is_empty() && data.len() as u64 == len =>
             {
@@ -350,8 +350,14 @@ fn is_leaf(child: &Child) -> std::result::Result<bool, String> {
     }
 }
 
+/// What a block is fetched as.
+enum Kind {
+    Node,
+    Leaf,
+}
+
 /// Fetches a block, proves and reads it.
-async fn fetch(blocks: &dyn Blocks, cid: &Cid) -> Result<Object> {
+async fn fetch(blocks: &dyn Blocks, cid: &Cid, kind: Kind) -> Result<Object> {
     let block = match cid.inlined() {
         Some(block) => block.to_vec().into(),
         None => {
@@ -364,7 +370,11 @@ async fn fetch(blocks: &dyn Blocks, cid: &Cid) -> Result<Object> {
                     ),
                 });
             }
-            blocks.block(&cid.to_string(), MAX_BLOCK, proof).await?
+            let name = cid.to_string();
+            match kind {
+                Kind::Node => blocks.block(&name, MAX_BLOCK, proof).await?,
+                Kind::Leaf => blocks.leaf_block(&name, MAX_BLOCK, proof).await?,
+            }
         }
     };
     Object::decode(cid, &block).map_err(|e| malformed(cid, &e.to_string()))

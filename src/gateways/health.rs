@@ -69,12 +69,20 @@ pub(super) struct Health {
     unheard_bytes: u64,
     /// Bytes that were asked for and have not come.
     pub(super) awaited: u64,
-    failures: u32,
-    rest: Option<Rest>,
-    no_ranges: bool,
-    no_blocks: bool,
+    data: Side,
+    blocks: Side,
     expelled: bool,
     limit: Limit,
+}
+
+/// How one kind of request fares. A gateway may give ranges and no blocks, or blocks and no ranges: its
+/// answer to one says nothing about the other.
+#[derive(Debug, Default)]
+struct Side {
+    failures: u32,
+    rest: Option<Rest>,
+    /// It has said that it cannot do that at all.
+    cannot: bool,
 }
 
 impl Health {
@@ -86,10 +94,8 @@ impl Health {
             heard: None,
             unheard_bytes: 0,
             awaited: 0,
-            failures: 0,
-            rest: None,
-            no_ranges: false,
-            no_blocks: false,
+            data: Side::default(),
+            blocks: Side::default(),
             expelled: false,
             limit: Limit::new(limit),
         }
@@ -100,16 +106,31 @@ impl Health {
         if self.expelled {
             return Standing::Expelled;
         }
-        if let Some(rest) = self.rest.as_ref().filter(|rest| now < rest.until) {
+        let side = self.side(want);
+        if let Some(rest) = side.rest.as_ref().filter(|rest| now < rest.until) {
             return match rest.is_ordered {
                 true => Standing::Ordered,
                 false => Standing::Resting(rest.until),
             };
         }
-        match (want, self.no_ranges, self.no_blocks) {
+        match side.cannot {
             // Not for ever: it may learn. But after all who are known to be able.
-            (Want::Data, true, _) | (Want::Block, _, true) => Standing::Resting(now),
-            _ => Standing::Ready,
+            true => Standing::Resting(now),
+            false => Standing::Ready,
+        }
+    }
+
+    fn side(&self, want: Want) -> &Side {
+        match want {
+            Want::Data => &self.data,
+            Want::Block => &self.blocks,
+        }
+    }
+
+    fn side_mut(&mut self, want: Want) -> &mut Side {
+        match want {
+            Want::Data => &mut self.data,
+            Want::Block => &mut self.blocks,
         }
     }
 
@@ -183,61 +204,64 @@ impl Health {
     }
 
     /// A request was answered to its end.
-    pub(super) fn served(&mut self, now: Instant) {
+    pub(super) fn served(&mut self, want: Want, now: Instant) {
         self.heard = Some(now);
-        self.failures = 0;
         self.limit.served();
+        let side = self.side_mut(want);
+        (side.failures, side.cannot) = (0, false);
         // Wrong bytes are not made good by right ones.
         let stays = |rest: &Rest| rest.error.is_none() && now < rest.until;
-        if !self.rest.as_ref().is_some_and(stays) {
-            self.rest = None;
+        if !side.rest.as_ref().is_some_and(stays) {
+            side.rest = None;
         }
     }
 
     /// A request failed. `chance` in 0..1: how much of the rest it gets, so that many clients do
     /// not come back at once ("full jitter").
     pub(super) fn failed(&mut self, error: &Error, want: Want, chance: f64, now: Instant) {
+        if let Error::Status { status: 429, .. } = error {
+            self.limit.refused(now);
+        }
+        let side = self.side_mut(want);
         match error {
-            Error::Status {
-                status,
-                retry_after,
-                ..
-            } if error.is_transient() => {
-                if *status == 429 {
-                    self.limit.refused(now);
-                }
-                match retry_after {
-                    Some(after) => self.rest_for(*after, true, error, now),
-                    None => self.back_off(error, chance, now),
-                }
-            }
-            Error::NoRanges { .. } if want == Want::Data => {
-                self.no_ranges = true;
-                self.rest_for(VERDICT, false, error, now);
-            }
-            // It may serve data all the same.
-            Error::NoRawBlocks { .. } => self.no_blocks = true,
-            Error::Forged { .. } => self.forged(now),
             // The caller's mistake.
             Error::OutOfBlob { .. } => {}
-            Error::NoNetwork { .. } => self.back_off(error, chance, now),
-            error if error.is_transient() => self.back_off(error, chance, now),
-            error => self.rest_for(VERDICT, false, error, now),
+            Error::Forged { .. } => self.forged(now),
+            // What does not get through to it is no answer.
+            Error::NoNetwork { .. } | Error::Unreachable { .. } | Error::Timeout { .. } => {
+                self.silent(error, chance, now);
+            }
+            Error::NoRanges {
+                has_served: false, ..
+            } => {
+                side.cannot = true;
+                side.rest_for(VERDICT, false, error, now);
+            }
+            Error::NoRawBlocks { .. } => side.cannot = true,
+            error if error.is_transient() => match error.retry_after() {
+                Some(after) => side.rest_for(after, true, error, now),
+                None => side.back_off(error, chance, now),
+            },
+            error => side.rest_for(VERDICT, false, error, now),
         }
     }
 
     /// It gave wrong bytes.
     pub(super) fn forged(&mut self, now: Instant) {
-        self.rest = Some(Rest {
-            until: now + ASIDE,
-            is_ordered: false,
-            error: None,
-        });
+        for side in [&mut self.data, &mut self.blocks] {
+            side.rest = Some(Rest {
+                until: now + ASIDE,
+                is_ordered: false,
+                error: None,
+            });
+        }
     }
 
-    /// It kept silent on all parts.
+    /// It kept silent on all parts, or cannot be reached.
     pub(super) fn silent(&mut self, error: &Error, chance: f64, now: Instant) {
-        self.back_off(error, chance, now);
+        for side in [&mut self.data, &mut self.blocks] {
+            side.back_off(error, chance, now);
+        }
     }
 
     /// It has another blob, and is never asked again.
@@ -246,8 +270,12 @@ impl Health {
     }
 
     /// Why it is left alone, with the time that is left.
-    pub(super) fn order(&self, now: Instant) -> Option<Error> {
-        let rest = self.rest.as_ref().filter(|rest| rest.is_ordered)?;
+    pub(super) fn order(&self, want: Want, now: Instant) -> Option<Error> {
+        let rest = self
+            .side(want)
+            .rest
+            .as_ref()
+            .filter(|rest| rest.is_ordered)?;
         match rest.error.clone()? {
             Error::Status { origin, status, .. } => Some(Error::Status {
                 origin,
@@ -257,7 +285,9 @@ impl Health {
             error => Some(error),
         }
     }
+}
 
+impl Side {
     fn back_off(&mut self, error: &Error, chance: f64, now: Instant) {
         let longest = FIRST_REST * 2u32.saturating_pow(self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
@@ -313,7 +343,7 @@ mod tests {
             [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]
         );
         health.failed(&status(503, None), Want::Data, 1.0, at);
-        health.served(at);
+        health.served(Want::Data, at);
         assert_eq!(health.standing(Want::Data, at), Standing::Ready);
         // Full jitter: from no rest at all.
         health.failed(&status(503, None), Want::Data, 0.0, at);
@@ -327,7 +357,7 @@ mod tests {
         health.failed(&status(429, Some(7)), Want::Data, 0.5, now);
         assert_eq!(health.limit(), 8);
         assert_eq!(health.standing(Want::Data, now + s(6)), Standing::Ordered);
-        let told = health.order(now + s(5)).expect("an order");
+        let told = health.order(Want::Data, now + s(5)).expect("an order");
         assert_eq!(told.retry_after(), Some(s(2)));
         assert_eq!(health.standing(Want::Data, now + s(7)), Standing::Ready);
         // A number that nobody can mean; it was the end of the process that added it to a time.
@@ -341,7 +371,7 @@ mod tests {
         let now = Instant::now();
         let mut health = Health::new(16);
         health.forged(now);
-        health.served(now);
+        health.served(Want::Data, now);
         let then = now + s(299);
         assert!(matches!(
             health.standing(Want::Data, then),
@@ -350,17 +380,80 @@ mod tests {
         assert_eq!(health.standing(Want::Data, now + ASIDE), Standing::Ready);
     }
 
+    /// A gateway that had refused a range for a while, or for good, was not asked for the blocks that
+    /// it has, and the other way round.
     #[test]
-    fn who_has_no_blocks_may_have_data() {
+    fn ranges_and_blocks_are_judged_apart() {
         let now = Instant::now();
-        let mut health = Health::new(16);
-        let error = Error::NoRawBlocks {
+        let origin = || Origin::new("test");
+        let what = String::new;
+        let refusals = [
+            status(403, None),
+            status(503, None),
+            status(429, Some(60)),
+            Error::NotFound { origin: origin() },
+            Error::NoRanges {
+                origin: origin(),
+                what: what(),
+                has_served: false,
+            },
+            Error::NoRawBlocks {
+                origin: origin(),
+                what: what(),
+            },
+            Error::BadAnswer {
+                origin: origin(),
+                range: 0..1,
+                what: what(),
+            },
+        ];
+        for error in refusals {
+            for (refused, other) in [(Want::Data, Want::Block), (Want::Block, Want::Data)] {
+                let mut health = Health::new(16);
+                health.failed(&error, refused, 1.0, now);
+                assert_ne!(health.standing(refused, now), Standing::Ready, "{error}");
+                assert_eq!(health.standing(other, now), Standing::Ready, "{error}");
+                assert_eq!(health.order(other, now), None);
+                health.served(other, now);
+                assert_ne!(health.standing(refused, now), Standing::Ready, "{error}");
+            }
+        }
+        // Who cannot be reached or forges does so for both.
+        let unreachable = Error::Unreachable {
+            origin: origin(),
+            cause: what(),
+        };
+        let forged = Error::Forged {
+            origin: origin(),
+            range: 0..1,
+        };
+        for error in [unreachable, forged] {
+            let mut health = Health::new(16);
+            health.failed(&error, Want::Data, 1.0, now);
+            assert_ne!(
+                health.standing(Want::Block, now),
+                Standing::Ready,
+                "{error}"
+            );
+        }
+    }
+
+    /// A cache that fills answers once with the whole blob; it was asked last from then on.
+    #[test]
+    fn who_gives_ranges_again_is_as_good_as_before() {
+        let now = Instant::now();
+        let no_ranges = |has_served| Error::NoRanges {
             origin: Origin::new("test"),
             what: String::new(),
+            has_served,
         };
-        health.failed(&error, Want::Block, 1.0, now);
-        assert_eq!(health.standing(Want::Data, now), Standing::Ready);
-        assert_ne!(health.standing(Want::Block, now), Standing::Ready);
+        let mut health = Health::new(16);
+        health.failed(&no_ranges(true), Want::Data, 1.0, now);
+        assert_eq!(health.standing(Want::Data, now + s(1)), Standing::Ready);
+        health.failed(&no_ranges(false), Want::Data, 1.0, now);
+        assert_ne!(health.standing(Want::Data, now + s(61)), Standing::Ready);
+        health.served(Want::Data, now + s(61));
+        assert_eq!(health.standing(Want::Data, now + s(61)), Standing::Ready);
     }
 
     #[test]

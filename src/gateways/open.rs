@@ -103,7 +103,7 @@ pub(super) async fn open(members: &[Member], roster: &Arc<Roster>, tail: u64) ->
         }
     }
     let Some(opened) = found else {
-        return Err(most_hopeful(errors).unwrap_or_else(|| roster.refusal()));
+        return Err(most_hopeful(errors).unwrap_or_else(|| roster.refusal(Want::Data)));
     };
     let size = ballot.decide().map_err(|differing| {
         let said = |(index, size): &(usize, u64)| format!("{} says {size}", roster.name(*index));

@@ -137,7 +137,7 @@ impl Reading {
                 Event::Item(at, None) => {
                     let attempt = &self.attempts[at];
                     if self.want == Want::Block || attempt.left.is_empty() {
-                        self.roster.served(attempt.index);
+                        self.roster.served(attempt.index, self.want);
                     }
                     return Ok(None);
                 }
@@ -156,7 +156,7 @@ impl Reading {
             .turn(self.want, bytes, self.priority, &self.tried);
         let Some(&first) = turn.first() else {
             let errors = std::mem::take(&mut self.errors);
-            return Err(most_hopeful(errors).unwrap_or_else(|| self.roster.refusal()));
+            return Err(most_hopeful(errors).unwrap_or_else(|| self.roster.refusal(self.want)));
         };
         let free = turn[..ready.max(1)]
             .iter()
@@ -253,7 +253,8 @@ impl Reading {
     fn go_on_alone(&mut self, at: usize) {
         let index = self.attempts[at].index;
         if !self.errors.is_empty() {
-            self.roster.stepped_in(index);
+            let for_all = self.errors.iter().any(is_no_answer);
+            self.roster.stepped_in(index, self.want, for_all);
             // Of no note if nobody had done better: then it is the error itself that says so.
             for error in self.errors.drain(..) {
                 if let Error::Forged { origin, .. } = error {
@@ -295,7 +296,7 @@ impl Reading {
         };
         newest.waited = Duration::ZERO;
         let (index, silent_for) = (newest.index, newest.since.elapsed());
-        if !newest.judged && self.roster.finds_silent(index) {
+        if !newest.judged && self.roster.finds_silent(index, self.want) {
             // Nobody may be free yet; then it is judged again.
             if let Some((next, pass)) = first_free(&self.roster, &turn) {
                 newest.judged = true;
@@ -316,6 +317,19 @@ impl Reading {
             self.launch(next, pass, true);
         }
     }
+}
+
+/// Whether an error says nothing of what was asked for: a server that cannot be reached, breaks off or
+/// forges does so whatever it is asked for.
+fn is_no_answer(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::NoNetwork { .. }
+            | Error::Timeout { .. }
+            | Error::Cut { .. }
+            | Error::Forged { .. }
+    )
 }
 
 fn first_free(roster: &Roster, turn: &[usize]) -> Option<(usize, Pass)> {

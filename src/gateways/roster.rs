@@ -40,8 +40,10 @@ pub struct Roster {
 
 struct Book {
     healths: Vec<Health>,
-    /// The member that serves.
+    /// The member that serves data,
     current: usize,
+    /// and the one that serves blocks.
+    current_of_blocks: usize,
     budget: Budget,
     requests: u64,
     trouble: Option<(Error, Instant)>,
@@ -63,6 +65,7 @@ impl Roster {
             book: Mutex::new(Book {
                 healths: (0..count).map(|_| Health::new(connections)).collect(),
                 current: heaviest.unwrap_or(0),
+                current_of_blocks: heaviest.unwrap_or(0),
                 budget: Budget::new(),
                 requests: 0,
                 trouble: None,
@@ -84,6 +87,7 @@ impl Roster {
         &self.names[index]
     }
 
+    /// The member that serves data.
     pub(super) fn current(&self) -> usize {
         self.book().current
     }
@@ -117,7 +121,7 @@ impl Roster {
         let is_spread = self.stripe && want == Want::Data && priority == Priority::Prefetch;
         let cost = |at: &usize| match is_spread {
             true => self.share(&book.healths, *at, bytes),
-            false => self.preference(&book, *at),
+            false => self.preference(&book, want, *at),
         };
         let key = |at: &usize| (standing(at), cost(at));
         turn.sort_by(|a, b| {
@@ -140,16 +144,20 @@ impl Roster {
     }
 
     /// Who serves stays, unless another is much better.
-    fn preference(&self, book: &Book, at: usize) -> f64 {
+    fn preference(&self, book: &Book, want: Want, at: usize) -> f64 {
+        let serving = match want {
+            Want::Data => book.current,
+            Want::Block => book.current_of_blocks,
+        };
         let seconds = |at: usize| {
             let health = &book.healths[at];
             let rate = health.rate()?;
             Some((health.latency()? + USUAL as f64 / rate) / self.weights[at])
         };
-        let Some(current) = seconds(book.current) else {
-            return f64::from(u8::from(at != book.current));
+        let Some(current) = seconds(serving) else {
+            return f64::from(u8::from(at != serving));
         };
-        match (at == book.current, seconds(at)) {
+        match (at == serving, seconds(at)) {
             (true, _) => current * BETTER,
             (false, Some(seconds)) => seconds,
             (false, None) => f64::MAX,
@@ -169,10 +177,11 @@ impl Roster {
     }
 
     /// Why nobody may be asked, if all have said when to come back.
-    pub(super) fn refusal(&self) -> Error {
+    pub(super) fn refusal(&self, want: Want) -> Error {
         let now = Instant::now();
         let book = self.book();
-        let orders = book.healths.iter().filter_map(|health| health.order(now));
+        let orders = book.healths.iter();
+        let orders = orders.filter_map(|health| health.order(want, now));
         let soonest = orders.min_by_key(|error| error.retry_after());
         soonest.unwrap_or_else(|| Error::Unsupported {
             what: "no gateway is left that has this blob".into(),
@@ -215,16 +224,24 @@ impl Roster {
     }
 
     /// A member served to the end; after another's failure it goes on serving.
-    pub(super) fn served(&self, index: usize) {
+    pub(super) fn served(&self, index: usize, want: Want) {
         let mut book = self.book();
-        book.healths[index].served(Instant::now());
+        book.healths[index].served(want, Instant::now());
         self.gates[index].set_limit(book.healths[index].limit());
     }
 
-    /// `index` gives bytes where another failed.
-    pub(super) fn stepped_in(&self, index: usize) {
-        let before = std::mem::replace(&mut self.book().current, index);
-        if before != index {
+    /// `index` gives what is wanted where another failed. `for_all`: the other failed in a way that is
+    /// no answer to what was asked, so that it will fail for the rest as well.
+    pub(super) fn stepped_in(&self, index: usize, want: Want, for_all: bool) {
+        let mut book = self.book();
+        let before = (book.current, book.current_of_blocks);
+        if want == Want::Data || for_all {
+            book.current = index;
+        }
+        if want == Want::Block || for_all {
+            book.current_of_blocks = index;
+        }
+        if before != (book.current, book.current_of_blocks) {
             log::info!("{} serves now", self.names[index]);
         }
     }
@@ -244,7 +261,7 @@ impl Roster {
     }
 
     /// If nothing comes from `index` on any part, it rests; true then.
-    pub(super) fn finds_silent(&self, index: usize) -> bool {
+    pub(super) fn finds_silent(&self, index: usize, want: Want) -> bool {
         let now = Instant::now();
         let mut guard = self.book();
         let book = &mut *guard;
@@ -258,16 +275,22 @@ impl Roster {
         };
         book.trouble = Some((error.clone(), now));
         // Every part of it finds that out; it is one failure.
-        if health.standing(Want::Data, now) == Standing::Ready {
+        if health.standing(want, now) == Standing::Ready {
             log::info!("{error}; asking another gateway if there is one");
             health.silent(&error, chance(), now);
         }
         true
     }
 
-    /// What went wrong last, if it is not longer ago than `within`.
+    /// What went wrong last, if it is not longer ago than `within`; or why nobody may be asked for data.
     pub(super) fn trouble(&self, within: Duration) -> Option<Error> {
-        let (error, at) = self.book().trouble.clone()?;
+        let (book, now) = (self.book(), Instant::now());
+        let mut healths = book.healths.iter();
+        if healths.all(|health| health.standing(Want::Data, now) >= Standing::Ordered) {
+            drop(book);
+            return Some(self.refusal(Want::Data));
+        }
+        let (error, at) = book.trouble.clone()?;
         (at.elapsed() <= within).then_some(error)
     }
 

@@ -15,6 +15,7 @@ use reqwest::header::{
 };
 
 use super::exchange::Exchange;
+use crate::source::verdict::{Seen, Stage, Verdict, Why, judge};
 use crate::source::{Error, Origin};
 
 /// A Retry-After beyond this means no more than this.
@@ -62,15 +63,19 @@ impl<'a> Answer<'a> {
         };
         match self.status {
             StatusCode::PARTIAL_CONTENT | StatusCode::OK => {}
-            status => return Err(self.refusal(origin, range, status)),
-        }
-        if let Some(encoding) = self.text(CONTENT_ENCODING)
-            && !encoding.eq_ignore_ascii_case("identity")
-        {
-            return Err(wrong(format!("the bytes are encoded as {encoding}")));
+            _ => return Err(self.refusal(origin, range, Stage::First)),
         }
         let length = self.content_length();
         let asked = range.end - range.start;
+        let codings = Codings::of(self.headers);
+        // What is really sent in signed chunks is longer than what is in them.
+        if codings.change_content() || codings.is_aws_chunked && length != Some(asked) {
+            return Err(Error::Encoded {
+                origin: origin.clone(),
+                range: range.clone(),
+                coding: codings.told,
+            });
+        }
         let Some(given) = self.text(CONTENT_RANGE) else {
             // Without a Content-Range only a whole blob of known length covers what was asked.
             if self.status == StatusCode::OK && *range == (0..asked) && length == Some(asked) {
@@ -88,6 +93,7 @@ impl<'a> Answer<'a> {
                         Some(n) => format!("asked for {asked} bytes, it sends all {n}"),
                         None => "it sends the whole blob".into(),
                     },
+                    has_served: false,
                 },
                 _ => wrong(match self.text(HeaderName::from_static("content-type")) {
                     Some(t) if t.starts_with("multipart/") => "a multipart answer".into(),
@@ -117,27 +123,35 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// What the statuses mean that are no success. 404, 410, 451 and 501 are this server's verdict;
-    /// the rest may pass.
-    pub(super) fn refusal(&self, origin: &Origin, range: &Range<u64>, status: StatusCode) -> Error {
-        let origin = origin.clone();
-        match status {
-            StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { origin },
-            StatusCode::NOT_IMPLEMENTED => Error::NoRanges {
+    /// The error of a status that is no success.
+    pub(super) fn refusal(&self, origin: &Origin, range: &Range<u64>, stage: Stage) -> Error {
+        let (origin, status) = (origin.clone(), self.status.as_u16());
+        match judge(Seen::Status(status), stage) {
+            Verdict::Final(Why::NotThere) => Error::NotFound { origin },
+            Verdict::Final(Why::NoRanges) => Error::NoRanges {
                 origin,
-                what: "it answers with HTTP status 501".into(),
+                what: format!("it answers with HTTP status {status}"),
+                has_served: false,
             },
-            StatusCode::RANGE_NOT_SATISFIABLE => Error::BadAnswer {
+            Verdict::Final(Why::NoBlocks) => Error::NoRawBlocks {
+                origin,
+                what: format!("it answers with HTTP status {status}"),
+            },
+            Verdict::Final(Why::Wrong) => Error::BadAnswer {
                 origin,
                 range: range.clone(),
                 what: match self.text(CONTENT_RANGE) {
-                    Some(told) => format!("HTTP status 416, Content-Range: {told}"),
-                    None => "HTTP status 416".into(),
+                    Some(told) => format!("HTTP status {status}, Content-Range: {told}"),
+                    None => format!("HTTP status {status}"),
                 },
             },
-            status => Error::Status {
+            Verdict::Final(Why::Refused)
+            | Verdict::Again
+            | Verdict::LookAgain
+            | Verdict::Anew
+            | Verdict::AgainAnew => Error::Status {
                 origin,
-                status: status.as_u16(),
+                status,
                 retry_after: self.retry_after(SystemTime::now()),
             },
         }
@@ -198,6 +212,42 @@ impl<'a> Answer<'a> {
 
     fn text(&self, name: HeaderName) -> Option<&'a str> {
         self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// What the Content-Encoding fields of an answer name (RFC 9110, section 8.4).
+pub(super) struct Codings {
+    /// As they were sent, one after the other.
+    pub(super) told: String,
+    /// Whether `aws-chunked` is among them. It is a way of sending an upload (AWS, "Signature
+    /// calculations: transfer payload in multiple chunks"), which stores keep and repeat with plain
+    /// bytes.
+    is_aws_chunked: bool,
+    /// Whether there is any other that is not `identity`.
+    are_others: bool,
+}
+
+impl Codings {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let fields = headers.get_all(CONTENT_ENCODING).into_iter();
+        let fields: Vec<_> = fields
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect();
+        let told = fields.join(", ");
+        let is = |name: &str, coding: &str| name.eq_ignore_ascii_case(coding);
+        let names = told.split(',').map(str::trim);
+        let names = names.filter(|name| !name.is_empty() && !is(name, "identity"));
+        let (aws, others): (Vec<&str>, Vec<&str>) = names.partition(|name| is(name, "aws-chunked"));
+        Self {
+            is_aws_chunked: !aws.is_empty(),
+            are_others: !others.is_empty(),
+            told,
+        }
+    }
+
+    /// Whether the bytes that come are others than those that are stored.
+    pub(super) fn change_content(&self) -> bool {
+        self.are_others
     }
 }
 
@@ -262,6 +312,7 @@ mod tests {
         match answer.check(&Origin::new("test"), &(100..200), Some(1000)) {
             Ok(_) => "ok",
             Err(Error::BadAnswer { .. }) => "bad",
+            Err(Error::Encoded { .. }) => "encoded",
             Err(Error::NoRanges { .. }) => "no ranges",
             Err(Error::Changed { .. }) => "changed",
             Err(Error::NotFound { .. }) => "not found",
@@ -288,7 +339,6 @@ mod tests {
             (200, &[exact, length], "ok"),
             (206, &[length], "bad"),
             (206, &[exact, ("content-length", "101")], "bad"),
-            (206, &[exact, ("content-encoding", "gzip")], "bad"),
             (206, &[("content-range", "bytes 0-99/1000"), length], "bad"),
             (
                 206,
@@ -324,6 +374,42 @@ mod tests {
         for (status, pairs, expected) in table {
             assert_eq!(verdict(*status, pairs), *expected, "{status} {pairs:?}");
         }
+    }
+
+    /// Object stores keep `Content-Encoding: aws-chunked` of an upload and repeat it with plain bytes:
+    /// such archives could not be mounted.
+    #[test]
+    fn encodings_that_mean_nothing_are_none() {
+        let exact = ("content-range", "bytes 100-199/1000");
+        let length = ("content-length", "100");
+        let coded = |coding: &'static str| ("content-encoding", coding);
+        for plain in [
+            "",
+            "identity",
+            "Identity",
+            "aws-chunked",
+            "AWS-Chunked",
+            "aws-chunked,identity",
+            "aws-chunked, ",
+            ",",
+        ] {
+            let verdict = verdict(206, &[exact, length, coded(plain)]);
+            assert_eq!(verdict, "ok", "{plain:?}");
+        }
+        for other in ["gzip", "br", "aws-chunked,gzip", "identity, gzip", "x"] {
+            let verdict = verdict(206, &[exact, length, coded(other)]);
+            assert_eq!(verdict, "encoded", "{other:?}");
+        }
+        let twice = [exact, length, coded("aws-chunked"), coded("identity")];
+        assert_eq!(verdict(206, &twice), "ok");
+        let twice = [exact, length, coded("identity"), coded("gzip")];
+        assert_eq!(verdict(206, &twice), "encoded");
+        // Only a length tells that these are not the chunks of an upload.
+        assert_eq!(verdict(206, &[exact, coded("aws-chunked")]), "encoded");
+        let longer = ("content-length", "190");
+        let chunks = [exact, longer, coded("aws-chunked")];
+        assert_eq!(verdict(206, &chunks), "encoded");
+        assert_eq!(verdict(206, &[exact, coded("identity")]), "ok");
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::header::CONTENT_TYPE;
 
 use super::HttpOptions;
-use super::answer::Answer;
+use super::answer::{Answer, Codings};
 use super::exchange::Exchange;
 use super::link::{self, Link};
+use crate::source::verdict::Stage;
 use crate::source::{Chunk, Error, Origin, Proof, Result};
 
 /// The media type of a raw block; asked for beside `?format=raw`, for gateways heed one or both.
@@ -31,7 +32,7 @@ pub async fn raw_block(
         false => format!("{url}?format=raw"),
     };
     let link = Link::new(&url, options.clone())?;
-    let received = link.get(link::Ask::Whole { accept: RAW }).await?;
+    let (received, _) = link.get(link::Ask::Whole { accept: RAW }).await?;
     let origin = link.origin();
     check(origin, &received)?;
     let block = collect(origin, received, options.idle_timeout, most).await?;
@@ -54,20 +55,15 @@ fn check(origin: &Origin, response: &Exchange) -> Result<()> {
         what,
     };
     let answer = Answer::of(response);
-    match answer.status {
-        StatusCode::OK => {}
-        // What a gateway says that knows no other form than files.
-        status @ (StatusCode::BAD_REQUEST
-        | StatusCode::NOT_ACCEPTABLE
-        | StatusCode::NOT_IMPLEMENTED) => {
-            return Err(none(format!("HTTP status {}", status.as_u16())));
-        }
-        status => return Err(answer.refusal(origin, &(0..1), status)),
+    if answer.status != StatusCode::OK {
+        return Err(answer.refusal(origin, &(0..1), Stage::Block));
+    }
+    // A proof tells whether those that change nothing have changed nothing.
+    let codings = Codings::of(answer.headers);
+    if codings.change_content() {
+        return Err(none(format!("it sends Content-Encoding: {}", codings.told)));
     }
     let text = |name| response.headers.get(name).and_then(|v| v.to_str().ok());
-    if let Some(encoding) = text(CONTENT_ENCODING).filter(|e| *e != "identity") {
-        return Err(none(format!("it is encoded as {encoding}")));
-    }
     match text(CONTENT_TYPE) {
         Some(kind) if !kind.starts_with(RAW) && !kind.starts_with("application/octet-stream") => {
             Err(none(format!("it sends {kind}")))

@@ -144,7 +144,8 @@ fn body(status: StatusCode, headers: &HeaderMap) -> Result<Length, String> {
     if status.is_informational() || matches!(status.as_u16(), 204 | 304) {
         return Ok(Length::Known(0));
     }
-    let mut codings = tokens(headers, TRANSFER_ENCODING);
+    // RFC 2616, section 3.6, had a name for none.
+    let mut codings = tokens(headers, TRANSFER_ENCODING).filter(|coding| coding != "identity");
     if let Some(coding) = codings.next() {
         return match (coding.as_str(), codings.next()) {
             ("chunked", None) => Ok(Length::Chunked),
@@ -205,6 +206,10 @@ mod tests {
         assert_eq!(of("\nContent-Length: 12"), (Length::Known(12), true));
         assert_eq!(of("\ncontent-length: 12, 12"), (Length::Known(12), true));
         assert_eq!(of(""), (Length::UntilClosed, true));
+        assert_eq!(
+            of("\nTransfer-Encoding: identity\nContent-Length: 12"),
+            (Length::Known(12), false)
+        );
         assert_eq!(of("\nTransfer-Encoding: Chunked"), (Length::Chunked, true));
         assert_eq!(
             of("\nTransfer-Encoding: chunked\nContent-Length: 12"),

@@ -7,15 +7,16 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
-use reqwest::{StatusCode, Url};
+use reqwest::Url;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RANGE};
 
 use super::connections::Connections;
 use super::exchange::Exchange;
 use super::pool::{Claim, Line};
 use super::request::Request;
 use super::secrets::basic_authorization;
-use super::{HttpOptions, Secrets};
+use super::{HttpOptions, Secrets, redirect};
+use crate::source::verdict::{Seen, Stage, Verdict, judge};
 use crate::source::{Error, Origin, Priority};
 
 /// More redirects than this are a loop (browsers allow 20, curl 50; a gateway needs one or two).
@@ -45,6 +46,15 @@ pub(super) enum Ask<'a> {
     Part(&'a str, Priority),
     /// All of it, as this media type.
     Whole { accept: &'static str },
+}
+
+/// By which way an answer came.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// From the URL itself, or from where it redirects to now.
+    Straight,
+    /// From where it redirected to earlier.
+    Remembered(Url),
 }
 
 impl Link {
@@ -89,21 +99,29 @@ impl Link {
     }
 
     /// Sends a GET and follows redirects. The answer is not judged here, but for redirects.
-    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<Exchange, Error> {
+    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<(Exchange, Way), Error> {
         let known = self.moved().clone();
-        if let Some(url) = known {
-            let response = self.follow(url, ask).await;
-            // What a redirect led to may expire (a presigned URL, a node that left): ask anew.
-            let expired = match &response {
-                Ok(r) => matches!(r.status.as_u16(), 401 | 403 | 404 | 410),
-                Err(e) => matches!(e, Error::Unreachable { .. }),
-            };
-            if !expired {
-                return response;
+        if let Some(target) = known {
+            let answer = self.follow(target.clone(), ask).await;
+            let verdict = seen_of_target(&answer).map(|seen| judge(seen, Stage::Target));
+            if matches!(verdict, Some(Verdict::Anew | Verdict::AgainAnew)) {
+                self.forget(&target);
             }
-            *self.moved() = None;
+            if verdict != Some(Verdict::Anew) {
+                return Ok((answer?, Way::Remembered(target)));
+            }
         }
-        self.follow(self.url.clone(), ask).await
+        let answer = self.follow(self.url.clone(), ask).await?;
+        Ok((answer, Way::Straight))
+    }
+
+    /// Where a redirect led to is asked no more without asking where it leads now.
+    pub(super) fn forget(&self, target: &Url) {
+        let mut moved = self.moved();
+        // Another request may have found a new one meanwhile.
+        if moved.as_ref() == Some(target) {
+            *moved = None;
+        }
     }
 
     /// Makes connections to where the URL leads, until there are so many; returns how many carry a
@@ -125,7 +143,7 @@ impl Link {
     async fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Exchange, Error> {
         for _ in 0..=MAX_REDIRECTS {
             let received = self.send(&url, ask).await?;
-            if !is_redirect(received.status) {
+            if !redirect::is_redirect(received.status) {
                 if url != self.url {
                     *self.moved() = Some(url);
                 }
@@ -133,28 +151,12 @@ impl Link {
                 *self.latest() = Some(connections);
                 return Ok(received);
             }
-            url = self.next_hop(&url, &received)?;
+            let next = redirect::target(&url, &received.headers, self.options.proven);
+            url = next.map_err(|why| self.misdirected(&why))?;
         }
-        Err(self.misdirected(format!("more than {MAX_REDIRECTS} redirects")))
-    }
-
-    fn next_hop(&self, from: &Url, response: &Exchange) -> Result<Url, Error> {
-        let location = response.headers.get(LOCATION);
-        let location = location.and_then(|value| value.to_str().ok());
-        let target = location.and_then(|text| from.join(text).ok());
-        let Some(mut target) = target else {
-            return Err(self.misdirected("a redirect without a usable Location".into()));
-        };
-        if !matches!(target.scheme(), "http" | "https") {
-            return Err(self.misdirected(format!("a redirect to scheme '{}'", target.scheme())));
-        }
-        if from.scheme() == "https" && target.scheme() == "http" {
-            return Err(self.misdirected("a redirect from https to http".into()));
-        }
-        // A server has no say in whose credentials are sent.
-        let _ = target.set_username("");
-        let _ = target.set_password(None);
-        Ok(target)
+        Err(self.misdirected(&format!(
+            "redirects more than {MAX_REDIRECTS} times in a row"
+        )))
     }
 
     async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Exchange, Error> {
@@ -218,19 +220,28 @@ impl Link {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn misdirected(&self, what: String) -> Error {
+    fn misdirected(&self, why: &str) -> Error {
         Error::Unsupported {
-            what: format!("{} redirects wrongly: {what}", self.origin),
+            what: format!("{} {why}", self.origin),
         }
+    }
+}
+
+/// What a redirect's target did that may be different at another one.
+fn seen_of_target(answer: &Result<Exchange, Error>) -> Option<Seen> {
+    match answer {
+        Ok(answer) if answer.status.is_success() => None,
+        Ok(answer) => Some(Seen::Status(answer.status.as_u16())),
+        Err(Error::Unreachable { .. }) => Some(Seen::NoConnection),
+        Err(Error::Timeout { .. }) => Some(Seen::Silence),
+        // It redirects to where nothing is followed.
+        Err(Error::Unsupported { .. }) => Some(Seen::Wrong),
+        Err(_) => None,
     }
 }
 
 fn text(range: &str) -> HeaderValue {
     HeaderValue::from_str(range).expect("numbers and what is between them")
-}
-
-fn is_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 /// Credentials go only where they were given for: same scheme, host and port.

@@ -17,8 +17,10 @@ mod link;
 mod network;
 mod pool;
 mod proxy;
+mod redirect;
 mod request;
 mod secrets;
+mod shown;
 mod tunnel;
 
 use std::ops::Range;
@@ -35,6 +37,7 @@ pub use self::connections::Clients;
 use self::exchange::Exchange;
 use self::link::{Ask, Link};
 pub use self::secrets::{Netrc, Secrets};
+use self::shown::{Again, Shown};
 use crate::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 use crate::source::{Gate, Pass};
 
@@ -54,6 +57,8 @@ pub struct HttpOptions {
     /// Last-Modified is compared with every answer. Content named by a CID cannot, and gateways
     /// put the range into its ETag, so there it must not be compared.
     pub pinned: bool,
+    /// Whether all that comes is proven against a CID. Then a redirect from https to http is followed.
+    pub proven: bool,
     /// The connections to use. Sources with the same clients share them.
     pub clients: Clients,
     /// What to send along. It goes to the URL's own server, and not where that redirects to.
@@ -68,6 +73,7 @@ impl Default for HttpOptions {
             connections: 16,
             idle_timeout: Duration::from_secs(15),
             pinned: true,
+            proven: false,
             clients: Clients::default(),
             secrets: Secrets::default(),
             netrc: Netrc::default(),
@@ -94,6 +100,7 @@ struct Inner {
     known: OnceLock<Known>,
     /// How long it is, as was said by others.
     expected: OnceLock<u64>,
+    shown: Shown,
 }
 
 struct Known {
@@ -112,6 +119,7 @@ impl Http {
             options,
             known: OnceLock::new(),
             expected: OnceLock::new(),
+            shown: Shown::default(),
         })))
     }
 
@@ -176,22 +184,43 @@ impl Inner {
     /// says nothing about whether ranges work.
     async fn ask_size(&self) -> Result<(u64, Option<Validator>, Option<String>)> {
         let _pass = self.gate.pass(Priority::Demand).await;
-        let received = self.link.get(Ask::Range("bytes=0-0")).await?;
-        let answer = Answer::of(&received);
-        if answer.says_empty() {
-            return Ok((0, answer.validator(), answer.version()));
+        let (origin, mut again) = (self.link.origin(), Again::new());
+        loop {
+            let (received, way) = self.link.get(Ask::Range("bytes=0-0")).await?;
+            let answer = Answer::of(&received);
+            let (validator, version) = (answer.validator(), answer.version());
+            if answer.says_empty() {
+                return Ok((0, validator, version));
+            }
+            let status = answer.status;
+            let told = match answer.check(origin, &(0..1), None) {
+                Ok(told) => told,
+                Err(error) => {
+                    drop(received);
+                    let ask_again =
+                        self.shown
+                            .ask_again((status, way), error, &self.link, &mut again);
+                    ask_again.await?;
+                    continue;
+                }
+            };
+            self.shown_by(&answer);
+            let size = told.ok_or_else(|| Error::BadAnswer {
+                origin: origin.clone(),
+                range: 0..1,
+                what: "its Content-Range does not tell the size".into(),
+            })?;
+            // Reading the body to its end lets the connection be used again.
+            self.drain(received, 0..1).await?;
+            return Ok((size, validator, version));
         }
-        let origin = self.link.origin();
-        let told = answer.check(origin, &(0..1), None)?;
-        let (validator, version) = (answer.validator(), answer.version());
-        let size = told.ok_or_else(|| Error::BadAnswer {
-            origin: origin.clone(),
-            range: 0..1,
-            what: "its Content-Range does not tell the size".into(),
-        })?;
-        // Reading the body to its end lets the connection be used again.
-        self.drain(received, 0..1).await?;
-        Ok((size, validator, version))
+    }
+
+    /// An answer was accepted.
+    fn shown_by(&self, answer: &Answer<'_>) {
+        if answer.headers.contains_key(reqwest::header::CONTENT_RANGE) {
+            self.shown.gave();
+        }
     }
 
     async fn gamble_on_tail(&self, tail: u64) -> Option<(Chunk, u64, Option<Validator>)> {
@@ -200,7 +229,7 @@ impl Inner {
         }
         let _pass = self.gate.pass(Priority::Demand).await;
         let suffix = format!("bytes=-{tail}");
-        let received = self.link.get(Ask::Range(&suffix)).await.ok()?;
+        let (received, _) = self.link.get(Ask::Range(&suffix)).await.ok()?;
         let answer = Answer::of(&received);
         let told = answer.headers.get(reqwest::header::CONTENT_RANGE)?;
         let content = ContentRange::parse(told.to_str().ok()?)?;
@@ -210,6 +239,7 @@ impl Inner {
         }
         let origin = self.link.origin();
         answer.check(origin, &content.range, Some(size)).ok()?;
+        self.shown_by(&answer);
         let validator = answer.validator();
         let chunk = self.drain(received, content.range).await.ok()?;
         Some((chunk, size, validator))
@@ -231,25 +261,30 @@ impl Inner {
 
     async fn request(&self, range: &Range<u64>, priority: Priority) -> Result<Exchange> {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
+        let mut again = Again::new();
         loop {
             let ask = match self.size() {
                 Some(_) => Ask::Part(&header, priority),
                 None => Ask::Range(&header),
             };
-            let received = self.link.get(ask).await?;
+            let (received, way) = self.link.get(ask).await?;
             let connections = received.connections.clone();
-            let is_early = received.is_early;
-            let accepted = self.accept(received, range);
-            match &accepted {
-                Ok(answer) => answer.is_right(),
-                // A server may refuse or mix up requests that come before the last answer has gone.
-                Err(error) if is_early && !is_busy(error) => {
-                    connections.confused();
-                    continue;
+            let (is_early, status) = (received.is_early, received.status);
+            match self.accept(received, range) {
+                Ok(answer) => {
+                    answer.is_right();
+                    self.shown_by(&Answer::of(&answer));
+                    return Ok(answer);
                 }
-                Err(_) => {}
+                // A server may refuse or mix up requests that come before the last answer has gone.
+                Err(error) if is_early && !is_busy(&error) => connections.confused(),
+                Err(error) => {
+                    let ask_again =
+                        self.shown
+                            .ask_again((status, way), error, &self.link, &mut again);
+                    ask_again.await?;
+                }
             }
-            return accepted;
         }
     }
 

@@ -41,6 +41,7 @@ fn of_source(error: &source::Error) -> Errno {
         | E::NotFound { .. }
         | E::NoRanges { .. }
         | E::NoRawBlocks { .. }
+        | E::Encoded { .. }
         | E::BadAnswer { .. }
         | E::Forged { .. }
         | E::OutOfBlob { .. }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::Origin;
+use super::verdict::{Seen, Stage, Verdict, judge};
 
 /// A [`std::result::Result`] with this room's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -62,6 +63,9 @@ pub enum Error {
         origin: Origin,
         /// What it did instead.
         what: String,
+        /// Whether it has served ranges before, and so may again: a cache that fills answers with the
+        /// whole blob for a while.
+        has_served: bool,
     },
     /// The server gives no raw blocks of the trees behind CIDs, without which nothing is proven.
     NoRawBlocks {
@@ -70,7 +74,16 @@ pub enum Error {
         /// What it did instead.
         what: String,
     },
-    /// The answer is not what was asked for: wrong Content-Range, length or encoding.
+    /// The answer is encoded (RFC 9110, section 8.4), though it was asked for as it is.
+    Encoded {
+        /// Who encoded it.
+        origin: Origin,
+        /// The range that was asked for.
+        range: Range<u64>,
+        /// Its Content-Encoding.
+        coding: String,
+    },
+    /// The answer is not what was asked for: wrong Content-Range or length.
     BadAnswer {
         /// Who lied.
         origin: Origin,
@@ -117,27 +130,28 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether asking again may help. Of a permanent error, it will not.
+    /// Whether asking again may help. Of a permanent error, it will not. What servers do is judged by
+    /// the table of `verdict.rs`.
     pub fn is_transient(&self) -> bool {
-        match self {
-            Error::Unreachable { .. } | Error::Timeout { .. } | Error::Cut { .. } => true,
-            // 408 and 425 ask for it; 429 and the gateway errors pass; 500 often does (facts: bursts).
-            Error::Status { status, .. } => {
-                matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
-            }
+        let seen = match self {
+            Error::Unreachable { .. } => Seen::NoConnection,
+            Error::Timeout { .. } => Seen::Silence,
+            Error::Cut { .. } => Seen::Cut,
+            Error::Status { status, .. } => Seen::Status(*status),
+            Error::Encoded { .. } | Error::BadAnswer { .. } => Seen::Wrong,
+            Error::NoRanges { has_served, .. } => return *has_served,
             // Where there was one it may come back, and is `Unreachable` for the time being.
             Error::NoNetwork { .. }
             | Error::Offline
             | Error::NotFound { .. }
-            | Error::NoRanges { .. }
             | Error::NoRawBlocks { .. }
-            | Error::BadAnswer { .. }
             | Error::Forged { .. }
             | Error::Changed { .. }
             | Error::Io { .. }
             | Error::OutOfBlob { .. }
-            | Error::Unsupported { .. } => false,
-        }
+            | Error::Unsupported { .. } => return false,
+        };
+        judge(seen, Stage::Middle) == Verdict::Again
     }
 
     /// How long the server asked to be left alone, if it did.
@@ -171,13 +185,30 @@ impl fmt::Display for Error {
                 write!(f, "{origin} answered with HTTP status {status}")
             }
             Error::NotFound { origin } => write!(f, "not found: {origin}"),
-            Error::NoRanges { origin, what } => write!(f, "{origin} serves no ranges: {what}"),
+            Error::NoRanges {
+                origin,
+                what,
+                has_served: false,
+            } => write!(f, "{origin} serves no ranges: {what}"),
+            Error::NoRanges { origin, what, .. } => {
+                write!(f, "{origin} serves no ranges at the moment: {what}")
+            }
             Error::NoRawBlocks { origin, what } => {
                 write!(
                     f,
                     "{origin} gives no raw blocks, which prove content: {what}"
                 )
             }
+            Error::Encoded {
+                origin,
+                range,
+                coding,
+            } => write!(
+                f,
+                "{origin} sent Content-Encoding: {coding} for bytes {}-{}; only identity is supported",
+                range.start,
+                range.end.saturating_sub(1)
+            ),
             Error::BadAnswer {
                 origin,
                 range,

@@ -17,6 +17,7 @@ mod memory;
 mod offline;
 mod retry;
 pub(crate) mod sync;
+pub(crate) mod verdict;
 
 pub use blocks::{Blocks, Proof};
 pub use error::{Error, Result};
@@ -75,6 +76,12 @@ pub trait Source: Send + Sync + 'static {
     /// drops the bytes if it keeps them.
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         let _ = (origin, range);
+    }
+
+    /// Offers bytes of the blob that have come by another way, and are proven: a source that keeps what
+    /// passes keeps them, too.
+    fn keep(&self, chunk: &Chunk) {
+        let _ = chunk;
     }
 
     /// What tells this state of the blob from any other that its name may stand for at another

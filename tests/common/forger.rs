@@ -28,6 +28,10 @@ pub enum Forge {
     NoBlocks,
     /// Ranges are answered with the whole blob, as by servers that know none.
     NoRanges,
+    /// Ranges are refused with this status, and blocks given; with a Retry-After of so many seconds.
+    RefusedRanges(u16, Option<u64>),
+    /// Blocks are refused with this status, and ranges given.
+    RefusedBlocks(u16),
 }
 
 struct Shared {
@@ -136,8 +140,16 @@ fn pass_on(shared: &Shared, mut client: TcpStream) -> std::io::Result<()> {
     if let Some(range) = content_range(&reply) {
         shared.ranges.lock().expect("ranges").push(range);
     }
-    if is_block && forge == Forge::NoBlocks {
-        return write!(client, "HTTP/1.1 406 No\r\nContent-Length: 0\r\n\r\n");
+    let refusal = match forge {
+        Forge::NoBlocks if is_block => Some((406, None)),
+        Forge::RefusedBlocks(status) if is_block => Some((status, None)),
+        Forge::RefusedRanges(status, retry_after) if !is_block => Some((status, retry_after)),
+        _ => None,
+    };
+    if let Some((status, retry_after)) = refusal {
+        let retry = retry_after.map_or(String::new(), |s| format!("Retry-After: {s}\r\n"));
+        let head = format!("HTTP/1.1 {status} No\r\n{retry}Content-Length: 0\r\n\r\n");
+        return client.write_all(head.as_bytes());
     }
     if let Some(at) = place_of_lie(&forge, path, &reply) {
         reply.body[at] ^= 1;
@@ -171,6 +183,7 @@ fn place_of_lie(forge: &Forge, path: &str, reply: &Reply) -> Option<usize> {
     let middle = (!reply.body.is_empty()).then_some(reply.body.len() / 2);
     match forge {
         Forge::Nothing | Forge::NoBlocks | Forge::NoRanges => None,
+        Forge::RefusedRanges(..) | Forge::RefusedBlocks(_) => None,
         Forge::Blocks => middle.filter(|_| is_block),
         Forge::Leaf(_, cid) if is_block => middle.filter(|_| path.contains(cid.as_str())),
         Forge::Bit(_) if is_block => None,

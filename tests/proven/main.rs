@@ -7,6 +7,7 @@ mod corpus;
 mod hostile;
 mod kept;
 mod random;
+mod refused;
 mod served;
 
 use std::collections::HashMap;

@@ -28,7 +28,7 @@ fn profiles() -> [Profile; 6] {
 }
 
 /// A node with this blob, which serves until the runtime ends.
-async fn serve(bytes: &[u8], profile: Profile) -> (Arc<Tree>, SocketAddr) {
+pub(super) async fn serve(bytes: &[u8], profile: Profile) -> (Arc<Tree>, SocketAddr) {
     let tree = Arc::new(Tree::import(bytes, profile, |_| true).expect("read"));
     let node = Node::new();
     node.publish(Blob {
@@ -46,7 +46,11 @@ async fn serve(bytes: &[u8], profile: Profile) -> (Arc<Tree>, SocketAddr) {
 
 /// The content of a CID from these servers, as a mount has it.
 fn proven(cid: Cid, bases: &[String]) -> Proven {
-    let patience = Duration::from_millis(500);
+    patient(cid, bases, Duration::from_millis(500))
+}
+
+/// The same, where what may pass is asked again for so long.
+pub(super) fn patient(cid: Cid, bases: &[String], patience: Duration) -> Proven {
     let options = HttpOptions {
         idle_timeout: Duration::from_secs(5),
         pinned: false,
@@ -81,7 +85,7 @@ fn leaf_at(profile: Profile, bytes: &[u8], at: u64) -> (Cid, Range<u64>) {
 }
 
 /// About four leaves of the large profiles, and many of the small ones.
-const LEN: usize = (3 << 20) + 12_345;
+pub(super) const LEN: usize = (3 << 20) + 12_345;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_byte_is_right_and_only_inner_nodes_are_asked_for_besides() {

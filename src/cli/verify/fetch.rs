@@ -91,7 +91,10 @@ async fn read(source: &dyn Source, range: Range<u64>, good: &mut BytesMut) -> Re
 /// Whether an error is about these bytes alone, so that others may be better.
 fn is_of_bytes(error: &Error) -> bool {
     match error {
-        Error::Forged { .. } | Error::Io { .. } | Error::BadAnswer { .. } => true,
+        Error::Forged { .. }
+        | Error::Io { .. }
+        | Error::Encoded { .. }
+        | Error::BadAnswer { .. } => true,
         // What is wrong with a CID's tree is so below one of its nodes.
         Error::Unsupported { .. } => true,
         Error::Unreachable { .. }

@@ -18,7 +18,7 @@ struct Draft {
     etag: String,
     /// `None`: chunked.
     length: Option<usize>,
-    extra: &'static str,
+    extra: String,
     /// How much of the body is sent.
     sent: usize,
     /// Whether the connection is good for another request.
@@ -55,6 +55,15 @@ pub(super) fn answer(
     head: &str,
     out: &mut dyn Write,
 ) -> Result<bool> {
+    if let Behaviour::If(part, then) = behaviour {
+        let target = head.split(' ').nth(1).unwrap_or_default();
+        let then = if target.contains(part) {
+            then
+        } else {
+            &Behaviour::Good
+        };
+        return answer(shared, then, head, out);
+    }
     if let Some(done) = answer_without_bytes(shared, behaviour, head, out)? {
         return Ok(done);
     }
@@ -85,7 +94,7 @@ pub(super) fn answer(
         size,
         etag: "\"one\"".into(),
         length: Some(body.len()),
-        extra: "",
+        extra: String::new(),
         sent: usize::MAX,
         goes_on: true,
         body,
@@ -122,6 +131,13 @@ fn answer_without_bytes(
     }
     match behaviour {
         Behaviour::Whole if block_of(head).is_none() => send_whole(shared, out)?,
+        Behaviour::WholeAt(turns) => {
+            let turn = shared.turn.fetch_add(1, SeqCst) + 1;
+            if !turns.contains(&turn) {
+                return Ok(None);
+            }
+            send_whole(shared, out)?;
+        }
         Behaviour::Status(code, retry_after) => {
             let retry = retry_after.map_or(String::new(), |s| format!("Retry-After: {s}\r\n"));
             status(out, *code, &retry)?;
@@ -208,9 +224,13 @@ fn answer_block(
     if matches!(behaviour, Behaviour::Shifted | Behaviour::Flipped) {
         block[0] ^= 1;
     }
+    let coding = match behaviour {
+        Behaviour::Coded(coding) => format!("Content-Encoding: {coding}\r\n"),
+        _ => String::new(),
+    };
     write!(
         out,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.ipld.raw\r\nContent-Length: {}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.ipld.raw\r\n{coding}Content-Length: {}\r\n\r\n",
         block.len()
     )?;
     if behaviour.hangs() {
@@ -266,7 +286,8 @@ fn spoil(shared: &Shared, behaviour: &Behaviour, is_suffix: bool, draft: &mut Dr
             draft.length = Some(draft.body.len() + 1);
             draft.goes_on = false;
         }
-        Behaviour::Gzip => draft.extra = "Content-Encoding: gzip\r\n",
+        Behaviour::Gzip => draft.extra = "Content-Encoding: gzip\r\n".into(),
+        Behaviour::Coded(coding) => draft.extra = format!("Content-Encoding: {coding}\r\n"),
         Behaviour::Cut(after) => (draft.sent, draft.goes_on) = (*after, false),
         Behaviour::ShortBody => (draft.sent, draft.goes_on) = (draft.body.len() / 2, false),
         Behaviour::TrailingGarbage => {
@@ -277,7 +298,7 @@ fn spoil(shared: &Shared, behaviour: &Behaviour, is_suffix: bool, draft: &mut Dr
         Behaviour::StallAfter(after) => (draft.sent, draft.goes_on) = (*after, false),
         Behaviour::Chunked => {
             draft.length = None;
-            draft.extra = "Transfer-Encoding: chunked\r\n";
+            draft.extra = "Transfer-Encoding: chunked\r\n".into();
         }
         Behaviour::Changed => {
             draft.etag = "\"two\"".into();
@@ -285,7 +306,7 @@ fn spoil(shared: &Shared, behaviour: &Behaviour, is_suffix: bool, draft: &mut Dr
         }
         Behaviour::Longer => draft.size += 1,
         Behaviour::CloseEach => {
-            draft.extra = "Connection: close\r\n";
+            draft.extra = "Connection: close\r\n".into();
             draft.goes_on = false;
         }
         Behaviour::DiesIdle => draft.goes_on = false,

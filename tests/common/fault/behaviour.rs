@@ -78,6 +78,13 @@ pub enum Behaviour {
     CloseEach,
     /// The connection is closed after each answer without a word.
     DiesIdle,
+    /// 200 with the whole blob to these requests, counted from 1: a cache that fills (Varnish#4081).
+    WholeAt(&'static [u64]),
+    /// This Content-Encoding with plain bytes (ceph/s3-tests#671).
+    Coded(&'static str),
+    /// Requests whose target has this part get that, others a good answer: a signed address that has
+    /// expired (floci-gcp#32).
+    If(&'static str, Box<Behaviour>),
 }
 
 impl Behaviour {

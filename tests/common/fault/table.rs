@@ -39,6 +39,7 @@ pub fn faults() -> Vec<(Behaviour, Alone)> {
         (Behaviour::Status(502, None), Fails),
         (Behaviour::Status(503, Some(u64::MAX)), Fails),
         (Behaviour::Status(504, None), Fails),
+        (Behaviour::Status(520, None), Fails),
         (Behaviour::Late(300, 504), Fails),
         (Behaviour::Burst(429, 2), Either),
         (Behaviour::Burst(500, 2), Either),
@@ -76,5 +77,7 @@ pub fn faults() -> Vec<(Behaviour, Alone)> {
         (Behaviour::Longer, Fails),
         (Behaviour::CloseEach, Works),
         (Behaviour::DiesIdle, Works),
+        (Behaviour::WholeAt(&[2, 3]), Either),
+        (Behaviour::Coded("aws-chunked, identity"), Works),
     ]
 }
