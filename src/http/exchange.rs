@@ -68,6 +68,7 @@ impl Failure {
             Self::OnlyHttp2 => Error::NoRanges {
                 origin,
                 what: ONLY_HTTP2.into(),
+                has_served: false,
             },
         }
     }

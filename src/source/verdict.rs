@@ -6,7 +6,7 @@
 
 /// What came instead of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// A status that is neither success nor a redirect that can be followed.
     Status(u16),
     /// 200 with the whole file, or with a page, where a range was asked for.
@@ -23,7 +23,7 @@ pub(super) enum Seen {
 
 /// What was asked, and of whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// A range, of a server that has not given one yet.
     First,
     /// A range, of a server that has given others.
@@ -36,7 +36,7 @@ pub(super) enum Stage {
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It may pass: other servers are asked, then this one again after a pause.
     Again,
     /// The same server is asked up to two times more, and then it is [`Why::NoRanges`].
@@ -52,7 +52,7 @@ pub(super) enum Verdict {
 
 /// By which error a verdict is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
+pub(crate) enum Why {
     /// The server refuses, by this status.
     Refused,
     /// It has no such content.
@@ -66,7 +66,7 @@ pub(super) enum Why {
 }
 
 /// What to do about `seen` at `stage`.
-pub(super) fn judge(seen: Seen, stage: Stage) -> Verdict {
+pub(crate) fn judge(seen: Seen, stage: Stage) -> Verdict {
     use Verdict::{Again, AgainAnew, Anew, Final, LookAgain};
     match (seen, stage) {
         // "Not so often", "not now": the address is good, and is asked for less.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use aiozfs::cache::{Cache, CacheOptions, Cached, CachedBlocks, Folder, Key};
 use aiozfs::content::{Profile, Proven};
-use aiozfs::source::{Gateways, Http, HttpBlocks, HttpOptions, Offline, Source, UrlOf};
+use aiozfs::gateways::{Gateways, HttpBlocks, UrlOf};
+use aiozfs::http::{Http, HttpOptions};
+use aiozfs::source::{Offline, Source};
 use futures_util::stream::{self, StreamExt};
 
 use super::common::forger::{Forge, Forger};
