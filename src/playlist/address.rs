@@ -251,7 +251,7 @@ pub(super) fn is_rooted(uri: &str) -> bool {
 
 /// Whether it is longer than any reference to an entry.
 pub(super) fn is_too_long(uri: &str) -> bool {
-    split(uri).0.len() > LONGEST_PATH && !has_scheme(uri)
+    uri.len() > LONGEST_PATH && !has_scheme(uri)
 }
 
 /// Path, query and fragment of a reference, the latter two with their `?` and `#`.

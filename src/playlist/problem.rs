@@ -54,7 +54,7 @@ pub enum What {
     },
     /// It cannot be read.
     Malformed(&'static str),
-    /// There is no such file. The text is no playlist, and may not mean it as a link.
+    /// There is no such file, and perhaps none is meant: a server may answer it, or it is no link.
     Absent {
         /// The link, or what looks like one.
         uri: String,

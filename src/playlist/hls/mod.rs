@@ -56,7 +56,7 @@ impl<'t> Hls<'t> {
                 Kind::Segment | Kind::Map | Kind::Part => Role::Media,
                 Kind::Rendition | Kind::Report => Role::Playlist,
                 Kind::Key => Role::Key,
-                Kind::Hint | Kind::Other => Role::Other,
+                Kind::Hint | Kind::Other | Kind::Service => Role::Other,
                 Kind::Unknown => return,
             };
             for value in values(&site.put) {
@@ -85,7 +85,8 @@ impl<'t> Hls<'t> {
             let mut found: Vec<(String, bool, String)> = Vec::new();
             let scanned = scan(self.text, context, &mut |site| {
                 let is_rendition = site.kind == Kind::Rendition;
-                if !is_rendition && !matches!(site.kind, Kind::Report | Kind::Other) {
+                if !is_rendition && !matches!(site.kind, Kind::Report | Kind::Other | Kind::Service)
+                {
                     return;
                 }
                 if let Put::One(value) = &site.put
@@ -267,6 +268,10 @@ impl<'t> Hls<'t> {
     /// The file that a site leads to. `None`: nothing of ours, and nothing is wrong.
     fn find<'s>(&self, site: &'s Site, find: Find) -> Result<Found<'s>, Option<What>> {
         let uri = &self.text[site.uri.clone()];
+        if is_too_long(uri) {
+            let uri = excerpt(uri);
+            return Err((site.kind != Kind::Unknown).then_some(What::Missing { uri }));
+        }
         let has = |path: &str| find(path).is_some();
         let locate = |value: &'s str| (value, locate(self.base, value, &has));
         let all: Vec<(&str, Located)> = match &site.put {
@@ -319,8 +324,8 @@ impl<'t> Hls<'t> {
         let (value, first) = all.into_iter().next().ok_or(None)?;
         Err(match first.target {
             Target::Elsewhere if is_rooted(value) => Some(What::Rooted { uri }),
-            Target::Elsewhere if is_too_long(value) => Some(What::Missing { uri }),
             Target::Elsewhere => None,
+            _ if site.kind == Kind::Service => Some(What::Absent { uri }),
             Target::Outside => Some(What::Outside { uri }),
             Target::Path(_) => Some(What::Missing { uri }),
         })
@@ -359,7 +364,12 @@ fn say_range(site: &Site, part: Span, text: &str, edits: &mut Edits) -> bool {
         }
         Kind::Map | Kind::Part => format!(",BYTERANGE=\"{size}@{offset}\""),
         Kind::Hint => format!(",BYTERANGE-START={offset},BYTERANGE-LENGTH={size}"),
-        Kind::Rendition | Kind::Report | Kind::Key | Kind::Other | Kind::Unknown => return false,
+        Kind::Rendition
+        | Kind::Report
+        | Kind::Key
+        | Kind::Other
+        | Kind::Service
+        | Kind::Unknown => return false,
     };
     edits.replace(site.insert..site.insert, said);
     true

@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Key,
     /// Anything else; it knows no byte range.
     Other,
+    /// What mostly a server answers: steering, lists of advertisements.
+    Service,
     /// An attribute that is not known to hold a link.
     Unknown,
 }
@@ -77,15 +79,15 @@ const TAGS: [(&str, &str, Kind); 12] = [
     ("#EXT-X-KEY", "URI", Kind::Key),
     ("#EXT-X-SESSION-KEY", "URI", Kind::Key),
     ("#EXT-X-SESSION-DATA", "URI", Kind::Other),
-    ("#EXT-X-CONTENT-STEERING", "SERVER-URI", Kind::Other),
-    (DATERANGE, "URI", Kind::Other),
+    ("#EXT-X-CONTENT-STEERING", "SERVER-URI", Kind::Service),
+    (DATERANGE, "X-ASSET-URI", Kind::Other),
 ];
 
 const DATERANGE: &str = "#EXT-X-DATERANGE";
 
 /// What kind of link the attribute of a tag is.
 fn kind_of(tag: &str, attribute: &str) -> Kind {
-    // X-ASSET-URI and X-ASSET-LIST of interstitials (appendix D.2), and what players call alike.
+    // X-ASSET-LIST of interstitials (appendix D.2), and what players call alike.
     let is_client_link = tag == DATERANGE
         && attribute.starts_with("X-")
         && ["URI", "URL", "ASSET-LIST"]
@@ -96,7 +98,7 @@ fn kind_of(tag: &str, attribute: &str) -> Kind {
         .find(|(name, link, _)| *name == tag && *link == attribute);
     match known {
         Some((_, _, kind)) => *kind,
-        None if is_client_link => Kind::Other,
+        None if is_client_link => Kind::Service,
         None => Kind::Unknown,
     }
 }
@@ -130,6 +132,9 @@ pub(super) fn scan<'t, 'c>(
         let shown = text[whole.clone()].trim_end_matches(['\n', '\r']);
         let shown = whole.start..whole.start + shown.len();
         scan.line(shown, whole, line);
+        if scan.count > MOST_LINKS {
+            break;
+        }
     }
     Scanned {
         variables: scan.variables,
@@ -160,8 +165,9 @@ impl<'t> Scan<'t, '_, '_> {
         let content = &text[shown.clone()];
         if !content.starts_with('#') {
             let trimmed = content.trim();
-            // A byte order mark belongs to no link.
-            if !trimmed.is_empty() && !trimmed.starts_with('\u{feff}') {
+            // A byte order mark belongs to no link; a `#` behind white space begins a comment to
+            // players.
+            if !trimmed.is_empty() && !trimmed.starts_with(['\u{feff}', '#']) {
                 let start = shown.start + (content.len() - content.trim_start().len());
                 self.uri_line(start..start + trimmed.len(), whole.start, line);
             }

@@ -2,6 +2,7 @@
 //! playlist is read.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -18,6 +19,9 @@ const MOST_TEXT: usize = 1 << 20;
 /// A link that is longer than this with its variables put in, in bytes, leads nowhere.
 const LONGEST: usize = 1 << 18;
 
+/// How long all links may be together with their variables put in, in bytes.
+const MOST_PUT: usize = 1 << 26;
+
 /// A value, or why it is not known.
 type Value = Result<String, &'static str>;
 
@@ -32,7 +36,10 @@ pub(super) struct Variables<'c> {
 struct Scope<'c> {
     context: Option<&'c Context>,
     values: HashMap<String, Value>,
+    /// Length of names and values.
     text: usize,
+    /// Length of what was made with them.
+    put: Cell<usize>,
 }
 
 /// A link with its variables put in. What stands in its query stays, for it says nothing of the
@@ -53,6 +60,7 @@ impl<'c> Variables<'c> {
             context,
             values: HashMap::new(),
             text: 0,
+            put: Cell::new(0),
         };
         let mut scopes: Vec<Scope> = contexts.iter().map(|c| scope(Some(c))).collect();
         if scopes.is_empty() {
@@ -175,12 +183,21 @@ impl Scope<'_> {
             let name = &rest[start + 2..start + len];
             out.push_str(&rest[..start]);
             match self.values.get(name) {
-                Some(Ok(value)) => out.push_str(value),
+                Some(Ok(value)) if out.len() + value.len() > LONGEST => {
+                    return Err((name, "with it the text is longer than 256 KiB"));
+                }
+                Some(Ok(_)) if self.put.get() > MOST_PUT => {
+                    return Err((
+                        name,
+                        "with variables the links are longer than 64 MiB together",
+                    ));
+                }
+                Some(Ok(value)) => {
+                    self.put.update(|put| put + value.len());
+                    out.push_str(value);
+                }
                 Some(Err(why)) => return Err((name, why)),
                 None => out.push_str(&rest[start..=start + len]),
-            }
-            if out.len() > LONGEST {
-                return Err((name, "with it the text is longer than 256 KiB"));
             }
             rest = &rest[start + len + 1..];
         }
