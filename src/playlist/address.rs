@@ -214,7 +214,10 @@ pub(super) fn strip_link(uri: &str) -> String {
         return strip_range(uri);
     };
     let (path, query, fragment) = split(&bare);
-    let path = path.strip_prefix("./").unwrap_or(path);
+    let path = match path.strip_prefix("./") {
+        Some(name) if has_scheme(name) => name,
+        _ => path,
+    };
     let mut name = String::with_capacity(path.len());
     let mut rest = path;
     while let Some(at) = rest.find('%') {

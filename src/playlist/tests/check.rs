@@ -58,9 +58,18 @@ pub fn check(format: Format, text: &str) {
 }
 
 /// Whether nothing but range links comes and goes: byte ranges come back in other words, variables
-/// may have to be written out, values may get quotes, and range links may be there before.
+/// may have to be written out, values may get quotes, range links may be there before, and a name
+/// that has some of its escapes gets all of them.
 fn is_plain(text: &str) -> bool {
-    let other = ["BYTERANGE", "EXT-X-DEFINE", "range=", "unescaped"];
+    let other = [
+        "BYTERANGE",
+        "EXT-X-DEFINE",
+        "range=",
+        "%23",
+        "%25",
+        "%3F",
+        "%5C",
+    ];
     let has_quotes =
         !text.contains("URI=") || text.matches("URI=").count() == text.matches("URI=\"").count();
     !other.iter().any(|word| text.contains(word)) && has_quotes
