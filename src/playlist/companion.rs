@@ -111,7 +111,8 @@ impl Companion<'_> {
                     edits.replace(spot.at.clone(), add_link(raw, unescaped, entry));
                 }
                 Some(_) if path != self.base => {
-                    if mentioned.len() < MOST && mentioned.insert(path) && first.is_none() {
+                    let is_new = mentioned.len() < MOST && mentioned.insert(path);
+                    if is_new && first.is_none() {
                         first = Some((lines.of(spot.at.start), excerpt(&spot.value)));
                     }
                 }
