@@ -221,6 +221,192 @@ fn links_over_symbolic_links() {
     );
 }
 
+/// Nothing said which files no playlist leads to, or which links lead nowhere because they may: a
+/// forgotten key showed when somebody played.
+#[test]
+fn it_ends_with_what_is_not_linked_and_what_leads_nowhere() {
+    let (folder, out) = (tree::temp(), tree::temp());
+    let root = folder.path();
+    let list =
+        "#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"k.key\"\n#EXTINF:2,\na.ts\n#EXT-X-GAP\nb.ts\n";
+    tree::write(root, "list.m3u8", list.as_bytes());
+    tree::write(root, "a.ts", b"media");
+    for at in 0..30 {
+        tree::write(root, &format!("left/{at:02}.ts"), b"x");
+    }
+    let archive = out.path().join("a.zip");
+    let told = pack(root, &archive, &[]).ok("pack").stderr;
+    let left: String = (0..20).map(|at| format!("  left/{at:02}.ts\n")).collect();
+    let expected = format!(
+        "aiozfs: links that lead nowhere: 2\n  list.m3u8, line 2: there is no file 'k.key'\n  list.m3u8, line 6: there is no file 'b.ts'\naiozfs: files that no playlist links to: 30\n{left}  and 10 more\n"
+    );
+    assert_eq!(told, expected);
+    // Warnings have an end as well.
+    let missing: String = (0..50).map(|at| format!("m{at}.ts\n")).collect();
+    tree::write(root, "list.m3u8", format!("#EXTM3U\n{missing}").as_bytes());
+    let told = pack(root, &archive, &["--allow-missing"]).ok("pack").stderr;
+    assert_eq!(
+        told.matches("aiozfs: warning: list.m3u8").count(),
+        20,
+        "{told}"
+    );
+    assert!(told.contains("aiozfs: and 30 more warnings\n"), "{told}");
+    assert!(told.contains("lead nowhere: 50\n"), "{told}");
+}
+
+/// Values of variables come from other playlists of the folder, over two of them.
+#[test]
+fn variables_are_looked_up_in_the_playlists_that_refer() {
+    let (folder, out) = (tree::temp(), tree::temp());
+    let root = folder.path();
+    let master = |dir: &str| {
+        format!(
+            "#EXTM3U\n#EXT-X-DEFINE:NAME=\"p\",VALUE=\"{dir}\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8?t={{$p}}\n"
+        )
+    };
+    let list = "#EXTM3U\n#EXT-X-DEFINE:IMPORT=\"p\"\n#EXT-X-DEFINE:QUERYPARAM=\"t\"\n{$p}/0.ts\n{$t}/1.ts\n";
+    tree::write(root, "master.m3u8", master("seg").as_bytes());
+    tree::write(root, "v.m3u8", list.as_bytes());
+    for name in ["seg/0.ts", "seg/1.ts", "other/0.ts", "other/1.ts"] {
+        tree::write(root, name, name.as_bytes());
+    }
+    let archive = out.path().join("a.zip");
+    pack(root, &archive, &[]).ok("pack");
+    let bytes = fs::read(&archive).expect("the archive");
+    let text = entry(&archive, "v.m3u8");
+    for (link, name) in text.lines().skip(3).zip(["seg/0.ts", "seg/1.ts"]) {
+        assert_eq!(linked(&bytes, link), name.as_bytes(), "{link}");
+    }
+    // The mount, which does not know the master when it shows the list, shows the folder's.
+    let mount = common::mount::Mount::new(&archive);
+    tree::assert_same("mounted", root, mount.path());
+    drop(mount);
+    tree::write(root, "second.m3u8", master("other").as_bytes());
+    let told = pack(root, &archive, &[]).ok("pack").stderr;
+    let contradiction = "v.m3u8, line 4: '{$p}/0.ts' will not play from a node: it leads to '";
+    assert!(told.contains(contradiction), "{told}");
+    assert_eq!(entry(&archive, "v.m3u8"), list);
+}
+
+/// Each text with links lies behind what it points to, whatever it is called, and links work.
+#[test]
+fn texts_with_links_are_linked_whatever_they_are_called() {
+    let (folder, out) = (tree::temp(), tree::temp());
+    let root = folder.path();
+    let files: [(&str, &str); 12] = [
+        (
+            "master",
+            "#EXTM3U\n#EXT-X-SESSION-DATA:DATA-ID=\"c\",URI=\"chapters.json\"\n#EXT-X-CONTENT-STEERING:SERVER-URI=\"steer.json\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlist.txt\n",
+        ),
+        (
+            "list.txt",
+            "#EXTM3U\n#EXT-X-DATERANGE:ID=\"a\",X-ASSET-LIST=\"assets.json\"\n0.ts\nep #1.ts\n",
+        ),
+        (
+            "assets.json",
+            "{\"ASSETS\":[{\"URI\":\"ad.m3u8\",\"DURATION\":2}]}",
+        ),
+        ("ad.m3u8", "#EXTM3U\nad.ts\n"),
+        (
+            "steer.json",
+            "{\"VERSION\":1,\"RELOAD-URI\":\"steer.json\"}",
+        ),
+        (
+            "chapters.json",
+            "[{\"images\":[{\"url\":\"one\\/c.jpg\"}]}]",
+        ),
+        (
+            "thumbs.vtt",
+            "WEBVTT\n\n0:00.000 --> 0:02.000\none/s.jpg#xywh=0,0,1,1\n",
+        ),
+        ("0.ts", "zero"),
+        ("ep #1.ts", "one"),
+        ("ad.ts", "advertisement"),
+        ("one/c.jpg", "chapter"),
+        ("one/s.jpg", "sprite"),
+    ];
+    for (name, text) in files {
+        tree::write(root, name, text.as_bytes());
+    }
+    let mpd = "<?xml version=\"1.0\"?>\n<MPD><Period><AdaptationSet><Representation id=\"1\"><SegmentList duration=\"2\"><SegmentURL media=\"0.ts\"/></SegmentList></Representation></AdaptationSet></Period></MPD>";
+    tree::write(root, "dash.xml", mpd.as_bytes());
+    let archive = out.path().join("a.zip");
+    let told = pack(root, &archive, &[]).ok("pack").stderr;
+    assert_eq!(
+        told,
+        "aiozfs: files that no playlist links to: 1\n  thumbs.vtt\n"
+    );
+    let bytes = fs::read(&archive).expect("the archive");
+    let order = common::packs::names(&archive);
+    let place = |name: &str| order.iter().position(|n| n == name).expect("an entry");
+    let links = [
+        ("master", "chapters.json"),
+        ("master", "steer.json"),
+        ("master", "list.txt"),
+        ("list.txt", "assets.json"),
+        ("list.txt", "0.ts"),
+        ("list.txt", "ep %231.ts"),
+        ("assets.json", "ad.m3u8"),
+        ("chapters.json", "one\\/c.jpg"),
+        ("thumbs.vtt", "one/s.jpg"),
+        ("dash.xml", "0.ts"),
+    ];
+    for (from, to) in links {
+        let text = entry(&archive, from);
+        let (_, link) = text.split_once(to).unwrap_or_else(|| panic!("{text}"));
+        let end = link.find(|c: char| "\"#&\n".contains(c)).expect("its end");
+        let name = to.replace("%23", "#").replace('\\', "");
+        let found = linked(&bytes, &link[..end]);
+        assert_eq!(found, entry(&archive, &name).as_bytes(), "{from}: {link}");
+        assert!(place(from) > place(&name), "{from} lies behind {name}");
+    }
+    assert_eq!(order.last().map(String::as_str), Some("master"));
+    // The mount shows the folder as it was, and `ls` needs no fetch for it.
+    let mount = common::mount::Mount::new(&archive);
+    tree::assert_same("mounted", root, mount.path());
+}
+
+/// What is in no form that links are known in is told, with its line.
+#[test]
+fn names_of_files_in_other_texts_are_told() {
+    let (folder, out) = (tree::temp(), tree::temp());
+    let root = folder.path();
+    tree::write(root, "a.ts", b"media");
+    tree::write(root, "s.jpg", b"sprite");
+    tree::write(
+        root,
+        "list.m3u8",
+        b"#EXTM3U\n#EXT-X-FOO:BAR=\"s.jpg\"\na.ts\n",
+    );
+    tree::write(root, "page.html", b"<html>\n<img src=s.jpg>\n</html>");
+    tree::write(
+        root,
+        "t.vtt",
+        b"WEBVTT\n\n0:00.000 --> 0:01.000\ngone.jpg#xywh=0,0,1,1\n",
+    );
+    tree::write(root, "player.js", b"load('list.m3u8')");
+    tree::write(root, "d.json", b"{\"title\": \"a.ts\"}");
+    let archive = out.path().join("a.zip");
+    let told = pack(root, &archive, &[]).ok("pack").stderr;
+    for expected in [
+        "warning: d.json, line 1: names the file 'a.ts', where no link is known to stand",
+        "warning: list.m3u8, line 2: names the file 's.jpg'",
+        "warning: page.html, line 2: names the file 's.jpg'",
+        "warning: player.js, line 1: names the file 'list.m3u8'",
+        "warning: t.vtt, line 4: there is no file 'gone.jpg#xywh=0,0,1,1'",
+    ] {
+        assert!(told.contains(expected), "{expected}\n{told}");
+    }
+    assert_eq!(
+        pack(root, &archive, &["--no-links"])
+            .ok("pack")
+            .stderr
+            .matches("warning")
+            .count(),
+        0
+    );
+}
+
 #[test]
 fn a_dry_run_tells_the_layout_and_writes_nothing() {
     let (folder, out) = (tree::temp(), tree::temp());

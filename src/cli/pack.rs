@@ -1,6 +1,7 @@
 //! `aiozfs pack`.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -85,7 +86,10 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     if args.dry_run {
         return match print_layout(&plan) {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(e)),
-            _ => Ok(ExitCode::SUCCESS),
+            _ => {
+                sum_up(&plan);
+                Ok(ExitCode::SUCCESS)
+            }
         };
     }
     let cancelled = cancel_on_signals()?;
@@ -117,6 +121,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
             warn(&warnings);
         }
     }
+    sum_up(&plan);
     let said = format!(
         "{} {} bytes, {} entries",
         importer.finish(),
@@ -131,13 +136,63 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The most lines of a list that are printed.
+const MOST_LINES: usize = 20;
+
 fn warn(warnings: &[Warning]) {
-    for Warning { playlist, problem } in warnings {
-        eprintln!(
-            "aiozfs: warning: {playlist}, line {}: {}",
-            problem.line, problem.what
-        );
+    for warning in warnings.iter().take(MOST_LINES) {
+        eprintln!("aiozfs: warning: {}", Told(warning));
     }
+    if let Some(more) = warnings.len().checked_sub(MOST_LINES).filter(|n| *n > 0) {
+        eprintln!("aiozfs: and {more} more warnings");
+    }
+}
+
+/// What a user may have forgotten: links that lead nowhere, though they may, and files that no
+/// playlist leads to.
+fn sum_up(plan: &Plan) {
+    let nowhere = plan.nowhere().iter().map(|w| Told(w).to_string());
+    list("links that lead nowhere", nowhere);
+    let unlinked = plan.unlinked().iter().map(|path| shown(path));
+    list("files that no playlist links to", unlinked);
+}
+
+fn list(title: &str, lines: impl ExactSizeIterator<Item = String>) {
+    let len = lines.len();
+    if len == 0 {
+        return;
+    }
+    eprintln!("aiozfs: {title}: {len}");
+    for line in lines.take(MOST_LINES) {
+        eprintln!("  {line}");
+    }
+    if len > MOST_LINES {
+        eprintln!("  and {} more", len - MOST_LINES);
+    }
+}
+
+/// A warning in one line.
+struct Told<'a>(&'a Warning);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Warning { playlist, problem } = self.0;
+        let (line, what) = (problem.line, &problem.what);
+        write!(f, "{}, line {line}: {what}", shown(playlist))
+    }
+}
+
+/// A path without control characters, which a terminal might obey.
+fn shown(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Where the playlists by byte range go, and where they find the archive.

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::volume::{Refusal, Volume};
 use crate::archive::{EntryId, Index, Kind};
 use crate::fs::Tree;
-use crate::playlist::{self, Format, PLAYABLE_VERSION, Span};
+use crate::playlist::{self, PLAYABLE_VERSION, Span};
 use crate::reader;
 
 /// So many bytes of texts are kept. What has to go is made again.
@@ -31,7 +31,7 @@ pub(super) struct Playlists {
 pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
     let index = tree.index();
     let is_playlist = |id: &EntryId| {
-        format(index, *id).is_some() && {
+        (index.playable(*id).is_some() || is_called_playlist(index, *id)) && {
             let entry = index.get(*id);
             entry.kind == Kind::File
                 && entry.size <= playlist::LONGEST
@@ -48,11 +48,16 @@ pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
     ids.map(|id| (id, said(id))).collect()
 }
 
-fn format(index: &Index, id: EntryId) -> Option<Format> {
+/// Archives of our own say which files are shown in another form, whatever these are called. In
+/// others only names tell, for nobody wants to fetch all files to look.
+fn is_called_playlist(index: &Index, id: EntryId) -> bool {
     let path = index.path(id);
     // Long before UTF-8 is looked at: most of a million names are no playlists'.
-    let dot = path.iter().rposition(|b| *b == b'.')?;
-    playlist::format_of(std::str::from_utf8(&path[dot..]).ok()?)
+    let Some(dot) = path.iter().rposition(|b| *b == b'.') else {
+        return false;
+    };
+    let extension = std::str::from_utf8(&path[dot..]);
+    extension.is_ok_and(|extension| playlist::format_of(extension).is_some())
 }
 
 impl Playlists {
@@ -90,15 +95,15 @@ impl Playlists {
 async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
     let index = volume.archive.index();
     let stored = volume.archive.read_aside(id, 0..index.get(id).size).await?;
-    let (Ok(text), Some(format)) = (std::str::from_utf8(&stored), format(index, id)) else {
+    let Ok(text) = std::str::from_utf8(&stored) else {
         return Ok(stored.into());
     };
-    let Ok(base) = std::str::from_utf8(index.path(id)) else {
+    let (Ok(base), Some(format)) = (
+        std::str::from_utf8(index.path(id)),
+        playlist::recognise(text),
+    ) else {
         return Ok(stored.into());
     };
-    if !playlist::is_playlist(format, text) {
-        return Ok(stored.into());
-    }
     let is_ours = index.playable(id).is_some();
     let mut places = HashMap::new();
     for (path, link) in playlist::range_links(format, base, text) {
@@ -117,14 +122,23 @@ async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
 }
 
 /// The entry that a link leads to. A name that leads over a symbolic link, whose target is not
-/// known without another read, is believed to mean what lies where the link says.
+/// known without another read, is believed to mean what lies where the link says. So is one with a
+/// variable of another playlist, if it ends like that entry's.
 fn target(volume: &Volume, path: &str, link: Span) -> Option<EntryId> {
     let tree = &volume.tree;
+    let index = tree.index();
+    // Nothing lies at an empty entry's place but the next header.
+    let place = || index.at(link.offset.saturating_sub(u64::from(link.size == 0)));
     let mut here = crate::fs::Ino::ROOT;
     for component in path.split('/') {
-        here = tree.lookup(here, component.as_bytes())?;
+        let Some(next) = tree.lookup(here, component.as_bytes()) else {
+            let (_, end) = path.rsplit_once('}').filter(|_| path.contains("{$"))?;
+            let entry = place()?;
+            return index.path(entry).ends_with(end.as_bytes()).then_some(entry);
+        };
+        here = next;
         if tree.kind(here) == Some(Kind::Symlink) {
-            return tree.index().at(link.offset);
+            return place();
         }
     }
     tree.entry(here)

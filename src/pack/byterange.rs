@@ -7,7 +7,6 @@ use super::error::Error;
 use super::layout::{Plan, Warning};
 use super::output;
 use super::scan::Stamp;
-use crate::playlist;
 
 /// Where such playlists go, and where they find the archive.
 #[derive(Debug)]
@@ -57,7 +56,8 @@ impl Plan {
             let text = self.original(item)?;
             let archive = to.seen_from(&item.path);
             let made = self.with_files(|files| {
-                playlist::byterange(format, &item.path, &text, &archive, files)
+                self.playlist(item, format, &text)
+                    .byterange(&archive, files)
             })?;
             let list = place(&item.path)?;
             fs::write(&list, made.text).map_err(Error::io(&list))?;

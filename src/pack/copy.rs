@@ -121,7 +121,7 @@ impl Plan {
         };
         let content = match (item.kind, item.format) {
             (Kind::File, None) => return self.read_file(item, &header, stream),
-            (Kind::File, Some(format)) => self.stored(item, format)?.0.into_bytes(),
+            (Kind::File, Some(format)) => self.stored(item, format)?.text.into_bytes(),
             (Kind::Symlink, _) => {
                 let path = self.source(item);
                 let target = std::fs::read_link(&path).map_err(Error::io(&path))?;

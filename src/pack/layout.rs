@@ -1,16 +1,19 @@
 //! Where each entry goes, before a byte of content is copied.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::PackOptions;
 use super::error::Error;
-use super::order::{self, Playlist};
+use super::linked::{self, Texts};
+use super::names::Names;
+use super::order;
 use super::scan::{self, Found, Stamp};
 use super::text;
 use crate::archive::{Extent, Kind, NewEntry, Timestamp, end_records};
-use crate::playlist::{self, Files, Format, PLAYABLE_VERSION, Problem, Span, What};
+use crate::playlist::{
+    self, Context, Files, Format, Linked, PLAYABLE_VERSION, Problem, Span, What,
+};
 
 /// An archive that is to be written.
 #[derive(Debug)]
@@ -18,8 +21,10 @@ pub struct Plan {
     pub(super) folder: PathBuf,
     pub(super) options: PackOptions,
     pub(super) items: Vec<Item>,
-    by_path: HashMap<String, usize>,
+    names: Names,
     warnings: Vec<Warning>,
+    nowhere: Vec<Warning>,
+    unlinked: Vec<String>,
     directory_offset: u64,
     size: u64,
 }
@@ -35,7 +40,7 @@ pub struct Warning {
 
 impl Warning {
     /// Of a playlist as a whole.
-    fn of(playlist: &str, what: What) -> Self {
+    pub(super) fn of(playlist: &str, what: What) -> Self {
         Self {
             playlist: playlist.to_owned(),
             problem: Problem { line: 1, what },
@@ -54,8 +59,9 @@ pub struct Item {
     pub header_offset: u64,
     /// Where its data lies.
     pub extent: Extent,
-    /// What playlist it is, if it is one.
+    /// What kind of text with links it is, if it is one.
     pub format: Option<Format>,
+    contexts: Vec<Context>,
     pub(super) mode: u16,
     pub(super) mtime: Timestamp,
     pub(super) stamp: Stamp,
@@ -79,41 +85,35 @@ impl Plan {
     /// Looks at a folder and lays it out.
     pub fn of(folder: &Path, options: PackOptions) -> Result<Self, Error> {
         let found = scan::scan(folder)?;
-        let by_path: HashMap<&str, usize> = found
-            .iter()
-            .enumerate()
-            .map(|(at, f)| (f.path.as_str(), at))
-            .collect();
-        let mut playlists = HashMap::new();
-        let mut warnings = Vec::new();
-        for (at, file) in found.iter().enumerate() {
-            match playlist_of(folder, file, &found, &by_path)? {
-                Seen::Playlist(playlist) => drop(playlists.insert(at, playlist)),
-                Seen::Called(why) if options.links => {
-                    warnings.push(Warning::of(&file.path, What::NoPlaylist(why)));
-                }
-                Seen::Called(_) | Seen::Other => {}
-            }
-        }
+        let names = Names::new(folder, found.iter().map(|f| (f.path.as_str(), f.kind)));
+        let Texts {
+            playlists,
+            mut contexts,
+            warnings,
+        } = linked::texts(folder, &found, &names)?;
+        let unlinked = order::unlinked(&found, &playlists);
         let order = order::order(&found, &playlists);
         let mut found: Vec<Option<Found>> = found.into_iter().map(Some).collect();
         let item = |at: usize| {
             let found = found[at].take().expect("each has one place in the order");
+            let format = playlists.get(&at).map(|playlist| playlist.format);
             item(
                 found,
-                playlists.get(&at).map(|playlist| playlist.format),
+                format,
+                contexts.remove(&at).unwrap_or_default(),
                 &options,
             )
         };
         let items: Vec<Item> = order.into_iter().map(item).collect();
-        let paths = items.iter().enumerate();
-        let by_path = paths.map(|(at, item)| (item.path.clone(), at)).collect();
+        let names = Names::new(folder, items.iter().map(|i| (i.path.as_str(), i.kind)));
         let mut plan = Self {
             folder: folder.to_owned(),
+            warnings: if options.links { warnings } else { Vec::new() },
             options,
             items,
-            by_path,
-            warnings,
+            names,
+            nowhere: Vec::new(),
+            unlinked,
             directory_offset: 0,
             size: 0,
         };
@@ -129,6 +129,16 @@ impl Plan {
     /// Links that lead nowhere and were allowed to, and what else may not be meant so.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// Links that lead to no file of the folder, among them those that may.
+    pub fn nowhere(&self) -> &[Warning] {
+        &self.nowhere
+    }
+
+    /// Files that no playlist leads to, by path; playlists apart. Empty if there is no playlist.
+    pub fn unlinked(&self) -> &[String] {
+        &self.unlinked
     }
 
     /// Length of the archive in bytes.
@@ -167,11 +177,7 @@ impl Plan {
 
     /// The file that a link names.
     pub(super) fn file(&self, path: &str) -> Option<&Item> {
-        let at = resolve(&self.folder, path, |path| {
-            let at = *self.by_path.get(path)?;
-            (self.items[at].kind == Kind::File).then_some(at)
-        });
-        self.items.get(at?)
+        self.items.get(self.names.find(path)?)
     }
 
     /// Does something with the files as links see them. One that cannot be read, or has changed, is
@@ -205,18 +211,26 @@ impl Plan {
         text.ok_or(Error::Changed(path))
     }
 
-    /// The text of a playlist as it is stored, and its links that lead nowhere.
-    pub(super) fn stored(
+    /// The playlist that an item's text is.
+    pub(super) fn playlist<'a>(
         &self,
-        item: &Item,
+        item: &'a Item,
         format: Format,
-    ) -> Result<(String, Vec<Problem>), Error> {
+        text: &'a str,
+    ) -> playlist::Playlist<'a> {
+        playlist::Playlist::new(format, &item.path, text).within(&item.contexts)
+    }
+
+    /// The text of a playlist as it is stored, and what is wrong with its links.
+    pub(super) fn stored(&self, item: &Item, format: Format) -> Result<Linked, Error> {
         let text = self.original(item)?;
         if !self.options.links {
-            return Ok((text, Vec::new()));
+            return Ok(Linked {
+                text,
+                ..Linked::default()
+            });
         }
-        let linked = self.with_files(|files| playlist::link(format, &item.path, &text, files))?;
-        Ok((linked.text, linked.problems))
+        self.with_files(|files| self.playlist(item, format, &text).link(files))
     }
 
     /// Gives every entry its place. A playlist's length depends on the places of what it points
@@ -237,26 +251,28 @@ impl Plan {
             self.place();
             let mut is_settled = true;
             for (at, format) in &lists {
-                let (text, problems) = self.stored(&self.items[*at], *format)?;
-                let len = text.len() as u64;
+                let linked = self.stored(&self.items[*at], *format)?;
+                let len = linked.text.len() as u64;
                 is_settled &= std::mem::replace(&mut self.items[*at].extent.len, len) == len;
                 if is_settled {
-                    self.tell(*at, problems)?;
+                    self.tell(*at, linked.problems, linked.nowhere)?;
                 }
             }
             if is_settled {
                 break;
             }
             self.warnings.truncate(told);
+            self.nowhere.clear();
         }
         for (at, format) in &lists {
             let item = &self.items[*at];
-            let (text, _) = self.stored(item, *format)?;
+            let text = self.stored(item, *format)?.text;
             if text.len() as u64 > playlist::LONGEST {
                 let warning = Warning::of(&item.path, What::TooLong);
                 self.warnings.push(warning);
             }
-            let playable = playlist::playable(*format, &item.path, &text, &|path| self.find(path));
+            let playlist = self.playlist(item, *format, &text);
+            let playable = playlist.playable(&|path| self.find(path));
             self.items[*at].playable = Some(playable.len() as u64);
         }
         // The directory's records are longer by what playlists say of themselves.
@@ -264,16 +280,27 @@ impl Plan {
         Ok(())
     }
 
-    fn tell(&mut self, at: usize, problems: Vec<Problem>) -> Result<(), Error> {
+    fn tell(
+        &mut self,
+        at: usize,
+        problems: Vec<Problem>,
+        nowhere: Vec<Problem>,
+    ) -> Result<(), Error> {
         let playlist = self.items[at].path.clone();
-        if !self.options.allow_missing && !problems.is_empty() {
-            return Err(Error::Links(playlist, problems));
+        if !self.options.allow_missing && problems.iter().any(|p| !p.what.is_warning()) {
+            let problems = problems.into_iter().filter(|p| !p.what.is_warning());
+            return Err(Error::Links(playlist, problems.collect()));
         }
-        self.warnings
-            .extend(problems.into_iter().map(|problem| Warning {
-                playlist: playlist.clone(),
-                problem,
-            }));
+        let warning = |problem| Warning {
+            playlist: playlist.clone(),
+            problem,
+        };
+        let is_absent = |problem: &&Problem| problem.what.leads_nowhere();
+        let absent = problems.iter().filter(is_absent).cloned();
+        let start = self.nowhere.len();
+        self.nowhere.extend(absent.chain(nowhere).map(warning));
+        self.nowhere[start..].sort_by_key(|warning| warning.problem.line);
+        self.warnings.extend(problems.into_iter().map(warning));
         Ok(())
     }
 
@@ -292,7 +319,12 @@ impl Plan {
     }
 }
 
-fn item(found: Found, format: Option<Format>, options: &PackOptions) -> Item {
+fn item(
+    found: Found,
+    format: Option<Format>,
+    contexts: Vec<Context>,
+    options: &PackOptions,
+) -> Item {
     let mode = match (found.kind, found.is_executable) {
         (Kind::Symlink, _) => 0o777,
         (_, true) => 0o755,
@@ -307,60 +339,10 @@ fn item(found: Found, format: Option<Format>, options: &PackOptions) -> Item {
             len: found.size,
         },
         format,
+        contexts,
         mode,
         mtime: options.mtime.unwrap_or(found.mtime),
         stamp: found.stamp,
         playable: None,
     }
-}
-
-/// What a file is.
-enum Seen {
-    Playlist(Playlist),
-    /// It is called like a playlist, and is none for this reason.
-    Called(&'static str),
-    Other,
-}
-
-/// What playlist a file is, if it is one by its name and its text.
-fn playlist_of(
-    folder: &Path,
-    file: &Found,
-    found: &[Found],
-    by_path: &HashMap<&str, usize>,
-) -> Result<Seen, Error> {
-    let Some(format) = playlist::format_of(&file.path).filter(|_| file.kind == Kind::File) else {
-        return Ok(Seen::Other);
-    };
-    if file.size > playlist::LONGEST {
-        return Ok(Seen::Called("it is too long for a playlist"));
-    }
-    let Some(text) = text::text(&folder.join(&file.path), file.stamp)? else {
-        return Ok(Seen::Called("it is not UTF-8"));
-    };
-    if !playlist::is_playlist(format, &text) {
-        return Ok(Seen::Called(match format {
-            Format::Hls => "it does not begin with #EXTM3U",
-            Format::Dash => "it is no well-formed XML with an MPD element",
-        }));
-    }
-    let find = |path: &str| {
-        resolve(folder, path, |path| {
-            let at = *by_path.get(path)?;
-            (found[at].kind == Kind::File).then_some(at)
-        })
-    };
-    let size_of = |path: &str| find(path).map(|at| found[at].size);
-    let references = playlist::references(format, &file.path, &text, &size_of);
-    Ok(Seen::Playlist(Playlist::new(format, &references, find)))
-}
-
-/// Finds a path, or else where its symbolic links lead, within the folder.
-fn resolve<T>(folder: &Path, path: &str, find: impl Fn(&str) -> Option<T>) -> Option<T> {
-    if let Some(found) = find(path) {
-        return Some(found);
-    }
-    let real = folder.join(path).canonicalize().ok()?;
-    let folder = folder.canonicalize().ok()?;
-    find(real.strip_prefix(folder).ok()?.to_str()?)
 }

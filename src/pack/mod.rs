@@ -16,6 +16,8 @@ mod byterange;
 mod copy;
 mod error;
 mod layout;
+mod linked;
+mod names;
 mod order;
 mod output;
 mod scan;

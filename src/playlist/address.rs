@@ -1,8 +1,12 @@
 //! Relative references (RFC 3986) and the range links in their queries.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
+
+/// A path longer than this, in bytes, names no entry of a ZIP, even with each byte escaped.
+const LONGEST_PATH: usize = 3 * u16::MAX as usize;
 
 /// Consecutive bytes: of the archive, where an entry's data lies, or of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +58,28 @@ pub fn resolve(base: &str, uri: &str) -> Option<String> {
     }
 }
 
+/// The path that a reference means by RFC 3986 and the WHATWG URL standard, whether or not there is
+/// such a file.
 pub(super) fn target(base: &str, uri: &str) -> Target {
     let (path, _, _) = split(uri);
-    if path.is_empty() || path.starts_with('/') || has_scheme(uri) {
+    if path.is_empty() || path.starts_with(['/', '\\']) || has_scheme(uri) {
         return Target::Elsewhere;
     }
-    let Ok(path) = percent_decode_str(path).decode_utf8() else {
-        return Target::Elsewhere;
+    // "If url is special and c is U+005C (\)" it separates like a slash (WHATWG, path state).
+    let path = match path.contains('\\') {
+        true => Cow::Owned(path.replace('\\', "/")),
+        false => Cow::Borrowed(path),
     };
+    // Names of files here are UTF-8, so what does not decode to that can only be meant as it is.
+    let decoded = percent_decode_str(&path).decode_utf8();
+    join(base, &decoded.unwrap_or(Cow::Borrowed(&path)))
+}
+
+/// The path of `path` beside the file `base`.
+fn join(base: &str, path: &str) -> Target {
+    if path.len() > LONGEST_PATH {
+        return Target::Elsewhere;
+    }
     let mut components: Vec<&str> = base.split('/').collect();
     components.pop();
     for component in path.split('/') {
@@ -74,10 +92,147 @@ pub(super) fn target(base: &str, uri: &str) -> Target {
             name => components.push(name),
         }
     }
-    match components.is_empty() {
-        true => Target::Elsewhere,
-        false => Target::Path(components.join("/")),
+    if components.is_empty() {
+        Target::Elsewhere
+    } else {
+        Target::Path(components.join("/"))
     }
+}
+
+/// A reference, looked for among files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Located {
+    pub(super) target: Target,
+    /// The reference has characters that should have been escaped; this is how to escape them.
+    pub(super) unescaped: Option<Unescaped>,
+}
+
+/// How a file name was written into a reference without the escapes that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unescaped {
+    /// Length in bytes of the query and fragment behind the name.
+    tail: usize,
+    /// Whether `%` is part of the name, and does not begin an escape.
+    percent: bool,
+}
+
+/// Finds the file that a reference means. `has` tells whether there is a file of a path.
+///
+/// First as browsers resolve it. If there is no such file, but one whose name is written in the
+/// reference without escapes (`ep #9.ts`, `what?.ts`, `50%41.ts`, `a: b.ts`), it is that one.
+pub(super) fn locate(base: &str, uri: &str, has: &dyn Fn(&str) -> bool) -> Located {
+    let target = target(base, uri);
+    if !matches!(&target, Target::Path(path) if has(path))
+        && let Some((path, unescaped)) = locate_unescaped(base, uri, has)
+    {
+        return Located {
+            target: Target::Path(path),
+            unescaped: Some(unescaped),
+        };
+    }
+    Located {
+        target,
+        unescaped: None,
+    }
+}
+
+fn locate_unescaped(
+    base: &str,
+    uri: &str,
+    has: &dyn Fn(&str) -> bool,
+) -> Option<(String, Unescaped)> {
+    /// Places where the name may end: more have not been seen in one reference.
+    const MOST_CUTS: usize = 8;
+    let is_absolute = uri.starts_with('/') || uri.contains("://") || uri.starts_with("data:");
+    if is_absolute || uri.len() > LONGEST_PATH || !uri.contains(RESERVED) {
+        return None;
+    }
+    let cuts = uri.rmatch_indices(['#', '?']).map(|(at, _)| at);
+    let cuts = std::iter::once(uri.len()).chain(cuts).take(MOST_CUTS);
+    for cut in cuts {
+        let name = &uri[..cut];
+        let decoded = percent_decode_str(name).decode_utf8().ok();
+        let readings = [(decoded, false), (Some(Cow::Borrowed(name)), true)];
+        for (name, percent) in readings {
+            if let Some(name) = name
+                && let Target::Path(path) = join(base, &name)
+                && has(&path)
+            {
+                let tail = uri.len() - cut;
+                return Some((path, Unescaped { tail, percent }));
+            }
+        }
+    }
+    None
+}
+
+/// Characters that mean something else in a reference than in a file name.
+const RESERVED: [char; 5] = ['#', '?', '%', '\\', ':'];
+
+/// The query parameter that marks a reference whose name was not escaped before it got its range
+/// link; taking the link back takes the escapes back, too.
+const UNESCAPED: &str = "unescaped";
+
+/// The reference with a range link to what was located.
+pub(super) fn add_link(uri: &str, unescaped: Option<Unescaped>, span: Span) -> String {
+    let Some(Unescaped { tail, percent }) = unescaped else {
+        return add_range(uri, span);
+    };
+    let (name, tail) = uri.split_at(uri.len().saturating_sub(tail));
+    let mut escaped = String::with_capacity(uri.len() + 16);
+    // A first component with a colon would be a scheme (RFC 3986, section 4.2).
+    if has_scheme(name) {
+        escaped.push_str("./");
+    }
+    for c in name.chars() {
+        match c {
+            '#' => escaped.push_str("%23"),
+            '?' => escaped.push_str("%3F"),
+            '\\' => escaped.push_str("%5C"),
+            '%' if percent => escaped.push_str("%25"),
+            c => escaped.push(c),
+        }
+    }
+    let linked = add_range(&format!("{escaped}{tail}"), span);
+    let (before, fragment) = linked.split_at(linked.find('#').unwrap_or(linked.len()));
+    let marked = format!("{before}&{UNESCAPED}{fragment}");
+    if strip_link(&marked) == uri {
+        marked
+    } else {
+        linked
+    }
+}
+
+/// The reference without its range link, as it was before [`add_link`].
+pub(super) fn strip_link(uri: &str) -> String {
+    let marked = find_range(uri).and_then(|(at, _)| {
+        let behind = uri[at.end..].strip_prefix('&')?.strip_prefix(UNESCAPED)?;
+        let is_last = behind.is_empty() || behind.starts_with('#');
+        is_last.then(|| format!("{}{behind}", &uri[..at.start]))
+    });
+    let Some(bare) = marked else {
+        return strip_range(uri);
+    };
+    let (path, query, fragment) = split(&bare);
+    let path = match path.strip_prefix("./") {
+        Some(name) if has_scheme(name) => name,
+        _ => path,
+    };
+    let mut name = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        name.push_str(&rest[..at]);
+        let (c, len) = match rest.get(at..at + 3) {
+            Some("%23") => ('#', 3),
+            Some("%3F") => ('?', 3),
+            Some("%5C") => ('\\', 3),
+            Some("%25") => ('%', 3),
+            _ => ('%', 1),
+        };
+        name.push(c);
+        rest = &rest[at + len..];
+    }
+    format!("{name}{rest}{query}{fragment}")
 }
 
 /// A reference with a scheme is absolute (RFC 3986, section 4.3).
@@ -86,6 +241,20 @@ fn has_scheme(uri: &str) -> bool {
     end.is_some_and(|end| {
         uri[end..].starts_with(':') && uri.starts_with(|c: char| c.is_ascii_alphabetic())
     })
+}
+
+/// Whether a reference names a place of this machine or of the server's root, where no file of the
+/// folder is.
+pub(super) fn is_rooted(uri: &str) -> bool {
+    let is_slash = |c: char| c == '/' || c == '\\';
+    let is_path = uri.starts_with(is_slash) && !uri[1..].starts_with(is_slash);
+    let scheme = uri.get(..5);
+    is_path || scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+}
+
+/// Whether it is longer than any reference to an entry.
+pub(super) fn is_too_long(uri: &str) -> bool {
+    uri.len() > LONGEST_PATH && !has_scheme(uri)
 }
 
 /// Path, query and fragment of a reference, the latter two with their `?` and `#`.
@@ -100,7 +269,8 @@ fn split(uri: &str) -> (&str, &str, &str) {
 fn find_range(uri: &str) -> Option<(Range<usize>, Span)> {
     let (path, query, _) = split(uri);
     let mut end = query.len();
-    while let Some(start) = query[..end].rfind(['?', '&']) {
+    // The first `?` begins the query; another one is a character of a value.
+    while let Some(start) = query[..end].rfind('&').or((end > 0).then_some(0)) {
         if let Some(span) = query[start + 1..end].strip_prefix("range=").and_then(parse) {
             return Some((path.len() + start..path.len() + end, span));
         }
@@ -151,6 +321,12 @@ pub(super) fn strip_range(uri: &str) -> String {
         (true, Some(after)) => format!("{before}?{after}"),
         _ => format!("{before}{after}"),
     }
+}
+
+/// The query of a reference, without its `?`.
+pub(super) fn query_of(uri: &str) -> &str {
+    let query = split(uri).1;
+    query.strip_prefix('?').unwrap_or(query)
 }
 
 /// The reference without query and fragment.

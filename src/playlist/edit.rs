@@ -3,13 +3,21 @@
 use std::ops::Range;
 
 /// Replacements to be made in a text, in any order; of two that overlap the first one holds.
+///
+/// All new text is in one buffer: a playlist may have hundreds of thousands of links.
 #[derive(Debug, Default)]
-pub(super) struct Edits(Vec<(Range<usize>, String)>);
+pub(super) struct Edits {
+    /// What to replace, and the part of `new` that replaces it.
+    spans: Vec<(Range<usize>, Range<usize>)>,
+    new: String,
+}
 
 impl Edits {
     /// Puts `with` in the place of a span; an empty span inserts.
-    pub(super) fn replace(&mut self, span: Range<usize>, with: impl Into<String>) {
-        self.0.push((span, with.into()));
+    pub(super) fn replace(&mut self, span: Range<usize>, with: impl AsRef<str>) {
+        let start = self.new.len();
+        self.new.push_str(with.as_ref());
+        self.spans.push((span, start..self.new.len()));
     }
 
     pub(super) fn remove(&mut self, span: Range<usize>) {
@@ -19,20 +27,34 @@ impl Edits {
     /// The text with all of them made.
     pub(super) fn apply(mut self, text: &str) -> String {
         // Stable: of two insertions at one place the first one made comes first.
-        self.0.sort_by_key(|(span, _)| (span.start, span.end));
-        let mut out = String::with_capacity(text.len() + self.0.len() * 24);
+        self.spans.sort_by_key(|(span, _)| (span.start, span.end));
+        let mut out = String::with_capacity(text.len() + self.new.len());
         let mut at = 0;
-        for (span, with) in self.0 {
+        for (span, with) in self.spans {
             let Some(kept) = text.get(at..span.start) else {
                 continue;
             };
             out.push_str(kept);
-            out.push_str(&with);
+            out.push_str(&self.new[with]);
             at = span.end;
         }
         out.push_str(text.get(at..).unwrap_or_default());
         out
     }
+}
+
+/// The lines of a text, with what ends them, each with its number from 1. A carriage return ends a
+/// line only in a text that has no line feed at all.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = (u32, Range<usize>)> {
+    let end = if text.contains('\n') { '\n' } else { '\r' };
+    let mut at = 0;
+    (1..)
+        .zip(text.split_inclusive(end))
+        .map(move |(line, whole)| {
+            let start = at;
+            at += whole.len();
+            (line, start..at)
+        })
 }
 
 /// The line that a byte is on, from 1; goes forward only, so that all lines cost one pass.

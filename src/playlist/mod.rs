@@ -12,29 +12,51 @@
 //! Texts are edited in place, span by span, never written anew: whatever is not a link (comments,
 //! unknown tags, line ends, a byte order mark, the order of attributes) stays as it is to the byte.
 //!
+//! Texts beside playlists that name files (WebVTT with thumbnails, JSON) are treated alike.
+//!
 //! HLS is that of RFC 8216bis (draft-pantos-hls-rfc8216bis), DASH that of ISO/IEC 23009-1; both
 //! only as far as links go. No text makes this room panic; what it does not understand it leaves.
 
 mod address;
+mod companion;
+mod context;
 mod dash;
 mod edit;
 mod hls;
 mod problem;
 
 pub use address::{Span, resolve};
+pub use context::Context;
 pub use problem::{Linked, Problem, What};
+
+use companion::{Companion, Syntax};
+use hls::Hls;
 
 /// A text longer than this, in bytes, is no playlist, whatever it is called: a day of segments of
 /// two seconds is below 4 MB.
 pub const LONGEST: u64 = 16 << 20;
 
-/// What kind of playlist a file is.
+/// What kind of text with links a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// An HLS playlist (`.m3u8`, `.m3u`).
+    /// An HLS playlist (mostly `.m3u8` or `.m3u`).
     Hls,
-    /// A DASH manifest (`.mpd`).
+    /// A DASH manifest (mostly `.mpd`).
     Dash,
+    /// WebVTT, whose cues may name pictures.
+    Vtt,
+    /// JSON, whose members may hold addresses.
+    Json,
+}
+
+impl Format {
+    /// Whether it says by itself what is played, as a playlist or a manifest does.
+    pub fn is_playlist(self) -> bool {
+        match self {
+            Format::Hls | Format::Dash => true,
+            Format::Vtt | Format::Json => false,
+        }
+    }
 }
 
 /// Something that a playlist points to.
@@ -73,12 +95,151 @@ pub fn format_of(name: &str) -> Option<Format> {
     }
 }
 
-/// Whether a text is a playlist of that kind: HLS must begin with `#EXTM3U` (section 4.4.1.1), a
-/// manifest must have an `MPD` element.
+/// Whether a file that begins so may be a text with links, or one that names files; [`recognise`]
+/// tells by the whole.
+pub fn may_be_text(beginning: &[u8]) -> bool {
+    let beginning = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
+    let text = beginning.trim_ascii_start();
+    beginning.starts_with(b"#EXTM3U")
+        || beginning.starts_with(b"WEBVTT")
+        || text.starts_with(b"<")
+        || text.starts_with(b"{")
+        || text.starts_with(b"[")
+}
+
+/// What kind of text with links it is, whatever the file is called.
+pub fn recognise(text: &str) -> Option<Format> {
+    let all = [Format::Hls, Format::Vtt, Format::Dash, Format::Json];
+    all.into_iter().find(|format| is_playlist(*format, text))
+}
+
+/// Whether a text is of that kind: HLS must begin with `#EXTM3U` (section 4.4.1.1), a manifest must
+/// have an `MPD` element, WebVTT must begin with `WEBVTT`.
 pub fn is_playlist(format: Format, text: &str) -> bool {
     match format {
         Format::Hls => hls::is_hls(text),
-        Format::Dash => dash::is_mpd(text),
+        Format::Dash => text.contains('<') && dash::is_mpd(text),
+        Format::Vtt => companion::is_vtt(text),
+        Format::Json => companion::is_json(text),
+    }
+}
+
+/// The names of files in a text that is no playlist, where no link is known to stand: a warning.
+/// `has` tells whether there is a file of a path.
+pub fn mentions(base: &str, text: &str, has: &dyn Fn(&str) -> bool) -> Vec<Problem> {
+    let other = Companion {
+        base,
+        text,
+        syntax: Syntax::Other,
+    };
+    let nowhere = Span { offset: 0, size: 0 };
+    other.link(&|path| has(path).then_some(nowhere)).problems
+}
+
+/// A text with links, and how it is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Playlist<'t> {
+    /// What it is.
+    pub format: Format,
+    /// Its own path.
+    pub base: &'t str,
+    /// Its text.
+    pub text: &'t str,
+    /// Which playlists refer to it, if that is known: where an HLS playlist gets variables from.
+    pub contexts: &'t [Context],
+}
+
+impl<'t> Playlist<'t> {
+    /// A playlist that nothing is known to refer to.
+    pub fn new(format: Format, base: &'t str, text: &'t str) -> Self {
+        Self {
+            format,
+            base,
+            text,
+            contexts: &[],
+        }
+    }
+
+    /// The same, reached so.
+    pub fn within(self, contexts: &'t [Context]) -> Self {
+        Self { contexts, ..self }
+    }
+
+    fn hls(&self) -> Hls<'t> {
+        Hls {
+            base: self.base,
+            text: self.text,
+            contexts: self.contexts,
+        }
+    }
+
+    fn companion(&self) -> Companion<'t> {
+        Companion {
+            base: self.base,
+            text: self.text,
+            syntax: match self.format {
+                Format::Vtt => Syntax::Vtt,
+                Format::Json => Syntax::Json,
+                Format::Hls | Format::Dash => Syntax::Other,
+            },
+        }
+    }
+
+    /// [`references`], as this one is reached.
+    pub fn references(&self, size_of: &dyn Fn(&str) -> Option<u64>) -> Vec<Reference> {
+        let has = |path: &str| size_of(path).is_some();
+        let mut found = match self.format {
+            Format::Hls => return self.hls().references(&has),
+            Format::Dash => dash::references(self.base, self.text, size_of),
+            Format::Vtt | Format::Json => return self.companion().references(&has),
+        };
+        let mut seen = std::collections::HashSet::new();
+        found.retain(|reference| seen.insert(reference.path.clone()));
+        found
+    }
+
+    /// The playlists that it refers to, by path, each with the context in which it is read then.
+    pub fn refers(&self, has: &dyn Fn(&str) -> bool) -> Vec<(String, Context)> {
+        match self.format {
+            Format::Hls => self.hls().refers(has),
+            Format::Dash | Format::Vtt | Format::Json => Vec::new(),
+        }
+    }
+
+    /// [`link`], as this one is reached.
+    pub fn link(&self, files: Files) -> Linked {
+        match self.format {
+            Format::Hls => self.hls().link(files.find),
+            Format::Dash => dash::link(self.base, self.text, files),
+            Format::Vtt | Format::Json => self.companion().link(files.find),
+        }
+    }
+
+    /// [`range_links`], as this one is reached.
+    pub fn range_links(&self) -> Vec<(String, Span)> {
+        match self.format {
+            Format::Hls => self.hls().range_links(),
+            Format::Dash => dash::range_links(self.base, self.text),
+            Format::Vtt | Format::Json => self.companion().range_links(),
+        }
+    }
+
+    /// [`playable`], as this one is reached.
+    pub fn playable(&self, find: &dyn Fn(&str) -> Option<Span>) -> String {
+        match self.format {
+            Format::Hls => self.hls().playable(find),
+            Format::Dash => dash::playable(self.base, self.text, find),
+            Format::Vtt | Format::Json => self.companion().playable(find),
+        }
+    }
+
+    /// [`byterange`], as this one is reached.
+    pub fn byterange(&self, archive: &str, files: Files) -> Linked {
+        match self.format {
+            Format::Hls => self.hls().byterange(archive, files.find),
+            Format::Dash => dash::byterange(self.base, self.text, archive, files),
+            Format::Vtt | Format::Json => self.companion().byterange(files.find),
+        }
     }
 }
 
@@ -92,13 +253,7 @@ pub fn references(
     text: &str,
     size_of: &dyn Fn(&str) -> Option<u64>,
 ) -> Vec<Reference> {
-    let mut found = match format {
-        Format::Hls => hls::references(base, text),
-        Format::Dash => dash::references(base, text, size_of),
-    };
-    let mut seen = std::collections::HashSet::new();
-    found.retain(|reference| seen.insert(reference.path.clone()));
-    found
+    Playlist::new(format, base, text).references(size_of)
 }
 
 /// The files that playlists point to, as far as links need to know them.
@@ -117,18 +272,12 @@ pub struct Files<'a> {
 /// are told, except where the standard lets a link lead nowhere (a key that is kept elsewhere, a
 /// segment marked as a gap, a hint of what is to come).
 pub fn link(format: Format, base: &str, text: &str, files: Files) -> Linked {
-    match format {
-        Format::Hls => hls::link(base, text, files.find),
-        Format::Dash => dash::link(base, text, files),
-    }
+    Playlist::new(format, base, text).link(files)
 }
 
 /// The range links of a playlist: path of the entry, and the bytes of the archive.
 pub fn range_links(format: Format, base: &str, text: &str) -> Vec<(String, Span)> {
-    match format {
-        Format::Hls => hls::range_links(base, text),
-        Format::Dash => dash::range_links(base, text),
-    }
+    Playlist::new(format, base, text).range_links()
 }
 
 /// Takes range links back. `find` gives the place of an entry: a link to all of it becomes its
@@ -140,24 +289,18 @@ pub fn playable(
     text: &str,
     find: &dyn Fn(&str) -> Option<Span>,
 ) -> String {
-    match format {
-        Format::Hls => hls::playable(base, text, find),
-        Format::Dash => dash::playable(base, text, find),
-    }
+    Playlist::new(format, base, text).playable(find)
 }
 
 /// The version of what [`playable`] makes of a text. An archive may say how long a playlist is
 /// in its playable form; that holds for one version only.
-pub const PLAYABLE_VERSION: u8 = 1;
+pub const PLAYABLE_VERSION: u8 = 2;
 
 /// Turns links into byte ranges of the archive itself, whose address is `archive`, as seen from
 /// the playlist. Links to other playlists, and to what the standards know no byte range for (keys,
 /// session data), stay; the files of the latter are told in [`Linked::loose`].
 pub fn byterange(format: Format, base: &str, text: &str, archive: &str, files: Files) -> Linked {
-    match format {
-        Format::Hls => hls::byterange(base, text, archive, files.find),
-        Format::Dash => dash::byterange(base, text, archive, files),
-    }
+    Playlist::new(format, base, text).byterange(archive, files)
 }
 
 #[cfg(test)]

@@ -321,6 +321,7 @@ impl<'a> Change<'a> {
             text: self.edits.apply(self.text),
             problems: self.problems,
             loose: self.loose,
+            ..Linked::default()
         }
     }
 }

@@ -12,45 +12,61 @@ pub(super) struct Attribute {
     pub(super) whole: Range<usize>,
 }
 
-/// The attributes in `text[list]`. What is no attribute is passed over up to the next comma.
-pub(super) fn parse(text: &str, list: Range<usize>) -> Vec<Attribute> {
-    let bytes = text.as_bytes();
-    let find = |from: usize, wanted: &[u8]| {
-        let rest = bytes.get(from..list.end).unwrap_or_default();
-        let at = rest.iter().position(|b| wanted.contains(b));
-        at.map_or(list.end, |at| from + at)
-    };
-    let mut found = Vec::new();
-    let mut at = list.start;
-    while at < list.end {
-        while at < list.end && matches!(bytes[at], b' ' | b'\t') {
-            at += 1;
-        }
-        let start = at;
-        let name_end = find(start, b"=,");
-        if name_end == list.end || bytes[name_end] == b',' {
-            at = name_end + 1;
-            continue;
-        }
-        let begin = name_end + 1;
-        let (value, end) = match bytes.get(begin) {
-            Some(b'"') if begin < list.end => {
-                let close = find(begin + 1, b"\"");
-                (begin + 1..close, (close + 1).min(list.end))
-            }
-            _ => {
-                let end = find(begin, b",");
-                (begin..end, end)
-            }
-        };
-        found.push(Attribute {
-            name: start..name_end,
-            value,
-            whole: start..end,
-        });
-        at = find(end, b",") + 1;
+impl Attribute {
+    /// Whether the value stands in quotes.
+    pub(super) fn is_quoted(&self) -> bool {
+        self.value.start > self.name.end + 1
     }
-    found
+}
+
+/// The attributes in `text[list]`, one after another: a line may have millions. What is no
+/// attribute is passed over up to the next comma.
+pub(super) fn each(text: &str, list: Range<usize>) -> impl Iterator<Item = Attribute> {
+    let bytes = text.as_bytes();
+    let end_of_list = list.end;
+    let find = move |from: usize, wanted: &[u8]| {
+        let rest = bytes.get(from..end_of_list).unwrap_or_default();
+        let at = rest.iter().position(|b| wanted.contains(b));
+        at.map_or(end_of_list, |at| from + at)
+    };
+    let mut at = list.start;
+    std::iter::from_fn(move || {
+        while at < end_of_list {
+            while at < end_of_list && matches!(bytes[at], b' ' | b'\t') {
+                at += 1;
+            }
+            let start = at;
+            let name_end = find(start, b"=,");
+            if name_end == end_of_list || bytes[name_end] == b',' {
+                at = name_end + 1;
+                continue;
+            }
+            let begin = name_end + 1;
+            let (value, end) = match bytes.get(begin) {
+                Some(b'"') if begin < end_of_list => {
+                    let close = find(begin + 1, b"\"");
+                    (begin + 1..close, (close + 1).min(end_of_list))
+                }
+                _ => {
+                    let end = find(begin, b",");
+                    (begin..end, end)
+                }
+            };
+            at = find(end, b",") + 1;
+            return Some(Attribute {
+                name: start..name_end,
+                value,
+                whole: start..end,
+            });
+        }
+        None
+    })
+}
+
+/// The value of the first attribute of that name.
+pub(super) fn value<'t>(text: &'t str, list: &Range<usize>, name: &str) -> Option<&'t str> {
+    let found = each(text, list.clone()).find(|a| &text[a.name.clone()] == name);
+    found.map(|a| &text[a.value])
 }
 
 /// The span that takes an attribute away with the comma that goes with it.
@@ -73,7 +89,7 @@ mod tests {
     #[test]
     fn lists() {
         let text = "A=1,B=\"x,y=z\", C=,junk,D=\"open";
-        let found = parse(text, 0..text.len());
+        let found: Vec<_> = each(text, 0..text.len()).collect();
         let shown: Vec<_> = found
             .iter()
             .map(|a| (&text[a.name.clone()], &text[a.value.clone()]))
@@ -82,6 +98,8 @@ mod tests {
             shown,
             [("A", "1"), ("B", "x,y=z"), ("C", ""), ("D", "open")]
         );
+        let quoted: Vec<_> = found.iter().map(Attribute::is_quoted).collect();
+        assert_eq!(quoted, [false, true, false, true]);
         let without = |at: usize| {
             let mut text = text.to_owned();
             text.replace_range(removal(&text, &(0..text.len()), &found[at]), "");

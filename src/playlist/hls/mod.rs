@@ -2,16 +2,35 @@
 
 mod attributes;
 mod site;
+mod variables;
 
-use site::{Kind, Site};
+use std::collections::HashSet;
 
-use super::address::{Span, Target, add_range, range_of, strip_range, target};
-use super::edit::Edits;
-use super::problem::{Linked, Problem, What};
+use site::{Kind, Site, scan};
+use variables::Put;
+
+use super::address::{
+    Located, Span, Target, Unescaped, add_link, is_rooted, is_too_long, locate, path_of, query_of,
+    range_of, strip_link, target,
+};
+use super::context::Context;
+use super::edit::{Edits, lines};
+use super::problem::{Linked, Problems, What, excerpt};
 use super::{Reference, Role};
 
 /// A byte order mark must not be there (section 4.1), and sometimes is.
 const BOM: char = '\u{feff}';
+
+/// The place of an entry by its path.
+type Find<'a> = &'a dyn Fn(&str) -> Option<Span>;
+
+/// A playlist, and how it is reached.
+#[derive(Clone, Copy)]
+pub(super) struct Hls<'t> {
+    pub(super) base: &'t str,
+    pub(super) text: &'t str,
+    pub(super) contexts: &'t [Context],
+}
 
 pub(super) fn is_hls(text: &str) -> bool {
     let text = text.strip_prefix(BOM).unwrap_or(text);
@@ -19,91 +38,319 @@ pub(super) fn is_hls(text: &str) -> bool {
     after.is_some_and(|after| after.is_empty() || after.starts_with(|c: char| c.is_whitespace()))
 }
 
-pub(super) fn references(base: &str, text: &str) -> Vec<Reference> {
-    let (sites, _) = sites(text);
-    let reference = |site: &Site| {
-        let Target::Path(path) = target(base, &site.value) else {
-            return None;
-        };
-        Some(Reference {
-            line: site.line,
-            path,
-            role: match site.kind {
+/// A site's text where a link leads, looked for among files.
+struct Found<'s> {
+    /// The reference that was found: the site's own text with variables put in.
+    value: &'s str,
+    path: String,
+    unescaped: Option<Unescaped>,
+}
+
+impl<'t> Hls<'t> {
+    /// What it points to. `has` tells whether there is a file of a path.
+    pub(super) fn references(&self, has: &dyn Fn(&str) -> bool) -> Vec<Reference> {
+        let mut all = Vec::new();
+        let mut seen = HashSet::new();
+        self.scan(&mut |site| {
+            let role = match site.kind {
                 Kind::Segment | Kind::Map | Kind::Part => Role::Media,
-                Kind::Playlist => Role::Playlist,
+                Kind::Rendition | Kind::Report => Role::Playlist,
                 Kind::Key => Role::Key,
-                Kind::Hint | Kind::Other => Role::Other,
-            },
+                Kind::Hint | Kind::Other | Kind::Service => Role::Other,
+                Kind::Unknown => return,
+            };
+            for value in values(&site.put) {
+                if let Target::Path(path) = locate(self.base, value, has).target
+                    && seen.insert(path.clone())
+                {
+                    let line = site.line;
+                    all.push(Reference { line, path, role });
+                }
+            }
+        });
+        all
+    }
+
+    /// The playlists that it refers to, each with the context in which it is read then.
+    pub(super) fn refers(&self, has: &dyn Fn(&str) -> bool) -> Vec<(String, Context)> {
+        let mut all = Vec::new();
+        // Of each context apart, for what a playlist imports depends on it.
+        let unknown = [Context::default()];
+        let contexts = if self.contexts.is_empty() {
+            &unknown[..]
+        } else {
+            self.contexts
+        };
+        for context in contexts.chunks(1) {
+            let mut found: Vec<(String, bool, String)> = Vec::new();
+            let scanned = scan(self.text, context, &mut |site| {
+                let is_rendition = site.kind == Kind::Rendition;
+                if !is_rendition && !matches!(site.kind, Kind::Report | Kind::Other | Kind::Service)
+                {
+                    return;
+                }
+                if let Put::One(value) = &site.put
+                    && let Target::Path(path) = locate(self.base, value, has).target
+                {
+                    found.push((path, is_rendition, query_of(value).to_owned()));
+                }
+            });
+            let variables = scanned.variables;
+            let whole = |(path, is_rendition, query): (String, bool, String)| {
+                (path, is_rendition, variables.whole(&query))
+            };
+            let found: Vec<_> = found.into_iter().map(whole).collect();
+            let imports = variables.exports();
+            for (path, is_rendition, query) in found {
+                let imports = is_rendition.then(|| imports.clone());
+                all.push((path, Context::new(imports, query)));
+            }
+        }
+        all
+    }
+
+    pub(super) fn link(&self, find: Find) -> Linked {
+        self.change(find, &|site, found, place, edits| {
+            let raw = &self.text[site.uri.clone()];
+            // A link cannot be put behind a variable whose value has a query or needs escapes: then
+            // the value itself is written.
+            let tail = |uri: &str| uri.len() - path_of(uri).len();
+            let is_raw =
+                raw == found.value || (found.unescaped.is_none() && tail(raw) == tail(found.value));
+            let raw = if is_raw { raw } else { found.value };
+            let link = add_link(raw, found.unescaped, place);
+            edits.replace(site.uri.clone(), site.quoted(link));
+            for said in site
+                .range
+                .iter()
+                .flat_map(|range| range.said.iter().flatten())
+            {
+                edits.remove(said.clone());
+            }
+            Change::Done
         })
-    };
-    sites.iter().filter_map(reference).collect()
-}
-
-pub(super) fn link(base: &str, text: &str, find: &dyn Fn(&str) -> Option<Span>) -> Linked {
-    change(base, text, find, &|site, entry, part, edits| {
-        let place = entry.part(part);
-        let place = place.expect("a part of an entry of that size");
-        edits.replace(site.uri.clone(), add_range(&text[site.uri.clone()], place));
-        for said in site.range.iter().flat_map(|range| &range.said) {
-            edits.remove(said.clone());
-        }
-        Change::Done
-    })
-}
-
-pub(super) fn range_links(base: &str, text: &str) -> Vec<(String, Span)> {
-    let (sites, _) = sites(text);
-    let link = |site: &Site| match target(base, &site.value) {
-        Target::Path(path) => Some((path, range_of(&text[site.uri.clone()])?)),
-        _ => None,
-    };
-    sites.iter().filter_map(link).collect()
-}
-
-pub(super) fn playable(base: &str, text: &str, find: &dyn Fn(&str) -> Option<Span>) -> String {
-    let mut edits = Edits::default();
-    for site in sites(text).0 {
-        let uri = &text[site.uri.clone()];
-        let (Some(link), Target::Path(path)) = (range_of(uri), target(base, &site.value)) else {
-            continue;
-        };
-        let Some(part) = find(&path).and_then(|entry| Some((entry, entry.within(link)?))) else {
-            continue;
-        };
-        let is_whole = part.1.offset == 0 && part.1.size == part.0.size;
-        // With a byte range beside it a link would have two; whoever wrote that knows what it is.
-        if site.range.is_some() || !(is_whole || say_range(&site, part.1, text, &mut edits)) {
-            continue;
-        }
-        edits.replace(site.uri.clone(), strip_range(uri));
     }
-    edits.apply(text)
+
+    pub(super) fn range_links(&self) -> Vec<(String, Span)> {
+        let mut all = Vec::new();
+        self.scan(&mut |site| {
+            if let Some((path, link)) = self.range_link(site) {
+                all.push((path, link));
+            }
+        });
+        all
+    }
+
+    /// The range link at a site. In a path with a variable whose value is not known the variable
+    /// stays.
+    fn range_link(&self, site: &Site) -> Option<(String, Span)> {
+        if site.kind == Kind::Unknown {
+            return None;
+        }
+        let raw = &self.text[site.uri.clone()];
+        let link = range_of(raw)?;
+        let value = match &site.put {
+            Put::One(value) => value,
+            Put::Several(_) | Put::Unknown(..) => raw,
+        };
+        match target(self.base, value) {
+            Target::Path(path) => Some((path, link)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn playable(&self, find: Find) -> String {
+        let mut edits = Edits::default();
+        self.scan(&mut |site| {
+            let Some((path, link)) = self.range_link(site) else {
+                return;
+            };
+            let Some((entry, part)) =
+                find(&path).and_then(|entry| Some((entry, entry.within(link)?)))
+            else {
+                return;
+            };
+            let is_whole = part.offset == 0 && part.size == entry.size;
+            // With a byte range beside it a link would have two; whoever wrote that knows what it
+            // is.
+            if site.range.is_some() || !(is_whole || say_range(site, part, self.text, &mut edits)) {
+                return;
+            }
+            let uri = &self.text[site.uri.clone()];
+            edits.replace(site.uri.clone(), site.quoted(strip_link(uri)));
+        });
+        edits.apply(self.text)
+    }
+
+    pub(super) fn byterange(&self, archive: &str, find: Find) -> Linked {
+        let text = self.text;
+        let mut linked = self.change(find, &|site, _, place, edits| {
+            if matches!(site.kind, Kind::Rendition | Kind::Report) {
+                return Change::None;
+            }
+            for said in site
+                .range
+                .iter()
+                .flat_map(|range| range.said.iter().flatten())
+            {
+                edits.remove(said.clone());
+            }
+            if !say_range(site, place, text, edits) {
+                return Change::Loose;
+            }
+            edits.replace(site.uri.clone(), site.quoted(archive.to_owned()));
+            Change::Done
+        });
+        if linked.text != text {
+            linked.text = with_version(&linked.text);
+        }
+        linked
+    }
+
+    fn scan(&self, visit: &mut dyn FnMut(&Site<'t>)) -> Problems {
+        if is_hls(self.text) {
+            scan(self.text, self.contexts, visit).problems
+        } else {
+            Problems::default()
+        }
+    }
+
+    /// Goes through the links that lead to entries; `edit` gets what was found and its place in
+    /// the archive.
+    fn change(
+        &self,
+        find: Find,
+        edit: &dyn Fn(&Site, &Found, Span, &mut Edits) -> Change,
+    ) -> Linked {
+        let mut edits = Edits::default();
+        let (mut problems, mut nowhere) = (Problems::default(), Problems::default());
+        let mut loose = Vec::new();
+        let of_text = self.scan(&mut |site| {
+            let outcome = self.find(site, find).and_then(|found| {
+                let entry = find(&found.path);
+                let size = entry.map_or(0, |entry| entry.size);
+                let place = entry.and_then(|entry| entry.part(site.part_of(size)?));
+                match place {
+                    Some(place) => Ok((found, place)),
+                    None => Err(Some(What::Beyond {
+                        uri: excerpt(&self.text[site.uri.clone()]),
+                        size,
+                    })),
+                }
+            });
+            match outcome {
+                Ok((found, place)) => {
+                    if let Change::Loose = edit(site, &found, place, &mut edits) {
+                        loose.push(found.path);
+                    }
+                }
+                Err(None) => {}
+                Err(Some(what)) => {
+                    let is_absent = matches!(what, What::Missing { .. } | What::Outside { .. });
+                    let list = if is_absent && site.may_lack {
+                        &mut nowhere
+                    } else {
+                        &mut problems
+                    };
+                    list.push(site.line, what);
+                }
+            }
+        });
+        problems.extend(of_text);
+        Linked {
+            text: edits.apply(self.text),
+            problems: problems.finish(),
+            loose,
+            nowhere: nowhere.finish(),
+        }
+    }
+
+    /// The file that a site leads to. `None`: nothing of ours, and nothing is wrong.
+    fn find<'s>(&self, site: &'s Site, find: Find) -> Result<Found<'s>, Option<What>> {
+        let uri = &self.text[site.uri.clone()];
+        if is_too_long(uri) {
+            let uri = excerpt(uri);
+            return Err((site.kind != Kind::Unknown).then_some(What::Missing { uri }));
+        }
+        let has = |path: &str| find(path).is_some();
+        let locate = |value: &'s str| (value, locate(self.base, value, &has));
+        let all: Vec<(&str, Located)> = match &site.put {
+            Put::Unknown(..) if site.kind == Kind::Unknown => return Err(None),
+            Put::Unknown(name, why) => {
+                return Err(Some(What::Unknown {
+                    uri: excerpt(uri),
+                    name: excerpt(name),
+                    why,
+                }));
+            }
+            put => values(put).map(locate).collect(),
+        };
+        let mut found: Option<Found> = None;
+        for (value, Located { target, unescaped }) in &all {
+            let Target::Path(path) = target else { continue };
+            if !has(path) {
+                continue;
+            }
+            match &found {
+                None => {
+                    found = Some(Found {
+                        value,
+                        path: path.clone(),
+                        unescaped: *unescaped,
+                    });
+                }
+                Some(first) if first.path != *path => {
+                    return Err(Some(What::Ambiguous {
+                        uri: excerpt(uri),
+                        paths: [first.path.clone(), path.clone()],
+                    }));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(found) = found {
+            return match site.kind {
+                Kind::Unknown => Err(Some(What::Mention {
+                    uri: excerpt(uri),
+                    more: 0,
+                })),
+                _ => Ok(found),
+            };
+        }
+        if site.kind == Kind::Unknown {
+            return Err(None);
+        }
+        let uri = excerpt(uri);
+        let (value, first) = all.into_iter().next().ok_or(None)?;
+        Err(match first.target {
+            Target::Elsewhere if is_rooted(value) => Some(What::Rooted { uri }),
+            Target::Elsewhere => None,
+            _ if site.kind == Kind::Service => Some(What::Absent { uri }),
+            Target::Outside => Some(What::Outside { uri }),
+            Target::Path(_) => Some(What::Missing { uri }),
+        })
+    }
 }
 
-pub(super) fn byterange(
-    base: &str,
-    text: &str,
-    archive: &str,
-    find: &dyn Fn(&str) -> Option<Span>,
-) -> Linked {
-    let mut linked = change(base, text, find, &|site, entry, part, edits| {
-        if site.kind == Kind::Playlist {
-            return Change::None;
+/// All values that a link has.
+fn values<'s>(put: &'s Put) -> impl Iterator<Item = &'s str> {
+    let (one, several) = match put {
+        Put::One(one) => (Some(&**one), &[][..]),
+        Put::Several(all) => (None, &all[..]),
+        Put::Unknown(..) => (None, &[][..]),
+    };
+    one.into_iter().chain(several.iter().map(String::as_str))
+}
+
+impl Site<'_> {
+    /// A link as it is written at this place.
+    fn quoted(&self, link: String) -> String {
+        if self.needs_quotes && link.contains(',') {
+            format!("\"{link}\"")
+        } else {
+            link
         }
-        let place = entry.part(part).expect("a part of an entry of that size");
-        for said in site.range.iter().flat_map(|range| &range.said) {
-            edits.remove(said.clone());
-        }
-        if !say_range(site, place, text, edits) {
-            return Change::Loose;
-        }
-        edits.replace(site.uri.clone(), archive);
-        Change::Done
-    });
-    if linked.text != text {
-        linked.text = with_version(&linked.text);
     }
-    linked
 }
 
 /// Says the byte range of a link as the standard does, if it does at this place.
@@ -112,18 +359,17 @@ fn say_range(site: &Site, part: Span, text: &str, edits: &mut Edits) -> bool {
     let said = match site.kind {
         Kind::Segment => {
             // The line ends as the link's own does.
-            let end = match text[site.uri.end..]
-                .trim_start_matches([' ', '\t'])
-                .starts_with('\r')
-            {
-                true => "\r\n",
-                false => "\n",
-            };
+            let end = line_end(text, &text[site.uri.end..]);
             format!("#EXT-X-BYTERANGE:{size}@{offset}{end}")
         }
         Kind::Map | Kind::Part => format!(",BYTERANGE=\"{size}@{offset}\""),
         Kind::Hint => format!(",BYTERANGE-START={offset},BYTERANGE-LENGTH={size}"),
-        Kind::Playlist | Kind::Key | Kind::Other => return false,
+        Kind::Rendition
+        | Kind::Report
+        | Kind::Key
+        | Kind::Other
+        | Kind::Service
+        | Kind::Unknown => return false,
     };
     edits.replace(site.insert..site.insert, said);
     true
@@ -133,14 +379,11 @@ fn say_range(site: &Site, part: Span, text: &str, edits: &mut Edits) -> bool {
 /// (section 8).
 fn with_version(text: &str) -> String {
     const TAG: &str = "#EXT-X-VERSION:";
-    let needed = match text.contains("#EXT-X-MAP:") {
-        true => 6,
-        false => 4,
-    };
+    let needed = if text.contains("#EXT-X-MAP:") { 6 } else { 4 };
     let mut edits = Edits::default();
     let line = text
         .find(TAG)
-        .filter(|at| *at == 0 || text[..*at].ends_with('\n'));
+        .filter(|at| *at == 0 || text[..*at].ends_with(['\n', '\r']));
     if let Some(at) = line {
         let start = at + TAG.len();
         let end = text[start..]
@@ -150,15 +393,26 @@ fn with_version(text: &str) -> String {
         if version < needed {
             edits.replace(start..end, needed.to_string());
         }
-    } else if let Some(end) = text.find('\n') {
-        let line_end = if text[..end].ends_with('\r') {
-            "\r\n"
-        } else {
-            "\n"
-        };
-        edits.replace(end + 1..end + 1, format!("{TAG}{needed}{line_end}"));
+    } else if let Some((_, first)) = lines(text).next() {
+        let end = line_end(
+            text,
+            text[first.clone()].trim_start_matches(|c| c != '\r' && c != '\n'),
+        );
+        edits.replace(first.end..first.end, format!("{TAG}{needed}{end}"));
     }
     edits.apply(text)
+}
+
+/// What ends the line that `rest` is the rest of.
+fn line_end(text: &str, rest: &str) -> &'static str {
+    let rest = rest.trim_start_matches([' ', '\t']);
+    if rest.starts_with("\r\n") {
+        "\r\n"
+    } else if rest.starts_with('\r') && !text.contains('\n') {
+        "\r"
+    } else {
+        "\n"
+    }
 }
 
 /// What became of a link.
@@ -167,56 +421,4 @@ enum Change {
     Done,
     /// It still points to a file of its own.
     Loose,
-}
-
-/// Goes through the links that lead to entries; `edit` gets the entry and the part of it.
-fn change(
-    base: &str,
-    text: &str,
-    find: &dyn Fn(&str) -> Option<Span>,
-    edit: &dyn Fn(&Site, Span, Span, &mut Edits) -> Change,
-) -> Linked {
-    let (sites, mut problems) = sites(text);
-    let mut edits = Edits::default();
-    let mut loose = Vec::new();
-    for site in &sites {
-        let uri = text[site.uri.clone()].to_owned();
-        let what = match target(base, &site.value) {
-            Target::Elsewhere => continue,
-            Target::Outside => What::Outside { uri },
-            Target::Path(path) => match find(&path) {
-                None => What::Missing { uri },
-                Some(entry) => match site.part_of(entry.size) {
-                    None => What::Beyond {
-                        uri,
-                        size: entry.size,
-                    },
-                    Some(part) => {
-                        if let Change::Loose = edit(site, entry, part, &mut edits) {
-                            loose.push(path);
-                        }
-                        continue;
-                    }
-                },
-            },
-        };
-        let absent = matches!(what, What::Missing { .. } | What::Outside { .. });
-        if !(absent && site.may_lack) {
-            let line = site.line;
-            problems.push(Problem { line, what });
-        }
-    }
-    problems.sort_by_key(|problem| problem.line);
-    Linked {
-        text: edits.apply(text),
-        problems,
-        loose,
-    }
-}
-
-fn sites(text: &str) -> (Vec<Site>, Vec<Problem>) {
-    match is_hls(text) {
-        true => site::sites(text),
-        false => Default::default(),
-    }
 }

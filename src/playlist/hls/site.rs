@@ -1,19 +1,27 @@
 //! Sites: the places in a playlist where a link stands, with the byte range that goes with it.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use super::super::address::{Span, number, path_of};
-use super::super::problem::{Problem, What};
+use super::super::context::Context;
+use super::super::edit::lines;
+use super::super::problem::{Problems, What};
 use super::attributes::{self, Attribute};
+use super::variables::{Put, Variables};
+
+/// The most links of a playlist: six days of segments of two seconds.
+pub(super) const MOST_LINKS: usize = 1 << 18;
 
 /// What kind of link a site is; it says how a byte range is written there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A URI line: a segment, with EXT-X-BYTERANGE (section 4.4.4.2).
     Segment,
-    /// A playlist: a URI line behind EXT-X-STREAM-INF, or an attribute.
-    Playlist,
+    /// A playlist of this presentation, which may import variables: a URI line behind
+    /// EXT-X-STREAM-INF, or an attribute.
+    Rendition,
+    /// A playlist that EXT-X-RENDITION-REPORT tells of.
+    Report,
     /// EXT-X-MAP: a BYTERANGE attribute, from the beginning if it says no offset.
     Map,
     /// EXT-X-PART: a BYTERANGE attribute, from the end of the last part if it says no offset.
@@ -24,17 +32,23 @@ pub(super) enum Kind {
     Key,
     /// Anything else; it knows no byte range.
     Other,
+    /// What mostly a server answers: steering, lists of advertisements.
+    Service,
+    /// An attribute that is not known to hold a link.
+    Unknown,
 }
 
 /// A link in a playlist.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct Site<'t> {
     pub(super) line: u32,
     /// Where its text is.
     pub(super) uri: Range<usize>,
     /// Its text with variables (section 4.3) put in.
-    pub(super) value: String,
+    pub(super) put: Put<'t>,
     pub(super) kind: Kind,
+    /// Whether it stands where a text without quotes may have no comma.
+    pub(super) needs_quotes: bool,
     /// The byte range that goes with it, within the file.
     pub(super) range: Option<ByteRange>,
     /// Where text goes that says a byte range: before the URI line, or behind the URI attribute.
@@ -50,46 +64,91 @@ pub(super) struct ByteRange {
     /// `None`: up to the end.
     pub(super) size: Option<u64>,
     /// What says so in the text: tag lines or attributes.
-    pub(super) said: Vec<Range<usize>>,
+    pub(super) said: [Option<Range<usize>>; 2],
 }
 
-/// Tags with a link in an attribute, and the kind of it.
-const TAGS: [(&str, Kind); 11] = [
-    ("#EXT-X-MEDIA", Kind::Playlist),
-    ("#EXT-X-I-FRAME-STREAM-INF", Kind::Playlist),
-    ("#EXT-X-IMAGE-STREAM-INF", Kind::Playlist),
-    ("#EXT-X-RENDITION-REPORT", Kind::Playlist),
-    ("#EXT-X-MAP", Kind::Map),
-    ("#EXT-X-PART", Kind::Part),
-    ("#EXT-X-PRELOAD-HINT", Kind::Hint),
-    ("#EXT-X-KEY", Kind::Key),
-    ("#EXT-X-SESSION-KEY", Kind::Key),
-    ("#EXT-X-SESSION-DATA", Kind::Other),
-    ("#EXT-X-DATERANGE", Kind::Other),
+/// Tags with a link in an attribute, the attribute, and the kind of it.
+const TAGS: [(&str, &str, Kind); 12] = [
+    ("#EXT-X-MEDIA", "URI", Kind::Rendition),
+    ("#EXT-X-I-FRAME-STREAM-INF", "URI", Kind::Rendition),
+    ("#EXT-X-IMAGE-STREAM-INF", "URI", Kind::Rendition),
+    ("#EXT-X-RENDITION-REPORT", "URI", Kind::Report),
+    ("#EXT-X-MAP", "URI", Kind::Map),
+    ("#EXT-X-PART", "URI", Kind::Part),
+    ("#EXT-X-PRELOAD-HINT", "URI", Kind::Hint),
+    ("#EXT-X-KEY", "URI", Kind::Key),
+    ("#EXT-X-SESSION-KEY", "URI", Kind::Key),
+    ("#EXT-X-SESSION-DATA", "URI", Kind::Other),
+    ("#EXT-X-CONTENT-STEERING", "SERVER-URI", Kind::Service),
+    (DATERANGE, "X-ASSET-URI", Kind::Other),
 ];
 
-/// The attributes that hold a link. X-ASSET-URI is that of EXT-X-DATERANGE (appendix D.2).
-const URI: [&str; 2] = ["URI", "X-ASSET-URI"];
+const DATERANGE: &str = "#EXT-X-DATERANGE";
 
-/// All links of a playlist in the order of the text, and byte ranges that cannot be read.
-pub(super) fn sites(text: &str) -> (Vec<Site>, Vec<Problem>) {
-    let mut scan = Scan::default();
-    let (mut at, mut line) = (0, 0);
-    for raw in text.split_inclusive('\n') {
-        line += 1;
-        let shown = raw.trim_end_matches(['\n', '\r']);
-        scan.line(text, at..at + shown.len(), at..at + raw.len(), line);
-        at += raw.len();
+/// What kind of link the attribute of a tag is.
+fn kind_of(tag: &str, attribute: &str) -> Kind {
+    // X-ASSET-LIST of interstitials (appendix D.2), and what players call alike.
+    let is_client_link = tag == DATERANGE
+        && attribute.starts_with("X-")
+        && ["URI", "URL", "ASSET-LIST"]
+            .iter()
+            .any(|end| attribute.ends_with(end));
+    let known = TAGS
+        .iter()
+        .find(|(name, link, _)| *name == tag && *link == attribute);
+    match known {
+        Some((_, _, kind)) => *kind,
+        None if is_client_link => Kind::Service,
+        None => Kind::Unknown,
     }
-    (scan.sites, scan.problems)
 }
 
-#[derive(Default)]
-struct Scan {
-    sites: Vec<Site>,
-    problems: Vec<Problem>,
-    /// EXT-X-DEFINE's names and values.
-    variables: HashMap<String, String>,
+/// What a playlist says besides its links.
+pub(super) struct Scanned<'c> {
+    pub(super) variables: Variables<'c>,
+    /// What cannot be read.
+    pub(super) problems: Problems,
+}
+
+/// Goes through all links of a playlist, in the order of the text.
+pub(super) fn scan<'t, 'c>(
+    text: &'t str,
+    contexts: &'c [Context],
+    visit: &mut dyn FnMut(&Site<'t>),
+) -> Scanned<'c> {
+    let mut scan = Scan {
+        text,
+        visit,
+        count: 0,
+        variables: Variables::new(contexts),
+        problems: Problems::default(),
+        byterange: None,
+        is_playlist: false,
+        is_gap: false,
+        last_segment: None,
+        last_part: None,
+    };
+    for (line, whole) in lines(text) {
+        let shown = text[whole.clone()].trim_end_matches(['\n', '\r']);
+        let shown = whole.start..whole.start + shown.len();
+        scan.line(shown, whole, line);
+        if scan.count > MOST_LINKS {
+            break;
+        }
+    }
+    Scanned {
+        variables: scan.variables,
+        problems: scan.problems,
+    }
+}
+
+struct Scan<'t, 'c, 'v> {
+    text: &'t str,
+    visit: &'v mut dyn FnMut(&Site<'t>),
+    /// Links so far.
+    count: usize,
+    variables: Variables<'c>,
+    problems: Problems,
     /// What the tags since the last URI line say of the next one.
     byterange: Option<(u64, Option<u64>, Range<usize>)>,
     is_playlist: bool,
@@ -100,16 +159,21 @@ struct Scan {
     last_part: Option<(String, u64)>,
 }
 
-impl Scan {
-    fn line(&mut self, text: &str, shown: Range<usize>, whole: Range<usize>, line: u32) {
+impl<'t> Scan<'t, '_, '_> {
+    fn line(&mut self, shown: Range<usize>, whole: Range<usize>, line: u32) {
+        let text = self.text;
         let content = &text[shown.clone()];
         if !content.starts_with('#') {
             let trimmed = content.trim();
-            // A byte order mark belongs to no link.
-            if !trimmed.is_empty() && !trimmed.starts_with('\u{feff}') {
+            // A byte order mark belongs to no link; a `#` behind white space begins a comment to
+            // players.
+            if !trimmed.is_empty() && !trimmed.starts_with(['\u{feff}', '#']) {
                 let start = shown.start + (content.len() - content.trim_start().len());
-                self.uri_line(text, start..start + trimmed.len(), whole.start, line);
+                self.uri_line(start..start + trimmed.len(), whole.start, line);
             }
+            return;
+        }
+        if !content.starts_with("#EXT") {
             return;
         }
         let (tag, list) = match content.find(':') {
@@ -121,136 +185,188 @@ impl Scan {
                 Some((size, offset)) => self.byterange = Some((size, offset, whole)),
                 None => self.malformed(line, "EXT-X-BYTERANGE is not '<length>[@<offset>]'"),
             },
-            "#EXT-X-STREAM-INF" => self.is_playlist = true,
+            "#EXT-X-STREAM-INF" => {
+                self.is_playlist = true;
+                self.tag(tag, &list, line);
+            }
             "#EXT-X-GAP" => self.is_gap = true,
-            "#EXT-X-DEFINE" => self.define(text, list),
-            tag => {
-                if let Some((_, kind)) = TAGS.iter().find(|(name, _)| *name == tag) {
-                    self.tag(text, *kind, &list, line);
+            "#EXT-X-DEFINE" => {
+                if let Err(why) = self.variables.define(text, &list) {
+                    self.malformed(line, why);
                 }
             }
+            "#EXT-X-SKIP" => self.problems.push(
+                line,
+                What::Unplayable(
+                    "EXT-X-SKIP: this is an update of a live playlist, and names only some of its segments; it does not play alone",
+                ),
+            ),
+            "#EXTINF" => {}
+            tag => self.tag(tag, &list, line),
+        }
+        if content.contains('\r') {
+            let what = "a carriage return within a line: some players take it for the end of the line, some do not";
+            self.problems.push(line, What::Unplayable(what));
         }
     }
 
-    fn uri_line(&mut self, text: &str, uri: Range<usize>, insert: usize, line: u32) {
-        let value = self.substitute(&text[uri.clone()]);
+    fn uri_line(&mut self, uri: Range<usize>, insert: usize, line: u32) {
+        let put = self.variables.put(&self.text[uri.clone()]);
         let is_playlist = std::mem::take(&mut self.is_playlist);
         let may_lack = std::mem::take(&mut self.is_gap);
         let said = self.byterange.take();
         let range = said.map(|(size, offset, said)| {
-            let offset = offset.unwrap_or_else(|| goes_on(&self.last_segment, &value));
+            let offset = offset.unwrap_or_else(|| goes_on(&self.last_segment, put.any()));
             ByteRange {
                 offset,
                 size: Some(size),
-                said: vec![said],
+                said: [Some(said), None],
             }
         });
-        self.last_segment = end_of(&value, range.as_ref());
-        self.sites.push(Site {
+        self.last_segment = end_of(put.any(), range.as_ref());
+        self.site(Site {
             line,
             uri,
-            value,
-            kind: match is_playlist {
-                true => Kind::Playlist,
-                false => Kind::Segment,
+            put,
+            kind: if is_playlist {
+                Kind::Rendition
+            } else {
+                Kind::Segment
             },
+            needs_quotes: false,
             range,
             insert,
             may_lack,
         });
     }
 
-    fn tag(&mut self, text: &str, kind: Kind, list: &Range<usize>, line: u32) {
-        let attributes = attributes::parse(text, list.clone());
-        let named = |name: &str| attributes.iter().find(|a| &text[a.name.clone()] == name);
-        let removal = |a: &Attribute| attributes::removal(text, list, a);
-        let Some(uri) = URI.iter().find_map(|name| named(name)) else {
-            return;
-        };
-        let value = self.substitute(&text[uri.value.clone()]);
-        let mut range = None;
-        if let Some(said) = named("BYTERANGE").filter(|_| matches!(kind, Kind::Map | Kind::Part)) {
-            let Some((size, offset)) = byterange(&text[said.value.clone()]) else {
-                return self.malformed(line, "BYTERANGE is not '<length>[@<offset>]'");
+    fn tag(&mut self, tag: &str, list: &Range<usize>, line: u32) {
+        let text = self.text;
+        let mut has_link = false;
+        for attribute in attributes::each(text, list.clone()) {
+            let kind = kind_of(tag, &text[attribute.name.clone()]);
+            // An attribute's name stands once in a list (section 4.2).
+            if kind != Kind::Unknown && tag != DATERANGE && std::mem::replace(&mut has_link, true) {
+                continue;
+            }
+            let value = &text[attribute.value.clone()];
+            if kind == Kind::Unknown && !(attribute.is_quoted() && value.contains('.')) {
+                continue;
+            }
+            let Ok(range) = self.range_of(kind, value, list, line) else {
+                continue;
             };
-            range = Some(ByteRange {
-                offset: offset.unwrap_or_else(|| match kind {
-                    Kind::Part => goes_on(&self.last_part, &value),
-                    _ => 0,
-                }),
-                size: Some(size),
-                said: vec![removal(said)],
+            let put = self.variables.put(value);
+            self.site(Site {
+                line,
+                uri: attribute.value.clone(),
+                put,
+                kind,
+                needs_quotes: !attribute.is_quoted(),
+                range,
+                insert: attribute.whole.end,
+                may_lack: self.may_lack(kind, list),
             });
         }
-        if kind == Kind::Part {
-            self.last_part = end_of(&value, range.as_ref());
+    }
+
+    /// Keys are often kept elsewhere, hints tell of what is not there yet, steering comes from a
+    /// server, and a part may be marked as a gap.
+    fn may_lack(&self, kind: Kind, list: &Range<usize>) -> bool {
+        match kind {
+            Kind::Key | Kind::Hint => true,
+            Kind::Part => attributes::value(self.text, list, "GAP") == Some("YES"),
+            _ => false,
         }
-        if kind == Kind::Hint {
-            let said = [named("BYTERANGE-START"), named("BYTERANGE-LENGTH")];
-            let numbers = said.map(|a| a.map(|a| number(&text[a.value.clone()])));
-            let [start, size] = match numbers {
-                [Some(None), _] | [_, Some(None)] => {
-                    return self.malformed(line, "a BYTERANGE of EXT-X-PRELOAD-HINT is no number");
+    }
+
+    /// The byte range that other attributes of the tag say. An error was told.
+    fn range_of(
+        &mut self,
+        kind: Kind,
+        uri: &str,
+        list: &Range<usize>,
+        line: u32,
+    ) -> Result<Option<ByteRange>, ()> {
+        let text = self.text;
+        let named = |name: &str| {
+            let mut all = attributes::each(text, list.clone());
+            all.find(|a| &text[a.name.clone()] == name)
+        };
+        let removal = |a: &Attribute| attributes::removal(text, list, a);
+        match kind {
+            Kind::Map | Kind::Part => {
+                let range = match named("BYTERANGE") {
+                    None => None,
+                    Some(said) => {
+                        let Some((size, offset)) = byterange(&text[said.value.clone()]) else {
+                            self.malformed(line, "BYTERANGE is not '<length>[@<offset>]'");
+                            return Err(());
+                        };
+                        let goes_on = || match kind {
+                            Kind::Part => goes_on(&self.last_part, self.variables.put(uri).any()),
+                            _ => 0,
+                        };
+                        Some(ByteRange {
+                            offset: offset.unwrap_or_else(goes_on),
+                            size: Some(size),
+                            said: [Some(removal(&said)), None],
+                        })
+                    }
+                };
+                if kind == Kind::Part {
+                    self.last_part = end_of(self.variables.put(uri).any(), range.as_ref());
                 }
-                numbers => numbers.map(Option::flatten),
-            };
-            if start.is_some() || size.is_some() {
-                range = Some(ByteRange {
+                Ok(range)
+            }
+            Kind::Hint => {
+                let said = [named("BYTERANGE-START"), named("BYTERANGE-LENGTH")];
+                let numbers = [&said[0], &said[1]]
+                    .map(|a| a.as_ref().map(|a| number(&text[a.value.clone()])));
+                let [start, size] = match numbers {
+                    [Some(None), _] | [_, Some(None)] => {
+                        self.malformed(line, "a BYTERANGE of EXT-X-PRELOAD-HINT is no number");
+                        return Err(());
+                    }
+                    numbers => numbers.map(Option::flatten),
+                };
+                let is_part = start.is_some() || size.is_some();
+                Ok(is_part.then(|| ByteRange {
                     offset: start.unwrap_or(0),
                     size,
-                    said: said.into_iter().flatten().map(removal).collect(),
-                });
+                    said: said.map(|said| said.as_ref().map(removal)),
+                }))
             }
-        }
-        self.sites.push(Site {
-            line,
-            uri: uri.value.clone(),
-            value,
-            kind,
-            range,
-            insert: uri.whole.end,
-            // Keys are often kept elsewhere, hints tell of what is not there yet, and a part may
-            // be marked as a gap.
-            may_lack: matches!(kind, Kind::Key | Kind::Hint)
-                || named("GAP").is_some_and(|gap| &text[gap.value.clone()] == "YES"),
-        });
-    }
-
-    /// EXT-X-DEFINE (section 4.4.2.3). Values that come from elsewhere (IMPORT, QUERYPARAM) are not
-    /// known, and links with them lead nowhere that we know.
-    fn define(&mut self, text: &str, list: Range<usize>) {
-        let attributes = attributes::parse(text, list);
-        let value = |name: &str| {
-            let found = attributes.iter().find(|a| &text[a.name.clone()] == name);
-            found.map(|a| text[a.value.clone()].to_owned())
-        };
-        if let (Some(name), Some(value)) = (value("NAME"), value("VALUE")) {
-            self.variables.insert(name, value);
+            _ => Ok(None),
         }
     }
 
-    /// Puts the values of `{$name}` in.
-    fn substitute(&self, uri: &str) -> String {
-        let mut out = String::with_capacity(uri.len());
-        let mut rest = uri;
-        while let Some(start) = rest.find("{$").filter(|_| !self.variables.is_empty()) {
-            let Some(len) = rest[start..].find('}') else {
-                break;
-            };
-            out.push_str(&rest[..start]);
-            match self.variables.get(&rest[start + 2..start + len]) {
-                Some(value) => out.push_str(value),
-                None => out.push_str(&rest[start..=start + len]),
+    /// Attributes that may be none do not count: they are no links.
+    fn site(&mut self, site: Site<'t>) {
+        if site.kind != Kind::Unknown {
+            self.count += 1;
+            if self.count == MOST_LINKS + 1 {
+                self.problems.push(site.line, What::TooMany(MOST_LINKS));
             }
-            rest = &rest[start + len + 1..];
         }
-        out.push_str(rest);
-        out
+        if self.count <= MOST_LINKS {
+            (self.visit)(&site);
+        }
     }
 
     fn malformed(&mut self, line: u32, what: &'static str) {
-        let what = What::Malformed(what);
-        self.problems.push(Problem { line, what });
+        self.problems.push(line, What::Malformed(what));
+    }
+}
+
+impl Put<'_> {
+    /// One of the texts, for comparing links with each other.
+    fn any(&self) -> &str {
+        match self {
+            Put::One(one) => one,
+            Put::Several(all) => all.first().map_or("", String::as_str),
+            Put::Unknown(name, _) => name,
+        }
     }
 }
 
@@ -274,7 +390,7 @@ fn end_of(value: &str, range: Option<&ByteRange>) -> Option<(String, u64)> {
     Some((path_of(value).to_owned(), end))
 }
 
-impl Site {
+impl Site<'_> {
     /// The bytes of a file of that length that it means; `None` if they are not within it.
     pub(super) fn part_of(&self, size: u64) -> Option<Span> {
         let Some(range) = &self.range else {

@@ -1,0 +1,17 @@
+//! Any text as WebVTT and as JSON; `src/playlist/tests/check.rs` says what holds.
+
+#![no_main]
+
+#[path = "../../src/playlist/tests/check.rs"]
+mod check;
+#[path = "../../src/playlist/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod playlist;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let text = String::from_utf8_lossy(input);
+    check::check(playlist::Format::Vtt, &text);
+    check::check(playlist::Format::Json, &text);
+});

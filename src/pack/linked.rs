@@ -1,0 +1,211 @@
+//! Which files of the folder are texts with links, what these point to, and how they are reached.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::error::Error;
+use super::layout::Warning;
+use super::names::Names;
+use super::order::Playlist;
+use super::scan::Found;
+use super::text;
+use crate::archive::Kind;
+use crate::playlist::{self, Context, Format, Span, What};
+
+/// The beginning of a file that says whether it may be a text with links, in bytes.
+const BEGINNING: u64 = 512;
+
+/// A text that is no playlist is read up to this length, in bytes. Data that happens to be JSON or
+/// XML is longer.
+const LONGEST_OTHER: u64 = 4 << 20;
+
+/// Ways to reach a playlist that are told apart.
+const MOST_CONTEXTS: usize = 16;
+
+/// Playlists between the one that a variable is defined in and the one that imports it: media
+/// playlists import from what refers to them, and that gets its own variables from its query.
+const MOST_ROUNDS: usize = 4;
+
+/// The texts with links among a folder's files, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub(super) playlists: HashMap<usize, Playlist>,
+    pub(super) contexts: HashMap<usize, Vec<Context>>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+struct Look<'a> {
+    folder: &'a Path,
+    found: &'a [Found],
+    names: &'a Names,
+    texts: Texts,
+    /// Whether a playlist has variables.
+    has_variables: bool,
+}
+
+/// Looks at all files. Without `links` no warnings are given.
+pub(super) fn texts(folder: &Path, found: &[Found], names: &Names) -> Result<Texts, Error> {
+    let mut look = Look {
+        folder,
+        found,
+        names,
+        texts: Texts::default(),
+        has_variables: false,
+    };
+    for (at, file) in found.iter().enumerate() {
+        if file.kind == Kind::File {
+            look.file(at)?;
+        }
+    }
+    if look.has_variables {
+        look.contexts()?;
+    }
+    Ok(look.texts)
+}
+
+impl Look<'_> {
+    fn file(&mut self, at: usize) -> Result<(), Error> {
+        let file = &self.found[at];
+        let expected = playlist::format_of(&file.path);
+        let may_be = match expected {
+            Some(_) => true,
+            None => file.size <= playlist::LONGEST && self.may_be_text(file)?,
+        };
+        if !may_be {
+            return Ok(());
+        }
+        if file.size > playlist::LONGEST {
+            self.not_a_playlist(at, "it is too long for a playlist");
+            return Ok(());
+        }
+        let path = self.folder.join(&file.path);
+        let Some(text) = text::text(&path, file.stamp)? else {
+            if expected.is_some() {
+                self.not_a_playlist(at, "it is not UTF-8");
+            }
+            return Ok(());
+        };
+        let format = playlist::recognise(&text);
+        match (format, expected) {
+            (Some(format), _) if format.is_playlist() => self.playlist(at, format, &text),
+            (_, Some(Format::Hls)) => self.not_a_playlist(at, "it does not begin with #EXTM3U"),
+            (_, Some(_)) => {
+                self.not_a_playlist(at, "it is no well-formed XML with an MPD element");
+            }
+            _ if file.size > LONGEST_OTHER => {}
+            (Some(format), None) => self.companion(at, format, &text),
+            (None, None) => {
+                let has = |path: &str| self.names.find(path).is_some_and(|other| other != at);
+                let problems = playlist::mentions(&file.path, &text, &has);
+                self.tell(at, problems);
+            }
+        }
+        Ok(())
+    }
+
+    fn may_be_text(&self, file: &Found) -> Result<bool, Error> {
+        // What programs of a page follow, whatever it begins with.
+        let is_code = [".js", ".css"].iter().any(|end| file.path.ends_with(end));
+        let beginning = Span {
+            offset: 0,
+            size: file.size.min(BEGINNING),
+        };
+        let path = self.folder.join(&file.path);
+        let beginning = text::part(&path, file.stamp, beginning)?;
+        Ok(is_code || playlist::may_be_text(&beginning))
+    }
+
+    fn playlist(&mut self, at: usize, format: Format, text: &str) {
+        self.has_variables |= format == Format::Hls && text.contains("#EXT-X-DEFINE");
+        let playlist = self.points_to(at, format, text, &[]);
+        self.texts.playlists.insert(at, playlist);
+    }
+
+    /// WebVTT or JSON: a text like any other, unless it links to files of the folder.
+    fn companion(&mut self, at: usize, format: Format, text: &str) {
+        let playlist = self.points_to(at, format, text, &[]);
+        if playlist.points_to.is_empty() {
+            let size_of = |path: &str| self.size_of(path);
+            let span = |size| Span { offset: 0, size };
+            let find = |path: &str| size_of(path).map(span);
+            let files = playlist::Files {
+                find: &find,
+                read: &|_, _| None,
+            };
+            let problems = playlist::link(format, &self.found[at].path, text, files).problems;
+            self.tell(at, problems);
+        } else {
+            self.texts.playlists.insert(at, playlist);
+        }
+    }
+
+    fn points_to(&self, at: usize, format: Format, text: &str, contexts: &[Context]) -> Playlist {
+        let path = &self.found[at].path;
+        let playlist = playlist::Playlist::new(format, path, text).within(contexts);
+        let references = playlist.references(&|path| self.size_of(path));
+        Playlist::new(format, &references, |path| self.names.find(path))
+    }
+
+    fn size_of(&self, path: &str) -> Option<u64> {
+        Some(self.found[self.names.find(path)?].size)
+    }
+
+    /// Finds out how HLS playlists are reached, and what they point to then.
+    fn contexts(&mut self) -> Result<(), Error> {
+        let is_hls = |(at, list): (&usize, &Playlist)| (list.format == Format::Hls).then_some(*at);
+        let mut lists: Vec<usize> = self.texts.playlists.iter().filter_map(is_hls).collect();
+        lists.sort_unstable();
+        for _ in 0..MOST_ROUNDS {
+            let mut contexts: HashMap<usize, Vec<Context>> = HashMap::new();
+            for at in &lists {
+                let text = self.text(*at)?;
+                let known = self.known(*at);
+                let list = playlist::Playlist::new(Format::Hls, &self.found[*at].path, &text);
+                let has = |path: &str| self.names.find(path).is_some();
+                for (path, context) in list.within(known).refers(&has) {
+                    let Some(to) = self.names.find(&path).filter(|to| to != at) else {
+                        continue;
+                    };
+                    let all = contexts.entry(to).or_default();
+                    if all.len() < MOST_CONTEXTS && !all.contains(&context) {
+                        all.push(context);
+                    }
+                }
+            }
+            if contexts == self.texts.contexts {
+                break;
+            }
+            self.texts.contexts = contexts;
+        }
+        for at in lists {
+            let text = self.text(at)?;
+            let playlist = self.points_to(at, Format::Hls, &text, self.known(at));
+            self.texts.playlists.insert(at, playlist);
+        }
+        Ok(())
+    }
+
+    fn known(&self, at: usize) -> &[Context] {
+        self.texts.contexts.get(&at).map_or(&[], Vec::as_slice)
+    }
+
+    fn text(&self, at: usize) -> Result<String, Error> {
+        let file = &self.found[at];
+        let path = self.folder.join(&file.path);
+        text::text(&path, file.stamp)?.ok_or(Error::Changed(path))
+    }
+
+    fn not_a_playlist(&mut self, at: usize, why: &'static str) {
+        let warning = Warning::of(&self.found[at].path, What::NoPlaylist(why));
+        self.texts.warnings.push(warning);
+    }
+
+    fn tell(&mut self, at: usize, problems: Vec<playlist::Problem>) {
+        let path = &self.found[at].path;
+        let warnings = problems.into_iter().map(|problem| Warning {
+            playlist: path.clone(),
+            problem,
+        });
+        self.texts.warnings.extend(warnings);
+    }
+}

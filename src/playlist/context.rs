@@ -1,0 +1,43 @@
+//! What an HLS playlist gets from a playlist that refers to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Variables of a multivariant playlist, for media playlists to import (EXT-X-DEFINE:IMPORT,
+/// RFC 8216bis, section 4.4.2.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Imports(Arc<BTreeMap<String, String>>);
+
+impl Imports {
+    pub(super) fn new(values: BTreeMap<String, String>) -> Self {
+        Self(Arc::new(values))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// How a playlist is reached: from which playlist, and with which query. A playlist that several
+/// others refer to has several contexts, and its variables a value in each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    imports: Option<Imports>,
+    query: Option<String>,
+}
+
+impl Context {
+    pub(super) fn new(imports: Option<Imports>, query: Option<String>) -> Self {
+        Self { imports, query }
+    }
+
+    /// The variables to import, if a multivariant playlist refers to it.
+    pub(super) fn imports(&self) -> Option<&Imports> {
+        self.imports.as_ref()
+    }
+
+    /// The query of its address, if a playlist refers to it by one that is known.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+}
