@@ -9,9 +9,10 @@ mod transport;
 use std::fs;
 use std::process::Command;
 
-use aiozfs::http::{Http, HttpOptions, Netrc, Secrets};
+use aiozfs::http::{Clients, Http, HttpOptions, Netrc, Secrets};
 use aiozfs::source::Source;
 use common::fault::{Behaviour, FaultNode};
+use common::tls::{Authority, Certificate};
 use common::{mount::Mount, run, tree};
 
 fn blob() -> Vec<u8> {
