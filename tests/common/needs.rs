@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// Tools that tests run, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 21] = [
+const PACKAGES: [(&str, &str); 26] = [
     ("bash", "bash"),
     ("bsdtar", "libarchive-tools"),
+    ("chromium", "chromium"),
     ("du", "coreutils"),
     ("ffmpeg", "ffmpeg"),
     ("ffprobe", "ffmpeg"),
@@ -15,7 +16,10 @@ const PACKAGES: [(&str, &str); 21] = [
     ("fusermount3", "fuse3"),
     ("getfattr", "attr"),
     ("ls", "coreutils"),
+    ("mpv", "mpv"),
     ("nginx", "nginx-light"),
+    ("npm", "npm"),
+    ("pip3", "python3-pip"),
     ("python3", "python3"),
     ("rsync", "rsync"),
     ("script", "bsdutils"),
@@ -24,6 +28,7 @@ const PACKAGES: [(&str, &str); 21] = [
     ("umount", "mount"),
     ("unshare", "util-linux"),
     ("unzip", "unzip"),
+    ("vlc", "vlc-bin vlc-plugin-base"),
     ("zip", "zip"),
     ("cat", "coreutils"),
     ("ip", "iproute2"),

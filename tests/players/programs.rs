@@ -1,0 +1,265 @@
+//! mpv, VLC and GStreamer: programs that play on no screen and say what they play.
+
+use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, geteuid};
+
+use crate::Outcome;
+use crate::common::mount::Mount;
+use crate::common::run;
+use crate::packages::{DURATION, HLS, Package, RATE};
+
+/// mpv and GStreamer play as fast as they can, VLC some five seconds of the film.
+const LONGEST: Duration = Duration::from_secs(25);
+/// Most of the time they wait for something, above all for VLC's clock.
+const AT_ONCE: usize = 6;
+
+/// By how much programs differ in what they take for the duration and the end, in seconds: the last
+/// frame or where it ends, of video or of audio. MPEG transport streams begin later than zero.
+const TOLERANCE: f64 = 0.8;
+
+type Played = Result<(), String>;
+
+/// One program with one playlist.
+pub struct Case {
+    name: String,
+    play: Box<dyn Fn() -> Played + Send>,
+}
+
+/// An archive, mounted so that VLC may read it: it does not run as root.
+pub fn mount(archive: &Path) -> Mount {
+    let shared = if geteuid().is_root() {
+        &["--allow-other"][..]
+    } else {
+        &[]
+    };
+    Mount::with(archive, shared)
+}
+
+/// All programs with a playlist, by its range link and in the mount.
+pub fn cases(package: &Package, playlist: &str, link: &str, mounted: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |program: &str, place: &str, play: Box<dyn Fn() -> Played + Send>| {
+        let name = format!("{program}, {}/{playlist}, {place}", package.name);
+        cases.push(Case { name, play });
+    };
+    for (place, input) in [("by range link", link), ("in the mount", mounted)] {
+        let input = || input.to_owned();
+        // FFmpeg 5.1, by which mpv reads DASH, fails on some manifests of its own.
+        if playlist == HLS {
+            // Of local MP4 segments it plays nothing more after a seek.
+            let seeks = package.transport || place == "by range link";
+            let input = input();
+            add("mpv", place, Box::new(move || mpv(&input, seeks)));
+        }
+        let vlc_input = input();
+        add("VLC", place, Box::new(move || vlc(&vlc_input)));
+        let input = input();
+        add("GStreamer", place, Box::new(move || gstreamer(&input)));
+    }
+    cases
+}
+
+/// Plays all cases.
+pub fn play(cases: Vec<Case>) -> Vec<Outcome> {
+    let outcomes = Mutex::new(Vec::new());
+    run::each(cases, AT_ONCE, |case| {
+        let start = Instant::now();
+        let failure = (case.play)().err();
+        let outcome = Outcome {
+            name: case.name,
+            took: start.elapsed(),
+            failure,
+        };
+        outcomes
+            .lock()
+            .expect("nobody panics with it")
+            .push(outcome);
+    });
+    outcomes.into_inner().expect("nobody panics with it")
+}
+
+fn mpv(input: &str, seeks: bool) -> Played {
+    let mut mpv = run::tool("mpv");
+    mpv.args(["--no-config", "--vo=null", "--ao=null"]);
+    mpv.args(["--untimed", "--ao-null-untimed=yes"]);
+    mpv.args(["--msg-level=all=error,mpv=info"]);
+    // FFmpeg reads a local key only if it may have any name.
+    mpv.args(["--demuxer-lavf-o=allowed_extensions=ALL"]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/players/programs/mpv.lua");
+    mpv.arg(format!("--script={}", script.display()));
+    let seek = if seeks { "yes" } else { "no" };
+    mpv.arg(format!("--script-opts=players-seek={seek}"));
+    mpv.arg(input);
+    let said = said(mpv)?;
+    let number = |prefix: &str| {
+        let lines = said.lines().filter_map(|line| line.split(prefix).nth(1));
+        let number = lines.last().and_then(|rest| rest.trim().parse().ok());
+        number.ok_or_else(|| format!("no '{prefix}': {said}"))
+    };
+    near("the duration", number("duration ")?, f64::from(DURATION))?;
+    let begin = if seeks {
+        f64::from(DURATION) * 0.75
+    } else {
+        0.0
+    };
+    near("the last begin", number("plays from ")?, begin)?;
+    near("the end", number("ended by eof at ")?, f64::from(DURATION))
+}
+
+fn gstreamer(input: &str) -> Played {
+    // Debian's own, for it has the package python3-gi.
+    let mut python = Command::new("/usr/bin/python3");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/players/programs/gstreamer.py");
+    python.arg(script);
+    if input.starts_with("http") {
+        python.args(["playbin3", input]);
+    } else {
+        // The newer demuxers of GStreamer 1.22 read playlists from HTTP alone.
+        python.env("GST_PLUGIN_FEATURE_RANK", "hlsdemux2:NONE,dashdemux2:NONE");
+        python.arg("playbin").arg(format!("file://{input}"));
+    }
+    let said = said(python)?;
+    // Between them are warnings.
+    let lines = |word: &str| -> Vec<Vec<f64>> {
+        let lines = said.lines().filter_map(|line| line.strip_prefix(word));
+        let numbers = lines.map(|line| line.split_whitespace().flat_map(str::parse).collect());
+        numbers.collect()
+    };
+    let (durations, ends) = (lines("duration "), lines("end "));
+    let ([duration], [whole, rest]) = (&durations[..], &ends[..]) else {
+        return Err(format!("a duration and two ends are expected: {said}"));
+    };
+    let all = f64::from(DURATION * RATE);
+    near("the duration", duration[0], f64::from(DURATION))?;
+    near("the end", whole[0], f64::from(DURATION))?;
+    if whole[1] != all || !(whole[2] > 0.0) {
+        return Err(format!("not {all} frames, with sound: {said}"));
+    }
+    near("the end after a seek", rest[0], f64::from(DURATION))?;
+    // It begins with a key frame; those are a second apart.
+    if rest[1] < all / 4.0 || rest[1] > all / 2.0 || !(rest[2] > 0.0) {
+        return Err(format!("not the last quarter, after a seek to it: {said}"));
+    }
+    Ok(())
+}
+
+/// Runs VLC under a user of its own, if need be, and speaks with it.
+fn vlc(input: &str) -> Played {
+    let arguments = [
+        &["-I", "oldrc", "--rc-fake-tty", "--no-dbus"][..],
+        &["--vout=dummy", "--aout=dummy", "--play-and-exit"],
+        &["--network-caching=300", "--file-caching=300", input],
+    ];
+    let mut vlc = run::tool("vlc");
+    if geteuid().is_root() {
+        vlc = run::tool("setpriv");
+        vlc.args(["--reuid=65534", "--regid=65534", "--clear-groups", "vlc"]);
+    }
+    vlc.args(arguments.concat()).env("HOME", "/nonexistent");
+    vlc.stdin(Stdio::piped());
+    let (mut vlc, out) = Process::spawn(vlc);
+    let mut commands = vlc.0.stdin.take().expect("piped");
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let start = Instant::now();
+    let (mut sought, mut duration, mut last) = (None, 0, 0);
+    let mut said = String::new();
+    loop {
+        // Two numbers come back, in this order, between other lines.
+        let _ = commands.write_all(b"get_length\nget_time\n");
+        thread::sleep(Duration::from_millis(100));
+        let mut numbers = Vec::new();
+        for line in lines.try_iter() {
+            said.push_str(&line);
+            said.push('\n');
+            numbers.extend(line.trim().parse::<u32>());
+        }
+        for pair in numbers.chunks_exact(2) {
+            duration = pair[0];
+            last = pair[1];
+        }
+        if sought.is_none() && last >= 1 {
+            let _ = writeln!(commands, "seek {}", DURATION * 3 / 4);
+            sought = Some(Instant::now());
+        }
+        if vlc.0.try_wait().expect("a child of ours").is_some() {
+            break;
+        }
+        if start.elapsed() > LONGEST {
+            return Err(format!("not done after {LONGEST:?}: {said}"));
+        }
+    }
+    let Some(sought) = sought else {
+        return Err(format!("ended before it could seek: {said}"));
+    };
+    near("the duration", f64::from(duration), f64::from(DURATION))?;
+    // VLC's clock is coarse, and what it says at the end is late; but it plays in real time.
+    let played = sought.elapsed().as_secs_f64();
+    if played < f64::from(DURATION) / 4.0 - TOLERANCE || last < DURATION * 3 / 4 {
+        return Err(format!(
+            "played {played:.1} s after a seek, to second {last}"
+        ));
+    }
+    Ok(())
+}
+
+fn near(what: &str, got: f64, wanted: f64) -> Played {
+    if (got - wanted).abs() <= TOLERANCE {
+        return Ok(());
+    }
+    Err(format!("{what} is {got}, not {wanted}"))
+}
+
+/// All that a program prints until its end.
+fn said(mut command: Command) -> Result<String, String> {
+    command.stdin(Stdio::null());
+    let (mut process, mut out) = Process::spawn(command);
+    let reader = thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = out.read_to_end(&mut said);
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    let status = run::wait(&mut process.0, LONGEST);
+    drop(process);
+    let said = reader.join().expect("it does not panic");
+    match status {
+        Some(status) if status.success() => Ok(said),
+        Some(status) => Err(format!("{status}: {said}")),
+        None => Err(format!("not done after {LONGEST:?}: {said}")),
+    }
+}
+
+/// A program with those that it starts, which are killed: FFmpeg's demuxer of DASH may not end on
+/// SIGTERM.
+struct Process(Child);
+
+impl Process {
+    /// Starts it. What it and its like print, and the errors between, are to be read from the pipe.
+    fn spawn(mut command: Command) -> (Self, PipeReader) {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let errors = writer.try_clone().expect("a descriptor");
+        command.stdout(writer).stderr(errors).process_group(0);
+        let child = command.spawn();
+        // The command goes here, and with it this process's ends for writing.
+        (Self(child.expect("a program that is there")), reader)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let group = Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
