@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// Tools that tests run, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 26] = [
+const PACKAGES: [(&str, &str); 27] = [
     ("bash", "bash"),
     ("bsdtar", "libarchive-tools"),
     ("chromium", "chromium"),
@@ -18,6 +18,7 @@ const PACKAGES: [(&str, &str); 26] = [
     ("ls", "coreutils"),
     ("mpv", "mpv"),
     ("nginx", "nginx-light"),
+    ("node", "nodejs"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
     ("python3", "python3"),

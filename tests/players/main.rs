@@ -151,8 +151,9 @@ fn mpv_vlc_and_gstreamer_play_range_links_and_mounts() {
             cases.extend(programs::cases(package, playlist, &link, &mounted));
         }
     }
-    assert_all_play(programs::play(cases));
+    let outcomes = programs::play(cases);
     for mount in mounts {
         mount.assert_no_complaint();
     }
+    assert_all_play(outcomes);
 }

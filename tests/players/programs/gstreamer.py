@@ -1,18 +1,48 @@
-"""Plays a URI to its end, goes back to three quarters, plays to the end again, and prints what came
-out: `playbin` is the element that plays, playbin3 or playbin."""
+"""Plays with GStreamer, without a screen.
 
+    gstreamer.py missing         prints the Debian packages that it needs and that are not there
+    gstreamer.py PLAYBIN URI     plays to the end, goes back to three quarters, plays to the end
+                                 again, and prints what came out; PLAYBIN is the element that
+                                 plays: playbin3 or playbin
+"""
+
+import os
 import sys
 
-import gi
+# Elements that are needed, and where Debian has them.
+PACKAGES = {
+    'gstreamer1.0-plugins-base': ['playbin', 'playbin3'],
+    'gstreamer1.0-plugins-good': ['souphttpsrc', 'qtdemux', 'hlsdemux2', 'dashdemux2'],
+    'gstreamer1.0-plugins-bad': ['hlsdemux', 'dashdemux', 'tsdemux', 'h264parse'],
+    'gstreamer1.0-libav': ['avdec_h264', 'avdec_aac'],
+}
 
-gi.require_version('Gst', '1.0')
-from gi.repository import Gst  # noqa: E402
+# In seconds.
+LONGEST_SILENCE = 10
 
-SILENCE = 10 * Gst.SECOND
-
-
-def main(playbin, uri):
+try:
+    import gi
+    gi.require_version('Gst', '1.0')
+    from gi.repository import Gst
     Gst.init(None)
+except (ImportError, ValueError):
+    Gst = None
+
+
+def missing():
+    if Gst is None:
+        return ['python3-gi', 'gir1.2-gstreamer-1.0', *PACKAGES]
+    found = Gst.ElementFactory.find
+    return [name for name, elements in PACKAGES.items() if not all(map(found, elements))]
+
+
+def fail(why):
+    print(why, flush=True)
+    # At once: a regular end would wait for elements that still play.
+    os._exit(1)
+
+
+def play(playbin, uri):
     player = Gst.ElementFactory.make(playbin)
     count = {}
     for kind in 'video', 'audio':
@@ -24,11 +54,11 @@ def main(playbin, uri):
     bus = player.get_bus()
 
     def wait(wanted):
-        message = bus.timed_pop_filtered(SILENCE, wanted | Gst.MessageType.ERROR)
+        message = bus.timed_pop_filtered(LONGEST_SILENCE * Gst.SECOND, wanted | Gst.MessageType.ERROR)
         if message is None:
-            sys.exit(f'nothing for {SILENCE // Gst.SECOND} s')
+            fail(f'nothing for {LONGEST_SILENCE} s')
         if message.type == Gst.MessageType.ERROR:
-            sys.exit(f'{message.parse_error()}')
+            fail(f'{message.parse_error()}')
 
     def play_to_the_end():
         count.update(video=0, audio=0)
@@ -45,10 +75,15 @@ def main(playbin, uri):
     player.set_state(Gst.State.PAUSED)
     flags = Gst.SeekFlags.FLUSH | Gst.SeekFlags.ACCURATE
     if not player.seek_simple(Gst.Format.TIME, flags, duration * 3 // 4):
-        sys.exit('it does not seek')
+        fail('it does not seek')
     wait(Gst.MessageType.ASYNC_DONE)
     play_to_the_end()
     player.set_state(Gst.State.NULL)
 
 
-main(*sys.argv[1:])
+if sys.argv[1:] == ['missing']:
+    print(*missing())
+elif missing():
+    fail(f"this test needs GStreamer; install it with 'apt-get install {' '.join(missing())}'")
+else:
+    play(*sys.argv[1:])
