@@ -1,30 +1,27 @@
--- Plays to the middle, goes on at three quarters, plays to the end, and prints where it was.
--- Without the option `players-seek` it plays through.
+-- Plays to the end, and with the option `players-seek` from three quarters to the end again; prints
+-- the positions. Needs --keep-open.
 local mp = require 'mp'
 local options = { seek = false }
 require('mp.options').read_options(options, 'players')
 
-local duration, last = 0, 0
-local to_seek = options.seek
+local function position() return mp.get_property_number('time-pos', -1) end
 
 mp.register_event('file-loaded', function()
-  duration = mp.get_property_number('duration')
-  print('duration ' .. duration)
-end)
-
-mp.observe_property('time-pos', 'number', function(_, position)
-  if not position then return end
-  last = position
-  if to_seek and position > duration / 2 then
-    to_seek = false
-    mp.commandv('seek', duration * 3 / 4, 'absolute+exact')
-  end
+  print('duration ' .. mp.get_property_number('duration', -1))
 end)
 
 mp.register_event('playback-restart', function()
-  print('plays from ' .. mp.get_property_number('time-pos'))
+  print('plays from ' .. position())
 end)
 
-mp.register_event('end-file', function(event)
-  print('ended by ' .. event.reason .. ' at ' .. last)
+mp.observe_property('eof-reached', 'bool', function(_, reached)
+  if not reached then return end
+  print('ended at ' .. position())
+  if options.seek then
+    options.seek = false
+    mp.commandv('seek', 75, 'absolute-percent+exact')
+    mp.set_property_bool('pause', false)
+  else
+    mp.command('quit')
+  end
 end)
