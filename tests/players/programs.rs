@@ -17,7 +17,7 @@ use crate::common::run;
 use crate::packages::{DURATION, HLS, Package, RATE};
 
 /// mpv and GStreamer play as fast as they can, VLC some five seconds of the film.
-const LONGEST: Duration = Duration::from_secs(25);
+const LONGEST: Duration = Duration::from_secs(20);
 /// Most of the time they wait for something, above all for VLC's clock.
 const AT_ONCE: usize = 6;
 
@@ -51,25 +51,20 @@ pub fn cases(package: &Package, playlist: &str, link: &str, mounted: &str) -> Ve
         cases.push(Case { name, play });
     };
     for (place, input) in [("by range link", link), ("in the mount", mounted)] {
-        let input = || input.to_owned();
+        let is_link = input == link;
+        let [for_mpv, for_vlc, for_gstreamer] = [(); 3].map(|()| input.to_owned());
         // FFmpeg 5.1, by which mpv reads DASH, fails on some manifests of its own.
         if playlist == HLS {
             // After a seek in MP4 segments of local files it finds no more frames.
-            let seeks = package.transport || place == "by range link";
-            let input = input();
-            add("mpv", place, Box::new(move || mpv(&input, seeks)));
+            let seeks = package.transport || is_link;
+            add("mpv", place, Box::new(move || mpv(&for_mpv, seeks)));
         }
-        let vlc_input = input();
-        add("VLC", place, Box::new(move || vlc(&vlc_input)));
+        add("VLC", place, Box::new(move || vlc(&for_vlc)));
         // In GStreamer 1.22 the newer demuxers read playlists from HTTP alone, and that of DASH leaves
         // out the last part of a file with an index.
-        let newer_demuxer = place == "by range link" && playlist == HLS;
-        let input = input();
-        add(
-            "GStreamer",
-            place,
-            Box::new(move || gstreamer(&input, newer_demuxer)),
-        );
+        let newer = is_link && playlist == HLS;
+        let play = move || gstreamer(&for_gstreamer, newer);
+        add("GStreamer", place, Box::new(play));
     }
     cases
 }
