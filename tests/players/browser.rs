@@ -1,18 +1,20 @@
 //! A headless Chromium that plays all cases in one page, and the server that it has the page from.
-//! The page asks for the cases, and reports what came of each; nothing drives the browser.
+//! The page asks for one case after the other, and reports what came of each; nothing drives the
+//! browser.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::handler::HandlerWithoutStateExt;
-use axum::http::{Method, Response, StatusCode, header};
+use axum::http::{Response, StatusCode, header};
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -23,9 +25,9 @@ use crate::Outcome;
 use crate::common::{registry, run, tree};
 use crate::packages::{self, Package, Text};
 
-/// Each case takes two to three seconds, several at once, and the page gives a case up after a
-/// while. This is for a page that says nothing any more.
-const SILENCE: Duration = Duration::from_secs(45);
+/// Each case takes two to three seconds, several at once, and the page gives a case up after 15
+/// seconds. This is for a page that says nothing any more.
+const SILENCE: Duration = Duration::from_secs(30);
 
 const FLAGS: [&str; 11] = [
     "--headless",
@@ -94,33 +96,40 @@ struct Report {
     took: u64,
 }
 
-/// Plays all cases.
+/// Plays all cases. Should a page hang, another one plays those that it had not begun.
 pub fn play(cases: &[Case]) -> Vec<Outcome> {
     let (page, reports) = Page::new(cases);
-    let chromium = Chromium::open(&page.url);
     let mut outcomes: Vec<Outcome> = Vec::new();
     while outcomes.len() < cases.len() {
-        let Ok(report) = reports.recv_timeout(SILENCE) else {
-            break;
-        };
-        outcomes.push(Outcome {
-            name: report.name,
-            took: Duration::from_millis(report.took),
-            failure: (!report.failure.is_empty()).then_some(report.failure),
-        });
-    }
-    if outcomes.len() < cases.len() {
-        println!("Chromium:\n{}", chromium.log());
-    }
-    for case in cases {
-        if !outcomes.iter().any(|outcome| outcome.name == case.name) {
-            let failure = format!("the page says nothing of it for {SILENCE:?}");
+        let chromium = Chromium::open(&page.url);
+        let before = outcomes.len();
+        while outcomes.len() < cases.len() {
+            let Ok(report) = reports.recv_timeout(SILENCE) else {
+                break;
+            };
+            if outcomes.iter().any(|outcome| outcome.name == report.name) {
+                // From a page that was taken for one that hangs.
+                continue;
+            }
             outcomes.push(Outcome {
-                name: case.name.clone(),
-                took: SILENCE,
-                failure: Some(failure),
+                name: report.name,
+                took: Duration::from_millis(report.took),
+                failure: (!report.failure.is_empty()).then_some(report.failure),
             });
         }
+        let left = page.begun();
+        let left = left.filter(|name| !outcomes.iter().any(|outcome| outcome.name == *name));
+        let lost: Vec<_> = left.map(str::to_owned).collect();
+        outcomes.extend(lost.into_iter().map(|name| Outcome {
+            name,
+            took: SILENCE,
+            failure: Some("the page hangs, by this case or by one beside it".to_owned()),
+        }));
+        assert!(
+            outcomes.len() > before,
+            "Chromium plays nothing. It says:\n{}",
+            chromium.log()
+        );
     }
     outcomes
 }
@@ -128,12 +137,15 @@ pub fn play(cases: &[Case]) -> Vec<Outcome> {
 /// The server of the page, of the players, and of the cases.
 struct Page {
     url: String,
+    files: Arc<Files>,
     _runtime: Runtime,
 }
 
 struct Files {
-    /// The cases, as the page reads them.
-    cases: String,
+    /// The cases, and each as the page reads it.
+    cases: Vec<(String, Vec<u8>)>,
+    /// How many the page has begun, or would have.
+    begun: AtomicUsize,
     page: PathBuf,
     players: PathBuf,
     reports: Sender<Report>,
@@ -143,8 +155,13 @@ impl Page {
     fn new(cases: &[Case]) -> (Self, Receiver<Report>) {
         let installed = registry::npm("players-npm", include_str!("package.json"));
         let (reports, received) = mpsc::channel();
+        let cases = cases.iter().map(|case| {
+            let json = serde_json::to_vec(case).expect("plain data");
+            (case.name.clone(), json)
+        });
         let files = Arc::new(Files {
-            cases: serde_json::to_string(cases).expect("plain data"),
+            cases: cases.collect(),
+            begun: AtomicUsize::new(0),
             page: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/players/page"),
             players: installed.join("node_modules"),
             reports,
@@ -155,20 +172,28 @@ impl Page {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a free port");
         let addr = listener.local_addr().expect("an address");
-        let handler = move |request: Request| answer(files.clone(), request);
+        let served = files.clone();
+        let handler = move |request: Request| answer(served.clone(), request);
         let server = axum::serve(listener, handler.into_make_service());
         runtime.spawn(server.into_future());
         let page = Self {
             url: format!("http://{addr}/page/index.html"),
+            files,
             _runtime: runtime,
         };
         (page, received)
+    }
+
+    fn begun(&self) -> impl Iterator<Item = &str> {
+        let begun = self.files.begun.load(Relaxed);
+        let cases = self.files.cases.iter().take(begun);
+        cases.map(|(name, _)| name.as_str())
     }
 }
 
 async fn answer(files: Arc<Files>, request: Request) -> Response<Body> {
     let path = request.uri().path().to_owned();
-    if request.method() == Method::POST {
+    if path == "/report" {
         let body = to_bytes(request.into_body(), 1 << 20).await;
         let body = body.expect("the page sends a short report");
         let report = serde_json::from_slice(&body).expect("the page sends a report");
@@ -176,8 +201,9 @@ async fn answer(files: Arc<Files>, request: Request) -> Response<Body> {
         let _ = files.reports.send(report);
         return Response::new(Body::empty());
     }
-    let found = if path == "/cases" {
-        Ok(files.cases.clone().into_bytes())
+    let found = if path == "/next" {
+        let case = files.cases.get(files.begun.fetch_add(1, Relaxed));
+        Ok(case.map_or_else(|| b"null".to_vec(), |(_, json)| json.clone()))
     } else if let Some(name) = path.strip_prefix("/page/") {
         fs::read(files.page.join(name))
     } else {

@@ -7,6 +7,7 @@ import { check } from './check.js';
 const AT_ONCE = 4;
 // A case takes some three seconds on an idle machine.
 const LONGEST_MS = 15_000;
+const STOP_MS = 3_000;
 
 const report = (what) => fetch('/report', { method: 'POST', body: JSON.stringify(what) });
 
@@ -14,26 +15,26 @@ async function play(test) {
   const video = document.createElement('video');
   document.body.append(video);
   const started = performance.now();
-  let stop = () => {};
+  let player;
   let said = '';
   try {
-    await new Promise((resolve, reject) => {
+    const steps = [];
+    const failed = new Promise((_, reject) => {
       const fail = (why) => reject(new Error(why));
-      const steps = [];
-      setTimeout(() => fail(`not done after ${LONGEST_MS} ms; reached: ${steps.join(', ')}`), LONGEST_MS);
       video.addEventListener('error', () => fail(`the video element: ${video.error?.message}`));
-      const player = players[test.player](video, test, fail);
-      stop = player.stop;
-      check(video, test, player, (step) => steps.push(step)).then(resolve, reject);
+      player = players[test.player](video, test, fail);
     });
+    const checked = check(video, test, player, (step) => steps.push(step));
+    const why = () => `not done after ${LONGEST_MS} ms; reached: ${steps.join(', ')}`;
+    await Promise.race([checked, failed, late(LONGEST_MS, why)]);
   } catch (error) {
     said = `${error.message} [${state(video)}]`;
   }
   const took = Math.round(performance.now() - started);
   try {
-    await stop();
+    await Promise.race([player?.stop(), late(STOP_MS, () => `it does not stop within ${STOP_MS} ms`)]);
   } catch (error) {
-    said ||= `stopping: ${error.message}`;
+    said ||= error.message;
   }
   video.remove();
   await report({ name: test.name, failure: said, took });
@@ -46,10 +47,18 @@ function state(video) {
     + `readyState ${video.readyState}, ${video.paused ? 'paused' : 'playing'}`;
 }
 
-const cases = await (await fetch('/cases')).json();
-const next = async () => {
-  for (let test = cases.shift(); test; test = cases.shift()) {
+/** Fails after a while. */
+function late(ms, why) {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(why())), ms);
+  });
+}
+
+async function playAll() {
+  for (;;) {
+    const test = await (await fetch('/next', { method: 'POST' })).json();
+    if (!test) return;
     await play(test);
   }
-};
-await Promise.all(Array.from({ length: AT_ONCE }, next));
+}
+for (let lane = 0; lane < AT_ONCE; lane += 1) playAll();
