@@ -238,6 +238,8 @@ impl Chromium {
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg(url)
+            // It leaves files behind when it is killed.
+            .env("TMPDIR", profile.path())
             .stdout(Stdio::null())
             .stderr(log)
             .process_group(0);
