@@ -19,10 +19,15 @@ need() {
         command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
     done
     ((${#missing[@]})) || return 0
-    local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+    apt_install "${missing[@]}"
+}
+
+# apt_install PACKAGE...
+apt_install() {
+    local install=(apt-get install -y --no-install-recommends "$@")
     if ! command -v apt-get >/dev/null; then
         fail "this system has no apt-get, so what is missing cannot be installed here" \
-            "Please install what Debian calls: ${missing[*]}"
+            "Please install what Debian calls: $*"
     fi
     local as_root=()
     if ((EUID != 0)); then
@@ -31,9 +36,23 @@ need() {
         fi
         as_root=(sudo)
     fi
-    heading "Installing ${missing[*]}"
-    "${as_root[@]}" apt-get update
+    heading "Installing $*"
+    # The lists of packages are fresh enough for all calls after the first.
+    [[ -n ${apt_updated-} ]] || "${as_root[@]}" apt-get update
+    apt_updated=yes
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}"
+}
+
+# The programs that play packages in the tests. Their other parts, players for browsers and Shaka
+# Packager, the tests have from npm and PyPI.
+need_players() {
+    need chromium=chromium mpv=mpv vlc=vlc-bin vlc=vlc-plugin-base node=nodejs npm=npm \
+        pip3=python3-pip /usr/bin/python3=python3
+    # GStreamer is a library with plugins, so it is asked itself.
+    local missing
+    missing=$(/usr/bin/python3 tests/players/programs/gstreamer.py missing)
+    # shellcheck disable=SC2086 # several packages
+    [[ -z $missing ]] || apt_install $missing
 }
 
 # The compiler. It comes from rustup and not from apt, whose Rust is too old on most systems.

@@ -6,10 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-
-use super::archives;
 use super::run::{run, tool};
+use super::{archives, made};
 
 /// Made anew when what is made here changes.
 const VERSION: &str = "media-1";
@@ -26,20 +24,12 @@ pub fn archive() -> PathBuf {
 }
 
 fn made() -> PathBuf {
-    let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(base).expect("cargo's directory for tests");
-    let lock = fs::File::create(base.join("media.lock")).expect("a lock file");
-    flock(&lock, FlockOperation::LockExclusive).expect("a lock");
-    let done = base.join(VERSION);
-    if !done.is_dir() {
-        let making = tempfile::tempdir_in(base).expect("a directory");
-        let folder = making.path().join("folder");
+    made::once("media", VERSION, |dir| {
+        let folder = dir.join("folder");
         fs::create_dir(&folder).expect("a directory");
         make(&folder);
-        archives::info_zip(&folder, &making.path().join("media.zip"));
-        fs::rename(making.keep(), &done).expect("in the same directory");
-    }
-    done
+        archives::info_zip(&folder, &dir.join("media.zip"));
+    })
 }
 
 fn make(folder: &Path) {

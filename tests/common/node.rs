@@ -15,13 +15,13 @@ use super::{run, tree};
 /// Counting a CID takes a moment; this is for a machine with other things to do.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A process that serves one file.
+/// A process that serves one file, or a folder of them.
 pub struct Node {
     process: Child,
     _cache: TempDir,
     /// `http://` and its address.
     pub base: String,
-    /// Of the file.
+    /// Of the file, or of the first one.
     pub cid: String,
 }
 
@@ -30,9 +30,15 @@ impl Node {
         Self::on("127.0.0.1:0", file)
     }
 
+    /// Of a folder with this many files, all of which are served when this returns; `cid` is that
+    /// of one of them.
+    pub fn of_folder(folder: &Path, files: usize) -> Self {
+        Self::start(run::aiozfs(), "127.0.0.1:0", folder, files)
+    }
+
     /// On this address.
     pub fn on(listen: &str, file: &Path) -> Self {
-        Self::start(run::aiozfs(), listen, file)
+        Self::start(run::aiozfs(), listen, file, 1)
     }
 
     /// In a network namespace of this name.
@@ -42,15 +48,15 @@ impl Node {
             .args(["netns", "exec", namespace])
             .arg(run::AIOZFS)
             .env("XDG_CONFIG_HOME", "/no/such/directory");
-        Self::start(command, listen, file)
+        Self::start(command, listen, file, 1)
     }
 
-    fn start(mut command: Command, listen: &str, file: &Path) -> Self {
+    fn start(mut command: Command, listen: &str, served: &Path, files: usize) -> Self {
         let cache = tree::temp();
         command
             .args(["serve", "--listen", listen, "--cache-dir"])
             .arg(cache.path())
-            .arg(file)
+            .arg(served)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut process = command.spawn().expect("the binary under test");
@@ -61,8 +67,10 @@ impl Node {
                 let _ = sender.send(line);
             }
         });
-        // CID, size, name and URL.
-        let said = receiver.recv_timeout(PATIENCE);
+        // Of each file: CID, size, name and URL.
+        let said: Result<Vec<_>, _> = (0..files)
+            .map(|_| receiver.recv_timeout(PATIENCE))
+            .collect();
         let mut node = Self {
             process,
             _cache: cache,
@@ -70,7 +78,7 @@ impl Node {
             cid: String::new(),
         };
         let said = said.expect("the node says what it serves");
-        let fields: Vec<_> = said.split_whitespace().collect();
+        let fields: Vec<_> = said[0].split_whitespace().collect();
         let url = fields.last().expect("a URL");
         let (base, _) = url.split_once("/ipfs/").expect("a URL by CID");
         node.base = base.to_owned();

@@ -1,41 +1,22 @@
 //! Proofs with trees that an independent implementation made, the JavaScript importer of IPFS, and
-//! gave out itself. Needs node, npm and a registry to have the importer from; without them the test
-//! says so, past the capture of its output, and proves nothing.
+//! gave out itself. Needs node, npm and a registry to have the importer from.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use common::mount::Mount;
-use common::{archives, needs, run, tree};
+use common::{archives, needs, registry, run, tree};
 
-/// The importer, installed for this build of the tests.
-fn importer() -> Result<PathBuf, String> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
-    fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
-    for name in ["package.json", "gateway.js"] {
-        fs::copy(here.join(name), dir.join(name)).map_err(|e| format!("{name}: {e}"))?;
-    }
-    let works = |program: &str, args: &[&str]| {
-        let mut command = Command::new(program);
-        command.args(args).current_dir(&dir).stdin(Stdio::null());
-        let done = command.output().map_err(|e| format!("{program}: {e}"))?;
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        done.status.success().then_some(()).ok_or(said)
-    };
-    works("node", &["--version"])?;
-    if !dir.join("node_modules/ipfs-unixfs-importer").exists() {
-        works(
-            "npm",
-            &["install", "--no-audit", "--no-fund", "--ignore-scripts"],
-        )?;
-    }
-    Ok(dir)
+/// A directory with the importer and the gateway that uses it.
+fn importer() -> PathBuf {
+    let dir = registry::npm("interop", include_str!("package.json"));
+    fs::write(dir.join("gateway.js"), include_str!("gateway.js")).expect("a file");
+    dir
 }
 
 /// The gateway, which never outlives the test.
@@ -47,13 +28,13 @@ struct Gateway {
 
 impl Gateway {
     fn new(dir: &Path, file: &Path, layout: &str) -> Self {
-        let mut command = Command::new("node");
+        let mut command = run::tool("node");
         command
             .current_dir(dir)
             .arg("gateway.js")
             .arg(file)
             .arg(layout);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stdout(Stdio::piped());
         let mut process = command.spawn().expect("node, which was there");
         let mut said = String::new();
         let mut out = BufReader::new(process.stdout.take().expect("piped"));
@@ -80,14 +61,7 @@ impl Drop for Gateway {
 #[test]
 fn the_javascript_importer_as_a_gateway() {
     needs::fuse();
-    let dir = match importer() {
-        Ok(dir) => dir,
-        Err(why) => {
-            let said = format!("\nNOT RUN: the interop test needs node and npm: {why}\n");
-            let _ = std::io::stderr().write_all(said.as_bytes());
-            return;
-        }
-    };
+    let dir = importer();
     let source = tree::sample();
     tree::write(source.path(), "large.bin", &tree::bytes(5, 9_000_001));
     let out = tree::temp();
