@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// Tools that tests run, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 27] = [
+const PACKAGES: &[(&str, &str)] = &[
     ("bash", "bash"),
     ("bsdtar", "libarchive-tools"),
     ("chromium", "chromium"),
