@@ -266,8 +266,9 @@ impl Plan {
 
     fn tell(&mut self, at: usize, problems: Vec<Problem>) -> Result<(), Error> {
         let playlist = self.items[at].path.clone();
-        if !self.options.allow_missing && !problems.is_empty() {
-            return Err(Error::Links(playlist, problems));
+        if !self.options.allow_missing && problems.iter().any(|p| !p.what.is_warning()) {
+            let errors = problems.into_iter().filter(|p| !p.what.is_warning());
+            return Err(Error::Links(playlist, errors.collect()));
         }
         self.warnings
             .extend(problems.into_iter().map(|problem| Warning {

@@ -148,7 +148,7 @@ pub fn playable(
 
 /// The version of what [`playable`] makes of a text. An archive may say how long a playlist is
 /// in its playable form; that holds for one version only.
-pub const PLAYABLE_VERSION: u8 = 1;
+pub const PLAYABLE_VERSION: u8 = 2;
 
 /// Turns links into byte ranges of the archive itself, whose address is `archive`, as seen from
 /// the playlist. Links to other playlists, and to what the standards know no byte range for (keys,

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod dash;
+mod dash_segments;
 mod hls;
 
 /// Entries of 1000 bytes each at 1000, 2000 and so on, in this order.
