@@ -207,6 +207,11 @@ impl<'a> Change<'a> {
         Some(id)
     }
 
+    /// Whether templates have become lists, which nothing turns back.
+    pub(super) fn has_lists(&self) -> bool {
+        !self.replaced.is_empty()
+    }
+
     /// Tells what the manifest as a whole lacks.
     pub(super) fn tell(&mut self, at: Id, what: What) {
         self.problems.push((self.dom.start(at), what));

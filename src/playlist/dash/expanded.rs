@@ -19,6 +19,8 @@ use super::times::Times;
 /// in four renditions has 172,800.
 pub(super) const MOST_SEGMENTS: usize = 200_000;
 
+const TOO_MANY: &str = "the manifest has more than 200,000 segments";
+
 /// A template with more missing files than this is taken for a mistake as a whole.
 const MOST_MISSING: usize = 10_000;
 
@@ -195,6 +197,10 @@ impl Finder<'_> {
         let (found, due, why) = (files.found, files.due, files.why);
         done?;
         if let Some(why) = why {
+            if why == TOO_MANY {
+                // It holds for all that follow.
+                self.segments_left = 0;
+            }
             return Err(unclear(why));
         }
         self.segments_left -= found.len();
@@ -286,7 +292,7 @@ impl Files<'_, '_> {
             self.found.append(&mut self.pending);
         }
         if self.found.len() > self.finder.segments_left {
-            self.why = Some("the manifest has more than 200,000 segments");
+            self.why = Some(TOO_MANY);
         } else if self.missing > MOST_MISSING {
             self.why = Some("more than 10,000 of its segments are not there");
         }

@@ -96,8 +96,9 @@ pub(super) fn link(base: &str, text: &str, files: Files) -> Linked {
         change.write(representation, &write);
     }
     tell_of_all(&mut change, &dom);
+    let has_lists = change.has_lists();
     let mut linked = change.finish();
-    if playable(base, &linked.text, files.find) != text {
+    if has_lists || playable(base, &linked.text, files.find) != text {
         original::keep(&mut linked.text, text);
     }
     linked
