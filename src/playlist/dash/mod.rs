@@ -98,7 +98,7 @@ pub(super) fn link(base: &str, text: &str, files: Files) -> Linked {
     tell_of_all(&mut change, &dom);
     let has_lists = change.has_lists();
     let mut linked = change.finish();
-    if has_lists || playable(base, &linked.text, files.find) != text {
+    if has_lists {
         original::keep(&mut linked.text, text);
     }
     linked

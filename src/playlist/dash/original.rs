@@ -2,7 +2,8 @@
 //!
 //! What players need from a node (a list in the place of a template, one S element for each
 //! segment) says less than the folder's manifest does. A mount shows that manifest to the byte, so
-//! that everything that plays it in the folder plays it in the mount. The comment is the last thing
+//! that everything that plays it in the folder plays it in the mount. Manifests without templates
+//! need no comment, since their links can be turned back. The comment is the last thing
 //! in the text; base64, for a comment must not have `--` in it (XML 1.0, section 2.5).
 
 use data_encoding::BASE64;
