@@ -17,6 +17,9 @@ use super::{Written, first_last};
 /// Edits of more bytes than this are not made: nothing would read the manifest.
 const MOST_WRITTEN: usize = 2 * LONGEST as usize;
 
+/// More links that lead nowhere are not told one by one.
+const MOST_PROBLEMS: usize = 10_000;
+
 pub(super) struct Change<'a> {
     dom: &'a Dom<'a>,
     base: &'a str,
@@ -90,23 +93,26 @@ impl<'a> Change<'a> {
 
     /// Where the bytes of a piece are in the archive; what cannot be is a problem.
     fn place(&mut self, representation: &Representation, piece: &Piece) -> Option<Span> {
-        let uri = piece.uri.clone();
+        let uri = || piece.uri.to_string();
         let what = match representation.target(piece) {
             Target::Elsewhere => return None,
-            Target::Outside => What::Outside { uri },
+            Target::Outside => What::Outside { uri: uri() },
             Target::Path(path) => match (self.files.find)(&path) {
-                None => What::Missing { uri },
+                None => What::Missing { uri: uri() },
                 Some(entry) => {
                     let size = entry.size;
-                    let part = piece.part.unwrap_or(Span { offset: 0, size });
+                    let part = piece.part.as_deref().copied();
+                    let part = part.unwrap_or(Span { offset: 0, size });
                     match entry.part(part) {
                         Some(place) => return Some(place),
-                        None => What::Beyond { uri, size },
+                        None => What::Beyond { uri: uri(), size },
                     }
                 }
             },
         };
-        self.problems.push((piece.at, what));
+        if self.problems.len() < MOST_PROBLEMS {
+            self.problems.push((piece.at as usize, what));
+        }
         None
     }
 
@@ -121,14 +127,14 @@ impl<'a> Change<'a> {
         let dom = self.dom;
         let mut of_template = Vec::new();
         for piece in &representation.pieces {
-            match &piece.place {
-                Place::BaseUrl(id, _) if !self.done.insert(*id) => continue,
+            match piece.place {
+                Place::BaseUrl(id) if !self.done.insert(id) => continue,
                 _ => {}
             }
             let place = self.place(representation, piece);
-            match &piece.place {
-                Place::BaseUrl(id, _) => {
-                    if let (Some(place), Some((at, uri))) = (place, dom.text_of(*id)) {
+            match piece.place {
+                Place::BaseUrl(id) => {
+                    if let (Some(place), Some((at, uri))) = (place, dom.text_of(id)) {
                         self.edits.replace(at, escaped(&add_range(&uri, place)));
                     }
                 }
@@ -136,10 +142,11 @@ impl<'a> Change<'a> {
                     if place.is_some() {
                         let written = write(piece, place);
                         self.written += written.uri.len();
-                        set(&mut self.edits, dom, *id, &written, piece.part);
+                        let before = piece.part.as_deref().copied();
+                        set(&mut self.edits, dom, id, &written, before);
                     }
                 }
-                Place::Template { is_init } => of_template.push((*is_init, write(piece, place))),
+                Place::Template { is_init } => of_template.push((is_init, write(piece, place))),
             }
         }
         self.without_numbers(representation);
@@ -173,7 +180,7 @@ impl<'a> Change<'a> {
     ) -> Option<Id> {
         let is_file = |piece: &&Piece| matches!(piece.place, Place::BaseUrl(..));
         let piece = representation.pieces.iter().find(is_file)?;
-        let Place::BaseUrl(id, _) = piece.place else {
+        let Place::BaseUrl(id) = piece.place else {
             return None;
         };
         let (at, _) = self.dom.text_of(id)?;
@@ -301,7 +308,9 @@ pub(super) fn set(edits: &mut Edits, dom: &Dom, id: Id, written: &Written, befor
         (None, Some(range)) => new.push_str(&format!(" {range_name}=\"{}\"", first_last(range))),
         (None, None) => {}
     }
-    edits.replace(insert..insert, new);
+    if !new.is_empty() {
+        edits.replace(insert..insert, new);
+    }
     // An index counts from the beginning of what the reference names.
     if let Some(attribute) = dom.attribute(id, "indexRange") {
         let from = before.map_or(0, |part| part.offset);

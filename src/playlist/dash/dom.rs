@@ -31,6 +31,13 @@ const DEEPEST: u32 = 100;
 /// The most attributes that an element may have: a Representation has some 40.
 const MOST_ATTRIBUTES: usize = 200;
 
+/// The longest start tag, and the longest BaseURL, in bytes. Representations look at those of all
+/// levels above them.
+const LONGEST_TAG: usize = 16 << 10;
+
+/// The most Representations: 1000 Periods with 20 each.
+const MOST_REPRESENTATIONS: usize = 20_000;
+
 /// The elements that matter to links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
@@ -147,6 +154,7 @@ impl<'t> Dom<'t> {
         // Elements that have begun, each with its last child.
         let mut open: Vec<(Id, Id)> = Vec::new();
         let mut passed_over = 0u32;
+        let mut representations = 0;
         let mut namespace = None;
         loop {
             let start = before + reader.buffer_position() as usize;
@@ -202,6 +210,13 @@ impl<'t> Dom<'t> {
             if dom.elements.len() >= MOST_ELEMENTS {
                 return wrong(start, "there are more than 500,000 elements");
             }
+            if end - start > LONGEST_TAG {
+                return wrong(start, "a tag is longer than 16 KiB");
+            }
+            representations += usize::from(name == Name::Representation);
+            if representations > MOST_REPRESENTATIONS {
+                return wrong(start, "there are more than 20,000 Representations");
+            }
             let id = dom.elements.len() as Id;
             if let Some((parent, last)) = open.last_mut() {
                 if *last == NONE {
@@ -249,13 +264,17 @@ impl<'t> Dom<'t> {
     }
 
     fn check_text(&self, id: Id) -> Result<(), Wrong> {
-        if self.name(id) == Name::BaseUrl && self.text_of(id).is_none() {
-            return Err(Wrong {
-                at: self.start(id),
-                why: ENTITY,
-            });
+        if self.name(id) != Name::BaseUrl {
+            return Ok(());
         }
-        Ok(())
+        let wrong = |why| Wrong {
+            at: self.start(id),
+            why,
+        };
+        if self.content(id).unwrap_or_default().len() > LONGEST_TAG {
+            return Err(wrong("a BaseURL is longer than 16 KiB"));
+        }
+        self.text_of(id).map(drop).ok_or(wrong(ENTITY))
     }
 
     pub(super) fn root(&self) -> Option<Id> {
@@ -525,6 +544,18 @@ mod tests {
         let long = "<MPD>".to_owned() + &" ".repeat(LONGEST as usize);
         assert_eq!(wrong(&long).0, 0);
         assert_eq!(wrong("<MPD>\0</MPD>").0, 5);
+        let long = format!("<MPD>\n<Period id='{}'/></MPD>", "x".repeat(17_000));
+        assert_eq!(wrong(&long), (6, "a tag is longer than 16 KiB"));
+        let long = format!("<MPD>\n<BaseURL>{}</BaseURL></MPD>", " ".repeat(17_000));
+        assert_eq!(wrong(&long), (6, "a BaseURL is longer than 16 KiB"));
+        let many = format!("<MPD>{}</MPD>", "<Representation/>".repeat(20_001));
+        assert_eq!(
+            wrong(&many),
+            (
+                5 + 20_000 * 17,
+                "there are more than 20,000 Representations"
+            )
+        );
         let bomb =
             "<!DOCTYPE MPD [<!ENTITY a '&b;&b;'><!ENTITY b 'x'>]><MPD><BaseURL>&a;</BaseURL></MPD>";
         assert_eq!(wrong(bomb), (bomb.find("<BaseURL").expect("there"), ENTITY));

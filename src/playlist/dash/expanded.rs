@@ -19,7 +19,9 @@ use super::times::Times;
 /// in four renditions has 172,800.
 pub(super) const MOST_SEGMENTS: usize = 200_000;
 
-const TOO_MANY: &str = "the manifest has more than 200,000 segments";
+pub(super) const TOO_MANY: &str = "the manifest has more than 200,000 segments";
+
+const SAME: &str = "its template gives all segments the same address";
 
 /// A template with more missing files than this is taken for a mistake as a whole.
 const MOST_MISSING: usize = 10_000;
@@ -139,11 +141,11 @@ impl Finder<'_> {
             ..Values::default()
         };
         const IDENTIFIER: &str = "its template has an identifier that is not understood";
-        let piece = |uri, is_init| Piece {
-            uri,
+        let piece = |uri: String, is_init| Piece {
+            uri: uri.into(),
             part: None,
             place: Place::Template { is_init },
-            at,
+            at: at as u32,
         };
         if let Some(initialization) = innermost("initialization") {
             let is_one = template::varies(&initialization).filter(|varies| !varies.by_segment);
@@ -173,6 +175,7 @@ impl Finder<'_> {
             first_sub: None,
             found: Vec::new(),
             pending: Vec::new(),
+            last: None,
             missing: 0,
             due: 0,
             why: None,
@@ -182,7 +185,7 @@ impl Finder<'_> {
             let first = *first.get_or_insert(segment.number);
             if !varies.by_segment && segment.number != first {
                 if segment.said != Said::Perhaps {
-                    files.why = Some("its template gives all segments the same address");
+                    files.why = Some(SAME);
                 }
                 return false;
             }
@@ -240,6 +243,8 @@ struct Files<'f, 'a> {
     found: Vec<(String, Segment)>,
     /// Those that are not there, since the last one that is.
     pending: Vec<(String, Segment)>,
+    /// Where the last one leads.
+    last: Option<Target>,
     missing: usize,
     /// How many segments the manifest calls for.
     due: u64,
@@ -257,9 +262,9 @@ impl Files<'_, '_> {
         template::expand(self.media, values)
     }
 
-    fn is_there(&self, uri: &str) -> bool {
-        match target(self.base, uri) {
-            Target::Path(path) => (self.finder.size_of)(&path).is_some(),
+    fn is_there(&self, target: &Target) -> bool {
+        match target {
+            Target::Path(path) => (self.finder.size_of)(path).is_some(),
             Target::Elsewhere | Target::Outside => false,
         }
     }
@@ -270,7 +275,9 @@ impl Files<'_, '_> {
             Some(first) => first,
             None => {
                 let from_zero = self.uri(segment, 0);
-                let first = u64::from(!from_zero.is_some_and(|uri| self.is_there(&uri)));
+                let first = u64::from(
+                    !from_zero.is_some_and(|uri| self.is_there(&target(self.base, &uri))),
+                );
                 self.first_sub = Some(first);
                 first
             }
@@ -279,13 +286,19 @@ impl Files<'_, '_> {
             self.why = Some("its template makes an address that is too long");
             return false;
         };
-        if target(self.base, &uri) == Target::Elsewhere {
+        let target = target(self.base, &uri);
+        if target == Target::Elsewhere {
             // On another server, all of it.
             self.found.clear();
             return false;
         }
+        if self.last.as_ref() == Some(&target) {
+            self.why = Some(SAME);
+            return false;
+        }
         self.due += u64::from(segment.said != Said::Perhaps && segment.sub == 0);
-        let is_there = self.is_there(&uri);
+        let is_there = self.is_there(&target);
+        self.last = Some(target);
         self.pending.push((uri, segment));
         if is_there || segment.said == Said::Surely {
             self.missing += self.pending.len() - usize::from(is_there);
@@ -345,7 +358,8 @@ pub(super) fn settle(found: &mut Found) {
             && times.due > times.numbers + 1
         {
             let (there, due) = (times.numbers, times.due);
-            found.problems.push((last.at, What::Ends { there, due }));
+            let at = last.at as usize;
+            found.problems.push((at, What::Ends { there, due }));
         }
     }
 }

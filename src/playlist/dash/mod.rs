@@ -51,7 +51,7 @@ pub(super) fn references(
         for piece in &representation.pieces {
             if let Target::Path(path) = representation.target(piece) {
                 found.push(Reference {
-                    line: lines.of(piece.at),
+                    line: lines.of(piece.at as usize),
                     path,
                     role: Role::Media,
                 });
@@ -71,8 +71,8 @@ struct Written {
 impl Written {
     fn as_it_is(piece: &Piece) -> Self {
         Self {
-            uri: piece.uri.clone(),
-            range: piece.part,
+            uri: piece.uri.to_string(),
+            range: piece.part.as_deref().copied(),
         }
     }
 }

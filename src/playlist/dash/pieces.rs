@@ -1,6 +1,7 @@
 //! Pieces: what a manifest's representations are made of, and where each is named.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use super::super::address::{Span, Target, path_of, target};
 use super::super::problem::What;
@@ -14,21 +15,21 @@ use super::times::Times;
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
     /// The reference, as written or as the template gives it.
-    pub(super) uri: String,
+    pub(super) uri: Box<str>,
     /// The part of the file, if not all of it.
-    pub(super) part: Option<Span>,
+    pub(super) part: Option<Box<Span>>,
     pub(super) place: Place,
     /// The byte of the text to tell the line of.
-    pub(super) at: usize,
+    pub(super) at: u32,
 }
 
 /// Where a piece is named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// In the attributes of SegmentURL, Initialization and the like.
     Element(Id),
-    /// As the text of a BaseURL, which is relative to this base.
-    BaseUrl(Id, Base),
+    /// As the text of a BaseURL.
+    BaseUrl(Id),
     /// By a template, or by a list further out: as the init segment or a media segment.
     Template {
         /// Whether it is the init segment.
@@ -43,7 +44,9 @@ pub(super) struct Representation {
     /// Which Period it is in, counted from 0.
     pub(super) period: usize,
     /// What the pieces are relative to.
-    pub(super) base: std::rc::Rc<str>,
+    pub(super) base: Rc<str>,
+    /// What the innermost BaseURLs are relative to.
+    pub(super) outer: Option<Rc<str>>,
     pub(super) pieces: Vec<Piece>,
     /// The SegmentTemplates (or inherited SegmentLists) that its pieces come from, outermost
     /// first; empty if the pieces have places of their own.
@@ -62,9 +65,11 @@ pub(super) struct Representation {
 impl Representation {
     /// Where a piece leads.
     pub(super) fn target(&self, piece: &Piece) -> Target {
-        match &piece.place {
-            Place::BaseUrl(_, Base::Path(base)) => target(base, &piece.uri),
-            Place::BaseUrl(..) => Target::Elsewhere,
+        match piece.place {
+            Place::BaseUrl(_) => match &self.outer {
+                Some(outer) => target(outer, &piece.uri),
+                None => Target::Elsewhere,
+            },
             _ => target(&self.base, &piece.uri),
         }
     }
@@ -181,6 +186,10 @@ impl Finder<'_> {
             element,
             period: period.0,
             base,
+            outer: match &level.outer {
+                Some((Base::Path(outer), _)) => Some(outer.clone()),
+                _ => None,
+            },
             pieces: Vec::new(),
             sources: Vec::new(),
             bases: Vec::new(),
@@ -194,7 +203,13 @@ impl Finder<'_> {
                     return;
                 }
             }
-            Kind::List => self.list(&mut made, level, period.1),
+            Kind::List => {
+                self.list(&mut made, level, period.1);
+                if !self.takes(made.pieces.len()) {
+                    self.tell(element, What::Unlinked(expanded::TOO_MANY));
+                    return;
+                }
+            }
             Kind::Base => {
                 made.bases.clone_from(&level.bases);
                 made.pieces = self.file(level);
@@ -203,12 +218,19 @@ impl Finder<'_> {
         self.found.representations.push(made);
     }
 
+    /// Whether so many more pieces are not too many for a manifest.
+    fn takes(&mut self, pieces: usize) -> bool {
+        let left = self.segments_left.checked_sub(pieces);
+        self.segments_left = left.unwrap_or(0);
+        left.is_some()
+    }
+
     fn piece(&self, uri: String, part: Option<Span>, place: Place, at: Id) -> Piece {
         Piece {
-            uri,
-            part,
+            uri: uri.into(),
+            part: part.map(Box::new),
             place,
-            at: self.dom.start(at),
+            at: self.dom.start(at) as u32,
         }
     }
 
@@ -282,7 +304,7 @@ impl Finder<'_> {
                 pieces.push(self.piece(uri.into(), part, Place::Element(id), id));
             }
         }
-        let Some((base, element)) = &level.outer else {
+        let Some((_, element)) = &level.outer else {
             return pieces;
         };
         for id in dom.children(*element) {
@@ -291,7 +313,7 @@ impl Finder<'_> {
                 && !path_of(&uri).is_empty()
                 && !path_of(&uri).ends_with('/')
             {
-                let place = Place::BaseUrl(id, base.clone());
+                let place = Place::BaseUrl(id);
                 pieces.push(self.piece(uri.into(), None, place, id));
             }
         }

@@ -39,7 +39,7 @@ pub(super) fn listed(
     let Some(Span { size, .. }) = (files.find)(&path) else {
         return Ok(None);
     };
-    let uri = || file.uri.clone();
+    let uri = || file.uri.to_string();
     if index.end() > size {
         return Err(What::Beyond { uri: uri(), size });
     }
@@ -58,10 +58,10 @@ pub(super) fn listed(
     let at = representation
         .bases
         .last()
-        .map_or(file.at, |base| dom.start(*base));
+        .map_or(file.at, |base| dom.start(*base) as u32);
     let piece = |part, is_init| Piece {
-        uri: name.clone(),
-        part: Some(part),
+        uri: name.as_str().into(),
+        part: Some(Box::new(part)),
         place: Place::Template { is_init },
         at,
     };
