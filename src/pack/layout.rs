@@ -89,10 +89,12 @@ impl Plan {
         for (at, file) in found.iter().enumerate() {
             match playlist_of(folder, file, &found, &by_path)? {
                 Seen::Playlist(playlist) => drop(playlists.insert(at, playlist)),
-                Seen::Called(why) if options.links => {
-                    warnings.push(Warning::of(&file.path, What::NoPlaylist(why)));
+                Seen::Called(why, line) if options.links => {
+                    let mut warning = Warning::of(&file.path, What::NoPlaylist(why));
+                    warning.problem.line = line;
+                    warnings.push(warning);
                 }
-                Seen::Called(_) | Seen::Other => {}
+                Seen::Called(..) | Seen::Other => {}
             }
         }
         let order = order::order(&found, &playlists);
@@ -318,8 +320,8 @@ fn item(found: Found, format: Option<Format>, options: &PackOptions) -> Item {
 /// What a file is.
 enum Seen {
     Playlist(Playlist),
-    /// It is called like a playlist, and is none for this reason.
-    Called(&'static str),
+    /// It is called like a playlist, and is none for this reason, from this line on.
+    Called(&'static str, u32),
     Other,
 }
 
@@ -334,16 +336,17 @@ fn playlist_of(
         return Ok(Seen::Other);
     };
     if file.size > playlist::LONGEST {
-        return Ok(Seen::Called("it is too long for a playlist"));
+        return Ok(Seen::Called("it is too long for a playlist", 1));
     }
     let Some(text) = text::text(&folder.join(&file.path), file.stamp)? else {
-        return Ok(Seen::Called("it is not UTF-8"));
+        return Ok(Seen::Called("it is not UTF-8", 1));
     };
     if !playlist::is_playlist(format, &text) {
-        return Ok(Seen::Called(match format {
+        let why = match format {
             Format::Hls => "it does not begin with #EXTM3U",
             Format::Dash => "it is no well-formed XML with an MPD element",
-        }));
+        };
+        return Ok(Seen::Called(why, playlist::broken_line(format, &text)));
     }
     let find = |path: &str| {
         resolve(folder, path, |path| {

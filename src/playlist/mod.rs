@@ -78,7 +78,15 @@ pub fn format_of(name: &str) -> Option<Format> {
 pub fn is_playlist(format: Format, text: &str) -> bool {
     match format {
         Format::Hls => hls::is_hls(text),
-        Format::Dash => dash::is_mpd(text),
+        Format::Dash => dash::is_mpd(text).is_ok(),
+    }
+}
+
+/// The line from which on a text is no playlist, of one that [`is_playlist`] says is none.
+pub fn broken_line(format: Format, text: &str) -> u32 {
+    match format {
+        Format::Hls => 1,
+        Format::Dash => dash::is_mpd(text).err().unwrap_or(1),
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod dash;
+mod dash_hostile;
 mod dash_segments;
 mod hls;
 

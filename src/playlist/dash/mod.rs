@@ -32,8 +32,15 @@ use super::edit::{Edits, Lines};
 use super::problem::{Linked, Problem, What};
 use super::{Files, Reference, Role};
 
-pub(super) fn is_mpd(text: &str) -> bool {
-    dom::begins_as_mpd(text)
+/// Whether a text is a manifest; else the line from which on it is none.
+pub(super) fn is_mpd(text: &str) -> Result<(), u32> {
+    if !dom::begins_as_mpd(text) {
+        return Err(1);
+    }
+    match Dom::parse(text) {
+        Err(wrong) if wrong.is_syntax => Err(Lines::new(text).of(wrong.at)),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 pub(super) fn references(
@@ -135,7 +142,7 @@ pub(super) fn byterange(base: &str, text: &str, archive: &str, files: Files) -> 
 }
 
 /// A text that is not understood stays as it is.
-fn refused(text: &str, Wrong { at, why }: Wrong) -> Linked {
+fn refused(text: &str, Wrong { at, why, .. }: Wrong) -> Linked {
     Linked {
         text: text.to_owned(),
         problems: vec![Problem {

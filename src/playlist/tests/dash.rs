@@ -352,3 +352,16 @@ fn dash_keeps_everything_else_to_the_letter() {
     assert_eq!(without_original(&linked), expected);
     assert_eq!(back, plain);
 }
+
+#[test]
+fn a_manifest_that_is_no_xml_is_none_from_a_line_on() {
+    for (text, line) in [
+        ("<MPD>\n<Period>\n</MPD>", 3),
+        ("<MPD>\n\n<Period>", 3),
+        ("<MPD>\n<Period a/></MPD>", 2),
+        ("\n<SmoothStreamingMedia/>", 1),
+    ] {
+        assert!(!is_playlist(Format::Dash, text), "{text}");
+        assert_eq!(broken_line(Format::Dash, text), line, "{text}");
+    }
+}
