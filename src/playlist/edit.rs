@@ -57,31 +57,42 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = (u32, Range<usize>)> {
         })
 }
 
-/// The line that a byte is on, from 1; goes forward only, so that all lines cost one pass.
+/// Line ends are counted once for each block of this many bytes.
+const BLOCK: usize = 1024;
+
+/// Tells lines at a cost that does not depend on the length of the text.
 pub(super) struct Lines<'t> {
-    text: &'t str,
-    at: usize,
-    line: u32,
+    text: &'t [u8],
+    /// How many line ends stand before each block.
+    before: Vec<u32>,
 }
 
 impl<'t> Lines<'t> {
     pub(super) fn new(text: &'t str) -> Self {
+        let text = text.as_bytes();
+        let mut passed = 0;
+        let before = text.chunks(BLOCK).map(|block| {
+            let here = passed;
+            passed += ends(block);
+            here
+        });
         Self {
+            before: before.collect(),
             text,
-            at: 0,
-            line: 1,
         }
     }
 
-    pub(super) fn of(&mut self, at: usize) -> u32 {
-        if at < self.at {
-            (self.at, self.line) = (0, 1);
-        }
-        let passed = self.text.as_bytes().get(self.at..at).unwrap_or_default();
-        self.line += passed.iter().filter(|b| **b == b'\n').count() as u32;
-        self.at = self.at.max(at);
-        self.line
+    /// The line that a byte is on, from 1.
+    pub(super) fn of(&self, at: usize) -> u32 {
+        let block = (at / BLOCK).min(self.before.len().saturating_sub(1));
+        let rest = self.text.get(block * BLOCK..at.min(self.text.len()));
+        let before = self.before.get(block).copied().unwrap_or(0);
+        1 + before + ends(rest.unwrap_or_default())
     }
+}
+
+fn ends(text: &[u8]) -> u32 {
+    text.iter().filter(|byte| **byte == b'\n').count() as u32
 }
 
 #[cfg(test)]
@@ -96,5 +107,15 @@ mod tests {
         edits.remove(1..3);
         edits.replace(2..4, "overlaps and is dropped");
         assert_eq!(edits.apply("abcdef"), "<adEf");
+    }
+
+    #[test]
+    fn lines_are_counted_from_one() {
+        let text = "a\n".repeat(3000);
+        let lines = Lines::new(&text);
+        for at in [0, 1, 2, 1023, 1024, 2048, 2049, 5999, 6000, 9000] {
+            assert_eq!(lines.of(at), (at.min(6000) / 2) as u32 + 1, "{at}");
+        }
+        assert_eq!(Lines::new("").of(0), 1);
     }
 }

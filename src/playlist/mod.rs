@@ -118,9 +118,17 @@ pub fn recognise(text: &str) -> Option<Format> {
 pub fn is_playlist(format: Format, text: &str) -> bool {
     match format {
         Format::Hls => hls::is_hls(text),
-        Format::Dash => text.contains('<') && dash::is_mpd(text),
+        Format::Dash => text.contains('<') && dash::is_mpd(text).is_ok(),
         Format::Vtt => companion::is_vtt(text),
         Format::Json => companion::is_json(text),
+    }
+}
+
+/// The line from which on a text that [`is_playlist`] refuses is not a playlist.
+pub fn broken_line(format: Format, text: &str) -> u32 {
+    match format {
+        Format::Dash => dash::is_mpd(text).err().unwrap_or(1),
+        Format::Hls | Format::Vtt | Format::Json => 1,
     }
 }
 

@@ -97,6 +97,38 @@ pub enum What {
     NoPlaylist(&'static str),
     /// With its links the playlist has become too long for whoever would take them back.
     TooLong,
+    /// A part of a manifest gets no range links, for this reason.
+    Unlinked(&'static str),
+    /// The Period calls for more segments than there are.
+    Ends {
+        /// How many there are.
+        there: u64,
+        /// How many there should be.
+        due: u64,
+    },
+    /// The manifest is of a live stream.
+    Live,
+    /// Thumbnails are in several images.
+    Tiles,
+}
+
+impl What {
+    /// Whether the playlist is packed all the same: what is there plays as far as it did before.
+    pub fn is_warning(&self) -> bool {
+        match self {
+            What::NoPlaylist(_)
+            | What::TooLong
+            | What::Unlinked(_)
+            | What::Ends { .. }
+            | What::Live
+            | What::Tiles => true,
+            What::Missing { .. }
+            | What::Outside { .. }
+            | What::Beyond { .. }
+            | What::Index { .. }
+            | What::Malformed(_) => false,
+        }
+    }
 }
 
 impl What {
@@ -270,6 +302,20 @@ impl fmt::Display for What {
                 f,
                 "more than {} MiB with its range links; a mount will show it as it is stored",
                 super::LONGEST >> 20
+            ),
+            What::Unlinked(why) => write!(f, "left without range links, does not play from a node: {why}"),
+            What::Ends { there, due } => write!(
+                f,
+                "the length of the Period calls for {due} segments, and the files of {there} are there; \
+                 the list ends with the last one"
+            ),
+            What::Live => f.write_str(
+                "type=\"dynamic\": players take it for a live stream and ask for segments by the clock; \
+                 write type=\"static\" and mediaPresentationDuration if it has ended",
+            ),
+            What::Tiles => f.write_str(
+                "thumbnails in several images become a list, from which dash.js does not show them; \
+                 one image of all tiles is shown",
             ),
         }
     }

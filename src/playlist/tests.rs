@@ -9,6 +9,8 @@ use super::*;
 mod check;
 mod companion;
 mod dash;
+mod dash_hostile;
+mod dash_segments;
 mod hls;
 mod hostile;
 mod names;

@@ -1,18 +1,18 @@
-//! A SegmentList (5.3.9.3) in the place of what a representation got by a template.
+//! What a representation gets in the place of a template: a SegmentList (5.3.9.3).
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::super::edit::Edits;
-use super::dom::{Dom, Element, Id, escaped};
+use super::dom::{Dom, Id, Name, escaped};
 use super::pieces::Representation;
-use super::sidx::Indexed;
+use super::times::{Form, Times};
 use super::{Written, first_last};
 
 /// Attributes of what it replaces that a list has no use for: what they say is written out in it.
 /// (The first number of a list's segments says nothing of their times, and some players skip as
 /// many.)
-const WRITTEN_OUT: [&str; 8] = [
+const WRITTEN_OUT: [&str; 9] = [
     "media",
     "index",
     "initialization",
@@ -21,26 +21,29 @@ const WRITTEN_OUT: [&str; 8] = [
     "endNumber",
     "indexRange",
     "indexRangeExact",
+    "k",
 ];
 
-/// Puts the list into its representation: in the place of its own template if it has one.
+/// Puts the list into its representation, in the place of its own template if it has one. Returns
+/// how many bytes that adds.
 pub(super) fn insert(
     edits: &mut Edits,
     dom: &Dom,
-    text: &str,
     representation: &Representation,
     pieces: &[(bool, Written)],
-) {
-    let element = &dom.0[representation.element];
-    with_frame_rate(edits, dom, text, representation.element);
-    let layout = Layout::of(text, element);
-    let list = written(dom, text, representation, pieces, &layout);
-    let own = representation
-        .templates
-        .iter()
-        .find(|id| dom.0[**id].parent == Some(representation.element));
-    if let Some(own) = own {
-        return edits.replace(dom.0[*own].whole.clone(), list);
+) -> usize {
+    let text = dom.text;
+    with_frame_rate(edits, dom, representation.element);
+    let layout = Layout::of(dom, representation.element);
+    let list = match tiles(dom, representation, pieces, &layout) {
+        Some(template) => template,
+        None => written(dom, representation, pieces, &layout),
+    };
+    let len = list.len();
+    let own = |id: &&Id| dom.parent(**id) == Some(representation.element);
+    if let Some(own) = representation.sources.iter().find(own) {
+        edits.replace(dom.whole(*own), list);
+        return len;
     }
     let Layout {
         line_end,
@@ -48,7 +51,7 @@ pub(super) fn insert(
         inner,
         prefix,
     } = &layout;
-    match &element.content {
+    match dom.content(representation.element) {
         Some(content) => {
             let end = content.start + text[content.clone()].trim_end().len();
             edits.replace(end..end, format!("{line_end}{inner}{list}"));
@@ -58,30 +61,55 @@ pub(super) fn insert(
             }
         }
         None => {
-            let body = text[element.start_tag.clone()]
-                .trim_end_matches("/>")
-                .trim_end();
-            let end = element.start_tag.start + body.len();
+            let tag = dom.start_tag(representation.element);
+            let body = text[tag.clone()].trim_end_matches("/>").trim_end();
+            let end = tag.start + body.len();
             let with =
                 format!(">{line_end}{inner}{list}{line_end}{indent}</{prefix}Representation>");
-            edits.replace(end..element.start_tag.end, with);
+            edits.replace(end..tag.end, with);
         }
     }
+    len
 }
 
 /// Says the frame rate of the adaptation set in the representation too, where it means the same.
 /// ffmpeg (seen in 5.1) guesses a rate from 20 frames unless it stands there; if segments of a list
 /// have fewer, it takes the end of the second one for the end of all.
-fn with_frame_rate(edits: &mut Edits, dom: &Dom, text: &str, representation: Id) {
+fn with_frame_rate(edits: &mut Edits, dom: &Dom, representation: Id) {
     const NAME: &str = "frameRate";
-    let inherited = dom.0[representation]
-        .parent
+    let inherited = dom
+        .parent(representation)
         .and_then(|set| dom.value(set, NAME));
     if let Some(rate) = inherited.filter(|_| dom.value(representation, NAME).is_none()) {
-        let at = dom.name_end(text, representation);
-        edits.replace(at..at, format!(" {NAME}=\"{}\"", escaped(rate)));
+        let at = dom.name_end(representation);
+        edits.replace(at..at, format!(" {NAME}=\"{}\"", escaped(&rate)));
     }
 }
+
+/// A template that names the only image of tiles: dash.js shows thumbnails from no list.
+fn tiles(
+    dom: &Dom,
+    representation: &Representation,
+    pieces: &[(bool, Written)],
+    layout: &Layout,
+) -> Option<String> {
+    let [(false, Written { uri, range: None })] = pieces else {
+        return None;
+    };
+    let is_template = |id: &Id| dom.name(*id) == Name::SegmentTemplate;
+    if !representation.is_image || !representation.sources.iter().any(is_template) {
+        return None;
+    }
+    let mut out = format!("<{}SegmentTemplate", layout.prefix);
+    let media = escaped(&uri.replace('$', "$$"));
+    let _ = write!(out, " media=\"{media}\"");
+    push_attributes(&mut out, &timed(dom, representation).0);
+    out.push_str("/>");
+    Some(out)
+}
+
+/// The longest white space before an element that is taken over.
+const DEEPEST: usize = 80;
 
 /// How the manifest is laid out around a representation.
 struct Layout {
@@ -95,11 +123,15 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(text: &str, element: &Element) -> Self {
-        let start = element.start_tag.start;
-        let line = text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let indent = &text[line..start];
-        let tag = &text[start + 1..element.start_tag.end];
+    fn of(dom: &Dom, element: Id) -> Self {
+        let text = dom.text;
+        let tag = dom.start_tag(element);
+        let start = tag.start;
+        // White space is looked at, and no more: a manifest may be one long line.
+        let before = text[..start].trim_end_matches([' ', '\t']);
+        let indent = &text[before.len()..start];
+        let is_line = before.ends_with('\n') && indent.len() <= DEEPEST;
+        let tag = &text[start + 1..tag.end];
         let name = tag.split(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'));
         let prefix = name
             .map(|name| name.split_once(':').map_or("", |(prefix, _)| prefix))
@@ -109,7 +141,7 @@ impl Layout {
             prefix => format!("{prefix}:"),
         };
         // Without lines of its own in a manifest on one line.
-        if line == 0 || !indent.trim().is_empty() {
+        if !is_line {
             return Self {
                 line_end: "",
                 indent: String::new(),
@@ -118,7 +150,11 @@ impl Layout {
             };
         }
         Self {
-            line_end: if text.contains("\r\n") { "\r\n" } else { "\n" },
+            line_end: if before.ends_with("\r\n") {
+                "\r\n"
+            } else {
+                "\n"
+            },
             indent: indent.to_owned(),
             inner: format!("{indent}{}", step(indent)),
             prefix,
@@ -132,7 +168,6 @@ fn step(indent: &str) -> &'static str {
 
 fn written(
     dom: &Dom,
-    text: &str,
     representation: &Representation,
     pieces: &[(bool, Written)],
     layout: &Layout,
@@ -143,19 +178,14 @@ fn written(
         prefix,
         ..
     } = layout;
-    let deeper = match line_end.is_empty() {
-        true => String::new(),
-        false => format!("{inner}{}", step(inner)),
+    let deeper = if line_end.is_empty() {
+        String::new()
+    } else {
+        format!("{inner}{}", step(inner))
     };
     let mut out = format!("<{prefix}SegmentList");
-    let mut attributes = attributes(dom, &representation.templates);
-    if let Some(times) = &representation.times {
-        in_units_of(times.timescale, &mut attributes);
-    }
-    for (name, value) in attributes {
-        // Writing to a string cannot fail.
-        let _ = write!(out, " {name}=\"{}\"", escaped(&value));
-    }
+    let (attributes, form) = timed(dom, representation);
+    push_attributes(&mut out, &attributes);
     out.push('>');
     let mut line = |text: &str| {
         out.push_str(line_end);
@@ -175,16 +205,23 @@ fn written(
     for (_, to) in pieces.iter().filter(|(is_init, _)| *is_init) {
         line(&entry("Initialization", "sourceURL", "range", to));
     }
-    let timeline = |id: &Id| dom.child(*id, "SegmentTimeline");
-    if let Some(times) = &representation.times {
-        line(&format!("<{prefix}SegmentTimeline>"));
-        let step = if deeper.is_empty() { "" } else { step(inner) };
-        for s in runs(times) {
-            line(&format!("{step}<{prefix}S{s}/>"));
+    let timeline = |id: &Id| dom.child(*id, Name::SegmentTimeline);
+    match form {
+        Some(Form::Timeline(entries)) => {
+            line(&format!("<{prefix}SegmentTimeline>"));
+            let step = if deeper.is_empty() { "" } else { step(inner) };
+            for s in entries {
+                line(&format!("{step}<{prefix}S{s}/>"));
+            }
+            line(&format!("</{prefix}SegmentTimeline>"));
         }
-        line(&format!("</{prefix}SegmentTimeline>"));
-    } else if let Some(timeline) = representation.templates.iter().rev().find_map(timeline) {
-        line(&text[dom.0[timeline].whole.clone()]);
+        Some(Form::Duration(_) | Form::Kept) => {}
+        None => {
+            let mut sources = representation.sources.iter().rev();
+            if let Some(timeline) = sources.find_map(timeline) {
+                line(&dom.text[dom.whole(timeline)]);
+            }
+        }
     }
     for (_, to) in pieces.iter().filter(|(is_init, _)| !*is_init) {
         line(&entry("SegmentURL", "media", "mediaRange", to));
@@ -193,11 +230,37 @@ fn written(
     out
 }
 
+type Attributes<'a> = Vec<(&'a str, Cow<'a, str>)>;
+
+fn push_attributes(out: &mut String, attributes: &Attributes) {
+    for (name, value) in attributes {
+        // Writing to a string cannot fail.
+        let _ = write!(out, " {name}=\"{}\"", escaped(value));
+    }
+}
+
+/// The attributes of a list, and how it says when its segments are played.
+fn timed<'a>(dom: &Dom<'a>, representation: &Representation) -> (Attributes<'a>, Option<Form>) {
+    let mut attributes = attributes(dom, &representation.sources);
+    let times = representation.times.as_ref();
+    let form = times.map(Times::form);
+    if let Some(times) = times {
+        in_units_of(times.timescale, &mut attributes);
+    }
+    if !matches!(form, Some(Form::Kept) | None) {
+        attributes.retain(|(name, _)| *name != "duration");
+    }
+    if let Some(Form::Duration(duration)) = form {
+        attributes.push(("duration", duration.to_string().into()));
+    }
+    (attributes, form)
+}
+
 /// The attributes of all levels, each once, the innermost one's value holding.
-fn attributes<'a>(dom: &'a Dom, templates: &[Id]) -> Vec<(&'a str, Cow<'a, str>)> {
-    let mut merged: Vec<(&str, Cow<str>)> = Vec::new();
-    for attribute in templates.iter().flat_map(|id| &dom.0[*id].attributes) {
-        let (name, value) = (attribute.name.as_str(), Cow::from(&attribute.value));
+fn attributes<'a>(dom: &Dom<'a>, sources: &[Id]) -> Attributes<'a> {
+    let mut merged: Attributes = Vec::new();
+    for attribute in sources.iter().flat_map(|id| dom.attributes(*id)) {
+        let (name, value) = (attribute.name, attribute.value);
         match merged.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = value,
             None if WRITTEN_OUT.contains(&name) => {}
@@ -207,20 +270,21 @@ fn attributes<'a>(dom: &'a Dom, templates: &[Id]) -> Vec<(&'a str, Cow<'a, str>)
     merged
 }
 
-/// Attributes that count in the timescale of SegmentBase, told in that of the file's index.
-fn in_units_of(timescale: u32, attributes: &mut Vec<(&str, Cow<str>)>) {
-    let number = |name: &str, attributes: &[(&str, Cow<str>)]| {
+/// Attributes that count in the manifest's timescale, told in another one: that of a file's index.
+fn in_units_of(timescale: u64, attributes: &mut Attributes) {
+    let number = |name: &str, attributes: &Attributes| {
         let found = attributes.iter().find(|(known, _)| *known == name);
         found.and_then(|(_, value)| value.trim().parse::<u64>().ok())
     };
     let old = number("timescale", attributes).unwrap_or(1).max(1);
+    if old == timescale {
+        return;
+    }
     for name in ["presentationTimeOffset", "presentationDuration"] {
         let Some(value) = number(name, attributes) else {
             continue;
         };
-        // To the nearest one, which is as exact as the segments' own times are.
-        let new =
-            (u128::from(value) * u128::from(timescale) + u128::from(old / 2)) / u128::from(old);
+        let new = converted(value, old, timescale);
         attributes
             .iter_mut()
             .filter(|(known, _)| *known == name)
@@ -230,26 +294,7 @@ fn in_units_of(timescale: u32, attributes: &mut Vec<(&str, Cow<str>)>) {
     attributes.insert(0, ("timescale", timescale.to_string().into()));
 }
 
-/// The attributes of the `S` elements (5.3.9.6) that tell when segments are played.
-fn runs(times: &Indexed) -> Vec<String> {
-    let mut runs: Vec<(Option<u64>, u32, u32)> = Vec::new();
-    // A player's first segment is at 0 unless it is told otherwise; here it is always told.
-    let mut expected = None;
-    for segment in &times.segments {
-        let follows = expected == Some(segment.time);
-        expected = segment.time.checked_add(segment.duration.into());
-        match runs.last_mut() {
-            Some((_, duration, more)) if follows && *duration == segment.duration => *more += 1,
-            _ => runs.push(((!follows).then_some(segment.time), segment.duration, 0)),
-        }
-    }
-    let shown = |(time, duration, more): &(Option<u64>, u32, u32)| {
-        let time = time.map_or(String::new(), |time| format!(" t=\"{time}\""));
-        let more = match more {
-            0 => String::new(),
-            more => format!(" r=\"{more}\""),
-        };
-        format!("{time} d=\"{duration}\"{more}")
-    };
-    runs.iter().map(shown).collect()
+/// A time in another timescale: to the nearest unit, which is as exact as the segments' own times.
+pub(super) fn converted(time: u64, from: u64, to: u64) -> u128 {
+    (u128::from(time) * u128::from(to) + u128::from(from / 2)) / u128::from(from.max(1))
 }

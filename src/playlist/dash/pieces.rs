@@ -1,28 +1,30 @@
 //! Pieces: what a manifest's representations are made of, and where each is named.
 
-use std::ops::Range;
+use std::collections::HashSet;
+use std::rc::Rc;
 
-use super::super::address::{Span, Target, path_of, resolve, target};
-use super::dom::{Dom, Id};
-use super::sidx::Indexed;
-use super::template::{self, Values};
+use super::super::address::{Span, Target, path_of, target};
+use super::super::problem::What;
+use super::dom::{Dom, Id, Name};
+use super::expanded;
+use super::levels::{Base, Kind, Level};
+use super::period::{Period, periods};
+use super::times::Times;
 
 /// A file, or a part of one, that a representation is made of.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
     /// The reference, as written or as the template gives it.
-    pub(super) uri: String,
-    /// Where it leads.
-    pub(super) target: Target,
+    pub(super) uri: Box<str>,
     /// The part of the file, if not all of it.
-    pub(super) part: Option<Span>,
+    pub(super) part: Option<Box<Span>>,
     pub(super) place: Place,
     /// The byte of the text to tell the line of.
-    pub(super) at: usize,
+    pub(super) at: u32,
 }
 
 /// Where a piece is named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// In the attributes of SegmentURL, Initialization and the like.
     Element(Id),
@@ -39,23 +41,62 @@ pub(super) enum Place {
 #[derive(Debug)]
 pub(super) struct Representation {
     pub(super) element: Id,
+    /// Which Period it is in, counted from 0.
+    pub(super) period: usize,
+    /// What the pieces are relative to.
+    pub(super) base: Rc<str>,
+    /// What the innermost BaseURLs are relative to.
+    pub(super) outer: Option<Rc<str>>,
     pub(super) pieces: Vec<Piece>,
     /// The SegmentTemplates (or inherited SegmentLists) that its pieces come from, outermost
     /// first; empty if the pieces have places of their own.
-    pub(super) templates: Vec<Id>,
+    pub(super) sources: Vec<Id>,
     /// The SegmentBases of a representation that is one file, outermost first.
     pub(super) bases: Vec<Id>,
-    /// When its segments are played, if they come from the file's index.
-    pub(super) times: Option<Indexed>,
+    /// When the media pieces, which are the last of all, are played; if the list that is to be
+    /// written has to say it.
+    pub(super) times: Option<Times>,
     /// All BaseURLs that it is under.
     pub(super) base_urls: Vec<Id>,
+    /// Whether its media are images: tiles of thumbnails.
+    pub(super) is_image: bool,
+}
+
+impl Representation {
+    /// Where a piece leads.
+    pub(super) fn target(&self, piece: &Piece) -> Target {
+        match piece.place {
+            Place::BaseUrl(_) => match &self.outer {
+                Some(outer) => target(outer, &piece.uri),
+                None => Target::Elsewhere,
+            },
+            _ => target(&self.base, &piece.uri),
+        }
+    }
+
+    /// How many pieces stand before the media segments.
+    pub(super) fn inits(&self) -> usize {
+        let is_media = |piece: &Piece| piece.place == Place::Template { is_init: false };
+        self.pieces
+            .iter()
+            .position(is_media)
+            .unwrap_or(self.pieces.len())
+    }
+}
+
+/// All representations of a manifest, in the order of the text, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) representations: Vec<Representation>,
+    /// With the bytes of the text that they are at.
+    pub(super) problems: Vec<(usize, What)>,
 }
 
 /// Attribute names of a reference and its range in an element.
-pub(super) fn names_in(element: &str) -> Option<(&'static str, &'static str)> {
+pub(super) fn names_in(element: Name) -> Option<(&'static str, &'static str)> {
     match element {
-        "SegmentURL" => Some(("media", "mediaRange")),
-        "Initialization" | "RepresentationIndex" | "BitstreamSwitching" => {
+        Name::SegmentUrl => Some(("media", "mediaRange")),
+        Name::Initialization | Name::RepresentationIndex | Name::BitstreamSwitching => {
             Some(("sourceURL", "range"))
         }
         _ => None,
@@ -70,250 +111,223 @@ pub(super) fn byte_range(text: &str) -> Option<Span> {
     Some(Span { offset, size })
 }
 
-/// All representations in the order of the text. `size_of` tells of files whether they are there.
-pub(super) fn representations(
-    dom: &Dom,
-    base: &str,
-    text: &str,
-    size_of: &dyn Fn(&str) -> Option<u64>,
-) -> Vec<Representation> {
-    let ids = dom.ids().filter(|id| dom.0[*id].name == "Representation");
-    let of = |element| {
-        let mut finder = Finder {
-            dom,
-            text,
-            size_of,
-            element,
-            base: base.to_owned(),
-            base_urls: Vec::new(),
-        };
-        let chain = dom.chain(element);
-        for level in &chain {
-            finder.enter(*level)?;
-        }
-        finder.find(&chain)
+/// Finds all representations. `size_of` tells of files whether they are there.
+pub(super) fn find(dom: &Dom, base: &str, size_of: &dyn Fn(&str) -> Option<u64>) -> Found {
+    let mut finder = Finder {
+        dom,
+        size_of,
+        found: Found::default(),
+        outside: HashSet::new(),
+        segments_left: expanded::MOST_SEGMENTS,
     };
-    ids.filter_map(of).collect()
-}
-
-struct Finder<'a> {
-    dom: &'a Dom,
-    text: &'a str,
-    size_of: &'a dyn Fn(&str) -> Option<u64>,
-    element: Id,
-    /// What references are relative to: a path, ending in `/` if it is a directory's.
-    base: String,
-    base_urls: Vec<Id>,
-}
-
-/// The base that a BaseURL makes of another one; `None` if it leads elsewhere.
-pub(super) fn enter(base: &str, uri: &str) -> Option<String> {
-    let path = path_of(uri);
-    if !path.ends_with('/') {
-        return resolve(base, uri);
+    let Some(mpd) = dom.root() else {
+        return finder.found;
+    };
+    let of = |id, name| {
+        dom.children(id)
+            .filter(move |child| dom.name(*child) == name)
+    };
+    let around = Level::around(base).within(dom, mpd);
+    for (number, (period, time)) in periods(dom, mpd).into_iter().enumerate() {
+        let in_period = around.within(dom, period);
+        for set in of(period, Name::AdaptationSet) {
+            let in_set = in_period.within(dom, set);
+            for element in of(set, Name::Representation) {
+                let level = in_set.within(dom, element);
+                finder.representation(element, &level, (number, time));
+            }
+        }
     }
-    // A name put behind it and taken away again: a directory, the root among them.
-    let mut inside = resolve(base, &format!("{path}_"))?;
-    inside.pop();
-    Some(inside)
+    expanded::settle(&mut finder.found);
+    finder.found
+}
+
+pub(super) struct Finder<'a> {
+    pub(super) dom: &'a Dom<'a>,
+    pub(super) size_of: &'a dyn Fn(&str) -> Option<u64>,
+    pub(super) found: Found,
+    /// BaseURLs that are told to lead out of the folder.
+    outside: HashSet<Id>,
+    /// How many more segments templates may make.
+    pub(super) segments_left: usize,
 }
 
 impl Finder<'_> {
-    /// Goes in by an element's first BaseURL; further ones are alternatives.
-    fn enter(&mut self, level: Id) -> Option<()> {
-        if let Some(id) = self.dom.child(level, "BaseURL")
-            && let Some((_, uri)) = self.dom.text_of(self.text, id)
-        {
-            self.base = enter(&self.base, &uri)?;
-            self.base_urls.push(id);
-        }
-        Some(())
+    pub(super) fn tell(&mut self, at: Id, what: What) {
+        self.found.problems.push((self.dom.start(at), what));
     }
 
-    fn find(self, chain: &[Id]) -> Option<Representation> {
-        let levels = |name| -> Vec<Id> {
-            let found = chain
-                .iter()
-                .filter_map(|level| self.dom.child(*level, name));
-            found.collect()
+    fn representation(&mut self, element: Id, level: &Level, period: (usize, Period)) {
+        let dom = self.dom;
+        let base = match &level.base {
+            Base::Path(base) => base.clone(),
+            Base::Elsewhere => return,
+            Base::Outside(id) => {
+                if self.outside.insert(*id) {
+                    let uri = dom
+                        .text_of(*id)
+                        .map_or(String::new(), |(_, uri)| uri.into());
+                    self.tell(*id, What::Outside { uri });
+                }
+                return;
+            }
         };
-        let (lists, templates) = (levels("SegmentList"), levels("SegmentTemplate"));
-        let mut bases = Vec::new();
-        let (pieces, templates) = if let Some(own) = self.dom.child(self.element, "SegmentList") {
-            (self.list(own, false), Vec::new())
-        } else if !templates.is_empty() {
-            (self.template(&templates, chain)?, templates)
-        } else if let Some(list) = lists.last() {
-            (self.list(*list, true), lists)
-        } else {
-            bases = levels("SegmentBase");
-            (self.file(&bases), Vec::new())
-        };
-        Some(Representation {
-            element: self.element,
-            pieces,
-            templates,
-            bases,
+        let is_image = [Some(element), dom.parent(element)]
+            .into_iter()
+            .flatten()
+            .any(|id| {
+                dom.value(id, "contentType")
+                    .is_some_and(|kind| kind == "image")
+                    || dom
+                        .value(id, "mimeType")
+                        .is_some_and(|kind| kind.starts_with("image/"))
+            });
+        let mut made = Representation {
+            element,
+            period: period.0,
+            base,
+            outer: match &level.outer {
+                Some((Base::Path(outer), _)) => Some(outer.clone()),
+                _ => None,
+            },
+            pieces: Vec::new(),
+            sources: Vec::new(),
+            bases: Vec::new(),
             times: None,
-            base_urls: self.base_urls,
-        })
+            base_urls: level.base_urls.clone(),
+            is_image,
+        };
+        match level.kind {
+            Kind::Template => {
+                if !self.template(&mut made, &level.templates, period.1) {
+                    return;
+                }
+            }
+            Kind::List => {
+                self.list(&mut made, level, period.1);
+                if !self.takes(made.pieces.len()) {
+                    self.tell(element, What::Unlinked(expanded::TOO_MANY));
+                    return;
+                }
+            }
+            Kind::Base => {
+                made.bases.clone_from(&level.bases);
+                made.pieces = self.file(level);
+            }
+        }
+        self.found.representations.push(made);
+    }
+
+    /// Whether so many more pieces are not too many for a manifest.
+    fn takes(&mut self, pieces: usize) -> bool {
+        let left = self.segments_left.checked_sub(pieces);
+        self.segments_left = left.unwrap_or(0);
+        left.is_some()
     }
 
     fn piece(&self, uri: String, part: Option<Span>, place: Place, at: Id) -> Piece {
         Piece {
-            target: target(&self.base, &uri),
-            uri,
-            part,
+            uri: uri.into(),
+            part: part.map(Box::new),
             place,
-            at: self.dom.0[at].start_tag.start,
+            at: self.dom.start(at) as u32,
         }
     }
 
-    /// The file that BaseURL names, as a reference relative to itself.
-    fn base_file(&self) -> Option<String> {
-        let id = *self.base_urls.last()?;
-        let (_, uri) = self.dom.text_of(self.text, id)?;
-        let (uri, _fragment) = uri.split_once('#').unwrap_or((&uri, ""));
-        let path = path_of(uri);
-        let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
-        // A name with a colon would be a scheme (RFC 3986, section 4.2).
-        let here = if name.contains(':') { "./" } else { "" };
-        (!name.is_empty()).then(|| format!("{here}{name}{}", &uri[path.len()..]))
-    }
-
-    /// What SegmentList (5.3.9.3) names.
-    fn list(&self, list: Id, is_inherited: bool) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        for id in &self.dom.0[list].children {
-            let Some((uri, range)) = names_in(&self.dom.0[*id].name) else {
-                continue;
-            };
-            let named = self.dom.value(*id, uri).map(str::to_owned);
-            let Some(uri) = named.or_else(|| self.base_file()) else {
-                continue;
-            };
-            let place = match is_inherited {
-                true => Place::Template {
-                    is_init: self.dom.0[*id].name == "Initialization",
-                },
-                false => Place::Element(*id),
-            };
-            let part = self.dom.value(*id, range).and_then(byte_range);
-            pieces.push(self.piece(uri, part, place, *id));
-        }
-        pieces
-    }
-
-    /// A file as it is (5.3.9.2): BaseURL names it. Its init segment and index are parts of it,
-    /// unless they are files of their own.
-    fn file(&self, bases: &[Id]) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        let children = bases.iter().flat_map(|base| &self.dom.0[*base].children);
-        for id in children {
-            if let Some((uri, range)) = names_in(&self.dom.0[*id].name)
-                && let Some(uri) = self.dom.value(*id, uri)
-            {
-                let part = self.dom.value(*id, range).and_then(byte_range);
-                pieces.push(self.piece(uri.to_owned(), part, Place::Element(*id), *id));
-            }
-        }
-        if let (Some(id), Some(name)) = (self.base_urls.last(), self.base_file()) {
-            pieces.push(self.piece(name, None, Place::BaseUrl(*id), *id));
-        }
-        pieces
-    }
-
-    /// What the templates mean: attributes of inner ones hold over those of outer ones. `None` if
-    /// they cannot be understood.
-    fn template(&self, templates: &[Id], chain: &[Id]) -> Option<Vec<Piece>> {
+    /// What SegmentLists (5.3.9.3) name: the SegmentURLs of the innermost one that has any, and the
+    /// rest likewise.
+    fn list(&mut self, made: &mut Representation, level: &Level, period: Period) {
         let dom = self.dom;
-        let value = |name: &str| templates.iter().rev().find_map(|id| dom.value(*id, name));
-        let number = |name: &str| value(name).and_then(|v| v.trim().parse::<u64>().ok());
-        let at = *templates.last()?;
-        let mut values = Values {
-            id: dom.value(self.element, "id").unwrap_or_default(),
-            bandwidth: dom.number(self.element, "bandwidth").unwrap_or(0),
-            ..Values::default()
+        let innermost = |name: Name| {
+            let lists = level.lists.iter().rev();
+            lists.copied().find(|list| dom.child(*list, name).is_some())
         };
+        let (init, media) = (innermost(Name::Initialization), innermost(Name::SegmentUrl));
+        let is_own =
+            |list: Option<Id>| list.is_none_or(|list| dom.parent(list) == Some(made.element));
+        let own = level
+            .lists
+            .last()
+            .copied()
+            .filter(|list| is_own(Some(*list)));
+        if let Some(own) = own.filter(|_| is_own(init) && is_own(media)) {
+            made.pieces = self.named_in(own, level, None);
+            return;
+        }
+        for (list, name) in [(init, Name::Initialization), (media, Name::SegmentUrl)] {
+            if let Some(list) = list {
+                made.pieces.extend(self.named_in(list, level, Some(name)));
+            }
+        }
+        made.sources.clone_from(&level.lists);
+        let count = made.pieces.len() - made.inits();
+        made.times = expanded::times_of_list(dom, &level.lists, period, count);
+    }
+
+    /// What a list names: all of it where it stands, or elements of one name, to be written anew.
+    fn named_in(&self, list: Id, level: &Level, only: Option<Name>) -> Vec<Piece> {
+        let dom = self.dom;
+        let file = level.base_urls.last().and_then(|id| base_file(dom, *id));
         let mut pieces = Vec::new();
-        let mut add = |uri, is_init| {
-            pieces.push(self.piece(uri, None, Place::Template { is_init }, at));
-        };
-        if let Some(initialization) = value("initialization") {
-            add(template::expand(initialization, values)?, true);
+        for id in dom.children(list) {
+            let name = dom.name(id);
+            let Some((uri, range)) = names_in(name).filter(|_| only.is_none_or(|n| n == name))
+            else {
+                continue;
+            };
+            let named = dom.value(id, uri).map(String::from);
+            let Some(uri) = named.or_else(|| file.clone()) else {
+                continue;
+            };
+            let place = match only {
+                None => Place::Element(id),
+                Some(name) => Place::Template {
+                    is_init: name == Name::Initialization,
+                },
+            };
+            let part = dom.value(id, range).and_then(|range| byte_range(&range));
+            pieces.push(self.piece(uri, part, place, id));
         }
-        let Some(media) = value("media") else {
-            return Some(pieces);
-        };
-        let timescale = number("timescale").unwrap_or(1).max(1);
-        let start = number("startNumber").unwrap_or(1);
-        let period = period_seconds(dom, chain);
-        let mut timelines = templates
-            .iter()
-            .rev()
-            .filter_map(|id| dom.child(*id, "SegmentTimeline"));
-        if let Some(timeline) = timelines.next() {
-            let offset = number("presentationTimeOffset").unwrap_or(0);
-            let end = period.map(|s| (s * timescale as f64) as u64 + offset);
-            for (number, time) in (start..).zip(template::timeline(dom, timeline, end)) {
-                (values.number, values.time) = (number, time);
-                add(template::expand(media, values)?, false);
+        pieces
+    }
+
+    /// A file as it is (5.3.9.2): BaseURL names it, several BaseURLs name copies of it. Its init
+    /// segment and index are parts of it, unless they are files of their own.
+    fn file(&self, level: &Level) -> Vec<Piece> {
+        let dom = self.dom;
+        let mut pieces = Vec::new();
+        for id in level.bases.iter().flat_map(|base| dom.children(*base)) {
+            if let Some((uri, range)) = names_in(dom.name(id))
+                && let Some(uri) = dom.value(id, uri)
+            {
+                let part = dom.value(id, range).and_then(|range| byte_range(&range));
+                pieces.push(self.piece(uri.into(), part, Place::Element(id), id));
             }
-            return Some(pieces);
         }
-        let duration = number("duration").unwrap_or(0);
-        let said = match number("endNumber") {
-            Some(end) => Some((end + 1).saturating_sub(start)),
-            None => template::count(period, duration, timescale),
+        let Some((_, element)) = &level.outer else {
+            return pieces;
         };
-        let mut uris = Vec::new();
-        let is_exact = number("endNumber").is_some();
-        for number in start..start.saturating_add(1_000_000) {
-            values.number = number;
-            values.time = (number - start).saturating_mul(duration);
-            let uri = template::expand(media, values)?;
-            let is_there = resolve(&self.base, &uri).is_some_and(|p| (self.size_of)(&p).is_some());
-            // A duration only tells about how many: a short one may follow, as of audio.
-            let is_beyond = said.is_none_or(|count| number - start >= count);
-            if is_beyond && (is_exact || !is_there) {
-                break;
+        for id in dom.children(*element) {
+            if dom.name(id) == Name::BaseUrl
+                && let Some((_, uri)) = dom.text_of(id)
+                && !path_of(&uri).is_empty()
+                && !path_of(&uri).ends_with('/')
+            {
+                let place = Place::BaseUrl(id);
+                pieces.push(self.piece(uri.into(), None, place, id));
             }
-            uris.push((uri, is_there));
         }
-        // A duration that is not a whole number of segments, rounded by whoever wrote it, may
-        // mean one more than there is: players take its absence for the end.
-        if uris.len() > 1 && !is_exact && uris.last().is_some_and(|(_, there)| !there) {
-            uris.pop();
-        }
-        for (uri, _) in uris {
-            add(uri, false);
-        }
-        Some(pieces)
+        pieces
     }
 }
 
-/// How long a period is: by its own word, by the next one's start, or by the presentation's.
-fn period_seconds(dom: &Dom, chain: &[Id]) -> Option<f64> {
-    let period = *chain.iter().find(|id| dom.0[**id].name == "Period")?;
-    let of = |id: Id, name: &str| dom.value(id, name).and_then(template::seconds);
-    if let Some(duration) = of(period, "duration") {
-        return Some(duration);
-    }
-    let mpd = dom.0[period].parent?;
-    let start = of(period, "start").unwrap_or(0.0);
-    let mut later = dom.0[mpd]
-        .children
-        .iter()
-        .skip_while(|id| **id != period)
-        .skip(1);
-    let next = later.find(|id| dom.0[**id].name == "Period");
-    let end = next.and_then(|next| of(*next, "start"));
-    let end = end.or_else(|| of(mpd, "mediaPresentationDuration"))?;
-    Some((end - start).max(0.0))
-}
-
-/// An element with the white space before it, so that taking it away leaves no empty line.
-pub(super) fn with_space(text: &str, span: &Range<usize>) -> Range<usize> {
-    let before = &text[..span.start];
-    before.trim_end().len()..span.end
+/// The file that a BaseURL names, as a reference relative to itself.
+pub(super) fn base_file(dom: &Dom, id: Id) -> Option<String> {
+    let (_, uri) = dom.text_of(id)?;
+    let (uri, _fragment) = uri.split_once('#').unwrap_or((&uri, ""));
+    let path = path_of(uri);
+    let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
+    // A name with a colon would be a scheme (RFC 3986, section 4.2).
+    let here = if name.contains(':') { "./" } else { "" };
+    (!name.is_empty()).then(|| format!("{here}{name}{}", &uri[path.len()..]))
 }

@@ -1,64 +1,74 @@
-//! A representation that is one file with an index (SegmentBase with indexRange, 5.3.9.2), as a list.
+//! A representation that is one file with an index (SegmentBase with indexRange, 5.3.9.2).
 //!
-//! The form with an index needs a player that fetches the index first, and knows nothing of range
-//! links in it; a list of all its segments is what every player plays.
+//! It keeps that form with a range link in its BaseURL: players read the index and the segments as
+//! parts of what the link names. What the index says is looked at all the same, for a file that is
+//! shorter than its index says is a file that did not come whole. Only byte ranges of the archive
+//! need the list of its segments, since ffmpeg would take the archive for the file.
 
 use super::super::Files;
 use super::super::address::{Span, Target};
 use super::super::problem::What;
-use super::dom::Dom;
-use super::pieces::{Piece, Place, Representation, byte_range, names_in};
+use super::dom::{Dom, Id, Name};
+use super::pieces::{Piece, Place, Representation, base_file, byte_range, names_in};
 use super::sidx::{self, Indexed, Unlisted};
 
-/// What a list says of it: the pieces, and when they are played. `None` if it keeps its form: it
-/// has no index, or one that no list can be made of.
+/// What a list says of it: the pieces, and when they are played. `None` if no list can be made: it
+/// has no index, or another kind of one.
 pub(super) fn listed(
     dom: &Dom,
     representation: &Representation,
     files: Files,
 ) -> Result<Option<(Vec<Piece>, Indexed)>, What> {
     let bases = representation.bases.iter().rev();
-    let index = (bases.clone())
-        .find_map(|base| dom.value(*base, "indexRange"))
-        .and_then(byte_range);
-    let child = |name: &str| bases.clone().find_map(|base| dom.child(*base, name));
-    let file = representation
-        .pieces
-        .iter()
-        .find(|piece| matches!(piece.place, Place::BaseUrl(_)));
+    let child =
+        |name: Name| -> Option<Id> { bases.clone().find_map(|base| dom.child(*base, name)) };
+    let file =
+        (representation.pieces.iter()).find(|piece| matches!(piece.place, Place::BaseUrl(..)));
     // With an index of its own it says so twice; whoever wrote that knows what it is.
-    let (Some(index), Some(file), None) = (index, file, child("RepresentationIndex")) else {
+    let (Some(index), Some(file), None) = (
+        index(dom, representation),
+        file,
+        child(Name::RepresentationIndex),
+    ) else {
         return Ok(None);
     };
-    let Target::Path(path) = &file.target else {
+    let Target::Path(path) = representation.target(file) else {
         return Ok(None);
     };
     // What is not there is told by who links it.
-    let Some(Span { size, .. }) = (files.find)(path) else {
+    let Some(Span { size, .. }) = (files.find)(&path) else {
         return Ok(None);
     };
-    let uri = || file.uri.clone();
+    let uri = || file.uri.to_string();
     if index.end() > size {
         return Err(What::Beyond { uri: uri(), size });
     }
-    let indexed = match sidx::indexed(index, size, &|part| (files.read)(path, part)) {
+    let indexed = match sidx::indexed(index, size, &|part| (files.read)(&path, part)) {
         Ok(indexed) => indexed,
         Err(Unlisted::Other) => return Ok(None),
         Err(Unlisted::Damaged(why)) => return Err(What::Index { uri: uri(), why }),
     };
-    let piece = |part, is_init| Piece {
-        part: Some(part),
-        place: Place::Template { is_init },
-        at: representation
-            .bases
-            .last()
-            .map_or(file.at, |base| dom.0[*base].start_tag.start),
-        ..file.clone()
+    let name = representation
+        .base_urls
+        .last()
+        .and_then(|id| base_file(dom, *id));
+    let Some(name) = name else {
+        return Ok(None);
     };
-    let init = match child("Initialization") {
+    let at = representation
+        .bases
+        .last()
+        .map_or(file.at, |base| dom.start(*base) as u32);
+    let piece = |part, is_init| Piece {
+        uri: name.as_str().into(),
+        part: Some(Box::new(part)),
+        place: Place::Template { is_init },
+        at,
+    };
+    let init = match child(Name::Initialization) {
         Some(id) => {
-            let (_, range) = names_in("Initialization").unwrap_or_default();
-            let part = dom.value(id, range).and_then(byte_range);
+            let (_, range) = names_in(Name::Initialization).unwrap_or_default();
+            let part = dom.value(id, range).and_then(|range| byte_range(&range));
             let own =
                 (representation.pieces.iter()).find(|piece| piece.place == Place::Element(id));
             match (own, part) {
@@ -83,4 +93,11 @@ pub(super) fn listed(
     let segments = indexed.segments.iter();
     let segments = segments.map(|segment| piece(segment.part, false));
     Ok(Some((init.into_iter().chain(segments).collect(), indexed)))
+}
+
+/// Where the index is in the file.
+pub(super) fn index(dom: &Dom, representation: &Representation) -> Option<Span> {
+    let mut bases = representation.bases.iter().rev();
+    let range = bases.find_map(|base| dom.value(*base, "indexRange"))?;
+    byte_range(&range)
 }

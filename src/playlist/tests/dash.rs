@@ -2,15 +2,26 @@
 
 use super::*;
 
-/// A manifest: what it is linked, and what it is when made playable again.
-fn dash(names: &[&str], plain: &str, linked: &str, back: &str) {
+/// A linked manifest without the folder's own, which stands behind it.
+fn without_original(linked: &str) -> &str {
+    let end = linked.find("<!--aiozfs-original:");
+    &linked[..end.unwrap_or(linked.len())]
+}
+
+/// A manifest and what it is linked; made playable again it is what it was.
+fn dash(names: &[&str], plain: &str, linked: &str) {
+    dash_and_back(names, plain, linked, plain);
+}
+
+/// A manifest, what it is linked, and what that is made playable again.
+fn dash_and_back(names: &[&str], plain: &str, linked: &str, back: &str) {
     let text = |inner: &str| {
         format!(
             "<?xml version=\"1.0\"?>\n<!-- kept --><MPD mediaPresentationDuration=\"PT4S\">\n{inner}\n</MPD>"
         )
     };
     let got = there_and_back(Format::Dash, "x.mpd", names, &text(plain));
-    assert_eq!(got.0, text(linked));
+    assert_eq!(without_original(&got.0), text(linked));
     assert_eq!(got.1, text(back), "and back");
 }
 
@@ -21,7 +32,6 @@ fn dash_templates_become_lists() {
         &names,
         "  <Period><AdaptationSet>\n    <SegmentTemplate timescale=\"10\" duration=\"20\" media=\"$RepresentationID$/$Number$.m4s\" initialization='$RepresentationID$/init.m4s'/>\n    <Representation id=\"v\" bandwidth=\"1\"/>\n  </AdaptationSet></Period>",
         "  <Period><AdaptationSet>\n    <Representation id=\"v\" bandwidth=\"1\">\n      <SegmentList timescale=\"10\" duration=\"20\">\n        <Initialization sourceURL=\"v/init.m4s?range=1000,1000\"/>\n        <SegmentURL media=\"v/1.m4s?range=2000,1000\"/>\n        <SegmentURL media=\"v/2.m4s?range=3000,1000\"/>\n      </SegmentList>\n    </Representation>\n  </AdaptationSet></Period>",
-        "  <Period><AdaptationSet>\n    <Representation id=\"v\" bandwidth=\"1\">\n      <SegmentList timescale=\"10\" duration=\"20\">\n        <Initialization sourceURL=\"v/init.m4s\"/>\n        <SegmentURL media=\"v/1.m4s\"/>\n        <SegmentURL media=\"v/2.m4s\"/>\n      </SegmentList>\n    </Representation>\n  </AdaptationSet></Period>",
     );
 }
 
@@ -42,6 +52,8 @@ fn dash_timelines_and_widths() {
         )
     };
     let timeline = "<SegmentTimeline><S t=\"800\" d=\"2\" r=\"1\"/><S d=\"9\"/></SegmentTimeline>";
+    let one_by_one =
+        "<SegmentTimeline><S t=\"800\" d=\"2\"/><S d=\"2\"/><S d=\"9\"/></SegmentTimeline>";
     let linked = with_links(
         Format::Dash,
         "x.mpd",
@@ -52,16 +64,17 @@ fn dash_timelines_and_widths() {
     );
     assert_eq!(linked.problems, []);
     assert_eq!(
-        linked.text,
+        without_original(&linked.text),
         mpd(&format!(
-            "<SegmentList>{timeline}<SegmentURL media=\"c-00003-800.m4s?range=1000,1000\"/><SegmentURL media=\"c-00004-802.m4s?range=2000,1000\"/><SegmentURL media=\"c-00005-804.m4s?range=3000,1000\"/></SegmentList>"
+            "<SegmentList>{one_by_one}<SegmentURL media=\"c-00003-800.m4s?range=1000,1000\"/><SegmentURL media=\"c-00004-802.m4s?range=2000,1000\"/><SegmentURL media=\"c-00005-804.m4s?range=3000,1000\"/></SegmentList>"
         ))
     );
     // Repeated to the end of the period.
     let open = mpd(
         "<SegmentTemplate media=\"$Time$.m4s\"><SegmentTimeline><S t=\"0\" d=\"2\" r=\"-1\"/></SegmentTimeline></SegmentTemplate>",
     );
-    let found: Vec<_> = references(Format::Dash, "x.mpd", &open, &|_| None)
+    let size_of = |path: &str| entries.get(path).map(|span| span.size);
+    let found: Vec<_> = references(Format::Dash, "x.mpd", &open, &size_of)
         .into_iter()
         .map(|r| r.path)
         .collect();
@@ -70,7 +83,7 @@ fn dash_timelines_and_widths() {
 
 #[test]
 fn dash_lists_bases_and_single_files() {
-    dash(
+    dash_and_back(
         &["d/f.mp4"],
         "<Period><BaseURL>d/</BaseURL><AdaptationSet><Representation><BaseURL>f.mp4</BaseURL><SegmentList><Initialization range=\"0-99\"/><SegmentURL mediaRange=\"100-199\" indexRange=\"100-109\"/></SegmentList></Representation></AdaptationSet></Period>",
         "<Period><BaseURL>d/</BaseURL><AdaptationSet><Representation><BaseURL>f.mp4</BaseURL><SegmentList><Initialization sourceURL=\"f.mp4?range=1000,100\"/><SegmentURL media=\"f.mp4?range=1100,100\" indexRange=\"0-9\"/></SegmentList></Representation></AdaptationSet></Period>",
@@ -84,7 +97,7 @@ fn dash_files_with_and_without_an_index() {
     let linked = plain
         .replace("b=2<", "b=2&amp;range=1000,1000<")
         .replace("t.vtt<", "t.vtt?range=2000,1000<");
-    dash(&["f.mp4", "t.vtt"], plain, &linked, plain);
+    dash(&["f.mp4", "t.vtt"], plain, &linked);
     let entries = entries(&["f.mp4", "t.vtt"]);
     let find = |path: &str| entries.get(path).copied();
     let text = format!("<MPD><BaseURL>./</BaseURL>{plain}</MPD>");
@@ -154,8 +167,10 @@ fn holding(at: usize, bytes: Vec<u8>) -> impl Fn(&str, Span) -> Option<Vec<u8>> 
     }
 }
 
+/// A file with an index keeps its form; only byte ranges of the archive need the list of what the
+/// index says.
 #[test]
-fn dash_files_with_an_index_become_lists() {
+fn dash_files_with_an_index() {
     let entries = entries(&["f.mp4"]);
     let files = Files {
         find: &|path| entries.get(path).copied(),
@@ -169,58 +184,26 @@ fn dash_files_with_an_index_become_lists() {
     let plain = around(
         "<SegmentBase indexRange=\"100-167\" indexRangeExact=\"true\" timescale=\"500\" presentationTimeOffset=\"250\">\n          <Initialization range=\"0-89\"/>\n        </SegmentBase>",
     );
-    let times = "          <SegmentTimeline>\n            <S t=\"500\" d=\"2000\" r=\"1\"/>\n            <S d=\"700\"/>\n          </SegmentTimeline>\n";
-    let expected = |init: &str, segments: [&str; 3]| {
-        let segments = segments.map(|s| format!("          <SegmentURL {s}/>\n"));
-        let list = format!(
-            "<SegmentList timescale=\"1000\" presentationTimeOffset=\"500\">\n          <Initialization {init}/>\n{times}{}        </SegmentList>",
-            segments.concat()
-        );
-        around(&list).replace("<Representation ", "<Representation frameRate=\"25\" ")
-    };
     let linked = link(Format::Dash, "x.mpd", &plain, files);
     assert_eq!(linked.problems, []);
-    let name = "f.mp4?a=1&amp;b=2";
     assert_eq!(
         linked.text,
-        expected(
-            &format!("sourceURL=\"{name}&amp;range=1000,90\""),
-            [
-                &format!("media=\"{name}&amp;range=1168,200\""),
-                &format!("media=\"{name}&amp;range=1368,300\""),
-                &format!("media=\"{name}&amp;range=1668,40\""),
-            ]
-        )
+        plain.replace("b=2<", "b=2&amp;range=1000,1000<")
     );
-    // Where no one needs range links: names and their parts.
     let shown = playable(Format::Dash, "x.mpd", &linked.text, files.find);
-    assert_eq!(
-        shown,
-        expected(
-            &format!("range=\"0-89\" sourceURL=\"{name}\""),
-            [
-                &format!("mediaRange=\"168-367\" media=\"{name}\""),
-                &format!("mediaRange=\"368-667\" media=\"{name}\""),
-                &format!("mediaRange=\"668-707\" media=\"{name}\""),
-            ]
-        )
-    );
+    assert_eq!(shown, plain);
     let made = byterange(Format::Dash, "x.mpd", &plain, "a.zip", files);
-    let archive = expected(
-        "sourceURL=\"a.zip\" range=\"1000-1089\"",
-        [
-            "media=\"a.zip\" mediaRange=\"1168-1367\"",
-            "media=\"a.zip\" mediaRange=\"1368-1667\"",
-            "media=\"a.zip\" mediaRange=\"1668-1707\"",
-        ],
+    let archive = around(
+        "<SegmentList timescale=\"1000\" presentationTimeOffset=\"500\" duration=\"2000\">\n          <Initialization sourceURL=\"a.zip\" range=\"1000-1089\"/>\n          <SegmentURL media=\"a.zip\" mediaRange=\"1168-1367\"/>\n          <SegmentURL media=\"a.zip\" mediaRange=\"1368-1667\"/>\n          <SegmentURL media=\"a.zip\" mediaRange=\"1668-1707\"/>\n        </SegmentList>",
     );
+    let archive = archive.replace("<Representation ", "<Representation frameRate=\"25\" ");
     let archive = archive.replace("\n        <BaseURL>f.mp4?a=1&amp;b=2</BaseURL>", "");
     assert_eq!(made.text, archive);
     assert_eq!(made.loose, Vec::<String>::new());
 }
 
 /// Without an Initialization the init segment is what stands before the index; what comes from
-/// further out goes from there, unless somebody else still needs it.
+/// further out goes from there, unless another representation still needs it.
 #[test]
 fn dash_indexes_by_what_is_further_out() {
     let entries = entries(&["f.mp4", "i.mp4", "w.webm"]);
@@ -238,53 +221,57 @@ fn dash_indexes_by_what_is_further_out() {
         )
     };
     let list = |init: &str| {
-        format!(
-            "<SegmentList timescale=\"10\">{init}<SegmentTimeline><S t=\"0\" d=\"20\"/></SegmentTimeline><SegmentURL media=\"f.mp4?range=1064,900\"/></SegmentList>"
-        )
+        let list = format!(
+            "<SegmentList timescale=\"10\" duration=\"20\">{init}<SegmentURL media=\"a.zip\" mediaRange=\"1064-1963\"/></SegmentList>"
+        );
+        set("", &list).replace("<BaseURL>f.mp4</BaseURL>", "")
     };
-    let before = "<Initialization sourceURL=\"f.mp4?range=1000,20\"/>";
-    let apart = "<Initialization sourceURL=\"i.mp4?range=2000,1000\"/>";
-    let webm = "<Representation><BaseURL>w.webm</BaseURL></Representation>";
-    let linked_webm = webm.replace("webm<", "webm?range=3000,1000<");
+    let before = "<Initialization sourceURL=\"a.zip\" range=\"1000-1019\"/>";
+    let apart = "<Initialization sourceURL=\"a.zip\" range=\"2000-2999\"/>";
     let outer = "<SegmentBase timescale=\"10\" indexRange=\"20-63\"/>";
     let table = [
-        (set(outer, ""), set("", &list(before))),
+        (set(outer, ""), list(before)),
         (
             set(
-                "<SegmentBase><Initialization sourceURL=\"i.mp4\"/></SegmentBase>",
+                "<SegmentBase timescale=\"10\"><Initialization sourceURL=\"i.mp4\"/></SegmentBase>",
                 "<SegmentBase indexRange=\"20-63\"/>",
             ),
-            set("", &list(apart)),
+            list(apart),
         ),
         // Another box before the index.
         (
             set("", "<SegmentBase indexRange=\"20-200\"/>"),
-            set("", &list(before)),
-        ),
-        // The other representation has no `sidx` there, and keeps its form.
-        (
-            set(&format!("{outer}{webm}"), ""),
-            set(&format!("{outer}{linked_webm}"), &list(before)),
-        ),
-        (
-            set("", "<SegmentBase/>"),
-            set("", "<SegmentBase/>").replace("mp4<", "mp4?range=1000,1000<"),
+            list(before),
         ),
     ];
     for (plain, expected) in table {
-        let linked = link(Format::Dash, "x.mpd", &plain, files);
-        assert_eq!(linked.problems, [], "{plain}");
-        assert_eq!(linked.text, expected, "{plain}");
+        let made = byterange(Format::Dash, "x.mpd", &plain, "a.zip", files);
+        assert_eq!(made.problems, [], "{plain}");
+        assert_eq!(made.text, expected, "{plain}");
     }
+    // An index that is no `sidx` counts from the beginning of its own file.
+    let webm = set("", "<SegmentBase indexRange=\"20-63\"/>").replace("f.mp4", "w.webm");
+    let made = byterange(Format::Dash, "x.mpd", &webm, "a.zip", files);
+    assert!(
+        matches!(
+            made.problems[..],
+            [Problem {
+                what: What::Unlinked(_),
+                ..
+            }]
+        ),
+        "{made:?}"
+    );
+    let linked = link(Format::Dash, "x.mpd", &webm, files);
+    assert_eq!(linked.problems, []);
     // A transport stream needs no init segment.
     let at_its_beginning = Files {
         read: &holding(0, index.clone()),
         ..files
     };
     let plain = set("", "<SegmentBase indexRange=\"0-43\"/>");
-    let linked = link(Format::Dash, "x.mpd", &plain, at_its_beginning);
-    let expected = set("", &list("").replace("1064", "1044"));
-    assert_eq!(linked.text, expected);
+    let made = byterange(Format::Dash, "x.mpd", &plain, "a.zip", at_its_beginning);
+    assert_eq!(made.text, list("").replace("1064-1963", "1044-1943"));
 }
 
 #[test]
@@ -333,20 +320,17 @@ fn dash_levels() {
         &names,
         "<BaseURL>a/</BaseURL><Period><BaseURL>b/</BaseURL><AdaptationSet><BaseURL>c/</BaseURL><SegmentList duration=\"9\"><SegmentURL media=\"1.m4s\"/></SegmentList><Representation><BaseURL>d/</BaseURL></Representation></AdaptationSet></Period>",
         "<BaseURL>a/</BaseURL><Period><BaseURL>b/</BaseURL><AdaptationSet><BaseURL>c/</BaseURL><Representation><BaseURL>d/</BaseURL><SegmentList duration=\"9\"><SegmentURL media=\"1.m4s?range=1000,1000\"/></SegmentList></Representation></AdaptationSet></Period>",
-        "<BaseURL>a/</BaseURL><Period><BaseURL>b/</BaseURL><AdaptationSet><BaseURL>c/</BaseURL><Representation><BaseURL>d/</BaseURL><SegmentList duration=\"9\"><SegmentURL media=\"1.m4s\"/></SegmentList></Representation></AdaptationSet></Period>",
     );
     dash(
         &names,
         "<BaseURL>a/b/c/</BaseURL><Period duration=\"PT2S\"><SegmentTemplate initialization=\"i.m4s\" timescale=\"10\"/><AdaptationSet><SegmentTemplate media=\"$Number$-$Bandwidth$.m4s\"/><Representation bandwidth=\"800\"><SegmentTemplate duration=\"20\" startNumber=\"5\"/></Representation></AdaptationSet></Period>",
         "<BaseURL>a/b/c/</BaseURL><Period duration=\"PT2S\"><AdaptationSet><Representation bandwidth=\"800\"><SegmentList timescale=\"10\" duration=\"20\"><Initialization sourceURL=\"i.m4s?range=3000,1000\"/><SegmentURL media=\"5-800.m4s?range=2000,1000\"/></SegmentList></Representation></AdaptationSet></Period>",
-        "<BaseURL>a/b/c/</BaseURL><Period duration=\"PT2S\"><AdaptationSet><Representation bandwidth=\"800\"><SegmentList timescale=\"10\" duration=\"20\"><Initialization sourceURL=\"i.m4s\"/><SegmentURL media=\"5-800.m4s\"/></SegmentList></Representation></AdaptationSet></Period>",
     );
     for elsewhere in [
         "<BaseURL>http://other/a/</BaseURL><Period><AdaptationSet><Representation><SegmentTemplate media=\"$Number$.m4s\" duration=\"2\"/></Representation></AdaptationSet></Period>",
         "<Period><AdaptationSet><Representation><SegmentList><SegmentURL media=\"/a.m4s\"/><SegmentURL media=\"https://h/a.m4s\" mediaRange=\"0-1\"/></SegmentList></Representation></AdaptationSet></Period>",
-        "<Period><AdaptationSet><Representation><SegmentTemplate media=\"$Nonsense$.m4s\" duration=\"2\"/></Representation></AdaptationSet></Period>",
     ] {
-        dash(&names, elsewhere, elsewhere, elsewhere);
+        dash(&names, elsewhere, elsewhere);
     }
 }
 
@@ -361,12 +345,23 @@ fn dash_keeps_everything_else_to_the_letter() {
     let plain = text(
         "<d:Representation id='a &amp; b'>\r\n        <d:SegmentTemplate media=\"x/../$Number$.m4s?k=a%20b#f\" duration=\"2\"/>\r\n      </d:Representation>",
     );
-    let list = |link: &str| {
-        text(&format!(
-            "<d:Representation id='a &amp; b'>\r\n        <d:SegmentList duration=\"2\">\r\n          <d:SegmentURL media=\"x/../1.m4s?k=a%20b{link}#f\"/>\r\n        </d:SegmentList>\r\n      </d:Representation>"
-        ))
-    };
+    let expected = text(
+        "<d:Representation id='a &amp; b'>\r\n        <d:SegmentList duration=\"2\">\r\n          <d:SegmentURL media=\"x/../1.m4s?k=a%20b&amp;range=1000,1000#f\"/>\r\n        </d:SegmentList>\r\n      </d:Representation>",
+    );
     let (linked, back) = there_and_back(Format::Dash, "x.mpd", &["1.m4s"], &plain);
-    assert_eq!(linked, list("&amp;range=1000,1000"));
-    assert_eq!(back, list(""));
+    assert_eq!(without_original(&linked), expected);
+    assert_eq!(back, plain);
+}
+
+#[test]
+fn a_manifest_that_is_no_xml_is_none_from_a_line_on() {
+    for (text, line) in [
+        ("<MPD>\n<Period>\n</MPD>", 3),
+        ("<MPD>\n\n<Period>", 3),
+        ("<MPD>\n<Period a/></MPD>", 2),
+        ("\n<SmoothStreamingMedia/>", 1),
+    ] {
+        assert!(!is_playlist(Format::Dash, text), "{text}");
+        assert_eq!(broken_line(Format::Dash, text), line, "{text}");
+    }
 }

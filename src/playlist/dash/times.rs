@@ -1,0 +1,201 @@
+//! When segments are played, and how a list says it.
+//!
+//! `@duration` where segments begin within half a segment of where it puts them, which is what the
+//! standard allows (ISO/IEC 23009-1, 5.3.9.5.3); a SegmentTimeline elsewhere, with an S element for
+//! each segment: dash.js 5.2 takes the first SegmentURL of a repeated S for all of its segments.
+
+use std::fmt::Write;
+
+use super::segments::Timing;
+use super::sidx::Indexed;
+
+/// The times of a representation's media segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) timescale: u64,
+    /// When the Period begins, on the media's own time line.
+    offset: u64,
+    /// When it ends.
+    end: Option<u64>,
+    /// Begin and duration of each.
+    pub(super) segments: Vec<(u64, u64)>,
+    /// Whether `@duration` is how the manifest says it.
+    pub(super) is_regular: bool,
+    /// How many of the segments the manifest names one by one.
+    pub(super) surely: usize,
+    /// How many of them it calls for, at least by the length of the Period.
+    pub(super) probably: usize,
+    /// How many numbers, or segment sequences, there are.
+    pub(super) numbers: u64,
+    /// How many there should be by the Period's length; 0 if that does not tell.
+    pub(super) due: u64,
+}
+
+/// How a list says when its segments are played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As the template did: by its own `@duration`.
+    Kept,
+    Duration(u64),
+    /// The attributes of S elements.
+    Timeline(Vec<String>),
+}
+
+impl Times {
+    pub(super) fn of(timing: &Timing) -> Self {
+        Self {
+            timescale: timing.timescale,
+            offset: timing.offset,
+            end: timing.end_of_period(),
+            segments: Vec::new(),
+            is_regular: false,
+            surely: 0,
+            probably: 0,
+            numbers: 0,
+            due: 0,
+        }
+    }
+
+    /// Of a file with an index, in the units of that; `offset` is in them too.
+    pub(super) fn indexed(index: &Indexed, offset: u64) -> Self {
+        let segments = index.segments.iter();
+        let segments = segments.map(|segment| (segment.time, segment.duration.into()));
+        Self {
+            timescale: index.timescale.into(),
+            offset,
+            end: None,
+            segments: segments.collect(),
+            is_regular: false,
+            surely: index.segments.len(),
+            probably: index.segments.len(),
+            numbers: index.segments.len() as u64,
+            due: 0,
+        }
+    }
+
+    /// Begin and duration of a segment in seconds, on the media's time line.
+    pub(super) fn seconds(&self, segment: usize) -> Option<(f64, f64)> {
+        let (begin, duration) = *self.segments.get(segment)?;
+        let scale = self.timescale as f64;
+        Some((begin as f64 / scale, duration as f64 / scale))
+    }
+
+    pub(super) fn form(&self) -> Form {
+        if self.is_regular {
+            return Form::Kept;
+        }
+        match self.regular() {
+            Some(duration) => Form::Duration(duration),
+            None => Form::Timeline(self.entries()),
+        }
+    }
+
+    /// The `@duration` that tells well enough when each segment begins.
+    fn regular(&self) -> Option<u64> {
+        let (first, last) = (self.segments.first()?, self.segments.last()?);
+        let steps = self.segments.len() as u64 - 1;
+        if steps == 0 {
+            return Some(first.1).filter(|duration| self.is_near(0, *duration));
+        }
+        let mean = last.0.checked_sub(first.0)?.saturating_add(steps / 2) / steps;
+        // The mean is exact where all but the last are equal.
+        [mean, first.1].into_iter().find(|duration| {
+            let mut all = 0..self.segments.len();
+            *duration > 0 && all.all(|segment| self.is_near(segment, *duration))
+        })
+    }
+
+    /// Whether a segment begins within half of itself, and half a duration, of where that duration
+    /// puts it, and both before the end of the Period: players leave out what begins later. The
+    /// last one may be short.
+    fn is_near(&self, segment: usize, duration: u64) -> bool {
+        let put = u128::from(self.offset) + segment as u128 * u128::from(duration);
+        let (begin, own) = self.segments[segment];
+        let begin = u128::from(begin);
+        let is_last = segment + 1 == self.segments.len();
+        let most = if is_last { duration } else { duration.min(own) };
+        let is_within = match self.end {
+            Some(end) => put < u128::from(end) || begin >= u128::from(end),
+            None => true,
+        };
+        is_within && 2 * put.abs_diff(begin) <= u128::from(most)
+    }
+
+    fn entries(&self) -> Vec<String> {
+        // A player's first segment is at 0 unless it is told otherwise; here it is always told.
+        let mut expected = None;
+        let entry = |(begin, duration): &(u64, u64)| {
+            let mut entry = String::new();
+            if expected != Some(*begin) {
+                // Writing to a string cannot fail.
+                let _ = write!(entry, " t=\"{begin}\"");
+            }
+            let _ = write!(entry, " d=\"{duration}\"");
+            expected = begin.checked_add(*duration);
+            entry
+        };
+        self.segments.iter().map(entry).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(end: Option<u64>, offset: u64, segments: &[(u64, u64)]) -> Form {
+        let times = Times {
+            timescale: 1,
+            offset,
+            end,
+            segments: segments.to_vec(),
+            is_regular: false,
+            surely: 0,
+            probably: 0,
+            numbers: 0,
+            due: 0,
+        };
+        times.form()
+    }
+
+    fn timeline(entries: &[&str]) -> Form {
+        Form::Timeline(entries.iter().map(|entry| format!(" {entry}")).collect())
+    }
+
+    #[test]
+    fn regular_enough_for_a_duration() {
+        use Form::Duration;
+        // All alike, but for the last.
+        let alike = [(0, 20), (20, 20), (40, 7)];
+        assert_eq!(form(Some(47), 0, &alike), Duration(20));
+        assert_eq!(form(None, 0, &alike), Duration(20));
+        // From where the Period begins.
+        let later = alike.map(|(begin, duration)| (begin + 100, duration));
+        assert_eq!(form(Some(147), 100, &later), Duration(20));
+        // Audio, whose segments end with whole frames.
+        let audio = [(0, 21), (21, 20), (41, 19), (60, 20)];
+        assert_eq!(form(Some(80), 0, &audio), Duration(20));
+        // The first one is no measure, the mean is.
+        let short = [(0, 6), (6, 10), (16, 10), (26, 10), (36, 4)];
+        assert_eq!(form(Some(40), 0, &short), Duration(9));
+        // Half a segment off, and no more.
+        let off = |by: u64| [(0, 20 + by), (20 + by, 20 - by), (40, 20)];
+        assert_eq!(form(Some(60), 0, &off(6)), Duration(20));
+        let written = ["t=\"0\" d=\"27\"", "d=\"13\"", "d=\"20\""];
+        assert_eq!(form(Some(60), 0, &off(7)), timeline(&written));
+    }
+
+    #[test]
+    fn each_segment_of_an_irregular_line_has_its_own_entry() {
+        let one_by_one = ["t=\"0\" d=\"5\"", "d=\"5\"", "d=\"40\"", "d=\"5\""];
+        let segments = [(0, 5), (5, 5), (10, 40), (50, 5)];
+        assert_eq!(form(Some(55), 0, &segments), timeline(&one_by_one));
+        // Where the media is ahead of the Period by more than half a segment.
+        let entries = ["t=\"100\" d=\"20\"", "d=\"20\""];
+        assert_eq!(form(None, 0, &[(100, 20), (120, 20)]), timeline(&entries));
+        // Where a duration would put the last one behind the end of the Period.
+        let entries = ["t=\"1\" d=\"9\"", "d=\"8\"", "d=\"1\""];
+        let segments = [(1, 9), (10, 8), (18, 1)];
+        assert_eq!(form(Some(19), 0, &segments), Form::Duration(9));
+        assert_eq!(form(Some(19), 2, &segments), timeline(&entries));
+    }
+}
