@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::error::Error;
-use super::layout::Warning;
 use super::names::Names;
 use super::order::Playlist;
 use super::scan::Found;
 use super::text;
+use super::warning::Warning;
 use crate::archive::Kind;
 use crate::playlist::{self, Context, Format, Span, What};
 
@@ -75,22 +75,23 @@ impl Look<'_> {
             return Ok(());
         }
         if file.size > playlist::LONGEST {
-            self.not_a_playlist(at, "it is too long for a playlist");
+            self.not_a_playlist(at, "it is too long for a playlist", 1);
             return Ok(());
         }
         let path = self.folder.join(&file.path);
         let Some(text) = text::text(&path, file.stamp)? else {
             if expected.is_some() {
-                self.not_a_playlist(at, "it is not UTF-8");
+                self.not_a_playlist(at, "it is not UTF-8", 1);
             }
             return Ok(());
         };
         let format = playlist::recognise(&text);
         match (format, expected) {
             (Some(format), _) if format.is_playlist() => self.playlist(at, format, &text),
-            (_, Some(Format::Hls)) => self.not_a_playlist(at, "it does not begin with #EXTM3U"),
-            (_, Some(_)) => {
-                self.not_a_playlist(at, "it is no well-formed XML with an MPD element");
+            (_, Some(Format::Hls)) => self.not_a_playlist(at, "it does not begin with #EXTM3U", 1),
+            (_, Some(expected)) => {
+                let line = playlist::broken_line(expected, &text);
+                self.not_a_playlist(at, "it is not well-formed XML with an MPD element", line);
             }
             _ if file.size > LONGEST_OTHER => {}
             (Some(format), None) => self.companion(at, format, &text),
@@ -195,8 +196,9 @@ impl Look<'_> {
         text::text(&path, file.stamp)?.ok_or(Error::Changed(path))
     }
 
-    fn not_a_playlist(&mut self, at: usize, why: &'static str) {
-        let warning = Warning::of(&self.found[at].path, What::NoPlaylist(why));
+    fn not_a_playlist(&mut self, at: usize, why: &'static str, line: u32) {
+        let mut warning = Warning::of(&self.found[at].path, What::NoPlaylist(why));
+        warning.problem.line = line;
         self.texts.warnings.push(warning);
     }
 

@@ -22,12 +22,14 @@ mod order;
 mod output;
 mod scan;
 mod text;
+mod warning;
 
 pub use byterange::ByRange;
 pub use copy::Control;
 pub use error::Error;
-pub use layout::{Item, Plan, Warning};
+pub use layout::{Item, Plan};
 pub use output::Output;
+pub use warning::Warning;
 
 use crate::archive::Timestamp;
 

@@ -56,7 +56,7 @@ const LONGEST: usize = 4096;
 impl Companion<'_> {
     /// The files that it points to by links.
     pub(super) fn references(&self, has: &dyn Fn(&str) -> bool) -> Vec<Reference> {
-        let mut lines = Lines::new(self.text);
+        let lines = Lines::new(self.text);
         let mut found = Vec::new();
         let mut seen = HashSet::new();
         self.spots(&mut |spot| {
@@ -90,7 +90,7 @@ impl Companion<'_> {
 
     pub(super) fn link(&self, find: &dyn Fn(&str) -> Option<Span>) -> Linked {
         let has = |path: &str| find(path).is_some();
-        let mut lines = Lines::new(self.text);
+        let lines = Lines::new(self.text);
         let mut edits = Edits::default();
         let mut problems = Problems::default();
         let mut mentioned = HashSet::new();

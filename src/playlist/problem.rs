@@ -113,25 +113,6 @@ pub enum What {
 }
 
 impl What {
-    /// Whether the playlist is packed all the same: what is there plays as far as it did before.
-    pub fn is_warning(&self) -> bool {
-        match self {
-            What::NoPlaylist(_)
-            | What::TooLong
-            | What::Unlinked(_)
-            | What::Ends { .. }
-            | What::Live
-            | What::Tiles => true,
-            What::Missing { .. }
-            | What::Outside { .. }
-            | What::Beyond { .. }
-            | What::Index { .. }
-            | What::Malformed(_) => false,
-        }
-    }
-}
-
-impl What {
     /// Whether a link leads to no file.
     pub fn leads_nowhere(&self) -> bool {
         matches!(
@@ -158,7 +139,11 @@ impl What {
             | What::More(_)
             | What::Unplayable(_)
             | What::NoPlaylist(_)
-            | What::TooLong => true,
+            | What::TooLong
+            | What::Unlinked(_)
+            | What::Ends { .. }
+            | What::Live
+            | What::Tiles => true,
         }
     }
 }

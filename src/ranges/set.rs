@@ -161,7 +161,7 @@ mod tests {
         for range in [10..20, 30..40, 20..30, 5..5] {
             set.insert(range);
         }
-        assert_eq!(&set[..], &[10..40]);
+        assert_eq!(set.to_vec(), vec![Range { start: 10, end: 40 }]);
     }
 
     #[test]

@@ -251,6 +251,7 @@ impl<'a> Change<'a> {
             text,
             problems: problems.collect(),
             loose: self.loose,
+            ..Linked::default()
         }
     }
 }

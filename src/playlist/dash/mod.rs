@@ -149,7 +149,7 @@ fn refused(text: &str, Wrong { at, why, .. }: Wrong) -> Linked {
             line: Lines::new(text).of(at),
             what: What::Unlinked(why),
         }],
-        loose: Vec::new(),
+        ..Linked::default()
     }
 }
 
