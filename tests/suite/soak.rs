@@ -187,7 +187,7 @@ fn misbehaviour() -> Behaviour {
 }
 
 #[test]
-fn gateways_die_stall_and_lie_and_nobody_notices() {
+fn gateways_die_stall_and_lie_and_every_read_is_right() {
     let dir = tree::temp();
     let archive = fs::read(packed(dir.path())).expect("the archive");
     let (cid, blocks) = import(&archive);
@@ -273,7 +273,7 @@ fn descriptors(proc: &Path) -> usize {
 
 /// A stopped node keeps its connections, and accepts new ones by the kernel.
 #[test]
-fn a_node_that_is_stopped_is_not_missed() {
+fn a_node_that_is_stopped_causes_no_error() {
     let dir = tree::temp();
     let archive = packed(dir.path());
     let nodes = [Node::of(&archive), Node::of(&archive)];

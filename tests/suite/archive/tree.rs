@@ -136,7 +136,7 @@ fn directories_are_implied_by_names() {
 }
 
 #[test]
-fn inodes_are_in_the_order_of_the_line_and_so_are_directories() {
+fn inodes_and_directories_are_in_the_order_of_entries() {
     let tree = tree_of(&[
         ("z", FILE),
         ("d/y", FILE),
@@ -171,7 +171,7 @@ fn inodes_are_in_the_order_of_the_line_and_so_are_directories() {
 }
 
 #[test]
-fn of_one_name_the_last_entry_bears_it_and_none_is_lost() {
+fn of_entries_with_one_name_the_last_has_it_and_none_is_lost() {
     let tree = tree_of(&[
         ("a.ts", FILE),
         ("a (1).ts", FILE),
@@ -226,7 +226,7 @@ fn long_names_make_room_for_their_number() {
 /// Without the number that was used last, each of n entries of one name would try all the numbers
 /// before its own: minutes for an archive of a few megabytes.
 #[test]
-fn many_entries_of_one_name_are_no_trap() {
+fn many_entries_of_one_name_do_not_take_minutes() {
     let entries = vec![("a.ts".to_owned(), FILE); 60_000];
     let tree = Tree::build(index_of(&entries), options(Symlinks::Inside));
     assert_eq!(tree.len(), 60_000);
@@ -237,7 +237,7 @@ fn many_entries_of_one_name_are_no_trap() {
 /// A directory is asked for in pieces of a few hundred lines. Going on in the middle once looked at
 /// all lines before, so that listing a million names in one directory took two seconds of work.
 #[test]
-fn going_on_in_a_large_directory_costs_no_more_than_beginning() {
+fn continuing_a_listing_costs_no_more_than_starting_it() {
     let entries: Vec<Given> = (0..100_000).map(|n| (format!("{n}"), FILE)).collect();
     let tree = Tree::build(index_of(&entries), options(Symlinks::Inside));
     let lines_from = |cookie: u64| {
@@ -302,7 +302,7 @@ fn links_that_could_lead_outside_are_refused() {
 }
 
 #[test]
-fn what_comes_after_a_file_is_the_next_name_that_is_a_file() {
+fn the_file_after_a_file_is_the_next_name_that_is_a_file() {
     let tree = tree_of(&[
         ("d/s_10.ts", FILE),
         ("d/s_9.ts", FILE),

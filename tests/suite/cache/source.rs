@@ -55,7 +55,7 @@ async fn what_was_read_once_is_not_asked_for_again() {
 /// To look for each block took an `open` that failed, on another thread, before a server was asked:
 /// 1,800 of them in a read of 256 MiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_there_is_looked_for_once() {
+async fn an_absent_block_is_looked_for_once() {
     let blob = tree::bytes(8, 30 * MIB as usize);
     // What is known is known for a second, and pieces of blocks are written after that.
     for _ in 0..20 {
@@ -239,7 +239,7 @@ async fn no_fault_of_a_full_cache_is_an_error() {
 
 /// Writing is behind, within a bound, and what a slow disk cannot take is dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_disk_delays_nobody() {
+async fn a_slow_disk_delays_no_read() {
     let blob = tree::bytes(6, 64 * MIB as usize);
     let (dir, below) = (tree::temp(), Below::new(&blob));
     let disk = Arc::new(FaultDisk::good(Folder::open(dir.path()).expect("a cache")));
@@ -258,7 +258,7 @@ async fn a_slow_disk_delays_nobody() {
 
 /// A disk that does not answer at all is left alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_hangs_holds_nobody() {
+async fn a_hanging_disk_delays_no_read() {
     let blob = tree::bytes(7, 8 * MIB as usize);
     let dir = tree::temp();
     let disk = Arc::new(FaultDisk::good(Folder::open(dir.path()).expect("a cache")));
@@ -288,7 +288,7 @@ fn age(dir: &Path, by: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_bound_holds_and_what_is_read_often_survives_a_copy_of_everything() {
+async fn the_size_limit_holds_and_frequent_blocks_survive_a_copy_of_everything() {
     const SIZE: u64 = 40 * MIB;
     let blob = tree::bytes(8, 160 * MIB as usize);
     let (dir, below) = (tree::temp(), Below::new(&blob));
@@ -324,7 +324,7 @@ async fn the_bound_holds_and_what_is_read_often_survives_a_copy_of_everything() 
 
 /// The number that processes keep together may be lost or wrong: all is counted anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_count_is_counted_anew() {
+async fn a_lost_size_count_is_counted_again() {
     const SIZE: u64 = 20 * MIB;
     let blob = tree::bytes(9, 18 * MIB as usize);
     let dir = tree::temp();

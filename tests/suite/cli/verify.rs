@@ -76,7 +76,7 @@ fn verify_file(path: &Path, paths: &[&str]) -> Finished {
 }
 
 #[test]
-fn a_good_archive_is_good_whoever_wrote_it() {
+fn good_archives_of_every_writer_pass() {
     let source = tree::sample();
     let out = tree::temp();
     for (name, make) in archives::STORED {

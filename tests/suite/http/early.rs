@@ -223,7 +223,7 @@ async fn read_parts(source: &Arc<dyn Source>, parts: u64) -> Duration {
 /// A connection was idle for a round trip before each part: over long links of slow connections that
 /// was a third of the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_next_request_is_there_when_an_answer_ends() {
+async fn the_next_request_arrives_before_the_answer_ends() {
     let (server, url) = Server::start(Manner::Waits);
     let source = source(&url, 1);
     read_parts(&source, 6).await;
@@ -235,7 +235,7 @@ async fn the_next_request_is_there_when_an_answer_ends() {
 /// The same through the gateways of a CID, of which each lets no more through at once than it has
 /// connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gateways_are_asked_so_too() {
+async fn requests_to_gateways_are_pipelined() {
     let (server, url) = Server::start(Manner::Waits);
     let member = Member {
         name: Origin::new("the only one"),
@@ -254,7 +254,7 @@ async fn gateways_are_asked_so_too() {
 
 /// There are no more connections than allowed, and each may have one request waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_connections_are_used_so_and_there_are_no_more_of_them() {
+async fn pipelining_uses_all_allowed_connections_and_no_more() {
     let (server, url) = Server::start(Manner::Waits);
     let source = source(&url, 3);
     read_parts(&source, 12).await;
@@ -265,7 +265,7 @@ async fn all_connections_are_used_so_and_there_are_no_more_of_them() {
 /// What such a server does with early requests must show in no byte, and in little time; and it is not
 /// asked so again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn servers_that_cannot_take_early_requests_lose_nothing() {
+async fn servers_without_pipelining_lose_no_bytes() {
     let manners = [
         Manner::Loses,
         Manner::Closes,
@@ -291,7 +291,7 @@ async fn servers_that_cannot_take_early_requests_lose_nothing() {
 /// Who gives up while waiting for the turn leaves an answer behind that nobody wants: it must reach
 /// nobody else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_answer_that_nobody_waits_for_is_nobodys() {
+async fn an_abandoned_answer_reaches_no_other_request() {
     let (_server, url) = Server::start(Manner::Calm);
     let source = source(&url, 2);
     read_parts(&source, 4).await;

@@ -124,7 +124,7 @@ async fn faults_of_one_of_three_without_a_proof() {
 
 /// Places where there is nobody, and one where there is only IPv6.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_cannot_be_reached_is_not_missed() {
+async fn unreachable_gateways_cause_no_error() {
     let content = content();
     let refused = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -152,7 +152,7 @@ async fn who_cannot_be_reached_is_not_missed() {
 /// The story that this guards against: after a failure the next gateway was asked for its size
 /// before it was asked for the bytes, a round trip that the proof had made needless.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_steps_in_is_asked_for_the_bytes_at_once() {
+async fn a_replacement_gateway_is_asked_for_the_bytes_at_once() {
     let content = content();
     let nodes = content.nodes();
     let source = proven(content.cid, &bases(&nodes));
@@ -173,7 +173,7 @@ async fn who_steps_in_is_asked_for_the_bytes_at_once() {
 
 /// Silence is found out at the hedge delay, not at the idle timeout, by as many reads as wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silence_is_failover_at_the_hedge_delay() {
+async fn a_silent_gateway_fails_over_at_the_hedge_delay() {
     let content = content();
     for fault in [Behaviour::Silent, Behaviour::StallAfter(20_000)] {
         let nodes = content.nodes();
@@ -281,7 +281,7 @@ async fn hedges_cut_the_tail_and_are_few() {
 
 /// What was forged is told to be forged, its gateway is left alone, and none of it is given out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forger_is_put_aside() {
+async fn a_forging_gateway_is_not_asked_again() {
     let content = content();
     let nodes = content.nodes();
     let source = proven(content.cid, &bases(&nodes));
@@ -320,7 +320,7 @@ impl Source for Late {
 /// which was then thrown away and asked for once more: a mount through three gateways took twice
 /// as long as through one.
 #[tokio::test(start_paused = true)]
-async fn a_vote_does_not_cost_the_end() {
+async fn agreeing_on_a_size_does_not_fetch_the_tail_again() {
     let members = [0; 3].map(|_| {
         let source: Arc<dyn Source> = Arc::new(Late(Memory::new("memory", vec![1; 5000])));
         source
@@ -358,7 +358,7 @@ async fn a_cache_that_fills_is_asked_again() {
 
 /// Nor is a server asked for ever that has none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn that_a_server_has_no_ranges_is_found_out_by_three_answers_and_once() {
+async fn three_answers_show_once_that_a_server_has_no_ranges() {
     let node = content().node();
     node.behave(Behaviour::Whole);
     let source = Http::new(&node.url(), options()).expect("a usable URL");
@@ -373,7 +373,7 @@ async fn that_a_server_has_no_ranges_is_found_out_by_three_answers_and_once() {
 /// Where a redirect led to, signed for a while, answers otherwise when that is over: the origin has a new
 /// one. Only after some statuses was it asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_redirect_led_to_may_expire_in_any_way() {
+async fn an_expired_redirect_target_is_asked_for_again() {
     const ROUND: std::ops::Range<u64> = 100_000..200_000;
     let content = content();
     let expired = [

@@ -91,7 +91,7 @@ fn dos_times_count_as_utc_and_options_change_owner_and_mode() {
 }
 
 #[test]
-fn inode_numbers_follow_the_line_and_stay_the_same() {
+fn inode_numbers_follow_the_order_of_entries_and_stay_the_same() {
     let (_source, _out, archive) = packed();
     let numbers = |mount: &Mount| {
         let names = tree::names(mount.path()).into_iter();
@@ -129,7 +129,7 @@ fn inode_numbers_follow_the_line_and_stay_the_same() {
 }
 
 #[test]
-fn statfs_tells_the_size_and_that_nothing_is_free() {
+fn statfs_reports_the_size_and_no_free_space() {
     let (source, _out, archive) = packed();
     let mount = Mount::new(&archive);
     let stat = rustix::fs::statvfs(mount.path()).expect("statfs");
@@ -260,7 +260,7 @@ fn programs_that_copy_attributes_copy_the_whole_mount() {
 }
 
 #[test]
-fn the_root_tells_where_it_comes_from_and_how_it_fares() {
+fn the_root_has_attributes_for_source_and_status() {
     let (source, _out, archive) = packed();
     let node = FaultNode::start(fs::read(&archive).expect("the archive"));
     let mount = Mount::new(node.url());
@@ -356,7 +356,7 @@ fn nothing_can_be_written() {
 }
 
 #[test]
-fn the_kernel_sees_a_read_only_aiozfs_and_nobody_sees_a_secret() {
+fn mount_tables_show_a_read_only_aiozfs_and_no_secret() {
     let (_source, _out, archive) = packed();
     let node = FaultNode::start(fs::read(&archive).expect("the archive"));
     let url = format!("http://joe:s3cret@{}/archive.zip?sig=t0ken", node.addr);

@@ -158,7 +158,7 @@ fn the_only_server_gives_a_wrong_byte_and_is_mended() {
 /// once more. With right bytes from the other server by then, `cat` would end well, having written
 /// the wrong byte of the first.
 #[test]
-fn whoever_got_a_wrong_byte_is_told_although_another_server_is_right() {
+fn reading_a_wrong_byte_is_an_error_although_another_server_is_right() {
     let packed = Packed::new();
     let nodes = [(); 2].map(|()| FaultNode::start(packed.archive.clone()));
     let (one, two) = (nodes[0].base(), nodes[1].base());
@@ -246,7 +246,7 @@ fn without_verification_the_server_is_believed() {
 
 /// Many readers of many files at once, in and out of order: right bytes are not found wrong.
 #[test]
-fn right_bytes_are_right_whoever_reads_them_how() {
+fn right_bytes_pass_however_they_are_read() {
     let packed = Packed::new();
     let node = FaultNode::start(packed.archive.clone());
     let mount = Mount::with(node.url(), &["--memory", "16M"]);
@@ -277,7 +277,7 @@ fn right_bytes_are_right_whoever_reads_them_how() {
 /// The server hangs while a wrong file is fetched again: whoever waits for it, and the process that
 /// asked the kernel to drop its pages, must still come to an end.
 #[test]
-fn a_wrong_file_that_cannot_be_had_again_does_not_hold_up_the_end() {
+fn a_wrong_file_that_cannot_be_fetched_again_does_not_delay_the_end() {
     let packed = Packed::new();
     for signal in [Signal::TERM, Signal::KILL] {
         let node = FaultNode::start(packed.archive.clone());

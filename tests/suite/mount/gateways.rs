@@ -298,7 +298,7 @@ fn every_fault_as_one_of_three_is_not_noticed() {
 
 /// Gone altogether, in the middle of a read and after: connections are broken, and then refused.
 #[test]
-fn gateways_that_die_one_after_the_other_are_not_noticed_until_the_last() {
+fn reads_succeed_until_the_last_gateway_dies() {
     let nodes = PACKED.content.nodes();
     let mount = mount_through(&bases(&nodes), &["--verify", "trustless"]);
     let mut alive = vec![0, 1, 2];
@@ -323,7 +323,7 @@ fn gateways_that_die_one_after_the_other_are_not_noticed_until_the_last() {
 
 /// Nobody listens there, no such name, and only IPv6.
 #[test]
-fn who_cannot_be_reached_is_not_missed() {
+fn unreachable_gateways_cause_no_error() {
     let refused = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         format!("http://{}", listener.local_addr().expect("its address"))
@@ -357,7 +357,7 @@ fn who_cannot_be_reached_is_not_missed() {
 
 /// Certificates that do not hold are gateways that cannot be reached.
 #[test]
-fn over_tls_a_certificate_that_does_not_hold_is_not_missed() {
+fn a_gateway_with_an_invalid_certificate_causes_no_error() {
     let authority = Authority::new("ours");
     let dir = tree::temp();
     tree::write(dir.path(), "ca.pem", authority.pem().as_bytes());

@@ -63,7 +63,7 @@ fn run_apart(script: &str) -> (TempDir, Finished) {
 /// login, no query and no scheme of a CID, and knows no names of the configuration. For these it
 /// called the helper again, which failed: the directory was mounted.
 #[test]
-fn mount_a_twice_is_done_for_every_kind_of_source() {
+fn mount_a_twice_succeeds_for_every_kind_of_source() {
     let (dir, done) = run_apart(
         r#"
         mkdir -p home/.config/aiozfs
@@ -161,7 +161,7 @@ fn what_mount_cannot_do_is_told() {
 
 /// The command itself, asked by hand for what is there.
 #[test]
-fn the_same_source_again_is_done_and_another_is_not() {
+fn mounting_the_same_source_again_succeeds_and_another_fails() {
     let (_dir, done) = run_apart(
         r#"
         "$AIOZFS" mount "$NODE/a.zip?sig=1" m

@@ -194,7 +194,7 @@ fn a_large_directory_comes_in_several_ranges_at_once_and_each_byte_once() {
 /// where it then should be, and the directory is begun anew elsewhere. What was asked for meanwhile
 /// is of the wrong place.
 #[test]
-fn a_large_directory_before_a_gap_is_begun_anew() {
+fn a_large_directory_before_a_gap_is_read_again() {
     const ENTRIES: u64 = 30_000;
     let (directory, at) = segments(ENTRIES);
     let len = directory.len() as u64;

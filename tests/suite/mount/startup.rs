@@ -61,7 +61,7 @@ fn cannot_mount(what: &str, args: &[&str], source: &str, point: &Path, words: &[
 }
 
 #[test]
-fn sources_that_are_none() {
+fn invalid_sources_are_refused() {
     let (out, _archive) = packed();
     let point = MountPoint::new();
     let text = out.path().join("text.txt");
@@ -94,7 +94,7 @@ fn sources_that_are_none() {
 }
 
 #[test]
-fn servers_that_do_not_serve() {
+fn servers_that_cannot_serve_the_archive_are_errors() {
     let (_out, archive) = packed();
     let point = MountPoint::new();
     let node = FaultNode::start(fs::read(archive).expect("the archive"));
@@ -206,7 +206,7 @@ fn the_cid_of_a_directory() {
 }
 
 #[test]
-fn mountpoints_that_are_none() {
+fn invalid_mountpoints_are_refused() {
     let (out, archive) = packed();
     let archive = archive.to_str().expect("plain");
     let point = MountPoint::new();
@@ -280,7 +280,7 @@ fn nonempty_hides_what_is_there() {
 }
 
 #[test]
-fn options_that_make_no_sense() {
+fn invalid_options_are_refused() {
     let (_out, archive) = packed();
     let archive = archive.to_str().expect("plain");
     let point = MountPoint::new();
@@ -325,7 +325,7 @@ fn options_of_fstab_are_understood() {
 
 /// What a user who is not root is told. The binary is copied to where that user can run it.
 #[test]
-fn those_who_may_not_mount_are_told_so() {
+fn a_user_who_may_not_mount_gets_an_error() {
     let (out, archive) = packed();
     let binary = out.path().join("aiozfs");
     fs::copy(run::AIOZFS, &binary).expect("a copy");
@@ -380,7 +380,7 @@ fn those_who_may_not_mount_are_told_so() {
 
 /// `aiozfs mount` that is ended before it is usable takes its background process along.
 #[test]
-fn a_start_that_is_broken_off_leaves_nothing() {
+fn an_interrupted_start_leaves_nothing() {
     let (_out, archive) = packed();
     let node = FaultNode::start(fs::read(archive).expect("the archive"));
     node.behave(Behaviour::Silent);
@@ -405,7 +405,7 @@ fn a_start_that_is_broken_off_leaves_nothing() {
 }
 
 #[test]
-fn help_has_examples_and_says_what_there_is() {
+fn help_of_mount_has_examples_and_options() {
     let help = run(run::aiozfs().args(["mount", "--help"]))
         .ok("--help")
         .stdout;

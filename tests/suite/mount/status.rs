@@ -145,7 +145,7 @@ fn watching_ends_with_the_mount() {
 }
 
 #[test]
-fn what_is_no_mount_of_ours_is_told() {
+fn a_directory_that_is_no_aiozfs_mount_is_an_error() {
     let empty = tree::temp();
     let nothing = empty.path().display().to_string();
     for (place, why) in [

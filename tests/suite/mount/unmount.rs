@@ -104,7 +104,7 @@ fn ctrl_c_while_reads_hang() {
 }
 
 #[test]
-fn impatient_ctrl_c_is_no_worse() {
+fn repeated_ctrl_c_unmounts_as_well() {
     ends_while_reads_hang("SIGINT, thrice", |mount| {
         for _ in 0..3 {
             mount.signal(Signal::INT);
@@ -309,7 +309,7 @@ fn a_dead_mount_is_cleared() {
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone() {
+fn other_mounts_and_plain_directories_are_left_alone() {
     let point = MountPoint::new();
     let nothing = run(run::aiozfs().arg("umount").arg(point.path()));
     assert_eq!(nothing.code(), Some(1));

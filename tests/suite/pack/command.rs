@@ -222,7 +222,7 @@ fn links_over_symbolic_links() {
 /// Nothing said which files no playlist leads to, or which links lead nowhere because they may: a
 /// forgotten key showed when somebody played.
 #[test]
-fn it_ends_with_what_is_not_linked_and_what_leads_nowhere() {
+fn the_report_ends_with_unlinked_files_and_broken_links() {
     let (folder, out) = (tree::temp(), tree::temp());
     let root = folder.path();
     let list =

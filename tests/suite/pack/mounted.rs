@@ -98,7 +98,7 @@ fn stored_playlists_are_those_of_the_archive() {
 /// An archive that lies about the length of a playlist: no wrong byte, but an error, and a line in
 /// the log that names the way out.
 #[test]
-fn a_lie_about_the_length_is_an_error() {
+fn a_wrong_length_of_a_playlist_is_an_error() {
     let (folder, out) = (folder(), tree::temp());
     let (ours, lie) = (out.path().join("ours.zip"), out.path().join("lie.zip"));
     packed(folder.path(), &ours);

@@ -127,7 +127,7 @@ fn path_of(url: &str) -> String {
 }
 
 #[test]
-fn a_line_and_then_the_bytes_and_at_the_next_start_from_the_cache() {
+fn it_prints_a_url_serves_the_bytes_and_restarts_from_its_cache() {
     let dir = tempfile::tempdir().expect("a directory");
     let (cache, served) = (dir.path().join("cache"), dir.path().join("served"));
     fs::create_dir_all(served.join("sub")).expect("a directory");
@@ -253,7 +253,7 @@ fn what_cannot_be_served_is_told_in_one_line() {
 }
 
 #[test]
-fn the_cid_and_nothing_else() {
+fn cid_prints_the_cid_and_nothing_else() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("film.zip");
     fs::write(&file, bytes(1_048_577)).expect("a file");

@@ -122,7 +122,7 @@ fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
 }
 
 #[test]
-fn a_wrong_byte_is_an_error_as_far_as_was_asked_for() {
+fn a_wrong_byte_is_an_error_unless_verification_is_off() {
     let source = tree::temp();
     let content = tree::bytes(3, 2_000_000);
     tree::write(source.path(), "a.bin", &content);

@@ -28,7 +28,7 @@ fn paths(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn everything_is_listed_whoever_packed_it_and_wherever_it_lies() {
+fn archives_of_every_writer_are_listed_from_every_source() {
     let source = tree::sample();
     let mut expected = paths(source.path());
     expected.sort();
