@@ -336,7 +336,8 @@ fn unreachable_gateways_cause_no_error() {
     for wrong in &nobody {
         let point = tree::temp();
         let mut command = run::aiozfs();
-        command.args(["mount", "--foreground", "--gateway", wrong]);
+        command.args(["mount", "--foreground", "--timeout", "3s"]);
+        command.args(["--gateway", wrong]);
         command
             .arg(PACKED.content.cid.to_string())
             .arg(point.path());
@@ -385,7 +386,8 @@ fn a_gateway_with_an_invalid_certificate_causes_no_error() {
     ] {
         let point = tree::temp();
         let mut command = run::aiozfs();
-        command.args(["mount", "--foreground", "--gateway", base]);
+        command.args(["mount", "--foreground", "--timeout", "3s"]);
+        command.args(["--gateway", base]);
         command.args(trusting);
         command
             .arg(PACKED.content.cid.to_string())
