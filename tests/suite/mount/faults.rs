@@ -181,15 +181,17 @@ fn a_node_that_hangs_is_an_error_in_time() {
 #[test]
 fn a_failed_read_is_one_line_in_the_log_with_its_cause() {
     let packed = packed();
+    // The deadline of the read, or the client's own wait for bytes, which is as long: one of them ends first.
+    let late: &[&str] = &["did not come within 2 s", "sent nothing for 2.0 s"];
     thread::scope(|scope| {
-        for (behaviour, cause) in [
-            (Behaviour::Status(503, None), "HTTP status 503"),
-            (Behaviour::Status(404, None), "not found"),
-            (Behaviour::Silent, "did not come within 2 s"),
-            (Behaviour::SilentBody, "did not come within 2 s"),
-            (Behaviour::Cut(100), "cut the answer"),
-            (Behaviour::Reset, "cannot reach"),
-            (Behaviour::Shifted, "local header"),
+        for (behaviour, causes) in [
+            (Behaviour::Status(503, None), &["HTTP status 503"][..]),
+            (Behaviour::Status(404, None), &["not found"]),
+            (Behaviour::Silent, late),
+            (Behaviour::SilentBody, late),
+            (Behaviour::Cut(100), &["cut the answer"]),
+            (Behaviour::Reset, &["cannot reach"]),
+            (Behaviour::Shifted, &["local header"]),
         ] {
             let packed = &packed;
             scope.spawn(move || {
@@ -213,7 +215,8 @@ fn a_failed_read_is_one_line_in_the_log_with_its_cause() {
                     lines[0].contains(" warning: large.bin: "),
                     "{behaviour:?}: {log}"
                 );
-                assert!(lines[0].contains(cause), "{behaviour:?}: {log}");
+                let says_why = causes.iter().any(|cause| lines[0].contains(cause));
+                assert!(says_why, "{behaviour:?}: {log}");
             });
         }
     });
