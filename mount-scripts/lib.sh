@@ -50,7 +50,7 @@ need_players() {
         pip3=python3-pip /usr/bin/python3=python3
     # GStreamer is a library with plugins, so it is asked itself.
     local missing
-    missing=$(/usr/bin/python3 tests/players/programs/gstreamer.py missing)
+    missing=$(/usr/bin/python3 tests/suite/players/programs/gstreamer.py missing)
     # shellcheck disable=SC2086 # several packages
     [[ -z $missing ]] || apt_install $missing
 }

@@ -7,7 +7,7 @@
 #[path = "../../src/archive/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod archive;
-#[path = "../../tests/archive/checks.rs"]
+#[path = "../../tests/suite/archive/checks.rs"]
 mod drive;
 
 use libfuzzer_sys::fuzz_target;

@@ -9,7 +9,7 @@
 #[path = "../../src/archive/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod archive;
-#[path = "../../tests/archive/checks.rs"]
+#[path = "../../tests/suite/archive/checks.rs"]
 mod drive;
 #[path = "../../tests/common/zips.rs"]
 #[allow(dead_code)]

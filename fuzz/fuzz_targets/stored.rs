@@ -11,7 +11,10 @@ mod archive;
 #[path = "../../src/fs/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod fs;
-#[path = "../../tests/common/stored_form.rs"]
+#[path = "../../src/ranges/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod ranges;
+#[path = "../../tests/suite/archive/stored_form.rs"]
 mod stored_form;
 
 use std::hint::black_box;

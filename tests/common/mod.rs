@@ -1,5 +1,4 @@
-//! What the tests share. Each test binary uses some of it.
-#![allow(dead_code)]
+//! What the tests share.
 
 pub mod archives;
 pub mod disk;
@@ -27,4 +26,5 @@ pub mod tls;
 pub mod tree;
 pub mod vast;
 pub mod way;
+pub mod zip_cases;
 pub mod zips;

@@ -64,8 +64,8 @@ pub struct Reached {
 
 enum Server {
     Nobody,
-    Url(#[allow(dead_code)] FaultNode),
-    Cid(#[allow(dead_code)] Node),
+    Url(#[expect(dead_code, reason = "held until it is dropped")] FaultNode),
+    Cid(#[expect(dead_code, reason = "held until it is dropped")] Node),
 }
 
 /// A mount and who serves it, which goes after it.

@@ -165,11 +165,11 @@ fn every_test_named_in_semantics_exists() {
         .collect();
     assert!(named.len() > 30, "the names are found");
     for (file, test) in named {
-        let paths = [format!("tests/{file}.rs"), format!("tests/{file}/main.rs")];
+        let paths = [format!("{file}.rs"), format!("{file}/mod.rs")];
         let text = paths
             .iter()
-            .find_map(|path| fs::read_to_string(root.join(path)).ok());
-        let text = text.unwrap_or_else(|| panic!("there is no tests/{file}.rs"));
+            .find_map(|path| fs::read_to_string(root.join("tests/suite").join(path)).ok());
+        let text = text.unwrap_or_else(|| panic!("there is no tests/suite/{file}.rs"));
         assert!(
             text.contains(&format!("fn {test}()")),
             "{file}.rs has no test {test}"

@@ -1,0 +1,5 @@
+//! The cache: as a source, on disks with faults, and its commands.
+
+mod commands;
+mod order;
+mod source;

@@ -1,0 +1,5 @@
+//! Commands that read an archive without a mount, `aiozfs verify`, and the demo.
+
+mod demo;
+mod unmounted;
+mod verify;

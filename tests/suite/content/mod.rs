@@ -1,0 +1,5 @@
+//! CIDs, and content that is verified against them.
+
+mod cids;
+mod interop;
+mod proven;

@@ -1,0 +1,432 @@
+//! Many gateways: every fault, alone and as one of three, and what is learned of them.
+
+use std::net::TcpListener;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use crate::common::fault::table::{Alone, faults};
+use crate::common::fault::{Behaviour, FaultNode};
+use crate::common::gateways::{SIZE, bases, content, gateways, options, proven, read, reads};
+use aiozfs::gateways::Gateways;
+use aiozfs::http::Http;
+use aiozfs::source::{ChunkStream, Error, Memory, Opened, Priority, Result, Retry, Source};
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use tokio::time::Instant;
+
+/// A read never takes longer than this, whatever its only gateway does. Under the reader, which
+/// ends every read at its deadline, it is Retry and the idle timeout that end it.
+const LONGEST: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_alone_is_a_clear_error_and_leaves_no_trace() {
+    let content = content();
+    let cases = faults().into_iter().map(|(fault, alone)| {
+        let content = &content;
+        async move {
+            let node = content.node();
+            let source = proven(content.cid, &[node.base()]);
+            source.open(0).await.expect("it opens while all is well");
+            node.behave(fault.clone());
+            let before = Instant::now();
+            let whole = read(&*source, 0..200_000, Priority::Demand);
+            // The deadline of the reader above, for those that are not idle but never done.
+            let failed = match tokio::time::timeout(LONGEST / 2, whole).await {
+                Ok(Ok(got)) => {
+                    assert!(got == content.bytes[..200_000], "{fault:?}: wrong bytes");
+                    false
+                }
+                Ok(Err(error)) => {
+                    assert!(!error.to_string().is_empty(), "{fault:?}");
+                    true
+                }
+                Err(_) => {
+                    assert_eq!(fault, Behaviour::Drip, "it has no end");
+                    true
+                }
+            };
+            assert!(before.elapsed() < LONGEST, "{fault:?}");
+            match alone {
+                Alone::Works => assert!(!failed, "{fault:?} is merely odd"),
+                Alone::Fails => assert!(failed, "{fault:?} cannot have worked"),
+                Alone::Either => {}
+            }
+            // As good as new at once, but where the server itself said when to come back.
+            node.behave(Behaviour::Good);
+            if !matches!(fault, Behaviour::Status(_, Some(_)) | Behaviour::AtMost(_)) {
+                let failed = reads(&*source, &content.bytes).await;
+                assert!(failed.is_empty(), "{fault:?}, then good: {failed:?}");
+            }
+        }
+    });
+    join_all(cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_as_one_of_three_is_not_noticed() {
+    let content = content();
+    let cases = faults().into_iter().flat_map(|(fault, _)| {
+        let content = &content;
+        [true, false].map(move |from_the_start| {
+            let fault = fault.clone();
+            async move {
+                let nodes = content.nodes();
+                if from_the_start {
+                    nodes[0].behave(fault.clone());
+                }
+                let source = proven(content.cid, &bases(&nodes));
+                let opened = source.open(0).await;
+                opened.unwrap_or_else(|e| panic!("{fault:?} of one: {e}"));
+                nodes[0].behave(fault.clone());
+                let before = Instant::now();
+                let failed = reads(&*source, &content.bytes).await;
+                assert!(failed.is_empty(), "{fault:?} of one: {failed:?}");
+                assert!(before.elapsed() < LONGEST, "{fault:?}: it took too long");
+            }
+        })
+    });
+    let cases: Vec<_> = cases.collect();
+    futures_util::stream::iter(cases)
+        .buffer_unordered(16)
+        .collect::<Vec<()>>()
+        .await;
+}
+
+/// Without a CID: what a proof alone finds out is not found out, all else is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_of_one_of_three_without_a_proof() {
+    let content = content();
+    let only_a_cid_tells = [Behaviour::Shifted, Behaviour::Flipped, Behaviour::Changed];
+    let faults = faults().into_iter().map(|(fault, _)| fault);
+    let cases = faults
+        .filter(|f| !only_a_cid_tells.contains(f))
+        .map(|fault| {
+            let content = &content;
+            async move {
+                let nodes = content.nodes();
+                nodes[0].behave(fault.clone());
+                let source = gateways(&bases(&nodes), false);
+                let opened = source.open(1000).await;
+                let opened = opened.unwrap_or_else(|e| panic!("{fault:?} of one: {e}"));
+                assert_eq!(opened.size, SIZE as u64, "{fault:?}");
+                let failed = reads(&source, &content.bytes).await;
+                assert!(failed.is_empty(), "{fault:?} of one: {failed:?}");
+            }
+        });
+    let cases: Vec<_> = cases.collect();
+    futures_util::stream::iter(cases)
+        .buffer_unordered(16)
+        .collect::<Vec<()>>()
+        .await;
+}
+
+/// Places where there is nobody, and one where there is only IPv6.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unreachable_gateways_cause_no_error() {
+    let content = content();
+    let refused = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        format!("http://{}", listener.local_addr().expect("its address"))
+    };
+    let six = TcpListener::bind("[::1]:0").ok();
+    let six = six.map(|listener| FaultNode::start_on(listener, content.bytes.clone()));
+    for wrong in [refused, "http://no-such-host.invalid".into()] {
+        let alone = gateways(std::slice::from_ref(&wrong), false);
+        let error = alone.open(0).await.expect_err("nobody is there");
+        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+        let node = content.node();
+        let source = proven(content.cid, &[wrong, node.base()]);
+        source.open(0).await.expect("the other one");
+        assert_eq!(reads(&*source, &content.bytes).await, []);
+    }
+    // A machine without IPv6 has nothing to try.
+    if let Some(six) = six {
+        let source = gateways(&[six.base()], false);
+        source.open(0).await.expect("by IPv6");
+        assert_eq!(reads(&source, &content.bytes).await, []);
+    }
+}
+
+/// The story that this guards against: after a failure the next gateway was asked for its size
+/// before it was asked for the bytes, a round trip that the proof had made needless.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_gateway_is_asked_for_the_bytes_at_once() {
+    let content = content();
+    let nodes = content.nodes();
+    let source = proven(content.cid, &bases(&nodes));
+    source.open(0).await.expect("it opens");
+    nodes[0].behave(Behaviour::Cut(50_000));
+    let got = read(&*source, 0..300_000, Priority::Demand).await;
+    assert!(got.expect("the second goes on") == content.bytes[..300_000]);
+    let asked = nodes[1].log();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    // What was still in the client's hands when the connection broke is lost with it.
+    let goes_on = nodes[1].sent() <= 300_000 - 20_000;
+    assert!(goes_on, "from where the bytes ended: {}", nodes[1].sent());
+    // And it goes on serving.
+    let before = nodes[0].requests();
+    assert_eq!(reads(&*source, &content.bytes).await, []);
+    assert_eq!(nodes[0].requests(), before);
+}
+
+/// Silence is found out at the hedge delay, not at the idle timeout, by as many reads as wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_gateway_fails_over_at_the_hedge_delay() {
+    let content = content();
+    for fault in [Behaviour::Silent, Behaviour::StallAfter(20_000)] {
+        let nodes = content.nodes();
+        let source = gateways(&bases(&nodes), false);
+        source.open(0).await.expect("it opens");
+        assert_eq!(reads(&source, &content.bytes).await, []);
+        let serving: Vec<u64> = nodes.iter().map(FaultNode::sent).collect();
+        let best = (0..3).max_by_key(|at| serving[*at]).expect("three");
+        nodes[best].behave(fault.clone());
+        let before = Instant::now();
+        let many =
+            (0..10).map(|i| read(&source, i * 50_000..i * 50_000 + 50_000, Priority::Demand));
+        for got in join_all(many).await {
+            got.expect("from another");
+        }
+        let took = before.elapsed();
+        assert!(took < Duration::from_millis(700), "{fault:?}: {took:?}");
+    }
+}
+
+/// A server that takes only so many requests at once is asked only so many, once it has said so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_the_server_is_learned() {
+    let content = content();
+    let node = content.node();
+    let gateways = gateways(&[node.base()], false);
+    let source = Retry::new(Arc::new(gateways), Duration::from_secs(10));
+    source.open(0).await.expect("it opens");
+    node.behave(Behaviour::AtMost(4));
+    let many = || (0..12).map(|i| read(&source, i * 1000..i * 1000 + 1000, Priority::Demand));
+    for got in join_all(many()).await {
+        got.expect("in the end");
+    }
+    // Now it is known: hardly anything is refused any more.
+    let before = node.requests();
+    for got in join_all(many()).await {
+        got.expect("at once");
+    }
+    let asked = node.requests() - before;
+    assert!(asked <= 12 + 4, "{asked} requests for 12 ranges");
+}
+
+/// A blob whose every so manyth read takes very long to begin, by a clock that is not the real one.
+struct Hiccups {
+    blob: Memory,
+    every: u64,
+    reads: Arc<AtomicU64>,
+}
+
+impl Source for Hiccups {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        self.blob.open(tail)
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        let turn = self.reads.fetch_add(1, SeqCst) + 1;
+        let is_slow = turn.is_multiple_of(self.every);
+        let pause = Duration::from_millis(if is_slow { 10_000 } else { 200 });
+        let stream = self.blob.read(range, priority);
+        let begin = async move {
+            tokio::time::sleep(pause).await;
+            stream
+        };
+        begin.into_stream().flatten().boxed()
+    }
+}
+
+/// What stalls is asked of the next one as well; but of all requests, that is one in twenty.
+#[tokio::test(start_paused = true)]
+async fn hedges_cut_the_tail_and_are_few() {
+    let blob = crate::common::tree::bytes(3, 1 << 20);
+    for (every, may_be_slow) in [(40, 0), (4, 200)] {
+        let counts = [0, 1].map(|_| Arc::new(AtomicU64::new(0)));
+        let members = counts.iter().enumerate().map(|(at, reads)| {
+            let source: Arc<dyn Source> = Arc::new(Hiccups {
+                blob: Memory::new("memory", blob.clone()),
+                every: if at == 0 { every } else { u64::MAX },
+                reads: reads.clone(),
+            });
+            source
+        });
+        let source = Gateways::new(members.collect());
+        source.open(0).await.expect("it opens");
+        let mut slow = 0;
+        // Two at once, so that one which stalls is not a gateway that is silent altogether.
+        for round in 0..400u64 {
+            let (source, blob) = (&source, &blob);
+            let both = [0, 1].map(|i| async move {
+                let at = (round * 2 + i) * 1000;
+                let before = Instant::now();
+                let got = read(source, at..at + 2000, Priority::Demand).await;
+                assert!(got.expect("bytes") == blob[at as usize..][..2000]);
+                u64::from(before.elapsed() > Duration::from_secs(2))
+            });
+            slow += join_all(both).await.iter().sum::<u64>();
+        }
+        let hedges = counts[1].load(SeqCst);
+        assert!(slow <= may_be_slow, "every {every}th: {slow} were slow");
+        assert!(hedges > 5, "{hedges} hedges");
+        if every == 40 {
+            assert!(hedges <= 41, "{hedges} hedges of 800 requests");
+        }
+    }
+}
+
+/// What was forged is told to be forged, its gateway is left alone, and none of it is given out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forging_gateway_is_not_asked_again() {
+    let content = content();
+    let nodes = content.nodes();
+    let source = proven(content.cid, &bases(&nodes));
+    source.open(0).await.expect("it opens");
+    nodes[0].behave(Behaviour::Flipped);
+    assert_eq!(reads(&*source, &content.bytes).await, []);
+    let before = nodes[0].requests();
+    assert!(before > 1, "it was asked first");
+    nodes[0].behave(Behaviour::Good);
+    assert_eq!(reads(&*source, &content.bytes).await, []);
+    assert_eq!(nodes[0].requests(), before, "and not any more");
+}
+
+/// A blob that takes a while to be opened, longer if it brings its end.
+struct Late(Memory);
+
+impl Source for Late {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        async move {
+            let size = self.0.open(0).await?.size;
+            let pause = if tail > 0 { 140 } else { 100 };
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let mut end = self.0.read(size - tail..size, Priority::Demand);
+            let tail = end.next().await.transpose()?;
+            Ok(Opened { size, tail })
+        }
+        .boxed()
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        self.0.read(range, priority)
+    }
+}
+
+/// The story that this guards against: two of three had agreed on the size before the end had come,
+/// which was then thrown away and asked for once more: a mount through three gateways took twice
+/// as long as through one.
+#[tokio::test(start_paused = true)]
+async fn agreeing_on_a_size_does_not_fetch_the_tail_again() {
+    let members = [0; 3].map(|_| {
+        let source: Arc<dyn Source> = Arc::new(Late(Memory::new("memory", vec![1; 5000])));
+        source
+    });
+    let source = Gateways::new(members.into());
+    let before = Instant::now();
+    let opened = source.open(1000).await.expect("they agree");
+    assert!(opened.tail.is_some_and(|tail| tail.offset == 4000));
+    assert!(before.elapsed() < Duration::from_millis(150));
+}
+
+/// A cache that fills answers a range with 200 and the whole file, and a moment later with 206. One such
+/// answer ended the mount, or a read of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_that_fills_is_asked_again() {
+    let content = content();
+    let turns: [&'static [u64]; 6] = [&[1], &[1, 2, 3], &[6], &[6, 7], &[2, 9], &[4, 5, 6, 7]];
+    for turns in turns {
+        let node = content.node();
+        node.behave(Behaviour::WholeAt(turns));
+        let gateways = gateways(&[node.base()], false);
+        let source = Retry::new(Arc::new(gateways), Duration::from_secs(20));
+        let opened = source.open(1000).await;
+        opened.unwrap_or_else(|e| panic!("{turns:?}: {e}"));
+        for start in (0..SIZE as u64).step_by(60_000) {
+            let part = read(&source, start..start + 60_000, Priority::Demand).await;
+            let part = part.unwrap_or_else(|e| panic!("{turns:?}, from {start}: {e}"));
+            assert!(
+                part == content.bytes[start as usize..][..60_000],
+                "{turns:?}"
+            );
+        }
+    }
+}
+
+/// Nor is a server asked for ever that has none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_answers_show_once_that_a_server_has_no_ranges() {
+    let node = content().node();
+    node.behave(Behaviour::Whole);
+    let source = Http::new(&node.url(), options()).expect("a usable URL");
+    for requests in [3, 4] {
+        let error = source.open(0).await.expect_err("no way to open");
+        assert!(error.to_string().contains("serves no ranges"), "{error}");
+        assert!(!error.is_transient());
+        assert_eq!(node.requests(), requests);
+    }
+}
+
+/// Where a redirect led to, signed for a while, answers otherwise when that is over: the origin has a new
+/// one. Only after some statuses was it asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_redirect_target_is_asked_for_again() {
+    const ROUND: std::ops::Range<u64> = 100_000..200_000;
+    let content = content();
+    let expired = [
+        400, 401, 403, 404, 410, 416, 419, 451, 498, 500, 501, 503, 520,
+    ];
+    let expired = expired.map(|status| Behaviour::Status(status, None));
+    let otherwise = [
+        Behaviour::Whole,
+        Behaviour::Gzip,
+        Behaviour::WrongContentRange,
+        Behaviour::Slam,
+        Behaviour::Redirect(302, "ftp://127.0.0.1/login".into()),
+    ];
+    let busy = [408, 425, 429].map(|status| Behaviour::Status(status, None));
+    let at_once = expired.into_iter().chain(otherwise);
+    let cases = at_once.map(|then| (then, true));
+    for (then, at_once) in cases.chain(busy.map(|then| (then, false))) {
+        let (front, back) = (FaultNode::start(vec![0]), content.node());
+        let to = |sign: &str| Behaviour::Redirect(302, format!("{}?sign={sign}", back.url()));
+        front.behave(to("old"));
+        let source = Http::new(&front.url(), options()).expect("a usable URL");
+        source.open(0).await.expect("through the redirect");
+        front.behave(to("new"));
+        back.behave(Behaviour::If("sign=old", Box::new(then.clone())));
+        let asked = front.requests();
+        let mut got = read(&source, ROUND, Priority::Demand).await;
+        if !at_once {
+            // It wants fewer requests, so none follows at once.
+            let error = got.expect_err("busy");
+            assert!(error.is_transient(), "{then:?}: {error}");
+            assert_eq!(front.requests(), asked, "{then:?}");
+            got = read(&source, ROUND, Priority::Demand).await;
+        }
+        let got = got.unwrap_or_else(|e| panic!("{then:?}: {e}"));
+        assert!(got == content.bytes[100_000..200_000], "{then:?}");
+        assert_eq!(front.requests(), asked + 1, "{then:?}: once");
+        // The new one is remembered like the old one.
+        let got = read(&source, ROUND, Priority::Demand).await;
+        assert!(got.is_ok(), "{then:?}");
+        assert_eq!(front.requests(), asked + 1, "{then:?}");
+    }
+    // If the new one is as bad, its answer is the last word.
+    let (front, back) = (FaultNode::start(vec![0]), content.node());
+    front.behave(Behaviour::Redirect(302, back.url()));
+    let source = Http::new(&front.url(), options()).expect("a usable URL");
+    source.open(0).await.expect("through the redirect");
+    let asked = front.requests();
+    back.behave(Behaviour::Status(403, None));
+    let error = read(&source, ROUND, Priority::Demand).await;
+    let error = error.expect_err("refused");
+    assert!(
+        matches!(error, Error::Status { status: 403, .. }),
+        "{error}"
+    );
+    assert_eq!(front.requests(), asked + 1);
+}

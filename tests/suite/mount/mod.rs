@@ -1,0 +1,18 @@
+//! Mounts of the real binary. They need /dev/fuse, and the package fuse3 unless run as root.
+
+mod archives;
+mod attributes;
+mod cache;
+mod cases;
+mod crc;
+mod faults;
+mod gateways;
+mod helper;
+mod large;
+mod limits;
+mod media;
+mod options;
+mod proven;
+mod startup;
+mod status;
+mod unmount;

@@ -1,0 +1,4 @@
+//! `aiozfs serve`: the command, and the node in this process.
+
+mod command;
+mod node;
