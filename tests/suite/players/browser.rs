@@ -21,9 +21,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::Outcome;
+use super::Outcome;
+use super::packages::{self, Package, Text};
 use crate::common::{registry, run, tree};
-use crate::packages::{self, Package, Text};
 
 /// Each case takes two to three seconds, several at once, and the page gives a case up after 15
 /// seconds. This is for a page that says nothing any more.

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid};
 
-use crate::Outcome;
+use super::Outcome;
+use super::packages::{DURATION, HLS, Package, RATE};
 use crate::common::mount::Mount;
 use crate::common::run;
-use crate::packages::{DURATION, HLS, Package, RATE};
 
 /// mpv and GStreamer play as fast as they can, VLC some five seconds of the film.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -136,7 +136,8 @@ fn mpv(input: &str, seeks: bool) -> Played {
 fn gstreamer(input: &str, newer_demuxer: bool) -> Played {
     // Debian's own, because its package python3-gi is for no other.
     let mut python = Command::new("/usr/bin/python3");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/players/programs/gstreamer.py");
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/players/programs/gstreamer.py");
     python.arg(script);
     if newer_demuxer {
         python.args(["playbin3", input]);
