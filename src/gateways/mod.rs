@@ -162,9 +162,9 @@ impl Source for Gateways {
         Reading::new(roster, ask, early_by, Want::Data, range, priority).into_stream()
     }
 
-    fn granule(&self, range: Range<u64>) -> Range<u64> {
+    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
         let current = self.0.roster.current();
-        self.0.members[current].source.granule(range)
+        self.0.members[current].source.verification_unit(range)
     }
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {

@@ -62,13 +62,13 @@ pub trait Source: Send + Sync + 'static {
     /// The smallest range around `range` that can be proven on its own: whole leaves under
     /// verification, the range itself otherwise. A caller that wants no byte twice asks for
     /// ranges that are their own granule.
-    fn granule(&self, range: Range<u64>) -> Range<u64> {
+    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
         range
     }
 
     /// Where a read had better end that is to end at `end` or a little behind it: where a piece ends
     /// that the source has as a whole, so that two reads do not both look for it.
-    fn seam(&self, end: u64) -> u64 {
+    fn preferred_end(&self, end: u64) -> u64 {
         end
     }
 
@@ -127,7 +127,7 @@ pub trait Source: Send + Sync + 'static {
 
     /// How many bytes have come and not been given out yet, for they are on trial: they are not under
     /// way any more.
-    fn on_trial(&self) -> u64 {
+    fn unverified(&self) -> u64 {
         0
     }
 

@@ -176,12 +176,12 @@ impl Source for Retry {
         .boxed()
     }
 
-    fn granule(&self, range: Range<u64>) -> Range<u64> {
-        self.inner.granule(range)
+    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
+        self.inner.verification_unit(range)
     }
 
-    fn seam(&self, end: u64) -> u64 {
-        self.inner.seam(end)
+    fn preferred_end(&self, end: u64) -> u64 {
+        self.inner.preferred_end(end)
     }
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {
