@@ -104,6 +104,7 @@ fn is_of_bytes(error: &Error) -> bool {
         // What is wrong with a CID's tree is so below one of its nodes.
         Error::Unsupported { .. } => true,
         Error::Unreachable { .. }
+        | Error::Untrusted { .. }
         | Error::NoNetwork { .. }
         | Error::Offline
         | Error::Timeout { .. }
