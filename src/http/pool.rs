@@ -13,7 +13,7 @@ use super::lease::{Grant, Lease, Lender};
 use super::pool_state::{Claim, Idle, Waiter};
 
 /// The connections to one server. `R` is the reading half of a connection, `W` the writing half, and `E`
-/// the error if none could be made.
+/// the error if none could be made. Clones share them.
 pub(super) struct Pool<R, W, E>(Lender<R, W, E>);
 
 /// What [`Pool::take`] has for a request.
@@ -27,6 +27,12 @@ pub(super) enum Taken<R, W, E> {
 
 /// Counts a connection as being made for as long as it lives.
 pub(super) struct Opening<R, W, E>(Option<Lender<R, W, E>>);
+
+impl<R, W, E> Clone for Pool<R, W, E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 impl<R, W, E> Default for Pool<R, W, E> {
     fn default() -> Self {
