@@ -329,13 +329,13 @@ impl Source for Cached {
         .boxed()
     }
 
-    fn granule(&self, range: Range<u64>) -> Range<u64> {
-        self.0.below.granule(range)
+    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
+        self.0.below.verification_unit(range)
     }
 
-    fn seam(&self, end: u64) -> u64 {
+    fn preferred_end(&self, end: u64) -> u64 {
         match self.0.comes_from_below() {
-            true => self.0.below.seam(end),
+            true => self.0.below.preferred_end(end),
             // A block that lies in two reads is opened and proven twice.
             false => end.next_multiple_of(BLOCK),
         }

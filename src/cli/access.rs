@@ -230,7 +230,7 @@ impl Access {
         let nobody = Arc::new(Memory::new("nobody", ""));
         let options = self.http_options();
         let gateways = self.gateways(&options, &cid.to_string()).ok()?;
-        let roster = gateways.roster().clone();
+        let roster = gateways.set().clone();
         let blocks = self.servers.blocks(&options, roster, Duration::ZERO);
         let content = Proven::new(cid, nobody, blocks);
         match tokio::time::timeout(PROBE, content.open(0)).await {
@@ -284,7 +284,7 @@ impl Access {
             }
             Location::Cid(cid) => {
                 let gateways = self.gateways(&options, &cid.to_string())?;
-                let roster = gateways.roster().clone();
+                let roster = gateways.set().clone();
                 match self.verify {
                     Verify::Trustless => {
                         (Key::proven(cid), retrying(gateways), Some((*cid, roster)))

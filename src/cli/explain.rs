@@ -19,6 +19,7 @@ pub(super) fn explain_open(location: &Location, error: &reader::Error) -> Failur
         (source::Error::Unreachable { .. } | source::Error::Timeout { .. }, _) => {
             "is the server up, and the address right?"
         }
+        (source::Error::Untrusted { .. }, _) => "--ca-file FILE adds a certificate authority",
         (source::Error::NoNetwork { .. }, Location::Url(_)) => {
             "if it is in the cache, --offline mounts it as it was last seen"
         }

@@ -100,7 +100,10 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     let (index, source, cached) = access.open_to_fetch().await?;
     let cached = cached.ok_or_else(|| Failure::new("nothing of this source is kept"))?;
     let ranges = wanted(&index, paths)?;
-    let ranges: Vec<Range<u64>> = ranges.into_iter().map(|r| source.granule(r)).collect();
+    let ranges: Vec<Range<u64>> = ranges
+        .into_iter()
+        .map(|r| source.verification_unit(r))
+        .collect();
     let ranges = merged(ranges);
     let kept = total(&ranges);
     has_room(cache, kept)?;

@@ -103,7 +103,7 @@ async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<()
     let data = data.map_err(|e| Error::Unsupported {
         what: e.to_string(),
     })?;
-    let blocks = server.blocks(&options, data.roster().clone(), BRIEFLY);
+    let blocks = server.blocks(&options, data.set().clone(), BRIEFLY);
     let Some(cid) = cid else {
         let is_empty: Proof = Arc::new(|bytes: &[u8]| bytes.is_empty());
         let asked = Instant::now();
@@ -205,7 +205,10 @@ impl Row {
 fn is_silent(error: &Error) -> bool {
     matches!(
         error,
-        Error::Unreachable { .. } | Error::NoNetwork { .. } | Error::Timeout { .. }
+        Error::Unreachable { .. }
+            | Error::Untrusted { .. }
+            | Error::NoNetwork { .. }
+            | Error::Timeout { .. }
     )
 }
 

@@ -12,7 +12,7 @@ use super::config::Config;
 use super::home::home;
 use super::location::Location;
 use crate::content::parse_cid;
-use crate::gateways::{Gateways, GatewaysOptions, HttpBlocks, Member, Roster, UrlOf};
+use crate::gateways::{GatewaySet, Gateways, GatewaysOptions, HttpBlocks, Member, UrlOf};
 use crate::http::{Clients, Http, HttpOptions, Netrc, Secrets};
 use crate::source::Blocks;
 
@@ -261,7 +261,7 @@ impl Servers {
     pub(super) fn blocks(
         &self,
         options: &HttpOptions,
-        roster: Arc<Roster>,
+        roster: Arc<GatewaySet>,
         patience: Duration,
     ) -> Arc<dyn Blocks> {
         let gateways = self.servers.iter().cloned().map(|server| {

@@ -84,7 +84,7 @@ impl Data {
     }
 
     /// How many of them are on trial.
-    pub(super) fn on_trial(&self) -> u64 {
+    pub(super) fn unverified(&self) -> u64 {
         self.counts.on_trial.load(Relaxed)
     }
 

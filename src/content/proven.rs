@@ -404,15 +404,15 @@ impl Source for Proven {
         .boxed()
     }
 
-    fn granule(&self, range: Range<u64>) -> Range<u64> {
+    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
         match self.0.content.get() {
             Some(Content::Large(skeleton)) => skeleton.bounds(&range),
             _ => range,
         }
     }
 
-    fn seam(&self, end: u64) -> u64 {
-        self.0.data.source().seam(end)
+    fn preferred_end(&self, end: u64) -> u64 {
+        self.0.data.source().preferred_end(end)
     }
 
     fn warm_up(&self, reads: usize) -> usize {
@@ -435,8 +435,8 @@ impl Source for Proven {
         Some(self.0.data.received())
     }
 
-    fn on_trial(&self) -> u64 {
-        self.0.data.on_trial()
+    fn unverified(&self) -> u64 {
+        self.0.data.unverified()
     }
 
     fn trouble(&self, within: Duration) -> Option<Error> {

@@ -122,6 +122,7 @@ fn refuses(error: &Error) -> bool {
         // A redirect that is not followed.
         | Error::Unsupported { .. } => true,
         Error::Unreachable { .. }
+        | Error::Untrusted { .. }
         | Error::NoNetwork { .. }
         | Error::Offline
         | Error::Timeout { .. }

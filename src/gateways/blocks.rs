@@ -1,4 +1,4 @@
-//! Raw blocks from several gateways, asked as ranges are.
+//! Raw blocks from several gateways.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
-use super::reading::{Ask, block_reading};
-use super::roster::Roster;
+use super::read::{Ask, read_block};
+use super::set::GatewaySet;
 use crate::http::{HttpOptions, raw_block};
 use crate::source::{Backoff, Blocks, Error, Priority, Proof, Result};
 
-/// Where a gateway has the block of a CID.
+/// The URL of a CID at one gateway.
 pub type UrlOf = Box<dyn Fn(&str) -> String + Send + Sync>;
 
-/// [`Blocks`] of several gateways, asked as [`Gateways`](super::Gateways) are.
+/// [`Blocks`] of several gateways. They are chosen and hedged as for [`Gateways`](super::Gateways).
 pub struct HttpBlocks {
     inner: Arc<Inner>,
-    roster: Arc<Roster>,
+    set: Arc<GatewaySet>,
     patience: Duration,
 }
 
@@ -27,23 +27,22 @@ struct Inner {
 }
 
 impl HttpBlocks {
-    /// Blocks from `gateways`, each given as a function from a CID to the URL of its content, and
-    /// how to talk to it. `roster` has the same gateways in the same order: what is learned of
-    /// them by other requests counts here, and the other way round. What fails for a transient
-    /// reason is asked again until `patience` ends.
+    /// Blocks from `gateways`, each given as a function from a CID to the URL of its content, and how to talk
+    /// to it. `set` has the same gateways in the same order, and shares what is learned of them with other
+    /// requests. Transient errors are retried until `patience` ends.
     pub fn new(
         gateways: Vec<(UrlOf, HttpOptions)>,
-        roster: Arc<Roster>,
+        set: Arc<GatewaySet>,
         patience: Duration,
     ) -> Self {
         let mut gateways = gateways;
         for (_, options) in &mut gateways {
-            // Each block is compared with its CID, for every caller.
+            // The proof compares each block with its CID.
             options.proven = true;
         }
         Self {
             inner: Arc::new(Inner { gateways }),
-            roster,
+            set,
             patience,
         }
     }
@@ -59,9 +58,9 @@ impl HttpBlocks {
             };
             stream::once(block).boxed()
         });
-        // An empty block is asked for like any other.
+        // The range is not empty, so that an empty block is asked for, too.
         let whole = 0..most.max(1) as u64;
-        let mut stream = block_reading(self.roster.clone(), ask, whole);
+        let mut stream = read_block(self.set.clone(), ask, whole);
         match stream.next().await {
             Some(chunk) => Ok(chunk?.bytes),
             None => Err(Error::Unsupported {

@@ -1,7 +1,6 @@
-//! What has been learned of one member: how fast it is, what it can do, and whether it rests.
+//! What is known of one member: its latency, its rate, what it supports, and whether it is available.
 //!
-//! A pure state machine: what happened goes in with the time it happened at, and nothing here
-//! waits. Chance comes in as a number, too.
+//! A pure state machine. It is told what happened and when; random numbers come from the caller, too.
 
 use std::time::Duration;
 
@@ -12,50 +11,53 @@ use super::limit::Limit;
 use super::rate::Rate;
 use crate::source::Error;
 
-/// The first rest after a failure is at most this; each further failure doubles it.
-const FIRST_REST: Duration = Duration::from_millis(500);
+/// The longest back-off after the first failure. Each further failure doubles it.
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
-/// The longest rest that we choose for what may pass.
-const LONGEST_REST: Duration = Duration::from_secs(30);
+/// The longest back-off after transient failures.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// How long one rests that has given its verdict: it has not got the blob, it serves no ranges.
-const VERDICT: Duration = Duration::from_secs(60);
+/// The suspension after a permanent failure: the member does not have the blob, or serves no ranges.
+const PERMANENT: Duration = Duration::from_secs(60);
 
-/// How long one rests that gave wrong bytes.
-const ASIDE: Duration = Duration::from_secs(300);
+/// The suspension of a member that gave wrong bytes.
+const FORGED: Duration = Duration::from_secs(300);
 
-/// A Retry-After beyond this is not honoured: nobody knows that far ahead.
-const LONGEST_ORDER: Duration = Duration::from_secs(300);
+/// The longest Retry-After that is honoured.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// Fewer bytes than this say nothing: servers were seen to drip a byte a second.
-pub(super) const MEANINGFUL: u64 = 1024;
+/// Fewer bytes than this do not count as progress: some servers send a byte a second.
+pub(super) const MIN_PROGRESS: u64 = 1024;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
     /// A range of the blob.
     Data,
-    /// A raw block of the tree behind it.
+    /// A raw block of its hash tree.
     Block,
 }
 
-/// How willingly a member is asked; the lesser, the sooner.
+/// Whether a member is asked. Lower values are asked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
-    /// Nothing is wrong with it.
-    Ready,
-    /// It failed, and is asked if nobody else is left; who rests longest comes last.
-    Resting(Instant),
-    /// It said when to come back (Retry-After), and is left alone until then.
-    Ordered,
-    /// It has another blob.
-    Expelled,
+pub(super) enum Availability {
+    /// The member works.
+    Available,
+    /// The member failed. It is used if no other is left; the one whose back-off ends first goes first.
+    BackingOff(Instant),
+    /// The server sent Retry-After. It is not used before that.
+    RetryAfter,
+    /// The member has another blob. It is never used.
+    Excluded,
 }
 
+/// A time in which a member is not used, or only if no other is left.
 #[derive(Debug)]
-struct Rest {
+struct Suspension {
     until: Instant,
-    is_ordered: bool,
+    /// Whether the server sent Retry-After.
+    is_retry_after: bool,
+    /// `None` if the member gave wrong bytes.
     error: Option<Error>,
 }
 
@@ -65,24 +67,27 @@ pub(super) struct Health {
     latency: Option<f64>,
     latencies: Latencies,
     rate: Rate,
-    heard: Option<Instant>,
-    unheard_bytes: u64,
-    /// Bytes that were asked for and have not come.
+    /// When the member made progress last.
+    progress: Option<Instant>,
+    /// Bytes that came since then.
+    since_progress: u64,
+    /// Bytes that were requested and have not come.
     pub(super) awaited: u64,
-    data: Side,
-    blocks: Side,
-    expelled: bool,
+    data: Record,
+    blocks: Record,
+    is_excluded: bool,
     limit: Limit,
 }
 
-/// How one kind of request fares. A gateway may give ranges and no blocks, or blocks and no ranges: its
-/// answer to one says nothing about the other.
+/// What is known of one kind of request. A gateway may give ranges and no blocks, or blocks and no ranges, so
+/// its answer to one kind says nothing about the other.
 #[derive(Debug, Default)]
-struct Side {
+struct Record {
+    /// Failures in a row.
     failures: u32,
-    rest: Option<Rest>,
-    /// It has said that it cannot do that at all.
-    cannot: bool,
+    suspension: Option<Suspension>,
+    /// Whether the server said that it does not support this kind.
+    is_unsupported: bool,
 }
 
 impl Health {
@@ -91,99 +96,96 @@ impl Health {
             latency: None,
             latencies: Latencies::default(),
             rate: Rate::default(),
-            heard: None,
-            unheard_bytes: 0,
+            progress: None,
+            since_progress: 0,
             awaited: 0,
-            data: Side::default(),
-            blocks: Side::default(),
-            expelled: false,
+            data: Record::default(),
+            blocks: Record::default(),
+            is_excluded: false,
             limit: Limit::new(limit),
         }
     }
 
-    /// How willingly it is asked now.
-    pub(super) fn standing(&self, want: Want, now: Instant) -> Standing {
-        if self.expelled {
-            return Standing::Expelled;
+    /// Whether the member is asked for `want` now.
+    pub(super) fn availability(&self, want: Want, now: Instant) -> Availability {
+        if self.is_excluded {
+            return Availability::Excluded;
         }
-        let side = self.side(want);
-        if let Some(rest) = side.rest.as_ref().filter(|rest| now < rest.until) {
-            return match rest.is_ordered {
-                true => Standing::Ordered,
-                false => Standing::Resting(rest.until),
-            };
-        }
-        match side.cannot {
-            // Not for ever: it may learn. But after all who are known to be able.
-            true => Standing::Resting(now),
-            false => Standing::Ready,
+        let record = self.record(want);
+        let suspension = record.suspension.as_ref();
+        match suspension.filter(|suspension| now < suspension.until) {
+            Some(suspension) if suspension.is_retry_after => Availability::RetryAfter,
+            Some(suspension) => Availability::BackingOff(suspension.until),
+            // It may have been upgraded, but members that support this go first.
+            None if record.is_unsupported => Availability::BackingOff(now),
+            None => Availability::Available,
         }
     }
 
-    fn side(&self, want: Want) -> &Side {
+    fn record(&self, want: Want) -> &Record {
         match want {
             Want::Data => &self.data,
             Want::Block => &self.blocks,
         }
     }
 
-    fn side_mut(&mut self, want: Want) -> &mut Side {
+    fn record_mut(&mut self, want: Want) -> &mut Record {
         match want {
             Want::Data => &mut self.data,
             Want::Block => &mut self.blocks,
         }
     }
 
-    /// Seconds that `bytes` would take, judging by what was seen; `None` before anything was.
+    /// The expected seconds for `bytes`; `None` while nothing was measured.
     pub(super) fn expected(&self, bytes: u64) -> Option<f64> {
         let (latency, rate) = (self.latency?, self.rate.get()?);
         Some(latency + (self.awaited + bytes) as f64 / rate)
     }
 
-    /// Seconds to the first byte, on average.
+    /// The average time to the first byte, in seconds.
     pub(super) fn latency(&self) -> Option<f64> {
         self.latency
     }
 
-    /// Bytes a second.
+    /// The rate in bytes a second.
     pub(super) fn rate(&self) -> Option<f64> {
         self.rate.get()
     }
 
-    /// After which silence it has kept silent for long.
+    /// After this time without bytes, a request is stalled.
     pub(super) fn delay(&self) -> Duration {
         self.latencies.delay()
     }
 
-    /// Whether nothing has come from it, on any part, for long.
+    /// Whether all requests to the member are stalled.
     pub(super) fn is_silent(&self, now: Instant) -> bool {
-        let heard = |at: Instant| now.saturating_duration_since(at) < self.delay();
-        !self.heard.is_some_and(heard)
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < self.delay();
+        !self.progress.is_some_and(is_recent)
     }
 
-    /// When it was last heard.
-    pub(super) fn heard(&self) -> Option<Instant> {
-        self.heard
+    /// When the member made progress last.
+    pub(super) fn progress(&self) -> Option<Instant> {
+        self.progress
     }
 
-    /// How many requests it takes at once.
+    /// How many concurrent requests the member takes.
     pub(super) fn limit(&self) -> usize {
         self.limit.get()
     }
 
-    /// A request for `bytes` was sent.
+    /// Records that a request for `bytes` was sent.
     pub(super) fn asked(&mut self, bytes: u64, now: Instant) {
         self.rate.asked(now);
         self.awaited += bytes;
     }
 
-    /// A request has ended, however; `left` of its bytes have not come.
+    /// Records that a request has ended, for any reason; `left` of its bytes have not come.
     pub(super) fn ended(&mut self, left: u64, now: Instant) {
         self.rate.ended(now);
         self.awaited = self.awaited.saturating_sub(left);
     }
 
-    /// An answer began after this time.
+    /// Records that an answer began after this time.
     pub(super) fn began(&mut self, after: Duration) {
         let seen = after.as_secs_f64();
         self.latency = Some(match self.latency {
@@ -193,114 +195,115 @@ impl Health {
         self.latencies.add(after);
     }
 
-    /// Bytes came.
+    /// Records that bytes came.
     pub(super) fn came(&mut self, bytes: u64, now: Instant) {
         self.awaited = self.awaited.saturating_sub(bytes);
-        self.unheard_bytes += bytes;
-        if self.unheard_bytes >= MEANINGFUL {
-            (self.unheard_bytes, self.heard) = (0, Some(now));
+        self.since_progress += bytes;
+        if self.since_progress >= MIN_PROGRESS {
+            (self.since_progress, self.progress) = (0, Some(now));
         }
         self.rate.came(bytes, now);
     }
 
-    /// A request was answered to its end.
+    /// Records that a request was answered to its end.
     pub(super) fn served(&mut self, want: Want, now: Instant) {
-        self.heard = Some(now);
+        self.progress = Some(now);
         self.limit.served();
-        let side = self.side_mut(want);
-        (side.failures, side.cannot) = (0, false);
-        // Wrong bytes are not made good by right ones.
-        let stays = |rest: &Rest| rest.error.is_none() && now < rest.until;
-        if !side.rest.as_ref().is_some_and(stays) {
-            side.rest = None;
-        }
+        let record = self.record_mut(want);
+        (record.failures, record.is_unsupported) = (0, false);
+        // A suspension because of wrong bytes stays.
+        let is_over = |old: &mut Suspension| old.error.is_some() || now >= old.until;
+        record.suspension.take_if(is_over);
     }
 
-    /// A request failed. `chance` in 0..1: how much of the rest it gets, so that many clients do
-    /// not come back at once ("full jitter").
-    pub(super) fn failed(&mut self, error: &Error, want: Want, chance: f64, now: Instant) {
+    /// Records that a request failed. `jitter` is a random number from 0 to 1 that scales the back-off, so
+    /// that many clients do not come back at once ("full jitter").
+    pub(super) fn failed(&mut self, error: &Error, want: Want, jitter: f64, now: Instant) {
         if let Error::Status { status: 429, .. } = error {
             self.limit.refused(now);
         }
-        let side = self.side_mut(want);
+        let record = self.record_mut(want);
         match error {
-            // The caller's mistake.
+            // The caller is wrong, not the member.
             Error::OutOfBlob { .. } => {}
             Error::Forged { .. } => self.forged(now),
-            // What does not get through to it is no answer.
+            // These concern all requests to the member.
             Error::NoNetwork { .. } | Error::Unreachable { .. } | Error::Timeout { .. } => {
-                self.silent(error, chance, now);
+                self.silent(error, jitter, now);
+            }
+            Error::Untrusted { .. } => {
+                for record in [&mut self.data, &mut self.blocks] {
+                    record.suspend(PERMANENT, false, error, now);
+                }
             }
             Error::NoRanges {
                 has_served: false, ..
             } => {
-                side.cannot = true;
-                side.rest_for(VERDICT, false, error, now);
+                record.is_unsupported = true;
+                record.suspend(PERMANENT, false, error, now);
             }
-            Error::NoRawBlocks { .. } => side.cannot = true,
+            Error::NoRawBlocks { .. } => record.is_unsupported = true,
             error if error.is_transient() => match error.retry_after() {
-                Some(after) => side.rest_for(after, true, error, now),
-                None => side.back_off(error, chance, now),
+                Some(after) => record.suspend(after, true, error, now),
+                None => record.back_off(error, jitter, now),
             },
-            error => side.rest_for(VERDICT, false, error, now),
+            error => record.suspend(PERMANENT, false, error, now),
         }
     }
 
-    /// It gave wrong bytes.
+    /// Records that the member gave wrong bytes.
     pub(super) fn forged(&mut self, now: Instant) {
-        for side in [&mut self.data, &mut self.blocks] {
-            side.rest = Some(Rest {
-                until: now + ASIDE,
-                is_ordered: false,
+        for record in [&mut self.data, &mut self.blocks] {
+            record.suspension = Some(Suspension {
+                until: now + FORGED,
+                is_retry_after: false,
                 error: None,
             });
         }
     }
 
-    /// It kept silent on all parts, or cannot be reached.
-    pub(super) fn silent(&mut self, error: &Error, chance: f64, now: Instant) {
-        for side in [&mut self.data, &mut self.blocks] {
-            side.back_off(error, chance, now);
+    /// Records that the member is silent on all requests, or cannot be reached.
+    pub(super) fn silent(&mut self, error: &Error, jitter: f64, now: Instant) {
+        for record in [&mut self.data, &mut self.blocks] {
+            record.back_off(error, jitter, now);
         }
     }
 
-    /// It has another blob, and is never asked again.
-    pub(super) fn expel(&mut self) {
-        self.expelled = true;
+    /// Excludes the member for good, because it has another blob.
+    pub(super) fn exclude(&mut self) {
+        self.is_excluded = true;
     }
 
-    /// Why it is left alone, with the time that is left.
-    pub(super) fn order(&self, want: Want, now: Instant) -> Option<Error> {
-        let rest = self
-            .side(want)
-            .rest
-            .as_ref()
-            .filter(|rest| rest.is_ordered)?;
-        match rest.error.clone()? {
+    /// The error of a member that sent Retry-After, with the time that is left of it.
+    pub(super) fn retry_after(&self, want: Want, now: Instant) -> Option<Error> {
+        let suspension = self.record(want).suspension.as_ref();
+        let suspension = suspension.filter(|suspension| suspension.is_retry_after)?;
+        match suspension.error.clone()? {
             Error::Status { origin, status, .. } => Some(Error::Status {
                 origin,
                 status,
-                retry_after: Some(rest.until.saturating_duration_since(now)),
+                retry_after: Some(suspension.until.saturating_duration_since(now)),
             }),
             error => Some(error),
         }
     }
 }
 
-impl Side {
-    fn back_off(&mut self, error: &Error, chance: f64, now: Instant) {
-        let longest = FIRST_REST * 2u32.saturating_pow(self.failures.min(10));
+impl Record {
+    fn back_off(&mut self, error: &Error, jitter: f64, now: Instant) {
+        let longest = FIRST_BACKOFF * 2u32.saturating_pow(self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
-        let pause = longest.min(LONGEST_REST).mul_f64(chance.clamp(0.0, 1.0));
-        self.rest_for(pause, false, error, now);
+        let pause = longest.min(MAX_BACKOFF).mul_f64(jitter.clamp(0.0, 1.0));
+        self.suspend(pause, false, error, now);
     }
 
-    fn rest_for(&mut self, pause: Duration, is_ordered: bool, error: &Error, now: Instant) {
-        let until = now + pause.min(LONGEST_ORDER);
-        if self.rest.as_ref().is_none_or(|rest| rest.until < until) {
-            self.rest = Some(Rest {
+    fn suspend(&mut self, pause: Duration, is_retry_after: bool, error: &Error, now: Instant) {
+        let until = now + pause.min(MAX_RETRY_AFTER);
+        let is_longer = |old: &Suspension| old.until < until;
+        if self.suspension.as_ref().is_none_or(is_longer) {
+            self.suspension = Some(Suspension {
                 until,
-                is_ordered,
+                is_retry_after,
                 error: Some(error.clone()),
             });
         }
@@ -309,6 +312,7 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
+    use super::Availability::{Available, BackingOff, RetryAfter};
     use super::*;
     use crate::source::Origin;
 
@@ -325,63 +329,64 @@ mod tests {
     }
 
     #[test]
-    fn rests_double_and_end_with_the_first_success() {
+    fn backoff_doubles_and_ends_with_a_success() {
         let now = Instant::now();
         let mut health = Health::new(16);
         let mut at = now;
-        let mut rests = Vec::new();
+        let mut pauses = Vec::new();
         for _ in 0..9 {
             health.failed(&status(503, None), Want::Data, 1.0, at);
-            let Standing::Resting(until) = health.standing(Want::Data, at) else {
-                panic!("it rests");
+            let BackingOff(until) = health.availability(Want::Data, at) else {
+                panic!("it backs off");
             };
-            rests.push((until - at).as_millis());
+            pauses.push((until - at).as_millis());
             at = until;
         }
         assert_eq!(
-            rests,
+            pauses,
             [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]
         );
         health.failed(&status(503, None), Want::Data, 1.0, at);
         health.served(Want::Data, at);
-        assert_eq!(health.standing(Want::Data, at), Standing::Ready);
-        // Full jitter: from no rest at all.
+        assert_eq!(health.availability(Want::Data, at), Available);
+        // Full jitter: the back-off may be zero.
         health.failed(&status(503, None), Want::Data, 0.0, at);
-        assert_eq!(health.standing(Want::Data, at), Standing::Ready);
+        assert_eq!(health.availability(Want::Data, at), Available);
     }
 
     #[test]
-    fn retry_after_is_an_order_within_reason() {
+    fn retry_after_is_honoured_up_to_a_limit() {
         let now = Instant::now();
         let mut health = Health::new(16);
         health.failed(&status(429, Some(7)), Want::Data, 0.5, now);
         assert_eq!(health.limit(), 8);
-        assert_eq!(health.standing(Want::Data, now + s(6)), Standing::Ordered);
-        let told = health.order(Want::Data, now + s(5)).expect("an order");
+        assert_eq!(health.availability(Want::Data, now + s(6)), RetryAfter);
+        let told = health
+            .retry_after(Want::Data, now + s(5))
+            .expect("an error");
         assert_eq!(told.retry_after(), Some(s(2)));
-        assert_eq!(health.standing(Want::Data, now + s(7)), Standing::Ready);
-        // A number that nobody can mean; it was the end of the process that added it to a time.
+        assert_eq!(health.availability(Want::Data, now + s(7)), Available);
+        // Adding this to a time once ended the process.
         health.failed(&status(503, Some(u64::MAX)), Want::Data, 0.5, now);
-        assert_eq!(health.standing(Want::Data, now + s(300)), Standing::Ready);
-        assert_eq!(health.limit(), 8, "503 says nothing of how many");
+        assert_eq!(health.availability(Want::Data, now + s(300)), Available);
+        assert_eq!(health.limit(), 8, "503 does not change the limit");
     }
 
     #[test]
-    fn a_forger_stays_aside_though_it_serves() {
+    fn a_forger_stays_suspended_though_it_serves() {
         let now = Instant::now();
         let mut health = Health::new(16);
         health.forged(now);
         health.served(Want::Data, now);
         let then = now + s(299);
         assert!(matches!(
-            health.standing(Want::Data, then),
-            Standing::Resting(_)
+            health.availability(Want::Data, then),
+            BackingOff(_)
         ));
-        assert_eq!(health.standing(Want::Data, now + ASIDE), Standing::Ready);
+        assert_eq!(health.availability(Want::Data, now + FORGED), Available);
     }
 
-    /// A gateway that had refused a range for a while, or for good, was not asked for the blocks that
-    /// it has, and the other way round.
+    /// A gateway that refused a range once was not asked for the blocks that it has, and the reverse.
     #[test]
     fn ranges_and_blocks_are_judged_apart() {
         let now = Instant::now();
@@ -411,15 +416,19 @@ mod tests {
             for (refused, other) in [(Want::Data, Want::Block), (Want::Block, Want::Data)] {
                 let mut health = Health::new(16);
                 health.failed(&error, refused, 1.0, now);
-                assert_ne!(health.standing(refused, now), Standing::Ready, "{error}");
-                assert_eq!(health.standing(other, now), Standing::Ready, "{error}");
-                assert_eq!(health.order(other, now), None);
+                assert_ne!(health.availability(refused, now), Available, "{error}");
+                assert_eq!(health.availability(other, now), Available, "{error}");
+                assert_eq!(health.retry_after(other, now), None);
                 health.served(other, now);
-                assert_ne!(health.standing(refused, now), Standing::Ready, "{error}");
+                assert_ne!(health.availability(refused, now), Available, "{error}");
             }
         }
-        // Who cannot be reached or forges does so for both.
+        // These concern both kinds of requests.
         let unreachable = Error::Unreachable {
+            origin: origin(),
+            cause: what(),
+        };
+        let untrusted = Error::Untrusted {
             origin: origin(),
             cause: what(),
         };
@@ -427,20 +436,16 @@ mod tests {
             origin: origin(),
             range: 0..1,
         };
-        for error in [unreachable, forged] {
+        for error in [unreachable, untrusted, forged] {
             let mut health = Health::new(16);
             health.failed(&error, Want::Data, 1.0, now);
-            assert_ne!(
-                health.standing(Want::Block, now),
-                Standing::Ready,
-                "{error}"
-            );
+            assert_ne!(health.availability(Want::Block, now), Available, "{error}");
         }
     }
 
-    /// A cache that fills answers once with the whole blob; it was asked last from then on.
+    /// A cache that was being filled answered once with the whole blob. It was asked last from then on.
     #[test]
-    fn who_gives_ranges_again_is_as_good_as_before() {
+    fn a_member_that_gives_ranges_again_is_available() {
         let now = Instant::now();
         let no_ranges = |has_served| Error::NoRanges {
             origin: Origin::new("test"),
@@ -449,11 +454,11 @@ mod tests {
         };
         let mut health = Health::new(16);
         health.failed(&no_ranges(true), Want::Data, 1.0, now);
-        assert_eq!(health.standing(Want::Data, now + s(1)), Standing::Ready);
+        assert_eq!(health.availability(Want::Data, now + s(1)), Available);
         health.failed(&no_ranges(false), Want::Data, 1.0, now);
-        assert_ne!(health.standing(Want::Data, now + s(61)), Standing::Ready);
+        assert_ne!(health.availability(Want::Data, now + s(61)), Available);
         health.served(Want::Data, now + s(61));
-        assert_eq!(health.standing(Want::Data, now + s(61)), Standing::Ready);
+        assert_eq!(health.availability(Want::Data, now + s(61)), Available);
     }
 
     #[test]
@@ -467,12 +472,12 @@ mod tests {
             health.came(1, now + s(i));
         }
         assert!(health.is_silent(now + s(100)));
-        health.came(MEANINGFUL, now + s(100));
+        health.came(MIN_PROGRESS, now + s(100));
         assert!(!health.is_silent(now + s(100)));
     }
 
     #[test]
-    fn what_is_to_be_expected() {
+    fn expected_time_counts_latency_rate_and_awaited_bytes() {
         let now = Instant::now();
         let mut health = Health::new(16);
         health.asked(8 << 20, now);

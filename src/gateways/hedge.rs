@@ -1,25 +1,23 @@
-//! When to ask a second one: how long is long for a member, and how often it may be done.
-//!
-//! Pure; nothing here looks at a clock.
+//! Decides when to hedge a request: after which delay, and how often. Pure.
 
 use std::time::Duration;
 
-/// How many answers the percentile is taken over: enough that one in twenty means something, few
-/// enough to follow a link that changes.
+/// How many answers the percentile is taken over: enough for a 95th percentile, and few enough to follow a
+/// link that changes.
 const SAMPLES: usize = 64;
 
-/// How long is long for a member that has never answered. Content that a gateway must fetch first
-/// takes about that.
-const UNKNOWN: Duration = Duration::from_secs(1);
+/// The delay for a member that has never answered. A gateway that must fetch the content first takes about
+/// this long.
+const DEFAULT_DELAY: Duration = Duration::from_secs(1);
 
-/// Below this a pause is as likely our own machine's, or one lost packet (Linux repeats it after
-/// 200 ms at the earliest, but mostly finds out sooner), as the member's.
-const SHORTEST: Duration = Duration::from_millis(150);
+/// The shortest delay. A shorter pause may as well come from this machine or from a lost packet, which Linux
+/// sends again after 200 ms or less.
+const MIN_DELAY: Duration = Duration::from_millis(150);
 
-/// A member that is as slow as that by habit is not worth more patience.
-const LONGEST: Duration = Duration::from_secs(5);
+/// The longest delay. A member that is usually slower is hedged each time.
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// Times to the first byte, of late.
+/// The latest times to the first byte.
 #[derive(Debug, Default)]
 pub(super) struct Latencies {
     seen: Vec<Duration>,
@@ -35,45 +33,46 @@ impl Latencies {
         self.next = (self.next + 1) % SAMPLES;
     }
 
-    /// After how long a second one is asked: the 95th percentile, within reason.
+    /// After this time without bytes, a request is hedged: the 95th percentile, within limits.
     pub(super) fn delay(&self) -> Duration {
         if self.seen.is_empty() {
-            return UNKNOWN;
+            return DEFAULT_DELAY;
         }
         let mut sorted = self.seen.clone();
         sorted.sort_unstable();
         let at = (sorted.len() * 95).div_ceil(100) - 1;
-        sorted[at].clamp(SHORTEST, LONGEST)
+        sorted[at].clamp(MIN_DELAY, MAX_DELAY)
     }
 }
 
-/// What share of requests may be asked twice: more would be load that makes everything slower.
+/// The share of requests that may be hedged. More would be load that makes everything slower.
 const SHARE: f64 = 0.05;
 
-/// How many hedges may be saved up.
-const SAVED: f64 = 4.0;
+/// How many hedges can be saved up.
+const MAX_SAVED: f64 = 4.0;
 
-/// Counts requests, and the hedges they pay for.
+/// Counts requests, and the hedges that they allow.
 #[derive(Debug)]
 pub(super) struct Budget(f64);
 
 impl Budget {
-    /// With one hedge to begin with: the first requests are those somebody waits for.
+    /// Begins with one hedge, because a user waits for the first requests.
     pub(super) fn new() -> Self {
         Self(1.0)
     }
 
+    /// Records a request.
     pub(super) fn request(&mut self) {
-        self.0 = (self.0 + SHARE).min(SAVED);
+        self.0 = (self.0 + SHARE).min(MAX_SAVED);
     }
 
-    /// Takes one hedge out, if there is one.
+    /// Takes a hedge; false if there is none.
     pub(super) fn take(&mut self) -> bool {
-        let has = self.0 >= 1.0;
-        if has {
+        let has_one = self.0 >= 1.0;
+        if has_one {
             self.0 -= 1.0;
         }
-        has
+        has_one
     }
 }
 
@@ -86,20 +85,20 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_is_the_95th_percentile_of_late() {
+    fn the_delay_is_the_95th_percentile_of_recent_latencies() {
         let mut seen = Latencies::default();
-        assert_eq!(seen.delay(), UNKNOWN);
+        assert_eq!(seen.delay(), DEFAULT_DELAY);
         seen.add(ms(2));
-        assert_eq!(seen.delay(), SHORTEST);
+        assert_eq!(seen.delay(), MIN_DELAY);
         for i in 1..=100 {
             seen.add(ms(1000 + i));
         }
-        // Of 1037..=1100 ms, the last 64: the 61st.
+        // The 61st of the last 64, which are 1037..=1100 ms.
         assert_eq!(seen.delay(), ms(1097));
         for _ in 0..SAMPLES {
             seen.add(Duration::from_secs(60));
         }
-        assert_eq!(seen.delay(), LONGEST);
+        assert_eq!(seen.delay(), MAX_DELAY);
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! How many requests a server takes at once: learned from its 429.
+//! Learns from 429 how many concurrent requests a server takes. Pure.
 //!
-//! Additive increase, multiplicative decrease, as TCP does it: the one known way in which many
-//! clients that know nothing of each other come to share fairly. Pure.
+//! Uses additive increase and multiplicative decrease, as TCP does, so that clients that do not know of each
+//! other share a server fairly.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Refusals within this time are one: requests that were sent together are refused together.
-const TOGETHER: Duration = Duration::from_millis(500);
+/// Refusals within this time count as one: requests that were sent together are refused together.
+const SAME_BURST: Duration = Duration::from_millis(500);
 
-/// A limit on requests at once.
+/// A limit on concurrent requests.
 #[derive(Debug)]
 pub(super) struct Limit {
     now: f64,
@@ -32,16 +32,16 @@ impl Limit {
         self.now as usize
     }
 
-    /// The server said that these were too many.
+    /// Records that the server refused a request as one too many.
     pub(super) fn refused(&mut self, now: Instant) {
-        let again = |at: Instant| now.saturating_duration_since(at) < TOGETHER;
+        let again = |at: Instant| now.saturating_duration_since(at) < SAME_BURST;
         if !self.shrunk.is_some_and(again) {
             self.now = (self.now / 2.0).max(1.0);
             self.shrunk = Some(now);
         }
     }
 
-    /// The server did what was asked: one more at once after as many as there are at once.
+    /// Records that the server answered. Each round of answers raises the limit by one.
     pub(super) fn served(&mut self) {
         self.now = (self.now + 1.0 / self.now).min(self.most);
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_halves_once_for_a_burst_and_grows_back() {
+    fn halves_once_a_burst_and_grows_back() {
         let start = Instant::now();
         let mut limit = Limit::new(16);
         for _ in 0..16 {
@@ -60,9 +60,9 @@ mod tests {
         }
         assert_eq!(limit.get(), 8);
         for burst in 1..10 {
-            limit.refused(start + TOGETHER * burst);
+            limit.refused(start + SAME_BURST * burst);
         }
-        assert_eq!(limit.get(), 1, "never none");
+        assert_eq!(limit.get(), 1, "at least one");
         for _ in 0..20 {
             limit.served();
         }
@@ -70,6 +70,6 @@ mod tests {
         for _ in 0..1000 {
             limit.served();
         }
-        assert_eq!(limit.get(), 16, "never more than it began with");
+        assert_eq!(limit.get(), 16, "at most the first limit");
     }
 }

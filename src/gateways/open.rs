@@ -1,4 +1,4 @@
-//! How long is it? Without a CID nothing proves what servers say, so they vote.
+//! Finds out the size of a blob. Without a CID nothing proves what servers say, so they vote.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,17 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::health::Want;
-use super::roster::Roster;
-use super::{Member, most_hopeful};
+use super::member::Member;
+use super::set::GatewaySet;
 use crate::source::{Error, Opened, Origin, Result};
 
-/// Once one has answered, how long the others are waited for: several times as long as it took,
-/// within these bounds.
+/// Once one member has answered, the others have three times as long as it took, within these bounds.
 const GRACE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(3));
 
-/// The end of the blob is waited for as long again as it took to find out the size, and so long at
-/// least.
+/// Once the size is known, the tail has as long again as that took, but at least this.
 const TAIL_GRACE: Duration = Duration::from_millis(50);
 
-/// What each member that answered says the size is.
+/// The members that have answered, and the size that each of them says.
 #[derive(Debug, Default)]
 struct Ballot(Vec<(usize, u64)>);
 
@@ -34,7 +32,7 @@ impl Ballot {
         sizes.next()
     }
 
-    /// What holds when no more votes come; else two members that differ.
+    /// The size, after all votes are in. If there is no majority, a member for each size that was named.
     fn decide(&self) -> std::result::Result<u64, Vec<(usize, u64)>> {
         let majority = self.majority(self.0.len());
         majority.ok_or_else(|| {
@@ -49,16 +47,19 @@ impl Ballot {
     }
 }
 
-/// Opens all members at once. Returns as soon as a majority of them agrees, or when those that
-/// have not answered are not worth waiting for. Those that disagree are never asked again.
-pub(super) async fn open(members: &[Member], roster: &Arc<Roster>, tail: u64) -> Result<Opened> {
-    let current = roster.current();
+/// Opens all members at once. Returns when a majority agrees, or when it is not worth waiting for the rest.
+/// Members that disagree are never asked again.
+///
+/// # Errors
+/// If no member answers, or if there is no majority.
+pub(super) async fn open(members: &[Member], set: &Arc<GatewaySet>, tail: u64) -> Result<Opened> {
+    let current = set.current();
     let begun = Instant::now();
     let mut opening: FuturesUnordered<_> = members
         .iter()
         .enumerate()
         .map(|(index, member)| {
-            // One brings the end: from all of them it would take that many times as long.
+            // Only one member is asked for the tail: it would come once from each.
             let tail = if index == current { tail } else { 0 };
             member.source.open(tail).map(move |opened| (index, opened))
         })
@@ -79,7 +80,7 @@ pub(super) async fn open(members: &[Member], roster: &Arc<Roster>, tail: u64) ->
         match opened {
             Ok(opened) => {
                 let took = begun.elapsed();
-                roster.began(index, took);
+                set.began(index, took);
                 ballot.0.push((index, opened.size));
                 if found.as_ref().is_none_or(|known| known.tail.is_none()) || index == current {
                     found = Some(opened);
@@ -88,7 +89,7 @@ pub(super) async fn open(members: &[Member], roster: &Arc<Roster>, tail: u64) ->
                 until.get_or_insert(Instant::now() + grace);
             }
             Err(error) => {
-                roster.failed(index, &error, Want::Data);
+                set.failed(index, &error, Want::Data);
                 errors.push(error);
             }
         }
@@ -97,16 +98,16 @@ pub(super) async fn open(members: &[Member], roster: &Arc<Roster>, tail: u64) ->
             if found.as_ref().is_some_and(|known| known.tail.is_some()) || tail == 0 {
                 break;
             }
-            // The end is worth some waiting: to ask for it again would take as long once more.
+            // The tail is worth some waiting: another request for it would take as long.
             let worth = begun.elapsed().max(TAIL_GRACE);
             until = Some(until.map_or(begun + 2 * worth, |until| until.min(begun + 2 * worth)));
         }
     }
     let Some(opened) = found else {
-        return Err(most_hopeful(errors).unwrap_or_else(|| roster.refusal(Want::Data)));
+        return Err(set.final_error(errors, Want::Data));
     };
     let size = ballot.decide().map_err(|differing| {
-        let said = |(index, size): &(usize, u64)| format!("{} says {size}", roster.name(*index));
+        let said = |(index, size): &(usize, u64)| format!("{} says {size}", set.name(*index));
         let said: Vec<String> = differing.iter().map(said).collect();
         Error::Unsupported {
             what: format!(
@@ -117,9 +118,9 @@ pub(super) async fn open(members: &[Member], roster: &Arc<Roster>, tail: u64) ->
     })?;
     for (index, said) in &ballot.0 {
         if *said != size {
-            let name: &Origin = roster.name(*index);
+            let name: &Origin = set.name(*index);
             log::warn!("{name} is not used: it says {said} bytes, most others {size}");
-            roster.expel(*index);
+            set.exclude(*index);
         }
     }
     for member in members {
@@ -138,12 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn the_majority_decides_and_two_that_differ_do_not() {
+    fn a_majority_decides_and_a_tie_does_not() {
         assert_eq!(ballot(&[5, 6, 5]).decide(), Ok(5));
         assert_eq!(ballot(&[5]).decide(), Ok(5));
         assert_eq!(ballot(&[5, 6]).decide(), Err(vec![(0, 5), (1, 6)]));
         assert_eq!(ballot(&[5, 5, 6, 6]).decide(), Err(vec![(0, 5), (2, 6)]));
-        // Enough for a majority of three before the third has answered.
+        // Two votes are a majority of three before the third has answered.
         assert_eq!(ballot(&[5, 5]).majority(3), Some(5));
         assert_eq!(ballot(&[5]).majority(3), None);
     }

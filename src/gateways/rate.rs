@@ -1,22 +1,22 @@
-//! How many bytes a second a member gives.
+//! Measures how many bytes a second a member gives.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Rates are taken over spans of this length in which something was on its way.
+/// Rates are measured over spans of this length in which a request was under way.
 const SPAN: Duration = Duration::from_millis(100);
 
-/// What comes all in less is also measured if it is so many bytes and takes so long, from the first
-/// byte on: one part of a fast gateway, asked alone to find out whether it is fast. Less says more
-/// of buffers on the way than of a link.
-const ALONE: u64 = 256 << 10;
-const ALONE_TAKES: Duration = Duration::from_millis(5);
+/// An answer within a shorter span is measured too, from its first byte on, if it has at least these bytes
+/// and takes at least this time. So a single request shows that a gateway is fast. Anything shorter measures
+/// buffers on the way rather than the link.
+const MIN_BYTES: u64 = 256 << 10;
+const MIN_TIME: Duration = Duration::from_millis(5);
 
-/// A measured rate fades by this a span, so that a link that became slower is found out.
+/// A known rate shrinks by this factor each span, so that a slower link is noticed.
 const FADE: f64 = 0.98;
 
-/// The rate of all parts of a member together: the highest of late.
+/// The rate of all requests to a member together: the highest recent one.
 #[derive(Debug, Default)]
 pub(super) struct Rate {
     known: Option<f64>,
@@ -28,7 +28,7 @@ pub(super) struct Rate {
 struct Span {
     start: Instant,
     bytes: u64,
-    /// When the first bytes came, and how many bytes came after them.
+    /// When the first bytes came, and how many bytes came after those.
     first: Option<(Instant, u64)>,
 }
 
@@ -43,12 +43,12 @@ impl Span {
 }
 
 impl Rate {
-    /// Bytes a second, once that is known.
+    /// Bytes a second; `None` while nothing was measured.
     pub(super) fn get(&self) -> Option<f64> {
         self.known
     }
 
-    /// A request was sent.
+    /// Records that a request was sent.
     pub(super) fn asked(&mut self, now: Instant) {
         if self.in_flight == 0 {
             self.span = Some(Span::new(now));
@@ -56,7 +56,7 @@ impl Rate {
         self.in_flight += 1;
     }
 
-    /// Bytes came.
+    /// Records that bytes came.
     pub(super) fn came(&mut self, bytes: u64, now: Instant) {
         let span = self.span.get_or_insert_with(|| Span::new(now));
         span.bytes += bytes;
@@ -66,12 +66,12 @@ impl Rate {
         }
         let (sum, took) = (span.bytes, now.saturating_duration_since(span.start));
         if took >= SPAN {
-            self.seen(sum, took);
+            self.measured(sum, took);
             self.span = Some(Span::new(now));
         }
     }
 
-    /// A request has ended, however.
+    /// Records that a request has ended, for any reason.
     pub(super) fn ended(&mut self, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let span = self.span.take_if(|_| self.in_flight == 0);
@@ -79,12 +79,12 @@ impl Rate {
             return;
         };
         let took = now.saturating_duration_since(first);
-        if bytes >= ALONE && took >= ALONE_TAKES {
-            self.seen(bytes, took);
+        if bytes >= MIN_BYTES && took >= MIN_TIME {
+            self.measured(bytes, took);
         }
     }
 
-    fn seen(&mut self, bytes: u64, took: Duration) {
+    fn measured(&mut self, bytes: u64, took: Duration) {
         let seen = bytes as f64 / took.as_secs_f64();
         self.known = Some(seen.max(self.known.map_or(0.0, |known| known * FADE)));
     }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_that_of_all_parts_together() {
+    fn counts_all_requests_together() {
         let (now, mut rate) = (Instant::now(), Rate::default());
         rate.asked(now);
         rate.asked(now);
@@ -108,7 +108,7 @@ mod tests {
         }
         let known = rate.get().expect("measured");
         assert!((4.5e6..5.6e6).contains(&known), "{known}");
-        // Slower, and that is found out.
+        // The link becomes slower.
         for i in 101..=3000 {
             rate.came(5000, now + ms(10 * i));
         }
@@ -116,11 +116,10 @@ mod tests {
         assert!((0.45e6..0.6e6).contains(&known), "{known}");
     }
 
-    /// The story that this guards against: a part of a megabyte that came within 71 ms, 50 of them
-    /// for the round trip, was too short to be measured. So a gateway that was tried one part at a
-    /// time could never show that it was the faster one.
+    /// A megabyte that came within 71 ms, 50 of them for the round trip, was too short to be measured. So a
+    /// gateway that was tried with one request at a time could never show that it was the faster one.
     #[test]
-    fn one_part_of_a_fast_one_is_enough() {
+    fn one_request_measures_a_fast_gateway() {
         let (now, mut rate) = (Instant::now(), Rate::default());
         for i in 0..100 {
             rate.asked(now + ms(1000 * i));
@@ -133,9 +132,9 @@ mod tests {
         }
     }
 
-    /// Whatever fits into a buffer on the way comes at once.
+    /// Bytes that fit into a buffer on the way arrive at once.
     #[test]
-    fn small_answers_say_nothing() {
+    fn short_answers_are_not_measured() {
         let (now, mut rate) = (Instant::now(), Rate::default());
         for bytes in [1000, 200_000, 10 << 20] {
             rate.asked(now);

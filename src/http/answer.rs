@@ -1,9 +1,8 @@
-//! Is this answer what was asked for?
+//! Checks whether an answer is the one to the request.
 //!
-//! Servers were seen to answer a range request with the whole file, with another range, with
-//! compressed bytes, with the right headers and the wrong status, and with the wrong headers and
-//! the right status. So nothing is believed but an answer that says, in full, that it is exactly
-//! the range asked for (RFC 9110, sections 14.4 and 15.3.7). Pure: headers in, verdict out.
+//! Some servers answer a range request with the whole file, another range, compressed bytes, the right
+//! headers and the wrong status, or the wrong headers and the right status. So an answer is accepted only if
+//! it says in full that it is exactly the range asked for (RFC 9110, sections 14.4 and 15.3.7). Pure.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -15,14 +14,15 @@ use reqwest::header::{
 };
 
 use super::exchange::Exchange;
+use crate::ranges::decimal;
 use crate::source::verdict::{Seen, Stage, Verdict, Why, judge};
 use crate::source::{Error, Origin};
 
-/// A Retry-After beyond this means no more than this.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest Retry-After that is honoured.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// So long after it was modified a blob is not modified again within the same second, even where
-/// the two clocks are not one.
+/// If a blob was modified this long ago, it will not be modified again within the same second, which is
+/// the resolution of Last-Modified. The margin covers two clocks that differ.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The head of an answer.
@@ -47,9 +47,11 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Accepts the answer to a request for `range` of a blob of `size` bytes, if the size is known
-    /// already. On success the body is exactly the range; the blob's size is returned if the
-    /// answer tells it.
+    /// Accepts the answer to a request for `range` of a blob of `size` bytes; `None` if the size is not
+    /// known yet. On success the body is exactly the range. Returns the blob's size if the answer tells it.
+    ///
+    /// # Errors
+    /// What is wrong with the answer.
     pub(super) fn check(
         &self,
         origin: &Origin,
@@ -68,7 +70,7 @@ impl<'a> Answer<'a> {
         let length = self.content_length();
         let asked = range.end - range.start;
         let codings = Codings::of(self.headers);
-        // What is really sent in signed chunks is longer than what is in them.
+        // If the server really sent signed chunks, the answer would be longer than the range.
         if codings.change_content() || codings.is_aws_chunked && length != Some(asked) {
             return Err(Error::Encoded {
                 origin: origin.clone(),
@@ -77,7 +79,7 @@ impl<'a> Answer<'a> {
             });
         }
         let Some(given) = self.text(CONTENT_RANGE) else {
-            // Without a Content-Range only a whole blob of known length covers what was asked.
+            // Without a Content-Range, only a whole blob of known length can be the range.
             if self.status == StatusCode::OK && *range == (0..asked) && length == Some(asked) {
                 return match size {
                     Some(size) if size != asked => Err(wrong(format!(
@@ -123,7 +125,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The error of a status that is no success.
+    /// The error of a status that is neither 200 nor 206.
     pub(super) fn refusal(&self, origin: &Origin, range: &Range<u64>, stage: Stage) -> Error {
         let (origin, status) = (origin.clone(), self.status.as_u16());
         match judge(Seen::Status(status), stage) {
@@ -157,8 +159,8 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// An empty blob has no byte to ask for: a server says so with 416 and `bytes */0`, or with an
-    /// empty 200 (RFC 9110, section 14.1.2).
+    /// Whether the answer says that the blob is empty: by 416 and `bytes */0`, or by an empty 200 (RFC 9110,
+    /// section 14.1.2).
     pub(super) fn says_empty(&self) -> bool {
         match self.status {
             StatusCode::RANGE_NOT_SATISFIABLE => self
@@ -169,8 +171,8 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// What pins the content of a URL: its strong ETag, else its Last-Modified. A weak ETag does
-    /// not promise the same bytes (RFC 9110, section 8.8.1).
+    /// The strong ETag, else the Last-Modified. A weak ETag does not promise the same bytes (RFC 9110,
+    /// section 8.8.1).
     pub(super) fn validator(&self) -> Option<Validator> {
         if let Some(etag) = self.text(ETAG)
             && etag.starts_with('"')
@@ -181,8 +183,8 @@ impl<'a> Answer<'a> {
             .map(|date| Validator::LastModified(date.to_owned()))
     }
 
-    /// The validator if no other state can ever have the same: a strong ETag, or a Last-Modified of
-    /// which the second was over when the answer was made (RFC 9110, section 8.8.2.2).
+    /// The validator, if no other state of the blob can ever have the same: a strong ETag, or a Last-Modified
+    /// whose second had passed when the answer was made (RFC 9110, section 8.8.2.2).
     pub(super) fn version(&self) -> Option<String> {
         match self.validator()? {
             Validator::ETag(etag) => Some(format!("etag {etag}")),
@@ -199,11 +201,11 @@ impl<'a> Answer<'a> {
     fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let text = self.text(RETRY_AFTER)?;
         if let Ok(seconds) = text.trim().parse::<u64>() {
-            return Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
+            return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
         }
         let date = httpdate::parse_http_date(text).ok()?;
         let after = date.duration_since(now).unwrap_or_default();
-        Some(after.min(LONGEST_RETRY_AFTER))
+        Some(after.min(MAX_RETRY_AFTER))
     }
 
     fn content_length(&self) -> Option<u64> {
@@ -217,13 +219,12 @@ impl<'a> Answer<'a> {
 
 /// What the Content-Encoding fields of an answer name (RFC 9110, section 8.4).
 pub(super) struct Codings {
-    /// As they were sent, one after the other.
+    /// All fields as they were sent, joined by commas.
     pub(super) told: String,
-    /// Whether `aws-chunked` is among them. It is a way of sending an upload (AWS, "Signature
-    /// calculations: transfer payload in multiple chunks"), which stores keep and repeat with plain
-    /// bytes.
+    /// Whether `aws-chunked` is among them. It is an encoding of uploads (AWS, "Signature calculations:
+    /// transfer payload in multiple chunks"). Stores keep the name and send it with plain bytes.
     is_aws_chunked: bool,
-    /// Whether there is any other that is not `identity`.
+    /// Whether any other than `identity` is among them.
     are_others: bool,
 }
 
@@ -245,13 +246,13 @@ impl Codings {
         }
     }
 
-    /// Whether the bytes that come are others than those that are stored.
+    /// Whether the bytes that are sent differ from those that are stored.
     pub(super) fn change_content(&self) -> bool {
         self.are_others
     }
 }
 
-/// What says that the content behind a URL is still the same.
+/// What changes whenever the content of a URL changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Validator {
     ETag(String),
@@ -267,10 +268,10 @@ impl ContentRange {
         }
         let (span, size) = rest.trim().split_once('/')?;
         let (first, last) = span.split_once('-')?;
-        let (first, last) = (number(first)?, number(last)?);
+        let (first, last) = (decimal(first)?, decimal(last)?);
         let size = match size {
             "*" => None,
-            size => Some(number(size)?),
+            size => Some(decimal(size)?),
         };
         let end = last.checked_add(1)?;
         if first > last || size.is_some_and(|size| end > size) {
@@ -281,12 +282,6 @@ impl ContentRange {
             size,
         })
     }
-}
-
-/// Digits only: `parse` alone would take a sign.
-fn number(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -302,7 +297,7 @@ mod tests {
         pairs.collect()
     }
 
-    /// The verdict on a request for bytes 100-199 of a blob of 1000 bytes, in one word.
+    /// The name of the verdict on an answer to a request for bytes 100-199 of a blob of 1000 bytes.
     fn verdict(status: u16, pairs: &[(&'static str, &str)]) -> &'static str {
         let headers = headers(pairs);
         let answer = Answer {
@@ -322,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn only_exactly_what_was_asked_is_accepted() {
+    fn only_the_exact_range_is_accepted() {
         let exact = ("content-range", "bytes 100-199/1000");
         let length = ("content-length", "100");
         type Case<'a> = (u16, &'a [(&'static str, &'a str)], &'a str);
@@ -335,7 +330,7 @@ mod tests {
                 &[exact, length, ("content-encoding", "identity")],
                 "ok",
             ),
-            // A 200 that says what it covers is as good (w3link#9).
+            // A 200 with a Content-Range is accepted: w3link sends it.
             (200, &[exact, length], "ok"),
             (206, &[length], "bad"),
             (206, &[exact, ("content-length", "101")], "bad"),
@@ -376,10 +371,10 @@ mod tests {
         }
     }
 
-    /// Object stores keep `Content-Encoding: aws-chunked` of an upload and repeat it with plain bytes:
-    /// such archives could not be mounted.
+    /// Object stores keep `Content-Encoding: aws-chunked` of an upload and send it with plain bytes. Such
+    /// archives could not be mounted.
     #[test]
-    fn encodings_that_mean_nothing_are_none() {
+    fn identity_and_aws_chunked_are_no_encodings() {
         let exact = ("content-range", "bytes 100-199/1000");
         let length = ("content-length", "100");
         let coded = |coding: &'static str| ("content-encoding", coding);
@@ -404,7 +399,7 @@ mod tests {
         assert_eq!(verdict(206, &twice), "ok");
         let twice = [exact, length, coded("identity"), coded("gzip")];
         assert_eq!(verdict(206, &twice), "encoded");
-        // Only a length tells that these are not the chunks of an upload.
+        // Without a length, these may be the chunks of an upload.
         assert_eq!(verdict(206, &[exact, coded("aws-chunked")]), "encoded");
         let longer = ("content-length", "190");
         let chunks = [exact, longer, coded("aws-chunked")];
@@ -413,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_200_covers_a_range_that_is_the_whole_blob() {
+    fn a_200_is_accepted_for_the_whole_blob() {
         let headers = headers(&[("content-length", "100")]);
         let answer = Answer {
             status: StatusCode::OK,
@@ -434,7 +429,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
             ("soon", None),
-            // Added to a time, it was the end of the request's task.
+            // This overflowed and ended the request's task.
             ("18446744073709551615", Some(24 * 60 * 60)),
         ] {
             let headers = headers(&[("retry-after", text)]);
@@ -448,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_a_state_for_ever() {
+    fn version_needs_a_strong_etag_or_an_old_modification_time() {
         let of = |pairs: &[(&'static str, &str)]| {
             let headers = headers(pairs);
             let status = StatusCode::PARTIAL_CONTENT;
@@ -472,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_strong_etag_pins() {
+    fn only_a_strong_etag_is_a_validator() {
         let weak = headers(&[("etag", "W/\"a\""), ("last-modified", "yesterday")]);
         let strong = headers(&[("etag", "\"a\""), ("last-modified", "yesterday")]);
         let of = |headers| {

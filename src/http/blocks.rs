@@ -9,17 +9,17 @@ use reqwest::header::CONTENT_TYPE;
 use super::HttpOptions;
 use super::answer::{Answer, Codings};
 use super::exchange::Exchange;
-use super::link::{self, Link};
+use super::remote::{Ask, RemoteUrl};
 use crate::source::verdict::Stage;
 use crate::source::{Chunk, Error, Origin, Proof, Result};
 
-/// The media type of a raw block; asked for beside `?format=raw`, for gateways heed one or both.
+/// The media type of a raw block. It is sent with `?format=raw`, because some gateways heed only one of them.
 const RAW: &str = "application/vnd.ipld.raw";
 
-/// Fetches the block whose content is at `url`, as one chunk.
+/// Fetches the raw block of the content at `url`, as one chunk.
 ///
 /// # Errors
-/// If the server does not give it, gives more than `most` bytes, or gives bytes that `proof` does not
+/// If the server does not give the block, gives more than `most` bytes, or gives bytes that `proof` does not
 /// accept.
 pub async fn raw_block(
     url: &str,
@@ -27,13 +27,11 @@ pub async fn raw_block(
     most: usize,
     proof: &Proof,
 ) -> Result<Chunk> {
-    let url = match url.contains('?') {
-        true => format!("{url}&format=raw"),
-        false => format!("{url}?format=raw"),
-    };
-    let link = Link::new(&url, options.clone())?;
-    let (received, _) = link.get(link::Ask::Whole { accept: RAW }).await?;
-    let origin = link.origin();
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{separator}format=raw");
+    let remote = RemoteUrl::new(&url, options.clone())?;
+    let (received, _) = remote.get(Ask::Whole { accept: RAW }).await?;
+    let origin = remote.origin();
     check(origin, &received)?;
     let block = collect(origin, received, options.idle_timeout, most).await?;
     if !proof(&block) {
@@ -58,7 +56,7 @@ fn check(origin: &Origin, response: &Exchange) -> Result<()> {
     if answer.status != StatusCode::OK {
         return Err(answer.refusal(origin, &(0..1), Stage::Block));
     }
-    // A proof tells whether those that change nothing have changed nothing.
+    // Other codings are no error: the proof finds out whether they changed the bytes.
     let codings = Codings::of(answer.headers);
     if codings.change_content() {
         return Err(none(format!("it sends Content-Encoding: {}", codings.told)));

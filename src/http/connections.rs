@@ -1,8 +1,7 @@
-//! The connections to servers: what makes them, how many there are, and how early they are asked.
+//! The connections to servers: makes them, limits their number, and times pipelined requests.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,19 +13,21 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
-use super::breadth::Breadth;
+use super::address::is_loopback;
+use super::bandwidth_delay::BandwidthDelay;
+use super::concurrency::ConcurrencyProbe;
 use super::connector::{ConnectError, Connector, IdleState, Reader, Writer, needs_tls};
-use super::lead::Lead;
 use super::lease::Lease;
-use super::pool::{Claim, Opening, Pool, SHELF_LIFE, Taken};
+use super::pool::{Opening, Pool, Taken};
+use super::pool_state::{Claim, IDLE_TIMEOUT};
 use super::proxy::Proxy;
 use crate::source::{Error, Origin};
 
-/// How long connections are kept that were made before the server has shown whether it serves one
-/// at a time.
+/// How long to keep connections that were made in advance while it is not known whether the server keeps
+/// connections open.
 const UNKNOWN_FOR: Duration = Duration::from_secs(2);
 
-/// The connections behind links. Cheap to clone; clones share them.
+/// The connections to all servers. Clones share them.
 #[derive(Clone, Default)]
 pub struct Clients(Arc<Shared>);
 
@@ -35,11 +36,10 @@ struct Shared {
     /// By scheme, host and port.
     servers: Mutex<HashMap<String, Arc<Connections>>>,
     roots: Vec<CertificateDer<'static>>,
-    /// Made when first used: it loads the system's roots, which takes longer than a whole mount
-    /// over plain HTTP.
+    /// Made on first use: loading the system's roots takes longer than a whole mount over plain HTTP.
     tls: OnceLock<Arc<ClientConfig>>,
-    /// Whether anybody ever answered.
-    heard: AtomicBool,
+    /// Whether any server has ever answered.
+    has_answer: AtomicBool,
 }
 
 impl fmt::Debug for Clients {
@@ -49,10 +49,10 @@ impl fmt::Debug for Clients {
 }
 
 impl Clients {
-    /// Clients that trust the certificates of `pem` as roots, beside those of the system.
+    /// Clients that trust the certificates of `pem` as roots, in addition to those of the system.
     ///
     /// # Errors
-    /// If there is no certificate in it.
+    /// If `pem` contains no certificate.
     pub fn with_roots(pem: &[u8]) -> Result<Self, String> {
         let roots = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
         let roots = roots.unwrap_or_default();
@@ -65,13 +65,14 @@ impl Clients {
         })))
     }
 
-    /// Somebody answered, so there is a network, even if it should be gone for a while.
-    pub(super) fn heard(&self) {
-        self.0.heard.store(true, Relaxed);
+    /// Records that a server answered: this machine has a network, even if it fails for a while.
+    pub(super) fn answered(&self) {
+        self.0.has_answer.store(true, Relaxed);
     }
 
-    pub(super) fn have_heard(&self) -> bool {
-        self.0.heard.load(Relaxed)
+    /// Whether any server has ever answered.
+    pub(super) fn have_answer(&self) -> bool {
+        self.0.has_answer.load(Relaxed)
     }
 
     /// The connections to the server of `url`.
@@ -110,10 +111,10 @@ impl Clients {
             proxy_authorization: connector.proxy_authorization(),
             connector,
             pool: Pool::default(),
-            lead: Mutex::default(),
-            breadth: Mutex::default(),
-            keeps: AtomicBool::new(false),
-            is_tended: AtomicBool::new(false),
+            bandwidth_delay: Mutex::default(),
+            probe: Mutex::default(),
+            is_persistent: AtomicBool::new(false),
+            has_cleaner: AtomicBool::new(false),
         })
     }
 
@@ -128,60 +129,46 @@ impl Clients {
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| e.to_string())?
-            .dangerous() // the name of a place for verifiers of one's own; this one is the system's
+            .dangerous() // rustls calls every custom verifier that; this one is the platform's
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        // Ranges in parallel need connections in parallel: one HTTP/2 connection shares one window.
+        // Parallel ranges need parallel connections: an HTTP/2 connection shares one window.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(self.0.tls.get_or_init(|| Arc::new(config)))
     }
 }
 
-/// Whether a URL's host is this machine (RFC 6761, section 6.3; RFC 1122, section 3.2.1.3). It is
-/// never asked through a proxy, which would look for it on its own machine.
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    match address.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => {
-            let name = host.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-    }
-}
+/// The pool of connections to one server. The error is shared, because several requests may get it.
+type WirePool = Pool<Reader, Writer, Arc<ConnectError>>;
 
-/// Connections to one server; why one could not be made may be told to several.
-type Wires = Pool<Reader, Writer, Arc<ConnectError>>;
-
-/// One of them, for one request.
+/// The use of one of these connections for one request.
 pub(super) type WireLease = Lease<Reader, Writer, Arc<ConnectError>>;
 
 /// The connections to one server.
 pub(super) struct Connections {
     pub(super) connector: Connector,
-    /// What a forwarding proxy is sent with each request.
+    /// The Proxy-Authorization of each request, if a forwarding proxy needs it.
     pub(super) proxy_authorization: Option<HeaderValue>,
-    pool: Wires,
-    lead: Mutex<Lead>,
-    breadth: Mutex<Breadth>,
-    /// Whether one was found to be good for another request. A server that closes them may also
-    /// serve one at a time, and would wait for a request on one that carries none.
-    keeps: AtomicBool,
-    /// Whether a task looks after those that nobody needs.
-    is_tended: AtomicBool,
+    pool: WirePool,
+    bandwidth_delay: Mutex<BandwidthDelay>,
+    probe: Mutex<ConcurrencyProbe>,
+    /// Whether the server has kept a connection open after an answer. A server that closes connections may
+    /// also serve only one at a time, and would wait for a request on an idle one.
+    is_persistent: AtomicBool,
+    /// Whether a task closes idle connections.
+    has_cleaner: AtomicBool,
 }
 
 impl Connections {
-    /// A connection for a request, one of at most `most`.
+    /// Takes a connection for a request, of which at most `most` are busy at once.
     pub(super) async fn lease(
         self: &Arc<Self>,
         most: usize,
         claim: Claim,
     ) -> Result<WireLease, Arc<ConnectError>> {
         loop {
-            let lead = self.early_by().unwrap_or(0);
-            let mut lease = match self.pool.take(self.at_once(most), lead, claim) {
+            let window = self.pipeline_window().unwrap_or(0);
+            let mut lease = match self.pool.take(self.useful(most), window, claim) {
                 Taken::Lease(lease) => lease,
                 Taken::Open(opening) => {
                     self.open(opening);
@@ -203,22 +190,22 @@ impl Connections {
         }
     }
 
-    /// Makes connections until, with those that carry something, there are `requests` of them.
-    /// Returns how many carry one or are ready to. Must be called within a tokio runtime.
+    /// Makes connections until there are `requests` of them, busy ones included. Returns how many are idle
+    /// or busy now. Must be called within a tokio runtime.
     pub(super) fn warm_up(self: &Arc<Self>, requests: usize) -> usize {
         let (idle, busy, _) = self.pool.count();
-        if self.keeps.load(Relaxed) {
+        if self.is_persistent.load(Relaxed) {
             self.open_some(requests);
         }
         idle + busy
     }
 
-    /// Makes connections beside those of the first requests, before it is known whether the server
-    /// keeps any: else the first large read has to wait for them. A server that serves one at a time
-    /// would wait for a request on one of these, so they are closed when it turns out to close
-    /// connections, and when it lets nobody know. Must be called within a tokio runtime.
+    /// Makes connections in advance, before it is known whether the server keeps connections open, so that
+    /// the first large read need not wait for them. A server that serves one connection at a time would
+    /// wait for a request on one of these. So they are closed when the server turns out to close
+    /// connections, or when that is still not known after a while. Must be called within a tokio runtime.
     pub(super) fn warm_up_unknown(self: &Arc<Self>, requests: usize) {
-        if self.keeps.load(Relaxed) {
+        if self.is_persistent.load(Relaxed) {
             self.warm_up(requests);
             return;
         }
@@ -226,7 +213,7 @@ impl Connections {
         let unknown = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(UNKNOWN_FOR).await;
-            if !unknown.keeps.load(Relaxed) {
+            if !unknown.is_persistent.load(Relaxed) {
                 unknown.pool.clear();
             }
         });
@@ -245,58 +232,59 @@ impl Connections {
                 Ok((reader, writer)) => opening.made(reader, writer),
                 Err(error) => opening.failed(Arc::new(error)),
             }
-            connections.tend().await;
+            connections.close_idle().await;
         });
     }
 
-    /// Closes in time what nobody needs. One task does so for all.
-    async fn tend(&self) {
-        if self.is_tended.swap(true, Relaxed) {
+    /// Closes idle connections when they time out, until none are left. Returns at once if another task
+    /// does so already.
+    async fn close_idle(&self) {
+        if self.has_cleaner.swap(true, Relaxed) {
             return;
         }
         while self.pool.count() != (0, 0, 0) {
-            tokio::time::sleep(SHELF_LIFE).await;
+            tokio::time::sleep(IDLE_TIMEOUT).await;
         }
-        self.is_tended.store(false, Relaxed);
+        self.has_cleaner.store(false, Relaxed);
     }
 
-    /// How many bytes before the end of an answer the next request may be sent on its connection;
-    /// `None` if this server is not to be asked so.
-    pub(super) fn early_by(&self) -> Option<u64> {
-        let is_allowed = self.pool.allows_early() && self.keeps.load(Relaxed);
-        is_allowed.then(|| self.lead().bytes())
+    /// The next request may be sent on a connection when at most this many bytes of an answer are still to
+    /// come; `None` if this server gets no pipelined requests.
+    pub(super) fn pipeline_window(&self) -> Option<u64> {
+        let is_allowed = self.pool.allows_pipelining() && self.is_persistent.load(Relaxed);
+        is_allowed.then(|| self.bandwidth_delay().bytes())
     }
 
-    /// How many connections are worth it, of at most `most`.
-    pub(super) fn at_once(&self, most: usize) -> usize {
-        let round_trip = self.lead().round_trip();
-        self.breadth().of(most, round_trip)
+    /// How many connections, of at most `most`, are worth it.
+    pub(super) fn useful(&self, most: usize) -> usize {
+        let round_trip = self.bandwidth_delay().round_trip();
+        self.probe().limit(most, round_trip)
     }
 
-    /// Bytes came, on one of at most `most`.
-    pub(super) fn carried(&self, bytes: u64, most: usize) {
-        let (round_trip, now) = (self.lead().round_trip(), Instant::now());
+    /// Records bytes that arrived on one of at most `most` connections.
+    pub(super) fn received(&self, bytes: u64, most: usize) {
+        let (round_trip, now) = (self.bandwidth_delay().round_trip(), Instant::now());
         if let Some(round_trip) = round_trip
-            && self.breadth().listens(round_trip, now)
+            && self.probe().is_active(round_trip, now)
         {
-            let in_use = (self.pool.count().1, most);
-            self.breadth().came(bytes, in_use, round_trip, now);
+            let busy = (self.pool.count().1, most);
+            self.probe().received(bytes, busy, round_trip, now);
         }
     }
 
-    /// The server has answered something else than what it was asked early.
-    pub(super) fn confused(&self) {
-        self.pool.refuse_early();
+    /// Stops pipelining to this server for good.
+    pub(super) fn refuse_pipelining(&self) {
+        self.pool.refuse_pipelining();
     }
 
-    /// An answer began so long after its request.
-    pub(super) fn answered(&self, after: Duration, is_early: bool) {
-        self.lead().answered(after, is_early);
+    /// Records that an answer began this long after its request.
+    pub(super) fn answered(&self, after: Duration, is_pipelined: bool) {
+        self.bandwidth_delay().answered(after, is_pipelined);
     }
 
-    /// So many bytes came within `took`, on one connection.
-    pub(super) fn came(&self, bytes: u64, took: Duration) {
-        self.lead().came(bytes, took);
+    /// Records that `bytes` of an answer came within `took`.
+    pub(super) fn answer_ended(&self, bytes: u64, took: Duration) {
+        self.bandwidth_delay().received(bytes, took);
     }
 
     /// The error of a request to `origin` that was not answered within `wait`.
@@ -314,47 +302,24 @@ impl Connections {
         }
     }
 
-    /// A connection has served and can serve again.
+    /// Records that a connection can be used again after an answer.
     pub(super) fn kept(&self) {
-        self.keeps.store(true, Relaxed);
+        self.is_persistent.store(true, Relaxed);
     }
 
-    /// A connection has served and cannot serve again.
+    /// Records that a connection cannot be used again after an answer.
     pub(super) fn broke(&self) {
-        if !self.keeps.load(Relaxed) {
+        if !self.is_persistent.load(Relaxed) {
             self.pool.clear();
         }
     }
 
-    fn breadth(&self) -> MutexGuard<'_, Breadth> {
-        self.breadth.lock().unwrap_or_else(PoisonError::into_inner)
+    fn probe(&self) -> MutexGuard<'_, ConcurrencyProbe> {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lead(&self) -> MutexGuard<'_, Lead> {
-        self.lead.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machine_has_many_names() {
-        let is =
-            |host: &str| is_loopback(&Url::parse(&format!("http://{host}:80/")).expect("a URL"));
-        for local in [
-            "127.0.0.1",
-            "127.1.2.3",
-            "localhost",
-            "a.localhost",
-            "[::1]",
-            "[::ffff:127.0.0.1]",
-        ] {
-            assert!(is(local), "{local}");
-        }
-        for other in ["example.com", "10.0.0.1", "localhost.example.com", "[::2]"] {
-            assert!(!is(other), "{other}");
-        }
+    fn bandwidth_delay(&self) -> MutexGuard<'_, BandwidthDelay> {
+        let estimate = self.bandwidth_delay.lock();
+        estimate.unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -27,7 +27,7 @@ use super::network::root_cause;
 use super::proxy::{Kind, Proxy};
 use super::tunnel::{self, Refusal};
 
-/// How long a connection may take to be made.
+/// The limit on the time to make a connection.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to a server or to a proxy; TLS if the proxy's URL begins with https.
@@ -41,7 +41,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The half of a connection that is read.
 pub(super) struct Reader {
     pub(super) from: ReadHalf<Stream>,
-    /// What has come and not been taken.
+    /// Bytes that have arrived and were not taken.
     pub(super) buffer: BytesMut,
 }
 
@@ -54,14 +54,14 @@ pub(super) struct Writer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IdleState {
     Open,
-    /// It ended, or the server said something unasked: that it has waited for long enough, for one.
+    /// It ended, or the server sent something unasked, such as a 408 for an idle connection.
     Closed,
-    /// The server opened a conversation in HTTP/2.
+    /// The server sent a frame of HTTP/2.
     Http2,
 }
 
 impl Reader {
-    /// Looks at a connection that carries no request. Does not wait.
+    /// Checks a connection that carries no request. Does not wait.
     pub(super) fn idle_state(&mut self) -> IdleState {
         let mut bytes = [0; head::HTTP2_FRAME_HEAD];
         let mut buffer = ReadBuf::new(&mut bytes);
@@ -90,7 +90,7 @@ impl Connector {
     pub(super) fn new(url: &Url, proxy: Option<Proxy>, tls: Option<Arc<ClientConfig>>) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
-        // Shared by the addresses of a name, so that one that does not answer leaves time for others.
+        // The addresses of a name share this time, so that a dead one leaves time for the others.
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         Self {
             tcp,
@@ -105,20 +105,19 @@ impl Connector {
         self.proxy.as_ref()
     }
 
-    /// The proxy that requests are sent to, with the whole URL in them: an HTTP proxy before a server
-    /// without TLS.
+    /// The proxy that requests are sent to in absolute form: an HTTP proxy in front of a server without TLS.
     pub(super) fn forwarding_proxy(&self) -> Option<&Proxy> {
         let proxy = self.proxy.as_ref()?;
         let is_http = matches!(proxy.kind, Kind::Http | Kind::Https);
         (is_http && self.server.scheme() == "http").then_some(proxy)
     }
 
-    /// What a forwarding proxy is sent as Proxy-Authorization, if its URL has a login.
+    /// The value of Proxy-Authorization for a forwarding proxy, if its URL has a login.
     pub(super) fn proxy_authorization(&self) -> Option<HeaderValue> {
         tunnel::authorization(self.forwarding_proxy()?.login.as_ref()?)
     }
 
-    /// A new connection over which requests can be sent.
+    /// Makes a connection that requests can be sent over.
     pub(super) async fn connect(&self) -> Result<(Reader, Writer), ConnectError> {
         let made = tokio::time::timeout(CONNECT_TIMEOUT, self.stream()).await;
         let stream = made.unwrap_or_else(|_| {
@@ -146,8 +145,8 @@ impl Connector {
     }
 
     async fn direct(&self, host: &str) -> Result<Hop, ConnectError> {
-        // Names below localhost mean this machine (RFC 6761, section 6.3), but few systems resolve
-        // them. A gateway here redirects to `<cid>.ipfs.localhost`.
+        // Subdomains of localhost are this machine (RFC 6761, section 6.3), but few systems resolve them.
+        // Local gateways redirect to `<cid>.ipfs.localhost`.
         let hosts: &[&str] = if host.ends_with(".localhost") {
             &["127.0.0.1", "[::1]"]
         } else {
@@ -225,7 +224,7 @@ fn without_brackets(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Whether no address of a name answered in time.
+/// Whether the error is that no address of a name answered in time.
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     let causes = successors(Some(error), |error| error.source());
     let mut io = causes.filter_map(|error| error.downcast_ref::<io::Error>());
@@ -236,7 +235,7 @@ fn tls_error(error: io::Error) -> ConnectError {
     use rustls::Error::{AlertReceived, PeerMisbehaved as Misbehaved};
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
-        // We offer HTTP/1.1 alone (ALPN; RFC 7301, section 3.2).
+        // The client offers only HTTP/1.1 (ALPN; RFC 7301, section 3.2).
         Some(
             AlertReceived(AlertDescription::NoApplicationProtocol)
             | Misbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol),
@@ -250,16 +249,29 @@ fn tls_error(error: io::Error) -> ConnectError {
 pub(super) enum ConnectError {
     /// The server did not answer within [`CONNECT_TIMEOUT`].
     Timeout,
-    /// There was no connection through the proxy within this time.
+    /// No connection through the proxy was made within this time.
     ProxyTimeout(Proxy, Duration),
-    /// There is no way to the server, or it failed at TLS.
+    /// The server cannot be reached, or TLS failed.
     Server(BoxError),
-    /// There is no way to the proxy, or it failed at TLS.
+    /// The proxy cannot be reached, or TLS to it failed.
     ProxyUnreachable(Proxy, BoxError),
-    /// The proxy did not lead to the server.
+    /// The proxy did not connect to the server.
     Refused(Proxy, Refusal),
     /// The server does not speak HTTP/1.1.
     OnlyHttp2,
+}
+
+impl ConnectError {
+    /// Whether the certificate of the server, or of the proxy, cannot be trusted. To ask again does not
+    /// help.
+    pub(super) fn is_untrusted(&self) -> bool {
+        let (Self::Server(error) | Self::ProxyUnreachable(_, error)) = self else {
+            return false;
+        };
+        let error = error.downcast_ref::<io::Error>();
+        let error = error.and_then(|error| error.get_ref()?.downcast_ref());
+        matches!(error, Some(rustls::Error::InvalidCertificate(_)))
+    }
 }
 
 impl fmt::Display for ConnectError {
@@ -283,7 +295,7 @@ impl fmt::Display for ConnectError {
             }
             Self::Refused(proxy, refusal) => match refusal {
                 Refusal::WantsLogin => f.write_str(&wants_login(proxy)),
-                Refusal::RefusesLogin => write!(f, "the proxy {proxy} refuses the login"),
+                Refusal::RefusesLogin => f.write_str(&refuses_login(proxy)),
                 Refusal::Broken(error) => {
                     write!(f, "the connection to the proxy {proxy} broke: {error}")
                 }
@@ -305,10 +317,14 @@ impl std::error::Error for ConnectError {
     }
 }
 
-/// What is wrong where a proxy answers with status 407 (RFC 9110, section 15.5.8).
+/// The text for a proxy that answers with status 407 (RFC 9110, section 15.5.8).
 pub(super) fn wants_login(proxy: &Proxy) -> String {
     match &proxy.login {
         None => format!("the proxy {proxy} wants a login: put USER:PASSWORD@ before its host"),
-        Some(_) => format!("the proxy {proxy} refuses the login"),
+        Some(_) => refuses_login(proxy),
     }
+}
+
+fn refuses_login(proxy: &Proxy) -> String {
+    format!("the proxy {proxy} refuses the login")
 }

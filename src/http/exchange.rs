@@ -1,7 +1,7 @@
 //! One request and its answer, on a connection of the pool (HTTP/1.1, RFC 9112).
 //!
-//! Requests are GETs without a body. An answer's bytes are given out as they come, and when the last
-//! one has come the connection goes to whoever is next.
+//! Requests are GETs without a body. An answer's bytes are given out as they arrive. After the last one, the
+//! connection goes to the next request.
 
 use std::io;
 use std::sync::Arc;
@@ -16,38 +16,38 @@ use tokio::time::Instant;
 
 use super::connections::{Connections, WireLease};
 use super::connector::{CONNECT_TIMEOUT, ConnectError, wants_login};
-use super::head::{BadHead, Head, LONGEST_HEAD, Length, ONLY_HTTP2};
+use super::head::{BadHead, Head, Length, MAX_HEAD, ONLY_HTTP2};
 use super::network;
 use super::request::Request;
 use crate::source::{Error, Origin};
 
-/// So much is read at once at the most, in bytes.
+/// The largest read from a connection, in bytes.
 const READ: usize = 256 * 1024;
 
-/// With less room than this, in bytes, more is made.
-const LEAST_ROOM: usize = 32 * 1024;
+/// The buffer grows when it has less room than this, in bytes.
+const MIN_ROOM: usize = 32 * 1024;
 
-/// No line between chunks is longer, in bytes.
-const LONGEST_LINE: usize = 4 * 1024;
+/// The longest line between chunks, in bytes.
+const MAX_LINE: usize = 4 * 1024;
 
-/// For so long the answer to the first request that was sent early is waited for, from when it could
-/// come: there are servers that lose it.
-const TRIAL: Duration = Duration::from_secs(2);
+/// How long to wait for the first pipelined answer once the answer before it has ended. Some servers drop
+/// pipelined requests.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// No connection could be made.
     Unmade(Arc<ConnectError>),
-    /// The connection broke, or what came is no answer.
+    /// The connection broke, or the answer is not HTTP.
     Broken(String),
     /// The server does not speak HTTP/1.1.
     OnlyHttp2,
 }
 
 impl Failure {
-    /// What it means for a request to `origin`. `may_be_offline`: nobody ever answered, so this machine
-    /// may have no network.
+    /// The error of a request to `origin`. `may_be_offline`: no server has ever answered, so this machine may
+    /// have no network.
     pub(super) fn error(self, origin: Origin, may_be_offline: bool) -> Error {
         match self {
             Self::Unmade(error) => match &*error {
@@ -56,6 +56,10 @@ impl Failure {
                     after: CONNECT_TIMEOUT,
                 },
                 ConnectError::OnlyHttp2 => Self::OnlyHttp2.error(origin, may_be_offline),
+                error if error.is_untrusted() => Error::Untrusted {
+                    origin,
+                    cause: error.to_string(),
+                },
                 error if may_be_offline && network::is_missing(error) => {
                     Error::NoNetwork { origin }
                 }
@@ -74,36 +78,36 @@ impl Failure {
     }
 }
 
-/// Why this connection brings no answer.
+/// Why a connection brings no answer.
 enum Lost {
-    /// It is none's fault: another one will.
+    /// Nobody is to blame: another connection will.
     Again,
     Failed(Failure),
 }
 
-/// An answer that comes.
+/// A request whose answer has begun.
 pub(super) struct Exchange {
     pub(super) connections: Arc<Connections>,
     lease: Option<WireLease>,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    keeps: bool,
-    /// How many connections there may be.
-    most: usize,
+    /// Whether the connection can be used again after this answer.
+    is_reusable: bool,
+    max_connections: usize,
     rest: Rest,
-    /// Whether it was asked for while another answer came.
-    pub(super) is_early: bool,
-    /// When its first bytes had come, how many those were, and how many there were in all.
+    /// Whether the request was sent while another answer came.
+    pub(super) is_pipelined: bool,
+    /// When the head had arrived, how many bytes of the body came with it, and how many have come in all.
     since: Instant,
-    at_once: u64,
-    came: u64,
+    with_head: u64,
+    received: u64,
 }
 
-/// What of a body has not been given out.
+/// The part of a body that has not been given out.
 #[derive(Debug, Clone, Copy)]
 enum Rest {
     Known(u64),
-    /// The rest of a chunk; `is_within`: there was one before that ends with a line's end.
+    /// The rest of a chunk. `is_within`: another chunk came before it, and a line end lies between them.
     Chunk {
         left: u64,
         is_within: bool,
@@ -112,7 +116,7 @@ enum Rest {
 }
 
 impl Rest {
-    /// The next bytes of it; `None` if there are no more.
+    /// The next bytes; `None` at the end.
     async fn next(&mut self, lease: &mut WireLease) -> io::Result<Option<Bytes>> {
         let most = match self {
             Self::Known(left) => *left,
@@ -124,7 +128,7 @@ impl Rest {
                 *left
             }
             Self::UntilClosed => {
-                let bytes = some_of(lease, u64::MAX).await;
+                let bytes = read_some(lease, u64::MAX).await;
                 return match bytes {
                     Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
                     bytes => bytes.map(Some),
@@ -134,7 +138,7 @@ impl Rest {
         if most == 0 {
             return Ok(None);
         }
-        let bytes = some_of(lease, most).await?;
+        let bytes = read_some(lease, most).await?;
         if let Self::Known(left) | Self::Chunk { left, .. } = self {
             *left -= bytes.len() as u64;
         }
@@ -143,18 +147,18 @@ impl Rest {
 }
 
 impl Exchange {
-    /// Sends `request` over one of at most `most` connections, and waits for its answer to begin.
+    /// Sends `request` over one of at most `max_connections`, and waits until its answer begins.
     pub(super) async fn begin(
         connections: &Arc<Connections>,
-        most: usize,
+        max_connections: usize,
         request: &Request<'_>,
     ) -> Result<Self, Failure> {
         loop {
             let lease = connections
-                .lease(most, request.claim)
+                .lease(max_connections, request.claim)
                 .await
                 .map_err(Failure::Unmade)?;
-            match Self::over(connections, lease, most, request).await {
+            match Self::over(connections, lease, max_connections, request).await {
                 Ok(exchange) => return Ok(exchange),
                 Err(Lost::Again) => {}
                 Err(Lost::Failed(failure)) => {
@@ -168,16 +172,18 @@ impl Exchange {
     async fn over(
         connections: &Arc<Connections>,
         mut lease: WireLease,
-        most: usize,
+        max_connections: usize,
         request: &Request<'_>,
     ) -> Result<Self, Lost> {
         let asked = Instant::now();
-        let (is_early, may_be_stale) = (lease.is_early(), lease.may_be_stale());
-        // Servers close what carries nothing, and that may cross a request on its way (RFC 9112,
-        // section 9.3.1).
-        let lost = |cause: String| match may_be_stale {
-            true => Lost::Again,
-            false => Lost::Failed(Failure::Broken(cause)),
+        let (is_pipelined, may_be_stale) = (lease.is_pipelined(), lease.may_be_stale());
+        // Servers close idle connections, possibly while a request is on its way (RFC 9112, section 9.3.1).
+        let lost = |cause: String| {
+            if may_be_stale {
+                Lost::Again
+            } else {
+                Lost::Failed(Failure::Broken(cause))
+            }
         };
         let proxy = connections.connector.forwarding_proxy();
         if let Some(writer) = lease.writer() {
@@ -192,9 +198,10 @@ impl Exchange {
         lease.turn().await.map_err(|_| Lost::Again)?;
         let is_trial = lease.is_trial();
         let begun = first_bytes(&mut lease);
-        let begun = match is_trial {
-            true => tokio::time::timeout(TRIAL, begun).await,
-            false => Ok(begun.await),
+        let begun = if is_trial {
+            tokio::time::timeout(TRIAL_TIMEOUT, begun).await
+        } else {
+            Ok(begun.await)
         };
         if let Err(cause) = begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             lease.was_lost();
@@ -202,8 +209,8 @@ impl Exchange {
         }
         let head = match read_head(&mut lease).await {
             Ok(head) => head,
-            // The answer before may have been longer than it said.
-            Err(_) if is_early => {
+            // The answer before it may have been longer than it said.
+            Err(_) if is_pipelined => {
                 lease.was_lost();
                 return Err(Lost::Again);
             }
@@ -218,8 +225,8 @@ impl Exchange {
         {
             return Err(Lost::Failed(Failure::Broken(wants_login(proxy))));
         }
-        connections.answered(asked.elapsed(), is_early);
-        let at_once = lease
+        connections.answered(asked.elapsed(), is_pipelined);
+        let with_head = lease
             .reader()
             .map_or(0, |reader| reader.buffer.len() as u64);
         let exchange = Self {
@@ -227,8 +234,8 @@ impl Exchange {
             lease: Some(lease),
             status: head.status,
             headers: head.headers,
-            most,
-            keeps: head.keeps && head.body != Length::UntilClosed,
+            max_connections,
+            is_reusable: head.is_reusable && head.body != Length::UntilClosed,
             rest: match head.body {
                 Length::Known(bytes) => Rest::Known(bytes),
                 Length::Chunked => Rest::Chunk {
@@ -237,17 +244,17 @@ impl Exchange {
                 },
                 Length::UntilClosed => Rest::UntilClosed,
             },
-            is_early,
+            is_pipelined,
             since: Instant::now(),
-            at_once,
-            came: 0,
+            with_head,
+            received: 0,
         };
-        exchange.tell_what_comes();
+        exchange.report_rest();
         Ok(exchange)
     }
 
-    /// The next bytes of the body; `None` at its end. Only when all have been taken can the
-    /// connection be used again.
+    /// The next bytes of the body; `None` at its end. The connection can be used again only after all bytes
+    /// were taken.
     pub(super) async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
         let Some(lease) = &mut self.lease else {
             return Ok(None);
@@ -258,59 +265,58 @@ impl Exchange {
             self.finish();
             return Ok(None);
         };
-        self.came += bytes.len() as u64;
-        self.connections.carried(bytes.len() as u64, self.most);
+        self.received += bytes.len() as u64;
+        let connections = &self.connections;
+        connections.received(bytes.len() as u64, self.max_connections);
         match self.rest {
-            // Whoever is next need not wait until somebody has seen these.
+            // The next request need not wait until the caller has processed these bytes.
             Rest::Known(0) => self.finish(),
-            _ => self.tell_what_comes(),
+            _ => self.report_rest(),
         }
         Ok(Some(bytes))
     }
 
-    /// It is the part that was asked for.
+    /// Says that the answer is the one to the request.
     pub(super) fn is_right(&self) {
         if let Some(lease) = &self.lease {
             lease.was_answered();
         }
         if !matches!(self.rest, Rest::Known(_)) {
-            // Whose parts do not tell where they end cannot be asked for the next one before.
-            self.connections.confused();
+            // Nothing can be pipelined behind answers that do not tell their length.
+            self.connections.refuse_pipelining();
         }
     }
 
-    /// Whether so little is still to come that the next request may be sent on its connection.
+    /// Whether the next request may be sent on the connection.
     pub(super) fn is_nearly_over(&self) -> bool {
-        let early_by = self.connections.early_by().unwrap_or(0);
-        self.keeps && matches!(self.rest, Rest::Known(left) if left <= early_by)
+        let window = self.connections.pipeline_window().unwrap_or(0);
+        self.is_reusable && matches!(self.rest, Rest::Known(left) if left <= window)
     }
 
-    /// Tells the pool when the connection can carry the next request.
-    fn tell_what_comes(&self) {
-        if let (Some(lease), Rest::Known(left), true) = (&self.lease, self.rest, self.keeps) {
-            lease.still_comes(left, self.connections.early_by().unwrap_or(0));
+    /// Tells the pool how many bytes are still to come.
+    fn report_rest(&self) {
+        if let (Some(lease), Rest::Known(left), true) = (&self.lease, self.rest, self.is_reusable) {
+            lease.still_comes(left, self.connections.pipeline_window().unwrap_or(0));
         }
     }
 
-    /// All has come.
+    /// Gives the connection back after the whole body has come.
     fn finish(&mut self) {
         let Some(mut lease) = self.lease.take() else {
             return;
         };
-        let came = self.came.saturating_sub(self.at_once);
-        self.connections.came(came, self.since.elapsed());
+        let after_head = self.received.saturating_sub(self.with_head);
+        self.connections
+            .answer_ended(after_head, self.since.elapsed());
         let is_clean = lease
             .reader()
             .is_some_and(|reader| reader.buffer.is_empty());
-        match self.keeps && is_clean {
-            true => {
-                lease.done();
-                self.connections.kept();
-            }
-            false => {
-                drop(lease);
-                self.connections.broke();
-            }
+        if self.is_reusable && is_clean {
+            lease.done();
+            self.connections.kept();
+        } else {
+            drop(lease);
+            self.connections.broke();
         }
     }
 }
@@ -318,7 +324,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let Some(lease) = &mut self.lease else { return };
-        // What has come and nobody wants, such as a redirect's text, does not cost the connection.
+        // If the rest is in the buffer already, as the text of a redirect mostly is, the connection is kept.
         if let (Rest::Known(left), Some(reader)) = (self.rest, lease.reader())
             && left == reader.buffer.len() as u64
         {
@@ -331,7 +337,7 @@ impl Drop for Exchange {
     }
 }
 
-/// Waits until something has come.
+/// Waits for the first bytes of an answer.
 async fn first_bytes(lease: &mut WireLease) -> io::Result<()> {
     match fill(lease, READ).await? {
         0 => Err(io::Error::other(
@@ -341,11 +347,11 @@ async fn first_bytes(lease: &mut WireLease) -> io::Result<()> {
     }
 }
 
-/// Reads the head of the answer; the beginning of its body may be in the buffer then.
+/// Reads the head of the answer. The beginning of the body may be in the buffer afterwards.
 async fn read_head(lease: &mut WireLease) -> Result<Head, BadHead> {
     loop {
         let buffer = lease.reader().map(|reader| &mut reader.buffer);
-        let buffer = buffer.ok_or("another answer comes")?;
+        let buffer = buffer.ok_or("another answer is still being read")?;
         match Head::parse(buffer)? {
             Some((head, length)) => {
                 buffer.advance(length);
@@ -353,7 +359,7 @@ async fn read_head(lease: &mut WireLease) -> Result<Head, BadHead> {
                     return Ok(head);
                 }
             }
-            None if buffer.len() > LONGEST_HEAD => {
+            None if buffer.len() > MAX_HEAD => {
                 return Err("the head of its answer does not end".into());
             }
             None => match fill(lease, READ).await {
@@ -367,8 +373,8 @@ async fn read_head(lease: &mut WireLease) -> Result<Head, BadHead> {
     }
 }
 
-/// Bytes of the body, of which so many are left.
-async fn some_of(lease: &mut WireLease, left: u64) -> io::Result<Bytes> {
+/// Some bytes of the body, at most `left`.
+async fn read_some(lease: &mut WireLease, left: u64) -> io::Result<Bytes> {
     let most = usize::try_from(left).unwrap_or(usize::MAX);
     let is_empty = lease
         .reader()
@@ -381,7 +387,8 @@ async fn some_of(lease: &mut WireLease, left: u64) -> io::Result<Bytes> {
     Ok(reader.buffer.split_to(length).freeze())
 }
 
-/// How long the next chunk is; 0 for the last one, with whatever follows it (RFC 9112, section 7.1).
+/// Reads the length of the next chunk (RFC 9112, section 7.1). After the last one, which has length 0, also
+/// reads the trailer.
 async fn next_chunk(lease: &mut WireLease, is_within: bool) -> io::Result<u64> {
     let wrong = || io::Error::from(io::ErrorKind::InvalidData);
     if is_within && !line(lease).await?.is_empty() {
@@ -401,7 +408,7 @@ async fn next_chunk(lease: &mut WireLease, is_within: bool) -> io::Result<u64> {
     Ok(length)
 }
 
-/// A line, without its end.
+/// Reads a line. Its end is left out.
 async fn line(lease: &mut WireLease) -> io::Result<Bytes> {
     loop {
         let reader = lease.reader().ok_or(io::ErrorKind::NotConnected)?;
@@ -413,7 +420,7 @@ async fn line(lease: &mut WireLease) -> io::Result<Bytes> {
             }
             return Ok(line.freeze());
         }
-        if reader.buffer.len() > LONGEST_LINE {
+        if reader.buffer.len() > MAX_LINE {
             return Err(io::ErrorKind::InvalidData.into());
         }
         if fill(lease, READ).await? == 0 {
@@ -422,13 +429,13 @@ async fn line(lease: &mut WireLease) -> io::Result<Bytes> {
     }
 }
 
-/// Reads what has come, but at most so many bytes; waits if nothing has. 0 is the end of the
+/// Reads what has arrived, at most `most` bytes, and waits if nothing has. Returns 0 at the end of the
 /// connection.
 async fn fill(lease: &mut WireLease, most: usize) -> io::Result<usize> {
     let reader = lease.reader().ok_or(io::ErrorKind::NotConnected)?;
     let most = most.min(READ);
-    // Room that is left is used first: what was given out of it may still be held.
-    if reader.buffer.capacity() - reader.buffer.len() < most.min(LEAST_ROOM) {
+    // Use up the room first: while callers hold slices of the buffer, growing it allocates another one.
+    if reader.buffer.capacity() - reader.buffer.len() < most.min(MIN_ROOM) {
         reader.buffer.reserve(most);
     }
     let mut room = (&mut reader.buffer).limit(most);

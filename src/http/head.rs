@@ -1,4 +1,4 @@
-//! The head of an answer: its status, its fields, and how long its body is (RFC 9112).
+//! The head of an answer: its status, its fields, and the length of its body (RFC 9112).
 
 use std::fmt;
 
@@ -7,17 +7,19 @@ use reqwest::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 
-/// No head is longer, in bytes.
-pub(super) const LONGEST_HEAD: usize = 64 * 1024;
+use crate::ranges::decimal;
 
-/// How many bytes the head of an HTTP/2 frame has (RFC 9113, section 4.1).
+/// The longest head that is accepted, in bytes.
+pub(super) const MAX_HEAD: usize = 64 * 1024;
+
+/// The length of the head of an HTTP/2 frame (RFC 9113, section 4.1).
 pub(super) const HTTP2_FRAME_HEAD: usize = 9;
 
 /// What is wrong with a server that does not speak HTTP/1.1.
 pub(super) const ONLY_HTTP2: &str = "it speaks only HTTP/2, and aiozfs needs HTTP/1.1";
 
-/// More fields than this are no answer to a range request.
-const MOST_FIELDS: usize = 100;
+/// The largest number of fields that is accepted.
+const MAX_FIELDS: usize = 100;
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -25,27 +27,27 @@ pub(super) struct Head {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// Whether the connection can carry another answer behind this one (RFC 9112, section 9.3).
-    pub(super) keeps: bool,
+    pub(super) is_reusable: bool,
     pub(super) body: Length,
 }
 
-/// How the end of a body is told (RFC 9112, section 6.3).
+/// What tells where a body ends (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
-    /// It has so many bytes.
+    /// The body has this many bytes.
     Known(u64),
-    /// It comes in chunks that tell theirs.
+    /// The body comes in chunks, each with its length.
     Chunked,
-    /// With it the connection ends.
+    /// The body ends with the connection.
     UntilClosed,
 }
 
 /// Why bytes are not the head of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BadHead {
-    /// They are a frame of HTTP/2.
+    /// The bytes are a frame of HTTP/2.
     Http2,
-    /// What is wrong with them.
+    /// Something else is wrong, as the text says.
     Wrong(String),
 }
 
@@ -70,8 +72,8 @@ impl From<&str> for BadHead {
     }
 }
 
-/// Whether bytes begin with the frame that an HTTP/2 server sends first: SETTINGS, or GOAWAY where it
-/// did not understand the request (RFC 9113, sections 3.4, 6.5 and 6.8).
+/// Whether bytes begin with the frame that an HTTP/2 server sends first: SETTINGS, or GOAWAY if it did not
+/// understand the request (RFC 9113, sections 3.4, 6.5 and 6.8).
 pub(super) fn is_http2(bytes: &[u8]) -> bool {
     let Some(head) = bytes.first_chunk::<HTTP2_FRAME_HEAD>() else {
         return false;
@@ -87,16 +89,16 @@ pub(super) fn is_http2(bytes: &[u8]) -> bool {
 }
 
 impl Head {
-    /// The first head in `bytes` and its length; `None` if it has not come as a whole. What merely
-    /// says that the answer is to come (1xx) is a head of its own.
+    /// Parses the first head in `bytes` and returns it with its length; `None` if it is not complete yet. An
+    /// interim answer (1xx) is a head of its own.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// If it is not a head, or if the length of the body cannot be known.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, BadHead> {
         if is_http2(bytes) {
             return Err(BadHead::Http2);
         }
-        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut response = httparse::Response::new(&mut fields);
         let parsed = response.parse(bytes);
         let length = match parsed.map_err(|e| format!("its answer is no HTTP: {e}"))? {
@@ -119,7 +121,7 @@ impl Head {
         let body = body(status, &headers)?;
         let head = Self {
             status,
-            keeps: is_1_1 && !says_close(&headers) && !is_ambiguous(&headers),
+            is_reusable: is_1_1 && !says_close(&headers) && !is_ambiguous(&headers),
             headers,
             body,
         };
@@ -144,7 +146,7 @@ fn body(status: StatusCode, headers: &HeaderMap) -> Result<Length, String> {
     if status.is_informational() || matches!(status.as_u16(), 204 | 304) {
         return Ok(Length::Known(0));
     }
-    // RFC 2616, section 3.6, had a name for none.
+    // RFC 2616, section 3.6, defined `identity` as no coding.
     let mut codings = tokens(headers, TRANSFER_ENCODING).filter(|coding| coding != "identity");
     if let Some(coding) = codings.next() {
         return match (coding.as_str(), codings.next()) {
@@ -156,16 +158,14 @@ fn body(status: StatusCode, headers: &HeaderMap) -> Result<Length, String> {
     let Some(length) = lengths.next() else {
         return Ok(Length::UntilClosed);
     };
-    let digits = length.bytes().all(|b| b.is_ascii_digit());
-    let known = length.parse().ok().filter(|_| digits);
-    // The same one twice is one.
-    match known.filter(|_| lengths.all(|other| other == length)) {
+    // Repetitions of the same length are allowed.
+    match decimal(&length).filter(|_| lengths.all(|other| other == length)) {
         Some(known) => Ok(Length::Known(known)),
         None => Err("the Content-Length of its answer is not a number".into()),
     }
 }
 
-/// Whether two fields tell the length: then whoever is between may have taken the other one.
+/// Whether two fields tell the length: a proxy in between may have used the other one.
 fn is_ambiguous(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
 }
@@ -174,7 +174,7 @@ fn says_close(headers: &HeaderMap) -> bool {
     tokens(headers, CONNECTION).any(|token| token == "close")
 }
 
-/// The members of a field that is a list, in lower case.
+/// The members of a list field, in lower case.
 fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = String> {
     let values = headers.get_all(name).into_iter();
     let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
@@ -191,17 +191,17 @@ mod tests {
 
     fn head(text: &str) -> Head {
         let text = text.replace('\n', "\r\n") + "\r\n\r\n";
-        let parsed = Head::parse(text.as_bytes()).expect("an answer");
-        let (head, length) = parsed.expect("as a whole");
+        let parsed = Head::parse(text.as_bytes()).expect("a head");
+        let (head, length) = parsed.expect("complete");
         assert_eq!(length, text.len());
         head
     }
 
     #[test]
-    fn the_length_of_a_body_is_found() {
+    fn length_of_the_body() {
         let of = |fields: &str| {
             let head = head(&format!("HTTP/1.1 206 Partial Content{fields}"));
-            (head.body, head.keeps)
+            (head.body, head.is_reusable)
         };
         assert_eq!(of("\nContent-Length: 12"), (Length::Known(12), true));
         assert_eq!(of("\ncontent-length: 12, 12"), (Length::Known(12), true));
@@ -220,7 +220,7 @@ mod tests {
             (Length::Known(12), false)
         );
         let old = head("HTTP/1.0 206 OK\nContent-Length: 12\nConnection: keep-alive");
-        assert_eq!((old.body, old.keeps), (Length::Known(12), false));
+        assert_eq!((old.body, old.is_reusable), (Length::Known(12), false));
         for bodiless in ["204 No Content", "304 Not Modified", "100 Continue"] {
             let head = head(&format!("HTTP/1.1 {bodiless}\nContent-Length: 12"));
             assert_eq!(head.body, Length::Known(0), "{bodiless}");
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_needs_http_2_is_told_apart() {
+    fn a_server_that_needs_http_2_is_recognized() {
         let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
         let goaway = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01";
         for frame in [&settings[..], goaway] {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_an_error() {
+    fn malformed_heads_are_errors() {
         for text in [
             "HTTP/2 200 OK\r\n\r\n",
             "SSH-2.0-OpenSSH\r\n\r\n",

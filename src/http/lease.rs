@@ -1,125 +1,218 @@
-//! The use of a connection of the [pool](super::pool), for one request and its answer.
+//! The use of a connection of the [pool](super::pool) for one request and its answer, and who gets it next.
 
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::pool::{Early, Idle, Pool, Shelf, UNKNOWN};
+use super::pool_state::{BlobId, Busy, Idle, PoolState, UNKNOWN};
+use crate::source::sync::{Mutex, MutexGuard};
 
-/// So long after it was made a connection is as good as new.
+/// A connection that was made within this time is taken for new: the server has not closed it yet.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The use of a connection for one request and its answer. Dropped in the middle, it closes it.
-pub(super) struct Lease<R, W, E> {
-    pool: Pool<R, W, E>,
-    ticket: u64,
-    reader: Turn<R>,
-    writer: Option<W>,
-    may_be_stale: bool,
-    is_early: bool,
-    /// Whether the server has shown nothing yet by which it could be trusted with it.
-    is_trial: bool,
-    is_begun: bool,
-    /// It was given back otherwise.
-    is_over: bool,
+/// What a waiting request is given: a lease, or why no connection could be made.
+pub(super) type Grant<R, W, E> = Result<Lease<R, W, E>, E>;
+
+/// The state of the pool that a lender lends from.
+pub(super) type State<R, W, E> = PoolState<R, W, Grant<R, W, E>>;
+
+/// Lends the connections to one server. Clones share them.
+pub(super) struct Lender<R, W, E>(Arc<Mutex<State<R, W, E>>>);
+
+impl<R, W, E> Clone for Lender<R, W, E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
-/// Whose turn it is to read.
-enum Turn<R> {
-    Now(R),
-    Later(oneshot::Receiver<R>),
-    Over,
+impl<R, W, E> Default for Lender<R, W, E> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(PoolState::default())))
+    }
 }
 
-/// The answer before on a connection was cut, or nobody wanted it any more: nothing of one's own can
-/// come there.
-#[derive(Debug)]
-pub(super) struct Moved;
+impl<R, W, E> Lender<R, W, E> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State<R, W, E>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl<R, W, E> Lease<R, W, E> {
-    /// The use of a connection that carries nothing.
-    pub(super) fn of_idle(pool: &Pool<R, W, E>, ticket: u64, idle: Idle<R, W>) -> Self {
-        Self {
-            pool: pool.clone(),
+    /// Lends an idle connection.
+    pub(super) fn lend(
+        &self,
+        state: &mut State<R, W, E>,
+        idle: Idle<R, W>,
+        blob: Option<BlobId>,
+    ) -> Lease<R, W, E> {
+        let ticket = state.new_ticket();
+        state.busy.push(Busy {
+            front: ticket,
+            blob,
+            left: UNKNOWN,
+            writer: None,
+            next: None,
+            is_spoiled: false,
+        });
+        Lease {
+            lender: self.clone(),
             ticket,
             reader: Turn::Now(idle.reader),
             writer: Some(idle.writer),
             may_be_stale: idle.has_served || idle.since.elapsed() > FRESH,
-            is_early: false,
+            is_pipelined: false,
             is_trial: false,
             is_begun: false,
             is_over: false,
         }
     }
 
-    /// The use of one over which another answer comes: its half to write to, and where the other one
-    /// will come from.
-    pub(super) fn early(
-        pool: &Pool<R, W, E>,
-        ticket: u64,
-        (turn, writer): (oneshot::Receiver<R>, Option<W>),
-        is_trial: bool,
-    ) -> Self {
-        Self {
-            pool: pool.clone(),
+    /// Lends a busy connection on which at most `bdp` bytes of an answer for the same blob are still to
+    /// come: the one with the fewest.
+    pub(super) fn lend_pipelined(
+        &self,
+        state: &mut State<R, W, E>,
+        bdp: u64,
+        blob: BlobId,
+    ) -> Option<Lease<R, W, E>> {
+        if !state.pipelining.is_allowed() {
+            return None;
+        }
+        let ticket = state.new_ticket();
+        let is_ready = |busy: &&mut Busy<R, W>| {
+            busy.blob == Some(blob)
+                && busy.left <= bdp
+                && !busy.is_spoiled
+                && busy.next.is_none()
+                && busy.writer.is_some()
+        };
+        let ready = state.busy.iter_mut().filter(is_ready);
+        let busy = ready.min_by_key(|busy| busy.left)?;
+        let writer = busy.writer.take();
+        let (sender, turn) = oneshot::channel();
+        busy.next = Some((ticket, sender));
+        Some(Lease {
+            lender: self.clone(),
             ticket,
             reader: Turn::Later(turn),
             writer,
             may_be_stale: true,
-            is_early: true,
-            is_trial,
+            is_pipelined: true,
+            is_trial: state.pipelining.is_trial(),
             is_begun: false,
             is_over: false,
+        })
+    }
+
+    /// Gives an idle connection to the first waiting request, or keeps it.
+    pub(super) fn offer(&self, state: &mut State<R, W, E>, mut idle: Idle<R, W>) {
+        while state.can_serve_waiter()
+            && let Some(waiter) = state.waiting.pop_front()
+        {
+            let lease = self.lend(state, idle, waiter.claim.blob);
+            match waiter.sender.send(Ok(lease)) {
+                Err(Ok(mut unwanted)) => match unwanted.withdraw(state) {
+                    Some(back) => idle = back,
+                    None => return,
+                },
+                _ => return,
+            }
+        }
+        if !state.unwanted || idle.has_served {
+            state.idle.push(idle);
         }
     }
 
-    /// Whether the server may have closed the connection meanwhile, having seen nothing on it.
+    /// Gives waiting requests the chance to be pipelined. A request that cannot be pipelined is not
+    /// overtaken, or no connection might ever become idle for it.
+    fn offer_pipelined(&self, state: &mut State<R, W, E>, bdp: u64) {
+        while let Some(blob) = state.waiting.front().and_then(|waiter| waiter.claim.blob) {
+            let Some(lease) = self.lend_pipelined(state, bdp, blob) else {
+                return;
+            };
+            let waiter = state.waiting.pop_front();
+            let unwanted = waiter.and_then(|waiter| waiter.sender.send(Ok(lease)).err());
+            if let Some(Ok(mut unwanted)) = unwanted {
+                unwanted.withdraw(state);
+            }
+        }
+    }
+}
+
+/// The use of a connection for one request and its answer. Dropping it before the answer has ended closes
+/// the connection.
+pub(super) struct Lease<R, W, E> {
+    lender: Lender<R, W, E>,
+    ticket: u64,
+    reader: Turn<R>,
+    writer: Option<W>,
+    may_be_stale: bool,
+    is_pipelined: bool,
+    is_trial: bool,
+    /// Whether something may have been sent.
+    is_begun: bool,
+    /// Whether the connection was given back already.
+    is_over: bool,
+}
+
+/// When a lease may read.
+enum Turn<R> {
+    Now(R),
+    Later(oneshot::Receiver<R>),
+    Never,
+}
+
+/// The answer before this one on the connection was cut or given up, so this request gets no answer here.
+#[derive(Debug)]
+pub(super) struct NoTurn;
+
+impl<R, W, E> Lease<R, W, E> {
+    /// Whether the server may have closed the connection before it saw the request.
     pub(super) fn may_be_stale(&self) -> bool {
         self.may_be_stale
     }
 
-    /// Whether the request is sent while another's answer comes.
-    pub(super) fn is_early(&self) -> bool {
-        self.is_early
+    /// Whether the request is sent while another answer comes.
+    pub(super) fn is_pipelined(&self) -> bool {
+        self.is_pipelined
     }
 
-    /// Whether the server has not answered any of this kind yet.
+    /// Whether the request is pipelined to a server that has not answered a pipelined request yet.
     pub(super) fn is_trial(&self) -> bool {
         self.is_trial
     }
 
-    /// To write the request. `None` once that was [written](Self::written).
+    /// The half to write the request to; `None` after [`written`](Self::written).
     pub(super) fn writer(&mut self) -> Option<&mut W> {
         self.is_begun = true;
         self.writer.as_mut()
     }
 
-    /// All of the request has gone.
+    /// Says that the whole request was sent.
     pub(super) fn written(&mut self) {
-        let mut shelf = self.pool.shelf();
+        let mut state = self.lender.state();
         let writer = self.writer.take();
-        if let Some(busy) = shelf.followed_by(self.ticket) {
+        if let Some(busy) = state.followed_by(self.ticket) {
             busy.writer = writer;
-        } else if let Some(at) = shelf.at(self.ticket) {
-            shelf.busy[at].writer = writer;
+        } else if let Some(at) = state.read_by(self.ticket) {
+            state.busy[at].writer = writer;
         }
     }
 
-    /// Waits until the answer before has come, if there is one.
-    pub(super) async fn turn(&mut self) -> Result<(), Moved> {
+    /// Waits until the answer before this one has come, if there is one.
+    pub(super) async fn turn(&mut self) -> Result<(), NoTurn> {
         if let Turn::Later(turn) = &mut self.reader {
             self.reader = match turn.await {
                 Ok(reader) => Turn::Now(reader),
-                Err(_) => Turn::Over,
+                Err(_) => Turn::Never,
             };
         }
         match self.reader {
             Turn::Now(_) => Ok(()),
-            _ => Err(Moved),
+            _ => Err(NoTurn),
         }
     }
 
-    /// To read the answer; `None` before it is one's [turn](Self::turn).
+    /// The half to read the answer from; `None` before the lease's [turn](Self::turn).
     pub(super) fn reader(&mut self) -> Option<&mut R> {
         match &mut self.reader {
             Turn::Now(reader) => Some(reader),
@@ -127,43 +220,39 @@ impl<R, W, E> Lease<R, W, E> {
         }
     }
 
-    /// So many bytes of the answer are still to come, and then the connection can carry another one.
-    /// If they are no more than `lead`, its request may be sent.
-    pub(super) fn still_comes(&self, left: u64, lead: u64) {
-        let mut shelf = self.pool.shelf();
-        if let Some(at) = shelf.at(self.ticket) {
-            shelf.busy[at].left = left;
-            if left <= lead {
-                self.pool.offer_early(&mut shelf, lead);
+    /// Says that `left` bytes of the answer are still to come, after which the connection can be used
+    /// again. If they are at most `bdp`, the next request may be sent.
+    pub(super) fn still_comes(&self, left: u64, bdp: u64) {
+        let mut state = self.lender.state();
+        if let Some(at) = state.read_by(self.ticket) {
+            state.busy[at].left = left;
+            if left <= bdp {
+                self.lender.offer_pipelined(&mut state, bdp);
             }
         }
     }
 
-    /// The server has answered what was sent early, and rightly.
+    /// Says that the answer is the right one.
     pub(super) fn was_answered(&self) {
-        if self.is_early {
-            let mut shelf = self.pool.shelf();
-            shelf.strikes = 0;
-            if shelf.early != Early::Refused {
-                shelf.early = Early::Proven;
-            }
+        if self.is_pipelined {
+            self.lender.state().pipelining.succeeded();
         }
     }
 
-    /// What was sent early was not answered, though it was its turn.
+    /// Says that no answer came, though it was this request's turn.
     pub(super) fn was_lost(&self) {
-        if self.is_early {
-            self.pool.shelf().struck();
+        if self.is_pipelined {
+            self.lender.state().pipelining.failed();
         }
     }
 
-    /// The answer broke off. A server that closes a connection over which something has come that it did
-    /// not expect takes along what it had sent.
+    /// Says that the answer broke off. If a request was pipelined behind it, that may be the cause: a
+    /// server that closes a connection with unread bytes on it discards what it had sent.
     pub(super) fn broke_off(&self) {
-        let mut shelf = self.pool.shelf();
-        let at = shelf.at(self.ticket);
-        if at.is_some_and(|at| shelf.busy[at].next.is_some()) {
-            shelf.struck();
+        let mut state = self.lender.state();
+        let at = state.read_by(self.ticket);
+        if at.is_some_and(|at| state.busy[at].next.is_some()) {
+            state.pipelining.failed();
         }
     }
 
@@ -172,43 +261,43 @@ impl<R, W, E> Lease<R, W, E> {
         self.is_begun = true;
     }
 
-    /// All of the answer has come, and the connection can carry another one.
+    /// Says that the whole answer has come and that the connection can be used again.
     pub(super) fn done(mut self) {
-        let pool = self.pool.clone();
-        let mut shelf = pool.shelf();
-        let Turn::Now(reader) = std::mem::replace(&mut self.reader, Turn::Over) else {
+        let lender = self.lender.clone();
+        let mut state = lender.state();
+        let Turn::Now(reader) = std::mem::replace(&mut self.reader, Turn::Never) else {
             return;
         };
-        let Some(at) = shelf.at(self.ticket) else {
+        let Some(at) = state.read_by(self.ticket) else {
             return;
         };
-        if shelf.busy[at].is_spoiled {
+        if state.busy[at].is_spoiled {
             return;
         }
-        if let Some((ticket, next)) = shelf.busy[at].next.take() {
-            (shelf.busy[at].front, shelf.busy[at].left) = (ticket, UNKNOWN);
-            // Who does not wait any more says so to the pool.
+        if let Some((ticket, next)) = state.busy[at].next.take() {
+            (state.busy[at].front, state.busy[at].left) = (ticket, UNKNOWN);
+            // If the next lease was dropped, its Drop has told the pool or will.
             drop(next.send(reader));
             return;
         }
-        if let Some(writer) = shelf.busy.swap_remove(at).writer {
-            pool.offer(&mut shelf, Idle::now((reader, writer), true));
+        if let Some(writer) = state.busy.swap_remove(at).writer {
+            lender.offer(&mut state, Idle::now((reader, writer), true));
         }
     }
 
-    /// Nothing was sent, and this lease is over. Returns the connection if it carries nothing.
-    pub(super) fn withdraw(&mut self, shelf: &mut Shelf<R, W, E>) -> Option<Idle<R, W>> {
+    /// Ends a lease over which nothing was sent. Returns the connection if it carries nothing.
+    fn withdraw(&mut self, state: &mut State<R, W, E>) -> Option<Idle<R, W>> {
         self.is_over = true;
-        if let Some(busy) = shelf.followed_by(self.ticket) {
+        if let Some(busy) = state.followed_by(self.ticket) {
             (busy.next, busy.writer) = (None, self.writer.take());
             return None;
         }
-        let at = shelf.at(self.ticket)?;
-        shelf.busy.swap_remove(at);
-        let reader = match std::mem::replace(&mut self.reader, Turn::Over) {
+        let at = state.read_by(self.ticket)?;
+        state.busy.swap_remove(at);
+        let reader = match std::mem::replace(&mut self.reader, Turn::Never) {
             Turn::Now(reader) => reader,
             Turn::Later(mut turn) => turn.try_recv().ok()?,
-            Turn::Over => return None,
+            Turn::Never => return None,
         };
         Some(Idle::now((reader, self.writer.take()?), self.may_be_stale))
     }
@@ -219,21 +308,21 @@ impl<R, W, E> Drop for Lease<R, W, E> {
         if self.is_over {
             return;
         }
-        let pool = self.pool.clone();
-        let mut shelf = pool.shelf();
+        let lender = self.lender.clone();
+        let mut state = lender.state();
         if !self.is_begun {
-            match self.withdraw(&mut shelf) {
-                Some(idle) => pool.offer(&mut shelf, idle),
-                None => shelf.room(),
+            match self.withdraw(&mut state) {
+                Some(idle) => lender.offer(&mut state, idle),
+                None => state.wake_all(),
             }
             return;
         }
-        if let Some(busy) = shelf.followed_by(self.ticket) {
+        if let Some(busy) = state.followed_by(self.ticket) {
             busy.is_spoiled = true;
-        } else if let Some(at) = shelf.at(self.ticket) {
-            // With it goes whoever's turn is next.
-            shelf.busy.swap_remove(at);
-            shelf.room();
+        } else if let Some(at) = state.read_by(self.ticket) {
+            // This also drops the sender that a pipelined request waits for.
+            state.busy.swap_remove(at);
+            state.wake_all();
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What the errors of connections say: why, and whether there is a network at all.
+//! What connection errors tell: their cause, and whether this machine has a network.
 
 use std::error::Error;
 use std::fs;
 use std::io;
 
-/// Whether a request failed because this machine has no network, rather than for anything that the
-/// server or the way to it did.
+/// Whether a request failed because this machine has no network, rather than because of the server or the
+/// way to it.
 pub(super) fn is_missing(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -15,7 +15,7 @@ pub(super) fn is_missing(error: &(dyn Error + 'static)) -> bool {
             if matches!(error.kind(), NetworkDown | NetworkUnreachable) {
                 return true;
             }
-            // The resolver's errors have no kind; without a route it can ask nobody.
+            // The resolver's errors have no kind. Without a route, it reaches no name server.
             if error.to_string().contains("failed to lookup address") {
                 return !has_route();
             }
@@ -24,9 +24,9 @@ pub(super) fn is_missing(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Whether any interface but the loopback has a route.
+/// Whether any interface other than the loopback has a route.
 fn has_route() -> bool {
-    // Interface first; interface last. What cannot be read tells nothing.
+    // The interface is the first column of the one table and the last of the other.
     let leads_out = |path: &str, name: fn(&str) -> Option<&str>| {
         fs::read_to_string(path).is_ok_and(|table| {
             let names = table.lines().filter_map(name);
@@ -41,7 +41,7 @@ fn has_route() -> bool {
         })
 }
 
-/// The innermost error says what happened; the outer ones repeat the URL, secrets and all.
+/// The text of the innermost error, which says what happened. The outer ones repeat the URL with its secrets.
 pub(super) fn root_cause(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_innermost_reason_counts() {
+    fn innermost_error_tells_whether_the_network_is_missing() {
         let of = |errno: Errno| Outer(io::Error::from(errno));
         for (errno, expected) in [
             (Errno::NETUNREACH, true),

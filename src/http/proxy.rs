@@ -1,7 +1,7 @@
-//! Which proxy leads to a server.
+//! The proxy for a server.
 //!
-//! The environment names it, as it does for curl(1). A proxy that cannot be used is an error: without
-//! it, the server and the resolver would see who asks.
+//! The environment names it, as for curl(1). A proxy that cannot be used is an error: a direct request would
+//! reveal this machine to the server and the resolver.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use reqwest::Url;
 #[derive(Clone)]
 pub(super) struct Proxy {
     pub(super) kind: Kind,
-    /// A name or an address; IPv6 addresses are in brackets.
+    /// A name or an address. IPv6 addresses are in brackets.
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) login: Option<Login>,
@@ -41,12 +41,12 @@ pub(super) struct Login {
 }
 
 impl Proxy {
-    /// The proxy for `server`, by the environment variables that `variable` reads; `None` if there is
-    /// none, or if NO_PROXY exempts the server.
+    /// The proxy for `server` according to the environment variables, which `variable` reads; `None` if no
+    /// variable names one, or if NO_PROXY exempts the server.
     ///
     /// # Errors
-    /// Why the proxy that a variable names cannot be used. The text does not repeat the value, which may
-    /// hold a password.
+    /// If the proxy that a variable names cannot be used. The text does not repeat the value, which may hold
+    /// a password.
     pub(super) fn of(
         server: &Url,
         variable: impl Fn(&str) -> Option<String>,
@@ -57,8 +57,7 @@ impl Proxy {
         };
         let specific: &[&str] = match server.scheme() {
             "https" => &["https_proxy", "HTTPS_PROXY"],
-            // A web server's CGI programs get the request's `Proxy` header as HTTP_PROXY
-            // (CVE-2016-5385).
+            // CGI programs get the `Proxy` header of a request as HTTP_PROXY (CVE-2016-5385).
             _ if set(&"REQUEST_METHOD").is_some() => &["http_proxy"],
             _ => &["http_proxy", "HTTP_PROXY"],
         };
@@ -81,8 +80,8 @@ impl Proxy {
             Url::parse(&format!("http://{value}"))
         };
         let url = url.map_err(|e| unusable(&format!("its URL is wrong ({e})")))?;
-        // socks4 and socks5 are taken for socks4a and socks5h: names are resolved by the proxy, and
-        // this machine's resolver learns nothing.
+        // socks4 and socks5 are treated as socks4a and socks5h: the proxy resolves names, so that this
+        // machine's resolver does not learn them.
         let (kind, default_port) = match url.scheme() {
             "http" => (Kind::Http, 80),
             "https" => (Kind::Https, 443),
@@ -139,8 +138,8 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Whether a NO_PROXY list names the server. Its members are host names, which stand for those below
-/// them too, addresses, networks as `10.0.0.0/8`, or `*` for all; they are separated by commas or blanks.
+/// Whether a NO_PROXY list names the server. Its members are separated by commas or blanks. They are host
+/// names, which include their subdomains, addresses, networks such as `10.0.0.0/8`, or `*` for all.
 fn is_exempt(server: &Url, list: &str) -> bool {
     let members = list.split([',', ' ', '\t']);
     let members = members.map(|member| member.trim_matches(['[', ']']).trim_end_matches('.'));
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_rank_as_in_curl() {
+    fn variables_take_precedence_as_in_curl() {
         let (http, https) = ("http://a.example/", "https://a.example/");
         let all: &[(&str, &str)] = &[
             ("http_proxy", "http://1:1"),
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn proxy_urls_are_read_in_all_spellings() {
+    fn proxy_urls_of_all_kinds() {
         for (value, expected) in [
             ("proxy.example:3128", "http://proxy.example:3128"),
             ("joe:s3cret@proxy.example:3128", "http://proxy.example:3128"),
@@ -237,7 +236,7 @@ mod tests {
         assert_eq!(login("joe@a:1"), pair("joe", ""));
     }
 
-    /// An unknown scheme once meant that servers were asked without the proxy.
+    /// With an unknown scheme, servers were once asked without the proxy.
     #[test]
     fn an_unusable_proxy_is_an_error_and_not_a_direct_connection() {
         for value in [
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_exempts_what_it_names() {
+    fn no_proxy_exempts_the_servers_that_it_names() {
         let is_direct = |server: &str, list: &str| {
             let variables = [("ALL_PROXY", "http://proxy:1"), ("NO_PROXY", list)];
             shown(server, &variables) == "none"

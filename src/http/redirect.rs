@@ -1,20 +1,21 @@
-//! Where a redirect leads (RFC 9110, section 10.2.2), and whether it is followed. Pure.
+//! The target of a redirect (RFC 9110, section 10.2.2), and whether it is followed. Pure.
 
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
 
-use super::link::display_name;
+use super::address::display_name;
 
-/// Whether an answer of this status sends to another URL. 300 and 304 to 306 do not.
+/// Whether this status redirects to another URL. 300 and 304 to 306 do not.
 pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// Where the answer with these headers, to a request for `from`, leads. `is_proven`: the bytes are
-/// proven, so that nobody on the way can change them unnoticed.
+/// The URL that the answer with these headers, to a request for `from`, redirects to. `is_proven`: the caller
+/// verifies the bytes, so that nobody can change them unnoticed.
 ///
 /// # Errors
-/// Why it is not followed and what to do, as the end of a sentence that begins with the server's name.
+/// Why the redirect is not followed and what to do, as the end of a sentence that begins with the server's
+/// name.
 pub(super) fn target(from: &Url, headers: &HeaderMap, is_proven: bool) -> Result<Url, String> {
     let Some(location) = headers.get(LOCATION) else {
         return Err("redirects without a Location, so there is nothing to follow".into());
@@ -46,21 +47,22 @@ pub(super) fn target(from: &Url, headers: &HeaderMap, is_proven: bool) -> Result
             display_name(&target)
         ));
     }
-    // A server has no say in whose credentials are sent.
+    // A server does not decide which credentials are sent.
     let _ = target.set_username("");
     let _ = target.set_password(None);
     target.set_fragment(None);
     Ok(target)
 }
 
-/// A Location as ASCII. Servers send paths as they are; browsers percent-encode each byte beyond ASCII,
-/// whatever its encoding, and so gets the server back what it sent.
+/// A Location as ASCII. Like browsers, percent-encodes each byte beyond ASCII, so that the server gets back
+/// the bytes that it sent, in whatever charset.
 fn ascii(location: &[u8]) -> String {
     let mut text = String::with_capacity(location.len());
     for byte in location {
-        match byte.is_ascii() {
-            true => text.push(char::from(*byte)),
-            false => text += &format!("%{byte:02X}"),
+        if byte.is_ascii() {
+            text.push(char::from(*byte));
+        } else {
+            text += &format!("%{byte:02X}");
         }
     }
     text
@@ -78,10 +80,10 @@ mod tests {
         target(&from, &headers, is_proven).map(String::from)
     }
 
-    /// A Location that was not ASCII was no Location: archives with names of other languages could not
-    /// be mounted behind a redirect that curl follows.
+    /// A Location that was not ASCII was ignored. Archives with such names could not be mounted behind a
+    /// redirect that curl follows.
     #[test]
-    fn what_browsers_follow_is_followed() {
+    fn redirects_that_browsers_follow_are_followed() {
         let from = "http://a.example/dir/x?y=z";
         for (location, to) in [
             (&b"b.zip"[..], "http://a.example/dir/b.zip"),
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_says_why_and_what_to_do() {
+    fn refused_redirects_say_why_and_what_to_do() {
         let from = "https://a.example/x";
         for (location, parts) in [
             (
@@ -133,7 +135,7 @@ mod tests {
         }
         let none = target(&Url::parse(from).expect("a URL"), &HeaderMap::new(), true);
         assert!(none.expect_err("nowhere").contains("Location"));
-        // A proof finds out what is changed on the way.
+        // Verification finds out if the bytes were changed.
         let followed = from_to(from, b"http://b.example/c", true);
         assert_eq!(followed, Ok("http://b.example/c".into()));
     }

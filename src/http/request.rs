@@ -1,9 +1,9 @@
-//! A request as it is sent (HTTP/1.1, RFC 9112).
+//! Serializes requests (HTTP/1.1, RFC 9112).
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 
-use super::pool::Claim;
+use super::pool_state::Claim;
 
 /// The product that sends the requests (RFC 9110, section 10.1.5).
 pub(super) const AGENT: &str = concat!("aiozfs/", env!("CARGO_PKG_VERSION"));
@@ -16,8 +16,8 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Serializes the request. For a `forwarding` proxy it has the whole URL (RFC 9112, section 3.2.2),
-    /// and the value of Proxy-Authorization if there is one.
+    /// Serializes the request. For a `forwarding` proxy, uses the absolute form of the target (RFC 9112,
+    /// section 3.2.2) and adds Proxy-Authorization with the inner value, if there is one.
     pub(super) fn bytes(&self, forwarding: Option<Option<&HeaderValue>>) -> Vec<u8> {
         let url = self.url;
         let host = url.host_str().unwrap_or_default();
@@ -67,7 +67,7 @@ mod tests {
             url: &url,
             headers,
             claim: Claim {
-                line: None,
+                blob: None,
                 priority: Priority::Demand,
             },
         };
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_what_it_must_and_nothing_twice() {
+    fn headers_are_complete_and_not_repeated() {
         let own = concat!("user-agent: aiozfs/", env!("CARGO_PKG_VERSION"), "\r\n");
         assert_eq!(
             request("http://[::1]:8080/a%20b?c=d", Vec::new(), None),

@@ -1,6 +1,6 @@
-//! What a server wants to see before it serves: headers, a token, a login of a netrc file.
+//! Credentials for servers: headers, a token, logins of a netrc file.
 //!
-//! None of it is ever shown: the types print as dots, and no error repeats a value.
+//! They are never shown: the types do not print them, and no error repeats a value.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,24 +9,24 @@ use std::sync::Arc;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-/// Headers to send along, to the server that they were given for and to no other.
+/// Headers that are sent to the server that they were given for, and to no other.
 #[derive(Clone, Default)]
 pub struct Secrets(Arc<Vec<(HeaderName, HeaderValue)>>);
 
 impl Secrets {
-    /// These headers, each as `Name: value`.
+    /// Parses headers, each as `Name: value`.
     ///
     /// # Errors
-    /// What is wrong with one, without its value.
+    /// If one is not a header, or must not be set. The text does not repeat its value.
     pub fn headers<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let parsed = lines.into_iter().map(header);
         Ok(Self(Arc::new(parsed.collect::<Result<_, _>>()?)))
     }
 
-    /// These and a bearer token (RFC 6750, section 2.1), unless an Authorization is among them.
+    /// Adds a bearer token (RFC 6750, section 2.1), unless there is an Authorization already.
     ///
     /// # Errors
-    /// If the token has characters that no header can have.
+    /// If the token has characters that a header cannot have.
     pub fn with_token(self, token: &str) -> Result<Self, String> {
         if self.has_authorization() {
             return Ok(self);
@@ -58,8 +58,8 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Headers that are ours to set: another value would break what the answer means.
-const OURS: [&str; 6] = [
+/// Headers that a user cannot set: with another value, answers could not be understood.
+const RESERVED: [&str; 6] = [
     "range",
     "accept-encoding",
     "host",
@@ -75,7 +75,7 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     let name = name.trim();
     let wrong = |what: &str| format!("header '{}': {what}", name.escape_debug());
     let parsed = HeaderName::from_str(name).map_err(|_| wrong("no such name is possible"))?;
-    if OURS.contains(&parsed.as_str()) {
+    if RESERVED.contains(&parsed.as_str()) {
         return Err(wrong("it cannot be chosen"));
     }
     let value = HeaderValue::from_str(value.trim());
@@ -84,8 +84,8 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((parsed, value))
 }
 
-/// Logins by host, as a netrc file has them (curl(1), netrc(5)). The `default` entry is left out:
-/// it would send a login to whatever host is named.
+/// Logins by host, from a netrc file (curl(1), netrc(5)). The `default` entry is left out: it would send a
+/// login to any host.
 #[derive(Clone, Default)]
 pub struct Netrc(Arc<Vec<Login>>);
 
@@ -97,7 +97,7 @@ struct Login {
 }
 
 impl Netrc {
-    /// The logins of such a file. What is not understood is left out.
+    /// Parses a netrc file. Unknown words are left out.
     pub fn parse(text: &str) -> Self {
         let mut logins: Vec<Login> = Vec::new();
         let mut is_default = false;
@@ -149,7 +149,7 @@ impl fmt::Debug for Netrc {
     }
 }
 
-/// The value of an Authorization by login and password (RFC 7617), marked so that it is never logged.
+/// The value of a Basic Authorization (RFC 7617), marked so that it is never logged.
 pub(super) fn basic_authorization(login: &[u8], password: &[u8]) -> Option<HeaderValue> {
     let pair = [login, b":", password].concat();
     let text = format!("Basic {}", BASE64_STANDARD.encode(pair));
@@ -176,13 +176,13 @@ mod tests {
             let error = Secrets::headers([wrong]).expect_err(wrong);
             assert!(!error.contains("cret"), "{error}");
         }
-        // One Authorization is enough: the one that was written out.
+        // An Authorization that is given as a header takes precedence over a token.
         let own = Secrets::headers(["authorization: Basic x"]).expect("a header");
         assert_eq!(own.with_token("t").expect("a token").iter().count(), 1);
     }
 
     #[test]
-    fn a_netrc_file() {
+    fn netrc_file_with_macros_comments_and_default() {
         let text = "# mine\nmachine a.example login joe password s3cret\n\
             macdef init\n  machine x login y\n\nmachine B.example\n\tlogin ann\n\tpassword p\n\
             default login anonymous password me\n";

@@ -1,7 +1,7 @@
-//! The way through a proxy: the CONNECT method of HTTP (RFC 9110, section 9.3.6) and SOCKS.
+//! Tunnels through proxies: the CONNECT method of HTTP (RFC 9110, section 9.3.6) and SOCKS.
 //!
-//! The proxy gets the server's name and resolves it. So it also reaches servers that only it knows, and
-//! the resolver of this machine does not learn of them.
+//! The proxy resolves the server's name. So it also reaches servers that only it knows, and the resolver of
+//! this machine does not learn the name.
 
 use std::io;
 
@@ -11,19 +11,19 @@ use reqwest::header::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_socks::tcp::{Socks4Stream, Socks5Stream};
 
-use super::head::{Head, LONGEST_HEAD};
+use super::head::{Head, MAX_HEAD};
 use super::proxy::{Kind, Login, Proxy};
 use super::request::AGENT;
 use super::secrets::basic_authorization;
 
-/// Why a proxy did not lead to the server.
+/// Why a proxy did not connect to the server.
 #[derive(Debug)]
 pub(super) enum Refusal {
     WantsLogin,
     RefusesLogin,
     /// The connection to the proxy broke.
     Broken(io::Error),
-    /// What the proxy said, or what is wrong with what it said.
+    /// The proxy's answer, or what is wrong with it.
     Other(String),
 }
 
@@ -33,8 +33,8 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// Has `proxy`, to which `stream` leads, connect to a server. What goes over the stream afterwards goes to
-/// the server. `host` is a name or an address without brackets.
+/// Makes `proxy`, which `stream` is connected to, connect to a server. Afterwards the stream leads to the
+/// server. `host` is a name or an address without brackets.
 pub(super) async fn through<S>(
     proxy: &Proxy,
     mut stream: S,
@@ -94,13 +94,13 @@ where
     request.extend_from_slice(b"\r\n");
     stream.write_all(&request).await?;
     stream.flush().await?;
-    // The server says nothing before TLS begins, so nothing of it comes along with the head.
+    // A server sends nothing before TLS begins, so nothing can follow the head in the buffer.
     let mut buffer = BytesMut::new();
     let status = loop {
         match Head::parse(&buffer).map_err(|e| Refusal::Other(e.to_string()))? {
             Some((head, length)) if head.status.is_informational() => drop(buffer.split_to(length)),
             Some((head, _)) => break head.status,
-            None if buffer.len() > LONGEST_HEAD => {
+            None if buffer.len() > MAX_HEAD => {
                 return Err(Refusal::Other("the head of its answer does not end".into()));
             }
             None if stream.read_buf(&mut buffer).await? == 0 => {

@@ -35,6 +35,7 @@ fn of_source(error: &source::Error) -> Errno {
     use source::Error as E;
     match error {
         E::Unreachable { .. }
+        | E::Untrusted { .. }
         | E::Timeout { .. }
         | E::Cut { .. }
         | E::Status { .. }

@@ -79,7 +79,12 @@ impl Line {
         let mut start = range.start;
         while start < range.end {
             let end = (start + len).min(range.end);
-            let end = self.0.source.granule(start..end).end.min(range.end);
+            let end = self
+                .0
+                .source
+                .verification_unit(start..end)
+                .end
+                .min(range.end);
             pieces.push(start..end);
             start = end;
         }
@@ -103,8 +108,8 @@ impl Line {
     /// `range`, made longer or shorter so that it ends with a granule: as long as without a proof, on
     /// the average.
     fn whole_granules(&self, range: &Range<u64>) -> Range<u64> {
-        let all = self.0.source.granule(range.clone());
-        let last = self.0.source.granule(range.end - 1..range.end);
+        let all = self.0.source.verification_unit(range.clone());
+        let last = self.0.source.verification_unit(range.end - 1..range.end);
         let is_less_than_half = range.end - last.start < last.end - range.end;
         match is_less_than_half && last.start > range.start {
             true => all.start..last.start,
@@ -118,7 +123,10 @@ impl Line {
         walk.map_or(range.end, |walk| {
             let reach = range.start..walk.reach(range, part);
             match walk.goes_on() {
-                true => walk.stretch(reach, |end| self.0.source.seam(end)).end,
+                true => {
+                    walk.stretch(reach, |end| self.0.source.preferred_end(end))
+                        .end
+                }
                 false => reach.end,
             }
         })
@@ -134,7 +142,7 @@ impl Line {
             true => all,
             false => ahead,
         };
-        let on_trial = self.0.source.on_trial();
+        let on_trial = self.0.source.unverified();
         let mut begun = false;
         let early_by = self.0.source.early_by();
         ledger.go_without_pause(early_by.is_some());
@@ -144,17 +152,20 @@ impl Line {
             let walk = ledger.walks.get(id);
             let wanted = walk.and_then(|walk| {
                 let wanted = walk.next_part(part, connections)?;
-                let wanted = walk.stretch(wanted, |end| self.0.source.seam(end));
+                let wanted = walk.stretch(wanted, |end| self.0.source.preferred_end(end));
                 Some((walk.has_leg_to(wanted.end), wanted))
             });
             let Some((is_last, wanted)) = wanted else {
                 break;
             };
             let part = match is_last {
-                true => self.0.source.granule(wanted.clone()),
+                true => self.0.source.verification_unit(wanted.clone()),
                 false => self.whole_granules(&wanted),
             };
-            let first = self.0.source.granule(wanted.start..wanted.start + 1);
+            let first = self
+                .0
+                .source
+                .verification_unit(wanted.start..wanted.start + 1);
             ledger.pace.comes_in(first.end - first.start);
             let Some(blocks) = self.spare_blocks(ledger, &part) else {
                 break;

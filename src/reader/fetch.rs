@@ -121,7 +121,7 @@ impl Line {
         }
         self.0.counters.came(came.end - came.start, &chunk.origin);
         let source = &self.0.source;
-        let (received, on_trial) = (source.received(), source.on_trial());
+        let (received, on_trial) = (source.received(), source.unverified());
         self.ledger().arrived(id, &came, received, on_trial);
         Ok(came.end)
     }

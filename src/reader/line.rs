@@ -247,7 +247,7 @@ impl Line {
 
     /// Waits until all of `range` is in memory, asking for what nobody has asked for yet.
     async fn fetch(&self, range: &Range<u64>, limit: u64) -> Result<Blocks, Error> {
-        let granule = self.0.source.granule(range.clone());
+        let granule = self.0.source.verification_unit(range.clone());
         let mut walk = None;
         loop {
             let blocks = self.blocks_for(&granule).await;

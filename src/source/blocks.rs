@@ -1,4 +1,4 @@
-//! Raw blocks: the nodes of the trees that prove ranges.
+//! Raw blocks: the nodes of hash trees.
 
 use std::sync::Arc;
 
@@ -7,17 +7,20 @@ use futures_util::future::BoxFuture;
 
 use super::Result;
 
-/// Says whether some bytes are the block that was asked for.
+/// Checks whether bytes are the requested block.
 pub type Proof = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
-/// Gives blocks by their CIDs, from whoever has them.
+/// Gives blocks by their CIDs.
 pub trait Blocks: Send + Sync + 'static {
-    /// The block of this CID, at most `most` bytes, as `proof` accepts it. Who gives something
-    /// else is put aside and the next one asked; an error comes when there is none left.
+    /// The block of this CID: at most `most` bytes that `proof` accepts. A server that gives anything else is
+    /// not used for a while, and the next one is asked.
+    ///
+    /// # Errors
+    /// If no server is left.
     fn block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>>;
 
-    /// The same for a leaf, whose bytes are those of the file: there is no need to keep it as a block
-    /// where the file's bytes are kept.
+    /// As [`block`](Self::block), for a leaf. Its bytes are bytes of the file, so a cache need not store them
+    /// twice.
     fn leaf_block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
         self.block(cid, most, proof)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong between asking for a range and having it.
+//! The errors of sources.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,45 +7,52 @@ use std::time::Duration;
 use super::Origin;
 use super::verdict::{Seen, Stage, Verdict, judge};
 
-/// A [`std::result::Result`] with this room's [`Error`].
+/// A [`std::result::Result`] with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why bytes did not come. Each says which origin and, where it helps, which range.
+/// Why bytes did not come. Each error names the origin and, where it helps, the range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// No connection, or it broke before the answer began.
     Unreachable {
-        /// Who could not be reached.
+        /// The server.
         origin: Origin,
-        /// What the connection's error was.
+        /// The error of the connection.
         cause: String,
     },
-    /// This machine has no network, and had none since its first request.
+    /// The server's certificate cannot be trusted: an unknown issuer, another name, expired, revoked.
+    Untrusted {
+        /// The server.
+        origin: Origin,
+        /// What is wrong with the certificate.
+        cause: String,
+    },
+    /// This machine has no network, and no request since the start was answered.
     NoNetwork {
-        /// Who could not be asked.
+        /// The server that was to be asked.
         origin: Origin,
     },
-    /// No server is to be asked.
+    /// Servers are not to be asked.
     Offline,
-    /// Nothing came for this long.
+    /// The server sent nothing for this long.
     Timeout {
-        /// Who kept silent.
+        /// The server.
         origin: Origin,
-        /// How long.
+        /// For how long it sent nothing.
         after: Duration,
     },
     /// The answer ended, or broke, before its announced length.
     Cut {
-        /// Who cut it.
+        /// The server.
         origin: Origin,
         /// The range that was asked for.
         range: Range<u64>,
-        /// How many bytes of it had come.
+        /// How many bytes of the range had come.
         got: u64,
     },
-    /// An HTTP status that is neither success nor any of the others here.
+    /// An HTTP status that is neither a success nor covered by another variant.
     Status {
-        /// Who answered.
+        /// The server.
         origin: Origin,
         /// The status code.
         status: u16,
@@ -54,54 +61,54 @@ pub enum Error {
     },
     /// The blob is not there: 404 or 410, or no such file.
     NotFound {
-        /// Who says so.
+        /// The server or file.
         origin: Origin,
     },
     /// The server does not serve ranges: it answered with the whole blob, or with 501.
     NoRanges {
-        /// Who it was.
+        /// The server.
         origin: Origin,
-        /// What it did instead.
+        /// What the server did instead.
         what: String,
-        /// Whether it has served ranges before, and so may again: a cache that fills answers with the
-        /// whole blob for a while.
+        /// Whether the server has served ranges before, and so may again. A cache that is being filled
+        /// answers with the whole blob for a while.
         has_served: bool,
     },
-    /// The server gives no raw blocks of the trees behind CIDs, without which nothing is proven.
+    /// The server does not serve raw blocks, which are needed to verify content against a CID.
     NoRawBlocks {
-        /// Who it was.
+        /// The server.
         origin: Origin,
-        /// What it did instead.
+        /// What the server did instead.
         what: String,
     },
-    /// The answer is encoded (RFC 9110, section 8.4), though it was asked for as it is.
+    /// The answer is encoded (RFC 9110, section 8.4), though only `identity` was accepted.
     Encoded {
-        /// Who encoded it.
+        /// The server.
         origin: Origin,
         /// The range that was asked for.
         range: Range<u64>,
-        /// Its Content-Encoding.
+        /// The Content-Encoding.
         coding: String,
     },
-    /// The answer is not what was asked for: wrong Content-Range or length.
+    /// The answer is not the one to the request: it has another Content-Range or length.
     BadAnswer {
-        /// Who lied.
+        /// The server.
         origin: Origin,
         /// The range that was asked for.
         range: Range<u64>,
         /// What the answer was.
         what: String,
     },
-    /// Bytes that came do not match the CID or checksum that they were promised under.
+    /// The bytes do not match their CID or checksum.
     Forged {
-        /// Who gave them.
+        /// The server or file that gave them.
         origin: Origin,
-        /// The range that does not prove.
+        /// The range that does not match.
         range: Range<u64>,
     },
-    /// The blob is not the one that was opened: another size, ETag or modification time.
+    /// The blob changed since it was opened: it has another size, ETag or modification time.
     Changed {
-        /// Where it changed.
+        /// The server or file.
         origin: Origin,
         /// What differs.
         what: String,
@@ -110,37 +117,37 @@ pub enum Error {
     Io {
         /// The file.
         origin: Origin,
-        /// The error's kind.
+        /// The kind of the error.
         kind: std::io::ErrorKind,
-        /// Its text.
+        /// The text of the error.
         cause: String,
     },
-    /// The range does not lie within the blob: the caller's mistake, or an archive's lie.
+    /// The range does not lie within the blob. Either the caller or the archive is wrong.
     OutOfBlob {
         /// The range that was asked for.
         range: Range<u64>,
         /// The blob's size in bytes.
         size: u64,
     },
-    /// The object cannot be read at all, whoever serves it: a directory's CID, for one.
+    /// The object cannot be read from any server: it is the CID of a directory, for instance.
     Unsupported {
-        /// What it is and what to do.
+        /// What the object is and what to do.
         what: String,
     },
 }
 
 impl Error {
-    /// Whether asking again may help. Of a permanent error, it will not. What servers do is judged by
-    /// the table of `verdict.rs`.
+    /// Whether it may help to ask again. Answers of servers are judged by the table in `verdict.rs`.
     pub fn is_transient(&self) -> bool {
         let seen = match self {
             Error::Unreachable { .. } => Seen::NoConnection,
+            Error::Untrusted { .. } => Seen::Untrusted,
             Error::Timeout { .. } => Seen::Silence,
             Error::Cut { .. } => Seen::Cut,
             Error::Status { status, .. } => Seen::Status(*status),
             Error::Encoded { .. } | Error::BadAnswer { .. } => Seen::Wrong,
             Error::NoRanges { has_served, .. } => return *has_served,
-            // Where there was one it may come back, and is `Unreachable` for the time being.
+            // A network that fails later is `Unreachable`, which is transient.
             Error::NoNetwork { .. }
             | Error::Offline
             | Error::NotFound { .. }
@@ -154,7 +161,7 @@ impl Error {
         judge(seen, Stage::Middle) == Verdict::Again
     }
 
-    /// How long the server asked to be left alone, if it did.
+    /// The server's Retry-After, if it sent one.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Status { retry_after, .. } => *retry_after,
@@ -167,6 +174,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unreachable { origin, cause } => write!(f, "cannot reach {origin}: {cause}"),
+            Error::Untrusted { origin, cause } => {
+                write!(f, "no trusted connection to {origin}: {cause}")
+            }
             Error::NoNetwork { origin } => {
                 write!(f, "cannot reach {origin}: there is no network")
             }

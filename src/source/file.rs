@@ -13,12 +13,12 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
-/// How much is read at once: large enough that the hand-over to a blocking thread costs little,
-/// small enough that the first bytes do not wait for the last.
+/// The size of a read from the file. It is large enough that the switch to a blocking thread costs little,
+/// and small enough that the first bytes need not wait for the last.
 const CHUNK: u64 = 256 * 1024;
 
-/// A [`Source`] over a local file. The file must not change while it is in use: its size and
-/// modification time are compared on every read, and a difference is [`Error::Changed`].
+/// A [`Source`] over a local file. Each read compares size and modification time with those at the start. If
+/// they differ, it fails with [`Error::Changed`].
 #[derive(Debug, Clone)]
 pub struct File {
     file: Arc<StdFile>,
@@ -26,7 +26,7 @@ pub struct File {
     seen: Version,
 }
 
-/// What tells one state of a file from another.
+/// Identifies a state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Version {
     size: u64,
@@ -44,14 +44,17 @@ impl Version {
 }
 
 impl File {
-    /// Opens the file at `path`. Fails if it cannot be read or is not a regular file.
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not a regular file.
     pub fn open_path(path: &Path) -> Result<Self> {
         let origin = Origin::new(path.display().to_string());
         let file = StdFile::open(path).map_err(|e| io_error(&origin, &e))?;
         Self::from_std(file, origin)
     }
 
-    /// The file behind a descriptor, in the state that it is in now.
+    /// The file behind a descriptor, in its present state.
     pub(super) fn from_std(file: StdFile, origin: Origin) -> Result<Self> {
         let failed = |e: io::Error| io_error(&origin, &e);
         let meta = file.metadata().map_err(failed)?;
@@ -70,11 +73,11 @@ impl File {
         })
     }
 
-    /// Reads one piece, on a thread where blocking is allowed.
-    fn read_piece(&self, offset: u64, len: usize) -> Result<Chunk> {
+    /// Reads one chunk. Blocks.
+    fn read_chunk(&self, offset: u64, len: usize) -> Result<Chunk> {
         let mut bytes = vec![0; len];
         let read = self.file.read_exact_at(&mut bytes, offset);
-        // Compared after the read: bytes of another version are not given out, and a file that
+        // Compared after the read, so that no bytes of another version are given out, and a file that
         // shrank is reported as changed rather than as a short read.
         let now = Version::of(&self.file).map_err(|e| io_error(&self.origin, &e))?;
         if now != self.seen {
@@ -125,8 +128,8 @@ impl Source for File {
             }
             let end = left.end.min(left.start + CHUNK);
             let (reader, len) = (this.clone(), (end - left.start) as usize);
-            let piece = tokio::task::spawn_blocking(move || reader.read_piece(left.start, len));
-            let chunk = piece.await.map_err(|e| Error::Io {
+            let read = tokio::task::spawn_blocking(move || reader.read_chunk(left.start, len));
+            let chunk = read.await.map_err(|e| Error::Io {
                 origin: this.origin.clone(),
                 kind: io::ErrorKind::Other,
                 cause: format!("the reading thread failed: {e}"),

@@ -1,8 +1,7 @@
 //! A blob in a local file that is opened for each read.
 //!
-//! A node may serve thousands of files and read few of them: it holds no descriptor for the rest.
-//! And a file that was replaced by another under its name is found out, which an open descriptor
-//! of the old one would not tell.
+//! A node may serve thousands of files and read few of them, so it keeps no descriptors open. This also
+//! detects a file that was replaced by another of the same name, which an open descriptor would hide.
 
 use std::fs::{self, Metadata};
 use std::ops::Range;
@@ -17,8 +16,7 @@ use futures_util::stream::StreamExt;
 use super::file::io_error;
 use super::{ChunkStream, Error, File, Opened, Origin, Priority, Result, Source};
 
-/// One state of a file, as far as its metadata tells; compared by
-/// [`is_same`](Self::is_same). Times are in nanoseconds.
+/// A state of a file according to its metadata. Compare it with [`is_same`](Self::is_same).
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp {
     dev: u64,
@@ -29,7 +27,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The state that this metadata tells of.
+    /// The state that this metadata describes.
     pub fn of(meta: &Metadata) -> Self {
         Self {
             dev: meta.dev(),
@@ -40,16 +38,14 @@ impl Stamp {
         }
     }
 
-    /// Whether both tell of the same bytes.
+    /// Whether the file has the same bytes in both states.
     ///
-    /// Size and modification time must be equal. Beyond that, one of two proofs is enough that the
-    /// file was not replaced by another:
+    /// Size and modification time must be equal, and one of these:
     ///
-    /// - the change time (`st_ctime`), which programs cannot set. Some network and FUSE file
-    ///   systems give a file another inode number, or their mount another device number, at each
-    ///   look;
-    /// - device and inode number. The change time alone would also differ after `chmod`, or when a
-    ///   backup program makes a hard link.
+    /// - the change time (`st_ctime`), which programs cannot set. Inode numbers alone are not enough: on some
+    ///   network and FUSE file systems they, or the device number, are different at each look.
+    /// - device and inode number. The change time alone is not enough: it also changes after `chmod`, or
+    ///   when a backup program makes a hard link.
     pub fn is_same(&self, other: &Self) -> bool {
         let is_same_inode = (self.dev, self.ino) == (other.dev, other.ino);
         (self.size, self.mtime) == (other.size, other.mtime)
@@ -67,9 +63,9 @@ impl Stamp {
     }
 }
 
-/// A [`Source`] over whatever file lies at a path, as long as it is in the state that the blob was
-/// taken in. [`open`](Source::open) looks each time; in another state it, and every read, ends in
-/// [`Error::Changed`], or in [`Error::NotFound`] if nothing is there.
+/// A [`Source`] over the file at a path, as long as that is in one certain state. In another state,
+/// [`open`](Source::open) and every read fail with [`Error::Changed`], or with [`Error::NotFound`] if there is
+/// no file.
 #[derive(Debug, Clone)]
 pub struct FileAt {
     path: Arc<Path>,
@@ -78,7 +74,7 @@ pub struct FileAt {
 }
 
 impl FileAt {
-    /// The blob that the file at `path` was when it had this stamp.
+    /// The file at `path` in the state of `stamp`.
     pub fn new(path: &Path, stamp: Stamp) -> Self {
         Self {
             path: path.into(),
@@ -87,23 +83,23 @@ impl FileAt {
         }
     }
 
-    fn same(&self, meta: &Metadata) -> Result<()> {
-        match self.stamp.is_same(&Stamp::of(meta)) {
-            true => Ok(()),
-            false => Err(Error::Changed {
-                origin: self.origin.clone(),
-                what: format!(
-                    "it had {} bytes and now has {}, or was written to or replaced",
-                    self.stamp.size,
-                    meta.len()
-                ),
-            }),
+    fn check(&self, meta: &Metadata) -> Result<()> {
+        if self.stamp.is_same(&Stamp::of(meta)) {
+            return Ok(());
         }
+        Err(Error::Changed {
+            origin: self.origin.clone(),
+            what: format!(
+                "it had {} bytes and now has {}, or was written to or replaced",
+                self.stamp.size,
+                meta.len()
+            ),
+        })
     }
 
     fn look(&self) -> Result<Opened> {
         let meta = fs::metadata(&self.path).map_err(|e| io_error(&self.origin, &e))?;
-        self.same(&meta)?;
+        self.check(&meta)?;
         Ok(Opened {
             size: self.stamp.size,
             tail: None,
@@ -113,9 +109,9 @@ impl FileAt {
     fn open_file(&self) -> Result<File> {
         let failed = |e| io_error(&self.origin, &e);
         let file = fs::File::open(&self.path).map_err(failed)?;
-        // The descriptor's state, compared after `File` has taken it for its own comparisons.
+        // Compared after `File` has recorded the state that it compares with on each read.
         let reader = File::from_std(file.try_clone().map_err(failed)?, self.origin.clone())?;
-        self.same(&file.metadata().map_err(failed)?)?;
+        self.check(&file.metadata().map_err(failed)?)?;
         Ok(reader)
     }
 
@@ -155,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_proof_of_identity_is_enough_beside_size_and_modification_time() {
+    fn ctime_or_inode_identifies_a_file_of_equal_size_and_mtime() {
         let seen = Stamp {
             dev: 1,
             ino: 2,

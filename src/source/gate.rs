@@ -1,8 +1,7 @@
-//! A limit on how many requests run at once, with demand going first.
+//! A limit on concurrent requests that lets demand go first.
 //!
-//! A semaphore serves its waiters in the order they came, so one demand read would stand behind
-//! all the read-ahead that was queued before it. Here there are two queues, and the one for
-//! demand is always emptied first.
+//! A semaphore serves waiters in order of arrival, so a demand read would wait behind all read-ahead that was
+//! queued before it. The gate has two queues, and serves the one for demand first.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -12,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Priority;
 use super::sync::{Mutex, MutexGuard};
 
-/// Lets through at most so many holders of a [`Pass`] at once.
+/// Limits how many [`Pass`]es are held at once.
 #[derive(Debug, Clone)]
 pub struct Gate(Arc<Mutex<Queues>>);
 
@@ -24,12 +23,12 @@ struct Queues {
     prefetch: VecDeque<oneshot::Sender<Pass>>,
 }
 
-/// The right to run one request; dropping it lets the next one in.
+/// The right to run one request. Dropping it lets the next one in.
 #[derive(Debug)]
 pub struct Pass(Option<Gate>);
 
 impl Gate {
-    /// A gate for `limit` holders; at least one.
+    /// A gate for `limit` passes, at least one.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Mutex::new(Queues {
             limit: limit.max(1),
@@ -64,8 +63,8 @@ impl Gate {
         };
         match waiting.await {
             Ok(pass) => pass,
-            // The sender lives in the queue, and the queue in this gate: it is only taken out to
-            // send. Were it ever dropped, one request too many is better than one lost.
+            // Senders leave the queue only to send, so this does not happen. If it did, one request too many
+            // would be better than one that waits forever.
             Err(_) => {
                 self.queues().held += 1;
                 Pass(Some(self.clone()))
@@ -73,13 +72,13 @@ impl Gate {
         }
     }
 
-    /// Another limit, at least one. Those who hold a pass keep it.
+    /// Changes the limit, to at least one. Passes that are held stay valid.
     pub fn set_limit(&self, limit: usize) {
         self.queues().limit = limit.max(1);
         self.let_in();
     }
 
-    /// Lets in who waits, as far as there is room.
+    /// Gives passes to waiters up to the limit.
     fn let_in(&self) {
         loop {
             let next = {
@@ -94,7 +93,7 @@ impl Gate {
             };
             let Some(waiter) = next else { return };
             if let Err(mut unwanted) = waiter.send(Pass(Some(self.clone()))) {
-                // That waiter has gone: disarm what came back, and look for the next.
+                // The waiter has gone: disarm its pass, so that dropping it does nothing.
                 unwanted.0 = None;
                 self.queues().held -= 1;
             }
@@ -144,10 +143,10 @@ mod tests {
         assert_eq!(gate.queues().held, 0);
     }
 
-    /// Threads take, wait, give up and change the limit in whatever order the machine makes of it:
-    /// none waits for ever, no pass is lost, and there are never more than the limit allows.
+    /// Threads take passes, wait, give up and change the limit in any order. None waits forever, no pass is
+    /// lost, and the highest limit is never exceeded.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn no_pass_is_lost_whatever_threads_do_at_once() {
+    async fn no_pass_is_lost_when_threads_wait_and_give_up() {
         let gate = Gate::new(3);
         let inside = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let relaxed = std::sync::atomic::Ordering::SeqCst;

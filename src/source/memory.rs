@@ -1,4 +1,4 @@
-//! A blob in memory: for tests, and for what the binary carries in itself.
+//! A blob in memory: for tests, and for data within the binary.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
-/// The largest chunk given at once; small enough that readers see several.
+/// The largest chunk. It is small enough that readers get several.
 const CHUNK: u64 = 64 * 1024;
 
 /// A [`Source`] over bytes in memory.
@@ -19,7 +19,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A blob of these bytes, called `name` in errors.
+    /// A blob of these bytes. Errors call it `name`.
     pub fn new(name: &str, bytes: impl Into<Bytes>) -> Self {
         Self {
             bytes: bytes.into(),
@@ -40,8 +40,8 @@ impl Source for Memory {
             return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
         }
         let this = self.clone();
-        let pieces = (range.start..range.end).step_by(CHUNK as usize);
-        stream::iter(pieces.map(move |offset| {
+        let offsets = (range.start..range.end).step_by(CHUNK as usize);
+        stream::iter(offsets.map(move |offset| {
             let end = (offset + CHUNK).min(range.end);
             Ok(Chunk {
                 offset,

@@ -1,12 +1,11 @@
 //! Where bytes come from.
 //!
-//! A [`Source`] gives ranges of one immutable blob. Local files, HTTP servers and memory are
-//! kinds of it; retrying, proving and caching are decorators: a `Source` over a `Source`. The
-//! reader at the top of the stack neither knows nor cares how deep it is.
+//! A [`Source`] gives ranges of one immutable blob. Local files, HTTP servers and memory are kinds of
+//! sources. Decorators retry, verify and cache: each is a `Source` over another. The reader at the top of the
+//! stack does not know how deep it is.
 //!
-//! Nothing here trusts the other side: a kind of source either gives exactly the bytes that were
-//! asked for, from the first of the range on and in order, or an [`Error`] that says what the
-//! server did instead.
+//! No source trusts the other side. It gives exactly the bytes of a range, in order, or an [`Error`] that
+//! says what the server did instead.
 
 mod blocks;
 mod error;
@@ -26,7 +25,7 @@ pub use file_at::{FileAt, Stamp};
 pub use gate::{Gate, Pass};
 pub use memory::Memory;
 pub use offline::Offline;
-pub use retry::{Backoff, Retry, chance};
+pub use retry::{Backoff, Retry};
 
 use std::fmt;
 use std::ops::Range;
@@ -43,96 +42,92 @@ use futures_util::stream::BoxStream;
 ///
 /// - [`read`](Source::read) yields the range's bytes in order, without gaps, and then ends; or it
 ///   yields some of them, then one [`Error`], and ends. It never yields a byte beyond the range.
-/// - A chunk may be empty: it says that bytes have come, though they are still on trial.
-/// - Dropping the stream cancels the read, including whatever it runs in the background.
-/// - A range that is empty yields nothing; one that leaves the blob is [`Error::OutOfBlob`] and is
-///   never sent to a server.
-/// - All methods may be called at once from many tasks.
+/// - A chunk may be empty: it says that bytes have come, but are not verified yet.
+/// - Dropping the stream cancels the read and all its background work.
+/// - An empty range yields nothing. A range that leaves the blob is [`Error::OutOfBlob`] and is never sent to
+///   a server.
+/// - Many tasks may call all methods at once.
 pub trait Source: Send + Sync + 'static {
-    /// Finds out how long the blob is and, with luck in the same round trip, its last bytes.
+    /// Finds out the blob's size and, if that takes no further round trip, its last `tail` bytes.
     ///
-    /// `tail` is how many bytes from the end the caller will want next; a source that can bring
-    /// them for nothing does, others leave [`Opened::tail`] empty. Called before any other method;
-    /// calling it again is harmless.
+    /// The caller wants these bytes next. A source that cannot bring them at no cost leaves [`Opened::tail`]
+    /// empty. Called before any other method; may be called again.
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>>;
 
     /// Reads `range`, which lies within the blob.
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream;
 
-    /// The smallest range around `range` that can be proven on its own: whole leaves under
-    /// verification, the range itself otherwise. A caller that wants no byte twice asks for
-    /// ranges that are their own granule.
-    fn granule(&self, range: Range<u64>) -> Range<u64> {
+    /// The smallest range around `range` that can be verified on its own: whole leaves of the hash tree if the
+    /// source verifies, else the range itself. A caller that asks for whole verification units gets no byte
+    /// twice.
+    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
         range
     }
 
-    /// Where a read had better end that is to end at `end` or a little behind it: where a piece ends
-    /// that the source has as a whole, so that two reads do not both look for it.
-    fn seam(&self, end: u64) -> u64 {
+    /// The preferred end of a read near `end`, at or behind it: the boundary of a unit that this source stores
+    /// whole. If reads end there, no two reads look up the same unit.
+    fn preferred_end(&self, end: u64) -> u64 {
         end
     }
 
-    /// Says that what `origin` gave for `range` was wrong. The source puts that origin aside and
-    /// drops the bytes if it keeps them.
+    /// Says that the bytes of `range` from `origin` were wrong. The source stops using that origin for a
+    /// while, and drops the bytes if it stores them.
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         let _ = (origin, range);
     }
 
-    /// Offers bytes of the blob that have come by another way, and are proven: a source that keeps what
-    /// passes keeps them, too.
+    /// Offers verified bytes of the blob that came from elsewhere. A source that stores bytes stores these,
+    /// too.
     fn keep(&self, chunk: &Chunk) {
         let _ = chunk;
     }
 
-    /// What tells this state of the blob from any other that its name may stand for at another
-    /// time; known once it was opened. `None` if nothing does, or if its name is enough.
+    /// Identifies this state of the blob among all that its name may ever stand for. Known after the blob was
+    /// opened. `None` if nothing identifies it, or if the name does.
     fn version(&self) -> Option<String> {
         None
     }
 
-    /// Says that up to `reads` reads may be under way soon, those that are now among them. A source
-    /// that needs connections for them makes those that lack, in the background. Returns how many
-    /// could be under way by now without having to wait for a connection, those that are now among
-    /// them; a source that gains nothing from several says 1. Must be called within a tokio runtime.
+    /// Announces up to `reads` concurrent reads, including those under way. The source makes the missing
+    /// connections in the background. Returns how many reads could run now without waiting for a
+    /// connection, including those under way; 1 if the source does not gain from concurrent reads. Must be
+    /// called within a tokio runtime.
     fn warm_up(&self, reads: usize) -> usize {
         let _ = reads;
         1
     }
 
-    /// How many bytes before the end of a read another one had better begin, so that its bytes follow
-    /// without a pause: its request can be on its way while the last bytes of the first one come, over
-    /// the same connection. `None` if each read takes a connection to its end.
+    /// How many bytes before the end of a read the next one should begin, so that its bytes follow without a
+    /// pause: its request is pipelined on the same connection. `None` if a read uses its connection until it
+    /// ends.
     fn early_by(&self) -> Option<u64> {
         None
     }
 
-    /// How many reads under way at once are worth it, as far as is known: more would bring nothing
-    /// sooner, or that is being tried out. `None` where as many are as there may be.
+    /// How many concurrent reads are worth it, as far as is known. `None` if there is no such limit.
     fn at_once(&self) -> Option<usize> {
         None
     }
 
-    /// Says how long the blob is, as is known from elsewhere: a proof, another server. A source
-    /// that would learn it from its server then needs no [`open`](Source::open), and takes an
-    /// answer that says another size for wrong.
+    /// Tells the blob's size, as known from a hash tree or another server. The source then needs no
+    /// [`open`](Source::open), and rejects answers with another size.
     fn expect_size(&self, size: u64) {
         let _ = size;
     }
 
-    /// How many bytes have come in all, those on trial among them, where they come earlier than they
-    /// are given out: whoever measures the link would else see it stand still and leap.
+    /// How many bytes have arrived in all, including unverified ones. `None` if bytes are given out as they
+    /// arrive. It serves to measure the link.
     fn received(&self) -> Option<u64> {
         None
     }
 
-    /// How many bytes have come and not been given out yet, for they are on trial: they are not under
-    /// way any more.
-    fn on_trial(&self) -> u64 {
+    /// How many bytes have arrived but are not given out yet, because they are not verified.
+    fn unverified(&self) -> u64 {
         0
     }
 
-    /// What went wrong last, not longer than `within` ago: for whoever has waited in vain while
-    /// others were asked and asked again, and wants to say why.
+    /// The last error, if it happened within this time. It explains why a read that timed out while the source
+    /// was retrying got no bytes.
     fn trouble(&self, within: Duration) -> Option<Error> {
         let _ = within;
         None
@@ -142,25 +137,25 @@ pub trait Source: Send + Sync + 'static {
 /// What [`Source::open`] found.
 #[derive(Debug, Clone)]
 pub struct Opened {
-    /// Length of the blob in bytes.
+    /// The blob's size in bytes.
     pub size: u64,
-    /// The end of the blob, if it came along.
+    /// The end of the blob, if it came with the size.
     pub tail: Option<Chunk>,
 }
 
 /// Consecutive bytes of a blob.
 #[derive(Debug, Clone)]
 pub struct Chunk {
-    /// Where in the blob the first byte lies.
+    /// The offset of the first byte in the blob.
     pub offset: u64,
-    /// The bytes. May be a slice of a larger buffer: whoever keeps them copies them.
+    /// The bytes. They may be a slice of a larger buffer, so copy them to keep them for long.
     pub bytes: Bytes,
-    /// Who gave them.
+    /// The server or file that gave them.
     pub origin: Origin,
 }
 
 impl Chunk {
-    /// The part of the blob that this chunk is.
+    /// The range of the blob that the chunk covers.
     pub fn range(&self) -> Range<u64> {
         self.offset..self.offset + self.bytes.len() as u64
     }
@@ -169,16 +164,16 @@ impl Chunk {
 /// The chunks of a read, in order. Dropping it cancels the read.
 pub type ChunkStream = BoxStream<'static, Result<Chunk>>;
 
-/// How urgent a read is; where there are not enough connections, demand goes first.
+/// How urgent a read is. If connections are scarce, demand goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Bytes that may be wanted soon.
+    /// Read-ahead: the bytes may be needed soon.
     Prefetch,
-    /// Somebody waits for these bytes.
+    /// A program waits for the bytes.
     Demand,
 }
 
-/// Who gave some bytes: a server or a file, by a name fit for logs (never with credentials).
+/// The server or file that gave some bytes. The name is fit for logs: it never has credentials.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     name: Arc<str>,
@@ -186,7 +181,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// An origin of this name. The caller has taken all secrets out of it.
+    /// An origin of this name, which must not contain secrets.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
@@ -194,7 +189,7 @@ impl Origin {
         }
     }
 
-    /// What was kept on this machine since it came from elsewhere.
+    /// An origin for bytes that were stored on this machine earlier.
     pub fn kept(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
@@ -202,7 +197,7 @@ impl Origin {
         }
     }
 
-    /// Whether it is what was kept, and nobody was asked.
+    /// Whether the bytes were stored on this machine, so that no server was asked.
     pub fn is_kept(&self) -> bool {
         self.is_kept
     }

@@ -1,4 +1,4 @@
-//! For when no server is to be asked: a source that has nothing.
+//! A source without bytes, for use when no server is to be asked.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{Blocks, ChunkStream, Error, Opened, Priority, Proof, Result, Source};
 
-/// A [`Source`], and [`Blocks`], of which everything is [`Error::Offline`] at once.
+/// A [`Source`] and [`Blocks`] that fail with [`Error::Offline`] at once.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Offline;
 

@@ -1,10 +1,9 @@
-//! Asking again: a decorator that goes on where a read broke off.
+//! A decorator that retries: it continues where a read broke off.
 //!
-//! What is transient (no connection, a cut, silence, 429, 502...) is asked again after a pause that
-//! doubles, with jitter so that many readers do not come back at the same moment; a server's
-//! Retry-After is honoured. What is permanent is passed on at once.
+//! After a transient error (no connection, a cut, silence, 429, 502...) it asks again after a pause. The
+//! pause doubles each time, and has jitter so that many readers do not come back at the same moment. A
+//! server's Retry-After is honoured. A permanent error is passed on at once.
 
-use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +14,24 @@ use tokio::time::Instant;
 
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
-/// The first pause; doubled each time nothing came in between.
+/// The first pause. It doubles as long as no bytes come in between.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause that we choose ourselves.
+/// The longest pause, except by Retry-After.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A server that gave so many bytes before it cut the answer is asked for the rest at once: that is
-/// no more of a load than to have gone on.
+/// A server that gave at least this many bytes before it cut the answer is asked for the rest at once. The
+/// load is the same as if it had not cut.
 const GENEROUS: u64 = 16 * 1024;
 
-/// Whoever opens a blob waits for an answer, and a gateway that is down should be said to be down:
-/// a mount at boot has its own ways to wait.
+/// The patience of [`Source::open`]: the user waits, and should soon learn that a gateway is down. A mount
+/// at boot waits by other means.
 const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Read-ahead is not worth more tries than this: whoever needs the bytes will ask for them.
+/// How often read-ahead is tried. A demand read will ask for the bytes again if they are needed.
 const PREFETCH_TRIES: u32 = 2;
 
-/// Repeats what failed for a transient reason.
+/// A [`Source`] that retries transient errors of another.
 #[derive(Clone)]
 pub struct Retry {
     inner: Arc<dyn Source>,
@@ -40,24 +39,24 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Retries reads of `inner` until nothing has come for `patience`.
+    /// Retries reads of `inner` until no bytes have come for `patience`.
     pub fn new(inner: Arc<dyn Source>, patience: Duration) -> Self {
         Self { inner, patience }
     }
 }
 
-/// When to try again, and when to give up.
+/// Decides when to try again and when to give up.
 pub struct Backoff {
     patience: Duration,
     since: Instant,
     tries: u32,
     max_tries: u32,
-    /// Bytes since something failed last.
+    /// Bytes that came since the last failure.
     came: u64,
 }
 
 impl Backoff {
-    /// A back-off that gives up once nothing has come for `patience`, or after two tries for read-ahead.
+    /// Gives up when no bytes have come for `patience`, or after two tries for read-ahead.
     pub fn new(patience: Duration, priority: Priority) -> Self {
         Self {
             patience,
@@ -77,7 +76,10 @@ impl Backoff {
         self.came += bytes;
     }
 
-    /// Waits before the next try; gives the error back if there is to be none.
+    /// Waits until the next try.
+    ///
+    /// # Errors
+    /// The same error, if it is time to give up.
     pub async fn wait(&mut self, error: Error) -> Result<()> {
         self.tries += 1;
         if !error.is_transient() || self.tries >= self.max_tries {
@@ -91,7 +93,7 @@ impl Backoff {
         let doubled = FIRST_PAUSE * 2u32.saturating_pow(self.tries.min(10) - 1);
         let pause = jittered(doubled.min(LONGEST_PAUSE));
         let pause = pause.max(error.retry_after().unwrap_or_default());
-        // Not as a sum: a server may say any number.
+        // A sum could overflow: a server may send any Retry-After.
         if pause >= self.patience.saturating_sub(self.since.elapsed()) {
             return Err(error);
         }
@@ -101,19 +103,13 @@ impl Backoff {
     }
 }
 
-/// Somewhere between half of the pause and all of it.
+/// A random time between half of the pause and all of it.
 fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + 0.5 * chance())
+    pause.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
 
-/// A random number from 0 to 1.
-pub fn chance() -> f64 {
-    // A fresh RandomState is as random as this needs, without a dependency.
-    let random = RandomState::new().hash_one(()) as u32;
-    f64::from(random) / f64::from(u32::MAX)
-}
-
-struct Reading {
+/// A read and what is left of it.
+struct RetriedRead {
     source: Arc<dyn Source>,
     left: Range<u64>,
     priority: Priority,
@@ -121,7 +117,7 @@ struct Reading {
     backoff: Backoff,
 }
 
-impl Reading {
+impl RetriedRead {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
             let range = self.left.clone();
@@ -135,7 +131,7 @@ impl Reading {
                     return Ok(Some(chunk));
                 }
                 None => return Ok(None),
-                // The last byte had come; what broke afterwards does not matter.
+                // All bytes have come, so the error does not matter.
                 Some(Err(_)) if self.left.is_empty() => return Ok(None),
                 Some(Err(error)) => {
                     self.stream = None;
@@ -162,26 +158,26 @@ impl Source for Retry {
     }
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        let reading = Reading {
+        let read = RetriedRead {
             source: self.inner.clone(),
             left: range,
             priority,
             stream: None,
             backoff: Backoff::new(self.patience, priority),
         };
-        stream::try_unfold(reading, |mut reading| async move {
-            let next = reading.next().await?;
-            Ok(next.map(|chunk| (chunk, reading)))
+        stream::try_unfold(read, |mut read| async move {
+            let next = read.next().await?;
+            Ok(next.map(|chunk| (chunk, read)))
         })
         .boxed()
     }
 
-    fn granule(&self, range: Range<u64>) -> Range<u64> {
-        self.inner.granule(range)
+    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
+        self.inner.verification_unit(range)
     }
 
-    fn seam(&self, end: u64) -> u64 {
-        self.inner.seam(end)
+    fn preferred_end(&self, end: u64) -> u64 {
+        self.inner.preferred_end(end)
     }
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {

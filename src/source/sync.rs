@@ -1,5 +1,4 @@
-//! The lock of what lets others wait by hand: the queues of the [gate](super::gate) and of the pool
-//! of connections. `tests/models` builds both with shuttle's lock in its place, and has them run under
-//! thousands of schedules.
+//! The lock of the [gate](super::gate) and of the pool of connections. `tests/models` replaces it with
+//! shuttle's lock, and runs both under thousands of schedules.
 
 pub(crate) use std::sync::{Mutex, MutexGuard};

@@ -1,34 +1,36 @@
-//! What to do when a server does not give what it was asked for: one table, in one place.
+//! Decides what to do when a server does not give what it was asked for.
 //!
-//! [`judge`] is the table. `doc/SERVERS.md` has the same table with the reason for each line, and a
-//! test below compares the two line by line. A status that has no line of its own means what the first
-//! one of its class means (RFC 9110, section 15): 4xx is 400, 5xx is 500. Pure: no I/O, no clock.
+//! [`judge`] is the table of decisions. `doc/SERVERS.md` has the same table with a reason for each line, and
+//! a test compares the two. A status without a line of its own is treated as the first one of its class
+//! (RFC 9110, section 15): 4xx as 400, 5xx as 500. Pure.
 
-/// What came instead of the bytes.
+/// What a server did instead of giving the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// A status that is neither success nor a redirect that can be followed.
     Status(u16),
-    /// 200 with the whole file, or with a page, where a range was asked for.
+    /// 200 with the whole file, or with a page, in answer to a request for a range.
     Whole,
-    /// An answer to another question: another range, another length, an encoding.
+    /// Another range or another length than asked for, or an encoded answer.
     Wrong,
     /// An answer that ended before its announced length.
     Cut,
-    /// Nothing, for as long as a server may keep silent.
+    /// Nothing was sent until the timeout.
     Silence,
     /// No connection, or one that broke before an answer began.
     NoConnection,
+    /// The certificate cannot be trusted.
+    Untrusted,
 }
 
-/// What was asked, and of whom.
+/// What was asked for, and which server was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// A range, of a server that has not given one yet.
+    /// A range, from a server that has not given one yet.
     First,
-    /// A range, of a server that has given others.
+    /// A range, from a server that has given others.
     Middle,
-    /// Anything, of the address that a redirect led to earlier.
+    /// Anything, from the address that a redirect led to earlier.
     Target,
     /// A raw block.
     Block,
@@ -37,31 +39,31 @@ pub(crate) enum Stage {
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It may pass: other servers are asked, then this one again after a pause.
+    /// The fault may pass. Other servers are asked, then this one again after a pause.
     Again,
-    /// The same server is asked up to two times more, and then it is [`Why::NoRanges`].
+    /// The same server is asked up to two times more. Then the verdict is [`Why::NoRanges`].
     LookAgain,
-    /// The redirect's origin is asked at once, which has a new target for whoever asks. What that one
-    /// answers is judged as if it had been the first.
+    /// The URL that redirected is asked for a new target at once. The answer is judged as if it had been the
+    /// first.
     Anew,
-    /// As [`Again`](Verdict::Again), but the next request goes to the redirect's origin.
+    /// As [`Again`](Verdict::Again), but the next request goes to the URL that redirected.
     AgainAnew,
-    /// It will not pass: other servers are asked, and if there is none the read fails.
+    /// The fault will not pass. Other servers are asked, and if there is none, the read fails.
     Final(Why),
 }
 
-/// By which error a verdict is told.
+/// The error that a final verdict leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// The server refuses, by this status.
+    /// The server refuses.
     Refused,
-    /// It has no such content.
+    /// The server does not have the content.
     NotThere,
-    /// It does not serve ranges.
+    /// The server does not serve ranges.
     NoRanges,
-    /// It does not serve raw blocks.
+    /// The server does not serve raw blocks.
     NoBlocks,
-    /// Its answer is wrong.
+    /// The answer is wrong.
     Wrong,
 }
 
@@ -69,11 +71,11 @@ pub(crate) enum Why {
 pub(crate) fn judge(seen: Seen, stage: Stage) -> Verdict {
     use Verdict::{Again, AgainAnew, Anew, Final, LookAgain};
     match (seen, stage) {
-        // "Not so often", "not now": the address is good, and is asked for less.
+        // The address is good, but the server wants fewer requests.
         (Seen::Status(408 | 425 | 429) | Seen::Silence, Stage::Target) => AgainAnew,
         (Seen::Status(400..), Stage::Target) => Anew,
         (Seen::Status(_), Stage::Target) => Final(Why::Refused),
-        (Seen::Whole | Seen::Wrong | Seen::NoConnection, Stage::Target) => Anew,
+        (Seen::Whole | Seen::Wrong | Seen::NoConnection | Seen::Untrusted, Stage::Target) => Anew,
 
         (Seen::Status(408 | 421 | 425 | 429 | 499 | 511), _) => Again,
         (Seen::Status(404 | 410), _) => Final(Why::NotThere),
@@ -88,6 +90,7 @@ pub(crate) fn judge(seen: Seen, stage: Stage) -> Verdict {
         (Seen::Whole, Stage::Middle) => Again,
         (Seen::Whole, Stage::Block) => Final(Why::NoBlocks),
         (Seen::Wrong, _) => Final(Why::Wrong),
+        (Seen::Untrusted, _) => Final(Why::Refused),
         (Seen::Cut | Seen::Silence | Seen::NoConnection, _) => Again,
     }
 }
@@ -98,7 +101,7 @@ mod tests {
 
     const STAGES: [Stage; 4] = [Stage::First, Stage::Middle, Stage::Target, Stage::Block];
 
-    /// The first column of the table: one or more answers.
+    /// Parses the first column of the table: one or more answers.
     fn seen(cell: &str) -> Vec<Seen> {
         let words = cell.split(", ").flat_map(|word| match word {
             "whole file" => vec![Seen::Whole],
@@ -106,6 +109,7 @@ mod tests {
             "cut" => vec![Seen::Cut],
             "silence" => vec![Seen::Silence],
             "no connection" => vec![Seen::NoConnection],
+            "bad certificate" => vec![Seen::Untrusted],
             statuses => {
                 let (first, last) = statuses.split_once('-').unwrap_or((statuses, statuses));
                 let number = |text: &str| text.parse::<u16>().expect("a status");
@@ -115,7 +119,7 @@ mod tests {
         words.collect()
     }
 
-    /// Another column: what to do.
+    /// Parses another column: the verdict.
     fn verdict(cell: &str) -> Verdict {
         match cell {
             "again" => Verdict::Again,
@@ -132,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_as_it_is_written_down() {
+    fn the_table_matches_the_documentation() {
         let text = include_str!("../../doc/SERVERS.md");
         let rows = text.lines().filter_map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
@@ -162,6 +166,7 @@ mod tests {
             Seen::Cut,
             Seen::Silence,
             Seen::NoConnection,
+            Seen::Untrusted,
         ] {
             assert!(told.contains(&seen), "{seen:?} has no line");
         }

@@ -34,7 +34,11 @@ pub(super) fn windows(
             if start >= most {
                 return None;
             }
-            at = source.granule(start..most).end.min(range.end).max(most);
+            at = source
+                .verification_unit(start..most)
+                .end
+                .min(range.end)
+                .max(most);
             Some(start..at)
         })
     })
@@ -63,7 +67,9 @@ pub(super) async fn fetch(source: &dyn Source, window: Range<u64>) -> Result<Vec
             return Err(error);
         }
         let page = at..(at / PAGE + 1) * PAGE;
-        let bad_end = source.granule(page.start..page.end.min(window.end)).end;
+        let bad_end = source
+            .verification_unit(page.start..page.end.min(window.end))
+            .end;
         let bad = at..bad_end.clamp(at + 1, window.end);
         at = bad.end;
         pieces.push(Piece {
@@ -98,6 +104,7 @@ fn is_of_bytes(error: &Error) -> bool {
         // What is wrong with a CID's tree is so below one of its nodes.
         Error::Unsupported { .. } => true,
         Error::Unreachable { .. }
+        | Error::Untrusted { .. }
         | Error::NoNetwork { .. }
         | Error::Offline
         | Error::Timeout { .. }

@@ -6,10 +6,16 @@ pub mod gate_model;
 #[path = "../../../src/http/lease.rs"]
 #[allow(dead_code, reason = "the models use what requests use")]
 mod lease;
+#[path = "../../../src/http/pipelining.rs"]
+#[allow(dead_code, reason = "the models use what requests use")]
+mod pipelining;
 #[path = "../../../src/http/pool.rs"]
 #[allow(dead_code, reason = "the models use what requests use")]
 mod pool;
 pub mod pool_model;
+#[path = "../../../src/http/pool_state.rs"]
+#[allow(dead_code, reason = "the models use what requests use")]
+mod pool_state;
 
 /// The lock that lets others go first.
 mod sync {

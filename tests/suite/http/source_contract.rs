@@ -91,17 +91,21 @@ async fn keeps_the_contract(name: &str, source: Arc<dyn Source>, blob: &[u8]) {
             got == blob[range.start as usize..range.end as usize],
             "{name}: {range:?}"
         );
-        let granule = source.granule(range.clone());
+        let granule = source.verification_unit(range.clone());
         assert!(
             granule.start <= range.start && granule.end >= range.end,
             "{name}"
         );
         assert!(granule.end <= size.max(range.end), "{name}");
-        let seam = source.seam(range.end);
+        let seam = source.preferred_end(range.end);
         assert!(seam >= range.end, "{name}: {seam} is before {range:?} ends");
-        assert_eq!(source.seam(seam), seam, "{name}: a seam is its own");
         assert_eq!(
-            source.granule(granule.clone()),
+            source.preferred_end(seam),
+            seam,
+            "{name}: a seam is its own"
+        );
+        assert_eq!(
+            source.verification_unit(granule.clone()),
             granule,
             "{name}: a granule is its own"
         );

@@ -106,7 +106,7 @@ impl Source for Wild {
         .boxed()
     }
 
-    fn granule(&self, range: Range<u64>) -> Range<u64> {
+    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
         let g = self.temper.granule;
         range.start / g * g..(range.end.div_ceil(g) * g).min(SIZE)
     }

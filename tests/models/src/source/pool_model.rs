@@ -11,7 +11,8 @@ use shuttle::sync::Mutex;
 
 use super::Priority;
 use super::lease::Lease;
-use super::pool::{Claim, Opening, Pool, Taken};
+use super::pool::{Opening, Pool, Taken};
+use super::pool_state::Claim;
 
 /// No more connections than this.
 const MOST: usize = 2;
@@ -78,13 +79,13 @@ async fn lease(
 
 /// One request and its answer, if no connection breaks.
 async fn exchange(pool: Halves, halves: Arc<AtomicUsize>, number: usize) {
-    // Some cannot be early.
-    let line = (number > 0).then_some(number as u64 % 2);
+    // Some cannot be pipelined.
+    let blob = (number > 0).then_some(number as u64 % 2);
     let priority = match number % 3 {
         0 => Priority::Prefetch,
         _ => Priority::Demand,
     };
-    let claim = Claim { line, priority };
+    let claim = Claim { blob, priority };
     while let Some(mut lease) = lease(&pool, &halves, claim).await {
         let sent = lease.writer().expect("a half to write");
         sent.server.0.lock().expect("a server").push(number);

@@ -207,7 +207,7 @@ async fn a_small_tree_of_a_huge_file_costs_little() {
     for range in [0..10, size - 10..size, size / 2..size / 2 + 50_000] {
         let got = read(&source, range.clone()).await.expect("all the same");
         assert!(got.len() as u64 == range.end - range.start && got.iter().all(|b| *b == b'x'));
-        assert_eq!(source.granule(range.clone()), range);
+        assert_eq!(source.verification_unit(range.clone()), range);
     }
     assert_eq!(store.asked.load(SeqCst), 8, "each block once");
 }

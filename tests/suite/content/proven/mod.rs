@@ -91,9 +91,9 @@ async fn what_proves_comes_through_and_nothing_else_does() {
         if range.is_empty() {
             continue;
         }
-        let granule = source.granule(range.clone());
+        let granule = source.verification_unit(range.clone());
         assert!(granule.start <= range.start && range.end <= granule.end);
-        assert_eq!(source.granule(granule.clone()), granule);
+        assert_eq!(source.verification_unit(granule.clone()), granule);
         assert_eq!(granule.start % 4096, 0, "known leaves are the granules");
     }
 
@@ -160,7 +160,7 @@ async fn answers_are_taken_to_their_end() {
         assert_eq!(ended.load(SeqCst), reads + 1, "{range:?}");
     }
     assert_eq!(source.received(), Some(4096 + 2 * 4096 + 300_000));
-    assert_eq!(source.on_trial(), 0);
+    assert_eq!(source.unverified(), 0);
 }
 
 /// Bytes in pieces of a thousand.
@@ -202,7 +202,7 @@ async fn bytes_on_trial_are_told_of() {
     let mut told = Vec::new();
     while let Some(chunk) = read.next().await {
         let chunk = chunk.expect("right bytes");
-        told.push((chunk.offset, chunk.bytes.len(), source.on_trial()));
+        told.push((chunk.offset, chunk.bytes.len(), source.unverified()));
     }
     let first: Vec<_> = (1..=4).map(|n| (0, 0, n * 1000)).collect();
     assert_eq!(told[..4], first[..]);
@@ -225,7 +225,7 @@ async fn bytes_on_trial_are_told_of() {
 
     let mut read = source.read(0..8192, Priority::Prefetch);
     read.next().await.expect("a chunk").expect("right bytes");
-    assert_eq!(source.on_trial(), 1000);
+    assert_eq!(source.unverified(), 1000);
     drop(read);
-    assert_eq!(source.on_trial(), 0);
+    assert_eq!(source.unverified(), 0);
 }

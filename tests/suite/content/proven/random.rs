@@ -44,8 +44,8 @@ proptest! {
                 let wide = range.start as u64..range.end as u64;
                 let got = read(&right, wide.clone()).await.expect("right bytes");
                 prop_assert_eq!(&got, &good[range.clone()]);
-                let granule = right.granule(wide.clone());
-                prop_assert_eq!(right.granule(granule.clone()), granule.clone());
+                let granule = right.verification_unit(wide.clone());
+                prop_assert_eq!(right.verification_unit(granule.clone()), granule.clone());
                 // A file of one leaf comes with its proof, so any range of it is a granule.
                 if !range.is_empty() && len > leaf_size {
                     let full = leaf_size as u64;

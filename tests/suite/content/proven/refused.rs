@@ -133,7 +133,7 @@ async fn leaves_that_came_as_blocks_are_kept_as_data() {
     let http = Http::new(&format!("{base}/ipfs/{cid}"), options.clone()).expect("a URL");
     let gateways = Gateways::new(vec![Arc::new(http)]);
     let url: UrlOf = Box::new(move |cid: &str| format!("{base}/ipfs/{cid}"));
-    let roster = gateways.roster().clone();
+    let roster = gateways.set().clone();
     let blocks = HttpBlocks::new(vec![(url, options)], roster, Duration::from_secs(5));
     let blocks = CachedBlocks::new(Arc::new(blocks), &cache, key.clone());
     let data = Cached::new(Arc::new(gateways), &cache, key.clone(), false);

@@ -65,7 +65,7 @@ pub(super) fn patient(cid: Cid, bases: &[String], patience: Duration) -> Proven 
         let url: UrlOf = Box::new(move |cid: &str| format!("{base}/ipfs/{cid}"));
         (url, options.clone())
     });
-    let roster = gateways.roster().clone();
+    let roster = gateways.set().clone();
     let blocks: Arc<dyn Blocks> = Arc::new(HttpBlocks::new(urls.collect(), roster, patience));
     let data = Retry::new(Arc::new(gateways), patience);
     Proven::new(cid, Arc::new(data), blocks)
@@ -106,7 +106,7 @@ async fn every_byte_is_right_and_only_inner_nodes_are_asked_for_besides() {
         let mut got = Vec::new();
         while got.len() < LEN {
             let start = got.len() as u64;
-            let range = source.granule(start..(start + 1_000_000).min(LEN as u64));
+            let range = source.verification_unit(start..(start + 1_000_000).min(LEN as u64));
             // The reader asks for whole granules, and so for no byte twice.
             got.extend(read(&source, start..range.end).await.expect("right bytes"));
         }

@@ -1,64 +1,66 @@
-//! One URL, as HTTP sees it: redirects, credentials.
+//! One URL: redirects and credentials.
 //!
-//! Redirects are followed here rather than by reqwest: where they lead is remembered, so that the
-//! next range does not pay for the same redirect again, and credentials stay with the host that
-//! they were given for.
+//! The target of a redirect is remembered, so that the next range does not pay for the same redirect again.
+//! Credentials are sent only to the server that they were given for.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RANGE};
 
+use super::address::{authorization_of, display_name, is_same_server};
 use super::connections::Connections;
 use super::exchange::Exchange;
-use super::pool::{Claim, Line};
+use super::pool_state::{BlobId, Claim};
 use super::request::Request;
 use super::secrets::basic_authorization;
 use super::{HttpOptions, Secrets, redirect};
 use crate::source::verdict::{Seen, Stage, Verdict, judge};
 use crate::source::{Error, Origin, Priority};
 
-/// More redirects than this are a loop (browsers allow 20, curl 50; a gateway needs one or two).
+/// More redirects than this are taken for a loop. Browsers allow 20, curl 50; a gateway needs one or two.
 const MAX_REDIRECTS: usize = 10;
 
-/// Requests to one URL, wherever it has moved to.
-pub(super) struct Link {
+/// The next [`BlobId`].
+static NEXT_BLOB: AtomicU64 = AtomicU64::new(0);
+
+/// A URL that requests are sent to, or to the target that it redirects to.
+pub(super) struct RemoteUrl {
     origin: Origin,
     /// Without credentials; those are in `secrets`.
     url: Url,
     secrets: Secrets,
-    /// What tells its parts from those of others.
-    line: Line,
-    /// Where redirects led last time.
-    moved: Mutex<Option<Url>>,
-    /// Over which connections the last answer came.
+    blob: BlobId,
+    /// The last target of redirects.
+    target: Mutex<Option<Url>>,
+    /// The connections that the last answer came over.
     latest: Mutex<Option<Arc<Connections>>>,
     options: HttpOptions,
 }
 
-/// What is asked of a URL.
+/// What a request asks for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ask<'a> {
-    /// Some of it, by which it becomes known: the value of the Range header.
+    /// A range of a blob whose size is not known yet: the value of the Range header.
     Range(&'a str),
-    /// A part of it, now that it is known how long it is.
+    /// A range of a blob whose size is known. The request may be pipelined.
     Part(&'a str, Priority),
-    /// All of it, as this media type.
+    /// The whole resource as this media type.
     Whole { accept: &'static str },
 }
 
-/// By which way an answer came.
+/// Which server a request was sent to first.
 #[derive(Debug)]
-pub(super) enum Way {
-    /// From the URL itself, or from where it redirects to now.
-    Straight,
-    /// From where it redirected to earlier.
+pub(super) enum Route {
+    /// The URL's own server, which may have redirected.
+    Direct,
+    /// The target of an earlier redirect.
     Remembered(Url),
 }
 
-impl Link {
-    /// A link to `url`, which may carry `user:password@`.
+impl RemoteUrl {
+    /// Parses `url`, which may have `user:password@`.
     pub(super) fn new(url: &str, options: HttpOptions) -> Result<Self, Error> {
         let unsupported = |what: String| Error::Unsupported { what };
         // The text is not repeated in the error: it may hold a password.
@@ -85,55 +87,56 @@ impl Link {
         url.set_fragment(None);
         Ok(Self {
             origin: Origin::new(display_name(&url)),
-            line: RandomState::new().hash_one(()),
+            blob: NEXT_BLOB.fetch_add(1, Relaxed),
             url,
             secrets,
-            moved: Mutex::new(None),
+            target: Mutex::new(None),
             latest: Mutex::new(None),
             options,
         })
     }
 
+    /// The URL without credentials and query.
     pub(super) fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Sends a GET and follows redirects. The answer is not judged here, but for redirects.
-    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<(Exchange, Way), Error> {
-        let known = self.moved().clone();
-        if let Some(target) = known {
+    /// Sends a GET and follows redirects. Other answers are returned as they are.
+    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<(Exchange, Route), Error> {
+        let remembered = self.target().clone();
+        if let Some(target) = remembered {
             let answer = self.follow(target.clone(), ask).await;
             let verdict = seen_of_target(&answer).map(|seen| judge(seen, Stage::Target));
             if matches!(verdict, Some(Verdict::Anew | Verdict::AgainAnew)) {
                 self.forget(&target);
             }
             if verdict != Some(Verdict::Anew) {
-                return Ok((answer?, Way::Remembered(target)));
+                return Ok((answer?, Route::Remembered(target)));
             }
         }
         let answer = self.follow(self.url.clone(), ask).await?;
-        Ok((answer, Way::Straight))
+        Ok((answer, Route::Direct))
     }
 
-    /// Where a redirect led to is asked no more without asking where it leads now.
+    /// Forgets a target of redirects, so that the next request goes to the URL's own server.
     pub(super) fn forget(&self, target: &Url) {
-        let mut moved = self.moved();
-        // Another request may have found a new one meanwhile.
-        if moved.as_ref() == Some(target) {
-            *moved = None;
+        let mut remembered = self.target();
+        // Another request may have been redirected to a new target in the meantime.
+        if remembered.as_ref() == Some(target) {
+            *remembered = None;
         }
     }
 
-    /// Makes connections to where the URL leads, until there are so many; returns how many carry a
-    /// request or are ready to. Must be called within a tokio runtime.
+    /// Makes connections to the server that the URL leads to, until there are `requests` of them. Returns
+    /// how many are idle or busy now. Must be called within a tokio runtime.
     pub(super) fn warm_up(&self, requests: usize) -> usize {
-        // Why there can be none is told to whoever asks for something.
+        // An error is left to the next request, which reports it.
         let connections = self.connections();
         connections.map_or(0, |connections| connections.warm_up(requests))
     }
 
-    /// Makes connections to the URL's own server while its first requests are under way, until there
-    /// are so many with theirs. Must be called within a tokio runtime.
+    /// Makes connections to the URL's own server while the first requests are under way. See
+    /// [`Connections::warm_up_unknown`]. Must be called within a tokio runtime.
     pub(super) fn warm_up_unknown(&self, requests: usize) {
         if let Ok(connections) = self.options.clients.of(&self.url) {
             connections.warm_up_unknown(requests);
@@ -145,7 +148,7 @@ impl Link {
             let received = self.send(&url, ask).await?;
             if !redirect::is_redirect(received.status) {
                 if url != self.url {
-                    *self.moved() = Some(url);
+                    *self.target() = Some(url);
                 }
                 let connections = received.connections.clone();
                 *self.latest() = Some(connections);
@@ -165,16 +168,16 @@ impl Link {
             Ask::Range(range) | Ask::Part(range, _) => (RANGE, text(range)),
             Ask::Whole { accept } => (ACCEPT, HeaderValue::from_static(accept)),
         }];
-        if same_server(url, &self.url) {
+        if is_same_server(url, &self.url) {
             let secrets = self.secrets.iter();
             headers.extend(secrets.map(|(name, value)| (name.clone(), value.clone())));
         }
-        // Of one that nothing is known of yet, an answer does not tell whether it is another's.
-        let (line, priority) = match ask {
-            Ask::Part(_, priority) => (Some(self.line), priority),
+        // While the size is not known, nothing tells whether an answer belongs to this blob.
+        let (blob, priority) = match ask {
+            Ask::Part(_, priority) => (Some(self.blob), priority),
             Ask::Range(_) | Ask::Whole { .. } => (None, Priority::Demand),
         };
-        let claim = Claim { line, priority };
+        let claim = Claim { blob, priority };
         let request = Request {
             url,
             headers,
@@ -184,39 +187,38 @@ impl Link {
         let answer = Exchange::begin(&connections, self.options.connections, &request);
         match tokio::time::timeout(wait, answer).await {
             Err(_) => Err(connections.timeout(origin, wait)),
-            Ok(Err(failure)) => Err(failure.error(origin, !self.options.clients.have_heard())),
+            Ok(Err(failure)) => Err(failure.error(origin, !self.options.clients.have_answer())),
             Ok(Ok(answer)) => {
-                self.options.clients.heard();
+                self.options.clients.answered();
                 Ok(answer)
             }
         }
     }
 
-    /// How many bytes before the end of an answer the next request may be sent on its connection;
-    /// `None` if none may.
-    pub(super) fn early_by(&self) -> Option<u64> {
-        self.latest().as_ref()?.early_by()
+    /// See [`Connections::pipeline_window`].
+    pub(super) fn pipeline_window(&self) -> Option<u64> {
+        self.latest().as_ref()?.pipeline_window()
     }
 
-    /// How many requests at once are worth it, as far as is known; `None` if as many as there may be.
-    pub(super) fn at_once(&self) -> Option<usize> {
+    /// How many connections are worth it; `None` if all are, or if that is not known.
+    pub(super) fn useful_connections(&self) -> Option<usize> {
         let most = self.options.connections;
-        let worth = self.latest().as_ref()?.at_once(most);
-        (worth < most).then_some(worth)
+        let useful = self.latest().as_ref()?.useful(most);
+        (useful < most).then_some(useful)
     }
 
-    /// The connections to where the URL leads.
+    /// The connections to the server that the URL leads to.
     fn connections(&self) -> Option<Arc<Connections>> {
-        let moved = self.moved().clone();
-        let url = moved.as_ref().unwrap_or(&self.url);
+        let target = self.target().clone();
+        let url = target.as_ref().unwrap_or(&self.url);
         self.options.clients.of(url).ok()
     }
 
-    fn moved(&self) -> std::sync::MutexGuard<'_, Option<Url>> {
-        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    fn target(&self) -> MutexGuard<'_, Option<Url>> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn latest(&self) -> std::sync::MutexGuard<'_, Option<Arc<Connections>>> {
+    fn latest(&self) -> MutexGuard<'_, Option<Arc<Connections>>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -227,48 +229,22 @@ impl Link {
     }
 }
 
-/// What a redirect's target did that may be different at another one.
+/// What the target of a redirect did wrong, if another target may do better.
 fn seen_of_target(answer: &Result<Exchange, Error>) -> Option<Seen> {
     match answer {
         Ok(answer) if answer.status.is_success() => None,
         Ok(answer) => Some(Seen::Status(answer.status.as_u16())),
         Err(Error::Unreachable { .. }) => Some(Seen::NoConnection),
+        Err(Error::Untrusted { .. }) => Some(Seen::Untrusted),
         Err(Error::Timeout { .. }) => Some(Seen::Silence),
-        // It redirects to where nothing is followed.
+        // It redirects to a URL that is not followed.
         Err(Error::Unsupported { .. }) => Some(Seen::Wrong),
         Err(_) => None,
     }
 }
 
 fn text(range: &str) -> HeaderValue {
-    HeaderValue::from_str(range).expect("numbers and what is between them")
-}
-
-/// Credentials go only where they were given for: same scheme, host and port.
-fn same_server(a: &Url, b: &Url) -> bool {
-    a.scheme() == b.scheme()
-        && a.host_str() == b.host_str()
-        && a.port_or_known_default() == b.port_or_known_default()
-}
-
-/// `user:password@` as a Basic Authorization header (RFC 7617), marked so that it is never logged.
-fn authorization_of(url: &Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
-    let password = url.password().unwrap_or("");
-    basic_authorization(&decode(url.username()), &decode(password))
-}
-
-/// A URL fit for logs and /proc/mounts: a query may hold a signature, so it is left out.
-pub(super) fn display_name(url: &Url) -> String {
-    let mut shown = url.clone();
-    let _ = shown.set_username("");
-    let _ = shown.set_password(None);
-    shown.set_query(None);
-    shown.set_fragment(None);
-    shown.to_string()
+    HeaderValue::from_str(range).expect("digits and ASCII signs")
 }
 
 #[cfg(test)]
@@ -276,20 +252,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_of_a_url_are_not_in_its_name() {
+    fn origin_has_no_secrets_of_the_url() {
         let options = HttpOptions::default();
-        let link = Link::new("https://joe:s3cret@example.com/a.zip?sig=abc#x", options)
+        let remote = RemoteUrl::new("https://joe:s3cret@example.com/a.zip?sig=abc#x", options)
             .expect("a usable URL");
-        assert_eq!(link.origin.to_string(), "https://example.com/a.zip");
-        let (_, header) = link.secrets.iter().next().expect("credentials");
+        assert_eq!(remote.origin.to_string(), "https://example.com/a.zip");
+        let (_, header) = remote.secrets.iter().next().expect("credentials");
         assert!(header.is_sensitive());
         assert_eq!(header.as_bytes(), b"Basic am9lOnMzY3JldA==");
-        assert_eq!(link.url.query(), Some("sig=abc"));
+        assert_eq!(remote.url.query(), Some("sig=abc"));
     }
 
-    /// The plainest wins: what was given for this request, then the URL's, then the file's.
+    /// The order: the header given for this request, the URL's login, the netrc file's.
     #[test]
-    fn one_authorization_is_chosen() {
+    fn the_most_specific_authorization_is_sent() {
         let first = |url: &str, secrets: Secrets| {
             let netrc = super::super::Netrc::parse("machine a.example login n password n");
             let options = HttpOptions {
@@ -297,8 +273,8 @@ mod tests {
                 netrc,
                 ..HttpOptions::default()
             };
-            let link = Link::new(url, options).expect("a usable URL");
-            let values: Vec<String> = link
+            let remote = RemoteUrl::new(url, options).expect("a usable URL");
+            let values: Vec<String> = remote
                 .secrets
                 .iter()
                 .map(|(_, value)| value.to_str().expect("text").to_owned())
@@ -311,19 +287,5 @@ mod tests {
         assert_eq!(first("http://u:u@a.example/", none()), "Basic dTp1");
         assert_eq!(first("http://a.example/", none()), "Basic bjpu");
         assert_eq!(first("http://b.example/", none()), "");
-    }
-
-    #[test]
-    fn credentials_stay_with_their_server() {
-        let url = |text| Url::parse(text).expect("a URL");
-        let home = url("https://a.example/x");
-        assert!(same_server(&home, &url("https://a.example:443/y")));
-        for other in [
-            "http://a.example/x",
-            "https://b.example/x",
-            "https://a.example:8443/x",
-        ] {
-            assert!(!same_server(&home, &url(other)), "{other}");
-        }
     }
 }

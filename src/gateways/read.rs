@@ -1,8 +1,8 @@
-//! One read, from whoever gives it.
+//! One read from several members.
 //!
-//! An attempt is a request to one member. Usually there is one; a second is made beside it when the
-//! first keeps silent for longer than its member usually does, and the one that gives bytes first
-//! goes on alone. When an attempt fails, the next member goes on from where the bytes ended.
+//! An attempt is a request to one member. Usually there is one. If it stalls for longer than is usual for its
+//! member, a second attempt starts (a hedge), and the one that gives bytes first continues alone. When an
+//! attempt fails, the next member continues where the bytes ended.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,85 +14,82 @@ use futures_util::future::poll_fn;
 use futures_util::stream;
 use tokio::time::Instant;
 
-use super::health::{MEANINGFUL, Want};
-use super::most_hopeful;
-use super::roster::Roster;
+use super::health::{MIN_PROGRESS, Want};
+use super::set::GatewaySet;
 use crate::source::Pass;
 use crate::source::{Chunk, ChunkStream, Error, Priority, Result};
 
-/// Asks one member, by its number, for a range.
+/// Asks the member of this index for a range.
 pub(super) type Ask = Arc<dyn Fn(usize, Range<u64>) -> ChunkStream + Send + Sync>;
 
-/// How many bytes before the end of its answer a member, by its number, can be asked for more.
+/// The [`early_by`](crate::source::Source::early_by) of the member of this index.
 pub(super) type EarlyBy = Arc<dyn Fn(usize) -> u64 + Send + Sync>;
 
 /// A read that is under way.
-pub(super) struct Reading {
-    roster: Arc<Roster>,
+pub(super) struct GatewayRead {
+    set: Arc<GatewaySet>,
     ask: Ask,
     early_by: EarlyBy,
     want: Want,
     priority: Priority,
-    /// What has not been given out.
+    /// The bytes that were not given out yet.
     left: Range<u64>,
     /// The newest last.
     attempts: Vec<Attempt>,
-    /// Who has been asked since bytes came last.
+    /// The members that were asked since the last bytes came.
     tried: Vec<usize>,
-    /// One hedge a read.
+    /// Whether the read had its one hedge.
     hedged: bool,
     errors: Vec<Error>,
 }
 
 struct Attempt {
-    roster: Arc<Roster>,
+    set: Arc<GatewaySet>,
     index: usize,
     stream: ChunkStream,
-    /// What it has not brought yet.
+    /// The bytes that it has not brought yet.
     left: Range<u64>,
     since: Instant,
     begun: bool,
-    /// How long its bytes have been waited for, while somebody did.
+    /// How long the caller has waited since its last bytes.
     waited: Duration,
-    /// Bytes since then.
+    /// Bytes that came since `waited` was reset.
     fresh: u64,
-    /// Its member was found silent, or it was decided to go on waiting.
-    judged: bool,
-    /// Held until its member can be asked for more.
+    /// Whether another member was asked because this one's is silent.
+    is_replaced: bool,
+    /// Held until its member can take the next request.
     pass: Option<Pass>,
 }
 
 impl Attempt {
-    fn next_judgement(&self) -> Duration {
-        self.roster.delay(self.index).saturating_sub(self.waited)
+    fn time_until_slow(&self) -> Duration {
+        self.set.delay(self.index).saturating_sub(self.waited)
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.roster
-            .ended(self.index, self.left.end - self.left.start);
+        self.set.ended(self.index, self.left.end - self.left.start);
     }
 }
 
-/// What one round of waiting brought.
+/// The result of waiting.
 enum Event {
-    /// Of which attempt, and what; `None` is its end.
+    /// The attempt, and what it brought; `None` is its end.
     Item(usize, Option<Result<Chunk>>),
-    /// The newest attempt has been silent for long.
+    /// The newest attempt has stalled.
     Slow,
 }
 
-/// A raw block, of at most `whole`, from whoever of the roster gives it: `ask` asks one of them for
-/// it, and gives it in one chunk.
-pub(super) fn block_reading(roster: Arc<Roster>, ask: Ask, whole: Range<u64>) -> ChunkStream {
+/// Reads a raw block of at most the size of `whole`. `ask` asks one member for it and gives one chunk.
+pub(super) fn read_block(set: Arc<GatewaySet>, ask: Ask, whole: Range<u64>) -> ChunkStream {
     let early_by: EarlyBy = Arc::new(|_| 0);
-    Reading::new(roster, ask, early_by, Want::Block, whole, Priority::Demand).into_stream()
+    GatewayRead::new(set, ask, early_by, Want::Block, whole, Priority::Demand).into_stream()
 }
 
-impl Reading {
+impl GatewayRead {
     pub(super) fn new(
-        roster: Arc<Roster>,
+        set: Arc<GatewaySet>,
         ask: Ask,
         early_by: EarlyBy,
         want: Want,
@@ -100,7 +97,7 @@ impl Reading {
         priority: Priority,
     ) -> Self {
         Self {
-            roster,
+            set,
             ask,
             early_by,
             want,
@@ -114,9 +111,9 @@ impl Reading {
     }
 
     pub(super) fn into_stream(self) -> ChunkStream {
-        stream::try_unfold(self, |mut reading| async move {
-            let next = reading.next().await?;
-            Ok(next.map(|chunk| (chunk, reading)))
+        stream::try_unfold(self, |mut read| async move {
+            let next = read.next().await?;
+            Ok(next.map(|chunk| (chunk, read)))
         })
         .boxed()
     }
@@ -128,7 +125,7 @@ impl Reading {
             }
             match self.wait().await {
                 Event::Slow if self.left.is_empty() => return Ok(None),
-                Event::Slow => self.judge_newest(),
+                Event::Slow => self.handle_stall(),
                 Event::Item(at, Some(Ok(chunk))) => {
                     if let Some(chunk) = self.take(at, chunk) {
                         return Ok(Some(chunk));
@@ -137,33 +134,33 @@ impl Reading {
                 Event::Item(at, None) => {
                     let attempt = &self.attempts[at];
                     if self.want == Want::Block || attempt.left.is_empty() {
-                        self.roster.served(attempt.index, self.want);
+                        self.set.served(attempt.index, self.want);
                     }
                     return Ok(None);
                 }
-                // The last byte had come; what broke afterwards does not matter.
+                // All bytes have come, so the error does not matter.
                 Event::Item(_, Some(Err(_))) if self.left.is_empty() => return Ok(None),
                 Event::Item(at, Some(Err(error))) => self.give_up(at, error),
             }
         }
     }
 
-    /// Asks the best of those that have not been asked, waiting for a free pass if need be.
+    /// Asks the best member that was not asked yet. Waits for a pass if none is free.
     async fn start(&mut self) -> Result<()> {
         let bytes = self.left.end - self.left.start;
-        let (turn, ready) = self
-            .roster
-            .turn(self.want, bytes, self.priority, &self.tried);
-        let Some(&first) = turn.first() else {
+        let (candidates, available) =
+            self.set
+                .candidates(self.want, bytes, self.priority, &self.tried);
+        let Some(&first) = candidates.first() else {
             let errors = std::mem::take(&mut self.errors);
-            return Err(most_hopeful(errors).unwrap_or_else(|| self.roster.refusal(self.want)));
+            return Err(self.set.final_error(errors, self.want));
         };
-        let free = turn[..ready.max(1)]
+        let free = candidates[..available.max(1)]
             .iter()
-            .find_map(|at| Some((*at, self.roster.try_pass(*at)?)));
+            .find_map(|at| Some((*at, self.set.try_pass(*at)?)));
         let (index, pass) = match free {
             Some(found) => found,
-            None => (first, self.roster.pass(first, self.priority).await),
+            None => (first, self.set.pass(first, self.priority).await),
         };
         self.launch(index, pass, false);
         Ok(())
@@ -171,10 +168,10 @@ impl Reading {
 
     fn launch(&mut self, index: usize, pass: Pass, is_hedge: bool) {
         let range = self.left.clone();
-        self.roster.asked(index, range.end - range.start, is_hedge);
+        self.set.asked(index, range.end - range.start, is_hedge);
         self.tried.push(index);
         self.attempts.push(Attempt {
-            roster: self.roster.clone(),
+            set: self.set.clone(),
             index,
             stream: (self.ask)(index, range.clone()),
             left: range,
@@ -182,16 +179,16 @@ impl Reading {
             begun: false,
             waited: Duration::ZERO,
             fresh: 0,
-            judged: false,
+            is_replaced: false,
             pass: Some(pass),
         });
     }
 
-    /// Waits for whatever comes first.
+    /// Waits for the first event.
     async fn wait(&mut self) -> Event {
         let entered = Instant::now();
         let newest = self.attempts.last();
-        let pause = newest.map_or(Duration::ZERO, Attempt::next_judgement);
+        let pause = newest.map_or(Duration::ZERO, Attempt::time_until_slow);
         let attempts = &mut self.attempts;
         let item = poll_fn(|context| {
             for (at, attempt) in attempts.iter_mut().enumerate() {
@@ -211,7 +208,7 @@ impl Reading {
         event
     }
 
-    /// Bytes have come: notes it, and returns those that are new.
+    /// Records a chunk, and returns the part of it that is new.
     fn take(&mut self, at: usize, mut chunk: Chunk) -> Option<Chunk> {
         let attempt = &mut self.attempts[at];
         let came = chunk.range();
@@ -226,21 +223,21 @@ impl Reading {
         }
         let bytes = came.end - came.start;
         if !std::mem::replace(&mut attempt.begun, true) {
-            self.roster.began(attempt.index, attempt.since.elapsed());
+            self.set.began(attempt.index, attempt.since.elapsed());
         }
-        self.roster.came(attempt.index, bytes);
+        self.set.came(attempt.index, bytes);
         attempt.left.start = came.end;
         attempt.fresh += bytes;
         let left = attempt.left.end - attempt.left.start;
         if attempt.pass.is_some() && left <= (self.early_by)(attempt.index) {
             attempt.pass = None;
         }
-        if attempt.fresh >= MEANINGFUL || attempt.left.is_empty() {
-            (attempt.fresh, attempt.waited, attempt.judged) = (0, Duration::ZERO, false);
-            self.go_on_alone(at);
+        if attempt.fresh >= MIN_PROGRESS || attempt.left.is_empty() {
+            (attempt.fresh, attempt.waited, attempt.is_replaced) = (0, Duration::ZERO, false);
+            self.continue_alone(at);
         }
         if came.end <= self.left.start && bytes > 0 {
-            return None; // another attempt had brought them
+            return None; // Another attempt had brought these bytes.
         }
         let known = self.left.start.saturating_sub(came.start).min(bytes);
         chunk.bytes = chunk.bytes.slice(known as usize..);
@@ -249,13 +246,13 @@ impl Reading {
         Some(chunk)
     }
 
-    /// The attempt that gives bytes is the one to keep.
-    fn go_on_alone(&mut self, at: usize) {
+    /// Drops all attempts but the one that gives bytes.
+    fn continue_alone(&mut self, at: usize) {
         let index = self.attempts[at].index;
         if !self.errors.is_empty() {
             let for_all = self.errors.iter().any(is_no_answer);
-            self.roster.stepped_in(index, self.want, for_all);
-            // Of no note if nobody had done better: then it is the error itself that says so.
+            self.set.took_over(index, self.want, for_all);
+            // Logged only if another member did better. Otherwise the read's own error says so.
             for error in self.errors.drain(..) {
                 if let Error::Forged { origin, .. } = error {
                     log::warn!(
@@ -266,8 +263,8 @@ impl Reading {
         }
         for (other, loser) in self.attempts.iter().enumerate() {
             if other != at && !loser.begun {
-                // It would have taken longer still.
-                self.roster.began(loser.index, loser.since.elapsed());
+                // Its latency is at least this long.
+                self.set.began(loser.index, loser.since.elapsed());
             }
         }
         let kept = self.attempts.swap_remove(at);
@@ -279,29 +276,28 @@ impl Reading {
 
     fn give_up(&mut self, at: usize, error: Error) {
         let attempt = self.attempts.remove(at);
-        self.roster.failed(attempt.index, &error, self.want);
+        self.set.failed(attempt.index, &error, self.want);
         self.errors.push(error);
     }
 
-    /// The newest attempt has brought nothing for as long as hardly any of its member's does. If
-    /// the member is silent altogether, it has failed; if not, this request may be the unlucky
-    /// one, and is hedged if that is in the budget.
-    fn judge_newest(&mut self) {
+    /// Handles a stall of the newest attempt. If its member is silent on all requests, it has failed and
+    /// another one is asked. If not, this request is hedged if the budget allows it.
+    fn handle_stall(&mut self) {
         let bytes = self.left.end - self.left.start;
-        let (turn, ready) = self
-            .roster
-            .turn(self.want, bytes, self.priority, &self.tried);
+        let (candidates, available) =
+            self.set
+                .candidates(self.want, bytes, self.priority, &self.tried);
         let Some(newest) = self.attempts.last_mut() else {
             return;
         };
         newest.waited = Duration::ZERO;
         let (index, silent_for) = (newest.index, newest.since.elapsed());
-        if !newest.judged && self.roster.finds_silent(index, self.want) {
-            // Nobody may be free yet; then it is judged again.
-            if let Some((next, pass)) = first_free(&self.roster, &turn) {
-                newest.judged = true;
+        if !newest.is_replaced && self.set.finds_silent(index, self.want) {
+            // If no member is free, the next stall tries again.
+            if let Some((next, pass)) = first_free(&self.set, &candidates) {
+                newest.is_replaced = true;
                 self.errors.push(Error::Timeout {
-                    origin: self.roster.name(index).clone(),
+                    origin: self.set.name(index).clone(),
                     after: silent_for,
                 });
                 self.launch(next, pass, false);
@@ -309,9 +305,9 @@ impl Reading {
             return;
         }
         if !self.hedged
-            && ready > 0
-            && let Some((next, pass)) = first_free(&self.roster, &turn[..ready])
-            && self.roster.may_hedge()
+            && available > 0
+            && let Some((next, pass)) = first_free(&self.set, &candidates[..available])
+            && self.set.may_hedge()
         {
             self.hedged = true;
             self.launch(next, pass, true);
@@ -319,12 +315,13 @@ impl Reading {
     }
 }
 
-/// Whether an error says nothing of what was asked for: a server that cannot be reached, breaks off or
-/// forges does so whatever it is asked for.
+/// Whether an error is not about the requested data: a server that cannot be reached, breaks off or forges
+/// does so for any request.
 fn is_no_answer(error: &Error) -> bool {
     matches!(
         error,
         Error::Unreachable { .. }
+            | Error::Untrusted { .. }
             | Error::NoNetwork { .. }
             | Error::Timeout { .. }
             | Error::Cut { .. }
@@ -332,7 +329,8 @@ fn is_no_answer(error: &Error) -> bool {
     )
 }
 
-fn first_free(roster: &Roster, turn: &[usize]) -> Option<(usize, Pass)> {
-    turn.iter()
-        .find_map(|at| Some((*at, roster.try_pass(*at)?)))
+fn first_free(set: &GatewaySet, candidates: &[usize]) -> Option<(usize, Pass)> {
+    candidates
+        .iter()
+        .find_map(|at| Some((*at, set.try_pass(*at)?)))
 }

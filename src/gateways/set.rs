@@ -1,0 +1,335 @@
+//! The members and what is known of them. Decides which one is asked next.
+//!
+//! All requests to the same servers share a set, those for data and those for blocks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::health::{Availability, Health, Want};
+use super::hedge::Budget;
+use crate::source::{Error, Gate, Origin, Pass, Priority};
+
+/// Another member is taken instead of the serving one if it is expected to need less than this share of its
+/// time. A change costs connections.
+const CHANGE_BELOW: f64 = 0.7;
+
+/// Members are compared by the time that they need for this many bytes.
+const USUAL_SIZE: u64 = 1 << 20;
+
+/// One read-ahead request in this many goes to a member that has sent nothing for [`STALE`]. Otherwise a
+/// member that became faster would not be noticed.
+const EXPLORE: u64 = 50;
+const STALE: Duration = Duration::from_secs(30);
+
+/// The rate that is assumed while no member has been measured, in bytes a second.
+const USUAL_RATE: f64 = 10e6;
+
+/// The members, and what is known of each.
+pub struct GatewaySet {
+    names: Vec<Origin>,
+    weights: Vec<f64>,
+    gates: Vec<Gate>,
+    stripe: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    healths: Vec<Health>,
+    /// The member that serves data.
+    current: usize,
+    /// The member that serves blocks.
+    current_for_blocks: usize,
+    budget: Budget,
+    requests: u64,
+    last_error: Option<(Error, Instant)>,
+}
+
+impl GatewaySet {
+    pub(super) fn new(members: Vec<(Origin, f64)>, connections: usize, stripe: bool) -> Arc<Self> {
+        let (names, weights): (Vec<_>, Vec<_>) = members.into_iter().unzip();
+        let count = names.len();
+        let heaviest = (0..count).rev().max_by(|a, b| {
+            let (a, b): (&f64, &f64) = (&weights[*a], &weights[*b]);
+            a.total_cmp(b)
+        });
+        Arc::new(Self {
+            names,
+            weights,
+            gates: (0..count).map(|_| Gate::new(connections)).collect(),
+            stripe,
+            state: Mutex::new(State {
+                healths: (0..count).map(|_| Health::new(connections)).collect(),
+                current: heaviest.unwrap_or(0),
+                current_for_blocks: heaviest.unwrap_or(0),
+                budget: Budget::new(),
+                requests: 0,
+                last_error: None,
+            }),
+        })
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The member's name for logs and errors.
+    pub(super) fn name(&self, index: usize) -> &Origin {
+        &self.names[index]
+    }
+
+    /// The member that serves data.
+    pub(super) fn current(&self) -> usize {
+        self.state().current
+    }
+
+    /// Whether read-ahead is spread over all members.
+    pub(super) fn is_striped(&self) -> bool {
+        self.stripe
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The members that may be asked for `bytes` now, the best first, without those in `tried`. Also returns
+    /// how many of them are available; these come before those in back-off.
+    pub(super) fn candidates(
+        &self,
+        want: Want,
+        bytes: u64,
+        priority: Priority,
+        tried: &[usize],
+    ) -> (Vec<usize>, usize) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let availability = |at: &usize| state.healths[*at].availability(want, now);
+        let mut candidates: Vec<usize> = (0..self.len())
+            .filter(|at| !tried.contains(at) && availability(at) < Availability::RetryAfter)
+            .collect();
+        let available = candidates.iter();
+        let available = available.filter(|at| availability(at) == Availability::Available);
+        let available = available.count();
+        let is_spread = self.stripe && want == Want::Data && priority == Priority::Prefetch;
+        let cost = |at: &usize| {
+            if is_spread {
+                self.finish_time(&state.healths, *at, bytes)
+            } else {
+                self.cost(&state, want, *at)
+            }
+        };
+        candidates.sort_by(|a, b| {
+            let order = availability(a).cmp(&availability(b));
+            order.then_with(|| cost(a).total_cmp(&cost(b)))
+        });
+        if tried.is_empty() && priority == Priority::Prefetch && !is_spread && available > 1 {
+            state.requests += 1;
+            let is_stale = |at: &usize| {
+                let progress = state.healths[*at].progress();
+                progress.is_none_or(|at| now.saturating_duration_since(at) > STALE)
+            };
+            if state.requests.is_multiple_of(EXPLORE)
+                && let Some(found) = candidates[..available].iter().position(is_stale)
+            {
+                candidates[..=found].rotate_right(1);
+            }
+        }
+        (candidates, available)
+    }
+
+    /// The expected time of a usual request, with an advantage for the member that serves.
+    fn cost(&self, state: &State, want: Want, at: usize) -> f64 {
+        let serving = match want {
+            Want::Data => state.current,
+            Want::Block => state.current_for_blocks,
+        };
+        let seconds = |at: usize| {
+            let health = &state.healths[at];
+            let rate = health.rate()?;
+            Some((health.latency()? + USUAL_SIZE as f64 / rate) / self.weights[at])
+        };
+        let Some(current) = seconds(serving) else {
+            return f64::from(u8::from(at != serving));
+        };
+        match (at == serving, seconds(at)) {
+            (true, _) => current * CHANGE_BELOW,
+            (false, Some(seconds)) => seconds,
+            (false, None) => f64::MAX,
+        }
+    }
+
+    /// The time until `bytes` more would have come from a member. Asking the member with the shortest one
+    /// spreads bytes in proportion to rates.
+    fn finish_time(&self, healths: &[Health], at: usize, bytes: u64) -> f64 {
+        let known = healths.iter().filter_map(Health::rate);
+        let fastest = known.fold(0.0, f64::max);
+        let usual = if fastest > 0.0 { fastest } else { USUAL_RATE };
+        let health = &healths[at];
+        let expected = health.expected(bytes);
+        let assumed = || (health.awaited + bytes) as f64 / usual;
+        expected.unwrap_or_else(assumed) / self.weights[at]
+    }
+
+    /// The error of a read after all members failed. A transient error goes first, the one with the shortest
+    /// Retry-After; "not found" goes last, because it tells the least.
+    pub(super) fn final_error(&self, errors: Vec<Error>, want: Want) -> Error {
+        let rank = |e: &Error| match e {
+            e if e.is_transient() => (0, e.retry_after()),
+            Error::NotFound { .. } => (2, None),
+            _ => (1, None),
+        };
+        let chosen = errors.into_iter().min_by_key(rank);
+        chosen.unwrap_or_else(|| self.refusal(want))
+    }
+
+    /// The error if no member may be asked: that of the shortest Retry-After, if there is one.
+    fn refusal(&self, want: Want) -> Error {
+        let now = Instant::now();
+        let state = self.state();
+        let refusals = state.healths.iter();
+        let refusals = refusals.filter_map(|health| health.retry_after(want, now));
+        let soonest = refusals.min_by_key(|error| error.retry_after());
+        soonest.unwrap_or_else(|| Error::Unsupported {
+            what: "no gateway is left that has this blob".into(),
+        })
+    }
+
+    pub(super) fn try_pass(&self, index: usize) -> Option<Pass> {
+        self.gates[index].try_pass()
+    }
+
+    pub(super) async fn pass(&self, index: usize, priority: Priority) -> Pass {
+        self.gates[index].pass(priority).await
+    }
+
+    /// After this time without bytes, a request to the member is stalled.
+    pub(super) fn delay(&self, index: usize) -> Duration {
+        self.state().healths[index].delay()
+    }
+
+    /// Takes a hedge out of the budget; false if there is none.
+    pub(super) fn may_hedge(&self) -> bool {
+        self.state().budget.take()
+    }
+
+    /// Records that a request for `bytes` is sent.
+    pub(super) fn asked(&self, index: usize, bytes: u64, is_hedge: bool) {
+        let mut state = self.state();
+        state.healths[index].asked(bytes, Instant::now());
+        if !is_hedge {
+            state.budget.request();
+        }
+    }
+
+    /// Records that an answer began after this time.
+    pub(super) fn began(&self, index: usize, after: Duration) {
+        self.state().healths[index].began(after);
+    }
+
+    /// Records that bytes came.
+    pub(super) fn came(&self, index: usize, bytes: u64) {
+        self.state().healths[index].came(bytes, Instant::now());
+    }
+
+    /// Records that a request was answered to its end.
+    pub(super) fn served(&self, index: usize, want: Want) {
+        let mut state = self.state();
+        state.healths[index].served(want, Instant::now());
+        self.gates[index].set_limit(state.healths[index].limit());
+    }
+
+    /// Makes `index` the serving member, because it gives bytes after another failed. `for_all`: the failure
+    /// of the other concerns data and blocks.
+    pub(super) fn took_over(&self, index: usize, want: Want, for_all: bool) {
+        let mut state = self.state();
+        let before = (state.current, state.current_for_blocks);
+        if want == Want::Data || for_all {
+            state.current = index;
+        }
+        if want == Want::Block || for_all {
+            state.current_for_blocks = index;
+        }
+        if before != (state.current, state.current_for_blocks) {
+            log::info!("{} serves now", self.names[index]);
+        }
+    }
+
+    /// Records that a request has ended; `left` of its bytes have not come.
+    pub(super) fn ended(&self, index: usize, left: u64) {
+        self.state().healths[index].ended(left, Instant::now());
+    }
+
+    /// Records that a request failed.
+    pub(super) fn failed(&self, index: usize, error: &Error, want: Want) {
+        if self.len() > 1 {
+            log::info!("{error}; asking another gateway if there is one");
+        }
+        let mut state = self.state();
+        state.last_error = Some((error.clone(), Instant::now()));
+        state.healths[index].failed(error, want, fastrand::f64(), Instant::now());
+        self.gates[index].set_limit(state.healths[index].limit());
+    }
+
+    /// Puts a member into back-off if it is silent on all requests; returns whether it is.
+    pub(super) fn finds_silent(&self, index: usize, want: Want) -> bool {
+        let now = Instant::now();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let health = &mut state.healths[index];
+        if !health.is_silent(now) {
+            return false;
+        }
+        let error = Error::Timeout {
+            origin: self.names[index].clone(),
+            after: health.delay(),
+        };
+        state.last_error = Some((error.clone(), now));
+        // All its requests notice the silence, but it is one failure.
+        if health.availability(want, now) == Availability::Available {
+            log::info!("{error}; asking another gateway if there is one");
+            health.silent(&error, fastrand::f64(), now);
+        }
+        true
+    }
+
+    /// Why no member may be asked for data; else the last error, if it happened within this time.
+    pub(super) fn trouble(&self, within: Duration) -> Option<Error> {
+        let (state, now) = (self.state(), Instant::now());
+        let mut healths = state.healths.iter();
+        if healths.all(|health| health.availability(Want::Data, now) >= Availability::RetryAfter) {
+            drop(state);
+            return Some(self.refusal(Want::Data));
+        }
+        let (error, at) = state.last_error.clone()?;
+        (at.elapsed() <= within).then_some(error)
+    }
+
+    /// Records that a member gave wrong bytes.
+    pub(super) fn forged(&self, index: usize) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let health = &mut state.healths[index];
+        // A suspended member is still asked if there is no other. That is not worth another warning.
+        let level = if health.availability(Want::Data, now) == Availability::Available {
+            log::Level::Warn
+        } else {
+            log::Level::Debug
+        };
+        health.forged(now);
+        drop(state);
+        let name = &self.names[index];
+        log::log!(level, "{name} is put aside: it gave wrong bytes");
+    }
+
+    /// Excludes a member for good, because it has another blob.
+    pub(super) fn exclude(&self, index: usize) {
+        self.state().healths[index].exclude();
+    }
+}

@@ -1,0 +1,42 @@
+//! How to talk to a server.
+
+use std::time::Duration;
+
+use super::connections::Clients;
+use super::secrets::{Netrc, Secrets};
+
+/// How to talk to a server.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// The maximum number of connections to a server.
+    pub connections: usize,
+    /// For how long a server may send nothing, before an answer or within one.
+    pub idle_timeout: Duration,
+    /// Whether the content at the URL can change. If so, the ETag or Last-Modified of the first answer is
+    /// compared with that of every other. Content named by a CID cannot change; its gateways put the range
+    /// into the ETag, so there it must not be compared.
+    pub pinned: bool,
+    /// Whether the caller verifies all bytes against a CID. If so, redirects from https to http are
+    /// followed.
+    pub proven: bool,
+    /// The connections to use. Sources with the same clients share them.
+    pub clients: Clients,
+    /// Headers that are sent to the URL's own server, but not to servers that it redirects to.
+    pub secrets: Secrets,
+    /// Logins by host, for URLs without other credentials.
+    pub netrc: Netrc,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            idle_timeout: Duration::from_secs(15),
+            pinned: true,
+            proven: false,
+            clients: Clients::default(),
+            secrets: Secrets::default(),
+            netrc: Netrc::default(),
+        }
+    }
+}

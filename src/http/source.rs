@@ -1,0 +1,357 @@
+//! The [`Source`] over one URL.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use bytes::BytesMut;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, StreamExt};
+use reqwest::header::CONTENT_RANGE;
+
+use super::HttpOptions;
+use super::answer::{Answer, ContentRange, Validator};
+use super::body::Body;
+use super::exchange::Exchange;
+use super::range_support::{RangeSupport, Repeats};
+use super::remote::{Ask, RemoteUrl};
+use crate::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+use crate::source::{Gate, Pass};
+
+/// How many connections are made when a blob is opened, so that the first reads need not wait for one.
+/// Browsers make as many to a server.
+const FIRST_CONNECTIONS: usize = 6;
+
+/// A [`Source`] over one URL.
+#[derive(Clone)]
+pub struct Http(Arc<Inner>);
+
+struct Inner {
+    remote: RemoteUrl,
+    gate: Gate,
+    options: HttpOptions,
+    /// What the first answer said.
+    known: OnceLock<Known>,
+    /// The blob's size as the caller knows it from elsewhere.
+    expected: OnceLock<u64>,
+    range_support: RangeSupport,
+}
+
+struct Known {
+    size: u64,
+    validator: Option<Validator>,
+    /// Identifies this state of the blob among all states, past and future.
+    version: Option<String>,
+}
+
+impl Http {
+    /// The blob at `url`, which may have `user:password@`. Sends nothing yet.
+    ///
+    /// # Errors
+    /// If `url` is not an http or https URL.
+    pub fn new(url: &str, options: HttpOptions) -> Result<Self> {
+        Ok(Self(Arc::new(Inner {
+            remote: RemoteUrl::new(url, options.clone())?,
+            gate: Gate::new(options.connections),
+            options,
+            known: OnceLock::new(),
+            expected: OnceLock::new(),
+            range_support: RangeSupport::default(),
+        })))
+    }
+
+    /// The URL without credentials and query.
+    pub fn origin(&self) -> &Origin {
+        self.0.remote.origin()
+    }
+}
+
+impl Inner {
+    fn size(&self) -> Option<u64> {
+        let known = || self.known.get().map(|known| known.size);
+        self.expected.get().copied().or_else(known)
+    }
+
+    /// How many requests the gate lets through: as many as there are useful connections, and two that
+    /// already wait for one.
+    fn passes(&self) -> usize {
+        let most = self.options.connections;
+        self.remote
+            .useful_connections()
+            .map_or(most, |useful| most.min(useful + 2))
+    }
+
+    /// Asks for the size and for the tail at once. Some servers refuse suffix ranges, or answer them with
+    /// the head of the file. So the tail counts only if its Content-Range ends at the size that the other
+    /// answer tells.
+    async fn open(&self, tail_wanted: u64) -> Result<Opened> {
+        let connections = FIRST_CONNECTIONS.min(self.options.connections);
+        // Polled last, when the requests above have taken their connections.
+        let warm_up = async {
+            if tail_wanted > 0 {
+                // A caller that wants the tail will read more.
+                self.remote.warm_up_unknown(connections);
+            }
+        };
+        let (size, tail, ()) = tokio::join!(self.ask_size(), self.ask_tail(tail_wanted), warm_up);
+        let (size, validator, version) = size?;
+        let tail = tail.filter(|(chunk, total, tail_validator)| {
+            *total == size && chunk.range().end == size && *tail_validator == validator
+        });
+        if let Some(known) = self.size().filter(|known| *known != size) {
+            return Err(Error::Changed {
+                origin: self.remote.origin().clone(),
+                what: format!("it had {known} bytes and now has {size}"),
+            });
+        }
+        let _ = self.known.set(Known {
+            size,
+            validator,
+            version,
+        });
+        let chunk = tail.map(|(chunk, ..)| chunk);
+        if tail_wanted > 0 {
+            // A redirect may have led to another server.
+            self.remote.warm_up(connections);
+        }
+        Ok(Opened { size, tail: chunk })
+    }
+
+    /// Takes the size from the Content-Range of the first byte. Some servers refuse HEAD, and HEAD does not
+    /// tell whether ranges work.
+    async fn ask_size(&self) -> Result<(u64, Option<Validator>, Option<String>)> {
+        let _pass = self.gate.pass(Priority::Demand).await;
+        let (origin, mut repeats) = (self.remote.origin(), Repeats::new());
+        loop {
+            let (received, route) = self.remote.get(Ask::Range("bytes=0-0")).await?;
+            let answer = Answer::of(&received);
+            let (validator, version) = (answer.validator(), answer.version());
+            if answer.says_empty() {
+                return Ok((0, validator, version));
+            }
+            let status = answer.status;
+            let told = match answer.check(origin, &(0..1), None) {
+                Ok(told) => told,
+                Err(error) => {
+                    drop(received);
+                    let repeat = self.range_support.wait_to_repeat(
+                        (status, route),
+                        error,
+                        &self.remote,
+                        &mut repeats,
+                    );
+                    repeat.await?;
+                    continue;
+                }
+            };
+            self.accepted(&answer);
+            let size = told.ok_or_else(|| Error::BadAnswer {
+                origin: origin.clone(),
+                range: 0..1,
+                what: "its Content-Range does not tell the size".into(),
+            })?;
+            // After the body has been read to its end, the connection can be used again.
+            self.collect(received, 0..1).await?;
+            return Ok((size, validator, version));
+        }
+    }
+
+    /// Records what an accepted answer tells about the server.
+    fn accepted(&self, answer: &Answer<'_>) {
+        if answer.headers.contains_key(CONTENT_RANGE) {
+            self.range_support.proved();
+        }
+    }
+
+    /// The last `tail` bytes, the blob's size and its validator; `None` if the server does not serve
+    /// suffix ranges.
+    async fn ask_tail(&self, tail: u64) -> Option<(Chunk, u64, Option<Validator>)> {
+        if tail == 0 {
+            return None;
+        }
+        let _pass = self.gate.pass(Priority::Demand).await;
+        let suffix = format!("bytes=-{tail}");
+        let (received, _) = self.remote.get(Ask::Range(&suffix)).await.ok()?;
+        let answer = Answer::of(&received);
+        let told = answer.headers.get(CONTENT_RANGE)?;
+        let content = ContentRange::parse(told.to_str().ok()?)?;
+        let size = content.size?;
+        if content.range != (size.saturating_sub(tail)..size) {
+            return None;
+        }
+        let origin = self.remote.origin();
+        answer.check(origin, &content.range, Some(size)).ok()?;
+        self.accepted(&answer);
+        let validator = answer.validator();
+        let chunk = self.collect(received, content.range).await.ok()?;
+        Some((chunk, size, validator))
+    }
+
+    /// Reads a short body as one chunk. `range` bounds it.
+    async fn collect(&self, received: Exchange, range: Range<u64>) -> Result<Chunk> {
+        let mut body = Body::new(received, range.clone());
+        let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
+        while let Some(chunk) = self.next(&mut body).await? {
+            bytes.extend_from_slice(&chunk.bytes);
+        }
+        Ok(Chunk {
+            offset: range.start,
+            bytes: bytes.freeze(),
+            origin: self.remote.origin().clone(),
+        })
+    }
+
+    async fn next(&self, body: &mut Body) -> Result<Option<Chunk>> {
+        let wait = self.options.idle_timeout;
+        body.next(self.remote.origin(), wait).await
+    }
+
+    /// Requests `range` until there is an answer to accept.
+    async fn request(&self, range: &Range<u64>, priority: Priority) -> Result<Exchange> {
+        let header = format!("bytes={}-{}", range.start, range.end - 1);
+        let mut repeats = Repeats::new();
+        loop {
+            let ask = match self.size() {
+                Some(_) => Ask::Part(&header, priority),
+                None => Ask::Range(&header),
+            };
+            let (received, route) = self.remote.get(ask).await?;
+            let connections = received.connections.clone();
+            let (is_pipelined, status) = (received.is_pipelined, received.status);
+            match self.accept(received, range) {
+                Ok(answer) => {
+                    answer.is_right();
+                    self.accepted(&Answer::of(&answer));
+                    return Ok(answer);
+                }
+                // Some servers refuse pipelined requests, or mix up their answers.
+                Err(error) if is_pipelined && !is_busy(&error) => connections.refuse_pipelining(),
+                Err(error) => {
+                    let repeat = self.range_support.wait_to_repeat(
+                        (status, route),
+                        error,
+                        &self.remote,
+                        &mut repeats,
+                    );
+                    repeat.await?;
+                }
+            }
+        }
+    }
+
+    /// Returns the answer if it is the one to a request for `range`.
+    fn accept(&self, received: Exchange, range: &Range<u64>) -> Result<Exchange> {
+        let answer = Answer::of(&received);
+        let known = self.known.get();
+        let origin = self.remote.origin();
+        let size = self.size();
+        let is_pinned = self.options.pinned;
+        answer.check(origin, range, size).map_err(|e| match e {
+            // A blob with a CID cannot change, and one that was not seen before has not changed: this
+            // server has another blob.
+            Error::Changed { origin, what } if !is_pinned || known.is_none() => Error::BadAnswer {
+                origin,
+                range: range.clone(),
+                what,
+            },
+            error => error,
+        })?;
+        let known = known.or_else(|| {
+            let validator = answer.validator().filter(|_| is_pinned);
+            let size = size?;
+            Some(self.known.get_or_init(|| Known {
+                size,
+                validator,
+                version: answer.version(),
+            }))
+        });
+        if let (true, Some(known)) = (is_pinned, known)
+            && answer.validator() != known.validator
+        {
+            return Err(Error::Changed {
+                origin: origin.clone(),
+                what: "its ETag or modification time is another".into(),
+            });
+        }
+        Ok(received)
+    }
+}
+
+/// Whether an error says that the server is overloaded, which has nothing to do with pipelining.
+fn is_busy(error: &Error) -> bool {
+    matches!(error, Error::Status { status, .. } if *status == 429 || *status >= 500)
+}
+
+/// The state of a read.
+enum ReadState {
+    /// Waits for a pass or for the answer.
+    Asking(Range<u64>, Priority),
+    /// Reads the answer. The pass is held until the next request may be sent.
+    Answered(Box<Body>, Option<Pass>),
+}
+
+impl Source for Http {
+    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        self.0.open(tail).boxed()
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        if let Some(size) = self.0.size()
+            && range.end > size
+        {
+            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
+        }
+        if range.is_empty() {
+            return stream::empty().boxed();
+        }
+        let http = self.0.clone();
+        stream::try_unfold(ReadState::Asking(range, priority), move |state| {
+            let http = http.clone();
+            async move {
+                let (mut body, mut pass) = match state {
+                    ReadState::Asking(range, priority) => {
+                        if priority == Priority::Prefetch {
+                            // Tasks start in no certain order, and there may be fewer connections than
+                            // reads: demand reads that start now go first.
+                            tokio::task::yield_now().await;
+                        }
+                        // The wait for a pass does not count as the server's delay.
+                        http.gate.set_limit(http.passes());
+                        let pass = http.gate.pass(priority).await;
+                        let received = http.request(&range, priority).await?;
+                        (Box::new(Body::new(received, range)), Some(pass))
+                    }
+                    ReadState::Answered(body, pass) => (body, pass),
+                };
+                // Read beyond the last byte to the end of the body: if the answer does not tell its
+                // length, the connection becomes free only then.
+                let next = http.next(&mut body).await?;
+                if pass.is_some() && body.is_nearly_over() {
+                    pass = None;
+                }
+                Ok(next.map(|chunk| (chunk, ReadState::Answered(body, pass))))
+            }
+        })
+        .boxed()
+    }
+
+    fn version(&self) -> Option<String> {
+        let known = self.0.known.get()?;
+        known.version.clone().filter(|_| self.0.options.pinned)
+    }
+
+    fn warm_up(&self, reads: usize) -> usize {
+        self.0.remote.warm_up(reads.min(self.0.options.connections))
+    }
+
+    fn early_by(&self) -> Option<u64> {
+        self.0.remote.pipeline_window()
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        self.0.remote.useful_connections()
+    }
+
+    fn expect_size(&self, size: u64) {
+        let _ = self.0.expected.set(size);
+    }
+}
