@@ -8,12 +8,12 @@ use clap::{Args, Subcommand};
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
-use super::caching::PlaceArgs;
-use super::config::Config;
-use super::location::Location;
+use super::config::{self, Config};
 use super::progress::Progress;
+use super::storage::StorageArgs;
 use super::{Failure, logging, units};
 use crate::cache::{Cache, Content, Kept, Verified};
+use crate::volume::Location;
 
 /// So much of an id is enough to name a blob by it.
 const SHORTEST_ID: usize = 6;
@@ -41,7 +41,7 @@ An archive is named as it was when it was mounted, or by the first characters of
 #[derive(Debug, Clone, Args)]
 struct Common {
     #[command(flatten)]
-    place: PlaceArgs,
+    storage: StorageArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -116,7 +116,7 @@ pub(super) fn cache(args: &CacheCommand) -> Result<ExitCode, Failure> {
 impl Common {
     fn open(&self) -> Result<(Cache, Content), Failure> {
         logging::init(self.verbose);
-        let cache = self.place.open_to_manage(&Config::load()?)?;
+        let cache = self.storage.open_to_manage(&Config::load()?)?;
         let content = cache.content().map_err(unreadable)?;
         Ok((cache, content))
     }
@@ -225,8 +225,8 @@ fn is_named(blob: &Kept, name: &str) -> bool {
     if name.len() >= SHORTEST_ID && blob.id.starts_with(name) {
         return true;
     }
-    match Location::parse(name) {
-        Ok(Location::Cid(cid)) => Location::parse(&blob.name)
+    match config::locate(name) {
+        Ok(Location::Cid(cid)) => config::locate(&blob.name)
             .is_ok_and(|known| matches!(known, Location::Cid(known) if known.names_same(&cid))),
         Ok(location) => location.shown().1 == blob.name,
         Err(_) => false,

@@ -63,12 +63,12 @@ pub(super) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
 fn file(unmounted: &Unmounted, path: &OsString) -> Result<EntryId, Failure> {
     let ino = unmounted.find(path, true)?;
     let shown = quoted(path.as_bytes());
-    let id = unmounted.tree.entry(ino).ok_or_else(|| {
+    let id = unmounted.tree().entry(ino).ok_or_else(|| {
         Failure::new(format!(
             "{shown} is a directory; 'aiozfs ls' lists what is in it"
         ))
     })?;
-    let readable = unmounted.archive.index().readable(id);
+    let readable = unmounted.archive().index().readable(id);
     readable.map_err(Failure::new)?;
     Ok(id)
 }
@@ -80,7 +80,7 @@ enum Stopped {
 }
 
 fn copy(unmounted: &Unmounted, id: EntryId, out: &mut impl Write) -> Result<(), Stopped> {
-    let archive = &unmounted.archive;
+    let archive = unmounted.archive();
     let size = archive.index().get(id).size;
     let mut at = 0;
     while at < size {

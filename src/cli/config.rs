@@ -11,13 +11,16 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 
-use super::access::Verify;
-use super::home::home;
-use super::servers::{Server, read_small};
+use super::directories::home;
+use super::explain::explain_location;
+use super::small_file::read_small;
+use super::verification::VerifyArg;
 use super::{Failure, mount_options, units};
 use crate::archive::{Encoding, UnknownEncoding};
+use crate::content::parse_cid;
 use crate::fs::{Owners, Symlinks};
 use crate::http::Secrets;
+use crate::volume::{Location, Server};
 
 /// The system's.
 const SYSTEM: &str = "/etc/aiozfs/config.toml";
@@ -100,11 +103,24 @@ pub(super) struct Mount {
     #[serde(default, deserialize_with = "owners")]
     owner: Option<Owners>,
     #[serde(default, deserialize_with = "verify")]
-    verify: Option<Verify>,
+    verify: Option<VerifyArg>,
+}
+
+/// The location that SOURCE means: the name of an archive of the configuration, or as
+/// [`Location::parse`] has it.
+pub(super) fn locate(source: &str) -> Result<Location, Failure> {
+    let may_be_name = !source.contains(['/', ':']) && !Path::new(source).exists();
+    let config = if may_be_name && parse_cid(source).is_err() {
+        Config::load()?
+    } else {
+        Config::default()
+    };
+    let source = config.archive(source).unwrap_or(source);
+    Location::parse(source).map_err(|e| explain_location(&e))
 }
 
 impl Config {
-    /// Reads the files that there are.
+    /// Reads the files that exist.
     pub(super) fn load() -> Result<Self, Failure> {
         let user = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
         let user = user
@@ -151,11 +167,13 @@ impl Config {
         let servers = names.iter().map(|name| {
             let known = self.gateway(name)?;
             known.map_or_else(
-                || match name.contains("://") {
-                    true => Ok(Server::plain(name)),
-                    false => Err(Failure::usage(format!(
+                || {
+                    if name.contains("://") {
+                        return Ok(Server::new(name));
+                    }
+                    Err(Failure::usage(format!(
                         "the configuration lists a gateway '{name}', but has no [gateway.{name}]"
-                    ))),
+                    )))
                 },
                 Ok,
             )
@@ -234,7 +252,7 @@ impl Config {
         self.mount(|mount| mount.owner)
     }
 
-    pub(super) fn verify(&self) -> Option<Verify> {
+    pub(super) fn verify(&self) -> Option<VerifyArg> {
         self.mount(|mount| mount.verify)
     }
 
@@ -291,9 +309,10 @@ fn one() -> f64 {
 
 fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     let weight = f64::deserialize(from)?;
-    match weight > 0.0 && weight.is_finite() {
-        true => Ok(weight),
-        false => Err(serde::de::Error::custom("a weight is above 0")),
+    if weight > 0.0 && weight.is_finite() {
+        Ok(weight)
+    } else {
+        Err(serde::de::Error::custom("a weight is above 0"))
     }
 }
 
@@ -333,8 +352,8 @@ fn stored_playlists<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, 
     unit(from, mount_options::stored_playlists)
 }
 
-fn verify<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Verify>, D::Error> {
-    unit(from, |text| Verify::from_str(text, false))
+fn verify<'de, D: Deserializer<'de>>(from: D) -> Result<Option<VerifyArg>, D::Error> {
+    unit(from, |text| VerifyArg::from_str(text, false))
 }
 
 fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Owners>, D::Error> {
@@ -407,7 +426,7 @@ mod tests {
         assert!(matches!(config.symlinks(), Some(Symlinks::All)));
         assert_eq!(config.stored_playlists(), Some(true));
         assert_eq!(config.owners(), Some(Owners::Archive));
-        assert_eq!(config.verify(), Some(Verify::None));
+        assert_eq!(config.verify(), Some(VerifyArg::None));
         assert_eq!(config.cache_dir(), Some(Path::new("/c")));
         assert_eq!(config.cache_size(), Some(2 << 30));
         let encoding = config.encoding().map(|encoding| encoding.to_string());

@@ -3,7 +3,11 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use super::helper;
+/// The exit code of mount(8) for "incorrect invocation".
+pub(super) const MOUNT_MISUSED: u8 = 1;
+
+/// The exit code of mount(8) for "mount failure".
+const MOUNT_FAILED: u8 = 32;
 
 /// Why a command failed: one line for the user, with the remedy in it, and an exit code.
 #[derive(Debug)]
@@ -49,8 +53,8 @@ impl Failure {
     /// What the helper of mount(8) exits with, by the list in mount(8).
     pub(super) fn exit_code_of_mount(&self) -> ExitCode {
         match self.kind {
-            Kind::Work => ExitCode::from(helper::FAILED),
-            Kind::Usage => ExitCode::from(helper::MISUSED),
+            Kind::Work => ExitCode::from(MOUNT_FAILED),
+            Kind::Usage => ExitCode::from(MOUNT_MISUSED),
         }
     }
 }

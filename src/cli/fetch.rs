@@ -11,14 +11,15 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::HumanBytes;
 
 use super::access::{Access, AccessArgs};
+use super::explain::explain_open;
 use super::glob::Glob;
-use super::location::Location;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
-use super::{Failure, explain_open, job, logging};
+use super::{Failure, config, job, logging};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
 use crate::source::{Priority, Result as SourceResult, Source};
+use crate::volume::{Location, Opened};
 
 /// So much is asked for at once, in bytes: long enough that the way there and back matters little.
 const PART: u64 = 4 << 20;
@@ -64,15 +65,15 @@ Examples:
 
 pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
-    let location = Location::parse(&args.source)?;
+    let location = config::locate(&args.source)?;
     if let Location::File(path) = &location {
         let path = path.display();
         return Err(Failure::usage(format!(
             "{path} is a file of this machine; there is nothing to fetch"
         )));
     }
-    let access = args.access.to(location, &MountOptions::default())?;
-    let Some(cache) = access.cache().cloned() else {
+    let access = args.access.resolve(location, &MountOptions::default())?;
+    let Some(cache) = access.options.cache.clone() else {
         return Err(Failure::new(
             "there is no cache to bring it into; see --cache-dir and --cache-size",
         ));
@@ -83,7 +84,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     let Brought { kept, fetched } = done?;
     println!(
         "{}: {} in the cache, pinned; {} fetched",
-        access.location().shown().1,
+        access.location.shown().1,
         HumanBytes(kept),
         HumanBytes(fetched)
     );
@@ -97,7 +98,12 @@ struct Brought {
 }
 
 async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Brought, Failure> {
-    let (index, source, cached) = access.open_to_fetch().await?;
+    let Opened {
+        archive, cached, ..
+    } = access.open_archive().await?;
+    let (index, source) = (archive.index().clone(), archive.source().clone());
+    // Its memory is not needed: the bytes go past it.
+    drop(archive);
     let cached = cached.ok_or_else(|| Failure::new("nothing of this source is kept"))?;
     let ranges = wanted(&index, paths)?;
     let ranges: Vec<Range<u64>> = ranges.into_iter().map(|r| source.granule(r)).collect();
@@ -105,7 +111,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     let kept = total(&ranges);
     has_room(cache, kept)?;
     cached.pin(ranges.clone()).await.map_err(|e| {
-        let shown = access.location().shown().1;
+        let shown = access.location.shown().1;
         Failure::new(format!("{shown} cannot be pinned: {e}"))
     })?;
     let mut missing = cached.missing(ranges.clone()).await;
@@ -122,7 +128,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
             .map(|part| fetch_part(&*source, &cached, part, &progress))
             .buffer_unordered(PARTS);
         let done: SourceResult<Vec<()>> = parts.try_collect().await;
-        done.map_err(|e| explain_open(access.location(), &e.into()))?;
+        done.map_err(|e| explain_open(&access.location, &e.into()))?;
         tokio::task::block_in_place(|| cache.settle(PATIENCE));
         missing = cached.missing(ranges.clone()).await;
     }

@@ -10,11 +10,12 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 
 use super::config::Config;
-use super::servers::{Server, ServerArgs, Servers};
+use super::servers::ServerArgs;
 use super::{Failure, job, logging};
 use crate::content::{Cid, Proven, parse_cid};
 use crate::http::{HttpOptions, display_url};
 use crate::source::{Error, Offline, Priority, Proof, Retry, Source};
+use crate::volume::{Server, Servers};
 
 /// The empty block under its identity CID: what the specification of trustless gateways has for a
 /// probe.
@@ -64,7 +65,10 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
     let servers = args.servers.resolve_gateways(&Config::load()?)?;
     let runtime = job::runtime()?;
     let rows = runtime.block_on(join_all(
-        servers.iter().map(|server| look_at(&servers, server, cid)),
+        servers
+            .servers
+            .iter()
+            .map(|server| look_at(&servers, server, cid)),
     ));
     // Nobody may be listening, and then it need not be said.
     let _ = std::io::stdout().write_all(table(&rows).as_bytes());

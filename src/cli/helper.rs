@@ -12,12 +12,6 @@ use super::Failure;
 /// As the first argument it makes the rest those of a helper of mount(8).
 const HELPER: &str = "mount.aiozfs";
 
-/// The exit code of mount(8) for "incorrect invocation".
-pub(super) const MISUSED: u8 = 1;
-
-/// The exit code of mount(8) for "mount failure".
-pub(super) const FAILED: u8 = 32;
-
 /// Turns the arguments of a helper into those of `aiozfs mount`; others stay as they are.
 pub(super) fn translate(arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
     let mut all = arguments.iter();

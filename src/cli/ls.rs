@@ -72,7 +72,7 @@ pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
 
 /// What to list: a link that leads to a directory stands for that, if it is not itself of interest.
 fn start(unmounted: &Unmounted, path: &OsStr, long: bool) -> Result<Ino, Failure> {
-    let tree = &unmounted.tree;
+    let tree = unmounted.tree();
     let itself = unmounted.find(path, false)?;
     if long || tree.kind(itself) != Some(Kind::Symlink) {
         return Ok(itself);
@@ -100,7 +100,7 @@ impl Widths {
     fn of(unmounted: &Unmounted, args: &LsArgs) -> Self {
         let mut widths = Self::default();
         if args.long && !args.json {
-            let index = unmounted.archive.index();
+            let index = unmounted.archive().index();
             for entry in index.ids().map(|id| index.get(id)) {
                 widths.size = widths.size.max(entry.size.to_string().len());
                 widths.owner = widths.owner.max(owner(Some(&entry)).len());
@@ -169,7 +169,7 @@ impl Listing<'_> {
     /// What is in a directory, as people count; `None` if it is none.
     fn children(&self, dir: Ino) -> Option<Vec<Ino>> {
         // Behind `.` and `..`.
-        let lines = self.unmounted.tree.read_dir(dir, 2)?;
+        let lines = self.unmounted.tree().read_dir(dir, 2)?;
         let mut lines: Vec<_> = lines.map(|line| (line.name, line.ino)).collect();
         lines.sort_unstable_by(|a, b| natural(a.0, b.0));
         Some(lines.into_iter().map(|(_, ino)| ino).collect())
@@ -178,12 +178,13 @@ impl Listing<'_> {
     /// Fetches where the links among `inos` lead, several at once. A link that the archive does not
     /// let be read has no target; any other failure ends the listing.
     fn fetch_targets(&self, inos: &[Ino], targets: &mut Targets, failed: &mut Option<Failure>) {
-        let tree = &self.unmounted.tree;
+        let tree = self.unmounted.tree();
         let is_link = |ino: &Ino| {
             self.args.long && tree.kind(*ino) == Some(Kind::Symlink) && self.problem(*ino).is_none()
         };
         let links = inos.iter().copied().filter(is_link);
-        let fetches = links.map(|ino| async move { (ino, self.unmounted.target(ino).await) });
+        let fetches =
+            links.map(|ino| async move { (ino, self.unmounted.volume.link_target(ino).await) });
         let mut fetched = stream::iter(fetches).buffer_unordered(TARGETS_AT_ONCE);
         self.unmounted.runtime.block_on(async {
             while let Some((ino, target)) = fetched.next().await {
@@ -200,24 +201,24 @@ impl Listing<'_> {
     }
 
     fn attr(&self, ino: Ino) -> Attr {
-        let attr = self.unmounted.tree.attr(ino);
+        let attr = self.unmounted.tree().attr(ino);
         attr.expect("an inode that the tree itself gave")
     }
 
     fn record(&self, ino: Ino) -> Option<Entry> {
-        let index = self.unmounted.archive.index();
-        self.unmounted.tree.record(ino).map(|id| index.get(id))
+        let index = self.unmounted.archive().index();
+        self.unmounted.tree().record(ino).map(|id| index.get(id))
     }
 
     /// Why a file cannot be read, if it cannot.
     fn problem(&self, ino: Ino) -> Option<Error> {
-        let id = self.unmounted.tree.entry(ino)?;
-        self.unmounted.archive.index().readable(id).err()
+        let id = self.unmounted.tree().entry(ino)?;
+        self.unmounted.archive().index().readable(id).err()
     }
 
     /// What it is called here: by its whole path, or within its directory.
     fn name(&self, ino: Ino) -> Vec<u8> {
-        let path = self.unmounted.tree.path(ino);
+        let path = self.unmounted.tree().path(ino);
         match (self.args.recursive, path.iter().rposition(|b| *b == b'/')) {
             (false, Some(slash)) => path[slash + 1..].to_vec(),
             _ => path,
@@ -261,7 +262,7 @@ impl Listing<'_> {
         let entry = entry.as_ref();
         let is_file = attr.kind != Kind::Dir;
         let of_file = entry.filter(|_| is_file);
-        let (path, path_hex) = text(&self.unmounted.tree.path(ino));
+        let (path, path_hex) = text(&self.unmounted.tree().path(ino));
         let target = target.map(text);
         show::json(&Row {
             path,

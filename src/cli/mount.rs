@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::access::AccessArgs;
-use super::config::Config;
+use super::config::{self, Config};
 use super::job::{self, Job};
-use super::location::Location;
 use super::mount_options::MountOptions;
-use super::{Failure, background, caching, logging, units};
+use super::{Failure, background, logging, storage, units};
 use crate::fs::TreeOptions;
 use crate::mount::{self, KernelOptions, Mounted, Unfit};
+use crate::volume::Location;
 
 /// Mount an archive as a read-only directory.
 ///
@@ -93,7 +93,7 @@ pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
 pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode, Failure> {
     background::tie_to_parent();
     let options = MountOptions::parse(&args.options, args.sloppy)?;
-    let location = Location::parse(&args.source)?;
+    let location = config::locate(&args.source)?;
     if args.fake {
         return Ok(ExitCode::SUCCESS);
     }
@@ -150,17 +150,21 @@ impl MountArgs {
         let umask = options.umask.or(self.umask);
         let fmask = options.fmask.or(umask).or(config.fmask());
         let dmask = options.dmask.or(umask).or(config.dmask());
-        let own = job::own_tree();
+        let source_hash = Some(location.identity());
+        let mut access = self.access.resolve(location, options)?;
+        let own = access.options.tree;
+        access.options.tree = TreeOptions {
+            uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
+            gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
+            fmask: fmask.unwrap_or(0),
+            dmask: dmask.unwrap_or(0),
+            symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
+            owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
+        };
+        let stored = options.stored_playlists.or(config.stored_playlists());
+        access.options.stored_playlists = stored.unwrap_or(false);
         Ok(Job {
-            access: self.access.to(location, options)?,
-            tree: TreeOptions {
-                uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
-                gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
-                fmask: fmask.unwrap_or(0),
-                dmask: dmask.unwrap_or(0),
-                symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
-                owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
-            },
+            access,
             kernel: KernelOptions {
                 fs_name,
                 allow_other: self.allow_other || options.allow_other || config.allow_other(),
@@ -168,9 +172,8 @@ impl MountArgs {
                 allow_root: options.allow_root,
                 noexec: options.noexec || config.noexec(),
                 labels: options.labels_for_kernel(),
+                source_hash,
             },
-            stored_playlists: (options.stored_playlists.or(config.stored_playlists()))
-                .unwrap_or(false),
         })
     }
 }
@@ -191,7 +194,7 @@ fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
     if let Err(e) = &ended {
         log::error!("the mount ended with an error: {e}");
     }
-    caching::settle(super::SETTLE);
+    storage::settle();
     // Not by returning: that would wait for the runtime's tasks.
     std::process::exit(i32::from(ended.is_err()));
 }

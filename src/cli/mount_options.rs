@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::access::Verify;
+use super::verification::VerifyArg;
 use super::{Failure, units};
 use crate::archive::{Encoding, UnknownEncoding};
 use crate::fs::{Owners, Symlinks};
@@ -32,7 +32,7 @@ pub(super) struct MountOptions {
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
     pub(super) offline: bool,
-    pub(super) verify: Option<Verify>,
+    pub(super) verify: Option<VerifyArg>,
     pub(super) connections: Option<usize>,
     pub(super) symlinks: Option<Symlinks>,
     pub(super) owners: Option<Owners>,
@@ -110,7 +110,7 @@ impl MountOptions {
             Some(("encoding", value)) => {
                 self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
             }
-            Some(("verify", value)) => self.verify = Some(Verify::from_str(value, false)?),
+            Some(("verify", value)) => self.verify = Some(VerifyArg::from_str(value, false)?),
             Some(("fsname", value)) => self.fs_name = Some(value.to_owned()),
             Some((name, _)) if LABELS.contains(&name) => self.labels.push(option.to_owned()),
             Some((name, _)) if is_ignored_with_value(name) => {}
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(options.memory, Some(64 << 20));
         assert_eq!(options.cache_dir.as_deref(), Some("/c".as_ref()));
         assert_eq!((options.cache_size, options.offline), (Some(2 << 30), true));
-        assert_eq!(options.verify, Some(Verify::Crc));
+        assert_eq!(options.verify, Some(VerifyArg::Crc));
         assert_eq!(options.connections, Some(8));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
         assert!(matches!(options.owners, Some(Owners::Archive)));

@@ -10,23 +10,24 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use fuser::{
-    AccessFlags, Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    AccessFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::SetOnce;
 
+use super::attributes::{absent, file_attr, kind};
 use super::errno;
-use super::provoke::{Place, panic_if_asked};
-use super::volume::{Refusal, Volume};
+use super::failpoint::{Place, panic_if_asked};
+use super::served::Served;
 use super::xattr;
-use crate::archive::Kind;
-use crate::fs::{Attr, Ino};
+use crate::fs::Ino;
+use crate::volume::{FileError, Volume};
 use crate::{reader, source};
 
 /// Content is immutable, so whatever the kernel has learnt stays true for as long as we live.
@@ -46,15 +47,8 @@ const AUTO_PLUS: usize = 4000;
 /// Requests of read-ahead that the kernel may have under way; the default of 12 is for disks.
 const MAX_BACKGROUND: u16 = 64;
 
-/// The largest size that the kernel takes (off_t). A larger one is a lie, and opening such a file
-/// says so; but with it the kernel would not even let the file be looked at.
-const LARGEST: u64 = i64::MAX as u64;
-
-/// What `st_blksize` says: `cp` reads in pieces of this size.
-const BLOCK_SIZE: u32 = 128 * 1024;
-
 pub(super) struct Adapter {
-    volume: Arc<Volume>,
+    served: Arc<Served>,
     runtime: Handle,
     /// Some users are refused here, not by the kernel (`allow_root`): it must ask about every
     /// directory that is opened.
@@ -67,9 +61,9 @@ pub(super) struct Adapter {
 }
 
 impl Adapter {
-    pub(super) fn new(volume: Arc<Volume>, runtime: Handle, refuses_users: bool) -> Self {
+    pub(super) fn new(served: Served, runtime: Handle, refuses_users: bool) -> Self {
         Self {
-            volume,
+            served: Arc::new(served),
             runtime,
             refuses_users,
             opens_dirs: false,
@@ -106,23 +100,23 @@ fn tell_panic(what: &str) {
 
 /// Says why a file cannot be had: once in the log for what a user can do something about, and
 /// always to the kernel.
-fn refuse(volume: &Volume, ino: Ino, refusal: &Refusal) -> Errno {
-    match refusal {
-        Refusal::NotFound => Errno::ENOENT,
-        Refusal::IsDirectory => Errno::EISDIR,
-        Refusal::NotALink => Errno::EINVAL,
-        Refusal::Link(why) => {
-            log_refusal(volume, ino, why);
+fn refuse(served: &Served, ino: Ino, error: &FileError) -> Errno {
+    match error {
+        FileError::NotFound => Errno::ENOENT,
+        FileError::IsDirectory => Errno::EISDIR,
+        FileError::NotALink => Errno::EINVAL,
+        FileError::Link(why) => {
+            log_once(served, ino, why);
             Errno::EACCES
         }
-        Refusal::Playlist { told, made } => {
+        FileError::Playlist { told, made } => {
             let why = format!(
                 "the archive says that it is {told} bytes long without range links, and it is {made}; '-o playlists=stored' shows it as it is stored"
             );
-            log_refusal(volume, ino, &why);
+            log_once(served, ino, &why);
             Errno::EIO
         }
-        Refusal::Read(error @ reader::Error::Source(source::Error::Changed { .. })) => {
+        FileError::Read(error @ reader::Error::Source(source::Error::Changed { .. })) => {
             // It concerns all files alike, and nothing will mend it.
             static TOLD: Once = Once::new();
             TOLD.call_once(|| {
@@ -130,29 +124,29 @@ fn refuse(volume: &Volume, ino: Ino, refusal: &Refusal) -> Errno {
             });
             errno::of_read(error)
         }
-        Refusal::Read(error) => {
+        FileError::Read(error) => {
             // A wrong checksum was told in full when it was found.
             if !matches!(error, reader::Error::Checksum { .. }) {
-                log_refusal(volume, ino, error);
+                log_once(served, ino, error);
             }
             errno::of_read(error)
         }
     }
 }
 
-fn log_refusal(volume: &Volume, ino: Ino, why: &dyn fmt::Display) {
+fn log_once(served: &Served, ino: Ino, why: &dyn fmt::Display) {
     // Every request that fails, for whoever looks for more than the first cause.
-    let level = if volume.told.is_new(ino, Instant::now()) {
+    let level = if served.told.is_new(ino, Instant::now()) {
         log::Level::Warn
     } else {
         log::Level::Debug
     };
-    let path = volume.tree.path(ino);
+    let path = served.volume.tree().path(ino);
     log::log!(level, "{}: {why}", String::from_utf8_lossy(&path));
 }
 
 fn readdir_plus(volume: &Volume) -> InitFlags {
-    let (files, directories) = (volume.tree.len(), volume.tree.directories());
+    let (files, directories) = (volume.tree().len(), volume.tree().directories());
     match files {
         0..=ALWAYS_PLUS => InitFlags::FUSE_DO_READDIRPLUS,
         _ if files / directories > AUTO_PLUS => {
@@ -162,72 +156,17 @@ fn readdir_plus(volume: &Volume) -> InitFlags {
     }
 }
 
-fn kind(kind: Kind) -> FileType {
-    match kind {
-        // A device, FIFO or socket of an archive is an empty file here: it opens nothing.
-        Kind::File | Kind::Special => FileType::RegularFile,
-        Kind::Dir => FileType::Directory,
-        Kind::Symlink => FileType::Symlink,
-    }
-}
-
-fn file_attr(attr: &Attr) -> FileAttr {
-    let since = Duration::new(attr.mtime.secs.unsigned_abs(), attr.mtime.nanos);
-    let mtime = if attr.mtime.secs >= 0 {
-        UNIX_EPOCH.checked_add(since)
-    } else {
-        let before = Duration::from_secs(attr.mtime.secs.unsigned_abs());
-        let whole = UNIX_EPOCH.checked_sub(before);
-        whole.and_then(|t| t.checked_add(Duration::from_nanos(attr.mtime.nanos.into())))
-    };
-    let mtime: SystemTime = mtime.unwrap_or(UNIX_EPOCH);
-    FileAttr {
-        ino: INodeNo(attr.ino.0),
-        size: attr.size.min(LARGEST),
-        blocks: attr.blocks512,
-        atime: mtime,
-        mtime,
-        ctime: mtime,
-        crtime: mtime,
-        kind: kind(attr.kind),
-        perm: attr.perm,
-        nlink: attr.nlink,
-        uid: attr.uid,
-        gid: attr.gid,
-        rdev: 0,
-        blksize: BLOCK_SIZE,
-        flags: 0,
-    }
-}
-
-fn reply_entry(volume: &Volume, found: Result<Ino, Refusal>, reply: ReplyEntry) {
-    match found.and_then(|ino| volume.attr(ino)) {
+fn reply_entry(served: &Served, found: Result<Ino, FileError>, reply: ReplyEntry) {
+    match found.and_then(|ino| served.volume.attr(ino)) {
         Ok(attr) => reply.entry(&FOREVER, &file_attr(&attr), Generation(0)),
-        Err(Refusal::NotFound) => reply_absent(reply),
-        Err(refusal) => reply.error(refuse(volume, Ino::ROOT, &refusal)),
+        Err(FileError::NotFound) => reply_absent(reply),
+        Err(error) => reply.error(refuse(served, Ino::ROOT, &error)),
     }
 }
 
 /// An entry with inode 0 is an absent name that the kernel may remember (FUSE_LOOKUP).
 fn reply_absent(reply: ReplyEntry) {
-    let attr = FileAttr {
-        ino: INodeNo(0),
-        size: 0,
-        blocks: 0,
-        atime: UNIX_EPOCH,
-        mtime: UNIX_EPOCH,
-        ctime: UNIX_EPOCH,
-        crtime: UNIX_EPOCH,
-        kind: FileType::RegularFile,
-        perm: 0,
-        nlink: 0,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        blksize: BLOCK_SIZE,
-        flags: 0,
-    };
-    reply.entry(&FOREVER, &attr, Generation(0));
+    reply.entry(&FOREVER, &absent(), Generation(0));
 }
 
 fn reply_xattr(value: &[u8], size: u32, reply: ReplyXattr) {
@@ -243,7 +182,7 @@ impl fuser::Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
         let wanted = InitFlags::FUSE_PARALLEL_DIROPS
             | InitFlags::FUSE_CACHE_SYMLINKS
-            | readdir_plus(&self.volume);
+            | readdir_plus(&self.served.volume);
         // What an old kernel lacks costs speed, not correctness.
         if let Err(lacking) = config.add_capabilities(wanted) {
             let _ = config.add_capabilities(wanted & !lacking);
@@ -257,28 +196,28 @@ impl fuser::Filesystem for Adapter {
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.guard("lookup", || {
             let (parent, name) = (Ino(parent.0), name.as_bytes());
-            if let Some(ino) = self.volume.tree.lookup(parent, name) {
-                if !self.volume.tree.is_pending(ino) {
-                    return reply_entry(&self.volume, Ok(ino), reply);
+            if let Some(ino) = self.served.volume.tree().lookup(parent, name) {
+                if !self.served.volume.tree().is_pending(ino) {
+                    return reply_entry(&self.served, Ok(ino), reply);
                 }
-                let volume = self.volume.clone();
+                let served = self.served.clone();
                 return self.spawn("lookup", async move {
-                    match volume.settle(ino).await {
-                        Ok(()) => reply_entry(&volume, Ok(ino), reply),
-                        Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
+                    match served.volume.settle(ino).await {
+                        Ok(()) => reply_entry(&served, Ok(ino), reply),
+                        Err(error) => reply.error(refuse(&served, ino, &error)),
                     }
                 });
             }
             if crate::fs::range_link(name).is_none() {
                 return reply_absent(reply);
             }
-            let (volume, name) = (self.volume.clone(), name.to_vec());
+            let (served, name) = (self.served.clone(), name.to_vec());
             self.spawn("lookup", async move {
-                let mut found = volume.lookup_range_link(parent, &name).await;
+                let mut found = served.volume.lookup_range_link(parent, &name).await;
                 if let Ok(ino) = found {
-                    found = volume.settle(ino).await.map(|()| ino);
+                    found = served.volume.settle(ino).await.map(|()| ino);
                 }
-                reply_entry(&volume, found, reply);
+                reply_entry(&served, found, reply);
             });
         });
     }
@@ -286,18 +225,18 @@ impl fuser::Filesystem for Adapter {
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         self.guard("getattr", || {
             let ino = Ino(ino.0);
-            let answer = move |volume: &Volume, reply: ReplyAttr| match volume.attr(ino) {
+            let answer = move |served: &Served, reply: ReplyAttr| match served.volume.attr(ino) {
                 Ok(attr) => reply.attr(&FOREVER, &file_attr(&attr)),
-                Err(refusal) => reply.error(refuse(volume, ino, &refusal)),
+                Err(error) => reply.error(refuse(served, ino, &error)),
             };
-            if !self.volume.tree.is_pending(ino) {
-                return answer(&self.volume, reply);
+            if !self.served.volume.tree().is_pending(ino) {
+                return answer(&self.served, reply);
             }
-            let volume = self.volume.clone();
+            let served = self.served.clone();
             self.spawn("getattr", async move {
-                match volume.settle(ino).await {
-                    Ok(()) => answer(&volume, reply),
-                    Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
+                match served.volume.settle(ino).await {
+                    Ok(()) => answer(&served, reply),
+                    Err(error) => reply.error(refuse(&served, ino, &error)),
                 }
             });
         });
@@ -305,11 +244,11 @@ impl fuser::Filesystem for Adapter {
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
         self.guard("readlink", || {
-            let (volume, ino) = (self.volume.clone(), Ino(ino.0));
+            let (served, ino) = (self.served.clone(), Ino(ino.0));
             self.spawn("readlink", async move {
-                match volume.read_link(ino).await {
+                match served.volume.read_link(ino).await {
                     Ok(target) => reply.data(&target),
-                    Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
+                    Err(error) => reply.error(refuse(&served, ino, &error)),
                 }
             });
         });
@@ -317,9 +256,9 @@ impl fuser::Filesystem for Adapter {
 
     fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         self.guard("open", || {
-            let opened = match self.volume.open(Ino(ino.0)) {
-                Ok(_) => FileHandle(self.volume.archive.moment()),
-                Err(refusal) => return reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
+            let opened = match self.served.volume.open(Ino(ino.0)) {
+                Ok(moment) => FileHandle(moment),
+                Err(error) => return reply.error(refuse(&self.served, Ino(ino.0), &error)),
             };
             // NOFLUSH: there is nothing to flush, and whoever closes a file must not wait for us.
             let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
@@ -347,23 +286,23 @@ impl fuser::Filesystem for Adapter {
     ) {
         self.guard("read", || {
             let ino = Ino(ino.0);
-            panic_if_asked(Place::Thread, &self.volume, ino);
-            if !self.volume.tree.is_pending(ino) {
-                let span = match self.volume.span(ino, offset, size) {
+            panic_if_asked(Place::Thread, &self.served.volume, ino);
+            if !self.served.volume.tree().is_pending(ino) {
+                let span = match self.served.volume.span(ino, offset, size) {
                     Ok(span) => span,
-                    Err(refusal) => return reply.error(refuse(&self.volume, ino, &refusal)),
+                    Err(error) => return reply.error(refuse(&self.served, ino, &error)),
                 };
                 let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
-                if self.volume.try_read(ino, fh.0, &span, &mut bytes) {
+                if self.served.volume.try_read(ino, fh.0, &span, &mut bytes) {
                     return reply.data(&bytes);
                 }
             }
-            let volume = self.volume.clone();
+            let served = self.served.clone();
             self.spawn("read", async move {
-                panic_if_asked(Place::Task, &volume, ino);
-                match volume.read(ino, fh.0, offset, size).await {
+                panic_if_asked(Place::Task, &served.volume, ino);
+                match served.volume.read(ino, fh.0, offset, size).await {
                     Ok(bytes) => reply.data(&bytes),
-                    Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
+                    Err(error) => reply.error(refuse(&served, ino, &error)),
                 }
             });
         });
@@ -377,7 +316,7 @@ impl fuser::Filesystem for Adapter {
                 return reply.error(Errno::ENOSYS);
             }
             let keep = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
-            match self.volume.tree.read_dir(Ino(ino.0), 0) {
+            match self.served.volume.tree().read_dir(Ino(ino.0), 0) {
                 Some(_) => reply.opened(FileHandle(0), keep),
                 None => reply.error(Errno::ENOTDIR),
             }
@@ -393,7 +332,7 @@ impl fuser::Filesystem for Adapter {
         mut reply: ReplyDirectory,
     ) {
         self.guard("readdir", || {
-            let Some(entries) = self.volume.tree.read_dir(Ino(ino.0), offset) else {
+            let Some(entries) = self.served.volume.tree().read_dir(Ino(ino.0), offset) else {
                 return reply.error(Errno::ENOTDIR);
             };
             for entry in entries {
@@ -416,11 +355,11 @@ impl fuser::Filesystem for Adapter {
         mut reply: ReplyDirectoryPlus,
     ) {
         self.guard("readdirplus", || {
-            let Some(entries) = self.volume.tree.read_dir(Ino(ino.0), offset) else {
+            let Some(entries) = self.served.volume.tree().read_dir(Ino(ino.0), offset) else {
                 return reply.error(Errno::ENOTDIR);
             };
             for entry in entries {
-                let Some(attr) = self.volume.tree.attr(entry.ino) else {
+                let Some(attr) = self.served.volume.tree().attr(entry.ino) else {
                     continue;
                 };
                 let attr = file_attr(&attr);
@@ -428,9 +367,10 @@ impl fuser::Filesystem for Adapter {
                 let ino = attr.ino;
                 // Attributes cannot be left out; those with no time to live are asked for again
                 // before anybody sees them.
-                let ttl = match self.volume.tree.is_pending(entry.ino) {
-                    true => Duration::ZERO,
-                    false => FOREVER,
+                let ttl = if self.served.volume.tree().is_pending(entry.ino) {
+                    Duration::ZERO
+                } else {
+                    FOREVER
                 };
                 if reply.add(ino, entry.cookie, name, &ttl, &attr, Generation(0)) {
                     break;
@@ -442,7 +382,7 @@ impl fuser::Filesystem for Adapter {
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
         self.guard("statfs", || {
-            let (totals, unit) = (self.volume.tree.totals(), 512);
+            let (totals, unit) = (self.served.volume.tree().totals(), 512);
             let blocks = totals.bytes.div_ceil(u64::from(unit));
             reply.statfs(blocks, 0, 0, totals.files, 0, unit, 255, unit);
         });
@@ -450,9 +390,9 @@ impl fuser::Filesystem for Adapter {
 
     fn access(&self, _req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
         self.guard("access", || {
-            let attr = match self.volume.attr(Ino(ino.0)) {
+            let attr = match self.served.volume.attr(Ino(ino.0)) {
                 Ok(attr) => attr,
-                Err(refusal) => return reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
+                Err(error) => return reply.error(refuse(&self.served, Ino(ino.0), &error)),
             };
             // Only who mounted gets here, or the kernel decides (default_permissions).
             if mask.contains(AccessFlags::W_OK) {
@@ -467,7 +407,7 @@ impl fuser::Filesystem for Adapter {
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         self.guard("getxattr", || {
-            let (volume, ino) = (self.volume.clone(), Ino(ino.0));
+            let (served, ino) = (self.served.clone(), Ino(ino.0));
             // Asked for at every `ls`, `cp` and exec by the kernel or a tool, and never ours.
             if !name.as_bytes().starts_with(b"user.aiozfs.") {
                 return reply.error(Errno::ENODATA);
@@ -478,19 +418,21 @@ impl fuser::Filesystem for Adapter {
             }
             let name = name.as_bytes().to_vec();
             self.spawn("getxattr", async move {
-                match volume.xattr(ino, &name).await {
+                match xattr::get(&served, ino, &name).await {
                     Ok(Some(value)) => reply_xattr(&value, size, reply),
                     Ok(None) => reply.error(Errno::ENODATA),
-                    Err(refusal) => reply.error(refuse(&volume, ino, &refusal)),
+                    Err(error) => reply.error(refuse(&served, ino, &error)),
                 }
             });
         });
     }
 
     fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        self.guard("listxattr", || match self.volume.xattr_names(Ino(ino.0)) {
-            Ok(names) => reply_xattr(&names, size, reply),
-            Err(refusal) => reply.error(refuse(&self.volume, Ino(ino.0), &refusal)),
+        self.guard("listxattr", || {
+            match xattr::names(&self.served.volume, Ino(ino.0)) {
+                Ok(names) => reply_xattr(&names, size, reply),
+                Err(error) => reply.error(refuse(&self.served, Ino(ino.0), &error)),
+            }
         });
     }
 }

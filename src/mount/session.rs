@@ -13,8 +13,9 @@ use tokio::runtime::Handle;
 use super::adapter::Adapter;
 use super::crash;
 use super::mounts;
+use super::served::Served;
 use super::unmount::unmount_own;
-use super::volume::Volume;
+use crate::volume::Volume;
 
 /// How long the threads may take to see that their mount is gone. A mount detached while files
 /// are open lives on in the kernel; ending the process ends it.
@@ -36,6 +37,9 @@ pub struct KernelOptions {
     /// SELinux labels, each as mount(8) has it: `context="..."`. A kernel without SELinux refuses
     /// them.
     pub labels: Vec<String>,
+    /// The hash of the source ([`Location::identity`](crate::volume::Location::identity)), for which
+    /// [`is_source`](super::is_source) asks.
+    pub source_hash: Option<String>,
 }
 
 /// Why there is no mount.
@@ -115,7 +119,8 @@ pub fn mount(
     }
     let config = config(options);
     let refuses_users = config.acl == SessionACL::RootAndOwner;
-    let adapter = Adapter::new(volume.clone(), runtime, refuses_users);
+    let served = Served::new(volume.clone(), options.source_hash.clone());
+    let adapter = Adapter::new(served, runtime, refuses_users);
     let tuned = adapter.tuned();
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
@@ -180,8 +185,8 @@ impl Mounted {
 
 /// Lets the kernel drop what it keeps of a file whose bytes turned out to be wrong.
 fn drop_wrong_pages(volume: &Volume, notifier: Notifier) {
-    let tree = volume.tree.clone();
-    volume.archive.on_wrong(Box::new(move |entry| {
+    let tree = volume.tree().clone();
+    volume.archive().on_wrong(Box::new(move |entry| {
         let Some(ino) = tree.ino_of(entry) else {
             return;
         };
@@ -211,9 +216,10 @@ fn config(options: &KernelOptions) -> Config {
     let mut list = vec![
         MountOption::FSName(options.fs_name.replace([',', '\\'], "_")),
         // As root fuser mounts by itself and would leave a Subtype out.
-        match rustix::process::geteuid().is_root() {
-            true => MountOption::CUSTOM("subtype=aiozfs".into()),
-            false => MountOption::Subtype("aiozfs".into()),
+        if rustix::process::geteuid().is_root() {
+            MountOption::CUSTOM("subtype=aiozfs".into())
+        } else {
+            MountOption::Subtype("aiozfs".into())
         },
         MountOption::RO,
         MountOption::NoSuid,

@@ -15,28 +15,12 @@ use std::time::{Duration, Instant};
 use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, Signal};
 
+use super::ask::ask;
 use super::mounts::{self, FS_TYPE};
-use super::report;
+use super::stuck::Stuck;
 
 /// A mount must be gone this long after it was asked to.
 const GONE_WITHIN: Duration = Duration::from_millis(1800);
-
-/// Why a mount is still there.
-#[derive(Debug)]
-pub enum Stuck {
-    /// Nothing is mounted there, or something else.
-    NotOurs(String),
-    /// The kernel or fusermount3 refused.
-    Refused(String),
-}
-
-impl std::fmt::Display for Stuck {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Stuck::NotOurs(what) | Stuck::Refused(what) => f.write_str(what),
-        }
-    }
-}
 
 /// Unmounts the aiozfs on `mountpoint`, which another process serves: `aiozfs umount`.
 pub fn unmount(mountpoint: &Path) -> Result<(), Stuck> {
@@ -154,7 +138,7 @@ fn fusermount(path: &Path, lazy: bool) -> io::Result<()> {
 /// believed: it must be an aiozfs of the user who mounted. Else whoever can mount could have root
 /// end any process.
 fn server_of(path: &Path, user_id: Option<u32>) -> Option<Pid> {
-    let value = report::ask(path, "pid", Duration::from_millis(500)).ok()?;
+    let value = ask(path, "pid", Duration::from_millis(500)).ok()?;
     let pid = Pid::from_raw(std::str::from_utf8(&value).ok()?.parse().ok()?)?;
     let process = format!("/proc/{}", pid.as_raw_nonzero());
     let name = fs::read_to_string(format!("{process}/comm")).ok()?;

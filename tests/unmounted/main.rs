@@ -4,6 +4,7 @@ mod cat;
 #[path = "../common/mod.rs"]
 mod common;
 mod info;
+mod library;
 mod ls;
 mod paths;
 

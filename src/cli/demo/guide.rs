@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::Served;
+use super::node::Served;
 
 /// A file to try things on: its moov box lies at the end, so players must seek.
 const TRAILER: &str = "extras/trailer.mp4";

@@ -6,14 +6,12 @@
 
 mod check;
 mod guide;
+mod node;
 mod place;
 
-use std::future::pending;
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread;
 
 use clap::Args;
@@ -22,17 +20,12 @@ use tokio::runtime::Runtime;
 use super::access::Access;
 use super::job::{self, Job};
 use super::{Failure, logging};
-use crate::content::{Cid, Profile, Tree};
 use crate::mount::{KernelOptions, Stopper};
-use crate::serve::{Blob, Node};
-use crate::source::Memory;
+use crate::volume::Location;
 use place::Place;
 
 /// A few seconds of video as an HLS package, made by mount-scripts/make-demo-archive.
 static ARCHIVE: &[u8] = include_bytes!("holiday.zip");
-
-/// What the node calls it.
-const NAME: &str = "holiday.zip";
 
 /// See it work: mount an archive that is built in, served by a node that is built in.
 ///
@@ -60,15 +53,14 @@ pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
 }
 
 fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Failure> {
-    let served = serve(runtime)?;
-    let access = Access::through(&served.node, served.cid);
+    let served = node::serve(runtime, ARCHIVE)?;
+    let access = Access::through(&served.node, Location::Cid(served.cid));
     let job = Job {
         kernel: KernelOptions {
-            fs_name: access.location().shown().1,
+            fs_name: access.location.shown().1,
+            source_hash: Some(access.location.identity()),
             ..KernelOptions::default()
         },
-        tree: job::own_tree(),
-        stored_playlists: false,
         access,
     };
     let mounted = job.mount(mountpoint, runtime)?;
@@ -76,10 +68,11 @@ fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Fa
     let path = mountpoint.to_owned();
     // The mount must be served while it is read, so reading it is another thread's work.
     let visitor = thread::spawn(move || {
-        let said = match check {
-            true => check::read_back(&path, ARCHIVE)?,
-            false => guide::text(&path, &served)
-                .map_err(|e| Failure::new(format!("cannot read the mount: {e}")))?,
+        let said = if check {
+            check::read_back(&path, ARCHIVE)?
+        } else {
+            guide::text(&path, &served)
+                .map_err(|e| Failure::new(format!("cannot read the mount: {e}")))?
         };
         // Nobody may be listening, and then it need not be said.
         let _ = std::io::stdout().write_all(said.as_bytes());
@@ -104,41 +97,4 @@ impl Drop for StopAtEnd {
     fn drop(&mut self) {
         self.0.stop();
     }
-}
-
-/// A running node.
-struct Served {
-    cid: Cid,
-    /// Its URL.
-    node: String,
-}
-
-/// Starts a node that has the archive. It runs until the runtime ends.
-fn serve(runtime: &Runtime) -> Result<Served, Failure> {
-    let failed = |e| Failure::new(format!("cannot start a node on 127.0.0.1: {e}"));
-    let tree = Tree::import(ARCHIVE, Profile::UNIXFS_V1_2025, |_| true);
-    let tree = tree.map_err(Failure::new)?;
-    let cid = tree.cid();
-    let node = Node::new();
-    node.publish(Blob {
-        cid,
-        name: NAME.to_owned(),
-        size: ARCHIVE.len() as u64,
-        source: Arc::new(Memory::new(NAME, ARCHIVE)),
-        tree: Some(Arc::new(tree)),
-    });
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let _guard = runtime.enter();
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-    tokio::spawn(async move {
-        if let Err(e) = node.serve(listener, pending()).await {
-            log::error!("the node ended: {e}");
-        }
-    });
-    Ok(Served {
-        cid,
-        node: format!("http://{address}"),
-    })
 }

@@ -44,7 +44,7 @@ pub(super) struct Disorder {
 
 /// Reads the playlists and looks where lies what they name.
 pub(super) async fn look(unmounted: &Unmounted<'_>) -> Playback {
-    let archive = &unmounted.archive;
+    let archive = unmounted.archive();
     let index = archive.index();
     let format = |id: EntryId| {
         let path = std::str::from_utf8(index.path(id)).ok()?;
@@ -83,7 +83,7 @@ fn judge(
     placed: &mut HashSet<EntryId>,
     found: &mut Playback,
 ) {
-    let index = unmounted.archive.index();
+    let index = unmounted.archive().index();
     let Ok(text) = std::str::from_utf8(text) else {
         return;
     };
@@ -114,7 +114,7 @@ fn judge(
 
 /// Whether an entry lies right behind another, but for what has no bytes.
 fn follows(unmounted: &Unmounted, first: EntryId, second: EntryId) -> bool {
-    let index = unmounted.archive.index();
+    let index = unmounted.archive().index();
     let between = first.index() + 1..second.index();
     first < second
         && between
@@ -123,7 +123,7 @@ fn follows(unmounted: &Unmounted, first: EntryId, second: EntryId) -> bool {
 }
 
 fn find(unmounted: &Unmounted, path: &str) -> Option<EntryId> {
-    let tree = &unmounted.tree;
+    let tree = unmounted.tree();
     let mut parts = path.split('/');
     let ino = parts.try_fold(Ino::ROOT, |dir, name| tree.lookup(dir, name.as_bytes()))?;
     tree.entry(ino)

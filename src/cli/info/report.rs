@@ -140,10 +140,10 @@ struct Order {
 
 impl Report {
     pub(super) fn of(unmounted: &Unmounted, playback: Playback) -> Self {
-        let index = unmounted.archive.index();
-        let tree = &unmounted.tree;
+        let index = unmounted.archive().index();
+        let tree = unmounted.tree();
         let comment = index.comment();
-        let (kind, source) = unmounted.shown.clone();
+        let (kind, source) = unmounted.volume.origin().clone();
         let mut report = Report {
             kind,
             source,

@@ -1,7 +1,7 @@
 //! `aiozfs serve`: a node over local files.
 
 mod files;
-mod shelf;
+mod publisher;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,12 +17,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::cache_dir::CacheArgs;
-use super::cid_cache::CidCache;
+use super::directories::CacheDirArgs;
+use super::known_cids::KnownCids;
 use super::{Failure, logging, units};
 use crate::content::Profile;
 use crate::serve::Node;
-use shelf::Shelf;
+use publisher::Publisher;
 
 /// Serve files under their CIDs to anybody who asks, over HTTP with ranges.
 ///
@@ -44,7 +44,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
     profile: Profile,
     #[command(flatten)]
-    cache: CacheArgs,
+    cache: CacheDirArgs,
     /// Say more; twice, and more still
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -84,17 +84,17 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let ended = end_on_signals()?;
     eprintln!("aiozfs: listening on {base}/ (Ctrl-C ends)");
     let node = Node::new();
-    let shelf = Shelf::new(
+    let publisher = Publisher::new(
         node.clone(),
         args.files.clone(),
         base,
-        CidCache::new(Some(args.cache.dir())),
+        KnownCids::new(Some(args.cache.dir())),
         args.profile,
         stop,
     );
-    let shelf = tokio::spawn(shelf.run());
+    let publisher = tokio::spawn(publisher.run());
     let served = node.serve(listener, ended).await;
-    shelf.abort();
+    publisher.abort();
     served.map_err(failed)
 }
 

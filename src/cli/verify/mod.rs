@@ -16,10 +16,9 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 
 use super::access::AccessArgs;
-use super::location::Location;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
-use super::{Failure, job, logging};
+use super::{Failure, config, job, logging};
 use crate::archive::{EntryId, Index};
 use crate::reader::Archive;
 use entries::Entries;
@@ -68,13 +67,13 @@ Each bad extent is a line: the file, the bytes of the archive, and why.
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
-    let location = Location::parse(&args.source)?;
-    let access = args.access.to(location, &MountOptions::default())?;
-    let access = access.asking_servers();
+    let location = config::locate(&args.source)?;
+    let access = args.access.resolve(location, &MountOptions::default())?;
+    let access = access.without_cache();
     let runtime = job::runtime()?;
     let done = runtime.block_on(async {
-        let archive = access.open().await?;
-        let mut report = Report::new(access.location().shown(), access.proves());
+        let archive = access.open_archive().await?.archive;
+        let mut report = Report::new(access.location.shown(), access.is_verified());
         run(&archive, &args.paths, &mut report).await?;
         Ok(report)
     });

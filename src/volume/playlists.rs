@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::volume::{Refusal, Volume};
-use crate::archive::{EntryId, Index, Kind};
-use crate::fs::Tree;
+use super::error::FileError;
+use crate::archive::{EntryId, Extent, Index, Kind};
+use crate::fs::{Ino, Tree};
 use crate::playlist::{self, PLAYABLE_VERSION, Span};
-use crate::reader;
+use crate::reader::{self, Archive};
 
 /// So many bytes of texts are kept. What has to go is made again.
 const KEPT: u64 = 16 << 20;
@@ -23,6 +23,8 @@ type Cell = Arc<OnceCell<Arc<[u8]>>>;
 
 /// The playable texts of a volume.
 pub(super) struct Playlists {
+    tree: Arc<Tree>,
+    archive: Arc<Archive>,
     texts: moka::sync::Cache<EntryId, Cell>,
 }
 
@@ -61,7 +63,8 @@ fn is_called_playlist(index: &Index, id: EntryId) -> bool {
 }
 
 impl Playlists {
-    pub(super) fn new(index: Arc<Index>) -> Self {
+    pub(super) fn new(tree: Arc<Tree>, archive: Arc<Archive>) -> Self {
+        let index = tree.index().clone();
         // Of the stored text; the playable one has about that length.
         let weight = move |id: &EntryId, _: &Cell| {
             u32::try_from(index.get(*id).size)
@@ -70,6 +73,8 @@ impl Playlists {
         };
         let texts = moka::sync::Cache::builder().max_capacity(KEPT);
         Self {
+            tree,
+            archive,
             texts: texts.weigher(weight).build(),
         }
     }
@@ -80,21 +85,24 @@ impl Playlists {
     }
 
     /// The text; made, if it is not at hand.
-    pub(super) async fn get(&self, volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
+    pub(super) async fn get(&self, id: EntryId) -> Result<Arc<[u8]>, FileError> {
         let cell = self.texts.get_with(id, Cell::default);
-        let text = cell.get_or_try_init(|| make(volume, id)).await?.clone();
+        let text = cell
+            .get_or_try_init(|| make(&self.tree, &self.archive, id))
+            .await?
+            .clone();
         let made = text.len() as u64;
-        match volume.tree.settle(id, made) {
+        match self.tree.settle(id, made) {
             // Other bytes than the size that the kernel knows cannot be given.
-            Some(told) if told != made => Err(Refusal::Playlist { told, made }),
+            Some(told) if told != made => Err(FileError::Playlist { told, made }),
             _ => Ok(text),
         }
     }
 }
 
-async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
-    let index = volume.archive.index();
-    let stored = volume.archive.read_aside(id, 0..index.get(id).size).await?;
+async fn make(tree: &Tree, archive: &Archive, id: EntryId) -> Result<Arc<[u8]>, FileError> {
+    let index = archive.index();
+    let stored = archive.read_aside(id, 0..index.get(id).size).await?;
     let Ok(text) = std::str::from_utf8(&stored) else {
         return Ok(stored.into());
     };
@@ -110,8 +118,8 @@ async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
         if places.contains_key(&path) {
             continue;
         }
-        if let Some(target) = target(volume, &path, link)
-            && let Some(span) = span(volume, target, link, is_ours).await?
+        if let Some(target) = target(tree, &path, link)
+            && let Some(span) = span(archive, target, link, is_ours).await?
         {
             places.insert(path, span);
         }
@@ -124,12 +132,11 @@ async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
 /// The entry that a link leads to. A name that leads over a symbolic link, whose target is not
 /// known without another read, is believed to mean what lies where the link says. So is one with a
 /// variable of another playlist, if it ends like that entry's.
-fn target(volume: &Volume, path: &str, link: Span) -> Option<EntryId> {
-    let tree = &volume.tree;
+fn target(tree: &Tree, path: &str, link: Span) -> Option<EntryId> {
     let index = tree.index();
     // Nothing lies at an empty entry's place but the next header.
     let place = || index.at(link.offset.saturating_sub(u64::from(link.size == 0)));
-    let mut here = crate::fs::Ino::ROOT;
+    let mut here = Ino::ROOT;
     for component in path.split('/') {
         let Some(next) = tree.lookup(here, component.as_bytes()) else {
             let (_, end) = path.rsplit_once('}').filter(|_| path.contains("{$"))?;
@@ -148,17 +155,17 @@ fn target(volume: &Volume, path: &str, link: Span) -> Option<EntryId> {
 /// only for links to parts of entries, and not in archives of our own, where nothing lies between
 /// an entry's data and the next header.
 async fn span(
-    volume: &Volume,
+    archive: &Archive,
     id: EntryId,
     link: Span,
     is_ours: bool,
-) -> Result<Option<Span>, Refusal> {
-    let index = volume.archive.index();
+) -> Result<Option<Span>, FileError> {
+    let index = archive.index();
     if index.readable(id).is_err() {
         return Ok(None);
     }
     let check = index.header_check(id);
-    let span = |extent: crate::archive::Extent| Span {
+    let span = |extent: Extent| Span {
         offset: extent.offset,
         size: extent.len,
     };
@@ -168,7 +175,7 @@ async fn span(
     if is_ours {
         return Ok(Some(span(check.predicted())));
     }
-    match volume.archive.extent(id).await {
+    match archive.extent(id).await {
         Ok(extent) => Ok(Some(span(extent))),
         // The entry is damaged: its links stay, and lead nowhere.
         Err(reader::Error::Archive(_)) => Ok(None),

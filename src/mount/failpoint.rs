@@ -4,8 +4,8 @@
 //! that serves the kernel, `task:<name>` in the task that waits for the bytes. Debug builds only;
 //! in others this is nothing.
 
-use super::volume::Volume;
 use crate::fs::Ino;
+use crate::volume::Volume;
 
 /// Where a read can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) fn panic_if_asked(place: Place, volume: &Volume, ino: Ino) {
     });
     if let Some((asked, name)) = &*ASKED
         && *asked == place
-        && volume.tree.path(ino) == name.as_bytes()
+        && volume.tree().path(ino) == name.as_bytes()
     {
         panic!("asked for by AIOZFS_TEST_PANIC");
     }

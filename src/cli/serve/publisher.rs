@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::files::{Found, scan};
-use crate::cli::cid_cache::CidCache;
+use crate::cli::known_cids::KnownCids;
 use crate::cli::progress::Progress;
 use crate::content::{Cid, Profile, Tree};
 use crate::serve::{Blob, BlobId, Node, blob_path};
@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// The files of a node.
-pub(super) struct Shelf {
+pub(super) struct Publisher {
     node: Node,
     args: Vec<PathBuf>,
     served: HashMap<PathBuf, (Stamp, BlobId)>,
@@ -34,14 +34,14 @@ pub(super) struct Shelf {
     hasher: Arc<Hasher>,
 }
 
-impl Shelf {
+impl Publisher {
     /// Files that `args` mean, under CIDs of `profile`, on a node whose URLs begin with `base`.
     /// `stop` ends what hashing goes on.
     pub(super) fn new(
         node: Node,
         args: Vec<PathBuf>,
         base: String,
-        cache: CidCache,
+        cids: KnownCids,
         profile: Profile,
         stop: Arc<AtomicBool>,
     ) -> Self {
@@ -53,7 +53,7 @@ impl Shelf {
             failed: HashMap::new(),
             hasher: Arc::new(Hasher {
                 base,
-                cache,
+                cids,
                 stop,
                 profile,
             }),
@@ -65,9 +65,10 @@ impl Shelf {
         // What is there at the start is hashed at once.
         self.look(true).await;
         loop {
-            let pause = match self.waiting.is_empty() {
-                true => POLL,
-                false => SETTLE,
+            let pause = if self.waiting.is_empty() {
+                POLL
+            } else {
+                SETTLE
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -173,7 +174,7 @@ impl Shelf {
 /// What is needed on the hashing thread.
 struct Hasher {
     base: String,
-    cache: CidCache,
+    cids: KnownCids,
     stop: Arc<AtomicBool>,
     profile: Profile,
 }
@@ -190,7 +191,7 @@ enum Unhashed {
 
 impl Hasher {
     fn cached(&self, file: &Found) -> Option<Tree> {
-        self.cache.get(&file.path, &file.stamp, self.profile)
+        self.cids.get(&file.path, &file.stamp, self.profile)
     }
 
     /// The tree of the file in exactly the state it was found in.
@@ -207,15 +208,18 @@ impl Hasher {
             progress.add(bytes);
             !self.stop.load(Ordering::Relaxed)
         });
-        let tree = hashed.map_err(|e| match self.stop.load(Ordering::Relaxed) {
-            true => Unhashed::Stopped,
-            false => Unhashed::Io(e),
+        let tree = hashed.map_err(|e| {
+            if self.stop.load(Ordering::Relaxed) {
+                Unhashed::Stopped
+            } else {
+                Unhashed::Io(e)
+            }
         })?;
         is_same(reader.metadata())?;
         if tree.size() != file.stamp.size() {
             return Err(Unhashed::Changed);
         }
-        self.cache
+        self.cids
             .put(&file.path, &file.stamp, self.profile, &tree, since);
         Ok(tree)
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::cache_dir::write_atomically;
+use super::atomic_write::write_atomically;
 use crate::content::{Cid, Profile, Tree, parse_cid};
 use crate::source::Stamp;
 
@@ -24,7 +24,7 @@ use crate::source::Stamp;
 const TOO_FRESH: Duration = Duration::from_secs(2);
 
 /// The CIDs kept in a directory.
-pub(super) struct CidCache {
+pub(super) struct KnownCids {
     dir: Option<PathBuf>,
     warned: AtomicBool,
 }
@@ -39,7 +39,7 @@ struct Line {
     cid: String,
 }
 
-impl CidCache {
+impl KnownCids {
     /// Keeps them below this cache directory; without one, keeps nothing.
     pub(super) fn new(cache_dir: Option<PathBuf>) -> Self {
         Self {
@@ -198,8 +198,8 @@ mod tests {
             Stamp::of(&self.path.metadata().expect("the file"))
         }
 
-        fn cache(&self) -> CidCache {
-            CidCache::new(Some(self.dir.path().join("cache")))
+        fn cache(&self) -> KnownCids {
+            KnownCids::new(Some(self.dir.path().join("cache")))
         }
 
         fn get(&self) -> Option<Tree> {
@@ -286,7 +286,7 @@ mod tests {
         room.put();
         assert_eq!(room.get(), None);
         assert!(
-            CidCache::new(None)
+            KnownCids::new(None)
                 .place(&room.path, Profile::default())
                 .is_none()
         );
