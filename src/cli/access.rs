@@ -19,20 +19,20 @@ use crate::volume::{self, Location, Opened, Options, Server, Servers, Verify, Vo
 pub(super) struct AccessArgs {
     #[command(flatten)]
     servers: ServerArgs,
-    /// What is proven of the bytes that servers give [default: trustless for a CID, else crc]
+    /// How the bytes from servers are verified [default: trustless for a CID, else crc]
     #[arg(long, value_name = "HOW")]
     verify: Option<VerifyArg>,
-    /// How to read names that are not UTF-8 and do not say what they are: CP437, as ZIP has it,
-    /// unless this says otherwise. cp866, Shift_JIS...; auto guesses; an unknown name gets a list
+    /// The encoding of names that are not marked as UTF-8, for example cp866 or Shift_JIS; auto guesses;
+    /// an unknown name prints a list [default: CP437, as in the ZIP specification]
     #[arg(long, value_name = "NAME")]
     encoding: Option<Encoding>,
     /// The most memory for file content; at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     memory: Option<u64>,
-    /// The most connections to a server, and so answers that come at once; 1 to 64 [default: 16]
+    /// The most connections to a server; 1 to 64 [default: 16]
     #[arg(long, value_name = "N", value_parser = units::connections)]
     connections: Option<usize>,
-    /// A read that has no bytes by then fails [default: 60s]
+    /// How long a read waits for its bytes before it fails [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     timeout: Option<Duration>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ impl AccessArgs {
             Some(verify) => Verify::from(verify)
                 .check(&location)
                 .map_err(|_| not_verifiable(&location))?,
-            // A configuration of `trustless` is for all that can be verified.
+            // Configured, `trustless` applies only to what can be verified.
             None => {
                 let configured = config.verify().map(Verify::from);
                 let possible = configured.filter(|verify| verify.check(&location).is_ok());

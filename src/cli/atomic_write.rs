@@ -18,7 +18,7 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = PathBuf::from(temporary);
     let done = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if done.is_err() {
-        // It may not even be there.
+        // It may not exist.
         let _ = fs::remove_file(&temporary);
     }
     done

@@ -1,8 +1,8 @@
-//! The configuration: named gateways, named archives, defaults for the options of mount.
+//! The configuration: named gateways, named archives, defaults for options.
 //!
-//! `$XDG_CONFIG_HOME/aiozfs/config.toml` (else `~/.config/aiozfs/config.toml`), and
-//! `/etc/aiozfs/config.toml` for what it does not say. A key that is not known is an error with its
-//! line: a default that silently does nothing is worse than none.
+//! `$XDG_CONFIG_HOME/aiozfs/config.toml` (else `~/.config/aiozfs/config.toml`) takes precedence over
+//! `/etc/aiozfs/config.toml`. An unknown key is an error that names the line, so that no setting is
+//! silently ignored.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,13 +22,13 @@ use crate::fs::{Owners, Symlinks};
 use crate::http::Secrets;
 use crate::volume::{Location, Server};
 
-/// The system's.
+/// The configuration for all users.
 const SYSTEM: &str = "/etc/aiozfs/config.toml";
 
-/// Names of archives are short words, so that a CID or a file is never taken for one.
+/// The longest name of an archive. Names are short words, so that no CID or path is one.
 const LONGEST_NAME: usize = 40;
 
-/// All files together, the user's first.
+/// All configuration files, in order of precedence.
 #[derive(Debug, Default)]
 pub(super) struct Config(Vec<File>);
 
@@ -67,7 +67,7 @@ struct Archive {
     source: String,
 }
 
-/// Defaults for the options of mount, by their names.
+/// Defaults for options, by their names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Mount {
@@ -106,8 +106,7 @@ pub(super) struct Mount {
     verify: Option<VerifyArg>,
 }
 
-/// The location that SOURCE means: the name of an archive of the configuration, or as
-/// [`Location::parse`] has it.
+/// The location that SOURCE means: that of a named archive, or as [`Location::parse`] reads it.
 pub(super) fn locate(source: &str) -> Result<Location, Failure> {
     let may_be_name = !source.contains(['/', ':']) && !Path::new(source).exists();
     let config = if may_be_name && parse_cid(source).is_err() {
@@ -265,7 +264,7 @@ impl File {
     fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let shown = path.display();
         let file: Self = toml::from_str(text).map_err(|e| {
-            // Not the error's own text, which repeats the line: there may be a secret on it.
+            // Not the error's own text, which repeats the line: it may have a secret in it.
             let at = e.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.as_bytes()[..at]
                 .iter()
@@ -316,7 +315,7 @@ fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     }
 }
 
-/// As on the command line: text that a function of `units` understands.
+/// A value as on the command line, parsed by `parse`.
 fn unit<'de, D: Deserializer<'de>, T>(
     from: D,
     parse: impl Fn(&str) -> Result<T, String>,
@@ -333,7 +332,7 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::E
     unit(from, units::duration)
 }
 
-/// A number within the bounds of the command line.
+/// A number within the limits of the command line.
 fn connections<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
     let number = usize::deserialize(from)?;
     let parsed = units::connections(&number.to_string());

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-/// The cache of those who have no home directory, as services of the system (Filesystem Hierarchy
-/// Standard 3.0, section 5.5).
+/// The cache of users without a home directory, such as system services (Filesystem Hierarchy Standard
+/// 3.0, section 5.5).
 const SYSTEM: &str = "/var/cache/aiozfs";
 
 /// The home directory of the user who runs this process: HOME, else the user's line in the system's list
@@ -20,26 +20,26 @@ pub(super) fn home() -> Option<PathBuf> {
 /// The option of all commands that use a cache.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct CacheDirArgs {
-    /// Where to keep what is worth keeping [default: $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs,
-    /// else /var/cache/aiozfs]
+    /// The directory of the cache [default: $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs, else
+    /// /var/cache/aiozfs]
     #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
 }
 
 impl CacheDirArgs {
-    /// As if it had been given.
+    /// As if this directory had been given.
     pub(super) fn at(dir: PathBuf) -> Self {
         Self {
             cache_dir: Some(dir),
         }
     }
 
-    /// The directory, which need not exist yet.
+    /// The directory, which may not exist yet.
     pub(super) fn dir(&self) -> PathBuf {
         self.dir_or(None)
     }
 
-    /// The same; `configured` is what the configuration says.
+    /// The same, with the directory of the configuration as the default.
     pub(super) fn dir_or(&self, configured: Option<&Path>) -> PathBuf {
         let given = self
             .cache_dir
@@ -50,8 +50,8 @@ impl CacheDirArgs {
     }
 }
 
-/// XDG base directory specification: a relative path in the variable is invalid and ignored. A home
-/// directory that does not exist is not made: users of services have `/nonexistent` for one.
+/// A relative path in XDG_CACHE_HOME is invalid and ignored (XDG base directory specification). A home
+/// directory that does not exist is not created: that of service users is `/nonexistent`.
 fn default_dir(xdg: Option<OsString>, home: Option<PathBuf>) -> PathBuf {
     let xdg = xdg.map(PathBuf::from).filter(|path| path.is_absolute());
     let home = home.filter(|home| home.is_dir());

@@ -21,23 +21,22 @@ use crate::cache::{Cache, Cached};
 use crate::source::{Priority, Result as SourceResult, Source};
 use crate::volume::{Location, Opened};
 
-/// So much is asked for at once, in bytes: long enough that the way there and back matters little.
+/// The length of a request in bytes: long enough that the round trip is a small part of it.
 const PART: u64 = 4 << 20;
 
-/// Parts that are under way at once. A long link needs many to be full.
+/// The number of concurrent requests. A link with a long round trip needs many to be saturated.
 const PARTS: usize = 12;
 
-/// What could not be kept is fetched again so often.
+/// How often bytes that could not be stored are fetched again.
 const ROUNDS: usize = 3;
 
-/// The disk is waited for so long before the next part.
+/// How long to wait for the disk before the next request.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Bring an archive, or some of its files, into the cache, pinned: it then mounts and reads
-/// without a network.
+/// Fetch an archive, or some of its files, into the cache and pin it, for use without a network.
 ///
-/// What is there already is not fetched again, so a fetch that was interrupted goes on where it
-/// was. Without PATH, all of the archive is brought.
+/// Bytes that are already in the cache are not fetched again, so an interrupted fetch can be resumed.
+/// Without PATH, fetches the whole archive.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct FetchArgs {
@@ -50,7 +49,7 @@ pub(super) struct FetchArgs {
     paths: Vec<OsString>,
     #[command(flatten)]
     access: AccessArgs,
-    /// Say more; twice, and more still
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -91,7 +90,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How many bytes of the blob.
+/// Bytes of the archive.
 struct Brought {
     kept: u64,
     fetched: u64,
@@ -102,7 +101,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
         archive, cached, ..
     } = access.open_archive().await?;
     let (index, source) = (archive.index().clone(), archive.source().clone());
-    // Its memory is not needed: the bytes go past it.
+    // The bytes do not go through its memory.
     drop(archive);
     let cached = cached.ok_or_else(|| Failure::new("nothing of this source is kept"))?;
     let ranges = wanted(&index, paths)?;
@@ -142,7 +141,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     }
 }
 
-/// What of the archive is meant: the files, and the directory that names them.
+/// The ranges of the files that `paths` name, and of the central directory.
 fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure> {
     let all = 0..index.blob_size();
     if paths.is_empty() {
@@ -176,7 +175,7 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure>
     }
 }
 
-/// Ranges in order and apart from each other.
+/// Ranges in order, with neighbours joined.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::new();
@@ -193,7 +192,7 @@ fn total(ranges: &[Range<u64>]) -> u64 {
     ranges.iter().map(|range| range.end - range.start).sum()
 }
 
-/// Pieces of no more than a part, which end where parts of the line do.
+/// Pieces of at most [`PART`] bytes, which end at its multiples.
 fn parts(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
     let each = ranges.iter().flat_map(|range| {
         let parts = range.start / PART..range.end.div_ceil(PART);
@@ -202,16 +201,17 @@ fn parts(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
     each.collect()
 }
 
-/// Fails if no more than a part of it could be pinned.
+/// Fails if the cache is too small to pin all of it.
 fn has_room(cache: &Cache, bytes: u64) -> Result<(), Failure> {
     let content = cache.content().map_err(Failure::new)?;
-    match bytes <= content.filled {
-        true => Ok(()),
-        false => Err(Failure::new(format!(
+    if bytes <= content.filled {
+        Ok(())
+    } else {
+        Err(Failure::new(format!(
             "these are {}, and the cache may take {}; give it more with --cache-size, here and where it is mounted",
             HumanBytes(bytes),
             HumanBytes(content.filled)
-        ))),
+        )))
     }
 }
 

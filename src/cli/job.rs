@@ -1,4 +1,4 @@
-//! A mount with everything resolved: what every command that mounts has in common.
+//! Mounting, for every command that does.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Job {
     }
 }
 
-/// What runs everything that waits for a network.
+/// The runtime for everything that waits for a network.
 pub(super) fn runtime() -> Result<Runtime, Failure> {
     mount::share_memory();
     Builder::new_multi_thread()

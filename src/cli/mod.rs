@@ -1,8 +1,8 @@
 //! The command line: arguments in, exit code out.
 //!
-//! Each command is a module with its arguments (`Args`) and one function, `run`. A command
-//! composes the other rooms; what can go wrong comes back as a [`Failure`], which is one line
-//! that says what failed and what to do about it.
+//! Each command is a module with its arguments and one function of the command's name. It turns arguments
+//! and configuration into the plain structs of other rooms, and their results into text. A [`Failure`] is
+//! one line that says what failed and what to do about it.
 
 mod access;
 mod arguments;

@@ -1,4 +1,4 @@
-//! Which servers to ask, and what they want to see first: gateways, headers, tokens, certificates.
+//! The options of servers: gateways, headers, tokens, certificates.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use super::small_file::read_small;
 use crate::http::{Clients, Netrc, Secrets};
 use crate::volume::{Location, Server, Servers};
 
-/// Where a bearer token may be given, without a trace in the list of processes.
+/// The variable for a bearer token, which does not appear in the list of processes.
 const TOKEN: &str = "AIOZFS_TOKEN";
 
 #[derive(Clone, Args)]
@@ -35,7 +35,7 @@ pub(super) struct ServerArgs {
     /// A file with a bearer token for the server; also the variable AIOZFS_TOKEN
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Certificates to trust beside the system's, in PEM form
+    /// Certificates to trust in addition to the system's, in PEM format
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
@@ -47,8 +47,7 @@ impl std::fmt::Debug for ServerArgs {
 }
 
 impl ServerArgs {
-    /// The servers for `location`; `gateway` is the one that it names itself, which comes first,
-    /// before those that were asked for besides.
+    /// The servers for `location`. `gateway` is the gateway in its URL, if it had one, and comes first.
     pub(super) fn resolve(
         &self,
         config: &Config,
@@ -76,7 +75,7 @@ impl ServerArgs {
         self.with(config, servers)
     }
 
-    /// The gateways that would be asked for a CID.
+    /// The gateways that are asked for a CID.
     pub(super) fn resolve_gateways(&self, config: &Config) -> Result<Servers, Failure> {
         self.with(config, self.gateways(config)?)
     }
@@ -123,7 +122,7 @@ impl ServerArgs {
         named.collect()
     }
 
-    /// What was given for this one command.
+    /// The secrets in the arguments and the environment.
     fn secrets(&self) -> Result<Secrets, Failure> {
         let secrets = Secrets::headers(self.headers.iter().map(String::as_str));
         let secrets = secrets.map_err(Failure::usage)?;

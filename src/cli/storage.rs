@@ -20,8 +20,8 @@ const SETTLE: Duration = Duration::from_millis(700);
 pub(super) struct StorageArgs {
     #[command(flatten)]
     dir: CacheDirArgs,
-    /// The most to keep on disk of what was read, 0 for nothing [default: 10G, or a tenth of the
-    /// free space if that is less]
+    /// The size limit of the cache on disk; 0 for no cache [default: 10G, or a tenth of the free space if
+    /// that is less]
     #[arg(long, value_name = "SIZE", value_parser = units::size, env = "AIOZFS_CACHE_SIZE")]
     cache_size: Option<u64>,
 }
@@ -31,13 +31,13 @@ pub(super) struct StorageArgs {
 pub(super) struct ReuseArgs {
     #[command(flatten)]
     storage: StorageArgs,
-    /// Ask no server: only what was kept can be read
+    /// Ask no server: only bytes in the cache can be read
     #[arg(long)]
     offline: bool,
 }
 
 impl ReuseArgs {
-    /// Mount options say otherwise.
+    /// Mount options take precedence.
     pub(super) fn with(mut self, dir: Option<PathBuf>, size: Option<u64>, offline: bool) -> Self {
         if let Some(dir) = dir {
             self.storage.dir = CacheDirArgs::at(dir);
@@ -47,12 +47,12 @@ impl ReuseArgs {
         self
     }
 
-    /// Whether no server is to be asked.
+    /// Whether no server may be asked.
     pub(super) fn is_offline(&self) -> bool {
         self.offline
     }
 
-    /// The cache. Without one all works, so what is wrong with it is a warning.
+    /// The cache. Everything works without one, so an error is a warning.
     pub(super) fn open(&self, config: &Config) -> Option<Cache> {
         let size = self.storage.cache_size.or(config.cache_size());
         if size == Some(0) {
@@ -76,7 +76,7 @@ impl ReuseArgs {
 }
 
 impl StorageArgs {
-    /// The cache, to be looked at.
+    /// The cache, for the commands that manage it.
     pub(super) fn open_to_manage(&self, config: &Config) -> Result<Cache, Failure> {
         let dir = self.dir.dir_or(config.cache_dir());
         let size = self.cache_size.or(config.cache_size());
@@ -84,7 +84,7 @@ impl StorageArgs {
     }
 }
 
-/// Those that this process has opened.
+/// The caches that this process has opened.
 static OPEN: Mutex<Vec<Cache>> = Mutex::new(Vec::new());
 
 fn open_ones() -> std::sync::MutexGuard<'static, Vec<Cache>> {

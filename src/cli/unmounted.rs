@@ -25,7 +25,7 @@ pub(super) struct SourceArgs {
 pub(super) struct ReadArgs {
     #[command(flatten)]
     access: AccessArgs,
-    /// Say more; twice, and more still
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }

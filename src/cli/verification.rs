@@ -7,13 +7,13 @@ use crate::volume::Verify;
 /// What is verified, as users write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum VerifyArg {
-    /// Every byte is proven against the CID before it is used: any server will do, but one of
-    /// the gateways must give raw blocks (a trustless gateway)
+    /// Every byte is verified against the CID before it is used. Bytes may come from any server, but
+    /// one of the gateways must send raw blocks (a trustless gateway)
     Trustless,
-    /// A file that is read from start to end is compared with its CRC-32: finds accidents, and
-    /// keeps no forger out
+    /// A file that is read from start to end is compared with its CRC-32. This finds accidents, not
+    /// forgery
     Crc,
-    /// Nothing: the server is believed
+    /// Nothing is verified
     None,
 }
 

@@ -1,8 +1,8 @@
-//! The FUSE adapter: requests of the kernel to calls of [`Volume`], answers back.
+//! The FUSE adapter: translates the kernel's requests to calls of [`Volume`], and results to replies.
 //!
-//! As thin as it can be. It serves from the threads that read /dev/fuse, and these never wait for
-//! bytes: what is not in memory becomes a task that answers when it can. A request that panics is
-//! answered with EIO (fuser does so for a reply that is dropped) and does not end its thread.
+//! The threads that read /dev/fuse never wait for bytes. A request for bytes that are not in memory
+//! becomes a task, which replies when it has them. A request that panics is answered with EIO, which
+//! fuser sends for a reply that is dropped; its thread goes on.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -30,33 +30,33 @@ use crate::fs::Ino;
 use crate::volume::{FileError, Volume};
 use crate::{reader, source};
 
-/// Content is immutable, so whatever the kernel has learnt stays true for as long as we live.
+/// Content is immutable, so the kernel may cache all attributes and names for as long as the mount exists.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// Up to so many inodes every readdir brings attributes along: `find -size` over a hundred
-/// thousand is three times as fast. Above, they make `find` over a million names seven times
-/// slower (measured), and come only with the second part of a directory, if the kernel sees that
-/// they are asked for (FUSE_READDIRPLUS_AUTO).
+/// Up to this number of inodes, every readdir returns attributes too: `find -size` over 100,000 files
+/// takes a third of the time. Over a million names, `find` would take seven times as long (measured), so
+/// larger trees use FUSE_READDIRPLUS_AUTO: the kernel asks for attributes from the second part of a
+/// directory on, if programs use them.
 const ALWAYS_PLUS: usize = 300_000;
 
-/// The kernel always takes the first part of a directory for one whose attributes are asked for.
-/// Where directories have on average fewer files than this, first parts are most of it, and it is
-/// better to do without.
+/// With FUSE_READDIRPLUS_AUTO, the kernel asks for attributes with the first part of every directory.
+/// If directories have on average fewer files than this, most parts are first parts, and a large tree
+/// does better without readdirplus.
 const AUTO_PLUS: usize = 4000;
 
-/// Requests of read-ahead that the kernel may have under way; the default of 12 is for disks.
+/// The most read-ahead requests that the kernel may have in flight. The default of 12 suits disks.
 const MAX_BACKGROUND: u16 = 64;
 
 pub(super) struct Adapter {
     served: Arc<Served>,
     runtime: Handle,
-    /// Some users are refused here, not by the kernel (`allow_root`): it must ask about every
-    /// directory that is opened.
+    /// fuser, not the kernel, refuses some users (`allow_root`), so the kernel must send a request for
+    /// every directory that is opened.
     refuses_users: bool,
-    /// The kernel opens directories without asking, once it is told that it need not.
+    /// The kernel opens directories without a request after a first answer of ENOSYS.
     opens_dirs: bool,
-    /// Set once the mount is as it is to be. Files are opened after that: how far the kernel reads
-    /// ahead in a file is settled when it is opened.
+    /// Set when the kernel's read-ahead is configured. Opens wait for it: the kernel fixes the read-ahead
+    /// of a file when the file is opened.
     tuned: Arc<SetOnce<()>>,
 }
 
@@ -71,35 +71,34 @@ impl Adapter {
         }
     }
 
-    /// What lets files be opened.
+    /// Set it to let files be opened.
     pub(super) fn tuned(&self) -> Arc<SetOnce<()>> {
         self.tuned.clone()
     }
 
-    /// Runs a request so that its panic is its own: the reply inside is dropped, and so answered
-    /// with EIO. The panic hook has logged what happened.
+    /// Runs a request and catches its panic. The reply inside it is dropped, which answers EIO. The panic
+    /// hook has logged the cause.
     fn guard(&self, what: &str, request: impl FnOnce()) {
         if catch_unwind(AssertUnwindSafe(request)).is_err() {
-            tell_panic(what);
+            log_panic(what);
         }
     }
 
-    /// Goes on with a request where waiting is allowed. A panic there is the request's own as well.
+    /// Continues a request in a task, which may wait, and catches its panic.
     fn spawn(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-                tell_panic(what);
+                log_panic(what);
             }
         });
     }
 }
 
-fn tell_panic(what: &str) {
+fn log_panic(what: &str) {
     log::error!("{what} panicked; the request is answered with EIO. Please report this");
 }
 
-/// Says why a file cannot be had: once in the log for what a user can do something about, and
-/// always to the kernel.
+/// The errno of an error. Logs errors that a user can do something about.
 fn refuse(served: &Served, ino: Ino, error: &FileError) -> Errno {
     match error {
         FileError::NotFound => Errno::ENOENT,
@@ -109,23 +108,23 @@ fn refuse(served: &Served, ino: Ino, error: &FileError) -> Errno {
             log_once(served, ino, why);
             Errno::EACCES
         }
-        FileError::Playlist { told, made } => {
+        FileError::Playlist { declared, actual } => {
             let why = format!(
-                "the archive says that it is {told} bytes long without range links, and it is {made}; '-o playlists=stored' shows it as it is stored"
+                "the archive says that it is {declared} bytes long without range links, and it is {actual}; '-o playlists=stored' shows it as it is stored"
             );
             log_once(served, ino, &why);
             Errno::EIO
         }
         FileError::Read(error @ reader::Error::Source(source::Error::Changed { .. })) => {
-            // It concerns all files alike, and nothing will mend it.
-            static TOLD: Once = Once::new();
-            TOLD.call_once(|| {
+            // It concerns all files, and lasts.
+            static LOGGED: Once = Once::new();
+            LOGGED.call_once(|| {
                 log::error!("{error}; reads of what is not in memory fail with ESTALE until it is mounted again");
             });
             errno::of_read(error)
         }
         FileError::Read(error) => {
-            // A wrong checksum was told in full when it was found.
+            // A wrong checksum was logged in full when it was found.
             if !matches!(error, reader::Error::Checksum { .. }) {
                 log_once(served, ino, error);
             }
@@ -135,8 +134,8 @@ fn refuse(served: &Served, ino: Ino, error: &FileError) -> Errno {
 }
 
 fn log_once(served: &Served, ino: Ino, why: &dyn fmt::Display) {
-    // Every request that fails, for whoever looks for more than the first cause.
-    let level = if served.told.is_new(ino, Instant::now()) {
+    // At level debug every failed request is logged.
+    let level = if served.logged.is_new(ino, Instant::now()) {
         log::Level::Warn
     } else {
         log::Level::Debug
@@ -164,7 +163,7 @@ fn reply_entry(served: &Served, found: Result<Ino, FileError>, reply: ReplyEntry
     }
 }
 
-/// An entry with inode 0 is an absent name that the kernel may remember (FUSE_LOOKUP).
+/// An entry with inode 0 is a missing name that the kernel may cache (FUSE_LOOKUP).
 fn reply_absent(reply: ReplyEntry) {
     reply.entry(&FOREVER, &absent(), Generation(0));
 }
@@ -183,7 +182,7 @@ impl fuser::Filesystem for Adapter {
         let wanted = InitFlags::FUSE_PARALLEL_DIROPS
             | InitFlags::FUSE_CACHE_SYMLINKS
             | readdir_plus(&self.served.volume);
-        // What an old kernel lacks costs speed, not correctness.
+        // An old kernel without some of these is slower, not wrong.
         if let Err(lacking) = config.add_capabilities(wanted) {
             let _ = config.add_capabilities(wanted & !lacking);
         }
@@ -260,7 +259,7 @@ impl fuser::Filesystem for Adapter {
                 Ok(moment) => FileHandle(moment),
                 Err(error) => return reply.error(refuse(&self.served, Ino(ino.0), &error)),
             };
-            // NOFLUSH: there is nothing to flush, and whoever closes a file must not wait for us.
+            // NOFLUSH: nothing is ever flushed, and close(2) need not wait for a reply.
             let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
             if self.tuned.initialized() {
                 return reply.opened(opened, flags);
@@ -311,8 +310,8 @@ impl fuser::Filesystem for Adapter {
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         self.guard("opendir", || {
             if self.opens_dirs {
-                // Asked once; from then on the kernel does by itself what is said below. Of many
-                // small directories that is a third of all there is to ask for.
+                // After this answer the kernel sends no more of these requests, and does by itself what
+                // is below. With many small directories this saves a third of all requests.
                 return reply.error(Errno::ENOSYS);
             }
             let keep = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
@@ -365,8 +364,8 @@ impl fuser::Filesystem for Adapter {
                 let attr = file_attr(&attr);
                 let name = OsStr::from_bytes(entry.name);
                 let ino = attr.ino;
-                // Attributes cannot be left out; those with no time to live are asked for again
-                // before anybody sees them.
+                // The reply must have attributes. With a time to live of zero, the kernel asks again
+                // before it shows them.
                 let ttl = if self.served.volume.tree().is_pending(entry.ino) {
                     Duration::ZERO
                 } else {
@@ -394,7 +393,7 @@ impl fuser::Filesystem for Adapter {
                 Ok(attr) => attr,
                 Err(error) => return reply.error(refuse(&self.served, Ino(ino.0), &error)),
             };
-            // Only who mounted gets here, or the kernel decides (default_permissions).
+            // Only the user who mounted gets here; for others the kernel decides (default_permissions).
             if mask.contains(AccessFlags::W_OK) {
                 reply.error(Errno::EROFS);
             } else if mask.contains(AccessFlags::X_OK) && attr.perm & 0o111 == 0 {
@@ -408,7 +407,7 @@ impl fuser::Filesystem for Adapter {
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         self.guard("getxattr", || {
             let (served, ino) = (self.served.clone(), Ino(ino.0));
-            // Asked for at every `ls`, `cp` and exec by the kernel or a tool, and never ours.
+            // The kernel and tools ask for others, such as security.capability, at every exec or `ls`.
             if !name.as_bytes().starts_with(b"user.aiozfs.") {
                 return reply.error(Errno::ENODATA);
             }

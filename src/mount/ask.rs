@@ -17,7 +17,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// The longest value of an attribute (`XATTR_SIZE_MAX` in Linux), in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// Asks the aiozfs that is mounted on `mountpoint` how it fares.
+/// The status of the aiozfs that is mounted on `mountpoint`.
 pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
     let shown = mountpoint.display();
     let refused = |e: io::Error| Stuck::Refused(format!("{shown}: {e}"));
@@ -39,9 +39,9 @@ pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
     }
 }
 
-/// Whether the aiozfs on `mountpoint` serves the source with this hash
-/// ([`KernelOptions::source_hash`](super::KernelOptions::source_hash)), by its own word. False also if nothing is mounted there, and if it
-/// does not answer.
+/// Whether the aiozfs on `mountpoint` says that it serves the source with this hash
+/// ([`KernelOptions::source_hash`](super::KernelOptions::source_hash)). False also if nothing is mounted
+/// there, and if it does not answer.
 pub fn is_source(mountpoint: &Path, hash: &str) -> bool {
     let is_ours = |path: &Path| {
         let mount = mounts::find(path).ok().flatten();
@@ -54,12 +54,11 @@ pub fn is_source(mountpoint: &Path, hash: &str) -> bool {
     })
 }
 
-/// An attribute of the root of a mount. An error if it takes too long: a stopped process never
-/// answers.
+/// Reads an attribute of the root of a mount. Fails after `limit`: a stopped process never answers.
 pub(super) fn ask(root: &Path, name: &str, limit: Duration) -> io::Result<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     let (root, name) = (root.to_owned(), format!("user.aiozfs.{name}"));
-    // In a thread of its own, which may stay for ever.
+    // In a thread of its own, which may never end.
     thread::spawn(move || {
         let mut value = vec![0; LONGEST];
         let got = rustix::fs::getxattr(&root, &name, &mut value[..]);

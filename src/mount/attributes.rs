@@ -17,7 +17,7 @@ const BLOCK_SIZE: u32 = 128 * 1024;
 /// The type of a file.
 pub(super) fn kind(kind: Kind) -> FileType {
     match kind {
-        // A device, FIFO or socket of an archive is an empty file here: it opens nothing.
+        // A device, FIFO or socket of an archive is shown as an empty file, which opens no device.
         Kind::File | Kind::Special => FileType::RegularFile,
         Kind::Dir => FileType::Directory,
         Kind::Symlink => FileType::Symlink,

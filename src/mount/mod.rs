@@ -10,6 +10,7 @@ mod attributes;
 mod crash;
 mod errno;
 mod failpoint;
+mod logged;
 mod malloc_arenas;
 mod mounts;
 mod report;
@@ -17,7 +18,7 @@ mod served;
 mod session;
 mod signals;
 mod stuck;
-mod told;
+
 mod unmount;
 mod xattr;
 

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::served::Served;
 
-/// How a mount fares: the value of `user.aiozfs.status`, as JSON.
+/// The statistics of a mount: the value of `user.aiozfs.status`, as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
-    /// Of the aiozfs that serves it.
+    /// Version of the aiozfs that serves the mount.
     pub version: String,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// For how long it has been mounted, in seconds.
+    /// Seconds since it was mounted.
     pub uptime_s: f64,
     /// Where the archive comes from, without secrets: one of these three.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,43 +30,43 @@ pub struct Report {
     pub entries: u64,
     /// Bytes given to readers.
     pub bytes_read: u64,
-    /// Of those, bytes that were there when they were asked for.
+    /// The part of them that was in memory when it was requested.
     pub bytes_from_memory: u64,
-    /// Bytes that came from servers.
+    /// Bytes fetched from servers.
     pub bytes_fetched: u64,
-    /// Bytes that came from the cache on disk.
+    /// Bytes read from the cache on disk.
     #[serde(default)]
     pub bytes_from_disk: u64,
-    /// Ranges asked of servers.
+    /// Ranges requested from servers.
     pub requests: u64,
-    /// Ranges under way now.
+    /// Ranges requested and not complete.
     pub requests_in_flight: u64,
     /// Reads that failed for good, after all retries.
     pub errors: u64,
-    /// Median time from asking a server for a range to its first byte, in milliseconds, to an
+    /// Median time from the request for a range to its first byte, in milliseconds; precise to one
     /// eighth.
     pub median_latency_ms: f64,
     /// The 99th percentile of these times.
     pub p99_latency_ms: f64,
     /// Bytes of memory in use for file content.
     pub memory_used: u64,
-    /// How many there may be (`--memory`).
+    /// Their limit (`--memory`).
     pub memory_limit: u64,
-    /// Sequential walks being followed now, the one heard of last first.
+    /// Sequential readers that read-ahead follows now, the most recent first.
     pub streams: Vec<Stream>,
 }
 
-/// A sequential walk along the archive.
+/// A sequential reader of the archive.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stream {
-    /// The file that it is in, if it is in one.
+    /// The file that it reads, if it is in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The end of what has been read, as an offset in the archive.
+    /// The offset in the archive up to which it has read.
     pub at: u64,
-    /// How far ahead it may fetch, in bytes.
+    /// The most bytes that are fetched ahead of it.
     pub window: u64,
-    /// How many bytes have been asked for ahead of the reader.
+    /// Bytes requested ahead of it.
     pub ahead: u64,
 }
 
@@ -78,7 +78,7 @@ impl Report {
         let (origin_kind, place) = served.volume.origin();
         let origin = |kind| (*origin_kind == kind).then(|| place.clone());
         let file = |at: u64| {
-            // The last byte that was read, and not what lies behind it.
+            // By the last byte that was read: the next one may belong to another file.
             let id = index.at(at.checked_sub(1)?)?;
             Some(String::from_utf8_lossy(index.path(id)).into_owned())
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::told::Told;
+use super::logged::Logged;
 use crate::volume::Volume;
 
 /// What the adapter serves.
@@ -11,8 +11,8 @@ pub(super) struct Served {
     pub(super) volume: Arc<Volume>,
     /// When it was mounted.
     pub(super) since: Instant,
-    /// Which failures the log has told.
-    pub(super) told: Told,
+    /// The failures that were logged.
+    pub(super) logged: Logged,
     /// The hash of the source, for which [`is_source`](super::is_source) asks.
     pub(super) source_hash: Option<String>,
 }
@@ -22,7 +22,7 @@ impl Served {
         Self {
             volume,
             since: Instant::now(),
-            told: Told::default(),
+            logged: Logged::default(),
             source_hash,
         }
     }

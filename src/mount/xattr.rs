@@ -1,4 +1,4 @@
-//! Extended attributes: what the archive says of a file, and what the mount says of itself.
+//! Extended attributes: metadata of a file from the archive, and of the mount.
 
 use super::report::Report;
 use super::served::Served;
@@ -6,23 +6,23 @@ use crate::archive::{EntryId, Kind};
 use crate::fs::Ino;
 use crate::volume::{FileError, Volume};
 
-/// All names begin with this; other namespaces are not ours.
+/// All names begin with this.
 const PREFIX: &str = "user.aiozfs.";
 
-/// Begins the name of an attribute that ends with the hash of a source, and that only a mount of that
-/// source has. The hash is part of the question and of no answer, so nobody can read it from a mount
-/// and search for the secrets in the source offline.
+/// The prefix of an attribute whose name ends with the hash of a source. Only a mount of that source has
+/// the attribute. The hash is only ever in the request, so nobody can read it from a mount and search
+/// offline for the secrets in the source.
 pub(super) const SOURCE: &str = "source.";
 
 /// Attributes of a file with an entry in the archive.
 const OF_FILES: [&str; 3] = ["size", "crc32", "method"];
 
-/// More of them where the data can be read by ranges.
+/// Attributes of a file whose data can be read by ranges.
 const OF_READABLE: [&str; 5] = ["offset", "size", "crc32", "method", "range"];
 
-/// Programs copy every attribute that is listed (`rsync -X`, `cp -a`), and fail if its size changes
-/// between two calls. So only what the archive says is listed. The status and the process id can be
-/// read by name.
+/// The names of the attributes of a file that are listed, each ended by a NUL. Programs copy every listed
+/// attribute (`rsync -X`, `cp -a`), and fail if its size changes between two calls. So the status and the
+/// process id are not listed; they can be read by name.
 pub(super) fn names(volume: &Volume, ino: Ino) -> Result<Vec<u8>, FileError> {
     volume.attr(ino)?;
     let of_root = [volume.origin().0];
@@ -37,8 +37,8 @@ pub(super) fn names(volume: &Volume, ino: Ino) -> Result<Vec<u8>, FileError> {
     Ok(list.collect::<String>().into_bytes())
 }
 
-/// Whether only root and the user who mounted may read this attribute. With `allow_other`, other
-/// users could try one login after the other.
+/// Whether only root and the user who mounted may read this attribute. Other users (`allow_other`) could
+/// guess logins with it.
 pub(super) fn is_for_mounter(name: &[u8]) -> bool {
     let name = name.strip_prefix(PREFIX.as_bytes());
     name.is_some_and(|name| name.starts_with(SOURCE.as_bytes()))
@@ -71,7 +71,7 @@ async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<Str
         b"size" => entry.size.to_string(),
         b"crc32" => format!("{:08x}", entry.crc32),
         b"method" => entry.method.to_string(),
-        // Where the data begins is in the local header, which may have to be fetched.
+        // The local header, which may have to be fetched, says where the data begins.
         b"offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),
         b"range" if has_range => {
             let extent = volume.archive().extent(id).await?;
@@ -81,8 +81,8 @@ async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<Str
     }))
 }
 
-/// Linux has attributes of the namespace `user` on files and directories alone (xattr(7)): it does
-/// not even ask for one of a symbolic link, so listing them would name what cannot be read.
+/// Linux supports attributes of the namespace `user` only on files and directories (xattr(7)). The kernel
+/// sends no request for one of a symbolic link, so a listed one could not be read.
 fn is_symlink(volume: &Volume, ino: Ino) -> bool {
     volume.tree().kind(ino) == Some(Kind::Symlink)
 }
@@ -102,7 +102,7 @@ fn of_root(served: &Served, name: &[u8]) -> Option<String> {
         b"status" => serde_json::to_string(&Report::of(served)).ok(),
         // For `aiozfs umount`, which asks this process to end.
         b"pid" => Some(std::process::id().to_string()),
-        // For `aiozfs mount`, which asks whether this very source is mounted here.
+        // For `aiozfs mount`, which asks whether the same source is mounted here.
         name if is_own_source(served, name) => Some("1".to_owned()),
         name if name == kind.as_bytes() => Some(place.clone()),
         _ => None,

@@ -59,9 +59,9 @@ pub enum FileError {
     /// The playable form of a playlist has another length than the archive declares. Lengths in bytes.
     Playlist {
         /// What the archive declares.
-        told: u64,
+        declared: u64,
         /// The length of the playable form.
-        made: u64,
+        actual: u64,
     },
     /// Its bytes cannot be read.
     Read(reader::Error),
@@ -72,11 +72,11 @@ impl fmt::Display for FileError {
         match self {
             FileError::NotFound => f.write_str("there is no such file"),
             FileError::IsDirectory => f.write_str("it is a directory"),
-            FileError::NotALink => f.write_str("it is no symbolic link"),
+            FileError::NotALink => f.write_str("it is not a symbolic link"),
             FileError::Link(why) => why.fmt(f),
-            FileError::Playlist { told, made } => write!(
+            FileError::Playlist { declared, actual } => write!(
                 f,
-                "the archive says that it is {told} bytes long without range links, and it is {made}"
+                "the archive says that it is {declared} bytes long without range links, and it is {actual}"
             ),
             FileError::Read(error) => error.fmt(f),
         }

@@ -115,10 +115,10 @@ impl Volume {
     /// Never waits. `moment` is what [`open`](Self::open) returned.
     pub fn try_read(&self, ino: Ino, moment: u64, span: &Range<u64>, out: &mut Vec<u8>) -> bool {
         if let Some((id, playlists)) = self.playlist(ino) {
-            let told = self.attr(ino).map(|attr| attr.size).ok();
+            let size = self.attr(ino).map(|attr| attr.size).ok();
             let text = playlists
-                .at_hand(id)
-                .filter(|text| told == Some(text.len() as u64));
+                .in_memory(id)
+                .filter(|text| size == Some(text.len() as u64));
             let part = text.as_deref().and_then(|text| part(text, span));
             out.extend_from_slice(part.unwrap_or_default());
             if let Some(text) = &text {
@@ -150,11 +150,11 @@ impl Volume {
         let id = self.readable(ino)?;
         if let Some((id, playlists)) = self.playlist(ino) {
             let text = playlists.get(id).await?;
-            let made = text.len() as u64;
-            let told = self.attr(ino)?.size;
+            let actual = text.len() as u64;
+            let declared = self.attr(ino)?.size;
             let part = part(&text, &span).map(<[u8]>::to_vec);
             self.passes(id, &span, &text);
-            return part.ok_or(FileError::Playlist { told, made });
+            return part.ok_or(FileError::Playlist { declared, actual });
         }
         let outdated = || self.archive.outdated(id, moment).map_or(Ok(()), Err);
         outdated()?;

@@ -1,8 +1,7 @@
-//! `aiozfs demo`: the whole way, from a node to a player, with nothing but this binary.
+//! `aiozfs demo`: everything from a node to a player, with this binary alone.
 //!
-//! An archive that the binary carries in itself is served by a node inside the process, on a
-//! loopback port, and mounted through it by its CID. Nothing is special about either side: it is
-//! what `aiozfs serve` and `aiozfs mount --gateway` do, in one process.
+//! A node inside the process serves an archive that is built into the binary, on a loopback port. The
+//! archive is mounted through the node by its CID, as with `aiozfs serve` and `aiozfs mount --gateway`.
 
 mod check;
 mod guide;
@@ -27,17 +26,17 @@ use place::Place;
 /// A few seconds of video as an HLS package, made by mount-scripts/make-demo-archive.
 static ARCHIVE: &[u8] = include_bytes!("holiday.zip");
 
-/// See it work: mount an archive that is built in, served by a node that is built in.
+/// Mount a built-in archive from a built-in node.
 ///
 /// Runs until Ctrl-C.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
     /// An empty directory [default: a temporary one]
     mountpoint: Option<PathBuf>,
-    /// Read everything back through the kernel, compare, and end
+    /// Read everything through the kernel, compare it, and end
     #[arg(long)]
     check: bool,
-    /// Say more; twice, and more still
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -47,7 +46,7 @@ pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
     let place = Place::new(args.mountpoint.as_deref())?;
     let runtime = job::runtime()?;
     let done = run(args.check, place.path(), &runtime);
-    // Dropping it would wait for its tasks, and the node's never end.
+    // Dropping it would wait for its tasks, and those of the node never end.
     runtime.shutdown_background();
     done
 }
@@ -66,7 +65,7 @@ fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Fa
     let mounted = job.mount(mountpoint, runtime)?;
     let stop = StopAtEnd(mounted.stopper());
     let path = mountpoint.to_owned();
-    // The mount must be served while it is read, so reading it is another thread's work.
+    // This thread serves the mount while another one reads it.
     let visitor = thread::spawn(move || {
         let said = if check {
             check::read_back(&path, ARCHIVE)?
@@ -74,10 +73,10 @@ fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Fa
             guide::text(&path, &served)
                 .map_err(|e| Failure::new(format!("cannot read the mount: {e}")))?
         };
-        // Nobody may be listening, and then it need not be said.
+        // A closed pipe is not an error.
         let _ = std::io::stdout().write_all(said.as_bytes());
         if !check {
-            // The mount stays until somebody ends it.
+            // The mount stays until a signal ends it.
             std::mem::forget(stop);
         }
         Ok(())
