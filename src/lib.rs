@@ -18,7 +18,8 @@
 //! | [`cache`] | bytes on disk that outlive the mount | `source`, `content`, `ranges` |
 //! | [`reader`] | the blob, readable: blocks in memory, read-ahead, the memory bound | `archive`, `source`, `ranges` |
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive`, `ranges` |
-//! | [`mount`] | the only room that names fuser and errno | `fs`, `archive`, `reader`, `source`, `playlist`, `ranges` |
+//! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `gateways`, `content`, `cache`, `reader`, `fs`, `ranges` |
+//! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `source` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
 //! | [`serve`] | the node: ranges and raw blocks over HTTP | `source`, `content`, `ranges` |
 //! | [`cli`] | arguments and configuration to options, results to text | all |
@@ -39,3 +40,4 @@ pub mod ranges;
 pub mod reader;
 pub mod serve;
 pub mod source;
+pub mod volume;

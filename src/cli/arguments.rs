@@ -1,9 +1,9 @@
-//! The arguments that this process works with, and those that everybody sees.
+//! Keeps secrets in arguments from other users.
 //!
-//! All users of a machine can read the arguments of a process (`ps`, /proc/PID/cmdline), and a URL
-//! may have a login or a signature in it. So a command with such arguments executes itself once
-//! more: `ps` shows the arguments without what is secret, and the whole ones come through a file in
-//! memory on standard input. The process that goes on in the background gets its own the same way.
+//! All users of a machine can read the arguments of a process (`ps`, /proc/PID/cmdline), and a URL may
+//! have a login or a signature in it. A command with such arguments executes itself once more: with
+//! arguments without secrets, and with the full ones in a memory file on standard input. The background
+//! process of a mount gets its arguments the same way.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -15,10 +15,10 @@ use std::process::Command;
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 
-/// Set for a process whose arguments are on its standard input, each ended by a NUL.
+/// Set if the arguments of the process are on its standard input, each ended by a NUL.
 const HANDED_OVER: &str = "AIOZFS_HANDED_OVER";
 
-/// The commands that ask servers. None of them reads standard input.
+/// The commands with URLs or headers in their arguments. None of them reads standard input.
 const ASKING: [&str; 8] = [
     "mount", "ls", "info", "cat", "fetch", "verify", "gateways", "cache",
 ];
@@ -30,7 +30,7 @@ pub(super) fn read() -> io::Result<Vec<OsString>> {
     }
     let mut all = Vec::new();
     io::stdin().lock().read_to_end(&mut all)?;
-    // The file goes with this descriptor.
+    // Closes the memory file.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let arguments = all.split_inclusive(|b| *b == 0);
     let arguments = arguments.map(|argument| argument.strip_suffix(&[0]).unwrap_or(argument));
@@ -39,8 +39,8 @@ pub(super) fn read() -> io::Result<Vec<OsString>> {
         .collect())
 }
 
-/// Executes this process anew if its arguments, of which `arguments` are the meaning, show a
-/// secret. Returns only if there is none, or with the error that kept it from doing so.
+/// Executes this process anew if there is a secret in `arguments`, those of this process. Returns only
+/// if there is none, or if it fails.
 pub(super) fn hide(arguments: &[OsString]) -> io::Result<()> {
     let is_asking = |name: &OsString| ASKING.iter().any(|command| name == command);
     if std::env::var_os(HANDED_OVER).is_some()
@@ -52,8 +52,8 @@ pub(super) fn hide(arguments: &[OsString]) -> io::Result<()> {
     Err(command(arguments)?.exec())
 }
 
-/// This program with `arguments`, of which others see those that are not secret. Its standard input
-/// is taken.
+/// A command that runs this program with `arguments`, whose secrets other users cannot see. Its standard
+/// input is in use.
 pub(super) fn command(arguments: &[OsString]) -> io::Result<Command> {
     let mut file = memory_file()?;
     for argument in arguments {
@@ -69,11 +69,11 @@ pub(super) fn command(arguments: &[OsString]) -> io::Result<Command> {
     Ok(command)
 }
 
-/// A file without a name, which is gone when nobody has it open.
+/// A file in memory without a name, which is freed when it is closed.
 fn memory_file() -> io::Result<File> {
     let create = |flags| rustix::fs::memfd_create("aiozfs arguments", flags);
-    // Some systems demand that it cannot be executed (sysctl vm.memfd_noexec); kernels before 6.3
-    // do not know that flag.
+    // Some systems require that it cannot be executed (sysctl vm.memfd_noexec). Kernels before 6.3 do not
+    // know that flag.
     let file = create(MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL);
     let file = file.or_else(|e| match e {
         Errno::INVAL => create(MemfdFlags::CLOEXEC),
@@ -106,8 +106,8 @@ fn header(text: &str) -> String {
     format!("{name}: ***")
 }
 
-/// A text with URLs in it, as a source or a list of gateways: without logins, and without all that
-/// follows the first query or fragment.
+/// A text with URLs in it, such as a list of gateways, without logins, and without everything after the
+/// first query or fragment.
 fn url(text: &str) -> String {
     let scheme = text.find("://").unwrap_or(0);
     let end = text[scheme..].find(['?', '#']);
@@ -115,7 +115,7 @@ fn url(text: &str) -> String {
     let mut parts = text.split("://");
     let mut shown = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        // More slashes than two are taken for two (WHATWG URL, "special authority ignore slashes").
+        // Additional slashes are ignored (WHATWG URL, "special authority ignore slashes").
         let part = part.trim_start_matches(['/', '\\']);
         let end = part.find('/').unwrap_or(part.len());
         let host = part[..end].rfind('@').map_or(0, |at| at + 1);

@@ -1,8 +1,8 @@
-//! Going on in the background.
+//! Mounting in the background.
 //!
-//! The command starts itself once more as a child that stays in the foreground, and returns when
-//! the child says that the tree is usable. No fork of a process that has threads; the child's
-//! messages until then, and its exit code, are the command's own.
+//! The command starts itself again as a child with `--foreground`, and returns when the child reports
+//! that the mount is ready. This avoids a fork of a process that has threads. Until then, the child's
+//! messages and exit code are those of the command.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
@@ -12,18 +12,18 @@ use rustix::process::Signal;
 
 use super::{Failure, arguments};
 
-/// Set for the child; it then says when it is ready, and cuts its ties.
+/// Set for the child, which then reports when it is ready, and leaves the terminal.
 const CHILD: &str = "AIOZFS_BACKGROUND_CHILD";
 
 /// What the child writes to its standard output when it is ready.
 const READY: &str = "ready";
 
 /// Starts this command again as a child with `--foreground` and waits until it is ready or fails.
-/// `arguments` are those of the command, its program's name first.
+/// `arguments` are those of the command, with the program's name first.
 pub(super) fn start(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     let failed = |e: io::Error| Failure::new(format!("cannot go on in the background: {e}"));
     let mut arguments = arguments.to_vec();
-    // Right behind the name of the command: after a `--` it would not be an option.
+    // Directly after the name of the command: after a `--` it would not be an option.
     arguments.insert(arguments.len().min(2), "--foreground".into());
     let mut child = arguments::command(&arguments)
         .map_err(failed)?
@@ -33,7 +33,7 @@ pub(super) fn start(arguments: &[OsString]) -> Result<ExitCode, Failure> {
         .map_err(failed)?;
     let mut said = String::new();
     if let Some(out) = child.stdout.take() {
-        // An error reads as nothing said: the exit code tells.
+        // After an error, the exit code says what happened.
         let _ = BufReader::new(out).read_line(&mut said);
     }
     if said.trim_end() == READY {
@@ -41,7 +41,7 @@ pub(super) fn start(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     }
     let status = child.wait().map_err(failed)?;
     match status.code() {
-        // It has said why on standard error, which it shares with us.
+        // It has reported why on standard error, which it shares with this process.
         Some(code) if code != 0 => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
         _ => Err(Failure::new(format!(
             "the background process ended early: {status}"
@@ -54,19 +54,18 @@ pub(super) fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Called first thing in the child: should the command be killed while the child still starts,
-/// nothing is left running.
+/// Must be called first in the child: if the command is killed while the child starts, the child ends too.
 pub(super) fn tie_to_parent() {
     if is_child() {
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
     }
 }
 
-/// Called in the child when it is ready: lets the command return, and goes on alone, in a session
-/// of its own and with nothing of the terminal's.
+/// Must be called in the child when it is ready: lets the command return, starts a session of its own,
+/// and leaves the terminal.
 pub(super) fn report_ready() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(None)?;
-    // Fails if we lead a process group already, and then there is nothing to leave.
+    // Fails if this process already leads a group; then there is no session to leave.
     let _ = rustix::process::setsid();
     std::env::set_current_dir("/")?;
     let mut out = io::stdout();

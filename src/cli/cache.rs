@@ -1,4 +1,4 @@
-//! `aiozfs cache`: what is kept, and what people may do with it.
+//! `aiozfs cache`: shows and manages the cache.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,14 +8,14 @@ use clap::{Args, Subcommand};
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
-use super::caching::PlaceArgs;
-use super::config::Config;
-use super::location::Location;
+use super::config::{self, Config};
 use super::progress::Progress;
+use super::storage::StorageArgs;
 use super::{Failure, logging, units};
 use crate::cache::{Cache, Content, Kept, Verified};
+use crate::volume::Location;
 
-/// So much of an id is enough to name a blob by it.
+/// The fewest characters of an id that name a blob.
 const SHORTEST_ID: usize = 6;
 
 /// Show what is in the cache; pin, remove or check it.
@@ -30,10 +30,10 @@ pub(super) struct CacheCommand {
 
 const EXAMPLES: &str = "\
 Examples:
-  aiozfs cache                             # what there is, the last used first
-  aiozfs cache pin bafybei...              # what is kept of it, and what comes, stays
-  aiozfs cache prune --unused 30d          # away with what nobody has used for a month
-  aiozfs cache prune --to 2G               # away with what is worth the least
+  aiozfs cache                             # its archives, the most recently used first
+  aiozfs cache pin bafybei...              # protects its bytes from eviction
+  aiozfs cache prune --unused 30d          # removes archives that were not used for a month
+  aiozfs cache prune --to 2G               # evicts the least valuable until 2G are left
   aiozfs cache ls --json | jq -r '.blobs[] | select(.pinned > 0) | .name'
 
 An archive is named as it was when it was mounted, or by the first characters of its id.";
@@ -41,28 +41,28 @@ An archive is named as it was when it was mounted, or by the first characters of
 #[derive(Debug, Clone, Args)]
 struct Common {
     #[command(flatten)]
-    place: PlaceArgs,
+    storage: StorageArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Say more; twice, and more still
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// What there is, the last used first
+    /// List the archives in it, the most recently used first
     Ls(Common),
-    /// Keep archives from being evicted: what is there of them, and what comes
+    /// Protect archives from eviction: the bytes in the cache, and those still to come
     Pin(Named),
-    /// Let them be evicted again
+    /// Allow their eviction again
     Unpin(Named),
     /// Remove archives, pinned or not
     Rm(Named),
-    /// Make room; what is pinned stays
+    /// Free space; pinned archives stay
     Prune(PruneArgs),
-    /// Compare all that is kept with its checksums, and remove what is damaged
+    /// Compare everything with its checksums, and remove what is damaged
     Verify(VerifyArgs),
 }
 
@@ -77,10 +77,10 @@ struct Named {
 
 #[derive(Debug, Args)]
 struct PruneArgs {
-    /// Evict until no more than this is taken [default: 0, so all that is not pinned]
+    /// Evict until at most this much is used [default: 0, so all that is not pinned]
     #[arg(long, value_name = "SIZE", value_parser = units::size, conflicts_with = "unused")]
     to: Option<u64>,
-    /// Remove archives that nobody has used for so long
+    /// Remove archives that were not used for this long
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     unused: Option<Duration>,
     #[command(flatten)]
@@ -95,7 +95,7 @@ struct VerifyArgs {
     common: Common,
 }
 
-/// What removing has brought, in bytes of the disk.
+/// The result of a removal, in bytes on disk.
 #[derive(Serialize)]
 struct Freed {
     freed: u64,
@@ -116,7 +116,7 @@ pub(super) fn cache(args: &CacheCommand) -> Result<ExitCode, Failure> {
 impl Common {
     fn open(&self) -> Result<(Cache, Content), Failure> {
         logging::init(self.verbose);
-        let cache = self.place.open_to_manage(&Config::load()?)?;
+        let cache = self.storage.open_to_manage(&Config::load()?)?;
         let content = cache.content().map_err(unreadable)?;
         Ok((cache, content))
     }
@@ -131,7 +131,7 @@ fn list(common: &Common) -> Result<ExitCode, Failure> {
     print(common, &content, || table(&content))
 }
 
-/// Does something to each of the named archives.
+/// Applies `work` to each of the named archives.
 fn each(
     named: &Named,
     work: impl Fn(&Cache, &Kept) -> io::Result<()>,
@@ -141,9 +141,10 @@ fn each(
         work(&cache, blob).map_err(|e| Failure::new(format!("{}: {e}", blob.name)))?;
     }
     let content = cache.content().map_err(unreadable)?;
-    match named.common.json {
-        true => print(&named.common, &content, String::new),
-        false => Ok(ExitCode::SUCCESS),
+    if named.common.json {
+        print(&named.common, &content, String::new)
+    } else {
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -180,9 +181,10 @@ fn tell_freed(common: &Common, freed: u64) -> Result<ExitCode, Failure> {
 
 fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let (cache, content) = args.common.open()?;
-    let blobs = match args.archives.is_empty() {
-        true => content.blobs.iter().collect(),
-        false => find_all(&content, &args.archives)?,
+    let blobs = if args.archives.is_empty() {
+        content.blobs.iter().collect()
+    } else {
+        find_all(&content, &args.archives)?
     };
     let progress = Progress::bytes("checking", Some(blobs.iter().map(|b| b.taken).sum()));
     let mut all = Verified::default();
@@ -225,8 +227,8 @@ fn is_named(blob: &Kept, name: &str) -> bool {
     if name.len() >= SHORTEST_ID && blob.id.starts_with(name) {
         return true;
     }
-    match Location::parse(name) {
-        Ok(Location::Cid(cid)) => Location::parse(&blob.name)
+    match config::locate(name) {
+        Ok(Location::Cid(cid)) => config::locate(&blob.name)
             .is_ok_and(|known| matches!(known, Location::Cid(known) if known.names_same(&cid))),
         Ok(location) => location.shown().1 == blob.name,
         Err(_) => false,
@@ -238,9 +240,10 @@ fn print<T: Serialize>(
     value: &T,
     text: impl FnOnce() -> String,
 ) -> Result<ExitCode, Failure> {
-    let text = match common.json {
-        true => serde_json::to_string(value).map_err(Failure::new)? + "\n",
-        false => text(),
+    let text = if common.json {
+        serde_json::to_string(value).map_err(Failure::new)? + "\n"
+    } else {
+        text()
     };
     match io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
@@ -264,7 +267,7 @@ fn table(content: &Content) -> String {
                 _ => text.push_str(&format!("{:>width$}  ", row[column])),
             }
         }
-        // A URL may hold what would move the cursor.
+        // A URL may contain control characters.
         text.push_str(&row[6].replace(|c: char| c.is_control(), "\u{fffd}"));
         text.push('\n');
     }
@@ -291,9 +294,10 @@ fn row(blob: &Kept) -> [String; 7] {
         pinned,
         hits,
         format!("{} ago", HumanDuration(Duration::from_secs(age))),
-        match blob.kind == "believed" {
-            true => format!("{} (not proven)", blob.name),
-            false => blob.name.clone(),
+        if blob.kind == "believed" {
+            format!("{} (not proven)", blob.name)
+        } else {
+            blob.name.clone()
         },
     ]
 }

@@ -12,15 +12,15 @@ use super::show::{cannot_write, quoted, stdout};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
 use crate::archive::EntryId;
 
-/// How much is read and written at once, in bytes. Read-ahead fetches what comes next while this is
-/// being written, so more would only take memory.
+/// How much is read and written at once, in bytes. Read-ahead fetches the next bytes meanwhile, so more
+/// would only need memory.
 const PIECE: u64 = 512 * 1024;
 
 /// Print files of an archive, one after the other, without mounting it.
 ///
-/// The bytes are those that the archive has, of playlists as well (a mount shows them without range
-/// links). All paths are looked up before anything is printed. A file that turns out to be wrong
-/// on the way is an error behind its last good bytes: look at the exit code.
+/// Prints the stored bytes, of playlists too (a mount shows playlists without range links). All paths are
+/// looked up before anything is printed. If a file turns out to be damaged while it is printed, the output
+/// ends after the last good bytes, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CatArgs {
@@ -63,24 +63,24 @@ pub(super) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
 fn file(unmounted: &Unmounted, path: &OsString) -> Result<EntryId, Failure> {
     let ino = unmounted.find(path, true)?;
     let shown = quoted(path.as_bytes());
-    let id = unmounted.tree.entry(ino).ok_or_else(|| {
+    let id = unmounted.tree().entry(ino).ok_or_else(|| {
         Failure::new(format!(
             "{shown} is a directory; 'aiozfs ls' lists what is in it"
         ))
     })?;
-    let readable = unmounted.archive.index().readable(id);
+    let readable = unmounted.archive().index().readable(id);
     readable.map_err(Failure::new)?;
     Ok(id)
 }
 
 enum Stopped {
-    /// Standard output takes no more.
+    /// Standard output cannot be written.
     Closed(io::Error),
     Read(crate::reader::Error),
 }
 
 fn copy(unmounted: &Unmounted, id: EntryId, out: &mut impl Write) -> Result<(), Stopped> {
-    let archive = &unmounted.archive;
+    let archive = unmounted.archive();
     let size = archive.index().get(id).size;
     let mut at = 0;
     while at < size {

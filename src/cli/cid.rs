@@ -13,13 +13,13 @@ use crate::content::{Profile, import_reader};
 
 /// Print the CID of a file.
 ///
-/// It is the one under which `aiozfs serve` serves the file, and which other implementations of
-/// IPFS give it under the same profile.
+/// `aiozfs serve` serves the file under this CID. Other implementations of IPFS compute the same CID with
+/// the same profile.
 #[derive(Debug, Args)]
 pub(super) struct CidArgs {
     /// The file; - for standard input
     file: PathBuf,
-    /// How the file is cut into blocks, which decides its CID
+    /// How the file is split into blocks, which determines its CID
     #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
     profile: Profile,
 }

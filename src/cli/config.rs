@@ -1,8 +1,8 @@
-//! The configuration: named gateways, named archives, defaults for the options of mount.
+//! The configuration: named gateways, named archives, defaults for options.
 //!
-//! `$XDG_CONFIG_HOME/aiozfs/config.toml` (else `~/.config/aiozfs/config.toml`), and
-//! `/etc/aiozfs/config.toml` for what it does not say. A key that is not known is an error with its
-//! line: a default that silently does nothing is worse than none.
+//! `$XDG_CONFIG_HOME/aiozfs/config.toml` (else `~/.config/aiozfs/config.toml`) takes precedence over
+//! `/etc/aiozfs/config.toml`. An unknown key is an error that names the line, so that no setting is
+//! silently ignored.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,24 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 
-use super::access::Verify;
-use super::home::home;
-use super::servers::{Server, read_small};
+use super::directories::home;
+use super::explain::explain_location;
+use super::small_file::read_small;
+use super::verification::VerifyArg;
 use super::{Failure, mount_options, units};
 use crate::archive::{Encoding, UnknownEncoding};
+use crate::content::parse_cid;
 use crate::fs::{Owners, Symlinks};
 use crate::http::Secrets;
+use crate::volume::{Location, Server};
 
-/// The system's.
+/// The configuration for all users.
 const SYSTEM: &str = "/etc/aiozfs/config.toml";
 
-/// Names of archives are short words, so that a CID or a file is never taken for one.
+/// The longest name of an archive. Names are short words, so that no CID or path is one.
 const LONGEST_NAME: usize = 40;
 
-/// All files together, the user's first.
+/// All configuration files, in order of precedence.
 #[derive(Debug, Default)]
 pub(super) struct Config(Vec<File>);
 
@@ -64,7 +67,7 @@ struct Archive {
     source: String,
 }
 
-/// Defaults for the options of mount, by their names.
+/// Defaults for options, by their names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Mount {
@@ -100,11 +103,23 @@ pub(super) struct Mount {
     #[serde(default, deserialize_with = "owners")]
     owner: Option<Owners>,
     #[serde(default, deserialize_with = "verify")]
-    verify: Option<Verify>,
+    verify: Option<VerifyArg>,
+}
+
+/// The location that SOURCE means: that of a named archive, or as [`Location::parse`] reads it.
+pub(super) fn locate(source: &str) -> Result<Location, Failure> {
+    let may_be_name = !source.contains(['/', ':']) && !Path::new(source).exists();
+    let config = if may_be_name && parse_cid(source).is_err() {
+        Config::load()?
+    } else {
+        Config::default()
+    };
+    let source = config.archive(source).unwrap_or(source);
+    Location::parse(source).map_err(|e| explain_location(&e))
 }
 
 impl Config {
-    /// Reads the files that there are.
+    /// Reads the files that exist.
     pub(super) fn load() -> Result<Self, Failure> {
         let user = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
         let user = user
@@ -151,11 +166,13 @@ impl Config {
         let servers = names.iter().map(|name| {
             let known = self.gateway(name)?;
             known.map_or_else(
-                || match name.contains("://") {
-                    true => Ok(Server::plain(name)),
-                    false => Err(Failure::usage(format!(
+                || {
+                    if name.contains("://") {
+                        return Ok(Server::new(name));
+                    }
+                    Err(Failure::usage(format!(
                         "the configuration lists a gateway '{name}', but has no [gateway.{name}]"
-                    ))),
+                    )))
                 },
                 Ok,
             )
@@ -234,7 +251,7 @@ impl Config {
         self.mount(|mount| mount.owner)
     }
 
-    pub(super) fn verify(&self) -> Option<Verify> {
+    pub(super) fn verify(&self) -> Option<VerifyArg> {
         self.mount(|mount| mount.verify)
     }
 
@@ -247,7 +264,7 @@ impl File {
     fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let shown = path.display();
         let file: Self = toml::from_str(text).map_err(|e| {
-            // Not the error's own text, which repeats the line: there may be a secret on it.
+            // Not the error's own text, which repeats the line: it may have a secret in it.
             let at = e.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.as_bytes()[..at]
                 .iter()
@@ -291,13 +308,14 @@ fn one() -> f64 {
 
 fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     let weight = f64::deserialize(from)?;
-    match weight > 0.0 && weight.is_finite() {
-        true => Ok(weight),
-        false => Err(serde::de::Error::custom("a weight is above 0")),
+    if weight > 0.0 && weight.is_finite() {
+        Ok(weight)
+    } else {
+        Err(serde::de::Error::custom("a weight is above 0"))
     }
 }
 
-/// As on the command line: text that a function of `units` understands.
+/// A value as on the command line, parsed by `parse`.
 fn unit<'de, D: Deserializer<'de>, T>(
     from: D,
     parse: impl Fn(&str) -> Result<T, String>,
@@ -314,7 +332,7 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::E
     unit(from, units::duration)
 }
 
-/// A number within the bounds of the command line.
+/// A number within the limits of the command line.
 fn connections<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
     let number = usize::deserialize(from)?;
     let parsed = units::connections(&number.to_string());
@@ -333,8 +351,8 @@ fn stored_playlists<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, 
     unit(from, mount_options::stored_playlists)
 }
 
-fn verify<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Verify>, D::Error> {
-    unit(from, |text| Verify::from_str(text, false))
+fn verify<'de, D: Deserializer<'de>>(from: D) -> Result<Option<VerifyArg>, D::Error> {
+    unit(from, |text| VerifyArg::from_str(text, false))
 }
 
 fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Owners>, D::Error> {
@@ -407,7 +425,7 @@ mod tests {
         assert!(matches!(config.symlinks(), Some(Symlinks::All)));
         assert_eq!(config.stored_playlists(), Some(true));
         assert_eq!(config.owners(), Some(Owners::Archive));
-        assert_eq!(config.verify(), Some(Verify::None));
+        assert_eq!(config.verify(), Some(VerifyArg::None));
         assert_eq!(config.cache_dir(), Some(Path::new("/c")));
         assert_eq!(config.cache_size(), Some(2 << 30));
         let encoding = config.encoding().map(|encoding| encoding.to_string());

@@ -1,15 +1,18 @@
-//! Why an archive could not be opened, and what to do about it.
+//! What is wrong with a location, or why it could not be opened, and what to do about it.
 
 use super::Failure;
-use super::location::Location;
-use crate::content::Codec;
+use crate::content::{Cid, Codec};
+use crate::volume::{Location, LocationError, OpenError};
 use crate::{reader, source};
 
-/// One line for the user.
-pub(super) fn explain_open(location: &Location, error: &reader::Error) -> Failure {
+/// Why an archive could not be opened.
+pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
     let (kind, shown) = location.shown();
-    let reader::Error::Source(error) = error else {
-        return Failure::new(format!("{shown}: {error}"));
+    let error = match error {
+        OpenError::Read(reader::Error::Source(error)) => error,
+        OpenError::Read(error) => return Failure::new(format!("{shown}: {error}")),
+        OpenError::Unusable(error) => return Failure::new(error),
+        OpenError::NotVerifiable(_) => return Failure::usage(error),
     };
     let remedy = match (error, location) {
         (
@@ -53,4 +56,21 @@ pub(super) fn explain_open(location: &Location, error: &reader::Error) -> Failur
         "" => Failure::new(format!("cannot open {kind} {shown}: {error}")),
         remedy => Failure::new(format!("cannot open {kind} {shown}: {error}; {remedy}")),
     }
+}
+
+/// What is wrong with the text of a location.
+pub(super) fn explain_location(error: &LocationError) -> Failure {
+    Failure::usage(match error {
+        LocationError::PathBelowCid { cid, path } => explain_path_below_cid(cid, path),
+        error => error.to_string(),
+    })
+}
+
+/// What to do about a path below a CID.
+pub(super) fn explain_path_below_cid(cid: &Cid, path: &str) -> String {
+    let (cid, path) = (*cid, path.to_owned());
+    let resolve = LocationError::PathBelowCid { cid, path };
+    format!(
+        "{resolve}; or give its URL at a gateway, https://GATEWAY/ipfs/{cid}/..., with '--verify crc'"
+    )
 }

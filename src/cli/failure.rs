@@ -1,9 +1,13 @@
-//! The end of a command that did not work.
+//! Why a command failed, and its exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
-use super::helper;
+/// The exit code of mount(8) for "incorrect invocation".
+pub(super) const MOUNT_MISUSED: u8 = 1;
+
+/// The exit code of mount(8) for "mount failure".
+const MOUNT_FAILED: u8 = 32;
 
 /// Why a command failed: one line for the user, with the remedy in it, and an exit code.
 #[derive(Debug)]
@@ -12,12 +16,12 @@ pub struct Failure {
     kind: Kind,
 }
 
-/// What sort of failure it was; each has its exit code, which scripts may rely on.
+/// The kind of failure. Each has its exit code, which scripts may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The work could not be done.
     Work,
-    /// The arguments make no sense together. clap uses the same code for what it finds itself.
+    /// The arguments are invalid. clap uses the same exit code.
     Usage,
 }
 
@@ -30,7 +34,7 @@ impl Failure {
         }
     }
 
-    /// The arguments make no sense (exit code 2).
+    /// The arguments are invalid (exit code 2).
     pub fn usage(message: impl fmt::Display) -> Self {
         Self {
             message: one_line(&message.to_string()),
@@ -38,7 +42,7 @@ impl Failure {
         }
     }
 
-    /// What the process exits with.
+    /// The exit code of the process.
     pub fn exit_code(&self) -> ExitCode {
         match self.kind {
             Kind::Work => ExitCode::from(1),
@@ -46,17 +50,17 @@ impl Failure {
         }
     }
 
-    /// What the helper of mount(8) exits with, by the list in mount(8).
+    /// The exit code of a mount(8) helper, as listed in mount(8).
     pub(super) fn exit_code_of_mount(&self) -> ExitCode {
         match self.kind {
-            Kind::Work => ExitCode::from(helper::FAILED),
-            Kind::Usage => ExitCode::from(helper::MISUSED),
+            Kind::Work => ExitCode::from(MOUNT_FAILED),
+            Kind::Usage => ExitCode::from(MOUNT_MISUSED),
         }
     }
 }
 
-/// Texts from servers and libraries may hold line breaks and control characters; a terminal
-/// should see neither.
+/// Replaces line breaks and control characters, which texts from servers may contain and a terminal must
+/// not receive.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

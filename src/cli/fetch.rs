@@ -11,32 +11,32 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::HumanBytes;
 
 use super::access::{Access, AccessArgs};
+use super::explain::explain_open;
 use super::glob::Glob;
-use super::location::Location;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
-use super::{Failure, explain_open, job, logging};
+use super::{Failure, config, job, logging};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
 use crate::source::{Priority, Result as SourceResult, Source};
+use crate::volume::{Location, Opened};
 
-/// So much is asked for at once, in bytes: long enough that the way there and back matters little.
+/// The length of a request in bytes: long enough that the round trip is a small part of it.
 const PART: u64 = 4 << 20;
 
-/// Parts that are under way at once. A long link needs many to be full.
+/// The number of concurrent requests. A link with a long round trip needs many to be saturated.
 const PARTS: usize = 12;
 
-/// What could not be kept is fetched again so often.
+/// How often bytes that could not be stored are fetched again.
 const ROUNDS: usize = 3;
 
-/// The disk is waited for so long before the next part.
+/// How long to wait for the disk before the next request.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Bring an archive, or some of its files, into the cache, pinned: it then mounts and reads
-/// without a network.
+/// Fetch an archive, or some of its files, into the cache and pin it, for use without a network.
 ///
-/// What is there already is not fetched again, so a fetch that was interrupted goes on where it
-/// was. Without PATH, all of the archive is brought.
+/// Bytes that are already in the cache are not fetched again, so an interrupted fetch can be resumed.
+/// Without PATH, fetches the whole archive.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct FetchArgs {
@@ -49,7 +49,7 @@ pub(super) struct FetchArgs {
     paths: Vec<OsString>,
     #[command(flatten)]
     access: AccessArgs,
-    /// Say more; twice, and more still
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -64,15 +64,15 @@ Examples:
 
 pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
-    let location = Location::parse(&args.source)?;
+    let location = config::locate(&args.source)?;
     if let Location::File(path) = &location {
         let path = path.display();
         return Err(Failure::usage(format!(
             "{path} is a file of this machine; there is nothing to fetch"
         )));
     }
-    let access = args.access.to(location, &MountOptions::default())?;
-    let Some(cache) = access.cache().cloned() else {
+    let access = args.access.resolve(location, &MountOptions::default())?;
+    let Some(cache) = access.options.cache.clone() else {
         return Err(Failure::new(
             "there is no cache to bring it into; see --cache-dir and --cache-size",
         ));
@@ -83,21 +83,26 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     let Brought { kept, fetched } = done?;
     println!(
         "{}: {} in the cache, pinned; {} fetched",
-        access.location().shown().1,
+        access.location.shown().1,
         HumanBytes(kept),
         HumanBytes(fetched)
     );
     Ok(ExitCode::SUCCESS)
 }
 
-/// How many bytes of the blob.
+/// Bytes of the archive.
 struct Brought {
     kept: u64,
     fetched: u64,
 }
 
 async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Brought, Failure> {
-    let (index, source, cached) = access.open_to_fetch().await?;
+    let Opened {
+        archive, cached, ..
+    } = access.open_archive().await?;
+    let (index, source) = (archive.index().clone(), archive.source().clone());
+    // The bytes do not go through its memory.
+    drop(archive);
     let cached = cached.ok_or_else(|| Failure::new("nothing of this source is kept"))?;
     let ranges = wanted(&index, paths)?;
     let ranges: Vec<Range<u64>> = ranges
@@ -108,7 +113,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     let kept = total(&ranges);
     has_room(cache, kept)?;
     cached.pin(ranges.clone()).await.map_err(|e| {
-        let shown = access.location().shown().1;
+        let shown = access.location.shown().1;
         Failure::new(format!("{shown} cannot be pinned: {e}"))
     })?;
     let mut missing = cached.missing(ranges.clone()).await;
@@ -125,7 +130,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
             .map(|part| fetch_part(&*source, &cached, part, &progress))
             .buffer_unordered(PARTS);
         let done: SourceResult<Vec<()>> = parts.try_collect().await;
-        done.map_err(|e| explain_open(access.location(), &e.into()))?;
+        done.map_err(|e| explain_open(&access.location, &e.into()))?;
         tokio::task::block_in_place(|| cache.settle(PATIENCE));
         missing = cached.missing(ranges.clone()).await;
     }
@@ -139,7 +144,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     }
 }
 
-/// What of the archive is meant: the files, and the directory that names them.
+/// The ranges of the files that `paths` name, and of the central directory.
 fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure> {
     let all = 0..index.blob_size();
     if paths.is_empty() {
@@ -173,7 +178,7 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure>
     }
 }
 
-/// Ranges in order and apart from each other.
+/// Ranges in order, with neighbours joined.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::new();
@@ -190,7 +195,7 @@ fn total(ranges: &[Range<u64>]) -> u64 {
     ranges.iter().map(|range| range.end - range.start).sum()
 }
 
-/// Pieces of no more than a part, which end where parts of the line do.
+/// Pieces of at most [`PART`] bytes, which end at its multiples.
 fn parts(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
     let each = ranges.iter().flat_map(|range| {
         let parts = range.start / PART..range.end.div_ceil(PART);
@@ -199,16 +204,17 @@ fn parts(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
     each.collect()
 }
 
-/// Fails if no more than a part of it could be pinned.
+/// Fails if the cache is too small to pin all of it.
 fn has_room(cache: &Cache, bytes: u64) -> Result<(), Failure> {
     let content = cache.content().map_err(Failure::new)?;
-    match bytes <= content.filled {
-        true => Ok(()),
-        false => Err(Failure::new(format!(
+    if bytes <= content.filled {
+        Ok(())
+    } else {
+        Err(Failure::new(format!(
             "these are {}, and the cache may take {}; give it more with --cache-size, here and where it is mounted",
             HumanBytes(bytes),
             HumanBytes(content.filled)
-        ))),
+        )))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `aiozfs gateways`: which there are, and what they can do.
+//! `aiozfs gateways`: lists and tests gateways.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -10,34 +10,34 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 
 use super::config::Config;
-use super::servers::{Server, ServerArgs, Servers};
+use super::servers::ServerArgs;
 use super::{Failure, job, logging};
 use crate::content::{Cid, Proven, parse_cid};
 use crate::http::{HttpOptions, display_url};
 use crate::source::{Error, Offline, Priority, Proof, Retry, Source};
+use crate::volume::{Server, Servers};
 
-/// The empty block under its identity CID: what the specification of trustless gateways has for a
-/// probe.
+/// The empty block under its identity CID, with which the specification of trustless gateways probes.
 const PROBE: &str = "bafkqaaa";
 
-/// How much is read to find out a rate, in bytes.
+/// How much is read to measure a rate, in bytes.
 const SAMPLE: u64 = 4 << 20;
 
-/// For so long what may pass is asked again.
+/// How long a request is repeated after a transient error.
 const BRIEFLY: Duration = Duration::from_secs(2);
 
-/// How long a gateway may keep silent here.
+/// How long to wait for bytes of a gateway.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Print a table of the gateways that would be asked: reachable, ranges, raw blocks, latency, rate.
 #[derive(Debug, Args)]
 pub(super) struct GatewaysArgs {
-    /// Ask each of them for this blob: only then ranges and rates are known
+    /// Read from this blob, to test ranges and to measure rates
     #[arg(long, value_name = "CID")]
     check: Option<String>,
     #[command(flatten)]
     servers: ServerArgs,
-    /// Say more; twice, and more still
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -64,9 +64,12 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
     let servers = args.servers.resolve_gateways(&Config::load()?)?;
     let runtime = job::runtime()?;
     let rows = runtime.block_on(join_all(
-        servers.iter().map(|server| look_at(&servers, server, cid)),
+        servers
+            .servers
+            .iter()
+            .map(|server| look_at(&servers, server, cid)),
     ));
-    // Nobody may be listening, and then it need not be said.
+    // A closed pipe is not an error.
     let _ = std::io::stdout().write_all(table(&rows).as_bytes());
     for error in rows.iter().flat_map(|row| &row.errors) {
         eprintln!("aiozfs: {error}");
@@ -91,7 +94,7 @@ async fn look_at(servers: &Servers, server: &Server, cid: Option<Cid>) -> Row {
 }
 
 async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<(), Error> {
-    // As a mount of the CID asks.
+    // The options of a mount.
     let options = server.http(HttpOptions {
         idle_timeout: PATIENCE,
         pinned: false,
@@ -123,7 +126,7 @@ async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<()
     if row.ranges == Some(false)
         && let Some(size) = size.filter(|size| *size > 0)
     {
-        // Then a mount needs leaves as blocks, too.
+        // Without ranges, a mount needs leaves as blocks too.
         let mut leaf = content.read(size - 1..size, Priority::Demand);
         if let Some(Err(_)) = leaf.next().await {
             row.blocks = Some(false);
@@ -133,9 +136,9 @@ async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<()
 }
 
 impl Row {
-    /// What asking for a block has brought, and how long that took.
+    /// Records the result of a request for a block, and how long it took.
     fn of_blocks(&mut self, block: Result<(), Error>, took: Duration) {
-        // A directory has blocks as well.
+        // A directory has blocks too.
         let is_given = matches!(block, Ok(()) | Err(Error::Unsupported { .. }));
         if let Err(error) = block {
             self.failed(error);
@@ -151,7 +154,7 @@ impl Row {
     async fn of_data(&mut self, data: &Retry, size: Option<u64>) -> Result<(), Error> {
         let asked = Instant::now();
         let size = match size {
-            // As a proof does it.
+            // As under verification.
             Some(size) => {
                 data.expect_size(size);
                 size
@@ -174,7 +177,7 @@ impl Row {
                     return Err(error);
                 }
             };
-            // The first chunk came with the answer, and took no time of its own.
+            // The first chunk arrived with the response, so it does not count for the rate.
             bytes += if begun.is_some() {
                 chunk.bytes.len()
             } else {
@@ -201,7 +204,7 @@ impl Row {
     }
 }
 
-/// Whether nobody has answered.
+/// Whether the gateway did not answer.
 fn is_silent(error: &Error) -> bool {
     matches!(
         error,

@@ -1,8 +1,8 @@
-//! Paths of an archive by patterns, as a shell writes them.
+//! Patterns of paths, as in a shell.
 
-/// A pattern of paths: `*` and `?` stand for what a name may have, `**` for any number of
-/// directories, `[a-z]` and `[!a-z]` for one character of a set; `\` takes the next character as it
-/// is. What names a directory names all below it.
+/// A pattern of paths: `*` matches any characters of a name, `?` one, `[a-z]` and `[!a-z]` one of a set,
+/// `**` any number of directories; `\` escapes the next character. A pattern that matches a directory
+/// matches everything below it.
 #[derive(Debug, Clone)]
 pub(super) struct Glob(Vec<Vec<u8>>);
 
@@ -13,7 +13,7 @@ impl Glob {
         Self(parts.map(<[u8]>::to_vec).collect())
     }
 
-    /// Whether it names this path, or a directory above it.
+    /// Whether it matches this path, or a directory above it.
     pub(super) fn names(&self, path: &[u8]) -> bool {
         let path: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
         below(&self.0, &path)
@@ -22,10 +22,10 @@ impl Glob {
 
 fn below(pattern: &[Vec<u8>], path: &[&[u8]]) -> bool {
     let Some((first, rest)) = pattern.split_first() else {
-        return true; // all that is left lies below
+        return true; // The rest of the path lies below.
     };
     if first == b"**" {
-        // At its end it stands for all that is below, which is at least one name.
+        // At the end of a pattern it matches one name or more.
         return (0..path.len()).any(|skipped| below(rest, &path[skipped..]));
     }
     match path.split_first() {
@@ -34,9 +34,9 @@ fn below(pattern: &[Vec<u8>], path: &[&[u8]]) -> bool {
     }
 }
 
-/// Whether a pattern without `/` is this name.
+/// Whether a pattern without `/` matches this name.
 fn matches(mut pattern: &[u8], mut name: &[u8]) -> bool {
-    // Where the last star was, and what it may still swallow.
+    // The position after the last star, and the rest of the name when it matched.
     let mut star: Option<(&[u8], &[u8])> = None;
     loop {
         if let Some(rest) = pattern.strip_prefix(b"*") {
@@ -58,8 +58,8 @@ fn matches(mut pattern: &[u8], mut name: &[u8]) -> bool {
     }
 }
 
-/// What is left of both when one character of the pattern, which is no star, has met one of the
-/// name. A character that is not ASCII is several, which only matters to `?` and sets.
+/// The rest of pattern and name after one character of the pattern, which is not a star, has matched one
+/// of the name. Only `?` and sets match a character of several bytes as one.
 fn one<'a, 'b>(pattern: &'a [u8], name: &'b [u8]) -> Option<(&'a [u8], &'b [u8])> {
     let (first, left) = name.split_first()?;
     match pattern {
@@ -76,7 +76,7 @@ fn one<'a, 'b>(pattern: &'a [u8], name: &'b [u8]) -> Option<(&'a [u8], &'b [u8])
     }
 }
 
-/// Whether a byte is in a set, and the pattern behind it. `None` if it is no set.
+/// Whether a byte is in a set, and the pattern after the set. `None` if this is not a set.
 fn set(pattern: &[u8], byte: u8) -> Option<(bool, &[u8])> {
     let is_negated = matches!(pattern.first(), Some(b'!' | b'^'));
     let mut at = usize::from(is_negated);

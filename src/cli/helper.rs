@@ -1,4 +1,4 @@
-//! Called as the helper of mount(8), or of mount.fuse3(8), instead of by a user.
+//! Arguments from mount(8) or mount.fuse3(8).
 //!
 //! mount(8) runs `/sbin/mount.TYPE SOURCE DIRECTORY [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]`,
 //! which may be a link to this program. mount.fuse3(8), which mount(8) runs for the type
@@ -9,14 +9,8 @@ use std::path::Path;
 
 use super::Failure;
 
-/// As the first argument it makes the rest those of a helper of mount(8).
+/// As the first argument, it says that the rest are those of a mount(8) helper.
 const HELPER: &str = "mount.aiozfs";
-
-/// The exit code of mount(8) for "incorrect invocation".
-pub(super) const MISUSED: u8 = 1;
-
-/// The exit code of mount(8) for "mount failure".
-pub(super) const FAILED: u8 = 32;
 
 /// Turns the arguments of a helper into those of `aiozfs mount`; others stay as they are.
 pub(super) fn translate(arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
@@ -28,8 +22,8 @@ pub(super) fn translate(arguments: Vec<OsString>) -> Result<Vec<OsString>, Failu
     }
     match all.as_slice() {
         [name, rest @ ..] if name == HELPER => of_mount(rest),
-        // `mount` is the only command with this option, so this is not another one. A user who
-        // forgets the directory behind `aiozfs mount SOURCE` is told so.
+        // `mount` is the only command with this option, so this is not another one. The exception lets a
+        // user who forgets the directory after `aiozfs mount SOURCE` get the right error.
         [source, directory, option, _]
             if option == "-o"
                 && source != "mount"
@@ -62,7 +56,7 @@ fn of_mount(arguments: &[OsString]) -> Result<Vec<OsString>, Failure> {
                 's' => translated.push("--sloppy".into()),
                 'f' => translated.push("--fake".into()),
                 'v' => translated.push("--verbose".into()),
-                // The table of mounts is the kernel's.
+                // -n: there is no /etc/mtab, only the kernel's table of mounts.
                 'n' => {}
                 'o' => {
                     translated.push("-o".into());

@@ -24,8 +24,8 @@ enum Sink {
 
 static SINK: Mutex<Sink> = Mutex::new(Sink::Stderr);
 
-/// Starts logging to standard error. `verbosity` counts `-v`: warnings, then what is done, then
-/// how, then everything. Panics become log lines.
+/// Starts logging to standard error, at level warn, info, debug or trace for a `verbosity` (count of `-v`)
+/// of 0, 1, 2 or more. Panics are logged.
 pub(super) fn init(verbosity: u8) {
     let level = match verbosity {
         0 => LevelFilter::Warn,
@@ -34,12 +34,12 @@ pub(super) fn init(verbosity: u8) {
         _ => LevelFilter::Trace,
     };
     let mut builder = env_logger::Builder::new();
-    // Libraries talk of their own affairs; theirs are worth hearing one level later.
+    // Libraries log one level less.
     let theirs = match level {
         LevelFilter::Trace => LevelFilter::Debug,
         _ => LevelFilter::Error,
     };
-    // It logs each certificate that it refuses, once a connection. The command's own error says so too.
+    // It logs each refused certificate once a connection; the error of the command says the same.
     let certificates = match level {
         LevelFilter::Trace => LevelFilter::Debug,
         _ => LevelFilter::Off,
@@ -67,20 +67,20 @@ pub(super) fn init(verbosity: u8) {
                 Sink::Nowhere => Ok(()),
             }
         });
-    // A second start, as in tests, keeps the first.
+    // A second call, as in tests, has no effect.
     let _ = builder.try_init();
     std::panic::set_hook(Box::new(|info| log::error!("{info}")));
 }
 
-/// Goes on in a file, to which lines are added. `path` is absolute.
+/// Continues the log in a file, to which lines are appended. `path` is absolute.
 pub(super) fn to_file(path: &Path) -> io::Result<()> {
     let file = OpenOptions::new().create(true).append(true).open(path)?;
     *sink() = Sink::File(file, path.to_owned());
     Ok(())
 }
 
-/// Opens the log anew: the file under its name if another has that name by now (logrotate(8)), the
-/// system's log if its daemon was started again. What cannot be opened stays as it is.
+/// Opens the log again: the file, which logrotate(8) may have renamed, or the system's log, whose daemon
+/// may have restarted. If this fails, the log stays as it is.
 pub(super) fn reopen() {
     let path = match &*sink() {
         Sink::File(_, path) => Some(path.clone()),
@@ -98,7 +98,7 @@ pub(super) fn reopen() {
     }
 }
 
-/// Goes on in the system's log; silently nowhere if there is none, as in a container.
+/// Continues the log in the system's log. Without one, as in a container, nothing is logged.
 pub(super) fn to_syslog() {
     let connected = UnixDatagram::unbound().and_then(|socket| {
         socket.connect(SYSLOG_SOCKET)?;
@@ -111,7 +111,7 @@ fn sink() -> MutexGuard<'static, Sink> {
     SINK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Names in archives may hold anything; a terminal or a log gets none of it.
+/// Replaces control characters, which names in archives may contain.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -138,7 +138,7 @@ fn severity(level: Level) -> u8 {
     }
 }
 
-/// Passes whole lines on to the sink.
+/// Writes whole lines to the sink.
 struct Writer;
 
 impl Write for Writer {
@@ -146,7 +146,7 @@ impl Write for Writer {
         match &mut *sink() {
             Sink::Stderr => io::stderr().write_all(line)?,
             Sink::File(file, _) => file.write_all(line)?,
-            // A full or vanished log is no reason to fail a read.
+            // An error of the log must not fail a read.
             Sink::Syslog(socket) => drop(socket.send(line)),
             Sink::Nowhere => {}
         }

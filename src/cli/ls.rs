@@ -16,13 +16,13 @@ use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
 use crate::archive::{Entry, Error, Kind};
 use crate::fs::{Attr, Ino, natural};
 
-/// Targets of symbolic links that are fetched at once.
+/// How many targets of symbolic links are fetched at once.
 const TARGETS_AT_ONCE: usize = 16;
 
-/// List what is in an archive, without mounting it.
+/// List the files of an archive, without mounting it.
 ///
-/// Names are those that the mount has, by number where they have numbers; directories end in '/'.
-/// On a terminal, names with odd characters are quoted as GNU ls quotes them.
+/// Names are those of the mount, in natural order ("2" before "10"); directories end in '/'. On a terminal,
+/// names with special characters are quoted as by GNU ls.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct LsArgs {
@@ -30,15 +30,15 @@ pub(super) struct LsArgs {
     source: SourceArgs,
     /// A directory or file of the archive [default: all of it]
     path: Option<OsString>,
-    /// Also print type and permissions, user/group as the archive has them, size, time (UTC), where
-    /// symbolic links lead, and what cannot be read
+    /// Also print type and permissions, user/group in the archive, size, time (UTC), targets of symbolic
+    /// links, and what cannot be read
     #[arg(short, long)]
     long: bool,
-    /// Also what is in directories below, with whole paths
+    /// Also list all directories below, with full paths
     #[arg(short = 'R', long)]
     recursive: bool,
-    /// Print a JSON array, one file a line, with all that the archive says of it; targets of
-    /// symbolic links with -l. A path that is not UTF-8 is in 'path_hex', exactly
+    /// Print a JSON array, one file a line, with all metadata; targets of symbolic links with -l. For a
+    /// path that is not UTF-8, 'path_hex' has its exact bytes
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -70,9 +70,9 @@ pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// What to list: a link that leads to a directory stands for that, if it is not itself of interest.
+/// What to list: for a link to a directory the directory, except with `-l`.
 fn start(unmounted: &Unmounted, path: &OsStr, long: bool) -> Result<Ino, Failure> {
-    let tree = &unmounted.tree;
+    let tree = unmounted.tree();
     let itself = unmounted.find(path, false)?;
     if long || tree.kind(itself) != Some(Kind::Symlink) {
         return Ok(itself);
@@ -100,7 +100,7 @@ impl Widths {
     fn of(unmounted: &Unmounted, args: &LsArgs) -> Self {
         let mut widths = Self::default();
         if args.long && !args.json {
-            let index = unmounted.archive.index();
+            let index = unmounted.archive().index();
             for entry in index.ids().map(|id| index.get(id)) {
                 widths.size = widths.size.max(entry.size.to_string().len());
                 widths.owner = widths.owner.max(owner(Some(&entry)).len());
@@ -115,11 +115,11 @@ fn owner(entry: Option<&Entry>) -> String {
     owner.map_or_else(|| "-".into(), |(user, group)| format!("{user}/{group}"))
 }
 
-/// Where symbolic links lead, as far as it was asked for and could be read.
+/// Targets of symbolic links that were fetched.
 type Targets = HashMap<Ino, Vec<u8>>;
 
 impl Listing<'_> {
-    /// Writes it all. What failed but standard output is told in `failed`.
+    /// Writes the listing. Errors other than those of standard output are stored in `failed`.
     fn write(
         &self,
         start: Ino,
@@ -135,21 +135,20 @@ impl Listing<'_> {
             None => vec![start],
         };
         let mut targets = Targets::new();
-        // What is still to be listed, the next one last.
+        // Files that are still to be listed, the next one last.
         ahead.reverse();
         self.fetch_targets(&ahead, &mut targets, failed);
         while let Some(ino) = ahead.pop() {
             if failed.is_some() {
-                // What was printed must not look complete.
+                // The output must not look complete.
                 return Ok(());
             }
             let target = targets.remove(&ino);
-            match self.args.json {
-                true => {
-                    out.write_all(if is_first { b"\n" } else { b",\n" })?;
-                    out.write_all(self.json(ino, target.as_deref()).as_bytes())?;
-                }
-                false => self.line(ino, target.as_deref(), out)?,
+            if self.args.json {
+                out.write_all(if is_first { b"\n" } else { b",\n" })?;
+                out.write_all(self.json(ino, target.as_deref()).as_bytes())?;
+            } else {
+                self.line(ino, target.as_deref(), out)?
             }
             is_first = false;
             if self.args.recursive
@@ -166,24 +165,25 @@ impl Listing<'_> {
         Ok(())
     }
 
-    /// What is in a directory, as people count; `None` if it is none.
+    /// The files of a directory in natural order; `None` if it is not a directory.
     fn children(&self, dir: Ino) -> Option<Vec<Ino>> {
-        // Behind `.` and `..`.
-        let lines = self.unmounted.tree.read_dir(dir, 2)?;
+        // After `.` and `..`.
+        let lines = self.unmounted.tree().read_dir(dir, 2)?;
         let mut lines: Vec<_> = lines.map(|line| (line.name, line.ino)).collect();
         lines.sort_unstable_by(|a, b| natural(a.0, b.0));
         Some(lines.into_iter().map(|(_, ino)| ino).collect())
     }
 
-    /// Fetches where the links among `inos` lead, several at once. A link that the archive does not
-    /// let be read has no target; any other failure ends the listing.
+    /// Fetches the targets of the links among `inos`, several at once. A link that cannot be read, for
+    /// example a compressed one, has no target. Any other failure ends the listing.
     fn fetch_targets(&self, inos: &[Ino], targets: &mut Targets, failed: &mut Option<Failure>) {
-        let tree = &self.unmounted.tree;
+        let tree = self.unmounted.tree();
         let is_link = |ino: &Ino| {
             self.args.long && tree.kind(*ino) == Some(Kind::Symlink) && self.problem(*ino).is_none()
         };
         let links = inos.iter().copied().filter(is_link);
-        let fetches = links.map(|ino| async move { (ino, self.unmounted.target(ino).await) });
+        let fetches =
+            links.map(|ino| async move { (ino, self.unmounted.volume.link_target(ino).await) });
         let mut fetched = stream::iter(fetches).buffer_unordered(TARGETS_AT_ONCE);
         self.unmounted.runtime.block_on(async {
             while let Some((ino, target)) = fetched.next().await {
@@ -200,24 +200,24 @@ impl Listing<'_> {
     }
 
     fn attr(&self, ino: Ino) -> Attr {
-        let attr = self.unmounted.tree.attr(ino);
+        let attr = self.unmounted.tree().attr(ino);
         attr.expect("an inode that the tree itself gave")
     }
 
     fn record(&self, ino: Ino) -> Option<Entry> {
-        let index = self.unmounted.archive.index();
-        self.unmounted.tree.record(ino).map(|id| index.get(id))
+        let index = self.unmounted.archive().index();
+        self.unmounted.tree().record(ino).map(|id| index.get(id))
     }
 
     /// Why a file cannot be read, if it cannot.
     fn problem(&self, ino: Ino) -> Option<Error> {
-        let id = self.unmounted.tree.entry(ino)?;
-        self.unmounted.archive.index().readable(id).err()
+        let id = self.unmounted.tree().entry(ino)?;
+        self.unmounted.archive().index().readable(id).err()
     }
 
-    /// What it is called here: by its whole path, or within its directory.
+    /// The name to print: the full path, or the name within the directory.
     fn name(&self, ino: Ino) -> Vec<u8> {
-        let path = self.unmounted.tree.path(ino);
+        let path = self.unmounted.tree().path(ino);
         match (self.args.recursive, path.iter().rposition(|b| *b == b'/')) {
             (false, Some(slash)) => path[slash + 1..].to_vec(),
             _ => path,
@@ -261,7 +261,7 @@ impl Listing<'_> {
         let entry = entry.as_ref();
         let is_file = attr.kind != Kind::Dir;
         let of_file = entry.filter(|_| is_file);
-        let (path, path_hex) = text(&self.unmounted.tree.path(ino));
+        let (path, path_hex) = text(&self.unmounted.tree().path(ino));
         let target = target.map(text);
         show::json(&Row {
             path,
@@ -289,7 +289,7 @@ impl Listing<'_> {
     }
 }
 
-/// Bytes as text; and in hexadecimal, if they are none.
+/// Bytes as text, and in hexadecimal if they are not UTF-8.
 fn text(bytes: &[u8]) -> (String, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), None),
@@ -300,7 +300,7 @@ fn text(bytes: &[u8]) -> (String, Option<String>) {
     }
 }
 
-/// A file or directory in JSON. What is not so, or not known, is left out.
+/// A file or directory in JSON. Unknown values are left out.
 #[derive(Serialize)]
 struct Row {
     path: String,

@@ -1,30 +1,28 @@
 //! The command line: arguments in, exit code out.
 //!
-//! Each command is a module with its arguments (`Args`) and one function, `run`. A command
-//! composes the other rooms; what can go wrong comes back as a [`Failure`], which is one line
-//! that says what failed and what to do about it.
+//! Each command is a module with its arguments and one function of the command's name. It turns arguments
+//! and configuration into the plain structs of other rooms, and their results into text. A [`Failure`] is
+//! one line that says what failed and what to do about it.
 
 mod access;
 mod arguments;
+mod atomic_write;
 mod background;
 mod cache;
-mod cache_dir;
-mod caching;
 mod cat;
 mod cid;
-mod cid_cache;
 mod config;
 mod demo;
+mod directories;
 mod explain;
 mod failure;
 mod fetch;
 mod gateways;
 mod glob;
 mod helper;
-mod home;
 mod info;
 mod job;
-mod location;
+mod known_cids;
 mod logging;
 mod ls;
 mod mount;
@@ -34,21 +32,19 @@ mod progress;
 mod serve;
 mod servers;
 mod show;
+mod small_file;
 mod status;
+mod storage;
 mod units;
 mod unmounted;
+mod verification;
 mod verify;
 
-use explain::explain_open;
 pub use failure::Failure;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-
-/// How long the end of a command may be put off, so that what it read is kept.
-const SETTLE: Duration = Duration::from_millis(700);
 
 /// Mount a remote archive of stored entries as a read-only directory.
 #[derive(Debug, Parser)]
@@ -86,7 +82,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(failure) => {
             eprintln!("aiozfs: {failure}");
-            return ExitCode::from(helper::MISUSED);
+            return ExitCode::from(failure::MOUNT_MISUSED);
         }
     };
     if let Err(e) = arguments::hide(&arguments) {
@@ -110,7 +106,7 @@ pub fn main() -> ExitCode {
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
     };
-    caching::settle(SETTLE);
+    storage::settle();
     match done {
         Ok(code) => code,
         Err(failure) => {

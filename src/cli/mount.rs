@@ -7,17 +7,17 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::access::AccessArgs;
-use super::config::Config;
+use super::config::{self, Config};
 use super::job::{self, Job};
-use super::location::Location;
 use super::mount_options::MountOptions;
-use super::{Failure, background, caching, logging, units};
+use super::{Failure, background, logging, storage, units};
 use crate::fs::TreeOptions;
 use crate::mount::{self, KernelOptions, Mounted, Unfit};
+use crate::volume::Location;
 
 /// Mount an archive as a read-only directory.
 ///
-/// Returns when the directory is usable, and goes on in the background; unmount it with
+/// Returns when the directory is usable; the mount continues in the background. Unmount it with
 /// `aiozfs umount MOUNTPOINT`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -32,7 +32,7 @@ pub(super) struct MountArgs {
     foreground: bool,
     #[command(flatten)]
     access: AccessArgs,
-    /// Let other users in; permissions are then checked
+    /// Give other users access; permissions are then checked
     #[arg(long)]
     allow_other: bool,
     /// Owner of all files [default: you]
@@ -41,29 +41,29 @@ pub(super) struct MountArgs {
     /// Group of all files [default: yours]
     #[arg(long, value_name = "ID")]
     gid: Option<u32>,
-    /// Permission bits to take away, in octal
+    /// Permission bits to remove, in octal
     #[arg(long, value_name = "MASK", value_parser = units::mask)]
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
     /// connections=, cache_dir=, cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
-    /// owner=archive|mounter, encoding=, verify=trustless|crc|none, fsname=. What is meant for
-    /// mount(8), systemd or libfuse alone is ignored
+    /// owner=archive|mounter, encoding=, verify=trustless|crc|none, fsname=. Options that only concern
+    /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
-    /// Say more; twice, and more still
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Write log lines to this file [default: in the background, the system's log]
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
-    /// Called by mount(8): use its exit codes, and do not say what is mounted already
+    /// Called by mount(8): use its exit codes, and do not report a source that is already mounted
     #[arg(long, hide = true)]
     mount_helper: bool,
-    /// mount -s: ignore options that are not known
+    /// mount -s: ignore unknown options
     #[arg(long, hide = true)]
     sloppy: bool,
-    /// mount -f: do all but the mount
+    /// mount -f: do everything except the mount
     #[arg(long, hide = true)]
     fake: bool,
 }
@@ -89,15 +89,15 @@ pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `arguments` are those that were parsed, for the process in the background.
+/// `arguments` are those that were parsed; the background process gets them.
 pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode, Failure> {
     background::tie_to_parent();
     let options = MountOptions::parse(&args.options, args.sloppy)?;
-    let location = Location::parse(&args.source)?;
+    let location = config::locate(&args.source)?;
     if args.fake {
         return Ok(ExitCode::SUCCESS);
     }
-    // Before anything is started or asked for: the usual mistakes are answered at once.
+    // First, so that common mistakes are reported at once.
     let mountpoint = match mount::check_mountpoint(&args.mountpoint, options.nonempty) {
         Ok(mountpoint) => mountpoint,
         Err(unfit) => return args.already_mounted(&location, unfit),
@@ -123,7 +123,7 @@ impl MountArgs {
         self.mount_helper
     }
 
-    /// Succeeds if the directory is a mount of this very source. `mount -a` relies on it: mount(8)
+    /// Succeeds if the directory is a mount of the same source. `mount -a` relies on it: mount(8)
     /// compares sources with the kernel's table of mounts, which has no secrets in it, and so calls
     /// the helper for what is mounted already. With `--foreground` it is an error, because the caller
     /// expects a process that stays.
@@ -146,21 +146,25 @@ impl MountArgs {
         let fs_name = options.fs_name.clone();
         let fs_name = fs_name.unwrap_or_else(|| location.shown().1);
         let config = Config::load()?;
-        // A mask for files or directories alone goes before one for both, within the configuration.
+        // A mask for files or directories takes precedence over one for both.
         let umask = options.umask.or(self.umask);
         let fmask = options.fmask.or(umask).or(config.fmask());
         let dmask = options.dmask.or(umask).or(config.dmask());
-        let own = job::own_tree();
+        let source_hash = Some(location.identity());
+        let mut access = self.access.resolve(location, options)?;
+        let own = access.options.tree;
+        access.options.tree = TreeOptions {
+            uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
+            gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
+            fmask: fmask.unwrap_or(0),
+            dmask: dmask.unwrap_or(0),
+            symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
+            owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
+        };
+        let stored = options.stored_playlists.or(config.stored_playlists());
+        access.options.stored_playlists = stored.unwrap_or(false);
         Ok(Job {
-            access: self.access.to(location, options)?,
-            tree: TreeOptions {
-                uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
-                gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
-                fmask: fmask.unwrap_or(0),
-                dmask: dmask.unwrap_or(0),
-                symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
-                owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
-            },
+            access,
             kernel: KernelOptions {
                 fs_name,
                 allow_other: self.allow_other || options.allow_other || config.allow_other(),
@@ -168,15 +172,14 @@ impl MountArgs {
                 allow_root: options.allow_root,
                 noexec: options.noexec || config.noexec(),
                 labels: options.labels_for_kernel(),
+                source_hash,
             },
-            stored_playlists: (options.stored_playlists.or(config.stored_playlists()))
-                .unwrap_or(false),
         })
     }
 }
 
-/// Serves until the end. The process must end then: a mount that was detached while files were
-/// open lives in the kernel until it does.
+/// Serves until the mount ends, and then ends the process: a mount that was detached while files were open
+/// stays in the kernel until then.
 fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
     if background::is_child() {
         if !has_log_file {
@@ -191,7 +194,7 @@ fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
     if let Err(e) = &ended {
         log::error!("the mount ended with an error: {e}");
     }
-    caching::settle(super::SETTLE);
-    // Not by returning: that would wait for the runtime's tasks.
+    storage::settle();
+    // Returning would wait for the tasks of the runtime.
     std::process::exit(i32::from(ended.is_err()));
 }

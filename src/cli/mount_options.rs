@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::access::Verify;
+use super::verification::VerifyArg;
 use super::{Failure, units};
 use crate::archive::{Encoding, UnknownEncoding};
 use crate::fs::{Owners, Symlinks};
 
-/// What `-o` can say. `None` where it says nothing, and then the long option or the default holds.
+/// The options of `-o`. Where one is `None`, the long option or the default applies.
 #[derive(Debug, Default)]
 pub(super) struct MountOptions {
     pub(super) nonempty: bool,
@@ -32,16 +32,16 @@ pub(super) struct MountOptions {
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
     pub(super) offline: bool,
-    pub(super) verify: Option<Verify>,
+    pub(super) verify: Option<VerifyArg>,
     pub(super) connections: Option<usize>,
     pub(super) symlinks: Option<Symlinks>,
     pub(super) owners: Option<Owners>,
     pub(super) encoding: Option<Encoding>,
     /// Show playlists as they are stored.
     pub(super) stored_playlists: Option<bool>,
-    /// The source that the kernel's table of mounts is to show.
+    /// The source that the kernel's table of mounts shows.
     pub(super) fs_name: Option<String>,
-    /// SELinux labels as mount(8) has them, quotes included: `context="..."` and its like.
+    /// SELinux labels as in mount(8), quotes included: `context="..."` and others.
     pub(super) labels: Vec<String>,
 }
 
@@ -63,8 +63,8 @@ impl MountOptions {
         Ok(options)
     }
 
-    /// The labels, where SELinux is on. Where it is off, a kernel refuses a mount with labels, and
-    /// mount(8) leaves them out as well.
+    /// The labels if SELinux is on, else none: the kernel would refuse a mount with labels, and mount(8)
+    /// omits them too.
     pub(super) fn labels_for_kernel(&self) -> Vec<String> {
         if Path::new(SELINUX).exists() {
             self.labels.clone()
@@ -110,7 +110,7 @@ impl MountOptions {
             Some(("encoding", value)) => {
                 self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
             }
-            Some(("verify", value)) => self.verify = Some(Verify::from_str(value, false)?),
+            Some(("verify", value)) => self.verify = Some(VerifyArg::from_str(value, false)?),
             Some(("fsname", value)) => self.fs_name = Some(value.to_owned()),
             Some((name, _)) if LABELS.contains(&name) => self.labels.push(option.to_owned()),
             Some((name, _)) if is_ignored_with_value(name) => {}
@@ -120,13 +120,13 @@ impl MountOptions {
     }
 }
 
-/// Why an option cannot be taken.
+/// Why an option is refused.
 #[derive(Debug)]
 enum Wrong {
     Unknown,
-    /// `remount`, for there is nothing that could be changed.
+    /// `remount`: no option of a mount can be changed.
     Remount,
-    /// An operation on a tree that is mounted already.
+    /// An operation on a mounted tree.
     Tree,
     Value(String),
 }
@@ -199,17 +199,17 @@ pub(super) fn stored_playlists(value: &str) -> Result<bool, String> {
     }
 }
 
-/// Is there where SELinux is on (selinux(8)).
+/// Exists if SELinux is on (selinux(8)).
 const SELINUX: &str = "/sys/fs/selinux/enforce";
 
-/// SELinux labels, which the kernel takes (mount(8), "context=").
+/// SELinux labels, which are passed to the kernel (mount(8), "context=").
 const LABELS: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
 
-/// Options without a value that are accepted and change nothing.
+/// Options without a value that are accepted and have no effect.
 fn is_ignored(option: &str) -> bool {
-    /// Those of every filesystem (mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS"). A mount is
-    /// `ro`, `nosuid`, `nodev` and `noatime` whatever they say, and nothing of it is ever written.
-    /// mount(8) adds `rw` and mount.fuse3(8) `dev` and `suid` where fstab says nothing.
+    /// Options of every filesystem (mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS"). A mount is always
+    /// `ro`, `nosuid`, `nodev` and `noatime`, and is never written to. By default, mount(8) adds `rw`, and
+    /// mount.fuse3(8) `dev` and `suid`.
     const COMMON: [&str; 30] = [
         "",
         "defaults",
@@ -242,8 +242,8 @@ fn is_ignored(option: &str) -> bool {
         "loop",
         "helper",
     ];
-    /// Those that tell mount(8) and systemd when to mount, and who may. Propagation is set by
-    /// mount(8) once the mount is there.
+    /// Options that say to mount(8) and systemd when to mount, and which users may. mount(8) sets
+    /// propagation after mounting.
     const OF_MOUNT: [&str; 21] = [
         "auto",
         "noauto",
@@ -267,7 +267,7 @@ fn is_ignored(option: &str) -> bool {
         "unbindable",
         "runbindable",
     ];
-    /// Those of libfuse (mount.fuse(8)), of versions 2 and 3.
+    /// Options of libfuse (mount.fuse(8)), versions 2 and 3.
     const OF_LIBFUSE: [&str; 24] = [
         "auto_unmount",
         "blkdev",
@@ -300,7 +300,7 @@ fn is_ignored(option: &str) -> bool {
         || OF_LIBFUSE.contains(&option)
 }
 
-/// Names of options whose value changes nothing here.
+/// Options with a value that are accepted and have no effect.
 fn is_ignored_with_value(name: &str) -> bool {
     const NAMES: [&str; 21] = [
         "comment",
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(options.memory, Some(64 << 20));
         assert_eq!(options.cache_dir.as_deref(), Some("/c".as_ref()));
         assert_eq!((options.cache_size, options.offline), (Some(2 << 30), true));
-        assert_eq!(options.verify, Some(Verify::Crc));
+        assert_eq!(options.verify, Some(VerifyArg::Crc));
         assert_eq!(options.connections, Some(8));
         assert!(matches!(options.symlinks, Some(Symlinks::None)));
         assert!(matches!(options.owners, Some(Owners::Archive)));
@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(parse("uid=1,uid=2").expect("known").uid, Some(2));
     }
 
-    /// A label with a comma in it was taken for two options, one of which is none.
+    /// A label with a comma in it was split into two options, one of which is unknown.
     #[test]
     fn a_comma_in_quotes_belongs_to_its_option() {
         let label = r#"context="system_u:object_r:container_file_t:s0:c1,c2""#;

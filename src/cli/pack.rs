@@ -101,7 +101,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
         cancelled: &cancelled,
     };
     let done = if to_stdout {
-        // Not `Stdout`, which looks for line ends in all that goes through.
+        // Not `Stdout`, which searches for line ends.
         let out = io::stdout().as_fd().try_clone_to_owned();
         let mut out = File::from(out.map_err(Failure::new)?);
         plan.write(&mut out, control)
@@ -128,10 +128,11 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
         plan.size(),
         plan.items().len()
     );
-    match to_stdout {
-        true => eprintln!("{said}"),
-        // A closed pipe is nothing that a finished archive minds.
-        false => drop(writeln!(io::stdout(), "{said}")),
+    if to_stdout {
+        eprintln!("{said}");
+    } else {
+        // The archive is finished, so a closed pipe is not an error.
+        drop(writeln!(io::stdout(), "{said}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -227,11 +228,12 @@ fn reference(name: &OsStr) -> String {
 /// `--archive-url`: what can stand in a playlist.
 fn archive_url(text: &str) -> Result<String, String> {
     let is_bad = |c: char| c.is_whitespace() || c.is_control() || c == '"';
-    match text.is_empty() || text.contains(is_bad) {
-        true => Err(format!(
+    if text.is_empty() || text.contains(is_bad) {
+        Err(format!(
             "'{text}' is no address; write white space as %20 and the like"
-        )),
-        false => Ok(text.to_owned()),
+        ))
+    } else {
+        Ok(text.to_owned())
     }
 }
 
@@ -317,9 +319,10 @@ fn mtime(text: &str) -> Result<Timestamp, String> {
 /// `--align`.
 fn align(text: &str) -> Result<u64, String> {
     let size = units::size(text)?;
-    match size.is_power_of_two() && size <= MAX_ALIGN {
-        true => Ok(size),
-        false => Err(format!("'{text}' is not a power of two up to 32K")),
+    if size.is_power_of_two() && size <= MAX_ALIGN {
+        Ok(size)
+    } else {
+        Err(format!("'{text}' is not a power of two up to 32K"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar on standard error, which is not there if that is no terminal. Gone when dropped.
+/// A bar on standard error; nothing if that is not a terminal. Removed when dropped.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
@@ -25,19 +25,19 @@ impl Progress {
         progress
     }
 
-    /// Says what is being done now.
+    /// Sets the name of what is being done.
     pub(super) fn what(&self, what: &str) {
-        // A name from a disk may hold what would move the cursor.
+        // A file name may contain control characters.
         let printable = what.replace(|c: char| c.is_control(), "\u{fffd}");
         self.0.set_message(printable);
     }
 
-    /// So many bytes more are done.
+    /// Adds bytes that are done.
     pub(super) fn add(&self, bytes: u64) {
         self.0.inc(bytes);
     }
 
-    /// Prints with the bar out of the way.
+    /// Prints while the bar is hidden.
     pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.0.suspend(print)
     }

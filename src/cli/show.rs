@@ -1,4 +1,4 @@
-//! Names, modes and times, shown to people; and standard output, closed or not.
+//! Text forms of names, modes and times, and writing to standard output.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -7,22 +7,22 @@ use std::os::fd::AsFd;
 use super::Failure;
 use crate::archive::{Kind, Timestamp};
 
-/// How names are written.
+/// How names are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Names {
-    /// Byte by byte as they are: for whatever reads standard output.
+    /// The bytes as they are, for programs.
     Raw,
-    /// For a terminal: as GNU `ls` does, fit to be pasted into a shell, and without anything that a
-    /// terminal would act on.
+    /// For a terminal: quoted for a shell as by GNU `ls`, without control characters.
     Quoted,
 }
 
 impl Names {
-    /// What standard output wants.
+    /// The form for standard output.
     pub(super) fn for_stdout() -> Self {
-        match io::stdout().is_terminal() {
-            true => Names::Quoted,
-            false => Names::Raw,
+        if io::stdout().is_terminal() {
+            Names::Quoted
+        } else {
+            Names::Raw
         }
     }
 
@@ -37,12 +37,12 @@ impl Names {
 /// A piece of a name.
 enum Piece<'a> {
     Plain(char),
-    /// Bytes that must not be seen raw.
+    /// Bytes that are escaped.
     Escaped(&'a [u8]),
 }
 
-/// A name as GNU `ls` shows it on a terminal (`--quoting-style=shell-escape`), and the shell reads
-/// it. Beside control characters, those that turn the direction of text around are escaped.
+/// A name quoted for a shell, as GNU `ls` prints it on a terminal (`--quoting-style=shell-escape`). Control
+/// characters are escaped, and those that change the direction of text.
 pub(super) fn quoted(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
     let is_special = |(at, c): (usize, char)| match c {
@@ -87,16 +87,19 @@ pub(super) fn quoted(name: &[u8]) -> String {
 fn pieces(name: &[u8]) -> impl Iterator<Item = Piece<'_>> {
     name.utf8_chunks().flat_map(|chunk| {
         let valid = chunk.valid();
-        let chars = valid.char_indices().map(|(at, c)| match is_harmful(c) {
-            false => Piece::Plain(c),
-            true => Piece::Escaped(&valid.as_bytes()[at..at + c.len_utf8()]),
+        let chars = valid.char_indices().map(|(at, c)| {
+            if is_harmful(c) {
+                Piece::Escaped(&valid.as_bytes()[at..at + c.len_utf8()])
+            } else {
+                Piece::Plain(c)
+            }
         });
         let invalid = Some(chunk.invalid()).filter(|bytes| !bytes.is_empty());
         chars.chain(invalid.map(Piece::Escaped))
     })
 }
 
-/// Whether a terminal would act on it, or show what follows in another order.
+/// Whether it controls a terminal or the direction of text.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -120,27 +123,27 @@ fn escape(byte: u8) -> String {
     format!("\\{letter}")
 }
 
-/// JSON of a value, without anything that a terminal would act on: such characters are written as
-/// JSON's own escapes, which mean the same.
+/// JSON of a value. Characters that control a terminal are written as JSON escapes, which mean the same.
 pub(super) fn json(value: &impl serde::Serialize) -> String {
     let text = serde_json::to_string(value).expect("plain structures, with names for keys");
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        // They occur within strings only, and all lie in the basic plane.
-        match is_harmful(c) {
-            true => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
-            false => safe.push(c),
+        // They occur only within strings, and all are in the basic plane.
+        if is_harmful(c) {
+            safe.push_str(&format!("\\u{:04x}", u32::from(c)))
+        } else {
+            safe.push(c)
         }
     }
     safe
 }
 
-/// Bytes that are no text, in hexadecimal.
+/// Bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Type and permissions as `ls -l` has them.
+/// Type and permissions as in `ls -l`.
 pub(super) fn mode(kind: Kind, perm: u16) -> String {
     let kind = match kind {
         Kind::File | Kind::Special => '-',
@@ -157,7 +160,7 @@ pub(super) fn mode(kind: Kind, perm: u16) -> String {
 /// Date and time of day in UTC, whatever the year: `2024-02-29`, `12:34:56`.
 pub(super) fn date_and_time(time: Timestamp) -> (String, String) {
     let (days, secs) = (time.secs.div_euclid(86_400), time.secs.rem_euclid(86_400));
-    // Years are counted from March, so that the leap day is a year's last, in eras of 400 years.
+    // Years begin in March, so that a leap day is the last day of its year. An era has 400 years.
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
@@ -172,7 +175,7 @@ pub(super) fn date_and_time(time: Timestamp) -> (String, String) {
     )
 }
 
-/// RFC 3339, with as many digits behind the point as there is to say.
+/// RFC 3339, without trailing zeros of a second.
 pub(super) fn rfc3339(time: Timestamp) -> String {
     let (date, clock) = date_and_time(time);
     let fraction = format!(".{:09}", time.nanos);
@@ -180,19 +183,19 @@ pub(super) fn rfc3339(time: Timestamp) -> String {
     format!("{date}T{clock}{fraction}Z")
 }
 
-/// Standard output as a file: `Stdout` looks for line ends in all that goes through.
+/// Standard output as a file: `Stdout` would search for line ends.
 pub(super) fn stdout() -> Result<File, Failure> {
     let fd = io::stdout().as_fd().try_clone_to_owned();
     fd.map(File::from).map_err(|e| cannot_write(&e))
 }
 
-/// Prints something long. Whoever has seen enough and closes the pipe is no failure.
+/// Prints something long. A closed pipe is not a failure.
 pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
     let mut out = BufWriter::with_capacity(64 * 1024, stdout()?);
     match write(&mut out).and_then(|()| out.flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(cannot_write(&e)),
         _ => {
-            // What a closed pipe did not take must not be tried again.
+            // Without the rest, which the closed pipe would refuse again.
             let _ = out.into_parts();
             Ok(())
         }

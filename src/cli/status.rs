@@ -13,8 +13,7 @@ use indicatif::{HumanBytes, HumanDuration};
 use super::{Failure, units};
 use crate::mount::{self, Report};
 
-/// Print how a mount fares: bytes read, fetched and taken from the cache, latencies, memory, and who
-/// reads what.
+/// Show a mount's statistics: bytes, requests, latency, memory, streams.
 ///
 /// The same numbers are in the attribute 'user.aiozfs.status' of the mount's root.
 #[derive(Debug, Args)]
@@ -25,7 +24,7 @@ pub(super) struct StatusArgs {
     /// Print JSON: one object on one line
     #[arg(long)]
     json: bool,
-    /// Print it again and again, by default every second, until the mount is gone; with rates
+    /// Print again after each interval, by default every second, with rates, until the mount is gone
     #[arg(
         long,
         value_name = "DURATION",
@@ -49,13 +48,14 @@ pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
     loop {
         let report = match mount::report(&args.mountpoint) {
             Ok(report) => report,
-            // It was there, and now it has been unmounted.
+            // It was unmounted while it was watched.
             Err(mount::Stuck::NotOurs(_)) if shown.last.is_some() => break,
             Err(e) => return Err(Failure::new(e)),
         };
-        let text = match args.json {
-            true => json(&report)?,
-            false => shown.text(&report, args.watch.is_some()),
+        let text = if args.json {
+            json(&report)?
+        } else {
+            shown.text(&report, args.watch.is_some())
         };
         match io::stdout().write_all(text.as_bytes()) {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break,
@@ -75,7 +75,7 @@ fn json(report: &Report) -> Result<String, Failure> {
     Ok(line + "\n")
 }
 
-/// What was printed before, when it is printed again and again.
+/// The previous output, when the status is printed repeatedly.
 #[derive(Default)]
 struct Shown {
     last: Option<(Report, Instant)>,
@@ -83,14 +83,14 @@ struct Shown {
 }
 
 impl Shown {
-    /// The text for people; on a terminal it takes the place of the last one.
+    /// The text for people. On a terminal it replaces the previous one.
     fn text(&mut self, report: &Report, is_watched: bool) -> String {
         let since = self.last.as_ref().filter(|_| is_watched);
         let text = text(report, since.map(|(last, at)| (last, at.elapsed())));
         let lines = std::mem::replace(&mut self.lines, text.lines().count());
         match (lines, io::stdout().is_terminal()) {
             (0, _) => text,
-            // Up to the first of those lines, and away with all below (ECMA-48: CPL, ED).
+            // Moves to the first of those lines and erases everything below (ECMA-48: CPL, ED).
             (lines, true) => format!("\x1b[{lines}F\x1b[J{text}"),
             (_, false) => format!("\n{text}"),
         }
@@ -100,7 +100,7 @@ impl Shown {
 /// `before`: an earlier report, and how long ago that was.
 fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
     let rate = |of: fn(&Report) -> u64| match before {
-        // A mount that has been mounted again counts from zero.
+        // After another mount, the counters begin at zero.
         Some((last, ago)) if of(last) <= of(report) => {
             let bytes = (of(report) - of(last)) as f64 / ago.as_secs_f64().max(1e-3);
             format!(", {}/s", HumanBytes(bytes as u64))
@@ -116,7 +116,7 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
     };
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
-        // Writing to a string cannot fail. Names of archives may hold what would move the cursor.
+        // Writing to a string cannot fail. Names may contain control characters.
         let value = value.replace(|c: char| c.is_control(), "\u{fffd}");
         let _ = writeln!(text, "{name:<9} {value}");
     };
@@ -240,7 +240,7 @@ streams   a\u{fffd}[2J.ts: at 2.00 KiB of the archive, 1.00 KiB ahead, window 4.
             shown.contains("read      5.00 KiB, 2.00 KiB/s, 10 %"),
             "{shown}"
         );
-        // Mounted anew meanwhile.
+        // Mounted again in between.
         let shown = text(&last, Some((&now, Duration::from_secs(2))));
         assert!(!shown.contains("/s"), "{shown}");
     }

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::content::Profile;
 
-/// The name of a profile of CIDs.
+/// Parses the name of a profile of CIDs.
 pub(super) fn profile() -> impl TypedValueParser<Value = Profile> {
     let names = PossibleValuesParser::new(Profile::ALL.map(|profile| profile.name()));
     names.map(|name| Profile::by_name(&name).expect("one of the names above"))
@@ -45,14 +45,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         Err(_) => humantime::parse_duration(text)
             .map_err(|e| format!("'{text}' is not a duration ({e}); write it like 30s"))?,
     };
-    match parsed.is_zero() {
-        true => Err("a duration must be more than zero".into()),
-        false => Ok(parsed),
+    if parsed.is_zero() {
+        Err("a duration must be more than zero".into())
+    } else {
+        Ok(parsed)
     }
 }
 
-/// How many connections there may be to a server. More than 64 do not make a link faster, and
-/// servers turn such clients away.
+/// The number of connections to a server. More than 64 do not make a link faster, and servers refuse such
+/// clients.
 pub(super) fn connections(text: &str) -> Result<usize, String> {
     let number = text.trim().parse().ok();
     number

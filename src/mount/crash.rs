@@ -1,9 +1,8 @@
-//! The end of a process by a fault of its own.
+//! Detaches the mount when this process crashes.
 //!
-//! A process that dies leaves a dead mount behind, on which every call fails until somebody clears
-//! it. The signals of a fault (SIGSEGV and its like) end the process at once, so their handler
-//! detaches the mount first. It replaces the standard library's handler, whose only use is to name
-//! a stack overflow as such.
+//! A process that dies leaves a dead mount behind, on which every call fails until it is unmounted. The
+//! signals of a fault (SIGSEGV and others) end the process at once, so their handler detaches the mount
+//! first. It replaces the standard library's handler, which only reports a stack overflow by name.
 
 use std::ffi::{CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
@@ -14,17 +13,17 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// Faults of a program (signal(7)).
 const FAULTS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
-/// What unmounts for users other than root. A handler cannot search PATH.
+/// Where fusermount3 may be, which unmounts for users other than root. A handler cannot search PATH.
 const FUSERMOUNT: [&std::ffi::CStr; 2] = [c"/usr/bin/fusermount3", c"/bin/fusermount3"];
 
-/// Where the mount is; null if there is none. What it points to is never freed, for a handler may
-/// be reading it.
+/// The path of the mount, null if there is none. The path is never freed, since a handler may be reading
+/// it.
 static MOUNTPOINT: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 
 /// From here on a fault detaches the mount on `mountpoint`.
 pub(super) fn detach_on_fault(mountpoint: &Path) {
     let Ok(path) = CString::new(mountpoint.as_os_str().as_bytes()) else {
-        return; // nothing can be mounted on a path with a NUL
+        return; // A path with a NUL cannot be a mount point.
     };
     MOUNTPOINT.store(path.into_raw(), Ordering::Release);
     for number in FAULTS {
@@ -41,13 +40,13 @@ pub(super) fn detach_on_fault(mountpoint: &Path) {
     }
 }
 
-/// Call it when the mount is gone: another one may take its place.
+/// Must be called when the mount is gone, before another mount may take its place.
 pub(super) fn forget() {
     MOUNTPOINT.store(ptr::null_mut(), Ordering::Release);
 }
 
-/// Detaches the mount and lets the process die as it would have: the kernel has put the default
-/// action back (SA_RESETHAND), and the signal is delivered again when this returns.
+/// Detaches the mount. Then the process dies as it would have without a handler: the kernel has restored
+/// the default action (SA_RESETHAND), and delivers the signal again when this returns.
 extern "C" fn on_fault(number: c_int) {
     let path = MOUNTPOINT.swap(ptr::null_mut(), Ordering::AcqRel);
     #[allow(unsafe_code, reason = "a signal handler can only make system calls")]

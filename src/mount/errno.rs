@@ -1,6 +1,6 @@
-//! Errors to errno, once, exhaustively.
+//! The errno of each error.
 //!
-//! No `_` arm: a new kind of error must be thought about here before it compiles.
+//! The matches have no `_` arm, so that a new error does not compile until it has an errno here.
 
 use std::io::ErrorKind;
 
@@ -8,7 +8,7 @@ use fuser::Errno;
 
 use crate::{archive, reader, source};
 
-/// What the kernel is told when a read fails.
+/// The errno of a failed read.
 pub(super) fn of_read(error: &reader::Error) -> Errno {
     match error {
         reader::Error::Source(error) => of_source(error),
@@ -21,7 +21,7 @@ pub(super) fn of_read(error: &reader::Error) -> Errno {
 fn of_archive(error: &archive::Error) -> Errno {
     use archive::Error as E;
     match error {
-        // The archive is whole; it is this filesystem that does not do that.
+        // The archive is valid, but this filesystem does not support the entry.
         E::Compressed { .. } | E::Encrypted { .. } => Errno::EOPNOTSUPP,
         E::NotAnArchive { .. }
         | E::Split

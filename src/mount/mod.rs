@@ -1,27 +1,32 @@
-//! A volume, mounted: the only room that names fuser and errno.
+//! Mounts a volume: the only room that names fuser and errno.
 //!
-//! [`Volume`] is what is mounted, and knows nothing of the kernel; the adapter translates; the
-//! session lasts from mount(2) to the end.
+//! The adapter translates the kernel's requests to calls of [`Volume`](crate::volume::Volume); the
+//! session lasts from mount(2) to the end of the process; `unmount` and `ask` talk to a mount from
+//! another process.
 
 mod adapter;
+mod ask;
+mod attributes;
 mod crash;
 mod errno;
-mod heaps;
+mod failpoint;
+mod logged;
+mod malloc_arenas;
 mod mounts;
-mod playlists;
-mod provoke;
 mod report;
+mod served;
 mod session;
 mod signals;
-mod told;
+mod stuck;
+
 mod unmount;
-mod volume;
 mod xattr;
 
-pub use heaps::share_memory;
+pub use ask::{is_source, report};
+pub use malloc_arenas::share_memory;
 pub use mounts::{Unfit, check_mountpoint};
-pub use report::{Report, Stream, is_source, report};
+pub use report::{Report, Stream};
 pub use session::{KernelOptions, MountError, Mounted, Stopper, mount};
 pub use signals::Signals;
-pub use unmount::{Stuck, unmount};
-pub use volume::Volume;
+pub use stuck::Stuck;
+pub use unmount::unmount;

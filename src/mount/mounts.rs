@@ -1,5 +1,5 @@
-//! What is mounted where, by the kernel's own account (/proc/self/mountinfo, see proc(5)), and
-//! whether a directory can be mounted on.
+//! The kernel's table of mounts (/proc/self/mountinfo, proc(5)), and whether a directory can be mounted
+//! on.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-/// How the kernel calls our mounts.
+/// The filesystem type of aiozfs mounts.
 pub(super) const FS_TYPE: &str = "fuse.aiozfs";
 
 /// One line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// `major:minor` of the filesystem: tells one mount from another on the same directory.
+    /// `major:minor` of the filesystem, which differs between two mounts on the same directory.
     pub(super) device: String,
     pub(super) mountpoint: PathBuf,
     pub(super) fs_type: String,
@@ -31,12 +31,12 @@ pub(super) struct Entry {
 pub(super) fn find(mountpoint: &Path) -> io::Result<Option<Entry>> {
     let table = fs::read("/proc/self/mountinfo")?;
     let lines = table.split(|b| *b == b'\n');
-    // Later lines lie on top of earlier ones.
+    // Later lines are mounted on top of earlier ones.
     let mut entries = lines.filter_map(parse_line);
     Ok(entries.rfind(|entry| entry.mountpoint == mountpoint))
 }
 
-/// A directory's absolute path, also when a dead mount on it answers nothing but errors.
+/// The absolute path of a directory, even if a dead mount on it answers only errors.
 pub(super) fn absolute(mountpoint: &Path) -> io::Result<PathBuf> {
     if let Ok(path) = mountpoint.canonicalize() {
         return Ok(path);
@@ -51,22 +51,22 @@ pub(super) fn absolute(mountpoint: &Path) -> io::Result<PathBuf> {
 /// Why a directory cannot be mounted on.
 #[derive(Debug)]
 pub enum Unfit {
-    /// There is nothing of this name.
+    /// It does not exist.
     Missing(PathBuf),
-    /// It is something else.
+    /// It is not a directory.
     NotADirectory(PathBuf),
     /// Something is mounted there already.
     Mounted(PathBuf, String),
-    /// What was mounted there has died.
+    /// The process of the mount on it has died.
     Dead(PathBuf),
     /// It has files in it.
     NotEmpty(PathBuf),
-    /// It cannot be looked at.
+    /// It cannot be read.
     Unreadable(PathBuf, io::Error),
 }
 
-/// Checks that `mountpoint` can be mounted on and returns its absolute path. With `nonempty`, it
-/// may have files in it, which the mount then hides.
+/// Checks that `mountpoint` can be mounted on, and returns its absolute path. With `nonempty` it may have
+/// files in it, which the mount hides.
 pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Unfit> {
     let named = mountpoint.to_owned();
     let unreadable = |e| Unfit::Unreadable(named.clone(), e);
@@ -87,9 +87,10 @@ pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Un
     if let Ok(Some(entry)) = find(&path)
         && entry.fs_type.starts_with("fuse")
     {
-        return Err(match is_dead(&path) {
-            true => Unfit::Dead(named),
-            false => Unfit::Mounted(named, entry.fs_type),
+        return Err(if is_dead(&path) {
+            Unfit::Dead(named)
+        } else {
+            Unfit::Mounted(named, entry.fs_type)
         });
     }
     if !nonempty {
@@ -101,9 +102,8 @@ pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Un
     Ok(path)
 }
 
-/// Whether a FUSE mount has lost its process. The kernel goes on answering for it with the
-/// attributes that it holds, so something is asked that it never holds (statfs). In a thread of
-/// its own: a process that is there and stopped answers never.
+/// Whether the process of a FUSE mount has died. The kernel still answers from cached attributes, so this
+/// asks for statfs, which is never cached. In a thread of its own, since a stopped process never answers.
 fn is_dead(mountpoint: &Path) -> bool {
     let (sender, receiver) = mpsc::channel();
     let path = mountpoint.to_owned();
@@ -155,7 +155,7 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// Fields 3 and 5, and behind the separator ` - ` the type, source and super options.
+/// Parses fields 3 and 5, and after the separator ` - ` the type, source and super options.
 fn parse_line(line: &[u8]) -> Option<Entry> {
     let separator = line.windows(3).position(|w| w == b" - ")?;
     let (before, after) = (&line[..separator], &line[separator + 3..]);

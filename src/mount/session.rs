@@ -13,17 +13,18 @@ use tokio::runtime::Handle;
 use super::adapter::Adapter;
 use super::crash;
 use super::mounts;
+use super::served::Served;
 use super::unmount::unmount_own;
-use super::volume::Volume;
+use crate::volume::Volume;
 
-/// How long the threads may take to see that their mount is gone. A mount detached while files
-/// are open lives on in the kernel; ending the process ends it.
+/// How long to wait for the session to end after the mount is gone. A mount that was detached while
+/// files were open stays in the kernel until the process ends.
 const END_WITHIN: Duration = Duration::from_millis(1000);
 
-/// How to mount, as far as the kernel is concerned.
+/// How to mount.
 #[derive(Debug, Clone, Default)]
 pub struct KernelOptions {
-    /// What /proc/mounts shows as the source. Without secrets.
+    /// The source that /proc/mounts shows. Without secrets.
     pub fs_name: String,
     /// Let other users in; the kernel then checks permissions.
     pub allow_other: bool,
@@ -36,6 +37,9 @@ pub struct KernelOptions {
     /// SELinux labels, each as mount(8) has it: `context="..."`. A kernel without SELinux refuses
     /// them.
     pub labels: Vec<String>,
+    /// The hash of the source ([`Location::identity`](crate::volume::Location::identity)), for which
+    /// [`is_source`](super::is_source) asks.
+    pub source_hash: Option<String>,
 }
 
 /// Why there is no mount.
@@ -43,11 +47,11 @@ pub struct KernelOptions {
 pub enum MountError {
     /// /dev/fuse is not there.
     NoDevice,
-    /// `allow_other` and `allow_root` are for root, or needs a line in /etc/fuse.conf.
+    /// `allow_other` and `allow_root` need root or a line in /etc/fuse.conf.
     AllowOther,
     /// The user may not mount here.
     NotPermitted(PathBuf, String),
-    /// fusermount3 is needed and missing.
+    /// fusermount3 is needed, and not installed.
     NoFusermount,
     /// Anything else that mount(2) or fusermount3 said.
     Failed(PathBuf, String),
@@ -85,18 +89,18 @@ pub struct Mounted {
 }
 
 enum Event {
-    /// The kernel has ended the session: somebody unmounted.
+    /// The kernel has ended the session, since the mount was unmounted.
     Ended(io::Result<()>),
-    /// Somebody wants this process to end.
+    /// A [`Stopper`] asks to unmount.
     Stop,
 }
 
-/// Asks a mount to end; from any thread, any number of times.
+/// Asks a mount to end, from any thread and any number of times.
 #[derive(Clone)]
 pub struct Stopper(mpsc::Sender<Event>);
 
 impl Stopper {
-    /// Lets [`Mounted::wait`] unmount and return.
+    /// Makes [`Mounted::wait`] unmount and return.
     pub fn stop(&self) {
         let _ = self.0.send(Event::Stop);
     }
@@ -115,7 +119,8 @@ pub fn mount(
     }
     let config = config(options);
     let refuses_users = config.acl == SessionACL::RootAndOwner;
-    let adapter = Adapter::new(volume.clone(), runtime, refuses_users);
+    let served = Served::new(volume.clone(), options.source_hash.clone());
+    let adapter = Adapter::new(served, runtime, refuses_users);
     let tuned = adapter.tuned();
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
@@ -131,7 +136,7 @@ pub fn mount(
     let served = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
     served.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
     raise_read_ahead(mountpoint, &device);
-    // Only we set it, and once.
+    // It is set only here, and once.
     let _ = tuned.set(());
     Ok(Mounted {
         volume,
@@ -153,9 +158,9 @@ impl Mounted {
         &self.volume
     }
 
-    /// Serves until the mount is taken away, by whomever. When a [`Stopper`] asks for it: fails
-    /// the reads that wait, unmounts, or else detaches; the caller then ends the process, since a
-    /// detached mount may live on in the kernel.
+    /// Serves until the mount is gone. When a [`Stopper`] asks for it, fails the reads that wait, then
+    /// unmounts or, if the mount is busy, detaches. The caller must end the process after this, since a
+    /// detached mount may stay in the kernel until then.
     pub fn wait(self) -> io::Result<()> {
         match self.events.recv() {
             Ok(Event::Ended(result)) => {
@@ -178,28 +183,28 @@ impl Mounted {
     }
 }
 
-/// Lets the kernel drop what it keeps of a file whose bytes turned out to be wrong.
+/// Makes the kernel drop its cached pages of a file whose bytes turned out to be wrong.
 fn drop_wrong_pages(volume: &Volume, notifier: Notifier) {
-    let tree = volume.tree.clone();
-    volume.archive.on_wrong(Box::new(move |entry| {
+    let tree = volume.tree().clone();
+    volume.archive().on_wrong(Box::new(move |entry| {
         let Some(ino) = tree.ino_of(entry) else {
             return;
         };
-        // All of it. The kernel waits for reads of the file that are going on.
+        // The whole file. The kernel waits for reads of the file in progress.
         if let Err(e) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
             log::warn!("the kernel may keep wrong pages of inode {}: {e}", ino.0);
         }
     }));
 }
 
-/// How far the kernel should read ahead by itself, in KiB. A long request is a word that a reader
-/// means to go on, and costs a copy less than many short ones.
+/// How far the kernel reads ahead, in KiB. A long request indicates a sequential reader, and needs one
+/// copy less than many short ones.
 const READ_AHEAD_KB: &[u8] = b"1024";
 
-/// Raises the kernel's own read-ahead beyond the 128 KiB that FUSE may ask for. Only root may, and
-/// where sysfs is read-only nobody: all works without it.
+/// Raises the kernel's read-ahead beyond the 128 KiB that FUSE may ask for. This needs root and a
+/// writable sysfs; a mount works without it.
 fn raise_read_ahead(mountpoint: &Path, device: &str) {
-    // The kernel sets it when it has the answer to FUSE_INIT; whatever it answers us comes later.
+    // The kernel sets the value itself at the reply to FUSE_INIT. Any call on the mount returns later.
     let _ = rustix::fs::statvfs(mountpoint);
     let _ = std::fs::write(
         format!("/sys/class/bdi/{device}/read_ahead_kb"),
@@ -210,10 +215,11 @@ fn raise_read_ahead(mountpoint: &Path, device: &str) {
 fn config(options: &KernelOptions) -> Config {
     let mut list = vec![
         MountOption::FSName(options.fs_name.replace([',', '\\'], "_")),
-        // As root fuser mounts by itself and would leave a Subtype out.
-        match rustix::process::geteuid().is_root() {
-            true => MountOption::CUSTOM("subtype=aiozfs".into()),
-            false => MountOption::Subtype("aiozfs".into()),
+        // As root, fuser mounts by itself and ignores a Subtype.
+        if rustix::process::geteuid().is_root() {
+            MountOption::CUSTOM("subtype=aiozfs".into())
+        } else {
+            MountOption::Subtype("aiozfs".into())
         },
         MountOption::RO,
         MountOption::NoSuid,
@@ -234,8 +240,8 @@ fn config(options: &KernelOptions) -> Config {
         (false, true) => SessionACL::RootAndOwner,
         (false, false) => SessionACL::Owner,
     };
-    // Two threads with a descriptor each serve twice what one does from memory; more do not help
-    // before more cores do.
+    // Two threads with a descriptor each serve twice as much from memory as one. More threads help only
+    // with more cores.
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     config.n_threads = Some(cores.clamp(2, 4));
     config.clone_fd = true;
@@ -251,7 +257,7 @@ fn explain(mountpoint: &Path, error: &io::Error) -> MountError {
     match error.kind() {
         io::ErrorKind::PermissionDenied => MountError::NotPermitted(path, text),
         io::ErrorKind::NotFound => MountError::NoFusermount,
-        // The last one is fusermount3's, of a directory that belongs to somebody else.
+        // fusermount3 says "no write access" of a directory that belongs to another user.
         _ if ["ermission", "not permitted", "no write access"]
             .iter()
             .any(|part| text.contains(part)) =>

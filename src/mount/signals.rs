@@ -37,7 +37,7 @@ const IDLE: [libc::c_int; 8] = [
     libc::SIGXFSZ,
 ];
 
-/// The signals of this process, caught. They wait until [`stop`](Self::stop) says what they end.
+/// The caught signals of this process. They have no effect until [`stop`](Self::stop) is called.
 pub struct Signals {
     ending: Vec<Signal>,
     /// `None` if the process was started with SIGHUP ignored, as by nohup(1).
@@ -95,7 +95,7 @@ impl Signals {
     }
 }
 
-/// Whether this process ignores a signal, by the kernel's own account (proc(5), SigIgn).
+/// Whether this process ignores a signal (proc(5), SigIgn).
 fn is_ignored(number: libc::c_int) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     is_ignored_in(&status, number)

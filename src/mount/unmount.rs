@@ -1,9 +1,9 @@
-//! Taking a mount away, whoever holds files open in it.
+//! Unmounting, even while files are open.
 //!
-//! umount(2) answers EBUSY while a file is open, and an aiozfs whose gateway hangs has files open
-//! by nature. So the reads that wait are failed first, by the process that serves the mount; then
-//! it is unmounted, or else detached (MNT_DETACH): it is gone from the tree at once, and from the
-//! kernel when the last file is closed or the process ends, which it then does.
+//! umount(2) fails with EBUSY while a file is open, and programs that read from a gateway that hangs
+//! have files open. So the process that serves the mount first fails the reads that wait, then unmounts
+//! or, if the mount is still busy, detaches it (MNT_DETACH). A detached mount disappears from the tree at
+//! once, and from the kernel when its last file is closed or its process ends. The process then ends.
 
 use std::fs;
 use std::io;
@@ -15,28 +15,12 @@ use std::time::{Duration, Instant};
 use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, Signal};
 
+use super::ask::ask;
 use super::mounts::{self, FS_TYPE};
-use super::report;
+use super::stuck::Stuck;
 
-/// A mount must be gone this long after it was asked to.
+/// How long to wait for a mount to be gone.
 const GONE_WITHIN: Duration = Duration::from_millis(1800);
-
-/// Why a mount is still there.
-#[derive(Debug)]
-pub enum Stuck {
-    /// Nothing is mounted there, or something else.
-    NotOurs(String),
-    /// The kernel or fusermount3 refused.
-    Refused(String),
-}
-
-impl std::fmt::Display for Stuck {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Stuck::NotOurs(what) | Stuck::Refused(what) => f.write_str(what),
-        }
-    }
-}
 
 /// Unmounts the aiozfs on `mountpoint`, which another process serves: `aiozfs umount`.
 pub fn unmount(mountpoint: &Path) -> Result<(), Stuck> {
@@ -56,7 +40,7 @@ pub fn unmount(mountpoint: &Path) -> Result<(), Stuck> {
     match detach(&path, false) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
-            // Its own process knows how to fail the reads that keep it busy.
+            // Only its own process can fail the reads that keep it busy.
             if let Some(pid) = server {
                 let _ = rustix::process::kill_process(pid, Signal::TERM);
                 wait_until(|| is_gone(&path, &mount.device));
@@ -73,8 +57,8 @@ pub fn unmount(mountpoint: &Path) -> Result<(), Stuck> {
     Ok(())
 }
 
-/// Takes this process's own mount away: unmounted if idle, detached if busy. `device` tells it
-/// from another one that may have taken its place.
+/// Unmounts this process's own mount, or detaches it if it is busy. `device` distinguishes it from another
+/// mount that may have taken its place.
 pub(super) fn unmount_own(path: &Path, device: &str) {
     if is_gone(path, device) {
         return;
@@ -97,12 +81,12 @@ fn is_gone(path: &Path, device: &str) -> bool {
     }
 }
 
-/// A zombie has ended, too: whether its parent takes notice is not our affair, and the first
-/// process of a container may never do so.
+/// Whether a process has ended. A zombie has: its parent may never wait for it, for example the first
+/// process of a container.
 fn has_ended(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     let state = stat.ok().and_then(|stat| {
-        // Behind the name in brackets, which may hold anything (proc(5)).
+        // It follows the name in parentheses, which may contain anything (proc(5)).
         stat.rsplit_once(") ")?.1.chars().next()
     });
     matches!(state, None | Some('Z' | 'X'))
@@ -115,11 +99,12 @@ fn wait_until(done: impl Fn() -> bool) {
     }
 }
 
-/// umount2(2), or fusermount3 for those whom the kernel does not allow that.
+/// Calls umount2(2), or fusermount3 for users whom the kernel does not allow that.
 fn detach(path: &Path, lazy: bool) -> io::Result<()> {
-    let flags = match lazy {
-        true => UnmountFlags::DETACH | UnmountFlags::NOFOLLOW,
-        false => UnmountFlags::NOFOLLOW,
+    let flags = if lazy {
+        UnmountFlags::DETACH | UnmountFlags::NOFOLLOW
+    } else {
+        UnmountFlags::NOFOLLOW
     };
     match rustix::mount::unmount(path, flags) {
         Ok(()) => Ok(()),
@@ -144,17 +129,17 @@ fn fusermount(path: &Path, lazy: bool) -> io::Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(match said.contains("busy") {
-        true => io::Error::new(io::ErrorKind::ResourceBusy, said),
-        false => io::Error::other(said),
+    Err(if said.contains("busy") {
+        io::Error::new(io::ErrorKind::ResourceBusy, said)
+    } else {
+        io::Error::other(said)
     })
 }
 
-/// The process that serves a mount, by its own word (an attribute of the root) if that can be
-/// believed: it must be an aiozfs of the user who mounted. Else whoever can mount could have root
-/// end any process.
+/// The process that serves a mount, as an attribute of its root says. It must be an aiozfs of the user who
+/// mounted: otherwise any user who can mount could make root end any process.
 fn server_of(path: &Path, user_id: Option<u32>) -> Option<Pid> {
-    let value = report::ask(path, "pid", Duration::from_millis(500)).ok()?;
+    let value = ask(path, "pid", Duration::from_millis(500)).ok()?;
     let pid = Pid::from_raw(std::str::from_utf8(&value).ok()?.parse().ok()?)?;
     let process = format!("/proc/{}", pid.as_raw_nonzero());
     let name = fs::read_to_string(format!("{process}/comm")).ok()?;

@@ -1,30 +1,32 @@
-//! Extended attributes: what the archive says of a file, and what the mount says of itself.
+//! Extended attributes: metadata of a file from the archive, and of the mount.
 
 use super::report::Report;
-use super::volume::{Refusal, Volume};
+use super::served::Served;
 use crate::archive::{EntryId, Kind};
 use crate::fs::Ino;
+use crate::volume::{FileError, Volume};
 
-/// All names begin with this; other namespaces are not ours.
+/// All names begin with this.
 const PREFIX: &str = "user.aiozfs.";
 
-/// Begins the name of an attribute that ends with the hash of a source, and that only a mount of that
-/// source has. The hash is part of the question and of no answer, so nobody can read it from a mount
-/// and search for the secrets in the source offline.
+/// The prefix of an attribute whose name ends with the hash of a source. Only a mount of that source has
+/// the attribute. The hash is only ever in the request, so nobody can read it from a mount and search
+/// offline for the secrets in the source.
 pub(super) const SOURCE: &str = "source.";
 
 /// Attributes of a file with an entry in the archive.
 const OF_FILES: [&str; 3] = ["size", "crc32", "method"];
 
-/// More of them where the data can be read by ranges.
+/// Attributes of a file whose data can be read by ranges.
 const OF_READABLE: [&str; 5] = ["offset", "size", "crc32", "method", "range"];
 
-/// Programs copy every attribute that is listed (`rsync -X`, `cp -a`), and fail if its size changes
-/// between two calls. So only what the archive says is listed. The status and the process id can be
-/// read by name.
-pub(super) fn names(volume: &Volume, ino: Ino) -> Vec<u8> {
-    let of_root = [volume.origin.0];
-    let names: &[&str] = match (volume.tree.entry(ino), ino) {
+/// The names of the attributes of a file that are listed, each ended by a NUL. Programs copy every listed
+/// attribute (`rsync -X`, `cp -a`), and fail if its size changes between two calls. So the status and the
+/// process id are not listed; they can be read by name.
+pub(super) fn names(volume: &Volume, ino: Ino) -> Result<Vec<u8>, FileError> {
+    volume.attr(ino)?;
+    let of_root = [volume.origin().0];
+    let names: &[&str] = match (volume.tree().entry(ino), ino) {
         _ if is_symlink(volume, ino) => &[],
         (Some(id), _) if is_readable(volume, id) => &OF_READABLE,
         (Some(_), _) => &OF_FILES,
@@ -32,73 +34,77 @@ pub(super) fn names(volume: &Volume, ino: Ino) -> Vec<u8> {
         (None, _) => &[],
     };
     let list = names.iter().flat_map(|name| [PREFIX, name, "\0"]);
-    list.collect::<String>().into_bytes()
+    Ok(list.collect::<String>().into_bytes())
 }
 
-/// Whether only root and the user who mounted may read this attribute. With `allow_other`, other
-/// users could try one login after the other.
+/// Whether only root and the user who mounted may read this attribute. Other users (`allow_other`) could
+/// guess logins with it.
 pub(super) fn is_for_mounter(name: &[u8]) -> bool {
     let name = name.strip_prefix(PREFIX.as_bytes());
     name.is_some_and(|name| name.starts_with(SOURCE.as_bytes()))
 }
 
+/// The value of an attribute; `None` if the file has no such attribute.
 pub(super) async fn get(
-    volume: &Volume,
+    served: &Served,
     ino: Ino,
     name: &[u8],
-) -> Result<Option<Vec<u8>>, Refusal> {
+) -> Result<Option<Vec<u8>>, FileError> {
+    let volume = &*served.volume;
+    volume.attr(ino)?;
     let Some(name) = name.strip_prefix(PREFIX.as_bytes()) else {
         return Ok(None);
     };
-    let value = match (volume.tree.entry(ino), ino) {
+    let value = match (volume.tree().entry(ino), ino) {
         _ if is_symlink(volume, ino) => None,
         (Some(id), _) => of_file(volume, id, name).await?,
-        (None, Ino::ROOT) => of_root(volume, name),
+        (None, Ino::ROOT) => of_root(served, name),
         (None, _) => None,
     };
     Ok(value.map(String::into_bytes))
 }
 
-async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<String>, Refusal> {
-    let entry = volume.archive.index().get(id);
+async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<String>, FileError> {
+    let entry = volume.archive().index().get(id);
     let has_range = is_readable(volume, id);
     Ok(Some(match name {
         b"size" => entry.size.to_string(),
         b"crc32" => format!("{:08x}", entry.crc32),
         b"method" => entry.method.to_string(),
-        // Where the data begins is in the local header, which may have to be fetched.
-        b"offset" if has_range => volume.archive.extent(id).await?.offset.to_string(),
+        // The local header, which may have to be fetched, says where the data begins.
+        b"offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),
         b"range" if has_range => {
-            let extent = volume.archive.extent(id).await?;
+            let extent = volume.archive().extent(id).await?;
             format!("{},{}", extent.offset, extent.len)
         }
         _ => return Ok(None),
     }))
 }
 
-/// Linux has attributes of the namespace `user` on files and directories alone (xattr(7)): it does
-/// not even ask for one of a symbolic link, so listing them would name what cannot be read.
+/// Linux supports attributes of the namespace `user` only on files and directories (xattr(7)). The kernel
+/// sends no request for one of a symbolic link, so a listed one could not be read.
 fn is_symlink(volume: &Volume, ino: Ino) -> bool {
-    volume.tree.kind(ino) == Some(Kind::Symlink)
+    volume.tree().kind(ino) == Some(Kind::Symlink)
 }
 
 fn is_readable(volume: &Volume, id: EntryId) -> bool {
-    volume.archive.index().readable(id).is_ok()
+    volume.archive().index().readable(id).is_ok()
 }
 
-fn is_own_source(volume: &Volume, name: &[u8]) -> bool {
+fn is_own_source(served: &Served, name: &[u8]) -> bool {
     let hash = name.strip_prefix(SOURCE.as_bytes());
-    hash.is_some() && hash == volume.identity()
+    hash.is_some() && hash == served.source_hash.as_deref().map(str::as_bytes)
 }
 
-fn of_root(volume: &Volume, name: &[u8]) -> Option<String> {
+fn of_root(served: &Served, name: &[u8]) -> Option<String> {
+    let (kind, place) = served.volume.origin();
     match name {
-        b"status" => serde_json::to_string(&Report::of(volume)).ok(),
+        b"status" => serde_json::to_string(&Report::of(served)).ok(),
         // For `aiozfs umount`, which asks this process to end.
         b"pid" => Some(std::process::id().to_string()),
-        // For `aiozfs mount`, which asks whether this very source is mounted here.
-        name if is_own_source(volume, name) => Some("1".to_owned()),
-        name if name == volume.origin.0.as_bytes() => Some(volume.origin.1.clone()),
+        // For `aiozfs mount`, which asks whether the same source is mounted here.
+        name if is_own_source(served, name) => Some("1".to_owned()),
+        name if name == kind.as_bytes() => Some(place.clone()),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! `aiozfs demo --check`: what is mounted is what is in the archive, to the byte.
+//! `aiozfs demo --check`: compares the mount with the archive.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use crate::archive::{self, Extent, IndexParser, ParseOptions};
 use crate::cli::Failure;
 
 /// Reads every file below `mountpoint` and compares names, lengths, bytes and range links with the
-/// entries of `archive`. One line of what was compared.
+/// entries of `archive`. Returns one line of what was compared.
 pub(super) fn read_back(mountpoint: &Path, archive: &[u8]) -> Result<String, Failure> {
     let expected =
         entries(archive).map_err(|e| Failure::new(format!("the built-in archive: {e}")))?;
@@ -78,9 +78,10 @@ fn files(top: &Path) -> io::Result<Vec<PathBuf>> {
         for entry in fs::read_dir(top.join(&dir))? {
             let entry = entry?;
             let path = dir.join(entry.file_name());
-            match entry.file_type()?.is_dir() {
-                true => dirs.push(path),
-                false => found.push(path),
+            if entry.file_type()?.is_dir() {
+                dirs.push(path)
+            } else {
+                found.push(path)
             }
         }
     }

@@ -1,16 +1,16 @@
-//! What the demo tells: the tree as the kernel shows it, and what to try.
+//! The text of the demo: the tree as the kernel shows it, and commands to try.
 
 use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::Served;
+use super::node::Served;
 
 /// A file to try things on: its moov box lies at the end, so players must seek.
 const TRAILER: &str = "extras/trailer.mp4";
 
-/// All of it.
+/// The whole text.
 pub(super) fn text(mountpoint: &Path, served: &Served) -> io::Result<String> {
     let mut text = String::new();
     let Served { cid, node } = served;
@@ -46,7 +46,7 @@ Ctrl-C unmounts and ends.
     Ok(text)
 }
 
-/// Where a file of the mount lies in the archive, as a range link wants it.
+/// Where the data of a file lies in the archive, as in a range link.
 pub(super) fn range_of(path: &Path) -> rustix::io::Result<String> {
     // Two numbers of 64 bits.
     let mut value = [0; 48];
@@ -73,12 +73,13 @@ fn list(dir: &Path, depth: usize, out: &mut String) -> io::Result<()> {
     Ok(())
 }
 
-/// An argument as a shell takes it.
+/// An argument quoted for a shell.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

@@ -1,19 +1,16 @@
-//! `aiozfs demo`: the whole way, from a node to a player, with nothing but this binary.
+//! `aiozfs demo`: everything from a node to a player, with this binary alone.
 //!
-//! An archive that the binary carries in itself is served by a node inside the process, on a
-//! loopback port, and mounted through it by its CID. Nothing is special about either side: it is
-//! what `aiozfs serve` and `aiozfs mount --gateway` do, in one process.
+//! A node inside the process serves an archive that is built into the binary, on a loopback port. The
+//! archive is mounted through the node by its CID, as with `aiozfs serve` and `aiozfs mount --gateway`.
 
 mod check;
 mod guide;
+mod node;
 mod place;
 
-use std::future::pending;
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread;
 
 use clap::Args;
@@ -22,29 +19,24 @@ use tokio::runtime::Runtime;
 use super::access::Access;
 use super::job::{self, Job};
 use super::{Failure, logging};
-use crate::content::{Cid, Profile, Tree};
 use crate::mount::{KernelOptions, Stopper};
-use crate::serve::{Blob, Node};
-use crate::source::Memory;
+use crate::volume::Location;
 use place::Place;
 
 /// A few seconds of video as an HLS package, made by mount-scripts/make-demo-archive.
 static ARCHIVE: &[u8] = include_bytes!("holiday.zip");
 
-/// What the node calls it.
-const NAME: &str = "holiday.zip";
-
-/// See it work: mount an archive that is built in, served by a node that is built in.
+/// Mount a built-in archive from a built-in node.
 ///
 /// Runs until Ctrl-C.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
     /// An empty directory [default: a temporary one]
     mountpoint: Option<PathBuf>,
-    /// Read everything back through the kernel, compare, and end
+    /// Read everything through the kernel, compare it, and end
     #[arg(long)]
     check: bool,
-    /// Say more; twice, and more still
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -54,37 +46,37 @@ pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
     let place = Place::new(args.mountpoint.as_deref())?;
     let runtime = job::runtime()?;
     let done = run(args.check, place.path(), &runtime);
-    // Dropping it would wait for its tasks, and the node's never end.
+    // Dropping it would wait for its tasks, and those of the node never end.
     runtime.shutdown_background();
     done
 }
 
 fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Failure> {
-    let served = serve(runtime)?;
-    let access = Access::through(&served.node, served.cid);
+    let served = node::serve(runtime, ARCHIVE)?;
+    let access = Access::through(&served.node, Location::Cid(served.cid));
     let job = Job {
         kernel: KernelOptions {
-            fs_name: access.location().shown().1,
+            fs_name: access.location.shown().1,
+            source_hash: Some(access.location.identity()),
             ..KernelOptions::default()
         },
-        tree: job::own_tree(),
-        stored_playlists: false,
         access,
     };
     let mounted = job.mount(mountpoint, runtime)?;
     let stop = StopAtEnd(mounted.stopper());
     let path = mountpoint.to_owned();
-    // The mount must be served while it is read, so reading it is another thread's work.
+    // This thread serves the mount while another one reads it.
     let visitor = thread::spawn(move || {
-        let said = match check {
-            true => check::read_back(&path, ARCHIVE)?,
-            false => guide::text(&path, &served)
-                .map_err(|e| Failure::new(format!("cannot read the mount: {e}")))?,
+        let said = if check {
+            check::read_back(&path, ARCHIVE)?
+        } else {
+            guide::text(&path, &served)
+                .map_err(|e| Failure::new(format!("cannot read the mount: {e}")))?
         };
-        // Nobody may be listening, and then it need not be said.
+        // A closed pipe is not an error.
         let _ = std::io::stdout().write_all(said.as_bytes());
         if !check {
-            // The mount stays until somebody ends it.
+            // The mount stays until a signal ends it.
             std::mem::forget(stop);
         }
         Ok(())
@@ -104,41 +96,4 @@ impl Drop for StopAtEnd {
     fn drop(&mut self) {
         self.0.stop();
     }
-}
-
-/// A running node.
-struct Served {
-    cid: Cid,
-    /// Its URL.
-    node: String,
-}
-
-/// Starts a node that has the archive. It runs until the runtime ends.
-fn serve(runtime: &Runtime) -> Result<Served, Failure> {
-    let failed = |e| Failure::new(format!("cannot start a node on 127.0.0.1: {e}"));
-    let tree = Tree::import(ARCHIVE, Profile::UNIXFS_V1_2025, |_| true);
-    let tree = tree.map_err(Failure::new)?;
-    let cid = tree.cid();
-    let node = Node::new();
-    node.publish(Blob {
-        cid,
-        name: NAME.to_owned(),
-        size: ARCHIVE.len() as u64,
-        source: Arc::new(Memory::new(NAME, ARCHIVE)),
-        tree: Some(Arc::new(tree)),
-    });
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let _guard = runtime.enter();
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-    tokio::spawn(async move {
-        if let Err(e) = node.serve(listener, pending()).await {
-            log::error!("the node ended: {e}");
-        }
-    });
-    Ok(Served {
-        cid,
-        node: format!("http://{address}"),
-    })
 }

@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use crate::cli::Failure;
 use crate::mount;
 
-/// So many directories of earlier demos may be in the way.
+/// How many names are tried for a directory, in case earlier demos left some.
 const ATTEMPTS: u32 = 100;
 
-/// A directory to mount on: the user's, or a private one that goes when this is dropped.
+/// A directory to mount on: the user's, or a private one that is removed when this is dropped.
 pub(super) struct Place {
     path: PathBuf,
     is_own: bool,
 }
 
 impl Place {
-    /// The directory the user named, if it can be mounted on; without one, a fresh one.
+    /// The directory that the user named, if it can be mounted on, else a new one.
     pub(super) fn new(named: Option<&Path>) -> Result<Self, Failure> {
         let mut place = match named {
             Some(path) => Self {
@@ -31,7 +31,7 @@ impl Place {
                 is_own: true,
             },
         };
-        // Also for our own: its path may lead over symbolic links.
+        // For a new one too: its path may contain symbolic links.
         place.path = mount::check_mountpoint(&place.path, false).map_err(Failure::new)?;
         Ok(place)
     }
@@ -43,7 +43,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Only ever the empty directory: whatever went wrong, nothing in it is deleted.
+        // Only removes an empty directory, so nothing in it is deleted after an error.
         if self.is_own
             && let Err(e) = fs::remove_dir(&self.path)
         {

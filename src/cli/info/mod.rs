@@ -1,4 +1,4 @@
-//! `aiozfs info`: what an archive is, how it lies on the line, and what of it cannot be had.
+//! `aiozfs info`: what an archive contains, in which order, and what cannot be read.
 
 mod playback;
 mod report;
@@ -12,10 +12,10 @@ use super::show;
 use super::unmounted::{ReadArgs, SourceArgs, with_archive};
 use report::Report;
 
-/// Tell what an archive holds and how it lies, without mounting it.
+/// Show what an archive contains and in which order, without mounting it.
 ///
-/// What cannot be read or shown is named, with the reason. Playlists are read to see whether the
-/// archive lies in the order in which it is played: then playing it is one sequential read.
+/// Lists what cannot be read or shown, with the reason. Reads playlists to check whether the archive is
+/// stored in the order of playback: then playing it is one sequential read.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct InfoArgs {
@@ -40,9 +40,12 @@ pub(super) fn info(args: &InfoArgs) -> Result<ExitCode, Failure> {
             eprintln!("aiozfs: warning: {}", show::quoted(why.as_bytes()));
         }
         let report = Report::of(unmounted, playback);
-        show::print(|out| match args.json {
-            true => writeln!(out, "{}", show::json(&report)),
-            false => report.write(out),
+        show::print(|out| {
+            if args.json {
+                writeln!(out, "{}", show::json(&report))
+            } else {
+                report.write(out)
+            }
         })?;
         Ok(ExitCode::SUCCESS)
     })

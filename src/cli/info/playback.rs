@@ -1,7 +1,7 @@
-//! Whether an archive lies in the order in which its playlists play it.
+//! Whether an archive is stored in the order in which its playlists play it.
 //!
-//! Then playing is one sequential read. `aiozfs pack` writes archives so: what a playlist names lies
-//! side by side, in its order, but for what an earlier playlist has placed already.
+//! Then playing is one sequential read. `aiozfs pack` stores what a playlist names side by side and in its
+//! order, except for what an earlier playlist named.
 
 use std::collections::HashSet;
 
@@ -12,23 +12,23 @@ use crate::cli::unmounted::Unmounted;
 use crate::fs::Ino;
 use crate::playlist::{self, Format, Role};
 
-/// So many playlists are looked at; what these say will hold for the others.
+/// The most playlists that are read, as a sample.
 const MOST: usize = 1000;
 
-/// A file longer than this, in bytes, is no playlist, whatever it is called.
+/// A file of more bytes than this is not taken for a playlist.
 const LONGEST: u64 = 16 << 20;
 
 /// Playlists that are read at once.
 const AT_ONCE: usize = 8;
 
-/// What was found.
+/// The result.
 #[derive(Debug, Default)]
 pub(super) struct Playback {
-    /// Playlists that name media of the archive, as far as they were looked at.
+    /// How many of the playlists that were read name media of the archive.
     pub(super) playlists: u64,
-    /// Whether there are more.
+    /// Whether there are playlists that were not read.
     pub(super) has_more: bool,
-    /// Those whose media lie in another order, each with a pair that shows it: paths.
+    /// Playlists whose media are stored in another order, each with the first such pair.
     pub(super) disordered: Vec<Disorder>,
     /// What could not be read, and why.
     pub(super) failed: Vec<String>,
@@ -37,14 +37,14 @@ pub(super) struct Playback {
 #[derive(Debug, serde::Serialize)]
 pub(super) struct Disorder {
     pub(super) playlist: String,
-    /// What does not lie right behind `after`, though it is played next.
+    /// Played after `after`, but not stored directly after it.
     pub(super) next: String,
     pub(super) after: String,
 }
 
-/// Reads the playlists and looks where lies what they name.
+/// Reads the playlists and compares them with the order of the archive.
 pub(super) async fn look(unmounted: &Unmounted<'_>) -> Playback {
-    let archive = &unmounted.archive;
+    let archive = unmounted.archive();
     let index = archive.index();
     let format = |id: EntryId| {
         let path = std::str::from_utf8(index.path(id)).ok()?;
@@ -64,7 +64,7 @@ pub(super) async fn look(unmounted: &Unmounted<'_>) -> Playback {
         let size = index.get(*id).size;
         (*format, *path, archive.read(*id, 0..size).await)
     });
-    // In the order of the line: the order in which a packer has placed what they name.
+    // In the order of the archive, in which a packer placed what they name.
     let mut texts = stream::iter(texts).buffered(AT_ONCE);
     let mut placed = HashSet::new();
     while let Some((format, path, text)) = texts.next().await {
@@ -83,7 +83,7 @@ fn judge(
     placed: &mut HashSet<EntryId>,
     found: &mut Playback,
 ) {
-    let index = unmounted.archive.index();
+    let index = unmounted.archive().index();
     let Ok(text) = std::str::from_utf8(text) else {
         return;
     };
@@ -112,9 +112,9 @@ fn judge(
     }
 }
 
-/// Whether an entry lies right behind another, but for what has no bytes.
+/// Whether an entry is stored directly after another, apart from entries without bytes.
 fn follows(unmounted: &Unmounted, first: EntryId, second: EntryId) -> bool {
-    let index = unmounted.archive.index();
+    let index = unmounted.archive().index();
     let between = first.index() + 1..second.index();
     first < second
         && between
@@ -123,7 +123,7 @@ fn follows(unmounted: &Unmounted, first: EntryId, second: EntryId) -> bool {
 }
 
 fn find(unmounted: &Unmounted, path: &str) -> Option<EntryId> {
-    let tree = &unmounted.tree;
+    let tree = unmounted.tree();
     let mut parts = path.split('/');
     let ino = parts.try_fold(Ino::ROOT, |dir, name| tree.lookup(dir, name.as_bytes()))?;
     tree.entry(ino)

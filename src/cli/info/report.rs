@@ -11,10 +11,10 @@ use crate::archive::{Error, Kind, Survey};
 use crate::cli::show::{hex, quoted};
 use crate::cli::unmounted::Unmounted;
 
-/// Of each kind of trouble so many are named.
+/// The most entries of each kind of problem that are printed.
 const NAMED: usize = 1000;
 
-/// So much of a comment is printed, in bytes; JSON has all of it.
+/// The most bytes of a comment that are printed. JSON has all of it.
 const COMMENT: usize = 500;
 
 #[derive(Serialize)]
@@ -38,7 +38,7 @@ pub(super) struct Report {
     playback: Order,
 }
 
-/// Entries by what they are, those that are not shown in the total alone.
+/// Entries by kind. Entries that are not shown count only in the total.
 #[derive(Default, Serialize)]
 struct Entries {
     total: u64,
@@ -46,7 +46,7 @@ struct Entries {
     directories: u64,
     symlinks: u64,
     special: u64,
-    /// Directories that no entry is, only a part of a name.
+    /// Directories that have no entry, and are only parts of names.
     implied_directories: u64,
 }
 
@@ -62,11 +62,11 @@ struct Compressed {
     /// Uncompressed.
     bytes: u64,
     compressed_bytes: u64,
-    /// How many by each method.
+    /// Their number by method.
     methods: BTreeMap<String, u64>,
 }
 
-/// How many, and the first thousand of them.
+/// Their number, and the first thousand of them.
 #[derive(Serialize)]
 struct Listed<T> {
     entries: u64,
@@ -103,7 +103,7 @@ struct Hidden {
     why: &'static str,
 }
 
-/// An entry whose name another one bears.
+/// An entry that is shown under another name, since its name is taken.
 #[derive(Serialize)]
 struct Renamed {
     name: String,
@@ -132,7 +132,7 @@ struct Order {
     /// `None` without playlists.
     in_order: Option<bool>,
     playlists: u64,
-    /// Whether there are more playlists, which were not looked at.
+    /// Whether there are playlists that were not read.
     has_more: bool,
     unread: Vec<String>,
     disordered: Vec<Disorder>,
@@ -140,10 +140,10 @@ struct Order {
 
 impl Report {
     pub(super) fn of(unmounted: &Unmounted, playback: Playback) -> Self {
-        let index = unmounted.archive.index();
-        let tree = &unmounted.tree;
+        let index = unmounted.archive().index();
+        let tree = unmounted.tree();
         let comment = index.comment();
-        let (kind, source) = unmounted.shown.clone();
+        let (kind, source) = unmounted.volume.origin().clone();
         let mut report = Report {
             kind,
             source,
@@ -276,9 +276,10 @@ impl Report {
             end -= 1;
         }
         let shown = quoted(&self.comment.as_bytes()[..end]);
-        match end == self.comment.len() {
-            true => shown,
-            false => format!("{shown}... ({} bytes)", self.comment.len()),
+        if end == self.comment.len() {
+            shown
+        } else {
+            format!("{shown}... ({} bytes)", self.comment.len())
         }
     }
 }
@@ -331,9 +332,10 @@ impl Layout {
                 self.directory, self.directory_offset, self.behind
             ),
         )?;
-        let order = match self.in_directory_order {
-            true => "entries lie as the directory lists them",
-            false => "entries lie in another order than the directory lists them",
+        let order = if self.in_directory_order {
+            "entries lie as the directory lists them"
+        } else {
+            "entries lie in another order than the directory lists them"
         };
         say("order", order.into())
     }
@@ -426,8 +428,9 @@ fn count(n: u64, one: &str, many: &str) -> String {
 }
 
 fn sized(bytes: u64) -> String {
-    match bytes < 1024 {
-        true => format!("{bytes} bytes"),
-        false => format!("{bytes} bytes ({})", HumanBytes(bytes)),
+    if bytes < 1024 {
+        format!("{bytes} bytes")
+    } else {
+        format!("{bytes} bytes ({})", HumanBytes(bytes))
     }
 }

@@ -1,4 +1,4 @@
-//! Which files FILE and DIR mean.
+//! Finds the files that the arguments FILE and DIR mean.
 
 use std::collections::HashSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::Failure;
+use crate::cli::Failure;
 use crate::source::Stamp;
 
 /// A file to be served.
@@ -18,7 +18,7 @@ pub(super) struct Found {
     pub(super) stamp: Stamp,
 }
 
-/// Finds out, before anything is started, what could never be served.
+/// Fails if an argument can never be served, before anything is started.
 pub(super) fn check(args: &[PathBuf]) -> Result<(), Failure> {
     for path in args {
         let shown = path.display();
@@ -37,16 +37,17 @@ pub(super) fn check(args: &[PathBuf]) -> Result<(), Failure> {
         };
         readable.map_err(|e| Failure::new(format!("cannot read {shown}: {e}")))?;
     }
-    match scan(args).is_empty() {
-        true => Err(Failure::new(
+    if scan(args).is_empty() {
+        Err(Failure::new(
             "nothing to serve: there are no files in the directories given (hidden ones do not count)",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 
-/// The files that there are now, in the order of the arguments and by name. What cannot be looked
-/// at is left out.
+/// The files that exist now, in the order of the arguments and by name, without those that cannot be
+/// read.
 pub(super) fn scan(args: &[PathBuf]) -> Vec<Found> {
     let mut walk = Walk::default();
     for path in args {
@@ -116,7 +117,7 @@ impl Walk {
     }
 }
 
-/// Whether a link leads to something within `root`, and not to what is hidden there.
+/// Whether a link leads to a file within `root` that is not hidden.
 fn stays_within(root: &Path, link: &Path) -> bool {
     let target = fs::canonicalize(link).ok();
     let inside = target.as_deref().and_then(|t| t.strip_prefix(root).ok());

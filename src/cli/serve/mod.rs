@@ -1,7 +1,7 @@
 //! `aiozfs serve`: a node over local files.
 
 mod files;
-mod shelf;
+mod publisher;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,19 +17,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::cache_dir::CacheArgs;
-use super::cid_cache::CidCache;
+use super::directories::CacheDirArgs;
+use super::known_cids::KnownCids;
 use super::{Failure, logging, units};
 use crate::content::Profile;
 use crate::serve::Node;
-use shelf::Shelf;
+use publisher::Publisher;
 
-/// Serve files under their CIDs to anybody who asks, over HTTP with ranges.
+/// Serve files under their CIDs over HTTP, with ranges.
 ///
-/// It listens at once. A file can be had when its CID is known, and then a line is printed: CID,
-/// size in bytes, name and URL, separated by tabs. A file that changes is no longer served under
-/// its old CID, and appears under its new one. The list is at / and at /index.json. Blocks of the
-/// files, by which others prove what they get, are given out as well.
+/// Listens at once. When the CID of a file is known, the file is served and a line is printed: CID, size in
+/// bytes, name and URL, separated by tabs. A file that changes is no longer served under its old CID, and
+/// appears under its new one. The list is at / and at /index.json. Also serves raw blocks, with which
+/// clients verify what they receive.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
@@ -37,15 +37,15 @@ pub(super) struct ServeArgs {
     /// begin with a dot, links to directories, and links that lead out of the directory
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
-    /// Where to listen; port 0 is any free one
+    /// Where to listen; port 0 means any free port
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
-    /// How files are cut into blocks, which decides their CIDs
+    /// How files are split into blocks, which determines their CIDs
     #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
     profile: Profile,
     #[command(flatten)]
-    cache: CacheArgs,
-    /// Say more; twice, and more still
+    cache: CacheDirArgs,
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -68,7 +68,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         .map_err(|e| Failure::new(format!("cannot start: {e}")))?;
     let stop = Arc::new(AtomicBool::new(false));
     let served = runtime.block_on(run(args, stop.clone()));
-    // A file may be half hashed: its thread looks at this between pieces.
+    // Ends the hashing of a file, whose thread checks this between pieces.
     stop.store(true, Ordering::Relaxed);
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
@@ -84,21 +84,21 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let ended = end_on_signals()?;
     eprintln!("aiozfs: listening on {base}/ (Ctrl-C ends)");
     let node = Node::new();
-    let shelf = Shelf::new(
+    let publisher = Publisher::new(
         node.clone(),
         args.files.clone(),
         base,
-        CidCache::new(Some(args.cache.dir())),
+        KnownCids::new(Some(args.cache.dir())),
         args.profile,
         stop,
     );
-    let shelf = tokio::spawn(shelf.run());
+    let publisher = tokio::spawn(publisher.run());
     let served = node.serve(listener, ended).await;
-    shelf.abort();
+    publisher.abort();
     served.map_err(failed)
 }
 
-/// What a browser on this machine would be given.
+/// The URL for a browser on this machine.
 fn base_url(addr: SocketAddr) -> String {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -137,8 +137,8 @@ fn end_on_signals() -> Result<impl Future<Output = ()> + Send + 'static, Failure
     })
 }
 
-/// Each reader takes two descriptors, and the usual soft limit of 1024 is there for programs that
-/// use select(2).
+/// Raises the limit of open files: each client needs two descriptors. The usual soft limit of 1024 is for
+/// programs that use select(2).
 fn allow_many_connections() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,4 +1,4 @@
-//! Entries, compared while the line goes by.
+//! Compares entries with their CRC-32 while the archive is read in order.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,11 +10,11 @@ use super::fetch::Piece;
 use super::report::{Bad, Report};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index};
 
-/// The entries to be compared, in the order of the line.
+/// The entries to compare, in the order of the archive.
 pub(super) struct Entries {
     index: Arc<Index>,
     ahead: VecDeque<EntryId>,
-    /// Those whose header has begun and whose data has not ended. Mostly one.
+    /// Entries whose header has begun and whose data has not ended. Usually one.
     open: Vec<Open>,
 }
 
@@ -22,22 +22,22 @@ struct Open {
     id: EntryId,
     check: HeaderCheck,
     header: Vec<u8>,
-    /// Where the data lies, once the header has said so, or cannot any more.
+    /// Where the data lies. Known once the header was read or has failed.
     extent: Option<Extent>,
-    /// Whether some of it could not be read, so that nothing can be compared.
+    /// Whether some of it could not be read, so that it cannot be compared.
     has_holes: bool,
     crc: Hasher,
-    /// Where the next byte that is wanted lies.
+    /// The offset of the next byte that is needed.
     at: u64,
 }
 
-/// Where an entry lies, header and all, as far as the directory lets expect.
+/// The range of an entry, header included, as the central directory indicates it.
 pub(super) fn span(index: &Index, id: EntryId) -> Range<u64> {
     let check = index.header_check(id);
     let start = check.range().start;
     let end = match index.readable(id) {
         Ok(()) => check.predicted().range().end.max(check.range().end),
-        // Its bytes, compressed or not, and no more than there can be.
+        // Its bytes as they are stored, within the archive.
         Err(_) => check
             .range()
             .end
@@ -65,7 +65,7 @@ impl Entries {
         }
     }
 
-    /// The next bytes of the line. They may leave out what lies between the chosen entries.
+    /// Takes the next bytes of the archive. Bytes between the chosen entries may be missing.
     pub(super) fn take(&mut self, piece: &Piece, report: &mut Report) {
         report.bytes += piece.range.end - piece.range.start;
         while let Some(id) = self.ahead.front().copied()
@@ -82,7 +82,7 @@ impl Entries {
             .retain_mut(|open| !open.take(index, piece, report));
     }
 
-    /// What is still wanted after all that was expected has come.
+    /// The range that is still needed after all expected bytes were read.
     pub(super) fn rest(&self) -> Option<Range<u64>> {
         let wanted = self.open.iter().map(|open| open.at..open.end());
         let wanted = wanted.map(|rest| rest.start..rest.end.min(self.index.blob_size()));
@@ -90,7 +90,7 @@ impl Entries {
         wanted.min_by_key(|rest| rest.start)
     }
 
-    /// Whatever is still open lies where the line has no bytes.
+    /// Ends the comparison. Entries that are still open reach beyond the archive.
     pub(super) fn end(self, report: &mut Report) {
         for open in self.open {
             let why = "it runs into the archive's end".to_owned();
@@ -98,7 +98,7 @@ impl Entries {
         }
     }
 
-    /// Tells of bytes that could not be had, by the names of those they belong to.
+    /// Reports bytes that could not be read, by the entries that they belong to.
     fn tell(&self, range: &Range<u64>, why: &str, report: &mut Report) {
         let mut at = range.start;
         for open in &self.open {
@@ -133,13 +133,13 @@ impl Open {
         }
     }
 
-    /// Where its data ends, as far as is known.
+    /// The known end of its data.
     fn end(&self) -> u64 {
         let extent = self.extent.unwrap_or_else(|| self.check.predicted());
         extent.range().end.max(self.check.range().end)
     }
 
-    /// Takes what it needs of the line's next bytes. Whether that was all.
+    /// Takes the next bytes of the archive. Returns whether the entry is complete.
     fn take(&mut self, index: &Index, piece: &Piece, report: &mut Report) -> bool {
         loop {
             let (wanted, is_header) = match self.extent {
@@ -152,9 +152,10 @@ impl Open {
                     Ok(bytes) => {
                         let from = (part.start - piece.range.start) as usize;
                         let to = (part.end - piece.range.start) as usize;
-                        match is_header {
-                            true => self.header.extend_from_slice(&bytes[from..to]),
-                            false => self.crc.update(&bytes[from..to]),
+                        if is_header {
+                            self.header.extend_from_slice(&bytes[from..to])
+                        } else {
+                            self.crc.update(&bytes[from..to])
                         }
                     }
                     Err(_) => self.has_holes = true,
@@ -168,9 +169,10 @@ impl Open {
                 self.compare(index, report);
                 return true;
             }
-            let extent = match self.has_holes {
-                true => self.check.predicted(),
-                false => match self.check.confirm(&self.header) {
+            let extent = if self.has_holes {
+                self.check.predicted()
+            } else {
+                match self.check.confirm(&self.header) {
                     Ok(extent) => extent,
                     Err(why) => {
                         let at = self.check.range();
@@ -178,7 +180,7 @@ impl Open {
                         self.has_holes = true;
                         self.check.predicted()
                     }
-                },
+                }
             };
             self.at = extent.offset;
             self.extent = Some(extent);

@@ -1,4 +1,4 @@
-//! Windows of the line, and what of them is bad.
+//! Fetches windows of the archive, and finds out which bytes are bad.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use futures_util::StreamExt;
 
 use crate::source::{Error, Priority, Source};
 
-/// How much is fetched with one request, in bytes.
+/// The length of a request, in bytes.
 const WINDOW: u64 = 4 << 20;
 
-/// What is told to be bad where a source cannot say it more precisely: a page of a disk.
+/// The unit in which bad bytes are reported if the source is not more precise: a page of a disk.
 const PAGE: u64 = 4096;
 
-/// Consecutive bytes of the line, or why they could not be had.
+/// Consecutive bytes of the archive, or why they could not be read.
 pub(super) struct Piece {
     pub(super) range: Range<u64>,
     pub(super) bytes: Result<Bytes, Error>,
 }
 
-/// Cuts ranges of the line into windows that end with leaves, as far as those are known.
+/// Splits ranges into windows, which end at the boundaries of leaves if these are known.
 pub(super) fn windows(
     source: Arc<dyn Source>,
     ranges: Vec<Range<u64>>,
@@ -44,8 +44,8 @@ pub(super) fn windows(
     })
 }
 
-/// Fetches a window. What is wrong with some bytes is told in their place; what keeps all from
-/// coming, a server that is gone for one, is an error.
+/// Fetches a window. An error of some bytes is in the place of these bytes. An error that concerns all
+/// bytes, such as a server that is gone, is returned.
 pub(super) async fn fetch(source: &dyn Source, window: Range<u64>) -> Result<Vec<Piece>, Error> {
     let mut pieces = Vec::new();
     let mut at = window.start;
@@ -86,22 +86,23 @@ async fn read(source: &dyn Source, range: Range<u64>, good: &mut BytesMut) -> Re
         good.extend_from_slice(&chunk?.bytes);
     }
     let got = good.len() as u64;
-    match got == range.end - range.start {
-        true => Ok(()),
-        false => Err(Error::Unsupported {
+    if got == range.end - range.start {
+        Ok(())
+    } else {
+        Err(Error::Unsupported {
             what: format!("of bytes {}-{} only {got} came", range.start, range.end - 1),
-        }),
+        })
     }
 }
 
-/// Whether an error is about these bytes alone, so that others may be better.
+/// Whether an error concerns only these bytes.
 fn is_of_bytes(error: &Error) -> bool {
     match error {
         Error::Forged { .. }
         | Error::Io { .. }
         | Error::Encoded { .. }
         | Error::BadAnswer { .. } => true,
-        // What is wrong with a CID's tree is so below one of its nodes.
+        // A bad node of the hash tree concerns the bytes below it.
         Error::Unsupported { .. } => true,
         Error::Unreachable { .. }
         | Error::Untrusted { .. }

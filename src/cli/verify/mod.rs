@@ -1,7 +1,7 @@
-//! `aiozfs verify`: everything read once, proven leaf by leaf and compared with its CRC-32.
+//! `aiozfs verify`: reads everything once, verifies it against the CID and compares it with its CRC-32.
 //!
-//! The line is read in windows, several at once, past the reader's memory: nobody asks for these
-//! bytes again. They go by in order, and are compared with whatever entries they belong to.
+//! The archive is read in windows, several at once, and not through the reader's memory, since no byte is
+//! needed twice. The bytes are compared in order with the entries that they belong to.
 
 mod entries;
 mod fetch;
@@ -16,10 +16,9 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 
 use super::access::AccessArgs;
-use super::location::Location;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
-use super::{Failure, job, logging};
+use super::{Failure, config, job, logging};
 use crate::archive::{EntryId, Index};
 use crate::reader::Archive;
 use entries::Entries;
@@ -29,14 +28,14 @@ use report::Report;
 /// How many windows are fetched at once.
 const AT_ONCE: usize = 8;
 
-/// What lies between two files, up to so many bytes, is read rather than left out with a request.
+/// A gap of up to this many bytes between two files is read too, which costs less than a request.
 const GAP: u64 = 256 * 1024;
 
-/// Read an archive, or some of its files, and tell what of it is damaged or forged.
+/// Read an archive, or some of its files, and report what is damaged or forged.
 ///
-/// Of a CID, every byte is proven against it; of any source, every file is compared with its CRC-32.
-/// Prints a line for each bad extent, and a summary. The exit code is 1 if anything is bad.
-/// Servers are asked for all of it; what is in the cache does not count, unless with --offline.
+/// For a CID, every byte is verified against it. Every file is compared with its CRC-32. Prints a line for
+/// each bad extent, and a summary. The exit code is 1 if anything is bad. Reads everything from servers,
+/// not from the cache, except with --offline.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct VerifyArgs {
@@ -51,7 +50,7 @@ pub(super) struct VerifyArgs {
     json: bool,
     #[command(flatten)]
     access: AccessArgs,
-    /// Say more; twice, and more still
+    /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -68,22 +67,23 @@ Each bad extent is a line: the file, the bytes of the archive, and why.
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
-    let location = Location::parse(&args.source)?;
-    let access = args.access.to(location, &MountOptions::default())?;
-    let access = access.asking_servers();
+    let location = config::locate(&args.source)?;
+    let access = args.access.resolve(location, &MountOptions::default())?;
+    let access = access.without_cache();
     let runtime = job::runtime()?;
     let done = runtime.block_on(async {
-        let archive = access.open().await?;
-        let mut report = Report::new(access.location().shown(), access.proves());
+        let archive = access.open_archive().await?.archive;
+        let mut report = Report::new(access.location.shown(), access.is_verified());
         run(&archive, &args.paths, &mut report).await?;
         Ok(report)
     });
-    // Nobody waits for what was fetched ahead.
+    // Nothing waits for what was fetched ahead.
     runtime.shutdown_background();
     let report = done?;
-    let text = match args.json {
-        true => report.json(),
-        false => report.text(),
+    let text = if args.json {
+        report.json()
+    } else {
+        report.text()
     };
     let printed = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
     printed.map_err(|e| Failure::new(format!("cannot print: {e}")))?;
@@ -108,7 +108,7 @@ async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Resu
     let mut entries = Entries::new(index, chosen, report);
     let source = archive.source();
     let fetched = stream::iter(windows(source.clone(), ranges)).map(|window| {
-        // A task of its own: leaves are hashed on all threads.
+        // A task of its own, so that leaves are hashed on all threads.
         let source = source.clone();
         tokio::spawn(async move { fetch(&*source, window).await })
     });
@@ -121,7 +121,7 @@ async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Resu
         }
     }
     drop(fetched);
-    // Only where a local header says more than the directory lets expect.
+    // Only if a local header is longer than the central directory indicates.
     while let Some(rest) = entries.rest() {
         let pieces = fetch(&**source, rest).await.map_err(Failure::new)?;
         for piece in pieces {
@@ -132,7 +132,7 @@ async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Resu
     Ok(())
 }
 
-/// The entries that are, or are below, these paths.
+/// The entries at or below these paths.
 fn choose(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
     let mut chosen = vec![false; index.len()];
     for path in paths {
@@ -167,7 +167,7 @@ fn trim_slashes(mut path: &[u8]) -> &[u8] {
     path
 }
 
-/// Where these entries lie, headers included, neighbours as one.
+/// The ranges of these entries, headers included, with neighbours joined.
 fn spans(index: &Index, chosen: &[EntryId]) -> Vec<Range<u64>> {
     let mut spans: Vec<Range<u64>> = Vec::new();
     for id in chosen {

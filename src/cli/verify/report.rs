@@ -1,4 +1,4 @@
-//! What was found, for people and for programs.
+//! The result of a verification, as text and as JSON.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -10,24 +10,24 @@ use crate::archive::{EntryId, Index};
 /// Some bytes that are bad.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Bad {
-    /// The file, or nothing if they belong to none.
+    /// The file that they belong to, if any.
     name: Option<String>,
-    /// Where in the archive, in bytes.
+    /// Their range in the archive, in bytes.
     offset: u64,
     length: u64,
     why: String,
 }
 
-/// All that there is to say.
+/// The whole result.
 pub(super) struct Report {
     source: (&'static str, String),
     is_proven: bool,
-    /// Entries whose bytes were looked at, and those of them that were compared with their CRC-32.
+    /// Entries that were read, and those of them that were compared with their CRC-32.
     pub(super) files: u64,
     pub(super) compared: u64,
-    /// Bytes of the line that were looked at.
+    /// Bytes of the archive that were read.
     pub(super) bytes: u64,
-    /// Entries that are not stored as they are, and why.
+    /// Entries that are not stored, and why.
     pub(super) unread: Vec<(Vec<u8>, String)>,
     bad: Vec<Bad>,
 }
@@ -60,11 +60,12 @@ impl Bad {
         }
     }
 
-    /// Bytes that belong to no entry that is looked at.
+    /// Reports bytes that belong to no chosen entry.
     pub(super) fn between(index: &Index, range: Range<u64>, why: String) -> Self {
-        let name = match range.end > index.cd_range().start {
-            true => None,
-            false => index.at(range.start).map(|id| printable(index.path(id))),
+        let name = if range.end > index.cd_range().start {
+            None
+        } else {
+            index.at(range.start).map(|id| printable(index.path(id)))
         };
         Self {
             name,
@@ -131,9 +132,10 @@ impl Report {
             let _ = writeln!(text, "not compared: {why}");
         }
         let (kind, source) = &self.source;
-        let how = match self.is_proven {
-            true => "proven against the CID",
-            false => "read, and no CID to prove it",
+        let how = if self.is_proven {
+            "proven against the CID"
+        } else {
+            "read, and no CID to prove it"
         };
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
         let _ = writeln!(
@@ -149,7 +151,7 @@ impl Report {
     }
 }
 
-/// A name fit for a terminal.
+/// A name without control characters.
 fn printable(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
     let text = text

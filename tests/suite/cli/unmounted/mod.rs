@@ -2,6 +2,7 @@
 
 mod cat;
 mod info;
+mod library;
 mod ls;
 mod paths;
 

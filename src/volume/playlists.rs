@@ -1,33 +1,34 @@
-//! Playlists, shown playable: their range links, which lead nowhere in a folder, taken back.
+//! The playable form of playlists: without range links, which lead nowhere in a directory.
 //!
-//! The form depends on the archive alone, so its length is part of what an inode is. An archive of
-//! our own says it in its index; of others the playlist is fetched when its attributes are first
-//! asked for. The text is made in a task, once for all that wait for it, and kept as long as there
-//! is room for it. What the archive means (CRC, `user.aiozfs.*`) stays that of the stored bytes.
+//! The playable form depends only on the archive, so its length is a fixed attribute of the inode. The
+//! index of an archive made by `aiozfs pack` declares the length; a playlist of another archive is read
+//! when its attributes are first requested. Concurrent requests make a text once; it stays in memory as
+//! long as there is room. The CRC and the extended attributes stay those of the stored bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::volume::{Refusal, Volume};
-use crate::archive::{EntryId, Index, Kind};
-use crate::fs::Tree;
+use super::error::FileError;
+use crate::archive::{EntryId, Extent, Index, Kind};
+use crate::fs::{Ino, Tree};
 use crate::playlist::{self, PLAYABLE_VERSION, Span};
-use crate::reader;
+use crate::reader::{self, Archive};
 
-/// So many bytes of texts are kept. What has to go is made again.
+/// The most bytes of texts in memory. A text that was evicted is made again.
 const KEPT: u64 = 16 << 20;
 
 type Cell = Arc<OnceCell<Arc<[u8]>>>;
 
 /// The playable texts of a volume.
 pub(super) struct Playlists {
+    tree: Arc<Tree>,
+    archive: Arc<Archive>,
     texts: moka::sync::Cache<EntryId, Cell>,
 }
 
-/// The playlists among a tree's files, and the lengths of their playable forms where these are
-/// known.
+/// The playlists among a tree's files, and the known lengths of their playable forms.
 pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
     let index = tree.index();
     let is_playlist = |id: &EntryId| {
@@ -40,7 +41,7 @@ pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
     };
     let said = |id: EntryId| {
         let (version, size) = index.playable(id)?;
-        // Taking a link back makes a line longer by less than twice its own length: more is a lie.
+        // Without its link, a line grows by less than twice its own length: a larger size is wrong.
         let most = index.get(id).size.saturating_mul(3);
         (version == PLAYABLE_VERSION && size <= most).then_some(size)
     };
@@ -48,11 +49,11 @@ pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
     ids.map(|id| (id, said(id))).collect()
 }
 
-/// Archives of our own say which files are shown in another form, whatever these are called. In
-/// others only names tell, for nobody wants to fetch all files to look.
+/// Whether the name is that of a playlist. An archive made by `aiozfs pack` says which files are playlists;
+/// in others only the name can say so without fetching the file.
 fn is_called_playlist(index: &Index, id: EntryId) -> bool {
     let path = index.path(id);
-    // Long before UTF-8 is looked at: most of a million names are no playlists'.
+    // Before UTF-8 is checked: most of a million names are not those of playlists.
     let Some(dot) = path.iter().rposition(|b| *b == b'.') else {
         return false;
     };
@@ -61,8 +62,9 @@ fn is_called_playlist(index: &Index, id: EntryId) -> bool {
 }
 
 impl Playlists {
-    pub(super) fn new(index: Arc<Index>) -> Self {
-        // Of the stored text; the playable one has about that length.
+    pub(super) fn new(tree: Arc<Tree>, archive: Arc<Archive>) -> Self {
+        let index = tree.index().clone();
+        // The length of the stored text; that of the playable one is similar.
         let weight = move |id: &EntryId, _: &Cell| {
             u32::try_from(index.get(*id).size)
                 .unwrap_or(u32::MAX)
@@ -70,31 +72,36 @@ impl Playlists {
         };
         let texts = moka::sync::Cache::builder().max_capacity(KEPT);
         Self {
+            tree,
+            archive,
             texts: texts.weigher(weight).build(),
         }
     }
 
-    /// The text, if it is at hand.
-    pub(super) fn at_hand(&self, id: EntryId) -> Option<Arc<[u8]>> {
+    /// The text, if it is in memory.
+    pub(super) fn in_memory(&self, id: EntryId) -> Option<Arc<[u8]>> {
         self.texts.get(&id)?.get().cloned()
     }
 
-    /// The text; made, if it is not at hand.
-    pub(super) async fn get(&self, volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
+    /// The text, which is made if it is not in memory.
+    pub(super) async fn get(&self, id: EntryId) -> Result<Arc<[u8]>, FileError> {
         let cell = self.texts.get_with(id, Cell::default);
-        let text = cell.get_or_try_init(|| make(volume, id)).await?.clone();
-        let made = text.len() as u64;
-        match volume.tree.settle(id, made) {
-            // Other bytes than the size that the kernel knows cannot be given.
-            Some(told) if told != made => Err(Refusal::Playlist { told, made }),
+        let text = cell
+            .get_or_try_init(|| make(&self.tree, &self.archive, id))
+            .await?
+            .clone();
+        let actual = text.len() as u64;
+        match self.tree.settle(id, actual) {
+            // The kernel already knows another size.
+            Some(declared) if declared != actual => Err(FileError::Playlist { declared, actual }),
             _ => Ok(text),
         }
     }
 }
 
-async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
-    let index = volume.archive.index();
-    let stored = volume.archive.read_aside(id, 0..index.get(id).size).await?;
+async fn make(tree: &Tree, archive: &Archive, id: EntryId) -> Result<Arc<[u8]>, FileError> {
+    let index = archive.index();
+    let stored = archive.read_aside(id, 0..index.get(id).size).await?;
     let Ok(text) = std::str::from_utf8(&stored) else {
         return Ok(stored.into());
     };
@@ -110,8 +117,8 @@ async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
         if places.contains_key(&path) {
             continue;
         }
-        if let Some(target) = target(volume, &path, link)
-            && let Some(span) = span(volume, target, link, is_ours).await?
+        if let Some(target) = target(tree, &path, link)
+            && let Some(span) = span(archive, target, link, is_ours).await?
         {
             places.insert(path, span);
         }
@@ -121,15 +128,14 @@ async fn make(volume: &Volume, id: EntryId) -> Result<Arc<[u8]>, Refusal> {
     Ok(text.into_bytes().into())
 }
 
-/// The entry that a link leads to. A name that leads over a symbolic link, whose target is not
-/// known without another read, is believed to mean what lies where the link says. So is one with a
-/// variable of another playlist, if it ends like that entry's.
-fn target(volume: &Volume, path: &str, link: Span) -> Option<EntryId> {
-    let tree = &volume.tree;
+/// The entry that a link leads to. The target of a symbolic link is not known without another read, so a
+/// path through one is taken to mean the entry at the range of the link. So is a path with a variable of
+/// another playlist, if the entry's path ends like it.
+fn target(tree: &Tree, path: &str, link: Span) -> Option<EntryId> {
     let index = tree.index();
-    // Nothing lies at an empty entry's place but the next header.
+    // The place of an empty entry is that of the next header.
     let place = || index.at(link.offset.saturating_sub(u64::from(link.size == 0)));
-    let mut here = crate::fs::Ino::ROOT;
+    let mut here = Ino::ROOT;
     for component in path.split('/') {
         let Some(next) = tree.lookup(here, component.as_bytes()) else {
             let (_, end) = path.rsplit_once('}').filter(|_| path.contains("{$"))?;
@@ -144,21 +150,20 @@ fn target(volume: &Volume, path: &str, link: Span) -> Option<EntryId> {
     tree.entry(here)
 }
 
-/// Where an entry's data lies, as far as a link to it needs to know. Local headers are fetched
-/// only for links to parts of entries, and not in archives of our own, where nothing lies between
-/// an entry's data and the next header.
+/// Where an entry's data lies. A local header is fetched only for a link to a part of an entry, and not in
+/// an archive made by `aiozfs pack`, whose entries lie side by side.
 async fn span(
-    volume: &Volume,
+    archive: &Archive,
     id: EntryId,
     link: Span,
     is_ours: bool,
-) -> Result<Option<Span>, Refusal> {
-    let index = volume.archive.index();
+) -> Result<Option<Span>, FileError> {
+    let index = archive.index();
     if index.readable(id).is_err() {
         return Ok(None);
     }
     let check = index.header_check(id);
-    let span = |extent: crate::archive::Extent| Span {
+    let span = |extent: Extent| Span {
         offset: extent.offset,
         size: extent.len,
     };
@@ -168,9 +173,9 @@ async fn span(
     if is_ours {
         return Ok(Some(span(check.predicted())));
     }
-    match volume.archive.extent(id).await {
+    match archive.extent(id).await {
         Ok(extent) => Ok(Some(span(extent))),
-        // The entry is damaged: its links stay, and lead nowhere.
+        // The entry is damaged. Its links stay as they are.
         Err(reader::Error::Archive(_)) => Ok(None),
         Err(e) => Err(e.into()),
     }

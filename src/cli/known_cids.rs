@@ -1,9 +1,9 @@
-//! CIDs and trees that were computed before, by path, size and modification time.
+//! CIDs and hash trees of local files that were computed before, by path, size and modification time.
 //!
-//! One file a path and profile, so that nothing piles up as files change: a line of JSON, and its
-//! SHA-256. Beside it, if the file has more than one leaf, the hashes of its leaves, 32 bytes each,
-//! from which all its blocks follow; that they are the right ones the CID tells. A cache that
-//! cannot be read, written or believed is a warning and a miss.
+//! There is one file for each path and profile, so that old versions do not accumulate: a line of JSON,
+//! and its SHA-256. If the blob has more than one leaf, another file has the hashes of its leaves, 32
+//! bytes each, from which the tree is rebuilt and compared with the CID. A file that cannot be read or
+//! written, or is damaged, is a warning and a miss.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,23 +15,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::cache_dir::write_atomically;
+use super::atomic_write::write_atomically;
 use crate::content::{Cid, Profile, Tree, parse_cid};
 use crate::source::Stamp;
 
-/// A file that was written to so lately may be written to again within the same tick of the file
-/// system's clock, and would look unchanged: its CID is not kept.
+/// The CID of a file that was written less than this long ago is not kept: a second write within the same
+/// tick of the filesystem's clock would go unnoticed.
 const TOO_FRESH: Duration = Duration::from_secs(2);
 
 /// The CIDs kept in a directory.
-pub(super) struct CidCache {
+pub(super) struct KnownCids {
     dir: Option<PathBuf>,
     warned: AtomicBool,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Line {
-    /// For people: what counts is the hash of the path, which is the file's name.
+    /// For people. The file's name, which is the hash of the path, decides.
     path: String,
     size: u64,
     mtime_ns: i128,
@@ -39,8 +39,8 @@ struct Line {
     cid: String,
 }
 
-impl CidCache {
-    /// Keeps them below this cache directory; without one, keeps nothing.
+impl KnownCids {
+    /// Keeps them below this cache directory. Without one, keeps nothing.
     pub(super) fn new(cache_dir: Option<PathBuf>) -> Self {
         Self {
             dir: cache_dir.map(|dir| dir.join("cids")),
@@ -48,7 +48,7 @@ impl CidCache {
         }
     }
 
-    /// The tree that the file at `path` had in this state.
+    /// The tree of the file at `path` in this state.
     pub(super) fn get(&self, path: &Path, stamp: &Stamp, profile: Profile) -> Option<Tree> {
         let place = self.place(path, profile)?;
         let text = self.read(&place)?;
@@ -86,7 +86,7 @@ impl CidCache {
         }
     }
 
-    /// Keeps a tree. `since` is when the file was found in this state and its hashing began.
+    /// Keeps a tree. `since` is when the file was found in this state, before it was hashed.
     pub(super) fn put(
         &self,
         path: &Path,
@@ -114,11 +114,11 @@ impl CidCache {
             let written = write_atomically(place, bytes);
             written.inspect_err(|e| self.warn(&format!("cannot write {}: {e}", place.display())))
         };
-        // The line last: until it is there, the leaves belong to another CID and are not used.
+        // The line last: until then, the leaves do not match its CID and are not used.
         if tree.leaves() > 1 && write(&leaves_beside(&place), tree.leaf_hashes()).is_err() {
             return;
         }
-        // Told already, and nothing depends on it.
+        // The warning was logged, and nothing depends on the file.
         let _ = write(&place, text.as_bytes());
     }
 
@@ -129,7 +129,7 @@ impl CidCache {
         Some(dir.join(profile.name()).join(name))
     }
 
-    /// Once: what is wrong with one file is most often wrong with all.
+    /// Warns once: a problem of one file is usually one of all.
     fn warn(&self, what: &str) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             log::warn!("cache: {what}; CIDs are computed anew at each start");
@@ -154,7 +154,7 @@ fn understand(text: &[u8]) -> Option<(Line, Cid)> {
 fn was_fresh(stamp: &Stamp, then: SystemTime) -> bool {
     let then = then.duration_since(UNIX_EPOCH).unwrap_or_default();
     let settled = then.saturating_sub(TOO_FRESH);
-    // A time to come is as suspect as one just gone.
+    // A time in the future is not reliable either.
     i128::try_from(settled.as_nanos()).is_ok_and(|settled| stamp.mtime_ns() > settled)
 }
 
@@ -198,8 +198,8 @@ mod tests {
             Stamp::of(&self.path.metadata().expect("the file"))
         }
 
-        fn cache(&self) -> CidCache {
-            CidCache::new(Some(self.dir.path().join("cache")))
+        fn cache(&self) -> KnownCids {
+            KnownCids::new(Some(self.dir.path().join("cache")))
         }
 
         fn get(&self) -> Option<Tree> {
@@ -286,7 +286,7 @@ mod tests {
         room.put();
         assert_eq!(room.get(), None);
         assert!(
-            CidCache::new(None)
+            KnownCids::new(None)
                 .place(&room.path, Profile::default())
                 .is_none()
         );

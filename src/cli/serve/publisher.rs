@@ -1,4 +1,4 @@
-//! Keeps a node in step with the disk: new files appear when their CID is known, changed ones go.
+//! Publishes files on a node: new files when their CID is known; withdraws files that changed.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -9,39 +9,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::files::{Found, scan};
-use crate::cli::cid_cache::CidCache;
+use crate::cli::known_cids::KnownCids;
 use crate::cli::progress::Progress;
 use crate::content::{Cid, Profile, Tree};
 use crate::serve::{Blob, BlobId, Node, blob_path};
 use crate::source::{FileAt, Stamp};
 
-/// How often the files are looked at when nobody asks for them.
+/// How often files are checked for changes when no client asks for them.
 const POLL: Duration = Duration::from_secs(5);
 
-/// A file that changed must look the same after so long before it is hashed: it may be in the
-/// middle of being written.
+/// A file that changed must stay unchanged for this long before it is hashed, since it may still be
+/// written.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// The files of a node.
-pub(super) struct Shelf {
+/// The files that a node serves.
+pub(super) struct Publisher {
     node: Node,
     args: Vec<PathBuf>,
     served: HashMap<PathBuf, (Stamp, BlobId)>,
-    /// States that were seen at the last look, and not served.
+    /// States that were found at the last check, and are not served yet.
     waiting: HashMap<PathBuf, Stamp>,
-    /// States that could not be read.
+    /// States of files that could not be read.
     failed: HashMap<PathBuf, Stamp>,
     hasher: Arc<Hasher>,
 }
 
-impl Shelf {
-    /// Files that `args` mean, under CIDs of `profile`, on a node whose URLs begin with `base`.
-    /// `stop` ends what hashing goes on.
+impl Publisher {
+    /// Publishes the files of `args` with CIDs of `profile` on a node whose URLs begin with `base`. `stop`
+    /// ends hashing.
     pub(super) fn new(
         node: Node,
         args: Vec<PathBuf>,
         base: String,
-        cache: CidCache,
+        cids: KnownCids,
         profile: Profile,
         stop: Arc<AtomicBool>,
     ) -> Self {
@@ -53,7 +53,7 @@ impl Shelf {
             failed: HashMap::new(),
             hasher: Arc::new(Hasher {
                 base,
-                cache,
+                cids,
                 stop,
                 profile,
             }),
@@ -62,16 +62,17 @@ impl Shelf {
 
     /// Never ends.
     pub(super) async fn run(mut self) {
-        // What is there at the start is hashed at once.
+        // Files that exist at the start are hashed at once.
         self.look(true).await;
         loop {
-            let pause = match self.waiting.is_empty() {
-                true => POLL,
-                false => SETTLE,
+            let pause = if self.waiting.is_empty() {
+                POLL
+            } else {
+                SETTLE
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                // One look a second at most, however often clients ask for what has changed.
+                // At most one check a second, even if clients keep asking for changed files.
                 () = self.node.withdrew() => tokio::time::sleep(SETTLE).await,
             }
             self.look(false).await;
@@ -111,7 +112,7 @@ impl Shelf {
         self.serve_all(ready).await;
     }
 
-    /// Publishes files, those whose CID is in the cache first.
+    /// Publishes files, first those whose CID is known.
     async fn serve_all(&mut self, files: Vec<Found>) {
         let mut unknown = Vec::new();
         for file in files {
@@ -161,7 +162,7 @@ impl Shelf {
             tree: Some(Arc::new(tree)),
         });
         self.served.insert(file.path, (file.stamp, id));
-        // Whoever closed the other end no longer wants to know.
+        // A closed pipe is not an error.
         let print = || writeln!(io::stdout(), "{line}").is_ok();
         match progress {
             Some(progress) => progress.aside(print),
@@ -170,19 +171,19 @@ impl Shelf {
     }
 }
 
-/// What is needed on the hashing thread.
+/// What the hashing thread needs.
 struct Hasher {
     base: String,
-    cache: CidCache,
+    cids: KnownCids,
     stop: Arc<AtomicBool>,
     profile: Profile,
 }
 
-/// Why a file has no tree, and so no CID.
+/// Why a file has no tree and no CID.
 enum Unhashed {
     /// The program ends.
     Stopped,
-    /// It changed meanwhile.
+    /// It changed while it was hashed.
     Changed,
     /// It cannot be read.
     Io(io::Error),
@@ -190,10 +191,10 @@ enum Unhashed {
 
 impl Hasher {
     fn cached(&self, file: &Found) -> Option<Tree> {
-        self.cache.get(&file.path, &file.stamp, self.profile)
+        self.cids.get(&file.path, &file.stamp, self.profile)
     }
 
-    /// The tree of the file in exactly the state it was found in.
+    /// The tree of the file, if it is still in the state in which it was found.
     fn hash(&self, file: &Found, progress: &Progress) -> Result<Tree, Unhashed> {
         let since = SystemTime::now();
         let reader = File::open(&file.path).map_err(Unhashed::Io)?;
@@ -207,20 +208,23 @@ impl Hasher {
             progress.add(bytes);
             !self.stop.load(Ordering::Relaxed)
         });
-        let tree = hashed.map_err(|e| match self.stop.load(Ordering::Relaxed) {
-            true => Unhashed::Stopped,
-            false => Unhashed::Io(e),
+        let tree = hashed.map_err(|e| {
+            if self.stop.load(Ordering::Relaxed) {
+                Unhashed::Stopped
+            } else {
+                Unhashed::Io(e)
+            }
         })?;
         is_same(reader.metadata())?;
         if tree.size() != file.stamp.size() {
             return Err(Unhashed::Changed);
         }
-        self.cache
+        self.cids
             .put(&file.path, &file.stamp, self.profile, &tree, since);
         Ok(tree)
     }
 
-    /// CID, size, name and URL. A name keeps to its column: control characters are replaced.
+    /// CID, size, name and URL, with control characters in the name replaced.
     fn line(&self, file: &Found, cid: &Cid) -> String {
         let name = file.name.replace(|c: char| c.is_control(), "\u{fffd}");
         let path = blob_path(cid, &file.name);

@@ -1,20 +1,19 @@
-//! Panics on demand: what the panic of one request does can only be tested with one.
+//! Panics on demand, for tests of what the panic of one request does.
 //!
-//! `AIOZFS_TEST_PANIC=thread:<name>` lets every read of a file of that name panic on the thread
-//! that serves the kernel, `task:<name>` in the task that waits for the bytes. Debug builds only;
-//! in others this is nothing.
+//! `AIOZFS_TEST_PANIC=thread:<name>` makes every read of a file of that name panic on the thread that
+//! serves the kernel, `task:<name>` in the task that waits for the bytes. Debug builds only.
 
-use super::volume::Volume;
 use crate::fs::Ino;
+use crate::volume::Volume;
 
-/// Where a read can be.
+/// Where the code of a read runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Thread,
     Task,
 }
 
-/// Panics if the environment asks for it here.
+/// Panics if the environment variable names this place and file.
 #[cfg(debug_assertions)]
 pub(super) fn panic_if_asked(place: Place, volume: &Volume, ino: Ino) {
     use std::sync::LazyLock;
@@ -30,7 +29,7 @@ pub(super) fn panic_if_asked(place: Place, volume: &Volume, ino: Ino) {
     });
     if let Some((asked, name)) = &*ASKED
         && *asked == place
-        && volume.tree.path(ino) == name.as_bytes()
+        && volume.tree().path(ino) == name.as_bytes()
     {
         panic!("asked for by AIOZFS_TEST_PANIC");
     }

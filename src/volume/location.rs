@@ -1,51 +1,96 @@
-//! SOURCE on the command line: a file, a URL, a CID, or an id of another network.
+//! Where a blob is: a file, a URL, a CID, or an id of another network.
 
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use super::Failure;
-use super::config::Config;
-use super::show::hex;
 use crate::content::{Cid, parse_cid};
+use crate::ranges::hex;
 
-/// Where a blob is to be found.
+/// Where a blob is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Location {
+pub enum Location {
+    /// A file of this machine.
     File(PathBuf),
+    /// An `http` or `https` URL, which may have a login in it.
     Url(String),
+    /// Content with this CID, which gateways have.
     Cid(Cid),
-    /// The id of another network, by which its gateways know the blob.
+    /// Content that the gateways of another network have under this id. It cannot be verified.
     Id(String),
 }
 
-impl Location {
-    /// An existing path, or anything with a `/` and no scheme, is a file; `http(s)://` is a URL;
-    /// `id:<text>` is taken as it is; anything else must be a CID, as it is or in one of the forms
-    /// `ipfs://<cid>` and `/ipfs/<cid>`. What browsers append to those is left out: a slash, a
-    /// fragment, the name of the download. A path below the CID is an error that says what to do.
-    ///
-    /// The name of an archive of the configuration stands for its source.
-    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
-        let is_word = !text.contains(['/', ':']) && !Path::new(text).exists();
-        match is_word && parse_cid(text).is_err() {
-            true => match Config::load()?.archive(text) {
-                Some(source) => Self::parse_source(source),
-                None => Self::parse_source(text),
-            },
-            false => Self::parse_source(text),
+/// Why a text is not a location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LocationError {
+    /// `id:` without an id, or with an id that has `/`, `?` or `#` in it.
+    BadId,
+    /// A URL of this scheme, which is not supported.
+    Scheme(String),
+    /// The text is neither the path of a file nor a CID.
+    NotACid {
+        /// The whole text.
+        text: String,
+        /// Why it is not a CID.
+        why: String,
+    },
+    /// A path below a CID. The blocks of the directories would have to be fetched and verified to find
+    /// the CID of the file.
+    PathBelowCid {
+        /// The CID of the directory.
+        cid: Cid,
+        /// The path, without slashes at its ends.
+        path: String,
+    },
+    /// A query behind a CID that may change what it stands for.
+    Query(String),
+}
+
+impl fmt::Display for LocationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LocationError::BadId => {
+                f.write_str("'id:' must be followed by an id without '/', '?' and '#'")
+            }
+            LocationError::Scheme(scheme) => write!(
+                f,
+                "sources of scheme '{scheme}' are not supported; give a file, an http(s) URL or a CID"
+            ),
+            LocationError::NotACid { text, why } => write!(
+                f,
+                "'{text}' is neither a file here nor a CID ({why}); an id of another network is given as 'id:{text}'"
+            ),
+            LocationError::PathBelowCid { cid, path } => {
+                let path = path.replace('\'', r"'\''");
+                write!(
+                    f,
+                    "a path below a CID is not resolved; give the CID of the archive itself, as this command prints it: ipfs resolve -r '/ipfs/{cid}/{path}'"
+                )
+            }
+            LocationError::Query(query) => write!(
+                f,
+                "'?{query}' behind the CID means nothing here; leave it out"
+            ),
         }
     }
+}
 
-    fn parse_source(text: &str) -> Result<Self, Failure> {
+impl std::error::Error for LocationError {}
+
+impl Location {
+    /// An existing path, or anything with a `/` and no scheme, is a file; `http(s)://` is a URL;
+    /// `id:<text>` is an id of another network; anything else must be a CID, bare or in one of the
+    /// forms `ipfs://<cid>` and `/ipfs/<cid>`. What browsers append to these is ignored: a slash, a
+    /// fragment, the name of the download.
+    pub fn parse(text: &str) -> Result<Self, LocationError> {
         if let Some(id) = text.strip_prefix("id:") {
-            return match id.is_empty() || id.contains(['/', '?', '#']) {
-                true => Err(Failure::usage(
-                    "'id:' must be followed by an id without '/', '?' and '#'",
-                )),
-                false => Ok(Location::Id(id.to_owned())),
+            return if id.is_empty() || id.contains(['/', '?', '#']) {
+                Err(LocationError::BadId)
+            } else {
+                Ok(Location::Id(id.to_owned()))
             };
         }
         if Path::new(text).exists() {
@@ -55,9 +100,7 @@ impl Location {
             return match scheme.to_ascii_lowercase().as_str() {
                 "http" | "https" => Ok(Location::Url(text.to_owned())),
                 "ipfs" => Self::cid(rest),
-                other => Err(Failure::usage(format!(
-                    "sources of scheme '{other}' are not supported; give a file, an http(s) URL or a CID"
-                ))),
+                other => Err(LocationError::Scheme(other.to_owned())),
             };
         }
         if let Some(rest) = text.strip_prefix("/ipfs/") {
@@ -73,43 +116,42 @@ impl Location {
         }
     }
 
-    /// A CID, and what may stand behind it.
-    fn cid(text: &str) -> Result<Self, Failure> {
+    /// A CID, and what may follow it.
+    fn cid(text: &str) -> Result<Self, LocationError> {
         let (name, query) = without_fragment(text);
         let name = percent_decode_str(name).decode_utf8_lossy();
         let (first, path) = name.split_once('/').unwrap_or((&name, ""));
-        let cid = parse_cid(first).map_err(|e| {
-            Failure::usage(format!(
-                "'{text}' is neither a file here nor a CID ({e}); an id of another network is given as 'id:{text}'"
-            ))
+        let cid = parse_cid(first).map_err(|e| LocationError::NotACid {
+            text: text.to_owned(),
+            why: e.to_string(),
         })?;
         let path = path.trim_matches('/');
         if !path.is_empty() {
-            return Err(Failure::usage(below(&cid, path)));
+            let path = path.to_owned();
+            return Err(LocationError::PathBelowCid { cid, path });
         }
         if !is_harmless(query) {
-            return Err(Failure::usage(format!(
-                "'?{query}' behind the CID means nothing here; leave it out"
-            )));
+            return Err(LocationError::Query(query.to_owned()));
         }
         Ok(Location::Cid(cid))
     }
 
-    /// Why a URL, by which a gateway gives a file below a CID, cannot be proven.
-    pub(super) fn unproven_path(&self) -> Option<String> {
+    /// For the URL of a file below a CID at a gateway, which cannot be verified: the CID and the path.
+    pub fn path_below_cid(&self) -> Option<(Cid, String)> {
         match self {
             Location::Url(url) => {
                 let (cid, path, _) = gateway_place(url)?;
-                (!path.is_empty()).then(|| below(&cid, &path))
+                (!path.is_empty()).then_some((cid, path))
             }
             _ => None,
         }
     }
 
-    /// A URL by which a gateway gives the content of a CID is that CID, and the gateway as
-    /// `--gateway` takes it: `https://HOST/ipfs/CID` and `https://CID.ipfs.HOST/`
-    /// (<https://specs.ipfs.tech/http-gateways/subdomain-gateway/>). All else stays what it is.
-    pub(super) fn by_cid(self) -> (Self, Option<String>) {
+    /// Turns the URL of a CID at a gateway into the CID and the gateway's template (see
+    /// [`Server::template`](super::Server::template)): `https://HOST/ipfs/CID` and
+    /// `https://CID.ipfs.HOST/` (<https://specs.ipfs.tech/http-gateways/subdomain-gateway/>). Other
+    /// locations stay what they are.
+    pub fn by_cid(self) -> (Self, Option<String>) {
         let found = match &self {
             Location::Url(url) => gateway_url(url),
             _ => None,
@@ -120,9 +162,9 @@ impl Location {
         }
     }
 
-    /// A hash by which one source is told from another, secrets included. Names of one CID are one
-    /// source, whichever gateway is asked.
-    pub(super) fn identity(&self) -> String {
+    /// A hash that differs for different sources; secrets in URLs are part of it. All names of one CID,
+    /// at all gateways, have the same hash.
+    pub fn identity(&self) -> String {
         let name = match self.clone().by_cid().0 {
             Location::File(path) => {
                 let path = path.canonicalize().unwrap_or(path);
@@ -132,12 +174,11 @@ impl Location {
             Location::Cid(cid) => format!("cid:{}", cid.to_v1()).into_bytes(),
             Location::Id(id) => format!("id:{id}").into_bytes(),
         };
-        hex(&Sha256::digest(name))
+        hex(Sha256::digest(name))
     }
 
-    /// What the mount tells of its origin: the name of the root's attribute, and its value
-    /// without secrets.
-    pub(super) fn shown(&self) -> (&'static str, String) {
+    /// Its kind (`file`, `url`, `cid` or `id`), and its text without secrets.
+    pub fn shown(&self) -> (&'static str, String) {
         match self {
             Location::File(path) => ("file", path.display().to_string()),
             Location::Url(url) => ("url", crate::http::display_url(url)),
@@ -145,15 +186,6 @@ impl Location {
             Location::Id(id) => ("id", id.clone()),
         }
     }
-}
-
-/// What to do about a path below a CID. (The blocks of directories would have to be fetched and
-/// proven to find the file's own CID.)
-fn below(cid: &Cid, path: &str) -> String {
-    let path = path.replace('\'', r"'\''");
-    format!(
-        "a path below a CID is not resolved; give the CID of the archive itself, as this command prints it: ipfs resolve -r '/ipfs/{cid}/{path}'; or give its URL at a gateway, https://GATEWAY/ipfs/{cid}/..., with '--verify crc'"
-    )
 }
 
 /// A name and its query, without the fragment.
@@ -239,7 +271,7 @@ mod tests {
     /// `ipfs://DIRECTORY/o.zip` was "neither a file here nor a CID (Invalid base string)", and
     /// `DIRECTORY/o.zip` a file that is not there.
     #[test]
-    fn a_path_below_a_cid_is_told_with_what_to_do() {
+    fn a_path_below_a_cid_is_an_error_that_names_it() {
         let cid = "bafybeicg3xgel6sa5m6u6wwyo2mjfavmdndt6equ7y2vxn3chgic7jthza";
         for (text, path) in [
             ("ipfs://CID/o.zip", "o.zip"),
@@ -249,16 +281,18 @@ mod tests {
             ("ipfs://CID/sub/a%20b.zip/?filename=x#y", "sub/a b.zip"),
             ("CID//it's.zip", r"it'\''s.zip"),
         ] {
-            let told = Location::parse(&text.replace("CID", cid));
-            let told = told.expect_err(text).to_string();
+            let error = Location::parse(&text.replace("CID", cid)).expect_err(text);
             let command = format!("ipfs resolve -r '/ipfs/{cid}/{path}'");
-            assert!(told.contains("path below a CID"), "{told}");
-            assert!(told.contains(&command), "{told}");
+            assert!(
+                matches!(error, LocationError::PathBelowCid { .. }),
+                "{error}"
+            );
+            assert!(error.to_string().contains(&command), "{error}");
         }
         let other = Location::parse(&format!("ipfs://{cid}?format=car"));
         let told = other.expect_err("a format").to_string();
         assert!(told.contains("'?format=car' behind the CID"), "{told}");
-        // What a gateway gives can be mounted by its URL, without a proof.
+        // The same file at a gateway is a URL, which is not verified.
         for url in [
             "https://a.b/ipfs/CID/o.zip",
             "https://CID.ipfs.a.b/o.zip#x",
@@ -267,11 +301,11 @@ mod tests {
             let url = url.replace("CID", cid);
             let location = Location::parse(&url).expect("a URL").by_cid().0;
             assert_eq!(location, Location::Url(url));
-            let told = location.unproven_path().expect("a path");
-            assert!(told.contains("ipfs resolve -r"), "{told}");
+            let (below, _) = location.path_below_cid().expect("a path");
+            assert_eq!(below, cid.parse().expect("a CID"));
         }
         let archive = Location::Url("https://example.com/o.zip".into());
-        assert_eq!(archive.unproven_path(), None);
+        assert_eq!(archive.path_below_cid(), None);
     }
 
     #[test]

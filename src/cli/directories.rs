@@ -1,0 +1,78 @@
+//! The user's directories: home, and the directory of caches.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+/// The cache of users without a home directory, such as system services (Filesystem Hierarchy Standard
+/// 3.0, section 5.5).
+const SYSTEM: &str = "/var/cache/aiozfs";
+
+/// The home directory of the user who runs this process: HOME, else the user's line in the system's list
+/// of users (passwd(5)). mount(8) removes HOME from the environment of the programs that it runs, and at
+/// boot there is none.
+pub(super) fn home() -> Option<PathBuf> {
+    env::home_dir().filter(|home| home.is_absolute())
+}
+
+/// The option of all commands that use a cache.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct CacheDirArgs {
+    /// The directory of the cache [default: $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs, else
+    /// /var/cache/aiozfs]
+    #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
+}
+
+impl CacheDirArgs {
+    /// As if this directory had been given.
+    pub(super) fn at(dir: PathBuf) -> Self {
+        Self {
+            cache_dir: Some(dir),
+        }
+    }
+
+    /// The directory, which may not exist yet.
+    pub(super) fn dir(&self) -> PathBuf {
+        self.dir_or(None)
+    }
+
+    /// The same, with the directory of the configuration as the default.
+    pub(super) fn dir_or(&self, configured: Option<&Path>) -> PathBuf {
+        let given = self
+            .cache_dir
+            .clone()
+            .filter(|dir| !dir.as_os_str().is_empty());
+        let given = given.or_else(|| configured.map(Path::to_owned));
+        given.unwrap_or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), home()))
+    }
+}
+
+/// A relative path in XDG_CACHE_HOME is invalid and ignored (XDG base directory specification). A home
+/// directory that does not exist is not created: that of service users is `/nonexistent`.
+fn default_dir(xdg: Option<OsString>, home: Option<PathBuf>) -> PathBuf {
+    let xdg = xdg.map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = home.filter(|home| home.is_dir());
+    let base = xdg.or_else(|| home.map(|home| home.join(".cache")));
+    base.map_or_else(|| PathBuf::from(SYSTEM), |base| base.join("aiozfs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_it_is() {
+        let dir = |xdg: Option<&str>, home: Option<&str>| {
+            let found = default_dir(xdg.map(Into::into), home.map(Into::into));
+            found.display().to_string()
+        };
+        assert_eq!(dir(Some("/x"), Some("/usr")), "/x/aiozfs");
+        assert_eq!(dir(Some("x"), Some("/usr")), "/usr/.cache/aiozfs");
+        assert_eq!(dir(Some(""), Some("/usr")), "/usr/.cache/aiozfs");
+        assert_eq!(dir(None, Some("/no/such/home")), "/var/cache/aiozfs");
+        assert_eq!(dir(None, None), "/var/cache/aiozfs");
+    }
+}

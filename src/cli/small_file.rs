@@ -1,0 +1,19 @@
+//! Small files of text: configuration, tokens, certificates, logins.
+
+use std::fs;
+use std::path::Path;
+
+use super::Failure;
+
+/// The longest file that is read, in bytes.
+const LONGEST: u64 = 4 << 20;
+
+/// The text of a small file. Errors do not repeat it: it may be secret.
+pub(super) fn read_small(path: &Path) -> Result<String, Failure> {
+    let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}", path.display()));
+    let size = fs::metadata(path).map_err(|e| failed(&e))?.len();
+    if size > LONGEST {
+        return Err(failed(&"it is too large to be what it should be"));
+    }
+    fs::read_to_string(path).map_err(|e| failed(&e))
+}

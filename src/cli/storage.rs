@@ -1,0 +1,99 @@
+//! The options of the cache of blocks, and the caches that this process has open.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::config::Config;
+use super::directories::CacheDirArgs;
+use super::{Failure, units};
+use crate::cache::Cache;
+use crate::volume::open_cache;
+
+/// How long the end of a process may be delayed to write what was read.
+const SETTLE: Duration = Duration::from_millis(700);
+
+/// Where the cache is, and how large.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct StorageArgs {
+    #[command(flatten)]
+    dir: CacheDirArgs,
+    /// The size limit of the cache on disk; 0 for no cache [default: 10G, or a tenth of the free space if
+    /// that is less]
+    #[arg(long, value_name = "SIZE", value_parser = units::size, env = "AIOZFS_CACHE_SIZE")]
+    cache_size: Option<u64>,
+}
+
+/// The options of all commands that read archives.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ReuseArgs {
+    #[command(flatten)]
+    storage: StorageArgs,
+    /// Ask no server: only bytes in the cache can be read
+    #[arg(long)]
+    offline: bool,
+}
+
+impl ReuseArgs {
+    /// Mount options take precedence.
+    pub(super) fn with(mut self, dir: Option<PathBuf>, size: Option<u64>, offline: bool) -> Self {
+        if let Some(dir) = dir {
+            self.storage.dir = CacheDirArgs::at(dir);
+        }
+        self.storage.cache_size = size.or(self.storage.cache_size);
+        self.offline |= offline;
+        self
+    }
+
+    /// Whether no server may be asked.
+    pub(super) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// The cache. Everything works without one, so an error is a warning.
+    pub(super) fn open(&self, config: &Config) -> Option<Cache> {
+        let size = self.storage.cache_size.or(config.cache_size());
+        if size == Some(0) {
+            return None;
+        }
+        let dir = self.storage.dir.dir_or(config.cache_dir());
+        match open_cache(&dir, size) {
+            Ok(cache) => {
+                open_ones().push(cache.clone());
+                Some(cache)
+            }
+            Err(e) => {
+                let dir = dir.display();
+                log::warn!(
+                    "cache: {dir} is not used, and nothing is kept: {e}; give another with --cache-dir, or --cache-size 0"
+                );
+                None
+            }
+        }
+    }
+}
+
+impl StorageArgs {
+    /// The cache, for the commands that manage it.
+    pub(super) fn open_to_manage(&self, config: &Config) -> Result<Cache, Failure> {
+        let dir = self.dir.dir_or(config.cache_dir());
+        let size = self.cache_size.or(config.cache_size());
+        open_cache(&dir, size).map_err(|e| Failure::new(format!("{}: {e}", dir.display())))
+    }
+}
+
+/// The caches that this process has opened.
+static OPEN: Mutex<Vec<Cache>> = Mutex::new(Vec::new());
+
+fn open_ones() -> std::sync::MutexGuard<'static, Vec<Cache>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Before the process ends: writes what was read to disk, for a limited time.
+pub(super) fn settle() {
+    for cache in open_ones().drain(..) {
+        cache.settle(SETTLE);
+    }
+}

@@ -1,0 +1,80 @@
+//! Asks a mount about itself, through attributes of its root.
+
+use std::io;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::mounts::{self, FS_TYPE};
+use super::report::Report;
+use super::stuck::Stuck;
+use super::xattr::SOURCE;
+
+/// A mount answers from memory. One that takes longer is stopped (SIGSTOP), or worse.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
+/// The longest value of an attribute (`XATTR_SIZE_MAX` in Linux), in bytes.
+const LONGEST: usize = 64 << 10;
+
+/// The status of the aiozfs that is mounted on `mountpoint`.
+pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
+    let shown = mountpoint.display();
+    let refused = |e: io::Error| Stuck::Refused(format!("{shown}: {e}"));
+    let path = mounts::absolute(mountpoint).map_err(refused)?;
+    match mounts::find(&path).map_err(refused)? {
+        None => Err(Stuck::NotOurs(format!("nothing is mounted on {shown}"))),
+        Some(mount) if mount.fs_type != FS_TYPE => Err(Stuck::NotOurs(format!(
+            "{shown} is a mount of type {}, not of aiozfs",
+            mount.fs_type
+        ))),
+        Some(_) => {
+            let value = ask(&path, "status", ANSWERS_WITHIN).map_err(refused)?;
+            serde_json::from_slice(&value).map_err(|e| {
+                Stuck::Refused(format!(
+                    "the aiozfs on {shown} is another version, whose status this one cannot read ({e})"
+                ))
+            })
+        }
+    }
+}
+
+/// Whether the aiozfs on `mountpoint` says that it serves the source with this hash
+/// ([`KernelOptions::source_hash`](super::KernelOptions::source_hash)). False also if nothing is mounted
+/// there, and if it does not answer.
+pub fn is_source(mountpoint: &Path, hash: &str) -> bool {
+    let is_ours = |path: &Path| {
+        let mount = mounts::find(path).ok().flatten();
+        mount.is_some_and(|mount| mount.fs_type == FS_TYPE)
+    };
+    let path = mounts::absolute(mountpoint).ok();
+    path.filter(|path| is_ours(path)).is_some_and(|path| {
+        let name = format!("{}{hash}", SOURCE);
+        ask(&path, &name, ANSWERS_WITHIN).is_ok()
+    })
+}
+
+/// Reads an attribute of the root of a mount. Fails after `limit`: a stopped process never answers.
+pub(super) fn ask(root: &Path, name: &str, limit: Duration) -> io::Result<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    let (root, name) = (root.to_owned(), format!("user.aiozfs.{name}"));
+    // In a thread of its own, which may never end.
+    thread::spawn(move || {
+        let mut value = vec![0; LONGEST];
+        let got = rustix::fs::getxattr(&root, &name, &mut value[..]);
+        let _ = sender.send(got.map(|len| {
+            value.truncate(len);
+            value
+        }));
+    });
+    match receiver.recv_timeout(limit) {
+        Ok(got) => Ok(got?),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!(
+                "its process has not answered within {} s; is it stopped?",
+                limit.as_secs_f64()
+            ),
+        )),
+    }
+}

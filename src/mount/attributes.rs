@@ -1,0 +1,76 @@
+//! Attributes of files, as the kernel wants them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fuser::{FileAttr, FileType, INodeNo};
+
+use crate::archive::Kind;
+use crate::fs::Attr;
+
+/// The largest size that the kernel accepts (off_t). An archive that declares more is wrong, and opening
+/// the file says so; but the kernel would refuse even stat(2) of it.
+const LARGEST: u64 = i64::MAX as u64;
+
+/// The value of `st_blksize`, in bytes: `cp` reads in pieces of this size.
+const BLOCK_SIZE: u32 = 128 * 1024;
+
+/// The type of a file.
+pub(super) fn kind(kind: Kind) -> FileType {
+    match kind {
+        // A device, FIFO or socket of an archive is shown as an empty file, which opens no device.
+        Kind::File | Kind::Special => FileType::RegularFile,
+        Kind::Dir => FileType::Directory,
+        Kind::Symlink => FileType::Symlink,
+    }
+}
+
+/// The attributes of a file.
+pub(super) fn file_attr(attr: &Attr) -> FileAttr {
+    let since = Duration::new(attr.mtime.secs.unsigned_abs(), attr.mtime.nanos);
+    let mtime = if attr.mtime.secs >= 0 {
+        UNIX_EPOCH.checked_add(since)
+    } else {
+        let before = Duration::from_secs(attr.mtime.secs.unsigned_abs());
+        let whole = UNIX_EPOCH.checked_sub(before);
+        whole.and_then(|t| t.checked_add(Duration::from_nanos(attr.mtime.nanos.into())))
+    };
+    let mtime: SystemTime = mtime.unwrap_or(UNIX_EPOCH);
+    FileAttr {
+        ino: INodeNo(attr.ino.0),
+        size: attr.size.min(LARGEST),
+        blocks: attr.blocks512,
+        atime: mtime,
+        mtime,
+        ctime: mtime,
+        crtime: mtime,
+        kind: kind(attr.kind),
+        perm: attr.perm,
+        nlink: attr.nlink,
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: 0,
+        blksize: BLOCK_SIZE,
+        flags: 0,
+    }
+}
+
+/// The attributes of a name that does not exist.
+pub(super) fn absent() -> FileAttr {
+    FileAttr {
+        ino: INodeNo(0),
+        size: 0,
+        blocks: 0,
+        atime: UNIX_EPOCH,
+        mtime: UNIX_EPOCH,
+        ctime: UNIX_EPOCH,
+        crtime: UNIX_EPOCH,
+        kind: FileType::RegularFile,
+        perm: 0,
+        nlink: 0,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        blksize: BLOCK_SIZE,
+        flags: 0,
+    }
+}

@@ -1,0 +1,140 @@
+//! What can go wrong when an archive is opened, and with its files.
+
+use std::fmt;
+
+use super::location::Location;
+use crate::fs::LinkRefused;
+use crate::{reader, source};
+
+/// Why an archive cannot be opened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OpenError {
+    /// Verification against a CID was required, and this location is not a CID.
+    NotVerifiable(Location),
+    /// The file cannot be opened, or the URL of a server is malformed. No server was asked.
+    Unusable(source::Error),
+    /// The bytes cannot be read, or they are not an archive.
+    Read(reader::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::NotVerifiable(location) => write!(
+                f,
+                "only a CID can be verified, and {} is none",
+                location.shown().1
+            ),
+            OpenError::Unusable(error) => error.fmt(f),
+            OpenError::Read(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<source::Error> for OpenError {
+    fn from(error: source::Error) -> Self {
+        OpenError::Read(error.into())
+    }
+}
+
+impl From<reader::Error> for OpenError {
+    fn from(error: reader::Error) -> Self {
+        OpenError::Read(error)
+    }
+}
+
+/// Why a file cannot be opened, read or followed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FileError {
+    /// There is no such inode.
+    NotFound,
+    /// It is a directory.
+    IsDirectory,
+    /// It is not a symbolic link.
+    NotALink,
+    /// It is a symbolic link that must not be followed.
+    Link(LinkRefused),
+    /// The playable form of a playlist has another length than the archive declares. Lengths in bytes.
+    Playlist {
+        /// What the archive declares.
+        declared: u64,
+        /// The length of the playable form.
+        actual: u64,
+    },
+    /// Its bytes cannot be read.
+    Read(reader::Error),
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileError::NotFound => f.write_str("there is no such file"),
+            FileError::IsDirectory => f.write_str("it is a directory"),
+            FileError::NotALink => f.write_str("it is not a symbolic link"),
+            FileError::Link(why) => why.fmt(f),
+            FileError::Playlist { declared, actual } => write!(
+                f,
+                "the archive says that it is {declared} bytes long without range links, and it is {actual}"
+            ),
+            FileError::Read(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+impl From<reader::Error> for FileError {
+    fn from(error: reader::Error) -> Self {
+        FileError::Read(error)
+    }
+}
+
+/// Why a path leads to no file. Paths are those of the archive, without a `/` in front.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FindError {
+    /// There is no file of this name.
+    NotFound,
+    /// This file, which is not a directory, stands before a `/`.
+    NotADirectory {
+        /// Its path.
+        path: Vec<u8>,
+    },
+    /// More symbolic links than this lead from one to the other.
+    TooManyLinks(u32),
+    /// A symbolic link leads out of the archive.
+    Outside {
+        /// The path of the link.
+        link: Vec<u8>,
+        /// Its target.
+        target: Vec<u8>,
+    },
+    /// The target of a symbolic link cannot be read.
+    Link(FileError),
+}
+
+impl fmt::Display for FindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy;
+        match self {
+            FindError::NotFound => f.write_str("the archive has no such file"),
+            FindError::NotADirectory { path } => {
+                write!(f, "{} is a file, and there is nothing below it", text(path))
+            }
+            FindError::TooManyLinks(most) => write!(
+                f,
+                "more than {most} symbolic links lead from one to the other"
+            ),
+            FindError::Outside { link, target } => write!(
+                f,
+                "the symbolic link {} leads to {}, out of the archive",
+                text(link),
+                text(target)
+            ),
+            FindError::Link(why) => why.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FindError {}

@@ -1,0 +1,218 @@
+//! The files of an archive: their attributes, bytes and links.
+//!
+//! What needs no bytes is answered at once. What needs bytes can be tried from memory
+//! ([`Volume::try_read`]) and is otherwise a future, so that a thread which serves a kernel never waits
+//! for a network.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::error::FileError;
+use super::playlists::{self, Playlists};
+use crate::archive::{EntryId, Kind};
+use crate::fs::{Attr, Ino, LinkRefused, Tree};
+use crate::reader::{self, Archive};
+
+/// The longest target of a symbolic link, in bytes (PATH_MAX without its NUL).
+const MAX_LINK: u64 = 4095;
+
+/// A tree of names and the archive that has the bytes of its files.
+pub struct Volume {
+    tree: Arc<Tree>,
+    archive: Arc<Archive>,
+    origin: (&'static str, String),
+    /// `None`: playlists are shown as they are stored.
+    playlists: Option<Playlists>,
+}
+
+impl Volume {
+    /// The files of `tree`, which was built from the index of `archive`. `origin` is as
+    /// [`Location::shown`](super::Location::shown) has it.
+    pub(super) fn new(tree: Tree, archive: Archive, origin: (&'static str, String)) -> Self {
+        let (tree, archive) = (Arc::new(tree), Arc::new(archive));
+        let names = tree.clone();
+        archive.follow_names(Box::new(move |file| {
+            let next = names.after(names.ino_of(file)?)?;
+            names.entry(next)
+        }));
+        Self {
+            tree,
+            archive,
+            origin,
+            playlists: None,
+        }
+    }
+
+    /// Shows playlists without range links, which lead nowhere in a directory.
+    pub(super) fn with_playable_playlists(mut self) -> Self {
+        self.tree.override_sizes(playlists::sizes(&self.tree));
+        self.playlists = Some(Playlists::new(self.tree.clone(), self.archive.clone()));
+        self
+    }
+
+    /// The names, and what can be told of files without their bytes.
+    pub fn tree(&self) -> &Arc<Tree> {
+        &self.tree
+    }
+
+    /// The archive as it is stored.
+    pub fn archive(&self) -> &Arc<Archive> {
+        &self.archive
+    }
+
+    /// Where the archive is: the kind (`cid`, `url`, `file` or `id`), and the text without secrets.
+    pub fn origin(&self) -> &(&'static str, String) {
+        &self.origin
+    }
+
+    /// Fails all reads that wait, and all later ones.
+    pub fn close(&self) {
+        self.archive.close();
+    }
+
+    /// The attributes of a file. Its size is final once [`settle`](Self::settle) has returned.
+    pub fn attr(&self, ino: Ino) -> Result<Attr, FileError> {
+        self.tree.attr(ino).ok_or(FileError::NotFound)
+    }
+
+    /// Opens a file. Fails if it can never be read, for example because it is compressed. The result is
+    /// the moment that reads of this open file pass on, as [`Archive::moment`] counts.
+    pub fn open(&self, ino: Ino) -> Result<u64, FileError> {
+        self.readable(ino)?;
+        Ok(self.archive.moment())
+    }
+
+    /// The entry of a file that can be read.
+    fn readable(&self, ino: Ino) -> Result<EntryId, FileError> {
+        self.attr(ino)?;
+        let id = self.tree.entry(ino).ok_or(FileError::IsDirectory)?;
+        self.archive
+            .index()
+            .readable(id)
+            .map_err(reader::Error::from)?;
+        Ok(id)
+    }
+
+    /// The part of a file that a read of `size` bytes at `offset` covers. It is shorter than `size` only
+    /// at the end of the file: the kernel takes a short answer for the end.
+    pub fn span(&self, ino: Ino, offset: u64, size: u32) -> Result<Range<u64>, FileError> {
+        let len = self.attr(ino)?.size;
+        let start = offset.min(len);
+        Ok(start..offset.saturating_add(u64::from(size)).min(len).max(start))
+    }
+
+    /// Finds out the size of a file, for which a playlist may have to be read.
+    pub async fn settle(&self, ino: Ino) -> Result<(), FileError> {
+        if self.tree.is_pending(ino)
+            && let Some((id, playlists)) = self.playlist(ino)
+        {
+            playlists.get(id).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends the bytes of a file's span to `out` if they are in memory, and returns whether they are.
+    /// Never waits. `moment` is what [`open`](Self::open) returned.
+    pub fn try_read(&self, ino: Ino, moment: u64, span: &Range<u64>, out: &mut Vec<u8>) -> bool {
+        if let Some((id, playlists)) = self.playlist(ino) {
+            let size = self.attr(ino).map(|attr| attr.size).ok();
+            let text = playlists
+                .in_memory(id)
+                .filter(|text| size == Some(text.len() as u64));
+            let part = text.as_deref().and_then(|text| part(text, span));
+            out.extend_from_slice(part.unwrap_or_default());
+            if let Some(text) = &text {
+                self.passes(id, span, text);
+            }
+            return part.is_some();
+        }
+        let Some(id) = self.tree.entry(ino) else {
+            return false;
+        };
+        if self.archive.outdated(id, moment).is_some() {
+            return false;
+        }
+        span.is_empty() || self.archive.try_read(id, span, out)
+    }
+
+    /// Reads `size` bytes at `offset`, or fewer at the end of the file. `moment` is what
+    /// [`open`](Self::open) returned: a file that was open when its bytes were found to be wrong can no
+    /// longer be read, even if right bytes have come since.
+    pub async fn read(
+        &self,
+        ino: Ino,
+        moment: u64,
+        offset: u64,
+        size: u32,
+    ) -> Result<Vec<u8>, FileError> {
+        self.settle(ino).await?;
+        let span = self.span(ino, offset, size)?;
+        let id = self.readable(ino)?;
+        if let Some((id, playlists)) = self.playlist(ino) {
+            let text = playlists.get(id).await?;
+            let actual = text.len() as u64;
+            let declared = self.attr(ino)?.size;
+            let part = part(&text, &span).map(<[u8]>::to_vec);
+            self.passes(id, &span, &text);
+            return part.ok_or(FileError::Playlist { declared, actual });
+        }
+        let outdated = || self.archive.outdated(id, moment).map_or(Ok(()), Err);
+        outdated()?;
+        let bytes = self.archive.read(id, span).await?;
+        outdated()?;
+        Ok(bytes)
+    }
+
+    /// A reader that goes from file to file does not step over a playlist because its text was
+    /// made before.
+    fn passes(&self, id: EntryId, span: &Range<u64>, text: &[u8]) {
+        let is_end = span.end == text.len() as u64;
+        self.archive.passes(id, span.start == 0, is_end);
+    }
+
+    /// The entry of a file that is shown in another form than it is stored.
+    fn playlist(&self, ino: Ino) -> Option<(EntryId, &Playlists)> {
+        let playlists = self.playlists.as_ref()?;
+        let id = self.tree.entry(ino)?;
+        self.tree.is_overridden(id).then_some((id, playlists))
+    }
+
+    /// The target of a symbolic link, wherever it leads.
+    pub async fn link_target(&self, ino: Ino) -> Result<Vec<u8>, FileError> {
+        let attr = self.attr(ino)?;
+        let id = self.tree.entry(ino).ok_or(FileError::NotALink)?;
+        if attr.kind != Kind::Symlink {
+            return Err(FileError::NotALink);
+        }
+        if attr.size > MAX_LINK {
+            return Err(FileError::Link(LinkRefused::TooLong));
+        }
+        Ok(self.archive.read(id, 0..attr.size).await?)
+    }
+
+    /// The target of a symbolic link that may be followed (`Options::tree`).
+    pub async fn read_link(&self, ino: Ino) -> Result<Vec<u8>, FileError> {
+        let target = self.link_target(ino).await?;
+        let checked = self.tree.check_symlink(ino, &target);
+        checked.map_err(FileError::Link)?;
+        Ok(target)
+    }
+
+    /// Finds a file by a range link, `name?range=<offset>,<size>`, in directory `parent`. It is the file
+    /// of that name, if its data lies exactly there.
+    pub async fn lookup_range_link(&self, parent: Ino, name: &[u8]) -> Result<Ino, FileError> {
+        let (plain, range) = crate::fs::range_link(name).ok_or(FileError::NotFound)?;
+        let ino = self.tree.lookup(parent, plain).ok_or(FileError::NotFound)?;
+        let id = self.tree.entry(ino).ok_or(FileError::NotFound)?;
+        if self.archive.index().get(id).size != range.len {
+            return Err(FileError::NotFound);
+        }
+        let extent = self.archive.extent(id).await?;
+        (extent == range).then_some(ino).ok_or(FileError::NotFound)
+    }
+}
+
+/// A span of a text; `None` if it reaches beyond.
+fn part<'t>(text: &'t [u8], span: &Range<u64>) -> Option<&'t [u8]> {
+    text.get(usize::try_from(span.start).ok()?..usize::try_from(span.end).ok()?)
+}

@@ -1,0 +1,117 @@
+//! Opens an archive: sources, reader, index, tree.
+
+use super::error::OpenError;
+use super::files::Volume;
+use super::location::Location;
+use super::options::{Options, Verify};
+use super::recall::Recall;
+use super::servers::{Server, Servers};
+use super::sources::{Built, Stack};
+use crate::archive::TAIL;
+use crate::cache::Cached;
+use crate::fs::Tree;
+use crate::reader::{self, Archive};
+
+/// An open archive without a tree of names.
+pub struct Opened {
+    /// Where it is: a CID if that was given as the URL of a gateway.
+    pub location: Location,
+    /// Its index, and its entries by id.
+    pub archive: Archive,
+    /// What the cache has of it; `None` without a cache.
+    pub cached: Option<Cached>,
+}
+
+/// Opens the archive at `location` and builds the tree of its files. Must be called within a tokio
+/// runtime, which then also runs what reads start in the background.
+pub async fn open(location: &Location, options: &Options) -> Result<Volume, OpenError> {
+    let Opened {
+        location,
+        archive,
+        cached,
+    } = open_archive(location, options).await?;
+    let recall = Recall::new(cached.as_ref(), &options.parse);
+    let index = archive.index();
+    let known = recall.tree(index, options.tree).await;
+    let is_new = known.is_none();
+    let tree = known.unwrap_or_else(|| Tree::build(index.clone(), options.tree));
+    let mut volume = Volume::new(tree, archive, location.shown());
+    if !options.stored_playlists {
+        volume = volume.with_playable_playlists();
+    }
+    if is_new {
+        recall.keep_tree(volume.tree());
+    }
+    Ok(volume)
+}
+
+/// Opens the archive at `location` to read its entries, or all of its bytes
+/// ([`Archive::source`]). Must be called within a tokio runtime.
+pub async fn open_archive(location: &Location, options: &Options) -> Result<Opened, OpenError> {
+    let (location, servers) = resolve(location, &options.servers);
+    let verify = match options.verify {
+        None => Verify::default_of(&location),
+        Some(verify) => verify.check(&location)?,
+    };
+    let stack = Stack {
+        location: &location,
+        servers: &servers,
+        verify,
+        options,
+    };
+    let built = stack.build()?;
+    let (mut archive, cached) = match read_archive(built, options).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            let better = stack.better_reason(&error).await;
+            return Err(OpenError::Read(better.unwrap_or(error)));
+        }
+    };
+    // Verified bytes need no comparison with a checksum.
+    if verify == Verify::Crc {
+        archive = archive.checking_crcs();
+    }
+    Ok(Opened {
+        location,
+        archive,
+        cached,
+    })
+}
+
+/// The location, as a CID where a URL names one, and the servers that have it.
+fn resolve(location: &Location, servers: &Servers) -> (Location, Servers) {
+    let mut servers = servers.clone();
+    let (location, gateway) = location.clone().by_cid();
+    if let Some(template) = gateway {
+        if servers.servers.is_empty() {
+            servers.servers.push(Server::new(String::new()));
+        }
+        servers.servers[0].template = template;
+    }
+    if servers.servers.is_empty() {
+        servers.servers = match &location {
+            Location::File(_) => Vec::new(),
+            Location::Url(url) => vec![Server::new(url.clone())],
+            Location::Cid(_) | Location::Id(_) => Server::public(),
+        };
+    }
+    (location, servers)
+}
+
+async fn read_archive(
+    (source, cached): Built,
+    options: &Options,
+) -> Result<(Archive, Option<Cached>), reader::Error> {
+    if let Some(cached) = &cached {
+        cached.get_ready(TAIL).await?;
+    }
+    let recall = Recall::new(cached.as_ref(), &options.parse);
+    let known = recall.index().await;
+    let is_new = known.is_none();
+    let (parse, line) = (options.parse.clone(), options.line.clone());
+    let archive = Archive::open_with(source, known, parse, line).await?;
+    if is_new {
+        recall.keep_index(archive.index());
+    }
+    Ok((archive, cached))
+}

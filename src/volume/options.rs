@@ -1,0 +1,109 @@
+//! How an archive is opened and shown.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::OpenError;
+use super::location::Location;
+use super::servers::Servers;
+use crate::archive::ParseOptions;
+use crate::cache::{Cache, CacheOptions, Folder};
+use crate::fs::{Owners, Symlinks, TreeOptions};
+use crate::reader::LineOptions;
+
+/// The largest size of a cache by default, in bytes.
+const CACHE_SIZE: u64 = 10 << 30;
+
+/// By default a cache takes at most one part in this many of the space that is free or its own.
+const CACHE_PART: u64 = 10;
+
+/// How to open an archive. The default reads a CID verified from public gateways, without a cache.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The servers to ask, and what they are sent. Not used for a file.
+    pub servers: Servers,
+    /// What is verified; `None` means [`Verify::default_of`] the location.
+    pub verify: Option<Verify>,
+    /// How names are decoded.
+    pub parse: ParseOptions,
+    /// Memory, time-outs and connections.
+    pub line: LineOptions,
+    /// Where bytes, indexes and trees are kept on disk. Not used for a file.
+    pub cache: Option<Cache>,
+    /// Ask no server: only what is in the cache can be read.
+    pub offline: bool,
+    /// Owners, permissions and symbolic links, as they are shown.
+    pub tree: TreeOptions,
+    /// Show playlists as they are stored, with range links, instead of playable.
+    pub stored_playlists: bool,
+}
+
+impl Default for Options {
+    /// All files belong to the user of this process.
+    fn default() -> Self {
+        Self {
+            servers: Servers::default(),
+            verify: None,
+            parse: ParseOptions::default(),
+            line: LineOptions::default(),
+            cache: None,
+            offline: false,
+            tree: TreeOptions {
+                uid: rustix::process::getuid().as_raw(),
+                gid: rustix::process::getgid().as_raw(),
+                fmask: 0,
+                dmask: 0,
+                owners: Owners::Given,
+                symlinks: Symlinks::Inside,
+            },
+            stored_playlists: false,
+        }
+    }
+}
+
+/// What is verified of the bytes that servers send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// Every byte is verified against the CID before it is used. Only for a CID.
+    Trustless,
+    /// A file that is read from start to end is compared with its CRC-32. This finds accidents, not
+    /// forgery.
+    Crc,
+    /// Nothing.
+    None,
+}
+
+impl Verify {
+    /// Trustless for a CID, else CRC-32.
+    pub fn default_of(location: &Location) -> Self {
+        if matches!(location, Location::Cid(_)) {
+            Verify::Trustless
+        } else {
+            Verify::Crc
+        }
+    }
+
+    /// This choice for `location`, or an error if it cannot be met.
+    pub fn check(self, location: &Location) -> Result<Self, OpenError> {
+        if self == Verify::Trustless && !matches!(location, Location::Cid(_)) {
+            return Err(OpenError::NotVerifiable(location.clone()));
+        }
+        Ok(self)
+    }
+}
+
+/// Opens the cache in directory `dir`, which is created if it is missing. `size` is its limit in bytes
+/// [default: 10 GiB, or a tenth of the free space if that is less].
+pub fn open_cache(dir: &Path, size: Option<u64>) -> io::Result<Cache> {
+    let mut folder = Folder::open(dir)?;
+    folder.discard_others();
+    let default_size = || {
+        let room = Cache::room(&folder).unwrap_or(0);
+        CACHE_SIZE.min(room / CACHE_PART)
+    };
+    let options = CacheOptions {
+        size: size.unwrap_or_else(default_size),
+    };
+    Ok(Cache::new(Arc::new(folder), &options))
+}

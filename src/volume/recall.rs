@@ -1,0 +1,71 @@
+//! The index and the tree of an archive, from the cache and into it.
+
+use std::sync::Arc;
+
+use crate::archive::{self, Index, ParseOptions};
+use crate::cache::{Cached, Pull};
+use crate::fs::{self, Tree, TreeOptions};
+
+/// A tree of fewer entries takes less time to build than to read from disk.
+const LARGE_TREE: usize = 10_000;
+
+/// The names carry their format, so that what another version wrote is not found.
+const INDEX: &str = "index-1";
+const TREE: &str = "tree-2";
+const _: () = assert!(archive::STORED_FORMAT == 1 && fs::STORED_FORMAT == 2);
+
+/// What the cache keeps of one archive beside its bytes. Without a cache nothing is found, and nothing
+/// is kept.
+pub(super) struct Recall<'a> {
+    cached: Option<&'a Cached>,
+    /// Appended to names: names that were decoded differently make another index.
+    encoding: String,
+}
+
+impl<'a> Recall<'a> {
+    pub(super) fn new(cached: Option<&'a Cached>, parse: &ParseOptions) -> Self {
+        let encoding = if parse.encoding.is_usual() {
+            String::new()
+        } else {
+            format!("-{}", parse.encoding)
+        };
+        Self { cached, encoding }
+    }
+
+    fn name(&self, what: &str) -> String {
+        format!("{what}{}", self.encoding)
+    }
+
+    pub(super) async fn index(&self) -> Option<Index> {
+        let name = self.name(INDEX);
+        self.cached?.load(name, |pull| Index::load(pull)).await
+    }
+
+    pub(super) fn keep_index(&self, index: &Arc<Index>) {
+        if let Some(cached) = self.cached {
+            let (size, index) = (index.stored_len(), index.clone());
+            let name = self.name(INDEX);
+            cached.keep(name, size, Box::new(move |push| index.store(push)));
+        }
+    }
+
+    /// The tree of an index.
+    pub(super) async fn tree(&self, index: &Arc<Index>, options: TreeOptions) -> Option<Tree> {
+        if index.len() < LARGE_TREE {
+            return None;
+        }
+        let index = index.clone();
+        let load = move |pull: &mut Pull| Tree::load(index, options, pull);
+        self.cached?.load(self.name(TREE), load).await
+    }
+
+    pub(super) fn keep_tree(&self, tree: &Arc<Tree>) {
+        if let Some(cached) = self.cached
+            && tree.index().len() >= LARGE_TREE
+        {
+            let (size, tree) = (tree.stored_len(), tree.clone());
+            let name = self.name(TREE);
+            cached.keep(name, size, Box::new(move |push| tree.store(push)));
+        }
+    }
+}

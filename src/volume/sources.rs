@@ -1,0 +1,138 @@
+//! The stack of sources of a location.
+//!
+//! From the bottom: HTTP sources, gateways (many servers as one), retry, cache, verification. A file is
+//! a source by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::OpenError;
+use super::location::Location;
+use super::options::{Options, Verify};
+use super::servers::Servers;
+use crate::cache::{Cached, CachedBlocks, Key};
+use crate::content::Proven;
+use crate::gateways::Gateways;
+use crate::http::{HttpOptions, display_url};
+use crate::reader;
+use crate::source::{self, Blocks, File, Memory, Offline, Retry, Source};
+
+/// How long it may take to find out why a CID cannot be opened.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// How to get at the bytes of one archive.
+pub(super) struct Stack<'a> {
+    pub(super) location: &'a Location,
+    pub(super) servers: &'a Servers,
+    pub(super) verify: Verify,
+    pub(super) options: &'a Options,
+}
+
+/// The top of a stack, and the cache in it.
+pub(super) type Built = (Arc<dyn Source>, Option<Cached>);
+
+impl Stack<'_> {
+    /// The blob, whose reads are retried until their time-out.
+    pub(super) fn build(&self) -> Result<Built, OpenError> {
+        let http = self.http_options();
+        let (key, gateways) = match self.location {
+            Location::File(path) => {
+                let file = File::open_path(path).map_err(OpenError::Unusable)?;
+                return Ok((Arc::new(file), None));
+            }
+            Location::Url(url) => {
+                let server = self.servers.data(&http, |_| url.clone());
+                let key = Key::url(&without_login(url), &display_url(url));
+                (key, server.map_err(OpenError::Unusable)?)
+            }
+            Location::Id(id) => {
+                let servers = self.servers.servers.iter();
+                let servers: Vec<String> = servers.map(|s| s.template.clone()).collect();
+                (Key::id(id, &servers), self.gateways(&http, id)?)
+            }
+            Location::Cid(cid) => {
+                let key = match self.verify {
+                    Verify::Trustless => Key::proven(cid),
+                    Verify::Crc | Verify::None => Key::believed(cid),
+                };
+                (key, self.gateways(&http, &cid.to_string())?)
+            }
+        };
+        let roster = gateways.set().clone();
+        let (timeout, offline) = (self.options.line.timeout, self.options.offline);
+        let mut data: Arc<dyn Source> = if offline {
+            Arc::new(Offline)
+        } else {
+            Arc::new(Retry::new(Arc::new(gateways), timeout))
+        };
+        let cache = self.options.cache.as_ref();
+        let cached = cache.map(|cache| Cached::new(data.clone(), cache, key.clone(), offline));
+        if let Some(cached) = &cached {
+            data = Arc::new(cached.clone());
+        }
+        let Location::Cid(cid) = self.location else {
+            return Ok((data, cached));
+        };
+        if self.verify != Verify::Trustless {
+            return Ok((data, cached));
+        }
+        let mut blocks: Arc<dyn Blocks> = if offline {
+            Arc::new(Offline)
+        } else {
+            self.servers.blocks(&http, roster, timeout)
+        };
+        if let Some(cache) = cache {
+            blocks = Arc::new(CachedBlocks::new(blocks, cache, key));
+        }
+        Ok((Arc::new(Proven::new(*cid, data, blocks)), cached))
+    }
+
+    /// A better reason why a CID cannot be opened. A gateway answers the CID of a directory with a page
+    /// or a redirect, which says little; the root block, if there is one, says what the CID is.
+    pub(super) async fn better_reason(&self, error: &reader::Error) -> Option<reader::Error> {
+        let Location::Cid(cid) = self.location else {
+            return None;
+        };
+        if matches!(error, reader::Error::Source(e) if e.is_transient()) {
+            return None; // No server could be asked.
+        }
+        let http = self.http_options();
+        let gateways = self.gateways(&http, &cid.to_string()).ok()?;
+        let roster = gateways.set().clone();
+        let blocks = self.servers.blocks(&http, roster, Duration::ZERO);
+        let no_data = Arc::new(Memory::new("nobody", ""));
+        let content = Proven::new(*cid, no_data, blocks);
+        match tokio::time::timeout(PROBE, content.open(0)).await {
+            Ok(Err(error @ source::Error::Unsupported { .. })) => Some(error.into()),
+            _ => None,
+        }
+    }
+
+    fn http_options(&self) -> HttpOptions {
+        let (default, line) = (HttpOptions::default(), &self.options.line);
+        self.servers.http(HttpOptions {
+            connections: line.connections,
+            idle_timeout: default.idle_timeout.min(line.timeout),
+            pinned: matches!(self.location, Location::Url(_)),
+            proven: self.verify == Verify::Trustless,
+            ..default
+        })
+    }
+
+    fn gateways(&self, http: &HttpOptions, id: &str) -> Result<Gateways, OpenError> {
+        let gateways = self.servers.data(http, |server| server.content_url(id));
+        gateways.map_err(OpenError::Unusable)
+    }
+}
+
+/// A URL without `user:password@`: the same blob, whoever logs in.
+fn without_login(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let host = rest[..end].rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{}", &rest[end..])
+        }
+        None => url.to_owned(),
+    }
+}
