@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::content::parse_cid;
-use crate::gateways::{Gateways, GatewaysOptions, HttpBlocks, Member, GatewaySet, UrlOf};
+use crate::gateways::{GatewaySet, Gateways, GatewaysOptions, HttpBlocks, Member, UrlOf};
 use crate::http::{Clients, Http, HttpOptions, Netrc, Secrets};
 use crate::source::{Blocks, Result};
 

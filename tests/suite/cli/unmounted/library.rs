@@ -5,12 +5,12 @@ use std::path::Path;
 use aiozfs::fs::{Ino, Tree};
 use aiozfs::volume::{self, FindError, Location, OpenError, Options, Server, Verify, Volume};
 
-use super::common::node::Node;
-use super::common::{archives, tree};
 use super::{Way, packed};
+use crate::common::node::Node;
+use crate::common::{archives, tree};
 
 #[expect(dead_code, reason = "the test calls `print`, not `main`")]
-#[path = "../../examples/read.rs"]
+#[path = "../../../../examples/read.rs"]
 mod read;
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
