@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::layout::{Plan, Warning};
+use super::layout::Plan;
 use super::output;
 use super::scan::Stamp;
+use super::warning::Warning;
 
 /// Where such playlists go, and where they find the archive.
 #[derive(Debug)]

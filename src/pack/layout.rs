@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use super::PackOptions;
 use super::error::Error;
 use super::linked::{self, Texts};
 use super::names::Names;
+use super::options::PackOptions;
 use super::order;
 use super::scan::{self, Found, Stamp};
 use super::text;
+use super::warning::Warning;
 use crate::archive::{Extent, Kind, NewEntry, Timestamp, end_records};
 use crate::playlist::{
     self, Context, Files, Format, Linked, PLAYABLE_VERSION, Problem, Span, What,
@@ -27,25 +28,6 @@ pub struct Plan {
     unlinked: Vec<String>,
     directory_offset: u64,
     size: u64,
-}
-
-/// What is wrong with a playlist that was packed all the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// The playlist.
-    pub playlist: String,
-    /// What is wrong.
-    pub problem: Problem,
-}
-
-impl Warning {
-    /// Of a playlist as a whole.
-    pub(super) fn of(playlist: &str, what: What) -> Self {
-        Self {
-            playlist: playlist.to_owned(),
-            problem: Problem { line: 1, what },
-        }
-    }
 }
 
 /// An entry of the archive, in its place.

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::error::Error;
-use super::layout::Warning;
 use super::names::Names;
 use super::order::Playlist;
 use super::scan::Found;
 use super::text;
+use super::warning::Warning;
 use crate::archive::Kind;
 use crate::playlist::{self, Context, Format, Span, What};
 

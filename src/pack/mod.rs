@@ -18,40 +18,17 @@ mod error;
 mod layout;
 mod linked;
 mod names;
+mod options;
 mod order;
 mod output;
 mod scan;
 mod text;
+mod warning;
 
 pub use byterange::ByRange;
 pub use copy::Control;
 pub use error::Error;
-pub use layout::{Item, Plan, Warning};
+pub use layout::{Item, Plan};
+pub use options::PackOptions;
 pub use output::Output;
-
-use crate::archive::Timestamp;
-
-/// How to pack.
-#[derive(Debug, Clone)]
-pub struct PackOptions {
-    /// The time of every entry; `None`: each file's own.
-    pub mtime: Option<Timestamp>,
-    /// Data of entries begins at a multiple of so many bytes: a power of two, at most
-    /// [`MAX_ALIGN`](crate::archive::MAX_ALIGN).
-    pub align: u64,
-    /// Whether playlists get range links.
-    pub links: bool,
-    /// Whether links that lead nowhere are warnings, and not errors.
-    pub allow_missing: bool,
-}
-
-impl Default for PackOptions {
-    fn default() -> Self {
-        Self {
-            mtime: None,
-            align: 1,
-            links: true,
-            allow_missing: false,
-        }
-    }
-}
+pub use warning::Warning;

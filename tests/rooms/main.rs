@@ -22,9 +22,7 @@ const GUESTS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms in which circles are still to be cut.
-const WITH_CIRCLES: &[&str] = &[
-    "cli", "gateways", "http", "mount", "playlist", "reader", "serve",
-];
+const WITH_CIRCLES: &[&str] = &["cli", "gateways", "http", "mount", "playlist", "reader"];
 
 /// Rooms that have no runtime, so that they stay free of waiting and of clocks.
 const WITHOUT_RUNTIME: &[&str] = &["ranges", "archive", "playlist", "fs", "pack"];
