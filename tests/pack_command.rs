@@ -49,7 +49,10 @@ fn what_cannot_be_packed_is_told() {
             pack(folder.path(), &folder.path().join("z/a.zip"), &[]),
             "is in the folder",
         ),
-        (pack(folder.path(), out.path(), &[]), "is not a regular file"),
+        (
+            pack(folder.path(), out.path(), &[]),
+            "is not a regular file",
+        ),
         (
             pack(folder.path(), Path::new("/dev/null"), &[]),
             "is not a regular file",
@@ -181,7 +184,7 @@ fn what_is_no_playlist_is_told() {
     let told = pack(root, &archive, &[]).ok("pack").stderr;
     let expected = [
         "a.m3u8, line 1: packed as it is, without range links: it does not begin with #EXTM3U",
-        "b.mpd, line 1: packed as it is, without range links: it is no well-formed XML with an MPD element",
+        "b.mpd, line 1: packed as it is, without range links: it is not well-formed XML with an MPD element",
         "c.m3u, line 1: packed as it is, without range links: it is not UTF-8",
         "d.M3U8, line 1: packed as it is, without range links: it is too long for a playlist",
     ];

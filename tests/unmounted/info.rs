@@ -251,3 +251,18 @@ fn playback_order_is_that_of_the_playlists() {
     assert_eq!(info(&archive)["playback"]["in_order"], Value::Null);
     assert!(text(&archive).contains("playback order     no playlists\n"));
 }
+
+#[test]
+fn packed_playlists_count_whatever_their_names_are() {
+    let (folder, out) = (tree::temp(), tree::temp());
+    tree::write(folder.path(), "a.bin", &[1; 100]);
+    tree::write(folder.path(), "b.bin", &[2; 100]);
+    let list = b"#EXTM3U\n#EXTINF:4,\nb.bin\n#EXTINF:4,\na.bin\n";
+    tree::write(folder.path(), "list.txt", list);
+    let archive = out.path().join("a.zip");
+    let mut pack = run::aiozfs();
+    run(pack.arg("pack").arg(folder.path()).arg(&archive)).ok("pack");
+    let playback = &info(archive.to_str().expect("plain"))["playback"];
+    assert_eq!(playback["playlists"], 1, "{playback}");
+    assert_eq!(playback["in_order"], true, "{playback}");
+}
