@@ -80,7 +80,7 @@ fn what_cannot_be_packed_is_told() {
                 Path::new("-"),
                 &["--byterange-playlists", "x"],
             ),
-            "give its address with --archive-url",
+            "give it with --archive-url",
         ),
         (
             pack(
@@ -93,7 +93,7 @@ fn what_cannot_be_packed_is_told() {
                     "http://h/a b",
                 ],
             ),
-            "is no address",
+            "is not a URL",
         ),
         (
             pack(folder.path(), &zip, &["--mtime", "noon"]),

@@ -18,6 +18,7 @@ use super::progress::Progress;
 use super::{Failure, explain_open, job, logging};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
+use crate::ranges::RangeSet;
 use crate::source::{Priority, Result as SourceResult, Source};
 
 /// So much is asked for at once, in bytes: long enough that the way there and back matters little.
@@ -68,13 +69,13 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     if let Location::File(path) = &location {
         let path = path.display();
         return Err(Failure::usage(format!(
-            "{path} is a file of this machine; there is nothing to fetch"
+            "{path} is a local file, so it need not be fetched"
         )));
     }
     let access = args.access.to(location, &MountOptions::default())?;
     let Some(cache) = access.cache().cloned() else {
         return Err(Failure::new(
-            "there is no cache to bring it into; see --cache-dir and --cache-size",
+            "the cache is disabled or cannot be used; see --cache-dir and --cache-size",
         ));
     };
     let runtime = job::runtime()?;
@@ -98,7 +99,7 @@ struct Brought {
 
 async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Brought, Failure> {
     let (index, source, cached) = access.open_to_fetch().await?;
-    let cached = cached.ok_or_else(|| Failure::new("nothing of this source is kept"))?;
+    let cached = cached.ok_or_else(|| Failure::new("this source cannot be cached"))?;
     let ranges = wanted(&index, paths)?;
     let ranges: Vec<Range<u64>> = ranges.into_iter().map(|r| source.granule(r)).collect();
     let ranges = merged(ranges);
@@ -129,7 +130,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     match total(&missing) {
         0 => Ok(Brought { kept, fetched }),
         left => Err(Failure::new(format!(
-            "{} of {} could not be kept: the disk is full or fails, or others have pinned the rest of the cache; make room or see 'aiozfs cache', and fetch again to go on",
+            "{} of {} could not be stored: the disk is full or fails, or the rest of the cache is pinned; free space, see 'aiozfs cache', then fetch again to continue",
             HumanBytes(left),
             HumanBytes(kept)
         ))),
@@ -173,14 +174,9 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure>
 /// Ranges in order and apart from each other.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.sort_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
+    let mut merged = RangeSet::new();
+    ranges.into_iter().for_each(|range| merged.insert(range));
+    merged.to_vec()
 }
 
 fn total(ranges: &[Range<u64>]) -> u64 {
@@ -202,7 +198,7 @@ fn has_room(cache: &Cache, bytes: u64) -> Result<(), Failure> {
     match bytes <= content.filled {
         true => Ok(()),
         false => Err(Failure::new(format!(
-            "these are {}, and the cache may take {}; give it more with --cache-size, here and where it is mounted",
+            "this needs {}, but the cache holds at most {}; raise --cache-size, here and for mounts",
             HumanBytes(bytes),
             HumanBytes(content.filled)
         ))),

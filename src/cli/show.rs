@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 
 use super::Failure;
 use crate::archive::{Kind, Timestamp};
+pub(super) use crate::ranges::hex;
 
 /// How names are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,11 +134,6 @@ pub(super) fn json(value: &impl serde::Serialize) -> String {
         }
     }
     safe
-}
-
-/// Bytes that are no text, in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Type and permissions as `ls -l` has them.

@@ -125,11 +125,11 @@ fn what_cannot_be_shown_or_read_is_named_with_its_reason() {
     assert_eq!(found["damaged"]["entries"], 1);
     let text = text(&archive);
     for line in [
-        "entries            9: 6 files; and 1 directory that only names imply\n",
+        "entries            9: 6 files; and 1 directory without an entry, only in names\n",
         "compressed         1, 4 bytes in 4 bytes: 1 method 12; they cannot be read\n",
         "damaged            1; they cannot be read\n",
         "'beyond' cannot be read: its 1073741824 bytes do not end before",
-        "hidden             3, which no tree can show\n",
+        "hidden             3, which a directory tree cannot show\n",
         "                   ../escape: its name has '..' in it\n",
         "                   a.ts is 'a (1).ts'\n",
     ] {
@@ -179,8 +179,8 @@ fn gaps_order_and_shared_bytes_are_told() {
     for line in [
         "comment            'made by '$'\\033''[31mhand'$'\\n'\n",
         "before the first   500 bytes\n",
-        "in another order than the directory lists them\n",
-        "1 entry has the bytes of another\n",
+        "in another order than in the central directory\n",
+        "1 entry has bytes in common with another\n",
     ] {
         assert!(text.contains(line), "no {line:?} in:\n{text}");
     }

@@ -133,7 +133,7 @@ impl Report {
         let (kind, source) = &self.source;
         let how = match self.is_proven {
             true => "proven against the CID",
-            false => "read, and no CID to prove it",
+            false => "read, but not proven, without a CID",
         };
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
         let _ = writeln!(
