@@ -175,7 +175,7 @@ fn make_room(args: &PruneArgs) -> Result<ExitCode, Failure> {
 
 fn tell_freed(common: &Common, freed: u64) -> Result<ExitCode, Failure> {
     print(common, &Freed { freed }, || {
-        format!("{} came free\n", HumanBytes(freed))
+        format!("{} freed\n", HumanBytes(freed))
     })
 }
 
@@ -193,7 +193,7 @@ fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         let verified = cache.verify(blob, &told).map_err(unreadable)?;
         if verified.damaged > 0 && !args.common.json {
             let (name, damaged) = (&blob.name, verified.damaged);
-            progress.aside(|| eprintln!("aiozfs: {name}: {damaged} damaged files are removed"));
+            progress.aside(|| eprintln!("aiozfs: {name}: {damaged} damaged files were removed"));
         }
         all.good += verified.good;
         all.damaged += verified.damaged;
@@ -202,7 +202,7 @@ fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     print(&args.common, &all, || {
         let good = HumanBytes(all.good);
         format!(
-            "{good} are as they were written, {} files were not and are removed\n",
+            "{good} are intact; {} damaged files were removed\n",
             all.damaged
         )
     })?;
@@ -216,7 +216,7 @@ fn find_all<'a>(content: &'a Content, names: &[String]) -> Result<Vec<&'a Kept>,
         found.extend(content.blobs.iter().filter(|blob| is_named(blob, name)));
         if found.len() == known {
             return Err(Failure::new(format!(
-                "nothing of '{name}' is in the cache; 'aiozfs cache' lists what is"
+                "'{name}' is not in the cache; 'aiozfs cache' lists the archives in it"
             )));
         }
     }
@@ -272,7 +272,7 @@ fn table(content: &Content) -> String {
         text.push('\n');
     }
     let (taken, size) = (HumanBytes(content.taken), HumanBytes(content.size));
-    text + &format!("{taken} of {size} are taken\n")
+    text + &format!("{taken} of {size} are used\n")
 }
 
 fn row(blob: &Kept) -> [String; 7] {

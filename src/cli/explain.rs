@@ -26,7 +26,9 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
         (source::Error::NoNetwork { .. }, Location::Url(_)) => {
             "if it is in the cache, --offline mounts it as it was last seen"
         }
-        (source::Error::Offline, _) => "bring it with 'aiozfs fetch', or leave --offline out",
+        (source::Error::Offline, _) => {
+            "bring it into the cache with 'aiozfs fetch', or leave --offline out"
+        }
         (source::Error::NotFound { .. }, Location::Cid(_)) => {
             "the gateway does not know this id, or has no raw blocks of it ('--verify crc' does without); check it, or give another gateway with --gateway URL"
         }
@@ -39,13 +41,13 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
             "aiozfs needs a gateway that answers Range requests; give another with --gateway URL"
         }
         (source::Error::NoRanges { .. }, _) => {
-            "aiozfs needs a server that answers Range requests; else download the archive and mount the file"
+            "aiozfs needs a server that answers Range requests; or download the archive and mount the file"
         }
         (source::Error::NoRawBlocks { .. }, Location::Cid(cid)) if cid.codec() == Codec::Raw => {
-            "a raw CID of more than 2 MiB cannot be proven by ranges; else give a trustless gateway with --gateway URL; '--verify crc' goes on without proof"
+            "give a trustless gateway with --gateway URL; a raw CID of more than 2 MiB cannot be proven by ranges at all; '--verify crc' continues without proof"
         }
         (source::Error::NoRawBlocks { .. }, _) => {
-            "give a trustless gateway with --gateway URL; '--verify crc' goes on without proof"
+            "give a trustless gateway with --gateway URL; '--verify crc' continues without proof"
         }
         (source::Error::Forged { .. }, Location::Cid(_)) => {
             "give another gateway with --gateway URL"

@@ -18,6 +18,7 @@ use super::progress::Progress;
 use super::{Failure, config, job, logging};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
+use crate::ranges::RangeSet;
 use crate::source::{Priority, Result as SourceResult, Source};
 use crate::volume::{Location, Opened};
 
@@ -68,13 +69,13 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     if let Location::File(path) = &location {
         let path = path.display();
         return Err(Failure::usage(format!(
-            "{path} is a file of this machine; there is nothing to fetch"
+            "{path} is a local file, so it need not be fetched"
         )));
     }
     let access = args.access.resolve(location, &MountOptions::default())?;
     let Some(cache) = access.options.cache.clone() else {
         return Err(Failure::new(
-            "there is no cache to bring it into; see --cache-dir and --cache-size",
+            "the cache is disabled or cannot be used; see --cache-dir and --cache-size",
         ));
     };
     let runtime = job::runtime()?;
@@ -137,7 +138,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     match total(&missing) {
         0 => Ok(Brought { kept, fetched }),
         left => Err(Failure::new(format!(
-            "{} of {} could not be kept: the disk is full or fails, or others have pinned the rest of the cache; make room or see 'aiozfs cache', and fetch again to go on",
+            "{} of {} could not be stored: the disk is full or fails, or the rest of the cache is pinned; free space, see 'aiozfs cache', then fetch again to continue",
             HumanBytes(left),
             HumanBytes(kept)
         ))),
@@ -181,14 +182,9 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure>
 /// Ranges in order, with neighbours joined.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.sort_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
+    let mut merged = RangeSet::new();
+    ranges.into_iter().for_each(|range| merged.insert(range));
+    merged.to_vec()
 }
 
 fn total(ranges: &[Range<u64>]) -> u64 {

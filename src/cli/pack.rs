@@ -1,4 +1,4 @@
-//! `aiozfs pack`.
+//! `aiozfs pack`: packs a folder into an archive.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -21,41 +21,42 @@ use crate::archive::{Kind, MAX_ALIGN, Timestamp};
 use crate::content::{Importer, Profile};
 use crate::pack::{ByRange, Control, Output, PackOptions, Plan, Warning};
 
-/// Pack a folder of HLS or DASH, with all else that is in it, into an archive to stream from.
+/// Pack a folder with HLS or DASH into an archive for streaming.
 ///
-/// Entries are stored as they are, in the order of playback, and playlists get links to byte
-/// ranges of the archive, so that players play it from any node. The same folder gives the same
-/// archive everywhere. Prints the archive's CID, its length and the number of its entries.
+/// All files of the folder are stored uncompressed, media in playback order. Playlists get links to
+/// byte ranges of the archive, so that players play it from any node. The same folder gives the same
+/// archive on every machine. Prints the archive's CID, its length in bytes and its number of entries.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PackArgs {
-    /// The folder
+    /// The folder to pack
     dir: PathBuf,
-    /// The archive to write; - for standard output
+    /// The archive file to write; - means standard output
     out: PathBuf,
-    /// Give all entries this time instead of their own: 2024-02-29T12:00:00Z, or @SECONDS since
-    /// 1970
+    /// Modification time of all entries, as 2024-02-29T12:00:00Z or @SECONDS since 1970 [default:
+    /// each file's own]
     #[arg(long, value_name = "TIME", value_parser = mtime)]
     mtime: Option<Timestamp>,
-    /// Let the data of each entry begin at a multiple of this size, a power of two up to 32K
+    /// Alignment of each entry's data in bytes: a power of two up to 32K
     #[arg(long, value_name = "SIZE", value_parser = align, default_value = "1")]
     align: u64,
-    /// Pack links that lead nowhere with a warning
+    /// Only warn of links to missing files and of malformed playlists
     #[arg(long)]
     allow_missing: bool,
-    /// Leave playlists as they are
+    /// Store playlists unchanged, without range links
     #[arg(long)]
     no_links: bool,
-    /// Also write playlists that play the archive from any HTTP server of ranges into this folder
+    /// Also write playlists to this folder that play the archive from any HTTP server with Range
+    /// support
     #[arg(long, value_name = "DIR")]
     byterange_playlists: Option<PathBuf>,
-    /// Where those playlists find the archive [default: beside them, under its name]
+    /// URL of the archive in those playlists [default: the archive's file name, relative to DIR]
     #[arg(long, value_name = "URL", requires = "byterange_playlists", value_parser = archive_url)]
     archive_url: Option<String>,
-    /// Print what would be written, and write nothing
+    /// Print the offset and size of each entry, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not wait until the disk has everything
+    /// Do not wait for the disk (fsync) before the archive gets its name
     #[arg(long)]
     no_sync: bool,
 }
@@ -72,7 +73,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     let by_range = by_range(args, to_stdout)?;
     if to_stdout && !args.dry_run && io::stdout().is_terminal() {
         return Err(Failure::usage(
-            "an archive is nothing for a terminal; give a file, or send it on with '|'",
+            "a terminal cannot show an archive; give a file name, or use a pipe",
         ));
     }
     let options = PackOptions {
@@ -116,23 +117,23 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     if let Some(by_range) = by_range {
         let warnings = plan.write_byterange_playlists(&by_range);
         let warnings = warnings.map_err(Failure::new)?;
-        // Those of links are the same, and told.
+        // With range links, the same warnings have been printed already.
         if args.no_links {
             warn(&warnings);
         }
     }
     sum_up(&plan);
-    let said = format!(
+    let summary = format!(
         "{} {} bytes, {} entries",
         importer.finish(),
         plan.size(),
         plan.items().len()
     );
     if to_stdout {
-        eprintln!("{said}");
+        eprintln!("{summary}");
     } else {
         // The archive is finished, so a closed pipe is not an error.
-        drop(writeln!(io::stdout(), "{said}"));
+        let _ = writeln!(io::stdout(), "{summary}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -142,17 +143,17 @@ const MOST_LINES: usize = 20;
 
 fn warn(warnings: &[Warning]) {
     for warning in warnings.iter().take(MOST_LINES) {
-        eprintln!("aiozfs: warning: {}", Told(warning));
+        eprintln!("aiozfs: warning: {}", Line(warning));
     }
     if let Some(more) = warnings.len().checked_sub(MOST_LINES).filter(|n| *n > 0) {
         eprintln!("aiozfs: and {more} more warnings");
     }
 }
 
-/// What a user may have forgotten: links that lead nowhere, though they may, and files that no
-/// playlist leads to.
+/// Lists probable mistakes: links to missing files, including those that the standard permits, and
+/// files that no playlist links to.
 fn sum_up(plan: &Plan) {
-    let nowhere = plan.nowhere().iter().map(|w| Told(w).to_string());
+    let nowhere = plan.nowhere().iter().map(|w| Line(w).to_string());
     list("links that lead nowhere", nowhere);
     let unlinked = plan.unlinked().iter().map(|path| shown(path));
     list("files that no playlist links to", unlinked);
@@ -173,9 +174,9 @@ fn list(title: &str, lines: impl ExactSizeIterator<Item = String>) {
 }
 
 /// A warning in one line.
-struct Told<'a>(&'a Warning);
+struct Line<'a>(&'a Warning);
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Warning { playlist, problem } = self.0;
         let (line, what) = (problem.line, &problem.what);
@@ -196,7 +197,7 @@ fn shown(path: &str) -> String {
     out
 }
 
-/// Where the playlists by byte range go, and where they find the archive.
+/// The folder of the byte range playlists, and the URL of the archive in them.
 fn by_range(args: &PackArgs, to_stdout: bool) -> Result<Option<ByRange>, Failure> {
     let Some(dir) = &args.byterange_playlists else {
         return Ok(None);
@@ -206,7 +207,7 @@ fn by_range(args: &PackArgs, to_stdout: bool) -> Result<Option<ByRange>, Failure
         (None, Some(name)) if !to_stdout => reference(name),
         _ => {
             return Err(Failure::usage(
-                "playlists by byte range must name the archive; give its address with --archive-url",
+                "byte range playlists need the URL of the archive; give it with --archive-url",
             ));
         }
     };
@@ -214,9 +215,9 @@ fn by_range(args: &PackArgs, to_stdout: bool) -> Result<Option<ByRange>, Failure
     Ok(Some(by_range))
 }
 
-/// The relative reference (RFC 3986) to a file beside.
+/// The relative reference (RFC 3986) to a file in the same folder.
 fn reference(name: &OsStr) -> String {
-    // Also of a colon, which would end a scheme.
+    // Escapes colons, too: one could end a scheme.
     const KEPT: AsciiSet = NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')
@@ -225,16 +226,15 @@ fn reference(name: &OsStr) -> String {
     percent_encode(name.as_encoded_bytes(), &KEPT).to_string()
 }
 
-/// `--archive-url`: what can stand in a playlist.
+/// Parses `--archive-url`. It must fit into a playlist.
 fn archive_url(text: &str) -> Result<String, String> {
     let is_bad = |c: char| c.is_whitespace() || c.is_control() || c == '"';
     if text.is_empty() || text.contains(is_bad) {
-        Err(format!(
-            "'{text}' is no address; write white space as %20 and the like"
-        ))
-    } else {
-        Ok(text.to_owned())
+        return Err(format!(
+            "'{text}' is not a URL; escape white space and quotes, as in %20"
+        ));
     }
+    Ok(text.to_owned())
 }
 
 fn print_layout(plan: &Plan) -> io::Result<()> {
@@ -267,7 +267,7 @@ fn print_layout(plan: &Plan) -> io::Result<()> {
     out.flush()
 }
 
-/// Becomes true when the user (Ctrl-C), the system or a closed terminal wants the end.
+/// A flag that SIGINT, SIGTERM and SIGHUP set.
 fn cancel_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     let failed = |e: io::Error| Failure::new(format!("cannot watch for signals: {e}"));
     let cancelled = Arc::new(AtomicBool::new(false));
@@ -296,7 +296,7 @@ fn cancel_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     Ok(cancelled)
 }
 
-/// `--mtime`.
+/// Parses `--mtime`.
 fn mtime(text: &str) -> Result<Timestamp, String> {
     if let Some(secs) = text.strip_prefix('@') {
         let secs = secs
@@ -306,7 +306,7 @@ fn mtime(text: &str) -> Result<Timestamp, String> {
     }
     let time = humantime::parse_rfc3339_weak(text)
         .map_err(|e| format!("'{text}' is not a time ({e}); write it like 2024-02-29T12:00:00Z"))?;
-    // Years below 1970 cannot be written so.
+    // This syntax has no years before 1970.
     let since = time
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
@@ -316,7 +316,7 @@ fn mtime(text: &str) -> Result<Timestamp, String> {
     })
 }
 
-/// `--align`.
+/// Parses `--align`.
 fn align(text: &str) -> Result<u64, String> {
     let size = units::size(text)?;
     if size.is_power_of_two() && size <= MAX_ALIGN {

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 
 use super::Failure;
 use crate::archive::{Kind, Timestamp};
+pub(super) use crate::ranges::hex;
 
 /// How names are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

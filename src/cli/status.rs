@@ -143,7 +143,7 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
     line(
         "fetched",
         format!(
-            "{}{} in {} requests, {} of them under way",
+            "{}{} in {} requests, {} of them in flight",
             HumanBytes(report.bytes_fetched),
             rate(|r| r.bytes_fetched),
             report.requests,
@@ -161,7 +161,7 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
     line(
         "latency",
         format!(
-            "{} median, {} for 99 in 100",
+            "{} median, {} 99th percentile",
             milliseconds(report.median_latency_ms),
             milliseconds(report.p99_latency_ms)
         ),
@@ -221,9 +221,9 @@ mod tests {
 archive   http://h/a.zip
           1.00 MiB, 3 entries; mounted for 61 seconds by process 7 (aiozfs 1.2.3)
 read      1.00 KiB, 50 % of it from memory
-fetched   1.00 KiB in 4 requests, 1 of them under way
+fetched   1.00 KiB in 4 requests, 1 of them in flight
 from disk 1.00 KiB
-latency   5.2 ms median, 110 ms for 99 in 100
+latency   5.2 ms median, 110 ms 99th percentile
 memory    1.00 MiB of 128.00 MiB
 errors    0
 streams   a\u{fffd}[2J.ts: at 2.00 KiB of the archive, 1.00 KiB ahead, window 4.00 KiB

@@ -1,4 +1,4 @@
-//! Playlists beside the archive that play it from any server of ranges.
+//! Writes playlists beside the archive that play it from any server that supports Range requests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::output;
 use super::scan::Stamp;
 use super::warning::Warning;
 
-/// Where such playlists go, and where they find the archive.
+/// Where to write such playlists, and the URL of the archive in them.
 #[derive(Debug)]
 pub struct ByRange {
     dir: PathBuf,
@@ -17,8 +17,8 @@ pub struct ByRange {
 }
 
 impl ByRange {
-    /// Playlists into `dir`, which may not be there yet, outside of `folder`, whose own they would
-    /// overwrite. `archive` is the archive's address: a URL, or a reference relative to `dir`.
+    /// Writes to `dir`, which may not exist yet. It must lie outside `folder`, whose playlists would be
+    /// overwritten. `archive` is the archive's URL, absolute or relative to `dir`.
     pub fn new(dir: &Path, archive: String, folder: &Path) -> Result<Self, Error> {
         if output::is_inside(dir, folder)? {
             return Err(Error::OutputInside(dir.to_owned()));
@@ -29,7 +29,7 @@ impl ByRange {
         })
     }
 
-    /// The address as seen from a playlist.
+    /// The URL of the archive, relative to a playlist.
     fn seen_from(&self, playlist: &str) -> String {
         let Self { archive, .. } = self;
         if archive.contains("://") || archive.starts_with('/') {
@@ -40,9 +40,9 @@ impl ByRange {
 }
 
 impl Plan {
-    /// Writes all playlists in the form that names byte ranges of the archive, under the paths they
-    /// have in the folder; along with them files that the standards know no byte range for, such as
-    /// keys. Returns links that lead nowhere.
+    /// Writes all playlists with byte ranges of the archive in place of links, under their paths in
+    /// the folder. Copies the files whose links can have no byte range, such as keys. Returns the
+    /// problems of links.
     pub fn write_byterange_playlists(&self, to: &ByRange) -> Result<Vec<Warning>, Error> {
         let place = |path: &str| {
             let place = to.dir.join(path);
@@ -63,7 +63,7 @@ impl Plan {
             let list = place(&item.path)?;
             fs::write(&list, made.text).map_err(Error::io(&list))?;
             for path in made.loose {
-                // A playlist among them (that of an advertisement) has its own turn.
+                // A playlist among them, such as that of an advertisement, is written by this loop.
                 let Some(loose) = self.file(&path).filter(|loose| loose.format.is_none()) else {
                     continue;
                 };

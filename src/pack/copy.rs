@@ -1,16 +1,15 @@
-//! The copying: content to the archive, in one stream, by three threads.
+//! Writes an archive as one stream, with three threads.
 //!
-//! One reads and counts CRCs, one writes, one gives the finished bytes to whoever hashes them. The
-//! CRC stands before the data, so a file's data must be known before its header can go out:
+//! One thread reads and computes CRCs, one writes, and one hands the written bytes to the caller's
+//! hasher. A header contains the CRC of the data behind it, so a file must be read before its header
+//! can be written:
 //!
-//! - up to [`HELD`] bytes are read once and held in memory until the CRC is put into the header;
-//! - a longer file is read twice, first for its CRC. Its second reading mostly comes from the page
-//!   cache. Writing the header later instead, in place, would save the first reading, but only
-//!   where the output is a file, and every hash behind the header would have to wait for it. The
-//!   first reading of a 153 MB file takes a tenth of the time of packing it with 488 MB of
-//!   segments (0.11 s of 0.94 s, in the page cache), and shows a file that changes.
+//! - a file of up to [`HELD`] bytes is read once and held in memory until its CRC is known;
+//! - a longer file is read twice, first for its CRC. The second time it mostly comes from the page
+//!   cache. Writing the header afterwards would save the first reading, but only if the output is a
+//!   file, and hashing would have to wait. The two readings also detect a file that changes.
 //!
-//! Memory: [`BUFFERS`] buffers, whatever is packed, and some 100 bytes an entry.
+//! Memory: [`BUFFERS`] buffers, and about 100 bytes an entry.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -27,19 +26,19 @@ use crate::archive::{CRC_AT, Kind, end_records};
 /// The length of a buffer, in bytes.
 const BUFFER: usize = 1 << 20;
 
-/// How many there are: those held, and some under way between the threads.
+/// The number of buffers: those held for a CRC, and some in transit between the threads.
 const BUFFERS: usize = 24;
 
-/// The longest file that is read once, in bytes.
+/// The length in bytes up to which a file is read only once.
 const HELD: u64 = 8 << 20;
 
-/// What goes along with the copying.
+/// The caller's part in the writing.
 pub struct Control<'a> {
-    /// Gets all bytes of the archive, in order, on a thread of its own.
+    /// Receives all bytes of the archive in order, on a thread of its own.
     pub tap: &'a mut (dyn FnMut(&[u8]) + Send),
-    /// Is told how many bytes were written.
+    /// Receives the number of bytes of each write.
     pub progress: &'a mut dyn FnMut(u64),
-    /// Ends the copying when it becomes true.
+    /// Cancels the writing when it becomes true.
     pub cancelled: &'a AtomicBool,
 }
 
@@ -53,7 +52,7 @@ impl Plan {
         } = control;
         let (free_in, free) = sync_channel(BUFFERS);
         for _ in 0..BUFFERS {
-            // There is room for all of them.
+            // The channel has room for all of them.
             let _ = free_in.send(Buffer::new());
         }
         let (full, to_write) = sync_channel::<Buffer>(BUFFERS);
@@ -66,7 +65,7 @@ impl Plan {
             let tapping = scope.spawn(move || {
                 for buffer in to_tap {
                     tap(buffer.bytes());
-                    // Nobody wants buffers any more once all is read.
+                    // Fails after the reader has finished, when no buffer is needed.
                     let _ = free_in.send(buffer);
                 }
             });
@@ -77,11 +76,11 @@ impl Plan {
                     break;
                 }
                 progress(buffer.len as u64);
-                // Ends only with us.
+                // The receiver lives until `written` is dropped.
                 let _ = written.send(buffer);
             }
             drop(written);
-            // Whichever panicked goes on with that here.
+            // A panic of a thread continues here.
             let read = reader
                 .join()
                 .unwrap_or_else(|e| std::panic::resume_unwind(e));
@@ -89,14 +88,14 @@ impl Plan {
                 .join()
                 .unwrap_or_else(|e| std::panic::resume_unwind(e));
             match (wrote, read) {
-                // The reader then ended because nobody took its buffers.
+                // The write error first: it makes the reader fail, too.
                 (Err(e), _) | (Ok(()), Err(e)) => Err(e),
                 (Ok(()), Ok(())) => out.flush().map_err(Error::Output),
             }
         })
     }
 
-    /// Reads everything into the stream, in the order of the line.
+    /// Reads everything into the stream, in the order of the archive.
     fn read(&self, stream: &mut Stream) -> Result<(), Error> {
         let mut checksums = Vec::with_capacity(self.items.len());
         for item in &self.items {
@@ -113,7 +112,7 @@ impl Plan {
     }
 
     fn read_item(&self, item: &Item, stream: &mut Stream) -> Result<u32, Error> {
-        // Every number of the headers and links was worked out for this place.
+        // The plan computed all headers and links for this offset.
         assert_eq!(stream.position, item.header_offset, "{}", item.path);
         let header = |crc32| {
             item.entry()
@@ -157,18 +156,20 @@ impl Plan {
         stream.put(&header(crc32))?;
         let again = source.copy(stream)?;
         source.check()?;
-        match again == crc32 {
-            true => Ok(crc32),
-            false => Err(Error::Changed(source.path)),
+        if again == crc32 {
+            Ok(crc32)
+        } else {
+            Err(Error::Changed(source.path))
         }
     }
 }
 
-/// A file of the folder, which must stay what it was.
+/// A file of the folder that must not have changed since the plan was made.
 struct Source {
     file: File,
     path: PathBuf,
     stamp: Stamp,
+    /// The bytes still to be read, by the planned length.
     left: u64,
 }
 
@@ -194,16 +195,17 @@ impl Source {
         Ok(())
     }
 
-    /// It is still the file that was planned with.
+    /// Checks that the file is unchanged, and that all of it was read.
     fn check(&self) -> Result<(), Error> {
         let meta = self.file.metadata().map_err(Error::io(&self.path))?;
-        match self.stamp.is_same(&Stamp::of(&meta)) && self.left == 0 {
-            true => Ok(()),
-            false => Err(Error::Changed(self.path.clone())),
+        if self.stamp.is_same(&Stamp::of(&meta)) && self.left == 0 {
+            Ok(())
+        } else {
+            Err(Error::Changed(self.path.clone()))
         }
     }
 
-    /// Reads on, at most to the length that was planned with.
+    /// Reads the next bytes, up to the planned length.
     fn read(&mut self, into: &mut [u8]) -> Result<usize, Error> {
         let most = usize::try_from(self.left)
             .unwrap_or(usize::MAX)
@@ -215,12 +217,13 @@ impl Source {
             }
         };
         self.left -= len as u64;
-        match len == 0 && most > 0 {
-            true => Err(Error::Changed(self.path.clone())),
-            false => Ok(len),
+        if len == 0 && most > 0 {
+            return Err(Error::Changed(self.path.clone()));
         }
+        Ok(len)
     }
 
+    /// Reads the rest into the stream. Returns its CRC-32.
     fn copy(&mut self, stream: &mut Stream) -> Result<u32, Error> {
         let mut crc = crc32fast::Hasher::new();
         while self.left > 0 {
@@ -232,10 +235,11 @@ impl Source {
         Ok(crc.finalize())
     }
 
+    /// Reads the rest only for its CRC-32.
     fn checksum(&mut self, stream: &mut Stream) -> Result<u32, Error> {
         let mut crc = crc32fast::Hasher::new();
         while self.left > 0 {
-            stream.go_on()?;
+            stream.check_cancelled()?;
             let scratch = &mut stream.scratch;
             let len = self.read(scratch)?;
             crc.update(&scratch[..len]);
@@ -267,11 +271,12 @@ struct Stream<'a> {
     free: Receiver<Buffer>,
     full: SyncSender<Buffer>,
     cancelled: &'a AtomicBool,
-    /// Bytes so far.
+    /// The number of bytes so far.
     position: u64,
     current: Option<Buffer>,
-    /// Buffers that wait for a CRC, and where in them that goes: buffer and byte.
+    /// Full buffers that wait for a CRC.
     held: Vec<Buffer>,
+    /// The place of that CRC: the index of the buffer, and the offset in it.
     crc_at: Option<(usize, usize)>,
     scratch: Box<[u8]>,
 }
@@ -290,16 +295,16 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn go_on(&self) -> Result<(), Error> {
-        match self.cancelled.load(Relaxed) {
-            true => Err(Error::Cancelled),
-            false => Ok(()),
+    fn check_cancelled(&self) -> Result<(), Error> {
+        if self.cancelled.load(Relaxed) {
+            return Err(Error::Cancelled);
         }
+        Ok(())
     }
 
-    /// Room for bytes, never none.
+    /// The free part of the current buffer, which is never empty.
     fn room(&mut self) -> Result<&mut [u8], Error> {
-        self.go_on()?;
+        self.check_cancelled()?;
         if self
             .current
             .as_ref()
@@ -310,7 +315,7 @@ impl<'a> Stream<'a> {
         let buffer = match self.current.take() {
             Some(buffer) => buffer,
             None => {
-                // The writer holds the other end for as long as it wants anything.
+                // Fails if the writer has failed.
                 let mut buffer = self.free.recv().map_err(|_| Error::Cancelled)?;
                 buffer.len = 0;
                 buffer
@@ -320,7 +325,7 @@ impl<'a> Stream<'a> {
         Ok(&mut buffer.memory[buffer.len..])
     }
 
-    /// So many bytes were put into [`room`](Self::room).
+    /// Adds the first `len` bytes of [`room`](Self::room) to the stream.
     fn advance(&mut self, len: usize) {
         if let Some(buffer) = &mut self.current {
             buffer.len += len;
@@ -328,6 +333,7 @@ impl<'a> Stream<'a> {
         }
     }
 
+    /// Adds bytes to the stream.
     fn put(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
             let room = self.room()?;
@@ -339,22 +345,22 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// The current buffer goes to the writer, or to those that wait.
+    /// Passes the current buffer to the writer, or holds it if it waits for a CRC.
     fn pass_on(&mut self) -> Result<(), Error> {
         let Some(buffer) = self.current.take() else {
             return Ok(());
         };
         match self.crc_at {
             Some(_) => self.held.push(buffer),
-            // The writer has failed, and says why.
+            // Fails if the writer has failed, whose error is then returned.
             None => self.full.send(buffer).map_err(|_| Error::Cancelled)?,
         }
         Ok(())
     }
 
-    /// Puts a local header whose CRC comes later; until then nothing goes out.
+    /// Adds a local header without its CRC, and holds everything until [`release`](Self::release).
     fn hold(&mut self, header: &[u8]) -> Result<(), Error> {
-        // The CRC in one buffer: what is left of this one may be too short for it.
+        // The CRC must not be split between two buffers.
         if self.room()?.len() < header.len() {
             self.pass_on()?;
         }
@@ -363,7 +369,7 @@ impl<'a> Stream<'a> {
         self.put(header)
     }
 
-    /// Puts the CRC in, and lets go.
+    /// Writes the CRC into the held header, and passes the held buffers to the writer.
     fn release(&mut self, crc32: u32) -> Result<(), Error> {
         if let Some((buffer, at)) = self.crc_at.take() {
             let buffer = match self.held.get_mut(buffer) {

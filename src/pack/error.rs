@@ -1,4 +1,4 @@
-//! Why a folder was not packed.
+//! Errors of packing.
 
 use std::fmt;
 use std::io;
@@ -6,28 +6,28 @@ use std::path::{Path, PathBuf};
 
 use crate::playlist::Problem;
 
-/// Why there is no archive.
+/// Why a folder was not packed.
 #[derive(Debug)]
 pub enum Error {
     /// A file or directory cannot be read or written.
     Io(PathBuf, io::Error),
-    /// It is no folder.
+    /// This path is not a folder.
     NotAFolder(PathBuf),
-    /// It is a device, a pipe or a socket.
+    /// This path is a device, a pipe or a socket.
     Special(PathBuf),
-    /// Its name is not UTF-8, which an archive could not say.
+    /// The name is not UTF-8 or too long for an archive.
     Name(PathBuf),
-    /// It is not what it was when the packing began.
+    /// The file changed after the packing began.
     Changed(PathBuf),
-    /// Links of a playlist lead nowhere: its path, and the problems, at least one.
+    /// A playlist has problems that are not allowed: its path, and at least one problem.
     Links(String, Vec<Problem>),
-    /// The archive would be packed into itself.
+    /// The output lies in the packed folder.
     OutputInside(PathBuf),
-    /// There is something else where the archive is to be.
+    /// The output path exists and is not a regular file.
     OutputTaken(PathBuf),
     /// The archive cannot be written.
     Output(io::Error),
-    /// Somebody wanted it to end.
+    /// The packing was cancelled.
     Cancelled,
 }
 
@@ -61,15 +61,15 @@ impl fmt::Display for Error {
                 if problems.len() > 1 {
                     write!(f, " (and {} more)", problems.len() - 1)?;
                 }
-                write!(f, "; '--allow-missing' packs it all the same")
+                write!(f, "; '--allow-missing' packs it nevertheless")
             }
             Error::OutputInside(path) => write!(
                 f,
-                "{} lies in the folder that is packed; write it elsewhere",
+                "{} is in the folder that is packed; write it elsewhere",
                 path.display()
             ),
             Error::OutputTaken(path) => {
-                write!(f, "{} is there and is no regular file", path.display())
+                write!(f, "{} exists and is not a regular file", path.display())
             }
             Error::Output(e) => write!(f, "the archive cannot be written: {e}"),
             Error::Cancelled => f.write_str("interrupted; nothing was written"),

@@ -1,12 +1,12 @@
-//! Where each entry goes, before a byte of content is copied.
+//! Plans the place of each entry, before any content is copied.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use super::PackOptions;
 use super::error::Error;
 use super::linked::{self, Texts};
 use super::names::Names;
+use super::options::PackOptions;
 use super::order;
 use super::scan::{self, Found, Stamp};
 use super::text;
@@ -16,7 +16,7 @@ use crate::playlist::{
     self, Context, Files, Format, Linked, PLAYABLE_VERSION, Problem, Span, What,
 };
 
-/// An archive that is to be written.
+/// A plan of an archive.
 #[derive(Debug)]
 pub struct Plan {
     pub(super) folder: PathBuf,
@@ -30,23 +30,25 @@ pub struct Plan {
     size: u64,
 }
 
-/// An entry of the archive, in its place.
+/// An entry of the planned archive.
 #[derive(Debug)]
 pub struct Item {
     /// Its path in the folder and in the archive.
     pub path: String,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// Where its local header begins, in bytes from the beginning of the archive.
+    /// The offset of its local header in the archive, in bytes.
     pub header_offset: u64,
-    /// Where its data lies.
+    /// The extent of its data in the archive.
     pub extent: Extent,
-    /// What kind of text with links it is, if it is one.
+    /// Its format, if it is a text with links.
     pub format: Option<Format>,
+    /// How other playlists refer to it.
     contexts: Vec<Context>,
     pub(super) mode: u16,
     pub(super) mtime: Timestamp,
     pub(super) stamp: Stamp,
+    /// The length in bytes of its playable form, if it is a text with links.
     playable: Option<u64>,
 }
 
@@ -64,7 +66,7 @@ impl Item {
 }
 
 impl Plan {
-    /// Looks at a folder and lays it out.
+    /// Plans the archive of a folder.
     pub fn of(folder: &Path, options: PackOptions) -> Result<Self, Error> {
         let found = scan::scan(folder)?;
         let names = Names::new(folder, found.iter().map(|f| (f.path.as_str(), f.kind)));
@@ -103,37 +105,37 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The entries in the order of the line.
+    /// The entries in the order of the archive.
     pub fn items(&self) -> &[Item] {
         &self.items
     }
 
-    /// Links that lead nowhere and were allowed to, and what else may not be meant so.
+    /// Problems that did not keep the folder from being packed.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Links that lead to no file of the folder, among them those that may.
+    /// Links to missing files, including those that the standard permits.
     pub fn nowhere(&self) -> &[Warning] {
         &self.nowhere
     }
 
-    /// Files that no playlist leads to, by path; playlists apart. Empty if there is no playlist.
+    /// The paths of files that no text links to, except playlists. Empty for a folder without playlists.
     pub fn unlinked(&self) -> &[String] {
         &self.unlinked
     }
 
-    /// Length of the archive in bytes.
+    /// The length of the archive in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Where the central directory begins.
+    /// The offset of the central directory in bytes.
     pub fn directory_offset(&self) -> u64 {
         self.directory_offset
     }
 
-    /// How many bytes of the archive's end hold its index and all its playlists.
+    /// The number of bytes at the archive's end that hold its index and all texts with links.
     pub fn tail(&self) -> u64 {
         let is_list = |item: &&Item| item.format.is_some();
         let lists = self.items.iter().rev().take_while(is_list);
@@ -147,8 +149,8 @@ impl Plan {
         self.folder.join(&item.path)
     }
 
-    /// Where the data of the file that a link names lies. A name may lead over symbolic links, as
-    /// long as these stay in the folder.
+    /// The extent of the file that a link names. The path may contain symbolic links that stay in the
+    /// folder.
     pub(super) fn find(&self, path: &str) -> Option<Span> {
         let extent = self.file(path)?.extent;
         Some(Span {
@@ -162,8 +164,8 @@ impl Plan {
         self.items.get(self.names.find(path)?)
     }
 
-    /// Does something with the files as links see them. One that cannot be read, or has changed, is
-    /// an error.
+    /// Calls `work` with the files. Returns an error if `work` reads one that has changed or cannot be
+    /// read.
     pub(super) fn with_files<T>(&self, work: impl FnOnce(Files) -> T) -> Result<T, Error> {
         let failed = RefCell::new(None);
         let read = |path: &str, part: Span| {
@@ -186,14 +188,14 @@ impl Plan {
         }
     }
 
-    /// The text of a playlist as it lies in the folder.
+    /// The text of a playlist in the folder.
     pub(super) fn original(&self, item: &Item) -> Result<String, Error> {
         let path = self.source(item);
         let text = text::text(&path, item.stamp)?;
         text.ok_or(Error::Changed(path))
     }
 
-    /// The playlist that an item's text is.
+    /// The playlist of an item with this text.
     pub(super) fn playlist<'a>(
         &self,
         item: &'a Item,
@@ -203,7 +205,7 @@ impl Plan {
         playlist::Playlist::new(format, &item.path, text).within(&item.contexts)
     }
 
-    /// The text of a playlist as it is stored, and what is wrong with its links.
+    /// The text of a playlist in the archive, and the problems of its links.
     pub(super) fn stored(&self, item: &Item, format: Format) -> Result<Linked, Error> {
         let text = self.original(item)?;
         if !self.options.links {
@@ -215,10 +217,12 @@ impl Plan {
         self.with_files(|files| self.playlist(item, format, &text).link(files))
     }
 
-    /// Gives every entry its place. A playlist's length depends on the places of what it points
-    /// to, and places depend on lengths; playlists may point at each other in a circle. So lengths
-    /// are worked out again until none changes, from nothing up: a later place never makes a
-    /// text shorter, so they only grow, and as numbers have few digits they soon end.
+    /// Gives every entry its place.
+    ///
+    /// The length of a playlist depends on the places of the files that it links to, places depend on
+    /// lengths, and playlists may link to each other in a circle. So this computes the lengths
+    /// repeatedly, beginning with 0, until none changes. Larger offsets never make a text shorter, so
+    /// lengths only grow, and they end after a few rounds, as offsets have few digits.
     fn lay_out(&mut self) -> Result<(), Error> {
         let lists: Vec<(usize, Format)> = (self.items.iter().enumerate())
             .filter_map(|(at, item)| Some((at, item.format?)))
@@ -228,7 +232,7 @@ impl Plan {
                 self.items[*at].extent.len = 0;
             }
         }
-        let told = self.warnings.len();
+        let earlier = self.warnings.len();
         loop {
             self.place();
             let mut is_settled = true;
@@ -237,13 +241,13 @@ impl Plan {
                 let len = linked.text.len() as u64;
                 is_settled &= std::mem::replace(&mut self.items[*at].extent.len, len) == len;
                 if is_settled {
-                    self.tell(*at, linked.problems, linked.nowhere)?;
+                    self.report(*at, linked.problems, linked.nowhere)?;
                 }
             }
             if is_settled {
                 break;
             }
-            self.warnings.truncate(told);
+            self.warnings.truncate(earlier);
             self.nowhere.clear();
         }
         for (at, format) in &lists {
@@ -257,12 +261,13 @@ impl Plan {
             let playable = playlist.playable(&|path| self.find(path));
             self.items[*at].playable = Some(playable.len() as u64);
         }
-        // The directory's records are longer by what playlists say of themselves.
+        // The lengths of playable forms make the central directory longer.
         self.place();
         Ok(())
     }
 
-    fn tell(
+    /// Keeps the problems of an item as warnings; an error if one of them is not allowed.
+    fn report(
         &mut self,
         at: usize,
         problems: Vec<Problem>,
@@ -286,6 +291,7 @@ impl Plan {
         Ok(())
     }
 
+    /// Computes all offsets from the current lengths.
     fn place(&mut self) {
         let (mut at, mut directory) = (0, 0);
         for item in &mut self.items {

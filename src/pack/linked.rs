@@ -1,4 +1,4 @@
-//! Which files of the folder are texts with links, what these point to, and how they are reached.
+//! Finds the texts with links in a folder, the files that they link to, and their contexts.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,21 +12,21 @@ use super::warning::Warning;
 use crate::archive::Kind;
 use crate::playlist::{self, Context, Format, Span, What};
 
-/// The beginning of a file that says whether it may be a text with links, in bytes.
+/// The number of bytes at a file's beginning that show whether it may be a text with links.
 const BEGINNING: u64 = 512;
 
-/// A text that is no playlist is read up to this length, in bytes. Data that happens to be JSON or
-/// XML is longer.
+/// The maximum length in bytes of a text other than a playlist. Longer JSON or XML is data.
 const LONGEST_OTHER: u64 = 4 << 20;
 
-/// Ways to reach a playlist that are told apart.
+/// The most contexts of a playlist.
 const MOST_CONTEXTS: usize = 16;
 
-/// Playlists between the one that a variable is defined in and the one that imports it: media
-/// playlists import from what refers to them, and that gets its own variables from its query.
+/// The most steps of a variable from the playlist that defines it to one that uses it. A media
+/// playlist imports variables of the playlist that refers to it, which may take its own from its
+/// query.
 const MOST_ROUNDS: usize = 4;
 
-/// The texts with links among a folder's files, by their numbers.
+/// The texts with links in a folder, by the index of their file.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     pub(super) playlists: HashMap<usize, Playlist>,
@@ -34,18 +34,19 @@ pub(super) struct Texts {
     pub(super) warnings: Vec<Warning>,
 }
 
-struct Look<'a> {
+/// The search for texts with links.
+struct Search<'a> {
     folder: &'a Path,
     found: &'a [Found],
     names: &'a Names,
     texts: Texts,
-    /// Whether a playlist has variables.
+    /// Whether a playlist defines variables.
     has_variables: bool,
 }
 
-/// Looks at all files. Without `links` no warnings are given.
+/// Finds the texts with links among all files.
 pub(super) fn texts(folder: &Path, found: &[Found], names: &Names) -> Result<Texts, Error> {
-    let mut look = Look {
+    let mut search = Search {
         folder,
         found,
         names,
@@ -54,16 +55,16 @@ pub(super) fn texts(folder: &Path, found: &[Found], names: &Names) -> Result<Tex
     };
     for (at, file) in found.iter().enumerate() {
         if file.kind == Kind::File {
-            look.file(at)?;
+            search.file(at)?;
         }
     }
-    if look.has_variables {
-        look.contexts()?;
+    if search.has_variables {
+        search.contexts()?;
     }
-    Ok(look.texts)
+    Ok(search.texts)
 }
 
-impl Look<'_> {
+impl Search<'_> {
     fn file(&mut self, at: usize) -> Result<(), Error> {
         let file = &self.found[at];
         let expected = playlist::format_of(&file.path);
@@ -98,14 +99,14 @@ impl Look<'_> {
             (None, None) => {
                 let has = |path: &str| self.names.find(path).is_some_and(|other| other != at);
                 let problems = playlist::mentions(&file.path, &text, &has);
-                self.tell(at, problems);
+                self.warn(at, problems);
             }
         }
         Ok(())
     }
 
     fn may_be_text(&self, file: &Found) -> Result<bool, Error> {
-        // What programs of a page follow, whatever it begins with.
+        // Programs and styles of pages may name files, too.
         let is_code = [".js", ".css"].iter().any(|end| file.path.ends_with(end));
         let beginning = Span {
             offset: 0,
@@ -118,14 +119,14 @@ impl Look<'_> {
 
     fn playlist(&mut self, at: usize, format: Format, text: &str) {
         self.has_variables |= format == Format::Hls && text.contains("#EXT-X-DEFINE");
-        let playlist = self.points_to(at, format, text, &[]);
+        let playlist = self.references(at, format, text, &[]);
         self.texts.playlists.insert(at, playlist);
     }
 
-    /// WebVTT or JSON: a text like any other, unless it links to files of the folder.
+    /// WebVTT or JSON counts as a text with links only if it links to files of the folder.
     fn companion(&mut self, at: usize, format: Format, text: &str) {
-        let playlist = self.points_to(at, format, text, &[]);
-        if playlist.points_to.is_empty() {
+        let playlist = self.references(at, format, text, &[]);
+        if playlist.links_to.is_empty() {
             let size_of = |path: &str| self.size_of(path);
             let span = |size| Span { offset: 0, size };
             let find = |path: &str| size_of(path).map(span);
@@ -134,13 +135,13 @@ impl Look<'_> {
                 read: &|_, _| None,
             };
             let problems = playlist::link(format, &self.found[at].path, text, files).problems;
-            self.tell(at, problems);
+            self.warn(at, problems);
         } else {
             self.texts.playlists.insert(at, playlist);
         }
     }
 
-    fn points_to(&self, at: usize, format: Format, text: &str, contexts: &[Context]) -> Playlist {
+    fn references(&self, at: usize, format: Format, text: &str, contexts: &[Context]) -> Playlist {
         let path = &self.found[at].path;
         let playlist = playlist::Playlist::new(format, path, text).within(contexts);
         let references = playlist.references(&|path| self.size_of(path));
@@ -151,7 +152,7 @@ impl Look<'_> {
         Some(self.found[self.names.find(path)?].size)
     }
 
-    /// Finds out how HLS playlists are reached, and what they point to then.
+    /// Finds the contexts of HLS playlists, and what they link to with the variables of these.
     fn contexts(&mut self) -> Result<(), Error> {
         let is_hls = |(at, list): (&usize, &Playlist)| (list.format == Format::Hls).then_some(*at);
         let mut lists: Vec<usize> = self.texts.playlists.iter().filter_map(is_hls).collect();
@@ -180,7 +181,7 @@ impl Look<'_> {
         }
         for at in lists {
             let text = self.text(at)?;
-            let playlist = self.points_to(at, Format::Hls, &text, self.known(at));
+            let playlist = self.references(at, Format::Hls, &text, self.known(at));
             self.texts.playlists.insert(at, playlist);
         }
         Ok(())
@@ -202,7 +203,7 @@ impl Look<'_> {
         self.texts.warnings.push(warning);
     }
 
-    fn tell(&mut self, at: usize, problems: Vec<playlist::Problem>) {
+    fn warn(&mut self, at: usize, problems: Vec<playlist::Problem>) {
         let path = &self.found[at].path;
         let warnings = problems.into_iter().map(|problem| Warning {
             playlist: path.clone(),

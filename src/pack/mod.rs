@@ -1,16 +1,17 @@
-//! A folder to an archive.
+//! Packs a folder into an archive.
 //!
-//! [`Plan::of`] looks at a folder and decides everything but checksums: order, places, and with
-//! them the range links of its playlists, for these need no content but the playlists' own.
-//! [`Plan::write`] then copies in one go. The same folder gives the same bytes on every machine.
+//! [`Plan::of`] decides everything but the checksums: the order of the entries, their offsets, and
+//! with them the range links of the playlists. It reads playlists, and a few small parts of other
+//! files. [`Plan::write`] then writes the archive in one pass. The same folder gives the same
+//! bytes on every machine.
 //!
-//! The order: what playlists point to, as it is played, one rendition after another; everything
-//! else; and last the playlists, each behind what it points to, right before the central
-//! directory. So playback reads the line forward, and one read of the tail brings the index and
+//! The order: the files that playlists link to, in playback order, one rendition after another; all
+//! other files; and the playlists, each behind the files that it links to, right before the central
+//! directory. So playback reads the archive forward, and one read of its end brings the index and
 //! the playlists.
 //!
-//! Directories get entries only where they are empty: the others follow from the names, and
-//! their times change with every file that comes or goes.
+//! Only empty directories get entries. The others follow from the paths of their files, and their
+//! modification times change with every file that is added or removed.
 
 mod byterange;
 mod copy;
@@ -18,6 +19,7 @@ mod error;
 mod layout;
 mod linked;
 mod names;
+mod options;
 mod order;
 mod output;
 mod scan;
@@ -28,32 +30,6 @@ pub use byterange::ByRange;
 pub use copy::Control;
 pub use error::Error;
 pub use layout::{Item, Plan};
+pub use options::PackOptions;
 pub use output::Output;
 pub use warning::Warning;
-
-use crate::archive::Timestamp;
-
-/// How to pack.
-#[derive(Debug, Clone)]
-pub struct PackOptions {
-    /// The time of every entry; `None`: each file's own.
-    pub mtime: Option<Timestamp>,
-    /// Data of entries begins at a multiple of so many bytes: a power of two, at most
-    /// [`MAX_ALIGN`](crate::archive::MAX_ALIGN).
-    pub align: u64,
-    /// Whether playlists get range links.
-    pub links: bool,
-    /// Whether links that lead nowhere are warnings, and not errors.
-    pub allow_missing: bool,
-}
-
-impl Default for PackOptions {
-    fn default() -> Self {
-        Self {
-            mtime: None,
-            align: 1,
-            links: true,
-            allow_missing: false,
-        }
-    }
-}

@@ -1,22 +1,21 @@
-//! Which file of the folder a path means.
+//! Finds the file of the folder that a path means.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::archive::Kind;
 
-/// The files of a folder by path, each with its number.
+/// The files of a folder by path, each with its index.
 #[derive(Debug)]
 pub(super) struct Names {
     folder: PathBuf,
-    /// The folder without symbolic links in its path; `None` if it holds none, so that a path means
-    /// just what it says.
+    /// The canonical path of the folder; `None` if the folder contains no symbolic links.
     real: Option<PathBuf>,
     files: HashMap<String, usize>,
 }
 
 impl Names {
-    /// Of everything in a folder, numbered in this order.
+    /// Takes everything in a folder. The indices are the positions in `all`.
     pub(super) fn new<'a>(folder: &Path, all: impl Iterator<Item = (&'a str, Kind)>) -> Self {
         let mut files = HashMap::new();
         let mut has_links = false;
@@ -38,7 +37,7 @@ impl Names {
         }
     }
 
-    /// The file of that path, or else where its symbolic links lead, within the folder.
+    /// The file of this path, or the one that its symbolic links lead to within the folder.
     pub(super) fn find(&self, path: &str) -> Option<usize> {
         if let Some(at) = self.files.get(path) {
             return Some(*at);

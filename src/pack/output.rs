@@ -1,4 +1,4 @@
-//! The archive's file: there when it is complete, or not at all.
+//! The archive's file, which appears only when it is complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::Error;
 
-/// A file that gets its name when all of it is written; until then it lies beside that under a
-/// name of its own, and is removed if it is dropped.
+/// A file that gets its name when it is complete. Until then it has a temporary name in the same
+/// directory. Dropping it before removes it.
 #[derive(Debug)]
 pub struct Output {
     file: File,
@@ -17,7 +17,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// A file that is to be `path`, outside of the folder that is packed.
+    /// Creates the file for `path`, which must lie outside the packed `folder`.
     pub fn create(path: &Path, folder: &Path) -> Result<Self, Error> {
         let taken = || Error::OutputTaken(path.to_owned());
         if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
@@ -49,8 +49,8 @@ impl Output {
         })
     }
 
-    /// Gives the file its name, in the place of what had it. With `sync`, only once the disk has
-    /// everything: after a crash there is the old file or the new one.
+    /// Gives the file its name, in place of an existing file. With `sync`, waits for the disk first, so
+    /// that after a crash the path has the old file or the complete new one.
     pub fn finish(mut self, sync: bool) -> Result<(), Error> {
         if sync {
             self.file.sync_all().map_err(Error::Output)?;
@@ -65,11 +65,11 @@ impl Output {
     }
 }
 
-/// Whether a path, which may not be there yet, lies in the folder that is packed.
+/// Whether a path, which may not exist yet, lies in the packed folder.
 pub(super) fn is_inside(path: &Path, folder: &Path) -> Result<bool, Error> {
     let folder = folder.canonicalize().map_err(Error::io(folder))?;
     let whole = std::path::absolute(path).map_err(Error::io(path))?;
-    // What of it is there already, for symbolic links may lead anywhere.
+    // Resolve the part that exists: symbolic links may lead anywhere.
     let real = whole.ancestors().find_map(|dir| dir.canonicalize().ok());
     Ok(real.is_some_and(|real| real.starts_with(&folder)))
 }

@@ -1,4 +1,4 @@
-//! What is in a folder, in an order that depends on nothing but names.
+//! Lists a folder, in an order that depends on nothing but names.
 
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStringExt;
@@ -11,18 +11,17 @@ use crate::archive::{Kind, MAX_NAME, Timestamp};
 /// A file, an empty directory or a symbolic link.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Relative to the folder, components separated by `/`.
+    /// The path relative to the folder, with `/` between components.
     pub(super) path: String,
     pub(super) kind: Kind,
-    /// Of a link: the length of its target.
+    /// The length in bytes; for a symbolic link, that of its target.
     pub(super) size: u64,
     pub(super) mtime: Timestamp,
     pub(super) is_executable: bool,
     pub(super) stamp: Stamp,
 }
 
-/// What shows that a file is the one that was seen, and as it was; compared by
-/// [`is_same`](Self::is_same). Times are in nanoseconds.
+/// Identifies a state of a file: see [`is_same`](Self::is_same). Times are seconds and nanoseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stamp {
     device: u64,
@@ -43,9 +42,9 @@ impl Stamp {
         }
     }
 
-    /// Whether both tell of the same bytes. Some network and FUSE file systems give a file another
-    /// inode number at each look: then the change time shows that it was not replaced. Where inode
-    /// numbers are stable, they show it, and a `chmod` or a new hard link changes nothing.
+    /// Whether both stand for the same content. Size and modification time must be equal, and also the
+    /// inode number or the change time: some network and FUSE file systems change inode numbers at
+    /// each look, and `chmod` or a new hard link changes the change time.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let is_same_inode = (self.device, self.inode) == (other.device, other.inode);
         (self.size, self.mtime) == (other.size, other.mtime)
@@ -57,14 +56,15 @@ impl Stamp {
     }
 }
 
-/// All that is in `folder`, sorted by path, byte by byte.
+/// The files, symbolic links and empty directories below `folder`, sorted by the bytes of their
+/// paths.
 pub(super) fn scan(folder: &Path) -> Result<Vec<Found>, Error> {
     let meta = fs::metadata(folder).map_err(Error::io(folder))?;
     if !meta.is_dir() {
         return Err(Error::NotAFolder(folder.to_owned()));
     }
     let mut found = Vec::new();
-    // Directories still to be read: a stack of our own, for nesting of any depth.
+    // Directories still to be read. An explicit stack permits nesting of any depth.
     let mut open: Vec<(PathBuf, String)> = vec![(folder.to_owned(), String::new())];
     while let Some((dir, prefix)) = open.pop() {
         let mut is_empty = true;
@@ -75,7 +75,7 @@ pub(super) fn scan(folder: &Path) -> Result<Vec<Found>, Error> {
             let name = String::from_utf8(entry.file_name().into_vec())
                 .map_err(|_| Error::Name(full.clone()))?;
             let path = format!("{prefix}{name}");
-            // Room for the slash of a directory.
+            // Less than the maximum, for the slash of a directory.
             if path.len() >= MAX_NAME {
                 return Err(Error::Name(full));
             }
@@ -107,8 +107,7 @@ pub(super) fn scan(folder: &Path) -> Result<Vec<Found>, Error> {
                 path: prefix.trim_end_matches('/').to_owned(),
                 kind: Kind::Dir,
                 size: 0,
-                // What a directory's time tells is not content: the earliest that an archive can
-                // say, everywhere.
+                // A directory's time is not content. Use the earliest one that a ZIP can hold.
                 mtime: Timestamp {
                     secs: 315_532_800,
                     nanos: 0,

@@ -1,4 +1,4 @@
-//! Playlists of the folder, as text, and parts of media files.
+//! Reads files of the folder, and checks that they have not changed since they were listed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,7 +9,7 @@ use super::error::Error;
 use super::scan::Stamp;
 use crate::playlist::Span;
 
-/// A file's content, if it is what was seen.
+/// The content of a file.
 pub(super) fn content(path: &Path, stamp: Stamp) -> Result<Vec<u8>, Error> {
     read(path, stamp, |mut file| {
         let mut bytes = Vec::new();
@@ -17,10 +17,10 @@ pub(super) fn content(path: &Path, stamp: Stamp) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// A part of a file, which must lie within it, if it is what was seen.
+/// A part of a file, which must lie within it.
 pub(super) fn part(path: &Path, stamp: Stamp, part: Span) -> Result<Vec<u8>, Error> {
     read(path, stamp, |file| {
-        // Those who ask have a bound for it.
+        // The callers limit the length.
         let mut bytes = vec![0; part.size as usize];
         file.read_exact_at(&mut bytes, part.offset).map(|()| bytes)
     })
@@ -34,19 +34,20 @@ fn read(
     let file = File::open(path).map_err(Error::io(path))?;
     let same = || -> Result<(), Error> {
         let meta = file.metadata().map_err(Error::io(path))?;
-        match stamp.is_same(&Stamp::of(&meta)) {
-            true => Ok(()),
-            false => Err(Error::Changed(path.to_owned())),
+        if stamp.is_same(&Stamp::of(&meta)) {
+            Ok(())
+        } else {
+            Err(Error::Changed(path.to_owned()))
         }
     };
     same()?;
     let bytes = work(&file);
-    // That a file is shorter than it was is told as a change.
+    // Before the error of `work`: a file that became shorter is reported as changed.
     same()?;
     bytes.map_err(Error::io(path))
 }
 
-/// A file's content as text; `None` if it is not UTF-8.
+/// The content of a file as text; `None` if it is not UTF-8.
 pub(super) fn text(path: &Path, stamp: Stamp) -> Result<Option<String>, Error> {
     Ok(String::from_utf8(content(path, stamp)?).ok())
 }

@@ -1,18 +1,18 @@
-//! Problems of playlists that do not keep the folder from being packed.
+//! A problem that does not keep a folder from being packed.
 
 use crate::playlist::{Problem, What};
 
-/// A problem of a playlist that was packed all the same.
+/// A problem of a playlist that was packed nevertheless.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// The playlist.
+    /// The path of the playlist, relative to the folder.
     pub playlist: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
 }
 
 impl Warning {
-    /// Of a playlist as a whole.
+    /// A problem of a playlist as a whole.
     pub(super) fn of(playlist: &str, what: What) -> Self {
         Self {
             playlist: playlist.to_owned(),

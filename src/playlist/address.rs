@@ -1,36 +1,39 @@
-//! Relative references (RFC 3986) and the range links in their queries.
+//! Relative references (RFC 3986), and range links in their queries.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
-/// A path longer than this, in bytes, names no entry of a ZIP, even with each byte escaped.
+use crate::ranges::decimal;
+
+/// The longest path of a ZIP entry in bytes, with each byte escaped.
 const LONGEST_PATH: usize = 3 * u16::MAX as usize;
 
-/// Consecutive bytes: of the archive, where an entry's data lies, or of an entry.
+/// Consecutive bytes of the archive or of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Offset of the first byte.
+    /// The offset of the first byte.
     pub offset: u64,
-    /// How many bytes.
+    /// The length in bytes.
     pub size: u64,
 }
 
 impl Span {
-    /// Offset behind the last byte.
+    /// The offset behind the last byte.
     pub(super) fn end(&self) -> u64 {
         self.offset.saturating_add(self.size)
     }
 
-    /// A part of this one, given by its place within; `None` if it reaches beyond.
+    /// Converts a part that is relative to this span to an absolute one. `None` if it reaches beyond
+    /// the span's end.
     pub(super) fn part(&self, part: Span) -> Option<Span> {
         let end = part.offset.checked_add(part.size)?;
         let offset = self.offset.checked_add(part.offset)?;
         (end <= self.size).then_some(Span { offset, ..part })
     }
 
-    /// The place within this one of a span that is a part of it.
+    /// Converts an absolute part to one relative to this span. `None` if it is not within the span.
     pub(super) fn within(&self, part: Span) -> Option<Span> {
         let offset = part.offset.checked_sub(self.offset)?;
         let place = Span { offset, ..part };
@@ -38,19 +41,19 @@ impl Span {
     }
 }
 
-/// Where a link leads.
+/// The target of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    /// To another server, another root, or nowhere: none of ours.
+    /// Not a file of the folder: another server, an absolute path, or nothing.
     Elsewhere,
-    /// Out of the folder, by `..`.
+    /// A path that leaves the folder by `..`.
     Outside,
-    /// To a file: its path.
+    /// The path of a file, which may not exist.
     Path(String),
 }
 
-/// The path that a relative reference in the file `base` means, both relative to the folder that
-/// everything is in. `None` if it leads elsewhere or out of the folder.
+/// Resolves a reference in the file `base`. Both paths are relative to the packed folder. `None` if
+/// the reference is absolute or leads out of the folder.
 pub fn resolve(base: &str, uri: &str) -> Option<String> {
     match target(base, uri) {
         Target::Path(path) => Some(path),
@@ -58,24 +61,24 @@ pub fn resolve(base: &str, uri: &str) -> Option<String> {
     }
 }
 
-/// The path that a reference means by RFC 3986 and the WHATWG URL standard, whether or not there is
-/// such a file.
+/// Resolves a reference in the file `base` by RFC 3986 and the WHATWG URL standard.
 pub(super) fn target(base: &str, uri: &str) -> Target {
     let (path, _, _) = split(uri);
     if path.is_empty() || path.starts_with(['/', '\\']) || has_scheme(uri) {
         return Target::Elsewhere;
     }
     // "If url is special and c is U+005C (\)" it separates like a slash (WHATWG, path state).
-    let path = match path.contains('\\') {
-        true => Cow::Owned(path.replace('\\', "/")),
-        false => Cow::Borrowed(path),
+    let path = if path.contains('\\') {
+        Cow::Owned(path.replace('\\', "/"))
+    } else {
+        Cow::Borrowed(path)
     };
-    // Names of files here are UTF-8, so what does not decode to that can only be meant as it is.
+    // File names are UTF-8. A path that does not decode to UTF-8 was not meant to be decoded.
     let decoded = percent_decode_str(&path).decode_utf8();
     join(base, &decoded.unwrap_or(Cow::Borrowed(&path)))
 }
 
-/// The path of `path` beside the file `base`.
+/// Joins a path to the folder of the file `base`.
 fn join(base: &str, path: &str) -> Target {
     if path.len() > LONGEST_PATH {
         return Target::Elsewhere;
@@ -99,27 +102,27 @@ fn join(base: &str, path: &str) -> Target {
     }
 }
 
-/// A reference, looked for among files.
+/// A resolved reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Located {
     pub(super) target: Target,
-    /// The reference has characters that should have been escaped; this is how to escape them.
+    /// Set if the file was found by its name written without escapes.
     pub(super) unescaped: Option<Unescaped>,
 }
 
-/// How a file name was written into a reference without the escapes that it needs.
+/// A file name in a reference without the escapes that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unescaped {
-    /// Length in bytes of the query and fragment behind the name.
+    /// The length in bytes of the query and fragment behind the name.
     tail: usize,
-    /// Whether `%` is part of the name, and does not begin an escape.
+    /// Whether `%` is a character of the name and does not begin an escape.
     percent: bool,
 }
 
-/// Finds the file that a reference means. `has` tells whether there is a file of a path.
+/// Finds the file that a reference means. `has` says whether a file exists.
 ///
-/// First as browsers resolve it. If there is no such file, but one whose name is written in the
-/// reference without escapes (`ep #9.ts`, `what?.ts`, `50%41.ts`, `a: b.ts`), it is that one.
+/// Resolves the reference as browsers do. If that file does not exist, looks for one whose name the
+/// reference contains without escapes (`ep #9.ts`, `what?.ts`, `50%41.ts`, `a: b.ts`).
 pub(super) fn locate(base: &str, uri: &str, has: &dyn Fn(&str) -> bool) -> Located {
     let target = target(base, uri);
     if !matches!(&target, Target::Path(path) if has(path))
@@ -141,7 +144,7 @@ fn locate_unescaped(
     uri: &str,
     has: &dyn Fn(&str) -> bool,
 ) -> Option<(String, Unescaped)> {
-    /// Places where the name may end: more have not been seen in one reference.
+    /// The most places that are tried as the end of the name.
     const MOST_CUTS: usize = 8;
     let is_absolute = uri.starts_with('/') || uri.contains("://") || uri.starts_with("data:");
     if is_absolute || uri.len() > LONGEST_PATH || !uri.contains(RESERVED) {
@@ -166,14 +169,14 @@ fn locate_unescaped(
     None
 }
 
-/// Characters that mean something else in a reference than in a file name.
+/// Characters with a special meaning in references that file names may contain.
 const RESERVED: [char; 5] = ['#', '?', '%', '\\', ':'];
 
-/// The query parameter that marks a reference whose name was not escaped before it got its range
-/// link; taking the link back takes the escapes back, too.
+/// The query parameter that marks a range link whose name had no escapes before. Removing the range
+/// link then removes the escapes, too.
 const UNESCAPED: &str = "unescaped";
 
-/// The reference with a range link to what was located.
+/// Adds a range link to a reference that [`locate`] resolved.
 pub(super) fn add_link(uri: &str, unescaped: Option<Unescaped>, span: Span) -> String {
     let Some(Unescaped { tail, percent }) = unescaped else {
         return add_range(uri, span);
@@ -203,7 +206,7 @@ pub(super) fn add_link(uri: &str, unescaped: Option<Unescaped>, span: Span) -> S
     }
 }
 
-/// The reference without its range link, as it was before [`add_link`].
+/// Removes a range link: the inverse of [`add_link`].
 pub(super) fn strip_link(uri: &str) -> String {
     let marked = find_range(uri).and_then(|(at, _)| {
         let behind = uri[at.end..].strip_prefix('&')?.strip_prefix(UNESCAPED)?;
@@ -235,7 +238,7 @@ pub(super) fn strip_link(uri: &str) -> String {
     format!("{name}{rest}{query}{fragment}")
 }
 
-/// A reference with a scheme is absolute (RFC 3986, section 4.3).
+/// Whether a reference has a scheme, which makes it absolute (RFC 3986, section 4.3).
 fn has_scheme(uri: &str) -> bool {
     let end = uri.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')));
     end.is_some_and(|end| {
@@ -243,8 +246,7 @@ fn has_scheme(uri: &str) -> bool {
     })
 }
 
-/// Whether a reference names a place of this machine or of the server's root, where no file of the
-/// folder is.
+/// Whether a reference is an absolute path or a `file:` URL, which no file of the folder has.
 pub(super) fn is_rooted(uri: &str) -> bool {
     let is_slash = |c: char| c == '/' || c == '\\';
     let is_path = uri.starts_with(is_slash) && !uri[1..].starts_with(is_slash);
@@ -252,24 +254,24 @@ pub(super) fn is_rooted(uri: &str) -> bool {
     is_path || scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
 }
 
-/// Whether it is longer than any reference to an entry.
+/// Whether a relative reference is too long to name an entry.
 pub(super) fn is_too_long(uri: &str) -> bool {
     uri.len() > LONGEST_PATH && !has_scheme(uri)
 }
 
-/// Path, query and fragment of a reference, the latter two with their `?` and `#`.
+/// The path, query and fragment of a reference. Query and fragment include their `?` and `#`.
 fn split(uri: &str) -> (&str, &str, &str) {
     let (rest, fragment) = uri.split_at(uri.find('#').unwrap_or(uri.len()));
     let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
     (path, query, fragment)
 }
 
-/// The range link of a reference: the last parameter `range` of its query, if it is one, and where
-/// in the reference it stands with the `?` or `&` before it.
+/// The range link of a reference: the last valid parameter `range` of its query, and its position in
+/// the reference, including the `?` or `&` before it.
 fn find_range(uri: &str) -> Option<(Range<usize>, Span)> {
     let (path, query, _) = split(uri);
     let mut end = query.len();
-    // The first `?` begins the query; another one is a character of a value.
+    // Only the first `?` begins the query. Another one is a character of a value.
     while let Some(start) = query[..end].rfind('&').or((end > 0).then_some(0)) {
         if let Some(span) = query[start + 1..end].strip_prefix("range=").and_then(parse) {
             return Some((path.len() + start..path.len() + end, span));
@@ -279,28 +281,22 @@ fn find_range(uri: &str) -> Option<(Range<usize>, Span)> {
     None
 }
 
-/// The bytes that a reference's range link names.
+/// The span that a reference's range link names.
 pub(super) fn range_of(uri: &str) -> Option<Span> {
     find_range(uri).map(|(_, span)| span)
 }
 
-/// `offset,size`, both decimal.
+/// Parses `offset,size` in decimal.
 fn parse(text: &str) -> Option<Span> {
     let (offset, size) = text.split_once(',')?;
     let span = Span {
-        offset: number(offset)?,
-        size: number(size)?,
+        offset: decimal(offset)?,
+        size: decimal(size)?,
     };
     span.offset.checked_add(span.size).map(|_| span)
 }
 
-/// Digits only: `parse` alone would take a sign.
-pub(super) fn number(digits: &str) -> Option<u64> {
-    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    is_number.then(|| digits.parse().ok()).flatten()
-}
-
-/// The reference with a range link; one that it has already, of another archive, gives way.
+/// Adds a range link to a reference, in place of an existing one.
 pub(super) fn add_range(uri: &str, span: Span) -> String {
     let bare = strip_range(uri);
     let (path, query, fragment) = split(&bare);
@@ -311,7 +307,7 @@ pub(super) fn add_range(uri: &str, span: Span) -> String {
     )
 }
 
-/// The reference without its range link; the rest of a query stays.
+/// Removes a range link from a reference. The rest of its query stays.
 pub(super) fn strip_range(uri: &str) -> String {
     let Some((at, _)) = find_range(uri) else {
         return uri.to_owned();

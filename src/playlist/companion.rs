@@ -1,36 +1,28 @@
-//! Texts beside playlists that name files: WebVTT whose cues are thumbnails, JSON with addresses
-//! (lists of interstitials, chapters, steering, storyboards), and any other text.
+//! Companions of playlists: WebVTT with thumbnails, JSON with URLs (lists of interstitials, chapters,
+//! steering manifests, storyboards), and any other text that names files.
 //!
-//! No standard says of most of them where a link stands. A place where players are known to look
-//! for one is a link if there is such a file. A file's name at another place is told.
+//! Mostly, no standard defines where their links stand. A name is a link if players are known to look
+//! for one there and the file exists. File names in other places cause a warning.
 
 mod json;
+mod spot;
 mod vtt;
 
 use std::collections::HashSet;
-use std::ops::Range;
 
 use super::address::{
     Located, Span, Target, add_link, locate, path_of, range_of, strip_link, target,
 };
 use super::edit::{Edits, Lines};
 use super::problem::{Linked, Problems, What, excerpt};
-use super::{Reference, Role};
+use super::reference::{Reference, Role};
 
 pub(super) use json::is_json;
 pub(super) use vtt::is_vtt;
 
-/// A piece of a text that may be a link.
-#[derive(Debug)]
-struct Spot {
-    at: Range<usize>,
-    /// What it says, escapes of the text's own taken back.
-    value: String,
-    /// Whether players look for a link there.
-    is_link: bool,
-}
+use spot::{Spot, words};
 
-/// A companion's text, and the path that its links are relative to.
+/// A companion: its text, and its own path, to which its links are relative.
 #[derive(Clone, Copy)]
 pub(super) struct Companion<'t> {
     pub(super) base: &'t str,
@@ -38,23 +30,23 @@ pub(super) struct Companion<'t> {
     pub(super) syntax: Syntax,
 }
 
-/// How a companion is written.
+/// The syntax of a companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Syntax {
     Vtt,
     Json,
-    /// Anything else, where no place is known to be a link's.
+    /// Any other text. No place in it is known to be a link.
     Other,
 }
 
-/// The most links of a companion; a text with more is data of another kind.
+/// The most links of a companion. Further ones are ignored: such a text is data.
 const MOST: usize = 1 << 16;
 
-/// The longest piece of text, in bytes, that is looked up as a name.
+/// The longest text, in bytes, that is looked up as a file name.
 const LONGEST: usize = 4096;
 
 impl Companion<'_> {
-    /// The files that it points to by links.
+    /// The files that its links lead to.
     pub(super) fn references(&self, has: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         let lines = Lines::new(self.text);
         let mut found = Vec::new();
@@ -77,12 +69,12 @@ impl Companion<'_> {
         found
     }
 
-    /// Whether a spot leads to a file, and a range link can be written there.
+    /// Whether a spot leads to a file and can hold a range link.
     fn can_link(&self, spot: &Spot, has: &dyn Fn(&str) -> bool) -> bool {
         let located = locate(self.base, &spot.value, has);
         let marks = |text: &str| text.matches(['#', '?']).count();
         let raw = &self.text[spot.at.clone()];
-        // What is escaped in the text's own way must not be a part of the link's syntax.
+        // A delimiter of the link that is escaped in the text's own syntax could not be found again.
         let is_plain =
             raw == spot.value || (located.unescaped.is_none() && marks(raw) == marks(&spot.value));
         matches!(&located.target, Target::Path(path) if has(path)) && is_plain
@@ -165,7 +157,7 @@ impl Companion<'_> {
         edits.apply(self.text)
     }
 
-    /// None of these texts knows a byte range: their links stay, and lead to files beside.
+    /// Companions have no syntax for byte ranges: their links stay and lead to loose files.
     pub(super) fn byterange(&self, find: &dyn Fn(&str) -> Option<Span>) -> Linked {
         let has = |path: &str| find(path).is_some();
         let loose = self.references(&has).into_iter().map(|r| r.path);
@@ -176,6 +168,7 @@ impl Companion<'_> {
         }
     }
 
+    /// Visits all spots, within the limits above.
     fn spots(&self, visit: &mut dyn FnMut(&Spot)) {
         let mut links = 0;
         let mut visit = |spot: Spot| {
@@ -192,29 +185,7 @@ impl Companion<'_> {
     }
 }
 
-/// The pieces of any text that may be a file's name with an extension: what stands between white
-/// space, quotes and brackets.
-fn words(text: &str, within: Range<usize>, visit: &mut dyn FnMut(Spot)) {
-    let is_between = |c: char| c.is_whitespace() || "\"'`<>()[]{}|,;=".contains(c);
-    let part = &text[within.clone()];
-    let mut at = within.start;
-    for word in part.split_inclusive(is_between) {
-        let name = word.trim_end_matches(is_between);
-        let has_extension = path_of(name)
-            .rsplit_once('.')
-            .is_some_and(|(stem, extension)| !stem.is_empty() && !extension.is_empty());
-        if has_extension {
-            visit(Spot {
-                at: at..at + name.len(),
-                value: name.to_owned(),
-                is_link: false,
-            });
-        }
-        at += word.len();
-    }
-}
-
-/// Whether a text names media, so that it is a fault if there is no such file.
+/// Whether a text is clearly a file name, so that a missing file is worth a warning.
 fn looks_like_a_file(uri: &str) -> bool {
     const KNOWN: [&str; 16] = [
         "m3u8", "mpd", "vtt", "jpg", "jpeg", "png", "webp", "avif", "gif", "ts", "mp4", "m4s",

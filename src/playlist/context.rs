@@ -1,9 +1,9 @@
-//! What an HLS playlist gets from a playlist that refers to it.
+//! What an HLS playlist takes from a playlist that refers to it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Variables of a multivariant playlist, for media playlists to import (EXT-X-DEFINE:IMPORT,
+/// Variables of a multivariant playlist that media playlists can import (EXT-X-DEFINE:IMPORT,
 /// RFC 8216bis, section 4.4.2.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Imports(Arc<BTreeMap<String, String>>);
@@ -18,8 +18,8 @@ impl Imports {
     }
 }
 
-/// How a playlist is reached: from which playlist, and with which query. A playlist that several
-/// others refer to has several contexts, and its variables a value in each.
+/// How another playlist refers to a playlist: with which variables and which query. A playlist with
+/// several references has several contexts, and its variables have a value in each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
     imports: Option<Imports>,
@@ -31,12 +31,12 @@ impl Context {
         Self { imports, query }
     }
 
-    /// The variables to import, if a multivariant playlist refers to it.
+    /// The variables to import, if the other playlist is a multivariant playlist.
     pub(super) fn imports(&self) -> Option<&Imports> {
         self.imports.as_ref()
     }
 
-    /// The query of its address, if a playlist refers to it by one that is known.
+    /// The query of the reference, if its value is known.
     pub(super) fn query(&self) -> Option<&str> {
         self.query.as_deref()
     }

@@ -1,19 +1,20 @@
-//! Edits of a text by spans: what is not named stays to the byte.
+//! Edits of a text that leave the rest the same to the byte.
 
 use std::ops::Range;
 
-/// Replacements to be made in a text, in any order; of two that overlap the first one holds.
+/// Replacements of spans of a text, in any order. Of two that overlap, only the one that begins first
+/// in the text is made.
 ///
-/// All new text is in one buffer: a playlist may have hundreds of thousands of links.
+/// All new text is in one buffer, as a playlist may have hundreds of thousands of links.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
-    /// What to replace, and the part of `new` that replaces it.
+    /// Each span of the text, and the part of `new` that replaces it.
     spans: Vec<(Range<usize>, Range<usize>)>,
     new: String,
 }
 
 impl Edits {
-    /// Puts `with` in the place of a span; an empty span inserts.
+    /// Replaces a span by `with`. An empty span inserts.
     pub(super) fn replace(&mut self, span: Range<usize>, with: impl AsRef<str>) {
         let start = self.new.len();
         self.new.push_str(with.as_ref());
@@ -24,9 +25,9 @@ impl Edits {
         self.replace(span, "");
     }
 
-    /// The text with all of them made.
+    /// The edited text.
     pub(super) fn apply(mut self, text: &str) -> String {
-        // Stable: of two insertions at one place the first one made comes first.
+        // Stable: two insertions at the same place keep their order.
         self.spans.sort_by_key(|(span, _)| (span.start, span.end));
         let mut out = String::with_capacity(text.len() + self.new.len());
         let mut at = 0;
@@ -43,8 +44,8 @@ impl Edits {
     }
 }
 
-/// The lines of a text, with what ends them, each with its number from 1. A carriage return ends a
-/// line only in a text that has no line feed at all.
+/// The lines of a text, each with its number from 1 and including its line end. A carriage return
+/// alone is a line end only in a text without line feeds.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = (u32, Range<usize>)> {
     let end = if text.contains('\n') { '\n' } else { '\r' };
     let mut at = 0;

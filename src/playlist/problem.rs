@@ -1,101 +1,105 @@
-//! What is wrong with a link, and on which line.
+//! Problems of links, each with its line.
 
 use std::fmt;
 
-/// A text with its links changed.
+/// The length in bytes beyond which a text is not treated as a playlist. A day of segments of two
+/// seconds takes less than 4 MB.
+pub const LONGEST: u64 = 16 << 20;
+
+/// A text with changed links.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Linked {
     /// The text.
     pub text: String,
-    /// Links that could not be followed, and were left as they are.
+    /// Links that stayed as they are because of a problem.
     pub problems: Vec<Problem>,
-    /// Files (by path) that the text still points to as files of their own, playlists apart.
+    /// Paths of files that the text still needs as separate files, other than playlists.
     pub loose: Vec<String>,
-    /// Links to what is not there, where the standard lets a link lead nowhere: a key that is kept
-    /// elsewhere, a segment marked as a gap, a hint of what is to come.
+    /// Links to missing files that the standard permits: keys that are stored elsewhere, segments
+    /// that are marked as gaps, and preload hints.
     pub nowhere: Vec<Problem>,
 }
 
-/// A link that cannot be followed.
+/// A problem of a text with links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The line, from 1.
     pub line: u32,
-    /// What is wrong.
+    /// The problem.
     pub what: What,
 }
 
-/// What is wrong with a link.
+/// The kinds of problems.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// There is no such file.
+    /// The file does not exist.
     Missing {
         /// The link.
         uri: String,
     },
-    /// It leads out of the folder.
+    /// The link leads out of the folder.
     Outside {
         /// The link.
         uri: String,
     },
-    /// Its byte range is not within the file.
+    /// The link's byte range is not within the file.
     Beyond {
         /// The link.
         uri: String,
         /// Length of the file in bytes.
         size: u64,
     },
-    /// The index of the media file that it leads to is wrong.
+    /// The segment index of the media file is damaged.
     Index {
         /// The link.
         uri: String,
-        /// What is wrong with it.
+        /// What is damaged.
         why: &'static str,
     },
-    /// It cannot be read.
+    /// The text is malformed, for this reason.
     Malformed(&'static str),
-    /// There is no such file, and perhaps none is meant: a server may answer it, or it is no link.
+    /// The file does not exist, and may not be meant: a server may answer, or this is not a link.
     Absent {
-        /// The link, or what looks like one.
+        /// The text of the link.
         uri: String,
     },
-    /// It begins with a slash, or is a `file:` URL: from a node it leads to none of the files.
+    /// The link begins with a slash or is a `file:` URL, so it cannot lead to a file of the folder.
     Rooted {
         /// The link.
         uri: String,
     },
-    /// Its path needs a variable whose value is not known.
+    /// The link's path has a variable with an unknown value.
     Unknown {
         /// The link.
         uri: String,
-        /// The variable.
+        /// The name of the variable.
         name: String,
-        /// Why the value is not known.
+        /// Why its value is unknown.
         why: &'static str,
     },
-    /// It leads to different files, depending on who refers to the playlist.
+    /// The link leads to different files, depending on which playlist refers to this one.
     Ambiguous {
         /// The link.
         uri: String,
-        /// Two of the files, by path.
+        /// The paths of two of the files.
         paths: [String; 2],
     },
-    /// The text names a file of the folder where no link is known to stand.
+    /// The text names a file of the folder in a place that is not known to hold a link.
     Mention {
-        /// The name, as it stands there.
+        /// The name as the text writes it.
         uri: String,
-        /// How many other names there are like it.
+        /// The number of other such names.
         more: u64,
     },
-    /// More links than a playlist may have.
+    /// The text has more links than this limit.
     TooMany(usize),
-    /// More problems than are told, this many.
+    /// This number of further problems, which are not reported one by one.
     More(u64),
-    /// It will not play as it is, for this reason.
+    /// The playlist will not play, for this reason.
     Unplayable(&'static str),
-    /// The file is called like a playlist and is none, for this reason.
+    /// The file has the name of a playlist but is not one, for this reason.
     NoPlaylist(&'static str),
-    /// With its links the playlist has become too long for whoever would take them back.
+    /// With range links the playlist is longer than [`LONGEST`], so that mounts do not remove them.
     TooLong,
     /// A part of a manifest gets no range links, for this reason.
     Unlinked(&'static str),
@@ -113,7 +117,7 @@ pub enum What {
 }
 
 impl What {
-    /// Whether a link leads to no file.
+    /// Whether this is a link to a missing file.
     pub fn leads_nowhere(&self) -> bool {
         matches!(
             self,
@@ -121,8 +125,7 @@ impl What {
         )
     }
 
-    /// Whether a player can do without what is wrong, so that it is told and nothing more. All else
-    /// is an error unless the user allows it.
+    /// Whether this is a warning. Other problems are errors unless the user allows them.
     pub fn is_warning(&self) -> bool {
         match self {
             What::Missing { .. }
@@ -148,20 +151,21 @@ impl What {
     }
 }
 
-/// Problems as they are found, with a bound: hostile text has one on each of a million lines.
+/// Collects problems, with a bound: a hostile text has one on each of a million lines.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    told: Vec<Problem>,
+    reported: Vec<Problem>,
+    /// The number of problems beyond the bound.
     more: u64,
 }
 
 impl Problems {
-    /// No user reads more.
+    /// The most problems that are reported one by one.
     const MOST: usize = 1000;
 
     pub(super) fn push(&mut self, line: u32, what: What) {
-        if self.told.len() < Self::MOST {
-            self.told.push(Problem { line, what });
+        if self.reported.len() < Self::MOST {
+            self.reported.push(Problem { line, what });
         } else {
             self.more += 1;
         }
@@ -169,24 +173,24 @@ impl Problems {
 
     pub(super) fn extend(&mut self, other: Problems) {
         self.more += other.more;
-        for Problem { line, what } in other.told {
+        for Problem { line, what } in other.reported {
             self.push(line, what);
         }
     }
 
-    /// In the order of the text.
+    /// The problems in the order of the text.
     pub(super) fn finish(mut self) -> Vec<Problem> {
-        self.told.sort_by_key(|problem| problem.line);
-        if let Some(last) = self.told.last().filter(|_| self.more > 0) {
+        self.reported.sort_by_key(|problem| problem.line);
+        if let Some(last) = self.reported.last().filter(|_| self.more > 0) {
             let (line, what) = (last.line, What::More(self.more));
-            self.told.push(Problem { line, what });
+            self.reported.push(Problem { line, what });
         }
-        self.told
+        self.reported
     }
 }
 
-/// A piece of a text, fit for a message: short, and without control characters, which a terminal
-/// might obey.
+/// Displays a part of a text in a message: shortened, and with control characters escaped, as a
+/// terminal would act on them.
 pub(super) struct Shown<'a>(pub(super) &'a str);
 
 impl fmt::Display for Shown<'_> {
@@ -206,12 +210,12 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// A link as a problem keeps it: what [`Shown`] shows, and little more.
+/// The beginning of a link, long enough for [`Shown`].
 pub(super) fn excerpt(uri: &str) -> String {
     uri.chars().take(250).collect()
 }
 
-/// What to write instead of a character that cuts a name short, where a reference has one.
+/// The first character of a reference that ends its path, and its escape.
 fn escape_of(uri: &str) -> Option<(char, &'static str)> {
     let at = uri.find(['#', '?'])?;
     Some(match uri.as_bytes()[at] {
@@ -286,7 +290,7 @@ impl fmt::Display for What {
             What::TooLong => write!(
                 f,
                 "more than {} MiB with its range links; a mount will show it as it is stored",
-                super::LONGEST >> 20
+                LONGEST >> 20
             ),
             What::Unlinked(why) => write!(f, "left without range links, does not play from a node: {why}"),
             What::Ends { there, due } => write!(

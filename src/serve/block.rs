@@ -1,39 +1,38 @@
-//! Raw blocks: a node's part in others' proofs (trustless gateway specification,
+//! Raw blocks, with which clients verify ranges (trustless gateway specification,
 //! <https://specs.ipfs.tech/http-gateways/trustless-gateway/>).
 
 use std::io;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::ready;
 use futures_util::stream;
 
-use super::Blob;
-use super::answer::{IMMUTABLE, body, refusal, set, with};
+use super::blob::Blob;
 use super::conditions::{self, Verdict};
 use super::form::RAW;
+use super::response::{IMMUTABLE, body, precondition_failed, refusal, response, set};
 use super::window::has_window;
 use crate::content::{Block, Cid};
 
-/// The block that `cid` names, as it is. `holder`: the blob that has it.
-pub(super) fn answer(
-    holder: Option<(Blob, Block)>,
-    cid: &Cid,
-    request: &Request,
-) -> Response<Body> {
-    if has_window(request.uri().query()) {
-        return refusal(StatusCode::BAD_REQUEST, "a block has no ranges");
+/// Answers with the block that `cid` names, given the blob that it belongs to.
+pub(super) fn answer(found: Option<(Blob, Block)>, cid: &Cid, request: &Parts) -> Response<Body> {
+    if has_window(request.uri.query()) {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "a raw block has no ranges: remove 'range' from the query",
+        );
     }
-    // The CID itself carries the block; clients ask for such a one to see whether a gateway works.
+    // An identity CID contains its block. Clients ask for one to find out whether a gateway works.
     if let Some(inlined) = cid.inlined() {
         let inlined = Bytes::copy_from_slice(inlined);
-        return found(cid, request, inlined.len() as u64, || inlined.into());
+        return whole(cid, request, inlined.len() as u64, || inlined.into());
     }
-    match holder {
-        Some((blob, block)) => found(cid, request, block.len(), || stored(&blob, block)),
+    match found {
+        Some((blob, block)) => whole(cid, request, block.len(), || stored(&blob, block)),
         None => refusal(
             StatusCode::NOT_FOUND,
             "this node has no such block, or not yet",
@@ -41,32 +40,31 @@ pub(super) fn answer(
     }
 }
 
-fn found(cid: &Cid, request: &Request, len: u64, body: impl FnOnce() -> Body) -> Response<Body> {
+/// A block of `len` bytes.
+fn whole(cid: &Cid, request: &Parts, len: u64, body: impl FnOnce() -> Body) -> Response<Body> {
     let mut headers = HeaderMap::new();
     let etag = format!("\"{cid}.raw\"");
     set(&mut headers, header::ETAG, &etag);
     set(&mut headers, header::CACHE_CONTROL, IMMUTABLE);
     set(&mut headers, header::VARY, "Accept");
-    match conditions::evaluate(request.headers(), &etag) {
-        Verdict::Go => {}
-        Verdict::NotModified => return with(StatusCode::NOT_MODIFIED, headers, Body::empty()),
-        Verdict::Failed => {
-            return refusal(StatusCode::PRECONDITION_FAILED, "it has another ETag");
-        }
+    match conditions::evaluate(&request.headers, &etag) {
+        Verdict::Proceed => {}
+        Verdict::NotModified => return response(StatusCode::NOT_MODIFIED, headers, Body::empty()),
+        Verdict::Failed => return precondition_failed(),
     }
     set(&mut headers, header::CONTENT_TYPE, RAW);
     set(&mut headers, header::CONTENT_LENGTH, &len.to_string());
-    // Nothing a browser should show, whatever the bytes look like.
+    // Browsers must save a block, not show it.
     let disposition = format!("attachment; filename=\"{cid}.bin\"");
     set(&mut headers, header::CONTENT_DISPOSITION, &disposition);
-    let body = match *request.method() {
+    let body = match request.method {
         Method::HEAD => Body::empty(),
         _ => body(),
     };
-    with(StatusCode::OK, headers, body)
+    response(StatusCode::OK, headers, body)
 }
 
-/// The bytes of a block: a leaf's are read from the blob as the client takes them.
+/// The bytes of a block. Those of a leaf are read from the blob as the client takes them.
 fn stored(blob: &Blob, block: Block) -> Body {
     let (before, range, behind) = match block {
         Block::Node(block) => return block.into(),
@@ -76,8 +74,8 @@ fn stored(blob: &Blob, block: Block) -> Body {
             behind,
         } => (before, range, behind),
     };
-    let piece = |bytes: Vec<u8>| stream::once(ready(Ok::<_, io::Error>(Bytes::from(bytes))));
-    let middle = body(blob, range).into_data_stream();
-    let middle = middle.map(|bytes| bytes.map_err(io::Error::other));
-    Body::from_stream(piece(before).chain(middle).chain(piece(behind)))
+    let framing = |bytes: Vec<u8>| stream::once(ready(Ok::<_, io::Error>(Bytes::from(bytes))));
+    let data = body(blob, range).into_data_stream();
+    let data = data.map(|bytes| bytes.map_err(io::Error::other));
+    Body::from_stream(framing(before).chain(data).chain(framing(behind)))
 }

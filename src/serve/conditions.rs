@@ -1,20 +1,20 @@
-//! Conditional requests (RFC 9110, section 13), for content that has an entity tag and no date.
+//! Conditional requests (RFC 9110, section 13) for content with an entity tag and no date.
 
 use axum::http::{HeaderMap, header};
 
-/// What the preconditions of a GET or HEAD make of it.
+/// The outcome of a request's preconditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Answer as if there were none.
-    Go,
+    /// Answer as if the request had none.
+    Proceed,
     /// 304.
     NotModified,
     /// 412.
     Failed,
 }
 
-/// Evaluates If-Match and If-None-Match in the order of section 13.2.2. What compares dates is
-/// ignored, as sections 13.1.3 and 13.1.4 want of a resource that has none.
+/// Evaluates If-Match and If-None-Match in the order of section 13.2.2. Ignores preconditions that
+/// compare dates: sections 13.1.3 and 13.1.4 require that of a resource without a date.
 pub(super) fn evaluate(headers: &HeaderMap, etag: &str) -> Verdict {
     let mut if_match = headers.get_all(header::IF_MATCH).iter().peekable();
     if if_match.peek().is_some()
@@ -23,24 +23,26 @@ pub(super) fn evaluate(headers: &HeaderMap, etag: &str) -> Verdict {
         return Verdict::Failed;
     }
     let mut if_none_match = headers.get_all(header::IF_NONE_MATCH).iter();
-    match if_none_match.any(|value| value.to_str().is_ok_and(|list| lists(list, etag, true))) {
-        true => Verdict::NotModified,
-        false => Verdict::Go,
+    if if_none_match.any(|value| value.to_str().is_ok_and(|list| lists(list, etag, true))) {
+        Verdict::NotModified
+    } else {
+        Verdict::Proceed
     }
 }
 
-/// Whether the Range header counts (section 13.1.5): If-Range is missing or is this very tag. A
-/// weak tag never is, and a date is not either, as there is none to compare it with.
-pub(super) fn range_counts(headers: &HeaderMap, etag: &str) -> bool {
+/// Whether the Range header applies (section 13.1.5): If-Range is missing or equals the entity tag.
+/// A weak tag or a date never does.
+pub(super) fn range_applies(headers: &HeaderMap, etag: &str) -> bool {
     match headers.get(header::IF_RANGE) {
         None => true,
         Some(value) => value.to_str().is_ok_and(|value| value.trim() == etag),
     }
 }
 
-/// Whether a list of entity tags, or `*`, holds this one. The weak comparison (section 8.8.3.2)
-/// does not mind a `W/`. Our tags hold neither comma nor quote, so that a tag of somebody else
-/// that does, cut at its comma, cannot be taken for one.
+/// Whether `list` is `*` or contains `etag`. The weak comparison (section 8.8.3.2) ignores `W/`.
+///
+/// The list is split at every comma, those inside of tags included. The parts of such a tag cannot
+/// equal one of the node's, which have quotes at both ends and no comma.
 fn lists(list: &str, etag: &str, weakly: bool) -> bool {
     list.trim() == "*"
         || list.split(',').map(str::trim).any(|tag| {
@@ -67,20 +69,20 @@ mod tests {
         use header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
         let date = "Sat, 29 Oct 2050 19:43:31 GMT";
         for (pairs, expected) in [
-            (&[][..], Verdict::Go),
+            (&[][..], Verdict::Proceed),
             (&[(IF_NONE_MATCH, "\"abc\"")], Verdict::NotModified),
             (&[(IF_NONE_MATCH, "W/\"abc\"")], Verdict::NotModified),
             (&[(IF_NONE_MATCH, "\"x\", \"abc\"")], Verdict::NotModified),
             (&[(IF_NONE_MATCH, "*")], Verdict::NotModified),
-            (&[(IF_NONE_MATCH, "\"x\"")], Verdict::Go),
-            (&[(IF_NONE_MATCH, "abc")], Verdict::Go),
+            (&[(IF_NONE_MATCH, "\"x\"")], Verdict::Proceed),
+            (&[(IF_NONE_MATCH, "abc")], Verdict::Proceed),
             (
                 &[(IF_NONE_MATCH, "\"x\""), (IF_NONE_MATCH, "\"abc\"")],
                 Verdict::NotModified,
             ),
-            (&[(IF_MODIFIED_SINCE, date)], Verdict::Go),
-            (&[(IF_MATCH, "\"abc\"")], Verdict::Go),
-            (&[(IF_MATCH, "*")], Verdict::Go),
+            (&[(IF_MODIFIED_SINCE, date)], Verdict::Proceed),
+            (&[(IF_MATCH, "\"abc\"")], Verdict::Proceed),
+            (&[(IF_MATCH, "*")], Verdict::Proceed),
             (&[(IF_MATCH, "\"x\"")], Verdict::Failed),
             (&[(IF_MATCH, "W/\"abc\"")], Verdict::Failed),
             (
@@ -94,11 +96,11 @@ mod tests {
 
     #[test]
     fn if_range() {
-        let counts = |value| range_counts(&headers(&[(header::IF_RANGE, value)]), ETAG);
-        assert!(range_counts(&headers(&[]), ETAG));
-        assert!(counts("\"abc\""));
-        assert!(!counts("\"x\""));
-        assert!(!counts("W/\"abc\""));
-        assert!(!counts("Sat, 29 Oct 2050 19:43:31 GMT"));
+        let applies = |value| range_applies(&headers(&[(header::IF_RANGE, value)]), ETAG);
+        assert!(range_applies(&headers(&[]), ETAG));
+        assert!(applies("\"abc\""));
+        assert!(!applies("\"x\""));
+        assert!(!applies("W/\"abc\""));
+        assert!(!applies("Sat, 29 Oct 2050 19:43:31 GMT"));
     }
 }

@@ -1,7 +1,7 @@
 //! Connections that can be cut, all at once.
 //!
-//! A graceful end waits for answers in flight, and a client that has stopped reading would make
-//! it wait for ever. So after some grace every connection fails, also one that hangs in a write.
+//! A graceful shutdown waits for answers in flight, and would wait for ever for a client that has
+//! stopped reading. Cutting makes every connection fail, one that is blocked in a write included.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,9 +25,9 @@ impl Listener for CuttableListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Cuttable, SocketAddr) {
-        // Waits and goes on by itself when there are no descriptors left.
+        // axum's listener waits and retries when no descriptors are left.
         let (stream, addr) = Listener::accept(&mut self.listener).await;
-        // Headers should not wait for the acknowledgement of an earlier answer.
+        // Without it, headers wait for the acknowledgement of an earlier answer.
         if let Err(e) = stream.set_nodelay(true) {
             log::debug!("connection from {addr}: {e}");
         }
@@ -47,7 +47,7 @@ pub(super) struct Cuttable {
 }
 
 impl Cuttable {
-    /// The stream, unless it is cut; wakes the task when it will be.
+    /// The stream, or an error if it is cut. Wakes the task when it is cut later.
     fn alive(&mut self, cx: &mut Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
         match self.cut.poll_unpin(cx) {
             Poll::Pending => Ok(Pin::new(&mut self.stream)),

@@ -1,37 +1,37 @@
-//! Which form of a CID's content a client wants: the file, or the block (trustless gateway
+//! Which form of a CID's content a client asks for: the file or the raw block (trustless gateway
 //! specification, "HTTP API").
 
-use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::window::parameter;
 
-/// What all that concerns single blocks or graphs of them begins with.
+/// The prefix of the media types for blocks and for graphs of them.
 const IPLD: &str = "application/vnd.ipld.";
 
-/// The media type of a block as it is.
+/// The media type of a raw block.
 pub(super) const RAW: &str = "application/vnd.ipld.raw";
 
-/// What is to be answered.
+/// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// The file, or a range of it.
     File,
     /// The block that the CID names.
     Block,
-    /// A CAR, or what else a node does not make: better refused than answered with bytes that the
-    /// client would take for it.
+    /// A CAR or another format that the node does not produce. It refuses the request: the client
+    /// would take other bytes for that format.
     Other,
 }
 
 impl Form {
-    /// By `?format=`, or else by the Accept header: who can set the URL means it, and browsers set
-    /// the header on their own.
-    pub(super) fn of(request: &Request) -> Self {
-        match parameter(request.uri().query(), "format") {
+    /// The form by `?format=`, or else by the Accept header. The query counts first because browsers
+    /// set the header on their own.
+    pub(super) fn of(request: &Parts) -> Self {
+        match parameter(request.uri.query(), "format") {
             Some("raw") => Form::Block,
             Some(_) => Form::Other,
-            None => Self::accepted(request.headers()),
+            None => Self::accepted(&request.headers),
         }
     }
 
@@ -57,7 +57,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
+    use axum::http::Request;
 
     #[test]
     fn forms() {
@@ -82,8 +82,9 @@ mod tests {
             ("?xformat=raw", "", Form::File),
         ] {
             let request = Request::builder().uri(format!("/ipfs/x{query}"));
-            let request = request.header(header::ACCEPT, accept).body(Body::empty());
-            let form = Form::of(&request.expect("a request"));
+            let request = request.header(header::ACCEPT, accept).body(());
+            let (parts, ()) = request.expect("a request").into_parts();
+            let form = Form::of(&parts);
             assert_eq!(form, expected, "{query} {accept}");
         }
     }

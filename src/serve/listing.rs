@@ -1,36 +1,37 @@
-//! The list of what a node serves.
+//! The list of a node's blobs, as JSON and as a page.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{Blob, blob_path};
+use super::blob::Blob;
+use super::paths::blob_path;
 
-/// A line of `/index.json`.
+/// An element of `/index.json`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Entry<'a> {
     cid: String,
     size: u64,
     name: &'a str,
-    /// Where it is on this node.
+    /// The path of its URL on this node.
     path: String,
 }
 
-/// `/index.json`: an array of cid, size, name and path.
+/// `/index.json`: an array of objects with cid, size in bytes, name, and path.
 pub(super) fn json(blobs: &[Blob]) -> String {
-    let lines: Vec<Line<'_>> = blobs
+    let entries: Vec<Entry<'_>> = blobs
         .iter()
-        .map(|blob| Line {
+        .map(|blob| Entry {
             cid: blob.cid.to_string(),
             size: blob.size,
             name: &blob.name,
             path: blob_path(&blob.cid, &blob.name),
         })
         .collect();
-    serde_json::to_string_pretty(&lines).expect("strings and numbers are always JSON")
+    serde_json::to_string_pretty(&entries).expect("strings and numbers are always JSON")
 }
 
-/// `/`: the same as a page.
+/// `/`: a page with the same table.
 pub(super) fn html(blobs: &[Blob]) -> String {
     let mut page = String::from(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>aiozfs node</title>\n\
@@ -48,7 +49,7 @@ pub(super) fn html(blobs: &[Blob]) -> String {
     }
     page.push_str("</table>\n");
     if blobs.is_empty() {
-        page.push_str("<p>Nothing yet: a file appears when its CID is computed.\n");
+        page.push_str("<p>No files yet: each appears when its CID is computed.\n");
     }
     page
 }
@@ -92,6 +93,6 @@ mod tests {
         assert_eq!(parsed[0]["name"], name);
         assert_eq!(parsed[0]["size"], 0);
         assert_eq!(json(&[]), "[]");
-        assert!(html(&[]).contains("Nothing yet"));
+        assert!(html(&[]).contains("No files yet"));
     }
 }

@@ -1,9 +1,9 @@
-//! Media types by name.
+//! Media types by file name.
 
-/// The media type for a name's extension, for a Content-Type header.
+/// The value of Content-Type for a file of this name, by its extension. Text is UTF-8.
 ///
-/// What belongs to streaming is fixed here, as players demand it (RFC 8216, section 4; IANA for
-/// `dash+xml` and `vtt`), and general tables take `.ts` for other things. Text is UTF-8.
+/// The types of streaming are fixed here because players require them (RFC 8216, section 4; IANA
+/// for `dash+xml` and `vtt`), and general tables give `.ts` another one.
 pub(super) fn of(name: &str) -> String {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let fixed = match extension.to_ascii_lowercase().as_str() {

@@ -1,18 +1,20 @@
-//! The node: byte ranges of local blobs over HTTP/1.1.
+//! The node: serves byte ranges and raw blocks of local blobs over HTTP/1.1 (RFC 9110, whose
+//! sections the comments cite).
 //!
-//! A node knows nothing of archives. A blob is published under its CID and a name, and
-//! `GET /ipfs/<cid>[/<name>]` answers with its bytes, or with those that a `Range` header asks for.
-//! `GET /ipfs/<cid>/anything?range=<offset>,<size>` (the link that playlists inside an archive
-//! carry) answers with that range; `anything` decides the media type and nothing else. Without
-//! `range`, any other name is not found. With `?format=raw`, or the Accept header that means the
-//! same, the answer is the block that the CID names: what others prove ranges with.
+//! A node knows nothing about archives. It answers
+//! - `GET /ipfs/<cid>[/<name>]` with the blob of that CID, or with the part that a `Range` header
+//!   asks for. The name must be the blob's own;
+//! - `GET /ipfs/<cid>/<any name>?range=<offset>,<size>`, the form of the links in packed playlists,
+//!   with that range of the blob. The name decides the media type and nothing else;
+//! - `?format=raw`, or the Accept header that means the same, with the raw block that the CID names,
+//!   so that clients can verify ranges.
 //!
-//! What is answered is decided without I/O in `range`, `window`, `conditions`, `form`, `paths`
-//! and `media`;
-//! `answer` (`block` for blocks) puts it together, and `node` holds the blobs and the connections.
-//! HTTP is RFC 9110, to whose sections the comments point.
+//! [`Node`] keeps the blobs, `server` runs the connections, and `answer` (with `block`, `listing`
+//! and `preflight`) builds the answers. The rules stand in `range`, `window`, `conditions`, `form`,
+//! `paths` and `media`, which do no I/O.
 
 mod answer;
+mod blob;
 mod block;
 mod conditions;
 mod connection;
@@ -21,8 +23,12 @@ mod listing;
 mod media;
 mod node;
 mod paths;
+mod preflight;
 mod range;
+mod response;
+mod server;
 mod window;
 
-pub use node::{Blob, BlobId, Node};
+pub use blob::Blob;
+pub use node::{BlobId, Node};
 pub use paths::blob_path;

@@ -2,51 +2,53 @@
 
 use std::ops::Range;
 
-/// What a `Range` header asks of a representation of a known length.
+use crate::ranges::decimal;
+
+/// What a `Range` header asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// All of it: there is no (valid) range, or several.
+pub(super) enum Requested {
+    /// The whole representation: the header has no valid range, or several.
     Whole,
-    /// Exactly this, which is not empty.
+    /// This part, which is not empty.
     Part(Range<u64>),
-    /// Nothing that is there: 416.
+    /// No byte of the representation: 416.
     Unsatisfiable,
 }
 
-/// Reads a `Range` header's value for a representation of `len` bytes.
+/// Evaluates the value of a `Range` header for a representation of `len` bytes.
 ///
-/// A header that is not valid, or counts in another unit, is ignored (section 14.2). Of several
-/// ranges the unsatisfiable ones are dropped; if one is left it is answered, and if more are, all
-/// of the representation is (section 14.2 lets a server ignore the header): no player asks for
-/// several, and a multipart answer is what clients get wrong.
-pub(super) fn asked(header: &str, len: u64) -> Asked {
+/// A header that is invalid or in another unit is ignored (section 14.2), as are unsatisfiable
+/// ranges beside satisfiable ones. A header with several satisfiable ranges is ignored, too, as
+/// section 14.2 permits: no player sends one, and many clients misread multipart answers.
+pub(super) fn requested(header: &str, len: u64) -> Requested {
     let Some(specs) = parse(header) else {
-        return Asked::Whole;
+        return Requested::Whole;
     };
     let is_suffix = |spec: &Spec| matches!(spec, Spec::Suffix(n) if *n > 0);
-    // A suffix of nothing is satisfiable, and no Content-Range could say it (section 14.1.2).
+    // A suffix of an empty representation is satisfiable (section 14.1.2), but no Content-Range
+    // can express it.
     if len == 0 && specs.iter().any(is_suffix) {
-        return Asked::Whole;
+        return Requested::Whole;
     }
     let mut parts = specs.iter().filter_map(|spec| spec.within(len));
     match (parts.next(), parts.next()) {
-        (Some(part), None) => Asked::Part(part),
-        (Some(_), Some(_)) => Asked::Whole,
-        (None, _) => Asked::Unsatisfiable,
+        (Some(part), None) => Requested::Part(part),
+        (Some(_), Some(_)) => Requested::Whole,
+        (None, _) => Requested::Unsatisfiable,
     }
 }
 
-/// One range-spec (section 14.1.1). Numbers beyond 64 bits are as good as the largest.
+/// A range-spec (section 14.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Spec {
-    /// From the first position, to the last one, included, or to the end.
+    /// From the first position to the last one, inclusive, or to the end.
     From(u64, Option<u64>),
-    /// So many bytes from the end.
+    /// This number of bytes at the end.
     Suffix(u64),
 }
 
 impl Spec {
-    /// The bytes that there are of it, if any.
+    /// Its bytes within a representation of `len` bytes; `None` if there are none.
     fn within(self, len: u64) -> Option<Range<u64>> {
         let range = match self {
             Spec::From(first, last) => first..last.map_or(len, |last| last.saturating_add(1)),
@@ -57,7 +59,7 @@ impl Spec {
     }
 }
 
-/// The ranges of a valid header in bytes.
+/// The ranges of a header; `None` if it is invalid or in another unit than bytes.
 fn parse(header: &str) -> Option<Vec<Spec>> {
     let (unit, set) = header.split_once('=')?;
     // "All range unit names are case-insensitive" (section 14.1).
@@ -87,15 +89,15 @@ fn parse_spec(spec: &str) -> Option<Spec> {
     }
 }
 
-/// Digits and nothing else.
+/// A number of digits alone. One beyond 64 bits counts as the largest: both lie behind every end.
 fn number(digits: &str) -> Option<u64> {
-    let valid = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    valid.then(|| digits.parse().unwrap_or(u64::MAX))
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| decimal(digits).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Asked::{Part, Unsatisfiable, Whole};
+    use super::Requested::{Part, Unsatisfiable, Whole};
     use super::*;
 
     #[test]
@@ -134,14 +136,14 @@ mod tests {
             ("", Whole),
         ];
         for (header, expected) in table {
-            assert_eq!(asked(header, 10), expected, "{header}");
+            assert_eq!(requested(header, 10), expected, "{header}");
         }
     }
 
     #[test]
     fn of_nothing() {
-        assert_eq!(asked("bytes=0-", 0), Unsatisfiable);
-        assert_eq!(asked("bytes=-5", 0), Whole);
-        assert_eq!(asked("bytes=-0", 0), Unsatisfiable);
+        assert_eq!(requested("bytes=0-", 0), Unsatisfiable);
+        assert_eq!(requested("bytes=-5", 0), Whole);
+        assert_eq!(requested("bytes=-0", 0), Unsatisfiable);
     }
 }

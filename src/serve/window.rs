@@ -1,14 +1,16 @@
-//! `?range=<offset>,<size>`: the range link's window on a blob.
+//! The query of a range link, `?range=<offset>,<size>`: a window on a blob.
 
 use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
-/// The part of a blob of `size` bytes that a query asks for: all of it if it has no `range`.
+use crate::ranges::decimal;
+
+/// The window that a query asks for on a blob of `size` bytes: all of it without a `range`.
 ///
-/// Parameters of other names mean nothing. `range` must be two decimal numbers, once, and lie
-/// within the blob; a window without bytes may. Anything else is a wrong link, and 400 says so:
-/// 416 would speak of a Range header (RFC 9110, section 15.5.17).
+/// `range` must occur once, be two decimal numbers, and lie within the blob; the window may be
+/// empty. Other parameters are ignored. An error is the reason for a 400; 416 is for Range headers
+/// alone (RFC 9110, section 15.5.17).
 pub(super) fn window(query: Option<&str>, size: u64) -> Result<Range<u64>, String> {
     let mut found = None;
     for pair in query.unwrap_or_default().split('&') {
@@ -17,10 +19,11 @@ pub(super) fn window(query: Option<&str>, size: u64) -> Result<Range<u64>, Strin
             continue;
         }
         let value = percent_decode_str(value).decode_utf8_lossy();
-        let window = parse(&value)
-            .ok_or_else(|| format!("range={value} is not range=OFFSET,SIZE in decimal"))?;
+        let window = parse(&value).ok_or_else(|| {
+            format!("range={value} is not range=OFFSET,SIZE with two decimal numbers")
+        })?;
         if found.replace(window).is_some() {
-            return Err("range is given more than once".into());
+            return Err("'range' occurs more than once".into());
         }
     }
     let Some((offset, len)) = found else {
@@ -29,26 +32,22 @@ pub(super) fn window(query: Option<&str>, size: u64) -> Result<Range<u64>, Strin
     match offset.checked_add(len) {
         Some(end) if end <= size => Ok(offset..end),
         _ => Err(format!(
-            "range={offset},{len} does not lie within the {size} bytes of the blob"
+            "range={offset},{len} is not within the {size} bytes of the blob"
         )),
     }
 }
 
 fn parse(value: &str) -> Option<(u64, u64)> {
     let (offset, len) = value.split_once(',')?;
-    let number = |digits: &str| {
-        let valid = digits.bytes().all(|b| b.is_ascii_digit());
-        valid.then(|| digits.parse().ok()).flatten()
-    };
-    Some((number(offset)?, number(len)?))
+    Some((decimal(offset)?, decimal(len)?))
 }
 
-/// Whether the query has a `range`.
+/// Whether the query has a parameter `range`.
 pub(super) fn has_window(query: Option<&str>) -> bool {
     parameter(query, "range").is_some()
 }
 
-/// The value of the query's first parameter of this name, as it stands there.
+/// The value of the query's first parameter of this name, still percent-encoded.
 pub(super) fn parameter<'a>(query: Option<&'a str>, wanted: &str) -> Option<&'a str> {
     let mut pairs = query.unwrap_or_default().split('&');
     pairs.find_map(|pair| {

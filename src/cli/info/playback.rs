@@ -1,7 +1,7 @@
-//! Whether an archive is stored in the order in which its playlists play it.
+//! Whether the entries of an archive lie in playback order, so that playback reads it sequentially.
 //!
-//! Then playing is one sequential read. `aiozfs pack` stores what a playlist names side by side and in its
-//! order, except for what an earlier playlist named.
+//! `aiozfs pack` writes archives in this order: the media of a playlist lie one behind the other, in
+//! its order, except for those that an earlier playlist has already placed.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use crate::archive::{EntryId, Kind};
 use crate::cli::unmounted::Unmounted;
 use crate::fs::Ino;
-use crate::playlist::{self, Format, Role};
+use crate::playlist::{self, LONGEST, Role};
 
 /// The most playlists that are read, as a sample.
 const MOST: usize = 1000;
@@ -24,61 +24,66 @@ const AT_ONCE: usize = 8;
 /// The result.
 #[derive(Debug, Default)]
 pub(super) struct Playback {
-    /// How many of the playlists that were read name media of the archive.
+    /// The number of playlists read that link to media of the archive.
     pub(super) playlists: u64,
-    /// Whether there are playlists that were not read.
+    /// Whether the archive has more playlists.
     pub(super) has_more: bool,
-    /// Playlists whose media are stored in another order, each with the first such pair.
+    /// Playlists whose media lie in another order.
     pub(super) disordered: Vec<Disorder>,
-    /// What could not be read, and why.
+    /// Playlists that could not be read, and why.
     pub(super) failed: Vec<String>,
 }
 
+/// The first pair of a playlist's media that does not lie in playback order, as paths.
 #[derive(Debug, serde::Serialize)]
 pub(super) struct Disorder {
     pub(super) playlist: String,
-    /// Played after `after`, but not stored directly after it.
+    /// The file that does not lie right behind `after`, though it is played next.
     pub(super) next: String,
     pub(super) after: String,
 }
 
-/// Reads the playlists and compares them with the order of the archive.
+/// Reads the playlists, and compares the order of their media with that of the archive.
+///
+/// An archive of `aiozfs pack` marks its texts with links, whatever their names are. In other archives
+/// only names tell which entries to read. The text then decides whether it is a playlist.
 pub(super) async fn look(unmounted: &Unmounted<'_>) -> Playback {
     let archive = unmounted.archive();
     let index = archive.index();
-    let format = |id: EntryId| {
+    let candidate = |id: EntryId| {
         let path = std::str::from_utf8(index.path(id)).ok()?;
         let entry = index.get(id);
-        let may_be = entry.kind == Kind::File && entry.size <= LONGEST;
-        let format = playlist::format_of(path)?;
-        (may_be && index.readable(id).is_ok()).then_some((format, path))
+        let is_marked = index.playable(id).is_some() || playlist::format_of(path).is_some();
+        let may_be = is_marked && entry.kind == Kind::File && entry.size <= LONGEST;
+        (may_be && index.readable(id).is_ok()).then_some((id, path))
     };
-    let lists = index.ids().filter_map(|id| Some((id, format(id)?)));
+    let lists = index.ids().filter_map(candidate);
     let mut lists: Vec<_> = lists.take(MOST + 1).collect();
     let mut found = Playback {
         has_more: lists.len() > MOST,
         ..Playback::default()
     };
     lists.truncate(MOST);
-    let texts = lists.iter().map(|(id, (format, path))| async move {
+    let texts = lists.iter().map(|(id, path)| async move {
         let size = index.get(*id).size;
-        (*format, *path, archive.read(*id, 0..size).await)
+        (*path, archive.read(*id, 0..size).await)
     });
-    // In the order of the archive, in which a packer placed what they name.
+    // In the order of the archive, in which the packer has placed their media.
     let mut texts = stream::iter(texts).buffered(AT_ONCE);
     let mut placed = HashSet::new();
-    while let Some((format, path, text)) = texts.next().await {
+    while let Some((path, text)) = texts.next().await {
         match text {
-            Ok(text) => judge(unmounted, (format, path), &text, &mut placed, &mut found),
+            Ok(text) => judge(unmounted, path, &text, &mut placed, &mut found),
             Err(why) => found.failed.push(format!("{path}: {why}")),
         }
     }
     found
 }
 
+/// Adds a text to the result, if it is a playlist with media of the archive.
 fn judge(
     unmounted: &Unmounted,
-    (format, path): (Format, &str),
+    path: &str,
     text: &[u8],
     placed: &mut HashSet<EntryId>,
     found: &mut Playback,
@@ -87,9 +92,9 @@ fn judge(
     let Ok(text) = std::str::from_utf8(text) else {
         return;
     };
-    if !playlist::is_playlist(format, text) {
+    let Some(format) = playlist::recognise(text).filter(|format| format.is_playlist()) else {
         return;
-    }
+    };
     let size_of = |path: &str| find(unmounted, path).map(|id| index.get(id).size);
     let references = playlist::references(format, path, text, &size_of);
     let media = references.iter().filter(|r| r.role == Role::Media);
@@ -112,7 +117,7 @@ fn judge(
     }
 }
 
-/// Whether an entry is stored directly after another, apart from entries without bytes.
+/// Whether an entry lies right behind another. Entries without bytes between them do not count.
 fn follows(unmounted: &Unmounted, first: EntryId, second: EntryId) -> bool {
     let index = unmounted.archive().index();
     let between = first.index() + 1..second.index();

@@ -238,7 +238,10 @@ impl Report {
         }
         if self.hidden.entries > 0 {
             let count = self.hidden.entries;
-            say("hidden", format!("{count}, which no tree can show"))?;
+            say(
+                "hidden",
+                format!("{count}, which a directory tree cannot show"),
+            )?;
         }
         for one in &self.hidden.first {
             say("", format!("{}: {}", quoted(one.name.as_bytes()), one.why))?;
@@ -247,7 +250,7 @@ impl Report {
             let count = self.renamed.entries;
             say(
                 "under another name",
-                format!("{count}, since a later entry or a directory bears it"),
+                format!("{count}, as a later entry or a directory has the name"),
             )?;
         }
         for one in &self.renamed.first {
@@ -261,7 +264,7 @@ impl Report {
             (self.renamed.entries, self.renamed.first.len()),
         ];
         if lists.iter().any(|(all, named)| *all > *named as u64) {
-            say("", format!("(only the first {NAMED} of each are named)"))?;
+            say("", format!("(only the first {NAMED} of each are listed)"))?;
         }
         if !self.comment.is_empty() {
             say("comment", self.comment_text())?;
@@ -323,7 +326,7 @@ impl Layout {
         }
         if self.sharing > 0 {
             let text = count(self.sharing, "entry has", "entries have");
-            say("sharing", format!("{text} the bytes of another"))?;
+            say("sharing", format!("{text} bytes in common with another"))?;
         }
         say(
             "directory",
@@ -417,7 +420,7 @@ impl Entries {
         }
         if self.implied_directories > 0 {
             let implied = count(self.implied_directories, "directory", "directories");
-            text += &format!("; and {implied} that only names imply");
+            text += &format!("; and {implied} without an entry, only in names");
         }
         text
     }

@@ -93,7 +93,7 @@ impl Entries {
     /// Ends the comparison. Entries that are still open reach beyond the archive.
     pub(super) fn end(self, report: &mut Report) {
         for open in self.open {
-            let why = "it runs into the archive's end".to_owned();
+            let why = "its data ends beyond the end of the archive".to_owned();
             report.bad(Bad::of(&self.index, open.id, open.at..open.end(), why));
         }
     }
@@ -196,7 +196,7 @@ impl Open {
         report.compared += 1;
         if told != found {
             let range = self.extent.map(|extent| extent.range());
-            let why = format!("their CRC-32 is {found:08x}, and {told:08x} in the archive's index");
+            let why = format!("their CRC-32 is {found:08x}, but {told:08x} in the archive's index");
             report.bad(Bad::of(index, self.id, range.unwrap_or_default(), why));
         }
     }

@@ -1,13 +1,13 @@
-//! JSON (RFC 8259): strings, and which members have addresses for values.
+//! JSON (RFC 8259): finds strings, and the members whose values are URLs.
 
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
-use super::Spot;
+use super::spot::Spot;
 
-/// What the names of members that hold an address end with: those of asset lists (URI), steering
-/// manifests (RELOAD-URI), chapters and storyboards (url), and the sources and tracks of players.
+/// Endings of the names of members that hold a URL: in asset lists (URI), steering manifests
+/// (RELOAD-URI), chapters and storyboards (url), and players' lists of sources and tracks.
 const ADDRESSES: [&str; 9] = [
     "uri",
     "url",
@@ -48,7 +48,7 @@ pub(super) fn spots(text: &str, visit: &mut dyn FnMut(Spot)) {
     }
 }
 
-/// The next string from a place on, without its quotes.
+/// The next string at or behind `from`, without its quotes.
 fn string(text: &str, from: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let start = from + bytes.get(from..)?.iter().position(|b| *b == b'"')? + 1;

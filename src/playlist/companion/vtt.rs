@@ -1,10 +1,10 @@
-//! WebVTT (W3C): each line of a cue's payload that is a file's name is a link to it, as players take
-//! it in tracks of thumbnails (`sprite.jpg#xywh=0,0,160,90`).
+//! WebVTT (W3C): a line of a cue's payload that is a file name is a link, as in thumbnail tracks
+//! (`sprite.jpg#xywh=0,0,160,90`).
 
 use std::ops::Range;
 
 use super::super::edit::lines;
-use super::{Spot, words};
+use super::spot::{Spot, words};
 
 /// "The string WEBVTT, and optionally a space or a tab and more" (section 4.1).
 pub(in super::super) fn is_vtt(text: &str) -> bool {
@@ -31,7 +31,7 @@ fn payload(text: &str, whole: Range<usize>, line: &str, visit: &mut dyn FnMut(Sp
     let raw = &text[whole.clone()];
     let start = whole.start + (raw.len() - raw.trim_start().len());
     let at = start..start + line.len();
-    // A sentence may be the name of a file without an extension, and means none.
+    // Subtitles are sentences. One without a dot could equal a file name without an extension.
     if line.contains(['{', '<', '"']) {
         words(text, at, visit);
     } else if line.contains('.') {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// One attribute, by its places in the text.
+/// An attribute, as spans of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attribute {
     pub(super) name: Range<usize>,
@@ -13,14 +13,14 @@ pub(super) struct Attribute {
 }
 
 impl Attribute {
-    /// Whether the value stands in quotes.
+    /// Whether the value is quoted.
     pub(super) fn is_quoted(&self) -> bool {
         self.value.start > self.name.end + 1
     }
 }
 
-/// The attributes in `text[list]`, one after another: a line may have millions. What is no
-/// attribute is passed over up to the next comma.
+/// The attributes in `text[list]`, found one at a time: a line may have millions. Skips anything that
+/// is not an attribute, up to the next comma.
 pub(super) fn each(text: &str, list: Range<usize>) -> impl Iterator<Item = Attribute> {
     let bytes = text.as_bytes();
     let end_of_list = list.end;
@@ -69,7 +69,7 @@ pub(super) fn value<'t>(text: &'t str, list: &Range<usize>, name: &str) -> Optio
     found.map(|a| &text[a.value])
 }
 
-/// The span that takes an attribute away with the comma that goes with it.
+/// The span to remove for removing an attribute: it includes one of the commas beside it.
 pub(super) fn removal(text: &str, list: &Range<usize>, attribute: &Attribute) -> Range<usize> {
     let whole = &attribute.whole;
     let bytes = text.as_bytes();

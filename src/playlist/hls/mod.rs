@@ -7,7 +7,7 @@ mod variables;
 use std::collections::HashSet;
 
 use site::{Kind, Site, scan};
-use variables::Put;
+use variables::Substituted;
 
 use super::address::{
     Located, Span, Target, Unescaped, add_link, is_rooted, is_too_long, locate, path_of, query_of,
@@ -16,15 +16,15 @@ use super::address::{
 use super::context::Context;
 use super::edit::{Edits, lines};
 use super::problem::{Linked, Problems, What, excerpt};
-use super::{Reference, Role};
+use super::reference::{Reference, Role};
 
-/// A byte order mark must not be there (section 4.1), and sometimes is.
+/// Playlists must not begin with a byte order mark (section 4.1), but some do.
 const BOM: char = '\u{feff}';
 
-/// The place of an entry by its path.
+/// Returns the extent of an entry by its path.
 type Find<'a> = &'a dyn Fn(&str) -> Option<Span>;
 
-/// A playlist, and how it is reached.
+/// A playlist, its own path, and how other playlists refer to it.
 #[derive(Clone, Copy)]
 pub(super) struct Hls<'t> {
     pub(super) base: &'t str,
@@ -38,16 +38,16 @@ pub(super) fn is_hls(text: &str) -> bool {
     after.is_some_and(|after| after.is_empty() || after.starts_with(|c: char| c.is_whitespace()))
 }
 
-/// A site's text where a link leads, looked for among files.
+/// A link whose file was found.
 struct Found<'s> {
-    /// The reference that was found: the site's own text with variables put in.
+    /// The reference: the site's text with variables substituted.
     value: &'s str,
     path: String,
     unescaped: Option<Unescaped>,
 }
 
 impl<'t> Hls<'t> {
-    /// What it points to. `has` tells whether there is a file of a path.
+    /// The files that it links to. `has` says whether a file exists.
     pub(super) fn references(&self, has: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         let mut all = Vec::new();
         let mut seen = HashSet::new();
@@ -59,7 +59,7 @@ impl<'t> Hls<'t> {
                 Kind::Hint | Kind::Other | Kind::Service => Role::Other,
                 Kind::Unknown => return,
             };
-            for value in values(&site.put) {
+            for value in values(&site.value) {
                 if let Target::Path(path) = locate(self.base, value, has).target
                     && seen.insert(path.clone())
                 {
@@ -71,10 +71,10 @@ impl<'t> Hls<'t> {
         all
     }
 
-    /// The playlists that it refers to, each with the context in which it is read then.
+    /// The playlists that it refers to, each with the context that it gives them.
     pub(super) fn refers(&self, has: &dyn Fn(&str) -> bool) -> Vec<(String, Context)> {
         let mut all = Vec::new();
-        // Of each context apart, for what a playlist imports depends on it.
+        // Each context by itself: the variables of this playlist may depend on it.
         let unknown = [Context::default()];
         let contexts = if self.contexts.is_empty() {
             &unknown[..]
@@ -89,7 +89,7 @@ impl<'t> Hls<'t> {
                 {
                     return;
                 }
-                if let Put::One(value) = &site.put
+                if let Substituted::One(value) = &site.value
                     && let Target::Path(path) = locate(self.base, value, has).target
                 {
                     found.push((path, is_rendition, query_of(value).to_owned()));
@@ -112,20 +112,20 @@ impl<'t> Hls<'t> {
     pub(super) fn link(&self, find: Find) -> Linked {
         self.change(find, &|site, found, place, edits| {
             let raw = &self.text[site.uri.clone()];
-            // A link cannot be put behind a variable whose value has a query or needs escapes: then
-            // the value itself is written.
+            // A range link cannot follow a variable whose value has a query or needs escapes. In that
+            // case write the value instead of the variable.
             let tail = |uri: &str| uri.len() - path_of(uri).len();
             let is_raw =
                 raw == found.value || (found.unescaped.is_none() && tail(raw) == tail(found.value));
             let raw = if is_raw { raw } else { found.value };
             let link = add_link(raw, found.unescaped, place);
             edits.replace(site.uri.clone(), site.quoted(link));
-            for said in site
+            for span in site
                 .range
                 .iter()
-                .flat_map(|range| range.said.iter().flatten())
+                .flat_map(|range| range.spans.iter().flatten())
             {
-                edits.remove(said.clone());
+                edits.remove(span.clone());
             }
             Change::Done
         })
@@ -141,17 +141,17 @@ impl<'t> Hls<'t> {
         all
     }
 
-    /// The range link at a site. In a path with a variable whose value is not known the variable
-    /// stays.
+    /// The range link of a site, and the path that it leads to. Variables with an unknown value stay
+    /// in the path.
     fn range_link(&self, site: &Site) -> Option<(String, Span)> {
         if site.kind == Kind::Unknown {
             return None;
         }
         let raw = &self.text[site.uri.clone()];
         let link = range_of(raw)?;
-        let value = match &site.put {
-            Put::One(value) => value,
-            Put::Several(_) | Put::Unknown(..) => raw,
+        let value = match &site.value {
+            Substituted::One(value) => value,
+            Substituted::Several(_) | Substituted::Unknown(..) => raw,
         };
         match target(self.base, value) {
             Target::Path(path) => Some((path, link)),
@@ -171,9 +171,9 @@ impl<'t> Hls<'t> {
                 return;
             };
             let is_whole = part.offset == 0 && part.size == entry.size;
-            // With a byte range beside it a link would have two; whoever wrote that knows what it
-            // is.
-            if site.range.is_some() || !(is_whole || say_range(site, part, self.text, &mut edits)) {
+            // The link already has a byte range of its own, which this one would contradict.
+            if site.range.is_some() || !(is_whole || write_range(site, part, self.text, &mut edits))
+            {
                 return;
             }
             let uri = &self.text[site.uri.clone()];
@@ -188,14 +188,14 @@ impl<'t> Hls<'t> {
             if matches!(site.kind, Kind::Rendition | Kind::Report) {
                 return Change::None;
             }
-            for said in site
+            for span in site
                 .range
                 .iter()
-                .flat_map(|range| range.said.iter().flatten())
+                .flat_map(|range| range.spans.iter().flatten())
             {
-                edits.remove(said.clone());
+                edits.remove(span.clone());
             }
-            if !say_range(site, place, text, edits) {
+            if !write_range(site, place, text, edits) {
                 return Change::Loose;
             }
             edits.replace(site.uri.clone(), site.quoted(archive.to_owned()));
@@ -215,8 +215,8 @@ impl<'t> Hls<'t> {
         }
     }
 
-    /// Goes through the links that lead to entries; `edit` gets what was found and its place in
-    /// the archive.
+    /// Calls `edit` for each link that leads to an entry, with the extent in the archive that the
+    /// link means, and collects the problems of the other links.
     fn change(
         &self,
         find: Find,
@@ -247,7 +247,7 @@ impl<'t> Hls<'t> {
                 Err(None) => {}
                 Err(Some(what)) => {
                     let is_absent = matches!(what, What::Missing { .. } | What::Outside { .. });
-                    let list = if is_absent && site.may_lack {
+                    let list = if is_absent && site.may_be_missing {
                         &mut nowhere
                     } else {
                         &mut problems
@@ -265,7 +265,7 @@ impl<'t> Hls<'t> {
         }
     }
 
-    /// The file that a site leads to. `None`: nothing of ours, and nothing is wrong.
+    /// The file that a site leads to. `Err(None)`: it leads to no file, and this is no problem.
     fn find<'s>(&self, site: &'s Site, find: Find) -> Result<Found<'s>, Option<What>> {
         let uri = &self.text[site.uri.clone()];
         if is_too_long(uri) {
@@ -274,16 +274,16 @@ impl<'t> Hls<'t> {
         }
         let has = |path: &str| find(path).is_some();
         let locate = |value: &'s str| (value, locate(self.base, value, &has));
-        let all: Vec<(&str, Located)> = match &site.put {
-            Put::Unknown(..) if site.kind == Kind::Unknown => return Err(None),
-            Put::Unknown(name, why) => {
+        let all: Vec<(&str, Located)> = match &site.value {
+            Substituted::Unknown(..) if site.kind == Kind::Unknown => return Err(None),
+            Substituted::Unknown(name, why) => {
                 return Err(Some(What::Unknown {
                     uri: excerpt(uri),
                     name: excerpt(name),
                     why,
                 }));
             }
-            put => values(put).map(locate).collect(),
+            value => values(value).map(locate).collect(),
         };
         let mut found: Option<Found> = None;
         for (value, Located { target, unescaped }) in &all {
@@ -332,18 +332,18 @@ impl<'t> Hls<'t> {
     }
 }
 
-/// All values that a link has.
-fn values<'s>(put: &'s Put) -> impl Iterator<Item = &'s str> {
-    let (one, several) = match put {
-        Put::One(one) => (Some(&**one), &[][..]),
-        Put::Several(all) => (None, &all[..]),
-        Put::Unknown(..) => (None, &[][..]),
+/// The values of a link in all contexts.
+fn values<'s>(value: &'s Substituted) -> impl Iterator<Item = &'s str> {
+    let (one, several) = match value {
+        Substituted::One(one) => (Some(&**one), &[][..]),
+        Substituted::Several(all) => (None, &all[..]),
+        Substituted::Unknown(..) => (None, &[][..]),
     };
     one.into_iter().chain(several.iter().map(String::as_str))
 }
 
 impl Site<'_> {
-    /// A link as it is written at this place.
+    /// A link as the syntax of this place requires it.
     fn quoted(&self, link: String) -> String {
         if self.needs_quotes && link.contains(',') {
             format!("\"{link}\"")
@@ -353,12 +353,12 @@ impl Site<'_> {
     }
 }
 
-/// Says the byte range of a link as the standard does, if it does at this place.
-fn say_range(site: &Site, part: Span, text: &str, edits: &mut Edits) -> bool {
+/// Writes the byte range of a link in the standard's syntax. `false` if this place has none.
+fn write_range(site: &Site, part: Span, text: &str, edits: &mut Edits) -> bool {
     let Span { offset, size } = part;
-    let said = match site.kind {
+    let syntax = match site.kind {
         Kind::Segment => {
-            // The line ends as the link's own does.
+            // With the same line end as the link.
             let end = line_end(text, &text[site.uri.end..]);
             format!("#EXT-X-BYTERANGE:{size}@{offset}{end}")
         }
@@ -371,12 +371,12 @@ fn say_range(site: &Site, part: Span, text: &str, edits: &mut Edits) -> bool {
         | Kind::Service
         | Kind::Unknown => return false,
     };
-    edits.replace(site.insert..site.insert, said);
+    edits.replace(site.insert..site.insert, syntax);
     true
 }
 
-/// EXT-X-BYTERANGE needs version 4, EXT-X-MAP in anything but an I-frame playlist version 6
-/// (section 8).
+/// Raises EXT-X-VERSION to what byte ranges need: 4 for EXT-X-BYTERANGE, 6 for EXT-X-MAP in anything
+/// but an I-frame playlist (section 8).
 fn with_version(text: &str) -> String {
     const TAG: &str = "#EXT-X-VERSION:";
     let needed = if text.contains("#EXT-X-MAP:") { 6 } else { 4 };
@@ -403,7 +403,7 @@ fn with_version(text: &str) -> String {
     edits.apply(text)
 }
 
-/// What ends the line that `rest` is the rest of.
+/// The line end of the line that `rest` begins in.
 fn line_end(text: &str, rest: &str) -> &'static str {
     let rest = rest.trim_start_matches([' ', '\t']);
     if rest.starts_with("\r\n") {
@@ -415,10 +415,10 @@ fn line_end(text: &str, rest: &str) -> &'static str {
     }
 }
 
-/// What became of a link.
+/// What an edit did to a link.
 enum Change {
     None,
     Done,
-    /// It still points to a file of its own.
+    /// Nothing: it still leads to a loose file.
     Loose,
 }

@@ -1,40 +1,42 @@
-//! Sites: the places in a playlist where a link stands, with the byte range that goes with it.
+//! Finds the links of a playlist, each with its byte range.
 
 use std::ops::Range;
 
-use super::super::address::{Span, number, path_of};
+use super::super::address::{Span, path_of};
 use super::super::context::Context;
 use super::super::edit::lines;
 use super::super::problem::{Problems, What};
 use super::attributes::{self, Attribute};
-use super::variables::{Put, Variables};
+use super::variables::{Substituted, Variables};
+use crate::ranges::decimal;
 
 /// The most links of a playlist: six days of segments of two seconds.
 pub(super) const MOST_LINKS: usize = 1 << 18;
 
-/// What kind of link a site is; it says how a byte range is written there.
+/// The kinds of links. The kind decides how a byte range is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A URI line: a segment, with EXT-X-BYTERANGE (section 4.4.4.2).
     Segment,
-    /// A playlist of this presentation, which may import variables: a URI line behind
+    /// A playlist of this presentation, which may import variables: the URI line after
     /// EXT-X-STREAM-INF, or an attribute.
     Rendition,
-    /// A playlist that EXT-X-RENDITION-REPORT tells of.
+    /// A playlist that EXT-X-RENDITION-REPORT names.
     Report,
-    /// EXT-X-MAP: a BYTERANGE attribute, from the beginning if it says no offset.
+    /// EXT-X-MAP, with a BYTERANGE attribute. Without an offset the range begins at 0.
     Map,
-    /// EXT-X-PART: a BYTERANGE attribute, from the end of the last part if it says no offset.
+    /// EXT-X-PART, with a BYTERANGE attribute. Without an offset the range begins where the last part
+    /// ends.
     Part,
-    /// EXT-X-PRELOAD-HINT: BYTERANGE-START and BYTERANGE-LENGTH.
+    /// EXT-X-PRELOAD-HINT, with BYTERANGE-START and BYTERANGE-LENGTH.
     Hint,
     /// A key.
     Key,
-    /// Anything else; it knows no byte range.
+    /// Another link, which can have no byte range.
     Other,
-    /// What mostly a server answers: steering, lists of advertisements.
+    /// A link that usually only a server answers: content steering, lists of advertisements.
     Service,
-    /// An attribute that is not known to hold a link.
+    /// An attribute that is not known to be a link.
     Unknown,
 }
 
@@ -42,32 +44,32 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Site<'t> {
     pub(super) line: u32,
-    /// Where its text is.
+    /// The span of its text.
     pub(super) uri: Range<usize>,
-    /// Its text with variables (section 4.3) put in.
-    pub(super) put: Put<'t>,
+    /// Its text with variables (section 4.3) substituted.
+    pub(super) value: Substituted<'t>,
     pub(super) kind: Kind,
-    /// Whether it stands where a text without quotes may have no comma.
+    /// Whether it is an attribute without quotes, where a comma would end it.
     pub(super) needs_quotes: bool,
-    /// The byte range that goes with it, within the file.
+    /// Its byte range within the file.
     pub(super) range: Option<ByteRange>,
-    /// Where text goes that says a byte range: before the URI line, or behind the URI attribute.
+    /// Where to insert the text of a byte range: before the URI line or behind the URI attribute.
     pub(super) insert: usize,
-    /// Whether the standard lets it lead nowhere.
-    pub(super) may_lack: bool,
+    /// Whether the standard permits that the file is missing.
+    pub(super) may_be_missing: bool,
 }
 
-/// A byte range as a playlist says it.
+/// A byte range as the playlist states it.
 #[derive(Debug)]
 pub(super) struct ByteRange {
     pub(super) offset: u64,
-    /// `None`: up to the end.
+    /// `None` means up to the end of the file.
     pub(super) size: Option<u64>,
-    /// What says so in the text: tag lines or attributes.
-    pub(super) said: [Option<Range<usize>>; 2],
+    /// The tag line or the attributes that state it.
+    pub(super) spans: [Option<Range<usize>>; 2],
 }
 
-/// Tags with a link in an attribute, the attribute, and the kind of it.
+/// Tags with a link in an attribute: the tag, the attribute, and the kind of link.
 const TAGS: [(&str, &str, Kind); 12] = [
     ("#EXT-X-MEDIA", "URI", Kind::Rendition),
     ("#EXT-X-I-FRAME-STREAM-INF", "URI", Kind::Rendition),
@@ -85,9 +87,9 @@ const TAGS: [(&str, &str, Kind); 12] = [
 
 const DATERANGE: &str = "#EXT-X-DATERANGE";
 
-/// What kind of link the attribute of a tag is.
+/// The kind of link in an attribute of a tag.
 fn kind_of(tag: &str, attribute: &str) -> Kind {
-    // X-ASSET-LIST of interstitials (appendix D.2), and what players call alike.
+    // X-ASSET-LIST of interstitials (appendix D.2), and attributes with similar names.
     let is_client_link = tag == DATERANGE
         && attribute.starts_with("X-")
         && ["URI", "URL", "ASSET-LIST"]
@@ -103,14 +105,14 @@ fn kind_of(tag: &str, attribute: &str) -> Kind {
     }
 }
 
-/// What a playlist says besides its links.
+/// What a scan finds besides links.
 pub(super) struct Scanned<'c> {
     pub(super) variables: Variables<'c>,
-    /// What cannot be read.
+    /// The problems of the text.
     pub(super) problems: Problems,
 }
 
-/// Goes through all links of a playlist, in the order of the text.
+/// Visits all links of a playlist in the order of the text.
 pub(super) fn scan<'t, 'c>(
     text: &'t str,
     contexts: &'c [Context],
@@ -145,16 +147,16 @@ pub(super) fn scan<'t, 'c>(
 struct Scan<'t, 'c, 'v> {
     text: &'t str,
     visit: &'v mut dyn FnMut(&Site<'t>),
-    /// Links so far.
+    /// The number of links so far.
     count: usize,
     variables: Variables<'c>,
     problems: Problems,
-    /// What the tags since the last URI line say of the next one.
+    /// What the tags since the last URI line state about the next one.
     byterange: Option<(u64, Option<u64>, Range<usize>)>,
     is_playlist: bool,
     is_gap: bool,
-    /// The resource of the last byte range, and where that ended: one without an offset goes on
-    /// there (section 4.4.4.2). Parts count by themselves.
+    /// The resource and the end of the last byte range. A range without an offset begins there
+    /// (section 4.4.4.2). Parts have a sequence of their own.
     last_segment: Option<(String, u64)>,
     last_part: Option<(String, u64)>,
 }
@@ -165,8 +167,8 @@ impl<'t> Scan<'t, '_, '_> {
         let content = &text[shown.clone()];
         if !content.starts_with('#') {
             let trimmed = content.trim();
-            // A byte order mark belongs to no link; a `#` behind white space begins a comment to
-            // players.
+            // A byte order mark is not part of a link. Players treat a `#` behind white space as the
+            // beginning of a comment.
             if !trimmed.is_empty() && !trimmed.starts_with(['\u{feff}', '#']) {
                 let start = shown.start + (content.len() - content.trim_start().len());
                 self.uri_line(start..start + trimmed.len(), whole.start, line);
@@ -198,36 +200,36 @@ impl<'t> Scan<'t, '_, '_> {
             "#EXT-X-SKIP" => self.problems.push(
                 line,
                 What::Unplayable(
-                    "EXT-X-SKIP: this is an update of a live playlist, and names only some of its segments; it does not play alone",
+                    "EXT-X-SKIP: this is an update of a live playlist with only some of its segments, which does not play alone",
                 ),
             ),
             "#EXTINF" => {}
             tag => self.tag(tag, &list, line),
         }
         if content.contains('\r') {
-            let what = "a carriage return within a line: some players take it for the end of the line, some do not";
+            let what = "a carriage return within a line: only some players treat it as the end of the line";
             self.problems.push(line, What::Unplayable(what));
         }
     }
 
     fn uri_line(&mut self, uri: Range<usize>, insert: usize, line: u32) {
-        let put = self.variables.put(&self.text[uri.clone()]);
+        let value = self.variables.substitute(&self.text[uri.clone()]);
         let is_playlist = std::mem::take(&mut self.is_playlist);
-        let may_lack = std::mem::take(&mut self.is_gap);
+        let may_be_missing = std::mem::take(&mut self.is_gap);
         let said = self.byterange.take();
         let range = said.map(|(size, offset, said)| {
-            let offset = offset.unwrap_or_else(|| goes_on(&self.last_segment, put.any()));
+            let offset = offset.unwrap_or_else(|| continuation(&self.last_segment, value.any()));
             ByteRange {
                 offset,
                 size: Some(size),
-                said: [Some(said), None],
+                spans: [Some(said), None],
             }
         });
-        self.last_segment = end_of(put.any(), range.as_ref());
+        self.last_segment = end_of(value.any(), range.as_ref());
         self.site(Site {
             line,
             uri,
-            put,
+            value,
             kind: if is_playlist {
                 Kind::Rendition
             } else {
@@ -236,7 +238,7 @@ impl<'t> Scan<'t, '_, '_> {
             needs_quotes: false,
             range,
             insert,
-            may_lack,
+            may_be_missing,
         });
     }
 
@@ -245,7 +247,7 @@ impl<'t> Scan<'t, '_, '_> {
         let mut has_link = false;
         for attribute in attributes::each(text, list.clone()) {
             let kind = kind_of(tag, &text[attribute.name.clone()]);
-            // An attribute's name stands once in a list (section 4.2).
+            // An attribute name must not occur twice in a list (section 4.2).
             if kind != Kind::Unknown && tag != DATERANGE && std::mem::replace(&mut has_link, true) {
                 continue;
             }
@@ -256,23 +258,23 @@ impl<'t> Scan<'t, '_, '_> {
             let Ok(range) = self.range_of(kind, value, list, line) else {
                 continue;
             };
-            let put = self.variables.put(value);
+            let value = self.variables.substitute(value);
             self.site(Site {
                 line,
                 uri: attribute.value.clone(),
-                put,
+                value,
                 kind,
                 needs_quotes: !attribute.is_quoted(),
                 range,
                 insert: attribute.whole.end,
-                may_lack: self.may_lack(kind, list),
+                may_be_missing: self.may_be_missing(kind, list),
             });
         }
     }
 
-    /// Keys are often kept elsewhere, hints tell of what is not there yet, steering comes from a
-    /// server, and a part may be marked as a gap.
-    fn may_lack(&self, kind: Kind, list: &Range<usize>) -> bool {
+    /// Keys are often stored elsewhere, preload hints name files that do not exist yet, and a part may
+    /// be marked as a gap.
+    fn may_be_missing(&self, kind: Kind, list: &Range<usize>) -> bool {
         match kind {
             Kind::Key | Kind::Hint => true,
             Kind::Part => attributes::value(self.text, list, "GAP") == Some("YES"),
@@ -280,7 +282,7 @@ impl<'t> Scan<'t, '_, '_> {
         }
     }
 
-    /// The byte range that other attributes of the tag say. An error was told.
+    /// The byte range in other attributes of the tag. An error is already in `problems`.
     fn range_of(
         &mut self,
         kind: Kind,
@@ -303,29 +305,31 @@ impl<'t> Scan<'t, '_, '_> {
                             self.malformed(line, "BYTERANGE is not '<length>[@<offset>]'");
                             return Err(());
                         };
-                        let goes_on = || match kind {
-                            Kind::Part => goes_on(&self.last_part, self.variables.put(uri).any()),
+                        let continuation = || match kind {
+                            Kind::Part => {
+                                continuation(&self.last_part, self.variables.substitute(uri).any())
+                            }
                             _ => 0,
                         };
                         Some(ByteRange {
-                            offset: offset.unwrap_or_else(goes_on),
+                            offset: offset.unwrap_or_else(continuation),
                             size: Some(size),
-                            said: [Some(removal(&said)), None],
+                            spans: [Some(removal(&said)), None],
                         })
                     }
                 };
                 if kind == Kind::Part {
-                    self.last_part = end_of(self.variables.put(uri).any(), range.as_ref());
+                    self.last_part = end_of(self.variables.substitute(uri).any(), range.as_ref());
                 }
                 Ok(range)
             }
             Kind::Hint => {
                 let said = [named("BYTERANGE-START"), named("BYTERANGE-LENGTH")];
                 let numbers = [&said[0], &said[1]]
-                    .map(|a| a.as_ref().map(|a| number(&text[a.value.clone()])));
+                    .map(|a| a.as_ref().map(|a| decimal(&text[a.value.clone()])));
                 let [start, size] = match numbers {
                     [Some(None), _] | [_, Some(None)] => {
-                        self.malformed(line, "a BYTERANGE of EXT-X-PRELOAD-HINT is no number");
+                        self.malformed(line, "a BYTERANGE of EXT-X-PRELOAD-HINT is not a number");
                         return Err(());
                     }
                     numbers => numbers.map(Option::flatten),
@@ -334,14 +338,14 @@ impl<'t> Scan<'t, '_, '_> {
                 Ok(is_part.then(|| ByteRange {
                     offset: start.unwrap_or(0),
                     size,
-                    said: said.map(|said| said.as_ref().map(removal)),
+                    spans: said.map(|said| said.as_ref().map(removal)),
                 }))
             }
             _ => Ok(None),
         }
     }
 
-    /// Attributes that may be none do not count: they are no links.
+    /// Visits a site. Attributes that may not be links do not count.
     fn site(&mut self, site: Site<'t>) {
         if site.kind != Kind::Unknown {
             self.count += 1;
@@ -359,27 +363,27 @@ impl<'t> Scan<'t, '_, '_> {
     }
 }
 
-impl Put<'_> {
-    /// One of the texts, for comparing links with each other.
+impl Substituted<'_> {
+    /// One of the values, to compare links with each other.
     fn any(&self) -> &str {
         match self {
-            Put::One(one) => one,
-            Put::Several(all) => all.first().map_or("", String::as_str),
-            Put::Unknown(name, _) => name,
+            Substituted::One(one) => one,
+            Substituted::Several(all) => all.first().map_or("", String::as_str),
+            Substituted::Unknown(name, _) => name,
         }
     }
 }
 
-/// `<length>[@<offset>]`.
+/// Parses `<length>[@<offset>]`.
 fn byterange(text: &str) -> Option<(u64, Option<u64>)> {
     let text = text.trim();
     match text.split_once('@') {
-        Some((size, offset)) => Some((number(size)?, Some(number(offset)?))),
-        None => Some((number(text)?, None)),
+        Some((size, offset)) => Some((decimal(size)?, Some(decimal(offset)?))),
+        None => Some((decimal(text)?, None)),
     }
 }
 
-fn goes_on(last: &Option<(String, u64)>, value: &str) -> u64 {
+fn continuation(last: &Option<(String, u64)>, value: &str) -> u64 {
     let same = last.as_ref().filter(|(path, _)| path == path_of(value));
     same.map_or(0, |(_, end)| *end)
 }
@@ -391,7 +395,7 @@ fn end_of(value: &str, range: Option<&ByteRange>) -> Option<(String, u64)> {
 }
 
 impl Site<'_> {
-    /// The bytes of a file of that length that it means; `None` if they are not within it.
+    /// The part of a file of this length that the site means; `None` if it is not within the file.
     pub(super) fn part_of(&self, size: u64) -> Option<Span> {
         let Some(range) = &self.range else {
             return Some(Span { offset: 0, size });

@@ -1,5 +1,4 @@
-//! Variables (EXT-X-DEFINE, sections 4.3 and 4.4.2.3), under each of the contexts in which a
-//! playlist is read.
+//! Variables (EXT-X-DEFINE, sections 4.3 and 4.4.2.3), with a value in each context of a playlist.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,24 +10,24 @@ use percent_encoding::percent_decode_str;
 use super::super::context::{Context, Imports};
 use super::attributes;
 
-/// How many variables a playlist may have, and how long their values may be together, in bytes.
-/// Values may be made of values, so that text without a bound needs only a few lines.
+/// The most variables of a playlist, and the total length of their names and values in bytes. Values
+/// may contain other values, so that without a bound a few lines define any length.
 const MOST_VARIABLES: usize = 10_000;
 const MOST_TEXT: usize = 1 << 20;
 
-/// A link that is longer than this with its variables put in, in bytes, leads nowhere.
+/// The longest link in bytes after substitution. A longer one is a problem.
 const LONGEST: usize = 1 << 18;
 
-/// How long all links may be together with their variables put in, in bytes.
-const MOST_PUT: usize = 1 << 26;
+/// The total length in bytes of all values that are substituted in links.
+const MOST_SUBSTITUTED: usize = 1 << 26;
 
-/// A value, or why it is not known.
+/// A value, or why it is unknown.
 type Value = Result<String, &'static str>;
 
 /// The variables of a playlist.
 #[derive(Debug)]
 pub(super) struct Variables<'c> {
-    /// One for each context, at least one.
+    /// One for each context, and at least one.
     scopes: Vec<Scope<'c>>,
 }
 
@@ -36,21 +35,21 @@ pub(super) struct Variables<'c> {
 struct Scope<'c> {
     context: Option<&'c Context>,
     values: HashMap<String, Value>,
-    /// Length of names and values.
+    /// The total length of names and values.
     text: usize,
-    /// Length of what was made with them.
-    put: Cell<usize>,
+    /// The total length of substituted values.
+    substituted: Cell<usize>,
 }
 
-/// A link with its variables put in. What stands in its query stays, for it says nothing of the
-/// file that is meant.
+/// A link with its variables substituted. Variables in its query stay: they do not decide which file
+/// is meant.
 #[derive(Debug)]
-pub(super) enum Put<'t> {
-    /// In each context the same.
+pub(super) enum Substituted<'t> {
+    /// The same value in each context.
     One(Cow<'t, str>),
-    /// Two or more.
+    /// Two or more different values.
     Several(Vec<String>),
-    /// The variable of that name has no known value in any context, and why.
+    /// A variable with an unknown value in all contexts: its name, and why.
     Unknown(&'t str, &'static str),
 }
 
@@ -60,7 +59,7 @@ impl<'c> Variables<'c> {
             context,
             values: HashMap::new(),
             text: 0,
-            put: Cell::new(0),
+            substituted: Cell::new(0),
         };
         let mut scopes: Vec<Scope> = contexts.iter().map(|c| scope(Some(c))).collect();
         if scopes.is_empty() {
@@ -69,7 +68,7 @@ impl<'c> Variables<'c> {
         Self { scopes }
     }
 
-    /// Reads an EXT-X-DEFINE. An error says what is wrong with it.
+    /// Evaluates an EXT-X-DEFINE. The error is the reason why it is malformed.
     pub(super) fn define(&mut self, text: &str, list: &Range<usize>) -> Result<(), &'static str> {
         let attribute = |name| attributes::value(text, list, name);
         let mut is_full = false;
@@ -92,11 +91,11 @@ impl<'c> Variables<'c> {
         }
     }
 
-    /// Puts values in the place of `{$name}`.
-    pub(super) fn put<'t>(&self, uri: &'t str) -> Put<'t> {
+    /// Substitutes values for `{$name}` in the path of a link.
+    pub(super) fn substitute<'t>(&self, uri: &'t str) -> Substituted<'t> {
         let (path, rest) = uri.split_at(uri.find(['?', '#']).unwrap_or(uri.len()));
         if !path.contains("{$") {
-            return Put::One(Cow::Borrowed(uri));
+            return Substituted::One(Cow::Borrowed(uri));
         }
         let mut found: Vec<String> = Vec::new();
         let mut unknown = None;
@@ -112,18 +111,18 @@ impl<'c> Variables<'c> {
             }
         }
         match (found.len(), unknown) {
-            (0, Some((name, why))) => Put::Unknown(name, why),
-            (0 | 1, _) => Put::One(found.pop().map_or(Cow::Borrowed(uri), Cow::Owned)),
-            _ => Put::Several(found),
+            (0, Some((name, why))) => Substituted::Unknown(name, why),
+            (0 | 1, _) => Substituted::One(found.pop().map_or(Cow::Borrowed(uri), Cow::Owned)),
+            _ => Substituted::Several(found),
         }
     }
 
-    /// A text with all values put in, in the first context; `None` if one of them is not known.
+    /// A text with all values of the first context substituted; `None` if one is unknown.
     pub(super) fn whole(&self, text: &str) -> Option<String> {
         self.scopes.first()?.substitute(text).ok()
     }
 
-    /// What playlists that this one refers to may import, in the first context.
+    /// The variables of the first context that other playlists may import.
     pub(super) fn exports(self) -> Imports {
         let known = |(name, value): (String, Value)| Some((name, value.ok()?));
         let values = self.scopes.into_iter().next().map(|scope| scope.values);
@@ -132,7 +131,7 @@ impl<'c> Variables<'c> {
 }
 
 impl Scope<'_> {
-    /// Only the first definition of a name counts. `false`: there is no room for it.
+    /// Adds a variable, unless it is already defined. `false` if the playlist has too many.
     fn insert(&mut self, name: &str, value: Value) -> bool {
         if self.values.contains_key(name) {
             return true;
@@ -154,7 +153,7 @@ impl Scope<'_> {
         value.ok_or("no multivariant playlist that refers to this one has a value for it")
     }
 
-    /// The value of a query parameter of the playlist's own address.
+    /// The value of a query parameter of the playlist's own URL.
     fn parameter(&self, name: &str) -> Value {
         let query = self.context.and_then(Context::query);
         let query = query.ok_or("it comes from the query of the address that the user opens")?;
@@ -171,8 +170,8 @@ impl Scope<'_> {
         value.ok_or("no link to this playlist has it in its query")
     }
 
-    /// The text with values put in; or the variable whose value is not known, and why. What is not
-    /// defined stays as it is.
+    /// The text with values substituted, or a variable with an unknown value, and why. Variables that
+    /// are not defined stay as they are.
     fn substitute<'t>(&self, text: &'t str) -> Result<String, (&'t str, &'static str)> {
         let mut out = String::with_capacity(text.len().min(LONGEST));
         let mut rest = text;
@@ -186,14 +185,14 @@ impl Scope<'_> {
                 Some(Ok(value)) if out.len() + value.len() > LONGEST => {
                     return Err((name, "with it the text is longer than 256 KiB"));
                 }
-                Some(Ok(_)) if self.put.get() > MOST_PUT => {
+                Some(Ok(_)) if self.substituted.get() > MOST_SUBSTITUTED => {
                     return Err((
                         name,
                         "with variables the links are longer than 64 MiB together",
                     ));
                 }
                 Some(Ok(value)) => {
-                    self.put.update(|put| put + value.len());
+                    self.substituted.update(|len| len + value.len());
                     out.push_str(value);
                 }
                 Some(Err(why)) => return Err((name, why)),

@@ -18,7 +18,7 @@ fn links_that_lead_nowhere_are_told() {
     assert_eq!(failed.code(), Some(1));
     assert_eq!(
         failed.stderr,
-        "aiozfs: v/list.m3u8, line 19: there is no file 'seg%203.ts'; '--allow-missing' packs it all the same\n"
+        "aiozfs: v/list.m3u8, line 19: there is no file 'seg%203.ts'; '--allow-missing' packs it nevertheless\n"
     );
     assert!(!archive.exists());
     let allowed = pack(folder.path(), &archive, &["--allow-missing"]).ok("pack");
@@ -45,12 +45,15 @@ fn what_cannot_be_packed_is_told() {
         ),
         (
             pack(folder.path(), &folder.path().join("z/a.zip"), &[]),
-            "lies in the folder",
+            "is in the folder",
         ),
-        (pack(folder.path(), out.path(), &[]), "is no regular file"),
+        (
+            pack(folder.path(), out.path(), &[]),
+            "is not a regular file",
+        ),
         (
             pack(folder.path(), Path::new("/dev/null"), &[]),
-            "is no regular file",
+            "is not a regular file",
         ),
         (
             pack(folder.path(), &out.path().join("no/a.zip"), &[]),
@@ -59,7 +62,7 @@ fn what_cannot_be_packed_is_told() {
         (pack(folder.path(), &zip, &["--align", "3"]), "power of two"),
         (
             pack(folder.path(), &zip, &["--byterange-playlists", &inside]),
-            "lies in the folder",
+            "is in the folder",
         ),
         (
             pack(
@@ -67,7 +70,7 @@ fn what_cannot_be_packed_is_told() {
                 &zip,
                 &["--byterange-playlists", &inside_yet_to_be],
             ),
-            "lies in the folder",
+            "is in the folder",
         ),
         (
             pack(
@@ -75,7 +78,7 @@ fn what_cannot_be_packed_is_told() {
                 Path::new("-"),
                 &["--byterange-playlists", "x"],
             ),
-            "give its address with --archive-url",
+            "give it with --archive-url",
         ),
         (
             pack(
@@ -88,7 +91,7 @@ fn what_cannot_be_packed_is_told() {
                     "http://h/a b",
                 ],
             ),
-            "is no address",
+            "is not a URL",
         ),
         (
             pack(folder.path(), &zip, &["--mtime", "noon"]),

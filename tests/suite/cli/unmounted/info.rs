@@ -125,11 +125,11 @@ fn what_cannot_be_shown_or_read_is_named_with_its_reason() {
     assert_eq!(found["damaged"]["entries"], 1);
     let text = text(&archive);
     for line in [
-        "entries            9: 6 files; and 1 directory that only names imply\n",
+        "entries            9: 6 files; and 1 directory without an entry, only in names\n",
         "compressed         1, 4 bytes in 4 bytes: 1 method 12; they cannot be read\n",
         "damaged            1; they cannot be read\n",
         "'beyond' cannot be read: its 1073741824 bytes do not end before",
-        "hidden             3, which no tree can show\n",
+        "hidden             3, which a directory tree cannot show\n",
         "                   ../escape: its name has '..' in it\n",
         "                   a.ts is 'a (1).ts'\n",
     ] {
@@ -179,8 +179,8 @@ fn gaps_order_and_shared_bytes_are_told() {
     for line in [
         "comment            'made by '$'\\033''[31mhand'$'\\n'\n",
         "before the first   500 bytes\n",
-        "in another order than the directory lists them\n",
-        "1 entry has the bytes of another\n",
+        "in another order than in the central directory\n",
+        "1 entry has bytes in common with another\n",
     ] {
         assert!(text.contains(line), "no {line:?} in:\n{text}");
     }
@@ -250,4 +250,19 @@ fn playback_order_is_that_of_the_playlists() {
     let (_out, archive) = written(&Zip::of([segment(1)]).finish());
     assert_eq!(info(&archive)["playback"]["in_order"], Value::Null);
     assert!(text(&archive).contains("playback order     no playlists\n"));
+}
+
+#[test]
+fn packed_playlists_count_whatever_their_names_are() {
+    let (folder, out) = (tree::temp(), tree::temp());
+    tree::write(folder.path(), "a.bin", &[1; 100]);
+    tree::write(folder.path(), "b.bin", &[2; 100]);
+    let list = b"#EXTM3U\n#EXTINF:4,\nb.bin\n#EXTINF:4,\na.bin\n";
+    tree::write(folder.path(), "list.txt", list);
+    let archive = out.path().join("a.zip");
+    let mut pack = run::aiozfs();
+    run(pack.arg("pack").arg(folder.path()).arg(&archive)).ok("pack");
+    let playback = &info(archive.to_str().expect("plain"))["playback"];
+    assert_eq!(playback["playlists"], 1, "{playback}");
+    assert_eq!(playback["in_order"], true, "{playback}");
 }
