@@ -139,11 +139,6 @@ pub(super) fn json(value: &impl serde::Serialize) -> String {
     safe
 }
 
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Type and permissions as in `ls -l`.
 pub(super) fn mode(kind: Kind, perm: u16) -> String {
     let kind = match kind {

@@ -15,9 +15,6 @@ use crate::playlist::{self, LONGEST, Role};
 /// The most playlists that are read, as a sample.
 const MOST: usize = 1000;
 
-/// A file of more bytes than this is not taken for a playlist.
-const LONGEST: u64 = 16 << 20;
-
 /// Playlists that are read at once.
 const AT_ONCE: usize = 8;
 
