@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::content::Cid;
-use aiozfs::reader::{Line, LineOptions};
+use aiozfs::reader::{BlobReader, ReaderOptions};
 use aiozfs::source::{Memory, Source};
 use common::disk::FaultDisk;
 use common::tree;
@@ -35,7 +35,7 @@ async fn each_block_is_opened_and_read_once() {
     // As a file lies behind its header, and as the kernel reads it.
     let reads = (0..BLOCKS).map(|n| n * MIB + 40..((n + 1) * MIB + 40).min(BLOCKS * MIB));
     let read_all = async |source: Arc<dyn Source>| {
-        let line = Line::open(source, 0, LineOptions::default());
+        let line = BlobReader::open(source, 0, ReaderOptions::default());
         let line = line.await.expect("a line");
         for range in reads.clone() {
             let got = line.read(range.clone(), BLOCKS * MIB).await.expect("bytes");

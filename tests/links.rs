@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use aiozfs::reader::{Line, LineOptions};
+use aiozfs::reader::{BlobReader, ReaderOptions};
 use common::link::{Carried, Link, Shape};
 use tokio::time::Instant;
 
@@ -18,8 +18,8 @@ fn on_paused_clock<F: Future>(future: F) -> F::Output {
 }
 
 /// Opens a gigabyte behind `link`, as a mount does, and waits until that has calmed down.
-async fn open(link: &std::sync::Arc<Link>, options: LineOptions) -> Line {
-    let line = Line::open(link.clone(), 128 << 10, options).await;
+async fn open(link: &std::sync::Arc<Link>, options: ReaderOptions) -> BlobReader {
+    let line = BlobReader::open(link.clone(), 128 << 10, options).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     link.carried();
     line.expect("a calm link")
@@ -27,7 +27,7 @@ async fn open(link: &std::sync::Arc<Link>, options: LineOptions) -> Line {
 
 /// Reads the first 256 MiB in steps of a mebibyte.
 async fn read_in_sequence(link: std::sync::Arc<Link>) -> (Duration, Carried) {
-    let line = open(&link, LineOptions::default()).await;
+    let line = open(&link, ReaderOptions::default()).await;
     let since = Instant::now();
     for at in 0..256 {
         let got = line.read(at * MB..(at + 1) * MB, 1 << 30).await;
@@ -115,7 +115,7 @@ fn a_reader_that_always_waits_does_not_fill_the_memory() {
 fn random_reads_cost_little_more_than_their_bytes() {
     let (took, carried) = on_paused_clock(async {
         let link = Link::plain(Shape::new(50, 25.0, 100.0), 1 << 30);
-        let line = open(&link, LineOptions::default()).await;
+        let line = open(&link, ReaderOptions::default()).await;
         let since = Instant::now();
         for n in 0..50 {
             let at = (n * 377 % 1000) * MB;
@@ -132,9 +132,9 @@ fn random_reads_cost_little_more_than_their_bytes() {
 }
 
 /// Reads 16 MiB in sequence over a slow link, and stops while much is still on its way.
-async fn read_and_stop() -> (std::sync::Arc<Link>, Line) {
+async fn read_and_stop() -> (std::sync::Arc<Link>, BlobReader) {
     let link = Link::plain(Shape::new(50, 2.0, 20.0), 1 << 30);
-    let line = open(&link, LineOptions::default()).await;
+    let line = open(&link, ReaderOptions::default()).await;
     for at in 0..16 {
         let read = line.read(at * MB..(at + 1) * MB, 1 << 30);
         read.await.expect("a calm link");
@@ -187,7 +187,7 @@ fn a_seek_back_finds_what_had_come() {
 fn readers_side_by_side_do_not_cancel_each_other() {
     let carried = on_paused_clock(async {
         let link = Link::plain(Shape::new(50, 10.0, 100.0), 1 << 30);
-        let line = open(&link, LineOptions::default()).await;
+        let line = open(&link, ReaderOptions::default()).await;
         let reader = |start: u64| {
             let line = line.clone();
             async move {
@@ -217,7 +217,7 @@ fn players_take_no_more_of_the_link_from_a_copy_than_they_read() {
     const COPIED: u64 = 256 * MB;
     let link = Link::plain(Shape::new(50, 25.0, 100.0), 1 << 30);
     let took = on_paused_clock(async {
-        let line = open(&link, LineOptions::default()).await;
+        let line = open(&link, ReaderOptions::default()).await;
         let players = (1..4).map(|n| {
             let line = line.clone();
             tokio::spawn(async move {

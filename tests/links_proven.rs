@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aiozfs::content::{Cid, Importer, Profile, Proven};
-use aiozfs::reader::{Line, LineOptions};
+use aiozfs::reader::{BlobReader, ReaderOptions};
 use aiozfs::source::{Blocks, Proof, Result, Source};
 use bytes::Bytes;
 use common::link::{Carried, Link, Shape};
@@ -68,7 +68,7 @@ impl Plain {
 }
 
 /// A reader, and what it has of the link when it begins: a mount that has been up for a second.
-async fn line(shape: Shape, plain: Option<&Plain>) -> (Arc<Link>, Line) {
+async fn line(shape: Shape, plain: Option<&Plain>) -> (Arc<Link>, BlobReader) {
     let link = Link::plain(shape, SIZE);
     let source: Arc<dyn Source> = match plain {
         None => link.clone(),
@@ -82,7 +82,7 @@ async fn line(shape: Shape, plain: Option<&Plain>) -> (Arc<Link>, Line) {
             Arc::new(Proven::new(plain.cid, link.clone(), Arc::new(nodes)))
         }
     };
-    let line = Line::open(source, 128 << 10, LineOptions::default()).await;
+    let line = BlobReader::open(source, 128 << 10, ReaderOptions::default()).await;
     let line = line.expect("a calm link");
     if plain.is_some() {
         // The end, which without a proof came when the link was opened.
@@ -95,7 +95,7 @@ async fn line(shape: Shape, plain: Option<&Plain>) -> (Arc<Link>, Line) {
 }
 
 /// Readers at once, each of one range, in steps.
-async fn read(line: &Line, readers: &[Range<u64>], step: u64) {
+async fn read(line: &BlobReader, readers: &[Range<u64>], step: u64) {
     let reader = |range: Range<u64>| async move {
         let mut at = range.start;
         while at < range.end {

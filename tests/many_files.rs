@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aiozfs::archive::{EntryId, ParseOptions};
-use aiozfs::reader::{Archive, LineOptions};
+use aiozfs::reader::{Archive, ReaderOptions};
 use common::link::{Carried, Link, Shape};
 use common::sparse::Sparse;
 use tokio::time::Instant;
@@ -70,7 +70,7 @@ async fn read_all(
     let archive = Archive::open(
         link.clone(),
         ParseOptions::default(),
-        LineOptions::default(),
+        ReaderOptions::default(),
     );
     let archive = Arc::new(archive.await.expect("an archive"));
     let index = archive.index().clone();
@@ -174,7 +174,7 @@ fn a_large_directory_is_read_in_two_round_trips() {
         let archive = Archive::open(
             link.clone(),
             ParseOptions::default(),
-            LineOptions::default(),
+            ReaderOptions::default(),
         );
         assert_eq!(archive.await.expect("an archive").index().len(), 60_000);
         (since.elapsed(), link.carried())

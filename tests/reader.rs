@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use aiozfs::reader::{Error, Line, LineOptions};
+use aiozfs::reader::{BlobReader, Error, ReaderOptions};
 use aiozfs::source::{self, Chunk, ChunkStream, Opened, Origin, Priority, Source};
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
@@ -175,7 +175,7 @@ impl Source for Wild {
 }
 
 /// One reader: walks, jumps, comes back, leaves in the middle.
-async fn reader(line: Line, mut dice: Dice, steps: u64) -> Result<(), String> {
+async fn reader(line: BlobReader, mut dice: Dice, steps: u64) -> Result<(), String> {
     let mut place = dice.below(SIZE);
     for _ in 0..steps {
         if dice.below(6) == 0 {
@@ -228,12 +228,12 @@ fn check(range: &Range<u64>, got: &[u8]) -> Result<(), String> {
 
 async fn run(seed: u64, temper: Temper, readers: u64) -> Result<(), String> {
     let source = Wild::new(seed, temper);
-    let options = LineOptions {
+    let options = ReaderOptions {
         memory: MEMORY,
         timeout: TIMEOUT,
         connections: 8,
     };
-    let line = Line::open(source.clone(), 0, options)
+    let line = BlobReader::open(source.clone(), 0, options)
         .await
         .map_err(|e| e.to_string())?;
     let mut dice = Dice(seed.rotate_left(17) | 1);
@@ -294,7 +294,7 @@ const CALM: Temper = Temper {
 };
 
 /// Reads a file that is this range.
-async fn walk(line: &Line, range: Range<u64>) {
+async fn walk(line: &BlobReader, range: Range<u64>) {
     walk_in(line, range.clone(), range.end).await;
 }
 
@@ -302,11 +302,13 @@ async fn walk(line: &Line, range: Range<u64>) {
 fn a_walk_asks_for_each_byte_once_in_few_large_requests() {
     runtime().block_on(async {
         let source = Wild::new(7, CALM);
-        let options = LineOptions {
+        let options = ReaderOptions {
             connections: 8,
-            ..LineOptions::default()
+            ..ReaderOptions::default()
         };
-        let line = Line::open(source.clone(), 0, options).await.expect("open");
+        let line = BlobReader::open(source.clone(), 0, options)
+            .await
+            .expect("open");
         walk(&line, 0..SIZE).await;
         assert_eq!(source.bytes.load(SeqCst), SIZE);
         let requests = source.requests.load(SeqCst);
@@ -318,7 +320,7 @@ fn a_walk_asks_for_each_byte_once_in_few_large_requests() {
 fn a_random_read_asks_for_little_more_than_its_bytes() {
     runtime().block_on(async {
         let source = Wild::new(8, CALM);
-        let line = Line::open(source.clone(), 0, LineOptions::default())
+        let line = BlobReader::open(source.clone(), 0, ReaderOptions::default())
             .await
             .expect("open");
         for place in [40u64 << 20, 3 << 20, 20 << 20, 30 << 20] {
@@ -336,7 +338,7 @@ fn a_random_read_asks_for_little_more_than_its_bytes() {
 fn what_was_read_is_not_asked_for_again() {
     runtime().block_on(async {
         let source = Wild::new(9, CALM);
-        let line = Line::open(source.clone(), 0, LineOptions::default())
+        let line = BlobReader::open(source.clone(), 0, ReaderOptions::default())
             .await
             .expect("open");
         walk(&line, 0..8 << 20).await;
@@ -358,11 +360,11 @@ fn a_range_that_just_failed_fails_again_at_once() {
                 ..CALM
             },
         );
-        let options = LineOptions {
+        let options = ReaderOptions {
             timeout: TIMEOUT,
-            ..LineOptions::default()
+            ..ReaderOptions::default()
         };
-        let line = Line::open(source, 0, options).await.expect("open");
+        let line = BlobReader::open(source, 0, options).await.expect("open");
         let since = tokio::time::Instant::now();
         assert!(matches!(
             line.read(0..131_072, SIZE).await,
@@ -387,7 +389,7 @@ fn closing_ends_reads_that_wait() {
                 ..CALM
             },
         );
-        let line = Line::open(source, 0, LineOptions::default())
+        let line = BlobReader::open(source, 0, ReaderOptions::default())
             .await
             .expect("open");
         let waiting = tokio::spawn({
@@ -410,12 +412,12 @@ fn closing_ends_reads_that_wait() {
 fn memory_held_for_walks_that_stopped_is_given_to_who_needs_it() {
     runtime().block_on(async {
         let source = Wild::new(12, CALM);
-        let options = LineOptions {
+        let options = ReaderOptions {
             memory: MEMORY,
             timeout: TIMEOUT,
             connections: 8,
         };
-        let line = Line::open(source, 0, options).await.expect("open");
+        let line = BlobReader::open(source, 0, options).await.expect("open");
         let read_alone = async |number: u64| {
             let place = (20 << 20) + number * (1 << 20);
             let got = line.read(place..place + 4096, SIZE).await;
@@ -440,7 +442,7 @@ fn memory_held_for_walks_that_stopped_is_given_to_who_needs_it() {
 }
 
 /// Reads `range` of a file that ends at `limit` in the kernel's steps.
-async fn walk_in(line: &Line, range: Range<u64>, limit: u64) {
+async fn walk_in(line: &BlobReader, range: Range<u64>, limit: u64) {
     let mut at = range.start;
     while at < range.end {
         let step = at..(at + (128 << 10)).min(range.end);

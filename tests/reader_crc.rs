@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aiozfs::archive::{EntryId, ParseOptions, TAIL};
-use aiozfs::reader::{Archive, Error, LineOptions};
+use aiozfs::reader::{Archive, Error, ReaderOptions};
 use aiozfs::source::{self, Chunk, ChunkStream, Gateways, Opened, Origin, Priority, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
@@ -153,7 +153,7 @@ impl Case {
                 Arc::new(Gateways::new(members.collect()))
             }
         };
-        let (archive, told) = open(source, LineOptions::default()).await;
+        let (archive, told) = open(source, ReaderOptions::default()).await;
         Self {
             id: archive.index().id(0).expect("an entry"),
             archive,
@@ -201,7 +201,7 @@ impl Case {
     }
 }
 
-async fn open(source: Arc<dyn Source>, options: LineOptions) -> (Archive, Arc<AtomicU64>) {
+async fn open(source: Arc<dyn Source>, options: ReaderOptions) -> (Archive, Arc<AtomicU64>) {
     let archive = Archive::open(source, ParseOptions::default(), options).await;
     let archive = archive.expect("an archive").checking_crcs();
     let told = Arc::new(AtomicU64::new(0));
@@ -361,9 +361,9 @@ fn what_is_fetched_anew_is_compared_anew() {
         // An eighth is for what was read: the first file is in it whole, with its header nine blocks.
         // (Of the least memory that is eight, and the first file stayed only as long as its walk held
         // one of them.)
-        let options = LineOptions {
-            memory: 2 * LineOptions::MIN_MEMORY,
-            ..LineOptions::default()
+        let options = ReaderOptions {
+            memory: 2 * ReaderOptions::MIN_MEMORY,
+            ..ReaderOptions::default()
         };
         let (archive, told) = open(liar.clone(), options).await;
         let read = async |at: usize, size: u64| {

@@ -14,7 +14,7 @@ use super::{Failure, explain_open, units};
 use crate::archive::{Encoding, Index, ParseOptions, TAIL};
 use crate::cache::{Cache, Cached, CachedBlocks, Key};
 use crate::content::{Cid, Proven};
-use crate::reader::{self, Archive, LineOptions};
+use crate::reader::{self, Archive, ReaderOptions};
 use crate::source::{self, Blocks, Gateways, HttpOptions, Memory, Offline, Retry, Source};
 
 /// How long it may take to find out what a CID is that could not be opened.
@@ -64,7 +64,7 @@ pub(super) struct Access {
     servers: Servers,
     verify: Verify,
     parse: ParseOptions,
-    line: LineOptions,
+    line: ReaderOptions,
     cache: Option<Cache>,
     offline: bool,
 }
@@ -109,7 +109,7 @@ impl AccessArgs {
         let timeout = options.timeout.or(self.timeout).or(config.timeout());
         let connections = options.connections.or(self.connections);
         let connections = connections.or(config.connections());
-        let usual = LineOptions::default();
+        let usual = ReaderOptions::default();
         Ok(Access {
             servers: self.servers.resolve(&config, &location, gateway)?,
             location,
@@ -117,7 +117,7 @@ impl AccessArgs {
             parse: ParseOptions {
                 encoding: encoding.unwrap_or_default(),
             },
-            line: LineOptions {
+            line: ReaderOptions {
                 memory: memory.unwrap_or(usual.memory),
                 timeout: timeout.unwrap_or(usual.timeout),
                 connections: connections.unwrap_or(usual.connections),
@@ -136,7 +136,7 @@ impl Access {
             servers: Servers::one(gateway),
             verify: Verify::Trustless,
             parse: ParseOptions::default(),
-            line: LineOptions::default(),
+            line: ReaderOptions::default(),
             cache: None,
             offline: false,
         }

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 
+use super::blob::{BlobReader, ReaderOptions};
 use super::check::{Checker, OnWrong, Verdict};
 use super::counters::Status;
 use super::error::Error;
-use super::line::{Line, LineOptions};
-use super::succession::{Next, Succession};
+use super::next_file::{FileOrder, NextFilePredictor};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index, IndexParser, Kind, ParseOptions, TAIL};
 use crate::source::Source;
 
@@ -32,12 +32,12 @@ const DIRECTORY_READS: usize = 16;
 
 /// An archive whose entries can be read.
 pub struct Archive {
-    line: Line,
+    blob: BlobReader,
     index: Arc<Index>,
     /// By entry: how far behind its local header the data begins, 0 until that is confirmed. The
     /// distance is 30 bytes at the least, and at most 30 and twice 65,535.
     confirmed: Vec<AtomicU32>,
-    succession: Mutex<Succession>,
+    succession: Mutex<NextFilePredictor>,
     next_by_name: OnceLock<Box<NextByName>>,
     check: Option<Checker>,
 }
@@ -54,7 +54,7 @@ impl Archive {
     pub async fn open(
         source: Arc<dyn Source>,
         parse: ParseOptions,
-        options: LineOptions,
+        options: ReaderOptions,
     ) -> Result<Self, Error> {
         Self::open_with(source, None, parse, options).await
     }
@@ -65,18 +65,18 @@ impl Archive {
         source: Arc<dyn Source>,
         known: Option<Index>,
         parse: ParseOptions,
-        options: LineOptions,
+        options: ReaderOptions,
     ) -> Result<Self, Error> {
         let tail = if known.is_some() { 0 } else { TAIL };
-        let line = Line::open(source, tail, options).await?;
-        let known = known.filter(|index| index.blob_size() == line.size());
+        let blob = BlobReader::open(source, tail, options).await?;
+        let known = known.filter(|index| index.blob_size() == blob.size());
         let index = match known {
             Some(index) => index,
-            None => read_index(&line, parse).await?,
+            None => read_index(&blob, parse).await?,
         };
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
-            line,
+            blob,
             confirmed: confirmed.take(index.len()).collect(),
             index: Arc::new(index),
             succession: Mutex::default(),
@@ -89,7 +89,7 @@ impl Archive {
     /// that disagrees is an error at the read that brings its last byte, and until right bytes have
     /// come.
     pub fn checking_crcs(mut self) -> Self {
-        self.check = Some(Checker::new(self.line.clone(), self.index.clone()));
+        self.check = Some(Checker::new(self.blob.clone(), self.index.clone()));
         self
     }
 
@@ -126,7 +126,7 @@ impl Archive {
 
     /// Where all its bytes come from, for who wants to see each once, and none of them kept.
     pub fn source(&self) -> &Arc<dyn Source> {
-        &self.line.0.source
+        self.blob.source()
     }
 
     /// Reads `range` of the entry's data into `out` if all of it is in memory and not known to be
@@ -139,7 +139,7 @@ impl Archive {
             return false;
         };
         let before = out.len();
-        if !self.line.try_read(&at, extent.range().end, out) {
+        if !self.blob.try_read(&at, extent.range().end, out) {
             return false;
         }
         if let Some(check) = &self.check
@@ -151,7 +151,7 @@ impl Archive {
             out.truncate(before);
             return false;
         }
-        self.line.count_read(out.len() - before, true);
+        self.blob.count_read(out.len() - before, true);
         self.passes(id, range.start == 0, range.end == self.index.get(id).size);
         true
     }
@@ -180,7 +180,7 @@ impl Archive {
             None => self.read_unchecked(id, &range).await,
             Some(check) => self.read_checked(check, id, &range).await,
         }?;
-        self.line.count_read(bytes.len(), false);
+        self.blob.count_read(bytes.len(), false);
         Ok(bytes)
     }
 
@@ -192,18 +192,18 @@ impl Archive {
         }
         let check = self.index.header_check(id);
         let header = check.range();
-        let bytes = self.line.read(header.clone(), header.end).await?;
+        let bytes = self.blob.read(header.clone(), header.end).await?;
         self.confirm(id, &check, &bytes)
     }
 
     /// Ends all reads; those that wait fail.
     pub fn close(&self) {
-        self.line.close();
+        self.blob.close();
     }
 
     /// What has been read and fetched so far.
     pub fn status(&self) -> Status {
-        self.line.status()
+        self.blob.status()
     }
 
     async fn read_checked(
@@ -241,19 +241,19 @@ impl Archive {
     async fn read_unconfirmed(&self, id: EntryId, range: &Range<u64>) -> Result<Vec<u8>, Error> {
         let check = self.index.header_check(id);
         let (header, guess) = (check.range(), check.predicted());
-        let Some(data) = within(&guess, range).filter(|data| data.end <= self.line.size()) else {
+        let Some(data) = within(&guess, range).filter(|data| data.end <= self.blob.size()) else {
             let extent = self.extent(id).await?;
             return self.read_extent(&extent, range).await;
         };
         let limit = guess.range().end;
         let (head, bytes) = if data.start - header.start <= TOGETHER {
-            let mut both = self.line.read(header.start..data.end, limit).await?;
+            let mut both = self.blob.read(header.start..data.end, limit).await?;
             let bytes = both.split_off((data.start - header.start) as usize);
             both.truncate((header.end - header.start) as usize);
             (both, bytes)
         } else {
-            let head = self.line.read(header.clone(), header.end);
-            tokio::try_join!(head, self.line.read(data, limit))?
+            let head = self.blob.read(header.clone(), header.end);
+            tokio::try_join!(head, self.blob.read(data, limit))?
         };
         let extent = self.confirm(id, &check, &head)?;
         if extent == guess {
@@ -264,7 +264,7 @@ impl Archive {
 
     async fn read_extent(&self, extent: &Extent, range: &Range<u64>) -> Result<Vec<u8>, Error> {
         let at = extent.offset + range.start..extent.offset + range.end;
-        self.line.read(at, extent.range().end).await
+        self.blob.read(at, extent.range().end).await
     }
 
     /// Takes note that a reader is at the beginning or at the end of a file, wherever it got the
@@ -275,7 +275,7 @@ impl Archive {
         }
         let mut succession = self.succession();
         let plan = match is_start {
-            true => succession.began(id, self.line.horizon(), self),
+            true => succession.began(id, self.blob.horizon(), self),
             false => None,
         };
         if is_end {
@@ -290,13 +290,13 @@ impl Archive {
             });
             let files: Vec<Range<u64>> = files.collect();
             let here = self.span(id);
-            if !self.line.expect_next(&here, plan.is_new, &files) {
+            if !self.blob.expect_next(&here, plan.is_new, &files) {
                 self.succession().forget_plan(id);
             }
         }
     }
 
-    fn succession(&self) -> MutexGuard<'_, Succession> {
+    fn succession(&self) -> MutexGuard<'_, NextFilePredictor> {
         (self.succession.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -309,7 +309,7 @@ impl Archive {
                 .predicted()
                 .range()
                 .end
-                .min(self.line.size())
+                .min(self.blob.size())
                 .max(start)
     }
 
@@ -329,7 +329,7 @@ impl Archive {
         let header = check.range();
         let mut bytes = Vec::with_capacity((header.end - header.start) as usize);
         if !self
-            .line
+            .blob
             .try_read(&header, check.predicted().range().end, &mut bytes)
         {
             return None;
@@ -346,7 +346,7 @@ impl Archive {
     }
 }
 
-impl Next for Archive {
+impl FileOrder for Archive {
     fn on_the_line(&self, id: EntryId) -> Option<EntryId> {
         // Directories and empty files are passed by without a read.
         let behind = (1..=64).map_while(|step| self.index.id(id.index() + step));
@@ -368,13 +368,13 @@ impl Next for Archive {
     }
 }
 
-async fn read_index(line: &Line, parse: ParseOptions) -> Result<Index, Error> {
-    let mut parser = IndexParser::new(line.size(), parse)?;
+async fn read_index(blob: &BlobReader, parse: ParseOptions) -> Result<Index, Error> {
+    let mut parser = IndexParser::new(blob.size(), parse)?;
     while let Some(wanted) = parser.wants() {
         let steps = wanted.clone().step_by(DIRECTORY_STEP as usize);
         let reads = steps.map(|start| {
             let end = wanted.end.min(start + DIRECTORY_STEP);
-            line.read(start..end, wanted.end)
+            blob.read(start..end, wanted.end)
         });
         let mut reads = stream::iter(reads).buffered(DIRECTORY_READS);
         let mut at = wanted.start;
@@ -391,7 +391,7 @@ async fn read_index(line: &Line, parse: ParseOptions) -> Result<Index, Error> {
     let index = parser.finish()?;
     // A large directory would fill the memory that is meant for content; nobody reads it again.
     if index.cd_range().end - index.cd_range().start > TAIL {
-        line.let_go(&index.cd_range());
+        blob.drop_read(&index.cd_range());
     }
     Ok(index)
 }

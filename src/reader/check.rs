@@ -16,9 +16,9 @@ use crc32fast::Hasher;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::blob::BlobReader;
 use super::crc::Rounds;
 use super::error::Error;
-use super::line::Line;
 use crate::archive::{EntryId, Extent, Index};
 use crate::source::Origin;
 
@@ -58,7 +58,7 @@ pub(super) enum Verdict {
 pub(super) struct Checker(Arc<Inner>);
 
 struct Inner {
-    line: Line,
+    blob: BlobReader,
     index: Arc<Index>,
     rounds: Mutex<Rounds<EntryId>>,
     wrong: Mutex<HashMap<EntryId, Wrong>>,
@@ -95,9 +95,9 @@ enum State {
 }
 
 impl Checker {
-    pub(super) fn new(line: Line, index: Arc<Index>) -> Self {
+    pub(super) fn new(blob: BlobReader, index: Arc<Index>) -> Self {
         Self(Arc::new(Inner {
-            line,
+            blob,
             index,
             rounds: Mutex::default(),
             wrong: Mutex::default(),
@@ -142,7 +142,7 @@ impl Checker {
         let at = extent.offset + range.start..extent.offset + range.end;
         let is_whole = range.end - range.start == extent.len;
         let is_in_round = !is_whole && self.rounds().has(id);
-        let givers = match self.0.line.givers(&at) {
+        let givers = match self.0.blob.check_origins(&at) {
             // A round that is going on needs all bytes, also those that were checked before.
             Ok(()) if !is_in_round => return Verdict::Good,
             Ok(()) => Vec::new(),
@@ -161,7 +161,7 @@ impl Checker {
         };
         self.rounds().end(id);
         if crc == self.0.index.get(id).crc32 {
-            self.0.line.set_checked(&extent.range());
+            self.0.blob.set_checked(&extent.range());
             return Verdict::Good;
         }
         self.blame(id, &extent.range(), crc, &givers);
@@ -173,7 +173,7 @@ impl Checker {
         let Some(mut fetching) = self.fetch_again(id)? else {
             return Ok(());
         };
-        let after = self.0.line.0.options.timeout;
+        let after = self.0.blob.timeout();
         let ended = tokio::time::timeout(after, fetching.wait_for(Option::is_some)).await;
         let error = self.is_wrong(id);
         match ended {
@@ -181,7 +181,7 @@ impl Checker {
             // The task that fetched it has gone without a word.
             Ok(Err(_)) => Err(error.unwrap_or(Error::Closed)),
             Err(_) => Err(match error {
-                Some(Error::Checksum { range }) => self.0.line.missed(range),
+                Some(Error::Checksum { range }) => self.0.blob.missed_deadline(range),
                 other => other.unwrap_or(Error::Closed),
             }),
         }
@@ -235,7 +235,7 @@ impl Checker {
         was_given_out: bool,
     ) -> Verdict {
         let is_new = self.enter(id, &range, &givers, was_given_out);
-        self.0.line.take_back(&range, &givers);
+        self.0.blob.reject(&range, &givers);
         match was_given_out {
             true if is_new => self.tell_others(id),
             true => {}
@@ -290,7 +290,7 @@ impl Checker {
     /// lets go of a page only when the read that fills it has been answered.
     fn tell_others(&self, id: EntryId) {
         let this = self.clone();
-        self.0.line.0.runtime.spawn_blocking(move || {
+        self.0.blob.runtime().spawn_blocking(move || {
             if let Some(tell) = this.0.on_wrong.get() {
                 tell(id);
             }
@@ -325,7 +325,7 @@ impl Checker {
         let (tell, ended) = watch::channel(None);
         wrong.state = State::Fetching(ended.clone());
         let (this, range, blamed) = (self.clone(), wrong.range.clone(), wrong.givers.clone());
-        self.0.line.0.runtime.spawn(async move {
+        self.0.blob.runtime().spawn(async move {
             let result = this.compare_again(id, range, blamed).await;
             let now = Instant::now();
             this.set_state(
@@ -353,12 +353,12 @@ impl Checker {
         loop {
             let (crc, givers) = self.read_through(&range).await?;
             if crc == self.0.index.get(id).crc32 {
-                self.0.line.set_checked(&range);
+                self.0.blob.set_checked(&range);
                 let path = self.path(id);
                 log::info!("{path}: right bytes have come, from {}", list(&givers));
                 return Ok(());
             }
-            self.0.line.take_back(&range, &givers);
+            self.0.blob.reject(&range, &givers);
             let count = blamed.len();
             for giver in &givers {
                 if !blamed.contains(giver) {
@@ -381,8 +381,8 @@ impl Checker {
         let mut at = range.start;
         while at < range.end {
             let step = at..range.end.min(at + STEP);
-            crc.update(&self.0.line.read(step.clone(), range.end).await?);
-            for giver in self.0.line.givers(&step).err().unwrap_or_default() {
+            crc.update(&self.0.blob.read(step.clone(), range.end).await?);
+            for giver in self.0.blob.check_origins(&step).err().unwrap_or_default() {
                 if !givers.contains(&giver) {
                     givers.push(giver);
                 }

@@ -36,7 +36,7 @@ const FIRST_STAKE: u64 = 8 << 20;
 const READS_EVERYTHING: u32 = 2;
 
 /// What comes after a file.
-pub(super) trait Next {
+pub(super) trait FileOrder {
     /// On the line.
     fn on_the_line(&self, id: EntryId) -> Option<EntryId>;
     /// By name.
@@ -83,21 +83,21 @@ struct Planned {
 
 /// All readers that are followed.
 #[derive(Debug, Default)]
-pub(super) struct Succession {
+pub(super) struct NextFilePredictor {
     walkers: Vec<Walker>,
     reads: u64,
 }
 
-impl Succession {
+impl NextFilePredictor {
     /// The end of a file has been read.
-    pub(super) fn ended(&mut self, id: EntryId, next: &dyn Next) {
+    pub(super) fn ended(&mut self, id: EntryId, next: &dyn FileOrder) {
         if let Some(walker) = self.walkers.iter_mut().find(|w| w.last == id) {
             walker.finished = Some((next.on_the_line(id), next.by_name(id)));
         }
     }
 
     /// The beginning of a file has been read. Returns what to expect, up to `window` bytes of it.
-    pub(super) fn began(&mut self, id: EntryId, window: u64, next: &dyn Next) -> Option<Plan> {
+    pub(super) fn began(&mut self, id: EntryId, window: u64, next: &dyn FileOrder) -> Option<Plan> {
         self.reads += 1;
         let reads = self.reads;
         let Some(walker) = self.walkers.iter_mut().find(|w| w.is_followed_by(id)) else {
@@ -126,7 +126,7 @@ impl Succession {
     /// Follows a reader that begins with this file. Whoever has just gone from name to name and
     /// begins elsewhere will do so from there: `cp` takes the series of a folder in an order of its
     /// own.
-    fn follow(&mut self, id: EntryId, window: u64, next: &dyn Next) -> Option<Plan> {
+    fn follow(&mut self, id: EntryId, window: u64, next: &dyn FileOrder) -> Option<Plan> {
         let before = self.walkers.iter().max_by_key(|w| w.heard);
         let goes_on = before.is_some_and(|before| {
             before.finished.is_some() && before.steps_by_name >= STEPS_BY_NAME
@@ -159,7 +159,7 @@ impl Walker {
             .is_some_and(|(a, b)| a == Some(id) || b == Some(id))
     }
 
-    fn step(&mut self, id: EntryId, next: &dyn Next) {
+    fn step(&mut self, id: EntryId, next: &dyn FileOrder) {
         let (on_the_line, by_name) = self.finished.take().unwrap_or_default();
         let count = |steps: u32, next| if next == Some(id) { steps + 1 } else { 0 };
         self.steps_on_the_line = count(self.steps_on_the_line, on_the_line);
@@ -169,7 +169,7 @@ impl Walker {
         self.last = id;
     }
 
-    fn plan(&mut self, id: EntryId, window: u64, next: &dyn Next, by_name: bool) -> Plan {
+    fn plan(&mut self, id: EntryId, window: u64, next: &dyn FileOrder, by_name: bool) -> Plan {
         let is_new = self
             .planned
             .pop_front()
@@ -258,7 +258,7 @@ mod tests {
         }
     }
 
-    impl Next for Scattered {
+    impl FileOrder for Scattered {
         fn on_the_line(&self, id: EntryId) -> Option<EntryId> {
             self.0.get(id.index() + 1).copied()
         }
@@ -309,7 +309,11 @@ mod tests {
     }
 
     /// Reads a file whole; returns the names of what is then expected.
-    fn read(succession: &mut Succession, archive: &Scattered, name: usize) -> Option<Vec<usize>> {
+    fn read(
+        succession: &mut NextFilePredictor,
+        archive: &Scattered,
+        name: usize,
+    ) -> Option<Vec<usize>> {
         let id = archive.nth_by_name(name);
         let plan = succession.began(id, 5 * LEN, archive);
         succession.ended(id, archive);
@@ -318,7 +322,7 @@ mod tests {
 
     #[test]
     fn names_are_followed_after_two_steps_and_staked_on_only_within_their_series() {
-        let (mut succession, archive) = (Succession::default(), Scattered::new());
+        let (mut succession, archive) = (NextFilePredictor::default(), Scattered::new());
         assert_eq!(read(&mut succession, &archive, 20), None);
         // One step: no more than the stake, and no further than its series.
         let staked = Some((22..=26).collect());
@@ -340,7 +344,7 @@ mod tests {
 
     #[test]
     fn the_line_is_followed_after_one_step() {
-        let (mut succession, archive) = (Succession::default(), Scattered::new());
+        let (mut succession, archive) = (NextFilePredictor::default(), Scattered::new());
         let (first, second) = (archive.0[40], archive.0[41]);
         assert_eq!(succession.began(first, 3 * LEN, &archive), None);
         succession.ended(first, &archive);
@@ -352,7 +356,7 @@ mod tests {
 
     #[test]
     fn files_that_are_only_looked_into_lead_nowhere() {
-        let (mut succession, archive) = (Succession::default(), Scattered::new());
+        let (mut succession, archive) = (NextFilePredictor::default(), Scattered::new());
         for name in 0..50 {
             let id = archive.nth_by_name(name);
             assert_eq!(succession.began(id, 5 * LEN, &archive), None, "file {name}");

@@ -1,0 +1,128 @@
+//! The requests that are in flight: what each of them still has to bring, and for which stream.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::stream::StreamId;
+use crate::reader::ranges::{len, overlaps, without};
+use crate::source::Priority;
+
+/// Identifies a request to the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::reader) struct RequestId(u64);
+
+/// A request in flight.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    /// What has not come yet.
+    pub(super) left: Range<u64>,
+    pub(super) priority: Priority,
+    /// The stream that it reads ahead for.
+    pub(super) stream: Option<StreamId>,
+    /// Whether it may have to wait behind another request.
+    pub(super) is_pipelined: bool,
+    pub(super) since: Instant,
+    pub(super) first: Option<FirstChunk>,
+}
+
+/// The beginning of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FirstChunk {
+    pub(super) at: Instant,
+    /// Where the chunk ends.
+    pub(super) end: u64,
+    /// Bytes that had arrived before it, on all connections.
+    pub(super) total_arrived: u64,
+}
+
+/// All requests in flight.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    in_flight: BTreeMap<RequestId, InFlight>,
+    last_id: u64,
+}
+
+impl Requests {
+    pub(super) fn add(&mut self, request: InFlight) -> RequestId {
+        self.last_id += 1;
+        let id = RequestId(self.last_id);
+        self.in_flight.insert(id, request);
+        id
+    }
+
+    /// The request that was added last.
+    pub(super) fn last_id(&self) -> RequestId {
+        RequestId(self.last_id)
+    }
+
+    pub(super) fn get(&mut self, id: RequestId) -> Option<&mut InFlight> {
+        self.in_flight.get_mut(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: RequestId) -> Option<InFlight> {
+        self.in_flight.remove(&id)
+    }
+
+    /// Removes the requests that match, and returns them.
+    pub(super) fn remove_if(
+        &mut self,
+        mut matches: impl FnMut(&InFlight) -> bool,
+    ) -> Vec<(RequestId, InFlight)> {
+        let found = self
+            .in_flight
+            .iter()
+            .filter(|(_, request)| matches(request));
+        let found: Vec<RequestId> = found.map(|(id, _)| *id).collect();
+        let removed = found.into_iter();
+        let removed = removed.filter_map(|id| Some((id, self.in_flight.remove(&id)?)));
+        removed.collect()
+    }
+
+    /// Number of requests in flight.
+    pub(super) fn count(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Number of bytes in flight.
+    pub(super) fn bytes(&self) -> u64 {
+        self.in_flight.values().map(|r| len(&r.left)).sum()
+    }
+
+    /// The parts of `ranges` that are not in flight.
+    pub(super) fn not_requested(&self, mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+        for request in self.in_flight.values() {
+            if ranges.iter().any(|range| overlaps(range, &request.left)) {
+                let pieces = ranges.into_iter();
+                ranges = pieces.flat_map(|r| without(r, &request.left)).collect();
+            }
+        }
+        ranges
+    }
+
+    /// Number of requests that occupy a connection. Not those whose answers have at most
+    /// `pipelined_within` bytes left: the next request can be sent behind them.
+    pub(super) fn connections(&self, pipelined_within: u64) -> usize {
+        let ends_soon = |r: &&InFlight| r.first.is_some() && len(&r.left) <= pipelined_within;
+        let requests = self.in_flight.values();
+        requests.filter(|request| !ends_soon(request)).count()
+    }
+
+    /// Whether read-ahead of a stream may have more bytes in flight. All requests together may have
+    /// `limit` bytes in flight, and each stream may have its share of that, whatever the others have.
+    /// `unverified` bytes have come already.
+    pub(super) fn have_room_for(&self, stream: StreamId, limit: u64, unverified: u64) -> bool {
+        if self.bytes().saturating_sub(unverified) < limit {
+            return true;
+        }
+        let (mut own, mut others) = (0, Vec::new());
+        for request in self.in_flight.values() {
+            match request.stream {
+                Some(of) if of == stream => own += len(&request.left),
+                Some(of) if !others.contains(&of) => others.push(of),
+                _ => {}
+            }
+        }
+        own < limit / (others.len() as u64 + 1)
+    }
+}
