@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::block::Blocks;
+use super::block::{Blocks, blocks_of};
 use super::counters::Status;
 use super::error::Error;
 use super::executor::{Attempt, Executor};
-use super::pool::BLOCK;
-use super::schedule::{Limits, Read, Wake};
+use super::pool::{BLOCK, Pool};
+use super::schedule::{Read, Wake};
 use crate::source::{self, Opened, Origin, Source};
 
 /// How to read a blob.
@@ -50,7 +50,7 @@ impl Default for ReaderOptions {
 pub struct BlobReader(Arc<Inner>);
 
 struct Inner {
-    executor: Executor,
+    executor: Arc<Executor>,
     size: u64,
     timeout: Duration,
     closed: CancellationToken,
@@ -66,12 +66,9 @@ impl BlobReader {
     ) -> Result<Self, source::Error> {
         let opened = source.open(tail).await?;
         let memory = options.memory.max(ReaderOptions::MIN_MEMORY);
-        let limits = Limits {
-            buffers: (memory / BLOCK) as usize,
-            connections: options.connections,
-        };
+        let pool = Pool::new((memory / BLOCK) as usize);
         let blob = Self(Arc::new(Inner {
-            executor: Executor::new(source, limits),
+            executor: Executor::new(source, pool, options.connections),
             size: opened.size,
             timeout: options.timeout,
             closed: CancellationToken::new(),
@@ -103,7 +100,12 @@ impl BlobReader {
         }
         let mut out = Vec::with_capacity((range.end - range.start) as usize);
         let unit = self.source().granule(range.clone());
-        let mut read = Read::new(range.clone(), unit, limit);
+        let mut read = Read {
+            range: range.clone(),
+            unit,
+            limit,
+            stream: None,
+        };
         let first = self.0.executor.attempt(&mut read, None);
         if let Attempt::Ready(blocks) = &first
             && copy(blocks, &range, &mut out)
@@ -118,7 +120,7 @@ impl BlobReader {
                 result.unwrap_or_else(|_| Err(self.timed_out(range)))
             }
         };
-        result.inspect_err(|_| self.0.executor.counters().error())?;
+        result.inspect_err(|_| self.0.executor.counters.error())?;
         Ok(out)
     }
 
@@ -131,24 +133,20 @@ impl BlobReader {
     /// What has been done so far.
     pub fn status(&self) -> Status {
         let executor = &self.0.executor;
-        let mut status = executor.counters().status();
-        executor.look(|scheduler| {
-            status.streams = scheduler.streams();
-            status.requests_in_flight = scheduler.in_flight();
-            status.median_latency = scheduler.latency(0.5);
-            status.p99_latency = scheduler.latency(0.99);
-        });
-        status.memory_used = executor.pool().used();
-        status.memory_limit = executor.pool().limit();
+        let mut status = executor.counters.status();
+        executor.look(|scheduler| scheduler.add_to(&mut status));
+        let (total, free) = (executor.pool.total(), executor.pool.available());
+        status.memory_used = (total - free) as u64 * BLOCK;
+        status.memory_limit = total as u64 * BLOCK;
         status
     }
 
     pub(super) fn source(&self) -> &Arc<dyn Source> {
-        self.0.executor.source()
+        &self.0.executor.source
     }
 
     pub(super) fn runtime(&self) -> &Handle {
-        self.0.executor.runtime()
+        &self.0.executor.runtime
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -167,8 +165,7 @@ impl BlobReader {
 
     /// Counts bytes that a reader got. `from_memory`: without waiting.
     pub(super) fn count_read(&self, bytes: usize, from_memory: bool) {
-        let counters = self.0.executor.counters();
-        counters.read(bytes as u64, from_memory);
+        self.0.executor.counters.read(bytes, from_memory);
     }
 
     /// Announces that the reader within `here` will go on with these ranges, in this order, after
@@ -199,7 +196,7 @@ impl BlobReader {
     /// origins of what is in memory.
     pub(super) fn check_origins(&self, range: &Range<u64>) -> Result<(), Vec<Origin>> {
         let blocks = self.blocks(range);
-        let is_complete = blocks.len() as u64 == (range.end.div_ceil(BLOCK) - range.start / BLOCK);
+        let is_complete = blocks.len() == blocks_of(range).count();
         if is_complete && blocks.iter().all(|block| block.is_checked(range)) {
             return Ok(());
         }
@@ -244,17 +241,17 @@ impl BlobReader {
         loop {
             let mut grant = None;
             match attempt {
-                Attempt::Ready(blocks) if copy(&blocks, read.range(), out) => return Ok(()),
+                Attempt::Ready(blocks) if copy(&blocks, &read.range, out) => return Ok(()),
                 Attempt::Ready(_) => {}
                 Attempt::Waiting(waiting, blocks) => match waiting.woken().await {
-                    Wake::Ready if copy(&blocks, read.range(), out) => return Ok(()),
+                    Wake::Ready if copy(&blocks, &read.range, out) => return Ok(()),
                     Wake::Ready | Wake::Again => {}
                     Wake::Failed(error) => return Err(error),
                 },
                 // No block is held meanwhile: two reads that each held half of what both need would
                 // wait for each other.
                 Attempt::NeedsMemory(buffers) => {
-                    grant = Some(self.0.executor.pool().grant(buffers).await);
+                    grant = Some(self.0.executor.pool.grant(buffers).await);
                 }
                 Attempt::Failed(error) => return Err(error),
             }
@@ -276,9 +273,9 @@ impl BlobReader {
         for block in blocks.unwrap_or_default() {
             block.fill(tail.offset, &tail.bytes, &tail.origin);
         }
-        executor.counters().requested();
-        let bytes = tail.bytes.len() as u64;
-        executor.counters().arrived(bytes, &tail.origin);
+        executor.counters.requested();
+        let counters = &executor.counters;
+        counters.arrived(tail.bytes.len(), &tail.origin);
     }
 }
 

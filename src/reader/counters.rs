@@ -64,13 +64,13 @@ impl Counters {
     }
 
     /// Bytes of a request came.
-    pub(super) fn arrived(&self, bytes: u64, origin: &Origin) {
+    pub(super) fn arrived(&self, bytes: usize, origin: &Origin) {
         let counter = if origin.is_kept() {
             &self.bytes_from_disk
         } else {
             &self.bytes_fetched
         };
-        counter.fetch_add(bytes, Relaxed);
+        counter.fetch_add(bytes as u64, Relaxed);
     }
 
     /// All bytes of a request were stored on this machine.
@@ -82,10 +82,10 @@ impl Counters {
         self.errors.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn read(&self, bytes: u64, from_memory: bool) {
-        self.bytes_read.fetch_add(bytes, Relaxed);
+    pub(super) fn read(&self, bytes: usize, from_memory: bool) {
+        self.bytes_read.fetch_add(bytes as u64, Relaxed);
         if from_memory {
-            self.bytes_from_memory.fetch_add(bytes, Relaxed);
+            self.bytes_from_memory.fetch_add(bytes as u64, Relaxed);
         }
     }
 

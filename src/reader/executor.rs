@@ -6,9 +6,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -19,21 +20,18 @@ use super::counters::Counters;
 use super::error::Error;
 use super::pool::{Grant, Pool};
 use super::schedule::{
-    Action, Aligned, Boundaries, Draft, Hints, Limits, Progress, Read, ReadId, Request, RequestId,
-    Scheduler, SourceCall, Wake,
+    Action, Boundaries, Draft, Hints, Progress, Read, ReadId, Request, RequestId, Scheduler,
+    SourceCall, Wake,
 };
-use crate::source::{self, Source};
+use crate::source::{self, ChunkStream, Source};
 
-/// Runs the requests of a blob. Cheap to clone; all clones share their state.
-#[derive(Clone)]
-pub(super) struct Executor(Arc<Inner>);
-
-struct Inner {
-    source: Arc<dyn Source>,
-    runtime: Handle,
-    pool: Pool,
+/// Runs the requests of a blob.
+pub(super) struct Executor {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) runtime: Handle,
+    pub(super) pool: Pool,
+    pub(super) counters: Counters,
     state: Mutex<State>,
-    counters: Counters,
 }
 
 struct State {
@@ -55,49 +53,32 @@ pub(super) enum Attempt {
     Failed(Error),
 }
 
-/// A read that waits. Dropping it tells the scheduler that it does not wait any more.
+/// A read that waits. Dropping it tells the scheduler that it does not wait any longer.
 pub(super) struct WaitingRead {
-    executor: Executor,
+    executor: Arc<Executor>,
     id: ReadId,
     woken: oneshot::Receiver<Wake>,
 }
 
 impl Executor {
     /// Must be called within a tokio runtime, which then runs all requests.
-    pub(super) fn new(source: Arc<dyn Source>, limits: Limits) -> Self {
-        let pool = Pool::new(limits.buffers);
+    pub(super) fn new(source: Arc<dyn Source>, pool: Pool, connections: usize) -> Arc<Self> {
         let now = Instant::now().into_std();
-        Self(Arc::new(Inner {
+        Arc::new(Self {
             source,
             runtime: Handle::current(),
             state: Mutex::new(State {
-                scheduler: Scheduler::new(pool.clone(), limits, now),
+                scheduler: Scheduler::new(pool.clone(), connections, now),
                 tasks: HashMap::new(),
                 waiting: HashMap::new(),
             }),
             pool,
             counters: Counters::default(),
-        }))
-    }
-
-    pub(super) fn source(&self) -> &Arc<dyn Source> {
-        &self.0.source
-    }
-
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.0.runtime
-    }
-
-    pub(super) fn pool(&self) -> &Pool {
-        &self.0.pool
-    }
-
-    pub(super) fn counters(&self) -> &Counters {
-        &self.0.counters
+        })
     }
 
     /// Makes one attempt at a read.
-    pub(super) fn attempt(&self, read: &mut Read, grant: Option<Grant>) -> Attempt {
+    pub(super) fn attempt(self: &Arc<Self>, read: &mut Read, grant: Option<Grant>) -> Attempt {
         self.event_in(|state| match state.scheduler.read(read, grant) {
             Progress::Ready(blocks) => Attempt::Ready(blocks),
             Progress::NeedsMemory(buffers) => Attempt::NeedsMemory(buffers),
@@ -117,7 +98,7 @@ impl Executor {
     }
 
     /// Tells the scheduler of an event, and carries out what follows from it.
-    pub(super) fn event<T>(&self, event: impl FnOnce(&mut Scheduler) -> T) -> T {
+    pub(super) fn event<T>(self: &Arc<Self>, event: impl FnOnce(&mut Scheduler) -> T) -> T {
         self.event_in(|state| event(&mut state.scheduler))
     }
 
@@ -126,7 +107,7 @@ impl Executor {
         look(&self.state().scheduler)
     }
 
-    fn event_in<T>(&self, event: impl FnOnce(&mut State) -> T) -> T {
+    fn event_in<T>(self: &Arc<Self>, event: impl FnOnce(&mut State) -> T) -> T {
         let (result, calls) = self.locked(event);
         let mut calls = VecDeque::from(calls);
         while let Some(call) = calls.pop_front() {
@@ -134,9 +115,9 @@ impl Executor {
                 SourceCall::Connect(requests) => {
                     self.connect(requests);
                 }
-                SourceCall::Align(draft) => {
-                    let aligned = self.align(draft);
-                    let ((), more) = self.locked(|state| state.scheduler.aligned(aligned));
+                SourceCall::Align(mut draft) => {
+                    self.align(&mut draft);
+                    let ((), more) = self.locked(|state| state.scheduler.aligned(draft));
                     calls.extend(more);
                 }
             }
@@ -146,13 +127,12 @@ impl Executor {
 
     /// Carries out an event with the scheduler locked. Returns the calls to the source that follow
     /// from it.
-    fn locked<T>(&self, event: impl FnOnce(&mut State) -> T) -> (T, Vec<SourceCall>) {
-        let source = &self.0.source;
+    fn locked<T>(self: &Arc<Self>, event: impl FnOnce(&mut State) -> T) -> (T, Vec<SourceCall>) {
         let hints = Hints {
-            concurrency: source.at_once(),
-            pipelined_within: source.early_by(),
-            received: source.received(),
-            unverified: source.on_trial(),
+            concurrency: self.source.at_once(),
+            pipelined_within: self.source.early_by(),
+            received: self.source.received(),
+            unverified: self.source.on_trial(),
         };
         let mut state = self.state();
         state.scheduler.observe(Instant::now().into_std(), hints);
@@ -172,7 +152,7 @@ impl Executor {
                 }
                 Action::Wake(id, wake) => {
                     if let Some(waiting) = state.waiting.remove(&id) {
-                        // The read may have ended in this moment; then nobody listens.
+                        // The read may just have ended. Then nobody listens.
                         let _ = waiting.send(wake);
                     }
                 }
@@ -182,49 +162,37 @@ impl Executor {
         (result, calls)
     }
 
-    /// Has connections made. Returns how many requests could be sent now without waiting for one,
-    /// those in flight among them.
+    /// Has connections made. Returns how many requests could be in flight now without waiting for
+    /// one.
     fn connect(&self, requests: usize) -> usize {
-        let _runtime = self.0.runtime.enter();
-        self.0.source.warm_up(requests)
+        let _runtime = self.runtime.enter();
+        self.source.warm_up(requests)
     }
 
-    fn align(&self, draft: Draft) -> Aligned {
-        let source = Bounds(&*self.0.source);
+    fn align(&self, draft: &mut Draft) {
+        let source = SourceBoundaries(&*self.source);
         match draft {
-            Draft::Demand(draft) => {
-                let ready = self.connect(draft.connections());
-                draft.align(&source, ready)
-            }
+            Draft::Demand(draft) => draft.align(&source, self.connect(draft.connections)),
             Draft::ReadAhead(draft) => draft.align(&source),
         }
     }
 
     /// Runs a request in a task of its own.
-    fn spawn(&self, request: Request) -> AbortHandle {
-        self.0.counters.requested();
-        let Request {
-            id,
-            range,
-            priority,
-            blocks,
-        } = request;
-        log::trace!(
-            "requesting bytes {}-{} ({priority:?})",
-            range.start,
-            range.end - 1
-        );
+    fn spawn(self: &Arc<Self>, request: Request) -> AbortHandle {
+        self.counters.requested();
+        let (range, priority) = (&request.range, request.priority);
+        let (first, last) = (range.start, range.end - 1);
+        log::trace!("requesting bytes {first}-{last} ({priority:?})");
         let executor = self.clone();
-        let task = self.0.runtime.spawn(async move {
-            let mut unfinished = Unfinished {
-                executor: &executor,
-                id,
-                error: Some(broken(&range, range.start, "its task failed")),
-            };
-            let stream = executor.0.source.read(range.clone(), priority);
-            let result = executor.transfer(id, &range, stream, &blocks).await;
+        let task = self.runtime.spawn(async move {
+            let transfer = AssertUnwindSafe(executor.transfer(&request)).catch_unwind();
+            let result = transfer.await.unwrap_or_else(|_| {
+                let range = &request.range;
+                Err(broken(range, range.start, "the task that read it panicked"))
+            });
+            let Request { id, blocks, .. } = request;
+            // Their memory may be needed for what follows.
             drop(blocks);
-            unfinished.error = None;
             executor.event_in(|state| {
                 state.tasks.remove(&id);
                 state.scheduler.ended(id, result);
@@ -234,51 +202,50 @@ impl Executor {
     }
 
     /// Puts the bytes of a request into its blocks as they come.
-    async fn transfer(
-        &self,
-        id: RequestId,
-        range: &Range<u64>,
-        mut stream: source::ChunkStream,
-        blocks: &Blocks,
-    ) -> Result<(), Error> {
+    async fn transfer(self: &Arc<Self>, request: &Request) -> Result<(), Error> {
+        let range = &request.range;
         let (mut at, mut is_local) = (range.start, true);
-        // The stream's end counts, not the last byte: only then is the connection free again.
+        let mut stream: ChunkStream = self.source.read(range.clone(), request.priority);
+        // The end of the stream counts, not the last byte: only then is the connection free again.
         while let Some(chunk) = stream.next().await {
             let chunk = chunk?;
             let came = chunk.range();
             if came.start != at || came.end > range.end {
-                let what = "the source gave other bytes than requested";
-                return Err(broken(range, at, what));
+                return Err(broken(
+                    range,
+                    at,
+                    "the source gave other bytes than requested",
+                ));
             }
-            for block in blocks {
+            for block in &request.blocks {
                 block.fill(chunk.offset, &chunk.bytes, &chunk.origin);
             }
-            is_local &= chunk.origin.is_kept();
             at = came.end;
-            let bytes = came.end - came.start;
-            self.0.counters.arrived(bytes, &chunk.origin);
-            self.event(|scheduler| scheduler.arrived(id, &came, chunk.origin.is_kept()));
+            self.counters.arrived(chunk.bytes.len(), &chunk.origin);
+            let is_kept = chunk.origin.is_kept();
+            is_local &= is_kept;
+            self.event(|scheduler| scheduler.arrived(request.id, &came, is_kept));
         }
         if at != range.end {
             return Err(broken(range, at, "the source ended too early"));
         }
         if is_local {
-            self.0.counters.was_local();
+            self.counters.was_local();
         }
         Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // After a panic within an event the state may lack what that event would have added. That
-        // costs at most the deadline of one read.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        // A panic within an event may lose what that event would have done, which costs a read its
+        // deadline at most. Each part of the state is whole after each of its own changes.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl WaitingRead {
     /// Waits until the read can go on.
     pub(super) async fn woken(mut self) -> Wake {
-        // The scheduler forgets a waiting read only when it wakes it.
+        // The sender is dropped without a word only with the executor itself.
         let wake = (&mut self.woken).await;
         wake.unwrap_or(Wake::Failed(Error::Closed))
     }
@@ -287,35 +254,16 @@ impl WaitingRead {
 impl Drop for WaitingRead {
     fn drop(&mut self) {
         let mut state = self.executor.state();
-        state.waiting.remove(&self.id);
-        state.scheduler.read_ended(self.id);
-    }
-}
-
-/// Ends a request whose task panics or is aborted. Of an aborted one the scheduler does not know any
-/// more.
-struct Unfinished<'a> {
-    executor: &'a Executor,
-    id: RequestId,
-    error: Option<Error>,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        let Some(error) = self.error.take() else {
-            return;
-        };
-        self.executor.locked(|state| {
-            state.tasks.remove(&self.id);
-            state.scheduler.ended(self.id, Err(error));
-        });
+        if state.waiting.remove(&self.id).is_some() {
+            state.scheduler.read_cancelled(self.id);
+        }
     }
 }
 
 /// Where the ranges of a source are best cut.
-struct Bounds<'a>(&'a dyn Source);
+struct SourceBoundaries<'a>(&'a dyn Source);
 
-impl Boundaries for Bounds<'_> {
+impl Boundaries for SourceBoundaries<'_> {
     fn unit(&self, range: Range<u64>) -> Range<u64> {
         self.0.granule(range)
     }

@@ -73,6 +73,11 @@ impl Pool {
         })
     }
 
+    /// Number of buffers, free ones included.
+    pub(super) fn total(&self) -> usize {
+        self.0.total
+    }
+
     /// Number of free buffers.
     pub(super) fn available(&self) -> usize {
         self.0.permits.available_permits()
@@ -81,16 +86,6 @@ impl Pool {
     /// Gives the memory of free buffers back to the allocator.
     pub(super) fn trim(&self) {
         *self.0.returned() = Vec::new();
-    }
-
-    /// Bytes in all buffers, free ones included.
-    pub(super) fn limit(&self) -> u64 {
-        self.0.total as u64 * BLOCK
-    }
-
-    /// Bytes in buffers that are in use.
-    pub(super) fn used(&self) -> u64 {
-        (self.0.total - self.available()) as u64 * BLOCK
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Only the source knows where a range is best cut, and it must not be called while the scheduler is
 //! locked. So the scheduler hands out a [`Draft`]. The executor aligns it with the scheduler
-//! unlocked, and hands the result back. Other events may come between: the scheduler checks that the
-//! draft still fits.
+//! unlocked, and hands it back. Other events may come between: the scheduler checks that the draft
+//! still fits.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::reader::ranges::len;
 const MIN_SPLIT: u64 = 256 * 1024;
 
 /// Where the ranges of a source are best cut.
-pub(in crate::reader) trait Boundaries {
+pub(crate) trait Boundaries {
     /// The smallest range around `range` that can be verified on its own.
     fn unit(&self, range: Range<u64>) -> Range<u64>;
 
@@ -24,124 +24,80 @@ pub(in crate::reader) trait Boundaries {
     fn preferred_end(&self, end: u64) -> u64;
 }
 
-/// A request, or several for one read, before alignment.
+/// Requests of one stream.
 #[derive(Debug)]
-pub(in crate::reader) enum Draft {
-    Demand(DemandDraft),
-    ReadAhead(ReadAheadDraft),
+pub(crate) enum Draft {
+    Demand(Demand),
+    ReadAhead(ReadAhead),
 }
 
-/// For bytes that a reader waits for.
+/// Requests for bytes that a reader waits for.
 #[derive(Debug)]
-pub(in crate::reader) struct DemandDraft {
+pub(crate) struct Demand {
     pub(super) stream: StreamId,
-    /// Bytes that nobody has requested. Never empty.
-    pub(super) gaps: Vec<Range<u64>>,
-    pub(super) blocks: Blocks,
-    /// The last request may go on to the end of this range.
-    pub(super) extension: Option<Wanted>,
-    /// How many connections the source should have.
-    pub(super) connections: usize,
-    /// How many requests are worth it at once, and how many are in flight.
-    pub(super) concurrency: usize,
-    pub(super) in_flight: usize,
-    /// The last request before the draft: without a newer one, the gaps are exact.
-    pub(super) made_after: RequestId,
-}
-
-/// For bytes that a reader will probably want.
-#[derive(Debug)]
-pub(in crate::reader) struct ReadAheadDraft {
-    pub(super) stream: StreamId,
-    pub(super) wanted: Wanted,
-}
-
-/// An aligned draft.
-#[derive(Debug)]
-pub(in crate::reader) enum Aligned {
-    Demand(AlignedDemand),
-    ReadAhead(AlignedReadAhead),
-}
-
-/// An aligned [`DemandDraft`].
-#[derive(Debug)]
-pub(in crate::reader) struct AlignedDemand {
-    pub(super) stream: StreamId,
-    /// One request each.
+    /// One request each. Never empty. Before the draft is aligned: the bytes that are neither in
+    /// memory nor in flight.
     pub(super) ranges: Vec<Range<u64>>,
     pub(super) blocks: Blocks,
-    /// Where the last request may end, if that is further.
-    pub(super) extended_to: u64,
+    /// The last request may be extended to the end of this range.
+    pub(super) extension: Option<Wanted>,
+    /// How many connections the source should have for this draft.
+    pub(crate) connections: usize,
+    /// How many requests may be added to those in flight, if there are connections for all.
+    pub(super) capacity: usize,
+    pub(super) in_flight: usize,
+    /// The last request before the draft. If it still is the last one, the draft fits.
     pub(super) made_after: RequestId,
 }
 
-/// An aligned [`ReadAheadDraft`].
+/// A request for bytes that a reader will probably want.
 #[derive(Debug)]
-pub(in crate::reader) struct AlignedReadAhead {
+pub(crate) struct ReadAhead {
     pub(super) stream: StreamId,
     /// The part of the stream that is requested.
-    pub(super) wanted: Range<u64>,
-    /// The same in whole verification units. May end earlier or later.
+    pub(super) wanted: Wanted,
+    /// The same in whole verification units; may end earlier or later. Set by alignment.
     pub(super) request: Range<u64>,
-    /// Length of the first verification unit, in bytes.
+    /// Length of the first verification unit, in bytes. Set by alignment.
     pub(super) unit: u64,
 }
 
-impl DemandDraft {
-    /// How many connections the source should have, so that the draft can use several of them.
-    pub(in crate::reader) fn connections(&self) -> usize {
-        self.connections
-    }
-
-    /// Splits the last gap over the connections that are `ready`, or else extends it.
-    pub(in crate::reader) fn align(mut self, source: &dyn Boundaries, ready: usize) -> Aligned {
-        let mut extended_to = 0;
-        if let Some(last) = self.gaps.pop() {
-            let free = ready.min(self.concurrency).saturating_sub(self.in_flight);
-            let pieces = (len(&last) / MIN_SPLIT).min(free as u64);
-            if pieces > 1 {
-                self.gaps.extend(split(&last, pieces, source));
-            } else {
-                extended_to = self.extension.map_or(0, |w| extended(w, source).end);
-                self.gaps.push(last);
-            }
-        }
-        Aligned::Demand(AlignedDemand {
-            stream: self.stream,
-            ranges: self.gaps,
-            blocks: self.blocks,
-            extended_to,
-            made_after: self.made_after,
-        })
-    }
-}
-
-impl ReadAheadDraft {
-    /// Moves the end of the range to the preferred boundary, and then to whole verification units.
-    pub(in crate::reader) fn align(self, source: &dyn Boundaries) -> Aligned {
-        let extent_end = self.wanted.extent_end;
-        let wanted = extended(self.wanted, source);
-        let request = if extent_end == Some(wanted.end) {
-            source.unit(wanted.clone())
-        } else {
-            whole_units(&wanted, source)
+impl Demand {
+    /// Splits the last request over the connections that are `ready`, or else aligns its extension.
+    pub(crate) fn align(&mut self, source: &dyn Boundaries, ready: usize) {
+        let Some(last) = self.ranges.last().cloned() else {
+            return;
         };
-        let unit = len(&source.unit(wanted.start..wanted.start + 1));
-        Aligned::ReadAhead(AlignedReadAhead {
-            stream: self.stream,
-            wanted,
-            request,
-            unit,
-        })
+        let free = ready.min(self.capacity).saturating_sub(self.in_flight);
+        let pieces = (len(&last) / MIN_SPLIT).min(free as u64);
+        if pieces > 1 {
+            self.ranges.pop();
+            self.ranges.extend(split(&last, pieces, source));
+            self.extension = None;
+        } else if let Some(wanted) = &mut self.extension {
+            extend(wanted, source);
+        }
     }
 }
 
-fn extended(wanted: Wanted, source: &dyn Boundaries) -> Range<u64> {
-    if wanted.extent_end.is_none() {
-        return wanted.range;
+impl ReadAhead {
+    /// Moves the end of the range to the preferred boundary, and then to whole verification units.
+    pub(crate) fn align(&mut self, source: &dyn Boundaries) {
+        extend(&mut self.wanted, source);
+        let range = &self.wanted.range;
+        self.request = if self.wanted.extent_end == Some(range.end) {
+            source.unit(range.clone())
+        } else {
+            whole_units(range, source)
+        };
+        self.unit = len(&source.unit(range.start..range.start + 1));
     }
-    let boundary = source.preferred_end(wanted.range.end);
-    wanted.extended_to(boundary)
+}
+
+fn extend(wanted: &mut Wanted, source: &dyn Boundaries) {
+    if wanted.extent_end.is_some() {
+        wanted.extend_to(source.preferred_end(wanted.range.end));
+    }
 }
 
 /// Splits `range`, which consists of whole verification units, into about `count` pieces that do so

@@ -180,7 +180,7 @@ impl LinkEstimate {
     }
 
     /// The time within which `fraction` of all requests to servers got their first byte.
-    pub(super) fn percentile(&self, fraction: f64) -> Duration {
+    pub(super) fn latency_percentile(&self, fraction: f64) -> Duration {
         self.latencies.percentile(fraction)
     }
 }

@@ -9,14 +9,14 @@ use std::sync::{Arc, Weak};
 
 use super::stream::StreamId;
 use crate::reader::block::{Block, Blocks, blocks_of, missing};
-use crate::reader::pool::{Grant, Pool};
+use crate::reader::pool::{BLOCK, Grant, Pool};
 
 /// One block in this many is for bytes that were read. The kernel keeps a copy of those anyway, and
 /// a stream must not wait for memory that holds its own past.
-pub(super) const READ_SHARE: usize = 8;
+const READ_SHARE: usize = 8;
 
 /// One block in this many stays free for demand: read-ahead does not use it.
-pub(super) const DEMAND_SHARE: usize = 8;
+const DEMAND_SHARE: usize = 8;
 
 pub(super) struct Memory {
     pool: Pool,
@@ -29,7 +29,8 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(pool: Pool, buffers: usize) -> Self {
+    pub(super) fn new(pool: Pool) -> Self {
+        let buffers = pool.total();
         Self {
             pool,
             reserve: buffers / DEMAND_SHARE,
@@ -37,6 +38,12 @@ impl Memory {
             held: HashMap::new(),
             recent: Recent::new(buffers / READ_SHARE),
         }
+    }
+
+    /// Bytes that read-ahead may use.
+    pub(super) fn for_read_ahead(&self) -> u64 {
+        let buffers = self.pool.total();
+        (buffers - buffers / READ_SHARE - self.reserve) as u64 * BLOCK
     }
 
     /// The block of this number, if it is in memory.

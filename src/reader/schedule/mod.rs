@@ -4,7 +4,9 @@
 //! arrived, a request that ended, each with the time. [`Action`]s come out: start a request, cancel
 //! it, wake a read. The executor of the reader carries them out.
 
+mod capacity;
 mod draft;
+mod event;
 mod flow;
 mod latency;
 mod link;
@@ -15,7 +17,9 @@ mod scheduler;
 mod stream;
 mod streams;
 
-pub(super) use draft::{Aligned, Boundaries, Draft};
+pub(super) use capacity::Hints;
+pub(super) use draft::{Boundaries, Draft};
+pub(super) use event::{Action, Progress, Read, Request, SourceCall};
 pub(super) use reads::{ReadId, Wake};
 pub(super) use requests::RequestId;
-pub(super) use scheduler::{Action, Hints, Limits, Progress, Read, Request, Scheduler, SourceCall};
+pub(super) use scheduler::Scheduler;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::reader::block::Blocks;
 use crate::reader::error::Error;
-use crate::reader::ranges::{overlaps, remove};
+use crate::reader::ranges::{overlap, overlaps, remove};
+use crate::source;
 
 /// A range that failed fails again at once for this long. After an error of a read-ahead request the
 /// kernel asks for the same page alone, and that must not cost a second deadline.
@@ -13,11 +14,11 @@ const FAILURE_REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Identifies a read that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::reader) struct ReadId(u64);
+pub(crate) struct ReadId(u64);
 
 /// Why a read stops waiting.
 #[derive(Debug, PartialEq)]
-pub(in crate::reader) enum Wake {
+pub(crate) enum Wake {
     /// All its bytes are in memory.
     Ready,
     /// Its request was cancelled, or was read-ahead that failed. The read must be repeated.
@@ -38,8 +39,6 @@ struct WaitingRead {
 #[derive(Debug, Default)]
 pub(super) struct WaitingReads {
     reads: Vec<WaitingRead>,
-    /// Reads that have been woken and have not ended.
-    ready: Vec<(ReadId, Blocks)>,
     last_id: u64,
 }
 
@@ -67,15 +66,13 @@ impl WaitingReads {
         self.reads.iter().map(|read| read.range.clone()).collect()
     }
 
-    /// `range` has come. Returns the reads that have all their bytes now. They do not wait any more.
-    pub(super) fn arrived(&mut self, range: &Range<u64>) -> Vec<ReadId> {
+    /// `range` has come. Removes and returns the reads that have all their bytes now.
+    pub(super) fn arrived(&mut self, range: &Range<u64>) -> Vec<(ReadId, Blocks)> {
         let ready = self.reads.extract_if(.., |read| {
             remove(&mut read.missing, range);
             read.missing.is_empty()
         });
-        let before = self.ready.len();
-        self.ready.extend(ready.map(|read| (read.id, read.blocks)));
-        self.ready[before..].iter().map(|(id, _)| *id).collect()
+        ready.map(|read| (read.id, read.blocks)).collect()
     }
 
     /// Removes and returns the reads that touch `range`, with their own ranges.
@@ -91,11 +88,9 @@ impl WaitingReads {
         self.reads.drain(..).map(|read| read.id).collect()
     }
 
-    /// A read has ended. Returns its blocks if it got all its bytes.
-    pub(super) fn ended(&mut self, id: ReadId) -> Option<Blocks> {
+    /// A read does not wait any longer.
+    pub(super) fn remove(&mut self, id: ReadId) {
         self.reads.retain(|read| read.id != id);
-        let at = self.ready.iter().position(|(ready, _)| *ready == id)?;
-        Some(self.ready.swap_remove(at).1)
     }
 }
 
@@ -113,5 +108,16 @@ impl Failures {
         self.0.retain(|(_, _, until)| *until > now);
         let failed = self.0.iter().find(|(failed, ..)| overlaps(failed, range));
         failed.map(|(_, error, _)| error.clone())
+    }
+}
+
+/// The part of a failed request that cannot be had. If the error names the bytes that are wrong, the
+/// others may be right.
+pub(super) fn failed_range(left: &Range<u64>, error: &Error) -> Range<u64> {
+    match error {
+        Error::Source(source::Error::Forged { range, .. }) if overlaps(range, left) => {
+            overlap(range, left)
+        }
+        _ => left.clone(),
     }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Instant;
 
+use super::link::LinkEstimate;
 use super::stream::StreamId;
 use crate::reader::ranges::{len, overlaps, without};
 use crate::source::Priority;
 
 /// Identifies a request to the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::reader) struct RequestId(u64);
+pub(crate) struct RequestId(u64);
 
 /// A request in flight.
 #[derive(Debug)]
@@ -21,19 +22,67 @@ pub(super) struct InFlight {
     /// The stream that it reads ahead for.
     pub(super) stream: Option<StreamId>,
     /// Whether it may have to wait behind another request.
-    pub(super) is_pipelined: bool,
-    pub(super) since: Instant,
-    pub(super) first: Option<FirstChunk>,
+    is_pipelined: bool,
+    since: Instant,
+    first: Option<FirstChunk>,
 }
 
 /// The beginning of an answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FirstChunk {
-    pub(super) at: Instant,
+#[derive(Debug)]
+struct FirstChunk {
+    at: Instant,
     /// Where the chunk ends.
-    pub(super) end: u64,
+    end: u64,
     /// Bytes that had arrived before it, on all connections.
-    pub(super) total_arrived: u64,
+    total_arrived: u64,
+}
+
+impl InFlight {
+    pub(super) fn new(
+        range: Range<u64>,
+        priority: Priority,
+        stream: Option<StreamId>,
+        is_pipelined: bool,
+        now: Instant,
+    ) -> Self {
+        Self {
+            left: range,
+            priority,
+            stream,
+            is_pipelined,
+            since: now,
+            first: None,
+        }
+    }
+
+    /// `range` has come. Measures the latency of the link if it is the first chunk.
+    pub(super) fn arrived(
+        &mut self,
+        range: &Range<u64>,
+        is_local: bool,
+        link: &mut LinkEstimate,
+        now: Instant,
+    ) {
+        self.left.start = range.end;
+        if self.first.is_none() {
+            let after = now.saturating_duration_since(self.since);
+            link.first_byte(after, self.is_pipelined, is_local);
+            self.first = Some(FirstChunk {
+                at: now,
+                end: range.end,
+                total_arrived: link.total_arrived(),
+            });
+        }
+    }
+
+    /// The request has ended with all its bytes. Measures the rate of its connection.
+    pub(super) fn finished(&self, link: &mut LinkEstimate, now: Instant) {
+        if let Some(first) = &self.first {
+            let took = now.saturating_duration_since(first.at);
+            let all = link.total_arrived() - first.total_arrived;
+            link.transferred(self.left.end - first.end, took, all);
+        }
+    }
 }
 
 /// All requests in flight.

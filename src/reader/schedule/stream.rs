@@ -45,7 +45,7 @@ const MIN_STAGGERED: u64 = 512 * 1024;
 
 /// Identifies a stream while it is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::reader) struct StreamId(pub(super) u64);
+pub(crate) struct StreamId(pub(super) u64);
 
 /// A sequential stream.
 #[derive(Debug)]
@@ -86,13 +86,13 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Moves the end of the range to `boundary`, if that lies further and the extent reaches so far.
     /// A short rest of the extent is included, since it would be a request of its own.
-    pub(super) fn extended_to(self, boundary: u64) -> Range<u64> {
+    pub(super) fn extend_to(&mut self, boundary: u64) {
         let Some(extent_end) = self.extent_end else {
-            return self.range;
+            return;
         };
         let end = boundary.max(self.range.end);
         let is_rest = extent_end.saturating_sub(end) <= len(&self.range) / 2;
-        self.range.start..if is_rest { extent_end } else { end }
+        self.range.end = if is_rest { extent_end } else { end };
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::reader::schedule::Boundaries;
-use crate::source::Origin;
+use crate::source::{self, Origin};
 
 const KB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -38,12 +38,8 @@ impl Boundaries for u64 {
 impl Machine {
     fn new(buffers: usize) -> Self {
         let now = Instant::now();
-        let limits = Limits {
-            buffers,
-            connections: 8,
-        };
         Self {
-            scheduler: Scheduler::new(Pool::new(buffers), limits, now),
+            scheduler: Scheduler::new(Pool::new(buffers), 8, now),
             now,
             hints: Hints::default(),
             unit: 1,
@@ -76,12 +72,12 @@ impl Machine {
                     Action::Call(SourceCall::Connect(connections)) => {
                         self.connections = connections;
                     }
-                    Action::Call(SourceCall::Align(draft)) => {
-                        let aligned = match draft {
+                    Action::Call(SourceCall::Align(mut draft)) => {
+                        match &mut draft {
                             Draft::Demand(draft) => draft.align(&self.unit, self.ready),
                             Draft::ReadAhead(draft) => draft.align(&self.unit),
-                        };
-                        self.scheduler.aligned(aligned);
+                        }
+                        self.scheduler.aligned(draft);
                     }
                 }
             }
@@ -90,7 +86,8 @@ impl Machine {
 
     fn read(&mut self, range: Range<u64>) -> Progress {
         let unit = self.unit.unit(range.clone());
-        self.event(|scheduler| scheduler.read(&mut Read::new(range, unit, FILE), None))
+        let mut read = begin(range, unit);
+        self.event(|scheduler| scheduler.read(&mut read, None))
     }
 
     /// A read that must wait.
@@ -139,6 +136,15 @@ impl Machine {
     }
 }
 
+fn begin(range: Range<u64>, unit: Range<u64>) -> Read {
+    Read {
+        range,
+        unit,
+        limit: FILE,
+        stream: None,
+    }
+}
+
 #[test]
 fn a_read_in_memory_is_ready_and_requests_nothing() {
     let mut machine = Machine::new(64);
@@ -151,7 +157,6 @@ fn a_read_in_memory_is_ready_and_requests_nothing() {
     assert_eq!(machine.in_flight[0].priority, Priority::Demand);
     machine.answer();
     assert_eq!(machine.told(read), Some(&Wake::Ready));
-    machine.event(|scheduler| scheduler.read_ended(read));
     assert!(matches!(machine.read(0..64 * KB), Progress::Ready(_)));
     assert_eq!(machine.in_flight.len(), 0);
 }
@@ -181,7 +186,7 @@ fn a_draft_does_not_request_what_others_have_requested_meanwhile() {
     machine.scheduler.observe(machine.now, machine.hints);
     let mut reads = Vec::new();
     for range in [0..600 * KB, 300 * KB..900 * KB] {
-        let mut read = Read::new(range.clone(), range, FILE);
+        let mut read = begin(range.clone(), range);
         reads.push(machine.scheduler.read(&mut read, None));
     }
     // Both drafts are aligned only now.
@@ -265,18 +270,11 @@ fn no_more_requests_than_the_source_has_use_for() {
 #[test]
 fn unverified_bytes_leave_room_for_requests() {
     let mut requests = Requests::default();
-    let mut add = |stream| {
-        requests.add(InFlight {
-            left: 0..4 * MIB,
-            priority: Priority::Prefetch,
-            stream: Some(StreamId(stream)),
-            is_pipelined: false,
-            since: Instant::now(),
-            first: None,
-        })
-    };
-    add(1);
-    add(1);
+    for range in [0..4 * MIB, 4 * MIB..8 * MIB] {
+        let stream = Some(StreamId(1));
+        let request = InFlight::new(range, Priority::Prefetch, stream, false, Instant::now());
+        requests.add(request);
+    }
     assert!(!requests.have_room_for(StreamId(1), 8 * MIB, 0));
     assert!(requests.have_room_for(StreamId(1), 8 * MIB, 1));
     // Another stream has its share, whatever the first one has.
@@ -368,9 +366,8 @@ fn closing_cancels_requests_wakes_reads_and_starts_nothing() {
 #[test]
 fn forgotten_bytes_are_requested_anew() {
     let mut machine = Machine::new(64);
-    let read = machine.wait(0..256 * KB);
+    machine.wait(0..256 * KB);
     machine.answer();
-    machine.event(|scheduler| scheduler.read_ended(read));
     machine.event(|scheduler| scheduler.forget(&(100..200)));
     machine.wait(0..KB);
     assert!(

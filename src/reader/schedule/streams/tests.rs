@@ -206,8 +206,9 @@ fn a_request_ends_at_the_preferred_boundary_of_its_source() {
     expect(&mut streams, &(40..KB), true, &next);
     let stream = get(&mut streams, id);
     let extended = |range: Range<u64>| {
-        let boundary = range.end.next_multiple_of(1 << 20);
-        stream.wanted(range).extended_to(boundary)
+        let mut wanted = stream.wanted(range);
+        wanted.extend_to(wanted.range.end.next_multiple_of(1 << 20));
+        wanted.range
     };
     assert_eq!(extended(KB..600 * KB), KB..1024 * KB);
     assert_eq!(extended(1024 * KB..2048 * KB), 1024 * KB..2048 * KB);
