@@ -13,7 +13,7 @@
 //! | [`source`] | where bytes come from: trait `Source`, file, HTTP, memory, retry | |
 //! | [`content`] | CIDs, block trees and hashes | `source` |
 //! | [`cache`] | proven bytes on disk, for all mounts of a user | `source`, `content` |
-//! | [`reader`] | the line, readable: blocks in memory, one fetch of any byte, streams | `archive`, `source` |
+//! | [`reader`] | the blob, readable: scheduler and executor, blocks in memory | `archive`, `source` |
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive` |
 //! | [`mount`] | the only room that names fuser and errno | `fs`, `reader`, `playlist` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist` |

@@ -35,10 +35,13 @@ async fn each_block_is_opened_and_read_once() {
     // As a file lies behind its header, and as the kernel reads it.
     let reads = (0..BLOCKS).map(|n| n * MIB + 40..((n + 1) * MIB + 40).min(BLOCKS * MIB));
     let read_all = async |source: Arc<dyn Source>| {
-        let line = BlobReader::open(source, 0, ReaderOptions::default());
-        let line = line.await.expect("a line");
+        let reader = BlobReader::open(source, 0, ReaderOptions::default());
+        let reader = reader.await.expect("a reader");
         for range in reads.clone() {
-            let got = line.read(range.clone(), BLOCKS * MIB).await.expect("bytes");
+            let got = reader
+                .read(range.clone(), BLOCKS * MIB)
+                .await
+                .expect("bytes");
             let want = &blob[range.start as usize..range.end as usize];
             assert_eq!(tree::differs(want, &got), None, "{range:?}");
         }

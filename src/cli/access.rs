@@ -64,7 +64,7 @@ pub(super) struct Access {
     servers: Servers,
     verify: Verify,
     parse: ParseOptions,
-    line: ReaderOptions,
+    reader: ReaderOptions,
     cache: Option<Cache>,
     offline: bool,
 }
@@ -117,7 +117,7 @@ impl AccessArgs {
             parse: ParseOptions {
                 encoding: encoding.unwrap_or_default(),
             },
-            line: ReaderOptions {
+            reader: ReaderOptions {
                 memory: memory.unwrap_or(usual.memory),
                 timeout: timeout.unwrap_or(usual.timeout),
                 connections: connections.unwrap_or(usual.connections),
@@ -136,7 +136,7 @@ impl Access {
             servers: Servers::one(gateway),
             verify: Verify::Trustless,
             parse: ParseOptions::default(),
-            line: ReaderOptions::default(),
+            reader: ReaderOptions::default(),
             cache: None,
             offline: false,
         }
@@ -205,8 +205,8 @@ impl Access {
         let kept = Kept::new(cached, &self.parse);
         let known = kept.index().await;
         let is_new = known.is_none();
-        let (parse, line) = (self.parse.clone(), self.line.clone());
-        let archive = Archive::open_with(source, known, parse, line).await?;
+        let (parse, reader) = (self.parse.clone(), self.reader.clone());
+        let archive = Archive::open_with(source, known, parse, reader).await?;
         if is_new {
             kept.keep_index(archive.index());
         }
@@ -238,8 +238,8 @@ impl Access {
     fn http_options(&self) -> HttpOptions {
         let usual = HttpOptions::default();
         self.servers.http(HttpOptions {
-            connections: self.line.connections,
-            idle_timeout: usual.idle_timeout.min(self.line.timeout),
+            connections: self.reader.connections,
+            idle_timeout: usual.idle_timeout.min(self.reader.timeout),
             pinned: matches!(self.location, Location::Url(_)),
             ..usual
         })
@@ -251,7 +251,7 @@ impl Access {
 
     /// The blob, retrying what is worth it for as long as a read may take; and what of it is cached.
     fn source(&self) -> Result<(Arc<dyn Source>, Option<Cached>), Failure> {
-        let (timeout, options) = (self.line.timeout, self.http_options());
+        let (timeout, options) = (self.reader.timeout, self.http_options());
         let retrying = |gateways: Gateways| -> Arc<dyn Source> {
             match self.offline {
                 true => Arc::new(Offline),

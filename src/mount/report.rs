@@ -64,11 +64,11 @@ pub struct Report {
     pub memory_used: u64,
     /// How many there may be (`--memory`).
     pub memory_limit: u64,
-    /// Sequential walks being followed now, the one heard of last first.
+    /// Sequential streams, the one that was read last first.
     pub streams: Vec<Stream>,
 }
 
-/// A sequential walk along the archive.
+/// A sequential stream through the archive.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stream {
     /// The file that it is in, if it is in one.

@@ -236,8 +236,8 @@ impl Executor {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic within an event may lose what that event would have done, which costs a read its
-        // deadline at most. Each part of the state is whole after each of its own changes.
+        // Each part of the state is consistent after each of its own changes. If an event panics, the
+        // rest of it is lost, and a read may wait until its deadline.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

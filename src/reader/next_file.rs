@@ -1,233 +1,241 @@
-//! Which file will be read next.
+//! Predicts which files will be read next.
 //!
-//! Players read segment after segment, `cp` file after file: each to its end, then the next. Where
-//! the next is the neighbour on the line, going on is obvious after one step. In archives of other
-//! writers the segments lie anywhere, and then the next one is that of the next name; that is
-//! believed once two steps have followed it, and after one within a series a little is staked on
-//! it. Pure: what is read goes in, what to expect comes out.
+//! Players read segment after segment and `cp` reads file after file: each to its end, then the next.
+//! After one step to the neighbour in the blob, the following neighbours are expected. In archives of
+//! other writers the segments lie anywhere, and the next one is that of the next name. That order is
+//! expected after two steps. After one step within a series, the next few files are fetched as a bet.
+//! This module is pure: reads go in, expected files come out.
 
 use std::collections::VecDeque;
 
 use crate::archive::EntryId;
 
-/// Steps along the line after which it is expected to go on so.
-const STEPS_BY_LINE: u32 = 1;
+/// Steps to the neighbour after which the order in the blob is expected.
+const STEPS_BY_POSITION: u32 = 1;
 
-/// Steps by name after which they are expected to go on so.
+/// Steps to the next name after which the order of names is expected.
 const STEPS_BY_NAME: u32 = 2;
 
-/// How many successions are followed at once; as many as walks.
-const MOST: usize = 24;
+/// How many readers are followed; as many as streams.
+const MAX_READERS: usize = 24;
 
-/// The most files to plan ahead; tiny ones would otherwise fill a window by the ten thousand.
-const MOST_PLANNED: usize = 1024;
+/// The most files to plan ahead. Without a bound, tiny files would fill a window by the ten thousand.
+const MAX_PLANNED: usize = 1024;
 
-/// Files of one series (`720p_0001.ts`, `720p_0002.ts`...) are read on and on; whether a reader goes
-/// on beyond the last of a series is unsure. So many bytes are staked on it,
-const STAKE: u64 = 2 << 20;
+/// The least bet, in bytes, that a reader goes on after the last file of a series (`720p_0001.ts`,
+/// `720p_0002.ts`...).
+const BET: u64 = 2 << 20;
 
-/// or one for so many that it has read: what may be fetched in vain is little beside those.
-const STAKED_OF: u64 = 25;
+/// The bet is the number of bytes that the reader has read divided by this, if that is more than
+/// [`BET`]: a lost bet costs little beside those.
+const BET_DIVISOR: u64 = 25;
 
-/// So many bytes are staked on the second step by name, within a series.
-const FIRST_STAKE: u64 = 8 << 20;
+/// The bet on the order of names after one step within a series, in bytes.
+const FIRST_BET: u64 = 8 << 20;
 
-/// A reader that has gone on beyond so many series reads everything.
+/// A reader that has gone on after this many series reads everything.
 const READS_EVERYTHING: u32 = 2;
 
-/// What comes after a file.
+/// The order of the files in an archive.
 pub(super) trait FileOrder {
-    /// On the line.
-    fn on_the_line(&self, id: EntryId) -> Option<EntryId>;
-    /// By name.
-    fn by_name(&self, id: EntryId) -> Option<EntryId>;
+    /// The next file in the blob.
+    fn next_by_position(&self, id: EntryId) -> Option<EntryId>;
+    /// The next file by name.
+    fn next_by_name(&self, id: EntryId) -> Option<EntryId>;
     /// Whether two files belong to one series.
     fn is_series(&self, a: EntryId, b: EntryId) -> bool;
-    /// How many bytes it has to read.
+    /// Length of a file in bytes; 0 if it cannot be read.
     fn len(&self, id: EntryId) -> u64;
 }
 
-/// Files to expect.
+/// The files that a reader is expected to read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What was expected before no longer holds.
+    /// Whether these files replace those that were planned before, and do not follow them.
     pub(super) is_new: bool,
-    /// What will be read, in this order, behind what was expected before; and how many bytes of
-    /// each it is worth fetching ahead.
+    /// The files in reading order, each with the number of bytes that are worth fetching ahead.
     pub(super) files: Vec<(EntryId, u64)>,
 }
 
-/// One reader going from file to file.
+/// A reader that goes from file to file.
 #[derive(Debug)]
-struct Walker {
-    last: EntryId,
-    /// Whether that was read to its end, and then what follows it on the line and by name.
+struct Reader {
+    current: EntryId,
+    /// Set when the current file was read to its end: the next file by position and by name.
     finished: Option<(Option<EntryId>, Option<EntryId>)>,
-    steps_on_the_line: u32,
+    steps_by_position: u32,
     steps_by_name: u32,
     /// How many times it went on with a file of another series.
     series_left: u32,
-    /// How many bytes the files had that it went on from.
-    read: u64,
-    /// Behind `last`.
-    planned: VecDeque<Planned>,
-    heard: u64,
+    /// Total length of the files that it went on from, in bytes.
+    bytes_read: u64,
+    /// The files expected after the current one.
+    planned: VecDeque<PlannedFile>,
+    last_read: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Planned {
-    file: EntryId,
+struct PlannedFile {
+    id: EntryId,
     len: u64,
+    /// Whether it belongs to the series of the file before it.
     is_series: bool,
 }
 
-/// All readers that are followed.
+/// Follows the readers of an archive and predicts their next files.
 #[derive(Debug, Default)]
 pub(super) struct NextFilePredictor {
-    walkers: Vec<Walker>,
+    readers: Vec<Reader>,
     reads: u64,
 }
 
 impl NextFilePredictor {
     /// The end of a file has been read.
-    pub(super) fn ended(&mut self, id: EntryId, next: &dyn FileOrder) {
-        if let Some(walker) = self.walkers.iter_mut().find(|w| w.last == id) {
-            walker.finished = Some((next.on_the_line(id), next.by_name(id)));
+    pub(super) fn ended(&mut self, id: EntryId, order: &dyn FileOrder) {
+        let mut readers = self.readers.iter_mut();
+        if let Some(reader) = readers.find(|reader| reader.current == id) {
+            reader.finished = Some((order.next_by_position(id), order.next_by_name(id)));
         }
     }
 
-    /// The beginning of a file has been read. Returns what to expect, up to `window` bytes of it.
-    pub(super) fn began(&mut self, id: EntryId, window: u64, next: &dyn FileOrder) -> Option<Plan> {
+    /// The beginning of a file has been read. Returns about `window` bytes of files to expect.
+    pub(super) fn began(
+        &mut self,
+        id: EntryId,
+        window: u64,
+        order: &dyn FileOrder,
+    ) -> Option<Plan> {
         self.reads += 1;
         let reads = self.reads;
-        let Some(walker) = self.walkers.iter_mut().find(|w| w.is_followed_by(id)) else {
-            if self.walkers.iter().any(|w| w.last == id) {
+        let mut readers = self.readers.iter_mut();
+        let Some(reader) = readers.find(|reader| reader.is_followed_by(id)) else {
+            if self.readers.iter().any(|reader| reader.current == id) {
                 return None;
             }
-            return self.follow(id, window, next);
+            return self.follow(id, window, order);
         };
-        walker.heard = reads;
-        walker.step(id, next);
-        let by_name = match (walker.steps_by_name, walker.steps_on_the_line) {
-            (by_name, on_the_line) if by_name >= STEPS_BY_NAME.max(on_the_line) => true,
-            (_, on_the_line) if on_the_line >= STEPS_BY_LINE => false,
-            (1.., _) if walker.series_left == 0 => true,
+        reader.last_read = reads;
+        reader.step(id, order);
+        let by_name = match (reader.steps_by_name, reader.steps_by_position) {
+            (by_name, by_position) if by_name >= STEPS_BY_NAME.max(by_position) => true,
+            (_, by_position) if by_position >= STEPS_BY_POSITION => false,
+            (1.., _) if reader.series_left == 0 => true,
             _ => return None,
         };
-        Some(walker.plan(id, window, next, by_name))
+        Some(reader.plan(id, window, order, by_name))
     }
 
-    /// What was planned behind this file could not be told to anybody.
+    /// Forgets what was planned after this file, because nobody could be told.
     pub(super) fn forget_plan(&mut self, id: EntryId) {
-        let walkers = self.walkers.iter_mut().filter(|w| w.last == id);
-        walkers.for_each(|walker| walker.planned.clear());
+        let readers = self.readers.iter_mut().filter(|r| r.current == id);
+        readers.for_each(|reader| reader.planned.clear());
     }
 
-    /// Follows a reader that begins with this file. Whoever has just gone from name to name and
-    /// begins elsewhere will do so from there: `cp` takes the series of a folder in an order of its
-    /// own.
-    fn follow(&mut self, id: EntryId, window: u64, next: &dyn FileOrder) -> Option<Plan> {
-        let before = self.walkers.iter().max_by_key(|w| w.heard);
-        let goes_on = before.is_some_and(|before| {
+    /// Follows a reader that begins with this file. If the last reader went by name and begins
+    /// elsewhere now, it will go by name from there: `cp` reads the series of a folder in an order of
+    /// its own.
+    fn follow(&mut self, id: EntryId, window: u64, order: &dyn FileOrder) -> Option<Plan> {
+        let before = self.readers.iter().max_by_key(|reader| reader.last_read);
+        let goes_by_name = before.is_some_and(|before| {
             before.finished.is_some() && before.steps_by_name >= STEPS_BY_NAME
         });
-        if self.walkers.len() >= MOST {
-            let walkers = self.walkers.iter().enumerate();
-            if let Some((oldest, _)) = walkers.min_by_key(|(_, w)| w.heard) {
-                self.walkers.swap_remove(oldest);
+        if self.readers.len() >= MAX_READERS {
+            let readers = self.readers.iter().enumerate();
+            if let Some((oldest, _)) = readers.min_by_key(|(_, reader)| reader.last_read) {
+                self.readers.swap_remove(oldest);
             }
         }
-        let mut walker = Walker {
-            last: id,
+        let mut reader = Reader {
+            current: id,
             finished: None,
-            steps_on_the_line: 0,
-            steps_by_name: u32::from(goes_on),
+            steps_by_position: 0,
+            steps_by_name: u32::from(goes_by_name),
             series_left: 0,
-            read: 0,
+            bytes_read: 0,
             planned: VecDeque::new(),
-            heard: self.reads,
+            last_read: self.reads,
         };
-        let plan = goes_on.then(|| walker.plan(id, window, next, true));
-        self.walkers.push(walker);
+        let plan = goes_by_name.then(|| reader.plan(id, window, order, true));
+        self.readers.push(reader);
         plan
     }
 }
 
-impl Walker {
+impl Reader {
     fn is_followed_by(&self, id: EntryId) -> bool {
         self.finished
             .is_some_and(|(a, b)| a == Some(id) || b == Some(id))
     }
 
-    fn step(&mut self, id: EntryId, next: &dyn FileOrder) {
-        let (on_the_line, by_name) = self.finished.take().unwrap_or_default();
+    /// The reader goes on with this file.
+    fn step(&mut self, id: EntryId, order: &dyn FileOrder) {
+        let (by_position, by_name) = self.finished.take().unwrap_or_default();
         let count = |steps: u32, next| if next == Some(id) { steps + 1 } else { 0 };
-        self.steps_on_the_line = count(self.steps_on_the_line, on_the_line);
+        self.steps_by_position = count(self.steps_by_position, by_position);
         self.steps_by_name = count(self.steps_by_name, by_name);
-        self.series_left += u32::from(!next.is_series(self.last, id));
-        self.read = self.read.saturating_add(next.len(self.last));
-        self.last = id;
+        self.series_left += u32::from(!order.is_series(self.current, id));
+        self.bytes_read = self.bytes_read.saturating_add(order.len(self.current));
+        self.current = id;
     }
 
-    fn plan(&mut self, id: EntryId, window: u64, next: &dyn FileOrder, by_name: bool) -> Plan {
-        let is_new = self
-            .planned
-            .pop_front()
-            .is_none_or(|planned| planned.file != id);
+    fn plan(&mut self, id: EntryId, window: u64, order: &dyn FileOrder, by_name: bool) -> Plan {
+        let expected = self.planned.pop_front();
+        let is_new = expected.is_none_or(|planned| planned.id != id);
         if is_new {
             self.planned.clear();
         }
         let mut ahead: u64 = self.planned.iter().map(|planned| planned.len).sum();
-        let mut last = self.planned.back().map_or(id, |planned| planned.file);
-        // One step by name, within a series: probably so. That is worth a stake.
+        let mut last = self.planned.back().map_or(id, |planned| planned.id);
         let is_sure = !by_name || self.steps_by_name >= STEPS_BY_NAME;
         let mut files = Vec::new();
-        while ahead < window && self.planned.len() < MOST_PLANNED {
-            let following = match by_name {
-                true => next.by_name(last),
-                false => next.on_the_line(last),
+        while ahead < window && self.planned.len() < MAX_PLANNED {
+            let next = if by_name {
+                order.next_by_name(last)
+            } else {
+                order.next_by_position(last)
             };
-            let Some(file) = following else { break };
-            let len = next.len(file);
-            let is_series = next.is_series(last, file);
-            let stake = match (is_sure, is_series) {
-                (true, true) => self.stake(),
-                (true, false) => self.stake().min(self.most_staked()),
-                (false, true) => FIRST_STAKE.saturating_sub(ahead),
+            let Some(next) = next else { break };
+            let len = order.len(next);
+            let is_series = order.is_series(last, next);
+            let bet = match (is_sure, is_series) {
+                (true, true) => self.bet_left(),
+                (true, false) => self.bet_left().min(self.bet()),
+                (false, true) => FIRST_BET.saturating_sub(ahead),
                 (false, false) => 0,
             };
-            // Of a file that is fetched in part, the rest would come late and all by itself.
-            if stake == 0 || stake < len && !(files.is_empty() && ahead == 0) {
+            // Only the first file may be fetched in part: the rest of a later one would come late,
+            // and in a request of its own.
+            if bet == 0 || bet < len && !(files.is_empty() && ahead == 0) {
                 break;
             }
-            self.planned.push_back(Planned {
-                file,
+            self.planned.push_back(PlannedFile {
+                id: next,
                 len,
                 is_series,
             });
-            files.push((file, stake));
+            files.push((next, bet));
             ahead = ahead.saturating_add(len);
-            last = file;
+            last = next;
         }
         Plan { is_new, files }
     }
 
-    /// How many bytes may still be staked on files behind those that are planned.
-    fn stake(&self) -> u64 {
+    /// How many bytes may be fetched after the files that are planned.
+    fn bet_left(&self) -> u64 {
         if self.series_left >= READS_EVERYTHING {
             return u64::MAX;
         }
-        let other = self.planned.iter().skip_while(|planned| planned.is_series);
-        let mut staked = other.map(|planned| planned.len).peekable();
-        match staked.peek() {
+        let beyond = self.planned.iter().skip_while(|planned| planned.is_series);
+        let mut bets = beyond.map(|planned| planned.len).peekable();
+        match bets.peek() {
             None => u64::MAX,
-            Some(_) => self.most_staked().saturating_sub(staked.sum()),
+            Some(_) => self.bet().saturating_sub(bets.sum()),
         }
     }
 
-    /// How many bytes may be fetched ahead behind the end of a series.
-    fn most_staked(&self) -> u64 {
-        STAKE.max(self.read / STAKED_OF)
+    /// How many bytes may be fetched after the end of a series.
+    fn bet(&self) -> u64 {
+        BET.max(self.bytes_read / BET_DIVISOR)
     }
 }
 
@@ -236,8 +244,8 @@ mod tests {
     use super::*;
     use crate::archive::{Index, IndexParser};
 
-    /// Entries of an archive whose names go up while it lies on the line in steps of seven, as a
-    /// writer that hashes names may put them; every tenth file begins a series.
+    /// The entries of an archive. Neighbours in the blob differ by seven in name, as if a writer had
+    /// hashed the names. Every tenth file begins a series.
     struct Scattered(Vec<EntryId>);
 
     const LEN: u64 = 1 << 20;
@@ -259,10 +267,10 @@ mod tests {
     }
 
     impl FileOrder for Scattered {
-        fn on_the_line(&self, id: EntryId) -> Option<EntryId> {
+        fn next_by_position(&self, id: EntryId) -> Option<EntryId> {
             self.0.get(id.index() + 1).copied()
         }
-        fn by_name(&self, id: EntryId) -> Option<EntryId> {
+        fn next_by_name(&self, id: EntryId) -> Option<EntryId> {
             let next = self.name(id) + 1;
             (next < 100).then(|| self.nth_by_name(next))
         }
@@ -274,7 +282,7 @@ mod tests {
         }
     }
 
-    /// Ids cannot be made up, so an index of as many empty entries gives them.
+    /// Only an index makes ids, so this parses one of `count` empty entries.
     fn ids(count: u16) -> Vec<EntryId> {
         let mut bytes = Vec::new();
         let mut directory = Vec::new();
@@ -308,58 +316,58 @@ mod tests {
         index.ids().collect()
     }
 
-    /// Reads a file whole; returns the names of what is then expected.
+    /// Reads all of a file. Returns the names of the files that are expected then.
     fn read(
-        succession: &mut NextFilePredictor,
+        predictor: &mut NextFilePredictor,
         archive: &Scattered,
         name: usize,
     ) -> Option<Vec<usize>> {
         let id = archive.nth_by_name(name);
-        let plan = succession.began(id, 5 * LEN, archive);
-        succession.ended(id, archive);
+        let plan = predictor.began(id, 5 * LEN, archive);
+        predictor.ended(id, archive);
         plan.map(|plan| plan.files.iter().map(|(id, _)| archive.name(*id)).collect())
     }
 
     #[test]
-    fn names_are_followed_after_two_steps_and_staked_on_only_within_their_series() {
-        let (mut succession, archive) = (NextFilePredictor::default(), Scattered::new());
-        assert_eq!(read(&mut succession, &archive, 20), None);
-        // One step: no more than the stake, and no further than its series.
-        let staked = Some((22..=26).collect());
-        assert_eq!(read(&mut succession, &archive, 21), staked);
-        assert_eq!(read(&mut succession, &archive, 22), Some(vec![27]));
-        // Only what is new is told, so that as much stays planned.
-        assert_eq!(read(&mut succession, &archive, 23), Some(vec![28]));
+    fn names_are_expected_after_two_steps_and_bet_on_within_a_series() {
+        let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
+        assert_eq!(read(&mut predictor, &archive, 20), None);
+        // After one step: no more than the bet, and not beyond the series.
+        let bet = Some((22..=26).collect());
+        assert_eq!(read(&mut predictor, &archive, 21), bet);
+        assert_eq!(read(&mut predictor, &archive, 22), Some(vec![27]));
+        // A plan has only the files that are new.
+        assert_eq!(read(&mut predictor, &archive, 23), Some(vec![28]));
         for name in 24..28 {
-            read(&mut succession, &archive, name);
+            read(&mut predictor, &archive, name);
         }
-        // At the end of the series 20 to 29 two files of the next one are all that is staked.
-        assert_eq!(read(&mut succession, &archive, 28), Some(vec![]));
-        assert_eq!(read(&mut succession, &archive, 29), Some(vec![]));
+        // At the end of the series 20 to 29, the bet is two files of the next one.
+        assert_eq!(read(&mut predictor, &archive, 28), Some(vec![]));
+        assert_eq!(read(&mut predictor, &archive, 29), Some(vec![]));
         assert_eq!(
-            read(&mut succession, &archive, 30),
+            read(&mut predictor, &archive, 30),
             Some(vec![32, 33, 34, 35])
         );
     }
 
     #[test]
-    fn the_line_is_followed_after_one_step() {
-        let (mut succession, archive) = (NextFilePredictor::default(), Scattered::new());
+    fn neighbours_are_expected_after_one_step() {
+        let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
         let (first, second) = (archive.0[40], archive.0[41]);
-        assert_eq!(succession.began(first, 3 * LEN, &archive), None);
-        succession.ended(first, &archive);
-        let plan = succession.began(second, 2 * LEN, &archive).expect("a plan");
+        assert_eq!(predictor.began(first, 3 * LEN, &archive), None);
+        predictor.ended(first, &archive);
+        let plan = predictor.began(second, 2 * LEN, &archive).expect("a plan");
         assert!(plan.is_new);
         let files: Vec<EntryId> = plan.files.iter().map(|(id, _)| *id).collect();
         assert_eq!(files, [archive.0[42], archive.0[43]]);
     }
 
     #[test]
-    fn files_that_are_only_looked_into_lead_nowhere() {
-        let (mut succession, archive) = (NextFilePredictor::default(), Scattered::new());
+    fn files_that_are_not_read_to_their_end_predict_nothing() {
+        let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
         for name in 0..50 {
             let id = archive.nth_by_name(name);
-            assert_eq!(succession.began(id, 5 * LEN, &archive), None, "file {name}");
+            assert_eq!(predictor.began(id, 5 * LEN, &archive), None, "file {name}");
         }
     }
 }

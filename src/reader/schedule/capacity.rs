@@ -41,7 +41,7 @@ impl Capacity {
         connections.max(1).min(self.requests())
     }
 
-    /// How many connections will be needed soon, with so many requests `in_flight`.
+    /// How many connections will be needed soon, while `in_flight` requests are in flight.
     pub(super) fn connections_soon(&self, in_flight: usize, is_sequential: bool) -> usize {
         if is_sequential {
             self.requests()

@@ -40,10 +40,10 @@ const SLOW_START_LIMIT: f64 = 3.0;
 /// TCP, most of a short read over a long link is over before the link is full.
 const SLOW_START_GROWTH: u64 = 2;
 
-/// A rate must exceed the best so far by this factor to count as growth,
+/// During slow start, a rate counts as growth if it exceeds the best rate so far by this factor.
 const GROWTH: f64 = 1.25;
 
-/// and slow start ends after this many spans without growth.
+/// Slow start ends after this many spans without growth.
 const SPANS_WITHOUT_GROWTH: u32 = 3;
 
 /// After slow start, the bytes in flight are this multiple of what the measured rate needs: requests
@@ -66,7 +66,7 @@ const MIN_REQUESTS_AHEAD: u64 = 2;
 /// of the measured rate.
 const HEADROOM: f64 = 2.0;
 
-/// The same with pipelining. Shorter requests bring bytes that a reader waits for sooner, and waste
+/// [`HEADROOM`] with pipelining. Shorter requests bring bytes that a reader waits for sooner, and waste
 /// less when it stops.
 const PIPELINED_HEADROOM: f64 = 1.1;
 
@@ -77,16 +77,16 @@ const PIPELINED_HEADROOM: f64 = 1.1;
 /// This is `2 n / c` for 256 MiB over 16 connections.
 const BALANCE: f64 = (32 << 20) as f64;
 
-/// A stream counts as stalled if its reader had to wait within this time,
+/// A stream shares the link if its reader had to wait within this time.
 const STALLED_WITHIN: Duration = Duration::from_millis(250);
 
-/// or within this many round trips, if that is longer.
+/// On long links, a stream shares the link if its reader had to wait within this many round trips.
 const STALLED_WITHIN_ROUND_TRIPS: f64 = 8.0;
 
-/// A large read that has to wait multiplies a small window by this factor,
+/// A large read that has to wait multiplies a small window by this factor.
 const LEAP: u64 = 8;
 
-/// and by this one with pipelining: requests can be short then, so a stop wastes less.
+/// [`LEAP`] with pipelining. Requests can be short then, so a reader that stops wastes less.
 const PIPELINED_LEAP: u64 = 24;
 
 /// How streams use the link now.

@@ -38,23 +38,6 @@ struct FirstChunk {
 }
 
 impl InFlight {
-    pub(super) fn new(
-        range: Range<u64>,
-        priority: Priority,
-        stream: Option<StreamId>,
-        is_pipelined: bool,
-        now: Instant,
-    ) -> Self {
-        Self {
-            left: range,
-            priority,
-            stream,
-            is_pipelined,
-            since: now,
-            first: None,
-        }
-    }
-
     /// `range` has come. Measures the latency of the link if it is the first chunk.
     pub(super) fn arrived(
         &mut self,
@@ -93,9 +76,24 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn add(&mut self, request: InFlight) -> RequestId {
+    pub(super) fn add(
+        &mut self,
+        range: Range<u64>,
+        priority: Priority,
+        stream: Option<StreamId>,
+        is_pipelined: bool,
+        now: Instant,
+    ) -> RequestId {
         self.last_id += 1;
         let id = RequestId(self.last_id);
+        let request = InFlight {
+            left: range,
+            priority,
+            stream,
+            is_pipelined,
+            since: now,
+            first: None,
+        };
         self.in_flight.insert(id, request);
         id
     }

@@ -14,7 +14,7 @@ use super::event::{Action, Progress, Read, Request, SourceCall};
 use super::flow::{FlowControl, Growth};
 use super::memory::Memory;
 use super::reads::{Failures, ReadId, WaitingReads, Wake, failed_range};
-use super::requests::{InFlight, RequestId, Requests};
+use super::requests::{RequestId, Requests};
 use super::stream::StreamId;
 use super::streams::Streams;
 use crate::reader::block::{Block, Blocks, blocks_of, missing};
@@ -43,7 +43,7 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// The state of a reader that may use the buffers of `pool`, and so many connections.
+    /// The state of a reader that may use the buffers of `pool` and this many connections.
     pub(crate) fn new(pool: Pool, connections: usize, now: Instant) -> Self {
         let memory = Memory::new(pool);
         let hints = Hints::default();
@@ -308,19 +308,14 @@ impl Scheduler {
     }
 
     fn start_demand(&mut self, demand: Demand) {
-        let Demand {
-            stream,
-            mut ranges,
-            mut blocks,
-            extension,
-            made_after,
-            ..
-        } = demand;
+        let stream = demand.stream;
+        let (mut ranges, mut blocks) = (demand.ranges, demand.blocks);
         let end = ranges.last().map_or(0, |range| range.end);
-        if self.requests.last_id() != made_after {
+        if self.requests.last_id() != demand.made_after {
             let missing = ranges.iter().flat_map(|range| missing(&blocks, range));
             ranges = self.requests.not_requested(missing.collect());
         }
+        let extension = demand.extension;
         let extra = end..extension.map_or(end, |wanted| wanted.range.end.max(end));
         if !extra.is_empty()
             && let Some(last) = ranges.last_mut().filter(|last| last.end == end)
@@ -361,18 +356,14 @@ impl Scheduler {
     }
 
     fn start_read_ahead(&mut self, read_ahead: ReadAhead) {
-        let ReadAhead {
-            stream,
-            wanted,
-            request,
-            unit,
-        } = read_ahead;
+        let (stream, request) = (read_ahead.stream, read_ahead.request);
+        let wanted = read_ahead.wanted.range;
         let state = self.streams.get(stream);
-        if !state.is_some_and(|state| state.is_next(&wanted.range)) {
+        if !state.is_some_and(|state| state.is_next(&wanted)) {
             // An event has moved the stream on since the draft.
             return self.read_ahead(stream);
         }
-        self.flow.set_unit(unit);
+        self.flow.set_unit(read_ahead.unit);
         if self.room_for_read_ahead(stream).is_none() {
             return;
         }
@@ -383,7 +374,7 @@ impl Scheduler {
             self.start(gap, Priority::Prefetch, Some(stream), blocks.clone());
         }
         if let Some(state) = self.streams.get(stream) {
-            let requested = wanted.range.start..wanted.range.end.min(request.end);
+            let requested = wanted.start..wanted.end.min(request.end);
             state.set_requested(&requested, request.end);
         }
         self.memory.hold(stream, blocks);
@@ -415,8 +406,8 @@ impl Scheduler {
             return;
         }
         let is_pipelined = self.requests.count() >= self.capacity.requests();
-        let request = InFlight::new(range.clone(), priority, stream, is_pipelined, self.now);
-        let id = self.requests.add(request);
+        let now = self.now;
+        let id = (self.requests).add(range.clone(), priority, stream, is_pipelined, now);
         self.actions.push(Action::Start(Request {
             id,
             range,

@@ -17,7 +17,7 @@ use crate::reader::ranges::{len, overlaps};
 
 /// A read of this many bytes comes from a reader that means to go on: `cp`, or the kernel's
 /// read-ahead where it may be raised.
-pub(super) const LARGE: u64 = 512 * 1024;
+const LARGE: u64 = 512 * 1024;
 
 /// The first window of a stream that begins with such a read, as a multiple of the read.
 const LARGE_WINDOW: u64 = 4;
@@ -26,9 +26,9 @@ const LARGE_WINDOW: u64 = 4;
 /// kernel's read-ahead.
 const REORDERING: u64 = 1024 * 1024;
 
-/// Or this many times their own length, because several large reads can be under way at once. (Each
-/// read that was taken for a stream of its own fetched ahead for itself: a sequential read held twice
-/// the memory.)
+/// Large reads of one stream may be out of order by this multiple of their length, because several can
+/// be under way at once. (Each read that was taken for a stream of its own fetched ahead for itself: a
+/// sequential read held twice the memory.)
 const REORDERING_IN_READS: u64 = 4;
 
 /// Files closer than this in the blob, in bytes, are fetched together: what lies between (a
@@ -40,7 +40,7 @@ const GAP: u64 = 16 * 1024;
 /// the reader would wait for all of them, and then the link for a round trip.
 const NEAREST: f64 = 0.5;
 
-/// But requests are not made shorter than this, in bytes.
+/// Requests near the reader are not made shorter than this, in bytes.
 const MIN_STAGGERED: u64 = 512 * 1024;
 
 /// Identifies a stream while it is followed.
@@ -106,6 +106,7 @@ impl Stream {
         max_window: u64,
         now: Instant,
     ) -> Self {
+        let rest_of_file = range.start..limit.max(range.end);
         let window = match len(range) {
             large @ LARGE.. => LARGE_WINDOW * large.min(max_window),
             // One small read is no sequence yet.
@@ -114,7 +115,7 @@ impl Stream {
         Self {
             id,
             position: range.end,
-            extents: VecDeque::from([range.start..limit.max(range.end)]),
+            extents: VecDeque::from_iter([rest_of_file]),
             requested: (0, range.end),
             overshoot: 0..0,
             window,

@@ -19,7 +19,8 @@ const JUMPS: usize = 3;
 /// has seeked. Readers that share a file come back sooner, or wait.
 const IDLE_IN_FILE: Duration = Duration::from_millis(100);
 
-/// The same if the read is in another file. Players come back about every second.
+/// If a stream has been idle for this long and a read starts in another file, the reader has gone
+/// there. Players come back about every second.
 const IDLE: Duration = Duration::from_secs(3);
 
 /// How many streams are followed. The one that was read longest ago makes room.
@@ -154,7 +155,7 @@ impl Streams {
 
     /// The streams that share the memory and the link. A stalled stream shares the link if its reader
     /// had to wait within `lately`. (Without that limit, a player that had just begun counted for
-    /// seconds, and a copy beside three players took half as long again.)
+    /// seconds, and a copy beside three players took 1.5 times as long.)
     pub(super) fn load(&self, lately: Duration, now: Instant) -> Load {
         let active = self.streams.iter().filter(|stream| {
             let idle_for = now.saturating_duration_since(stream.last_read_at);
