@@ -16,7 +16,7 @@
 //! | [`gateways`] | many servers as one `Source` | `source`, `http`, `ranges` |
 //! | [`content`] | CIDs, hash trees, verification of ranges | `source`, `ranges` |
 //! | [`cache`] | bytes on disk that outlive the mount | `source`, `content`, `ranges` |
-//! | [`reader`] | the blob, readable: blocks in memory, read-ahead, the memory bound | `archive`, `source`, `ranges` |
+//! | [`reader`] | the blob, readable: scheduler and executor, blocks in memory, the memory bound | `archive`, `source`, `ranges` |
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive`, `ranges` |
 //! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `gateways`, `content`, `cache`, `reader`, `fs`, `ranges` |
 //! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `source` |

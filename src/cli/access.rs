@@ -12,7 +12,7 @@ use super::storage::ReuseArgs;
 use super::verification::VerifyArg;
 use super::{Failure, units};
 use crate::archive::{Encoding, ParseOptions};
-use crate::reader::LineOptions;
+use crate::reader::ReaderOptions;
 use crate::volume::{self, Location, Opened, Options, Server, Servers, Verify, Volume};
 
 #[derive(Debug, Clone, Args)]
@@ -81,7 +81,7 @@ impl AccessArgs {
         let timeout = options.timeout.or(self.timeout).or(config.timeout());
         let connections = options.connections.or(self.connections);
         let connections = connections.or(config.connections());
-        let default = LineOptions::default();
+        let default = ReaderOptions::default();
         Ok(Access {
             options: Options {
                 servers: self.servers.resolve(&config, &location, gateway)?,
@@ -89,7 +89,7 @@ impl AccessArgs {
                 parse: ParseOptions {
                     encoding: encoding.unwrap_or_default(),
                 },
-                line: LineOptions {
+                line: ReaderOptions {
                     memory: memory.unwrap_or(default.memory),
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),

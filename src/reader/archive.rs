@@ -1,9 +1,9 @@
-//! Entries, readable: where on the line a file's bytes lie, confirmed before one is given out.
+//! Reads entries of an archive, after it has confirmed where their data lies.
 //!
-//! The central directory says where an entry's local header is, not where its data begins: that
-//! depends on the local header's own lengths (APPNOTE 6.3.10, section 4.3.7), and a local header
-//! that disagrees with the directory is damage or a lie. So the header is checked once an entry,
-//! in the same request as the first bytes of data, or beside it in the middle of a file.
+//! The central directory says where an entry's local header is, but not where its data begins: that
+//! depends on lengths in the local header (APPNOTE 6.3.10, section 4.3.7). A local header that
+//! disagrees with the directory is damage or a lie. So each entry's header is checked once, in the
+//! same request as the first bytes of data, or at the same time if a read begins further behind.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -12,40 +12,40 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 
+use super::blob::{BlobReader, ReaderOptions};
 use super::check::{Checker, OnWrong, Verdict};
 use super::counters::Status;
 use super::error::Error;
-use super::line::{Line, LineOptions};
-use super::succession::{Next, Succession};
+use super::next_file::{FileOrder, NextFilePredictor};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index, IndexParser, Kind, ParseOptions, TAIL};
 use crate::source::Source;
 
-/// Data this close behind its header, in bytes, is fetched together with it. What lies between
-/// costs less than a second request.
+/// Data this close behind its header, in bytes, is fetched together with it: what lies between costs
+/// less than a second request.
 const TOGETHER: u64 = 64 * 1024;
 
-/// How much of the central directory is asked for in one request,
+/// Length of the reads of the central directory, in bytes.
 const DIRECTORY_STEP: u64 = 512 * 1024;
 
-/// and how many of them at once. All of it is wanted; in the least memory, they are half of it.
+/// How many of these reads are made at once. Together they take half of the least memory.
 const DIRECTORY_READS: usize = 16;
 
 /// An archive whose entries can be read.
 pub struct Archive {
-    line: Line,
+    blob: BlobReader,
     index: Arc<Index>,
-    /// By entry: how far behind its local header the data begins, 0 until that is confirmed. The
-    /// distance is 30 bytes at the least, and at most 30 and twice 65,535.
+    /// For each entry, the distance from its local header to its data, 0 until that is confirmed. The
+    /// distance is at least 30 bytes, and at most 30 and twice 65,535.
     confirmed: Vec<AtomicU32>,
-    succession: Mutex<Succession>,
+    predictor: Mutex<NextFilePredictor>,
     next_by_name: OnceLock<Box<NextByName>>,
     check: Option<Checker>,
 }
 
-/// How often a read is tried over whose bytes turn out to be wrong before any were given out.
+/// How many times a read is tried whose bytes turn out to be wrong before any were given out.
 const TRIES: u32 = 3;
 
-/// Says which file comes after another by name.
+/// Returns the file that comes after another by name.
 pub type NextByName = dyn Fn(EntryId) -> Option<EntryId> + Send + Sync;
 
 impl Archive {
@@ -54,83 +54,81 @@ impl Archive {
     pub async fn open(
         source: Arc<dyn Source>,
         parse: ParseOptions,
-        options: LineOptions,
+        options: ReaderOptions,
     ) -> Result<Self, Error> {
         Self::open_with(source, None, parse, options).await
     }
 
-    /// Opens the archive whose index is `known`, if that is one of a blob of this size: then
-    /// nothing is read.
+    /// Opens the archive. If `known` is the index of a blob of this size, nothing is read.
     pub async fn open_with(
         source: Arc<dyn Source>,
         known: Option<Index>,
         parse: ParseOptions,
-        options: LineOptions,
+        options: ReaderOptions,
     ) -> Result<Self, Error> {
         let tail = if known.is_some() { 0 } else { TAIL };
-        let line = Line::open(source, tail, options).await?;
-        let known = known.filter(|index| index.blob_size() == line.size());
+        let blob = BlobReader::open(source, tail, options).await?;
+        let known = known.filter(|index| index.blob_size() == blob.size());
         let index = match known {
             Some(index) => index,
-            None => read_index(&line, parse).await?,
+            None => read_index(&blob, parse).await?,
         };
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
-            line,
+            blob,
             confirmed: confirmed.take(index.len()).collect(),
             index: Arc::new(index),
-            succession: Mutex::default(),
+            predictor: Mutex::default(),
             next_by_name: OnceLock::new(),
             check: None,
         })
     }
 
-    /// Compares entries that are read from start to end, in whatever order, with their CRC-32. One
-    /// that disagrees is an error at the read that brings its last byte, and until right bytes have
-    /// come.
+    /// Compares entries of which every byte is read, in any order, with their CRC-32. If one disagrees,
+    /// the read of its last byte fails, and so do later ones until right bytes come.
     pub fn checking_crcs(mut self) -> Self {
-        self.check = Some(Checker::new(self.line.clone(), self.index.clone()));
+        self.check = Some(Checker::new(self.blob.clone(), self.index.clone()));
         self
     }
 
-    /// Tells of entries that disagree with their CRC-32 after some of their bytes were given out.
-    /// `tell` may wait for reads that are going on: they end, and others fail at once until it
+    /// Sets what is called with an entry that disagrees with its CRC-32 after some of its bytes were
+    /// given out. `report` may wait for reads under way: they end, and new ones fail at once until it
     /// returns. Only the first call counts.
-    pub fn on_wrong(&self, tell: Box<OnWrong>) {
+    pub fn on_wrong(&self, report: Box<OnWrong>) {
         if let Some(check) = &self.check {
-            check.on_wrong(tell);
+            check.on_wrong(report);
         }
     }
 
-    /// A moment, for [`outdated`](Self::outdated).
+    /// The present moment, for [`outdated`](Self::outdated).
     pub fn moment(&self) -> u64 {
         self.check.as_ref().map_or(0, Checker::moment)
     }
 
-    /// Why a reader that began at `moment` must not go on: it may have got bytes of the entry that
-    /// were found to be wrong later.
+    /// The error for a reader that began at `moment` if it must not go on: it may have got bytes of the
+    /// entry that were found to be wrong later.
     pub fn outdated(&self, id: EntryId, moment: u64) -> Option<Error> {
         self.check.as_ref()?.outdated(id, moment)
     }
 
-    /// Lets read-ahead go on by name where the next file is not the neighbour on the line. Only
-    /// the first call counts.
+    /// Sets the order of names, which read-ahead follows where the next file is not the neighbour in the
+    /// blob. Only the first call counts.
     pub fn follow_names(&self, next: Box<NextByName>) {
         let _ = self.next_by_name.set(next);
     }
 
-    /// What the archive holds.
+    /// The index of the archive.
     pub fn index(&self) -> &Arc<Index> {
         &self.index
     }
 
-    /// Where all its bytes come from, for who wants to see each once, and none of them kept.
+    /// Where its bytes come from, for callers that read each byte once and want none kept in memory.
     pub fn source(&self) -> &Arc<dyn Source> {
-        &self.line.0.source
+        self.blob.source()
     }
 
-    /// Reads `range` of the entry's data into `out` if all of it is in memory and not known to be
-    /// wrong; else leaves `out` alone and returns false. Never waits.
+    /// Appends `range` of the entry's data to `out` if all of it is in memory and not known to be wrong;
+    /// otherwise leaves `out` alone and returns false. Never waits.
     pub fn try_read(&self, id: EntryId, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
         let Some(extent) = self.confirmed(id).or_else(|| self.try_confirm(id)) else {
             return false;
@@ -139,7 +137,7 @@ impl Archive {
             return false;
         };
         let before = out.len();
-        if !self.line.try_read(&at, extent.range().end, out) {
+        if !self.blob.try_read(&at, extent.range().end, out) {
             return false;
         }
         if let Some(check) = &self.check
@@ -151,14 +149,14 @@ impl Archive {
             out.truncate(before);
             return false;
         }
-        self.line.count_read(out.len() - before, true);
+        self.blob.count_read(out.len() - before, true);
         self.passes(id, range.start == 0, range.end == self.index.get(id).size);
         true
     }
 
-    /// Reads `range` of the entry's data, or what of it lies before the entry's end.
+    /// Reads `range` of the entry's data, up to the entry's end.
     pub async fn read(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
-        // What will be read next is asked for while the first bytes are waited for, not behind them.
+        // The next files are requested while the read waits for its own bytes, not after it.
         let begins = async { self.passes(id, range.start == 0, false) };
         let (bytes, ()) = join(self.read_aside(id, range.clone()), begins).await;
         let bytes = bytes?;
@@ -167,8 +165,8 @@ impl Archive {
         Ok(bytes)
     }
 
-    /// Reads as [`read`](Self::read) does, but for the mount's own purposes: it is no step of
-    /// somebody who goes from file to file.
+    /// Reads like [`read`](Self::read), but for the mount's own purposes: the read does not count as a
+    /// reader's step from file to file.
     pub async fn read_aside(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
         self.index.readable(id)?;
         let size = self.index.get(id).size;
@@ -180,11 +178,11 @@ impl Archive {
             None => self.read_unchecked(id, &range).await,
             Some(check) => self.read_checked(check, id, &range).await,
         }?;
-        self.line.count_read(bytes.len(), false);
+        self.blob.count_read(bytes.len(), false);
         Ok(bytes)
     }
 
-    /// Where the entry's data lies, by its local header.
+    /// Where the entry's data lies, according to its local header.
     pub async fn extent(&self, id: EntryId) -> Result<Extent, Error> {
         self.index.readable(id)?;
         if let Some(extent) = self.confirmed(id) {
@@ -192,18 +190,18 @@ impl Archive {
         }
         let check = self.index.header_check(id);
         let header = check.range();
-        let bytes = self.line.read(header.clone(), header.end).await?;
+        let bytes = self.blob.read(header.clone(), header.end).await?;
         self.confirm(id, &check, &bytes)
     }
 
-    /// Ends all reads; those that wait fail.
+    /// Ends all reads. Those that wait fail.
     pub fn close(&self) {
-        self.line.close();
+        self.blob.close();
     }
 
     /// What has been read and fetched so far.
     pub fn status(&self) -> Status {
-        self.line.status()
+        self.blob.status()
     }
 
     async fn read_checked(
@@ -236,24 +234,24 @@ impl Archive {
         }
     }
 
-    /// The header and the data, guessed to lie where the directory lets expect them, are fetched
-    /// at the same time; the data is given out only once the header has confirmed the guess.
+    /// Fetches the header and the data at the same time, the data from where it probably lies according
+    /// to the directory. The data is used only if the header confirms that.
     async fn read_unconfirmed(&self, id: EntryId, range: &Range<u64>) -> Result<Vec<u8>, Error> {
         let check = self.index.header_check(id);
         let (header, guess) = (check.range(), check.predicted());
-        let Some(data) = within(&guess, range).filter(|data| data.end <= self.line.size()) else {
+        let Some(data) = within(&guess, range).filter(|data| data.end <= self.blob.size()) else {
             let extent = self.extent(id).await?;
             return self.read_extent(&extent, range).await;
         };
         let limit = guess.range().end;
         let (head, bytes) = if data.start - header.start <= TOGETHER {
-            let mut both = self.line.read(header.start..data.end, limit).await?;
+            let mut both = self.blob.read(header.start..data.end, limit).await?;
             let bytes = both.split_off((data.start - header.start) as usize);
             both.truncate((header.end - header.start) as usize);
             (both, bytes)
         } else {
-            let head = self.line.read(header.clone(), header.end);
-            tokio::try_join!(head, self.line.read(data, limit))?
+            let head = self.blob.read(header.clone(), header.end);
+            tokio::try_join!(head, self.blob.read(data, limit))?
         };
         let extent = self.confirm(id, &check, &head)?;
         if extent == guess {
@@ -264,24 +262,25 @@ impl Archive {
 
     async fn read_extent(&self, extent: &Extent, range: &Range<u64>) -> Result<Vec<u8>, Error> {
         let at = extent.offset + range.start..extent.offset + range.end;
-        self.line.read(at, extent.range().end).await
+        self.blob.read(at, extent.range().end).await
     }
 
-    /// Takes note that a reader is at the beginning or at the end of a file, wherever it got the
-    /// bytes from, and lets the line fetch those files ahead that will probably be read next.
+    /// Records that a reader is at the beginning or at the end of a file, wherever it got the bytes from,
+    /// and announces the files that will probably be read next.
     pub fn passes(&self, id: EntryId, is_start: bool, is_end: bool) {
         if !is_start && !is_end {
             return;
         }
-        let mut succession = self.succession();
-        let plan = match is_start {
-            true => succession.began(id, self.line.horizon(), self),
-            false => None,
+        let mut predictor = self.predictor();
+        let plan = if is_start {
+            predictor.began(id, self.blob.horizon(), self)
+        } else {
+            None
         };
         if is_end {
-            succession.ended(id, self);
+            predictor.ended(id, self);
         }
-        drop(succession);
+        drop(predictor);
         if let Some(plan) = plan {
             let files = plan.files.iter().map(|(file, most)| {
                 let span = self.span(*file);
@@ -290,27 +289,21 @@ impl Archive {
             });
             let files: Vec<Range<u64>> = files.collect();
             let here = self.span(id);
-            if !self.line.expect_next(&here, plan.is_new, &files) {
-                self.succession().forget_plan(id);
+            if !self.blob.expect_next(&here, plan.is_new, &files) {
+                self.predictor().forget_plan(id);
             }
         }
     }
 
-    fn succession(&self) -> MutexGuard<'_, Succession> {
-        (self.succession.lock()).unwrap_or_else(PoisonError::into_inner)
+    fn predictor(&self) -> MutexGuard<'_, NextFilePredictor> {
+        (self.predictor.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where an entry lies on the line, header and all, as far as the directory lets expect.
+    /// Where an entry with its header lies in the blob, as far as the directory tells.
     fn span(&self, id: EntryId) -> Range<u64> {
         let check = self.index.header_check(id);
-        let start = check.range().start;
-        start
-            ..check
-                .predicted()
-                .range()
-                .end
-                .min(self.line.size())
-                .max(start)
+        let (start, end) = (check.range().start, check.predicted().range().end);
+        start..end.min(self.blob.size()).max(start)
     }
 
     fn confirmed(&self, id: EntryId) -> Option<Extent> {
@@ -322,14 +315,14 @@ impl Archive {
         })
     }
 
-    /// Confirms the entry from a header that read-ahead has brought already.
+    /// Confirms the entry if read-ahead has brought its header.
     fn try_confirm(&self, id: EntryId) -> Option<Extent> {
         self.index.readable(id).ok()?;
         let check = self.index.header_check(id);
         let header = check.range();
         let mut bytes = Vec::with_capacity((header.end - header.start) as usize);
         if !self
-            .line
+            .blob
             .try_read(&header, check.predicted().range().end, &mut bytes)
         {
             return None;
@@ -346,14 +339,14 @@ impl Archive {
     }
 }
 
-impl Next for Archive {
-    fn on_the_line(&self, id: EntryId) -> Option<EntryId> {
-        // Directories and empty files are passed by without a read.
+impl FileOrder for Archive {
+    fn next_by_position(&self, id: EntryId) -> Option<EntryId> {
+        // Directories and empty files are not read.
         let behind = (1..=64).map_while(|step| self.index.id(id.index() + step));
         behind.into_iter().find(|id| self.len(*id) > 0)
     }
 
-    fn by_name(&self, id: EntryId) -> Option<EntryId> {
+    fn next_by_name(&self, id: EntryId) -> Option<EntryId> {
         self.next_by_name.get().and_then(|next| next(id))
     }
 
@@ -368,13 +361,13 @@ impl Next for Archive {
     }
 }
 
-async fn read_index(line: &Line, parse: ParseOptions) -> Result<Index, Error> {
-    let mut parser = IndexParser::new(line.size(), parse)?;
+async fn read_index(blob: &BlobReader, parse: ParseOptions) -> Result<Index, Error> {
+    let mut parser = IndexParser::new(blob.size(), parse)?;
     while let Some(wanted) = parser.wants() {
         let steps = wanted.clone().step_by(DIRECTORY_STEP as usize);
         let reads = steps.map(|start| {
             let end = wanted.end.min(start + DIRECTORY_STEP);
-            line.read(start..end, wanted.end)
+            blob.read(start..end, wanted.end)
         });
         let mut reads = stream::iter(reads).buffered(DIRECTORY_READS);
         let mut at = wanted.start;
@@ -382,22 +375,22 @@ async fn read_index(line: &Line, parse: ParseOptions) -> Result<Index, Error> {
             let bytes = bytes?;
             parser.feed(&bytes)?;
             at += bytes.len() as u64;
-            // What came may show that something else is needed.
+            // The bytes may show that something else is needed.
             if parser.wants() != Some(at..wanted.end) {
                 break;
             }
         }
     }
     let index = parser.finish()?;
-    // A large directory would fill the memory that is meant for content; nobody reads it again.
+    // A large directory would fill the memory for content, and is not read again.
     if index.cd_range().end - index.cd_range().start > TAIL {
-        line.let_go(&index.cd_range());
+        blob.drop_read(&index.cd_range());
     }
     Ok(index)
 }
 
-/// Whether two paths differ only in one number: what counts up within a series. `720p_0149.ts` and
-/// `1080p_0000.ts` are of two.
+/// Whether two paths differ in one number only, as within a series. `720p_0149.ts` and
+/// `1080p_0000.ts` belong to different series.
 fn is_series(a: &[u8], b: &[u8]) -> bool {
     let runs = |path| {
         <[u8]>::chunk_by(path, |a: &u8, b: &u8| {
@@ -416,7 +409,7 @@ fn is_series(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-/// `range` of an entry's data as a range of the line; `None` if it is not within the entry.
+/// `range` of an entry's data as a range of the blob, or `None` if it leaves the entry.
 fn within(extent: &Extent, range: &Range<u64>) -> Option<Range<u64>> {
     (range.end <= extent.len).then(|| extent.offset + range.start..extent.offset + range.end)
 }
@@ -426,7 +419,7 @@ mod tests {
     use super::is_series;
 
     #[test]
-    fn a_series_counts_up_in_one_number() {
+    fn paths_of_a_series_differ_in_one_number() {
         let is = |a: &str, b: &str| is_series(a.as_bytes(), b.as_bytes());
         assert!(is("hls/720p_0149.ts", "hls/720p_0150.ts"));
         assert!(is("seg-9-v1-a1.m4s", "seg-10-v1-a1.m4s"));

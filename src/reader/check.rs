@@ -1,10 +1,10 @@
-//! Entries compared with their CRC-32 as they are read, and what happens to those that disagree.
+//! Compares entries with their CRC-32 as they are read, and deals with those that are wrong.
 //!
-//! Bytes given to readers are hashed on the way (`crc.rs`). When the last one of an entry has come
-//! and the CRC is another, the bytes in memory are taken back, those who gave them are asked no
-//! more while there are others, and reads of the entry fail; the next one has it fetched and
-//! compared as a whole, and gets its bytes only if they are right. What was given out before
-//! cannot be called back: this finds accidents, and does not keep a forger out.
+//! Bytes are hashed (`crc.rs`) when they are given to readers. If an entry's last byte has been given
+//! out and the CRC is wrong, the bytes in memory are forgotten, their origins are rejected, and reads
+//! of the entry fail. The next read fetches and compares the whole entry, and succeeds only if it is
+//! right. Bytes that were given out before cannot be taken back, so this finds accidents, but does not
+//! stop a forger.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,55 +16,55 @@ use crc32fast::Hasher;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::crc::Rounds;
+use super::blob::BlobReader;
+use super::crc::PartialCrcs;
 use super::error::Error;
-use super::line::Line;
 use crate::archive::{EntryId, Extent, Index};
 use crate::source::Origin;
 
-/// How much of an entry is read at once when it is fetched again as a whole, in bytes.
+/// Length of the reads with which a wrong entry is fetched again, in bytes.
 const STEP: u64 = 256 * 1024;
 
-/// Entries known to be wrong that are remembered. One that is forgotten is read as if nothing had
-/// happened, and found wrong again at its end.
+/// How many wrong entries are remembered. One that is forgotten is read as if nothing had happened,
+/// and found wrong again at its end.
 const MAX_WRONG: usize = 512;
 
-/// Whoever had the file open when it was found wrong gets errors for so long at the least, though
-/// right bytes may come sooner. The kernel reads ahead, does not pass on the error of that, and
-/// asks again when the reader gets there: with right bytes then, the reader would end without an
-/// error and with wrong bytes before. A reader of 64 KiB a second comes across it in this time.
+/// Readers that had the file open when it was found wrong get errors for at least this long, even if
+/// right bytes come sooner. The kernel does not pass on errors of its read-ahead, and asks again when
+/// the reader gets there. If it got right bytes then, the reader would end without an error after it
+/// had read wrong bytes. A reader of 64 KiB a second meets the error within this time.
 const READERS_ARE_TOLD: Duration = Duration::from_secs(2);
 
-/// An entry that was fetched again and is still wrong is not fetched anew for so long: after an
-/// error the kernel asks for the same pages one by one.
+/// An entry that is still wrong after it was fetched again is not fetched anew for this long: after
+/// an error, the kernel asks for the same pages one by one.
 const STILL_WRONG: Duration = Duration::from_secs(1);
 
-/// Told of an entry whose bytes were given out and are wrong.
+/// Called with an entry whose bytes are wrong and were given out.
 pub type OnWrong = dyn Fn(EntryId) + Send + Sync;
 
-/// What the bytes of a read are worth.
+/// Whether the bytes of a read may be given out.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// They may be given out.
+    /// They may.
     Good,
-    /// They are wrong or in doubt, and nobody has got any of them: read once more.
+    /// They are or may be wrong, and nobody has got any of them. Read again.
     Again,
-    /// They are wrong, and others of the same entry were given out.
+    /// They are wrong, and other bytes of the entry were given out.
     Wrong(Error),
 }
 
-/// Compares entries with their CRC-32. Cheap to clone; all clones are one.
+/// Compares entries with their CRC-32. Cheap to clone; all clones share their state.
 #[derive(Clone)]
 pub(super) struct Checker(Arc<Inner>);
 
 struct Inner {
-    line: Line,
+    blob: BlobReader,
     index: Arc<Index>,
-    rounds: Mutex<Rounds<EntryId>>,
+    partial: Mutex<PartialCrcs<EntryId>>,
     wrong: Mutex<HashMap<EntryId, Wrong>>,
-    /// How many there are in `wrong`: mostly none, and then nobody needs its lock.
+    /// Length of `wrong`. Mostly 0, and then its lock is not needed.
     wrong_count: AtomicUsize,
-    /// Counts the entries found wrong after some of their bytes were given out.
+    /// Number of entries that were found wrong after some of their bytes had been given out.
     moment: watch::Sender<u64>,
     on_wrong: OnceLock<Box<OnWrong>>,
 }
@@ -73,33 +73,33 @@ struct Inner {
 struct Wrong {
     range: Range<u64>,
     since: Instant,
-    /// Readers from before this moment may have got wrong bytes; 0 if nobody has.
+    /// Readers that began before this moment may have got wrong bytes; 0 if there are none.
     moment: u64,
-    /// Who gave wrong bytes.
-    givers: Vec<Origin>,
+    /// Origins of wrong bytes.
+    origins: Vec<Origin>,
     state: State,
 }
 
-/// How something ended, once it has.
+/// The result of a task, once it has ended.
 type Ending = watch::Receiver<Option<Result<(), Error>>>;
 
 enum State {
-    /// Others who may hold wrong bytes are being told. Nobody waits for the entry meanwhile.
+    /// `on_wrong` is running. Reads fail and do not wait meanwhile.
     Telling,
-    /// The next read after this has it fetched again.
+    /// The next read after this time fetches it again.
     Wrong { retry: Instant },
-    /// It is being fetched again; how that ended.
+    /// It is being fetched again.
     Fetching(Ending),
     /// Right bytes have come.
     Right,
 }
 
 impl Checker {
-    pub(super) fn new(line: Line, index: Arc<Index>) -> Self {
+    pub(super) fn new(blob: BlobReader, index: Arc<Index>) -> Self {
         Self(Arc::new(Inner {
-            line,
+            blob,
             index,
-            rounds: Mutex::default(),
+            partial: Mutex::default(),
             wrong: Mutex::default(),
             wrong_count: AtomicUsize::new(0),
             moment: watch::channel(0).0,
@@ -111,12 +111,12 @@ impl Checker {
         let _ = self.0.on_wrong.set(tell);
     }
 
-    /// What [`outdated`](Self::outdated) wants to know of a reader that begins now.
+    /// The present moment, for [`outdated`](Self::outdated).
     pub(super) fn moment(&self) -> u64 {
         *self.0.moment.borrow()
     }
 
-    /// Whether a reader from `moment` on must be told that it may have got wrong bytes.
+    /// The error for a reader that began at `moment` and may have got wrong bytes.
     pub(super) fn outdated(&self, id: EntryId, moment: u64) -> Option<Error> {
         if self.0.wrong_count.load(Relaxed) == 0 {
             return None;
@@ -128,7 +128,7 @@ impl Checker {
         (moment < wrong.moment && !may_go_on).then(|| wrong.error())
     }
 
-    /// Takes in `bytes`, which were read as `range` of an entry and shall now be given out.
+    /// Checks `bytes`, which were read as `range` of an entry, before they are given out.
     pub(super) fn judge(
         &self,
         id: EntryId,
@@ -141,31 +141,31 @@ impl Checker {
         }
         let at = extent.offset + range.start..extent.offset + range.end;
         let is_whole = range.end - range.start == extent.len;
-        let is_in_round = !is_whole && self.rounds().has(id);
-        let givers = match self.0.line.givers(&at) {
-            // A round that is going on needs all bytes, also those that were checked before.
-            Ok(()) if !is_in_round => return Verdict::Good,
+        let has_begun = !is_whole && self.partial().has(id);
+        let origins = match self.0.blob.check_origins(&at) {
+            // A CRC that has begun needs all bytes, also those that were checked before.
+            Ok(()) if !has_begun => return Verdict::Good,
             Ok(()) => Vec::new(),
-            Err(givers) => givers,
+            Err(origins) => origins,
         };
-        let (crc, givers) = if is_whole {
-            (crc32fast::hash(bytes), givers)
+        let (crc, origins) = if is_whole {
+            (crc32fast::hash(bytes), origins)
         } else {
-            let round = self.rounds().of(id, extent.len);
-            let mut round = round.lock().unwrap_or_else(PoisonError::into_inner);
-            round.came_from(givers);
-            match round.add(range.start, bytes) {
-                Some(crc) => (crc, std::mem::take(&mut round.origins)),
+            let partial = self.partial().of(id, extent.len);
+            let mut partial = partial.lock().unwrap_or_else(PoisonError::into_inner);
+            partial.add_origins(origins);
+            match partial.add(range.start, bytes) {
+                Some(crc) => (crc, std::mem::take(&mut partial.origins)),
                 None => return Verdict::Good,
             }
         };
-        self.rounds().end(id);
+        self.partial().end(id);
         if crc == self.0.index.get(id).crc32 {
-            self.0.line.set_checked(&extent.range());
+            self.0.blob.set_checked(&extent.range());
             return Verdict::Good;
         }
-        self.blame(id, &extent.range(), crc, &givers);
-        self.found_wrong(id, extent.range(), givers, !is_whole)
+        self.blame(id, &extent.range(), crc, &origins);
+        self.found_wrong(id, extent.range(), origins, !is_whole)
     }
 
     /// Waits until the entry's bytes are right, if they are known to be wrong.
@@ -173,22 +173,22 @@ impl Checker {
         let Some(mut fetching) = self.fetch_again(id)? else {
             return Ok(());
         };
-        let after = self.0.line.0.options.timeout;
+        let after = self.0.blob.timeout();
         let ended = tokio::time::timeout(after, fetching.wait_for(Option::is_some)).await;
         let error = self.is_wrong(id);
         match ended {
             Ok(Ok(result)) => result.clone().unwrap_or(Ok(())),
-            // The task that fetched it has gone without a word.
+            // The task that fetched it has panicked.
             Ok(Err(_)) => Err(error.unwrap_or(Error::Closed)),
             Err(_) => Err(match error {
-                Some(Error::Checksum { range }) => self.0.line.missed(range),
+                Some(Error::Checksum { range }) => self.0.blob.missed_deadline(range),
                 other => other.unwrap_or(Error::Closed),
             }),
         }
     }
 
-    /// Reads on, unless the entry is found wrong meanwhile: whoever waits for more of it, and may
-    /// hold pages of the kernel for that, shall not wait for nothing.
+    /// Runs a read, unless the entry is found wrong meanwhile: then the read would wait in vain, and
+    /// could hold pages of the kernel. Returns `None` in that case.
     pub(super) async fn unless_wrong<T>(
         &self,
         id: EntryId,
@@ -209,7 +209,7 @@ impl Checker {
         }
     }
 
-    /// Why the entry cannot be read now.
+    /// The error for reads of this entry while it is wrong.
     fn is_wrong(&self, id: EntryId) -> Option<Error> {
         if self.0.wrong_count.load(Relaxed) == 0 {
             return None;
@@ -226,30 +226,31 @@ impl Checker {
         None
     }
 
-    /// Enters an entry as wrong, after which nothing of it is given out.
+    /// Records that an entry is wrong. Nothing of it is given out from then on.
     fn found_wrong(
         &self,
         id: EntryId,
         range: Range<u64>,
-        givers: Vec<Origin>,
+        origins: Vec<Origin>,
         was_given_out: bool,
     ) -> Verdict {
-        let is_new = self.enter(id, &range, &givers, was_given_out);
-        self.0.line.take_back(&range, &givers);
-        match was_given_out {
-            true if is_new => self.tell_others(id),
-            true => {}
-            false => return Verdict::Again,
+        let is_new = self.enter(id, &range, &origins, was_given_out);
+        self.0.blob.reject(&range, &origins);
+        if !was_given_out {
+            return Verdict::Again;
+        }
+        if is_new {
+            self.report_wrong(id);
         }
         Verdict::Wrong(Error::Checksum { range })
     }
 
-    /// Enters an entry in the list of the wrong ones; false if it is there.
+    /// Adds an entry to the list of wrong ones. Returns false if it was there.
     fn enter(
         &self,
         id: EntryId,
         range: &Range<u64>,
-        givers: &[Origin],
+        origins: &[Origin],
         was_given_out: bool,
     ) -> bool {
         let mut all = self.wrong();
@@ -265,32 +266,33 @@ impl Checker {
             }
         }
         let since = Instant::now();
-        let (moment, state) = match was_given_out {
-            true => (self.moment() + 1, State::Telling),
-            false => (before, State::Wrong { retry: since }),
+        let (moment, state) = if was_given_out {
+            (self.moment() + 1, State::Telling)
+        } else {
+            (before, State::Wrong { retry: since })
         };
-        let (range, givers) = (range.clone(), givers.to_vec());
+        let (range, origins) = (range.clone(), origins.to_vec());
         let wrong = Wrong {
             range,
             since,
             moment,
-            givers,
+            origins,
             state,
         };
         all.insert(id, wrong);
         self.0.wrong_count.store(all.len(), Relaxed);
         if was_given_out {
-            // With the list still locked: nobody else counts, and who hears of it finds it there.
+            // The list is still locked, so that a reader that hears of the moment finds the entry.
             self.0.moment.send_modify(|moment| *moment += 1);
         }
         true
     }
 
-    /// Tells others who hold bytes of the entry, on a thread that may wait for them: the kernel
-    /// lets go of a page only when the read that fills it has been answered.
-    fn tell_others(&self, id: EntryId) {
+    /// Calls `on_wrong` on a thread that may block: the kernel drops a page only when the read that
+    /// fills it has been answered.
+    fn report_wrong(&self, id: EntryId) {
         let this = self.clone();
-        self.0.line.0.runtime.spawn_blocking(move || {
+        self.0.blob.runtime().spawn_blocking(move || {
             if let Some(tell) = this.0.on_wrong.get() {
                 tell(id);
             }
@@ -303,7 +305,7 @@ impl Checker {
         });
     }
 
-    /// Lets the entry be fetched again, if it is wrong and that is not going on already.
+    /// Fetches the entry again if it is wrong, unless that is under way.
     fn fetch_again(&self, id: EntryId) -> Result<Option<Ending>, Error> {
         if self.0.wrong_count.load(Relaxed) == 0 {
             return Ok(None);
@@ -316,7 +318,7 @@ impl Checker {
             State::Right => return Ok(None),
             State::Telling => return Err(wrong.error()),
             State::Wrong { retry } if *retry > Instant::now() => return Err(wrong.error()),
-            // Its task may have panicked; then another one begins.
+            // If its task has panicked, another one begins.
             State::Fetching(ended) if ended.has_changed().is_ok() || ended.borrow().is_some() => {
                 return Ok(Some(ended.clone()));
             }
@@ -324,8 +326,8 @@ impl Checker {
         }
         let (tell, ended) = watch::channel(None);
         wrong.state = State::Fetching(ended.clone());
-        let (this, range, blamed) = (self.clone(), wrong.range.clone(), wrong.givers.clone());
-        self.0.line.0.runtime.spawn(async move {
+        let (this, range, blamed) = (self.clone(), wrong.range.clone(), wrong.origins.clone());
+        self.0.blob.runtime().spawn(async move {
             let result = this.compare_again(id, range, blamed).await;
             let now = Instant::now();
             this.set_state(
@@ -343,7 +345,7 @@ impl Checker {
         Ok(Some(ended))
     }
 
-    /// Fetches an entry whole and compares it, until it is right or nobody new gives it.
+    /// Fetches and compares the whole entry, until it is right or no new origin gives it.
     async fn compare_again(
         &self,
         id: EntryId,
@@ -351,45 +353,45 @@ impl Checker {
         mut blamed: Vec<Origin>,
     ) -> Result<(), Error> {
         loop {
-            let (crc, givers) = self.read_through(&range).await?;
+            let (crc, origins) = self.read_through(&range).await?;
             if crc == self.0.index.get(id).crc32 {
-                self.0.line.set_checked(&range);
+                self.0.blob.set_checked(&range);
                 let path = self.path(id);
-                log::info!("{path}: right bytes have come, from {}", list(&givers));
+                log::info!("{path}: right bytes came from {}", list(&origins));
                 return Ok(());
             }
-            self.0.line.take_back(&range, &givers);
+            self.0.blob.reject(&range, &origins);
             let count = blamed.len();
-            for giver in &givers {
-                if !blamed.contains(giver) {
-                    blamed.push(giver.clone());
+            for origin in &origins {
+                if !blamed.contains(origin) {
+                    blamed.push(origin.clone());
                 }
             }
             if blamed.len() == count {
-                log::debug!("{}: still wrong, from {}", self.path(id), list(&givers));
+                log::debug!("{}: still wrong, from {}", self.path(id), list(&origins));
                 return Err(Error::Checksum { range });
             }
-            self.blame(id, &range, crc, &givers);
+            self.blame(id, &range, crc, &origins);
             if let Some(wrong) = self.wrong().get_mut(&id) {
-                wrong.givers.clone_from(&blamed);
+                wrong.origins.clone_from(&blamed);
             }
         }
     }
 
     async fn read_through(&self, range: &Range<u64>) -> Result<(u32, Vec<Origin>), Error> {
-        let (mut crc, mut givers) = (Hasher::new(), Vec::new());
+        let (mut crc, mut origins) = (Hasher::new(), Vec::new());
         let mut at = range.start;
         while at < range.end {
             let step = at..range.end.min(at + STEP);
-            crc.update(&self.0.line.read(step.clone(), range.end).await?);
-            for giver in self.0.line.givers(&step).err().unwrap_or_default() {
-                if !givers.contains(&giver) {
-                    givers.push(giver);
+            crc.update(&self.0.blob.read(step.clone(), range.end).await?);
+            for origin in self.0.blob.check_origins(&step).err().unwrap_or_default() {
+                if !origins.contains(&origin) {
+                    origins.push(origin);
                 }
             }
             at = step.end;
         }
-        Ok((crc.finalize(), givers))
+        Ok((crc.finalize(), origins))
     }
 
     fn set_state(&self, id: EntryId, state: State) {
@@ -398,14 +400,14 @@ impl Checker {
         }
     }
 
-    fn blame(&self, id: EntryId, range: &Range<u64>, crc: u32, givers: &[Origin]) {
+    fn blame(&self, id: EntryId, range: &Range<u64>, crc: u32, origins: &[Origin]) {
         log::warn!(
-            "{}: its bytes, {}-{} of the archive, have the CRC-32 {crc:08x} instead of {:08x}; they came from {}",
+            "{}: bytes {}-{} of the archive have the CRC-32 {crc:08x} instead of {:08x}; they came from {}",
             self.path(id),
             range.start,
             range.end - 1,
             self.0.index.get(id).crc32,
-            list(givers)
+            list(origins)
         );
     }
 
@@ -413,8 +415,8 @@ impl Checker {
         String::from_utf8_lossy(self.0.index.path(id)).into_owned()
     }
 
-    fn rounds(&self) -> MutexGuard<'_, Rounds<EntryId>> {
-        (self.0.rounds.lock()).unwrap_or_else(PoisonError::into_inner)
+    fn partial(&self) -> MutexGuard<'_, PartialCrcs<EntryId>> {
+        (self.0.partial.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wrong(&self) -> MutexGuard<'_, HashMap<EntryId, Wrong>> {
@@ -431,8 +433,9 @@ impl Wrong {
 
 fn list(origins: &[Origin]) -> String {
     let names: Vec<String> = origins.iter().map(Origin::to_string).collect();
-    match names.is_empty() {
-        true => "nobody who is remembered".into(),
-        false => names.join(" and "),
+    if names.is_empty() {
+        "an unknown origin".into()
+    } else {
+        names.join(" and ")
     }
 }

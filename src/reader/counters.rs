@@ -3,117 +3,103 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::latency::Latencies;
 use crate::source::Origin;
 
-/// Running totals; cheap enough to keep always.
+/// Running totals.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) bytes_read: AtomicU64,
-    pub(super) bytes_from_memory: AtomicU64,
+    bytes_read: AtomicU64,
+    bytes_from_memory: AtomicU64,
     bytes_fetched: AtomicU64,
     bytes_from_disk: AtomicU64,
-    /// Ranges asked of the source, and those among them that it had kept.
     requests: AtomicU64,
-    ranges_kept: AtomicU64,
-    pub(super) errors: AtomicU64,
-    /// From a request to its first byte.
-    pub(super) latencies: Latencies,
+    local_requests: AtomicU64,
+    errors: AtomicU64,
 }
 
-/// A reading of the counters at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The state of a reader at one moment.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Status {
     /// Bytes given to readers.
     pub bytes_read: u64,
-    /// Of those, bytes that were there when they were asked for.
+    /// Those among them that were in memory when they were asked for.
     pub bytes_from_memory: u64,
-    /// Bytes that the source had to fetch.
+    /// Bytes that came from servers.
     pub bytes_fetched: u64,
-    /// Bytes that it had kept.
+    /// Bytes that were stored on this machine.
     pub bytes_from_disk: u64,
-    /// Ranges asked of the source, without those that it had kept.
+    /// Requests, without those whose bytes were all stored on this machine.
     pub requests: u64,
-    /// Ranges that failed for good, after all retries.
+    /// Reads that failed after all retries.
     pub errors: u64,
-    /// Median time from asking for a range to its first byte, to an eighth, where it was not kept.
+    /// Median time from a request to its first byte, at most an eighth too large. Requests whose
+    /// bytes were stored on this machine do not count.
     pub median_latency: Duration,
-    /// The 99th percentile of these times, to an eighth.
+    /// The 99th percentile of these times, at most an eighth too large.
     pub p99_latency: Duration,
-    /// Ranges under way now.
+    /// Requests in flight.
     pub requests_in_flight: usize,
-    /// Bytes of memory in use for blocks,
+    /// Bytes of memory in use for content.
     pub memory_used: u64,
-    /// and how many there may be.
+    /// The bound of that memory, in bytes.
     pub memory_limit: u64,
-    /// Sequential walks being followed now, the one heard of last first.
-    pub streams: Vec<Stream>,
+    /// Sequential streams, the one that was read last first.
+    pub streams: Vec<StreamStatus>,
 }
 
-/// A sequential walk along the line.
+/// A sequential stream through the blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stream {
+pub struct StreamStatus {
     /// The end of what has been read, as an offset in the blob.
     pub at: u64,
-    /// How far ahead it may fetch, in bytes.
+    /// How far ahead of its reader it may fetch, in bytes.
     pub window: u64,
-    /// How many bytes have been asked for ahead of the reader.
+    /// How many bytes have been requested ahead of the reader.
     pub ahead: u64,
 }
 
 impl Counters {
-    /// A range is asked of the source.
-    pub(super) fn asked(&self) {
+    pub(super) fn requested(&self) {
         self.requests.fetch_add(1, Relaxed);
     }
 
-    /// Bytes of such a range came.
-    pub(super) fn came(&self, bytes: u64, origin: &Origin) {
-        let counter = match origin.is_kept() {
-            true => &self.bytes_from_disk,
-            false => &self.bytes_fetched,
+    /// Bytes of a request came.
+    pub(super) fn arrived(&self, bytes: usize, origin: &Origin) {
+        let counter = if origin.is_kept() {
+            &self.bytes_from_disk
+        } else {
+            &self.bytes_fetched
         };
-        counter.fetch_add(bytes, Relaxed);
+        counter.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// All of such a range turned out to be kept.
-    pub(super) fn was_kept(&self) {
-        self.ranges_kept.fetch_add(1, Relaxed);
+    /// All bytes of a request were stored on this machine.
+    pub(super) fn was_local(&self) {
+        self.local_requests.fetch_add(1, Relaxed);
     }
 
     pub(super) fn error(&self) {
         self.errors.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn read(&self, bytes: u64, from_memory: bool) {
-        self.bytes_read.fetch_add(bytes, Relaxed);
+    pub(super) fn read(&self, bytes: usize, from_memory: bool) {
+        self.bytes_read.fetch_add(bytes as u64, Relaxed);
         if from_memory {
-            self.bytes_from_memory.fetch_add(bytes, Relaxed);
+            self.bytes_from_memory.fetch_add(bytes as u64, Relaxed);
         }
     }
 
-    /// A reading of these, and of what others know.
-    pub(super) fn status(
-        &self,
-        (memory_used, memory_limit): (u64, u64),
-        streams: Vec<Stream>,
-        requests_in_flight: usize,
-    ) -> Status {
-        let kept = self.ranges_kept.load(Relaxed);
-        let [median_latency, p99_latency] = self.latencies.percentiles([0.5, 0.99]);
+    /// The totals. Everything else is left at its default.
+    pub(super) fn status(&self) -> Status {
+        let local = self.local_requests.load(Relaxed);
         Status {
             bytes_read: self.bytes_read.load(Relaxed),
             bytes_from_memory: self.bytes_from_memory.load(Relaxed),
             bytes_fetched: self.bytes_fetched.load(Relaxed),
             bytes_from_disk: self.bytes_from_disk.load(Relaxed),
-            requests: self.requests.load(Relaxed).saturating_sub(kept),
+            requests: self.requests.load(Relaxed).saturating_sub(local),
             errors: self.errors.load(Relaxed),
-            median_latency,
-            p99_latency,
-            requests_in_flight,
-            memory_used,
-            memory_limit,
-            streams,
+            ..Status::default()
         }
     }
 }

@@ -1,8 +1,8 @@
-//! CRC-32 of an entry that is read in any order, piece by piece.
+//! CRC-32 of an entry that is read in any order.
 //!
-//! Every byte is hashed once, while it is in hand for a reader. Pieces that touch are merged
-//! (CRCs of neighbours combine without their bytes), so that two threads serving one file, or a
-//! reader that comes back for what it left out, end with the CRC of the whole. Pure: bytes go in,
+//! Each byte is hashed once, when a reader gets it. Spans that touch are merged, because the CRCs of
+//! neighbours combine without their bytes. So two threads that serve one file, or a reader that comes
+//! back for what it left out, end with the CRC of the whole entry. This module is pure: bytes go in,
 //! a CRC comes out.
 
 use std::collections::HashMap;
@@ -13,74 +13,74 @@ use crc32fast::Hasher;
 
 use crate::source::Origin;
 
-/// Pieces of one entry that are kept apart. The kernel's read-ahead makes two or three; only a
-/// reader that jumps about makes more, and it seldom comes by every byte in the end. Beyond, the
-/// shortest is forgotten.
-const MAX_PIECES: usize = 128;
+/// How many spans of one entry are kept. The kernel's read-ahead makes two or three. A reader that
+/// jumps about makes more, but seldom reads every byte in the end. Beyond this number, the shortest
+/// span is forgotten.
+const MAX_SPANS: usize = 128;
 
-/// Entries that are being read at once; the one not touched for longest makes room. With
-/// [`MAX_PIECES`] of 40 bytes each this is less than 3 MB.
-const MAX_ROUNDS: usize = 512;
+/// How many entries are followed at once. The one that was read longest ago makes room. With
+/// [`MAX_SPANS`] of 40 bytes each, they take less than 3 MB.
+const MAX_ENTRIES: usize = 512;
 
-/// One reading of an entry, from nothing read to everything read.
+/// The CRC of one entry, while not all its bytes have been read.
 #[derive(Debug)]
-pub(super) struct Round {
+pub(super) struct PartialCrc {
     size: u64,
-    /// Sorted, apart from each other: those that touch are one.
-    pieces: Vec<Piece>,
-    /// Who gave the bytes.
+    /// Sorted. Spans that touch are merged.
+    spans: Vec<HashedSpan>,
+    /// Origins of the bytes.
     pub(super) origins: Vec<Origin>,
 }
 
-struct Piece {
+struct HashedSpan {
     start: u64,
     end: u64,
     crc: Hasher,
 }
 
-impl std::fmt::Debug for Piece {
+impl std::fmt::Debug for HashedSpan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}..{}", self.start, self.end)
     }
 }
 
-impl Round {
-    /// A round over an entry of `size` bytes, which is not empty.
+impl PartialCrc {
+    /// The CRC of an entry of `size` bytes, which is not empty.
     pub(super) fn new(size: u64) -> Self {
         Self {
             size,
-            pieces: Vec::new(),
+            spans: Vec::new(),
             origins: Vec::new(),
         }
     }
 
-    /// Takes in `bytes`, which lie at `offset` of the entry; those that were taken in before are
-    /// passed over. Returns the CRC of the entry when these were the last that lacked.
+    /// Hashes `bytes`, which lie at `offset` of the entry, except those that were hashed before.
+    /// Returns the CRC of the entry if these were the last bytes that lacked.
     pub(super) fn add(&mut self, offset: u64, bytes: &[u8]) -> Option<u32> {
         let end = offset + bytes.len() as u64;
         let (mut at, mut is_new) = (offset, false);
         while at < end {
-            let next = self.pieces.partition_point(|piece| piece.end <= at);
-            let gap_end = match self.pieces.get(next) {
-                Some(piece) if piece.start <= at => {
-                    at = piece.end;
+            let next = self.spans.partition_point(|span| span.end <= at);
+            let gap_end = match self.spans.get(next) {
+                Some(span) if span.start <= at => {
+                    at = span.end;
                     continue;
                 }
-                Some(piece) => piece.start.min(end),
+                Some(span) => span.start.min(end),
                 None => end,
             };
             let gap = &bytes[(at - offset) as usize..(gap_end - offset) as usize];
             self.fill(next, at, gap);
             (at, is_new) = (gap_end, true);
         }
-        if self.pieces.len() > MAX_PIECES {
-            let pieces = self.pieces.iter().enumerate();
-            let shortest = pieces.min_by_key(|(_, piece)| piece.end - piece.start);
+        if self.spans.len() > MAX_SPANS {
+            let spans = self.spans.iter().enumerate();
+            let shortest = spans.min_by_key(|(_, span)| span.end - span.start);
             if let Some((shortest, _)) = shortest {
-                self.pieces.remove(shortest);
+                self.spans.remove(shortest);
             }
         }
-        match self.pieces.as_slice() {
+        match self.spans.as_slice() {
             [all] if is_new && all.start == 0 && all.end == self.size => {
                 Some(all.crc.clone().finalize())
             }
@@ -88,33 +88,29 @@ impl Round {
         }
     }
 
-    /// Fills a gap, or the beginning of one, which lies before the piece at `next`.
+    /// Hashes the bytes of a gap, or of its beginning, before the span at `next`.
     fn fill(&mut self, next: usize, start: u64, bytes: &[u8]) {
-        let goes_on = next > 0 && self.pieces[next - 1].end == start;
+        let goes_on = next > 0 && self.spans[next - 1].end == start;
         let at = if goes_on { next - 1 } else { next };
         if !goes_on {
             let crc = Hasher::new();
             let end = start;
-            self.pieces.insert(at, Piece { start, end, crc });
+            self.spans.insert(at, HashedSpan { start, end, crc });
         }
-        let piece = &mut self.pieces[at];
-        piece.crc.update(bytes);
-        piece.end += bytes.len() as u64;
-        let end = piece.end;
-        if self
-            .pieces
-            .get(at + 1)
-            .is_some_and(|next| next.start == end)
-        {
-            let next = self.pieces.remove(at + 1);
-            let piece = &mut self.pieces[at];
-            piece.crc.combine(&next.crc);
-            piece.end = next.end;
+        let span = &mut self.spans[at];
+        span.crc.update(bytes);
+        span.end += bytes.len() as u64;
+        let end = span.end;
+        if self.spans.get(at + 1).is_some_and(|next| next.start == end) {
+            let next = self.spans.remove(at + 1);
+            let span = &mut self.spans[at];
+            span.crc.combine(&next.crc);
+            span.end = next.end;
         }
     }
 
-    /// Takes note of who gave bytes of this round.
-    pub(super) fn came_from(&mut self, origins: Vec<Origin>) {
+    /// Records the origins of bytes.
+    pub(super) fn add_origins(&mut self, origins: Vec<Origin>) {
         for origin in origins {
             if !self.origins.contains(&origin) {
                 self.origins.push(origin);
@@ -123,46 +119,46 @@ impl Round {
     }
 }
 
-/// The rounds that are going on, by entry.
+/// The entries that are being read.
 #[derive(Debug)]
-pub(super) struct Rounds<K> {
-    rounds: HashMap<K, (u64, Arc<Mutex<Round>>)>,
+pub(super) struct PartialCrcs<K> {
+    entries: HashMap<K, (u64, Arc<Mutex<PartialCrc>>)>,
     touches: u64,
 }
 
-impl<K> Default for Rounds<K> {
+impl<K> Default for PartialCrcs<K> {
     fn default() -> Self {
         Self {
-            rounds: HashMap::new(),
+            entries: HashMap::new(),
             touches: 0,
         }
     }
 }
 
-impl<K: Copy + Eq + Hash> Rounds<K> {
-    /// Whether a round over this entry is going on.
+impl<K: Copy + Eq + Hash> PartialCrcs<K> {
+    /// Whether this entry is being read.
     pub(super) fn has(&self, entry: K) -> bool {
-        self.rounds.contains_key(&entry)
+        self.entries.contains_key(&entry)
     }
 
-    /// The round over this entry, which has `size` bytes; a new one if there is none.
-    pub(super) fn of(&mut self, entry: K, size: u64) -> Arc<Mutex<Round>> {
+    /// The CRC of this entry, which has `size` bytes. Begins a new one if there is none.
+    pub(super) fn of(&mut self, entry: K, size: u64) -> Arc<Mutex<PartialCrc>> {
         self.touches += 1;
-        if !self.has(entry) && self.rounds.len() >= MAX_ROUNDS {
-            let oldest = self.rounds.iter().min_by_key(|(_, (touched, _))| *touched);
+        if !self.has(entry) && self.entries.len() >= MAX_ENTRIES {
+            let oldest = self.entries.iter().min_by_key(|(_, (touched, _))| *touched);
             if let Some(oldest) = oldest.map(|(entry, _)| *entry) {
-                self.rounds.remove(&oldest);
+                self.entries.remove(&oldest);
             }
         }
-        let begin = || (0, Arc::new(Mutex::new(Round::new(size))));
-        let (touched, round) = self.rounds.entry(entry).or_insert_with(begin);
+        let begin = || (0, Arc::new(Mutex::new(PartialCrc::new(size))));
+        let (touched, partial) = self.entries.entry(entry).or_insert_with(begin);
         *touched = self.touches;
-        round.clone()
+        partial.clone()
     }
 
-    /// Ends the round over this entry.
+    /// Forgets this entry.
     pub(super) fn end(&mut self, entry: K) {
-        self.rounds.remove(&entry);
+        self.entries.remove(&entry);
     }
 }
 
@@ -176,97 +172,98 @@ mod tests {
     }
 
     #[test]
-    fn in_order_it_is_one_piece_and_ends_with_the_last_byte() {
+    fn reads_in_order_are_one_span_and_the_last_byte_gives_the_crc() {
         let bytes = content(1000);
-        let mut round = Round::new(1000);
+        let mut partial = PartialCrc::new(1000);
         for at in (0..900).step_by(100) {
-            assert_eq!(round.add(at as u64, &bytes[at..at + 100]), None);
-            assert_eq!(round.pieces.len(), 1);
+            assert_eq!(partial.add(at as u64, &bytes[at..at + 100]), None);
+            assert_eq!(partial.spans.len(), 1);
         }
         let whole = crc32fast::hash(&bytes);
-        assert_eq!(round.add(900, &bytes[900..]), Some(whole));
-        assert_eq!(round.add(0, &bytes), None, "nothing of it was new");
+        assert_eq!(partial.add(900, &bytes[900..]), Some(whole));
+        assert_eq!(partial.add(0, &bytes), None, "nothing of it was new");
     }
 
     #[test]
-    fn a_gap_keeps_it_open() {
+    fn no_crc_while_a_byte_lacks() {
         let bytes = content(300);
-        let mut round = Round::new(300);
-        assert_eq!(round.add(0, &bytes[..100]), None);
-        assert_eq!(round.add(101, &bytes[101..]), None);
-        assert_eq!(round.add(0, &bytes[..100]), None);
+        let mut partial = PartialCrc::new(300);
+        assert_eq!(partial.add(0, &bytes[..100]), None);
+        assert_eq!(partial.add(101, &bytes[101..]), None);
+        assert_eq!(partial.add(0, &bytes[..100]), None);
         assert_eq!(
-            round.add(50, &bytes[50..200]),
+            partial.add(50, &bytes[50..200]),
             Some(crc32fast::hash(&bytes))
         );
     }
 
     #[test]
-    fn a_reader_that_jumps_about_costs_bounded_memory_and_keeps_the_long_piece() {
+    fn a_reader_that_jumps_about_takes_bounded_memory_and_keeps_the_longest_span() {
         let bytes = content(1 << 20);
-        let mut round = Round::new(1 << 20);
+        let mut partial = PartialCrc::new(1 << 20);
         let half = 1 << 19;
-        assert_eq!(round.add(half as u64, &bytes[half..]), None);
+        assert_eq!(partial.add(half as u64, &bytes[half..]), None);
         for at in (0..half).step_by(512) {
-            assert_eq!(round.add(at as u64, &bytes[at..at + 7]), None);
-            assert!(round.pieces.len() <= MAX_PIECES);
+            assert_eq!(partial.add(at as u64, &bytes[at..at + 7]), None);
+            assert!(partial.spans.len() <= MAX_SPANS);
         }
         let whole = crc32fast::hash(&bytes);
-        assert_eq!(round.add(0, &bytes[..half]), Some(whole));
+        assert_eq!(partial.add(0, &bytes[..half]), Some(whole));
     }
 
     #[test]
-    fn the_round_not_touched_for_longest_makes_room() {
-        let mut rounds = Rounds::default();
-        for entry in 0..MAX_ROUNDS {
-            rounds.of(entry, 10);
+    fn the_entry_that_was_read_longest_ago_makes_room() {
+        let mut crcs = PartialCrcs::default();
+        for entry in 0..MAX_ENTRIES {
+            crcs.of(entry, 10);
         }
-        rounds.of(0, 10);
-        rounds.of(MAX_ROUNDS, 10);
-        assert!(rounds.has(0) && rounds.has(MAX_ROUNDS) && !rounds.has(1));
-        assert_eq!(rounds.rounds.len(), MAX_ROUNDS);
-        rounds.end(0);
-        assert!(!rounds.has(0));
+        crcs.of(0, 10);
+        crcs.of(MAX_ENTRIES, 10);
+        assert!(crcs.has(0) && crcs.has(MAX_ENTRIES) && !crcs.has(1));
+        assert_eq!(crcs.entries.len(), MAX_ENTRIES);
+        crcs.end(0);
+        assert!(!crcs.has(0));
     }
 
     proptest! {
-        /// In whatever order pieces come, over each other or twice: the CRC is told exactly when
-        /// the last byte has come, and is that of the whole.
+        /// Spans may come in any order, overlap, and come twice. The CRC is returned exactly when the
+        /// last byte has come.
         #[test]
         fn any_order_ends_with_the_crc_of_the_whole(
             size in 1usize..5000,
-            pieces in prop::collection::vec((0usize..5000, 1usize..900), 0..40),
+            spans in prop::collection::vec((0usize..5000, 1usize..900), 0..40),
             step in 1usize..700,
             backwards: bool,
         ) {
             let bytes = content(size);
-            let mut pieces: Vec<_> = pieces.into_iter().map(|(at, len)| {
+            let mut spans: Vec<_> = spans.into_iter().map(|(at, len)| {
                 let at = at % size;
                 at..(at + len).min(size)
             }).collect();
-            // And then what lacks, in either direction.
+            // Then everything, in either direction.
             let rest = (0..size).step_by(step).map(|at| at..(at + step).min(size));
-            match backwards {
-                true => pieces.extend(rest.rev()),
-                false => pieces.extend(rest),
+            if backwards {
+                spans.extend(rest.rev());
+            } else {
+                spans.extend(rest);
             }
-            let (mut round, mut seen, mut told) = (Round::new(size as u64), vec![false; size], 0);
-            for piece in pieces {
+            let (mut partial, mut seen, mut told) = (PartialCrc::new(size as u64), vec![false; size], 0);
+            for span in spans {
                 let lacked = seen.iter().any(|seen| !seen);
-                seen[piece.clone()].fill(true);
+                seen[span.clone()].fill(true);
                 let complete = lacked && seen.iter().all(|seen| *seen);
-                let crc = round.add(piece.start as u64, &bytes[piece]);
+                let crc = partial.add(span.start as u64, &bytes[span]);
                 prop_assert_eq!(crc.is_some(), complete);
                 if let Some(crc) = crc {
                     told += 1;
                     prop_assert_eq!(crc, crc32fast::hash(&bytes));
                 }
-                prop_assert!(round.pieces.windows(2).all(|two| two[0].end < two[1].start));
+                prop_assert!(partial.spans.windows(2).all(|two| two[0].end < two[1].start));
             }
             prop_assert_eq!(told, 1);
         }
 
-        /// One wrong bit anywhere is found, whatever the order.
+        /// One wrong bit is found, wherever it is and in any order of reads.
         #[test]
         fn one_wrong_bit_is_found(size in 1usize..3000, at: prop::sample::Index, bit in 0u8..8,
                                   step in 1usize..700, backwards: bool) {
@@ -277,9 +274,9 @@ mod tests {
             if backwards {
                 places.reverse();
             }
-            let mut round = Round::new(size as u64);
+            let mut partial = PartialCrc::new(size as u64);
             let crcs = places.into_iter().filter_map(|at| {
-                round.add(at as u64, &wrong[at..(at + step).min(size)])
+                partial.add(at as u64, &wrong[at..(at + step).min(size)])
             });
             let crcs: Vec<u32> = crcs.collect();
             prop_assert_eq!(crcs.len(), 1);

@@ -1,4 +1,4 @@
-//! What can go wrong between a read of a file and its bytes.
+//! Why a read of a file can fail.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use crate::{archive, source};
 
-/// Why a read did not give its bytes.
+/// Why a read failed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Error {
-    /// The source could not give them.
+    /// The source could not give the bytes.
     Source(source::Error),
-    /// The archive does not say where they are, or lies about it.
+    /// The archive does not say where the bytes are, or contradicts itself.
     Archive(archive::Error),
-    /// They did not come in time.
+    /// The bytes did not come in time.
     Deadline {
-        /// The bytes of the blob that were waited for.
+        /// The bytes of the blob that the read waited for.
         range: Range<u64>,
-        /// For how long.
+        /// How long the read waited.
         after: Duration,
-        /// What went wrong last meanwhile, as far as the source knows.
+        /// The last error meanwhile, as far as the source knows.
         trouble: Option<source::Error>,
     },
-    /// They came, and do not agree with the entry's CRC-32.
+    /// The bytes came, but do not agree with the entry's CRC-32.
     Checksum {
         /// Where the entry's data lies in the blob.
         range: Range<u64>,
@@ -64,7 +64,7 @@ impl fmt::Display for Error {
             }
             Error::Checksum { range } => write!(
                 f,
-                "its bytes {}-{} of the archive do not agree with its CRC-32",
+                "bytes {}-{} of the archive do not agree with the CRC-32 of their entry",
                 range.start,
                 range.end.saturating_sub(1)
             ),

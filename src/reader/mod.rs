@@ -1,26 +1,24 @@
-//! The line, readable: where the archive's wants meet the source's bytes.
+//! Reading: ranges of a blob, and the entries of an archive, from a source.
 //!
-//! [`Line`] reads any range of a blob; [`Archive`] reads entries. Both hold what they fetched in
-//! blocks within one bound on memory, ask for no byte twice, and fetch ahead of sequential reads.
+//! [`BlobReader`] reads any range of a blob; [`Archive`] reads entries. Both hold what they fetched
+//! in blocks within one bound on memory, request no byte twice, and fetch ahead of sequential reads.
+//!
+//! `schedule/` decides what to request, without I/O. The executor carries it out.
 
-mod ahead;
 mod archive;
-mod ask;
+mod blob;
 mod block;
 mod check;
 mod counters;
 mod crc;
 mod error;
-mod fetch;
-mod latency;
-mod ledger;
-mod line;
-mod pace;
+mod executor;
+mod next_file;
 mod pool;
-mod recall;
-mod succession;
+mod ranges;
+mod schedule;
 
 pub use archive::Archive;
-pub use counters::{Status, Stream};
+pub use blob::{BlobReader, ReaderOptions};
+pub use counters::{Status, StreamStatus};
 pub use error::Error;
-pub use line::{Line, LineOptions};

@@ -1,16 +1,18 @@
-//! The memory bound: so many buffers of one size, and no more.
+//! The memory bound: a fixed number of buffers of one size.
 //!
-//! All bytes that the reader holds live in buffers from here. A buffer is a permit: whoever wants
-//! one when all are out waits, first come first served. Buffers that come back are kept for the
-//! next, so a mount's memory grows to what it uses and then stays, without churning the allocator.
+//! Every byte that the reader holds lies in a buffer from this pool. A buffer is a permit: when
+//! none is free, callers wait in first-come-first-served order. Returned buffers are reused, so the
+//! memory of a mount grows to what it needs and stays there, and the allocator has little to do.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::block::BLOCK;
+/// Bytes in a buffer, and so in a block. Small enough that scattered reads of a few kilobytes hold
+/// little more than they use, large enough that a gigabyte is only four thousand blocks.
+pub(super) const BLOCK: u64 = 256 * 1024;
 
-/// Hands out buffers of [`BLOCK`] bytes, never more of them than fit into the bound.
+/// Hands out buffers of [`BLOCK`] bytes up to a fixed total.
 #[derive(Debug, Clone)]
 pub(super) struct Pool(Arc<Shared>);
 
@@ -21,7 +23,7 @@ struct Shared {
     returned: Mutex<Vec<Box<[u8]>>>,
 }
 
-/// One buffer; it goes back to the pool when dropped.
+/// One buffer. Dropping it returns it to its pool.
 #[derive(Debug)]
 pub(super) struct Buffer {
     bytes: Box<[u8]>,
@@ -29,7 +31,7 @@ pub(super) struct Buffer {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The right to so many buffers.
+/// Permits for a number of buffers.
 #[derive(Debug)]
 pub(super) struct Grant {
     permit: OwnedSemaphorePermit,
@@ -37,7 +39,7 @@ pub(super) struct Grant {
 }
 
 impl Pool {
-    /// A pool of `total` buffers. No memory is taken before it is used.
+    /// A pool of `total` buffers. Memory is allocated at first use.
     pub(super) fn new(total: usize) -> Self {
         Self(Arc::new(Shared {
             permits: Arc::new(Semaphore::new(total)),
@@ -46,8 +48,8 @@ impl Pool {
         }))
     }
 
-    /// Waits for `count` buffers at once. Taken one by one, two readers could each hold half of
-    /// what both need. `count` must not be more than the pool has.
+    /// Waits for `count` buffers, which must not exceed the pool's total. All are granted together:
+    /// two readers that took them one by one could each hold half of what both need.
     pub(super) async fn grant(&self, count: usize) -> Grant {
         debug_assert!(count <= self.0.total);
         let permits = self.0.permits.clone();
@@ -58,7 +60,7 @@ impl Pool {
         }
     }
 
-    /// `count` buffers, if afterwards at least `reserve` are left for others.
+    /// Grants `count` buffers if at least `reserve` others stay free.
     pub(super) fn try_grant(&self, count: usize, reserve: usize) -> Option<Grant> {
         if self.available() < count + reserve {
             return None;
@@ -71,39 +73,37 @@ impl Pool {
         })
     }
 
-    /// How many buffers are free.
+    /// Number of buffers, free ones included.
+    pub(super) fn total(&self) -> usize {
+        self.0.total
+    }
+
+    /// Number of free buffers.
     pub(super) fn available(&self) -> usize {
         self.0.permits.available_permits()
     }
 
-    /// Frees the buffers that wait for their next use.
+    /// Gives the memory of free buffers back to the allocator.
     pub(super) fn trim(&self) {
-        let mut returned = (self.0.returned.lock()).unwrap_or_else(PoisonError::into_inner);
-        *returned = Vec::new();
+        *self.0.returned() = Vec::new();
     }
+}
 
-    /// How many bytes there are.
-    pub(super) fn limit(&self) -> u64 {
-        self.0.total as u64 * BLOCK
-    }
-
-    /// How many of them are out.
-    pub(super) fn used(&self) -> u64 {
-        ((self.0.total - self.0.permits.available_permits()) * BLOCK as usize) as u64
+impl Shared {
+    fn returned(&self) -> std::sync::MutexGuard<'_, Vec<Box<[u8]>>> {
+        // The list is whole whenever the lock is free: each change is one call.
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Grant {
-    /// One of the granted buffers; `None` when all have been taken. Its content is arbitrary.
+    /// Takes one of the granted buffers, or `None` when all have been taken. Its content is
+    /// arbitrary.
     pub(super) fn take(&mut self) -> Option<Buffer> {
         let permit = self.permit.split(1)?;
-        let returned = {
-            let lock = self.home.returned.lock();
-            lock.unwrap_or_else(PoisonError::into_inner).pop()
-        };
-        let bytes = returned.unwrap_or_else(|| vec![0; BLOCK as usize].into_boxed_slice());
+        let returned = self.home.returned().pop();
         Some(Buffer {
-            bytes,
+            bytes: returned.unwrap_or_else(|| vec![0; BLOCK as usize].into_boxed_slice()),
             home: self.home.clone(),
             _permit: permit,
         })
@@ -122,8 +122,6 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        let mut returned = (self.home.returned.lock()).unwrap_or_else(PoisonError::into_inner);
-        returned.push(bytes);
+        self.home.returned().push(std::mem::take(&mut self.bytes));
     }
 }

@@ -10,7 +10,7 @@ use super::servers::Servers;
 use crate::archive::ParseOptions;
 use crate::cache::{Cache, CacheOptions, Folder};
 use crate::fs::{Owners, Symlinks, TreeOptions};
-use crate::reader::LineOptions;
+use crate::reader::ReaderOptions;
 
 /// The largest size of a cache by default, in bytes.
 const CACHE_SIZE: u64 = 10 << 30;
@@ -28,7 +28,7 @@ pub struct Options {
     /// How names are decoded.
     pub parse: ParseOptions,
     /// Memory, time-outs and connections.
-    pub line: LineOptions,
+    pub line: ReaderOptions,
     /// Where bytes, indexes and trees are kept on disk. Not used for a file.
     pub cache: Option<Cache>,
     /// Ask no server: only what is in the cache can be read.
@@ -46,7 +46,7 @@ impl Default for Options {
             servers: Servers::default(),
             verify: None,
             parse: ParseOptions::default(),
-            line: LineOptions::default(),
+            line: ReaderOptions::default(),
             cache: None,
             offline: false,
             tree: TreeOptions {

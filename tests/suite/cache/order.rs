@@ -7,7 +7,7 @@ use crate::common::disk::FaultDisk;
 use crate::common::tree;
 use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::content::Cid;
-use aiozfs::reader::{Line, LineOptions};
+use aiozfs::reader::{BlobReader, ReaderOptions};
 use aiozfs::source::{Memory, Source};
 
 const MIB: u64 = 1 << 20;
@@ -33,10 +33,13 @@ async fn each_block_is_opened_and_read_once() {
     // As a file lies behind its header, and as the kernel reads it.
     let reads = (0..BLOCKS).map(|n| n * MIB + 40..((n + 1) * MIB + 40).min(BLOCKS * MIB));
     let read_all = async |source: Arc<dyn Source>| {
-        let line = Line::open(source, 0, LineOptions::default());
-        let line = line.await.expect("a line");
+        let reader = BlobReader::open(source, 0, ReaderOptions::default());
+        let reader = reader.await.expect("a reader");
         for range in reads.clone() {
-            let got = line.read(range.clone(), BLOCKS * MIB).await.expect("bytes");
+            let got = reader
+                .read(range.clone(), BLOCKS * MIB)
+                .await
+                .expect("bytes");
             let want = &blob[range.start as usize..range.end as usize];
             assert_eq!(tree::differs(want, &got), None, "{range:?}");
         }

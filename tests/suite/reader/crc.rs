@@ -1,8 +1,8 @@
-//! Entries compared with their CRC-32 as they are read, over sources that give wrong bytes: once,
-//! always, or one of two.
+//! Entries are compared with their CRC-32 as they are read, over sources that give wrong bytes once,
+//! always, or on one of two servers.
 //!
-//! What must hold: the read that brings an entry's last byte fails if one was wrong; afterwards
-//! nothing of the entry is given out but right bytes; right bytes are never found wrong.
+//! What must hold: the read of an entry's last byte fails if a byte was wrong; from then on only right
+//! bytes of the entry are given out; right bytes are never found wrong.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aiozfs::archive::{EntryId, ParseOptions, TAIL};
 use aiozfs::gateways::Gateways;
-use aiozfs::reader::{Archive, Error, LineOptions};
+use aiozfs::reader::{Archive, Error, ReaderOptions};
 use aiozfs::source::{self, Chunk, ChunkStream, Opened, Origin, Priority, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
@@ -53,7 +53,7 @@ fn content(seed: u64, len: usize) -> Vec<u8> {
     words.flat_map(u64::to_le_bytes).skip(5).take(len).collect()
 }
 
-/// Gives a blob, with the bits of some of its bytes turned over.
+/// Gives a blob in which the bits of some bytes are inverted.
 struct Liar {
     blob: Bytes,
     origin: Origin,
@@ -124,7 +124,7 @@ impl Source for Liar {
     }
 }
 
-/// An archive of one file, who gives it, and what was told of it.
+/// An archive of one file, the servers that give it, and how often it was reported wrong.
 struct Case {
     archive: Archive,
     liars: Vec<Arc<Liar>>,
@@ -154,7 +154,7 @@ impl Case {
                 Arc::new(Gateways::new(members.collect()))
             }
         };
-        let (archive, told) = open(source, LineOptions::default()).await;
+        let (archive, told) = open(source, ReaderOptions::default()).await;
         Self {
             id: archive.index().id(0).expect("an entry"),
             archive,
@@ -172,7 +172,7 @@ impl Case {
         Ok(())
     }
 
-    /// Reads as the kernel would, and says where it failed. What lies before may be wrong.
+    /// Reads in the kernel's steps. Returns where that failed; the bytes before may be wrong.
     async fn read_through(&self) -> Result<(), (u64, Error)> {
         let size = self.data.len() as u64;
         for at in (0..size).step_by(STEP as usize) {
@@ -183,7 +183,7 @@ impl Case {
         Ok(())
     }
 
-    /// Reads all, piece by piece, and compares.
+    /// Reads all in the kernel's steps, and compares.
     async fn assert_right(&self) {
         let size = self.data.len() as u64;
         for at in (0..size).step_by(STEP as usize) {
@@ -202,7 +202,7 @@ impl Case {
     }
 }
 
-async fn open(source: Arc<dyn Source>, options: LineOptions) -> (Archive, Arc<AtomicU64>) {
+async fn open(source: Arc<dyn Source>, options: ReaderOptions) -> (Archive, Arc<AtomicU64>) {
     let archive = Archive::open(source, ParseOptions::default(), options).await;
     let archive = archive.expect("an archive").checking_crcs();
     let told = Arc::new(AtomicU64::new(0));
@@ -214,14 +214,14 @@ async fn open(source: Arc<dyn Source>, options: LineOptions) -> (Archive, Arc<At
     (archive, told)
 }
 
-/// Time stands still while there is something to do, and then jumps.
+/// Runs with a paused clock.
 fn run<T>(test: impl Future<Output = T>) -> T {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(test)
 }
 
-/// Until others have been told, and longer than a wrong entry is remembered as still wrong.
+/// Long enough that wrong entries have been reported, and may be fetched again.
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(1100)).await;
 }
@@ -229,7 +229,7 @@ async fn pause() {
 const LARGE: usize = 3_000_001;
 
 #[test]
-fn the_only_server_is_wrong_until_it_is_mended() {
+fn reads_fail_until_the_only_server_gives_right_bytes() {
     run(async {
         let case = Case::new(LARGE, 1).await;
         case.liars[0].lie_at(case.start + 777_777);
@@ -240,7 +240,7 @@ fn the_only_server_is_wrong_until_it_is_mended() {
         let wrong = case.start..case.start + LARGE as u64;
         assert_eq!(case.liars[0].rejected(), [wrong]);
         for _ in 0..3 {
-            // Also those parts that were right.
+            // Reads of right bytes fail as well.
             for at in [0, 777_000, 2_000_000, LARGE as u64 - 10] {
                 assert_eq!(case.read(at..at + 10).await, Err(case.error()));
             }
@@ -266,7 +266,7 @@ fn wrong_once_then_right() {
         case.assert_right().await;
         let sent = case.liars[0].sent.load(SeqCst) - sent;
         assert_eq!(sent, LARGE as u64, "fetched again once");
-        // Whoever had it open before has got wrong bytes, and must hear of it for a while.
+        // A reader that began before has got wrong bytes, and must get errors for a while.
         assert!(case.archive.outdated(case.id, opened).is_some());
         assert!(
             case.archive
@@ -280,7 +280,7 @@ fn wrong_once_then_right() {
 }
 
 #[test]
-fn another_server_is_asked() {
+fn right_bytes_come_from_another_server() {
     run(async {
         let case = Case::new(LARGE, 3).await;
         for liar in &case.liars[..2] {
@@ -295,9 +295,9 @@ fn another_server_is_asked() {
     });
 }
 
-/// Nothing of it was given out: there is no reason to tell anybody but the log.
+/// Nothing of the file was given out, so only the log reports it.
 #[test]
-fn a_file_read_at_once_from_another_server_is_no_error() {
+fn a_file_read_in_one_piece_is_read_again_elsewhere_without_an_error() {
     run(async {
         let case = Case::new(100_000, 2).await;
         case.liars[0].lie_at(case.start + 5);
@@ -308,10 +308,10 @@ fn a_file_read_at_once_from_another_server_is_no_error() {
     });
 }
 
-/// After an error on a whole small file the kernel asks for its pages one by one. Each alone says
-/// nothing of the CRC, and would be given out wrong.
+/// After an error on a whole small file, the kernel asks for its pages one by one. A single page cannot
+/// be compared with the CRC, and would be given out wrong.
 #[test]
-fn parts_of_a_file_that_was_wrong_as_a_whole_are_errors_as_well() {
+fn parts_of_a_file_that_was_wrong_as_a_whole_fail_as_well() {
     run(async {
         let case = Case::new(100_000, 1).await;
         case.liars[0].lie_at(case.start + 5);
@@ -330,9 +330,9 @@ fn parts_of_a_file_that_was_wrong_as_a_whole_are_errors_as_well() {
     });
 }
 
-/// A file whose bytes are in memory when the last of them is read is found wrong there, too.
+/// A file that is found in memory is compared as well.
 #[test]
-fn bytes_that_were_fetched_ahead_are_compared() {
+fn bytes_found_in_memory_are_compared() {
     run(async {
         let case = Case::new(600_000, 1).await;
         case.liars[0].lie_at(case.start + 400_000);
@@ -351,20 +351,20 @@ fn bytes_that_were_fetched_ahead_are_compared() {
     });
 }
 
-/// What was found right is not compared again while it stays in memory; what makes room and is
-/// fetched anew is new.
+/// Bytes that were right are not compared again while they stay in memory. Bytes that are fetched anew
+/// are.
 #[test]
-fn what_is_fetched_anew_is_compared_anew() {
+fn bytes_fetched_anew_are_compared_anew() {
     run(async {
         let (data, other) = (content(1, 2 << 20), content(2, 24 << 20));
         let (blob, starts) = zip(&[("a", data.clone()), ("b", other)]);
         let liar = Liar::new("one", &blob);
-        // An eighth is for what was read: the first file is in it whole, with its header nine blocks.
-        // (Of the least memory that is eight, and the first file stayed only as long as its walk held
-        // one of them.)
-        let options = LineOptions {
-            memory: 2 * LineOptions::MIN_MEMORY,
-            ..LineOptions::default()
+        // An eighth of the memory is for blocks that were read. The first file fits: with its header it
+        // has nine blocks. (Of the least memory an eighth is eight blocks, and the file stayed only as
+        // long as its stream held one of them.)
+        let options = ReaderOptions {
+            memory: 2 * ReaderOptions::MIN_MEMORY,
+            ..ReaderOptions::default()
         };
         let (archive, told) = open(liar.clone(), options).await;
         let read = async |at: usize, size: u64| {
@@ -388,7 +388,7 @@ fn what_is_fetched_anew_is_compared_anew() {
 }
 
 #[test]
-fn of_many_who_read_at_once_those_who_come_late_are_told() {
+fn of_several_readers_those_that_end_late_get_an_error() {
     run(async {
         let case = Case::new(LARGE, 1).await;
         case.liars[0].lie_at(case.start + 9);
@@ -407,8 +407,8 @@ fn of_many_who_read_at_once_those_who_come_late_are_told() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever is read in whatever order, by one or by many at once: right bytes are never found
-    /// wrong, and one wrong byte is found by the end.
+    /// Reads in any order, by one reader or several at once: right bytes are never found wrong, and one
+    /// wrong byte is found at the end.
     #[test]
     fn any_order_of_reads(
         reads in prop::collection::vec((0u64..700_000, 1u64..200_000), 0..12),

@@ -1,10 +1,14 @@
-//! The reader over links that it was not made for, by a clock that stands still: what is measured
-//! here depends on what is asked for and when, not on the machine.
+//! The reader over links of many kinds, with a paused clock: the figures depend on what is requested
+//! and when, not on the machine.
 
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aiozfs::reader::{BlobReader, ReaderOptions};
+use aiozfs::source::{self, ChunkStream, Opened, Origin, Priority, Source};
 use crate::common::link::{Carried, Link, Shape};
-use aiozfs::reader::{Line, LineOptions};
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 const MB: u64 = 1 << 20;
@@ -15,29 +19,29 @@ fn on_paused_clock<F: Future>(future: F) -> F::Output {
     runtime.expect("a runtime").block_on(future)
 }
 
-/// Opens a gigabyte behind `link`, as a mount does, and waits until that has calmed down.
-async fn open(link: &std::sync::Arc<Link>, options: LineOptions) -> Line {
-    let line = Line::open(link.clone(), 128 << 10, options).await;
+/// Opens the blob behind `link` as a mount does, and waits until the link is idle.
+async fn open(link: &Arc<Link>, options: ReaderOptions) -> BlobReader {
+    let blob = BlobReader::open(link.clone(), 128 << 10, options).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     link.carried();
-    line.expect("a calm link")
+    blob.expect("a calm link")
 }
 
 /// Reads the first 256 MiB in steps of a mebibyte.
-async fn read_in_sequence(link: std::sync::Arc<Link>) -> (Duration, Carried) {
-    let line = open(&link, LineOptions::default()).await;
+async fn read_in_sequence(link: Arc<Link>) -> (Duration, Carried) {
+    let blob = open(&link, ReaderOptions::default()).await;
     let since = Instant::now();
     for at in 0..256 {
-        let got = line.read(at * MB..(at + 1) * MB, 1 << 30).await;
+        let got = blob.read(at * MB..(at + 1) * MB, 1 << 30).await;
         assert_eq!(got.expect("a calm link").len() as u64, MB);
     }
     (since.elapsed(), link.carried())
 }
 
-/// A sequence over all kinds of links, each of which must take no more times as long as one round trip
-/// and the bytes than its bar says.
+/// Reads a sequence over all kinds of links. The time must not exceed that of one round trip and the
+/// bytes by more than the factor that `bar` gives.
 fn over_all_links(
-    link: fn(Shape) -> std::sync::Arc<Link>,
+    link: fn(Shape) -> Arc<Link>,
     bar: fn(rtt: u64, connection: u64, total: u64) -> f64,
 ) {
     let mut slow = Vec::new();
@@ -76,11 +80,11 @@ fn a_sequence_over_all_links() {
     );
 }
 
-/// Where requests cannot be sent early, a connection carries nothing for a round trip before each
-/// part. With `r` what one carries in a round trip, reading `n` bytes over `c` connections costs at
-/// least `sqrt(2 c r / n)` times the bytes more (see `pace.rs`). Where all connections together are
-/// slower than the link, that alone is a quarter at 50 ms and 10 MB/s, a third at 100 ms, half at
-/// 200 ms.
+/// Without pipelining, a connection is idle for a round trip before each request. If a connection has
+/// the bandwidth-delay product `r`, a read of `n` bytes over `c` connections costs at least
+/// `sqrt(2 c r / n)` times the bytes more (see `BALANCE` in the reader's flow control). If all
+/// connections together are slower than the link, that alone is a quarter at 50 ms and 10 MB/s, a
+/// third at 100 ms, half at 200 ms.
 #[test]
 fn a_sequence_over_all_links_with_a_pause_before_each_part() {
     over_all_links(
@@ -99,98 +103,98 @@ fn a_sequence_over_all_links_with_a_pause_before_each_part() {
     );
 }
 
-/// Once a reader waited for all that it read, the blocks fetched ahead of it were never let go:
-/// memory ran full, and it went on at one read a round trip.
+/// When a reader waited for each of its reads, the blocks fetched ahead of it were never released:
+/// memory filled up, and the reader went on at one read per round trip.
 #[test]
-fn a_reader_that_always_waits_does_not_fill_the_memory() {
+fn a_reader_that_always_waits_does_not_fill_memory() {
     let link = || Link::plain(Shape::new(200, 10.0, 20.0), 1 << 30);
     let (took, _) = on_paused_clock(async { read_in_sequence(link()).await });
     assert!(took < Duration::from_secs(16), "{took:?}");
 }
 
-/// A read of a few kilobytes somewhere moves little more, and takes one round trip.
+/// A random read of a few kilobytes moves little more, and takes one round trip.
 #[test]
 fn random_reads_cost_little_more_than_their_bytes() {
     let (took, carried) = on_paused_clock(async {
         let link = Link::plain(Shape::new(50, 25.0, 100.0), 1 << 30);
-        let line = open(&link, LineOptions::default()).await;
+        let blob = open(&link, ReaderOptions::default()).await;
         let since = Instant::now();
         for n in 0..50 {
             let at = (n * 377 % 1000) * MB;
-            let got = line.read(at..at + (64 << 10), 1 << 30).await;
+            let got = blob.read(at..at + (64 << 10), 1 << 30).await;
             assert_eq!(got.expect("a calm link").len(), 64 << 10);
         }
         (since.elapsed(), link.carried())
     });
     assert!(took < Duration::from_millis(50 * 66), "{took:?}");
-    // The first might have been the beginning of something.
+    // The first reads might have been the beginning of a sequence.
     let asked = (3 * 256 + 47 * 64) << 10;
     assert!(carried.bytes <= asked + 50 * 1024, "{carried:?}");
     assert_eq!(carried.requests, 50);
 }
 
 /// Reads 16 MiB in sequence over a slow link, and stops while much is still on its way.
-async fn read_and_stop() -> (std::sync::Arc<Link>, Line) {
+async fn read_and_stop() -> (Arc<Link>, BlobReader) {
     let link = Link::plain(Shape::new(50, 2.0, 20.0), 1 << 30);
-    let line = open(&link, LineOptions::default()).await;
+    let blob = open(&link, ReaderOptions::default()).await;
     for at in 0..16 {
-        let read = line.read(at * MB..(at + 1) * MB, 1 << 30);
+        let read = blob.read(at * MB..(at + 1) * MB, 1 << 30);
         read.await.expect("a calm link");
     }
-    // Whoever decides to go elsewhere has seen something.
+    // A user looks at what has been read before seeking.
     tokio::time::sleep(Duration::from_millis(150)).await;
-    assert!(line.status().requests_in_flight >= 8);
+    assert!(blob.status().requests_in_flight >= 8);
     link.carried();
-    (link, line)
+    (link, blob)
 }
 
-/// A seek gives up what is being fetched for the place that was left.
+/// A seek cancels what is being fetched for the place that the reader has left.
 #[test]
-fn a_seek_does_not_wait_for_what_was_left() {
+fn a_seek_cancels_read_ahead_of_the_old_place() {
     on_paused_clock(async {
-        let (link, line) = read_and_stop().await;
+        let (link, blob) = read_and_stop().await;
         let since = Instant::now();
-        let read = line.read(600 * MB..600 * MB + (128 << 10), 1 << 30);
+        let read = blob.read(600 * MB..600 * MB + (128 << 10), 1 << 30);
         read.await.expect("a calm link");
         let took = since.elapsed();
         assert!(took < Duration::from_millis(50 * 4), "{took:?}");
         tokio::time::sleep(Duration::from_secs(10)).await;
         let moved = link.carried().bytes;
         assert!(moved < 2_000_000, "{moved} bytes");
-        assert_eq!(line.status().requests_in_flight, 0);
+        assert_eq!(blob.status().requests_in_flight, 0);
     });
 }
 
-/// What had come when a place was left is not asked for again, and what had not come is.
+/// After a seek back, only bytes that had not come are requested again.
 #[test]
-fn a_seek_back_finds_what_had_come() {
+fn a_seek_back_requests_only_what_had_not_come() {
     on_paused_clock(async {
-        let (link, line) = read_and_stop().await;
-        let read = line.read(600 * MB..600 * MB + (128 << 10), 1 << 30);
+        let (link, blob) = read_and_stop().await;
+        let read = blob.read(600 * MB..600 * MB + (128 << 10), 1 << 30);
         read.await.expect("a calm link");
         link.carried();
-        let read = line.read(15 * MB..16 * MB, 1 << 30);
+        let read = blob.read(15 * MB..16 * MB, 1 << 30);
         read.await.expect("in memory");
         assert_eq!(link.carried().requests, 0);
         for at in 16..48 {
-            let read = line.read(at * MB..(at + 1) * MB, 1 << 30);
+            let read = blob.read(at * MB..(at + 1) * MB, 1 << 30);
             read.await.expect("a calm link");
         }
         assert!(link.carried().bytes > 8_000_000);
     });
 }
 
-/// Readers of one file who take turns are not taken for one who seeks.
+/// Two readers of one file that take turns are not taken for one reader that seeks.
 #[test]
-fn readers_side_by_side_do_not_cancel_each_other() {
+fn two_readers_of_a_file_do_not_cancel_each_other() {
     let carried = on_paused_clock(async {
         let link = Link::plain(Shape::new(50, 10.0, 100.0), 1 << 30);
-        let line = open(&link, LineOptions::default()).await;
+        let blob = open(&link, ReaderOptions::default()).await;
         let reader = |start: u64| {
-            let line = line.clone();
+            let blob = blob.clone();
             async move {
                 for at in start..start + 32 {
-                    let read = line.read(at * MB..(at + 1) * MB, 1 << 30);
+                    let read = blob.read(at * MB..(at + 1) * MB, 1 << 30);
                     read.await.expect("a calm link");
                 }
             }
@@ -207,21 +211,21 @@ fn readers_side_by_side_do_not_cancel_each_other() {
     assert!(carried.bytes < 130_000_000, "{carried:?}");
 }
 
-/// Players that had just begun, and so had waited for their first bytes, were taken to share the link:
-/// who copied beside them looked too little ahead to fill it.
+/// Players that had just begun had waited for their first bytes, so they counted as sharing the link,
+/// and the window of a copy beside them was too small to fill it.
 #[test]
 fn players_take_no_more_of_the_link_from_a_copy_than_they_read() {
     const STEP: u64 = 128 << 10;
     const COPIED: u64 = 256 * MB;
     let link = Link::plain(Shape::new(50, 25.0, 100.0), 1 << 30);
     let took = on_paused_clock(async {
-        let line = open(&link, LineOptions::default()).await;
+        let blob = open(&link, ReaderOptions::default()).await;
         let players = (1..4).map(|n| {
-            let line = line.clone();
+            let blob = blob.clone();
             tokio::spawn(async move {
                 let (mut at, mut due) = (n * 256 * MB, Instant::now());
                 loop {
-                    let got = line.read(at..at + STEP, (n + 1) * 256 * MB).await;
+                    let got = blob.read(at..at + STEP, (n + 1) * 256 * MB).await;
                     got.expect("a calm link");
                     at += STEP;
                     due += Duration::from_millis(200);
@@ -232,7 +236,7 @@ fn players_take_no_more_of_the_link_from_a_copy_than_they_read() {
         let players: Vec<_> = players.collect();
         let since = Instant::now();
         for at in (0..COPIED).step_by(MB as usize) {
-            let got = line.read(at..at + MB, COPIED).await;
+            let got = blob.read(at..at + MB, COPIED).await;
             got.expect("a calm link");
         }
         players.iter().for_each(|player| player.abort());
@@ -240,4 +244,101 @@ fn players_take_no_more_of_the_link_from_a_copy_than_they_read() {
     });
     // What it copies takes 2.7 s of the link, and what the players read 0.1 s.
     assert!(took < Duration::from_millis(3100), "{took:?}");
+}
+
+/// A source that looks at its reader whenever it is called.
+struct Curious {
+    source: Arc<Link>,
+    reader: OnceLock<BlobReader>,
+}
+
+impl Curious {
+    /// Would block for ever if the reader held its lock while it called the source.
+    fn look(&self) {
+        if let Some(reader) = self.reader.get() {
+            reader.status();
+        }
+    }
+}
+
+impl Source for Curious {
+    fn open(&self, tail: u64) -> BoxFuture<'_, source::Result<Opened>> {
+        self.source.open(tail)
+    }
+
+    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
+        self.look();
+        self.source.read(range, priority)
+    }
+
+    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
+        self.look();
+        range
+    }
+
+    fn preferred_end(&self, end: u64) -> u64 {
+        self.look();
+        end
+    }
+
+    fn reject(&self, _: &Origin, _: Range<u64>) {
+        self.look();
+    }
+
+    fn warm_up(&self, reads: usize) -> usize {
+        self.look();
+        self.source.warm_up(reads)
+    }
+
+    fn early_by(&self) -> Option<u64> {
+        self.look();
+        self.source.early_by()
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        self.look();
+        None
+    }
+
+    fn received(&self) -> Option<u64> {
+        self.look();
+        None
+    }
+
+    fn unverified(&self) -> u64 {
+        self.look();
+        0
+    }
+
+    fn trouble(&self, _: Duration) -> Option<source::Error> {
+        self.look();
+        None
+    }
+}
+
+/// The reader asked the source where to cut requests, and for connections, with its state locked. All
+/// reads of a mount waited while a source did so.
+#[test]
+fn the_source_is_never_called_with_the_reader_locked() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        on_paused_clock(async {
+            let curious = Arc::new(Curious {
+                source: Link::plain(Shape::new(50, 25.0, 100.0), 1 << 30),
+                reader: OnceLock::new(),
+            });
+            let blob = BlobReader::open(curious.clone(), 0, ReaderOptions::default()).await;
+            let blob = blob.expect("a calm link");
+            let _ = curious.reader.set(blob.clone());
+            // In sequence, within it, and elsewhere.
+            for at in (0..32).chain(28..32).chain([900, 100]) {
+                let read = blob.read(at * MB..(at + 1) * MB, 1 << 30).await;
+                read.expect("a calm link");
+            }
+            blob.close();
+        });
+        done.send(()).expect("the test waits");
+    });
+    let ended = ended.recv_timeout(Duration::from_secs(60));
+    ended.expect("the source was called with the reader locked");
 }

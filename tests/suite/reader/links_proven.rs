@@ -1,5 +1,5 @@
-//! What the proof against a CID costs a reader, over a link, by a clock that stands still: the same
-//! reads of the same bytes from the same link, without and with it.
+//! What verification against a CID costs a reader over a link, with a paused clock: the same reads of
+//! the same bytes over the same link, without and with it.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::common::link::{Carried, Link, Shape};
 use aiozfs::content::{Cid, Importer, Profile, Proven};
-use aiozfs::reader::{Line, LineOptions};
+use aiozfs::reader::{BlobReader, ReaderOptions};
 use aiozfs::source::{Blocks, Proof, Result, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
@@ -65,8 +65,8 @@ impl Plain {
     }
 }
 
-/// A reader, and what it has of the link when it begins: a mount that has been up for a second.
-async fn line(shape: Shape, plain: Option<&Plain>) -> (Arc<Link>, Line) {
+/// A link and a reader over it, in the state of a mount that has been up for a second.
+async fn blob(shape: Shape, plain: Option<&Plain>) -> (Arc<Link>, BlobReader) {
     let link = Link::plain(shape, SIZE);
     let source: Arc<dyn Source> = match plain {
         None => link.clone(),
@@ -80,25 +80,25 @@ async fn line(shape: Shape, plain: Option<&Plain>) -> (Arc<Link>, Line) {
             Arc::new(Proven::new(plain.cid, link.clone(), Arc::new(nodes)))
         }
     };
-    let line = Line::open(source, 128 << 10, LineOptions::default()).await;
-    let line = line.expect("a calm link");
+    let blob = BlobReader::open(source, 128 << 10, ReaderOptions::default()).await;
+    let blob = blob.expect("a calm link");
     if plain.is_some() {
         // The end, which without a proof came when the link was opened.
-        let read = line.read(SIZE - (128 << 10)..SIZE, SIZE);
+        let read = blob.read(SIZE - (128 << 10)..SIZE, SIZE);
         read.await.expect("a calm link");
     }
     sleep(Duration::from_secs(1)).await;
     link.carried();
-    (link, line)
+    (link, blob)
 }
 
 /// Readers at once, each of one range, in steps.
-async fn read(line: &Line, readers: &[Range<u64>], step: u64) {
+async fn read(blob: &BlobReader, readers: &[Range<u64>], step: u64) {
     let reader = |range: Range<u64>| async move {
         let mut at = range.start;
         while at < range.end {
             let end = (at + step).min(range.end);
-            let got = line.read(at..end, SIZE).await;
+            let got = blob.read(at..end, SIZE).await;
             assert_eq!(got.expect("a calm link").len() as u64, end - at);
             at = end;
         }
@@ -112,9 +112,9 @@ async fn cost(
     readers: &[Range<u64>],
     step: u64,
 ) -> (Duration, Carried) {
-    let (link, line) = line(shape, plain).await;
+    let (link, blob) = blob(shape, plain).await;
     let since = Instant::now();
-    read(&line, readers, step).await;
+    read(&blob, readers, step).await;
     (since.elapsed(), link.carried())
 }
 
@@ -130,10 +130,10 @@ fn ratio(plain: &Plain, readers: &[Range<u64>], step: u64) -> (f64, f64, String)
     (times, bytes, text)
 }
 
-/// A leaf of a mebibyte came over one connection, which took nearly as long again as its round trip;
-/// and none of it could be given out before.
+/// A leaf of a mebibyte came over one connection. That took nearly as long as the round trip, and no
+/// byte could be given out before the leaf was complete.
 #[test]
-fn a_leaf_that_is_waited_for_comes_at_the_rate_of_the_link() {
+fn a_leaf_for_a_waiting_reader_comes_at_the_rate_of_the_link() {
     const READS: u64 = 50;
     let len = 64 << 10;
     let readers: Vec<_> = (0..READS)
@@ -142,10 +142,10 @@ fn a_leaf_that_is_waited_for_comes_at_the_rate_of_the_link() {
         .collect();
     let one_by_one = |plain: Option<&Plain>| {
         on_paused_clock(async {
-            let (link, line) = line(Shape::new(50, 25.0, 100.0), plain).await;
+            let (link, blob) = blob(Shape::new(50, 25.0, 100.0), plain).await;
             let since = Instant::now();
             for range in &readers {
-                read(&line, std::slice::from_ref(range), len).await;
+                read(&blob, std::slice::from_ref(range), len).await;
             }
             (since.elapsed().as_secs_f64(), link.carried())
         })
@@ -160,10 +160,10 @@ fn a_leaf_that_is_waited_for_comes_at_the_rate_of_the_link() {
     assert!(proven.0 <= bare.0 + more + 3.0 * 0.05, "{text}");
 }
 
-/// Whole leaves come at once. Whoever took their coming for the link's rate saw it leap, put twice as
-/// much under way as the link had use for, and had it in vain when the reader stopped.
+/// Verified bytes come a leaf at a time. The reader measured the link's rate by them, saw it leap, and
+/// kept twice as much in flight as the link needed. All of that was wasted when the reader stopped.
 #[test]
-fn a_proof_costs_a_tenth_of_time_and_a_fiftieth_of_bytes() {
+fn verification_costs_at_most_a_tenth_of_time_and_a_fiftieth_of_bytes() {
     let begin = 40; // the first entry's data, behind its header
     let sequence = begin..begin + 256 * MB;
     let eight = (0..8).map(|n| begin + n * 128 * MB..begin + n * 128 * MB + 32 * MB);

@@ -1,4 +1,4 @@
-//! Files read one after the other over a link with a round trip, by a clock that stands still.
+//! Files that are read one after the other over a link, with a paused clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::link::{Carried, Link, Shape};
 use crate::common::sparse::Sparse;
 use aiozfs::archive::{EntryId, ParseOptions};
-use aiozfs::reader::{Archive, LineOptions};
+use aiozfs::reader::{Archive, ReaderOptions};
 use tokio::time::Instant;
 
 const KB: u64 = 1 << 10;
@@ -33,7 +33,7 @@ fn on_paused_clock<F: Future>(future: F) -> F::Output {
     runtime.expect("a runtime").block_on(future)
 }
 
-/// A video's files in the order of their names, or in no order, as `zip -r` finds them.
+/// A video's files in the order of their names, or in no order, as `zip -r` stores them.
 fn video(is_ordered: bool) -> (u64, crate::common::link::Content) {
     let mut files: Vec<(String, u32)> = Vec::new();
     for (name, size) in SERIES {
@@ -53,10 +53,10 @@ fn video(is_ordered: bool) -> (u64, crate::common::link::Content) {
     archive.finish()
 }
 
-/// Reads all files whose name begins with `prefix` in the order of their names' bytes, as a shell's
-/// glob has them and as the kernel asks for them; returns how long it took, how many bytes they
-/// have, and what went through the link. `follow`: the order in which names are expected; a mount
-/// expects the natural one, in which 1080p is the last quality and not the first.
+/// Reads all files whose names begin with `prefix`, in the byte order of their names, as a shell's glob
+/// does. Returns how long it took, how many bytes the files have, and what went through the link.
+/// `follow` is the order in which the reader expects names. A mount expects the natural one, in which
+/// 1080p is the last quality and not the first.
 async fn read_all(
     is_ordered: bool,
     follow: Follow,
@@ -68,7 +68,7 @@ async fn read_all(
     let archive = Archive::open(
         link.clone(),
         ParseOptions::default(),
-        LineOptions::default(),
+        ReaderOptions::default(),
     );
     let archive = Arc::new(archive.await.expect("an archive"));
     let index = archive.index().clone();
@@ -103,8 +103,8 @@ async fn read_all(
     (since.elapsed(), bytes, link.carried())
 }
 
-/// What is lost: a round trip or two until it is known that the reader goes on, and, where the next
-/// file lies elsewhere, requests as short as files are.
+/// What is lost: a round trip or two until the reader has shown that it goes on and, if the next file
+/// lies elsewhere, requests that are as short as the files.
 #[test]
 fn playing_and_copying_keep_the_link_busy() {
     use Follow::{Bytes, Natural};
@@ -126,7 +126,7 @@ fn playing_and_copying_keep_the_link_busy() {
         ),
         ("all, in no order", false, Bytes, "", [1.14, 1.1]),
         ("all, in order", true, Bytes, "", [1.06, 1.05]),
-        // More is staked on what would follow, and one quality comes as a surprise.
+        // The bet on the next series is larger here, and one quality is not where it is expected.
         (
             "one quality, natural",
             false,
@@ -154,8 +154,8 @@ fn playing_and_copying_keep_the_link_busy() {
     assert!(slow.is_empty(), "over their bars: {slow:#?}");
 }
 
-/// All of a large directory is wanted, and asked for at once: a round trip for the end of the blob,
-/// one for the rest of the directory, and one more while connections are made.
+/// A large directory is requested all at once: one round trip for the end of the blob, one for the
+/// rest of the directory, and one more while connections are made.
 #[test]
 fn a_large_directory_is_read_in_two_round_trips() {
     let mut archive = Sparse::default();
@@ -172,7 +172,7 @@ fn a_large_directory_is_read_in_two_round_trips() {
         let archive = Archive::open(
             link.clone(),
             ParseOptions::default(),
-            LineOptions::default(),
+            ReaderOptions::default(),
         );
         assert_eq!(archive.await.expect("an archive").index().len(), 60_000);
         (since.elapsed(), link.carried())

@@ -1,8 +1,8 @@
-//! The reader against a plain model: whatever is read, opened, left and cancelled in whatever
-//! order, over a source that answers in pieces of any size, late, with errors and with lies.
+//! The reader against a plain model: random reads, seeks and cancellations, over a source that answers
+//! in chunks of any size, late, with errors and with wrong bytes.
 //!
 //! What must hold: a read gives exactly its bytes or an error; it ends before its deadline; no byte
-//! is on its way twice at once; memory stays within its bound; nothing stays on its way for ever.
+//! is in flight twice at once; memory stays within its bound; no request stays in flight for ever.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use aiozfs::reader::{Error, Line, LineOptions};
+use aiozfs::reader::{BlobReader, Error, ReaderOptions};
 use aiozfs::source::{self, Chunk, ChunkStream, Opened, Origin, Priority, Source};
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
@@ -21,7 +21,7 @@ const SIZE: u64 = 48 << 20;
 const MEMORY: u64 = 16 << 20;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Neighbours and blocks differ. One byte longer than the blob, for a source that gives too much.
+/// All words of 8 bytes differ. The content is longer than the blob, for a source that gives too much.
 static BLOB: LazyLock<Bytes> = LazyLock::new(|| {
     let words = (0..SIZE / 8 + 1).map(|i| i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     words.flat_map(u64::to_le_bytes).collect::<Vec<u8>>().into()
@@ -31,7 +31,7 @@ fn bytes_of(range: &Range<u64>) -> Bytes {
     BLOB.slice(range.start as usize..range.end as usize)
 }
 
-/// xorshift64*: all that is random follows from the seed of the case.
+/// xorshift64*: all random choices follow from the seed of the case.
 #[derive(Clone)]
 struct Dice(u64);
 
@@ -44,7 +44,7 @@ impl Dice {
     }
 }
 
-/// How a source misbehaves: percent of its answers.
+/// How a source misbehaves, in percent of its answers.
 #[derive(Debug, Clone, Copy)]
 struct Temper {
     granule: u64,
@@ -62,7 +62,7 @@ struct Wild {
     bytes: AtomicU64,
 }
 
-/// Strikes a range off the list when its stream ends or is dropped.
+/// Removes a range from the list when its stream ends or is dropped.
 struct Struck(Arc<Mutex<Vec<Range<u64>>>>, Range<u64>);
 
 impl Drop for Struck {
@@ -151,7 +151,7 @@ impl Source for Wild {
                     }
                     let mut offset = at;
                     if (temper.fails..temper.fails + temper.lies).contains(&fate) && end > turn {
-                        // Shifted, or more than was asked for: the reader must notice either.
+                        // Shifted bytes, or more than requested: the reader must notice both.
                         match dice.below(2) {
                             0 => offset += 1,
                             _ => end = range.end + 1,
@@ -174,15 +174,15 @@ impl Source for Wild {
     }
 }
 
-/// One reader: walks, jumps, comes back, leaves in the middle.
-async fn reader(line: Line, mut dice: Dice, steps: u64) -> Result<(), String> {
+/// One reader, which reads in sequence, seeks, comes back, and cancels reads.
+async fn reader(blob: BlobReader, mut dice: Dice, steps: u64) -> Result<(), String> {
     let mut place = dice.below(SIZE);
     for _ in 0..steps {
         if dice.below(6) == 0 {
             place = dice.below(SIZE);
         }
         if dice.below(8) == 0 {
-            // Long enough for others to be taken for one that has left, and to come back to.
+            // Long enough that other streams are taken for abandoned ones, and are continued later.
             tokio::time::sleep(Duration::from_millis(dice.below(400))).await;
         }
         let len = 1 + dice.below(1 << 17);
@@ -192,15 +192,15 @@ async fn reader(line: Line, mut dice: Dice, steps: u64) -> Result<(), String> {
             _ => (range.end + dice.below(4 << 20)).min(SIZE),
         };
         let mut out = Vec::new();
-        if dice.below(2) == 0 && line.try_read(&range, limit, &mut out) {
+        if dice.below(2) == 0 && blob.try_read(&range, limit, &mut out) {
             check(&range, &out)?;
         } else if dice.below(10) == 0 {
             // A reader that is interrupted.
             let patience = Duration::from_millis(dice.below(50));
-            let _ = tokio::time::timeout(patience, line.read(range.clone(), limit)).await;
+            let _ = tokio::time::timeout(patience, blob.read(range.clone(), limit)).await;
         } else {
             let since = tokio::time::Instant::now();
-            match line.read(range.clone(), limit).await {
+            match blob.read(range.clone(), limit).await {
                 Ok(out) => check(&range, &out)?,
                 Err(Error::Source(_) | Error::Deadline { .. }) => {}
                 Err(other) => return Err(format!("{range:?}: {other}")),
@@ -210,7 +210,7 @@ async fn reader(line: Line, mut dice: Dice, steps: u64) -> Result<(), String> {
                 return Err(format!("{range:?} took {took:?}"));
             }
         }
-        let used = line.status().memory_used;
+        let used = blob.status().memory_used;
         if used > MEMORY {
             return Err(format!("{used} bytes of memory in use"));
         }
@@ -228,18 +228,18 @@ fn check(range: &Range<u64>, got: &[u8]) -> Result<(), String> {
 
 async fn run(seed: u64, temper: Temper, readers: u64) -> Result<(), String> {
     let source = Wild::new(seed, temper);
-    let options = LineOptions {
+    let options = ReaderOptions {
         memory: MEMORY,
         timeout: TIMEOUT,
         connections: 8,
     };
-    let line = Line::open(source.clone(), 0, options)
+    let blob = BlobReader::open(source.clone(), 0, options)
         .await
         .map_err(|e| e.to_string())?;
     let mut dice = Dice(seed.rotate_left(17) | 1);
     let tasks = (0..readers).map(|_| {
         let dice = Dice(dice.below(u64::MAX) | 1);
-        tokio::spawn(reader(line.clone(), dice, 40))
+        tokio::spawn(reader(blob.clone(), dice, 40))
     });
     for task in tasks.collect::<Vec<_>>() {
         task.await.map_err(|e| e.to_string())??;
@@ -248,7 +248,7 @@ async fn run(seed: u64, temper: Temper, readers: u64) -> Result<(), String> {
     if twice > 0 {
         return Err(format!("{twice} ranges were asked for while on their way"));
     }
-    line.close();
+    blob.close();
     tokio::time::sleep(Duration::from_millis(1)).await;
     match source.on_their_way.lock().expect("the list").as_slice() {
         [] => Ok(()),
@@ -293,21 +293,23 @@ const CALM: Temper = Temper {
     stalls: 0,
 };
 
-/// Reads a file that is this range.
-async fn walk(line: &Line, range: Range<u64>) {
-    walk_in(line, range.clone(), range.end).await;
+/// Reads all of a file that is this range.
+async fn read_all(blob: &BlobReader, range: Range<u64>) {
+    read_on_in(blob, range.clone(), range.end).await;
 }
 
 #[test]
-fn a_walk_asks_for_each_byte_once_in_few_large_requests() {
+fn a_sequence_requests_each_byte_once_in_few_large_requests() {
     runtime().block_on(async {
         let source = Wild::new(7, CALM);
-        let options = LineOptions {
+        let options = ReaderOptions {
             connections: 8,
-            ..LineOptions::default()
+            ..ReaderOptions::default()
         };
-        let line = Line::open(source.clone(), 0, options).await.expect("open");
-        walk(&line, 0..SIZE).await;
+        let blob = BlobReader::open(source.clone(), 0, options)
+            .await
+            .expect("open");
+        read_all(&blob, 0..SIZE).await;
         assert_eq!(source.bytes.load(SeqCst), SIZE);
         let requests = source.requests.load(SeqCst);
         assert!(requests <= SIZE / (256 << 10), "{requests} requests");
@@ -315,14 +317,14 @@ fn a_walk_asks_for_each_byte_once_in_few_large_requests() {
 }
 
 #[test]
-fn a_random_read_asks_for_little_more_than_its_bytes() {
+fn a_random_read_requests_little_more_than_its_bytes() {
     runtime().block_on(async {
         let source = Wild::new(8, CALM);
-        let line = Line::open(source.clone(), 0, LineOptions::default())
+        let blob = BlobReader::open(source.clone(), 0, ReaderOptions::default())
             .await
             .expect("open");
         for place in [40u64 << 20, 3 << 20, 20 << 20, 30 << 20] {
-            line.read(place..place + 4096, SIZE)
+            blob.read(place..place + 4096, SIZE)
                 .await
                 .expect("a calm source");
         }
@@ -333,21 +335,21 @@ fn a_random_read_asks_for_little_more_than_its_bytes() {
 }
 
 #[test]
-fn what_was_read_is_not_asked_for_again() {
+fn bytes_that_were_read_are_not_requested_again() {
     runtime().block_on(async {
         let source = Wild::new(9, CALM);
-        let line = Line::open(source.clone(), 0, LineOptions::default())
+        let blob = BlobReader::open(source.clone(), 0, ReaderOptions::default())
             .await
             .expect("open");
-        walk(&line, 0..8 << 20).await;
+        read_all(&blob, 0..8 << 20).await;
         let before = source.bytes.load(SeqCst);
-        walk(&line, 0..8 << 20).await;
+        read_all(&blob, 0..8 << 20).await;
         assert_eq!(source.bytes.load(SeqCst), before);
     });
 }
 
-/// After EIO on a page that it read ahead, the kernel asks for that page alone: without a memory
-/// of the failure the application would wait for two deadlines.
+/// After EIO on a page that it read ahead, the kernel asks for that page alone. If the failure were
+/// not remembered, the application would wait for two deadlines.
 #[test]
 fn a_range_that_just_failed_fails_again_at_once() {
     runtime().block_on(async {
@@ -358,17 +360,17 @@ fn a_range_that_just_failed_fails_again_at_once() {
                 ..CALM
             },
         );
-        let options = LineOptions {
+        let options = ReaderOptions {
             timeout: TIMEOUT,
-            ..LineOptions::default()
+            ..ReaderOptions::default()
         };
-        let line = Line::open(source, 0, options).await.expect("open");
+        let blob = BlobReader::open(source, 0, options).await.expect("open");
         let since = tokio::time::Instant::now();
         assert!(matches!(
-            line.read(0..131_072, SIZE).await,
+            blob.read(0..131_072, SIZE).await,
             Err(Error::Deadline { .. })
         ));
-        assert!(line.read(0..4096, SIZE).await.is_err());
+        assert!(blob.read(0..4096, SIZE).await.is_err());
         assert!(
             since.elapsed() < TIMEOUT + Duration::from_millis(100),
             "{:?}",
@@ -387,64 +389,64 @@ fn closing_ends_reads_that_wait() {
                 ..CALM
             },
         );
-        let line = Line::open(source, 0, LineOptions::default())
+        let blob = BlobReader::open(source, 0, ReaderOptions::default())
             .await
             .expect("open");
         let waiting = tokio::spawn({
-            let line = line.clone();
-            async move { line.read(0..4096, SIZE).await }
+            let blob = blob.clone();
+            async move { blob.read(0..4096, SIZE).await }
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
         let since = tokio::time::Instant::now();
-        line.close();
+        blob.close();
         assert_eq!(waiting.await.expect("the task"), Err(Error::Closed));
-        assert_eq!(line.read(0..4096, SIZE).await, Err(Error::Closed));
+        assert_eq!(blob.read(0..4096, SIZE).await, Err(Error::Closed));
         assert!(since.elapsed() < Duration::from_millis(100));
     });
 }
 
-/// Walks that nobody goes on with held what they had fetched ahead, what was read held the rest,
-/// and a reader of something else waited for memory until its deadline: making room gave up one
-/// walk, whether that held anything or not, and then only waited.
+/// Idle streams held what they had fetched ahead, the blocks that were read held the rest of the
+/// memory, and a reader of something else waited for memory until its deadline: making room ended one
+/// stream, whether that held anything or not, and then only waited.
 #[test]
-fn memory_held_for_walks_that_stopped_is_given_to_who_needs_it() {
+fn memory_held_for_idle_streams_is_given_to_reads() {
     runtime().block_on(async {
         let source = Wild::new(12, CALM);
-        let options = LineOptions {
+        let options = ReaderOptions {
             memory: MEMORY,
             timeout: TIMEOUT,
             connections: 8,
         };
-        let line = Line::open(source, 0, options).await.expect("open");
+        let blob = BlobReader::open(source, 0, options).await.expect("open");
         let read_alone = async |number: u64| {
             let place = (20 << 20) + number * (1 << 20);
-            let got = line.read(place..place + 4096, SIZE).await;
+            let got = blob.read(place..place + 4096, SIZE).await;
             check(&(place..place + 4096), &got.expect("memory")).expect("right bytes");
         };
-        // Heard of before the one that holds nearly all, and holding nothing.
+        // These streams are older than the one that holds nearly all memory, and hold nothing.
         for number in 0..3 {
             read_alone(number).await;
         }
-        walk_in(&line, 0..4 << 20, 20 << 20).await;
+        read_on_in(&blob, 0..4 << 20, 20 << 20).await;
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert!(
-            line.status().memory_used >= MEMORY * 3 / 4,
+            blob.status().memory_used >= MEMORY * 3 / 4,
             "{:?}",
-            line.status()
+            blob.status()
         );
         for number in 3..27 {
             read_alone(number).await;
         }
-        assert!(line.status().memory_used <= MEMORY);
+        assert!(blob.status().memory_used <= MEMORY);
     });
 }
 
 /// Reads `range` of a file that ends at `limit` in the kernel's steps.
-async fn walk_in(line: &Line, range: Range<u64>, limit: u64) {
+async fn read_on_in(blob: &BlobReader, range: Range<u64>, limit: u64) {
     let mut at = range.start;
     while at < range.end {
         let step = at..(at + (128 << 10)).min(range.end);
-        let got = line.read(step.clone(), limit).await.expect("a calm source");
+        let got = blob.read(step.clone(), limit).await.expect("a calm source");
         check(&step, &got).expect("right bytes");
         at = step.end;
     }

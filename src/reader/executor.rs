@@ -1,0 +1,284 @@
+//! Carries out what the scheduler decides: runs requests, puts their bytes into blocks, wakes reads.
+//!
+//! The scheduler is behind one lock, and the source is never called with that lock held. Each event
+//! takes the lock once. Calls to the source that follow from an event are made after it is released,
+//! and their results are events of their own.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{FutureExt, StreamExt};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::block::Blocks;
+use super::counters::Counters;
+use super::error::Error;
+use super::pool::{Grant, Pool};
+use super::schedule::{
+    Action, Boundaries, Draft, Hints, Progress, Read, ReadId, Request, RequestId, Scheduler,
+    SourceCall, Wake,
+};
+use crate::source::{self, ChunkStream, Source};
+
+/// Runs the requests of a blob.
+pub(super) struct Executor {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) runtime: Handle,
+    pub(super) pool: Pool,
+    pub(super) counters: Counters,
+    state: Mutex<State>,
+}
+
+struct State {
+    scheduler: Scheduler,
+    /// Ends the task of each request in flight.
+    tasks: HashMap<RequestId, AbortHandle>,
+    /// Wakes each read that waits.
+    waiting: HashMap<ReadId, oneshot::Sender<Wake>>,
+}
+
+/// One attempt at a read.
+pub(super) enum Attempt {
+    /// All bytes are in these blocks.
+    Ready(Blocks),
+    /// They will be.
+    Waiting(WaitingRead, Blocks),
+    /// The next attempt needs a grant for this many buffers.
+    NeedsMemory(usize),
+    Failed(Error),
+}
+
+/// A read that waits. Dropping it tells the scheduler that it does not wait any longer.
+pub(super) struct WaitingRead {
+    executor: Arc<Executor>,
+    id: ReadId,
+    woken: oneshot::Receiver<Wake>,
+}
+
+impl Executor {
+    /// Must be called within a tokio runtime, which then runs all requests.
+    pub(super) fn new(source: Arc<dyn Source>, pool: Pool, connections: usize) -> Arc<Self> {
+        let now = Instant::now().into_std();
+        Arc::new(Self {
+            source,
+            runtime: Handle::current(),
+            state: Mutex::new(State {
+                scheduler: Scheduler::new(pool.clone(), connections, now),
+                tasks: HashMap::new(),
+                waiting: HashMap::new(),
+            }),
+            pool,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Makes one attempt at a read.
+    pub(super) fn attempt(self: &Arc<Self>, read: &mut Read, grant: Option<Grant>) -> Attempt {
+        self.event_in(|state| match state.scheduler.read(read, grant) {
+            Progress::Ready(blocks) => Attempt::Ready(blocks),
+            Progress::NeedsMemory(buffers) => Attempt::NeedsMemory(buffers),
+            Progress::Failed(error) => Attempt::Failed(error),
+            Progress::Waiting(id, blocks) => {
+                let (wake, woken) = oneshot::channel();
+                state.waiting.insert(id, wake);
+                let executor = self.clone();
+                let waiting = WaitingRead {
+                    executor,
+                    id,
+                    woken,
+                };
+                Attempt::Waiting(waiting, blocks)
+            }
+        })
+    }
+
+    /// Tells the scheduler of an event, and carries out what follows from it.
+    pub(super) fn event<T>(self: &Arc<Self>, event: impl FnOnce(&mut Scheduler) -> T) -> T {
+        self.event_in(|state| event(&mut state.scheduler))
+    }
+
+    /// Looks at the scheduler, without an event.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Scheduler) -> T) -> T {
+        look(&self.state().scheduler)
+    }
+
+    fn event_in<T>(self: &Arc<Self>, event: impl FnOnce(&mut State) -> T) -> T {
+        let (result, calls) = self.locked(event);
+        let mut calls = VecDeque::from(calls);
+        while let Some(call) = calls.pop_front() {
+            match call {
+                SourceCall::Connect(requests) => {
+                    self.connect(requests);
+                }
+                SourceCall::Align(mut draft) => {
+                    self.align(&mut draft);
+                    let ((), more) = self.locked(|state| state.scheduler.aligned(draft));
+                    calls.extend(more);
+                }
+            }
+        }
+        result
+    }
+
+    /// Carries out an event with the scheduler locked. Returns the calls to the source that follow
+    /// from it.
+    fn locked<T>(self: &Arc<Self>, event: impl FnOnce(&mut State) -> T) -> (T, Vec<SourceCall>) {
+        let hints = Hints {
+            concurrency: self.source.at_once(),
+            pipelined_within: self.source.early_by(),
+            received: self.source.received(),
+            unverified: self.source.unverified(),
+        };
+        let mut state = self.state();
+        state.scheduler.observe(Instant::now().into_std(), hints);
+        let result = event(&mut state);
+        let mut calls = Vec::new();
+        for action in state.scheduler.take_actions() {
+            match action {
+                Action::Start(request) => {
+                    let id = request.id;
+                    let task = self.spawn(request);
+                    state.tasks.insert(id, task);
+                }
+                Action::Cancel(id) => {
+                    if let Some(task) = state.tasks.remove(&id) {
+                        task.abort();
+                    }
+                }
+                Action::Wake(id, wake) => {
+                    if let Some(waiting) = state.waiting.remove(&id) {
+                        // The read may just have ended. Then nobody listens.
+                        let _ = waiting.send(wake);
+                    }
+                }
+                Action::Call(call) => calls.push(call),
+            }
+        }
+        (result, calls)
+    }
+
+    /// Has connections made. Returns how many requests could be in flight now without waiting for
+    /// one.
+    fn connect(&self, requests: usize) -> usize {
+        let _runtime = self.runtime.enter();
+        self.source.warm_up(requests)
+    }
+
+    fn align(&self, draft: &mut Draft) {
+        let source = SourceBoundaries(&*self.source);
+        match draft {
+            Draft::Demand(draft) => draft.align(&source, self.connect(draft.connections)),
+            Draft::ReadAhead(draft) => draft.align(&source),
+        }
+    }
+
+    /// Runs a request in a task of its own.
+    fn spawn(self: &Arc<Self>, request: Request) -> AbortHandle {
+        self.counters.requested();
+        let (range, priority) = (&request.range, request.priority);
+        let (first, last) = (range.start, range.end - 1);
+        log::trace!("requesting bytes {first}-{last} ({priority:?})");
+        let executor = self.clone();
+        let task = self.runtime.spawn(async move {
+            let transfer = AssertUnwindSafe(executor.transfer(&request)).catch_unwind();
+            let result = transfer.await.unwrap_or_else(|_| {
+                let range = &request.range;
+                Err(broken(range, range.start, "the task that read it panicked"))
+            });
+            let Request { id, blocks, .. } = request;
+            // Their memory may be needed for what follows.
+            drop(blocks);
+            executor.event_in(|state| {
+                state.tasks.remove(&id);
+                state.scheduler.ended(id, result);
+            });
+        });
+        task.abort_handle()
+    }
+
+    /// Puts the bytes of a request into its blocks as they come.
+    async fn transfer(self: &Arc<Self>, request: &Request) -> Result<(), Error> {
+        let range = &request.range;
+        let (mut at, mut is_local) = (range.start, true);
+        let mut stream: ChunkStream = self.source.read(range.clone(), request.priority);
+        // The end of the stream counts, not the last byte: only then is the connection free again.
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk?;
+            let came = chunk.range();
+            if came.start != at || came.end > range.end {
+                return Err(broken(
+                    range,
+                    at,
+                    "the source gave other bytes than requested",
+                ));
+            }
+            for block in &request.blocks {
+                block.fill(chunk.offset, &chunk.bytes, &chunk.origin);
+            }
+            at = came.end;
+            self.counters.arrived(chunk.bytes.len(), &chunk.origin);
+            let is_kept = chunk.origin.is_kept();
+            is_local &= is_kept;
+            self.event(|scheduler| scheduler.arrived(request.id, &came, is_kept));
+        }
+        if at != range.end {
+            return Err(broken(range, at, "the source ended too early"));
+        }
+        if is_local {
+            self.counters.was_local();
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each part of the state is consistent after each of its own changes. If an event panics, the
+        // rest of it is lost, and a read may wait until its deadline.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WaitingRead {
+    /// Waits until the read can go on.
+    pub(super) async fn woken(mut self) -> Wake {
+        // The sender is dropped without a word only with the executor itself.
+        let wake = (&mut self.woken).await;
+        wake.unwrap_or(Wake::Failed(Error::Closed))
+    }
+}
+
+impl Drop for WaitingRead {
+    fn drop(&mut self) {
+        let mut state = self.executor.state();
+        if state.waiting.remove(&self.id).is_some() {
+            state.scheduler.read_cancelled(self.id);
+        }
+    }
+}
+
+/// Where the ranges of a source are best cut.
+struct SourceBoundaries<'a>(&'a dyn Source);
+
+impl Boundaries for SourceBoundaries<'_> {
+    fn unit(&self, range: Range<u64>) -> Range<u64> {
+        self.0.verification_unit(range)
+    }
+
+    fn preferred_end(&self, end: u64) -> u64 {
+        self.0.preferred_end(end)
+    }
+}
+
+/// The error for a source that breaks its contract. That is a bug, but its bytes must not become
+/// file content.
+fn broken(range: &Range<u64>, at: u64, what: &str) -> Error {
+    Error::Source(source::Error::BadAnswer {
+        origin: source::Origin::new("source"),
+        range: range.clone(),
+        what: format!("{what}, at byte {at}"),
+    })
+}

@@ -1,0 +1,373 @@
+//! Predicts which files will be read next.
+//!
+//! Players read segment after segment and `cp` reads file after file: each to its end, then the next.
+//! After one step to the neighbour in the blob, the following neighbours are expected. In archives of
+//! other writers the segments lie anywhere, and the next one is that of the next name. That order is
+//! expected after two steps. After one step within a series, the next few files are fetched as a bet.
+//! This module is pure: reads go in, expected files come out.
+
+use std::collections::VecDeque;
+
+use crate::archive::EntryId;
+
+/// Steps to the neighbour after which the order in the blob is expected.
+const STEPS_BY_POSITION: u32 = 1;
+
+/// Steps to the next name after which the order of names is expected.
+const STEPS_BY_NAME: u32 = 2;
+
+/// How many readers are followed; as many as streams.
+const MAX_READERS: usize = 24;
+
+/// The most files to plan ahead. Without a bound, tiny files would fill a window by the ten thousand.
+const MAX_PLANNED: usize = 1024;
+
+/// The least bet, in bytes, that a reader goes on after the last file of a series (`720p_0001.ts`,
+/// `720p_0002.ts`...).
+const BET: u64 = 2 << 20;
+
+/// The bet is the number of bytes that the reader has read divided by this, if that is more than
+/// [`BET`]: a lost bet costs little beside those.
+const BET_DIVISOR: u64 = 25;
+
+/// The bet on the order of names after one step within a series, in bytes.
+const FIRST_BET: u64 = 8 << 20;
+
+/// A reader that has gone on after this many series reads everything.
+const READS_EVERYTHING: u32 = 2;
+
+/// The order of the files in an archive.
+pub(super) trait FileOrder {
+    /// The next file in the blob.
+    fn next_by_position(&self, id: EntryId) -> Option<EntryId>;
+    /// The next file by name.
+    fn next_by_name(&self, id: EntryId) -> Option<EntryId>;
+    /// Whether two files belong to one series.
+    fn is_series(&self, a: EntryId, b: EntryId) -> bool;
+    /// Length of a file in bytes; 0 if it cannot be read.
+    fn len(&self, id: EntryId) -> u64;
+}
+
+/// The files that a reader is expected to read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Whether these files replace those that were planned before, and do not follow them.
+    pub(super) is_new: bool,
+    /// The files in reading order, each with the number of bytes that are worth fetching ahead.
+    pub(super) files: Vec<(EntryId, u64)>,
+}
+
+/// A reader that goes from file to file.
+#[derive(Debug)]
+struct Reader {
+    current: EntryId,
+    /// Set when the current file was read to its end: the next file by position and by name.
+    finished: Option<(Option<EntryId>, Option<EntryId>)>,
+    steps_by_position: u32,
+    steps_by_name: u32,
+    /// How many times it went on with a file of another series.
+    series_left: u32,
+    /// Total length of the files that it went on from, in bytes.
+    bytes_read: u64,
+    /// The files expected after the current one.
+    planned: VecDeque<PlannedFile>,
+    last_read: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct PlannedFile {
+    id: EntryId,
+    len: u64,
+    /// Whether it belongs to the series of the file before it.
+    is_series: bool,
+}
+
+/// Follows the readers of an archive and predicts their next files.
+#[derive(Debug, Default)]
+pub(super) struct NextFilePredictor {
+    readers: Vec<Reader>,
+    reads: u64,
+}
+
+impl NextFilePredictor {
+    /// The end of a file has been read.
+    pub(super) fn ended(&mut self, id: EntryId, order: &dyn FileOrder) {
+        let mut readers = self.readers.iter_mut();
+        if let Some(reader) = readers.find(|reader| reader.current == id) {
+            reader.finished = Some((order.next_by_position(id), order.next_by_name(id)));
+        }
+    }
+
+    /// The beginning of a file has been read. Returns about `window` bytes of files to expect.
+    pub(super) fn began(
+        &mut self,
+        id: EntryId,
+        window: u64,
+        order: &dyn FileOrder,
+    ) -> Option<Plan> {
+        self.reads += 1;
+        let reads = self.reads;
+        let mut readers = self.readers.iter_mut();
+        let Some(reader) = readers.find(|reader| reader.is_followed_by(id)) else {
+            if self.readers.iter().any(|reader| reader.current == id) {
+                return None;
+            }
+            return self.follow(id, window, order);
+        };
+        reader.last_read = reads;
+        reader.step(id, order);
+        let by_name = match (reader.steps_by_name, reader.steps_by_position) {
+            (by_name, by_position) if by_name >= STEPS_BY_NAME.max(by_position) => true,
+            (_, by_position) if by_position >= STEPS_BY_POSITION => false,
+            (1.., _) if reader.series_left == 0 => true,
+            _ => return None,
+        };
+        Some(reader.plan(id, window, order, by_name))
+    }
+
+    /// Forgets what was planned after this file, because nobody could be told.
+    pub(super) fn forget_plan(&mut self, id: EntryId) {
+        let readers = self.readers.iter_mut().filter(|r| r.current == id);
+        readers.for_each(|reader| reader.planned.clear());
+    }
+
+    /// Follows a reader that begins with this file. If the last reader went by name and begins
+    /// elsewhere now, it will go by name from there: `cp` reads the series of a folder in an order of
+    /// its own.
+    fn follow(&mut self, id: EntryId, window: u64, order: &dyn FileOrder) -> Option<Plan> {
+        let before = self.readers.iter().max_by_key(|reader| reader.last_read);
+        let goes_by_name = before.is_some_and(|before| {
+            before.finished.is_some() && before.steps_by_name >= STEPS_BY_NAME
+        });
+        if self.readers.len() >= MAX_READERS {
+            let readers = self.readers.iter().enumerate();
+            if let Some((oldest, _)) = readers.min_by_key(|(_, reader)| reader.last_read) {
+                self.readers.swap_remove(oldest);
+            }
+        }
+        let mut reader = Reader {
+            current: id,
+            finished: None,
+            steps_by_position: 0,
+            steps_by_name: u32::from(goes_by_name),
+            series_left: 0,
+            bytes_read: 0,
+            planned: VecDeque::new(),
+            last_read: self.reads,
+        };
+        let plan = goes_by_name.then(|| reader.plan(id, window, order, true));
+        self.readers.push(reader);
+        plan
+    }
+}
+
+impl Reader {
+    fn is_followed_by(&self, id: EntryId) -> bool {
+        self.finished
+            .is_some_and(|(a, b)| a == Some(id) || b == Some(id))
+    }
+
+    /// The reader goes on with this file.
+    fn step(&mut self, id: EntryId, order: &dyn FileOrder) {
+        let (by_position, by_name) = self.finished.take().unwrap_or_default();
+        let count = |steps: u32, next| if next == Some(id) { steps + 1 } else { 0 };
+        self.steps_by_position = count(self.steps_by_position, by_position);
+        self.steps_by_name = count(self.steps_by_name, by_name);
+        self.series_left += u32::from(!order.is_series(self.current, id));
+        self.bytes_read = self.bytes_read.saturating_add(order.len(self.current));
+        self.current = id;
+    }
+
+    fn plan(&mut self, id: EntryId, window: u64, order: &dyn FileOrder, by_name: bool) -> Plan {
+        let expected = self.planned.pop_front();
+        let is_new = expected.is_none_or(|planned| planned.id != id);
+        if is_new {
+            self.planned.clear();
+        }
+        let mut ahead: u64 = self.planned.iter().map(|planned| planned.len).sum();
+        let mut last = self.planned.back().map_or(id, |planned| planned.id);
+        let is_sure = !by_name || self.steps_by_name >= STEPS_BY_NAME;
+        let mut files = Vec::new();
+        while ahead < window && self.planned.len() < MAX_PLANNED {
+            let next = if by_name {
+                order.next_by_name(last)
+            } else {
+                order.next_by_position(last)
+            };
+            let Some(next) = next else { break };
+            let len = order.len(next);
+            let is_series = order.is_series(last, next);
+            let bet = match (is_sure, is_series) {
+                (true, true) => self.bet_left(),
+                (true, false) => self.bet_left().min(self.bet()),
+                (false, true) => FIRST_BET.saturating_sub(ahead),
+                (false, false) => 0,
+            };
+            // Only the first file may be fetched in part: the rest of a later one would come late,
+            // and in a request of its own.
+            if bet == 0 || bet < len && !(files.is_empty() && ahead == 0) {
+                break;
+            }
+            self.planned.push_back(PlannedFile {
+                id: next,
+                len,
+                is_series,
+            });
+            files.push((next, bet));
+            ahead = ahead.saturating_add(len);
+            last = next;
+        }
+        Plan { is_new, files }
+    }
+
+    /// How many bytes may be fetched after the files that are planned.
+    fn bet_left(&self) -> u64 {
+        if self.series_left >= READS_EVERYTHING {
+            return u64::MAX;
+        }
+        let beyond = self.planned.iter().skip_while(|planned| planned.is_series);
+        let mut bets = beyond.map(|planned| planned.len).peekable();
+        match bets.peek() {
+            None => u64::MAX,
+            Some(_) => self.bet().saturating_sub(bets.sum()),
+        }
+    }
+
+    /// How many bytes may be fetched after the end of a series.
+    fn bet(&self) -> u64 {
+        BET.max(self.bytes_read / BET_DIVISOR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{Index, IndexParser};
+
+    /// The entries of an archive. Neighbours in the blob differ by seven in name, as if a writer had
+    /// hashed the names. Every tenth file begins a series.
+    struct Scattered(Vec<EntryId>);
+
+    const LEN: u64 = 1 << 20;
+
+    impl Scattered {
+        fn new() -> Self {
+            Self(ids(100))
+        }
+
+        fn nth_by_name(&self, n: usize) -> EntryId {
+            self.0[n * 7 % 100]
+        }
+
+        fn name(&self, id: EntryId) -> usize {
+            (0..100)
+                .find(|n| self.nth_by_name(*n) == id)
+                .expect("an entry")
+        }
+    }
+
+    impl FileOrder for Scattered {
+        fn next_by_position(&self, id: EntryId) -> Option<EntryId> {
+            self.0.get(id.index() + 1).copied()
+        }
+        fn next_by_name(&self, id: EntryId) -> Option<EntryId> {
+            let next = self.name(id) + 1;
+            (next < 100).then(|| self.nth_by_name(next))
+        }
+        fn is_series(&self, a: EntryId, b: EntryId) -> bool {
+            self.name(a) / 10 == self.name(b) / 10
+        }
+        fn len(&self, _: EntryId) -> u64 {
+            LEN
+        }
+    }
+
+    /// Only an index makes ids, so this parses one of `count` empty entries.
+    fn ids(count: u16) -> Vec<EntryId> {
+        let mut bytes = Vec::new();
+        let mut directory = Vec::new();
+        for n in 0..count {
+            let name = format!("{n:05}");
+            let offset = bytes.len() as u32;
+            bytes.extend_from_slice(b"PK\x03\x04");
+            bytes.extend_from_slice(&[0; 22]);
+            bytes.extend_from_slice(&[5, 0, 0, 0]);
+            bytes.extend_from_slice(name.as_bytes());
+            directory.extend_from_slice(b"PK\x01\x02");
+            directory.extend_from_slice(&[0; 24]);
+            directory.extend_from_slice(&[5, 0]);
+            directory.extend_from_slice(&[0; 12]);
+            directory.extend_from_slice(&offset.to_le_bytes());
+            directory.extend_from_slice(name.as_bytes());
+        }
+        let (start, len) = (bytes.len() as u32, directory.len() as u32);
+        bytes.extend(directory);
+        bytes.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+        bytes.extend([count, count].iter().flat_map(|n| n.to_le_bytes()));
+        bytes.extend([len, start].iter().flat_map(|n| n.to_le_bytes()));
+        bytes.extend_from_slice(&[0, 0]);
+        let size = bytes.len() as u64;
+        let mut parser = IndexParser::new(size, Default::default()).expect("long enough");
+        while let Some(wanted) = parser.wants() {
+            let wanted = wanted.start as usize..wanted.end as usize;
+            parser.feed(&bytes[wanted]).expect("an archive");
+        }
+        let index: Index = parser.finish().expect("an index");
+        index.ids().collect()
+    }
+
+    /// Reads all of a file. Returns the names of the files that are expected then.
+    fn read(
+        predictor: &mut NextFilePredictor,
+        archive: &Scattered,
+        name: usize,
+    ) -> Option<Vec<usize>> {
+        let id = archive.nth_by_name(name);
+        let plan = predictor.began(id, 5 * LEN, archive);
+        predictor.ended(id, archive);
+        plan.map(|plan| plan.files.iter().map(|(id, _)| archive.name(*id)).collect())
+    }
+
+    #[test]
+    fn names_are_expected_after_two_steps_and_bet_on_within_a_series() {
+        let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
+        assert_eq!(read(&mut predictor, &archive, 20), None);
+        // After one step: no more than the bet, and not beyond the series.
+        let bet = Some((22..=26).collect());
+        assert_eq!(read(&mut predictor, &archive, 21), bet);
+        assert_eq!(read(&mut predictor, &archive, 22), Some(vec![27]));
+        // A plan has only the files that are new.
+        assert_eq!(read(&mut predictor, &archive, 23), Some(vec![28]));
+        for name in 24..28 {
+            read(&mut predictor, &archive, name);
+        }
+        // At the end of the series 20 to 29, the bet is two files of the next one.
+        assert_eq!(read(&mut predictor, &archive, 28), Some(vec![]));
+        assert_eq!(read(&mut predictor, &archive, 29), Some(vec![]));
+        assert_eq!(
+            read(&mut predictor, &archive, 30),
+            Some(vec![32, 33, 34, 35])
+        );
+    }
+
+    #[test]
+    fn neighbours_are_expected_after_one_step() {
+        let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
+        let (first, second) = (archive.0[40], archive.0[41]);
+        assert_eq!(predictor.began(first, 3 * LEN, &archive), None);
+        predictor.ended(first, &archive);
+        let plan = predictor.began(second, 2 * LEN, &archive).expect("a plan");
+        assert!(plan.is_new);
+        let files: Vec<EntryId> = plan.files.iter().map(|(id, _)| *id).collect();
+        assert_eq!(files, [archive.0[42], archive.0[43]]);
+    }
+
+    #[test]
+    fn files_that_are_not_read_to_their_end_predict_nothing() {
+        let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
+        for name in 0..50 {
+            let id = archive.nth_by_name(name);
+            assert_eq!(predictor.began(id, 5 * LEN, &archive), None, "file {name}");
+        }
+    }
+}

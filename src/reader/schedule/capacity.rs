@@ -1,0 +1,52 @@
+//! How many requests may be in flight, by the connections that there may be and by what the source
+//! says.
+
+/// Connections that read-ahead leaves free, so that a demand read need not wait for one.
+const DEMAND_CONNECTIONS: usize = 2;
+
+/// What the source says of itself at the time of an event.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Hints {
+    /// [`at_once`](crate::source::Source::at_once)
+    pub(crate) concurrency: Option<usize>,
+    /// [`early_by`](crate::source::Source::early_by)
+    pub(crate) pipelined_within: Option<u64>,
+    /// [`received`](crate::source::Source::received)
+    pub(crate) received: Option<u64>,
+    /// [`unverified`](crate::source::Source::unverified)
+    pub(crate) unverified: u64,
+}
+
+/// Bounds of the number of requests.
+#[derive(Debug)]
+pub(super) struct Capacity {
+    pub(super) connections: usize,
+    pub(super) hints: Hints,
+}
+
+impl Capacity {
+    /// How many requests are worth it at once.
+    pub(super) fn requests(&self) -> usize {
+        let hint = self.hints.concurrency.unwrap_or(self.connections);
+        hint.min(self.connections)
+    }
+
+    /// How many requests may be in flight when read-ahead adds one. Read-ahead of a stalled reader may
+    /// use all connections: its bytes are what the reader will wait for next.
+    pub(super) fn read_ahead(&self, is_stalled: bool) -> usize {
+        if is_stalled {
+            return self.requests();
+        }
+        let connections = self.connections.saturating_sub(DEMAND_CONNECTIONS);
+        connections.max(1).min(self.requests())
+    }
+
+    /// How many connections will be needed soon, while `in_flight` requests are in flight.
+    pub(super) fn connections_soon(&self, in_flight: usize, is_sequential: bool) -> usize {
+        if is_sequential {
+            self.requests()
+        } else {
+            (2 * in_flight).max(2).min(self.requests())
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The blocks in memory, and what keeps each of them there.
+//!
+//! A block stays while a read or a request uses it, while a stream will read it, or while it is among
+//! the blocks that were read last. Its buffer then returns to the pool.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+
+use super::stream::StreamId;
+use crate::reader::block::{Block, Blocks, blocks_of, missing};
+use crate::reader::pool::{BLOCK, Grant, Pool};
+
+/// One block in this many is for bytes that were read. The kernel keeps a copy of those anyway, and
+/// a stream must not wait for memory that holds its own past.
+const READ_SHARE: usize = 8;
+
+/// One block in this many stays free for demand: read-ahead does not use it.
+const DEMAND_SHARE: usize = 8;
+
+pub(super) struct Memory {
+    pool: Pool,
+    /// Buffers that read-ahead leaves free.
+    reserve: usize,
+    blocks: HashMap<u64, Weak<Block>>,
+    /// Blocks that each stream has fetched and not read.
+    held: HashMap<StreamId, Blocks>,
+    recent: Recent,
+}
+
+impl Memory {
+    pub(super) fn new(pool: Pool) -> Self {
+        let buffers = pool.total();
+        Self {
+            pool,
+            reserve: buffers / DEMAND_SHARE,
+            blocks: HashMap::new(),
+            held: HashMap::new(),
+            recent: Recent::new(buffers / READ_SHARE),
+        }
+    }
+
+    /// Bytes that read-ahead may use.
+    pub(super) fn for_read_ahead(&self) -> u64 {
+        let buffers = self.pool.total();
+        (buffers - buffers / READ_SHARE - self.reserve) as u64 * BLOCK
+    }
+
+    /// The block of this number, if it is in memory.
+    pub(super) fn block(&self, number: u64) -> Option<Arc<Block>> {
+        self.blocks.get(&number)?.upgrade()
+    }
+
+    /// The blocks of `range`, or the number of them that are not in memory.
+    pub(super) fn find(&self, range: &Range<u64>) -> Result<Blocks, usize> {
+        let numbers = blocks_of(range);
+        let wanted = (numbers.end - numbers.start) as usize;
+        let found: Blocks = numbers.filter_map(|number| self.block(number)).collect();
+        match wanted - found.len() {
+            0 => Ok(found),
+            lacking => Err(lacking),
+        }
+    }
+
+    /// The blocks of `range`, if all its bytes are in memory.
+    pub(super) fn find_filled(&self, range: &Range<u64>) -> Option<Blocks> {
+        let blocks = self.find(range).ok()?;
+        missing(&blocks, range).is_empty().then_some(blocks)
+    }
+
+    /// The blocks of `range`. Those that are not in memory are made with `grant`, or with free
+    /// buffers. If there are too few, returns the number of blocks that are not in memory.
+    pub(super) fn claim(
+        &mut self,
+        range: &Range<u64>,
+        grant: Option<Grant>,
+    ) -> Result<Blocks, usize> {
+        self.find(range).or_else(|lacking| {
+            let grant = grant.or_else(|| self.pool.try_grant(lacking, 0));
+            let made = grant.and_then(|grant| self.make(range, grant));
+            made.ok_or(lacking)
+        })
+    }
+
+    /// The blocks of `range` for read-ahead, which leaves buffers free for demand. If there are too
+    /// few, lets go of what was fetched for streams that match `is_abandoned`.
+    pub(super) fn claim_spare(
+        &mut self,
+        range: &Range<u64>,
+        mut is_abandoned: impl FnMut(StreamId) -> bool,
+    ) -> Option<Blocks> {
+        let lacking = match self.find(range) {
+            Ok(blocks) => return Some(blocks),
+            Err(lacking) => lacking,
+        };
+        let mut grant = self.pool.try_grant(lacking, self.reserve);
+        if grant.is_none() {
+            self.held.retain(|stream, _| !is_abandoned(*stream));
+            grant = self.pool.try_grant(lacking, self.reserve);
+        }
+        self.make(range, grant?)
+    }
+
+    fn make(&mut self, range: &Range<u64>, mut grant: Grant) -> Option<Blocks> {
+        let mut blocks = Blocks::new();
+        for number in blocks_of(range) {
+            let block = match self.block(number) {
+                Some(block) => block,
+                None => {
+                    let block = Arc::new(Block::new(number, grant.take()?));
+                    self.blocks.insert(number, Arc::downgrade(&block));
+                    block
+                }
+            };
+            blocks.push(block);
+        }
+        // Forget dropped blocks when the map would have to grow.
+        if self.blocks.len() > 1024 && self.blocks.len() == self.blocks.capacity() {
+            self.blocks.retain(|_, block| block.strong_count() > 0);
+        }
+        Some(blocks)
+    }
+
+    /// Whether this many buffers are free.
+    pub(super) fn has_free(&self, buffers: usize) -> bool {
+        self.pool.available() >= buffers
+    }
+
+    /// Keeps blocks in memory until the stream has read them.
+    pub(super) fn hold(&mut self, stream: StreamId, blocks: Blocks) {
+        self.held.entry(stream).or_default().extend(blocks);
+    }
+
+    /// Lets go of the blocks that the stream will not read any more. They were read, and count as
+    /// that from now on.
+    pub(super) fn release_read(
+        &mut self,
+        stream: StreamId,
+        will_read: impl Fn(&Range<u64>) -> bool,
+    ) {
+        let Some(held) = self.held.get_mut(&stream) else {
+            return;
+        };
+        held.retain(|block| {
+            let keep = will_read(&block.extent());
+            if !keep {
+                self.recent.add(block);
+            }
+            keep
+        });
+    }
+
+    /// Lets go of what was fetched for the stream.
+    pub(super) fn release(&mut self, stream: StreamId) {
+        self.held.remove(&stream);
+    }
+
+    /// Lets go of what was fetched for all streams.
+    pub(super) fn release_all(&mut self) {
+        self.held.clear();
+    }
+
+    /// Blocks have been read: keeps them, in the place of those that were read longest ago.
+    pub(super) fn keep_read(&mut self, blocks: &[Arc<Block>]) {
+        blocks.iter().for_each(|block| self.recent.add(block));
+    }
+
+    /// Lets go of what was read of `range`, and gives the memory of free buffers back.
+    pub(super) fn drop_read(&mut self, range: &Range<u64>) {
+        blocks_of(range).for_each(|number| self.recent.remove(number));
+        self.pool.trim();
+    }
+
+    /// Lets go of all that was read.
+    pub(super) fn drop_all_read(&mut self) {
+        self.recent.clear();
+    }
+}
+
+/// The blocks that were read last.
+#[derive(Default)]
+struct Recent {
+    capacity: usize,
+    /// By number, with the time of use.
+    blocks: HashMap<u64, (Arc<Block>, u64)>,
+    /// Numbers by time of use.
+    order: BTreeMap<u64, u64>,
+    uses: u64,
+}
+
+impl Recent {
+    fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, block: &Arc<Block>) {
+        self.uses += 1;
+        let used = (block.clone(), self.uses);
+        if let Some((_, before)) = self.blocks.insert(block.number(), used) {
+            self.order.remove(&before);
+        }
+        self.order.insert(self.uses, block.number());
+        while self.blocks.len() > self.capacity
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.blocks.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        if let Some((_, used)) = self.blocks.remove(&number) {
+            self.order.remove(&used);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.blocks.clear();
+        self.order.clear();
+    }
+}
