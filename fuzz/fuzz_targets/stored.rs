@@ -11,6 +11,9 @@ mod archive;
 #[path = "../../src/fs/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod fs;
+#[path = "../../src/ranges/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod ranges;
 #[path = "../../tests/common/stored_form.rs"]
 mod stored_form;
 

@@ -84,3 +84,15 @@ pub struct Hidden {
     /// What is wrong with the name.
     pub why: &'static str,
 }
+
+/// Why a name cannot be shown.
+pub(super) mod hidden_reason {
+    pub(in crate::archive) const NUL: &str = "its name has a NUL in it";
+    pub(in crate::archive) const DOTS: &str = "its name has '..' in it";
+    pub(in crate::archive) const LONG_PART: &str = "a part of its name is longer than 255 bytes";
+    pub(in crate::archive) const LONG: &str = "its name is longer than 4,095 bytes";
+    pub(in crate::archive) const EMPTY: &str = "its name is empty";
+
+    /// All of them.
+    pub(in crate::archive) const ALL: [&str; 5] = [NUL, DOTS, LONG_PART, LONG, EMPTY];
+}

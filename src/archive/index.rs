@@ -4,18 +4,18 @@
 
 use std::ops::Range;
 
+use super::compact::{CompactEntry, SideTables, entry_flags};
 use super::entry::{Entry, EntryId, Kind, Method};
 use super::error::{Error, Hidden};
-use super::header::HeaderCheck;
 use super::layout;
-use super::packed::{Beside, Packed, flag};
+use super::zip::HeaderCheck;
 
 /// What an archive holds. Entries are in the order of the line, by the offset of their local
 /// header; where that is equal, in the order of the directory.
 #[derive(Debug)]
 pub struct Index {
-    pub(super) entries: Vec<Packed>,
-    pub(super) beside: Beside,
+    pub(super) entries: Vec<CompactEntry>,
+    pub(super) tables: SideTables,
     /// All paths, in the order of the directory.
     pub(super) names: Vec<u8>,
     pub(super) hidden: Vec<Hidden>,
@@ -54,14 +54,14 @@ impl Index {
         Entry {
             header_offset: packed.header_offset,
             size: packed.size,
-            compressed_size: self.beside.compressed_size(packed),
+            compressed_size: self.tables.compressed_size(packed),
             crc32: packed.crc32,
-            method: Method::of(self.beside.method(packed)),
-            encrypted: packed.has(flag::ENCRYPTED),
+            method: Method::of(self.tables.method(packed)),
+            encrypted: packed.has(entry_flags::ENCRYPTED),
             kind: packed.kind(),
             mode: packed.mode(),
-            owner: self.beside.owner(packed),
-            mtime: self.beside.mtime(packed),
+            owner: self.tables.owner(packed),
+            mtime: self.tables.mtime(packed),
         }
     }
 
@@ -112,13 +112,13 @@ impl Index {
         // An extra field and a data descriptor are no longer.
         const MOST: u64 = u16::MAX as u64 + 24;
         let packed = &self.entries[id.index()];
-        let end = layout::end_of(packed, &self.beside).saturating_add(MOST);
+        let end = layout::end_of(packed, &self.tables).saturating_add(MOST);
         packed.header_offset..end.min(self.limit(id)).max(packed.header_offset)
     }
 
     /// What its writer says of the playable form of a playlist: version, and length in bytes.
     pub fn playable(&self, id: EntryId) -> Option<(u8, u64)> {
-        self.beside.playable(&self.entries[id.index()])
+        self.tables.playable(&self.entries[id.index()])
     }
 
     /// Why an entry's data cannot be read by ranges, if it cannot.
@@ -130,34 +130,35 @@ impl Index {
             offset: packed.header_offset,
             what,
         };
-        if packed.has(flag::ENCRYPTED) {
+        if packed.has(entry_flags::ENCRYPTED) {
             return Err(Error::Encrypted { name: name() });
         }
-        if !self.beside.is_stored(packed) {
+        if !self.tables.is_stored(packed) {
             return Err(Error::Compressed {
                 name: name(),
-                method: Method::of(self.beside.method(packed)),
+                method: Method::of(self.tables.method(packed)),
             });
         }
-        let compressed_size = self.beside.compressed_size(packed);
+        let compressed_size = self.tables.compressed_size(packed);
         if compressed_size != packed.size {
             return Err(bad(format!(
                 "it is stored, but of its {} bytes the archive has {compressed_size}",
                 packed.size
             )));
         }
-        if packed.has(flag::LINK) {
+        if packed.has(entry_flags::LINK) {
             return Err(bad("it is a link whose target PKZIP keeps elsewhere".into()));
         }
-        if layout::end_of(packed, &self.beside) > self.cd_range.start {
+        if layout::end_of(packed, &self.tables) > self.cd_range.start {
             return Err(bad(format!(
                 "its {} bytes do not end before the central directory, at offset {}",
                 packed.size, self.cd_range.start
             )));
         }
-        match packed.has(flag::MISPLACED) {
-            true => Err(bad("its data overlaps another entry's".into())),
-            false => Ok(()),
+        if packed.has(entry_flags::MISPLACED) {
+            Err(bad("its data overlaps another entry's".into()))
+        } else {
+            Ok(())
         }
     }
 
@@ -170,15 +171,16 @@ impl Index {
             header_offset: packed.header_offset,
             size: packed.size,
             crc32: packed.crc32,
-            method: self.beside.method(packed),
-            raw_name_crc: self.beside.raw_name_crc(packed, path),
-            raw_name_len: match packed.has(flag::SHARED) {
-                true => None,
-                false => Some(self.beside.raw_name_len(packed)),
+            method: self.tables.method(packed),
+            raw_name_crc: self.tables.raw_name_crc(packed, path),
+            raw_name_len: if packed.has(entry_flags::SHARED) {
+                None
+            } else {
+                Some(self.tables.raw_name_len(packed))
             },
             limit: self.limit(id),
-            has_descriptor: packed.has(flag::DESCRIPTOR),
-            is_encrypted: packed.has(flag::ENCRYPTED),
+            has_descriptor: packed.has(entry_flags::DESCRIPTOR),
+            is_encrypted: packed.has(entry_flags::ENCRYPTED),
         }
     }
 
@@ -199,7 +201,7 @@ impl Index {
     pub(super) fn empty(cd_range: Range<u64>, blob_size: u64, comment: Vec<u8>) -> Self {
         Self {
             entries: Vec::new(),
-            beside: Beside::default(),
+            tables: SideTables::default(),
             names: Vec::new(),
             hidden: Vec::new(),
             hidden_count: 0,

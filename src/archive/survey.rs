@@ -1,8 +1,8 @@
 //! How an archive lies on its line, as far as its directory tells.
 
 use super::entry::Extent;
-use super::header::LOCAL_FIXED;
 use super::index::Index;
+use super::zip::LOCAL_FIXED;
 
 /// The bytes of a blob by what they are. What shares its bytes with others is counted once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,9 +77,9 @@ impl Index {
             };
             survey.sharing += entries.len() as u64 - 1;
             // A header that several share bears the name of one of them: the shortest, at the least.
-            let names = entries.iter().map(|e| self.beside.raw_name_len(e));
+            let names = entries.iter().map(|e| self.tables.raw_name_len(e));
             let header = LOCAL_FIXED + u64::from(names.min().unwrap_or(0));
-            let sizes = entries.iter().map(|e| self.beside.compressed_size(e));
+            let sizes = entries.iter().map(|e| self.tables.compressed_size(e));
             let size = sizes.max().unwrap_or(0);
             let end = next.saturating_add(header).saturating_add(size);
             let end = end.min(directory.start);

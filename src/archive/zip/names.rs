@@ -20,20 +20,10 @@
 //! rules but the first three apply to what came out of decoding. Names that become equal are a
 //! matter for the tree, which shows both.
 
+use crate::archive::error::hidden_reason;
+
 /// The longest file name that Linux takes, in bytes (NAME_MAX).
 const LONGEST: usize = 255;
-
-/// Why a name cannot be shown.
-pub(super) mod reason {
-    pub(in crate::archive) const NUL: &str = "its name has a NUL in it";
-    pub(in crate::archive) const DOTS: &str = "its name has '..' in it";
-    pub(in crate::archive) const LONG_PART: &str = "a part of its name is longer than 255 bytes";
-    pub(in crate::archive) const LONG: &str = "its name is longer than 4,095 bytes";
-    pub(in crate::archive) const EMPTY: &str = "its name is empty";
-
-    /// All of them.
-    pub(in crate::archive) const ALL: [&str; 5] = [NUL, DOTS, LONG_PART, LONG, EMPTY];
-}
 
 /// The longest path that Linux takes, in bytes (PATH_MAX without its NUL).
 const LONGEST_PATH: usize = 4095;
@@ -48,7 +38,7 @@ pub(super) fn is_dir(name: &[u8], windows: bool) -> bool {
 /// DOS or Windows.
 pub(super) fn path(name: &[u8], windows: bool, out: &mut Vec<u8>) -> Result<(), &'static str> {
     if name.contains(&0) {
-        return Err(reason::NUL);
+        return Err(hidden_reason::NUL);
     }
     let by_backslash = windows && !name.contains(&b'/');
     let separates = move |byte: &u8| *byte == if by_backslash { b'\\' } else { b'/' };
@@ -76,9 +66,9 @@ fn append<'a>(
     for component in components {
         match component {
             b"" | b"." => continue,
-            b".." => return Err(reason::DOTS),
+            b".." => return Err(hidden_reason::DOTS),
             long if long.len() > LONGEST => {
-                return Err(reason::LONG_PART);
+                return Err(hidden_reason::LONG_PART);
             }
             _ => {}
         }
@@ -87,7 +77,7 @@ fn append<'a>(
         }
         out.extend_from_slice(component);
         if out.len() - start > LONGEST_PATH {
-            return Err(reason::LONG);
+            return Err(hidden_reason::LONG);
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! forward knows everything. The same entries give the same bytes on every machine: times are UTC,
 //! versions and attributes are fixed, and ZIP64 is used exactly where a number does not fit.
 
-use super::entry::{Kind, Timestamp};
+use crate::archive::entry::{Kind, Timestamp};
 
 const LOCAL: u32 = 0x0403_4b50;
 const CENTRAL: u32 = super::central::SIGNATURE;
@@ -94,9 +94,10 @@ impl NewEntry<'_> {
 
     /// Both sizes, where they do not fit (section 4.5.3: in a local header always both).
     fn local_zip64(&self) -> Vec<u8> {
-        match self.size >= WIDE {
-            true => field(FIELD_ZIP64, &[self.size.to_le_bytes(); 2].concat()),
-            false => Vec::new(),
+        if self.size >= WIDE {
+            field(FIELD_ZIP64, &[self.size.to_le_bytes(); 2].concat())
+        } else {
+            Vec::new()
         }
     }
 
@@ -264,8 +265,8 @@ fn dos_time(mtime: Timestamp) -> (u16, u16) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Index, IndexParser, ParseOptions};
     use super::*;
+    use crate::archive::{Index, IndexParser, ParseOptions};
 
     fn entry(path: &str, size: u64) -> NewEntry<'_> {
         NewEntry {

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::builder::Builder;
-use super::central::{self, ARCHIVE_EXTRA, DIGITAL_SIGNATURE, Lack};
+use super::central::{self, ARCHIVE_EXTRA, DIGITAL_SIGNATURE, RecordError};
 use super::encoding::Encoding;
-use super::error::Error;
-use super::index::Index;
 use super::tail::Directory;
+use crate::archive::error::Error;
+use crate::archive::index::Index;
 
 /// A directory that is being parsed.
 #[derive(Debug)]
@@ -94,9 +94,9 @@ impl Records {
                     self.builder.add(&record, at, len)?;
                     used += len;
                 }
-                Err(Lack::More) => return Ok(Some(used)),
-                Err(Lack::NotARecord(DIGITAL_SIGNATURE)) => self.ended = true,
-                Err(Lack::NotARecord(_)) if at == self.range.start && self.prepended > 0 => {
+                Err(RecordError::Incomplete) => return Ok(Some(used)),
+                Err(RecordError::NotARecord(DIGITAL_SIGNATURE)) => self.ended = true,
+                Err(RecordError::NotARecord(_)) if at == self.range.start && self.prepended > 0 => {
                     // Not prepended bytes, but a gap behind a directory that is where it says.
                     let start = self.directory.offset;
                     let range = start..start + self.directory.size;
@@ -109,7 +109,7 @@ impl Records {
                     );
                     return Ok(None);
                 }
-                Err(Lack::NotARecord(signature)) => {
+                Err(RecordError::NotARecord(signature)) => {
                     let what = match signature {
                         ARCHIVE_EXTRA => "the central directory is encrypted",
                         _ => "there is no central directory record",
@@ -119,8 +119,8 @@ impl Records {
                         what: what.into(),
                     });
                 }
-                Err(Lack::Split) => return Err(Error::Split),
-                Err(Lack::Damaged(what)) => {
+                Err(RecordError::Split) => return Err(Error::Split),
+                Err(RecordError::Damaged(what)) => {
                     return Err(Error::Damaged {
                         offset: at,
                         what: what.into(),
@@ -141,9 +141,10 @@ impl Records {
         }
         let (seen, announced) = (self.builder.seen(), self.directory.entries);
         // Without ZIP64 the number has 16 bits, and some writers let it wrap.
-        let is_right = match self.directory.is_zip64 {
-            true => seen == announced,
-            false => seen % 65_536 == announced,
+        let is_right = if self.directory.is_zip64 {
+            seen == announced
+        } else {
+            seen % 65_536 == announced
         };
         if !is_right {
             return Err(damaged(format!(

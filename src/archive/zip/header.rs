@@ -2,35 +2,37 @@
 
 use std::ops::Range;
 
-use super::bytes::Fields;
-use super::entry::Extent;
-use super::error::Error;
+use crate::archive::bytes::Fields;
+use crate::archive::entry::Extent;
+use crate::archive::error::Error;
 
 const SIGNATURE: u32 = 0x0403_4b50;
 /// The fixed part of a local header.
-pub(super) const LOCAL_FIXED: u64 = 30;
+pub(in crate::archive) const LOCAL_FIXED: u64 = 30;
 /// Lengths of a data descriptor (section 4.3.9): with its signature and 32-bit sizes, the usual one;
 /// with 64-bit sizes; both without the signature.
 const DESCRIPTORS: [u64; 4] = [16, 24, 12, 20];
-const ENCRYPTED: u16 = 1;
-const DESCRIPTOR: u16 = 1 << 3;
+/// Bit 0 of the general purpose flags (section 4.4.4): the data is encrypted.
+pub(super) const ENCRYPTED: u16 = 1;
+/// Bit 3 (section 4.4.4): sizes and CRC follow the data, in a data descriptor.
+pub(super) const DESCRIPTOR: u16 = 1 << 3;
 
 /// Compares an entry's local header with what the central directory says. A server that gives
 /// other bytes than the archive's, and an archive whose two accounts differ, are found out here.
 #[derive(Debug, Clone)]
 pub struct HeaderCheck {
-    pub(super) name: String,
-    pub(super) header_offset: u64,
-    pub(super) size: u64,
-    pub(super) crc32: u32,
-    pub(super) method: u16,
-    pub(super) raw_name_crc: u32,
+    pub(in crate::archive) name: String,
+    pub(in crate::archive) header_offset: u64,
+    pub(in crate::archive) size: u64,
+    pub(in crate::archive) crc32: u32,
+    pub(in crate::archive) method: u16,
+    pub(in crate::archive) raw_name_crc: u32,
     /// `None` if other entries have the same header and data: it can bear only one's name.
-    pub(super) raw_name_len: Option<u16>,
+    pub(in crate::archive) raw_name_len: Option<u16>,
     /// Where the next thing on the line begins.
-    pub(super) limit: u64,
-    pub(super) has_descriptor: bool,
-    pub(super) is_encrypted: bool,
+    pub(in crate::archive) limit: u64,
+    pub(in crate::archive) has_descriptor: bool,
+    pub(in crate::archive) is_encrypted: bool,
 }
 
 impl HeaderCheck {
@@ -48,9 +50,10 @@ impl HeaderCheck {
     pub fn predicted(&self) -> Extent {
         let least = self.range().end;
         let room = self.limit.checked_sub(self.size);
-        let descriptors = match self.has_descriptor {
-            true => &DESCRIPTORS[..],
-            false => &[0],
+        let descriptors = if self.has_descriptor {
+            &DESCRIPTORS[..]
+        } else {
+            &[0]
         };
         let packed = |descriptor: &u64| room.and_then(|room| room.checked_sub(*descriptor));
         let without_extra = descriptors.iter().any(|d| packed(d) == Some(least));

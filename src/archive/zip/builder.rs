@@ -5,13 +5,14 @@
 
 use std::ops::Range;
 
-use super::central::{FIXED_LEN, Record};
+use super::central::FIXED_LEN;
 use super::encoding::Detector;
-use super::entry::Kind;
-use super::error::{Error, Hidden};
-use super::index::{Index, printable};
-use super::packed::{OwnerPlaces, Packed, flag};
-use super::{layout, names};
+use super::names;
+use crate::archive::compact::{CompactEntry, EntryRecord, OwnerPlaces, entry_flags};
+use crate::archive::entry::Kind;
+use crate::archive::error::{Error, Hidden, hidden_reason};
+use crate::archive::index::{Index, printable};
+use crate::archive::layout;
 
 /// Hidden entries are all counted; so many are told by name.
 const HIDDEN_TOLD: usize = 1000;
@@ -57,7 +58,7 @@ impl Builder {
     }
 
     /// Adds what a record at `at` of `len` bytes says.
-    pub(super) fn add(&mut self, record: &Record, at: u64, len: usize) -> Result<(), Error> {
+    pub(super) fn add(&mut self, record: &EntryRecord, at: u64, len: usize) -> Result<(), Error> {
         self.seen += 1;
         self.reserve(at + len as u64, record.raw_name.len());
         let index = &mut self.index;
@@ -79,13 +80,13 @@ impl Builder {
                 index.names.extend_from_slice(record.raw_name);
             }
         }
-        let mut packed = Packed::new(
+        let mut packed = CompactEntry::new(
             record,
             // What does not fit lies behind any directory, and is refused there.
             record.header_offset.saturating_add(self.prepended),
             name_at,
             &index.names[start..],
-            &mut index.beside,
+            &mut index.tables,
             &mut self.owner_places,
         );
         if index.names.len() == start {
@@ -102,12 +103,12 @@ impl Builder {
         }
         let mut index = self.index;
         index.names.shrink_to_fit();
-        index.beside.shrink();
+        index.tables.shrink();
         // In place, and in the order of the directory where offsets are equal. Nearly always in
         // order already, and then this costs one look at each.
-        let line_order = |e: &Packed| (e.header_offset, e.name_at);
+        let line_order = |e: &CompactEntry| (e.header_offset, e.name_at);
         index.entries.sort_unstable_by_key(line_order);
-        layout::mark(&mut index.entries, &index.beside, index.cd_range.start);
+        layout::mark(&mut index.entries, &index.tables, index.cd_range.start);
         let hidden = index.entries.iter().filter(|e| e.name_len == 0);
         index.hidden_offsets = hidden.map(|e| e.header_offset).collect();
         index.entries.retain(|e| e.name_len != 0);
@@ -152,9 +153,9 @@ impl Builder {
         for entry in &mut entries {
             let raw = &old[entry.name_range()];
             let start = index.names.len();
-            if entry.has(flag::UNDECODED) {
+            if entry.has(entry_flags::UNDECODED) {
                 let name = encoding.decode(raw).unwrap_or(raw.into());
-                let windows = entry.has(flag::WINDOWS);
+                let windows = entry.has(entry_flags::WINDOWS);
                 if names::is_dir(&name, windows) && entry.kind() == Kind::File {
                     entry.make_dir();
                 }
@@ -167,7 +168,7 @@ impl Builder {
                 index.names.push(0);
             }
             let moved = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
-            index.beside.moved(&mut rare, entry.name_at, moved);
+            index.tables.moved(&mut rare, entry.name_at, moved);
             entry.name_at = moved;
         }
         index.entries = entries;
@@ -186,7 +187,7 @@ fn append_path(index: &mut Index, name: &[u8], windows: bool, may_be_root: bool)
     let start = index.names.len();
     let why = match names::path(name, windows, &mut index.names) {
         Ok(()) if index.names.len() > start || may_be_root => return,
-        Ok(()) => names::reason::EMPTY,
+        Ok(()) => hidden_reason::EMPTY,
         Err(why) => why,
     };
     index.hidden_count += 1;

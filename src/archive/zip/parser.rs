@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::encoding::Encoding;
-use super::error::Error;
-use super::index::Index;
 use super::records::Records;
 use super::tail::{self, Directory, EOCD64_LEN, Found};
+use crate::archive::error::Error;
+use crate::archive::index::Index;
 
 /// How much of the end is asked for first, in bytes: enough for the longest comment and, in most
 /// archives of a thousand entries, for the whole central directory and the playlists before it. A

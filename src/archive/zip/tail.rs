@@ -22,9 +22,9 @@
 
 use std::ops::Range;
 
-use super::bytes::Fields;
 use super::central;
-use super::error::Error;
+use crate::archive::bytes::Fields;
+use crate::archive::error::Error;
 
 const EOCD: u32 = 0x0605_4b50;
 const EOCD_LEN: usize = 22;

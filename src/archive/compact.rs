@@ -4,20 +4,43 @@
 //! outside 1970 to 2106, a name that is not stored as it is shown. Users and groups are few in any
 //! archive, so that an entry has only their place in a list.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::bytes::Fields;
-use super::central::Record;
 use super::elements::{Element, Pull, Push, pull_all, push_all};
 use super::entry::{Kind, Method, Timestamp};
 
-/// Bit 0 of the general purpose flags (section 4.4.4): the data is encrypted.
-const GENERAL_ENCRYPTED: u16 = 1;
-/// Bit 3 (section 4.4.4): sizes and CRC follow the data, in a data descriptor.
-const GENERAL_DESCRIPTOR: u16 = 1 << 3;
+/// What the archive's directory says of one entry.
+pub(super) struct EntryRecord<'a> {
+    pub(super) is_encrypted: bool,
+    /// Whether a data descriptor follows the data.
+    pub(super) has_descriptor: bool,
+    /// Number of the compression method; 0 is stored.
+    pub(super) method: u16,
+    pub(super) mtime: Timestamp,
+    pub(super) crc32: u32,
+    pub(super) compressed_size: u64,
+    pub(super) size: u64,
+    /// Offset of the local header, as the writer counted it.
+    pub(super) header_offset: u64,
+    pub(super) kind: Kind,
+    pub(super) mode: Option<u16>,
+    pub(super) owner: Option<(u32, u32)>,
+    pub(super) raw_name: &'a [u8],
+    /// The name in UTF-8, or as raw bytes if the flag says UTF-8 and it is not; `None` if its
+    /// encoding must be guessed.
+    pub(super) name: Option<Cow<'a, [u8]>>,
+    /// Whether the writer is DOS or Windows.
+    pub(super) windows: bool,
+    /// PKZIP's way of storing links, with the target in an extra field and no data.
+    pub(super) is_link: bool,
+    /// Version and length of a playlist's playable form.
+    pub(super) playable: Option<(u8, u64)>,
+}
 
-/// Flags of a [`Packed`].
-pub(super) mod flag {
+/// Flags of a [`CompactEntry`].
+pub(super) mod entry_flags {
     /// The data is encrypted.
     pub(in crate::archive) const ENCRYPTED: u8 = 1;
     /// A data descriptor follows the data.
@@ -38,7 +61,7 @@ pub(super) mod flag {
 
 /// An entry.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Packed {
+pub(super) struct CompactEntry {
     pub(super) header_offset: u64,
     pub(super) size: u64,
     pub(super) crc32: u32,
@@ -59,13 +82,13 @@ pub(super) struct Packed {
     pub(super) flags: u8,
 }
 
-const _: () = assert!(size_of::<Packed>() == 40);
+const _: () = assert!(size_of::<CompactEntry>() == 40);
 
 const HAS_MODE: u16 = 1 << 9;
 const KIND_AT: u16 = 10;
 const WIDE_METHOD: u8 = u8::MAX;
 
-impl Element for Packed {
+impl Element for CompactEntry {
     const LEN: usize = 40;
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -104,7 +127,7 @@ struct Rare {
 
 /// The tables beside the entries.
 #[derive(Debug, Default)]
-pub(super) struct Beside {
+pub(super) struct SideTables {
     /// By `name_at`.
     rare: Vec<Rare>,
     owners: Vec<(u32, u32)>,
@@ -115,7 +138,7 @@ pub(super) struct Beside {
 /// Finds the place of an owner while entries are added.
 pub(super) type OwnerPlaces = HashMap<(u32, u32), u16>;
 
-impl Packed {
+impl CompactEntry {
     /// As it was written.
     fn of_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let four = |at: usize| {
@@ -140,11 +163,11 @@ impl Packed {
 
     /// Packs a record whose name, as `shown`, is in the arena at `name_at`.
     pub(super) fn new(
-        record: &Record,
+        record: &EntryRecord,
         header_offset: u64,
         name_at: u32,
         shown: &[u8],
-        beside: &mut Beside,
+        tables: &mut SideTables,
         places: &mut OwnerPlaces,
     ) -> Self {
         let mtime = u32::try_from(record.mtime.secs);
@@ -158,22 +181,22 @@ impl Packed {
         };
         let mut flags = 0;
         let mut set = |flag: u8, on: bool| flags |= if on { flag } else { 0 };
-        set(flag::ENCRYPTED, record.flags & GENERAL_ENCRYPTED != 0);
-        set(flag::DESCRIPTOR, record.flags & GENERAL_DESCRIPTOR != 0);
-        set(flag::LINK, record.is_link);
-        set(flag::UNDECODED, record.name.is_none());
-        set(flag::WINDOWS, record.windows);
+        set(entry_flags::ENCRYPTED, record.is_encrypted);
+        set(entry_flags::DESCRIPTOR, record.has_descriptor);
+        set(entry_flags::LINK, record.is_link);
+        set(entry_flags::UNDECODED, record.name.is_none());
+        set(entry_flags::WINDOWS, record.windows);
         let is_rare = mtime.is_err()
             || record.name.is_none()
             || method.is_none()
             || record.compressed_size != record.size
             || !is_plain(record.raw_name, shown, record.kind);
         if let Some(playable) = record.playable {
-            beside.playable.insert(header_offset, playable);
+            tables.playable.insert(header_offset, playable);
         }
         if is_rare {
-            set(flag::RARE, true);
-            beside.rare.push(Rare {
+            set(entry_flags::RARE, true);
+            tables.rare.push(Rare {
                 name_at,
                 raw_name_crc: crc32fast::hash(record.raw_name),
                 // Its field in the record has 16 bits.
@@ -191,7 +214,7 @@ impl Packed {
             mtime: mtime.unwrap_or_default(),
             nanos: record.mtime.nanos,
             name_len: shown.len() as u16, // the rules for names leave 4,095 at most; a raw one has 16 bits
-            owner: record.owner.map_or(0, |o| beside.owner_place(o, places)),
+            owner: record.owner.map_or(0, |o| tables.owner_place(o, places)),
             attributes: record.mode.map_or(0, |mode| mode & 0o777 | HAS_MODE) | kind << KIND_AT,
             method: method.unwrap_or(WIDE_METHOD),
             flags,
@@ -261,7 +284,7 @@ impl Element for Rare {
     }
 }
 
-impl Beside {
+impl SideTables {
     /// How many bytes it is when stored.
     pub(super) fn stored_len(&self) -> usize {
         self.rare.len() * Rare::LEN + self.owners.len() * 8 + self.playable.len() * 24
@@ -305,8 +328,8 @@ impl Beside {
         })
     }
 
-    fn rare(&self, entry: &Packed) -> Option<&Rare> {
-        if !entry.has(flag::RARE) {
+    fn rare(&self, entry: &CompactEntry) -> Option<&Rare> {
+        if !entry.has(entry_flags::RARE) {
             return None;
         }
         let at = self
@@ -315,19 +338,19 @@ impl Beside {
         at.ok().map(|at| &self.rare[at])
     }
 
-    pub(super) fn compressed_size(&self, entry: &Packed) -> u64 {
+    pub(super) fn compressed_size(&self, entry: &CompactEntry) -> u64 {
         self.rare(entry).map_or(entry.size, |r| r.compressed_size)
     }
 
-    pub(super) fn method(&self, entry: &Packed) -> u16 {
+    pub(super) fn method(&self, entry: &CompactEntry) -> u16 {
         self.rare(entry).map_or(entry.method.into(), |r| r.method)
     }
 
-    pub(super) fn is_stored(&self, entry: &Packed) -> bool {
+    pub(super) fn is_stored(&self, entry: &CompactEntry) -> bool {
         Method::of(self.method(entry)) == Method::Stored
     }
 
-    pub(super) fn mtime(&self, entry: &Packed) -> Timestamp {
+    pub(super) fn mtime(&self, entry: &CompactEntry) -> Timestamp {
         Timestamp {
             secs: self
                 .rare(entry)
@@ -336,23 +359,23 @@ impl Beside {
         }
     }
 
-    pub(super) fn playable(&self, entry: &Packed) -> Option<(u8, u64)> {
+    pub(super) fn playable(&self, entry: &CompactEntry) -> Option<(u8, u64)> {
         self.playable.get(&entry.header_offset).copied()
     }
 
-    pub(super) fn owner(&self, entry: &Packed) -> Option<(u32, u32)> {
+    pub(super) fn owner(&self, entry: &CompactEntry) -> Option<(u32, u32)> {
         let at = usize::from(entry.owner).checked_sub(1)?;
         self.owners.get(at).copied()
     }
 
-    pub(super) fn raw_name_len(&self, entry: &Packed) -> u16 {
+    pub(super) fn raw_name_len(&self, entry: &CompactEntry) -> u16 {
         // A path has at most 4,095 bytes.
         let plain = || (entry.name_len).saturating_add(u16::from(entry.kind() == Kind::Dir));
         self.rare(entry).map_or_else(plain, |r| r.raw_name_len)
     }
 
     /// CRC-32 of the name as stored, for comparing it with that in the local header.
-    pub(super) fn raw_name_crc(&self, entry: &Packed, shown: &[u8]) -> u32 {
+    pub(super) fn raw_name_crc(&self, entry: &CompactEntry, shown: &[u8]) -> u32 {
         let plain = || {
             let mut crc = crc32fast::Hasher::new();
             crc.update(shown);

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::bytes::Fields;
 use super::encoding::Encoding;
-use super::entry::{Kind, Timestamp};
 use super::extra::Extra;
+use super::header::{DESCRIPTOR, ENCRYPTED};
 use super::{names, times};
+use crate::archive::bytes::Fields;
+use crate::archive::compact::EntryRecord;
+use crate::archive::entry::Kind;
 
 pub(super) const SIGNATURE: u32 = 0x0201_4b50;
 /// Digital signature (section 4.3.13), which may follow the last record.
@@ -16,35 +18,11 @@ pub(super) const ARCHIVE_EXTRA: u32 = 0x0806_4b50;
 /// The fixed part of a record.
 pub(super) const FIXED_LEN: usize = 46;
 
-/// What one record says.
-pub(super) struct Record<'a> {
-    pub(super) flags: u16,
-    pub(super) method: u16,
-    pub(super) mtime: Timestamp,
-    pub(super) crc32: u32,
-    pub(super) compressed_size: u64,
-    pub(super) size: u64,
-    pub(super) header_offset: u64,
-    pub(super) kind: Kind,
-    pub(super) mode: Option<u16>,
-    pub(super) owner: Option<(u32, u32)>,
-    pub(super) raw_name: &'a [u8],
-    /// The name in UTF-8, or as raw bytes if the flag says UTF-8 and it is not; `None` if its
-    /// encoding must be guessed.
-    pub(super) name: Option<Cow<'a, [u8]>>,
-    /// Whether the writer is DOS or Windows.
-    pub(super) windows: bool,
-    /// PKZIP's way of storing links, with the target in an extra field and no data.
-    pub(super) is_link: bool,
-    /// Version and length of a playlist's playable form.
-    pub(super) playable: Option<(u8, u64)>,
-}
-
 /// Why there is no record.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(super) enum RecordError {
     /// The bytes end before the record does.
-    More,
+    Incomplete,
     /// No record begins here, but something with this signature.
     NotARecord(u32),
     /// It lies on another disk.
@@ -57,30 +35,34 @@ pub(super) enum Lack {
 const UTF8: u16 = 1 << 11;
 
 /// Reads the record that `bytes` begin with; also returns its length.
-pub(super) fn read(bytes: &[u8], encoding: Encoding) -> Result<(Record<'_>, usize), Lack> {
+pub(super) fn read(
+    bytes: &[u8],
+    encoding: Encoding,
+) -> Result<(EntryRecord<'_>, usize), RecordError> {
     let mut fields = Fields(bytes);
-    let signature = fields.u32().ok_or(Lack::More)?;
+    let signature = fields.u32().ok_or(RecordError::Incomplete)?;
     if signature != SIGNATURE {
-        return Err(Lack::NotARecord(signature));
+        return Err(RecordError::NotARecord(signature));
     }
-    let mut fields = Fields(fields.take(FIXED_LEN - 4).ok_or(Lack::More)?);
+    let mut fields = Fields(fields.take(FIXED_LEN - 4).ok_or(RecordError::Incomplete)?);
     // Fixed length was checked: from here a field is always there.
-    let mut u16 = || fields.u16().ok_or(Lack::More);
+    let mut u16 = || fields.u16().ok_or(RecordError::Incomplete);
     let (made_by, _needed, flags, method) = (u16()?, u16()?, u16()?, u16()?);
     let (time, date) = (u16()?, u16()?);
-    let crc32 = fields.u32().ok_or(Lack::More)?;
-    let compressed = fields.u32().ok_or(Lack::More)?;
-    let size = fields.u32().ok_or(Lack::More)?;
-    let mut u16 = || fields.u16().ok_or(Lack::More);
+    let crc32 = fields.u32().ok_or(RecordError::Incomplete)?;
+    let compressed = fields.u32().ok_or(RecordError::Incomplete)?;
+    let size = fields.u32().ok_or(RecordError::Incomplete)?;
+    let mut u16 = || fields.u16().ok_or(RecordError::Incomplete);
     let (name_len, extra_len, comment_len) = (u16()?, u16()?, u16()?);
     let (disk, _internal) = (u16()?, u16()?);
-    let external = fields.u32().ok_or(Lack::More)?;
-    let offset = fields.u32().ok_or(Lack::More)?;
+    let external = fields.u32().ok_or(RecordError::Incomplete)?;
+    let offset = fields.u32().ok_or(RecordError::Incomplete)?;
 
     let mut rest = Fields(&bytes[FIXED_LEN..]);
-    let raw_name = rest.take(name_len.into()).ok_or(Lack::More)?;
-    let extra = rest.take(extra_len.into()).ok_or(Lack::More)?;
-    rest.take(comment_len.into()).ok_or(Lack::More)?;
+    let raw_name = rest.take(name_len.into()).ok_or(RecordError::Incomplete)?;
+    let extra = rest.take(extra_len.into()).ok_or(RecordError::Incomplete)?;
+    rest.take(comment_len.into())
+        .ok_or(RecordError::Incomplete)?;
 
     let extra = Extra::parse(extra, date);
     let narrow = Narrow {
@@ -97,8 +79,9 @@ pub(super) fn read(bytes: &[u8], encoding: Encoding) -> Result<(Record<'_>, usiz
     let known_name = name.as_deref().unwrap_or(raw_name);
     let is_dir = names::is_dir(known_name, windows && name.is_some());
     let (kind, mode) = kind_and_mode(host, external, is_dir);
-    let record = Record {
-        flags,
+    let record = EntryRecord {
+        is_encrypted: flags & ENCRYPTED != 0,
+        has_descriptor: flags & DESCRIPTOR != 0,
         method,
         mtime: extra.mtime.unwrap_or_else(|| times::dos(date, time)),
         crc32,
@@ -129,7 +112,7 @@ struct Narrow {
 /// The ZIP64 field holds, in this order, only those numbers whose own field is all ones
 /// (section 4.5.3): size, compressed size, offset, disk. Some writers put in all of them; then the
 /// field is longer than it must be, and repeats what the own field says.
-fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), Lack> {
+fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), RecordError> {
     let &Narrow {
         size,
         compressed,
@@ -140,7 +123,7 @@ fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), Lack>
         // Without the field all ones are just the largest number.
         return match disk {
             0 | u16::MAX => Ok((size.into(), compressed.into(), offset.into())),
-            _ => Err(Lack::Split),
+            _ => Err(RecordError::Split),
         };
     };
     let wide_disk = disk == u16::MAX;
@@ -158,16 +141,17 @@ fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), Lack>
         needed -= 8;
         fields
             .u64()
-            .ok_or(Lack::Damaged("a ZIP64 extra field is too short"))
+            .ok_or(RecordError::Damaged("a ZIP64 extra field is too short"))
     };
     let numbers = (wide(size)?, wide(compressed)?, wide(offset)?);
-    let disk = match wide_disk {
-        true => fields.u32().unwrap_or(0),
-        false => disk.into(),
+    let disk = if wide_disk {
+        fields.u32().unwrap_or(0)
+    } else {
+        disk.into()
     };
     match disk {
         0 => Ok(numbers),
-        _ => Err(Lack::Split),
+        _ => Err(RecordError::Split),
     }
 }
 
@@ -200,9 +184,10 @@ fn is_windows(host: u8) -> bool {
 /// external attributes. Others say by a slash that it is a directory, DOS by bit 4 as well.
 fn kind_and_mode(host: u8, external: u32, is_dir_by_name: bool) -> (Kind, Option<u16>) {
     let mode = (external >> 16) as u16;
-    let by_name = match is_dir_by_name || external & 0x10 != 0 && is_windows(host) {
-        true => Kind::Dir,
-        false => Kind::File,
+    let by_name = if is_dir_by_name || external & 0x10 != 0 && is_windows(host) {
+        Kind::Dir
+    } else {
+        Kind::File
     };
     if !matches!(host, 3 | 19) || mode == 0 {
         return (by_name, None);
@@ -265,10 +250,10 @@ mod tests {
             offset: 1,
             disk,
         };
-        assert_eq!(zip64(None, &narrow(1)), Err(Lack::Split));
+        assert_eq!(zip64(None, &narrow(1)), Err(RecordError::Split));
         assert_eq!(
             zip64(Some(&[1, 0, 0, 0]), &narrow(u16::MAX)),
-            Err(Lack::Split)
+            Err(RecordError::Split)
         );
         assert!(zip64(Some(&[0, 0, 0, 0]), &narrow(u16::MAX)).is_ok());
         assert!(zip64(None, &narrow(0)).is_ok());

@@ -1,8 +1,8 @@
 //! Extra fields of a central directory record (section 4.5).
 
-use super::bytes::Fields;
-use super::entry::Timestamp;
 use super::times;
+use crate::archive::bytes::Fields;
+use crate::archive::entry::Timestamp;
 
 /// What the extra fields of one record say.
 #[derive(Debug, Default)]

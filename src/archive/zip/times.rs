@@ -1,7 +1,7 @@
 //! When an entry's content was changed, in the three ways that ZIP tells it.
 
-use super::bytes::Fields;
-use super::entry::Timestamp;
+use crate::archive::bytes::Fields;
+use crate::archive::entry::Timestamp;
 
 /// Windows counts 100 ns since 1601; this many seconds before 1970.
 const NTFS_EPOCH: i64 = 11_644_473_600;
@@ -32,9 +32,10 @@ pub(super) fn dos(date: u16, time: u16) -> Timestamp {
 /// Seconds since 1970 as Info-ZIP and PKWARE store them: signed 32 bits (section 4.5.7 and Info-ZIP's
 /// `proginfo/extrafld.txt`). Writers go on counting beyond 2038, and the DOS date tells that they did.
 pub(super) fn unix(secs: u32, dos_date: u16) -> Timestamp {
-    match dos_year(dos_date) >= OVERFLOW_YEAR {
-        true => whole(secs.into()),
-        false => whole(secs.cast_signed().into()),
+    if dos_year(dos_date) >= OVERFLOW_YEAR {
+        whole(secs.into())
+    } else {
+        whole(secs.cast_signed().into())
     }
 }
 
