@@ -53,9 +53,10 @@ pub(super) struct Head {
 
 /// The numbers of the blocks that `range` touches.
 pub(super) fn blocks_of(range: &Range<u64>) -> Range<u64> {
-    match range.is_empty() {
-        true => 0..0,
-        false => range.start / BLOCK..range.end.div_ceil(BLOCK),
+    if range.is_empty() {
+        0..0
+    } else {
+        range.start / BLOCK..range.end.div_ceil(BLOCK)
     }
 }
 

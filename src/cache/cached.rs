@@ -100,9 +100,10 @@ impl State {
             let tail = self.tail().take();
             return Ok(Opened { size: *size, tail });
         }
-        match self.key.is_url() {
-            true => self.open_url(tail).await,
-            false => self.open_immutable(tail).await,
+        if self.key.is_url() {
+            self.open_url(tail).await
+        } else {
+            self.open_immutable(tail).await
         }
     }
 
@@ -363,16 +364,18 @@ impl Source for Cached {
     }
 
     fn early_by(&self) -> Option<u64> {
-        match self.0.comes_from_below() {
-            true => self.0.below.early_by(),
-            false => None,
+        if self.0.comes_from_below() {
+            self.0.below.early_by()
+        } else {
+            None
         }
     }
 
     fn at_once(&self) -> Option<usize> {
-        match self.0.comes_from_below() {
-            true => self.0.below.at_once(),
-            false => None,
+        if self.0.comes_from_below() {
+            self.0.below.at_once()
+        } else {
+            None
         }
     }
 

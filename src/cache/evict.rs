@@ -184,9 +184,10 @@ pub(super) fn victims(disk: &dyn Disk, survey: &Survey, wanted: u64, size: u64) 
     let (mut freed, mut victims) = (0, Vec::new());
     while freed < wanted {
         let from_new = new_bytes > size / 10 || known.is_empty();
-        let next = match from_new {
-            true => new.pop().or_else(|| known.pop()),
-            false => known.pop().or_else(|| new.pop()),
+        let next = if from_new {
+            new.pop().or_else(|| known.pop())
+        } else {
+            known.pop().or_else(|| new.pop())
         };
         let Some(next) = next else { break };
         if from_new {

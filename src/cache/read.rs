@@ -170,12 +170,11 @@ impl Shared {
             let start = span.start / HEAD * HEAD;
             let end = span.end.next_multiple_of(HEAD);
             let read = file.read_large(&mut buffer[..(end - start) as usize], HEAD + start)?;
-            return match read as u64 >= span.end - start {
-                true => {
-                    let within = (span.start - start) as usize..(span.end - start) as usize;
-                    Ok(buffer.freeze(within))
-                }
-                false => Err(damaged("its content")),
+            return if read as u64 >= span.end - start {
+                let within = (span.start - start) as usize..(span.end - start) as usize;
+                Ok(buffer.freeze(within))
+            } else {
+                Err(damaged("its content"))
             };
         }
         let mut bytes = vec![0; (span.end - span.start) as usize];

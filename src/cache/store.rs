@@ -77,9 +77,10 @@ impl std::fmt::Debug for Cache {
 impl Inner {
     /// Room for bytes that wait for the disk; `None` if there is none or nothing is written now.
     pub(super) fn room(&self, bytes: usize) -> Option<Room> {
-        match self.shared.is_paused(Work::Writing) {
-            true => None,
-            false => self.shared.budget.take(bytes),
+        if self.shared.is_paused(Work::Writing) {
+            None
+        } else {
+            self.shared.budget.take(bytes)
         }
     }
 

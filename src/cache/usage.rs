@@ -37,12 +37,13 @@ impl Usage {
             return unknown;
         };
         let (words, _) = body.as_chunks::<8>();
-        match *sum == xxh3_64(body).to_le_bytes() {
-            true => Self {
+        if *sum == xxh3_64(body).to_le_bytes() {
+            Self {
                 bytes: u64::from_le_bytes(words[0]),
                 counted: i64::from_le_bytes(words[1]),
-            },
-            false => unknown,
+            }
+        } else {
+            unknown
         }
     }
 

@@ -242,9 +242,10 @@ impl Writer {
         len: u64,
         write: &dyn Fn(&dyn Handle) -> io::Result<()>,
     ) -> io::Result<()> {
-        match self.shared.is_paused(Work::Writing) {
-            true => Ok(()),
-            false => replace(&self.shared, path, len, write).map(drop),
+        if self.shared.is_paused(Work::Writing) {
+            Ok(())
+        } else {
+            replace(&self.shared, path, len, write).map(drop)
         }
     }
 
@@ -253,9 +254,10 @@ impl Writer {
         let known: Option<Metadata> = record::read(&*self.shared.disk, &blob.file("record"));
         let is_known =
             known.is_some_and(|known| known.size == metadata.size && known.kind == metadata.kind);
-        match is_known {
-            true => Ok(()),
-            false => self.put_at(&blob.file("record"), &record::seal(metadata)),
+        if is_known {
+            Ok(())
+        } else {
+            self.put_at(&blob.file("record"), &record::seal(metadata))
         }
     }
 

@@ -122,10 +122,7 @@ impl Cid {
             IDENTITY => hash.digest() == block,
             code => return Err(Mismatch::UnknownHash { code }),
         };
-        match same {
-            true => Ok(()),
-            false => Err(Mismatch::Differs),
-        }
+        if same { Ok(()) } else { Err(Mismatch::Differs) }
     }
 
     /// The multihash code of its hash.

@@ -105,9 +105,10 @@ impl Data {
             Priority::Prefetch => 1,
         };
         let is_first = !self.counts.has_begun.swap(true, Relaxed);
-        let pieces = match is_first || self.is_refused() {
-            true => 1,
-            false => pieces.min(self.free(pieces)) as u64,
+        let pieces = if is_first || self.is_refused() {
+            1
+        } else {
+            pieces.min(self.free(pieces)) as u64
         };
         if pieces <= 1 {
             return (self.read_one(range, priority), false);
@@ -141,13 +142,12 @@ impl Data {
     /// this time and the next.
     fn free(&self, wanted: usize) -> usize {
         let running = self.counts.running.load(Relaxed);
-        match wanted > 1 {
-            true => {
-                let most = self.source.at_once().unwrap_or(usize::MAX);
-                let usable = self.source.warm_up((running + wanted).min(most));
-                usable.min(most).saturating_sub(running)
-            }
-            false => 1,
+        if wanted > 1 {
+            let most = self.source.at_once().unwrap_or(usize::MAX);
+            let usable = self.source.warm_up((running + wanted).min(most));
+            usable.min(most).saturating_sub(running)
+        } else {
+            1
         }
     }
 }

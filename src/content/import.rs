@@ -228,9 +228,10 @@ mod tests {
                     todo.extend(children.iter().rev().map(|c| (c.cid, c.size)));
                 } else {
                     let data = &bytes[at..at + size as usize];
-                    let block = match profile.raw_leaves() {
-                        true => data.to_vec(),
-                        false => node::leaf(data),
+                    let block = if profile.raw_leaves() {
+                        data.to_vec()
+                    } else {
+                        node::leaf(data)
                     };
                     assert_eq!(cid.verify(&block), Ok(()), "the leaf at {at}");
                     at += data.len();

@@ -288,22 +288,21 @@ impl Reading {
         // What comes behind it comes from the same server.
         (self.data, self.rest) = (None, None);
         self.tries += 1;
-        match self.tries < TRIES {
-            true => Ok(()),
-            false => {
-                let forged = chunks.last().map(|chunk| Error::Forged {
-                    origin: chunk.origin.clone(),
-                    range: leaf.range.clone(),
-                });
-                let block = self.proven.skeleton().await?.leaf(leaf).await;
-                let block = block.map_err(|error| match error {
-                    // The tree itself is wrong, whoever serves.
-                    Error::Unsupported { .. } => error,
-                    error => forged.unwrap_or(error),
-                })?;
-                self.take_block(leaf, block);
-                Ok(())
-            }
+        if self.tries < TRIES {
+            Ok(())
+        } else {
+            let forged = chunks.last().map(|chunk| Error::Forged {
+                origin: chunk.origin.clone(),
+                range: leaf.range.clone(),
+            });
+            let block = self.proven.skeleton().await?.leaf(leaf).await;
+            let block = block.map_err(|error| match error {
+                // The tree itself is wrong, whoever serves.
+                Error::Unsupported { .. } => error,
+                error => forged.unwrap_or(error),
+            })?;
+            self.take_block(leaf, block);
+            Ok(())
         }
     }
 

@@ -183,9 +183,10 @@ impl Skeleton {
             return range.clone();
         }
         let first = self.leaf_at(range.start);
-        let last = match first.contains(&(range.end - 1)) {
-            true => first.clone(),
-            false => self.leaf_at(range.end - 1),
+        let last = if first.contains(&(range.end - 1)) {
+            first.clone()
+        } else {
+            self.leaf_at(range.end - 1)
         };
         first.start..last.end
     }

@@ -203,9 +203,10 @@ impl Tree {
         match self.place(number) {
             Ok(leaf) => {
                 let range = self.leaf_range(leaf);
-                let (before, behind) = match self.profile.raw_leaves() {
-                    true => Default::default(),
-                    false => node::around_leaf(range.end - range.start),
+                let (before, behind) = if self.profile.raw_leaves() {
+                    Default::default()
+                } else {
+                    node::around_leaf(range.end - range.start)
                 };
                 Block::Leaf {
                     before,
@@ -242,12 +243,11 @@ impl Tree {
     fn leaf_link(&self, leaf: usize) -> Link {
         let range = self.leaf_range(leaf);
         let file_bytes = range.end - range.start;
-        let around = match self.profile.raw_leaves() {
-            true => 0,
-            false => {
-                let (before, behind) = node::around_leaf(file_bytes);
-                before.len() + behind.len()
-            }
+        let around = if self.profile.raw_leaves() {
+            0
+        } else {
+            let (before, behind) = node::around_leaf(file_bytes);
+            before.len() + behind.len()
         };
         Link {
             cid: leaf_name(self.profile, &self.leaves[leaf]),
@@ -258,9 +258,10 @@ impl Tree {
 }
 
 fn leaf_name(profile: Profile, hash: &[u8; HASH]) -> Cid {
-    let codec = match profile.raw_leaves() {
-        true => Codec::Raw,
-        false => Codec::DagPb,
+    let codec = if profile.raw_leaves() {
+        Codec::Raw
+    } else {
+        Codec::DagPb
     };
     Cid::from_sha256(profile.version(), codec, hash)
 }
@@ -316,9 +317,10 @@ mod tests {
                 assert_eq!(tree.leaves(), len.div_ceil(8).max(1));
                 for at in 0..tree.leaves() {
                     let data = &file[at * 8..(at * 8 + 8).min(len)];
-                    let (codec, block) = match profile.raw_leaves() {
-                        true => (Codec::Raw, data.to_vec()),
-                        false => (Codec::DagPb, node::leaf(data)),
+                    let (codec, block) = if profile.raw_leaves() {
+                        (Codec::Raw, data.to_vec())
+                    } else {
+                        (Codec::DagPb, node::leaf(data))
                     };
                     let cid = Cid::of_block(profile.version(), codec, &block);
                     let found = tree.find(&cid).expect("a leaf");

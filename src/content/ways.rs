@@ -53,9 +53,10 @@ where
 {
     let asked = Instant::now();
     let mut piece = pin!(piece);
-    let mut pause = match data.is_refused() {
-        true => ALONE_AGAIN,
-        false => ALONE,
+    let mut pause = if data.is_refused() {
+        ALONE_AGAIN
+    } else {
+        ALONE
     };
     // Read-ahead is not tried for long, and not worth another request.
     let is_worth_it = priority == Priority::Demand || data.is_refused();
@@ -75,9 +76,10 @@ where
         }
     };
     if let Some(error) = error {
-        return match leads_to_blocks(&error, is_worth_it) {
-            true => instead_of(error, block(), data).await,
-            false => Err(error),
+        return if leads_to_blocks(&error, is_worth_it) {
+            instead_of(error, block(), data).await
+        } else {
+            Err(error)
         };
     }
     let block = pin!(block());

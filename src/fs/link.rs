@@ -47,10 +47,13 @@ impl Tree {
             Symlinks::All => Ok(()),
             Symlinks::None => Err(LinkRefused::Disabled),
             Symlinks::Inside if target.starts_with(b"/") => Err(LinkRefused::Absolute),
-            Symlinks::Inside => match self.stays_inside(ino, target) {
-                true => Ok(()),
-                false => Err(LinkRefused::Outside),
-            },
+            Symlinks::Inside => {
+                if self.stays_inside(ino, target) {
+                    Ok(())
+                } else {
+                    Err(LinkRefused::Outside)
+                }
+            }
         }
     }
 
