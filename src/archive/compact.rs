@@ -1,8 +1,8 @@
-//! An entry in 40 bytes, so that a million of them are kept in memory without a thought.
+//! An entry in 40 bytes, so that a million entries fit in 40 MB.
 //!
-//! What few entries have is in a table beside: a compressed size that differs from the size, a time
-//! outside 1970 to 2106, a name that is not stored as it is shown. Users and groups are few in any
-//! archive, so that an entry has only their place in a list.
+//! Side tables hold what few entries need: a compressed size that differs from the size, a time outside
+//! 1970 to 2106, a stored name that differs from the shown one. An archive has few users and groups, so
+//! an entry refers to a list of them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -45,15 +45,15 @@ pub(super) mod entry_flags {
     pub(in crate::archive) const ENCRYPTED: u8 = 1;
     /// A data descriptor follows the data.
     pub(in crate::archive) const DESCRIPTOR: u8 = 1 << 1;
-    /// Its bytes cannot be its own: they overlap another entry's, or the central directory.
+    /// Its bytes overlap another entry's or the central directory.
     pub(in crate::archive) const MISPLACED: u8 = 1 << 2;
-    /// Others have the same local header and data.
+    /// Other entries have the same local header and data.
     pub(in crate::archive) const SHARED: u8 = 1 << 3;
-    /// There is more in the table of what is rare.
+    /// It has a row in the table of rare fields.
     pub(in crate::archive) const RARE: u8 = 1 << 4;
-    /// A link as PKZIP keeps it.
+    /// A link whose target PKZIP keeps in an extra field.
     pub(in crate::archive) const LINK: u8 = 1 << 5;
-    /// Its name is raw, its encoding yet to be guessed.
+    /// Its name is raw: the encoding will be guessed from all names.
     pub(in crate::archive) const UNDECODED: u8 = 1 << 6;
     /// Written by DOS or Windows.
     pub(in crate::archive) const WINDOWS: u8 = 1 << 7;
@@ -65,15 +65,15 @@ pub(super) struct CompactEntry {
     pub(super) header_offset: u64,
     pub(super) size: u64,
     pub(super) crc32: u32,
-    /// Where in the arena its name begins. Rises in the order of the directory, and is no other
-    /// entry's: it is also what the table of the rare is ordered by.
+    /// Where its name begins in the arena of names. Unique, and rising in the order of the directory;
+    /// the table of rare fields is sorted by it.
     pub(super) name_at: u32,
     /// Seconds since 1970.
     mtime: u32,
     nanos: u32,
     /// Zero for an entry that is not shown.
     pub(super) name_len: u16,
-    /// Place in the list of owners, from 1; 0 for none.
+    /// Position in the list of owners, from 1; 0 for none.
     owner: u16,
     /// Permission bits, [`HAS_MODE`], and the kind from bit [`KIND_AT`] up.
     attributes: u16,
@@ -114,7 +114,7 @@ impl Element for CompactEntry {
     }
 }
 
-/// What few entries have.
+/// The fields that few entries need.
 #[derive(Debug, Clone, Copy)]
 struct Rare {
     name_at: u32,
@@ -125,21 +125,21 @@ struct Rare {
     compressed_size: u64,
 }
 
-/// The tables beside the entries.
+/// The tables of what few entries have.
 #[derive(Debug, Default)]
 pub(super) struct SideTables {
-    /// By `name_at`.
+    /// Sorted by `name_at`.
     rare: Vec<Rare>,
     owners: Vec<(u32, u32)>,
     /// By the offset of the local header: version and length of a playlist's playable form.
     playable: HashMap<u64, (u8, u64)>,
 }
 
-/// Finds the place of an owner while entries are added.
+/// The position of each owner in the list, while entries are added.
 pub(super) type OwnerPlaces = HashMap<(u32, u32), u16>;
 
 impl CompactEntry {
-    /// As it was written.
+    /// The inverse of [`Element::write`].
     fn of_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let four = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
@@ -234,7 +234,7 @@ impl CompactEntry {
         }
     }
 
-    /// Its name has turned out to be a directory's.
+    /// Makes it a directory, since its decoded name says so.
     pub(super) fn make_dir(&mut self) {
         self.attributes = self.attributes & (HAS_MODE | 0o777) | 1 << KIND_AT;
     }
@@ -243,14 +243,14 @@ impl CompactEntry {
         (self.attributes & HAS_MODE != 0).then_some(self.attributes & 0o777)
     }
 
-    /// The name's place in the arena.
+    /// The range of its name in the arena.
     pub(super) fn name_range(&self) -> std::ops::Range<usize> {
         let at = self.name_at as usize;
         at..at + usize::from(self.name_len)
     }
 }
 
-/// Whether a name is stored as it is shown, a directory's with a slash behind.
+/// Whether the stored name is the shown one, with a slash at the end for a directory.
 fn is_plain(raw: &[u8], shown: &[u8], kind: Kind) -> bool {
     match (kind, raw.split_last()) {
         (Kind::Dir, Some((b'/', raw))) => raw == shown,
@@ -285,12 +285,12 @@ impl Element for Rare {
 }
 
 impl SideTables {
-    /// How many bytes it is when stored.
+    /// The length of the stored form in bytes.
     pub(super) fn stored_len(&self) -> usize {
         self.rare.len() * Rare::LEN + self.owners.len() * 8 + self.playable.len() * 24
     }
 
-    /// How many are rare, how many owners there are, and how many have a playable form.
+    /// The numbers of rows: rare fields, owners, playable forms.
     pub(super) fn counts(&self) -> (u64, u64, u64) {
         let lens = (self.rare.len(), self.owners.len(), self.playable.len());
         (lens.0 as u64, lens.1 as u64, lens.2 as u64)
@@ -374,7 +374,7 @@ impl SideTables {
         self.rare(entry).map_or_else(plain, |r| r.raw_name_len)
     }
 
-    /// CRC-32 of the name as stored, for comparing it with that in the local header.
+    /// CRC-32 of the stored name, to compare with the name in the local header.
     pub(super) fn raw_name_crc(&self, entry: &CompactEntry, shown: &[u8]) -> u32 {
         let plain = || {
             let mut crc = crc32fast::Hasher::new();
@@ -387,7 +387,8 @@ impl SideTables {
         self.rare(entry).map_or_else(plain, |r| r.raw_name_crc)
     }
 
-    /// Names have moved in the arena: from `old` to `new`, in the order of the directory.
+    /// Updates the name position of one entry from `old` to `new`. Called in the order of the directory;
+    /// `at` is the next row to look at.
     pub(super) fn moved(&mut self, at: &mut usize, old: u32, new: u32) {
         if let Some(rare) = self.rare.get_mut(*at).filter(|r| r.name_at == old) {
             rare.name_at = new;
@@ -399,7 +400,7 @@ impl SideTables {
         self.rare.shrink_to_fit();
     }
 
-    /// An archive with more than 65,535 owners loses those of the entries beyond.
+    /// In an archive with more than 65,535 owners, entries with later owners lose theirs.
     fn owner_place(&mut self, owner: (u32, u32), places: &mut OwnerPlaces) -> u16 {
         if let Some(place) = places.get(&owner) {
             return *place;

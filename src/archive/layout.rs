@@ -1,16 +1,16 @@
-//! How entries lie on the line, and which of them cannot lie so.
+//! Finds entries whose extents overlap.
 
 use super::compact::{CompactEntry, SideTables, entry_flags};
 use super::zip::LOCAL_FIXED;
 
-/// Entries may share their bytes only whole, as writers that de-duplicate do; any other overlap is
-/// a trick (quoted zip bombs) or damage. Marks all that take part in one, and those that run into
-/// the central directory. `entries` are in the order of the line.
+/// Marks entries that overlap others or the central directory as misplaced. Entries may share all of
+/// their bytes, as writers that de-duplicate make them; any other overlap is an attack (quoted zip
+/// bombs) or damage. `entries` are in the order of the blob.
 ///
-/// An entry's end is that of its data if its local header had no extra field: the least it can be.
-/// What the header really says is compared with the next entry's begin when it is read.
+/// An entry's end is the least possible one, without an extra field in its local header. The actual
+/// end is checked when the header is read.
 pub(super) fn mark(entries: &mut [CompactEntry], tables: &SideTables, cd_start: u64) {
-    // The entries that reach furthest so far, all with the same local header.
+    // The run of entries with the furthest end so far; they share one local header.
     let (mut furthest, mut reach) = (0..0, 0);
     let mut start = 0;
     while start < entries.len() {
@@ -40,8 +40,8 @@ pub(super) fn mark(entries: &mut [CompactEntry], tables: &SideTables, cd_start: 
     }
 }
 
-/// Where the entry's data ends at the least. A header that several share has a name that may be
-/// any one's.
+/// The least possible end of an entry's data. The name in a shared header may be any entry's, so it
+/// counts as empty.
 pub(super) fn end_of(entry: &CompactEntry, tables: &SideTables) -> u64 {
     let name = if entry.has(entry_flags::SHARED) {
         0
@@ -55,7 +55,7 @@ pub(super) fn end_of(entry: &CompactEntry, tables: &SideTables) -> u64 {
 }
 
 fn is_same(a: &CompactEntry, b: &CompactEntry, tables: &SideTables) -> bool {
-    let told = |e: &CompactEntry| {
+    let content = |e: &CompactEntry| {
         (
             e.size,
             tables.compressed_size(e),
@@ -64,7 +64,7 @@ fn is_same(a: &CompactEntry, b: &CompactEntry, tables: &SideTables) -> bool {
             e.flags & (entry_flags::ENCRYPTED | entry_flags::DESCRIPTOR),
         )
     };
-    told(a) == told(b)
+    content(a) == content(b)
 }
 
 fn set(entries: &mut [CompactEntry], flag: u8) {

@@ -1,9 +1,9 @@
-//! An index as bytes, from which it is restored without parsing.
+//! The stored form of an index, which is loaded without parsing the archive.
 //!
-//! A cache stores these bytes and checks that they are the ones that it wrote. So this module only makes
-//! sure that nothing it reads can cause a panic; a number that makes no sense is no index.
+//! The cache verifies these bytes with a checksum. This module only ensures that no bytes cause a panic;
+//! it refuses numbers that contradict each other.
 //!
-//! Little-endian: [`FORMAT`], the numbers of [`Counts`], then the sections in their order.
+//! Layout, little-endian: [`FORMAT`], the numbers of [`Counts`], then the sections in their order.
 
 use std::ops::Range;
 
@@ -12,10 +12,10 @@ use super::elements::{Element, Pull, Push, pull_all, pull_bytes, push_all};
 use super::error::{Hidden, hidden_reason};
 use super::index::Index;
 
-/// Whoever changes what an index holds, or what is made of names, changes this.
+/// The version of the stored form. Increase it when the index's content or the rules for names change.
 pub const FORMAT: u32 = 1;
 
-/// How much there is of everything.
+/// The lengths of the sections, and single numbers.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     entries: u64,

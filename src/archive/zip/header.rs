@@ -1,4 +1,4 @@
-//! The local file header (section 4.3.7): the last word on where an entry's data begins.
+//! The local file header (section 4.3.7), which tells where an entry's data begins.
 
 use std::ops::Range;
 
@@ -7,18 +7,18 @@ use crate::archive::entry::Extent;
 use crate::archive::error::Error;
 
 const SIGNATURE: u32 = 0x0403_4b50;
-/// The fixed part of a local header.
+/// Length of the fixed part of a local header.
 pub(in crate::archive) const LOCAL_FIXED: u64 = 30;
-/// Lengths of a data descriptor (section 4.3.9): with its signature and 32-bit sizes, the usual one;
-/// with 64-bit sizes; both without the signature.
+/// Lengths of a data descriptor (section 4.3.9): with signature and 32-bit sizes (the usual one), with
+/// 64-bit sizes, and both without signature.
 const DESCRIPTORS: [u64; 4] = [16, 24, 12, 20];
 /// Bit 0 of the general purpose flags (section 4.4.4): the data is encrypted.
 pub(super) const ENCRYPTED: u16 = 1;
 /// Bit 3 (section 4.4.4): sizes and CRC follow the data, in a data descriptor.
 pub(super) const DESCRIPTOR: u16 = 1 << 3;
 
-/// Compares an entry's local header with what the central directory says. A server that gives
-/// other bytes than the archive's, and an archive whose two accounts differ, are found out here.
+/// Compares an entry's local header with the central directory. This detects servers that give wrong
+/// bytes, and archives whose records contradict each other.
 #[derive(Debug, Clone)]
 pub struct HeaderCheck {
     pub(in crate::archive) name: String,
@@ -27,26 +27,26 @@ pub struct HeaderCheck {
     pub(in crate::archive) crc32: u32,
     pub(in crate::archive) method: u16,
     pub(in crate::archive) raw_name_crc: u32,
-    /// `None` if other entries have the same header and data: it can bear only one's name.
+    /// `None` if several entries share the header, which can hold only one's name.
     pub(in crate::archive) raw_name_len: Option<u16>,
-    /// Where the next thing on the line begins.
+    /// Offset of the next structure in the blob.
     pub(in crate::archive) limit: u64,
     pub(in crate::archive) has_descriptor: bool,
     pub(in crate::archive) is_encrypted: bool,
 }
 
 impl HeaderCheck {
-    /// The bytes of the blob that [`confirm`](Self::confirm) needs: the header up to its name's
-    /// end, or up to its name if that is not compared.
+    /// The range of the blob that [`confirm`](Self::confirm) needs: the header, with its name if that is
+    /// compared.
     pub fn range(&self) -> Range<u64> {
-        // An offset that leaves no room is refused before, by `Index::readable`.
+        // `Index::readable` refuses an offset that leaves no room.
         let len = LOCAL_FIXED + u64::from(self.raw_name_len.unwrap_or(0));
         self.header_offset..self.header_offset.saturating_add(len)
     }
 
-    /// Where the data probably lies: right behind the header's name, if what follows the data then
-    /// fills the line up to the next thing on it; else right before that, as writers put one entry
-    /// behind the other. Only good for asking ahead.
+    /// The probable extent of the data, for read-ahead: right after the header's name, if the data and a
+    /// descriptor then end at the next structure; else so that they end there, since writers leave no
+    /// gaps.
     pub fn predicted(&self) -> Extent {
         let least = self.range().end;
         let room = self.limit.checked_sub(self.size);
@@ -69,8 +69,7 @@ impl HeaderCheck {
         }
     }
 
-    /// Whether the data could begin at `offset`: behind the header, with room for all of it before
-    /// the next thing on the line.
+    /// Whether the data could begin at `offset`: after the header, and ending before the next structure.
     pub fn allows(&self, offset: u64) -> bool {
         let least = self.range().end;
         (least..=least + u64::from(u16::MAX)).contains(&offset)
@@ -79,11 +78,13 @@ impl HeaderCheck {
                 .is_some_and(|end| end <= self.limit)
     }
 
-    /// Where the data lies, by the header's bytes, those of [`range`](Self::range).
+    /// The extent of the data, from the header's bytes, which are those of [`range`](Self::range).
     ///
-    /// Numbers that the header lacks contradict nothing: a size of zero or of all ones, and a CRC-32
-    /// of zero. With a data descriptor (flag bit 3, section 4.4.4) the header's numbers are zero, or
-    /// whatever the writer left there, and are not compared.
+    /// A size of zero or all ones, or a CRC-32 of zero, counts as missing and is not compared. With a data
+    /// descriptor (flag bit 3, section 4.4.4) the header's numbers may be anything and are not compared.
+    ///
+    /// # Errors
+    /// If the header contradicts the central directory.
     pub fn confirm(&self, bytes: &[u8]) -> Result<Extent, Error> {
         let bad = |what: String| Error::BadEntry {
             name: self.name.clone(),
@@ -106,10 +107,10 @@ impl HeaderCheck {
             fields.u16().unwrap_or_default(),
         );
         if method != self.method {
-            return Err(bad("its local header tells another method".into()));
+            return Err(bad("its local header has another compression method".into()));
         }
         if (flags & ENCRYPTED != 0) != self.is_encrypted {
-            return Err(bad("its local header tells another encryption".into()));
+            return Err(bad("its local header has another encryption flag".into()));
         }
         let differs = |len: u16| name_len != len || crc32fast::hash(name) != self.raw_name_crc;
         if self.raw_name_len.is_some_and(differs) {
@@ -117,12 +118,13 @@ impl HeaderCheck {
         }
         if flags & DESCRIPTOR == 0 {
             let sizes = [("size", size), ("compressed size", compressed)];
-            let numbers = sizes.map(|(what, told)| (what, told, self.size, is_size_absent(told)));
+            let numbers =
+                sizes.map(|(what, value)| (what, value, self.size, is_size_absent(value)));
             let crc = ("CRC-32", crc32, self.crc32.into(), crc32 == 0);
-            for (what, told, listed, is_absent) in numbers.into_iter().chain([crc]) {
-                if !is_absent && u64::from(told) != listed {
+            for (what, value, listed, is_absent) in numbers.into_iter().chain([crc]) {
+                if !is_absent && u64::from(value) != listed {
                     return Err(bad(format!(
-                        "its local header tells another size or checksum: {what} {told}, where the central directory has {listed}"
+                        "its local header has another size or checksum: {what} {value}, where the central directory has {listed}"
                     )));
                 }
             }
@@ -142,10 +144,10 @@ impl HeaderCheck {
     }
 }
 
-/// Whether a local header's size field says nothing. All ones: the number is in a ZIP64 field
-/// (section 4.5.3). Zero: the writer did not know it yet, and did not come back to fill it in; by
-/// section 4.4.4 that takes a data descriptor and its flag, but there are writers that set neither
-/// (minizip, for one), and readers go by the central directory.
-fn is_size_absent(told: u32) -> bool {
-    told == 0 || told == u32::MAX
+/// Whether a local header's size is missing. All ones: the number is in a ZIP64 field (section 4.5.3).
+/// Zero: the writer did not know it and did not return to fill it in. Section 4.4.4 then requires a data
+/// descriptor and its flag, but some writers set neither (minizip), and readers use the central
+/// directory.
+fn is_size_absent(value: u32) -> bool {
+    value == 0 || value == u32::MAX
 }
