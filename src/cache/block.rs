@@ -63,9 +63,8 @@ pub(super) fn blocks_of(range: &Range<u64>) -> Range<u64> {
 /// The part of `range` in a block, relative to the block's start.
 pub(super) fn within(number: u64, range: &Range<u64>) -> Range<u64> {
     let start = number * BLOCK;
-    let from = range.start.max(start) - start;
-    let to = range.end.saturating_sub(start).min(BLOCK);
-    from..to.max(from)
+    let part = overlap(&(start..start.saturating_add(BLOCK)), range);
+    part.start - start..part.end - start
 }
 
 impl Head {

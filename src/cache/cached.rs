@@ -66,9 +66,7 @@ impl Cached {
         }
         Self(Arc::new(state))
     }
-}
 
-impl Cached {
     /// Opens the blob if its version is not known yet.
     pub(super) async fn prepare(&self, tail: u64) -> Result<()> {
         if self.0.blob.get().is_none() {

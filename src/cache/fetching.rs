@@ -74,25 +74,17 @@ fn missing_of(shared: &Shared, blob: &Blob, range: &Range<u64>) -> Vec<Range<u64
     let mut missing: Vec<Range<u64>> = Vec::new();
     for number in blocks_of(range) {
         let wanted = within(number, range);
-        let block = shared.open_block(blob, number, &(0..0));
-        let head = block.map(|block| block.head);
-        let mut at = wanted.start;
-        let mut add = |gap: Range<u64>| {
+        let gaps = match shared.open_block(blob, number, &(0..0)) {
+            Some(block) => block.head.ranges().gaps(&wanted),
+            None => vec![wanted],
+        };
+        for gap in gaps {
             let gap = number * BLOCK + gap.start..number * BLOCK + gap.end;
             match missing.last_mut() {
                 Some(last) if last.end == gap.start => last.end = gap.end,
-                _ if gap.is_empty() => {}
                 _ => missing.push(gap),
             }
-        };
-        while let Some(run) = head
-            .as_ref()
-            .and_then(|head| head.ranges().first_in(&(at..wanted.end)))
-        {
-            add(at..run.start);
-            at = run.end;
         }
-        add(at..wanted.end);
     }
     missing
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::block::BLOCK;
 use super::disk::Disk;
 use super::record;
-use crate::ranges::RangeSet;
+use crate::ranges::{RangeSet, overlap};
 
 /// More ranges than this are replaced by one around all of them, since a record's size is limited.
 const MOST: usize = 10_000;
@@ -56,11 +56,10 @@ impl Pins {
 
     /// How many bytes of a blob of `size` bytes are pinned.
     pub(super) fn bytes(&self, size: u64) -> u64 {
-        let within = self
-            .0
-            .iter()
-            .map(|pin| pin.end.min(size).saturating_sub(pin.start));
-        within.sum()
+        let pins = self.0.iter();
+        pins.map(|pin| overlap(pin, &(0..size)))
+            .map(|pin| pin.end - pin.start)
+            .sum()
     }
 }
 

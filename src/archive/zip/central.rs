@@ -32,7 +32,7 @@ pub(super) enum RecordError {
 }
 
 /// Bit 11: name and comment are UTF-8 (section 4.4.4).
-const UTF8: u16 = 1 << 11;
+pub(super) const UTF8: u16 = 1 << 11;
 
 /// Reads the record that `bytes` begin with; also returns its length.
 pub(super) fn read(

@@ -117,13 +117,6 @@ impl FromStr for Encoding {
     }
 }
 
-impl Encoding {
-    /// Whether it is the default.
-    pub fn is_usual(&self) -> bool {
-        matches!(self.0, Table::Usual)
-    }
-}
-
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -142,6 +135,11 @@ impl fmt::Debug for Encoding {
 }
 
 impl Encoding {
+    /// Whether it is the default.
+    pub fn is_usual(&self) -> bool {
+        matches!(self.0, Table::Usual)
+    }
+
     /// The names of all encodings: `auto`, OEM code pages, the Encoding Standard.
     pub fn known() -> Vec<String> {
         let mut pages: Vec<u16> = DECODING_TABLE_CP_MAP.keys().copied().collect();

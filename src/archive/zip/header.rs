@@ -6,7 +6,7 @@ use crate::archive::bytes::Fields;
 use crate::archive::entry::Extent;
 use crate::archive::error::Error;
 
-const SIGNATURE: u32 = 0x0403_4b50;
+pub(super) const SIGNATURE: u32 = 0x0403_4b50;
 /// Length of the fixed part of a local header.
 pub(in crate::archive) const LOCAL_FIXED: u64 = 30;
 /// Lengths of a data descriptor (section 4.3.9): with signature and 32-bit sizes (the usual one), with

@@ -25,11 +25,11 @@ use super::central;
 use crate::archive::bytes::Fields;
 use crate::archive::error::Error;
 
-const EOCD: u32 = 0x0605_4b50;
+pub(super) const EOCD: u32 = 0x0605_4b50;
 const EOCD_LEN: usize = 22;
-const LOCATOR: u32 = 0x0706_4b50;
+pub(super) const LOCATOR: u32 = 0x0706_4b50;
 const LOCATOR_LEN: u64 = 20;
-const EOCD64: u32 = 0x0606_4b50;
+pub(super) const EOCD64: u32 = 0x0606_4b50;
 /// The fixed part of a ZIP64 EOCD (section 4.3.14).
 pub(super) const EOCD64_LEN: u64 = 56;
 /// The bytes that the ZIP64 EOCD's length field does not count: the signature and the field itself.

@@ -4,21 +4,16 @@
 //! the start. The same entries give the same bytes on every machine: times are UTC, versions and
 //! attributes are fixed, and ZIP64 is used exactly where a number does not fit.
 
+use super::central::{SIGNATURE as CENTRAL, UTF8};
+use super::header::SIGNATURE as LOCAL;
+use super::tail::{EOCD, EOCD64, LOCATOR};
 use crate::archive::entry::{Kind, Timestamp};
-
-const LOCAL: u32 = 0x0403_4b50;
-const CENTRAL: u32 = super::central::SIGNATURE;
-const EOCD: u32 = 0x0605_4b50;
-const EOCD64: u32 = 0x0606_4b50;
-const LOCATOR64: u32 = 0x0706_4b50;
 
 /// Specification 6.3 on Unix (section 4.4.2): the upper half of the external attributes is st_mode.
 const MADE_BY: u16 = 3 << 8 | 63;
 /// Directories and names with slashes (section 4.4.3.2).
 const NEEDS: u16 = 20;
 const NEEDS_ZIP64: u16 = 45;
-/// Bit 11: the name is UTF-8 (section 4.4.4).
-const UTF8: u16 = 1 << 11;
 
 const FIELD_ZIP64: u16 = 0x0001;
 const FIELD_NTFS: u16 = 0x000a;
@@ -205,7 +200,7 @@ pub fn end_records(entries: u64, offset: u64, size: u64) -> Vec<u8> {
         for number in [entries, entries, size, offset] {
             out.extend(number.to_le_bytes());
         }
-        out.extend(LOCATOR64.to_le_bytes());
+        out.extend(LOCATOR.to_le_bytes());
         out.extend(0u32.to_le_bytes());
         out.extend(at.to_le_bytes());
         out.extend(1u32.to_le_bytes());
