@@ -159,10 +159,9 @@ impl Index {
             )));
         }
         if packed.has(entry_flags::MISPLACED) {
-            Err(bad("its data overlaps another entry's".into()))
-        } else {
-            Ok(())
+            return Err(bad("its data overlaps another entry's".into()));
         }
+        Ok(())
     }
 
     /// The check of an entry's local header against the index.

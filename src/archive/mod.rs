@@ -1,14 +1,9 @@
 //! Archive formats: from the bytes of a blob to an index of entries and their extents. Pure: no I/O, no
 //! async, no clock.
 //!
-//! An [`Index`] lists the [`Entry`]s of an archive in the order in which they lie in the blob, and can be
-//! stored and restored ([`Element`]). It does not depend on the bytes of a format; `zip` is the one format
-//! there is:
-//!
-//! - [`IndexParser`] asks for ranges of the blob, is fed their bytes in pieces of any size, and ends as
-//!   an [`Index`].
-//! - [`HeaderCheck`] compares an entry's local header with the index and finds the [`Extent`] of its data.
-//! - [`NewEntry`] and [`end_records`] make the records of a new archive.
+//! An [`Index`] lists the [`Entry`]s of an archive in the order of the blob, and can be stored and loaded.
+//! It does not depend on the bytes of a format. `zip` is the only format: [`IndexParser`] builds an index,
+//! [`HeaderCheck`] finds the [`Extent`] of an entry's data, [`NewEntry`] writes new archives.
 
 mod bytes;
 mod compact;

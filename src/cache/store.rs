@@ -76,11 +76,8 @@ impl std::fmt::Debug for Cache {
 impl Inner {
     /// Reserves room for bytes to write; `None` if there is none or writing is paused.
     pub(super) fn room(&self, bytes: usize) -> Option<Reservation> {
-        if self.shared.is_paused(Work::Writing) {
-            None
-        } else {
-            self.shared.budget.reserve(bytes)
-        }
+        let is_paused = self.shared.is_paused(Work::Writing);
+        (!is_paused).then(|| self.shared.budget.reserve(bytes))?
     }
 
     pub(super) fn write(&self, piece: BlockPart) {

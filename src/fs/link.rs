@@ -50,13 +50,8 @@ impl Tree {
             Symlinks::All => Ok(()),
             Symlinks::None => Err(LinkRefused::Disabled),
             Symlinks::Inside if target.starts_with(b"/") => Err(LinkRefused::Absolute),
-            Symlinks::Inside => {
-                if self.stays_inside(ino, target) {
-                    Ok(())
-                } else {
-                    Err(LinkRefused::Outside)
-                }
-            }
+            Symlinks::Inside if self.stays_inside(ino, target) => Ok(()),
+            Symlinks::Inside => Err(LinkRefused::Outside),
         }
     }
 
