@@ -1,6 +1,6 @@
-//! Little-endian numbers out of a slice.
+//! Reads little-endian numbers from a slice.
 
-/// Reads fields one after the other; `None` once the bytes are used up.
+/// A cursor over fields; its methods return `None` at the end of the bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 

@@ -1,31 +1,31 @@
-//! Elements of fixed size as little-endian bytes: what a stored index or tree consists of.
+//! Elements of fixed size as little-endian bytes: the parts of a stored index or tree.
 //!
-//! A count that the bytes announce reserves little memory before the bytes have come.
+//! A count in the bytes is not trusted: it reserves bounded memory until its elements have come.
 
-/// Gives the next bytes; false if there are not as many.
+/// Fills a buffer with the next bytes; false if fewer are left.
 pub type Pull<'a> = dyn FnMut(&mut [u8]) -> bool + 'a;
 
 /// Takes the next bytes.
 pub type Push<'a> = dyn FnMut(&[u8]) + 'a;
 
-/// So many elements are read or written at once.
+/// How many elements are read or written at once.
 const STEP: usize = 4096;
 
-/// Reserved at once at most, in elements: what is announced is not believed before it has come.
+/// The most elements that are reserved before they have come.
 const RESERVED: u64 = 1 << 22;
 
-/// Something of a fixed number of bytes.
+/// A value with a fixed number of bytes.
 pub trait Element: Sized {
-    /// How many.
+    /// The number of bytes.
     const LEN: usize;
 
-    /// Reads one from exactly as many bytes.
+    /// Reads one from exactly [`LEN`](Self::LEN) bytes.
     fn read(bytes: &[u8]) -> Option<Self>;
 
-    /// Appends as many bytes.
+    /// Appends its bytes.
     fn write(&self, out: &mut Vec<u8>);
 
-    /// Reads all that so many bytes are.
+    /// Reads elements from all of `bytes`.
     fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
         for element in bytes.chunks_exact(Self::LEN) {
             all.push(Self::read(element)?);
@@ -43,7 +43,7 @@ macro_rules! number {
                 Some(Self::from_le_bytes(bytes.try_into().ok()?))
             }
 
-            // In one go, where a million are a copy.
+            // One pass that compiles to a copy.
             fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
                 let each = bytes.as_chunks::<{ Self::LEN }>().0.iter();
                 all.extend(each.map(|bytes| Self::from_le_bytes(*bytes)));
@@ -60,7 +60,7 @@ macro_rules! number {
 number!(u32);
 number!(u64);
 
-/// Reads so many elements.
+/// Reads `count` elements.
 pub fn pull_all<T: Element>(count: u64, pull: &mut Pull) -> Option<Vec<T>> {
     let mut all = Vec::with_capacity(count.min(RESERVED) as usize);
     let mut left = usize::try_from(count).ok()?;
@@ -91,7 +91,7 @@ pub fn push_all<'a, T: Element + 'a>(elements: impl Iterator<Item = T>, push: &m
     push(&bytes);
 }
 
-/// Reads so many bytes.
+/// Reads `count` bytes.
 pub fn pull_bytes(count: u64, pull: &mut Pull) -> Option<Vec<u8>> {
     const AT_ONCE: usize = 1 << 20;
     let mut bytes = Vec::with_capacity(count.min(RESERVED * 8) as usize);

@@ -1,39 +1,39 @@
-//! What an archive holds, in words.
+//! The types that describe an entry.
 
 use std::fmt;
 use std::ops::Range;
 
-/// One entry of an index. Ordered as the entries lie on the line.
+/// An entry of an index. Ordered as the entries lie in the blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub(super) u32);
 
 impl EntryId {
-    /// Its place in the order of the line, from 0.
+    /// Its position in the order of the blob, from 0.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Consecutive bytes of the blob.
+/// A contiguous part of the blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     /// Offset of the first byte.
     pub offset: u64,
-    /// How many bytes.
+    /// Length in bytes.
     pub len: u64,
 }
 
 impl Extent {
-    /// From the first byte to behind the last one.
+    /// The same as a range.
     pub fn range(&self) -> Range<u64> {
         self.offset..self.offset + self.len
     }
 }
 
-/// How an entry's data is kept (section 4.4.5).
+/// The compression method of an entry (section 4.4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// As it is: the only one that can be read by ranges.
+    /// Not compressed: the only one that can be read by ranges.
     Stored,
     /// Compressed with Deflate.
     Deflated,
@@ -61,7 +61,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// What an entry is, by its Unix type or by its name (directories end in a slash).
+/// The type of an entry, from its Unix mode or its name (directories end in a slash).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A regular file.
@@ -70,7 +70,7 @@ pub enum Kind {
     Dir,
     /// A symbolic link; its data is the target.
     Symlink,
-    /// A device, FIFO or socket. Shown as a file, and never opened as what it claims to be.
+    /// A device, FIFO or socket. Shown as a regular file.
     Special,
 }
 
@@ -83,22 +83,22 @@ pub struct Timestamp {
     pub nanos: u32,
 }
 
-/// What the central directory says of an entry.
+/// The attributes of an entry, from the central directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Where in the blob its local header begins.
+    /// Offset of its local header in the blob.
     pub header_offset: u64,
     /// Length of its content in bytes.
     pub size: u64,
-    /// Length of its data in the archive in bytes; for a stored entry the same.
+    /// Length of its data in the archive in bytes; the same as `size` for a stored entry.
     pub compressed_size: u64,
     /// CRC-32 of its content (section 4.4.7).
     pub crc32: u32,
-    /// How its data is kept.
+    /// How its data is compressed.
     pub method: Method,
     /// Whether its data is encrypted (section 4.4.4, bit 0).
     pub encrypted: bool,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
     /// Unix permission bits without setuid, setgid and sticky, if its writer kept them.
     pub mode: Option<u16>,

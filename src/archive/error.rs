@@ -1,4 +1,4 @@
-//! What can be wrong with an archive, and where.
+//! The errors of an archive.
 
 use std::fmt;
 
@@ -7,27 +7,27 @@ use super::entry::Method;
 /// Why an archive, or an entry of it, cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// There is no end-of-central-directory record where one must be.
+    /// It has no end-of-central-directory record.
     NotAnArchive {
         /// Length of the blob.
         size: u64,
     },
-    /// It is one of several parts.
+    /// It is one part of a split archive.
     Split,
-    /// A record is damaged, or lies.
+    /// A record is damaged or contradicts another.
     Damaged {
-        /// Where in the blob.
+        /// Offset in the blob.
         offset: u64,
         /// What is wrong there.
         what: String,
     },
-    /// It has more entries, or more bytes of names, than can be kept.
+    /// It has more entries, or more bytes of names, than the index can hold.
     TooManyEntries,
     /// The entry's data is compressed.
     Compressed {
         /// The entry's name.
         name: String,
-        /// How.
+        /// The method.
         method: Method,
     },
     /// The entry's data is encrypted.
@@ -35,11 +35,11 @@ pub enum Error {
         /// The entry's name.
         name: String,
     },
-    /// The entry's place on the line cannot be right.
+    /// The entry's position, header or size cannot be right.
     BadEntry {
         /// The entry's name.
         name: String,
-        /// Where in the blob its local header is, or should be.
+        /// Offset of its local header in the blob.
         offset: u64,
         /// What is wrong.
         what: String,
@@ -76,11 +76,23 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// An entry that is not in the tree, and why.
+/// An entry that is not shown, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hidden {
     /// Its name as stored, made printable.
     pub name: String,
     /// What is wrong with the name.
     pub why: &'static str,
+}
+
+/// The reasons why an entry is not shown.
+pub(super) mod hidden_reason {
+    pub(in crate::archive) const NUL: &str = "its name has a NUL in it";
+    pub(in crate::archive) const DOTS: &str = "its name has '..' in it";
+    pub(in crate::archive) const LONG_PART: &str = "a part of its name is longer than 255 bytes";
+    pub(in crate::archive) const LONG: &str = "its name is longer than 4,095 bytes";
+    pub(in crate::archive) const EMPTY: &str = "its name is empty";
+
+    /// All of them.
+    pub(in crate::archive) const ALL: [&str; 5] = [NUL, DOTS, LONG_PART, LONG, EMPTY];
 }

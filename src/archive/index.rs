@@ -1,26 +1,26 @@
-//! The index: what the central directory says of every entry, small enough to keep a million.
+//! The index of an archive: all entries, in the order of the blob.
 //!
-//! Fixed-size records beside one arena of names, in the order of the line.
+//! It is compact enough for millions of entries: records of fixed size, and one arena of names.
 
 use std::ops::Range;
 
+use super::compact::{CompactEntry, SideTables, entry_flags};
 use super::entry::{Entry, EntryId, Kind, Method};
 use super::error::{Error, Hidden};
-use super::header::HeaderCheck;
 use super::layout;
-use super::packed::{Beside, Packed, flag};
+use super::zip::HeaderCheck;
 
-/// What an archive holds. Entries are in the order of the line, by the offset of their local
-/// header; where that is equal, in the order of the directory.
+/// The entries of an archive, sorted by the offset of their local header; entries with the same header
+/// are in the order of the directory.
 #[derive(Debug)]
 pub struct Index {
-    pub(super) entries: Vec<Packed>,
-    pub(super) beside: Beside,
+    pub(super) entries: Vec<CompactEntry>,
+    pub(super) tables: SideTables,
     /// All paths, in the order of the directory.
     pub(super) names: Vec<u8>,
     pub(super) hidden: Vec<Hidden>,
     pub(super) hidden_count: u64,
-    /// Where local headers of entries that are not shown begin, in the order of the line.
+    /// The sorted offsets of the local headers of hidden entries.
     pub(super) hidden_offsets: Vec<u64>,
     pub(super) comment: Vec<u8>,
     pub(super) blob_size: u64,
@@ -28,44 +28,44 @@ pub struct Index {
 }
 
 impl Index {
-    /// How many entries there are, without the hidden ones.
+    /// The number of entries, without hidden ones.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Whether it has no entries.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// All entries in the order of the line.
+    /// All entries in the order of the blob.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = EntryId> + use<> {
         (0..self.entries.len() as u32).map(EntryId)
     }
 
-    /// The entry at a place in the order of the line, from 0.
+    /// The entry at a position in the order of the blob, from 0.
     pub fn id(&self, at: usize) -> Option<EntryId> {
         (at < self.entries.len()).then_some(EntryId(at as u32))
     }
 
-    /// What the directory says of an entry.
+    /// The attributes of an entry.
     pub fn get(&self, id: EntryId) -> Entry {
         let packed = &self.entries[id.index()];
         Entry {
             header_offset: packed.header_offset,
             size: packed.size,
-            compressed_size: self.beside.compressed_size(packed),
+            compressed_size: self.tables.compressed_size(packed),
             crc32: packed.crc32,
-            method: Method::of(self.beside.method(packed)),
-            encrypted: packed.has(flag::ENCRYPTED),
+            method: Method::of(self.tables.method(packed)),
+            encrypted: packed.has(entry_flags::ENCRYPTED),
             kind: packed.kind(),
             mode: packed.mode(),
-            owner: self.beside.owner(packed),
-            mtime: self.beside.mtime(packed),
+            owner: self.tables.owner(packed),
+            mtime: self.tables.mtime(packed),
         }
     }
 
-    /// What an entry is, without all the rest.
+    /// The type of an entry; faster than [`get`](Self::get).
     pub fn kind(&self, id: EntryId) -> Kind {
         self.entries[id.index()].kind()
     }
@@ -75,12 +75,12 @@ impl Index {
         &self.names[self.entries[id.index()].name_range()]
     }
 
-    /// Its place in the order of the directory: of two entries of one name, the later one counts.
+    /// A number that rises in the order of the directory: of two entries with one name, the later counts.
     pub fn directory_order(&self, id: EntryId) -> u32 {
         self.entries[id.index()].name_at
     }
 
-    /// Entries that cannot be shown, the first thousand, and how many there are in all.
+    /// The first thousand hidden entries, and the number of all hidden entries.
     pub fn hidden(&self) -> (&[Hidden], u64) {
         (&self.hidden, self.hidden_count)
     }
@@ -95,33 +95,36 @@ impl Index {
         self.blob_size
     }
 
-    /// Where the central directory lies.
+    /// The range of the central directory.
     pub fn cd_range(&self) -> Range<u64> {
         self.cd_range.clone()
     }
 
-    /// The entry that the byte at `offset` belongs to, its header included.
+    /// The last entry whose local header begins at or before `offset`.
     pub fn at(&self, offset: u64) -> Option<EntryId> {
         let behind = self.entries.partition_point(|e| e.header_offset <= offset);
         self.id(behind.checked_sub(1)?)
     }
 
-    /// Where an entry lies at most: from its local header to the end of its data and of a
-    /// descriptor behind it, as far as can be told without reading them.
+    /// The largest range that an entry can take: its local header, its data and a data descriptor. The
+    /// exact range is known only after reading the header.
     pub fn span(&self, id: EntryId) -> Range<u64> {
-        // An extra field and a data descriptor are no longer.
+        // The most that an extra field and a data descriptor take.
         const MOST: u64 = u16::MAX as u64 + 24;
         let packed = &self.entries[id.index()];
-        let end = layout::end_of(packed, &self.beside).saturating_add(MOST);
+        let end = layout::end_of(packed, &self.tables).saturating_add(MOST);
         packed.header_offset..end.min(self.limit(id)).max(packed.header_offset)
     }
 
-    /// What its writer says of the playable form of a playlist: version, and length in bytes.
+    /// Version and length in bytes of a playlist's playable form, if its writer recorded them.
     pub fn playable(&self, id: EntryId) -> Option<(u8, u64)> {
-        self.beside.playable(&self.entries[id.index()])
+        self.tables.playable(&self.entries[id.index()])
     }
 
-    /// Why an entry's data cannot be read by ranges, if it cannot.
+    /// Whether an entry's data can be read by ranges.
+    ///
+    /// # Errors
+    /// The reason, if it cannot.
     pub fn readable(&self, id: EntryId) -> Result<(), Error> {
         let packed = &self.entries[id.index()];
         let name = || printable(self.path(id));
@@ -130,38 +133,38 @@ impl Index {
             offset: packed.header_offset,
             what,
         };
-        if packed.has(flag::ENCRYPTED) {
+        if packed.has(entry_flags::ENCRYPTED) {
             return Err(Error::Encrypted { name: name() });
         }
-        if !self.beside.is_stored(packed) {
+        if !self.tables.is_stored(packed) {
             return Err(Error::Compressed {
                 name: name(),
-                method: Method::of(self.beside.method(packed)),
+                method: Method::of(self.tables.method(packed)),
             });
         }
-        let compressed_size = self.beside.compressed_size(packed);
+        let compressed_size = self.tables.compressed_size(packed);
         if compressed_size != packed.size {
             return Err(bad(format!(
                 "it is stored, but of its {} bytes the archive has {compressed_size}",
                 packed.size
             )));
         }
-        if packed.has(flag::LINK) {
+        if packed.has(entry_flags::LINK) {
             return Err(bad("it is a link whose target PKZIP keeps elsewhere".into()));
         }
-        if layout::end_of(packed, &self.beside) > self.cd_range.start {
+        if layout::end_of(packed, &self.tables) > self.cd_range.start {
             return Err(bad(format!(
                 "its {} bytes do not end before the central directory, at offset {}",
                 packed.size, self.cd_range.start
             )));
         }
-        match packed.has(flag::MISPLACED) {
-            true => Err(bad("its data overlaps another entry's".into())),
-            false => Ok(()),
+        if packed.has(entry_flags::MISPLACED) {
+            return Err(bad("its data overlaps another entry's".into()));
         }
+        Ok(())
     }
 
-    /// What to compare an entry's local header with.
+    /// The check of an entry's local header against the index.
     pub fn header_check(&self, id: EntryId) -> HeaderCheck {
         let packed = &self.entries[id.index()];
         let path = self.path(id);
@@ -170,19 +173,20 @@ impl Index {
             header_offset: packed.header_offset,
             size: packed.size,
             crc32: packed.crc32,
-            method: self.beside.method(packed),
-            raw_name_crc: self.beside.raw_name_crc(packed, path),
-            raw_name_len: match packed.has(flag::SHARED) {
-                true => None,
-                false => Some(self.beside.raw_name_len(packed)),
+            method: self.tables.method(packed),
+            raw_name_crc: self.tables.raw_name_crc(packed, path),
+            raw_name_len: if packed.has(entry_flags::SHARED) {
+                None
+            } else {
+                Some(self.tables.raw_name_len(packed))
             },
             limit: self.limit(id),
-            has_descriptor: packed.has(flag::DESCRIPTOR),
-            is_encrypted: packed.has(flag::ENCRYPTED),
+            has_descriptor: packed.has(entry_flags::DESCRIPTOR),
+            is_encrypted: packed.has(entry_flags::ENCRYPTED),
         }
     }
 
-    /// Where the next thing on the line begins: another entry, shown or not, or the central
+    /// The offset of the next structure after an entry: another entry, hidden or not, or the central
     /// directory.
     fn limit(&self, id: EntryId) -> u64 {
         let here = self.entries[id.index()].header_offset;
@@ -195,11 +199,11 @@ impl Index {
         places.into_iter().flatten().min().unwrap_or(here)
     }
 
-    /// An index of nothing, to be filled.
+    /// An index without entries, to be filled.
     pub(super) fn empty(cd_range: Range<u64>, blob_size: u64, comment: Vec<u8>) -> Self {
         Self {
             entries: Vec::new(),
-            beside: Beside::default(),
+            tables: SideTables::default(),
             names: Vec::new(),
             hidden: Vec::new(),
             hidden_count: 0,
@@ -211,9 +215,9 @@ impl Index {
     }
 }
 
-/// A name fit for messages.
+/// A name for messages: valid UTF-8, without control characters, shortened.
 pub(super) fn printable(name: &[u8]) -> String {
-    // A character has at most 4 bytes, a byte that is none becomes one.
+    // 300 characters have at most 1,200 bytes.
     let text = String::from_utf8_lossy(&name[..name.len().min(1200)]);
     let text = text
         .chars()

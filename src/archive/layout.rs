@@ -1,16 +1,16 @@
-//! How entries lie on the line, and which of them cannot lie so.
+//! Finds entries whose extents overlap.
 
-use super::header::LOCAL_FIXED;
-use super::packed::{Beside, Packed, flag};
+use super::compact::{CompactEntry, SideTables, entry_flags};
+use super::zip::LOCAL_FIXED;
 
-/// Entries may share their bytes only whole, as writers that de-duplicate do; any other overlap is
-/// a trick (quoted zip bombs) or damage. Marks all that take part in one, and those that run into
-/// the central directory. `entries` are in the order of the line.
+/// Marks entries that overlap others or the central directory as misplaced. Entries may share all of
+/// their bytes, as writers that de-duplicate make them; any other overlap is an attack (quoted zip
+/// bombs) or damage. `entries` are in the order of the blob.
 ///
-/// An entry's end is that of its data if its local header had no extra field: the least it can be.
-/// What the header really says is compared with the next entry's begin when it is read.
-pub(super) fn mark(entries: &mut [Packed], beside: &Beside, cd_start: u64) {
-    // The entries that reach furthest so far, all with the same local header.
+/// An entry's end is the least possible one, without an extra field in its local header. The actual
+/// end is checked when the header is read.
+pub(super) fn mark(entries: &mut [CompactEntry], tables: &SideTables, cd_start: u64) {
+    // The run of entries with the furthest end so far; they share one local header.
     let (mut furthest, mut reach) = (0..0, 0);
     let mut start = 0;
     while start < entries.len() {
@@ -21,18 +21,18 @@ pub(super) fn mark(entries: &mut [Packed], beside: &Beside, cd_start: u64) {
         start = run.end;
 
         let first = entries[run.start];
-        let is_one = |e: &Packed| is_same(&first, e, beside);
+        let is_one = |e: &CompactEntry| is_same(&first, e, tables);
         let are_same = entries[run.clone()].iter().all(is_one);
         if are_same && len > 1 {
-            set(&mut entries[run.clone()], flag::SHARED);
+            set(&mut entries[run.clone()], entry_flags::SHARED);
         }
-        let ends = entries[run.clone()].iter().map(|e| end_of(e, beside));
+        let ends = entries[run.clone()].iter().map(|e| end_of(e, tables));
         let end = ends.max().unwrap_or(here);
         if here < reach {
-            set(&mut entries[furthest.clone()], flag::MISPLACED);
+            set(&mut entries[furthest.clone()], entry_flags::MISPLACED);
         }
         if here < reach || !are_same || end > cd_start {
-            set(&mut entries[run.clone()], flag::MISPLACED);
+            set(&mut entries[run.clone()], entry_flags::MISPLACED);
         }
         if end > reach {
             (furthest, reach) = (run, end);
@@ -40,32 +40,33 @@ pub(super) fn mark(entries: &mut [Packed], beside: &Beside, cd_start: u64) {
     }
 }
 
-/// Where the entry's data ends at the least. A header that several share has a name that may be
-/// any one's.
-pub(super) fn end_of(entry: &Packed, beside: &Beside) -> u64 {
-    let name = match entry.has(flag::SHARED) {
-        true => 0,
-        false => beside.raw_name_len(entry),
+/// The least possible end of an entry's data. The name in a shared header may be any entry's, so it
+/// counts as empty.
+pub(super) fn end_of(entry: &CompactEntry, tables: &SideTables) -> u64 {
+    let name = if entry.has(entry_flags::SHARED) {
+        0
+    } else {
+        tables.raw_name_len(entry)
     };
     let data = entry
         .header_offset
         .saturating_add(LOCAL_FIXED + u64::from(name));
-    data.saturating_add(beside.compressed_size(entry))
+    data.saturating_add(tables.compressed_size(entry))
 }
 
-fn is_same(a: &Packed, b: &Packed, beside: &Beside) -> bool {
-    let told = |e: &Packed| {
+fn is_same(a: &CompactEntry, b: &CompactEntry, tables: &SideTables) -> bool {
+    let content = |e: &CompactEntry| {
         (
             e.size,
-            beside.compressed_size(e),
+            tables.compressed_size(e),
             e.crc32,
-            beside.method(e),
-            e.flags & (flag::ENCRYPTED | flag::DESCRIPTOR),
+            tables.method(e),
+            e.flags & (entry_flags::ENCRYPTED | entry_flags::DESCRIPTOR),
         )
     };
-    told(a) == told(b)
+    content(a) == content(b)
 }
 
-fn set(entries: &mut [Packed], flag: u8) {
+fn set(entries: &mut [CompactEntry], flag: u8) {
     entries.iter_mut().for_each(|entry| entry.flags |= flag);
 }

@@ -1,40 +1,28 @@
-//! ZIP bytes to index and extents. Pure: no I/O, no async, no clock.
+//! Archive formats: from the bytes of a blob to an index of entries and their extents. Pure: no I/O, no
+//! async, no clock.
 //!
-//! [`IndexParser`] asks for ranges of the blob and is fed their bytes, in pieces of any size; it
-//! ends as an [`Index`], which knows of every entry what the central directory says.
-//! [`HeaderCheck`] compares an entry's local header with that before its data is believed.
-//!
-//! Sections cited are those of APPNOTE.TXT 6.3.10, the ZIP specification. All numbers in a ZIP are
-//! little-endian.
+//! An [`Index`] lists the [`Entry`]s of an archive in the order of the blob, and can be stored and loaded.
+//! It does not depend on the bytes of a format. `zip` is the only format: [`IndexParser`] builds an index,
+//! [`HeaderCheck`] finds the [`Extent`] of an entry's data, [`NewEntry`] writes new archives.
 
-mod builder;
 mod bytes;
-mod central;
+mod compact;
 mod elements;
-mod encoding;
 mod entry;
 mod error;
-mod extra;
-mod header;
 mod index;
 mod layout;
-mod names;
-mod packed;
-mod parser;
-mod records;
 mod stored;
 mod survey;
-mod tail;
-mod times;
-mod write;
+mod zip;
 
 pub use elements::{Element, Pull, Push, pull_all, pull_bytes, push_all};
-pub use encoding::{Encoding, UnknownEncoding};
 pub use entry::{Entry, EntryId, Extent, Kind, Method, Timestamp};
 pub use error::{Error, Hidden};
-pub use header::HeaderCheck;
 pub use index::Index;
-pub use parser::{IndexParser, ParseOptions, TAIL};
 pub use stored::FORMAT as STORED_FORMAT;
 pub use survey::Survey;
-pub use write::{CRC_AT, MAX_ALIGN, MAX_NAME, NewEntry, end_records};
+pub use zip::{
+    CRC_AT, Encoding, HeaderCheck, IndexParser, MAX_ALIGN, MAX_NAME, NewEntry, ParseOptions, TAIL,
+    UnknownEncoding, end_records,
+};

@@ -1,22 +1,21 @@
-//! An index as bytes, from which it is restored without parsing.
+//! The stored form of an index, which is loaded without parsing the archive.
 //!
-//! A cache stores these bytes and checks that they are the ones that it wrote. So this module only makes
-//! sure that nothing it reads can cause a panic; a number that makes no sense is no index.
+//! The cache verifies these bytes with a checksum. This module only ensures that no bytes cause a panic;
+//! it refuses numbers that contradict each other.
 //!
-//! Little-endian: [`FORMAT`], the numbers of [`Counts`], then the sections in their order.
+//! Layout, little-endian: [`FORMAT`], the numbers of [`Counts`], then the sections in their order.
 
 use std::ops::Range;
 
+use super::compact::{CompactEntry, SideTables};
 use super::elements::{Element, Pull, Push, pull_all, pull_bytes, push_all};
-use super::error::Hidden;
+use super::error::{Hidden, hidden_reason};
 use super::index::Index;
-use super::names;
-use super::packed::{Beside, Packed};
 
-/// Whoever changes what an index holds, or what is made of names, changes this.
+/// The version of the stored form. Increase it when the index's content or the rules for names change.
 pub const FORMAT: u32 = 1;
 
-/// How much there is of everything.
+/// The lengths of the sections, and single numbers.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     entries: u64,
@@ -93,14 +92,14 @@ impl Counts {
 impl Index {
     /// About how many bytes it is.
     pub fn stored_len(&self) -> u64 {
-        let beside = self.beside.stored_len() + 8 * self.hidden_offsets.len();
-        (self.entries.len() * Packed::LEN + self.names.len() + beside) as u64
+        let tables = self.tables.stored_len() + 8 * self.hidden_offsets.len();
+        (self.entries.len() * CompactEntry::LEN + self.names.len() + tables) as u64
     }
 
     /// Gives the bytes.
     pub fn store(&self, push: &mut Push) {
         let texts: Vec<String> = self.hidden.iter().map(hidden_text).collect();
-        let (rare, owners, playable) = self.beside.counts();
+        let (rare, owners, playable) = self.tables.counts();
         let counts = Counts {
             entries: self.entries.len() as u64,
             names: self.names.len() as u64,
@@ -120,7 +119,7 @@ impl Index {
         push_all(counts.to_words().into_iter(), push);
         push_all(self.entries.iter().copied(), push);
         push(&self.names);
-        self.beside.store(push);
+        self.tables.store(push);
         push_all(self.hidden_offsets.iter().copied(), push);
         push_all(texts.iter().map(|text| text.len() as u32), push);
         push(texts.concat().as_bytes());
@@ -134,13 +133,13 @@ impl Index {
             return None;
         }
         let counts = Counts::of_words(&pull_all::<u64>(COUNTS as u64, pull)?)?;
-        let entries: Vec<Packed> = pull_all(counts.entries, pull)?;
+        let entries: Vec<CompactEntry> = pull_all(counts.entries, pull)?;
         let names = pull_bytes(counts.names, pull)?;
-        let beside = Beside::load((counts.rare, counts.owners, counts.playable), pull)?;
+        let tables = SideTables::load((counts.rare, counts.owners, counts.playable), pull)?;
         let hidden_offsets: Vec<u64> = pull_all(counts.hidden_offsets, pull)?;
         let lens: Vec<u32> = pull_all(counts.hidden, pull)?;
         let texts = pull_bytes(counts.hidden_texts, pull)?;
-        let fits = |entry: &Packed| entry.name_range().end <= names.len();
+        let fits = |entry: &CompactEntry| entry.name_range().end <= names.len();
         let is_sound = u32::try_from(entries.len()).is_ok()
             && entries.iter().all(fits)
             && entries.is_sorted_by_key(|entry| entry.header_offset)
@@ -150,7 +149,7 @@ impl Index {
             hidden: hidden(&lens, &texts)?,
             comment: pull_bytes(counts.comment, pull)?,
             entries,
-            beside,
+            tables,
             names,
             hidden_count: counts.hidden_count,
             hidden_offsets,
@@ -174,7 +173,7 @@ fn hidden(lens: &[u32], texts: &[u8]) -> Option<Vec<Hidden>> {
         let (text, rest) = left.split_at_checked(*len as usize)?;
         left = rest;
         let (why, name) = std::str::from_utf8(text).ok()?.split_once('\0')?;
-        let why = names::reason::ALL.iter().find(|reason| **reason == why)?;
+        let why = hidden_reason::ALL.iter().find(|reason| **reason == why)?;
         Some(Hidden {
             name: name.to_owned(),
             why,

@@ -1,10 +1,10 @@
-//! How an archive lies on its line, as far as its directory tells.
+//! A summary of an archive's layout, from its directory alone.
 
 use super::entry::Extent;
-use super::header::LOCAL_FIXED;
 use super::index::Index;
+use super::zip::LOCAL_FIXED;
 
-/// The bytes of a blob by what they are. What shares its bytes with others is counted once.
+/// The bytes of a blob by use. Shared bytes count once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Survey {
     /// Bytes before the first entry.
@@ -16,23 +16,22 @@ pub struct Survey {
     /// Bytes of entries that are not shown, their headers included.
     pub hidden: u64,
     /// Bytes between entries that are neither header, name nor data: extra fields of local headers,
-    /// data descriptors, padding, and what belongs to nobody. Only reading all local headers would
-    /// tell them apart.
+    /// data descriptors, padding and unused bytes. Only the local headers could tell them apart.
     pub between: u64,
-    /// The longest run of these.
+    /// The longest run of such bytes.
     pub longest: Option<Extent>,
     /// The central directory, in bytes.
     pub directory: u64,
-    /// Bytes behind it: its end records, the comment, and what lies behind.
+    /// Bytes after it: the end records, the comment and trailing bytes.
     pub behind: u64,
-    /// Entries whose bytes are another one's as well.
+    /// The number of entries that share the bytes of another.
     pub sharing: u64,
-    /// Whether the directory lists entries in the order in which they lie on the line.
+    /// Whether the directory lists entries in the order of the blob.
     pub in_directory_order: bool,
 }
 
 impl Index {
-    /// Looks at where all entries lie.
+    /// Summarizes the layout.
     pub fn survey(&self) -> Survey {
         let directory = self.cd_range();
         let mut survey = Survey {
@@ -41,8 +40,7 @@ impl Index {
             in_directory_order: self.entries.is_sorted_by_key(|entry| entry.name_at),
             ..Survey::default()
         };
-        // What was accounted for ends here. Entries that overlap, or reach into the directory, do
-        // not count twice.
+        // The end of the bytes counted so far, so that overlapping bytes do not count twice.
         let mut reach = 0;
         let mut hidden = self.hidden_offsets.iter().copied().peekable();
         let mut shown = self
@@ -68,7 +66,7 @@ impl Index {
             let Some(next) = next else { break };
             while hidden.next_if_eq(&next).is_some() {}
             let Some(entries) = run.filter(|_| at == Some(next)) else {
-                // Its end is not known: all up to the next one is taken for its own.
+                // A hidden entry's end is unknown: it gets all bytes up to the next entry.
                 let others = [at, hidden.peek().copied()].into_iter().flatten();
                 let end = others.min().unwrap_or(directory.start).min(directory.start);
                 survey.hidden += end.saturating_sub(reach);
@@ -76,10 +74,10 @@ impl Index {
                 continue;
             };
             survey.sharing += entries.len() as u64 - 1;
-            // A header that several share bears the name of one of them: the shortest, at the least.
-            let names = entries.iter().map(|e| self.beside.raw_name_len(e));
+            // A shared header has the name of one of its entries: assume the shortest.
+            let names = entries.iter().map(|e| self.tables.raw_name_len(e));
             let header = LOCAL_FIXED + u64::from(names.min().unwrap_or(0));
-            let sizes = entries.iter().map(|e| self.beside.compressed_size(e));
+            let sizes = entries.iter().map(|e| self.tables.compressed_size(e));
             let size = sizes.max().unwrap_or(0);
             let end = next.saturating_add(header).saturating_add(size);
             let end = end.min(directory.start);

@@ -1,31 +1,31 @@
-//! What was computed from a blob and is kept beside its blocks: the parsed index, the tree.
+//! Artifacts of a blob, cached beside its blocks: the parsed index and the tree.
 
 use std::sync::Arc;
 
 use super::cached::Cached;
 use super::disk::Handle;
-use super::job::{Content, Job, Keep};
+use super::job::{Job, SideContent, SideFile};
 use super::record::{Fill, Framed};
 use super::shared::{Shared, damaged};
 
-/// Gives the next bytes of what was kept; false if there are not as many.
+/// Fills a buffer with the next bytes of an artifact; false if fewer are left.
 pub type Pull<'a> = dyn FnMut(&mut [u8]) -> bool + 'a;
 
 impl Cached {
-    /// Gets ready to be read: finds out which blob it is, for which a server may have to be asked.
-    /// `tail` as in [`Source::open`](crate::source::Source::open), which then asks nobody.
+    /// Finds out which blob this is, which may take a request. `tail` as in
+    /// [`Source::open`](crate::source::Source::open), which then needs no request.
     pub async fn get_ready(&self, tail: u64) -> crate::source::Result<()> {
         self.prepare(tail).await
     }
 
-    /// What was kept under this name, as `make` makes it of its bytes; `None` if there is nothing,
-    /// or if it is damaged, which is known only when all has been read: so it is dropped again.
+    /// The artifact of this name, made by `make` from its bytes; `None` if there is none. If it is
+    /// damaged, which shows only at its end, the result of `make` is dropped.
     pub async fn load<T: Send + 'static>(
         &self,
         name: String,
         make: impl FnOnce(&mut Pull) -> Option<T> + Send + 'static,
     ) -> Option<T> {
-        let (cache, blob) = self.kept_with()?;
+        let (cache, blob) = self.storage()?;
         let work = move |shared: &Shared| {
             let path = blob.file(&name);
             let file: Arc<dyn Handle> = shared.disk.open(&path).ok()?.into();
@@ -45,16 +45,16 @@ impl Cached {
                 }
             }
         };
-        cache.off_the_runtime(work).await?
+        cache.run_blocking(work).await?
     }
 
-    /// Keeps something of about `size` bytes under this name. It is made when its turn has come.
+    /// Stores an artifact of about `size` bytes under this name. The writer's thread calls `fill`.
     pub fn keep(&self, name: String, size: u64, fill: Fill) {
-        if let Some((cache, blob)) = self.kept_with() {
-            cache.send(Job::Keep(Keep {
+        if let Some((cache, blob)) = self.storage() {
+            cache.send(Job::Keep(SideFile {
                 blob,
                 name,
-                content: Content::Framed(size, fill),
+                content: SideContent::Framed(size, fill),
             }));
         }
     }

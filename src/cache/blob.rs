@@ -1,4 +1,4 @@
-//! A blob of the cache, and where its files are.
+//! A blob of the cache and the paths of its files.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -12,13 +12,13 @@ pub(super) struct Blob {
     pub(super) key: Key,
     /// Its directory.
     pub(super) dir: String,
-    /// What of it turned out to be wrong.
+    /// Ranges that turned out to be wrong.
     pub(super) quarantine: Quarantine,
     /// Which of its blocks are on disk.
     pub(super) presence: PresenceIndex,
-    /// Bytes that came from disk.
+    /// Bytes read from disk.
     pub(super) hits: AtomicU64,
-    /// Bytes that did not.
+    /// Bytes read from below.
     pub(super) misses: AtomicU64,
 }
 

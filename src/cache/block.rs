@@ -1,18 +1,18 @@
-//! A block file: a fixed piece of a blob, as far as it is there, and the checksums of it. Pure.
+//! The format of a block file: the known ranges of 1 MiB of a blob, and their checksums. Pure.
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 0-7 | `aiozfs b` |
-//! | 8-39 | the blob's key, so that a file in a wrong place is no block |
+//! | 8-39 | the blob's key, so that a file in a wrong place is refused |
 //! | 40-47 | the block's number |
-//! | 48-51 | how many ranges are there |
-//! | 64-575 | the ranges, from and to, within the block: apart from each other, in order |
-//! | 576-703 | for each page, the checksum (XXH3, 64 bits) of those of its bytes that are there |
-//! | 4088-4095 | the checksum of all this |
-//! | 4096- | the block: a byte at `at` of it lies at 4096 + `at`, what is missing is a hole |
+//! | 48-51 | the number of ranges |
+//! | 64-575 | the ranges, start and end within the block, in order, not touching |
+//! | 576-703 | for each page, the checksum (XXH3, 64 bits) of its bytes within the ranges |
+//! | 4088-4095 | the checksum of the bytes before |
+//! | 4096- | the block: byte `at` lies at 4096 + `at`; what is missing is a hole |
 //!
 //! Numbers are little-endian. A file is written whole under another name and then renamed, without
-//! asking the disk to be done with it: what a crash has left of it does not agree with its checksums.
+//! fsync: a file that a crash has torn fails its checksums.
 
 use std::ops::Range;
 
@@ -20,19 +20,19 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::ranges::{RangeSet, overlap};
 
-/// Bytes of a blob in one file. Large enough that a disk reads it at its full rate and a million
-/// of them are a terabyte, small enough to be written anew when a piece of it comes.
+/// Bytes of a blob in one file. Large enough for a disk's full rate and for a terabyte in a million
+/// files; small enough to rewrite when a part arrives.
 pub(super) const BLOCK: u64 = 1 << 20;
 
-/// What has a checksum of its own: the least that is read.
+/// The unit of checksums, and so the least that is read.
 pub(super) const PAGE: u64 = 64 << 10;
 
 const PAGES: usize = (BLOCK / PAGE) as usize;
 
-/// Bytes before the block's first: a page of memory, so that data lies on its borders.
+/// Bytes before the block's first byte: a memory page, so that the data is page-aligned.
 pub(super) const HEAD: u64 = 4096;
 
-/// More pieces than this are not kept of one block.
+/// The most ranges of one block that are kept.
 const MAX_RANGES: usize = 64;
 
 const MAGIC: &[u8; 8] = b"aiozfs b";
@@ -40,36 +40,36 @@ const RANGES_AT: usize = 64;
 const SUMS_AT: usize = RANGES_AT + MAX_RANGES * 8;
 const SUM_AT: usize = HEAD as usize - 8;
 
-/// Bytes of a block, behind where in it they lie.
+/// Bytes of a block, after their offset in it.
 pub(super) type Slice<'a> = (u64, &'a [u8]);
 
-/// What a block file says of its block.
+/// The head of a block file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
-    /// What of the block is there: in order, apart from each other.
+    /// The parts of the block that the file has.
     ranges: RangeSet,
     sums: [u64; PAGES],
 }
 
 /// The numbers of the blocks that `range` touches.
 pub(super) fn blocks_of(range: &Range<u64>) -> Range<u64> {
-    match range.is_empty() {
-        true => 0..0,
-        false => range.start / BLOCK..range.end.div_ceil(BLOCK),
+    if range.is_empty() {
+        0..0
+    } else {
+        range.start / BLOCK..range.end.div_ceil(BLOCK)
     }
 }
 
-/// What of `range` lies in a block, counted from the block's beginning.
+/// The part of `range` in a block, relative to the block's start.
 pub(super) fn within(number: u64, range: &Range<u64>) -> Range<u64> {
     let start = number * BLOCK;
-    let from = range.start.max(start) - start;
-    let to = range.end.saturating_sub(start).min(BLOCK);
-    from..to.max(from)
+    let part = overlap(&(start..start.saturating_add(BLOCK)), range);
+    part.start - start..part.end - start
 }
 
 impl Head {
-    /// The head of a block of which `ranges` are there, whose bytes these slices have, in order and
-    /// apart. Of too many ranges the shortest are left out.
+    /// The head of a block file with these ranges. `slices` hold their bytes, in order and without
+    /// overlaps. Of too many ranges the shortest are dropped.
     pub(super) fn new(mut ranges: RangeSet, slices: &[Slice<'_>]) -> Self {
         while ranges.len() > MAX_RANGES {
             let shortest = (0..ranges.len()).min_by_key(|at| ranges[*at].end - ranges[*at].start);
@@ -85,12 +85,12 @@ impl Head {
         head
     }
 
-    /// What is there.
+    /// The parts of the block that the file has.
     pub(super) fn ranges(&self) -> &RangeSet {
         &self.ranges
     }
 
-    /// Reads a head; `None` if it is none, or another block's.
+    /// Reads a head; `None` if it is damaged or another block's.
     pub(super) fn decode(bytes: &[u8], key: &[u8; 32], number: u64) -> Option<Self> {
         let (body, sum) = bytes.split_at_checked(SUM_AT)?;
         let is_ours = body.starts_with(MAGIC)
@@ -145,9 +145,9 @@ impl Head {
         bytes
     }
 
-    /// What must be read to prove `run`, which is there: all that is there of the pages that it
+    /// FileKind must be read to verify `run`, a part of one range: the ranges within the pages that it
     /// touches.
-    pub(super) fn to_prove(&self, run: &Range<u64>) -> Range<u64> {
+    pub(super) fn span_to_verify(&self, run: &Range<u64>) -> Range<u64> {
         let pages = run.start / PAGE * PAGE..run.end.div_ceil(PAGE) * PAGE;
         let mut touched = self.ranges.iter().map(|range| overlap(range, &pages));
         let first = touched.clone().find(|range| !range.is_empty());
@@ -158,15 +158,15 @@ impl Head {
         }
     }
 
-    /// Whether `bytes`, which are the block's from `at` on as [`to_prove`](Self::to_prove) wants
-    /// them, are what was written.
-    pub(super) fn proves(&self, at: u64, bytes: &[u8]) -> bool {
+    /// Whether `bytes`, read from `at` on as [`span_to_verify`](Self::span_to_verify) says, are what
+    /// was written.
+    pub(super) fn verifies(&self, at: u64, bytes: &[u8]) -> bool {
         let end = at + bytes.len() as u64;
         let mut pages = at / PAGE..end.div_ceil(PAGE);
         pages.all(|page| self.sums[page as usize] == self.sum(page as usize, &[(at, bytes)]))
     }
 
-    /// The checksum of what is there of a page, whose bytes these slices have, in order and apart.
+    /// The checksum of a page's bytes within the ranges. `slices` are in order and do not overlap.
     fn sum(&self, page: usize, slices: &[Slice<'_>]) -> u64 {
         let page = page as u64 * PAGE..(page as u64 + 1) * PAGE;
         let there = self.ranges.iter().map(|range| overlap(range, &page));
@@ -185,7 +185,7 @@ impl Head {
     }
 }
 
-/// What slices that are in order and apart have of a range.
+/// The parts of `slices`, which are in order and do not overlap, within a range.
 pub(super) fn slices_of<'a>(
     slices: &[Slice<'a>],
     range: Range<u64>,
@@ -199,9 +199,9 @@ pub(super) fn slices_of<'a>(
     within.filter(|(_, slice)| !slice.is_empty())
 }
 
-/// Slices in order and apart. What two of them have is taken from the one that begins first: they are of
-/// the same blob, and should either be wrong, whoever proves what is read finds it out.
-pub(super) fn apart(mut slices: Vec<Slice<'_>>) -> Vec<Slice<'_>> {
+/// Sorts slices and cuts their overlaps, in favour of the one that begins first: both have the same bytes,
+/// and a reader verifies them.
+pub(super) fn without_overlaps(mut slices: Vec<Slice<'_>>) -> Vec<Slice<'_>> {
     slices.sort_by_key(|(at, _)| *at);
     let mut end = 0u64;
     slices.retain_mut(|(at, bytes)| {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_pieces_the_shortest_go() {
+    fn of_too_many_ranges_the_shortest_are_dropped() {
         let many = (0..100u64).map(|i| i * 1000..i * 1000 + 1 + i);
         let head = Head::new(many.collect(), &[(0, &bytes())]);
         assert_eq!(head.ranges().len(), MAX_RANGES);
@@ -263,9 +263,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
-        /// Whatever pieces there are, what is there is found and proves, and a wrong byte does not.
+        /// Any ranges that were written are found and verify; a wrong byte does not.
         #[test]
-        fn what_is_there_proves(
+        fn written_ranges_verify(
             pieces in prop::collection::vec((0..BLOCK, 1u64..200_000), 1..20),
             wanted in (0..BLOCK, 1u64..300_000),
             flipped in any::<prop::sample::Index>(),
@@ -280,7 +280,7 @@ mod tests {
                 let piece = *start as usize..(start + len).min(BLOCK) as usize;
                 (*start, &block[piece])
             });
-            let slices = apart(pieces.collect());
+            let slices = without_overlaps(pieces.collect());
             let written: u64 = slices.iter().map(|(_, bytes)| bytes.len() as u64).sum();
             prop_assert_eq!(written, ranges.bytes());
             let head = Head::new(ranges.clone(), &slices);
@@ -295,17 +295,17 @@ mod tests {
             if let Some(run) = run {
                 prop_assert!(run.clone().all(there));
                 prop_assert!(run.end == wanted.end || !there(run.end));
-                let span = head.to_prove(&run);
+                let span = head.span_to_verify(&run);
                 prop_assert!(span.start <= run.start && span.end >= run.end);
                 let mut read = block[span.start as usize..span.end as usize].to_vec();
-                // What is not there reads as a hole.
+                // A hole reads as zeros.
                 for at in span.clone().filter(|at| !there(*at)) {
                     read[(at - span.start) as usize] = 0;
                 }
-                prop_assert!(head.proves(span.start, &read));
+                prop_assert!(head.verifies(span.start, &read));
                 let at = flipped.index((run.end - run.start) as usize) + (run.start - span.start) as usize;
                 read[at] ^= 0x40;
-                prop_assert!(!head.proves(span.start, &read));
+                prop_assert!(!head.verifies(span.start, &read));
             }
         }
     }

@@ -1,18 +1,18 @@
-//! A bound on the bytes that wait for the disk.
+//! A bound on the bytes that wait to be written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// How many bytes may wait for the disk.
+/// How many bytes may wait to be written.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: AtomicUsize,
     total: usize,
 }
 
-/// A part of the budget; it is given back when dropped.
+/// A reserved part of the budget; dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Reservation {
     budget: Arc<Budget>,
     bytes: usize,
 }
@@ -25,24 +25,24 @@ impl Budget {
         })
     }
 
-    /// Room for so many bytes; `None` if the disk is so far behind that there is none.
-    pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Option<Room> {
+    /// Reserves `bytes`; `None` if fewer are left because the disk is behind.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         let taken = self
             .left
             .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
-        taken.ok().map(|_| Room {
+        taken.ok().map(|_| Reservation {
             budget: self.clone(),
             bytes,
         })
     }
 
-    /// Whether more than half is taken.
+    /// Whether more than half is reserved.
     pub(super) fn is_short(&self) -> bool {
         self.left.load(Relaxed) < self.total / 2
     }
 }
 
-impl Drop for Room {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.left.fetch_add(self.bytes, Relaxed);
     }
@@ -55,14 +55,14 @@ mod tests {
     #[test]
     fn a_budget_is_not_overdrawn_and_comes_back() {
         let budget = Budget::new(100);
-        let first = budget.take(60).expect("room");
+        let first = budget.reserve(60).expect("room");
         assert!(budget.is_short());
-        assert!(budget.take(41).is_none());
-        let second = budget.take(40).expect("room");
+        assert!(budget.reserve(41).is_none());
+        let second = budget.reserve(40).expect("room");
         drop(first);
-        assert!(budget.take(61).is_none());
+        assert!(budget.reserve(61).is_none());
         drop(second);
         assert!(!budget.is_short());
-        assert!(budget.take(100).is_some());
+        assert!(budget.reserve(100).is_some());
     }
 }

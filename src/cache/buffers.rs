@@ -1,8 +1,8 @@
-//! Buffers for large reads of the disk, used over and over.
+//! A pool of buffers for large reads of the disk.
 //!
-//! A fresh buffer costs more than the checksum of what is read into it: its pages are made, zeroed
-//! and given back each time. And a disk writes into memory sooner where that is in one piece, so
-//! each buffer lies in a large page, if the system has any.
+//! A fresh buffer costs more than the checksum of what is read into it: the kernel allocates, zeroes and
+//! frees its pages each time. Direct reads are faster into contiguous memory, so each buffer lies in a
+//! huge page, if the system has any.
 
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,37 +13,37 @@ use memmap2::{Advice, MmapMut, MmapOptions};
 
 use super::block::{BLOCK, HEAD};
 
-/// How many there are at most. With large pages each takes 2 MB, once it was used. Reads that find
-/// none make do with fresh memory.
+/// The most buffers. With huge pages each takes 2 MB once it is used. A read that gets none allocates
+/// memory.
 const MOST: usize = 12;
 
-/// Bytes in one: a block's file fits.
+/// Bytes in a buffer: a block's file fits.
 const LEN: usize = (HEAD + BLOCK) as usize;
 
-/// A page of memory that is large.
-const LARGE_PAGE: usize = 2 << 20;
+/// The size of a huge page.
+const HUGE_PAGE: usize = 2 << 20;
 
-/// All buffers. Cheap to clone; all clones are one.
+/// The pool. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Buffers(Arc<Shelf>);
+pub(super) struct Buffers(Arc<Pool>);
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Pool {
     free: Mutex<Vec<MmapMut>>,
     made: AtomicUsize,
 }
 
-/// One of [`LEN`] bytes, whatever they are; it goes back when dropped.
+/// A buffer of [`LEN`] bytes with any content. Dropping it returns it to the pool.
 #[derive(Debug)]
 pub(super) struct Buffer {
-    /// Taken out only by `drop`.
+    /// `None` only in `drop`.
     memory: Option<MmapMut>,
     start: usize,
-    home: Arc<Shelf>,
+    pool: Arc<Pool>,
 }
 
 impl Buffers {
-    /// One that nobody uses; `None` if there is none.
+    /// A free buffer; `None` if all are in use.
     pub(super) fn take(&self) -> Option<Buffer> {
         let free = self.0.free().pop();
         let memory = match free {
@@ -51,22 +51,22 @@ impl Buffers {
             None => self.0.make()?,
         };
         Some(Buffer {
-            start: memory.as_ptr().align_offset(LARGE_PAGE),
+            start: memory.as_ptr().align_offset(HUGE_PAGE),
             memory: Some(memory),
-            home: self.0.clone(),
+            pool: self.0.clone(),
         })
     }
 }
 
-impl Shelf {
+impl Pool {
     fn make(&self) -> Option<MmapMut> {
         let made = self
             .made
             .fetch_update(Relaxed, Relaxed, |made| (made < MOST).then_some(made + 1));
         made.ok()?;
-        // Twice a page, so that there is a whole one in it; what is not used is not there.
-        let memory = MmapOptions::new().len(2 * LARGE_PAGE).map_anon().ok()?;
-        // Without large pages it is slower, no more.
+        // Two pages long, so that one aligned huge page fits. Untouched memory is never allocated.
+        let memory = MmapOptions::new().len(2 * HUGE_PAGE).map_anon().ok()?;
+        // Without huge pages it is only slower.
         let _ = memory.advise(Advice::HugePage);
         Some(memory)
     }
@@ -77,7 +77,7 @@ impl Shelf {
 }
 
 impl Buffer {
-    /// A part of it as it is now, for as long as anybody holds that.
+    /// A part of it as shared bytes; the buffer returns to the pool after the last of them.
     pub(super) fn freeze(self, range: Range<usize>) -> Bytes {
         Bytes::from_owner(self).slice(range)
     }
@@ -108,7 +108,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            self.home.free().push(memory);
+            self.pool.free().push(memory);
         }
     }
 }
@@ -118,14 +118,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_come_back_and_there_are_so_many() {
+    fn buffers_return_and_are_limited() {
         let buffers = Buffers::default();
         let mut all: Vec<Buffer> = std::iter::from_fn(|| buffers.take()).collect();
         assert_eq!(all.len(), MOST);
         for buffer in &mut all {
             assert_eq!(buffer.len(), LEN);
-            // Disks want 4096 at most.
-            assert_eq!(buffer.as_ptr() as usize % LARGE_PAGE, 0);
+            // Direct I/O needs an alignment of at most 4096.
+            assert_eq!(buffer.as_ptr() as usize % HUGE_PAGE, 0);
             buffer.fill(7);
         }
         let last = all.pop().expect("a buffer");

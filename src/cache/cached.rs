@@ -1,4 +1,4 @@
-//! The decorator that reads from disk what is there, and keeps what comes from below.
+//! The decorator that reads cached bytes from disk and caches what comes from below.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -16,16 +16,16 @@ use super::collector::Collector;
 use super::job::Job;
 use super::key::Key;
 use super::metadata::{Metadata, Seen};
-use super::read::Span;
+use super::read::Lookup;
 use super::record;
 use super::shared::Shared;
 use super::store::Inner;
 use crate::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
-/// By what name bytes go that came from disk.
+/// The origin of bytes that were read from disk.
 const ORIGIN: &str = "the cache";
 
-/// A [`Source`] whose bytes are kept on disk.
+/// A [`Source`] whose bytes are cached on disk.
 #[derive(Clone)]
 pub struct Cached(Arc<State>);
 
@@ -34,21 +34,21 @@ struct State {
     cache: Arc<Inner>,
     origin: Origin,
     key: Key,
-    /// Which blob it is. Of a URL that is known once it was opened; it stays `None` inside if
-    /// nothing tells one version of it from another, and then nothing is kept.
+    /// The blob. For a URL it is known after the first request; it is `Some(None)`, and nothing is
+    /// cached, if the server tells no version.
     blob: OnceLock<Option<Arc<Blob>>>,
     size: OnceLock<u64>,
-    /// Whether no server is asked: then a URL is what it was when it was last seen.
+    /// Whether no server is asked: then a URL has the version that was last seen.
     offline: bool,
-    /// The end, as it came when the blob was opened, until it is asked for.
+    /// The blob's end, as fetched by `prepare`, until `open` takes it.
     tail: Mutex<Option<Chunk>>,
-    /// Whether what was read last was not on disk: then more will have to come from below.
+    /// Whether the last read missed: then the next ones will probably miss, too.
     misses: AtomicBool,
 }
 
 impl Cached {
-    /// The blob that `key` names, whose bytes come from `below`.
-    /// `offline`: below is nobody who could tell what a URL stands for now.
+    /// Caches the blob that `key` names; its bytes come from `below`. `offline`: `below` cannot tell a
+    /// URL's current version.
     pub fn new(below: Arc<dyn Source>, cache: &Cache, key: Key, offline: bool) -> Self {
         let state = State {
             below,
@@ -66,10 +66,8 @@ impl Cached {
         }
         Self(Arc::new(state))
     }
-}
 
-impl Cached {
-    /// Opens it if it is to be asked for which blob it is.
+    /// Opens the blob if its version is not known yet.
     pub(super) async fn prepare(&self, tail: u64) -> Result<()> {
         if self.0.blob.get().is_none() {
             let opened = self.0.open(tail).await?;
@@ -78,8 +76,8 @@ impl Cached {
         Ok(())
     }
 
-    /// Where what belongs to the blob is kept.
-    pub(super) fn kept_with(&self) -> Option<(Arc<Inner>, Arc<Blob>)> {
+    /// The cache and the blob, if it is known and may be cached.
+    pub(super) fn storage(&self) -> Option<(Arc<Inner>, Arc<Blob>)> {
         let blob = self.0.blob()?;
         Some((self.0.cache.clone(), blob.clone()))
     }
@@ -90,7 +88,7 @@ impl State {
         self.blob.get()?.as_ref()
     }
 
-    /// Whether what is read next will have to come from below, as far as can be told.
+    /// Whether the next read will probably have to come from below.
     fn comes_from_below(&self) -> bool {
         self.blob().is_none() || self.misses.load(Relaxed)
     }
@@ -100,18 +98,19 @@ impl State {
             let tail = self.tail().take();
             return Ok(Opened { size: *size, tail });
         }
-        match self.key.is_url() {
-            true => self.open_url(tail).await,
-            false => self.open_immutable(tail).await,
+        if self.key.is_url() {
+            self.open_url(tail).await
+        } else {
+            self.open_immutable(tail).await
         }
     }
 
-    /// What cannot change need not be asked for again.
+    /// Opens content that cannot change: its recorded size needs no request.
     async fn open_immutable(&self, tail: u64) -> Result<Opened> {
         if let Some(blob) = self.blob().cloned() {
             let path = blob.file("record");
             let read = move |shared: &Shared| record::read(&*shared.disk, &path);
-            let metadata: Option<Metadata> = self.cache.off_the_runtime(read).await.flatten();
+            let metadata: Option<Metadata> = self.cache.run_blocking(read).await.flatten();
             if let Some(Metadata { size, .. }) = metadata {
                 self.below.expect_size(size);
                 self.is_open(size, None);
@@ -125,12 +124,12 @@ impl State {
         Ok(opened)
     }
 
-    /// One request tells whether what is there is still the version that was there.
+    /// Opens a URL: one request tells its current version.
     async fn open_url(&self, tail: u64) -> Result<Opened> {
         let path = format!("urls/{}", self.key.hex());
         let at = path.clone();
         let read = move |shared: &Shared| record::read(&*shared.disk, &at);
-        let seen: Option<Seen> = self.cache.off_the_runtime(read).await.flatten();
+        let seen: Option<Seen> = self.cache.run_blocking(read).await.flatten();
         if self.offline
             && let Some(seen) = &seen
         {
@@ -140,13 +139,13 @@ impl State {
             let size = seen.size;
             return Ok(Opened { size, tail: None });
         }
-        // The end comes from disk, if it is the same.
+        // If the version is the same, the end comes from disk.
         let tail = if seen.is_some() { 0 } else { tail };
         let opened = self.below.open(tail).await?;
         self.misses.store(seen.is_none(), Relaxed);
         let Some(version) = self.below.version() else {
             log::info!(
-                "cache: {} has neither an ETag nor a date of old; nothing of it is kept",
+                "cache: {} has neither an ETag nor an old enough Last-Modified; it is not cached",
                 self.key
             );
             let _ = self.blob.set(None);
@@ -190,8 +189,8 @@ impl State {
     }
 }
 
-/// How far a read has come.
-struct Reading {
+/// A read of a cached blob, under way.
+struct CachedRead {
     state: Arc<State>,
     blob: Arc<Blob>,
     left: Range<u64>,
@@ -199,14 +198,14 @@ struct Reading {
     below: Option<Below>,
 }
 
-/// What is being read from below, up to `end`.
+/// A read from below, up to `end`, that fills a gap.
 struct Below {
     stream: ChunkStream,
     collector: Collector,
     end: u64,
 }
 
-impl Reading {
+impl CachedRead {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
             if let Some(below) = &mut self.below {
@@ -224,11 +223,11 @@ impl Reading {
                 return Ok(None);
             }
             match self.look().await {
-                Span::There(bytes) => {
+                Lookup::Found(bytes) => {
                     self.state.misses.store(false, Relaxed);
                     return Ok(Some(self.found(bytes)));
                 }
-                Span::Missing(end) => {
+                Lookup::Missing(end) => {
                     self.state.misses.store(true, Relaxed);
                     let range = self.left.start..end;
                     let (cache, blob) = (self.state.cache.clone(), self.blob.clone());
@@ -242,22 +241,22 @@ impl Reading {
         }
     }
 
-    async fn look(&mut self) -> Span {
+    async fn look(&mut self) -> Lookup {
         let (blob, mut range) = (self.blob.clone(), self.left.clone());
         if let Some(wrong) = blob.quarantine.first(&range) {
             if wrong.start == range.start {
-                return Span::Missing(wrong.end);
+                return Lookup::Missing(wrong.end);
             }
             range.end = wrong.start;
         }
         let end = range.end;
-        // With nobody below, what another process has just kept is worth looking for.
+        // Offline, a block that another process has just written is worth a look.
         if !self.state.offline && blob.presence.lacks(blocks_of(&range), Instant::now()) {
-            return Span::Missing(end);
+            return Lookup::Missing(end);
         }
         let cache = &self.state.cache;
-        let look = cache.off_the_runtime(move |shared| shared.look(&blob, &range));
-        look.await.unwrap_or(Span::Missing(end))
+        let look = cache.run_blocking(move |shared| shared.look(&blob, &range));
+        look.await.unwrap_or(Lookup::Missing(end))
     }
 
     fn found(&mut self, bytes: Bytes) -> Chunk {
@@ -280,13 +279,13 @@ impl Below {
             range: left.clone(),
             what: what.into(),
         };
-        // To the end of the stream: only then is a connection free again.
+        // Polled to the end of the stream: only then is its connection free again.
         match self.stream.next().await {
             Some(chunk) => {
                 let chunk = chunk?;
                 let came = chunk.range();
                 if came.start != left.start || came.end > self.end {
-                    return Err(broken("other bytes came from below than asked for"));
+                    return Err(broken("other bytes came from below than requested"));
                 }
                 self.collector.pass(chunk.offset, &chunk.bytes);
                 left.start = came.end;
@@ -315,7 +314,7 @@ impl Source for Cached {
         let Some(blob) = self.0.blob() else {
             return self.0.below.read(range, priority);
         };
-        let reading = Reading {
+        let reading = CachedRead {
             state: self.0.clone(),
             blob: blob.clone(),
             left: range,
@@ -336,7 +335,7 @@ impl Source for Cached {
     fn preferred_end(&self, end: u64) -> u64 {
         match self.0.comes_from_below() {
             true => self.0.below.preferred_end(end),
-            // A block that lies in two reads is opened and proven twice.
+            // A block that two reads share is opened and verified twice.
             false => end.next_multiple_of(BLOCK),
         }
     }
@@ -363,16 +362,18 @@ impl Source for Cached {
     }
 
     fn early_by(&self) -> Option<u64> {
-        match self.0.comes_from_below() {
-            true => self.0.below.early_by(),
-            false => None,
+        if self.0.comes_from_below() {
+            self.0.below.early_by()
+        } else {
+            None
         }
     }
 
     fn at_once(&self) -> Option<usize> {
-        match self.0.comes_from_below() {
-            true => self.0.below.at_once(),
-            false => None,
+        if self.0.comes_from_below() {
+            self.0.below.at_once()
+        } else {
+            None
         }
     }
 

@@ -1,4 +1,4 @@
-//! Time as the cache's files have it.
+//! The time format of the cache's files.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

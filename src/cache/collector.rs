@@ -1,24 +1,24 @@
-//! Copies bytes that a read delivers into pieces for the writer, within the budget. No read waits for it.
+//! Copies the bytes of a read into block parts for the writer, within the budget. No read waits for it.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::blob::Blob;
 use super::block::BLOCK;
-use super::job::Piece;
+use super::job::BlockPart;
 use super::store::Inner;
 
-/// Copies what passes into pieces, a block each. What it has when it is dropped is kept, too.
+/// Copies bytes into parts, one a block. Dropping it hands over an unfinished part.
 pub(super) struct Collector {
     cache: Arc<Inner>,
     blob: Arc<Blob>,
-    /// What may pass.
+    /// The bytes that the read will deliver.
     range: Range<u64>,
-    filling: Option<Piece>,
+    filling: Option<BlockPart>,
 }
 
 impl Collector {
-    /// For bytes of `range` of the blob, which come in order.
+    /// For the bytes of `range` of the blob, which come in order.
     pub(super) fn new(cache: Arc<Inner>, blob: Arc<Blob>, range: Range<u64>) -> Self {
         Self {
             cache,
@@ -28,7 +28,7 @@ impl Collector {
         }
     }
 
-    /// These bytes pass.
+    /// Copies bytes that the read delivered.
     pub(super) fn pass(&mut self, offset: u64, mut bytes: &[u8]) {
         let mut at = offset;
         while !bytes.is_empty() {
@@ -44,12 +44,12 @@ impl Collector {
         let end = at + bytes.len() as u64;
         if self.filling.is_none() {
             let most = block_end.min(self.range.end).max(end) - at;
-            // Without room the rest of the block is taken up if there is some by then.
-            self.filling = self.cache.room(most as usize).map(|room| Piece {
+            // If the budget is used up, the rest of the block is tried again with the next bytes.
+            self.filling = self.cache.room(most as usize).map(|room| BlockPart {
                 blob: self.blob.clone(),
                 offset: at,
                 bytes: Vec::with_capacity(most as usize),
-                _room: room,
+                _reservation: room,
             });
         }
         if let Some(piece) = &mut self.filling {

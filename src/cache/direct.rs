@@ -1,8 +1,8 @@
-//! Large reads past the system's memory.
+//! Large reads that bypass the page cache.
 //!
-//! The kernel keeps what a mount gives out, so a second copy of it, as the file's own, would be of
-//! no use; and to make one takes more time than all else that is done on the way from a disk. But
-//! what lies in memory, since it was written a while ago, is taken from there.
+//! The kernel caches what a mount returns, so a second copy in the page cache of the block's file is
+//! useless, and making it costs more than the rest of the way from a disk. FileKind is in the page cache
+//! already, because it was written recently, is read from there.
 
 use std::fs::File;
 use std::io;
@@ -11,29 +11,29 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Mode, OFlags, open};
 
-/// What pages of memory and blocks of disks are multiples of.
+/// The alignment of direct reads.
 const PAGE: usize = 4096;
 
-/// Reads until `buffer` is full or the file ends; says how much it read. `at` and where `buffer`
-/// lies in memory should be multiples of 4096.
+/// Reads until `buffer` is full or the file ends; returns the number of bytes. `at` and the address of
+/// `buffer` should be multiples of 4096.
 pub(super) fn read(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     if is_in_memory(file.as_raw_fd(), at, buffer.len() as u64) != Some(false) {
         return read_all(file, buffer, at);
     }
-    // Not every disk has this, or has it for pages of this size.
+    // Not every file system supports direct reads of this alignment.
     match past_memory(file, buffer, at) {
         Ok(read) => Ok(read),
         Err(_) => read_all(file, buffer, at),
     }
 }
 
-/// Reads as usual.
+/// Reads through the page cache until `buffer` is full or the file ends.
 pub(super) fn read_all(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     fill(buffer, 1, |rest, done| file.read_at(rest, at + done))
 }
 
-/// Opens the file once more, for the way of reading belongs to what was opened: others who have it
-/// read and write what they like meanwhile.
+/// Opens the file once more, since `O_DIRECT` belongs to the open file description, which others may
+/// share.
 fn past_memory(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     let same = format!("/proc/self/fd/{}", file.as_raw_fd());
     let how = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
@@ -41,7 +41,7 @@ fn past_memory(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     fill(buffer, PAGE, |rest, done| file.read_at(rest, at + done))
 }
 
-/// Reads until `buffer` is full or nothing comes; what is no multiple of `unit` is the last.
+/// Reads until `buffer` is full or the file ends. A read that is not a multiple of `unit` is the last.
 fn fill(
     buffer: &mut [u8],
     unit: usize,
@@ -64,11 +64,11 @@ fn fill(
     Ok(done)
 }
 
-/// Whether more than a page of a range of a file is in the system's memory, or any that was not yet
-/// written to the disk, if it can be told: since Linux 6.5.
-/// (Reading with `RWF_NOWAIT` tells as well, but begins to read ahead what is not there.)
+/// Whether the page cache has more than one page of a range of a file, or any dirty page; `None` if the
+/// kernel cannot tell (before Linux 6.5). A read with `RWF_NOWAIT` would tell, too, but starts
+/// read-ahead.
 fn is_in_memory(file: RawFd, offset: u64, len: u64) -> Option<bool> {
-    /// `cachestat`(2), of the same number wherever numbers were given anew.
+    /// `cachestat`(2) on architectures with the generic system call numbers, and on x86_64.
     const CACHESTAT: libc::c_long = 451;
     let range = [offset, len];
     // In memory, dirty, being written, evicted, evicted of late.
@@ -81,8 +81,8 @@ fn is_in_memory(file: RawFd, offset: u64, len: u64) -> Option<bool> {
         return None;
     }
     #[allow(unsafe_code, reason = "the system call has no safe interface yet")]
-    // SAFETY: it reads two and writes five numbers of 64 bits, which live until it returns; of a
-    // kernel that does not have it, or a descriptor that is none, it is an error.
+    // SAFETY: it reads two and writes five 64-bit numbers, which live until it returns. A kernel
+    // without it, or a bad descriptor, gives an error.
     let failed = unsafe { libc::syscall(CACHESTAT, file, range.as_ptr(), pages.as_mut_ptr(), 0) };
     (failed == 0).then_some(pages[0] > 1 || pages[1] > 0)
 }
@@ -94,9 +94,9 @@ mod tests {
     #[repr(align(4096))]
     struct Aligned([u8; 64 * PAGE]);
 
-    /// Where a file is in memory, where it is not, and where it ends: the same bytes.
+    /// Reads give the same bytes in the page cache, outside it, and at the end of the file.
     #[test]
-    fn what_is_read_is_what_is_there() {
+    fn direct_reads_give_the_file_s_bytes() {
         let content: Vec<u8> = (0..20 * PAGE + 77).map(|at| (at / 5) as u8).collect();
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("file");
@@ -110,7 +110,7 @@ mod tests {
                 buffer.fill(0xee);
                 let read = match way(&file, buffer, (at * PAGE) as u64) {
                     Ok(read) => read,
-                    // Some disks cannot.
+                    // Some file systems cannot.
                     Err(e) if how == "past memory" && e.raw_os_error() == Some(libc::EINVAL) => {
                         break;
                     }

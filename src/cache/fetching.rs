@@ -1,4 +1,4 @@
-//! Bringing something into the cache on purpose: what is missing of it, and room to put it.
+//! Fetching into the cache on purpose: what is missing, pins, and waiting for the disk.
 
 use std::io;
 use std::ops::Range;
@@ -10,17 +10,17 @@ use super::cached::Cached;
 use super::pinning;
 use super::shared::Shared;
 
-/// Room for what waits for the disk is looked for so often.
+/// How often the budget is polled.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// So many bytes of a blob are looked at in one go, a few hundred files.
+/// How many bytes of a blob one look covers: 256 files.
 const STEP: u64 = 256 << 20;
 
 impl Cached {
-    /// What of these ranges is not on disk, in their order. Only what blocks say of themselves is
-    /// looked at. All of them, if nothing is kept of this blob.
+    /// The parts of these ranges that are not on disk, in their order; all of them if the blob is not
+    /// cached. Reads only the heads of blocks.
     pub async fn missing(&self, ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-        let Some((cache, blob)) = self.kept_with() else {
+        let Some((cache, blob)) = self.storage() else {
             return ranges;
         };
         let mut missing = Vec::new();
@@ -29,7 +29,7 @@ impl Cached {
                 let step = start..range.end.min(start + STEP);
                 let (asked, blob) = (step.clone(), blob.clone());
                 let look = move |shared: &Shared| missing_of(shared, &blob, &step);
-                let found = cache.off_the_runtime(look).await;
+                let found = cache.run_blocking(look).await;
                 match found {
                     Some(found) => missing.extend(found),
                     None => missing.push(asked),
@@ -39,24 +39,25 @@ impl Cached {
         missing
     }
 
-    /// Pins these ranges: what is kept of them, and what comes, is not evicted.
+    /// Pins these ranges: their bytes, cached now or later, are not evicted.
     ///
     /// # Errors
-    /// If nothing can be kept of this blob, or the record cannot be written.
+    /// If the blob cannot be cached, or the record cannot be written.
     pub async fn pin(&self, ranges: Vec<Range<u64>>) -> io::Result<()> {
-        let Some((cache, blob)) = self.kept_with() else {
-            let what = "its server names no version of it (an ETag, a date), so it is not kept";
+        let Some((cache, blob)) = self.storage() else {
+            let what =
+                "its server tells no version of it (ETag or Last-Modified), so it is not cached";
             return Err(io::Error::new(io::ErrorKind::Unsupported, what));
         };
         let pin = move |shared: &Shared| pinning::add(shared, &blob.dir, &ranges);
         let slow = || io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer");
-        cache.off_the_runtime(pin).await.ok_or_else(slow)?
+        cache.run_blocking(pin).await.ok_or_else(slow)?
     }
 
-    /// Waits until what was read can be kept, so that a disk that is slower than the network loses
-    /// nothing; but no longer than this.
+    /// Waits, at most for `patience`, until the writer has caught up, so that a disk slower than the
+    /// network loses nothing.
     pub async fn wait_for_disk(&self, patience: Duration) {
-        let Some((cache, _)) = self.kept_with() else {
+        let Some((cache, _)) = self.storage() else {
             return;
         };
         let wait = async {
@@ -64,7 +65,7 @@ impl Cached {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        // Whoever reads finds out what is missing in the end.
+        // After the timeout some bytes may not be cached; `missing` tells.
         let _ = tokio::time::timeout(patience, wait).await;
     }
 }
@@ -73,25 +74,17 @@ fn missing_of(shared: &Shared, blob: &Blob, range: &Range<u64>) -> Vec<Range<u64
     let mut missing: Vec<Range<u64>> = Vec::new();
     for number in blocks_of(range) {
         let wanted = within(number, range);
-        let block = shared.open_block(blob, number, &(0..0));
-        let head = block.map(|block| block.head);
-        let mut at = wanted.start;
-        let mut add = |gap: Range<u64>| {
+        let gaps = match shared.open_block(blob, number, &(0..0)) {
+            Some(block) => block.head.ranges().gaps(&wanted),
+            None => vec![wanted],
+        };
+        for gap in gaps {
             let gap = number * BLOCK + gap.start..number * BLOCK + gap.end;
             match missing.last_mut() {
                 Some(last) if last.end == gap.start => last.end = gap.end,
-                _ if gap.is_empty() => {}
                 _ => missing.push(gap),
             }
-        };
-        while let Some(run) = head
-            .as_ref()
-            .and_then(|head| head.ranges().first_in(&(at..wanted.end)))
-        {
-            add(at..run.start);
-            at = run.end;
         }
-        add(at..wanted.end);
     }
     missing
 }

@@ -1,9 +1,9 @@
-//! A disk that is a directory of this system, private to its user.
+//! A [`Disk`] in a directory that is private to its user.
 //!
-//! Everything lies in a directory below the one that the user names, called after the format. That
-//! one belongs to us alone (0700) and is held open: whoever may write to the directories above can
-//! take it away, but can put nothing of theirs in its place. What other formats have left beside
-//! it is discarded.
+//! All files are below a directory named after the format, in the directory that the user names. It
+//! belongs to the user alone (0700) and is held open: others who can write to the directories above can
+//! move it away, but cannot put files of theirs in its place. Directories of other formats beside it
+//! are discarded.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
@@ -20,8 +20,7 @@ use super::direct;
 use super::disk::{Disk, Handle, Listed, Stat};
 use super::private::make_private;
 
-/// The format of all that is in the directory, and the directory's name. Another format, another
-/// number.
+/// The format of the files, and the directory's name. Another format gets another number.
 const FORMAT: &str = "v1";
 
 const PRIVATE: Mode = Mode::RWXU;
@@ -32,19 +31,19 @@ const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
 #[derive(Debug)]
 pub struct Folder {
     root: OwnedFd,
-    /// Left by other formats.
+    /// Directories of other formats.
     others: Vec<PathBuf>,
 }
 
 impl Folder {
-    /// Opens the cache below `dir`, which is made if it is not there.
+    /// Opens the cache below `dir`, which is created if it does not exist.
     ///
-    /// If other users have access to it, that is taken from them.
+    /// If other users have access, it is revoked.
     ///
     /// # Errors
-    /// If it cannot be made or written, or is another user's, or anything on the way to it is a
-    /// symbolic link that another user made; or if others have access to it, and that cannot be
-    /// changed. The message names the directory and the command that mends it.
+    /// If it cannot be created or written, belongs to another user, or is reached over a symbolic link
+    /// of another user; or if others have access that cannot be revoked. The message names the
+    /// directory and the command that repairs it.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(PRIVATE.bits()).create(dir)?;
@@ -64,7 +63,7 @@ impl Folder {
         let flags = OFlags::DIRECTORY | ALWAYS;
         let root =
             rustix::fs::openat(&above, FORMAT, flags, Mode::empty()).map_err(|e| match e {
-                // Somebody put a link there.
+                // It is a link or a file.
                 Errno::LOOP | Errno::NOTDIR => {
                     let path = dir.join(FORMAT);
                     let path = path.display();
@@ -83,8 +82,8 @@ impl Folder {
             name != FORMAT
                 && number.is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit))
         };
-        let beside = fs::read_dir(dir)?.flatten();
-        let others = beside.filter(|entry| {
+        let entries = fs::read_dir(dir)?.flatten();
+        let others = entries.filter(|entry| {
             let mine = entry
                 .metadata()
                 .is_ok_and(|meta| meta.is_dir() && meta.uid() == us);
@@ -96,12 +95,12 @@ impl Folder {
         })
     }
 
-    /// Removes what other formats have left; says how much of it there was.
+    /// Removes the directories of other formats; returns how many there were.
     pub fn discard_others(&mut self) -> usize {
         let others = std::mem::take(&mut self.others);
         for path in &others {
-            log::warn!("cache: {} is of another format; discarded", path.display());
-            // What cannot be removed is tried again at the next start.
+            log::warn!("cache: {} has another format; discarded", path.display());
+            // A directory that cannot be removed is tried again at the next start.
             let _ = fs::remove_dir_all(path);
         }
         others.len()
@@ -123,7 +122,7 @@ fn names_in(dir: &OwnedFd) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(dir.as_fd())? {
         match entry?.file_name().to_str() {
-            // What is not text is not one of ours.
+            // All names of the cache are text.
             Ok("." | "..") | Err(_) => {}
             Ok(name) => names.push(name.to_owned()),
         }
@@ -144,13 +143,13 @@ fn refused(why: &str) -> io::Error {
 
 impl Disk for Folder {
     fn open(&self, path: &str) -> io::Result<Box<dyn Handle>> {
-        // Without the access time, which would else be written for each block that is read.
+        // O_NOATIME: otherwise the kernel would write an access time for each block that is read.
         let quiet = self.open_as(path, OFlags::RDONLY | OFlags::NOATIME);
         let file = quiet.or_else(|e| match e.kind() {
             io::ErrorKind::PermissionDenied => self.open_as(path, OFlags::RDONLY),
             _ => Err(e),
         })?;
-        // What is wanted is asked for as it is, and there is nothing behind it.
+        // The kernel's read-ahead has no use here.
         let _ = rustix::fs::fadvise(&file, 0, None, Advice::Random);
         Ok(Box::new(file))
     }
@@ -186,7 +185,7 @@ impl Disk for Folder {
     fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
         let dir = self.open_dir(path)?;
         let found = names_in(&dir)?.into_iter().filter_map(|name| {
-            // It may be gone by now.
+            // Another process may have removed it.
             let stat = rustix::fs::statat(&dir, &*name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
             Some(Listed {
                 is_dir: rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir(),

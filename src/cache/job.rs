@@ -1,63 +1,65 @@
-//! What the writer is asked to do.
+//! The jobs of the writer's thread.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use super::blob::Blob;
-use super::budget::Room;
+use super::budget::Reservation;
 use super::key::Key;
 use super::metadata::{Metadata, Seen};
 use super::record::Fill;
 
-/// What the thread is asked to do, in this order.
+/// A job. The thread does jobs in the order of sending.
 pub(super) enum Job {
-    /// Write these bytes, with others of their block.
-    Piece(Piece),
-    /// These bytes were wrong.
+    /// Write these bytes, together with others of their block.
+    Write(BlockPart),
+    /// Remove these bytes; they were wrong.
     Forget(Arc<Blob>, Range<u64>),
-    /// Keep something else of a blob's.
-    Keep(Keep),
-    /// Write all that waits, and say so.
+    /// Write a node or an artifact.
+    Keep(SideFile),
+    /// Write everything that is pending, then answer.
     Settle(SyncSender<()>),
-    /// This version of a URL is there now; another one was before, perhaps.
+    /// Record the current version of a URL, and remove the blob of the old one.
     Seen {
         path: String,
         now: Seen,
         old: Option<Key>,
     },
-    /// This blob is in use.
+    /// Record a blob that is in use.
     Introduce(Arc<Blob>, Metadata),
 }
 
-/// A file beside the blocks.
-pub(super) struct Keep {
+/// A file of a blob beside its blocks: a node or an artifact.
+pub(super) struct SideFile {
     pub(super) blob: Arc<Blob>,
     /// Its name within the blob's directory.
     pub(super) name: String,
-    pub(super) content: Content,
+    pub(super) content: SideContent,
 }
 
-/// What is in it.
-pub(super) enum Content {
-    /// These bytes, as they are.
-    /// They wait within the budget.
-    Plain(Vec<u8>, #[expect(dead_code, reason = "it is held")] Room),
-    /// About so many bytes, which are made as they are written; with a checksum.
+/// The content of a [`SideFile`].
+pub(super) enum SideContent {
+    /// These bytes, which are within the budget.
+    Plain(
+        Vec<u8>,
+        #[expect(dead_code, reason = "it is held")] Reservation,
+    ),
+    /// About this many bytes, generated while they are written, with a checksum.
     Framed(u64, Fill),
 }
 
 /// Consecutive bytes of one block.
-pub(super) struct Piece {
+pub(super) struct BlockPart {
     pub(super) blob: Arc<Blob>,
-    /// Where in the blob they lie.
+    /// Their offset in the blob.
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
-    pub(super) _room: Room,
+    pub(super) _reservation: Reservation,
 }
 
-impl Piece {
-    /// What of the blob it is.
+impl BlockPart {
+    /// Its range of the blob.
     pub(super) fn range(&self) -> Range<u64> {
         self.offset..self.offset + self.bytes.len() as u64
     }

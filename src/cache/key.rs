@@ -1,4 +1,4 @@
-//! What names a blob whose bytes can never change.
+//! The name of a blob whose bytes never change.
 
 use std::fmt;
 
@@ -7,9 +7,8 @@ use crate::ranges::hex;
 
 /// The name of a blob in the cache.
 ///
-/// What is kept under one key is the same for ever. So a URL alone is none: its version belongs to
-/// it. And what gateways say of a CID without proof is kept apart from what is proven: one that
-/// lied to a mount that believed it has no say in others.
+/// The content of a key never changes. So the key of a URL includes a version. Verified and unverified
+/// content of a CID have different keys: a lying gateway affects only mounts that do not verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     hash: [u8; 32],
@@ -18,17 +17,17 @@ pub struct Key {
 }
 
 impl Key {
-    /// Content that is proven against its CID by whoever reads it here.
+    /// Content of a CID that the reader of the cache verifies.
     pub fn proven(cid: &Cid) -> Self {
         Self::new("cid", &[&cid.to_v1().to_string()], cid.to_string())
     }
 
-    /// Content of a CID that gateways are believed to give.
+    /// Content of a CID that is taken from gateways without verification.
     pub fn believed(cid: &Cid) -> Self {
         Self::new("believed", &[&cid.to_v1().to_string()], cid.to_string())
     }
 
-    /// Content of an id of another network, as these gateways know it.
+    /// Content of an id of another network, as these gateways serve it.
     pub fn id(id: &str, gateways: &[String]) -> Self {
         let mut gateways: Vec<&str> = gateways.iter().map(String::as_str).collect();
         gateways.sort_unstable();
@@ -37,13 +36,12 @@ impl Key {
         Self::new("id", &parts, id.to_owned())
     }
 
-    /// Whatever is behind a URL; which version of it is yet to be found out. `shown` is the URL
-    /// without secrets.
+    /// A URL, without its version yet. `shown` is the URL without secrets.
     pub fn url(url: &str, shown: &str) -> Self {
         Self::new("url", &[url], shown.to_owned())
     }
 
-    /// This version, of `size` bytes, of what [`url`](Self::url) names.
+    /// A version of [`url`](Self::url) with `size` bytes.
     pub fn version(&self, version: &str, size: u64) -> Self {
         let parts = [&self.hex(), version, &size.to_string()];
         Self::new("version", &parts, self.name.clone()).of_kind(self.kind)
@@ -64,17 +62,17 @@ impl Key {
         Self { hash, kind, name }
     }
 
-    /// What tells it from all others.
+    /// The hash that identifies it.
     pub(super) fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
 
-    /// The same, as the name of a file.
+    /// The hash, shortened, as a file name.
     pub(super) fn hex(&self) -> String {
         hex(&self.hash[..20])
     }
 
-    /// Whether it is what is behind a URL, whatever that is.
+    /// Whether it is a URL without a version.
     pub(super) fn is_url(&self) -> bool {
         self.kind == "url"
     }
@@ -85,7 +83,7 @@ impl Key {
     }
 }
 
-/// What people call it; without secrets.
+/// The name for people, without secrets.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)

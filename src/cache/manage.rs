@@ -1,4 +1,4 @@
-//! What people do with a cache: look at it, pin, remove, prove.
+//! Commands on a cache: list, pin, remove, prune, verify.
 
 use std::io;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::Cache;
 use super::block::{BLOCK, HEAD, Head};
 use super::clock::now;
 use super::disk::Handle;
-use super::evict::{self, Survey, What};
+use super::evict::{self, FileKind, Inventory};
 use super::metadata::{Counts, Metadata};
 use super::record::{self, Framed};
 use super::shared::{Shared, damaged};
@@ -18,23 +18,23 @@ use super::{pinning, pins, usage};
 use crate::content::parse_cid;
 use crate::ranges::hex;
 
-/// A blob, as far as it is kept.
+/// A cached blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kept {
-    /// Its directory in the cache, which tells it from all others.
+    /// The name of its directory, which identifies it.
     pub id: String,
-    /// `cid`: proven when it is read; `believed`: a CID's content as its gateways gave it; `id`:
-    /// likewise, of another network; `url`.
+    /// `cid`: verified when read; `believed`: a CID's content, unverified; `id`: content of another
+    /// network; `url`.
     pub kind: String,
-    /// What it is called, without secrets.
+    /// Its name for people, without secrets.
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
-    /// Of a URL: which version of what is there.
+    /// The version of a URL.
     pub version: Option<String>,
-    /// What it takes of the disk, in bytes.
+    /// The disk space that it takes, in bytes.
     pub taken: u64,
-    /// Bytes of it that are pinned, whether they have come or not.
+    /// Pinned bytes, cached or not.
     pub pinned: u64,
     /// When it was first seen, in seconds since 1970.
     pub since: i64,
@@ -46,30 +46,30 @@ pub struct Kept {
     pub misses: u64,
 }
 
-/// All that is in a cache.
+/// The content of a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Content {
-    /// What it takes of the disk, in bytes.
+    /// The disk space that it takes, in bytes.
     pub taken: u64,
-    /// What it may take.
+    /// The most disk space that it may take, in bytes.
     pub size: u64,
-    /// What is filled of that, so that it holds while several write.
+    /// How much of `size` is filled; the rest is a reserve for several writers.
     pub filled: u64,
-    /// The blobs, the one that was used last first.
+    /// The blobs, the most recently used first.
     pub blobs: Vec<Kept>,
 }
 
-/// What came of proving what is there.
+/// The result of verifying cached files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Verified {
-    /// Bytes of the disk that are as they were written.
+    /// Disk space of intact files, in bytes.
     pub good: u64,
-    /// Files that were not, and are gone.
+    /// Number of damaged files, which were removed.
     pub damaged: u64,
 }
 
 impl Cache {
-    /// What there is.
+    /// Lists the cached blobs.
     pub fn content(&self) -> io::Result<Content> {
         let shared = &self.0.shared;
         let survey = evict::survey(&*shared.disk)?;
@@ -86,24 +86,24 @@ impl Cache {
         })
     }
 
-    /// Pins all of a blob: what is kept of it, and what comes.
+    /// Pins all of a blob: its bytes, cached now or later, are not evicted.
     pub fn pin(&self, blob: &Kept) -> io::Result<()> {
         let all: Range<u64> = 0..blob.size;
         pinning::add(&self.0.shared, &dir(blob), &[all])
     }
 
-    /// Pins nothing of a blob.
+    /// Removes all pins of a blob.
     pub fn unpin(&self, blob: &Kept) -> io::Result<()> {
         pinning::clear(&self.0.shared, &dir(blob))
     }
 
-    /// Removes a blob, pinned or not. Returns how many bytes of the disk came free.
+    /// Removes a blob, pinned or not. Returns the disk space freed, in bytes.
     pub fn remove(&self, blob: &Kept) -> io::Result<u64> {
         evict::remove_blob(&*self.0.shared.disk, &dir(blob))
     }
 
-    /// Evicts what is worth the least until no more than `size` bytes are taken. What is pinned
-    /// stays. Returns how many bytes of the disk came free.
+    /// Evicts files, but none that is pinned, until the cache takes at most `size` bytes. Returns the
+    /// disk space freed, in bytes.
     pub fn prune(&self, size: u64) -> io::Result<u64> {
         let disk = &*self.0.shared.disk;
         let before = usage::add(disk, 0)?;
@@ -115,11 +115,11 @@ impl Cache {
         Ok(freed)
     }
 
-    /// Reads all that there is of a blob and compares it with its checksums; what is damaged is
-    /// removed. `told` gets the bytes of the disk that were looked at, file by file.
-    pub fn verify(&self, blob: &Kept, told: &dyn Fn(u64)) -> io::Result<Verified> {
+    /// Reads all files of a blob and compares them with their checksums; removes damaged ones. Calls
+    /// `progress` with the disk space of each file.
+    pub fn verify(&self, blob: &Kept, progress: &dyn Fn(u64)) -> io::Result<Verified> {
         let shared = &self.0.shared;
-        let mut survey = Survey::default();
+        let mut survey = Inventory::default();
         survey.add_blob(&*shared.disk, dir(blob))?;
         let mut verified = Verified::default();
         for item in &survey.items {
@@ -131,7 +131,7 @@ impl Cache {
                 }
                 None => {} // evicted just now
             }
-            told(item.stat.taken);
+            progress(item.stat.taken);
         }
         Ok(verified)
     }
@@ -141,13 +141,13 @@ fn dir(blob: &Kept) -> String {
     format!("blobs/{}", blob.id)
 }
 
-fn kept(shared: &Shared, survey: &Survey, at: usize, dir: &str) -> Kept {
+fn kept(shared: &Shared, survey: &Inventory, at: usize, dir: &str) -> Kept {
     let disk = &*shared.disk;
     let metadata: Option<Metadata> = record::read(disk, &format!("{dir}/record"));
     let counts: Counts = record::read(disk, &format!("{dir}/counts")).unwrap_or_default();
     let items = || survey.items.iter().filter(|item| item.blob == at);
     let files_used = items().map(|item| item.stat.used).max();
-    // Its record may have been lost; then little is known of it, and it can still be removed.
+    // If its record is lost, it can still be removed.
     let metadata = metadata.unwrap_or_else(|| Metadata {
         kind: "unknown".into(),
         name: "?".into(),
@@ -170,32 +170,32 @@ fn kept(shared: &Shared, survey: &Survey, at: usize, dir: &str) -> Kept {
     }
 }
 
-/// Whether a file is what was written; `None` if it is not there.
-fn is_good(shared: &Shared, blob: &Kept, path: &str, what: What) -> Option<bool> {
+/// Whether a file is intact; `None` if it does not exist.
+fn is_good(shared: &Shared, blob: &Kept, path: &str, what: FileKind) -> Option<bool> {
     let file: Arc<dyn Handle> = shared.disk.open(path).ok()?.into();
     let name = path.rsplit('/').next().unwrap_or_default();
     let read = |most: usize| record::read_small(&*file, most).ok().flatten();
     let is_good = match what {
-        What::Block(number) => {
+        FileKind::Block(number) => {
             let bytes = read((HEAD + BLOCK) as usize)?;
             let head = bytes.get(..HEAD as usize);
             let head = head.and_then(|head| {
                 let key = head.get(8..40)?.try_into().ok()?;
-                // Its key is cut to make the name of the directory.
+                // The directory's name is the beginning of the key.
                 let is_here = hex(key).starts_with(&blob.id);
                 Head::decode(head, key, number).filter(|_| is_here)
             });
             head.is_some_and(|head| {
                 head.ranges().iter().all(|run| {
-                    let span = head.to_prove(run);
+                    let span = head.span_to_verify(run);
                     let (from, to) = (HEAD + span.start, HEAD + span.end);
                     let bytes = bytes.get(from as usize..to as usize);
-                    bytes.is_some_and(|bytes| head.proves(span.start, bytes))
+                    bytes.is_some_and(|bytes| head.verifies(span.start, bytes))
                 })
             })
         }
-        What::Record => read(1 << 20).is_some_and(|bytes| record::is_sealed(&bytes)),
-        What::Kept => match parse_cid(name) {
+        FileKind::Record => read(1 << 20).is_some_and(|bytes| record::is_sealed(&bytes)),
+        FileKind::Artifact => match parse_cid(name) {
             Ok(cid) => read(4 << 20).is_some_and(|bytes| cid.verify(&bytes).is_ok()),
             Err(_) => Framed::is_good(file.clone()),
         },

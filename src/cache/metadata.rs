@@ -1,20 +1,20 @@
-//! What is known of a blob in the cache: for people, and for the next mount.
+//! Metadata of cached blobs, for the next mount and for people.
 
 use serde::{Deserialize, Serialize};
 
 use super::clock::now;
 use super::key::Key;
 
-/// What a blob is. Written once.
+/// FileKind a blob is. Written once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Metadata {
     /// `cid`, `believed`, `id` or `url`.
     pub(super) kind: String,
-    /// What people call it, without secrets.
+    /// Its name for people, without secrets.
     pub(super) name: String,
     /// Its length in bytes.
     pub(super) size: u64,
-    /// Of a URL: which version of what is there.
+    /// The version of a URL.
     pub(super) version: Option<String>,
     /// When it was first seen, in seconds since 1970.
     pub(super) since: i64,
@@ -32,19 +32,19 @@ impl Metadata {
     }
 }
 
-/// Which version of a URL was last seen.
+/// The version of a URL that was last seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
     pub(super) version: String,
     pub(super) size: u64,
 }
 
-/// How useful the cache was to a blob.
+/// The cache's hits and misses for a blob.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {
-    /// Bytes that came from disk.
+    /// Bytes read from disk.
     pub(super) hits: u64,
-    /// Bytes that did not.
+    /// Bytes read from below.
     pub(super) misses: u64,
     /// When it was last used, in seconds since 1970.
     pub(super) last: i64,

@@ -1,13 +1,12 @@
-//! The cache: proven bytes on disk, for all mounts of this user on this machine.
+//! The cache: verified bytes on disk, shared by all mounts of this user on this machine.
 //!
-//! [`Cached`] is the decorator that reads from disk what is there and keeps what comes from below;
-//! [`CachedBlocks`] does the same for the nodes of the trees that prove ranges. What both keep
-//! belongs to a blob, which a [`Key`] names: content that can never change. `doc/CACHE.md` has the
-//! layout of the directory.
+//! [`Cached`] is the decorator that reads cached bytes from disk and caches what comes from below;
+//! [`CachedBlocks`] does the same for the nodes of hash trees. Both store files of a blob, which a
+//! [`Key`] names: content that never changes. `doc/CACHE.md` describes the layout of the directory.
 //!
-//! What holds: a byte that is read back has been compared with a checksum (and, for a CID that is
-//! proven, is hashed above like what comes from a network); a cache that fails is a warning and a
-//! miss; writing never delays a read.
+//! Invariants: every byte that is read back is compared with a checksum (and hashed again above, for a
+//! CID that is verified); a failing cache causes a warning and misses, never errors; writing never
+//! delays a read.
 
 mod artifacts;
 mod blob;

@@ -1,4 +1,4 @@
-//! The nodes of the trees that prove ranges, kept beside the blob that they prove.
+//! Cached nodes of hash trees, stored with the blob that they verify.
 
 use std::sync::Arc;
 
@@ -7,14 +7,13 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::Cache;
 use super::blob::Blob;
-use super::job::{Content, Job, Keep};
+use super::job::{Job, SideContent, SideFile};
 use super::key::Key;
 use super::shared::{Shared, damaged};
 use super::store::Inner;
 use crate::source::{Blocks, Proof, Result};
 
-/// [`Blocks`] that are read from disk where they are there; each is proven as if it had come from a
-/// network.
+/// [`Blocks`] that are cached on disk. Each is verified as if it came from a network.
 pub struct CachedBlocks {
     inner: Arc<dyn Blocks>,
     cache: Arc<Inner>,
@@ -22,7 +21,7 @@ pub struct CachedBlocks {
 }
 
 impl CachedBlocks {
-    /// The blocks of `inner`, kept with what `key` names.
+    /// Caches the blocks of `inner` with the blob that `key` names.
     pub fn new(inner: Arc<dyn Blocks>, cache: &Cache, key: Key) -> Self {
         Self {
             inner,
@@ -31,7 +30,7 @@ impl CachedBlocks {
         }
     }
 
-    /// The name of the file of a block that may be kept.
+    /// The file name of a block; `None` if its CID cannot be one.
     fn name(cid: &str) -> Option<String> {
         let is_word = cid.bytes().all(|byte| byte.is_ascii_alphanumeric());
         is_word.then(|| format!("nodes/{cid}"))
@@ -48,7 +47,7 @@ impl CachedBlocks {
             shared.discard(&path, &damaged("it"));
             None
         };
-        self.cache.off_the_runtime(read).await?
+        self.cache.run_blocking(read).await?
     }
 }
 
@@ -64,10 +63,10 @@ impl Blocks for CachedBlocks {
             }
             let bytes = self.inner.block(&cid, most, proof).await?;
             if let Some(room) = self.cache.room(bytes.len()) {
-                self.cache.send(Job::Keep(Keep {
+                self.cache.send(Job::Keep(SideFile {
                     blob: self.blob.clone(),
                     name,
-                    content: Content::Plain(bytes.to_vec(), room),
+                    content: SideContent::Plain(bytes.to_vec(), room),
                 }));
             }
             Ok(bytes)

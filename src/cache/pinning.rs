@@ -1,4 +1,4 @@
-//! Changes of what is pinned.
+//! Changes of pins.
 
 use std::io;
 use std::ops::Range;
@@ -10,10 +10,10 @@ use super::replace::replace;
 use super::shared::Shared;
 use super::{pins, record};
 
-/// Another process that changes pins is done sooner than this.
+/// How long to wait for another process that changes pins.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Pins these ranges of the blob in a directory as well.
+/// Adds pins of these ranges to the blob in a directory.
 pub(super) fn add(shared: &Shared, dir: &str, ranges: &[Range<u64>]) -> io::Result<()> {
     let _alone = alone(&*shared.disk)?;
     let mut pins = pins::of(&*shared.disk, dir);
@@ -33,7 +33,7 @@ pub(super) fn clear(shared: &Shared, dir: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Everything that the cache holds is pinned.
+/// The error if pins fill the cache.
 fn full() -> io::Error {
     let what = "the cache is full of what is pinned";
     io::Error::new(io::ErrorKind::StorageFull, what)

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::block::BLOCK;
 use super::disk::Disk;
 use super::record;
-use crate::ranges::RangeSet;
+use crate::ranges::{RangeSet, overlap};
 
-/// More ranges than this are replaced by one around them all: a record has a greatest size.
+/// More ranges than this are replaced by one around all of them, since a record's size is limited.
 const MOST: usize = 10_000;
 
-/// Pinned ranges, which begin and end at block boundaries. What lies beside the blocks of a blob is
-/// pinned with any of them.
+/// Pinned ranges, which begin and end at block boundaries. A blob with pins also keeps its nodes and
+/// artifacts.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Range<u64>>", into = "Vec<Range<u64>>")]
 pub(super) struct Pins(RangeSet);
@@ -23,7 +23,7 @@ pub(super) fn of(disk: &dyn Disk, dir: &str) -> Pins {
     record::read(disk, &path(dir)).unwrap_or_default()
 }
 
-/// Where the pins of the blob in a directory are.
+/// The path of the pins of the blob in a directory.
 pub(super) fn path(dir: &str) -> String {
     format!("{dir}/pins")
 }
@@ -56,11 +56,10 @@ impl Pins {
 
     /// How many bytes of a blob of `size` bytes are pinned.
     pub(super) fn bytes(&self, size: u64) -> u64 {
-        let within = self
-            .0
-            .iter()
-            .map(|pin| pin.end.min(size).saturating_sub(pin.start));
-        within.sum()
+        let pins = self.0.iter();
+        pins.map(|pin| overlap(pin, &(0..size)))
+            .map(|pin| pin.end - pin.start)
+            .sum()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which blocks of a blob are on disk, remembered for a second.
 //!
-//! Most reads of a new mount are misses. Found out block by block, each costs a failing `open` on a
-//! thread that may block. One listing of a group's directory answers for 1,024 blocks. Other processes
+//! Most reads of a new mount are misses. Without this index, each would cost a failing `open` on a
+//! blocking thread. One listing of a group's directory answers for 1,024 blocks. Other processes
 //! write to the same cache, so a listing is renewed after a second; until then their new blocks count as
 //! missing, and are fetched.
 
@@ -16,15 +16,15 @@ pub(super) const GROUP: u64 = 1 << 10;
 /// How long a listing is trusted.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The groups of a blob that were listed.
+/// The listed groups of a blob.
 #[derive(Debug, Default)]
 pub(super) struct PresenceIndex(Mutex<HashMap<u64, Group>>);
 
-/// What a listing of a group showed.
+/// FileKind a listing of a group showed.
 #[derive(Debug)]
 struct Group {
     looked_at: Option<Instant>,
-    /// A bit for each block that may be there: one that is not is missed when it is opened.
+    /// A bit for each block that may exist; the bit of a removed block may be stale.
     there: [u64; (GROUP / 64) as usize],
 }
 

@@ -1,8 +1,8 @@
-//! The cache's directory is its user's alone.
+//! Makes the cache's directory private to its user.
 //!
-//! A `chmod -R` of a home directory, or a copy of it, may have left it open to others. That is
-//! mended, as the directory is ours. What others could write while it was open may be theirs, and
-//! is discarded: the checksums of the cache find damage, not forgery.
+//! A `chmod -R` of a pool directory, or a copy of it, may have opened it to others. The mode is
+//! repaired, and files that others could write are discarded: the checksums of the cache detect
+//! damage, not forgery.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,18 +10,17 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
-/// What a mode gives to group and others, and what of it lets them write.
+/// The permission bits of group and others, and the write bits among them.
 const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 
-/// How deep directories of the cache can lie. Deeper ones are not ours.
+/// The deepest level of the cache's directories. Deeper ones are not the cache's.
 const DEEPEST: usize = 8;
 
-/// Takes from group and others what they may do with a directory of user `us`. `path` is what
-/// messages call it.
+/// Revokes the access of group and others to a directory of user `us`. `path` is its name in messages.
 ///
 /// # Errors
-/// If the mode cannot be changed, as on a file system that has none.
+/// If the mode cannot be changed, as on a file system without modes.
 pub(super) fn make_private(dir: BorrowedFd, path: &Path, us: u32) -> io::Result<()> {
     let mode = || rustix::fs::fstat(dir).map(|stat| stat.st_mode & 0o777);
     let was = mode()?;
@@ -51,8 +50,8 @@ pub(super) fn make_private(dir: BorrowedFd, path: &Path, us: u32) -> io::Result<
     Ok(())
 }
 
-/// Removes what is not of user `us`, or could be written by others; says how many files. What is
-/// below a directory that was closed to them could not be written.
+/// Removes files that do not belong to user `us` or that others could write; returns how many. Skips
+/// directories that others could not write to.
 fn discard_writable(dir: BorrowedFd, us: u32, depth: usize) -> io::Result<u64> {
     let mut discarded = 0;
     for entry in Dir::read_from(dir)? {
@@ -82,7 +81,7 @@ fn discard_writable(dir: BorrowedFd, us: u32, depth: usize) -> io::Result<u64> {
             discarded += discard_writable(below.as_fd(), us, depth - 1)?;
         }
         if stat.st_uid != us {
-            // It stays if it is another user's and has files that cannot be removed.
+            // This fails if it has files that cannot be removed.
             rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?;
         }
     }
@@ -94,9 +93,9 @@ mod tests {
     use super::*;
     use std::fs::File;
 
-    /// A file system that keeps no modes.
+    /// A file system without modes.
     #[test]
-    fn what_cannot_be_changed_is_told_with_the_command() {
+    fn a_mode_that_cannot_be_changed_is_an_error_with_the_command() {
         let dir = File::open("/proc/self").expect("procfs");
         let told = make_private(dir.as_fd(), Path::new("/a b/v1"), 0);
         let told = told.expect_err("procfs keeps its modes").to_string();

@@ -1,7 +1,7 @@
-//! The ranges of a blob that turned out to be wrong in this process.
+//! Ranges of a blob whose bytes were wrong in this process.
 //!
-//! Such a range is neither read from disk nor written to it until the process ends, as if there were no
-//! cache: the server that gave it may give it again before it is set aside.
+//! Until the process ends, such a range is neither read from disk nor written to it: the server that gave
+//! the wrong bytes may give them again before it is suspended.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -15,7 +15,7 @@ const MOST: usize = 256;
 /// Ranges in quarantine.
 #[derive(Debug, Default)]
 pub(super) struct Quarantine {
-    /// Nearly always there is none.
+    /// Avoids the lock while there is no range, the usual case.
     is_any: AtomicBool,
     ranges: Mutex<RangeSet>,
 }

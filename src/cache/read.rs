@@ -1,4 +1,4 @@
-//! Blocks read from disk.
+//! Reads blocks from disk and verifies them.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -14,28 +14,28 @@ use super::shared::{Shared, Work, damaged};
 /// From this size on, a part of a block is read past the page cache.
 const LARGE: u64 = 256 << 10;
 
-/// A block that is on disk.
+/// A block file that was opened.
 pub(super) struct OpenBlock {
     file: Box<dyn Handle>,
     pub(super) head: Head,
-    /// What of its bytes came along with the head, from the first on.
+    /// The block's first bytes, as far as they were read together with the head.
     beginning: Bytes,
 }
 
-/// What there is of a range, from its beginning on.
+/// FileKind the disk has at the beginning of a range.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Span {
+pub(super) enum Lookup {
     /// These bytes.
-    There(Bytes),
-    /// Nothing up to this place.
+    Found(Bytes),
+    /// Nothing up to this offset.
     Missing(u64),
 }
 
 impl Shared {
-    /// What there is of `range`, which is not empty. One look gives no more than a block. Pieces
-    /// that are shorter than a page and lie in the middle of what is missing count as missing: a
-    /// request more would cost more than they bring.
-    pub(super) fn look(&self, blob: &Blob, range: &Range<u64>) -> Span {
+    /// Reads the beginning of `range`, which is not empty, at most up to the end of a block. Found
+    /// bytes shorter than a page in the middle of a gap count as missing: another request would cost
+    /// more than they save.
+    pub(super) fn look(&self, blob: &Blob, range: &Range<u64>) -> Lookup {
         for number in blocks_of(range) {
             let start = number * BLOCK;
             let mut wanted = within(number, range);
@@ -51,18 +51,18 @@ impl Shared {
                         wanted.start = run.end;
                         continue;
                     }
-                    return Span::Missing(at);
+                    return Lookup::Missing(at);
                 }
                 match self.read_run(blob, number, &block, &run) {
-                    Some(bytes) => return Span::There(bytes),
+                    Some(bytes) => return Lookup::Found(bytes),
                     None => break,
                 }
             }
         }
-        Span::Missing(range.end)
+        Lookup::Missing(range.end)
     }
 
-    /// Finds out which blocks are near one that is not there, if that is not known.
+    /// Lists the group of a missing block, unless a fresh listing exists.
     fn list_group(&self, blob: &Blob, number: u64) {
         let now = Instant::now();
         if self.is_paused(Work::Reading) || !blob.presence.is_unknown(number, now) {
@@ -70,7 +70,7 @@ impl Shared {
         }
         let names = match self.disk.names(&blob.group_dir(number)) {
             Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
-            // Whoever opens one of them is told.
+            // Opening one of them reports the error.
             Err(_) => return,
             Ok(names) => names,
         };
@@ -78,8 +78,9 @@ impl Shared {
         blob.presence.listed(number, now, numbers.flatten());
     }
 
-    /// A block's file and what it says; a damaged one is removed. `wanted`: what of the block will be
-    /// read. Much of it comes along with the head: two reads take a disk nearly twice as long.
+    /// Opens a block's file and reads its head; removes a damaged one. If the caller will read much
+    /// from the start of the block (`wanted`), one read gets it with the head: two take nearly twice as
+    /// long.
     pub(super) fn open_block(
         &self,
         blob: &Blob,
@@ -91,7 +92,7 @@ impl Shared {
             Ok(file) => file,
             Err(e) => {
                 if e.kind() != ErrorKind::NotFound {
-                    self.complain(Work::Reading, &e);
+                    self.report_failure(Work::Reading, &e);
                 }
                 return None;
             }
@@ -128,7 +129,7 @@ impl Shared {
         }
     }
 
-    /// Reads and proves a run that is there.
+    /// Reads and verifies a run that the file has.
     pub(super) fn read_run(
         &self,
         blob: &Blob,
@@ -136,14 +137,14 @@ impl Shared {
         block: &OpenBlock,
         run: &Range<u64>,
     ) -> Option<Bytes> {
-        let span = block.head.to_prove(run);
-        let proven = self.read_span(block, &span).and_then(|bytes| {
-            let is_proven = block.head.proves(span.start, &bytes);
-            is_proven
+        let span = block.head.span_to_verify(run);
+        let verified = self.read_span(block, &span).and_then(|bytes| {
+            let is_intact = block.head.verifies(span.start, &bytes);
+            is_intact
                 .then_some(bytes)
                 .ok_or_else(|| damaged("its content"))
         });
-        let bytes = match proven {
+        let bytes = match verified {
             Ok(bytes) => bytes,
             Err(e) => {
                 self.discard(&blob.block(number), &e);
@@ -156,7 +157,7 @@ impl Shared {
         Some(bytes.slice(from..to))
     }
 
-    /// All bytes of a span of a block, from its file.
+    /// Reads all bytes of a span of a block.
     fn read_span(&self, block: &OpenBlock, span: &Range<u64>) -> io::Result<Bytes> {
         let OpenBlock {
             file, beginning, ..
@@ -166,16 +167,15 @@ impl Shared {
         }
         let is_large = span.end - span.start >= LARGE;
         if is_large && let Some(mut buffer) = self.buffers.take() {
-            // A disk reads whole pages.
+            // Direct reads need whole pages.
             let start = span.start / HEAD * HEAD;
             let end = span.end.next_multiple_of(HEAD);
             let read = file.read_large(&mut buffer[..(end - start) as usize], HEAD + start)?;
-            return match read as u64 >= span.end - start {
-                true => {
-                    let within = (span.start - start) as usize..(span.end - start) as usize;
-                    Ok(buffer.freeze(within))
-                }
-                false => Err(damaged("its content")),
+            return if read as u64 >= span.end - start {
+                let within = (span.start - start) as usize..(span.end - start) as usize;
+                Ok(buffer.freeze(within))
+            } else {
+                Err(damaged("its content"))
             };
         }
         let mut bytes = vec![0; (span.end - span.start) as usize];

@@ -1,4 +1,5 @@
-//! Small files: a line of JSON and its checksum. And large ones: streams with a checksum behind.
+//! File formats: records (a line of JSON, then its checksum) and framed files (a large content with its
+//! length and checksum at the end).
 
 use std::io;
 use std::sync::Arc;
@@ -11,20 +12,20 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 use super::buffers::{Buffer, Buffers};
 use super::disk::{Disk, Handle};
 
-/// Gives content in pieces, in order.
+/// Generates content: calls its argument with parts of the content, in order.
 pub type Fill = Box<Filling>;
 
 /// See [`Fill`].
 pub(super) type Filling = dyn Fn(&mut dyn FnMut(&[u8])) + Send;
 
-/// A record is smaller than this; what is larger is none.
+/// The largest record, in bytes.
 const LONGEST: usize = 1 << 20;
 
 const MAGIC: &[u8; 8] = b"aiozfs k";
 const FRAME_HEAD: u64 = 40;
 const FRAME_TAIL: u64 = 16;
 
-/// A record as its file has it.
+/// The bytes of a record's file.
 pub(super) fn seal<T: Serialize>(record: &T) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(record).expect("records are always JSON");
     let sum = xxh3_64(&bytes);
@@ -32,12 +33,12 @@ pub(super) fn seal<T: Serialize>(record: &T) -> Vec<u8> {
     bytes
 }
 
-/// The record that a file has; `None` if it is damaged or of another shape.
+/// The record in a file's bytes; `None` if it is damaged or has another type.
 pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(sealed(bytes)?).ok()
 }
 
-/// Whether a file has a record, of whatever shape.
+/// Whether a file's bytes are an intact record of any type.
 pub(super) fn is_sealed(bytes: &[u8]) -> bool {
     sealed(bytes).is_some()
 }
@@ -48,13 +49,13 @@ fn sealed(bytes: &[u8]) -> Option<&[u8]> {
     is_whole.then_some(body)
 }
 
-/// Reads a record; `None` if it is not there or damaged.
+/// Reads a record; `None` if it does not exist or is damaged.
 pub(super) fn read<T: DeserializeOwned>(disk: &dyn Disk, path: &str) -> Option<T> {
     let file = disk.open(path).ok()?;
     unseal(&read_small(&*file, LONGEST).ok()??)
 }
 
-/// All of a file of at most `most` bytes; `None` if it has more.
+/// Reads a file of at most `most` bytes; `None` if it has more.
 pub(super) fn read_small(file: &dyn Handle, most: usize) -> io::Result<Option<Vec<u8>>> {
     let len = file.stat()?.len;
     if len > most as u64 {
@@ -66,8 +67,8 @@ pub(super) fn read_small(file: &dyn Handle, most: usize) -> io::Result<Option<Ve
     Ok(Some(bytes))
 }
 
-/// Writes a large file: `key`, then whatever `fill` gives piece by piece, then its length and
-/// checksum. Returns how many bytes it has.
+/// Writes a framed file: `key`, then the content from `fill`, then its length and checksum. Returns the
+/// file's length in bytes.
 pub(super) fn write_framed(file: &dyn Handle, key: &[u8; 32], fill: &Filling) -> io::Result<u64> {
     let mut sum = Xxh3Default::new();
     let mut at = 0;
@@ -88,15 +89,14 @@ pub(super) fn write_framed(file: &dyn Handle, key: &[u8; 32], fill: &Filling) ->
     Ok(at + FRAME_TAIL)
 }
 
-/// A large file that is being read. Whether it is whole, and so whether what was read may be used,
-/// is known at the end.
+/// A framed file that is being read. Only its end tells whether the bytes read may be used.
 pub(super) struct Framed {
     file: Arc<dyn Handle>,
     at: u64,
     body_end: u64,
-    /// What comes next of the file.
+    /// The next parts of the file.
     pieces: Receiver<Segment>,
-    /// What came last, and how much of it was pulled.
+    /// The current part, and how much of it was pulled.
     piece: Option<Segment>,
     pulled: usize,
     sum: Box<Xxh3Default>,
@@ -106,7 +106,7 @@ pub(super) struct Framed {
 type Segment = (Buffer, usize);
 
 impl Framed {
-    /// `None` if it is none, or of another blob.
+    /// Opens a framed file; `None` if it has another format or another blob's key.
     pub(super) fn open(file: Arc<dyn Handle>, key: &[u8; 32]) -> Option<Self> {
         let body_end = file.stat().ok()?.len.checked_sub(FRAME_TAIL)?;
         let mut framed = Self {
@@ -123,7 +123,7 @@ impl Framed {
         is_ours.then_some(framed)
     }
 
-    /// Whether a file is one, and as it was written.
+    /// Whether a file is an intact framed file.
     pub(super) fn is_good(file: Arc<dyn Handle>) -> bool {
         const STEP: usize = 1 << 20;
         let mut key = [0; 32];
@@ -143,7 +143,7 @@ impl Framed {
         framed.is_whole()
     }
 
-    /// The next bytes; false if there are not as many.
+    /// Fills `out` with the next bytes; false if fewer are left.
     pub(super) fn pull(&mut self, out: &mut [u8]) -> bool {
         if out.len() as u64 > self.body_end - self.at {
             return false;
@@ -170,7 +170,7 @@ impl Framed {
         true
     }
 
-    /// Whether all of it was read, and is what was written.
+    /// Whether all content was read and its checksum is right.
     pub(super) fn is_whole(&self) -> bool {
         let mut tail = [0; FRAME_TAIL as usize];
         let read = self.file.read_at(&mut tail, self.at);
@@ -181,8 +181,7 @@ impl Framed {
     }
 }
 
-/// Reads a file up to `end` in pieces, a few of them ahead of whoever takes them. None comes after
-/// one that could not be read.
+/// Reads a file up to `end` on a thread, a few parts ahead of the receiver. An error ends the channel.
 fn read_ahead(file: Arc<dyn Handle>, end: u64) -> Receiver<Segment> {
     const AHEAD: usize = 2;
     let (sender, pieces) = mpsc::sync_channel(AHEAD);
@@ -193,7 +192,7 @@ fn read_ahead(file: Arc<dyn Handle>, end: u64) -> Receiver<Segment> {
             && let Some(mut bytes) = buffers.take()
         {
             let len = (end - at).min(bytes.len() as u64) as usize;
-            // A disk reads whole pages; what is behind the end does not count.
+            // Direct reads need whole pages; bytes after `len` are ignored.
             let pages = len.next_multiple_of(4096);
             let read = file.read_large(&mut bytes[..pages], at);
             let is_read = read.is_ok_and(|read| read >= len);
@@ -203,7 +202,7 @@ fn read_ahead(file: Arc<dyn Handle>, end: u64) -> Receiver<Segment> {
             at += len as u64;
         }
     };
-    // Without a thread nothing comes, as of a file that cannot be read.
+    // Without a thread the channel is closed, as after an error.
     let _ = std::thread::Builder::new()
         .name("aiozfs-index".into())
         .spawn(work);
@@ -216,7 +215,7 @@ mod tests {
     use crate::cache::Folder;
 
     #[test]
-    fn a_damaged_record_is_none() {
+    fn a_damaged_record_is_refused() {
         let record = ("a".to_owned(), 5u64);
         let good = seal(&record);
         assert_eq!(unseal(&good), Some(record));

@@ -1,4 +1,4 @@
-//! Files that appear whole: written under another name, then renamed, within the bound on the cache.
+//! Atomic writes: a file is written under a temporary name and renamed, within the cache's size.
 
 use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,7 +7,7 @@ use super::disk::Handle;
 use super::shared::Shared;
 use super::{evict, usage};
 
-/// Writes a file of about `len` bytes in place of what is there; false if there is no room for it.
+/// Writes or replaces a file of about `len` bytes; false if there is no room for it.
 pub(super) fn replace(
     shared: &Shared,
     path: &str,
@@ -19,8 +19,8 @@ pub(super) fn replace(
     put(shared, path, evict::taken_by(len), old, write)
 }
 
-/// Writes a file in place of one that takes `old` bytes, if there is room for `need` bytes or can be
-/// made; says whether there is.
+/// Replaces a file that takes `old` bytes of disk space by one that takes `need`. Evicts files for it;
+/// false if there is still no room.
 pub(super) fn put(
     shared: &Shared,
     path: &str,
@@ -29,7 +29,7 @@ pub(super) fn put(
     write: &dyn Fn(&dyn Handle) -> io::Result<()>,
 ) -> io::Result<bool> {
     let disk = &*shared.disk;
-    // First, so that others who are about to write know of it.
+    // Counted before the write, so that other writers respect it.
     let known = usage::add(disk, need as i64)?;
     let give_back = |bytes: u64| drop(usage::add(disk, -(bytes as i64)));
     if !evict::make_room(shared, known, need)? {
@@ -44,7 +44,7 @@ pub(super) fn put(
                 disk.make_dirs("tmp")?;
                 disk.create(&name)?
             }
-            // Of a process of the same number, long ago.
+            // Left by an earlier process with the same id.
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                 disk.remove(&name)?;
                 disk.create(&name)?
@@ -69,7 +69,7 @@ pub(super) fn put(
             Ok(true)
         }
         Err(e) => {
-            // It may not even be there.
+            // It may not exist.
             let _ = disk.remove(&name);
             give_back(need);
             Err(e)

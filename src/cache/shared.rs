@@ -1,4 +1,4 @@
-//! The disk as the readers and the writer of a process share it: use, failures, pauses.
+//! State that the readers and the writer of a process share: the disk, its failures and pauses.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use super::clock::now;
 use super::disk::{Disk, Handle};
 use super::{record, usage};
 
-/// After a failure the disk is left alone for this long, in seconds.
+/// How long the disk is not used after a failure, in seconds.
 const PAUSE: i64 = 30;
 
-/// A use of a block is recorded this long after the last one, in seconds.
+/// The least time between two recorded uses of a file, in seconds.
 const NOTED_AFTER: i64 = 60;
 
-/// The bytes that may wait for the disk. A link of 1 Gbit/s fills them in a quarter of a second.
+/// The bytes that may wait to be written. A link of 1 Gbit/s fills them in a quarter of a second.
 const WAITING: usize = 32 << 20;
 
-/// What the readers and the writer have in common.
+/// FileKind the readers and the writer share.
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     /// The bound on the bytes taken of the disk.
@@ -29,11 +29,11 @@ pub(super) struct Shared {
     /// Numbers temporary files.
     pub(super) temporary: AtomicU64,
     warned: AtomicBool,
-    /// When the disk may be written, and when it may be read again.
+    /// The ends of the pauses for writing and for reading, in seconds since 1970.
     paused_until: [AtomicI64; 2],
 }
 
-/// What is done with a disk.
+/// A kind of access to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
     Writing,
@@ -53,18 +53,18 @@ impl Shared {
         }
     }
 
-    /// That something is used is written down if it was not used for a while.
+    /// Records a use of a file, unless one was recorded lately.
     pub(super) fn note_use(&self, file: &dyn Handle) {
         if let Ok(stat) = file.stat() {
             let now = now();
             if now - stat.used >= NOTED_AFTER {
-                // On a disk that cannot be written it is not known, and matters little.
+                // On a read-only disk eviction goes by older times.
                 let _ = file.set_times(stat.written, now);
             }
         }
     }
 
-    /// A small file, as it is; `None` if it is not there or has more than `most` bytes.
+    /// Reads a small file; `None` if it does not exist or has more than `most` bytes.
     pub(super) fn read_plain(&self, path: &str, most: usize) -> Option<Vec<u8>> {
         let file = self.disk.open(path).ok()?;
         let bytes = record::read_small(&*file, most).ok()??;
@@ -77,19 +77,19 @@ impl Shared {
         self.remove(path);
     }
 
-    /// Removes a file that is of no use; it may not be there.
+    /// Removes a file, if it exists.
     pub(super) fn remove(&self, path: &str) {
         let taken = self.disk.open(path).and_then(|file| file.stat());
         let Ok(stat) = taken else { return };
         match self.disk.remove(path) {
             Ok(()) => drop(usage::add(&*self.disk, -(stat.taken as i64))),
             Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => self.complain(Work::Writing, &e),
+            Err(e) => self.report_failure(Work::Writing, &e),
         }
     }
 
-    /// Something failed: it is told once, and not done for a while.
-    pub(super) fn complain(&self, work: Work, error: &io::Error) {
+    /// Reports a failure: logs the first one, and pauses this access to the disk.
+    pub(super) fn report_failure(&self, work: Work, error: &io::Error) {
         self.paused_until[work as usize].store(now() + PAUSE, Relaxed);
         if !self.warned.swap(true, Relaxed) {
             let what = match work {

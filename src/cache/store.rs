@@ -1,4 +1,4 @@
-//! The store: blobs, and what of them is on disk.
+//! The cache object: the disk, the writer's thread, and bounded access from async code.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -10,34 +10,33 @@ use tokio::sync::Semaphore;
 
 use super::blob::Blob;
 use super::block::blocks_of;
-use super::budget::Room;
+use super::budget::Reservation;
 use super::disk::Disk;
-use super::job::{Job, Piece};
+use super::job::{BlockPart, Job};
 use super::shared::{Shared, Work};
 use super::{usage, writer};
 
-/// How to keep.
+/// Options of a cache.
 #[derive(Debug, Clone)]
 pub struct CacheOptions {
-    /// The most that may be kept, in bytes of the disk.
+    /// The most disk space that it may take, in bytes.
     pub size: u64,
 }
 
-/// How many reads of the disk may be going on at once.
-const LANES: usize = 16;
+/// The most concurrent reads of the disk.
+const MAX_READS: usize = 16;
 
-/// A disk that takes longer than this for a read is slow: the network may be faster, and whoever
-/// reads has a deadline.
+/// The timeout of a read of the disk: the network may be faster, and reads have a deadline.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Bytes of blobs on a disk. Cheap to clone; all clones are one.
+/// A cache on a disk. Clones share it.
 #[derive(Clone)]
 pub struct Cache(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     jobs: Sender<Job>,
-    pub(super) lanes: Arc<Semaphore>,
+    pub(super) slots: Arc<Semaphore>,
 }
 
 impl Cache {
@@ -49,21 +48,21 @@ impl Cache {
         Self(Arc::new(Inner {
             shared,
             jobs,
-            lanes: Arc::new(Semaphore::new(LANES)),
+            slots: Arc::new(Semaphore::new(MAX_READS)),
         }))
     }
 
-    /// How many bytes of this disk could be the cache's: what is free, and what it has.
+    /// The disk space that the cache could take: the free space and what it takes now, in bytes.
     pub fn room(disk: &dyn Disk) -> io::Result<u64> {
         let has = usage::add(disk, 0)?.bytes;
         Ok(disk.free()?.saturating_add(has))
     }
 
-    /// Waits until all that was to be written is, but no longer than this.
+    /// Waits until all pending writes are done, at most for `patience`.
     pub fn settle(&self, patience: Duration) {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.0.send(Job::Settle(sender));
-        // It may be far behind: what was not written is fetched again one day.
+        // FileKind was not written by then is fetched again when it is needed.
         let _ = receiver.recv_timeout(patience);
     }
 }
@@ -75,58 +74,56 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Inner {
-    /// Room for bytes that wait for the disk; `None` if there is none or nothing is written now.
-    pub(super) fn room(&self, bytes: usize) -> Option<Room> {
-        match self.shared.is_paused(Work::Writing) {
-            true => None,
-            false => self.shared.budget.take(bytes),
-        }
+    /// Reserves room for bytes to write; `None` if there is none or writing is paused.
+    pub(super) fn room(&self, bytes: usize) -> Option<Reservation> {
+        let is_paused = self.shared.is_paused(Work::Writing);
+        (!is_paused).then(|| self.shared.budget.reserve(bytes))?
     }
 
-    pub(super) fn write(&self, piece: Piece) {
-        self.send(Job::Piece(piece));
+    pub(super) fn write(&self, piece: BlockPart) {
+        self.send(Job::Write(piece));
     }
 
-    /// Does something with the disk where waiting is allowed. `None` if the disk is slow: it is then
-    /// left alone for a while.
-    pub(super) async fn off_the_runtime<T: Send + 'static>(
+    /// Runs disk work on a blocking thread. `None` if reading is paused, or if the work times out, which
+    /// pauses reading.
+    pub(super) async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> T + Send + 'static,
     ) -> Option<T> {
         if self.shared.is_paused(Work::Reading) {
             return None;
         }
-        let (lanes, shared) = (self.lanes.clone(), self.shared.clone());
+        let (slots, shared) = (self.slots.clone(), self.shared.clone());
         let done = async move {
-            let lane = lanes.acquire_owned().await.ok()?;
+            let slot = slots.acquire_owned().await.ok()?;
             let blocking = tokio::task::spawn_blocking(move || {
                 let done = work(&shared);
-                drop(lane); // also if nobody waits any more
+                drop(slot); // here, since a timed out read still occupies the disk
                 done
             });
             blocking.await.ok()
         };
         let done = tokio::time::timeout(PATIENCE, done).await;
         done.unwrap_or_else(|_| {
-            let slow = format!("nothing came within {} s", PATIENCE.as_secs());
+            let slow = format!("no answer within {} s", PATIENCE.as_secs());
             let slow = io::Error::new(ErrorKind::TimedOut, slow);
-            self.shared.complain(Work::Reading, &slow);
+            self.shared.report_failure(Work::Reading, &slow);
             None
         })
     }
 
     pub(super) fn send(&self, job: Job) {
-        // The writer ends with this sender, or by a panic; then nothing is kept.
+        // The writer ends when this sender is dropped, or by a panic; then nothing is cached.
         let _ = self.jobs.send(job);
     }
 
-    /// Removes all blocks that hold some of `range`: those bytes were wrong.
+    /// Removes all blocks that hold bytes of `range`, which were wrong.
     pub(super) fn forget(&self, blob: &Arc<Blob>, range: &Range<u64>) {
         blob.quarantine.add(range);
         for number in blocks_of(range) {
             self.shared.remove(&blob.block(number));
         }
-        // What waits to be written goes, too, and what was being written just now.
+        // The writer drops pending parts, and removes a block that it is writing now.
         self.send(Job::Forget(blob.clone(), range.clone()));
     }
 }

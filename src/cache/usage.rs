@@ -1,7 +1,7 @@
-//! How much of the disk the cache takes: a number that all processes keep together.
+//! The disk space that the cache takes: a number that all processes share.
 //!
-//! Whoever is about to write adds to it first, so that several together do not pass the bound. What
-//! a process that was killed had added or not yet taken off is put right when all is counted anew.
+//! A writer adds to it before it writes, so that several writers respect the bound. A recount corrects
+//! what a killed process added or did not subtract.
 
 use std::io;
 
@@ -12,17 +12,17 @@ use super::disk::Disk;
 
 const PATH: &str = "usage";
 
-/// What is known of the space that is taken.
+/// The disk space in use, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// Bytes taken.
+    /// Bytes in use.
     pub(super) bytes: u64,
-    /// When all was counted, in seconds since 1970; 0: never.
+    /// When all files were last counted, in seconds since 1970; 0: never.
     pub(super) counted: i64,
 }
 
 impl Usage {
-    /// Whether everything is counted again before the next write.
+    /// Whether a recount is due before the next write.
     pub(super) fn is_stale(&self) -> bool {
         const AGE: i64 = 3600;
         !(0..AGE).contains(&(now() - self.counted))
@@ -37,12 +37,13 @@ impl Usage {
             return unknown;
         };
         let (words, _) = body.as_chunks::<8>();
-        match *sum == xxh3_64(body).to_le_bytes() {
-            true => Self {
+        if *sum == xxh3_64(body).to_le_bytes() {
+            Self {
                 bytes: u64::from_le_bytes(words[0]),
                 counted: i64::from_le_bytes(words[1]),
-            },
-            false => unknown,
+            }
+        } else {
+            unknown
         }
     }
 
@@ -53,15 +54,15 @@ impl Usage {
     }
 }
 
-/// Adds `change` to the bytes taken; returns what is known then.
+/// Adds `change` to the bytes in use; returns the result.
 pub(super) fn add(disk: &dyn Disk, change: i64) -> io::Result<Usage> {
     edit(disk, &mut |usage| {
         usage.bytes = usage.bytes.saturating_add_signed(change);
     })
 }
 
-/// All was counted: there were `counted` bytes when `before` was known, and others may have added
-/// to them since.
+/// Records a count of `counted` bytes. `before` is the usage at its beginning: what others added since
+/// then is added.
 pub(super) fn set(disk: &dyn Disk, before: Usage, counted: u64, now: i64) -> io::Result<Usage> {
     edit(disk, &mut |usage| {
         let since = usage.bytes.wrapping_sub(before.bytes) as i64;
@@ -80,7 +81,7 @@ fn edit(disk: &dyn Disk, change: &mut dyn FnMut(&mut Usage)) -> io::Result<Usage
         known = Some(usage);
         usage.encode()
     })?;
-    known.ok_or_else(|| io::Error::other("the disk did not ask for the number"))
+    known.ok_or_else(|| io::Error::other("the disk did not call the update"))
 }
 
 #[cfg(test)]
@@ -89,7 +90,7 @@ mod tests {
     use crate::cache::Folder;
 
     #[test]
-    fn what_others_add_while_all_is_counted_is_not_lost() {
+    fn additions_during_a_recount_are_kept() {
         let dir = tempfile::tempdir().expect("a directory");
         let disk = Folder::open(dir.path()).expect("a cache");
         let known = |result: io::Result<Usage>| {

@@ -1,8 +1,8 @@
-//! The one who writes: a thread behind all mounts of the process, which nobody waits for.
+//! The writer: one thread for all mounts of the process. No read waits for it.
 //!
-//! Pieces of one block wait for each other before they are written: requests begin and end in the
-//! middle of blocks. A block is written to a temporary name and renamed; there is no fsync, for a
-//! block that a crash has torn does not agree with its checksums.
+//! Parts of one block are collected before it is written, since requests begin and end in the middle of
+//! blocks. A block is written under a temporary name and renamed, without fsync: a block that a crash
+//! has torn fails its checksums.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,27 +12,27 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::blob::Blob;
-use super::block::{BLOCK, HEAD, Head, apart, blocks_of, slices_of, within};
+use super::block::{BLOCK, HEAD, Head, blocks_of, slices_of, within, without_overlaps};
 use super::clock::now;
 use super::disk::Handle;
-use super::job::{Content, Job, Keep, Piece};
+use super::job::{BlockPart, Job, SideContent, SideFile};
 use super::metadata::{Counts, Metadata};
 use super::replace::{put, replace};
 use super::shared::{Shared, Work};
 use super::{evict, pins, record};
 use crate::ranges::RangeSet;
 
-/// Pieces of a block that is not complete wait so long for the others.
+/// How long an incomplete block waits for its next part.
 const WAIT: Duration = Duration::from_millis(1500);
 
-/// How useful the cache is, is written down so often.
+/// How often hits and misses are recorded.
 const COUNT: Duration = Duration::from_secs(60);
 
-/// Pieces of one block.
+/// Collected parts of one block.
 struct Pending {
     blob: Arc<Blob>,
-    pieces: Vec<Piece>,
-    /// What they hold, within the block.
+    pieces: Vec<BlockPart>,
+    /// Their ranges within the block.
     ranges: RangeSet,
     last: Instant,
 }
@@ -42,11 +42,11 @@ type BlockId = ([u8; 32], u64);
 struct Writer {
     shared: Arc<Shared>,
     pending: HashMap<BlockId, Pending>,
-    /// Those that are in use.
+    /// The blobs in use.
     blobs: Vec<Arc<Blob>>,
 }
 
-/// Starts the thread; it ends when there is nobody left to send it anything.
+/// Starts the thread; it ends when all senders are dropped.
 pub(super) fn start(shared: Arc<Shared>, queue: Receiver<Job>) {
     let writer = Writer {
         shared: shared.clone(),
@@ -55,7 +55,7 @@ pub(super) fn start(shared: Arc<Shared>, queue: Receiver<Job>) {
     };
     let thread = std::thread::Builder::new().name("aiozfs-cache".into());
     if let Err(e) = thread.spawn(move || writer.run(&queue)) {
-        shared.complain(Work::Writing, &e);
+        shared.report_failure(Work::Writing, &e);
     }
 }
 
@@ -87,7 +87,7 @@ impl Writer {
 
     fn done(&mut self, job: Job) {
         match job {
-            Job::Piece(piece) => self.add(piece),
+            Job::Write(piece) => self.add(piece),
             Job::Forget(blob, range) => {
                 for number in blocks_of(&range) {
                     self.pending.remove(&(*blob.key.hash(), number));
@@ -96,34 +96,34 @@ impl Writer {
             }
             Job::Keep(keep) => {
                 let kept = self.keep(&keep);
-                self.complain_of(kept);
+                self.report_if_failed(kept);
             }
             Job::Settle(done) => {
                 self.write_pending(|_| true);
                 self.write_counts();
-                // Whoever asked may have gone.
+                // The caller may have timed out.
                 let _ = done.try_send(());
             }
             Job::Seen { path, now, old } => {
                 let kept = self.put_at(&path, &record::seal(&now));
-                self.complain_of(kept);
-                // What nobody can ask for any more only takes space.
+                self.report_if_failed(kept);
+                // Nothing can refer to the old version any more.
                 if let Some(old) = old.map(Blob::new)
                     && pins::of(&*self.shared.disk, &old.dir).is_empty()
                 {
                     let removed = evict::remove_blob(&*self.shared.disk, &old.dir);
-                    self.complain_of(removed.map(drop));
+                    self.report_if_failed(removed.map(drop));
                 }
             }
             Job::Introduce(blob, metadata) => {
                 let kept = self.introduce(&blob, &metadata);
-                self.complain_of(kept);
+                self.report_if_failed(kept);
                 self.blobs.push(blob);
             }
         }
     }
 
-    fn add(&mut self, piece: Piece) {
+    fn add(&mut self, piece: BlockPart) {
         let number = piece.offset / BLOCK;
         let id = (*piece.blob.key.hash(), number);
         let pending = self.pending.entry(id).or_insert_with(|| Pending {
@@ -160,13 +160,13 @@ impl Writer {
             && !self.shared.is_paused(Work::Writing)
         {
             let written = self.write_block(&pending, id.1);
-            self.complain_of(written);
+            self.report_if_failed(written);
         }
     }
 
-    fn complain_of(&self, result: io::Result<()>) {
+    fn report_if_failed(&self, result: io::Result<()>) {
         if let Err(e) = result {
-            self.shared.complain(Work::Writing, &e);
+            self.shared.report_failure(Work::Writing, &e);
         }
     }
 
@@ -191,13 +191,13 @@ impl Writer {
         }
         let new = (pending.pieces.iter()).map(|piece| (piece.offset - start, &piece.bytes[..]));
         let there = there.iter().map(|(at, bytes)| (*at, &bytes[..]));
-        let slices = apart(new.chain(there).collect());
+        let slices = without_overlaps(new.chain(there).collect());
         let mut old = 0;
         if let Ok(file) = self.shared.disk.open(&blob.block(number)) {
             old = file.stat()?.taken;
         }
         let head = Head::new(ranges, &slices);
-        // A disk counts in pages of memory, nearly always.
+        // Most file systems allocate units of 4096 bytes.
         let pages = head
             .ranges()
             .iter()
@@ -216,12 +216,12 @@ impl Writer {
         .map(drop)
     }
 
-    fn keep(&mut self, keep: &Keep) -> io::Result<()> {
+    fn keep(&mut self, keep: &SideFile) -> io::Result<()> {
         match &keep.content {
-            Content::Plain(bytes, _) => self.put_at(&keep.blob.file(&keep.name), bytes),
-            // One that fills the cache would push out all that it is there for.
-            Content::Framed(size, _) if *size > self.shared.size / 4 => Ok(()),
-            Content::Framed(size, fill) => {
+            SideContent::Plain(bytes, _) => self.put_at(&keep.blob.file(&keep.name), bytes),
+            // A file this large would evict the blocks that it serves.
+            SideContent::Framed(size, _) if *size > self.shared.size / 4 => Ok(()),
+            SideContent::Framed(size, fill) => {
                 let key = keep.blob.key.hash();
                 self.put(&keep.blob.file(&keep.name), *size, &|file| {
                     record::write_framed(file, key, fill).map(drop)
@@ -242,24 +242,26 @@ impl Writer {
         len: u64,
         write: &dyn Fn(&dyn Handle) -> io::Result<()>,
     ) -> io::Result<()> {
-        match self.shared.is_paused(Work::Writing) {
-            true => Ok(()),
-            false => replace(&self.shared, path, len, write).map(drop),
+        if self.shared.is_paused(Work::Writing) {
+            Ok(())
+        } else {
+            replace(&self.shared, path, len, write).map(drop)
         }
     }
 
-    /// Writes down what the blob is, if that is not known.
+    /// Records the blob's metadata, if it is new.
     fn introduce(&mut self, blob: &Blob, metadata: &Metadata) -> io::Result<()> {
         let known: Option<Metadata> = record::read(&*self.shared.disk, &blob.file("record"));
         let is_known =
             known.is_some_and(|known| known.size == metadata.size && known.kind == metadata.kind);
-        match is_known {
-            true => Ok(()),
-            false => self.put_at(&blob.file("record"), &record::seal(metadata)),
+        if is_known {
+            Ok(())
+        } else {
+            self.put_at(&blob.file("record"), &record::seal(metadata))
         }
     }
 
-    /// Adds up what came from disk and what did not.
+    /// Adds the new hits and misses to the recorded ones.
     fn write_counts(&mut self) {
         for blob in self.blobs.clone() {
             let new = Counts {
@@ -273,12 +275,12 @@ impl Writer {
             let path = blob.file("counts");
             let known = record::read(&*self.shared.disk, &path).unwrap_or_default();
             let kept = self.put_at(&path, &record::seal(&new.and(&known)));
-            self.complain_of(kept);
+            self.report_if_failed(kept);
         }
     }
 }
 
-/// Whether these are all of a block.
+/// Whether these ranges cover a block.
 fn is_whole(ranges: &RangeSet) -> bool {
     ranges.covers(&(0..BLOCK))
 }

@@ -1,4 +1,4 @@
-//! Content identifiers: reading them as people write them, and comparing blocks with them.
+//! Content identifiers: parsing, and verifying blocks against them.
 
 use std::fmt;
 
@@ -11,34 +11,34 @@ const IDENTITY: u64 = 0x00;
 pub(super) const SHA2_256: u64 = 0x12;
 pub(super) const BLAKE3: u64 = 0x1e;
 
-/// Longer than any CID that is of use (an identity CID has at most 64 bytes of content), and short
-/// enough that base58, whose cost is quadratic, is no burden.
+/// The longest text that is parsed. Useful CIDs are shorter (an identity CID has at most 64 bytes of
+/// content), and decoding base58 takes quadratic time.
 const MAX_TEXT: usize = 256;
 
 /// A content identifier: version, codec and multihash.
 ///
-/// Displayed in its usual form: base58 for version 0 (`Qm...`), base32 for version 1 (`baf...`).
-/// Equal if all three are equal; see [`Cid::names_same`] for what names the same block.
+/// Displayed in base58 for version 0 (`Qm...`), in base32 for version 1 (`baf...`). Two are equal if all
+/// three parts are; [`Cid::names_same`] ignores the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cid(CidGeneric<64>);
 
-/// What the block that a [`Cid`] names is made of.
+/// The format of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// Plain bytes (0x55): a leaf.
     Raw,
     /// A dag-pb node (0x70): UnixFS files, directories and more.
     DagPb,
-    /// Something else, by its multicodec code.
+    /// Another format, by its multicodec code.
     Other(u64),
 }
 
-/// Version of a CID.
+/// The version of a CID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// `Qm...`: dag-pb and sha2-256, always.
+    /// `Qm...`: always dag-pb and sha2-256.
     V0,
-    /// Everything since.
+    /// All others.
     V1,
 }
 
@@ -53,8 +53,8 @@ impl Codec {
 }
 
 impl Cid {
-    /// The CID of a block, by sha2-256. Version 0 is given to dag-pb alone; what else asks for it
-    /// gets version 1, as raw leaves in a tree of version 0 do.
+    /// The sha2-256 CID of a block. Only dag-pb can have version 0; other codecs get version 1, like raw
+    /// leaves in a tree of version 0.
     pub fn of_block(version: Version, codec: Codec, block: &[u8]) -> Self {
         Self::from_sha256(version, codec, &Sha256::digest(block).into())
     }
@@ -69,7 +69,7 @@ impl Cid {
         Self(CidGeneric::new_v1(codec.code(), hash))
     }
 
-    /// Reads the binary form, of which nothing may be left over.
+    /// Parses the binary form. Trailing bytes are an error.
     pub fn from_bytes(mut bytes: &[u8]) -> Result<Self, ParseCidError> {
         let cid = CidGeneric::read_bytes(&mut bytes).map_err(|e| ParseCidError::Binary {
             cause: e.to_string(),
@@ -93,7 +93,7 @@ impl Cid {
         }
     }
 
-    /// What the block is made of.
+    /// The format of the block.
     pub fn codec(&self) -> Codec {
         match self.0.codec() {
             0x55 => Codec::Raw,
@@ -102,18 +102,20 @@ impl Cid {
         }
     }
 
-    /// The same name in version 1: equal for all CIDs that name the same block the same way.
+    /// The same CID in version 1.
     pub fn to_v1(&self) -> Self {
         Self(CidGeneric::new_v1(self.0.codec(), *self.0.hash()))
     }
 
-    /// Whether both name the same block: `Qm...` and the `bafybei...` with the same hash do.
+    /// Whether both are equal apart from the version, like `Qm...` and the `bafybei...` with its hash.
     pub fn names_same(&self, other: &Cid) -> bool {
         self.to_v1() == other.to_v1()
     }
 
-    /// Whether this `block` is the one that is named. Knows sha2-256, blake3 (of 32 bytes) and
-    /// identity.
+    /// Verifies a block: sha2-256, blake3 (of 32 bytes) and identity.
+    ///
+    /// # Errors
+    /// If it does not match, or the hash function is unknown.
     pub fn verify(&self, block: &[u8]) -> Result<(), Mismatch> {
         let hash = self.0.hash();
         let same = match hash.code() {
@@ -122,10 +124,7 @@ impl Cid {
             IDENTITY => hash.digest() == block,
             code => return Err(Mismatch::UnknownHash { code }),
         };
-        match same {
-            true => Ok(()),
-            false => Err(Mismatch::Differs),
-        }
+        if same { Ok(()) } else { Err(Mismatch::Differs) }
     }
 
     /// The multihash code of its hash.
@@ -138,7 +137,7 @@ impl Cid {
         self.0.hash().digest()
     }
 
-    /// The block itself, if it is so small that the name carries it (an identity hash).
+    /// The block itself, if the CID contains it (an identity hash).
     pub fn inlined(&self) -> Option<&[u8]> {
         let hash = self.0.hash();
         (hash.code() == IDENTITY).then(|| hash.digest())
@@ -159,11 +158,11 @@ impl std::str::FromStr for Cid {
     }
 }
 
-/// Reads a CID: version 0 (`Qm...`), or version 1 in any multibase encoding (`b` base32, `k`
+/// Parses a CID: version 0 (`Qm...`), or version 1 in any multibase encoding (`b` base32, `k`
 /// base36, `z` base58, `f` base16, `u` base64url, ...). Upper case is accepted where the encoding
 /// is the upper-case one (`B`, `K`, `F`).
 ///
-/// Nothing may stand around it: no blank, no `/ipfs/`, no path.
+/// Surrounding text is an error: no blanks, no `/ipfs/`, no path.
 pub fn parse_cid(text: &str) -> Result<Cid, ParseCidError> {
     if text.is_empty() {
         return Err(ParseCidError::Empty);
@@ -185,7 +184,7 @@ pub fn parse_cid(text: &str) -> Result<Cid, ParseCidError> {
         if base == multibase::Base::Identity {
             return Err(encoding(multibase::Error::InvalidBaseString));
         }
-        // The decoder takes upper case for lower in some encodings; the multibase table does not.
+        // In some encodings the decoder accepts the other case, which the multibase table does not allow.
         if multibase::encode(base, &bytes) != text {
             return Err(encoding(multibase::Error::InvalidBaseString));
         }
@@ -198,36 +197,36 @@ pub fn parse_cid(text: &str) -> Result<Cid, ParseCidError> {
     Cid::from_bytes(&bytes)
 }
 
-/// Why a text, or some bytes, are no CID.
+/// Why text or bytes are not a CID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParseCidError {
-    /// There is nothing.
+    /// The text is empty.
     Empty,
-    /// No CID of use is so long.
+    /// The text is longer than any useful CID.
     TooLong {
         /// Length in bytes.
         len: usize,
     },
-    /// It begins like version 0, which has 46 characters.
+    /// It starts like version 0, but does not have 46 characters.
     V0Length {
         /// Length in bytes.
         len: usize,
     },
-    /// A version 0 in a multibase encoding, which the specification forbids.
+    /// Version 0 with a multibase prefix, which the specification forbids.
     V0Prefixed,
-    /// The characters are not those of the encoding that the first one names.
+    /// The text is invalid in the encoding that its first character names.
     Encoding {
-        /// What the decoder says.
+        /// The decoder's message.
         cause: String,
     },
     /// The bytes are not version, codec and multihash.
     Binary {
-        /// What the decoder says.
+        /// The decoder's message.
         cause: String,
     },
-    /// A CID, and then something.
+    /// Bytes follow the CID.
     TrailingBytes {
-        /// How many bytes of it.
+        /// The number of bytes.
         extra: usize,
     },
 }
@@ -250,12 +249,12 @@ impl fmt::Display for ParseCidError {
 
 impl std::error::Error for ParseCidError {}
 
-/// Why a block is not taken for the one that a CID names.
+/// Why a block does not match a CID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
-    /// Its hash is another.
+    /// Its hash differs.
     Differs,
-    /// The CID is by a hash that is not known here.
+    /// The CID has an unknown hash function.
     UnknownHash {
         /// Its multicodec code.
         code: u64,
@@ -290,7 +289,7 @@ mod tests {
     const V0: &str = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG";
 
     #[test]
-    fn the_forms_of_one_cid() {
+    fn equal_cids_in_all_encodings() {
         let first = parse_cid(SAME[0]).expect("base32");
         assert_eq!((first.version(), first.codec()), (Version::V1, Codec::Raw));
         for text in SAME {
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cid() {
+    fn invalid_cids_are_errors() {
         let longer = format!("{}aa", SAME[0]);
         let prefixed = format!("z{V0}");
         let table = [
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_compared_with_its_name() {
+    fn blocks_are_verified() {
         // sha256("") and the identity CID of nothing are well known.
         let empty = parse_cid("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku");
         let empty = empty.expect("a CID");

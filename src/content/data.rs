@@ -1,8 +1,8 @@
-//! The bytes that are to be proven, as they come.
+//! Reads of the data that is to be verified.
 //!
-//! None of a leaf can be given out before all of it is there. So one that somebody waits for comes
-//! over several connections, where some are free: over one, a mebibyte takes as long again as the
-//! round trip before it. But the first: how fast a connection is shows in what comes over one.
+//! No byte of a leaf can be returned before all of it has arrived. So a leaf that a program waits for is
+//! split over several idle connections: over one, a mebibyte takes as long as another round trip. The
+//! first read uses one connection, to measure its rate.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::source::{Chunk, ChunkStream, Priority, Source};
 
-/// A range that is spread has pieces of at least so many bytes,
-const PIECE: u64 = 256 << 10;
+/// The least length of a part of a split range, in bytes.
+const PART: u64 = 256 << 10;
 
-/// and so many of them at most.
-const MOST_PIECES: u64 = 4;
+/// The most parts of a split range.
+const MOST_PARTS: u64 = 4;
 
-/// Where the bytes come from, and how many have come.
+/// The source of the data, with counters.
 pub(super) struct Data {
     source: Arc<dyn Source>,
     counts: Arc<Counts>,
@@ -27,20 +27,20 @@ pub(super) struct Data {
 #[derive(Default)]
 struct Counts {
     received: AtomicU64,
-    on_trial: AtomicU64,
-    /// Requests that are under way.
+    unverified: AtomicU64,
+    /// Requests in flight.
     running: AtomicUsize,
-    /// Whether something was asked for before.
+    /// Whether there was a request before.
     has_begun: AtomicBool,
-    /// Whether ranges were refused the last time, so that a leaf came as a block.
+    /// Whether the last range was refused, so that a leaf came as a block.
     is_refused: AtomicBool,
 }
 
-/// A request that is under way, for as long as this lives.
+/// Counts a request in flight until it is dropped.
 struct Running(Arc<Counts>);
 
-/// Bytes of one reading that have come and not been given out.
-pub(super) struct OnTrial {
+/// Bytes of one read that have arrived and were not returned yet.
+pub(super) struct Unverified {
     counts: Arc<Counts>,
     bytes: u64,
 }
@@ -53,66 +53,67 @@ impl Data {
         }
     }
 
-    /// What gives the bytes.
+    /// The source of the data.
     pub(super) fn source(&self) -> &dyn Source {
         &*self.source
     }
 
-    /// How many bytes have come.
+    /// The number of bytes received.
     pub(super) fn received(&self) -> u64 {
         self.counts.received.load(Relaxed)
     }
 
-    /// Whether ranges were refused the last time.
+    /// Whether the last range was refused.
     pub(super) fn is_refused(&self) -> bool {
         self.counts.is_refused.load(Relaxed)
     }
 
-    /// A leaf came as a block, for its range was refused.
-    pub(super) fn refused(&self) {
+    /// Records that a leaf came as a block, since its range was refused.
+    pub(super) fn range_refused(&self) {
         if !self.counts.is_refused.swap(true, Relaxed) {
             log::info!("no gateway gives ranges now; leaves come as raw blocks");
         }
     }
 
-    /// Something came by range.
-    pub(super) fn gave(&self, chunk: &Chunk) {
-        // What this machine has kept tells nothing about servers.
+    /// Records that a range was served.
+    pub(super) fn range_served(&self, chunk: &Chunk) {
+        // Cached bytes tell nothing about servers.
         if !chunk.bytes.is_empty() && !chunk.origin.is_kept() {
             self.counts.is_refused.store(false, Relaxed);
         }
     }
 
-    /// How many of them are on trial.
+    /// The number of received bytes that were not returned yet.
     pub(super) fn unverified(&self) -> u64 {
-        self.counts.on_trial.load(Relaxed)
+        self.counts.unverified.load(Relaxed)
     }
 
-    /// None on trial yet, of a reading that begins.
-    pub(super) fn none_on_trial(&self) -> OnTrial {
-        OnTrial {
+    /// A counter for a new read.
+    pub(super) fn start_unverified(&self) -> Unverified {
+        Unverified {
             counts: self.counts.clone(),
             bytes: 0,
         }
     }
 
-    /// The bytes of `range`, in order, and whether they come over several connections: then none is
-    /// given before the first piece is complete. Must be called within a tokio runtime.
+    /// Reads `range`. Also returns whether the range is split over several connections: then no chunk comes
+    /// before the first part is complete. Must be called within a tokio runtime.
     pub(super) fn read(&self, range: Range<u64>, priority: Priority) -> (ChunkStream, bool) {
         let len = range.end - range.start;
-        let pieces = match priority {
-            Priority::Demand => (len / PIECE).min(MOST_PIECES) as usize,
+        let parts = match priority {
+            Priority::Demand => (len / PART).min(MOST_PARTS) as usize,
             Priority::Prefetch => 1,
         };
         let is_first = !self.counts.has_begun.swap(true, Relaxed);
-        let pieces = match is_first || self.is_refused() {
-            true => 1,
-            false => pieces.min(self.free(pieces)) as u64,
+        let parts = if is_first || self.is_refused() {
+            1
+        } else {
+            parts.min(self.idle_connections(parts)) as u64
         };
-        if pieces <= 1 {
+        if parts <= 1 {
             return (self.read_one(range, priority), false);
         }
-        let starts = (0..=pieces).map(|n| range.start + len * n / pieces);
+        let starts = (0..=parts).map(|n| range.start + len * n / parts);
         let starts: Vec<u64> = starts.collect();
         let reads: Vec<_> = starts
             .windows(2)
@@ -137,17 +138,15 @@ impl Data {
         counted.boxed()
     }
 
-    /// Over how many connections something could come that carry nothing now. So many are wanted,
-    /// this time and the next.
-    fn free(&self, wanted: usize) -> usize {
+    /// The number of idle connections, at most about `wanted`, which are opened for the next time.
+    fn idle_connections(&self, wanted: usize) -> usize {
         let running = self.counts.running.load(Relaxed);
-        match wanted > 1 {
-            true => {
-                let most = self.source.at_once().unwrap_or(usize::MAX);
-                let usable = self.source.warm_up((running + wanted).min(most));
-                usable.min(most).saturating_sub(running)
-            }
-            false => 1,
+        if wanted > 1 {
+            let most = self.source.at_once().unwrap_or(usize::MAX);
+            let usable = self.source.warm_up((running + wanted).min(most));
+            usable.min(most).saturating_sub(running)
+        } else {
+            1
         }
     }
 }
@@ -159,29 +158,29 @@ impl Running {
     }
 }
 
-impl OnTrial {
-    pub(super) fn came(&mut self, bytes: usize) {
+impl Unverified {
+    pub(super) fn received(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
-        self.counts.on_trial.fetch_add(bytes as u64, Relaxed);
+        self.counts.unverified.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// A block came in place of what is on trial, which is dropped.
+    /// Records that a block replaces the unverified bytes.
     pub(super) fn replaced(&mut self, bytes: usize) {
-        self.given_out(usize::MAX);
-        self.came(bytes);
+        self.returned(usize::MAX);
+        self.received(bytes);
         self.counts.received.fetch_add(bytes as u64, Relaxed);
     }
 
-    pub(super) fn given_out(&mut self, bytes: usize) {
+    pub(super) fn returned(&mut self, bytes: usize) {
         let bytes = self.bytes.min(bytes as u64);
         self.bytes -= bytes;
-        self.counts.on_trial.fetch_sub(bytes, Relaxed);
+        self.counts.unverified.fetch_sub(bytes, Relaxed);
     }
 }
 
-impl Drop for OnTrial {
+impl Drop for Unverified {
     fn drop(&mut self) {
-        self.counts.on_trial.fetch_sub(self.bytes, Relaxed);
+        self.counts.unverified.fetch_sub(self.bytes, Relaxed);
     }
 }
 

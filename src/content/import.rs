@@ -1,40 +1,40 @@
-//! The CID of a stream of bytes.
+//! Computes the CID of a stream of bytes.
 //!
-//! A balanced tree, built from the left while the bytes go by: of each level only the links not
-//! yet gathered under a node are kept, so memory is one leaf and at most `width` links a level.
+//! Builds a balanced tree from the left while the bytes arrive. Memory holds one leaf and, for each level,
+//! fewer than `width` links that have no parent yet.
 
 use std::io::{self, Read};
 
 use super::node::{self, Link};
 use super::{Cid, Codec, Profile};
 
-/// How much [`import_reader`] reads at once.
-const PIECE: usize = 1 << 20;
+/// How many bytes [`import_reader`] reads at once.
+const CHUNK: usize = 1 << 20;
 
-/// Takes a file's bytes in pieces of any length and says its CID.
+/// Takes a file's bytes in chunks of any length and computes its CID.
 pub struct Importer<'a> {
     profile: Profile,
-    /// Bytes of a leaf that is not full yet.
+    /// The bytes of an incomplete leaf.
     partial: Vec<u8>,
-    /// Per level, from the leaves up, the links that no node gathers yet: fewer than the width.
+    /// For each level, from the leaves up, the links without a parent.
     levels: Vec<Vec<Link>>,
     on_leaf: Box<OnLeaf<'a>>,
     on_node: Box<OnNode<'a>>,
 }
 
-/// Is told the hash of each leaf.
+/// Called with the hash of each leaf.
 type OnLeaf<'a> = dyn FnMut(&[u8; 32]) + Send + 'a;
 
-/// Is told each inner node: its CID, and the block.
+/// Called with the CID and the block of each inner node.
 type OnNode<'a> = dyn FnMut(&Cid, &[u8]) + Send + 'a;
 
 impl<'a> Importer<'a> {
-    /// An importer that wants only the CID.
+    /// An importer that computes only the CID.
     pub fn new(profile: Profile) -> Self {
         Self::with_nodes(profile, |_, _| {})
     }
 
-    /// An importer that also tells the hash of each leaf's block, in the order of the file.
+    /// An importer that also reports the hash of each leaf's block, in the order of the file.
     pub(super) fn with_leaves(
         profile: Profile,
         on_leaf: impl FnMut(&[u8; 32]) + Send + 'a,
@@ -45,8 +45,8 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// An importer that also hands over each inner node, children before parents: what a
-    /// verifier needs besides the file itself. A file of one leaf has none.
+    /// An importer that also reports each inner node, children before parents. A verifier needs these
+    /// besides the file. A file of one leaf has none.
     pub fn with_nodes(profile: Profile, on_node: impl FnMut(&Cid, &[u8]) + Send + 'a) -> Self {
         Self {
             profile,
@@ -61,7 +61,7 @@ impl<'a> Importer<'a> {
     pub fn push(&mut self, mut bytes: &[u8]) {
         let full = self.profile.leaf_size();
         while !bytes.is_empty() {
-            // Whole leaves are hashed where they are.
+            // Whole leaves are hashed in place.
             if self.partial.is_empty() && bytes.len() >= full {
                 let (leaf, rest) = bytes.split_at(full);
                 self.leaf(leaf);
@@ -77,14 +77,14 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// The CID of all that was pushed.
+    /// The CID of all bytes pushed.
     pub fn finish(mut self) -> Cid {
         let is_empty = self.levels.iter().all(Vec::is_empty);
         if !self.partial.is_empty() || is_empty {
             self.leaf_of_partial();
         }
-        // From the leaves up, what is left of each level goes under a node of its own, until a
-        // single link is all there is. A lone leaf needs no node above it.
+        // From the leaves up, the remaining links of each level get a parent, until one link is left. A
+        // single leaf is the root itself.
         let mut level = 0;
         loop {
             let is_top = level + 1 == self.levels.len();
@@ -131,7 +131,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// Puts the waiting links of a level under a node, which waits in the level above.
+    /// Creates the parent of the remaining links of a level and adds it to the level above.
     fn gather(&mut self, level: usize) {
         let links = std::mem::take(&mut self.levels[level]);
         let (link, block) = node::inner(self.profile.version(), &links);
@@ -143,8 +143,8 @@ impl<'a> Importer<'a> {
     }
 }
 
-/// The CID of what `reader` gives, and its length in bytes. `progress` is told the length of each
-/// piece that went by; if it answers `false`, the import ends with [`io::ErrorKind::Interrupted`].
+/// The CID of the bytes of `reader`, and their number. Calls `progress` with the length of each chunk; if
+/// it returns `false`, the import ends with [`io::ErrorKind::Interrupted`].
 pub fn import_reader(
     reader: impl Read,
     profile: Profile,
@@ -153,22 +153,22 @@ pub fn import_reader(
     import(Importer::new(profile), reader, progress)
 }
 
-/// Lets all that `reader` gives go through an importer.
+/// Imports all bytes of `reader`; see [`import_reader`].
 pub(super) fn import(
     mut importer: Importer<'_>,
     mut reader: impl Read,
     mut progress: impl FnMut(u64) -> bool,
 ) -> io::Result<(Cid, u64)> {
-    let mut piece = vec![0; PIECE];
+    let mut chunk = vec![0; CHUNK];
     let mut size = 0;
     loop {
-        let got = match reader.read(&mut piece) {
+        let got = match reader.read(&mut chunk) {
             Ok(0) => return Ok((importer.finish(), size)),
             Ok(got) => got,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(e),
         };
-        importer.push(&piece[..got]);
+        importer.push(&chunk[..got]);
         size += got as u64;
         if !progress(got as u64) {
             return Err(io::Error::new(io::ErrorKind::Interrupted, "stopped"));
@@ -184,19 +184,19 @@ mod tests {
 
     const TINY: Profile = Profile::new("tiny", 8, 3, true, Version::V1);
 
-    fn cid_of(bytes: &[u8], piece: usize) -> Cid {
+    fn cid_of(bytes: &[u8], chunk: usize) -> Cid {
         let mut importer = Importer::new(TINY);
-        bytes.chunks(piece).for_each(|piece| importer.push(piece));
+        bytes.chunks(chunk).for_each(|chunk| importer.push(chunk));
         importer.finish()
     }
 
     #[test]
-    fn pieces_do_not_matter() {
+    fn chunking_does_not_change_the_cid() {
         let bytes: Vec<u8> = (0..=255).collect();
         for len in [0, 1, 8, 23, 24, 25, 72, 255] {
             let whole = cid_of(&bytes[..len], 1024);
-            for piece in [1, 3, 7, 8, 9, 16, 17] {
-                assert_eq!(cid_of(&bytes[..len], piece), whole, "{len} by {piece}");
+            for chunk in [1, 3, 7, 8, 9, 16, 17] {
+                assert_eq!(cid_of(&bytes[..len], chunk), whole, "{len} by {chunk}");
             }
         }
     }
@@ -228,9 +228,10 @@ mod tests {
                     todo.extend(children.iter().rev().map(|c| (c.cid, c.size)));
                 } else {
                     let data = &bytes[at..at + size as usize];
-                    let block = match profile.raw_leaves() {
-                        true => data.to_vec(),
-                        false => node::leaf(data),
+                    let block = if profile.raw_leaves() {
+                        data.to_vec()
+                    } else {
+                        node::leaf(data)
                     };
                     assert_eq!(cid.verify(&block), Ok(()), "the leaf at {at}");
                     at += data.len();

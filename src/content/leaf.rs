@@ -1,16 +1,16 @@
-//! Proving a leaf while its bytes arrive.
+//! Verifies a leaf while its bytes arrive.
 
 use sha2::{Digest, Sha256};
 
 use super::node;
 use super::{Cid, Codec};
 
-/// Takes a leaf's file bytes in pieces and says whether they are those that its CID names.
+/// Hashes a leaf's file bytes as they arrive, and compares the result with its CID.
 ///
-/// A raw leaf's block is its bytes. A dag-pb leaf has a few more around them, which follow from
-/// their number alone in what importers write: as a file, or in trickle trees as raw data. A leaf
-/// wrapped in yet another way does not prove here, and must be had as a block.
-pub(super) struct LeafProof {
+/// A raw leaf's block is its bytes. A dag-pb leaf has a prefix and a suffix, which depend only on the
+/// number of bytes and on the UnixFS type: file, or raw data in trickle trees. A leaf with another
+/// encoding fails this check and must be fetched as a block.
+pub(super) struct LeafCheck {
     hasher: Hasher,
     suffix: Vec<u8>,
     cid: Cid,
@@ -19,12 +19,12 @@ pub(super) struct LeafProof {
 enum Hasher {
     Sha256(Box<Sha256>),
     Blake3(Box<blake3::Hasher>),
-    /// Identity, or a hash that is not known: compared as a whole.
+    /// Identity, or an unknown hash: all bytes are collected.
     Whole(Vec<u8>),
 }
 
-impl LeafProof {
-    /// A proof of the leaf `cid` with `len` bytes of the file.
+impl LeafCheck {
+    /// A check of the leaf `cid` with `len` bytes of the file.
     pub(super) fn new(cid: Cid, len: u64) -> Self {
         let around = match cid.codec() {
             Codec::DagPb => node::around_leaf(len),
@@ -33,8 +33,8 @@ impl LeafProof {
         Self::within(cid, around)
     }
 
-    /// The same for a leaf that is wrapped in the other way, if there is one.
-    pub(super) fn otherwise(cid: Cid, len: u64) -> Option<Self> {
+    /// The same for a dag-pb leaf of UnixFS type "raw"; `None` for other codecs.
+    pub(super) fn raw_type(cid: Cid, len: u64) -> Option<Self> {
         let is_dag_pb = cid.codec() == Codec::DagPb;
         is_dag_pb.then(|| Self::within(cid, node::around_raw_leaf(len)))
     }
@@ -45,16 +45,16 @@ impl LeafProof {
             super::cid::BLAKE3 => Hasher::Blake3(Box::default()),
             _ => Hasher::Whole(Vec::new()),
         };
-        let mut proof = Self {
+        let mut check = Self {
             hasher,
             suffix: behind,
             cid,
         };
-        proof.update(&before);
-        proof
+        check.update(&before);
+        check
     }
 
-    /// The next bytes of the file.
+    /// Adds the next bytes of the file.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match &mut self.hasher {
             Hasher::Sha256(hasher) => hasher.update(bytes),
@@ -63,8 +63,8 @@ impl LeafProof {
         }
     }
 
-    /// Whether all bytes together are the leaf's.
-    pub(super) fn holds(mut self) -> bool {
+    /// Whether the bytes match the CID.
+    pub(super) fn matches(mut self) -> bool {
         let suffix = std::mem::take(&mut self.suffix);
         self.update(&suffix);
         match self.hasher {
@@ -81,7 +81,7 @@ mod tests {
     use crate::content::Version;
 
     #[test]
-    fn a_leaf_proves_in_pieces_and_another_does_not() {
+    fn a_leaf_verifies_in_chunks_and_another_does_not() {
         for len in [0usize, 1, 127, 128, 16_383, 16_384, 262_144] {
             let bytes: Vec<u8> = (0..len).map(|i| (i * 31) as u8).collect();
             for cid in [
@@ -89,9 +89,9 @@ mod tests {
                 Cid::of_block(Version::V0, Codec::DagPb, &node::leaf(&bytes)),
             ] {
                 let proven = |bytes: &[u8]| {
-                    let mut proof = LeafProof::new(cid, len as u64);
-                    bytes.chunks(1000).for_each(|piece| proof.update(piece));
-                    proof.holds()
+                    let mut check = LeafCheck::new(cid, len as u64);
+                    bytes.chunks(1000).for_each(|piece| check.update(piece));
+                    check.matches()
                 };
                 assert!(proven(&bytes), "{len} bytes under {cid}");
                 if len > 0 {

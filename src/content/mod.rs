@@ -1,18 +1,16 @@
-//! CIDs, and the trees of blocks behind them.
+//! CIDs, and the hash trees that they name.
 //!
-//! A [`Cid`] names a blob by its content: the root of a tree of hashed blocks. [`Importer`]
-//! computes the CID that a stream of bytes has under a [`Profile`]; [`Object::decode`] tells what
-//! a root block is (a file, a directory...) and which blocks lie below it. [`Tree`] has all blocks
-//! of a file that is at hand.
+//! A [`Cid`] names a blob by the root of a tree of hashed blocks. [`Importer`] computes the CID of a
+//! stream of bytes under a [`Profile`]. [`Object::decode`] decodes a block: a file, a directory, and the
+//! blocks below it. [`Tree`] serves all blocks of a local file. [`Proven`] is the decorator that verifies
+//! ranges against a CID.
 //!
-//! [`Proven`] is the decorator that proves ranges against a CID.
-//!
-//! Nothing here trusts a block: [`Cid::verify`] compares a block with its name,
-//! and the decoder refuses whatever is not exactly what the specifications say.
-//! Specifications: <https://github.com/multiformats/cid>,
+//! No block is trusted: [`Cid::verify`] compares it with its CID, and the decoder refuses everything that
+//! the specifications do not allow: <https://github.com/multiformats/cid>,
 //! <https://ipld.io/specs/codecs/dag-pb/spec/>, <https://specs.ipfs.tech/unixfs/>.
 
 mod cid;
+mod dag_index;
 mod data;
 mod import;
 mod leaf;
@@ -21,9 +19,8 @@ mod object;
 mod profile;
 mod protobuf;
 mod proven;
-mod skeleton;
+mod range_or_block;
 mod tree;
-mod ways;
 
 pub use cid::{Cid, Codec, Mismatch, ParseCidError, Version, parse_cid};
 pub use import::{Importer, import_reader};

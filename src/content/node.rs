@@ -1,4 +1,4 @@
-//! Writing dag-pb nodes of UnixFS files.
+//! Encodes dag-pb nodes of UnixFS files.
 
 use super::protobuf::{put_bytes, put_header, put_number};
 use super::{Cid, Codec, Version};
@@ -6,10 +6,10 @@ use super::{Cid, Codec, Version};
 /// The UnixFS type of a file (<https://specs.ipfs.tech/unixfs/>, "data" message).
 const FILE: u64 = 2;
 
-/// The type that Kubo gives to leaves of trickle trees, and old importers gave to all.
+/// The UnixFS type of leaves of trickle trees in Kubo, and of all leaves of old importers.
 const RAW: u64 = 0;
 
-/// A block below a node that is being built.
+/// A link to a child of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) cid: Cid,
@@ -33,7 +33,7 @@ pub(super) fn leaf(data: &[u8]) -> Vec<u8> {
     block
 }
 
-/// What stands before and behind the `len` bytes of a file in the dag-pb leaf that holds them.
+/// The prefix and suffix of `len` bytes of a file in their dag-pb leaf.
 pub(super) fn around_leaf(len: u64) -> (Vec<u8>, Vec<u8>) {
     around(FILE, len)
 }

@@ -1,57 +1,58 @@
-//! What a block is: strict reading of dag-pb nodes and of the UnixFS message inside.
+//! Decodes blocks strictly: dag-pb nodes and the UnixFS message inside.
 //!
-//! Blocks come from strangers. Everything is bounded by the block, itself at most [`MAX_BLOCK`];
-//! nothing is allocated for a count that a block merely claims.
+//! Blocks are untrusted input. Memory is bounded by the block, which has at most [`MAX_BLOCK`] bytes; no
+//! count in a block is trusted for an allocation.
 
 use std::fmt;
 
 use super::protobuf::{Fields, Malformed, Value, take_varint};
 use super::{Cid, Codec, ParseCidError};
 
-/// The largest block that is read: what all implementations exchange (trustless gateway
-/// specification, "block size limit").
+/// The largest block in bytes, which all implementations exchange (trustless gateway specification,
+/// "block size limit").
 pub const MAX_BLOCK: usize = 2 << 20;
 
-/// What the block of a CID is.
+/// A decoded block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Object {
     /// A file, or a part of one: its bytes are `data`, then those of the children in order.
     File {
-        /// Length of all of it in bytes.
+        /// Total length in bytes.
         size: u64,
-        /// Bytes in this block itself.
+        /// The bytes in this block.
         data: Vec<u8>,
         /// The blocks below; their sizes and `data` add up to `size`.
         children: Vec<Child>,
     },
     /// A directory.
     Directory,
-    /// A part of a directory that is spread over many blocks (a HAMT shard).
+    /// A part of a directory that is split into many blocks (a HAMT shard).
     DirectoryShard,
     /// A symbolic link.
     Symlink,
-    /// Something else: another codec, a UnixFS type of no use here, or dag-pb without UnixFS.
+    /// Another codec, another UnixFS type, or dag-pb without UnixFS.
     Other {
-        /// What it is, for a message.
+        /// Its description for messages.
         what: String,
     },
 }
 
-/// A block below a file's node.
+/// A child of a file's node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Child {
-    /// Its name.
+    /// Its CID.
     pub cid: Cid,
-    /// How many bytes of the file lie below it.
+    /// The number of bytes of the file below it.
     pub size: u64,
-    /// How many bytes all blocks from it down have ("Tsize"), if the link tells. Nothing checks
-    /// this: it is a hint.
+    /// The total size of its block and all blocks below ("Tsize"), if the link has it: an unchecked hint.
     pub tree_size: Option<u64>,
 }
 
 impl Object {
-    /// Reads a block according to its CID's codec. The caller has compared the two already
-    /// ([`Cid::verify`]).
+    /// Decodes a block by its CID's codec. The caller has verified it ([`Cid::verify`]).
+    ///
+    /// # Errors
+    /// If the block is too large or malformed.
     pub fn decode(cid: &Cid, block: &[u8]) -> Result<Self, DecodeError> {
         if block.len() > MAX_BLOCK {
             return Err(DecodeError::TooLarge { len: block.len() });
@@ -77,7 +78,7 @@ impl Object {
         };
         let unixfs = UnixFs::decode(data)?;
         match unixfs.kind {
-            // 0 is "raw": leaves as old importers wrote them.
+            // 0 is "raw": leaves of old importers.
             0 | 2 => unixfs.into_file(&node.links),
             1 => Ok(Object::Directory),
             4 => Ok(Object::Symlink),
@@ -89,37 +90,36 @@ impl Object {
     }
 }
 
-/// Why a block is not what its codec says.
+/// Why a block cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecodeError {
     /// More than [`MAX_BLOCK`] bytes.
     TooLarge {
-        /// How many.
+        /// Its length.
         len: usize,
     },
-    /// Not a protobuf message, or one with fields that dag-pb or UnixFS do not have or may not
-    /// repeat.
+    /// Not a protobuf message, or one with unknown or repeated fields.
     Malformed {
-        /// Where: the message, or the field.
+        /// The message or field.
         what: &'static str,
     },
-    /// A link without a CID, or with a wrong one.
+    /// A link without a CID, or with an invalid one.
     Link {
         /// What is wrong with it.
         cause: ParseCidError,
     },
-    /// As many sizes as links must there be.
+    /// The numbers of links and sizes differ.
     SizesMissing {
         /// Number of links.
         links: usize,
         /// Number of sizes.
         sizes: usize,
     },
-    /// Own bytes and sizes of the links do not add up to the file's size.
+    /// The data and the sizes of the children do not add up to the file's size.
     SizesDiffer {
-        /// What the node says its file's size is.
+        /// The size in the node.
         says: Option<u64>,
-        /// What it adds up to; nothing if to more than 64 bits.
+        /// The sum; `None` if it exceeds 64 bits.
         sum: Option<u64>,
     },
 }
@@ -146,7 +146,7 @@ fn malformed(what: &'static str) -> DecodeError {
 
 /// A dag-pb node (<https://ipld.io/specs/codecs/dag-pb/spec/>, "Serial format").
 struct PbNode<'a> {
-    /// With what each says of the size of all below it.
+    /// Each with its "Tsize".
     links: Vec<(Cid, Option<u64>)>,
     data: Option<&'a [u8]>,
 }
@@ -163,7 +163,7 @@ impl<'a> PbNode<'a> {
             match field.map_err(|Malformed| malformed(what))? {
                 (1, Value::Bytes(data)) if node.data.is_none() => {
                     node.data = Some(data);
-                    // Data before all links is an old order that is still met; between them is not
+                    // Data before all links is an old order that still occurs; data between links is not
                     // allowed.
                     links_ended = !node.links.is_empty();
                 }
@@ -180,7 +180,7 @@ fn decode_link(link: &[u8]) -> Result<(Cid, Option<u64>), DecodeError> {
     let (mut cid, mut tree_size, mut last) = (None, None, 0);
     for field in Fields::of(link) {
         let (number, value) = field.map_err(|Malformed| malformed(what))?;
-        // Hash, name, size: in this order, none twice.
+        // Hash, name, size, in this order and without repetition.
         if number <= last {
             return Err(malformed(what));
         }
@@ -220,7 +220,7 @@ impl<'a> UnixFs<'a> {
                 (2, Value::Bytes(bytes)) if data.is_none() => data = Some(bytes),
                 (3, Value::Number(value)) if size.is_none() => size = Some(value),
                 (4, Value::Number(value)) => block_sizes.push(value),
-                // Packed, as protobuf lets a writer choose.
+                // Packed, which protobuf allows.
                 (4, Value::Bytes(mut packed)) => {
                     while !packed.is_empty() {
                         let value = take_varint(&mut packed);
@@ -228,7 +228,7 @@ impl<'a> UnixFs<'a> {
                     }
                 }
                 (1..=4, _) => return Err(malformed(what)),
-                // Mode, modification time, and what is yet to come.
+                // Mode, modification time, and future fields.
                 _ => {}
             }
         }
@@ -252,7 +252,7 @@ impl<'a> UnixFs<'a> {
             .block_sizes
             .iter()
             .try_fold(own, |sum, size| sum.checked_add(*size));
-        // The size is optional in the message; without it, what it adds up to is the size.
+        // The size is optional in the message; without it, the sum is the size.
         let size = match (self.size, sum) {
             (None, Some(sum)) => sum,
             (Some(says), Some(sum)) if says == sum => says,
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn malformed_blocks_are_refused() {
         assert!(matches!(
             decode(&vec![0; MAX_BLOCK + 1]),
             Err(DecodeError::TooLarge { .. })

@@ -1,10 +1,10 @@
-//! How a file becomes a tree of blocks: the numbers that decide its CID.
+//! Import profiles: the parameters that determine a file's CID.
 
 use super::Version;
 
-/// The parameters of an import. The same bytes have another CID under another profile.
+/// The parameters of an import. The same bytes have different CIDs under different profiles.
 ///
-/// Of the named ones, see IPIP-499 (<https://specs.ipfs.tech/ipips/ipip-0499/>).
+/// For the named ones, see IPIP-499 (<https://specs.ipfs.tech/ipips/ipip-0499/>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
     name: &'static str,
@@ -15,7 +15,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// `unixfs-v1-2025`: CIDv1, raw leaves of 1 MiB, 1024 children a node. The default.
+    /// `unixfs-v1-2025`: CIDv1, raw leaves of 1 MiB, 1024 children per node. The default.
     pub const UNIXFS_V1_2025: Profile =
         Profile::new("unixfs-v1-2025", 1 << 20, 1024, true, Version::V1);
 
@@ -27,17 +27,17 @@ impl Profile {
     pub const KUBO_1MIB_174: Profile =
         Profile::new("kubo-1mib-174", 1 << 20, 174, true, Version::V1);
 
-    /// All that have a name.
+    /// All named profiles.
     pub const ALL: [Profile; 3] = [
         Self::UNIXFS_V1_2025,
         Self::UNIXFS_V0_2015,
         Self::KUBO_1MIB_174,
     ];
 
-    /// A profile of one's own, called `name`: leaves of `leaf_size` bytes, `width` children a node.
+    /// A custom profile: leaves of `leaf_size` bytes, `width` children per node.
     ///
     /// # Panics
-    /// If `leaf_size` is 0 or `width` below 2: no tree would come of it.
+    /// If `leaf_size` is 0 or `width` is below 2.
     pub const fn new(
         name: &'static str,
         leaf_size: usize,
@@ -75,12 +75,12 @@ impl Profile {
         self.width
     }
 
-    /// Whether a leaf is the bytes alone, not wrapped into a dag-pb node.
+    /// Whether leaves are raw blocks instead of dag-pb nodes.
     pub fn raw_leaves(&self) -> bool {
         self.raw_leaves
     }
 
-    /// The version of its CIDs; those of raw leaves are version 1 always.
+    /// The version of its CIDs; raw leaves always have version 1.
     pub fn version(&self) -> Version {
         self.version
     }

@@ -1,4 +1,4 @@
-//! The little of protobuf that dag-pb and UnixFS use.
+//! The part of protobuf that dag-pb and UnixFS use.
 //! <https://protobuf.dev/programming-guides/encoding/>
 
 /// Appends a varint.
@@ -10,19 +10,19 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a field that is a number.
+/// Appends a number field.
 pub(super) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     put_varint(out, u64::from(field) << 3);
     put_varint(out, value);
 }
 
-/// Appends a field that is bytes.
+/// Appends a bytes field.
 pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_header(out, field, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// What stands before `len` bytes of a field.
+/// Appends the header of a field of `len` bytes.
 pub(super) fn put_header(out: &mut Vec<u8>, field: u32, len: u64) {
     put_varint(out, u64::from(field) << 3 | 2);
     put_varint(out, len);
@@ -33,15 +33,14 @@ pub(super) fn put_header(out: &mut Vec<u8>, field: u32, len: u64) {
 pub(super) enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
-    /// A fixed 32 or 64 bits: of no meaning here.
+    /// A fixed field of 32 or 64 bits, which no message here uses.
     Fixed,
 }
 
-/// Walks over the fields of a message. Yields `Err` once, at the first thing that is not protobuf,
-/// and then ends.
+/// Iterates over the fields of a message. Yields `Err` at the first error and then ends.
 pub(super) struct Fields<'a>(&'a [u8]);
 
-/// The bytes are no protobuf message.
+/// The bytes are not a protobuf message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_there_and_back() {
+    fn written_fields_parse_back() {
         let mut out = Vec::new();
         put_number(&mut out, 1, 300);
         put_bytes(&mut out, 2, b"ab");

@@ -1,10 +1,9 @@
-//! The decorator that proves ranges against a CID.
+//! The decorator that verifies ranges against a CID.
 //!
-//! Skeleton, then ranges: the inner nodes of the CID's tree come as raw blocks (`skeleton.rs`), the
-//! data by ordinary ranges, widened to whole leaves, from any server. A leaf is hashed while its
-//! bytes arrive, and no byte of it is given out before it has proven. One that does not is
-//! rejected, so that whoever gave it is put aside, and asked for again; as a block at last. Where ranges
-//! are refused, leaves come as blocks (`ways.rs`).
+//! The inner nodes of the CID's tree come as raw blocks (`dag_index.rs`), the data as ordinary ranges of
+//! whole leaves from any server. A leaf is hashed while its bytes arrive, and none of them is returned
+//! before the leaf is verified. A wrong leaf is rejected, which suspends its server, and requested again,
+//! the last time as a block. Leaves whose ranges are refused come as blocks (`range_or_block.rs`).
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -17,22 +16,22 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::OnceCell;
 
 use super::Cid;
-use super::data::{Data, OnTrial};
-use super::leaf::LeafProof;
-use super::skeleton::{Leaf, Root, Skeleton, nobody};
-use super::ways::{Came, either};
+use super::dag_index::{DagIndex, Leaf, Root, block_origin};
+use super::data::{Data, Unverified};
+use super::leaf::LeafCheck;
+use super::range_or_block::{Delivery, range_or_block};
 use crate::source::{
     Blocks, Chunk, ChunkStream, Error, Memory, Opened, Origin, Priority, Result, Source,
 };
 
-/// How often a leaf's bytes are asked for by range; if all were wrong, it is asked for as a block.
+/// How often a leaf is requested by range before it is requested as a block.
 const TRIES: u32 = 3;
 
-/// A server that gives wrong bytes gives them to all parts of a read, and at each try: the log tells
-/// of it this often. `aiozfs verify` lists all of them.
-const TOLD_ONCE_IN: Duration = Duration::from_secs(5);
+/// The least time between two warnings about one server, which usually gives many wrong leaves.
+/// `aiozfs verify` lists all of them.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A [`Source`] that gives the bytes which a CID names, and no others.
+/// A [`Source`] that returns only bytes that match a CID.
 #[derive(Clone)]
 pub struct Proven(Arc<Inner>);
 
@@ -41,39 +40,39 @@ struct Inner {
     data: Data,
     blocks: Arc<dyn Blocks>,
     content: OnceCell<Content>,
-    /// Which servers the log has told of, and when.
-    told: Mutex<Vec<(Origin, Instant)>>,
+    /// The servers that were logged, and when.
+    logged: Mutex<Vec<(Origin, Instant)>>,
 }
 
 enum Content {
-    /// A file of one block, which came with its proof.
+    /// A file of one block, which is verified already.
     Small(Memory),
-    Large(Skeleton),
+    Large(DagIndex),
 }
 
 impl Proven {
-    /// The content of `cid`: its bytes from `data`, what proves them from `blocks`.
+    /// The content of `cid`, with its bytes from `data` and its inner nodes from `blocks`.
     pub fn new(cid: Cid, data: Arc<dyn Source>, blocks: Arc<dyn Blocks>) -> Self {
         Self(Arc::new(Inner {
             cid,
             data: Data::new(data),
             blocks,
             content: OnceCell::new(),
-            told: Mutex::default(),
+            logged: Mutex::default(),
         }))
     }
 }
 
 impl Inner {
-    /// Tells the log of a wrong leaf, unless it has just told of the same server.
-    fn tell(&self, origin: &Origin, range: &Range<u64>) {
+    /// Logs a wrong leaf as a warning, unless one of the same server was logged lately.
+    fn log_wrong_leaf(&self, origin: &Origin, range: &Range<u64>) {
         let now = Instant::now();
         let is_new = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.retain(|(_, at)| now.duration_since(*at) < TOLD_ONCE_IN);
-            let is_new = told.iter().all(|(known, _)| known != origin);
+            let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+            logged.retain(|(_, at)| now.duration_since(*at) < LOG_INTERVAL);
+            let is_new = logged.iter().all(|(known, _)| known != origin);
             if is_new {
-                told.push((origin.clone(), now));
+                logged.push((origin.clone(), now));
             }
             is_new
         };
@@ -92,20 +91,20 @@ impl Inner {
 
     async fn content(&self) -> Result<&Content> {
         let root = || async {
-            Ok(match Skeleton::open(self.cid, self.blocks.clone()).await? {
+            Ok(match DagIndex::open(self.cid, self.blocks.clone()).await? {
                 Root::Small(bytes) => Content::Small(Memory::new(&self.cid.to_string(), bytes)),
-                Root::Tree(skeleton) => {
-                    self.data.source().expect_size(skeleton.size());
-                    Content::Large(skeleton)
+                Root::Tree(index) => {
+                    self.data.source().expect_size(index.size());
+                    Content::Large(index)
                 }
             })
         };
         self.content.get_or_try_init(root).await
     }
 
-    async fn skeleton(&self) -> Result<&Skeleton> {
+    async fn index(&self) -> Result<&DagIndex> {
         match self.content().await? {
-            Content::Large(skeleton) => Ok(skeleton),
+            Content::Large(index) => Ok(index),
             Content::Small(_) => Err(Error::Unsupported {
                 what: "a file of one block has no leaves".into(),
             }),
@@ -113,43 +112,43 @@ impl Inner {
     }
 }
 
-/// How far a read has come.
-struct Reading {
+/// A read under way.
+struct VerifiedRead {
     proven: Arc<Inner>,
     asked: Range<u64>,
     priority: Priority,
-    /// What has not been proven yet, as far as it is known which leaves there are.
+    /// The known leaves that are not verified yet.
     leaves: VecDeque<Leaf>,
-    /// Where the leaves end that are known.
+    /// The end of the known leaves.
     known_to: u64,
-    /// Bytes from here on,
+    /// The data from the current position on.
     data: Option<ChunkStream>,
-    /// and whether they come over several connections.
-    in_pieces: bool,
-    /// What came of the first leaf.
-    trial: Option<Trial>,
-    /// What came behind it.
+    /// Whether `data` is split over several connections.
+    is_split: bool,
+    /// The received part of the first leaf.
+    partial: Option<PartialLeaf>,
+    /// Received bytes after the first leaf.
     rest: Option<Chunk>,
     tries: u32,
-    /// Proven, and not given out yet.
+    /// Verified chunks that were not returned yet.
     ready: VecDeque<Chunk>,
-    /// What has come and not been given out.
-    on_trial: OnTrial,
+    /// Counts bytes that were received and not returned yet.
+    unverified: Unverified,
 }
 
-/// A leaf on trial.
-struct Trial {
-    proof: LeafProof,
+/// A leaf that is being received.
+struct PartialLeaf {
+    check: LeafCheck,
     chunks: Vec<Chunk>,
-    /// Where the next byte belongs.
+    /// The offset of the next byte.
     at: u64,
 }
 
-impl Reading {
+impl VerifiedRead {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
-                self.on_trial.given_out(chunk.bytes.len());
+                self.unverified.returned(chunk.bytes.len());
                 return Ok(Some(chunk));
             }
             if self.leaves.is_empty() {
@@ -157,17 +156,18 @@ impl Reading {
                 if self.known_to >= self.asked.end {
                     return Ok(None);
                 }
-                self.look_further().await?;
+                self.look_up_leaves().await?;
             }
             let Some(leaf) = self.leaves.front().cloned() else {
                 return Err(broken(&self.asked, "the tree ends too early"));
             };
             match self.next_of(&leaf).await? {
-                Came::Piece(piece) => {
-                    let origin = piece.origin.clone();
-                    self.try_piece(&leaf, piece).await?;
-                    // When an answer in pieces begins is not when its first one is complete.
-                    if self.trial.is_some() && !self.in_pieces {
+                Delivery::Chunk(chunk) => {
+                    let origin = chunk.origin.clone();
+                    self.add_chunk(&leaf, chunk).await?;
+                    // An empty chunk reports that bytes arrive. The first chunk of a split range comes too
+                    // late for that.
+                    if self.partial.is_some() && !self.is_split {
                         self.ready.push_back(Chunk {
                             offset: leaf.range.start.max(self.asked.start),
                             bytes: Bytes::new(),
@@ -175,43 +175,43 @@ impl Reading {
                         });
                     }
                 }
-                Came::Block(bytes) => self.take_block(&leaf, bytes),
+                Delivery::Block(bytes) => self.take_block(&leaf, bytes),
             }
         }
     }
 
-    /// Lets the data come to its end, behind the last byte: only then is its connection free for
-    /// another request. What breaks now does not matter, for all has been proven.
+    /// Polls the data to the end of its stream: only then is its connection free again. Errors do not
+    /// matter any more.
     async fn end_data(&mut self) {
         if let Some(mut data) = self.data.take() {
             while let Some(Ok(_)) = data.next().await {}
         }
     }
 
-    /// Finds out which leaves come next.
-    async fn look_further(&mut self) -> Result<()> {
+    /// Looks up the next leaves.
+    async fn look_up_leaves(&mut self) -> Result<()> {
         let wanted = self.known_to..self.asked.end;
-        let skeleton = self.proven.skeleton().await?;
-        self.leaves = skeleton.leaves(&wanted).await?.into();
+        let index = self.proven.index().await?;
+        self.leaves = index.leaves(&wanted).await?.into();
         if let Some(last) = self.leaves.back() {
             self.known_to = last.range.end;
         }
         Ok(())
     }
 
-    /// The next bytes of the leaf, or all of it as a block.
-    async fn next_of(&mut self, leaf: &Leaf) -> Result<Came> {
+    /// The next bytes of the leaf, or the whole leaf as a block.
+    async fn next_of(&mut self, leaf: &Leaf) -> Result<Delivery> {
         let (proven, priority) = (self.proven.clone(), self.priority);
-        let block = || async { proven.skeleton().await?.leaf(leaf).await };
-        either(self.next_piece(leaf), block, &proven.data, priority).await
+        let block = || async { proven.index().await?.leaf(leaf).await };
+        range_or_block(self.next_chunk(leaf), block, &proven.data, priority).await
     }
 
     /// The next bytes, at most up to the end of the leaf.
-    async fn next_piece(&mut self, leaf: &Leaf) -> Result<Chunk> {
+    async fn next_chunk(&mut self, leaf: &Leaf) -> Result<Chunk> {
         let at = self
-            .trial
+            .partial
             .as_ref()
-            .map_or(leaf.range.start, |trial| trial.at);
+            .map_or(leaf.range.start, |partial| partial.at);
         let mut chunk = match self.rest.take() {
             Some(rest) => rest,
             None => {
@@ -219,15 +219,15 @@ impl Reading {
                 let data = match &mut self.data {
                     Some(data) => data,
                     none => {
-                        let (data, in_pieces) = self.proven.data.read(at..end, self.priority);
-                        self.in_pieces = in_pieces;
+                        let (data, is_split) = self.proven.data.read(at..end, self.priority);
+                        self.is_split = is_split;
                         none.insert(data)
                     }
                 };
                 match data.next().await {
                     Some(chunk) => {
                         let chunk = chunk?;
-                        self.on_trial.came(chunk.bytes.len());
+                        self.unverified.received(chunk.bytes.len());
                         chunk
                     }
                     None => return Err(broken(&(at..end), "it ended too early")),
@@ -252,24 +252,24 @@ impl Reading {
         Ok(chunk)
     }
 
-    async fn try_piece(&mut self, leaf: &Leaf, piece: Chunk) -> Result<()> {
-        let trial = self.trial.get_or_insert_with(|| Trial {
-            proof: LeafProof::new(leaf.cid, leaf.range.end - leaf.range.start),
+    async fn add_chunk(&mut self, leaf: &Leaf, chunk: Chunk) -> Result<()> {
+        let partial = self.partial.get_or_insert_with(|| PartialLeaf {
+            check: LeafCheck::new(leaf.cid, leaf.range.end - leaf.range.start),
             chunks: Vec::new(),
             at: leaf.range.start,
         });
-        trial.proof.update(&piece.bytes);
-        trial.at = piece.range().end;
-        trial.chunks.push(piece);
-        if trial.at < leaf.range.end {
+        partial.check.update(&chunk.bytes);
+        partial.at = chunk.range().end;
+        partial.chunks.push(chunk);
+        if partial.at < leaf.range.end {
             return Ok(());
         }
-        let Some(Trial { proof, chunks, .. }) = self.trial.take() else {
+        let Some(PartialLeaf { check, chunks, .. }) = self.partial.take() else {
             return Ok(());
         };
-        if proof.holds() || is_wrapped_otherwise(leaf, &chunks) {
+        if check.matches() || matches_raw_encoding(leaf, &chunks) {
             for chunk in chunks {
-                self.give_out(chunk);
+                self.deliver(chunk);
             }
             self.leaf_done();
             return Ok(());
@@ -277,46 +277,45 @@ impl Reading {
         self.reject(leaf, &chunks).await
     }
 
-    /// The leaf was wrong: whoever gave it is put aside, and it is asked for again.
+    /// Rejects a wrong leaf; after the last try by range, fetches it as a block.
     async fn reject(&mut self, leaf: &Leaf, chunks: &[Chunk]) -> Result<()> {
         let mut origins: Vec<&Origin> = chunks.iter().map(|chunk| &chunk.origin).collect();
         origins.dedup();
         for origin in origins {
-            self.proven.tell(origin, &leaf.range);
+            self.proven.log_wrong_leaf(origin, &leaf.range);
             self.proven.data.source().reject(origin, leaf.range.clone());
         }
-        // What comes behind it comes from the same server.
+        // The following bytes come from the same server.
         (self.data, self.rest) = (None, None);
         self.tries += 1;
-        match self.tries < TRIES {
-            true => Ok(()),
-            false => {
-                let forged = chunks.last().map(|chunk| Error::Forged {
-                    origin: chunk.origin.clone(),
-                    range: leaf.range.clone(),
-                });
-                let block = self.proven.skeleton().await?.leaf(leaf).await;
-                let block = block.map_err(|error| match error {
-                    // The tree itself is wrong, whoever serves.
-                    Error::Unsupported { .. } => error,
-                    error => forged.unwrap_or(error),
-                })?;
-                self.take_block(leaf, block);
-                Ok(())
-            }
+        if self.tries < TRIES {
+            Ok(())
+        } else {
+            let forged = chunks.last().map(|chunk| Error::Forged {
+                origin: chunk.origin.clone(),
+                range: leaf.range.clone(),
+            });
+            let block = self.proven.index().await?.leaf(leaf).await;
+            let block = block.map_err(|error| match error {
+                // The tree itself is malformed.
+                Error::Unsupported { .. } => error,
+                error => forged.unwrap_or(error),
+            })?;
+            self.take_block(leaf, block);
+            Ok(())
         }
     }
 
     fn take_block(&mut self, leaf: &Leaf, bytes: Vec<u8>) {
-        self.on_trial.replaced(bytes.len());
+        self.unverified.replaced(bytes.len());
         let chunk = Chunk {
             offset: leaf.range.start,
             bytes: bytes.into(),
-            origin: nobody(),
+            origin: block_origin(),
         };
         self.proven.data.source().keep(&chunk);
-        self.give_out(chunk);
-        (self.data, self.rest, self.trial) = (None, None, None);
+        self.deliver(chunk);
+        (self.data, self.rest, self.partial) = (None, None, None);
         self.leaf_done();
     }
 
@@ -325,8 +324,8 @@ impl Reading {
         self.leaves.pop_front();
     }
 
-    /// Lets go those of the bytes that were asked for.
-    fn give_out(&mut self, chunk: Chunk) {
+    /// Queues the requested part of a verified chunk.
+    fn deliver(&mut self, chunk: Chunk) {
         let start = chunk.offset.max(self.asked.start);
         let end = chunk.range().end.min(self.asked.end);
         if start < end {
@@ -340,19 +339,19 @@ impl Reading {
     }
 }
 
-/// Whether these bytes of a leaf, which are not wrapped as usual, are right nevertheless.
-fn is_wrapped_otherwise(leaf: &Leaf, chunks: &[Chunk]) -> bool {
-    let proof = LeafProof::otherwise(leaf.cid, leaf.range.end - leaf.range.start);
-    proof.is_some_and(|mut proof| {
-        chunks.iter().for_each(|chunk| proof.update(&chunk.bytes));
-        proof.holds()
+/// Whether the chunks match a leaf of the other dag-pb encoding.
+fn matches_raw_encoding(leaf: &Leaf, chunks: &[Chunk]) -> bool {
+    let check = LeafCheck::raw_type(leaf.cid, leaf.range.end - leaf.range.start);
+    check.is_some_and(|mut check| {
+        chunks.iter().for_each(|chunk| check.update(&chunk.bytes));
+        check.matches()
     })
 }
 
-/// A source below that does not keep its contract.
+/// The error for a source that breaks its contract.
 fn broken(range: &Range<u64>, what: &str) -> Error {
     Error::BadAnswer {
-        origin: nobody(),
+        origin: block_origin(),
         range: range.clone(),
         what: what.into(),
     }
@@ -361,10 +360,10 @@ fn broken(range: &Range<u64>, what: &str) -> Error {
 impl Source for Proven {
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         async {
-            // The size is what the root says; the server of the data is not asked.
+            // The root has the size, so the data's server is not asked.
             let size = match self.0.content().await? {
                 Content::Small(memory) => memory.open(0).await?.size,
-                Content::Large(skeleton) => skeleton.size(),
+                Content::Large(index) => index.size(),
             };
             Ok(Opened { size, tail: None })
         }
@@ -374,8 +373,8 @@ impl Source for Proven {
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
         match self.0.content.get() {
             Some(Content::Small(memory)) => return memory.read(range, priority),
-            Some(Content::Large(skeleton)) if range.end > skeleton.size() => {
-                let size = skeleton.size();
+            Some(Content::Large(index)) if range.end > index.size() => {
+                let size = index.size();
                 return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
             }
             _ => {}
@@ -383,16 +382,16 @@ impl Source for Proven {
         if range.is_empty() {
             return stream::empty().boxed();
         }
-        let reading = Reading {
+        let reading = VerifiedRead {
             proven: self.0.clone(),
             known_to: range.start,
             asked: range,
             priority,
-            on_trial: self.0.data.none_on_trial(),
-            in_pieces: false,
+            unverified: self.0.data.start_unverified(),
+            is_split: false,
             leaves: VecDeque::new(),
             data: None,
-            trial: None,
+            partial: None,
             rest: None,
             tries: 0,
             ready: VecDeque::new(),
@@ -406,7 +405,7 @@ impl Source for Proven {
 
     fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
         match self.0.content.get() {
-            Some(Content::Large(skeleton)) => skeleton.bounds(&range),
+            Some(Content::Large(index)) => index.bounds(&range),
             _ => range,
         }
     }

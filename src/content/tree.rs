@@ -1,8 +1,7 @@
-//! All blocks of a file, known by the hashes of its leaves.
+//! All blocks of a local file, from the hashes of its leaves.
 //!
-//! The inner nodes of a balanced tree follow from its leaves' hashes, and the leaves' bytes are
-//! those of the file. So 36 bytes a leaf are all that is kept of a file to answer for any of its
-//! blocks: 38 MB for a TiB in leaves of 1 MiB.
+//! The inner nodes of a balanced tree follow from the leaves' hashes, and the leaves' bytes are in the
+//! file. So 36 bytes per leaf suffice to serve any block: 38 MB for a TiB in leaves of 1 MiB.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -11,10 +10,10 @@ use super::import::{Importer, import};
 use super::node::{self, Link};
 use super::{Cid, Codec, Profile};
 
-/// Bytes of a sha2-256 hash, by which all blocks are named here.
+/// Length of a sha2-256 hash, which all CIDs here have.
 const HASH: usize = 32;
 
-/// The tree of a file that is at hand.
+/// The hash tree of a local file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tree {
     profile: Profile,
@@ -22,24 +21,24 @@ pub struct Tree {
     root: Cid,
     /// In the order of the file.
     leaves: Vec<[u8; HASH]>,
-    /// Level by level, from those right above the leaves to the root.
+    /// Levels of inner nodes, from the leaves' parents to the root.
     branches: Vec<Vec<Link>>,
-    /// Numbers of all blocks, by hash: leaves are numbered first, then branches level by level.
+    /// Numbers of all blocks, sorted by hash: leaves are numbered first, then branches by level.
     by_hash: Vec<u32>,
 }
 
 /// A block of a [`Tree`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
-    /// An inner node: the block itself.
+    /// An inner node, encoded.
     Node(Vec<u8>),
-    /// A leaf: bytes of the file, and what the leaf has around them.
+    /// A leaf: a range of the file, with its prefix and suffix.
     Leaf {
-        /// What comes before the file's bytes; nothing in a raw leaf.
+        /// The prefix; empty in a raw leaf.
         before: Vec<u8>,
-        /// Which bytes of the file.
+        /// The range of the file.
         range: Range<u64>,
-        /// What comes behind them.
+        /// The suffix; empty in a raw leaf.
         behind: Vec<u8>,
     },
 }
@@ -64,7 +63,7 @@ impl Block {
 }
 
 impl Tree {
-    /// The tree of what `reader` gives. `progress` as of [`import_reader`](super::import_reader).
+    /// The tree of the bytes of `reader`. `progress` as in [`import_reader`](super::import_reader).
     pub fn import(
         reader: impl Read,
         profile: Profile,
@@ -73,29 +72,28 @@ impl Tree {
         let mut leaves = Vec::new();
         let importer = Importer::with_leaves(profile, |hash| leaves.push(*hash));
         let (_, size) = import(importer, reader, progress)?;
-        Self::grow(profile, size, leaves)
-            .ok_or_else(|| io::Error::other("a file of so many leaves is not supported"))
+        Self::build(profile, size, leaves)
+            .ok_or_else(|| io::Error::other("the file has too many leaves"))
     }
 
-    /// The tree above leaves of these hashes, one behind the other, as
-    /// [`leaf_hashes`](Self::leaf_hashes) gives them. `None` if they are not as many as a file of
-    /// `size` bytes has. Whether they are the right ones, its [`cid`](Self::cid) tells.
+    /// The tree with the concatenated leaf hashes of [`leaf_hashes`](Self::leaf_hashes); `None` if their
+    /// number does not fit a file of `size` bytes. The caller compares [`cid`](Self::cid).
     pub fn of_leaf_hashes(profile: Profile, size: u64, hashes: &[u8]) -> Option<Self> {
         let (leaves, rest) = hashes.as_chunks::<HASH>();
         match rest {
-            [] => Self::grow(profile, size, leaves.to_vec()),
+            [] => Self::build(profile, size, leaves.to_vec()),
             _ => None,
         }
     }
 
-    /// The tree of a file of one leaf, which its CID alone tells; `None` if `cid` is not of this
-    /// profile, or the file too long for one leaf.
+    /// The tree of a file of one leaf, from its CID; `None` if `cid` does not fit the profile or the file
+    /// is longer than a leaf.
     pub fn of_one_leaf(profile: Profile, size: u64, cid: &Cid) -> Option<Self> {
         let tree = Self::of_leaf_hashes(profile, size, cid.digest())?;
         (tree.root == *cid).then_some(tree)
     }
 
-    /// The hashes of its leaves, one behind the other.
+    /// The concatenated hashes of its leaves.
     pub fn leaf_hashes(&self) -> &[u8] {
         self.leaves.as_flattened()
     }
@@ -110,13 +108,12 @@ impl Tree {
         self.size
     }
 
-    /// How many leaves it has; an empty file has one.
+    /// The number of leaves; an empty file has one.
     pub fn leaves(&self) -> usize {
         self.leaves.len()
     }
 
-    /// The block of this CID, whatever the CID's version. Of leaves that hold the same bytes any
-    /// is as good.
+    /// The block of this CID, in either version. Of identical leaves, any.
     pub fn find(&self, cid: &Cid) -> Option<Block> {
         let wanted = cid.digest();
         let at = self
@@ -130,7 +127,7 @@ impl Tree {
         Some(self.block(number))
     }
 
-    /// All inner nodes, from the leaves up, with their CIDs.
+    /// All inner nodes with their CIDs, from the leaves up.
     pub fn nodes(&self) -> impl Iterator<Item = (Cid, Vec<u8>)> {
         let levels = self.branches.iter().enumerate();
         levels.flat_map(move |(level, branches)| {
@@ -139,7 +136,7 @@ impl Tree {
         })
     }
 
-    fn grow(profile: Profile, size: u64, leaves: Vec<[u8; HASH]>) -> Option<Self> {
+    fn build(profile: Profile, size: u64, leaves: Vec<[u8; HASH]>) -> Option<Self> {
         let count = size.div_ceil(profile.leaf_size() as u64).max(1);
         if leaves.len() as u64 != count {
             return None;
@@ -170,14 +167,14 @@ impl Tree {
         Some(tree)
     }
 
-    /// Which leaf, or else which branch of which level.
+    /// The leaf of a block number, or else the level and position of the branch.
     fn place(&self, number: u32) -> Result<usize, (usize, usize)> {
         let number = number as usize;
         let Some(mut at) = number.checked_sub(self.leaves.len()) else {
             return Ok(number);
         };
         let mut level = 0;
-        // Eight levels at the most, by the width of all profiles that are in use.
+        // With the named profiles at most eight levels.
         while at >= self.branches[level].len() {
             at -= self.branches[level].len();
             level += 1;
@@ -203,9 +200,10 @@ impl Tree {
         match self.place(number) {
             Ok(leaf) => {
                 let range = self.leaf_range(leaf);
-                let (before, behind) = match self.profile.raw_leaves() {
-                    true => Default::default(),
-                    false => node::around_leaf(range.end - range.start),
+                let (before, behind) = if self.profile.raw_leaves() {
+                    Default::default()
+                } else {
+                    node::around_leaf(range.end - range.start)
                 };
                 Block::Leaf {
                     before,
@@ -227,7 +225,7 @@ impl Tree {
         start..(start + full).min(self.size)
     }
 
-    /// The links in a branch of a level; level 0 is right above the leaves.
+    /// The links of a branch; level 0 is right above the leaves.
     fn links(&self, level: usize, at: usize) -> Vec<Link> {
         let width = self.profile.width();
         let here = |below: usize| at * width..((at + 1) * width).min(below);
@@ -242,12 +240,11 @@ impl Tree {
     fn leaf_link(&self, leaf: usize) -> Link {
         let range = self.leaf_range(leaf);
         let file_bytes = range.end - range.start;
-        let around = match self.profile.raw_leaves() {
-            true => 0,
-            false => {
-                let (before, behind) = node::around_leaf(file_bytes);
-                before.len() + behind.len()
-            }
+        let around = if self.profile.raw_leaves() {
+            0
+        } else {
+            let (before, behind) = node::around_leaf(file_bytes);
+            before.len() + behind.len()
         };
         Link {
             cid: leaf_name(self.profile, &self.leaves[leaf]),
@@ -258,9 +255,10 @@ impl Tree {
 }
 
 fn leaf_name(profile: Profile, hash: &[u8; HASH]) -> Cid {
-    let codec = match profile.raw_leaves() {
-        true => Codec::Raw,
-        false => Codec::DagPb,
+    let codec = if profile.raw_leaves() {
+        Codec::Raw
+    } else {
+        Codec::DagPb
     };
     Cid::from_sha256(profile.version(), codec, hash)
 }
@@ -279,7 +277,7 @@ mod tests {
         ]
     }
 
-    /// The block itself, made of the file's bytes.
+    /// The block's bytes.
     fn bytes_of(block: Block, file: &[u8]) -> Vec<u8> {
         match block {
             Block::Node(block) => block,
@@ -295,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_the_blocks_of_the_importer_and_no_others() {
+    fn tree_has_exactly_the_importer_s_blocks() {
         let bytes: Vec<u8> = (0..=255).collect();
         for profile in profiles() {
             for len in [0, 1, 7, 8, 9, 24, 25, 72, 73, 216, 217, 255] {
@@ -316,9 +314,10 @@ mod tests {
                 assert_eq!(tree.leaves(), len.div_ceil(8).max(1));
                 for at in 0..tree.leaves() {
                     let data = &file[at * 8..(at * 8 + 8).min(len)];
-                    let (codec, block) = match profile.raw_leaves() {
-                        true => (Codec::Raw, data.to_vec()),
-                        false => (Codec::DagPb, node::leaf(data)),
+                    let (codec, block) = if profile.raw_leaves() {
+                        (Codec::Raw, data.to_vec())
+                    } else {
+                        (Codec::DagPb, node::leaf(data))
                     };
                     let cid = Cid::of_block(profile.version(), codec, &block);
                     let found = tree.find(&cid).expect("a leaf");
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn its_leaves_are_enough_to_grow_it_again_and_wrong_ones_tell() {
+    fn tree_is_rebuilt_from_its_leaf_hashes() {
         let bytes = [7; 100];
         for profile in profiles() {
             let tree = Tree::import(&bytes[..], profile, |_| true).expect("read");

@@ -1,72 +1,71 @@
-//! What a tree tells of a file.
+//! Attributes of files, and the options of a tree.
 
 use crate::archive::{Kind, Timestamp};
 
-/// Names a file or directory of a tree; 1 is the root.
+/// The inode number of a file or directory; 1 is the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ino(pub u64);
 
 impl Ino {
-    /// The directory that everything is in.
+    /// The root directory.
     pub const ROOT: Ino = Ino(1);
 }
 
 /// The attributes of a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attr {
-    /// Its number.
+    /// Its inode number.
     pub ino: Ino,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
-    /// Permission bits, the mask applied; never setuid, setgid or sticky.
+    /// Permission bits after the mask, without setuid, setgid and sticky.
     pub perm: u16,
-    /// 1 for files; for directories 2 and one more for each directory in it.
+    /// 1 for files; 2 plus the number of subdirectories for directories.
     pub nlink: u32,
     /// Length in bytes; 0 for directories.
     pub size: u64,
-    /// Length in units of 512 bytes, as `du` counts.
+    /// Length in units of 512 bytes, for `du`.
     pub blocks512: u64,
-    /// When it was last changed; of a directory without an entry of its own, the newest of what
-    /// it holds.
+    /// Modification time; for a directory without an entry, the newest time of its content.
     pub mtime: Timestamp,
-    /// Owner.
+    /// User id.
     pub uid: u32,
-    /// Group.
+    /// Group id.
     pub gid: u32,
 }
 
 /// Which symbolic links may be followed. All are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Symlinks {
-    /// All, wherever they lead.
+    /// All.
     All,
-    /// Those that cannot lead out of the tree.
+    /// Those that cannot leave the tree.
     Inside,
     /// None.
     None,
 }
 
-/// Whose files are.
+/// The source of files' owners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owners {
-    /// All belong to the given user and group.
+    /// The user and group of [`TreeOptions`].
     Given,
-    /// They belong to those whose numbers the archive has; what has none, to the given ones.
+    /// The ids in the archive, or those of [`TreeOptions`] for entries without.
     Archive,
 }
 
 /// How to show an archive.
 #[derive(Debug, Clone, Copy)]
 pub struct TreeOptions {
-    /// Owner of everything, but for what `owners` says.
+    /// User id, unless the archive's is used.
     pub uid: u32,
-    /// Group of everything, but for what `owners` says.
+    /// Group id, unless the archive's is used.
     pub gid: u32,
-    /// Whether the archive has a say in that.
+    /// Whether the archive's ids are used.
     pub owners: Owners,
-    /// Permission bits taken away from files.
+    /// Permission bits that files do not get.
     pub fmask: u16,
-    /// Permission bits taken away from directories.
+    /// Permission bits that directories do not get.
     pub dmask: u16,
     /// Which symbolic links may be followed.
     pub symlinks: Symlinks,

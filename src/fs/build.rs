@@ -1,8 +1,8 @@
-//! From an index to a tree.
+//! Builds a tree from an index.
 //!
-//! In passes, so that what comes late in the archive can still decide: directories with an entry
-//! of their own, then the directories that paths imply, then everything else, and last those whose
-//! name was taken. The work is linear in the index.
+//! Works in passes, since later entries of the archive take precedence: directories with entries, then
+//! directories that paths imply, then other entries, and last entries whose name is taken. The work is
+//! linear in the size of the index.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use super::order::Orders;
 use super::tree::{Totals, Tree};
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
-/// The longest file name that Linux takes, in bytes (NAME_MAX).
+/// The longest file name on Linux, in bytes (NAME_MAX).
 const LONGEST_NAME: usize = 255;
 
-/// Room for ` (4294967295)` in the name of an entry whose name was taken.
+/// Length of ` (4294967295)`, the longest suffix of an entry whose name was taken.
 const LONGEST_NUMBER: usize = 13;
 
 impl Tree {
-    /// Builds the tree that `index` means.
+    /// Builds the tree of `index`.
     pub fn build(index: Arc<Index>, options: TreeOptions) -> Self {
         let mut builder = Builder {
             names: Names::new(&index),
@@ -42,8 +42,8 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Directories that have entries. Shorter paths first: then each is there before anything
-    /// could imply it. Of several entries the last in the central directory is the one.
+    /// Adds directories that have entries, shorter paths first, so that each exists before a longer path
+    /// implies it. Of several entries the last in the central directory counts.
     fn add_directories(&mut self) {
         let index = self.index;
         let dirs = index.ids().filter(|id| index.kind(*id) == Kind::Dir);
@@ -62,7 +62,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The directory of everything that is none.
+    /// Sets the parents of all other entries, and adds implied directories.
     fn add_parents(&mut self) {
         let mut last: (&[u8], Node) = (b"", ROOT);
         for id in files(self.index) {
@@ -74,7 +74,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Everything that is no directory, under its name if that is free; returns the rest.
+    /// Adds entries that are not directories. Returns those whose name is taken.
     fn add_files(&mut self) -> Vec<EntryId> {
         let index = self.index;
         let mut taken = Vec::new();
@@ -97,13 +97,13 @@ impl Builder<'_> {
         taken
     }
 
-    /// Finds names for entries whose own were taken: `name (1).ext` and so on, in the order of the
-    /// central directory.
+    /// Renames entries whose name was taken: `name (1).ext` and so on, in the order of the central
+    /// directory.
     fn rename(&mut self, mut taken: Vec<EntryId>) {
         let index = self.index;
         taken.sort_by_key(|id| index.directory_order(*id));
-        // By what stays the same of the new names: the number that was used last. Without it, many
-        // entries of one name would each try all the numbers before theirs.
+        // The last number used for each parent, stem and extension. Without it, entries of one name would
+        // take quadratic time.
         let mut used: HashMap<(Node, Vec<u8>, &[u8]), u32> = HashMap::new();
         for id in taken {
             let (_, name) = split_last(index.path(id));
@@ -125,8 +125,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The directory that the first `len` bytes of an entry's path name, made where it is not
-    /// there.
+    /// The directory named by the first `len` bytes of an entry's path. Adds it and its parents if they
+    /// do not exist.
     fn directory(&mut self, len: usize, id: EntryId) -> Node {
         let index = self.index;
         let path = &index.path(id)[..len];
@@ -159,7 +159,7 @@ impl Builder<'_> {
     }
 }
 
-/// The entries that are no directories.
+/// The entries that are not directories.
 fn files(index: &Index) -> impl Iterator<Item = EntryId> {
     index.ids().filter(|id| index.kind(*id) != Kind::Dir)
 }
@@ -169,7 +169,7 @@ fn node(id: EntryId) -> Node {
     id.index() as Node + 1
 }
 
-/// Sorts nodes under their directories and adds up.
+/// Groups nodes by directory and computes the totals.
 fn finish(index: Arc<Index>, options: TreeOptions, mut names: Names) -> Tree {
     let shown = || (1..names.parents.len() as Node).filter(|n| names.parent(*n) != NOWHERE);
     let mut first_child = vec![0u32; names.parents.len() + 1];
@@ -211,7 +211,7 @@ fn finish(index: Arc<Index>, options: TreeOptions, mut names: Names) -> Tree {
     }
 }
 
-/// Gives each implied directory the newest time of what it holds; returns the root's.
+/// Gives each implied directory the newest time of its content; returns the root's.
 fn date_implied(index: &Index, names: &mut Names) -> Timestamp {
     let mut root = None;
     let mut dates: Vec<Option<Timestamp>> = vec![None; names.implied.len()];
@@ -230,7 +230,7 @@ fn date_implied(index: &Index, names: &mut Names) -> Timestamp {
             &mut dates,
         );
     }
-    // Made after the one that it is in, so from the last to the first all below is known.
+    // An implied directory comes after its parent, so in reverse order its content is done first.
     for at in (0..dates.len()).rev() {
         let implied = index.len() + 1 + at;
         note(names.parents[implied], dates[at], &mut dates);
@@ -241,8 +241,8 @@ fn date_implied(index: &Index, names: &mut Names) -> Timestamp {
     root.unwrap_or_default()
 }
 
-/// A name's stem and its extension with the dot; a dot at the beginning makes no extension, nor
-/// does one so far from the end that shortening the stem would not make room.
+/// Splits a name into stem and extension with its dot. A dot at the beginning does not start an
+/// extension, nor does one whose extension is longer than half of the longest name.
 fn split_extension(name: &[u8]) -> (&[u8], &[u8]) {
     match name.iter().rposition(|b| *b == b'.') {
         Some(dot) if dot > 0 && name.len() - dot <= LONGEST_NAME / 2 => name.split_at(dot),
@@ -250,7 +250,7 @@ fn split_extension(name: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// At most `room` bytes, not ending within a UTF-8 character.
+/// The first `room` bytes at most, cut at a UTF-8 character boundary.
 fn shorten(name: &[u8], room: usize) -> &[u8] {
     if name.len() <= room {
         return name;

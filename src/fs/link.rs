@@ -1,4 +1,4 @@
-//! Where a symbolic link may lead.
+//! The check of symbolic links.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use crate::archive::Kind;
 /// Why a symbolic link is not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkRefused {
-    /// The mount follows none.
+    /// The mount follows no links.
     Disabled,
     /// Its target is absolute.
     Absolute,
-    /// Its target leads, or may lead, out of the tree.
+    /// Its target leaves, or may leave, the tree.
     Outside,
-    /// Its target is longer than any path may be.
+    /// Its target is longer than PATH_MAX.
     TooLong,
-    /// Its target is empty or has a NUL in it.
+    /// Its target is empty or contains a NUL.
     Malformed,
 }
 
@@ -38,7 +38,10 @@ impl fmt::Display for LinkRefused {
 }
 
 impl Tree {
-    /// Whether the link `ino` may be followed to `target`.
+    /// Checks whether the link `ino` may be followed to `target`.
+    ///
+    /// # Errors
+    /// The reason, if it may not.
     pub fn check_symlink(&self, ino: Ino, target: &[u8]) -> Result<(), LinkRefused> {
         if target.is_empty() || target.contains(&0) {
             return Err(LinkRefused::Malformed);
@@ -47,17 +50,14 @@ impl Tree {
             Symlinks::All => Ok(()),
             Symlinks::None => Err(LinkRefused::Disabled),
             Symlinks::Inside if target.starts_with(b"/") => Err(LinkRefused::Absolute),
-            Symlinks::Inside => match self.stays_inside(ino, target) {
-                true => Ok(()),
-                false => Err(LinkRefused::Outside),
-            },
+            Symlinks::Inside if self.stays_inside(ino, target) => Ok(()),
+            Symlinks::Inside => Err(LinkRefused::Outside),
         }
     }
 
-    /// Walks the target as the kernel would. Counting components is not enough: where one of them
-    /// is a link itself, the `..` behind it goes up from wherever that link leads. So behind
-    /// anything but a directory a `..` is refused; a path without one cannot lead outside, since
-    /// every link on it is checked in its turn.
+    /// Resolves the target as the kernel would. Counting components is not enough: if one of them is a
+    /// link, a `..` after it goes up from that link's target. So a `..` after anything but a directory
+    /// is refused. A path without `..` cannot leave the tree, since every link on it is checked itself.
     fn stays_inside(&self, ino: Ino, target: &[u8]) -> bool {
         let mut here = self.parent(ino);
         for component in target.split(|b| *b == b'/') {

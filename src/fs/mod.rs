@@ -1,19 +1,19 @@
-//! Names, inodes, attributes, directory order: the tree that an index means.
+//! The file tree of an index: names, inodes, attributes, directory order.
 //!
-//! Built once from the index and then never changed. Sync, no I/O, and no types of the kernel's or
-//! of a FUSE library's: [`Tree`] can be tested, listed and compared without a mount.
+//! A [`Tree`] is built once from an index. It is sync, does no I/O, and has no types of the kernel or of a
+//! FUSE library, so it can be tested, listed and compared without a mount.
 //!
 //! Rules:
 //!
-//! - Inode 1 is the root. An entry's inode follows from its place on the line, so tools that sort
-//!   by inode read in sequence; directories that are only implied by names come after all entries.
-//!   The same archive gives the same numbers everywhere.
-//! - A directory lists its files in the order of the line.
-//! - Of several entries of one name the last in the central directory bears it; earlier ones are
-//!   `name (1).ext`, `name (2).ext`... A name that is both a file and a directory is the directory.
-//! - A file may be shown in another form than it is stored (playlists are); only its size is
-//!   known here.
-//! - Directories named more than once are one; the last entry gives its attributes.
+//! - Inode 1 is the root. Entries are numbered in the order of the blob, so tools that sort by inode read
+//!   sequentially; directories that only names imply come after all entries. The same archive has the
+//!   same inodes everywhere.
+//! - A directory lists its files in the order of the blob.
+//! - Of several entries with one name the last in the central directory gets it; earlier ones become
+//!   `name (1).ext`, `name (2).ext`... A directory takes precedence over a file.
+//! - A file may be shown in another form than it is stored, as playlists are; the tree knows only the
+//!   size of that form.
+//! - Several entries of one directory are one; the last gives its attributes.
 
 mod attr;
 mod build;

@@ -1,6 +1,6 @@
-//! The names of nodes, and the node that bears a name.
+//! The names of nodes, and lookup by name.
 //!
-//! A node's name is a part of its entry's path, so a million names cost no memory of their own.
+//! A node's name is a slice of its entry's path, so names need no memory of their own.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,27 +9,27 @@ use super::node::{NOWHERE, Node, ROOT};
 use super::table::Table;
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
-/// What nodes are called, and which one bears a name.
+/// The parents and names of all nodes, with a hash table for lookup.
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) parents: Vec<Node>,
     pub(super) implied: Vec<Implied>,
-    /// Nodes that bear another name than their entry's.
+    /// Nodes whose name differs from their entry's.
     pub(super) renamed: HashMap<Node, Box<[u8]>>,
     pub(super) table: Table,
 }
 
-/// A directory that no entry is, only a part of an entry's path.
+/// A directory without an entry, implied by an entry's path.
 #[derive(Debug)]
 pub(super) struct Implied {
     pub(super) entry: EntryId,
-    /// Where in the entry's path its name is.
+    /// The range of its name in the entry's path.
     pub(super) name: Range<u32>,
     pub(super) mtime: Timestamp,
 }
 
 impl Names {
-    /// No names yet, but a node for the root and for each entry of `index`.
+    /// Nodes for the root and the entries of `index`, not linked yet.
     pub(super) fn new(index: &Index) -> Self {
         let mut parents = vec![NOWHERE; index.len() + 1];
         parents[ROOT as usize] = ROOT;
@@ -45,7 +45,7 @@ impl Names {
         self.parents[node as usize]
     }
 
-    /// The entry that a node is; `None` for the root and implied directories.
+    /// The entry of a node; `None` for the root and implied directories.
     pub(super) fn entry(&self, index: &Index, node: Node) -> Option<EntryId> {
         index.id((node as usize).checked_sub(1)?)
     }
@@ -59,7 +59,7 @@ impl Names {
             .map_or(Kind::Dir, |entry| index.kind(entry))
     }
 
-    /// What a node is called in its directory; empty for the root.
+    /// The name of a node in its directory; empty for the root.
     pub(super) fn name<'a>(&'a self, index: &'a Index, node: Node) -> &'a [u8] {
         if let Some(entry) = self.entry(index, node) {
             if !self.renamed.is_empty()
@@ -82,10 +82,10 @@ impl Names {
         self.table.find(self.table.hash(dir, name), is_it)
     }
 
-    /// Lets a node, whose parent and name are set, be found, unless another bears the name: that is
-    /// returned.
+    /// Adds a node with its parent and name to the table. If another node has the name, returns that
+    /// instead.
     pub(super) fn insert(&mut self, index: &Index, node: Node) -> Option<Node> {
-        // Taken out for the moment, so that the table can grow while names are looked at.
+        // Moved out, so that the table can grow while `self` is borrowed.
         let mut table = std::mem::take(&mut self.table);
         let (dir, name) = (self.parent(node), self.name(index, node));
         let is_it = |other| self.parent(other) == dir && self.name(index, other) == name;
@@ -95,7 +95,7 @@ impl Names {
         holder
     }
 
-    /// Lets `new` be found where `old` was, which has the same parent and name.
+    /// Replaces `old` in the table by `new`, which has the same parent and name.
     pub(super) fn replace(&mut self, index: &Index, old: Node, new: Node) {
         let hash = self.table.hash(self.parent(old), self.name(index, old));
         self.table.replace(hash, old, new);

@@ -1,6 +1,4 @@
-//! Numbers of nodes.
-//!
-//! 0 is the root, then come the entries in the order of the index, then the implied directories.
+//! Node numbers: 0 is the root, then the entries in the order of the index, then implied directories.
 
 /// The number of a node.
 pub(super) type Node = u32;
@@ -8,5 +6,5 @@ pub(super) type Node = u32;
 /// The root directory.
 pub(super) const ROOT: Node = 0;
 
-/// The parent of an entry that is not shown: a directory that another entry names again.
+/// The parent of an entry that is not shown: a directory of which a later entry counts.
 pub(super) const NOWHERE: Node = Node::MAX;

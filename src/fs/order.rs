@@ -1,7 +1,7 @@
-//! Natural order: `seg_9.ts` before `seg_10.ts`, as people and players count.
+//! Natural order: `seg_9.ts` before `seg_10.ts`.
 //!
-//! Programs mostly play or copy the files of a directory in this order. It predicts the next file in
-//! archives whose layout follows another order.
+//! Programs usually play or copy the files of a directory in this order, so it predicts the next file when
+//! the layout of the archive does not.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use super::node::Node;
 /// Directories with more files are not sorted: sorting would cost more than the prediction saves.
 const MOST_SORTED: usize = 100_000;
 
-/// The files of the directories that were asked about, in natural order.
+/// Cached natural orders of directories.
 #[derive(Debug, Default)]
 pub(super) struct Orders(Mutex<HashMap<Node, Arc<[Node]>>>);
 
@@ -40,7 +40,7 @@ impl Orders {
     }
 }
 
-/// Compares names with their numbers as numbers; what is equal so far by the bytes.
+/// Compares names, with runs of digits compared as numbers; ties are compared by bytes.
 pub fn natural(a: &[u8], b: &[u8]) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
@@ -61,7 +61,7 @@ pub fn natural(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-/// The digits that `text` begins with, without leading zeros; `text` goes on behind them.
+/// Takes the digits at the start of `text`; returns them without leading zeros.
 fn take_number<'a>(text: &mut &'a [u8]) -> &'a [u8] {
     let end = text.iter().position(|b| !b.is_ascii_digit());
     let (digits, rest) = text.split_at(end.unwrap_or(text.len()));

@@ -1,20 +1,19 @@
-//! Sizes that differ from the entries' own: files that are shown in another form than they are stored.
+//! Sizes of files that are shown in another form than they are stored.
 //!
-//! Which files these are is set once, before anything looks at the tree. A size that is not known then
-//! is set once, when that form has been made.
+//! The set of files is fixed once, before the tree is used. A size that is unknown then is set once, when
+//! the other form has been made.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use crate::archive::EntryId;
 
-/// Entries and the lengths in bytes of what is shown of them.
+/// Overridden entries and the sizes that are shown, in bytes.
 #[derive(Debug, Default)]
 pub(super) struct Overrides(OnceLock<HashMap<EntryId, OnceLock<u64>>>);
 
 impl Overrides {
-    /// Sets which entries are overridden; `None` is a size that is not known yet. Only the first call
-    /// counts.
+    /// Sets the overridden entries; `None` is an unknown size. Only the first call has an effect.
     pub(super) fn set(&self, sizes: impl IntoIterator<Item = (EntryId, Option<u64>)>) {
         let lock = |size: Option<u64>| size.map_or_else(OnceLock::new, OnceLock::from);
         let sizes = sizes.into_iter().map(|(id, size)| (id, lock(size)));
@@ -36,7 +35,7 @@ impl Overrides {
         self.get(id).is_some_and(|size| size.get().is_none())
     }
 
-    /// Sets the size of an overridden entry, unless it is known. Returns the size that holds.
+    /// Sets the size of an overridden entry, unless it is known. Returns the size in effect.
     pub(super) fn settle(&self, id: EntryId, size: u64) -> Option<u64> {
         Some(*self.get(id)?.get_or_init(|| size))
     }

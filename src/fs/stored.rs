@@ -1,7 +1,7 @@
-//! A tree as bytes, from which it is there again without being built.
+//! The stored form of a tree, which is loaded without building it again.
 //!
-//! As with a stored index (`archive::Index::store`), whoever keeps the bytes proves them, and what
-//! is read here is only made sure not to panic. How a tree is shown is not part of it.
+//! As with a stored index (`archive::Index::store`), the cache verifies the bytes, and this module only
+//! ensures that no bytes cause a panic. [`TreeOptions`] are not stored.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,13 +14,13 @@ use super::table::Table;
 use super::tree::{Totals, Tree};
 use crate::archive::{Element, Index, Pull, Push, Timestamp, pull_all, pull_bytes, push_all};
 
-/// Whoever changes what tree an index means changes this.
+/// The version of the stored form. Increase it when the rules from index to tree change.
 pub const FORMAT: u32 = 2;
 
-/// How many numbers stand before the sections.
+/// The number of 64-bit numbers before the sections.
 const COUNTS: usize = 13;
 
-/// An [`Implied`] whose entry is a number.
+/// An [`Implied`] with its entry as a number.
 struct StoredImplied {
     entry: u32,
     name: Range<u32>,
@@ -74,15 +74,15 @@ impl Element for StoredImplied {
 }
 
 impl Tree {
-    /// About how many bytes it is.
+    /// The approximate length of the stored form in bytes.
     pub fn stored_len(&self) -> u64 {
-        let (places, _) = self.names.table.to_keep();
+        let (slots, _) = self.names.table.parts();
         let each = [&self.names.parents, &self.first_child, &self.children];
-        let words = each.iter().map(|words| words.len()).sum::<usize>() + places.len();
+        let words = each.iter().map(|words| words.len()).sum::<usize>() + slots.len();
         (words * 4 + self.names.implied.len() * StoredImplied::LEN + self.subdirs.len() * 8) as u64
     }
 
-    /// Gives the bytes.
+    /// Writes the stored form.
     pub fn store(&self, push: &mut Push) {
         let Names {
             parents,
@@ -90,7 +90,7 @@ impl Tree {
             renamed,
             table,
         } = &self.names;
-        let (places, keys) = table.to_keep();
+        let (slots, keys) = table.parts();
         let mut renamed: Vec<(Node, &[u8])> =
             renamed.iter().map(|(n, name)| (*n, &**name)).collect();
         renamed.sort_unstable();
@@ -106,7 +106,7 @@ impl Tree {
             self.root_mtime.nanos.into(),
             self.totals.bytes,
             self.totals.files,
-            places.len() as u64,
+            slots.len() as u64,
             keys[0],
             keys[1],
         ];
@@ -124,10 +124,10 @@ impl Tree {
             .flat_map(|(node, name)| [*node, name.len() as u32]);
         push_all(lens, push);
         renamed.iter().for_each(|(_, name)| push(name));
-        push_all(places.iter().copied(), push);
+        push_all(slots.iter().copied(), push);
     }
 
-    /// The tree that these bytes are, of this index; `None` if they are none.
+    /// Loads the tree of `index`; `None` if the bytes are not one.
     pub fn load(index: Arc<Index>, options: TreeOptions, pull: &mut Pull) -> Option<Self> {
         if pull_all::<u32>(1, pull)? != [FORMAT] {
             return None;
@@ -145,7 +145,7 @@ impl Tree {
         else {
             return None;
         };
-        let [secs, nanos, bytes, files, places, keys @ ..] = rest else {
+        let [secs, nanos, bytes, files, slots, keys @ ..] = rest else {
             return None;
         };
         let parents: Vec<Node> = pull_all(*nodes, pull)?;
@@ -157,8 +157,8 @@ impl Tree {
         let subdirs: Vec<u32> = pull_all(subdirs.checked_mul(2)?, pull)?;
         let lens: Vec<u32> = pull_all(renamed.checked_mul(2)?, pull)?;
         let renamed = renamed_of(&lens, &pull_bytes(*renamed_len, pull)?)?;
-        let places = pull_all(*places, pull)?;
-        let table = Table::kept(places, keys.try_into().ok()?, parents.len())?;
+        let slots = pull_all(*slots, pull)?;
+        let table = Table::from_parts(slots, keys.try_into().ok()?, parents.len())?;
         let tree = Self {
             names: Names {
                 parents,
@@ -190,14 +190,14 @@ impl Tree {
         tree.is_sound().then_some(tree)
     }
 
-    /// Whether nothing points out of it.
+    /// Whether all numbers are in range and all paths end at the root.
     fn is_sound(&self) -> bool {
         let Names {
             parents, implied, ..
         } = &self.names;
         let nodes = parents.len() as u64;
         let is_node = |node: &Node| u64::from(*node) < nodes;
-        // What is shown is in something that is.
+        // The parent of a shown node is shown.
         let is_shown = |node: &Node| parents.get(*node as usize).is_some_and(|p| *p != NOWHERE);
         nodes == self.index.len() as u64 + 1 + implied.len() as u64
             && nodes < u64::from(NOWHERE)
@@ -216,12 +216,12 @@ impl Tree {
     }
 }
 
-/// Whether there is no way up that does not end. Each node is passed at most twice.
+/// Whether all paths end at the root, without cycles. Visits each node at most twice.
 fn all_lead_to_the_root(parents: &[Node]) -> bool {
     let mut known = vec![false; parents.len()];
     known[ROOT as usize] = true;
     let above = |node: Node| match parents[node as usize] {
-        // Not shown, and so nobody's way.
+        // Not shown, so no path leads over it.
         NOWHERE => ROOT,
         parent => parent,
     };

@@ -1,79 +1,73 @@
-//! Which node bears a name: a table of node numbers, which can be kept as it is.
+//! A hash table of nodes by name, which is stored as it is.
 //!
-//! Open addressing: a node lies in the first place that was free from its hash's on. Nodes are never
-//! taken out. The table has numbers alone; whoever asks knows their names.
+//! Open addressing with linear probing; nodes are never removed. The table has only node numbers: the
+//! caller compares the names.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use super::node::{Node, ROOT};
 
-/// A place with nobody: the root has no name.
+/// An empty slot: the root has no name, so its number is free.
 const FREE: Node = ROOT;
 
 /// Nodes by the hashes of their names.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// A power of two of them, at least one of which is free; none in the empty one that stands
-    /// for another meanwhile.
-    places: Vec<Node>,
+    /// The length is a power of two, and at least one slot is empty; the default table has no slots.
+    slots: Vec<Node>,
     taken: usize,
-    /// Of the hash: at random, for names are the archive's choice, and shall not choose their
-    /// collisions.
+    /// Random keys of the hash, so that an archive's names cannot be chosen to collide.
     keys: [u64; 2],
 }
 
 impl Table {
-    /// An empty one, with room for so many nodes.
+    /// An empty table with room for `nodes`.
     pub(super) fn with_capacity(nodes: usize) -> Self {
         let random = RandomState::new();
         Self {
-            places: vec![FREE; places_for(nodes)],
+            slots: vec![FREE; slots_for(nodes)],
             taken: 0,
             keys: [random.hash_one(1), random.hash_one(2)],
         }
     }
 
-    /// One that was kept; `None` if it is none of a tree of so many nodes.
-    pub(super) fn kept(places: Vec<Node>, keys: [u64; 2], nodes: usize) -> Option<Self> {
+    /// A table from its stored parts; `None` if they do not fit a tree of `nodes`.
+    pub(super) fn from_parts(slots: Vec<Node>, keys: [u64; 2], nodes: usize) -> Option<Self> {
         let is_node = |node: &Node| (*node as usize) < nodes;
-        let taken = places.iter().filter(|node| **node != FREE).count();
+        let taken = slots.iter().filter(|node| **node != FREE).count();
         let is_sound =
-            places.len().is_power_of_two() && taken < places.len() && places.iter().all(is_node);
-        is_sound.then_some(Self {
-            places,
-            taken,
-            keys,
-        })
+            slots.len().is_power_of_two() && taken < slots.len() && slots.iter().all(is_node);
+        is_sound.then_some(Self { slots, taken, keys })
     }
 
-    /// What is kept of it.
-    pub(super) fn to_keep(&self) -> (&[Node], [u64; 2]) {
-        (&self.places, self.keys)
+    /// The parts to store.
+    pub(super) fn parts(&self) -> (&[Node], [u64; 2]) {
+        (&self.slots, self.keys)
     }
 
     /// The hash of a name in a directory.
     pub(super) fn hash(&self, dir: Node, name: &[u8]) -> u64 {
-        // Of its keys another instance of this hash could be made, of a `RandomState`'s not.
-        #[expect(deprecated, reason = "the others cannot be given keys that were kept")]
+        // The keys must be stored, and a `RandomState` does not reveal its own.
+        #[expect(deprecated, reason = "the other hashers of std do not take keys")]
         let mut hasher = std::hash::SipHasher::new_with_keys(self.keys[0], self.keys[1]);
         (dir, name).hash(&mut hasher);
         hasher.finish()
     }
 
-    /// The node with this hash that is the one.
+    /// The node with this hash for which `is_it` is true.
     pub(super) fn find(&self, hash: u64, is_it: impl Fn(Node) -> bool) -> Option<Node> {
-        self.place(hash, is_it).map(|place| self.places[place])
+        self.slot(hash, is_it).map(|slot| self.slots[slot])
     }
 
-    /// Puts `new` in the place of the node with this hash that is the one.
+    /// Replaces the node `old`, which has this hash, by `new`.
     pub(super) fn replace(&mut self, hash: u64, old: Node, new: Node) {
-        if let Some(place) = self.place(hash, |node| node == old) {
-            self.places[place] = new;
+        if let Some(slot) = self.slot(hash, |node| node == old) {
+            self.slots[slot] = new;
         }
     }
 
-    /// Adds a node, unless the one with this hash `is_it`: then that is returned. `hash_of` says the
-    /// hashes of those that are there.
+    /// Adds a node, unless a node for which `is_it` is true exists: then returns that. `hash_of` gives the
+    /// hashes of nodes in the table.
     pub(super) fn insert(
         &mut self,
         hash: u64,
@@ -81,18 +75,18 @@ impl Table {
         is_it: impl Fn(Node) -> bool,
         hash_of: impl Fn(&Self, Node) -> u64,
     ) -> Option<Node> {
-        if places_for(self.taken + 1) > self.places.len() {
-            let places = vec![FREE; self.places.len() * 2];
-            for old in std::mem::replace(&mut self.places, places) {
+        if slots_for(self.taken + 1) > self.slots.len() {
+            let slots = vec![FREE; self.slots.len() * 2];
+            for old in std::mem::replace(&mut self.slots, slots) {
                 if old != FREE {
                     self.put(hash_of(self, old), old);
                 }
             }
         }
-        for place in self.from(hash) {
-            match self.places[place] {
+        for slot in self.from(hash) {
+            match self.slots[slot] {
                 FREE => {
-                    self.places[place] = node;
+                    self.slots[slot] = node;
                     break;
                 }
                 taken if is_it(taken) => return Some(taken),
@@ -104,28 +98,27 @@ impl Table {
     }
 
     fn put(&mut self, hash: u64, node: Node) {
-        let free = self.from(hash).find(|place| self.places[*place] == FREE);
-        if let Some(place) = free {
-            self.places[place] = node;
+        let free = self.from(hash).find(|slot| self.slots[*slot] == FREE);
+        if let Some(slot) = free {
+            self.slots[slot] = node;
         }
     }
 
-    fn place(&self, hash: u64, is_it: impl Fn(Node) -> bool) -> Option<usize> {
-        let places = self.from(hash);
-        let mut taken = places.take_while(|place| self.places[*place] != FREE);
-        taken.find(|place| is_it(self.places[*place]))
+    fn slot(&self, hash: u64, is_it: impl Fn(Node) -> bool) -> Option<usize> {
+        let slots = self.from(hash);
+        let mut taken = slots.take_while(|slot| self.slots[*slot] != FREE);
+        taken.find(|slot| is_it(self.slots[*slot]))
     }
 
-    /// All places, from that of a hash on.
+    /// All slots in probing order for a hash.
     fn from(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
-        let mask = self.places.len().wrapping_sub(1);
-        (0..self.places.len()).map(move |step| (hash as usize).wrapping_add(step) & mask)
+        let mask = self.slots.len().wrapping_sub(1);
+        (0..self.slots.len()).map(move |step| (hash as usize).wrapping_add(step) & mask)
     }
 }
 
-/// A third more than there are nodes, and then the next power of two: on the way to a node, two or
-/// three others are looked at at most, mostly none.
-fn places_for(nodes: usize) -> usize {
+/// The number of slots for `nodes`: a load of at most three quarters, so that probing is short.
+fn slots_for(nodes: usize) -> usize {
     (nodes + nodes / 3 + 2).next_power_of_two()
 }
 
@@ -153,9 +146,9 @@ mod tests {
         assert_eq!(table.find(hash(7), |found| found == 600), Some(600));
         assert_eq!(table.find(hash(7), |found| found == 7), None);
 
-        let (places, keys) = table.to_keep();
-        let kept = |places: &[Node]| Table::kept(places.to_vec(), keys, 601);
-        let again = kept(places).expect("a table");
+        let (slots, keys) = table.parts();
+        let kept = |slots: &[Node]| Table::from_parts(slots.to_vec(), keys, 601);
+        let again = kept(slots).expect("a table");
         assert_eq!(again.find(hash(7), |found| found == 600), Some(600));
         assert_eq!(again.hash(3, b"name"), table.hash(3, b"name"));
         assert_ne!(
@@ -163,7 +156,7 @@ mod tests {
             Table::with_capacity(0).hash(3, b"name")
         );
         assert!(
-            Table::kept(places.to_vec(), keys, 600).is_none(),
+            Table::from_parts(slots.to_vec(), keys, 600).is_none(),
             "no such node"
         );
         assert!(kept(&[1, 2, 3, 4]).is_none(), "a search would not end");

@@ -1,9 +1,7 @@
-//! The tree and what can be asked of it.
+//! The tree and its queries.
 //!
-//! A million entries must not cost more than their index does, so nothing is kept twice: a node's
-//! name is a piece of its entry's path, and the table of names holds numbers of nodes, not names.
-//! Node numbers: 0 is the root, then the entries in the order of the index, then the implied
-//! directories; an inode is its node's number plus one.
+//! Nothing of the index is stored twice: a node's name is a slice of its entry's path, and the table of
+//! names holds node numbers. An inode is its node's number plus one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +13,7 @@ use super::order::{Orders, natural};
 use super::overrides::Overrides;
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
-/// Permission bits where the archive keeps none.
+/// Default permission bits for entries without.
 const FILE_MODE: u16 = 0o644;
 const DIR_MODE: u16 = 0o755;
 const LINK_MODE: u16 = 0o777;
@@ -26,10 +24,10 @@ pub struct Tree {
     pub(super) index: Arc<Index>,
     pub(super) options: TreeOptions,
     pub(super) names: Names,
-    /// `children[first_child[n]..first_child[n + 1]]` are in directory `n`, by node number.
+    /// `children[first_child[n]..first_child[n + 1]]` are the children of directory `n`, sorted.
     pub(super) first_child: Vec<u32>,
     pub(super) children: Vec<Node>,
-    /// How many directories are in a directory, where there are any.
+    /// The number of subdirectories of directories that have any.
     pub(super) subdirs: HashMap<Node, u32>,
     pub(super) root_mtime: Timestamp,
     pub(super) totals: Totals,
@@ -37,25 +35,25 @@ pub struct Tree {
     pub(super) orders: Orders,
 }
 
-/// One line of a directory.
+/// An entry of a directory listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirEntry<'a> {
-    /// Its name; `.` and `..` are among them.
+    /// Its name, which may be `.` or `..`.
     pub name: &'a [u8],
     /// Its inode.
     pub ino: Ino,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
-    /// Where to go on behind it.
+    /// The position after it, for [`Tree::read_dir`].
     pub cookie: u64,
 }
 
 /// Sums over the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Lengths of all files together, in bytes.
+    /// Total size of all files, in bytes.
     pub bytes: u64,
-    /// How many files and directories there are, the root included.
+    /// The number of files and directories, including the root.
     pub files: u64,
 }
 
@@ -88,7 +86,7 @@ impl Tree {
             kind,
             perm: match kind {
                 Kind::Dir => mode.unwrap_or(DIR_MODE) & !options.dmask,
-                // Linux ignores a link's bits, and shows all of them.
+                // Linux ignores the mode of a link and shows it as 0777.
                 Kind::Symlink => LINK_MODE,
                 Kind::File | Kind::Special => mode.unwrap_or(FILE_MODE) & !options.fmask,
             },
@@ -110,31 +108,29 @@ impl Tree {
         (self.index.kind(entry) != Kind::Dir).then_some(entry)
     }
 
-    /// The entry that says what a file or a directory is; `None` for what no entry is: the root, and
-    /// directories that are only parts of names.
+    /// The entry of a file or directory; `None` for the root and implied directories.
     pub fn record(&self, ino: Ino) -> Option<EntryId> {
         self.entry_of(self.node(ino)?)
     }
 
-    /// The file whose data an entry holds; `None` if the entry is not shown.
+    /// The inode of an entry; `None` if the entry is not shown.
     pub fn ino_of(&self, entry: EntryId) -> Option<Ino> {
         let ino = ino(entry.index() as Node + 1);
         self.node(ino).map(|_| ino)
     }
 
-    /// What an inode is.
+    /// The type of an inode.
     pub fn kind(&self, ino: Ino) -> Option<Kind> {
         self.node(ino).map(|node| self.kind_of(node))
     }
 
-    /// The directory that a file is in; the root is in itself.
+    /// The parent directory; the root is its own parent.
     pub fn parent(&self, ino: Ino) -> Option<Ino> {
         self.node(ino)
             .map(|node| self::ino(self.names.parent(node)))
     }
 
-    /// Where a file is, from the root on, components separated by `/`; empty for the root and for
-    /// what is not there.
+    /// The path of a file from the root, without a leading `/`; empty for the root and for unknown inodes.
     pub fn path(&self, ino: Ino) -> Vec<u8> {
         let mut components = Vec::new();
         let mut node = self.node(ino).unwrap_or(ROOT);
@@ -146,7 +142,7 @@ impl Tree {
         components.join(&b'/')
     }
 
-    /// What is in a directory, behind the line with this cookie; 0 begins. `None` if it is none.
+    /// The entries of a directory after the one with this cookie; 0 starts. `None` if it is not a directory.
     pub fn read_dir(&self, dir: Ino, cookie: u64) -> Option<impl Iterator<Item = DirEntry<'_>>> {
         let node = self.node(dir)?;
         if self.kind_of(node) != Kind::Dir {
@@ -154,15 +150,15 @@ impl Tree {
         }
         let dots = [(&b"."[..], node), (b"..", self.names.parent(node))];
         let skipped = usize::try_from(cookie).unwrap_or(usize::MAX);
-        // Cut before anything is mapped: `skip` of a mapped iterator would look at all that it
-        // passes by, at each of the thousands of pieces in which a million is asked for.
+        // Sliced before mapping: `skip` on the mapped iterator would look at each skipped entry, which is
+        // quadratic for a large directory.
         let children = self.children_of(node);
         let children = &children[skipped.saturating_sub(2).min(children.len())..];
         let children = children.iter();
         let children = children.map(|child| (self.names.name(&self.index, *child), *child));
-        let lines = dots.into_iter().skip(skipped).chain(children);
+        let entries = dots.into_iter().skip(skipped).chain(children);
         Some(
-            lines
+            entries
                 .zip(cookie + 1..)
                 .map(|((name, node), cookie)| DirEntry {
                     name,
@@ -173,8 +169,8 @@ impl Tree {
         )
     }
 
-    /// The file that follows this one in the natural order of its directory. `None` for the last file,
-    /// and in directories that are too large to sort.
+    /// The next file in the natural order of the directory. `None` for the last file and in directories
+    /// too large to sort.
     pub fn after(&self, file: Ino) -> Option<Ino> {
         let node = self.node(file)?;
         let dir = self.names.parent(node);
@@ -185,8 +181,8 @@ impl Tree {
         order.get(at.ok()? + 1).map(|next| ino(*next))
     }
 
-    /// Shows entries with other sizes than their own, in bytes; `None` is a size that is not known yet.
-    /// Only the first call counts.
+    /// Overrides the sizes of entries, in bytes; `None` is an unknown size. Only the first call has an
+    /// effect.
     pub fn override_sizes(&self, sizes: impl IntoIterator<Item = (EntryId, Option<u64>)>) {
         self.overrides.set(sizes);
     }
@@ -196,41 +192,41 @@ impl Tree {
         self.overrides.contains(id)
     }
 
-    /// Whether a file's size is not known yet. [`attr`](Self::attr) then gives that of the entry,
-    /// which must not be shown.
+    /// Whether a file's size is unknown. [`attr`](Self::attr) then has the entry's size, which must not be
+    /// shown.
     pub fn is_pending(&self, ino: Ino) -> bool {
         self.record(ino)
             .is_some_and(|id| self.overrides.is_pending(id))
     }
 
-    /// Sets the size of what is shown of an entry, unless it is known. Returns the size that holds;
-    /// `None` if the entry is shown as it is stored.
+    /// Sets the size of an overridden entry, unless it is known. Returns the size in effect; `None` if the
+    /// entry is not overridden.
     pub fn settle(&self, id: EntryId, size: u64) -> Option<u64> {
         self.overrides.settle(id, size)
     }
 
-    /// How many files and directories there are, without the root.
+    /// The number of files and directories, without the root.
     pub fn len(&self) -> usize {
         self.children.len()
     }
 
-    /// How many of them are directories, and the root.
+    /// The number of directories, including the root.
     pub fn directories(&self) -> usize {
         let below: u64 = self.subdirs.values().map(|n| u64::from(*n)).sum();
         below as usize + 1
     }
 
-    /// Whether there is none.
+    /// Whether it has only the root.
     pub fn is_empty(&self) -> bool {
         self.children.is_empty()
     }
 
-    /// Sums for statfs(2).
+    /// Totals for statfs(2).
     pub fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// How it is shown.
+    /// Its options.
     pub(super) fn options(&self) -> &TreeOptions {
         &self.options
     }

@@ -1,36 +1,59 @@
-//! An entry in 40 bytes, so that a million of them are kept in memory without a thought.
+//! An entry in 40 bytes, so that a million entries fit in 40 MB.
 //!
-//! What few entries have is in a table beside: a compressed size that differs from the size, a time
-//! outside 1970 to 2106, a name that is not stored as it is shown. Users and groups are few in any
-//! archive, so that an entry has only their place in a list.
+//! Side tables hold what few entries need: a compressed size that differs from the size, a time outside
+//! 1970 to 2106, a stored name that differs from the shown one. An archive has few users and groups, so
+//! an entry refers to a list of them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::bytes::Fields;
-use super::central::Record;
 use super::elements::{Element, Pull, Push, pull_all, push_all};
 use super::entry::{Kind, Method, Timestamp};
 
-/// Bit 0 of the general purpose flags (section 4.4.4): the data is encrypted.
-const GENERAL_ENCRYPTED: u16 = 1;
-/// Bit 3 (section 4.4.4): sizes and CRC follow the data, in a data descriptor.
-const GENERAL_DESCRIPTOR: u16 = 1 << 3;
+/// What the archive's directory says of one entry.
+pub(super) struct EntryRecord<'a> {
+    pub(super) is_encrypted: bool,
+    /// Whether a data descriptor follows the data.
+    pub(super) has_descriptor: bool,
+    /// Number of the compression method; 0 is stored.
+    pub(super) method: u16,
+    pub(super) mtime: Timestamp,
+    pub(super) crc32: u32,
+    pub(super) compressed_size: u64,
+    pub(super) size: u64,
+    /// Offset of the local header, as the writer counted it.
+    pub(super) header_offset: u64,
+    pub(super) kind: Kind,
+    pub(super) mode: Option<u16>,
+    pub(super) owner: Option<(u32, u32)>,
+    pub(super) raw_name: &'a [u8],
+    /// The name in UTF-8, or as raw bytes if the flag says UTF-8 and it is not; `None` if its
+    /// encoding must be guessed.
+    pub(super) name: Option<Cow<'a, [u8]>>,
+    /// Whether the writer is DOS or Windows.
+    pub(super) windows: bool,
+    /// PKZIP's way of storing links, with the target in an extra field and no data.
+    pub(super) is_link: bool,
+    /// Version and length of a playlist's playable form.
+    pub(super) playable: Option<(u8, u64)>,
+}
 
-/// Flags of a [`Packed`].
-pub(super) mod flag {
+/// Flags of a [`CompactEntry`].
+pub(super) mod entry_flags {
     /// The data is encrypted.
     pub(in crate::archive) const ENCRYPTED: u8 = 1;
     /// A data descriptor follows the data.
     pub(in crate::archive) const DESCRIPTOR: u8 = 1 << 1;
-    /// Its bytes cannot be its own: they overlap another entry's, or the central directory.
+    /// Its bytes overlap another entry's or the central directory.
     pub(in crate::archive) const MISPLACED: u8 = 1 << 2;
-    /// Others have the same local header and data.
+    /// Other entries have the same local header and data.
     pub(in crate::archive) const SHARED: u8 = 1 << 3;
-    /// There is more in the table of what is rare.
+    /// It has a row in the table of rare fields.
     pub(in crate::archive) const RARE: u8 = 1 << 4;
-    /// A link as PKZIP keeps it.
+    /// A link whose target PKZIP keeps in an extra field.
     pub(in crate::archive) const LINK: u8 = 1 << 5;
-    /// Its name is raw, its encoding yet to be guessed.
+    /// Its name is raw: the encoding will be guessed from all names.
     pub(in crate::archive) const UNDECODED: u8 = 1 << 6;
     /// Written by DOS or Windows.
     pub(in crate::archive) const WINDOWS: u8 = 1 << 7;
@@ -38,19 +61,19 @@ pub(super) mod flag {
 
 /// An entry.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Packed {
+pub(super) struct CompactEntry {
     pub(super) header_offset: u64,
     pub(super) size: u64,
     pub(super) crc32: u32,
-    /// Where in the arena its name begins. Rises in the order of the directory, and is no other
-    /// entry's: it is also what the table of the rare is ordered by.
+    /// Where its name begins in the arena of names. Unique, and rising in the order of the directory;
+    /// the table of rare fields is sorted by it.
     pub(super) name_at: u32,
     /// Seconds since 1970.
     mtime: u32,
     nanos: u32,
     /// Zero for an entry that is not shown.
     pub(super) name_len: u16,
-    /// Place in the list of owners, from 1; 0 for none.
+    /// Position in the list of owners, from 1; 0 for none.
     owner: u16,
     /// Permission bits, [`HAS_MODE`], and the kind from bit [`KIND_AT`] up.
     attributes: u16,
@@ -59,13 +82,13 @@ pub(super) struct Packed {
     pub(super) flags: u8,
 }
 
-const _: () = assert!(size_of::<Packed>() == 40);
+const _: () = assert!(size_of::<CompactEntry>() == 40);
 
 const HAS_MODE: u16 = 1 << 9;
 const KIND_AT: u16 = 10;
 const WIDE_METHOD: u8 = u8::MAX;
 
-impl Element for Packed {
+impl Element for CompactEntry {
     const LEN: usize = 40;
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -91,7 +114,7 @@ impl Element for Packed {
     }
 }
 
-/// What few entries have.
+/// The fields that few entries need.
 #[derive(Debug, Clone, Copy)]
 struct Rare {
     name_at: u32,
@@ -102,21 +125,21 @@ struct Rare {
     compressed_size: u64,
 }
 
-/// The tables beside the entries.
+/// The tables of what few entries have.
 #[derive(Debug, Default)]
-pub(super) struct Beside {
-    /// By `name_at`.
+pub(super) struct SideTables {
+    /// Sorted by `name_at`.
     rare: Vec<Rare>,
     owners: Vec<(u32, u32)>,
     /// By the offset of the local header: version and length of a playlist's playable form.
     playable: HashMap<u64, (u8, u64)>,
 }
 
-/// Finds the place of an owner while entries are added.
+/// The position of each owner in the list, while entries are added.
 pub(super) type OwnerPlaces = HashMap<(u32, u32), u16>;
 
-impl Packed {
-    /// As it was written.
+impl CompactEntry {
+    /// The inverse of [`Element::write`].
     fn of_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let four = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
@@ -140,11 +163,11 @@ impl Packed {
 
     /// Packs a record whose name, as `shown`, is in the arena at `name_at`.
     pub(super) fn new(
-        record: &Record,
+        record: &EntryRecord,
         header_offset: u64,
         name_at: u32,
         shown: &[u8],
-        beside: &mut Beside,
+        tables: &mut SideTables,
         places: &mut OwnerPlaces,
     ) -> Self {
         let mtime = u32::try_from(record.mtime.secs);
@@ -158,22 +181,22 @@ impl Packed {
         };
         let mut flags = 0;
         let mut set = |flag: u8, on: bool| flags |= if on { flag } else { 0 };
-        set(flag::ENCRYPTED, record.flags & GENERAL_ENCRYPTED != 0);
-        set(flag::DESCRIPTOR, record.flags & GENERAL_DESCRIPTOR != 0);
-        set(flag::LINK, record.is_link);
-        set(flag::UNDECODED, record.name.is_none());
-        set(flag::WINDOWS, record.windows);
+        set(entry_flags::ENCRYPTED, record.is_encrypted);
+        set(entry_flags::DESCRIPTOR, record.has_descriptor);
+        set(entry_flags::LINK, record.is_link);
+        set(entry_flags::UNDECODED, record.name.is_none());
+        set(entry_flags::WINDOWS, record.windows);
         let is_rare = mtime.is_err()
             || record.name.is_none()
             || method.is_none()
             || record.compressed_size != record.size
             || !is_plain(record.raw_name, shown, record.kind);
         if let Some(playable) = record.playable {
-            beside.playable.insert(header_offset, playable);
+            tables.playable.insert(header_offset, playable);
         }
         if is_rare {
-            set(flag::RARE, true);
-            beside.rare.push(Rare {
+            set(entry_flags::RARE, true);
+            tables.rare.push(Rare {
                 name_at,
                 raw_name_crc: crc32fast::hash(record.raw_name),
                 // Its field in the record has 16 bits.
@@ -191,7 +214,7 @@ impl Packed {
             mtime: mtime.unwrap_or_default(),
             nanos: record.mtime.nanos,
             name_len: shown.len() as u16, // the rules for names leave 4,095 at most; a raw one has 16 bits
-            owner: record.owner.map_or(0, |o| beside.owner_place(o, places)),
+            owner: record.owner.map_or(0, |o| tables.owner_place(o, places)),
             attributes: record.mode.map_or(0, |mode| mode & 0o777 | HAS_MODE) | kind << KIND_AT,
             method: method.unwrap_or(WIDE_METHOD),
             flags,
@@ -211,7 +234,7 @@ impl Packed {
         }
     }
 
-    /// Its name has turned out to be a directory's.
+    /// Makes it a directory, since its decoded name says so.
     pub(super) fn make_dir(&mut self) {
         self.attributes = self.attributes & (HAS_MODE | 0o777) | 1 << KIND_AT;
     }
@@ -220,14 +243,14 @@ impl Packed {
         (self.attributes & HAS_MODE != 0).then_some(self.attributes & 0o777)
     }
 
-    /// The name's place in the arena.
+    /// The range of its name in the arena.
     pub(super) fn name_range(&self) -> std::ops::Range<usize> {
         let at = self.name_at as usize;
         at..at + usize::from(self.name_len)
     }
 }
 
-/// Whether a name is stored as it is shown, a directory's with a slash behind.
+/// Whether the stored name is the shown one, with a slash at the end for a directory.
 fn is_plain(raw: &[u8], shown: &[u8], kind: Kind) -> bool {
     match (kind, raw.split_last()) {
         (Kind::Dir, Some((b'/', raw))) => raw == shown,
@@ -261,13 +284,13 @@ impl Element for Rare {
     }
 }
 
-impl Beside {
-    /// How many bytes it is when stored.
+impl SideTables {
+    /// The length of the stored form in bytes.
     pub(super) fn stored_len(&self) -> usize {
         self.rare.len() * Rare::LEN + self.owners.len() * 8 + self.playable.len() * 24
     }
 
-    /// How many are rare, how many owners there are, and how many have a playable form.
+    /// The numbers of rows: rare fields, owners, playable forms.
     pub(super) fn counts(&self) -> (u64, u64, u64) {
         let lens = (self.rare.len(), self.owners.len(), self.playable.len());
         (lens.0 as u64, lens.1 as u64, lens.2 as u64)
@@ -305,8 +328,8 @@ impl Beside {
         })
     }
 
-    fn rare(&self, entry: &Packed) -> Option<&Rare> {
-        if !entry.has(flag::RARE) {
+    fn rare(&self, entry: &CompactEntry) -> Option<&Rare> {
+        if !entry.has(entry_flags::RARE) {
             return None;
         }
         let at = self
@@ -315,19 +338,19 @@ impl Beside {
         at.ok().map(|at| &self.rare[at])
     }
 
-    pub(super) fn compressed_size(&self, entry: &Packed) -> u64 {
+    pub(super) fn compressed_size(&self, entry: &CompactEntry) -> u64 {
         self.rare(entry).map_or(entry.size, |r| r.compressed_size)
     }
 
-    pub(super) fn method(&self, entry: &Packed) -> u16 {
+    pub(super) fn method(&self, entry: &CompactEntry) -> u16 {
         self.rare(entry).map_or(entry.method.into(), |r| r.method)
     }
 
-    pub(super) fn is_stored(&self, entry: &Packed) -> bool {
+    pub(super) fn is_stored(&self, entry: &CompactEntry) -> bool {
         Method::of(self.method(entry)) == Method::Stored
     }
 
-    pub(super) fn mtime(&self, entry: &Packed) -> Timestamp {
+    pub(super) fn mtime(&self, entry: &CompactEntry) -> Timestamp {
         Timestamp {
             secs: self
                 .rare(entry)
@@ -336,23 +359,23 @@ impl Beside {
         }
     }
 
-    pub(super) fn playable(&self, entry: &Packed) -> Option<(u8, u64)> {
+    pub(super) fn playable(&self, entry: &CompactEntry) -> Option<(u8, u64)> {
         self.playable.get(&entry.header_offset).copied()
     }
 
-    pub(super) fn owner(&self, entry: &Packed) -> Option<(u32, u32)> {
+    pub(super) fn owner(&self, entry: &CompactEntry) -> Option<(u32, u32)> {
         let at = usize::from(entry.owner).checked_sub(1)?;
         self.owners.get(at).copied()
     }
 
-    pub(super) fn raw_name_len(&self, entry: &Packed) -> u16 {
+    pub(super) fn raw_name_len(&self, entry: &CompactEntry) -> u16 {
         // A path has at most 4,095 bytes.
         let plain = || (entry.name_len).saturating_add(u16::from(entry.kind() == Kind::Dir));
         self.rare(entry).map_or_else(plain, |r| r.raw_name_len)
     }
 
-    /// CRC-32 of the name as stored, for comparing it with that in the local header.
-    pub(super) fn raw_name_crc(&self, entry: &Packed, shown: &[u8]) -> u32 {
+    /// CRC-32 of the stored name, to compare with the name in the local header.
+    pub(super) fn raw_name_crc(&self, entry: &CompactEntry, shown: &[u8]) -> u32 {
         let plain = || {
             let mut crc = crc32fast::Hasher::new();
             crc.update(shown);
@@ -364,7 +387,8 @@ impl Beside {
         self.rare(entry).map_or_else(plain, |r| r.raw_name_crc)
     }
 
-    /// Names have moved in the arena: from `old` to `new`, in the order of the directory.
+    /// Updates the name position of one entry from `old` to `new`. Called in the order of the directory;
+    /// `at` is the next row to look at.
     pub(super) fn moved(&mut self, at: &mut usize, old: u32, new: u32) {
         if let Some(rare) = self.rare.get_mut(*at).filter(|r| r.name_at == old) {
             rare.name_at = new;
@@ -376,7 +400,7 @@ impl Beside {
         self.rare.shrink_to_fit();
     }
 
-    /// An archive with more than 65,535 owners loses those of the entries beyond.
+    /// In an archive with more than 65,535 owners, entries with later owners lose theirs.
     fn owner_place(&mut self, owner: (u32, u32), places: &mut OwnerPlaces) -> u16 {
         if let Some(place) = places.get(&owner) {
             return *place;

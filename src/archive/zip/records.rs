@@ -1,15 +1,15 @@
-//! The central directory's records, parsed as their bytes come.
+//! Parses the records of the central directory as their bytes arrive.
 
 use std::ops::Range;
 
 use super::builder::Builder;
-use super::central::{self, ARCHIVE_EXTRA, DIGITAL_SIGNATURE, Lack};
+use super::central::{self, ARCHIVE_EXTRA, DIGITAL_SIGNATURE, RecordError};
 use super::encoding::Encoding;
-use super::error::Error;
-use super::index::Index;
 use super::tail::Directory;
+use crate::archive::error::Error;
+use crate::archive::index::Index;
 
-/// A directory that is being parsed.
+/// A central directory that is being parsed.
 #[derive(Debug)]
 pub(super) struct Records {
     builder: Builder,
@@ -17,12 +17,12 @@ pub(super) struct Records {
     range: Range<u64>,
     /// The offset of the next byte to be fed.
     at: u64,
-    /// The beginning of a record that has not come whole.
+    /// The beginning of an incomplete record.
     pending: Vec<u8>,
     prepended: u64,
     blob_size: u64,
     encoding: Encoding,
-    /// The records are over, though the directory is not.
+    /// The records have ended before the directory.
     ended: bool,
 }
 
@@ -54,12 +54,12 @@ impl Records {
         }
     }
 
-    /// What is yet to be fed; empty at the end.
+    /// The range that is still wanted; empty at the end.
     pub(super) fn wants(&self) -> Range<u64> {
         self.at..self.range.end
     }
 
-    /// How many entries have been parsed, and how many are announced.
+    /// The numbers of entries parsed and announced.
     pub(super) fn progress(&self) -> (u64, u64) {
         (self.builder.seen(), self.directory.entries)
     }
@@ -83,8 +83,8 @@ impl Records {
         Ok(())
     }
 
-    /// Parses the records that `bytes`, which lie at `start`, hold whole, and returns how many
-    /// bytes they take; `None` if the parser has begun anew elsewhere.
+    /// Parses the complete records in `bytes`, which lie at `start`, and returns their length; `None` if
+    /// the parser has restarted at another offset.
     fn parse(&mut self, bytes: &[u8], start: u64) -> Result<Option<usize>, Error> {
         let mut used = 0;
         while used < bytes.len() && !self.ended {
@@ -94,10 +94,11 @@ impl Records {
                     self.builder.add(&record, at, len)?;
                     used += len;
                 }
-                Err(Lack::More) => return Ok(Some(used)),
-                Err(Lack::NotARecord(DIGITAL_SIGNATURE)) => self.ended = true,
-                Err(Lack::NotARecord(_)) if at == self.range.start && self.prepended > 0 => {
-                    // Not prepended bytes, but a gap behind a directory that is where it says.
+                Err(RecordError::Incomplete) => return Ok(Some(used)),
+                Err(RecordError::NotARecord(DIGITAL_SIGNATURE)) => self.ended = true,
+                Err(RecordError::NotARecord(_)) if at == self.range.start && self.prepended > 0 => {
+                    // There is a gap after the directory, and no bytes are prepended: the directory is
+                    // at its recorded offset.
                     let start = self.directory.offset;
                     let range = start..start + self.directory.size;
                     *self = Self::new(
@@ -109,7 +110,7 @@ impl Records {
                     );
                     return Ok(None);
                 }
-                Err(Lack::NotARecord(signature)) => {
+                Err(RecordError::NotARecord(signature)) => {
                     let what = match signature {
                         ARCHIVE_EXTRA => "the central directory is encrypted",
                         _ => "there is no central directory record",
@@ -119,8 +120,8 @@ impl Records {
                         what: what.into(),
                     });
                 }
-                Err(Lack::Split) => return Err(Error::Split),
-                Err(Lack::Damaged(what)) => {
+                Err(RecordError::Split) => return Err(Error::Split),
+                Err(RecordError::Damaged(what)) => {
                     return Err(Error::Damaged {
                         offset: at,
                         what: what.into(),
@@ -140,10 +141,11 @@ impl Records {
             return Err(damaged("the central directory is cut off".into()));
         }
         let (seen, announced) = (self.builder.seen(), self.directory.entries);
-        // Without ZIP64 the number has 16 bits, and some writers let it wrap.
-        let is_right = match self.directory.is_zip64 {
-            true => seen == announced,
-            false => seen % 65_536 == announced,
+        // Without ZIP64 the count has 16 bits, and some writers let it wrap.
+        let is_right = if self.directory.is_zip64 {
+            seen == announced
+        } else {
+            seen % 65_536 == announced
         };
         if !is_right {
             return Err(damaged(format!(

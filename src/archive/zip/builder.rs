@@ -1,33 +1,34 @@
-//! Collects entries while the directory is parsed, and makes the index of them.
+//! Builds the index while the central directory is parsed.
 //!
-//! Memory follows what has been fed, never what an archive announces: announced numbers only say
-//! how much to reserve, within bounds, so that no list is copied while it grows.
+//! Memory grows with the bytes fed, not with the numbers that an archive announces: those only guide
+//! bounded reservations, which avoid copies of growing lists.
 
 use std::ops::Range;
 
-use super::central::{FIXED_LEN, Record};
+use super::central::FIXED_LEN;
 use super::encoding::Detector;
-use super::entry::Kind;
-use super::error::{Error, Hidden};
-use super::index::{Index, printable};
-use super::packed::{OwnerPlaces, Packed, flag};
-use super::{layout, names};
+use super::names;
+use crate::archive::compact::{CompactEntry, EntryRecord, OwnerPlaces, entry_flags};
+use crate::archive::entry::Kind;
+use crate::archive::error::{Error, Hidden, hidden_reason};
+use crate::archive::index::{Index, printable};
+use crate::archive::layout;
 
-/// Hidden entries are all counted; so many are told by name.
+/// How many hidden entries are listed by name; all are counted.
 const HIDDEN_TOLD: usize = 1000;
 
-/// At most so many entries, or bytes of names, are made room for at once beyond twice what is there.
+/// The most entries, and bytes of names, to reserve at once beyond the present length.
 const ENTRIES_AHEAD: usize = 1 << 20;
 const NAMES_AHEAD: usize = 1 << 25;
 
-/// The index that grows.
+/// An index under construction.
 #[derive(Debug)]
 pub(super) struct Builder {
     index: Index,
     seen: u64,
     prepended: u64,
     owner_places: OwnerPlaces,
-    /// Has seen all names that could not be decoded.
+    /// Has seen all names whose encoding must be guessed.
     detector: Option<Detector>,
 }
 
@@ -56,8 +57,8 @@ impl Builder {
         self.seen
     }
 
-    /// Adds what a record at `at` of `len` bytes says.
-    pub(super) fn add(&mut self, record: &Record, at: u64, len: usize) -> Result<(), Error> {
+    /// Adds the entry of a record of `len` bytes at `at`.
+    pub(super) fn add(&mut self, record: &EntryRecord, at: u64, len: usize) -> Result<(), Error> {
         self.seen += 1;
         self.reserve(at + len as u64, record.raw_name.len());
         let index = &mut self.index;
@@ -79,13 +80,13 @@ impl Builder {
                 index.names.extend_from_slice(record.raw_name);
             }
         }
-        let mut packed = Packed::new(
+        let mut packed = CompactEntry::new(
             record,
-            // What does not fit lies behind any directory, and is refused there.
+            // An offset that overflows is refused as misplaced.
             record.header_offset.saturating_add(self.prepended),
             name_at,
             &index.names[start..],
-            &mut index.beside,
+            &mut index.tables,
             &mut self.owner_places,
         );
         if index.names.len() == start {
@@ -102,12 +103,12 @@ impl Builder {
         }
         let mut index = self.index;
         index.names.shrink_to_fit();
-        index.beside.shrink();
-        // In place, and in the order of the directory where offsets are equal. Nearly always in
-        // order already, and then this costs one look at each.
-        let line_order = |e: &Packed| (e.header_offset, e.name_at);
-        index.entries.sort_unstable_by_key(line_order);
-        layout::mark(&mut index.entries, &index.beside, index.cd_range.start);
+        index.tables.shrink();
+        // Entries with equal offsets stay in the order of the directory. Most archives are sorted
+        // already, which makes this one pass.
+        let blob_order = |e: &CompactEntry| (e.header_offset, e.name_at);
+        index.entries.sort_unstable_by_key(blob_order);
+        layout::mark(&mut index.entries, &index.tables, index.cd_range.start);
         let hidden = index.entries.iter().filter(|e| e.name_len == 0);
         index.hidden_offsets = hidden.map(|e| e.header_offset).collect();
         index.entries.retain(|e| e.name_len != 0);
@@ -115,8 +116,8 @@ impl Builder {
         Ok(index)
     }
 
-    /// Makes room before a list is full, for as much as the directory will need if it goes on as it
-    /// began; `to` is where in it the present record ends.
+    /// Reserves memory when a list is full, extrapolating from the records so far to the rest of the
+    /// directory. `to` is the end of the current record.
     fn reserve(&mut self, to: u64, name_len: usize) {
         let Index {
             entries,
@@ -132,8 +133,7 @@ impl Builder {
             let more = expected(len).clamp(len / 8 + 16, len + ENTRIES_AHEAD);
             entries.reserve_exact(more);
         }
-        // A path is at most as long as the stored name, but for one decoded: then it grows by
-        // itself.
+        // Only decoding can make a path longer than the stored name; then the list grows by itself.
         if names.capacity() - names.len() <= name_len {
             let len = names.len() + name_len + 1;
             let more = expected(len).clamp(len / 8 + 256, len + NAMES_AHEAD);
@@ -141,7 +141,7 @@ impl Builder {
         }
     }
 
-    /// Decodes what had to wait for the guess. Names then lie elsewhere, in the same order.
+    /// Decodes the names whose encoding is guessed. Names move in the arena but stay in order.
     fn decode(&mut self, detector: Detector) -> Result<(), Error> {
         let encoding = detector.guess();
         let mut entries = std::mem::take(&mut self.index.entries);
@@ -152,9 +152,9 @@ impl Builder {
         for entry in &mut entries {
             let raw = &old[entry.name_range()];
             let start = index.names.len();
-            if entry.has(flag::UNDECODED) {
+            if entry.has(entry_flags::UNDECODED) {
                 let name = encoding.decode(raw).unwrap_or(raw.into());
-                let windows = entry.has(flag::WINDOWS);
+                let windows = entry.has(entry_flags::WINDOWS);
                 if names::is_dir(&name, windows) && entry.kind() == Kind::File {
                     entry.make_dir();
                 }
@@ -167,7 +167,7 @@ impl Builder {
                 index.names.push(0);
             }
             let moved = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
-            index.beside.moved(&mut rare, entry.name_at, moved);
+            index.tables.moved(&mut rare, entry.name_at, moved);
             entry.name_at = moved;
         }
         index.entries = entries;
@@ -175,18 +175,18 @@ impl Builder {
     }
 }
 
-/// A directory whose entry holds nothing that could be lost with it.
+/// Whether the entry is a directory without data, so that nothing is lost if it is not shown.
 fn is_bare_dir(kind: Kind, size: u64) -> bool {
     kind == Kind::Dir && size == 0
 }
 
-/// Appends to the arena the path that a name means; nothing if it is not to be shown, which is then
-/// noted, but for a directory that is just the root.
+/// Appends the path of a name to the arena. Appends nothing for an entry that is hidden, and records it,
+/// unless it is the root directory.
 fn append_path(index: &mut Index, name: &[u8], windows: bool, may_be_root: bool) {
     let start = index.names.len();
     let why = match names::path(name, windows, &mut index.names) {
         Ok(()) if index.names.len() > start || may_be_root => return,
-        Ok(()) => names::reason::EMPTY,
+        Ok(()) => hidden_reason::EMPTY,
         Err(why) => why,
     };
     index.hidden_count += 1;

@@ -1,7 +1,7 @@
-//! The inner nodes of a file's tree, as far as they are known.
+//! The DAG index: the inner nodes of a file's hash tree, as far as they were fetched.
 //!
-//! They say where leaves begin and what they hash to: a fiftieth of a percent of the data, fetched
-//! as raw blocks, each once, only for the regions that are read, and kept.
+//! They tell the offset and hash of each leaf, and are 0.02 % of the data. They are fetched as raw
+//! blocks, only for the regions that are read, and cached.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,73 +14,73 @@ use tokio::sync::OnceCell;
 use super::{Child, Cid, Codec, MAX_BLOCK, Object, node};
 use crate::source::{Blocks, Error, Origin, Proof, Result};
 
-/// Trees deeper than this are refused. Eight levels of 174 children hold more than any disk.
+/// The deepest tree that is read. Eight levels of 174 children hold more than any disk.
 const MAX_DEPTH: usize = 8;
 
-/// What leaves are taken to be long until one is known, in bytes; those of the newer profiles are.
+/// The assumed length of a leaf before one is known, in bytes: that of the newer profiles.
 const USUAL_LEAF: u64 = 1 << 20;
 
-/// How many children of inner nodes are remembered below the root, each in some 110 bytes: those of
-/// 128 GiB in leaves of 1 MiB. The nodes used least recently make room, and are fetched again when
-/// they are needed; a tree of tiny leaves cannot fill the memory.
+/// The most children of inner nodes below the root that are cached, about 110 bytes each: enough for
+/// 128 GiB in leaves of 1 MiB. The least recently used nodes are evicted and fetched again when they are
+/// needed, so a tree of tiny leaves cannot fill the memory.
 const MOST_KNOWN: u64 = 128 << 10;
 
-/// How many leaves, or nodes of one level, are looked at together. A read of more goes on behind
-/// them, with another request for the data.
+/// The most leaves, or nodes of one level, that one look-up returns. A longer read continues with another
+/// look-up and another request for data.
 const MOST_AT_ONCE: usize = 1024;
 
-/// How many nodes of one level are asked for at the same time.
+/// The most concurrent requests for nodes of one level.
 const REQUESTS: usize = 16;
 
-/// A leaf of the tree and which bytes of the file it holds.
+/// A leaf of the tree and its range of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Leaf {
     pub(super) cid: Cid,
     pub(super) range: Range<u64>,
 }
 
-/// A child of an inner node, and which bytes of the file lie below it.
+/// A child of an inner node and its range of the file.
 #[derive(Debug, Clone)]
-struct Place {
+struct ChildRange {
     cid: Cid,
     range: Range<u64>,
     is_leaf: bool,
 }
 
-/// What a block below the root turned out to be.
+/// A fetched block below the root.
 #[derive(Debug, Clone)]
-enum Known {
+enum Fetched {
     Branch(Arc<Branch>),
     Leaf,
 }
 
-/// An inner node: children one behind the other.
+/// An inner node.
 #[derive(Debug)]
 struct Branch {
-    /// With whether each is known to be a leaf.
+    /// Each with whether it is known to be a leaf.
     children: Vec<(Cid, bool)>,
-    /// Where each child begins, counted from the node's own beginning, and where the last ends.
+    /// The offset of each child within the node's range, then the end of the last.
     edges: Vec<u64>,
 }
 
-/// The tree of one file.
-pub(super) struct Skeleton {
+/// The hash tree of one file.
+pub(super) struct DagIndex {
     blocks: Arc<dyn Blocks>,
     root: Arc<Branch>,
-    /// Below the root, by CID; each asked for by one, and waited for by the others.
-    known: Cache<Cid, Arc<OnceCell<Known>>>,
+    /// Nodes below the root, by CID. Concurrent look-ups share one request.
+    known: Cache<Cid, Arc<OnceCell<Fetched>>>,
 }
 
-/// What a root block turned out to be.
+/// A decoded root block.
 pub(super) enum Root {
-    /// All of a small file.
+    /// The content of a file of one block.
     Small(Vec<u8>),
-    /// The tree of a large one.
-    Tree(Skeleton),
+    /// The tree of a larger file.
+    Tree(DagIndex),
 }
 
-impl Skeleton {
-    /// Fetches the root of a file's tree.
+impl DagIndex {
+    /// Fetches the root.
     pub(super) async fn open(root: Cid, blocks: Arc<dyn Blocks>) -> Result<Root> {
         let unsupported = |what: String| Error::Unsupported { what };
         let (size, data, children) = match fetch(&*blocks, &root, Kind::Node).await? {
@@ -114,8 +114,8 @@ impl Skeleton {
             root,
             known: Cache::builder()
                 .max_capacity(MOST_KNOWN)
-                .weigher(|_, cell: &Arc<OnceCell<Known>>| match cell.get() {
-                    Some(Known::Branch(branch)) => 1 + branch.children.len() as u32,
+                .weigher(|_, cell: &Arc<OnceCell<Fetched>>| match cell.get() {
+                    Some(Fetched::Branch(branch)) => 1 + branch.children.len() as u32,
                     _ => 1,
                 })
                 .eviction_policy(EvictionPolicy::lru())
@@ -128,16 +128,17 @@ impl Skeleton {
         self.root.len()
     }
 
-    /// The leaves that hold `range`, in order, or the first of them if they are very many; their
-    /// nodes are fetched if need be, those of one level at once.
+    /// The leaves that overlap `range`, in order, at most about [`MOST_AT_ONCE`]. Fetches missing nodes,
+    /// those of one level concurrently.
     pub(super) async fn leaves(&self, range: &Range<u64>) -> Result<Vec<Leaf>> {
-        let mut places: Vec<Place> = self.root.touched(0, range).take(MOST_AT_ONCE).collect();
-        // Once more than there are levels: leaves may have to be looked at to be known as such.
+        let mut places: Vec<ChildRange> =
+            self.root.overlapping(0, range).take(MOST_AT_ONCE).collect();
+        // One step more than levels: a leaf may have to be fetched to be recognized.
         for _ in 0..=MAX_DEPTH {
             if places.iter().all(|place| place.is_leaf) {
                 let leaves = places
                     .into_iter()
-                    .map(|Place { cid, range, .. }| Leaf { cid, range });
+                    .map(|ChildRange { cid, range, .. }| Leaf { cid, range });
                 return Ok(leaves.collect());
             }
             let below = stream::iter(places).map(|place| self.below(place, range));
@@ -158,50 +159,50 @@ impl Skeleton {
         })
     }
 
-    /// What lies at a place one level further down, as far as it holds some of `range`.
-    async fn below(&self, place: Place, range: &Range<u64>) -> Result<Vec<Place>> {
+    /// The children of a node that overlap `range`; a leaf stays as it is.
+    async fn below(&self, place: ChildRange, range: &Range<u64>) -> Result<Vec<ChildRange>> {
         if place.is_leaf {
             return Ok(vec![place]);
         }
         let len = place.range.end - place.range.start;
-        Ok(match self.look_at(&place.cid, len).await? {
-            Known::Leaf => vec![Place {
+        Ok(match self.fetch_node(&place.cid, len).await? {
+            Fetched::Leaf => vec![ChildRange {
                 is_leaf: true,
                 ..place
             }],
-            Known::Branch(branch) => {
-                let touched = branch.touched(place.range.start, range);
-                touched.take(MOST_AT_ONCE).collect()
+            Fetched::Branch(branch) => {
+                let overlapping = branch.overlapping(place.range.start, range);
+                overlapping.take(MOST_AT_ONCE).collect()
             }
         })
     }
 
-    /// The smallest range around `range` that begins and ends with leaves, by what is known; where
-    /// nothing is, leaves are taken to be of the usual length.
+    /// Widens `range` to whole leaves. Where nodes were not fetched, assumes leaves of the usual length.
     pub(super) fn bounds(&self, range: &Range<u64>) -> Range<u64> {
         if range.is_empty() {
             return range.clone();
         }
         let first = self.leaf_at(range.start);
-        let last = match first.contains(&(range.end - 1)) {
-            true => first.clone(),
-            false => self.leaf_at(range.end - 1),
+        let last = if first.contains(&(range.end - 1)) {
+            first.clone()
+        } else {
+            self.leaf_at(range.end - 1)
         };
         first.start..last.end
     }
 
     fn leaf_at(&self, at: u64) -> Range<u64> {
         let (mut branch, mut start) = (self.root.clone(), 0);
-        // `leaves` refuses what is deeper, so it is not known.
+        // Ends, since `leaves` never caches nodes of a deeper tree.
         loop {
-            let Some(place) = branch.touched(start, &(at..at + 1)).next() else {
-                return at..at + 1; // behind the end
+            let Some(place) = branch.overlapping(start, &(at..at + 1)).next() else {
+                return at..at + 1; // past the end
             };
             let cell = self.known.get(&place.cid);
             match cell.as_ref().and_then(|cell| cell.get()) {
                 _ if place.is_leaf => return place.range,
-                Some(Known::Leaf) => return place.range,
-                Some(Known::Branch(known)) => {
+                Some(Fetched::Leaf) => return place.range,
+                Some(Fetched::Branch(known)) => {
                     (branch, start) = (known.clone(), place.range.start);
                 }
                 None => {
@@ -212,12 +213,12 @@ impl Skeleton {
         }
     }
 
-    /// Finds out what a block below the root is that holds `len` bytes of the file.
-    async fn look_at(&self, cid: &Cid, len: u64) -> Result<Known> {
+    /// Fetches a block below the root that should hold `len` bytes of the file, unless it is cached.
+    async fn fetch_node(&self, cid: &Cid, len: u64) -> Result<Fetched> {
         let cell = self.known.get_with(*cid, Arc::default);
         if let Some(known) = cell.get() {
-            // Two parents may share a child, and one of them may lie about its size.
-            return known.of_len(cid, len);
+            // Two parents may share a child, and one may have a wrong size for it.
+            return known.with_len(cid, len);
         }
         let fetched = cell.get_or_try_init(|| async {
             match fetch(&*self.blocks, cid, Kind::Node).await? {
@@ -227,19 +228,19 @@ impl Skeleton {
                     children,
                 } if !children.is_empty() => {
                     let branch = Branch::of(cid, size, &data, &children)?;
-                    Ok(Known::Branch(Arc::new(branch)))
+                    Ok(Fetched::Branch(Arc::new(branch)))
                 }
-                Object::File { size, .. } if size == len => Ok(Known::Leaf),
+                Object::File { size, .. } if size == len => Ok(Fetched::Leaf),
                 _ => Err(wrong_size(cid, len)),
             }
         });
-        let known = fetched.await?.of_len(cid, len)?;
-        // Anew, for its weight is known now.
+        let known = fetched.await?.with_len(cid, len)?;
+        // Inserted again, since its weight is known now.
         self.known.insert(*cid, cell);
         Ok(known)
     }
 
-    /// A leaf as a block, for when its bytes cannot be had or proven otherwise.
+    /// Fetches a leaf as a block, if its range is refused or does not verify.
     pub(super) async fn leaf(&self, leaf: &Leaf) -> Result<Vec<u8>> {
         let len = leaf.range.end - leaf.range.start;
         match fetch(&*self.blocks, &leaf.cid, Kind::Leaf).await? {
@@ -253,10 +254,10 @@ impl Skeleton {
     }
 }
 
-impl Known {
-    fn of_len(&self, cid: &Cid, len: u64) -> Result<Self> {
+impl Fetched {
+    fn with_len(&self, cid: &Cid, len: u64) -> Result<Self> {
         match self {
-            Known::Branch(branch) if branch.len() != len => Err(wrong_size(cid, len)),
+            Fetched::Branch(branch) if branch.len() != len => Err(wrong_size(cid, len)),
             known => Ok(known.clone()),
         }
     }
@@ -265,7 +266,7 @@ impl Known {
 fn wrong_size(cid: &Cid, len: u64) -> Error {
     malformed(
         cid,
-        &format!("it does not hold {len} bytes of the file, as said above it"),
+        &format!("it does not hold {len} bytes of the file, as its parent says"),
     )
 }
 
@@ -276,7 +277,7 @@ fn malformed(cid: &Cid, what: &str) -> Error {
 }
 
 impl Branch {
-    /// The inner node of these children.
+    /// The inner node with these children.
     fn of(cid: &Cid, size: u64, data: &[u8], children: &[Child]) -> Result<Self> {
         if !data.is_empty() {
             return Err(Error::Unsupported {
@@ -287,7 +288,7 @@ impl Branch {
         }
         let mut edges = Vec::with_capacity(children.len() + 1);
         edges.push(0);
-        // They were compared with `size`, also for overflow, when the node was decoded.
+        // Decoding has checked that the sizes add up to `size` without overflow.
         edges.extend(children.iter().scan(0u64, |at, child| {
             *at = at.saturating_add(child.size);
             Some(*at)
@@ -307,12 +308,11 @@ impl Branch {
         self.edges.last().copied().unwrap_or(0)
     }
 
-    /// The children that hold some of `range`, with their places in the file; this node begins at
-    /// `start` of it.
-    fn touched(&self, start: u64, range: &Range<u64>) -> impl Iterator<Item = Place> {
+    /// The children that overlap `range`, with their ranges of the file. This node begins at `start`.
+    fn overlapping(&self, start: u64, range: &Range<u64>) -> impl Iterator<Item = ChildRange> {
         let from = range.start.saturating_sub(start);
         let to = range.end.saturating_sub(start).min(self.len());
-        // The last child that begins at or before `from`; of those without bytes the last.
+        // The last child that begins at or before `from`.
         let first = self
             .edges
             .partition_point(|edge| *edge <= from)
@@ -320,9 +320,9 @@ impl Branch {
         let children = self.children.iter().zip(self.edges.windows(2)).skip(first);
         children
             .take_while(move |(_, edge)| edge[0] < to)
-            // What holds nothing of the file need not be looked at.
+            // Empty children are skipped.
             .filter(|(_, edge)| edge[0] < edge[1])
-            .map(move |((cid, is_leaf), edge)| Place {
+            .map(move |((cid, is_leaf), edge)| ChildRange {
                 cid: *cid,
                 range: start + edge[0]..start + edge[1],
                 is_leaf: *is_leaf,
@@ -330,16 +330,19 @@ impl Branch {
     }
 }
 
-/// Whether a child is known to be a leaf; else it is looked at when it is needed.
+/// Whether a child is known to be a leaf; if not, it is fetched when it is needed.
+///
+/// # Errors
+/// If it cannot be part of a file.
 fn is_leaf(child: &Child) -> std::result::Result<bool, String> {
     match child.cid.codec() {
-        // Nobody exchanges such a block, and it could not be proven in pieces.
+        // No implementation exchanges such a block, and it cannot be verified in parts.
         Codec::Raw if child.size > MAX_BLOCK as u64 => {
             Err(format!("a leaf of {} bytes is too large", child.size))
         }
         Codec::Raw => Ok(true),
-        // A dag-pb child as small as a block may be a leaf, or a branch of small leaves, which has
-        // far more around them. If the link lies, its leaves do not prove.
+        // A dag-pb child of at most a block may be a leaf, or a branch of small leaves, whose blocks have
+        // more overhead. If the link's size is wrong, the leaf does not verify.
         Codec::DagPb if child.size <= MAX_BLOCK as u64 => {
             let (before, behind) = node::around_leaf(child.size);
             let as_leaf = child.size + (before.len() + behind.len()) as u64;
@@ -350,13 +353,13 @@ fn is_leaf(child: &Child) -> std::result::Result<bool, String> {
     }
 }
 
-/// What a block is fetched as.
+/// Which block is fetched.
 enum Kind {
     Node,
     Leaf,
 }
 
-/// Fetches a block, proves and reads it.
+/// Fetches, verifies and decodes a block.
 async fn fetch(blocks: &dyn Blocks, cid: &Cid, kind: Kind) -> Result<Object> {
     let block = match cid.inlined() {
         Some(block) => block.to_vec().into(),
@@ -380,7 +383,7 @@ async fn fetch(blocks: &dyn Blocks, cid: &Cid, kind: Kind) -> Result<Object> {
     Object::decode(cid, &block).map_err(|e| malformed(cid, &e.to_string()))
 }
 
-/// Who gave something, if nobody in particular did.
-pub(super) fn nobody() -> Origin {
+/// The origin of bytes that came as verified blocks.
+pub(super) fn block_origin() -> Origin {
     Origin::new("block")
 }

@@ -1,66 +1,65 @@
-//! The end of an archive: where its central directory is.
+//! Finds the central directory from the end of an archive.
 //!
-//! The end-of-central-directory record (EOCD, section 4.3.16) is searched in the last 65,557 bytes
-//! only: 22 of its own and a comment of 65,535 at most. Its signature may also occur in the
-//! comment, by chance, by malice, or because the comment is itself an archive. The specification
-//! does not say which record counts then. Python's zipfile and Info-ZIP's unzip take the last one,
-//! and so must this parser: a program that checks an archive would else see other files than a
-//! mount shows. Unlike them, it passes over a record that has no directory before it, and over an
-//! empty archive in the comment of one with entries: they refuse the archive or show nothing. In this
-//! order:
+//! The end-of-central-directory record (EOCD, section 4.3.16) is searched in the last 65,557 bytes: its
+//! own 22 and a comment of at most 65,535. Its signature may also occur in the comment, by chance, by
+//! malice, or because the comment is itself an archive, and the specification does not say which record
+//! counts then. Python's zipfile and Info-ZIP's unzip take the last one. This parser does, too, so that
+//! programs that check an archive see the files that a mount shows. Unlike them, it skips a record
+//! without a directory before it, and an empty archive in the comment of one with entries: there they
+//! refuse the archive or show nothing. The rules, in this order:
 //!
-//! 1. If the comment of a record ends where the blob does, and its directory lies exactly where it
-//!    says, right before it, the blob is complete. The last record that has a directory of entries
-//!    before it counts: this one, or one in its comment.
-//! 2. If the directory of a record lies exactly where it says, and its comment does not end before
-//!    the blob would, the blob was cut.
-//! 3. If the comment of a record ends where the blob does, and its directory could lie before it
-//!    (there may be prepended bytes, another archive among them), the last record counts as in 1.
-//! 4. Else the last record counts whose directory lies exactly where it says (there may be junk
-//!    behind its comment). Nothing less: a blob that was cut may end with an archive that was an
-//!    entry of it.
+//! 1. If the comment of a record ends at the end of the blob, and its directory lies exactly at its
+//!    recorded offset, right before the record, the blob is complete. The last record with a directory of
+//!    entries before it counts: this one, or one in its comment.
+//! 2. If the directory of a record lies exactly at its recorded offset, and its comment would end after
+//!    the end of the blob, the blob was cut: an error.
+//! 3. If the comment of a record ends at the end of the blob, and its directory could lie before it
+//!    (after prepended bytes, which may be another archive), the last record counts as in 1.
+//! 4. Else the last record counts whose directory lies exactly at its recorded offset (there may be
+//!    trailing bytes). A weaker rule would be wrong: the last bytes of a cut blob may be an archive that
+//!    was one of its entries.
 
 use std::ops::Range;
 
-use super::bytes::Fields;
 use super::central;
-use super::error::Error;
+use crate::archive::bytes::Fields;
+use crate::archive::error::Error;
 
-const EOCD: u32 = 0x0605_4b50;
+pub(super) const EOCD: u32 = 0x0605_4b50;
 const EOCD_LEN: usize = 22;
-const LOCATOR: u32 = 0x0706_4b50;
+pub(super) const LOCATOR: u32 = 0x0706_4b50;
 const LOCATOR_LEN: u64 = 20;
-const EOCD64: u32 = 0x0606_4b50;
+pub(super) const EOCD64: u32 = 0x0606_4b50;
 /// The fixed part of a ZIP64 EOCD (section 4.3.14).
 pub(super) const EOCD64_LEN: u64 = 56;
-/// What a ZIP64 EOCD's own length does not count: its signature and that length.
+/// The bytes that the ZIP64 EOCD's length field does not count: the signature and the field itself.
 const EOCD64_HEAD: u64 = 12;
-/// What the first part of a split archive begins with (section 8.5.3).
+/// The signature at the start of the first part of a split archive (section 8.5.3).
 const SPLIT: u32 = 0x0807_4b50;
-/// How far from its end a blob's EOCD can begin.
+/// The greatest distance of an EOCD from the end of the blob.
 const SEARCH: usize = EOCD_LEN + u16::MAX as usize;
 
-/// Where the central directory is said to be.
+/// The recorded position of the central directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Directory {
-    /// As counted by the writer; prepended bytes may shift it.
+    /// As the writer counted it; prepended bytes may shift it.
     pub(super) offset: u64,
     pub(super) size: u64,
-    /// Entries announced; writers without ZIP64 count modulo 65,536.
+    /// The announced number of entries; modulo 65,536 without ZIP64.
     pub(super) entries: u64,
     pub(super) is_zip64: bool,
-    /// A number of the EOCD is all ones: the true one is in the ZIP64 EOCD.
+    /// A number of the EOCD is all ones, so the ZIP64 EOCD is required.
     pub(super) needs_zip64: bool,
-    /// Where the directory ends: the EOCD, or the ZIP64 EOCD before it.
+    /// End of the directory: the offset of the EOCD, or of the ZIP64 EOCD before it.
     pub(super) end: u64,
     pub(super) comment: Vec<u8>,
 }
 
-/// What the tail tells: the directory, or where the ZIP64 EOCD may be.
+/// The result of the search: the directory, or the offsets where the ZIP64 EOCD may be.
 #[derive(Debug)]
 pub(super) enum Found {
     Directory(Directory),
-    /// The directory so far has the EOCD's numbers.
+    /// `directory` has the EOCD's numbers.
     Zip64 {
         places: Vec<u64>,
         directory: Directory,
@@ -73,7 +72,7 @@ struct Tail<'a> {
     start: u64,
 }
 
-/// An EOCD, or what looks like one.
+/// A possible EOCD.
 #[derive(Clone, Copy)]
 struct Candidate {
     at: u64,
@@ -118,7 +117,7 @@ pub(super) fn find(bytes: &[u8], size: u64) -> Result<Found, Error> {
     }
     let found = last_if_complete(&|c| tail.is_plausible(c))
         .or_else(|| last(&|c| tail.is_strict(c)))
-        // Nothing fits: tell what is wrong with the likeliest.
+        // Nothing fits: report the error of the likeliest.
         .or_else(|| last(&is_exact));
     if let Some(found) = found {
         return tail.read(&found);
@@ -161,8 +160,8 @@ impl Tail<'_> {
         Fields(self.at(offset)?).u32()
     }
 
-    /// Whether the directory lies exactly where the record says: right before it, or before the
-    /// ZIP64 EOCD and locator that lie right before it.
+    /// Whether the directory lies exactly at its recorded offset, right before the record or before its
+    /// ZIP64 EOCD and locator.
     fn is_strict(&self, c: &Candidate) -> bool {
         let (end, size, offset) = match self.locator(c) {
             None => (c.at, c.size.into(), c.offset.into()),
@@ -191,7 +190,7 @@ impl Tail<'_> {
         fits && (self.may_be_record(c.at - size) || self.may_be_record(offset))
     }
 
-    /// Whether a record of the directory begins there, as far as can be seen from here.
+    /// Whether a record of the directory begins at `offset`; true if that is before the tail.
     fn may_be_record(&self, offset: u64) -> bool {
         offset < self.start || self.signature_at(offset) == Some(central::SIGNATURE)
     }
@@ -209,16 +208,16 @@ impl Tail<'_> {
         })
     }
 
-    /// The ZIP64 EOCD at an offset, if it says itself that it ends at the EOCD's locator.
+    /// The ZIP64 EOCD at an offset, if by its own length it ends at the locator.
     fn numbers64(&self, at: u64, c: &Candidate) -> Option<Numbers64> {
         let numbers = Numbers64::read(self.at(at)?)?;
         let end = at.checked_add(numbers.len.checked_add(EOCD64_HEAD)?);
         (end == Some(c.at - LOCATOR_LEN)).then_some(numbers)
     }
 
-    /// Where the ZIP64 EOCD may be: where it says itself that it ends at the locator, with
-    /// extensible data (section 4.3.14.2) and with an offset counted without prepended bytes; where
-    /// the locator says; right before the locator.
+    /// The offsets where the ZIP64 EOCD may be: where one ends at the locator by its own length (it may
+    /// have extensible data, section 4.3.14.2, and the locator may not count prepended bytes); at the
+    /// locator's offset; right before the locator.
     fn places64(&self, said: u64, c: &Candidate) -> Vec<u64> {
         let last = (c.at - LOCATOR_LEN).checked_sub(EOCD64_LEN);
         let anywhere = last.into_iter().flat_map(|last| (self.start..=last).rev());
@@ -254,7 +253,7 @@ impl Tail<'_> {
     }
 }
 
-/// What a ZIP64 locator says.
+/// A ZIP64 locator.
 struct Locator {
     disk: u32,
     said: u64,
@@ -268,7 +267,7 @@ impl Candidate {
     }
 }
 
-/// What a ZIP64 EOCD (section 4.3.14) says.
+/// The numbers of a ZIP64 EOCD (section 4.3.14).
 struct Numbers64 {
     len: u64,
     disk: u32,
@@ -299,7 +298,7 @@ impl Numbers64 {
     }
 }
 
-/// Reads a ZIP64 EOCD at `offset`; `None` if there is none. `narrow` has what the EOCD says.
+/// Reads a ZIP64 EOCD at `offset`; `None` if there is none. `narrow` has the EOCD's numbers.
 pub(super) fn read_zip64(
     bytes: &[u8],
     offset: u64,
@@ -311,7 +310,7 @@ pub(super) fn read_zip64(
     if wide.disk != 0 || wide.directory_disk != 0 || wide.entries_here != wide.entries {
         return Err(Error::Split);
     }
-    // Two accounts of one thing: who trusts the other one sees another archive.
+    // Another program might trust the other record and see another archive.
     let differs = |narrow: u64, wide: u64| narrow != u64::from(u32::MAX) && narrow != wide;
     let entries_differ =
         narrow.entries != u64::from(u16::MAX) && narrow.entries != wide.entries % 65_536;
@@ -331,9 +330,8 @@ pub(super) fn read_zip64(
     }))
 }
 
-/// Where the directory really is, and by how much the blob's offsets differ from those that the
-/// writer counted. Bytes may have been prepended to a finished archive (offsets count from the
-/// archive's own start) or be part of it (offsets count from the blob's).
+/// The actual range of the directory, and the difference between offsets in the blob and the recorded
+/// ones: bytes may have been prepended to a finished archive.
 pub(super) fn place(directory: &Directory) -> Result<(Range<u64>, u64), Error> {
     let start = directory
         .end

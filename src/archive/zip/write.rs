@@ -1,44 +1,38 @@
-//! The records of an archive of stored entries, written: local headers, the central directory and
-//! its end.
+//! Writes the records of an archive of stored entries: local headers, the central directory and its end.
 //!
-//! Sizes and CRC stand in the local header (no data descriptors), so that whoever reads the line
-//! forward knows everything. The same entries give the same bytes on every machine: times are UTC,
-//! versions and attributes are fixed, and ZIP64 is used exactly where a number does not fit.
+//! Sizes and CRC are in the local header (no data descriptors), for programs that read the archive from
+//! the start. The same entries give the same bytes on every machine: times are UTC, versions and
+//! attributes are fixed, and ZIP64 is used exactly where a number does not fit.
 
-use super::entry::{Kind, Timestamp};
-
-const LOCAL: u32 = 0x0403_4b50;
-const CENTRAL: u32 = super::central::SIGNATURE;
-const EOCD: u32 = 0x0605_4b50;
-const EOCD64: u32 = 0x0606_4b50;
-const LOCATOR64: u32 = 0x0706_4b50;
+use super::central::{SIGNATURE as CENTRAL, UTF8};
+use super::header::SIGNATURE as LOCAL;
+use super::tail::{EOCD, EOCD64, LOCATOR};
+use crate::archive::entry::{Kind, Timestamp};
 
 /// Specification 6.3 on Unix (section 4.4.2): the upper half of the external attributes is st_mode.
 const MADE_BY: u16 = 3 << 8 | 63;
 /// Directories and names with slashes (section 4.4.3.2).
 const NEEDS: u16 = 20;
 const NEEDS_ZIP64: u16 = 45;
-/// Bit 11: the name is UTF-8 (section 4.4.4).
-const UTF8: u16 = 1 << 11;
 
 const FIELD_ZIP64: u16 = 0x0001;
 const FIELD_NTFS: u16 = 0x000a;
 const FIELD_UNIX_TIME: u16 = 0x5455;
 /// Padding as Android's zipalign writes it: the alignment, then zeros.
 const FIELD_ALIGN: u16 = 0xd935;
-/// The field's head and the alignment.
+/// Its least length: the field's head and the alignment.
 const LEAST_PADDING: u64 = 6;
 
-/// From where on a number goes into a ZIP64 field (section 4.4.1.4).
+/// The least number that needs a ZIP64 field (section 4.4.1.4).
 const WIDE: u64 = u32::MAX as u64;
 
-/// The largest alignment, in bytes: what pads to it still fits into an extra field.
+/// The largest alignment, in bytes, whose padding fits into an extra field.
 pub const MAX_ALIGN: u64 = 32_768;
 
-/// The longest name, in bytes, that leaves room in a header for all else.
+/// The longest name, in bytes.
 pub const MAX_NAME: usize = u16::MAX as usize;
 
-/// An entry to be written.
+/// A new entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry<'a> {
     /// Its path, components separated by `/`; no slash at its end.
@@ -47,11 +41,11 @@ pub struct NewEntry<'a> {
     pub kind: Kind,
     /// Unix permission bits.
     pub mode: u16,
-    /// When it was last changed. Kept to the second.
+    /// Modification time. Stored with a precision of one second.
     pub mtime: Timestamp,
     /// Length of its data in bytes.
     pub size: u64,
-    /// Of a playlist: the version of its playable form, and the length of that in bytes.
+    /// For a playlist: version and length in bytes of its playable form.
     pub playable: Option<(u8, u64)>,
 }
 
@@ -74,8 +68,7 @@ impl NewEntry<'_> {
         kind | u32::from(self.mode)
     }
 
-    /// The time in the extra fields that local header and directory share. Unix time where its 32
-    /// bits hold it, else that of NTFS.
+    /// The extra field with the time: Unix time if it fits 32 bits, else NTFS time.
     fn time_field(&self) -> Vec<u8> {
         if let Ok(secs) = i32::try_from(self.mtime.secs) {
             let body = [&[1][..], &secs.to_le_bytes()].concat();
@@ -92,16 +85,17 @@ impl NewEntry<'_> {
         )
     }
 
-    /// Both sizes, where they do not fit (section 4.5.3: in a local header always both).
+    /// The ZIP64 field of the local header, if needed; it always has both sizes (section 4.5.3).
     fn local_zip64(&self) -> Vec<u8> {
-        match self.size >= WIDE {
-            true => field(FIELD_ZIP64, &[self.size.to_le_bytes(); 2].concat()),
-            false => Vec::new(),
+        if self.size >= WIDE {
+            field(FIELD_ZIP64, &[self.size.to_le_bytes(); 2].concat())
+        } else {
+            Vec::new()
         }
     }
 
-    /// How many bytes the local header has, if it stands at `offset` and the data shall begin at a
-    /// multiple of `align` (a power of two up to [`MAX_ALIGN`]; 1 for anywhere).
+    /// Length in bytes of the local header at `offset` if the data begins at a multiple of `align` (a
+    /// power of two up to [`MAX_ALIGN`]; 1 for no alignment).
     pub fn local_len(&self, offset: u64, align: u64) -> u64 {
         let plain = super::header::LOCAL_FIXED
             + self.name().len() as u64
@@ -171,7 +165,7 @@ impl NewEntry<'_> {
         out
     }
 
-    /// From the version needed to the sizes: the same in both records.
+    /// The fields from the version needed to the sizes, which both records share.
     fn common(&self, out: &mut Vec<u8>, is_zip64: bool, crc32: u32, size: [u8; 4]) {
         let needs = if is_zip64 { NEEDS_ZIP64 } else { NEEDS };
         out.extend(needs.to_le_bytes());
@@ -187,10 +181,10 @@ impl NewEntry<'_> {
     }
 }
 
-/// Where in a local header the CRC-32 stands (section 4.3.7).
+/// Offset of the CRC-32 in a local header (section 4.3.7).
 pub const CRC_AT: usize = 14;
 
-/// What ends an archive (sections 4.3.14 to 4.3.16), of a central directory of `size` bytes at
+/// The end records of an archive (sections 4.3.14 to 4.3.16) whose central directory has `size` bytes at
 /// `offset`.
 pub fn end_records(entries: u64, offset: u64, size: u64) -> Vec<u8> {
     let mut out = Vec::new();
@@ -198,7 +192,7 @@ pub fn end_records(entries: u64, offset: u64, size: u64) -> Vec<u8> {
     if entries >= few || offset >= WIDE || size >= WIDE {
         let at = offset + size;
         out.extend(EOCD64.to_le_bytes());
-        // What follows in this record.
+        // The length of the rest of this record.
         out.extend(44u64.to_le_bytes());
         out.extend(MADE_BY.to_le_bytes());
         out.extend(NEEDS_ZIP64.to_le_bytes());
@@ -206,7 +200,7 @@ pub fn end_records(entries: u64, offset: u64, size: u64) -> Vec<u8> {
         for number in [entries, entries, size, offset] {
             out.extend(number.to_le_bytes());
         }
-        out.extend(LOCATOR64.to_le_bytes());
+        out.extend(LOCATOR.to_le_bytes());
         out.extend(0u32.to_le_bytes());
         out.extend(at.to_le_bytes());
         out.extend(1u32.to_le_bytes());
@@ -228,7 +222,7 @@ fn field(id: u16, body: &[u8]) -> Vec<u8> {
     [&id.to_le_bytes()[..], &len.to_le_bytes(), body].concat()
 }
 
-/// How many bytes bring `offset` to a multiple of `align`: none, or enough for a field.
+/// The padding that brings `offset` to a multiple of `align`: 0, or enough for a field.
 fn padding(offset: u64, align: u64) -> u64 {
     let align = align.max(1);
     match offset.next_multiple_of(align) - offset {
@@ -238,7 +232,7 @@ fn padding(offset: u64, align: u64) -> u64 {
     }
 }
 
-/// Date and time as MS-DOS counts them (section 4.4.6), in UTC, at the nearest it can tell.
+/// MS-DOS date and time (section 4.4.6) in UTC, clamped to their range.
 fn dos_time(mtime: Timestamp) -> (u16, u16) {
     // 1980-01-01 to 2107-12-31 23:59:58.
     let secs = mtime.secs.clamp(315_532_800, 4_354_819_198);
@@ -264,8 +258,8 @@ fn dos_time(mtime: Timestamp) -> (u16, u16) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Index, IndexParser, ParseOptions};
     use super::*;
+    use crate::archive::{Index, IndexParser, ParseOptions};
 
     fn entry(path: &str, size: u64) -> NewEntry<'_> {
         NewEntry {
@@ -298,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_aligned_and_lengths_are_foretold() {
+    fn data_is_aligned_and_lengths_are_predicted() {
         for path in ["a", "ab", "abc/defgh.ts", "ü"] {
             for offset in [0, 1, 4090, 4096, 123_456_789] {
                 for align in [1, 2, 4, 8, 512, 4096, MAX_ALIGN] {
@@ -331,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_is_read() {
+    fn written_entries_parse_back() {
         let mut directory = Vec::new();
         let wide = 5 << 32;
         let long_ago = Timestamp { secs: -5, nanos: 0 };

@@ -1,86 +1,68 @@
-//! One record of the central directory (section 4.3.12).
+//! Parses a record of the central directory (section 4.3.12).
 
 use std::borrow::Cow;
 
-use super::bytes::Fields;
 use super::encoding::Encoding;
-use super::entry::{Kind, Timestamp};
 use super::extra::Extra;
+use super::header::{DESCRIPTOR, ENCRYPTED};
 use super::{names, times};
+use crate::archive::bytes::Fields;
+use crate::archive::compact::EntryRecord;
+use crate::archive::entry::Kind;
 
 pub(super) const SIGNATURE: u32 = 0x0201_4b50;
-/// Digital signature (section 4.3.13), which may follow the last record.
+/// The digital signature (section 4.3.13), which may follow the last record.
 pub(super) const DIGITAL_SIGNATURE: u32 = 0x0505_4b50;
-/// Archive extra data record (section 4.3.11), which stands before an encrypted directory.
+/// The archive extra data record (section 4.3.11), which precedes an encrypted directory.
 pub(super) const ARCHIVE_EXTRA: u32 = 0x0806_4b50;
-/// The fixed part of a record.
+/// Length of the fixed part of a record.
 pub(super) const FIXED_LEN: usize = 46;
 
-/// What one record says.
-pub(super) struct Record<'a> {
-    pub(super) flags: u16,
-    pub(super) method: u16,
-    pub(super) mtime: Timestamp,
-    pub(super) crc32: u32,
-    pub(super) compressed_size: u64,
-    pub(super) size: u64,
-    pub(super) header_offset: u64,
-    pub(super) kind: Kind,
-    pub(super) mode: Option<u16>,
-    pub(super) owner: Option<(u32, u32)>,
-    pub(super) raw_name: &'a [u8],
-    /// The name in UTF-8, or as raw bytes if the flag says UTF-8 and it is not; `None` if its
-    /// encoding must be guessed.
-    pub(super) name: Option<Cow<'a, [u8]>>,
-    /// Whether the writer is DOS or Windows.
-    pub(super) windows: bool,
-    /// PKZIP's way of storing links, with the target in an extra field and no data.
-    pub(super) is_link: bool,
-    /// Version and length of a playlist's playable form.
-    pub(super) playable: Option<(u8, u64)>,
-}
-
-/// Why there is no record.
+/// Why no record was parsed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(super) enum RecordError {
     /// The bytes end before the record does.
-    More,
-    /// No record begins here, but something with this signature.
+    Incomplete,
+    /// Another signature stands here.
     NotARecord(u32),
-    /// It lies on another disk.
+    /// The entry lies on another disk.
     Split,
     /// It is damaged.
     Damaged(&'static str),
 }
 
 /// Bit 11: name and comment are UTF-8 (section 4.4.4).
-const UTF8: u16 = 1 << 11;
+pub(super) const UTF8: u16 = 1 << 11;
 
 /// Reads the record that `bytes` begin with; also returns its length.
-pub(super) fn read(bytes: &[u8], encoding: Encoding) -> Result<(Record<'_>, usize), Lack> {
+pub(super) fn read(
+    bytes: &[u8],
+    encoding: Encoding,
+) -> Result<(EntryRecord<'_>, usize), RecordError> {
     let mut fields = Fields(bytes);
-    let signature = fields.u32().ok_or(Lack::More)?;
+    let signature = fields.u32().ok_or(RecordError::Incomplete)?;
     if signature != SIGNATURE {
-        return Err(Lack::NotARecord(signature));
+        return Err(RecordError::NotARecord(signature));
     }
-    let mut fields = Fields(fields.take(FIXED_LEN - 4).ok_or(Lack::More)?);
-    // Fixed length was checked: from here a field is always there.
-    let mut u16 = || fields.u16().ok_or(Lack::More);
+    let mut fields = Fields(fields.take(FIXED_LEN - 4).ok_or(RecordError::Incomplete)?);
+    // The fixed length was checked, so every field exists.
+    let mut u16 = || fields.u16().ok_or(RecordError::Incomplete);
     let (made_by, _needed, flags, method) = (u16()?, u16()?, u16()?, u16()?);
     let (time, date) = (u16()?, u16()?);
-    let crc32 = fields.u32().ok_or(Lack::More)?;
-    let compressed = fields.u32().ok_or(Lack::More)?;
-    let size = fields.u32().ok_or(Lack::More)?;
-    let mut u16 = || fields.u16().ok_or(Lack::More);
+    let crc32 = fields.u32().ok_or(RecordError::Incomplete)?;
+    let compressed = fields.u32().ok_or(RecordError::Incomplete)?;
+    let size = fields.u32().ok_or(RecordError::Incomplete)?;
+    let mut u16 = || fields.u16().ok_or(RecordError::Incomplete);
     let (name_len, extra_len, comment_len) = (u16()?, u16()?, u16()?);
     let (disk, _internal) = (u16()?, u16()?);
-    let external = fields.u32().ok_or(Lack::More)?;
-    let offset = fields.u32().ok_or(Lack::More)?;
+    let external = fields.u32().ok_or(RecordError::Incomplete)?;
+    let offset = fields.u32().ok_or(RecordError::Incomplete)?;
 
     let mut rest = Fields(&bytes[FIXED_LEN..]);
-    let raw_name = rest.take(name_len.into()).ok_or(Lack::More)?;
-    let extra = rest.take(extra_len.into()).ok_or(Lack::More)?;
-    rest.take(comment_len.into()).ok_or(Lack::More)?;
+    let raw_name = rest.take(name_len.into()).ok_or(RecordError::Incomplete)?;
+    let extra = rest.take(extra_len.into()).ok_or(RecordError::Incomplete)?;
+    rest.take(comment_len.into())
+        .ok_or(RecordError::Incomplete)?;
 
     let extra = Extra::parse(extra, date);
     let narrow = Narrow {
@@ -93,12 +75,13 @@ pub(super) fn read(bytes: &[u8], encoding: Encoding) -> Result<(Record<'_>, usiz
     let host = (made_by >> 8) as u8;
     let windows = is_windows(host);
     let name = decode_name(raw_name, flags, &extra, encoding);
-    // A name yet to be decoded may turn out to end in a backslash; a slash is one in any encoding.
+    // A name that is not decoded yet may end in a backslash; a slash is the same in all encodings.
     let known_name = name.as_deref().unwrap_or(raw_name);
     let is_dir = names::is_dir(known_name, windows && name.is_some());
     let (kind, mode) = kind_and_mode(host, external, is_dir);
-    let record = Record {
-        flags,
+    let record = EntryRecord {
+        is_encrypted: flags & ENCRYPTED != 0,
+        has_descriptor: flags & DESCRIPTOR != 0,
         method,
         mtime: extra.mtime.unwrap_or_else(|| times::dos(date, time)),
         crc32,
@@ -118,7 +101,7 @@ pub(super) fn read(bytes: &[u8], encoding: Encoding) -> Result<(Record<'_>, usiz
     Ok((record, len))
 }
 
-/// Numbers as the fixed part has them; all ones stand for a number in the ZIP64 field.
+/// The numbers of the fixed part; all ones refer to the ZIP64 field.
 struct Narrow {
     size: u32,
     compressed: u32,
@@ -126,10 +109,10 @@ struct Narrow {
     disk: u16,
 }
 
-/// The ZIP64 field holds, in this order, only those numbers whose own field is all ones
-/// (section 4.5.3): size, compressed size, offset, disk. Some writers put in all of them; then the
-/// field is longer than it must be, and repeats what the own field says.
-fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), Lack> {
+/// Reads size, compressed size and offset. The ZIP64 field holds, in the order size, compressed size,
+/// offset, disk, only the numbers that are all ones in the fixed part (section 4.5.3). Some writers put
+/// all of them in; then the field is longer and repeats the fixed part.
+fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), RecordError> {
     let &Narrow {
         size,
         compressed,
@@ -137,10 +120,10 @@ fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), Lack>
         disk,
     } = narrow;
     let Some(field) = field else {
-        // Without the field all ones are just the largest number.
+        // Without the field, all ones is an ordinary number.
         return match disk {
             0 | u16::MAX => Ok((size.into(), compressed.into(), offset.into())),
-            _ => Err(Lack::Split),
+            _ => Err(RecordError::Split),
         };
     };
     let wide_disk = disk == u16::MAX;
@@ -158,16 +141,17 @@ fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), Lack>
         needed -= 8;
         fields
             .u64()
-            .ok_or(Lack::Damaged("a ZIP64 extra field is too short"))
+            .ok_or(RecordError::Damaged("a ZIP64 extra field is too short"))
     };
     let numbers = (wide(size)?, wide(compressed)?, wide(offset)?);
-    let disk = match wide_disk {
-        true => fields.u32().unwrap_or(0),
-        false => disk.into(),
+    let disk = if wide_disk {
+        fields.u32().unwrap_or(0)
+    } else {
+        disk.into()
     };
     match disk {
         0 => Ok(numbers),
-        _ => Err(Lack::Split),
+        _ => Err(RecordError::Split),
     }
 }
 
@@ -180,7 +164,8 @@ fn decode_name<'a>(
     if flags & UTF8 != 0 || raw.is_ascii() && extra.unicode_path.is_none() {
         return Some(raw.into());
     }
-    // Valid only for this very name (section 4.6.9): a tool that renamed without it left it behind.
+    // Valid only if its CRC matches the name (section 4.6.9): a tool may have renamed the entry and left
+    // the field.
     if let Some((crc, name)) = extra.unicode_path
         && crc == crc32fast::hash(raw)
         && std::str::from_utf8(name).is_ok()
@@ -190,19 +175,20 @@ fn decode_name<'a>(
     encoding.decode(raw)
 }
 
-/// Hosts that write backslashes and DOS attributes (section 4.4.2): MS-DOS, OS/2, Windows NTFS, the
-/// same by Info-ZIP's number, VFAT.
+/// Whether a host writes backslashes and DOS attributes (section 4.4.2): MS-DOS, OS/2, Windows NTFS (also
+/// by Info-ZIP's number), VFAT.
 fn is_windows(host: u8) -> bool {
     matches!(host, 0 | 6 | 10 | 11 | 14)
 }
 
-/// Unix writers (section 4.4.2: host 3, and 19 for macOS) put st_mode into the upper half of the
-/// external attributes. Others say by a slash that it is a directory, DOS by bit 4 as well.
+/// Type and mode. Unix writers (section 4.4.2: host 3, and 19 for macOS) put st_mode into the upper half
+/// of the external attributes. Others mark directories by a slash, DOS also by bit 4.
 fn kind_and_mode(host: u8, external: u32, is_dir_by_name: bool) -> (Kind, Option<u16>) {
     let mode = (external >> 16) as u16;
-    let by_name = match is_dir_by_name || external & 0x10 != 0 && is_windows(host) {
-        true => Kind::Dir,
-        false => Kind::File,
+    let by_name = if is_dir_by_name || external & 0x10 != 0 && is_windows(host) {
+        Kind::Dir
+    } else {
+        Kind::File
     };
     if !matches!(host, 3 | 19) || mode == 0 {
         return (by_name, None);
@@ -213,8 +199,8 @@ fn kind_and_mode(host: u8, external: u32, is_dir_by_name: bool) -> (Kind, Option
         0o100_000 | 0 => by_name,
         _ => Kind::Special,
     };
-    // Python's zipfile writes mode 0600 and no type into entries made from strings; a mode of
-    // nothing at all would make a file that its owner cannot read.
+    // Python's zipfile writes mode 0600 without a type for entries made from strings. A mode of 0 would
+    // make a file that its owner cannot read, so it counts as none.
     (kind, (mode & 0o777 != 0).then_some(mode & 0o777))
 }
 
@@ -236,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn zip64_fields_hold_what_is_all_ones_and_nothing_else() {
+    fn zip64_field_holds_the_numbers_that_are_all_ones() {
         // Only the offset is wide: the field's first number is the offset.
         assert_eq!(wide(&[7], 1, 2, MAX), Some((1, 2, 7)));
         assert_eq!(wide(&[7], MAX, 2, 3), Some((7, 2, 3)));
@@ -248,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn zip64_fields_that_repeat_what_is_known() {
+    fn zip64_field_may_repeat_other_numbers() {
         assert_eq!(wide(&[1, 2, 7], 1, 2, MAX), Some((1, 2, 7)));
         assert_eq!(wide(&[1, 2, 3], 1, 2, 3), Some((1, 2, 3)));
         assert_eq!(wide(&[1, 7], 1, MAX, 3), Some((1, 7, 3)));
@@ -258,17 +244,17 @@ mod tests {
     }
 
     #[test]
-    fn another_disk_is_told() {
+    fn another_disk_is_an_error() {
         let narrow = |disk| Narrow {
             size: 1,
             compressed: 1,
             offset: 1,
             disk,
         };
-        assert_eq!(zip64(None, &narrow(1)), Err(Lack::Split));
+        assert_eq!(zip64(None, &narrow(1)), Err(RecordError::Split));
         assert_eq!(
             zip64(Some(&[1, 0, 0, 0]), &narrow(u16::MAX)),
-            Err(Lack::Split)
+            Err(RecordError::Split)
         );
         assert!(zip64(Some(&[0, 0, 0, 0]), &narrow(u16::MAX)).is_ok());
         assert!(zip64(None, &narrow(0)).is_ok());

@@ -1,32 +1,31 @@
-//! Extra fields of a central directory record (section 4.5).
+//! Parses the extra fields of a central directory record (section 4.5).
 
-use super::bytes::Fields;
-use super::entry::Timestamp;
 use super::times;
+use crate::archive::bytes::Fields;
+use crate::archive::entry::Timestamp;
 
-/// What the extra fields of one record say.
+/// The content of the extra fields of one record.
 #[derive(Debug, Default)]
 pub(super) struct Extra<'a> {
     /// The ZIP64 field's bytes (0x0001, section 4.5.3).
     pub(super) zip64: Option<&'a [u8]>,
-    /// Modification time, from the most precise field that has it.
+    /// Modification time, from the most precise field.
     pub(super) mtime: Option<Timestamp>,
-    /// Numbers of user and group.
+    /// User and group ids.
     pub(super) owner: Option<(u32, u32)>,
-    /// Info-ZIP Unicode Path (0x7075, section 4.6.9): CRC-32 of the plain name, and the name in
-    /// UTF-8.
+    /// Info-ZIP Unicode Path (0x7075, section 4.6.9): CRC-32 of the stored name, and the name in UTF-8.
     pub(super) unicode_path: Option<(u32, &'a [u8])>,
-    /// It is a hard or symbolic link whose target PKZIP keeps here (0x000d, section 4.5.7).
+    /// Whether PKZIP keeps the target of a hard or symbolic link here (0x000d, section 4.5.7).
     pub(super) is_link: bool,
-    /// Our own field ([`PLAYABLE`]): version and length of a playlist's playable form.
+    /// The [`PLAYABLE`] field: version and length of a playlist's playable form.
     pub(super) playable: Option<(u8, u64)>,
 }
 
-/// The field of our own that a playlist's record has (`doc/FORMAT.md`); not among those that
-/// sections 4.5.2 and 4.6.1 list.
+/// aiozfs's own field in a playlist's record (`doc/FORMAT.md`). Its number is not in sections 4.5.2 and
+/// 4.6.1.
 pub(super) const PLAYABLE: u16 = 0x7a61;
 
-/// How good a source of the modification time a field is.
+/// The precision of a field's modification time.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
 enum Precision {
     None,
@@ -36,8 +35,8 @@ enum Precision {
 }
 
 impl<'a> Extra<'a> {
-    /// Reads what is known; what is not, or is cut off, is passed over: much in the wild is junk.
-    /// Of two fields with the same number the first counts. `dos_date` tells the century.
+    /// Reads known fields. Skips unknown and truncated ones, which are common. Of two fields with the same
+    /// number the first counts. `dos_date` tells whether a 32-bit time has wrapped.
     pub(super) fn parse(bytes: &'a [u8], dos_date: u16) -> Self {
         let mut extra = Extra::default();
         let mut best = Precision::None;
@@ -85,8 +84,8 @@ impl<'a> Extra<'a> {
     }
 }
 
-/// Info-ZIP's extended timestamp (section 4.6.1 lists it, `proginfo/extrafld.txt` of Info-ZIP tells
-/// it): flags, then the modification time in seconds, if bit 0 of the flags says so.
+/// Info-ZIP's extended timestamp (section 4.6.1; described in Info-ZIP's `proginfo/extrafld.txt`): flags,
+/// then the modification time in seconds if bit 0 of the flags is set.
 fn extended_timestamp(body: &[u8], dos_date: u16) -> Option<Timestamp> {
     let mut fields = Fields(body);
     let flags = fields.take(1)?[0];
@@ -94,15 +93,15 @@ fn extended_timestamp(body: &[u8], dos_date: u16) -> Option<Timestamp> {
     (flags & 1 != 0).then(|| times::unix(secs, dos_date))
 }
 
-/// The fields before 0x5455 (0x5855 by Info-ZIP, 0x000d by PKWARE, section 4.5.7): times of access
-/// and modification, then user and group in 16 bits, which Info-ZIP leaves out in the directory.
+/// The older Unix fields (0x5855 by Info-ZIP, 0x000d by PKWARE, section 4.5.7): access and modification
+/// time, then 16-bit user and group, which Info-ZIP omits in the directory.
 fn old_unix(body: &[u8], dos_date: u16) -> (Option<Timestamp>, Fields<'_>) {
     let mut fields = Fields(body);
     let mtime = fields.u32().and_then(|_atime| fields.u32());
     (mtime.map(|secs| times::unix(secs, dos_date)), fields)
 }
 
-/// The version of the playable form, then its length in bytes. Later versions may add to it.
+/// The version of the playable form, then its length in bytes. Later versions may append fields.
 fn playable(body: &[u8]) -> Option<(u8, u64)> {
     let mut fields = Fields(body);
     Some((fields.take(1)?[0], fields.u64()?))
@@ -112,7 +111,7 @@ fn short_owner(mut fields: Fields) -> Option<(u32, u32)> {
     Some((fields.u16()?.into(), fields.u16()?.into()))
 }
 
-/// Version 1, then user and group, each after the length of its number (Info-ZIP, 0x7875).
+/// Info-ZIP's 0x7875: version 1, then user and group, each preceded by its length.
 fn sized_owner(body: &[u8]) -> Option<(u32, u32)> {
     let mut fields = Fields(body);
     let version = fields.take(1)?[0];

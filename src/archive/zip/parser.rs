@@ -1,28 +1,28 @@
-//! From a blob's size to its index, asking for ranges.
+//! The parser: asks for ranges of the blob and builds the index. No I/O.
 
 use std::ops::Range;
 
 use super::encoding::Encoding;
-use super::error::Error;
-use super::index::Index;
 use super::records::Records;
 use super::tail::{self, Directory, EOCD64_LEN, Found};
+use crate::archive::error::Error;
+use crate::archive::index::Index;
 
-/// How much of the end is asked for first, in bytes: enough for the longest comment and, in most
-/// archives of a thousand entries, for the whole central directory and the playlists before it. A
-/// new connection brings as much in three round trips: 10 segments of 1,460 bytes in the first (RFC
-/// 6928), then twice and four times as many, 102,200 bytes, an HTTP head among them.
+/// Length of the first range, at the end of the blob, in bytes. It covers the longest comment and, in
+/// most archives of a thousand entries, the whole central directory and the playlists before it. A new
+/// connection transfers it in three round trips: the initial window is 10 segments of 1,460 bytes (RFC
+/// 6928) and doubles twice, which makes 102,200 bytes with the HTTP head.
 pub const TAIL: u64 = 96 * 1024;
 
-/// How to read an archive.
+/// Options of the parser.
 #[derive(Debug, Clone, Default)]
 pub struct ParseOptions {
-    /// How to read names that are not UTF-8 and do not say what they are.
+    /// The encoding of names that are not UTF-8.
     pub encoding: Encoding,
 }
 
-/// Finds and parses the central directory without doing any I/O: it says which range it wants,
-/// and is fed its bytes in pieces of any size.
+/// Finds and parses the central directory without I/O: it says which range it wants, and is fed the bytes
+/// in pieces of any size.
 #[derive(Debug)]
 pub struct IndexParser {
     blob_size: u64,
@@ -32,9 +32,9 @@ pub struct IndexParser {
 
 #[derive(Debug)]
 enum State {
-    /// Collects the last bytes, which begin at `start`.
+    /// Collects the last bytes of the blob, from `start` on.
     Tail { start: u64, bytes: Vec<u8> },
-    /// Collects what should be the ZIP64 EOCD. `others`: where else it may be.
+    /// Collects the presumed ZIP64 EOCD at `at`. `others`: other offsets where it may be.
     Zip64 {
         at: u64,
         bytes: Vec<u8>,
@@ -61,7 +61,7 @@ impl IndexParser {
         })
     }
 
-    /// The range that is wanted next; `None` when there is nothing more to feed.
+    /// The next range that is wanted; `None` at the end.
     pub fn wants(&self) -> Option<Range<u64>> {
         let range = match &self.state {
             State::Tail { start, bytes } => start + bytes.len() as u64..self.blob_size,
@@ -71,7 +71,10 @@ impl IndexParser {
         (!range.is_empty()).then_some(range)
     }
 
-    /// Takes the next bytes of [`wants`](Self::wants): as many of them as there are, none beyond.
+    /// Takes the next bytes of [`wants`](Self::wants): any number of them, but none after its end.
+    ///
+    /// # Errors
+    /// If the archive is damaged or not a ZIP.
     pub fn feed(&mut self, fed: &[u8]) -> Result<(), Error> {
         match &mut self.state {
             State::Tail { bytes, .. } | State::Zip64 { bytes, .. } => bytes.extend_from_slice(fed),
@@ -83,7 +86,7 @@ impl IndexParser {
         }
     }
 
-    /// How many entries have been parsed, and how many are announced.
+    /// The numbers of entries parsed and announced.
     pub fn progress(&self) -> (u64, u64) {
         match &self.state {
             State::Records(records) => records.progress(),
@@ -101,7 +104,7 @@ impl IndexParser {
         }
     }
 
-    /// All that was wanted has come: on to what it says.
+    /// Evaluates the collected bytes, and moves to the next state.
     fn advance(&mut self) -> Result<(), Error> {
         let idle = State::Tail {
             start: self.blob_size,
@@ -125,7 +128,7 @@ impl IndexParser {
         }
     }
 
-    /// Asks for the ZIP64 EOCD at the first of `places` that lies before the EOCD.
+    /// Wants the ZIP64 EOCD at the first of `places` that lies before the EOCD.
     fn try_zip64(&mut self, places: Vec<u64>, directory: Directory) -> Result<(), Error> {
         let fits = |at: &u64| {
             at.checked_add(EOCD64_LEN)

@@ -1,7 +1,7 @@
-//! Encodings of names that do not say that they are UTF-8.
+//! Encodings of names that are not flagged as UTF-8.
 //!
-//! The specification knows two: UTF-8 with a flag, else CP437 (appendix D). Writers on Windows use
-//! the machine's code page without telling which, so that a user may name it, or have it detected.
+//! The specification has two: UTF-8 with a flag, else CP437 (appendix D). Writers on Windows use the
+//! machine's code page and do not record it, so the user can name or detect it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use oem_cp::code_table::{DECODING_TABLE_CP_MAP, DECODING_TABLE_CP437};
 use oem_cp::code_table_type::TableType;
 
-/// How to read names that are not ASCII and neither say nor prove that they are UTF-8.
+/// The encoding of names that are neither ASCII nor flagged as UTF-8.
 #[derive(Clone, Copy, Default)]
 pub struct Encoding(Table);
 
@@ -20,15 +20,15 @@ enum Table {
     /// UTF-8 where it is valid, else CP437.
     #[default]
     Usual,
-    /// UTF-8 where it is valid; the others are looked at together, and their encoding guessed.
+    /// UTF-8 where it is valid, else one encoding that is guessed from all other names.
     Auto,
     /// An OEM code page, by its number.
     Oem(u16, &'static TableType),
-    /// An encoding of the web (Encoding Standard), which has those of Windows and East Asia.
+    /// An encoding of the Encoding Standard, which has those of Windows and East Asia.
     Web(&'static encoding_rs::Encoding),
 }
 
-/// A name that no known encoding has.
+/// The label of an unknown encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownEncoding(String);
 
@@ -43,7 +43,7 @@ impl fmt::Display for UnknownEncoding {
     }
 }
 
-/// Encodings of the web that a name with slashes can be in. Each has other labels beside its name.
+/// The encodings of the Encoding Standard that are ASCII-compatible. Each also has other labels.
 const WEB: [&encoding_rs::Encoding; 36] = [
     encoding_rs::UTF_8,
     encoding_rs::BIG5,
@@ -88,8 +88,8 @@ impl std::error::Error for UnknownEncoding {}
 impl FromStr for Encoding {
     type Err = UnknownEncoding;
 
-    /// `auto`; an OEM code page as `cp850`, `ibm850` or `850`; or a label of the Encoding Standard,
-    /// if its ASCII is that of ASCII: a name's slashes are looked for in it.
+    /// `auto`; an OEM code page as `cp850`, `ibm850` or `850`; or a label of the Encoding Standard that is
+    /// ASCII-compatible, since slashes are found in the raw name.
     fn from_str(label: &str) -> Result<Self, UnknownEncoding> {
         let label = label.trim().to_ascii_lowercase();
         if label == "auto" {
@@ -117,13 +117,6 @@ impl FromStr for Encoding {
     }
 }
 
-impl Encoding {
-    /// Whether it is the one that holds where nobody says anything.
-    pub fn is_usual(&self) -> bool {
-        matches!(self.0, Table::Usual)
-    }
-}
-
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -142,7 +135,12 @@ impl fmt::Debug for Encoding {
 }
 
 impl Encoding {
-    /// The names of all that there are: `auto`, OEM code pages, encodings of the web.
+    /// Whether it is the default.
+    pub fn is_usual(&self) -> bool {
+        matches!(self.0, Table::Usual)
+    }
+
+    /// The names of all encodings: `auto`, OEM code pages, the Encoding Standard.
     pub fn known() -> Vec<String> {
         let mut pages: Vec<u16> = DECODING_TABLE_CP_MAP.keys().copied().collect();
         pages.sort_unstable();
@@ -155,11 +153,11 @@ impl Encoding {
             .collect()
     }
 
-    /// The name in UTF-8; `None` if that cannot be told before all names have been seen. Bytes that
-    /// the encoding does not have become U+FFFD.
+    /// The name in UTF-8; `None` if the encoding must be guessed from all names. Bytes that are invalid in
+    /// the encoding become U+FFFD.
     pub(super) fn decode<'a>(&self, name: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        // Unix writers store what the file was called, mostly UTF-8, and do not say so. A user who
-        // names an encoding knows better.
+        // Unix writers store the file's name, mostly UTF-8, without the flag. An encoding that the user
+        // names takes precedence.
         let is_utf8 = || std::str::from_utf8(name).is_ok();
         Some(match self.0 {
             _ if name.is_ascii() => name.into(),
@@ -180,14 +178,13 @@ fn from_cp437(bytes: &[u8]) -> String {
     oem_cp::decode_string_complete_table(bytes, &DECODING_TABLE_CP437)
 }
 
-/// So much of an archive's names is looked at, in bytes. Much more than it takes to be sure; and a
-/// million names would take ten seconds.
+/// How many bytes of names the detector sees: enough to be sure. A million names would take ten seconds.
 const ENOUGH: usize = 64 * 1024;
 
-/// Guesses the one encoding that an archive's undecided names are likely to be in, from all of them
-/// together, or as many as are enough: by one name alone, it would often be wrong.
+/// Guesses one encoding for all names of an archive that are not UTF-8. A guess from a single name would
+/// often be wrong.
 ///
-/// It knows the encodings of the web, among them CP866, but no other OEM code page.
+/// It knows the encodings of the Encoding Standard, which has CP866 but no other OEM code page.
 pub(super) struct Detector {
     detector: EncodingDetector,
     seen: usize,
@@ -254,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_what_can_be_said() {
+    fn known_encodings_parse() {
         let known = Encoding::known();
         for name in &known {
             let encoding: Encoding = name.parse().expect(name);

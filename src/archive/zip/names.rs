@@ -1,54 +1,46 @@
-//! Names of entries: from what writers store to what a tree can show.
+//! The rules from an entry's stored name to the path that a tree shows.
 //!
 //! | a name | is |
 //! |---|---|
-//! | with the UTF-8 flag (section 4.4.4, bit 11), or all ASCII | taken as it is, also if it is not valid UTF-8: Linux takes any bytes |
-//! | with a Unicode Path field (0x7075, section 4.6.9) whose CRC is that of the plain name | what the field says |
-//! | otherwise | decoded by [`Encoding`](super::Encoding): as named by the user, else UTF-8 where valid, else CP437 |
+//! | with the UTF-8 flag (section 4.4.4, bit 11), or all ASCII | unchanged, even if it is not valid UTF-8: Linux allows any bytes |
+//! | with a Unicode Path field (0x7075, section 4.6.9) whose CRC matches the stored name | the name in the field |
+//! | otherwise | decoded by [`Encoding`](super::Encoding): the encoding that the user names, else UTF-8 if valid, else CP437 |
 //! | with `\` and no `/`, by a DOS or Windows writer | split at `\` (as unzip does) |
-//! | with `\` by another writer, or beside `/` | kept: it is a character like others |
-//! | that begins with `/`, or with a drive and a `/` (`C:/`) | shown without that part (as unzip and bsdtar do) |
-//! | with `.` or empty components, or a `/` at its end | shown without them |
-//! | with nothing left, of a directory without data | the root, which is there anyway |
+//! | with `\` by another writer, or together with `/` | unchanged: `\` is an ordinary character |
+//! | that begins with `/`, or with a drive and a `/` (`C:/`) | without that part (as unzip and bsdtar do) |
+//! | with `.` or empty components, or a `/` at its end | without them |
+//! | with nothing left, of a directory without data | the root |
 //! | with nothing left, of anything else | hidden |
-//! | with a `..` component | hidden: what it would mean depends on who reads it |
-//! | with a NUL | hidden: the kernel takes none |
-//! | with a component of more than 255 bytes (NAME_MAX) | hidden: the kernel takes none |
-//! | of more than 4,095 bytes in all (PATH_MAX) | hidden: no program could name it |
+//! | with a `..` component | hidden: programs interpret it differently |
+//! | with a NUL | hidden: the kernel does not allow it |
+//! | with a component of more than 255 bytes (NAME_MAX) | hidden: the kernel does not allow it |
+//! | of more than 4,095 bytes in all (PATH_MAX) | hidden: no program could open it |
 //!
-//! What is hidden is never shown under another name, but counted and told with its reason. All
-//! rules but the first three apply to what came out of decoding. Names that become equal are a
-//! matter for the tree, which shows both.
+//! A hidden entry is never shown under another name; it is counted and listed with the reason. The first
+//! three rules decode the name, the others apply to the result. If names become equal, the tree shows
+//! both entries.
 
-/// The longest file name that Linux takes, in bytes (NAME_MAX).
+use crate::archive::error::hidden_reason;
+
+/// The longest file name on Linux, in bytes (NAME_MAX).
 const LONGEST: usize = 255;
 
-/// Why a name cannot be shown.
-pub(super) mod reason {
-    pub(in crate::archive) const NUL: &str = "its name has a NUL in it";
-    pub(in crate::archive) const DOTS: &str = "its name has '..' in it";
-    pub(in crate::archive) const LONG_PART: &str = "a part of its name is longer than 255 bytes";
-    pub(in crate::archive) const LONG: &str = "its name is longer than 4,095 bytes";
-    pub(in crate::archive) const EMPTY: &str = "its name is empty";
-
-    /// All of them.
-    pub(in crate::archive) const ALL: [&str; 5] = [NUL, DOTS, LONG_PART, LONG, EMPTY];
-}
-
-/// The longest path that Linux takes, in bytes (PATH_MAX without its NUL).
+/// The longest path on Linux, in bytes (PATH_MAX without its NUL).
 const LONGEST_PATH: usize = 4095;
 
-/// Whether the name says that it is a directory's.
+/// Whether the name is a directory's.
 pub(super) fn is_dir(name: &[u8], windows: bool) -> bool {
     name.ends_with(b"/") || windows && name.ends_with(b"\\") && !name.contains(&b'/')
 }
 
-/// Appends the path that a decoded name means to `out`, `/` between its components, and nothing if
-/// that is the root; or says why it cannot be shown, and appends nothing. `windows`: the writer is
-/// DOS or Windows.
+/// Appends the path of a decoded name to `out`, with `/` between its components; nothing for the root.
+/// `windows`: the writer is DOS or Windows.
+///
+/// # Errors
+/// The reason why the entry is hidden; then nothing is appended.
 pub(super) fn path(name: &[u8], windows: bool, out: &mut Vec<u8>) -> Result<(), &'static str> {
     if name.contains(&0) {
-        return Err(reason::NUL);
+        return Err(hidden_reason::NUL);
     }
     let by_backslash = windows && !name.contains(&b'/');
     let separates = move |byte: &u8| *byte == if by_backslash { b'\\' } else { b'/' };
@@ -76,9 +68,9 @@ fn append<'a>(
     for component in components {
         match component {
             b"" | b"." => continue,
-            b".." => return Err(reason::DOTS),
+            b".." => return Err(hidden_reason::DOTS),
             long if long.len() > LONGEST => {
-                return Err(reason::LONG_PART);
+                return Err(hidden_reason::LONG_PART);
             }
             _ => {}
         }
@@ -87,7 +79,7 @@ fn append<'a>(
         }
         out.extend_from_slice(component);
         if out.len() - start > LONGEST_PATH {
-            return Err(reason::LONG);
+            return Err(hidden_reason::LONG);
         }
     }
     Ok(())
@@ -107,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_name_means() {
+    fn paths_of_names() {
         type Row<'a> = (&'a [u8], bool, Option<&'a [u8]>);
         let table: &[Row] = &[
             (b"a/b.ts", false, Some(b"a/b.ts")),

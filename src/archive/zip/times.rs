@@ -1,15 +1,15 @@
-//! When an entry's content was changed, in the three ways that ZIP tells it.
+//! Modification times in the three formats of ZIP.
 
-use super::bytes::Fields;
-use super::entry::Timestamp;
+use crate::archive::bytes::Fields;
+use crate::archive::entry::Timestamp;
 
 /// Windows counts 100 ns since 1601; this many seconds before 1970.
 const NTFS_EPOCH: i64 = 11_644_473_600;
 
-/// Year in which a signed 32-bit count of seconds runs over.
+/// The year in which a signed 32-bit count of seconds overflows.
 const OVERFLOW_YEAR: u16 = 2038;
 
-/// MS-DOS date and time (section 4.4.6), taken as UTC. A date that cannot be is its nearest.
+/// MS-DOS date and time (section 4.4.6), taken as UTC. Invalid fields are clamped.
 pub(super) fn dos(date: u16, time: u16) -> Timestamp {
     let year = i64::from(dos_year(date));
     let month = i64::from(date >> 5 & 15).clamp(1, 12);
@@ -30,16 +30,17 @@ pub(super) fn dos(date: u16, time: u16) -> Timestamp {
 }
 
 /// Seconds since 1970 as Info-ZIP and PKWARE store them: signed 32 bits (section 4.5.7 and Info-ZIP's
-/// `proginfo/extrafld.txt`). Writers go on counting beyond 2038, and the DOS date tells that they did.
+/// `proginfo/extrafld.txt`). Writers let it wrap after 2038; the DOS date tells whether it has.
 pub(super) fn unix(secs: u32, dos_date: u16) -> Timestamp {
-    match dos_year(dos_date) >= OVERFLOW_YEAR {
-        true => whole(secs.into()),
-        false => whole(secs.cast_signed().into()),
+    if dos_year(dos_date) >= OVERFLOW_YEAR {
+        whole(secs.into())
+    } else {
+        whole(secs.cast_signed().into())
     }
 }
 
 /// The body of an NTFS field (0x000a, section 4.5.5): reserved, then tagged attributes, of which
-/// tag 1 has the three times, the modification first. Zero stands for a time that is not known.
+/// tag 1 has three times, the modification time first. Zero is an unknown time.
 pub(super) fn ntfs(body: &[u8]) -> Option<Timestamp> {
     let mut fields = Fields(body);
     fields.u32()?;

@@ -1,9 +1,8 @@
-//! The two ways to a leaf: bytes by range, from any server, or the leaf as a raw block.
+//! Fetches a leaf by range or as a raw block.
 //!
-//! Ranges come first: many leaves fit in one. But gateways refuse them that have every block, and what one
-//! answers to a range says nothing about its blocks. So a leaf that no range brings is asked for as a
-//! block: at once where ranges are refused for good; beside the range, which is still being tried, where
-//! they are refused for now; and then the first to bring something counts.
+//! Ranges come first, since one covers many leaves. Some gateways refuse ranges and serve all blocks. If a
+//! range is refused permanently, the leaf is requested as a block at once; if temporarily, the block is
+//! requested while the range is still retried, and the first answer wins.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,55 +14,55 @@ use tokio::time::{Instant, timeout};
 use super::data::Data;
 use crate::source::{Chunk, Error, Priority, Result};
 
-/// How long a range that is refused for now is tried alone: two or three times.
+/// How long a temporarily refused range is tried alone: two or three times.
 const ALONE: Duration = Duration::from_millis(300);
 
-/// The same, where the leaf before came as a block: long enough for a disk that has the bytes.
+/// The same if the previous leaf came as a block: long enough for a read from disk.
 const ALONE_AGAIN: Duration = Duration::from_millis(20);
 
-/// After such a silence somebody who waits has the block asked for, too, whatever went wrong.
+/// After this time without bytes, a demand read also requests the block after any error.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// What has gone wrong so long before the range was asked for counts as well.
+/// Errors this long before the request count, too.
 const LATELY: Duration = Duration::from_secs(1);
 
-/// What came.
+/// What arrived first.
 #[derive(Debug)]
-pub(super) enum Came {
-    /// Some of the leaf, by range.
-    Piece(Chunk),
-    /// All of it.
+pub(super) enum Delivery {
+    /// A part of the leaf, by range.
+    Chunk(Chunk),
+    /// The whole leaf.
     Block(Vec<u8>),
 }
 
-/// Waits for `piece`, which comes from `data`, or else for `block`.
+/// Waits for `chunk`, which comes from `data`, or for `block`.
 ///
 /// # Errors
-/// That of the range, if neither comes, for it says more; but that of the block if it says that the
-/// tree itself is wrong.
-pub(super) async fn either<P, B>(
-    piece: P,
+/// If both fail, the range's error, which says more; but the block's if the tree itself is malformed.
+pub(super) async fn range_or_block<P, B>(
+    chunk: P,
     block: impl FnOnce() -> B,
     data: &Data,
     priority: Priority,
-) -> Result<Came>
+) -> Result<Delivery>
 where
     P: Future<Output = Result<Chunk>>,
     B: Future<Output = Result<Vec<u8>>>,
 {
     let asked = Instant::now();
-    let mut piece = pin!(piece);
-    let mut pause = match data.is_refused() {
-        true => ALONE_AGAIN,
-        false => ALONE,
+    let mut chunk = pin!(chunk);
+    let mut pause = if data.is_refused() {
+        ALONE_AGAIN
+    } else {
+        ALONE
     };
-    // Read-ahead is not tried for long, and not worth another request.
+    // Read-ahead is not retried for long and not worth a second request.
     let is_worth_it = priority == Priority::Demand || data.is_refused();
     let error = loop {
-        match timeout(pause, &mut piece).await {
+        match timeout(pause, &mut chunk).await {
             Ok(Ok(chunk)) => {
-                data.gave(&chunk);
-                return Ok(Came::Piece(chunk));
+                data.range_served(&chunk);
+                return Ok(Delivery::Chunk(chunk));
             }
             Ok(Err(error)) => break Some(error),
             Err(_) => pause = ALONE,
@@ -75,43 +74,44 @@ where
         }
     };
     if let Some(error) = error {
-        return match leads_to_blocks(&error, is_worth_it) {
-            true => instead_of(error, block(), data).await,
-            false => Err(error),
+        return if leads_to_blocks(&error, is_worth_it) {
+            block_instead(error, block(), data).await
+        } else {
+            Err(error)
         };
     }
     let block = pin!(block());
-    match select(piece, block).await {
+    match select(chunk, block).await {
         Either::Left((Ok(chunk), _)) => {
-            data.gave(&chunk);
-            Ok(Came::Piece(chunk))
+            data.range_served(&chunk);
+            Ok(Delivery::Chunk(chunk))
         }
-        Either::Left((Err(error), block)) => instead_of(error, block, data).await,
+        Either::Left((Err(error), block)) => block_instead(error, block, data).await,
         Either::Right((Ok(bytes), _)) => {
-            data.refused();
-            Ok(Came::Block(bytes))
+            data.range_refused();
+            Ok(Delivery::Block(bytes))
         }
-        Either::Right((Err(_), piece)) => piece.await.map(Came::Piece),
+        Either::Right((Err(_), chunk)) => chunk.await.map(Delivery::Chunk),
     }
 }
 
-async fn instead_of(
+async fn block_instead(
     error: Error,
     block: impl Future<Output = Result<Vec<u8>>>,
     data: &Data,
-) -> Result<Came> {
+) -> Result<Delivery> {
     log::debug!("{error}; asking for a raw block");
     match block.await {
         Ok(bytes) => {
-            data.refused();
-            Ok(Came::Block(bytes))
+            data.range_refused();
+            Ok(Delivery::Block(bytes))
         }
         Err(wrong @ Error::Unsupported { .. }) => Err(wrong),
         Err(_) => Err(error),
     }
 }
 
-/// Whether this is a server's answer to a range, for good or for now.
+/// Whether a server refused a range, permanently or temporarily.
 fn refuses(error: &Error) -> bool {
     match error {
         Error::Status { .. }
@@ -119,7 +119,7 @@ fn refuses(error: &Error) -> bool {
         | Error::NoRanges { .. }
         | Error::Encoded { .. }
         | Error::BadAnswer { .. }
-        // A redirect that is not followed.
+        // For example a redirect that is not followed.
         | Error::Unsupported { .. } => true,
         Error::Unreachable { .. }
         | Error::Untrusted { .. }
@@ -127,7 +127,7 @@ fn refuses(error: &Error) -> bool {
         | Error::Offline
         | Error::Timeout { .. }
         | Error::Cut { .. }
-        // It is of a block.
+        // This error is about blocks.
         | Error::NoRawBlocks { .. }
         | Error::Forged { .. }
         | Error::Changed { .. }
@@ -136,10 +136,10 @@ fn refuses(error: &Error) -> bool {
     }
 }
 
-/// Whether the block is worth asking for after the range failed so.
+/// Whether to request the block after this error of the range.
 fn leads_to_blocks(error: &Error, is_worth_it: bool) -> bool {
     match error {
-        // It may be kept on this machine.
+        // It may be cached.
         Error::Offline | Error::NoNetwork { .. } => true,
         error => refuses(error) && (is_worth_it || !error.is_transient()),
     }
