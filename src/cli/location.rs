@@ -132,7 +132,7 @@ impl Location {
             Location::Cid(cid) => format!("cid:{}", cid.to_v1()).into_bytes(),
             Location::Id(id) => format!("id:{id}").into_bytes(),
         };
-        hex(&Sha256::digest(name))
+        hex(Sha256::digest(name))
     }
 
     /// What the mount tells of its origin: the name of the root's attribute, and its value
