@@ -119,13 +119,13 @@ impl Search<'_> {
 
     fn playlist(&mut self, at: usize, format: Format, text: &str) {
         self.has_variables |= format == Format::Hls && text.contains("#EXT-X-DEFINE");
-        let playlist = self.references(at, format, text, &[]);
+        let playlist = self.links_of(at, format, text, &[]);
         self.texts.playlists.insert(at, playlist);
     }
 
     /// WebVTT or JSON counts as a text with links only if it links to files of the folder.
     fn companion(&mut self, at: usize, format: Format, text: &str) {
-        let playlist = self.references(at, format, text, &[]);
+        let playlist = self.links_of(at, format, text, &[]);
         if playlist.links_to.is_empty() {
             let size_of = |path: &str| self.size_of(path);
             let span = |size| Span { offset: 0, size };
@@ -141,7 +141,7 @@ impl Search<'_> {
         }
     }
 
-    fn references(&self, at: usize, format: Format, text: &str, contexts: &[Context]) -> Playlist {
+    fn links_of(&self, at: usize, format: Format, text: &str, contexts: &[Context]) -> Playlist {
         let path = &self.found[at].path;
         let playlist = playlist::Playlist::new(format, path, text).within(contexts);
         let references = playlist.references(&|path| self.size_of(path));
@@ -181,7 +181,7 @@ impl Search<'_> {
         }
         for at in lists {
             let text = self.text(at)?;
-            let playlist = self.references(at, Format::Hls, &text, self.known(at));
+            let playlist = self.links_of(at, Format::Hls, &text, self.known(at));
             self.texts.playlists.insert(at, playlist);
         }
         Ok(())
