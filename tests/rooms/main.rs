@@ -22,7 +22,7 @@ const GUESTS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms in which circles are still to be cut.
-const WITH_CIRCLES: &[&str] = &["playlist", "reader"];
+const WITH_CIRCLES: &[&str] = &["playlist"];
 
 /// Rooms that have no runtime, so that they stay free of waiting and of clocks.
 const WITHOUT_RUNTIME: &[&str] = &["ranges", "archive", "playlist", "fs", "pack"];

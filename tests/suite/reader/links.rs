@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::common::link::{Carried, Link, Shape};
 use aiozfs::reader::{BlobReader, ReaderOptions};
 use aiozfs::source::{self, ChunkStream, Opened, Origin, Priority, Source};
-use crate::common::link::{Carried, Link, Shape};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
