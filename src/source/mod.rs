@@ -38,7 +38,7 @@ use futures_util::stream::BoxStream;
 
 /// Gives ranges of one immutable blob.
 ///
-/// The contract, which `tests/source_contract.rs` runs against every kind and decorator:
+/// The contract, which `tests/suite/http/source_contract.rs` runs against every kind and decorator:
 ///
 /// - [`read`](Source::read) yields the range's bytes in order, without gaps, and then ends; or it
 ///   yields some of them, then one [`Error`], and ends. It never yields a byte beyond the range.

@@ -336,9 +336,9 @@ impl Layout {
             ),
         )?;
         let order = if self.in_directory_order {
-            "entries lie as the directory lists them"
+            "entries lie in the order of the central directory"
         } else {
-            "entries lie in another order than the directory lists them"
+            "entries lie in another order than in the central directory"
         };
         say("order", order.into())
     }

@@ -12,7 +12,7 @@ use super::list;
 use super::pieces::{Found, Piece, Place, Representation, byte_range, find, names_in};
 use super::single;
 use super::times::Times;
-use super::{Written, first_last};
+use super::written::{Written, first_last};
 
 /// Edits of more bytes than this are not made: nothing would read the manifest.
 const MOST_WRITTEN: usize = 2 * LONGEST as usize;

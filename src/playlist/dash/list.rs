@@ -7,7 +7,7 @@ use super::super::edit::Edits;
 use super::dom::{Dom, Id, Name, escaped};
 use super::pieces::Representation;
 use super::times::{Form, Times};
-use super::{Written, first_last};
+use super::written::{Written, first_last};
 
 /// Attributes of what it replaces that a list has no use for: what they say is written out in it.
 /// (The first number of a list's segments says nothing of their times, and some players skip as

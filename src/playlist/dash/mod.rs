@@ -19,6 +19,7 @@ mod sidx;
 mod single;
 mod template;
 mod times;
+mod written;
 
 use std::collections::HashSet;
 
@@ -26,6 +27,7 @@ use change::{Change, set, with_space};
 use dom::{Dom, Id, Name, Wrong, escaped};
 use levels::Base;
 use pieces::{Piece, names_in};
+use written::Written;
 
 use super::address::{Span, Target, add_range, range_of, strip_range, target};
 use super::edit::{Edits, Lines};
@@ -66,22 +68,6 @@ pub(super) fn references(
         }
     }
     found
-}
-
-/// A reference and a byte range of it, as they are to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Written {
-    uri: String,
-    range: Option<Span>,
-}
-
-impl Written {
-    fn as_it_is(piece: &Piece) -> Self {
-        Self {
-            uri: piece.uri.to_string(),
-            range: piece.part.as_deref().copied(),
-        }
-    }
 }
 
 pub(super) fn link(base: &str, text: &str, files: Files) -> Linked {
@@ -177,11 +163,6 @@ fn tell_of_all(change: &mut Change, dom: &Dom) {
             }
         }
     }
-}
-
-/// A byte range as manifests write it, both ends included.
-fn first_last(span: Span) -> String {
-    format!("{}-{}", span.offset, span.end().saturating_sub(1))
 }
 
 /// The places of range links: element, what says the link, and the base it is relative to.

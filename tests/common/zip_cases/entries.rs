@@ -281,7 +281,7 @@ pub(super) fn damage() -> Vec<Case> {
         case(
             "local header with another method",
             with(|item| item.local_method = Some(8)),
-            bad("another method"),
+            bad("another compression method"),
         ),
         case(
             "local header with another CRC",

@@ -1,0 +1,26 @@
+//! A reference as a manifest has it: an address and a byte range.
+
+use super::pieces::Piece;
+use crate::playlist::address::Span;
+
+/// A reference and a byte range of it, as they are to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) uri: String,
+    pub(super) range: Option<Span>,
+}
+
+impl Written {
+    /// The reference that a manifest has already.
+    pub(super) fn as_it_is(piece: &Piece) -> Self {
+        Self {
+            uri: piece.uri.to_string(),
+            range: piece.part.as_deref().copied(),
+        }
+    }
+}
+
+/// A byte range as manifests write it, both ends included.
+pub(super) fn first_last(span: Span) -> String {
+    format!("{}-{}", span.offset, span.end().saturating_sub(1))
+}
