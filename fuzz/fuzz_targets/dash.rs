@@ -2,6 +2,9 @@
 
 #![no_main]
 
+#[path = "../../src/ranges/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod ranges;
 #[path = "../../src/playlist/tests/check.rs"]
 mod check;
 #[path = "../../src/playlist/mod.rs"]

@@ -104,7 +104,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     let (index, source) = (archive.index().clone(), archive.source().clone());
     // The bytes do not go through its memory.
     drop(archive);
-    let cached = cached.ok_or_else(|| Failure::new("nothing of this source is kept"))?;
+    let cached = cached.ok_or_else(|| Failure::new("this source cannot be cached"))?;
     let ranges = wanted(&index, paths)?;
     let ranges: Vec<Range<u64>> = ranges
         .into_iter()
@@ -207,7 +207,7 @@ fn has_room(cache: &Cache, bytes: u64) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::new(format!(
-            "these are {}, and the cache may take {}; give it more with --cache-size, here and where it is mounted",
+            "this needs {}, but the cache holds at most {}; raise --cache-size, here and for mounts",
             HumanBytes(bytes),
             HumanBytes(content.filled)
         )))

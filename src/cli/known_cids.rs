@@ -109,7 +109,7 @@ impl KnownCids {
             cid: tree.cid().to_string(),
         };
         let line = serde_json::to_string(&line).expect("strings and numbers are always JSON");
-        let text = format!("{line}\n{}\n", hex(line.as_bytes()));
+        let text = format!("{line}\n{}\n", sha256_hex(line.as_bytes()));
         let write = |place: &Path, bytes: &[u8]| {
             let written = write_atomically(place, bytes);
             written.inspect_err(|e| self.warn(&format!("cannot write {}: {e}", place.display())))
@@ -125,7 +125,7 @@ impl KnownCids {
     fn place(&self, path: &Path, profile: Profile) -> Option<PathBuf> {
         let dir = self.dir.as_ref()?;
         let full = fs::canonicalize(path).ok()?;
-        let name = hex(full.as_os_str().as_bytes());
+        let name = sha256_hex(full.as_os_str().as_bytes());
         Some(dir.join(profile.name()).join(name))
     }
 
@@ -143,7 +143,7 @@ fn leaves_beside(place: &Path) -> PathBuf {
 
 fn understand(text: &[u8]) -> Option<(Line, Cid)> {
     let (line, sum) = std::str::from_utf8(text).ok()?.split_once('\n')?;
-    if sum.trim_end() != hex(line.as_bytes()) {
+    if sum.trim_end() != sha256_hex(line.as_bytes()) {
         return None;
     }
     let line: Line = serde_json::from_str(line).ok()?;
@@ -158,9 +158,8 @@ fn was_fresh(stamp: &Stamp, then: SystemTime) -> bool {
     i128::try_from(settled.as_nanos()).is_ok_and(|settled| stamp.mtime_ns() > settled)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+fn sha256_hex(bytes: &[u8]) -> String {
+    crate::ranges::hex(Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -2,34 +2,16 @@
 
 use std::ops::Range;
 
+pub(super) use crate::ranges::{overlap, without};
+
 /// Number of bytes in `range`.
 pub(super) fn len(range: &Range<u64>) -> u64 {
     range.end.saturating_sub(range.start)
 }
 
-/// The bytes that both ranges contain. Empty, at the larger start, if there are none.
-pub(super) fn overlap(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
-    let start = a.start.max(b.start);
-    start..a.end.min(b.end).max(start)
-}
-
 /// Whether the two ranges have bytes in common.
 pub(super) fn overlaps(a: &Range<u64>, b: &Range<u64>) -> bool {
     !overlap(a, b).is_empty()
-}
-
-/// The pieces of `range` that lie outside `hole`.
-pub(super) fn without(
-    range: Range<u64>,
-    hole: &Range<u64>,
-) -> impl Iterator<Item = Range<u64>> + use<> {
-    let shared = overlap(&range, hole);
-    let pieces = if shared.is_empty() {
-        [range, 0..0]
-    } else {
-        [range.start..shared.start, shared.end..range.end]
-    };
-    pieces.into_iter().filter(|piece| !piece.is_empty())
 }
 
 /// Removes the bytes of `hole` from a list.

@@ -1,6 +1,6 @@
 //! Opens an archive and reads its files, without a kernel and without a command line.
 //!
-//! [`open`] takes a [`Location`] and [`Options`]. It stacks the sources (servers, retries, the cache,
+//! [`open()`] takes a [`Location`] and [`Options`]. It stacks the sources (servers, retries, the cache,
 //! verification, the reader), takes the index and the tree of names from the cache or builds them,
 //! and gives a [`Volume`], which finds, lists and reads files. Nothing here prints.
 

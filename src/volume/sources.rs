@@ -93,7 +93,7 @@ impl Stack<'_> {
         let Location::Cid(cid) = self.location else {
             return None;
         };
-        if matches!(error, reader::Error::Source(e) if e.is_transient()) {
+        if self.options.offline || matches!(error, reader::Error::Source(e) if e.is_transient()) {
             return None; // No server could be asked.
         }
         let http = self.http_options();

@@ -135,7 +135,7 @@ impl Report {
         let how = if self.is_proven {
             "proven against the CID"
         } else {
-            "read, and no CID to prove it"
+            "read, but not proven, without a CID"
         };
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
         let _ = writeln!(

@@ -21,9 +21,11 @@ pub(super) type Id = u32;
 /// No element.
 const NONE: Id = Id::MAX;
 
-/// The most elements that a manifest may have. A day of segments of two seconds in five
-/// renditions has 216,000.
+/// The most elements with links. A day of segments of two seconds in five renditions has 216,000.
 const MOST_ELEMENTS: usize = 500_000;
+
+/// The most elements, including those that carry no links and are passed over.
+const MOST_TAGS: usize = 1_000_000;
 
 /// The deepest nesting that a manifest may have; the standard's own elements need 8 levels.
 const DEEPEST: u32 = 100;
@@ -157,7 +159,7 @@ impl<'t> Dom<'t> {
         // Elements that have begun, each with its last child.
         let mut open: Vec<(Id, Id)> = Vec::new();
         let mut passed_over = 0u32;
-        let mut representations = 0;
+        let (mut tags, mut representations) = (0, 0);
         let mut namespace = None;
         loop {
             let start = before + reader.buffer_position() as usize;
@@ -198,6 +200,10 @@ impl<'t> Dom<'t> {
                 Event::Eof => break,
                 _ => continue,
             };
+            tags += 1;
+            if tags > MOST_TAGS {
+                return wrong(start, "more than 1,000,000 elements");
+            }
             if open.len() as u32 + passed_over >= DEEPEST {
                 return wrong(start, "elements are nested more than 100 deep");
             }

@@ -6,7 +6,7 @@
 //! need no comment, since their links can be turned back. The comment is the last thing
 //! in the text; base64, for a comment must not have `--` in it (XML 1.0, section 2.5).
 
-use data_encoding::BASE64;
+use base64::prelude::{BASE64_STANDARD, Engine};
 
 const OPEN: &str = "<!--aiozfs-original:";
 const CLOSE: &str = "-->";
@@ -16,7 +16,9 @@ pub(super) fn split(text: &str) -> (&str, Option<String>) {
     let kept = || {
         let body = text.strip_suffix(CLOSE)?;
         let at = body.rfind(OPEN)?;
-        let bytes = BASE64.decode(&body.as_bytes()[at + OPEN.len()..]).ok()?;
+        let bytes = BASE64_STANDARD
+            .decode(&body.as_bytes()[at + OPEN.len()..])
+            .ok()?;
         Some((&text[..at], String::from_utf8(bytes).ok()?))
     };
     match kept() {
@@ -28,7 +30,7 @@ pub(super) fn split(text: &str) -> (&str, Option<String>) {
 /// Adds the comment to a text.
 pub(super) fn keep(text: &mut String, original: &str) {
     text.push_str(OPEN);
-    BASE64.encode_append(original.as_bytes(), text);
+    BASE64_STANDARD.encode_string(original, text);
     text.push_str(CLOSE);
 }
 

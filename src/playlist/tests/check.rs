@@ -43,7 +43,7 @@ pub fn check(format: Format, text: &str) {
     assert_eq!(back, stored.playable(&find));
     assert!(
         back.len() <= linked.text.len() * 3,
-        "what mount::playlists takes for a lie"
+        "what volume::playlists takes for a lie"
     );
     if format != Format::Dash && is_plain(text) {
         assert_eq!(back, text);
