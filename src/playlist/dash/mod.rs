@@ -9,6 +9,7 @@
 mod change;
 mod dom;
 mod expanded;
+mod find;
 mod levels;
 mod list;
 mod original;
@@ -56,7 +57,7 @@ pub(super) fn references(
     };
     let lines = Lines::new(text);
     let mut found = Vec::new();
-    for representation in pieces::find(&dom, base, size_of).representations {
+    for representation in find::find(&dom, base, size_of).representations {
         for piece in &representation.pieces {
             if let Target::Path(path) = representation.target(piece) {
                 found.push(Reference {
