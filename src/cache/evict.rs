@@ -204,7 +204,7 @@ pub(super) fn victims(disk: &dyn Disk, survey: &Inventory, wanted: u64, size: u6
     victims
 }
 
-/// Removes items, and blobs of which nothing is left. Returns the bytes freed.
+/// Removes items, and then the blobs that are empty. Returns the bytes freed.
 pub(super) fn remove(disk: &dyn Disk, survey: &Inventory, victims: &[usize]) -> u64 {
     let mut left = vec![0usize; survey.blobs.len()];
     let mut touched = vec![false; survey.blobs.len()];

@@ -71,8 +71,8 @@ impl Inner {
         self.expected.get().copied().or_else(known)
     }
 
-    /// How many requests the gate lets through: as many as there are useful connections, and two that
-    /// already wait for one.
+    /// The number of requests that the gate lets through: one for each useful connection, and two that wait
+    /// for a connection.
     fn passes(&self) -> usize {
         let most = self.options.connections;
         self.remote

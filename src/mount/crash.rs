@@ -28,8 +28,7 @@ pub(super) fn detach_on_fault(mountpoint: &Path) {
     MOUNTPOINT.store(path.into_raw(), Ordering::Release);
     for number in FAULTS {
         #[allow(unsafe_code, reason = "no safe interface catches faults")]
-        // SAFETY: `action` is a whole sigaction(2) structure, of which all zeros is a valid value,
-        // and `on_fault` does only what signal-safety(7) allows. Handlers run on the threads'
+        // SAFETY: all zeros is a valid value of the sigaction(2) structure `action`, and `on_fault` does only what signal-safety(7) allows. Handlers run on the threads'
         // alternate stacks, if they have one, for the fault may be a stack overflow.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();

@@ -84,8 +84,8 @@ impl Archive {
         })
     }
 
-    /// Compares entries of which every byte is read, in any order, with their CRC-32. If one disagrees,
-    /// the read of its last byte fails, and so do later ones until right bytes come.
+    /// Compares an entry with its CRC-32 once all its bytes were read, in any order. If they differ, the read
+    /// of its last byte fails, and later reads fail until right bytes come.
     pub fn checking_crcs(mut self) -> Self {
         self.check = Some(Checker::new(self.blob.clone(), self.index.clone()));
         self

@@ -118,12 +118,12 @@ impl Servers {
         Ok(Gateways::with(members, &spread))
     }
 
-    /// Raw blocks from all servers. `roster` is that of their data; `patience` is for how long a
-    /// request is repeated.
+    /// Raw blocks from all servers. `set` is the gateway set of their data. A request is repeated for
+    /// `patience`.
     pub fn blocks(
         &self,
         options: &HttpOptions,
-        roster: Arc<GatewaySet>,
+        set: Arc<GatewaySet>,
         patience: Duration,
     ) -> Arc<dyn Blocks> {
         let gateways = self.servers.iter().cloned().map(|server| {
@@ -131,7 +131,7 @@ impl Servers {
             let url: UrlOf = Box::new(move |cid: &str| server.content_url(cid));
             (url, options)
         });
-        Arc::new(HttpBlocks::new(gateways.collect(), roster, patience))
+        Arc::new(HttpBlocks::new(gateways.collect(), set, patience))
     }
 }
 

@@ -58,7 +58,7 @@ impl Stack<'_> {
                 (key, self.gateways(&http, &cid.to_string())?)
             }
         };
-        let roster = gateways.set().clone();
+        let set = gateways.set().clone();
         let (timeout, offline) = (self.options.line.timeout, self.options.offline);
         let mut data: Arc<dyn Source> = if offline {
             Arc::new(Offline)
@@ -79,7 +79,7 @@ impl Stack<'_> {
         let mut blocks: Arc<dyn Blocks> = if offline {
             Arc::new(Offline)
         } else {
-            self.servers.blocks(&http, roster, timeout)
+            self.servers.blocks(&http, set, timeout)
         };
         if let Some(cache) = cache {
             blocks = Arc::new(CachedBlocks::new(blocks, cache, key));
@@ -98,8 +98,8 @@ impl Stack<'_> {
         }
         let http = self.http_options();
         let gateways = self.gateways(&http, &cid.to_string()).ok()?;
-        let roster = gateways.set().clone();
-        let blocks = self.servers.blocks(&http, roster, Duration::ZERO);
+        let set = gateways.set().clone();
+        let blocks = self.servers.blocks(&http, set, Duration::ZERO);
         let no_data = Arc::new(Memory::new("nobody", ""));
         let content = Proven::new(*cid, no_data, blocks);
         match tokio::time::timeout(PROBE, content.open(0)).await {

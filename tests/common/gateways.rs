@@ -130,8 +130,8 @@ pub fn proven(cid: Cid, bases: &[String]) -> Arc<dyn Source> {
         let url: UrlOf = Box::new(move |cid: &str| format!("{base}/ipfs/{cid}"));
         (url, options())
     });
-    let roster = gateways.set().clone();
-    let blocks: Arc<dyn Blocks> = Arc::new(HttpBlocks::new(urls.collect(), roster, PATIENCE));
+    let set = gateways.set().clone();
+    let blocks: Arc<dyn Blocks> = Arc::new(HttpBlocks::new(urls.collect(), set, PATIENCE));
     let data = Arc::new(Retry::new(Arc::new(gateways), PATIENCE));
     Arc::new(Proven::new(cid, data, blocks))
 }

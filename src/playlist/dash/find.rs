@@ -107,7 +107,7 @@ impl Finder<'_> {
         self.found.representations.push(made);
     }
 
-    /// Whether so many more pieces are not too many for a manifest.
+    /// Takes `pieces` off the number of pieces that the manifest may still have. False if that is too many.
     fn takes(&mut self, pieces: usize) -> bool {
         let left = self.segments_left.checked_sub(pieces);
         self.segments_left = left.unwrap_or(0);

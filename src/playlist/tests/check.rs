@@ -11,8 +11,8 @@ fn find(path: &str) -> Option<Span> {
     Some(Span { offset, size: 1000 })
 }
 
-/// A link is at most so much longer than the text that it stands for, in bytes: a range of two
-/// numbers, a mark, and the escapes of a name.
+/// The most bytes that linking adds to one reference: a range of two numbers, a mark, and the escapes of
+/// a name.
 const PER_LINK: usize = 200;
 
 /// Links a text, takes the links back and looks at what comes of it.

@@ -133,8 +133,8 @@ async fn leaves_that_came_as_blocks_are_kept_as_data() {
     let http = Http::new(&format!("{base}/ipfs/{cid}"), options.clone()).expect("a URL");
     let gateways = Gateways::new(vec![Arc::new(http)]);
     let url: UrlOf = Box::new(move |cid: &str| format!("{base}/ipfs/{cid}"));
-    let roster = gateways.set().clone();
-    let blocks = HttpBlocks::new(vec![(url, options)], roster, Duration::from_secs(5));
+    let set = gateways.set().clone();
+    let blocks = HttpBlocks::new(vec![(url, options)], set, Duration::from_secs(5));
     let blocks = CachedBlocks::new(Arc::new(blocks), &cache, key.clone());
     let data = Cached::new(Arc::new(gateways), &cache, key.clone(), false);
     let source = Proven::new(cid, Arc::new(data.clone()), Arc::new(blocks));

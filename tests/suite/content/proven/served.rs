@@ -65,8 +65,8 @@ pub(super) fn patient(cid: Cid, bases: &[String], patience: Duration) -> Proven 
         let url: UrlOf = Box::new(move |cid: &str| format!("{base}/ipfs/{cid}"));
         (url, options.clone())
     });
-    let roster = gateways.set().clone();
-    let blocks: Arc<dyn Blocks> = Arc::new(HttpBlocks::new(urls.collect(), roster, patience));
+    let set = gateways.set().clone();
+    let blocks: Arc<dyn Blocks> = Arc::new(HttpBlocks::new(urls.collect(), set, patience));
     let data = Retry::new(Arc::new(gateways), patience);
     Proven::new(cid, Arc::new(data), blocks)
 }
