@@ -364,7 +364,7 @@ fn five_terabytes() {
     });
     let cache = tempfile::tempdir().expect("a cache");
     let before = Instant::now();
-    // What has no tree has no proof.
+    // Without a tree, nothing is verified.
     let mount = Mount::new(&url, &["--verify", "none"], cache.path());
     figure(
         "mount, 5 TiB in 5,120 files, s",

@@ -89,7 +89,7 @@ impl AccessArgs {
                 parse: ParseOptions {
                     encoding: encoding.unwrap_or_default(),
                 },
-                line: ReaderOptions {
+                reader: ReaderOptions {
                     memory: memory.unwrap_or(default.memory),
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),

@@ -44,10 +44,10 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
             "aiozfs needs a server that answers Range requests; or download the archive and mount the file"
         }
         (source::Error::NoRawBlocks { .. }, Location::Cid(cid)) if cid.codec() == Codec::Raw => {
-            "give a trustless gateway with --gateway URL; a raw CID of more than 2 MiB cannot be proven by ranges at all; '--verify crc' continues without proof"
+            "give a trustless gateway with --gateway URL; a raw CID of more than 2 MiB cannot be verified by ranges at all; '--verify crc' continues without verification"
         }
         (source::Error::NoRawBlocks { .. }, _) => {
-            "give a trustless gateway with --gateway URL; '--verify crc' continues without proof"
+            "give a trustless gateway with --gateway URL; '--verify crc' continues without verification"
         }
         (source::Error::Forged { .. }, Location::Cid(_)) => {
             "give another gateway with --gateway URL"

@@ -1,4 +1,4 @@
-//! Finds out the size of a blob. Without a CID nothing proves what servers say, so they vote.
+//! Finds out the size of a blob. Without a CID, no server's size can be verified, so servers vote.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -31,7 +31,7 @@ pub(super) struct Pipelining {
 enum Support {
     #[default]
     Untried,
-    Proven,
+    Confirmed,
     Refused,
 }
 
@@ -55,7 +55,7 @@ impl Pipelining {
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;
         if self.support != Support::Refused {
-            self.support = Support::Proven;
+            self.support = Support::Confirmed;
         }
     }
 
@@ -64,8 +64,8 @@ impl Pipelining {
         match self.support {
             Support::Refused => {}
             _ if self.was_suspended_within(SUSPENSION) => {}
-            Support::Proven if self.was_suspended_within(RELAPSE) => self.refuse(),
-            Support::Proven => {
+            Support::Confirmed if self.was_suspended_within(RELAPSE) => self.refuse(),
+            Support::Confirmed => {
                 (self.support, self.failures) = (Support::Untried, 0);
                 self.suspended = Some(Instant::now());
             }
@@ -94,7 +94,7 @@ mod tests {
         let mut pipelining = Pipelining::default();
         let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
         let mut break_off = |last: Option<Instant>| {
-            (pipelining.support, pipelining.suspended) = (Support::Proven, last);
+            (pipelining.support, pipelining.suspended) = (Support::Confirmed, last);
             for _ in 0..16 {
                 pipelining.failed();
             }

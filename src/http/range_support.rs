@@ -20,7 +20,7 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis
 pub(super) struct RangeSupport(AtomicU8);
 
 const UNKNOWN: u8 = 0;
-const PROVED: u8 = 1;
+const CONFIRMED: u8 = 1;
 const DENIED: u8 = 2;
 
 /// How often one request has been repeated.
@@ -40,8 +40,8 @@ impl Repeats {
 
 impl RangeSupport {
     /// Records that the server gave a range.
-    pub(super) fn proved(&self) {
-        self.0.store(PROVED, Relaxed);
+    pub(super) fn confirmed(&self) {
+        self.0.store(CONFIRMED, Relaxed);
     }
 
     /// Decides what to do after an answer with `status`, which came by `route`, was not accepted because of
@@ -70,7 +70,7 @@ impl RangeSupport {
             return Ok(());
         }
         let known = self.0.load(Relaxed);
-        let stage = if known == PROVED {
+        let stage = if known == CONFIRMED {
             Stage::Middle
         } else {
             Stage::First

@@ -154,7 +154,7 @@ impl RemoteUrl {
                 *self.latest() = Some(connections);
                 return Ok(received);
             }
-            let next = redirect::target(&url, &received.headers, self.options.proven);
+            let next = redirect::target(&url, &received.headers, self.options.verified);
             url = next.map_err(|why| self.misdirected(&why))?;
         }
         Err(self.misdirected(&format!(

@@ -158,7 +158,7 @@ impl Inner {
     /// Records what an accepted answer tells about the server.
     fn accepted(&self, answer: &Answer<'_>) {
         if answer.headers.contains_key(CONTENT_RANGE) {
-            self.range_support.proved();
+            self.range_support.confirmed();
         }
     }
 

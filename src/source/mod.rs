@@ -18,7 +18,7 @@ mod retry;
 pub(crate) mod sync;
 pub(crate) mod verdict;
 
-pub use blocks::{Blocks, Proof};
+pub use blocks::{BlockCheck, Blocks};
 pub use error::{Error, Result};
 pub use file::File;
 pub use file_at::{FileAt, Stamp};

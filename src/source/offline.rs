@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
 
-use super::{Blocks, ChunkStream, Error, Opened, Priority, Proof, Result, Source};
+use super::{BlockCheck, Blocks, ChunkStream, Error, Opened, Priority, Result, Source};
 
 /// A [`Source`] and [`Blocks`] that fail with [`Error::Offline`] at once.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,7 +23,7 @@ impl Source for Offline {
 }
 
 impl Blocks for Offline {
-    fn block(&self, _cid: &str, _most: usize, _proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+    fn block(&self, _cid: &str, _most: usize, _check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
         ready(Err(Error::Offline)).boxed()
     }
 }

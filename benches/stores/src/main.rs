@@ -10,7 +10,7 @@
 //!
 //! Each measurement is a process of its own, so that nothing is in its memory; as root the system's
 //! memory is dropped before reading. All stores get and give back the same blocks, four threads at once
-//! when reading, and all prove what they read.
+//! when reading, and all verify what they read.
 
 mod aiozfs_store;
 mod cacache_store;

@@ -13,7 +13,7 @@ pub trait Store: Send + Sync {
     /// Waits until all that was put is where another process finds it, or is lost.
     fn settle(&self) {}
 
-    /// Gives a block to `see`, in pieces and in order, proven as the store proves it; false if it
+    /// Gives a block to `see`, in parts and in order, verified as the store verifies it; false if it
     /// has none.
     fn get(&self, number: u64, see: &mut dyn FnMut(&[u8])) -> bool;
 }

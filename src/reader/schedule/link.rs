@@ -74,7 +74,7 @@ impl LinkEstimate {
             self.latencies.add(after);
         }
         let seen = after.as_secs_f64();
-        // A request that waited only proves that a round trip takes no longer.
+        // A request that waited only shows that a round trip takes no longer.
         if is_pipelined && seen > self.latency {
             return;
         }

@@ -201,16 +201,13 @@ fn what_does_not_fit_is_refused() {
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("a directory").flatten() {
-        match entry.path().is_dir() {
-            true => found.extend(files(&entry.path())),
-            false => found.push(entry.path()),
-        }
+        if entry.path().is_dir() { found.extend(files(&entry.path())) } else { found.push(entry.path()) }
     }
     found
 }
 
-/// (In a mount with proofs, a walk that went from one file to another that is not its neighbour
-/// asked for the same leaf for ever, if that leaf went on behind the file: what follows hung.)
+/// In a verified mount, a stream that went from a file to one that is not its neighbour
+/// requested the same leaf without end, if that leaf went on behind the file. The reads below then hung.
 #[test]
 fn verify_finds_and_removes_what_is_damaged() {
     let house = House::new();

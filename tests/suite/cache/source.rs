@@ -138,7 +138,7 @@ async fn a_damaged_block_is_a_miss_and_is_removed() {
     both.expect(&double, 0..2 * MIB).await;
 }
 
-/// What whoever proves bytes has found wrong is dropped, and not kept again in this mount.
+/// Bytes that the verifier rejected are dropped, and not stored again in this mount.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rejected_bytes_are_dropped() {
     let good = tree::bytes(4, 3 * MIB as usize);

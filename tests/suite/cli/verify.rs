@@ -99,7 +99,7 @@ fn good_archives_of_every_writer_pass() {
 }
 
 #[test]
-fn from_a_node_every_byte_is_proven_once() {
+fn from_a_node_every_byte_is_verified_once() {
     let packed = Packed::new();
     let node = Node::of(&packed.path);
     let addr = node.base.trim_start_matches("http://").parse();
@@ -107,7 +107,7 @@ fn from_a_node_every_byte_is_proven_once() {
     let done = verify(&node.cid, &["--gateway", &relay.base()]);
     assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
     let size = packed.bytes.len() as u64;
-    let says = format!("{size} bytes proven against the CID");
+    let says = format!("{size} bytes verified against the CID");
     assert!(done.stdout.contains(&says), "{}", done.stdout);
     assert_eq!(relay.blocks(), 1, "the root");
     let fetched: u64 = relay.ranges().iter().map(|r| r.end - r.start).sum();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::common::fault::table::{Alone, faults};
 use crate::common::fault::{Behaviour, FaultNode};
-use crate::common::gateways::{SIZE, bases, content, gateways, options, proven, read, reads};
+use crate::common::gateways::{SIZE, bases, content, gateways, options, read, reads, verified};
 use aiozfs::gateways::Gateways;
 use aiozfs::http::Http;
 use aiozfs::source::{ChunkStream, Error, Memory, Opened, Priority, Result, Retry, Source};
@@ -27,7 +27,7 @@ async fn every_fault_alone_is_a_clear_error_and_leaves_no_trace() {
         let content = &content;
         async move {
             let node = content.node();
-            let source = proven(content.cid, &[node.base()]);
+            let source = verified(content.cid, &[node.base()]);
             source.open(0).await.expect("it opens while all is well");
             node.behave(fault.clone());
             let before = Instant::now();
@@ -76,7 +76,7 @@ async fn every_fault_as_one_of_three_is_not_noticed() {
                 if from_the_start {
                     nodes[0].behave(fault.clone());
                 }
-                let source = proven(content.cid, &bases(&nodes));
+                let source = verified(content.cid, &bases(&nodes));
                 let opened = source.open(0).await;
                 opened.unwrap_or_else(|e| panic!("{fault:?} of one: {e}"));
                 nodes[0].behave(fault.clone());
@@ -94,9 +94,9 @@ async fn every_fault_as_one_of_three_is_not_noticed() {
         .await;
 }
 
-/// Without a CID: what a proof alone finds out is not found out, all else is.
+/// Without a CID: faults that only verification finds are not found, all others are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn faults_of_one_of_three_without_a_proof() {
+async fn faults_of_one_of_three_without_verification() {
     let content = content();
     let only_a_cid_tells = [Behaviour::Shifted, Behaviour::Flipped, Behaviour::Changed];
     let faults = faults().into_iter().map(|(fault, _)| fault);
@@ -137,7 +137,7 @@ async fn unreachable_gateways_cause_no_error() {
         let error = alone.open(0).await.expect_err("nobody is there");
         assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
         let node = content.node();
-        let source = proven(content.cid, &[wrong, node.base()]);
+        let source = verified(content.cid, &[wrong, node.base()]);
         source.open(0).await.expect("the other one");
         assert_eq!(reads(&*source, &content.bytes).await, []);
     }
@@ -150,12 +150,12 @@ async fn unreachable_gateways_cause_no_error() {
 }
 
 /// The story that this guards against: after a failure the next gateway was asked for its size
-/// before it was asked for the bytes, a round trip that the proof had made needless.
+/// before it was asked for the bytes, a round trip that the hash tree had made needless.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replacement_gateway_is_asked_for_the_bytes_at_once() {
     let content = content();
     let nodes = content.nodes();
-    let source = proven(content.cid, &bases(&nodes));
+    let source = verified(content.cid, &bases(&nodes));
     source.open(0).await.expect("it opens");
     nodes[0].behave(Behaviour::Cut(50_000));
     let got = read(&*source, 0..300_000, Priority::Demand).await;
@@ -284,7 +284,7 @@ async fn hedges_cut_the_tail_and_are_few() {
 async fn a_forging_gateway_is_not_asked_again() {
     let content = content();
     let nodes = content.nodes();
-    let source = proven(content.cid, &bases(&nodes));
+    let source = verified(content.cid, &bases(&nodes));
     source.open(0).await.expect("it opens");
     nodes[0].behave(Behaviour::Flipped);
     assert_eq!(reads(&*source, &content.bytes).await, []);

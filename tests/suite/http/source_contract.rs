@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::fault::{Behaviour, FaultNode};
-use crate::common::gateways::{Content, bases, proven};
+use crate::common::gateways::{Content, bases, verified};
 use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::gateways::Gateways;
 use aiozfs::http::{Http, HttpOptions};
@@ -91,23 +91,23 @@ async fn keeps_the_contract(name: &str, source: Arc<dyn Source>, blob: &[u8]) {
             got == blob[range.start as usize..range.end as usize],
             "{name}: {range:?}"
         );
-        let granule = source.verification_unit(range.clone());
+        let unit = source.verification_unit(range.clone());
+        assert!(unit.start <= range.start && unit.end >= range.end, "{name}");
+        assert!(unit.end <= size.max(range.end), "{name}");
+        let boundary = source.preferred_end(range.end);
         assert!(
-            granule.start <= range.start && granule.end >= range.end,
-            "{name}"
-        );
-        assert!(granule.end <= size.max(range.end), "{name}");
-        let seam = source.preferred_end(range.end);
-        assert!(seam >= range.end, "{name}: {seam} is before {range:?} ends");
-        assert_eq!(
-            source.preferred_end(seam),
-            seam,
-            "{name}: a seam is its own"
+            boundary >= range.end,
+            "{name}: {boundary} is before {range:?} ends"
         );
         assert_eq!(
-            source.verification_unit(granule.clone()),
-            granule,
-            "{name}: a granule is its own"
+            source.preferred_end(boundary),
+            boundary,
+            "{name}: the preferred end of a boundary is itself"
+        );
+        assert_eq!(
+            source.verification_unit(unit.clone()),
+            unit,
+            "{name}: the unit of a unit is itself"
         );
     }
     let outside = read(&*source, size - 1..size + 1).await;
@@ -178,8 +178,8 @@ async fn every_kind_keeps_the_contract() {
     }
     let content = Content::of(blob.clone());
     let nodes = content.nodes();
-    let proven = proven(content.cid, &bases(&nodes));
-    keeps_the_contract("proof over retry over gateways", proven, &blob).await;
+    let verified = verified(content.cid, &bases(&nodes));
+    keeps_the_contract("verification over retry over gateways", verified, &blob).await;
     cache.settle(Duration::from_secs(20));
     let from_disk = Cached::new(Arc::new(Offline), &cache, Key::id("blob", &[]), false);
     keeps_the_contract("cache alone", Arc::new(from_disk), &blob).await;
@@ -223,17 +223,17 @@ async fn how_many_reads_are_worth_it_is_told_through_every_decorator() {
 
     let content = Content::of(blob(300_000));
     let nodes = content.nodes();
-    let proven = proven(content.cid, &bases(&nodes));
-    proven.open(0).await.expect("open");
+    let verified = verified(content.cid, &bases(&nodes));
+    verified.open(0).await.expect("open");
     // A machine that is busy may take it for one that is far away, for once.
     let is_near = async {
         let starts = (0..200_000).step_by(1000).cycle();
         for at in starts {
-            if proven.at_once().is_some() {
+            if verified.at_once().is_some() {
                 return;
             }
-            let read = read(&*proven, at..at + 1000).await;
-            assert_eq!(read.expect("proven").len(), 1000);
+            let read = read(&*verified, at..at + 1000).await;
+            assert_eq!(read.expect("verified").len(), 1000);
         }
     };
     let patience = Duration::from_secs(20);

@@ -59,10 +59,7 @@ fn text(path: &Path) -> String {
 fn taken(dir: &Path) -> u64 {
     let mut sum = 0;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        sum += match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            true => taken(&entry.path()),
-            false => entry.metadata().map_or(0, |meta| meta.blocks() * 512),
-        };
+        sum += if entry.file_type().is_ok_and(|kind| kind.is_dir()) { taken(&entry.path()) } else { entry.metadata().map_or(0, |meta| meta.blocks() * 512) };
     }
     sum
 }
@@ -92,9 +89,9 @@ fn a_cid_that_is_known_is_mounted_and_read_without_a_request() {
     assert_eq!(front.requests(), before, "{:?}", front.log());
 }
 
-/// Proven content is proven again when it comes from disk, with nodes that were kept as well.
+/// Verified content is verified again when it comes from disk, with nodes that were kept as well.
 #[test]
-fn proven_content_is_mounted_without_a_request_and_damage_is_found() {
+fn verified_content_is_mounted_without_a_request_and_damage_is_found() {
     let (sample, cache) = (Sample::new(3, 2_000_000), tree::temp());
     let (cid, blocks) = crate::common::gateways::import(&sample.blob());
     let front = FaultNode::with_blocks(sample.blob(), blocks);

@@ -341,10 +341,7 @@ fn bytes_found_in_memory_are_compared() {
             let step = at..600_000.min(at + STEP);
             tokio::time::sleep(Duration::from_millis(50)).await;
             let mut out = Vec::new();
-            match case.archive.try_read(case.id, &step, &mut out) {
-                true => from_memory += 1,
-                false => failed |= case.archive.read(case.id, step).await.is_err(),
-            }
+            if case.archive.try_read(case.id, &step, &mut out) { from_memory += 1 } else { failed |= case.archive.read(case.id, step).await.is_err() }
         }
         assert!(failed && from_memory > 0, "{from_memory}");
         assert_eq!(case.liars[0].rejected().len(), 1);
@@ -424,20 +421,14 @@ proptest! {
             }
             let mut ranges: Vec<_> = reads.iter().map(|(at, len)| *at..size.min(at + len)).collect();
             let steps = (0..6).map(|n| n * STEP..size.min((n + 1) * STEP));
-            match backwards {
-                true => ranges.extend(steps.rev()),
-                false => ranges.extend(steps),
-            }
+            if backwards { ranges.extend(steps.rev()) } else { ranges.extend(steps) }
             let read = async |range: Range<u64>| case.archive.read(case.id, range).await.map(drop);
-            let results = match at_once {
-                true => join_all(ranges.into_iter().map(read)).await,
-                false => {
-                    let mut results = Vec::new();
-                    for range in ranges {
-                        results.push(read(range).await);
-                    }
-                    results
+            let results = if at_once { join_all(ranges.into_iter().map(read)).await } else {
+                let mut results = Vec::new();
+                for range in ranges {
+                    results.push(read(range).await);
                 }
+                results
             };
             let failed = results.iter().any(Result::is_err);
             prop_assert_eq!(failed, wrong.is_some());

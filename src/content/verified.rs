@@ -33,7 +33,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A [`Source`] that returns only bytes that match a CID.
 #[derive(Clone)]
-pub struct Proven(Arc<Inner>);
+pub struct Verified(Arc<Inner>);
 
 struct Inner {
     cid: Cid,
@@ -50,7 +50,7 @@ enum Content {
     Large(DagIndex),
 }
 
-impl Proven {
+impl Verified {
     /// The content of `cid`, with its bytes from `data` and its inner nodes from `blocks`.
     pub fn new(cid: Cid, data: Arc<dyn Source>, blocks: Arc<dyn Blocks>) -> Self {
         Self(Arc::new(Inner {
@@ -114,7 +114,7 @@ impl Inner {
 
 /// A read under way.
 struct VerifiedRead {
-    proven: Arc<Inner>,
+    source: Arc<Inner>,
     asked: Range<u64>,
     priority: Priority,
     /// The known leaves that are not verified yet.
@@ -191,7 +191,7 @@ impl VerifiedRead {
     /// Looks up the next leaves.
     async fn look_up_leaves(&mut self) -> Result<()> {
         let wanted = self.known_to..self.asked.end;
-        let index = self.proven.index().await?;
+        let index = self.source.index().await?;
         self.leaves = index.leaves(&wanted).await?.into();
         if let Some(last) = self.leaves.back() {
             self.known_to = last.range.end;
@@ -201,9 +201,9 @@ impl VerifiedRead {
 
     /// The next bytes of the leaf, or the whole leaf as a block.
     async fn next_of(&mut self, leaf: &Leaf) -> Result<Delivery> {
-        let (proven, priority) = (self.proven.clone(), self.priority);
-        let block = || async { proven.index().await?.leaf(leaf).await };
-        range_or_block(self.next_chunk(leaf), block, &proven.data, priority).await
+        let (source, priority) = (self.source.clone(), self.priority);
+        let block = || async { source.index().await?.leaf(leaf).await };
+        range_or_block(self.next_chunk(leaf), block, &source.data, priority).await
     }
 
     /// The next bytes, at most up to the end of the leaf.
@@ -219,7 +219,7 @@ impl VerifiedRead {
                 let data = match &mut self.data {
                     Some(data) => data,
                     none => {
-                        let (data, is_split) = self.proven.data.read(at..end, self.priority);
+                        let (data, is_split) = self.source.data.read(at..end, self.priority);
                         self.is_split = is_split;
                         none.insert(data)
                     }
@@ -282,8 +282,8 @@ impl VerifiedRead {
         let mut origins: Vec<&Origin> = chunks.iter().map(|chunk| &chunk.origin).collect();
         origins.dedup();
         for origin in origins {
-            self.proven.log_wrong_leaf(origin, &leaf.range);
-            self.proven.data.source().reject(origin, leaf.range.clone());
+            self.source.log_wrong_leaf(origin, &leaf.range);
+            self.source.data.source().reject(origin, leaf.range.clone());
         }
         // The following bytes come from the same server.
         (self.data, self.rest) = (None, None);
@@ -295,7 +295,7 @@ impl VerifiedRead {
                 origin: chunk.origin.clone(),
                 range: leaf.range.clone(),
             });
-            let block = self.proven.index().await?.leaf(leaf).await;
+            let block = self.source.index().await?.leaf(leaf).await;
             let block = block.map_err(|error| match error {
                 // The tree itself is malformed.
                 Error::Unsupported { .. } => error,
@@ -313,7 +313,7 @@ impl VerifiedRead {
             bytes: bytes.into(),
             origin: block_origin(),
         };
-        self.proven.data.source().keep(&chunk);
+        self.source.data.source().keep(&chunk);
         self.deliver(chunk);
         (self.data, self.rest, self.partial) = (None, None, None);
         self.leaf_done();
@@ -357,7 +357,7 @@ fn broken(range: &Range<u64>, what: &str) -> Error {
     }
 }
 
-impl Source for Proven {
+impl Source for Verified {
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         async {
             // The root has the size, so the data's server is not asked.
@@ -383,7 +383,7 @@ impl Source for Proven {
             return stream::empty().boxed();
         }
         let reading = VerifiedRead {
-            proven: self.0.clone(),
+            source: self.0.clone(),
             known_to: range.start,
             asked: range,
             priority,

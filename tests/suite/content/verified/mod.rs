@@ -1,4 +1,4 @@
-//! Ranges proven against a CID: right bytes or an error, whoever serves them.
+//! Ranges verified against a CID: right bytes or an error, whoever serves them.
 
 mod block_check;
 mod corpus;
@@ -13,9 +13,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use aiozfs::content::{self, Block, Cid, Importer, Profile, Proven, Tree, Version};
+use aiozfs::content::{self, Block, Cid, Importer, Profile, Tree, Verified, Version};
 use aiozfs::source::{
-    Blocks, Chunk, ChunkStream, Error, Memory, Opened, Origin, Priority, Proof, Result, Source,
+    BlockCheck, Blocks, Chunk, ChunkStream, Error, Memory, Opened, Origin, Priority, Result, Source,
 };
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -26,8 +26,8 @@ use futures_util::{StreamExt, TryStreamExt};
 struct Nodes(HashMap<String, Bytes>);
 
 impl Blocks for Nodes {
-    fn block(&self, cid: &str, _most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
-        let block = self.0.get(cid).filter(|block| proof(block)).cloned();
+    fn block(&self, cid: &str, _most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
+        let block = self.0.get(cid).filter(|block| check(block)).cloned();
         ready(block.ok_or_else(|| Error::NotFound {
             origin: Origin::new("nodes"),
         }))
@@ -73,7 +73,7 @@ async fn what_proves_comes_through_and_nothing_else_does() {
     let profile = Profile::new("small", 4096, 8, true, Version::V1);
     let (cid, blocks) = import(profile, &good);
     let right = Memory::new("right", good.clone());
-    let source = Proven::new(cid, Arc::new(right), blocks.clone());
+    let source = Verified::new(cid, Arc::new(right), blocks.clone());
     assert_eq!(source.open(1000).await.expect("a tree").size, 300_000);
     for range in [
         0..1,
@@ -91,17 +91,17 @@ async fn what_proves_comes_through_and_nothing_else_does() {
         if range.is_empty() {
             continue;
         }
-        let granule = source.verification_unit(range.clone());
-        assert!(granule.start <= range.start && range.end <= granule.end);
-        assert_eq!(source.verification_unit(granule.clone()), granule);
-        assert_eq!(granule.start % 4096, 0, "known leaves are the granules");
+        let unit = source.verification_unit(range.clone());
+        assert!(unit.start <= range.start && range.end <= unit.end);
+        assert_eq!(source.verification_unit(unit.clone()), unit);
+        assert_eq!(unit.start % 4096, 0, "known leaves are the units");
     }
 
     for at in [0usize, 4096, 150_000, 299_999] {
         let mut bad = good.clone();
         bad[at] ^= 1;
         let wrong = Memory::new("wrong", bad);
-        let source = Proven::new(cid, Arc::new(wrong), blocks.clone());
+        let source = Verified::new(cid, Arc::new(wrong), blocks.clone());
         source.open(0).await.expect("the tree is right");
         let error = read(&source, 0..300_000).await.expect_err("a flipped bit");
         assert!(matches!(error, Error::Forged { .. }), "{error:?}");
@@ -121,7 +121,7 @@ async fn a_root_that_is_another_block_is_refused() {
     let (_, blocks) = import(profile, &blob(300_000));
     let (other, _) = import(profile, &blob(299_999));
     let data = Memory::new("data", blob(299_999));
-    let source = Proven::new(other, Arc::new(data), blocks);
+    let source = Verified::new(other, Arc::new(data), blocks);
     assert!(source.open(0).await.is_err());
 }
 
@@ -143,7 +143,7 @@ impl Source for Ends {
     }
 }
 
-/// With its last leaf proven, a read let go of the answer that had brought it, before the answer had
+/// With its last leaf verified, a read let go of the answer that had brought it, before the answer had
 /// said that it was over. No connection was used twice, and each part began with a round trip more.
 #[tokio::test]
 async fn answers_are_taken_to_their_end() {
@@ -152,7 +152,7 @@ async fn answers_are_taken_to_their_end() {
     let (cid, blocks) = import(profile, &good);
     let ended = Arc::new(AtomicUsize::new(0));
     let data = Ends(Memory::new("data", good.clone()), ended.clone());
-    let source = Proven::new(cid, Arc::new(data), blocks);
+    let source = Verified::new(cid, Arc::new(data), blocks);
     source.open(0).await.expect("a tree");
     for (reads, range) in [0..1, 4095..4097, 0..300_000].into_iter().enumerate() {
         let got = read(&source, range.clone()).await.expect("right bytes");
@@ -189,14 +189,14 @@ impl Source for Trickle {
     }
 }
 
-/// Nothing told of bytes before their leaf was proven: the reader took them to be under way still,
+/// Nothing told of bytes before their leaf was verified: the reader took them to be under way still,
 /// and looked what to ask for next when leaves had come, many at once.
 #[tokio::test]
-async fn bytes_on_trial_are_told_of() {
+async fn unverified_bytes_are_counted() {
     let good = blob(300_000);
     let profile = Profile::new("small", 4096, 8, true, Version::V1);
     let (cid, blocks) = import(profile, &good);
-    let source = Proven::new(cid, Arc::new(Trickle(Memory::new("data", good))), blocks);
+    let source = Verified::new(cid, Arc::new(Trickle(Memory::new("data", good))), blocks);
     source.open(0).await.expect("a tree");
     let mut read = source.read(0..8192, Priority::Prefetch);
     let mut told = Vec::new();

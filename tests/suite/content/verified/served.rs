@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aiozfs::content::{Cid, Codec, Profile, Proven, Tree, Version};
+use aiozfs::content::{Cid, Codec, Profile, Tree, Verified, Version};
 use aiozfs::gateways::{Gateways, HttpBlocks, UrlOf};
 use aiozfs::http::{Http, HttpOptions};
 use aiozfs::serve::{Blob, Node};
@@ -45,12 +45,12 @@ pub(super) async fn serve(bytes: &[u8], profile: Profile) -> (Arc<Tree>, SocketA
 }
 
 /// The content of a CID from these servers, as a mount has it.
-fn proven(cid: Cid, bases: &[String]) -> Proven {
+fn verified(cid: Cid, bases: &[String]) -> Verified {
     patient(cid, bases, Duration::from_millis(500))
 }
 
 /// The same, where what may pass is asked again for so long.
-pub(super) fn patient(cid: Cid, bases: &[String], patience: Duration) -> Proven {
+pub(super) fn patient(cid: Cid, bases: &[String], patience: Duration) -> Verified {
     let options = HttpOptions {
         idle_timeout: Duration::from_secs(5),
         pinned: false,
@@ -68,7 +68,7 @@ pub(super) fn patient(cid: Cid, bases: &[String], patience: Duration) -> Proven 
     let set = gateways.set().clone();
     let blocks: Arc<dyn Blocks> = Arc::new(HttpBlocks::new(urls.collect(), set, patience));
     let data = Retry::new(Arc::new(gateways), patience);
-    Proven::new(cid, Arc::new(data), blocks)
+    Verified::new(cid, Arc::new(data), blocks)
 }
 
 /// The leaf that holds a place, by the profile's numbers.
@@ -77,10 +77,7 @@ fn leaf_at(profile: Profile, bytes: &[u8], at: u64) -> (Cid, Range<u64>) {
     let start = at / full * full;
     let end = (start + full).min(bytes.len() as u64);
     let data = &bytes[start as usize..end as usize];
-    let cid = match profile.raw_leaves() {
-        true => Cid::of_block(Version::V1, Codec::Raw, data),
-        false => Tree::import(data, profile, |_| true).expect("read").cid(),
-    };
+    let cid = if profile.raw_leaves() { Cid::of_block(Version::V1, Codec::Raw, data) } else { Tree::import(data, profile, |_| true).expect("read").cid() };
     (cid, start..end)
 }
 
@@ -94,7 +91,7 @@ async fn every_byte_is_right_and_only_inner_nodes_are_asked_for_besides() {
         let name = profile.name();
         let (tree, addr) = serve(&bytes, profile).await;
         let relay = Forger::before(addr);
-        let source = proven(tree.cid(), &[relay.base()]);
+        let source = verified(tree.cid(), &[relay.base()]);
         let opened = source.open(1000).await.expect("a tree");
         assert_eq!(opened.size, LEN as u64, "{name}");
         let inner = tree.nodes().count() as u64;
@@ -107,7 +104,7 @@ async fn every_byte_is_right_and_only_inner_nodes_are_asked_for_besides() {
         while got.len() < LEN {
             let start = got.len() as u64;
             let range = source.verification_unit(start..(start + 1_000_000).min(LEN as u64));
-            // The reader asks for whole granules, and so for no byte twice.
+            // The reader asks for whole units, and so for no byte twice.
             got.extend(read(&source, start..range.end).await.expect("right bytes"));
         }
         assert!(got == bytes, "{name}");
@@ -131,7 +128,7 @@ async fn a_random_read_costs_one_leaf_and_two_across_a_boundary() {
     for profile in [Profile::UNIXFS_V1_2025, Profile::UNIXFS_V0_2015] {
         let (tree, addr) = serve(&bytes, profile).await;
         let relay = Forger::before(addr);
-        let source = proven(tree.cid(), &[relay.base()]);
+        let source = verified(tree.cid(), &[relay.base()]);
         source.open(0).await.expect("a tree");
         let leaf = profile.leaf_size() as u64;
         let half = 32 << 10;
@@ -171,7 +168,7 @@ async fn one_of_two_servers_lies_and_right_bytes_come() {
             let (first, second) = (Forger::before(addr), Forger::before(addr));
             let (leaf, _) = leaf_at(profile, &bytes, at);
             first.forge(Forge::Leaf(at, leaf.to_string()));
-            let source = proven(tree.cid(), &[first.base(), second.base()]);
+            let source = verified(tree.cid(), &[first.base(), second.base()]);
             source.open(0).await.expect("a tree");
             let got = read(&source, 0..LEN as u64).await.expect("right bytes");
             assert!(got == bytes, "{}, byte {at}", profile.name());
@@ -180,7 +177,7 @@ async fn one_of_two_servers_lies_and_right_bytes_come() {
         // The inner nodes of the first are all wrong.
         let (first, second) = (Forger::before(addr), Forger::before(addr));
         first.forge(Forge::Blocks);
-        let source = proven(tree.cid(), &[first.base(), second.base()]);
+        let source = verified(tree.cid(), &[first.base(), second.base()]);
         source.open(0).await.expect("a tree");
         let got = read(&source, 0..LEN as u64).await.expect("right bytes");
         assert!(got == bytes, "{}, inner nodes", profile.name());
@@ -194,7 +191,7 @@ async fn the_only_server_lies_and_no_wrong_byte_comes_until_it_is_mended() {
         let name = profile.name();
         let (tree, addr) = serve(&bytes, profile).await;
         let relay = Forger::before(addr);
-        let source = proven(tree.cid(), &[relay.base()]);
+        let source = verified(tree.cid(), &[relay.base()]);
         source.open(0).await.expect("a tree");
         for at in places(profile) {
             let (leaf, range) = leaf_at(profile, &bytes, at);
@@ -218,7 +215,7 @@ async fn the_only_server_lies_and_no_wrong_byte_comes_until_it_is_mended() {
         }
 
         // Inner nodes: asked for anew by a source that knows nothing yet.
-        let source = proven(tree.cid(), &[relay.base()]);
+        let source = verified(tree.cid(), &[relay.base()]);
         relay.forge(Forge::Blocks);
         let error = source.open(0).await.expect_err("a forged root");
         assert!(matches!(error, Error::Forged { .. }), "{name}: {error:?}");
@@ -236,7 +233,7 @@ async fn wrong_ranges_are_replaced_by_blocks_and_so_are_missing_ones() {
         let (tree, addr) = serve(&bytes, profile).await;
         for forge in [Forge::Bit(LEN as u64 / 2), Forge::NoRanges] {
             let relay = Forger::before(addr);
-            let source = proven(tree.cid(), &[relay.base()]);
+            let source = verified(tree.cid(), &[relay.base()]);
             source.open(0).await.expect("a tree");
             relay.forge(forge.clone());
             let range = LEN as u64 / 2 - 100_000..LEN as u64 / 2 + 100_000;
@@ -256,12 +253,12 @@ async fn a_gateway_without_blocks_is_told_as_such() {
     let (tree, addr) = serve(&bytes, Profile::UNIXFS_V1_2025).await;
     let relay = Forger::before(addr);
     relay.forge(Forge::NoBlocks);
-    let error = proven(tree.cid(), &[relay.base()]).open(0).await;
-    let error = error.expect_err("nothing can be proven");
+    let error = verified(tree.cid(), &[relay.base()]).open(0).await;
+    let error = error.expect_err("nothing can be verified");
     assert!(matches!(error, Error::NoRawBlocks { .. }), "{error:?}");
     // With another that gives them, its ranges are as good as any.
     let other = Forger::before(addr);
-    let source = proven(tree.cid(), &[relay.base(), other.base()]);
+    let source = verified(tree.cid(), &[relay.base(), other.base()]);
     source.open(0).await.expect("a tree");
     let got = read(&source, 0..LEN as u64).await.expect("right bytes");
     assert!(got == bytes);

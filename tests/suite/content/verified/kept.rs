@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use aiozfs::content::{Cid, Profile, Proven, Version};
-use aiozfs::source::{Blocks, Error, Memory, Origin, Proof, Result, Source};
+use aiozfs::content::{Cid, Profile, Verified, Version};
+use aiozfs::source::{BlockCheck, Blocks, Error, Memory, Origin, Result, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 
@@ -40,32 +40,29 @@ impl Watched {
 }
 
 impl Blocks for Watched {
-    fn block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+    fn block(&self, cid: &str, most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
         self.asked
             .lock()
             .expect("what was asked")
             .push(cid.to_owned());
         if !self.forged.lock().expect("forged").contains(cid) {
-            return self.blocks.block(cid, most, proof);
+            return self.blocks.block(cid, most, check);
         }
         let block = self.blocks.block(cid, most, Arc::new(|_| true));
         let forged = async move {
             let mut bytes = block.await?.to_vec();
             bytes[100] ^= 1;
-            match proof(&bytes) {
-                true => Ok(bytes.into()),
-                false => Err(Error::Forged {
-                    origin: Origin::new("forger"),
-                    range: 0..bytes.len() as u64,
-                }),
-            }
+            if check(&bytes) { Ok(bytes.into()) } else { Err(Error::Forged {
+                origin: Origin::new("forger"),
+                range: 0..bytes.len() as u64,
+            }) }
         };
         forged.boxed()
     }
 }
 
 /// A read somewhere below each of these nodes.
-async fn look_below(source: &Proven, bytes: &[u8], nodes: impl Iterator<Item = usize>) {
+async fn look_below(source: &Verified, bytes: &[u8], nodes: impl Iterator<Item = usize>) {
     for node in nodes {
         let at = node * BELOW + node % WIDTH * LEAF;
         let range = at as u64..(at + LEAF) as u64;
@@ -77,7 +74,7 @@ async fn look_below(source: &Proven, bytes: &[u8], nodes: impl Iterator<Item = u
 /// A tree of tiny leaves is nearly all inner nodes: what is known of them must not grow with what is
 /// read. What made room is fetched anew when it is needed, and compared anew.
 #[tokio::test]
-async fn inner_nodes_make_room_and_come_back_proven() {
+async fn inner_nodes_make_room_and_come_back_verified() {
     let bytes: Vec<u8> = (0..(NODES * BELOW / 8) as u64)
         .flat_map(u64::to_le_bytes)
         .collect();
@@ -89,7 +86,7 @@ async fn inner_nodes_make_room_and_come_back_proven() {
         forged: Mutex::default(),
     });
     let data = Arc::new(Memory::new("data", bytes.clone()));
-    let source = Proven::new(cid, data, watched.clone());
+    let source = Verified::new(cid, data, watched.clone());
     source.open(0).await.expect("a tree");
     assert_eq!(watched.asked().len(), 1);
 

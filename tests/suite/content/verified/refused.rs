@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aiozfs::cache::{Cache, CacheOptions, Cached, CachedBlocks, Folder, Key};
-use aiozfs::content::{Profile, Proven};
+use aiozfs::cache::{Cache, CacheOptions, Cached, CachedNodes, Folder, Key};
+use aiozfs::content::{Profile, Verified};
 use aiozfs::gateways::{Gateways, HttpBlocks, UrlOf};
 use aiozfs::http::{Http, HttpOptions};
 use aiozfs::source::{Offline, Source};
@@ -123,7 +123,7 @@ async fn leaves_that_came_as_blocks_are_kept_as_data() {
     let dir = tempfile::tempdir().expect("a directory");
     let disk = Folder::open(dir.path()).expect("a cache");
     let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
-    let key = Key::proven(&cid);
+    let key = Key::verified(&cid);
 
     let options = HttpOptions {
         pinned: false,
@@ -135,9 +135,9 @@ async fn leaves_that_came_as_blocks_are_kept_as_data() {
     let url: UrlOf = Box::new(move |cid: &str| format!("{base}/ipfs/{cid}"));
     let set = gateways.set().clone();
     let blocks = HttpBlocks::new(vec![(url, options)], set, Duration::from_secs(5));
-    let blocks = CachedBlocks::new(Arc::new(blocks), &cache, key.clone());
+    let blocks = CachedNodes::new(Arc::new(blocks), &cache, key.clone());
     let data = Cached::new(Arc::new(gateways), &cache, key.clone(), false);
-    let source = Proven::new(cid, Arc::new(data.clone()), Arc::new(blocks));
+    let source = Verified::new(cid, Arc::new(data.clone()), Arc::new(blocks));
     source.open(0).await.expect("a tree");
     let whole = 0..LEN as u64;
     assert!(read(&source, whole.clone()).await.expect("right bytes") == bytes);
@@ -145,8 +145,8 @@ async fn leaves_that_came_as_blocks_are_kept_as_data() {
     assert_eq!(data.missing(vec![whole.clone()]).await, []);
 
     let from_disk = Arc::new(Cached::new(Arc::new(Offline), &cache, key.clone(), true));
-    let nodes = Arc::new(CachedBlocks::new(Arc::new(Offline), &cache, key));
-    let source = Proven::new(cid, from_disk, nodes);
+    let nodes = Arc::new(CachedNodes::new(Arc::new(Offline), &cache, key));
+    let source = Verified::new(cid, from_disk, nodes);
     source.open(0).await.expect("kept");
     assert!(read(&source, whole).await.expect("kept") == bytes);
     // And not twice: of the tree its root alone is kept as a block.
@@ -155,10 +155,7 @@ async fn leaves_that_came_as_blocks_are_kept_as_data() {
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(&dir).expect("a directory") {
             let path = entry.expect("an entry").path();
-            match path.is_dir() {
-                true => dirs.push(path),
-                false => kept += usize::from(dir.ends_with("nodes")),
-            }
+            if path.is_dir() { dirs.push(path) } else { kept += usize::from(dir.ends_with("nodes")) }
         }
     }
     assert_eq!(kept, 1);

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use aiozfs::content::{Cid, Codec, Proven, Version};
+use aiozfs::content::{Cid, Codec, Verified, Version};
 use aiozfs::source::{
-    Blocks, Chunk, ChunkStream, Error, Memory, Opened, Origin, Priority, Proof, Result, Source,
+    BlockCheck, Blocks, Chunk, ChunkStream, Error, Memory, Opened, Origin, Priority, Result, Source,
 };
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -30,10 +30,10 @@ struct Store {
 }
 
 impl Blocks for Store {
-    fn block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+    fn block(&self, cid: &str, most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
         self.asked.fetch_add(1, SeqCst);
         let block = self.blocks.get(cid).or(self.instead.as_ref());
-        let block = block.filter(|block| block.len() <= most && proof(block));
+        let block = block.filter(|block| block.len() <= most && check(block));
         ready(block.cloned().ok_or_else(|| Error::NotFound {
             origin: Origin::new("store"),
         }))
@@ -91,8 +91,8 @@ impl Store {
         }
     }
 
-    fn proven(self, root: Link, data: impl Source) -> Proven {
-        Proven::new(root.cid, Arc::new(data), Arc::new(self))
+    fn verified(self, root: Link, data: impl Source) -> Verified {
+        Verified::new(root.cid, Arc::new(data), Arc::new(self))
     }
 }
 
@@ -170,7 +170,7 @@ impl Source for Same {
 }
 
 /// Why a tree is refused, by opening it or by reading `range` of it.
-async fn refused(source: &Proven, range: Range<u64>) -> String {
+async fn refused(source: &Verified, range: Range<u64>) -> String {
     let opened = source.open(0).await;
     let error = match opened {
         Err(error) => error,
@@ -186,7 +186,7 @@ async fn a_server_that_gives_the_root_for_every_node_builds_no_cycle() {
     let below = Store::default().node(&[Store::default().raw(b"abc"); 3]);
     let root = store.node(&[below; 3]);
     store.instead = store.blocks.values().next().cloned();
-    let source = store.proven(root, Same(b'a'));
+    let source = store.verified(root, Same(b'a'));
     let read = tokio::time::timeout(Duration::from_secs(5), refused(&source, 0..9));
     let said = read.await.expect("it ends");
     assert!(said.contains("not found"), "{said}");
@@ -202,7 +202,7 @@ async fn a_small_tree_of_a_huge_file_costs_little() {
     }
     let size = 174u64.pow(8);
     let store = Arc::new(store);
-    let source = Proven::new(root.cid, Arc::new(Same(b'x')), store.clone());
+    let source = Verified::new(root.cid, Arc::new(Same(b'x')), store.clone());
     assert_eq!(source.open(0).await.expect("a tree").size, size);
     for range in [0..10, size - 10..size, size / 2..size / 2 + 50_000] {
         let got = read(&source, range.clone()).await.expect("all the same");
@@ -219,7 +219,7 @@ async fn a_tree_without_end_is_refused() {
     for _ in 0..30 {
         root = store.node(&[root; 2]);
     }
-    let said = refused(&store.proven(root, Same(b'x')), 0..1).await;
+    let said = refused(&store.verified(root, Same(b'x')), 0..1).await;
     assert!(said.contains("deeper"), "{said}");
 }
 
@@ -232,7 +232,7 @@ async fn sizes_that_lie_are_found_out() {
     let mut below = store.node(&[leaf; 2]);
     below.size = 30;
     let root = store.node(&[below; 2]);
-    let said = refused(&store.proven(root, data()), 0..60).await;
+    let said = refused(&store.verified(root, data()), 0..60).await;
     assert!(said.contains("does not hold 30 bytes"), "{said}");
 
     // One node, under two parents of which one lies.
@@ -241,7 +241,7 @@ async fn sizes_that_lie_are_found_out() {
     let right = store.node(&[leaf; 2]);
     let wrong = Link { size: 21, ..right };
     let root = store.node(&[right, wrong]);
-    let source = store.proven(root, data());
+    let source = store.verified(root, data());
     source.open(0).await.expect("the root is as it should be");
     assert_eq!(read(&source, 0..20).await, Ok(vec![7; 20]));
     let said = refused(&source, 20..41).await;
@@ -251,13 +251,10 @@ async fn sizes_that_lie_are_found_out() {
     for size in [9, 11] {
         for wrapped in [false, true] {
             let mut store = Store::default();
-            let mut leaf = match wrapped {
-                false => store.raw(&[7; 10]),
-                true => store.leaf(2, &[7; 10]),
-            };
+            let mut leaf = if !wrapped { store.raw(&[7; 10]) } else { store.leaf(2, &[7; 10]) };
             leaf.size = size;
             let root = store.node(&[leaf; 2]);
-            let said = refused(&store.proven(root, data()), 0..1).await;
+            let said = refused(&store.verified(root, data()), 0..1).await;
             let expected = format!("does not hold {size} bytes");
             assert!(said.contains(&expected), "{size} {wrapped}: {said}");
         }
@@ -277,7 +274,7 @@ async fn sizes_that_lie_are_found_out() {
             blocks: store.blocks.clone(),
             ..Store::default()
         };
-        let said = refused(&blocks.proven(root, data()), 0..1).await;
+        let said = refused(&blocks.verified(root, data()), 0..1).await;
         assert!(said.contains("add up"), "{said}");
     }
 }
@@ -288,14 +285,14 @@ async fn a_leaf_that_no_memory_would_hold_is_refused() {
     let mut leaf = store.raw(b"x");
     leaf.size = 1 << 40;
     let root = store.node(&[leaf; 2]);
-    let said = refused(&store.proven(root, Same(b'x')), 0..1).await;
+    let said = refused(&store.verified(root, Same(b'x')), 0..1).await;
     assert!(said.contains("too large"), "{said}");
     // A dag-pb one is taken for a node until it turns out to be none.
     let mut store = Store::default();
     let mut leaf = store.leaf(2, b"x");
     leaf.size = 1 << 40;
     let root = store.node(&[leaf; 2]);
-    let said = refused(&store.proven(root, Same(b'x')), 0..1).await;
+    let said = refused(&store.verified(root, Same(b'x')), 0..1).await;
     assert!(said.contains("does not hold"), "{said}");
 }
 
@@ -328,7 +325,7 @@ async fn wrong_codecs_and_kinds_are_refused() {
             ..Store::default()
         };
         let root = store.node(&[leaf, child]);
-        let said = refused(&store.proven(root, data()), 0..20).await;
+        let said = refused(&store.verified(root, data()), 0..20).await;
         assert!(said.contains(says), "{said}");
     }
     for (block, says) in [
@@ -340,7 +337,7 @@ async fn wrong_codecs_and_kinds_are_refused() {
         let mut store = Store::default();
         let mut root = leaf;
         root.cid = store.put(Codec::DagPb, &block);
-        let said = refused(&store.proven(root, data()), 0..1).await;
+        let said = refused(&store.verified(root, data()), 0..1).await;
         assert!(said.contains(says), "{said}");
     }
 }
@@ -354,7 +351,7 @@ async fn leaves_out_of_order_are_not_those_of_the_file() {
     // The server of the data has them in another order: what comes is what the CID names.
     let data = || Memory::new("data", file.concat());
     let blocks = store.blocks.clone();
-    let source = store.proven(root, data());
+    let source = store.verified(root, data());
     source.open(0).await.expect("a tree");
     let named = [file[1], file[0], file[2]].concat();
     assert_eq!(read(&source, 0..30).await, Ok(named));
@@ -365,7 +362,7 @@ async fn leaves_out_of_order_are_not_those_of_the_file() {
         blocks: nodes.collect(),
         ..Store::default()
     };
-    let source = store.proven(root, data());
+    let source = store.verified(root, data());
     source.open(0).await.expect("a tree");
     let error = read(&source, 0..30).await.expect_err("two wrong leaves");
     assert!(matches!(error, Error::Forged { .. }), "{error:?}");
@@ -402,7 +399,7 @@ async fn trees_of_other_layouts_are_read() {
         let below = store.node(&[leaves[2], deep, leaves[5]]);
         let nothing = store.raw(b"");
         let root = store.node(&[leaves[0], leaves[1], below, nothing, leaves[6], leaves[7]]);
-        let source = store.proven(root, Memory::new("data", file.clone()));
+        let source = store.verified(root, Memory::new("data", file.clone()));
         assert_eq!(source.open(0).await.expect("a tree").size, 256);
         for start in (0..256).step_by(13) {
             for end in (start + 1..=256).step_by(37) {

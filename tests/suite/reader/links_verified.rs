@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::link::{Carried, Link, Shape};
-use aiozfs::content::{Cid, Importer, Profile, Proven};
+use aiozfs::content::{Cid, Importer, Profile, Verified};
 use aiozfs::reader::{BlobReader, ReaderOptions};
-use aiozfs::source::{Blocks, Proof, Result, Source};
+use aiozfs::source::{BlockCheck, Blocks, Result, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use tokio::time::{Instant, sleep};
@@ -32,11 +32,11 @@ struct Nodes {
 }
 
 impl Blocks for Nodes {
-    fn block(&self, cid: &str, _most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+    fn block(&self, cid: &str, _most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
         let block = self.nodes.get(cid).expect("an inner node").clone();
         async move {
             sleep(self.rtt).await;
-            assert!(proof(&block));
+            assert!(check(&block));
             Ok(block)
         }
         .boxed()
@@ -77,13 +77,13 @@ async fn blob(shape: Shape, plain: Option<&Plain>) -> (Arc<Link>, BlobReader) {
                 rtt: shape.rtt,
                 nodes: plain.nodes.clone(),
             };
-            Arc::new(Proven::new(plain.cid, link.clone(), Arc::new(nodes)))
+            Arc::new(Verified::new(plain.cid, link.clone(), Arc::new(nodes)))
         }
     };
     let blob = BlobReader::open(source, 128 << 10, ReaderOptions::default()).await;
     let blob = blob.expect("a calm link");
     if plain.is_some() {
-        // The end, which without a proof came when the link was opened.
+        // The end, which without verification came when the link was opened.
         let read = blob.read(SIZE - (128 << 10)..SIZE, SIZE);
         read.await.expect("a calm link");
     }
@@ -118,14 +118,14 @@ async fn cost(
     (since.elapsed(), link.carried())
 }
 
-/// Time and bytes of the same reads, with a proof as multiples of those without.
+/// Time and bytes of the same reads, with verification as multiples of those without.
 fn ratio(plain: &Plain, readers: &[Range<u64>], step: u64) -> (f64, f64, String) {
     let shape = Shape::new(50, 25.0, 100.0);
     let bare = on_paused_clock(cost(shape, None, readers, step));
-    let proven = on_paused_clock(cost(shape, Some(plain), readers, step));
-    let times = proven.0.as_secs_f64() / bare.0.as_secs_f64();
-    let bytes = proven.1.bytes as f64 / bare.1.bytes as f64;
-    let text = format!("{step}: {times:.3}, {bytes:.3}; {bare:?}, {proven:?}");
+    let verified = on_paused_clock(cost(shape, Some(plain), readers, step));
+    let times = verified.0.as_secs_f64() / bare.0.as_secs_f64();
+    let bytes = verified.1.bytes as f64 / bare.1.bytes as f64;
+    let text = format!("{step}: {times:.3}, {bytes:.3}; {bare:?}, {verified:?}");
     println!("{text}");
     (times, bytes, text)
 }
@@ -151,13 +151,13 @@ fn a_leaf_for_a_waiting_reader_comes_at_the_rate_of_the_link() {
         })
     };
     let plain = Plain::new(Profile::UNIXFS_V1_2025);
-    let (bare, proven) = (one_by_one(None), one_by_one(Some(&plain)));
-    let text = format!("{bare:?}, {proven:?}");
+    let (bare, verified) = (one_by_one(None), one_by_one(Some(&plain)));
+    let text = format!("{bare:?}, {verified:?}");
     println!("{text}");
-    assert!(proven.1.bytes <= READS * (len + MB), "{text}");
-    let more = (proven.1.bytes - bare.1.bytes) as f64 / 100e6;
+    assert!(verified.1.bytes <= READS * (len + MB), "{text}");
+    let more = (verified.1.bytes - bare.1.bytes) as f64 / 100e6;
     // A round trip for either inner node, and one until there are connections.
-    assert!(proven.0 <= bare.0 + more + 3.0 * 0.05, "{text}");
+    assert!(verified.0 <= bare.0 + more + 3.0 * 0.05, "{text}");
 }
 
 /// Verified bytes come a leaf at a time. The reader measured the link's rate by them, saw it leap, and

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aiozfs::content::{Profile, Proven, Version};
+use aiozfs::content::{Profile, Verified, Version};
 use aiozfs::source::{Memory, Source};
 use proptest::prelude::*;
 
@@ -31,8 +31,8 @@ proptest! {
         if let Some(byte) = bad.get_mut(at) {
             *byte ^= 1;
         }
-        let right = Proven::new(cid, Arc::new(Memory::new("right", good.clone())), blocks.clone());
-        let lying = Proven::new(cid, Arc::new(Memory::new("wrong", bad)), blocks);
+        let right = Verified::new(cid, Arc::new(Memory::new("right", good.clone())), blocks.clone());
+        let lying = Verified::new(cid, Arc::new(Memory::new("wrong", bad)), blocks);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             for source in [&right, &lying] {
@@ -44,17 +44,17 @@ proptest! {
                 let wide = range.start as u64..range.end as u64;
                 let got = read(&right, wide.clone()).await.expect("right bytes");
                 prop_assert_eq!(&got, &good[range.clone()]);
-                let granule = right.verification_unit(wide.clone());
-                prop_assert_eq!(right.verification_unit(granule.clone()), granule.clone());
-                // A file of one leaf comes with its proof, so any range of it is a granule.
+                let unit = right.verification_unit(wide.clone());
+                prop_assert_eq!(right.verification_unit(unit.clone()), unit.clone());
+                // A file of one leaf is verified when it comes, so any range of it is a unit.
                 if !range.is_empty() && len > leaf_size {
                     let full = leaf_size as u64;
-                    prop_assert_eq!(granule.start, wide.start / full * full);
+                    prop_assert_eq!(unit.start, wide.start / full * full);
                     let end = wide.end.div_ceil(full) * full;
-                    prop_assert_eq!(granule.end, end.min(len as u64));
+                    prop_assert_eq!(unit.end, end.min(len as u64));
                 }
                 // Right bytes or an error; an error only where the wrong byte's leaf is touched.
-                let in_leaf = granule.contains(&(at as u64)) && !range.is_empty() && len > leaf_size;
+                let in_leaf = unit.contains(&(at as u64)) && !range.is_empty() && len > leaf_size;
                 match read(&lying, wide).await {
                     Ok(got) => {
                         prop_assert_eq!(&got, &good[range]);

@@ -256,7 +256,7 @@ fn urls_of_gateways_are_proven_as_their_cids_are() {
     let url = format!("{}/ipfs/{}", relay.base(), PACKED.content.cid);
     let mount = Mount::new(&url);
     assert_all_right(&mount, &url);
-    assert!(relay.blocks() > 0, "nothing was proven");
+    assert!(relay.blocks() > 0, "nothing was verified");
     drop(mount);
     // A sub-domain: *.localhost is this machine, by RFC 6761, whatever the system resolves.
     let port = relay.addr.port();
@@ -271,7 +271,7 @@ fn urls_of_gateways_are_proven_as_their_cids_are() {
     let mount = Mount::new(&url);
     assert_all_right(&mount, &url);
     let inner = PACKED.content.blocks.len() as u64;
-    assert!(relay.blocks() >= before + inner, "not all was proven");
+    assert!(relay.blocks() >= before + inner, "not all was verified");
     assert!(relay.ranges().len() > ranges);
     let shown = xattr(mount.path(), "cid").expect("it tells its CID");
     assert_eq!(shown, PACKED.content.cid.to_string());
