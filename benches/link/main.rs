@@ -166,9 +166,10 @@ impl Bench {
                 continue;
             }
             let done = self.median(&node, task, &[]);
-            let bar = match is_usual && task.bar.is_finite() {
-                true => format!("{:.2}", task.bar),
-                false => String::new(),
+            let bar = if is_usual && task.bar.is_finite() {
+                format!("{:.2}", task.bar)
+            } else {
+                String::new()
             };
             println!(
                 "{:<36} {:>7.3} {:>7.2} {bar:>7} {:>8} {:>6} {:>8.1} {:>6.2} {:>8.0}",

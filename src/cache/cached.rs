@@ -333,10 +333,11 @@ impl Source for Cached {
     }
 
     fn preferred_end(&self, end: u64) -> u64 {
-        match self.0.comes_from_below() {
-            true => self.0.below.preferred_end(end),
+        if self.0.comes_from_below() {
+            self.0.below.preferred_end(end)
+        } else {
             // A block that two reads share is opened and verified twice.
-            false => end.next_multiple_of(BLOCK),
+            end.next_multiple_of(BLOCK)
         }
     }
 
@@ -354,10 +355,11 @@ impl Source for Cached {
     }
 
     fn warm_up(&self, reads: usize) -> usize {
-        match self.0.comes_from_below() {
-            true => self.0.below.warm_up(reads),
+        if self.0.comes_from_below() {
+            self.0.below.warm_up(reads)
+        } else {
             // A disk needs no connections.
-            false => 1,
+            1
         }
     }
 

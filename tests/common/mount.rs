@@ -204,10 +204,11 @@ impl Drop for MountPoint {
             }
         }
         let dir = self.0.take().expect("there until dropped");
-        match is_mounted(dir.path()) {
-            // Not even emptied: the archive's owner would not like it.
-            true => eprintln!("{} could not be unmounted", dir.keep().display()),
-            false => drop(dir),
+        if is_mounted(dir.path()) {
+            // The directory still shows the archive, so it must not be removed.
+            eprintln!("{} could not be unmounted", dir.keep().display())
+        } else {
+            drop(dir)
         }
     }
 }

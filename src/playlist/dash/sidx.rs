@@ -94,12 +94,13 @@ pub(super) fn indexed(
         }
         segments.push(next);
     }
-    match segments.is_empty() {
-        true => Err(Unlisted::Damaged("it has no segments")),
-        false => Ok(Indexed {
+    if segments.is_empty() {
+        Err(Unlisted::Damaged("it has no segments"))
+    } else {
+        Ok(Indexed {
             timescale,
             segments,
-        }),
+        })
     }
 }
 
@@ -154,12 +155,15 @@ impl Boxes<'_> {
 
     /// The box at the beginning of a range (4.2).
     fn header(&mut self, range: Span) -> Result<Found, Unlisted> {
-        let first = |size| match range.size < size {
-            true => Err(Unlisted::Other),
-            false => Ok(Span {
-                offset: range.offset,
-                size,
-            }),
+        let first = |size| {
+            if range.size < size {
+                Err(Unlisted::Other)
+            } else {
+                Ok(Span {
+                    offset: range.offset,
+                    size,
+                })
+            }
         };
         let bytes = self.bytes(first(8)?)?;
         let mut fields = Fields(&bytes);
@@ -177,9 +181,10 @@ impl Boxes<'_> {
             return Err(Unlisted::Other);
         }
         if size > range.size {
-            return Err(match kind == *b"sidx" {
-                true => Unlisted::Damaged("it is longer than the place that is said to hold it"),
-                false => Unlisted::Other,
+            return Err(if kind == *b"sidx" {
+                Unlisted::Damaged("it is longer than the place that is said to hold it")
+            } else {
+                Unlisted::Other
             });
         }
         Ok(Found {

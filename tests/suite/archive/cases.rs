@@ -14,9 +14,10 @@ fn check(case: &Case, piece: usize) -> Result<(), String> {
             let (told, count) = index.hidden();
             let is_all = told.len() == hidden.len() && count == hidden.len() as u64;
             let mut pairs = told.iter().zip(hidden);
-            match is_all && pairs.all(|(told, why)| told.why.contains(why)) {
-                true => Ok(()),
-                false => Err(format!("hidden: {told:?}, not {hidden:?}")),
+            if is_all && pairs.all(|(told, why)| told.why.contains(why)) {
+                Ok(())
+            } else {
+                Err(format!("hidden: {told:?}, not {hidden:?}"))
             }
         }
         (Expected::Refused(why), Err(error)) if error.to_string().contains(why) => Ok(()),

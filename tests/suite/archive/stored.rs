@@ -24,9 +24,10 @@ fn names() -> impl Strategy<Value = Vec<String>> {
 
 fn index_of(names: &[String], style: u8) -> Arc<Index> {
     let items = names.iter().enumerate().map(|(number, name)| {
-        let data = match name.ends_with('/') {
-            true => Vec::new(),
-            false => vec![number as u8; number],
+        let data = if name.ends_with('/') {
+            Vec::new()
+        } else {
+            vec![number as u8; number]
         };
         let mut item = Item::new(name, data);
         // What few entries have lies in a table of its own.

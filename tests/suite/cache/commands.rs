@@ -201,7 +201,11 @@ fn what_does_not_fit_is_refused() {
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("a directory").flatten() {
-        if entry.path().is_dir() { found.extend(files(&entry.path())) } else { found.push(entry.path()) }
+        if entry.path().is_dir() {
+            found.extend(files(&entry.path()))
+        } else {
+            found.push(entry.path())
+        }
     }
     found
 }

@@ -39,13 +39,12 @@ fn attributes_are_those_of_the_packed_files() {
             "{shown}"
         );
         assert!(have.blksize().is_power_of_two() && have.blksize() >= 4096);
-        match want.is_dir() {
-            true => assert_eq!(have.nlink(), want.nlink(), "{shown}"),
-            false => {
-                assert_eq!(have.nlink(), 1, "{shown}");
-                assert_eq!(have.size(), want.size(), "{shown}");
-                assert_eq!(have.blocks(), want.size().div_ceil(512), "{shown}");
-            }
+        if want.is_dir() {
+            assert_eq!(have.nlink(), want.nlink(), "{shown}")
+        } else {
+            assert_eq!(have.nlink(), 1, "{shown}");
+            assert_eq!(have.size(), want.size(), "{shown}");
+            assert_eq!(have.blocks(), want.size().div_ceil(512), "{shown}");
         }
     }
     let total = |root: &Path| {

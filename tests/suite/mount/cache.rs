@@ -59,7 +59,11 @@ fn text(path: &Path) -> String {
 fn taken(dir: &Path) -> u64 {
     let mut sum = 0;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        sum += if entry.file_type().is_ok_and(|kind| kind.is_dir()) { taken(&entry.path()) } else { entry.metadata().map_or(0, |meta| meta.blocks() * 512) };
+        sum += if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            taken(&entry.path())
+        } else {
+            entry.metadata().map_or(0, |meta| meta.blocks() * 512)
+        };
     }
     sum
 }

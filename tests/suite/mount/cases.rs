@@ -26,9 +26,10 @@ fn check(case: &Case, archive: &Path) -> Result<(), String> {
             mount.arg("mount").args(&options).arg(archive);
             let failed = run(mount.arg(point.path()));
             let said = &failed.stderr;
-            match failed.code() == Some(1) && said.contains(why) && said.lines().count() == 1 {
-                true => Ok(()),
-                false => Err(format!("{}, and says {said}", failed.status)),
+            if failed.code() == Some(1) && said.contains(why) && said.lines().count() == 1 {
+                Ok(())
+            } else {
+                Err(format!("{}, and says {said}", failed.status))
             }
         }
         Expected::Tree(entries, hidden) => {
@@ -42,9 +43,10 @@ fn check(case: &Case, archive: &Path) -> Result<(), String> {
             let is_why = |(told, why): (&serde_json::Value, &&str)| {
                 told["why"].as_str().is_some_and(|told| told.contains(why))
             };
-            match told.len() == hidden.len() && pairs.all(is_why) {
-                true => Ok(()),
-                false => Err(format!("hidden: {told:?}, not {hidden:?}")),
+            if told.len() == hidden.len() && pairs.all(is_why) {
+                Ok(())
+            } else {
+                Err(format!("hidden: {told:?}, not {hidden:?}"))
             }
         }
     }
@@ -60,9 +62,10 @@ fn check_tree(entries: &[(String, Content)], root: &Path) -> Result<(), String> 
         }
         // Of two entries of one name, both of which are the same to the table.
         let is_second = *content != Content::Dir && expected.get(&path) == Some(&content);
-        match is_second {
-            true => expected.insert(format!("{} (1)", path.display()).into(), content),
-            false => expected.insert(path, content),
+        if is_second {
+            expected.insert(format!("{} (1)", path.display()).into(), content)
+        } else {
+            expected.insert(path, content)
         };
     }
     let names = tree::names(root);

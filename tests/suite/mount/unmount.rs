@@ -119,9 +119,10 @@ fn umount_and_fusermount_end_an_idle_mount() {
     for command in [&["umount"][..], &["fusermount3", "-u"], &[aiozfs, "umount"]] {
         let mut mount = Mount::new(&archive);
         assert_eq!(fs::read(mount.join("small.txt")).expect("a file"), b"small");
-        let mut unmount = match command[0] == aiozfs {
-            true => run::aiozfs(),
-            false => run::tool(command[0]),
+        let mut unmount = if command[0] == aiozfs {
+            run::aiozfs()
+        } else {
+            run::tool(command[0])
         };
         let done = run(unmount.args(&command[1..]).arg(mount.path())).ok(command[0]);
         // `aiozfs umount` used to wait for a process that had ended, but whose parent (here this

@@ -123,9 +123,10 @@ fn a_full_disk_leaves_nothing() {
     let (folder, out) = (folder(), tree::temp());
     let script = "mount -t tmpfs -o size=1m small \"$2\" && cd \"$2\" && echo 'what was there before' > a.zip && { \"$0\" pack \"$1\" a.zip; echo \"$?\"; ls -A; cat a.zip; }";
     let mut command = tool("unshare");
-    let namespaces: &[&str] = match rustix::process::geteuid().is_root() {
-        true => &["--mount"],
-        false => &["--user", "--map-root-user", "--mount"],
+    let namespaces: &[&str] = if rustix::process::geteuid().is_root() {
+        &["--mount"]
+    } else {
+        &["--user", "--map-root-user", "--mount"]
     };
     command
         .args(namespaces)

@@ -341,7 +341,11 @@ fn bytes_found_in_memory_are_compared() {
             let step = at..600_000.min(at + STEP);
             tokio::time::sleep(Duration::from_millis(50)).await;
             let mut out = Vec::new();
-            if case.archive.try_read(case.id, &step, &mut out) { from_memory += 1 } else { failed |= case.archive.read(case.id, step).await.is_err() }
+            if case.archive.try_read(case.id, &step, &mut out) {
+                from_memory += 1
+            } else {
+                failed |= case.archive.read(case.id, step).await.is_err()
+            }
         }
         assert!(failed && from_memory > 0, "{from_memory}");
         assert_eq!(case.liars[0].rejected().len(), 1);

@@ -220,7 +220,11 @@ async fn reader(blob: BlobReader, mut dice: Dice, steps: u64) -> Result<(), Stri
 }
 
 fn check(range: &Range<u64>, got: &[u8]) -> Result<(), String> {
-    if &bytes_of(range)[..] == got { Ok(()) } else { Err(format!("wrong bytes for {range:?}")) }
+    if &bytes_of(range)[..] == got {
+        Ok(())
+    } else {
+        Err(format!("wrong bytes for {range:?}"))
+    }
 }
 
 async fn run(seed: u64, temper: Temper, readers: u64) -> Result<(), String> {

@@ -18,10 +18,7 @@ fn lines(bytes: &[u8]) -> Vec<String> {
 /// All that is in a folder, directories with a slash behind.
 fn paths(folder: &Path) -> Vec<String> {
     let path = |name: std::path::PathBuf| {
-        let slash = match folder.join(&name).is_dir() {
-            true => "/",
-            false => "",
-        };
+        let slash = if folder.join(&name).is_dir() { "/" } else { "" };
         format!("{}{slash}", name.to_str().expect("UTF-8"))
     };
     tree::names(folder).into_iter().map(path).collect()

@@ -251,7 +251,11 @@ async fn sizes_that_lie_are_found_out() {
     for size in [9, 11] {
         for wrapped in [false, true] {
             let mut store = Store::default();
-            let mut leaf = if !wrapped { store.raw(&[7; 10]) } else { store.leaf(2, &[7; 10]) };
+            let mut leaf = if wrapped {
+                store.leaf(2, &[7; 10])
+            } else {
+                store.raw(&[7; 10])
+            };
             leaf.size = size;
             let root = store.node(&[leaf; 2]);
             let said = refused(&store.verified(root, data()), 0..1).await;

@@ -52,10 +52,14 @@ impl Blocks for Watched {
         let forged = async move {
             let mut bytes = block.await?.to_vec();
             bytes[100] ^= 1;
-            if check(&bytes) { Ok(bytes.into()) } else { Err(Error::Forged {
-                origin: Origin::new("forger"),
-                range: 0..bytes.len() as u64,
-            }) }
+            if check(&bytes) {
+                Ok(bytes.into())
+            } else {
+                Err(Error::Forged {
+                    origin: Origin::new("forger"),
+                    range: 0..bytes.len() as u64,
+                })
+            }
         };
         forged.boxed()
     }

@@ -155,7 +155,11 @@ async fn leaves_that_came_as_blocks_are_kept_as_data() {
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(&dir).expect("a directory") {
             let path = entry.expect("an entry").path();
-            if path.is_dir() { dirs.push(path) } else { kept += usize::from(dir.ends_with("nodes")) }
+            if path.is_dir() {
+                dirs.push(path)
+            } else {
+                kept += usize::from(dir.ends_with("nodes"))
+            }
         }
     }
     assert_eq!(kept, 1);

@@ -77,7 +77,11 @@ fn leaf_at(profile: Profile, bytes: &[u8], at: u64) -> (Cid, Range<u64>) {
     let start = at / full * full;
     let end = (start + full).min(bytes.len() as u64);
     let data = &bytes[start as usize..end as usize];
-    let cid = if profile.raw_leaves() { Cid::of_block(Version::V1, Codec::Raw, data) } else { Tree::import(data, profile, |_| true).expect("read").cid() };
+    let cid = if profile.raw_leaves() {
+        Cid::of_block(Version::V1, Codec::Raw, data)
+    } else {
+        Tree::import(data, profile, |_| true).expect("read").cid()
+    };
     (cid, start..end)
 }
 
