@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_the_same_has_another_key() {
+    fn different_content_has_different_keys() {
         let cid: Cid = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"
             .parse()
             .expect("a CID");

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_see_of_a_secret() {
+    fn secrets_are_hidden_in_visible_arguments() {
         for (argument, seen) in [
             ("http://h/a.zip", "http://h/a.zip"),
             ("http://joe:s3cret@h:80/a.zip", "http://h:80/a.zip"),

@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line_and_without_secrets() {
+    fn errors_name_the_line_and_hide_secrets() {
         for (text, line, part) in [
             ("\n[mount]\nmemroy = \"s3cret\"\n", "line 3", "memroy"),
             (
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_own_comes_first() {
+    fn the_users_file_takes_precedence() {
         let mut config = parse("[mount]\nuid = 1\n[archive.a]\nsource = \"mine\"").expect("one");
         let system = parse("[mount]\nuid = 2\ngid = 2\n[archive.a]\nsource = \"theirs\"");
         config.0.extend(system.expect("two").0);

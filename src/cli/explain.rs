@@ -27,7 +27,7 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
             "if it is in the cache, --offline mounts it as it was last seen"
         }
         (source::Error::Offline, _) => {
-            "bring it into the cache with 'aiozfs fetch', or leave --offline out"
+            "fetch it into the cache with 'aiozfs fetch', or leave --offline out"
         }
         (source::Error::NotFound { .. }, Location::Cid(_)) => {
             "the gateway does not know this id, or has no raw blocks of it ('--verify crc' does without); check it, or give another gateway with --gateway URL"

@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_what_was_not_tried_is_a_dash() {
+    fn columns_are_aligned_and_untried_probes_are_dashes() {
         let rows = [
             Row {
                 name: "http://a/".into(),

@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_expected_after_two_steps_and_bet_on_within_a_series() {
+    fn names_are_predicted_after_two_steps_or_within_a_series() {
         let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
         assert_eq!(read(&mut predictor, &archive, 20), None);
         // After one step: no more than the bet, and not beyond the series.
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_expected_after_one_step() {
+    fn neighbours_are_predicted_after_one_step() {
         let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
         let (first, second) = (archive.0[40], archive.0[41]);
         assert_eq!(predictor.began(first, 3 * LEN, &archive), None);

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_ten_bytes() {
+    fn ranges_of_ten_bytes() {
         let table = [
             ("bytes=0-0", Part(0..1)),
             ("bytes=0-9", Part(0..10)),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing() {
+    fn ranges_of_an_empty_blob() {
         assert_eq!(requested("bytes=0-", 0), Unsatisfiable);
         assert_eq!(requested("bytes=-5", 0), Whole);
         assert_eq!(requested("bytes=-0", 0), Unsatisfiable);

@@ -354,7 +354,7 @@ impl Drop for Namespace {
 /// Alone, it is an error in time and works again when the link does; with another, nobody notices.
 #[test]
 #[ignore = "it makes a network namespace, as root; mount-scripts/test and soak run it"]
-fn a_link_that_goes_down_and_comes_back() {
+fn reads_resume_when_the_link_is_back() {
     let dir = tree::temp();
     let archive = packed(dir.path());
     let space = Namespace::new();

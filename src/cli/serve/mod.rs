@@ -68,7 +68,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         .map_err(|e| Failure::new(format!("cannot start: {e}")))?;
     let stop = Arc::new(AtomicBool::new(false));
     let served = runtime.block_on(run(args, stop.clone()));
-    // Ends the hashing of a file, whose thread checks this between pieces.
+    // Ends the hashing of a file, whose thread checks this between blocks.
     stop.store(true, Ordering::Relaxed);
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_url_that_is_printed_can_be_used() {
+    fn the_printed_url_can_be_used() {
         for (addr, expected) in [
             ("127.0.0.1:80", "http://127.0.0.1:80"),
             ("0.0.0.0:8080", "http://127.0.0.1:8080"),

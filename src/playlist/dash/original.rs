@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_comes_back() {
+    fn a_stored_original_reads_back() {
         for original in ["", "a", "<MPD>--></MPD>\r\n", "<!-- \u{e9} -->"] {
             let mut text = "<MPD/>\n".to_owned();
             keep(&mut text, original);

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn regular_enough_for_a_duration() {
+    fn nearly_equal_segments_have_one_duration() {
         use Form::Duration;
         // All alike, but for the last.
         let alike = [(0, 20), (20, 20), (40, 7)];
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn each_segment_of_an_irregular_line_has_its_own_entry() {
+    fn irregular_segments_have_an_entry_each() {
         let one_by_one = ["t=\"0\" d=\"5\"", "d=\"5\"", "d=\"40\"", "d=\"5\""];
         let segments = [(0, 5), (5, 5), (10, 40), (50, 5)];
         assert_eq!(form(Some(55), 0, &segments), timeline(&one_by_one));

@@ -31,7 +31,7 @@ fn thumbnails_of_webvtt_are_links() {
 }
 
 #[test]
-fn subtitles_are_not_links_and_missing_sprites_are_told() {
+fn subtitles_are_not_links_and_missing_sprites_are_reported() {
     let cue = |line: &str| format!("WEBVTT\n\n00:00.000 --> 00:02.000\n{line}\n");
     for line in ["It is empty.", "a", "...", "See you at 9.30"] {
         assert_eq!(
@@ -87,7 +87,7 @@ fn addresses_in_json_are_links() {
 }
 
 #[test]
-fn names_at_other_places_are_told_once() {
+fn unlinked_names_are_reported_once() {
     let json = "{\"title\": \"s.jpg\",\n\"x\": [\"a.ts\", \"a.ts\", \"b.ts\"], \"url\": \"c.mp4\", \"y\": \"z\"}";
     assert_eq!(
         told(Format::Json, &["s.jpg", "a.ts", "b.ts", "z"], json),
@@ -112,7 +112,7 @@ fn names_at_other_places_are_told_once() {
 }
 
 #[test]
-fn texts_are_known_by_their_content() {
+fn texts_are_recognized_by_content() {
     let table = [
         ("#EXTM3U\n", Some(Format::Hls)),
         ("\u{feff}#EXTM3U", Some(Format::Hls)),

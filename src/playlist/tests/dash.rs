@@ -205,7 +205,7 @@ fn dash_files_with_an_index() {
 /// Without an Initialization the init segment is what stands before the index; what comes from
 /// further out goes from there, unless another representation still needs it.
 #[test]
-fn dash_indexes_by_what_is_further_out() {
+fn dash_index_ranges_are_inherited() {
     let entries = entries(&["f.mp4", "i.mp4", "w.webm"]);
     let index = sidx(10, 0, &[(900, 20)]);
     let files = Files {
@@ -275,7 +275,7 @@ fn dash_indexes_by_what_is_further_out() {
 }
 
 #[test]
-fn a_damaged_index_is_told_with_its_line() {
+fn a_damaged_index_is_reported_with_the_line() {
     let entries = entries(&["f.mp4"]);
     let files = Files {
         find: &|path| entries.get(path).copied(),
@@ -336,7 +336,7 @@ fn dash_levels() {
 
 /// Namespace prefixes, line ends, a byte order mark, comments and what is unknown stay.
 #[test]
-fn dash_keeps_everything_else_to_the_letter() {
+fn dash_rewriting_changes_only_links() {
     let text = |inner: &str| {
         format!(
             "\u{feff}<?xml version='1.0'?>\r\n<d:MPD xmlns:d='urn:mpeg:dash:schema:mpd:2011' x:y=\"1\">\r\n<!-- <d:Period/> -->\r\n  <d:Period duration='PT2S'>\r\n    <d:AdaptationSet>\r\n      <Unknown media=\"1.m4s\"/><![CDATA[ <SegmentURL media=\"1.m4s\"/> ]]>\r\n      {inner}\r\n    </d:AdaptationSet>\r\n  </d:Period>\r\n</d:MPD>\r\n"
@@ -354,7 +354,7 @@ fn dash_keeps_everything_else_to_the_letter() {
 }
 
 #[test]
-fn a_manifest_that_is_no_xml_is_none_from_a_line_on() {
+fn malformed_xml_is_reported_with_the_line() {
     for (text, line) in [
         ("<MPD>\n<Period>\n</MPD>", 3),
         ("<MPD>\n\n<Period>", 3),

@@ -57,7 +57,7 @@ fn links(there: u32, text: &str, expected: &str) {
 /// Two Periods with files 1-4 and 5-8 in one folder: the list of the first one went on with the
 /// files of the second.
 #[test]
-fn numbers_that_go_on_over_periods() {
+fn numbers_continue_over_periods() {
     let all = "1 2 3 4 5 6 7 8";
     let of = |first: &str, second: &str| {
         let second = period(second, &numbers("startNumber='5'"));
@@ -106,7 +106,7 @@ fn numbers_that_go_on_over_periods() {
 
 /// A Period is often a little longer than the media in it; audio ends before video.
 #[test]
-fn media_that_ends_before_its_period() {
+fn media_may_end_before_its_period() {
     let of = |length: &str, template: &str| {
         mpd(
             &format!("mediaPresentationDuration='{length}'"),
@@ -177,7 +177,7 @@ fn gaps_are_missing_files() {
 }
 
 #[test]
-fn numbers_begin_and_end_where_templates_say() {
+fn numbers_begin_and_end_as_templates_say() {
     let of = |template: &str| mpd("mediaPresentationDuration='PT8S'", &period("", template));
     links(9, &of(&numbers("startNumber='3' endNumber='5'")), "3 4 5");
     links(
@@ -264,7 +264,7 @@ fn segment_sequences() {
 
 /// What a list says of time: see doc/decisions/0001-dash-manifest-form.md.
 #[test]
-fn lists_say_when_their_segments_are_played() {
+fn lists_state_segment_times() {
     let list = |entries: &str| {
         let there = files(9);
         let there: Vec<&str> = there.iter().map(String::as_str).collect();
@@ -297,7 +297,7 @@ fn lists_say_when_their_segments_are_played() {
 }
 
 #[test]
-fn inherited_lists_are_written_one_segment_an_entry() {
+fn inherited_lists_become_one_entry_per_segment() {
     let text = "<MPD><Period><AdaptationSet><SegmentList timescale=\"1\"><SegmentTimeline><S t=\"0\" d=\"2\" r=\"1\"/><S d=\"9\"/></SegmentTimeline><Initialization sourceURL=\"i\"/></SegmentList><Representation><SegmentList><SegmentURL media=\"a\"/><SegmentURL media=\"b\"/><SegmentURL media=\"c\"/></SegmentList></Representation></AdaptationSet></Period></MPD>";
     let (linked, back) = there_and_back(Format::Dash, "x.mpd", &["i", "a", "b", "c"], text);
     let list = "<AdaptationSet><Representation><SegmentList timescale=\"1\" duration=\"2\"><Initialization sourceURL=\"i?range=1000,1000\"/><SegmentURL media=\"a?range=2000,1000\"/>";
@@ -327,7 +327,7 @@ fn thumbnails() {
 }
 
 #[test]
-fn text_is_text_however_xml_writes_it() {
+fn attribute_text_is_decoded_in_every_xml_form() {
     let texts = [
         "<BaseURL>v&#47;</BaseURL>",
         "<BaseURL>\n  v/ <!-- the folder -->\n</BaseURL>",
@@ -355,7 +355,7 @@ fn text_is_text_however_xml_writes_it() {
 
 /// What cannot be understood stays as it is, and is told with its line.
 #[test]
-fn what_is_not_understood_is_told_with_its_line() {
+fn unsupported_elements_are_reported_with_the_line() {
     let of = |template: &str| {
         mpd(
             "mediaPresentationDuration='PT8S'",

@@ -89,7 +89,7 @@ fn hls_links_to_parts_of_entries() {
 }
 
 #[test]
-fn hls_keeps_everything_else_to_the_letter() {
+fn hls_rewriting_changes_only_links() {
     let text = "\u{feff}#EXTM3U \r\n# a comment: a.ts\r\n\r\n#EXT-X-UNKNOWN:URI=\"a.ts\"\r\n  #not a tag\n#EXT-X-KEY:METHOD=NONE\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://k\"\n#EXT-X-KEY:METHOD=AES-128,URI=\"elsewhere.key\"\nhttp://other/a.ts\n/rooted/a.ts\n#EXT-X-GAP\nabsent.ts\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"next.mp4\"\n  a.ts\t\r\nb.ts";
     let (linked, back) =
         there_and_back(Format::Hls, "x.m3u8", &["a.ts", "b.ts", "#not a tag"], text);
@@ -104,7 +104,7 @@ fn hls_keeps_everything_else_to_the_letter() {
 }
 
 #[test]
-fn what_is_not_there_is_told_with_its_line() {
+fn missing_files_are_reported_with_the_line() {
     let entries = entries(&["a.ts"]);
     let find = |path: &str| entries.get(path).copied();
     let text =
@@ -135,7 +135,7 @@ fn what_is_not_there_is_told_with_its_line() {
 }
 
 #[test]
-fn stale_links_give_way_and_foreign_ones_stay() {
+fn stale_links_are_replaced_and_foreign_links_stay() {
     let entries = entries(&["a.ts"]);
     let find = |path: &str| entries.get(path).copied();
     let linked = with_links(Format::Hls, "x.m3u8", "#EXTM3U\na.ts?range=5,6\n", &find);

@@ -13,7 +13,7 @@ fn becomes(files: &[&str], uri: &str, expected: &str) {
 /// A playlist named 'ep #9.ts' as it is, and the file was there: "there is no file 'ep #9.ts'". Local
 /// players play such a folder, so the mount must show the name without escapes again.
 #[test]
-fn names_without_escapes_are_linked_with_them() {
+fn names_are_percent_encoded_in_links() {
     let table = [
         (
             "ep #9.ts",
@@ -67,7 +67,7 @@ fn names_without_escapes_are_linked_with_them() {
 
 /// `%41` is `A` to every player (RFC 3986, section 2.1), whatever else is there.
 #[test]
-fn a_file_that_the_standard_means_comes_first() {
+fn the_standard_reading_of_a_name_comes_first() {
     becomes(
         &["v/5A.ts", "v/5%41.ts"],
         "5%41.ts",
@@ -77,7 +77,7 @@ fn a_file_that_the_standard_means_comes_first() {
 }
 
 #[test]
-fn a_missing_name_says_how_to_escape() {
+fn a_missing_name_reports_how_to_escape_it() {
     let told = |uri: &str| {
         let text = format!("#EXTM3U\n{uri}\n");
         let linked = with_links(Format::Hls, "list.m3u8", &text, &|_| None);
@@ -90,7 +90,7 @@ fn a_missing_name_says_how_to_escape() {
 
 /// Places of this machine, or of a server's root, are in no archive.
 #[test]
-fn rooted_links_are_told() {
+fn rooted_links_are_reported() {
     for uri in ["/v/a.ts", "file:///v/a.ts", "FILE:a.ts"] {
         let text = format!("#EXTM3U\n{uri}\n");
         let linked = with_links(Format::Hls, "list.m3u8", &text, &|_| None);

@@ -53,7 +53,7 @@ fn imports_come_from_the_master() {
 }
 
 #[test]
-fn masters_that_agree_are_one_and_others_are_told() {
+fn masters_that_disagree_are_reported() {
     let a = master("NAME=\"p\",VALUE=\"a\"", "v.m3u8");
     let also_a = master("NAME=\"p\",VALUE=\"./a\"", "v.m3u8");
     let without = master("NAME=\"q\",VALUE=\"b\"", "v.m3u8");
@@ -101,7 +101,7 @@ fn query_parameters_come_from_the_link() {
 }
 
 #[test]
-fn what_cannot_be_known_is_told_with_its_line() {
+fn unknown_variables_are_reported_with_the_line() {
     for contexts in [
         vec![],
         contexts(&[&master("NAME=\"x\",VALUE=\"a\"", "v.m3u8")]),
@@ -122,7 +122,7 @@ fn what_cannot_be_known_is_told_with_its_line() {
 
 /// A link cannot be put behind a variable that brings its own query, or needs escapes.
 #[test]
-fn values_that_are_no_plain_names_are_written_out() {
+fn variables_with_a_query_or_escapes_are_substituted() {
     let table = [
         ("0.ts?x=1", "{$n}", "0.ts?x=1&range=3000,1000"),
         ("0.ts#t=1", "{$n}", "0.ts?range=3000,1000#t=1"),

@@ -68,7 +68,7 @@ fn byte_by_byte() {
 }
 
 #[test]
-fn in_odd_pieces() {
+fn in_chunks_of_odd_sizes() {
     check_all(7);
     check_all(46);
     check_all(1000);

@@ -108,7 +108,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn what_is_written_comes_back(
+    fn written_archives_read_back(
         files in files(),
         style in style(),
         pieces in vec(1..200usize, 1..20),

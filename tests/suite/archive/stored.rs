@@ -128,7 +128,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn what_was_kept_comes_back(names in names(), style in 0u8..4) {
+    fn a_stored_index_reads_back(names in names(), style in 0u8..4) {
         let index = index_of(&names, style);
         let bytes = index_bytes(&index);
         prop_assert!(index.stored_len() <= bytes.len() as u64);
@@ -146,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_damaged_is_none_or_harmless(
+    fn a_damaged_index_is_refused_or_harmless(
         names in names(),
         style in 0u8..4,
         (flips, cut) in harm(),
@@ -173,7 +173,7 @@ proptest! {
 /// What the fuzz target `stored` found worth keeping: an index, and a tree behind it, from where the
 /// first two bytes say.
 #[test]
-fn the_corpus_is_none_or_harmless() {
+fn the_corpus_is_refused_or_harmless() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/stored");
     let (mut indexes, mut trees) = (0, 0);
     for file in std::fs::read_dir(corpus).expect("the corpus") {

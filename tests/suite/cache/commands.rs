@@ -74,7 +74,7 @@ impl House {
 }
 
 #[test]
-fn what_was_fetched_is_there_without_a_network_and_stays() {
+fn fetched_bytes_are_readable_offline_and_not_evicted() {
     let house = House::new();
     let done = house.fetch(&[]).ok("fetch");
     assert!(done.stdout.contains("pinned"), "{}", done.stdout);
@@ -147,7 +147,7 @@ fn some_files_are_fetched_by_path_and_pattern() {
 
 /// Cut off in the middle, it goes on where it was.
 #[test]
-fn a_fetch_goes_on_where_it_was() {
+fn an_interrupted_fetch_resumes() {
     let house = House::new();
     house.node.behave(Behaviour::Cut(700_000));
     let first = house.fetch(&["--timeout", "2s"]);
@@ -176,7 +176,7 @@ fn a_url_is_fetched_and_mounted_without_a_network() {
 
 /// More than there is room for is refused before anything is fetched.
 #[test]
-fn what_does_not_fit_is_refused() {
+fn a_fetch_larger_than_the_cache_is_refused() {
     let house = House::new();
     let done = house.fetch(&["--cache-size", "5M"]);
     assert_eq!(done.code(), Some(1));
@@ -213,7 +213,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 /// In a verified mount, a stream that went from a file to one that is not its neighbour
 /// requested the same leaf without end, if that leaf went on behind the file. The reads below then hung.
 #[test]
-fn verify_finds_and_removes_what_is_damaged() {
+fn cache_verify_removes_damaged_blocks() {
     let house = House::new();
     house.fetch(&[]).ok("fetch");
     house.aiozfs(&["cache", "verify"]).ok("all is well");
@@ -248,7 +248,7 @@ fn verify_finds_and_removes_what_is_damaged() {
 }
 
 #[test]
-fn what_is_not_there_cannot_be_named() {
+fn pin_unpin_and_rm_need_a_cached_blob() {
     let house = House::new();
     for action in ["pin", "unpin", "rm"] {
         let done = house.aiozfs(&["cache", action, &house.cid]);

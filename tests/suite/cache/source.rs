@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 const MIB: u64 = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_read_once_is_not_asked_for_again() {
+async fn bytes_read_once_are_not_requested_again() {
     let blob = tree::bytes(1, 5_300_000);
     let (dir, below) = (tree::temp(), Below::new(&blob));
     let first = Kept::at(dir.path(), below.clone());
@@ -55,7 +55,7 @@ async fn what_was_read_once_is_not_asked_for_again() {
 /// To look for each block took an `open` that failed, on another thread, before a server was asked:
 /// 1,800 of them in a read of 256 MiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_absent_block_is_looked_for_once() {
+async fn an_absent_block_is_looked_up_once() {
     let blob = tree::bytes(8, 30 * MIB as usize);
     // What is known is known for a second, and pieces of blocks are written after that.
     for _ in 0..20 {
@@ -79,7 +79,7 @@ async fn an_absent_block_is_looked_for_once() {
 
 /// A mount that has seen that nothing is there sees what another one keeps, a moment later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_mount_keeps_is_found() {
+async fn blocks_of_another_mount_are_found() {
     let blob = tree::bytes(9, 5 * MIB as usize);
     let (dir, below) = (tree::temp(), Below::new(&blob));
     let early = Kept::at(dir.path(), below.clone());
@@ -357,7 +357,7 @@ async fn a_lost_size_count_is_counted_again() {
 
 /// A directory that others may write to: they can put nothing in ours, and see nothing of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_private_and_follows_no_links() {
+async fn the_directory_is_private_and_follows_no_links() {
     let (dir, elsewhere) = (tree::temp(), tree::temp());
     let at = dir.path().join("made/on/the/way");
     let blob = tree::bytes(11, 100_000);
@@ -411,7 +411,7 @@ fn another_format_is_discarded() {
 /// After a `chmod -R g+rX` of a home directory, the cache was refused with "others may look into its
 /// directory of this format", and nothing was kept any more.
 #[tokio::test]
-async fn a_directory_that_others_may_look_into_is_made_private_again() {
+async fn a_directory_readable_by_others_is_made_private_again() {
     let (dir, blob) = (tree::temp(), tree::bytes(12, 3_000_000));
     let kept = Kept::at(dir.path(), Below::new(&blob));
     kept.expect(&blob, 0..3_000_000).await;

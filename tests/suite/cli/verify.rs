@@ -116,7 +116,7 @@ fn from_a_node_every_byte_is_verified_once() {
 }
 
 #[test]
-fn damage_on_a_disk_is_told_by_name_place_and_reason() {
+fn damage_on_disk_is_reported_by_name_range_and_reason() {
     let packed = Packed::new();
     let path = packed.damaged(packed.place(1_000_000));
     let done = verify_file(&path, &[]);
@@ -148,7 +148,7 @@ fn damage_on_a_disk_is_told_by_name_place_and_reason() {
 }
 
 #[test]
-fn for_programs_there_is_json() {
+fn the_report_as_json() {
     let packed = Packed::new();
     let path = packed.damaged(packed.place(7));
     let done = verify_file(&path, &["--json"]);
@@ -179,7 +179,7 @@ fn one_of_two_servers_lies_and_all_is_good() {
 }
 
 #[test]
-fn the_only_server_lies_and_exactly_that_leaf_is_bad() {
+fn the_only_server_lies_and_the_bad_leaf_is_reported() {
     let packed = Packed::new();
     let content = Content::of(packed.bytes.clone());
     let (_node, relay) = content.relayed();
@@ -201,7 +201,7 @@ fn the_only_server_lies_and_exactly_that_leaf_is_bad() {
 }
 
 #[test]
-fn a_server_that_goes_away_is_no_damage() {
+fn a_lost_server_is_not_reported_as_damage() {
     let packed = Packed::new();
     let node = FaultNode::start(packed.bytes.clone());
     node.behave(Behaviour::Status(403, None));

@@ -137,7 +137,7 @@ async fn keeps_the_contract(name: &str, source: Arc<dyn Source>, blob: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_kind_keeps_the_contract() {
+async fn every_source_keeps_the_contract() {
     let blob = blob(300_000);
     let node = FaultNode::start(blob.clone());
     let other = FaultNode::start(blob.clone());
@@ -205,7 +205,7 @@ impl Source for Nearby {
 /// A decorator that kept it to itself would have the reader put sixteen reads under way, most of which
 /// wait for a connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn how_many_reads_are_worth_it_is_told_through_every_decorator() {
+async fn every_decorator_passes_on_the_useful_number_of_reads() {
     let nearby = || -> Arc<dyn Source> { Arc::new(Nearby(Memory::new("memory", blob(1000)))) };
     let kept = tempfile::tempdir().expect("a directory");
     let disk = Folder::open(kept.path()).expect("a cache");
@@ -241,7 +241,7 @@ async fn how_many_reads_are_worth_it_is_told_through_every_decorator() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http_over_servers_that_are_merely_odd_keeps_the_contract() {
+async fn odd_but_correct_servers_keep_the_contract() {
     let blob = blob(300_000);
     for behaviour in [
         Behaviour::SuffixGivesHead,
@@ -328,7 +328,7 @@ async fn a_whole_body_is_not_drained() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn opening_names_what_is_wrong() {
+async fn a_failed_open_names_the_cause() {
     let blob = blob(300_000);
     let node = FaultNode::start(blob.clone());
     type Expected = fn(&Error) -> bool;
@@ -362,7 +362,7 @@ async fn opening_names_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn retry_goes_on_where_it_was_cut_and_gives_up_in_time() {
+async fn retry_resumes_a_cut_read_and_gives_up_in_time() {
     let blob = blob(300_000);
     let node = FaultNode::start(blob.clone());
     let inner = Arc::new(http(&node.url()));
@@ -440,7 +440,7 @@ async fn another_gateway_steps_in_and_keeps_serving() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redirects_are_remembered_and_secrets_stay_at_home() {
+async fn redirects_are_remembered_and_secrets_are_not_forwarded() {
     let blob = blob(300_000);
     let (front, back) = (FaultNode::start(vec![0]), FaultNode::start(blob.clone()));
     front.behave(Behaviour::Redirect(302, back.url()));
@@ -468,7 +468,7 @@ async fn redirects_are_remembered_and_secrets_stay_at_home() {
 }
 
 #[tokio::test]
-async fn a_file_that_changes_is_not_read_on() {
+async fn a_changed_file_is_an_error() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("blob");
     std::fs::write(&path, blob(300_000)).expect("a file");
@@ -493,7 +493,7 @@ fn file_at(path: &std::path::Path) -> FileAt {
 }
 
 #[tokio::test]
-async fn a_file_that_is_another_one_now_is_not_given_out() {
+async fn a_replaced_file_is_an_error() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("blob");
     std::fs::write(&path, blob(1000)).expect("a file");

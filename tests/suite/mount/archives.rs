@@ -99,7 +99,7 @@ fn compressed_and_encrypted_entries_are_listed_and_not_opened() {
 }
 
 #[test]
-fn no_name_leads_outside_and_no_entry_is_lost_for_it() {
+fn no_name_leads_outside_and_no_entry_is_lost() {
     let out = tree::temp();
     let archive = out.path().join("hostile.zip");
     archives::scripted(

@@ -168,7 +168,7 @@ fn attributes_tell_where_the_bytes_lie() {
 }
 
 #[test]
-fn getfattr_shows_them_all() {
+fn getfattr_lists_all_attributes() {
     let (source, out) = (tree::temp(), tree::temp());
     let archive = out.path().join("mixed.zip");
     archives::mixed(source.path(), &archive);

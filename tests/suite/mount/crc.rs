@@ -121,7 +121,7 @@ fn told(mount: &Mount) -> Vec<String> {
 }
 
 #[test]
-fn the_only_server_gives_a_wrong_byte_and_is_mended() {
+fn a_wrong_byte_fails_until_the_only_server_is_mended() {
     let packed = Packed::new();
     let node = FaultNode::start(packed.archive.clone());
     let mount = Mount::new(node.url());
@@ -158,7 +158,7 @@ fn the_only_server_gives_a_wrong_byte_and_is_mended() {
 /// once more. With right bytes from the other server by then, `cat` would end well, having written
 /// the wrong byte of the first.
 #[test]
-fn reading_a_wrong_byte_is_an_error_although_another_server_is_right() {
+fn a_wrong_byte_is_an_error_even_if_another_server_is_right() {
     let packed = Packed::new();
     let nodes = [(); 2].map(|()| FaultNode::start(packed.archive.clone()));
     let (one, two) = (nodes[0].base(), nodes[1].base());
@@ -182,7 +182,7 @@ fn reading_a_wrong_byte_is_an_error_although_another_server_is_right() {
 }
 
 #[test]
-fn a_small_file_is_right_at_once_when_another_server_is() {
+fn a_small_file_is_right_at_once_if_another_server_is() {
     let packed = Packed::new();
     let nodes = [(); 2].map(|()| FaultNode::start(packed.archive.clone()));
     let (one, two) = (nodes[0].base(), nodes[1].base());
@@ -277,7 +277,7 @@ fn right_bytes_pass_however_they_are_read() {
 /// The server hangs while a wrong file is fetched again: whoever waits for it, and the process that
 /// asked the kernel to drop its pages, must still come to an end.
 #[test]
-fn a_wrong_file_that_cannot_be_fetched_again_does_not_delay_the_end() {
+fn a_wrong_file_does_not_delay_the_unmount() {
     let packed = Packed::new();
     for signal in [Signal::TERM, Signal::KILL] {
         let node = FaultNode::start(packed.archive.clone());

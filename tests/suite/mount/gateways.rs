@@ -419,7 +419,7 @@ fn stripes_come_from_all_and_outlive_each() {
 /// The table of `gateways --check` says what a command that reads through the gateway finds. A gateway of
 /// blocks alone was shown with both, or with none.
 #[test]
-fn what_a_check_says_of_ranges_and_blocks_holds() {
+fn gateway_check_agrees_with_the_mount() {
     let packed = &*PACKED;
     let cid = packed.content.cid.to_string();
     let forges = [

@@ -35,13 +35,13 @@ fn probe(folder: &Path, name: &str) -> String {
 }
 
 #[test]
-fn the_folder_is_the_same() {
+fn a_mount_equals_its_folder() {
     let folder = media::folder();
     each_way(|way, mount| tree::assert_same(way, &folder, mount.path()));
 }
 
 #[test]
-fn ffprobe_sees_what_it_sees_locally() {
+fn ffprobe_reports_the_same_as_locally() {
     let folder = media::folder();
     each_way(|way, mount| {
         for name in [

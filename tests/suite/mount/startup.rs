@@ -449,7 +449,7 @@ fn largest_reads(log: &str) -> BTreeMap<&str, u64> {
 /// moment after it could be seen: who had waited for it and opened a file read all of that in
 /// pieces of 128 KiB.
 #[test]
-fn a_file_that_is_opened_at_once_is_read_as_one_that_is_opened_later() {
+fn open_before_readahead_is_raised_still_reads_large() {
     needs::fuse();
     let (source, out, cache) = (tree::temp(), tree::temp(), tree::temp());
     let name = |number| format!("{number}.bin");

@@ -164,7 +164,7 @@ fn one_of_two_servers_lies_and_every_byte_is_right() {
 }
 
 #[test]
-fn the_only_server_lies_about_what_a_mount_reads_and_no_wrong_byte_comes() {
+fn the_only_server_lies_and_reads_fail() {
     needs::fuse();
     let lies = [
         ("header", Region::LocalHeader.lie()),
@@ -230,7 +230,7 @@ fn the_only_server_lies_about_the_index_and_nothing_is_mounted() {
 }
 
 #[test]
-fn without_raw_blocks_nothing_is_mounted_but_by_the_option_that_the_error_names() {
+fn without_raw_blocks_the_error_names_the_option_that_mounts() {
     needs::fuse();
     let (_node, relay) = PACKED.content.relayed();
     relay.forge(Forge::NoBlocks);
@@ -250,7 +250,7 @@ fn without_raw_blocks_nothing_is_mounted_but_by_the_option_that_the_error_names(
 }
 
 #[test]
-fn urls_of_gateways_are_proven_as_their_cids_are() {
+fn gateway_urls_of_cids_are_verified() {
     needs::fuse();
     let (_node, relay) = PACKED.content.relayed();
     let url = format!("{}/ipfs/{}", relay.base(), PACKED.content.cid);

@@ -12,7 +12,7 @@ use crate::common::run::{self, aiozfs, python, run, tool};
 use crate::common::{mount::Mount, tree};
 
 #[test]
-fn other_programs_accept_it() {
+fn other_programs_accept_the_archive() {
     let (folder, out) = (folder(), tree::temp());
     let archive = out.path().join("a.zip");
     let said = pack(folder.path(), &archive, &[]).ok("pack").stdout;
@@ -35,7 +35,7 @@ fn other_programs_accept_it() {
 }
 
 #[test]
-fn unpacked_it_is_the_folder() {
+fn unpacking_restores_the_folder() {
     let (folder, out) = (folder(), tree::temp());
     let archive = out.path().join("a.zip");
     pack(folder.path(), &archive, &["--no-links"]).ok("pack");
@@ -61,7 +61,7 @@ fn unpacked_it_is_the_folder() {
 }
 
 #[test]
-fn it_is_laid_out_as_it_is_played() {
+fn entries_are_in_playback_order() {
     let (folder, out) = (folder(), tree::temp());
     let archive = out.path().join("a.zip");
     pack(folder.path(), &archive, &["--align", "4096"]).ok("pack");

@@ -253,7 +253,7 @@ fn reads_fail_until_the_only_server_gives_right_bytes() {
 }
 
 #[test]
-fn wrong_once_then_right() {
+fn one_wrong_answer_then_right_bytes() {
     run(async {
         let case = Case::new(LARGE, 1).await;
         case.liars[0].lie_at(case.start);
@@ -297,7 +297,7 @@ fn right_bytes_come_from_another_server() {
 
 /// Nothing of the file was given out, so only the log reports it.
 #[test]
-fn a_file_read_in_one_piece_is_read_again_elsewhere_without_an_error() {
+fn a_file_read_in_one_call_is_read_again_elsewhere_without_an_error() {
     run(async {
         let case = Case::new(100_000, 2).await;
         case.liars[0].lie_at(case.start + 5);
@@ -311,7 +311,7 @@ fn a_file_read_in_one_piece_is_read_again_elsewhere_without_an_error() {
 /// After an error on a whole small file, the kernel asks for its pages one by one. A single page cannot
 /// be compared with the CRC, and would be given out wrong.
 #[test]
-fn parts_of_a_file_that_was_wrong_as_a_whole_fail_as_well() {
+fn parts_of_a_wrong_file_fail_as_well() {
     run(async {
         let case = Case::new(100_000, 1).await;
         case.liars[0].lie_at(case.start + 5);
@@ -355,7 +355,7 @@ fn bytes_found_in_memory_are_compared() {
 /// Bytes that were right are not compared again while they stay in memory. Bytes that are fetched anew
 /// are.
 #[test]
-fn bytes_fetched_anew_are_compared_anew() {
+fn bytes_fetched_again_are_compared_again() {
     run(async {
         let (data, other) = (content(1, 2 << 20), content(2, 24 << 20));
         let (blob, starts) = zip(&[("a", data.clone()), ("b", other)]);
@@ -389,7 +389,7 @@ fn bytes_fetched_anew_are_compared_anew() {
 }
 
 #[test]
-fn of_several_readers_those_that_end_late_get_an_error() {
+fn readers_that_end_after_the_mismatch_get_an_error() {
     run(async {
         let case = Case::new(LARGE, 1).await;
         case.liars[0].lie_at(case.start + 9);
@@ -411,7 +411,7 @@ proptest! {
     /// Reads in any order, by one reader or several at once: right bytes are never found wrong, and one
     /// wrong byte is found at the end.
     #[test]
-    fn any_order_of_reads(
+    fn any_order_of_reads_is_right_or_an_error(
         reads in prop::collection::vec((0u64..700_000, 1u64..200_000), 0..12),
         wrong in prop::option::of(0u64..700_000),
         at_once: bool,

@@ -133,7 +133,7 @@ fn ratio(plain: &Plain, readers: &[Range<u64>], step: u64) -> (f64, f64, String)
 /// A leaf of a mebibyte came over one connection. That took nearly as long as the round trip, and no
 /// byte could be given out before the leaf was complete.
 #[test]
-fn a_leaf_for_a_waiting_reader_comes_at_the_rate_of_the_link() {
+fn a_leaf_for_a_demand_read_comes_at_the_rate_of_the_link() {
     const READS: u64 = 50;
     let len = 64 << 10;
     let readers: Vec<_> = (0..READS)

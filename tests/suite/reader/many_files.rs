@@ -106,7 +106,7 @@ async fn read_all(
 /// What is lost: a round trip or two until the reader has shown that it goes on and, if the next file
 /// lies elsewhere, requests that are as short as the files.
 #[test]
-fn playing_and_copying_keep_the_link_busy() {
+fn playing_and_copying_many_files_fill_the_link() {
     use Follow::{Bytes, Natural};
     let mut slow = Vec::new();
     for (what, is_ordered, follow, prefix, bars) in [

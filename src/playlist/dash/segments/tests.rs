@@ -43,7 +43,7 @@ fn timing(seconds: Option<u64>) -> Timing {
 use Said::{ByLength, Perhaps, Surely};
 
 #[test]
-fn counts_by_the_length_of_the_period() {
+fn segments_are_counted_from_the_period_length() {
     let count = |seconds_tenths: u64, change: &dyn Fn(&mut Timing)| {
         let mut timing = Timing {
             timescale: 10,
@@ -151,7 +151,7 @@ fn timelines() {
 }
 
 #[test]
-fn timelines_that_make_no_sense_are_refused() {
+fn invalid_timelines_are_refused() {
     for wrong in [
         "<S t='1'/>",
         "<S d='0'/>",

@@ -256,7 +256,7 @@ fn read_ahead_covers_each_byte_once_and_in_order() {
 }
 
 #[test]
-fn no_more_requests_than_the_source_has_use_for() {
+fn no_more_requests_than_the_source_can_use() {
     let mut machine = Machine::new(512);
     machine.hints.concurrency = Some(2);
     machine.read_in_sequence(0..16);
@@ -327,7 +327,7 @@ fn a_failed_read_ahead_request_lets_the_read_ask_again() {
 }
 
 #[test]
-fn memory_held_for_streams_makes_room_for_a_read() {
+fn memory_held_for_streams_is_given_to_a_read() {
     let mut machine = Machine::new(64);
     machine.read_in_sequence(0..8);
     while !machine.in_flight.is_empty() {

@@ -181,7 +181,7 @@ async fn refused(source: &Verified, range: Range<u64>) -> String {
 }
 
 #[tokio::test]
-async fn a_server_that_gives_the_root_for_every_node_builds_no_cycle() {
+async fn the_root_in_place_of_every_node_is_no_cycle() {
     let mut store = Store::default();
     let below = Store::default().node(&[Store::default().raw(b"abc"); 3]);
     let root = store.node(&[below; 3]);
@@ -224,7 +224,7 @@ async fn a_tree_without_end_is_refused() {
 }
 
 #[tokio::test]
-async fn sizes_that_lie_are_found_out() {
+async fn wrong_sizes_in_nodes_are_refused() {
     let data = || Memory::new("data", vec![7; 100]);
     // The parent says another size than the node below it.
     let mut store = Store::default();
@@ -284,7 +284,7 @@ async fn sizes_that_lie_are_found_out() {
 }
 
 #[tokio::test]
-async fn a_leaf_that_no_memory_would_hold_is_refused() {
+async fn a_leaf_too_large_for_memory_is_refused() {
     let mut store = Store::default();
     let mut leaf = store.raw(b"x");
     leaf.size = 1 << 40;
@@ -347,7 +347,7 @@ async fn wrong_codecs_and_kinds_are_refused() {
 }
 
 #[tokio::test]
-async fn leaves_out_of_order_are_not_those_of_the_file() {
+async fn leaves_out_of_order_are_refused() {
     let file = [[1u8; 10], [2; 10], [3; 10]];
     let mut store = Store::default();
     let leaves = file.map(|data| store.raw(&data));

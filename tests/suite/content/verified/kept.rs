@@ -78,7 +78,7 @@ async fn look_below(source: &Verified, bytes: &[u8], nodes: impl Iterator<Item =
 /// A tree of tiny leaves is nearly all inner nodes: what is known of them must not grow with what is
 /// read. What made room is fetched anew when it is needed, and compared anew.
 #[tokio::test]
-async fn inner_nodes_make_room_and_come_back_verified() {
+async fn evicted_inner_nodes_are_fetched_and_verified_again() {
     let bytes: Vec<u8> = (0..(NODES * BELOW / 8) as u64)
         .flat_map(u64::to_le_bytes)
         .collect();

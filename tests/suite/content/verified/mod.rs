@@ -67,7 +67,7 @@ async fn read(source: &dyn Source, range: Range<u64>) -> Result<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn what_proves_comes_through_and_nothing_else_does() {
+async fn only_bytes_that_match_the_cid_come_through() {
     let good = blob(300_000);
     // Three levels of raw leaves.
     let profile = Profile::new("small", 4096, 8, true, Version::V1);
@@ -146,7 +146,7 @@ impl Source for Ends {
 /// With its last leaf verified, a read let go of the answer that had brought it, before the answer had
 /// said that it was over. No connection was used twice, and each part began with a round trip more.
 #[tokio::test]
-async fn answers_are_taken_to_their_end() {
+async fn answers_are_read_to_the_end() {
     let good = blob(300_000);
     let profile = Profile::new("small", 4096, 8, true, Version::V1);
     let (cid, blocks) = import(profile, &good);

@@ -11,7 +11,7 @@ use super::{blob, import, read};
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn every_range_of_every_tree(
+    fn any_range_of_any_tree_is_right(
         leaf_size in 1usize..300,
         width in 2usize..9,
         raw in any::<bool>(),

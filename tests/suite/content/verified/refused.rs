@@ -23,7 +23,7 @@ const REFUSALS: [u16; 23] = [
 /// A trustless gateway that answers 406 to all but raw blocks could not be mounted from, nor one that
 /// answered 400, 403, 404 or 503; only after 501 did leaves come as blocks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn blocks_are_enough_where_ranges_are_refused() {
+async fn blocks_suffice_if_ranges_are_refused() {
     let bytes = blob(LEN);
     let (tree, addr) = serve(&bytes, Profile::UNIXFS_V1_2025).await;
     let (tree, bytes) = (&tree, &bytes);
@@ -58,7 +58,7 @@ async fn blocks_are_enough_where_ranges_are_refused() {
 
 /// The refusal of one kind of request put the gateway aside for the other kind as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_gateway_of_ranges_and_one_of_blocks_are_enough() {
+async fn one_gateway_of_ranges_and_one_of_blocks_suffice() {
     let bytes = blob(LEN);
     let (tree, addr) = serve(&bytes, Profile::UNIXFS_V1_2025).await;
     let (tree, bytes) = (&tree, &bytes);
@@ -115,7 +115,7 @@ async fn one_gateway_of_ranges_and_one_of_blocks_are_enough() {
 /// Leaves that came as blocks were not kept as data: `aiozfs fetch` said that the disk was full, and
 /// what it had brought could not be read offline.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn leaves_that_came_as_blocks_are_kept_as_data() {
+async fn leaves_that_came_as_blocks_are_cached_as_data() {
     let bytes = blob(LEN);
     let (tree, addr) = serve(&bytes, Profile::UNIXFS_V1_2025).await;
     let (cid, relay) = (tree.cid(), Forger::before(addr));

@@ -89,7 +89,7 @@ fn leaf_at(profile: Profile, bytes: &[u8], at: u64) -> (Cid, Range<u64>) {
 pub(super) const LEN: usize = (3 << 20) + 12_345;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_byte_is_right_and_only_inner_nodes_are_asked_for_besides() {
+async fn only_inner_nodes_are_requested_besides_the_data() {
     let bytes = blob(LEN);
     for profile in profiles() {
         let name = profile.name();
@@ -164,7 +164,7 @@ fn places(profile: Profile) -> [u64; 5] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_two_servers_lies_and_right_bytes_come() {
+async fn one_of_two_servers_lies_and_reads_are_right() {
     let bytes = blob(LEN);
     for profile in profiles() {
         let (tree, addr) = serve(&bytes, profile).await;
@@ -189,7 +189,7 @@ async fn one_of_two_servers_lies_and_right_bytes_come() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_only_server_lies_and_no_wrong_byte_comes_until_it_is_mended() {
+async fn the_only_server_lies_and_reads_fail_until_it_is_honest() {
     let bytes = blob(LEN);
     for profile in profiles() {
         let name = profile.name();
@@ -231,7 +231,7 @@ async fn the_only_server_lies_and_no_wrong_byte_comes_until_it_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_ranges_are_replaced_by_blocks_and_so_are_missing_ones() {
+async fn wrong_and_missing_ranges_are_replaced_by_blocks() {
     let bytes = blob(LEN);
     for profile in profiles() {
         let (tree, addr) = serve(&bytes, profile).await;
@@ -252,7 +252,7 @@ async fn wrong_ranges_are_replaced_by_blocks_and_so_are_missing_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_without_blocks_is_told_as_such() {
+async fn a_gateway_without_raw_blocks_is_named() {
     let bytes = blob(LEN);
     let (tree, addr) = serve(&bytes, Profile::UNIXFS_V1_2025).await;
     let relay = Forger::before(addr);

@@ -52,7 +52,7 @@ fn methods_and_cors() {
 
 /// A link without its range brought the whole archive as a picture: gigabytes, 200, `image/jpeg`.
 #[test]
-fn a_name_below_a_cid_is_not_the_whole_archive() {
+fn a_name_below_a_cid_needs_a_range() {
     let running = Running::start();
     let cid = running.publish("films/a b.zip", &bytes(SIZE));
     running.publish("same bytes.zip", &bytes(SIZE));
@@ -111,7 +111,7 @@ fn a_name_below_a_cid_is_not_the_whole_archive() {
 }
 
 #[test]
-fn what_is_not_there_or_not_served() {
+fn unknown_blobs_are_not_found() {
     let running = Running::start();
     let cid = running.publish("blob.bin", &bytes(SIZE));
     let other = cid_of(b"other");
@@ -188,7 +188,7 @@ fn lists() {
 }
 
 #[test]
-fn the_same_bytes_twice_and_withdrawal() {
+fn equal_files_are_served_until_both_are_withdrawn() {
     let running = Running::start();
     let blob = |name: &str| Blob {
         cid: cid_of(b"x"),

@@ -101,7 +101,7 @@ fn a_blob_that_changed_is_withdrawn() {
 }
 
 #[test]
-fn no_more_is_read_than_the_client_takes() {
+fn a_blob_is_read_only_as_fast_as_the_client_reads() {
     let running = Running::start();
     let (path, read, _) = zeros(&running, u64::MAX);
     let mut stream = send(running.addr, "GET", &path, &[]);
@@ -123,7 +123,7 @@ fn no_more_is_read_than_the_client_takes() {
 }
 
 #[test]
-fn the_end_does_not_wait_for_clients_that_do_not_read() {
+fn shutdown_does_not_wait_for_stalled_clients() {
     let mut running = Running::start();
     let (path, ..) = zeros(&running, u64::MAX);
     let mut stuck = send(running.addr, "GET", &path, &[]);
