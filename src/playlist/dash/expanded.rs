@@ -10,8 +10,8 @@ use super::super::address::{Target, target};
 use super::super::problem::What;
 use super::dom::{Dom, Id, Name};
 use super::period::Period;
-use super::pieces::{Finder, Found, Piece, Place, Representation};
-use super::segments::{Said, Segment, Timing, Unclear};
+use super::resources::{Finder, Found, NamedBy, Representation, Resource};
+use super::segments::{Certainty, Segment, Timing, Unclear};
 use super::template::{self, Values};
 use super::times::Times;
 
@@ -116,7 +116,7 @@ impl Finder<'_> {
                 true
             }
             Err(Unclear { at, why }) => {
-                self.tell(at.unwrap_or(innermost), What::Unlinked(why));
+                self.report(at.unwrap_or(innermost), What::Unlinked(why));
                 false
             }
         }
@@ -141,17 +141,17 @@ impl Finder<'_> {
             ..Values::default()
         };
         const IDENTIFIER: &str = "its template has an identifier that is not understood";
-        let piece = |uri: String, is_init| Piece {
+        let resource = |uri: String, is_init| Resource {
             uri: uri.into(),
             part: None,
-            place: Place::Template { is_init },
+            named_by: NamedBy::Template { is_init },
             at: at as u32,
         };
         if let Some(initialization) = innermost("initialization") {
             let is_one = template::varies(&initialization).filter(|varies| !varies.by_segment);
             let uri = is_one.and_then(|_| template::expand(&initialization, values));
-            made.pieces
-                .push(piece(uri.ok_or(unclear(IDENTIFIER))?, true));
+            made.resources
+                .push(resource(uri.ok_or(unclear(IDENTIFIER))?, true));
         }
         let Some(media) = innermost("media") else {
             return Ok(());
@@ -184,7 +184,7 @@ impl Finder<'_> {
         let done = timing.each(dom, &mut |segment| {
             let first = *first.get_or_insert(segment.number);
             if !varies.by_segment && segment.number != first {
-                if segment.said != Said::Perhaps {
+                if segment.certainty != Certainty::Possible {
                     files.why = Some(SAME);
                 }
                 return false;
@@ -218,12 +218,12 @@ impl Finder<'_> {
         // Without a time line they count from the beginning of the Period.
         let from = timing.timeline.map_or(timing.offset, |_| 0);
         for (uri, segment) in found {
-            times.surely += usize::from(segment.said == Said::Surely);
-            times.probably += usize::from(segment.said != Said::Perhaps);
+            times.named += usize::from(segment.certainty == Certainty::Named);
+            times.expected += usize::from(segment.certainty != Certainty::Possible);
             times.numbers += u64::from(segment.sub == 0);
             let time = segment.time.saturating_add(from);
             times.segments.push((time, segment.duration));
-            made.pieces.push(piece(uri, false));
+            made.resources.push(resource(uri, false));
         }
         if timing.duration.is_some() || timing.timeline.is_some() {
             made.times = Some(times);
@@ -296,11 +296,11 @@ impl Files<'_, '_> {
             self.why = Some(SAME);
             return false;
         }
-        self.due += u64::from(segment.said != Said::Perhaps && segment.sub == 0);
+        self.due += u64::from(segment.certainty != Certainty::Possible && segment.sub == 0);
         let is_there = self.is_there(&target);
         self.last = Some(target);
         self.pending.push((uri, segment));
-        if is_there || segment.said == Said::Surely {
+        if is_there || segment.certainty == Certainty::Named {
             self.missing += self.pending.len() - usize::from(is_there);
             self.found.append(&mut self.pending);
         }
@@ -309,9 +309,9 @@ impl Files<'_, '_> {
         } else if self.missing > MOST_MISSING {
             self.why = Some("more than 10,000 of its segments are not there");
         }
-        let longest_gap = match segment.said {
-            Said::Perhaps => LONGEST_GAP_WITHOUT_END,
-            Said::ByLength | Said::Surely => LONGEST_GAP,
+        let longest_gap = match segment.certainty {
+            Certainty::Possible => LONGEST_GAP_WITHOUT_END,
+            Certainty::ByLength | Certainty::Named => LONGEST_GAP,
         };
         self.why.is_none() && self.pending.len() < longest_gap
     }
@@ -328,7 +328,7 @@ impl Files<'_, '_> {
         let pending = std::mem::take(&mut self.pending);
         if self.found.is_empty()
             && let Some(first) = pending.into_iter().next()
-            && first.1.said != Said::Perhaps
+            && first.1.certainty != Certainty::Possible
         {
             self.found.push(first);
             self.due = 0;
@@ -338,14 +338,14 @@ impl Files<'_, '_> {
 
 /// Decides what only all Periods together tell: where segments are numbered onward in one folder, a
 /// Period ends before the first file of another one, unless that file has the media that is next.
-pub(super) fn settle(found: &mut Found) {
+pub(super) fn trim_periods(found: &mut Found) {
     let has_periods =
         (found.representations.windows(2)).any(|pair| pair[0].period != pair[1].period);
     if has_periods {
         let cuts = cuts(&found.representations);
         for (representation, media) in found.representations.iter_mut().zip(cuts) {
             let inits = representation.inits();
-            representation.pieces.truncate(inits + media);
+            representation.resources.truncate(inits + media);
             if let Some(times) = &mut representation.times {
                 let dropped = (times.segments.len() - media.min(times.segments.len())) as u64;
                 times.numbers = times.numbers.saturating_sub(dropped);
@@ -354,7 +354,7 @@ pub(super) fn settle(found: &mut Found) {
         }
     }
     for representation in &found.representations {
-        if let (Some(times), Some(last)) = (&representation.times, representation.pieces.last())
+        if let (Some(times), Some(last)) = (&representation.times, representation.resources.last())
             && times.due > times.numbers + 1
         {
             let (there, due) = (times.numbers, times.due);
@@ -366,7 +366,7 @@ pub(super) fn settle(found: &mut Found) {
 
 /// How many media segments each representation keeps.
 fn cuts(all: &[Representation]) -> Vec<usize> {
-    let path = |r: &Representation, media: usize| match r.target(&r.pieces[r.inits() + media]) {
+    let path = |r: &Representation, media: usize| match r.target(&r.resources[r.inits() + media]) {
         Target::Path(path) => Some(path),
         _ => None,
     };
@@ -389,27 +389,27 @@ fn cuts(all: &[Representation]) -> Vec<usize> {
         let others = starts.get(&path).into_iter().flatten();
         others
             .filter(|(period, _)| *period != r.period)
-            .any(|(_, start)| (start - time).abs() > duration / 2.0 || media >= times.probably)
+            .any(|(_, start)| (start - time).abs() > duration / 2.0 || media >= times.expected)
     };
     let mut kept = Vec::with_capacity(all.len());
     // Segments that may be there, for others that surely have them.
     let mut perhaps: HashMap<String, Vec<(usize, usize)>> = HashMap::new();
     for (number, r) in all.iter().enumerate() {
-        let media = r.pieces.len() - r.inits();
+        let media = r.resources.len() - r.inits();
         let Some(times) = r
             .times
             .as_ref()
-            .filter(|times| times.due > 0 || times.surely > 0)
+            .filter(|times| times.due > 0 || times.named > 0)
         else {
             kept.push(media);
             continue;
         };
-        let mut soft = times.surely.max(1)..media;
+        let mut soft = times.named.max(1)..media;
         let end = soft
             .find(|media| is_of_another(r, times, *media))
             .unwrap_or(media);
         kept.push(end);
-        for media in times.probably.max(1)..end {
+        for media in times.expected.max(1)..end {
             if let Some(path) = path(r, media) {
                 perhaps.entry(path).or_default().push((number, media));
             }
@@ -419,8 +419,8 @@ fn cuts(all: &[Representation]) -> Vec<usize> {
         return kept;
     }
     for r in all {
-        let probably = r.times.as_ref().map_or(0, |times| times.probably);
-        for media in 0..probably.min(r.pieces.len() - r.inits()) {
+        let expected = r.times.as_ref().map_or(0, |times| times.expected);
+        for media in 0..expected.min(r.resources.len() - r.inits()) {
             let claims = path(r, media).and_then(|path| perhaps.get(&path));
             for (number, media) in claims.into_iter().flatten() {
                 if all[*number].period != r.period {

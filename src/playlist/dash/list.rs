@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::super::edit::Edits;
 use super::dom::{Dom, Id, Name, escaped};
-use super::pieces::Representation;
+use super::resources::Representation;
 use super::times::{Form, Times};
 use super::written::{Written, first_last};
 
@@ -30,14 +30,14 @@ pub(super) fn insert(
     edits: &mut Edits,
     dom: &Dom,
     representation: &Representation,
-    pieces: &[(bool, Written)],
+    resources: &[(bool, Written)],
 ) -> usize {
     let text = dom.text;
     with_frame_rate(edits, dom, representation.element);
     let layout = Layout::of(dom, representation.element);
-    let list = match tiles(dom, representation, pieces, &layout) {
+    let list = match tiles(dom, representation, resources, &layout) {
         Some(template) => template,
-        None => written(dom, representation, pieces, &layout),
+        None => written(dom, representation, resources, &layout),
     };
     let len = list.len();
     let own = |id: &&Id| dom.parent(**id) == Some(representation.element);
@@ -90,10 +90,10 @@ fn with_frame_rate(edits: &mut Edits, dom: &Dom, representation: Id) {
 fn tiles(
     dom: &Dom,
     representation: &Representation,
-    pieces: &[(bool, Written)],
+    resources: &[(bool, Written)],
     layout: &Layout,
 ) -> Option<String> {
-    let [(false, Written { uri, range: None })] = pieces else {
+    let [(false, Written { uri, range: None })] = resources else {
         return None;
     };
     let is_template = |id: &Id| dom.name(*id) == Name::SegmentTemplate;
@@ -169,7 +169,7 @@ fn step(indent: &str) -> &'static str {
 fn written(
     dom: &Dom,
     representation: &Representation,
-    pieces: &[(bool, Written)],
+    resources: &[(bool, Written)],
     layout: &Layout,
 ) -> String {
     let Layout {
@@ -202,7 +202,7 @@ fn written(
             range.unwrap_or_default()
         )
     };
-    for (_, to) in pieces.iter().filter(|(is_init, _)| *is_init) {
+    for (_, to) in resources.iter().filter(|(is_init, _)| *is_init) {
         line(&entry("Initialization", "sourceURL", "range", to));
     }
     let timeline = |id: &Id| dom.child(*id, Name::SegmentTimeline);
@@ -223,7 +223,7 @@ fn written(
             }
         }
     }
-    for (_, to) in pieces.iter().filter(|(is_init, _)| !*is_init) {
+    for (_, to) in resources.iter().filter(|(is_init, _)| !*is_init) {
         line(&entry("SegmentURL", "media", "mediaRange", to));
     }
     let _ = write!(out, "{line_end}{inner}</{prefix}SegmentList>");

@@ -13,19 +13,19 @@ pub(super) struct Segment {
     /// When it begins, in units of the timescale, on the media's own time line.
     pub(super) time: u64,
     pub(super) duration: u64,
-    pub(super) said: Said,
+    pub(super) certainty: Certainty,
 }
 
 /// How surely the manifest says that there is a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Said {
+pub(super) enum Certainty {
     /// It is named.
-    Surely,
+    Named,
     /// It follows from the length of the Period. Media may end before that.
     ByLength,
     /// The end of the Period is not known, or it is so near to the beginning of the segment that
     /// the segment may be there (5.3.9.5.3 lets a segment begin half a segment earlier).
-    Perhaps,
+    Possible,
 }
 
 /// What the levels of SegmentTemplates say together.
@@ -128,7 +128,7 @@ impl Timing {
                         sub: 0,
                         time: if is_first { self.offset } else { 0 },
                         duration,
-                        said: Said::Surely,
+                        certainty: Certainty::Named,
                     };
                     if !visit(segment) {
                         break;
@@ -157,14 +157,14 @@ impl Timing {
             let Some(number) = self.start.checked_add(index) else {
                 return unclear(OVERFLOW);
             };
-            let said = match (self.end, by_length) {
+            let certainty = match (self.end, by_length) {
                 (Some(end), _) if number > end => return Ok(()),
-                (Some(_), _) => Said::Surely,
+                (Some(_), _) => Certainty::Named,
                 // Where the end is not known the first one has to be there.
-                (None, None) if index == 0 => Said::Surely,
-                (None, None) => Said::Perhaps,
-                (None, Some(count)) if index < count => Said::ByLength,
-                (None, Some(count)) if index == count && count > 0 => Said::Perhaps,
+                (None, None) if index == 0 => Certainty::Named,
+                (None, None) => Certainty::Possible,
+                (None, Some(count)) if index < count => Certainty::ByLength,
+                (None, Some(count)) if index == count && count > 0 => Certainty::Possible,
                 (None, Some(_)) => return Ok(()),
             };
             let begins = u128::from(index) * u128::from(duration);
@@ -181,7 +181,7 @@ impl Timing {
                     sub,
                     time,
                     duration: next - time,
-                    said,
+                    certainty,
                 };
                 if !visit(segment) {
                     return Ok(());
@@ -230,8 +230,8 @@ impl Timing {
             }
             number = n.unwrap_or(number);
             let next = entries.peek().copied();
-            let (count, said) = match (r.unwrap_or(0), next) {
-                (r, _) if r >= 0 => (r.unsigned_abs().saturating_add(1), Said::Surely),
+            let (count, certainty) = match (r.unwrap_or(0), next) {
+                (r, _) if r >= 0 => (r.unsigned_abs().saturating_add(1), Certainty::Named),
                 (_, Some(next)) => {
                     let until = S::of(dom, next).map_err(unclear)?.t;
                     let until = until.filter(|until| *until > at).ok_or(unclear(
@@ -239,15 +239,15 @@ impl Timing {
                     ))?;
                     (
                         Self::count(billionths(until - at), duration).max(1),
-                        Said::Surely,
+                        Certainty::Named,
                     )
                 }
                 (_, None) => match end {
                     Some(end) => {
                         let length = end.saturating_sub(billionths(at));
-                        (Self::count(length, duration), Said::ByLength)
+                        (Self::count(length, duration), Certainty::ByLength)
                     }
-                    None => (u64::MAX, Said::Perhaps),
+                    None => (u64::MAX, Certainty::Possible),
                 },
             };
             for i in 0..count {
@@ -259,10 +259,10 @@ impl Timing {
                 let is_no_more = is_behind
                     && first_begin.is_some_and(|first| end.is_some_and(|end| first < end));
                 first_begin.get_or_insert(billionths(at));
-                let said = match said {
-                    Said::Surely if is_no_more => Said::Perhaps,
-                    Said::Perhaps if i == 0 && last_begin.is_none() => Said::Surely,
-                    said => said,
+                let certainty = match certainty {
+                    Certainty::Named if is_no_more => Certainty::Possible,
+                    Certainty::Possible if i == 0 && last_begin.is_none() => Certainty::Named,
+                    certainty => certainty,
                 };
                 let next = at.checked_add(duration).ok_or(unclear(OVERFLOW))?;
                 let part = |sub: u64| {
@@ -276,7 +276,7 @@ impl Timing {
                         sub,
                         time: part(sub),
                         duration: part(sub + 1) - part(sub),
-                        said,
+                        certainty,
                     };
                     if !visit(segment) {
                         return Ok(());

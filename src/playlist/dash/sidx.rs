@@ -20,12 +20,12 @@ pub(super) struct Indexed {
     /// Units of time in a second; never zero.
     pub(super) timescale: u32,
     /// In the order of playback, each behind the one before.
-    pub(super) segments: Vec<Segment>,
+    pub(super) subsegments: Vec<Subsegment>,
 }
 
 /// A part of the file that is played in one piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment {
+pub(super) struct Subsegment {
     pub(super) part: Span,
     /// When it begins, in units of the timescale.
     pub(super) time: u64,
@@ -59,7 +59,7 @@ pub(super) fn indexed(
         timescale,
         references,
     } = boxes.sidx(first)?;
-    let mut segments: Vec<Segment> = Vec::new();
+    let mut subsegments: Vec<Subsegment> = Vec::new();
     // Indexes that have begun: a stack of our own, for chains of any length.
     let mut open = vec![references.into_iter()];
     while let Some(references) = open.last_mut() {
@@ -69,7 +69,7 @@ pub(super) fn indexed(
         };
         let Reference {
             is_index,
-            segment: next,
+            subsegment: next,
         } = reference;
         let part = next.part;
         if part.end() > size {
@@ -84,7 +84,7 @@ pub(super) fn indexed(
             open.push(inner.references.into_iter());
             continue;
         }
-        if let Some(last) = segments.last()
+        if let Some(last) = subsegments.last()
             && (part.offset < last.part.end() || next.time <= last.time)
         {
             return Err(Unlisted::Damaged("its segments overlap"));
@@ -92,14 +92,14 @@ pub(super) fn indexed(
         if part.size == 0 || next.duration == 0 {
             return Err(Unlisted::Damaged("a segment is empty"));
         }
-        segments.push(next);
+        subsegments.push(next);
     }
-    if segments.is_empty() {
+    if subsegments.is_empty() {
         Err(Unlisted::Damaged("it has no segments"))
     } else {
         Ok(Indexed {
             timescale,
-            segments,
+            subsegments,
         })
     }
 }
@@ -113,7 +113,7 @@ struct Sidx {
 struct Reference {
     /// Its bytes begin with an index of themselves.
     is_index: bool,
-    segment: Segment,
+    subsegment: Subsegment,
 }
 
 /// A box: its type, and where it is.
@@ -232,7 +232,7 @@ impl Boxes<'_> {
             let size = u64::from(reference & 0x7fff_ffff);
             references.push(Reference {
                 is_index: reference >> 31 == 1,
-                segment: Segment {
+                subsegment: Subsegment {
                     part: Span { offset: at, size },
                     time,
                     duration,

@@ -22,9 +22,9 @@ pub(super) struct Times {
     /// Whether `@duration` is how the manifest says it.
     pub(super) is_regular: bool,
     /// How many of the segments the manifest names one by one.
-    pub(super) surely: usize,
+    pub(super) named: usize,
     /// How many of them it calls for, at least by the length of the Period.
-    pub(super) probably: usize,
+    pub(super) expected: usize,
     /// How many numbers, or segment sequences, there are.
     pub(super) numbers: u64,
     /// How many there should be by the Period's length; 0 if that does not tell.
@@ -49,8 +49,8 @@ impl Times {
             end: timing.end_of_period(),
             segments: Vec::new(),
             is_regular: false,
-            surely: 0,
-            probably: 0,
+            named: 0,
+            expected: 0,
             numbers: 0,
             due: 0,
         }
@@ -58,7 +58,7 @@ impl Times {
 
     /// Of a file with an index, in the units of that; `offset` is in them too.
     pub(super) fn indexed(index: &Indexed, offset: u64) -> Self {
-        let segments = index.segments.iter();
+        let segments = index.subsegments.iter();
         let segments = segments.map(|segment| (segment.time, segment.duration.into()));
         Self {
             timescale: index.timescale.into(),
@@ -66,9 +66,9 @@ impl Times {
             end: None,
             segments: segments.collect(),
             is_regular: false,
-            surely: index.segments.len(),
-            probably: index.segments.len(),
-            numbers: index.segments.len() as u64,
+            named: index.subsegments.len(),
+            expected: index.subsegments.len(),
+            numbers: index.subsegments.len() as u64,
             due: 0,
         }
     }
@@ -149,8 +149,8 @@ mod tests {
             end,
             segments: segments.to_vec(),
             is_regular: false,
-            surely: 0,
-            probably: 0,
+            named: 0,
+            expected: 0,
             numbers: 0,
             due: 0,
         };

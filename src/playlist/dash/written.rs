@@ -1,6 +1,6 @@
 //! A reference as a manifest has it: an address and a byte range.
 
-use super::pieces::Piece;
+use super::resources::Resource;
 use crate::playlist::address::Span;
 
 /// A reference and a byte range of it, as they are to be written.
@@ -12,10 +12,10 @@ pub(super) struct Written {
 
 impl Written {
     /// The reference that a manifest has already.
-    pub(super) fn as_it_is(piece: &Piece) -> Self {
+    pub(super) fn unchanged(resource: &Resource) -> Self {
         Self {
-            uri: piece.uri.to_string(),
-            range: piece.part.as_deref().copied(),
+            uri: resource.uri.to_string(),
+            range: resource.part.as_deref().copied(),
         }
     }
 }

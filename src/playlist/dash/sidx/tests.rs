@@ -67,8 +67,8 @@ fn told(file: &[u8], offset: u64, size: u64) -> Result<Told, Unlisted> {
     let index = Span { offset, size };
     let found = indexed(index, file.len() as u64, &reading(file))?;
     assert_eq!(found.timescale, 90_000);
-    let tell = |s: &Segment| (s.part.offset, s.part.size, s.time, s.duration);
-    Ok(found.segments.iter().map(tell).collect())
+    let tell = |s: &Subsegment| (s.part.offset, s.part.size, s.time, s.duration);
+    Ok(found.subsegments.iter().map(tell).collect())
 }
 
 #[test]
@@ -274,7 +274,7 @@ proptest! {
         });
         if let Ok(found) = found {
             let mut end = 0;
-            for Segment { part, duration, .. } in found.segments {
+            for Subsegment { part, duration, .. } in found.subsegments {
                 prop_assert!(part.offset >= end && part.size > 0 && duration > 0);
                 end = part.end();
             }

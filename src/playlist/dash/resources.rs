@@ -1,4 +1,4 @@
-//! Pieces: what the representations of a manifest are made of, and where each is named.
+//! Resources: what the representations of a manifest are made of, and where each is named.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -10,19 +10,19 @@ use super::times::Times;
 
 /// A file, or a part of one, that a representation is made of.
 #[derive(Debug, Clone)]
-pub(super) struct Piece {
+pub(super) struct Resource {
     /// The reference, as written or as the template gives it.
     pub(super) uri: Box<str>,
     /// The part of the file, if not all of it.
     pub(super) part: Option<Box<Span>>,
-    pub(super) place: Place,
+    pub(super) named_by: NamedBy,
     /// The byte of the text to tell the line of.
     pub(super) at: u32,
 }
 
-/// Where a piece is named.
+/// Where a resource is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum NamedBy {
     /// In the attributes of SegmentURL, Initialization and the like.
     Element(Id),
     /// As the text of a BaseURL.
@@ -34,23 +34,23 @@ pub(super) enum Place {
     },
 }
 
-/// A representation and its pieces in playback order.
+/// A representation and its resources in playback order.
 #[derive(Debug)]
 pub(super) struct Representation {
     pub(super) element: Id,
     /// Which Period it is in, counted from 0.
     pub(super) period: usize,
-    /// What the pieces are relative to.
+    /// What the resources are relative to.
     pub(super) base: Rc<str>,
     /// What the innermost BaseURLs are relative to.
     pub(super) outer: Option<Rc<str>>,
-    pub(super) pieces: Vec<Piece>,
-    /// The SegmentTemplates (or inherited SegmentLists) that its pieces come from, outermost
-    /// first; empty if the pieces have places of their own.
+    pub(super) resources: Vec<Resource>,
+    /// The SegmentTemplates (or inherited SegmentLists) that its resources come from, outermost
+    /// first; empty if the resources have places of their own.
     pub(super) sources: Vec<Id>,
     /// The SegmentBases of a representation that is one file, outermost first.
     pub(super) bases: Vec<Id>,
-    /// When the media pieces, which are the last of all, are played; if the list that is to be
+    /// When the media resources, which are the last of all, are played; if the list that is to be
     /// written has to say it.
     pub(super) times: Option<Times>,
     /// All BaseURLs that it is under.
@@ -60,24 +60,25 @@ pub(super) struct Representation {
 }
 
 impl Representation {
-    /// Where a piece leads.
-    pub(super) fn target(&self, piece: &Piece) -> Target {
-        match piece.place {
-            Place::BaseUrl(_) => match &self.outer {
-                Some(outer) => target(outer, &piece.uri),
+    /// Where a resource leads.
+    pub(super) fn target(&self, resource: &Resource) -> Target {
+        match resource.named_by {
+            NamedBy::BaseUrl(_) => match &self.outer {
+                Some(outer) => target(outer, &resource.uri),
                 None => Target::Elsewhere,
             },
-            _ => target(&self.base, &piece.uri),
+            _ => target(&self.base, &resource.uri),
         }
     }
 
-    /// How many pieces stand before the media segments.
+    /// How many resources stand before the media segments.
     pub(super) fn inits(&self) -> usize {
-        let is_media = |piece: &Piece| piece.place == Place::Template { is_init: false };
-        self.pieces
+        let is_media =
+            |resource: &Resource| resource.named_by == NamedBy::Template { is_init: false };
+        self.resources
             .iter()
             .position(is_media)
-            .unwrap_or(self.pieces.len())
+            .unwrap_or(self.resources.len())
     }
 }
 

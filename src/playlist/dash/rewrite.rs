@@ -10,7 +10,7 @@ use super::super::{Files, LONGEST};
 use super::dom::{Dom, Id, Name, escaped};
 use super::find::find;
 use super::list;
-use super::pieces::{Found, Piece, Place, Representation, byte_range, names_in};
+use super::resources::{Found, NamedBy, Representation, Resource, byte_range, names_in};
 use super::single;
 use super::times::Times;
 use super::written::{Written, first_last};
@@ -21,7 +21,7 @@ const MOST_WRITTEN: usize = 2 * LONGEST as usize;
 /// More links that lead nowhere are not told one by one.
 const MOST_PROBLEMS: usize = 10_000;
 
-pub(super) struct Change<'a> {
+pub(super) struct Rewrite<'a> {
     dom: &'a Dom<'a>,
     base: &'a str,
     files: Files<'a>,
@@ -37,7 +37,7 @@ pub(super) struct Change<'a> {
     needed: HashSet<Id>,
 }
 
-impl<'a> Change<'a> {
+impl<'a> Rewrite<'a> {
     pub(super) fn new(dom: &'a Dom<'a>, base: &'a str, files: Files<'a>) -> Self {
         Self {
             dom,
@@ -64,10 +64,10 @@ impl<'a> Change<'a> {
         self.needed = unexpanded(self.dom, &representations);
         for representation in &mut representations {
             match single::listed(self.dom, representation, self.files) {
-                Ok(Some((pieces, index))) if as_lists => {
+                Ok(Some((resources, index))) if as_lists => {
                     let bases = std::mem::take(&mut representation.bases);
                     let offset = offset_in(self.dom, &bases, index.timescale.into());
-                    representation.pieces = pieces;
+                    representation.resources = resources;
                     representation.times = Some(Times::indexed(&index, offset));
                     representation.sources = bases;
                 }
@@ -92,27 +92,31 @@ impl<'a> Change<'a> {
         representations
     }
 
-    /// Where the bytes of a piece are in the archive; what cannot be is a problem.
-    fn place(&mut self, representation: &Representation, piece: &Piece) -> Option<Span> {
-        let uri = || piece.uri.to_string();
-        let what = match representation.target(piece) {
+    /// Where the bytes of a resource are in the archive; what cannot be is a problem.
+    fn archive_range(
+        &mut self,
+        representation: &Representation,
+        resource: &Resource,
+    ) -> Option<Span> {
+        let uri = || resource.uri.to_string();
+        let what = match representation.target(resource) {
             Target::Elsewhere => return None,
             Target::Outside => What::Outside { uri: uri() },
             Target::Path(path) => match (self.files.find)(&path) {
                 None => What::Missing { uri: uri() },
                 Some(entry) => {
                     let size = entry.size;
-                    let part = piece.part.as_deref().copied();
+                    let part = resource.part.as_deref().copied();
                     let part = part.unwrap_or(Span { offset: 0, size });
                     match entry.part(part) {
-                        Some(place) => return Some(place),
+                        Some(range) => return Some(range),
                         None => What::Beyond { uri: uri(), size },
                     }
                 }
             },
         };
         if self.problems.len() < MOST_PROBLEMS {
-            self.problems.push((piece.at as usize, what));
+            self.problems.push((resource.at as usize, what));
         }
         None
     }
@@ -120,39 +124,41 @@ impl<'a> Change<'a> {
     pub(super) fn write(
         &mut self,
         representation: &Representation,
-        write: &dyn Fn(&Piece, Option<Span>) -> Written,
+        write: &dyn Fn(&Resource, Option<Span>) -> Written,
     ) {
         if self.written > MOST_WRITTEN {
             return;
         }
         let dom = self.dom;
         let mut of_template = Vec::new();
-        for piece in &representation.pieces {
-            match piece.place {
-                Place::BaseUrl(id) if !self.done.insert(id) => continue,
+        for resource in &representation.resources {
+            match resource.named_by {
+                NamedBy::BaseUrl(id) if !self.done.insert(id) => continue,
                 _ => {}
             }
-            let place = self.place(representation, piece);
-            match piece.place {
-                Place::BaseUrl(id) => {
-                    if let (Some(place), Some((at, uri))) = (place, dom.text_of(id)) {
-                        self.edits.replace(at, escaped(&add_range(&uri, place)));
+            let range = self.archive_range(representation, resource);
+            match resource.named_by {
+                NamedBy::BaseUrl(id) => {
+                    if let (Some(range), Some((at, uri))) = (range, dom.text_of(id)) {
+                        self.edits.replace(at, escaped(&add_range(&uri, range)));
                     }
                 }
-                Place::Element(id) => {
-                    if place.is_some() {
-                        let written = write(piece, place);
+                NamedBy::Element(id) => {
+                    if range.is_some() {
+                        let written = write(resource, range);
                         self.written += written.uri.len();
-                        let before = piece.part.as_deref().copied();
+                        let before = resource.part.as_deref().copied();
                         set(&mut self.edits, dom, id, &written, before);
                     }
                 }
-                Place::Template { is_init } => of_template.push((is_init, write(piece, place))),
+                NamedBy::Template { is_init } => {
+                    of_template.push((is_init, write(resource, range)))
+                }
             }
         }
-        self.without_numbers(representation);
-        let is_ours = |piece: &Piece| representation.target(piece) != Target::Elsewhere;
-        if !representation.sources.is_empty() && representation.pieces.iter().any(is_ours) {
+        self.remove_start_number(representation);
+        let is_ours = |resource: &Resource| representation.target(resource) != Target::Elsewhere;
+        if !representation.sources.is_empty() && representation.resources.iter().any(is_ours) {
             self.written += list::insert(&mut self.edits, dom, representation, &of_template);
             self.replaced.extend(&representation.sources);
             if representation.is_image && of_template.len() > 1 {
@@ -164,7 +170,7 @@ impl<'a> Change<'a> {
 
     /// Takes the first number out of a representation's own list, where it tells nothing (segments
     /// follow from their places) and makes ffmpeg skip as many of them.
-    fn without_numbers(&mut self, representation: &Representation) {
+    fn remove_start_number(&mut self, representation: &Representation) {
         if let Some(list) = self.dom.child(representation.element, Name::SegmentList)
             && let Some(number) = self.dom.attribute(list, "startNumber")
         {
@@ -179,16 +185,16 @@ impl<'a> Change<'a> {
         representation: &Representation,
         archive: &str,
     ) -> Option<Id> {
-        let is_file = |piece: &&Piece| matches!(piece.place, Place::BaseUrl(..));
-        let piece = representation.pieces.iter().find(is_file)?;
-        let Place::BaseUrl(id) = piece.place else {
+        let is_file = |resource: &&Resource| matches!(resource.named_by, NamedBy::BaseUrl(..));
+        let resource = representation.resources.iter().find(is_file)?;
+        let NamedBy::BaseUrl(id) = resource.named_by else {
             return None;
         };
         let (at, _) = self.dom.text_of(id)?;
         if !self.done.insert(id) {
             return Some(id);
         }
-        let Some(entry) = self.place(representation, piece) else {
+        let Some(entry) = self.archive_range(representation, resource) else {
             return Some(id);
         };
         let base = self.dom.child(representation.element, Name::SegmentBase);
@@ -208,7 +214,7 @@ impl<'a> Change<'a> {
             for (place, range) in shifted {
                 self.edits.replace(place, range);
             }
-        } else if let Target::Path(path) = representation.target(piece) {
+        } else if let Target::Path(path) = representation.target(resource) {
             self.edits.replace(at, escaped(&relative(self.base, &path)));
             self.loose.push(path);
         }
@@ -221,7 +227,7 @@ impl<'a> Change<'a> {
     }
 
     /// Tells what the manifest as a whole lacks.
-    pub(super) fn tell(&mut self, at: Id, what: What) {
+    pub(super) fn report(&mut self, at: Id, what: What) {
         self.problems.push((self.dom.start(at), what));
     }
 
@@ -259,7 +265,8 @@ impl<'a> Change<'a> {
 
 /// The templates, lists and bases of representations that are left as they are.
 fn unexpanded(dom: &Dom, made: &[Representation]) -> HashSet<Id> {
-    let is_ours = |r: &&Representation| r.pieces.iter().any(|p| r.target(p) != Target::Elsewhere);
+    let is_ours =
+        |r: &&Representation| r.resources.iter().any(|p| r.target(p) != Target::Elsewhere);
     let done: HashSet<Id> = made.iter().filter(is_ours).map(|r| r.element).collect();
     let mut needed = HashSet::new();
     let representations = dom.ids().filter(|id| dom.name(*id) == Name::Representation);
