@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(parse("uid=1,uid=2").expect("known").uid, Some(2));
     }
 
-    /// A label with a comma in it was split into two options, one of which is unknown.
+    /// A label with a comma in it was split into two options, and the second was unknown.
     #[test]
     fn a_comma_in_quotes_belongs_to_its_option() {
         let label = r#"context="system_u:object_r:container_file_t:s0:c1,c2""#;

@@ -1,8 +1,8 @@
 //! Reads of the data that is to be verified.
 //!
 //! No byte of a leaf can be returned before all of it has arrived. So a leaf that a program waits for is
-//! split over several idle connections: over one, a mebibyte takes as long as another round trip. The
-//! first read uses one connection, to measure its rate.
+//! split over several idle connections: over one connection, a mebibyte costs about one more round trip.
+//! The first read uses one connection, to measure its rate.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -13,10 +13,10 @@ use super::member::Member;
 use super::set::GatewaySet;
 use crate::source::{Error, Opened, Origin, Result};
 
-/// Once one member has answered, the others have three times as long as it took, within these bounds.
+/// After the first answer, the other members have three times its latency to answer, within these bounds.
 const GRACE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(3));
 
-/// Once the size is known, the tail has as long again as that took, but at least this.
+/// After the size is known, the tail has the same time again to arrive, but at least this.
 const TAIL_GRACE: Duration = Duration::from_millis(50);
 
 /// The members that have answered, and the size that each of them says.

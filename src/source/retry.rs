@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 
-/// The first pause. It doubles as long as no bytes come in between.
+/// The first pause. Each further pause is twice the one before, until bytes arrive.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest pause, except by Retry-After.

@@ -125,7 +125,7 @@ impl Stack<'_> {
     }
 }
 
-/// A URL without `user:password@`: the same blob, whoever logs in.
+/// A URL without `user:password@`. The login does not change which blob it names.
 fn without_login(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {

@@ -12,7 +12,7 @@ use super::resources::{
     Finder, Found, NamedBy, Representation, Resource, base_file, byte_range, names_in,
 };
 
-/// Finds all representations. `size_of` tells of files whether they are there.
+/// Finds all representations. `size_of` returns the size of a file, if it exists.
 pub(super) fn find(dom: &Dom, base: &str, size_of: &dyn Fn(&str) -> Option<u64>) -> Found {
     let mut finder = Finder {
         dom,
@@ -125,8 +125,8 @@ impl Finder<'_> {
         }
     }
 
-    /// What SegmentLists (5.3.9.3) name: the SegmentURLs of the innermost one that has any, and the
-    /// rest likewise.
+    /// Adds the resources of SegmentLists (5.3.9.3). The innermost list with SegmentURLs counts, and for
+    /// each other kind of element the innermost list that has it.
     fn list(&mut self, made: &mut Representation, level: &Level, period: Period) {
         let dom = self.dom;
         let innermost = |name: Name| {
@@ -156,7 +156,8 @@ impl Finder<'_> {
         made.times = expanded::times_of_list(dom, &level.lists, period, count);
     }
 
-    /// What a list names: all of it where it stands, or elements of one name, to be written anew.
+    /// The resources that a list names. With `only`, those of elements of that name, which are then written
+    /// as a new list; else all, which are edited where they are.
     fn named_in(&self, list: Id, level: &Level, only: Option<Name>) -> Vec<Resource> {
         let dom = self.dom;
         let file = level.base_urls.last().and_then(|id| base_file(dom, *id));
@@ -183,8 +184,8 @@ impl Finder<'_> {
         resources
     }
 
-    /// A file as it is (5.3.9.2): BaseURL names it, several BaseURLs name copies of it. Its init
-    /// segment and index are parts of it, unless they are files of their own.
+    /// The resources of a representation that is one file (5.3.9.2). A BaseURL names it; further BaseURLs
+    /// name copies. Its init segment and index are byte ranges of it, unless they are separate files.
     fn file(&self, level: &Level) -> Vec<Resource> {
         let dom = self.dom;
         let mut resources = Vec::new();

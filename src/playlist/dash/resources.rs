@@ -1,4 +1,4 @@
-//! Resources: what the representations of a manifest are made of, and where each is named.
+//! The resources of representations: URLs with byte ranges, and where the manifest names them.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -8,26 +8,26 @@ use super::super::problem::What;
 use super::dom::{Dom, Id, Name};
 use super::times::Times;
 
-/// A file, or a part of one, that a representation is made of.
+/// A file, or a byte range of one, that belongs to a representation: a segment, an init segment or an index.
 #[derive(Debug, Clone)]
 pub(super) struct Resource {
-    /// The reference, as written or as the template gives it.
+    /// The reference, as the manifest or its template writes it.
     pub(super) uri: Box<str>,
-    /// The part of the file, if not all of it.
+    /// The byte range of the file; `None` for the whole file.
     pub(super) part: Option<Box<Span>>,
     pub(super) named_by: NamedBy,
-    /// The byte of the text to tell the line of.
+    /// The offset in the text whose line problems name.
     pub(super) at: u32,
 }
 
-/// Where a resource is named.
+/// What names a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NamedBy {
-    /// In the attributes of SegmentURL, Initialization and the like.
+    /// The attributes of a SegmentURL, Initialization or similar element.
     Element(Id),
-    /// As the text of a BaseURL.
+    /// The text of a BaseURL.
     BaseUrl(Id),
-    /// By a template, or by a list further out: as the init segment or a media segment.
+    /// A template, or a list of an outer level.
     Template {
         /// Whether it is the init segment.
         is_init: bool,
@@ -38,29 +38,29 @@ pub(super) enum NamedBy {
 #[derive(Debug)]
 pub(super) struct Representation {
     pub(super) element: Id,
-    /// Which Period it is in, counted from 0.
+    /// The number of its Period, from 0.
     pub(super) period: usize,
-    /// What the resources are relative to.
+    /// The base that the resources are relative to.
     pub(super) base: Rc<str>,
-    /// What the innermost BaseURLs are relative to.
+    /// The base that the innermost BaseURLs are relative to.
     pub(super) outer: Option<Rc<str>>,
     pub(super) resources: Vec<Resource>,
-    /// The SegmentTemplates (or inherited SegmentLists) that its resources come from, outermost
-    /// first; empty if the resources have places of their own.
+    /// The SegmentTemplates or inherited SegmentLists that name its resources, outermost first. Empty if
+    /// each resource has an element of its own.
     pub(super) sources: Vec<Id>,
     /// The SegmentBases of a representation that is one file, outermost first.
     pub(super) bases: Vec<Id>,
-    /// When the media resources, which are the last of all, are played; if the list that is to be
-    /// written has to say it.
+    /// When the media segments, the last of the resources, are played. `None` if the list that is written
+    /// need not say it.
     pub(super) times: Option<Times>,
-    /// All BaseURLs that it is under.
+    /// The BaseURLs that apply to it, outermost first.
     pub(super) base_urls: Vec<Id>,
-    /// Whether its media are images: tiles of thumbnails.
+    /// Whether its media are images with tiles of thumbnails.
     pub(super) is_image: bool,
 }
 
 impl Representation {
-    /// Where a resource leads.
+    /// The target of a resource.
     pub(super) fn target(&self, resource: &Resource) -> Target {
         match resource.named_by {
             NamedBy::BaseUrl(_) => match &self.outer {
@@ -71,7 +71,7 @@ impl Representation {
         }
     }
 
-    /// How many resources stand before the media segments.
+    /// The number of resources before the media segments.
     pub(super) fn inits(&self) -> usize {
         let is_media =
             |resource: &Resource| resource.named_by == NamedBy::Template { is_init: false };
@@ -82,15 +82,15 @@ impl Representation {
     }
 }
 
-/// All representations of a manifest, in the order of the text, and what is wrong with it.
+/// The representations of a manifest, in the order of the text, and its problems.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) representations: Vec<Representation>,
-    /// With the bytes of the text that they are at.
+    /// With their offsets in the text.
     pub(super) problems: Vec<(usize, What)>,
 }
 
-/// Attribute names of a reference and its range in an element.
+/// The names of the attributes with a reference and with its byte range, for elements that have them.
 pub(super) fn names_in(element: Name) -> Option<(&'static str, &'static str)> {
     match element {
         Name::SegmentUrl => Some(("media", "mediaRange")),
@@ -114,7 +114,7 @@ pub(super) struct Finder<'a> {
     pub(super) dom: &'a Dom<'a>,
     pub(super) size_of: &'a dyn Fn(&str) -> Option<u64>,
     pub(super) found: Found,
-    /// BaseURLs that are told to lead out of the folder.
+    /// BaseURLs that were reported to lead out of the folder.
     pub(super) outside: HashSet<Id>,
     /// How many more segments templates may make.
     pub(super) segments_left: usize,

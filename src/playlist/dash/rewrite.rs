@@ -168,8 +168,8 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    /// Takes the first number out of a representation's own list, where it tells nothing (segments
-    /// follow from their places) and makes ffmpeg skip as many of them.
+    /// Removes `@startNumber` from a representation's own list. It means nothing in a list, and ffmpeg
+    /// skips that number of segments.
     fn remove_start_number(&mut self, representation: &Representation) {
         if let Some(list) = self.dom.child(representation.element, Name::SegmentList)
             && let Some(number) = self.dom.attribute(list, "startNumber")

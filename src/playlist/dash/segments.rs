@@ -63,8 +63,8 @@ const LONGEST_SEQUENCE: u64 = 1000;
 const OVERFLOW: &str = "its numbers do not fit into 64 bits";
 
 impl Timing {
-    /// How long the media is as far as the Period lets it be, in billionths of units: the exact
-    /// value, for units may be as long as seconds.
+    /// The length of the media, at most up to the end of the Period, in billionths of units. Whole units
+    /// are too coarse: a unit may be a second.
     fn length(&self) -> Option<u128> {
         self.of_media(self.period.longest)
     }
@@ -117,7 +117,7 @@ impl Timing {
             (Some(timeline), _) => self.by_timeline(dom, timeline, visit),
             (None, Some(duration)) => self.by_duration(duration, visit),
             (None, None) => {
-                // One segment, as long as the Period (5.3.9.5.3), unless its end is named.
+                // One segment of the Period's length (5.3.9.5.3), unless its end is named.
                 let last = self.end.unwrap_or(self.start);
                 for number in self.start..=last {
                     let is_first = number == self.start;

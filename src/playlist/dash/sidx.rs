@@ -1,29 +1,28 @@
 //! The segment index of a media file: `sidx` boxes (ISO/IEC 14496-12, 8.16.3).
 //!
-//! An index may point to indexes further on (`reference_type` 1); these are followed, in the order
-//! in which they are played. Files are anybody's: boxes are read by their own lengths, but never
-//! beyond the file, nor more than [`MOST_BYTES`] of them in all, so that indexes that point at each
-//! other's content a million times come to an end.
+//! An index may point to further indexes (`reference_type` 1). They are followed in playback order. Files
+//! are not trusted: no box is read beyond the end of the file, and at most [`MOST_BYTES`] are read in all,
+//! so that indexes that point to the same index again and again come to an end.
 
 use super::super::address::Span;
 
-/// So many bytes of indexes are read of one file. An index of 65,535 segments, the most that a box
-/// can have, is below 800 KB.
+/// The maximum number of bytes of indexes that are read of one file. An index of 65,535 subsegments, the
+/// most that a box can have, takes less than 800 KB.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// So many boxes are passed over in search of the index.
+/// The maximum number of boxes that are skipped in search of the index.
 const MOST_BOXES: u32 = 16;
 
-/// What a file's index says.
+/// The content of a file's index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Indexed {
     /// Units of time in a second; never zero.
     pub(super) timescale: u32,
-    /// In the order of playback, each behind the one before.
+    /// In playback order. They do not overlap.
     pub(super) subsegments: Vec<Subsegment>,
 }
 
-/// A part of the file that is played in one piece.
+/// A subsegment (ISO/IEC 23009-1, 3.1): a byte range of the file with a begin and a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Subsegment {
     pub(super) part: Span,
@@ -36,15 +35,15 @@ pub(super) struct Subsegment {
 /// Why there is no list of segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unlisted {
-    /// It is not an index that a list could be made of: another format's (the Cues of WebM), one
-    /// with several timescales, one beyond the limits; or it could not be read.
+    /// No list can be made of it: it has another format (such as the Cues of WebM), several timescales,
+    /// or a size beyond the limits, or it could not be read.
     Other,
-    /// It is a `sidx` box, and wrong.
+    /// It is a `sidx` box, and damaged.
     Damaged(&'static str),
 }
 
-/// The segments of a file of `size` bytes, by the first index in the part `index` of it. `read`
-/// gives bytes of the file.
+/// The subsegments of a file of `size` bytes, by the first `sidx` box in its range `index`. `read` returns
+/// bytes of the file.
 pub(super) fn indexed(
     index: Span,
     size: u64,
@@ -60,7 +59,7 @@ pub(super) fn indexed(
         references,
     } = boxes.sidx(first)?;
     let mut subsegments: Vec<Subsegment> = Vec::new();
-    // Indexes that have begun: a stack of our own, for chains of any length.
+    // The indexes under way. A stack on the heap, because chains may have any length.
     let mut open = vec![references.into_iter()];
     while let Some(references) = open.last_mut() {
         let Some(reference) = references.next() else {
@@ -111,7 +110,7 @@ struct Sidx {
 }
 
 struct Reference {
-    /// Its bytes begin with an index of themselves.
+    /// Whether it points to another index.
     is_index: bool,
     subsegment: Subsegment,
 }
@@ -119,7 +118,7 @@ struct Reference {
 /// A box: its type, and where it is.
 struct Found {
     kind: [u8; 4],
-    /// Length of what stands before its content.
+    /// Length of its header.
     header: u64,
     whole: Span,
 }
@@ -169,7 +168,7 @@ impl Boxes<'_> {
         let mut fields = Fields(&bytes);
         let (short, kind) = (fields.u32()?, fields.take()?);
         let (header, size) = match short {
-            // Up to the end of the file, which is nothing for an index.
+            // It extends to the end of the file (4.2), which no index does.
             0 => return Err(Unlisted::Other),
             1 => {
                 let bytes = self.bytes(first(16)?)?;

@@ -1,9 +1,9 @@
 //! A representation that is one file with an index (SegmentBase with indexRange, 5.3.9.2).
 //!
-//! It keeps that form with a range link in its BaseURL: players read the index and the segments as
-//! parts of what the link names. What the index says is looked at all the same, for a file that is
-//! shorter than its index says is a file that did not come whole. Only byte ranges of the archive
-//! need the list of its segments, since ffmpeg would take the archive for the file.
+//! It keeps that form, with a range link in its BaseURL: players read the index and the segments as ranges
+//! of what the link names. The index is parsed all the same, because a file that is shorter than its index
+//! says is truncated. Only the form with byte ranges of the archive needs a list of the segments, because
+//! ffmpeg would take the archive for the file.
 
 use super::super::Files;
 use super::super::address::{Span, Target};
@@ -24,7 +24,7 @@ pub(super) fn listed(
         |name: Name| -> Option<Id> { bases.clone().find_map(|base| dom.child(*base, name)) };
     let file = (representation.resources.iter())
         .find(|resource| matches!(resource.named_by, NamedBy::BaseUrl(..)));
-    // With an index of its own it says so twice; whoever wrote that knows what it is.
+    // A RepresentationIndex names an index elsewhere, so the one in the file is not used.
     let (Some(index), Some(file), None) = (
         index(dom, representation),
         file,
@@ -35,7 +35,7 @@ pub(super) fn listed(
     let Target::Path(path) = representation.target(file) else {
         return Ok(None);
     };
-    // What is not there is told by who links it.
+    // A missing file is reported when its link is written.
     let Some(Span { size, .. }) = (files.find)(&path) else {
         return Ok(None);
     };
