@@ -315,6 +315,10 @@ impl Vast {
 }
 
 impl Source for Vast {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         ready(Ok(Opened {
             size: self.size(),

@@ -14,7 +14,7 @@ use super::servers::ServerArgs;
 use super::{Failure, job, logging};
 use crate::content::{Cid, Verified, parse_cid};
 use crate::http::{HttpOptions, display_url};
-use crate::source::{BlockCheck, Error, Offline, Priority, Retry, Source};
+use crate::source::{BlockCheck, Error, Fact, Offline, Priority, Retry, Source};
 use crate::volume::{Server, Servers};
 
 /// The empty block under its identity CID, with which the specification of trustless gateways probes.
@@ -156,7 +156,7 @@ impl Row {
         let size = match size {
             // As under verification.
             Some(size) => {
-                data.expect_size(size);
+                data.learn(Fact::Size(size));
                 size
             }
             None => match data.open(0).await {

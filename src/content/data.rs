@@ -142,7 +142,7 @@ impl Data {
     fn idle_connections(&self, wanted: usize) -> usize {
         let running = self.counts.running.load(Relaxed);
         if wanted > 1 {
-            let most = self.source.at_once().unwrap_or(usize::MAX);
+            let most = self.source.hints().concurrency.unwrap_or(usize::MAX);
             let usable = self.source.warm_up((running + wanted).min(most));
             usable.min(most).saturating_sub(running)
         } else {

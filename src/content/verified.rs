@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::OnceCell;
 
@@ -21,7 +21,8 @@ use super::data::{Data, Unverified};
 use super::leaf::LeafCheck;
 use super::range_or_block::{Delivery, range_or_block};
 use crate::source::{
-    Blocks, Chunk, ChunkStream, Error, Memory, Opened, Origin, Priority, Result, Source,
+    Blocks, Chunk, ChunkStream, Error, Fact, Hints, Memory, Opened, Origin, Priority, Result,
+    Source, answer_without_bytes,
 };
 
 /// How often a leaf is requested by range before it is requested as a block.
@@ -94,7 +95,7 @@ impl Inner {
             Ok(match DagIndex::open(self.cid, self.blocks.clone()).await? {
                 Root::Small(bytes) => Content::Small(Memory::new(&self.cid.to_string(), bytes)),
                 Root::Tree(index) => {
-                    self.data.source().expect_size(index.size());
+                    self.data.source().learn(Fact::Size(index.size()));
                     Content::Large(index)
                 }
             })
@@ -313,7 +314,7 @@ impl VerifiedRead {
             bytes: bytes.into(),
             origin: block_origin(),
         };
-        self.source.data.source().keep(&chunk);
+        self.source.data.source().learn(Fact::Bytes(&chunk));
         self.deliver(chunk);
         (self.data, self.rest, self.partial) = (None, None, None);
         self.leaf_done();
@@ -358,6 +359,11 @@ fn broken(range: &Range<u64>, what: &str) -> Error {
 }
 
 impl Source for Verified {
+    /// The source of the data.
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(self.0.data.source())
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         async {
             // The root has the size, so the data's server is not asked.
@@ -371,16 +377,13 @@ impl Source for Verified {
     }
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        match self.0.content.get() {
+        let size = match self.0.content.get() {
             Some(Content::Small(memory)) => return memory.read(range, priority),
-            Some(Content::Large(index)) if range.end > index.size() => {
-                let size = index.size();
-                return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
-            }
-            _ => {}
-        }
-        if range.is_empty() {
-            return stream::empty().boxed();
+            Some(Content::Large(index)) => Some(index.size()),
+            None => None,
+        };
+        if let Some(answer) = answer_without_bytes(&range, size) {
+            return answer;
         }
         let reading = VerifiedRead {
             source: self.0.clone(),
@@ -410,35 +413,11 @@ impl Source for Verified {
         }
     }
 
-    fn preferred_end(&self, end: u64) -> u64 {
-        self.0.data.source().preferred_end(end)
-    }
-
-    fn warm_up(&self, reads: usize) -> usize {
-        self.0.data.source().warm_up(reads)
-    }
-
-    fn early_by(&self) -> Option<u64> {
-        self.0.data.source().early_by()
-    }
-
-    fn at_once(&self) -> Option<usize> {
-        self.0.data.source().at_once()
-    }
-
-    fn reject(&self, origin: &Origin, range: Range<u64>) {
-        self.0.data.source().reject(origin, range);
-    }
-
-    fn received(&self) -> Option<u64> {
-        Some(self.0.data.received())
-    }
-
-    fn unverified(&self) -> u64 {
-        self.0.data.unverified()
-    }
-
-    fn trouble(&self, within: Duration) -> Option<Error> {
-        self.0.data.source().trouble(within)
+    fn hints(&self) -> Hints {
+        Hints {
+            received: Some(self.0.data.received()),
+            unverified: self.0.data.unverified(),
+            ..self.0.data.source().hints()
+        }
     }
 }

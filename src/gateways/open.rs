@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::health::Want;
 use super::member::Member;
 use super::set::GatewaySet;
-use crate::source::{Error, Opened, Origin, Result};
+use crate::source::{Error, Fact, Opened, Origin, Result};
 
 /// After the first answer, the other members have three times its latency to answer, within these bounds.
 const GRACE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(3));
@@ -124,7 +124,7 @@ pub(super) async fn open(members: &[Member], set: &Arc<GatewaySet>, tail: u64) -
         }
     }
     for member in members {
-        member.source.expect_size(size);
+        member.source.learn(Fact::Size(size));
     }
     let tail = opened.tail.filter(|_| opened.size == size);
     Ok(Opened { size, tail })

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::BytesMut;
-use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 use reqwest::header::CONTENT_RANGE;
 
@@ -14,8 +14,10 @@ use super::body::Body;
 use super::exchange::Exchange;
 use super::range_support::{RangeSupport, Repeats};
 use super::remote::{Ask, RemoteUrl};
-use crate::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
-use crate::source::{Gate, Pass};
+use crate::source::{
+    Chunk, ChunkStream, Error, Fact, Gate, Hints, Opened, Origin, Pass, Priority, Result, Source,
+    answer_without_bytes,
+};
 
 /// How many connections are made when a blob is opened, so that the first reads need not wait for one.
 /// Browsers make as many to a server.
@@ -290,18 +292,17 @@ enum ReadState {
 }
 
 impl Source for Http {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.0.open(tail).boxed()
     }
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        if let Some(size) = self.0.size()
-            && range.end > size
-        {
-            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
-        }
-        if range.is_empty() {
-            return stream::empty().boxed();
+        if let Some(answer) = answer_without_bytes(&range, self.0.size()) {
+            return answer;
         }
         let http = self.0.clone();
         stream::try_unfold(ReadState::Asking(range, priority), move |state| {
@@ -343,15 +344,20 @@ impl Source for Http {
         self.0.remote.warm_up(reads.min(self.0.options.connections))
     }
 
-    fn early_by(&self) -> Option<u64> {
-        self.0.remote.pipeline_window()
+    fn hints(&self) -> Hints {
+        Hints {
+            concurrency: self.0.remote.useful_connections(),
+            pipelined_within: self.0.remote.pipeline_window(),
+            ..Hints::default()
+        }
     }
 
-    fn at_once(&self) -> Option<usize> {
-        self.0.remote.useful_connections()
-    }
-
-    fn expect_size(&self, size: u64) {
-        let _ = self.0.expected.set(size);
+    fn learn(&self, fact: Fact<'_>) {
+        match fact {
+            Fact::Size(size) => {
+                let _ = self.0.expected.set(size);
+            }
+            Fact::Bytes(_) => {}
+        }
     }
 }

@@ -133,6 +133,10 @@ impl FileAt {
 }
 
 impl Source for FileAt {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.clone().blocking(Self::look).boxed()
     }

@@ -13,6 +13,10 @@ use super::{BlockCheck, Blocks, ChunkStream, Error, Opened, Priority, Result, So
 pub struct Offline;
 
 impl Source for Offline {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         ready(Err(Error::Offline)).boxed()
     }

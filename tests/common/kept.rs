@@ -41,6 +41,10 @@ impl Below {
 }
 
 impl Source for Below {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&self.0)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.1.fetch_add(1, Relaxed);
         self.0.open(tail)

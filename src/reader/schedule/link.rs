@@ -40,7 +40,7 @@ pub(super) struct LinkEstimate {
     span_bytes: u64,
     /// Bytes that have arrived since the beginning.
     arrived: u64,
-    /// [`Hints::received`](super::Hints::received) at the last arrival.
+    /// [`Hints::received`](crate::source::Hints::received) at the last arrival.
     source_received: u64,
     latencies: Latencies,
 }

@@ -174,6 +174,30 @@ fn a_url_is_fetched_and_mounted_without_a_network() {
     assert_eq!(house.listed()["blobs"], serde_json::json!([]));
 }
 
+/// With `--offline`, a command asked the gateways after all: why the archive could not be opened.
+#[test]
+fn offline_asks_no_server_why_an_archive_is_missing() {
+    let house = House::new();
+    let (url, there) = (house.node.url(), house.folder.path().join("mounted"));
+    fs::create_dir(&there).expect("a directory");
+    let there = there.to_str().expect("a plain path");
+    let commands: [&[&str]; 5] = [
+        &["ls", "--verify", "trustless", &house.cid],
+        &["ls", "--verify", "crc", &house.cid],
+        &["ls", &url],
+        &["cat", &house.cid, "a/0.bin"],
+        &["mount", &house.cid, there],
+    ];
+    for command in commands {
+        let done = house.aiozfs(&[command, &["--offline"]].concat());
+        assert_eq!(done.code(), Some(1), "{command:?}: {}", done.stderr);
+        let said = ["not in the cache", "aiozfs fetch", "--offline"];
+        let is_said = said.iter().all(|text| done.stderr.contains(text));
+        assert!(is_said, "{command:?}: {}", done.stderr);
+    }
+    assert_eq!(house.node.requests(), 0);
+}
+
 /// More than there is room for is refused before anything is fetched.
 #[test]
 fn a_fetch_larger_than_the_cache_is_refused() {

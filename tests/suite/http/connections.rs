@@ -279,7 +279,7 @@ impl SlowLanes {
         lanes.source.open(1000).await.expect("open");
         // A machine that is busy may take it for one that is far away, for once.
         let is_near = async {
-            while lanes.source.at_once().is_none() {
+            while lanes.source.hints().concurrency.is_none() {
                 read(&lanes.source, 5000).await;
             }
         };
@@ -317,7 +317,7 @@ impl SlowLanes {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_nearby_is_asked_for_as_much_at_once_as_it_is_worth() {
     let lanes = SlowLanes::start().await;
-    assert_eq!(lanes.source.at_once(), Some(6));
+    assert_eq!(lanes.source.hints().concurrency, Some(6));
     let reads = (0..16).map(|n| lanes.read(n * 60_000..n * 60_000 + 5000));
     futures_util::future::join_all(reads).await;
     let most = lanes.most.load(SeqCst);

@@ -281,7 +281,7 @@ async fn servers_without_pipelining_lose_no_bytes() {
         assert!(took < Duration::from_secs(15), "{manner:?}: {took:?}");
         let early = server.early.load(SeqCst);
         assert!((1..=4).contains(&early), "{manner:?}: {early} early ones");
-        assert_eq!(source.early_by(), None, "{manner:?}");
+        assert_eq!(source.hints().pipelined_within, None, "{manner:?}");
         read_parts(&source, 16).await;
         assert_eq!(server.early.load(SeqCst), early, "{manner:?}: asked again");
     });

@@ -224,6 +224,10 @@ struct Hiccups {
 }
 
 impl Source for Hiccups {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&self.blob)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.blob.open(tail)
     }
@@ -299,6 +303,10 @@ async fn a_forging_gateway_is_not_asked_again() {
 struct Late(Memory);
 
 impl Source for Late {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&self.0)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         async move {
             let size = self.0.open(0).await?.size;

@@ -56,6 +56,10 @@ impl Link {
 }
 
 impl Source for Link {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&self.blob)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.blob.open(tail)
     }

@@ -7,3 +7,4 @@ mod gateways;
 mod gateways_choice;
 mod secrets;
 mod source_contract;
+mod source_decorators;

@@ -1,5 +1,5 @@
 //! The contract of `Source`, run against every kind and every decorator, and what each kind makes
-//! of a server that does not keep its own.
+//! of a server that does not keep its own. `source_decorators.rs` has what decorators pass on.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,11 +11,9 @@ use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::gateways::Gateways;
 use aiozfs::http::{Http, HttpOptions};
 use aiozfs::source::{
-    ChunkStream, Error, File, FileAt, Memory, Offline, Opened, Priority, Result, Retry, Source,
-    Stamp,
+    Error, File, FileAt, Memory, Offline, Priority, Result, Retry, Source, Stamp,
 };
 use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
 
 /// Bytes in which every place can be told from every other near it.
 fn blob(len: usize) -> Vec<u8> {
@@ -94,16 +92,10 @@ async fn keeps_the_contract(name: &str, source: Arc<dyn Source>, blob: &[u8]) {
         let unit = source.verification_unit(range.clone());
         assert!(unit.start <= range.start && unit.end >= range.end, "{name}");
         assert!(unit.end <= size.max(range.end), "{name}");
-        let boundary = source.preferred_end(range.end);
-        assert!(
-            boundary >= range.end,
-            "{name}: {boundary} is before {range:?} ends"
-        );
-        assert_eq!(
-            source.preferred_end(boundary),
-            boundary,
-            "{name}: the preferred end of a boundary is itself"
-        );
+        let end = source.hints().preferred_end(range.end);
+        assert!(end >= range.end, "{name}: {end} is before {range:?} ends");
+        let same = source.hints().preferred_end(end);
+        assert_eq!(same, end, "{name}: a preferred end is its own");
         assert_eq!(
             source.verification_unit(unit.clone()),
             unit,
@@ -183,61 +175,6 @@ async fn every_source_keeps_the_contract() {
     cache.settle(Duration::from_secs(20));
     let from_disk = Cached::new(Arc::new(Offline), &cache, Key::id("blob", &[]), false);
     keeps_the_contract("cache alone", Arc::new(from_disk), &blob).await;
-}
-
-/// A source that is near enough for three reads at once to be all it can use.
-struct Nearby(Memory);
-
-impl Source for Nearby {
-    fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
-        self.0.open(tail)
-    }
-
-    fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        self.0.read(range, priority)
-    }
-
-    fn at_once(&self) -> Option<usize> {
-        Some(3)
-    }
-}
-
-/// A decorator that kept it to itself would have the reader put sixteen reads under way, most of which
-/// wait for a connection.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_decorator_passes_on_the_useful_number_of_reads() {
-    let nearby = || -> Arc<dyn Source> { Arc::new(Nearby(Memory::new("memory", blob(1000)))) };
-    let kept = tempfile::tempdir().expect("a directory");
-    let disk = Folder::open(kept.path()).expect("a cache");
-    let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
-    let url = Key::url("http://a/", "http://a/");
-    assert_eq!(Retry::new(nearby(), Duration::ZERO).at_once(), Some(3));
-    let passing = Cached::new(nearby(), &cache, url, false);
-    assert_eq!(passing.at_once(), Some(3));
-    // From a disk as many come as are asked for.
-    let kept = Cached::new(nearby(), &cache, Key::id("blob", &[]), false);
-    assert_eq!(kept.at_once(), None);
-    assert_eq!(Gateways::new(vec![nearby()]).at_once(), Some(3));
-    let two = Gateways::new(vec![nearby(), Arc::new(Offline)]);
-    assert_eq!(two.at_once(), Some(3), "the one that serves");
-
-    let content = Content::of(blob(300_000));
-    let nodes = content.nodes();
-    let verified = verified(content.cid, &bases(&nodes));
-    verified.open(0).await.expect("open");
-    // A machine that is busy may take it for one that is far away, for once.
-    let is_near = async {
-        let starts = (0..200_000).step_by(1000).cycle();
-        for at in starts {
-            if verified.at_once().is_some() {
-                return;
-            }
-            let read = read(&*verified, at..at + 1000).await;
-            assert_eq!(read.expect("verified").len(), 1000);
-        }
-    };
-    let patience = Duration::from_secs(20);
-    (tokio::time::timeout(patience, is_near).await).expect("an answer within 4 ms");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -87,6 +87,10 @@ impl Liar {
 }
 
 impl Source for Liar {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, source::Result<Opened>> {
         let size = self.blob.len() as u64;
         ready(Ok(Opened { size, tail: None })).boxed()

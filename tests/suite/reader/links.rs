@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::link::{Carried, Link, Shape};
 use aiozfs::reader::{BlobReader, ReaderOptions};
-use aiozfs::source::{self, ChunkStream, Opened, Origin, Priority, Source};
+use aiozfs::source::{self, ChunkStream, Hints, Opened, Origin, Priority, Source};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -262,6 +262,10 @@ impl Curious {
 }
 
 impl Source for Curious {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&*self.source)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, source::Result<Opened>> {
         self.source.open(tail)
     }
@@ -273,12 +277,7 @@ impl Source for Curious {
 
     fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
         self.look();
-        range
-    }
-
-    fn preferred_end(&self, end: u64) -> u64 {
-        self.look();
-        end
+        self.source.verification_unit(range)
     }
 
     fn reject(&self, _: &Origin, _: Range<u64>) {
@@ -290,29 +289,9 @@ impl Source for Curious {
         self.source.warm_up(reads)
     }
 
-    fn early_by(&self) -> Option<u64> {
+    fn hints(&self) -> Hints {
         self.look();
-        self.source.early_by()
-    }
-
-    fn at_once(&self) -> Option<usize> {
-        self.look();
-        None
-    }
-
-    fn received(&self) -> Option<u64> {
-        self.look();
-        None
-    }
-
-    fn unverified(&self) -> u64 {
-        self.look();
-        0
-    }
-
-    fn trouble(&self, _: Duration) -> Option<source::Error> {
-        self.look();
-        None
+        self.source.hints()
     }
 }
 

@@ -98,6 +98,10 @@ impl Wild {
 }
 
 impl Source for Wild {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, source::Result<Opened>> {
         ready(Ok(Opened {
             size: SIZE,

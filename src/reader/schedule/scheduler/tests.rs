@@ -53,7 +53,7 @@ impl Machine {
 
     /// An event, with everything that follows from it.
     fn event<T>(&mut self, event: impl FnOnce(&mut Scheduler) -> T) -> T {
-        self.scheduler.observe(self.now, self.hints);
+        self.scheduler.observe(self.now, self.hints.clone());
         let result = event(&mut self.scheduler);
         loop {
             let actions = self.scheduler.take_actions();
@@ -180,7 +180,9 @@ fn a_byte_in_flight_is_not_requested_again() {
 #[test]
 fn a_draft_does_not_request_what_others_have_requested_meanwhile() {
     let mut machine = Machine::new(64);
-    machine.scheduler.observe(machine.now, machine.hints);
+    machine
+        .scheduler
+        .observe(machine.now, machine.hints.clone());
     let mut reads = Vec::new();
     for range in [0..600 * KB, 300 * KB..900 * KB] {
         let mut read = begin(range.clone(), range);

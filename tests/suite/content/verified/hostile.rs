@@ -146,6 +146,10 @@ fn bytes(field: u64, value: &[u8]) -> Vec<u8> {
 struct Same(u8);
 
 impl Source for Same {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         ready(Ok(Opened {
             size: u64::MAX,

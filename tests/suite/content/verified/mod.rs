@@ -129,6 +129,10 @@ async fn a_root_that_is_another_block_is_refused() {
 struct Ends(Memory, Arc<AtomicUsize>);
 
 impl Source for Ends {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&self.0)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.0.open(tail)
     }
@@ -159,14 +163,18 @@ async fn answers_are_read_to_the_end() {
         assert!(got == good[range.start as usize..range.end as usize]);
         assert_eq!(ended.load(SeqCst), reads + 1, "{range:?}");
     }
-    assert_eq!(source.received(), Some(4096 + 2 * 4096 + 300_000));
-    assert_eq!(source.unverified(), 0);
+    assert_eq!(source.hints().received, Some(4096 + 2 * 4096 + 300_000));
+    assert_eq!(source.hints().unverified, 0);
 }
 
 /// Bytes in pieces of a thousand.
 struct Trickle(Memory);
 
 impl Source for Trickle {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&self.0)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.0.open(tail)
     }
@@ -202,7 +210,7 @@ async fn unverified_bytes_are_counted() {
     let mut told = Vec::new();
     while let Some(chunk) = read.next().await {
         let chunk = chunk.expect("right bytes");
-        told.push((chunk.offset, chunk.bytes.len(), source.unverified()));
+        told.push((chunk.offset, chunk.bytes.len(), source.hints().unverified));
     }
     let first: Vec<_> = (1..=4).map(|n| (0, 0, n * 1000)).collect();
     assert_eq!(told[..4], first[..]);
@@ -225,7 +233,7 @@ async fn unverified_bytes_are_counted() {
 
     let mut read = source.read(0..8192, Priority::Prefetch);
     read.next().await.expect("a chunk").expect("right bytes");
-    assert_eq!(source.unverified(), 1000);
+    assert_eq!(source.hints().unverified, 1000);
     drop(read);
-    assert_eq!(source.unverified(), 0);
+    assert_eq!(source.hints().unverified, 0);
 }

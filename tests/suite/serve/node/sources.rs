@@ -24,6 +24,10 @@ struct Zeros {
 const CHUNK: u64 = 64 * 1024;
 
 impl Source for Zeros {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _: u64) -> BoxFuture<'_, Result<Opened>> {
         let size = self.now.load(Ordering::SeqCst);
         ready(Ok(Opened { size, tail: None })).boxed()
