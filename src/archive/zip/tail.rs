@@ -229,7 +229,10 @@ impl Tail<'_> {
         let anywhere = last.into_iter().flat_map(|last| (self.start..=last).rev());
         let mut fitting = std::iter::once(recorded).chain(anywhere);
         let fitting = fitting.find(|at| self.numbers64(*at, c).is_some());
-        [fitting, Some(recorded), last].into_iter().flatten().collect()
+        [fitting, Some(recorded), last]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn read(&self, c: &Candidate) -> Result<Found, Error> {

@@ -126,7 +126,7 @@ async fn keeps_the_contract(name: &str, source: Arc<dyn Source>, blob: &[u8]) {
             "{name}: at once"
         );
     }
-    // A reader that leaves in the middle is none of the others' business.
+    // A reader that leaves in the middle does not disturb the others.
     let mut left = source.read(0..size, Priority::Prefetch);
     assert!(left.next().await.is_some(), "{name}");
     drop(left);
@@ -202,7 +202,7 @@ impl Source for Nearby {
     }
 }
 
-/// A decorator that kept it to itself would have the reader put sixteen reads under way, most of which
+/// If a decorator did not pass it on, the reader would start sixteen reads, and most of them would
 /// wait for a connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_decorator_passes_on_the_useful_number_of_reads() {
@@ -214,7 +214,7 @@ async fn every_decorator_passes_on_the_useful_number_of_reads() {
     assert_eq!(Retry::new(nearby(), Duration::ZERO).at_once(), Some(3));
     let passing = Cached::new(nearby(), &cache, url, false);
     assert_eq!(passing.at_once(), Some(3));
-    // From a disk as many come as are asked for.
+    // A disk has no limit.
     let kept = Cached::new(nearby(), &cache, Key::id("blob", &[]), false);
     assert_eq!(kept.at_once(), None);
     assert_eq!(Gateways::new(vec![nearby()]).at_once(), Some(3));
@@ -410,7 +410,7 @@ async fn another_gateway_steps_in_and_keeps_serving() {
     first.behave(Behaviour::Good);
     assert!(read(&source, 0..300_000).await.expect("the first again") == blob);
 
-    // A gateway with another blob is not used, whoever is left.
+    // A gateway with another blob is not used, even if no other is left.
     let nodes = [blob.clone(), vec![1; 299_999], blob.clone()].map(FaultNode::start);
     let source = |nodes: &[FaultNode]| {
         let members = nodes.iter().map(|node| {
@@ -420,8 +420,8 @@ async fn another_gateway_steps_in_and_keeps_serving() {
         Gateways::new(members.collect())
     };
     let three = source(&nodes);
-    // Two that agree are enough. The other may not have answered by then; it was once believed
-    // later, as one of which nothing was known.
+    // Two that agree are enough. The third may not have answered by then. It was once trusted
+    // later, because nothing was known of it.
     three.open(0).await.expect("two of three agree");
     nodes[0].behave(Behaviour::Slam);
     assert!(read(&three, 0..1000).await.expect("the third") == blob[..1000]);

@@ -150,7 +150,7 @@ fn one_of_two_servers_lies_and_every_byte_is_right() {
         let content = &PACKED.content;
         let ((_one, first), (_two, second)) = (content.relayed(), content.relayed());
         first.forge(lie);
-        // Elsewhere the other lies: whoever is asked, a lie is among it.
+        // The other gateway lies about other bytes, so each of them lies somewhere.
         second.forge(lie_at(Region::Data.place() + 1_000_000));
         let mount = mount(&[&first, &second]);
         for (name, content) in &PACKED.files {
