@@ -15,6 +15,7 @@ mod http;
 mod mount;
 mod pack;
 mod players;
+mod playlist;
 mod reader;
 mod serve;
 mod soak;

@@ -1,6 +1,6 @@
 //! What holds for every text; the fuzz targets call this, too.
 
-use crate::playlist::{Files, Format, Playlist, Span, recognise};
+use super::playlist::{Files, Format, Playlist, Span, recognise};
 
 /// The files that texts may name. Offsets are large, so that links are long.
 const NAMES: [&str; 6] = ["a", "a.ts", "b.mp4", "d/a.ts", "v.m3u8", "s #1.jpg"];
