@@ -189,7 +189,7 @@ fn the_only_server_lies_and_reads_fail() {
             // aside. And each request was one. Now they are one each.
             mount.log_lines("large.bin: ");
             let lines = mount.log_lines(" warning: ");
-            for part in ["gave wrong bytes ", "is put aside", "large.bin: "] {
+            for part in ["gave wrong bytes ", "is suspended", "large.bin: "] {
                 let told = lines.iter().filter(|line| line.contains(part)).count();
                 assert_eq!(told, 1, "{part}: {lines:#?}");
             }
