@@ -1,7 +1,7 @@
 //! What an archive's size costs: `cargo bench --bench size`.
 //!
 //! A million entries in a thousand directories, a million in one, and five terabytes; each line is
-//! a figure beside its bar. Everything is made on the spot and mounted from a local file or from a
+//! a figure and its limit. Everything is made on the spot and mounted from a local file or from a
 //! node in this process; /dev/fuse and about 400 MB of temporary disk are needed.
 
 #[path = "common/mod.rs"]
@@ -219,7 +219,7 @@ fn end(out: &mut Vec<u8>, entries: u64, start: u64) {
 
 const EACH: u32 = 10;
 
-/// The central directory of so many small entries with its end, and where the blob ends.
+/// The central directory of `entries` small entries with its end, and the end of the blob.
 fn directory(entries: u64, per_dir: u64) -> (Vec<u8>, u64) {
     let (mut out, mut offset) = (Vec::new(), 0);
     for entry in 0..entries {

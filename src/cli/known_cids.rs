@@ -132,7 +132,7 @@ impl KnownCids {
     /// Warns once: a problem of one file is usually one of all.
     fn warn(&self, what: &str) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            log::warn!("cache: {what}; CIDs are computed anew at each start");
+            log::warn!("cache: {what}; CIDs are computed again at each start");
         }
     }
 }

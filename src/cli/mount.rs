@@ -187,7 +187,7 @@ fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
         }
         if let Err(e) = background::report_ready() {
             mounted.stopper().stop();
-            log::error!("cannot go on in the background: {e}");
+            log::error!("cannot continue in the background: {e}");
         }
     }
     let ended = mounted.wait();

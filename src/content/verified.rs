@@ -1,9 +1,12 @@
 //! The decorator that verifies ranges against a CID.
 //!
-//! The inner nodes of the CID's tree come as raw blocks (`dag_index.rs`), the data as ordinary ranges of
-//! whole leaves from any server. A leaf is hashed while its bytes arrive, and none of them is returned
-//! before the leaf is verified. A wrong leaf is rejected, which suspends its server, and requested again,
-//! the last time as a block. Leaves whose ranges are refused come as blocks (`range_or_block.rs`).
+//! The inner nodes of the CID's tree come as raw blocks (`dag_index.rs`). They tell where the leaves of the
+//! file begin and what each hashes to. The data comes as ordinary ranges of whole leaves, from any server.
+//!
+//! A read goes from leaf to leaf. The bytes of a leaf are hashed as they arrive and returned once the hash is
+//! right. If it is wrong, the source is told to reject the leaf, which suspends the server that gave it, and
+//! the leaf is requested again: twice as a range, then as a raw block. If servers refuse the range, the leaf
+//! comes as a raw block, too (`range_or_block.rs`).
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,10 +28,10 @@ use crate::source::{
     Source, answer_without_bytes,
 };
 
-/// How often a leaf is requested by range before it is requested as a block.
+/// How often a leaf is requested as a range before it is requested as a raw block.
 const TRIES: u32 = 3;
 
-/// The least time between two warnings about one server, which usually gives many wrong leaves.
+/// The least time between two warnings about one server, because a server usually gives many wrong leaves.
 /// `aiozfs verify` lists all of them.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -41,12 +44,12 @@ struct Inner {
     data: Data,
     blocks: Arc<dyn Blocks>,
     content: OnceCell<Content>,
-    /// The servers that were logged, and when.
+    /// The servers that were warned about lately, and when.
     logged: Mutex<Vec<(Origin, Instant)>>,
 }
 
 enum Content {
-    /// A file of one block, which is verified already.
+    /// A file of a single block. It was verified when it was opened.
     Small(Memory),
     Large(DagIndex),
 }
@@ -65,7 +68,7 @@ impl Verified {
 }
 
 impl Inner {
-    /// Logs a wrong leaf as a warning, unless one of the same server was logged lately.
+    /// Logs a wrong leaf: as a warning, or for debugging if the same server was warned about lately.
     fn log_wrong_leaf(&self, origin: &Origin, range: &Range<u64>) {
         let now = Instant::now();
         let is_new = {
@@ -90,6 +93,7 @@ impl Inner {
         );
     }
 
+    /// The content, opened at the first call.
     async fn content(&self) -> Result<&Content> {
         let root = || async {
             Ok(match DagIndex::open(self.cid, self.blocks.clone()).await? {
@@ -113,25 +117,26 @@ impl Inner {
     }
 }
 
-/// A read under way.
+/// The state of a read.
 struct VerifiedRead {
     source: Arc<Inner>,
     asked: Range<u64>,
     priority: Priority,
-    /// The known leaves that are not verified yet.
+    /// The leaves that were looked up and are not verified yet. The first one is being received.
     leaves: VecDeque<Leaf>,
-    /// The end of the known leaves.
+    /// The end of the last leaf that was looked up.
     known_to: u64,
-    /// The data from the current position on.
+    /// The stream of the data, from the next byte to `known_to`.
     data: Option<ChunkStream>,
     /// Whether `data` is split over several connections.
     is_split: bool,
     /// The received part of the first leaf.
     partial: Option<PartialLeaf>,
-    /// Received bytes after the first leaf.
+    /// Received bytes behind the first leaf.
     rest: Option<Chunk>,
+    /// How often the first leaf was wrong.
     tries: u32,
-    /// Verified chunks that were not returned yet.
+    /// Verified chunks to return.
     ready: VecDeque<Chunk>,
     /// Counts bytes that were received and not returned yet.
     unverified: Unverified,
@@ -146,6 +151,7 @@ struct PartialLeaf {
 }
 
 impl VerifiedRead {
+    /// The next verified chunk; `None` at the end of the range.
     async fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
@@ -166,8 +172,8 @@ impl VerifiedRead {
                 Delivery::Chunk(chunk) => {
                     let origin = chunk.origin.clone();
                     self.add_chunk(&leaf, chunk).await?;
-                    // An empty chunk reports that bytes arrive. The first chunk of a split range comes too
-                    // late for that.
+                    // An empty chunk tells the reader that bytes arrive. A split range returns its chunks
+                    // only when the first part is complete, so there it would come too late.
                     if self.partial.is_some() && !self.is_split {
                         self.ready.push_back(Chunk {
                             offset: leaf.range.start.max(self.asked.start),
@@ -181,15 +187,15 @@ impl VerifiedRead {
         }
     }
 
-    /// Polls the data to the end of its stream: only then is its connection free again. Errors do not
-    /// matter any more.
+    /// Polls the data to the end of its stream, because only then its connection is free again. All bytes
+    /// are there, so errors do not matter.
     async fn end_data(&mut self) {
         if let Some(mut data) = self.data.take() {
             while let Some(Ok(_)) = data.next().await {}
         }
     }
 
-    /// Looks up the next leaves.
+    /// Looks up leaves from `known_to` on.
     async fn look_up_leaves(&mut self) -> Result<()> {
         let wanted = self.known_to..self.asked.end;
         let index = self.source.index().await?;
@@ -253,6 +259,7 @@ impl VerifiedRead {
         Ok(chunk)
     }
 
+    /// Adds bytes to the first leaf. If that completes the leaf, verifies and delivers or rejects it.
     async fn add_chunk(&mut self, leaf: &Leaf, chunk: Chunk) -> Result<()> {
         let partial = self.partial.get_or_insert_with(|| PartialLeaf {
             check: LeafCheck::new(leaf.cid, leaf.range.end - leaf.range.start),
@@ -278,7 +285,7 @@ impl VerifiedRead {
         self.reject(leaf, &chunks).await
     }
 
-    /// Rejects a wrong leaf; after the last try by range, fetches it as a block.
+    /// Rejects a wrong leaf. After the last try as a range, fetches the leaf as a raw block.
     async fn reject(&mut self, leaf: &Leaf, chunks: &[Chunk]) -> Result<()> {
         let mut origins: Vec<&Origin> = chunks.iter().map(|chunk| &chunk.origin).collect();
         origins.dedup();
@@ -286,7 +293,7 @@ impl VerifiedRead {
             self.source.log_wrong_leaf(origin, &leaf.range);
             self.source.data.source().reject(origin, leaf.range.clone());
         }
-        // The following bytes come from the same server.
+        // What follows in the stream comes from the same server, so it is dropped.
         (self.data, self.rest) = (None, None);
         self.tries += 1;
         if self.tries < TRIES {
@@ -307,6 +314,7 @@ impl VerifiedRead {
         }
     }
 
+    /// Delivers a leaf that came as a raw block, and offers it to the cache.
     fn take_block(&mut self, leaf: &Leaf, bytes: Vec<u8>) {
         self.unverified.replaced(bytes.len());
         let chunk = Chunk {
@@ -340,7 +348,8 @@ impl VerifiedRead {
     }
 }
 
-/// Whether the chunks match a leaf of the other dag-pb encoding.
+/// Whether the chunks match the leaf in the other encoding of dag-pb leaves: UnixFS type `raw` in place of
+/// `file`. Only the hash tells which one the importer wrote.
 fn matches_raw_encoding(leaf: &Leaf, chunks: &[Chunk]) -> bool {
     let check = LeafCheck::raw_type(leaf.cid, leaf.range.end - leaf.range.start);
     check.is_some_and(|mut check| {
@@ -349,7 +358,7 @@ fn matches_raw_encoding(leaf: &Leaf, chunks: &[Chunk]) -> bool {
     })
 }
 
-/// The error for a source that breaks its contract.
+/// The error for a data source that breaks the contract of [`Source`].
 fn broken(range: &Range<u64>, what: &str) -> Error {
     Error::BadAnswer {
         origin: block_origin(),

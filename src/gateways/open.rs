@@ -119,7 +119,9 @@ pub(super) async fn open(members: &[Member], set: &Arc<GatewaySet>, tail: u64) -
     for (index, said) in &ballot.0 {
         if *said != size {
             let name: &Origin = set.name(*index);
-            log::warn!("{name} is not used: it says {said} bytes, most others {size}");
+            log::warn!(
+                "{name} is not used: it reports {said} bytes, and most others report {size}"
+            );
             set.exclude(*index);
         }
     }

@@ -256,7 +256,7 @@ impl GatewayRead {
             for error in self.errors.drain(..) {
                 if let Error::Forged { origin, .. } = error {
                     log::warn!(
-                        "{origin} is put aside: it gave a block that does not match its CID"
+                        "{origin} is suspended: it gave a block that does not match its CID"
                     );
                 }
             }

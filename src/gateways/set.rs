@@ -324,7 +324,7 @@ impl GatewaySet {
         health.forged(now);
         drop(state);
         let name = &self.names[index];
-        log::log!(level, "{name} is put aside: it gave wrong bytes");
+        log::log!(level, "{name} is suspended: it gave wrong bytes");
     }
 
     /// Excludes a member for good, because it has another blob.

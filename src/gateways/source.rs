@@ -136,11 +136,9 @@ impl Source for Gateways {
         } else {
             self.inner().map(Source::hints)
         };
-        let hints = hints.unwrap_or_default();
-        Hints {
-            trouble: self.0.set.trouble().or(hints.trouble),
-            ..hints
-        }
+        let mut hints = hints.unwrap_or_default();
+        hints.trouble = self.0.set.trouble().or(hints.trouble);
+        hints
     }
 
     fn version(&self) -> Option<String> {

@@ -353,11 +353,8 @@ impl Source for Http {
     }
 
     fn learn(&self, fact: Fact<'_>) {
-        match fact {
-            Fact::Size(size) => {
-                let _ = self.0.expected.set(size);
-            }
-            Fact::Bytes(_) => {}
+        if let Fact::Size(size) = fact {
+            let _ = self.0.expected.set(size);
         }
     }
 }

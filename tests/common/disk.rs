@@ -84,7 +84,7 @@ impl FaultDisk {
         }
     }
 
-    /// From now on each operation takes so long.
+    /// Delays each operation from now on.
     pub fn slow_down(&self, by: Duration) {
         *self.plan.slowness.lock().expect("slowness") = by;
     }

@@ -159,7 +159,7 @@ impl Drop for Mount {
         if thread::panicking() {
             eprintln!("--- the mount's log:\n{}---", self.log());
         }
-        // Whoever still waits in the mount gets an error by this; it works on a stopped process.
+        // Ends reads that still wait in the mount. SIGKILL works on a stopped process, too.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -19,7 +19,7 @@ pub struct Sparse {
 }
 
 impl Sparse {
-    /// Adds a file of so many zeroes.
+    /// Adds a file of `size` zeroes.
     pub fn add(&mut self, name: &str, size: u32) {
         // Version, flags, method, time and date (1980-01-01), CRC-32, both sizes, length of name.
         let mut common = vec![10, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];

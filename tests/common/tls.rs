@@ -36,7 +36,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
-    /// Its own certificate, for whoever trusts it.
+    /// Its own certificate, for clients to trust.
     pub fn pem(&self) -> String {
         self.0.pem()
     }

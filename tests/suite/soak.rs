@@ -26,7 +26,7 @@ const FILE: usize = 8 << 20;
 /// More open descriptors than this are not those of some connections to three gateways.
 const MOST_DESCRIPTORS: usize = 150;
 
-/// What the mount may take, beside `--memory 32M`: the promise is 64 MB and the index.
+/// What the mount may take with `--memory 32M`: 64 MB more, and the index.
 const MOST_MEMORY: u64 = (32 + 64 + 8) << 20;
 
 fn seconds() -> u64 {

@@ -1,6 +1,6 @@
-//! Our store of blocks beside two well-kept libraries, `foyer` and `cacache`: how fast, what is left
-//! after a kill, and what two processes do to each other in one directory. `doc/DESIGN.md` has what
-//! came of it.
+//! Compares our store of blocks with two well-kept libraries, `foyer` and `cacache`: how fast, what is left
+//! after a kill, and how two processes disturb each other in one directory. `doc/decisions` has the
+//! results.
 //!
 //! ```text
 //! cd benches/stores

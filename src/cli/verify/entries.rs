@@ -188,15 +188,16 @@ impl Open {
     }
 
     fn compare(&self, index: &Index, report: &mut Report) {
-        let told = index.get(self.id).crc32;
+        let recorded = index.get(self.id).crc32;
         let found = self.crc.clone().finalize();
         if self.has_holes {
             return;
         }
         report.compared += 1;
-        if told != found {
+        if recorded != found {
             let range = self.extent.map(|extent| extent.range());
-            let why = format!("their CRC-32 is {found:08x}, but {told:08x} in the archive's index");
+            let why =
+                format!("their CRC-32 is {found:08x}, but {recorded:08x} in the archive's index");
             report.bad(Bad::of(index, self.id, range.unwrap_or_default(), why));
         }
     }

@@ -35,7 +35,7 @@ use super::edit::{Edits, Lines};
 use super::problem::{Linked, Problem, What};
 use super::{Files, Reference, Role};
 
-/// Whether a text is a manifest; else the line from which on it is none.
+/// Checks that a text is a manifest. The error is the line where it is malformed.
 pub(super) fn is_mpd(text: &str) -> Result<(), u32> {
     if !dom::begins_as_mpd(text) {
         return Err(1);
@@ -72,7 +72,7 @@ pub(super) fn references(
 }
 
 pub(super) fn link(base: &str, text: &str, files: Files) -> Linked {
-    // That of a manifest that was linked before tells nothing of this one.
+    // The original of a manifest that was linked before belongs to another archive.
     let (text, _) = original::split(text);
     let dom = match Dom::parse(text) {
         Ok(dom) => dom,
@@ -118,7 +118,7 @@ pub(super) fn byterange(base: &str, text: &str, archive: &str, files: Files) -> 
         kept.extend(rewrite.file_by_range(representation, archive));
         rewrite.write(representation, &write);
     }
-    // The archive's address is relative to the manifest, not to what BaseURLs add to that.
+    // The archive's address is relative to the manifest, so no other BaseURL may apply to it.
     for id in representations.iter().flat_map(|r| &r.base_urls) {
         if kept.insert(*id) {
             rewrite.edits.remove(with_space(text, &dom.whole(*id)));
@@ -128,7 +128,7 @@ pub(super) fn byterange(base: &str, text: &str, archive: &str, files: Files) -> 
     rewrite.finish()
 }
 
-/// A text that is not understood stays as it is.
+/// The result for a text that cannot be parsed: it stays as it is.
 fn refused(text: &str, Wrong { at, why, .. }: Wrong) -> Linked {
     Linked {
         text: text.to_owned(),
@@ -140,7 +140,7 @@ fn refused(text: &str, Wrong { at, why, .. }: Wrong) -> Linked {
     }
 }
 
-/// What holds for a manifest as a whole: that it is live, and that parts of it are elsewhere.
+/// Reports what concerns the whole manifest: a live stream, and elements in other documents.
 fn report_whole(rewrite: &mut Rewrite, dom: &Dom) {
     const NOWHERE: &str = "urn:mpeg:dash:resolve-to-zero:2013";
     const XLINK: &str = "it is in another document (xlink:href), whose segments get no range links; \
@@ -166,9 +166,9 @@ fn report_whole(rewrite: &mut Rewrite, dom: &Dom) {
     }
 }
 
-/// The places of range links: element, what says the link, and the base it is relative to.
+/// Visits all range links, each with its element, its text and the base that it is relative to.
 fn linked_places(dom: &Dom, base: &str, mut visit: impl FnMut(Id, &str, &str)) {
-    // The base inside of each element that has begun, innermost last.
+    // The bases within the elements that enclose the current one, innermost last.
     let mut open: Vec<(Id, Base)> = Vec::new();
     for id in dom.ids() {
         while open
@@ -184,7 +184,7 @@ fn linked_places(dom: &Dom, base: &str, mut visit: impl FnMut(Id, &str, &str)) {
         let here = around(&open);
         let (link, of) = match names_in(dom.name(id)) {
             Some((uri, _)) => (dom.value(id, uri), here.clone()),
-            // Its own level is not what it is relative to.
+            // A BaseURL is relative to the level around its own.
             None if dom.name(id) == Name::BaseUrl => {
                 let outer = &open[..open.len().saturating_sub(1)];
                 (dom.text_of(id).map(|(_, link)| link), around(outer))

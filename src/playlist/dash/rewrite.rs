@@ -1,4 +1,4 @@
-//! A manifest whose links are being written anew.
+//! Rewrites the links of a manifest: finds each resource in the archive, and collects edits and problems.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use super::single;
 use super::times::Times;
 use super::written::{Written, first_last};
 
-/// Edits of more bytes than this are not made: nothing would read the manifest.
+/// A manifest whose links take more bytes than this stays as it is: no mount would read the result.
 const MOST_WRITTEN: usize = 2 * LONGEST as usize;
 
-/// More links that lead nowhere are not told one by one.
+/// The maximum number of broken links that are reported one by one.
 const MOST_PROBLEMS: usize = 10_000;
 
 pub(super) struct Rewrite<'a> {
@@ -29,11 +29,11 @@ pub(super) struct Rewrite<'a> {
     written: usize,
     problems: Vec<(usize, What)>,
     loose: Vec<String>,
-    /// BaseURLs that are done.
+    /// BaseURLs that were rewritten already.
     done: HashSet<Id>,
-    /// Templates (and bases) that representations made lists of.
+    /// Templates and bases that were replaced by lists.
     replaced: Vec<Id>,
-    /// Those that others still need.
+    /// Templates and bases that other representations still need.
     needed: HashSet<Id>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    /// All of them. A file with an index is a list of what that says if `as_lists`.
+    /// All representations. With `as_lists`, a file with an index becomes a list of its subsegments.
     pub(super) fn representations(&mut self, as_lists: bool) -> Vec<Representation> {
         let size_of = |path: &str| (self.files.find)(path).map(|span| span.size);
         let Found {
@@ -92,7 +92,7 @@ impl<'a> Rewrite<'a> {
         representations
     }
 
-    /// Where the bytes of a resource are in the archive; what cannot be is a problem.
+    /// The range of the archive with the bytes of a resource. Reports a problem if there is none.
     fn archive_range(
         &mut self,
         representation: &Representation,
@@ -178,8 +178,9 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    /// The form by ranges of a representation that is one file: its index lies elsewhere, by the
-    /// archive's count; a file without an index stays one. Returns the BaseURL that says so.
+    /// Writes the byte-range form of a representation that is one file. If it has an index, the BaseURL
+    /// becomes the archive and the ranges are shifted to the file's place in it; a file without an index
+    /// stays a separate file. Returns its BaseURL.
     pub(super) fn file_by_range(
         &mut self,
         representation: &Representation,
@@ -221,12 +222,12 @@ impl<'a> Rewrite<'a> {
         Some(id)
     }
 
-    /// Whether templates have become lists, which nothing turns back.
+    /// Whether a template became a list. Removing range links does not undo that.
     pub(super) fn has_lists(&self) -> bool {
         !self.replaced.is_empty()
     }
 
-    /// Tells what the manifest as a whole lacks.
+    /// Reports a problem of an element.
     pub(super) fn report(&mut self, at: Id, what: What) {
         self.problems.push((self.dom.start(at), what));
     }
@@ -234,7 +235,7 @@ impl<'a> Rewrite<'a> {
     pub(super) fn finish(mut self) -> Linked {
         let mut seen = HashSet::new();
         for id in std::mem::take(&mut self.replaced) {
-            // Those of representations are replaced by lists already.
+            // The templates of representations were replaced in place.
             let parent = self.dom.parent(id);
             let is_outer = parent.is_some_and(|p| self.dom.name(p) != Name::Representation);
             if is_outer && !self.needed.contains(&id) && seen.insert(id) {
@@ -263,7 +264,7 @@ impl<'a> Rewrite<'a> {
     }
 }
 
-/// The templates, lists and bases of representations that are left as they are.
+/// The templates, lists and bases that unchanged representations need.
 fn unexpanded(dom: &Dom, made: &[Representation]) -> HashSet<Id> {
     let is_ours =
         |r: &&Representation| r.resources.iter().any(|p| r.target(p) != Target::Elsewhere);
@@ -272,7 +273,7 @@ fn unexpanded(dom: &Dom, made: &[Representation]) -> HashSet<Id> {
     let representations = dom.ids().filter(|id| dom.name(*id) == Name::Representation);
     for element in representations.filter(|id| !done.contains(id)) {
         let mut level = dom.parent(element);
-        // What an inner level needs, all of it that is further out is needed for.
+        // An inner level inherits from all outer ones.
         while let Some(id) = level {
             if !needed.insert(id) {
                 break;
@@ -288,7 +289,7 @@ fn unexpanded(dom: &Dom, made: &[Representation]) -> HashSet<Id> {
     dom.ids().filter(is_needed).collect()
 }
 
-/// The presentationTimeOffset of SegmentBases in another timescale.
+/// The presentationTimeOffset of SegmentBases, converted to `timescale`.
 fn offset_in(dom: &Dom, bases: &[Id], timescale: u64) -> u64 {
     let number = |name: &str| {
         let value = bases.iter().rev().find_map(|id| dom.value(*id, name));
@@ -299,8 +300,8 @@ fn offset_in(dom: &Dom, bases: &[Id], timescale: u64) -> u64 {
     u64::try_from(list::converted(offset, old, timescale)).unwrap_or(u64::MAX)
 }
 
-/// Writes a reference and its range into the attributes of an element. `before`: the part of the
-/// file that the element named so far.
+/// Writes a reference and its range into the attributes of an element. `before` is the part of the file
+/// that the element named until now.
 pub(super) fn set(edits: &mut Edits, dom: &Dom, id: Id, written: &Written, before: Option<Span>) {
     let Some((uri_name, range_name)) = names_in(dom.name(id)) else {
         return;
@@ -338,7 +339,7 @@ pub(super) fn set(edits: &mut Edits, dom: &Dom, id: Id, written: &Written, befor
 /// The reference from one path to another.
 fn relative(base: &str, path: &str) -> String {
     let up = "../".repeat(base.matches('/').count());
-    // What RFC 3986 lets stand in a path, and no more.
+    // The unreserved characters of RFC 3986, and the slash.
     const KEPT: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC
         .remove(b'/')
         .remove(b'-')
@@ -348,7 +349,7 @@ fn relative(base: &str, path: &str) -> String {
     format!("{up}{}", percent_encoding::utf8_percent_encode(path, &KEPT))
 }
 
-/// An element with the white space before it, so that taking it away leaves no empty line.
+/// An element with the white space before it, so that removing it leaves no empty line.
 pub(super) fn with_space(text: &str, span: &Range<usize>) -> Range<usize> {
     let before = &text[..span.start];
     before.trim_end().len()..span.end

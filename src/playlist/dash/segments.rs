@@ -1,5 +1,4 @@
-//! Which segments a SegmentTemplate means, and when they are played (ISO/IEC 23009-1, 5.3.9.4 and
-//! 5.3.9.6).
+//! The numbers and times of the segments of a SegmentTemplate (ISO/IEC 23009-1, 5.3.9.4 and 5.3.9.6).
 
 use super::dom::{Dom, Id, Name};
 use super::period::{Nanos, Period, SECOND};
@@ -8,27 +7,27 @@ use super::period::{Nanos, Period, SECOND};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) number: u64,
-    /// Its place in its segment sequence, from 0.
+    /// Its index in its segment sequence, from 0.
     pub(super) sub: u64,
-    /// When it begins, in units of the timescale, on the media's own time line.
+    /// When it begins, in units of the timescale, in the time of the media.
     pub(super) time: u64,
     pub(super) duration: u64,
     pub(super) certainty: Certainty,
 }
 
-/// How surely the manifest says that there is a segment.
+/// How certain it is that a segment exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Certainty {
-    /// It is named.
+    /// The manifest names it.
     Named,
     /// It follows from the length of the Period. Media may end before that.
     ByLength,
-    /// The end of the Period is not known, or it is so near to the beginning of the segment that
-    /// the segment may be there (5.3.9.5.3 lets a segment begin half a segment earlier).
+    /// The end of the Period is unknown, or less than half a segment before the begin of this one: a segment
+    /// may begin half a segment earlier (5.3.9.5.3).
     Possible,
 }
 
-/// What the levels of SegmentTemplates say together.
+/// The timing attributes of all levels of SegmentTemplates together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
     pub(super) timescale: u64,
@@ -38,19 +37,18 @@ pub(super) struct Timing {
     pub(super) end: Option<u64>,
     pub(super) duration: Option<u64>,
     pub(super) timeline: Option<Id>,
-    /// When the Period begins, on the media's own time line.
+    /// When the Period begins, in the time of the media.
     pub(super) offset: u64,
-    /// From the beginning of the Period to that of the media; from the end of the Period to that
-    /// of the media.
+    /// How much later than the Period the media begins and ends.
     pub(super) later: (i64, i64),
-    /// How long the media is, whatever the Period is.
+    /// The length of the media, if the manifest gives it apart from the Period.
     pub(super) presentation: Option<u64>,
-    /// How many segments a segment sequence has, without a time line.
+    /// How many segments a segment sequence has, if there is no SegmentTimeline.
     pub(super) sequence: u64,
     pub(super) period: Period,
 }
 
-/// Why the segments cannot be told, and at which element of the time line.
+/// Why the segments cannot be determined, and the element of the SegmentTimeline that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unclear {
     pub(super) at: Option<Id>,
@@ -84,14 +82,14 @@ impl Timing {
         u128::try_from(exact.max(0)).ok()
     }
 
-    /// When the Period ends on the media's own time line, in units, rounded up.
+    /// When the Period ends in the time of the media, in units, rounded up.
     pub(super) fn end_of_period(&self) -> Option<u64> {
         let length = self.length()?.div_ceil(u128::from(SECOND));
         u64::try_from(length.checked_add(u128::from(self.offset))?).ok()
     }
 
-    /// How many segments of this duration fill a length. What is left is a segment if it is more
-    /// than a thousandth of one: durations are written with few digits.
+    /// How many segments of this duration fill a length. A remainder of more than a thousandth of a segment
+    /// counts as a segment; a smaller one comes from durations written with few digits.
     fn count(length: u128, duration: u64) -> u64 {
         let duration = u128::from(duration) * u128::from(SECOND);
         let (whole, rest) = (length / duration, length % duration);
@@ -101,13 +99,13 @@ impl Timing {
             .saturating_add(u64::from(more))
     }
 
-    /// How many segments there have to be by the length of the Period.
+    /// The minimum number of segments for the length of the Period.
     pub(super) fn least(&self, duration: u64) -> Option<u64> {
         let length = self.of_media(self.period.shortest)?;
         (duration > 0).then(|| Self::count(length, duration))
     }
 
-    /// Gives all segments to `visit` in their order, until it returns `false`.
+    /// Calls `visit` with each segment in order, until it returns `false`.
     pub(super) fn each(
         &self,
         dom: &Dom,
@@ -160,7 +158,7 @@ impl Timing {
             let certainty = match (self.end, by_length) {
                 (Some(end), _) if number > end => return Ok(()),
                 (Some(_), _) => Certainty::Named,
-                // Where the end is not known the first one has to be there.
+                // If the end is unknown, at least the first segment must exist.
                 (None, None) if index == 0 => Certainty::Named,
                 (None, None) => Certainty::Possible,
                 (None, Some(count)) if index < count => Certainty::ByLength,
@@ -197,7 +195,7 @@ impl Timing {
         timeline: Id,
         visit: &mut dyn FnMut(Segment) -> bool,
     ) -> Result<(), Unclear> {
-        // Segments that begin where the Period has ended are none of it.
+        // Segments that begin after the end of the Period do not belong to it.
         let billionths = |units: u64| u128::from(units) * u128::from(SECOND);
         let end = (self.length()).map(|length| length.saturating_add(billionths(self.offset)));
         let (mut number, mut at) = (self.start, 0u64);
@@ -255,7 +253,7 @@ impl Timing {
                     return Ok(());
                 }
                 let is_behind = end.is_some_and(|end| billionths(at) >= end);
-                // A time line that lies behind its Period as a whole is of another origin.
+                // A SegmentTimeline that lies entirely after its Period counts from another origin.
                 let is_no_more = is_behind
                     && first_begin.is_some_and(|first| end.is_some_and(|end| first < end));
                 first_begin.get_or_insert(billionths(at));
@@ -267,7 +265,7 @@ impl Timing {
                 let next = at.checked_add(duration).ok_or(unclear(OVERFLOW))?;
                 let part = |sub: u64| {
                     let within = u128::from(duration) * u128::from(sub) / u128::from(sequence);
-                    // Within the segment sequence, whose end fits.
+                    // No overflow: the end of the sequence fits.
                     at + within as u64
                 };
                 for sub in 0..sequence {

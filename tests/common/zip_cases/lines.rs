@@ -72,7 +72,7 @@ pub(super) fn overlaps() -> Vec<Case> {
         .extend(Item::new("b", "data").central(at as u32));
     quoted.entries += 1;
 
-    // Three deep, and one beside.
+    // Three archives inside each other, and a separate one.
     let c = [Item::new("c", "data").local(), b"data".to_vec()].concat();
     let b = [Item::new("b", &c).local(), c.clone()].concat();
     let mut three = Zip::of([Item::new("a", &b)]);

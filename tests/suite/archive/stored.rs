@@ -160,7 +160,7 @@ proptest! {
         if let Some(index) = &damaged {
             tell_index(index);
         }
-        // A tree beside an index that is another than its own.
+        // A tree together with the index of another archive.
         damage(&mut tree, &tree_flips, tree_cut);
         for index in damaged.into_iter().chain([index]) {
             if let Some(tree) = load(&tree, |pull| Tree::load(index, OPTIONS, pull)) {

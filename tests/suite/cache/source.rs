@@ -277,7 +277,7 @@ async fn a_hanging_disk_delays_no_read() {
     disk.slow_down(Duration::ZERO);
 }
 
-/// Pretends that all blocks were written, and used, so long ago.
+/// Pretends that all blocks were written and used this long ago.
 fn age(dir: &Path, by: Duration) {
     let then = SystemTime::now() - by;
     for path in blocks(dir) {

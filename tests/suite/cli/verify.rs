@@ -168,7 +168,7 @@ fn one_of_two_servers_lies_and_all_is_good() {
     let packed = Packed::new();
     let content = Content::of(packed.bytes.clone());
     let ((_one, first), (_two, second)) = (content.relayed(), content.relayed());
-    // Whoever is asked, a lie is among it.
+    // Each gateway lies about some bytes.
     first.forge(packed.lie(packed.place(1_000_000)));
     second.forge(packed.lie(packed.place(2_000_000)));
     let bases = [first.base(), second.base()];

@@ -297,7 +297,7 @@ impl SlowLanes {
         }
     }
 
-    /// Sixteen read on and on, until so many at once have been answered.
+    /// Sixteen tasks read until this many requests were answered at once.
     async fn read_until(&self, at_once: usize) {
         let all = (0..16).map(|n| async move {
             while self.most.load(SeqCst) < at_once {
@@ -308,7 +308,7 @@ impl SlowLanes {
         let patience = Duration::from_secs(120);
         let all = futures_util::future::join_all(all);
         let done = tokio::time::timeout(patience, all).await;
-        assert!(done.is_ok(), "no more than {:?} at once", self.most);
+        assert!(done.is_ok(), "at most {:?} at once", self.most);
     }
 }
 

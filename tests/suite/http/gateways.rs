@@ -171,7 +171,7 @@ async fn a_replacement_gateway_is_asked_for_the_bytes_at_once() {
     assert_eq!(nodes[0].requests(), before);
 }
 
-/// Silence is found out at the hedge delay, not at the idle timeout, by as many reads as wait.
+/// Silence is noticed after the hedge delay, not after the idle timeout, however many reads wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_gateway_fails_over_at_the_hedge_delay() {
     let content = content();
@@ -194,7 +194,7 @@ async fn a_silent_gateway_fails_over_at_the_hedge_delay() {
     }
 }
 
-/// A server that takes only so many requests at once is asked only so many, once it has said so.
+/// A server that answers 429 above some number of requests gets no more than that number from then on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_of_the_server_is_learned() {
     let content = content();
@@ -216,7 +216,7 @@ async fn a_limit_of_the_server_is_learned() {
     assert!(asked <= 12 + 4, "{asked} requests for 12 ranges");
 }
 
-/// A blob whose every so manyth read takes very long to begin, by a clock that is not the real one.
+/// A blob with a few reads that begin very late, on a simulated clock.
 struct Hiccups {
     blob: Memory,
     every: u64,
@@ -324,9 +324,9 @@ impl Source for Late {
     }
 }
 
-/// The story that this guards against: two of three had agreed on the size before the end had come,
-/// which was then thrown away and asked for once more: a mount through three gateways took twice
-/// as long as through one.
+/// The story: two of three gateways agreed on the size before the tail had come. The tail was then
+/// thrown away and requested once more, so a mount through three gateways took twice the time of a
+/// mount through one.
 #[tokio::test(start_paused = true)]
 async fn agreeing_on_a_size_does_not_fetch_the_tail_again() {
     let members = [0; 3].map(|_| {

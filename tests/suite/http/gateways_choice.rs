@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 const PART: u64 = 1 << 20;
 
-/// A blob behind a link of so many bytes a second, which all reads share, and a round trip of 50 ms.
+/// A blob behind a link with a round trip of 50 ms. All reads share its bandwidth.
 #[derive(Clone)]
 struct Link {
     blob: Memory,
@@ -105,7 +105,7 @@ async fn gateways(blob: &[u8], members: &[(f64, f64)], stripe: bool) -> (Gateway
     (source, links)
 }
 
-/// Reads the blob ahead, so many parts at once.
+/// Reads the blob as read-ahead does, with `at_once` parts in parallel.
 async fn read_ahead(source: &Gateways, blob: &[u8], at_once: usize) {
     let parts = blob.len() as u64 / PART;
     let parts = (0..parts).map(|at| read(source, at * PART..(at + 1) * PART, Priority::Prefetch));

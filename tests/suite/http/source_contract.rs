@@ -118,7 +118,7 @@ async fn keeps_the_contract(name: &str, source: Arc<dyn Source>, blob: &[u8]) {
             "{name}: at once"
         );
     }
-    // A reader that leaves in the middle is none of the others' business.
+    // A reader that leaves in the middle does not disturb the others.
     let mut left = source.read(0..size, Priority::Prefetch);
     assert!(left.next().await.is_some(), "{name}");
     drop(left);
@@ -347,7 +347,7 @@ async fn another_gateway_steps_in_and_keeps_serving() {
     first.behave(Behaviour::Good);
     assert!(read(&source, 0..300_000).await.expect("the first again") == blob);
 
-    // A gateway with another blob is not used, whoever is left.
+    // A gateway with another blob is not used, even if no other is left.
     let nodes = [blob.clone(), vec![1; 299_999], blob.clone()].map(FaultNode::start);
     let source = |nodes: &[FaultNode]| {
         let members = nodes.iter().map(|node| {
@@ -357,8 +357,8 @@ async fn another_gateway_steps_in_and_keeps_serving() {
         Gateways::new(members.collect())
     };
     let three = source(&nodes);
-    // Two that agree are enough. The other may not have answered by then; it was once believed
-    // later, as one of which nothing was known.
+    // Two that agree are enough. The third may not have answered by then. It was once trusted
+    // later, because nothing was known of it.
     three.open(0).await.expect("two of three agree");
     nodes[0].behave(Behaviour::Slam);
     assert!(read(&three, 0..1000).await.expect("the third") == blob[..1000]);

@@ -18,7 +18,7 @@ use aiozfs::source::{
 };
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use crate::common::fault::FaultNode;
@@ -335,8 +335,7 @@ async fn kinds_know_their_own_hints() {
     let stack = Retry::new(gateways, Duration::from_secs(60));
     stack.open(0).await.expect("open");
     let read = stack.read(0..300_000, Priority::Demand);
-    read.for_each(|chunk| ready(drop(chunk.expect("bytes"))))
-        .await;
+    read.try_collect::<Vec<_>>().await.expect("bytes");
     assert!(http.hints().pipelined_within.is_some());
     assert_eq!(stack.hints(), http.hints());
 }

@@ -14,7 +14,7 @@ use crate::common::node::Node;
 use crate::common::{archives, run, tree};
 use rustix::fs::Advice;
 
-/// What the tests below do for long, they do for so many seconds: `mount-scripts/soak` says more.
+/// How many seconds the long tests below run. `mount-scripts/soak` sets more.
 fn seconds() -> u64 {
     let told = std::env::var("AIOZFS_SOAK_SECONDS").ok();
     told.and_then(|told| told.parse().ok()).unwrap_or(6)

@@ -60,7 +60,7 @@ fn check_tree(entries: &[(String, Content)], root: &Path) -> Result<(), String> 
         for above in path.ancestors().skip(1).filter(|a| *a != Path::new("")) {
             expected.insert(above.to_owned(), &Content::Dir);
         }
-        // Of two entries of one name, both of which are the same to the table.
+        // Two entries with one name and equal content.
         let is_second = *content != Content::Dir && expected.get(&path) == Some(&content);
         if is_second {
             expected.insert(format!("{} (1)", path.display()).into(), content)

@@ -1,5 +1,5 @@
 //! Files compared with their CRC-32 through the kernel: one wrong byte of a server or a disk is an
-//! error of whoever reads the file to its end, and is nowhere to be found once it is mended.
+//! error for every program that reads the file to its end. It leaves no trace once the server is mended.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -20,7 +20,7 @@ const SMALL: usize = 90_001;
 /// Longer than a file that is still wrong is remembered as such.
 const MENDED: Duration = Duration::from_secs(5);
 
-/// An archive with a large and a small file, none of which comes along with the index.
+/// An archive with a large and a small file. Neither comes with the index.
 struct Packed {
     archive: Vec<u8>,
     large: Vec<u8>,
@@ -274,7 +274,7 @@ fn right_bytes_pass_however_they_are_read() {
     mount.assert_no_complaint();
 }
 
-/// The server hangs while a wrong file is fetched again: whoever waits for it, and the process that
+/// The server hangs while a wrong file is fetched again. The reads that wait for it, and the process that
 /// asked the kernel to drop its pages, must still come to an end.
 #[test]
 fn a_wrong_file_does_not_delay_the_unmount() {

@@ -278,8 +278,8 @@ fn a_file_that_changes_under_its_mount_is_stale() {
     assert_eq!(code(&error), Some(Errno::STALE), "{error}");
 }
 
-/// The story that this guards against: a panic that ends a FUSE thread leaves a mount with one
-/// thread less, and after the last of them one that hangs whoever touches it.
+/// The story: a panic that ends a FUSE thread leaves a mount with one
+/// thread less. When the last one has ended, every access hangs.
 #[test]
 fn a_panic_in_one_request_is_its_own() {
     let packed = packed();

@@ -142,8 +142,8 @@ fn tar_and_rsync_copy_it_whole() {
             .args(["-a", "--checksum", &from])
             .arg(&by_rsync));
         tree::assert_same(&format!("{way}, by rsync"), &folder, &by_rsync);
-        // It finds no difference to its own copy, nor to the source; there, times of directories
-        // apart, for the archive has none of the root's.
+        // It finds no difference from its own copy, nor from the source, except for times of directories
+        // in the source, because the archive has no time for the root.
         let compare = [
             "-a",
             "--checksum",

@@ -154,7 +154,7 @@ fn owners_of_info_zip_equal_the_source() {
     let source = tree::temp();
     tree::write(source.path(), "file", b"x");
     let file = source.path().join("file");
-    // Root may give files away; whoever else runs this has the one owner that there is.
+    // Only root may give files away; for other users all files have one owner.
     let is_root = rustix::process::geteuid().is_root();
     let want = if is_root { Some(1234) } else { None };
     std::os::unix::fs::chown(&file, want, want).expect("an owner");

@@ -14,7 +14,7 @@ use crate::common::{archives, tree};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// `film.bin` of so many bytes and `small.bin`, behind a node.
+/// The size of `film.bin`, which a node serves together with `small.bin`.
 const FILM: usize = 3_000_000;
 
 fn served() -> (FaultNode, Vec<u8>) {
@@ -160,7 +160,7 @@ fn status_of_another_directory_is_an_error() {
     }
 }
 
-/// A process that is stopped would never answer, and whoever asks would wait with it.
+/// A stopped process never answers, so the question must have a time limit.
 #[test]
 fn status_of_a_stopped_mount_fails_in_time() {
     let (node, _) = served();

@@ -261,7 +261,7 @@ fn a_busy_mount_survives_umount_and_not_aiozfs_umount() {
     mount.assert_no_complaint();
 }
 
-/// A process that is stopped answers nothing, so whoever asks it hangs; `aiozfs umount` must not.
+/// A stopped process answers nothing, so a request to it hangs. `aiozfs umount` must not hang.
 ///
 /// The story: closing a file used to ask as well (FUSE_FLUSH), in a wait that no signal ends; even
 /// a child of a process with a file open in the mount hung on its way to exec.

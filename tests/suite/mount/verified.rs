@@ -150,7 +150,7 @@ fn one_of_two_servers_lies_and_every_byte_is_right() {
         let content = &PACKED.content;
         let ((_one, first), (_two, second)) = (content.relayed(), content.relayed());
         first.forge(lie);
-        // Elsewhere the other lies: whoever is asked, a lie is among it.
+        // The other gateway lies about other bytes, so each of them lies somewhere.
         second.forge(lie_at(Region::Data.place() + 1_000_000));
         let mount = mount(&[&first, &second]);
         for (name, content) in &PACKED.files {
@@ -189,7 +189,7 @@ fn the_only_server_lies_and_reads_fail() {
             // aside. And each request was one. Now they are one each.
             mount.log_lines("large.bin: ");
             let lines = mount.log_lines(" warning: ");
-            for part in ["gave wrong bytes ", "is put aside", "large.bin: "] {
+            for part in ["gave wrong bytes ", "is suspended", "large.bin: "] {
                 let told = lines.iter().filter(|line| line.contains(part)).count();
                 assert_eq!(told, 1, "{part}: {lines:#?}");
             }

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal};
 
 const BEFORE: &str = "what was there before";
 
-/// Files of holes: done long after the signal comes, and at once for whoever counts bytes.
+/// A file that is a hole: reading it takes longer than the signal needs, and it takes no disk space.
 fn with_hole(folder: &Path, name: &str, size: u64) {
     let hole = File::create(folder.join(name)).expect("a file");
     hole.set_len(size).expect("a hole");

@@ -160,7 +160,7 @@ fn the_same_folder_gives_the_same_bytes() {
     assert_eq!(said(folder.path()), said(&other));
 }
 
-/// An entry of more than 4 GiB and another behind it, to a pipe. Whoever reads keeps holes as holes.
+/// An entry of more than 4 GiB and another behind it, to a pipe. The reader of the pipe writes zeroes as holes.
 #[test]
 fn entries_and_offsets_beyond_4_gib() {
     const HUGE: u64 = (4 << 30) + 8192;

@@ -1,4 +1,4 @@
-//! Playlists in a mount: playable, whoever packed them, and stored if one wants.
+//! Playlists in a mount: playable, whichever program packed them, or as stored, by an option.
 
 use std::fs;
 use std::path::Path;

@@ -212,7 +212,7 @@ fn two_readers_of_a_file_do_not_cancel_each_other() {
 }
 
 /// Players that had just begun had waited for their first bytes, so they counted as sharing the link,
-/// and the window of a copy beside them was too small to fill it.
+/// and the window of a simultaneous copy was too small to fill it.
 #[test]
 fn a_player_takes_no_more_of_the_link_than_it_reads() {
     const STEP: u64 = 128 << 10;

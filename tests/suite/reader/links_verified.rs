@@ -130,7 +130,7 @@ fn ratio(plain: &Plain, readers: &[Range<u64>], step: u64) -> (f64, f64, String)
     (times, bytes, text)
 }
 
-/// A leaf of a mebibyte came over one connection. That took nearly as long as the round trip, and no
+/// A leaf of a mebibyte came over one connection. That took nearly another round trip, and no
 /// byte could be given out before the leaf was complete.
 #[test]
 fn a_leaf_for_a_demand_read_comes_at_the_rate_of_the_link() {

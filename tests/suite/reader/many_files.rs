@@ -177,7 +177,7 @@ fn a_large_directory_is_read_in_two_round_trips() {
         assert_eq!(archive.await.expect("an archive").index().len(), 60_000);
         (since.elapsed(), link.carried())
     });
-    // The link's own open takes two round trips, of which one is to connect.
+    // Opening the link takes two round trips: one to connect and one to ask.
     let bytes = carried.bytes as f64 / 100e6;
     let limit = Duration::from_millis(4 * 50) + Duration::from_secs_f64(bytes);
     println!("{took:.3?} of {limit:.3?}, {carried:?}");

@@ -45,7 +45,7 @@ pub fn model() {
         })
     });
     let readers: Vec<_> = readers.collect();
-    // One connection less, as when a server refuses so many, and then as many as before.
+    // One connection less, as after a server's refusal, and then the same number as before.
     gate.set_limit(LIMIT - 1);
     gate.set_limit(LIMIT);
     block_on(async {

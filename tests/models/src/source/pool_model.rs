@@ -1,5 +1,5 @@
-//! The pool of connections: whoever wants one gets one in the end, whatever breaks, is made, is not
-//! made or is given up meanwhile; no answer goes to somebody else; and no connection is lost.
+//! The pool of connections: every request gets a connection in the end, whatever breaks, is made, is not
+//! made or is given up meanwhile. No answer goes to another request, and no connection is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

@@ -48,7 +48,7 @@ fn cat_prints_playlists_as_stored() {
     assert_eq!(printed(&["cat", &archive, "v.m3u8"]), text.as_bytes());
 }
 
-/// One entry of so many MiB of nothing, a hole in the file.
+/// One entry of `mib` MiB of zeroes, which is a hole in the file.
 fn sparse(out: &Path, mib: u64) {
     let script = r#"
 import zlib

@@ -1,7 +1,7 @@
-//! Trees that were made to do harm, or in ways that nobody here makes them.
+//! Trees that were made to do harm, or with layouts that our importer never makes.
 //!
-//! Nodes are written by hand, for no importer makes such. Whoever makes a tree chooses its CID, so
-//! these are right by their hashes: what must hold is that a reader ends, in little memory, with
+//! Nodes are written by hand, because no importer makes them. The maker of a tree chooses its CID, so
+//! all hashes of these trees are right. A reader must still end, within little memory, with
 //! the bytes that the CID names or with an error that says what is wrong.
 
 use std::collections::HashMap;
@@ -239,7 +239,7 @@ async fn wrong_sizes_in_nodes_are_refused() {
     let said = refused(&store.verified(root, data()), 0..60).await;
     assert!(said.contains("does not hold 30 bytes"), "{said}");
 
-    // One node, under two parents of which one lies.
+    // One node under two parents. One parent lies about its size.
     let mut store = Store::default();
     let leaf = store.raw(&[7; 10]);
     let right = store.node(&[leaf; 2]);

@@ -23,7 +23,7 @@ const BELOW: usize = WIDTH * LEAF;
 /// How many children of nodes are kept, as documented.
 const MOST_KNOWN: usize = 128 << 10;
 
-/// Nodes below the root: three times as many as can be kept.
+/// Nodes below the root: three times the number that is kept.
 const NODES: usize = 3 * MOST_KNOWN / WIDTH;
 
 /// Notes what is asked for, and forges what it is told to.
@@ -101,7 +101,7 @@ async fn evicted_inner_nodes_are_fetched_and_verified_again() {
     let recent = NODES - MOST_KNOWN / WIDTH * 3 / 4..NODES;
     look_below(&source, &bytes, recent).await;
     assert_eq!(watched.asked(), [""; 0]);
-    // and no more than fit.
+    // ... and the number of nodes that are kept is bounded.
     look_below(&source, &bytes, 0..NODES).await;
     let again = watched.asked().len();
     assert!(again >= NODES - MOST_KNOWN / WIDTH, "{again} of {NODES}");

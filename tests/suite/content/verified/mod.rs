@@ -1,4 +1,4 @@
-//! Ranges verified against a CID: right bytes or an error, whoever serves them.
+//! Ranges verified against a CID: right bytes or an error, whatever the server sends.
 
 mod block_check;
 mod corpus;
@@ -214,7 +214,7 @@ async fn unverified_bytes_are_counted() {
     }
     let first: Vec<_> = (1..=4).map(|n| (0, 0, n * 1000)).collect();
     assert_eq!(told[..4], first[..]);
-    // Then the leaf in its pieces, of which the fifth is 96 bytes, with the next leaf's first behind.
+    // Then the chunks of the leaf, the fifth with 96 bytes, and the first chunk of the next leaf.
     let begun: Vec<_> = told
         .iter()
         .map(|(offset, len, _)| (*offset, *len))

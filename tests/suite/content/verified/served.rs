@@ -49,7 +49,7 @@ fn verified(cid: Cid, bases: &[String]) -> Verified {
     patient(cid, bases, Duration::from_millis(500))
 }
 
-/// The same, where what may pass is asked again for so long.
+/// The same, with transient errors retried for `patience`.
 pub(super) fn patient(cid: Cid, bases: &[String], patience: Duration) -> Verified {
     let options = HttpOptions {
         idle_timeout: Duration::from_secs(5),

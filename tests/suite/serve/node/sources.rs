@@ -95,7 +95,7 @@ fn a_blob_that_changed_is_withdrawn() {
     assert_eq!(get(), 206);
     now.fetch_add(1, Ordering::SeqCst);
     assert_eq!(get(), 404);
-    // Even if it were what it was again: whoever published it looks at it anew.
+    // It stays withdrawn even in its old state: the publisher has to check it again.
     now.fetch_sub(1, Ordering::SeqCst);
     assert_eq!(get(), 404);
     let told = running.runtime.block_on(async {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
+use aiozfs::playlist::{self, *};
 
 mod check;
 mod companion;

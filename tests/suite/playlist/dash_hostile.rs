@@ -49,7 +49,7 @@ fn hostile_numbers_cost_little() {
         "{told:?}"
     );
     assert!(looked_for.get() < 100, "{}", looked_for.get());
-    // Over a time line that as many representations inherit as a manifest can have.
+    // The maximum number of representations, all of which inherit one SegmentTimeline.
     let entries = "<S d='1'/>".repeat(30_000);
     let representations = "<Representation/>".repeat(20_000);
     let text = format!(

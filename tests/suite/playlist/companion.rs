@@ -1,4 +1,4 @@
-//! Golden texts beside playlists: WebVTT, JSON and others that name files.
+//! Golden texts of companions of playlists: WebVTT, JSON and others that name files.
 
 use super::*;
 

@@ -207,7 +207,7 @@ fn numbers_begin_and_end_as_templates_say() {
         )),
         "1 2 3 4",
     );
-    // One segment, as long as the Period.
+    // One segment of the Period's length.
     links(9, &of("<SegmentTemplate media='3.m4s'/>"), "3");
     links(
         9,
