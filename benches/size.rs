@@ -1,8 +1,8 @@
-//! What an archive's size costs: `cargo bench --bench size`.
+//! The cost of an archive's size: `cargo bench --bench size`.
 //!
-//! A million entries in a thousand directories, a million in one, and five terabytes; each line is
-//! a figure and its limit. Everything is made on the spot and mounted from a local file or from a
-//! node in this process; /dev/fuse and about 400 MB of temporary disk are needed.
+//! A million entries in a thousand directories, a million in one, and five terabytes. Each line is a figure and its
+//! limit. Everything is generated, and mounted from a local file or from a node in this process. Needs /dev/fuse and
+//! about 400 MB of temporary disk.
 
 #[path = "common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! A mount as far as the cache knows one, and what it leaves on the disk.
+//! A mounted archive from the cache's point of view, and the files that the cache leaves on disk.
 
 use std::fs;
 use std::ops::Range;

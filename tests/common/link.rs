@@ -1,7 +1,7 @@
-//! A link as a source: latency, connections, rates; by a clock that may stand still.
+//! A simulated link as a source: latency, connections and rates.
 //!
-//! Under tokio's paused clock a transfer takes no time and no luck: what comes out is what the
-//! reader makes of the link, to the millisecond, however busy the machine is.
+//! Under tokio's paused clock a transfer takes no real time. The times that tests measure depend only on what the
+//! reader requests and when, to the millisecond, however busy the machine is.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};

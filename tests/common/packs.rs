@@ -1,4 +1,4 @@
-//! Folders to pack, and what came of it.
+//! Folders to pack, and the archives made of them.
 
 use std::fs;
 use std::fs::File;

@@ -1,5 +1,5 @@
-//! An archive that is zeroes but for its headers, made up as it is read: as large as one likes, in
-//! next to no memory.
+//! An archive of zeroes except for its headers. It is generated as it is read, so it may be very large and needs
+//! almost no memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

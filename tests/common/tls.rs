@@ -1,4 +1,4 @@
-//! A fault node behind TLS, with whatever certificate is wanted.
+//! A fault node behind TLS, with a certificate of the test's choice.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! A blob of a size that no disk of a test has: zero but for some pieces, made where it is asked for.
+//! A blob larger than any disk of a test: zeroes except for some ranges, generated when it is read.
 
 use std::ops::Range;
 

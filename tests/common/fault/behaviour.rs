@@ -1,4 +1,4 @@
-//! What a node can do wrong, and where it was seen.
+//! The faults of a node, and the servers in which each was seen.
 
 /// How the node answers.
 #[derive(Debug, Clone, PartialEq)]

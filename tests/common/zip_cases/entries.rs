@@ -1,4 +1,4 @@
-//! What entries are, and what lies or is missing.
+//! Kinds of entries, and wrong or missing records.
 
 use super::super::zips::{DESCRIPTOR, End, Item, Zip, eocd, eocd64, extra, locator, zip64};
 use super::{Case, Content, Expected, bytes, case, tree, two};

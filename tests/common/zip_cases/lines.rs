@@ -1,4 +1,4 @@
-//! Where entries lie on the line, and where they cannot.
+//! Places of entries in the blob, possible and impossible ones.
 
 use super::super::zips::{Item, Zip, extra};
 use super::{Case, Content, Expected, bytes, case, tree, two_shown};

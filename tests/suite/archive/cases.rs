@@ -1,4 +1,4 @@
-//! The table of archives through the parser: whole, byte by byte, and in odd pieces.
+//! The table of archives through the parser: whole, byte by byte, and in chunks of odd sizes.
 
 use aiozfs::archive::Index;
 

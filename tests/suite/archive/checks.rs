@@ -1,4 +1,4 @@
-//! What holds for whatever comes of any bytes. Shared with the fuzz targets.
+//! What must hold for the result of parsing any bytes. Shared with the fuzz targets.
 
 use super::archive::{Error, Index, IndexParser, ParseOptions};
 

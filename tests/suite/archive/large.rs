@@ -1,4 +1,4 @@
-//! Blobs of a size that no test writes: bytes are made where they are asked for.
+//! Blobs larger than a test can write: bytes are generated when they are read.
 
 use std::ops::Range;
 

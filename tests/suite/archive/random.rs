@@ -1,5 +1,5 @@
-//! Random trees, written as archives, come back as the same trees; random damage is an error or a
-//! tree, never a panic, and never an extent that is another entry's.
+//! Random trees, written as archives and read back. Random damage gives an error or a tree, never a panic, and never
+//! an extent that belongs to another entry.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,8 @@
-//! An index and a tree that were kept as bytes: what comes back is what was kept, and what comes of
-//! damaged bytes is nothing, or something that answers all questions without a panic or an end.
-//! (That damage is noticed is the cache's matter, by a checksum; this is what holds without it.)
+//! An index and a tree, stored as bytes and loaded again.
+//!
+//! Intact bytes give the same index and tree. Damaged bytes give nothing, or an index and a tree that answer every
+//! question without a panic and in bounded time. The cache notices damage by its checksum; these tests check what
+//! holds without it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The tree against a plain model: whatever entries an archive has, in whatever order.
+//! The tree against a plain model, for entries of any kind in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The cache as a source: what was kept is the same, and no fault of a disk is anybody's error.
+//! The cache as a source: cached bytes are right, and no fault of a disk becomes an error of a read.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};

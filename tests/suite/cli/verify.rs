@@ -1,4 +1,4 @@
-//! `aiozfs verify`: what is bad is told, where it is and why; what is good is all good.
+//! `aiozfs verify`: it reports the place and the reason of all damage, and nothing else.
 
 use std::fs;
 use std::path::{Path, PathBuf};

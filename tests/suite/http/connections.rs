@@ -1,4 +1,4 @@
-//! Connections made before they are needed: to whom, how many, and that a dead one is not used.
+//! Connections that are made before they are needed: to which server, how many, and that a dead one is not used.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! Requests that are sent while the answer before them still comes: that they are, and that servers
-//! which cannot take them cost no byte and little time.
+//! Pipelining: requests are sent while the answer before them is still arriving. Servers that cannot handle that cost no
+//! byte and little time.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

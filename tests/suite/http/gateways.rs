@@ -1,4 +1,4 @@
-//! Many gateways: every fault, alone and as one of three, and what is learned of them.
+//! Several gateways: every fault, alone and as one of three, and what is learned of the gateways.
 
 use std::net::TcpListener;
 use std::ops::Range;

@@ -1,5 +1,4 @@
-//! Which gateway is asked: the fastest, by its weight, and now and then one that has not been heard
-//! for long. By a clock that is not the real one.
+//! The choice of a gateway, on a simulated clock: the fastest by its weight, and sometimes one that was not used for long.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};

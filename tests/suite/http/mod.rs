@@ -1,5 +1,4 @@
-//! Content from servers: one or many of them, their faults, secrets, proxies and TLS. And the contract of every
-//! source.
+//! Content from one or several servers: faults, secrets, proxies and TLS. Also the contract of every source.
 
 mod connections;
 mod early;

@@ -1,5 +1,5 @@
-//! The contract of `Source`, run against every kind and every decorator, and what each kind makes
-//! of a server that does not keep its own. `source_decorators.rs` has what decorators pass on.
+//! The contract of `Source`, run against every kind and every decorator, and how each kind handles a server that
+//! misbehaves. `source_decorators.rs` has what decorators pass on.
 
 use std::ops::Range;
 use std::sync::Arc;

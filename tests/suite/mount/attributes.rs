@@ -1,4 +1,4 @@
-//! What the mount says of its files and of itself.
+//! The attributes of files and of the mount itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};

@@ -1,5 +1,5 @@
-//! Mounts with a cache: the second costs nothing, a crash or a full disk costs a miss, and without
-//! a network what was kept is there.
+//! Mounts with a cache: a second mount needs no request, a crash or a full disk costs a miss, and cached content is
+//! readable without a network.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -1,5 +1,5 @@
-//! The table of archives that the parser is tested with, through a mount of the real binary: each
-//! shows exactly its tree, or is refused with the same words.
+//! The parser's table of archives, through a mount of the real binary: each shows exactly its tree, or is refused with
+//! the same message.
 
 use std::collections::BTreeMap;
 use std::fs;

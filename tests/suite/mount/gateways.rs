@@ -1,5 +1,5 @@
-//! The table of faults through a kernel mount: alone, each is a clear error in time, after which
-//! the mount is as good as new; as one of three, none is noticed.
+//! The table of faults through a kernel mount. A fault of the only gateway is a clear error in time, after which the
+//! mount works again. A fault of one of three gateways is not noticed.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,5 +1,4 @@
-//! Archives of a size that no disk of a test has: bytes are made where they are asked for, and sent
-//! over real HTTP.
+//! Archives larger than any disk of a test: bytes are generated when they are read, and sent over real HTTP.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};

@@ -1,4 +1,4 @@
-//! What `--connections` and `--memory` promise, of a real mount.
+//! `--connections` and `--memory` hold for a real mount.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

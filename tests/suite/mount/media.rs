@@ -1,4 +1,4 @@
-//! A video package, mounted, is to players and copiers what the folder is that it was packed from.
+//! Players and copying programs see a mounted video package as they see the folder that it was packed from.
 
 use std::fs;
 use std::path::Path;

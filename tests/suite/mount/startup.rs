@@ -1,5 +1,5 @@
-//! A mount that cannot be says why and what to do in one line, and leaves nothing behind; one that
-//! can be is from its first moment what it will be.
+//! A mount that fails says in one line why and what to do, and leaves nothing behind. A mount that succeeds is complete
+//! from its first moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! `aiozfs status`: what it says is what has happened.
+//! `aiozfs status`: the figures agree with what happened.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};

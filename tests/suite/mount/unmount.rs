@@ -1,4 +1,4 @@
-//! The end of a mount: quick, whole, and whatever hangs.
+//! The end of a mount: quick and complete, whatever hangs.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

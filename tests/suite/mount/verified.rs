@@ -1,6 +1,5 @@
-//! A bit flipped in every region of an archive, on its way to a mount: one of two servers lies, and
-//! right bytes come; the only server lies, and what comes are errors, never a wrong byte, and right
-//! bytes again once it is mended.
+//! A bit is flipped in every region of an archive on its way to a mount. If one of two servers lies, reads are right. If
+//! the only server lies, reads fail and never return a wrong byte; they are right again once it is honest.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,4 +1,4 @@
-//! `aiozfs pack`: the archive is there complete or not at all.
+//! `aiozfs pack`: the archive appears complete or not at all.
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! `aiozfs pack`, the command: what it says, what it refuses, and what it leaves behind.
+//! The command `aiozfs pack`: messages, refusals, and the files that it leaves.
 
 use std::fs;
 use std::os::unix::fs::symlink;

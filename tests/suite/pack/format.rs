@@ -1,4 +1,4 @@
-//! `aiozfs pack`: the archive itself, and what other programs make of it.
+//! `aiozfs pack`: the archive itself, also as other programs read it.
 
 use std::fs::{self, File};
 use std::io::Read;

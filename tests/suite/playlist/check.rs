@@ -1,4 +1,4 @@
-//! What holds for every text; the fuzz targets call this, too.
+//! What must hold for every text. Shared with the fuzz targets.
 
 use super::playlist::{Files, Format, Playlist, Span, recognise};
 

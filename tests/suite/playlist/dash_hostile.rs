@@ -1,4 +1,4 @@
-//! What hostile manifests cost.
+//! Hostile manifests cost bounded time and memory.
 
 use super::dash_segments::{mpd, numbers, period, timeline};
 use super::*;

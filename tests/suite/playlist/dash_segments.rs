@@ -1,4 +1,4 @@
-//! Which files templates mean, in Periods of all kinds.
+//! The files that templates name, in all kinds of Periods.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Texts that are made to cost time or memory: a bounded answer, which says the line.
+//! Texts that are made to cost time or memory: each gives an answer in bounded time, with the line.
 
 use super::*;
 

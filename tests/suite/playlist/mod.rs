@@ -1,4 +1,4 @@
-//! Golden texts for every tag and element with a link, and what holds for all texts.
+//! Golden texts for every tag and element with a link, and properties of all texts.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! File names with characters that mean something else in a link.
+//! File names with characters that have another meaning in a link.
 
 use super::*;
 

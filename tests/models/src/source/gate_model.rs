@@ -1,5 +1,5 @@
-//! The gate: never more holders than its limit, nobody waits forever, and no pass is lost when those
-//! who wait for one give up at any moment.
+//! The gate: never more holders than its limit, nobody waits forever, and no pass is lost if waiters give up at any
+//! moment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

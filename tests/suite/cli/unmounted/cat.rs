@@ -1,4 +1,4 @@
-//! `aiozfs cat`: the bytes of the archive, whatever becomes of who reads them.
+//! `aiozfs cat`: the bytes of the archive, also if the reader of the pipe goes away.
 
 use std::fs;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! `aiozfs info` against what Python finds in the archive, and against what was put into it.
+//! `aiozfs info` compared with what Python finds in the archive, and with what was packed.
 
 use std::path::Path;
 

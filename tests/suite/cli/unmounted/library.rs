@@ -1,4 +1,4 @@
-//! Archives read by another program: by the room `volume`, as `examples/read.rs` does.
+//! Archives read by another program through the room `volume`, as `examples/read.rs` does.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `aiozfs ls` against the folder that was packed, as find(1), ls(1) and Python see it.
+//! `aiozfs ls` compared with find(1), ls(1) and Python on the folder that was packed.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
-//! Paths within an archive: found as the kernel would find them in a mount, or refused in words.
+//! Paths within an archive: resolved as the kernel resolves them in a mount, or refused with a message.
 
 use std::fs;
 use std::os::unix::fs::symlink;

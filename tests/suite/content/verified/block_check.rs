@@ -1,6 +1,5 @@
-//! What holds of any bytes where a block of a CID's tree should be: a node whose sizes add up, or an
-//! error; never a panic, and never more children than the block has room for. For the fuzz target,
-//! and for what it found, without the fuzzer.
+//! What must hold for any bytes in place of a block of a CID's tree: a node whose sizes add up, or an error; never a
+//! panic, and never more children than the block has room for. Shared with the fuzz target.
 
 use super::content::{Cid, Codec, Object, Version, parse_cid};
 

@@ -1,4 +1,4 @@
-//! What fuzzing the decoder of blocks found worth keeping.
+//! The corpus of the fuzz target for blocks, checked without the fuzzer.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! How much of a tree is kept in memory, and what becomes of the rest.
+//! How much of a tree is kept in memory, and that the rest is fetched again.
 
 use std::collections::HashSet;
 use std::sync::Arc;

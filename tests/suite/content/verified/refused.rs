@@ -1,4 +1,4 @@
-//! Gateways that refuse ranges or blocks, for good or for now, and give the other.
+//! Gateways that refuse ranges or raw blocks, permanently or at the moment, and give the other.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Through HTTP, from nodes that are right and from some that are not; and what it costs.
+//! Verified reads over HTTP, from honest and from lying nodes, and what they cost.
 
 use std::net::SocketAddr;
 use std::ops::Range;

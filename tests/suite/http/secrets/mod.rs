@@ -1,4 +1,4 @@
-//! What servers want to see before they serve, and who never gets to see it; proxies; TLS.
+//! Secrets: the servers that get them, and everything that must not show them. Also proxies and TLS.
 
 mod proxies;
 mod transport;

@@ -1,4 +1,4 @@
-//! Methods, paths, media types and lists: what is there, and how it is told.
+//! Methods, paths, media types and lists of the node.
 
 use std::sync::Arc;
 

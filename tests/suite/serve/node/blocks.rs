@@ -1,4 +1,4 @@
-//! Raw blocks: root, inner nodes and leaves of what is served.
+//! Raw blocks of served files: root, inner nodes and leaves.
 
 use std::sync::Arc;
 

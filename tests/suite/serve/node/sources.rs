@@ -1,4 +1,4 @@
-//! Sources that break, and clients that do not read: what one of them costs the others.
+//! Sources that break and clients that do not read, and that others are not affected.
 
 use std::io::Read;
 use std::ops::Range;
