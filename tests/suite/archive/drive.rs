@@ -47,7 +47,7 @@ pub fn content(index: &Index, blob: &[u8], id: EntryId) -> Result<Vec<u8>, Error
 /// A path and what is there; `None` for a directory.
 pub type Shown = (String, Option<Result<Vec<u8>, Error>>);
 
-/// All entries in the order of the line.
+/// All entries in the order of the archive.
 pub fn tree(index: &Index, blob: &[u8]) -> Vec<Shown> {
     let entry = |id| {
         let path = String::from_utf8_lossy(index.path(id)).into_owned();

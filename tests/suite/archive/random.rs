@@ -77,7 +77,7 @@ fn write(files: &BTreeMap<String, Vec<u8>>, style: &Style) -> Vec<u8> {
         }
         if style.zip64_fields & 4 != 0 {
             item.offset = Some(u32::MAX);
-            numbers.push(zip.line.len() as u64 - zip.base);
+            numbers.push(zip.bytes.len() as u64 - zip.base);
         }
         if !numbers.is_empty() {
             item.extra = zip64(&numbers);

@@ -4,7 +4,7 @@ use super::super::zips::{Item, Zip, extra};
 use super::{Case, Content, Expected, bytes, case, tree, two_shown};
 
 /// Where entries lie.
-pub(super) fn lines() -> Vec<Case> {
+pub(super) fn places() -> Vec<Case> {
     let mut gaps = Zip::default();
     gaps.gap(b"gap");
     gaps.add(&Item::new("a/b.ts", "hello"));
@@ -66,7 +66,7 @@ pub(super) fn overlaps() -> Vec<Case> {
     // The quoted bomb: each entry's data holds the next one's header.
     let inner = [Item::new("b", "data").local(), b"data".to_vec()].concat();
     let mut quoted = Zip::of([Item::new("a", &inner)]);
-    let at = quoted.line.len() - inner.len();
+    let at = quoted.bytes.len() - inner.len();
     quoted
         .directory
         .extend(Item::new("b", "data").central(at as u32));
@@ -76,7 +76,7 @@ pub(super) fn overlaps() -> Vec<Case> {
     let c = [Item::new("c", "data").local(), b"data".to_vec()].concat();
     let b = [Item::new("b", &c).local(), c.clone()].concat();
     let mut three = Zip::of([Item::new("a", &b)]);
-    let (b_at, c_at) = (three.line.len() - b.len(), three.line.len() - c.len());
+    let (b_at, c_at) = (three.bytes.len() - b.len(), three.bytes.len() - c.len());
     three
         .directory
         .extend(Item::new("b", &c).central(b_at as u32));
@@ -114,7 +114,7 @@ pub(super) fn overlaps() -> Vec<Case> {
     over_hidden.entries += 1;
     // The extra field of the first reaches into the second, which only the local header tells.
     let mut by_extra = Zip::of([Item::new("a", "data"), Item::new("b", "data")]);
-    by_extra.line[28] = 1;
+    by_extra.bytes[28] = 1;
     vec![
         case(
             "quoted",
