@@ -212,9 +212,10 @@ async fn a_silent_gateway_fails_over_at_the_hedge_delay() {
                 stops_after,
             })
         });
-        let sources = members
-            .iter()
-            .map(|member| -> Arc<dyn Source> { member.clone() });
+        let sources = members.iter().map(|member| {
+            let source: Arc<dyn Source> = member.clone();
+            source
+        });
         let source = Gateways::new(sources.collect());
         source.open(0).await.expect("it opens");
         assert_eq!(reads(&source, &blob).await, []);
