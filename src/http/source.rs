@@ -12,7 +12,7 @@ use super::HttpOptions;
 use super::answer::{Answer, ContentRange, Validator};
 use super::body::Body;
 use super::exchange::Exchange;
-use super::range_support::{RangeSupport, Repeats};
+use super::range_support::Repeats;
 use super::remote::{Ask, RemoteUrl};
 use crate::source::{
     Chunk, ChunkStream, Error, Fact, Gate, Hints, Opened, Origin, Pass, Priority, Result, Source,
@@ -35,7 +35,6 @@ struct Inner {
     known: OnceLock<Known>,
     /// The blob's size as the caller knows it from elsewhere.
     expected: OnceLock<u64>,
-    range_support: RangeSupport,
 }
 
 struct Known {
@@ -57,7 +56,6 @@ impl Http {
             options,
             known: OnceLock::new(),
             expected: OnceLock::new(),
-            range_support: RangeSupport::default(),
         })))
     }
 
@@ -124,7 +122,7 @@ impl Inner {
         let _pass = self.gate.pass(Priority::Demand).await;
         let (origin, mut repeats) = (self.remote.origin(), Repeats::new());
         loop {
-            let (received, route) = self.remote.get(Ask::Range("bytes=0-0")).await?;
+            let (received, target) = self.remote.get(Ask::Range("bytes=0-0")).await?;
             let answer = Answer::of(&received);
             let (validator, version) = (answer.validator(), answer.version());
             if answer.says_empty() {
@@ -135,13 +133,10 @@ impl Inner {
                 Ok(told) => told,
                 Err(error) => {
                     drop(received);
-                    let repeat = self.range_support.wait_to_repeat(
-                        (status, route),
-                        error,
-                        &self.remote,
-                        &mut repeats,
-                    );
-                    repeat.await?;
+                    let seen = (status, target);
+                    self.remote
+                        .wait_to_repeat(seen, error, &mut repeats)
+                        .await?;
                     continue;
                 }
             };
@@ -160,7 +155,7 @@ impl Inner {
     /// Records what an accepted answer tells about the server.
     fn accepted(&self, answer: &Answer<'_>) {
         if answer.headers.contains_key(CONTENT_RANGE) {
-            self.range_support.confirmed();
+            self.remote.gave_range();
         }
     }
 
@@ -216,7 +211,7 @@ impl Inner {
                 Some(_) => Ask::Part(&header, priority),
                 None => Ask::Range(&header),
             };
-            let (received, route) = self.remote.get(ask).await?;
+            let (received, target) = self.remote.get(ask).await?;
             let connections = received.connections.clone();
             let (is_pipelined, status) = (received.is_pipelined, received.status);
             match self.accept(received, range) {
@@ -226,15 +221,14 @@ impl Inner {
                     return Ok(answer);
                 }
                 // Some servers refuse pipelined requests, or mix up their answers.
-                Err(error) if is_pipelined && !is_busy(&error) => connections.refuse_pipelining(),
+                Err(error) if is_pipelined && !is_busy(&error) => {
+                    connections.state().refuse_pipelining();
+                }
                 Err(error) => {
-                    let repeat = self.range_support.wait_to_repeat(
-                        (status, route),
-                        error,
-                        &self.remote,
-                        &mut repeats,
-                    );
-                    repeat.await?;
+                    let seen = (status, target);
+                    self.remote
+                        .wait_to_repeat(seen, error, &mut repeats)
+                        .await?;
                 }
             }
         }
