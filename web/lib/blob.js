@@ -13,7 +13,7 @@ const LONGEST_RUN = 4 * 1024 * 1024;
 /** How far a reader is served ahead. */
 const AHEAD = 2 * LONGEST_RUN;
 
-/** Leaves in memory, in bytes. */
+/** Leaves in memory, in bytes, of all blobs together. */
 const MEMORY = 96 * 1024 * 1024;
 
 /** What is fetched at once of a blob that nothing proves. */
@@ -28,11 +28,56 @@ const UNPROVEN_LEAF = 512 * 1024;
 
 /** @typedef {{ bytes: Promise<Uint8Array>, run: Run }} Coming */
 
+/** Verified leaves of all blobs, the least recently used first. */
+class Kept {
+  /** @type {Map<string, Uint8Array>} by blob and start */
+  #leaves = new Map();
+  #bytes = 0;
+
+  /** @param {string} key */
+  get(key) {
+    const leaf = this.#leaves.get(key);
+    if (leaf) this.put(key, leaf);
+    return leaf;
+  }
+
+  /**
+   * @param {string} key
+   * @param {Uint8Array} leaf
+   */
+  put(key, leaf) {
+    if (!this.#leaves.delete(key)) this.#bytes += leaf.length;
+    this.#leaves.set(key, leaf);
+    for (const [oldest, old] of this.#leaves) {
+      if (this.#bytes <= MEMORY || oldest === key) break;
+      this.drop(oldest, old);
+    }
+  }
+
+  /**
+   * @param {string} key
+   * @param {Uint8Array} leaf
+   */
+  drop(key, leaf) {
+    this.#leaves.delete(key);
+    this.#bytes -= leaf.length;
+  }
+
+  /** @param {string} prefix */
+  dropAll(prefix) {
+    for (const [key, leaf] of this.#leaves) {
+      if (key.startsWith(prefix)) this.drop(key, leaf);
+    }
+  }
+}
+
+const kept = new Kept();
+let blobs = 0;
+
 /** Bytes that anybody may serve, and nobody can forge if they have a CID. */
 export class Blob {
-  /** @type {Map<number, Uint8Array>} verified leaves by where they start, the least recently used first */
-  #kept = new Map();
-  #keptBytes = 0;
+  /** What begins its leaves' names in `kept`. */
+  #prefix = `${(blobs += 1)}:`;
   /** @type {Map<number, Coming>} leaves on their way */
   #coming = new Map();
 
@@ -171,7 +216,7 @@ export class Blob {
     };
     for (const leaf of leaves) {
       const coming = this.#coming.get(leaf.start);
-      if (leaf.bytes || this.#kept.has(leaf.start) || coming) {
+      if (leaf.bytes || kept.get(this.#prefix + leaf.start) || coming) {
         coming?.run.readers.add(reader);
         request();
       } else {
@@ -188,11 +233,8 @@ export class Blob {
    */
   async #leaf(leaf, reader, signal) {
     for (;;) {
-      const here = leaf.bytes ?? this.#kept.get(leaf.start);
-      if (here) {
-        if (!leaf.bytes) this.#keep(leaf.start, here);
-        return here;
-      }
+      const here = leaf.bytes ?? kept.get(this.#prefix + leaf.start);
+      if (here) return here;
       let coming = this.#coming.get(leaf.start);
       if (!coming) {
         // It was dropped from memory while the reader was elsewhere.
@@ -242,7 +284,7 @@ export class Blob {
       return {
         leaf,
         done: (/** @type {Uint8Array} */ found) => {
-          this.#keep(leaf.start, found);
+          kept.put(this.#prefix + leaf.start, found);
           this.fetched.push([leaf.start, leaf.end]);
           forget();
           resolve(found);
@@ -321,24 +363,9 @@ export class Blob {
     return bytes.every((byte, at) => byte === right[at]);
   }
 
-  /**
-   * @param {number} start
-   * @param {Uint8Array} bytes
-   */
-  #keep(start, bytes) {
-    if (!this.#kept.delete(start)) this.#keptBytes += bytes.length;
-    this.#kept.set(start, bytes);
-    for (const [oldest, old] of this.#kept) {
-      if (this.#keptBytes <= MEMORY || oldest === start) break;
-      this.#kept.delete(oldest);
-      this.#keptBytes -= old.length;
-    }
-  }
-
   /** Drops what is in memory. */
   forget() {
-    this.#kept.clear();
-    this.#keptBytes = 0;
+    kept.dropAll(this.#prefix);
   }
 }
 
