@@ -12,7 +12,11 @@ fn main() {
     for folder in ["page", "lib", "dist"] {
         // Also while it does not exist, so that the page is embedded anew once it does.
         println!("cargo::rerun-if-changed=web/{folder}");
-        collect(&root.join("web"), &root.join("web").join(folder), &mut files);
+        collect(
+            &root.join("web"),
+            &root.join("web").join(folder),
+            &mut files,
+        );
     }
     let mut code = String::from("&[\n");
     for (name, path) in &files {

@@ -263,7 +263,7 @@ export class Gateways {
           }
         }
         const block = joined(parts, length);
-        if (!(await matches(cid, block))) throw forged(gateway, `a block (${text})`);
+        if (!(await matches(cid, block))) throw forged(gateway, `block ${text}`);
         gateway.proven += block.length;
         return block;
       } finally {
@@ -359,7 +359,7 @@ const LONGEST_BLOCK = 2 * 1024 * 1024;
  * @param {string} what
  */
 export function forged(gateway, what) {
-  return new GatewayError(gateway.name, 'forged', `sent forged bytes: ${what} does not match the CID`);
+  return new GatewayError(gateway.name, 'forged', `sent forged bytes (${what}), which do not match the CID`);
 }
 
 /** One request's signal, which also ends it if nothing comes for too long. */

@@ -95,7 +95,11 @@
                 stream = controller;
               },
               pull: () => port.postMessage('more'),
-              cancel: () => port.postMessage('stop'),
+              cancel: () => {
+                // What is on its way already has nowhere to go.
+                stream = undefined;
+                port.postMessage('stop');
+              },
             }, { highWaterMark: 0 });
             resolve(new Response(body, { status, headers }));
             break;

@@ -121,7 +121,7 @@ export class ArchivePage {
       badge,
       el('span', {}, bytes(summary.size)),
       el('span', {}, count(summary.files, 'file')),
-      summary.hidden > 0 ? el('span', {}, `${count(summary.hidden, 'entry', 'entries')} hidden: their names lead out of the archive`) : null,
+      summary.hidden > 0 ? el('span', {}, `${count(summary.hidden, 'entry', 'entries')} hidden, by names that lead out of the archive`) : null,
     );
     return el(
       'header',

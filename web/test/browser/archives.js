@@ -15,6 +15,10 @@ export const HOSTILE = [
   '{{7*7}}${7*7}.txt',
 ];
 
+/** Twenty seconds that look well in screenshots. */
+const AURORA = 'gradients=size=640x360:rate=25:duration=20:nb_colors=4:c0=0x0b1d3a:c1=0x0f766e:c2=0xf2c078:c3=0x3b1f4a'
+  + ':speed=0.012:x0=0:y0=0:x1=640:y1=360,noise=alls=6:allf=t,vignette';
+
 /**
  * Packs and copies everything into a folder.
  * @param {string} packages the packages of tests/suite/players
@@ -42,7 +46,7 @@ with zipfile.ZipFile(path, 'w') as z:
   const folder = join(out, 'mixed');
   mkdirSync(folder);
   execFileSync('ffmpeg', [
-    '-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25:duration=20', '-f', 'lavfi', '-i', 'sine=frequency=330:duration=20',
+    '-v', 'error', '-f', 'lavfi', '-i', AURORA, '-f', 'lavfi', '-i', 'sine=frequency=330:duration=20',
     '-c:v', 'libx264', '-preset', 'ultrafast', '-b:v', '3M', '-pix_fmt', 'yuv420p', '-g', '25', '-c:a', 'aac', '-shortest', join(folder, 'film.mp4'),
   ]);
   execFileSync('ffmpeg', ['-v', 'error', '-i', join(folder, 'film.mp4'), '-ss', '5', '-frames:v', '1', join(folder, 'cover.jpg')]);

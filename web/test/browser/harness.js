@@ -2,7 +2,7 @@
 
 import { spawn, execFileSync } from 'node:child_process';
 import { createServer, request as httpRequest } from 'node:http';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -49,7 +49,8 @@ export class Served {
 
 /**
  * A gateway that passes on what a node gives. `mode`: 'plain', 'flip' (one bit of each answer under
- * /ipfs/ is another), 'down' (connections break), 'no-blocks' (406).
+ * /ipfs/ is another), 'down' (connections break), 'no-blocks' (406), 'no-player' (the page is as it is
+ * without mount-scripts/page).
  */
 export async function relay(base, mode = 'plain') {
   const state = { mode, requests: [], bytes: 0 };
@@ -60,6 +61,7 @@ export async function relay(base, mode = 'plain') {
       response.writeHead(406, { 'Access-Control-Allow-Origin': '*' });
       return response.end();
     }
+    if (state.mode === 'no-player' && request.url.startsWith('/web/dist/')) return response.writeHead(404).end();
     const onward = httpRequest(`${base}${request.url}`, { method: request.method, headers: request.headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
       let flipped = state.mode !== 'flip' || !request.url.startsWith('/ipfs/');
@@ -88,6 +90,26 @@ export async function relay(base, mode = 'plain') {
   };
 }
 
+/** A web site of somebody else, with the library. */
+export async function site(folder) {
+  const types = { html: 'text/html', js: 'text/javascript' };
+  const server = createServer((request, response) => {
+    const path = new URL(request.url, 'http://x').pathname;
+    try {
+      const bytes = readFileSync(join(folder, path));
+      const kind = types[path.split('.').pop()] ?? 'text/plain';
+      response.writeHead(200, { 'Content-Type': kind, 'Service-Worker-Allowed': '/' }).end(bytes);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { base: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
+}
+
+/** The address of a server on this machine under a name that browsers do not trust as they do localhost. */
+export const insecure = (base) => base.replace('127.0.0.1', 'node.test');
+
 /** A browser without a window and with a profile of its own. */
 export async function browse(name) {
   if (name === 'firefox') {
@@ -115,7 +137,7 @@ export async function browse(name) {
       // Chromium's sandbox does not work as root or in a container, which often has a small /dev/shm.
       '--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--mute-audio',
       '--autoplay-policy=no-user-gesture-required', '--disable-quic', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync', '--no-first-run',
+      '--disable-component-update', '--disable-sync', '--no-first-run', '--host-resolver-rules=MAP node.test 127.0.0.1',
     ],
   });
 }
@@ -137,6 +159,8 @@ export class Visit {
   static async start(browser, { width = 1280, height = 900, dark = false } = {}) {
     const visit = new Visit();
     visit.page = await browser.newPage();
+    // Firefox does not draw what is behind another tab.
+    await visit.page.bringToFront();
     await visit.page.setViewport({ width, height });
     if (dark) await visit.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
     /** What a strict policy refuses, and errors of scripts. */
@@ -144,7 +168,11 @@ export class Visit {
     visit.page.on('console', (message) => {
       if (/Content.Security.Policy|violates|Refused/i.test(message.text())) visit.complaints.push(message.text());
     });
-    visit.page.on('pageerror', (error) => visit.complaints.push(String(error?.message ?? error)));
+    visit.page.on('pageerror', (error) => {
+      const text = String(error?.message ?? error);
+      // Firefox says so when its video element drops a request at a seek.
+      if (!/A ServiceWorker intercepted the request/.test(text)) visit.complaints.push(text);
+    });
     return visit;
   }
 

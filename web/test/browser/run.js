@@ -3,11 +3,11 @@
 // Usage: AIOZFS=<binary> node run.js <chromium|firefox> <folder of packages> <folder for screenshots>
 // Prints a line for each check, and fails if one does. `ONLY=<text>` runs those whose name has it.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HOSTILE, make, many } from './archives.js';
-import { Served, Visit, aiozfs, browse, relay, until } from './harness.js';
+import { Served, Visit, aiozfs, browse, insecure, relay, site, until } from './harness.js';
 import { sparseGateway } from './sparse.js';
 
 const [, , browserName, packages, shots] = process.argv;
@@ -294,6 +294,80 @@ check('what cannot be opened is said in words', async (world) => {
   }
 });
 
+check('a file is saved under its name', async (world) => {
+  const { visit } = world;
+  await visit.go(world.node.base, hash(world, 'mixed', 'notes/packed.txt'));
+  await visit.until('the text', () => document.querySelector('.stage pre'));
+  const save = () => visit.evaluate(() => document.querySelector('.icon-save').parentElement.click());
+  if (!isChromium) {
+    // Firefox tells no driver where downloads go; the answer is the same.
+    const disposition = await visit.evaluate(async (url) => (await fetch(url)).headers.get('Content-Disposition'), `/view/${world.cid('mixed')}/notes/packed.txt?save`);
+    expect(disposition, disposition === "attachment; filename*=UTF-8''packed.txt");
+    return;
+  }
+  const session = await world.browser.target().createCDPSession();
+  await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: world.folder });
+  await save();
+  const saved = join(world.folder, 'packed.txt');
+  await until('the file', () => existsSync(saved) && readFileSync(saved, 'utf8') === 'Packed text. '.repeat(1000));
+});
+
+check('without the bundled player HLS plays natively and unproven, or says what does', async (world) => {
+  const { visit } = world;
+  const own = await relay(world.node.base, 'no-player');
+  try {
+    await visit.go(own.base, hash(world, 'ffmpeg-hls-ts', 'master.m3u8'));
+    if (isChromium) {
+      await visit.plays();
+      expect('it says so', await visit.evaluate(() => document.querySelector('.player .notice').textContent.startsWith('Not proven')));
+    } else {
+      await visit.until('the address', () => document.querySelector('.explain code')?.textContent.includes('/master.m3u8?range='));
+    }
+    await visit.go(own.base, hash(world, 'ffmpeg-dash-timeline', 'manifest.mpd'));
+    await visit.until('the address', () => document.querySelector('.explain code')?.textContent.includes('/manifest.mpd?range='));
+    await visit.go(own.base, hash(world, 'mixed', 'film.mp4'));
+    await visit.plays();
+    visit.complaints.length = 0;
+  } finally {
+    own.close();
+  }
+});
+
+check('a page that is neither from https nor from localhost works, and says that nothing is proven', async (world) => {
+  // Only Chromium can be told where a name leads.
+  if (!isChromium) return;
+  const visit = await Visit.start(world.browser);
+  const base = insecure(world.node.base);
+  await visit.go(base);
+  await visit.until('the notice', () => document.querySelector('#notice').textContent.includes('https'));
+  for (const path of ['film.mp4', 'cover.jpg']) {
+    await visit.go(base, hash(world, 'mixed', path));
+    if (path === 'film.mp4') await visit.plays();
+    else await visit.until('the picture', () => document.querySelector('.stage img')?.naturalWidth === 640);
+    expect('not proven', await visit.evaluate(() => document.querySelector('.badge').textContent === 'Not proven'));
+  }
+  for (const [archive, path] of [['ffmpeg-hls-ts', 'master.m3u8'], ['ffmpeg-dash-timeline', 'manifest.mpd']]) {
+    await visit.go(base, hash(world, archive, path));
+    await visit.plays();
+  }
+  await visit.close();
+});
+
+check('the library in the page of another site', async (world) => {
+  const visit = await Visit.start(world.browser);
+  const other = await site(join(import.meta.dirname, '../..'));
+  try {
+    const query = new URLSearchParams({ cid: world.cid('mixed'), gateway: world.node.base, path: 'film.mp4' });
+    await visit.page.goto(`${other.base}/example/index.html?${query}`);
+    await visit.until('what it opened', () => document.getElementById('said').textContent === '27 files, verified');
+    await visit.evaluate(() => document.querySelector('video').play());
+    await visit.plays();
+  } finally {
+    other.close();
+    await visit.close();
+  }
+});
+
 check('a tebibyte, of which a file near the end is shown', async (world) => {
   const { visit } = world;
   const sparse = await sparseGateway();
@@ -350,11 +424,13 @@ check('screenshots, and nothing is wider than a phone', async (world) => {
         await visit.shot(join(shots, `${browserName}-${name}-${mode}-${what}.png`));
       };
       await visit.go(world.node.base);
-      await visit.until('covers', () => document.querySelectorAll('.card').length > 7);
+      await visit.until('covers', () => document.querySelector('.cover img'));
       await fits('list');
       await visit.go(world.node.base, hash(world, 'mixed', 'film.mp4'));
       await visit.plays(4);
       await visit.evaluate(() => document.querySelector('video').pause());
+      // The controls come up slowly.
+      await new Promise((resolve) => setTimeout(resolve, 300));
       await fits('film');
       await visit.go(world.node.base, hash(world, 'mixed', 'notes/readme.txt'));
       await visit.until('the text', () => document.querySelector('.stage pre'));
