@@ -54,8 +54,7 @@ export class Stream {
         retryParameters: { maxAttempts: 3, baseDelay: 500, timeout: 90_000, stallTimeout: 60_000, connectionTimeout: 90_000 },
         failureCallback: () => {},
       },
-      // Bytes come at the rate of the link from the start; the first estimate need not be poor.
-      abr: { defaultBandwidthEstimate: 5e6 },
+      abr: { defaultBandwidthEstimate: 2e6 },
     });
     for (const event of ['trackschanged', 'adaptation', 'variantchanged', 'textchanged', 'texttrackvisibility']) {
       this.#player.addEventListener(event, onTracks);
