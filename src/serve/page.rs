@@ -60,6 +60,7 @@ pub(super) fn answer(file: &PageFile, request: &Parts) -> Response<Body> {
     set(&mut headers, header::REFERRER_POLICY, "no-referrer");
     if file.is_gzip {
         set(&mut headers, header::CONTENT_ENCODING, "gzip");
+        set(&mut headers, header::VARY, "Accept-Encoding");
     }
     // The worker answers for files of archives below `/view/`, and lies in `/web/lib/` itself.
     let allowed = HeaderName::from_static("service-worker-allowed");

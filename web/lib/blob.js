@@ -19,6 +19,9 @@ const MEMORY = 96 * 1024 * 1024;
 /** What is fetched at once of a blob that nothing proves. */
 const UNPROVEN_LEAF = 512 * 1024;
 
+/** Ranges that wait to be told to somebody, who may not be there. */
+const MOST_TOLD = 100_000;
+
 /**
  * One request for leaves that follow each other.
  * @typedef {object} Run
@@ -285,7 +288,7 @@ export class Blob {
         leaf,
         done: (/** @type {Uint8Array} */ found) => {
           kept.put(this.#prefix + leaf.start, found);
-          this.fetched.push([leaf.start, leaf.end]);
+          if (this.fetched.length < MOST_TOLD) this.fetched.push([leaf.start, leaf.end]);
           forget();
           resolve(found);
         },

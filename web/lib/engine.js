@@ -64,6 +64,9 @@ const MOST_FOUND = 5000;
 /** @type {Map<string, Promise<Archive>>} */
 const archives = new Map();
 
+/** The gateways that each was opened with. @type {Map<string, string>} */
+const openedWith = new Map();
+
 /** @type {Set<string>} archives with something new to tell */
 const restless = new Set();
 
@@ -84,14 +87,16 @@ function onTraffic(location) {
 
 const methods = {
   /**
-   * Opens an archive, once.
+   * Opens an archive, once; with other gateways anew.
    * @param {string} location
    * @param {string[]} gateways
    * @returns {Promise<Summary>}
    */
   async open(location, gateways) {
-    let opening = archives.get(location);
+    const from = gateways.join(' ');
+    let opening = openedWith.get(location) === from ? archives.get(location) : undefined;
     if (!opening) {
+      openedWith.set(location, from);
       let last = 0;
       opening = Archive.open(location, gateways, {
         onTraffic: () => onTraffic(location),
@@ -102,7 +107,10 @@ const methods = {
         },
       });
       archives.set(location, opening);
-      opening.catch(() => archives.delete(location));
+      const failed = opening;
+      failed.catch(() => {
+        if (archives.get(location) === failed) archives.delete(location);
+      });
     }
     const { blob, tree, directory } = await opening;
     const found = highlights(tree);

@@ -53,12 +53,10 @@ export class ArchivePage {
 
   async open() {
     const { engine } = this.#services;
-    const { location, path, gateways } = this.#route;
+    const { location, path } = this.#route;
     this.#place.replaceChildren(this.#header(null), el('div', { class: 'loading' }, el('span', { class: 'spinner' }), this.#progress));
     this.#progress.textContent = 'Fetching the index, which lies at the archive\u2019s end …';
     try {
-      // The start page has opened archives through this node; here other gateways may be wanted.
-      if (gateways.length > 0) await engine.call('close', location);
       const summary = await engine.call('open', location, this.#gateways);
       if (this.#isClosed) return;
       this.#summary = summary;

@@ -234,9 +234,9 @@ export class Viewer {
   async #play(file, turn) {
     const { location, highlights, blobUrl, isProven } = this.#summary;
     const { viewUrl, engine } = this.#services;
-    const [start, end] = file.view === 'hls' || viewUrl(location, file.path) === null
-      ? await engine.call('extent', location, file.node)
-      : [0, 0];
+    // A player that fetches by itself needs the file's own bytes, as they are stored.
+    const mayBeDirect = file.method === 0 && (file.view !== 'video' || viewUrl(location, file.path) === null);
+    const [start, end] = mayBeDirect ? await engine.call('extent', location, file.node) : [0, 0];
     if (turn !== this.#turn) return;
     const direct = `${blobUrl}/${file.path.split('/').map(encodeURIComponent).join('/')}?range=${start},${end - start}`;
     const player = new Player({

@@ -11,7 +11,7 @@ import puppeteer from 'puppeteer-core';
 export const AIOZFS = process.env.AIOZFS ?? 'aiozfs';
 
 /** No step of a test takes longer, unless it says so. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 30_000;
 
 const environment = () => ({ ...process.env, XDG_CONFIG_HOME: '/no/such/directory', AIOZFS_CACHE_SIZE: '0' });
 
