@@ -12,27 +12,35 @@ const dist = join(here, 'dist');
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
 
-const { outputFiles, metafile } = await build({
-  stdin: {
-    contents: "export { default } from 'shaka-player/dist/shaka-player.compiled-es2021.js';",
-    resolveDir: here,
-  },
-  bundle: true,
-  minify: true,
-  format: 'esm',
-  target: 'es2022',
-  legalComments: 'none',
-  metafile: true,
-  write: false,
-});
-const script = outputFiles[0].contents;
-writeFileSync(join(dist, 'shaka.js.gz'), gzipSync(script, { level: 9 }));
+/** The bundles, each a module with the library as its default. */
+const BUNDLES = {
+  'hls.js': 'hls.js/dist/hls.min.js',
+  'shaka.js': 'shaka-player/dist/shaka-player.compiled-es2021.js',
+};
 
-/** The packages that went into it. */
-const packages = new Set(Object.keys(metafile.inputs).flatMap((path) => {
-  const found = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path);
-  return found ? [found[1]] : [];
-}));
+/** @type {Set<string>} the packages that go into them */
+const packages = new Set();
+for (const [name, from] of Object.entries(BUNDLES)) {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents: `export { default } from '${from}';`, resolveDir: here },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+  });
+  const script = outputFiles[0].contents;
+  const compressed = gzipSync(script, { level: 9 });
+  writeFileSync(join(dist, `${name}.gz`), compressed);
+  for (const path of Object.keys(metafile.inputs)) {
+    const found = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path);
+    if (found) packages.add(found[1]);
+  }
+  console.log(`${name}: ${script.length} bytes, ${compressed.length} compressed`);
+}
+
 const texts = [...packages].sort().map((name) => {
   const folder = join(here, 'node_modules', name);
   const { version, license, homepage } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
@@ -43,4 +51,3 @@ const texts = [...packages].sort().map((name) => {
 });
 const own = `aiozfs (Apache-2.0 OR MIT)\n\nThe page contains these packages:\n\n`;
 writeFileSync(join(dist, 'licences.txt'), own + texts.join(`\n${'='.repeat(78)}\n\n`));
-console.log(`${[...packages].join(', ')}: ${script.length} bytes, ${readFileSync(join(dist, 'shaka.js.gz')).length} compressed`);

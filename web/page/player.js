@@ -2,10 +2,11 @@
 
 import { thumbnails } from '../lib/playlists.js';
 import { clock, copyButton, el, icon, iconButton, messageOf } from './dom.js';
-import { Stream, loadShaka } from './streams.js';
+import { prepare, streamIn } from './streams.js';
 
 /** @typedef {import('./streams.js').Choice} Choice */
 /** @typedef {import('./streams.js').Picture} Picture */
+/** @typedef {import('./streams.js').Stream} Stream */
 
 /**
  * What to play.
@@ -80,7 +81,8 @@ export class Player {
    * @param {string} path
    */
   static async prepare(path) {
-    if (/\.(m3u8|mpd)$/i.test(path)) await loadShaka();
+    if (/\.m3u8$/i.test(path)) await prepare('hls');
+    if (/\.mpd$/i.test(path)) await prepare('dash');
   }
 
   async start() {
@@ -98,12 +100,17 @@ export class Player {
 
   async #startStream() {
     const { kind, url, direct, isProven } = this.#film;
-    const shaka = await loadShaka();
-    if (this.#isClosed) return;
-    if (shaka && (url ?? direct) !== null) {
-      this.#stream = new Stream(shaka, this.#video, () => this.#fillMenu(), (message) => this.#fail(message));
+    const source = url ?? direct;
+    const form = kind === 'dash' ? 'dash' : 'hls';
+    const stream = await streamIn(form, this.#video, () => this.#fillMenu(), (message) => this.#fail(message));
+    if (this.#isClosed) {
+      stream?.close();
+      return;
+    }
+    if (stream && source !== null) {
+      this.#stream = stream;
       try {
-        await this.#stream.load(/** @type {string} */ (url ?? direct));
+        await stream.load(source);
         this.#fillMenu();
         await this.#begin();
       } catch (error) {
@@ -111,13 +118,14 @@ export class Player {
       }
       return;
     }
+    stream?.close();
     if (kind === 'hls' && direct !== null && this.#video.canPlayType(HLS)) {
       if (isProven) this.element.prepend(el('p', { class: 'notice warn' }, el('strong', {}, 'Not proven: '), 'this page was built without its player, so the browser plays this by itself, straight from the node.'));
       this.#video.src = direct;
       await this.#begin();
       return;
     }
-    this.#explain(shaka
+    this.#explain(stream
       ? 'Without a service worker this page plays only what its own node serves.'
       : `This page was built without a player for ${kind === 'hls' ? 'HLS' : 'DASH'}, and this browser has none.`);
   }

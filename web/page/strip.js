@@ -144,7 +144,9 @@ export class Strip {
     this.#cells.forEach((filled, index) => {
       if (filled === 0) return;
       context.globalAlpha = filled;
-      context.fillRect(index * cell, 0, Math.max(cell, scale), height);
+      // Whole pixels, or there would be seams between cells.
+      const [left, right] = [Math.floor(index * cell), Math.ceil((index + 1) * cell)];
+      context.fillRect(left, 0, Math.max(right - left, Math.ceil(scale)), height);
     });
     context.globalAlpha = 1;
     context.fillStyle = color('--strip-index');

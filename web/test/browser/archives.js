@@ -17,7 +17,7 @@ export const HOSTILE = [
 
 /** Twenty seconds that look well in screenshots. */
 const AURORA = 'gradients=size=640x360:rate=25:duration=20:nb_colors=4:c0=0x0b1d3a:c1=0x0f766e:c2=0xf2c078:c3=0x3b1f4a'
-  + ':speed=0.012:x0=0:y0=0:x1=640:y1=360,noise=alls=6:allf=t,vignette';
+  + ':speed=0.012:x0=0:y0=0:x1=640:y1=360,format=yuv420p,noise=alls=6:allf=t,vignette';
 
 /**
  * Packs and copies everything into a folder.

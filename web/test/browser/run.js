@@ -1,7 +1,7 @@
 // The page in a real browser, step by step as people use it.
 //
 // Usage: AIOZFS=<binary> node run.js <chromium|firefox> <folder of packages> <folder for screenshots>
-// Prints a line for each check, and fails if one does. `ONLY=<text>` runs those whose name has it.
+// Prints a line for each check, and fails if one does. `ONLY=<pattern>` runs those whose name matches.
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -297,7 +297,7 @@ check('what cannot be opened is said in words', async (world) => {
 check('a file is saved under its name', async (world) => {
   const { visit } = world;
   await visit.go(world.node.base, hash(world, 'mixed', 'notes/packed.txt'));
-  await visit.until('the text', () => document.querySelector('.stage pre'));
+  await visit.until('the text', () => document.querySelector('.stage pre') !== null);
   const save = () => visit.evaluate(() => document.querySelector('.icon-save').parentElement.click());
   if (!isChromium) {
     // Firefox tells no driver where downloads go; the answer is the same.
@@ -424,7 +424,7 @@ check('screenshots, and nothing is wider than a phone', async (world) => {
         await visit.shot(join(shots, `${browserName}-${name}-${mode}-${what}.png`));
       };
       await visit.go(world.node.base);
-      await visit.until('covers', () => document.querySelector('.cover img'));
+      await visit.until('covers', () => document.querySelector('.cover img') !== null);
       await fits('list');
       await visit.go(world.node.base, hash(world, 'mixed', 'film.mp4'));
       await visit.plays(4);
@@ -433,7 +433,7 @@ check('screenshots, and nothing is wider than a phone', async (world) => {
       await new Promise((resolve) => setTimeout(resolve, 300));
       await fits('film');
       await visit.go(world.node.base, hash(world, 'mixed', 'notes/readme.txt'));
-      await visit.until('the text', () => document.querySelector('.stage pre'));
+      await visit.until('the text', () => document.querySelector('.stage pre') !== null);
       await fits('text');
       await visit.close();
     }
@@ -469,7 +469,7 @@ try {
   world.browser = await browse(browserName);
   world.visit = await Visit.start(world.browser);
   for (const [name, run] of checks) {
-    if (process.env.ONLY && !name.includes(process.env.ONLY)) continue;
+    if (process.env.ONLY && !new RegExp(process.env.ONLY).test(name)) continue;
     const started = Date.now();
     try {
       await run(world);
@@ -479,8 +479,8 @@ try {
     } catch (error) {
       failed.push(name);
       console.log(`not ok ${Date.now() - started} ms: ${name}\n  ${error.message}`);
-      const [alert, address] = await Promise.all([world.visit.alert(), world.visit.page.url()]).catch(() => []);
-      if (alert) console.log(`  the page says: ${alert}\n  at ${address}`);
+      const shown = await world.visit.evaluate(() => `${window.location}: ${document.body.innerText.slice(0, 600)}`).catch(String);
+      console.log(`  the page shows ${shown.replaceAll('\n', ' | ')}`);
       await world.visit.shot(join(shots, `${browserName}-failed-${failed.length}.png`)).catch(() => {});
     }
   }
