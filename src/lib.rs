@@ -21,7 +21,7 @@
 //! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `gateways`, `content`, `cache`, `reader`, `fs`, `ranges` |
 //! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `source` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
-//! | [`serve`] | the node: ranges and raw blocks over HTTP | `source`, `content`, `ranges` |
+//! | [`serve`] | the node: ranges and raw blocks over HTTP, and the page for browsers | `source`, `content`, `ranges` |
 //! | [`cli`] | arguments and configuration to options, results to text | all |
 //!
 //! `tests/rooms` reads this table and fails on a use that is not in it. `doc/DESIGN.md` says why.

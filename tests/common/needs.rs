@@ -12,6 +12,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("du", "coreutils"),
     ("ffmpeg", "ffmpeg"),
     ("ffprobe", "ffmpeg"),
+    ("firefox-esr", "firefox-esr"),
     ("find", "findutils"),
     ("fusermount3", "fuse3"),
     ("getfattr", "attr"),

@@ -87,6 +87,11 @@ pub fn python<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Finished {
 
 /// Runs a command to its end. One that hangs is ended, and fails the test.
 pub fn run(command: &mut Command) -> Finished {
+    run_for(command, LONGEST)
+}
+
+/// The same, with a limit of its own.
+pub fn run_for(command: &mut Command, limit: Duration) -> Finished {
     let start = Instant::now();
     let mut child = command
         .stdout(Stdio::piped())
@@ -95,7 +100,7 @@ pub fn run(command: &mut Command) -> Finished {
         .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
-    let status = wait(&mut child, LONGEST).unwrap_or_else(|| {
+    let status = wait(&mut child, limit).unwrap_or_else(|| {
         let _ = child.kill();
         let _ = child.wait();
         panic!("{command:?} hangs");

@@ -14,6 +14,7 @@ mod content;
 mod http;
 mod mount;
 mod pack;
+mod page;
 mod players;
 mod playlist;
 mod reader;
