@@ -110,3 +110,13 @@ need_fuse() {
 
 # Where cargo puts what it builds in the dev profile.
 binary() { printf '%s/debug/aiozfs' "${CARGO_TARGET_DIR:-target}"; }
+
+# prefix_of [--prefix DIR]: where an installation goes.
+prefix_of() {
+    case ${1-} in
+        "") echo /usr/local ;;
+        --prefix) echo "${2:?--prefix needs a directory}" ;;
+        --prefix=*) echo "${1#--prefix=}" ;;
+        *) fail "$1 is not an option" "Usage: ${0##*/} [--prefix DIR]" ;;
+    esac
+}

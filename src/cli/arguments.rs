@@ -19,8 +19,8 @@ use rustix::io::Errno;
 const HANDED_OVER: &str = "AIOZFS_HANDED_OVER";
 
 /// The commands with URLs or headers in their arguments. None of them reads standard input.
-const ASKING: [&str; 8] = [
-    "mount", "ls", "info", "cat", "fetch", "verify", "gateways", "cache",
+const ASKING: [&str; 9] = [
+    "mount", "ls", "info", "cat", "extract", "fetch", "verify", "gateways", "cache",
 ];
 
 /// The arguments of this process, the program's name first.

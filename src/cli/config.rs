@@ -136,6 +136,12 @@ impl Config {
         self.0.iter().find_map(|file| value(&file.mount))
     }
 
+    /// The names of all archives.
+    pub(super) fn archive_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.0.iter().flat_map(|file| file.archive.keys());
+        names.map(String::as_str)
+    }
+
     /// The source of a named archive.
     pub(super) fn archive(&self, name: &str) -> Option<&str> {
         let mut files = self.0.iter();
