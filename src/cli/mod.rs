@@ -40,6 +40,8 @@ mod show;
 mod small_file;
 mod status;
 mod storage;
+mod store_table;
+mod stores;
 mod units;
 mod unmounted;
 mod verification;

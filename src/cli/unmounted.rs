@@ -17,8 +17,8 @@ use crate::volume::{FindError, Location, Volume};
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
-    /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
-    /// name of an archive in the configuration
+    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID,
+    /// id:TEXT for an id of another network, or the name of an archive in the configuration
     #[arg(add = completions::sources())]
     source: String,
 }

@@ -20,3 +20,4 @@ mod playlist;
 mod reader;
 mod serve;
 mod soak;
+mod stores;
