@@ -10,6 +10,13 @@ import { Proof, verifies } from './unixfs-proof.js';
 /** The longest range of one request. */
 const LONGEST_RUN = 4 * 1024 * 1024;
 
+/**
+ * What a reader waits for first comes over several connections, in pieces of at least this length: one
+ * connection is often slower than the link.
+ */
+const SHORTEST_PIECE = 512 * 1024;
+const MOST_PIECES = 4;
+
 /** How far a reader is served ahead. */
 const AHEAD = 2 * LONGEST_RUN;
 
@@ -157,7 +164,7 @@ export class Blob {
         signal?.throwIfAborted();
         while (planned < end && planned < at + AHEAD) {
           const leaves = await this.#leaves(planned, Math.min(end, planned + LONGEST_RUN));
-          this.#want(leaves, reader);
+          this.#want(leaves, reader, planned === start ? MOST_PIECES : 1);
           ahead.push(...leaves);
           planned = leaves[leaves.length - 1].end;
         }
@@ -209,8 +216,11 @@ export class Blob {
    * Requests the leaves that are neither here nor on their way.
    * @param {Leaf[]} leaves
    * @param {object} reader
+   * @param {number} pieces the most requests for leaves that follow each other
    */
-  #want(leaves, reader) {
+  #want(leaves, reader, pieces) {
+    const length = leaves[leaves.length - 1].end - leaves[0].start;
+    const piece = pieces === 1 ? Infinity : Math.max(length / pieces, SHORTEST_PIECE);
     /** @type {Leaf[]} */
     let missing = [];
     const request = () => {
@@ -224,6 +234,7 @@ export class Blob {
         request();
       } else {
         missing.push(leaf);
+        if (leaf.end - missing[0].start >= piece) request();
       }
     }
     request();
