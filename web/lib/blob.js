@@ -26,6 +26,12 @@ const MEMORY = 96 * 1024 * 1024;
 /** What is fetched at once of a blob that nothing proves. */
 const UNPROVEN_LEAF = 512 * 1024;
 
+/**
+ * A request that nobody waits for any more goes on for this long: video elements drop a request and
+ * send it again from a little further on.
+ */
+const GRACE_MS = 250;
+
 /** Ranges that wait to be told to somebody, who may not be there. */
 const MOST_TOLD = 100_000;
 
@@ -33,7 +39,7 @@ const MOST_TOLD = 100_000;
  * One request for leaves that follow each other.
  * @typedef {object} Run
  * @property {AbortController} control
- * @property {Set<object>} readers who wait for its bytes; without any it is cancelled
+ * @property {Set<object>} readers who wait for its bytes; a while without any, and it is cancelled
  */
 
 /** @typedef {{ bytes: Promise<Uint8Array>, run: Run }} Coming */
@@ -268,8 +274,11 @@ export class Blob {
 
   /** @param {object} reader */
   #leave(reader) {
-    for (const { run } of [...this.#coming.values()]) {
-      if (run.readers.delete(reader) && run.readers.size === 0) run.control.abort();
+    for (const { run } of this.#coming.values()) {
+      if (!run.readers.delete(reader) || run.readers.size > 0) continue;
+      setTimeout(() => {
+        if (run.readers.size === 0) run.control.abort();
+      }, GRACE_MS);
     }
   }
 
