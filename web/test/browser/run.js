@@ -144,13 +144,23 @@ check('a file of video plays, seeks, and its bytes are proven', async (world) =>
   expect(source, source.includes('/view/'));
   expect(said, /fetched .* verified/.test(said));
   expect('no complaint', (await visit.alert()) === '');
-  // Pictures on the seek bar, from WebVTT.
-  await visit.until('a thumbnail', () => {
-    const seek = document.querySelector('.seek');
-    const { left, top, width } = seek.getBoundingClientRect();
-    seek.dispatchEvent(new PointerEvent('pointermove', { clientX: left + width / 2, clientY: top + 5 }));
-    return document.querySelector('.preview canvas')?.height === 90;
-  });
+  // From WebVTT.
+  await thumbnail(visit);
+});
+
+check('an image playlist gives the pictures on the seek bar', async (world) => {
+  const { visit } = world;
+  await visit.go(world.node.base, hash(world, 'imaged', 'master.m3u8'));
+  await visit.plays(0.2);
+  await thumbnail(visit);
+});
+
+/** Points at the middle of the seek bar, until there is a picture. */
+const thumbnail = (visit) => visit.until('a thumbnail', () => {
+  const seek = document.querySelector('.seek');
+  const { left, top, width } = seek.getBoundingClientRect();
+  seek.dispatchEvent(new PointerEvent('pointermove', { clientX: left + width / 2, clientY: top + 5 }));
+  return document.querySelector('.preview canvas')?.height === 90;
 });
 
 for (const [archive, playlist] of [
