@@ -177,6 +177,7 @@ export class Blob {
         const leaf = ahead.shift();
         if (!leaf) throw new ArchiveError('the leaves of the file do not cover it');
         const bytes = await this.#leaf(leaf, reader, signal);
+        signal?.throwIfAborted();
         yield bytes.subarray(Math.max(at - leaf.start, 0), Math.min(end, leaf.end) - leaf.start);
         at = leaf.end;
       }
