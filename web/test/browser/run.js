@@ -144,13 +144,23 @@ check('a file of video plays, seeks, and its bytes are proven', async (world) =>
   expect(source, source.includes('/view/'));
   expect(said, /fetched .* verified/.test(said));
   expect('no complaint', (await visit.alert()) === '');
-  // Pictures on the seek bar, from WebVTT.
-  await visit.until('a thumbnail', () => {
-    const seek = document.querySelector('.seek');
-    const { left, top, width } = seek.getBoundingClientRect();
-    seek.dispatchEvent(new PointerEvent('pointermove', { clientX: left + width / 2, clientY: top + 5 }));
-    return document.querySelector('.preview canvas')?.height === 90;
-  });
+  // From WebVTT.
+  await thumbnail(visit);
+});
+
+check('an image playlist gives the pictures on the seek bar', async (world) => {
+  const { visit } = world;
+  await visit.go(world.node.base, hash(world, 'imaged', 'master.m3u8'));
+  await visit.plays(0.2);
+  await thumbnail(visit);
+});
+
+/** Points at the middle of the seek bar, until there is a picture. */
+const thumbnail = (visit) => visit.until('a thumbnail', () => {
+  const seek = document.querySelector('.seek');
+  const { left, top, width } = seek.getBoundingClientRect();
+  seek.dispatchEvent(new PointerEvent('pointermove', { clientX: left + width / 2, clientY: top + 5 }));
+  return document.querySelector('.preview canvas')?.height === 90;
 });
 
 for (const [archive, playlist] of [
@@ -415,7 +425,8 @@ check('a million entries', async (world) => {
 
 check('screenshots, and nothing is wider than a phone', async (world) => {
   for (const [width, height, name] of [[1280, 900, 'desk'], [390, 844, 'phone']]) {
-    for (const dark of [false, true]) {
+    // Firefox cannot be told by a driver which of the two a person prefers.
+    for (const dark of isChromium ? [false, true] : [false]) {
       const visit = await Visit.start(world.browser, { width, height, dark });
       const mode = dark ? 'dark' : 'light';
       const fits = async (what) => {
@@ -424,7 +435,12 @@ check('screenshots, and nothing is wider than a phone', async (world) => {
         await visit.shot(join(shots, `${browserName}-${name}-${mode}-${what}.png`));
       };
       await visit.go(world.node.base);
-      await visit.until('covers', () => document.querySelector('.cover img') !== null);
+      await visit.until('covers', () => {
+        // Covers of cards that are not in sight are not fetched.
+        [...document.querySelectorAll('.card')].pop()?.scrollIntoView();
+        return document.querySelector('.cover img') !== null;
+      });
+      await visit.evaluate(() => window.scrollTo(0, 0));
       await fits('list');
       await visit.go(world.node.base, hash(world, 'mixed', 'film.mp4'));
       await visit.plays(4);
