@@ -51,7 +51,7 @@ pub use failure::Failure;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Mount a remote archive of stored entries as a read-only directory.
 #[derive(Debug, Parser)]
@@ -86,7 +86,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    completions::answer();
+    completions::answer(Cli::command);
     let arguments = match arguments::read()
         .map_err(Failure::new)
         .and_then(helper::translate)
@@ -119,7 +119,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::verify(&args),
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
-        Command::Man(args) => man::man(&args),
+        Command::Man(args) => man::man(&args, Cli::command()),
         Command::Completions(args) => completions::completions(&args),
     };
     storage::settle();
