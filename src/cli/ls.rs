@@ -212,7 +212,7 @@ impl Listing<'_> {
     /// Why a file cannot be read, if it cannot.
     fn problem(&self, ino: Ino) -> Option<Error> {
         let id = self.unmounted.tree().entry(ino)?;
-        self.unmounted.archive().index().readable(id).err()
+        self.unmounted.archive().index().stored(id).err()
     }
 
     /// The name to print: the full path, or the name within the directory.

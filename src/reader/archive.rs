@@ -127,7 +127,7 @@ impl Archive {
         self.blob.source()
     }
 
-    /// Appends `range` of the entry's data to `out` if all of it is in memory and not known to be wrong;
+    /// Appends `range` of the entry's data, as it is stored, to `out` if all of it is in memory and not known to be wrong;
     /// otherwise leaves `out` alone and returns false. Never waits.
     pub fn try_read(&self, id: EntryId, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
         let Some(extent) = self.confirmed(id).or_else(|| self.try_confirm(id)) else {
@@ -140,7 +140,7 @@ impl Archive {
         if !self.blob.try_read(&at, extent.range().end, out) {
             return false;
         }
-        if let Some(check) = &self.check
+        if let Some(check) = self.check_of(id)
             && !matches!(
                 check.judge(id, &extent, range, &out[before..]),
                 Verdict::Good
@@ -150,18 +150,18 @@ impl Archive {
             return false;
         }
         self.blob.count_read(out.len() - before, true);
-        self.passes(id, range.start == 0, range.end == self.index.get(id).size);
+        self.passes(id, range.start == 0, range.end == extent.len);
         true
     }
 
-    /// Reads `range` of the entry's data, up to the entry's end.
+    /// Reads `range` of the entry's data as it is stored, up to its end.
     pub async fn read(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
         // The next files are requested while the read waits for its own bytes, not after it.
         let begins = async { self.passes(id, range.start == 0, false) };
         let (bytes, ()) = join(self.read_aside(id, range.clone()), begins).await;
         let bytes = bytes?;
         let end = range.start + bytes.len() as u64;
-        self.passes(id, false, end == self.index.get(id).size);
+        self.passes(id, false, end == self.index.get(id).compressed_size);
         Ok(bytes)
     }
 
@@ -169,12 +169,12 @@ impl Archive {
     /// reader's step from file to file.
     pub async fn read_aside(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
         self.index.readable(id)?;
-        let size = self.index.get(id).size;
+        let size = self.index.get(id).compressed_size;
         let range = range.start.min(size)..range.end.min(size);
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = match &self.check {
+        let bytes = match self.check_of(id) {
             None => self.read_unchecked(id, &range).await,
             Some(check) => self.read_checked(check, id, &range).await,
         }?;
@@ -295,6 +295,12 @@ impl Archive {
         }
     }
 
+    /// The comparison with the CRC-32, which is that of the plain bytes.
+    fn check_of(&self, id: EntryId) -> Option<&Checker> {
+        let check = self.check.as_ref()?;
+        self.index.stored(id).is_ok().then_some(check)
+    }
+
     fn predictor(&self) -> MutexGuard<'_, NextFilePredictor> {
         (self.predictor.lock()).unwrap_or_else(PoisonError::into_inner)
     }
@@ -311,7 +317,7 @@ impl Archive {
         let entry = self.index.get(id);
         (distance != 0).then(|| Extent {
             offset: entry.header_offset + u64::from(distance),
-            len: entry.size,
+            len: entry.compressed_size,
         })
     }
 
@@ -357,7 +363,7 @@ impl FileOrder for Archive {
     fn len(&self, id: EntryId) -> u64 {
         let entry = self.index.get(id);
         let is_file = entry.kind == Kind::File && self.index.readable(id).is_ok();
-        if is_file { entry.size } else { 0 }
+        if is_file { entry.compressed_size } else { 0 }
     }
 }
 

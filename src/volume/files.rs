@@ -88,7 +88,7 @@ impl Volume {
         let id = self.tree.entry(ino).ok_or(FileError::IsDirectory)?;
         self.archive
             .index()
-            .readable(id)
+            .stored(id)
             .map_err(reader::Error::from)?;
         Ok(id)
     }

@@ -1,0 +1,91 @@
+//! What a decoder is: stored bytes in, plain bytes out, and places to restart.
+//!
+//! Decoders are pulled. They run on threads that may block, so an [`Input`] may wait for a network.
+
+use std::io::{self, BufRead};
+
+use super::codecs;
+use super::error::Error;
+use crate::archive::Method;
+
+/// The compressed bytes of an entry, in order. Decryption is an input over an input, so a codec sees only
+/// compressed bytes.
+///
+/// An input gives its own errors as [`io::Error`]s made from an [`Error`]; [`Error::of_io`] finds them
+/// again behind the `io::Error` of a library.
+pub trait Input: BufRead + Send {
+    /// Offset of the next byte that was not consumed, from the beginning of the compressed data: without
+    /// an encryption header.
+    fn position(&self) -> u64;
+
+    /// What the decryption needs to go on at [`position`](Self::position); empty if the position is
+    /// enough.
+    fn state(&self) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+/// How an entry is compressed, as the directory tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coding {
+    /// The compression method.
+    pub method: Method,
+    /// The general purpose flags (APPNOTE 6.3.10, section 4.4.4), which some methods need.
+    pub flags: u16,
+    /// Length of the plain data in bytes.
+    pub size: u64,
+    /// Length of the compressed data in bytes, without what encryption adds.
+    pub compressed_size: u64,
+}
+
+/// A place where a codec can restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Offset of the next plain byte.
+    pub output: u64,
+    /// Offset of the first compressed byte that is needed from here on: where the [`Input`] begins.
+    pub input: u64,
+    /// The codec's own state.
+    pub state: Vec<u8>,
+    /// The decryption's state at `input`, from [`Input::state`].
+    pub cipher: Vec<u8>,
+}
+
+/// A decoder of one entry.
+pub trait Codec: Send {
+    /// Decodes the next plain bytes into `out`, which is not empty, and returns how many; 0 at the end of
+    /// the data. It need not fill `out`. It need not compare sizes or checksums that the directory has:
+    /// its caller does that.
+    fn read(&mut self, out: &mut [u8]) -> Result<usize, Error>;
+
+    /// A place to restart exactly after the bytes that [`read`](Self::read) has returned, if there is one.
+    /// A codec whose places are rare ends a read at one, so that its caller can ask.
+    fn checkpoint(&mut self) -> Option<Checkpoint> {
+        None
+    }
+}
+
+/// Starts decoding at the beginning, or at a checkpoint that a codec of the same entry has made. `input`
+/// begins at [`Checkpoint::input`]. A checkpoint may come from a damaged file: it must be an error, or
+/// give wrong bytes, and nothing worse.
+pub fn open(
+    coding: &Coding,
+    input: Box<dyn Input>,
+    from: Option<&Checkpoint>,
+) -> Result<Box<dyn Codec>, Error> {
+    match coding.method {
+        Method::Stored => Ok(Box::new(codecs::stored::Stored::new(input, from))),
+        method => Err(Error::Unsupported { method }),
+    }
+}
+
+/// Whether entries of this method can be decoded.
+pub fn is_supported(method: Method) -> bool {
+    matches!(method, Method::Stored)
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::other(error)
+    }
+}

@@ -1,0 +1,3 @@
+//! The codecs, one a file.
+
+pub(super) mod stored;
