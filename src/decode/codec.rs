@@ -36,6 +36,9 @@ pub struct Coding {
     pub size: u64,
     /// Length of the compressed data in bytes, without what encryption adds.
     pub compressed_size: u64,
+    /// The most memory that decoding may take, in bytes: a codec that needs more for its dictionary fails
+    /// with [`Error::TooMuchMemory`]. No dictionary needs to be longer than the plain data.
+    pub memory: u64,
 }
 
 /// A place where a codec can restart.
@@ -58,10 +61,16 @@ pub trait Codec: Send {
     /// its caller does that.
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Error>;
 
-    /// A place to restart exactly after the bytes that [`read`](Self::read) has returned, if there is one.
-    /// A codec whose places are rare ends a read at one, so that its caller can ask.
+    /// A place to restart exactly after the bytes that [`read`](Self::read) has returned. `None` if there
+    /// is none here. A codec that finds one further on then ends a read there, and its caller asks again
+    /// after each read.
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         None
+    }
+
+    /// Memory that it holds, in bytes.
+    fn memory(&self) -> u64 {
+        64 * 1024
     }
 }
 
