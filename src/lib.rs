@@ -1,8 +1,8 @@
 //! aiozfs shows a remote archive as a read-only directory.
 //!
 //! A **blob** is an immutable line of bytes, named by a CID or found at a URL or in a file.
-//! An **archive** is a blob that is a ZIP whose entries are stored without compression, so that
-//! every entry is one extent of the line, and reading a file is reading the line.
+//! An **archive** is a blob that is a ZIP. A stored entry is one extent of the line, and reading it is
+//! reading the line. A compressed entry is an extent that is decoded.
 //!
 //! # Rooms, and which way the doors open
 //!

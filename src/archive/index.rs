@@ -121,7 +121,13 @@ impl Index {
         self.tables.playable(&self.entries[id.index()])
     }
 
-    /// Whether an entry's content is a range of the blob: neither compressed nor encrypted.
+    /// Whether an entry is neither compressed nor encrypted.
+    pub fn is_stored(&self, id: EntryId) -> bool {
+        let packed = &self.entries[id.index()];
+        self.tables.is_stored(packed) && !packed.has(entry_flags::ENCRYPTED)
+    }
+
+    /// Whether an entry's content is a range of the blob: neither compressed nor encrypted, and in its place.
     ///
     /// # Errors
     /// The reason, if it is not.

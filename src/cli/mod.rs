@@ -17,6 +17,7 @@ mod directories;
 mod explain;
 mod failure;
 mod fetch;
+mod fetch_index;
 mod gateways;
 mod glob;
 mod helper;

@@ -4,9 +4,10 @@
 
 use std::io::{self, BufRead};
 
+pub use super::checkpoint::Checkpoint;
 use super::codecs;
 use super::error::Error;
-use crate::archive::Method;
+use crate::archive::{Entry, Method};
 
 /// The compressed bytes of an entry, in order. Decryption is an input over an input, so a codec sees only
 /// compressed bytes.
@@ -41,17 +42,17 @@ pub struct Coding {
     pub memory: u64,
 }
 
-/// A place where a codec can restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// Offset of the next plain byte.
-    pub output: u64,
-    /// Offset of the first compressed byte that is needed from here on: where the [`Input`] begins.
-    pub input: u64,
-    /// The codec's own state.
-    pub state: Vec<u8>,
-    /// The decryption's state at `input`, from [`Input::state`].
-    pub cipher: Vec<u8>,
+impl Coding {
+    /// That of an entry, which may take this much memory to decode, in bytes.
+    pub fn of(entry: &Entry, memory: u64) -> Self {
+        Self {
+            method: entry.method,
+            flags: 0,
+            size: entry.size,
+            compressed_size: entry.compressed_size,
+            memory,
+        }
+    }
 }
 
 /// A decoder of one entry.
@@ -84,13 +85,14 @@ pub fn open(
 ) -> Result<Box<dyn Codec>, Error> {
     match coding.method {
         Method::Stored => Ok(Box::new(codecs::stored::Stored::new(input, from))),
+        Method::Deflated => Ok(Box::new(codecs::deflate::Deflate::new(input, from)?)),
         method => Err(Error::Unsupported { method }),
     }
 }
 
 /// Whether entries of this method can be decoded.
 pub fn is_supported(method: Method) -> bool {
-    matches!(method, Method::Stored)
+    matches!(method, Method::Stored | Method::Deflated)
 }
 
 impl From<Error> for io::Error {

@@ -74,6 +74,37 @@ impl Error {
             None => Error::Damaged { at, what },
         }
     }
+
+    /// Whether the data is at fault: other data might be right.
+    pub(super) fn is_of_data(&self) -> bool {
+        match self {
+            Error::Damaged { .. } | Error::TooShort { .. } => true,
+            Error::Read(_)
+            | Error::Unsupported { .. }
+            | Error::UnsupportedEncryption { .. }
+            | Error::TooMuchMemory { .. }
+            | Error::NoPassword
+            | Error::WrongPassword
+            | Error::Cancelled => false,
+            whole => whole.is_of_whole(),
+        }
+    }
+
+    /// Whether no byte of the content can be trusted.
+    pub(super) fn is_of_whole(&self) -> bool {
+        matches!(
+            self,
+            Error::TooLong { .. } | Error::Checksum { .. } | Error::Forged
+        )
+    }
+
+    /// The error of a decoder that panicked.
+    pub(super) fn panicked() -> Self {
+        Error::Damaged {
+            at: 0,
+            what: "the decoder panicked".into(),
+        }
+    }
 }
 
 impl From<reader::Error> for Error {

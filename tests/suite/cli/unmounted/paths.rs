@@ -88,7 +88,6 @@ fn what_is_not_there_or_no_file_is_told_before_anything_is_printed() {
         ("dir", &["dir is a directory", "aiozfs ls"]),
         ("", &["is a directory"]),
         ("stored.txt/x", &["stored.txt is a file", "nothing below"]),
-        ("deflated.txt", &["'deflated.txt' is deflated", "zip -0"]),
         ("encrypted.txt", &["'encrypted.txt' is encrypted"]),
     ] {
         // The good one before it is not printed either.
