@@ -323,7 +323,7 @@ impl Large {
                 break Ok(Ended::AtEnd);
             }
             self.keep_points(false);
-            if walk.position() / BLOCK % 8 == 0 {
+            if (walk.position() / BLOCK).is_multiple_of(8) {
                 turn.give();
                 turn.take();
             }

@@ -17,7 +17,7 @@ use super::blob::{BlobReader, ReaderOptions};
 use super::check::{Checker, OnWrong, Verdict};
 use super::counters::Status;
 use super::error::Error;
-use super::next_file::{FileOrder, NextFilePredictor};
+use super::next_file::{FileOrder, NextFilePredictor, is_series};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index, IndexParser, Kind, ParseOptions, TAIL};
 use crate::source::Source;
 
@@ -480,44 +480,7 @@ async fn read_index(blob: &BlobReader, parse: ParseOptions) -> Result<Index, Err
     Ok(index)
 }
 
-/// Whether two paths differ in one number only, as within a series. `720p_0149.ts` and
-/// `1080p_0000.ts` belong to different series.
-fn is_series(a: &[u8], b: &[u8]) -> bool {
-    let runs = |path| {
-        <[u8]>::chunk_by(path, |a: &u8, b: &u8| {
-            a.is_ascii_digit() == b.is_ascii_digit()
-        })
-    };
-    let (mut a, mut b) = (runs(a), runs(b));
-    let mut differing = 0;
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) => return differing <= 1,
-            (Some(a), Some(b)) if a == b => {}
-            (Some(a), Some(b)) if a[0].is_ascii_digit() && b[0].is_ascii_digit() => differing += 1,
-            _ => return false,
-        }
-    }
-}
-
 /// `range` of an entry's data as a range of the blob, or `None` if it leaves the entry.
 fn within(extent: &Extent, range: &Range<u64>) -> Option<Range<u64>> {
     (range.end <= extent.len).then(|| extent.offset + range.start..extent.offset + range.end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_series;
-
-    #[test]
-    fn paths_of_a_series_differ_in_one_number() {
-        let is = |a: &str, b: &str| is_series(a.as_bytes(), b.as_bytes());
-        assert!(is("hls/720p_0149.ts", "hls/720p_0150.ts"));
-        assert!(is("seg-9-v1-a1.m4s", "seg-10-v1-a1.m4s"));
-        assert!(is("a/7", "a/10") && is("same", "same"));
-        // Another rendition, another folder, another kind of file.
-        assert!(!is("hls/720p_0149.ts", "hls/1080p_0000.ts"));
-        assert!(!is("1/seg9.ts", "2/seg1.ts"));
-        assert!(!is("a1.ts", "a1.vtt") && !is("a1", "a1b") && !is("a1", "ab"));
-    }
 }

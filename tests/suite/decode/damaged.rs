@@ -30,12 +30,17 @@ fn archive(items: Vec<Item>) -> Made {
     }
 }
 
-fn failure(item: Item) -> Error {
+/// Reads all of an entry.
+fn read(item: Item) -> Result<Vec<u8>, Error> {
     let size = u64::from(item.sizes.0);
     let name = String::from_utf8(item.name.clone()).expect("a plain name");
     let made = archive(vec![item]);
     let opened = Opened::file(&made.path, options(256 << 10));
-    opened.failure(&name, size)
+    opened.read_through(&name, size)
+}
+
+fn failure(item: Item) -> Error {
+    read(item).expect_err("it is wrong")
 }
 
 #[test]
@@ -87,15 +92,18 @@ fn damage_at_any_place_is_an_error() {
                 _ => random.usize(..bad.len()),
             };
             bad[at] ^= 1 << random.u8(0..8);
-            let error = failure(item("f", &plain, bad));
-            let is_right = matches!(
-                error,
-                Error::Damaged { .. }
-                    | Error::Checksum { .. }
-                    | Error::TooShort { .. }
-                    | Error::TooLong { .. }
-            );
-            assert!(is_right, "{len}, byte {at}: {error}");
+            // The last byte has bits that mean nothing.
+            let is_right = match &read(item("f", &plain, bad)) {
+                Ok(bytes) => *bytes == plain,
+                Err(error) => matches!(
+                    error,
+                    Error::Damaged { .. }
+                        | Error::Checksum { .. }
+                        | Error::TooShort { .. }
+                        | Error::TooLong { .. }
+                ),
+            };
+            assert!(is_right, "{len}, byte {at}");
         }
         for end in [0, 1, stored.len() / 2, stored.len() - 1] {
             let error = failure(item("f", &plain, stored[..end].to_vec()));
@@ -116,7 +124,8 @@ fn what_lies_before_the_damage_is_read() {
     let made = archive(vec![item("bad", &plain, bad), item("good", &plain, good)]);
     let opened = Opened::file(&made.path, options(256 << 10));
     assert_eq!(opened.read("bad", 0..1000).expect("bytes"), plain[..1000]);
-    opened.failure("bad", plain.len() as u64);
+    let read = opened.read_through("bad", plain.len() as u64);
+    read.expect_err("it is damaged");
     assert_eq!(opened.read("good", 0..1000).expect("bytes"), plain[..1000]);
     assert_eq!(
         opened.read("good", 2 << 20..3 << 20).expect("bytes"),
@@ -127,7 +136,7 @@ fn what_lies_before_the_damage_is_read() {
 /// A ratio of 1,000: the listed size bounds what is decoded, not what the data would give.
 #[test]
 fn a_bomb_costs_what_its_size_says() {
-    let zeros = vec![0; 256 << 20];
+    let zeros = vec![0; 64 << 20];
     let stored = deflated(&zeros, 9);
     for size in [1000, 5 << 20] {
         let lie = item("bomb", &zeros[..size], stored.clone());

@@ -15,17 +15,22 @@ use tokio::runtime::Runtime;
 
 use crate::common::zips::{Item, Zip};
 
-/// Bytes that compress in part: words, runs and noise.
+/// How the kernel reads.
+const STEP: usize = 128 << 10;
+
+/// Bytes that compress in part: phrases in random order, runs and noise.
 pub fn plain(seed: u64, len: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut out = Vec::with_capacity(len + 20_000);
+    let phrases: Vec<u8> = std::iter::repeat_with(|| random.alphanumeric() as u8)
+        .take(40_000)
+        .collect();
+    let mut out = Vec::with_capacity(len + 400);
     while out.len() < len {
-        match random.u8(0..8) {
-            0 => out.extend(std::iter::repeat_n(random.u8(..), random.usize(1..5000))),
-            1 => out.extend(std::iter::repeat_with(|| random.u8(..)).take(3000)),
-            _ => (0..2000).for_each(|_| {
-                let _ = write!(out, "word{} ", random.u16(..2000));
-            }),
+        let at = random.usize(..phrases.len() - 400);
+        match random.u8(0..20) {
+            0 => out.extend([random.u8(..); 300]),
+            1 => (0..50).for_each(|_| out.extend(random.u64(..).to_le_bytes())),
+            _ => out.extend_from_slice(&phrases[at..at + random.usize(20..100)]),
         }
     }
     out.truncate(len);
@@ -47,6 +52,40 @@ pub fn item(name: &str, plain: &[u8], stored: Vec<u8>) -> Item {
         item.sizes = (size, compressed);
         item.local_numbers = (item.crc, compressed, size);
     })
+}
+
+/// A part of a long entry, in plain bytes.
+pub const PART: usize = 1 << 20;
+
+/// An entry of a gibibyte: seven parts of a mebibyte, over and over. Returns the archive and the parts.
+pub fn gibibyte() -> (Vec<u8>, Vec<Vec<u8>>) {
+    let parts: Vec<Vec<u8>> = (0..7).map(|seed| plain(seed, PART)).collect();
+    let stored: Vec<Vec<u8>> = parts.iter().map(|part| flushed(part)).collect();
+    let (mut data, mut crc) = (Vec::new(), crc32fast::Hasher::new());
+    for part in 0..1024 {
+        data.extend_from_slice(&stored[part % 7]);
+        crc.update(&parts[part % 7]);
+    }
+    data.extend([3, 0]); // an empty last block
+    let item = Item::new("gibibyte", data).with(|item| {
+        let (size, compressed) = (1 << 30, item.data.len() as u32);
+        item.method = 8;
+        item.crc = crc.finalize();
+        item.sizes = (size, compressed);
+        item.local_numbers = (item.crc, compressed, size);
+    });
+    (zip(vec![item]), parts)
+}
+
+/// Deflated so that more can follow.
+fn flushed(plain: &[u8]) -> Vec<u8> {
+    let mut compress = flate2::Compress::new(Compression::new(6), false);
+    let mut out = Vec::with_capacity(plain.len() + 1000);
+    compress
+        .compress_vec(plain, &mut out, flate2::FlushCompress::Full)
+        .expect("memory");
+    assert_eq!(compress.total_in() as usize, plain.len());
+    out
 }
 
 pub fn zip(items: Vec<Item>) -> Vec<u8> {
@@ -91,19 +130,17 @@ impl Opened {
         read.map_err(FileError::from)
     }
 
-    /// Why reading all of a file fails.
-    pub fn failure(&self, name: &str, len: u64) -> Error {
-        let decoder = self.volume.decoder();
-        let id = self.id(name);
-        let read = async {
-            for start in (0..len.max(1)).step_by(128 << 10) {
-                decoder
-                    .read(id, start..len.min(start + (128 << 10)))
-                    .await?;
+    /// Reads all of a file, as `cp` does.
+    pub fn read_through(&self, name: &str, len: u64) -> Result<Vec<u8>, Error> {
+        let (decoder, id) = (self.volume.decoder(), self.id(name));
+        self.runtime.block_on(async {
+            let mut all = Vec::new();
+            for start in (0..len.max(1)).step_by(STEP) {
+                let end = len.min(start + STEP as u64);
+                all.extend(decoder.read(id, start..end).await?);
             }
-            Ok::<(), Error>(())
-        };
-        self.runtime.block_on(read).expect_err("it is wrong")
+            Ok(all)
+        })
     }
 
     /// Ends it. What it keeps is on disk then.

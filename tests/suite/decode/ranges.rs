@@ -6,12 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use super::entries::{Opened, deflated, item, options, plain, zip};
 use crate::common::fault::FaultNode;
 use crate::common::tree;
 
-const LEN: usize = 6 << 20;
+const LEN: usize = 4 << 20;
 
 /// Reads at these places, and compares.
 fn compare(opened: &Opened, plain: &[u8], reads: &[(u64, u64)]) {
@@ -32,40 +33,56 @@ fn archive(plain: &[u8], level: u32) -> Vec<u8> {
     ])
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
-    #[test]
-    fn random_reads_are_the_plain_bytes_cold_warm_and_after_a_remount(
-        seed: u64,
-        level in 1u32..10,
-        spacing in 20_000u64..3_000_000,
-        memory in prop::sample::select(vec![16u64 << 20, 64 << 20]),
-        reads in prop::collection::vec((any::<u64>(), 1u64..400_000), 25),
-        is_read_through: bool,
-    ) {
-        let plain = plain(seed, LEN);
-        let node = FaultNode::start(archive(&plain, level));
-        let cache = tree::temp();
-        let options = || {
-            let mut options = options(spacing);
-            options.line.memory = memory;
-            options
-        };
-        let settle = aiozfs::volume::open_cache(cache.path(), Some(1 << 30)).expect("a cache");
-        let cold = Opened::url(&node.url(), cache.path(), options());
-        compare(&cold, &plain, &reads[..15]);
-        if is_read_through {
-            for start in (0..LEN as u64).step_by(128 << 10) {
-                compare(&cold, &plain, &[(start, 128 << 10)]);
-            }
-        }
-        compare(&cold, &plain, &reads);
-        cold.end(Some(&settle));
+#[test]
+fn random_reads_are_the_plain_bytes_cold_warm_and_after_a_remount() {
+    let spacing = 20_000u64..3_000_000;
+    let memory = prop::sample::select(vec![16u64 << 20, 64 << 20]);
+    let reads = prop::collection::vec((any::<u64>(), 1u64..400_000), 25);
+    let all = (
+        any::<u64>(),
+        1u32..10,
+        spacing,
+        memory,
+        reads,
+        any::<bool>(),
+    );
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(6));
+    let ran = runner.run(&all, |(seed, level, spacing, memory, reads, is_through)| {
+        read_in_all_states(seed, level, (spacing, memory), &reads, is_through);
+        Ok(())
+    });
+    ran.expect("the plain bytes");
+}
 
-        let again = Opened::url(&node.url(), cache.path(), options());
-        compare(&again, &plain, &reads);
-        again.end(None);
+fn read_in_all_states(
+    seed: u64,
+    level: u32,
+    (spacing, memory): (u64, u64),
+    reads: &[(u64, u64)],
+    is_read_through: bool,
+) {
+    let plain = plain(seed, LEN);
+    let node = FaultNode::start(archive(&plain, level));
+    let cache = tree::temp();
+    let options = || {
+        let mut options = options(spacing);
+        options.line.memory = memory;
+        options
+    };
+    let settle = aiozfs::volume::open_cache(cache.path(), Some(1 << 30)).expect("a cache");
+    let cold = Opened::url(&node.url(), cache.path(), options());
+    compare(&cold, &plain, &reads[..15]);
+    if is_read_through {
+        for start in (0..LEN as u64).step_by(128 << 10) {
+            compare(&cold, &plain, &[(start, 128 << 10)]);
+        }
     }
+    compare(&cold, &plain, reads);
+    cold.end(Some(&settle));
+
+    let again = Opened::url(&node.url(), cache.path(), options());
+    compare(&again, &plain, reads);
+    again.end(None);
 }
 
 /// After a file was read through, a mount with the cache needs no server, and decodes no more than the
