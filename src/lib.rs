@@ -1,8 +1,8 @@
 //! aiozfs shows a remote archive as a read-only directory.
 //!
-//! A **blob** is an immutable line of bytes, named by a CID or found at a URL or in a file.
-//! An **archive** is a blob that is a ZIP. A stored entry is one extent of the line, and reading it is
-//! reading the line. A compressed entry is an extent that is decoded.
+//! A **blob** is an immutable sequence of bytes, named by a CID or found at a URL or in a file.
+//! An **archive** is a blob that is a ZIP. A stored entry is one extent of the blob, and reading it
+//! is reading the blob. A compressed entry is an extent that is decoded.
 //!
 //! # Rooms, and which way the doors open
 //!
@@ -22,7 +22,7 @@
 //! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `gateways`, `content`, `cache`, `reader`, `decode`, `fs`, `ranges` |
 //! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader`, `decode` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `decode`, `source` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
-//! | [`serve`] | the node: ranges and raw blocks over HTTP | `source`, `content`, `ranges` |
+//! | [`serve`] | the node: ranges and raw blocks over HTTP, and the page for browsers | `source`, `content`, `ranges` |
 //! | [`cli`] | arguments and configuration to options, results to text | all |
 //!
 //! `tests/rooms` reads this table and fails on a use that is not in it. `doc/DESIGN.md` says why.

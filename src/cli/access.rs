@@ -26,10 +26,10 @@ pub(super) struct AccessArgs {
     /// an unknown name prints a list [default: CP437, as in the ZIP specification]
     #[arg(long, value_name = "NAME")]
     encoding: Option<Encoding>,
-    /// The most memory for file content; at least 16M [default: 128M]
+    /// The maximum memory for file content, at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     memory: Option<u64>,
-    /// The most connections to a server; 1 to 64 [default: 16]
+    /// The maximum number of connections to a server, 1 to 64 [default: 16]
     #[arg(long, value_name = "N", value_parser = units::connections)]
     connections: Option<usize>,
     /// How long a read waits for its bytes before it fails [default: 60s]
@@ -89,7 +89,7 @@ impl AccessArgs {
                 parse: ParseOptions {
                     encoding: encoding.unwrap_or_default(),
                 },
-                line: ReaderOptions {
+                reader: ReaderOptions {
                     memory: memory.unwrap_or(default.memory),
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),

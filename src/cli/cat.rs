@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Failure;
 use super::show::{cannot_write, quoted, stdout};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
+use super::{Failure, completions};
 use crate::archive::EntryId;
 use crate::decode;
 
@@ -28,7 +28,7 @@ pub(super) struct CatArgs {
     #[command(flatten)]
     source: SourceArgs,
     /// Files of the archive, as 'aiozfs ls -R' names them
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", add = completions::paths())]
     paths: Vec<OsString>,
     #[command(flatten)]
     read: ReadArgs,

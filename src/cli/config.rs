@@ -136,6 +136,12 @@ impl Config {
         self.0.iter().find_map(|file| value(&file.mount))
     }
 
+    /// The names of all archives.
+    pub(super) fn archive_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.0.iter().flat_map(|file| file.archive.keys());
+        names.map(String::as_str)
+    }
+
     /// The source of a named archive.
     pub(super) fn archive(&self, name: &str) -> Option<&str> {
         let mut files = self.0.iter();
@@ -434,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line_and_without_secrets() {
+    fn errors_name_the_line_and_hide_secrets() {
         for (text, line, part) in [
             ("\n[mount]\nmemroy = \"s3cret\"\n", "line 3", "memroy"),
             (
@@ -460,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_own_comes_first() {
+    fn the_users_file_takes_precedence() {
         let mut config = parse("[mount]\nuid = 1\n[archive.a]\nsource = \"mine\"").expect("one");
         let system = parse("[mount]\nuid = 2\ngid = 2\n[archive.a]\nsource = \"theirs\"");
         config.0.extend(system.expect("two").0);

@@ -89,9 +89,9 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
         runtime.shutdown_background();
         return done.map(|()| ExitCode::SUCCESS);
     }
-    let done = runtime.block_on(bring(&access, &cache, &args.paths));
+    let done = runtime.block_on(fetch_missing(&access, &cache, &args.paths));
     runtime.shutdown_background();
-    let Brought { kept, fetched } = done?;
+    let Fetched { kept, fetched } = done?;
     println!(
         "{}: {} in the cache, pinned; {} fetched",
         access.location.shown().1,
@@ -102,12 +102,16 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Bytes of the archive.
-struct Brought {
+struct Fetched {
     kept: u64,
     fetched: u64,
 }
 
-async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Brought, Failure> {
+async fn fetch_missing(
+    access: &Access,
+    cache: &Cache,
+    paths: &[OsString],
+) -> Result<Fetched, Failure> {
     let Opened {
         archive, cached, ..
     } = access.open_archive().await?;
@@ -132,7 +136,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     let progress = Progress::bytes("fetching", Some(fetched));
     for round in 0..ROUNDS {
         if missing.is_empty() {
-            return Ok(Brought { kept, fetched });
+            return Ok(Fetched { kept, fetched });
         }
         if round > 0 {
             log::info!("fetch: {} bytes were not kept", total(&missing));
@@ -146,7 +150,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
         missing = cached.missing(ranges.clone()).await;
     }
     match total(&missing) {
-        0 => Ok(Brought { kept, fetched }),
+        0 => Ok(Fetched { kept, fetched }),
         left => Err(Failure::new(format!(
             "{} of {} could not be stored: the disk is full or fails, or the rest of the cache is pinned; free space, see 'aiozfs cache', then fetch again to continue",
             HumanBytes(left),
@@ -243,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_end_where_parts_of_the_line_do() {
+    fn parts_end_at_multiples_of_the_part_size() {
         let ranges = merged(vec![
             PART + 5..2 * PART,
             0..7,

@@ -10,9 +10,9 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde::Serialize;
 
-use super::Failure;
 use super::show::{self, Names};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
+use super::{Failure, completions};
 use crate::archive::{Entry, Error, Kind};
 use crate::decode;
 use crate::fs::{Attr, Ino, natural};
@@ -30,6 +30,7 @@ pub(super) struct LsArgs {
     #[command(flatten)]
     source: SourceArgs,
     /// A directory or file of the archive [default: all of it]
+    #[arg(add = completions::paths())]
     path: Option<OsString>,
     /// Also print type and permissions, user/group in the archive, size, time (UTC), targets of symbolic
     /// links, and what cannot be read

@@ -166,7 +166,7 @@ impl BlobReader {
         Error::Deadline {
             range,
             after,
-            trouble: self.source().trouble(after),
+            trouble: self.source().hints().trouble_within(after).cloned(),
         }
     }
 

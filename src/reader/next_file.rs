@@ -16,7 +16,7 @@ const STEPS_BY_POSITION: u32 = 1;
 /// Steps to the next name after which the order of names is expected.
 const STEPS_BY_NAME: u32 = 2;
 
-/// How many readers are followed; as many as streams.
+/// The maximum number of readers that are followed, the same as for streams.
 const MAX_READERS: usize = 24;
 
 /// The most files to plan ahead. Without a bound, tiny files would fill a window by the ten thousand.
@@ -27,7 +27,7 @@ const MAX_PLANNED: usize = 1024;
 const BET: u64 = 2 << 20;
 
 /// The bet is the number of bytes that the reader has read divided by this, if that is more than
-/// [`BET`]: a lost bet costs little beside those.
+/// [`BET`]: compared with those bytes, a lost bet costs little.
 const BET_DIVISOR: u64 = 25;
 
 /// The bet on the order of names after one step within a series, in bytes.
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_expected_after_two_steps_and_bet_on_within_a_series() {
+    fn names_are_predicted_after_two_steps_or_within_a_series() {
         let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
         assert_eq!(read(&mut predictor, &archive, 20), None);
         // After one step: no more than the bet, and not beyond the series.
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_expected_after_one_step() {
+    fn neighbours_are_predicted_after_one_step() {
         let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
         let (first, second) = (archive.0[40], archive.0[41]);
         assert_eq!(predictor.began(first, 3 * LEN, &archive), None);

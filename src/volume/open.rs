@@ -116,8 +116,8 @@ async fn read_archive(
     let recall = Recall::new(cached.as_ref(), &options.parse);
     let known = recall.index().await;
     let is_new = known.is_none();
-    let (parse, line) = (options.parse.clone(), options.line.clone());
-    let archive = Archive::open_with(source, known, parse, line).await?;
+    let (parse, reader) = (options.parse.clone(), options.reader.clone());
+    let archive = Archive::open_with(source, known, parse, reader).await?;
     if is_new {
         recall.keep_index(archive.index());
     }

@@ -28,7 +28,7 @@ pub struct Options {
     /// How names are decoded.
     pub parse: ParseOptions,
     /// Memory, time-outs and connections.
-    pub line: ReaderOptions,
+    pub reader: ReaderOptions,
     /// Where bytes, indexes and trees are kept on disk. Not used for a file.
     pub cache: Option<Cache>,
     /// Ask no server: only what is in the cache can be read.
@@ -49,7 +49,7 @@ impl Default for Options {
             servers: Servers::default(),
             verify: None,
             parse: ParseOptions::default(),
-            line: ReaderOptions::default(),
+            reader: ReaderOptions::default(),
             cache: None,
             offline: false,
             tree: TreeOptions {

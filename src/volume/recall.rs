@@ -20,11 +20,11 @@ const POINTS: &str = "points-1";
 const _: () = assert!(archive::STORED_FORMAT == 1 && fs::STORED_FORMAT == 2);
 const _: () = assert!(decode::STORED_FORMAT == 1);
 
-/// What the cache keeps of one archive beside its bytes. Without a cache nothing is found, and nothing
-/// is kept.
+/// What the cache stores of one archive in addition to its bytes: index, tree and lengths. Without a cache,
+/// nothing is found or stored.
 pub(super) struct Recall<'a> {
     cached: Option<&'a Cached>,
-    /// Appended to names: names that were decoded differently make another index.
+    /// Appended to the names of the files, because names decoded otherwise make another index.
     encoding: String,
 }
 

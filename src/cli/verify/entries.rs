@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::content::Content;
-use super::fetch::Piece;
+use super::fetch::Outcome;
 use super::report::{Bad, Report};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index};
 use crate::decode;
@@ -82,19 +82,19 @@ impl Entries {
     }
 
     /// Takes the next bytes of the archive. Bytes between the chosen entries may be missing.
-    pub(super) async fn take(&mut self, piece: &Piece, report: &mut Report) {
-        report.bytes += piece.range.end - piece.range.start;
+    pub(super) async fn take(&mut self, outcome: &Outcome, report: &mut Report) {
+        report.bytes += outcome.range.end - outcome.range.start;
         while let Some(id) = self.ahead.front().copied()
-            && self.index.get(id).header_offset < piece.range.end
+            && self.index.get(id).header_offset < outcome.range.end
         {
             self.ahead.pop_front();
             self.open.push(Open::new(&self.index, id));
         }
-        if let Err(why) = &piece.bytes {
-            self.tell(&piece.range, &why.to_string(), report);
+        if let Err(why) = &outcome.bytes {
+            self.tell(&outcome.range, &why.to_string(), report);
         }
         for mut open in std::mem::take(&mut self.open) {
-            if open.take(&self.index, piece, report).await {
+            if open.take(&self.index, outcome, report).await {
                 self.compare(open, report).await;
             } else {
                 self.open.push(open);
@@ -189,18 +189,18 @@ impl Open {
     }
 
     /// Takes the next bytes of the archive. Returns whether the entry is complete.
-    async fn take(&mut self, index: &Index, piece: &Piece, report: &mut Report) -> bool {
+    async fn take(&mut self, index: &Index, outcome: &Outcome, report: &mut Report) -> bool {
         loop {
             let (wanted, is_header) = match self.extent {
                 None => (self.check.range(), true),
                 Some(extent) => (extent.range(), false),
             };
-            let part = self.at.max(piece.range.start)..wanted.end.min(piece.range.end);
+            let part = self.at.max(outcome.range.start)..wanted.end.min(outcome.range.end);
             if !part.is_empty() {
-                match &piece.bytes {
+                match &outcome.bytes {
                     Ok(bytes) => {
-                        let from = (part.start - piece.range.start) as usize;
-                        let to = (part.end - piece.range.start) as usize;
+                        let from = (part.start - outcome.range.start) as usize;
+                        let to = (part.end - outcome.range.start) as usize;
                         if is_header {
                             self.header.extend_from_slice(&bytes[from..to]);
                         } else if let Some(content) = &mut self.content {

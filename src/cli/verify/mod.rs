@@ -160,18 +160,18 @@ async fn read_through(
     });
     let mut fetched = fetched.buffered(AT_ONCE);
     while let Some(window) = fetched.next().await {
-        let pieces = window.map_err(Failure::new)?;
-        for piece in pieces.map_err(Failure::new)? {
-            entries.take(&piece, &mut report).await;
-            progress.add(piece.range.end - piece.range.start);
+        let outcomes = window.map_err(Failure::new)?;
+        for outcome in outcomes.map_err(Failure::new)? {
+            entries.take(&outcome, &mut report).await;
+            progress.add(outcome.range.end - outcome.range.start);
         }
     }
     drop(fetched);
     // Only if a local header is longer than the central directory indicates.
     while let Some(rest) = entries.rest() {
-        let pieces = fetch(&**source, rest).await.map_err(Failure::new)?;
-        for piece in pieces {
-            entries.take(&piece, &mut report).await;
+        let outcomes = fetch(&**source, rest).await.map_err(Failure::new)?;
+        for outcome in outcomes {
+            entries.take(&outcome, &mut report).await;
         }
     }
     entries.end(&mut report).await;

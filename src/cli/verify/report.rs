@@ -21,7 +21,7 @@ pub(super) struct Bad {
 /// The whole result.
 pub(super) struct Report {
     source: (&'static str, String),
-    is_proven: bool,
+    is_verified: bool,
     /// Entries that were read, and those of them that were compared with their CRC-32.
     pub(super) files: u64,
     pub(super) compared: u64,
@@ -81,10 +81,10 @@ impl Bad {
 }
 
 impl Report {
-    pub(super) fn new(source: (&'static str, String), is_proven: bool) -> Self {
+    pub(super) fn new(source: (&'static str, String), is_verified: bool) -> Self {
         Self {
             source,
-            is_proven,
+            is_verified,
             files: 0,
             compared: 0,
             bytes: 0,
@@ -124,7 +124,7 @@ impl Report {
         let json = Json {
             source: &self.source.1,
             good: self.is_good(),
-            proven: self.is_proven,
+            proven: self.is_verified,
             files: self.files,
             compared: self.compared,
             bytes: self.bytes,
@@ -147,10 +147,10 @@ impl Report {
             let _ = writeln!(text, "not compared: {why}");
         }
         let (kind, source) = &self.source;
-        let how = if self.is_proven {
-            "proven against the CID"
+        let how = if self.is_verified {
+            "verified against the CID"
         } else {
-            "read, but not proven, without a CID"
+            "read, but not verified, without a CID"
         };
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
         let _ = writeln!(

@@ -101,7 +101,7 @@ fn encrypted_entries_are_listed_and_not_opened() {
 }
 
 #[test]
-fn no_name_leads_outside_and_no_entry_is_lost_for_it() {
+fn no_name_leads_outside_and_no_entry_is_lost() {
     let out = tree::temp();
     let archive = out.path().join("hostile.zip");
     archives::scripted(
@@ -146,7 +146,7 @@ z.writestr(info('y' * 255), b'long')
     assert_eq!(read(&long), b"long");
     assert_eq!(read("tmp/absolute.txt"), b"inside");
     assert_eq!(read("drive.txt"), b"inside");
-    // The last one of a name counts, as for unzip and for whoever updates an archive in place.
+    // The last entry of a name counts, as for unzip and for programs that update an archive in place.
     assert_eq!(read("twice.txt"), b"the second");
     assert_eq!(read("twice (1).txt"), b"the first");
     assert_eq!(read("clash (1)"), b"a file");
@@ -154,8 +154,8 @@ z.writestr(info('y' * 255), b'long')
         fs::read(mount.join("clash/within.txt")).expect("a file within"),
         b"and a directory"
     );
-    let beside = mount.path().parent().expect("a parent");
-    assert!(!beside.join("escape.txt").exists());
+    let outside = mount.path().parent().expect("a parent");
+    assert!(!outside.join("escape.txt").exists());
     // A log is for terminals.
     assert!(!mount.log().contains('\x1b'), "{}", mount.log());
 }
