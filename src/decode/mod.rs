@@ -3,6 +3,7 @@
 //! A [`Codec`](codec::Codec) turns the stored bytes of an entry into plain bytes, in order. It runs on a
 //! thread that may block, never on one that serves the kernel.
 
+mod ahead;
 mod blocks;
 mod checkpoint;
 mod codec;

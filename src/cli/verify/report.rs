@@ -99,7 +99,7 @@ impl Report {
 
     /// An empty result for a part of the archive.
     pub(super) fn part(&self) -> Self {
-        Self::new(self.source.clone(), self.is_proven)
+        Self::new(self.source.clone(), self.is_verified)
     }
 
     /// Adds the result of a part. What is bad stays in the order of the archive.

@@ -66,7 +66,7 @@ fn read_in_all_states(
     let cache = tree::temp();
     let options = || {
         let mut options = options(spacing);
-        options.line.memory = memory;
+        options.reader.memory = memory;
         options
     };
     let settle = aiozfs::volume::open_cache(cache.path(), Some(1 << 30)).expect("a cache");
@@ -151,7 +151,7 @@ fn eight_readers_in_one_file_get_their_bytes() {
     let path = folder.path().join("a.zip");
     fs::write(&path, archive(&plain, 1)).expect("a file");
     let mut options = options(1 << 20);
-    options.line.memory = 32 << 20;
+    options.reader.memory = 32 << 20;
     let opened = Arc::new(Opened::file(&path, options));
     thread::scope(|scope| {
         for reader in 0..8u64 {
@@ -178,7 +178,7 @@ fn a_file_that_is_read_in_order_is_decoded_once() {
     let node = FaultNode::start(archive(&plain, 6));
     let cache = tree::temp();
     let mut options = options(1 << 20);
-    options.line.memory = 16 << 20;
+    options.reader.memory = 16 << 20;
     let opened = Opened::url(&node.url(), cache.path(), options);
     for start in (0..16 << 20).step_by(64 << 10) {
         compare(&opened, &plain, &[(start, 64 << 10)]);

@@ -81,23 +81,22 @@ fn encrypted_entries_are_listed_and_not_opened() {
     assert_eq!(stored.expect("stored"), "stored.txt".repeat(1000));
     let deflated = fs::read_to_string(mount.join("deflated.txt"));
     assert_eq!(deflated.expect("deflated"), "deflated.txt".repeat(1000));
-    for (name, word) in [("encrypted.txt", "encrypted")] {
-        let path = mount.join(name);
-        assert_eq!(
-            fs::metadata(&path).expect("listed").len() as usize,
-            1000 * name.len(),
-            "the size is that of the content"
-        );
-        let error = File::open(&path).expect_err(name);
-        assert_eq!(
-            error.raw_os_error(),
-            Some(Errno::OPNOTSUPP.raw_os_error()),
-            "{name}"
-        );
-        let said = mount.log_lines(name);
-        assert_eq!(said.len(), 1, "one line of log: {said:?}");
-        assert!(said[0].contains(word), "{said:?}");
-    }
+    let (name, word) = ("encrypted.txt", "encrypted");
+    let path = mount.join(name);
+    assert_eq!(
+        fs::metadata(&path).expect("listed").len() as usize,
+        1000 * name.len(),
+        "the size is that of the content"
+    );
+    let error = File::open(&path).expect_err(name);
+    assert_eq!(
+        error.raw_os_error(),
+        Some(Errno::OPNOTSUPP.raw_os_error()),
+        "{name}"
+    );
+    let said = mount.log_lines(name);
+    assert_eq!(said.len(), 1, "one line of log: {said:?}");
+    assert!(said[0].contains(word), "{said:?}");
 }
 
 #[test]
