@@ -1,8 +1,8 @@
 //! aiozfs shows a remote archive as a read-only directory.
 //!
 //! A **blob** is an immutable sequence of bytes, named by a CID or found at a URL or in a file.
-//! An **archive** is a blob that is a ZIP whose entries are stored without compression. So every entry is
-//! one extent of the blob, and reading a file is reading the blob.
+//! An **archive** is a blob that is a ZIP. A stored entry is one extent of the blob, and reading it
+//! is reading the blob. A compressed entry is an extent that is decoded.
 //!
 //! # Rooms, and which way the doors open
 //!
@@ -18,9 +18,10 @@
 //! | [`content`] | CIDs, hash trees, verification of ranges | `source`, `ranges` |
 //! | [`cache`] | bytes on disk that outlive the mount | `source`, `content`, `ranges` |
 //! | [`reader`] | the blob, readable: scheduler and executor, blocks in memory, the memory bound | `archive`, `source`, `ranges` |
+//! | [`decode`] | plain bytes of compressed and encrypted entries: decoders, checkpoints, decoded bytes in memory | `archive`, `reader`, `ranges` |
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive`, `ranges` |
-//! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `stores`, `gateways`, `content`, `cache`, `reader`, `fs`, `ranges` |
-//! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `source` |
+//! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `stores`, `gateways`, `content`, `cache`, `reader`, `decode`, `fs`, `ranges` |
+//! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader`, `decode` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `decode`, `source` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
 //! | [`publish`] | an archive into an object store | `stores`, `http`, `source`, `ranges` |
 //! | [`serve`] | the node: ranges and raw blocks over HTTP, and the page for browsers | `source`, `content`, `ranges` |
@@ -32,6 +33,7 @@ pub mod archive;
 pub mod cache;
 pub mod cli;
 pub mod content;
+pub mod decode;
 pub mod fs;
 pub mod gateways;
 pub mod http;

@@ -12,6 +12,11 @@ impl EntryId {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+
+    #[cfg(test)]
+    pub(crate) fn at(index: u32) -> Self {
+        Self(index)
+    }
 }
 
 /// A contiguous part of the blob.

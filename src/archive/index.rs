@@ -121,7 +121,32 @@ impl Index {
         self.tables.playable(&self.entries[id.index()])
     }
 
-    /// Whether an entry's data can be read by ranges.
+    /// Whether an entry is neither compressed nor encrypted.
+    pub fn is_stored(&self, id: EntryId) -> bool {
+        let packed = &self.entries[id.index()];
+        self.tables.is_stored(packed) && !packed.has(entry_flags::ENCRYPTED)
+    }
+
+    /// Whether an entry's content is a range of the blob: neither compressed nor encrypted, and in its place.
+    ///
+    /// # Errors
+    /// The reason, if it is not.
+    pub fn stored(&self, id: EntryId) -> Result<(), Error> {
+        let packed = &self.entries[id.index()];
+        let name = || printable(self.path(id));
+        if packed.has(entry_flags::ENCRYPTED) {
+            return Err(Error::Encrypted { name: name() });
+        }
+        if !self.tables.is_stored(packed) {
+            return Err(Error::Compressed {
+                name: name(),
+                method: Method::of(self.tables.method(packed)),
+            });
+        }
+        self.readable(id)
+    }
+
+    /// Whether an entry's data can be read. It may be compressed or encrypted.
     ///
     /// # Errors
     /// The reason, if it cannot.
@@ -133,17 +158,9 @@ impl Index {
             offset: packed.header_offset,
             what,
         };
-        if packed.has(entry_flags::ENCRYPTED) {
-            return Err(Error::Encrypted { name: name() });
-        }
-        if !self.tables.is_stored(packed) {
-            return Err(Error::Compressed {
-                name: name(),
-                method: Method::of(self.tables.method(packed)),
-            });
-        }
         let compressed_size = self.tables.compressed_size(packed);
-        if compressed_size != packed.size {
+        let is_plain = self.tables.is_stored(packed) && !packed.has(entry_flags::ENCRYPTED);
+        if is_plain && compressed_size != packed.size {
             return Err(bad(format!(
                 "it is stored, but of its {} bytes the archive has {compressed_size}",
                 packed.size
@@ -154,8 +171,8 @@ impl Index {
         }
         if layout::end_of(packed, &self.tables) > self.cd_range.start {
             return Err(bad(format!(
-                "its {} bytes do not end before the central directory, at offset {}",
-                packed.size, self.cd_range.start
+                "its {compressed_size} bytes do not end before the central directory, at offset {}",
+                self.cd_range.start
             )));
         }
         if packed.has(entry_flags::MISPLACED) {
@@ -172,6 +189,7 @@ impl Index {
             name: printable(path),
             header_offset: packed.header_offset,
             size: packed.size,
+            compressed_size: self.tables.compressed_size(packed),
             crc32: packed.crc32,
             method: self.tables.method(packed),
             raw_name_crc: self.tables.raw_name_crc(packed, path),

@@ -11,6 +11,7 @@ use super::show::{cannot_write, quoted, stdout};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
 use super::{Failure, completions};
 use crate::archive::EntryId;
+use crate::decode;
 
 /// How much is read and written at once, in bytes. Read-ahead fetches the next bytes meanwhile, so more
 /// would only need memory.
@@ -68,24 +69,27 @@ fn file(unmounted: &Unmounted, path: &OsString) -> Result<EntryId, Failure> {
             "{shown} is a directory; 'aiozfs ls' lists what is in it"
         ))
     })?;
-    let readable = unmounted.archive().index().readable(id);
-    readable.map_err(Failure::new)?;
+    let readable = unmounted.volume.decoder().readable(id);
+    readable.map_err(|why| match why {
+        decode::Error::Read(why) => Failure::new(why),
+        why => Failure::new(format!("{shown}: {why}")),
+    })?;
     Ok(id)
 }
 
 enum Stopped {
     /// Standard output cannot be written.
     Closed(io::Error),
-    Read(crate::reader::Error),
+    Read(decode::Error),
 }
 
 fn copy(unmounted: &Unmounted, id: EntryId, out: &mut impl Write) -> Result<(), Stopped> {
-    let archive = unmounted.archive();
-    let size = archive.index().get(id).size;
+    let decoder = unmounted.volume.decoder();
+    let size = unmounted.archive().index().get(id).size;
     let mut at = 0;
     while at < size {
         let end = size.min(at + PIECE);
-        let read = unmounted.runtime.block_on(archive.read(id, at..end));
+        let read = unmounted.runtime.block_on(decoder.read(id, at..end));
         let bytes = read.map_err(Stopped::Read)?;
         out.write_all(&bytes).map_err(Stopped::Closed)?;
         at = end;

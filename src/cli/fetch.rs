@@ -15,7 +15,7 @@ use super::explain::explain_open;
 use super::glob::Glob;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
-use super::{Failure, config, job, logging};
+use super::{Failure, config, fetch_index, job, logging};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
 use crate::ranges::RangeSet;
@@ -48,6 +48,10 @@ pub(super) struct FetchArgs {
     /// number of directories
     #[arg(value_name = "PATH|GLOB")]
     paths: Vec<OsString>,
+    /// Fetch nothing for keeps, but decode compressed files once and keep where decoding can restart: later
+    /// mounts then read anywhere in them without decoding what lies before
+    #[arg(long)]
+    index: bool,
     #[command(flatten)]
     access: AccessArgs,
     /// Log more; may be given more than once
@@ -60,6 +64,7 @@ Examples:
   aiozfs fetch bafybei...
   aiozfs fetch bafybei... master_playlist.m3u8 '720p*' subtitles
   aiozfs fetch https://example.com/holiday.zip '**/*.jpg'
+  aiozfs fetch --index https://example.com/logs.zip
   aiozfs mount --offline bafybei... /mnt/video     # then, without a network
   aiozfs cache unpin bafybei...                    # it may be evicted again";
 
@@ -79,6 +84,11 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
         ));
     };
     let runtime = job::runtime()?;
+    if args.index {
+        let done = runtime.block_on(fetch_index::index(&access, &cache, &args.paths));
+        runtime.shutdown_background();
+        return done.map(|()| ExitCode::SUCCESS);
+    }
     let done = runtime.block_on(fetch_missing(&access, &cache, &args.paths));
     runtime.shutdown_background();
     let Fetched {

@@ -17,6 +17,7 @@ use super::show::{self, Names};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, resolve, with_access};
 use super::{Failure, completions};
 use crate::archive::{Entry, Error, Kind};
+use crate::decode;
 use crate::fs::{Attr, Ino, natural};
 
 /// How many targets of symbolic links are fetched at once.
@@ -235,9 +236,21 @@ impl Listing<'_> {
     }
 
     /// Why a file cannot be read, if it cannot.
-    fn problem(&self, ino: Ino) -> Option<Error> {
+    fn problem(&self, ino: Ino) -> Option<decode::Error> {
         let id = self.unmounted.tree().entry(ino)?;
-        self.unmounted.archive().index().readable(id).err()
+        self.unmounted.volume.decoder().readable(id).err()
+    }
+
+    /// What is special about the way in which a file is stored.
+    fn storage(&self, ino: Ino) -> Option<String> {
+        let id = self.unmounted.tree().entry(ino)?;
+        let index = self.unmounted.archive().index();
+        match (index.readable(id), index.stored(id)) {
+            (Err(_), _) => Some("damaged".to_owned()),
+            (_, Err(Error::Compressed { method, .. })) => Some(method.to_string()),
+            (_, Err(Error::Encrypted { .. })) => Some("encrypted".to_owned()),
+            _ => None,
+        }
     }
 
     /// The name to print: the full path, or the name within the directory.
@@ -270,13 +283,10 @@ impl Listing<'_> {
                 None => out.write_all(b"?")?,
             }
         }
-        if self.args.long {
-            match self.problem(ino) {
-                None => {}
-                Some(Error::Compressed { method, .. }) => write!(out, " [{method}]")?,
-                Some(Error::Encrypted { .. }) => out.write_all(b" [encrypted]")?,
-                Some(_) => out.write_all(b" [damaged]")?,
-            }
+        if self.args.long
+            && let Some(storage) = self.storage(ino)
+        {
+            write!(out, " [{storage}]")?;
         }
         out.write_all(b"\n")
     }

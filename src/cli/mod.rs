@@ -21,6 +21,7 @@ mod explain;
 mod extract;
 mod failure;
 mod fetch;
+mod fetch_index;
 mod gateways;
 mod glob;
 mod helper;

@@ -13,7 +13,7 @@ use super::show::quoted;
 use super::{Failure, completions, config, job, logging};
 use crate::fs::{Ino, Tree};
 use crate::reader::Archive;
-use crate::volume::{self, FindError, Location, OpenError, Volume};
+use crate::volume::{self, FindError, OpenError, Volume};
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {

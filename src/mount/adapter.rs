@@ -130,6 +130,10 @@ fn refuse(served: &Served, ino: Ino, error: &FileError) -> Errno {
             }
             errno::of_read(error)
         }
+        FileError::Decode(error) => {
+            log_once(served, ino, error);
+            errno::of_decode(error)
+        }
     }
 }
 

@@ -239,6 +239,26 @@ impl Reader {
     }
 }
 
+/// Whether two paths differ in one number only, as within a series. `720p_0149.ts` and
+/// `1080p_0000.ts` belong to different series.
+pub(super) fn is_series(a: &[u8], b: &[u8]) -> bool {
+    let runs = |path| {
+        <[u8]>::chunk_by(path, |a: &u8, b: &u8| {
+            a.is_ascii_digit() == b.is_ascii_digit()
+        })
+    };
+    let (mut a, mut b) = (runs(a), runs(b));
+    let mut differing = 0;
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return differing <= 1,
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) if a[0].is_ascii_digit() && b[0].is_ascii_digit() => differing += 1,
+            _ => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,5 +389,17 @@ mod tests {
             let id = archive.nth_by_name(name);
             assert_eq!(predictor.began(id, 5 * LEN, &archive), None, "file {name}");
         }
+    }
+
+    #[test]
+    fn paths_of_a_series_differ_in_one_number() {
+        let is = |a: &str, b: &str| is_series(a.as_bytes(), b.as_bytes());
+        assert!(is("hls/720p_0149.ts", "hls/720p_0150.ts"));
+        assert!(is("seg-9-v1-a1.m4s", "seg-10-v1-a1.m4s"));
+        assert!(is("a/7", "a/10") && is("same", "same"));
+        // Another rendition, another folder, another kind of file.
+        assert!(!is("hls/720p_0149.ts", "hls/1080p_0000.ts"));
+        assert!(!is("1/seg9.ts", "2/seg1.ts"));
+        assert!(!is("a1.ts", "a1.vtt") && !is("a1", "a1b") && !is("a1", "ab"));
     }
 }

@@ -1,14 +1,17 @@
 //! Opens an archive: sources, reader, index, tree.
 
+use std::sync::Arc;
+
 use super::error::OpenError;
 use super::files::Volume;
 use super::location::Location;
 use super::options::{Options, Verify};
-use super::recall::Recall;
+use super::recall::{CachedPoints, Recall};
 use super::resolve::{resolve, servers_of};
 use super::sources::{Built, Stack};
 use crate::archive::TAIL;
 use crate::cache::Cached;
+use crate::decode::{Decoder, Shelf};
 use crate::fs::Tree;
 use crate::reader::{self, Archive};
 
@@ -35,7 +38,12 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
     let known = recall.tree(index, options.tree).await;
     let is_new = known.is_none();
     let tree = known.unwrap_or_else(|| Tree::build(index.clone(), options.tree));
-    let mut volume = Volume::new(tree, archive, location.shown());
+    let shelf = cached.clone().map(|cached| {
+        let shelf = CachedPoints::new(cached, archive.index().clone());
+        Box::new(shelf) as Box<dyn Shelf>
+    });
+    let decoder = Decoder::new(Arc::new(archive), shelf, options.checkpoint_spacing);
+    let mut volume = Volume::new(tree, decoder, location.shown());
     if !options.stored_playlists {
         volume = volume.with_playable_playlists();
     }

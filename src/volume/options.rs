@@ -37,6 +37,9 @@ pub struct Options {
     pub tree: TreeOptions,
     /// Show playlists as they are stored, with range links, instead of playable.
     pub stored_playlists: bool,
+    /// The least distance of the checkpoints in a compressed entry, in plain bytes; `None` means the
+    /// usual one.
+    pub checkpoint_spacing: Option<u64>,
 }
 
 impl Default for Options {
@@ -58,6 +61,7 @@ impl Default for Options {
                 symlinks: Symlinks::Inside,
             },
             stored_playlists: false,
+            checkpoint_spacing: None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod cli;
 #[path = "../common/mod.rs"]
 mod common;
 mod content;
+mod decode;
 mod http;
 mod mount;
 mod pack;

@@ -193,7 +193,7 @@ impl Report {
                     shown_as: String::from_utf8_lossy(&shown).into_owned(),
                 });
             }
-            match index.readable(id) {
+            match index.stored(id) {
                 Ok(()) => report.stored.add(entry.size),
                 Err(Error::Encrypted { .. }) => report.encrypted.add(entry.size),
                 Err(Error::Compressed { method, .. }) => {

@@ -27,7 +27,7 @@ pub(super) struct Report {
     pub(super) compared: u64,
     /// Bytes of the archive that were read.
     pub(super) bytes: u64,
-    /// Entries that are not stored, and why.
+    /// Entries that cannot be read, and why.
     pub(super) unread: Vec<(Vec<u8>, String)>,
     bad: Vec<Bad>,
 }
@@ -95,6 +95,21 @@ impl Report {
 
     pub(super) fn bad(&mut self, bad: Bad) {
         self.bad.push(bad);
+    }
+
+    /// An empty result for a part of the archive.
+    pub(super) fn part(&self) -> Self {
+        Self::new(self.source.clone(), self.is_verified)
+    }
+
+    /// Adds the result of a part. What is bad stays in the order of the archive.
+    pub(super) fn add(&mut self, part: Self) {
+        self.files += part.files;
+        self.compared += part.compared;
+        self.bytes += part.bytes;
+        self.unread.extend(part.unread);
+        self.bad.extend(part.bad);
+        self.bad.sort_by_key(|bad| bad.offset);
     }
 
     pub(super) fn is_good(&self) -> bool {

@@ -130,6 +130,11 @@ struct SlowStart {
 }
 
 impl FlowControl {
+    /// Read-ahead may use `memory` bytes.
+    pub(super) fn set_memory(&mut self, memory: u64) {
+        self.memory = memory as f64;
+    }
+
     /// Begins a slow start. Read-ahead may use `memory` bytes.
     pub(super) fn new(memory: u64, now: Instant) -> Self {
         Self {

@@ -79,7 +79,7 @@ fn tell_index(index: &Index) -> Vec<String> {
         let place = (index.directory_order(id), index.at(entry.header_offset));
         told.push(format!("{path:?} {entry:?} {span:?} {place:?}"));
         told.push(format!("{:?} {:?}", check.range(), check.predicted()));
-        told.push(format!("{:?} {:?}", index.readable(id), index.playable(id)));
+        told.push(format!("{:?} {:?}", index.stored(id), index.playable(id)));
     }
     told
 }

@@ -71,7 +71,7 @@ fn beyond_4_gib_every_byte_is_in_its_place() {
 }
 
 #[test]
-fn compressed_and_encrypted_entries_are_listed_and_not_opened() {
+fn encrypted_entries_are_listed_and_not_opened() {
     let (source, out) = (tree::temp(), tree::temp());
     let archive = out.path().join("mixed.zip");
     archives::mixed(source.path(), &archive);
@@ -79,23 +79,24 @@ fn compressed_and_encrypted_entries_are_listed_and_not_opened() {
     assert_eq!(tree::names(mount.path()), tree::names(source.path()));
     let stored = fs::read_to_string(mount.join("stored.txt"));
     assert_eq!(stored.expect("stored"), "stored.txt".repeat(1000));
-    for (name, word) in [("deflated.txt", "deflated"), ("encrypted.txt", "encrypted")] {
-        let path = mount.join(name);
-        assert_eq!(
-            fs::metadata(&path).expect("listed").len() as usize,
-            1000 * name.len(),
-            "the size is that of the content"
-        );
-        let error = File::open(&path).expect_err(name);
-        assert_eq!(
-            error.raw_os_error(),
-            Some(Errno::OPNOTSUPP.raw_os_error()),
-            "{name}"
-        );
-        let said = mount.log_lines(name);
-        assert_eq!(said.len(), 1, "one line of log: {said:?}");
-        assert!(said[0].contains(word), "{said:?}");
-    }
+    let deflated = fs::read_to_string(mount.join("deflated.txt"));
+    assert_eq!(deflated.expect("deflated"), "deflated.txt".repeat(1000));
+    let (name, word) = ("encrypted.txt", "encrypted");
+    let path = mount.join(name);
+    assert_eq!(
+        fs::metadata(&path).expect("listed").len() as usize,
+        1000 * name.len(),
+        "the size is that of the content"
+    );
+    let error = File::open(&path).expect_err(name);
+    assert_eq!(
+        error.raw_os_error(),
+        Some(Errno::OPNOTSUPP.raw_os_error()),
+        "{name}"
+    );
+    let said = mount.log_lines(name);
+    assert_eq!(said.len(), 1, "one line of log: {said:?}");
+    assert!(said[0].contains(word), "{said:?}");
 }
 
 #[test]

@@ -159,7 +159,7 @@ for name, info in infos.items():
     assert row['method'] == methods[info.compress_type], row
     assert row['encrypted'] == bool(info.flag_bits & 1), row
     assert row['header_offset'] == info.header_offset, row
-    readable = row['method'] == 'stored' and not row['encrypted']
+    readable = not row['encrypted']
     assert ('problem' in row) != readable, row
     if row['kind'] == 'symlink':
         assert row['target'] == 'dir/seg_0001.ts', row
