@@ -68,7 +68,7 @@ fn file(unmounted: &Unmounted, path: &OsString) -> Result<EntryId, Failure> {
             "{shown} is a directory; 'aiozfs ls' lists what is in it"
         ))
     })?;
-    let readable = unmounted.archive().index().readable(id);
+    let readable = unmounted.archive().index().stored(id);
     readable.map_err(Failure::new)?;
     Ok(id)
 }

@@ -212,7 +212,7 @@ impl Listing<'_> {
     /// Why a file cannot be read, if it cannot.
     fn problem(&self, ino: Ino) -> Option<Error> {
         let id = self.unmounted.tree().entry(ino)?;
-        self.unmounted.archive().index().readable(id).err()
+        self.unmounted.archive().index().stored(id).err()
     }
 
     /// The name to print: the full path, or the name within the directory.
@@ -278,7 +278,7 @@ impl Listing<'_> {
             uid: entry.and_then(|e| e.owner).map(|owner| owner.0),
             gid: entry.and_then(|e| e.owner).map(|owner| owner.1),
             method: of_file.map(|e| e.method.to_string()),
-            encrypted: of_file.map(|e| e.encrypted),
+            encrypted: of_file.map(|e| e.encryption.is_some()),
             compressed_size: of_file.map(|e| e.compressed_size),
             crc32: of_file.map(|e| format!("{:08x}", e.crc32)),
             header_offset: of_file.map(|e| e.header_offset),

@@ -336,7 +336,7 @@ impl fuser::Filesystem for Adapter {
             };
             for entry in entries {
                 let name = OsStr::from_bytes(entry.name);
-                let ino = INodeNo(entry.ino.0);
+                let ino = INodeNo(self.served.volume.tree().inode(entry.ino).0);
                 if reply.add(ino, entry.cookie, kind(entry.kind), name) {
                     break;
                 }

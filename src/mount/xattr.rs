@@ -88,7 +88,7 @@ fn is_symlink(volume: &Volume, ino: Ino) -> bool {
 }
 
 fn is_readable(volume: &Volume, id: EntryId) -> bool {
-    volume.archive().index().readable(id).is_ok()
+    volume.archive().index().stored(id).is_ok()
 }
 
 fn is_own_source(served: &Served, name: &[u8]) -> bool {

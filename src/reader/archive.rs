@@ -182,7 +182,8 @@ impl Archive {
         Ok(bytes)
     }
 
-    /// Where the entry's data lies, according to its local header.
+    /// Where the entry's data lies, according to its local header. The data of an entry that is compressed or
+    /// encrypted is not its content.
     pub async fn extent(&self, id: EntryId) -> Result<Extent, Error> {
         self.index.readable(id)?;
         if let Some(extent) = self.confirmed(id) {
@@ -311,7 +312,7 @@ impl Archive {
         let entry = self.index.get(id);
         (distance != 0).then(|| Extent {
             offset: entry.header_offset + u64::from(distance),
-            len: entry.size,
+            len: entry.compressed_size,
         })
     }
 

@@ -88,7 +88,7 @@ impl Volume {
         let id = self.tree.entry(ino).ok_or(FileError::IsDirectory)?;
         self.archive
             .index()
-            .readable(id)
+            .stored(id)
             .map_err(reader::Error::from)?;
         Ok(id)
     }
@@ -187,6 +187,9 @@ impl Volume {
         if attr.size > MAX_LINK {
             return Err(FileError::Link(LinkRefused::TooLong));
         }
+        if let Some(target) = self.archive.index().link_target(id) {
+            return Ok(target.to_vec());
+        }
         Ok(self.archive.read(id, 0..attr.size).await?)
     }
 
@@ -204,7 +207,8 @@ impl Volume {
         let (plain, range) = crate::fs::range_link(name).ok_or(FileError::NotFound)?;
         let ino = self.tree.lookup(parent, plain).ok_or(FileError::NotFound)?;
         let id = self.tree.entry(ino).ok_or(FileError::NotFound)?;
-        if self.archive.index().get(id).size != range.len {
+        let entry = self.archive.index().get(id);
+        if entry.size != range.len || !entry.is_plain() {
             return Err(FileError::NotFound);
         }
         let extent = self.archive.extent(id).await?;

@@ -34,9 +34,7 @@ pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
     let is_playlist = |id: &EntryId| {
         (index.playable(*id).is_some() || is_called_playlist(index, *id)) && {
             let entry = index.get(*id);
-            entry.kind == Kind::File
-                && entry.size <= playlist::LONGEST
-                && index.readable(*id).is_ok()
+            entry.kind == Kind::File && entry.size <= playlist::LONGEST && index.stored(*id).is_ok()
         }
     };
     let said = |id: EntryId| {
@@ -159,7 +157,7 @@ async fn span(
     is_ours: bool,
 ) -> Result<Option<Span>, FileError> {
     let index = archive.index();
-    if index.readable(id).is_err() {
+    if index.stored(id).is_err() {
         return Ok(None);
     }
     let check = index.header_check(id);

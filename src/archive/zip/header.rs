@@ -14,6 +14,8 @@ pub(in crate::archive) const LOCAL_FIXED: u64 = 30;
 const DESCRIPTORS: [u64; 4] = [16, 24, 12, 20];
 /// Bit 0 of the general purpose flags (section 4.4.4): the data is encrypted.
 pub(super) const ENCRYPTED: u16 = 1;
+/// The method of entries that are encrypted with AES; an extra field has the true one (section 4.4.5).
+pub(in crate::archive) const AES: u16 = 99;
 /// Bit 3 (section 4.4.4): sizes and CRC follow the data, in a data descriptor.
 pub(super) const DESCRIPTOR: u16 = 1 << 3;
 
@@ -24,6 +26,7 @@ pub struct HeaderCheck {
     pub(in crate::archive) name: String,
     pub(in crate::archive) header_offset: u64,
     pub(in crate::archive) size: u64,
+    pub(in crate::archive) compressed_size: u64,
     pub(in crate::archive) crc32: u32,
     pub(in crate::archive) method: u16,
     pub(in crate::archive) raw_name_crc: u32,
@@ -49,7 +52,7 @@ impl HeaderCheck {
     /// gaps.
     pub fn predicted(&self) -> Extent {
         let least = self.range().end;
-        let room = self.limit.checked_sub(self.size);
+        let room = self.limit.checked_sub(self.compressed_size);
         let descriptors = if self.has_descriptor {
             &DESCRIPTORS[..]
         } else {
@@ -65,7 +68,7 @@ impl HeaderCheck {
                 Some(offset) if !without_extra => offset,
                 _ => least,
             },
-            len: self.size,
+            len: self.compressed_size,
         }
     }
 
@@ -74,7 +77,7 @@ impl HeaderCheck {
         let least = self.range().end;
         (least..=least + u64::from(u16::MAX)).contains(&offset)
             && offset
-                .checked_add(self.size)
+                .checked_add(self.compressed_size)
                 .is_some_and(|end| end <= self.limit)
     }
 
@@ -117,9 +120,12 @@ impl HeaderCheck {
             return Err(bad("its local header has another name".into()));
         }
         if flags & DESCRIPTOR == 0 {
-            let sizes = [("size", size), ("compressed size", compressed)];
+            let sizes = [
+                ("size", size, self.size),
+                ("compressed size", compressed, self.compressed_size),
+            ];
             let numbers =
-                sizes.map(|(what, value)| (what, value, self.size, is_size_absent(value)));
+                sizes.map(|(what, value, listed)| (what, value, listed, is_size_absent(value)));
             let crc = ("CRC-32", crc32, self.crc32.into(), crc32 == 0);
             for (what, value, listed, is_absent) in numbers.into_iter().chain([crc]) {
                 if !is_absent && u64::from(value) != listed {
@@ -131,14 +137,12 @@ impl HeaderCheck {
         }
         let lens = LOCAL_FIXED + u64::from(name_len) + u64::from(extra_len);
         let offset = self.header_offset.saturating_add(lens);
-        match offset.checked_add(self.size) {
-            Some(end) if end <= self.limit => Ok(Extent {
-                offset,
-                len: self.size,
-            }),
+        let len = self.compressed_size;
+        match offset.checked_add(len) {
+            Some(end) if end <= self.limit => Ok(Extent { offset, len }),
             _ => Err(bad(format!(
-                "its {} bytes run into what lies behind it, at offset {}",
-                self.size, self.limit
+                "its {len} bytes run into what lies behind it, at offset {}",
+                self.limit
             ))),
         }
     }

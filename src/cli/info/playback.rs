@@ -52,7 +52,7 @@ pub(super) async fn look(unmounted: &Unmounted<'_>) -> Playback {
         let entry = index.get(id);
         let is_marked = index.playable(id).is_some() || playlist::format_of(path).is_some();
         let may_be = is_marked && entry.kind == Kind::File && entry.size <= LONGEST;
-        (may_be && index.readable(id).is_ok()).then_some((id, path))
+        (may_be && index.stored(id).is_ok()).then_some((id, path))
     };
     let lists = index.ids().filter_map(candidate);
     let mut lists: Vec<_> = lists.take(MOST + 1).collect();

@@ -193,7 +193,11 @@ impl Report {
                     shown_as: String::from_utf8_lossy(&shown).into_owned(),
                 });
             }
-            match index.readable(id) {
+            // A hard link has the data of the file that it is.
+            if ino.and_then(|ino| tree.entry(ino)) != Some(id) && ino.is_some() {
+                continue;
+            }
+            match index.stored(id) {
                 Ok(()) => report.stored.add(entry.size),
                 Err(Error::Encrypted { .. }) => report.encrypted.add(entry.size),
                 Err(Error::Compressed { method, .. }) => {

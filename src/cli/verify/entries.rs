@@ -35,7 +35,7 @@ struct Open {
 pub(super) fn span(index: &Index, id: EntryId) -> Range<u64> {
     let check = index.header_check(id);
     let start = check.range().start;
-    let end = match index.readable(id) {
+    let end = match index.stored(id) {
         Ok(()) => check.predicted().range().end.max(check.range().end),
         // Its bytes as they are stored, within the archive.
         Err(_) => check
@@ -49,7 +49,7 @@ pub(super) fn span(index: &Index, id: EntryId) -> Range<u64> {
 impl Entries {
     pub(super) fn new(index: &Arc<Index>, chosen: Vec<EntryId>, report: &mut Report) -> Self {
         let readable = |id: &EntryId| {
-            let readable = index.readable(*id);
+            let readable = index.stored(*id);
             match &readable {
                 Ok(()) => report.files += 1,
                 Err(why) => report

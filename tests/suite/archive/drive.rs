@@ -31,7 +31,7 @@ pub fn sparse_index(
 
 /// An entry's data, once its local header has been checked.
 pub fn content(index: &Index, blob: &[u8], id: EntryId) -> Result<Vec<u8>, Error> {
-    index.readable(id)?;
+    index.stored(id)?;
     let check = index.header_check(id);
     let header = check.range();
     let extent = check

@@ -31,7 +31,7 @@ fn five_terabytes() {
     assert_eq!(index.len(), 4);
     for (id, (name, at, size)) in index.ids().zip(places) {
         assert_eq!(index.path(id), name.as_bytes());
-        assert_eq!(index.readable(id), Ok(()));
+        assert_eq!(index.stored(id), Ok(()));
         let check = index.header_check(id);
         let Range { start, end } = check.range();
         let extent = check

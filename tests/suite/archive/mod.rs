@@ -3,9 +3,11 @@
 
 mod cases;
 mod checks;
+mod coding;
 mod corpus;
 mod drive;
 mod large;
+mod links;
 mod programs;
 mod random;
 mod stored;

@@ -36,6 +36,13 @@ fn index_of(names: &[String], style: u8) -> Arc<Index> {
         if style & 2 != 0 && number % 2 == 0 {
             item.extra = zips::extra(0x7875, &[1, 4, number as u8, 0, 0, 0, 4, 9, 0, 0, 0]);
         }
+        if style & 4 != 0 && number % 4 == 0 {
+            item.flags |= 1;
+        }
+        if style & 4 != 0 && number == 0 {
+            item.flags = 0;
+            item.extra = zips::extra(0x000d, b"\0\0\0\0\0\0\0\0\0\0\0\0d/link");
+        }
         item
     });
     let blob = Zip::of(items).finish();
@@ -76,7 +83,12 @@ fn tell_index(index: &Index) -> Vec<String> {
         let place = (index.directory_order(id), index.at(entry.header_offset));
         told.push(format!("{path:?} {entry:?} {span:?} {place:?}"));
         told.push(format!("{:?} {:?}", check.range(), check.predicted()));
-        told.push(format!("{:?} {:?}", index.readable(id), index.playable(id)));
+        told.push(format!("{:?} {:?}", index.stored(id), index.playable(id)));
+        told.push(format!(
+            "{:?} {:?}",
+            index.placed(id),
+            index.link_target(id)
+        ));
     }
     told
 }
@@ -127,7 +139,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn what_was_kept_comes_back(names in names(), style in 0u8..4) {
+    fn what_was_kept_comes_back(names in names(), style in 0u8..8) {
         let index = index_of(&names, style);
         let bytes = index_bytes(&index);
         prop_assert!(index.stored_len() <= bytes.len() as u64);
@@ -147,7 +159,7 @@ proptest! {
     #[test]
     fn what_was_damaged_is_none_or_harmless(
         names in names(),
-        style in 0u8..4,
+        style in 0u8..8,
         (flips, cut) in harm(),
         (tree_flips, tree_cut) in harm(),
     ) {
