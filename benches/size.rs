@@ -1,8 +1,8 @@
-//! What an archive's size costs: `cargo bench --bench size`.
+//! The cost of an archive's size: `cargo bench --bench size`.
 //!
-//! A million entries in a thousand directories, a million in one, and five terabytes; each line is
-//! a figure beside its bar. Everything is made on the spot and mounted from a local file or from a
-//! node in this process; /dev/fuse and about 400 MB of temporary disk are needed.
+//! A million entries in a thousand directories, a million in one, and five terabytes. Each line is a figure and its
+//! limit. Everything is generated, and mounted from a local file or from a node in this process. Needs /dev/fuse and
+//! about 400 MB of temporary disk.
 
 #[path = "common/mod.rs"]
 mod common;
@@ -219,7 +219,7 @@ fn end(out: &mut Vec<u8>, entries: u64, start: u64) {
 
 const EACH: u32 = 10;
 
-/// The central directory of so many small entries with its end, and where the blob ends.
+/// The central directory of `entries` small entries with its end, and the end of the blob.
 fn directory(entries: u64, per_dir: u64) -> (Vec<u8>, u64) {
     let (mut out, mut offset) = (Vec::new(), 0);
     for entry in 0..entries {
@@ -315,6 +315,10 @@ impl Vast {
 }
 
 impl Source for Vast {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         ready(Ok(Opened {
             size: self.size(),
@@ -364,7 +368,7 @@ fn five_terabytes() {
     });
     let cache = tempfile::tempdir().expect("a cache");
     let before = Instant::now();
-    // What has no tree has no proof.
+    // Without a tree, nothing is verified.
     let mount = Mount::new(&url, &["--verify", "none"], cache.path());
     figure(
         "mount, 5 TiB in 5,120 files, s",

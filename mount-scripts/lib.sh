@@ -55,6 +55,32 @@ need_players() {
     [[ -z $missing ]] || apt_install $missing
 }
 
+# Node and npm for the node's page, with a root of this repository. puppeteer wants a Node that is newer
+# than most systems have; npm has it as a package for each processor.
+need_node() {
+    need node=nodejs npm=npm
+    local at="$1/web/node_modules/.node" have processor
+    have=$(node -p 'process.versions.node.split(".")[0]')
+    ((have < 22)) || return 0
+    if [[ ! -x $at/bin/node ]]; then
+        case $(uname -m) in
+            x86_64) processor=x64 ;;
+            aarch64) processor=arm64 ;;
+            *) fail "Node 22 or later is missing" "Install it from https://nodejs.org, then run this again." ;;
+        esac
+        heading "Installing Node 22 below web/node_modules"
+        mkdir -p "$at/bin"
+        npm install --prefix "$at" --no-save --no-audit --no-fund --ignore-scripts "node-linux-$processor@^22.12"
+        ln -s "../node_modules/node-linux-$processor/bin/node" "$at/bin/node"
+    fi
+    PATH=$at/bin:$PATH
+}
+
+# The browsers that the tests of the node's page drive.
+need_browsers() {
+    need chromium=chromium firefox-esr=firefox-esr
+}
+
 # The compiler. It comes from rustup and not from apt, whose Rust is too old on most systems.
 need_rust() {
     command -v cargo >/dev/null ||
@@ -84,3 +110,13 @@ need_fuse() {
 
 # Where cargo puts what it builds in the dev profile.
 binary() { printf '%s/debug/aiozfs' "${CARGO_TARGET_DIR:-target}"; }
+
+# prefix_of [--prefix DIR]: where an installation goes.
+prefix_of() {
+    case ${1-} in
+        "") echo /usr/local ;;
+        --prefix) echo "${2:?--prefix needs a directory}" ;;
+        --prefix=*) echo "${1#--prefix=}" ;;
+        *) fail "$1 is not an option" "Usage: ${0##*/} [--prefix DIR]" ;;
+    esac
+}

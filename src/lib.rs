@@ -1,8 +1,8 @@
 //! aiozfs shows a remote archive as a read-only directory.
 //!
-//! A **blob** is an immutable line of bytes, named by a CID or found at a URL or in a file.
-//! An **archive** is a blob that is a ZIP whose entries are stored without compression, so that
-//! every entry is one extent of the line, and reading a file is reading the line.
+//! A **blob** is an immutable sequence of bytes, named by a CID or found at a URL or in a file.
+//! An **archive** is a blob that is a ZIP. A stored entry is one extent of the blob, and reading it
+//! is reading the blob. A compressed entry is an extent that is decoded.
 //!
 //! # Rooms, and which way the doors open
 //!
@@ -17,11 +17,12 @@
 //! | [`content`] | CIDs, hash trees, verification of ranges | `source`, `ranges` |
 //! | [`cache`] | bytes on disk that outlive the mount | `source`, `content`, `ranges` |
 //! | [`reader`] | the blob, readable: scheduler and executor, blocks in memory, the memory bound | `archive`, `source`, `ranges` |
+//! | [`decode`] | plain bytes of compressed and encrypted entries: decoders, checkpoints, decoded bytes in memory | `archive`, `reader`, `ranges` |
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive`, `ranges` |
-//! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `gateways`, `content`, `cache`, `reader`, `fs`, `ranges` |
-//! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `source` |
+//! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `gateways`, `content`, `cache`, `reader`, `decode`, `fs`, `ranges` |
+//! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader`, `decode` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `decode`, `source` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
-//! | [`serve`] | the node: ranges and raw blocks over HTTP | `source`, `content`, `ranges` |
+//! | [`serve`] | the node: ranges and raw blocks over HTTP, and the page for browsers | `source`, `content`, `ranges` |
 //! | [`cli`] | arguments and configuration to options, results to text | all |
 //!
 //! `tests/rooms` reads this table and fails on a use that is not in it. `doc/DESIGN.md` says why.
@@ -30,6 +31,7 @@ pub mod archive;
 pub mod cache;
 pub mod cli;
 pub mod content;
+pub mod decode;
 pub mod fs;
 pub mod gateways;
 pub mod http;

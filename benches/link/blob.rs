@@ -1,4 +1,4 @@
-//! Blobs that are computed, not kept: archives of files whose bytes come from their place.
+//! Blobs that are computed and not stored: archives of files whose bytes follow from their offset.
 
 use std::fs;
 use std::ops::Range;

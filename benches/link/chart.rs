@@ -12,7 +12,7 @@ pub struct Curve {
     pub samples: Samples,
 }
 
-/// Rates are taken over so many seconds.
+/// Rates are averages over this many seconds.
 const STEP: f64 = 0.1;
 
 const WIDTH: f64 = 860.0;

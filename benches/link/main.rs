@@ -2,8 +2,8 @@
 //!
 //! Everything is made on the spot: archives that are computed and not kept, a node in this process
 //! with a round trip, a rate a connection and a rate in all, and real mounts. Every byte that is read
-//! is compared. A table says what each task took, beside what the link allows and the bar that we
-//! hold ourselves to; a picture shows the rate of a sequential read over time beside curl's.
+//! is compared. A table has the time of each task, the time that the link allows, and our own
+//! limit. A picture shows the rate of a sequential read over time, and that of curl.
 //!
 //! ```text
 //! cargo bench --bench link                                  all tasks at 50 ms, 25 and 100 MB/s
@@ -166,9 +166,10 @@ impl Bench {
                 continue;
             }
             let done = self.median(&node, task, &[]);
-            let bar = match is_usual && task.bar.is_finite() {
-                true => format!("{:.2}", task.bar),
-                false => String::new(),
+            let bar = if is_usual && task.bar.is_finite() {
+                format!("{:.2}", task.bar)
+            } else {
+                String::new()
             };
             println!(
                 "{:<36} {:>7.3} {:>7.2} {bar:>7} {:>8} {:>6} {:>8.1} {:>6.2} {:>8.0}",
@@ -234,7 +235,7 @@ impl Bench {
         }
     }
 
-    /// The rate of a sequential read over time, beside that of curl.
+    /// The rate of a sequential read over time, and that of curl.
     fn picture(&self, shape: Shape, path: &Path) {
         let node = Node::start(shape, self.blobs.clone());
         let _ = std::fs::remove_dir_all(&self.cache);
@@ -250,7 +251,7 @@ impl Bench {
         let mut curl = Command::new("curl");
         curl.args(["-s", "-r", &format!("0-{}", LENGTH - 1), &url]);
         match curl.stdout(Stdio::piped()).spawn() {
-            Err(e) => println!("no curl beside it: {e}"),
+            Err(e) => println!("no curl to compare with: {e}"),
             Ok(mut child) => {
                 let samples = sampled(child.stdout.take().expect("piped"));
                 child.wait().expect("curl");

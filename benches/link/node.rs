@@ -1,5 +1,5 @@
-//! A node behind a link: each connection is usable one round trip after it was opened, carries so
-//! many bytes a second, and all together so many.
+//! A node behind a link. Each connection is usable one round trip after it was opened, and has a rate.
+//! All connections together have another.
 
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result};

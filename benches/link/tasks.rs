@@ -37,9 +37,10 @@ impl Seen {
     /// Fails if they are not those of the archive.
     pub fn check(&self, blob: &Blob) {
         let content = blob.content(&self.path);
-        let right = match self.range.end - self.range.start == content.len() {
-            true => content.crc32(),
-            false => content.crc32_of(self.range.clone()),
+        let right = if self.range.end - self.range.start == content.len() {
+            content.crc32()
+        } else {
+            content.crc32_of(self.range.clone())
         };
         assert_eq!(self.crc32, right, "{} {:?}", self.path, self.range);
     }

@@ -1,8 +1,8 @@
-//! Any bytes where a block of a CID's tree should be; `tests/suite/content/proven/block_check.rs` says what holds.
+//! Any bytes where a block of a CID's tree should be; `tests/suite/content/verified/block_check.rs` says what holds.
 
 #![no_main]
 
-#[path = "../../tests/suite/content/proven/block_check.rs"]
+#[path = "../../tests/suite/content/verified/block_check.rs"]
 mod block_check;
 #[allow(dead_code, unused_imports)]
 mod content;

@@ -1,11 +1,11 @@
-//! Any text as an HLS playlist; `src/playlist/tests/check.rs` says what holds.
+//! Any text as an HLS playlist; `tests/suite/playlist/check.rs` says what holds.
 
 #![no_main]
 
 #[path = "../../src/ranges/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod ranges;
-#[path = "../../src/playlist/tests/check.rs"]
+#[path = "../../tests/suite/playlist/check.rs"]
 mod check;
 #[path = "../../src/playlist/mod.rs"]
 #[allow(dead_code, unused_imports)]

@@ -12,6 +12,11 @@ impl EntryId {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+
+    #[cfg(test)]
+    pub(crate) fn at(index: u32) -> Self {
+        Self(index)
+    }
 }
 
 /// A contiguous part of the blob.
@@ -134,7 +139,7 @@ pub enum AesKey {
 
 impl AesKey {
     /// Length of the key in bytes.
-    pub fn len(self) -> usize {
+    pub fn bytes(self) -> usize {
         match self {
             AesKey::Bits128 => 16,
             AesKey::Bits192 => 24,
@@ -144,7 +149,7 @@ impl AesKey {
 
     /// Length in bytes of the salt before the data: half of the key's.
     pub fn salt_len(self) -> usize {
-        self.len() / 2
+        self.bytes() / 2
     }
 }
 
@@ -164,7 +169,7 @@ impl fmt::Display for Encryption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Encryption::ZipCrypto { .. } => f.write_str("ZipCrypto"),
-            Encryption::Aes { key, .. } => write!(f, "AES-{}", key.len() * 8),
+            Encryption::Aes { key, .. } => write!(f, "AES-{}", key.bytes() * 8),
             Encryption::Unknown => f.write_str("unknown encryption"),
         }
     }
@@ -222,6 +227,15 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// How it is stored, for people: its method, and its encryption if it is encrypted.
+    pub fn storage(&self) -> String {
+        let method = self.method;
+        self.encryption.map_or_else(
+            || method.to_string(),
+            |encryption| format!("{method}, {encryption}"),
+        )
+    }
+
     /// Whether its data in the archive is its content: stored, and not encrypted.
     pub fn is_plain(&self) -> bool {
         self.method == Method::Stored && self.encryption.is_none()

@@ -62,7 +62,7 @@ impl fmt::Display for Error {
             Error::TooManyEntries => f.write_str("the archive has too many entries: more than 4,294,967,294, or more than 4 GiB of names"),
             Error::Compressed { name, method } => write!(
                 f,
-                "'{name}' is {method} in the archive, and only stored entries can be read; pack it with 'aiozfs pack' or 'zip -0'"
+                "'{name}' is {method} in the archive, so its content is no range of the archive"
             ),
             Error::Encrypted { name } => {
                 write!(f, "'{name}' is encrypted in the archive, and cannot be read")

@@ -138,7 +138,14 @@ impl Index {
         })
     }
 
-    /// Whether an entry's content is a range of the blob: neither compressed nor encrypted.
+    /// Whether an entry is neither compressed nor encrypted.
+    pub fn is_stored(&self, id: EntryId) -> bool {
+        let packed = &self.entries[id.index()];
+        Method::of(self.tables.method(packed)) == Method::Stored
+            && !packed.has(entry_flags::ENCRYPTED)
+    }
+
+    /// Whether an entry's content is a range of the blob: neither compressed nor encrypted, and in its place.
     ///
     /// # Errors
     /// The reason, if it is not.

@@ -1,4 +1,4 @@
-//! Artifacts of a blob, cached beside its blocks: the parsed index and the tree.
+//! Artifacts of a blob, cached with its blocks: the parsed index and the tree.
 
 use std::sync::Arc;
 

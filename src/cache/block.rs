@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_ranges_the_shortest_are_dropped() {
+    fn the_shortest_of_too_many_ranges_are_dropped() {
         let many = (0..100u64).map(|i| i * 1000..i * 1000 + 1 + i);
         let head = Head::new(many.collect(), &[(0, &bytes())]);
         assert_eq!(head.ranges().len(), MAX_RANGES);

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_is_not_overdrawn_and_comes_back() {
+    fn a_budget_is_not_exceeded_and_returns() {
         let budget = Budget::new(100);
         let first = budget.reserve(60).expect("room");
         assert!(budget.is_short());

@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
 use super::Cache;
@@ -20,7 +20,10 @@ use super::read::Lookup;
 use super::record;
 use super::shared::Shared;
 use super::store::Inner;
-use crate::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+use crate::source::{
+    Chunk, ChunkStream, Error, Fact, Hints, Opened, Origin, Priority, Result, Source,
+    answer_without_bytes,
+};
 
 /// The origin of bytes that were read from disk.
 const ORIGIN: &str = "the cache";
@@ -112,7 +115,7 @@ impl State {
             let read = move |shared: &Shared| record::read(&*shared.disk, &path);
             let metadata: Option<Metadata> = self.cache.run_blocking(read).await.flatten();
             if let Some(Metadata { size, .. }) = metadata {
-                self.below.expect_size(size);
+                self.below.learn(Fact::Size(size));
                 self.is_open(size, None);
                 return Ok(Opened { size, tail: None });
             }
@@ -298,18 +301,17 @@ impl Below {
 }
 
 impl Source for Cached {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&*self.0.below)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.0.open(tail).boxed()
     }
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        if let Some(size) = self.0.size.get().copied()
-            && range.end > size
-        {
-            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
-        }
-        if range.is_empty() {
-            return stream::empty().boxed();
+        if let Some(answer) = answer_without_bytes(&range, self.0.size.get().copied()) {
+            return answer;
         }
         let Some(blob) = self.0.blob() else {
             return self.0.below.read(range, priority);
@@ -328,18 +330,6 @@ impl Source for Cached {
         .boxed()
     }
 
-    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
-        self.0.below.verification_unit(range)
-    }
-
-    fn preferred_end(&self, end: u64) -> u64 {
-        match self.0.comes_from_below() {
-            true => self.0.below.preferred_end(end),
-            // A block that two reads share is opened and verified twice.
-            false => end.next_multiple_of(BLOCK),
-        }
-    }
-
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         if let Some(blob) = self.0.blob() {
             self.0.cache.forget(blob, &range);
@@ -349,46 +339,34 @@ impl Source for Cached {
         }
     }
 
-    fn keep(&self, chunk: &Chunk) {
-        self.0.keep(Some(chunk));
+    fn hints(&self) -> Hints {
+        let below = self.0.below.hints();
+        if self.0.comes_from_below() {
+            return below;
+        }
+        Hints {
+            // A block that two reads share is opened and verified twice.
+            stored_unit: Some(BLOCK),
+            trouble: below.trouble,
+            // A disk needs no connections.
+            ..Hints::default()
+        }
+    }
+
+    fn learn(&self, fact: Fact<'_>) {
+        match fact {
+            Fact::Size(size) if !self.0.key.is_url() => self.0.is_open(size, None),
+            Fact::Size(_) => {}
+            Fact::Bytes(chunk) => self.0.keep(Some(chunk)),
+        }
+        self.0.below.learn(fact);
     }
 
     fn warm_up(&self, reads: usize) -> usize {
-        match self.0.comes_from_below() {
-            true => self.0.below.warm_up(reads),
-            // A disk needs no connections.
-            false => 1,
-        }
-    }
-
-    fn early_by(&self) -> Option<u64> {
         if self.0.comes_from_below() {
-            self.0.below.early_by()
+            self.0.below.warm_up(reads)
         } else {
-            None
+            1
         }
-    }
-
-    fn at_once(&self) -> Option<usize> {
-        if self.0.comes_from_below() {
-            self.0.below.at_once()
-        } else {
-            None
-        }
-    }
-
-    fn expect_size(&self, size: u64) {
-        if !self.0.key.is_url() {
-            self.0.is_open(size, None);
-        }
-        self.0.below.expect_size(size);
-    }
-
-    fn version(&self) -> Option<String> {
-        self.0.below.version()
-    }
-
-    fn trouble(&self, within: Duration) -> Option<Error> {
-        self.0.below.trouble(within)
     }
 }

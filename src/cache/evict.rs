@@ -27,14 +27,14 @@ const LEFT: i64 = 3600;
 /// The least that one eviction frees, in bytes, since listing all files is slow.
 const LEAST_ROOM: u64 = 4 << 20;
 
-/// FileKind a file is to eviction.
+/// The kinds of files that eviction tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
     /// The block of this number.
     Block(u64),
     /// A node of the hash tree, or an artifact such as the index: small, and needed first.
     Artifact,
-    /// Metadata; it stays as long as the blob has other files.
+    /// Metadata. It is evicted with the last of the blob's other files.
     Record,
 }
 

@@ -45,8 +45,7 @@ impl Cached {
     /// If the blob cannot be cached, or the record cannot be written.
     pub async fn pin(&self, ranges: Vec<Range<u64>>) -> io::Result<()> {
         let Some((cache, blob)) = self.storage() else {
-            let what =
-                "its server tells no version of it (ETag or Last-Modified), so it is not cached";
+            let what = "its server identifies no version of it (by ETag or Last-Modified), so it is not cached";
             return Err(io::Error::new(io::ErrorKind::Unsupported, what));
         };
         let pin = move |shared: &Shared| pinning::add(shared, &blob.dir, &ranges);

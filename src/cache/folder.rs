@@ -2,7 +2,7 @@
 //!
 //! All files are below a directory named after the format, in the directory that the user names. It
 //! belongs to the user alone (0700) and is held open: others who can write to the directories above can
-//! move it away, but cannot put files of theirs in its place. Directories of other formats beside it
+//! move it away, but cannot put files of theirs in its place. Directories of other formats next to it
 //! are discarded.
 
 use std::ffi::OsStr;

@@ -30,7 +30,7 @@ pub(super) enum Job {
     Introduce(Arc<Blob>, Metadata),
 }
 
-/// A file of a blob beside its blocks: a node or an artifact.
+/// A file of a blob that is not a block: a node or an artifact.
 pub(super) struct SideFile {
     pub(super) blob: Arc<Blob>,
     /// Its name within the blob's directory.

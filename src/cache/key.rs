@@ -18,7 +18,7 @@ pub struct Key {
 
 impl Key {
     /// Content of a CID that the reader of the cache verifies.
-    pub fn proven(cid: &Cid) -> Self {
+    pub fn verified(cid: &Cid) -> Self {
         Self::new("cid", &[&cid.to_v1().to_string()], cid.to_string())
     }
 
@@ -95,14 +95,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_the_same_has_another_key() {
+    fn different_content_has_different_keys() {
         let cid: Cid = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"
             .parse()
             .expect("a CID");
         let url = Key::url("https://a/?x=s3cret", "https://a/");
         let gateways = ["http://g".to_owned(), "http://h".to_owned()];
         let keys = [
-            Key::proven(&cid),
+            Key::verified(&cid),
             Key::believed(&cid),
             Key::id("a", &gateways),
             Key::id("a", &gateways[..1]),
@@ -118,10 +118,10 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), keys.len());
         assert_eq!(
-            Key::proven(&cid),
+            Key::verified(&cid),
             Key {
                 name: cid.to_string(),
-                ..Key::proven(&cid.to_v1())
+                ..Key::verified(&cid.to_v1())
             }
         );
         let turned = [gateways[1].clone(), gateways[0].clone()];

@@ -1,7 +1,7 @@
 //! The cache: verified bytes on disk, shared by all mounts of this user on this machine.
 //!
 //! [`Cached`] is the decorator that reads cached bytes from disk and caches what comes from below;
-//! [`CachedBlocks`] does the same for the nodes of hash trees. Both store files of a blob, which a
+//! [`CachedNodes`] does the same for the nodes of hash trees. Both store files of a blob, which a
 //! [`Key`] names: content that never changes. `doc/CACHE.md` describes the layout of the directory.
 //!
 //! Invariants: every byte that is read back is compared with a checksum (and hashed again above, for a
@@ -45,6 +45,6 @@ pub use disk::{Disk, Handle, Listed, Stat};
 pub use folder::Folder;
 pub use key::Key;
 pub use manage::{Content, Kept, Verified};
-pub use nodes::CachedBlocks;
+pub use nodes::CachedNodes;
 pub use record::Fill;
 pub use store::{Cache, CacheOptions};

@@ -11,16 +11,16 @@ use super::job::{Job, SideContent, SideFile};
 use super::key::Key;
 use super::shared::{Shared, damaged};
 use super::store::Inner;
-use crate::source::{Blocks, Proof, Result};
+use crate::source::{BlockCheck, Blocks, Result};
 
 /// [`Blocks`] that are cached on disk. Each is verified as if it came from a network.
-pub struct CachedBlocks {
+pub struct CachedNodes {
     inner: Arc<dyn Blocks>,
     cache: Arc<Inner>,
     blob: Arc<Blob>,
 }
 
-impl CachedBlocks {
+impl CachedNodes {
     /// Caches the blocks of `inner` with the blob that `key` names.
     pub fn new(inner: Arc<dyn Blocks>, cache: &Cache, key: Key) -> Self {
         Self {
@@ -36,12 +36,12 @@ impl CachedBlocks {
         is_word.then(|| format!("nodes/{cid}"))
     }
 
-    async fn kept(&self, name: &str, most: usize, proof: &Proof) -> Option<Bytes> {
+    async fn kept(&self, name: &str, most: usize, check: &BlockCheck) -> Option<Bytes> {
         let path = self.blob.file(name);
-        let proof = proof.clone();
+        let check = check.clone();
         let read = move |shared: &Shared| {
             let bytes = shared.read_plain(&path, most)?;
-            if proof(&bytes) {
+            if check(&bytes) {
                 return Some(Bytes::from(bytes));
             }
             shared.discard(&path, &damaged("it"));
@@ -51,17 +51,17 @@ impl CachedBlocks {
     }
 }
 
-impl Blocks for CachedBlocks {
-    fn block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+impl Blocks for CachedNodes {
+    fn block(&self, cid: &str, most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
         let cid = cid.to_owned();
         async move {
             let Some(name) = Self::name(&cid) else {
-                return self.inner.block(&cid, most, proof).await;
+                return self.inner.block(&cid, most, check).await;
             };
-            if let Some(bytes) = self.kept(&name, most, &proof).await {
+            if let Some(bytes) = self.kept(&name, most, &check).await {
                 return Ok(bytes);
             }
-            let bytes = self.inner.block(&cid, most, proof).await?;
+            let bytes = self.inner.block(&cid, most, check).await?;
             if let Some(room) = self.cache.room(bytes.len()) {
                 self.cache.send(Job::Keep(SideFile {
                     blob: self.blob.clone(),
@@ -74,15 +74,20 @@ impl Blocks for CachedBlocks {
         .boxed()
     }
 
-    fn leaf_block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+    fn leaf_block(
+        &self,
+        cid: &str,
+        most: usize,
+        check: BlockCheck,
+    ) -> BoxFuture<'_, Result<Bytes>> {
         let cid = cid.to_owned();
         async move {
             if let Some(name) = Self::name(&cid)
-                && let Some(bytes) = self.kept(&name, most, &proof).await
+                && let Some(bytes) = self.kept(&name, most, &check).await
             {
                 return Ok(bytes);
             }
-            self.inner.leaf_block(&cid, most, proof).await
+            self.inner.leaf_block(&cid, most, check).await
         }
         .boxed()
     }

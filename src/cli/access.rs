@@ -7,11 +7,13 @@ use clap::Args;
 use super::config::Config;
 use super::explain::{explain_open, explain_path_below_cid};
 use super::mount_options::MountOptions;
+use super::password::{self, PasswordArgs};
 use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
 use super::verification::VerifyArg;
 use super::{Failure, units};
-use crate::archive::{Encoding, ParseOptions};
+use crate::archive::{Encoding, Index, ParseOptions};
+use crate::decode::Password;
 use crate::reader::ReaderOptions;
 use crate::volume::{self, Location, Opened, Options, Server, Servers, Verify, Volume};
 
@@ -26,10 +28,10 @@ pub(super) struct AccessArgs {
     /// an unknown name prints a list [default: CP437, as in the ZIP specification]
     #[arg(long, value_name = "NAME")]
     encoding: Option<Encoding>,
-    /// The most memory for file content; at least 16M [default: 128M]
+    /// The maximum memory for file content, at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     memory: Option<u64>,
-    /// The most connections to a server; 1 to 64 [default: 16]
+    /// The maximum number of connections to a server, 1 to 64 [default: 16]
     #[arg(long, value_name = "N", value_parser = units::connections)]
     connections: Option<usize>,
     /// How long a read waits for its bytes before it fails [default: 60s]
@@ -37,6 +39,8 @@ pub(super) struct AccessArgs {
     timeout: Option<Duration>,
     #[command(flatten)]
     storage: ReuseArgs,
+    #[command(flatten)]
+    password: PasswordArgs,
 }
 
 /// A location and how to open it, resolved from arguments and configuration.
@@ -55,6 +59,10 @@ impl AccessArgs {
         options: &MountOptions,
     ) -> Result<Access, Failure> {
         let config = Config::load()?;
+        let password = self.password.resolve(
+            options.password_file.as_deref(),
+            config.password_file(&location),
+        )?;
         let (location, gateway) = location.by_cid();
         let verify = match options.verify.or(self.verify) {
             Some(verify) => Verify::from(verify)
@@ -89,13 +97,14 @@ impl AccessArgs {
                 parse: ParseOptions {
                     encoding: encoding.unwrap_or_default(),
                 },
-                line: ReaderOptions {
+                reader: ReaderOptions {
                     memory: memory.unwrap_or(default.memory),
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),
                 },
                 cache,
                 offline: storage.is_offline(),
+                password,
                 ..Options::default()
             },
             location,
@@ -134,6 +143,27 @@ impl Access {
     pub(super) async fn open(&self) -> Result<Volume, Failure> {
         let opened = volume::open(&self.location, &self.options).await;
         opened.map_err(|e| explain_open(&self.location, &e))
+    }
+
+    /// The password, asked for on a terminal if there are encrypted entries and none is given.
+    pub(super) fn password_for(&self, index: &Index) -> Option<Password> {
+        let given = self.options.password.clone();
+        let is_needed = || index.ids().any(|id| index.get(id).encryption.is_some());
+        given.or_else(|| {
+            let shown = self.location.shown().1;
+            is_needed().then(|| password::ask(&shown)).flatten()
+        })
+    }
+
+    /// Opens the archive, and [asks](Self::password_for) for its password. Must be called within a runtime.
+    pub(super) async fn open_unlocked(&self) -> Result<Volume, Failure> {
+        let volume = self.open().await?;
+        if self.options.password.is_none()
+            && let Some(password) = self.password_for(volume.archive().index())
+        {
+            volume.decoder().set_password(password);
+        }
+        Ok(volume)
     }
 
     /// Opens the archive without a tree. Must be called within a runtime.

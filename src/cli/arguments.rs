@@ -19,8 +19,8 @@ use rustix::io::Errno;
 const HANDED_OVER: &str = "AIOZFS_HANDED_OVER";
 
 /// The commands with URLs or headers in their arguments. None of them reads standard input.
-const ASKING: [&str; 8] = [
-    "mount", "ls", "info", "cat", "fetch", "verify", "gateways", "cache",
+const ASKING: [&str; 9] = [
+    "mount", "ls", "info", "cat", "extract", "fetch", "verify", "gateways", "cache",
 ];
 
 /// The arguments of this process, the program's name first.
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_see_of_a_secret() {
+    fn secrets_are_hidden_in_visible_arguments() {
         for (argument, seen) in [
             ("http://h/a.zip", "http://h/a.zip"),
             ("http://joe:s3cret@h:80/a.zip", "http://h:80/a.zip"),

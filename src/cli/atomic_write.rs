@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_leaves_one_file() {
+    fn an_atomic_write_leaves_one_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("a/b");
         for bytes in [&b"one"[..], b"two"] {

@@ -21,7 +21,7 @@ const READY: &str = "ready";
 /// Starts this command again as a child with `--foreground` and waits until it is ready or fails.
 /// `arguments` are those of the command, with the program's name first.
 pub(super) fn start(arguments: &[OsString]) -> Result<ExitCode, Failure> {
-    let failed = |e: io::Error| Failure::new(format!("cannot go on in the background: {e}"));
+    let failed = |e: io::Error| Failure::new(format!("cannot continue in the background: {e}"));
     let mut arguments = arguments.to_vec();
     // Directly after the name of the command: after a `--` it would not be an option.
     arguments.insert(arguments.len().min(2), "--foreground".into());

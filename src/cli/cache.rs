@@ -295,7 +295,7 @@ fn row(blob: &Kept) -> [String; 7] {
         hits,
         format!("{} ago", HumanDuration(Duration::from_secs(age))),
         if blob.kind == "believed" {
-            format!("{} (not proven)", blob.name)
+            format!("{} (not verified)", blob.name)
         } else {
             blob.name.clone()
         },

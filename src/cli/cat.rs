@@ -7,10 +7,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Failure;
 use super::show::{cannot_write, quoted, stdout};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
+use super::{Failure, completions};
 use crate::archive::EntryId;
+use crate::decode;
 
 /// How much is read and written at once, in bytes. Read-ahead fetches the next bytes meanwhile, so more
 /// would only need memory.
@@ -27,7 +28,7 @@ pub(super) struct CatArgs {
     #[command(flatten)]
     source: SourceArgs,
     /// Files of the archive, as 'aiozfs ls -R' names them
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", add = completions::paths())]
     paths: Vec<OsString>,
     #[command(flatten)]
     read: ReadArgs,
@@ -43,6 +44,14 @@ pub(super) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
     with_archive(&args.source, &args.read, |unmounted| {
         let files = args.paths.iter().map(|path| file(unmounted, path));
         let files = files.collect::<Result<Vec<_>, _>>()?;
+        unmounted.unlock(&files);
+        for (path, id) in args.paths.iter().zip(&files) {
+            let unlocked = unmounted.volume.decoder().unlock(*id);
+            unmounted.runtime.block_on(unlocked).map_err(|why| {
+                let path = quoted(path.as_bytes());
+                Failure::new(format!("{path}: {why}"))
+            })?;
+        }
         let mut out = stdout()?;
         for (path, id) in args.paths.iter().zip(files) {
             match copy(unmounted, id, &mut out) {
@@ -68,24 +77,27 @@ fn file(unmounted: &Unmounted, path: &OsString) -> Result<EntryId, Failure> {
             "{shown} is a directory; 'aiozfs ls' lists what is in it"
         ))
     })?;
-    let readable = unmounted.archive().index().stored(id);
-    readable.map_err(Failure::new)?;
+    let readable = unmounted.volume.decoder().readable(id);
+    readable.map_err(|why| match why {
+        decode::Error::Read(why) => Failure::new(why),
+        why => Failure::new(format!("{shown}: {why}")),
+    })?;
     Ok(id)
 }
 
 enum Stopped {
     /// Standard output cannot be written.
     Closed(io::Error),
-    Read(crate::reader::Error),
+    Read(decode::Error),
 }
 
 fn copy(unmounted: &Unmounted, id: EntryId, out: &mut impl Write) -> Result<(), Stopped> {
-    let archive = unmounted.archive();
-    let size = archive.index().get(id).size;
+    let decoder = unmounted.volume.decoder();
+    let size = unmounted.archive().index().get(id).size;
     let mut at = 0;
     while at < size {
         let end = size.min(at + PIECE);
-        let read = unmounted.runtime.block_on(archive.read(id, at..end));
+        let read = unmounted.runtime.block_on(decoder.read(id, at..end));
         let bytes = read.map_err(Stopped::Read)?;
         out.write_all(&bytes).map_err(Stopped::Closed)?;
         at = end;

@@ -62,9 +62,10 @@ impl std::fmt::Debug for Gateway {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Archive {
     source: String,
+    password_file: Option<PathBuf>,
 }
 
 /// Defaults for options, by their names.
@@ -136,11 +137,24 @@ impl Config {
         self.0.iter().find_map(|file| value(&file.mount))
     }
 
+    /// The names of all archives.
+    pub(super) fn archive_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.0.iter().flat_map(|file| file.archive.keys());
+        names.map(String::as_str)
+    }
+
     /// The source of a named archive.
     pub(super) fn archive(&self, name: &str) -> Option<&str> {
         let mut files = self.0.iter();
         let found = files.find_map(|file| file.archive.get(name))?;
         Some(&found.source)
+    }
+
+    /// The file with the password of an archive, if a named one is at this location.
+    pub(super) fn password_file(&self, location: &Location) -> Option<&Path> {
+        let archives = self.0.iter().flat_map(|file| file.archive.values());
+        let mut here = archives.filter(|a| Location::parse(&a.source).as_ref() == Ok(location));
+        here.find_map(|archive| archive.password_file.as_deref())
     }
 
     /// A named gateway.
@@ -434,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line_and_without_secrets() {
+    fn errors_name_the_line_and_hide_secrets() {
         for (text, line, part) in [
             ("\n[mount]\nmemroy = \"s3cret\"\n", "line 3", "memroy"),
             (
@@ -460,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_own_comes_first() {
+    fn the_users_file_takes_precedence() {
         let mut config = parse("[mount]\nuid = 1\n[archive.a]\nsource = \"mine\"").expect("one");
         let system = parse("[mount]\nuid = 2\ngid = 2\n[archive.a]\nsource = \"theirs\"");
         config.0.extend(system.expect("two").0);

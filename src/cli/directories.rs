@@ -1,7 +1,9 @@
 //! The user's directories: home, and the directory of caches.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -20,8 +22,8 @@ pub(super) fn home() -> Option<PathBuf> {
 /// The option of all commands that use a cache.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct CacheDirArgs {
-    /// The directory of the cache [default: $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs, else
-    /// /var/cache/aiozfs]
+    /// The directory of the cache [default: the CacheDirectory of a systemd service, else
+    /// $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs, else /var/cache/aiozfs]
     #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
 }
@@ -46,7 +48,27 @@ impl CacheDirArgs {
             .clone()
             .filter(|dir| !dir.as_os_str().is_empty());
         let given = given.or_else(|| configured.map(Path::to_owned));
+        let of_service = || of_service("CACHE_DIRECTORY");
+        let given = given.or_else(of_service);
         given.unwrap_or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), home()))
+    }
+}
+
+/// A directory that systemd made for a service, the first if there are several (systemd.exec(5),
+/// CacheDirectory=).
+fn of_service(variable: &str) -> Option<PathBuf> {
+    let list = env::var_os(variable)?;
+    let first = list.as_bytes().split(|byte| *byte == b':').next()?;
+    let path = PathBuf::from(OsStr::from_bytes(first));
+    path.is_absolute().then_some(path)
+}
+
+/// The absolute path of a log file: a relative one is below the log directory of a systemd service, else
+/// below the working directory.
+pub(super) fn log_file(path: &Path) -> io::Result<PathBuf> {
+    match of_service("LOGS_DIRECTORY") {
+        Some(directory) => Ok(directory.join(path)),
+        None => std::path::absolute(path),
     }
 }
 

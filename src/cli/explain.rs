@@ -27,7 +27,7 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
             "if it is in the cache, --offline mounts it as it was last seen"
         }
         (source::Error::Offline, _) => {
-            "bring it into the cache with 'aiozfs fetch', or leave --offline out"
+            "fetch it into the cache with 'aiozfs fetch', or leave --offline out"
         }
         (source::Error::NotFound { .. }, Location::Cid(_)) => {
             "the gateway does not know this id, or has no raw blocks of it ('--verify crc' does without); check it, or give another gateway with --gateway URL"
@@ -44,10 +44,10 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
             "aiozfs needs a server that answers Range requests; or download the archive and mount the file"
         }
         (source::Error::NoRawBlocks { .. }, Location::Cid(cid)) if cid.codec() == Codec::Raw => {
-            "give a trustless gateway with --gateway URL; a raw CID of more than 2 MiB cannot be proven by ranges at all; '--verify crc' continues without proof"
+            "give a trustless gateway with --gateway URL; a raw CID of more than 2 MiB cannot be verified by ranges at all; '--verify crc' continues without verification"
         }
         (source::Error::NoRawBlocks { .. }, _) => {
-            "give a trustless gateway with --gateway URL; '--verify crc' continues without proof"
+            "give a trustless gateway with --gateway URL; '--verify crc' continues without verification"
         }
         (source::Error::Forged { .. }, Location::Cid(_)) => {
             "give another gateway with --gateway URL"

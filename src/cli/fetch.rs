@@ -15,7 +15,7 @@ use super::explain::explain_open;
 use super::glob::Glob;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
-use super::{Failure, config, job, logging};
+use super::{Failure, config, fetch_index, job, logging};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
 use crate::ranges::RangeSet;
@@ -48,6 +48,10 @@ pub(super) struct FetchArgs {
     /// number of directories
     #[arg(value_name = "PATH|GLOB")]
     paths: Vec<OsString>,
+    /// Fetch nothing for keeps, but decode compressed files once and keep where decoding can restart: later
+    /// mounts then read anywhere in them without decoding what lies before
+    #[arg(long)]
+    index: bool,
     #[command(flatten)]
     access: AccessArgs,
     /// Log more; may be given more than once
@@ -60,6 +64,7 @@ Examples:
   aiozfs fetch bafybei...
   aiozfs fetch bafybei... master_playlist.m3u8 '720p*' subtitles
   aiozfs fetch https://example.com/holiday.zip '**/*.jpg'
+  aiozfs fetch --index https://example.com/logs.zip
   aiozfs mount --offline bafybei... /mnt/video     # then, without a network
   aiozfs cache unpin bafybei...                    # it may be evicted again";
 
@@ -79,9 +84,14 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
         ));
     };
     let runtime = job::runtime()?;
-    let done = runtime.block_on(bring(&access, &cache, &args.paths));
+    if args.index {
+        let done = runtime.block_on(fetch_index::index(&access, &cache, &args.paths));
+        runtime.shutdown_background();
+        return done.map(|()| ExitCode::SUCCESS);
+    }
+    let done = runtime.block_on(fetch_missing(&access, &cache, &args.paths));
     runtime.shutdown_background();
-    let Brought { kept, fetched } = done?;
+    let Fetched { kept, fetched } = done?;
     println!(
         "{}: {} in the cache, pinned; {} fetched",
         access.location.shown().1,
@@ -92,12 +102,16 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Bytes of the archive.
-struct Brought {
+struct Fetched {
     kept: u64,
     fetched: u64,
 }
 
-async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Brought, Failure> {
+async fn fetch_missing(
+    access: &Access,
+    cache: &Cache,
+    paths: &[OsString],
+) -> Result<Fetched, Failure> {
     let Opened {
         archive, cached, ..
     } = access.open_archive().await?;
@@ -122,7 +136,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
     let progress = Progress::bytes("fetching", Some(fetched));
     for round in 0..ROUNDS {
         if missing.is_empty() {
-            return Ok(Brought { kept, fetched });
+            return Ok(Fetched { kept, fetched });
         }
         if round > 0 {
             log::info!("fetch: {} bytes were not kept", total(&missing));
@@ -136,7 +150,7 @@ async fn bring(access: &Access, cache: &Cache, paths: &[OsString]) -> Result<Bro
         missing = cached.missing(ranges.clone()).await;
     }
     match total(&missing) {
-        0 => Ok(Brought { kept, fetched }),
+        0 => Ok(Fetched { kept, fetched }),
         left => Err(Failure::new(format!(
             "{} of {} could not be stored: the disk is full or fails, or the rest of the cache is pinned; free space, see 'aiozfs cache', then fetch again to continue",
             HumanBytes(left),
@@ -233,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_end_where_parts_of_the_line_do() {
+    fn parts_end_at_multiples_of_the_part_size() {
         let ranges = merged(vec![
             PART + 5..2 * PART,
             0..7,

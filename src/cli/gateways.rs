@@ -12,9 +12,9 @@ use futures_util::future::join_all;
 use super::config::Config;
 use super::servers::ServerArgs;
 use super::{Failure, job, logging};
-use crate::content::{Cid, Proven, parse_cid};
+use crate::content::{Cid, Verified, parse_cid};
 use crate::http::{HttpOptions, display_url};
-use crate::source::{Error, Offline, Priority, Proof, Retry, Source};
+use crate::source::{BlockCheck, Error, Fact, Offline, Priority, Retry, Source};
 use crate::volume::{Server, Servers};
 
 /// The empty block under its identity CID, with which the specification of trustless gateways probes.
@@ -98,7 +98,7 @@ async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<()
     let options = server.http(HttpOptions {
         idle_timeout: PATIENCE,
         pinned: false,
-        proven: true,
+        verified: true,
         ..HttpOptions::default()
     });
     let id = cid.map_or_else(|| PROBE.to_owned(), |cid| cid.to_string());
@@ -108,13 +108,13 @@ async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<()
     })?;
     let blocks = server.blocks(&options, data.set().clone(), BRIEFLY);
     let Some(cid) = cid else {
-        let is_empty: Proof = Arc::new(|bytes: &[u8]| bytes.is_empty());
+        let is_empty: BlockCheck = Arc::new(|bytes: &[u8]| bytes.is_empty());
         let asked = Instant::now();
         let probed = blocks.block(PROBE, 0, is_empty).await.map(drop);
         row.of_blocks(probed, asked.elapsed());
         return Ok(());
     };
-    let content = Proven::new(cid, Arc::new(Offline), blocks);
+    let content = Verified::new(cid, Arc::new(Offline), blocks);
     let asked = Instant::now();
     let opened = content.open(0).await;
     let size = opened.as_ref().ok().map(|opened| opened.size);
@@ -156,7 +156,7 @@ impl Row {
         let size = match size {
             // As under verification.
             Some(size) => {
-                data.expect_size(size);
+                data.learn(Fact::Size(size));
                 size
             }
             None => match data.open(0).await {
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_what_was_not_tried_is_a_dash() {
+    fn columns_are_aligned_and_untried_probes_are_dashes() {
         let rows = [
             Row {
                 name: "http://a/".into(),

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_patterns_name() {
+    fn patterns_match_paths() {
         let table = [
             ("a", "a", true),
             ("a", "a/b/c", true),

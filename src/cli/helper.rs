@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_mount_and_mount_fuse_call() {
+    fn arguments_of_mount_and_mount_fuse_are_translated() {
         for (called, meant) in [
             ("/sbin/mount.aiozfs s /d -o rw", "-o rw -- s /d"),
             (

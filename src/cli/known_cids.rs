@@ -132,7 +132,7 @@ impl KnownCids {
     /// Warns once: a problem of one file is usually one of all.
     fn warn(&self, what: &str) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            log::warn!("cache: {what}; CIDs are computed anew at each start");
+            log::warn!("cache: {what}; CIDs are computed again at each start");
         }
     }
 }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_for_this_state_and_profile_only() {
+    fn a_known_cid_is_for_one_file_state_and_profile() {
         let room = Room::new();
         assert_eq!(room.get(), None);
         room.put();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_just_written_is_not_kept() {
+    fn a_file_just_written_is_not_remembered() {
         let room = Room::new();
         room.write(b"x", Duration::ZERO);
         room.put();

@@ -92,7 +92,7 @@ pub(super) fn reopen() {
         Some(path) => {
             if let Err(e) = to_file(&path) {
                 let path = path.display();
-                log::warn!("log file {path}: {e}; going on in the one that was open");
+                log::warn!("log file {path}: {e}; the log continues in the old file");
             }
         }
     }

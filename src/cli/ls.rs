@@ -10,10 +10,11 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde::Serialize;
 
-use super::Failure;
 use super::show::{self, Names};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
+use super::{Failure, completions};
 use crate::archive::{Entry, Error, Kind};
+use crate::decode;
 use crate::fs::{Attr, Ino, natural};
 
 /// How many targets of symbolic links are fetched at once.
@@ -29,6 +30,7 @@ pub(super) struct LsArgs {
     #[command(flatten)]
     source: SourceArgs,
     /// A directory or file of the archive [default: all of it]
+    #[arg(add = completions::paths())]
     path: Option<OsString>,
     /// Also print type and permissions, user/group in the archive, size, time (UTC), targets of symbolic
     /// links, and what cannot be read
@@ -210,9 +212,22 @@ impl Listing<'_> {
     }
 
     /// Why a file cannot be read, if it cannot.
-    fn problem(&self, ino: Ino) -> Option<Error> {
+    fn problem(&self, ino: Ino) -> Option<decode::Error> {
         let id = self.unmounted.tree().entry(ino)?;
-        self.unmounted.archive().index().stored(id).err()
+        self.unmounted.volume.decoder().readable(id).err()
+    }
+
+    /// What is special about the way in which a file is stored.
+    fn storage(&self, ino: Ino) -> Option<String> {
+        let id = self.unmounted.tree().entry(ino)?;
+        let index = self.unmounted.archive().index();
+        match (index.readable(id), index.stored(id)) {
+            (Err(_), _) => Some("damaged".to_owned()),
+            (_, Err(Error::Compressed { .. } | Error::Encrypted { .. })) => {
+                Some(index.get(id).storage())
+            }
+            _ => None,
+        }
     }
 
     /// The name to print: the full path, or the name within the directory.
@@ -245,13 +260,10 @@ impl Listing<'_> {
                 None => out.write_all(b"?")?,
             }
         }
-        if self.args.long {
-            match self.problem(ino) {
-                None => {}
-                Some(Error::Compressed { method, .. }) => write!(out, " [{method}]")?,
-                Some(Error::Encrypted { .. }) => out.write_all(b" [encrypted]")?,
-                Some(_) => out.write_all(b" [damaged]")?,
-            }
+        if self.args.long
+            && let Some(storage) = self.storage(ino)
+        {
+            write!(out, " [{storage}]")?;
         }
         out.write_all(b"\n")
     }
@@ -279,6 +291,7 @@ impl Listing<'_> {
             gid: entry.and_then(|e| e.owner).map(|owner| owner.1),
             method: of_file.map(|e| e.method.to_string()),
             encrypted: of_file.map(|e| e.encryption.is_some()),
+            encryption: of_file.and_then(|e| e.encryption).map(|e| e.to_string()),
             compressed_size: of_file.map(|e| e.compressed_size),
             crc32: of_file.map(|e| format!("{:08x}", e.crc32)),
             header_offset: of_file.map(|e| e.header_offset),
@@ -319,6 +332,8 @@ struct Row {
     method: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     encrypted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compressed_size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

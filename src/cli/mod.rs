@@ -11,12 +11,15 @@ mod background;
 mod cache;
 mod cat;
 mod cid;
+mod completions;
 mod config;
 mod demo;
 mod directories;
 mod explain;
+mod extract;
 mod failure;
 mod fetch;
+mod fetch_index;
 mod gateways;
 mod glob;
 mod helper;
@@ -25,12 +28,16 @@ mod job;
 mod known_cids;
 mod logging;
 mod ls;
+mod man;
 mod mount;
 mod mount_options;
+mod mounts;
 mod pack;
+mod password;
 mod progress;
 mod serve;
 mod servers;
+mod service;
 mod show;
 mod small_file;
 mod status;
@@ -59,10 +66,12 @@ enum Command {
     Mount(mount::MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
+    Mounts(mounts::MountsArgs),
     Status(status::StatusArgs),
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
     Cat(cat::CatArgs),
+    Extract(extract::ExtractArgs),
     Fetch(fetch::FetchArgs),
     Cache(cache::CacheCommand),
     Serve(serve::ServeArgs),
@@ -71,10 +80,13 @@ enum Command {
     Verify(verify::VerifyArgs),
     Gateways(gateways::GatewaysArgs),
     Demo(demo::DemoArgs),
+    Man(man::ManArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    completions::answer();
     let arguments = match arguments::read()
         .map_err(Failure::new)
         .and_then(helper::translate)
@@ -93,10 +105,12 @@ pub fn main() -> ExitCode {
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args, &arguments),
         Command::Umount(args) => mount::umount(&args),
+        Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Info(args) => info::info(&args),
         Command::Cat(args) => cat::cat(&args),
+        Command::Extract(args) => extract::extract(&args),
         Command::Fetch(args) => fetch::fetch(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Serve(args) => serve::serve(&args),
@@ -105,6 +119,8 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::verify(&args),
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Man(args) => man::man(&args),
+        Command::Completions(args) => completions::completions(&args),
     };
     storage::settle();
     match done {

@@ -10,9 +10,9 @@ use super::access::AccessArgs;
 use super::config::{self, Config};
 use super::job::{self, Job};
 use super::mount_options::MountOptions;
-use super::{Failure, background, logging, storage, units};
+use super::{Failure, background, completions, directories, logging, service, storage, units};
 use crate::fs::TreeOptions;
-use crate::mount::{self, KernelOptions, Mounted, Unfit};
+use crate::mount::{self, Holder, KernelOptions, Mounted, Unfit};
 use crate::volume::Location;
 
 /// Mount an archive as a read-only directory.
@@ -24,6 +24,7 @@ use crate::volume::Location;
 pub(super) struct MountArgs {
     /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
     /// name of an archive in the configuration
+    #[arg(add = completions::sources())]
     source: String,
     /// An empty directory
     mountpoint: PathBuf,
@@ -46,7 +47,7 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// connections=, cache_dir=, cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
+    /// connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none, playlists=playable|stored,
     /// owner=archive|mounter, encoding=, verify=trustless|crc|none, fsname=. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
@@ -54,7 +55,7 @@ pub(super) struct MountArgs {
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Write log lines to this file [default: in the background, the system's log]
+    /// Write log lines to this file; in a systemd service, a relative path is below its LogsDirectory [default: in the background, the system's log]
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
     /// Called by mount(8): use its exit codes, and do not report a source that is already mounted
@@ -81,11 +82,17 @@ Examples:
 #[derive(Debug, Args)]
 pub(super) struct UmountArgs {
     /// The directory it is mounted on
+    #[arg(add = completions::mountpoints())]
     mountpoint: PathBuf,
 }
 
 pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
-    mount::unmount(&args.mountpoint).map_err(Failure::new)?;
+    let busy = mount::unmount(&args.mountpoint).map_err(Failure::new)?;
+    if !busy.is_empty() {
+        let holders: Vec<_> = busy.iter().map(Holder::to_string).collect();
+        let (mountpoint, holders) = (args.mountpoint.display(), holders.join(", "));
+        eprintln!("aiozfs: {mountpoint} was in use by {holders}; their reads now fail");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,14 +113,20 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         return background::start(arguments);
     }
     logging::init(args.verbose);
-    let log_file = args.log_file.as_ref().map(std::path::absolute).transpose();
+    let log_file = args
+        .log_file
+        .as_deref()
+        .map(directories::log_file)
+        .transpose();
     let log_file = log_file.map_err(Failure::new)?;
     if let Some(path) = &log_file {
         logging::to_file(path)
             .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
     }
     let runtime = job::runtime()?;
-    let mounted = args.job(&options, location)?.mount(&mountpoint, &runtime)?;
+    let job = args.job(&options, location)?;
+    let mounted = job.mount(&mountpoint, &runtime)?;
+    service::ready(&mountpoint, &job.kernel.fs_name, runtime.handle());
     go_on(mounted, log_file.is_some())
 }
 
@@ -187,10 +200,11 @@ fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
         }
         if let Err(e) = background::report_ready() {
             mounted.stopper().stop();
-            log::error!("cannot go on in the background: {e}");
+            log::error!("cannot continue in the background: {e}");
         }
     }
     let ended = mounted.wait();
+    service::stopping();
     if let Err(e) = &ended {
         log::error!("the mount ended with an error: {e}");
     }

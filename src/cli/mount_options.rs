@@ -31,6 +31,7 @@ pub(super) struct MountOptions {
     pub(super) memory: Option<u64>,
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
+    pub(super) password_file: Option<PathBuf>,
     pub(super) offline: bool,
     pub(super) verify: Option<VerifyArg>,
     pub(super) connections: Option<usize>,
@@ -103,6 +104,9 @@ impl MountOptions {
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
             Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
             Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
+            Some(("password-file" | "password_file", value)) => {
+                self.password_file = Some(value.into());
+            }
             Some(("connections", value)) => self.connections = Some(units::connections(value)?),
             Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
             Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
@@ -362,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_or_wrong_is_an_error_that_names_it() {
+    fn unknown_or_wrong_options_are_errors_that_name_them() {
         for wrong in [
             "frobnicate",
             "ownr",
@@ -385,14 +389,14 @@ mod tests {
     }
 
     #[test]
-    fn the_later_one_wins() {
+    fn the_later_option_wins() {
         assert!(!parse("noexec,exec").expect("known").noexec);
         let lists = parse("playlists=playable,playlists=stored").expect("known");
         assert_eq!(lists.stored_playlists, Some(true));
         assert_eq!(parse("uid=1,uid=2").expect("known").uid, Some(2));
     }
 
-    /// A label with a comma in it was split into two options, one of which is unknown.
+    /// A label with a comma in it was split into two options, and the second was unknown.
     #[test]
     fn a_comma_in_quotes_belongs_to_its_option() {
         let label = r#"context="system_u:object_r:container_file_t:s0:c1,c2""#;
@@ -408,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_meant_for_others_is_ignored() {
+    fn options_for_other_programs_are_ignored() {
         for option in [
             "user",
             "user=joe",
@@ -459,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn sloppy_ignores_what_is_unknown_and_nothing_else() {
+    fn sloppy_ignores_only_unknown_options() {
         let sloppy = |list: &str| MountOptions::parse(&[list.to_owned()], true);
         assert_eq!(sloppy("frobnicate,a=b,uid=5").expect("known").uid, Some(5));
         for wrong in ["uid=me", "remount"] {

@@ -16,8 +16,8 @@ const TOKEN: &str = "AIOZFS_TOKEN";
 
 #[derive(Clone, Args)]
 pub(super) struct ServerArgs {
-    /// Where to ask for a CID: {cid} in the URL is replaced, else /ipfs/CID is appended; or the
-    /// name of a gateway in the configuration. May be given more than once
+    /// A gateway that serves CIDs: its URL, or its name in the configuration. {cid} in the URL is
+    /// replaced, else /ipfs/CID is appended. May be given more than once
     #[arg(
         long = "gateway",
         value_name = "URL",

@@ -35,8 +35,8 @@ impl Names {
     }
 }
 
-/// A piece of a name.
-enum Piece<'a> {
+/// A part of a name.
+enum Part<'a> {
     Plain(char),
     /// Bytes that are escaped.
     Escaped(&'a [u8]),
@@ -51,7 +51,7 @@ pub(super) fn quoted(name: &[u8]) -> String {
         '{' | '}' => text.len() == 1,
         c => " !\"$&'()*;<=>?[\\^`|".contains(c),
     };
-    let has_escapes = pieces(name).any(|piece| matches!(piece, Piece::Escaped(_)));
+    let has_escapes = parts(name).any(|part| matches!(part, Part::Escaped(_)));
     if !has_escapes && !name.is_empty() {
         if !text.char_indices().any(is_special) {
             return text.into_owned();
@@ -62,9 +62,9 @@ pub(super) fn quoted(name: &[u8]) -> String {
     }
     let mut out = String::from("'");
     let mut in_escape = false;
-    for piece in pieces(name) {
-        match piece {
-            Piece::Plain(c) => {
+    for part in parts(name) {
+        match part {
+            Part::Plain(c) => {
                 if std::mem::take(&mut in_escape) {
                     out.push_str("''");
                 }
@@ -73,7 +73,7 @@ pub(super) fn quoted(name: &[u8]) -> String {
                     c => out.push(c),
                 }
             }
-            Piece::Escaped(bytes) => {
+            Part::Escaped(bytes) => {
                 if !std::mem::replace(&mut in_escape, true) {
                     out.push_str("'$'");
                 }
@@ -85,18 +85,18 @@ pub(super) fn quoted(name: &[u8]) -> String {
     out
 }
 
-fn pieces(name: &[u8]) -> impl Iterator<Item = Piece<'_>> {
+fn parts(name: &[u8]) -> impl Iterator<Item = Part<'_>> {
     name.utf8_chunks().flat_map(|chunk| {
         let valid = chunk.valid();
         let chars = valid.char_indices().map(|(at, c)| {
             if is_harmful(c) {
-                Piece::Escaped(&valid.as_bytes()[at..at + c.len_utf8()])
+                Part::Escaped(&valid.as_bytes()[at..at + c.len_utf8()])
             } else {
-                Piece::Plain(c)
+                Part::Plain(c)
             }
         });
         let invalid = Some(chunk.invalid()).filter(|bytes| !bytes.is_empty());
-        chars.chain(invalid.map(Piece::Escaped))
+        chars.chain(invalid.map(Part::Escaped))
     })
 }
 
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_raw_reaches_a_terminal() {
+    fn control_characters_are_escaped_on_a_terminal() {
         let table: [(&[u8], &str); 12] = [
             (b"a.ts", "a.ts"),
             (b"", "''"),

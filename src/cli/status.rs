@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{HumanBytes, HumanDuration};
 
-use super::{Failure, units};
+use super::{Failure, completions, units};
 use crate::mount::{self, Report};
 
 /// Show a mount's statistics: bytes, requests, latency, memory, streams.
@@ -20,6 +20,7 @@ use crate::mount::{self, Report};
 #[command(after_help = EXAMPLES)]
 pub(super) struct StatusArgs {
     /// The directory it is mounted on
+    #[arg(add = completions::mountpoints())]
     mountpoint: PathBuf,
     /// Print JSON: one object on one line
     #[arg(long)]

@@ -3,21 +3,24 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Parser};
 
-use super::access::AccessArgs;
+use super::access::{Access, AccessArgs};
 use super::mount_options::MountOptions;
 use super::show::quoted;
-use super::{Failure, config, job, logging};
+use super::{Failure, completions, config, job, logging};
+use crate::archive::EntryId;
 use crate::fs::{Ino, Tree};
 use crate::reader::Archive;
-use crate::volume::{FindError, Volume};
+use crate::volume::{FindError, Location, Volume};
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
     /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
     /// name of an archive in the configuration
+    #[arg(add = completions::sources())]
     source: String,
 }
 
@@ -34,6 +37,7 @@ pub(super) struct ReadArgs {
 pub(super) struct Unmounted<'r> {
     pub(super) volume: Volume,
     pub(super) runtime: &'r tokio::runtime::Runtime,
+    access: &'r Access,
 }
 
 /// Opens the archive and passes it to `work`.
@@ -48,14 +52,35 @@ pub(super) fn with_archive(
     access.options.stored_playlists = true;
     let runtime = job::runtime()?;
     let opened = runtime.block_on(access.open());
-    let runtime_of = &runtime;
+    let (runtime_of, access_of) = (&runtime, &access);
     let done = opened.and_then(|volume| {
         work(&Unmounted {
             volume,
             runtime: runtime_of,
+            access: access_of,
         })
     });
     // Nothing waits for what was fetched ahead.
+    runtime.shutdown_background();
+    done
+}
+
+/// Passes the archive to `work` if it can be opened within `limit`, with no options given. Says nothing.
+pub(super) fn glance<T>(
+    location: Location,
+    limit: Duration,
+    work: impl FnOnce(&Volume) -> T,
+) -> Option<T> {
+    #[derive(Parser)]
+    struct NoOptions {
+        #[command(flatten)]
+        access: AccessArgs,
+    }
+    let args = NoOptions::try_parse_from(["aiozfs"]).ok()?.access;
+    let access = args.resolve(location, &MountOptions::default()).ok()?;
+    let runtime = job::runtime().ok()?;
+    let opened = runtime.block_on(async { tokio::time::timeout(limit, access.open()).await });
+    let done = opened.ok()?.ok().map(|volume| work(&volume));
     runtime.shutdown_background();
     done
 }
@@ -67,6 +92,15 @@ impl Unmounted<'_> {
 
     pub(super) fn archive(&self) -> &Archive {
         self.volume.archive()
+    }
+
+    /// Asks for the password on a terminal if one of these entries needs one and none is given.
+    pub(super) fn unlock(&self, entries: &[EntryId]) {
+        let decoder = self.volume.decoder();
+        let is_locked = entries.iter().any(|id| decoder.is_locked(*id));
+        if is_locked && let Some(password) = self.access.password_for(self.archive().index()) {
+            decoder.set_password(password);
+        }
     }
 
     /// The file or directory at a path, as [`Volume::find`] finds it.

@@ -12,7 +12,7 @@ use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
 use super::{Child, Cid, Codec, MAX_BLOCK, Object, node};
-use crate::source::{Blocks, Error, Origin, Proof, Result};
+use crate::source::{BlockCheck, Blocks, Error, Origin, Result};
 
 /// The deepest tree that is read. Eight levels of 174 children hold more than any disk.
 const MAX_DEPTH: usize = 8;
@@ -365,18 +365,18 @@ async fn fetch(blocks: &dyn Blocks, cid: &Cid, kind: Kind) -> Result<Object> {
         Some(block) => block.to_vec().into(),
         None => {
             let wanted = *cid;
-            let proof: Proof = Arc::new(move |block| wanted.verify(block).is_ok());
+            let check: BlockCheck = Arc::new(move |block| wanted.verify(block).is_ok());
             if let Err(super::Mismatch::UnknownHash { code }) = cid.verify(&[]) {
                 return Err(Error::Unsupported {
                     what: format!(
-                        "{cid} has a hash of unknown kind (0x{code:x}), which cannot be verified; '--verify crc' goes on without proof"
+                        "{cid} has a hash of unknown kind (0x{code:x}), which cannot be verified; '--verify crc' continues without verification"
                     ),
                 });
             }
             let name = cid.to_string();
             match kind {
-                Kind::Node => blocks.block(&name, MAX_BLOCK, proof).await?,
-                Kind::Leaf => blocks.leaf_block(&name, MAX_BLOCK, proof).await?,
+                Kind::Node => blocks.block(&name, MAX_BLOCK, check).await?,
+                Kind::Leaf => blocks.leaf_block(&name, MAX_BLOCK, check).await?,
             }
         }
     };

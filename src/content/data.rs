@@ -1,8 +1,8 @@
 //! Reads of the data that is to be verified.
 //!
 //! No byte of a leaf can be returned before all of it has arrived. So a leaf that a program waits for is
-//! split over several idle connections: over one, a mebibyte takes as long as another round trip. The
-//! first read uses one connection, to measure its rate.
+//! split over several idle connections: over one connection, a mebibyte costs about one more round trip.
+//! The first read uses one connection, to measure its rate.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl Data {
     fn idle_connections(&self, wanted: usize) -> usize {
         let running = self.counts.running.load(Relaxed);
         if wanted > 1 {
-            let most = self.source.at_once().unwrap_or(usize::MAX);
+            let most = self.source.hints().concurrency.unwrap_or(usize::MAX);
             let usable = self.source.warm_up((running + wanted).min(most));
             usable.min(most).saturating_sub(running)
         } else {

@@ -88,16 +88,16 @@ mod tests {
                 Cid::of_block(Version::V1, Codec::Raw, &bytes),
                 Cid::of_block(Version::V0, Codec::DagPb, &node::leaf(&bytes)),
             ] {
-                let proven = |bytes: &[u8]| {
+                let verified = |bytes: &[u8]| {
                     let mut check = LeafCheck::new(cid, len as u64);
                     bytes.chunks(1000).for_each(|piece| check.update(piece));
                     check.matches()
                 };
-                assert!(proven(&bytes), "{len} bytes under {cid}");
+                assert!(verified(&bytes), "{len} bytes under {cid}");
                 if len > 0 {
                     let mut wrong = bytes.clone();
                     wrong[len / 2] ^= 1;
-                    assert!(!proven(&wrong), "{len} bytes under {cid}");
+                    assert!(!verified(&wrong), "{len} bytes under {cid}");
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! A [`Cid`] names a blob by the root of a tree of hashed blocks. [`Importer`] computes the CID of a
 //! stream of bytes under a [`Profile`]. [`Object::decode`] decodes a block: a file, a directory, and the
-//! blocks below it. [`Tree`] serves all blocks of a local file. [`Proven`] is the decorator that verifies
+//! blocks below it. [`Tree`] serves all blocks of a local file. [`Verified`] is the decorator that verifies
 //! ranges against a CID.
 //!
 //! No block is trusted: [`Cid::verify`] compares it with its CID, and the decoder refuses everything that
@@ -18,13 +18,13 @@ mod node;
 mod object;
 mod profile;
 mod protobuf;
-mod proven;
 mod range_or_block;
 mod tree;
+mod verified;
 
 pub use cid::{Cid, Codec, Mismatch, ParseCidError, Version, parse_cid};
 pub use import::{Importer, import_reader};
 pub use object::{Child, DecodeError, MAX_BLOCK, Object};
 pub use profile::Profile;
-pub use proven::Proven;
 pub use tree::{Block, Tree};
+pub use verified::Verified;

@@ -67,8 +67,9 @@ where
             Ok(Err(error)) => break Some(error),
             Err(_) => pause = ALONE,
         }
-        let trouble = data.source().trouble(asked.elapsed() + LATELY);
-        if is_worth_it && trouble.is_some_and(|error| refuses(&error) || asked.elapsed() >= STALLED)
+        let hints = data.source().hints();
+        let trouble = hints.trouble_within(asked.elapsed() + LATELY);
+        if is_worth_it && trouble.is_some_and(|error| refuses(error) || asked.elapsed() >= STALLED)
         {
             break None;
         }

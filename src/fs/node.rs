@@ -6,5 +6,5 @@ pub(super) type Node = u32;
 /// The root directory.
 pub(super) const ROOT: Node = 0;
 
-/// The parent of an entry that is not shown: a directory of which a later entry counts.
+/// The parent of an entry that is not shown, because a later entry describes the same directory.
 pub(super) const NOWHERE: Node = Node::MAX;

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_count_as_numbers() {
+    fn numbers_in_names_sort_by_value() {
         let sorted: [&[u8]; 12] = [
             b"",
             b"1.ts",

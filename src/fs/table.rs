@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_are_found_also_where_hashes_are_the_same() {
+    fn names_with_equal_hashes_are_found() {
         let mut table = Table::with_capacity(0);
         let hash = |node: Node| u64::from(node % 7) << 40 | u64::from(node % 5);
         for node in 1..500 {

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use super::read::{Ask, read_block};
 use super::set::GatewaySet;
 use crate::http::{HttpOptions, raw_block};
-use crate::source::{Backoff, Blocks, Error, Priority, Proof, Result};
+use crate::source::{Backoff, BlockCheck, Blocks, Error, Priority, Result};
 
 /// The URL of a CID at one gateway.
 pub type UrlOf = Box<dyn Fn(&str) -> String + Send + Sync>;
@@ -37,8 +37,8 @@ impl HttpBlocks {
     ) -> Self {
         let mut gateways = gateways;
         for (_, options) in &mut gateways {
-            // The proof compares each block with its CID.
-            options.proven = true;
+            // The check compares each block with its CID.
+            options.verified = true;
         }
         Self {
             inner: Arc::new(Inner { gateways }),
@@ -48,13 +48,13 @@ impl HttpBlocks {
     }
 
     /// Asks all gateways once.
-    async fn round(&self, cid: &str, most: usize, proof: &Proof) -> Result<Bytes> {
-        let (inner, cid, proof) = (self.inner.clone(), cid.to_owned(), proof.clone());
+    async fn round(&self, cid: &str, most: usize, check: &BlockCheck) -> Result<Bytes> {
+        let (inner, cid, check) = (self.inner.clone(), cid.to_owned(), check.clone());
         let ask: Ask = Arc::new(move |index, _| {
-            let (inner, cid, proof) = (inner.clone(), cid.clone(), proof.clone());
+            let (inner, cid, check) = (inner.clone(), cid.clone(), check.clone());
             let block = async move {
                 let (url, options) = &inner.gateways[index];
-                raw_block(&url(&cid), options, most, &proof).await
+                raw_block(&url(&cid), options, most, &check).await
             };
             stream::once(block).boxed()
         });
@@ -71,12 +71,12 @@ impl HttpBlocks {
 }
 
 impl Blocks for HttpBlocks {
-    fn block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+    fn block(&self, cid: &str, most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
         let cid = cid.to_owned();
         async move {
             let mut backoff = Backoff::new(self.patience, Priority::Demand);
             loop {
-                match self.round(&cid, most, &proof).await {
+                match self.round(&cid, most, &check).await {
                     Ok(block) => return Ok(block),
                     Err(error) => backoff.wait(error).await?,
                 }

@@ -1,4 +1,4 @@
-//! Finds out the size of a blob. Without a CID nothing proves what servers say, so they vote.
+//! Finds out the size of a blob. Without a CID, no server's size can be verified, so servers vote.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use super::health::Want;
 use super::member::Member;
 use super::set::GatewaySet;
-use crate::source::{Error, Opened, Origin, Result};
+use crate::source::{Error, Fact, Opened, Origin, Result};
 
-/// Once one member has answered, the others have three times as long as it took, within these bounds.
+/// After the first answer, the other members have three times its latency to answer, within these bounds.
 const GRACE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(3));
 
-/// Once the size is known, the tail has as long again as that took, but at least this.
+/// After the size is known, the tail has the same time again to arrive, but at least this.
 const TAIL_GRACE: Duration = Duration::from_millis(50);
 
 /// The members that have answered, and the size that each of them says.
@@ -119,12 +119,14 @@ pub(super) async fn open(members: &[Member], set: &Arc<GatewaySet>, tail: u64) -
     for (index, said) in &ballot.0 {
         if *said != size {
             let name: &Origin = set.name(*index);
-            log::warn!("{name} is not used: it says {said} bytes, most others {size}");
+            log::warn!(
+                "{name} is not used: it reports {said} bytes, and most others report {size}"
+            );
             set.exclude(*index);
         }
     }
     for member in members {
-        member.source.expect_size(size);
+        member.source.learn(Fact::Size(size));
     }
     let tail = opened.tail.filter(|_| opened.size == size);
     Ok(Opened { size, tail })

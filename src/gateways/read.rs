@@ -22,14 +22,14 @@ use crate::source::{Chunk, ChunkStream, Error, Priority, Result};
 /// Asks the member of this index for a range.
 pub(super) type Ask = Arc<dyn Fn(usize, Range<u64>) -> ChunkStream + Send + Sync>;
 
-/// The [`early_by`](crate::source::Source::early_by) of the member of this index.
-pub(super) type EarlyBy = Arc<dyn Fn(usize) -> u64 + Send + Sync>;
+/// The [`pipelined_within`](crate::source::Hints::pipelined_within) of the member of this index, in bytes.
+pub(super) type PipelineWindow = Arc<dyn Fn(usize) -> u64 + Send + Sync>;
 
 /// A read that is under way.
 pub(super) struct GatewayRead {
     set: Arc<GatewaySet>,
     ask: Ask,
-    early_by: EarlyBy,
+    window: PipelineWindow,
     want: Want,
     priority: Priority,
     /// The bytes that were not given out yet.
@@ -83,15 +83,15 @@ enum Event {
 
 /// Reads a raw block of at most the size of `whole`. `ask` asks one member for it and gives one chunk.
 pub(super) fn read_block(set: Arc<GatewaySet>, ask: Ask, whole: Range<u64>) -> ChunkStream {
-    let early_by: EarlyBy = Arc::new(|_| 0);
-    GatewayRead::new(set, ask, early_by, Want::Block, whole, Priority::Demand).into_stream()
+    let window: PipelineWindow = Arc::new(|_| 0);
+    GatewayRead::new(set, ask, window, Want::Block, whole, Priority::Demand).into_stream()
 }
 
 impl GatewayRead {
     pub(super) fn new(
         set: Arc<GatewaySet>,
         ask: Ask,
-        early_by: EarlyBy,
+        window: PipelineWindow,
         want: Want,
         range: Range<u64>,
         priority: Priority,
@@ -99,7 +99,7 @@ impl GatewayRead {
         Self {
             set,
             ask,
-            early_by,
+            window,
             want,
             priority,
             left: range,
@@ -229,7 +229,7 @@ impl GatewayRead {
         attempt.left.start = came.end;
         attempt.fresh += bytes;
         let left = attempt.left.end - attempt.left.start;
-        if attempt.pass.is_some() && left <= (self.early_by)(attempt.index) {
+        if attempt.pass.is_some() && left <= (self.window)(attempt.index) {
             attempt.pass = None;
         }
         if attempt.fresh >= MIN_PROGRESS || attempt.left.is_empty() {
@@ -256,7 +256,7 @@ impl GatewayRead {
             for error in self.errors.drain(..) {
                 if let Error::Forged { origin, .. } = error {
                     log::warn!(
-                        "{origin} is put aside: it gave a block that does not match its CID"
+                        "{origin} is suspended: it gave a block that does not match its CID"
                     );
                 }
             }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::health::{Availability, Health, Want};
 use super::hedge::Budget;
-use crate::source::{Error, Gate, Origin, Pass, Priority};
+use crate::source::{Error, Gate, Origin, Pass, Priority, Trouble};
 
 /// Another member is taken instead of the serving one if it is expected to need less than this share of its
 /// time. A change costs connections.
@@ -43,7 +43,7 @@ struct State {
     current_for_blocks: usize,
     budget: Budget,
     requests: u64,
-    last_error: Option<(Error, Instant)>,
+    trouble: Option<Trouble>,
 }
 
 impl GatewaySet {
@@ -65,7 +65,7 @@ impl GatewaySet {
                 current_for_blocks: heaviest.unwrap_or(0),
                 budget: Budget::new(),
                 requests: 0,
-                last_error: None,
+                trouble: None,
             }),
         })
     }
@@ -272,7 +272,7 @@ impl GatewaySet {
             log::info!("{error}; asking another gateway if there is one");
         }
         let mut state = self.state();
-        state.last_error = Some((error.clone(), Instant::now()));
+        state.trouble = Some(Trouble::new(error.clone(), Instant::now()));
         state.healths[index].failed(error, want, fastrand::f64(), Instant::now());
         self.gates[index].set_limit(state.healths[index].limit());
     }
@@ -290,7 +290,7 @@ impl GatewaySet {
             origin: self.names[index].clone(),
             after: health.delay(),
         };
-        state.last_error = Some((error.clone(), now));
+        state.trouble = Some(Trouble::new(error.clone(), now));
         // All its requests notice the silence, but it is one failure.
         if health.availability(want, now) == Availability::Available {
             log::info!("{error}; asking another gateway if there is one");
@@ -299,16 +299,15 @@ impl GatewaySet {
         true
     }
 
-    /// Why no member may be asked for data; else the last error, if it happened within this time.
-    pub(super) fn trouble(&self, within: Duration) -> Option<Error> {
+    /// Why no member may be asked for data; else the last error.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
         let (state, now) = (self.state(), Instant::now());
         let mut healths = state.healths.iter();
         if healths.all(|health| health.availability(Want::Data, now) >= Availability::RetryAfter) {
             drop(state);
-            return Some(self.refusal(Want::Data));
+            return Some(Trouble::new(self.refusal(Want::Data), now));
         }
-        let (error, at) = state.last_error.clone()?;
-        (at.elapsed() <= within).then_some(error)
+        state.trouble.clone()
     }
 
     /// Records that a member gave wrong bytes.
@@ -325,7 +324,7 @@ impl GatewaySet {
         health.forged(now);
         drop(state);
         let name = &self.names[index];
-        log::log!(level, "{name} is put aside: it gave wrong bytes");
+        log::log!(level, "{name} is suspended: it gave wrong bytes");
     }
 
     /// Excludes a member for good, because it has another blob.

@@ -2,17 +2,18 @@
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt, ready};
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::StreamExt;
 
 use super::health::Want;
 use super::member::{GatewaysOptions, Member};
 use super::open::open;
-use super::read::{Ask, EarlyBy, GatewayRead};
+use super::read::{Ask, GatewayRead, PipelineWindow};
 use super::set::GatewaySet;
-use crate::source::{ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+use crate::source::{
+    ChunkStream, Error, Fact, Hints, Opened, Origin, Priority, Result, Source, answer_without_bytes,
+};
 
 /// A [`Source`] over several sources of the same blob.
 #[derive(Clone)]
@@ -77,18 +78,18 @@ impl Inner {
 }
 
 impl Source for Gateways {
+    /// The member that serves.
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&*self.0.members[self.0.set.current()].source)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.0.open(tail).boxed()
     }
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        if let Some(size) = self.0.size.get().copied()
-            && range.end > size
-        {
-            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
-        }
-        if range.is_empty() {
-            return stream::empty().boxed();
+        if let Some(answer) = answer_without_bytes(&range, self.0.size.get().copied()) {
+            return answer;
         }
         let inner = self.0.clone();
         let ask: Ask = Arc::new(move |index, range| {
@@ -102,16 +103,11 @@ impl Source for Gateways {
             recorded.boxed()
         });
         let (set, inner) = (self.0.set.clone(), self.0.clone());
-        let early_by: EarlyBy = Arc::new(move |index| {
-            let early_by = inner.members[index].source.early_by();
-            early_by.unwrap_or(0)
+        let window: PipelineWindow = Arc::new(move |index| {
+            let hints = inner.members[index].source.hints();
+            hints.pipelined_within.unwrap_or(0)
         });
-        GatewayRead::new(set, ask, early_by, Want::Data, range, priority).into_stream()
-    }
-
-    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
-        let current = self.0.set.current();
-        self.0.members[current].source.verification_unit(range)
+        GatewayRead::new(set, ask, window, Want::Data, range, priority).into_stream()
     }
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {
@@ -133,24 +129,16 @@ impl Source for Gateways {
         }
     }
 
-    fn early_by(&self) -> Option<u64> {
-        let members = &self.0.members;
-        if self.0.set.is_striped() {
-            // A member that cannot pipeline lets an early request wait, hardly longer than a later one.
-            members.iter().filter_map(|m| m.source.early_by()).max()
+    fn hints(&self) -> Hints {
+        let hints = if self.0.set.is_striped() {
+            let members = self.0.members.iter();
+            members.map(|m| m.source.hints()).reduce(Hints::spread)
         } else {
-            members[self.0.set.current()].source.early_by()
-        }
-    }
-
-    fn at_once(&self) -> Option<usize> {
-        let members = &self.0.members;
-        if self.0.set.is_striped() {
-            // `None` if any member has no limit.
-            members.iter().map(|m| m.source.at_once()).sum()
-        } else {
-            members[self.0.set.current()].source.at_once()
-        }
+            self.inner().map(Source::hints)
+        };
+        let mut hints = hints.unwrap_or_default();
+        hints.trouble = self.0.set.trouble().or(hints.trouble);
+        hints
     }
 
     fn version(&self) -> Option<String> {
@@ -161,14 +149,12 @@ impl Source for Gateways {
         }
     }
 
-    fn expect_size(&self, size: u64) {
-        let _ = self.0.size.set(size);
-        for member in &self.0.members {
-            member.source.expect_size(size);
+    fn learn(&self, fact: Fact<'_>) {
+        if let Fact::Size(size) = fact {
+            let _ = self.0.size.set(size);
         }
-    }
-
-    fn trouble(&self, within: Duration) -> Option<Error> {
-        self.0.set.trouble(within)
+        for member in &self.0.members {
+            member.source.learn(fact);
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! Estimates the bandwidth-delay product of one connection to a server: what it carries in a round trip.
+//! It tells when to send the next request, and how many connections are worth it.
 
 use std::time::Duration;
 
@@ -10,6 +11,14 @@ const BUFFERED_WITHIN: f64 = 0.1;
 
 /// A server whose usual latency is above this is not near, even if it once answered from a cache at once.
 const FAR: Duration = Duration::from_millis(40);
+
+/// A server with a round trip of at most this is near: on this machine or next to it.
+const NEAR: Duration = Duration::from_micros(500);
+
+/// How many connections to a near server are worth it, unless each carries less than [`SLOW`] bytes a second.
+/// Together they carry more than gigabit Ethernet, and what more of them carry at once costs CPU and memory.
+const FEW: usize = 6;
+const SLOW: f64 = 25e6;
 
 /// The weight of a new rate in the average.
 const RATE_WEIGHT: f64 = 0.2;
@@ -59,7 +68,7 @@ impl BandwidthDelay {
 
     /// The round-trip time: the shortest latency, or the usual one if that is so long that the server must
     /// be far away from what it serves.
-    pub(super) fn round_trip(&self) -> Option<Duration> {
+    fn round_trip(&self) -> Option<Duration> {
         let usual = Duration::from_secs_f64(self.latency);
         if usual > FAR {
             Some(usual)
@@ -72,6 +81,17 @@ impl BandwidthDelay {
     /// at most this many bytes of an answer are still to come.
     pub(super) fn bytes(&self) -> u64 {
         (self.rate * self.latency) as u64
+    }
+
+    /// How many connections, of at most `most`, are worth it.
+    pub(super) fn connections(&self, most: usize) -> usize {
+        let is_near = self.round_trip().is_some_and(|trip| trip <= NEAR);
+        let is_slow = self.rate > 0.0 && self.rate < SLOW;
+        if is_near && !is_slow {
+            most.min(FEW)
+        } else {
+            most
+        }
     }
 }
 
@@ -113,5 +133,24 @@ mod tests {
             bdp.answered(300 * MS, false);
         }
         assert!(bdp.round_trip() > Some(40 * MS));
+    }
+
+    /// Sixteen connections to a near server cost CPU and memory on both sides and brought nothing that six
+    /// did not, except where each of them is slow.
+    #[test]
+    fn a_near_server_gets_few_connections_unless_they_are_slow() {
+        let link = |trip: Duration, rate: u64| {
+            let mut bdp = BandwidthDelay::default();
+            bdp.answered(trip, false);
+            bdp.received(rate, 1000 * MS);
+            bdp
+        };
+        assert_eq!(BandwidthDelay::default().connections(16), 16, "unknown");
+        let near = MS / 4;
+        assert_eq!(link(near, 0).connections(16), FEW, "the rate is unknown");
+        assert_eq!(link(near, 100_000_000).connections(16), FEW);
+        assert_eq!(link(near, 100_000_000).connections(2), 2, "at most all");
+        assert_eq!(link(near, 20_000_000).connections(16), 16, "slow");
+        assert_eq!(link(MS, 100_000_000).connections(16), 16, "far");
     }
 }

@@ -11,7 +11,7 @@ use super::answer::{Answer, Codings};
 use super::exchange::Exchange;
 use super::remote::{Ask, RemoteUrl};
 use crate::source::verdict::Stage;
-use crate::source::{Chunk, Error, Origin, Proof, Result};
+use crate::source::{BlockCheck, Chunk, Error, Origin, Result};
 
 /// The media type of a raw block. It is sent with `?format=raw`, because some gateways heed only one of them.
 const RAW: &str = "application/vnd.ipld.raw";
@@ -19,13 +19,13 @@ const RAW: &str = "application/vnd.ipld.raw";
 /// Fetches the raw block of the content at `url`, as one chunk.
 ///
 /// # Errors
-/// If the server does not give the block, gives more than `most` bytes, or gives bytes that `proof` does not
+/// If the server does not give the block, gives more than `most` bytes, or gives bytes that `is_block` does not
 /// accept.
 pub async fn raw_block(
     url: &str,
     options: &HttpOptions,
     most: usize,
-    proof: &Proof,
+    is_block: &BlockCheck,
 ) -> Result<Chunk> {
     let separator = if url.contains('?') { '&' } else { '?' };
     let url = format!("{url}{separator}format=raw");
@@ -34,7 +34,7 @@ pub async fn raw_block(
     let origin = remote.origin();
     check(origin, &received)?;
     let block = collect(origin, received, options.idle_timeout, most).await?;
-    if !proof(&block) {
+    if !is_block(&block) {
         return Err(Error::Forged {
             origin: origin.clone(),
             range: 0..block.len() as u64,
@@ -56,7 +56,7 @@ fn check(origin: &Origin, response: &Exchange) -> Result<()> {
     if answer.status != StatusCode::OK {
         return Err(answer.refusal(origin, &(0..1), Stage::Block));
     }
-    // Other codings are no error: the proof finds out whether they changed the bytes.
+    // Other codings are no error: the caller finds out whether they changed the bytes.
     let codings = Codings::of(answer.headers);
     if codings.change_content() {
         return Err(none(format!("it sends Content-Encoding: {}", codings.told)));

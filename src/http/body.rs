@@ -23,9 +23,9 @@ impl Body {
         }
     }
 
-    /// See [`Exchange::is_nearly_over`].
+    /// Whether the next request may be sent on the connection.
     pub(super) fn is_nearly_over(&self) -> bool {
-        self.received.is_nearly_over()
+        self.received.is_nearly_over
     }
 
     /// The next chunk; `None` after the whole range has come. `wait`: how long the server may send nothing.

@@ -1,10 +1,10 @@
-//! The connections to servers: makes them, limits their number, and times pipelined requests.
+//! The connections to servers: makes them in tasks, and closes them in time.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
@@ -12,15 +12,15 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
+use tokio::time::Instant;
 
 use super::address::is_loopback;
-use super::bandwidth_delay::BandwidthDelay;
-use super::concurrency::ConcurrencyProbe;
+use super::connection::IDLE_TIMEOUT;
 use super::connector::{ConnectError, Connector, IdleState, Reader, Writer, needs_tls};
-use super::lease::Lease;
-use super::pool::{Opening, Pool, Taken};
-use super::pool_state::{Claim, IDLE_TIMEOUT};
+use super::pool::{Lease, Opening, Pool};
 use super::proxy::Proxy;
+use super::server::{Claim, ServerState};
+use crate::source::sync::MutexGuard;
 use crate::source::{Error, Origin};
 
 /// How long to keep connections that were made in advance while it is not known whether the server keeps
@@ -111,10 +111,6 @@ impl Clients {
             proxy_authorization: connector.proxy_authorization(),
             connector,
             pool: Pool::default(),
-            bandwidth_delay: Mutex::default(),
-            probe: Mutex::default(),
-            is_persistent: AtomicBool::new(false),
-            has_cleaner: AtomicBool::new(false),
         })
     }
 
@@ -141,6 +137,9 @@ impl Clients {
 /// The pool of connections to one server. The error is shared, because several requests may get it.
 type WirePool = Pool<Reader, Writer, Arc<ConnectError>>;
 
+/// What is known of a server.
+type WireState = ServerState<Reader, Writer, Arc<ConnectError>>;
+
 /// The use of one of these connections for one request.
 pub(super) type WireLease = Lease<Reader, Writer, Arc<ConnectError>>;
 
@@ -150,13 +149,6 @@ pub(super) struct Connections {
     /// The Proxy-Authorization of each request, if a forwarding proxy needs it.
     pub(super) proxy_authorization: Option<HeaderValue>,
     pool: WirePool,
-    bandwidth_delay: Mutex<BandwidthDelay>,
-    probe: Mutex<ConcurrencyProbe>,
-    /// Whether the server has kept a connection open after an answer. A server that closes connections may
-    /// also serve only one at a time, and would wait for a request on an idle one.
-    is_persistent: AtomicBool,
-    /// Whether a task closes idle connections.
-    has_cleaner: AtomicBool,
 }
 
 impl Connections {
@@ -167,18 +159,8 @@ impl Connections {
         claim: Claim,
     ) -> Result<WireLease, Arc<ConnectError>> {
         loop {
-            let window = self.pipeline_window().unwrap_or(0);
-            let mut lease = match self.pool.take(self.useful(most), window, claim) {
-                Taken::Lease(lease) => lease,
-                Taken::Open(opening) => {
-                    self.open(opening);
-                    continue;
-                }
-                Taken::Wait(waiting) => match waiting.await {
-                    Ok(lease) => lease?,
-                    Err(_) => continue,
-                },
-            };
+            let lease = self.pool.lease(most, claim, |opening| self.open(opening));
+            let mut lease = lease.await?;
             match lease.reader().map_or(IdleState::Open, Reader::idle_state) {
                 IdleState::Open => return Ok(lease),
                 IdleState::Closed => lease.close(),
@@ -193,8 +175,12 @@ impl Connections {
     /// Makes connections until there are `requests` of them, busy ones included. Returns how many are idle
     /// or busy now. Must be called within a tokio runtime.
     pub(super) fn warm_up(self: &Arc<Self>, requests: usize) -> usize {
-        let (idle, busy, _) = self.pool.count();
-        if self.is_persistent.load(Relaxed) {
+        let (idle, busy, is_persistent) = {
+            let mut state = self.state();
+            let (idle, busy, _) = state.count(Instant::now());
+            (idle, busy, state.is_persistent())
+        };
+        if is_persistent {
             self.open_some(requests);
         }
         idle + busy
@@ -205,17 +191,14 @@ impl Connections {
     /// wait for a request on one of these. So they are closed when the server turns out to close
     /// connections, or when that is still not known after a while. Must be called within a tokio runtime.
     pub(super) fn warm_up_unknown(self: &Arc<Self>, requests: usize) {
-        if self.is_persistent.load(Relaxed) {
-            self.warm_up(requests);
+        self.open_some(requests);
+        if self.state().is_persistent() {
             return;
         }
-        self.open_some(requests);
         let unknown = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(UNKNOWN_FOR).await;
-            if !unknown.is_persistent.load(Relaxed) {
-                unknown.pool.clear();
-            }
+            unknown.state().close_unless_persistent();
         });
     }
 
@@ -239,57 +222,17 @@ impl Connections {
     /// Closes idle connections when they time out, until none are left. Returns at once if another task
     /// does so already.
     async fn close_idle(&self) {
-        if self.has_cleaner.swap(true, Relaxed) {
+        if !self.state().begin_to_close_idle() {
             return;
         }
-        while self.pool.count() != (0, 0, 0) {
+        while self.state().close_idle(Instant::now()) {
             tokio::time::sleep(IDLE_TIMEOUT).await;
         }
-        self.has_cleaner.store(false, Relaxed);
-    }
-
-    /// The next request may be sent on a connection when at most this many bytes of an answer are still to
-    /// come; `None` if this server gets no pipelined requests.
-    pub(super) fn pipeline_window(&self) -> Option<u64> {
-        let is_allowed = self.pool.allows_pipelining() && self.is_persistent.load(Relaxed);
-        is_allowed.then(|| self.bandwidth_delay().bytes())
-    }
-
-    /// How many connections, of at most `most`, are worth it.
-    pub(super) fn useful(&self, most: usize) -> usize {
-        let round_trip = self.bandwidth_delay().round_trip();
-        self.probe().limit(most, round_trip)
-    }
-
-    /// Records bytes that arrived on one of at most `most` connections.
-    pub(super) fn received(&self, bytes: u64, most: usize) {
-        let (round_trip, now) = (self.bandwidth_delay().round_trip(), Instant::now());
-        if let Some(round_trip) = round_trip
-            && self.probe().is_active(round_trip, now)
-        {
-            let busy = (self.pool.count().1, most);
-            self.probe().received(bytes, busy, round_trip, now);
-        }
-    }
-
-    /// Stops pipelining to this server for good.
-    pub(super) fn refuse_pipelining(&self) {
-        self.pool.refuse_pipelining();
-    }
-
-    /// Records that an answer began this long after its request.
-    pub(super) fn answered(&self, after: Duration, is_pipelined: bool) {
-        self.bandwidth_delay().answered(after, is_pipelined);
-    }
-
-    /// Records that `bytes` of an answer came within `took`.
-    pub(super) fn answer_ended(&self, bytes: u64, took: Duration) {
-        self.bandwidth_delay().received(bytes, took);
     }
 
     /// The error of a request to `origin` that was not answered within `wait`.
     pub(super) fn timeout(&self, origin: Origin, wait: Duration) -> Error {
-        let (idle, busy, _) = self.pool.count();
+        let (idle, busy, _) = self.state().count(Instant::now());
         match self.connector.proxy() {
             Some(proxy) if idle + busy == 0 => Error::Unreachable {
                 origin,
@@ -302,24 +245,8 @@ impl Connections {
         }
     }
 
-    /// Records that a connection can be used again after an answer.
-    pub(super) fn kept(&self) {
-        self.is_persistent.store(true, Relaxed);
-    }
-
-    /// Records that a connection cannot be used again after an answer.
-    pub(super) fn broke(&self) {
-        if !self.is_persistent.load(Relaxed) {
-            self.pool.clear();
-        }
-    }
-
-    fn probe(&self) -> MutexGuard<'_, ConcurrencyProbe> {
-        self.probe.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn bandwidth_delay(&self) -> MutexGuard<'_, BandwidthDelay> {
-        let estimate = self.bandwidth_delay.lock();
-        estimate.unwrap_or_else(PoisonError::into_inner)
+    /// Locks what is known of the server.
+    pub(super) fn state(&self) -> MutexGuard<'_, WireState> {
+        self.pool.state()
     }
 }

@@ -93,10 +93,11 @@ pub(super) struct Exchange {
     pub(super) headers: HeaderMap,
     /// Whether the connection can be used again after this answer.
     is_reusable: bool,
-    max_connections: usize,
     rest: Rest,
     /// Whether the request was sent while another answer came.
     pub(super) is_pipelined: bool,
+    /// Whether the next request may be sent on the connection.
+    pub(super) is_nearly_over: bool,
     /// When the head had arrived, how many bytes of the body came with it, and how many have come in all.
     since: Instant,
     with_head: u64,
@@ -158,11 +159,11 @@ impl Exchange {
                 .lease(max_connections, request.claim)
                 .await
                 .map_err(Failure::Unmade)?;
-            match Self::over(connections, lease, max_connections, request).await {
+            match Self::over(connections, lease, request).await {
                 Ok(exchange) => return Ok(exchange),
                 Err(Lost::Again) => {}
                 Err(Lost::Failed(failure)) => {
-                    connections.broke();
+                    connections.state().close_unless_persistent();
                     return Err(failure);
                 }
             }
@@ -172,7 +173,6 @@ impl Exchange {
     async fn over(
         connections: &Arc<Connections>,
         mut lease: WireLease,
-        max_connections: usize,
         request: &Request<'_>,
     ) -> Result<Self, Lost> {
         let asked = Instant::now();
@@ -225,16 +225,16 @@ impl Exchange {
         {
             return Err(Lost::Failed(Failure::Broken(wants_login(proxy))));
         }
-        connections.answered(asked.elapsed(), is_pipelined);
+        let latency = asked.elapsed();
+        connections.state().answered(latency, is_pipelined);
         let with_head = lease
             .reader()
             .map_or(0, |reader| reader.buffer.len() as u64);
-        let exchange = Self {
+        let mut exchange = Self {
             connections: connections.clone(),
             lease: Some(lease),
             status: head.status,
             headers: head.headers,
-            max_connections,
             is_reusable: head.is_reusable && head.body != Length::UntilClosed,
             rest: match head.body {
                 Length::Known(bytes) => Rest::Known(bytes),
@@ -245,6 +245,7 @@ impl Exchange {
                 Length::UntilClosed => Rest::UntilClosed,
             },
             is_pipelined,
+            is_nearly_over: false,
             since: Instant::now(),
             with_head,
             received: 0,
@@ -266,8 +267,6 @@ impl Exchange {
             return Ok(None);
         };
         self.received += bytes.len() as u64;
-        let connections = &self.connections;
-        connections.received(bytes.len() as u64, self.max_connections);
         match self.rest {
             // The next request need not wait until the caller has processed these bytes.
             Rest::Known(0) => self.finish(),
@@ -283,20 +282,14 @@ impl Exchange {
         }
         if !matches!(self.rest, Rest::Known(_)) {
             // Nothing can be pipelined behind answers that do not tell their length.
-            self.connections.refuse_pipelining();
+            self.connections.state().refuse_pipelining();
         }
     }
 
-    /// Whether the next request may be sent on the connection.
-    pub(super) fn is_nearly_over(&self) -> bool {
-        let window = self.connections.pipeline_window().unwrap_or(0);
-        self.is_reusable && matches!(self.rest, Rest::Known(left) if left <= window)
-    }
-
     /// Tells the pool how many bytes are still to come.
-    fn report_rest(&self) {
+    fn report_rest(&mut self) {
         if let (Some(lease), Rest::Known(left), true) = (&self.lease, self.rest, self.is_reusable) {
-            lease.still_comes(left, self.connections.pipeline_window().unwrap_or(0));
+            self.is_nearly_over = lease.still_comes(left);
         }
     }
 
@@ -306,17 +299,17 @@ impl Exchange {
             return;
         };
         let after_head = self.received.saturating_sub(self.with_head);
-        self.connections
-            .answer_ended(after_head, self.since.elapsed());
+        let took = self.since.elapsed();
+        self.connections.state().received(after_head, took);
         let is_clean = lease
             .reader()
             .is_some_and(|reader| reader.buffer.is_empty());
         if self.is_reusable && is_clean {
             lease.done();
-            self.connections.kept();
+            self.is_nearly_over = true;
         } else {
             drop(lease);
-            self.connections.broke();
+            self.connections.state().close_unless_persistent();
         }
     }
 }
@@ -333,7 +326,7 @@ impl Drop for Exchange {
             return;
         }
         self.lease = None;
-        self.connections.broke();
+        self.connections.state().close_unless_persistent();
     }
 }
 

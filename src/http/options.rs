@@ -18,7 +18,7 @@ pub struct HttpOptions {
     pub pinned: bool,
     /// Whether the caller verifies all bytes against a CID. If so, redirects from https to http are
     /// followed.
-    pub proven: bool,
+    pub verified: bool,
     /// The connections to use. Sources with the same clients share them.
     pub clients: Clients,
     /// Headers that are sent to the URL's own server, but not to servers that it redirects to.
@@ -33,7 +33,7 @@ impl Default for HttpOptions {
             connections: 16,
             idle_timeout: Duration::from_secs(15),
             pinned: true,
-            proven: false,
+            verified: false,
             clients: Clients::default(),
             secrets: Secrets::default(),
             netrc: Netrc::default(),

@@ -3,7 +3,9 @@
 //! Some servers drop a request that arrives while they still send an answer. A server is on trial until
 //! it has answered one such request, and it gets no more of them once it has dropped several.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// A server on trial gets no more pipelined requests after this many unanswered ones in a row.
 const MAX_FAILURES: u32 = 2;
@@ -31,14 +33,14 @@ pub(super) struct Pipelining {
 enum Support {
     #[default]
     Untried,
-    Proven,
+    Confirmed,
     Refused,
 }
 
 impl Pipelining {
     /// Whether a request may be pipelined now.
-    pub(super) fn is_allowed(&self) -> bool {
-        self.support != Support::Refused && !self.was_suspended_within(SUSPENSION)
+    pub(super) fn is_allowed(&self, now: Instant) -> bool {
+        self.support != Support::Refused && !self.was_suspended_within(SUSPENSION, now)
     }
 
     /// Whether the server has not answered any pipelined request yet.
@@ -55,19 +57,19 @@ impl Pipelining {
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;
         if self.support != Support::Refused {
-            self.support = Support::Proven;
+            self.support = Support::Confirmed;
         }
     }
 
     /// Records that a pipelined request was not answered.
-    pub(super) fn failed(&mut self) {
+    pub(super) fn failed(&mut self, now: Instant) {
         match self.support {
             Support::Refused => {}
-            _ if self.was_suspended_within(SUSPENSION) => {}
-            Support::Proven if self.was_suspended_within(RELAPSE) => self.refuse(),
-            Support::Proven => {
+            _ if self.was_suspended_within(SUSPENSION, now) => {}
+            Support::Confirmed if self.was_suspended_within(RELAPSE, now) => self.refuse(),
+            Support::Confirmed => {
                 (self.support, self.failures) = (Support::Untried, 0);
-                self.suspended = Some(Instant::now());
+                self.suspended = Some(now);
             }
             Support::Untried => {
                 self.failures += 1;
@@ -78,8 +80,9 @@ impl Pipelining {
         }
     }
 
-    fn was_suspended_within(&self, time: Duration) -> bool {
-        self.suspended.is_some_and(|at| at.elapsed() < time)
+    fn was_suspended_within(&self, time: Duration, now: Instant) -> bool {
+        let is_within = |at: Instant| now.saturating_duration_since(at) < time;
+        self.suspended.is_some_and(is_within)
     }
 }
 
@@ -87,28 +90,44 @@ impl Pipelining {
 mod tests {
     use super::*;
 
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A server that has answered pipelined requests, and then loses all its connections at each of `times`.
+    fn broken_at(start: Instant, times: &[Duration]) -> Pipelining {
+        let mut pipelining = Pipelining::default();
+        for time in times {
+            pipelining.succeeded();
+            for _ in 0..16 {
+                pipelining.failed(start + *time);
+            }
+        }
+        pipelining
+    }
+
     /// All connections break when a machine wakes up or changes its network. That once turned pipelining
     /// off for as long as the server was mounted.
     #[test]
     fn a_broken_network_is_not_blamed_on_the_server() {
-        let mut pipelining = Pipelining::default();
-        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
-        let mut break_off = |last: Option<Instant>| {
-            (pipelining.support, pipelining.suspended) = (Support::Proven, last);
-            for _ in 0..16 {
-                pipelining.failed();
-            }
-            assert!(!pipelining.is_allowed(), "suspended");
-            pipelining.suspended = ago(2);
-            pipelining.is_allowed()
-        };
-        assert!(break_off(None));
-        assert!(break_off(ago(120)), "a second failure much later");
-        assert!(!break_off(ago(10)), "a second failure soon after");
-        pipelining.support = Support::Untried;
-        pipelining.failed();
-        assert!(pipelining.is_allowed());
-        pipelining.failed();
-        assert!(!pipelining.is_allowed(), "never answered one");
+        let start = Instant::now();
+        let once = broken_at(start, &[s(0)]);
+        assert!(!once.is_allowed(start), "suspended");
+        assert!(once.is_allowed(start + s(1)));
+        let much_later = broken_at(start, &[s(0), s(60)]);
+        assert!(!much_later.is_allowed(start + s(60)), "suspended");
+        assert!(much_later.is_allowed(start + s(61)));
+        let soon = broken_at(start, &[s(0), s(59)]);
+        assert!(!soon.is_allowed(start + s(3600)), "blamed on the server");
+    }
+
+    #[test]
+    fn two_failures_without_any_success_end_pipelining() {
+        let (mut pipelining, now) = (Pipelining::default(), Instant::now());
+        pipelining.failed(now);
+        assert!(pipelining.is_allowed(now));
+        pipelining.failed(now);
+        pipelining.succeeded();
+        assert!(!pipelining.is_allowed(now + s(3600)));
     }
 }

@@ -1,32 +1,19 @@
-//! The connections to a server, and which request uses which of them.
+//! The [state of a server](super::server) behind one lock, and guards that give back what they hold.
 //!
-//! A connection carries one answer at a time. But the next request may be sent while the end of an answer
-//! still comes (pipelining; RFC 9112, section 9.3.2). If it is sent a round trip before that end, its
-//! answer follows without a pause. Therefore the two halves of a connection are handed over separately: a
-//! [`Lease`] has the writing half at once, and the reading half when its turn comes.
-//!
-//! [`Pipelining`](super::pipelining::Pipelining) decides whether a server can be trusted with that.
+//! Tells the state the time, by tokio's clock.
+
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::lease::{Grant, Lease, Lender};
-use super::pool_state::{Claim, Idle, Waiter};
+use super::connection::{Loan, Turn};
+use super::server::{Claim, Grant, ServerState, Taken};
+use crate::source::sync::{Mutex, MutexGuard};
 
 /// The connections to one server. `R` is the reading half of a connection, `W` the writing half, and `E`
 /// the error if none could be made. Clones share them.
-pub(super) struct Pool<R, W, E>(Lender<R, W, E>);
-
-/// What [`Pool::take`] has for a request.
-pub(super) enum Taken<R, W, E> {
-    Lease(Lease<R, W, E>),
-    /// The first connection that becomes free. If the sender is dropped, ask again.
-    Wait(oneshot::Receiver<Grant<R, W, E>>),
-    /// No connection is being made yet: make one, then ask again.
-    Open(Opening<R, W, E>),
-}
-
-/// Counts a connection as being made for as long as it lives.
-pub(super) struct Opening<R, W, E>(Option<Lender<R, W, E>>);
+pub(super) struct Pool<R, W, E>(Arc<Mutex<ServerState<R, W, E>>>);
 
 impl<R, W, E> Clone for Pool<R, W, E> {
     fn clone(&self) -> Self {
@@ -36,192 +23,212 @@ impl<R, W, E> Clone for Pool<R, W, E> {
 
 impl<R, W, E> Default for Pool<R, W, E> {
     fn default() -> Self {
-        Self(Lender::default())
+        Self(Arc::new(Mutex::new(ServerState::default())))
     }
 }
 
 impl<R, W, E> Pool<R, W, E> {
-    /// Takes a connection for a request. In this order: an idle one; if the request may be pipelined, one
-    /// with at most `bdp` bytes of an answer for the same blob to come; a new one.
+    /// Locks the state.
+    pub(super) fn state(&self) -> MutexGuard<'_, ServerState<R, W, E>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a connection for a request, and waits for one if necessary. See [`ServerState::take`]. `open`
+    /// begins to make a connection.
     ///
-    /// At most `max_busy` connections are busy at once, except those that were busy before the limit
-    /// became smaller.
-    pub(super) fn take(&self, max_busy: usize, bdp: u64, claim: Claim) -> Taken<R, W, E> {
-        let lender = &self.0;
-        let mut state = lender.state();
-        state.max_busy = max_busy;
-        state.close_expired();
-        state.waiting.retain(|waiter| !waiter.sender.is_closed());
-        // The limit may have grown since others came. They go first.
-        while state.can_serve_waiter()
-            && let Some(idle) = state.take_idle()
-        {
-            lender.offer(&mut state, idle);
-        }
-        let is_before = |other: &Waiter<_>| other.claim.priority >= claim.priority;
-        if !state.waiting.front().is_some_and(is_before) {
-            if state.busy.len() < max_busy
-                && let Some(idle) = state.take_idle()
-            {
-                return Taken::Lease(lender.lend(&mut state, idle, claim.blob));
-            }
-            let blob = claim.blob;
-            if let Some(lease) = blob.and_then(|blob| lender.lend_pipelined(&mut state, bdp, blob))
-            {
-                return Taken::Lease(lease);
+    /// # Errors
+    /// If the connection that the request waited for could not be made.
+    pub(super) async fn lease(
+        &self,
+        most: usize,
+        claim: Claim,
+        open: impl Fn(Opening<R, W, E>),
+    ) -> Result<Lease<R, W, E>, E> {
+        loop {
+            let taken = self.state().take(most, claim, Instant::now());
+            match taken {
+                Taken::Loan(loan) => return Ok(Lease::new(self, loan)),
+                Taken::Open => open(Opening::new(self)),
+                Taken::Wait(grant) => {
+                    let pool = self.clone();
+                    if let Some(granted) = (Waiting { pool, grant }).granted().await {
+                        return granted;
+                    }
+                }
             }
         }
-        let made = state.busy.len() + state.opening;
-        if state.waiting.len() >= state.opening && made < max_busy {
-            state.opening += 1;
-            state.unwanted = false;
-            return Taken::Open(Opening(Some(lender.clone())));
-        }
-        let (sender, receiver) = oneshot::channel();
-        let at = state.waiting.partition_point(is_before);
-        state.waiting.insert(at, Waiter { claim, sender });
-        Taken::Wait(receiver)
     }
 
-    /// Announces connections that no request waits for yet, until there are `up_to` in all.
+    /// See [`ServerState::announce`].
     pub(super) fn announce(&self, up_to: usize) -> Vec<Opening<R, W, E>> {
-        let mut state = self.0.state();
-        state.close_expired();
-        let made = state.idle.len() + state.busy.len() + state.opening;
-        let lacking = up_to.saturating_sub(made);
-        state.opening += lacking;
-        state.unwanted &= lacking == 0;
-        (0..lacking)
-            .map(|_| Opening(Some(self.0.clone())))
-            .collect()
-    }
-
-    /// How many connections are idle, busy, and being made.
-    pub(super) fn count(&self) -> (usize, usize, usize) {
-        let mut state = self.0.state();
-        state.close_expired();
-        (state.idle.len(), state.busy.len(), state.opening)
-    }
-
-    /// Closes idle connections, and those being made as soon as they are made.
-    pub(super) fn clear(&self) {
-        let mut state = self.0.state();
-        state.unwanted = true;
-        state.idle.clear();
-    }
-
-    /// Whether requests may be pipelined, as far as is known.
-    pub(super) fn allows_pipelining(&self) -> bool {
-        self.0.state().pipelining.is_allowed()
-    }
-
-    /// Stops pipelining to this server for good.
-    pub(super) fn refuse_pipelining(&self) {
-        self.0.state().pipelining.refuse();
+        let lacking = self.state().announce(up_to, Instant::now());
+        (0..lacking).map(|_| Opening::new(self)).collect()
     }
 }
 
+/// Counts a connection as being opened for as long as it lives.
+pub(super) struct Opening<R, W, E>(Option<Pool<R, W, E>>);
+
 impl<R, W, E> Opening<R, W, E> {
+    fn new(pool: &Pool<R, W, E>) -> Self {
+        Self(Some(pool.clone()))
+    }
+
     /// Adds the connection that was made.
     pub(super) fn made(mut self, reader: R, writer: W) {
-        if let Some(lender) = self.0.take() {
-            let mut state = lender.state();
-            state.opening -= 1;
-            lender.offer(&mut state, Idle::now((reader, writer), false));
+        if let Some(pool) = self.0.take() {
+            pool.state().opened((reader, writer), Instant::now());
         }
     }
 
     /// Tells the first waiting request why the connection could not be made.
-    pub(super) fn failed(self, error: E) {
-        let Some(lender) = &self.0 else { return };
-        let mut state = lender.state();
-        let mut error = Err(error);
-        while let Some(waiter) = state.waiting.pop_front() {
-            match waiter.sender.send(error) {
-                Err(unheard @ Err(_)) => error = unheard,
-                _ => break,
-            }
+    pub(super) fn failed(mut self, error: E) {
+        if let Some(pool) = self.0.take() {
+            pool.state().not_opened(Some(error));
         }
     }
 }
 
 impl<R, W, E> Drop for Opening<R, W, E> {
     fn drop(&mut self) {
-        if let Some(lender) = self.0.take() {
-            let mut state = lender.state();
-            state.opening -= 1;
-            state.wake_all();
+        if let Some(pool) = self.0.take() {
+            pool.state().not_opened(None);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::Priority;
+/// A request that waits for a connection. Dropping it gives back a connection that was just granted.
+struct Waiting<R, W, E> {
+    pool: Pool<R, W, E>,
+    grant: oneshot::Receiver<Grant<R, W, E>>,
+}
 
-    /// On a fresh mount, demand reads once queued behind all read-ahead as long as there were fewer
-    /// connections than requests: that cost one to three round trips.
-    #[test]
-    fn demand_gets_a_connection_before_readahead() {
-        let pool = Pool::<(), (), ()>::default();
-        let take = |priority| {
-            let blob = None;
-            pool.take(1, 0, Claim { blob, priority })
-        };
-        let waits = |priority| match take(priority) {
-            Taken::Wait(waiting) => waiting,
-            _ => panic!("there is only one connection"),
-        };
-        let Taken::Open(opening) = take(Priority::Prefetch) else {
-            panic!("there is none yet");
-        };
-        let mut ahead = waits(Priority::Prefetch);
-        let mut demand = [(); 2].map(|()| waits(Priority::Demand));
-        opening.made((), ());
-        for at in 0..2 {
-            let mut got = demand.iter_mut().map(|waiting| waiting.try_recv().ok());
-            let lease = got.nth(at).flatten().expect("its turn");
-            assert!(got.all(|later| later.is_none()), "one connection");
-            assert!(ahead.try_recv().is_err(), "it can wait");
-            drop(lease);
+impl<R, W, E> Waiting<R, W, E> {
+    /// What the request is given; `None` if it has to ask again.
+    async fn granted(mut self) -> Option<Result<Lease<R, W, E>, E>> {
+        let granted = (&mut self.grant).await.ok()?;
+        Some(granted.map(|loan| Lease::new(&self.pool, loan)))
+    }
+}
+
+impl<R, W, E> Drop for Waiting<R, W, E> {
+    fn drop(&mut self) {
+        self.grant.close();
+        if let Ok(Ok(loan)) = self.grant.try_recv() {
+            drop(Lease::new(&self.pool, loan));
         }
-        assert!(ahead.try_recv().is_ok());
+    }
+}
+
+/// The use of a connection for one request and its answer. Dropping it before the answer has ended closes
+/// the connection.
+pub(super) struct Lease<R, W, E> {
+    pool: Pool<R, W, E>,
+    loan: Loan<R, W>,
+    /// Whether something may have been sent.
+    is_begun: bool,
+}
+
+/// The answer before this one on the connection was cut or given up, so this request gets no answer here.
+#[derive(Debug)]
+pub(super) struct NoTurn;
+
+impl<R, W, E> Lease<R, W, E> {
+    fn new(pool: &Pool<R, W, E>, loan: Loan<R, W>) -> Self {
+        Self {
+            pool: pool.clone(),
+            loan,
+            is_begun: false,
+        }
     }
 
-    #[test]
-    fn idle_connections_are_unused_while_the_limit_is_reached() {
-        let pool = Pool::<(), (), ()>::default();
-        for opening in pool.announce(4) {
-            opening.made((), ());
+    /// Whether the server may have closed the connection before it saw the request.
+    pub(super) fn may_be_stale(&self) -> bool {
+        self.loan.may_be_stale
+    }
+
+    /// Whether the request is sent while another answer comes.
+    pub(super) fn is_pipelined(&self) -> bool {
+        self.loan.is_pipelined
+    }
+
+    /// Whether the request is pipelined to a server that has not answered a pipelined request yet.
+    pub(super) fn is_trial(&self) -> bool {
+        self.loan.is_trial
+    }
+
+    /// The half to write the request to; `None` after [`written`](Self::written).
+    pub(super) fn writer(&mut self) -> Option<&mut W> {
+        self.is_begun = true;
+        self.loan.writer.as_mut()
+    }
+
+    /// Says that the whole request was sent.
+    pub(super) fn written(&mut self) {
+        self.pool.state().written(&mut self.loan);
+    }
+
+    /// Waits until the answer before this one has come, if there is one.
+    pub(super) async fn turn(&mut self) -> Result<(), NoTurn> {
+        if let Turn::Later(turn) = &mut self.loan.reader {
+            self.loan.reader = match turn.await {
+                Ok(reader) => Turn::Now(reader),
+                Err(_) => Turn::Never,
+            };
         }
-        let take = |max_busy, priority| {
-            let blob = None;
-            pool.take(max_busy, 0, Claim { blob, priority })
-        };
-        let lease = |taken| match taken {
-            Taken::Lease(lease) => lease,
-            _ => panic!("some are idle"),
-        };
-        let waits = |taken| match taken {
-            Taken::Wait(waiting) => waiting,
-            _ => panic!("the limit is reached"),
-        };
-        let three = [(); 3].map(|()| lease(take(3, Priority::Prefetch)));
-        let mut ahead = waits(take(1, Priority::Prefetch));
-        let mut demand = waits(take(1, Priority::Demand));
-        let [first, second, third] = three;
-        drop((first, second));
-        assert!(
-            demand.try_recv().is_err(),
-            "one is busy, and one is the limit"
-        );
-        drop(third);
-        let demand = demand.try_recv().expect("its turn");
-        assert!(ahead.try_recv().is_err());
-        let _behind = waits(take(2, Priority::Prefetch));
-        assert!(ahead.try_recv().is_ok(), "the limit is two now");
-        assert_eq!(pool.count(), (2, 2, 0));
-        drop(demand);
+        match self.loan.reader {
+            Turn::Now(_) => Ok(()),
+            _ => Err(NoTurn),
+        }
+    }
+
+    /// The half to read the answer from; `None` before the lease's [turn](Self::turn).
+    pub(super) fn reader(&mut self) -> Option<&mut R> {
+        match &mut self.loan.reader {
+            Turn::Now(reader) => Some(reader),
+            _ => None,
+        }
+    }
+
+    /// See [`ServerState::still_comes`].
+    pub(super) fn still_comes(&self, left: u64) -> bool {
+        let mut state = self.pool.state();
+        state.still_comes(&self.loan, left, Instant::now())
+    }
+
+    /// Says that the answer is the right one.
+    pub(super) fn was_answered(&self) {
+        self.pool.state().was_answered(&self.loan);
+    }
+
+    /// Says that no answer came, though it was this request's turn.
+    pub(super) fn was_lost(&self) {
+        self.pool.state().was_lost(&self.loan, Instant::now());
+    }
+
+    /// See [`ServerState::broke_off`].
+    pub(super) fn broke_off(&self) {
+        self.pool.state().broke_off(&self.loan, Instant::now());
+    }
+
+    /// Closes the connection.
+    pub(super) fn close(mut self) {
+        self.is_begun = true;
+    }
+
+    /// Says that the whole answer has come and that the connection can be used again.
+    pub(super) fn done(mut self) {
+        self.pool.state().done(&mut self.loan, Instant::now());
+    }
+}
+
+impl<R, W, E> Drop for Lease<R, W, E> {
+    fn drop(&mut self) {
+        let mut state = self.pool.state();
+        if self.is_begun {
+            state.given_up(&self.loan);
+        } else {
+            state.unused(&mut self.loan, Instant::now());
+        }
     }
 }

@@ -1,13 +1,11 @@
 //! Whether a server gives ranges, as its answers have shown, and whether to repeat a request after an answer
-//! that is not the range.
+//! that is not the range. Pure.
 
 use std::slice::Iter;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use super::remote::{RemoteUrl, Route};
 use crate::source::verdict::{Seen, Stage, Verdict, judge};
 use crate::source::{Error, Result};
 
@@ -15,13 +13,23 @@ use crate::source::{Error, Result};
 /// fetched enough for its first 206 within one or two round trips to its origin.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
-/// Whether a server gives ranges: one of the constants below.
-#[derive(Default)]
-pub(super) struct RangeSupport(AtomicU8);
+/// Whether a server gives ranges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum RangeSupport {
+    #[default]
+    Unknown,
+    Confirmed,
+    Denied,
+}
 
-const UNKNOWN: u8 = 0;
-const PROVED: u8 = 1;
-const DENIED: u8 = 2;
+/// How to repeat a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Send it to the URL that redirected, for a new target.
+    Anew,
+    /// Send it after this pause.
+    After(Duration),
+}
 
 /// How often one request has been repeated.
 pub(super) struct Repeats {
@@ -40,37 +48,34 @@ impl Repeats {
 
 impl RangeSupport {
     /// Records that the server gave a range.
-    pub(super) fn proved(&self) {
-        self.0.store(PROVED, Relaxed);
+    pub(super) fn confirmed(&mut self) {
+        *self = Self::Confirmed;
     }
 
-    /// Decides what to do after an answer with `status`, which came by `route`, was not accepted because of
-    /// `error`. Returns when it is time to repeat the request.
+    /// Decides what to do after an answer with `status` was not accepted because of `error`. `is_target`: the
+    /// request was sent to the target of an earlier redirect.
     ///
     /// # Errors
     /// The error of the request, if it is not to be repeated.
-    pub(super) async fn wait_to_repeat(
-        &self,
-        (status, route): (StatusCode, Route),
+    pub(super) fn repeat(
+        &mut self,
+        (status, is_target): (StatusCode, bool),
         error: Error,
-        remote: &RemoteUrl,
         repeats: &mut Repeats,
-    ) -> Result<()> {
+    ) -> Result<Repeat> {
         let seen = match &error {
             Error::NoRanges { .. } if status == StatusCode::OK => Seen::Whole,
             Error::BadAnswer { .. } | Error::Encoded { .. } => Seen::Wrong,
             _ => return Err(error),
         };
-        if let Route::Remembered(target) = route
+        if is_target
             && !std::mem::replace(&mut repeats.has_left_target, true)
             && judge(seen, Stage::Target) == Verdict::Anew
         {
             log::debug!("{error}; asking the URL that redirected for a new target");
-            remote.forget(&target);
-            return Ok(());
+            return Ok(Repeat::Anew);
         }
-        let known = self.0.load(Relaxed);
-        let stage = if known == PROVED {
+        let stage = if *self == Self::Confirmed {
             Stage::Middle
         } else {
             Stage::First
@@ -78,14 +83,13 @@ impl RangeSupport {
         match (judge(seen, stage), error) {
             (Verdict::LookAgain, error) => {
                 // Only the first requests are repeated, not every range.
-                let pause = repeats.pauses.next().filter(|_| known == UNKNOWN);
+                let pause = repeats.pauses.next().filter(|_| *self == Self::Unknown);
                 let Some(pause) = pause else {
-                    self.0.store(DENIED, Relaxed);
+                    *self = Self::Denied;
                     return Err(error);
                 };
                 log::debug!("{error}; asking once more in {} ms", pause.as_millis());
-                tokio::time::sleep(*pause).await;
-                Ok(())
+                Ok(Repeat::After(*pause))
             }
             (Verdict::Again, Error::NoRanges { origin, what, .. }) => Err(Error::NoRanges {
                 origin,
@@ -94,5 +98,52 @@ impl RangeSupport {
             }),
             (_, error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Origin;
+
+    fn whole() -> Error {
+        Error::NoRanges {
+            origin: Origin::new("test"),
+            what: "it sends the whole file".into(),
+            has_served: false,
+        }
+    }
+
+    fn repeat(
+        support: &mut RangeSupport,
+        is_target: bool,
+        repeats: &mut Repeats,
+    ) -> Result<Repeat> {
+        support.repeat((StatusCode::OK, is_target), whole(), repeats)
+    }
+
+    #[test]
+    fn whole_files_are_asked_about_twice_and_only_once_per_server() {
+        let mut support = RangeSupport::default();
+        let mut repeats = Repeats::new();
+        for pause in PAUSES {
+            let told = repeat(&mut support, false, &mut repeats).expect("another try");
+            assert_eq!(told, Repeat::After(pause));
+        }
+        for mut repeats in [repeats, Repeats::new()] {
+            let error = repeat(&mut support, false, &mut repeats).expect_err("no ranges");
+            assert!(!error.is_transient());
+        }
+        support.confirmed();
+        let error = repeat(&mut support, false, &mut Repeats::new()).expect_err("this time");
+        assert!(error.is_transient(), "it has served ranges");
+    }
+
+    #[test]
+    fn the_target_of_a_redirect_is_left_once() {
+        let (mut support, mut repeats) = (RangeSupport::Confirmed, Repeats::new());
+        let told = repeat(&mut support, true, &mut repeats).expect("another target");
+        assert_eq!(told, Repeat::Anew);
+        assert!(repeat(&mut support, true, &mut repeats).is_err());
     }
 }

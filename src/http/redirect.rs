@@ -10,13 +10,13 @@ pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// The URL that the answer with these headers, to a request for `from`, redirects to. `is_proven`: the caller
+/// The URL that the answer with these headers, to a request for `from`, redirects to. `is_verified`: the caller
 /// verifies the bytes, so that nobody can change them unnoticed.
 ///
 /// # Errors
 /// Why the redirect is not followed and what to do, as the end of a sentence that begins with the server's
 /// name.
-pub(super) fn target(from: &Url, headers: &HeaderMap, is_proven: bool) -> Result<Url, String> {
+pub(super) fn target(from: &Url, headers: &HeaderMap, is_verified: bool) -> Result<Url, String> {
     let Some(location) = headers.get(LOCATION) else {
         return Err("redirects without a Location, so there is nothing to follow".into());
     };
@@ -39,11 +39,11 @@ pub(super) fn target(from: &Url, headers: &HeaderMap, is_proven: bool) -> Result
             ));
         }
     }
-    if from.scheme() == "https" && target.scheme() == "http" && !is_proven {
+    if from.scheme() == "https" && target.scheme() == "http" && !is_verified {
         return Err(format!(
             "redirects from https to http ({}), where the bytes could be changed on their way; give \
              the http address itself if that is acceptable, or mount the archive by its CID, which \
-             '--verify trustless' proves",
+             '--verify trustless' verifies",
             display_name(&target)
         ));
     }
@@ -73,11 +73,11 @@ mod tests {
     use super::*;
     use reqwest::header::HeaderValue;
 
-    fn from_to(from: &str, location: &[u8], is_proven: bool) -> Result<String, String> {
+    fn from_to(from: &str, location: &[u8], is_verified: bool) -> Result<String, String> {
         let from = Url::parse(from).expect("a URL");
         let value = HeaderValue::from_bytes(location).expect("a header value");
         let headers = [(LOCATION, value)].into_iter().collect();
-        target(&from, &headers, is_proven).map(String::from)
+        target(&from, &headers, is_verified).map(String::from)
     }
 
     /// A Location that was not ASCII was ignored. Archives with such names could not be mounted behind a

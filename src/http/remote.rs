@@ -6,15 +6,18 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RANGE};
+use reqwest::{StatusCode, Url};
+use tokio::time::Instant;
 
 use super::address::{authorization_of, display_name, is_same_server};
+use super::connection::BlobId;
 use super::connections::Connections;
 use super::exchange::Exchange;
-use super::pool_state::{BlobId, Claim};
+use super::range_support::{RangeSupport, Repeat, Repeats};
 use super::request::Request;
 use super::secrets::basic_authorization;
+use super::server::Claim;
 use super::{HttpOptions, Secrets, redirect};
 use crate::source::verdict::{Seen, Stage, Verdict, judge};
 use crate::source::{Error, Origin, Priority};
@@ -32,11 +35,18 @@ pub(super) struct RemoteUrl {
     url: Url,
     secrets: Secrets,
     blob: BlobId,
-    /// The last target of redirects.
-    target: Mutex<Option<Url>>,
-    /// The connections that the last answer came over.
-    latest: Mutex<Option<Arc<Connections>>>,
+    state: Mutex<State>,
     options: HttpOptions,
+}
+
+/// What the answers have shown.
+#[derive(Default)]
+struct State {
+    /// The last target of redirects.
+    target: Option<Url>,
+    /// The connections that the last answer came over.
+    latest: Option<Arc<Connections>>,
+    ranges: RangeSupport,
 }
 
 /// What a request asks for.
@@ -50,14 +60,9 @@ pub(super) enum Ask<'a> {
     Whole { accept: &'static str },
 }
 
-/// Which server a request was sent to first.
-#[derive(Debug)]
-pub(super) enum Route {
-    /// The URL's own server, which may have redirected.
-    Direct,
-    /// The target of an earlier redirect.
-    Remembered(Url),
-}
+/// The target of an earlier redirect that a request was sent to; `None` if it was sent to the URL's own
+/// server, which may have redirected.
+type Remembered = Option<Url>;
 
 impl RemoteUrl {
     /// Parses `url`, which may have `user:password@`.
@@ -90,8 +95,7 @@ impl RemoteUrl {
             blob: NEXT_BLOB.fetch_add(1, Relaxed),
             url,
             secrets,
-            target: Mutex::new(None),
-            latest: Mutex::new(None),
+            state: Mutex::default(),
             options,
         })
     }
@@ -102,8 +106,8 @@ impl RemoteUrl {
     }
 
     /// Sends a GET and follows redirects. Other answers are returned as they are.
-    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<(Exchange, Route), Error> {
-        let remembered = self.target().clone();
+    pub(super) async fn get(&self, ask: Ask<'_>) -> Result<(Exchange, Remembered), Error> {
+        let remembered = self.state().target.clone();
         if let Some(target) = remembered {
             let answer = self.follow(target.clone(), ask).await;
             let verdict = seen_of_target(&answer).map(|seen| judge(seen, Stage::Target));
@@ -111,20 +115,44 @@ impl RemoteUrl {
                 self.forget(&target);
             }
             if verdict != Some(Verdict::Anew) {
-                return Ok((answer?, Route::Remembered(target)));
+                return Ok((answer?, Some(target)));
             }
         }
         let answer = self.follow(self.url.clone(), ask).await?;
-        Ok((answer, Route::Direct))
+        Ok((answer, None))
     }
 
     /// Forgets a target of redirects, so that the next request goes to the URL's own server.
-    pub(super) fn forget(&self, target: &Url) {
-        let mut remembered = self.target();
+    fn forget(&self, target: &Url) {
+        let mut state = self.state();
         // Another request may have been redirected to a new target in the meantime.
-        if remembered.as_ref() == Some(target) {
-            *remembered = None;
+        state.target.take_if(|remembered| remembered == target);
+    }
+
+    /// Records that the server gave a range.
+    pub(super) fn gave_range(&self) {
+        self.state().ranges.confirmed();
+    }
+
+    /// Decides what to do after an answer with `status` to a request that [`get`](Self::get) sent to
+    /// `remembered` was not accepted because of `error`. Returns when it is time to repeat the request.
+    ///
+    /// # Errors
+    /// The error of the request, if it is not to be repeated.
+    pub(super) async fn wait_to_repeat(
+        &self,
+        (status, remembered): (StatusCode, Remembered),
+        error: Error,
+        repeats: &mut Repeats,
+    ) -> Result<(), Error> {
+        let seen = (status, remembered.is_some());
+        let repeat = self.state().ranges.repeat(seen, error, repeats)?;
+        match (repeat, remembered) {
+            (Repeat::Anew, Some(target)) => self.forget(&target),
+            (Repeat::Anew, None) => {}
+            (Repeat::After(pause), _) => tokio::time::sleep(pause).await,
         }
+        Ok(())
     }
 
     /// Makes connections to the server that the URL leads to, until there are `requests` of them. Returns
@@ -147,14 +175,14 @@ impl RemoteUrl {
         for _ in 0..=MAX_REDIRECTS {
             let received = self.send(&url, ask).await?;
             if !redirect::is_redirect(received.status) {
+                let mut state = self.state();
                 if url != self.url {
-                    *self.target() = Some(url);
+                    state.target = Some(url);
                 }
-                let connections = received.connections.clone();
-                *self.latest() = Some(connections);
+                state.latest = Some(received.connections.clone());
                 return Ok(received);
             }
-            let next = redirect::target(&url, &received.headers, self.options.proven);
+            let next = redirect::target(&url, &received.headers, self.options.verified);
             url = next.map_err(|why| self.misdirected(&why))?;
         }
         Err(self.misdirected(&format!(
@@ -195,31 +223,30 @@ impl RemoteUrl {
         }
     }
 
-    /// See [`Connections::pipeline_window`].
+    /// The next request may be sent on a connection when at most this many bytes of an answer are still to
+    /// come; `None` if the server gets no pipelined requests.
     pub(super) fn pipeline_window(&self) -> Option<u64> {
-        self.latest().as_ref()?.pipeline_window()
+        let latest = self.state().latest.clone()?;
+        latest.state().pipeline_window(Instant::now())
     }
 
     /// How many connections are worth it; `None` if all are, or if that is not known.
     pub(super) fn useful_connections(&self) -> Option<usize> {
         let most = self.options.connections;
-        let useful = self.latest().as_ref()?.useful(most);
+        let latest = self.state().latest.clone()?;
+        let useful = latest.state().useful(most);
         (useful < most).then_some(useful)
     }
 
     /// The connections to the server that the URL leads to.
     fn connections(&self) -> Option<Arc<Connections>> {
-        let target = self.target().clone();
+        let target = self.state().target.clone();
         let url = target.as_ref().unwrap_or(&self.url);
         self.options.clients.of(url).ok()
     }
 
-    fn target(&self) -> MutexGuard<'_, Option<Url>> {
-        self.target.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn latest(&self) -> MutexGuard<'_, Option<Arc<Connections>>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn misdirected(&self, why: &str) -> Error {

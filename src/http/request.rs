@@ -3,7 +3,7 @@
 use reqwest::Url;
 use reqwest::header::{ACCEPT, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 
-use super::pool_state::Claim;
+use super::server::Claim;
 
 /// The product that sends the requests (RFC 9110, section 10.1.5).
 pub(super) const AGENT: &str = concat!("aiozfs/", env!("CARGO_PKG_VERSION"));

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::BytesMut;
-use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 use reqwest::header::CONTENT_RANGE;
 
@@ -12,10 +12,12 @@ use super::HttpOptions;
 use super::answer::{Answer, ContentRange, Validator};
 use super::body::Body;
 use super::exchange::Exchange;
-use super::range_support::{RangeSupport, Repeats};
+use super::range_support::Repeats;
 use super::remote::{Ask, RemoteUrl};
-use crate::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
-use crate::source::{Gate, Pass};
+use crate::source::{
+    Chunk, ChunkStream, Error, Fact, Gate, Hints, Opened, Origin, Pass, Priority, Result, Source,
+    answer_without_bytes,
+};
 
 /// How many connections are made when a blob is opened, so that the first reads need not wait for one.
 /// Browsers make as many to a server.
@@ -33,7 +35,6 @@ struct Inner {
     known: OnceLock<Known>,
     /// The blob's size as the caller knows it from elsewhere.
     expected: OnceLock<u64>,
-    range_support: RangeSupport,
 }
 
 struct Known {
@@ -55,7 +56,6 @@ impl Http {
             options,
             known: OnceLock::new(),
             expected: OnceLock::new(),
-            range_support: RangeSupport::default(),
         })))
     }
 
@@ -122,7 +122,7 @@ impl Inner {
         let _pass = self.gate.pass(Priority::Demand).await;
         let (origin, mut repeats) = (self.remote.origin(), Repeats::new());
         loop {
-            let (received, route) = self.remote.get(Ask::Range("bytes=0-0")).await?;
+            let (received, target) = self.remote.get(Ask::Range("bytes=0-0")).await?;
             let answer = Answer::of(&received);
             let (validator, version) = (answer.validator(), answer.version());
             if answer.says_empty() {
@@ -133,13 +133,10 @@ impl Inner {
                 Ok(told) => told,
                 Err(error) => {
                     drop(received);
-                    let repeat = self.range_support.wait_to_repeat(
-                        (status, route),
-                        error,
-                        &self.remote,
-                        &mut repeats,
-                    );
-                    repeat.await?;
+                    let seen = (status, target);
+                    self.remote
+                        .wait_to_repeat(seen, error, &mut repeats)
+                        .await?;
                     continue;
                 }
             };
@@ -158,7 +155,7 @@ impl Inner {
     /// Records what an accepted answer tells about the server.
     fn accepted(&self, answer: &Answer<'_>) {
         if answer.headers.contains_key(CONTENT_RANGE) {
-            self.range_support.proved();
+            self.remote.gave_range();
         }
     }
 
@@ -214,7 +211,7 @@ impl Inner {
                 Some(_) => Ask::Part(&header, priority),
                 None => Ask::Range(&header),
             };
-            let (received, route) = self.remote.get(ask).await?;
+            let (received, target) = self.remote.get(ask).await?;
             let connections = received.connections.clone();
             let (is_pipelined, status) = (received.is_pipelined, received.status);
             match self.accept(received, range) {
@@ -224,15 +221,14 @@ impl Inner {
                     return Ok(answer);
                 }
                 // Some servers refuse pipelined requests, or mix up their answers.
-                Err(error) if is_pipelined && !is_busy(&error) => connections.refuse_pipelining(),
+                Err(error) if is_pipelined && !is_busy(&error) => {
+                    connections.state().refuse_pipelining();
+                }
                 Err(error) => {
-                    let repeat = self.range_support.wait_to_repeat(
-                        (status, route),
-                        error,
-                        &self.remote,
-                        &mut repeats,
-                    );
-                    repeat.await?;
+                    let seen = (status, target);
+                    self.remote
+                        .wait_to_repeat(seen, error, &mut repeats)
+                        .await?;
                 }
             }
         }
@@ -290,18 +286,17 @@ enum ReadState {
 }
 
 impl Source for Http {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.0.open(tail).boxed()
     }
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        if let Some(size) = self.0.size()
-            && range.end > size
-        {
-            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
-        }
-        if range.is_empty() {
-            return stream::empty().boxed();
+        if let Some(answer) = answer_without_bytes(&range, self.0.size()) {
+            return answer;
         }
         let http = self.0.clone();
         stream::try_unfold(ReadState::Asking(range, priority), move |state| {
@@ -343,15 +338,17 @@ impl Source for Http {
         self.0.remote.warm_up(reads.min(self.0.options.connections))
     }
 
-    fn early_by(&self) -> Option<u64> {
-        self.0.remote.pipeline_window()
+    fn hints(&self) -> Hints {
+        Hints {
+            concurrency: self.0.remote.useful_connections(),
+            pipelined_within: self.0.remote.pipeline_window(),
+            ..Hints::default()
+        }
     }
 
-    fn at_once(&self) -> Option<usize> {
-        self.0.remote.useful_connections()
-    }
-
-    fn expect_size(&self, size: u64) {
-        let _ = self.0.expected.set(size);
+    fn learn(&self, fact: Fact<'_>) {
+        if let Fact::Size(size) = fact {
+            let _ = self.0.expected.set(size);
+        }
     }
 }

@@ -130,6 +130,10 @@ fn refuse(served: &Served, ino: Ino, error: &FileError) -> Errno {
             }
             errno::of_read(error)
         }
+        FileError::Decode(error) => {
+            log_once(served, ino, error);
+            errno::of_decode(error)
+        }
     }
 }
 
@@ -261,12 +265,17 @@ impl fuser::Filesystem for Adapter {
             };
             // NOFLUSH: nothing is ever flushed, and close(2) need not wait for a reply.
             let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
-            if self.tuned.initialized() {
+            let ino = Ino(ino.0);
+            let is_locked = self.served.volume.is_locked(ino);
+            if self.tuned.initialized() && !is_locked {
                 return reply.opened(opened, flags);
             }
-            let tuned = self.tuned.clone();
+            let (tuned, served) = (self.tuned.clone(), self.served.clone());
             self.spawn("open", async move {
                 tuned.wait().await;
+                if is_locked && let Err(error) = served.volume.unlock(ino).await {
+                    return reply.error(refuse(&served, ino, &error));
+                }
                 reply.opened(opened, flags);
             });
         });

@@ -1,7 +1,7 @@
 //! Asks a mount about itself, through attributes of its root.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -37,6 +37,45 @@ pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
             })
         }
     }
+}
+
+/// A mount of aiozfs.
+#[derive(Debug)]
+pub struct Found {
+    /// The directory it is mounted on.
+    pub mountpoint: PathBuf,
+    /// The archive, or the name that `-o fsname=` gave it.
+    pub source: String,
+    /// Its status, or why there is none: the process has died, or it belongs to another user and
+    /// answers no one else.
+    pub report: io::Result<Report>,
+}
+
+/// The mounts of aiozfs in this process's mount namespace, of all users. They are asked at the same time, so that
+/// one that does not answer costs its limit once.
+pub fn mounts() -> io::Result<Vec<Found>> {
+    let entries = mounts::all()?.into_iter();
+    let ours = entries.filter(|entry| entry.fs_type == FS_TYPE);
+    let asked: Vec<_> = ours
+        .map(|entry| {
+            let path = entry.mountpoint.clone();
+            (entry, thread::spawn(move || report_of(&path)))
+        })
+        .collect();
+    let answered = asked.into_iter().map(|(entry, report)| Found {
+        mountpoint: entry.mountpoint,
+        source: entry.source,
+        report: report
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("panicked"))),
+    });
+    Ok(answered.collect())
+}
+
+fn report_of(root: &Path) -> io::Result<Report> {
+    let value = ask(root, "status", ANSWERS_WITHIN)?;
+    let other = |e| io::Error::new(io::ErrorKind::InvalidData, format!("another version ({e})"));
+    serde_json::from_slice(&value).map_err(other)
 }
 
 /// Whether the aiozfs on `mountpoint` says that it serves the source with this hash

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use fuser::Errno;
 
-use crate::{archive, reader, source};
+use crate::{archive, decode, reader, source};
 
 /// The errno of a failed read.
 pub(super) fn of_read(error: &reader::Error) -> Errno {
@@ -15,6 +15,24 @@ pub(super) fn of_read(error: &reader::Error) -> Errno {
         reader::Error::Archive(error) => of_archive(error),
         reader::Error::Deadline { .. } | reader::Error::Checksum { .. } => Errno::EIO,
         reader::Error::Closed => Errno::ENODEV,
+    }
+}
+
+/// The errno of an entry that cannot be decoded.
+pub(super) fn of_decode(error: &decode::Error) -> Errno {
+    use decode::Error as E;
+    match error {
+        E::Read(error) => of_read(error),
+        E::Damaged { .. }
+        | E::TooLong { .. }
+        | E::TooShort { .. }
+        | E::Checksum { .. }
+        | E::Forged
+        | E::Cancelled => Errno::EIO,
+        // The archive is valid, but this filesystem does not support the entry.
+        E::Unsupported { .. } | E::UnsupportedEncryption { .. } => Errno::EOPNOTSUPP,
+        E::TooMuchMemory { .. } => Errno::ENOMEM,
+        E::NoPassword | E::WrongPassword => Errno::EACCES,
     }
 }
 

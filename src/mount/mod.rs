@@ -10,6 +10,7 @@ mod attributes;
 mod crash;
 mod errno;
 mod failpoint;
+mod holders;
 mod logged;
 mod malloc_arenas;
 mod mounts;
@@ -18,11 +19,11 @@ mod served;
 mod session;
 mod signals;
 mod stuck;
-
 mod unmount;
 mod xattr;
 
-pub use ask::{is_source, report};
+pub use ask::{Found, is_source, mounts, report};
+pub use holders::Holder;
 pub use malloc_arenas::share_memory;
 pub use mounts::{Unfit, check_mountpoint};
 pub use report::{Report, Stream};

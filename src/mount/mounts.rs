@@ -23,17 +23,23 @@ pub(super) struct Entry {
     pub(super) device: String,
     pub(super) mountpoint: PathBuf,
     pub(super) fs_type: String,
+    /// The source, as the mount options name it (`fsname`).
+    pub(super) source: String,
     /// The user who mounted, if it is a FUSE mount.
     pub(super) user_id: Option<u32>,
 }
 
-/// The topmost mount on exactly this directory.
-pub(super) fn find(mountpoint: &Path) -> io::Result<Option<Entry>> {
+/// All mounts, those on top of others later.
+pub(super) fn all() -> io::Result<Vec<Entry>> {
     let table = fs::read("/proc/self/mountinfo")?;
     let lines = table.split(|b| *b == b'\n');
-    // Later lines are mounted on top of earlier ones.
-    let mut entries = lines.filter_map(parse_line);
-    Ok(entries.rfind(|entry| entry.mountpoint == mountpoint))
+    Ok(lines.filter_map(parse_line).collect())
+}
+
+/// The topmost mount on exactly this directory.
+pub(super) fn find(mountpoint: &Path) -> io::Result<Option<Entry>> {
+    let entries = all()?.into_iter();
+    Ok(entries.rev().find(|entry| entry.mountpoint == mountpoint))
 }
 
 /// The absolute path of a directory, even if a dead mount on it answers only errors.
@@ -164,12 +170,14 @@ fn parse_line(line: &[u8]) -> Option<Entry> {
     let mountpoint = unescape(fields.nth(1)?);
     let mut fields = after.split(|b| *b == b' ');
     let fs_type = String::from_utf8(fields.next()?.to_vec()).ok()?;
-    let options = String::from_utf8_lossy(fields.nth(1).unwrap_or_default());
+    let source = unescape(fields.next().unwrap_or_default());
+    let options = String::from_utf8_lossy(fields.next().unwrap_or_default());
     let user_id = options.split(',').find_map(|o| o.strip_prefix("user_id="));
     Some(Entry {
         device,
         mountpoint: PathBuf::from(mountpoint),
         fs_type,
+        source: source.to_string_lossy().into_owned(),
         user_id: user_id.and_then(|id| id.parse().ok()),
     })
 }
@@ -207,6 +215,7 @@ mod tests {
         assert_eq!(entry.device, "0:52");
         assert_eq!(entry.mountpoint.as_os_str().as_bytes(), b"/mnt/my video");
         assert_eq!(entry.fs_type, FS_TYPE);
+        assert_eq!(entry.source, "movie");
         assert_eq!(entry.user_id, Some(1000));
         assert_eq!(parse_line(b""), None);
         assert_eq!(parse_line(b"36 35 0:52 / /mnt"), None);

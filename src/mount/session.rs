@@ -185,16 +185,12 @@ impl Mounted {
 
 /// Makes the kernel drop its cached pages of a file whose bytes turned out to be wrong.
 fn drop_wrong_pages(volume: &Volume, notifier: Notifier) {
-    let tree = volume.tree().clone();
-    volume.archive().on_wrong(Box::new(move |entry| {
-        let Some(ino) = tree.ino_of(entry) else {
-            return;
-        };
+    volume.on_wrong(move |ino| {
         // The whole file. The kernel waits for reads of the file in progress.
         if let Err(e) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
             log::warn!("the kernel may keep wrong pages of inode {}: {e}", ino.0);
         }
-    }));
+    });
 }
 
 /// How far the kernel reads ahead, in KiB. A long request indicates a sequential reader, and needs one

@@ -85,7 +85,7 @@ impl Signals {
             while hangup.recv().await.is_some() {
                 if let Some(reopen) = reopen {
                     reopen();
-                    log::info!("SIGHUP: the log was opened anew");
+                    log::info!("SIGHUP: the log file was reopened");
                 } else {
                     log::warn!("SIGHUP: the terminal is gone; unmounting");
                     stopper.stop();

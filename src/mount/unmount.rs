@@ -16,14 +16,16 @@ use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, Signal};
 
 use super::ask::ask;
+use super::holders::{Holder, holders};
 use super::mounts::{self, FS_TYPE};
 use super::stuck::Stuck;
 
 /// How long to wait for a mount to be gone.
 const GONE_WITHIN: Duration = Duration::from_millis(1800);
 
-/// Unmounts the aiozfs on `mountpoint`, which another process serves: `aiozfs umount`.
-pub fn unmount(mountpoint: &Path) -> Result<(), Stuck> {
+/// Unmounts the aiozfs on `mountpoint`, which another process serves: `aiozfs umount`. Returns the processes that
+/// had files of it open.
+pub fn unmount(mountpoint: &Path) -> Result<Vec<Holder>, Stuck> {
     let shown = mountpoint.display();
     let refused = |e: io::Error| Stuck::Refused(format!("cannot unmount {shown}: {e}"));
     let path = mounts::absolute(mountpoint).map_err(refused)?;
@@ -37,9 +39,11 @@ pub fn unmount(mountpoint: &Path) -> Result<(), Stuck> {
         )));
     }
     let server = server_of(&path, mount.user_id);
+    let mut busy = Vec::new();
     match detach(&path, false) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
+            busy = holders(&path);
             // Only its own process can fail the reads that keep it busy.
             if let Some(pid) = server {
                 let _ = rustix::process::kill_process(pid, Signal::TERM);
@@ -54,7 +58,7 @@ pub fn unmount(mountpoint: &Path) -> Result<(), Stuck> {
     if let Some(pid) = server {
         wait_until(|| has_ended(pid));
     }
-    Ok(())
+    Ok(busy)
 }
 
 /// Unmounts this process's own mount, or detaches it if it is busy. `device` distinguishes it from another

@@ -1,4 +1,4 @@
-//! Writes playlists beside the archive that play it from any server that supports Range requests.
+//! Writes playlists as separate files, which play the archive from any server that supports Range requests.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_links_lead() {
+    fn relative_links_resolve_to_entries() {
         let of = |base: &str, uri: &str| target(base, uri);
         let path = |p: &str| Target::Path(p.to_owned());
         assert_eq!(of("a/b.m3u8", "c.ts"), path("a/c.ts"));
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn range_links_come_and_go() {
+    fn range_links_are_added_and_removed() {
         let span = Span {
             offset: 94,
             size: 15,

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edits_are_made_in_the_order_of_the_text() {
+    fn edits_are_applied_in_text_order() {
         let mut edits = Edits::default();
         edits.replace(4..5, "E");
         edits.replace(0..0, "<");

@@ -36,6 +36,3 @@ pub use forms::{
 };
 pub use problem::{LONGEST, Linked, Problem, What};
 pub use reference::{Files, Reference, Role};
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
@@ -16,7 +17,7 @@ use super::blob::{BlobReader, ReaderOptions};
 use super::check::{Checker, OnWrong, Verdict};
 use super::counters::Status;
 use super::error::Error;
-use super::next_file::{FileOrder, NextFilePredictor};
+use super::next_file::{FileOrder, NextFilePredictor, is_series};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index, IndexParser, Kind, ParseOptions, TAIL};
 use crate::source::Source;
 
@@ -40,6 +41,8 @@ pub struct Archive {
     predictor: Mutex<NextFilePredictor>,
     next_by_name: OnceLock<Box<NextByName>>,
     check: Option<Checker>,
+    /// Memory for decoded bytes.
+    for_decoding: u64,
 }
 
 /// How many times a read is tried whose bytes turn out to be wrong before any were given out.
@@ -73,6 +76,8 @@ impl Archive {
             Some(index) => index,
             None => read_index(&blob, parse).await?,
         };
+        let is_plain = index.ids().all(|id| index.is_stored(id));
+        let for_decoding = if is_plain { 0 } else { blob.take_out_half() };
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
             blob,
@@ -81,6 +86,7 @@ impl Archive {
             predictor: Mutex::default(),
             next_by_name: OnceLock::new(),
             check: None,
+            for_decoding,
         })
     }
 
@@ -127,7 +133,7 @@ impl Archive {
         self.blob.source()
     }
 
-    /// Appends `range` of the entry's data to `out` if all of it is in memory and not known to be wrong;
+    /// Appends `range` of the entry's data, as it is stored, to `out` if all of it is in memory and not known to be wrong;
     /// otherwise leaves `out` alone and returns false. Never waits.
     pub fn try_read(&self, id: EntryId, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
         let Some(extent) = self.confirmed(id).or_else(|| self.try_confirm(id)) else {
@@ -140,7 +146,7 @@ impl Archive {
         if !self.blob.try_read(&at, extent.range().end, out) {
             return false;
         }
-        if let Some(check) = &self.check
+        if let Some(check) = self.check_of(id)
             && !matches!(
                 check.judge(id, &extent, range, &out[before..]),
                 Verdict::Good
@@ -150,18 +156,18 @@ impl Archive {
             return false;
         }
         self.blob.count_read(out.len() - before, true);
-        self.passes(id, range.start == 0, range.end == self.index.get(id).size);
+        self.passes(id, range.start == 0, range.end == extent.len);
         true
     }
 
-    /// Reads `range` of the entry's data, up to the entry's end.
+    /// Reads `range` of the entry's data as it is stored, up to its end.
     pub async fn read(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
         // The next files are requested while the read waits for its own bytes, not after it.
         let begins = async { self.passes(id, range.start == 0, false) };
         let (bytes, ()) = join(self.read_aside(id, range.clone()), begins).await;
         let bytes = bytes?;
         let end = range.start + bytes.len() as u64;
-        self.passes(id, false, end == self.index.get(id).size);
+        self.passes(id, false, end == self.index.get(id).compressed_size);
         Ok(bytes)
     }
 
@@ -169,21 +175,82 @@ impl Archive {
     /// reader's step from file to file.
     pub async fn read_aside(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
         self.index.readable(id)?;
-        let size = self.index.get(id).size;
+        let size = self.index.get(id).compressed_size;
         let range = range.start.min(size)..range.end.min(size);
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = match &self.check {
-            None => self.read_unchecked(id, &range).await,
+        let bytes = match self.check_of(id) {
+            None => self.read_unchecked(id, &range, size).await,
             Some(check) => self.read_checked(check, id, &range).await,
         }?;
         self.blob.count_read(bytes.len(), false);
         Ok(bytes)
     }
 
-    /// Where the entry's data lies, according to its local header. The data of an entry that is compressed or
-    /// encrypted is not its content.
+    /// Appends `range` of the entry's data, as it is stored, to `out` if all of it is in memory. Never
+    /// waits, compares nothing with a checksum, and counts nothing. Read-ahead goes up to offset `limit`
+    /// of the data.
+    pub fn try_read_stored(
+        &self,
+        id: EntryId,
+        range: &Range<u64>,
+        limit: u64,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let extent = self.confirmed(id).or_else(|| self.try_confirm(id));
+        extent.is_some_and(|extent| {
+            let limit = extent.offset + limit.min(extent.len);
+            within(&extent, range).is_some_and(|at| self.blob.try_read(&at, limit, out))
+        })
+    }
+
+    /// Reads `range` of the entry's data, as it is stored. It must not reach beyond its end. Otherwise like
+    /// [`try_read_stored`](Self::try_read_stored).
+    pub async fn read_stored(
+        &self,
+        id: EntryId,
+        range: Range<u64>,
+        limit: u64,
+    ) -> Result<Vec<u8>, Error> {
+        self.index.readable(id)?;
+        self.read_unchecked(id, &range, limit).await
+    }
+
+    /// The data of an entry, as it is stored, turned out to be wrong: forgets what is in memory, and does
+    /// not ask its origins again while there are others. Does nothing for verified bytes, which are those
+    /// of the archive.
+    pub fn reject_stored(&self, id: EntryId) -> bool {
+        let (Some(_), Some(extent)) = (&self.check, self.confirmed(id)) else {
+            return false;
+        };
+        let range = extent.range();
+        let origins = self.blob.check_origins(&range).err().unwrap_or_default();
+        self.blob.reject(&range, &origins);
+        true
+    }
+
+    /// The part of the memory bound that is left for decoded bytes, in bytes. 0 if all entries are stored.
+    pub fn memory_for_decoding(&self) -> u64 {
+        self.for_decoding
+    }
+
+    /// Counts bytes of content that a program got. `from_memory`: without waiting.
+    pub fn count_read(&self, bytes: usize, from_memory: bool) {
+        self.blob.count_read(bytes, from_memory);
+    }
+
+    /// A read that has not got its bytes within this time fails.
+    pub fn timeout(&self) -> Duration {
+        self.blob.timeout()
+    }
+
+    /// The error of a read of an entry whose deadline has passed.
+    pub fn missed_deadline(&self, id: EntryId) -> Error {
+        self.blob.missed_deadline(self.span(id))
+    }
+
+    /// Where the entry's data lies, according to its local header.
     pub async fn extent(&self, id: EntryId) -> Result<Extent, Error> {
         self.index.readable(id)?;
         if let Some(extent) = self.confirmed(id) {
@@ -213,7 +280,7 @@ impl Archive {
     ) -> Result<Vec<u8>, Error> {
         for _ in 0..TRIES {
             check.settled(id).await?;
-            let read = check.unless_wrong(id, self.read_unchecked(id, range));
+            let read = check.unless_wrong(id, self.read_unchecked(id, range, u64::MAX));
             let Some(bytes) = read.await.transpose()? else {
                 continue;
             };
@@ -228,42 +295,59 @@ impl Archive {
         Err(Error::Checksum { range })
     }
 
-    async fn read_unchecked(&self, id: EntryId, range: &Range<u64>) -> Result<Vec<u8>, Error> {
+    /// `limit`: see [`try_read_stored`](Self::try_read_stored).
+    async fn read_unchecked(
+        &self,
+        id: EntryId,
+        range: &Range<u64>,
+        limit: u64,
+    ) -> Result<Vec<u8>, Error> {
         match self.confirmed(id) {
-            Some(extent) => self.read_extent(&extent, range).await,
-            None => self.read_unconfirmed(id, range).await,
+            Some(extent) => self.read_extent(&extent, range, limit).await,
+            None => self.read_unconfirmed(id, range, limit).await,
         }
     }
 
     /// Fetches the header and the data at the same time, the data from where it probably lies according
     /// to the directory. The data is used only if the header confirms that.
-    async fn read_unconfirmed(&self, id: EntryId, range: &Range<u64>) -> Result<Vec<u8>, Error> {
+    async fn read_unconfirmed(
+        &self,
+        id: EntryId,
+        range: &Range<u64>,
+        limit: u64,
+    ) -> Result<Vec<u8>, Error> {
         let check = self.index.header_check(id);
         let (header, guess) = (check.range(), check.predicted());
         let Some(data) = within(&guess, range).filter(|data| data.end <= self.blob.size()) else {
             let extent = self.extent(id).await?;
-            return self.read_extent(&extent, range).await;
+            return self.read_extent(&extent, range, limit).await;
         };
-        let limit = guess.range().end;
+        let end = guess.offset + limit.min(guess.len);
         let (head, bytes) = if data.start - header.start <= TOGETHER {
-            let mut both = self.blob.read(header.start..data.end, limit).await?;
+            let mut both = self.blob.read(header.start..data.end, end).await?;
             let bytes = both.split_off((data.start - header.start) as usize);
             both.truncate((header.end - header.start) as usize);
             (both, bytes)
         } else {
             let head = self.blob.read(header.clone(), header.end);
-            tokio::try_join!(head, self.blob.read(data, limit))?
+            tokio::try_join!(head, self.blob.read(data, end))?
         };
         let extent = self.confirm(id, &check, &head)?;
         if extent == guess {
             return Ok(bytes);
         }
-        self.read_extent(&extent, range).await
+        self.read_extent(&extent, range, limit).await
     }
 
-    async fn read_extent(&self, extent: &Extent, range: &Range<u64>) -> Result<Vec<u8>, Error> {
+    async fn read_extent(
+        &self,
+        extent: &Extent,
+        range: &Range<u64>,
+        limit: u64,
+    ) -> Result<Vec<u8>, Error> {
         let at = extent.offset + range.start..extent.offset + range.end;
-        self.blob.read(at, extent.range().end).await
+        let limit = extent.offset + limit.min(extent.len);
+        self.blob.read(at, limit).await
     }
 
     /// Records that a reader is at the beginning or at the end of a file, wherever it got the bytes from,
@@ -294,6 +378,12 @@ impl Archive {
                 self.predictor().forget_plan(id);
             }
         }
+    }
+
+    /// The comparison with the CRC-32, which is that of the plain bytes.
+    fn check_of(&self, id: EntryId) -> Option<&Checker> {
+        let check = self.check.as_ref()?;
+        self.index.stored(id).is_ok().then_some(check)
     }
 
     fn predictor(&self) -> MutexGuard<'_, NextFilePredictor> {
@@ -358,7 +448,7 @@ impl FileOrder for Archive {
     fn len(&self, id: EntryId) -> u64 {
         let entry = self.index.get(id);
         let is_file = entry.kind == Kind::File && self.index.readable(id).is_ok();
-        if is_file { entry.size } else { 0 }
+        if is_file { entry.compressed_size } else { 0 }
     }
 }
 
@@ -390,44 +480,7 @@ async fn read_index(blob: &BlobReader, parse: ParseOptions) -> Result<Index, Err
     Ok(index)
 }
 
-/// Whether two paths differ in one number only, as within a series. `720p_0149.ts` and
-/// `1080p_0000.ts` belong to different series.
-fn is_series(a: &[u8], b: &[u8]) -> bool {
-    let runs = |path| {
-        <[u8]>::chunk_by(path, |a: &u8, b: &u8| {
-            a.is_ascii_digit() == b.is_ascii_digit()
-        })
-    };
-    let (mut a, mut b) = (runs(a), runs(b));
-    let mut differing = 0;
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) => return differing <= 1,
-            (Some(a), Some(b)) if a == b => {}
-            (Some(a), Some(b)) if a[0].is_ascii_digit() && b[0].is_ascii_digit() => differing += 1,
-            _ => return false,
-        }
-    }
-}
-
 /// `range` of an entry's data as a range of the blob, or `None` if it leaves the entry.
 fn within(extent: &Extent, range: &Range<u64>) -> Option<Range<u64>> {
     (range.end <= extent.len).then(|| extent.offset + range.start..extent.offset + range.end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_series;
-
-    #[test]
-    fn paths_of_a_series_differ_in_one_number() {
-        let is = |a: &str, b: &str| is_series(a.as_bytes(), b.as_bytes());
-        assert!(is("hls/720p_0149.ts", "hls/720p_0150.ts"));
-        assert!(is("seg-9-v1-a1.m4s", "seg-10-v1-a1.m4s"));
-        assert!(is("a/7", "a/10") && is("same", "same"));
-        // Another rendition, another folder, another kind of file.
-        assert!(!is("hls/720p_0149.ts", "hls/1080p_0000.ts"));
-        assert!(!is("1/seg9.ts", "2/seg1.ts"));
-        assert!(!is("a1.ts", "a1.vtt") && !is("a1", "a1b") && !is("a1", "ab"));
-    }
 }

@@ -124,6 +124,13 @@ impl BlobReader {
         Ok(out)
     }
 
+    /// Takes memory out of the bound for another use: half of it, if that is free. Returns how many bytes.
+    pub(super) fn take_out_half(&self) -> u64 {
+        let executor = &self.0.executor;
+        let half = executor.pool.total() / 2;
+        executor.event(|scheduler| scheduler.take_out(half)) as u64 * BLOCK
+    }
+
     /// Ends all requests. Reads that wait fail with [`Error::Closed`], and so do later ones.
     pub fn close(&self) {
         self.0.closed.cancel();
@@ -159,7 +166,7 @@ impl BlobReader {
         Error::Deadline {
             range,
             after,
-            trouble: self.source().trouble(after),
+            trouble: self.source().hints().trouble_within(after).cloned(),
         }
     }
 

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn no_crc_while_a_byte_lacks() {
+    fn no_crc_until_every_byte_was_read() {
         let bytes = content(300);
         let mut partial = PartialCrc::new(300);
         assert_eq!(partial.add(0, &bytes[..100]), None);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_jumps_about_takes_bounded_memory_and_keeps_the_longest_span() {
+    fn random_reads_take_bounded_memory_and_keep_the_longest_span() {
         let bytes = content(1 << 20);
         let mut partial = PartialCrc::new(1 << 20);
         let half = 1 << 19;
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_that_was_read_longest_ago_makes_room() {
+    fn the_least_recently_read_entry_is_evicted() {
         let mut crcs = PartialCrcs::default();
         for entry in 0..MAX_ENTRIES {
             crcs.of(entry, 10);
@@ -229,7 +229,7 @@ mod tests {
         /// Spans may come in any order, overlap, and come twice. The CRC is returned exactly when the
         /// last byte has come.
         #[test]
-        fn any_order_ends_with_the_crc_of_the_whole(
+        fn any_order_of_reads_gives_the_crc_of_the_whole(
             size in 1usize..5000,
             spans in prop::collection::vec((0usize..5000, 1usize..900), 0..40),
             step in 1usize..700,

@@ -20,10 +20,10 @@ use super::counters::Counters;
 use super::error::Error;
 use super::pool::{Grant, Pool};
 use super::schedule::{
-    Action, Boundaries, Draft, Hints, Progress, Read, ReadId, Request, RequestId, Scheduler,
-    SourceCall, Wake,
+    Action, Boundaries, Draft, Progress, Read, ReadId, Request, RequestId, Scheduler, SourceCall,
+    Wake,
 };
-use crate::source::{self, ChunkStream, Source};
+use crate::source::{self, ChunkStream, Hints, Source};
 
 /// Runs the requests of a blob.
 pub(super) struct Executor {
@@ -128,12 +128,7 @@ impl Executor {
     /// Carries out an event with the scheduler locked. Returns the calls to the source that follow
     /// from it.
     fn locked<T>(self: &Arc<Self>, event: impl FnOnce(&mut State) -> T) -> (T, Vec<SourceCall>) {
-        let hints = Hints {
-            concurrency: self.source.at_once(),
-            pipelined_within: self.source.early_by(),
-            received: self.source.received(),
-            unverified: self.source.unverified(),
-        };
+        let hints = self.source.hints();
         let mut state = self.state();
         state.scheduler.observe(Instant::now().into_std(), hints);
         let result = event(&mut state);
@@ -170,7 +165,10 @@ impl Executor {
     }
 
     fn align(&self, draft: &mut Draft) {
-        let source = SourceBoundaries(&*self.source);
+        let source = SourceBoundaries {
+            source: &*self.source,
+            hints: self.source.hints(),
+        };
         match draft {
             Draft::Demand(draft) => draft.align(&source, self.connect(draft.connections)),
             Draft::ReadAhead(draft) => draft.align(&source),
@@ -261,15 +259,18 @@ impl Drop for WaitingRead {
 }
 
 /// Where the ranges of a source are best cut.
-struct SourceBoundaries<'a>(&'a dyn Source);
+struct SourceBoundaries<'a> {
+    source: &'a dyn Source,
+    hints: Hints,
+}
 
 impl Boundaries for SourceBoundaries<'_> {
     fn unit(&self, range: Range<u64>) -> Range<u64> {
-        self.0.verification_unit(range)
+        self.source.verification_unit(range)
     }
 
     fn preferred_end(&self, end: u64) -> u64 {
-        self.0.preferred_end(end)
+        self.hints.preferred_end(end)
     }
 }
 

@@ -16,7 +16,7 @@ const STEPS_BY_POSITION: u32 = 1;
 /// Steps to the next name after which the order of names is expected.
 const STEPS_BY_NAME: u32 = 2;
 
-/// How many readers are followed; as many as streams.
+/// The maximum number of readers that are followed, the same as for streams.
 const MAX_READERS: usize = 24;
 
 /// The most files to plan ahead. Without a bound, tiny files would fill a window by the ten thousand.
@@ -27,7 +27,7 @@ const MAX_PLANNED: usize = 1024;
 const BET: u64 = 2 << 20;
 
 /// The bet is the number of bytes that the reader has read divided by this, if that is more than
-/// [`BET`]: a lost bet costs little beside those.
+/// [`BET`]: compared with those bytes, a lost bet costs little.
 const BET_DIVISOR: u64 = 25;
 
 /// The bet on the order of names after one step within a series, in bytes.
@@ -239,6 +239,26 @@ impl Reader {
     }
 }
 
+/// Whether two paths differ in one number only, as within a series. `720p_0149.ts` and
+/// `1080p_0000.ts` belong to different series.
+pub(super) fn is_series(a: &[u8], b: &[u8]) -> bool {
+    let runs = |path| {
+        <[u8]>::chunk_by(path, |a: &u8, b: &u8| {
+            a.is_ascii_digit() == b.is_ascii_digit()
+        })
+    };
+    let (mut a, mut b) = (runs(a), runs(b));
+    let mut differing = 0;
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return differing <= 1,
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) if a[0].is_ascii_digit() && b[0].is_ascii_digit() => differing += 1,
+            _ => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_expected_after_two_steps_and_bet_on_within_a_series() {
+    fn names_are_predicted_after_two_steps_or_within_a_series() {
         let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
         assert_eq!(read(&mut predictor, &archive, 20), None);
         // After one step: no more than the bet, and not beyond the series.
@@ -351,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_expected_after_one_step() {
+    fn neighbours_are_predicted_after_one_step() {
         let (mut predictor, archive) = (NextFilePredictor::default(), Scattered::new());
         let (first, second) = (archive.0[40], archive.0[41]);
         assert_eq!(predictor.began(first, 3 * LEN, &archive), None);
@@ -369,5 +389,17 @@ mod tests {
             let id = archive.nth_by_name(name);
             assert_eq!(predictor.began(id, 5 * LEN, &archive), None, "file {name}");
         }
+    }
+
+    #[test]
+    fn paths_of_a_series_differ_in_one_number() {
+        let is = |a: &str, b: &str| is_series(a.as_bytes(), b.as_bytes());
+        assert!(is("hls/720p_0149.ts", "hls/720p_0150.ts"));
+        assert!(is("seg-9-v1-a1.m4s", "seg-10-v1-a1.m4s"));
+        assert!(is("a/7", "a/10") && is("same", "same"));
+        // Another rendition, another folder, another kind of file.
+        assert!(!is("hls/720p_0149.ts", "hls/1080p_0000.ts"));
+        assert!(!is("1/seg9.ts", "2/seg1.ts"));
+        assert!(!is("a1.ts", "a1.vtt") && !is("a1", "a1b") && !is("a1", "ab"));
     }
 }

@@ -4,6 +4,7 @@
 //! none is free, callers wait in first-come-first-served order. Returned buffers are reused, so the
 //! memory of a mount grows to what it needs and stays there, and the allocator has little to do.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,7 +20,7 @@ pub(super) struct Pool(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     permits: Arc<Semaphore>,
-    total: usize,
+    total: AtomicUsize,
     returned: Mutex<Vec<Box<[u8]>>>,
 }
 
@@ -43,7 +44,7 @@ impl Pool {
     pub(super) fn new(total: usize) -> Self {
         Self(Arc::new(Shared {
             permits: Arc::new(Semaphore::new(total)),
-            total,
+            total: AtomicUsize::new(total),
             returned: Mutex::new(Vec::new()),
         }))
     }
@@ -51,7 +52,7 @@ impl Pool {
     /// Waits for `count` buffers, which must not exceed the pool's total. All are granted together:
     /// two readers that took them one by one could each hold half of what both need.
     pub(super) async fn grant(&self, count: usize) -> Grant {
-        debug_assert!(count <= self.0.total);
+        debug_assert!(count <= self.total());
         let permits = self.0.permits.clone();
         let permit = permits.acquire_many_owned(count as u32).await;
         Grant {
@@ -75,7 +76,14 @@ impl Pool {
 
     /// Number of buffers, free ones included.
     pub(super) fn total(&self) -> usize {
-        self.0.total
+        self.0.total.load(Relaxed)
+    }
+
+    /// Takes free buffers out for good, at most `count`. Returns how many.
+    pub(super) fn take_out(&self, count: usize) -> usize {
+        let taken = self.0.permits.forget_permits(count);
+        self.0.total.fetch_sub(taken, Relaxed);
+        taken
     }
 
     /// Number of free buffers.

@@ -16,7 +16,7 @@ use super::preflight::{self, METHODS};
 use super::range::{self, Requested};
 use super::response::{IMMUTABLE, body, precondition_failed, refusal, response, set, text};
 use super::window::{has_window, window};
-use super::{block, listing, media};
+use super::{block, listing, media, page};
 use crate::content::Cid;
 
 /// Answers a request to `node`.
@@ -49,11 +49,21 @@ pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
 
 async fn get(node: &Node, request: &Parts) -> Response<Body> {
     match route(request.uri.path()) {
-        Route::List => list(
-            "text/html; charset=utf-8",
-            listing::html(&node.list().await),
+        Route::Page(name) => match page::find(&name) {
+            Some(file) => page::answer(file, request),
+            None => refusal(StatusCode::NOT_FOUND, "the page has no such file"),
+        },
+        // It changes.
+        Route::Json => text(
+            StatusCode::OK,
+            "application/json",
+            "no-cache",
+            listing::json(&node.list().await),
         ),
-        Route::Json => list("application/json", listing::json(&node.list().await)),
+        Route::Blob(..) if is_service_worker(request) => refusal(
+            StatusCode::FORBIDDEN,
+            "a file of an archive cannot be a service worker: it would act for the node",
+        ),
         Route::Blob(cid, name) => match Form::of(request) {
             Form::File => file(node, &cid, name, request).await,
             Form::Block => block::answer(node.find_block(&cid).await, &cid, request),
@@ -66,9 +76,10 @@ async fn get(node: &Node, request: &Parts) -> Response<Body> {
     }
 }
 
-/// The list of blobs, which changes.
-fn list(media_type: &str, list: String) -> Response<Body> {
-    text(StatusCode::OK, media_type, "no-cache", list)
+/// Whether a browser asks for the script of a service worker (Service Workers specification,
+/// "Service-Worker").
+fn is_service_worker(request: &Parts) -> bool {
+    request.headers.contains_key("service-worker")
 }
 
 async fn file(node: &Node, cid: &Cid, name: Option<String>, request: &Parts) -> Response<Body> {
@@ -147,6 +158,10 @@ fn part(blob: &Blob, media_type: &str, request: &Parts) -> Response<Body> {
         }
     };
     set(&mut headers, header::CONTENT_TYPE, media_type);
+    if media::has_scripts(media_type) {
+        // A document of an archive gets an origin of its own, and no scripts.
+        set(&mut headers, header::CONTENT_SECURITY_POLICY, "sandbox");
+    }
     let length = (part.end - part.start).to_string();
     set(&mut headers, header::CONTENT_LENGTH, &length);
     let body = match request.method {

@@ -25,9 +25,24 @@ pub(super) fn of(name: &str) -> String {
     }
 }
 
+/// Whether browsers run scripts in a document of this media type.
+pub(super) fn has_scripts(media_type: &str) -> bool {
+    ["html", "xml"].iter().any(|kind| media_type.contains(kind))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{has_scripts, of};
+
+    #[test]
+    fn types_with_scripts() {
+        for name in ["a.html", "a.htm", "a.svg", "a.xhtml", "a.xml"] {
+            assert!(has_scripts(&of(name)), "{name}");
+        }
+        for name in ["a.mp4", "a.m3u8", "a.png", "a.txt", "a.pdf", "a"] {
+            assert!(!has_scripts(&of(name)), "{name}");
+        }
+    }
 
     #[test]
     fn types() {

@@ -7,9 +7,11 @@
 //! - `GET /ipfs/<cid>/<any name>?range=<offset>,<size>`, the form of the links in packed playlists,
 //!   with that range of the blob. The name decides the media type and nothing else;
 //! - `?format=raw`, or the Accept header that means the same, with the raw block that the CID names,
-//!   so that clients can verify ranges.
+//!   so that clients can verify ranges;
+//! - `GET /` with a page that lists what is served, looks into archives and plays them. It runs in the
+//!   browser and uses the answers above; `GET /index.json` is the list for programs.
 //!
-//! [`Node`] keeps the blobs, `server` runs the connections, and `answer` (with `block`, `listing`
+//! [`Node`] keeps the blobs, `server` runs the connections, and `answer` (with `block`, `listing`, `page`
 //! and `preflight`) builds the answers. The rules stand in `range`, `window`, `conditions`, `form`,
 //! `paths` and `media`, which do no I/O.
 
@@ -22,6 +24,7 @@ mod form;
 mod listing;
 mod media;
 mod node;
+mod page;
 mod paths;
 mod preflight;
 mod range;

@@ -2,6 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::page;
 use crate::content::{Cid, parse_cid};
 
 /// All characters but the unreserved ones (RFC 3986, section 2.3) and the slash.
@@ -20,8 +21,8 @@ pub fn blob_path(cid: &Cid, name: &str) -> String {
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// `/`: the list of blobs, for people.
-    List,
+    /// `/` and `/web/<name>`: a file of the page, by its name.
+    Page(String),
     /// `/index.json`: the list of blobs, for programs.
     Json,
     /// `/ipfs/<cid>[/<name>]`: a blob, and the decoded name, which may have slashes.
@@ -33,9 +34,12 @@ pub(super) enum Route {
 /// Parses the path of a request, still percent-encoded.
 pub(super) fn route(path: &str) -> Route {
     match path {
-        "/" => return Route::List,
+        "/" => return Route::Page(page::DOCUMENT.into()),
         "/index.json" => return Route::Json,
         _ => {}
+    }
+    if let Some(name) = path.strip_prefix("/web/") {
+        return Route::Page(name.into());
     }
     let Some(rest) = path.strip_prefix("/ipfs/") else {
         return Route::Unknown("blobs are at /ipfs/<cid>, and their list at /".into());
@@ -63,7 +67,8 @@ mod tests {
         let text = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
         let cid = parse_cid(text).expect("a CID");
         let blob = |name: Option<&str>| Route::Blob(cid, name.map(str::to_owned));
-        assert_eq!(route("/"), Route::List);
+        assert_eq!(route("/"), Route::Page("page/index.html".into()));
+        assert_eq!(route("/web/lib/a.js"), Route::Page("lib/a.js".into()));
         assert_eq!(route("/index.json"), Route::Json);
         for (rest, name) in [
             ("", None),

@@ -18,7 +18,7 @@ pub(super) enum Requested {
 /// Evaluates the value of a `Range` header for a representation of `len` bytes.
 ///
 /// A header that is invalid or in another unit is ignored (section 14.2), as are unsatisfiable
-/// ranges beside satisfiable ones. A header with several satisfiable ranges is ignored, too, as
+/// ranges if others are satisfiable. A header with several satisfiable ranges is ignored, too, as
 /// section 14.2 permits: no player sends one, and many clients misread multipart answers.
 pub(super) fn requested(header: &str, len: u64) -> Requested {
     let Some(specs) = parse(header) else {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_ten_bytes() {
+    fn ranges_of_ten_bytes() {
         let table = [
             ("bytes=0-0", Part(0..1)),
             ("bytes=0-9", Part(0..10)),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing() {
+    fn ranges_of_an_empty_blob() {
         assert_eq!(requested("bytes=0-", 0), Unsatisfiable);
         assert_eq!(requested("bytes=-5", 0), Whole);
         assert_eq!(requested("bytes=-0", 0), Unsatisfiable);

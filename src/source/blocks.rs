@@ -8,20 +8,25 @@ use futures_util::future::BoxFuture;
 use super::Result;
 
 /// Checks whether bytes are the requested block.
-pub type Proof = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+pub type BlockCheck = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// Gives blocks by their CIDs.
 pub trait Blocks: Send + Sync + 'static {
-    /// The block of this CID: at most `most` bytes that `proof` accepts. A server that gives anything else is
+    /// The block of this CID: at most `most` bytes that `check` accepts. A server that gives anything else is
     /// not used for a while, and the next one is asked.
     ///
     /// # Errors
     /// If no server is left.
-    fn block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>>;
+    fn block(&self, cid: &str, most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>>;
 
     /// As [`block`](Self::block), for a leaf. Its bytes are bytes of the file, so a cache need not store them
     /// twice.
-    fn leaf_block(&self, cid: &str, most: usize, proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
-        self.block(cid, most, proof)
+    fn leaf_block(
+        &self,
+        cid: &str,
+        most: usize,
+        check: BlockCheck,
+    ) -> BoxFuture<'_, Result<Bytes>> {
+        self.block(cid, most, check)
     }
 }

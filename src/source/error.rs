@@ -206,7 +206,7 @@ impl fmt::Display for Error {
             Error::NoRawBlocks { origin, what } => {
                 write!(
                     f,
-                    "{origin} gives no raw blocks, which prove content: {what}"
+                    "{origin} gives no raw blocks, without which its bytes cannot be verified: {what}"
                 )
             }
             Error::Encoded {

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
 
-use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+use super::{
+    Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source, answer_without_bytes,
+};
 
 /// The size of a read from the file. It is large enough that the switch to a blocking thread costs little,
 /// and small enough that the first bytes need not wait for the last.
@@ -112,15 +114,18 @@ pub(super) fn io_error(origin: &Origin, e: &io::Error) -> Error {
 }
 
 impl Source for File {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         let size = self.seen.size;
         ready(Ok(Opened { size, tail: None })).boxed()
     }
 
     fn read(&self, range: Range<u64>, _priority: Priority) -> ChunkStream {
-        let size = self.seen.size;
-        if range.start > range.end || range.end > size {
-            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
+        if let Some(answer) = answer_without_bytes(&range, Some(self.seen.size)) {
+            return answer;
         }
         stream::try_unfold((self.clone(), range), |(this, left)| async move {
             if left.is_empty() {

@@ -63,7 +63,7 @@ impl Stamp {
     }
 }
 
-/// A [`Source`] over the file at a path, as long as that is in one certain state. In another state,
+/// A [`Source`] over the file at a path, in one state of that file. If the file is in another state,
 /// [`open`](Source::open) and every read fail with [`Error::Changed`], or with [`Error::NotFound`] if there is
 /// no file.
 #[derive(Debug, Clone)]
@@ -133,6 +133,10 @@ impl FileAt {
 }
 
 impl Source for FileAt {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.clone().blocking(Self::look).boxed()
     }

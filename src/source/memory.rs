@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
 
-use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+use super::{Chunk, ChunkStream, Opened, Origin, Priority, Result, Source, answer_without_bytes};
 
 /// The largest chunk. It is small enough that readers get several.
 const CHUNK: u64 = 64 * 1024;
@@ -29,15 +29,18 @@ impl Memory {
 }
 
 impl Source for Memory {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         let size = self.bytes.len() as u64;
         ready(Ok(Opened { size, tail: None })).boxed()
     }
 
     fn read(&self, range: Range<u64>, _priority: Priority) -> ChunkStream {
-        let size = self.bytes.len() as u64;
-        if range.start > range.end || range.end > size {
-            return stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed();
+        if let Some(answer) = answer_without_bytes(&range, Some(self.bytes.len() as u64)) {
+            return answer;
         }
         let this = self.clone();
         let offsets = (range.start..range.end).step_by(CHUNK as usize);

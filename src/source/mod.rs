@@ -12,17 +12,19 @@ mod error;
 mod file;
 mod file_at;
 mod gate;
+mod hints;
 mod memory;
 mod offline;
 mod retry;
 pub(crate) mod sync;
 pub(crate) mod verdict;
 
-pub use blocks::{Blocks, Proof};
+pub use blocks::{BlockCheck, Blocks};
 pub use error::{Error, Result};
 pub use file::File;
 pub use file_at::{FileAt, Stamp};
 pub use gate::{Gate, Pass};
+pub use hints::{Hints, Trouble};
 pub use memory::Memory;
 pub use offline::Offline;
 pub use retry::{Backoff, Retry};
@@ -30,13 +32,15 @@ pub use retry::{Backoff, Retry};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{self, BoxStream, StreamExt};
 
 /// Gives ranges of one immutable blob.
+///
+/// A decorator names the source that it decorates as [`inner`](Source::inner), and writes only the methods in
+/// which it differs. All others pass the call on.
 ///
 /// The contract, which `tests/suite/http/source_contract.rs` runs against every kind and decorator:
 ///
@@ -48,6 +52,10 @@ use futures_util::stream::BoxStream;
 ///   a server.
 /// - Many tasks may call all methods at once.
 pub trait Source: Send + Sync + 'static {
+    /// The source that this one decorates; `None` if it has the bytes itself. If it chooses among several
+    /// sources, the one that it would read from now.
+    fn inner(&self) -> Option<&dyn Source>;
+
     /// Finds out the blob's size and, if that takes no further round trip, its last `tail` bytes.
     ///
     /// The caller wants these bytes next. A source that cannot bring them at no cost leaves [`Opened::tail`]
@@ -57,35 +65,40 @@ pub trait Source: Send + Sync + 'static {
     /// Reads `range`, which lies within the blob.
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream;
 
+    /// Says that the bytes of `range` from `origin` were wrong. The source stops using that origin for a
+    /// while, and drops the bytes if it stores them.
+    fn reject(&self, origin: &Origin, range: Range<u64>) {
+        if let Some(inner) = self.inner() {
+            inner.reject(origin, range);
+        }
+    }
+
     /// The smallest range around `range` that can be verified on its own: whole leaves of the hash tree if the
     /// source verifies, else the range itself. A caller that asks for whole verification units gets no byte
     /// twice.
     fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
-        range
-    }
-
-    /// The preferred end of a read near `end`, at or behind it: the boundary of a unit that this source stores
-    /// whole. If reads end there, no two reads look up the same unit.
-    fn preferred_end(&self, end: u64) -> u64 {
-        end
-    }
-
-    /// Says that the bytes of `range` from `origin` were wrong. The source stops using that origin for a
-    /// while, and drops the bytes if it stores them.
-    fn reject(&self, origin: &Origin, range: Range<u64>) {
-        let _ = (origin, range);
-    }
-
-    /// Offers verified bytes of the blob that came from elsewhere. A source that stores bytes stores these,
-    /// too.
-    fn keep(&self, chunk: &Chunk) {
-        let _ = chunk;
+        match self.inner() {
+            Some(inner) => inner.verification_unit(range),
+            None => range,
+        }
     }
 
     /// Identifies this state of the blob among all that its name may ever stand for. Known after the blob was
     /// opened. `None` if nothing identifies it, or if the name does.
     fn version(&self) -> Option<String> {
-        None
+        self.inner()?.version()
+    }
+
+    /// What is known now about how this source is best used. Cheap: a reader asks at each event.
+    fn hints(&self) -> Hints {
+        self.inner().map(Source::hints).unwrap_or_default()
+    }
+
+    /// Tells what the caller knows about the blob from elsewhere.
+    fn learn(&self, fact: Fact<'_>) {
+        if let Some(inner) = self.inner() {
+            inner.learn(fact);
+        }
     }
 
     /// Announces up to `reads` concurrent reads, including those under way. The source makes the missing
@@ -93,45 +106,18 @@ pub trait Source: Send + Sync + 'static {
     /// connection, including those under way; 1 if the source does not gain from concurrent reads. Must be
     /// called within a tokio runtime.
     fn warm_up(&self, reads: usize) -> usize {
-        let _ = reads;
-        1
+        self.inner().map_or(1, |inner| inner.warm_up(reads))
     }
+}
 
-    /// How many bytes before the end of a read the next one should begin, so that its bytes follow without a
-    /// pause: its request is pipelined on the same connection. `None` if a read uses its connection until it
-    /// ends.
-    fn early_by(&self) -> Option<u64> {
-        None
-    }
-
-    /// How many concurrent reads are worth it, as far as is known. `None` if there is no such limit.
-    fn at_once(&self) -> Option<usize> {
-        None
-    }
-
-    /// Tells the blob's size, as known from a hash tree or another server. The source then needs no
+/// What a caller knows about a blob from elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub enum Fact<'a> {
+    /// Its size in bytes, from a hash tree or another server. The source then needs no
     /// [`open`](Source::open), and rejects answers with another size.
-    fn expect_size(&self, size: u64) {
-        let _ = size;
-    }
-
-    /// How many bytes have arrived in all, including unverified ones. `None` if bytes are given out as they
-    /// arrive. It serves to measure the link.
-    fn received(&self) -> Option<u64> {
-        None
-    }
-
-    /// How many bytes have arrived but are not given out yet, because they are not verified.
-    fn unverified(&self) -> u64 {
-        0
-    }
-
-    /// The last error, if it happened within this time. It explains why a read that timed out while the source
-    /// was retrying got no bytes.
-    fn trouble(&self, within: Duration) -> Option<Error> {
-        let _ = within;
-        None
-    }
+    Size(u64),
+    /// Verified bytes of it. A source that stores bytes stores these, too.
+    Bytes(&'a Chunk),
 }
 
 /// What [`Source::open`] found.
@@ -163,6 +149,18 @@ impl Chunk {
 
 /// The chunks of a read, in order. Dropping it cancels the read.
 pub type ChunkStream = BoxStream<'static, Result<Chunk>>;
+
+/// The answer to a read of `range` that needs no bytes: an error if the range leaves the blob, nothing if it is
+/// empty. `None` for all other ranges. `size` is that of the blob, if it is known.
+pub(crate) fn answer_without_bytes(range: &Range<u64>, size: Option<u64>) -> Option<ChunkStream> {
+    match size {
+        Some(size) if range.start > range.end || range.end > size => {
+            let range = range.clone();
+            Some(stream::once(ready(Err(Error::OutOfBlob { range, size }))).boxed())
+        }
+        _ => range.is_empty().then(|| stream::empty().boxed()),
+    }
+}
 
 /// How urgent a read is. If connections are scarce, demand goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,13 +6,17 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
 
-use super::{Blocks, ChunkStream, Error, Opened, Priority, Proof, Result, Source};
+use super::{BlockCheck, Blocks, ChunkStream, Error, Opened, Priority, Result, Source};
 
 /// A [`Source`] and [`Blocks`] that fail with [`Error::Offline`] at once.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Offline;
 
 impl Source for Offline {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
         ready(Err(Error::Offline)).boxed()
     }
@@ -23,7 +27,7 @@ impl Source for Offline {
 }
 
 impl Blocks for Offline {
-    fn block(&self, _cid: &str, _most: usize, _proof: Proof) -> BoxFuture<'_, Result<Bytes>> {
+    fn block(&self, _cid: &str, _most: usize, _check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
         ready(Err(Error::Offline)).boxed()
     }
 }

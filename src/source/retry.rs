@@ -12,9 +12,9 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use super::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
+use super::{Chunk, ChunkStream, Error, Opened, Priority, Result, Source};
 
-/// The first pause. It doubles as long as no bytes come in between.
+/// The first pause. Each further pause is twice the one before, until bytes arrive.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest pause, except by Retry-After.
@@ -143,6 +143,10 @@ impl RetriedRead {
 }
 
 impl Source for Retry {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&*self.inner)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         async move {
             let patience = self.patience.min(OPEN_PATIENCE);
@@ -170,41 +174,5 @@ impl Source for Retry {
             Ok(next.map(|chunk| (chunk, read)))
         })
         .boxed()
-    }
-
-    fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
-        self.inner.verification_unit(range)
-    }
-
-    fn preferred_end(&self, end: u64) -> u64 {
-        self.inner.preferred_end(end)
-    }
-
-    fn reject(&self, origin: &Origin, range: Range<u64>) {
-        self.inner.reject(origin, range);
-    }
-
-    fn version(&self) -> Option<String> {
-        self.inner.version()
-    }
-
-    fn warm_up(&self, reads: usize) -> usize {
-        self.inner.warm_up(reads)
-    }
-
-    fn early_by(&self) -> Option<u64> {
-        self.inner.early_by()
-    }
-
-    fn at_once(&self) -> Option<usize> {
-        self.inner.at_once()
-    }
-
-    fn expect_size(&self, size: u64) {
-        self.inner.expect_size(size);
-    }
-
-    fn trouble(&self, within: Duration) -> Option<Error> {
-        self.inner.trouble(within)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::location::Location;
 use crate::fs::LinkRefused;
-use crate::{reader, source};
+use crate::{decode, reader, source};
 
 /// Why an archive cannot be opened.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +65,8 @@ pub enum FileError {
     },
     /// Its bytes cannot be read.
     Read(reader::Error),
+    /// Its bytes cannot be decoded. Never [`decode::Error::Read`].
+    Decode(decode::Error),
 }
 
 impl fmt::Display for FileError {
@@ -79,6 +81,7 @@ impl fmt::Display for FileError {
                 "the archive says that it is {declared} bytes long without range links, and it is {actual}"
             ),
             FileError::Read(error) => error.fmt(f),
+            FileError::Decode(error) => error.fmt(f),
         }
     }
 }
@@ -88,6 +91,15 @@ impl std::error::Error for FileError {}
 impl From<reader::Error> for FileError {
     fn from(error: reader::Error) -> Self {
         FileError::Read(error)
+    }
+}
+
+impl From<decode::Error> for FileError {
+    fn from(error: decode::Error) -> Self {
+        match error {
+            decode::Error::Read(error) => FileError::Read(error),
+            error => FileError::Decode(error),
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::error::FileError;
 use super::playlists::{self, Playlists};
 use crate::archive::{EntryId, Kind};
+use crate::decode::Decoder;
 use crate::fs::{Attr, Ino, LinkRefused, Tree};
-use crate::reader::{self, Archive};
+use crate::reader::Archive;
 
 /// The longest target of a symbolic link, in bytes (PATH_MAX without its NUL).
 const MAX_LINK: u64 = 4095;
@@ -19,7 +20,7 @@ const MAX_LINK: u64 = 4095;
 /// A tree of names and the archive that has the bytes of its files.
 pub struct Volume {
     tree: Arc<Tree>,
-    archive: Arc<Archive>,
+    decoder: Arc<Decoder>,
     origin: (&'static str, String),
     /// `None`: playlists are shown as they are stored.
     playlists: Option<Playlists>,
@@ -28,16 +29,16 @@ pub struct Volume {
 impl Volume {
     /// The files of `tree`, which was built from the index of `archive`. `origin` is as
     /// [`Location::shown`](super::Location::shown) has it.
-    pub(super) fn new(tree: Tree, archive: Archive, origin: (&'static str, String)) -> Self {
-        let (tree, archive) = (Arc::new(tree), Arc::new(archive));
+    pub(super) fn new(tree: Tree, decoder: Decoder, origin: (&'static str, String)) -> Self {
+        let (tree, decoder) = (Arc::new(tree), Arc::new(decoder));
         let names = tree.clone();
-        archive.follow_names(Box::new(move |file| {
+        decoder.archive().follow_names(Box::new(move |file| {
             let next = names.after(names.ino_of(file)?)?;
             names.entry(next)
         }));
         Self {
             tree,
-            archive,
+            decoder,
             origin,
             playlists: None,
         }
@@ -46,7 +47,7 @@ impl Volume {
     /// Shows playlists without range links, which lead nowhere in a directory.
     pub(super) fn with_playable_playlists(mut self) -> Self {
         self.tree.override_sizes(playlists::sizes(&self.tree));
-        self.playlists = Some(Playlists::new(self.tree.clone(), self.archive.clone()));
+        self.playlists = Some(Playlists::new(self.tree.clone(), self.decoder.clone()));
         self
     }
 
@@ -57,7 +58,23 @@ impl Volume {
 
     /// The archive as it is stored.
     pub fn archive(&self) -> &Arc<Archive> {
-        &self.archive
+        self.decoder.archive()
+    }
+
+    /// The content of its entries.
+    pub fn decoder(&self) -> &Arc<Decoder> {
+        &self.decoder
+    }
+
+    /// Sets what is called with a file whose content turned out to be wrong after some of it was given
+    /// out. Only the first call counts.
+    pub fn on_wrong(&self, report: impl Fn(Ino) + Send + Sync + 'static) {
+        let tree = self.tree.clone();
+        self.decoder.on_wrong(Arc::new(move |id| {
+            if let Some(ino) = tree.ino_of(id) {
+                report(ino);
+            }
+        }));
     }
 
     /// Where the archive is: the kind (`cid`, `url`, `file` or `id`), and the text without secrets.
@@ -67,7 +84,7 @@ impl Volume {
 
     /// Fails all reads that wait, and all later ones.
     pub fn close(&self) {
-        self.archive.close();
+        self.decoder.close();
     }
 
     /// The attributes of a file. Its size is final once [`settle`](Self::settle) has returned.
@@ -75,21 +92,31 @@ impl Volume {
         self.tree.attr(ino).ok_or(FileError::NotFound)
     }
 
-    /// Opens a file. Fails if it can never be read, for example because it is compressed. The result is
-    /// the moment that reads of this open file pass on, as [`Archive::moment`] counts.
+    /// Opens a file. Fails if it can never be read, for example because its compression method is not
+    /// supported. The password of an [encrypted](Self::is_locked) file is compared by
+    /// [`unlock`](Self::unlock). The result is the moment that reads of this open file pass on, as [`Archive::moment`] counts.
     pub fn open(&self, ino: Ino) -> Result<u64, FileError> {
         self.readable(ino)?;
-        Ok(self.archive.moment())
+        Ok(self.archive().moment())
+    }
+
+    /// Whether a file is encrypted, and its password was not compared yet.
+    pub fn is_locked(&self, ino: Ino) -> bool {
+        let id = self.tree.entry(ino);
+        id.is_some_and(|id| self.decoder.is_locked(id))
+    }
+
+    /// Compares the password of a file that is encrypted.
+    pub async fn unlock(&self, ino: Ino) -> Result<(), FileError> {
+        let id = self.tree.entry(ino).ok_or(FileError::IsDirectory)?;
+        Ok(self.decoder.unlock(id).await?)
     }
 
     /// The entry of a file that can be read.
     fn readable(&self, ino: Ino) -> Result<EntryId, FileError> {
         self.attr(ino)?;
         let id = self.tree.entry(ino).ok_or(FileError::IsDirectory)?;
-        self.archive
-            .index()
-            .stored(id)
-            .map_err(reader::Error::from)?;
+        self.decoder.readable(id)?;
         Ok(id)
     }
 
@@ -129,10 +156,10 @@ impl Volume {
         let Some(id) = self.tree.entry(ino) else {
             return false;
         };
-        if self.archive.outdated(id, moment).is_some() {
+        if self.archive().outdated(id, moment).is_some() {
             return false;
         }
-        span.is_empty() || self.archive.try_read(id, span, out)
+        span.is_empty() || self.decoder.try_read(id, span, out)
     }
 
     /// Reads `size` bytes at `offset`, or fewer at the end of the file. `moment` is what
@@ -156,9 +183,9 @@ impl Volume {
             self.passes(id, &span, &text);
             return part.ok_or(FileError::Playlist { declared, actual });
         }
-        let outdated = || self.archive.outdated(id, moment).map_or(Ok(()), Err);
+        let outdated = || self.archive().outdated(id, moment).map_or(Ok(()), Err);
         outdated()?;
-        let bytes = self.archive.read(id, span).await?;
+        let bytes = self.decoder.read(id, span).await?;
         outdated()?;
         Ok(bytes)
     }
@@ -167,7 +194,7 @@ impl Volume {
     /// made before.
     fn passes(&self, id: EntryId, span: &Range<u64>, text: &[u8]) {
         let is_end = span.end == text.len() as u64;
-        self.archive.passes(id, span.start == 0, is_end);
+        self.archive().passes(id, span.start == 0, is_end);
     }
 
     /// The entry of a file that is shown in another form than it is stored.
@@ -187,10 +214,10 @@ impl Volume {
         if attr.size > MAX_LINK {
             return Err(FileError::Link(LinkRefused::TooLong));
         }
-        if let Some(target) = self.archive.index().link_target(id) {
+        if let Some(target) = self.archive().index().link_target(id) {
             return Ok(target.to_vec());
         }
-        Ok(self.archive.read(id, 0..attr.size).await?)
+        Ok(self.decoder.read(id, 0..attr.size).await?)
     }
 
     /// The target of a symbolic link that may be followed (`Options::tree`).
@@ -207,11 +234,14 @@ impl Volume {
         let (plain, range) = crate::fs::range_link(name).ok_or(FileError::NotFound)?;
         let ino = self.tree.lookup(parent, plain).ok_or(FileError::NotFound)?;
         let id = self.tree.entry(ino).ok_or(FileError::NotFound)?;
-        let entry = self.archive.index().get(id);
-        if entry.size != range.len || !entry.is_plain() {
+        if self.archive().index().get(id).size != range.len {
             return Err(FileError::NotFound);
         }
-        let extent = self.archive.extent(id).await?;
+        // Only what is stored is a range.
+        if self.archive().index().stored(id).is_err() {
+            return Err(FileError::NotFound);
+        }
+        let extent = self.archive().extent(id).await?;
         (extent == range).then_some(ino).ok_or(FileError::NotFound)
     }
 }

@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_source_is() {
+    fn sources_are_recognized() {
         let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
         let of = |text: &str| Location::parse(text).map_err(|e| e.to_string());
         assert_eq!(of("Cargo.toml"), Ok(Location::File("Cargo.toml".into())));

@@ -1,14 +1,17 @@
 //! Opens an archive: sources, reader, index, tree.
 
+use std::sync::Arc;
+
 use super::error::OpenError;
 use super::files::Volume;
 use super::location::Location;
 use super::options::{Options, Verify};
-use super::recall::Recall;
+use super::recall::{CachedPoints, Recall};
 use super::servers::{Server, Servers};
 use super::sources::{Built, Stack};
 use crate::archive::TAIL;
 use crate::cache::Cached;
+use crate::decode::{Decoder, Shelf};
 use crate::fs::Tree;
 use crate::reader::{self, Archive};
 
@@ -35,7 +38,17 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
     let known = recall.tree(index, options.tree).await;
     let is_new = known.is_none();
     let tree = known.unwrap_or_else(|| Tree::build(index.clone(), options.tree));
-    let mut volume = Volume::new(tree, archive, location.shown());
+    let shelf = cached.clone().map(|cached| {
+        let shelf = CachedPoints::new(cached, archive.index().clone());
+        Box::new(shelf) as Box<dyn Shelf>
+    });
+    let decoder = Decoder::new(
+        Arc::new(archive),
+        shelf,
+        options.checkpoint_spacing,
+        options.password.clone(),
+    );
+    let mut volume = Volume::new(tree, decoder, location.shown());
     if !options.stored_playlists {
         volume = volume.with_playable_playlists();
     }
@@ -108,8 +121,8 @@ async fn read_archive(
     let recall = Recall::new(cached.as_ref(), &options.parse);
     let known = recall.index().await;
     let is_new = known.is_none();
-    let (parse, line) = (options.parse.clone(), options.line.clone());
-    let archive = Archive::open_with(source, known, parse, line).await?;
+    let (parse, reader) = (options.parse.clone(), options.reader.clone());
+    let archive = Archive::open_with(source, known, parse, reader).await?;
     if is_new {
         recall.keep_index(archive.index());
     }

@@ -9,6 +9,7 @@ use super::location::Location;
 use super::servers::Servers;
 use crate::archive::ParseOptions;
 use crate::cache::{Cache, CacheOptions, Folder};
+use crate::decode::Password;
 use crate::fs::{Owners, Symlinks, TreeOptions};
 use crate::reader::ReaderOptions;
 
@@ -28,15 +29,20 @@ pub struct Options {
     /// How names are decoded.
     pub parse: ParseOptions,
     /// Memory, time-outs and connections.
-    pub line: ReaderOptions,
+    pub reader: ReaderOptions,
     /// Where bytes, indexes and trees are kept on disk. Not used for a file.
     pub cache: Option<Cache>,
     /// Ask no server: only what is in the cache can be read.
     pub offline: bool,
     /// Owners, permissions and symbolic links, as they are shown.
     pub tree: TreeOptions,
+    /// The password of encrypted entries.
+    pub password: Option<Password>,
     /// Show playlists as they are stored, with range links, instead of playable.
     pub stored_playlists: bool,
+    /// The least distance of the checkpoints in a compressed entry, in plain bytes; `None` means the
+    /// usual one.
+    pub checkpoint_spacing: Option<u64>,
 }
 
 impl Default for Options {
@@ -46,7 +52,7 @@ impl Default for Options {
             servers: Servers::default(),
             verify: None,
             parse: ParseOptions::default(),
-            line: ReaderOptions::default(),
+            reader: ReaderOptions::default(),
             cache: None,
             offline: false,
             tree: TreeOptions {
@@ -57,7 +63,9 @@ impl Default for Options {
                 owners: Owners::Given,
                 symlinks: Symlinks::Inside,
             },
+            password: None,
             stored_playlists: false,
+            checkpoint_spacing: None,
         }
     }
 }

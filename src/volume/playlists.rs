@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::error::FileError;
 use crate::archive::{EntryId, Extent, Index, Kind};
+use crate::decode::{self, Decoder};
 use crate::fs::{Ino, Tree};
 use crate::playlist::{self, PLAYABLE_VERSION, Span};
 use crate::reader::{self, Archive};
@@ -24,7 +25,7 @@ type Cell = Arc<OnceCell<Arc<[u8]>>>;
 /// The playable texts of a volume.
 pub(super) struct Playlists {
     tree: Arc<Tree>,
-    archive: Arc<Archive>,
+    decoder: Arc<Decoder>,
     texts: moka::sync::Cache<EntryId, Cell>,
 }
 
@@ -34,7 +35,10 @@ pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
     let is_playlist = |id: &EntryId| {
         (index.playable(*id).is_some() || is_called_playlist(index, *id)) && {
             let entry = index.get(*id);
-            entry.kind == Kind::File && entry.size <= playlist::LONGEST && index.stored(*id).is_ok()
+            entry.kind == Kind::File
+                && entry.size <= playlist::LONGEST
+                && index.readable(*id).is_ok()
+                && decode::is_supported(entry.method)
         }
     };
     let said = |id: EntryId| {
@@ -60,7 +64,7 @@ fn is_called_playlist(index: &Index, id: EntryId) -> bool {
 }
 
 impl Playlists {
-    pub(super) fn new(tree: Arc<Tree>, archive: Arc<Archive>) -> Self {
+    pub(super) fn new(tree: Arc<Tree>, decoder: Arc<Decoder>) -> Self {
         let index = tree.index().clone();
         // The length of the stored text; that of the playable one is similar.
         let weight = move |id: &EntryId, _: &Cell| {
@@ -71,7 +75,7 @@ impl Playlists {
         let texts = moka::sync::Cache::builder().max_capacity(KEPT);
         Self {
             tree,
-            archive,
+            decoder,
             texts: texts.weigher(weight).build(),
         }
     }
@@ -85,7 +89,7 @@ impl Playlists {
     pub(super) async fn get(&self, id: EntryId) -> Result<Arc<[u8]>, FileError> {
         let cell = self.texts.get_with(id, Cell::default);
         let text = cell
-            .get_or_try_init(|| make(&self.tree, &self.archive, id))
+            .get_or_try_init(|| make(&self.tree, &self.decoder, id))
             .await?
             .clone();
         let actual = text.len() as u64;
@@ -97,9 +101,9 @@ impl Playlists {
     }
 }
 
-async fn make(tree: &Tree, archive: &Archive, id: EntryId) -> Result<Arc<[u8]>, FileError> {
-    let index = archive.index();
-    let stored = archive.read_aside(id, 0..index.get(id).size).await?;
+async fn make(tree: &Tree, decoder: &Decoder, id: EntryId) -> Result<Arc<[u8]>, FileError> {
+    let (archive, index) = (decoder.archive(), tree.index());
+    let stored = decoder.read_aside(id, 0..index.get(id).size).await?;
     let Ok(text) = std::str::from_utf8(&stored) else {
         return Ok(stored.into());
     };

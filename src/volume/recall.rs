@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::archive::{self, Index, ParseOptions};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::archive::{self, EntryId, Index, ParseOptions};
 use crate::cache::{Cached, Pull};
+use crate::decode::{self, Coding, Point, Shelf};
 use crate::fs::{self, Tree, TreeOptions};
 
 /// A tree of fewer entries takes less time to build than to read from disk.
@@ -12,13 +16,15 @@ const LARGE_TREE: usize = 10_000;
 /// The names carry their format, so that what another version wrote is not found.
 const INDEX: &str = "index-2";
 const TREE: &str = "tree-2";
+const POINTS: &str = "points-1";
 const _: () = assert!(archive::STORED_FORMAT == 2 && fs::STORED_FORMAT == 2);
+const _: () = assert!(decode::STORED_FORMAT == 1);
 
-/// What the cache keeps of one archive beside its bytes. Without a cache nothing is found, and nothing
-/// is kept.
+/// What the cache stores of one archive in addition to its bytes: index, tree and lengths. Without a cache,
+/// nothing is found or stored.
 pub(super) struct Recall<'a> {
     cached: Option<&'a Cached>,
-    /// Appended to names: names that were decoded differently make another index.
+    /// Appended to the names of the files, because names decoded otherwise make another index.
     encoding: String,
 }
 
@@ -67,5 +73,38 @@ impl<'a> Recall<'a> {
             let name = self.name(TREE);
             cached.keep(name, size, Box::new(move |push| tree.store(push)));
         }
+    }
+}
+
+/// Keeps the checkpoints of an archive's compressed entries in the cache.
+pub(super) struct CachedPoints {
+    cached: Cached,
+    index: Arc<Index>,
+}
+
+impl CachedPoints {
+    pub(super) fn new(cached: Cached, index: Arc<Index>) -> Self {
+        Self { cached, index }
+    }
+
+    /// Entries with one local header have the same data, however their names were decoded.
+    fn name(&self, id: EntryId) -> String {
+        format!("{POINTS}-{:x}", self.index.get(id).header_offset)
+    }
+}
+
+impl Shelf for CachedPoints {
+    fn load(&self, id: EntryId, coding: Coding) -> BoxFuture<'_, Vec<Point>> {
+        let sizes = (coding.size, coding.compressed_size);
+        let load = move |pull: &mut Pull| decode::load_points(sizes, pull);
+        let points = self.cached.load(self.name(id), load);
+        points.map(Option::unwrap_or_default).boxed()
+    }
+
+    fn keep(&self, id: EntryId, coding: Coding, points: Vec<Arc<Point>>) {
+        let size = decode::stored_points_len(&points);
+        let sizes = (coding.size, coding.compressed_size);
+        let store = move |push: &mut dyn FnMut(&[u8])| decode::store_points(sizes, &points, push);
+        self.cached.keep(self.name(id), size, Box::new(store));
     }
 }

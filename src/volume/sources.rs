@@ -10,8 +10,8 @@ use super::error::OpenError;
 use super::location::Location;
 use super::options::{Options, Verify};
 use super::servers::Servers;
-use crate::cache::{Cached, CachedBlocks, Key};
-use crate::content::Proven;
+use crate::cache::{Cached, CachedNodes, Key};
+use crate::content::Verified;
 use crate::gateways::Gateways;
 use crate::http::{HttpOptions, display_url};
 use crate::reader;
@@ -52,14 +52,14 @@ impl Stack<'_> {
             }
             Location::Cid(cid) => {
                 let key = match self.verify {
-                    Verify::Trustless => Key::proven(cid),
+                    Verify::Trustless => Key::verified(cid),
                     Verify::Crc | Verify::None => Key::believed(cid),
                 };
                 (key, self.gateways(&http, &cid.to_string())?)
             }
         };
         let set = gateways.set().clone();
-        let (timeout, offline) = (self.options.line.timeout, self.options.offline);
+        let (timeout, offline) = (self.options.reader.timeout, self.options.offline);
         let mut data: Arc<dyn Source> = if offline {
             Arc::new(Offline)
         } else {
@@ -82,9 +82,9 @@ impl Stack<'_> {
             self.servers.blocks(&http, set, timeout)
         };
         if let Some(cache) = cache {
-            blocks = Arc::new(CachedBlocks::new(blocks, cache, key));
+            blocks = Arc::new(CachedNodes::new(blocks, cache, key));
         }
-        Ok((Arc::new(Proven::new(*cid, data, blocks)), cached))
+        Ok((Arc::new(Verified::new(*cid, data, blocks)), cached))
     }
 
     /// A better reason why a CID cannot be opened. A gateway answers the CID of a directory with a page
@@ -101,7 +101,7 @@ impl Stack<'_> {
         let set = gateways.set().clone();
         let blocks = self.servers.blocks(&http, set, Duration::ZERO);
         let no_data = Arc::new(Memory::new("nobody", ""));
-        let content = Proven::new(*cid, no_data, blocks);
+        let content = Verified::new(*cid, no_data, blocks);
         match tokio::time::timeout(PROBE, content.open(0)).await {
             Ok(Err(error @ source::Error::Unsupported { .. })) => Some(error.into()),
             _ => None,
@@ -109,12 +109,12 @@ impl Stack<'_> {
     }
 
     fn http_options(&self) -> HttpOptions {
-        let (default, line) = (HttpOptions::default(), &self.options.line);
+        let (default, reader) = (HttpOptions::default(), &self.options.reader);
         self.servers.http(HttpOptions {
-            connections: line.connections,
-            idle_timeout: default.idle_timeout.min(line.timeout),
+            connections: reader.connections,
+            idle_timeout: default.idle_timeout.min(reader.timeout),
             pinned: matches!(self.location, Location::Url(_)),
-            proven: self.verify == Verify::Trustless,
+            verified: self.verify == Verify::Trustless,
             ..default
         })
     }
@@ -125,7 +125,7 @@ impl Stack<'_> {
     }
 }
 
-/// A URL without `user:password@`: the same blob, whoever logs in.
+/// A URL without `user:password@`. The login does not change which blob it names.
 fn without_login(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {

@@ -1,4 +1,4 @@
-//! Archives, by the writers that people use, and some that nobody should have written.
+//! Archives made by the writers that people use, and by hand for cases that no writer should make.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A disk that fails on command, through the seam that the cache writes and reads by.
+//! A disk that fails on command, by the interface through which the cache writes and reads.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -84,7 +84,7 @@ impl FaultDisk {
         }
     }
 
-    /// From now on each operation takes so long.
+    /// Delays each operation from now on.
     pub fn slow_down(&self, by: Duration) {
         *self.plan.slowness.lock().expect("slowness") = by;
     }

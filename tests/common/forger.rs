@@ -28,7 +28,7 @@ pub enum Forge {
     NoBlocks,
     /// Ranges are answered with the whole blob, as by servers that know none.
     NoRanges,
-    /// Ranges are refused with this status, and blocks given; with a Retry-After of so many seconds.
+    /// Ranges are refused with this status and a Retry-After of this many seconds; blocks are given.
     RefusedRanges(u16, Option<u64>),
     /// Blocks are refused with this status, and ranges given.
     RefusedBlocks(u16),

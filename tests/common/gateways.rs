@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aiozfs::content::{Cid, Importer, Profile, Proven, Tree, Version};
+use aiozfs::content::{Cid, Importer, Profile, Tree, Verified, Version};
 use aiozfs::gateways::{Gateways, GatewaysOptions, HttpBlocks, Member, UrlOf};
 use aiozfs::http::{Http, HttpOptions};
 use aiozfs::serve::{Blob, Node};
@@ -106,7 +106,7 @@ pub fn options() -> HttpOptions {
     }
 }
 
-/// The blob through these base URLs; nothing proves it.
+/// The blob through these base URLs; nothing verifies it.
 pub fn gateways(bases: &[String], stripe: bool) -> Gateways {
     let members = bases.iter().map(|base| {
         let http = Http::new(&format!("{base}/blob"), options()).expect("a usable URL");
@@ -123,8 +123,8 @@ pub fn gateways(bases: &[String], stripe: bool) -> Gateways {
     Gateways::with(members.collect(), &spread)
 }
 
-/// The CID through these base URLs, proven.
-pub fn proven(cid: Cid, bases: &[String]) -> Arc<dyn Source> {
+/// The CID through these base URLs, verified.
+pub fn verified(cid: Cid, bases: &[String]) -> Arc<dyn Source> {
     let gateways = gateways(bases, false);
     let urls = bases.iter().cloned().map(|base| {
         let url: UrlOf = Box::new(move |cid: &str| format!("{base}/ipfs/{cid}"));
@@ -133,7 +133,7 @@ pub fn proven(cid: Cid, bases: &[String]) -> Arc<dyn Source> {
     let set = gateways.set().clone();
     let blocks: Arc<dyn Blocks> = Arc::new(HttpBlocks::new(urls.collect(), set, PATIENCE));
     let data = Arc::new(Retry::new(Arc::new(gateways), PATIENCE));
-    Arc::new(Proven::new(cid, data, blocks))
+    Arc::new(Verified::new(cid, data, blocks))
 }
 
 pub fn bases(nodes: &[FaultNode]) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! A mount as far as the cache knows one, and what it leaves on the disk.
+//! A mounted archive from the cache's point of view, and the files that the cache leaves on disk.
 
 use std::fs;
 use std::ops::Range;
@@ -41,6 +41,10 @@ impl Below {
 }
 
 impl Source for Below {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&self.0)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.1.fetch_add(1, Relaxed);
         self.0.open(tail)
@@ -112,9 +116,10 @@ pub fn blocks(dir: &Path) -> Vec<PathBuf> {
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            true => found.extend(files(&entry.path())),
-            false => found.push(entry.path()),
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(files(&entry.path()))
+        } else {
+            found.push(entry.path())
         }
     }
     found

@@ -1,14 +1,14 @@
-//! A link as a source: latency, connections, rates; by a clock that may stand still.
+//! A simulated link as a source: latency, connections and rates.
 //!
-//! Under tokio's paused clock a transfer takes no time and no luck: what comes out is what the
-//! reader makes of the link, to the millisecond, however busy the machine is.
+//! Under tokio's paused clock a transfer takes no real time. The times that tests measure depend only on what the
+//! reader requests and when, to the millisecond, however busy the machine is.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aiozfs::source::{self, Chunk, ChunkStream, Opened, Origin, Priority, Source};
+use aiozfs::source::{self, Chunk, ChunkStream, Hints, Opened, Origin, Priority, Source};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
@@ -198,6 +198,10 @@ impl Drop for Lease {
 }
 
 impl Source for Link {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, source::Result<Opened>> {
         async move {
             self.warm_up(6);
@@ -289,7 +293,10 @@ impl Source for Link {
             .count()
     }
 
-    fn early_by(&self) -> Option<u64> {
-        (!self.0.has_pauses).then(|| self.0.early_by(&self.0.state()))
+    fn hints(&self) -> Hints {
+        Hints {
+            pipelined_within: (!self.0.has_pauses).then(|| self.0.early_by(&self.0.state())),
+            ..Hints::default()
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What takes long to make or to download, made once and kept below target/.
+//! Files that take long to make or to download: made once and kept below target/.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -159,7 +159,7 @@ impl Drop for Mount {
         if thread::panicking() {
             eprintln!("--- the mount's log:\n{}---", self.log());
         }
-        // Whoever still waits in the mount gets an error by this; it works on a stopped process.
+        // Ends reads that still wait in the mount. SIGKILL works on a stopped process, too.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -204,10 +204,11 @@ impl Drop for MountPoint {
             }
         }
         let dir = self.0.take().expect("there until dropped");
-        match is_mounted(dir.path()) {
-            // Not even emptied: the archive's owner would not like it.
-            true => eprintln!("{} could not be unmounted", dir.keep().display()),
-            false => drop(dir),
+        if is_mounted(dir.path()) {
+            // The directory still shows the archive, so it must not be removed.
+            eprintln!("{} could not be unmounted", dir.keep().display())
+        } else {
+            drop(dir)
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the tests need of the system. What is missing fails the test and says which package has
-//! it: a test that is skipped is a promise that nobody keeps.
+//! What the tests need of the system. If something is missing, the test fails and names the package: a skipped test
+//! would go unnoticed.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,6 +12,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("du", "coreutils"),
     ("ffmpeg", "ffmpeg"),
     ("ffprobe", "ffmpeg"),
+    ("firefox-esr", "firefox-esr"),
     ("find", "findutils"),
     ("fusermount3", "fuse3"),
     ("getfattr", "attr"),
@@ -31,6 +32,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("unzip", "unzip"),
     ("vlc", "vlc-bin vlc-plugin-base"),
     ("zip", "zip"),
+    ("7zz", "7zip"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
     ("cat", "coreutils"),
     ("cp", "coreutils"),
     ("env", "coreutils"),

@@ -1,4 +1,4 @@
-//! A plain nginx: what a folder is on any web server, and a CDN's origin.
+//! A plain nginx: a folder on an ordinary web server, and the origin of a CDN.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};

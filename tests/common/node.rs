@@ -30,7 +30,7 @@ impl Node {
         Self::on("127.0.0.1:0", file)
     }
 
-    /// Of a folder with this many files, all of which are served when this returns; `cid` is that
+    /// Serves a folder with this many files. Returns once all are served; `cid` is that
     /// of one of them.
     pub fn of_folder(folder: &Path, files: usize) -> Self {
         Self::start(run::aiozfs(), "127.0.0.1:0", folder, files)

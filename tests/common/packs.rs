@@ -1,4 +1,4 @@
-//! Folders to pack, and what came of it.
+//! Folders to pack, and the archives made of them.
 
 use std::fs;
 use std::fs::File;
@@ -54,7 +54,7 @@ pub fn pack(folder: &Path, out: &Path, more: &[&str]) -> Finished {
     run(&mut command)
 }
 
-/// Names in the order of the line, by Python's zipfile.
+/// Names in the order of the archive, by Python's zipfile.
 pub fn names(archive: &Path) -> Vec<String> {
     let program = "import sys, zipfile\nfor i in sorted(zipfile.ZipFile(sys.argv[1]).infolist(), key=lambda i: i.header_offset): print(i.filename)";
     python(program, &[archive])

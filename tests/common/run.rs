@@ -12,7 +12,7 @@ use super::needs;
 /// The binary under test.
 pub const AIOZFS: &str = env!("CARGO_BIN_EXE_aiozfs");
 
-/// No command of a test takes so long; one that does hangs.
+/// A command of a test that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Takes the place of `--cache-size`; for [`aiozfs`] it turns the cache off.
@@ -51,6 +51,7 @@ pub fn aiozfs() -> Command {
         "AIOZFS_GATEWAYS",
         "AIOZFS_CACHE_DIR",
         "AIOZFS_TOKEN",
+        "AIOZFS_PASSWORD",
         "RUST_LOG",
         // Nothing is cached but where a test says so.
         "XDG_CACHE_HOME",
@@ -64,7 +65,7 @@ pub fn aiozfs() -> Command {
     }
     command.env("XDG_CONFIG_HOME", "/no/such/directory");
     command.env("NETRC", "/no/such/file");
-    // Without HOME the cache would be in the home directory of whoever runs the tests.
+    // Without HOME, the cache would be in the home directory of the user who runs the tests.
     command.env(CACHE_SIZE, "0");
     command.stdin(Stdio::null());
     command
@@ -87,6 +88,11 @@ pub fn python<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Finished {
 
 /// Runs a command to its end. One that hangs is ended, and fails the test.
 pub fn run(command: &mut Command) -> Finished {
+    run_for(command, LONGEST)
+}
+
+/// The same, with a limit of its own.
+pub fn run_for(command: &mut Command, limit: Duration) -> Finished {
     let start = Instant::now();
     let mut child = command
         .stdout(Stdio::piped())
@@ -95,7 +101,7 @@ pub fn run(command: &mut Command) -> Finished {
         .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
-    let status = wait(&mut child, LONGEST).unwrap_or_else(|| {
+    let status = wait(&mut child, limit).unwrap_or_else(|| {
         let _ = child.kill();
         let _ = child.wait();
         panic!("{command:?} hangs");
@@ -150,7 +156,7 @@ pub fn within<T: Send + 'static>(
     }
 }
 
-/// Does `work` with each of the items, so many at a time; one that panics fails the test.
+/// Does `work` with each item, `at_a_time` in parallel. If one panics, the test fails.
 pub fn each<T: Send>(items: Vec<T>, at_a_time: usize, work: impl Fn(T) + Sync) {
     let left = Mutex::new(items.into_iter());
     let next = || {

@@ -1,5 +1,5 @@
-//! An archive that is zeroes but for its headers, made up as it is read: as large as one likes, in
-//! next to no memory.
+//! An archive of zeroes except for its headers. It is generated as it is read, so it may be very large and needs
+//! almost no memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub struct Sparse {
 }
 
 impl Sparse {
-    /// Adds a file of so many zeroes.
+    /// Adds a file of `size` zeroes.
     pub fn add(&mut self, name: &str, size: u32) {
         // Version, flags, method, time and date (1980-01-01), CRC-32, both sizes, length of name.
         let mut common = vec![10, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];

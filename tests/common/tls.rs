@@ -1,4 +1,4 @@
-//! A fault node behind TLS, with whatever certificate is wanted.
+//! A fault node behind TLS, with a certificate of the test's choice.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -36,7 +36,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
-    /// Its own certificate, for whoever trusts it.
+    /// Its own certificate, for clients to trust.
     pub fn pem(&self) -> String {
         self.0.pem()
     }

@@ -1,4 +1,4 @@
-//! A blob of a size that no disk of a test has: zero but for some pieces, made where it is asked for.
+//! A blob larger than any disk of a test: zeroes except for some ranges, generated when it is read.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ impl Vast {
         self.pieces.push((at, bytes.into()));
     }
 
-    /// Puts the local header of a file of so many bytes there, and its record behind `directory`, with
+    /// Writes the local header of a file of `size` bytes at `at`, and its record behind `directory`, with
     /// ZIP64 fields where a number needs one. Returns where its data begins.
     pub fn add(&mut self, directory: &mut Vec<u8>, name: &str, at: u64, size: u64) -> u64 {
         let mut item = Item::new(name, "");

@@ -1,4 +1,4 @@
-//! The ways to an archive: the same tests go down each.
+//! The ways to reach an archive. The same tests run over each.
 
 use std::ops::Deref;
 use std::path::Path;

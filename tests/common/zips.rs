@@ -1,6 +1,6 @@
 //! Archives byte by byte, right or wrong in any way a test wants.
 //!
-//! [`Zip`] puts entries on the line and writes the directory; every number of a record can be set to
+//! [`Zip`] appends entries and writes the directory; every number of a record can be set to
 //! something else than the truth. What is not set is what an honest writer would write.
 
 /// Bit 3 of the general purpose flags: a data descriptor follows.
@@ -124,13 +124,13 @@ impl Item {
     }
 }
 
-/// An archive as it grows: bytes of the line, and of the directory to come.
+/// An archive as it grows: its bytes so far, and those of the directory to come.
 #[derive(Clone, Debug, Default)]
 pub struct Zip {
-    pub line: Vec<u8>,
+    pub bytes: Vec<u8>,
     pub directory: Vec<u8>,
     pub entries: u64,
-    /// What the writer takes for the beginning.
+    /// The offset that the writer takes for the beginning of the archive.
     pub base: u64,
 }
 
@@ -159,15 +159,15 @@ impl Zip {
 
     /// Bytes that are no entry's.
     pub fn gap(&mut self, bytes: &[u8]) {
-        self.line.extend(bytes);
+        self.bytes.extend(bytes);
     }
 
     pub fn add(&mut self, item: &Item) {
-        let offset = self.line.len() as u64 - self.base;
+        let offset = self.bytes.len() as u64 - self.base;
         self.directory.extend(item.central(offset as u32));
         self.entries += 1;
-        self.line.extend(item.local());
-        self.line.extend(item.data.iter().chain(&item.behind));
+        self.bytes.extend(item.local());
+        self.bytes.extend(item.data.iter().chain(&item.behind));
     }
 
     /// With the directory and a plain end.
@@ -176,23 +176,23 @@ impl Zip {
     }
 
     pub fn end(mut self, end: &End) -> Vec<u8> {
-        let start = self.line.len() as u64;
-        self.line.append(&mut self.directory);
-        let size = end.size.unwrap_or(self.line.len() as u64 - start);
+        let start = self.bytes.len() as u64;
+        self.bytes.append(&mut self.directory);
+        let size = end.size.unwrap_or(self.bytes.len() as u64 - start);
         let offset = end.offset.unwrap_or(start - self.base);
         let entries = end.entries.unwrap_or(self.entries);
         if end.zip64 {
-            let at = self.line.len() as u64 - self.base;
-            self.line
+            let at = self.bytes.len() as u64 - self.base;
+            self.bytes
                 .extend(eocd64(entries, size, offset, &end.extensible));
-            self.line.extend(locator(at));
+            self.bytes.extend(locator(at));
             let ones = (u16::MAX, u32::MAX, u32::MAX);
-            self.line.extend(eocd(ones, end.disk, &end.comment));
+            self.bytes.extend(eocd(ones, end.disk, &end.comment));
         } else {
             let numbers = (entries as u16, size as u32, offset as u32);
-            self.line.extend(eocd(numbers, end.disk, &end.comment));
+            self.bytes.extend(eocd(numbers, end.disk, &end.comment));
         }
-        self.line
+        self.bytes
     }
 }
 

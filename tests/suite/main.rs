@@ -1,7 +1,7 @@
 //! The integration tests, in one program: a module for each room that they test.
 //!
 //! One program is linked once and has one set of helpers, in which the compiler finds what nothing uses. The tests
-//! run beside each other in it, so a test must not change what belongs to the process: the environment, the working
+//! run in parallel in it, so a test must not change what belongs to the process: the environment, the working
 //! directory, limits. A test that measures memory or descriptors measures those of a process that it starts.
 //! `cargo test --test suite mount::faults` runs the tests of one file.
 
@@ -11,10 +11,13 @@ mod cli;
 #[path = "../common/mod.rs"]
 mod common;
 mod content;
+mod decode;
 mod http;
 mod mount;
 mod pack;
+mod page;
 mod players;
+mod playlist;
 mod reader;
 mod serve;
 mod soak;

@@ -26,7 +26,7 @@ const FILE: usize = 8 << 20;
 /// More open descriptors than this are not those of some connections to three gateways.
 const MOST_DESCRIPTORS: usize = 150;
 
-/// What the mount may take, beside `--memory 32M`: the promise is 64 MB and the index.
+/// What the mount may take with `--memory 32M`: 64 MB more, and the index.
 const MOST_MEMORY: u64 = (32 + 64 + 8) << 20;
 
 fn seconds() -> u64 {
@@ -354,7 +354,7 @@ impl Drop for Namespace {
 /// Alone, it is an error in time and works again when the link does; with another, nobody notices.
 #[test]
 #[ignore = "it makes a network namespace, as root; mount-scripts/test and soak run it"]
-fn a_link_that_goes_down_and_comes_back() {
+fn reads_resume_when_the_link_is_back() {
     let dir = tree::temp();
     let archive = packed(dir.path());
     let space = Namespace::new();

@@ -83,6 +83,10 @@ impl Store for Aiozfs {
 }
 
 impl Source for Below {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened, Error>> {
         let opened = Opened {
             size: SIZE,

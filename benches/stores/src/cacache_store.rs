@@ -34,7 +34,7 @@ impl Store for Cacache {
     }
 
     fn get(&self, number: u64, see: &mut dyn FnMut(&[u8])) -> bool {
-        // It proves what it reads; what does not prove is an error.
+        // It verifies what it reads; a mismatch is an error.
         match cacache::read_sync(&self.dir, number.to_string()) {
             Ok(block) => {
                 see(&block);

@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::store::{ALL, Content, Kind, Store};
 
-/// A store is asked to be done with what was put each time that so many bytes were.
+/// After this many bytes, a store is asked to finish all writes.
 const SETTLE: usize = 16 << 20;
 
 /// How many read at once.
@@ -274,7 +274,7 @@ impl Child {
         told.with_context(|| format!("the child ended with {status}"))
     }
 
-    /// Lets it write for so long after its first block, and kills it; how many blocks it had put.
+    /// Kills it this long after its first block. Returns how many blocks it had put.
     pub fn kill(&mut self, after: Duration) -> anyhow::Result<u64> {
         let mut lines = self.lines.borrow_mut();
         let mut line = String::new();
@@ -294,7 +294,7 @@ impl Child {
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    // Whoever does not listen any more does not want to know.
+    // If the reader is gone, there is nobody to tell.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 

@@ -1,6 +1,6 @@
-//! Our store of blocks beside two well-kept libraries, `foyer` and `cacache`: how fast, what is left
-//! after a kill, and what two processes do to each other in one directory. `doc/DESIGN.md` has what
-//! came of it.
+//! Compares our store of blocks with two well-kept libraries, `foyer` and `cacache`: how fast, what is left
+//! after a kill, and how two processes disturb each other in one directory. `doc/decisions` has the
+//! results.
 //!
 //! ```text
 //! cd benches/stores
@@ -10,7 +10,7 @@
 //!
 //! Each measurement is a process of its own, so that nothing is in its memory; as root the system's
 //! memory is dropped before reading. All stores get and give back the same blocks, four threads at once
-//! when reading, and all prove what they read.
+//! when reading, and all verify what they read.
 
 mod aiozfs_store;
 mod cacache_store;

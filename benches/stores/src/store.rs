@@ -7,13 +7,13 @@ use crate::{aiozfs_store, cacache_store, files, foyer_store};
 
 /// A store of blocks, from one process; all its methods may be called from several threads.
 pub trait Store: Send + Sync {
-    /// Stores a block, or hands it to whoever does.
+    /// Stores a block, or hands it to a thread that does.
     fn put(&self, number: u64, block: Arc<[u8]>);
 
     /// Waits until all that was put is where another process finds it, or is lost.
     fn settle(&self) {}
 
-    /// Gives a block to `see`, in pieces and in order, proven as the store proves it; false if it
+    /// Gives a block to `see`, in parts and in order, verified as the store verifies it; false if it
     /// has none.
     fn get(&self, number: u64, see: &mut dyn FnMut(&[u8])) -> bool;
 }
@@ -75,7 +75,7 @@ pub struct Content {
     noise: Vec<u8>,
 }
 
-/// What differs from block to block: a number at each of so many bytes.
+/// Each block differs from the others by a number at every multiple of this many bytes.
 const STAMP: usize = 4096;
 
 impl Content {

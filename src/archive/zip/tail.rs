@@ -1,23 +1,26 @@
 //! Finds the central directory from the end of an archive.
 //!
-//! The end-of-central-directory record (EOCD, section 4.3.16) is searched in the last 65,557 bytes: its
-//! own 22 and a comment of at most 65,535. Its signature may also occur in the comment, by chance, by
-//! malice, or because the comment is itself an archive, and the specification does not say which record
-//! counts then. Python's zipfile and Info-ZIP's unzip take the last one. This parser does, too, so that
-//! programs that check an archive see the files that a mount shows. Unlike them, it skips a record
-//! without a directory before it, and an empty archive in the comment of one with entries: there they
-//! refuse the archive or show nothing. The rules, in this order:
+//! The end-of-central-directory record (EOCD, section 4.3.16) begins in the last 65,557 bytes: it has 22
+//! bytes and a comment of at most 65,535. Its signature may also occur in that comment: by chance, by
+//! malice, or because the comment is itself an archive. The specification does not say which record counts.
+//! Python's zipfile and Info-ZIP's unzip take the last one. So does this parser, so that programs that check
+//! an archive see the same files as a mount. It differs only where those programs refuse the archive or show
+//! nothing: it skips records that have no directory, and an empty archive in the comment of another.
 //!
-//! 1. If the comment of a record ends at the end of the blob, and its directory lies exactly at its
-//!    recorded offset, right before the record, the blob is complete. The last record with a directory of
-//!    entries before it counts: this one, or one in its comment.
-//! 2. If the directory of a record lies exactly at its recorded offset, and its comment would end after
-//!    the end of the blob, the blob was cut: an error.
-//! 3. If the comment of a record ends at the end of the blob, and its directory could lie before it
-//!    (after prepended bytes, which may be another archive), the last record counts as in 1.
-//! 4. Else the last record counts whose directory lies exactly at its recorded offset (there may be
-//!    trailing bytes). A weaker rule would be wrong: the last bytes of a cut blob may be an archive that
-//!    was one of its entries.
+//! A record is
+//! - *exact* if its comment ends at the end of the blob,
+//! - *strict* if its directory lies at the recorded offset, right before the record,
+//! - *plausible* if its directory may lie before the record, after prepended bytes.
+//!
+//! The first rule that applies decides:
+//!
+//! 1. A record is exact and strict: the blob is complete. The last record with a directory of entries
+//!    counts: this one, or one in its comment.
+//! 2. A record is strict, and its comment would end after the end of the blob: the blob was cut, which is an
+//!    error.
+//! 3. A record is exact and plausible: the same as in rule 1.
+//! 4. The last strict record counts; bytes may follow it. No weaker rule is safe: the last bytes of a cut
+//!    blob may be an archive that was one of its entries.
 
 use std::ops::Range;
 
@@ -72,7 +75,7 @@ struct Tail<'a> {
     start: u64,
 }
 
-/// A possible EOCD.
+/// A possible EOCD, as its signature suggests.
 #[derive(Clone, Copy)]
 struct Candidate {
     at: u64,
@@ -94,7 +97,7 @@ pub(super) fn find(bytes: &[u8], size: u64) -> Result<Found, Error> {
     let last = |fits: &dyn Fn(&Candidate) -> bool| tail.candidates().rev().find(fits);
     let has_directory = |c: &Candidate| tail.is_strict(c) || tail.is_plausible(c);
     let is_filled = |c: &Candidate| c.size > 0;
-    // The complete archive's own record, or the last one in its comment.
+    // Rules 1 and 3: the record of the complete archive, or the last one in its comment.
     let last_if_complete = |is_complete: &dyn Fn(&Candidate) -> bool| {
         let complete = last(&|c| is_exact(c) && is_complete(c) && is_filled(c))
             .or_else(|| last(&|c| is_exact(c) && is_complete(c)))?;
@@ -117,7 +120,7 @@ pub(super) fn find(bytes: &[u8], size: u64) -> Result<Found, Error> {
     }
     let found = last_if_complete(&|c| tail.is_plausible(c))
         .or_else(|| last(&|c| tail.is_strict(c)))
-        // Nothing fits: report the error of the likeliest.
+        // No rule applies. Reading the last exact record gives the error to report.
         .or_else(|| last(&is_exact));
     if let Some(found) = found {
         return tail.read(&found);
@@ -160,13 +163,13 @@ impl Tail<'_> {
         Fields(self.at(offset)?).u32()
     }
 
-    /// Whether the directory lies exactly at its recorded offset, right before the record or before its
-    /// ZIP64 EOCD and locator.
+    /// Whether the directory lies at its recorded offset, right before the record or before its ZIP64 EOCD
+    /// and locator.
     fn is_strict(&self, c: &Candidate) -> bool {
         let (end, size, offset) = match self.locator(c) {
             None => (c.at, c.size.into(), c.offset.into()),
-            Some(locator) => match self.numbers64(locator.said, c) {
-                Some(numbers) => (locator.said, numbers.size, numbers.offset),
+            Some(locator) => match self.numbers64(locator.offset, c) {
+                Some(numbers) => (locator.offset, numbers.size, numbers.offset),
                 None => return false,
             },
         };
@@ -178,7 +181,7 @@ impl Tail<'_> {
     fn is_plausible(&self, c: &Candidate) -> bool {
         if let Some(locator) = self.locator(c) {
             let is_there = |at: &u64| *at < self.start || self.signature_at(*at) == Some(EOCD64);
-            if self.places64(locator.said, c).iter().any(is_there) {
+            if self.places64(locator.offset, c).iter().any(is_there) {
                 return true;
             }
         }
@@ -203,7 +206,7 @@ impl Tail<'_> {
         }
         Some(Locator {
             disk: fields.u32()?,
-            said: fields.u64()?,
+            offset: fields.u64()?,
             disks: fields.u32()?,
         })
     }
@@ -215,15 +218,21 @@ impl Tail<'_> {
         (end == Some(c.at - LOCATOR_LEN)).then_some(numbers)
     }
 
-    /// The offsets where the ZIP64 EOCD may be: where one ends at the locator by its own length (it may
-    /// have extensible data, section 4.3.14.2, and the locator may not count prepended bytes); at the
-    /// locator's offset; right before the locator.
-    fn places64(&self, said: u64, c: &Candidate) -> Vec<u64> {
+    /// The offsets where the ZIP64 EOCD may be, the likeliest first:
+    ///
+    /// - where an EOCD ends at the locator by its own length. It may have extensible data (section
+    ///   4.3.14.2), and the locator may not count prepended bytes;
+    /// - at the locator's offset;
+    /// - right before the locator.
+    fn places64(&self, recorded: u64, c: &Candidate) -> Vec<u64> {
         let last = (c.at - LOCATOR_LEN).checked_sub(EOCD64_LEN);
         let anywhere = last.into_iter().flat_map(|last| (self.start..=last).rev());
-        let mut fitting = std::iter::once(said).chain(anywhere);
+        let mut fitting = std::iter::once(recorded).chain(anywhere);
         let fitting = fitting.find(|at| self.numbers64(*at, c).is_some());
-        [fitting, Some(said), last].into_iter().flatten().collect()
+        [fitting, Some(recorded), last]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn read(&self, c: &Candidate) -> Result<Found, Error> {
@@ -247,7 +256,7 @@ impl Tail<'_> {
             return Err(Error::Split);
         }
         Ok(Found::Zip64 {
-            places: self.places64(locator.said, c),
+            places: self.places64(locator.offset, c),
             directory,
         })
     }
@@ -256,7 +265,8 @@ impl Tail<'_> {
 /// A ZIP64 locator.
 struct Locator {
     disk: u32,
-    said: u64,
+    /// The recorded offset of the ZIP64 EOCD.
+    offset: u64,
     disks: u32,
 }
 

@@ -39,8 +39,8 @@ pub(super) fn unix(secs: u32, dos_date: u16) -> Timestamp {
     }
 }
 
-/// The body of an NTFS field (0x000a, section 4.5.5): reserved, then tagged attributes, of which
-/// tag 1 has three times, the modification time first. Zero is an unknown time.
+/// The body of an NTFS field (0x000a, section 4.5.5): a reserved number, then tagged attributes. Tag 1 has
+/// three times, the modification time first. Zero is an unknown time.
 pub(super) fn ntfs(body: &[u8]) -> Option<Timestamp> {
     let mut fields = Fields(body);
     fields.u32()?;

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_told() {
+    fn a_missing_file_is_reported() {
         let dir = tempfile::tempdir().expect("a directory");
         let failure = read_back(dir.path(), ARCHIVE).expect_err("nothing is there");
         assert!(failure.to_string().contains("master_playlist.m3u8"));

@@ -36,6 +36,8 @@ Try, in another terminal:
   mpv {master}
   getfattr -d {trailer}
   curl -o trailer.mp4 {link}
+Or look into the archive in a browser:
+  {node}/
 
 Ctrl-C unmounts and ends.
 ",

@@ -73,7 +73,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_place_of_our_own_is_private_and_goes() {
+    fn a_temporary_directory_is_private_and_removed() {
         let place = Place::new(None).expect("a directory");
         let other = Place::new(None).expect("another one");
         assert_ne!(place.path(), other.path());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_of_the_user_stays() {
+    fn a_directory_of_the_user_stays() {
         let dir = tempfile::tempdir().expect("a directory");
         drop(Place::new(Some(dir.path())).expect("fit"));
         assert!(dir.path().exists());

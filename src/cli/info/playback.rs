@@ -45,14 +45,14 @@ pub(super) struct Disorder {
 /// An archive of `aiozfs pack` marks its texts with links, whatever their names are. In other archives
 /// only names tell which entries to read. The text then decides whether it is a playlist.
 pub(super) async fn look(unmounted: &Unmounted<'_>) -> Playback {
-    let archive = unmounted.archive();
-    let index = archive.index();
+    let decoder = unmounted.volume.decoder();
+    let index = unmounted.archive().index();
     let candidate = |id: EntryId| {
         let path = std::str::from_utf8(index.path(id)).ok()?;
         let entry = index.get(id);
         let is_marked = index.playable(id).is_some() || playlist::format_of(path).is_some();
         let may_be = is_marked && entry.kind == Kind::File && entry.size <= LONGEST;
-        (may_be && index.stored(id).is_ok()).then_some((id, path))
+        (may_be && decoder.readable(id).is_ok()).then_some((id, path))
     };
     let lists = index.ids().filter_map(candidate);
     let mut lists: Vec<_> = lists.take(MOST + 1).collect();
@@ -63,7 +63,7 @@ pub(super) async fn look(unmounted: &Unmounted<'_>) -> Playback {
     lists.truncate(MOST);
     let texts = lists.iter().map(|(id, path)| async move {
         let size = index.get(*id).size;
-        (*path, archive.read(*id, 0..size).await)
+        (*path, decoder.read(*id, 0..size).await)
     });
     // In the order of the archive, in which the packer has placed their media.
     let mut texts = stream::iter(texts).buffered(AT_ONCE);

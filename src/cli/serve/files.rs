@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_told() {
+    fn a_missing_file_is_reported() {
         let dir = tempfile::tempdir().expect("a directory");
         let says = |path: PathBuf| check(&[path]).map_err(|e| e.to_string());
         let empty = says(dir.path().into()).expect_err("nothing");

@@ -28,8 +28,8 @@ use publisher::Publisher;
 ///
 /// Listens at once. When the CID of a file is known, the file is served and a line is printed: CID, size in
 /// bytes, name and URL, separated by tabs. A file that changes is no longer served under its old CID, and
-/// appears under its new one. The list is at / and at /index.json. Also serves raw blocks, with which
-/// clients verify what they receive.
+/// appears under its new one. At / is a page for browsers, which looks into archives and plays them; the
+/// list for programs is at /index.json. Also serves raw blocks, with which clients verify what they receive.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ServeArgs {
@@ -68,7 +68,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         .map_err(|e| Failure::new(format!("cannot start: {e}")))?;
     let stop = Arc::new(AtomicBool::new(false));
     let served = runtime.block_on(run(args, stop.clone()));
-    // Ends the hashing of a file, whose thread checks this between pieces.
+    // Ends the hashing of a file, whose thread checks this between blocks.
     stop.store(true, Ordering::Relaxed);
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
@@ -82,7 +82,7 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let failed = |e: io::Error| Failure::new(format!("cannot listen on {}: {e}", args.listen));
     let base = base_url(listener.local_addr().map_err(failed)?);
     let ended = end_on_signals()?;
-    eprintln!("aiozfs: listening on {base}/ (Ctrl-C ends)");
+    eprintln!("aiozfs: listening on {base}/ (a page for browsers; Ctrl-C ends)");
     let node = Node::new();
     let publisher = Publisher::new(
         node.clone(),
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_url_that_is_printed_can_be_used() {
+    fn the_printed_url_can_be_used() {
         for (addr, expected) in [
             ("127.0.0.1:80", "http://127.0.0.1:80"),
             ("0.0.0.0:8080", "http://127.0.0.1:8080"),

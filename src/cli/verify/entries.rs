@@ -4,11 +4,16 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crc32fast::Hasher;
+use tokio::task::JoinSet;
 
-use super::fetch::Piece;
+use super::content::Content;
+use super::fetch::Outcome;
 use super::report::{Bad, Report};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index};
+use crate::decode::{self, Password};
+
+/// How many entries may wait for the end of their decoding.
+const ENDING: usize = 16;
 
 /// The entries to compare, in the order of the archive.
 pub(super) struct Entries {
@@ -16,6 +21,9 @@ pub(super) struct Entries {
     ahead: VecDeque<EntryId>,
     /// Entries whose header has begun and whose data has not ended. Usually one.
     open: Vec<Open>,
+    /// Entries whose data has come and is being decoded, with what is bad about them.
+    ending: JoinSet<(EntryId, Range<u64>, Option<String>)>,
+    password: Option<Password>,
 }
 
 struct Open {
@@ -26,7 +34,8 @@ struct Open {
     extent: Option<Extent>,
     /// Whether some of it could not be read, so that it cannot be compared.
     has_holes: bool,
-    crc: Hasher,
+    /// `None` until its data begins.
+    content: Option<Content>,
     /// The offset of the next byte that is needed.
     at: u64,
 }
@@ -35,7 +44,7 @@ struct Open {
 pub(super) fn span(index: &Index, id: EntryId) -> Range<u64> {
     let check = index.header_check(id);
     let start = check.range().start;
-    let end = match index.stored(id) {
+    let end = match index.readable(id) {
         Ok(()) => check.predicted().range().end.max(check.range().end),
         // Its bytes as they are stored, within the archive.
         Err(_) => check
@@ -47,39 +56,92 @@ pub(super) fn span(index: &Index, id: EntryId) -> Range<u64> {
 }
 
 impl Entries {
-    pub(super) fn new(index: &Arc<Index>, chosen: Vec<EntryId>, report: &mut Report) -> Self {
+    pub(super) fn new(
+        index: &Arc<Index>,
+        chosen: Vec<EntryId>,
+        password: Option<&Password>,
+        report: &mut Report,
+    ) -> Self {
         let readable = |id: &EntryId| {
-            let readable = index.stored(*id);
-            match &readable {
-                Ok(()) => report.files += 1,
-                Err(why) => report
-                    .unread
-                    .push((index.path(*id).to_vec(), why.to_string())),
-            }
-            readable.is_ok()
+            let why = match (index.readable(*id), decode::check(&index.get(*id))) {
+                (Err(why), _) => Some(why.to_string()),
+                (Ok(()), Err(why)) => {
+                    let path = index.path(*id).escape_ascii();
+                    Some(format!("'{path}': {why}"))
+                }
+                (Ok(()), Ok(())) => None,
+            };
+            let is_locked = password.is_none() && index.get(*id).encryption.is_some();
+            let why = why.or_else(|| {
+                let path = index.path(*id).escape_ascii();
+                is_locked.then(|| format!("'{path}': {}", decode::Error::NoPassword))
+            });
+            report.files += u64::from(why.is_none());
+            let is_readable = why.is_none();
+            report
+                .unread
+                .extend(why.map(|why| (index.path(*id).to_vec(), why)));
+            is_readable
         };
         Self {
             ahead: chosen.into_iter().filter(readable).collect(),
             index: index.clone(),
             open: Vec::new(),
+            ending: JoinSet::new(),
+            password: password.cloned(),
         }
     }
 
     /// Takes the next bytes of the archive. Bytes between the chosen entries may be missing.
-    pub(super) fn take(&mut self, piece: &Piece, report: &mut Report) {
-        report.bytes += piece.range.end - piece.range.start;
+    pub(super) async fn take(&mut self, outcome: &Outcome, report: &mut Report) {
+        report.bytes += outcome.range.end - outcome.range.start;
         while let Some(id) = self.ahead.front().copied()
-            && self.index.get(id).header_offset < piece.range.end
+            && self.index.get(id).header_offset < outcome.range.end
         {
             self.ahead.pop_front();
             self.open.push(Open::new(&self.index, id));
         }
-        if let Err(why) = &piece.bytes {
-            self.tell(&piece.range, &why.to_string(), report);
+        if let Err(why) = &outcome.bytes {
+            self.tell(&outcome.range, &why.to_string(), report);
         }
-        let index = &self.index;
-        self.open
-            .retain_mut(|open| !open.take(index, piece, report));
+        for mut open in std::mem::take(&mut self.open) {
+            if open
+                .take(&self.index, self.password.as_ref(), outcome, report)
+                .await
+            {
+                self.compare(open, report).await;
+            } else {
+                self.open.push(open);
+            }
+        }
+    }
+
+    /// Compares an entry whose data has come. A compressed one is decoded meanwhile.
+    async fn compare(&mut self, open: Open, report: &mut Report) {
+        let (Some(content), false) = (open.content, open.has_holes) else {
+            return;
+        };
+        let (id, range) = (open.id, open.extent.map(|extent| extent.range()));
+        self.ending
+            .spawn(async move { (id, range.unwrap_or_default(), content.end().await) });
+        while self.ending.len() > ENDING {
+            self.end_one(report).await;
+        }
+    }
+
+    /// Waits for one entry that is being decoded. Returns false if there is none.
+    async fn end_one(&mut self, report: &mut Report) -> bool {
+        match self.ending.join_next().await {
+            None => return false,
+            Some(Ok((id, range, why))) => {
+                report.compared += 1;
+                if let Some(why) = why {
+                    report.bad(Bad::of(&self.index, id, range, why));
+                }
+            }
+            Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+        }
+        true
     }
 
     /// The range that is still needed after all expected bytes were read.
@@ -91,7 +153,8 @@ impl Entries {
     }
 
     /// Ends the comparison. Entries that are still open reach beyond the archive.
-    pub(super) fn end(self, report: &mut Report) {
+    pub(super) async fn end(mut self, report: &mut Report) {
+        while self.end_one(report).await {}
         for open in self.open {
             let why = "its data ends beyond the end of the archive".to_owned();
             report.bad(Bad::of(&self.index, open.id, open.at..open.end(), why));
@@ -129,7 +192,7 @@ impl Open {
             header: Vec::new(),
             extent: None,
             has_holes: false,
-            crc: Hasher::new(),
+            content: None,
         }
     }
 
@@ -140,22 +203,28 @@ impl Open {
     }
 
     /// Takes the next bytes of the archive. Returns whether the entry is complete.
-    fn take(&mut self, index: &Index, piece: &Piece, report: &mut Report) -> bool {
+    async fn take(
+        &mut self,
+        index: &Index,
+        password: Option<&Password>,
+        outcome: &Outcome,
+        report: &mut Report,
+    ) -> bool {
         loop {
             let (wanted, is_header) = match self.extent {
                 None => (self.check.range(), true),
                 Some(extent) => (extent.range(), false),
             };
-            let part = self.at.max(piece.range.start)..wanted.end.min(piece.range.end);
+            let part = self.at.max(outcome.range.start)..wanted.end.min(outcome.range.end);
             if !part.is_empty() {
-                match &piece.bytes {
+                match &outcome.bytes {
                     Ok(bytes) => {
-                        let from = (part.start - piece.range.start) as usize;
-                        let to = (part.end - piece.range.start) as usize;
+                        let from = (part.start - outcome.range.start) as usize;
+                        let to = (part.end - outcome.range.start) as usize;
                         if is_header {
-                            self.header.extend_from_slice(&bytes[from..to])
-                        } else {
-                            self.crc.update(&bytes[from..to])
+                            self.header.extend_from_slice(&bytes[from..to]);
+                        } else if let Some(content) = &mut self.content {
+                            content.take(bytes.slice(from..to)).await;
                         }
                     }
                     Err(_) => self.has_holes = true,
@@ -166,7 +235,6 @@ impl Open {
                 return false;
             }
             if !is_header {
-                self.compare(index, report);
                 return true;
             }
             let extent = if self.has_holes {
@@ -184,20 +252,10 @@ impl Open {
             };
             self.at = extent.offset;
             self.extent = Some(extent);
-        }
-    }
-
-    fn compare(&self, index: &Index, report: &mut Report) {
-        let told = index.get(self.id).crc32;
-        let found = self.crc.clone().finalize();
-        if self.has_holes {
-            return;
-        }
-        report.compared += 1;
-        if told != found {
-            let range = self.extent.map(|extent| extent.range());
-            let why = format!("their CRC-32 is {found:08x}, but {told:08x} in the archive's index");
-            report.bad(Bad::of(index, self.id, range.unwrap_or_default(), why));
+            if !self.has_holes {
+                let entry = index.get(self.id);
+                self.content = Some(Content::new(&entry, index.is_stored(self.id), password));
+            }
         }
     }
 }

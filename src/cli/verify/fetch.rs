@@ -14,8 +14,8 @@ const WINDOW: u64 = 4 << 20;
 /// The unit in which bad bytes are reported if the source is not more precise: a page of a disk.
 const PAGE: u64 = 4096;
 
-/// Consecutive bytes of the archive, or why they could not be read.
-pub(super) struct Piece {
+/// A range of the archive, with its bytes or why they could not be read.
+pub(super) struct Outcome {
     pub(super) range: Range<u64>,
     pub(super) bytes: Result<Bytes, Error>,
 }
@@ -46,15 +46,15 @@ pub(super) fn windows(
 
 /// Fetches a window. An error of some bytes is in the place of these bytes. An error that concerns all
 /// bytes, such as a server that is gone, is returned.
-pub(super) async fn fetch(source: &dyn Source, window: Range<u64>) -> Result<Vec<Piece>, Error> {
-    let mut pieces = Vec::new();
+pub(super) async fn fetch(source: &dyn Source, window: Range<u64>) -> Result<Vec<Outcome>, Error> {
+    let mut outcomes = Vec::new();
     let mut at = window.start;
     while at < window.end {
         let mut good = BytesMut::new();
         let ended = read(source, at..window.end, &mut good).await;
         let end = at + good.len() as u64;
         if end > at {
-            pieces.push(Piece {
+            outcomes.push(Outcome {
                 range: at..end,
                 bytes: Ok(good.freeze()),
             });
@@ -72,12 +72,12 @@ pub(super) async fn fetch(source: &dyn Source, window: Range<u64>) -> Result<Vec
             .end;
         let bad = at..bad_end.clamp(at + 1, window.end);
         at = bad.end;
-        pieces.push(Piece {
+        outcomes.push(Outcome {
             range: bad,
             bytes: Err(error),
         });
     }
-    Ok(pieces)
+    Ok(outcomes)
 }
 
 async fn read(source: &dyn Source, range: Range<u64>, good: &mut BytesMut) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 //! The archive is read in windows, several at once, and not through the reader's memory, since no byte is
 //! needed twice. The bytes are compared in order with the entries that they belong to.
 
+mod content;
 mod entries;
 mod fetch;
 mod report;
@@ -11,6 +12,7 @@ use std::ffi::OsString;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+use std::thread;
 
 use clap::Args;
 use futures_util::{StreamExt, stream};
@@ -20,6 +22,8 @@ use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::{Failure, config, job, logging};
 use crate::archive::{EntryId, Index};
+use crate::decode::Password;
+use crate::ranges::RangeSet;
 use crate::reader::Archive;
 use entries::Entries;
 use fetch::{fetch, windows};
@@ -28,12 +32,16 @@ use report::Report;
 /// How many windows are fetched at once.
 const AT_ONCE: usize = 8;
 
+/// A compressed entry of at least this many stored bytes is read apart from others.
+const LARGE: u64 = 16 << 20;
+
 /// A gap of up to this many bytes between two files is read too, which costs less than a request.
 const GAP: u64 = 256 * 1024;
 
 /// Read an archive, or some of its files, and report what is damaged or forged.
 ///
-/// For a CID, every byte is verified against it. Every file is compared with its CRC-32. Prints a line for
+/// For a CID, every byte is verified against it. Every file is compared with its CRC-32, compressed ones after
+/// decoding, on all cores. Prints a line for
 /// each bad extent, and a summary. The exit code is 1 if anything is bad. Reads everything from servers,
 /// not from the cache, except with --offline.
 #[derive(Debug, Args)]
@@ -74,7 +82,8 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let done = runtime.block_on(async {
         let archive = access.open_archive().await?.archive;
         let mut report = Report::new(access.location.shown(), access.is_verified());
-        run(&archive, &args.paths, &mut report).await?;
+        let password = access.password_for(archive.index());
+        run(&archive, &args.paths, password.as_ref(), &mut report).await?;
         Ok(report)
     });
     // Nothing waits for what was fetched ahead.
@@ -90,7 +99,12 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }
 
-async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Result<(), Failure> {
+async fn run(
+    archive: &Archive,
+    paths: &[OsString],
+    password: Option<&Password>,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let index = archive.index();
     let (chosen, ranges) = match paths {
         [] => {
@@ -105,7 +119,47 @@ async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Resu
     };
     let total = ranges.iter().map(|range| range.end - range.start).sum();
     let progress = Progress::bytes("verifying", Some(total));
-    let mut entries = Entries::new(index, chosen, report);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let tasks = stream::iter(tasks(index, chosen, ranges));
+    let empty = report.part();
+    let parts = tasks.map(|task| read_through(archive, task, password, empty.part(), &progress));
+    let mut parts = parts.buffer_unordered(cores);
+    while let Some(part) = parts.next().await {
+        report.add(part?);
+    }
+    Ok(())
+}
+
+/// Entries to compare, and the ranges to read for them.
+type Task = (Vec<EntryId>, Vec<Range<u64>>);
+
+/// Divides the work: each large compressed entry is read apart, so that several are decoded at once.
+fn tasks(index: &Index, chosen: Vec<EntryId>, ranges: Vec<Range<u64>>) -> Vec<Task> {
+    let is_large = |id: &EntryId| {
+        let is_compressed = !index.is_stored(*id) && index.readable(*id).is_ok();
+        is_compressed && index.get(*id).compressed_size >= LARGE
+    };
+    let (large, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(is_large);
+    let mut rest = RangeSet::new();
+    ranges.into_iter().for_each(|range| rest.insert(range));
+    let mut tasks = Vec::new();
+    for id in large {
+        let span = entries::span(index, id);
+        rest.remove(&span);
+        tasks.push((vec![id], vec![span]));
+    }
+    tasks.push((others, rest.to_vec()));
+    tasks
+}
+
+async fn read_through(
+    archive: &Archive,
+    (chosen, ranges): Task,
+    password: Option<&Password>,
+    mut report: Report,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    let mut entries = Entries::new(archive.index(), chosen, password, &mut report);
     let source = archive.source();
     let fetched = stream::iter(windows(source.clone(), ranges)).map(|window| {
         // A task of its own, so that leaves are hashed on all threads.
@@ -114,22 +168,22 @@ async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Resu
     });
     let mut fetched = fetched.buffered(AT_ONCE);
     while let Some(window) = fetched.next().await {
-        let pieces = window.map_err(Failure::new)?;
-        for piece in pieces.map_err(Failure::new)? {
-            entries.take(&piece, report);
-            progress.add(piece.range.end - piece.range.start);
+        let outcomes = window.map_err(Failure::new)?;
+        for outcome in outcomes.map_err(Failure::new)? {
+            entries.take(&outcome, &mut report).await;
+            progress.add(outcome.range.end - outcome.range.start);
         }
     }
     drop(fetched);
     // Only if a local header is longer than the central directory indicates.
     while let Some(rest) = entries.rest() {
-        let pieces = fetch(&**source, rest).await.map_err(Failure::new)?;
-        for piece in pieces {
-            entries.take(&piece, report);
+        let outcomes = fetch(&**source, rest).await.map_err(Failure::new)?;
+        for outcome in outcomes {
+            entries.take(&outcome, &mut report).await;
         }
     }
-    entries.end(report);
-    Ok(())
+    entries.end(&mut report).await;
+    Ok(report)
 }
 
 /// The entries at or below these paths.

@@ -21,13 +21,13 @@ pub(super) struct Bad {
 /// The whole result.
 pub(super) struct Report {
     source: (&'static str, String),
-    is_proven: bool,
+    is_verified: bool,
     /// Entries that were read, and those of them that were compared with their CRC-32.
     pub(super) files: u64,
     pub(super) compared: u64,
     /// Bytes of the archive that were read.
     pub(super) bytes: u64,
-    /// Entries that are not stored, and why.
+    /// Entries that cannot be read, and why.
     pub(super) unread: Vec<(Vec<u8>, String)>,
     bad: Vec<Bad>,
 }
@@ -81,10 +81,10 @@ impl Bad {
 }
 
 impl Report {
-    pub(super) fn new(source: (&'static str, String), is_proven: bool) -> Self {
+    pub(super) fn new(source: (&'static str, String), is_verified: bool) -> Self {
         Self {
             source,
-            is_proven,
+            is_verified,
             files: 0,
             compared: 0,
             bytes: 0,
@@ -95,6 +95,21 @@ impl Report {
 
     pub(super) fn bad(&mut self, bad: Bad) {
         self.bad.push(bad);
+    }
+
+    /// An empty result for a part of the archive.
+    pub(super) fn part(&self) -> Self {
+        Self::new(self.source.clone(), self.is_verified)
+    }
+
+    /// Adds the result of a part. What is bad stays in the order of the archive.
+    pub(super) fn add(&mut self, part: Self) {
+        self.files += part.files;
+        self.compared += part.compared;
+        self.bytes += part.bytes;
+        self.unread.extend(part.unread);
+        self.bad.extend(part.bad);
+        self.bad.sort_by_key(|bad| bad.offset);
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -109,7 +124,7 @@ impl Report {
         let json = Json {
             source: &self.source.1,
             good: self.is_good(),
-            proven: self.is_proven,
+            proven: self.is_verified,
             files: self.files,
             compared: self.compared,
             bytes: self.bytes,
@@ -132,10 +147,10 @@ impl Report {
             let _ = writeln!(text, "not compared: {why}");
         }
         let (kind, source) = &self.source;
-        let how = if self.is_proven {
-            "proven against the CID"
+        let how = if self.is_verified {
+            "verified against the CID"
         } else {
-            "read, but not proven, without a CID"
+            "read, but not verified, without a CID"
         };
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
         let _ = writeln!(

@@ -1,8 +1,8 @@
-//! Templates written out: the segments that a SegmentTemplate means, as far as their files are there.
+//! Expands SegmentTemplates into the segments whose files exist.
 //!
-//! Where a template names each segment (a SegmentTimeline, an end number), a missing file is a gap.
-//! Where their number follows from the length of the Period, media may end earlier, and the list
-//! ends with the last file that is there; a missing one before that is a gap all the same.
+//! If a template names each segment (by a SegmentTimeline or an end number), a missing file is a gap. If
+//! the number of segments follows from the length of the Period, media may end earlier: the list ends with
+//! the last file that exists, and a missing file before it is a gap.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use super::super::address::{Target, target};
 use super::super::problem::What;
 use super::dom::{Dom, Id, Name};
 use super::period::Period;
-use super::pieces::{Finder, Found, Piece, Place, Representation};
-use super::segments::{Said, Segment, Timing, Unclear};
+use super::resources::{Finder, Found, NamedBy, Representation, Resource};
+use super::segments::{Certainty, Segment, Timing, Unclear};
 use super::template::{self, Values};
 use super::times::Times;
 
@@ -23,16 +23,17 @@ pub(super) const TOO_MANY: &str = "the manifest has more than 200,000 segments";
 
 const SAME: &str = "its template gives all segments the same address";
 
-/// A template with more missing files than this is taken for a mistake as a whole.
+/// A template with more missing files than this gets no links at all.
 const MOST_MISSING: usize = 10_000;
 
-/// A gap in what the Period's length calls for is found if it is shorter than this.
+/// If the length of the Period says how many segments there are, the search ends after this many missing
+/// files in a row.
 const LONGEST_GAP: usize = 1000;
 
-/// Likewise where nothing tells how many segments there are.
+/// The same, if nothing says how many segments there are.
 const LONGEST_GAP_WITHOUT_END: usize = 10;
 
-/// A number of a level, as far as it can be read.
+/// The number in an attribute of the innermost level that has it.
 fn number<T: std::str::FromStr>(
     dom: &Dom,
     levels: &[Id],
@@ -50,8 +51,8 @@ fn number<T: std::str::FromStr>(
     number.map_err(|_| Unclear { at: Some(at), why })
 }
 
-/// What levels of SegmentTemplate or SegmentList say of time: inner attributes hold over outer ones
-/// (5.3.9.1).
+/// The timing that levels of SegmentTemplate or SegmentList describe together. Inner attributes override
+/// outer ones (5.3.9.1).
 fn timing(dom: &Dom, levels: &[Id], period: Period) -> Result<Timing, Unclear> {
     let timelines = levels.iter().rev();
     let timeline = timelines
@@ -76,7 +77,7 @@ fn timing(dom: &Dom, levels: &[Id], period: Period) -> Result<Timing, Unclear> {
     })
 }
 
-/// When the segments of an inherited list are played, if it has a time line for all of them.
+/// The times of the segments of an inherited list, if it has a SegmentTimeline for all of them.
 pub(super) fn times_of_list(
     dom: &Dom,
     lists: &[Id],
@@ -97,7 +98,7 @@ pub(super) fn times_of_list(
 }
 
 impl Finder<'_> {
-    /// What templates mean, outermost first. `false` if it cannot be told, which is a problem.
+    /// Expands templates, outermost first. Reports a problem and returns `false` if that fails.
     pub(super) fn template(
         &mut self,
         made: &mut Representation,
@@ -116,7 +117,7 @@ impl Finder<'_> {
                 true
             }
             Err(Unclear { at, why }) => {
-                self.tell(at.unwrap_or(innermost), What::Unlinked(why));
+                self.report(at.unwrap_or(innermost), What::Unlinked(why));
                 false
             }
         }
@@ -141,17 +142,17 @@ impl Finder<'_> {
             ..Values::default()
         };
         const IDENTIFIER: &str = "its template has an identifier that is not understood";
-        let piece = |uri: String, is_init| Piece {
+        let resource = |uri: String, is_init| Resource {
             uri: uri.into(),
             part: None,
-            place: Place::Template { is_init },
+            named_by: NamedBy::Template { is_init },
             at: at as u32,
         };
         if let Some(initialization) = innermost("initialization") {
             let is_one = template::varies(&initialization).filter(|varies| !varies.by_segment);
             let uri = is_one.and_then(|_| template::expand(&initialization, values));
-            made.pieces
-                .push(piece(uri.ok_or(unclear(IDENTIFIER))?, true));
+            made.resources
+                .push(resource(uri.ok_or(unclear(IDENTIFIER))?, true));
         }
         let Some(media) = innermost("media") else {
             return Ok(());
@@ -161,7 +162,7 @@ impl Finder<'_> {
         let timing = if varies.by_sub_number {
             timing
         } else {
-            // Without numbers of their own they are addressed as one.
+            // Without $SubNumber$, all segments of a sequence have one address.
             Timing {
                 sequence: 1,
                 ..timing
@@ -184,13 +185,13 @@ impl Finder<'_> {
         let done = timing.each(dom, &mut |segment| {
             let first = *first.get_or_insert(segment.number);
             if !varies.by_segment && segment.number != first {
-                if segment.said != Said::Perhaps {
+                if segment.certainty != Certainty::Possible {
                     files.why = Some(SAME);
                 }
                 return false;
             }
             if segment.sub > 0 && !varies.by_sub_number {
-                // A part of the one before, which has the address of all.
+                // It is a part of the segment before, whose address names the whole sequence.
                 files.lengthen(segment.duration);
                 return true;
             }
@@ -201,7 +202,7 @@ impl Finder<'_> {
         done?;
         if let Some(why) = why {
             if why == TOO_MANY {
-                // It holds for all that follow.
+                // The limit is for the manifest, so later representations get no segments either.
                 self.segments_left = 0;
             }
             return Err(unclear(why));
@@ -215,15 +216,15 @@ impl Finder<'_> {
             }
             _ => due,
         };
-        // Without a time line they count from the beginning of the Period.
+        // Without a SegmentTimeline, times count from the beginning of the Period.
         let from = timing.timeline.map_or(timing.offset, |_| 0);
         for (uri, segment) in found {
-            times.surely += usize::from(segment.said == Said::Surely);
-            times.probably += usize::from(segment.said != Said::Perhaps);
+            times.named += usize::from(segment.certainty == Certainty::Named);
+            times.expected += usize::from(segment.certainty != Certainty::Possible);
             times.numbers += u64::from(segment.sub == 0);
             let time = segment.time.saturating_add(from);
             times.segments.push((time, segment.duration));
-            made.pieces.push(piece(uri, false));
+            made.resources.push(resource(uri, false));
         }
         if timing.duration.is_some() || timing.timeline.is_some() {
             made.times = Some(times);
@@ -232,18 +233,18 @@ impl Finder<'_> {
     }
 }
 
-/// The files of a template's segments.
+/// Looks for the files of a template's segments.
 struct Files<'f, 'a> {
     finder: &'f Finder<'a>,
     base: &'f str,
     media: &'f str,
     values: Values<'f>,
-    /// Segments of sequences are counted from 1, but by some packagers from 0.
+    /// The first $SubNumber$. It is 1 by the standard, but some packagers begin at 0.
     first_sub: Option<u64>,
     found: Vec<(String, Segment)>,
-    /// Those that are not there, since the last one that is.
+    /// Missing segments after the last one that exists.
     pending: Vec<(String, Segment)>,
-    /// Where the last one leads.
+    /// The target of the last segment.
     last: Option<Target>,
     missing: usize,
     /// How many segments the manifest calls for.
@@ -269,7 +270,7 @@ impl Files<'_, '_> {
         }
     }
 
-    /// Takes a segment. `false` if no more are wanted.
+    /// Adds a segment. Returns whether the search goes on.
     fn add(&mut self, segment: Segment) -> bool {
         let first_sub = match self.first_sub {
             Some(first) => first,
@@ -288,7 +289,7 @@ impl Files<'_, '_> {
         };
         let target = target(self.base, &uri);
         if target == Target::Elsewhere {
-            // On another server, all of it.
+            // All segments are on another server.
             self.found.clear();
             return false;
         }
@@ -296,11 +297,11 @@ impl Files<'_, '_> {
             self.why = Some(SAME);
             return false;
         }
-        self.due += u64::from(segment.said != Said::Perhaps && segment.sub == 0);
+        self.due += u64::from(segment.certainty != Certainty::Possible && segment.sub == 0);
         let is_there = self.is_there(&target);
         self.last = Some(target);
         self.pending.push((uri, segment));
-        if is_there || segment.said == Said::Surely {
+        if is_there || segment.certainty == Certainty::Named {
             self.missing += self.pending.len() - usize::from(is_there);
             self.found.append(&mut self.pending);
         }
@@ -309,9 +310,9 @@ impl Files<'_, '_> {
         } else if self.missing > MOST_MISSING {
             self.why = Some("more than 10,000 of its segments are not there");
         }
-        let longest_gap = match segment.said {
-            Said::Perhaps => LONGEST_GAP_WITHOUT_END,
-            Said::ByLength | Said::Surely => LONGEST_GAP,
+        let longest_gap = match segment.certainty {
+            Certainty::Possible => LONGEST_GAP_WITHOUT_END,
+            Certainty::ByLength | Certainty::Named => LONGEST_GAP,
         };
         self.why.is_none() && self.pending.len() < longest_gap
     }
@@ -323,12 +324,12 @@ impl Files<'_, '_> {
         }
     }
 
-    /// All are told. A template without a single file is wrong, and its first one says so.
+    /// Ends the search. If no file exists, the first segment is kept, so that its missing file is reported.
     fn end(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         if self.found.is_empty()
             && let Some(first) = pending.into_iter().next()
-            && first.1.said != Said::Perhaps
+            && first.1.certainty != Certainty::Possible
         {
             self.found.push(first);
             self.due = 0;
@@ -336,16 +337,17 @@ impl Files<'_, '_> {
     }
 }
 
-/// Decides what only all Periods together tell: where segments are numbered onward in one folder, a
-/// Period ends before the first file of another one, unless that file has the media that is next.
-pub(super) fn settle(found: &mut Found) {
+/// Cuts representations where another Period begins. If segments of several Periods lie in one folder and
+/// are numbered onward, a Period ends before the first file of the next Period, unless that file has the
+/// media that comes next.
+pub(super) fn trim_periods(found: &mut Found) {
     let has_periods =
         (found.representations.windows(2)).any(|pair| pair[0].period != pair[1].period);
     if has_periods {
         let cuts = cuts(&found.representations);
         for (representation, media) in found.representations.iter_mut().zip(cuts) {
             let inits = representation.inits();
-            representation.pieces.truncate(inits + media);
+            representation.resources.truncate(inits + media);
             if let Some(times) = &mut representation.times {
                 let dropped = (times.segments.len() - media.min(times.segments.len())) as u64;
                 times.numbers = times.numbers.saturating_sub(dropped);
@@ -354,7 +356,7 @@ pub(super) fn settle(found: &mut Found) {
         }
     }
     for representation in &found.representations {
-        if let (Some(times), Some(last)) = (&representation.times, representation.pieces.last())
+        if let (Some(times), Some(last)) = (&representation.times, representation.resources.last())
             && times.due > times.numbers + 1
         {
             let (there, due) = (times.numbers, times.due);
@@ -364,13 +366,13 @@ pub(super) fn settle(found: &mut Found) {
     }
 }
 
-/// How many media segments each representation keeps.
+/// The number of media segments that each representation keeps.
 fn cuts(all: &[Representation]) -> Vec<usize> {
-    let path = |r: &Representation, media: usize| match r.target(&r.pieces[r.inits() + media]) {
+    let path = |r: &Representation, media: usize| match r.target(&r.resources[r.inits() + media]) {
         Target::Path(path) => Some(path),
         _ => None,
     };
-    // By path: the Periods that begin with it, and when on the media's time line.
+    // For each path: the Periods that begin with it, and its time in the media.
     let mut starts: HashMap<String, Vec<(usize, f64)>> = HashMap::new();
     for r in all {
         if let Some((time, _)) = r.times.as_ref().and_then(|times| times.seconds(0))
@@ -389,27 +391,27 @@ fn cuts(all: &[Representation]) -> Vec<usize> {
         let others = starts.get(&path).into_iter().flatten();
         others
             .filter(|(period, _)| *period != r.period)
-            .any(|(_, start)| (start - time).abs() > duration / 2.0 || media >= times.probably)
+            .any(|(_, start)| (start - time).abs() > duration / 2.0 || media >= times.expected)
     };
     let mut kept = Vec::with_capacity(all.len());
-    // Segments that may be there, for others that surely have them.
+    // Segments that possibly belong to a representation. They are cut if another one needs them.
     let mut perhaps: HashMap<String, Vec<(usize, usize)>> = HashMap::new();
     for (number, r) in all.iter().enumerate() {
-        let media = r.pieces.len() - r.inits();
+        let media = r.resources.len() - r.inits();
         let Some(times) = r
             .times
             .as_ref()
-            .filter(|times| times.due > 0 || times.surely > 0)
+            .filter(|times| times.due > 0 || times.named > 0)
         else {
             kept.push(media);
             continue;
         };
-        let mut soft = times.surely.max(1)..media;
+        let mut soft = times.named.max(1)..media;
         let end = soft
             .find(|media| is_of_another(r, times, *media))
             .unwrap_or(media);
         kept.push(end);
-        for media in times.probably.max(1)..end {
+        for media in times.expected.max(1)..end {
             if let Some(path) = path(r, media) {
                 perhaps.entry(path).or_default().push((number, media));
             }
@@ -419,8 +421,8 @@ fn cuts(all: &[Representation]) -> Vec<usize> {
         return kept;
     }
     for r in all {
-        let probably = r.times.as_ref().map_or(0, |times| times.probably);
-        for media in 0..probably.min(r.pieces.len() - r.inits()) {
+        let expected = r.times.as_ref().map_or(0, |times| times.expected);
+        for media in 0..expected.min(r.resources.len() - r.inits()) {
             let claims = path(r, media).and_then(|path| perhaps.get(&path));
             for (number, media) in claims.into_iter().flatten() {
                 if all[*number].period != r.period {

@@ -1,4 +1,4 @@
-//! Finds the representations of a manifest and the pieces of each.
+//! Finds the representations of a manifest and the resources of each.
 
 use std::collections::HashSet;
 
@@ -8,9 +8,11 @@ use super::dom::{Dom, Id, Name};
 use super::expanded;
 use super::levels::{Base, Kind, Level};
 use super::period::{Period, periods};
-use super::pieces::{Finder, Found, Piece, Place, Representation, base_file, byte_range, names_in};
+use super::resources::{
+    Finder, Found, NamedBy, Representation, Resource, base_file, byte_range, names_in,
+};
 
-/// Finds all representations. `size_of` tells of files whether they are there.
+/// Finds all representations. `size_of` returns the size of a file, if it exists.
 pub(super) fn find(dom: &Dom, base: &str, size_of: &dyn Fn(&str) -> Option<u64>) -> Found {
     let mut finder = Finder {
         dom,
@@ -37,12 +39,12 @@ pub(super) fn find(dom: &Dom, base: &str, size_of: &dyn Fn(&str) -> Option<u64>)
             }
         }
     }
-    expanded::settle(&mut finder.found);
+    expanded::trim_periods(&mut finder.found);
     finder.found
 }
 
 impl Finder<'_> {
-    pub(super) fn tell(&mut self, at: Id, what: What) {
+    pub(super) fn report(&mut self, at: Id, what: What) {
         self.found.problems.push((self.dom.start(at), what));
     }
 
@@ -56,7 +58,7 @@ impl Finder<'_> {
                     let uri = dom
                         .text_of(*id)
                         .map_or(String::new(), |(_, uri)| uri.into());
-                    self.tell(*id, What::Outside { uri });
+                    self.report(*id, What::Outside { uri });
                 }
                 return;
             }
@@ -79,7 +81,7 @@ impl Finder<'_> {
                 Some((Base::Path(outer), _)) => Some(outer.clone()),
                 _ => None,
             },
-            pieces: Vec::new(),
+            resources: Vec::new(),
             sources: Vec::new(),
             bases: Vec::new(),
             times: None,
@@ -94,37 +96,37 @@ impl Finder<'_> {
             }
             Kind::List => {
                 self.list(&mut made, level, period.1);
-                if !self.takes(made.pieces.len()) {
-                    self.tell(element, What::Unlinked(expanded::TOO_MANY));
+                if !self.spend(made.resources.len()) {
+                    self.report(element, What::Unlinked(expanded::TOO_MANY));
                     return;
                 }
             }
             Kind::Base => {
                 made.bases.clone_from(&level.bases);
-                made.pieces = self.file(level);
+                made.resources = self.file(level);
             }
         }
         self.found.representations.push(made);
     }
 
-    /// Takes `pieces` off the number of pieces that the manifest may still have. False if that is too many.
-    fn takes(&mut self, pieces: usize) -> bool {
-        let left = self.segments_left.checked_sub(pieces);
+    /// Takes `resources` off the number of resources that the manifest may still have. False if that is too many.
+    fn spend(&mut self, resources: usize) -> bool {
+        let left = self.segments_left.checked_sub(resources);
         self.segments_left = left.unwrap_or(0);
         left.is_some()
     }
 
-    fn piece(&self, uri: String, part: Option<Span>, place: Place, at: Id) -> Piece {
-        Piece {
+    fn resource(&self, uri: String, part: Option<Span>, named_by: NamedBy, at: Id) -> Resource {
+        Resource {
             uri: uri.into(),
             part: part.map(Box::new),
-            place,
+            named_by,
             at: self.dom.start(at) as u32,
         }
     }
 
-    /// What SegmentLists (5.3.9.3) name: the SegmentURLs of the innermost one that has any, and the
-    /// rest likewise.
+    /// Adds the resources of SegmentLists (5.3.9.3). The innermost list with SegmentURLs counts, and for
+    /// each other kind of element the innermost list that has it.
     fn list(&mut self, made: &mut Representation, level: &Level, period: Period) {
         let dom = self.dom;
         let innermost = |name: Name| {
@@ -140,24 +142,26 @@ impl Finder<'_> {
             .copied()
             .filter(|list| is_own(Some(*list)));
         if let Some(own) = own.filter(|_| is_own(init) && is_own(media)) {
-            made.pieces = self.named_in(own, level, None);
+            made.resources = self.named_in(own, level, None);
             return;
         }
         for (list, name) in [(init, Name::Initialization), (media, Name::SegmentUrl)] {
             if let Some(list) = list {
-                made.pieces.extend(self.named_in(list, level, Some(name)));
+                made.resources
+                    .extend(self.named_in(list, level, Some(name)));
             }
         }
         made.sources.clone_from(&level.lists);
-        let count = made.pieces.len() - made.inits();
+        let count = made.resources.len() - made.inits();
         made.times = expanded::times_of_list(dom, &level.lists, period, count);
     }
 
-    /// What a list names: all of it where it stands, or elements of one name, to be written anew.
-    fn named_in(&self, list: Id, level: &Level, only: Option<Name>) -> Vec<Piece> {
+    /// The resources that a list names. With `only`, those of elements of that name, which are then written
+    /// as a new list; else all, which are edited where they are.
+    fn named_in(&self, list: Id, level: &Level, only: Option<Name>) -> Vec<Resource> {
         let dom = self.dom;
         let file = level.base_urls.last().and_then(|id| base_file(dom, *id));
-        let mut pieces = Vec::new();
+        let mut resources = Vec::new();
         for id in dom.children(list) {
             let name = dom.name(id);
             let Some((uri, range)) = names_in(name).filter(|_| only.is_none_or(|n| n == name))
@@ -168,33 +172,33 @@ impl Finder<'_> {
             let Some(uri) = named.or_else(|| file.clone()) else {
                 continue;
             };
-            let place = match only {
-                None => Place::Element(id),
-                Some(name) => Place::Template {
+            let named_by = match only {
+                None => NamedBy::Element(id),
+                Some(name) => NamedBy::Template {
                     is_init: name == Name::Initialization,
                 },
             };
             let part = dom.value(id, range).and_then(|range| byte_range(&range));
-            pieces.push(self.piece(uri, part, place, id));
+            resources.push(self.resource(uri, part, named_by, id));
         }
-        pieces
+        resources
     }
 
-    /// A file as it is (5.3.9.2): BaseURL names it, several BaseURLs name copies of it. Its init
-    /// segment and index are parts of it, unless they are files of their own.
-    fn file(&self, level: &Level) -> Vec<Piece> {
+    /// The resources of a representation that is one file (5.3.9.2). A BaseURL names it; further BaseURLs
+    /// name copies. Its init segment and index are byte ranges of it, unless they are separate files.
+    fn file(&self, level: &Level) -> Vec<Resource> {
         let dom = self.dom;
-        let mut pieces = Vec::new();
+        let mut resources = Vec::new();
         for id in level.bases.iter().flat_map(|base| dom.children(*base)) {
             if let Some((uri, range)) = names_in(dom.name(id))
                 && let Some(uri) = dom.value(id, uri)
             {
                 let part = dom.value(id, range).and_then(|range| byte_range(&range));
-                pieces.push(self.piece(uri.into(), part, Place::Element(id), id));
+                resources.push(self.resource(uri.into(), part, NamedBy::Element(id), id));
             }
         }
         let Some((_, element)) = &level.outer else {
-            return pieces;
+            return resources;
         };
         for id in dom.children(*element) {
             if dom.name(id) == Name::BaseUrl
@@ -202,10 +206,10 @@ impl Finder<'_> {
                 && !path_of(&uri).is_empty()
                 && !path_of(&uri).ends_with('/')
             {
-                let place = Place::BaseUrl(id);
-                pieces.push(self.piece(uri.into(), None, place, id));
+                let named_by = NamedBy::BaseUrl(id);
+                resources.push(self.resource(uri.into(), None, named_by, id));
             }
         }
-        pieces
+        resources
     }
 }

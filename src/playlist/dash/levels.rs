@@ -1,15 +1,15 @@
-//! What the levels of a manifest hand down to a Representation: BaseURLs (ISO/IEC 23009-1, 5.6) and
-//! the elements that name segments (5.3.9.1).
+//! What a Representation inherits from the levels around it: BaseURLs (ISO/IEC 23009-1, 5.6) and the
+//! elements that name segments (5.3.9.1).
 
 use std::rc::Rc;
 
 use super::super::address::{Target, path_of, resolve, target};
 use super::dom::{Dom, Id, Name};
 
-/// The longest path that a base may have, in bytes: no folder has a longer one.
+/// The longest path that a base may have, in bytes: the longest path of Linux.
 const LONGEST: usize = 4096;
 
-/// What references are relative to.
+/// The base that references are relative to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Base {
     /// A path, ending in `/` if it is a directory's.
@@ -21,14 +21,14 @@ pub(super) enum Base {
 }
 
 impl Base {
-    /// The base that a BaseURL makes of this one.
+    /// The base of a BaseURL that is relative to this base.
     pub(super) fn enter(&self, id: Id, uri: &str) -> Self {
         let Base::Path(base) = self else {
             return self.clone();
         };
         let path = path_of(uri);
         let made = if path.ends_with('/') {
-            // A name put behind it and taken away again: a directory, the root among them.
+            // `resolve` takes names of files, so a name is appended and removed again.
             resolve(base, &format!("{path}_")).map(|inside| inside[..inside.len() - 1].to_owned())
         } else {
             resolve(base, uri)
@@ -41,8 +41,8 @@ impl Base {
         }
     }
 
-    /// The base that is the first of an element's BaseURLs in the folder (they are alternatives),
-    /// and that BaseURL.
+    /// The base within an element, and the BaseURL that sets it: the first that leads into the folder,
+    /// since several BaseURLs of an element are alternatives.
     pub(super) fn within(&self, dom: &Dom, level: Id) -> (Self, Option<Id>) {
         let mut first = None;
         for id in dom.children(level) {
@@ -62,7 +62,7 @@ impl Base {
     }
 }
 
-/// The element that tells of segments.
+/// The kinds of elements that name segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Base,
@@ -70,7 +70,7 @@ pub(super) enum Kind {
     List,
 }
 
-/// A level of a manifest and what it has from those around it.
+/// A level of a manifest, with what it inherits.
 #[derive(Debug, Clone)]
 pub(super) struct Level {
     pub(super) base: Base,
@@ -78,7 +78,7 @@ pub(super) struct Level {
     pub(super) outer: Option<(Base, Id)>,
     /// The BaseURLs that lead to `base`, outermost first.
     pub(super) base_urls: Vec<Id>,
-    /// The innermost level that tells of segments does it by this.
+    /// The kind of element that names segments at the innermost level that has one.
     pub(super) kind: Kind,
     /// Outermost first.
     pub(super) bases: Vec<Id>,
@@ -87,7 +87,7 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// Outside of the manifest, which is at this path.
+    /// The level around the manifest, which has this path.
     pub(super) fn around(manifest: &str) -> Self {
         Self {
             base: Base::Path(manifest.into()),

@@ -1,17 +1,16 @@
-//! What a representation gets in the place of a template: a SegmentList (5.3.9.3).
+//! Writes the SegmentList (5.3.9.3) that replaces the template of a representation.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::super::edit::Edits;
 use super::dom::{Dom, Id, Name, escaped};
-use super::pieces::Representation;
+use super::resources::Representation;
 use super::times::{Form, Times};
 use super::written::{Written, first_last};
 
-/// Attributes of what it replaces that a list has no use for: what they say is written out in it.
-/// (The first number of a list's segments says nothing of their times, and some players skip as
-/// many.)
+/// Attributes of a template that the list does not take over, because its elements say the same. A
+/// `@startNumber` says nothing of times in a list, and some players skip that number of segments.
 const WRITTEN_OUT: [&str; 9] = [
     "media",
     "index",
@@ -24,20 +23,20 @@ const WRITTEN_OUT: [&str; 9] = [
     "k",
 ];
 
-/// Puts the list into its representation, in the place of its own template if it has one. Returns
-/// how many bytes that adds.
+/// Writes the list into its representation, in place of the representation's own template if it has one.
+/// Returns the length of the list in bytes.
 pub(super) fn insert(
     edits: &mut Edits,
     dom: &Dom,
     representation: &Representation,
-    pieces: &[(bool, Written)],
+    resources: &[(bool, Written)],
 ) -> usize {
     let text = dom.text;
     with_frame_rate(edits, dom, representation.element);
     let layout = Layout::of(dom, representation.element);
-    let list = match tiles(dom, representation, pieces, &layout) {
+    let list = match tiles(dom, representation, resources, &layout) {
         Some(template) => template,
-        None => written(dom, representation, pieces, &layout),
+        None => written(dom, representation, resources, &layout),
     };
     let len = list.len();
     let own = |id: &&Id| dom.parent(**id) == Some(representation.element);
@@ -55,7 +54,7 @@ pub(super) fn insert(
         Some(content) => {
             let end = content.start + text[content.clone()].trim_end().len();
             edits.replace(end..end, format!("{line_end}{inner}{list}"));
-            // `<a></a>` on one line: its end goes to a line of its own.
+            // For `<a></a>` on one line, the end tag gets a line of its own.
             if end == content.end {
                 edits.replace(end..end, format!("{line_end}{indent}"));
             }
@@ -72,9 +71,9 @@ pub(super) fn insert(
     len
 }
 
-/// Says the frame rate of the adaptation set in the representation too, where it means the same.
-/// ffmpeg (seen in 5.1) guesses a rate from 20 frames unless it stands there; if segments of a list
-/// have fewer, it takes the end of the second one for the end of all.
+/// Copies the frame rate of the AdaptationSet to the representation, where it means the same. Without it,
+/// ffmpeg 5.1 guesses the rate from 20 frames; if the segments of a list have fewer, ffmpeg stops after the
+/// second segment.
 fn with_frame_rate(edits: &mut Edits, dom: &Dom, representation: Id) {
     const NAME: &str = "frameRate";
     let inherited = dom
@@ -86,14 +85,14 @@ fn with_frame_rate(edits: &mut Edits, dom: &Dom, representation: Id) {
     }
 }
 
-/// A template that names the only image of tiles: dash.js shows thumbnails from no list.
+/// A template for a single image of tiles, because dash.js shows no thumbnails from a list.
 fn tiles(
     dom: &Dom,
     representation: &Representation,
-    pieces: &[(bool, Written)],
+    resources: &[(bool, Written)],
     layout: &Layout,
 ) -> Option<String> {
-    let [(false, Written { uri, range: None })] = pieces else {
+    let [(false, Written { uri, range: None })] = resources else {
         return None;
     };
     let is_template = |id: &Id| dom.name(*id) == Name::SegmentTemplate;
@@ -108,7 +107,7 @@ fn tiles(
     Some(out)
 }
 
-/// The longest white space before an element that is taken over.
+/// Longer white space before an element is not copied as indentation.
 const DEEPEST: usize = 80;
 
 /// How the manifest is laid out around a representation.
@@ -116,7 +115,7 @@ struct Layout {
     line_end: &'static str,
     /// White space before the representation.
     indent: String,
-    /// White space before what is in it.
+    /// White space before its children.
     inner: String,
     /// The namespace prefix, with its colon.
     prefix: String,
@@ -127,7 +126,7 @@ impl Layout {
         let text = dom.text;
         let tag = dom.start_tag(element);
         let start = tag.start;
-        // White space is looked at, and no more: a manifest may be one long line.
+        // Reads no further back than the white space: a manifest may be one long line.
         let before = text[..start].trim_end_matches([' ', '\t']);
         let indent = &text[before.len()..start];
         let is_line = before.ends_with('\n') && indent.len() <= DEEPEST;
@@ -140,7 +139,7 @@ impl Layout {
             "" => String::new(),
             prefix => format!("{prefix}:"),
         };
-        // Without lines of its own in a manifest on one line.
+        // In a manifest on one line, the list is on that line, too.
         if !is_line {
             return Self {
                 line_end: "",
@@ -169,7 +168,7 @@ fn step(indent: &str) -> &'static str {
 fn written(
     dom: &Dom,
     representation: &Representation,
-    pieces: &[(bool, Written)],
+    resources: &[(bool, Written)],
     layout: &Layout,
 ) -> String {
     let Layout {
@@ -202,7 +201,7 @@ fn written(
             range.unwrap_or_default()
         )
     };
-    for (_, to) in pieces.iter().filter(|(is_init, _)| *is_init) {
+    for (_, to) in resources.iter().filter(|(is_init, _)| *is_init) {
         line(&entry("Initialization", "sourceURL", "range", to));
     }
     let timeline = |id: &Id| dom.child(*id, Name::SegmentTimeline);
@@ -223,7 +222,7 @@ fn written(
             }
         }
     }
-    for (_, to) in pieces.iter().filter(|(is_init, _)| !*is_init) {
+    for (_, to) in resources.iter().filter(|(is_init, _)| !*is_init) {
         line(&entry("SegmentURL", "media", "mediaRange", to));
     }
     let _ = write!(out, "{line_end}{inner}</{prefix}SegmentList>");
@@ -239,7 +238,7 @@ fn push_attributes(out: &mut String, attributes: &Attributes) {
     }
 }
 
-/// The attributes of a list, and how it says when its segments are played.
+/// The attributes of a list, and the form in which it gives the times of its segments.
 fn timed<'a>(dom: &Dom<'a>, representation: &Representation) -> (Attributes<'a>, Option<Form>) {
     let mut attributes = attributes(dom, &representation.sources);
     let times = representation.times.as_ref();
@@ -256,7 +255,7 @@ fn timed<'a>(dom: &Dom<'a>, representation: &Representation) -> (Attributes<'a>,
     (attributes, form)
 }
 
-/// The attributes of all levels, each once, the innermost one's value holding.
+/// The attributes of all levels. Inner levels override outer ones.
 fn attributes<'a>(dom: &Dom<'a>, sources: &[Id]) -> Attributes<'a> {
     let mut merged: Attributes = Vec::new();
     for attribute in sources.iter().flat_map(|id| dom.attributes(*id)) {
@@ -270,7 +269,7 @@ fn attributes<'a>(dom: &Dom<'a>, sources: &[Id]) -> Attributes<'a> {
     merged
 }
 
-/// Attributes that count in the manifest's timescale, told in another one: that of a file's index.
+/// Converts attributes from the manifest's timescale to another one, that of a file's index.
 fn in_units_of(timescale: u64, attributes: &mut Attributes) {
     let number = |name: &str, attributes: &Attributes| {
         let found = attributes.iter().find(|(known, _)| *known == name);
@@ -294,7 +293,7 @@ fn in_units_of(timescale: u64, attributes: &mut Attributes) {
     attributes.insert(0, ("timescale", timescale.to_string().into()));
 }
 
-/// A time in another timescale: to the nearest unit, which is as exact as the segments' own times.
+/// A time in another timescale, rounded to the nearest unit. Segment times are no more exact.
 pub(super) fn converted(time: u64, from: u64, to: u64) -> u128 {
     (u128::from(time) * u128::from(to) + u128::from(from / 2)) / u128::from(from.max(1))
 }

@@ -6,7 +6,6 @@
 //! range link, and the byte ranges that a player asks of it count inside that window. A mount shows
 //! the folder's own manifest, which the linked one carries along (`original`).
 
-mod change;
 mod dom;
 mod expanded;
 mod find;
@@ -14,7 +13,8 @@ mod levels;
 mod list;
 mod original;
 mod period;
-mod pieces;
+mod resources;
+mod rewrite;
 mod segments;
 mod sidx;
 mod single;
@@ -24,10 +24,10 @@ mod written;
 
 use std::collections::HashSet;
 
-use change::{Change, set, with_space};
 use dom::{Dom, Id, Name, Wrong, escaped};
 use levels::Base;
-use pieces::{Piece, names_in};
+use resources::{Resource, names_in};
+use rewrite::{Rewrite, set, with_space};
 use written::Written;
 
 use super::address::{Span, Target, add_range, range_of, strip_range, target};
@@ -35,7 +35,7 @@ use super::edit::{Edits, Lines};
 use super::problem::{Linked, Problem, What};
 use super::{Files, Reference, Role};
 
-/// Whether a text is a manifest; else the line from which on it is none.
+/// Checks that a text is a manifest. The error is the line where it is malformed.
 pub(super) fn is_mpd(text: &str) -> Result<(), u32> {
     if !dom::begins_as_mpd(text) {
         return Err(1);
@@ -58,10 +58,10 @@ pub(super) fn references(
     let lines = Lines::new(text);
     let mut found = Vec::new();
     for representation in find::find(&dom, base, size_of).representations {
-        for piece in &representation.pieces {
-            if let Target::Path(path) = representation.target(piece) {
+        for resource in &representation.resources {
+            if let Target::Path(path) = representation.target(resource) {
                 found.push(Reference {
-                    line: lines.of(piece.at as usize),
+                    line: lines.of(resource.at as usize),
                     path,
                     role: Role::Media,
                 });
@@ -72,26 +72,26 @@ pub(super) fn references(
 }
 
 pub(super) fn link(base: &str, text: &str, files: Files) -> Linked {
-    // That of a manifest that was linked before tells nothing of this one.
+    // The original of a manifest that was linked before belongs to another archive.
     let (text, _) = original::split(text);
     let dom = match Dom::parse(text) {
         Ok(dom) => dom,
         Err(wrong) => return refused(text, wrong),
     };
-    let mut change = Change::new(&dom, base, files);
-    for representation in &change.representations(false) {
-        let write = |piece: &Piece, place: Option<Span>| match place {
-            Some(place) => Written {
-                uri: add_range(&piece.uri, place),
+    let mut rewrite = Rewrite::new(&dom, base, files);
+    for representation in &rewrite.representations(false) {
+        let write = |resource: &Resource, range: Option<Span>| match range {
+            Some(range) => Written {
+                uri: add_range(&resource.uri, range),
                 range: None,
             },
-            None => Written::as_it_is(piece),
+            None => Written::unchanged(resource),
         };
-        change.write(representation, &write);
+        rewrite.write(representation, &write);
     }
-    tell_of_all(&mut change, &dom);
-    let has_lists = change.has_lists();
-    let mut linked = change.finish();
+    report_whole(&mut rewrite, &dom);
+    let has_lists = rewrite.has_lists();
+    let mut linked = rewrite.finish();
     if has_lists {
         original::keep(&mut linked.text, text);
     }
@@ -104,31 +104,31 @@ pub(super) fn byterange(base: &str, text: &str, archive: &str, files: Files) -> 
         Ok(dom) => dom,
         Err(wrong) => return refused(text, wrong),
     };
-    let mut change = Change::new(&dom, base, files);
+    let mut rewrite = Rewrite::new(&dom, base, files);
     let mut kept = HashSet::new();
-    let representations = change.representations(true);
+    let representations = rewrite.representations(true);
     for representation in &representations {
-        let write = |piece: &Piece, place: Option<Span>| match place {
-            Some(place) => Written {
+        let write = |resource: &Resource, range: Option<Span>| match range {
+            Some(range) => Written {
                 uri: archive.to_owned(),
-                range: Some(place),
+                range: Some(range),
             },
-            None => Written::as_it_is(piece),
+            None => Written::unchanged(resource),
         };
-        kept.extend(change.file_by_range(representation, archive));
-        change.write(representation, &write);
+        kept.extend(rewrite.file_by_range(representation, archive));
+        rewrite.write(representation, &write);
     }
-    // The archive's address is relative to the manifest, not to what BaseURLs add to that.
+    // The archive's address is relative to the manifest, so no other BaseURL may apply to it.
     for id in representations.iter().flat_map(|r| &r.base_urls) {
         if kept.insert(*id) {
-            change.edits.remove(with_space(text, &dom.whole(*id)));
+            rewrite.edits.remove(with_space(text, &dom.whole(*id)));
         }
     }
-    tell_of_all(&mut change, &dom);
-    change.finish()
+    report_whole(&mut rewrite, &dom);
+    rewrite.finish()
 }
 
-/// A text that is not understood stays as it is.
+/// The result for a text that cannot be parsed: it stays as it is.
 fn refused(text: &str, Wrong { at, why, .. }: Wrong) -> Linked {
     Linked {
         text: text.to_owned(),
@@ -140,8 +140,8 @@ fn refused(text: &str, Wrong { at, why, .. }: Wrong) -> Linked {
     }
 }
 
-/// What holds for a manifest as a whole: that it is live, and that parts of it are elsewhere.
-fn tell_of_all(change: &mut Change, dom: &Dom) {
+/// Reports what concerns the whole manifest: a live stream, and elements in other documents.
+fn report_whole(rewrite: &mut Rewrite, dom: &Dom) {
     const NOWHERE: &str = "urn:mpeg:dash:resolve-to-zero:2013";
     const XLINK: &str = "it is in another document (xlink:href), whose segments get no range links; \
          put that document's content in its place";
@@ -152,23 +152,23 @@ fn tell_of_all(change: &mut Change, dom: &Dom) {
                     .value(id, "type")
                     .is_some_and(|kind| kind.trim() == "dynamic")
                 {
-                    change.tell(id, What::Live);
+                    rewrite.report(id, What::Live);
                 }
             }
             Name::S | Name::SegmentUrl => {}
             _ => {
                 let mut links = dom.attributes(id).filter(|a| a.name.ends_with(":href"));
                 if links.any(|link| link.value.trim() != NOWHERE) {
-                    change.tell(id, What::Unlinked(XLINK));
+                    rewrite.report(id, What::Unlinked(XLINK));
                 }
             }
         }
     }
 }
 
-/// The places of range links: element, what says the link, and the base it is relative to.
+/// Visits all range links, each with its element, its text and the base that it is relative to.
 fn linked_places(dom: &Dom, base: &str, mut visit: impl FnMut(Id, &str, &str)) {
-    // The base inside of each element that has begun, innermost last.
+    // The bases within the elements that enclose the current one, innermost last.
     let mut open: Vec<(Id, Base)> = Vec::new();
     for id in dom.ids() {
         while open
@@ -182,19 +182,19 @@ fn linked_places(dom: &Dom, base: &str, mut visit: impl FnMut(Id, &str, &str)) {
             None => Base::Path(base.into()),
         };
         let here = around(&open);
-        let (said, of) = match names_in(dom.name(id)) {
+        let (link, of) = match names_in(dom.name(id)) {
             Some((uri, _)) => (dom.value(id, uri), here.clone()),
-            // Its own level is not what it is relative to.
+            // A BaseURL is relative to the level around its own.
             None if dom.name(id) == Name::BaseUrl => {
                 let outer = &open[..open.len().saturating_sub(1)];
-                (dom.text_of(id).map(|(_, said)| said), around(outer))
+                (dom.text_of(id).map(|(_, link)| link), around(outer))
             }
             None => (None, here.clone()),
         };
-        if let (Some(said), Base::Path(of)) = (said, of)
-            && range_of(&said).is_some()
+        if let (Some(link), Base::Path(of)) = (link, of)
+            && range_of(&link).is_some()
         {
-            visit(id, &said, &of);
+            visit(id, &link, &of);
         }
         let (within, _) = here.within(dom, id);
         open.push((id, within));
@@ -206,8 +206,8 @@ pub(super) fn range_links(base: &str, text: &str) -> Vec<(String, Span)> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    linked_places(&dom, base, |_, said, of| {
-        if let (Target::Path(path), Some(link)) = (target(of, said), range_of(said)) {
+    linked_places(&dom, base, |_, uri, of| {
+        if let (Target::Path(path), Some(link)) = (target(of, uri), range_of(uri)) {
             found.push((path, link));
         }
     });
@@ -222,8 +222,8 @@ pub(super) fn playable(base: &str, text: &str, find: &dyn Fn(&str) -> Option<Spa
         return text.to_owned();
     };
     let mut edits = Edits::default();
-    linked_places(&dom, base, |id, said, of| {
-        let (Some(link), Target::Path(path)) = (range_of(said), target(of, said)) else {
+    linked_places(&dom, base, |id, uri, of| {
+        let (Some(link), Target::Path(path)) = (range_of(uri), target(of, uri)) else {
             return;
         };
         let Some(entry) = find(&path) else { return };
@@ -231,7 +231,7 @@ pub(super) fn playable(base: &str, text: &str, find: &dyn Fn(&str) -> Option<Spa
             return;
         };
         let is_whole = part.offset == 0 && part.size == entry.size;
-        let uri = strip_range(said);
+        let uri = strip_range(uri);
         if dom.name(id) == Name::BaseUrl {
             if let Some((at, _)) = dom.text_of(id).filter(|_| is_whole) {
                 edits.replace(at, escaped(&uri));

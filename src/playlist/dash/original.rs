@@ -1,17 +1,16 @@
-//! The manifest as it was in the folder, kept in a comment of the linked one.
+//! The manifest of the folder, stored in a comment of the linked manifest.
 //!
-//! What players need from a node (a list in the place of a template, one S element for each
-//! segment) says less than the folder's manifest does. A mount shows that manifest to the byte, so
-//! that everything that plays it in the folder plays it in the mount. Manifests without templates
-//! need no comment, since their links can be turned back. The comment is the last thing
-//! in the text; base64, for a comment must not have `--` in it (XML 1.0, section 2.5).
+//! With range links, templates become lists, and a list cannot be turned back into its template. A mount
+//! shows the folder's manifest from the comment, to the byte, so whatever plays the folder plays the mount.
+//! Manifests without templates need no comment: their range links are removed. The comment is the last
+//! thing in the text, and is base64, because a comment must not contain `--` (XML 1.0, section 2.5).
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 const OPEN: &str = "<!--aiozfs-original:";
 const CLOSE: &str = "-->";
 
-/// A text and the manifest that its comment keeps, if it has one.
+/// A text without its comment, and the manifest that the comment holds, if there is one.
 pub(super) fn split(text: &str) -> (&str, Option<String>) {
     let kept = || {
         let body = text.strip_suffix(CLOSE)?;
@@ -27,7 +26,7 @@ pub(super) fn split(text: &str) -> (&str, Option<String>) {
     }
 }
 
-/// Adds the comment to a text.
+/// Appends the comment to a text.
 pub(super) fn keep(text: &mut String, original: &str) {
     text.push_str(OPEN);
     BASE64_STANDARD.encode_string(original, text);
@@ -39,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_comes_back() {
+    fn a_stored_original_reads_back() {
         for original in ["", "a", "<MPD>--></MPD>\r\n", "<!-- \u{e9} -->"] {
             let mut text = "<MPD/>\n".to_owned();
             keep(&mut text, original);

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_in_all_units() {
+    fn durations_parse_in_all_units() {
         let table = [
             ("PT1H2M3.5S", 3723.5),
             ("P1DT1S", 86_401.0),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn periods_begin_and_end_by_the_standard() {
+    fn periods_begin_and_end_as_the_standard_says() {
         let whole = "mediaPresentationDuration='PT30S'";
         let both = |seconds| (Some(seconds), Some(seconds));
         let none = (None, None);

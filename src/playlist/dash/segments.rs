@@ -1,5 +1,4 @@
-//! Which segments a SegmentTemplate means, and when they are played (ISO/IEC 23009-1, 5.3.9.4 and
-//! 5.3.9.6).
+//! The numbers and times of the segments of a SegmentTemplate (ISO/IEC 23009-1, 5.3.9.4 and 5.3.9.6).
 
 use super::dom::{Dom, Id, Name};
 use super::period::{Nanos, Period, SECOND};
@@ -8,27 +7,27 @@ use super::period::{Nanos, Period, SECOND};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) number: u64,
-    /// Its place in its segment sequence, from 0.
+    /// Its index in its segment sequence, from 0.
     pub(super) sub: u64,
-    /// When it begins, in units of the timescale, on the media's own time line.
+    /// When it begins, in units of the timescale, in the time of the media.
     pub(super) time: u64,
     pub(super) duration: u64,
-    pub(super) said: Said,
+    pub(super) certainty: Certainty,
 }
 
-/// How surely the manifest says that there is a segment.
+/// How certain it is that a segment exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Said {
-    /// It is named.
-    Surely,
+pub(super) enum Certainty {
+    /// The manifest names it.
+    Named,
     /// It follows from the length of the Period. Media may end before that.
     ByLength,
-    /// The end of the Period is not known, or it is so near to the beginning of the segment that
-    /// the segment may be there (5.3.9.5.3 lets a segment begin half a segment earlier).
-    Perhaps,
+    /// The end of the Period is unknown, or less than half a segment before the begin of this one: a segment
+    /// may begin half a segment earlier (5.3.9.5.3).
+    Possible,
 }
 
-/// What the levels of SegmentTemplates say together.
+/// The timing attributes of all levels of SegmentTemplates together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
     pub(super) timescale: u64,
@@ -38,19 +37,18 @@ pub(super) struct Timing {
     pub(super) end: Option<u64>,
     pub(super) duration: Option<u64>,
     pub(super) timeline: Option<Id>,
-    /// When the Period begins, on the media's own time line.
+    /// When the Period begins, in the time of the media.
     pub(super) offset: u64,
-    /// From the beginning of the Period to that of the media; from the end of the Period to that
-    /// of the media.
+    /// How much later than the Period the media begins and ends.
     pub(super) later: (i64, i64),
-    /// How long the media is, whatever the Period is.
+    /// The length of the media, if the manifest gives it apart from the Period.
     pub(super) presentation: Option<u64>,
-    /// How many segments a segment sequence has, without a time line.
+    /// How many segments a segment sequence has, if there is no SegmentTimeline.
     pub(super) sequence: u64,
     pub(super) period: Period,
 }
 
-/// Why the segments cannot be told, and at which element of the time line.
+/// Why the segments cannot be determined, and the element of the SegmentTimeline that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unclear {
     pub(super) at: Option<Id>,
@@ -63,8 +61,8 @@ const LONGEST_SEQUENCE: u64 = 1000;
 const OVERFLOW: &str = "its numbers do not fit into 64 bits";
 
 impl Timing {
-    /// How long the media is as far as the Period lets it be, in billionths of units: the exact
-    /// value, for units may be as long as seconds.
+    /// The length of the media, at most up to the end of the Period, in billionths of units. Whole units
+    /// are too coarse: a unit may be a second.
     fn length(&self) -> Option<u128> {
         self.of_media(self.period.longest)
     }
@@ -84,14 +82,14 @@ impl Timing {
         u128::try_from(exact.max(0)).ok()
     }
 
-    /// When the Period ends on the media's own time line, in units, rounded up.
+    /// When the Period ends in the time of the media, in units, rounded up.
     pub(super) fn end_of_period(&self) -> Option<u64> {
         let length = self.length()?.div_ceil(u128::from(SECOND));
         u64::try_from(length.checked_add(u128::from(self.offset))?).ok()
     }
 
-    /// How many segments of this duration fill a length. What is left is a segment if it is more
-    /// than a thousandth of one: durations are written with few digits.
+    /// How many segments of this duration fill a length. A remainder of more than a thousandth of a segment
+    /// counts as a segment; a smaller one comes from durations written with few digits.
     fn count(length: u128, duration: u64) -> u64 {
         let duration = u128::from(duration) * u128::from(SECOND);
         let (whole, rest) = (length / duration, length % duration);
@@ -101,13 +99,13 @@ impl Timing {
             .saturating_add(u64::from(more))
     }
 
-    /// How many segments there have to be by the length of the Period.
+    /// The minimum number of segments for the length of the Period.
     pub(super) fn least(&self, duration: u64) -> Option<u64> {
         let length = self.of_media(self.period.shortest)?;
         (duration > 0).then(|| Self::count(length, duration))
     }
 
-    /// Gives all segments to `visit` in their order, until it returns `false`.
+    /// Calls `visit` with each segment in order, until it returns `false`.
     pub(super) fn each(
         &self,
         dom: &Dom,
@@ -117,7 +115,7 @@ impl Timing {
             (Some(timeline), _) => self.by_timeline(dom, timeline, visit),
             (None, Some(duration)) => self.by_duration(duration, visit),
             (None, None) => {
-                // One segment, as long as the Period (5.3.9.5.3), unless its end is named.
+                // One segment of the Period's length (5.3.9.5.3), unless its end is named.
                 let last = self.end.unwrap_or(self.start);
                 for number in self.start..=last {
                     let is_first = number == self.start;
@@ -128,7 +126,7 @@ impl Timing {
                         sub: 0,
                         time: if is_first { self.offset } else { 0 },
                         duration,
-                        said: Said::Surely,
+                        certainty: Certainty::Named,
                     };
                     if !visit(segment) {
                         break;
@@ -157,14 +155,14 @@ impl Timing {
             let Some(number) = self.start.checked_add(index) else {
                 return unclear(OVERFLOW);
             };
-            let said = match (self.end, by_length) {
+            let certainty = match (self.end, by_length) {
                 (Some(end), _) if number > end => return Ok(()),
-                (Some(_), _) => Said::Surely,
-                // Where the end is not known the first one has to be there.
-                (None, None) if index == 0 => Said::Surely,
-                (None, None) => Said::Perhaps,
-                (None, Some(count)) if index < count => Said::ByLength,
-                (None, Some(count)) if index == count && count > 0 => Said::Perhaps,
+                (Some(_), _) => Certainty::Named,
+                // If the end is unknown, at least the first segment must exist.
+                (None, None) if index == 0 => Certainty::Named,
+                (None, None) => Certainty::Possible,
+                (None, Some(count)) if index < count => Certainty::ByLength,
+                (None, Some(count)) if index == count && count > 0 => Certainty::Possible,
                 (None, Some(_)) => return Ok(()),
             };
             let begins = u128::from(index) * u128::from(duration);
@@ -181,7 +179,7 @@ impl Timing {
                     sub,
                     time,
                     duration: next - time,
-                    said,
+                    certainty,
                 };
                 if !visit(segment) {
                     return Ok(());
@@ -197,7 +195,7 @@ impl Timing {
         timeline: Id,
         visit: &mut dyn FnMut(Segment) -> bool,
     ) -> Result<(), Unclear> {
-        // Segments that begin where the Period has ended are none of it.
+        // Segments that begin after the end of the Period do not belong to it.
         let billionths = |units: u64| u128::from(units) * u128::from(SECOND);
         let end = (self.length()).map(|length| length.saturating_add(billionths(self.offset)));
         let (mut number, mut at) = (self.start, 0u64);
@@ -230,8 +228,8 @@ impl Timing {
             }
             number = n.unwrap_or(number);
             let next = entries.peek().copied();
-            let (count, said) = match (r.unwrap_or(0), next) {
-                (r, _) if r >= 0 => (r.unsigned_abs().saturating_add(1), Said::Surely),
+            let (count, certainty) = match (r.unwrap_or(0), next) {
+                (r, _) if r >= 0 => (r.unsigned_abs().saturating_add(1), Certainty::Named),
                 (_, Some(next)) => {
                     let until = S::of(dom, next).map_err(unclear)?.t;
                     let until = until.filter(|until| *until > at).ok_or(unclear(
@@ -239,15 +237,15 @@ impl Timing {
                     ))?;
                     (
                         Self::count(billionths(until - at), duration).max(1),
-                        Said::Surely,
+                        Certainty::Named,
                     )
                 }
                 (_, None) => match end {
                     Some(end) => {
                         let length = end.saturating_sub(billionths(at));
-                        (Self::count(length, duration), Said::ByLength)
+                        (Self::count(length, duration), Certainty::ByLength)
                     }
-                    None => (u64::MAX, Said::Perhaps),
+                    None => (u64::MAX, Certainty::Possible),
                 },
             };
             for i in 0..count {
@@ -255,19 +253,19 @@ impl Timing {
                     return Ok(());
                 }
                 let is_behind = end.is_some_and(|end| billionths(at) >= end);
-                // A time line that lies behind its Period as a whole is of another origin.
+                // A SegmentTimeline that lies entirely after its Period counts from another origin.
                 let is_no_more = is_behind
                     && first_begin.is_some_and(|first| end.is_some_and(|end| first < end));
                 first_begin.get_or_insert(billionths(at));
-                let said = match said {
-                    Said::Surely if is_no_more => Said::Perhaps,
-                    Said::Perhaps if i == 0 && last_begin.is_none() => Said::Surely,
-                    said => said,
+                let certainty = match certainty {
+                    Certainty::Named if is_no_more => Certainty::Possible,
+                    Certainty::Possible if i == 0 && last_begin.is_none() => Certainty::Named,
+                    certainty => certainty,
                 };
                 let next = at.checked_add(duration).ok_or(unclear(OVERFLOW))?;
                 let part = |sub: u64| {
                     let within = u128::from(duration) * u128::from(sub) / u128::from(sequence);
-                    // Within the segment sequence, whose end fits.
+                    // No overflow: the end of the sequence fits.
                     at + within as u64
                 };
                 for sub in 0..sequence {
@@ -276,7 +274,7 @@ impl Timing {
                         sub,
                         time: part(sub),
                         duration: part(sub + 1) - part(sub),
-                        said,
+                        certainty,
                     };
                     if !visit(segment) {
                         return Ok(());

@@ -1,31 +1,30 @@
 //! The segment index of a media file: `sidx` boxes (ISO/IEC 14496-12, 8.16.3).
 //!
-//! An index may point to indexes further on (`reference_type` 1); these are followed, in the order
-//! in which they are played. Files are anybody's: boxes are read by their own lengths, but never
-//! beyond the file, nor more than [`MOST_BYTES`] of them in all, so that indexes that point at each
-//! other's content a million times come to an end.
+//! An index may point to further indexes (`reference_type` 1). They are followed in playback order. Files
+//! are not trusted: no box is read beyond the end of the file, and at most [`MOST_BYTES`] are read in all,
+//! so that indexes that point to the same index again and again come to an end.
 
 use super::super::address::Span;
 
-/// So many bytes of indexes are read of one file. An index of 65,535 segments, the most that a box
-/// can have, is below 800 KB.
+/// The maximum number of bytes of indexes that are read of one file. An index of 65,535 subsegments, the
+/// most that a box can have, takes less than 800 KB.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// So many boxes are passed over in search of the index.
+/// The maximum number of boxes that are skipped in search of the index.
 const MOST_BOXES: u32 = 16;
 
-/// What a file's index says.
+/// The content of a file's index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Indexed {
     /// Units of time in a second; never zero.
     pub(super) timescale: u32,
-    /// In the order of playback, each behind the one before.
-    pub(super) segments: Vec<Segment>,
+    /// In playback order. They do not overlap.
+    pub(super) subsegments: Vec<Subsegment>,
 }
 
-/// A part of the file that is played in one piece.
+/// A subsegment (ISO/IEC 23009-1, 3.1): a byte range of the file with a begin and a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment {
+pub(super) struct Subsegment {
     pub(super) part: Span,
     /// When it begins, in units of the timescale.
     pub(super) time: u64,
@@ -36,15 +35,15 @@ pub(super) struct Segment {
 /// Why there is no list of segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unlisted {
-    /// It is not an index that a list could be made of: another format's (the Cues of WebM), one
-    /// with several timescales, one beyond the limits; or it could not be read.
+    /// No list can be made of it: it has another format (such as the Cues of WebM), several timescales,
+    /// or a size beyond the limits, or it could not be read.
     Other,
-    /// It is a `sidx` box, and wrong.
+    /// It is a `sidx` box, and damaged.
     Damaged(&'static str),
 }
 
-/// The segments of a file of `size` bytes, by the first index in the part `index` of it. `read`
-/// gives bytes of the file.
+/// The subsegments of a file of `size` bytes, by the first `sidx` box in its range `index`. `read` returns
+/// bytes of the file.
 pub(super) fn indexed(
     index: Span,
     size: u64,
@@ -59,8 +58,8 @@ pub(super) fn indexed(
         timescale,
         references,
     } = boxes.sidx(first)?;
-    let mut segments: Vec<Segment> = Vec::new();
-    // Indexes that have begun: a stack of our own, for chains of any length.
+    let mut subsegments: Vec<Subsegment> = Vec::new();
+    // The indexes under way. A stack on the heap, because chains may have any length.
     let mut open = vec![references.into_iter()];
     while let Some(references) = open.last_mut() {
         let Some(reference) = references.next() else {
@@ -69,7 +68,7 @@ pub(super) fn indexed(
         };
         let Reference {
             is_index,
-            segment: next,
+            subsegment: next,
         } = reference;
         let part = next.part;
         if part.end() > size {
@@ -84,7 +83,7 @@ pub(super) fn indexed(
             open.push(inner.references.into_iter());
             continue;
         }
-        if let Some(last) = segments.last()
+        if let Some(last) = subsegments.last()
             && (part.offset < last.part.end() || next.time <= last.time)
         {
             return Err(Unlisted::Damaged("its segments overlap"));
@@ -92,14 +91,15 @@ pub(super) fn indexed(
         if part.size == 0 || next.duration == 0 {
             return Err(Unlisted::Damaged("a segment is empty"));
         }
-        segments.push(next);
+        subsegments.push(next);
     }
-    match segments.is_empty() {
-        true => Err(Unlisted::Damaged("it has no segments")),
-        false => Ok(Indexed {
+    if subsegments.is_empty() {
+        Err(Unlisted::Damaged("it has no segments"))
+    } else {
+        Ok(Indexed {
             timescale,
-            segments,
-        }),
+            subsegments,
+        })
     }
 }
 
@@ -110,15 +110,15 @@ struct Sidx {
 }
 
 struct Reference {
-    /// Its bytes begin with an index of themselves.
+    /// Whether it points to another index.
     is_index: bool,
-    segment: Segment,
+    subsegment: Subsegment,
 }
 
 /// A box: its type, and where it is.
 struct Found {
     kind: [u8; 4],
-    /// Length of what stands before its content.
+    /// Length of its header.
     header: u64,
     whole: Span,
 }
@@ -154,18 +154,21 @@ impl Boxes<'_> {
 
     /// The box at the beginning of a range (4.2).
     fn header(&mut self, range: Span) -> Result<Found, Unlisted> {
-        let first = |size| match range.size < size {
-            true => Err(Unlisted::Other),
-            false => Ok(Span {
-                offset: range.offset,
-                size,
-            }),
+        let first = |size| {
+            if range.size < size {
+                Err(Unlisted::Other)
+            } else {
+                Ok(Span {
+                    offset: range.offset,
+                    size,
+                })
+            }
         };
         let bytes = self.bytes(first(8)?)?;
         let mut fields = Fields(&bytes);
         let (short, kind) = (fields.u32()?, fields.take()?);
         let (header, size) = match short {
-            // Up to the end of the file, which is nothing for an index.
+            // It extends to the end of the file (4.2), which no index does.
             0 => return Err(Unlisted::Other),
             1 => {
                 let bytes = self.bytes(first(16)?)?;
@@ -177,9 +180,10 @@ impl Boxes<'_> {
             return Err(Unlisted::Other);
         }
         if size > range.size {
-            return Err(match kind == *b"sidx" {
-                true => Unlisted::Damaged("it is longer than the place that is said to hold it"),
-                false => Unlisted::Other,
+            return Err(if kind == *b"sidx" {
+                Unlisted::Damaged("it is longer than the place that is said to hold it")
+            } else {
+                Unlisted::Other
             });
         }
         Ok(Found {
@@ -227,7 +231,7 @@ impl Boxes<'_> {
             let size = u64::from(reference & 0x7fff_ffff);
             references.push(Reference {
                 is_index: reference >> 31 == 1,
-                segment: Segment {
+                subsegment: Subsegment {
                     part: Span { offset: at, size },
                     time,
                     duration,

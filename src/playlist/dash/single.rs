@@ -1,30 +1,30 @@
 //! A representation that is one file with an index (SegmentBase with indexRange, 5.3.9.2).
 //!
-//! It keeps that form with a range link in its BaseURL: players read the index and the segments as
-//! parts of what the link names. What the index says is looked at all the same, for a file that is
-//! shorter than its index says is a file that did not come whole. Only byte ranges of the archive
-//! need the list of its segments, since ffmpeg would take the archive for the file.
+//! It keeps that form, with a range link in its BaseURL: players read the index and the segments as ranges
+//! of what the link names. The index is parsed all the same, because a file that is shorter than its index
+//! says is truncated. Only the form with byte ranges of the archive needs a list of the segments, because
+//! ffmpeg would take the archive for the file.
 
 use super::super::Files;
 use super::super::address::{Span, Target};
 use super::super::problem::What;
 use super::dom::{Dom, Id, Name};
-use super::pieces::{Piece, Place, Representation, base_file, byte_range, names_in};
+use super::resources::{NamedBy, Representation, Resource, base_file, byte_range, names_in};
 use super::sidx::{self, Indexed, Unlisted};
 
-/// What a list says of it: the pieces, and when they are played. `None` if no list can be made: it
+/// What a list says of it: the resources, and when they are played. `None` if no list can be made: it
 /// has no index, or another kind of one.
 pub(super) fn listed(
     dom: &Dom,
     representation: &Representation,
     files: Files,
-) -> Result<Option<(Vec<Piece>, Indexed)>, What> {
+) -> Result<Option<(Vec<Resource>, Indexed)>, What> {
     let bases = representation.bases.iter().rev();
     let child =
         |name: Name| -> Option<Id> { bases.clone().find_map(|base| dom.child(*base, name)) };
-    let file =
-        (representation.pieces.iter()).find(|piece| matches!(piece.place, Place::BaseUrl(..)));
-    // With an index of its own it says so twice; whoever wrote that knows what it is.
+    let file = (representation.resources.iter())
+        .find(|resource| matches!(resource.named_by, NamedBy::BaseUrl(..)));
+    // A RepresentationIndex names an index elsewhere, so the one in the file is not used.
     let (Some(index), Some(file), None) = (
         index(dom, representation),
         file,
@@ -35,7 +35,7 @@ pub(super) fn listed(
     let Target::Path(path) = representation.target(file) else {
         return Ok(None);
     };
-    // What is not there is told by who links it.
+    // A missing file is reported when its link is written.
     let Some(Span { size, .. }) = (files.find)(&path) else {
         return Ok(None);
     };
@@ -59,25 +59,25 @@ pub(super) fn listed(
         .bases
         .last()
         .map_or(file.at, |base| dom.start(*base) as u32);
-    let piece = |part, is_init| Piece {
+    let resource = |part, is_init| Resource {
         uri: name.as_str().into(),
         part: Some(Box::new(part)),
-        place: Place::Template { is_init },
+        named_by: NamedBy::Template { is_init },
         at,
     };
     let init = match child(Name::Initialization) {
         Some(id) => {
             let (_, range) = names_in(Name::Initialization).unwrap_or_default();
             let part = dom.value(id, range).and_then(|range| byte_range(&range));
-            let own =
-                (representation.pieces.iter()).find(|piece| piece.place == Place::Element(id));
+            let own = (representation.resources.iter())
+                .find(|resource| resource.named_by == NamedBy::Element(id));
             match (own, part) {
                 // A file of its own.
-                (Some(own), _) => Some(Piece {
-                    place: Place::Template { is_init: true },
+                (Some(own), _) => Some(Resource {
+                    named_by: NamedBy::Template { is_init: true },
                     ..own.clone()
                 }),
-                (None, Some(part)) => Some(piece(part, true)),
+                (None, Some(part)) => Some(resource(part, true)),
                 (None, None) => return Ok(None),
             }
         }
@@ -87,11 +87,11 @@ pub(super) fn listed(
                 offset: 0,
                 size: index.offset,
             };
-            (before.size > 0).then(|| piece(before, true))
+            (before.size > 0).then(|| resource(before, true))
         }
     };
-    let segments = indexed.segments.iter();
-    let segments = segments.map(|segment| piece(segment.part, false));
+    let segments = indexed.subsegments.iter();
+    let segments = segments.map(|segment| resource(segment.part, false));
     Ok(Some((init.into_iter().chain(segments).collect(), indexed)))
 }
 

@@ -1,8 +1,8 @@
-//! When segments are played, and how a list says it.
+//! The times of segments, and how a list gives them.
 //!
-//! `@duration` where segments begin within half a segment of where it puts them, which is what the
-//! standard allows (ISO/IEC 23009-1, 5.3.9.5.3); a SegmentTimeline elsewhere, with an S element for
-//! each segment: dash.js 5.2 takes the first SegmentURL of a repeated S for all of its segments.
+//! A list has `@duration` if that puts each segment within half a segment of its begin, which the standard
+//! allows (ISO/IEC 23009-1, 5.3.9.5.3). Else it has a SegmentTimeline with an S element for each segment,
+//! because dash.js 5.2 takes the first SegmentURL of a repeated S for all of its segments.
 
 use std::fmt::Write;
 
@@ -13,28 +13,28 @@ use super::sidx::Indexed;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Times {
     pub(super) timescale: u64,
-    /// When the Period begins, on the media's own time line.
+    /// When the Period begins, in the time of the media.
     offset: u64,
-    /// When it ends.
+    /// When the Period ends.
     end: Option<u64>,
-    /// Begin and duration of each.
+    /// Begin and duration of each segment.
     pub(super) segments: Vec<(u64, u64)>,
-    /// Whether `@duration` is how the manifest says it.
+    /// Whether the manifest itself gives the times by `@duration`.
     pub(super) is_regular: bool,
-    /// How many of the segments the manifest names one by one.
-    pub(super) surely: usize,
-    /// How many of them it calls for, at least by the length of the Period.
-    pub(super) probably: usize,
-    /// How many numbers, or segment sequences, there are.
+    /// The number of segments that the manifest names.
+    pub(super) named: usize,
+    /// The number of segments that the manifest names or that follow from the length of the Period.
+    pub(super) expected: usize,
+    /// The number of segment sequences.
     pub(super) numbers: u64,
-    /// How many there should be by the Period's length; 0 if that does not tell.
+    /// The number of segment sequences that the length of the Period calls for; 0 if unknown.
     pub(super) due: u64,
 }
 
-/// How a list says when its segments are played.
+/// How a list gives the times of its segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As the template did: by its own `@duration`.
+    /// By the `@duration` of the template.
     Kept,
     Duration(u64),
     /// The attributes of S elements.
@@ -49,16 +49,16 @@ impl Times {
             end: timing.end_of_period(),
             segments: Vec::new(),
             is_regular: false,
-            surely: 0,
-            probably: 0,
+            named: 0,
+            expected: 0,
             numbers: 0,
             due: 0,
         }
     }
 
-    /// Of a file with an index, in the units of that; `offset` is in them too.
+    /// The times of a file with an index. `offset` is in the units of the index.
     pub(super) fn indexed(index: &Indexed, offset: u64) -> Self {
-        let segments = index.segments.iter();
+        let segments = index.subsegments.iter();
         let segments = segments.map(|segment| (segment.time, segment.duration.into()));
         Self {
             timescale: index.timescale.into(),
@@ -66,14 +66,14 @@ impl Times {
             end: None,
             segments: segments.collect(),
             is_regular: false,
-            surely: index.segments.len(),
-            probably: index.segments.len(),
-            numbers: index.segments.len() as u64,
+            named: index.subsegments.len(),
+            expected: index.subsegments.len(),
+            numbers: index.subsegments.len() as u64,
             due: 0,
         }
     }
 
-    /// Begin and duration of a segment in seconds, on the media's time line.
+    /// Begin and duration of a segment in seconds, in the time of the media.
     pub(super) fn seconds(&self, segment: usize) -> Option<(f64, f64)> {
         let (begin, duration) = *self.segments.get(segment)?;
         let scale = self.timescale as f64;
@@ -90,7 +90,7 @@ impl Times {
         }
     }
 
-    /// The `@duration` that tells well enough when each segment begins.
+    /// The `@duration` that puts each segment near its begin, if there is one.
     fn regular(&self) -> Option<u64> {
         let (first, last) = (self.segments.first()?, self.segments.last()?);
         let steps = self.segments.len() as u64 - 1;
@@ -98,16 +98,16 @@ impl Times {
             return Some(first.1).filter(|duration| self.is_near(0, *duration));
         }
         let mean = last.0.checked_sub(first.0)?.saturating_add(steps / 2) / steps;
-        // The mean is exact where all but the last are equal.
+        // The mean is exact if all segments but the last are equal.
         [mean, first.1].into_iter().find(|duration| {
             let mut all = 0..self.segments.len();
             *duration > 0 && all.all(|segment| self.is_near(segment, *duration))
         })
     }
 
-    /// Whether a segment begins within half of itself, and half a duration, of where that duration
-    /// puts it, and both before the end of the Period: players leave out what begins later. The
-    /// last one may be short.
+    /// Whether `duration` puts a segment near its begin: at most half of `duration` away, and at most half
+    /// of the segment's own duration, unless it is the last one. If it begins before the end of the Period,
+    /// so must the place where `duration` puts it, because players skip later segments.
     fn is_near(&self, segment: usize, duration: u64) -> bool {
         let put = u128::from(self.offset) + segment as u128 * u128::from(duration);
         let (begin, own) = self.segments[segment];
@@ -122,7 +122,7 @@ impl Times {
     }
 
     fn entries(&self) -> Vec<String> {
-        // A player's first segment is at 0 unless it is told otherwise; here it is always told.
+        // The first entry always has @t, although the default is 0.
         let mut expected = None;
         let entry = |(begin, duration): &(u64, u64)| {
             let mut entry = String::new();
@@ -149,8 +149,8 @@ mod tests {
             end,
             segments: segments.to_vec(),
             is_regular: false,
-            surely: 0,
-            probably: 0,
+            named: 0,
+            expected: 0,
             numbers: 0,
             due: 0,
         };
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn regular_enough_for_a_duration() {
+    fn nearly_equal_segments_have_one_duration() {
         use Form::Duration;
         // All alike, but for the last.
         let alike = [(0, 20), (20, 20), (40, 7)];
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn each_segment_of_an_irregular_line_has_its_own_entry() {
+    fn irregular_segments_have_an_entry_each() {
         let one_by_one = ["t=\"0\" d=\"5\"", "d=\"5\"", "d=\"40\"", "d=\"5\""];
         let segments = [(0, 5), (5, 5), (10, 40), (50, 5)];
         assert_eq!(form(Some(55), 0, &segments), timeline(&one_by_one));

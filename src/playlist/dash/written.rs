@@ -1,9 +1,9 @@
-//! A reference as a manifest has it: an address and a byte range.
+//! A reference and its byte range, as they are written into a manifest.
 
-use super::pieces::Piece;
+use super::resources::Resource;
 use crate::playlist::address::Span;
 
-/// A reference and a byte range of it, as they are to be written.
+/// A reference and its byte range, as they are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) uri: String,
@@ -11,11 +11,11 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// The reference that a manifest has already.
-    pub(super) fn as_it_is(piece: &Piece) -> Self {
+    /// The reference as the manifest has it.
+    pub(super) fn unchanged(resource: &Resource) -> Self {
         Self {
-            uri: piece.uri.to_string(),
-            range: piece.part.as_deref().copied(),
+            uri: resource.uri.to_string(),
+            range: resource.part.as_deref().copied(),
         }
     }
 }

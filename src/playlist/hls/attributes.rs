@@ -69,7 +69,7 @@ pub(super) fn value<'t>(text: &'t str, list: &Range<usize>, name: &str) -> Optio
     found.map(|a| &text[a.value])
 }
 
-/// The span to remove for removing an attribute: it includes one of the commas beside it.
+/// The span to remove for removing an attribute: it includes one of the commas next to it.
 pub(super) fn removal(text: &str, list: &Range<usize>, attribute: &Attribute) -> Range<usize> {
     let whole = &attribute.whole;
     let bytes = text.as_bytes();

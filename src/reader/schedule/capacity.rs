@@ -1,26 +1,16 @@
 //! How many requests may be in flight, by the connections that there may be and by what the source
 //! says.
 
+use crate::source::Hints;
+
 /// Connections that read-ahead leaves free, so that a demand read need not wait for one.
 const DEMAND_CONNECTIONS: usize = 2;
-
-/// What the source says of itself at the time of an event.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Hints {
-    /// [`at_once`](crate::source::Source::at_once)
-    pub(crate) concurrency: Option<usize>,
-    /// [`early_by`](crate::source::Source::early_by)
-    pub(crate) pipelined_within: Option<u64>,
-    /// [`received`](crate::source::Source::received)
-    pub(crate) received: Option<u64>,
-    /// [`unverified`](crate::source::Source::unverified)
-    pub(crate) unverified: u64,
-}
 
 /// Bounds of the number of requests.
 #[derive(Debug)]
 pub(super) struct Capacity {
     pub(super) connections: usize,
+    /// What the source said of itself at the last event.
     pub(super) hints: Hints,
 }
 

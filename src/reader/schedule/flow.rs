@@ -62,8 +62,8 @@ const WINDOW: f64 = 2.0;
 /// Streams that share the link have windows of at least this many requests.
 const MIN_REQUESTS_AHEAD: u64 = 2;
 
-/// Without pipelining, requests are so long that all connections together could carry this multiple
-/// of the measured rate.
+/// Without pipelining, requests are long enough for all connections together to carry this multiple of the
+/// measured rate.
 const HEADROOM: f64 = 2.0;
 
 /// [`HEADROOM`] with pipelining. Shorter requests bring bytes that a reader waits for sooner, and waste
@@ -130,6 +130,11 @@ struct SlowStart {
 }
 
 impl FlowControl {
+    /// Read-ahead may use `memory` bytes.
+    pub(super) fn set_memory(&mut self, memory: u64) {
+        self.memory = memory as f64;
+    }
+
     /// Begins a slow start. Read-ahead may use `memory` bytes.
     pub(super) fn new(memory: u64, now: Instant) -> Self {
         Self {

@@ -40,7 +40,7 @@ pub(super) struct LinkEstimate {
     span_bytes: u64,
     /// Bytes that have arrived since the beginning.
     arrived: u64,
-    /// [`Hints::received`](super::Hints::received) at the last arrival.
+    /// [`Hints::received`](crate::source::Hints::received) at the last arrival.
     source_received: u64,
     latencies: Latencies,
 }
@@ -74,7 +74,7 @@ impl LinkEstimate {
             self.latencies.add(after);
         }
         let seen = after.as_secs_f64();
-        // A request that waited only proves that a round trip takes no longer.
+        // A request that waited only shows that a round trip takes no longer.
         if is_pipelined && seen > self.latency {
             return;
         }

@@ -40,6 +40,15 @@ impl Memory {
         }
     }
 
+    /// Takes free buffers out of the pool for good, at most `count`. Returns how many.
+    pub(super) fn take_out(&mut self, count: usize) -> usize {
+        let taken = self.pool.take_out(count);
+        let buffers = self.pool.total();
+        self.reserve = buffers / DEMAND_SHARE;
+        self.recent.capacity = buffers / READ_SHARE;
+        taken
+    }
+
     /// Bytes that read-ahead may use.
     pub(super) fn for_read_ahead(&self) -> u64 {
         let buffers = self.pool.total();

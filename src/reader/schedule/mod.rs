@@ -17,7 +17,6 @@ mod scheduler;
 mod stream;
 mod streams;
 
-pub(super) use capacity::Hints;
 pub(super) use draft::{Boundaries, Draft};
 pub(super) use event::{Action, Progress, Read, Request, SourceCall};
 pub(super) use reads::{ReadId, Wake};

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::capacity::{Capacity, Hints};
+use super::capacity::Capacity;
 use super::draft::{Demand, Draft, ReadAhead};
 use super::event::{Action, Progress, Read, Request, SourceCall};
 use super::flow::{FlowControl, Growth};
@@ -22,7 +22,7 @@ use crate::reader::counters::Status;
 use crate::reader::error::Error;
 use crate::reader::pool::{Grant, Pool};
 use crate::reader::ranges::{len, overlap, overlaps};
-use crate::source::Priority;
+use crate::source::{Hints, Priority};
 
 /// How far ahead of a reader its files should be known, in windows: the window may grow before the
 /// next file is announced.
@@ -64,8 +64,8 @@ impl Scheduler {
     /// Sets the time of the next event, and what the source says at that time.
     pub(crate) fn observe(&mut self, now: Instant, hints: Hints) {
         self.now = now;
-        self.capacity.hints = hints;
         let is_pipelined = hints.pipelined_within.is_some();
+        self.capacity.hints = hints;
         let connections = self.capacity.read_ahead(false);
         self.flow.set_connections(connections, is_pipelined);
     }
@@ -129,6 +129,14 @@ impl Scheduler {
         Some(blocks)
     }
 
+    /// Event: memory is needed for something else, at most `buffers`. Returns how many are taken out for
+    /// good.
+    pub(crate) fn take_out(&mut self, buffers: usize) -> usize {
+        let taken = self.memory.take_out(buffers);
+        self.flow.set_memory(self.memory.for_read_ahead());
+        taken
+    }
+
     /// Event: a read that waited has ended without being woken.
     pub(crate) fn read_cancelled(&mut self, read: ReadId) {
         self.reads.remove(read);
@@ -155,7 +163,7 @@ impl Scheduler {
         };
         request.arrived(range, is_local, &mut self.flow.link, self.now);
         let stream = request.stream;
-        let hints = self.capacity.hints;
+        let hints = &self.capacity.hints;
         let in_flight = self.requests.bytes().saturating_sub(hints.unverified);
         (self.flow).arrived(len(range), hints.received, in_flight, self.now);
         for (read, blocks) in self.reads.arrived(range) {
@@ -386,7 +394,7 @@ impl Scheduler {
     fn room_for_read_ahead(&mut self, stream: StreamId) -> Option<usize> {
         let is_stalled = self.streams.get(stream)?.is_stalled();
         let connections = self.capacity.read_ahead(is_stalled);
-        let hints = self.capacity.hints;
+        let hints = &self.capacity.hints;
         let in_use = (self.requests).connections(hints.pipelined_within.unwrap_or(0));
         let limit = self.flow.in_flight();
         let has_room = !self.is_closed

@@ -253,7 +253,7 @@ impl Stream {
             window => range.end + request_len.min(window / 2),
         };
         let range = range.start..end.min(self.file_end()).max(range.end);
-        // A reader that may not go on gets no more than that.
+        // A reader that is not sequential gets nothing beyond this range.
         if self.is_sequential() {
             self.wanted(range)
         } else {

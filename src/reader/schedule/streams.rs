@@ -154,8 +154,8 @@ impl Streams {
     }
 
     /// The streams that share the memory and the link. A stalled stream shares the link if its reader
-    /// had to wait within `lately`. (Without that limit, a player that had just begun counted for
-    /// seconds, and a copy beside three players took 1.5 times as long.)
+    /// had to wait within `lately`. Without that limit, a player that has just begun would count for
+    /// seconds and slow down a copy.
     pub(super) fn load(&self, lately: Duration, now: Instant) -> Load {
         let active = self.streams.iter().filter(|stream| {
             let idle_for = now.saturating_duration_since(stream.last_read_at);

@@ -1,4 +1,4 @@
-//! One request, answered well or as badly as was asked for.
+//! One request, answered correctly or with the fault that the test asked for.
 
 use std::io::{Result, Write};
 use std::ops::Range;

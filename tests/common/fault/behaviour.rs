@@ -1,4 +1,4 @@
-//! What a node can do wrong, and where it was seen.
+//! The faults of a node, and the servers in which each was seen.
 
 /// How the node answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,13 +16,13 @@ pub enum Behaviour {
     NoClamp,
     /// This status to a suffix range; 200 comes with the whole blob (boxo#1043, warehouse#12823).
     Suffix(u16),
-    /// This status and nothing else; with a Retry-After of so many seconds.
+    /// This status and nothing else, with a Retry-After of this many seconds.
     Status(u16, Option<u64>),
-    /// Silence for so many milliseconds, and then this status (rainbow#285).
+    /// Silence for this many milliseconds, then this status (rainbow#285).
     Late(u64, u16),
-    /// So many answers of this status, then a good one, and again (429 storms, 503 in bursts).
+    /// This many answers of this status, then a good one, and again (429 storms, 503 in bursts).
     Burst(u16, u64),
-    /// 429 with Retry-After 1 to more than so many requests at once (boxo#994).
+    /// 429 with Retry-After 1 to more than this many requests at once (boxo#994).
     AtMost(usize),
     /// A suffix range is answered with the head of the blob (kubo#10808).
     SuffixGivesHead,
@@ -44,7 +44,7 @@ pub enum Behaviour {
     WrongLength,
     /// A compressed body (express#5293).
     Gzip,
-    /// The connection is cut after so many bytes of body.
+    /// The connection is cut after this many bytes of body.
     Cut(usize),
     /// Headers that announce more than comes, then a clean end.
     ShortBody,
@@ -54,7 +54,7 @@ pub enum Behaviour {
     Silent,
     /// Headers, then nothing.
     SilentBody,
-    /// Headers and so many bytes, then nothing.
+    /// Headers and this many bytes, then nothing.
     StallAfter(usize),
     /// Headers, then a byte a second.
     Drip,

@@ -24,7 +24,7 @@ pub(super) fn ends() -> Vec<Case> {
     });
     let fake_shown = || tree(&[("fake", bytes("fake"))]);
     let lost_locator = [locator(0), eocd((1, u32::MAX, u32::MAX), 0, b"")].concat();
-    let start = two().line.len() as u32;
+    let start = two().bytes.len() as u32;
     // An archive in the comment whose offsets count from the blob's begin, as the true one's do.
     let fake_at = start + two().directory.len() as u32 + 22;
     let fake = Item::new("fake", "fake");
@@ -46,7 +46,7 @@ pub(super) fn ends() -> Vec<Case> {
     appended.add(&Item::new("c", "world!"));
 
     let mut gap = two();
-    let gap_start = gap.line.len() as u64;
+    let gap_start = gap.bytes.len() as u64;
     let gap_size = gap.directory.len() as u64;
     let directory = std::mem::take(&mut gap.directory);
     gap.gap(&directory);

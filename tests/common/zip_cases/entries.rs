@@ -1,4 +1,4 @@
-//! What entries are, and what lies or is missing.
+//! Kinds of entries, and wrong or missing records.
 
 use super::super::zips::{DESCRIPTOR, End, Item, Zip, eocd, eocd64, extra, locator, zip64};
 use super::{Case, Content, Expected, bytes, case, tree, two};
@@ -169,7 +169,7 @@ pub(super) fn damage() -> Vec<Case> {
         ),
         case(
             "first part of a split archive",
-            [b"PK\x07\x08".to_vec(), two().line].concat(),
+            [b"PK\x07\x08".to_vec(), two().bytes].concat(),
             Expected::Refused("split"),
         ),
         case(
@@ -332,6 +332,6 @@ pub(super) fn damage() -> Vec<Case> {
 /// The local header's extra field is said to be longer than it is.
 fn extra_over_the_directory() -> Vec<u8> {
     let mut zip = Zip::of([Item::new("e", "hello")]);
-    zip.line[28] = 200;
+    zip.bytes[28] = 200;
     zip.finish()
 }

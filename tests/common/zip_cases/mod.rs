@@ -2,8 +2,8 @@
 
 mod ends;
 mod entries;
-mod lines;
 mod names;
+mod places;
 mod zip64;
 
 use super::zips::{Item, Zip};
@@ -18,7 +18,7 @@ pub struct Case {
 }
 
 pub enum Expected {
-    /// The entries in the order of the line, and names that are hidden.
+    /// The entries in the order of the archive, and names that are hidden.
     Tree(Vec<(String, Content)>, Vec<&'static str>),
     /// The error contains this.
     Refused(&'static str),
@@ -58,13 +58,13 @@ pub fn all() -> Vec<Case> {
     let groups = [
         ends::ends(),
         zip64::zip64_forms(),
-        lines::lines(),
+        places::places(),
         names::names(),
         names::encodings(),
         entries::entries(),
         entries::unknowing(),
         entries::damage(),
-        lines::overlaps(),
+        places::overlaps(),
     ];
     groups.into_iter().flatten().collect()
 }

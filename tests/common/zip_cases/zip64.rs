@@ -55,11 +55,11 @@ pub(super) fn zip64_forms() -> Vec<Case> {
     let many = |n| Expected::Tree(vec![("d".into(), Content::Dir); n], vec![]);
     let numbers = |size_off: i64, entries: u64| {
         let mut zip = two();
-        let start = zip.line.len() as u64;
+        let start = zip.bytes.len() as u64;
         let size = zip.directory.len() as u64;
         let directory = std::mem::take(&mut zip.directory);
         zip.gap(&directory);
-        let at = zip.line.len() as u64;
+        let at = zip.bytes.len() as u64;
         zip.gap(&eocd64(entries, size, start, b""));
         zip.gap(&locator(at));
         zip.gap(&eocd(
@@ -67,7 +67,7 @@ pub(super) fn zip64_forms() -> Vec<Case> {
             0,
             b"",
         ));
-        zip.line
+        zip.bytes
     };
     let mut chance = two();
     // The last record's comment looks like a locator.

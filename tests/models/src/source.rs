@@ -1,11 +1,12 @@
 //! The rooms `source` and `http`, as far as the models need it.
 
+#[path = "../../../src/http/bandwidth_delay.rs"]
+mod bandwidth_delay;
+#[path = "../../../src/http/connection.rs"]
+mod connection;
 #[path = "../../../src/source/gate.rs"]
 mod gate;
 pub mod gate_model;
-#[path = "../../../src/http/lease.rs"]
-#[allow(dead_code, reason = "the models use what requests use")]
-mod lease;
 #[path = "../../../src/http/pipelining.rs"]
 #[allow(dead_code, reason = "the models use what requests use")]
 mod pipelining;
@@ -13,9 +14,9 @@ mod pipelining;
 #[allow(dead_code, reason = "the models use what requests use")]
 mod pool;
 pub mod pool_model;
-#[path = "../../../src/http/pool_state.rs"]
+#[path = "../../../src/http/server.rs"]
 #[allow(dead_code, reason = "the models use what requests use")]
-mod pool_state;
+mod server;
 
 /// The lock that lets others go first.
 mod sync {

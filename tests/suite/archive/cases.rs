@@ -1,4 +1,4 @@
-//! The table of archives through the parser: whole, byte by byte, and in odd pieces.
+//! The table of archives through the parser: whole, byte by byte, and in chunks of odd sizes.
 
 use aiozfs::archive::Index;
 
@@ -14,9 +14,10 @@ fn check(case: &Case, piece: usize) -> Result<(), String> {
             let (told, count) = index.hidden();
             let is_all = told.len() == hidden.len() && count == hidden.len() as u64;
             let mut pairs = told.iter().zip(hidden);
-            match is_all && pairs.all(|(told, why)| told.why.contains(why)) {
-                true => Ok(()),
-                false => Err(format!("hidden: {told:?}, not {hidden:?}")),
+            if is_all && pairs.all(|(told, why)| told.why.contains(why)) {
+                Ok(())
+            } else {
+                Err(format!("hidden: {told:?}, not {hidden:?}"))
             }
         }
         (Expected::Refused(why), Err(error)) if error.to_string().contains(why) => Ok(()),
@@ -67,7 +68,7 @@ fn byte_by_byte() {
 }
 
 #[test]
-fn in_odd_pieces() {
+fn in_chunks_of_odd_sizes() {
     check_all(7);
     check_all(46);
     check_all(1000);

@@ -1,4 +1,4 @@
-//! What holds for whatever comes of any bytes. Shared with the fuzz targets.
+//! What must hold for the result of parsing any bytes. Shared with the fuzz targets.
 
 use super::archive::{Error, Index, IndexParser, ParseOptions};
 
@@ -62,7 +62,7 @@ pub fn check(index: &Index, blob: &[u8]) {
     let before_directory = s.before + s.headers + s.data + s.hidden + s.between;
     assert_eq!(before_directory, cd_start, "{s:?}");
     assert_eq!(cd_start + s.directory + s.behind, blob.len() as u64);
-    // In the order of the line; those of one header are one.
+    // In the order of the archive; those of one header are one.
     confirmed.dedup();
     assert!(
         confirmed.windows(2).all(|two| two[0].1 <= two[1].0),

@@ -1,4 +1,4 @@
-//! What fuzzing found worth keeping, and the checks of the fuzz targets, without the fuzzer.
+//! The corpus of the fuzz targets, checked without the fuzzer.
 
 use std::fs;
 use std::path::Path;

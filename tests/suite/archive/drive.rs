@@ -1,19 +1,23 @@
-//! Reads archives from memory, in pieces of any size.
+//! Reads archives from memory, in chunks of any size.
 
 use aiozfs::archive::{EntryId, Error, Index, IndexParser, Kind, ParseOptions};
 
-/// Parses a blob that is fed in pieces as long as `piece` says, again and again.
-pub fn index(blob: &[u8], encoding: &str, piece: impl FnMut() -> usize) -> Result<Index, Error> {
-    sparse_index(blob.len() as u64, encoding, piece, |at, len| {
+/// Parses a blob that is fed in chunks. `chunk_len` gives the length of each.
+pub fn index(
+    blob: &[u8],
+    encoding: &str,
+    chunk_len: impl FnMut() -> usize,
+) -> Result<Index, Error> {
+    sparse_index(blob.len() as u64, encoding, chunk_len, |at, len| {
         blob[at as usize..at as usize + len].to_vec()
     })
 }
 
-/// The same for a blob that is only there where it is asked for.
+/// The same for a blob that exists only where `read` is called.
 pub fn sparse_index(
     size: u64,
     encoding: &str,
-    mut piece: impl FnMut() -> usize,
+    mut chunk_len: impl FnMut() -> usize,
     read: impl Fn(u64, usize) -> Vec<u8>,
 ) -> Result<Index, Error> {
     let mut options = ParseOptions::default();
@@ -24,7 +28,7 @@ pub fn sparse_index(
     while let Some(wanted) = parser.wants() {
         assert!(wanted.end <= size, "{wanted:?} of {size} bytes is wanted");
         let len = (wanted.end - wanted.start) as usize;
-        parser.feed(&read(wanted.start, len.min(piece())))?;
+        parser.feed(&read(wanted.start, len.min(chunk_len())))?;
     }
     parser.finish()
 }
@@ -43,7 +47,7 @@ pub fn content(index: &Index, blob: &[u8], id: EntryId) -> Result<Vec<u8>, Error
 /// A path and what is there; `None` for a directory.
 pub type Shown = (String, Option<Result<Vec<u8>, Error>>);
 
-/// All entries in the order of the line.
+/// All entries in the order of the archive.
 pub fn tree(index: &Index, blob: &[u8]) -> Vec<Shown> {
     let entry = |id| {
         let path = String::from_utf8_lossy(index.path(id)).into_owned();

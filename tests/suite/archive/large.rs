@@ -1,4 +1,4 @@
-//! Blobs of a size that no test writes: bytes are made where they are asked for.
+//! Blobs larger than a test can write: bytes are generated when they are read.
 
 use std::ops::Range;
 
@@ -45,7 +45,7 @@ fn five_terabytes() {
 /// An archive announces a directory of a terabyte with a trillion entries: nothing of the kind is
 /// reserved before their bytes have come.
 #[test]
-fn announced_sizes_reserve_nothing() {
+fn announced_sizes_reserve_no_memory() {
     let directory = Item::new("only one", "").central(0);
     let at = 2 * TIB;
     let size = TIB;

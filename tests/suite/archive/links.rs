@@ -40,10 +40,8 @@ const OPTIONS: TreeOptions = TreeOptions {
 };
 
 fn ino(tree: &Tree, path: &str) -> Ino {
-    let parts = path.split('/');
-    let found = parts.fold(Some(Ino::ROOT), |dir, name| {
-        tree.lookup(dir?, name.as_bytes())
-    });
+    let mut parts = path.split('/');
+    let found = parts.try_fold(Ino::ROOT, |dir, name| tree.lookup(dir, name.as_bytes()));
     found.expect("a file of this name")
 }
 

@@ -1,11 +1,10 @@
-//! The archive room from outside: a table of archives, those of real programs, random ones, and
-//! what fuzzing left.
+//! The archive room from outside: a table of archives, archives of real programs, random ones, and the fuzz corpus.
 
 mod cases;
 mod checks;
 mod coding;
 mod corpus;
-mod drive;
+pub mod drive;
 mod large;
 mod links;
 mod programs;

@@ -168,7 +168,7 @@ fn info_zip_behind_a_stub() {
 }
 
 #[test]
-fn a_split_archive_is_refused_by_name() {
+fn a_split_archive_is_refused() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     // Parts have 64 KiB at the least.
     fs::write(dir.path().join("data"), vec![7; 200_000]).expect("written");
@@ -273,7 +273,7 @@ with zipfile.ZipFile(Out(), 'w') as archive:
 /// Python's zipfile and unzip show the inner one: what one program checked was not what a mount
 /// showed.
 #[test]
-fn of_two_archives_in_one_the_last_counts_as_for_python_and_unzip() {
+fn the_last_of_two_directories_counts_as_in_python_and_unzip() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let script = "
 import io, zipfile

@@ -1,5 +1,5 @@
-//! Random trees, written as archives, come back as the same trees; random damage is an error or a
-//! tree, never a panic, and never an extent that is another entry's.
+//! Random trees, written as archives and read back. Random damage gives an error or a tree, never a panic, and never
+//! an extent that belongs to another entry.
 
 use std::collections::BTreeMap;
 
@@ -77,7 +77,7 @@ fn write(files: &BTreeMap<String, Vec<u8>>, style: &Style) -> Vec<u8> {
         }
         if style.zip64_fields & 4 != 0 {
             item.offset = Some(u32::MAX);
-            numbers.push(zip.line.len() as u64 - zip.base);
+            numbers.push(zip.bytes.len() as u64 - zip.base);
         }
         if !numbers.is_empty() {
             item.extra = zip64(&numbers);
@@ -108,7 +108,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn what_is_written_comes_back(
+    fn written_archives_read_back(
         files in files(),
         style in style(),
         pieces in vec(1..200usize, 1..20),

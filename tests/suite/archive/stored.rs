@@ -1,6 +1,8 @@
-//! An index and a tree that were kept as bytes: what comes back is what was kept, and what comes of
-//! damaged bytes is nothing, or something that answers all questions without a panic or an end.
-//! (That damage is noticed is the cache's matter, by a checksum; this is what holds without it.)
+//! An index and a tree, stored as bytes and loaded again.
+//!
+//! Intact bytes give the same index and tree. Damaged bytes give nothing, or an index and a tree that answer every
+//! question without a panic and in bounded time. The cache notices damage by its checksum; these tests check what
+//! holds without it.
 
 use std::sync::Arc;
 
@@ -24,9 +26,10 @@ fn names() -> impl Strategy<Value = Vec<String>> {
 
 fn index_of(names: &[String], style: u8) -> Arc<Index> {
     let items = names.iter().enumerate().map(|(number, name)| {
-        let data = match name.ends_with('/') {
-            true => Vec::new(),
-            false => vec![number as u8; number],
+        let data = if name.ends_with('/') {
+            Vec::new()
+        } else {
+            vec![number as u8; number]
         };
         let mut item = Item::new(name, data);
         // What few entries have lies in a table of its own.
@@ -86,7 +89,7 @@ fn tell_index(index: &Index) -> Vec<String> {
         told.push(format!("{:?} {:?}", index.stored(id), index.playable(id)));
         told.push(format!(
             "{:?} {:?}",
-            index.placed(id),
+            index.readable(id),
             index.link_target(id)
         ));
     }
@@ -139,7 +142,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn what_was_kept_comes_back(names in names(), style in 0u8..8) {
+    fn a_stored_index_reads_back(names in names(), style in 0u8..8) {
         let index = index_of(&names, style);
         let bytes = index_bytes(&index);
         prop_assert!(index.stored_len() <= bytes.len() as u64);
@@ -157,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_damaged_is_none_or_harmless(
+    fn a_damaged_index_is_refused_or_harmless(
         names in names(),
         style in 0u8..8,
         (flips, cut) in harm(),
@@ -171,7 +174,7 @@ proptest! {
         if let Some(index) = &damaged {
             tell_index(index);
         }
-        // A tree beside an index that is another than its own.
+        // A tree together with the index of another archive.
         damage(&mut tree, &tree_flips, tree_cut);
         for index in damaged.into_iter().chain([index]) {
             if let Some(tree) = load(&tree, |pull| Tree::load(index, OPTIONS, pull)) {
@@ -184,7 +187,7 @@ proptest! {
 /// What the fuzz target `stored` found worth keeping: an index, and a tree behind it, from where the
 /// first two bytes say.
 #[test]
-fn the_corpus_is_none_or_harmless() {
+fn the_corpus_is_refused_or_harmless() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/stored");
     let (mut indexes, mut trees) = (0, 0);
     for file in std::fs::read_dir(corpus).expect("the corpus") {

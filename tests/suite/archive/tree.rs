@@ -1,4 +1,4 @@
-//! The tree against a plain model: whatever entries an archive has, in whatever order.
+//! The tree against a plain model, for entries of any kind in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -171,7 +171,7 @@ fn inodes_and_directories_are_in_the_order_of_entries() {
 }
 
 #[test]
-fn of_entries_with_one_name_the_last_has_it_and_none_is_lost() {
+fn the_last_of_equal_names_keeps_it_and_none_is_lost() {
     let tree = tree_of(&[
         ("a.ts", FILE),
         ("a (1).ts", FILE),
@@ -190,13 +190,13 @@ fn of_entries_with_one_name_the_last_has_it_and_none_is_lost() {
 }
 
 #[test]
-fn a_name_that_is_file_and_directory_is_the_directory() {
+fn a_directory_takes_the_name_of_a_file() {
     let tree = tree_of(&[("a/b", FILE), ("a", FILE), ("c", LINK), ("c/", DIR)]);
     assert_eq!(paths(&tree), ["a (1)", "a/", "a/b", "c (1)", "c/"]);
 }
 
 #[test]
-fn directories_named_again_are_one() {
+fn repeated_directories_are_one() {
     let tree = tree_of(&[("a/", DIR), ("a/b", FILE), ("a/", 0o040_700)]);
     assert_eq!(paths(&tree), ["a/", "a/b"]);
     let attr = tree.attr(lookup(&tree, "a")).expect("attributes");
@@ -210,7 +210,7 @@ fn directories_named_again_are_one() {
 }
 
 #[test]
-fn long_names_make_room_for_their_number() {
+fn long_names_are_cut_for_their_number() {
     let long = format!("{}.ts", "ü".repeat(126));
     let tree = tree_of(&[(&long, FILE), (&long, FILE), (&long, FILE)]);
     let paths = paths(&tree);
@@ -226,7 +226,7 @@ fn long_names_make_room_for_their_number() {
 /// Without the number that was used last, each of n entries of one name would try all the numbers
 /// before its own: minutes for an archive of a few megabytes.
 #[test]
-fn many_entries_of_one_name_do_not_take_minutes() {
+fn many_entries_of_one_name_are_fast() {
     let entries = vec![("a.ts".to_owned(), FILE); 60_000];
     let tree = Tree::build(index_of(&entries), options(Symlinks::Inside));
     assert_eq!(tree.len(), 60_000);
@@ -302,7 +302,7 @@ fn links_that_could_lead_outside_are_refused() {
 }
 
 #[test]
-fn the_file_after_a_file_is_the_next_name_that_is_a_file() {
+fn the_next_file_is_the_next_name_of_a_file() {
     let tree = tree_of(&[
         ("d/s_10.ts", FILE),
         ("d/s_9.ts", FILE),
@@ -322,7 +322,7 @@ fn the_file_after_a_file_is_the_next_name_that_is_a_file() {
 }
 
 #[test]
-fn totals_count_what_is_shown() {
+fn totals_count_visible_entries() {
     let tree = tree_of(&[
         ("a", FILE),
         ("a", FILE),
@@ -349,7 +349,7 @@ fn entries() -> impl Strategy<Value = Vec<Given>> {
 
 proptest! {
     #[test]
-    fn the_tree_is_the_model(entries in entries()) {
+    fn the_tree_equals_a_simple_model(entries in entries()) {
         let tree = Tree::build(index_of(&entries), options(Symlinks::Inside));
         let listing = listing(&tree);
 

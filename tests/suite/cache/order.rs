@@ -1,4 +1,4 @@
-//! A sequential read of what is kept, as the disk sees it.
+//! The order in which a sequential read of cached blocks reaches the disk.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The cache as a source: what was kept is the same, and no fault of a disk is anybody's error.
+//! The cache as a source: cached bytes are right, and no fault of a disk becomes an error of a read.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 const MIB: u64 = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_read_once_is_not_asked_for_again() {
+async fn bytes_read_once_are_not_requested_again() {
     let blob = tree::bytes(1, 5_300_000);
     let (dir, below) = (tree::temp(), Below::new(&blob));
     let first = Kept::at(dir.path(), below.clone());
@@ -55,7 +55,7 @@ async fn what_was_read_once_is_not_asked_for_again() {
 /// To look for each block took an `open` that failed, on another thread, before a server was asked:
 /// 1,800 of them in a read of 256 MiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_absent_block_is_looked_for_once() {
+async fn an_absent_block_is_looked_up_once() {
     let blob = tree::bytes(8, 30 * MIB as usize);
     // What is known is known for a second, and pieces of blocks are written after that.
     for _ in 0..20 {
@@ -79,7 +79,7 @@ async fn an_absent_block_is_looked_for_once() {
 
 /// A mount that has seen that nothing is there sees what another one keeps, a moment later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_mount_keeps_is_found() {
+async fn blocks_of_another_mount_are_found() {
     let blob = tree::bytes(9, 5 * MIB as usize);
     let (dir, below) = (tree::temp(), Below::new(&blob));
     let early = Kept::at(dir.path(), below.clone());
@@ -138,7 +138,7 @@ async fn a_damaged_block_is_a_miss_and_is_removed() {
     both.expect(&double, 0..2 * MIB).await;
 }
 
-/// What whoever proves bytes has found wrong is dropped, and not kept again in this mount.
+/// Bytes that the verifier rejected are dropped, and not stored again in this mount.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rejected_bytes_are_dropped() {
     let good = tree::bytes(4, 3 * MIB as usize);
@@ -277,7 +277,7 @@ async fn a_hanging_disk_delays_no_read() {
     disk.slow_down(Duration::ZERO);
 }
 
-/// Pretends that all blocks were written, and used, so long ago.
+/// Pretends that all blocks were written and used this long ago.
 fn age(dir: &Path, by: Duration) {
     let then = SystemTime::now() - by;
     for path in blocks(dir) {
@@ -357,7 +357,7 @@ async fn a_lost_size_count_is_counted_again() {
 
 /// A directory that others may write to: they can put nothing in ours, and see nothing of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_private_and_follows_no_links() {
+async fn the_directory_is_private_and_follows_no_links() {
     let (dir, elsewhere) = (tree::temp(), tree::temp());
     let at = dir.path().join("made/on/the/way");
     let blob = tree::bytes(11, 100_000);
@@ -411,7 +411,7 @@ fn another_format_is_discarded() {
 /// After a `chmod -R g+rX` of a home directory, the cache was refused with "others may look into its
 /// directory of this format", and nothing was kept any more.
 #[tokio::test]
-async fn a_directory_that_others_may_look_into_is_made_private_again() {
+async fn a_directory_readable_by_others_is_made_private_again() {
     let (dir, blob) = (tree::temp(), tree::bytes(12, 3_000_000));
     let kept = Kept::at(dir.path(), Below::new(&blob));
     kept.expect(&blob, 0..3_000_000).await;

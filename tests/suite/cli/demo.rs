@@ -11,7 +11,7 @@ fn aiozfs() -> Command {
 }
 
 #[test]
-fn everything_is_read_back() {
+fn demo_reads_everything_back() {
     let output = aiozfs().args(["demo", "--check"]).output().expect("runs");
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -20,7 +20,7 @@ fn everything_is_read_back() {
 }
 
 #[test]
-fn it_runs_until_it_is_told_to_end_and_leaves_nothing() {
+fn demo_runs_until_stopped_and_leaves_nothing() {
     let mut demo = aiozfs()
         .arg("demo")
         .stdout(Stdio::piped())
@@ -49,7 +49,7 @@ fn it_runs_until_it_is_told_to_end_and_leaves_nothing() {
 }
 
 #[test]
-fn a_mountpoint_that_is_not_there_is_told() {
+fn a_missing_mountpoint_is_reported() {
     let output = aiozfs()
         .args(["demo", "/no/such/directory"])
         .output()

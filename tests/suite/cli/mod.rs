@@ -1,5 +1,8 @@
 //! Commands that read an archive without a mount, `aiozfs verify`, and the demo.
 
 mod demo;
+mod documents;
+mod extract;
+mod mounts;
 mod unmounted;
 mod verify;

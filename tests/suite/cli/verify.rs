@@ -1,4 +1,4 @@
-//! `aiozfs verify`: what is bad is told, where it is and why; what is good is all good.
+//! `aiozfs verify`: it reports the place and the reason of all damage, and nothing else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,7 +99,7 @@ fn good_archives_of_every_writer_pass() {
 }
 
 #[test]
-fn from_a_node_every_byte_is_proven_once() {
+fn from_a_node_every_byte_is_verified_once() {
     let packed = Packed::new();
     let node = Node::of(&packed.path);
     let addr = node.base.trim_start_matches("http://").parse();
@@ -107,7 +107,7 @@ fn from_a_node_every_byte_is_proven_once() {
     let done = verify(&node.cid, &["--gateway", &relay.base()]);
     assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
     let size = packed.bytes.len() as u64;
-    let says = format!("{size} bytes proven against the CID");
+    let says = format!("{size} bytes verified against the CID");
     assert!(done.stdout.contains(&says), "{}", done.stdout);
     assert_eq!(relay.blocks(), 1, "the root");
     let fetched: u64 = relay.ranges().iter().map(|r| r.end - r.start).sum();
@@ -116,7 +116,7 @@ fn from_a_node_every_byte_is_proven_once() {
 }
 
 #[test]
-fn damage_on_a_disk_is_told_by_name_place_and_reason() {
+fn damage_on_disk_is_reported_by_name_range_and_reason() {
     let packed = Packed::new();
     let path = packed.damaged(packed.place(1_000_000));
     let done = verify_file(&path, &[]);
@@ -148,7 +148,7 @@ fn damage_on_a_disk_is_told_by_name_place_and_reason() {
 }
 
 #[test]
-fn for_programs_there_is_json() {
+fn the_report_as_json() {
     let packed = Packed::new();
     let path = packed.damaged(packed.place(7));
     let done = verify_file(&path, &["--json"]);
@@ -168,7 +168,7 @@ fn one_of_two_servers_lies_and_all_is_good() {
     let packed = Packed::new();
     let content = Content::of(packed.bytes.clone());
     let ((_one, first), (_two, second)) = (content.relayed(), content.relayed());
-    // Whoever is asked, a lie is among it.
+    // Each gateway lies about some bytes.
     first.forge(packed.lie(packed.place(1_000_000)));
     second.forge(packed.lie(packed.place(2_000_000)));
     let bases = [first.base(), second.base()];
@@ -179,7 +179,7 @@ fn one_of_two_servers_lies_and_all_is_good() {
 }
 
 #[test]
-fn the_only_server_lies_and_exactly_that_leaf_is_bad() {
+fn the_only_server_lies_and_the_bad_leaf_is_reported() {
     let packed = Packed::new();
     let content = Content::of(packed.bytes.clone());
     let (_node, relay) = content.relayed();
@@ -201,7 +201,7 @@ fn the_only_server_lies_and_exactly_that_leaf_is_bad() {
 }
 
 #[test]
-fn a_server_that_goes_away_is_no_damage() {
+fn a_lost_server_is_not_reported_as_damage() {
     let packed = Packed::new();
     let node = FaultNode::start(packed.bytes.clone());
     node.behave(Behaviour::Status(403, None));

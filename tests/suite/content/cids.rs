@@ -1,4 +1,4 @@
-//! CIDs are those that two other implementations give: `tests/data/cids.tsv` says how it was made.
+//! CIDs equal those of two other implementations. `tests/data/cids.tsv` says how it was made.
 
 use aiozfs::content::{Importer, Profile, Version};
 

@@ -2,4 +2,4 @@
 
 mod cids;
 mod interop;
-mod proven;
+mod verified;

@@ -1,8 +1,7 @@
-//! Connections made before they are needed: to whom, how many, and that a dead one is not used.
+//! Connections that are made before they are needed: to which server, how many, and that a dead one is not used.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -230,101 +229,4 @@ async fn connections_are_ready_before_they_are_needed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_have_ended_are_not_used() {
     assert!(eight_reads_after_warming_up(false).await > 8);
-}
-
-/// A server next door whose connections carry 2 KiB every four milliseconds each: so little that it is
-/// never the machine which holds them down.
-struct SlowLanes {
-    source: Http,
-    content: Vec<u8>,
-    now: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
-}
-
-impl SlowLanes {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let (source, now, most) = (http(&listener), Arc::default(), Arc::default());
-        let lanes = Self {
-            source,
-            content: (0..SIZE).map(byte_at).collect(),
-            now,
-            most,
-        };
-        let (now, most) = (lanes.now.clone(), lanes.most.clone());
-        std::thread::spawn(move || {
-            for connection in listener.incoming() {
-                let mut out = connection.expect("a connection");
-                let (now, most) = (now.clone(), most.clone());
-                std::thread::spawn(move || {
-                    let mut reader = BufReader::new(out.try_clone().expect("a copy"));
-                    while let Some(range) = asked(&mut reader) {
-                        let (head, body) = answer(range, "1.1");
-                        most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
-                        let mut sent = out.write_all(head.as_bytes());
-                        for piece in body.chunks(2048) {
-                            sent = sent.and_then(|()| out.write_all(piece));
-                            if piece.len() == 2048 {
-                                std::thread::sleep(Duration::from_millis(4));
-                            }
-                        }
-                        now.fetch_sub(1, SeqCst);
-                        if sent.is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        lanes.source.open(1000).await.expect("open");
-        // A machine that is busy may take it for one that is far away, for once.
-        let is_near = async {
-            while lanes.source.at_once().is_none() {
-                read(&lanes.source, 5000).await;
-            }
-        };
-        let patience = Duration::from_secs(20);
-        (tokio::time::timeout(patience, is_near).await).expect("an answer within 4 ms");
-        lanes
-    }
-
-    async fn read(&self, range: Range<u64>) {
-        let mut stream = self.source.read(range, Priority::Prefetch);
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.expect("served");
-            let (start, end) = (chunk.offset as usize, chunk.range().end as usize);
-            assert!(chunk.bytes == self.content[start..end], "wrong bytes");
-        }
-    }
-
-    /// Sixteen read on and on, until so many at once have been answered.
-    async fn read_until(&self, at_once: usize) {
-        let all = (0..16).map(|n| async move {
-            while self.most.load(SeqCst) < at_once {
-                self.read(n * 60_000..(n + 1) * 60_000).await;
-            }
-        });
-        // It is tried anew every 15 s, should the machine have been busy.
-        let patience = Duration::from_secs(120);
-        let all = futures_util::future::join_all(all);
-        let done = tokio::time::timeout(patience, all).await;
-        assert!(done.is_ok(), "no more than {:?} at once", self.most);
-    }
-}
-
-/// Sixteen connections from loopback, or over a local network, cost CPU on both sides and brought
-/// nothing that six did not. But where each is slow, more are needed, and that has to show.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_nearby_is_asked_for_as_much_at_once_as_it_is_worth() {
-    let lanes = SlowLanes::start().await;
-    assert_eq!(lanes.source.at_once(), Some(6));
-    let reads = (0..16).map(|n| lanes.read(n * 60_000..n * 60_000 + 5000));
-    futures_util::future::join_all(reads).await;
-    let most = lanes.most.load(SeqCst);
-    assert!(
-        (2..=6).contains(&most),
-        "{most} at once before anything was known"
-    );
-    // Twelve are tried; more only if these carried more than six.
-    lanes.read_until(13).await;
 }

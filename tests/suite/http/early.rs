@@ -1,5 +1,5 @@
-//! Requests that are sent while the answer before them still comes: that they are, and that servers
-//! which cannot take them cost no byte and little time.
+//! Pipelining: requests are sent while the answer before them is still arriving. Servers that cannot handle that cost no
+//! byte and little time.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -77,7 +77,7 @@ impl Server {
             for connection in serving.listener.incoming() {
                 let (server, connection) = (serving.clone(), connection.expect("a connection"));
                 server.connections.fetch_add(1, SeqCst);
-                // Whoever hangs up is done with it.
+                // An error means that the client hung up.
                 thread::spawn(move || server.serve(connection).ok());
             }
         });
@@ -208,7 +208,7 @@ async fn read(source: Arc<dyn Source>, part: u64) {
     assert!(got == bytes(range.start, range.end), "part {part}");
 }
 
-/// Reads two parts, so that the link is known, and then so many at once.
+/// Reads two parts, so that the link is measured, and then `parts` at once.
 async fn read_parts(source: &Arc<dyn Source>, parts: u64) -> Duration {
     source.open(0).await.expect("a server");
     for part in 0..2 {
@@ -232,7 +232,7 @@ async fn the_next_request_arrives_before_the_answer_ends() {
     assert_eq!(server.early.load(SeqCst), 5);
 }
 
-/// The same through the gateways of a CID, of which each lets no more through at once than it has
+/// The same through the gateways of a CID. The gate of each gateway limits its requests to the number of its
 /// connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_to_gateways_are_pipelined() {
@@ -281,7 +281,7 @@ async fn servers_without_pipelining_lose_no_bytes() {
         assert!(took < Duration::from_secs(15), "{manner:?}: {took:?}");
         let early = server.early.load(SeqCst);
         assert!((1..=4).contains(&early), "{manner:?}: {early} early ones");
-        assert_eq!(source.early_by(), None, "{manner:?}");
+        assert_eq!(source.hints().pipelined_within, None, "{manner:?}");
         read_parts(&source, 16).await;
         assert_eq!(server.early.load(SeqCst), early, "{manner:?}: asked again");
     });

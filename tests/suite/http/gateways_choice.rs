@@ -1,5 +1,4 @@
-//! Which gateway is asked: the fastest, by its weight, and now and then one that has not been heard
-//! for long. By a clock that is not the real one.
+//! The choice of a gateway, on a simulated clock: the fastest by its weight, and sometimes one that was not used for long.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -14,7 +13,7 @@ use tokio::time::Instant;
 
 const PART: u64 = 1 << 20;
 
-/// A blob behind a link of so many bytes a second, which all reads share, and a round trip of 50 ms.
+/// A blob behind a link with a round trip of 50 ms. All reads share its bandwidth.
 #[derive(Clone)]
 struct Link {
     blob: Memory,
@@ -56,6 +55,10 @@ impl Link {
 }
 
 impl Source for Link {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&self.blob)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         self.blob.open(tail)
     }
@@ -101,7 +104,7 @@ async fn gateways(blob: &[u8], members: &[(f64, f64)], stripe: bool) -> (Gateway
     (source, links)
 }
 
-/// Reads the blob ahead, so many parts at once.
+/// Reads the blob as read-ahead does, with `at_once` parts in parallel.
 async fn read_ahead(source: &Gateways, blob: &[u8], at_once: usize) {
     let parts = blob.len() as u64 / PART;
     let parts = (0..parts).map(|at| read(source, at * PART..(at + 1) * PART, Priority::Prefetch));

@@ -1,5 +1,4 @@
-//! Content from servers: one or many of them, their faults, secrets, proxies and TLS. And the contract of every
-//! source.
+//! Content from one or several servers: faults, secrets, proxies and TLS. Also the contract of every source.
 
 mod connections;
 mod early;
@@ -7,3 +6,4 @@ mod gateways;
 mod gateways_choice;
 mod secrets;
 mod source_contract;
+mod source_decorators;

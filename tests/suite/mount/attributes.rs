@@ -1,4 +1,4 @@
-//! What the mount says of its files and of itself.
+//! The attributes of files and of the mount itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -39,13 +39,12 @@ fn attributes_are_those_of_the_packed_files() {
             "{shown}"
         );
         assert!(have.blksize().is_power_of_two() && have.blksize() >= 4096);
-        match want.is_dir() {
-            true => assert_eq!(have.nlink(), want.nlink(), "{shown}"),
-            false => {
-                assert_eq!(have.nlink(), 1, "{shown}");
-                assert_eq!(have.size(), want.size(), "{shown}");
-                assert_eq!(have.blocks(), want.size().div_ceil(512), "{shown}");
-            }
+        if want.is_dir() {
+            assert_eq!(have.nlink(), want.nlink(), "{shown}")
+        } else {
+            assert_eq!(have.nlink(), 1, "{shown}");
+            assert_eq!(have.size(), want.size(), "{shown}");
+            assert_eq!(have.blocks(), want.size().div_ceil(512), "{shown}");
         }
     }
     let total = |root: &Path| {
@@ -169,7 +168,7 @@ fn attributes_tell_where_the_bytes_lie() {
 }
 
 #[test]
-fn getfattr_shows_them_all() {
+fn getfattr_lists_all_attributes() {
     let (source, out) = (tree::temp(), tree::temp());
     let archive = out.path().join("mixed.zip");
     archives::mixed(source.path(), &archive);

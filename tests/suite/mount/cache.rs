@@ -1,5 +1,5 @@
-//! Mounts with a cache: the second costs nothing, a crash or a full disk costs a miss, and without
-//! a network what was kept is there.
+//! Mounts with a cache: a second mount needs no request, a crash or a full disk costs a miss, and cached content is
+//! readable without a network.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,7 +14,7 @@ use crate::common::node::Node;
 use crate::common::{archives, run, tree};
 use rustix::fs::Advice;
 
-/// What the tests below do for long, they do for so many seconds: `mount-scripts/soak` says more.
+/// How many seconds the long tests below run. `mount-scripts/soak` sets more.
 fn seconds() -> u64 {
     let told = std::env::var("AIOZFS_SOAK_SECONDS").ok();
     told.and_then(|told| told.parse().ok()).unwrap_or(6)
@@ -59,16 +59,17 @@ fn text(path: &Path) -> String {
 fn taken(dir: &Path) -> u64 {
     let mut sum = 0;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        sum += match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            true => taken(&entry.path()),
-            false => entry.metadata().map_or(0, |meta| meta.blocks() * 512),
+        sum += if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            taken(&entry.path())
+        } else {
+            entry.metadata().map_or(0, |meta| meta.blocks() * 512)
         };
     }
     sum
 }
 
 #[test]
-fn a_cid_that_is_known_is_mounted_and_read_without_a_request() {
+fn a_cached_cid_is_mounted_and_read_without_a_request() {
     let (sample, cache) = (Sample::new(5, 2_000_000), tree::temp());
     let node = Node::of(&sample.archive);
     let front = FaultNode::start(sample.blob());
@@ -92,9 +93,9 @@ fn a_cid_that_is_known_is_mounted_and_read_without_a_request() {
     assert_eq!(front.requests(), before, "{:?}", front.log());
 }
 
-/// Proven content is proven again when it comes from disk, with nodes that were kept as well.
+/// Verified content is verified again when it comes from disk, with nodes that were kept as well.
 #[test]
-fn proven_content_is_mounted_without_a_request_and_damage_is_found() {
+fn verified_content_is_mounted_without_a_request_and_damage_is_found() {
     let (sample, cache) = (Sample::new(3, 2_000_000), tree::temp());
     let (cid, blocks) = crate::common::gateways::import(&sample.blob());
     let front = FaultNode::with_blocks(sample.blob(), blocks);
@@ -127,7 +128,7 @@ fn proven_content_is_mounted_without_a_request_and_damage_is_found() {
 
 /// The status of a mount counted what came from disk as fetched, at a median latency of a disk.
 #[test]
-fn the_status_tells_what_came_from_disk() {
+fn status_counts_bytes_from_disk() {
     let (sample, cache) = (Sample::new(3, 2_000_000), tree::temp());
     let (node, dir) = (FaultNode::start(sample.blob()), text(cache.path()));
     let mount = || Mount::with(node.url(), &["--cache-dir", &dir]);
@@ -169,7 +170,7 @@ fn blocks_in(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_url_is_asked_once_whether_it_is_still_the_same() {
+fn a_url_is_revalidated_once() {
     let (sample, cache) = (Sample::new(3, 2_000_000), tree::temp());
     let dir = text(cache.path());
     let args = ["--cache-dir", &dir];
@@ -214,7 +215,7 @@ fn read_anew(path: &Path) -> io::Result<Vec<u8>> {
 /// Killed at any moment, in the middle of writing and evicting: the next mount takes what is there
 /// and gives right bytes.
 #[test]
-fn fifty_kills_leave_a_cache() {
+fn fifty_kills_leave_a_usable_cache() {
     const FILES: usize = 8;
     const LEN: usize = 2_000_000;
     let (sample, cache) = (Sample::new(FILES, LEN), tree::temp());
@@ -320,7 +321,7 @@ fn apart(script: &str, variables: &[(&str, &str)]) -> run::Finished {
 /// Without a network a known CID is mounted at once, what was read is there, and the rest fails at
 /// once.
 #[test]
-fn without_a_network_what_was_read_is_there() {
+fn cached_bytes_are_readable_without_a_network() {
     let (sample, cache) = (Sample::new(6, 1_500_000), tree::temp());
     let (cid, blocks) = crate::common::gateways::import(&sample.blob());
     let node = FaultNode::with_blocks(sample.blob(), blocks);

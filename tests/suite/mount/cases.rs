@@ -1,5 +1,5 @@
-//! The table of archives that the parser is tested with, through a mount of the real binary: each
-//! shows exactly its tree, or is refused with the same words.
+//! The parser's table of archives, through a mount of the real binary: each shows exactly its tree, or is refused with
+//! the same message.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,9 +26,10 @@ fn check(case: &Case, archive: &Path) -> Result<(), String> {
             mount.arg("mount").args(&options).arg(archive);
             let failed = run(mount.arg(point.path()));
             let said = &failed.stderr;
-            match failed.code() == Some(1) && said.contains(why) && said.lines().count() == 1 {
-                true => Ok(()),
-                false => Err(format!("{}, and says {said}", failed.status)),
+            if failed.code() == Some(1) && said.contains(why) && said.lines().count() == 1 {
+                Ok(())
+            } else {
+                Err(format!("{}, and says {said}", failed.status))
             }
         }
         Expected::Tree(entries, hidden) => {
@@ -42,9 +43,10 @@ fn check(case: &Case, archive: &Path) -> Result<(), String> {
             let is_why = |(told, why): (&serde_json::Value, &&str)| {
                 told["why"].as_str().is_some_and(|told| told.contains(why))
             };
-            match told.len() == hidden.len() && pairs.all(is_why) {
-                true => Ok(()),
-                false => Err(format!("hidden: {told:?}, not {hidden:?}")),
+            if told.len() == hidden.len() && pairs.all(is_why) {
+                Ok(())
+            } else {
+                Err(format!("hidden: {told:?}, not {hidden:?}"))
             }
         }
     }
@@ -58,11 +60,12 @@ fn check_tree(entries: &[(String, Content)], root: &Path) -> Result<(), String> 
         for above in path.ancestors().skip(1).filter(|a| *a != Path::new("")) {
             expected.insert(above.to_owned(), &Content::Dir);
         }
-        // Of two entries of one name, both of which are the same to the table.
+        // Two entries with one name and equal content.
         let is_second = *content != Content::Dir && expected.get(&path) == Some(&content);
-        match is_second {
-            true => expected.insert(format!("{} (1)", path.display()).into(), content),
-            false => expected.insert(path, content),
+        if is_second {
+            expected.insert(format!("{} (1)", path.display()).into(), content)
+        } else {
+            expected.insert(path, content)
         };
     }
     let names = tree::names(root);

@@ -1,5 +1,5 @@
 //! Files compared with their CRC-32 through the kernel: one wrong byte of a server or a disk is an
-//! error of whoever reads the file to its end, and is nowhere to be found once it is mended.
+//! error for every program that reads the file to its end. It leaves no trace once the server is mended.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -20,7 +20,7 @@ const SMALL: usize = 90_001;
 /// Longer than a file that is still wrong is remembered as such.
 const MENDED: Duration = Duration::from_secs(5);
 
-/// An archive with a large and a small file, none of which comes along with the index.
+/// An archive with a large and a small file. Neither comes with the index.
 struct Packed {
     archive: Vec<u8>,
     large: Vec<u8>,
@@ -121,7 +121,7 @@ fn told(mount: &Mount) -> Vec<String> {
 }
 
 #[test]
-fn the_only_server_gives_a_wrong_byte_and_is_mended() {
+fn a_wrong_byte_fails_until_the_only_server_is_mended() {
     let packed = Packed::new();
     let node = FaultNode::start(packed.archive.clone());
     let mount = Mount::new(node.url());
@@ -158,7 +158,7 @@ fn the_only_server_gives_a_wrong_byte_and_is_mended() {
 /// once more. With right bytes from the other server by then, `cat` would end well, having written
 /// the wrong byte of the first.
 #[test]
-fn reading_a_wrong_byte_is_an_error_although_another_server_is_right() {
+fn a_wrong_byte_is_an_error_even_if_another_server_is_right() {
     let packed = Packed::new();
     let nodes = [(); 2].map(|()| FaultNode::start(packed.archive.clone()));
     let (one, two) = (nodes[0].base(), nodes[1].base());
@@ -182,7 +182,7 @@ fn reading_a_wrong_byte_is_an_error_although_another_server_is_right() {
 }
 
 #[test]
-fn a_small_file_is_right_at_once_when_another_server_is() {
+fn a_small_file_is_right_at_once_if_another_server_is() {
     let packed = Packed::new();
     let nodes = [(); 2].map(|()| FaultNode::start(packed.archive.clone()));
     let (one, two) = (nodes[0].base(), nodes[1].base());
@@ -274,10 +274,10 @@ fn right_bytes_pass_however_they_are_read() {
     mount.assert_no_complaint();
 }
 
-/// The server hangs while a wrong file is fetched again: whoever waits for it, and the process that
+/// The server hangs while a wrong file is fetched again. The reads that wait for it, and the process that
 /// asked the kernel to drop its pages, must still come to an end.
 #[test]
-fn a_wrong_file_that_cannot_be_fetched_again_does_not_delay_the_end() {
+fn a_wrong_file_does_not_delay_the_unmount() {
     let packed = Packed::new();
     for signal in [Signal::TERM, Signal::KILL] {
         let node = FaultNode::start(packed.archive.clone());

@@ -95,7 +95,7 @@ fn assert_readable_again(path: &Path, content: &[u8], at: u64, len: usize) {
 }
 
 #[test]
-fn a_node_that_dies_in_mid_read_is_an_error_in_time_and_may_come_back() {
+fn a_dead_node_is_an_error_in_time_and_may_return() {
     let packed = packed();
     let node = FaultNode::start(packed.archive.clone());
     let mount = Mount::with(node.url(), &["--timeout", "2s"]);
@@ -224,7 +224,7 @@ fn a_failed_read_is_one_line_in_the_log_with_its_cause() {
 
 /// Never a mix of two versions, and one line that says so, not one for every read.
 #[test]
-fn content_that_changes_behind_its_url_is_stale_and_told_once() {
+fn changed_content_of_a_url_is_stale_and_logged_once() {
     let packed = packed();
     let node = FaultNode::start(packed.archive.clone());
     let mount = Mount::with(node.url(), &["--timeout", "1s"]);
@@ -278,8 +278,8 @@ fn a_file_that_changes_under_its_mount_is_stale() {
     assert_eq!(code(&error), Some(Errno::STALE), "{error}");
 }
 
-/// The story that this guards against: a panic that ends a FUSE thread leaves a mount with one
-/// thread less, and after the last of them one that hangs whoever touches it.
+/// The story: a panic that ends a FUSE thread leaves a mount with one
+/// thread less. When the last one has ended, every access hangs.
 #[test]
 fn a_panic_in_one_request_is_its_own() {
     let packed = packed();
@@ -321,7 +321,7 @@ fn a_panic_in_one_request_is_its_own() {
 }
 
 #[test]
-fn what_failed_is_counted() {
+fn failures_are_counted() {
     let packed = packed();
     let node = FaultNode::start(packed.archive.clone());
     let mount = Mount::with(node.url(), &["--timeout", "1s"]);
@@ -335,7 +335,7 @@ fn what_failed_is_counted() {
 /// A process that is stopped keeps its connections and accepts new ones, by the kernel, and
 /// answers nothing.
 #[test]
-fn a_node_that_is_stopped_is_an_error_in_time_and_goes_on_where_it_was() {
+fn a_stopped_node_is_an_error_in_time_and_may_continue() {
     let packed = packed();
     let node = Node::of(&packed.dir.path().join("archive.zip"));
     let args = [&node.options()[..], &["--timeout", "2s"]].concat();
@@ -364,7 +364,7 @@ fn a_node_that_is_stopped_is_an_error_in_time_and_goes_on_where_it_was() {
 
 /// By a CID as well: what was said of the connection to a server holds for any of them.
 #[test]
-fn a_node_that_is_killed_may_come_back() {
+fn a_killed_node_may_return() {
     let packed = packed();
     let archive = packed.dir.path().join("archive.zip");
     let node = Node::of(&archive);

@@ -1,5 +1,5 @@
-//! The table of faults through a kernel mount: alone, each is a clear error in time, after which
-//! the mount is as good as new; as one of three, none is noticed.
+//! The table of faults through a kernel mount. A fault of the only gateway is a clear error in time, after which the
+//! mount works again. A fault of one of three gateways is not noticed.
 
 use std::fs::{self, File};
 use std::io;
@@ -218,7 +218,7 @@ fn alone(by: By, fault: &Behaviour, alone: Alone) {
 #[test]
 fn every_fault_alone_is_an_error_in_time_and_the_mount_lives_on() {
     let by_url = faults();
-    // No CID, no proof: of these only the CRC-32 tells, see mount_crc.
+    // Without a CID only the CRC-32 finds these, see crc.rs.
     let by_url = by_url
         .into_iter()
         .filter(|(fault, _)| !matches!(fault, Behaviour::Shifted | Behaviour::Flipped))
@@ -278,8 +278,8 @@ fn one_of_three(verify: &str, fault: &Behaviour) {
 
 #[test]
 fn every_fault_as_one_of_three_is_not_noticed() {
-    // Without a proof, some lies are believed; all else is found out as well.
-    let proof_tells = |fault: &Behaviour| {
+    // Without verification, some lies are believed; all other faults are found as well.
+    let only_verification_tells = |fault: &Behaviour| {
         matches!(
             fault,
             Behaviour::Shifted | Behaviour::Flipped | Behaviour::Changed
@@ -288,7 +288,7 @@ fn every_fault_as_one_of_three_is_not_noticed() {
     let faults = faults().into_iter().map(|(fault, _)| fault);
     let cases = faults.flat_map(|fault| {
         let verify = ["trustless", "crc"].into_iter();
-        let verify = verify.filter(|how| *how == "trustless" || !proof_tells(&fault));
+        let verify = verify.filter(|how| *how == "trustless" || !only_verification_tells(&fault));
         verify.map(|how| (how, fault.clone())).collect::<Vec<_>>()
     });
     run::each(cases.collect(), AT_ONCE, |(verify, fault)| {
@@ -419,7 +419,7 @@ fn stripes_come_from_all_and_outlive_each() {
 /// The table of `gateways --check` says what a command that reads through the gateway finds. A gateway of
 /// blocks alone was shown with both, or with none.
 #[test]
-fn what_a_check_says_of_ranges_and_blocks_holds() {
+fn gateway_check_agrees_with_the_mount() {
     let packed = &*PACKED;
     let cid = packed.content.cid.to_string();
     let forges = [

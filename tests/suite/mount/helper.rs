@@ -133,7 +133,7 @@ fn the_types_aiozfs_and_fuse_aiozfs_mount_by_every_helper() {
 
 /// With the exit codes that mount(8) lists, and a reason.
 #[test]
-fn what_mount_cannot_do_is_told() {
+fn mount_fails_with_its_exit_codes_and_a_reason() {
     let (_dir, done) = run_apart(
         r#"
         fails() {

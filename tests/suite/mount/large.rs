@@ -1,5 +1,4 @@
-//! Archives of a size that no disk of a test has: bytes are made where they are asked for, and sent
-//! over real HTTP.
+//! Archives larger than any disk of a test: bytes are generated when they are read, and sent over real HTTP.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -151,7 +150,7 @@ fn five_terabytes_are_read_at_every_place() {
     assert!(sent < 200 << 20, "{sent} bytes were asked for");
 }
 
-/// The records of so many segments in one directory, and where the last one ends.
+/// The records of this many segments in one directory, and the end of the last one.
 fn segments(entries: u64) -> (Vec<u8>, u64) {
     let (mut directory, mut at) = (Vec::new(), 0);
     for number in 0..entries {
@@ -167,8 +166,8 @@ fn assert_all_are_there(mount: &Mount, entries: u64) {
     assert_eq!(listed.expect("a directory").count() as u64, entries);
 }
 
-/// A directory of many megabytes over a slow line: one range after the other would take as many
-/// round trips as there are pieces.
+/// A directory of many megabytes over a slow link: one range after the other would take one round
+/// trip for each range.
 #[test]
 fn a_large_directory_comes_in_several_ranges_at_once_and_each_byte_once() {
     const ENTRIES: u64 = 100_000;

@@ -1,4 +1,4 @@
-//! What `--connections` and `--memory` promise, of a real mount.
+//! `--connections` and `--memory` hold for a real mount.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -41,9 +41,9 @@ fn status(pid: u32, name: &str) -> u64 {
 const RELEASED: u64 = 10_000_000;
 
 /// Buffers freed by one thread were not used by another: with 16 MiB allowed, twelve readers drove
-/// the process to 104 MB. File content may take what `--memory` says, and all else 64 MB, whoever
-/// reads what. The program's own pages count as those of a release build do: a test's program is
-/// several times as long.
+/// the process to 104 MB. File content may take `--memory`, and everything else 64 MB, whatever is
+/// read. The program's own pages are not counted beyond those of a release build: a test build is
+/// several times larger.
 #[test]
 fn memory_has_a_bound_however_many_read() {
     let out = tree::temp();
@@ -81,7 +81,7 @@ fn a_server_sees_no_more_requests_at_once_than_allowed() {
     let archive = out.path().join("big.zip");
     archives::info_zip(source.path(), &archive);
     let archive = fs::read(&archive).expect("the archive");
-    // The node may still be busy with an answer of which all bytes have come.
+    // The node may still be busy with an answer whose bytes have all arrived.
     for (args, most) in [(["--connections", "2"], 3), (["-o", "connections=1"], 2)] {
         let seen = most_requests_at_once(&archive, &args);
         assert!(seen <= most, "{args:?}: {seen} at once");

@@ -1,4 +1,4 @@
-//! A video package, mounted, is to players and copiers what the folder is that it was packed from.
+//! Players and copying programs see a mounted video package as they see the folder that it was packed from.
 
 use std::fs;
 use std::path::Path;
@@ -35,13 +35,13 @@ fn probe(folder: &Path, name: &str) -> String {
 }
 
 #[test]
-fn the_folder_is_the_same() {
+fn a_mount_equals_its_folder() {
     let folder = media::folder();
     each_way(|way, mount| tree::assert_same(way, &folder, mount.path()));
 }
 
 #[test]
-fn ffprobe_sees_what_it_sees_locally() {
+fn ffprobe_reports_the_same_as_locally() {
     let folder = media::folder();
     each_way(|way, mount| {
         for name in [
@@ -142,8 +142,8 @@ fn tar_and_rsync_copy_it_whole() {
             .args(["-a", "--checksum", &from])
             .arg(&by_rsync));
         tree::assert_same(&format!("{way}, by rsync"), &folder, &by_rsync);
-        // It finds no difference to its own copy, nor to the source; there, times of directories
-        // apart, for the archive has none of the root's.
+        // It finds no difference from its own copy, nor from the source, except for times of directories
+        // in the source, because the archive has no time for the root.
         let compare = [
             "-a",
             "--checksum",

@@ -12,7 +12,7 @@ mod large;
 mod limits;
 mod media;
 mod options;
-mod proven;
 mod startup;
 mod status;
 mod unmount;
+mod verified;

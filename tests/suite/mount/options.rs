@@ -31,7 +31,7 @@ fn russian() -> (TempDir, PathBuf) {
 }
 
 #[test]
-fn names_are_read_as_the_user_says() {
+fn names_are_decoded_as_the_option_says() {
     let (out, archive) = russian();
     let right = ["Фильмы", "Фильмы/Вторая серия.mp4", "Фильмы/Привет мир.mp4"];
     let right = right.map(PathBuf::from);
@@ -65,7 +65,7 @@ fn names_are_read_as_the_user_says() {
 }
 
 #[test]
-fn without_a_mount_names_are_read_so_as_well() {
+fn names_are_decoded_alike_without_a_mount() {
     let (_out, archive) = russian();
     let archive = archive.to_str().expect("plain");
     let path = "Фильмы/Привет мир.mp4";
@@ -78,7 +78,7 @@ fn without_a_mount_names_are_read_so_as_well() {
 }
 
 #[test]
-fn an_unknown_encoding_is_told_with_all_that_are_known() {
+fn an_unknown_encoding_is_an_error_that_lists_all() {
     let (_out, archive) = russian();
     let point = crate::common::mount::MountPoint::new();
     let mut commands = Vec::new();
@@ -116,7 +116,7 @@ fn an_unknown_encoding_is_told_with_all_that_are_known() {
 }
 
 #[test]
-fn owners_are_the_mounters_unless_the_archive_may_say() {
+fn owners_are_the_mounter_unless_options_say_archive() {
     let sized = |uid: u8, gid: u8| extra(0x7875, &[1, 1, uid, 1, gid]);
     let owned = |name: &str, owner: (u8, u8)| {
         Item::new(name, "").with(|item| item.extra = sized(owner.0, owner.1))
@@ -150,11 +150,11 @@ fn owners_are_the_mounters_unless_the_archive_may_say() {
 }
 
 #[test]
-fn owners_by_info_zip_are_those_of_the_source() {
+fn owners_of_info_zip_equal_the_source() {
     let source = tree::temp();
     tree::write(source.path(), "file", b"x");
     let file = source.path().join("file");
-    // Root may give files away; whoever else runs this has the one owner that there is.
+    // Only root may give files away; for other users all files have one owner.
     let is_root = rustix::process::geteuid().is_root();
     let want = if is_root { Some(1234) } else { None };
     std::os::unix::fs::chown(&file, want, want).expect("an owner");
@@ -176,7 +176,7 @@ fn owners_by_info_zip_are_those_of_the_source() {
 }
 
 #[test]
-fn symbolic_links_are_shown_always_and_followed_as_the_option_says() {
+fn symbolic_links_are_followed_as_the_option_says() {
     let source = tree::temp();
     tree::write(source.path(), "dir/file", b"content");
     for (target, link) in [

@@ -1,5 +1,5 @@
-//! A mount that cannot be says why and what to do in one line, and leaves nothing behind; one that
-//! can be is from its first moment what it will be.
+//! A mount that fails says in one line why and what to do, and leaves nothing behind. A mount that succeeds is complete
+//! from its first moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -175,9 +175,10 @@ fn gateway_of_a_directory() -> String {
                 .collect();
             let wants_block = head.first().is_some_and(|line| line.contains("format=raw"));
             // dag-pb with UnixFS of type 1 in it: the empty directory.
-            let (kind, body): (_, &[u8]) = match wants_block {
-                true => ("application/vnd.ipld.raw", &[0x0a, 0x02, 0x08, 0x01]),
-                false => ("text/html", b"<html>Index of /</html>"),
+            let (kind, body): (_, &[u8]) = if wants_block {
+                ("application/vnd.ipld.raw", &[0x0a, 0x02, 0x08, 0x01])
+            } else {
+                ("text/html", b"<html>Index of /</html>")
             };
             let len = body.len();
             let head = format!(
@@ -348,9 +349,10 @@ fn a_user_who_may_not_mount_gets_an_error() {
     };
     // Somebody else's directory, or one in which everybody may write: that is refused as well.
     let point = MountPoint::new();
-    let theirs = match is_root {
-        true => point.path(),
-        false => Path::new("/usr/share"),
+    let theirs = if is_root {
+        point.path()
+    } else {
+        Path::new("/usr/share")
     };
     fs::set_permissions(point.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
     let said = failure(
@@ -371,9 +373,10 @@ fn a_user_who_may_not_mount_gets_an_error() {
     let command = as_nobody(&["--allow-other"], point.path());
     let said = failure("allow_other", command, point.path());
     let usable = fs::metadata("/dev/fuse").expect("it").permissions().mode() & 0o006 == 0o006;
-    match usable {
-        true => assert!(said.contains("user_allow_other"), "{said}"),
-        false => assert!(said.contains("not permitted"), "{said}"),
+    if usable {
+        assert!(said.contains("user_allow_other"), "{said}")
+    } else {
+        assert!(said.contains("not permitted"), "{said}")
     }
     assert!(!point.is_mounted());
 }
@@ -446,7 +449,7 @@ fn largest_reads(log: &str) -> BTreeMap<&str, u64> {
 /// moment after it could be seen: who had waited for it and opened a file read all of that in
 /// pieces of 128 KiB.
 #[test]
-fn a_file_that_is_opened_at_once_is_read_as_one_that_is_opened_later() {
+fn open_before_readahead_is_raised_still_reads_large() {
     needs::fuse();
     let (source, out, cache) = (tree::temp(), tree::temp(), tree::temp());
     let name = |number| format!("{number}.bin");

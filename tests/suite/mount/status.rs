@@ -1,4 +1,4 @@
-//! `aiozfs status`: what it says is what has happened.
+//! `aiozfs status`: the figures agree with what happened.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use crate::common::{archives, tree};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// `film.bin` of so many bytes and `small.bin`, behind a node.
+/// The size of `film.bin`, which a node serves together with `small.bin`.
 const FILM: usize = 3_000_000;
 
 fn served() -> (FaultNode, Vec<u8>) {
@@ -41,7 +41,7 @@ fn json(mount: &Mount) -> Value {
 }
 
 #[test]
-fn it_counts_what_was_read_and_fetched() {
+fn status_counts_bytes_read_and_fetched() {
     let (node, film) = served();
     let mount = Mount::with(node.url(), &["--memory", "64M"]);
     let before = json(&mount);
@@ -96,7 +96,7 @@ fn it_counts_what_was_read_and_fetched() {
 }
 
 #[test]
-fn it_counts_reads_that_failed() {
+fn status_counts_failed_reads() {
     let (node, _) = served();
     let mount = Mount::with(node.url(), &["--timeout", "1s"]);
     node.behave(Behaviour::Status(404, None));
@@ -105,7 +105,7 @@ fn it_counts_reads_that_failed() {
 }
 
 #[test]
-fn watching_ends_with_the_mount() {
+fn status_watch_ends_with_the_mount() {
     let (node, film) = served();
     let mount = Mount::new(node.url());
     let watch = |args: &[&str]| {
@@ -145,7 +145,7 @@ fn watching_ends_with_the_mount() {
 }
 
 #[test]
-fn a_directory_that_is_no_aiozfs_mount_is_an_error() {
+fn status_of_another_directory_is_an_error() {
     let empty = tree::temp();
     let nothing = empty.path().display().to_string();
     for (place, why) in [
@@ -160,9 +160,9 @@ fn a_directory_that_is_no_aiozfs_mount_is_an_error() {
     }
 }
 
-/// A process that is stopped would never answer, and whoever asks would wait with it.
+/// A stopped process never answers, so the question must have a time limit.
 #[test]
-fn a_mount_that_is_stopped_is_told_in_time() {
+fn status_of_a_stopped_mount_fails_in_time() {
     let (node, _) = served();
     let mount = Mount::new(node.url());
     mount.signal(Signal::STOP);

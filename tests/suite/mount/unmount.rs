@@ -1,4 +1,4 @@
-//! The end of a mount: quick, whole, and whatever hangs.
+//! The end of a mount: quick and complete, whatever hangs.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -119,9 +119,10 @@ fn umount_and_fusermount_end_an_idle_mount() {
     for command in [&["umount"][..], &["fusermount3", "-u"], &[aiozfs, "umount"]] {
         let mut mount = Mount::new(&archive);
         assert_eq!(fs::read(mount.join("small.txt")).expect("a file"), b"small");
-        let mut unmount = match command[0] == aiozfs {
-            true => run::aiozfs(),
-            false => run::tool(command[0]),
+        let mut unmount = if command[0] == aiozfs {
+            run::aiozfs()
+        } else {
+            run::tool(command[0])
         };
         let done = run(unmount.args(&command[1..]).arg(mount.path())).ok(command[0]);
         // `aiozfs umount` used to wait for a process that had ended, but whose parent (here this
@@ -260,7 +261,7 @@ fn a_busy_mount_survives_umount_and_not_aiozfs_umount() {
     mount.assert_no_complaint();
 }
 
-/// A process that is stopped answers nothing, so whoever asks it hangs; `aiozfs umount` must not.
+/// A stopped process answers nothing, so a request to it hangs. `aiozfs umount` must not hang.
 ///
 /// The story: closing a file used to ask as well (FUSE_FLUSH), in a wait that no signal ends; even
 /// a child of a process with a file open in the mount hung on its way to exec.

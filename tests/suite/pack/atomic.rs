@@ -1,4 +1,4 @@
-//! `aiozfs pack`: the archive is there complete or not at all.
+//! `aiozfs pack`: the archive appears complete or not at all.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal};
 
 const BEFORE: &str = "what was there before";
 
-/// Files of holes: done long after the signal comes, and at once for whoever counts bytes.
+/// A file that is a hole: reading it takes longer than the signal needs, and it takes no disk space.
 fn with_hole(folder: &Path, name: &str, size: u64) {
     let hole = File::create(folder.join(name)).expect("a file");
     hole.set_len(size).expect("a hole");
@@ -123,9 +123,10 @@ fn a_full_disk_leaves_nothing() {
     let (folder, out) = (folder(), tree::temp());
     let script = "mount -t tmpfs -o size=1m small \"$2\" && cd \"$2\" && echo 'what was there before' > a.zip && { \"$0\" pack \"$1\" a.zip; echo \"$?\"; ls -A; cat a.zip; }";
     let mut command = tool("unshare");
-    let namespaces: &[&str] = match rustix::process::geteuid().is_root() {
-        true => &["--mount"],
-        false => &["--user", "--map-root-user", "--mount"],
+    let namespaces: &[&str] = if rustix::process::geteuid().is_root() {
+        &["--mount"]
+    } else {
+        &["--user", "--map-root-user", "--mount"]
     };
     command
         .args(namespaces)

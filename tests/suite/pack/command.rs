@@ -1,4 +1,4 @@
-//! `aiozfs pack`, the command: what it says, what it refuses, and what it leaves behind.
+//! The command `aiozfs pack`: messages, refusals, and the files that it leaves.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use crate::common::run::{self, run, tool};
 use crate::common::tree;
 
 #[test]
-fn links_that_lead_nowhere_are_told() {
+fn broken_links_are_reported() {
     let (folder, out) = (folder(), tree::temp());
     let archive = out.path().join("a.zip");
     fs::remove_file(folder.path().join("v/seg 3.ts")).expect("a file");
@@ -32,7 +32,7 @@ fn links_that_lead_nowhere_are_told() {
 }
 
 #[test]
-fn what_cannot_be_packed_is_told() {
+fn unpackable_files_are_reported() {
     let (folder, out) = (folder(), tree::temp());
     let zip = out.path().join("a.zip");
     let inside = folder.path().display().to_string();
@@ -113,7 +113,7 @@ fn what_cannot_be_packed_is_told() {
 }
 
 #[test]
-fn playlists_by_byte_range_come_beside_it() {
+fn playlists_by_byte_range_are_written_next_to_the_archive() {
     let (folder, out) = (folder(), tree::temp());
     let zip = out.path().join("a.zip");
     let lists = out.path().join("lists");
@@ -140,7 +140,7 @@ fn playlists_by_byte_range_come_beside_it() {
 /// The archive's name as a reference, keys along with the playlists, and the playlist of an
 /// advertisement, which is one of them and not an original that comes along.
 #[test]
-fn playlists_by_byte_range_have_what_they_need() {
+fn playlists_by_byte_range_bring_keys_and_escape_the_archive_name() {
     let (folder, out) = (tree::temp(), tree::temp());
     let root = folder.path();
     let list = "#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"../k.key\"\n#EXT-X-DATERANGE:ID=\"a\",X-ASSET-URI=\"ad.m3u8\"\na.ts\nmissing.ts\n";
@@ -170,7 +170,7 @@ fn playlists_by_byte_range_have_what_they_need() {
 
 /// What is called like a playlist and is none goes in as it is, and is told.
 #[test]
-fn what_is_no_playlist_is_told() {
+fn malformed_playlists_are_reported() {
     let (folder, out) = (tree::temp(), tree::temp());
     let root = folder.path();
     tree::write(root, "a.m3u8", b"a.ts\n");
@@ -193,7 +193,7 @@ fn what_is_no_playlist_is_told() {
 
 /// Links go over symbolic links as far as the folder reaches.
 #[test]
-fn links_over_symbolic_links() {
+fn links_through_symbolic_links_are_followed() {
     let (folder, out) = (tree::temp(), tree::temp());
     let (root, secret) = (folder.path(), out.path().join("secret.ts"));
     fs::write(&secret, "not of the folder").expect("a file");
@@ -257,7 +257,7 @@ fn the_report_ends_with_unlinked_files_and_broken_links() {
 
 /// Values of variables come from other playlists of the folder, over two of them.
 #[test]
-fn variables_are_looked_up_in_the_playlists_that_refer() {
+fn variables_are_looked_up_in_referring_playlists() {
     let (folder, out) = (tree::temp(), tree::temp());
     let root = folder.path();
     let master = |dir: &str| {
@@ -291,7 +291,7 @@ fn variables_are_looked_up_in_the_playlists_that_refer() {
 
 /// Each text with links lies behind what it points to, whatever it is called, and links work.
 #[test]
-fn texts_with_links_are_linked_whatever_they_are_called() {
+fn texts_with_links_are_recognized_under_any_name() {
     let (folder, out) = (tree::temp(), tree::temp());
     let root = folder.path();
     let files: [(&str, &str); 12] = [
@@ -369,7 +369,7 @@ fn texts_with_links_are_linked_whatever_they_are_called() {
 
 /// What is in no form that links are known in is told, with its line.
 #[test]
-fn names_of_files_in_other_texts_are_told() {
+fn file_names_in_other_texts_are_reported() {
     let (folder, out) = (tree::temp(), tree::temp());
     let root = folder.path();
     tree::write(root, "a.ts", b"media");
@@ -409,7 +409,7 @@ fn names_of_files_in_other_texts_are_told() {
 }
 
 #[test]
-fn a_dry_run_tells_the_layout_and_writes_nothing() {
+fn a_dry_run_prints_the_layout_and_writes_nothing() {
     let (folder, out) = (tree::temp(), tree::temp());
     tree::write(folder.path(), "a.ts", &tree::bytes(1, 4000));
     tree::write(folder.path(), "x.m3u8", b"#EXTM3U\na.ts\n");

@@ -1,4 +1,4 @@
-//! DASH, packed and played as [`plays`](plays.rs) does it with HLS.
+//! DASH packages, packed and played as `plays.rs` does with HLS.
 
 use std::fs;
 use std::ops::Range;

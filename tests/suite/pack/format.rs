@@ -1,4 +1,4 @@
-//! `aiozfs pack`: the archive itself, and what other programs make of it.
+//! `aiozfs pack`: the archive itself, also as other programs read it.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,7 +12,7 @@ use crate::common::run::{self, aiozfs, python, run, tool};
 use crate::common::{mount::Mount, tree};
 
 #[test]
-fn other_programs_accept_it() {
+fn other_programs_accept_the_archive() {
     let (folder, out) = (folder(), tree::temp());
     let archive = out.path().join("a.zip");
     let said = pack(folder.path(), &archive, &[]).ok("pack").stdout;
@@ -35,7 +35,7 @@ fn other_programs_accept_it() {
 }
 
 #[test]
-fn unpacked_it_is_the_folder() {
+fn unpacking_restores_the_folder() {
     let (folder, out) = (folder(), tree::temp());
     let archive = out.path().join("a.zip");
     pack(folder.path(), &archive, &["--no-links"]).ok("pack");
@@ -61,7 +61,7 @@ fn unpacked_it_is_the_folder() {
 }
 
 #[test]
-fn it_is_laid_out_as_it_is_played() {
+fn entries_are_in_playback_order() {
     let (folder, out) = (folder(), tree::temp());
     let archive = out.path().join("a.zip");
     pack(folder.path(), &archive, &["--align", "4096"]).ok("pack");
@@ -160,7 +160,7 @@ fn the_same_folder_gives_the_same_bytes() {
     assert_eq!(said(folder.path()), said(&other));
 }
 
-/// An entry of more than 4 GiB and another behind it, to a pipe. Whoever reads keeps holes as holes.
+/// An entry of more than 4 GiB and another behind it, to a pipe. The reader of the pipe writes zeroes as holes.
 #[test]
 fn entries_and_offsets_beyond_4_gib() {
     const HUGE: u64 = (4 << 30) + 8192;

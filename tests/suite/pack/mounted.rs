@@ -1,4 +1,4 @@
-//! Playlists in a mount: playable, whoever packed them, and stored if one wants.
+//! Playlists in a mount: playable, whichever program packed them, or as stored, by an option.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn foreign(ours: &Path, out: &Path) {
 }
 
 #[test]
-fn a_mount_shows_what_a_folder_has() {
+fn a_mount_of_a_packed_folder_equals_the_folder() {
     let (folder, out) = (folder(), tree::temp());
     let (ours, other) = (out.path().join("ours.zip"), out.path().join("other.zip"));
     packed(folder.path(), &ours);
@@ -83,7 +83,7 @@ fn fetched(mount: &Mount) -> u64 {
 }
 
 #[test]
-fn stored_playlists_are_those_of_the_archive() {
+fn playlists_stored_shows_range_links() {
     let (folder, out) = (folder(), tree::temp());
     let archive = out.path().join("a.zip");
     packed(folder.path(), &archive);
@@ -115,7 +115,7 @@ fn a_wrong_length_of_a_playlist_is_an_error() {
 /// A playlist of a foreign archive, far from the tail, on a server that falls silent: an error and
 /// not an empty file, while everything else goes on; and the right size once the server is back.
 #[test]
-fn a_playlist_that_does_not_come_is_an_error_and_holds_up_nothing() {
+fn a_playlist_that_cannot_be_fetched_delays_nothing_else() {
     let (folder, out) = (tree::temp(), tree::temp());
     let text = b"#EXTM3U\na.ts?range=0,0\n";
     tree::write(folder.path(), "list.m3u8", text);

@@ -1,6 +1,5 @@
-//! Packages of HLS made by a real ffmpeg, packed, and played by an unmodified one: from a node by
-//! range links, from a mount, and from a server of ranges by byte ranges of the archive. What is
-//! decoded must be, frame by frame, what the folder gives.
+//! HLS packages made by a real ffmpeg, packed, and played by an unmodified one: from a node by range links, from a mount,
+//! and from a server of ranges by byte ranges of the archive. Each decoded frame equals that of the folder.
 
 use std::fs;
 

@@ -123,7 +123,9 @@ pub fn play(cases: &[Case]) -> Vec<Outcome> {
         outcomes.extend(lost.into_iter().map(|name| Outcome {
             name,
             took: SILENCE,
-            failure: Some("the page hangs, by this case or by one beside it".to_owned()),
+            failure: Some(
+                "the page hangs, because of this case or of another on the page".to_owned(),
+            ),
         }));
         assert!(
             outcomes.len() > before,

@@ -7,7 +7,7 @@
 //! its time: `cargo test --test suite players:: -- --nocapture`.
 
 mod browser;
-mod packages;
+pub mod packages;
 mod programs;
 
 use std::path::PathBuf;

@@ -87,6 +87,10 @@ impl Liar {
 }
 
 impl Source for Liar {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, source::Result<Opened>> {
         let size = self.blob.len() as u64;
         ready(Ok(Opened { size, tail: None })).boxed()
@@ -253,7 +257,7 @@ fn reads_fail_until_the_only_server_gives_right_bytes() {
 }
 
 #[test]
-fn wrong_once_then_right() {
+fn one_wrong_answer_then_right_bytes() {
     run(async {
         let case = Case::new(LARGE, 1).await;
         case.liars[0].lie_at(case.start);
@@ -297,7 +301,7 @@ fn right_bytes_come_from_another_server() {
 
 /// Nothing of the file was given out, so only the log reports it.
 #[test]
-fn a_file_read_in_one_piece_is_read_again_elsewhere_without_an_error() {
+fn a_file_read_in_one_call_is_read_again_elsewhere_without_an_error() {
     run(async {
         let case = Case::new(100_000, 2).await;
         case.liars[0].lie_at(case.start + 5);
@@ -311,7 +315,7 @@ fn a_file_read_in_one_piece_is_read_again_elsewhere_without_an_error() {
 /// After an error on a whole small file, the kernel asks for its pages one by one. A single page cannot
 /// be compared with the CRC, and would be given out wrong.
 #[test]
-fn parts_of_a_file_that_was_wrong_as_a_whole_fail_as_well() {
+fn parts_of_a_wrong_file_fail_as_well() {
     run(async {
         let case = Case::new(100_000, 1).await;
         case.liars[0].lie_at(case.start + 5);
@@ -341,9 +345,10 @@ fn bytes_found_in_memory_are_compared() {
             let step = at..600_000.min(at + STEP);
             tokio::time::sleep(Duration::from_millis(50)).await;
             let mut out = Vec::new();
-            match case.archive.try_read(case.id, &step, &mut out) {
-                true => from_memory += 1,
-                false => failed |= case.archive.read(case.id, step).await.is_err(),
+            if case.archive.try_read(case.id, &step, &mut out) {
+                from_memory += 1
+            } else {
+                failed |= case.archive.read(case.id, step).await.is_err()
             }
         }
         assert!(failed && from_memory > 0, "{from_memory}");
@@ -354,7 +359,7 @@ fn bytes_found_in_memory_are_compared() {
 /// Bytes that were right are not compared again while they stay in memory. Bytes that are fetched anew
 /// are.
 #[test]
-fn bytes_fetched_anew_are_compared_anew() {
+fn bytes_fetched_again_are_compared_again() {
     run(async {
         let (data, other) = (content(1, 2 << 20), content(2, 24 << 20));
         let (blob, starts) = zip(&[("a", data.clone()), ("b", other)]);
@@ -388,7 +393,7 @@ fn bytes_fetched_anew_are_compared_anew() {
 }
 
 #[test]
-fn of_several_readers_those_that_end_late_get_an_error() {
+fn readers_that_end_after_the_mismatch_get_an_error() {
     run(async {
         let case = Case::new(LARGE, 1).await;
         case.liars[0].lie_at(case.start + 9);
@@ -410,7 +415,7 @@ proptest! {
     /// Reads in any order, by one reader or several at once: right bytes are never found wrong, and one
     /// wrong byte is found at the end.
     #[test]
-    fn any_order_of_reads(
+    fn any_order_of_reads_is_right_or_an_error(
         reads in prop::collection::vec((0u64..700_000, 1u64..200_000), 0..12),
         wrong in prop::option::of(0u64..700_000),
         at_once: bool,
@@ -424,20 +429,14 @@ proptest! {
             }
             let mut ranges: Vec<_> = reads.iter().map(|(at, len)| *at..size.min(at + len)).collect();
             let steps = (0..6).map(|n| n * STEP..size.min((n + 1) * STEP));
-            match backwards {
-                true => ranges.extend(steps.rev()),
-                false => ranges.extend(steps),
-            }
+            if backwards { ranges.extend(steps.rev()) } else { ranges.extend(steps) }
             let read = async |range: Range<u64>| case.archive.read(case.id, range).await.map(drop);
-            let results = match at_once {
-                true => join_all(ranges.into_iter().map(read)).await,
-                false => {
-                    let mut results = Vec::new();
-                    for range in ranges {
-                        results.push(read(range).await);
-                    }
-                    results
+            let results = if at_once { join_all(ranges.into_iter().map(read)).await } else {
+                let mut results = Vec::new();
+                for range in ranges {
+                    results.push(read(range).await);
                 }
+                results
             };
             let failed = results.iter().any(Result::is_err);
             prop_assert_eq!(failed, wrong.is_some());

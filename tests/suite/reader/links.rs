@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::link::{Carried, Link, Shape};
 use aiozfs::reader::{BlobReader, ReaderOptions};
-use aiozfs::source::{self, ChunkStream, Opened, Origin, Priority, Source};
+use aiozfs::source::{self, ChunkStream, Hints, Opened, Origin, Priority, Source};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -73,7 +73,7 @@ fn over_all_links(
 
 /// `cargo test --test links -- --nocapture` shows the table.
 #[test]
-fn a_sequence_over_all_links() {
+fn a_sequential_read_fills_every_link() {
     over_all_links(
         |shape| Link::plain(shape, 1 << 30),
         |rtt, _, _| if rtt == 200 { 1.5 } else { 1.2 },
@@ -86,7 +86,7 @@ fn a_sequence_over_all_links() {
 /// connections together are slower than the link, that alone is a quarter at 50 ms and 10 MB/s, a
 /// third at 100 ms, half at 200 ms.
 #[test]
-fn a_sequence_over_all_links_with_a_pause_before_each_part() {
+fn a_sequential_read_with_pauses_fills_every_link() {
     over_all_links(
         |shape| Link::with_pauses(shape, 1 << 30),
         |rtt, connection, total| match (rtt, connection, total) {
@@ -106,7 +106,7 @@ fn a_sequence_over_all_links_with_a_pause_before_each_part() {
 /// When a reader waited for each of its reads, the blocks fetched ahead of it were never released:
 /// memory filled up, and the reader went on at one read per round trip.
 #[test]
-fn a_reader_that_always_waits_does_not_fill_memory() {
+fn a_stalled_stream_does_not_fill_memory() {
     let link = || Link::plain(Shape::new(200, 10.0, 20.0), 1 << 30);
     let (took, _) = on_paused_clock(async { read_in_sequence(link()).await });
     assert!(took < Duration::from_secs(16), "{took:?}");
@@ -167,7 +167,7 @@ fn a_seek_cancels_read_ahead_of_the_old_place() {
 
 /// After a seek back, only bytes that had not come are requested again.
 #[test]
-fn a_seek_back_requests_only_what_had_not_come() {
+fn a_seek_back_requests_only_missing_bytes() {
     on_paused_clock(async {
         let (link, blob) = read_and_stop().await;
         let read = blob.read(600 * MB..600 * MB + (128 << 10), 1 << 30);
@@ -212,9 +212,9 @@ fn two_readers_of_a_file_do_not_cancel_each_other() {
 }
 
 /// Players that had just begun had waited for their first bytes, so they counted as sharing the link,
-/// and the window of a copy beside them was too small to fill it.
+/// and the window of a simultaneous copy was too small to fill it.
 #[test]
-fn players_take_no_more_of_the_link_from_a_copy_than_they_read() {
+fn a_player_takes_no_more_of_the_link_than_it_reads() {
     const STEP: u64 = 128 << 10;
     const COPIED: u64 = 256 * MB;
     let link = Link::plain(Shape::new(50, 25.0, 100.0), 1 << 30);
@@ -262,6 +262,10 @@ impl Curious {
 }
 
 impl Source for Curious {
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(&*self.source)
+    }
+
     fn open(&self, tail: u64) -> BoxFuture<'_, source::Result<Opened>> {
         self.source.open(tail)
     }
@@ -273,12 +277,7 @@ impl Source for Curious {
 
     fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
         self.look();
-        range
-    }
-
-    fn preferred_end(&self, end: u64) -> u64 {
-        self.look();
-        end
+        self.source.verification_unit(range)
     }
 
     fn reject(&self, _: &Origin, _: Range<u64>) {
@@ -290,29 +289,9 @@ impl Source for Curious {
         self.source.warm_up(reads)
     }
 
-    fn early_by(&self) -> Option<u64> {
+    fn hints(&self) -> Hints {
         self.look();
-        self.source.early_by()
-    }
-
-    fn at_once(&self) -> Option<usize> {
-        self.look();
-        None
-    }
-
-    fn received(&self) -> Option<u64> {
-        self.look();
-        None
-    }
-
-    fn unverified(&self) -> u64 {
-        self.look();
-        0
-    }
-
-    fn trouble(&self, _: Duration) -> Option<source::Error> {
-        self.look();
-        None
+        self.source.hints()
     }
 }
 

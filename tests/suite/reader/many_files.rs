@@ -106,7 +106,7 @@ async fn read_all(
 /// What is lost: a round trip or two until the reader has shown that it goes on and, if the next file
 /// lies elsewhere, requests that are as short as the files.
 #[test]
-fn playing_and_copying_keep_the_link_busy() {
+fn playing_and_copying_many_files_fill_the_link() {
     use Follow::{Bytes, Natural};
     let mut slow = Vec::new();
     for (what, is_ordered, follow, prefix, bars) in [
@@ -177,7 +177,7 @@ fn a_large_directory_is_read_in_two_round_trips() {
         assert_eq!(archive.await.expect("an archive").index().len(), 60_000);
         (since.elapsed(), link.carried())
     });
-    // The link's own open takes two round trips, of which one is to connect.
+    // Opening the link takes two round trips: one to connect and one to ask.
     let bytes = carried.bytes as f64 / 100e6;
     let limit = Duration::from_millis(4 * 50) + Duration::from_secs_f64(bytes);
     println!("{took:.3?} of {limit:.3?}, {carried:?}");

@@ -2,6 +2,6 @@
 
 mod crc;
 mod links;
-mod links_proven;
+mod links_verified;
 mod many_files;
 mod model;

@@ -47,7 +47,7 @@ impl Dice {
 /// How a source misbehaves, in percent of its answers.
 #[derive(Debug, Clone, Copy)]
 struct Temper {
-    granule: u64,
+    unit: u64,
     fails: u64,
     lies: u64,
     stalls: u64,
@@ -98,6 +98,10 @@ impl Wild {
 }
 
 impl Source for Wild {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _tail: u64) -> BoxFuture<'_, source::Result<Opened>> {
         ready(Ok(Opened {
             size: SIZE,
@@ -107,7 +111,7 @@ impl Source for Wild {
     }
 
     fn verification_unit(&self, range: Range<u64>) -> Range<u64> {
-        let g = self.temper.granule;
+        let g = self.temper.unit;
         range.start / g * g..(range.end.div_ceil(g) * g).min(SIZE)
     }
 
@@ -220,9 +224,10 @@ async fn reader(blob: BlobReader, mut dice: Dice, steps: u64) -> Result<(), Stri
 }
 
 fn check(range: &Range<u64>, got: &[u8]) -> Result<(), String> {
-    match &bytes_of(range)[..] == got {
-        true => Ok(()),
-        false => Err(format!("wrong bytes for {range:?}")),
+    if &bytes_of(range)[..] == got {
+        Ok(())
+    } else {
+        Err(format!("wrong bytes for {range:?}"))
     }
 }
 
@@ -267,9 +272,9 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn temper() -> impl Strategy<Value = Temper> {
-    let granule = prop::sample::select(vec![1, 4096, 100_000, 256 << 10, 1 << 20]);
-    (granule, 0u64..20, 0u64..5, 0u64..5).prop_map(|(granule, fails, lies, stalls)| Temper {
-        granule,
+    let unit = prop::sample::select(vec![1, 4096, 100_000, 256 << 10, 1 << 20]);
+    (unit, 0u64..20, 0u64..5, 0u64..5).prop_map(|(unit, fails, lies, stalls)| Temper {
+        unit,
         fails,
         lies,
         stalls,
@@ -287,7 +292,7 @@ proptest! {
 }
 
 const CALM: Temper = Temper {
-    granule: 1,
+    unit: 1,
     fails: 0,
     lies: 0,
     stalls: 0,

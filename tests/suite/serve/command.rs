@@ -127,7 +127,7 @@ fn path_of(url: &str) -> String {
 }
 
 #[test]
-fn it_prints_a_url_serves_the_bytes_and_restarts_from_its_cache() {
+fn serve_prints_a_url_and_restarts_from_its_cache() {
     let dir = tempfile::tempdir().expect("a directory");
     let (cache, served) = (dir.path().join("cache"), dir.path().join("served"));
     fs::create_dir_all(served.join("sub")).expect("a directory");
@@ -167,9 +167,10 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("a directory") {
         let path = entry.expect("an entry").path();
-        match path.is_dir() {
-            true => found.extend(files_below(&path)),
-            false => found.push(path),
+        if path.is_dir() {
+            found.extend(files_below(&path))
+        } else {
+            found.push(path)
         }
     }
     found
@@ -203,7 +204,7 @@ fn a_changed_file_is_served_under_its_new_cid_only() {
 }
 
 #[test]
-fn a_file_that_comes_later_is_served_too() {
+fn a_file_added_later_is_served() {
     let dir = tempfile::tempdir().expect("a directory");
     let served = dir.path().join("served");
     fs::create_dir(&served).expect("a directory");
@@ -228,7 +229,7 @@ fn run(command: &mut Command) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn what_cannot_be_served_is_told_in_one_line() {
+fn an_unusable_file_is_reported_in_one_line() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("film.zip");
     let other = TcpListener::bind("127.0.0.1:0").expect("a free port");

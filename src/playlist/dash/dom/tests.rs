@@ -10,7 +10,7 @@ fn wrong(text: &str) -> (usize, &'static str) {
 }
 
 #[test]
-fn text_however_xml_writes_it() {
+fn text_is_decoded_in_every_xml_form() {
     let table = [
         ("v/", "v/"),
         ("\n  v/ <!-- comment -->\n", "v/"),
@@ -38,14 +38,14 @@ fn attributes_in_both_quotes_and_over_lines() {
 }
 
 #[test]
-fn other_namespaces_are_passed_over() {
+fn other_namespaces_are_ignored() {
     let text = "<d:MPD xmlns:d='urn:mpeg:dash:schema:mpd:2011' xmlns:e='urn:mpeg:dash:schema:mpd:2011' xmlns='urn:other'><e:Period/><Period/><x:Period/><y><d:Period/></y></d:MPD>";
     let dom = Dom::parse(text).expect("a manifest");
     assert_eq!(dom.ids(), 0..2);
 }
 
 #[test]
-fn hostile_texts_are_refused_where_they_begin_to_be() {
+fn hostile_documents_are_refused_with_the_offset() {
     let deep = "<MPD>".to_owned() + &"<a>".repeat(200_000);
     assert_eq!(
         wrong(&deep),

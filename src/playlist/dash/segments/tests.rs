@@ -3,7 +3,7 @@
 use super::*;
 
 /// Number, place in the sequence, time, duration and how surely.
-type Told = (u64, u64, u64, u64, Said);
+type Told = (u64, u64, u64, u64, Certainty);
 
 /// At most 10 segments.
 fn all(text: &str, timing: Timing) -> Result<Vec<Told>, &'static str> {
@@ -15,7 +15,7 @@ fn all(text: &str, timing: Timing) -> Result<Vec<Told>, &'static str> {
     };
     let mut found = Vec::new();
     let done = timing.each(&dom, &mut |s| {
-        found.push((s.number, s.sub, s.time, s.duration, s.said));
+        found.push((s.number, s.sub, s.time, s.duration, s.certainty));
         found.len() < 10
     });
     done.map(|()| found).map_err(|unclear| unclear.why)
@@ -40,10 +40,10 @@ fn timing(seconds: Option<u64>) -> Timing {
     }
 }
 
-use Said::{ByLength, Perhaps, Surely};
+use Certainty::{ByLength, Named, Possible};
 
 #[test]
-fn counts_by_the_length_of_the_period() {
+fn segments_are_counted_from_the_period_length() {
     let count = |seconds_tenths: u64, change: &dyn Fn(&mut Timing)| {
         let mut timing = Timing {
             timescale: 10,
@@ -57,8 +57,8 @@ fn counts_by_the_length_of_the_period() {
         change(&mut timing);
         let all = all("", timing).expect("segments");
         (
-            all.iter().filter(|s| s.4 != Perhaps).count(),
-            all.iter().filter(|s| s.4 == Perhaps).count(),
+            all.iter().filter(|s| s.4 != Possible).count(),
+            all.iter().filter(|s| s.4 == Possible).count(),
         )
     };
     assert_eq!(count(80, &|_| ()), (4, 1));
@@ -80,25 +80,25 @@ fn timelines() {
     let table = [
         (
             "<S d='2' r='1'/>",
-            vec![(1, 0, 0, 2, Surely), (2, 0, 2, 2, Surely)],
+            vec![(1, 0, 0, 2, Named), (2, 0, 2, 2, Named)],
         ),
         // A gap, and what follows it without @t.
         (
             "<S t='1' d='2'/><S t='4' d='1'/><S d='3'/>",
             vec![
-                (1, 0, 1, 2, Surely),
-                (2, 0, 4, 1, Surely),
-                (3, 0, 5, 3, Surely),
+                (1, 0, 1, 2, Named),
+                (2, 0, 4, 1, Named),
+                (3, 0, 5, 3, Named),
             ],
         ),
         // Up to the next one.
         (
             "<S d='2' r='-1'/><S t='5' d='4'/>",
             vec![
-                (1, 0, 0, 2, Surely),
-                (2, 0, 2, 2, Surely),
-                (3, 0, 4, 2, Surely),
-                (4, 0, 5, 4, Surely),
+                (1, 0, 0, 2, Named),
+                (2, 0, 2, 2, Named),
+                (3, 0, 4, 2, Named),
+                (4, 0, 5, 4, Named),
             ],
         ),
         // Up to the end of the Period of 7 s.
@@ -113,21 +113,21 @@ fn timelines() {
         // Behind the end of the Period.
         (
             "<S t='6' d='1' r='1'/>",
-            vec![(1, 0, 6, 1, Surely), (2, 0, 7, 1, Perhaps)],
+            vec![(1, 0, 6, 1, Named), (2, 0, 7, 1, Possible)],
         ),
         // On a time line of another origin.
         (
             "<S t='60' d='1' r='1'/>",
-            vec![(1, 0, 60, 1, Surely), (2, 0, 61, 1, Surely)],
+            vec![(1, 0, 60, 1, Named), (2, 0, 61, 1, Named)],
         ),
         // Numbers that jump, and segment sequences.
         (
             "<S d='4' k='2' n='7'/>",
-            vec![(7, 0, 0, 2, Surely), (7, 1, 2, 2, Surely)],
+            vec![(7, 0, 0, 2, Named), (7, 1, 2, 2, Named)],
         ),
         (
             "<S d='5' k='2'/>",
-            vec![(1, 0, 0, 2, Surely), (1, 1, 2, 3, Surely)],
+            vec![(1, 0, 0, 2, Named), (1, 1, 2, 3, Named)],
         ),
     ];
     for (text, expected) in table {
@@ -135,7 +135,7 @@ fn timelines() {
     }
     let open = all("<S d='3' r='-1'/>", timing(None)).expect("segments");
     assert_eq!(open.len(), 10);
-    assert_eq!((open[0].4, open[1].4), (Surely, Perhaps));
+    assert_eq!((open[0].4, open[1].4), (Named, Possible));
     let ends = Timing {
         end: Some(2),
         ..timing(None)
@@ -151,7 +151,7 @@ fn timelines() {
 }
 
 #[test]
-fn timelines_that_make_no_sense_are_refused() {
+fn invalid_timelines_are_refused() {
     for wrong in [
         "<S t='1'/>",
         "<S d='0'/>",

@@ -67,8 +67,8 @@ fn told(file: &[u8], offset: u64, size: u64) -> Result<Told, Unlisted> {
     let index = Span { offset, size };
     let found = indexed(index, file.len() as u64, &reading(file))?;
     assert_eq!(found.timescale, 90_000);
-    let tell = |s: &Segment| (s.part.offset, s.part.size, s.time, s.duration);
-    Ok(found.segments.iter().map(tell).collect())
+    let tell = |s: &Subsegment| (s.part.offset, s.part.size, s.time, s.duration);
+    Ok(found.subsegments.iter().map(tell).collect())
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn indexes_of_indexes() {
 }
 
 #[test]
-fn what_is_no_index_is_left_alone() {
+fn other_boxes_are_no_index() {
     let good = sidx(0, 0, &[(MEDIA, 100, 10)]);
     let end_of_file = [&[0; 4], b"sidx", &[0; 40][..]].concat();
     let mut of_later_version = good.clone();
@@ -154,7 +154,7 @@ fn what_is_no_index_is_left_alone() {
 }
 
 #[test]
-fn a_damaged_index_is_told() {
+fn a_damaged_index_is_reported() {
     let good = sidx(0, 0, &[(MEDIA, 60, 10), (MEDIA, 40, 10)]);
     let with = |at: usize, byte: u8| {
         let mut bytes = good.clone();
@@ -220,7 +220,7 @@ fn a_damaged_index_is_told() {
 /// Indexes that all point to two others, which share what they point to: with 60 levels there are
 /// 2^60 ways to the bottom. Found by thinking; a walk without a bound would not end.
 #[test]
-fn a_walk_without_end_ends() {
+fn shared_indexes_are_bounded() {
     const SIZE: u32 = 32 + 2 * 12;
     let mut file = sidx(0, 0, &[(INDEX, SIZE, 1), (INDEX, SIZE, 1)]);
     for _ in 0..60 {
@@ -274,7 +274,7 @@ proptest! {
         });
         if let Ok(found) = found {
             let mut end = 0;
-            for Segment { part, duration, .. } in found.segments {
+            for Subsegment { part, duration, .. } in found.subsegments {
                 prop_assert!(part.offset >= end && part.size > 0 && duration > 0);
                 end = part.end();
             }

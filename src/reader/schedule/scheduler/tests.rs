@@ -53,7 +53,7 @@ impl Machine {
 
     /// An event, with everything that follows from it.
     fn event<T>(&mut self, event: impl FnOnce(&mut Scheduler) -> T) -> T {
-        self.scheduler.observe(self.now, self.hints);
+        self.scheduler.observe(self.now, self.hints.clone());
         let result = event(&mut self.scheduler);
         loop {
             let actions = self.scheduler.take_actions();
@@ -180,7 +180,9 @@ fn a_byte_in_flight_is_not_requested_again() {
 #[test]
 fn a_draft_does_not_request_what_others_have_requested_meanwhile() {
     let mut machine = Machine::new(64);
-    machine.scheduler.observe(machine.now, machine.hints);
+    machine
+        .scheduler
+        .observe(machine.now, machine.hints.clone());
     let mut reads = Vec::new();
     for range in [0..600 * KB, 300 * KB..900 * KB] {
         let mut read = begin(range.clone(), range);
@@ -256,7 +258,7 @@ fn read_ahead_covers_each_byte_once_and_in_order() {
 }
 
 #[test]
-fn no_more_requests_than_the_source_has_use_for() {
+fn no_more_requests_than_the_source_can_use() {
     let mut machine = Machine::new(512);
     machine.hints.concurrency = Some(2);
     machine.read_in_sequence(0..16);
@@ -327,7 +329,7 @@ fn a_failed_read_ahead_request_lets_the_read_ask_again() {
 }
 
 #[test]
-fn memory_held_for_streams_makes_room_for_a_read() {
+fn memory_held_for_streams_is_given_to_a_read() {
     let mut machine = Machine::new(64);
     machine.read_in_sequence(0..8);
     while !machine.in_flight.is_empty() {

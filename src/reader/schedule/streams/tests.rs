@@ -84,7 +84,7 @@ fn bytes_beyond_the_extent_of_a_widened_request_are_held() {
 }
 
 #[test]
-fn one_read_is_no_sequence() {
+fn one_read_starts_no_read_ahead() {
     let mut streams = Streams::default();
     let id = note(&mut streams, 0..128 * KB, 1 << 30).stream;
     assert!(requests(&mut streams, id).is_empty());
@@ -95,7 +95,7 @@ fn one_read_is_no_sequence() {
 /// Each first request had at least 256 KiB, also the fiftieth of a reader that jumped about: four
 /// times the bytes, and an answer that came behind some of them.
 #[test]
-fn a_reader_that_jumps_about_gets_what_it_asks_for() {
+fn random_reads_request_only_their_bytes() {
     let mut streams = Streams::default();
     let (file, other) = (1 << 30, 2 << 30);
     let mut beyond = |at: u64, limit: u64| {
@@ -128,7 +128,7 @@ fn a_stream_reads_ahead_to_the_end_of_its_file() {
 }
 
 #[test]
-fn a_stream_leads_from_file_to_file_wherever_they_lie() {
+fn a_stream_continues_in_the_next_file_wherever_it_lies() {
     let mut streams = Streams::default();
     let (first, second, third) = (10 << 20..11 << 20, 4 << 20..5 << 20, 30 << 20..31 << 20);
     let id = read(&mut streams, &first);
@@ -233,7 +233,7 @@ fn neighbouring_files_are_fetched_in_one_run() {
 }
 
 #[test]
-fn the_stream_that_was_read_longest_ago_makes_room() {
+fn the_least_recently_read_stream_is_evicted() {
     let mut streams = Streams::default();
     let far = |n: u64| n << 30..(n << 30) + 4096;
     let first = note(&mut streams, far(0), u64::MAX).stream;

@@ -1,5 +1,5 @@
-//! The gate: never more holders than its limit, nobody waits forever, and no pass is lost when those
-//! who wait for one give up at any moment.
+//! The gate: never more holders than its limit, nobody waits forever, and no pass is lost if waiters give up at any
+//! moment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -45,7 +45,7 @@ pub fn model() {
         })
     });
     let readers: Vec<_> = readers.collect();
-    // One connection less, as when a server refuses so many, and then as many as before.
+    // One connection less, as after a server's refusal, and then the same number as before.
     gate.set_limit(LIMIT - 1);
     gate.set_limit(LIMIT);
     block_on(async {

@@ -1,5 +1,5 @@
-//! The pool of connections: whoever wants one gets one in the end, whatever breaks, is made, is not
-//! made or is given up meanwhile; no answer goes to somebody else; and no connection is lost.
+//! The pool of connections: every request gets a connection in the end, whatever breaks, is made, is not
+//! made or is given up meanwhile. No answer goes to another request, and no connection is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -8,11 +8,11 @@ use futures_util::future::FutureExt;
 use shuttle::future::{block_on, spawn, yield_now};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::Mutex;
+use tokio::time::Instant;
 
 use super::Priority;
-use super::lease::Lease;
-use super::pool::{Opening, Pool, Taken};
-use super::pool_state::Claim;
+use super::pool::{Opening, Pool};
+use super::server::Claim;
 
 /// No more connections than this.
 const MOST: usize = 2;
@@ -57,26 +57,6 @@ async fn connect(opening: Opening<Half, Half, &'static str>, halves: Arc<AtomicU
     opening.made(half(), half());
 }
 
-async fn lease(
-    pool: &Halves,
-    halves: &Arc<AtomicUsize>,
-    claim: Claim,
-) -> Option<Lease<Half, Half, &'static str>> {
-    loop {
-        // How many are worth it changes.
-        let most = thread_rng().gen_range(1..=MOST);
-        match pool.take(most, 1, claim) {
-            Taken::Lease(lease) => return Some(lease),
-            Taken::Open(opening) => drop(spawn(connect(opening, halves.clone()))),
-            Taken::Wait(waiting) => {
-                if let Ok(lease) = waiting.await {
-                    return lease.ok();
-                }
-            }
-        }
-    }
-}
-
 /// One request and its answer, if no connection breaks.
 async fn exchange(pool: Halves, halves: Arc<AtomicUsize>, number: usize) {
     // Some cannot be pipelined.
@@ -86,7 +66,13 @@ async fn exchange(pool: Halves, halves: Arc<AtomicUsize>, number: usize) {
         _ => Priority::Demand,
     };
     let claim = Claim { blob, priority };
-    while let Some(mut lease) = lease(&pool, &halves, claim).await {
+    loop {
+        // How many are worth it changes.
+        let most = thread_rng().gen_range(1..=MOST);
+        let open = |opening| drop(spawn(connect(opening, halves.clone())));
+        let Ok(mut lease) = pool.lease(most, claim, open).await else {
+            return;
+        };
         let sent = lease.writer().expect("a half to write");
         sent.server.0.lock().expect("a server").push(number);
         yield_now().await;
@@ -104,11 +90,16 @@ async fn exchange(pool: Halves, halves: Arc<AtomicUsize>, number: usize) {
             1 => lease.was_lost(),
             _ => {}
         }
-        lease.still_comes(1, 1);
+        lease.still_comes(0);
         yield_now().await;
         lease.done();
         return;
     }
+}
+
+/// How many connections are idle, busy, and being opened.
+fn count(pool: &Halves) -> (usize, usize, usize) {
+    pool.state().count(Instant::now())
 }
 
 pub fn model() {
@@ -135,17 +126,17 @@ pub fn model() {
     let is_cleared = thread_rng().gen_range(0..3) == 0;
     if is_cleared {
         let pool = pool.clone();
-        all.push(spawn(async move { pool.clear() }));
+        all.push(spawn(async move { pool.state().close_unless_persistent() }));
     }
     block_on(async {
         for task in all {
             task.await.expect("a task that does not panic");
         }
-        while pool.count().2 > 0 {
+        while count(&pool).2 > 0 {
             yield_now().await;
         }
     });
-    let (idle, busy, opening) = pool.count();
+    let (idle, busy, opening) = count(&pool);
     assert_eq!((busy, opening), (0, 0), "in use, and being made");
     assert!(idle <= MOST, "{idle} connections");
     assert_eq!(halves.load(SeqCst), 2 * idle, "what is open is in the pool");

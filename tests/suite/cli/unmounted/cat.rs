@@ -1,4 +1,4 @@
-//! `aiozfs cat`: the bytes of the archive, whatever becomes of who reads them.
+//! `aiozfs cat`: the bytes of the archive, also if the reader of the pipe goes away.
 
 use std::fs;
 use std::io::Read;
@@ -11,7 +11,7 @@ use crate::common::run::{self, run};
 use crate::common::{archives, tree};
 
 #[test]
-fn the_bytes_are_those_that_were_packed() {
+fn cat_prints_the_packed_bytes() {
     let source = tree::sample();
     let files: Vec<_> = tree::names(source.path())
         .into_iter()
@@ -39,7 +39,7 @@ fn the_bytes_are_those_that_were_packed() {
 }
 
 #[test]
-fn playlists_are_as_they_are_stored() {
+fn cat_prints_playlists_as_stored() {
     let source = tree::temp();
     tree::write(source.path(), "s_0.ts", &tree::bytes(1, 5000));
     let text = "#EXTM3U\n#EXTINF:4,\ns_0.ts?range=36,5000\n";
@@ -48,7 +48,7 @@ fn playlists_are_as_they_are_stored() {
     assert_eq!(printed(&["cat", &archive, "v.m3u8"]), text.as_bytes());
 }
 
-/// One entry of so many MiB of nothing, a hole in the file.
+/// One entry of `mib` MiB of zeroes, which is a hole in the file.
 fn sparse(out: &Path, mib: u64) {
     let script = r#"
 import zlib
@@ -95,7 +95,7 @@ fn memory_is_bounded_whatever_the_size() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
+fn a_closed_pipe_succeeds_and_a_full_disk_fails() {
     let source = tree::sample();
     let (_out, archive) = packed(source.path(), archives::zipfile);
     for command in ["cat", "ls -R", "ls --json"] {
@@ -142,7 +142,7 @@ fn a_wrong_byte_is_an_error_unless_verification_is_off() {
 }
 
 #[test]
-fn a_server_that_ends_in_the_middle_is_an_error() {
+fn a_server_that_stops_in_the_middle_is_an_error() {
     let source = tree::temp();
     tree::write(source.path(), "a.bin", &tree::bytes(3, 3_000_000));
     tree::write(source.path(), "z.bin", &tree::bytes(4, 500_000));

@@ -1,4 +1,4 @@
-//! Archives read by another program: by the room `volume`, as `examples/read.rs` does.
+//! Archives read by another program through the room `volume`, as `examples/read.rs` does.
 
 use std::path::Path;
 
@@ -111,7 +111,7 @@ fn gateway_url_of_a_cid_is_verified() {
 }
 
 #[test]
-fn path_that_leads_nowhere_says_why() {
+fn a_broken_path_says_why() {
     let source = tree::temp();
     tree::write(source.path(), "dir/a", b"some bytes");
     let (_out, archive) = packed(source.path(), archives::zipfile);

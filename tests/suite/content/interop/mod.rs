@@ -1,5 +1,4 @@
-//! Proofs with trees that an independent implementation made, the JavaScript importer of IPFS, and
-//! gave out itself. Needs node, npm and a registry to have the importer from.
+//! Verification of trees that the JavaScript importer of IPFS made and serves. Needs node, npm and a registry.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

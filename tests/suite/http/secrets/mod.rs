@@ -1,4 +1,4 @@
-//! What servers want to see before they serve, and who never gets to see it; proxies; TLS.
+//! Secrets: the servers that get them, and everything that must not show them. Also proxies and TLS.
 
 mod proxies;
 mod transport;
@@ -117,9 +117,9 @@ async fn ten_redirects_in_a_row_are_followed_and_eleven_are_not() {
     }
 }
 
-/// From https to http only what is proven is fetched, and no secret goes along.
+/// From https to http only what is verified is fetched, and no secret goes along.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redirect_out_of_tls_is_followed_only_with_a_proof() {
+async fn a_redirect_out_of_tls_is_followed_only_if_verified() {
     let authority = Authority::new("ours");
     let (front, back) = (FaultNode::start(vec![0]), FaultNode::start(blob()));
     front.behave(Behaviour::Redirect(
@@ -127,24 +127,24 @@ async fn a_redirect_out_of_tls_is_followed_only_with_a_proof() {
         format!("{}?sign=s3cret", back.url()),
     ));
     let addr = authority.front(Certificate::Good, &front);
-    for proven in [false, true] {
+    for verified in [false, true] {
         let options = HttpOptions {
             clients: Clients::with_roots(authority.pem().as_bytes()).expect("a root"),
             secrets: Secrets::default()
                 .with_token("s3cret-token")
                 .expect("a token"),
-            proven,
+            verified,
             ..HttpOptions::default()
         };
         let source = Http::new(&format!("https://{addr}/blob"), options).expect("a usable URL");
         match source.open(0).await {
             Ok(opened) => {
-                assert!(proven);
+                assert!(verified);
                 assert_eq!(opened.size, 100_000);
                 assert!(!sees(&back, "s3cret-token"), "{:?}", back.log());
             }
             Err(error) => {
-                assert!(!proven, "{error}");
+                assert!(!verified, "{error}");
                 let said = error.to_string();
                 for part in ["from https to http", &back.url(), "--verify trustless"] {
                     assert!(said.contains(part), "{part}: {said}");

@@ -1,4 +1,4 @@
-//! Raw blocks: root, inner nodes and leaves of what is served.
+//! Raw blocks of served files: root, inner nodes and leaves.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn is_block(reply: &Reply, cid: &Cid, len: usize, what: &str) {
 }
 
 #[test]
-fn every_block_of_what_is_served() {
+fn every_block_of_a_served_file_is_given() {
     let running = Running::start();
     let raw = [("Accept", "application/vnd.ipld.raw")];
     for profile in [
@@ -87,7 +87,7 @@ fn every_block_of_what_is_served() {
 }
 
 #[test]
-fn a_block_that_the_cid_carries_itself() {
+fn identity_cids_are_served() {
     let running = Running::start();
     let empty = parse_cid("bafkqaaa").expect("a CID");
     for (path, accept) in [("?format=raw", "*/*"), ("", "application/vnd.ipld.raw")] {
@@ -102,7 +102,7 @@ fn a_block_that_the_cid_carries_itself() {
 }
 
 #[test]
-fn a_block_of_a_file_that_is_gone_is_taken_from_another_that_has_it() {
+fn a_block_of_a_removed_file_comes_from_another_file() {
     let running = Running::start();
     let profile = Profile::new("raw", 256, 3, true, Version::V1);
     let head = bytes(256);

@@ -1,5 +1,4 @@
-//! The node over real sockets: what it answers to what, and how it behaves towards clients and
-//! sources that do not.
+//! The node over real sockets: its answers, and how it handles clients and sources that misbehave.
 
 mod answers;
 mod blocks;

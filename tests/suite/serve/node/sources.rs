@@ -1,4 +1,4 @@
-//! Sources that break, and clients that do not read: what one of them costs the others.
+//! Sources that break and clients that do not read, and that others are not affected.
 
 use std::io::Read;
 use std::ops::Range;
@@ -24,6 +24,10 @@ struct Zeros {
 const CHUNK: u64 = 64 * 1024;
 
 impl Source for Zeros {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     fn open(&self, _: u64) -> BoxFuture<'_, Result<Opened>> {
         let size = self.now.load(Ordering::SeqCst);
         ready(Ok(Opened { size, tail: None })).boxed()
@@ -91,7 +95,7 @@ fn a_blob_that_changed_is_withdrawn() {
     assert_eq!(get(), 206);
     now.fetch_add(1, Ordering::SeqCst);
     assert_eq!(get(), 404);
-    // Even if it were what it was again: whoever published it looks at it anew.
+    // It stays withdrawn even in its old state: the publisher has to check it again.
     now.fetch_sub(1, Ordering::SeqCst);
     assert_eq!(get(), 404);
     let told = running.runtime.block_on(async {
@@ -101,7 +105,7 @@ fn a_blob_that_changed_is_withdrawn() {
 }
 
 #[test]
-fn no_more_is_read_than_the_client_takes() {
+fn a_blob_is_read_only_as_fast_as_the_client_reads() {
     let running = Running::start();
     let (path, read, _) = zeros(&running, u64::MAX);
     let mut stream = send(running.addr, "GET", &path, &[]);
@@ -123,7 +127,7 @@ fn no_more_is_read_than_the_client_takes() {
 }
 
 #[test]
-fn the_end_does_not_wait_for_clients_that_do_not_read() {
+fn shutdown_does_not_wait_for_stalled_clients() {
     let mut running = Running::start();
     let (path, ..) = zeros(&running, u64::MAX);
     let mut stuck = send(running.addr, "GET", &path, &[]);

@@ -1,0 +1,96 @@
+//! A directory to write to, which nothing leaves.
+//!
+//! Each directory on the way is opened relative to the one before and never through a symbolic link, so that neither
+//! the archive nor another process can lead a write out of it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
+
+use super::os;
+use crate::archive::Timestamp;
+
+/// Permissions of directories until they are finished.
+const NEW: Mode = Mode::RWXU;
+
+/// An open directory.
+pub(super) struct Directory(OwnedFd);
+
+impl Directory {
+    /// The directory that the user named, created if it is missing. It may be a link.
+    pub(super) fn root(path: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(path)?;
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+    }
+
+    /// The directory at `path` below this one. Missing ones are created.
+    pub(super) fn directory(&self, path: &[u8]) -> io::Result<Self> {
+        let mut here = Self(self.0.try_clone()?);
+        for name in path
+            .split(|byte| *byte == b'/')
+            .filter(|name| !name.is_empty())
+        {
+            match rustix::fs::mkdirat(&here.0, os(name), NEW | Mode::RWXG | Mode::RWXO) {
+                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Err(e) => return Err(e.into()),
+            }
+            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let below = rustix::fs::openat(&here.0, os(name), flags, Mode::empty());
+            here = Self(below.map_err(|e| explained(name, e))?);
+        }
+        Ok(here)
+    }
+
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.0
+    }
+
+    /// Sets the permissions, as far as the umask allows, and the time of modification.
+    pub(super) fn finish(&self, mode: Mode, mtime: Timestamp) -> io::Result<()> {
+        rustix::fs::fchmod(&self.0, (mode | NEW) & !umask())?;
+        Ok(rustix::fs::futimens(&self.0, &times(mtime))?)
+    }
+
+    /// Removes a file, if it exists.
+    pub(super) fn remove(&self, name: &[u8]) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.0, os(name), AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+fn explained(name: &[u8], error: rustix::io::Errno) -> io::Error {
+    match error {
+        rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => io::Error::other(format!(
+            "{} is in the way: it is no directory",
+            crate::cli::show::quoted(name)
+        )),
+        error => error.into(),
+    }
+}
+
+/// Sets the time of modification and leaves that of access alone.
+pub(super) fn times(mtime: Timestamp) -> Timestamps {
+    Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: mtime.secs,
+            tv_nsec: mtime.nanos.into(),
+        },
+    }
+}
+
+/// The umask of this process (proc(5)). umask(2) cannot read it without setting it.
+pub(super) fn umask() -> Mode {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    let mask = line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok());
+    Mode::from_raw_mode(mask.unwrap_or(0o022))
+}

@@ -1,0 +1,224 @@
+//! Extracts one file.
+//!
+//! A file is written under another name, which begins with a dot and ends in `.aiozfs-part`, and gets its own name when
+//! it is complete. So a file under its own name is never half written.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+
+use super::directory::{Directory, times, umask};
+use super::os;
+use crate::archive::{Kind, Timestamp};
+use crate::cli::progress::Progress;
+use crate::fs::{Attr, Ino};
+use crate::volume::Volume;
+
+/// How much is read at once, in bytes.
+const STEP: u32 = 1 << 20;
+
+/// What was done for a file.
+pub(super) enum Outcome {
+    /// It was written; its length in bytes.
+    Written(u64),
+    /// It was there already.
+    Skipped,
+}
+
+/// Extracts the file `ino` below `target`.
+pub(super) async fn extract(
+    volume: &Volume,
+    ino: Ino,
+    target: &Directory,
+    overwrite: bool,
+    progress: &Progress,
+) -> Result<Outcome, String> {
+    let moment = volume.open(ino).map_err(text)?;
+    volume.settle(ino).await.map_err(text)?;
+    let attr = volume.attr(ino).map_err(text)?;
+    let path = volume.tree().path(ino);
+    let (directory, name) = split(&path);
+    let directory = target.directory(directory).map_err(text)?;
+    match existing(&directory, name, &attr).map_err(text)? {
+        Existing::Same => {
+            progress.add(attr.size);
+            return Ok(Outcome::Skipped);
+        }
+        Existing::Other if !overwrite => return Err(IN_THE_WAY.to_owned()),
+        Existing::Other | Existing::Nothing => {}
+    }
+    // Without a checksum, bytes from an earlier run could be those of another archive.
+    let checksum = checksum(volume, ino);
+    let part_name = format!(".{}-{:08x}.aiozfs-part", ino.0, checksum.unwrap_or(0));
+    let mut part = Part::open(&directory, part_name.as_bytes()).map_err(text)?;
+    let mut is_resumed = part.resume(attr.size, checksum.is_some()).map_err(text)?;
+    progress.add(part.at);
+    loop {
+        while part.at < attr.size {
+            let bytes = volume
+                .read(ino, moment, part.at, STEP)
+                .await
+                .map_err(text)?;
+            if bytes.is_empty() {
+                return Err(format!("it ends at {} of {} bytes", part.at, attr.size));
+            }
+            tokio::task::block_in_place(|| part.append(&bytes)).map_err(text)?;
+            progress.add(bytes.len() as u64);
+        }
+        if checksum.is_none_or(|expected| expected == part.crc.clone().finalize()) {
+            break;
+        }
+        part.restart().map_err(text)?;
+        if !std::mem::take(&mut is_resumed) {
+            let _ = directory.remove(part_name.as_bytes());
+            return Err("its bytes differ from its CRC-32 in the archive".to_owned());
+        }
+    }
+    part.finish(&attr).map_err(text)?;
+    let (from, to) = (os(part_name.as_bytes()), os(name));
+    rustix::fs::renameat(directory.fd(), from, directory.fd(), to).map_err(text)?;
+    Ok(Outcome::Written(attr.size))
+}
+
+/// Makes the symbolic link `ino` below `target`.
+pub(super) async fn link(
+    volume: &Volume,
+    ino: Ino,
+    target: &Directory,
+    overwrite: bool,
+) -> Result<Outcome, String> {
+    let leads_to = volume.read_link(ino).await.map_err(text)?;
+    let path = volume.tree().path(ino);
+    let (directory, name) = split(&path);
+    let directory = target.directory(directory).map_err(text)?;
+    let there = rustix::fs::readlinkat(directory.fd(), os(name), Vec::new());
+    if there.is_ok_and(|there| there.as_bytes() == leads_to) {
+        return Ok(Outcome::Skipped);
+    }
+    if overwrite {
+        directory.remove(name).map_err(text)?;
+    }
+    match rustix::fs::symlinkat(os(&leads_to), directory.fd(), os(name)) {
+        Ok(()) => Ok(Outcome::Written(0)),
+        Err(rustix::io::Errno::EXIST) => Err(IN_THE_WAY.to_owned()),
+        Err(e) => Err(text(e)),
+    }
+}
+
+const IN_THE_WAY: &str = "another file of this name exists; --overwrite replaces it";
+
+/// The file's CRC-32 in the archive, if it is extracted as it is stored.
+fn checksum(volume: &Volume, ino: Ino) -> Option<u32> {
+    let tree = volume.tree();
+    let id = tree.entry(ino)?;
+    (!tree.is_overridden(id)).then(|| volume.archive().index().get(id).crc32)
+}
+
+enum Existing {
+    Nothing,
+    /// A file of this size and time.
+    Same,
+    Other,
+}
+
+fn existing(directory: &Directory, name: &[u8], attr: &Attr) -> io::Result<Existing> {
+    let found = rustix::fs::statat(directory.fd(), os(name), AtFlags::SYMLINK_NOFOLLOW);
+    let stat = match found {
+        Ok(stat) => stat,
+        Err(rustix::io::Errno::NOENT) => return Ok(Existing::Nothing),
+        Err(e) => return Err(e.into()),
+    };
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let is_same = is_file && stat.st_size as u64 == attr.size && is_time(&stat, attr.mtime);
+    Ok(if is_same {
+        Existing::Same
+    } else {
+        Existing::Other
+    })
+}
+
+/// In seconds, since not all filesystems keep fractions.
+fn is_time(stat: &rustix::fs::Stat, mtime: Timestamp) -> bool {
+    stat.st_mtime == mtime.secs
+}
+
+/// A file that is not complete.
+struct Part {
+    file: File,
+    /// How many bytes it has.
+    at: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl Part {
+    fn open(directory: &Directory, name: &[u8]) -> io::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = rustix::fs::openat(directory.fd(), os(name), flags, mode)?;
+        let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        lock.map_err(|_| io::Error::other("another aiozfs is extracting it"))?;
+        Ok(Self {
+            file: File::from(file),
+            at: 0,
+            crc: crc32fast::Hasher::new(),
+        })
+    }
+
+    /// Goes on behind what an earlier run wrote, if `may_resume`. Returns whether there was any.
+    fn resume(&mut self, size: u64, may_resume: bool) -> io::Result<bool> {
+        let len = self.file.metadata()?.len();
+        if !may_resume || len > size {
+            self.restart()?;
+            return Ok(false);
+        }
+        let mut buffer = vec![0; STEP as usize];
+        loop {
+            let read = self.file.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(self.at > 0);
+            }
+            self.crc.update(&buffer[..read]);
+            self.at += read as u64;
+        }
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.at = 0;
+        self.crc.reset();
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.crc.update(bytes);
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Sets permissions, as far as the umask allows, and the time of modification.
+    fn finish(&self, attr: &Attr) -> io::Result<()> {
+        let mode = match attr.kind {
+            Kind::File => attr.perm,
+            // Devices and the like are files here, without their permissions.
+            _ => 0o644,
+        };
+        let mode = Mode::from_raw_mode(mode.into()) & !umask();
+        rustix::fs::fchmod(&self.file, mode)?;
+        Ok(rustix::fs::futimens(&self.file, &times(attr.mtime))?)
+    }
+}
+
+/// The directory and the name of a path.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&[], path),
+    }
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}

@@ -1,0 +1,200 @@
+//! `aiozfs extract`.
+
+mod directory;
+mod file;
+mod selection;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use futures_util::{StreamExt, stream};
+use indicatif::HumanBytes;
+use rustix::fs::Mode;
+use serde::Serialize;
+
+use super::access::AccessArgs;
+use super::mount_options::MountOptions;
+use super::progress::Progress;
+use super::show::{self, quoted};
+use super::{Failure, completions, config, job, logging};
+use crate::archive::Kind;
+use crate::fs::Ino;
+use crate::volume::Volume;
+use directory::Directory;
+use file::Outcome;
+use selection::Selection;
+
+/// How many files are read at the same time. Small files need many to fill a link with a long round trip.
+const FILES_AT_ONCE: usize = 32;
+
+/// Extract files of an archive into a directory.
+///
+/// Files get the times and permissions that the archive has, and are compared with their CRC-32. An interrupted
+/// command can be run again: files that are complete are skipped, others go on where they ended. Nothing is written
+/// outside of the directory: symbolic links that lead out of the archive are not made, and existing links in the
+/// directory are not followed.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ExtractArgs {
+    /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
+    /// name of an archive in the configuration
+    #[arg(add = completions::sources())]
+    source: String,
+    /// Files and directories of the archive; * ? [a-z] stand for characters of a name, ** for any
+    /// number of directories [default: all]
+    #[arg(value_name = "PATH|GLOB", add = completions::paths())]
+    paths: Vec<OsString>,
+    /// Write to this directory, which is created if it is missing
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
+    directory: PathBuf,
+    /// Replace files that exist and differ in size or time
+    #[arg(long)]
+    overwrite: bool,
+    /// Extract playlists as they are stored, with range links. Otherwise they are playable in the directory
+    #[arg(long)]
+    stored_playlists: bool,
+    /// Print the result as JSON: one object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: AccessArgs,
+    /// Log more; may be given more than once
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs extract bafybei... -C ./video
+  aiozfs extract https://example.com/holiday.zip '**/*.jpg' -C ~/Pictures
+  aiozfs extract --json ./holiday.zip 720p | jq .failed";
+
+/// What was done.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    /// Files that were written, symbolic links included.
+    files: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// Files that were there already.
+    skipped: u64,
+    /// Files that could not be extracted.
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    path: String,
+    reason: String,
+}
+
+pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
+    logging::init(args.verbose);
+    let location = config::locate(&args.source)?;
+    let mut access = args.access.resolve(location, &MountOptions::default())?;
+    access.options.stored_playlists = args.stored_playlists;
+    let target = Directory::root(&args.directory).map_err(|e| {
+        Failure::new(format!(
+            "directory {}: {e}; give one that can be written",
+            args.directory.display()
+        ))
+    })?;
+    let runtime = job::runtime()?;
+    let done = runtime.block_on(async {
+        let volume = Arc::new(access.open().await?);
+        let selection = Selection::new(volume.tree(), &args.paths)?;
+        Ok(all(&volume, selection, Arc::new(target), args).await)
+    });
+    runtime.shutdown_background();
+    report(&done?, args)
+}
+
+fn report(summary: &Summary, args: &ExtractArgs) -> Result<ExitCode, Failure> {
+    if args.json {
+        let line = serde_json::to_string(summary).map_err(Failure::new)?;
+        show::print(|out| writeln!(out, "{line}"))?;
+    } else {
+        let (files, skipped) = (summary.files, summary.skipped);
+        let bytes = HumanBytes(summary.bytes);
+        show::print(|out| {
+            writeln!(
+                out,
+                "{files} files, {bytes} extracted; {skipped} were there already"
+            )
+        })?;
+    }
+    match summary.failed.len() {
+        0 => Ok(ExitCode::SUCCESS),
+        failed => Err(Failure::new(format!(
+            "{failed} files could not be extracted; run the command again to go on with them"
+        ))),
+    }
+}
+
+/// Extracts the selected files, then links, so that no file is written through one. The times of directories come
+/// last, since files that are made in a directory change its time.
+async fn all(
+    volume: &Arc<Volume>,
+    selection: Selection,
+    target: Arc<Directory>,
+    args: &ExtractArgs,
+) -> Summary {
+    let progress = Arc::new(Progress::bytes("extracting", Some(selection.bytes)));
+    let mut summary = Summary::default();
+    let mut note = |ino: Ino, done: Result<Outcome, String>| match done {
+        Ok(Outcome::Written(bytes)) => {
+            summary.files += 1;
+            summary.bytes += bytes;
+        }
+        Ok(Outcome::Skipped) => summary.skipped += 1,
+        Err(reason) => {
+            let path = volume.tree().path(ino);
+            if !args.json {
+                progress.aside(|| eprintln!("aiozfs: {}: {reason}", quoted(&path)));
+            }
+            let path = String::from_utf8_lossy(&path).into_owned();
+            summary.failed.push(Failed { path, reason });
+        }
+    };
+    for ino in &selection.directories {
+        if let Err(e) = target.directory(&volume.tree().path(*ino)) {
+            note(*ino, Err(e.to_string()));
+        }
+    }
+    let overwrite = args.overwrite;
+    let tasks = selection.files.into_iter().map(|ino| {
+        let (volume, target, progress) = (volume.clone(), target.clone(), progress.clone());
+        async move {
+            let work =
+                async move { file::extract(&volume, ino, &target, overwrite, &progress).await };
+            let done = tokio::spawn(work).await;
+            (ino, done.unwrap_or_else(|e| Err(e.to_string())))
+        }
+    });
+    let mut done = stream::iter(tasks).buffer_unordered(FILES_AT_ONCE);
+    while let Some((ino, done)) = done.next().await {
+        note(ino, done);
+    }
+    for ino in selection.links {
+        note(ino, file::link(volume, ino, &target, overwrite).await);
+    }
+    for ino in selection.directories {
+        if let Some(attr) = volume.tree().attr(ino)
+            && attr.kind == Kind::Dir
+            && let Ok(directory) = target.directory(&volume.tree().path(ino))
+        {
+            // Permissions and times are a courtesy; the files are there.
+            let _ = directory.finish(Mode::from_raw_mode(attr.perm.into()), attr.mtime);
+        }
+    }
+    summary
+}
+
+/// A path as the operating system has it.
+fn os(path: &[u8]) -> &std::ffi::OsStr {
+    std::ffi::OsStr::from_bytes(path)
+}

@@ -1,0 +1,77 @@
+//! The files that patterns select.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::archive::Kind;
+use crate::cli::Failure;
+use crate::cli::glob::Glob;
+use crate::fs::{Ino, Tree};
+
+/// Files to extract, and the directories that they need.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// In the order in which they lie in the archive, which reads it from start to end.
+    pub(super) files: Vec<Ino>,
+    pub(super) links: Vec<Ino>,
+    /// Each after the one that it is in.
+    pub(super) directories: Vec<Ino>,
+    /// Bytes of all files.
+    pub(super) bytes: u64,
+}
+
+impl Selection {
+    /// What `patterns` select of a tree; without any, all. A pattern that selects nothing is an error.
+    pub(super) fn new(tree: &Tree, patterns: &[OsString]) -> Result<Self, Failure> {
+        let globs: Vec<_> = patterns.iter().map(|p| Glob::new(p.as_bytes())).collect();
+        let mut is_used = vec![false; globs.len()];
+        let mut selection = Self::default();
+        // Directories on the way, each with the path to it, and whether it is selected as a whole.
+        let mut ahead = vec![(Ino::ROOT, Vec::new())];
+        while let Some((directory, path)) = ahead.pop() {
+            // After `.` and `..`.
+            for line in tree.read_dir(directory, 2).into_iter().flatten() {
+                let path = join(&path, line.name);
+                let mut is_selected = globs.is_empty();
+                for (glob, is_used) in globs.iter().zip(&mut is_used) {
+                    let names = glob.names(&path);
+                    is_selected |= names;
+                    *is_used |= names;
+                }
+                if is_selected {
+                    selection.add(tree, line.ino, line.kind);
+                }
+                if line.kind == Kind::Dir {
+                    ahead.push((line.ino, path));
+                }
+            }
+        }
+        if let Some(at) = is_used.iter().position(|is_used| !is_used) {
+            let pattern = patterns[at].to_string_lossy();
+            return Err(Failure::new(format!(
+                "the archive has no '{pattern}'; 'aiozfs ls -R' lists what it has"
+            )));
+        }
+        selection.files.sort_unstable_by_key(|ino| tree.entry(*ino));
+        Ok(selection)
+    }
+
+    fn add(&mut self, tree: &Tree, ino: Ino, kind: Kind) {
+        match kind {
+            Kind::Dir => self.directories.push(ino),
+            Kind::Symlink => self.links.push(ino),
+            Kind::File | Kind::Special => {
+                self.bytes += tree.attr(ino).map_or(0, |attr| attr.size);
+                self.files.push(ino);
+            }
+        }
+    }
+}
+
+fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() {
+        name.to_vec()
+    } else {
+        [directory, b"/", name].concat()
+    }
+}

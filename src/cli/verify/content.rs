@@ -1,0 +1,126 @@
+//! The content of one entry while its stored bytes arrive: compared with its size and its CRC-32, after it
+//! was decoded if it is compressed.
+
+use std::io::{self, BufRead, Read};
+
+use bytes::{Buf, Bytes};
+use crc32fast::Hasher;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::archive::Entry;
+use crate::decode::{self, Coding, Input, Key, Password};
+
+/// How many parts of at most a window wait for a decoder.
+const WAITING: usize = 2;
+
+/// The most memory that a decoder may take, in bytes.
+const MEMORY: u64 = 512 << 20;
+
+/// Compares the content of one entry.
+pub(super) enum Content {
+    Stored {
+        crc: Hasher,
+        crc32: u32,
+    },
+    Compressed {
+        parts: mpsc::Sender<Bytes>,
+        done: JoinHandle<Result<(), decode::Error>>,
+    },
+}
+
+impl Content {
+    pub(super) fn new(entry: &Entry, is_stored: bool, password: Option<&Password>) -> Self {
+        let crc32 = entry.crc32;
+        if is_stored {
+            let crc = Hasher::new();
+            return Self::Stored { crc, crc32 };
+        }
+        let crc32 = entry.has_crc().then_some(entry.crc32);
+        let (encryption, stored, password) =
+            (entry.encryption, entry.compressed_size, password.cloned());
+        let (parts, receiver) = mpsc::channel(WAITING);
+        let coding = Coding::of(entry, MEMORY);
+        let input: Box<dyn Input> = Box::new(Parts {
+            receiver,
+            part: Bytes::new(),
+            position: 0,
+        });
+        let done = tokio::task::spawn_blocking(move || {
+            let input = match encryption {
+                None => input,
+                Some(encryption) => Key::open(encryption, stored, password.as_ref(), input)?,
+            };
+            decode::decode(&coding, crc32, input, |_| ())
+        });
+        Self::Compressed { parts, done }
+    }
+
+    /// Takes the next stored bytes.
+    pub(super) async fn take(&mut self, bytes: Bytes) {
+        match self {
+            Self::Stored { crc, .. } => crc.update(&bytes),
+            // A decoder that has failed takes no more.
+            Self::Compressed { parts, .. } => drop(parts.send(bytes).await),
+        }
+    }
+
+    /// Why the content is wrong, after all stored bytes.
+    pub(super) async fn end(self) -> Option<String> {
+        match self {
+            Self::Stored { crc, crc32 } => match crc.finalize() {
+                found if found == crc32 => None,
+                found => Some(format!(
+                    "their CRC-32 is {found:08x}, but {crc32:08x} in the archive's index"
+                )),
+            },
+            Self::Compressed { parts, done } => {
+                drop(parts);
+                match done.await {
+                    Ok(result) => result.err().map(|why| why.to_string()),
+                    Err(_) => Some("the decoder panicked".to_owned()),
+                }
+            }
+        }
+    }
+}
+
+/// Stored bytes as they arrive.
+struct Parts {
+    receiver: mpsc::Receiver<Bytes>,
+    part: Bytes,
+    position: u64,
+}
+
+impl Read for Parts {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let count = bytes.len().min(out.len());
+        out[..count].copy_from_slice(&bytes[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Parts {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.part.is_empty()
+            && let Some(part) = self.receiver.blocking_recv()
+        {
+            self.part = part;
+        }
+        Ok(&self.part)
+    }
+
+    fn consume(&mut self, count: usize) {
+        let count = count.min(self.part.len());
+        self.part.advance(count);
+        self.position += count as u64;
+    }
+}
+
+impl Input for Parts {
+    fn position(&self) -> u64 {
+        self.position
+    }
+}

@@ -1,0 +1,256 @@
+//! The content of any entry: as it is stored, or decoded.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use futures_util::future::join;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::ahead::Ahead;
+use super::blocks::Blocks;
+use super::cipher::Key;
+use super::codec::{Coding, check};
+use super::error::Error;
+use super::keys::Keys;
+use super::large::{Large, OnWrong, Shared};
+use super::password::Password;
+use super::points::Points;
+use super::shelf::Shelf;
+use super::small::{Small, is_small};
+use super::workers::Workers;
+use crate::archive::EntryId;
+use crate::reader::Archive;
+
+/// One part in this many of the memory for decoding is for checkpoints.
+const POINTS_SHARE: u64 = 4;
+
+/// The most large entries that are remembered without a decoder in them.
+const IDLE: usize = 256;
+
+/// Reads the content of entries.
+pub struct Decoder {
+    shared: Arc<Shared>,
+    small: Small,
+    ahead: Arc<Ahead>,
+    large: Mutex<HashMap<EntryId, Arc<Large>>>,
+}
+
+impl Decoder {
+    /// Reads entries of `archive`. Checkpoints are kept on `shelf`. `spacing` is the least distance of
+    /// checkpoints in plain bytes; `None` means the usual one. Must be called within a tokio runtime.
+    /// `password` is that of encrypted entries.
+    pub fn new(
+        archive: Arc<Archive>,
+        shelf: Option<Box<dyn Shelf>>,
+        spacing: Option<u64>,
+        password: Option<Password>,
+    ) -> Self {
+        let memory = archive.memory_for_decoding();
+        let for_points = memory / POINTS_SHARE;
+        let memory = memory - for_points;
+        let shared = Arc::new(Shared {
+            archive,
+            workers: Workers::new(),
+            blocks: Blocks::new(memory),
+            points: Points::new(for_points, spacing),
+            keys: Keys::new(password),
+            shelf,
+            closed: CancellationToken::new(),
+            memory,
+            decoders: AtomicU64::new(0),
+            resting: Mutex::default(),
+            on_wrong: OnceLock::new(),
+        });
+        Self {
+            small: Small::new(shared.clone()),
+            ahead: Arc::default(),
+            shared,
+            large: Mutex::default(),
+        }
+    }
+
+    /// The archive as it is stored.
+    pub fn archive(&self) -> &Arc<Archive> {
+        &self.shared.archive
+    }
+
+    /// Sets what is called with an entry whose content turned out to be wrong after some of it was given
+    /// out. Only the first call counts.
+    pub fn on_wrong(&self, report: Arc<OnWrong>) {
+        let of_stored = report.clone();
+        self.archive().on_wrong(Box::new(move |id| of_stored(id)));
+        let _ = self.shared.on_wrong.set(report);
+    }
+
+    /// Whether an entry's content can be read.
+    ///
+    /// # Errors
+    /// The reason, if it cannot.
+    pub fn readable(&self, id: EntryId) -> Result<(), Error> {
+        let index = self.archive().index();
+        index.readable(id).map_err(crate::reader::Error::from)?;
+        check(&index.get(id))
+    }
+
+    /// Sets the password of encrypted entries. Only the first one counts.
+    pub fn set_password(&self, password: Password) {
+        let _ = self.shared.keys.password.set(password);
+    }
+
+    /// Whether an entry's password was not compared yet.
+    pub fn is_locked(&self, id: EntryId) -> bool {
+        let entry = self.archive().index().get(id);
+        entry.encryption.is_some() && self.shared.keys.get(id).is_none()
+    }
+
+    /// Compares the password of an encrypted entry with what the entry has to check it. Does nothing for
+    /// other entries. An entry can be read without: then reading it compares.
+    ///
+    /// # Errors
+    /// If there is no password, or if it is wrong.
+    pub async fn unlock(&self, id: EntryId) -> Result<(), Error> {
+        let archive = self.archive();
+        let entry = archive.index().get(id);
+        let Some(encryption) = entry.encryption else {
+            return Ok(());
+        };
+        if self.shared.keys.get(id).is_some() {
+            return Ok(());
+        }
+        let password = self.shared.keys.password.get().cloned();
+        let password = password.ok_or(Error::NoPassword)?;
+        let header = encryption.overhead().0.min(entry.compressed_size);
+        let header = archive.read_stored(id, 0..header, header).await?;
+        let (tell, told) = oneshot::channel();
+        let turn = self.shared.workers.turn();
+        self.shared.workers.spawn(move || {
+            turn.take();
+            let stored = entry.compressed_size;
+            let key = Key::unlock(encryption, &header, stored, password.bytes());
+            turn.give();
+            let _ = tell.send(key);
+        });
+        let key = told.await.unwrap_or(Err(Error::Cancelled))?;
+        self.shared.keys.put(id, Arc::new(key));
+        Ok(())
+    }
+
+    /// Appends `range` of the content to `out` if all of it is in memory and not known to be wrong;
+    /// otherwise leaves `out` alone and returns false. Never waits.
+    pub fn try_read(&self, id: EntryId, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
+        let archive = self.archive();
+        if archive.index().is_stored(id) {
+            return archive.try_read(id, range, out);
+        }
+        let coding = self.coding(id);
+        let before = out.len();
+        let is_read = if is_small(&coding) {
+            let bytes = self.small.in_memory(id);
+            let part = bytes.as_deref().and_then(|bytes| part(bytes, range));
+            out.extend_from_slice(part.unwrap_or_default());
+            if part.is_some() {
+                self.ahead.reads(&self.shared, id);
+            }
+            part.is_some()
+        } else {
+            self.large(id, coding).try_read(range, out)
+        };
+        if is_read {
+            archive.count_read(out.len() - before, true);
+            archive.passes(id, range.start == 0, range.end == coding.size);
+        }
+        is_read
+    }
+
+    /// Reads `range` of the content, up to its end.
+    pub async fn read(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
+        let archive = self.archive();
+        if archive.index().is_stored(id) {
+            return Ok(archive.read(id, range).await?);
+        }
+        // The next files are requested while the read waits for its own bytes, not after it.
+        let begins = async { archive.passes(id, range.start == 0, false) };
+        let (bytes, ()) = join(self.read_aside(id, range.clone()), begins).await;
+        let bytes = bytes?;
+        let end = range.start + bytes.len() as u64;
+        archive.passes(id, false, end == self.coding(id).size);
+        Ok(bytes)
+    }
+
+    /// Reads like [`read`](Self::read), but the read does not count as a reader's step from file to file.
+    pub async fn read_aside(&self, id: EntryId, range: Range<u64>) -> Result<Vec<u8>, Error> {
+        let archive = self.archive();
+        if archive.index().is_stored(id) {
+            return Ok(archive.read_aside(id, range).await?);
+        }
+        self.readable(id)?;
+        self.unlock(id).await?;
+        let coding = self.coding(id);
+        let range = range.start.min(coding.size)..range.end.min(coding.size);
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes = if is_small(&coding) {
+            let all = self.small.get(id, &coding).await?;
+            self.ahead.reads(&self.shared, id);
+            part(&all, &range).unwrap_or_default().to_vec()
+        } else {
+            self.large(id, coding).read(&range).await?
+        };
+        archive.count_read(bytes.len(), false);
+        Ok(bytes)
+    }
+
+    /// Decodes an entry to its end without keeping its bytes, so that its checkpoints are made and kept,
+    /// and its size and CRC-32 compared. Begins at the last checkpoint. `progress` is called with the
+    /// number of plain bytes behind the decoder.
+    pub async fn pass(
+        &self,
+        id: EntryId,
+        progress: Arc<dyn Fn(u64) + Send + Sync>,
+    ) -> Result<(), Error> {
+        self.readable(id)?;
+        self.unlock(id).await?;
+        let coding = self.coding(id);
+        if is_small(&coding) {
+            self.small.get(id, &coding).await?;
+            return Ok(());
+        }
+        self.large(id, coding).pass(progress).await
+    }
+
+    /// Fails all reads that wait, and all later ones. Has the checkpoints kept that are new.
+    pub fn close(&self) {
+        self.shared.closed.cancel();
+        self.archive().close();
+        for id in self.shared.points.unkept() {
+            self.large(id, self.coding(id)).keep_points(true);
+        }
+    }
+
+    fn coding(&self, id: EntryId) -> Coding {
+        Coding::of(&self.archive().index().get(id), self.shared.memory / 2)
+    }
+
+    fn large(&self, id: EntryId, coding: Coding) -> Arc<Large> {
+        let mut all = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(large) = all.get(&id) {
+            return large.clone();
+        }
+        if all.len() >= IDLE {
+            all.retain(|_, large| Arc::strong_count(large) > 1 || !large.is_idle());
+        }
+        let entry = self.archive().index().get(id);
+        let large = Arc::new(Large::new(id, entry, coding, self.shared.clone()));
+        all.insert(id, large.clone());
+        large
+    }
+}
+
+/// A range of some bytes; `None` if it reaches beyond.
+fn part<'b>(bytes: &'b [u8], range: &Range<u64>) -> Option<&'b [u8]> {
+    bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+}

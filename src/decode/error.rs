@@ -1,0 +1,163 @@
+//! Why plain bytes cannot be had.
+
+use std::{fmt, io};
+
+use crate::archive::Method;
+use crate::reader;
+
+/// Why an entry cannot be decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Error {
+    /// Its stored bytes cannot be read.
+    Read(reader::Error),
+    /// Its stored bytes are no valid compressed data.
+    Damaged {
+        /// Offset in the compressed data, near the fault.
+        at: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// It has more plain bytes than the directory says.
+    TooLong {
+        /// The size in the directory.
+        size: u64,
+    },
+    /// It has fewer plain bytes than the directory says.
+    TooShort {
+        /// The size in the directory.
+        size: u64,
+        /// The actual size.
+        actual: u64,
+    },
+    /// Its plain bytes do not agree with the CRC-32 in the directory.
+    Checksum {
+        /// The CRC-32 in the directory.
+        listed: u32,
+        /// That of the bytes.
+        actual: u32,
+    },
+    /// Its encrypted bytes do not agree with their authentication code.
+    Forged,
+    /// This method is not supported.
+    Unsupported {
+        /// The method.
+        method: Method,
+    },
+    /// It is encrypted in a way that is not supported.
+    UnsupportedEncryption {
+        /// The name of the encryption, for people.
+        name: String,
+    },
+    /// Decoding it takes more memory than is allowed. In bytes.
+    TooMuchMemory {
+        /// What it takes.
+        needs: u64,
+        /// What is allowed.
+        allowed: u64,
+    },
+    /// It is encrypted, and no password was given.
+    NoPassword,
+    /// It is encrypted, and the password is wrong.
+    WrongPassword,
+    /// Nobody waits for its bytes any longer.
+    Cancelled,
+}
+
+impl Error {
+    /// For an entry that is encrypted neither by ZipCrypto nor by WinZip's AES.
+    pub(super) fn unknown_encryption() -> Self {
+        let name = "PKWARE's strong encryption or an unknown one".into();
+        Error::UnsupportedEncryption { name }
+    }
+
+    /// The error behind the `io::Error` of an [`Input`](super::Input) or of a library that reads one: the
+    /// input's own, or a fault of the data near offset `at` of the compressed data.
+    pub fn of_io(error: io::Error, at: u64) -> Self {
+        let what = error.to_string();
+        let inner = error.into_inner();
+        match inner.and_then(|inner| inner.downcast::<Error>().ok()) {
+            Some(own) => *own,
+            None => Error::Damaged { at, what },
+        }
+    }
+
+    /// Whether the data is at fault: other data might be right.
+    pub(super) fn is_of_data(&self) -> bool {
+        match self {
+            Error::Damaged { .. } | Error::TooShort { .. } => true,
+            Error::Read(_)
+            | Error::Unsupported { .. }
+            | Error::UnsupportedEncryption { .. }
+            | Error::TooMuchMemory { .. }
+            | Error::NoPassword
+            | Error::WrongPassword
+            | Error::Cancelled => false,
+            whole => whole.is_of_whole(),
+        }
+    }
+
+    /// Whether no byte of the content can be trusted.
+    pub(super) fn is_of_whole(&self) -> bool {
+        matches!(
+            self,
+            Error::TooLong { .. } | Error::Checksum { .. } | Error::Forged
+        )
+    }
+
+    /// The error of a decoder that panicked.
+    pub(super) fn panicked() -> Self {
+        Error::Damaged {
+            at: 0,
+            what: "the decoder panicked".into(),
+        }
+    }
+}
+
+impl From<reader::Error> for Error {
+    fn from(error: reader::Error) -> Self {
+        Error::Read(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Read(error) => error.fmt(f),
+            Error::Damaged { at, what } => {
+                write!(f, "its compressed data is damaged near byte {at}: {what}")
+            }
+            Error::TooLong { size } => write!(
+                f,
+                "its data has more than the {size} bytes that the central directory lists"
+            ),
+            Error::TooShort { size, actual } => write!(
+                f,
+                "its data has {actual} bytes, and the central directory lists {size}"
+            ),
+            Error::Checksum { listed, actual } => write!(
+                f,
+                "its data has the CRC-32 {actual:08x}, and the central directory lists {listed:08x}"
+            ),
+            Error::Forged => {
+                f.write_str("its encrypted data does not agree with its authentication code")
+            }
+            Error::Unsupported { method } => {
+                write!(f, "it is {method} in the archive, which is not supported")
+            }
+            Error::UnsupportedEncryption { name } => {
+                write!(f, "it is encrypted with {name}, which is not supported")
+            }
+            Error::TooMuchMemory { needs, allowed } => write!(
+                f,
+                "decoding it takes {needs} bytes of memory, and {allowed} are allowed (--memory)"
+            ),
+            Error::NoPassword => f.write_str(
+                "it is encrypted; give the password with --password-file or AIOZFS_PASSWORD",
+            ),
+            Error::WrongPassword => f.write_str("the password is wrong"),
+            Error::Cancelled => f.write_str("decoding was cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,157 @@
+//! The checkpoints of an entry as bytes, to be kept on disk.
+//!
+//! All numbers are little-endian. First come the entry's size (8 bytes), its compressed size (8) and the
+//! number of checkpoints (4). A checkpoint is: offset in the plain bytes (8), offset in the compressed bytes
+//! (8), CRC-32 of the plain bytes before it (4), length of the codec's state (4), the state. Offsets rise.
+//!
+//! Whoever keeps the bytes adds a checksum. The bytes are checked nevertheless, so that no file makes a
+//! decoder fail in another way than with an error.
+
+use std::sync::Arc;
+
+use super::checkpoint::{Checkpoint, MOST, Point};
+use crate::archive::{Pull, Push};
+
+/// The version of the format.
+pub const FORMAT: u32 = 1;
+
+const HEAD: usize = 20;
+const POINT: usize = 24;
+
+/// The longest state of a codec, in bytes.
+const LONGEST: usize = 1 << 20;
+
+/// The number of bytes that [`store`] makes.
+pub fn stored_len(points: &[Arc<Point>]) -> u64 {
+    let states = points.iter().map(|point| point.checkpoint.state.len());
+    (HEAD + points.len() * POINT + states.sum::<usize>()) as u64
+}
+
+/// Sizes that tell an entry, in bytes: of its plain and of its compressed data.
+pub type Sizes = (u64, u64);
+
+/// Writes the checkpoints of an entry, which are in the order of their offsets.
+pub fn store(sizes: Sizes, points: &[Arc<Point>], push: &mut Push) {
+    push(&head(sizes, points.len() as u32));
+    for point in points {
+        let Point { checkpoint, crc32 } = &**point;
+        let mut fields = [0; POINT];
+        fields[..8].copy_from_slice(&checkpoint.output.to_le_bytes());
+        fields[8..16].copy_from_slice(&checkpoint.input.to_le_bytes());
+        fields[16..20].copy_from_slice(&crc32.to_le_bytes());
+        fields[20..].copy_from_slice(&(checkpoint.state.len() as u32).to_le_bytes());
+        push(&fields);
+        push(&checkpoint.state);
+    }
+}
+
+/// Reads the checkpoints of an entry; `None` if the bytes are damaged or belong to another one.
+pub fn load(sizes: Sizes, pull: &mut Pull) -> Option<Vec<Point>> {
+    let mut start = [0; HEAD];
+    pull(&mut start).then_some(())?;
+    let count = u32::from_le_bytes([start[16], start[17], start[18], start[19]]);
+    if start != head(sizes, count) || count as usize > MOST {
+        return None;
+    }
+    let mut points: Vec<Point> = Vec::new();
+    for _ in 0..count {
+        let mut fields = [0; POINT];
+        pull(&mut fields).then_some(())?;
+        let (eights, fours) = (fields.as_chunks::<8>().0, fields.as_chunks::<4>().0);
+        let (output, input) = (u64::from_le_bytes(eights[0]), u64::from_le_bytes(eights[1]));
+        let (crc32, len) = (u32::from_le_bytes(fours[4]), u32::from_le_bytes(fours[5]));
+        let before = points.last().map_or(0, |point| point.checkpoint.output);
+        let is_possible = before < output && output < sizes.0 && input <= sizes.1;
+        if !is_possible || len as usize > LONGEST {
+            return None;
+        }
+        let mut state = vec![0; len as usize];
+        pull(&mut state).then_some(())?;
+        points.push(Point {
+            checkpoint: Checkpoint {
+                output,
+                input,
+                state,
+                cipher: Vec::new(),
+            },
+            crc32,
+        });
+    }
+    Some(points)
+}
+
+fn head(sizes: Sizes, count: u32) -> [u8; HEAD] {
+    let mut head = [0; HEAD];
+    head[..8].copy_from_slice(&sizes.0.to_le_bytes());
+    head[8..16].copy_from_slice(&sizes.1.to_le_bytes());
+    head[16..].copy_from_slice(&count.to_le_bytes());
+    head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: Sizes = (1 << 30, 1 << 29);
+
+    fn points() -> Vec<Arc<Point>> {
+        let point = |n: u64| Point {
+            checkpoint: Checkpoint {
+                output: n << 20,
+                input: n << 19,
+                state: vec![n as u8; n as usize * 100],
+                cipher: Vec::new(),
+            },
+            crc32: n as u32 * 7,
+        };
+        (1..20).map(|n| Arc::new(point(n))).collect()
+    }
+
+    fn stored(points: &[Arc<Point>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        store(SIZES, points, &mut |part| bytes.extend_from_slice(part));
+        bytes
+    }
+
+    fn loaded(sizes: Sizes, mut bytes: &[u8]) -> Option<Vec<Point>> {
+        load(sizes, &mut |out| {
+            let Some((now, later)) = bytes.split_at_checked(out.len()) else {
+                return false;
+            };
+            out.copy_from_slice(now);
+            bytes = later;
+            true
+        })
+    }
+
+    #[test]
+    fn checkpoints_come_back() {
+        let bytes = stored(&points());
+        assert_eq!(bytes.len() as u64, stored_len(&points()));
+        let back: Vec<_> = loaded(SIZES, &bytes)
+            .unwrap()
+            .into_iter()
+            .map(Arc::new)
+            .collect();
+        assert_eq!(back, points());
+        assert_eq!(loaded(SIZES, &stored(&[])), Some(Vec::new()));
+    }
+
+    #[test]
+    fn other_or_damaged_bytes_are_refused() {
+        let bytes = stored(&points());
+        for end in 0..bytes.len() {
+            assert_eq!(loaded(SIZES, &bytes[..end]), None, "cut at {end}");
+        }
+        assert_eq!(loaded((5, SIZES.1), &bytes), None);
+        let mut unsorted = points();
+        unsorted.swap(3, 4);
+        assert_eq!(loaded(SIZES, &stored(&unsorted)), None);
+        let mut beyond = points();
+        Arc::make_mut(&mut beyond[18]).checkpoint.input = SIZES.1 + 1;
+        assert_eq!(loaded(SIZES, &stored(&beyond)), None);
+        let mut many = bytes.clone();
+        many[16..20].fill(0xff);
+        assert_eq!(loaded(SIZES, &many), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! Where checkpoints outlive the mount.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::checkpoint::Point;
+use super::codec::Coding;
+use crate::archive::EntryId;
+
+/// Keeps checkpoints of entries.
+pub trait Shelf: Send + Sync {
+    /// What was kept of an entry; nothing if that is damaged.
+    fn load(&self, id: EntryId, coding: Coding) -> BoxFuture<'_, Vec<Point>>;
+
+    /// Keeps the checkpoints of an entry in place of those that were kept before. Does not wait.
+    fn keep(&self, id: EntryId, coding: Coding, points: Vec<Arc<Point>>);
+}

@@ -1,0 +1,135 @@
+//! Small entries, which are decoded whole, and given out only if their size and CRC-32 are right.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OnceCell, oneshot};
+
+use super::blocks::Bytes;
+use super::cipher::Key;
+use super::codec::{Coding, Input};
+use super::error::Error;
+use super::input::MemoryInput;
+use super::large::Shared;
+use super::whole;
+use crate::archive::{Entry, EntryId};
+
+/// An entry up to this length is small, in plain and in stored bytes.
+const SMALL: u64 = 1 << 20;
+
+/// How many times an entry is fetched whose bytes turn out to be wrong.
+const TRIES: u32 = 3;
+
+/// Reads small entries.
+pub(super) struct Small {
+    shared: Arc<Shared>,
+    /// Those that are being decoded.
+    under_way: Mutex<HashMap<EntryId, Arc<OnceCell<Bytes>>>>,
+}
+
+/// Whether an entry is small.
+pub(super) fn is_small(coding: &Coding) -> bool {
+    coding.size <= SMALL && coding.compressed_size <= SMALL
+}
+
+impl Small {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            under_way: Mutex::default(),
+        }
+    }
+
+    /// The bytes of an entry, if they are in memory.
+    pub(super) fn in_memory(&self, id: EntryId) -> Option<Bytes> {
+        self.shared.blocks.get((id, 0))
+    }
+
+    /// The bytes of an entry. Those who ask at the same time share one decoder.
+    pub(super) async fn get(&self, id: EntryId, coding: &Coding) -> Result<Bytes, Error> {
+        if let Some(bytes) = self.in_memory(id) {
+            return Ok(bytes);
+        }
+        let cell = self.under_way().entry(id).or_default().clone();
+        let result = cell
+            .get_or_try_init(|| self.make(id, coding))
+            .await
+            .cloned();
+        self.under_way().remove(&id);
+        result
+    }
+
+    async fn make(&self, id: EntryId, coding: &Coding) -> Result<Bytes, Error> {
+        let archive = &self.shared.archive;
+        let entry = archive.index().get(id);
+        let key = self.shared.keys.get(id);
+        let mut tries = 1;
+        loop {
+            let end = coding.compressed_size;
+            let mut stored = Vec::new();
+            if !archive.try_read_stored(id, &(0..end), end, &mut stored) {
+                stored = archive.read_stored(id, 0..end, end).await?;
+            }
+            let error = match self.decode(*coding, stored, entry, key.clone()).await {
+                Ok(bytes) => {
+                    let bytes = Arc::new(bytes);
+                    self.shared.blocks.put((id, 0), &bytes);
+                    return Ok(bytes);
+                }
+                Err(error) => error,
+            };
+            if tries == TRIES || !error.is_of_data() || !archive.reject_stored(id) {
+                return Err(error);
+            }
+            tries += 1;
+        }
+    }
+
+    async fn decode(
+        &self,
+        coding: Coding,
+        stored: Vec<u8>,
+        entry: Entry,
+        key: Option<Arc<Key>>,
+    ) -> Result<Vec<u8>, Error> {
+        let (tell, told) = oneshot::channel();
+        let turn = self.shared.workers.turn();
+        self.shared.workers.spawn(move || {
+            turn.take();
+            let decode = || decode(&coding, stored, &entry, key.as_deref());
+            let result = catch_unwind(AssertUnwindSafe(decode));
+            turn.give();
+            let panicked = |_| Err(Error::panicked());
+            let _ = tell.send(result.unwrap_or_else(panicked));
+        });
+        told.await.unwrap_or(Err(Error::Cancelled))
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<EntryId, Arc<OnceCell<Bytes>>>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn decode(
+    coding: &Coding,
+    mut stored: Vec<u8>,
+    entry: &Entry,
+    key: Option<&Key>,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::with_capacity(coding.size as usize);
+    let crc32 = entry.has_crc().then_some(entry.crc32);
+    let input: Box<dyn Input> = match (entry.encryption, key) {
+        (None, _) => Box::new(MemoryInput::new(stored)),
+        (Some(encryption), Some(key)) => {
+            let header = encryption.overhead().0 as usize;
+            stored.drain(..header.min(stored.len()));
+            key.input(Box::new(MemoryInput::new(stored)), None)?
+        }
+        (Some(_), None) => return Err(Error::NoPassword),
+    };
+    whole::decode(coding, crc32, input, |part| bytes.extend_from_slice(part))?;
+    Ok(bytes)
+}

@@ -1,0 +1,42 @@
+//! A whole entry, decoded in one go and compared with what the directory lists.
+
+use super::codec::{self, Coding, Input};
+use super::error::Error;
+
+/// How many bytes are decoded at once.
+const STEP: usize = 128 * 1024;
+
+/// Decodes an entry, passes its bytes to `take`, and fails if its size or CRC-32 differ from what is listed.
+/// `crc32` is `None` if none is listed. `input` is decrypted already.
+pub fn decode(
+    coding: &Coding,
+    crc32: Option<u32>,
+    input: Box<dyn Input>,
+    mut take: impl FnMut(&[u8]),
+) -> Result<(), Error> {
+    let size = coding.size;
+    let mut codec = codec::open(coding, input, None)?;
+    let mut buffer = vec![0; size.clamp(1, STEP as u64) as usize];
+    let mut crc = crc32fast::Hasher::new();
+    let mut actual = 0;
+    loop {
+        let count = codec.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        actual += count as u64;
+        if actual > size {
+            return Err(Error::TooLong { size });
+        }
+        crc.update(&buffer[..count]);
+        take(&buffer[..count]);
+    }
+    if actual < size {
+        return Err(Error::TooShort { size, actual });
+    }
+    let actual = crc.finalize();
+    match crc32 {
+        Some(listed) if listed != actual => Err(Error::Checksum { listed, actual }),
+        _ => Ok(()),
+    }
+}

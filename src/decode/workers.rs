@@ -1,0 +1,96 @@
+//! The threads that decode: on each core at most one decoder computes, and none on a thread that serves
+//! the kernel.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The most threads, whether they compute or wait for bytes.
+const THREADS: usize = 16;
+
+/// Runs decoders. Cheap to clone; all clones share the threads.
+#[derive(Clone)]
+pub(super) struct Workers {
+    runtime: Handle,
+    threads: Arc<Semaphore>,
+    cores: Arc<Semaphore>,
+}
+
+/// A decoder's place on a core, which it gives up while it waits. All clones are the same place.
+#[derive(Clone)]
+pub(super) struct Turn {
+    runtime: Handle,
+    cores: Arc<Semaphore>,
+    held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
+
+impl Workers {
+    /// Must be called within a tokio runtime.
+    pub(super) fn new() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            runtime: Handle::current(),
+            threads: Arc::new(Semaphore::new(THREADS)),
+            cores: Arc::new(Semaphore::new(cores)),
+        }
+    }
+
+    /// A place on a core, which is not taken yet.
+    pub(super) fn turn(&self) -> Turn {
+        Turn {
+            runtime: self.runtime.clone(),
+            cores: self.cores.clone(),
+            held: Arc::default(),
+        }
+    }
+
+    /// Runs `work` on a thread that may block, as soon as there is one.
+    pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        let run = |slot: OwnedSemaphorePermit| {
+            move || {
+                work();
+                drop(slot);
+            }
+        };
+        match self.threads.clone().try_acquire_owned() {
+            Ok(slot) => drop(self.runtime.spawn_blocking(run(slot))),
+            Err(_) => {
+                let (threads, runtime) = (self.threads.clone(), self.runtime.clone());
+                self.runtime.spawn(async move {
+                    // The semaphore is never closed.
+                    if let Ok(slot) = threads.acquire_owned().await {
+                        runtime.spawn_blocking(run(slot));
+                    }
+                });
+            }
+        }
+    }
+}
+
+impl Turn {
+    /// Waits for a core. Only for threads that may block.
+    pub(super) fn take(&self) {
+        let core = self.cores.clone().try_acquire_owned();
+        let core = core.or_else(|_| self.runtime.block_on(self.cores.clone().acquire_owned()));
+        *self.held() = core.ok();
+    }
+
+    /// Gives the core to another decoder.
+    pub(super) fn give(&self) {
+        *self.held() = None;
+    }
+
+    /// Waits for a future while another decoder has the core.
+    pub(super) fn wait_for<T>(&self, future: impl Future<Output = T>) -> T {
+        self.give();
+        let result = self.runtime.block_on(future);
+        self.take();
+        result
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

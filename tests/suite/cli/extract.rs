@@ -1,0 +1,173 @@
+//! `aiozfs extract` against the folder that was packed.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use crate::common::fault::{Behaviour, FaultNode};
+use crate::common::run::{self, Finished, run};
+use crate::common::zips::{Item, Zip};
+use crate::common::{archives, tree};
+
+fn extract(archive: &Path, into: &Path, args: &[&str]) -> Finished {
+    let mut command = run::aiozfs();
+    command.arg("extract").arg(archive).arg("-C").arg(into);
+    run(command.args(args))
+}
+
+#[test]
+fn a_folder_comes_back_with_times_modes_and_links() {
+    let source = tree::sample();
+    let out = tree::temp();
+    let archive = out.path().join("a.zip");
+    archives::info_zip(source.path(), &archive);
+    let into = out.path().join("into");
+    extract(&archive, &into, &[]).ok("extract");
+    tree::assert_same("extracted", source.path(), &into);
+    for name in tree::names(source.path()) {
+        let (had, has) = (source.path().join(&name), into.join(&name));
+        let (had, has) = (fs::symlink_metadata(had), fs::symlink_metadata(has));
+        let (had, has) = (had.expect("the original"), has.expect("the copy"));
+        if !had.is_symlink() {
+            assert_eq!(had.mtime(), has.mtime(), "{name:?}");
+        }
+        if had.is_file() {
+            assert_eq!(had.mode() & 0o755, has.mode() & 0o755, "{name:?}");
+        }
+    }
+    let again = extract(&archive, &into, &["--json"]).ok("extract");
+    assert!(again.stdout.contains("\"files\":0,"), "{}", again.stdout);
+}
+
+#[test]
+fn patterns_select_and_one_that_selects_nothing_is_an_error() {
+    let out = tree::temp();
+    let archive = out.path().join("a.zip");
+    let names = ["a/1.ts", "a/2.ts", "a/b/3.ts", "c.txt"];
+    let items = names.map(|name| Item::new(name, name));
+    fs::write(&archive, Zip::of(items).finish()).expect("an archive");
+    let into = out.path().join("into");
+    extract(&archive, &into, &["a/*.ts", "c.txt"]).ok("extract");
+    let names = tree::names(&into);
+    assert_eq!(names, ["a", "a/1.ts", "a/2.ts", "c.txt"].map(Path::new));
+    let failed = extract(&archive, &into, &["*.mp4"]);
+    assert_eq!(failed.code(), Some(1));
+    assert!(
+        failed.stderr.contains("the archive has no '*.mp4'"),
+        "{}",
+        failed.stderr
+    );
+}
+
+#[test]
+fn nothing_is_written_outside_of_the_directory() {
+    let out = tree::temp();
+    let archive = out.path().join("a.zip");
+    let link = |name: &str, target: &str| {
+        Item::new(name, target).with(|item| {
+            item.made_by = 3 << 8 | 20;
+            item.external = 0o120_777 << 16;
+        })
+    };
+    let items = [
+        link("out", "../../etc"),
+        link("absolute", "/etc"),
+        Item::new("in/file", "new"),
+        Item::new("fine", "fine"),
+    ];
+    fs::write(&archive, Zip::of(items).finish()).expect("an archive");
+    // A link that was there before leads out.
+    let (into, outside) = (out.path().join("into"), out.path().join("outside"));
+    fs::create_dir(&into).expect("a directory");
+    fs::create_dir(&outside).expect("a directory");
+    symlink("../outside", into.join("in")).expect("a link");
+    let done = extract(&archive, &into, &["--overwrite"]);
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    for reason in ["leads out of the archive", "is absolute", "is in the way"] {
+        assert!(done.stderr.contains(reason), "{reason}: {}", done.stderr);
+    }
+    assert!(tree::names(&outside).is_empty());
+    assert!(fs::symlink_metadata(into.join("out")).is_err());
+    assert_eq!(fs::read(into.join("fine")).expect("a file"), b"fine");
+}
+
+#[test]
+fn an_existing_file_that_differs_stays_unless_asked() {
+    let out = tree::temp();
+    let archive = out.path().join("a.zip");
+    fs::write(&archive, Zip::of([Item::new("f", "new")]).finish()).expect("an archive");
+    let file = out.path().join("f");
+    fs::write(&file, "mine").expect("a file");
+    let refused = extract(&archive, out.path(), &[]);
+    assert_eq!(refused.code(), Some(1));
+    assert!(
+        refused.stderr.contains("--overwrite replaces it"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(fs::read(&file).expect("a file"), b"mine");
+    extract(&archive, out.path(), &["--overwrite"]).ok("extract");
+    assert_eq!(fs::read(&file).expect("a file"), b"new");
+}
+
+/// A run that is killed leaves a part under another name. The next run goes on behind it, and does not believe it.
+#[test]
+fn a_part_of_an_earlier_run_is_used_and_wrong_bytes_in_it_are_noticed() {
+    let out = tree::temp();
+    let content = tree::bytes(7, 24 << 20);
+    let node = FaultNode::start(Zip::of([Item::new("film", &content)]).finish());
+    let part = format!(".2-{:08x}.aiozfs-part", crc32fast::hash(&content));
+    let half = content.len() / 2;
+    for is_wrong in [false, true] {
+        let mut bytes = content[..half].to_vec();
+        bytes[1 << 20] ^= u8::from(is_wrong);
+        tree::write(out.path(), &part, &bytes);
+        let before = node.sent();
+        extract(Path::new(&node.url()), out.path(), &[]).ok("extract");
+        assert!(fs::read(out.path().join("film")).expect("the file") == content);
+        assert_eq!(tree::names(out.path()), [Path::new("film")]);
+        let sent = node.sent() - before;
+        let is_used = sent < (half + half / 2) as u64;
+        assert_eq!(is_used, !is_wrong, "{sent} bytes were fetched");
+        fs::remove_file(out.path().join("film")).expect("the file");
+    }
+}
+
+#[test]
+fn killed_at_any_moment_a_file_is_whole_or_not_there() {
+    let out = tree::temp();
+    let content = tree::bytes(8, 32 << 20);
+    let node = FaultNode::start(Zip::of([Item::new("film", &content)]).finish());
+    let film = out.path().join("film");
+    for pause in (0..8).map(|n| Duration::from_millis(15 * n)) {
+        let mut command = run::aiozfs();
+        command.args(["extract", &node.url(), "-C"]).arg(out.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("aiozfs");
+        thread::sleep(pause);
+        child.kill().expect("a child");
+        child.wait().expect("a child");
+        if let Ok(bytes) = fs::read(&film) {
+            assert!(bytes == content, "after {pause:?}");
+        }
+    }
+    extract(Path::new(&node.url()), out.path(), &[]).ok("extract");
+    assert!(fs::read(&film).expect("the file") == content);
+    assert_eq!(tree::names(out.path()), [Path::new("film")]);
+}
+
+/// Right headers and one wrong bit: the archive's checksum tells.
+#[test]
+fn wrong_bytes_are_an_error_and_leave_no_file() {
+    let out = tree::temp();
+    let content = tree::bytes(9, 1 << 20);
+    let node = FaultNode::start(Zip::of([Item::new("film", &content)]).finish());
+    node.behave(Behaviour::Flip(5000));
+    let done = extract(Path::new(&node.url()), out.path(), &["--json"]);
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+    assert!(done.stdout.contains("\"path\":\"film\""), "{}", done.stdout);
+    assert!(!out.path().join("film").exists());
+}
