@@ -1,22 +1,26 @@
 //! An entry in 40 bytes, so that a million entries fit in 40 MB.
 //!
-//! Side tables hold what few entries need: a compressed size that differs from the size, a time outside
-//! 1970 to 2106, a stored name that differs from the shown one. An archive has few users and groups, so
-//! an entry refers to a list of them.
+//! Side tables hold what few entries need: a compressed size that differs from the size, encryption, a time
+//! outside 1970 to 2106, a stored name that differs from the shown one, a link's target. An archive has few
+//! users and groups, so an entry refers to a list of them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::bytes::Fields;
+use super::coding::Coding;
 use super::elements::{Element, Pull, Push, pull_all, push_all};
-use super::entry::{Kind, Method, Timestamp};
+use super::entry::{Encryption, Kind, Timestamp};
 
 /// What the archive's directory says of one entry.
 pub(super) struct EntryRecord<'a> {
-    pub(super) is_encrypted: bool,
+    /// How the data is encrypted.
+    pub(super) encryption: Option<Encryption>,
+    /// Bits 1 and 2 of the general purpose flags, if they tell a decoder something.
+    pub(super) options: u8,
     /// Whether a data descriptor follows the data.
     pub(super) has_descriptor: bool,
-    /// Number of the compression method; 0 is stored.
+    /// Number of the compression method before encryption; 0 is stored.
     pub(super) method: u16,
     pub(super) mtime: Timestamp,
     pub(super) crc32: u32,
@@ -33,8 +37,8 @@ pub(super) struct EntryRecord<'a> {
     pub(super) name: Option<Cow<'a, [u8]>>,
     /// Whether the writer is DOS or Windows.
     pub(super) windows: bool,
-    /// PKZIP's way of storing links, with the target in an extra field and no data.
-    pub(super) is_link: bool,
+    /// The target of a link that PKZIP stored in an extra field, without data; empty for other entries.
+    pub(super) link: &'a [u8],
     /// Version and length of a playlist's playable form.
     pub(super) playable: Option<(u8, u64)>,
 }
@@ -51,7 +55,7 @@ pub(super) mod entry_flags {
     pub(in crate::archive) const SHARED: u8 = 1 << 3;
     /// It has a row in the table of rare fields.
     pub(in crate::archive) const RARE: u8 = 1 << 4;
-    /// A link whose target PKZIP keeps in an extra field.
+    /// A link whose target PKZIP keeps in an extra field. It follows the name in the arena of names.
     pub(in crate::archive) const LINK: u8 = 1 << 5;
     /// Its name is raw: the encoding will be guessed from all names.
     pub(in crate::archive) const UNDECODED: u8 = 1 << 6;
@@ -121,6 +125,8 @@ struct Rare {
     raw_name_crc: u32,
     raw_name_len: u16,
     method: u16,
+    coding: Coding,
+    link_len: u16,
     mtime_secs: i64,
     compressed_size: u64,
 }
@@ -181,15 +187,18 @@ impl CompactEntry {
         };
         let mut flags = 0;
         let mut set = |flag: u8, on: bool| flags |= if on { flag } else { 0 };
-        set(entry_flags::ENCRYPTED, record.is_encrypted);
+        set(entry_flags::ENCRYPTED, record.encryption.is_some());
         set(entry_flags::DESCRIPTOR, record.has_descriptor);
-        set(entry_flags::LINK, record.is_link);
+        set(entry_flags::LINK, !record.link.is_empty());
         set(entry_flags::UNDECODED, record.name.is_none());
         set(entry_flags::WINDOWS, record.windows);
+        let coding = Coding::new(record.options, record.encryption);
         let is_rare = mtime.is_err()
             || record.name.is_none()
             || method.is_none()
             || record.compressed_size != record.size
+            || coding != Coding::default()
+            || !record.link.is_empty()
             || !is_plain(record.raw_name, shown, record.kind);
         if let Some(playable) = record.playable {
             tables.playable.insert(header_offset, playable);
@@ -202,6 +211,8 @@ impl CompactEntry {
                 // Its field in the record has 16 bits.
                 raw_name_len: record.raw_name.len() as u16,
                 method: record.method,
+                coding,
+                link_len: record.link.len() as u16, // a part of an extra field, which has 16 bits
                 mtime_secs: record.mtime.secs,
                 compressed_size: record.compressed_size,
             });
@@ -260,7 +271,7 @@ fn is_plain(raw: &[u8], shown: &[u8], kind: Kind) -> bool {
 }
 
 impl Element for Rare {
-    const LEN: usize = 28;
+    const LEN: usize = 32;
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
@@ -269,6 +280,8 @@ impl Element for Rare {
             raw_name_crc: fields.u32()?,
             raw_name_len: fields.u16()?,
             method: fields.u16()?,
+            coding: Coding(fields.u16()?),
+            link_len: fields.u16()?,
             mtime_secs: fields.u64()?.cast_signed(),
             compressed_size: fields.u64()?,
         })
@@ -279,6 +292,8 @@ impl Element for Rare {
         out.extend_from_slice(&self.raw_name_crc.to_le_bytes());
         out.extend_from_slice(&self.raw_name_len.to_le_bytes());
         out.extend_from_slice(&self.method.to_le_bytes());
+        out.extend_from_slice(&self.coding.0.to_le_bytes());
+        out.extend_from_slice(&self.link_len.to_le_bytes());
         out.extend_from_slice(&self.mtime_secs.to_le_bytes());
         out.extend_from_slice(&self.compressed_size.to_le_bytes());
     }
@@ -346,8 +361,15 @@ impl SideTables {
         self.rare(entry).map_or(entry.method.into(), |r| r.method)
     }
 
-    pub(super) fn is_stored(&self, entry: &CompactEntry) -> bool {
-        Method::of(self.method(entry)) == Method::Stored
+    pub(super) fn coding(&self, entry: &CompactEntry) -> Coding {
+        self.rare(entry).map(|r| r.coding).unwrap_or_default()
+    }
+
+    /// The range of a link's target in the arena of names.
+    pub(super) fn link_range(&self, entry: &CompactEntry) -> Option<std::ops::Range<usize>> {
+        let rare = self.rare(entry).filter(|_| entry.has(entry_flags::LINK))?;
+        let at = entry.name_range().end;
+        Some(at..at + usize::from(rare.link_len))
     }
 
     pub(super) fn mtime(&self, entry: &CompactEntry) -> Timestamp {

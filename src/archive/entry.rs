@@ -38,10 +38,28 @@ impl Extent {
 /// The compression method of an entry (section 4.4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Not compressed: the only one that can be read by ranges.
+    /// Not compressed.
     Stored,
-    /// Compressed with Deflate.
+    /// Shrink, of PKZIP 1.
+    Shrunk,
+    /// Reduce with a compression factor from 1 to 4, of PKZIP 1.
+    Reduced(u8),
+    /// Implode, of PKZIP 1.
+    Imploded,
+    /// Deflate.
     Deflated,
+    /// Deflate64.
+    Deflated64,
+    /// bzip2.
+    Bzip2,
+    /// LZMA.
+    Lzma,
+    /// Zstandard, by its present number or the first one.
+    Zstd,
+    /// XZ.
+    Xz,
+    /// PPMd, version I, revision 1.
+    Ppmd,
     /// Any other, by its number.
     Other(u16),
 }
@@ -50,18 +68,109 @@ impl Method {
     pub(super) fn of(number: u16) -> Self {
         match number {
             0 => Method::Stored,
+            1 => Method::Shrunk,
+            2..=5 => Method::Reduced((number - 1) as u8),
+            6 => Method::Imploded,
             8 => Method::Deflated,
+            9 => Method::Deflated64,
+            12 => Method::Bzip2,
+            14 => Method::Lzma,
+            20 | 93 => Method::Zstd,
+            95 => Method::Xz,
+            98 => Method::Ppmd,
             number => Method::Other(number),
         }
+    }
+
+    /// Whether bits 1 and 2 of the general purpose flags tell a decoder something (section 4.4.4).
+    pub(super) fn has_options(self) -> bool {
+        matches!(self, Method::Imploded | Method::Lzma)
     }
 }
 
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Method::Stored => "stored",
+            Method::Shrunk => "shrunk",
+            Method::Reduced(_) => "reduced",
+            Method::Imploded => "imploded",
+            Method::Deflated => "deflated",
+            Method::Deflated64 => "deflate64",
+            Method::Bzip2 => "bzip2",
+            Method::Lzma => "lzma",
+            Method::Zstd => "zstd",
+            Method::Xz => "xz",
+            Method::Ppmd => "ppmd",
+            Method::Other(number) => return write!(f, "method {number}"),
+        })
+    }
+}
+
+/// How the data of an entry is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// PKWARE's traditional encryption (section 6.1).
+    ZipCrypto {
+        /// The last of the 12 bytes before the data, decrypted: a check of the password (section 6.1.6).
+        check: u8,
+    },
+    /// WinZip's AES encryption (`https://www.winzip.com/en/support/aes-encryption/`).
+    Aes {
+        /// Length of the key.
+        key: AesKey,
+        /// Whether it is AE-2, which writes no CRC-32.
+        is_ae2: bool,
+    },
+    /// Any other, for example PKWARE's strong encryption (section 7).
+    Unknown,
+}
+
+/// The length of an AES key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AesKey {
+    /// 128 bits.
+    Bits128,
+    /// 192 bits.
+    Bits192,
+    /// 256 bits.
+    Bits256,
+}
+
+impl AesKey {
+    /// Length of the key in bytes.
+    pub fn bytes(self) -> usize {
         match self {
-            Method::Stored => f.write_str("stored"),
-            Method::Deflated => f.write_str("deflated"),
-            Method::Other(number) => write!(f, "method {number}"),
+            AesKey::Bits128 => 16,
+            AesKey::Bits192 => 24,
+            AesKey::Bits256 => 32,
+        }
+    }
+
+    /// Length in bytes of the salt before the data: half of the key's.
+    pub fn salt_len(self) -> usize {
+        self.bytes() / 2
+    }
+}
+
+impl Encryption {
+    /// How many bytes it adds before and behind the compressed data: ZipCrypto 12 before; AES the salt and
+    /// two bytes that check the password before, and 10 bytes that authenticate the data behind.
+    pub fn overhead(self) -> (u64, u64) {
+        match self {
+            Encryption::ZipCrypto { .. } => (12, 0),
+            Encryption::Aes { key, .. } => (key.salt_len() as u64 + 2, 10),
+            Encryption::Unknown => (0, 0),
+        }
+    }
+}
+
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Encryption::ZipCrypto { .. } => f.write_str("ZipCrypto"),
+            Encryption::Aes { key, .. } => write!(f, "AES-{}", key.bytes() * 8),
+            Encryption::Unknown => f.write_str("unknown encryption"),
         }
     }
 }
@@ -95,14 +204,18 @@ pub struct Entry {
     pub header_offset: u64,
     /// Length of its content in bytes.
     pub size: u64,
-    /// Length of its data in the archive in bytes; the same as `size` for a stored entry.
+    /// Length of its data in the archive in bytes, with what its encryption adds; the same as `size` for an
+    /// entry that is stored and not encrypted.
     pub compressed_size: u64,
-    /// CRC-32 of its content (section 4.4.7).
+    /// CRC-32 of its content (section 4.4.7), if [`has_crc`](Self::has_crc).
     pub crc32: u32,
-    /// How its data is compressed.
+    /// How its data is compressed, before it is encrypted.
     pub method: Method,
-    /// Whether its data is encrypted (section 4.4.4, bit 0).
-    pub encrypted: bool,
+    /// The general purpose flags (section 4.4.4) that its decoder needs: bits 1 and 2 for LZMA and Implode, else
+    /// none.
+    pub flags: u16,
+    /// How its data is encrypted; `None` if it is not.
+    pub encryption: Option<Encryption>,
     /// Its type.
     pub kind: Kind,
     /// Unix permission bits without setuid, setgid and sticky, if its writer kept them.
@@ -111,4 +224,25 @@ pub struct Entry {
     pub owner: Option<(u32, u32)>,
     /// When its content was last changed. DOS times count as UTC.
     pub mtime: Timestamp,
+}
+
+impl Entry {
+    /// How it is stored, for people: its method, and its encryption if it is encrypted.
+    pub fn storage(&self) -> String {
+        let method = self.method;
+        self.encryption.map_or_else(
+            || method.to_string(),
+            |encryption| format!("{method}, {encryption}"),
+        )
+    }
+
+    /// Whether its data in the archive is its content: stored, and not encrypted.
+    pub fn is_plain(&self) -> bool {
+        self.method == Method::Stored && self.encryption.is_none()
+    }
+
+    /// Whether [`crc32`](Self::crc32) is that of its content. AE-2 writes zero.
+    pub fn has_crc(&self) -> bool {
+        !matches!(self.encryption, Some(Encryption::Aes { is_ae2: true, .. }))
+    }
 }

@@ -5,10 +5,10 @@
 use std::ops::Range;
 
 use super::compact::{CompactEntry, SideTables, entry_flags};
-use super::entry::{Entry, EntryId, Kind, Method};
+use super::entry::{Encryption, Entry, EntryId, Kind, Method};
 use super::error::{Error, Hidden};
 use super::layout;
-use super::zip::HeaderCheck;
+use super::zip::{AES, HeaderCheck};
 
 /// The entries of an archive, sorted by the offset of their local header; entries with the same header
 /// are in the order of the directory.
@@ -51,13 +51,15 @@ impl Index {
     /// The attributes of an entry.
     pub fn get(&self, id: EntryId) -> Entry {
         let packed = &self.entries[id.index()];
+        let coding = self.tables.coding(packed);
         Entry {
             header_offset: packed.header_offset,
             size: packed.size,
             compressed_size: self.tables.compressed_size(packed),
             crc32: packed.crc32,
             method: Method::of(self.tables.method(packed)),
-            encrypted: packed.has(entry_flags::ENCRYPTED),
+            flags: u16::from(coding.options()) << 1,
+            encryption: coding.encryption(),
             kind: packed.kind(),
             mode: packed.mode(),
             owner: self.tables.owner(packed),
@@ -121,10 +123,26 @@ impl Index {
         self.tables.playable(&self.entries[id.index()])
     }
 
+    /// The target of a link that PKZIP stored without data (section 4.5.7): of a symbolic link, or for a
+    /// [`Kind::File`] the path of the file that it is a hard link to.
+    pub fn link_target(&self, id: EntryId) -> Option<&[u8]> {
+        let target = self.tables.link_range(&self.entries[id.index()])?;
+        self.names.get(target)
+    }
+
+    /// The hard links among the entries.
+    pub fn hard_links(&self) -> impl Iterator<Item = EntryId> {
+        self.ids().filter(|id| {
+            let packed = &self.entries[id.index()];
+            packed.has(entry_flags::LINK) && packed.kind() == Kind::File
+        })
+    }
+
     /// Whether an entry is neither compressed nor encrypted.
     pub fn is_stored(&self, id: EntryId) -> bool {
         let packed = &self.entries[id.index()];
-        self.tables.is_stored(packed) && !packed.has(entry_flags::ENCRYPTED)
+        Method::of(self.tables.method(packed)) == Method::Stored
+            && !packed.has(entry_flags::ENCRYPTED)
     }
 
     /// Whether an entry's content is a range of the blob: neither compressed nor encrypted, and in its place.
@@ -137,11 +155,10 @@ impl Index {
         if packed.has(entry_flags::ENCRYPTED) {
             return Err(Error::Encrypted { name: name() });
         }
-        if !self.tables.is_stored(packed) {
-            return Err(Error::Compressed {
-                name: name(),
-                method: Method::of(self.tables.method(packed)),
-            });
+        let method = Method::of(self.tables.method(packed));
+        if method != Method::Stored {
+            let name = name();
+            return Err(Error::Compressed { name, method });
         }
         self.readable(id)
     }
@@ -152,22 +169,29 @@ impl Index {
     /// The reason, if it cannot.
     pub fn readable(&self, id: EntryId) -> Result<(), Error> {
         let packed = &self.entries[id.index()];
-        let name = || printable(self.path(id));
         let bad = |what: String| Error::BadEntry {
-            name: name(),
+            name: printable(self.path(id)),
             offset: packed.header_offset,
             what,
         };
         let compressed_size = self.tables.compressed_size(packed);
-        let is_plain = self.tables.is_stored(packed) && !packed.has(entry_flags::ENCRYPTED);
-        if is_plain && compressed_size != packed.size {
+        let encryption = self.tables.coding(packed).encryption();
+        let (before, behind) = encryption.map_or((0, 0), Encryption::overhead);
+        let data = compressed_size.checked_sub(before + behind);
+        let is_stored = Method::of(self.tables.method(packed)) == Method::Stored;
+        let is_known = encryption != Some(Encryption::Unknown);
+        if is_known && (data.is_none() || is_stored && data != Some(packed.size)) {
             return Err(bad(format!(
-                "it is stored, but of its {} bytes the archive has {compressed_size}",
-                packed.size
+                "it is stored, but of its {} bytes the archive has {}",
+                packed.size,
+                data.unwrap_or(0)
             )));
         }
-        if packed.has(entry_flags::LINK) {
-            return Err(bad("it is a link whose target PKZIP keeps elsewhere".into()));
+        if packed.has(entry_flags::LINK) && packed.kind() == Kind::File {
+            let target = printable(self.link_target(id).unwrap_or_default());
+            return Err(bad(format!(
+                "it is a hard link to '{target}', which is no file of the archive"
+            )));
         }
         if layout::end_of(packed, &self.tables) > self.cd_range.start {
             return Err(bad(format!(
@@ -191,7 +215,10 @@ impl Index {
             size: packed.size,
             compressed_size: self.tables.compressed_size(packed),
             crc32: packed.crc32,
-            method: self.tables.method(packed),
+            method: match self.tables.coding(packed).encryption() {
+                Some(Encryption::Aes { .. }) => AES,
+                _ => self.tables.method(packed),
+            },
             raw_name_crc: self.tables.raw_name_crc(packed, path),
             raw_name_len: if packed.has(entry_flags::SHARED) {
                 None

@@ -61,6 +61,7 @@ fn is_same(a: &CompactEntry, b: &CompactEntry, tables: &SideTables) -> bool {
             tables.compressed_size(e),
             e.crc32,
             tables.method(e),
+            tables.coding(e),
             e.flags & (entry_flags::ENCRYPTED | entry_flags::DESCRIPTOR),
         )
     };

@@ -6,6 +6,7 @@
 //! [`HeaderCheck`] finds the [`Extent`] of an entry's data, [`NewEntry`] writes new archives.
 
 mod bytes;
+mod coding;
 mod compact;
 mod elements;
 mod entry;
@@ -17,7 +18,7 @@ mod survey;
 mod zip;
 
 pub use elements::{Element, Pull, Push, pull_all, pull_bytes, push_all};
-pub use entry::{Entry, EntryId, Extent, Kind, Method, Timestamp};
+pub use entry::{AesKey, Encryption, Entry, EntryId, Extent, Kind, Method, Timestamp};
 pub use error::{Error, Hidden};
 pub use index::Index;
 pub use stored::FORMAT as STORED_FORMAT;

@@ -13,7 +13,7 @@ use super::error::{Hidden, hidden_reason};
 use super::index::Index;
 
 /// The version of the stored form. Increase it when the index's content or the rules for names change.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The lengths of the sections, and single numbers.
 #[derive(Debug, Clone, Copy, Default)]

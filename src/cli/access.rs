@@ -8,12 +8,14 @@ use super::archives::explain_directory;
 use super::config::Config;
 use super::explain::{explain_location, explain_open};
 use super::mount_options::MountOptions;
+use super::password::{self, PasswordArgs};
 use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
 use super::stores::StoreArgs;
 use super::verification::VerifyArg;
 use super::{Failure, units};
-use crate::archive::{Encoding, ParseOptions};
+use crate::archive::{Encoding, Index, ParseOptions};
+use crate::decode::Password;
 use crate::reader::ReaderOptions;
 use crate::volume::{self, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume};
 
@@ -41,6 +43,8 @@ pub(super) struct AccessArgs {
     timeout: Option<Duration>,
     #[command(flatten)]
     storage: ReuseArgs,
+    #[command(flatten)]
+    password: PasswordArgs,
 }
 
 /// A location and how to open it, resolved from arguments and configuration.
@@ -61,6 +65,10 @@ impl AccessArgs {
         options: &MountOptions,
     ) -> Result<Access, Failure> {
         let config = Config::load()?;
+        let password = self.password.resolve(
+            options.password_file.as_deref(),
+            config.password_file(&location),
+        )?;
         let verify = options.verify.or(self.verify);
         let chosen = verify.or(config.verify()).map(Verify::from);
         let (location, gateway) = location.by_cid(Verify::is_trustless(chosen));
@@ -110,6 +118,7 @@ impl AccessArgs {
                 },
                 cache,
                 offline: storage.is_offline(),
+                password,
                 ..Options::default()
             },
             location,
@@ -167,6 +176,27 @@ impl Access {
             Ok(opened) => Ok(opened),
             Err(error) => Err(self.explain(&error).await),
         }
+    }
+
+    /// The password, asked for on a terminal if there are encrypted entries and none is given.
+    pub(super) fn password_for(&self, index: &Index) -> Option<Password> {
+        let given = self.options.password.clone();
+        let is_needed = || index.ids().any(|id| index.get(id).encryption.is_some());
+        given.or_else(|| {
+            let shown = self.location.shown().1;
+            is_needed().then(|| password::ask(&shown)).flatten()
+        })
+    }
+
+    /// Opens the archive, and [asks](Self::password_for) for its password. Must be called within a runtime.
+    pub(super) async fn open_unlocked(&self) -> Result<Volume, Failure> {
+        let volume = self.open().await?;
+        if self.options.password.is_none()
+            && let Some(password) = self.password_for(volume.archive().index())
+        {
+            volume.decoder().set_password(password);
+        }
+        Ok(volume)
     }
 
     /// Opens the archive without a tree. Must be called within a runtime.

@@ -44,6 +44,14 @@ pub(super) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
     with_archive(&args.source, &args.read, |unmounted| {
         let files = args.paths.iter().map(|path| file(unmounted, path));
         let files = files.collect::<Result<Vec<_>, _>>()?;
+        unmounted.unlock(&files);
+        for (path, id) in args.paths.iter().zip(&files) {
+            let unlocked = unmounted.volume.decoder().unlock(*id);
+            unmounted.runtime.block_on(unlocked).map_err(|why| {
+                let path = quoted(path.as_bytes());
+                Failure::new(format!("{path}: {why}"))
+            })?;
+        }
         let mut out = stdout()?;
         for (path, id) in args.paths.iter().zip(files) {
             match copy(unmounted, id, &mut out) {

@@ -65,11 +65,12 @@ impl std::fmt::Debug for Gateway {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Archive {
     source: String,
     /// The store that the source is in.
     store: Option<String>,
+    password_file: Option<PathBuf>,
 }
 
 /// Defaults for options, by their names.
@@ -170,6 +171,13 @@ impl Config {
         let archives = self.0.iter().flat_map(|file| file.archive.values());
         let mut same = archives.filter(|archive| archive.source == source);
         same.find_map(|archive| archive.store.as_deref())
+    }
+
+    /// The file with the password of an archive, if a named one is at this location.
+    pub(super) fn password_file(&self, location: &Location) -> Option<&Path> {
+        let archives = self.0.iter().flat_map(|file| file.archive.values());
+        let mut here = archives.filter(|a| Location::parse(&a.source).as_ref() == Ok(location));
+        here.find_map(|archive| archive.password_file.as_deref())
     }
 
     /// A named gateway.

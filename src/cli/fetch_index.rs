@@ -26,7 +26,7 @@ pub(super) async fn index(
     cache: &Cache,
     paths: &[OsString],
 ) -> Result<(), Failure> {
-    let volume = access.open().await?;
+    let volume = access.open_unlocked().await?;
     let decoder = volume.decoder();
     let index = volume.archive().index();
     let files = wanted(index, paths)?;

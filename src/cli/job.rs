@@ -19,7 +19,7 @@ impl Job {
     /// Opens the archive and mounts it on `mountpoint`, which was checked. When this returns, the
     /// tree is usable, and signals unmount it ([`Signals`]).
     pub(super) fn mount(&self, mountpoint: &Path, runtime: &Runtime) -> Result<Mounted, Failure> {
-        let volume = Arc::new(runtime.block_on(self.access.open())?);
+        let volume = Arc::new(runtime.block_on(self.access.open_unlocked())?);
         let signals = Signals::catch(runtime.handle())
             .map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
         let mounted = mount::mount(volume, mountpoint, &self.kernel, runtime.handle().clone())

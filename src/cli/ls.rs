@@ -247,8 +247,9 @@ impl Listing<'_> {
         let index = self.unmounted.archive().index();
         match (index.readable(id), index.stored(id)) {
             (Err(_), _) => Some("damaged".to_owned()),
-            (_, Err(Error::Compressed { method, .. })) => Some(method.to_string()),
-            (_, Err(Error::Encrypted { .. })) => Some("encrypted".to_owned()),
+            (_, Err(Error::Compressed { .. } | Error::Encrypted { .. })) => {
+                Some(index.get(id).storage())
+            }
             _ => None,
         }
     }
@@ -313,7 +314,8 @@ impl Listing<'_> {
             uid: entry.and_then(|e| e.owner).map(|owner| owner.0),
             gid: entry.and_then(|e| e.owner).map(|owner| owner.1),
             method: of_file.map(|e| e.method.to_string()),
-            encrypted: of_file.map(|e| e.encrypted),
+            encrypted: of_file.map(|e| e.encryption.is_some()),
+            encryption: of_file.and_then(|e| e.encryption).map(|e| e.to_string()),
             compressed_size: of_file.map(|e| e.compressed_size),
             crc32: of_file.map(|e| format!("{:08x}", e.crc32)),
             header_offset: of_file.map(|e| e.header_offset),
@@ -354,6 +356,8 @@ struct Row {
     method: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     encrypted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compressed_size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -35,6 +35,7 @@ mod mount;
 mod mount_options;
 mod mounts;
 mod pack;
+mod password;
 mod progress;
 mod publish;
 mod serve;

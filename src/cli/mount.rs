@@ -47,8 +47,8 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// connections=, cache_dir=, cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
-    /// owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
+    /// connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
+    /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
     /// profile=, region=, endpoint_url=, anonymous, requester_pays, fsname=. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]

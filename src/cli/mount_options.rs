@@ -32,6 +32,7 @@ pub(super) struct MountOptions {
     pub(super) memory: Option<u64>,
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
+    pub(super) password_file: Option<PathBuf>,
     pub(super) offline: bool,
     pub(super) verify: Option<VerifyArg>,
     pub(super) connections: Option<usize>,
@@ -109,6 +110,9 @@ impl MountOptions {
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
             Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
             Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
+            Some(("password-file" | "password_file", value)) => {
+                self.password_file = Some(value.into());
+            }
             Some(("connections", value)) => self.connections = Some(units::connections(value)?),
             Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
             Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),

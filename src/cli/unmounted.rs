@@ -11,6 +11,7 @@ use super::access::{Access, AccessArgs};
 use super::mount_options::MountOptions;
 use super::show::quoted;
 use super::{Failure, completions, config, job, logging};
+use crate::archive::EntryId;
 use crate::fs::{Ino, Tree};
 use crate::reader::Archive;
 use crate::volume::{self, FindError, OpenError, Volume};
@@ -36,6 +37,7 @@ pub(super) struct ReadArgs {
 pub(super) struct Unmounted<'r> {
     pub(super) volume: Volume,
     pub(super) runtime: &'r Runtime,
+    access: &'r Access,
 }
 
 /// Opens the archive and passes it to `work`.
@@ -71,11 +73,12 @@ pub(super) fn with_access(
         Err(OpenError::Directory(_)) => return directory(&runtime),
         Err(error) => Err(runtime.block_on(access.explain(&error))),
     };
-    let runtime_of = &runtime;
+    let (runtime_of, access_of) = (&runtime, access);
     let done = opened.and_then(|volume| {
         work(&Unmounted {
             volume,
             runtime: runtime_of,
+            access: access_of,
         })
     });
     // Nothing waits for what was fetched ahead.
@@ -90,6 +93,15 @@ impl Unmounted<'_> {
 
     pub(super) fn archive(&self) -> &Archive {
         self.volume.archive()
+    }
+
+    /// Asks for the password on a terminal if one of these entries needs one and none is given.
+    pub(super) fn unlock(&self, entries: &[EntryId]) {
+        let decoder = self.volume.decoder();
+        let is_locked = entries.iter().any(|id| decoder.is_locked(*id));
+        if is_locked && let Some(password) = self.access.password_for(self.archive().index()) {
+            decoder.set_password(password);
+        }
     }
 
     /// The file or directory at a path, as [`Volume::find`] finds it.

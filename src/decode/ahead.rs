@@ -96,7 +96,7 @@ fn decode(shared: &Shared, positions: Range<u64>) -> u64 {
         let mut bytes = Vec::with_capacity(coding.size as usize);
         let input = Box::new(MemoryInput::new(stored));
         let take = |part: &[u8]| bytes.extend_from_slice(part);
-        if whole::decode(&coding, entry.crc32, input, take).is_ok() {
+        if whole::decode(&coding, Some(entry.crc32), input, take).is_ok() {
             shared.blocks.put((id, 0), &Arc::new(bytes));
         }
     }

@@ -7,7 +7,7 @@ use std::io::{self, BufRead};
 pub use super::checkpoint::Checkpoint;
 use super::codecs;
 use super::error::Error;
-use crate::archive::{Entry, Method};
+use crate::archive::{Encryption, Entry, Method};
 
 /// The compressed bytes of an entry, in order. Decryption is an input over an input, so a codec sees only
 /// compressed bytes.
@@ -35,7 +35,7 @@ pub struct Coding {
     pub flags: u16,
     /// Length of the plain data in bytes.
     pub size: u64,
-    /// Length of the compressed data in bytes, without what encryption adds.
+    /// Length of the stored data in bytes, with what encryption adds.
     pub compressed_size: u64,
     /// The most memory that decoding may take, in bytes: a codec that needs more for its dictionary fails
     /// with [`Error::TooMuchMemory`]. No dictionary needs to be longer than the plain data.
@@ -47,7 +47,7 @@ impl Coding {
     pub fn of(entry: &Entry, memory: u64) -> Self {
         Self {
             method: entry.method,
-            flags: 0,
+            flags: entry.flags,
             size: entry.size,
             compressed_size: entry.compressed_size,
             memory,
@@ -86,13 +86,48 @@ pub fn open(
     match coding.method {
         Method::Stored => Ok(Box::new(codecs::stored::Stored::new(input, from))),
         Method::Deflated => Ok(Box::new(codecs::deflate::Deflate::new(input, from)?)),
+        Method::Deflated64 => Ok(Box::new(codecs::deflate64::Deflate64::new(input, from)?)),
+        Method::Bzip2 => Ok(Box::new(codecs::bzip2::Bzip2::new(input, from)?)),
+        Method::Zstd => Ok(Box::new(codecs::zstd::Zstd::new(coding, input, from)?)),
+        // These have no checkpoints.
+        method if from.is_some() => Err(Error::Unsupported { method }),
+        Method::Lzma => codecs::lzma::open(coding, input),
+        Method::Xz => codecs::xz::open(coding, input),
+        Method::Ppmd => codecs::ppmd::open(coding, input),
         method => Err(Error::Unsupported { method }),
+    }
+}
+
+/// Whether entries of this kind can be decoded.
+///
+/// # Errors
+/// The reason, if they cannot.
+pub fn check(entry: &Entry) -> Result<(), Error> {
+    let method = entry.method;
+    if entry.encryption == Some(Encryption::Unknown) {
+        return Err(Error::unknown_encryption());
+    }
+    if is_supported(method) {
+        Ok(())
+    } else {
+        Err(Error::Unsupported { method })
     }
 }
 
 /// Whether entries of this method can be decoded.
 pub fn is_supported(method: Method) -> bool {
-    matches!(method, Method::Stored | Method::Deflated)
+    use Method as M;
+    match method {
+        M::Stored
+        | M::Deflated
+        | M::Deflated64
+        | M::Bzip2
+        | M::Lzma
+        | M::Zstd
+        | M::Xz
+        | M::Ppmd => true,
+        M::Shrunk | M::Reduced(_) | M::Imploded | M::Other(_) => false,
+    }
 }
 
 impl From<Error> for io::Error {

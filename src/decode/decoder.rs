@@ -6,13 +6,17 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::future::join;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
 use super::blocks::Blocks;
-use super::codec::{Coding, is_supported};
+use super::cipher::Key;
+use super::codec::{Coding, check};
 use super::error::Error;
+use super::keys::Keys;
 use super::large::{Large, OnWrong, Shared};
+use super::password::Password;
 use super::points::Points;
 use super::shelf::Shelf;
 use super::small::{Small, is_small};
@@ -37,7 +41,13 @@ pub struct Decoder {
 impl Decoder {
     /// Reads entries of `archive`. Checkpoints are kept on `shelf`. `spacing` is the least distance of
     /// checkpoints in plain bytes; `None` means the usual one. Must be called within a tokio runtime.
-    pub fn new(archive: Arc<Archive>, shelf: Option<Box<dyn Shelf>>, spacing: Option<u64>) -> Self {
+    /// `password` is that of encrypted entries.
+    pub fn new(
+        archive: Arc<Archive>,
+        shelf: Option<Box<dyn Shelf>>,
+        spacing: Option<u64>,
+        password: Option<Password>,
+    ) -> Self {
         let memory = archive.memory_for_decoding();
         let for_points = memory / POINTS_SHARE;
         let memory = memory - for_points;
@@ -46,6 +56,7 @@ impl Decoder {
             workers: Workers::new(),
             blocks: Blocks::new(memory),
             points: Points::new(for_points, spacing),
+            keys: Keys::new(password),
             shelf,
             closed: CancellationToken::new(),
             memory,
@@ -81,14 +92,49 @@ impl Decoder {
     pub fn readable(&self, id: EntryId) -> Result<(), Error> {
         let index = self.archive().index();
         index.readable(id).map_err(crate::reader::Error::from)?;
-        let entry = index.get(id);
-        if entry.encrypted {
-            index.stored(id).map_err(crate::reader::Error::from)?;
+        check(&index.get(id))
+    }
+
+    /// Sets the password of encrypted entries. Only the first one counts.
+    pub fn set_password(&self, password: Password) {
+        let _ = self.shared.keys.password.set(password);
+    }
+
+    /// Whether an entry's password was not compared yet.
+    pub fn is_locked(&self, id: EntryId) -> bool {
+        let entry = self.archive().index().get(id);
+        entry.encryption.is_some() && self.shared.keys.get(id).is_none()
+    }
+
+    /// Compares the password of an encrypted entry with what the entry has to check it. Does nothing for
+    /// other entries. An entry can be read without: then reading it compares.
+    ///
+    /// # Errors
+    /// If there is no password, or if it is wrong.
+    pub async fn unlock(&self, id: EntryId) -> Result<(), Error> {
+        let archive = self.archive();
+        let entry = archive.index().get(id);
+        let Some(encryption) = entry.encryption else {
+            return Ok(());
+        };
+        if self.shared.keys.get(id).is_some() {
+            return Ok(());
         }
-        let method = entry.method;
-        if !is_supported(method) {
-            return Err(Error::Unsupported { method });
-        }
+        let password = self.shared.keys.password.get().cloned();
+        let password = password.ok_or(Error::NoPassword)?;
+        let header = encryption.overhead().0.min(entry.compressed_size);
+        let header = archive.read_stored(id, 0..header, header).await?;
+        let (tell, told) = oneshot::channel();
+        let turn = self.shared.workers.turn();
+        self.shared.workers.spawn(move || {
+            turn.take();
+            let stored = entry.compressed_size;
+            let key = Key::unlock(encryption, &header, stored, password.bytes());
+            turn.give();
+            let _ = tell.send(key);
+        });
+        let key = told.await.unwrap_or(Err(Error::Cancelled))?;
+        self.shared.keys.put(id, Arc::new(key));
         Ok(())
     }
 
@@ -141,6 +187,7 @@ impl Decoder {
             return Ok(archive.read_aside(id, range).await?);
         }
         self.readable(id)?;
+        self.unlock(id).await?;
         let coding = self.coding(id);
         let range = range.start.min(coding.size)..range.end.min(coding.size);
         if range.is_empty() {
@@ -166,6 +213,7 @@ impl Decoder {
         progress: Arc<dyn Fn(u64) + Send + Sync>,
     ) -> Result<(), Error> {
         self.readable(id)?;
+        self.unlock(id).await?;
         let coding = self.coding(id);
         if is_small(&coding) {
             self.small.get(id, &coding).await?;

@@ -64,6 +64,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// For an entry that is encrypted neither by ZipCrypto nor by WinZip's AES.
+    pub(super) fn unknown_encryption() -> Self {
+        let name = "PKWARE's strong encryption or an unknown one".into();
+        Error::UnsupportedEncryption { name }
+    }
+
     /// The error behind the `io::Error` of an [`Input`](super::Input) or of a library that reads one: the
     /// input's own, or a fault of the data near offset `at` of the compressed data.
     pub fn of_io(error: io::Error, at: u64) -> Self {

@@ -15,6 +15,7 @@ use super::blocks::{BLOCK, Blocks, Bytes};
 use super::checkpoint::Point;
 use super::codec::Coding;
 use super::error::Error;
+use super::keys::Keys;
 use super::lanes::{Lanes, Task};
 use super::points::Points;
 use super::shelf::Shelf;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) workers: Workers,
     pub(super) blocks: Blocks,
     pub(super) points: Points,
+    pub(super) keys: Keys,
     pub(super) shelf: Option<Box<dyn Shelf>>,
     pub(super) closed: CancellationToken,
     /// Bytes for blocks and for decoders together.
@@ -188,10 +190,16 @@ impl Large {
         result
     }
 
+    /// Where checkpoints are kept. Those of encrypted entries, which have plain bytes in them, are not.
+    fn shelf(&self) -> Option<&dyn Shelf> {
+        let shelf = self.shared.shelf.as_deref();
+        shelf.filter(|_| self.entry.encryption.is_none())
+    }
+
     /// Loads the kept checkpoints, once.
     async fn get_ready(&self) {
         let load = async {
-            if let Some(shelf) = &self.shared.shelf {
+            if let Some(shelf) = self.shelf() {
                 let points = shelf.load(self.id, self.coding).await;
                 self.shared.points.add_kept(self.id, points);
             }
@@ -201,7 +209,7 @@ impl Large {
 
     /// Has the checkpoints kept, if enough are new, or any if `all`.
     pub(super) fn keep_points(&self, all: bool) {
-        if let Some(shelf) = &self.shared.shelf
+        if let Some(shelf) = self.shelf()
             && let Some(points) = self.shared.points.to_keep(self.id, all)
         {
             shelf.keep(self.id, self.coding, points);
@@ -440,6 +448,7 @@ impl Large {
             id: self.id,
             entry: &self.entry,
             coding: self.coding,
+            key: self.shared.keys.get(self.id),
             points: &self.shared.points,
         }
     }

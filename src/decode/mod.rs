@@ -6,13 +6,16 @@
 mod ahead;
 mod blocks;
 mod checkpoint;
+mod cipher;
 mod codec;
 mod codecs;
 mod decoder;
 mod error;
 mod input;
+mod keys;
 mod lanes;
 mod large;
+mod password;
 mod point_file;
 mod points;
 mod shelf;
@@ -22,10 +25,12 @@ mod whole;
 mod workers;
 
 pub use checkpoint::{Checkpoint, Point};
-pub use codec::{Codec, Coding, Input, is_supported, open};
+pub use cipher::Key;
+pub use codec::{Codec, Coding, Input, check, is_supported, open};
 pub use decoder::Decoder;
 pub use error::Error;
 pub use large::OnWrong;
+pub use password::Password;
 pub use point_file::{
     FORMAT as STORED_FORMAT, load as load_points, store as store_points,
     stored_len as stored_points_len,

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OnceCell, oneshot};
 
 use super::blocks::Bytes;
-use super::codec::Coding;
+use super::cipher::Key;
+use super::codec::{Coding, Input};
 use super::error::Error;
 use super::input::MemoryInput;
 use super::large::Shared;
 use super::whole;
-use crate::archive::EntryId;
+use crate::archive::{Entry, EntryId};
 
 /// An entry up to this length is small, in plain and in stored bytes.
 const SMALL: u64 = 1 << 20;
@@ -61,7 +62,8 @@ impl Small {
 
     async fn make(&self, id: EntryId, coding: &Coding) -> Result<Bytes, Error> {
         let archive = &self.shared.archive;
-        let crc32 = archive.index().get(id).crc32;
+        let entry = archive.index().get(id);
+        let key = self.shared.keys.get(id);
         let mut tries = 1;
         loop {
             let end = coding.compressed_size;
@@ -69,7 +71,7 @@ impl Small {
             if !archive.try_read_stored(id, &(0..end), end, &mut stored) {
                 stored = archive.read_stored(id, 0..end, end).await?;
             }
-            let error = match self.decode(*coding, stored, crc32).await {
+            let error = match self.decode(*coding, stored, entry, key.clone()).await {
                 Ok(bytes) => {
                     let bytes = Arc::new(bytes);
                     self.shared.blocks.put((id, 0), &bytes);
@@ -84,12 +86,18 @@ impl Small {
         }
     }
 
-    async fn decode(&self, coding: Coding, stored: Vec<u8>, crc32: u32) -> Result<Vec<u8>, Error> {
+    async fn decode(
+        &self,
+        coding: Coding,
+        stored: Vec<u8>,
+        entry: Entry,
+        key: Option<Arc<Key>>,
+    ) -> Result<Vec<u8>, Error> {
         let (tell, told) = oneshot::channel();
         let turn = self.shared.workers.turn();
         self.shared.workers.spawn(move || {
             turn.take();
-            let decode = || decode(&coding, stored, crc32);
+            let decode = || decode(&coding, stored, &entry, key.as_deref());
             let result = catch_unwind(AssertUnwindSafe(decode));
             turn.give();
             let panicked = |_| Err(Error::panicked());
@@ -105,9 +113,23 @@ impl Small {
     }
 }
 
-fn decode(coding: &Coding, stored: Vec<u8>, crc32: u32) -> Result<Vec<u8>, Error> {
+fn decode(
+    coding: &Coding,
+    mut stored: Vec<u8>,
+    entry: &Entry,
+    key: Option<&Key>,
+) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(coding.size as usize);
-    let input = Box::new(MemoryInput::new(stored));
+    let crc32 = entry.has_crc().then_some(entry.crc32);
+    let input: Box<dyn Input> = match (entry.encryption, key) {
+        (None, _) => Box::new(MemoryInput::new(stored)),
+        (Some(encryption), Some(key)) => {
+            let header = encryption.overhead().0 as usize;
+            stored.drain(..header.min(stored.len()));
+            key.input(Box::new(MemoryInput::new(stored)), None)?
+        }
+        (Some(_), None) => return Err(Error::NoPassword),
+    };
     whole::decode(coding, crc32, input, |part| bytes.extend_from_slice(part))?;
     Ok(bytes)
 }

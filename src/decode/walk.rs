@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::blocks::BLOCK;
 use super::checkpoint::Point;
-use super::codec::{self, Codec, Coding};
+use super::cipher::Key;
+use super::codec::{self, Codec, Coding, Input};
 use super::error::Error;
 use super::input::{Need, StoredInput};
 use super::points::Points;
@@ -28,7 +29,8 @@ pub(super) struct Walk {
     /// Offset of the next plain byte.
     position: u64,
     crc: Hasher,
-    crc32: u32,
+    /// `None` if the directory has none.
+    crc32: Option<u32>,
     need: Arc<Need>,
     turn: Turn,
     /// Where it began: offsets of plain and stored bytes.
@@ -41,6 +43,8 @@ pub(super) struct Ground<'a> {
     pub(super) id: EntryId,
     pub(super) entry: &'a Entry,
     pub(super) coding: Coding,
+    /// If it is encrypted.
+    pub(super) key: Option<Arc<Key>>,
     pub(super) points: &'a Points,
 }
 
@@ -65,8 +69,11 @@ impl Walk {
         let (need, turn) = (Arc::new(Need::default()), workers.turn());
         turn.take();
         let coding = ground.coding;
-        let began = from.map_or((0, 0), |from| {
-            (from.checkpoint.output, from.checkpoint.input)
+        let encryption = ground.entry.encryption;
+        let before = encryption.map_or(0, |encryption| encryption.overhead().0);
+        let began = from.map_or((0, before), |from| {
+            let input = from.checkpoint.input.saturating_add(before);
+            (from.checkpoint.output, input)
         });
         need.advance(began.1);
         let end = coding.compressed_size;
@@ -89,13 +96,19 @@ impl Walk {
             coding,
             position: began.0,
             crc: Hasher::new_with_initial(crc32),
-            crc32: ground.entry.crc32,
+            crc32: ground.entry.has_crc().then_some(ground.entry.crc32),
             need,
             turn,
             began,
         };
         walk.expect(goal);
-        walk.codec = codec::open(&coding, Box::new(input), from.map(|from| &from.checkpoint))?;
+        let from = from.map(|from| &from.checkpoint);
+        let input: Box<dyn Input> = match (encryption, &ground.key) {
+            (None, _) => Box::new(input),
+            (Some(_), Some(key)) => key.input(Box::new(input), from)?,
+            (Some(_), None) => return Err(Error::NoPassword),
+        };
+        walk.codec = codec::open(&coding, input, from)?;
         Ok(walk)
     }
 
@@ -175,11 +188,11 @@ impl Walk {
         if self.codec.read(&mut [0])? != 0 {
             return Err(Error::TooLong { size });
         }
-        let (listed, actual) = (self.crc32, self.crc.clone().finalize());
-        if listed != actual {
-            return Err(Error::Checksum { listed, actual });
+        let actual = self.crc.clone().finalize();
+        match self.crc32 {
+            Some(listed) if listed != actual => Err(Error::Checksum { listed, actual }),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::archive::{Kind, Timestamp};
 
-/// The inode number of a file or directory; 1 is the root.
+/// The inode number of a file or directory, or of one of a file's hard links; 1 is the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ino(pub u64);
 
@@ -20,7 +20,7 @@ pub struct Attr {
     pub kind: Kind,
     /// Permission bits after the mask, without setuid, setgid and sticky.
     pub perm: u16,
-    /// 1 for files; 2 plus the number of subdirectories for directories.
+    /// The number of names of a file; 2 plus the number of subdirectories for directories.
     pub nlink: u32,
     /// Length in bytes; 0 for directories.
     pub size: u64,

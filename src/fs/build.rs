@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::attr::TreeOptions;
+use super::hard_links::HardLinks;
 use super::names::{Implied, Names, split_last};
 use super::node::{NOWHERE, Node, ROOT};
 use super::order::Orders;
@@ -197,7 +198,9 @@ fn finish(index: Arc<Index>, options: TreeOptions, mut names: Names) -> Tree {
         *place += 1;
     }
     let root_mtime = date_implied(&index, &mut names);
+    let hard_links = HardLinks::of(&index, &names);
     Tree {
+        hard_links,
         index,
         options,
         names,

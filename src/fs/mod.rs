@@ -13,10 +13,12 @@
 //!   `name (1).ext`, `name (2).ext`... A directory takes precedence over a file.
 //! - A file may be shown in another form than it is stored, as playlists are; the tree knows only the
 //!   size of that form.
+//! - A hard link has the inode and the attributes of the file that it names.
 //! - Several entries of one directory are one; the last gives its attributes.
 
 mod attr;
 mod build;
+mod hard_links;
 mod link;
 mod names;
 mod node;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::attr::TreeOptions;
+use super::hard_links::HardLinks;
 use super::names::{Implied, Names};
 use super::node::{NOWHERE, Node, ROOT};
 use super::table::Table;
@@ -159,7 +160,8 @@ impl Tree {
         let renamed = renamed_of(&lens, &pull_bytes(*renamed_len, pull)?)?;
         let slots = pull_all(*slots, pull)?;
         let table = Table::from_parts(slots, keys.try_into().ok()?, parents.len())?;
-        let tree = Self {
+        let mut tree = Self {
+            hard_links: HardLinks::default(),
             names: Names {
                 parents,
                 implied,
@@ -187,7 +189,11 @@ impl Tree {
             overrides: Default::default(),
             orders: Default::default(),
         };
-        tree.is_sound().then_some(tree)
+        if !tree.is_sound() {
+            return None;
+        }
+        tree.hard_links = HardLinks::of(&tree.index, &tree.names);
+        Some(tree)
     }
 
     /// Whether all numbers are in range and all paths end at the root.

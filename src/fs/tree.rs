@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::attr::{Attr, Ino, Owners, TreeOptions};
+use super::hard_links::HardLinks;
 use super::names::Names;
 use super::node::{NOWHERE, Node, ROOT};
 use super::order::{Orders, natural};
@@ -19,11 +20,15 @@ const DIR_MODE: u16 = 0o755;
 const LINK_MODE: u16 = 0o777;
 
 /// The names, inodes and attributes of an archive.
+///
+/// An [`Ino`] that a lookup or a listing gives stands for a name. If that is a hard link, the file's
+/// own inode, as [`Tree::inode`] and [`Attr::ino`] have it, is another.
 #[derive(Debug)]
 pub struct Tree {
     pub(super) index: Arc<Index>,
     pub(super) options: TreeOptions,
     pub(super) names: Names,
+    pub(super) hard_links: HardLinks,
     /// `children[first_child[n]..first_child[n + 1]]` are the children of directory `n`, sorted.
     pub(super) first_child: Vec<u32>,
     pub(super) children: Vec<Node>,
@@ -64,9 +69,18 @@ impl Tree {
         self.names.find(&self.index, dir, name).map(ino)
     }
 
+    /// The inode of the file that a name stands for: another than `ino` if the name is a hard link.
+    pub fn inode(&self, name: Ino) -> Ino {
+        match self.node(name) {
+            Some(node) => ino(self.hard_links.target(node)),
+            None => name,
+        }
+    }
+
     /// A file's attributes; `None` if there is no such inode.
     pub fn attr(&self, ino: Ino) -> Option<Attr> {
-        let node = self.node(ino)?;
+        let node = self.hard_links.target(self.node(ino)?);
+        let ino = self::ino(node);
         let options = &self.options;
         let id = self.entry_of(node);
         let entry = id.map(|id| self.index.get(id));
@@ -74,7 +88,9 @@ impl Tree {
         let mode = entry.and_then(|entry| entry.mode);
         let size = match (id, entry) {
             (Some(id), Some(entry)) if kind != Kind::Dir => {
-                self.overrides.size(id).unwrap_or(entry.size)
+                let linked = || self.index.link_target(id).filter(|_| kind == Kind::Symlink);
+                let size = || linked().map_or(entry.size, |target| target.len() as u64);
+                self.overrides.size(id).unwrap_or_else(size)
             }
             _ => 0,
         };
@@ -92,7 +108,7 @@ impl Tree {
             },
             nlink: match kind {
                 Kind::Dir => (self.subdirs.get(&node).copied().unwrap_or(0)).saturating_add(2),
-                _ => 1,
+                _ => self.hard_links.count(node).saturating_add(1),
             },
             size,
             blocks512: size.div_ceil(512),
@@ -243,11 +259,11 @@ impl Tree {
     }
 
     fn entry_of(&self, node: Node) -> Option<EntryId> {
-        self.names.entry(&self.index, node)
+        (self.names).entry(&self.index, self.hard_links.target(node))
     }
 
     fn kind_of(&self, node: Node) -> Kind {
-        self.names.kind(&self.index, node)
+        (self.names).kind(&self.index, self.hard_links.target(node))
     }
 
     pub(super) fn children_of(&self, node: Node) -> &[Node] {

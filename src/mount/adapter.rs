@@ -265,12 +265,17 @@ impl fuser::Filesystem for Adapter {
             };
             // NOFLUSH: nothing is ever flushed, and close(2) need not wait for a reply.
             let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
-            if self.tuned.initialized() {
+            let ino = Ino(ino.0);
+            let is_locked = self.served.volume.is_locked(ino);
+            if self.tuned.initialized() && !is_locked {
                 return reply.opened(opened, flags);
             }
-            let tuned = self.tuned.clone();
+            let (tuned, served) = (self.tuned.clone(), self.served.clone());
             self.spawn("open", async move {
                 tuned.wait().await;
+                if is_locked && let Err(error) = served.volume.unlock(ino).await {
+                    return reply.error(refuse(&served, ino, &error));
+                }
                 reply.opened(opened, flags);
             });
         });
@@ -340,7 +345,7 @@ impl fuser::Filesystem for Adapter {
             };
             for entry in entries {
                 let name = OsStr::from_bytes(entry.name);
-                let ino = INodeNo(entry.ino.0);
+                let ino = INodeNo(self.served.volume.tree().inode(entry.ino).0);
                 if reply.add(ino, entry.cookie, kind(entry.kind), name) {
                     break;
                 }

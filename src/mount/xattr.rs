@@ -70,7 +70,7 @@ async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<Str
     Ok(Some(match name {
         b"size" => entry.size.to_string(),
         b"crc32" => format!("{:08x}", entry.crc32),
-        b"method" => entry.method.to_string(),
+        b"method" => entry.storage(),
         // The local header, which may have to be fetched, says where the data begins.
         b"offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),
         b"range" if has_range => {

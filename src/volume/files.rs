@@ -93,11 +93,23 @@ impl Volume {
     }
 
     /// Opens a file. Fails if it can never be read, for example because its compression method is not
-    /// supported. The result is
-    /// the moment that reads of this open file pass on, as [`Archive::moment`] counts.
+    /// supported. The password of an [encrypted](Self::is_locked) file is compared by
+    /// [`unlock`](Self::unlock). The result is the moment that reads of this open file pass on, as [`Archive::moment`] counts.
     pub fn open(&self, ino: Ino) -> Result<u64, FileError> {
         self.readable(ino)?;
         Ok(self.archive().moment())
+    }
+
+    /// Whether a file is encrypted, and its password was not compared yet.
+    pub fn is_locked(&self, ino: Ino) -> bool {
+        let id = self.tree.entry(ino);
+        id.is_some_and(|id| self.decoder.is_locked(id))
+    }
+
+    /// Compares the password of a file that is encrypted.
+    pub async fn unlock(&self, ino: Ino) -> Result<(), FileError> {
+        let id = self.tree.entry(ino).ok_or(FileError::IsDirectory)?;
+        Ok(self.decoder.unlock(id).await?)
     }
 
     /// The entry of a file that can be read.
@@ -201,6 +213,9 @@ impl Volume {
         }
         if attr.size > MAX_LINK {
             return Err(FileError::Link(LinkRefused::TooLong));
+        }
+        if let Some(target) = self.archive().index().link_target(id) {
+            return Ok(target.to_vec());
         }
         Ok(self.decoder.read(id, 0..attr.size).await?)
     }

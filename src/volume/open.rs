@@ -42,7 +42,12 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
         let shelf = CachedPoints::new(cached, archive.index().clone());
         Box::new(shelf) as Box<dyn Shelf>
     });
-    let decoder = Decoder::new(Arc::new(archive), shelf, options.checkpoint_spacing);
+    let decoder = Decoder::new(
+        Arc::new(archive),
+        shelf,
+        options.checkpoint_spacing,
+        options.password.clone(),
+    );
     let mut volume = Volume::new(tree, decoder, location.shown());
     if !options.stored_playlists {
         volume = volume.with_playable_playlists();

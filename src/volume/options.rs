@@ -9,6 +9,7 @@ use super::location::Location;
 use super::servers::Servers;
 use crate::archive::ParseOptions;
 use crate::cache::{Cache, CacheOptions, Folder};
+use crate::decode::Password;
 use crate::fs::{Owners, Symlinks, TreeOptions};
 use crate::reader::ReaderOptions;
 
@@ -35,6 +36,8 @@ pub struct Options {
     pub offline: bool,
     /// Owners, permissions and symbolic links, as they are shown.
     pub tree: TreeOptions,
+    /// The password of encrypted entries.
+    pub password: Option<Password>,
     /// Show playlists as they are stored, with range links, instead of playable.
     pub stored_playlists: bool,
     /// The least distance of the checkpoints in a compressed entry, in plain bytes; `None` means the
@@ -60,6 +63,7 @@ impl Default for Options {
                 owners: Owners::Given,
                 symlinks: Symlinks::Inside,
             },
+            password: None,
             stored_playlists: false,
             checkpoint_spacing: None,
         }

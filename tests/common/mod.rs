@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod archives;
+pub mod coded;
 pub mod disk;
 pub mod fault;
 pub mod forger;

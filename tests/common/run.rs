@@ -51,6 +51,7 @@ pub fn aiozfs() -> Command {
         "AIOZFS_GATEWAYS",
         "AIOZFS_CACHE_DIR",
         "AIOZFS_TOKEN",
+        "AIOZFS_PASSWORD",
         "RUST_LOG",
         // Nothing is cached but where a test says so.
         "XDG_CACHE_HOME",

@@ -60,7 +60,7 @@ impl Builder {
     /// Adds the entry of a record of `len` bytes at `at`.
     pub(super) fn add(&mut self, record: &EntryRecord, at: u64, len: usize) -> Result<(), Error> {
         self.seen += 1;
-        self.reserve(at + len as u64, record.raw_name.len());
+        self.reserve(at + len as u64, record.raw_name.len() + record.link.len());
         let index = &mut self.index;
         if index.entries.len() as u64 >= u64::from(u32::MAX) - 1 {
             return Err(Error::TooManyEntries);
@@ -92,6 +92,8 @@ impl Builder {
         if index.names.len() == start {
             packed.name_len = 0;
             index.names.push(0); // keeps `name_at` rising
+        } else {
+            index.names.extend_from_slice(record.link);
         }
         index.entries.push(packed);
         Ok(())
@@ -151,6 +153,7 @@ impl Builder {
         let mut rare = 0;
         for entry in &mut entries {
             let raw = &old[entry.name_range()];
+            let link = index.tables.link_range(entry).unwrap_or_default();
             let start = index.names.len();
             if entry.has(entry_flags::UNDECODED) {
                 let name = encoding.decode(raw).unwrap_or(raw.into());
@@ -165,6 +168,8 @@ impl Builder {
             entry.name_len = (index.names.len() - start) as u16; // at most 4,095
             if entry.name_len == 0 {
                 index.names.push(0);
+            } else {
+                index.names.extend_from_slice(&old[link]);
             }
             let moved = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
             index.tables.moved(&mut rare, entry.name_at, moved);

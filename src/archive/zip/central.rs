@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use super::encoding::Encoding;
 use super::extra::Extra;
-use super::header::{DESCRIPTOR, ENCRYPTED};
+use super::header::{AES, DESCRIPTOR, ENCRYPTED};
 use super::{names, times};
 use crate::archive::bytes::Fields;
 use crate::archive::compact::EntryRecord;
-use crate::archive::entry::Kind;
+use crate::archive::entry::{Encryption, Kind, Method};
 
 pub(super) const SIGNATURE: u32 = 0x0201_4b50;
 /// The digital signature (section 4.3.13), which may follow the last record.
@@ -33,6 +33,9 @@ pub(super) enum RecordError {
 
 /// Bit 11: name and comment are UTF-8 (section 4.4.4).
 pub(super) const UTF8: u16 = 1 << 11;
+
+/// Bit 6: strong encryption (section 7).
+const STRONG: u16 = 1 << 6;
 
 /// Reads the record that `bytes` begin with; also returns its length.
 pub(super) fn read(
@@ -79,8 +82,21 @@ pub(super) fn read(
     let known_name = name.as_deref().unwrap_or(raw_name);
     let is_dir = names::is_dir(known_name, windows && name.is_some());
     let (kind, mode) = kind_and_mode(host, external, is_dir);
+    let encryption = encryption(flags, method, &extra, crc32, time);
+    let method = match (encryption, extra.aes) {
+        (Some(Encryption::Aes { .. }), Some((_, method))) => method,
+        _ => method,
+    };
+    let has_options = Method::of(method).has_options();
+    // A link's target is its data, or here if it has none. The numbers of a device are no target.
+    let is_link = matches!(kind, Kind::Symlink | Kind::File) && size == 0;
     let record = EntryRecord {
-        is_encrypted: flags & ENCRYPTED != 0,
+        encryption,
+        options: if has_options {
+            (flags >> 1 & 3) as u8
+        } else {
+            0
+        },
         has_descriptor: flags & DESCRIPTOR != 0,
         method,
         mtime: extra.mtime.unwrap_or_else(|| times::dos(date, time)),
@@ -94,11 +110,30 @@ pub(super) fn read(
         raw_name,
         name,
         windows,
-        is_link: extra.is_link,
+        link: if is_link { extra.unix_data } else { &[] },
         playable: extra.playable,
     };
     let len = FIXED_LEN + usize::from(name_len) + usize::from(extra_len) + usize::from(comment_len);
     Ok((record, len))
+}
+
+/// How an entry is encrypted. The check of a ZipCrypto password is the highest byte of the CRC-32 (section
+/// 6.1.6), or of the time if the CRC-32 was not known in advance, as Info-ZIP has it.
+fn encryption(flags: u16, method: u16, extra: &Extra, crc32: u32, time: u16) -> Option<Encryption> {
+    if flags & ENCRYPTED == 0 {
+        return None;
+    }
+    if flags & STRONG != 0 {
+        return Some(Encryption::Unknown);
+    }
+    if method == AES {
+        return Some(extra.aes.map_or(Encryption::Unknown, |(aes, _)| aes));
+    }
+    let check = match flags & DESCRIPTOR {
+        0 => (crc32 >> 24) as u8,
+        _ => (time >> 8) as u8,
+    };
+    Some(Encryption::ZipCrypto { check })
 }
 
 /// The numbers of the fixed part; all ones refer to the ZIP64 field.

@@ -2,7 +2,7 @@
 
 use super::times;
 use crate::archive::bytes::Fields;
-use crate::archive::entry::Timestamp;
+use crate::archive::entry::{AesKey, Encryption, Timestamp};
 
 /// The content of the extra fields of one record.
 #[derive(Debug, Default)]
@@ -15,8 +15,11 @@ pub(super) struct Extra<'a> {
     pub(super) owner: Option<(u32, u32)>,
     /// Info-ZIP Unicode Path (0x7075, section 4.6.9): CRC-32 of the stored name, and the name in UTF-8.
     pub(super) unicode_path: Option<(u32, &'a [u8])>,
-    /// Whether PKZIP keeps the target of a hard or symbolic link here (0x000d, section 4.5.7).
-    pub(super) is_link: bool,
+    /// What follows the times and owner in PKWARE's Unix field (0x000d, section 4.5.7): the target of a hard
+    /// or symbolic link, or the numbers of a device.
+    pub(super) unix_data: &'a [u8],
+    /// WinZip's AES field (0x9901): how an entry of method 99 is encrypted, and its true method.
+    pub(super) aes: Option<(Encryption, u16)>,
     /// The [`PLAYABLE`] field: version and length of a playlist's playable form.
     pub(super) playable: Option<(u8, u64)>,
 }
@@ -58,6 +61,10 @@ impl<'a> Extra<'a> {
                     extra.playable = playable(body);
                     continue;
                 }
+                0x9901 if extra.aes.is_none() => {
+                    extra.aes = aes(body);
+                    continue;
+                }
                 0x7875 => {
                     extra.owner = sized_owner(body).or(extra.owner);
                     continue;
@@ -71,7 +78,9 @@ impl<'a> Extra<'a> {
                 0x5855 | 0x000d => {
                     let (mtime, rest) = old_unix(body, dos_date);
                     extra.owner = extra.owner.or_else(|| short_owner(rest));
-                    extra.is_link |= id == 0x000d && body.len() > 12;
+                    if id == 0x000d && extra.unix_data.is_empty() {
+                        extra.unix_data = body.get(12..).unwrap_or_default();
+                    }
                     (Precision::OldUnix, mtime)
                 }
                 _ => continue,
@@ -105,6 +114,21 @@ fn old_unix(body: &[u8], dos_date: u16) -> (Option<Timestamp>, Fields<'_>) {
 fn playable(body: &[u8]) -> Option<(u8, u64)> {
     let mut fields = Fields(body);
     Some((fields.take(1)?[0], fields.u64()?))
+}
+
+/// WinZip's field: version (1 for AE-1, 2 for AE-2), vendor ("AE"), length of the key, true method.
+fn aes(body: &[u8]) -> Option<(Encryption, u16)> {
+    let mut fields = Fields(body);
+    let (version, vendor) = (fields.u16()?, fields.take(2)?);
+    let key = match fields.take(1)?[0] {
+        1 => AesKey::Bits128,
+        2 => AesKey::Bits192,
+        3 => AesKey::Bits256,
+        _ => return None,
+    };
+    let is_ae2 = version == 2;
+    let encryption = Encryption::Aes { key, is_ae2 };
+    (vendor == b"AE" && matches!(version, 1 | 2)).then_some((encryption, fields.u16()?))
 }
 
 fn short_owner(mut fields: Fields) -> Option<(u32, u32)> {
@@ -190,7 +214,36 @@ mod tests {
     #[test]
     fn a_link_of_pkzip_is_known() {
         let body = b"\0\0\0\0\0\0\0\0\0\0\0\0target";
-        assert!(Extra::parse(&field(0x000d, body), 0).is_link);
-        assert!(!Extra::parse(&field(0x000d, &body[..12]), 0).is_link);
+        assert_eq!(Extra::parse(&field(0x000d, body), 0).unix_data, b"target");
+        for short in [0, 4, 12] {
+            let field = field(0x000d, &body[..short]);
+            assert!(Extra::parse(&field, 0).unix_data.is_empty());
+        }
+    }
+
+    #[test]
+    fn aes_of_winzip_is_known() {
+        let aes = |body: &[u8]| Extra::parse(&field(0x9901, body), 0).aes;
+        let of = |key, is_ae2| Encryption::Aes { key, is_ae2 };
+        assert_eq!(
+            aes(b"\x01\0AE\x01\x08\0"),
+            Some((of(AesKey::Bits128, false), 8))
+        );
+        assert_eq!(
+            aes(b"\x02\0AE\x02\0\0"),
+            Some((of(AesKey::Bits192, true), 0))
+        );
+        assert_eq!(
+            aes(b"\x02\0AE\x03\x5f\0"),
+            Some((of(AesKey::Bits256, true), 95))
+        );
+        for bad in [
+            &b"\x03\0AE\x03\0\0"[..],
+            b"\x02\0AX\x03\0\0",
+            b"\x02\0AE\x04\0\0",
+            b"\x02\0AE\x03\0",
+        ] {
+            assert_eq!(aes(bad), None, "{bad:?}");
+        }
     }
 }

@@ -14,6 +14,8 @@ pub(in crate::archive) const LOCAL_FIXED: u64 = 30;
 const DESCRIPTORS: [u64; 4] = [16, 24, 12, 20];
 /// Bit 0 of the general purpose flags (section 4.4.4): the data is encrypted.
 pub(super) const ENCRYPTED: u16 = 1;
+/// The method of entries that are encrypted with AES; an extra field has the true one (section 4.4.5).
+pub(in crate::archive) const AES: u16 = 99;
 /// Bit 3 (section 4.4.4): sizes and CRC follow the data, in a data descriptor.
 pub(super) const DESCRIPTOR: u16 = 1 << 3;
 
@@ -135,14 +137,12 @@ impl HeaderCheck {
         }
         let lens = LOCAL_FIXED + u64::from(name_len) + u64::from(extra_len);
         let offset = self.header_offset.saturating_add(lens);
-        match offset.checked_add(self.compressed_size) {
-            Some(end) if end <= self.limit => Ok(Extent {
-                offset,
-                len: self.compressed_size,
-            }),
+        let len = self.compressed_size;
+        match offset.checked_add(len) {
+            Some(end) if end <= self.limit => Ok(Extent { offset, len }),
             _ => Err(bad(format!(
-                "its {} bytes run into what lies behind it, at offset {}",
-                self.compressed_size, self.limit
+                "its {len} bytes run into what lies behind it, at offset {}",
+                self.limit
             ))),
         }
     }

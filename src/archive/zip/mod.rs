@@ -17,6 +17,6 @@ mod write;
 
 pub use encoding::{Encoding, UnknownEncoding};
 pub use header::HeaderCheck;
-pub(super) use header::LOCAL_FIXED;
+pub(super) use header::{AES, LOCAL_FIXED};
 pub use parser::{IndexParser, ParseOptions, TAIL};
 pub use write::{CRC_AT, MAX_ALIGN, MAX_NAME, NewEntry, end_records};

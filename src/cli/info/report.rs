@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::playback::{Disorder, Playback};
-use crate::archive::{Error, Kind, Survey};
+use crate::archive::{Entry, Error, Kind, Survey};
 use crate::cli::show::{hex, quoted};
 use crate::cli::unmounted::Unmounted;
 
@@ -27,7 +27,7 @@ pub(super) struct Report {
     entries: Entries,
     stored: Sum,
     compressed: Compressed,
-    encrypted: Sum,
+    encrypted: Compressed,
     damaged: Listed<Damaged>,
     hidden: Listed<Hidden>,
     renamed: Listed<Renamed>,
@@ -151,7 +151,7 @@ impl Report {
             entries: Entries::default(),
             stored: Sum::default(),
             compressed: Compressed::default(),
-            encrypted: Sum::default(),
+            encrypted: Compressed::default(),
             damaged: Listed::default(),
             hidden: Listed::default(),
             renamed: Listed::default(),
@@ -193,17 +193,14 @@ impl Report {
                     shown_as: String::from_utf8_lossy(&shown).into_owned(),
                 });
             }
+            // A hard link has the data of the file that it is.
+            if ino.and_then(|ino| tree.entry(ino)) != Some(id) && ino.is_some() {
+                continue;
+            }
             match index.stored(id) {
                 Ok(()) => report.stored.add(entry.size),
-                Err(Error::Encrypted { .. }) => report.encrypted.add(entry.size),
-                Err(Error::Compressed { method, .. }) => {
-                    let compressed = &mut report.compressed;
-                    compressed.entries += 1;
-                    compressed.bytes = compressed.bytes.saturating_add(entry.size);
-                    let bytes = &mut compressed.compressed_bytes;
-                    *bytes = bytes.saturating_add(entry.compressed_size);
-                    *compressed.methods.entry(method.to_string()).or_default() += 1;
-                }
+                Err(Error::Encrypted { .. }) => report.encrypted.add(&entry),
+                Err(Error::Compressed { .. }) => report.compressed.add(&entry),
                 Err(why) => report.damaged.add(|| Damaged {
                     path: path(),
                     why: why.to_string(),
@@ -227,7 +224,10 @@ impl Report {
         }
         if self.encrypted.entries > 0 {
             let text = self.encrypted.text();
-            say("encrypted", format!("{text}; they cannot be read"))?;
+            say(
+                "encrypted",
+                format!("{text}; reading them needs a password (--password-file)"),
+            )?;
         }
         if self.damaged.entries > 0 {
             let count = self.damaged.entries;
@@ -392,10 +392,18 @@ impl Sum {
 }
 
 impl Compressed {
+    fn add(&mut self, entry: &Entry) {
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(entry.size);
+        let bytes = &mut self.compressed_bytes;
+        *bytes = bytes.saturating_add(entry.compressed_size);
+        *self.methods.entry(entry.storage()).or_default() += 1;
+    }
+
     fn text(&self) -> String {
         let methods = self.methods.iter().map(|(name, n)| format!("{n} {name}"));
         format!(
-            "{}, {} in {}: {}; they cannot be read",
+            "{}, {} in {}: {}",
             self.entries,
             sized(self.bytes),
             sized(self.compressed_bytes),

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::archive::Entry;
-use crate::decode::{self, Coding, Input};
+use crate::decode::{self, Coding, Input, Key, Password};
 
 /// How many parts of at most a window wait for a decoder.
 const WAITING: usize = 2;
@@ -30,21 +30,29 @@ pub(super) enum Content {
 }
 
 impl Content {
-    pub(super) fn new(entry: &Entry, is_stored: bool) -> Self {
+    pub(super) fn new(entry: &Entry, is_stored: bool, password: Option<&Password>) -> Self {
         let crc32 = entry.crc32;
         if is_stored {
             let crc = Hasher::new();
             return Self::Stored { crc, crc32 };
         }
+        let crc32 = entry.has_crc().then_some(entry.crc32);
+        let (encryption, stored, password) =
+            (entry.encryption, entry.compressed_size, password.cloned());
         let (parts, receiver) = mpsc::channel(WAITING);
         let coding = Coding::of(entry, MEMORY);
-        let input = Box::new(Parts {
+        let input: Box<dyn Input> = Box::new(Parts {
             receiver,
             part: Bytes::new(),
             position: 0,
         });
-        let done =
-            tokio::task::spawn_blocking(move || decode::decode(&coding, crc32, input, |_| ()));
+        let done = tokio::task::spawn_blocking(move || {
+            let input = match encryption {
+                None => input,
+                Some(encryption) => Key::open(encryption, stored, password.as_ref(), input)?,
+            };
+            decode::decode(&coding, crc32, input, |_| ())
+        });
         Self::Compressed { parts, done }
     }
 

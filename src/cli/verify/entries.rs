@@ -10,7 +10,7 @@ use super::content::Content;
 use super::fetch::Outcome;
 use super::report::{Bad, Report};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index};
-use crate::decode;
+use crate::decode::{self, Password};
 
 /// How many entries may wait for the end of their decoding.
 const ENDING: usize = 16;
@@ -23,6 +23,7 @@ pub(super) struct Entries {
     open: Vec<Open>,
     /// Entries whose data has come and is being decoded, with what is bad about them.
     ending: JoinSet<(EntryId, Range<u64>, Option<String>)>,
+    password: Option<Password>,
 }
 
 struct Open {
@@ -55,17 +56,26 @@ pub(super) fn span(index: &Index, id: EntryId) -> Range<u64> {
 }
 
 impl Entries {
-    pub(super) fn new(index: &Arc<Index>, chosen: Vec<EntryId>, report: &mut Report) -> Self {
+    pub(super) fn new(
+        index: &Arc<Index>,
+        chosen: Vec<EntryId>,
+        password: Option<&Password>,
+        report: &mut Report,
+    ) -> Self {
         let readable = |id: &EntryId| {
-            let why = match (index.readable(*id), index.get(*id).method) {
+            let why = match (index.readable(*id), decode::check(&index.get(*id))) {
                 (Err(why), _) => Some(why.to_string()),
-                (Ok(()), method) if !decode::is_supported(method) => {
+                (Ok(()), Err(why)) => {
                     let path = index.path(*id).escape_ascii();
-                    let why = decode::Error::Unsupported { method };
                     Some(format!("'{path}': {why}"))
                 }
-                _ => None,
+                (Ok(()), Ok(())) => None,
             };
+            let is_locked = password.is_none() && index.get(*id).encryption.is_some();
+            let why = why.or_else(|| {
+                let path = index.path(*id).escape_ascii();
+                is_locked.then(|| format!("'{path}': {}", decode::Error::NoPassword))
+            });
             report.files += u64::from(why.is_none());
             let is_readable = why.is_none();
             report
@@ -78,6 +88,7 @@ impl Entries {
             index: index.clone(),
             open: Vec::new(),
             ending: JoinSet::new(),
+            password: password.cloned(),
         }
     }
 
@@ -94,7 +105,10 @@ impl Entries {
             self.tell(&outcome.range, &why.to_string(), report);
         }
         for mut open in std::mem::take(&mut self.open) {
-            if open.take(&self.index, outcome, report).await {
+            if open
+                .take(&self.index, self.password.as_ref(), outcome, report)
+                .await
+            {
                 self.compare(open, report).await;
             } else {
                 self.open.push(open);
@@ -189,7 +203,13 @@ impl Open {
     }
 
     /// Takes the next bytes of the archive. Returns whether the entry is complete.
-    async fn take(&mut self, index: &Index, outcome: &Outcome, report: &mut Report) -> bool {
+    async fn take(
+        &mut self,
+        index: &Index,
+        password: Option<&Password>,
+        outcome: &Outcome,
+        report: &mut Report,
+    ) -> bool {
         loop {
             let (wanted, is_header) = match self.extent {
                 None => (self.check.range(), true),
@@ -234,7 +254,7 @@ impl Open {
             self.extent = Some(extent);
             if !self.has_holes {
                 let entry = index.get(self.id);
-                self.content = Some(Content::new(&entry, index.is_stored(self.id)));
+                self.content = Some(Content::new(&entry, index.is_stored(self.id), password));
             }
         }
     }

@@ -22,6 +22,7 @@ use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::{Failure, config, job, logging};
 use crate::archive::{EntryId, Index};
+use crate::decode::Password;
 use crate::ranges::RangeSet;
 use crate::reader::Archive;
 use entries::Entries;
@@ -81,7 +82,8 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let done = runtime.block_on(async {
         let archive = access.open_archive().await?.archive;
         let mut report = Report::new(access.location.shown(), access.is_verified());
-        run(&archive, &args.paths, &mut report).await?;
+        let password = access.password_for(archive.index());
+        run(&archive, &args.paths, password.as_ref(), &mut report).await?;
         Ok(report)
     });
     // Nothing waits for what was fetched ahead.
@@ -97,7 +99,12 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }
 
-async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Result<(), Failure> {
+async fn run(
+    archive: &Archive,
+    paths: &[OsString],
+    password: Option<&Password>,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let index = archive.index();
     let (chosen, ranges) = match paths {
         [] => {
@@ -115,7 +122,7 @@ async fn run(archive: &Archive, paths: &[OsString], report: &mut Report) -> Resu
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let tasks = stream::iter(tasks(index, chosen, ranges));
     let empty = report.part();
-    let parts = tasks.map(|task| read_through(archive, task, empty.part(), &progress));
+    let parts = tasks.map(|task| read_through(archive, task, password, empty.part(), &progress));
     let mut parts = parts.buffer_unordered(cores);
     while let Some(part) = parts.next().await {
         report.add(part?);
@@ -148,10 +155,11 @@ fn tasks(index: &Index, chosen: Vec<EntryId>, ranges: Vec<Range<u64>>) -> Vec<Ta
 async fn read_through(
     archive: &Archive,
     (chosen, ranges): Task,
+    password: Option<&Password>,
     mut report: Report,
     progress: &Progress,
 ) -> Result<Report, Failure> {
-    let mut entries = Entries::new(archive.index(), chosen, &mut report);
+    let mut entries = Entries::new(archive.index(), chosen, password, &mut report);
     let source = archive.source();
     let fetched = stream::iter(windows(source.clone(), ranges)).map(|window| {
         // A task of its own, so that leaves are hashed on all threads.

@@ -18,7 +18,10 @@ pub(super) fn entries() -> Vec<Case> {
         ("deflated", one(deflated, Content::Bad("deflated"))),
         ("unknown method", one(unknown, Content::Bad("method 999"))),
         ("encrypted", one(encrypted, Content::Bad("encrypted"))),
-        ("link of PKZIP", one(link, Content::Bad("PKZIP"))),
+        (
+            "hard link of PKZIP to no file",
+            one(link, Content::Bad("a hard link to 'other'")),
+        ),
     ];
     let rows = rows.map(|(name, (blob, expected))| case(name, blob, expected));
     rows.into()

@@ -2,9 +2,11 @@
 
 mod cases;
 mod checks;
+mod coding;
 mod corpus;
-mod drive;
+pub mod drive;
 mod large;
+mod links;
 mod programs;
 mod random;
 mod stored;

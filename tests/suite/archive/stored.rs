@@ -39,6 +39,13 @@ fn index_of(names: &[String], style: u8) -> Arc<Index> {
         if style & 2 != 0 && number % 2 == 0 {
             item.extra = zips::extra(0x7875, &[1, 4, number as u8, 0, 0, 0, 4, 9, 0, 0, 0]);
         }
+        if style & 4 != 0 && number % 4 == 0 {
+            item.flags |= 1;
+        }
+        if style & 4 != 0 && number == 0 {
+            item.flags = 0;
+            item.extra = zips::extra(0x000d, b"\0\0\0\0\0\0\0\0\0\0\0\0d/link");
+        }
         item
     });
     let blob = Zip::of(items).finish();
@@ -80,6 +87,11 @@ fn tell_index(index: &Index) -> Vec<String> {
         told.push(format!("{path:?} {entry:?} {span:?} {place:?}"));
         told.push(format!("{:?} {:?}", check.range(), check.predicted()));
         told.push(format!("{:?} {:?}", index.stored(id), index.playable(id)));
+        told.push(format!(
+            "{:?} {:?}",
+            index.readable(id),
+            index.link_target(id)
+        ));
     }
     told
 }
@@ -130,7 +142,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn a_stored_index_reads_back(names in names(), style in 0u8..4) {
+    fn a_stored_index_reads_back(names in names(), style in 0u8..8) {
         let index = index_of(&names, style);
         let bytes = index_bytes(&index);
         prop_assert!(index.stored_len() <= bytes.len() as u64);
@@ -150,7 +162,7 @@ proptest! {
     #[test]
     fn a_damaged_index_is_refused_or_harmless(
         names in names(),
-        style in 0u8..4,
+        style in 0u8..8,
         (flips, cut) in harm(),
         (tree_flips, tree_cut) in harm(),
     ) {

@@ -1,6 +1,10 @@
 //! Compressed entries: any range of them, from any state of memory and cache, and what is wrong with them.
 
+mod codecs;
 mod damaged;
 mod entries;
+mod hostile;
+mod input;
+mod locked;
 mod mounted;
 mod ranges;

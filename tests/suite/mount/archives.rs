@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::mount::{Mount, xattr};
 use crate::common::run::{self, run};
 use crate::common::way::Way;
+use crate::common::zips::{self, Item, Zip};
 use crate::common::{archives, tree};
 use rustix::io::Errno;
 
@@ -68,35 +69,6 @@ fn beyond_4_gib_every_byte_is_in_its_place() {
     assert_eq!(at(size - 4, 100), b"\0end");
     assert_eq!(at(size, 100), b"");
     assert_eq!(at(size + 5000, 100), b"");
-}
-
-#[test]
-fn encrypted_entries_are_listed_and_not_opened() {
-    let (source, out) = (tree::temp(), tree::temp());
-    let archive = out.path().join("mixed.zip");
-    archives::mixed(source.path(), &archive);
-    let mount = Mount::new(&archive);
-    assert_eq!(tree::names(mount.path()), tree::names(source.path()));
-    let stored = fs::read_to_string(mount.join("stored.txt"));
-    assert_eq!(stored.expect("stored"), "stored.txt".repeat(1000));
-    let deflated = fs::read_to_string(mount.join("deflated.txt"));
-    assert_eq!(deflated.expect("deflated"), "deflated.txt".repeat(1000));
-    let (name, word) = ("encrypted.txt", "encrypted");
-    let path = mount.join(name);
-    assert_eq!(
-        fs::metadata(&path).expect("listed").len() as usize,
-        1000 * name.len(),
-        "the size is that of the content"
-    );
-    let error = File::open(&path).expect_err(name);
-    assert_eq!(
-        error.raw_os_error(),
-        Some(Errno::OPNOTSUPP.raw_os_error()),
-        "{name}"
-    );
-    let said = mount.log_lines(name);
-    assert_eq!(said.len(), 1, "one line of log: {said:?}");
-    assert!(said[0].contains(word), "{said:?}");
 }
 
 #[test]
@@ -261,4 +233,41 @@ fn a_large_directory_is_listed_whole_and_every_name_is_found() {
     let rest: Vec<_> = dir.map(|e| e.expect("an entry").file_name()).collect();
     assert_eq!(first.len() + rest.len(), 30_000);
     assert!(rest.iter().all(|name| first.binary_search(name).is_err()));
+}
+
+#[test]
+fn links_of_pkzip_are_links() {
+    let out = tree::temp();
+    let archive = out.path().join("links.zip");
+    let item = |name: &str, data: &str, mode: u32, target: &str| {
+        Item::new(name, data).with(|item| {
+            item.external = mode << 16;
+            item.extra = zips::extra(0x000d, &[&[0; 12], target.as_bytes()].concat());
+        })
+    };
+    let items = [
+        item("d/file", "content", 0o100_644, ""),
+        item("d/soft", "", 0o120_777, "file"),
+        item("hard", "", 0o100_644, "d/file"),
+        item("broken", "", 0o100_644, "d/other"),
+    ];
+    fs::write(&archive, Zip::of(items).finish()).expect("written");
+    let mount = Mount::new(&archive);
+    assert_eq!(fs::read(mount.join("d/soft")).expect("read"), b"content");
+    assert_eq!(
+        fs::read_link(mount.join("d/soft")).expect("a link"),
+        Path::new("file")
+    );
+    assert_eq!(fs::read(mount.join("hard")).expect("read"), b"content");
+    let [hard, file] =
+        ["hard", "d/file"].map(|name| fs::metadata(mount.join(name)).expect("attributes"));
+    assert_eq!((hard.ino(), hard.nlink()), (file.ino(), 2));
+    // Listings have the same inode.
+    let listed = fs::read_dir(mount.path()).expect("a directory");
+    let mut listed = listed.map(|entry| entry.expect("an entry"));
+    let listed = listed.find(|entry| entry.file_name() == "hard");
+    let listed = std::os::unix::fs::DirEntryExt::ino(&listed.expect("listed"));
+    assert_eq!(listed, file.ino());
+    let broken = fs::read(mount.join("broken")).expect_err("no target");
+    assert_eq!(broken.raw_os_error(), Some(Errno::IO.raw_os_error()));
 }

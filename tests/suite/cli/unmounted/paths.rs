@@ -88,7 +88,10 @@ fn a_missing_path_is_an_error_before_any_output() {
         ("dir", &["dir is a directory", "aiozfs ls"]),
         ("", &["is a directory"]),
         ("stored.txt/x", &["stored.txt is a file", "nothing below"]),
-        ("encrypted.txt", &["'encrypted.txt' is encrypted"]),
+        (
+            "encrypted.txt",
+            &["encrypted.txt: it is encrypted", "--password-file"],
+        ),
     ] {
         // The good one before it is not printed either.
         let said = refused(&["cat", archive, "stored.txt", path]);

@@ -1,0 +1,83 @@
+//! The password of encrypted entries: from a file, the environment, the configuration, or a terminal. Never
+//! from an argument, which all users of a machine can read.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+use super::Failure;
+use super::small_file::read_small;
+use crate::decode::Password;
+
+/// The variable for a password, which does not appear in the list of processes.
+const VARIABLE: &str = "AIOZFS_PASSWORD";
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct PasswordArgs {
+    /// A file whose first line is the password of encrypted entries; also the variable AIOZFS_PASSWORD.
+    /// On a terminal you are asked for it
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl PasswordArgs {
+    /// The password, if one is given. `option` is the file of a mount option, which takes precedence;
+    /// `configured` is the configuration's.
+    pub(super) fn resolve(
+        &self,
+        option: Option<&Path>,
+        configured: Option<&Path>,
+    ) -> Result<Option<Password>, Failure> {
+        if let Some(path) = option.or(self.password_file.as_deref()) {
+            return of_file(path).map(Some);
+        }
+        let variable = std::env::var_os(VARIABLE).filter(|password| !password.is_empty());
+        match (variable, configured) {
+            (Some(password), _) => Ok(Some(Password::new(password.as_bytes()))),
+            (None, Some(path)) => of_file(path).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// The first line of a file.
+fn of_file(path: &Path) -> Result<Password, Failure> {
+    let text = read_small(path)?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Password::new(line.as_bytes())),
+        _ => Err(Failure::new(format!(
+            "{}: its first line, which should be the password, is empty",
+            path.display()
+        ))),
+    }
+}
+
+/// Asks for the password of `archive` on the terminal, without showing it. `None` if there is no terminal, or
+/// no answer.
+pub(super) fn ask(archive: &str) -> Option<Password> {
+    // Standard input may be in use: the arguments come through it if there are secrets in them.
+    if !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let mut terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .ok()?;
+    let before = tcgetattr(&terminal).ok()?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    write!(terminal, "Password of {archive}: ").ok()?;
+    tcsetattr(&terminal, OptionalActions::Flush, &silent).ok()?;
+    let mut line = Vec::new();
+    let read = BufReader::new(&terminal).read_until(b'\n', &mut line);
+    let _ = tcsetattr(&terminal, OptionalActions::Flush, &before);
+    let _ = writeln!(terminal);
+    read.ok()?;
+    let password = line.strip_suffix(b"\n").unwrap_or(&line);
+    (!password.is_empty()).then(|| Password::new(password))
+}

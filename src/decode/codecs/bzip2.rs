@@ -1,0 +1,268 @@
+//! Method 12: bzip2, which restarts at each block.
+//!
+//! Blocks are independent of each other, begin with a magic number at any bit, and hold at most 900 KB before
+//! run-length coding. The library decodes whole streams only, so each block is made into a stream of its own:
+//! shifted to a whole byte, and ended like a stream of one block.
+
+use bzip2::{Decompress, Status};
+
+use crate::decode::codec::{Checkpoint, Codec, Input};
+use crate::decode::error::Error;
+
+/// What a block and the end of a stream begin with: 48 bits.
+const BLOCK: u64 = 0x3141_5926_5359;
+const END: u64 = 0x1772_4538_5090;
+const MAGIC_BITS: usize = 48;
+const MAGIC: u64 = (1 << MAGIC_BITS) - 1;
+/// The length of a CRC-32 behind it.
+const CRC_BITS: usize = 32;
+
+/// The longest compressed block in bytes: 900,000 symbols of at most 20 bits, and tables.
+const LONGEST: usize = 5 << 19;
+
+/// Memory of the library for the largest block, and of the compressed block twice, in bytes.
+const MEMORY: u64 = 4_000_000 + 2 * LONGEST as u64;
+
+/// Decodes bzip2.
+pub(in crate::decode) struct Bzip2 {
+    input: Box<dyn Input>,
+    output: u64,
+    /// The stream's block size in units of 100 KB, as a digit; 0 where a stream begins.
+    level: u8,
+    /// Bytes from the one in which the block begins, up to the end of the next magic number that is known.
+    bytes: Vec<u8>,
+    /// The bit of the first byte at which the block begins, from the most significant one.
+    bit: usize,
+    /// The last eight bytes before which was looked for magic numbers.
+    seen: u64,
+    block: Option<Block>,
+    is_first_stream: bool,
+}
+
+/// A block that is being decoded.
+struct Block {
+    decoder: Decompress,
+    /// A stream of this block alone.
+    stream: Vec<u8>,
+    fed: usize,
+    has_output: bool,
+    /// Where the next block begins, in bits from the first of [`Bzip2::bytes`].
+    next: usize,
+}
+
+impl Bzip2 {
+    pub(in crate::decode) fn new(
+        input: Box<dyn Input>,
+        from: Option<&Checkpoint>,
+    ) -> Result<Self, Error> {
+        let mut codec = Self {
+            input,
+            output: from.map_or(0, |from| from.output),
+            level: 0,
+            bytes: Vec::new(),
+            bit: 0,
+            seen: 0,
+            block: None,
+            is_first_stream: from.is_none(),
+        };
+        if let Some(from) = from {
+            let wrong = || codec.damaged("its checkpoint is damaged");
+            let (&[level, bit], bytes) = from.state.split_first_chunk().ok_or_else(wrong)?;
+            let end = (usize::from(bit) + MAGIC_BITS).div_ceil(8);
+            let is_sound = match level {
+                0 => bytes.is_empty(),
+                b'1'..=b'9' => bit < 8 && bytes.len() == end,
+                _ => false,
+            };
+            if !is_sound {
+                return Err(wrong());
+            }
+            (codec.level, codec.bit, codec.bytes) = (level, bit.into(), bytes.to_vec());
+        }
+        Ok(codec)
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        Error::Damaged {
+            at: self.input.position(),
+            what: what.into(),
+        }
+    }
+
+    /// Reads until there are `len` bytes. Returns false if the input ends before.
+    fn fill(&mut self, len: usize) -> Result<bool, Error> {
+        while self.bytes.len() < len {
+            let at = self.input.position();
+            let new = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+            let new = &new[..new.len().min(len - self.bytes.len())];
+            if new.is_empty() {
+                return Ok(false);
+            }
+            self.bytes.extend_from_slice(new);
+            let count = new.len();
+            self.input.consume(count);
+        }
+        Ok(true)
+    }
+
+    /// Begins the next block. Returns false at the end of the data.
+    fn begin(&mut self) -> Result<bool, Error> {
+        loop {
+            if self.level == 0 && !self.begin_stream()? {
+                return Ok(false);
+            }
+            match bits(&self.bytes, self.bit) & MAGIC {
+                BLOCK => {
+                    self.seen = 0;
+                    let next = self.find_next()?;
+                    self.block = Some(self.block_to(next));
+                    return Ok(true);
+                }
+                END => {
+                    // The CRC-32 of the stream is one of the blocks', which are compared.
+                    if !self.fill((self.bit + MAGIC_BITS + CRC_BITS).div_ceil(8))? {
+                        return Err(self.damaged("it ends in the middle"));
+                    }
+                    self.bytes.clear();
+                    (self.level, self.bit, self.is_first_stream) = (0, 0, false);
+                }
+                _ => return Err(self.damaged("there is no bzip2 block")),
+            }
+        }
+    }
+
+    /// Reads a stream's header, and the magic number behind it. Returns false at the end of the data.
+    fn begin_stream(&mut self) -> Result<bool, Error> {
+        let is_whole = self.fill(4)?;
+        if !is_whole && self.bytes.is_empty() && !self.is_first_stream {
+            return Ok(false);
+        }
+        match self.bytes[..] {
+            [b'B', b'Z', b'h', level @ b'1'..=b'9'] => self.level = level,
+            _ => return Err(self.damaged("it is no bzip2 stream")),
+        }
+        self.bytes.clear();
+        if !self.fill(MAGIC_BITS / 8)? {
+            return Err(self.damaged("it ends in the middle"));
+        }
+        Ok(true)
+    }
+
+    /// Reads to the end of the next magic number. Returns where it begins, in bits.
+    fn find_next(&mut self) -> Result<usize, Error> {
+        let from = self.bit + MAGIC_BITS;
+        loop {
+            let at = self.input.position();
+            let new = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+            if new.is_empty() {
+                return Err(self.damaged("it ends in the middle"));
+            }
+            let (mut seen, known) = (self.seen, self.bytes.len());
+            let found = new.iter().enumerate().find_map(|(index, byte)| {
+                seen = seen << 8 | u64::from(*byte);
+                let end = (known + index + 1) * 8;
+                let mut shifts = 0..8;
+                let shift = shifts.find(|shift| matches!(seen >> shift & MAGIC, BLOCK | END))?;
+                let start = (end - shift).checked_sub(MAGIC_BITS)?;
+                (start >= from).then_some((index, start))
+            });
+            self.seen = seen;
+            let count = found.map_or(new.len(), |(index, _)| index + 1);
+            self.bytes.extend_from_slice(&new[..count]);
+            self.input.consume(count);
+            if let Some((_, start)) = found {
+                return Ok(start);
+            }
+            if self.bytes.len() > LONGEST {
+                return Err(self.damaged("a bzip2 block has no end"));
+            }
+        }
+    }
+
+    /// The block that ends before the bit `next`.
+    fn block_to(&self, next: usize) -> Block {
+        let mut stream = vec![b'B', b'Z', b'h', self.level];
+        let len = next - self.bit;
+        stream.extend((0..len / 8).map(|at| (bits(&self.bytes, self.bit + at * 8) >> 40) as u8));
+        // A stream of one block has the block's CRC-32, which follows the block's magic number.
+        let crc = bits(&self.bytes, self.bit + MAGIC_BITS) >> (MAGIC_BITS - CRC_BITS);
+        let rest = bits(&self.bytes, self.bit + len / 8 * 8) & MAGIC;
+        let rest = u128::from(rest >> (MAGIC_BITS - len % 8));
+        let tail = (rest << MAGIC_BITS | u128::from(END)) << CRC_BITS | u128::from(crc);
+        let tail_len = len % 8 + MAGIC_BITS + CRC_BITS;
+        stream.extend_from_slice(&(tail << (128 - tail_len)).to_be_bytes()[..tail_len.div_ceil(8)]);
+        Block {
+            decoder: Decompress::new(false),
+            stream,
+            fed: 0,
+            has_output: false,
+            next,
+        }
+    }
+}
+
+/// The 48 bits from bit `at` on; zeros behind the end.
+fn bits(bytes: &[u8], at: usize) -> u64 {
+    let (first, shift) = (at / 8, at % 8);
+    let byte = |index: usize| u64::from(bytes.get(first + index).copied().unwrap_or(0));
+    let word = (0..8).fold(0, |word, index| word << 8 | byte(index));
+    word << shift >> (64 - MAGIC_BITS)
+}
+
+impl Codec for Bzip2 {
+    fn read(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            let Some(block) = &mut self.block else {
+                if self.begin()? {
+                    continue;
+                }
+                return Ok(0);
+            };
+            let before = (block.decoder.total_in(), block.decoder.total_out());
+            let status = block.decoder.decompress(&block.stream[block.fed..], out);
+            let consumed = block.decoder.total_in() - before.0;
+            let produced = (block.decoder.total_out() - before.1) as usize;
+            block.fed += consumed as usize;
+            block.has_output |= produced > 0;
+            let has_ended = matches!(status, Ok(Status::StreamEnd));
+            let is_stuck = status.is_err() || !has_ended && produced == 0 && consumed == 0;
+            if is_stuck && block.has_output {
+                return Err(self.damaged("a bzip2 block is not valid"));
+            }
+            if is_stuck {
+                // Bits within the block may look like a magic number by chance.
+                let next = self.find_next()?;
+                self.block = Some(self.block_to(next));
+                continue;
+            }
+            if has_ended {
+                let next = block.next;
+                self.block = None;
+                self.bytes.drain(..next / 8);
+                self.bit = next % 8;
+            }
+            if produced > 0 {
+                self.output += produced as u64;
+                return Ok(produced);
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) -> Option<Checkpoint> {
+        if self.block.is_some() {
+            return None;
+        }
+        // Less than a byte.
+        let head = [self.level, self.bit as u8];
+        Some(Checkpoint {
+            output: self.output,
+            input: self.input.position(),
+            state: [&head, &self.bytes[..]].concat(),
+            cipher: self.input.state(),
+        })
+    }
+
+    fn memory(&self) -> u64 {
+        MEMORY
+    }
+}

@@ -1,0 +1,129 @@
+//! Method 9: Deflate64, which restarts anywhere.
+
+use deflate64::InflaterManaged;
+
+use crate::decode::codec::{Checkpoint, Codec, Input};
+use crate::decode::error::Error;
+
+/// Length of the window and of the buffer for output behind it, in bytes.
+const MEMORY: u64 = 512 * 1024;
+
+/// The most bytes that the library takes in before it needs them.
+const TAKEN: usize = 16;
+
+/// The level at which states are compressed.
+const LEVEL: i32 = 1;
+
+/// The longest state, in bytes.
+const LONGEST_STATE: usize = 256 * 1024;
+
+/// Decodes Deflate64.
+pub(in crate::decode) struct Deflate64 {
+    input: Box<dyn Input>,
+    inflater: Box<InflaterManaged>,
+    output: u64,
+    /// The bytes that were consumed last: a state may need some of them again.
+    taken: Vec<u8>,
+    /// Bytes to decode before those of the input.
+    before: Vec<u8>,
+}
+
+impl Deflate64 {
+    pub(in crate::decode) fn new(
+        input: Box<dyn Input>,
+        from: Option<&Checkpoint>,
+    ) -> Result<Self, Error> {
+        let mut inflater = Box::new(InflaterManaged::new());
+        let mut before = Vec::new();
+        if let Some(from) = from {
+            let at = input.position();
+            let wrong = || Error::Damaged {
+                at,
+                what: "its checkpoint is damaged".into(),
+            };
+            let (taken, state) = from.state.split_first().ok_or_else(wrong)?;
+            let (taken, state) = state
+                .split_at_checked(usize::from(*taken))
+                .ok_or_else(wrong)?;
+            let state = zstd::bulk::decompress(state, LONGEST_STATE).map_err(|_| wrong())?;
+            let places = inflater.restore_from_checkpoint(&state).ok_or_else(wrong)?;
+            let input = places.input_bytes_to_skip + taken.len() as u64;
+            if (input, places.output_bytes_already_returned) != (from.input, from.output) {
+                return Err(wrong());
+            }
+            before.extend_from_slice(taken);
+        }
+        Ok(Self {
+            input,
+            inflater,
+            output: from.map_or(0, |from| from.output),
+            taken: before.clone(),
+            before,
+        })
+    }
+}
+
+impl Codec for Deflate64 {
+    fn read(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            let at = self.input.position();
+            let damaged = |what: &str| Error::Damaged {
+                at,
+                what: what.into(),
+            };
+            let is_before = !self.before.is_empty();
+            let bytes = if is_before {
+                &self.before[..]
+            } else {
+                self.input.fill_buf().map_err(|e| Error::of_io(e, at))?
+            };
+            let is_last = bytes.is_empty();
+            let step = self.inflater.inflate(bytes, out);
+            if step.data_error {
+                return Err(damaged("it is no Deflate64 data"));
+            }
+            if is_before {
+                self.before.drain(..step.bytes_consumed);
+            } else {
+                let kept = bytes[..step.bytes_consumed].iter().rev().take(TAKEN).rev();
+                self.taken.extend(kept);
+                let excess = self.taken.len().saturating_sub(TAKEN);
+                self.taken.drain(..excess);
+                self.input.consume(step.bytes_consumed);
+            }
+            if step.bytes_written > 0 || self.inflater.finished() {
+                self.output += step.bytes_written as u64;
+                return Ok(step.bytes_written);
+            }
+            if is_last {
+                return Err(damaged("it ends in the middle"));
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) -> Option<Checkpoint> {
+        if !self.before.is_empty() {
+            return None;
+        }
+        let input = self.input.position();
+        let (state, places) = self.inflater.checkpoint()?;
+        if places.output_bytes_already_returned != self.output {
+            return None;
+        }
+        let again = usize::try_from(input.checked_sub(places.input_bytes_to_skip)?).ok()?;
+        let taken = self.taken.len().checked_sub(again)?;
+        let taken = &self.taken[taken..];
+        let state = zstd::bulk::compress(&state, LEVEL).ok()?;
+        Some(Checkpoint {
+            output: self.output,
+            input,
+            // At most TAKEN.
+            state: [&[taken.len() as u8][..], taken, &state].concat(),
+            cipher: self.input.state(),
+        })
+    }
+
+    fn memory(&self) -> u64 {
+        MEMORY
+    }
+}
