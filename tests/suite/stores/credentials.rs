@@ -84,6 +84,8 @@ fn write_profiles(home: &Path) {
          [profile process]\ncredential_process = cat '{}'\n\
          [profile web]\nrole_arn = arn:aws:iam::1:role/r\nweb_identity_token_file = {}\n\
          [profile sso]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n\
+         [profile round]\nrole_arn = r\nsource_profile = about\n\
+         [profile about]\nrole_arn = r\nsource_profile = round\n\
          [sso-session corp]\nsso_region = us-east-1\nsso_start_url = https://corp.example\n",
         keys("AKCONF"),
         program.display(),
@@ -197,6 +199,10 @@ fn what_is_missing_is_named() {
     let home = home.path().display().to_string();
     let ls = |env: &[(&str, &str)], args: &[&str]| {
         let mut command = run::aiozfs();
+        if env.iter().any(|(name, _)| *name == "HOME") {
+            command.env_remove("AWS_CONFIG_FILE");
+            command.env_remove("AWS_SHARED_CREDENTIALS_FILE");
+        }
         command.envs(env.iter().copied()).arg("ls").args(args);
         command.args(["--endpoint-url", &store.base(), SOURCE]);
         let done = run::run(&mut command);
@@ -210,6 +216,8 @@ fn what_is_missing_is_named() {
     }
     let absent = ls(&[("HOME", &home)], &["--profile", "absent"]);
     assert!(absent.contains("no profile 'absent'"), "{absent}");
+    let round = ls(&[("HOME", &home)], &["--profile", "round"]);
+    assert!(round.contains("lead in a circle"), "{round}");
     // A service that was configured and does not answer ends the search.
     let container = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/x");
     let silent = ls(&[container], &[]);
