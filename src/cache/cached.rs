@@ -356,7 +356,7 @@ impl Source for Cached {
     fn learn(&self, fact: Fact<'_>) {
         match fact {
             Fact::Size(size) if !self.0.key.is_url() => self.0.is_open(size, None),
-            Fact::Size(_) => {}
+            Fact::Size(_) | Fact::NoRanges { .. } => {}
             Fact::Bytes(chunk) => self.0.keep(Some(chunk)),
         }
         self.0.below.learn(fact);

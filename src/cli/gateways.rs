@@ -237,7 +237,11 @@ fn table(rows: &[Row]) -> String {
             said(row.ranges).into(),
             said(row.blocks).into(),
             latency.unwrap_or_else(|| "-".into()),
-            rate.unwrap_or_else(|| "-".into()),
+            match (rate, row.ranges, row.blocks) {
+                (Some(rate), _, _) => rate,
+                (None, Some(false), Some(true)) => "blocks only".into(),
+                (None, _, _) => "-".into(),
+            },
         ]
     }));
     let widths: Vec<usize> = (0..header.len())

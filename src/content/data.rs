@@ -5,15 +5,21 @@
 //! The first read uses one connection, to measure its rate.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::time::Instant;
 
-use crate::source::{Chunk, ChunkStream, Priority, Source};
+use crate::source::{Chunk, ChunkStream, Error, Fact, Priority, Source};
 
 /// The least length of a part of a split range, in bytes.
 const PART: u64 = 256 << 10;
+
+/// After ranges were refused for good, they are requested again after this time. The server may have been
+/// upgraded.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// The most parts of a split range.
 const MOST_PARTS: u64 = 4;
@@ -34,6 +40,8 @@ struct Counts {
     has_begun: AtomicBool,
     /// Whether the last range was refused, so that a leaf came as a block.
     is_refused: AtomicBool,
+    /// Until when leaves are requested as blocks, because ranges were refused for good.
+    without_ranges: Mutex<Option<Instant>>,
 }
 
 /// Counts a request in flight until it is dropped.
@@ -68,8 +76,23 @@ impl Data {
         self.counts.is_refused.load(Relaxed)
     }
 
-    /// Records that a leaf came as a block, since its range was refused.
-    pub(super) fn range_refused(&self) {
+    /// Whether ranges were refused for good, lately.
+    pub(super) fn is_without_ranges(&self) -> bool {
+        let mut until = self.counts.until();
+        until.take_if(|until| Instant::now() >= *until);
+        until.is_some()
+    }
+
+    /// Records that a leaf came as a block, since its range was refused with this error.
+    pub(super) fn range_refused(&self, error: &Error) {
+        if !error.is_transient() && !matches!(error, Error::Offline | Error::NoNetwork { .. }) {
+            let mut until = self.counts.until();
+            if until.is_none() {
+                let pause = ASK_AGAIN;
+                self.source.learn(Fact::NoRanges { error, pause });
+                *until = Some(Instant::now() + ASK_AGAIN);
+            }
+        }
         if !self.counts.is_refused.swap(true, Relaxed) {
             log::info!("no gateway gives ranges now; leaves come as raw blocks");
         }
@@ -80,6 +103,7 @@ impl Data {
         // Cached bytes tell nothing about servers.
         if !chunk.bytes.is_empty() && !chunk.origin.is_kept() {
             self.counts.is_refused.store(false, Relaxed);
+            *self.counts.until() = None;
         }
     }
 
@@ -148,6 +172,13 @@ impl Data {
         } else {
             1
         }
+    }
+}
+
+impl Counts {
+    fn until(&self) -> MutexGuard<'_, Option<Instant>> {
+        let until = self.without_ranges.lock();
+        until.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -64,23 +64,25 @@ where
                 data.range_served(&chunk);
                 return Ok(Delivery::Chunk(chunk));
             }
-            Ok(Err(error)) => break Some(error),
+            Ok(Err(error)) => break Ok(error),
             Err(_) => pause = ALONE,
         }
         let hints = data.source().hints();
         let trouble = hints.trouble_within(asked.elapsed() + LATELY);
-        if is_worth_it && trouble.is_some_and(|error| refuses(error) || asked.elapsed() >= STALLED)
+        if is_worth_it
+            && let Some(trouble) = trouble
+            && (refuses(trouble) || asked.elapsed() >= STALLED)
         {
-            break None;
+            break Err(trouble.clone());
         }
     };
-    if let Some(error) = error {
-        return if leads_to_blocks(&error, is_worth_it) {
-            block_instead(error, block(), data).await
-        } else {
-            Err(error)
-        };
-    }
+    let trouble = match error {
+        Err(trouble) => trouble,
+        Ok(error) if leads_to_blocks(&error, is_worth_it) => {
+            return block_instead(error, block(), data).await;
+        }
+        Ok(error) => return Err(error),
+    };
     let block = pin!(block());
     match select(chunk, block).await {
         Either::Left((Ok(chunk), _)) => {
@@ -89,10 +91,31 @@ where
         }
         Either::Left((Err(error), block)) => block_instead(error, block, data).await,
         Either::Right((Ok(bytes), _)) => {
-            data.range_refused();
+            data.range_refused(&trouble);
             Ok(Delivery::Block(bytes))
         }
         Either::Right((Err(_), chunk)) => chunk.await.map(Delivery::Chunk),
+    }
+}
+
+/// A leaf of which the cache may have the bytes, and otherwise no server gives the range.
+pub(super) async fn kept_or_block<B>(
+    kept: impl Future<Output = Result<Vec<Chunk>>>,
+    block: impl FnOnce() -> B,
+    data: &Data,
+) -> Result<Vec<Delivery>>
+where
+    B: Future<Output = Result<Vec<u8>>>,
+{
+    match kept.await {
+        Ok(chunks) => {
+            chunks.iter().for_each(|chunk| data.range_served(chunk));
+            Ok(chunks.into_iter().map(Delivery::Chunk).collect())
+        }
+        Err(error) if leads_to_blocks(&error, true) => {
+            Ok(vec![block_instead(error, block(), data).await?])
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -104,7 +127,7 @@ async fn block_instead(
     log::debug!("{error}; asking for a raw block");
     match block.await {
         Ok(bytes) => {
-            data.range_refused();
+            data.range_refused(&error);
             Ok(Delivery::Block(bytes))
         }
         Err(wrong @ Error::Unsupported { .. }) => Err(wrong),

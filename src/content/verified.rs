@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
 use super::Cid;
 use super::dag_index::{DagIndex, Leaf, Root, block_origin};
 use super::data::{Data, Unverified};
 use super::leaf::LeafCheck;
-use super::range_or_block::{Delivery, range_or_block};
+use super::range_or_block::{Delivery, kept_or_block, range_or_block};
 use crate::source::{
     Blocks, Chunk, ChunkStream, Error, Fact, Hints, Memory, Opened, Origin, Priority, Result,
     Source, answer_without_bytes,
@@ -136,11 +136,19 @@ struct VerifiedRead {
     rest: Option<Chunk>,
     /// How often the first leaf was wrong.
     tries: u32,
+    /// The leaves of `leaves`, in order, while no server gives ranges.
+    blocks: Option<LeafStream>,
     /// Verified chunks to return.
     ready: VecDeque<Chunk>,
     /// Counts bytes that were received and not returned yet.
     unverified: Unverified,
 }
+
+/// Leaves one by one, each complete.
+type LeafStream = BoxStream<'static, Result<Vec<Delivery>>>;
+
+/// How many leaves are requested at once as blocks for one read.
+const BLOCKS_AT_ONCE: usize = 4;
 
 /// A leaf that is being received.
 struct PartialLeaf {
@@ -168,6 +176,10 @@ impl VerifiedRead {
             let Some(leaf) = self.leaves.front().cloned() else {
                 return Err(broken(&self.asked, "the tree ends too early"));
             };
+            if self.is_between_leaves() && self.source.data.is_without_ranges() {
+                self.next_as_block(&leaf).await?;
+                continue;
+            }
             match self.next_of(&leaf).await? {
                 Delivery::Chunk(chunk) => {
                     let origin = chunk.origin.clone();
@@ -187,6 +199,48 @@ impl VerifiedRead {
         }
     }
 
+    /// Whether no data of the next leaf has come or is under way.
+    fn is_between_leaves(&self) -> bool {
+        self.data.is_none() && self.rest.is_none() && self.partial.is_none()
+    }
+
+    /// Takes the next leaf while no server gives ranges. The leaves behind it are requested meanwhile.
+    async fn next_as_block(&mut self, leaf: &Leaf) -> Result<()> {
+        let next = match &mut self.blocks {
+            Some(blocks) => blocks,
+            none => {
+                let (source, priority) = (self.source.clone(), self.priority);
+                let leaves: Vec<Leaf> = self.leaves.iter().cloned().collect();
+                let leaves = stream::iter(leaves).map(move |leaf| {
+                    let source = source.clone();
+                    async move {
+                        let (kept, _) = source.data.read(leaf.range.clone(), priority);
+                        let block = || async { source.index().await?.leaf(&leaf).await };
+                        kept_or_block(kept.try_collect(), block, &source.data).await
+                    }
+                });
+                none.insert(leaves.buffered(BLOCKS_AT_ONCE).boxed())
+            }
+        };
+        let Some(deliveries) = next.next().await else {
+            self.blocks = None;
+            return Ok(());
+        };
+        for delivery in deliveries.inspect_err(|_| self.blocks = None)? {
+            match delivery {
+                Delivery::Chunk(chunk) => {
+                    self.unverified.received(chunk.bytes.len());
+                    self.add_chunk(leaf, chunk).await?;
+                    if self.blocks.is_none() {
+                        break; // It was rejected.
+                    }
+                }
+                Delivery::Block(bytes) => self.take_block(leaf, bytes),
+            }
+        }
+        Ok(())
+    }
+
     /// Polls the data to the end of its stream, because only then its connection is free again. All bytes
     /// are there, so errors do not matter.
     async fn end_data(&mut self) {
@@ -198,6 +252,7 @@ impl VerifiedRead {
     /// Looks up leaves from `known_to` on.
     async fn look_up_leaves(&mut self) -> Result<()> {
         let wanted = self.known_to..self.asked.end;
+        self.blocks = None;
         let index = self.source.index().await?;
         self.leaves = index.leaves(&wanted).await?.into();
         if let Some(last) = self.leaves.back() {
@@ -294,7 +349,7 @@ impl VerifiedRead {
             self.source.data.source().reject(origin, leaf.range.clone());
         }
         // What follows in the stream comes from the same server, so it is dropped.
-        (self.data, self.rest) = (None, None);
+        (self.data, self.rest, self.blocks) = (None, None, None);
         self.tries += 1;
         if self.tries < TRIES {
             Ok(())
@@ -406,6 +461,7 @@ impl Source for Verified {
             partial: None,
             rest: None,
             tries: 0,
+            blocks: None,
             ready: VecDeque::new(),
         };
         stream::try_unfold(reading, |mut reading| async move {

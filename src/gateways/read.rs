@@ -147,6 +147,12 @@ impl GatewayRead {
 
     /// Asks the best member that was not asked yet. Waits for a pass if none is free.
     async fn start(&mut self) -> Result<()> {
+        if self.want == Want::Data
+            && self.tried.is_empty()
+            && let Some(error) = self.set.spared()
+        {
+            return Err(error);
+        }
         let bytes = self.left.end - self.left.start;
         let (candidates, available) =
             self.set

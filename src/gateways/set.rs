@@ -44,6 +44,8 @@ struct State {
     budget: Budget,
     requests: u64,
     trouble: Option<Trouble>,
+    /// Until when no member is asked for data, and the error instead.
+    spared: Option<(Error, Instant)>,
 }
 
 impl GatewaySet {
@@ -66,6 +68,7 @@ impl GatewaySet {
                 budget: Budget::new(),
                 requests: 0,
                 trouble: None,
+                spared: None,
             }),
         })
     }
@@ -325,6 +328,18 @@ impl GatewaySet {
         drop(state);
         let name = &self.names[index];
         log::log!(level, "{name} is suspended: it gave wrong bytes");
+    }
+
+    /// For `pause`, no member is asked for data; the error is `error`.
+    pub(super) fn spare(&self, error: &Error, pause: Duration) {
+        self.state().spared = Some((error.clone(), Instant::now() + pause));
+    }
+
+    /// The error instead of a request for data, if members are spared.
+    pub(super) fn spared(&self) -> Option<Error> {
+        let mut state = self.state();
+        state.spared.take_if(|(_, until)| Instant::now() >= *until);
+        state.spared.as_ref().map(|(error, _)| error.clone())
     }
 
     /// Excludes a member for good, because it has another blob.

@@ -150,8 +150,10 @@ impl Source for Gateways {
     }
 
     fn learn(&self, fact: Fact<'_>) {
-        if let Fact::Size(size) = fact {
-            let _ = self.0.size.set(size);
+        match fact {
+            Fact::Size(size) => drop(self.0.size.set(size)),
+            Fact::NoRanges { error, pause } => self.0.set.spare(error, pause),
+            Fact::Bytes(_) => {}
         }
         for member in &self.0.members {
             member.source.learn(fact);

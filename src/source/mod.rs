@@ -32,6 +32,7 @@ pub use retry::{Backoff, Retry};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
@@ -118,6 +119,14 @@ pub enum Fact<'a> {
     Size(u64),
     /// Verified bytes of it. A source that stores bytes stores these, too.
     Bytes(&'a Chunk),
+    /// Servers refuse its ranges for good, and the caller has raw blocks instead. For `pause`, a range that only
+    /// a server could give fails at once with `error`, so that a server gets one request for a leaf and not two.
+    NoRanges {
+        /// The refusal.
+        error: &'a Error,
+        /// Then servers are asked again: they may have been upgraded.
+        pause: Duration,
+    },
 }
 
 /// What [`Source::open`] found.

@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -40,6 +40,8 @@ struct Shared {
     stop: AtomicBool,
     blocks: AtomicU64,
     ranges: Mutex<Vec<Range<u64>>>,
+    under_way: AtomicUsize,
+    most_at_once: AtomicUsize,
 }
 
 /// The relay. It listens until it is dropped.
@@ -59,6 +61,8 @@ impl Forger {
             stop: AtomicBool::new(false),
             blocks: AtomicU64::new(0),
             ranges: Mutex::new(Vec::new()),
+            under_way: AtomicUsize::new(0),
+            most_at_once: AtomicUsize::new(0),
         });
         let accepting = shared.clone();
         thread::spawn(move || {
@@ -68,7 +72,10 @@ impl Forger {
                 }
                 let Ok(connection) = connection else { continue };
                 let shared = accepting.clone();
-                thread::spawn(move || drop(pass_on(&shared, connection)));
+                thread::spawn(move || {
+                    let _ = pass_on(&shared, connection);
+                    shared.under_way.fetch_sub(1, SeqCst);
+                });
             }
         });
         Self { shared, addr }
@@ -87,6 +94,11 @@ impl Forger {
         self.shared.blocks.load(SeqCst)
     }
 
+    /// The most requests that were under way at once.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.most_at_once.load(SeqCst)
+    }
+
     /// The ranges that were asked for.
     pub fn ranges(&self) -> Vec<Range<u64>> {
         self.shared.ranges.lock().expect("ranges").clone()
@@ -102,6 +114,8 @@ impl Drop for Forger {
 
 /// One request a connection.
 fn pass_on(shared: &Shared, mut client: TcpStream) -> std::io::Result<()> {
+    let at_once = shared.under_way.fetch_add(1, SeqCst) + 1;
+    shared.most_at_once.fetch_max(at_once, SeqCst);
     let mut reader = BufReader::new(client.try_clone()?);
     let (mut first, mut headers, mut host) = (String::new(), Vec::new(), String::new());
     reader.read_line(&mut first)?;

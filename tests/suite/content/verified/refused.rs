@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aiozfs::cache::{Cache, CacheOptions, Cached, CachedNodes, Folder, Key};
-use aiozfs::content::{Profile, Verified};
+use aiozfs::content::{Profile, Verified, Version};
 use aiozfs::gateways::{Gateways, HttpBlocks, UrlOf};
 use aiozfs::http::{Http, HttpOptions};
 use aiozfs::source::{Offline, Source};
@@ -54,6 +54,28 @@ async fn blocks_suffice_if_ranges_are_refused() {
         .buffer_unordered(8)
         .collect::<Vec<()>>()
         .await;
+}
+
+/// A gateway that gives blocks and nothing else was asked for a range again with each leaf, and its leaves
+/// came one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_ranges_are_asked_for_once_and_leaves_come_side_by_side() {
+    let bytes = blob(LEN);
+    // Many small leaves.
+    let profile = Profile::new("small", 64 << 10, 64, true, Version::V1);
+    let (tree, addr) = serve(&bytes, profile).await;
+    for status in [404, 406, 501] {
+        let relay = Forger::before(addr);
+        relay.forge(Forge::RefusedRanges(status, None));
+        let source = patient(tree.cid(), &[relay.base()], Duration::from_secs(10));
+        source.open(0).await.expect("a tree");
+        for part in [0..1 << 20, 1 << 20..LEN as u64] {
+            let got = read(&source, part.clone()).await.expect("blocks");
+            assert!(got == bytes[part.start as usize..part.end as usize]);
+        }
+        assert_eq!(relay.ranges().len(), 1, "{status}");
+        assert!(relay.most_at_once() > 1, "{status}");
+    }
 }
 
 /// The refusal of one kind of request put the gateway aside for the other kind as well.
