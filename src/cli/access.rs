@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::archives::explain_directory;
 use super::config::Config;
-use super::explain::{explain_open, explain_path_below_cid};
+use super::explain::{explain_location, explain_open};
 use super::mount_options::MountOptions;
 use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
@@ -14,7 +15,7 @@ use super::verification::VerifyArg;
 use super::{Failure, units};
 use crate::archive::{Encoding, ParseOptions};
 use crate::reader::ReaderOptions;
-use crate::volume::{self, Location, Opened, Options, Server, Servers, Verify, Volume};
+use crate::volume::{self, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume};
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
@@ -47,6 +48,8 @@ pub(super) struct AccessArgs {
 pub(super) struct Access {
     pub(super) location: Location,
     pub(super) options: Options,
+    /// Whether the location was given as the URL of a gateway.
+    pub(super) is_by_gateway: bool,
 }
 
 impl AccessArgs {
@@ -58,8 +61,11 @@ impl AccessArgs {
         options: &MountOptions,
     ) -> Result<Access, Failure> {
         let config = Config::load()?;
-        let (location, gateway) = location.by_cid();
-        let verify = match options.verify.or(self.verify) {
+        let verify = options.verify.or(self.verify);
+        let chosen = verify.or(config.verify()).map(Verify::from);
+        let (location, gateway) = location.by_cid(Verify::is_trustless(chosen));
+        let is_by_gateway = gateway.is_some();
+        let verify = match verify {
             Some(verify) => Verify::from(verify)
                 .check(&location)
                 .map_err(|_| not_verifiable(&location))?,
@@ -107,6 +113,7 @@ impl AccessArgs {
                 ..Options::default()
             },
             location,
+            is_by_gateway,
         })
     }
 }
@@ -122,7 +129,23 @@ impl Access {
             servers,
             ..Options::default()
         };
-        Self { location, options }
+        Self {
+            location,
+            options,
+            is_by_gateway: false,
+        }
+    }
+
+    /// A path, components separated by `/`, below a directory of IPFS.
+    pub(super) fn below(&self, path: &str) -> Result<Self, Failure> {
+        let here = self.location.content().ok_or_else(|| {
+            Failure::usage(format!("{} is no directory", self.location.shown().1))
+        })?;
+        let below = here.descend(path).map_err(|e| explain_location(&e))?;
+        Ok(Self {
+            location: Location::Path(below),
+            ..self.clone()
+        })
     }
 
     /// Without the cache, so that servers are asked for all bytes. Offline, only the cache can be asked.
@@ -140,23 +163,37 @@ impl Access {
 
     /// Opens the archive with the tree of its files. Must be called within a runtime.
     pub(super) async fn open(&self) -> Result<Volume, Failure> {
-        let opened = volume::open(&self.location, &self.options).await;
-        opened.map_err(|e| explain_open(&self.location, &e))
+        match volume::open(&self.location, &self.options).await {
+            Ok(opened) => Ok(opened),
+            Err(error) => Err(self.explain(&error).await),
+        }
     }
 
     /// Opens the archive without a tree. Must be called within a runtime.
     pub(super) async fn open_archive(&self) -> Result<Opened, Failure> {
-        let opened = volume::open_archive(&self.location, &self.options).await;
-        opened.map_err(|e| explain_open(&self.location, &e))
+        match volume::open_archive(&self.location, &self.options).await {
+            Ok(opened) => Ok(opened),
+            Err(error) => Err(self.explain(&error).await),
+        }
+    }
+
+    /// Why the directory cannot be opened as an archive.
+    pub(super) async fn explain_directory(&self) -> Failure {
+        explain_directory(&self.location, &self.options, self.is_by_gateway).await
+    }
+
+    /// Why the archive could not be opened.
+    pub(super) async fn explain(&self, error: &OpenError) -> Failure {
+        match error {
+            OpenError::Directory(_) => self.explain_directory().await,
+            error => explain_open(&self.location, error),
+        }
     }
 }
 
 fn not_verifiable(location: &Location) -> Failure {
-    Failure::usage(match location.path_below_cid() {
-        Some((cid, path)) => explain_path_below_cid(&cid, &path),
-        None => format!(
-            "only a CID can be verified, and {} is none; leave '--verify trustless' out",
-            location.shown().1
-        ),
-    })
+    Failure::usage(format!(
+        "only a CID can be verified, and {} is none; leave '--verify trustless' out",
+        location.shown().1
+    ))
 }

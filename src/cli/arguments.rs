@@ -18,9 +18,10 @@ use rustix::io::Errno;
 /// Set if the arguments of the process are on its standard input, each ended by a NUL.
 const HANDED_OVER: &str = "AIOZFS_HANDED_OVER";
 
-/// The commands with URLs or headers in their arguments. None of them reads standard input.
-const ASKING: [&str; 9] = [
-    "mount", "ls", "info", "cat", "extract", "fetch", "verify", "gateways", "cache",
+/// The commands with URLs or headers in their arguments. None of them reads standard input, except `cid -`,
+/// which has no URL.
+const ASKING: [&str; 10] = [
+    "mount", "ls", "info", "cat", "extract", "fetch", "verify", "gateways", "cache", "cid",
 ];
 
 /// The arguments of this process, the program's name first.

@@ -1,4 +1,4 @@
-//! `aiozfs cid`.
+//! `aiozfs cid`: the CID of a file here, or of a path of IPFS.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -7,24 +7,78 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::config::Config;
+use super::explain::{explain_location, explain_open};
 use super::progress::Progress;
-use super::{Failure, units};
-use crate::content::{Profile, import_reader};
+use super::servers::ServerArgs;
+use super::{Failure, job, units};
+use crate::content::{Cid, Profile, import_reader};
+use crate::volume::{self, Location, Options};
 
-/// Print the CID of a file.
+/// Print the CID of a file, or of a path below another CID.
 ///
 /// `aiozfs serve` serves the file under this CID. Other implementations of IPFS compute the same CID with
 /// the same profile.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct CidArgs {
-    /// The file; - for standard input
+    /// The file; - for standard input. Or a path of IPFS: CID/PATH, ipfs://CID/PATH, /ipns/NAME or its
+    /// URL at a gateway
     file: PathBuf,
     /// How the file is split into blocks, which determines its CID
     #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
     profile: Profile,
+    #[command(flatten)]
+    servers: ServerArgs,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs cid holiday.zip
+  aiozfs cid bafybei.../videos/holiday.zip
+  aiozfs cid /ipns/k51qzi5uqu5d...";
+
 pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
+    let cid = match remote(args)? {
+        Some(location) => resolve(args, location)?,
+        None => import(args)?,
+    };
+    let printed = writeln!(io::stdout(), "{cid}");
+    printed.map_err(|e| Failure::new(format!("cannot print: {e}")))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The path of IPFS that is meant; `None` for a file.
+fn remote(args: &CidArgs) -> Result<Option<Location>, Failure> {
+    let Some(text) = args.file.to_str().filter(|text| text.contains('/')) else {
+        return Ok(None);
+    };
+    let location = Location::parse(text).map_err(|error| explain_location(&error))?;
+    match location.clone().by_cid(true).0 {
+        Location::File(_) => Ok(None),
+        meant if meant.is_verifiable() => Ok(Some(location)),
+        other => {
+            let shown = other.shown().1;
+            Err(Failure::usage(format!(
+                "{shown} has no CID; fetch it, and give the file"
+            )))
+        }
+    }
+}
+
+fn resolve(args: &CidArgs, location: Location) -> Result<Cid, Failure> {
+    let (location, gateway) = location.by_cid(true);
+    let options = Options {
+        servers: args.servers.resolve(&Config::load()?, &location, gateway)?,
+        ..Options::default()
+    };
+    let runtime = job::runtime()?;
+    let cid = runtime.block_on(volume::cid_of(&location, &options));
+    runtime.shutdown_background();
+    cid.map_err(|error| explain_open(&location, &error))
+}
+
+fn import(args: &CidArgs) -> Result<Cid, Failure> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound => {
             Failure::new(format!("there is no file {}", args.file.display()))
@@ -50,7 +104,5 @@ pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
     });
     drop(progress);
     let (cid, _) = hashed.map_err(failed)?;
-    let printed = writeln!(io::stdout(), "{cid}");
-    printed.map_err(|e| Failure::new(format!("cannot print: {e}")))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(cid)
 }

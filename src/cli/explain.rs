@@ -1,7 +1,7 @@
 //! What is wrong with a location, or why it could not be opened, and what to do about it.
 
 use super::Failure;
-use crate::content::{Cid, Codec};
+use crate::content::{Codec, PathError};
 use crate::volume::{Location, LocationError, OpenError};
 use crate::{reader, source};
 
@@ -9,7 +9,10 @@ use crate::{reader, source};
 pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
     let (kind, shown) = location.shown();
     let error = match error {
-        OpenError::Read(reader::Error::Source(error)) => error,
+        OpenError::Read(reader::Error::Source(error))
+        | OpenError::Path(PathError::Blocks(error)) => error,
+        OpenError::Path(error) => return explain_path(location, error),
+        OpenError::Name { .. } | OpenError::Directory(_) => return Failure::new(error),
         OpenError::Read(error) => return Failure::new(format!("{shown}: {error}")),
         OpenError::Unusable(error) => return Failure::new(error),
         OpenError::NotVerifiable(_) => return Failure::usage(error),
@@ -17,7 +20,7 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
     let remedy = match (error, location) {
         (
             source::Error::Unreachable { .. } | source::Error::Timeout { .. },
-            Location::Cid(_) | Location::Id(_),
+            Location::Cid(_) | Location::Path(_) | Location::Id(_),
         ) => "is the gateway up? Give another with --gateway URL",
         (source::Error::Unreachable { .. } | source::Error::Timeout { .. }, _) => {
             "is the server up, and the address right?"
@@ -32,6 +35,9 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
         (source::Error::NotFound { .. }, Location::Cid(_)) => {
             "the gateway does not know this id, or has no raw blocks of it ('--verify crc' does without); check it, or give another gateway with --gateway URL"
         }
+        (source::Error::NotFound { .. }, Location::Path(_)) => {
+            "the gateway does not have a block of this path; check the CID, or give another gateway with --gateway URL"
+        }
         (source::Error::NotFound { .. }, Location::Id(_)) => {
             "the gateway does not know this id; check it, or give another gateway with --gateway URL"
         }
@@ -39,19 +45,23 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
             "check the address"
         }
         (source::Error::NotFound { .. }, Location::File(_)) => "there is no such file",
-        (source::Error::NoRanges { .. }, Location::Cid(_) | Location::Id(_)) => {
-            "aiozfs needs a gateway that answers Range requests; give another with --gateway URL"
-        }
+        (
+            source::Error::NoRanges { .. },
+            Location::Cid(_) | Location::Path(_) | Location::Id(_),
+        ) => "aiozfs needs a gateway that answers Range requests; give another with --gateway URL",
         (source::Error::NoRanges { .. }, _) => {
             "aiozfs needs a server that answers Range requests; or download the archive and mount the file"
         }
         (source::Error::NoRawBlocks { .. }, Location::Cid(cid)) if cid.codec() == Codec::Raw => {
             "give a trustless gateway with --gateway URL; a raw CID of more than 2 MiB cannot be verified by ranges at all; '--verify crc' continues without verification"
         }
+        (source::Error::NoRawBlocks { .. }, Location::Path(_)) => {
+            "give a trustless gateway with --gateway URL; or the path's URL at a gateway, with '--verify crc', which continues without proof"
+        }
         (source::Error::NoRawBlocks { .. }, _) => {
             "give a trustless gateway with --gateway URL; '--verify crc' continues without verification"
         }
-        (source::Error::Forged { .. }, Location::Cid(_)) => {
+        (source::Error::Forged { .. }, Location::Cid(_) | Location::Path(_)) => {
             "give another gateway with --gateway URL"
         }
         _ => "",
@@ -62,19 +72,25 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
     }
 }
 
-/// What is wrong with the text of a location.
-pub(super) fn explain_location(error: &LocationError) -> Failure {
-    Failure::usage(match error {
-        LocationError::PathBelowCid { cid, path } => explain_path_below_cid(cid, path),
-        error => error.to_string(),
-    })
+/// Why a path below a CID leads to no archive.
+fn explain_path(location: &Location, error: &PathError) -> Failure {
+    let shown = location.shown().1;
+    let remedy = match error {
+        PathError::NotFound { name, .. } if name.contains('%') => {
+            "; a name behind CID/ is taken as it is, and one behind ipfs://CID/ is percent-decoded"
+        }
+        _ => "",
+    };
+    let list = match error {
+        PathError::NotFound { directory, .. } => {
+            format!("; 'aiozfs ls ipfs://{directory}' lists it")
+        }
+        _ => String::new(),
+    };
+    Failure::new(format!("cannot open {shown}: {error}{list}{remedy}"))
 }
 
-/// What to do about a path below a CID.
-pub(super) fn explain_path_below_cid(cid: &Cid, path: &str) -> String {
-    let (cid, path) = (*cid, path.to_owned());
-    let resolve = LocationError::PathBelowCid { cid, path };
-    format!(
-        "{resolve}; or give its URL at a gateway, https://GATEWAY/ipfs/{cid}/..., with '--verify crc'"
-    )
+/// What is wrong with the text of a location.
+pub(super) fn explain_location(error: &LocationError) -> Failure {
+    Failure::usage(error)
 }

@@ -41,8 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct FetchArgs {
-    /// The archive: an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID,
-    /// id:TEXT for an id of another network, or the name of an archive in the configuration
+    /// The archive: an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
+    /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
     source: String,
     /// Files and directories of the archive; * ? [a-z] stand for characters of a name, ** for any
     /// number of directories
@@ -81,10 +81,13 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     let runtime = job::runtime()?;
     let done = runtime.block_on(fetch_missing(&access, &cache, &args.paths));
     runtime.shutdown_background();
-    let Fetched { kept, fetched } = done?;
+    let Fetched {
+        name,
+        kept,
+        fetched,
+    } = done?;
     println!(
-        "{}: {} in the cache, pinned; {} fetched",
-        access.location.shown().1,
+        "{name}: {} in the cache, pinned; {} fetched",
         HumanBytes(kept),
         HumanBytes(fetched)
     );
@@ -93,6 +96,8 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
 
 /// Bytes of the archive.
 struct Fetched {
+    /// The name of the archive in the cache.
+    name: String,
     kept: u64,
     fetched: u64,
 }
@@ -103,8 +108,11 @@ async fn fetch_missing(
     paths: &[OsString],
 ) -> Result<Fetched, Failure> {
     let Opened {
-        archive, cached, ..
+        location,
+        archive,
+        cached,
     } = access.open_archive().await?;
+    let name = location.shown().1;
     let (index, source) = (archive.index().clone(), archive.source().clone());
     // The bytes do not go through its memory.
     drop(archive);
@@ -117,16 +125,20 @@ async fn fetch_missing(
     let ranges = merged(ranges);
     let kept = total(&ranges);
     has_room(cache, kept)?;
-    cached.pin(ranges.clone()).await.map_err(|e| {
-        let shown = access.location.shown().1;
-        Failure::new(format!("{shown} cannot be pinned: {e}"))
-    })?;
+    cached
+        .pin(ranges.clone())
+        .await
+        .map_err(|e| Failure::new(format!("{name} cannot be pinned: {e}")))?;
     let mut missing = cached.missing(ranges.clone()).await;
     let fetched = total(&missing);
     let progress = Progress::bytes("fetching", Some(fetched));
     for round in 0..ROUNDS {
         if missing.is_empty() {
-            return Ok(Fetched { kept, fetched });
+            return Ok(Fetched {
+                name,
+                kept,
+                fetched,
+            });
         }
         if round > 0 {
             log::info!("fetch: {} bytes were not kept", total(&missing));
@@ -140,7 +152,11 @@ async fn fetch_missing(
         missing = cached.missing(ranges.clone()).await;
     }
     match total(&missing) {
-        0 => Ok(Fetched { kept, fetched }),
+        0 => Ok(Fetched {
+            name,
+            kept,
+            fetched,
+        }),
         left => Err(Failure::new(format!(
             "{} of {} could not be stored: the disk is full or fails, or the rest of the cache is pinned; free space, see 'aiozfs cache', then fetch again to continue",
             HumanBytes(left),

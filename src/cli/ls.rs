@@ -9,9 +9,12 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde::Serialize;
+use tokio::runtime::Runtime;
 
+use super::access::Access;
+use super::directory::{self, Style};
 use super::show::{self, Names};
-use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
+use super::unmounted::{ReadArgs, SourceArgs, Unmounted, resolve, with_access};
 use super::{Failure, completions};
 use crate::archive::{Entry, Error, Kind};
 use crate::fs::{Attr, Ino, natural};
@@ -19,7 +22,7 @@ use crate::fs::{Attr, Ino, natural};
 /// How many targets of symbolic links are fetched at once.
 const TARGETS_AT_ONCE: usize = 16;
 
-/// List the files of an archive, without mounting it.
+/// List the files of an archive, without mounting it, or a directory of IPFS.
 ///
 /// Names are those of the mount, in natural order ("2" before "10"); directories end in '/'. On a terminal,
 /// names with special characters are quoted as by GNU ls.
@@ -49,13 +52,20 @@ pub(super) struct LsArgs {
 const EXAMPLES: &str = "\
 Examples:
   aiozfs ls bafybei...
+  aiozfs ls -l bafybei.../videos/holiday.zip
   aiozfs ls -l https://example.com/holiday.zip 720p
   aiozfs ls -R ./holiday.zip | grep '\\.m3u8$'
   aiozfs ls -R --json ./holiday.zip | jq '.[] | select(.method != \"stored\") | .path'";
 
 pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
-    with_archive(&args.source, &args.read, |unmounted| {
-        let start = match &args.path {
+    let access = resolve(&args.source, &args.read)?;
+    list(args, &access, args.path.as_deref())
+}
+
+/// Lists `path` of the archive or directory at `access`.
+fn list(args: &LsArgs, access: &Access, path: Option<&OsStr>) -> Result<ExitCode, Failure> {
+    let archive = |unmounted: &Unmounted| {
+        let start = match path {
             Some(path) => start(unmounted, path, args.long)?,
             None => Ino::ROOT,
         };
@@ -68,7 +78,21 @@ pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
         let mut failed = None;
         show::print(|out| listing.write(start, out, &mut failed))?;
         failed.map_or(Ok(ExitCode::SUCCESS), Err)
-    })
+    };
+    let directory = |runtime: &Runtime| {
+        let Some(path) = path else {
+            let style = Style {
+                long: args.long,
+                recursive: args.recursive,
+                json: args.json,
+            };
+            directory::list(access, runtime, &style)?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let below = access.below(&path.to_string_lossy())?;
+        list(args, &below, None)
+    };
+    with_access(access, archive, directory)
 }
 
 /// What to list: for a link to a directory the directory, except with `-l`.

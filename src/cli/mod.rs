@@ -5,6 +5,7 @@
 //! one line that says what failed and what to do about it.
 
 mod access;
+mod archives;
 mod arguments;
 mod atomic_write;
 mod background;
@@ -15,6 +16,7 @@ mod completions;
 mod config;
 mod demo;
 mod directories;
+mod directory;
 mod explain;
 mod extract;
 mod failure;

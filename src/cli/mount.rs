@@ -22,8 +22,8 @@ use crate::volume::Location;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct MountArgs {
-    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID,
-    /// id:TEXT for an id of another network, or the name of an archive in the configuration
+    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
+    /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
     #[arg(add = completions::sources())]
     source: String,
     /// An empty directory
@@ -73,6 +73,7 @@ pub(super) struct MountArgs {
 const EXAMPLES: &str = "\
 Examples:
   aiozfs mount bafybei... /mnt/video
+  aiozfs mount bafybei.../videos/holiday.zip /mnt/video
   aiozfs mount --gateway http://127.0.0.1:8080 bafybei... /mnt/video
   aiozfs mount https://gateway.example/ipfs/bafybei... /mnt/video
   aiozfs mount --verify crc --gateway https://files.example bafybei... /mnt/video

@@ -74,7 +74,7 @@ impl ServerArgs {
                 secrets: self.secrets()?,
                 ..Server::new(address.to_string())
             }],
-            Location::Cid(_) | Location::Id(_) => self.gateways(config)?,
+            Location::Cid(_) | Location::Path(_) | Location::Id(_) => self.gateways(config)?,
         };
         self.with(config, servers)
     }

@@ -5,19 +5,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use clap::Args;
+use tokio::runtime::Runtime;
 
-use super::access::AccessArgs;
+use super::access::{Access, AccessArgs};
 use super::mount_options::MountOptions;
 use super::show::quoted;
 use super::{Failure, completions, config, job, logging};
 use crate::fs::{Ino, Tree};
 use crate::reader::Archive;
-use crate::volume::{FindError, Volume};
+use crate::volume::{self, FindError, OpenError, Volume};
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
-    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID,
-    /// id:TEXT for an id of another network, or the name of an archive in the configuration
+    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
+    /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
     #[arg(add = completions::sources())]
     source: String,
 }
@@ -34,7 +35,7 @@ pub(super) struct ReadArgs {
 /// An open archive, and the runtime that fetches its bytes.
 pub(super) struct Unmounted<'r> {
     pub(super) volume: Volume,
-    pub(super) runtime: &'r tokio::runtime::Runtime,
+    pub(super) runtime: &'r Runtime,
 }
 
 /// Opens the archive and passes it to `work`.
@@ -43,12 +44,33 @@ pub(super) fn with_archive(
     args: &ReadArgs,
     work: impl FnOnce(&Unmounted) -> Result<ExitCode, Failure>,
 ) -> Result<ExitCode, Failure> {
+    let access = resolve(source, args)?;
+    with_access(&access, work, |runtime| {
+        Err(runtime.block_on(access.explain_directory()))
+    })
+}
+
+/// Where the archive is, and how to read it without a mount.
+pub(super) fn resolve(source: &SourceArgs, args: &ReadArgs) -> Result<Access, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&source.source)?;
     let mut access = args.access.resolve(location, &MountOptions::default())?;
     access.options.stored_playlists = true;
+    Ok(access)
+}
+
+/// Opens the archive at `access` and passes it to `work`. If it is a directory of IPFS, calls `directory`.
+pub(super) fn with_access(
+    access: &Access,
+    work: impl FnOnce(&Unmounted) -> Result<ExitCode, Failure>,
+    directory: impl FnOnce(&Runtime) -> Result<ExitCode, Failure>,
+) -> Result<ExitCode, Failure> {
     let runtime = job::runtime()?;
-    let opened = runtime.block_on(access.open());
+    let opened = match runtime.block_on(volume::open(&access.location, &access.options)) {
+        Ok(volume) => Ok(volume),
+        Err(OpenError::Directory(_)) => return directory(&runtime),
+        Err(error) => Err(runtime.block_on(access.explain(&error))),
+    };
     let runtime_of = &runtime;
     let done = opened.and_then(|volume| {
         work(&Unmounted {

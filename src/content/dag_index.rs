@@ -11,8 +11,9 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
+use super::block::{Kind, fetch, malformed};
 use super::{Child, Cid, Codec, MAX_BLOCK, Object, node};
-use crate::source::{BlockCheck, Blocks, Error, Origin, Result};
+use crate::source::{Blocks, Error, Origin, Result};
 
 /// The deepest tree that is read. Eight levels of 174 children hold more than any disk.
 const MAX_DEPTH: usize = 8;
@@ -89,12 +90,12 @@ impl DagIndex {
                 data,
                 children,
             } => (size, data, children),
-            Object::Directory | Object::DirectoryShard => {
+            Object::Directory(_) | Object::DirectoryShard(_) => {
                 return Err(unsupported(format!(
                     "{root} is the CID of a directory; give the CID of the archive in it"
                 )));
             }
-            Object::Symlink => {
+            Object::Symlink { .. } => {
                 return Err(unsupported(format!(
                     "{root} is the CID of a symbolic link; give that of the archive"
                 )));
@@ -270,12 +271,6 @@ fn wrong_size(cid: &Cid, len: u64) -> Error {
     )
 }
 
-fn malformed(cid: &Cid, what: &str) -> Error {
-    Error::Unsupported {
-        what: format!("the CID's tree is malformed: block {cid}: {what}"),
-    }
-}
-
 impl Branch {
     /// The inner node with these children.
     fn of(cid: &Cid, size: u64, data: &[u8], children: &[Child]) -> Result<Self> {
@@ -351,36 +346,6 @@ fn is_leaf(child: &Child) -> std::result::Result<bool, String> {
         Codec::DagPb => Ok(false),
         Codec::Other(code) => Err(format!("a block of codec 0x{code:x} is no part of a file")),
     }
-}
-
-/// Which block is fetched.
-enum Kind {
-    Node,
-    Leaf,
-}
-
-/// Fetches, verifies and decodes a block.
-async fn fetch(blocks: &dyn Blocks, cid: &Cid, kind: Kind) -> Result<Object> {
-    let block = match cid.inlined() {
-        Some(block) => block.to_vec().into(),
-        None => {
-            let wanted = *cid;
-            let check: BlockCheck = Arc::new(move |block| wanted.verify(block).is_ok());
-            if let Err(super::Mismatch::UnknownHash { code }) = cid.verify(&[]) {
-                return Err(Error::Unsupported {
-                    what: format!(
-                        "{cid} has a hash of unknown kind (0x{code:x}), which cannot be verified; '--verify crc' continues without verification"
-                    ),
-                });
-            }
-            let name = cid.to_string();
-            match kind {
-                Kind::Node => blocks.block(&name, MAX_BLOCK, check).await?,
-                Kind::Leaf => blocks.leaf_block(&name, MAX_BLOCK, check).await?,
-            }
-        }
-    };
-    Object::decode(cid, &block).map_err(|e| malformed(cid, &e.to_string()))
 }
 
 /// The origin of bytes that came as verified blocks.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::directory::{NamedLink, Shard};
 use super::protobuf::{Fields, Malformed, Value, take_varint};
 use super::{Cid, Codec, ParseCidError};
 
@@ -24,12 +25,15 @@ pub enum Object {
         /// The blocks below; their sizes and `data` add up to `size`.
         children: Vec<Child>,
     },
-    /// A directory.
-    Directory,
+    /// A directory of one block.
+    Directory(Vec<NamedLink>),
     /// A part of a directory that is split into many blocks (a HAMT shard).
-    DirectoryShard,
+    DirectoryShard(Shard),
     /// A symbolic link.
-    Symlink,
+    Symlink {
+        /// Its target.
+        target: Vec<u8>,
+    },
     /// Another codec, another UnixFS type, or dag-pb without UnixFS.
     Other {
         /// Its description for messages.
@@ -80,9 +84,17 @@ impl Object {
         match unixfs.kind {
             // 0 is "raw": leaves of old importers.
             0 | 2 => unixfs.into_file(&node.links),
-            1 => Ok(Object::Directory),
-            4 => Ok(Object::Symlink),
-            5 => Ok(Object::DirectoryShard),
+            1 => Ok(Object::Directory(
+                node.links.iter().map(PbLink::named).collect(),
+            )),
+            4 => Ok(Object::Symlink {
+                target: unixfs.data.to_vec(),
+            }),
+            5 => {
+                let links = node.links.iter().map(PbLink::named);
+                let shard = Shard::new(unixfs.hash, unixfs.fanout, links);
+                Ok(Object::DirectoryShard(shard.map_err(malformed)?))
+            }
             kind => Ok(Object::Other {
                 what: format!("UnixFS of type {kind}"),
             }),
@@ -146,9 +158,25 @@ fn malformed(what: &'static str) -> DecodeError {
 
 /// A dag-pb node (<https://ipld.io/specs/codecs/dag-pb/spec/>, "Serial format").
 struct PbNode<'a> {
-    /// Each with its "Tsize".
-    links: Vec<(Cid, Option<u64>)>,
+    links: Vec<PbLink<'a>>,
     data: Option<&'a [u8]>,
+}
+
+struct PbLink<'a> {
+    cid: Cid,
+    name: &'a str,
+    /// The link's "Tsize".
+    tree_size: Option<u64>,
+}
+
+impl PbLink<'_> {
+    fn named(&self) -> NamedLink {
+        NamedLink {
+            name: self.name.to_owned(),
+            cid: self.cid,
+            tree_size: self.tree_size,
+        }
+    }
 }
 
 impl<'a> PbNode<'a> {
@@ -175,9 +203,9 @@ impl<'a> PbNode<'a> {
     }
 }
 
-fn decode_link(link: &[u8]) -> Result<(Cid, Option<u64>), DecodeError> {
+fn decode_link(link: &[u8]) -> Result<PbLink<'_>, DecodeError> {
     let what = "dag-pb link";
-    let (mut cid, mut tree_size, mut last) = (None, None, 0);
+    let (mut cid, mut name, mut tree_size, mut last) = (None, "", None, 0);
     for field in Fields::of(link) {
         let (number, value) = field.map_err(|Malformed| malformed(what))?;
         // Hash, name, size, in this order and without repetition.
@@ -190,7 +218,9 @@ fn decode_link(link: &[u8]) -> Result<(Cid, Option<u64>), DecodeError> {
                 let parsed = Cid::from_bytes(bytes);
                 cid = Some(parsed.map_err(|cause| DecodeError::Link { cause })?);
             }
-            (2, Value::Bytes(name)) if std::str::from_utf8(name).is_ok() => {}
+            (2, Value::Bytes(bytes)) => {
+                name = std::str::from_utf8(bytes).map_err(|_| malformed(what))?;
+            }
             (3, Value::Number(size)) => tree_size = Some(size),
             _ => return Err(malformed(what)),
         }
@@ -198,7 +228,11 @@ fn decode_link(link: &[u8]) -> Result<(Cid, Option<u64>), DecodeError> {
     let cid = cid.ok_or(DecodeError::Link {
         cause: ParseCidError::Empty,
     })?;
-    Ok((cid, tree_size))
+    Ok(PbLink {
+        cid,
+        name,
+        tree_size,
+    })
 }
 
 /// The UnixFS message (<https://specs.ipfs.tech/unixfs/>, "data").
@@ -207,12 +241,17 @@ struct UnixFs<'a> {
     data: &'a [u8],
     size: Option<u64>,
     block_sizes: Vec<u64>,
+    /// Of a shard: the multicodec code of the function that hashes names.
+    hash: Option<u64>,
+    /// Of a shard: how many children it may have.
+    fanout: Option<u64>,
 }
 
 impl<'a> UnixFs<'a> {
     fn decode(message: &'a [u8]) -> Result<Self, DecodeError> {
         let what = "UnixFS message";
         let (mut kind, mut data, mut size) = (None, None, None);
+        let (mut hash, mut fanout) = (None, None);
         let mut block_sizes = Vec::new();
         for field in Fields::of(message) {
             match field.map_err(|Malformed| malformed(what))? {
@@ -227,7 +266,9 @@ impl<'a> UnixFs<'a> {
                         block_sizes.push(value.map_err(|Malformed| malformed(what))?);
                     }
                 }
-                (1..=4, _) => return Err(malformed(what)),
+                (5, Value::Number(value)) if hash.is_none() => hash = Some(value),
+                (6, Value::Number(value)) if fanout.is_none() => fanout = Some(value),
+                (1..=6, _) => return Err(malformed(what)),
                 // Mode, modification time, and future fields.
                 _ => {}
             }
@@ -237,10 +278,12 @@ impl<'a> UnixFs<'a> {
             data: data.unwrap_or_default(),
             size,
             block_sizes,
+            hash,
+            fanout,
         })
     }
 
-    fn into_file(self, links: &[(Cid, Option<u64>)]) -> Result<Object, DecodeError> {
+    fn into_file(self, links: &[PbLink<'_>]) -> Result<Object, DecodeError> {
         if links.len() != self.block_sizes.len() {
             return Err(DecodeError::SizesMissing {
                 links: links.len(),
@@ -263,10 +306,10 @@ impl<'a> UnixFs<'a> {
             size,
             data: self.data.to_vec(),
             children: children
-                .map(|((cid, tree_size), size)| Child {
-                    cid: *cid,
+                .map(|(link, size)| Child {
+                    cid: link.cid,
                     size: *size,
-                    tree_size: *tree_size,
+                    tree_size: link.tree_size,
                 })
                 .collect(),
         })
@@ -314,11 +357,11 @@ mod tests {
             Cid::of_block(Version::V0, Codec::DagPb, &directory).to_string(),
             cid
         );
-        assert_eq!(decode(&directory), Ok(Object::Directory));
-        assert_eq!(decode(&unixfs(&[(1, 4)])), Ok(Object::Symlink));
-        // A shard has a hash function (5) and a fan-out (6).
+        assert_eq!(decode(&directory), Ok(Object::Directory(Vec::new())));
+        let target = Vec::new();
+        assert_eq!(decode(&unixfs(&[(1, 4)])), Ok(Object::Symlink { target }));
         let shard = unixfs(&[(1, 5), (5, 0x22), (6, 256)]);
-        assert_eq!(decode(&shard), Ok(Object::DirectoryShard));
+        assert!(matches!(decode(&shard), Ok(Object::DirectoryShard(_))));
         assert!(matches!(
             decode(&unixfs(&[(1, 3)])),
             Ok(Object::Other { .. })

@@ -13,10 +13,12 @@ mod member;
 mod open;
 mod rate;
 mod read;
+mod records;
 mod set;
 mod source;
 
 pub use self::blocks::{HttpBlocks, UrlOf};
 pub use self::member::{GatewaysOptions, Member};
+pub use self::records::ipns_records;
 pub use self::set::GatewaySet;
 pub use self::source::Gateways;

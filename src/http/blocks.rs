@@ -1,4 +1,4 @@
-//! Raw blocks of a server (<https://specs.ipfs.tech/http-gateways/trustless-gateway/>).
+//! Raw blocks and IPNS records of a server (<https://specs.ipfs.tech/http-gateways/trustless-gateway/>).
 
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use crate::source::{BlockCheck, Chunk, Error, Origin, Result};
 /// The media type of a raw block. It is sent with `?format=raw`, because some gateways heed only one of them.
 const RAW: &str = "application/vnd.ipld.raw";
 
+/// The media type of an IPNS record, likewise with `?format=ipns-record`.
+const RECORD: &str = "application/vnd.ipfs.ipns-record";
+
 /// Fetches the raw block of the content at `url`, as one chunk.
 ///
 /// # Errors
@@ -27,27 +30,51 @@ pub async fn raw_block(
     most: usize,
     is_block: &BlockCheck,
 ) -> Result<Chunk> {
-    let separator = if url.contains('?') { '&' } else { '?' };
-    let url = format!("{url}{separator}format=raw");
-    let remote = RemoteUrl::new(&url, options.clone())?;
-    let (received, _) = remote.get(Ask::Whole { accept: RAW }).await?;
-    let origin = remote.origin();
-    check(origin, &received)?;
-    let block = collect(origin, received, options.idle_timeout, most).await?;
-    if !is_block(&block) {
+    let block = whole(url, options, most, ("raw", RAW)).await?;
+    if !is_block(&block.bytes) {
         return Err(Error::Forged {
-            origin: origin.clone(),
-            range: 0..block.len() as u64,
+            origin: block.origin.clone(),
+            range: block.range(),
         });
     }
+    Ok(block)
+}
+
+/// Fetches the IPNS record of the name at `url`, unverified, as one chunk.
+///
+/// # Errors
+/// If the server does not give the record, or gives more than `most` bytes.
+pub async fn ipns_record(url: &str, options: &HttpOptions, most: usize) -> Result<Chunk> {
+    let record = whole(url, options, most, ("ipns-record", RECORD)).await;
+    record.map_err(|error| match error {
+        Error::NoRawBlocks { origin, what } => Error::Unsupported {
+            what: format!("{origin} gives no IPNS records: {what}"),
+        },
+        error => error,
+    })
+}
+
+/// Fetches the content at `url` in a format: its name in a query, and its media type.
+async fn whole(
+    url: &str,
+    options: &HttpOptions,
+    most: usize,
+    (format, kind): (&str, &'static str),
+) -> Result<Chunk> {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{separator}format={format}");
+    let remote = RemoteUrl::new(&url, options.clone())?;
+    let (received, _) = remote.get(Ask::Whole { accept: kind }).await?;
+    let origin = remote.origin();
+    check(origin, &received, kind)?;
     Ok(Chunk {
         offset: 0,
-        bytes: block,
+        bytes: collect(origin, received, options.idle_timeout, most).await?,
         origin: origin.clone(),
     })
 }
 
-fn check(origin: &Origin, response: &Exchange) -> Result<()> {
+fn check(origin: &Origin, response: &Exchange, wanted: &str) -> Result<()> {
     let none = |what: String| Error::NoRawBlocks {
         origin: origin.clone(),
         what,
@@ -63,7 +90,9 @@ fn check(origin: &Origin, response: &Exchange) -> Result<()> {
     }
     let text = |name| response.headers.get(name).and_then(|v| v.to_str().ok());
     match text(CONTENT_TYPE) {
-        Some(kind) if !kind.starts_with(RAW) && !kind.starts_with("application/octet-stream") => {
+        Some(kind)
+            if !kind.starts_with(wanted) && !kind.starts_with("application/octet-stream") =>
+        {
             Err(none(format!("it sends {kind}")))
         }
         _ => Ok(()),
@@ -94,7 +123,7 @@ async fn collect(
         if block.len() + bytes.len() > most {
             return Err(Error::NoRawBlocks {
                 origin: origin.clone(),
-                what: format!("it sends more than the {most} bytes that a block may have"),
+                what: format!("it sends more than {most} bytes"),
             });
         }
         block.extend_from_slice(&bytes);

@@ -36,7 +36,7 @@ pub use reqwest::Url;
 
 pub use self::address::display_url;
 pub use self::authorizer::{Authorization, Authorizer};
-pub use self::blocks::raw_block;
+pub use self::blocks::{ipns_record, raw_block};
 pub use self::call::call;
 pub use self::connections::Clients;
 pub use self::options::HttpOptions;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::location::Location;
+use crate::content::{Cid, IpnsName, PathError};
 use crate::fs::LinkRefused;
 use crate::{reader, source};
 
@@ -13,6 +14,17 @@ pub enum OpenError {
     NotVerifiable(Location),
     /// The file cannot be opened, or the URL of a server is malformed. No server was asked.
     Unusable(source::Error),
+    /// A path below a CID leads nowhere.
+    Path(PathError),
+    /// An IPNS name has no valid record, or stands for something that is not a path of IPFS.
+    Name {
+        /// The name.
+        name: IpnsName,
+        /// What is wrong.
+        why: String,
+    },
+    /// The CID is that of a directory. [`list`](super::list) tells what is in it.
+    Directory(Cid),
     /// The bytes cannot be read, or they are not an archive.
     Read(reader::Error),
 }
@@ -26,6 +38,9 @@ impl fmt::Display for OpenError {
                 location.shown().1
             ),
             OpenError::Unusable(error) => error.fmt(f),
+            OpenError::Path(error) => error.fmt(f),
+            OpenError::Name { name, why } => write!(f, "/ipns/{name}: {why}"),
+            OpenError::Directory(cid) => write!(f, "{cid} is the CID of a directory"),
             OpenError::Read(error) => error.fmt(f),
         }
     }

@@ -4,20 +4,26 @@
 //! verification, the reader), takes the index and the tree of names from the cache or builds them,
 //! and gives a [`Volume`], which finds, lists and reads files. Nothing here prints.
 
+mod content_path;
 mod error;
 mod files;
 mod find;
 mod location;
+mod location_error;
 mod open;
 mod options;
 mod playlists;
 mod recall;
+mod resolve;
 mod servers;
 mod sources;
 
+pub use content_path::{ContentPath, Root};
 pub use error::{FileError, FindError, OpenError};
 pub use files::Volume;
-pub use location::{Location, LocationError};
+pub use location::Location;
+pub use location_error::LocationError;
 pub use open::{Opened, open, open_archive};
 pub use options::{Options, Verify, open_cache};
+pub use resolve::{Directory, cid_of, list};
 pub use servers::{Server, Servers};

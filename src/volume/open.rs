@@ -5,7 +5,7 @@ use super::files::Volume;
 use super::location::Location;
 use super::options::{Options, Verify};
 use super::recall::Recall;
-use super::servers::{Server, Servers};
+use super::resolve::{resolve, servers_of};
 use super::sources::{Built, Stack};
 use crate::archive::TAIL;
 use crate::cache::Cached;
@@ -48,7 +48,10 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
 /// Opens the archive at `location` to read its entries, or all of its bytes
 /// ([`Archive::source`]). Must be called within a tokio runtime.
 pub async fn open_archive(location: &Location, options: &Options) -> Result<Opened, OpenError> {
-    let (location, servers) = resolve(location, &options.servers);
+    let (mut location, servers) = servers_of(location, options);
+    if let Location::Path(path) = &location {
+        location = Location::Cid(resolve(path, &servers, options).await?);
+    }
     let verify = match options.verify {
         None => Verify::default_of(&location),
         Some(verify) => verify.check(&location)?,
@@ -64,7 +67,7 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
         Ok(opened) => opened,
         Err(error) => {
             let better = stack.better_reason(&error).await;
-            return Err(OpenError::Read(better.unwrap_or(error)));
+            return Err(better.unwrap_or(OpenError::Read(error)));
         }
     };
     // Verified bytes need no comparison with a checksum.
@@ -76,27 +79,6 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
         archive,
         cached,
     })
-}
-
-/// The location, as a CID where a URL names one, and the servers that have it.
-fn resolve(location: &Location, servers: &Servers) -> (Location, Servers) {
-    let mut servers = servers.clone();
-    let (location, gateway) = location.clone().by_cid();
-    if let Some(template) = gateway {
-        if servers.servers.is_empty() {
-            servers.servers.push(Server::new(String::new()));
-        }
-        servers.servers[0].template = template;
-    }
-    if servers.servers.is_empty() {
-        servers.servers = match &location {
-            Location::File(_) => Vec::new(),
-            Location::Url(url) => vec![Server::new(url.clone())],
-            Location::Object(address) => vec![Server::new(address.to_string())],
-            Location::Cid(_) | Location::Id(_) => Server::public(),
-        };
-    }
-    (location, servers)
 }
 
 async fn read_archive(

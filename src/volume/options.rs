@@ -75,18 +75,23 @@ pub enum Verify {
 }
 
 impl Verify {
-    /// Trustless for a CID, else CRC-32.
+    /// Trustless for a CID and for a path below one, else CRC-32.
     pub fn default_of(location: &Location) -> Self {
-        if matches!(location, Location::Cid(_)) {
+        if location.is_verifiable() {
             Verify::Trustless
         } else {
             Verify::Crc
         }
     }
 
+    /// Whether this choice, or the default where there is none, verifies what can be verified.
+    pub fn is_trustless(choice: Option<Self>) -> bool {
+        matches!(choice, None | Some(Verify::Trustless))
+    }
+
     /// This choice for `location`, or an error if it cannot be met.
     pub fn check(self, location: &Location) -> Result<Self, OpenError> {
-        if self == Verify::Trustless && !matches!(location, Location::Cid(_)) {
+        if self == Verify::Trustless && !location.is_verifiable() {
             return Err(OpenError::NotVerifiable(location.clone()));
         }
         Ok(self)

@@ -73,7 +73,22 @@ impl Server {
         }
     }
 
-    fn options(&self, options: &HttpOptions) -> HttpOptions {
+    /// The URL of an IPNS name at this gateway. `None` if its template tells only where CIDs are.
+    pub fn ipns_url(&self, name: &str) -> Option<String> {
+        let template = &self.template;
+        if !template.contains("{cid}") {
+            return Some(format!("{}/ipns/{name}", template.trim_end_matches('/')));
+        }
+        for (ipfs, ipns) in [("/ipfs/{cid}", "/ipns/"), ("://{cid}.ipfs.", "://")] {
+            if template.contains(ipfs) {
+                let rest = if ipns == "://" { ".ipns." } else { "" };
+                return Some(template.replace(ipfs, &format!("{ipns}{name}{rest}")));
+            }
+        }
+        None
+    }
+
+    pub(super) fn options(&self, options: &HttpOptions) -> HttpOptions {
         HttpOptions {
             secrets: self.secrets.clone(),
             ..options.clone()
@@ -149,6 +164,15 @@ mod tests {
         assert_eq!(url("https://{cid}.b/x"), "https://C.b/x");
         let v0 = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG";
         let v1 = "bafybeie5nqv6kd3qnfjupgvz34woh3oksc3iau6abmyajn7qvtf6d2ho34";
+        let name = |template: &str| Server::new(template).ipns_url("k51");
+        assert_eq!(name("http://a/"), Some("http://a/ipns/k51".into()));
+        assert_eq!(
+            name("http://a/ipfs/{cid}"),
+            Some("http://a/ipns/k51".into())
+        );
+        let subdomain = Some("https://k51.ipns.b/".into());
+        assert_eq!(name("https://{cid}.ipfs.b/"), subdomain);
+        assert_eq!(name("https://b/{cid}"), None);
         let url = |template: &str| Server::new(template).content_url(v0);
         assert_eq!(url("https://{cid}.b/"), format!("https://{v1}.b/"));
         assert_eq!(url("https://b/{cid}"), format!("https://b/{v0}"));

@@ -11,7 +11,7 @@ use super::location::Location;
 use super::options::{Options, Verify};
 use super::servers::Servers;
 use crate::cache::{Cached, CachedNodes, Key};
-use crate::content::Verified;
+use crate::content::{self, Cid, Verified};
 use crate::gateways::Gateways;
 use crate::http::{Authorization, Authorizer, HttpOptions, display_url};
 use crate::reader;
@@ -52,6 +52,10 @@ impl Stack<'_> {
                 let servers: Vec<String> = servers.map(|s| s.template.clone()).collect();
                 (Key::id(id, &servers), self.gateways(&http, id)?)
             }
+            Location::Path(path) => {
+                // It was resolved before.
+                return Err(OpenError::NotVerifiable(Location::Path(path.clone())));
+            }
             Location::Cid(cid) => {
                 let key = match self.verify {
                     Verify::Trustless => Key::verified(cid),
@@ -91,34 +95,35 @@ impl Stack<'_> {
 
     /// A better reason why a CID cannot be opened. A gateway answers the CID of a directory with a page
     /// or a redirect, which says little; the root block, if there is one, says what the CID is.
-    pub(super) async fn better_reason(&self, error: &reader::Error) -> Option<reader::Error> {
+    pub(super) async fn better_reason(&self, error: &reader::Error) -> Option<OpenError> {
         let Location::Cid(cid) = self.location else {
             return None;
         };
-        if self.options.offline || matches!(error, reader::Error::Source(e) if e.is_transient()) {
+        if matches!(error, reader::Error::Source(e) if e.is_transient()) {
             return None; // No server could be asked.
         }
-        let http = self.http_options();
-        let gateways = self.gateways(&http, &cid.to_string()).ok()?;
-        let set = gateways.set().clone();
-        let blocks = self.servers.blocks(&http, set, Duration::ZERO);
-        let no_data = Arc::new(Memory::new("nobody", ""));
-        let content = Verified::new(*cid, no_data, blocks);
-        match tokio::time::timeout(PROBE, content.open(0)).await {
-            Ok(Err(error @ source::Error::Unsupported { .. })) => Some(error.into()),
-            _ => None,
+        let blocks = blocks(*cid, self.servers, self.options).ok()?;
+        let reason = async {
+            if content::is_directory(&*blocks, *cid).await? {
+                return Ok(Some(OpenError::Directory(*cid)));
+            }
+            let no_data = Arc::new(Memory::new("nobody", ""));
+            let content = Verified::new(*cid, no_data, blocks.clone());
+            content.open(0).await.map(|_| None)
+        };
+        match tokio::time::timeout(PROBE, reason).await.ok()? {
+            Ok(found) => found,
+            Err(error @ source::Error::Unsupported { .. }) => Some(error.into()),
+            Err(_) => None,
         }
     }
 
     fn http_options(&self) -> HttpOptions {
-        let (default, reader) = (HttpOptions::default(), &self.options.reader);
-        self.servers.http(HttpOptions {
-            connections: reader.connections,
-            idle_timeout: default.idle_timeout.min(reader.timeout),
+        HttpOptions {
             pinned: matches!(self.location, Location::Url(_) | Location::Object(_)),
             verified: self.verify == Verify::Trustless,
-            ..default
-        })
+            ..http_options(self.servers, self.options)
+        }
     }
 
     /// An object in a store. The key has no signature in it, and no region: Amazon's buckets have the same
@@ -146,6 +151,38 @@ impl Stack<'_> {
         let gateways = self.servers.data(http, |server| server.content_url(id));
         gateways.map_err(OpenError::Unusable)
     }
+}
+
+/// How to talk to `servers` about content that is verified.
+pub(super) fn http_options(servers: &Servers, options: &Options) -> HttpOptions {
+    let (default, reader) = (HttpOptions::default(), &options.reader);
+    servers.http(HttpOptions {
+        connections: reader.connections,
+        idle_timeout: default.idle_timeout.min(reader.timeout),
+        pinned: false,
+        verified: true,
+        ..default
+    })
+}
+
+/// Blocks of the tree or directory `root`, from the cache and from `servers`.
+pub(super) fn blocks(
+    root: Cid,
+    servers: &Servers,
+    options: &Options,
+) -> Result<Arc<dyn Blocks>, OpenError> {
+    let http = http_options(servers, options);
+    let data = servers.data(&http, |server| server.content_url(&root.to_string()));
+    let set = data.map_err(OpenError::Unusable)?.set().clone();
+    let blocks: Arc<dyn Blocks> = if options.offline {
+        Arc::new(Offline)
+    } else {
+        servers.blocks(&http, set, options.reader.timeout)
+    };
+    Ok(match &options.cache {
+        Some(cache) => Arc::new(CachedNodes::new(blocks, cache, Key::verified(&root))),
+        None => blocks,
+    })
 }
 
 /// A URL without `user:password@`. The login does not change which blob it names.

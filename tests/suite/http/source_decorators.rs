@@ -101,6 +101,7 @@ impl Source for Talkative {
         self.record(match fact {
             Fact::Size(size) => format!("{size} bytes long"),
             Fact::Bytes(chunk) => format!("{:?} verified", chunk.range()),
+            Fact::NoRanges { error, .. } => format!("no ranges: {error}"),
         });
     }
 

@@ -201,7 +201,7 @@ fn the_cid_of_a_directory() {
             &["--gateway", &gateway, "--verify", verify],
             empty_directory,
             point.path(),
-            &["is the CID of a directory", "give the CID of the archive"],
+            &["is a directory of 0 entries", "aiozfs ls ipfs://"],
         );
     }
 }

@@ -1,18 +1,30 @@
 //! Verification of trees that the JavaScript importer of IPFS made and serves. Needs node, npm and a registry.
 
+mod directories;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::LazyLock;
 
 use crate::common::mount::Mount;
 use crate::common::{archives, needs, registry, run, tree};
 
-/// A directory with the importer and the gateway that uses it.
-fn importer() -> PathBuf {
-    let dir = registry::npm("interop", include_str!("package.json"));
-    fs::write(dir.join("gateway.js"), include_str!("gateway.js")).expect("a file");
-    dir
+/// A directory with the importer and the gateways that use it. Its files are written once, since others
+/// may be reading them.
+fn importer() -> &'static Path {
+    static DIR: LazyLock<PathBuf> = LazyLock::new(|| {
+        let dir = registry::npm("interop", include_str!("package.json"));
+        for (name, text) in [
+            ("gateway.js", include_str!("gateway.js")),
+            ("directories.js", include_str!("directories.js")),
+        ] {
+            fs::write(dir.join(name), text).expect("a file");
+        }
+        dir
+    });
+    &DIR
 }
 
 /// The gateway, which never outlives the test.
@@ -65,7 +77,7 @@ fn the_javascript_importer_as_a_gateway() {
     archives::zipfile(source.path(), &archive);
     let named = ["unixfs-v1-2025", "unixfs-v0-2015", "kubo-1mib-174"];
     for layout in named.into_iter().chain(["deep", "trickle"]) {
-        let gateway = Gateway::new(&dir, &archive, layout);
+        let gateway = Gateway::new(dir, &archive, layout);
         if named.contains(&layout) {
             let mut cid = run::aiozfs();
             cid.args(["cid", "--profile", layout]).arg(&archive);

@@ -1,0 +1,81 @@
+//! What to say about a directory of IPFS where an archive is wanted: which archives it has.
+
+use std::time::Duration;
+
+use super::Failure;
+use crate::content::Listed;
+use crate::http::display_url;
+use crate::volume::{self, Location, Options, Root, Server};
+
+/// How long a directory is listed to name its archives in an error.
+const BRIEFLY: Duration = Duration::from_secs(5);
+
+/// How many archives an error names.
+const NAMED: usize = 5;
+
+/// The ends of names of archives that are ZIP files.
+const ARCHIVES: [&str; 4] = [".zip", ".cbz", ".epub", ".jar"];
+
+/// Why the directory at `location` cannot be opened as an archive, and which archives it has.
+/// `is_by_gateway`: the location was given as the URL of a gateway.
+pub(super) async fn explain_directory(
+    location: &Location,
+    options: &Options,
+    is_by_gateway: bool,
+) -> Failure {
+    let shown = location.shown().1;
+    let gateway = options.servers.servers.first();
+    let gateway = gateway.filter(|_| is_by_gateway);
+    let here = given(location, gateway, &[]);
+    let listed = volume::list(location, options);
+    let list = format!("'aiozfs ls {here}' lists it");
+    let Ok(Ok(directory)) = tokio::time::timeout(BRIEFLY, listed).await else {
+        return Failure::new(format!(
+            "{shown} is a directory; give the path of an archive in it; {list}"
+        ));
+    };
+    let is_archive = |entry: &&Listed| {
+        let name = entry.name.to_ascii_lowercase();
+        ARCHIVES.iter().any(|end| name.ends_with(end))
+    };
+    let archives: Vec<&Listed> = directory.entries.iter().filter(is_archive).collect();
+    let commands = archives.iter().take(NAMED).map(|entry| {
+        let path = given(location, gateway, std::slice::from_ref(&entry.name));
+        format!("aiozfs mount {path} DIR")
+    });
+    let commands = commands.collect::<Vec<_>>().join("; ");
+    Failure::new(match archives.len() {
+        0 => format!(
+            "{shown} is a directory of {} entries, none of them named like an archive; {list}",
+            directory.entries.len()
+        ),
+        1 => format!("{shown} is a directory with an archive in it: {commands}"),
+        n if n <= NAMED => format!("{shown} is a directory with {n} archives in it: {commands}"),
+        n => format!(
+            "{shown} is a directory with {n} archives in it: {commands}; and {} more; {list}",
+            n - NAMED
+        ),
+    })
+}
+
+/// What to give as SOURCE for `names` below the location, at this gateway if it was given with a gateway.
+fn given(location: &Location, gateway: Option<&Server>, names: &[String]) -> String {
+    let Some(path) = location.content() else {
+        return location.shown().1;
+    };
+    let path = path.join(names);
+    let url = path.url();
+    let at_gateway = gateway.and_then(|server| {
+        let (_, rest) = url.split_once("://")?;
+        let (root, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let root = match path.root {
+            Root::Cid(_) => server.content_url(root),
+            Root::Name(_) => server.ipns_url(root)?,
+        };
+        Some(format!(
+            "{}{below}",
+            display_url(&root).trim_end_matches('/')
+        ))
+    });
+    at_gateway.unwrap_or(url)
+}

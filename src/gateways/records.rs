@@ -1,0 +1,48 @@
+//! IPNS records from several gateways.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use crate::http::{HttpOptions, ipns_record};
+use crate::source::{BlockCheck, Chunk, Result};
+
+/// Once one gateway gave a record, the others have as long again as it took, within these bounds. One of
+/// them may have a newer record.
+const GRACE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
+/// Asks all `gateways` at once, each given as the URL of the record and how to talk to it. Returns what
+/// came before it was no longer worth to wait: one record that `is_valid` accepts is enough. A record has
+/// at most `most` bytes.
+pub async fn ipns_records(
+    gateways: Vec<(String, HttpOptions)>,
+    most: usize,
+    is_valid: BlockCheck,
+) -> Vec<Result<Chunk>> {
+    let begun = Instant::now();
+    let requests = gateways
+        .iter()
+        .map(|(url, options)| ipns_record(url, options, most));
+    let mut requests: FuturesUnordered<_> = requests.collect();
+    let mut answers = Vec::new();
+    let mut until: Option<Instant> = None;
+    loop {
+        let next = match until {
+            None => requests.next().await,
+            Some(until) => match tokio::time::timeout_at(until, requests.next()).await {
+                Ok(next) => next,
+                Err(_) => return answers,
+            },
+        };
+        let Some(answer) = next else {
+            return answers;
+        };
+        if answer.as_ref().is_ok_and(|record| is_valid(&record.bytes)) {
+            let grace = begun.elapsed().clamp(GRACE.0, GRACE.1);
+            until.get_or_insert(Instant::now() + grace);
+        }
+        answers.push(answer);
+    }
+}
