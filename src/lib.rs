@@ -22,6 +22,7 @@
 //! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `stores`, `gateways`, `content`, `cache`, `reader`, `fs`, `ranges` |
 //! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `source` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
+//! | [`publish`] | an archive into an object store | `stores`, `http`, `source`, `ranges` |
 //! | [`serve`] | the node: ranges and raw blocks over HTTP, and the page for browsers | `source`, `content`, `ranges` |
 //! | [`cli`] | arguments and configuration to options, results to text | all |
 //!
@@ -37,6 +38,7 @@ pub mod http;
 pub mod mount;
 pub mod pack;
 pub mod playlist;
+pub mod publish;
 pub mod ranges;
 pub mod reader;
 pub mod serve;

@@ -35,6 +35,7 @@ mod mount_options;
 mod mounts;
 mod pack;
 mod progress;
+mod publish;
 mod serve;
 mod servers;
 mod service;
@@ -79,6 +80,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
     Pack(pack::PackArgs),
+    Publish(publish::PublishArgs),
     Verify(verify::VerifyArgs),
     Gateways(gateways::GatewaysArgs),
     Demo(demo::DemoArgs),
@@ -118,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),
         Command::Pack(args) => pack::pack(&args),
+        Command::Publish(args) => publish::publish(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),

@@ -1,6 +1,6 @@
 //! The options of servers: gateways, headers, tokens, certificates.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -85,14 +85,7 @@ impl ServerArgs {
     }
 
     fn with(&self, config: &Config, servers: Vec<Server>) -> Result<Servers, Failure> {
-        let clients = match self.ca_file.as_deref().or(config.ca_file()) {
-            None => Clients::default(),
-            Some(path) => {
-                let pem = read_small(path)?;
-                let clients = Clients::with_roots(pem.as_bytes());
-                clients.map_err(|why| Failure::new(format!("{}: {why}", path.display())))?
-            }
-        };
+        let clients = clients(self.ca_file.as_deref(), config)?;
         Ok(Servers {
             servers,
             stripe: self.stripe || config.stripe(),
@@ -140,6 +133,16 @@ impl ServerArgs {
             Some(token) => secrets.with_token(&token).map_err(Failure::usage),
         }
     }
+}
+
+/// The connections, which trust the certificates in `ca_file`, or else in the configured file, too.
+pub(super) fn clients(ca_file: Option<&Path>, config: &Config) -> Result<Clients, Failure> {
+    let Some(path) = ca_file.or(config.ca_file()) else {
+        return Ok(Clients::default());
+    };
+    let pem = read_small(path)?;
+    let clients = Clients::with_roots(pem.as_bytes());
+    clients.map_err(|why| Failure::new(format!("{}: {why}", path.display())))
 }
 
 /// The logins of `$NETRC`, else of `~/.netrc`; none if there is no such file.

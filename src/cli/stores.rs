@@ -5,6 +5,7 @@ use clap::Args;
 use super::Failure;
 use super::config::Config;
 use super::mount_options::MountOptions;
+use super::show::quoted;
 use super::store_table::StoreTable;
 use crate::stores::StoreSettings;
 use crate::volume::Location;
@@ -32,6 +33,30 @@ pub(super) struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// The same options as they are written on a command line, each with a space behind it.
+    pub(super) fn line(&self) -> String {
+        let values = [
+            ("--store", &self.store),
+            ("--profile", &self.profile),
+            ("--endpoint-url", &self.endpoint_url),
+            ("--region", &self.region),
+        ];
+        let mut line = String::new();
+        for (name, value) in values {
+            if let Some(value) = value {
+                line += &format!("{name} {} ", quoted(value.as_bytes()));
+            }
+        }
+        let flags = [
+            ("--anonymous", self.anonymous),
+            ("--requester-pays", self.requester_pays),
+        ];
+        for (name, _) in flags.into_iter().filter(|(_, is_set)| *is_set) {
+            line += &format!("{name} ");
+        }
+        line
+    }
+
     /// What is said about the store of `location`. Mount options take precedence over these arguments, and
     /// these over the configuration.
     pub(super) fn resolve(

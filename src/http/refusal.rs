@@ -93,7 +93,7 @@ impl Refusal {
     }
 
     /// The server's words, as one line.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let status = self.status;
         match (&*self.code, &*self.message) {
             ("", "") => format!("HTTP status {status}"),

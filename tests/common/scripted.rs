@@ -97,6 +97,11 @@ impl Scripted {
         format!("http://{}", self.addr)
     }
 
+    /// Forgets the requests so far, which may be large.
+    pub fn clear(&self) {
+        self.log.lock().expect("log").clear();
+    }
+
     /// All requests so far.
     pub fn log(&self) -> Vec<Asked> {
         self.log.lock().expect("log").clone()

@@ -17,6 +17,7 @@ mod pack;
 mod page;
 mod players;
 mod playlist;
+mod publish;
 mod reader;
 mod serve;
 mod soak;
