@@ -68,7 +68,7 @@ impl<'a> Upload<'a> {
             .unfinished(bucket, key)
             .await
             .unwrap_or_else(|error| {
-                log::debug!("{error}; an unfinished upload would not be found");
+                log::warn!("{error}; an earlier upload is not continued");
                 Vec::new()
             });
         for found in unfinished.into_iter().rev() {

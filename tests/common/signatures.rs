@@ -46,6 +46,9 @@ pub fn check_s3(
     if hash != hex(&Sha256::digest(&asked.body)) {
         return Err(format!("the hash of the body is {hash}"));
     }
+    let mut query: Vec<&str> = query.split('&').collect();
+    query.sort_unstable();
+    let query = query.join("&");
     let canonical = format!(
         "{}\n{path}\n{query}\n{headers}\n{signed_headers}\n{hash}",
         asked.method
