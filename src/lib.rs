@@ -13,13 +13,14 @@
 //! | [`playlist`] | HLS and DASH text: finds, adds and removes range links. Pure | `ranges` |
 //! | [`source`] | the trait `Source`; file, memory, retry, offline | `ranges` |
 //! | [`http`] | one HTTP server: connections, requests, answers | `source`, `ranges` |
+//! | [`stores`] | object stores: addresses, credentials, signatures | `source`, `http` |
 //! | [`gateways`] | many servers as one `Source` | `source`, `http`, `ranges` |
 //! | [`content`] | CIDs, hash trees, verification of ranges | `source`, `ranges` |
 //! | [`cache`] | bytes on disk that outlive the mount | `source`, `content`, `ranges` |
 //! | [`reader`] | the blob, readable: scheduler and executor, blocks in memory, the memory bound | `archive`, `source`, `ranges` |
 //! | [`decode`] | plain bytes of compressed and encrypted entries: decoders, checkpoints, decoded bytes in memory | `archive`, `reader`, `ranges` |
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive`, `ranges` |
-//! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `gateways`, `content`, `cache`, `reader`, `decode`, `fs`, `ranges` |
+//! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `stores`, `gateways`, `content`, `cache`, `reader`, `decode`, `fs`, `ranges` |
 //! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader`, `decode` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `decode`, `source` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
 //! | [`serve`] | the node: ranges and raw blocks over HTTP, and the page for browsers | `source`, `content`, `ranges` |
@@ -42,4 +43,5 @@ pub mod ranges;
 pub mod reader;
 pub mod serve;
 pub mod source;
+pub mod stores;
 pub mod volume;

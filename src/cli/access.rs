@@ -9,6 +9,7 @@ use super::explain::{explain_open, explain_path_below_cid};
 use super::mount_options::MountOptions;
 use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
+use super::stores::StoreArgs;
 use super::verification::VerifyArg;
 use super::{Failure, units};
 use crate::archive::{Encoding, ParseOptions};
@@ -19,6 +20,8 @@ use crate::volume::{self, Location, Opened, Options, Server, Servers, Verify, Vo
 pub(super) struct AccessArgs {
     #[command(flatten)]
     servers: ServerArgs,
+    #[command(flatten)]
+    store: StoreArgs,
     /// How the bytes from servers are verified [default: trustless for a CID, else crc]
     #[arg(long, value_name = "HOW")]
     verify: Option<VerifyArg>,
@@ -82,9 +85,14 @@ impl AccessArgs {
         let connections = options.connections.or(self.connections);
         let connections = connections.or(config.connections());
         let default = ReaderOptions::default();
+        let store = self.store.resolve(&config, &location, options)?;
+        let servers = Servers {
+            store,
+            ..self.servers.resolve(&config, &location, gateway)?
+        };
         Ok(Access {
             options: Options {
-                servers: self.servers.resolve(&config, &location, gateway)?,
+                servers,
                 verify: Some(verify),
                 parse: ParseOptions {
                     encoding: encoding.unwrap_or_default(),

@@ -9,20 +9,21 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, Command, Parser, ValueEnum};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{
     ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
 };
 use clap_complete::env::Shells;
 
+use super::access::AccessArgs;
 use super::config::{self, Config};
+use super::mount_options::MountOptions;
 use super::show;
-use super::unmounted;
-use super::{Cli, Failure};
+use super::{Failure, job};
 use crate::archive::Kind;
 use crate::mount;
-use crate::volume::Volume;
+use crate::volume::{Location, Volume};
 
 /// Set by the shell's script when it asks for completions, to the name of the shell.
 const ASKED: &str = "AIOZFS_COMPLETE";
@@ -86,11 +87,9 @@ impl io::Write for Into<'_> {
 }
 
 /// Answers a shell that asks for completions, and then ends the process. Returns if none asks.
-pub(super) fn answer() {
+pub(super) fn answer(program: impl Fn() -> Command) {
     if std::env::var_os(ASKED).is_some() {
-        CompleteEnv::with_factory(Cli::command)
-            .var(ASKED)
-            .complete();
+        CompleteEnv::with_factory(program).var(ASKED).complete();
     }
 }
 
@@ -138,7 +137,7 @@ fn paths_of_archive(current: &OsStr) -> Option<Vec<CompletionCandidate>> {
         .skip(3)
         .find(|word| !word.as_bytes().starts_with(b"-"))?;
     let location = config::locate(source.to_str()?).ok()?;
-    let listed = unmounted::glance(location, PATIENCE, |volume| below(volume, current));
+    let listed = glance(location, PATIENCE, |volume| below(volume, current));
     listed.flatten()
 }
 
@@ -173,4 +172,20 @@ fn below(volume: &Volume, current: &OsStr) -> Option<Vec<CompletionCandidate>> {
             .map(|line| path(line.name, tree.kind(line.ino) == Some(Kind::Dir)))
             .collect(),
     )
+}
+
+/// Passes the archive to `work` if it can be opened within `limit`, with no options given. Says nothing.
+fn glance<T>(location: Location, limit: Duration, work: impl FnOnce(&Volume) -> T) -> Option<T> {
+    #[derive(Parser)]
+    struct NoOptions {
+        #[command(flatten)]
+        access: AccessArgs,
+    }
+    let args = NoOptions::try_parse_from(["aiozfs"]).ok()?.access;
+    let access = args.resolve(location, &MountOptions::default()).ok()?;
+    let runtime = job::runtime().ok()?;
+    let opened = runtime.block_on(async { tokio::time::timeout(limit, access.open()).await });
+    let done = opened.ok()?.ok().map(|volume| work(&volume));
+    runtime.shutdown_background();
+    done
 }

@@ -1,4 +1,4 @@
-//! The configuration: named gateways, named archives, defaults for options.
+//! The configuration: named gateways, archives and stores, defaults for options.
 //!
 //! `$XDG_CONFIG_HOME/aiozfs/config.toml` (else `~/.config/aiozfs/config.toml`) takes precedence over
 //! `/etc/aiozfs/config.toml`. An unknown key is an error that names the line, so that no setting is
@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use super::directories::home;
 use super::explain::explain_location;
 use super::small_file::read_small;
+use super::store_table::StoreTable;
 use super::verification::VerifyArg;
 use super::{Failure, mount_options, units};
 use crate::archive::{Encoding, UnknownEncoding};
@@ -40,6 +41,8 @@ struct File {
     #[serde(default)]
     archive: BTreeMap<String, Archive>,
     #[serde(default)]
+    store: BTreeMap<String, StoreTable>,
+    #[serde(default)]
     mount: Mount,
 }
 
@@ -65,6 +68,8 @@ impl std::fmt::Debug for Gateway {
 #[serde(deny_unknown_fields)]
 struct Archive {
     source: String,
+    /// The store that the source is in.
+    store: Option<String>,
 }
 
 /// Defaults for options, by their names.
@@ -132,6 +137,12 @@ impl Config {
         Ok(Self(files.collect::<Result<_, _>>()?))
     }
 
+    #[cfg(test)]
+    pub(super) fn parse_for_test(text: &str) -> Self {
+        let file = File::parse(Path::new("config.toml"), text);
+        Self(vec![file.expect("a configuration")])
+    }
+
     fn mount<T>(&self, value: impl Fn(&Mount) -> Option<T>) -> Option<T> {
         self.0.iter().find_map(|file| value(&file.mount))
     }
@@ -147,6 +158,18 @@ impl Config {
         let mut files = self.0.iter();
         let found = files.find_map(|file| file.archive.get(name))?;
         Some(&found.source)
+    }
+
+    /// The named stores.
+    pub(super) fn stores(&self) -> impl Iterator<Item = (&String, &StoreTable)> {
+        self.0.iter().flat_map(|file| &file.store)
+    }
+
+    /// The name of the store of a named archive with this source.
+    pub(super) fn store_of(&self, source: &str) -> Option<&str> {
+        let archives = self.0.iter().flat_map(|file| file.archive.values());
+        let mut same = archives.filter(|archive| archive.source == source);
+        same.find_map(|archive| archive.store.as_deref())
     }
 
     /// A named gateway.

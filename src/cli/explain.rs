@@ -23,7 +23,7 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
             "is the server up, and the address right?"
         }
         (source::Error::Untrusted { .. }, _) => "--ca-file FILE adds a certificate authority",
-        (source::Error::NoNetwork { .. }, Location::Url(_)) => {
+        (source::Error::NoNetwork { .. }, Location::Url(_) | Location::Object(_)) => {
             "if it is in the cache, --offline mounts it as it was last seen"
         }
         (source::Error::Offline, _) => {
@@ -35,7 +35,9 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
         (source::Error::NotFound { .. }, Location::Id(_)) => {
             "the gateway does not know this id; check it, or give another gateway with --gateway URL"
         }
-        (source::Error::NotFound { .. }, Location::Url(_)) => "check the address",
+        (source::Error::NotFound { .. }, Location::Url(_) | Location::Object(_)) => {
+            "check the address"
+        }
         (source::Error::NotFound { .. }, Location::File(_)) => "there is no such file",
         (source::Error::NoRanges { .. }, Location::Cid(_) | Location::Id(_)) => {
             "aiozfs needs a gateway that answers Range requests; give another with --gateway URL"

@@ -41,8 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct FetchArgs {
-    /// The archive: an http(s) URL, a CID, id:TEXT for an id of another network, or the name of an
-    /// archive in the configuration
+    /// The archive: an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID,
+    /// id:TEXT for an id of another network, or the name of an archive in the configuration
     source: String,
     /// Files and directories of the archive; * ? [a-z] stand for characters of a name, ** for any
     /// number of directories

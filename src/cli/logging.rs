@@ -47,6 +47,8 @@ pub(super) fn init(verbosity: u8) {
     builder
         .filter_level(theirs)
         .filter_module("rustls_platform_verifier", certificates)
+        // It logs what it signs.
+        .filter_module("reqsign", LevelFilter::Off)
         .filter_module("aiozfs", level)
         .target(Target::Pipe(Box::new(Writer)))
         .write_style(WriteStyle::Never)

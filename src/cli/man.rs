@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_mangen::Man;
 
-use super::{Cli, Failure};
+use super::Failure;
 
 /// The page that `man mount.aiozfs` shows.
 const HELPER_PAGE: (&str, &str) = ("mount.aiozfs.8", ".so man1/aiozfs-mount.1\n");
@@ -33,15 +33,16 @@ Examples:
   aiozfs man ./man && man -l ./man/aiozfs-mount.1
   sudo aiozfs man /usr/local/share/man/man1";
 
-pub(super) fn man(args: &ManArgs) -> Result<ExitCode, Failure> {
-    let written = write(args);
+/// `program` is the whole command line.
+pub(super) fn man(args: &ManArgs, program: Command) -> Result<ExitCode, Failure> {
+    let written = write(args, program);
     written.map_err(|e| Failure::new(format!("{}: {e}", args.directory.display())))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(args: &ManArgs) -> io::Result<()> {
+fn write(args: &ManArgs, program: Command) -> io::Result<()> {
     fs::create_dir_all(&args.directory)?;
-    let mut program = Cli::command().disable_help_subcommand(true);
+    let mut program = program.disable_help_subcommand(true);
     // Gives each command the name of its page, `aiozfs-cache-ls`.
     program.build();
     write_page(&program, &args.directory)?;

@@ -41,6 +41,8 @@ mod show;
 mod small_file;
 mod status;
 mod storage;
+mod store_table;
+mod stores;
 mod units;
 mod unmounted;
 mod verification;
@@ -50,7 +52,7 @@ pub use failure::Failure;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Mount a remote archive of stored entries as a read-only directory.
 #[derive(Debug, Parser)]
@@ -85,7 +87,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    completions::answer();
+    completions::answer(Cli::command);
     let arguments = match arguments::read()
         .map_err(Failure::new)
         .and_then(helper::translate)
@@ -118,7 +120,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::verify(&args),
         Command::Gateways(args) => gateways::gateways(&args),
         Command::Demo(args) => demo::demo(&args),
-        Command::Man(args) => man::man(&args),
+        Command::Man(args) => man::man(&args, Cli::command()),
         Command::Completions(args) => completions::completions(&args),
     };
     storage::settle();

@@ -22,8 +22,8 @@ use crate::volume::Location;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct MountArgs {
-    /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
-    /// name of an archive in the configuration
+    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID,
+    /// id:TEXT for an id of another network, or the name of an archive in the configuration
     #[arg(add = completions::sources())]
     source: String,
     /// An empty directory
@@ -48,7 +48,8 @@ pub(super) struct MountArgs {
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
     /// connections=, cache_dir=, cache_size=, offline, symlinks=all|inside|none, playlists=playable|stored,
-    /// owner=archive|mounter, encoding=, verify=trustless|crc|none, fsname=. Options that only concern
+    /// owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
+    /// profile=, region=, endpoint_url=, anonymous, requester_pays, fsname=. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
@@ -76,6 +77,7 @@ Examples:
   aiozfs mount https://gateway.example/ipfs/bafybei... /mnt/video
   aiozfs mount --verify crc --gateway https://files.example bafybei... /mnt/video
   aiozfs mount https://example.com/holiday.zip /mnt/holiday
+  aiozfs mount --profile work s3://bucket/holiday.zip /mnt/holiday
   aiozfs mount ./holiday.zip /mnt/holiday -o uid=1000,umask=022";
 
 /// Unmount an archive, also while files are open in it or its gateway hangs.

@@ -13,6 +13,7 @@ use super::verification::VerifyArg;
 use super::{Failure, units};
 use crate::archive::{Encoding, UnknownEncoding};
 use crate::fs::{Owners, Symlinks};
+use crate::stores::StoreSettings;
 
 /// The options of `-o`. Where one is `None`, the long option or the default applies.
 #[derive(Debug, Default)]
@@ -41,6 +42,9 @@ pub(super) struct MountOptions {
     pub(super) stored_playlists: Option<bool>,
     /// The source that the kernel's table of mounts shows.
     pub(super) fs_name: Option<String>,
+    /// The name of a store in the configuration.
+    pub(super) store_name: Option<String>,
+    pub(super) store: StoreSettings,
     /// SELinux labels as in mount(8), quotes included: `context="..."` and others.
     pub(super) labels: Vec<String>,
 }
@@ -88,6 +92,8 @@ impl MountOptions {
                 "noexec" => self.noexec = true,
                 "offline" => self.offline = true,
                 "exec" => self.noexec = false,
+                "anonymous" => self.store.anonymous = true,
+                "requester_pays" => self.store.requester_pays = true,
                 "nosymfollow" => self.symlinks = Some(Symlinks::None),
                 "remount" => return Err(Wrong::Remount),
                 "bind" | "rbind" | "move" => return Err(Wrong::Tree),
@@ -111,6 +117,10 @@ impl MountOptions {
                 self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
             }
             Some(("verify", value)) => self.verify = Some(VerifyArg::from_str(value, false)?),
+            Some(("store", value)) => self.store_name = Some(value.to_owned()),
+            Some(("profile", value)) => self.store.profile = Some(value.to_owned()),
+            Some(("endpoint_url", value)) => self.store.endpoint = Some(value.to_owned()),
+            Some(("region", value)) => self.store.region = Some(value.to_owned()),
             Some(("fsname", value)) => self.fs_name = Some(value.to_owned()),
             Some((name, _)) if LABELS.contains(&name) => self.labels.push(option.to_owned()),
             Some((name, _)) if is_ignored_with_value(name) => {}
@@ -343,9 +353,19 @@ mod tests {
 
     #[test]
     fn an_fstab_line() {
-        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,connections=8,cache_dir=/c,cache_size=2G,offline,noexec,verify=crc,symlinks=none,owner=archive,encoding=cp866";
+        let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,connections=8,cache_dir=/c,cache_size=2G,offline,noexec,verify=crc,symlinks=none,owner=archive,encoding=cp866,store=s,profile=p,region=r,endpoint_url=http://h,anonymous,requester_pays";
         let options = parse(all).expect("all are known");
         assert!(options.allow_other && options.noexec && !options.nonempty);
+        assert_eq!(options.store_name.as_deref(), Some("s"));
+        let store = StoreSettings {
+            profile: Some("p".into()),
+            region: Some("r".into()),
+            endpoint: Some("http://h".into()),
+            anonymous: true,
+            requester_pays: true,
+            ..StoreSettings::default()
+        };
+        assert_eq!(options.store, store);
         assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
         assert_eq!(options.umask, Some(0o27));
         assert_eq!((options.fmask, options.dmask), (Some(1), Some(2)));

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use indicatif::{HumanBytes, HumanDuration};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use super::Failure;
@@ -61,9 +62,9 @@ impl State {
     fn of(mount: &Found) -> Self {
         match &mount.report {
             Ok(_) => State::Mounted,
-            Err(e) => match (e.kind(), e.raw_os_error()) {
-                (_, Some(libc::ENOTCONN | libc::ECONNABORTED)) => State::Dead,
-                (io::ErrorKind::PermissionDenied, _) => State::Foreign,
+            Err(e) => match Errno::from_io_error(e) {
+                Some(Errno::NOTCONN | Errno::CONNABORTED) => State::Dead,
+                Some(Errno::ACCESS | Errno::PERM) => State::Foreign,
                 _ => State::Silent,
             },
         }

@@ -70,6 +70,10 @@ impl ServerArgs {
                 secrets: self.secrets()?,
                 ..Server::new(url)
             }],
+            Location::Object(address) => vec![Server {
+                secrets: self.secrets()?,
+                ..Server::new(address.to_string())
+            }],
             Location::Cid(_) | Location::Id(_) => self.gateways(config)?,
         };
         self.with(config, servers)
@@ -94,6 +98,7 @@ impl ServerArgs {
             stripe: self.stripe || config.stripe(),
             clients,
             netrc: netrc(),
+            ..Servers::default()
         })
     }
 

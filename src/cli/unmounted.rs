@@ -3,9 +3,8 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, Parser};
+use clap::Args;
 
 use super::access::AccessArgs;
 use super::mount_options::MountOptions;
@@ -13,12 +12,12 @@ use super::show::quoted;
 use super::{Failure, completions, config, job, logging};
 use crate::fs::{Ino, Tree};
 use crate::reader::Archive;
-use crate::volume::{FindError, Location, Volume};
+use crate::volume::{FindError, Volume};
 
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
-    /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
-    /// name of an archive in the configuration
+    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID,
+    /// id:TEXT for an id of another network, or the name of an archive in the configuration
     #[arg(add = completions::sources())]
     source: String,
 }
@@ -58,26 +57,6 @@ pub(super) fn with_archive(
         })
     });
     // Nothing waits for what was fetched ahead.
-    runtime.shutdown_background();
-    done
-}
-
-/// Passes the archive to `work` if it can be opened within `limit`, with no options given. Says nothing.
-pub(super) fn glance<T>(
-    location: Location,
-    limit: Duration,
-    work: impl FnOnce(&Volume) -> T,
-) -> Option<T> {
-    #[derive(Parser)]
-    struct NoOptions {
-        #[command(flatten)]
-        access: AccessArgs,
-    }
-    let args = NoOptions::try_parse_from(["aiozfs"]).ok()?.access;
-    let access = args.resolve(location, &MountOptions::default()).ok()?;
-    let runtime = job::runtime().ok()?;
-    let opened = runtime.block_on(async { tokio::time::timeout(limit, access.open()).await });
-    let done = opened.ok()?.ok().map(|volume| work(&volume));
     runtime.shutdown_background();
     done
 }

@@ -116,6 +116,7 @@ async fn block_instead(
 fn refuses(error: &Error) -> bool {
     match error {
         Error::Status { .. }
+        | Error::Refused { .. }
         | Error::NotFound { .. }
         | Error::NoRanges { .. }
         | Error::Encoded { .. }

@@ -1,6 +1,6 @@
 //! What is read from a URL: how it is shown, which credentials it has, and which server it names.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
@@ -44,9 +44,25 @@ pub(super) fn authorization_of(url: &Url) -> Option<HeaderValue> {
     basic_authorization(&decode(url.username()), &decode(password))
 }
 
+/// Whether a URL's host is reached without a proxy, whatever the environment says: it is this machine, or the
+/// metadata service of a cloud, which has another answer for every machine (RFC 3927, section 2.7).
+pub(super) fn is_never_proxied(url: &Url) -> bool {
+    is_loopback(url) || is_metadata_service(url)
+}
+
+fn is_metadata_service(url: &Url) -> bool {
+    match url.host_str().unwrap_or_default() {
+        // AWS and Google have such names and addresses.
+        "metadata.google.internal" | "[fd00:ec2::254]" | "[fd00:ec2::23]" => true,
+        host => host
+            .parse::<Ipv4Addr>()
+            .is_ok_and(|address| address.is_link_local()),
+    }
+}
+
 /// Whether a URL's host is this machine (RFC 6761, section 6.3; RFC 1122, section 3.2.1.3). Requests to it
 /// never go through a proxy, which would look for the server on its own machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     match address.parse::<IpAddr>() {
@@ -77,6 +93,24 @@ mod tests {
             assert!(is(local), "{local}");
         }
         for other in ["example.com", "10.0.0.1", "localhost.example.com", "[::2]"] {
+            assert!(!is(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn metadata_services_are_never_asked_through_a_proxy() {
+        let is =
+            |host: &str| is_never_proxied(&Url::parse(&format!("http://{host}/")).expect("a URL"));
+        for here in [
+            "169.254.169.254",
+            "169.254.170.2",
+            "metadata.google.internal",
+            "[fd00:ec2::254]",
+            "127.0.0.1",
+        ] {
+            assert!(is(here), "{here}");
+        }
+        for other in ["10.0.0.1", "google.internal", "[fd00::254]"] {
             assert!(!is(other), "{other}");
         }
     }

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 use tokio::time::Instant;
 
-use super::address::is_loopback;
+use super::address::is_never_proxied;
 use super::connection::IDLE_TIMEOUT;
 use super::connector::{ConnectError, Connector, IdleState, Reader, Writer, needs_tls};
 use super::pool::{Lease, Opening, Pool};
@@ -93,7 +93,7 @@ impl Clients {
     }
 
     fn connections(&self, url: &Url) -> Result<Connections, String> {
-        let proxy = if is_loopback(url) {
+        let proxy = if is_never_proxied(url) {
             None
         } else {
             Proxy::of(url, |name| {

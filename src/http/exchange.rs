@@ -1,6 +1,6 @@
 //! One request and its answer, on a connection of the pool (HTTP/1.1, RFC 9112).
 //!
-//! Requests are GETs without a body. An answer's bytes are given out as they arrive. After the last one, the
+//! An answer's bytes are given out as they arrive. After the last one, the
 //! connection goes to the next request.
 
 use std::io;
@@ -187,9 +187,10 @@ impl Exchange {
         };
         let proxy = connections.connector.forwarding_proxy();
         if let Some(writer) = lease.writer() {
-            let bytes = request.bytes(proxy.map(|_| connections.proxy_authorization.as_ref()));
+            let head = request.head(proxy.map(|_| connections.proxy_authorization.as_ref()));
             let written = async {
-                writer.to.write_all(&bytes).await?;
+                writer.to.write_all(&head).await?;
+                writer.to.write_all(request.body).await?;
                 writer.to.flush().await
             };
             written.await.map_err(|e| lost(e.to_string()))?;

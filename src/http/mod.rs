@@ -6,9 +6,11 @@
 
 mod address;
 mod answer;
+mod authorizer;
 mod bandwidth_delay;
 mod blocks;
 mod body;
+mod call;
 mod connection;
 mod connections;
 mod connector;
@@ -21,6 +23,7 @@ mod pool;
 mod proxy;
 mod range_support;
 mod redirect;
+mod refusal;
 mod remote;
 mod request;
 mod secrets;
@@ -28,9 +31,15 @@ mod server;
 mod source;
 mod tunnel;
 
+/// The URL type of this room.
+pub use reqwest::Url;
+
 pub use self::address::display_url;
+pub use self::authorizer::{Authorization, Authorizer};
 pub use self::blocks::raw_block;
+pub use self::call::call;
 pub use self::connections::Clients;
 pub use self::options::HttpOptions;
+pub use self::refusal::Refusal;
 pub use self::secrets::{Netrc, Secrets};
 pub use self::source::Http;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::authorizer::Authorization;
 use super::connections::Clients;
 use super::secrets::{Netrc, Secrets};
 
@@ -23,6 +24,8 @@ pub struct HttpOptions {
     pub clients: Clients,
     /// Headers that are sent to the URL's own server, but not to servers that it redirects to.
     pub secrets: Secrets,
+    /// What signs each request, if the server wants that.
+    pub authorization: Authorization,
     /// Logins by host, for URLs without other credentials.
     pub netrc: Netrc,
 }
@@ -36,6 +39,7 @@ impl Default for HttpOptions {
             verified: false,
             clients: Clients::default(),
             secrets: Secrets::default(),
+            authorization: Authorization::default(),
             netrc: Netrc::default(),
         }
     }

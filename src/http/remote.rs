@@ -1,13 +1,14 @@
-//! One URL: redirects and credentials.
+//! One URL: redirects, credentials, signatures.
 //!
 //! The target of a redirect is remembered, so that the next range does not pay for the same redirect again.
 //! Credentials are sent only to the server that they were given for.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RANGE};
-use reqwest::{StatusCode, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE};
+use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
 use super::address::{authorization_of, display_name, is_same_server};
@@ -15,11 +16,12 @@ use super::connection::BlobId;
 use super::connections::Connections;
 use super::exchange::Exchange;
 use super::range_support::{RangeSupport, Repeat, Repeats};
+use super::refusal::Refusal;
 use super::request::Request;
 use super::secrets::basic_authorization;
 use super::server::Claim;
 use super::{HttpOptions, Secrets, redirect};
-use crate::source::verdict::{Seen, Stage, Verdict, judge};
+use crate::source::verdict::{Seen, Stage, Verdict, Why, judge};
 use crate::source::{Error, Origin, Priority};
 
 /// More redirects than this are taken for a loop. Browsers allow 20, curl 50; a gateway needs one or two.
@@ -118,8 +120,61 @@ impl RemoteUrl {
                 return Ok((answer?, Some(target)));
             }
         }
-        let answer = self.follow(self.url.clone(), ask).await?;
-        Ok((answer, None))
+        let mut is_signed_anew = false;
+        loop {
+            let asked = std::time::Instant::now();
+            let answer = self.follow(self.url(), ask).await?;
+            if !self.is_explained(&answer, ask) {
+                return Ok((answer, None));
+            }
+            let refusal = match Refusal::read(answer).await {
+                Ok(refusal) => refusal,
+                Err(answer) => return Ok((*answer, None)),
+            };
+            let authorizer = self.options.authorization.0.as_ref();
+            if !is_signed_anew
+                && authorizer.is_some_and(|authorizer| authorizer.renew(&refusal, asked))
+            {
+                is_signed_anew = true;
+                log::debug!("{} refused: {}; signing anew", self.origin, refusal.text());
+                continue;
+            }
+            let advice = authorizer.map_or_else(
+                || refusal.advice_for_url().to_owned(),
+                |authorizer| authorizer.advice(&refusal),
+            );
+            let mut why = refusal.text();
+            if !advice.is_empty() {
+                why = format!("{why}; {advice}");
+            }
+            return Err(Error::Refused {
+                origin: self.origin.clone(),
+                status: refusal.status,
+                why,
+            });
+        }
+    }
+
+    /// Whether an answer may have a text that says more than its status: a store's refusal, or that of a
+    /// server to a URL that is signed already.
+    fn is_explained(&self, answer: &Exchange, ask: Ask<'_>) -> bool {
+        if matches!(ask, Ask::Whole { .. }) || answer.status.is_success() {
+            return false;
+        }
+        let is_signed = self.options.authorization.0.is_some();
+        match judge(Seen::Status(answer.status.as_u16()), Stage::First) {
+            Verdict::Final(Why::Refused) => is_signed || self.options.pinned,
+            Verdict::Final(Why::NotThere) => is_signed,
+            _ => false,
+        }
+    }
+
+    /// The URL without redirects.
+    fn url(&self) -> Url {
+        match &self.options.authorization.0 {
+            Some(authorizer) => authorizer.url(),
+            None => self.url.clone(),
+        }
     }
 
     /// Forgets a target of redirects, so that the next request goes to the URL's own server.
@@ -166,7 +221,7 @@ impl RemoteUrl {
     /// Makes connections to the URL's own server while the first requests are under way. See
     /// [`Connections::warm_up_unknown`]. Must be called within a tokio runtime.
     pub(super) fn warm_up_unknown(&self, requests: usize) {
-        if let Ok(connections) = self.options.clients.of(&self.url) {
+        if let Ok(connections) = self.options.clients.of(&self.url()) {
             connections.warm_up_unknown(requests);
         }
     }
@@ -174,9 +229,12 @@ impl RemoteUrl {
     async fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Exchange, Error> {
         for _ in 0..=MAX_REDIRECTS {
             let received = self.send(&url, ask).await?;
-            if !redirect::is_redirect(received.status) {
+            // S3 answers so if the bucket is in another region, and says no more than which.
+            let is_elsewhere =
+                self.options.authorization.0.is_some() && !received.headers.contains_key(LOCATION);
+            if !redirect::is_redirect(received.status) || is_elsewhere {
                 let mut state = self.state();
-                if url != self.url {
+                if url != self.url() {
                     state.target = Some(url);
                 }
                 state.latest = Some(received.connections.clone());
@@ -196,9 +254,19 @@ impl RemoteUrl {
             Ask::Range(range) | Ask::Part(range, _) => (RANGE, text(range)),
             Ask::Whole { accept } => (ACCEPT, HeaderValue::from_static(accept)),
         }];
-        if is_same_server(url, &self.url) {
+        let mut url = Cow::Borrowed(url);
+        if is_same_server(&url, &self.url()) {
             let secrets = self.secrets.iter();
             headers.extend(secrets.map(|(name, value)| (name.clone(), value.clone())));
+            if let Some(authorizer) = &self.options.authorization.0 {
+                let mut signed: HeaderMap = headers.into_iter().collect();
+                let signing = authorizer.authorize(&Method::GET, url.to_mut(), &mut signed);
+                signing.await?;
+                let pairs = signed.iter();
+                headers = pairs
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect();
+            }
         }
         // While the size is not known, nothing tells whether an answer belongs to this blob.
         let (blob, priority) = match ask {
@@ -207,8 +275,10 @@ impl RemoteUrl {
         };
         let claim = Claim { blob, priority };
         let request = Request {
-            url,
+            method: &Method::GET,
+            url: &url,
             headers,
+            body: b"",
             claim,
         };
         let (origin, wait) = (self.origin.clone(), self.options.idle_timeout);
@@ -241,8 +311,8 @@ impl RemoteUrl {
     /// The connections to the server that the URL leads to.
     fn connections(&self) -> Option<Arc<Connections>> {
         let target = self.state().target.clone();
-        let url = target.as_ref().unwrap_or(&self.url);
-        self.options.clients.of(url).ok()
+        let url = target.unwrap_or_else(|| self.url());
+        self.options.clients.of(&url).ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

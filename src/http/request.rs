@@ -1,24 +1,29 @@
 //! Serializes requests (HTTP/1.1, RFC 9112).
 
-use reqwest::Url;
-use reqwest::header::{ACCEPT, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, CONTENT_LENGTH, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use reqwest::{Method, Url};
 
 use super::server::Claim;
 
 /// The product that sends the requests (RFC 9110, section 10.1.5).
 pub(super) const AGENT: &str = concat!("aiozfs/", env!("CARGO_PKG_VERSION"));
 
-/// A GET.
+/// A request.
 pub(super) struct Request<'a> {
+    pub(super) method: &'a Method,
     pub(super) url: &'a Url,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Sent behind the head.
+    pub(super) body: &'a [u8],
     pub(super) claim: Claim,
 }
 
 impl Request<'_> {
-    /// Serializes the request. For a `forwarding` proxy, uses the absolute form of the target (RFC 9112,
+    /// Serializes the head. For a `forwarding` proxy, uses the absolute form of the target (RFC 9112,
     /// section 3.2.2) and adds Proxy-Authorization with the inner value, if there is one.
-    pub(super) fn bytes(&self, forwarding: Option<Option<&HeaderValue>>) -> Vec<u8> {
+    pub(super) fn head(&self, forwarding: Option<Option<&HeaderValue>>) -> Vec<u8> {
         let url = self.url;
         let host = url.host_str().unwrap_or_default();
         let port = url.port().map_or(String::new(), |port| format!(":{port}"));
@@ -30,7 +35,8 @@ impl Request<'_> {
             None => String::new(),
         };
         let path = url.path();
-        let mut text = format!("GET {origin}{path}{query} HTTP/1.1\r\nhost: {host}{port}\r\n");
+        let method = self.method;
+        let mut text = format!("{method} {origin}{path}{query} HTTP/1.1\r\nhost: {host}{port}\r\n");
         text += "accept-encoding: identity\r\n";
         let lacks = |name| self.headers.iter().all(|(given, _)| *given != name);
         if lacks(ACCEPT) {
@@ -38,6 +44,9 @@ impl Request<'_> {
         }
         if lacks(USER_AGENT) {
             text += &format!("user-agent: {AGENT}\r\n");
+        }
+        if *self.method != Method::GET && lacks(CONTENT_LENGTH) {
+            text += &format!("content-length: {}\r\n", self.body.len());
         }
         let mut bytes = text.into_bytes();
         let proxy = forwarding
@@ -64,15 +73,17 @@ mod tests {
         let url = Url::parse(url).expect("a URL");
         let login = proxy.map(|login| HeaderValue::from_str(login).expect("a login"));
         let request = Request {
+            method: &Method::GET,
             url: &url,
             headers,
+            body: b"",
             claim: Claim {
                 blob: None,
                 priority: Priority::Demand,
             },
         };
         let by_proxy = proxy.map(|_| login.as_ref());
-        String::from_utf8(request.bytes(by_proxy)).expect("text")
+        String::from_utf8(request.head(by_proxy)).expect("text")
     }
 
     #[test]

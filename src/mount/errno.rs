@@ -57,6 +57,7 @@ fn of_source(error: &source::Error) -> Errno {
         | E::Timeout { .. }
         | E::Cut { .. }
         | E::Status { .. }
+        | E::Refused { .. }
         | E::NotFound { .. }
         | E::NoRanges { .. }
         | E::NoRawBlocks { .. }

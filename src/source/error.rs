@@ -59,6 +59,15 @@ pub enum Error {
         /// The server's Retry-After (RFC 9110, section 10.2.3), if it sent one.
         retry_after: Option<Duration>,
     },
+    /// The server refused the request for good, and said why.
+    Refused {
+        /// The server.
+        origin: Origin,
+        /// The status code.
+        status: u16,
+        /// What it said, and what to do.
+        why: String,
+    },
     /// The blob is not there: 404 or 410, or no such file.
     NotFound {
         /// The server or file.
@@ -144,7 +153,7 @@ impl Error {
             Error::Untrusted { .. } => Seen::Untrusted,
             Error::Timeout { .. } => Seen::Silence,
             Error::Cut { .. } => Seen::Cut,
-            Error::Status { status, .. } => Seen::Status(*status),
+            Error::Status { status, .. } | Error::Refused { status, .. } => Seen::Status(*status),
             Error::Encoded { .. } | Error::BadAnswer { .. } => Seen::Wrong,
             Error::NoRanges { has_served, .. } => return *has_served,
             // A network that fails later is `Unreachable`, which is transient.
@@ -194,6 +203,7 @@ impl fmt::Display for Error {
             Error::Status { origin, status, .. } => {
                 write!(f, "{origin} answered with HTTP status {status}")
             }
+            Error::Refused { origin, why, .. } => write!(f, "{origin} refused: {why}"),
             Error::NotFound { origin } => write!(f, "not found: {origin}"),
             Error::NoRanges {
                 origin,

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::content::{Cid, parse_cid};
 use crate::ranges::hex;
+use crate::stores::{AddressError, ObjectAddress};
 
 /// Where a blob is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Location {
     File(PathBuf),
     /// An `http` or `https` URL, which may have a login in it.
     Url(String),
+    /// An object in a store: `s3://`, `gs://` or `az://`.
+    Object(ObjectAddress),
     /// Content with this CID, which gateways have.
     Cid(Cid),
     /// Content that the gateways of another network have under this id. It cannot be verified.
@@ -30,6 +33,8 @@ pub enum LocationError {
     BadId,
     /// A URL of this scheme, which is not supported.
     Scheme(String),
+    /// The address of an object is malformed.
+    Object(AddressError),
     /// The text is neither the path of a file nor a CID.
     NotACid {
         /// The whole text.
@@ -57,8 +62,9 @@ impl fmt::Display for LocationError {
             }
             LocationError::Scheme(scheme) => write!(
                 f,
-                "sources of scheme '{scheme}' are not supported; give a file, an http(s) URL or a CID"
+                "sources of scheme '{scheme}' are not supported; give a file, an http(s), s3, gs or az URL, or a CID"
             ),
+            LocationError::Object(error) => error.fmt(f),
             LocationError::NotACid { text, why } => write!(
                 f,
                 "'{text}' is neither a file here nor a CID ({why}); an id of another network is given as 'id:{text}'"
@@ -82,7 +88,7 @@ impl std::error::Error for LocationError {}
 
 impl Location {
     /// An existing path, or anything with a `/` and no scheme, is a file; `http(s)://` is a URL;
-    /// `id:<text>` is an id of another network; anything else must be a CID, bare or in one of the
+    /// `s3://`, `gs://` and `az://` are objects in stores; `id:<text>` is an id of another network; anything else must be a CID, bare or in one of the
     /// forms `ipfs://<cid>` and `/ipfs/<cid>`. What browsers append to these is ignored: a slash, a
     /// fragment, the name of the download.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
@@ -100,7 +106,10 @@ impl Location {
             return match scheme.to_ascii_lowercase().as_str() {
                 "http" | "https" => Ok(Location::Url(text.to_owned())),
                 "ipfs" => Self::cid(rest),
-                other => Err(LocationError::Scheme(other.to_owned())),
+                other => match ObjectAddress::parse_object(text) {
+                    Some(address) => Ok(Location::Object(address.map_err(LocationError::Object)?)),
+                    None => Err(LocationError::Scheme(other.to_owned())),
+                },
             };
         }
         if let Some(rest) = text.strip_prefix("/ipfs/") {
@@ -171,6 +180,7 @@ impl Location {
                 [b"file:", path.as_os_str().as_bytes()].concat()
             }
             Location::Url(url) => format!("url:{url}").into_bytes(),
+            Location::Object(address) => format!("object:{address}").into_bytes(),
             Location::Cid(cid) => format!("cid:{}", cid.to_v1()).into_bytes(),
             Location::Id(id) => format!("id:{id}").into_bytes(),
         };
@@ -182,6 +192,7 @@ impl Location {
         match self {
             Location::File(path) => ("file", path.display().to_string()),
             Location::Url(url) => ("url", crate::http::display_url(url)),
+            Location::Object(address) => ("url", address.to_string()),
             Location::Cid(cid) => ("cid", cid.to_string()),
             Location::Id(id) => ("id", id.clone()),
         }
@@ -262,8 +273,19 @@ mod tests {
         ] {
             assert_eq!(of(&same.replace("CID", cid)), by_cid, "{same}");
         }
+        let object = ObjectAddress::parse("s3://b/a.zip?x").expect("its scheme");
+        let object = Location::Object(object.expect("an address"));
+        assert_eq!(of("s3://b/a.zip?x"), Ok(object.clone()));
+        assert_eq!(object.shown(), ("url", "s3://b/a.zip?x".into()));
         assert_eq!(of("id:a1b2"), Ok(Location::Id("a1b2".into())));
-        for wrong in ["ftp://example.com/a.zip", "nonsense", "id:", "id:a/b", ""] {
+        for wrong in [
+            "ftp://example.com/a.zip",
+            "s3://b",
+            "nonsense",
+            "id:",
+            "id:a/b",
+            "",
+        ] {
             assert!(of(wrong).is_err(), "{wrong}");
         }
     }

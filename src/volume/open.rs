@@ -100,6 +100,7 @@ fn resolve(location: &Location, servers: &Servers) -> (Location, Servers) {
         servers.servers = match &location {
             Location::File(_) => Vec::new(),
             Location::Url(url) => vec![Server::new(url.clone())],
+            Location::Object(address) => vec![Server::new(address.to_string())],
             Location::Cid(_) | Location::Id(_) => Server::public(),
         };
     }

@@ -7,6 +7,7 @@ use crate::content::parse_cid;
 use crate::gateways::{GatewaySet, Gateways, GatewaysOptions, HttpBlocks, Member, UrlOf};
 use crate::http::{Clients, Http, HttpOptions, Netrc, Secrets};
 use crate::source::{Blocks, Result};
+use crate::stores::StoreSettings;
 
 /// The gateways that are asked for a CID when none is given, in order of preference.
 const PUBLIC_GATEWAYS: [&str; 3] = [
@@ -33,6 +34,8 @@ pub struct Servers {
     /// For a CID or an id: its gateways, in order of preference. If there are none, a CID and an id are
     /// looked for at public gateways. For a URL: at most one, whose secrets are sent to the URL's server.
     pub servers: Vec<Server>,
+    /// What is said about the store of an object. Its servers are as those of a URL.
+    pub store: StoreSettings,
     /// Spread read-ahead over all gateways, in proportion to their rates.
     pub stripe: bool,
     /// The connections, and the certificates that they trust.

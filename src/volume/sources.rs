@@ -13,9 +13,10 @@ use super::servers::Servers;
 use crate::cache::{Cached, CachedNodes, Key};
 use crate::content::Verified;
 use crate::gateways::Gateways;
-use crate::http::{HttpOptions, display_url};
+use crate::http::{Authorization, Authorizer, HttpOptions, display_url};
 use crate::reader;
 use crate::source::{self, Blocks, File, Memory, Offline, Retry, Source};
+use crate::stores::{ObjectAddress, Store};
 
 /// How long it may take to find out why a CID cannot be opened.
 const PROBE: Duration = Duration::from_secs(5);
@@ -45,6 +46,7 @@ impl Stack<'_> {
                 let key = Key::url(&without_login(url), &display_url(url));
                 (key, server.map_err(OpenError::Unusable)?)
             }
+            Location::Object(address) => self.object(&http, address)?,
             Location::Id(id) => {
                 let servers = self.servers.servers.iter();
                 let servers: Vec<String> = servers.map(|s| s.template.clone()).collect();
@@ -113,10 +115,31 @@ impl Stack<'_> {
         self.servers.http(HttpOptions {
             connections: reader.connections,
             idle_timeout: default.idle_timeout.min(reader.timeout),
-            pinned: matches!(self.location, Location::Url(_)),
+            pinned: matches!(self.location, Location::Url(_) | Location::Object(_)),
             verified: self.verify == Verify::Trustless,
             ..default
         })
+    }
+
+    /// An object in a store. The key has no signature in it, and no region: Amazon's buckets have the same
+    /// name in all of them.
+    fn object(
+        &self,
+        http: &HttpOptions,
+        address: &ObjectAddress,
+    ) -> Result<(Key, Gateways), OpenError> {
+        let unusable = |what| OpenError::Unusable(source::Error::Unsupported { what });
+        let settings = self.servers.store.clone();
+        let store = Store::new(address.clone(), settings, &self.servers.clients);
+        let store = Arc::new(store.map_err(unusable)?);
+        let endpoint = store.endpoint().map_or("", |url| url.as_str());
+        let key = Key::url(&format!("{address} {endpoint}"), &address.to_string());
+        let http = HttpOptions {
+            authorization: Authorization(Some(store.clone())),
+            ..http.clone()
+        };
+        let gateways = self.servers.data(&http, |_| store.url().into());
+        Ok((key, gateways.map_err(OpenError::Unusable)?))
     }
 
     fn gateways(&self, http: &HttpOptions, id: &str) -> Result<Gateways, OpenError> {

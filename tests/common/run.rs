@@ -62,6 +62,19 @@ pub fn aiozfs() -> Command {
         command.env_remove(name);
         command.env_remove(name.to_ascii_uppercase());
     }
+    for (name, _) in std::env::vars_os() {
+        let clouds = ["AWS_", "AZURE_", "GOOGLE_", "GCE_", "STORAGE_"];
+        if clouds
+            .iter()
+            .any(|cloud| name.to_string_lossy().starts_with(cloud))
+        {
+            command.env_remove(&name);
+        }
+    }
+    for name in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        command.env(name, "/no/such/file");
+    }
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
     command.env("XDG_CONFIG_HOME", "/no/such/directory");
     command.env("NETRC", "/no/such/file");
     // Without HOME, the cache would be in the home directory of the user who runs the tests.

@@ -21,3 +21,4 @@ mod playlist;
 mod reader;
 mod serve;
 mod soak;
+mod stores;

@@ -10,6 +10,13 @@ import { Proof, verifies } from './unixfs-proof.js';
 /** The longest range of one request. */
 const LONGEST_RUN = 4 * 1024 * 1024;
 
+/**
+ * What a reader waits for first comes over several connections, in pieces of at least this length: one
+ * connection is often slower than the link.
+ */
+const SHORTEST_PIECE = 512 * 1024;
+const MOST_PIECES = 4;
+
 /** How far a reader is served ahead. */
 const AHEAD = 2 * LONGEST_RUN;
 
@@ -19,6 +26,12 @@ const MEMORY = 96 * 1024 * 1024;
 /** What is fetched at once of a blob that nothing proves. */
 const UNPROVEN_LEAF = 512 * 1024;
 
+/**
+ * A request that nobody waits for any more goes on for this long: video elements drop a request and
+ * send it again from a little further on.
+ */
+const GRACE_MS = 250;
+
 /** Ranges that wait to be told to somebody, who may not be there. */
 const MOST_TOLD = 100_000;
 
@@ -26,7 +39,7 @@ const MOST_TOLD = 100_000;
  * One request for leaves that follow each other.
  * @typedef {object} Run
  * @property {AbortController} control
- * @property {Set<object>} readers who wait for its bytes; without any it is cancelled
+ * @property {Set<object>} readers who wait for its bytes; a while without any, and it is cancelled
  */
 
 /** @typedef {{ bytes: Promise<Uint8Array>, run: Run }} Coming */
@@ -157,13 +170,14 @@ export class Blob {
         signal?.throwIfAborted();
         while (planned < end && planned < at + AHEAD) {
           const leaves = await this.#leaves(planned, Math.min(end, planned + LONGEST_RUN));
-          this.#want(leaves, reader);
+          this.#want(leaves, reader, planned === start ? MOST_PIECES : 1);
           ahead.push(...leaves);
           planned = leaves[leaves.length - 1].end;
         }
         const leaf = ahead.shift();
         if (!leaf) throw new ArchiveError('the leaves of the file do not cover it');
         const bytes = await this.#leaf(leaf, reader, signal);
+        signal?.throwIfAborted();
         yield bytes.subarray(Math.max(at - leaf.start, 0), Math.min(end, leaf.end) - leaf.start);
         at = leaf.end;
       }
@@ -209,8 +223,11 @@ export class Blob {
    * Requests the leaves that are neither here nor on their way.
    * @param {Leaf[]} leaves
    * @param {object} reader
+   * @param {number} pieces the most requests for leaves that follow each other
    */
-  #want(leaves, reader) {
+  #want(leaves, reader, pieces) {
+    const length = leaves[leaves.length - 1].end - leaves[0].start;
+    const piece = pieces === 1 ? Infinity : Math.max(length / pieces, SHORTEST_PIECE);
     /** @type {Leaf[]} */
     let missing = [];
     const request = () => {
@@ -224,6 +241,7 @@ export class Blob {
         request();
       } else {
         missing.push(leaf);
+        if (leaf.end - missing[0].start >= piece) request();
       }
     }
     request();
@@ -257,8 +275,11 @@ export class Blob {
 
   /** @param {object} reader */
   #leave(reader) {
-    for (const { run } of [...this.#coming.values()]) {
-      if (run.readers.delete(reader) && run.readers.size === 0) run.control.abort();
+    for (const { run } of this.#coming.values()) {
+      if (!run.readers.delete(reader) || run.readers.size > 0) continue;
+      setTimeout(() => {
+        if (run.readers.size === 0) run.control.abort();
+      }, GRACE_MS);
     }
   }
 

@@ -6,7 +6,7 @@ export { cidText, isCid, parseCid } from './cid.js';
 export { Engine, EngineError } from './engine-client.js';
 export { ArchiveError, CidError, GatewayError, UnavailableError } from './errors.js';
 export { mediaType, viewOf } from './media-types.js';
-export { highlights, rangeOf, thumbnails } from './playlists.js';
+export { highlights, imagePlaylist, imageThumbnails, rangeOf, thumbnails } from './playlists.js';
 export { Gateways } from './ranges.js';
 export { Tree, natural } from './tree.js';
 export { Proof, verifies } from './unixfs-proof.js';

@@ -129,6 +129,56 @@ export function thumbnails(text, base) {
   return found;
 }
 
+/**
+ * The playlist of pictures that a master playlist names (EXT-X-IMAGE-STREAM-INF, an extension of Roku's
+ * that packagers write); null if it names none.
+ * @param {string} master
+ * @param {string} base the URL of the master playlist
+ */
+export function imagePlaylist(master, base) {
+  for (const line of master.split(/\r?\n/)) {
+    const uri = /^#EXT-X-IMAGE-STREAM-INF:.*?URI="([^"]+)"/.exec(line)?.[1];
+    if (uri) return new URL(uri, base).href;
+  }
+  return null;
+}
+
+/**
+ * The pictures of a playlist of pictures. A segment is one picture, or with EXT-X-TILES a grid of them.
+ * @param {string} text
+ * @param {string} base the URL of the playlist
+ * @returns {Thumbnail[]}
+ */
+export function imageThumbnails(text, base) {
+  const found = [];
+  let start = 0;
+  let length = 0;
+  /** @type {number[] | null} columns, rows, width, height, duration */
+  let tiles = null;
+  for (const line of text.split(/\r?\n/)) {
+    if (line.startsWith('#EXTINF:')) length = Number.parseFloat(line.slice(8));
+    if (line.startsWith('#EXT-X-TILES:')) {
+      const two = (/** @type {string} */ name) => new RegExp(`${name}=(\\d+)x(\\d+)`).exec(line)?.slice(1).map(Number) ?? [0, 0];
+      const duration = Number(/[:,]DURATION=([\d.]+)/.exec(line)?.[1] ?? NaN);
+      tiles = [...two('LAYOUT'), ...two('RESOLUTION'), duration];
+    }
+    if (line === '' || line.startsWith('#') || !(length > 0)) continue;
+    const url = new URL(line.trim(), base).href;
+    const [columns, rows, width, height, duration] = tiles ?? [0, 0, 0, 0, 0];
+    const each = duration > 0 ? duration : length / Math.max(columns * rows, 1);
+    // A hostile playlist may announce any number of tiles.
+    const count = Math.min(columns * rows, Math.ceil(length / each), 10_000);
+    if (count === 0) found.push({ start, end: start + length, url, part: null });
+    for (let at = 0; at < count; at += 1) {
+      const [x, y] = [(at % columns) * width, Math.floor(at / columns) * height];
+      found.push({ start: start + at * each, end: Math.min(start + (at + 1) * each, start + length), url, part: { x, y, width, height } });
+    }
+    start += length;
+    [length, tiles] = [0, null];
+  }
+  return found;
+}
+
 /** A time of WebVTT, `[hh:]mm:ss.ttt`, in seconds. @param {string} text */
 function seconds(text) {
   const parts = text.trim().split(/\s/)[0].split(':').map(Number);

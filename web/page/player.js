@@ -1,6 +1,6 @@
 // The player: a video element with controls, for single files and for HLS and DASH.
 
-import { thumbnails } from '../lib/playlists.js';
+import { imagePlaylist, imageThumbnails, thumbnails } from '../lib/playlists.js';
 import { clock, copyButton, el, icon, iconButton, messageOf } from './dom.js';
 import { prepare, streamIn } from './streams.js';
 
@@ -337,11 +337,21 @@ export class Player {
     return el('label', {}, el('span', {}, label), select);
   }
 
+  /** Pictures for the seek bar, of a WebVTT file or of an image playlist; shaka-player has its own. */
   async #loadPictures() {
-    const { thumbnails: url } = this.#film;
-    if (!url || this.#stream?.hasPictures) return;
-    const answer = await fetch(url).catch(() => null);
-    if (answer?.ok) this.#pictures = thumbnails(await answer.text(), new URL(url, location.href).href);
+    const { thumbnails: url, kind } = this.#film;
+    if (this.#stream?.hasPictures) return;
+    const text = async (/** @type {string} */ url) => {
+      const answer = await fetch(url).catch(() => null);
+      return answer?.ok ? answer.text() : '';
+    };
+    if (url) {
+      this.#pictures = thumbnails(await text(url), new URL(url, location.href).href);
+    } else if (kind === 'hls' && this.#film.url) {
+      const master = new URL(this.#film.url, location.href).href;
+      const images = imagePlaylist(await text(master), master);
+      if (images) this.#pictures = imageThumbnails(await text(images), images);
+    }
   }
 
   /** @param {PointerEvent} event */

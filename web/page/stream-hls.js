@@ -121,7 +121,7 @@ export class HlsStream {
     }))];
   }
 
-  /** hls.js knows no image playlists. */
+  /** hls.js knows no image playlists; the player reads them itself. */
   async picture() {
     return null;
   }

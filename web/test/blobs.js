@@ -73,7 +73,7 @@ export function noise(length, seed = 1) {
 /**
  * A gateway. `behaviour` may be changed at any time:
  * `flip` forges this byte of ranges, `flipBlocks` all blocks, `noBlocks` and `noRanges` refuse with a
- * status, `wholeFile` ignores ranges, `hang` never answers, `down` breaks connections.
+ * status, `wholeFile` ignores ranges, `hang` never answers, `delay` sends ranges after some milliseconds, `down` breaks connections.
  */
 export async function gateway(blob, blocks, behaviour = {}) {
   const seen = { ranges: [], blocks: 0 };
@@ -99,6 +99,10 @@ export async function gateway(blob, blocks, behaviour = {}) {
     if (behaviour.flip >= start && behaviour.flip < end) body[behaviour.flip - start] ^= 1;
     const shown = behaviour.otherRange ? start + 1 : start;
     response.writeHead(206, { 'Content-Range': `bytes ${shown}-${end - 1}/${blob.size}`, 'Content-Length': body.length });
+    if (behaviour.delay) {
+      setTimeout(() => response.end(body), behaviour.delay);
+      return undefined;
+    }
     if (behaviour.cut && body.length > behaviour.cut) {
       response.write(body.subarray(0, behaviour.cut));
       setTimeout(() => request.socket.destroy(), 20);

@@ -131,6 +131,20 @@ test('two readers share a request, and one that leaves does not end the other', 
   assert.ok(gateways[0].seen.ranges.length <= 2);
 });
 
+test('a request that is dropped for a moment and wanted again is sent once', async (t) => {
+  const bytes = noise(SIZE);
+  const { open, gateways } = await served(t, bytes, {}, {});
+  const blob = await open();
+  gateways[0].behaviour.delay = 600;
+  const control = new AbortController();
+  const dropped = all(blob.read(0, 100, control.signal)).catch((error) => error);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  control.abort();
+  assert.deepEqual(await all(blob.read(50, 100)), Buffer.from(bytes.subarray(50, 100)));
+  assert.equal(gateways[0].seen.ranges.length, 1);
+  assert.equal((await dropped).name, 'AbortError');
+});
+
 test('a tebibyte of zeroes is verified at its end, by a handful of blocks', async (t) => {
   // Leaves of 1 MiB, 1,024 children a node.
   const MIB = 1 << 20;

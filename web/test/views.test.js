@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { requestedRange } from '../lib/http-range.js';
 import { mediaType, viewOf } from '../lib/media-types.js';
-import { rangeOf, thumbnails } from '../lib/playlists.js';
+import { imagePlaylist, imageThumbnails, rangeOf, thumbnails } from '../lib/playlists.js';
 import { answerView } from '../lib/view-server.js';
 
 test('Range headers', () => {
@@ -36,6 +36,21 @@ test('thumbnails of WebVTT', () => {
     { start: 0, end: 5, url: 'http://x/view/c/t/sprite.jpg', part: { x: 160, y: 0, width: 160, height: 90 } },
     { start: 3605, end: 3610.5, url: 'http://x/view/c/t/b.jpg', part: null },
   ]);
+});
+
+test('thumbnails of image playlists', () => {
+  const master = '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,RESOLUTION=320x180,CODECS="jpeg",URI="t/i.m3u8?range=1,2"\n';
+  assert.equal(imagePlaylist(master, 'http://x/view/c/m.m3u8'), 'http://x/view/c/t/i.m3u8?range=1,2');
+  assert.equal(imagePlaylist('#EXTM3U\n', 'http://x/'), null);
+  const list = '#EXTM3U\r\n#EXT-X-IMAGES-ONLY\r\n#EXTINF:10,\r\n#EXT-X-TILES:RESOLUTION=160x90,LAYOUT=2x2,DURATION=3\r\na.jpg\r\n#EXTINF:5,\r\nb.jpg\r\n';
+  const url = 'http://x/t/a.jpg';
+  const tile = (start, end, x, y) => ({ start, end, url, part: { x, y, width: 160, height: 90 } });
+  assert.deepEqual(imageThumbnails(list, 'http://x/t/i.m3u8'), [
+    tile(0, 3, 0, 0), tile(3, 6, 160, 0), tile(6, 9, 0, 90), tile(9, 10, 160, 90),
+    { start: 10, end: 15, url: 'http://x/t/b.jpg', part: null },
+  ]);
+  const hostile = '#EXTINF:1e9,\n#EXT-X-TILES:RESOLUTION=1x1,LAYOUT=99999x99999,DURATION=0.001\na.jpg\n';
+  assert.equal(imageThumbnails(hostile, 'http://x/').length, 10_000);
 });
 
 const fake = (size, failAt = Infinity) => ({

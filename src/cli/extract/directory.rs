@@ -3,13 +3,14 @@
 //! Each directory on the way is opened relative to the one before and never through a symbolic link, so that neither
 //! the archive nor another process can lead a write out of it.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 
-use super::os;
 use crate::archive::Timestamp;
 
 /// Permissions of directories until they are finished.
@@ -93,4 +94,9 @@ pub(super) fn umask() -> Mode {
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     let mask = line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok());
     Mode::from_raw_mode(mask.unwrap_or(0o022))
+}
+
+/// A path as the operating system has it.
+pub(super) fn os(path: &[u8]) -> &OsStr {
+    OsStr::from_bytes(path)
 }

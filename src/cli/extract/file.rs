@@ -8,8 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 
-use super::directory::{Directory, times, umask};
-use super::os;
+use super::directory::{Directory, os, times, umask};
 use crate::archive::{Kind, Timestamp};
 use crate::cli::progress::Progress;
 use crate::fs::{Attr, Ino};

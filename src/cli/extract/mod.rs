@@ -5,7 +5,6 @@ mod file;
 mod selection;
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -192,9 +191,4 @@ async fn all(
         }
     }
     summary
-}
-
-/// A path as the operating system has it.
-fn os(path: &[u8]) -> &std::ffi::OsStr {
-    std::ffi::OsStr::from_bytes(path)
 }

@@ -111,6 +111,7 @@ fn is_of_bytes(error: &Error) -> bool {
         | Error::Timeout { .. }
         | Error::Cut { .. }
         | Error::Status { .. }
+        | Error::Refused { .. }
         | Error::NotFound { .. }
         | Error::NoRanges { .. }
         | Error::NoRawBlocks { .. }

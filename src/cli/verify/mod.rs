@@ -46,8 +46,8 @@ const GAP: u64 = 256 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct VerifyArgs {
-    /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
-    /// name of an archive in the configuration
+    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID,
+    /// id:TEXT for an id of another network, or the name of an archive in the configuration
     source: String,
     /// Only these files, and what is below these directories [default: everything]
     #[arg(value_name = "PATH")]

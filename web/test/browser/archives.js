@@ -1,7 +1,7 @@
 // The archives of the browser tests, made by other programs.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { aiozfs } from './harness.js';
 
@@ -55,6 +55,14 @@ with zipfile.ZipFile(path, 'w') as z:
     `00:${String(at).padStart(2, '0')}.000 --> 00:${String(at + 1).padStart(2, '0')}.000\nsprite.jpg#xywh=${(at % 5) * 160},${Math.floor(at / 5) * 90},160,90\n`
   ));
   writeFileSync(join(folder, 'thumbnails.vtt'), `WEBVTT\n\n${cues.join('\n')}`);
+  // A package with an image playlist.
+  const imaged = join(out, 'imaged');
+  cpSync(join(packages, 'ffmpeg-hls-ts'), imaged, { recursive: true });
+  cpSync(join(folder, 'sprite.jpg'), join(imaged, 'tiles.jpg'));
+  writeFileSync(join(imaged, 'images.m3u8'), '#EXTM3U\n#EXT-X-IMAGES-ONLY\n#EXT-X-TARGETDURATION:20\n#EXTINF:20,\n#EXT-X-TILES:RESOLUTION=160x90,LAYOUT=5x4,DURATION=1\ntiles.jpg\n#EXT-X-ENDLIST\n');
+  appendFileSync(join(imaged, 'master.m3u8'), '#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=9000,RESOLUTION=160x90,CODECS="jpeg",URI="images.m3u8"\n');
+  made.imaged = join(out, 'imaged.zip');
+  aiozfs('pack', '--no-sync', imaged, made.imaged);
   execFileSync('python3', ['-c', `
 import sys, zipfile, json
 folder, path, hostile = sys.argv[1:]

@@ -142,6 +142,22 @@ export async function browse(name) {
   });
 }
 
+/** The resident memory of the largest renderer below a process, in MB. */
+export function largestRenderer(pid) {
+  let most = 0;
+  for (const child of readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)) {
+    try {
+      const status = readFileSync(`/proc/${child}/status`, 'utf8');
+      const command = readFileSync(`/proc/${child}/cmdline`, 'utf8');
+      const own = Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1000);
+      most = Math.max(most, command.includes('type=renderer') ? own : 0, largestRenderer(child));
+    } catch {
+      // It has ended.
+    }
+  }
+  return most;
+}
+
 /** Waits until `holds` gives something that is true, and gives that. */
 export async function until(what, holds, patience = PATIENCE_MS) {
   const deadline = Date.now() + patience;
