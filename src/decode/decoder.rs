@@ -9,7 +9,6 @@ use futures_util::future::join;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::ahead::Ahead;
 use super::blocks::Blocks;
 use super::cipher::Key;
 use super::codec::{Coding, check};
@@ -34,7 +33,6 @@ const IDLE: usize = 256;
 pub struct Decoder {
     shared: Arc<Shared>,
     small: Small,
-    ahead: Arc<Ahead>,
     large: Mutex<HashMap<EntryId, Arc<Large>>>,
 }
 
@@ -66,7 +64,6 @@ impl Decoder {
         });
         Self {
             small: Small::new(shared.clone()),
-            ahead: Arc::default(),
             shared,
             large: Mutex::default(),
         }
@@ -151,9 +148,6 @@ impl Decoder {
             let bytes = self.small.in_memory(id);
             let part = bytes.as_deref().and_then(|bytes| part(bytes, range));
             out.extend_from_slice(part.unwrap_or_default());
-            if part.is_some() {
-                self.ahead.reads(&self.shared, id);
-            }
             part.is_some()
         } else {
             self.large(id, coding).try_read(range, out)
@@ -195,7 +189,6 @@ impl Decoder {
         }
         let bytes = if is_small(&coding) {
             let all = self.small.get(id, &coding).await?;
-            self.ahead.reads(&self.shared, id);
             part(&all, &range).unwrap_or_default().to_vec()
         } else {
             self.large(id, coding).read(&range).await?

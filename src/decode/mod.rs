@@ -3,7 +3,6 @@
 //! A [`Codec`](codec::Codec) turns the stored bytes of an entry into plain bytes, in order. It runs on a
 //! thread that may block, never on one that serves the kernel.
 
-mod ahead;
 mod blocks;
 mod checkpoint;
 mod cipher;
