@@ -8,16 +8,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use super::Failure;
+use super::config_values::{
+    connections, duration, encoding, mask, one, owners, size, stored_playlists, symlinks, verify,
+    weight,
+};
 use super::directories::home;
 use super::explain::explain_location;
 use super::small_file::read_small;
 use super::store_table::StoreTable;
 use super::verification::VerifyArg;
-use super::{Failure, mount_options, units};
-use crate::archive::{Encoding, UnknownEncoding};
+use crate::archive::Encoding;
 use crate::content::parse_cid;
 use crate::fs::{Owners, Symlinks};
 use crate::http::Secrets;
@@ -337,69 +340,6 @@ impl Gateway {
             weight: self.weight,
         })
     }
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    let weight = f64::deserialize(from)?;
-    if weight > 0.0 && weight.is_finite() {
-        Ok(weight)
-    } else {
-        Err(serde::de::Error::custom("a weight is above 0"))
-    }
-}
-
-/// A value as on the command line, parsed by `parse`.
-fn unit<'de, D: Deserializer<'de>, T>(
-    from: D,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, D::Error> {
-    let text = String::deserialize(from)?;
-    parse(&text).map(Some).map_err(serde::de::Error::custom)
-}
-
-fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    unit(from, units::size)
-}
-
-fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    unit(from, units::duration)
-}
-
-/// A number within the limits of the command line.
-fn connections<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
-    let number = usize::deserialize(from)?;
-    let parsed = units::connections(&number.to_string());
-    parsed.map(Some).map_err(serde::de::Error::custom)
-}
-
-fn mask<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
-    unit(from, units::mask)
-}
-
-fn symlinks<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Symlinks>, D::Error> {
-    unit(from, mount_options::symlinks)
-}
-
-fn stored_playlists<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
-    unit(from, mount_options::stored_playlists)
-}
-
-fn verify<'de, D: Deserializer<'de>>(from: D) -> Result<Option<VerifyArg>, D::Error> {
-    unit(from, |text| VerifyArg::from_str(text, false))
-}
-
-fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Owners>, D::Error> {
-    unit(from, mount_options::owners)
-}
-
-fn encoding<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Encoding>, D::Error> {
-    unit(from, |text| {
-        text.parse().map_err(|e: UnknownEncoding| e.to_string())
-    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod cat;
 mod cid;
 mod completions;
 mod config;
+mod config_values;
 mod demo;
 mod directories;
 mod directory;
