@@ -20,8 +20,9 @@ const HANDED_OVER: &str = "AIOZFS_HANDED_OVER";
 
 /// The commands with URLs or headers in their arguments. None of them reads standard input, except `cid -`,
 /// which has no URL.
-const ASKING: [&str; 10] = [
+const ASKING: [&str; 11] = [
     "mount", "ls", "info", "cat", "extract", "fetch", "verify", "gateways", "cache", "cid",
+    "publish",
 ];
 
 /// The arguments of this process, the program's name first.

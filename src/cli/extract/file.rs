@@ -107,11 +107,12 @@ pub(super) async fn link(
 
 const IN_THE_WAY: &str = "another file of this name exists; --overwrite replaces it";
 
-/// The file's CRC-32 in the archive, if it is extracted as it is stored.
+/// The file's CRC-32, if the archive has one and the file is extracted as it is in the archive.
 fn checksum(volume: &Volume, ino: Ino) -> Option<u32> {
     let tree = volume.tree();
     let id = tree.entry(ino)?;
-    (!tree.is_overridden(id)).then(|| volume.archive().index().get(id).crc32)
+    let entry = volume.archive().index().get(id);
+    (entry.has_crc() && !tree.is_overridden(id)).then_some(entry.crc32)
 }
 
 enum Existing {

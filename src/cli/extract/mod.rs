@@ -104,7 +104,7 @@ pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
     })?;
     let runtime = job::runtime()?;
     let done = runtime.block_on(async {
-        let volume = Arc::new(access.open().await?);
+        let volume = Arc::new(access.open_unlocked().await?);
         let selection = Selection::new(volume.tree(), &args.paths)?;
         Ok(all(&volume, selection, Arc::new(target), args).await)
     });
