@@ -59,7 +59,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Mount a remote archive of stored entries as a read-only directory.
+/// Mount a remote archive as a read-only directory, and read it without downloading it first.
 #[derive(Debug, Parser)]
 #[command(name = "aiozfs", version, about, max_term_width = 100)]
 struct Cli {
