@@ -10,7 +10,7 @@ use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::Failure;
-use super::small_file::read_small;
+use super::small_file::read_small_bytes;
 use crate::decode::Password;
 
 /// The variable for a password, which does not appear in the list of processes.
@@ -44,11 +44,12 @@ impl PasswordArgs {
     }
 }
 
-/// The first line of a file.
+/// The first line of a file, in whatever encoding the archive's writer had.
 fn of_file(path: &Path) -> Result<Password, Failure> {
-    let text = read_small(path)?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(Password::new(line.as_bytes())),
+    let bytes = read_small_bytes(path)?;
+    let line = bytes.split(|byte| *byte == b'\n').next();
+    match line.map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
+        Some(line) if !line.is_empty() => Ok(Password::new(line)),
         _ => Err(Failure::new(format!(
             "{}: its first line, which should be the password, is empty",
             path.display()
@@ -80,4 +81,27 @@ pub(super) fn ask(archive: &str) -> Option<Password> {
     read.ok()?;
     let password = line.strip_suffix(b"\n").unwrap_or(&line);
     (!password.is_empty()).then(|| Password::new(password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Password files that are not UTF-8 were refused, though archives of old programs have such passwords.
+    #[test]
+    fn a_password_file_has_bytes_of_any_encoding() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("password");
+        for (content, expected) in [
+            (&b"\x81ber\n"[..], &b"\x81ber"[..]),
+            (b"plain\r\nsecond", b"plain"),
+            (b"no end", b"no end"),
+        ] {
+            std::fs::write(&path, content).expect("a file");
+            let password = of_file(&path).expect("a password");
+            assert_eq!(password.bytes(), expected);
+        }
+        std::fs::write(&path, "\nsecond").expect("a file");
+        assert!(of_file(&path).is_err());
+    }
 }

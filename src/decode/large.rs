@@ -1,5 +1,7 @@
 //! A large entry: decoders on their way through it, and the reads that wait for its blocks.
 
+mod pass;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,11 +71,14 @@ struct State {
     wrong: Option<(u64, Error, Instant)>,
     /// How many times in a row it was decoded anew because it was wrong.
     retries: u32,
+    /// How many times its data was found to be wrong. What a decoder of an earlier epoch knows may be wrong.
+    epoch: u64,
 }
 
 /// A walk whose memory counts.
 struct Decoder {
     walk: Walk,
+    epoch: u64,
     memory: u64,
     shared: Arc<Shared>,
 }
@@ -84,6 +89,8 @@ enum Ended {
     Resting,
     /// It is at the end of the entry.
     AtEnd,
+    /// The data was found to be wrong since it began.
+    Outdated,
 }
 
 impl Large {
@@ -101,6 +108,7 @@ impl Large {
                 waiting: BTreeMap::new(),
                 wrong: None,
                 retries: 0,
+                epoch: 0,
             }),
         }
     }
@@ -143,51 +151,6 @@ impl Large {
             copy(block, bytes, range, &mut out);
         }
         Ok(out)
-    }
-
-    /// Decodes from the last checkpoint to the end, without keeping plain bytes. `progress` is called with
-    /// the number of plain bytes that are behind the decoder.
-    pub(super) async fn pass(
-        self: &Arc<Self>,
-        progress: Arc<dyn Fn(u64) + Send + Sync>,
-    ) -> Result<(), Error> {
-        self.get_ready().await;
-        let (tell, told) = oneshot::channel();
-        let this = self.clone();
-        self.shared.workers.spawn(move || {
-            let pass = || this.walk_through(&*progress);
-            let result = catch_unwind(AssertUnwindSafe(pass));
-            let _ = tell.send(result.unwrap_or_else(|_| Err(Error::panicked())));
-        });
-        told.await.unwrap_or(Err(Error::Cancelled))?;
-        self.keep_points(true);
-        Ok(())
-    }
-
-    fn walk_through(&self, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), Error> {
-        let goal = Goal {
-            plain: self.coding.size,
-            is_sequential: true,
-        };
-        let point = self.shared.points.before(self.id, self.coding.size);
-        let mut walk = self.begin(point.as_deref(), goal)?;
-        let mut buffer = self.shared.blocks.buffer();
-        let result = loop {
-            progress(walk.walk.position());
-            if walk.walk.position() == self.coding.size {
-                break Ok(());
-            }
-            if self.shared.closed.is_cancelled() {
-                break Err(Error::Cancelled);
-            }
-            walk.walk.expect(goal);
-            if let Err(error) = walk.walk.fill(&self.ground(), &mut buffer) {
-                break Err(error);
-            }
-            self.keep_points(false);
-        };
-        walk.walk.turn().give();
-        result
     }
 
     /// Where checkpoints are kept. Those of encrypted entries, which have plain bytes in them, are not.
@@ -283,6 +246,13 @@ impl Large {
                     state.retries = 0;
                     this.serve_all(&mut state);
                 }
+                Ok(Ended::Outdated) => {
+                    let mut state = this.state();
+                    state.lanes.remove(lane);
+                    // It may have added some since the others were forgotten.
+                    this.shared.points.forget(this.id);
+                    this.serve_all(&mut state);
+                }
                 Err(error) => this.failed(lane, error),
             }
         });
@@ -315,17 +285,26 @@ impl Large {
                 break Err(Error::Read(reader::Error::Closed));
             }
             let Some(to) = goal else {
+                // Before another thread may go on with it.
+                turn.give();
                 self.rest(lane, decoder);
-                break Ok(Ended::Resting);
+                return Ok(Ended::Resting);
             };
             let walk = &mut decoder.walk;
             walk.expect(to);
             let (block, is_whole) = (walk.position() / BLOCK, walk.position() % BLOCK == 0);
-            if let Err(error) = walk.fill(&self.ground(), &mut buffer) {
+            let filled = walk.fill(&self.ground(), &mut buffer);
+            if self.state().epoch != decoder.epoch {
+                break Ok(Ended::Outdated);
+            }
+            if let Err(error) = filled {
                 break Err(error);
             }
             if is_whole {
-                buffer = self.give(lane, block, buffer);
+                let Some(next) = self.give(lane, block, buffer, decoder.epoch) else {
+                    break Ok(Ended::Outdated);
+                };
+                buffer = next;
             }
             if walk.position() == self.coding.size {
                 break Ok(Ended::AtEnd);
@@ -342,13 +321,16 @@ impl Large {
     }
 
     /// Gives a block to the reads that wait for it, and keeps it if they or the lane's reader want it.
-    /// Returns a buffer for the next block.
-    fn give(&self, lane: u64, block: u64, buffer: Vec<u8>) -> Vec<u8> {
+    /// Returns a buffer for the next block, or `None` if the data was found to be wrong since `epoch`.
+    fn give(&self, lane: u64, block: u64, buffer: Vec<u8>, epoch: u64) -> Option<Vec<u8>> {
         let mut state = self.state();
+        if state.epoch != epoch {
+            return None;
+        }
         state.lanes.gave(lane, block);
         let waiting = state.waiting.remove(&block);
         if waiting.is_none() && !state.lanes.is_ahead(lane, block) {
-            return buffer;
+            return Some(buffer);
         }
         let bytes = Arc::new(buffer);
         self.shared.blocks.put((self.id, block), &bytes);
@@ -357,7 +339,7 @@ impl Large {
             // The read may have ended.
             let _ = sender.send(Ok(bytes.clone()));
         }
-        self.shared.blocks.buffer()
+        Some(self.shared.blocks.buffer())
     }
 
     fn rest(self: &Arc<Self>, lane: u64, decoder: Decoder) {
@@ -366,8 +348,11 @@ impl Large {
         // What came in since the lane's goal was looked at.
         self.serve_all(&mut state);
         drop(state);
+        let this = Arc::downgrade(self);
         let mut resting = self.shared.resting();
-        resting.push_back((Arc::downgrade(self), lane));
+        // It has rested before, and went on since.
+        resting.retain(|(other, number)| !(other.ptr_eq(&this) && *number == lane));
+        resting.push_back((this, lane));
         let longest = (resting.len() > RESTING).then(|| resting.pop_front());
         drop(resting);
         if let Some((other, lane)) = longest.flatten()
@@ -382,7 +367,8 @@ impl Large {
         let mut state = self.state();
         let mut range = state.lanes.remove(lane);
         if error.is_of_data() {
-            // What was decoded so far may be wrong, too.
+            // What was decoded so far may be wrong, too, by other decoders as well.
+            state.epoch += 1;
             self.shared.blocks.forget(self.id);
             self.shared.points.forget(self.id);
             if state.retries == 0 && self.shared.archive.reject_stored(self.id) {
@@ -417,11 +403,13 @@ impl Large {
 
     fn begin(&self, from: Option<&Point>, goal: Goal) -> Result<Decoder, Error> {
         let (workers, closed) = (&self.shared.workers, &self.shared.closed);
+        let epoch = self.state().epoch;
         let walk = Walk::begin(&self.ground(), from, goal, workers, closed)?;
         let memory = walk.memory();
         self.shared.count_decoder(memory as i64);
         Ok(Decoder {
             walk,
+            epoch,
             memory,
             shared: self.shared.clone(),
         })

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use ini::Ini;
+use ini::{Ini, ParseOption};
 
 use super::environment::{first_of, variable};
 
@@ -115,8 +115,17 @@ fn load(path: &Path) -> Result<Ini, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|e| format!("{shown}: {e}"))?;
     // Its own message may repeat a line with a secret.
-    Ini::load_from_str(&text)
+    Ini::load_from_str_opt(&text, as_written())
         .map_err(|e| format!("{shown}, line {}: this is not 'key = value'", e.line))
+}
+
+/// Values are taken as they are written: quotes and backslashes in a command are for the shell that runs it.
+fn as_written() -> ParseOption {
+    ParseOption {
+        enabled_quote: false,
+        enabled_escape: false,
+        ..ParseOption::default()
+    }
 }
 
 /// The home directory, also where mount(8) has removed HOME from the environment.
@@ -129,7 +138,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Ini {
-        Ini::load_from_str(text).expect("an INI file")
+        Ini::load_from_str_opt(text, as_written()).expect("an INI file")
     }
 
     #[test]
@@ -154,6 +163,16 @@ mod tests {
         );
         assert!(find("only").is_some());
         assert!(find("absent").is_none());
+    }
+
+    /// The command of `credential_process` was run without the quotes around its path, so that a path with a
+    /// space was two words.
+    #[test]
+    fn quotes_and_backslashes_of_a_command_stay() {
+        let command = r#""/opt/my tool" --user a\b"#;
+        let config = parse(&format!("[default]\ncredential_process = {command}\n"));
+        let profile = Profile::find("default", Some(&config), None).expect("it is there");
+        assert_eq!(profile.get("credential_process"), Some(command));
     }
 
     #[test]

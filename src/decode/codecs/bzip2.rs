@@ -23,6 +23,10 @@ const LONGEST: usize = 5 << 19;
 /// Memory of the library for the largest block, and of the compressed block twice, in bytes.
 const MEMORY: u64 = 4_000_000 + 2 * LONGEST as u64;
 
+/// How many magic numbers within a block may be none. By chance there is hardly ever one, and each has the block decoded
+/// from its start again.
+const MOST_FALSE_ENDS: u32 = 16;
+
 /// Decodes bzip2.
 pub(in crate::decode) struct Bzip2 {
     input: Box<dyn Input>,
@@ -37,6 +41,8 @@ pub(in crate::decode) struct Bzip2 {
     seen: u64,
     block: Option<Block>,
     is_first_stream: bool,
+    /// How many magic numbers in the present block were none.
+    false_ends: u32,
 }
 
 /// A block that is being decoded.
@@ -63,6 +69,7 @@ impl Bzip2 {
             bit: 0,
             seen: 0,
             block: None,
+            false_ends: 0,
             is_first_stream: from.is_none(),
         };
         if let Some(from) = from {
@@ -231,12 +238,17 @@ impl Codec for Bzip2 {
             }
             if is_stuck {
                 // Bits within the block may look like a magic number by chance.
+                self.false_ends += 1;
+                if self.false_ends > MOST_FALSE_ENDS {
+                    return Err(self.damaged("a bzip2 block has too many magic numbers in it"));
+                }
                 let next = self.find_next()?;
                 self.block = Some(self.block_to(next));
                 continue;
             }
             if has_ended {
                 let next = block.next;
+                self.false_ends = 0;
                 self.block = None;
                 self.bytes.drain(..next / 8);
                 self.bit = next % 8;

@@ -1,0 +1,57 @@
+//! One pass through a large entry, which makes all of its checkpoints.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::Large;
+use crate::decode::error::Error;
+use crate::decode::walk::Goal;
+
+impl Large {
+    /// Decodes from the last checkpoint to the end, without keeping plain bytes. `progress` is called with
+    /// the number of plain bytes that are behind the decoder.
+    pub(in crate::decode) async fn pass(
+        self: &Arc<Self>,
+        progress: Arc<dyn Fn(u64) + Send + Sync>,
+    ) -> Result<(), Error> {
+        self.get_ready().await;
+        let (tell, told) = oneshot::channel();
+        let this = self.clone();
+        self.shared.workers.spawn(move || {
+            let pass = || this.walk_through(&*progress);
+            let result = catch_unwind(AssertUnwindSafe(pass));
+            let _ = tell.send(result.unwrap_or_else(|_| Err(Error::panicked())));
+        });
+        told.await.unwrap_or(Err(Error::Cancelled))?;
+        self.keep_points(true);
+        Ok(())
+    }
+
+    fn walk_through(&self, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), Error> {
+        let goal = Goal {
+            plain: self.coding.size,
+            is_sequential: true,
+        };
+        let point = self.shared.points.before(self.id, self.coding.size);
+        let mut walk = self.begin(point.as_deref(), goal)?;
+        let mut buffer = self.shared.blocks.buffer();
+        let result = loop {
+            progress(walk.walk.position());
+            if walk.walk.position() == self.coding.size {
+                break Ok(());
+            }
+            if self.shared.closed.is_cancelled() {
+                break Err(Error::Cancelled);
+            }
+            walk.walk.expect(goal);
+            if let Err(error) = walk.walk.fill(&self.ground(), &mut buffer) {
+                break Err(error);
+            }
+            self.keep_points(false);
+        };
+        walk.walk.turn().give();
+        result
+    }
+}
