@@ -4,8 +4,8 @@
 //! number of checkpoints (4). A checkpoint is: offset in the plain bytes (8), offset in the compressed bytes
 //! (8), CRC-32 of the plain bytes before it (4), length of the codec's state (4), the state. Offsets rise.
 //!
-//! Whoever keeps the bytes adds a checksum. The bytes are checked nevertheless, so that no file makes a
-//! decoder fail in another way than with an error.
+//! The cache adds a checksum to the bytes. They are checked here nevertheless: a wrong file makes a decoder fail with an
+//! error, and in no other way.
 
 use std::sync::Arc;
 

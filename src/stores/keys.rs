@@ -25,8 +25,8 @@ pub(super) struct Place<K> {
     pub(super) name: String,
     pub(super) context: Context,
     pub(super) provider: Arc<dyn ProvideCredentialDyn<Credential = K>>,
-    /// An error means that there are none here. Otherwise an error ends the search: whoever configured a
-    /// place does not want those of another.
+    /// An error means that there are none here. Otherwise an error ends the search: a user
+    /// who configured a place does not want the credentials of another.
     pub(super) is_optional: bool,
 }
 

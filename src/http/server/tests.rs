@@ -1,3 +1,5 @@
+//! The state of a server, driven without a connection or a clock.
+
 use super::*;
 
 type Server = ServerState<(), (), &'static str>;

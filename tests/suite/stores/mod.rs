@@ -33,7 +33,7 @@ fn signed_by(asked: &Asked) -> Result<(String, String), String> {
     check_s3(asked, |key| Some(secret_of(key)))
 }
 
-/// A store that has the object, and believes whoever signs right.
+/// A store that has the object, and accepts each right signature.
 fn store() -> Scripted {
     store_that(|_, _| None)
 }
