@@ -139,7 +139,7 @@ pub(super) struct Place {
 
 impl Place {
     /// The place of what slot `slot` of a block with slots of `bits` bits leads to; `None` if the hash of
-    /// a hash has fewer bits.
+    /// a name has fewer bits.
     pub(super) fn below(self, slot: u64, bits: u32) -> Option<Self> {
         let total = self.bits + bits;
         (total <= u64::BITS).then(|| Self {
