@@ -84,7 +84,8 @@ pub fn check_azure(asked: &Asked, account: &str, key: &str) -> Result<(), String
         .collect();
     let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
     assert_eq!(query, "", "a query would have to be signed");
-    // Verb, eleven standard headers of which the last one is Range, the headers of Azure, the resource.
+    // The string to sign has a line for the verb and for each of eleven standard headers. All but the last header, Range,
+    // are empty here. The headers of Azure and the resource follow.
     let text = format!(
         "{}\n\n\n\n\n\n\n\n\n\n\n{}\n{own}/{account}{path}",
         asked.method,
