@@ -1,6 +1,7 @@
 //! The index of a directory as web servers write it: HTML with a link for each file (nginx, Apache, Python,
 //! rclone and others), or the JSON of nginx. Pure.
 
+use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{Token, Tokenizer};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -38,7 +39,10 @@ pub(super) fn links(page: &Url, kind: &str, body: &[u8]) -> Result<Vec<Link>, St
 fn html(page: &Url, body: &[u8]) -> Vec<Link> {
     let text = String::from_utf8_lossy(body);
     let mut found = Vec::new();
-    for token in Tokenizer::new(&*text) {
+    let mut emitter: DefaultEmitter = DefaultEmitter::default();
+    // Scripts are no markup.
+    emitter.naively_switch_states(true);
+    for token in Tokenizer::new_with_emitter(&*text, emitter) {
         let Ok(Token::StartTag(tag)) = token else {
             continue;
         };
