@@ -81,7 +81,7 @@ fn invalid_sources_are_refused() {
             &["'nonsense'", "neither a file", "nor a CID", "id:"],
         ),
         (missing, &["not found", missing]),
-        (folder, &["not a regular file"]),
+        (folder, &["is a directory with an archive in it"]),
         (text, &[text, "not a ZIP archive"]),
         (empty, &[empty, "not a ZIP archive"]),
         ("ftp://127.0.0.1/a.zip", &["'ftp'", "not supported"]),
