@@ -22,6 +22,7 @@ pub struct Nginx {
     state: TempDir,
     /// `http://` and its address.
     pub base: String,
+    pub addr: SocketAddr,
 }
 
 impl Nginx {
@@ -69,6 +70,7 @@ impl Nginx {
                     process,
                     state,
                     base: format!("http://{address}"),
+                    addr: address.parse().expect("an address"),
                 };
             }
         }

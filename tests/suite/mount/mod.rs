@@ -15,5 +15,6 @@ mod media;
 mod options;
 mod startup;
 mod status;
+mod supervised;
 mod unmount;
 mod verified;
