@@ -35,6 +35,10 @@ pub(super) struct MountArgs {
     foreground: bool,
     #[command(flatten)]
     access: AccessArgs,
+    /// The most that is fetched ahead of readers, all together; 0 fetches only what is read. For programs
+    /// that read little of many files: media servers, thumbnailers, indexers [default: by the link, within --memory]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    read_ahead: Option<u64>,
     /// Give other users access; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -49,7 +53,7 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
+    /// read_ahead=, connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
     /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
     /// profile=, region=, endpoint_url=, anonymous, requester_pays, fsname=, X-mount.mkdir. Options that only concern
     /// mount(8), systemd or libfuse are ignored
@@ -203,6 +207,9 @@ impl MountArgs {
             symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
             owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
         };
+        let read_ahead = options.read_ahead.or(self.read_ahead);
+        let read_ahead = read_ahead.or(config.read_ahead());
+        access.options.reader.read_ahead = read_ahead.unwrap_or(u64::MAX);
         let stored = options.stored_playlists.or(config.stored_playlists());
         access.options.stored_playlists = stored.unwrap_or(false);
         Ok(Job {
@@ -215,6 +222,7 @@ impl MountArgs {
                 noexec: options.noexec || config.noexec(),
                 labels: options.labels_for_kernel(),
                 source_hash,
+                short_reads: read_ahead.is_some(),
             },
         })
     }

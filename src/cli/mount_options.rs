@@ -32,6 +32,7 @@ pub(super) struct MountOptions {
     pub(super) dmask: Option<u16>,
     pub(super) timeout: Option<Duration>,
     pub(super) memory: Option<u64>,
+    pub(super) read_ahead: Option<u64>,
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
     pub(super) password_file: Option<PathBuf>,
@@ -112,6 +113,7 @@ impl MountOptions {
             Some(("X-mount.mkdir", value)) => self.mkdir = Some(units::mask(value)?),
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
+            Some(("read_ahead", value)) => self.read_ahead = Some(units::size(value)?),
             Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
             Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
             Some(("password-file" | "password_file", value)) => {

@@ -13,6 +13,7 @@ mod large;
 mod limits;
 mod media;
 mod options;
+mod scan;
 mod startup;
 mod status;
 mod supervised;
