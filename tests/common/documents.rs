@@ -151,8 +151,8 @@ pub fn simple_commands(line: &str) -> Vec<Vec<String>> {
     commands
 }
 
-/// What stands between backticks in a page's text and begins with `aiozfs `, with file and line.
-pub fn mentioned(page: &Path) -> Vec<(String, String)> {
+/// What stands between backticks in a page's text and begins so, with file and line.
+pub fn mentioned(page: &Path, begins: &str) -> Vec<(String, String)> {
     let mut mentioned = Vec::new();
     let mut is_block = false;
     for (number, line) in read(page).lines().enumerate() {
@@ -163,7 +163,7 @@ pub fn mentioned(page: &Path) -> Vec<(String, String)> {
             continue;
         }
         for (index, part) in line.split('`').enumerate() {
-            if index % 2 == 1 && part.starts_with("aiozfs ") {
+            if index % 2 == 1 && part.starts_with(begins) {
                 let at = format!("{}:{}", page.display(), number + 1);
                 mentioned.push((at, part.to_owned()));
             }

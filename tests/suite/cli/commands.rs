@@ -31,19 +31,38 @@ fn every_aiozfs_command_of_every_page_is_accepted() {
                 }
                 // Options and values are looked at in order, and help ends that without doing anything.
                 let asked = run(run::aiozfs().args(&words[1..]).arg("--help"));
+                let lists = words.iter().zip(&words[1..]);
+                let lists = lists.filter(|(before, _)| *before == "-o");
+                for why in lists.filter_map(|(_, list)| unknown_options(list)) {
+                    wrong.push(format!("{}: {}: {why}", line.at, line.text));
+                }
                 if !asked.status.success() {
                     let said = asked.stderr.lines().next().unwrap_or_default().to_owned();
                     wrong.push(format!("{}: {}: {said}", line.at, line.text));
                 }
             }
         }
-        for (at, text) in documents::mentioned(&page) {
+        for (at, text) in documents::mentioned(&page, "aiozfs ") {
             if let Some(why) = unknown(&text) {
                 wrong.push(format!("{at}: `{text}`: {why}"));
             }
         }
+        for (at, text) in documents::mentioned(&page, "-o ") {
+            let list = text[3..].split_whitespace().next().unwrap_or_default();
+            // "-o name=" and "-o name=one|other" are forms, not options.
+            if !list.ends_with('=') && !list.contains(['|', '.', '<']) {
+                wrong.extend(unknown_options(list).map(|why| format!("{at}: `{text}`: {why}")));
+            }
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is wrong with a list of options of `mount -o`.
+fn unknown_options(list: &str) -> Option<String> {
+    let mut mount = run::aiozfs();
+    let tried = run(mount.args(["mount", "--fake", "-o", list, "id:x", "/no/such/place"]));
+    (!tried.status.success()).then_some(tried.stderr)
 }
 
 /// What is unknown in a command that the text of a page mentions, where words may stand for values.
@@ -258,9 +277,7 @@ fn help(words: &[String]) -> String {
 
 /// All commands below this one, as their words.
 fn all_commands(words: &[String]) -> Vec<Vec<String>> {
-    let help = run(run::aiozfs().args(words).arg("--help"))
-        .ok("help")
-        .stdout;
+    let help = help(words);
     let mut all = vec![words.to_vec()];
     let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     for line in list.take_while(|line| !line.is_empty()) {
@@ -278,9 +295,7 @@ fn page_of_options() -> String {
     let mut known: BTreeMap<(String, Told), Vec<String>> = BTreeMap::new();
     let mut commands = String::new();
     for words in all_commands(&[]) {
-        let help = run(run::aiozfs().args(&words).arg("--help"))
-            .ok("help")
-            .stdout;
+        let help = help(&words);
         let name = words.join(" ");
         if !words.is_empty() {
             let what = help.lines().next().unwrap_or_default();
