@@ -115,6 +115,7 @@ impl AccessArgs {
                     memory: memory.unwrap_or(default.memory),
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),
+                    read_ahead: default.read_ahead,
                 },
                 cache,
                 offline: storage.is_offline(),
