@@ -32,7 +32,12 @@ pub struct Page {
 /// bytes.
 pub async fn page(url: &str, options: &HttpOptions, most: usize) -> Result<Page> {
     let remote = RemoteUrl::new(url, options.clone())?;
-    let (received, _) = remote.get(Ask::Whole { accept: KINDS }).await?;
+    let (received, _) = remote
+        .get(Ask::Whole {
+            accept: KINDS,
+            fresh: false,
+        })
+        .await?;
     let origin = remote.origin();
     let unsupported = |what: String| Error::Unsupported {
         what: format!("{origin} {what}"),

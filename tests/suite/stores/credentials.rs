@@ -354,6 +354,10 @@ fn a_renewed_url_finds_the_cache() {
     assert!(asked <= 2, "{asked} requests");
     let listed = cached(&["cache", "ls", "--json"]).ok("cache ls").stdout;
     let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
-    assert_eq!(listed["blobs"].as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(
+        listed["blobs"].as_array().map(Vec::len),
+        Some(1),
+        "{listed}"
+    );
     assert!(!listed.to_string().contains("Signature"), "{listed}");
 }
