@@ -149,10 +149,13 @@ struct CommonPrefix {
 impl Keys {
     fn page(self) -> Page {
         let is_encoded = self.encoding_type == "url";
-        let key = |key: String| match is_encoded {
-            // The encoding of forms: a space is a plus.
-            true => decoded(&key.replace('+', " ")),
-            false => Some(key),
+        let key = |key: String| {
+            if is_encoded {
+                // The encoding of forms: a space is a plus.
+                decoded(&key.replace('+', " "))
+            } else {
+                Some(key)
+            }
         };
         let objects = self.contents.into_iter().filter_map(|object| {
             Some(Stored {
@@ -217,9 +220,10 @@ struct BlobProperties {
 
 impl BlobName {
     fn key(self) -> Option<String> {
-        match self.is_encoded {
-            true => decoded(&self.text),
-            false => Some(self.text),
+        if self.is_encoded {
+            decoded(&self.text)
+        } else {
+            Some(self.text)
         }
     }
 }

@@ -258,9 +258,10 @@ impl Names {
             return Ok(());
         }
         self.bytes += listed.name.len();
-        let names = match is_directory {
-            true => &mut self.directories,
-            false => &mut self.archives,
+        let names = if is_directory {
+            &mut self.directories
+        } else {
+            &mut self.archives
         };
         names.entry(listed.name.clone()).or_insert(listed);
         let count = self.archives.len() + self.directories.len();

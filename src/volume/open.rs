@@ -105,12 +105,10 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
 /// Whether a URL that could not be opened because of `error` is that of a server's index with something in it.
 async fn is_index(location: &Location, error: &reader::Error, options: &Options) -> bool {
     use source::Error::{BadAnswer, NoRanges};
-    let may_be_page = match error {
-        reader::Error::Source(NoRanges { .. } | BadAnswer { .. }) | reader::Error::Archive(_) => {
-            true
-        }
-        _ => false,
-    };
+    let may_be_page = matches!(
+        error,
+        reader::Error::Source(NoRanges { .. } | BadAnswer { .. }) | reader::Error::Archive(_)
+    );
     if !may_be_page || !matches!(location, Location::Url(_)) {
         return false;
     }

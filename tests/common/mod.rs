@@ -29,6 +29,7 @@ pub mod signatures;
 pub mod sparse;
 pub mod tls;
 pub mod tree;
+pub mod varnish;
 pub mod vast;
 pub mod way;
 pub mod zip_cases;

@@ -105,10 +105,13 @@ fn the_archives_of_a_directory_are_listed_as_cids() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let list = |source: &str, servers: Vec<Server>| {
         let location = Location::parse(source).expect("a location");
-        let mut options = Options::default();
-        options.servers = Servers {
+        let servers = Servers {
             servers,
             ..Servers::default()
+        };
+        let options = Options {
+            servers,
+            ..Options::default()
         };
         let listing = runtime.block_on(volume::listing(&location, &options));
         let listing = listing.expect("a listing");
