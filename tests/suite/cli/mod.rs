@@ -2,7 +2,9 @@
 
 mod demo;
 mod documents;
+mod exit_codes;
 mod extract;
+mod json;
 mod mounts;
 mod unmounted;
 mod verify;
