@@ -164,7 +164,12 @@ fn what_is_printed_of_servers_and_the_cache_is_documented() {
     let mut gateways = run::aiozfs();
     gateways.args(["gateways", "--json", "--gateway", &node.base()]);
     let done = run(&mut gateways);
-    check("gateways", 0, &done.stdout, &["ranges", "latency_ms", "bytes_per_second"]);
+    check(
+        "gateways",
+        0,
+        &done.stdout,
+        &["ranges", "latency_ms", "bytes_per_second"],
+    );
 }
 
 #[test]
