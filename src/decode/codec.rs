@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead};
 
-pub use super::checkpoint::Checkpoint;
+pub use super::checkpoint::{Checkpoint, Decryption};
 use super::codecs;
 use super::error::Error;
 use crate::archive::{Encryption, Entry, Method};
@@ -19,10 +19,18 @@ pub trait Input: BufRead + Send {
     /// an encryption header.
     fn position(&self) -> u64;
 
-    /// What the decryption needs to go on at [`position`](Self::position); empty if the position is
-    /// enough.
-    fn state(&self) -> Vec<u8> {
-        Vec::new()
+    /// What the decryption needs to go on at [`position`](Self::position).
+    fn state(&self) -> Decryption {
+        Decryption::None
+    }
+
+    /// Compares what authenticates the data, after a codec has found the end of its own data. Reads what is left of
+    /// the data if the comparison needs it.
+    ///
+    /// # Errors
+    /// [`Error::Forged`], or why the rest cannot be read.
+    fn finish(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -61,6 +69,9 @@ pub trait Codec: Send {
     /// the data. It need not fill `out`. It need not compare sizes or checksums that the directory has:
     /// its caller does that.
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Error>;
+
+    /// Must be called after [`read`](Self::read) has returned 0: [finishes](Input::finish) the input.
+    fn finish(&mut self) -> Result<(), Error>;
 
     /// A place to restart exactly after the bytes that [`read`](Self::read) has returned. `None` if there
     /// is none here. A codec that finds one further on then ends a read there, and its caller asks again

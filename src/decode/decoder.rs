@@ -188,11 +188,12 @@ impl Decoder {
             return Ok(Vec::new());
         }
         let bytes = if is_small(&coding) {
-            let all = self.small.get(id, &coding).await?;
-            part(&all, &range).unwrap_or_default().to_vec()
+            let all = self.small.get(id, &coding).await;
+            all.map(|all| part(&all, &range).unwrap_or_default().to_vec())
         } else {
-            self.large(id, coding).read(&range).await?
+            self.large(id, coding).read(&range).await
         };
+        let bytes = bytes.map_err(|e| e.of_entry(&archive.index().get(id)))?;
         archive.count_read(bytes.len(), false);
         Ok(bytes)
     }
@@ -208,11 +209,12 @@ impl Decoder {
         self.readable(id)?;
         self.unlock(id).await?;
         let coding = self.coding(id);
-        if is_small(&coding) {
-            self.small.get(id, &coding).await?;
-            return Ok(());
-        }
-        self.large(id, coding).pass(progress).await
+        let passed = if is_small(&coding) {
+            self.small.get(id, &coding).await.map(drop)
+        } else {
+            self.large(id, coding).pass(progress).await
+        };
+        passed.map_err(|e| e.of_entry(&self.archive().index().get(id)))
     }
 
     /// Fails all reads that wait, and all later ones. Has the checkpoints kept that are new.

@@ -23,7 +23,7 @@ mod walk;
 mod whole;
 mod workers;
 
-pub use checkpoint::{Checkpoint, Point};
+pub use checkpoint::{Checkpoint, Decryption, Point};
 pub use cipher::Key;
 pub use codec::{Codec, Coding, Input, check, is_supported, open};
 pub use decoder::Decoder;

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::checkpoint::{Checkpoint, MOST, Point};
+use super::checkpoint::{Checkpoint, Decryption, MOST, Point};
 use crate::archive::{Pull, Push};
 
 /// The version of the format.
@@ -72,7 +72,7 @@ pub fn load(sizes: Sizes, pull: &mut Pull) -> Option<Vec<Point>> {
                 output,
                 input,
                 state,
-                cipher: Vec::new(),
+                decryption: Decryption::None,
             },
             crc32,
         });
@@ -100,7 +100,7 @@ mod tests {
                 output: n << 20,
                 input: n << 19,
                 state: vec![n as u8; n as usize * 100],
-                cipher: Vec::new(),
+                decryption: Decryption::None,
             },
             crc32: n as u32 * 7,
         };

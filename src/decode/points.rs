@@ -15,7 +15,7 @@ const SPACING: u64 = 1 << 20;
 /// Memory that a checkpoint takes, in bytes.
 fn weight(point: &Point) -> u64 {
     // The last number is that of its place in the maps.
-    (point.checkpoint.state.len() + point.checkpoint.cipher.len()) as u64 + 160
+    (point.checkpoint.state.len() + size_of::<Point>()) as u64 + 96
 }
 
 /// Checkpoints by entry.
@@ -179,14 +179,14 @@ impl OfEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::checkpoint::Checkpoint;
+    use crate::decode::checkpoint::{Checkpoint, Decryption};
 
     fn point(output: u64, state: usize) -> Point {
         let checkpoint = Checkpoint {
             output,
             input: output / 2,
             state: vec![0; state],
-            cipher: Vec::new(),
+            decryption: Decryption::None,
         };
         Point {
             checkpoint,

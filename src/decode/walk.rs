@@ -188,6 +188,7 @@ impl Walk {
         if self.codec.read(&mut [0])? != 0 {
             return Err(Error::TooLong { size });
         }
+        self.codec.finish()?;
         let actual = self.crc.clone().finalize();
         match self.crc32 {
             Some(listed) if listed != actual => Err(Error::Checksum { listed, actual }),
@@ -202,5 +203,9 @@ struct Nothing;
 impl Codec for Nothing {
     fn read(&mut self, _: &mut [u8]) -> Result<usize, Error> {
         Ok(0)
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 }

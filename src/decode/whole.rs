@@ -34,6 +34,7 @@ pub fn decode(
     if actual < size {
         return Err(Error::TooShort { size, actual });
     }
+    codec.finish()?;
     let actual = crc.finalize();
     match crc32 {
         Some(listed) if listed != actual => Err(Error::Checksum { listed, actual }),

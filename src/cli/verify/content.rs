@@ -40,7 +40,7 @@ impl Content {
         let (encryption, stored, password) =
             (entry.encryption, entry.compressed_size, password.cloned());
         let (parts, receiver) = mpsc::channel(WAITING);
-        let coding = Coding::of(entry, MEMORY);
+        let (entry, coding) = (*entry, Coding::of(entry, MEMORY));
         let input: Box<dyn Input> = Box::new(Parts {
             receiver,
             part: Bytes::new(),
@@ -51,7 +51,7 @@ impl Content {
                 None => input,
                 Some(encryption) => Key::open(encryption, stored, password.as_ref(), input)?,
             };
-            decode::decode(&coding, crc32, input, |_| ())
+            decode::decode(&coding, crc32, input, |_| ()).map_err(|e| e.of_entry(&entry))
         });
         Self::Compressed { parts, done }
     }

@@ -260,6 +260,10 @@ impl Codec for Bzip2 {
         }
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         if self.block.is_some() {
             return None;
@@ -270,7 +274,7 @@ impl Codec for Bzip2 {
             output: self.output,
             input: self.input.position(),
             state: [&head, &self.bytes[..]].concat(),
-            cipher: self.input.state(),
+            decryption: self.input.state(),
         })
     }
 

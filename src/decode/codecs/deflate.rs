@@ -89,6 +89,10 @@ impl Codec for Deflate {
         Ok(done)
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         let Some(bits) = self.between_blocks else {
             self.seeks_boundary = true;
@@ -100,7 +104,7 @@ impl Codec for Deflate {
             output: self.output,
             input: self.input.position(),
             state: [&[bits, self.last][..], &window].concat(),
-            cipher: self.input.state(),
+            decryption: self.input.state(),
         })
     }
 
@@ -118,6 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::decode::codec::Decryption;
     use crate::decode::input::MemoryInput;
 
     /// Bytes that compress in part: words, runs and noise.
@@ -202,7 +207,7 @@ mod tests {
                 }
             };
             limited(open(&stored, None).unwrap());
-            let from = Checkpoint { output: 5, input: 0, state, cipher: Vec::new() };
+            let from = Checkpoint { output: 5, input: 0, state, decryption: Decryption::None };
             if let Ok(codec) = open(&stored, Some(&from)) {
                 limited(codec);
             }

@@ -101,6 +101,10 @@ impl Codec for Deflate64 {
         }
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         if !self.before.is_empty() {
             return None;
@@ -119,7 +123,7 @@ impl Codec for Deflate64 {
             input,
             // At most TAKEN.
             state: [&[taken.len() as u8][..], taken, &state].concat(),
-            cipher: self.input.state(),
+            decryption: self.input.state(),
         })
     }
 

@@ -45,6 +45,10 @@ impl<C: Codec> Codec for Limited<C> {
         })
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.codec.finish()
+    }
+
     fn memory(&self) -> u64 {
         self.codec.memory()
     }

@@ -95,12 +95,16 @@ impl Codec for Zstd {
         }
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         self.between_frames.then(|| Checkpoint {
             output: self.output,
             input: self.input.position(),
             state: Vec::new(),
-            cipher: self.input.state(),
+            decryption: self.input.state(),
         })
     }
 
