@@ -12,7 +12,7 @@ use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use super::codec::{Checkpoint, Decryption, Input};
+use super::codec::{Checkpoint, Decryption, Input, read_buffered};
 use super::error::Error;
 use super::password::Password;
 use crate::archive::Encryption;
@@ -289,11 +289,7 @@ impl Decrypted {
 
 impl Read for Decrypted {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.fill_buf()?;
-        let count = bytes.len().min(out.len());
-        out[..count].copy_from_slice(&bytes[..count]);
-        self.consume(count);
-        Ok(count)
+        read_buffered(self, out)
     }
 }
 

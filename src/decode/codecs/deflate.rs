@@ -7,6 +7,7 @@
 use super::inflate::{Inflate, WINDOW};
 use crate::decode::codec::{Checkpoint, Codec, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
 /// The level at which windows are compressed. Faster than Inflate by far.
 const LEVEL: i32 = 1;
@@ -14,6 +15,7 @@ const LEVEL: i32 = 1;
 /// Decodes Deflate.
 pub(in crate::decode) struct Deflate {
     input: Box<dyn Input>,
+    _share: Share,
     inflate: Inflate,
     output: u64,
     has_ended: bool,
@@ -29,7 +31,9 @@ impl Deflate {
     pub(in crate::decode) fn new(
         input: Box<dyn Input>,
         from: Option<&Checkpoint>,
+        mut share: Share,
     ) -> Result<Self, Error> {
+        share.take(WINDOW as u64 * 3 / 2)?;
         let at = input.position();
         let bad = |what: &str| Error::Damaged {
             at,
@@ -46,6 +50,7 @@ impl Deflate {
         }
         Ok(Self {
             input,
+            _share: share,
             inflate,
             output: from.map_or(0, |from| from.output),
             has_ended: false,
@@ -107,10 +112,6 @@ impl Codec for Deflate {
             decryption: self.input.state(),
         })
     }
-
-    fn memory(&self) -> u64 {
-        WINDOW as u64 * 3 / 2
-    }
 }
 
 #[cfg(test)]
@@ -124,6 +125,7 @@ mod tests {
     use super::*;
     use crate::decode::codec::Decryption;
     use crate::decode::input::MemoryInput;
+    use crate::decode::memory::Memory;
 
     /// Bytes that compress in part: words, runs and noise.
     fn plain(seed: u64, len: usize) -> Vec<u8> {
@@ -150,7 +152,7 @@ mod tests {
 
     fn open(stored: &[u8], from: Option<&Checkpoint>) -> Result<Deflate, Error> {
         let input = MemoryInput::at(stored, from.map_or(0, |from| from.input));
-        Deflate::new(Box::new(input), from)
+        Deflate::new(Box::new(input), from, Memory::new(1 << 20).share())
     }
 
     fn rest(mut codec: Deflate, step: usize) -> Result<Vec<u8>, Error> {

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decode::codec::{Codec, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
 /// Length of what a library reads at once from an [`Input`], in bytes.
-const STEP: usize = 64 * 1024;
+pub(super) const STEP: usize = 64 * 1024;
 
 /// What a library reads of an entry. Clones read the same bytes.
 #[derive(Clone)]
@@ -23,17 +24,16 @@ struct Shared {
 pub(super) struct Sequential<R> {
     reader: R,
     source: Source,
-    /// Memory that it holds, in bytes.
-    memory: u64,
+    _share: Share,
     at: u64,
 }
 
 impl<R: Read + Send> Sequential<R> {
-    /// `make` makes the reader; `memory` is what that holds, in bytes. An error of `make` itself is one of the
+    /// `make` makes the reader, which takes the memory that `share` has. An error of `make` itself is one of the
     /// data.
     pub(super) fn new(
         input: Box<dyn Input>,
-        memory: u64,
+        share: Share,
         make: impl FnOnce(Source) -> io::Result<R>,
     ) -> Result<Self, Error> {
         let at = input.position();
@@ -43,7 +43,7 @@ impl<R: Read + Send> Sequential<R> {
         Ok(Self {
             reader,
             source,
-            memory,
+            _share: share,
             at,
         })
     }
@@ -62,10 +62,6 @@ impl<R: Read + Send> Codec for Sequential<R> {
 
     fn finish(&mut self) -> Result<(), Error> {
         self.source.lock().input.finish()
-    }
-
-    fn memory(&self) -> u64 {
-        self.memory + STEP as u64
     }
 }
 
