@@ -20,6 +20,9 @@ const POINTS_SHARE: u64 = 4;
 /// One part in this many of the rest is for blocks, whatever the codecs take.
 const BLOCKS_SHARE: u64 = 8;
 
+/// Codecs may take this much together, whatever `--memory` is, in bytes: one of bzip2 needs it.
+const LEAST_FOR_CODECS: u64 = 10 << 20;
+
 /// Called with an entry whose content turned out to be wrong after some of it was given out.
 pub type OnWrong = dyn Fn(EntryId) + Send + Sync;
 
@@ -50,7 +53,8 @@ impl Shared {
         let for_points = memory / POINTS_SHARE;
         let memory = memory - for_points;
         let blocks = Arc::new(Blocks::new(memory));
-        let for_codecs = memory - memory / BLOCKS_SHARE;
+        let for_blocks = memory / BLOCKS_SHARE;
+        let for_codecs = (memory - for_blocks).max(LEAST_FOR_CODECS);
         Self {
             archive,
             workers: Workers::new(),
@@ -61,7 +65,7 @@ impl Shared {
             closed: CancellationToken::new(),
             // Blocks have what codecs do not hold.
             memory: Memory::with(for_codecs, move |codecs| {
-                blocks.set_bound(|| memory.saturating_sub(codecs.held()));
+                blocks.set_bound(|| memory.saturating_sub(codecs.held()).max(for_blocks));
             }),
             most_ahead: (memory / super::blocks::BLOCK / 16).clamp(2, 32),
             on_wrong: OnceLock::new(),
