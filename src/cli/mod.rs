@@ -32,6 +32,7 @@ mod known_cids;
 mod logging;
 mod ls;
 mod man;
+mod metrics;
 mod mount;
 mod mount_options;
 mod mounts;
@@ -39,6 +40,7 @@ mod pack;
 mod password;
 mod progress;
 mod publish;
+mod reload;
 mod serve;
 mod servers;
 mod service;
@@ -48,6 +50,7 @@ mod status;
 mod storage;
 mod store_table;
 mod stores;
+mod trace;
 mod units;
 mod unmounted;
 mod verification;
@@ -74,6 +77,7 @@ enum Command {
     Umount(mount::UmountArgs),
     Mounts(mounts::MountsArgs),
     Status(status::StatusArgs),
+    Trace(trace::TraceArgs),
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
     Cat(cat::CatArgs),
@@ -114,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => mount::umount(&args),
         Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),
+        Command::Trace(args) => trace::trace(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Info(args) => info::info(&args),
         Command::Cat(args) => cat::cat(&args),

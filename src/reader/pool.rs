@@ -4,7 +4,7 @@
 //! none is free, callers wait in first-come-first-served order. Returned buffers are reused, so the
 //! memory of a mount grows to what it needs and stays there, and the allocator has little to do.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,6 +22,8 @@ struct Shared {
     permits: Arc<Semaphore>,
     total: AtomicUsize,
     returned: Mutex<Vec<Box<[u8]>>>,
+    /// Bytes that came and left memory unread.
+    unread: AtomicU64,
 }
 
 /// One buffer. Dropping it returns it to its pool.
@@ -46,6 +48,7 @@ impl Pool {
             permits: Arc::new(Semaphore::new(total)),
             total: AtomicUsize::new(total),
             returned: Mutex::new(Vec::new()),
+            unread: AtomicU64::new(0),
         }))
     }
 
@@ -91,6 +94,11 @@ impl Pool {
         self.0.permits.available_permits()
     }
 
+    /// How many bytes came and left memory unread.
+    pub(super) fn unread(&self) -> u64 {
+        self.0.unread.load(Relaxed)
+    }
+
     /// Gives the memory of free buffers back to the allocator.
     pub(super) fn trim(&self) {
         *self.0.returned() = Vec::new();
@@ -125,6 +133,11 @@ impl Buffer {
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
+    }
+
+    /// Counts bytes of this buffer that are dropped unread.
+    pub(super) fn drop_unread(&self, bytes: u64) {
+        self.home.unread.fetch_add(bytes, Relaxed);
     }
 }
 

@@ -14,5 +14,6 @@ mod media;
 mod options;
 mod startup;
 mod status;
+mod trace;
 mod unmount;
 mod verified;
