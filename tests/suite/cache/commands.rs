@@ -319,27 +319,3 @@ fn pin_unpin_and_rm_need_a_cached_blob() {
         "it was just used"
     );
 }
-
-/// An archive of one block came whole with its CID, and the cache never saw its bytes: fetch failed, and blamed the
-/// disk.
-#[test]
-fn an_archive_of_one_block_is_fetched() {
-    let (folder, cache) = (tree::temp(), tree::temp());
-    tree::write(&folder.path().join("root"), "f", b"content");
-    let archive = folder.path().join("archive.zip");
-    archives::zipfile(&folder.path().join("root"), &archive);
-    let blob = fs::read(&archive).expect("the archive");
-    let (cid, blocks) = import(&blob);
-    let node = FaultNode::with_blocks(blob, blocks);
-    let aiozfs = |args: &[&str]| {
-        let mut command = run::aiozfs();
-        command.env("AIOZFS_CACHE_DIR", cache.path());
-        command.env_remove(run::CACHE_SIZE);
-        command.env("AIOZFS_GATEWAYS", node.base());
-        run::run(command.args(args)).ok(args[0]).stdout
-    };
-    let cid = cid.to_string();
-    aiozfs(&["fetch", &cid]);
-    node.die();
-    assert_eq!(aiozfs(&["cat", "--offline", &cid, "f"]), "content");
-}
