@@ -10,6 +10,7 @@ pub mod gateways;
 pub mod http;
 pub mod kept;
 pub mod link;
+pub mod listening;
 pub mod made;
 pub mod media;
 pub mod mount;

@@ -1,13 +1,13 @@
 //! A plain nginx: a folder on an ordinary web server, and the origin of a CDN. Or the shipped site-wide cache.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::listening::Listening;
 use super::{run, tree};
 
 /// The configuration of a site-wide cache that aiozfs comes with.
@@ -18,19 +18,25 @@ const CACHE: &str = concat!(
 
 /// A web server that never outlives its test.
 pub struct Nginx {
-    process: Child,
+    _server: Listening,
     state: TempDir,
     /// `http://` and its address.
     pub base: String,
+    /// Its address.
     pub addr: SocketAddr,
 }
 
 impl Nginx {
     /// Serves a folder.
     pub fn of(folder: &Path) -> Self {
+        Self::with(folder, "")
+    }
+
+    /// Serves a folder, with more directives for its location.
+    pub fn with(folder: &Path, directives: &str) -> Self {
         let root = folder.display();
         Self::serving(|address, _| {
-            format!("server {{ listen {address}; location / {{ root \"{root}\"; }} }}")
+            format!("server {{ listen {address}; location / {{ root \"{root}\"; {directives} }} }}")
         })
     }
 
@@ -54,28 +60,18 @@ impl Nginx {
     /// `servers` gives what stands in the http context, for an address and a directory for state.
     fn serving(servers: impl Fn(&str, &str) -> String) -> Self {
         let state = tree::temp();
-        // Between the choice of a port and its use somebody else may have taken it.
-        for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-            let address = port.expect("a port").to_string();
+        let server = Listening::start(|address| {
             let at = state.path().to_str().expect("a plain path");
-            let mut process = start(state.path(), &servers(&address, at));
-            let is_up = || TcpStream::connect(&address).is_ok();
-            let began = run::wait_until(Duration::from_secs(10), || {
-                is_up() || process.try_wait().expect("a child of ours").is_some()
-            });
-            assert!(began, "nginx neither listens nor ends");
-            if process.try_wait().expect("a child of ours").is_none() {
-                return Self {
-                    process,
-                    state,
-                    base: format!("http://{address}"),
-                    addr: address.parse().expect("an address"),
-                };
-            }
+            start(state.path(), &servers(address, at))
+        });
+        let base = server.base.clone();
+        let addr = base["http://".len()..].parse().expect("an address");
+        Self {
+            _server: server,
+            state,
+            addr,
+            base,
         }
-        let log = fs::read_to_string(state.path().join("log")).unwrap_or_default();
-        panic!("nginx does not start: {log}");
     }
 
     /// Its log of errors.
@@ -84,7 +80,7 @@ impl Nginx {
     }
 }
 
-fn start(state: &Path, servers: &str) -> Child {
+fn start(state: &Path, servers: &str) -> Command {
     let at = state.display();
     let bodies = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let bodies = bodies
@@ -102,13 +98,5 @@ fn start(state: &Path, servers: &str) -> Child {
     let mut command = run::tool("nginx");
     command.arg("-p").arg(state).arg("-c").arg(&file);
     command.arg("-e").arg(state.join("log"));
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().expect("nginx")
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    command
 }

@@ -4,6 +4,7 @@ mod commands;
 mod demo;
 mod documents;
 mod extract;
+mod help;
 mod mounts;
 mod unmounted;
 mod verify;
