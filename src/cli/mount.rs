@@ -1,5 +1,6 @@
 //! `aiozfs mount` and `aiozfs umount`.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -7,12 +8,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
 use super::job::{self, Job};
 use super::mount_options::MountOptions;
-use super::{Failure, background, completions, directories, logging, service, storage, units};
+use super::{
+    Failure, background, completions, directories, logging, service, show, storage, units,
+};
 use crate::fs::TreeOptions;
 use crate::mount::{self, Holder, KernelOptions, Mounted, Unfit};
 use crate::volume::Location;
@@ -89,15 +93,47 @@ Examples:
 
 /// Unmount an archive, also while files are open in it or its gateway hangs.
 #[derive(Debug, Args)]
+#[command(after_help = UMOUNT_EXAMPLES)]
 pub(super) struct UmountArgs {
     /// The directory it is mounted on
     #[arg(add = completions::mountpoints())]
     mountpoint: PathBuf,
+    /// Print a JSON object: the mountpoint, and the processes whose reads now fail
+    #[arg(long)]
+    json: bool,
+}
+
+const UMOUNT_EXAMPLES: &str = "\
+Examples:
+  aiozfs umount /mnt/video
+  aiozfs umount --json /mnt/video | jq .holders";
+
+/// The result of `umount` in JSON.
+#[derive(Serialize)]
+struct Unmounted<'a> {
+    mountpoint: Cow<'a, str>,
+    holders: Vec<HolderJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct HolderJson<'a> {
+    pid: u32,
+    name: &'a str,
 }
 
 pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
     let busy = mount::unmount(&args.mountpoint).map_err(Failure::new)?;
-    if !busy.is_empty() {
+    if args.json {
+        let holders = busy.iter().map(|holder| HolderJson {
+            pid: holder.pid,
+            name: &holder.name,
+        });
+        let done = Unmounted {
+            mountpoint: args.mountpoint.to_string_lossy(),
+            holders: holders.collect(),
+        };
+        show::print(|out| writeln!(out, "{}", show::json(&done)))?;
+    } else if !busy.is_empty() {
         let holders: Vec<_> = busy.iter().map(Holder::to_string).collect();
         let (mountpoint, holders) = (args.mountpoint.display(), holders.join(", "));
         eprintln!("aiozfs: {mountpoint} was in use by {holders}; their reads now fail");

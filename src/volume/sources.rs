@@ -10,6 +10,7 @@ use super::error::OpenError;
 use super::location::Location;
 use super::options::{Options, Verify};
 use super::servers::Servers;
+use super::unsigned::unsigned;
 use crate::cache::{Cached, CachedNodes, Key};
 use crate::content::{self, Cid, Verified};
 use crate::gateways::Gateways;
@@ -43,7 +44,7 @@ impl Stack<'_> {
             }
             Location::Url(url) => {
                 let server = self.servers.data(&http, |_| url.clone());
-                let key = Key::url(&without_login(url), &display_url(url));
+                let key = Key::url(&unsigned(url), &display_url(url));
                 (key, server.map_err(OpenError::Unusable)?)
             }
             Location::Object(address) => self.object(&http, address)?,
@@ -183,16 +184,4 @@ pub(super) fn blocks(
         Some(cache) => Arc::new(CachedNodes::new(blocks, cache, Key::verified(&root))),
         None => blocks,
     })
-}
-
-/// A URL without `user:password@`. The login does not change which blob it names.
-fn without_login(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-            let host = rest[..end].rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{}", &rest[end..])
-        }
-        None => url.to_owned(),
-    }
 }
