@@ -8,4 +8,5 @@ mod hostile;
 mod input;
 mod locked;
 mod mounted;
+mod prompt;
 mod ranges;
