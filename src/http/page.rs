@@ -38,7 +38,12 @@ pub async fn page(
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<Page> {
     let remote = RemoteUrl::new(url, options.clone())?;
-    let (received, _) = remote.get(Ask::Whole { accept: KINDS }).await?;
+    let (received, _) = remote
+        .get(Ask::Whole {
+            accept: KINDS,
+            fresh: false,
+        })
+        .await?;
     let origin = remote.origin();
     let unsupported = |what: String| Error::Unsupported {
         what: format!("{origin} {what}"),

@@ -3,6 +3,7 @@
 pub mod archives;
 pub mod coded;
 pub mod disk;
+pub mod documents;
 pub mod fault;
 pub mod forger;
 pub mod gateways;

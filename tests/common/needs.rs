@@ -27,6 +27,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
     ("tar", "tar"),
+    ("touch", "coreutils"),
+    ("tree", "tree"),
     ("umount", "mount"),
     ("unshare", "util-linux"),
     ("varnishd", "varnish"),

@@ -1,5 +1,6 @@
 //! Commands that read an archive without a mount, `aiozfs verify`, and the demo.
 
+mod commands;
 mod demo;
 mod documents;
 mod extract;
