@@ -244,7 +244,7 @@ check('picture in picture, where the browser has it', async (world) => {
   const hasIt = await visit.evaluate(() => document.pictureInPictureEnabled === true);
   const hasButton = () => visit.evaluate(() => document.querySelector('.icon-pip') !== null);
   expect('a button only where it does something', (await hasButton()) === hasIt);
-  // Some versions of Firefox have it, but no window for it without a screen.
+  // Only some versions of Firefox have it.
   if (!world.isChromium) return;
   expect('Chromium has it', hasIt);
   const button = await visit.page.evaluateHandle(() => document.querySelector('.icon-pip').parentElement);
