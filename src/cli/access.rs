@@ -9,6 +9,7 @@ use super::config::Config;
 use super::explain::{explain_location, explain_open};
 use super::mount_options::MountOptions;
 use super::password::{self, PasswordArgs};
+use super::progress::Waiting;
 use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
 use super::stores::StoreArgs;
@@ -18,6 +19,9 @@ use crate::archive::{Encoding, Index, ParseOptions};
 use crate::decode::Password;
 use crate::reader::ReaderOptions;
 use crate::volume::{self, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume};
+
+/// Shown while servers are asked for the index.
+pub(super) const OPENING: &str = "opening the archive";
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
@@ -115,6 +119,7 @@ impl AccessArgs {
                     memory: memory.unwrap_or(default.memory),
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),
+                    read_ahead: default.read_ahead,
                 },
                 cache,
                 offline: storage.is_offline(),
@@ -172,10 +177,11 @@ impl Access {
         }
     }
 
-    /// A path, components separated by `/`, below a directory of IPFS.
+    /// A path, components separated by `/`, below a directory of IPFS. Other directories are named by addresses.
     pub(super) fn below(&self, path: &str) -> Result<Self, Failure> {
         let here = self.location.content().ok_or_else(|| {
-            Failure::usage(format!("{} is no directory", self.location.shown().1))
+            let shown = self.location.shown().1;
+            Failure::usage(format!("give '{path}' as a part of the address {shown}"))
         })?;
         let below = here.descend(path).map_err(|e| explain_location(&e))?;
         Ok(Self {
@@ -217,7 +223,9 @@ impl Access {
 
     /// Opens the archive, and [asks](Self::password_for) for its password. Must be called within a runtime.
     pub(super) async fn open_unlocked(&self) -> Result<Volume, Failure> {
+        let waiting = Waiting::for_(OPENING);
         let volume = self.open().await?;
+        drop(waiting);
         if self.options.password.is_none()
             && let Some(password) = self.password_for(volume.archive().index())
         {
@@ -228,6 +236,7 @@ impl Access {
 
     /// Opens the archive without a tree. Must be called within a runtime.
     pub(super) async fn open_archive(&self) -> Result<Opened, Failure> {
+        let _waiting = Waiting::for_(OPENING);
         match volume::open_archive(&self.location, &self.options).await {
             Ok(opened) => Ok(opened),
             Err(error) => Err(self.explain(&error).await),

@@ -17,7 +17,7 @@ mod config;
 mod config_values;
 mod demo;
 mod directories;
-mod directory;
+mod du;
 mod explain;
 mod extract;
 mod failure;
@@ -26,6 +26,7 @@ mod fetch_index;
 mod gateways;
 mod glob;
 mod helper;
+mod ignored_options;
 mod info;
 mod job;
 mod known_cids;
@@ -37,7 +38,9 @@ mod mount;
 mod mount_options;
 mod mounts;
 mod pack;
+mod paint;
 mod password;
+mod patterns;
 mod progress;
 mod publish;
 mod reload;
@@ -51,6 +54,7 @@ mod storage;
 mod store_table;
 mod stores;
 mod trace;
+mod tree;
 mod units;
 mod unmounted;
 mod verification;
@@ -79,6 +83,8 @@ enum Command {
     Status(status::StatusArgs),
     Trace(trace::TraceArgs),
     Ls(ls::LsArgs),
+    Tree(tree::TreeArgs),
+    Du(du::DuArgs),
     Info(info::InfoArgs),
     Cat(cat::CatArgs),
     Extract(extract::ExtractArgs),
@@ -120,6 +126,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::status(&args),
         Command::Trace(args) => trace::trace(&args),
         Command::Ls(args) => ls::ls(&args),
+        Command::Tree(args) => tree::tree(&args),
+        Command::Du(args) => du::du(&args),
         Command::Info(args) => info::info(&args),
         Command::Cat(args) => cat::cat(&args),
         Command::Extract(args) => extract::extract(&args),

@@ -41,6 +41,8 @@ pub struct KernelOptions {
     /// The hash of the source ([`Location::identity`](crate::volume::Location::identity)), for which
     /// [`is_source`](super::is_source) asks.
     pub source_hash: Option<String>,
+    /// Leave the kernel's read-ahead at its 128 KiB, for programs that read little of many files.
+    pub short_reads: bool,
 }
 
 /// Why there is no mount.
@@ -137,7 +139,9 @@ pub fn mount(
     let server = std::thread::Builder::new().name("fuse".into());
     let started = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
     started.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
-    raise_read_ahead(mountpoint, &device);
+    if !options.short_reads {
+        raise_read_ahead(mountpoint, &device);
+    }
     // It is set only here, and once.
     let _ = tuned.set(());
     Ok(Mounted {
