@@ -26,6 +26,7 @@ mod fetch_index;
 mod gateways;
 mod glob;
 mod helper;
+mod ignored_options;
 mod info;
 mod job;
 mod known_cids;

@@ -150,6 +150,11 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
     background::tie_to_parent();
     let options = MountOptions::parse(&args.options, args.sloppy)?;
     let location = config::locate(&args.source)?;
+    let mut named = args.options.iter().flat_map(|list| list.split(','));
+    // mount(8) adds it to all that it passes on.
+    if !args.mount_helper && !background::is_child() && named.any(|option| option == "rw") {
+        eprintln!("aiozfs: warning: option 'rw' has no effect: a mount is read-only");
+    }
     if args.fake {
         return Ok(ExitCode::SUCCESS);
     }
