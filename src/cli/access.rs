@@ -119,6 +119,7 @@ impl AccessArgs {
                     memory: memory.unwrap_or(default.memory),
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),
+                    read_ahead: default.read_ahead,
                 },
                 cache,
                 offline: storage.is_offline(),
@@ -149,10 +150,11 @@ impl Access {
         }
     }
 
-    /// A path, components separated by `/`, below a directory of IPFS.
+    /// A path, components separated by `/`, below a directory of IPFS. Other directories are named by addresses.
     pub(super) fn below(&self, path: &str) -> Result<Self, Failure> {
         let here = self.location.content().ok_or_else(|| {
-            Failure::usage(format!("{} is no directory", self.location.shown().1))
+            let shown = self.location.shown().1;
+            Failure::usage(format!("give '{path}' as a part of the address {shown}"))
         })?;
         let below = here.descend(path).map_err(|e| explain_location(&e))?;
         Ok(Self {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,6 +39,10 @@ pub(super) struct MountArgs {
     foreground: bool,
     #[command(flatten)]
     access: AccessArgs,
+    /// The most that is fetched ahead of readers, all together; 0 fetches only what is read. For programs
+    /// that read little of many files: media servers, thumbnailers, indexers [default: by the link, within --memory]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    read_ahead: Option<u64>,
     /// Give other users access; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -51,9 +57,9 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
+    /// read_ahead=, connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
     /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
-    /// profile=, region=, endpoint_url=, anonymous, requester_pays, fsname=. Options that only concern
+    /// profile=, region=, endpoint_url=, anonymous, requester_pays, fsname=, X-mount.mkdir. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
@@ -144,7 +150,7 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         return Ok(ExitCode::SUCCESS);
     }
     // First, so that common mistakes are reported at once.
-    let mountpoint = match mount::check_mountpoint(&args.mountpoint, options.nonempty) {
+    let mountpoint = match args.prepare_mountpoint(&options)? {
         Ok(mountpoint) => mountpoint,
         Err(unfit) => return args.already_mounted(&location, unfit),
     };
@@ -173,6 +179,30 @@ impl MountArgs {
     /// Whether mount(8) is the caller.
     pub(super) fn helps_mount(&self) -> bool {
         self.mount_helper
+    }
+
+    /// Makes the mountpoint if the options ask for it, clears a dead mount from it, and checks it. A supervisor
+    /// that restarts a killed mount relies on both.
+    fn prepare_mountpoint(
+        &self,
+        options: &MountOptions,
+    ) -> Result<Result<PathBuf, Unfit>, Failure> {
+        let check = || mount::check_mountpoint(&self.mountpoint, options.nonempty);
+        let shown = self.mountpoint.display();
+        match (check(), options.mkdir) {
+            (Err(Unfit::Dead(dead)), _) if mount::unmount(&dead).is_ok() => {
+                eprintln!(
+                    "aiozfs: {shown} held a dead mount, whose process is gone; it is cleared"
+                );
+            }
+            (Err(Unfit::Missing(missing)), Some(mode)) => {
+                let mut builder = DirBuilder::new();
+                let made = builder.recursive(true).mode(mode.into()).create(&missing);
+                made.map_err(|e| Failure::new(format!("cannot make the mountpoint {shown}: {e}")))?;
+            }
+            (checked, _) => return Ok(checked),
+        }
+        Ok(check())
     }
 
     /// Succeeds if the directory is a mount of the same source. `mount -a` relies on it: mount(8)
@@ -213,6 +243,9 @@ impl MountArgs {
             symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
             owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
         };
+        let read_ahead = options.read_ahead.or(self.read_ahead);
+        let read_ahead = read_ahead.or(config.read_ahead());
+        access.options.reader.read_ahead = read_ahead.unwrap_or(u64::MAX);
         let stored = options.stored_playlists.or(config.stored_playlists());
         access.options.stored_playlists = stored.unwrap_or(false);
         Ok(Job {
@@ -225,6 +258,7 @@ impl MountArgs {
                 noexec: options.noexec || config.noexec(),
                 labels: options.labels_for_kernel(),
                 source_hash,
+                short_reads: read_ahead.is_some(),
             },
         })
     }

@@ -93,26 +93,19 @@ impl Inner {
         );
     }
 
-    /// Lets the source below keep content that came as one block.
-    fn pass_on(&self, bytes: &Bytes) {
-        let source = self.data.source();
-        source.learn(Fact::Size(bytes.len() as u64));
-        if !bytes.is_empty() {
-            source.learn(Fact::Bytes(&Chunk {
-                offset: 0,
-                bytes: bytes.clone(),
-                origin: block_origin(),
-            }));
-        }
-    }
-
     /// The content, opened at the first call.
     async fn content(&self) -> Result<&Content> {
         let root = || async {
             Ok(match DagIndex::open(self.cid, self.blocks.clone()).await? {
                 Root::Small(bytes) => {
-                    let bytes = Bytes::from(bytes);
-                    self.pass_on(&bytes);
+                    // No range is ever read of it, so this is how a cache learns its content.
+                    let source = self.data.source();
+                    source.learn(Fact::Size(bytes.len() as u64));
+                    source.learn(Fact::Bytes(&Chunk {
+                        offset: 0,
+                        bytes: bytes.clone().into(),
+                        origin: block_origin(),
+                    }));
                     Content::Small(Memory::new(&self.cid.to_string(), bytes))
                 }
                 Root::Tree(index) => {

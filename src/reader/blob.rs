@@ -28,6 +28,9 @@ pub struct ReaderOptions {
     pub timeout: Duration,
     /// How many requests may be in flight: the number of connections.
     pub connections: usize,
+    /// The most bytes that are fetched ahead of all readers together. With 0, only what is read is fetched;
+    /// else each sequential reader gets at least 512 KiB.
+    pub read_ahead: u64,
 }
 
 impl ReaderOptions {
@@ -41,6 +44,7 @@ impl Default for ReaderOptions {
             memory: 128 << 20,
             timeout: Duration::from_secs(60),
             connections: 16,
+            read_ahead: u64::MAX,
         }
     }
 }
@@ -66,7 +70,7 @@ impl BlobReader {
     ) -> Result<Self, source::Error> {
         let opened = source.open(tail).await?;
         let memory = options.memory.max(ReaderOptions::MIN_MEMORY);
-        let pool = Pool::new((memory / BLOCK) as usize);
+        let pool = Pool::new((memory / BLOCK) as usize, options.read_ahead);
         let blob = Self(Arc::new(Inner {
             executor: Executor::new(source, pool, options.connections),
             size: opened.size,

@@ -31,6 +31,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tree", "tree"),
     ("umount", "mount"),
     ("unshare", "util-linux"),
+    ("varnishd", "varnish"),
     ("unzip", "unzip"),
     ("vlc", "vlc-bin vlc-plugin-base"),
     ("zip", "zip"),

@@ -1,6 +1,6 @@
 //! `aiozfs ls`.
 
-mod ipfs;
+mod directory;
 mod row;
 
 use std::borrow::Cow;
@@ -29,7 +29,10 @@ use row::Row;
 /// How many targets of symbolic links are fetched at once.
 const TARGETS_AT_ONCE: usize = 16;
 
-/// List the files of an archive, without mounting it, or a directory of IPFS.
+/// List the files of an archive, without mounting it, or the archives in a directory.
+///
+/// A directory is one of IPFS, whose files are all listed, a prefix in an object store (s3://BUCKET/PREFIX/), the
+/// index of a web server, or a directory of this machine.
 ///
 /// Names are those of the mount, in natural order ("2" before "10"); directories end in '/'. Names that begin with
 /// a dot are listed as well. On a terminal, names are in columns and colours, and those with special characters are
@@ -85,6 +88,8 @@ Examples:
   aiozfs ls bafybei...
   aiozfs ls -l bafybei.../videos/holiday.zip
   aiozfs ls -lhS https://example.com/holiday.zip '*.{mp4,mkv}'
+  aiozfs ls s3://bucket/films/
+  aiozfs ls https://example.com/films/
   aiozfs ls -R ./holiday.zip | grep '\\.m3u8$'
   aiozfs ls -R --json ./holiday.zip | jq '.[] | select(.method != \"stored\") | .path'";
 
@@ -93,7 +98,7 @@ pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
     let archive = |unmounted: &Unmounted| list(args, unmounted);
     let directory = |runtime: &Runtime| {
         if args.paths.is_empty() {
-            ipfs::list(&access, runtime, args)?;
+            directory::list(&access, runtime, args)?;
         }
         for path in &args.paths {
             let below = access.below(&path.to_string_lossy())?;
@@ -108,7 +113,7 @@ pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
 fn list_below(args: &LsArgs, access: &Access) -> Result<ExitCode, Failure> {
     let whole = |unmounted: &Unmounted| write(args, unmounted, &[Ino::ROOT], false);
     let directory = |runtime: &Runtime| {
-        ipfs::list(access, runtime, args)?;
+        directory::list(access, runtime, args)?;
         Ok(ExitCode::SUCCESS)
     };
     with_access(access, whole, directory)
