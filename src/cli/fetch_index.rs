@@ -14,7 +14,7 @@ use super::Failure;
 use super::access::Access;
 use super::glob::Glob;
 use super::progress::Progress;
-use crate::archive::{EntryId, Index, Kind};
+use crate::archive::{EntryId, Index, Kind, Method};
 use crate::cache::Cache;
 
 /// How long to wait for the disk in the end.
@@ -63,6 +63,12 @@ pub(super) async fn index(
     Ok(())
 }
 
+/// Whether an entry is a file that must be decoded. A sparse member of a tar is only taken apart.
+fn is_compressed(index: &Index, id: EntryId) -> bool {
+    let is_plain = || index.is_stored(id) || index.get(id).method == Method::Sparse;
+    index.kind(id) == Kind::File && !is_plain()
+}
+
 /// The compressed files that paths name, the largest first: those that are left in the end are short.
 fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
     let globs: Vec<Glob> = paths.iter().map(|p| Glob::new(p.as_bytes())).collect();
@@ -75,7 +81,7 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
             is_wanted |= names;
             *is_used |= names;
         }
-        if is_wanted && index.kind(id) == Kind::File && !index.is_stored(id) {
+        if is_wanted && is_compressed(index, id) {
             files.push(id);
         }
     }

@@ -26,6 +26,7 @@ mod fetch_index;
 mod gateways;
 mod glob;
 mod helper;
+mod index;
 mod info;
 mod job;
 mod known_cids;
@@ -52,6 +53,7 @@ mod units;
 mod unmounted;
 mod verification;
 mod verify;
+mod walk_progress;
 
 pub use failure::Failure;
 
@@ -79,6 +81,7 @@ enum Command {
     Cat(cat::CatArgs),
     Extract(extract::ExtractArgs),
     Fetch(fetch::FetchArgs),
+    Index(index::IndexArgs),
     Cache(cache::CacheCommand),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Cat(args) => cat::cat(&args),
         Command::Extract(args) => extract::extract(&args),
         Command::Fetch(args) => fetch::fetch(&args),
+        Command::Index(args) => index::index(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
+use super::index::IndexArg;
 use super::job::{self, Job};
 use super::mount_options::MountOptions;
 use super::{Failure, background, completions, directories, logging, service, storage, units};
@@ -33,6 +34,8 @@ pub(super) struct MountArgs {
     foreground: bool,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    index: IndexArg,
     /// Give other users access; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -49,7 +52,7 @@ pub(super) struct MountArgs {
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
     /// connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
     /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
-    /// profile=, region=, endpoint_url=, anonymous, requester_pays, fsname=. Options that only concern
+    /// profile=, region=, endpoint_url=, anonymous, requester_pays, index=, fsname=. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
@@ -168,6 +171,8 @@ impl MountArgs {
         let dmask = options.dmask.or(umask).or(config.dmask());
         let source_hash = Some(location.identity());
         let mut access = self.access.resolve(location, options)?;
+        let given = options.index.as_ref().or(self.index.given.as_ref());
+        access = access.with_index(given.map(String::as_str))?;
         let own = access.options.tree;
         access.options.tree = TreeOptions {
             uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),

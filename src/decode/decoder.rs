@@ -19,8 +19,9 @@ use super::password::Password;
 use super::points::Points;
 use super::shelf::Shelf;
 use super::small::{Small, is_small};
+use super::sparse;
 use super::workers::Workers;
-use crate::archive::EntryId;
+use crate::archive::{EntryId, Method};
 use crate::reader::Archive;
 
 /// One part in this many of the memory for decoding is for checkpoints.
@@ -144,7 +145,9 @@ impl Decoder {
         }
         let coding = self.coding(id);
         let before = out.len();
-        let is_read = if is_small(&coding) {
+        let is_read = if coding.method == Method::Sparse {
+            sparse::try_read(archive, id, range, out)
+        } else if is_small(&coding) {
             let bytes = self.small.in_memory(id);
             let part = bytes.as_deref().and_then(|bytes| part(bytes, range));
             out.extend_from_slice(part.unwrap_or_default());
@@ -187,7 +190,9 @@ impl Decoder {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = if is_small(&coding) {
+        let bytes = if coding.method == Method::Sparse {
+            sparse::read(archive, id, &range).await?
+        } else if is_small(&coding) {
             let all = self.small.get(id, &coding).await?;
             part(&all, &range).unwrap_or_default().to_vec()
         } else {
@@ -208,6 +213,9 @@ impl Decoder {
         self.readable(id)?;
         self.unlock(id).await?;
         let coding = self.coding(id);
+        if coding.method == Method::Sparse {
+            return Ok(());
+        }
         if is_small(&coding) {
             self.small.get(id, &coding).await?;
             return Ok(());

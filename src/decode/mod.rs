@@ -19,6 +19,7 @@ mod point_file;
 mod points;
 mod shelf;
 mod small;
+mod sparse;
 mod walk;
 mod whole;
 mod workers;

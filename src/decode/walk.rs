@@ -96,7 +96,7 @@ impl Walk {
             coding,
             position: began.0,
             crc: Hasher::new_with_initial(crc32),
-            crc32: ground.entry.has_crc().then_some(ground.entry.crc32),
+            crc32: ground.entry.crc32,
             need,
             turn,
             began,

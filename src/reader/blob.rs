@@ -17,6 +17,7 @@ use super::error::Error;
 use super::executor::{Attempt, Executor};
 use super::pool::{BLOCK, Pool};
 use super::schedule::{Read, Wake};
+use super::watch::Watch;
 use crate::source::{self, Opened, Origin, Source};
 
 /// How to read a blob.
@@ -28,6 +29,8 @@ pub struct ReaderOptions {
     pub timeout: Duration,
     /// How many requests may be in flight: the number of connections.
     pub connections: usize,
+    /// Is told how far the walk over a tar has come.
+    pub watch: Watch,
 }
 
 impl ReaderOptions {
@@ -41,6 +44,7 @@ impl Default for ReaderOptions {
             memory: 128 << 20,
             timeout: Duration::from_secs(60),
             connections: 16,
+            watch: Watch::default(),
         }
     }
 }
@@ -54,6 +58,7 @@ struct Inner {
     size: u64,
     timeout: Duration,
     closed: CancellationToken,
+    connections: usize,
 }
 
 impl BlobReader {
@@ -72,6 +77,7 @@ impl BlobReader {
             size: opened.size,
             timeout: options.timeout,
             closed: CancellationToken::new(),
+            connections: options.connections,
         }));
         blob.keep_tail(opened);
         Ok(blob)
@@ -191,6 +197,17 @@ impl BlobReader {
     /// How far ahead of a reader its files should be announced, in bytes.
     pub(super) fn horizon(&self) -> u64 {
         self.0.executor.look(|scheduler| scheduler.horizon())
+    }
+
+    /// The number of requests that may be in flight.
+    pub(super) fn connections(&self) -> usize {
+        self.0.connections
+    }
+
+    /// What is known of the link: seconds from a request to its first byte, and bytes a second of all connections
+    /// together; `assumed` if no rate was measured.
+    pub(super) fn link(&self, assumed: f64) -> (f64, f64) {
+        self.0.executor.look(|scheduler| scheduler.link(assumed))
     }
 
     /// Drops what was read of `range`, and gives its memory back to the system.

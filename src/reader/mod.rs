@@ -13,12 +13,17 @@ mod counters;
 mod crc;
 mod error;
 mod executor;
+mod index;
 mod next_file;
 mod pool;
 mod ranges;
 mod schedule;
+mod scouts;
+mod tar;
+mod watch;
 
 pub use archive::Archive;
 pub use blob::{BlobReader, ReaderOptions};
 pub use counters::{Status, StreamStatus};
 pub use error::Error;
+pub use watch::Watch;

@@ -8,6 +8,7 @@ mod content_path;
 mod error;
 mod files;
 mod find;
+mod index_file;
 mod location;
 mod location_error;
 mod open;
@@ -19,8 +20,9 @@ mod servers;
 mod sources;
 
 pub use content_path::{ContentPath, Root};
-pub use error::{FileError, FindError, OpenError};
+pub use error::{FileError, FindError, IndexFileError, OpenError};
 pub use files::Volume;
+pub use index_file::write_index;
 pub use location::Location;
 pub use location_error::LocationError;
 pub use open::{Opened, open, open_archive};

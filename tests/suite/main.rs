@@ -23,3 +23,4 @@ mod reader;
 mod serve;
 mod soak;
 mod stores;
+mod tar;
