@@ -1,5 +1,7 @@
 //! Tars: of real programs, damaged, hostile, over links, and mounted.
 
+mod checks;
+mod corpus;
 mod damage;
 mod drive;
 mod hostile;
@@ -8,3 +10,6 @@ mod links;
 mod made;
 mod mounted;
 mod programs;
+
+// `checks` looks for it here: the fuzz target uses that file, too.
+use aiozfs::archive;
