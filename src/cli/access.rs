@@ -146,10 +146,11 @@ impl Access {
         }
     }
 
-    /// A path, components separated by `/`, below a directory of IPFS.
+    /// A path, components separated by `/`, below a directory of IPFS. Other directories are named by addresses.
     pub(super) fn below(&self, path: &str) -> Result<Self, Failure> {
         let here = self.location.content().ok_or_else(|| {
-            Failure::usage(format!("{} is no directory", self.location.shown().1))
+            let shown = self.location.shown().1;
+            Failure::usage(format!("give '{path}' as a part of the address {shown}"))
         })?;
         let below = here.descend(path).map_err(|e| explain_location(&e))?;
         Ok(Self {

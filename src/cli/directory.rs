@@ -1,4 +1,4 @@
-//! `aiozfs ls` of a directory of IPFS.
+//! `aiozfs ls` of a directory: of IPFS, of a store, of a web server, of this machine.
 
 use std::io::{self, Write};
 
@@ -10,6 +10,7 @@ use super::access::Access;
 use super::explain::explain_open;
 use super::show::{self, Names};
 use crate::content::{Listed, ListedKind};
+use crate::fs::natural;
 use crate::volume::{self, Location, OpenError};
 
 /// The most entries that `ls -R` lists. Directories that lead to one another through few blocks may have
@@ -28,7 +29,45 @@ struct Row<'a> {
     path: &'a str,
     kind: Option<&'static str>,
     size: Option<u64>,
-    cid: String,
+    /// In a directory of IPFS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cid: Option<&'a str>,
+    /// Where it is, in other directories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+}
+
+/// An entry of a directory of any kind.
+struct Entry {
+    name: String,
+    kind: ListedKind,
+    size: Option<u64>,
+    /// Where it is.
+    location: Location,
+    /// The location as a text without secrets.
+    shown: String,
+}
+
+impl Entry {
+    fn of_ipfs(entry: Listed) -> Self {
+        Self {
+            name: entry.name,
+            kind: entry.kind,
+            size: entry.size,
+            shown: entry.cid.to_string(),
+            location: Location::Cid(entry.cid),
+        }
+    }
+
+    fn of(listed: volume::Listed, kind: ListedKind) -> Self {
+        Self {
+            name: listed.name,
+            kind,
+            size: listed.size,
+            shown: listed.location.shown().1,
+            location: listed.location,
+        }
+    }
 }
 
 /// Lists the directory at `access` on standard output.
@@ -73,14 +112,14 @@ impl Listing<'_> {
                     return Ok(());
                 }
             };
-            let digits = |entry: &Listed| entry.size.map_or(1, |size| size.to_string().len());
+            let digits = |entry: &Entry| entry.size.map_or(1, |size| size.to_string().len());
             let wide = entries.iter().map(digits).max().unwrap_or(1);
             let mut below = Vec::new();
             for entry in entries {
                 let path = format!("{above}{}", entry.name);
                 self.row(&path, &entry, wide, out)?;
                 if self.style.recursive && entry.kind == ListedKind::Directory {
-                    below.push((format!("{path}/"), Location::Cid(entry.cid)));
+                    below.push((format!("{path}/"), entry.location));
                 }
             }
             below.reverse();
@@ -92,11 +131,23 @@ impl Listing<'_> {
         Ok(())
     }
 
-    fn entries(&self, location: &Location) -> Result<Vec<Listed>, Failure> {
+    /// All entries of a directory of IPFS; of another, the archives and directories.
+    fn entries(&self, location: &Location) -> Result<Vec<Entry>, Failure> {
+        let options = &self.access.options;
         let entries = self.runtime.block_on(async {
-            let mut directory = volume::list(location, &self.access.options).await?;
-            directory.kinds().await;
-            Ok(directory.entries)
+            if location.content().is_some() {
+                let mut directory = volume::list(location, options).await?;
+                directory.kinds().await;
+                return Ok(directory.entries.into_iter().map(Entry::of_ipfs).collect());
+            }
+            let listing = volume::listing(location, options).await?;
+            let archives = listing.archives.into_iter();
+            let archives = archives.map(|archive| Entry::of(archive, ListedKind::File));
+            let directories = listing.directories.into_iter();
+            let directories = directories.map(|below| Entry::of(below, ListedKind::Directory));
+            let mut entries: Vec<Entry> = archives.chain(directories).collect();
+            entries.sort_by(|a, b| natural(a.name.as_bytes(), b.name.as_bytes()));
+            Ok(entries)
         });
         let entries = entries.map_err(|e: OpenError| explain_open(&self.access.location, &e))?;
         if self.rows + entries.len() > MOST_LISTED {
@@ -110,18 +161,21 @@ impl Listing<'_> {
     fn row(
         &mut self,
         path: &str,
-        entry: &Listed,
+        entry: &Entry,
         wide: usize,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let is_first = self.rows == 0;
         self.rows += 1;
         if self.style.json {
+            let shown = Some(&*entry.shown);
+            let is_ipfs = matches!(entry.location, Location::Cid(_));
             let row = Row {
                 path,
                 kind: kind(entry.kind),
                 size: entry.size,
-                cid: entry.cid.to_string(),
+                cid: shown.filter(|_| is_ipfs),
+                source: shown.filter(|_| !is_ipfs),
             };
             let comma = if is_first { "\n" } else { ",\n" };
             return write!(out, "{comma}{}", show::json(&row));
@@ -131,7 +185,10 @@ impl Listing<'_> {
             let size = entry
                 .size
                 .map_or_else(|| "-".into(), |size| size.to_string());
-            write!(out, "{kind:7} {size:>wide$} {} ", entry.cid)?;
+            write!(out, "{kind:7} {size:>wide$} ")?;
+            if matches!(entry.location, Location::Cid(_)) {
+                write!(out, "{} ", entry.shown)?;
+            }
         }
         self.names.write(path.as_bytes(), out)?;
         let is_directory = entry.kind == ListedKind::Directory;

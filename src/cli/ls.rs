@@ -23,7 +23,10 @@ use crate::fs::{Attr, Ino, natural};
 /// How many targets of symbolic links are fetched at once.
 const TARGETS_AT_ONCE: usize = 16;
 
-/// List the files of an archive, without mounting it, or a directory of IPFS.
+/// List the files of an archive, without mounting it, or the archives in a directory.
+///
+/// A directory is one of IPFS, whose files are all listed, a prefix in an object store (s3://BUCKET/PREFIX/), the
+/// index of a web server, or a directory of this machine.
 ///
 /// Names are those of the mount, in natural order ("2" before "10"); directories end in '/'. On a terminal,
 /// names with special characters are quoted as by GNU ls.
@@ -55,6 +58,8 @@ Examples:
   aiozfs ls bafybei...
   aiozfs ls -l bafybei.../videos/holiday.zip
   aiozfs ls -l https://example.com/holiday.zip 720p
+  aiozfs ls s3://bucket/films/
+  aiozfs ls https://example.com/films/
   aiozfs ls -R ./holiday.zip | grep '\\.m3u8$'
   aiozfs ls -R --json ./holiday.zip | jq '.[] | select(.method != \"stored\") | .path'";
 

@@ -65,7 +65,7 @@ pub(super) fn resolve(source: &SourceArgs, args: &ReadArgs) -> Result<Access, Fa
     Ok(access)
 }
 
-/// Opens the archive at `access` and passes it to `work`. If it is a directory of IPFS, calls `directory`.
+/// Opens the archive at `access` and passes it to `work`. If it is a directory, calls `directory`.
 pub(super) fn with_access(
     access: &Access,
     work: impl FnOnce(&Unmounted) -> Result<ExitCode, Failure>,

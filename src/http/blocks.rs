@@ -67,9 +67,14 @@ async fn whole(
     let (received, _) = remote.get(Ask::Whole { accept: kind }).await?;
     let origin = remote.origin();
     check(origin, &received, kind)?;
+    let bytes = collect(origin, received, options.idle_timeout, most).await?;
+    let bytes = bytes.ok_or_else(|| Error::NoRawBlocks {
+        origin: origin.clone(),
+        what: format!("it sends more than {most} bytes"),
+    })?;
     Ok(Chunk {
         offset: 0,
-        bytes: collect(origin, received, options.idle_timeout, most).await?,
+        bytes,
         origin: origin.clone(),
     })
 }
@@ -99,12 +104,13 @@ fn check(origin: &Origin, response: &Exchange, wanted: &str) -> Result<()> {
     }
 }
 
-async fn collect(
+/// The body of an answer; `None` if it has more than `most` bytes. Waits for each piece for at most `wait`.
+pub(super) async fn collect(
     origin: &Origin,
     mut received: Exchange,
     wait: Duration,
     most: usize,
-) -> Result<Bytes> {
+) -> Result<Option<Bytes>> {
     let mut block = BytesMut::new();
     loop {
         let next = tokio::time::timeout(wait, received.chunk()).await;
@@ -118,13 +124,10 @@ async fn collect(
             got: block.len() as u64,
         })?;
         let Some(bytes) = next else {
-            return Ok(block.freeze());
+            return Ok(Some(block.freeze()));
         };
         if block.len() + bytes.len() > most {
-            return Err(Error::NoRawBlocks {
-                origin: origin.clone(),
-                what: format!("it sends more than {most} bytes"),
-            });
+            return Ok(None);
         }
         block.extend_from_slice(&bytes);
     }

@@ -107,6 +107,12 @@ impl RemoteUrl {
         &self.origin
     }
 
+    /// Where the last answer came from: the URL, or the target that it redirects to.
+    pub(super) fn latest_url(&self) -> Url {
+        let target = self.state().target.clone();
+        target.unwrap_or_else(|| self.url())
+    }
+
     /// Sends a GET and follows redirects. Other answers are returned as they are.
     pub(super) async fn get(&self, ask: Ask<'_>) -> Result<(Exchange, Remembered), Error> {
         let remembered = self.state().target.clone();
@@ -169,8 +175,8 @@ impl RemoteUrl {
         }
     }
 
-    /// The URL without redirects.
-    fn url(&self) -> Url {
+    /// The URL without credentials and redirects.
+    pub(super) fn url(&self) -> Url {
         match &self.options.authorization.0 {
             Some(authorizer) => authorizer.url(),
             None => self.url.clone(),
@@ -310,9 +316,7 @@ impl RemoteUrl {
 
     /// The connections to the server that the URL leads to.
     fn connections(&self) -> Option<Arc<Connections>> {
-        let target = self.state().target.clone();
-        let url = target.unwrap_or_else(|| self.url());
-        self.options.clients.of(&url).ok()
+        self.options.clients.of(&self.latest_url()).ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

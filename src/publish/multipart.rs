@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::Error;
 use super::object::{CID, Object};
-use super::request::Ask;
+use crate::stores::Ask;
 
 /// Content under a name with a CID in it never changes, and other names are not written twice.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";

@@ -156,7 +156,7 @@ impl<'a> Upload<'a> {
             .map(|(bytes, number)| async move {
                 let len = bytes.len() as u64;
                 let (etag, is_found) = self.part(number, bytes).await?;
-                Ok((etag, len, is_found))
+                Ok::<_, Error>((etag, len, is_found))
             });
         let mut sent = pin!(sent.buffered(at_once));
         let (mut done, mut etags) = (Done::default(), Vec::new());

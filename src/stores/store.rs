@@ -90,6 +90,11 @@ impl Store {
         Ok(store)
     }
 
+    /// The kind of the store.
+    pub fn service(&self) -> Service {
+        self.address.service
+    }
+
     /// The store's URL; `None` for Amazon's, whose buckets have the same name everywhere.
     pub fn endpoint(&self) -> Option<&Url> {
         self.endpoint.as_ref()

@@ -18,8 +18,8 @@ use crate::reader;
 use crate::source::{self, Blocks, File, Memory, Offline, Retry, Source};
 use crate::stores::{ObjectAddress, Store};
 
-/// How long it may take to find out why a CID cannot be opened.
-const PROBE: Duration = Duration::from_secs(5);
+/// How long it may take to find out why a location cannot be opened.
+pub(super) const PROBE: Duration = Duration::from_secs(5);
 
 /// How to get at the bytes of one archive.
 pub(super) struct Stack<'a> {
@@ -105,7 +105,7 @@ impl Stack<'_> {
         let blocks = blocks(*cid, self.servers, self.options).ok()?;
         let reason = async {
             if content::is_directory(&*blocks, *cid).await? {
-                return Ok(Some(OpenError::Directory(*cid)));
+                return Ok(Some(OpenError::Directory(Location::Cid(*cid))));
             }
             let no_data = Arc::new(Memory::new("nobody", ""));
             let content = Verified::new(*cid, no_data, blocks.clone());

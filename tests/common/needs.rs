@@ -29,6 +29,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tar", "tar"),
     ("umount", "mount"),
     ("unshare", "util-linux"),
+    ("varnishd", "varnish"),
     ("unzip", "unzip"),
     ("vlc", "vlc-bin vlc-plugin-base"),
     ("zip", "zip"),

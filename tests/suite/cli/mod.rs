@@ -3,6 +3,7 @@
 mod demo;
 mod documents;
 mod extract;
+mod help;
 mod mounts;
 mod unmounted;
 mod verify;

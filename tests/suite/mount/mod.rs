@@ -6,6 +6,7 @@ mod cache;
 mod cases;
 mod crc;
 mod faults;
+mod fleet;
 mod gateways;
 mod helper;
 mod large;

@@ -99,6 +99,41 @@ impl Gateway {
 static SHARED: LazyLock<Gateway> = LazyLock::new(Gateway::new);
 
 #[test]
+fn the_archives_of_a_directory_are_listed_as_cids() {
+    use aiozfs::volume::{self, Location, Options, Server, Servers};
+    let gateway = &*SHARED;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let list = |source: &str, servers: Vec<Server>| {
+        let location = Location::parse(source).expect("a location");
+        let servers = Servers {
+            servers,
+            ..Servers::default()
+        };
+        let options = Options {
+            servers,
+            ..Options::default()
+        };
+        let listing = runtime.block_on(volume::listing(&location, &options));
+        let listing = listing.expect("a listing");
+        let opened = volume::open(&listing.archives[0].location, &options);
+        runtime.block_on(opened).expect("an archive");
+        listing
+    };
+    let root = gateway.root("v1");
+    let by_cid = list(root, vec![Server::new(gateway.base())]);
+    assert_eq!(by_cid.archives.len(), 8, "{by_cid:?}");
+    assert!(by_cid.directories.iter().any(|listed| listed.name == "one"));
+    // The address of the gateway stays with what it lists.
+    let by_url = list(
+        &format!("{}/ipfs/{root}/one/two/three", gateway.base()),
+        Vec::new(),
+    );
+    let shown = by_url.archives[0].location.shown().1;
+    assert_eq!(by_url.archives[0].name, "deep.zip");
+    assert!(shown.starts_with(&gateway.base()), "{shown}");
+}
+
+#[test]
 fn paths_below_cids_lead_to_archives() {
     let gateway = &*SHARED;
     let base = gateway.base();
