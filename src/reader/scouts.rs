@@ -108,9 +108,10 @@ pub(super) async fn run(
         watch.tell(at.min(scouting.end), blob.size());
     };
     let scouts = scouting.starts.iter().zip(ends).map(|(start, end)| {
-        let look = match Some(*start) == first {
-            true => 0,
-            false => (scouting.mean.saturating_mul(DISTANCES)).max(LEAST_LOOK),
+        let look = if Some(*start) == first {
+            0
+        } else {
+            (scouting.mean.saturating_mul(DISTANCES)).max(LEAST_LOOK)
         };
         scout(blob, parse, *start..end, look, scouting.mean, &tell)
     });

@@ -56,8 +56,10 @@ pub(super) async fn read_tar(
         let gap = wanted.start.saturating_sub(reach);
         let scouting = Scouting::plan(blob, &walk, wanted.start, gap);
         let ways = scouting.as_ref().map_or(1, |scouting| scouting.count());
+        // Verified bytes come in whole leaves: to skip less saves nothing.
         let unit = blob.source().verification_unit(wanted.clone());
-        let is_through = gap <= through_limit(blob.link(ASSUMED_RATE), ways) || unit.start <= reach;
+        let least = through_limit(blob.link(ASSUMED_RATE), ways).max(unit.end - unit.start);
+        let is_through = gap <= least;
         let mut end = wanted.end.max(wanted.start + SKIP);
         // How far apart the headers in the last read were.
         let spacing = (wanted.start - start) / (walk.seen() - seen).max(1);
@@ -70,9 +72,12 @@ pub(super) async fn read_tar(
             } else {
                 FIRST_RUN
             };
-            if spacing <= CLOSE {
-                end = start + run;
-            }
+            // A read may take only a part of the memory.
+            end = if spacing <= CLOSE {
+                start + run
+            } else {
+                end.min(start + LONGEST_RUN)
+            };
         } else {
             throughs = 0;
             run = FIRST_RUN;

@@ -131,9 +131,10 @@ impl TarWalk {
             // Nothing is lost if only bytes that fill up the last block are missing.
             let is_behind_member = matches!(state, State::Header) && at >= self.size;
             self.need = self.size..self.size;
-            State::Ended(match is_behind_member {
-                true => Ending::Unmarked,
-                false => Ending::Cut,
+            State::Ended(if is_behind_member {
+                Ending::Unmarked
+            } else {
+                Ending::Cut
             })
         };
     }

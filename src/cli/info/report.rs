@@ -347,9 +347,10 @@ impl Layout {
         let mut between = format!("{} bytes", self.between);
         if let Some(offset) = self.longest_between_offset {
             let longest = self.longest_between;
-            let what = match self.is_tar {
-                true => "extended headers and padding",
-                false => "extra fields, descriptors, padding or gaps",
+            let what = if self.is_tar {
+                "extended headers and padding"
+            } else {
+                "extra fields, descriptors, padding or gaps"
             };
             between += &format!(" of {what}; the longest, {longest}, at offset {offset}");
         }
