@@ -1,7 +1,7 @@
 //! aiozfs shows a remote archive as a read-only directory.
 //!
 //! A **blob** is an immutable sequence of bytes, named by a CID or found at a URL or in a file.
-//! An **archive** is a blob that is a ZIP. A stored entry is one extent of the blob, and reading it
+//! An **archive** is a blob that is a ZIP or a tar. A stored entry is one extent of the blob, and reading it
 //! is reading the blob. A compressed entry is an extent that is decoded.
 //!
 //! # Rooms, and which way the doors open
@@ -9,7 +9,7 @@
 //! | room | what it does | may use |
 //! |---|---|---|
 //! | [`ranges`] | byte ranges, sets of them; decimal numbers and hexadecimal | |
-//! | [`archive`] | ZIP bytes to index and extents, and the records that a writer needs. No I/O, no clock | `ranges` |
+//! | [`archive`] | ZIP and tar bytes to index and extents, and the records that a writer needs. No I/O, no clock | `ranges` |
 //! | [`playlist`] | HLS and DASH text: finds, adds and removes range links. Pure | `ranges` |
 //! | [`source`] | the trait `Source`; file, memory, retry, offline | `ranges` |
 //! | [`http`] | one HTTP server: connections, requests, answers | `source`, `ranges` |

@@ -27,6 +27,7 @@ mod gateways;
 mod glob;
 mod helper;
 mod ignored_options;
+mod index;
 mod info;
 mod job;
 mod known_cids;
@@ -59,6 +60,7 @@ mod units;
 mod unmounted;
 mod verification;
 mod verify;
+mod walk_progress;
 
 pub use failure::Failure;
 
@@ -89,6 +91,7 @@ enum Command {
     Cat(cat::CatArgs),
     Extract(extract::ExtractArgs),
     Fetch(fetch::FetchArgs),
+    Index(index::IndexArgs),
     Cache(cache::CacheCommand),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Cat(args) => cat::cat(&args),
         Command::Extract(args) => extract::extract(&args),
         Command::Fetch(args) => fetch::fetch(&args),
+        Command::Index(args) => index::index(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),

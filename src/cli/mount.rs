@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
+use super::index::IndexArg;
 use super::job::{self, Job};
 use super::metrics::MetricsArgs;
 use super::mount_options::MountOptions;
@@ -45,6 +46,8 @@ pub(super) struct MountArgs {
     /// that read little of many files: media servers, thumbnailers, indexers [default: by the link, within --memory]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     read_ahead: Option<u64>,
+    #[command(flatten)]
+    index: IndexArg,
     /// Give other users access; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -61,7 +64,7 @@ pub(super) struct MountArgs {
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
     /// read_ahead=, connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
     /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
-    /// profile=, region=, endpoint_url=, anonymous, requester_pays, metrics=, metrics_remote, fsname=, X-mount.mkdir. Options that only concern
+    /// profile=, region=, endpoint_url=, anonymous, requester_pays, metrics=, metrics_remote, index=, fsname=, X-mount.mkdir. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
@@ -263,6 +266,8 @@ impl MountArgs {
         let dmask = options.dmask.or(umask).or(config.dmask());
         let source_hash = Some(location.identity());
         let mut access = self.access.resolve(location, options)?;
+        let given = options.index.as_ref().or(self.index.given.as_ref());
+        access = access.with_index(given.map(String::as_str))?;
         let own = access.options.tree;
         access.options.tree = TreeOptions {
             uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),

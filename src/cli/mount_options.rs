@@ -37,6 +37,8 @@ pub(super) struct MountOptions {
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
     pub(super) password_file: Option<PathBuf>,
+    /// The place of an index that is brought along.
+    pub(super) index: Option<String>,
     pub(super) offline: bool,
     pub(super) verify: Option<VerifyArg>,
     pub(super) connections: Option<usize>,
@@ -118,6 +120,7 @@ impl MountOptions {
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
             Some(("read_ahead", value)) => self.read_ahead = Some(units::size(value)?),
+            Some(("index", value)) => self.index = Some(value.to_owned()),
             Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
             Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
             Some(("password-file" | "password_file", value)) => {

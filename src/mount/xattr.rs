@@ -34,7 +34,11 @@ pub(super) fn names(volume: &Volume, ino: Ino) -> Result<Vec<u8>, FileError> {
         (None, Ino::ROOT) => &of_root,
         (None, _) => &[],
     };
-    let list = names.iter().flat_map(|name| [PREFIX, name, "\0"]);
+    // A member of a tar has none.
+    let entry = volume.tree().entry(ino);
+    let has_crc = entry.is_none_or(|id| volume.archive().index().get(id).crc32.is_some());
+    let names = names.iter().filter(|name| has_crc || **name != "crc32");
+    let list = names.flat_map(|name| [PREFIX, name, "\0"]);
     Ok(list.collect::<String>().into_bytes())
 }
 
@@ -75,7 +79,10 @@ async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<Str
     let has_range = is_readable(volume, id);
     Ok(Some(match name {
         b"size" => entry.size.to_string(),
-        b"crc32" => format!("{:08x}", entry.crc32),
+        b"crc32" => match entry.crc32 {
+            Some(crc32) => format!("{crc32:08x}"),
+            None => return Ok(None),
+        },
         b"method" => entry.storage(),
         // The local header, which may have to be fetched, says where the data begins.
         b"offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),

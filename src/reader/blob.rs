@@ -18,6 +18,7 @@ use super::executor::{Attempt, Executor};
 use super::pool::{BLOCK, Pool};
 use super::schedule::{Read, Wake};
 use super::trace::Trace;
+use super::watch::Watch;
 use crate::source::{self, Opened, Origin, Priority, Source};
 
 /// How to read a blob.
@@ -32,6 +33,8 @@ pub struct ReaderOptions {
     /// The most bytes that are fetched ahead of all readers together. With 0, only what is read is fetched;
     /// else each sequential reader gets at least 512 KiB.
     pub read_ahead: u64,
+    /// Is told how far the walk over a tar has come.
+    pub watch: Watch,
 }
 
 impl ReaderOptions {
@@ -46,6 +49,7 @@ impl Default for ReaderOptions {
             timeout: Duration::from_secs(60),
             connections: 16,
             read_ahead: u64::MAX,
+            watch: Watch::default(),
         }
     }
 }
@@ -59,6 +63,7 @@ struct Inner {
     size: u64,
     timeout: Duration,
     closed: CancellationToken,
+    connections: usize,
 }
 
 impl BlobReader {
@@ -77,6 +82,7 @@ impl BlobReader {
             size: opened.size,
             timeout: options.timeout,
             closed: CancellationToken::new(),
+            connections: options.connections,
         }));
         blob.keep_tail(opened);
         Ok(blob)
@@ -201,6 +207,17 @@ impl BlobReader {
     /// How far ahead of a reader its files should be announced, in bytes.
     pub(super) fn horizon(&self) -> u64 {
         self.0.executor.look(|scheduler| scheduler.horizon())
+    }
+
+    /// The number of requests that may be in flight.
+    pub(super) fn connections(&self) -> usize {
+        self.0.connections
+    }
+
+    /// What is known of the link: seconds from a request to its first byte, and bytes a second of all connections
+    /// together; `assumed` if no rate was measured.
+    pub(super) fn link(&self, assumed: f64) -> (f64, f64) {
+        self.0.executor.look(|scheduler| scheduler.link(assumed))
     }
 
     /// Drops what was read of `range`, and gives its memory back to the system.

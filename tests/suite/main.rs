@@ -24,3 +24,4 @@ mod reader;
 mod serve;
 mod soak;
 mod stores;
+mod tar;

@@ -46,7 +46,13 @@ fn archive() -> (TempDir, PathBuf) {
 fn cat(keys: &str) -> String {
     let (_dir, path) = archive();
     let program = env!("CARGO_BIN_EXE_aiozfs");
-    let args = [keys.as_ref(), program.as_ref(), "cat".as_ref(), path.as_os_str(), "encrypted.txt".as_ref()];
+    let args = [
+        keys.as_ref(),
+        program.as_ref(),
+        "cat".as_ref(),
+        path.as_os_str(),
+        "encrypted.txt".as_ref(),
+    ];
     python(PROGRAM, &args).stdout
 }
 
