@@ -36,7 +36,7 @@ fn of_decode(error: &decode::Error) -> &'static str {
         E::Checksum { .. } | E::Forged => "checksum",
         E::Unsupported { .. } | E::UnsupportedEncryption { .. } => "unsupported",
         E::TooMuchMemory { .. } => "memory",
-        E::NoPassword | E::WrongPassword => "password",
+        E::NoPassword | E::WrongPassword | E::DataOrPassword(_) => "password",
         E::Cancelled => "closed",
     }
 }

@@ -12,7 +12,7 @@ use super::resolve::{resolve, servers_of};
 use super::sources::{Built, PROBE, Stack};
 use crate::archive::TAIL;
 use crate::cache::Cached;
-use crate::decode::{Decoder, Shelf};
+use crate::decode::{CheckpointStore, Decoder};
 use crate::fs::Tree;
 use crate::gateways::GatewaySet;
 use crate::reader::{self, Archive};
@@ -44,13 +44,13 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
     let known = recall.tree(index, options.tree).await;
     let is_new = known.is_none();
     let tree = known.unwrap_or_else(|| Tree::build(index.clone(), options.tree));
-    let shelf = cached.clone().map(|cached| {
-        let shelf = CachedPoints::new(cached, archive.index().clone());
-        Box::new(shelf) as Box<dyn Shelf>
+    let store = cached.clone().map(|cached| {
+        let store = CachedPoints::new(cached, archive.index().clone());
+        Box::new(store) as Box<dyn CheckpointStore>
     });
     let decoder = Decoder::new(
         Arc::new(archive),
-        shelf,
+        store,
         options.checkpoint_spacing,
         options.password.clone(),
     );
