@@ -17,9 +17,8 @@ use super::job::{self, Job};
 use super::metrics::MetricsArgs;
 use super::mount_options::MountOptions;
 use super::reload::Reload;
-use super::{
-    Failure, background, completions, directories, logging, service, show, storage, units,
-};
+use super::{Failure, background, completions, directories, logging};
+use super::{service, show, storage, units};
 use crate::fs::TreeOptions;
 use crate::mount::{self, Hangup, Holder, KernelOptions, Mounted, Unfit};
 use crate::volume::Location;
