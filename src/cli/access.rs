@@ -132,6 +132,33 @@ impl AccessArgs {
     }
 }
 
+impl AccessArgs {
+    /// The servers with their secrets, and the password, as they are in files and in the configuration now.
+    /// `location` is as it was given.
+    pub(super) fn secrets(
+        &self,
+        config: &Config,
+        location: Location,
+        options: &MountOptions,
+    ) -> Result<(Vec<Server>, Option<Password>), Failure> {
+        let configured = config.password_file(&location);
+        let password = self
+            .password
+            .resolve(options.password_file.as_deref(), configured)?;
+        let verify = options.verify.or(self.verify).or(config.verify());
+        let is_trustless = Verify::is_trustless(verify.map(Verify::from));
+        let (location, gateway) = location.by_cid(is_trustless);
+        let servers = self.servers.resolve(config, &location, gateway)?;
+        Ok((servers.servers, password))
+    }
+
+    /// Gives the cache the size that is configured now, unless an option says another.
+    pub(super) fn resize_cache(&self, config: &Config, options: &MountOptions) {
+        let storage = self.storage.clone();
+        storage.with(None, options.cache_size, false).resize(config);
+    }
+}
+
 impl Access {
     /// A CID's content through one gateway.
     pub(super) fn through(gateway: &str, location: Location) -> Self {

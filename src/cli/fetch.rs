@@ -132,6 +132,7 @@ async fn fetch_missing(
         location,
         archive,
         cached,
+        ..
     } = access.open_archive().await?;
     let name = location.shown().1;
     let (index, source) = (archive.index().clone(), archive.source().clone());

@@ -32,6 +32,7 @@ mod known_cids;
 mod logging;
 mod ls;
 mod man;
+mod metrics;
 mod mount;
 mod mount_options;
 mod mounts;
@@ -41,6 +42,7 @@ mod password;
 mod patterns;
 mod progress;
 mod publish;
+mod reload;
 mod serve;
 mod servers;
 mod service;
@@ -50,6 +52,7 @@ mod status;
 mod storage;
 mod store_table;
 mod stores;
+mod trace;
 mod tree;
 mod units;
 mod unmounted;
@@ -77,6 +80,7 @@ enum Command {
     Umount(mount::UmountArgs),
     Mounts(mounts::MountsArgs),
     Status(status::StatusArgs),
+    Trace(trace::TraceArgs),
     Ls(ls::LsArgs),
     Tree(tree::TreeArgs),
     Du(du::DuArgs),
@@ -119,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => mount::umount(&args),
         Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),
+        Command::Trace(args) => trace::trace(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Tree(args) => tree::tree(&args),
         Command::Du(args) => du::du(&args),

@@ -49,6 +49,8 @@ pub(super) struct MountOptions {
     /// The name of a store in the configuration.
     pub(super) store_name: Option<String>,
     pub(super) store: StoreSettings,
+    pub(super) metrics: Option<String>,
+    pub(super) metrics_remote: bool,
     /// SELinux labels as in mount(8), quotes included: `context="..."` and others.
     pub(super) labels: Vec<String>,
 }
@@ -100,6 +102,7 @@ impl MountOptions {
                 "anonymous" => self.store.anonymous = true,
                 "requester_pays" => self.store.requester_pays = true,
                 "nosymfollow" => self.symlinks = Some(Symlinks::None),
+                "metrics_remote" => self.metrics_remote = true,
                 "remount" => return Err(Wrong::Remount),
                 "bind" | "rbind" | "move" => return Err(Wrong::Tree),
                 option if is_ignored(option) => {}
@@ -131,6 +134,7 @@ impl MountOptions {
             Some(("profile", value)) => self.store.profile = Some(value.to_owned()),
             Some(("endpoint_url", value)) => self.store.endpoint = Some(value.to_owned()),
             Some(("region", value)) => self.store.region = Some(value.to_owned()),
+            Some(("metrics", value)) => self.metrics = Some(value.to_owned()),
             Some(("fsname", value)) => self.fs_name = Some(value.to_owned()),
             Some((name, _)) if LABELS.contains(&name) => self.labels.push(option.to_owned()),
             Some((name, _)) if is_ignored_with_value(name) => {}

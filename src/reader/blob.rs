@@ -12,12 +12,13 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::block::{Blocks, blocks_of};
-use super::counters::Status;
+use super::counters::{Outcome, Status};
 use super::error::Error;
 use super::executor::{Attempt, Executor};
 use super::pool::{BLOCK, Pool};
 use super::schedule::{Read, Wake};
-use crate::source::{self, Opened, Origin, Source};
+use super::trace::Trace;
+use crate::source::{self, Opened, Origin, Priority, Source};
 
 /// How to read a blob.
 #[derive(Debug, Clone)]
@@ -149,7 +150,12 @@ impl BlobReader {
         let (total, free) = (executor.pool.total(), executor.pool.available());
         status.memory_used = (total - free) as u64 * BLOCK;
         status.memory_limit = total as u64 * BLOCK;
+        status.bytes_unread = executor.pool.unread();
         status
+    }
+
+    pub(super) fn trace(&self) -> &Trace {
+        &self.0.executor.trace
     }
 
     pub(super) fn source(&self) -> &Arc<dyn Source> {
@@ -211,11 +217,16 @@ impl BlobReader {
         if is_complete && blocks.iter().all(|block| block.is_checked(range)) {
             return Ok(());
         }
+        Err(self.origins(range))
+    }
+
+    /// The origins of what is in memory of `range`.
+    pub(super) fn origins(&self, range: &Range<u64>) -> Vec<Origin> {
         let mut origins = Vec::new();
-        for block in &blocks {
+        for block in &self.blocks(range) {
             block.origins(range, &mut origins);
         }
-        Err(origins)
+        origins
     }
 
     /// Records that `range` agreed with its checksum. This is kept with the bytes: when they leave
@@ -284,8 +295,14 @@ impl BlobReader {
         for block in blocks.unwrap_or_default() {
             block.fill(tail.offset, &tail.bytes, &tail.origin);
         }
-        executor.counters.requested();
         let counters = &executor.counters;
+        counters.requested();
+        let outcome = if tail.origin.is_kept() {
+            Outcome::Local
+        } else {
+            Outcome::Served
+        };
+        counters.ended(Priority::Demand, outcome);
         counters.arrived(tail.bytes.len(), &tail.origin);
     }
 }

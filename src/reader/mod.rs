@@ -13,12 +13,16 @@ mod counters;
 mod crc;
 mod error;
 mod executor;
+mod latency;
 mod next_file;
 mod pool;
 mod ranges;
 mod schedule;
+mod trace;
 
 pub use archive::Archive;
 pub use blob::{BlobReader, ReaderOptions};
-pub use counters::{Status, StreamStatus};
+pub use counters::{RequestCounts, Status, StreamStatus};
 pub use error::Error;
+pub use latency::{Latencies, Timing};
+pub use trace::{Trace, Traced, TracedKind};

@@ -11,6 +11,7 @@ mod report;
 use std::ffi::OsString;
 use std::ops::Range;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 
 use clap::Args;
@@ -22,7 +23,7 @@ use super::patterns::Patterns;
 use super::progress::Progress;
 use super::{Failure, completions, config, job, logging};
 use crate::archive::{EntryId, Index};
-use crate::decode::Password;
+use crate::decode::{Memory, Password};
 use crate::ranges::RangeSet;
 use crate::reader::Archive;
 use entries::Entries;
@@ -85,7 +86,9 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         let archive = access.open_archive().await?.archive;
         let mut report = Report::new(access.location.shown(), access.is_verified());
         let password = access.password_for(archive.index());
-        run(&archive, &args.paths, password.as_ref(), &mut report).await?;
+        let memory = Memory::new(access.options.reader.memory);
+        let with = (password.as_ref(), &memory);
+        run(&archive, &args.paths, with, &mut report).await?;
         Ok(report)
     });
     // Nothing waits for what was fetched ahead.
@@ -101,10 +104,13 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }
 
+/// What all entries are decoded with: the password, and the memory that codecs share.
+type With<'a> = (Option<&'a Password>, &'a Arc<Memory>);
+
 async fn run(
     archive: &Archive,
     paths: &[OsString],
-    password: Option<&Password>,
+    with: With<'_>,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let index = archive.index();
@@ -124,7 +130,7 @@ async fn run(
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let tasks = stream::iter(tasks(index, chosen, ranges));
     let empty = report.part();
-    let parts = tasks.map(|task| read_through(archive, task, password, empty.part(), &progress));
+    let parts = tasks.map(|task| read_through(archive, task, with, empty.part(), &progress));
     let mut parts = parts.buffer_unordered(cores);
     while let Some(part) = parts.next().await {
         report.add(part?);
@@ -157,11 +163,11 @@ fn tasks(index: &Index, chosen: Vec<EntryId>, ranges: Vec<Range<u64>>) -> Vec<Ta
 async fn read_through(
     archive: &Archive,
     (chosen, ranges): Task,
-    password: Option<&Password>,
+    (password, memory): With<'_>,
     mut report: Report,
     progress: &Progress,
 ) -> Result<Report, Failure> {
-    let mut entries = Entries::new(archive.index(), chosen, password, &mut report);
+    let mut entries = Entries::new(archive.index(), chosen, password, memory, &mut report);
     let source = archive.source();
     let fetched = stream::iter(windows(source.clone(), ranges)).map(|window| {
         // A task of its own, so that leaves are hashed on all threads.

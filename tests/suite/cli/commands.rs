@@ -311,7 +311,7 @@ fn page_of_options() -> String {
     }
     let mut page = String::from(
         "# All options\n\n\
-         Made of what `--help` says, in the order of the alphabet. [REFERENCE](REFERENCE.md) explains them by topic.\n\n\
+         Made of what `--help` says: commands in its order, options in that of the alphabet. [REFERENCE](REFERENCE.md) explains them by topic.\n\n\
          ## Commands\n\n| Command | What it does |\n|---|---|\n",
     );
     page += &commands;

@@ -3,6 +3,7 @@
 mod codecs;
 mod damaged;
 mod entries;
+mod forged;
 mod hostile;
 mod input;
 mod locked;

@@ -17,5 +17,6 @@ mod scan;
 mod startup;
 mod status;
 mod supervised;
+mod trace;
 mod unmount;
 mod verified;
