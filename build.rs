@@ -59,7 +59,7 @@ fn collect(web: &Path, folder: &Path, files: &mut BTreeMap<String, PathBuf>) {
 }
 
 /// Lets the linker fold functions whose code is the same, if it can: lld does, and is the linker of Rust 1.90 and
-/// later on x86-64. That makes the program a twentieth smaller. Only functions are folded, whose addresses nothing in
+/// later on x86-64. Only functions are folded, whose addresses nothing in
 /// the program compares.
 fn fold_functions() {
     let is = |name: &str, value: &str| env::var_os(name).is_some_and(|is| is == value);
