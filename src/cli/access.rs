@@ -9,6 +9,7 @@ use super::config::{self, Config};
 use super::explain::{explain_location, explain_open};
 use super::mount_options::MountOptions;
 use super::password::{self, PasswordArgs};
+use super::progress::Waiting;
 use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
 use super::stores::StoreArgs;
@@ -18,6 +19,9 @@ use crate::archive::{Encoding, Index, ParseOptions};
 use crate::decode::Password;
 use crate::reader::ReaderOptions;
 use crate::volume::{self, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume};
+
+/// Shown while servers are asked for the index.
+pub(super) const OPENING: &str = "opening the archive";
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
@@ -115,6 +119,7 @@ impl AccessArgs {
                     memory: memory.unwrap_or(default.memory),
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),
+                    read_ahead: default.read_ahead,
                     watch: walk_progress::watch(),
                 },
                 cache,
@@ -125,6 +130,33 @@ impl AccessArgs {
             location,
             is_by_gateway,
         })
+    }
+}
+
+impl AccessArgs {
+    /// The servers with their secrets, and the password, as they are in files and in the configuration now.
+    /// `location` is as it was given.
+    pub(super) fn secrets(
+        &self,
+        config: &Config,
+        location: Location,
+        options: &MountOptions,
+    ) -> Result<(Vec<Server>, Option<Password>), Failure> {
+        let configured = config.password_file(&location);
+        let password = self
+            .password
+            .resolve(options.password_file.as_deref(), configured)?;
+        let verify = options.verify.or(self.verify).or(config.verify());
+        let is_trustless = Verify::is_trustless(verify.map(Verify::from));
+        let (location, gateway) = location.by_cid(is_trustless);
+        let servers = self.servers.resolve(config, &location, gateway)?;
+        Ok((servers.servers, password))
+    }
+
+    /// Gives the cache the size that is configured now, unless an option says another.
+    pub(super) fn resize_cache(&self, config: &Config, options: &MountOptions) {
+        let storage = self.storage.clone();
+        storage.with(None, options.cache_size, false).resize(config);
     }
 }
 
@@ -200,7 +232,9 @@ impl Access {
 
     /// Opens the archive, and [asks](Self::password_for) for its password. Must be called within a runtime.
     pub(super) async fn open_unlocked(&self) -> Result<Volume, Failure> {
+        let waiting = Waiting::for_(OPENING);
         let volume = self.open().await?;
+        drop(waiting);
         if self.options.password.is_none()
             && let Some(password) = self.password_for(volume.archive().index())
         {
@@ -211,6 +245,7 @@ impl Access {
 
     /// Opens the archive without a tree. Must be called within a runtime.
     pub(super) async fn open_archive(&self) -> Result<Opened, Failure> {
+        let _waiting = Waiting::for_(OPENING);
         match volume::open_archive(&self.location, &self.options).await {
             Ok(opened) => Ok(opened),
             Err(error) => Err(self.explain(&error).await),

@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::Failure;
 use super::config_values::{
-    connections, duration, encoding, mask, one, owners, size, stored_playlists, symlinks, verify,
-    weight,
+    connections, duration, encoding, log_filter, mask, one, owners, size, stored_playlists,
+    symlinks, verify, weight,
 };
 use super::directories::home;
 use super::explain::explain_location;
@@ -85,6 +85,8 @@ pub(super) struct Mount {
     ca_file: Option<PathBuf>,
     #[serde(default, deserialize_with = "size")]
     memory: Option<u64>,
+    #[serde(default, deserialize_with = "size")]
+    read_ahead: Option<u64>,
     #[serde(default, deserialize_with = "duration")]
     timeout: Option<Duration>,
     cache_dir: Option<PathBuf>,
@@ -113,6 +115,8 @@ pub(super) struct Mount {
     owner: Option<Owners>,
     #[serde(default, deserialize_with = "verify")]
     verify: Option<VerifyArg>,
+    #[serde(default, deserialize_with = "log_filter")]
+    log: Option<String>,
 }
 
 /// The location that SOURCE means: that of a named archive, or as [`Location::parse`] reads it.
@@ -233,6 +237,10 @@ impl Config {
         self.mount(|mount| mount.memory)
     }
 
+    pub(super) fn read_ahead(&self) -> Option<u64> {
+        self.mount(|mount| mount.read_ahead)
+    }
+
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.mount(|mount| mount.timeout)
     }
@@ -293,6 +301,11 @@ impl Config {
 
     pub(super) fn verify(&self) -> Option<VerifyArg> {
         self.mount(|mount| mount.verify)
+    }
+
+    /// Which log messages are wanted, as RUST_LOG writes it.
+    pub(super) fn log(&self) -> Option<&str> {
+        self.0.iter().find_map(|file| file.mount.log.as_deref())
     }
 
     pub(super) fn encoding(&self) -> Option<Encoding> {
@@ -363,6 +376,7 @@ mod tests {
         source = "bafy"
         [mount]
         memory = "64M"
+        read-ahead = "1M"
         timeout = "5s"
         connections = 8
         stripe = true
@@ -393,6 +407,7 @@ mod tests {
         );
         assert_eq!(config.gateways().expect("all").len(), 2);
         assert_eq!(config.memory(), Some(64 << 20));
+        assert_eq!(config.read_ahead(), Some(1 << 20));
         assert_eq!(config.timeout(), Some(Duration::from_secs(5)));
         assert_eq!(config.connections(), Some(8));
         assert!(config.stripe() && config.allow_other());

@@ -17,7 +17,7 @@ mod config;
 mod config_values;
 mod demo;
 mod directories;
-mod directory;
+mod du;
 mod explain;
 mod extract;
 mod failure;
@@ -26,6 +26,7 @@ mod fetch_index;
 mod gateways;
 mod glob;
 mod helper;
+mod ignored_options;
 mod index;
 mod info;
 mod job;
@@ -33,13 +34,17 @@ mod known_cids;
 mod logging;
 mod ls;
 mod man;
+mod metrics;
 mod mount;
 mod mount_options;
 mod mounts;
 mod pack;
+mod paint;
 mod password;
+mod patterns;
 mod progress;
 mod publish;
+mod reload;
 mod serve;
 mod servers;
 mod service;
@@ -49,6 +54,8 @@ mod status;
 mod storage;
 mod store_table;
 mod stores;
+mod trace;
+mod tree;
 mod units;
 mod unmounted;
 mod verification;
@@ -76,7 +83,10 @@ enum Command {
     Umount(mount::UmountArgs),
     Mounts(mounts::MountsArgs),
     Status(status::StatusArgs),
+    Trace(trace::TraceArgs),
     Ls(ls::LsArgs),
+    Tree(tree::TreeArgs),
+    Du(du::DuArgs),
     Info(info::InfoArgs),
     Cat(cat::CatArgs),
     Extract(extract::ExtractArgs),
@@ -117,7 +127,10 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => mount::umount(&args),
         Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),
+        Command::Trace(args) => trace::trace(&args),
         Command::Ls(args) => ls::ls(&args),
+        Command::Tree(args) => tree::tree(&args),
+        Command::Du(args) => du::du(&args),
         Command::Info(args) => info::info(&args),
         Command::Cat(args) => cat::cat(&args),
         Command::Extract(args) => extract::extract(&args),

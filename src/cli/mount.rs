@@ -1,19 +1,26 @@
 //! `aiozfs mount` and `aiozfs umount`.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
 use super::index::IndexArg;
 use super::job::{self, Job};
+use super::metrics::MetricsArgs;
 use super::mount_options::MountOptions;
-use super::{Failure, background, completions, directories, logging, service, storage, units};
+use super::reload::Reload;
+use super::{Failure, background, completions, directories, logging};
+use super::{service, show, storage, units};
 use crate::fs::TreeOptions;
-use crate::mount::{self, Holder, KernelOptions, Mounted, Unfit};
+use crate::mount::{self, Hangup, Holder, KernelOptions, Mounted, Unfit};
 use crate::volume::Location;
 
 /// Mount an archive as a read-only directory.
@@ -34,6 +41,10 @@ pub(super) struct MountArgs {
     foreground: bool,
     #[command(flatten)]
     access: AccessArgs,
+    /// The most that is fetched ahead of readers, all together; 0 fetches only what is read. For programs
+    /// that read little of many files: media servers, thumbnailers, indexers [default: by the link, within --memory]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    read_ahead: Option<u64>,
     #[command(flatten)]
     index: IndexArg,
     /// Give other users access; permissions are then checked
@@ -50,15 +61,17 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
+    /// read_ahead=, connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
     /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
-    /// profile=, region=, endpoint_url=, anonymous, requester_pays, index=, fsname=. Options that only concern
+    /// profile=, region=, endpoint_url=, anonymous, requester_pays, metrics=, metrics_remote, index=, fsname=, X-mount.mkdir. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     /// Write log lines to this file; in a systemd service, a relative path is below its LogsDirectory [default: in the background, the system's log]
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -86,15 +99,47 @@ Examples:
 
 /// Unmount an archive, also while files are open in it or its gateway hangs.
 #[derive(Debug, Args)]
+#[command(after_help = UMOUNT_EXAMPLES)]
 pub(super) struct UmountArgs {
     /// The directory it is mounted on
     #[arg(add = completions::mountpoints())]
     mountpoint: PathBuf,
+    /// Print a JSON object: the mountpoint, and the processes whose reads now fail
+    #[arg(long)]
+    json: bool,
+}
+
+const UMOUNT_EXAMPLES: &str = "\
+Examples:
+  aiozfs umount /mnt/video
+  aiozfs umount --json /mnt/video | jq .holders";
+
+/// The result of `umount` in JSON.
+#[derive(Serialize)]
+struct Unmounted<'a> {
+    mountpoint: Cow<'a, str>,
+    holders: Vec<HolderJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct HolderJson<'a> {
+    pid: u32,
+    name: &'a str,
 }
 
 pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
     let busy = mount::unmount(&args.mountpoint).map_err(Failure::new)?;
-    if !busy.is_empty() {
+    if args.json {
+        let holders = busy.iter().map(|holder| HolderJson {
+            pid: holder.pid,
+            name: &holder.name,
+        });
+        let done = Unmounted {
+            mountpoint: args.mountpoint.to_string_lossy(),
+            holders: holders.collect(),
+        };
+        show::print(|out| writeln!(out, "{}", show::json(&done)))?;
+    } else if !busy.is_empty() {
         let holders: Vec<_> = busy.iter().map(Holder::to_string).collect();
         let (mountpoint, holders) = (args.mountpoint.display(), holders.join(", "));
         eprintln!("aiozfs: {mountpoint} was in use by {holders}; their reads now fail");
@@ -107,11 +152,16 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
     background::tie_to_parent();
     let options = MountOptions::parse(&args.options, args.sloppy)?;
     let location = config::locate(&args.source)?;
+    let mut named = args.options.iter().flat_map(|list| list.split(','));
+    // mount(8) adds it to all that it passes on.
+    if !args.mount_helper && !background::is_child() && named.any(|option| option == "rw") {
+        eprintln!("aiozfs: warning: option 'rw' has no effect: a mount is read-only");
+    }
     if args.fake {
         return Ok(ExitCode::SUCCESS);
     }
     // First, so that common mistakes are reported at once.
-    let mountpoint = match mount::check_mountpoint(&args.mountpoint, options.nonempty) {
+    let mountpoint = match args.prepare_mountpoint(&options)? {
         Ok(mountpoint) => mountpoint,
         Err(unfit) => return args.already_mounted(&location, unfit),
     };
@@ -119,6 +169,7 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         return background::start(arguments);
     }
     logging::init(args.verbose);
+    logging::limit();
     let log_file = args
         .log_file
         .as_deref()
@@ -130,16 +181,58 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
             .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
     }
     let runtime = job::runtime()?;
-    let job = args.job(&options, location)?;
-    let mounted = job.mount(&mountpoint, &runtime)?;
+    let job = args.job(&options, location.clone())?;
+    logging::describe(&job.kernel.fs_name, &mountpoint);
+    let metrics = args.metrics.listen(&options)?;
+    let mounted = job.mount(&mountpoint, &runtime, |mounted| {
+        if !background::is_child() && !service::is_manager() {
+            return Hangup::Unmount;
+        }
+        let reload = Reload {
+            args: args.access.clone(),
+            options,
+            location,
+            servers: job.access.options.servers.servers.clone(),
+            volume: mounted.volume().clone(),
+        };
+        Hangup::Run(vec![
+            Box::new(logging::reopen),
+            Box::new(move || reload.run()),
+        ])
+    })?;
+    let socket = metrics.and_then(|metrics| metrics.serve(&mounted, runtime.handle()));
     service::ready(&mountpoint, &job.kernel.fs_name, runtime.handle());
-    go_on(mounted, log_file.is_some())
+    go_on(mounted, log_file.is_some(), socket)
 }
 
 impl MountArgs {
     /// Whether mount(8) is the caller.
     pub(super) fn helps_mount(&self) -> bool {
         self.mount_helper
+    }
+
+    /// Makes the mountpoint if the options ask for it, clears a dead mount from it, and checks it. A supervisor
+    /// that restarts a killed mount relies on both.
+    fn prepare_mountpoint(
+        &self,
+        options: &MountOptions,
+    ) -> Result<Result<PathBuf, Unfit>, Failure> {
+        let check = || mount::check_mountpoint(&self.mountpoint, options.nonempty);
+        let shown = self.mountpoint.display();
+        match (check(), options.mkdir) {
+            (Err(Unfit::Dead(dead)), _) if mount::unmount(&dead).is_ok() => {
+                eprintln!(
+                    "aiozfs: {shown} held a dead mount, whose process is gone; it is cleared"
+                );
+            }
+            (Err(Unfit::Missing(missing)), Some(mode)) => {
+                let mut builder = DirBuilder::new();
+                let made = builder.recursive(true).mode(mode.into()).create(&missing);
+                made.map_err(|e| Failure::new(format!("cannot make the mountpoint {shown}: {e}")))?;
+            }
+            (checked, _) => return Ok(checked),
+        }
+        Ok(check())
     }
 
     /// Succeeds if the directory is a mount of the same source. `mount -a` relies on it: mount(8)
@@ -165,6 +258,7 @@ impl MountArgs {
         let fs_name = options.fs_name.clone();
         let fs_name = fs_name.unwrap_or_else(|| location.shown().1);
         let config = Config::load()?;
+        logging::configure(config.log());
         // A mask for files or directories takes precedence over one for both.
         let umask = options.umask.or(self.umask);
         let fmask = options.fmask.or(umask).or(config.fmask());
@@ -182,6 +276,9 @@ impl MountArgs {
             symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
             owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
         };
+        let read_ahead = options.read_ahead.or(self.read_ahead);
+        let read_ahead = read_ahead.or(config.read_ahead());
+        access.options.reader.read_ahead = read_ahead.unwrap_or(u64::MAX);
         let stored = options.stored_playlists.or(config.stored_playlists());
         access.options.stored_playlists = stored.unwrap_or(false);
         Ok(Job {
@@ -194,6 +291,7 @@ impl MountArgs {
                 noexec: options.noexec || config.noexec(),
                 labels: options.labels_for_kernel(),
                 source_hash,
+                short_reads: read_ahead.is_some(),
             },
         })
     }
@@ -201,10 +299,14 @@ impl MountArgs {
 
 /// Serves until the mount ends, and then ends the process: a mount that was detached while files were open
 /// stays in the kernel until then.
-fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
+fn go_on(
+    mounted: Mounted,
+    has_log_file: bool,
+    socket: Option<PathBuf>,
+) -> Result<ExitCode, Failure> {
     if background::is_child() {
         if !has_log_file {
-            logging::to_syslog();
+            logging::to_system();
         }
         if let Err(e) = background::report_ready() {
             mounted.stopper().stop();
@@ -216,7 +318,11 @@ fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
     if let Err(e) = &ended {
         log::error!("the mount ended with an error: {e}");
     }
+    if let Some(socket) = socket {
+        let _ = std::fs::remove_file(socket);
+    }
     storage::settle();
+    logging::finish();
     // Returning would wait for the tasks of the runtime.
     std::process::exit(i32::from(ended.is_err()));
 }

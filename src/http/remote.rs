@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, RANGE,
+};
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
@@ -56,10 +58,24 @@ struct State {
 pub(super) enum Ask<'a> {
     /// A range of a blob whose size is not known yet: the value of the Range header.
     Range(&'a str),
-    /// A range of a blob whose size is known. The request may be pipelined.
-    Part(&'a str, Priority),
-    /// The whole resource as this media type.
-    Whole { accept: &'static str },
+    /// A range of a blob whose size is known. The request may be pipelined. If `fresh`, caches on the way
+    /// must ask their server (RFC 9111, section 5.2.1.4).
+    Part {
+        range: &'a str,
+        priority: Priority,
+        fresh: bool,
+    },
+    /// The whole resource as this media type; `fresh` as above.
+    Whole { accept: &'static str, fresh: bool },
+}
+
+impl Ask<'_> {
+    fn is_fresh(&self) -> bool {
+        matches!(
+            self,
+            Ask::Part { fresh: true, .. } | Ask::Whole { fresh: true, .. }
+        )
+    }
 }
 
 /// The target of an earlier redirect that a request was sent to; `None` if it was sent to the URL's own
@@ -257,13 +273,15 @@ impl RemoteUrl {
     async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Exchange, Error> {
         let connections = self.options.clients.of(url)?;
         let mut headers = vec![match ask {
-            Ask::Range(range) | Ask::Part(range, _) => (RANGE, text(range)),
-            Ask::Whole { accept } => (ACCEPT, HeaderValue::from_static(accept)),
+            Ask::Range(range) | Ask::Part { range, .. } => (RANGE, text(range)),
+            Ask::Whole { accept, .. } => (ACCEPT, HeaderValue::from_static(accept)),
         }];
+        if ask.is_fresh() {
+            headers.push((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+        }
         let mut url = Cow::Borrowed(url);
         if is_same_server(&url, &self.url()) {
-            let secrets = self.secrets.iter();
-            headers.extend(secrets.map(|(name, value)| (name.clone(), value.clone())));
+            headers.extend(self.secrets.all());
             if let Some(authorizer) = &self.options.authorization.0 {
                 let mut signed: HeaderMap = headers.into_iter().collect();
                 let signing = authorizer.authorize(&Method::GET, url.to_mut(), &mut signed);
@@ -276,7 +294,7 @@ impl RemoteUrl {
         }
         // While the size is not known, nothing tells whether an answer belongs to this blob.
         let (blob, priority) = match ask {
-            Ask::Part(_, priority) => (Some(self.blob), priority),
+            Ask::Part { priority, .. } => (Some(self.blob), priority),
             Ask::Range(_) | Ask::Whole { .. } => (None, Priority::Demand),
         };
         let claim = Claim { blob, priority };
@@ -358,7 +376,8 @@ mod tests {
         let remote = RemoteUrl::new("https://joe:s3cret@example.com/a.zip?sig=abc#x", options)
             .expect("a usable URL");
         assert_eq!(remote.origin.to_string(), "https://example.com/a.zip");
-        let (_, header) = remote.secrets.iter().next().expect("credentials");
+        let all = remote.secrets.all();
+        let (_, header) = all.first().expect("credentials");
         assert!(header.is_sensitive());
         assert_eq!(header.as_bytes(), b"Basic am9lOnMzY3JldA==");
         assert_eq!(remote.url.query(), Some("sig=abc"));
@@ -377,6 +396,7 @@ mod tests {
             let remote = RemoteUrl::new(url, options).expect("a usable URL");
             let values: Vec<String> = remote
                 .secrets
+                .all()
                 .iter()
                 .map(|(_, value)| value.to_str().expect("text").to_owned())
                 .collect();

@@ -28,6 +28,7 @@ pub(super) fn of_decode(error: &decode::Error) -> Errno {
         | E::TooShort { .. }
         | E::Checksum { .. }
         | E::Forged
+        | E::DataOrPassword(_)
         | E::Cancelled => Errno::EIO,
         // The archive is valid, but this filesystem does not support the entry.
         E::Unsupported { .. } | E::UnsupportedEncryption { .. } => Errno::EOPNOTSUPP,

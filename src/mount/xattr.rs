@@ -2,6 +2,7 @@
 
 use super::report::Report;
 use super::served::Served;
+use super::trace::{self, TRACE};
 use crate::archive::{EntryId, Kind};
 use crate::fs::Ino;
 use crate::volume::{FileError, Volume};
@@ -42,10 +43,15 @@ pub(super) fn names(volume: &Volume, ino: Ino) -> Result<Vec<u8>, FileError> {
 }
 
 /// Whether only root and the user who mounted may read this attribute. Other users (`allow_other`) could
-/// guess logins with it.
+/// guess logins with one, and watch with the other.
 pub(super) fn is_for_mounter(name: &[u8]) -> bool {
     let name = name.strip_prefix(PREFIX.as_bytes());
-    name.is_some_and(|name| name.starts_with(SOURCE.as_bytes()))
+    let is_private = |name: &[u8]| {
+        [SOURCE, TRACE]
+            .iter()
+            .any(|p| name.starts_with(p.as_bytes()))
+    };
+    name.is_some_and(is_private)
 }
 
 /// The value of an attribute; `None` if the file has no such attribute.
@@ -107,6 +113,7 @@ fn of_root(served: &Served, name: &[u8]) -> Option<String> {
     let (kind, place) = served.volume.origin();
     match name {
         b"status" => serde_json::to_string(&Report::of(served)).ok(),
+        name if name.starts_with(TRACE.as_bytes()) => trace::value(served, &name[TRACE.len()..]),
         // For `aiozfs umount`, which asks this process to end.
         b"pid" => Some(std::process::id().to_string()),
         // For `aiozfs mount`, which asks whether the same source is mounted here.

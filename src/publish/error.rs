@@ -40,6 +40,11 @@ impl Error {
         }
     }
 
+    /// Whether a condition on the object was not met: 412, or 409 if another write was under way.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self.status(), Some(409 | 412))
+    }
+
     /// Whether the upload does not exist any more: it was completed or given up by somebody.
     pub(super) fn is_no_such_upload(&self) -> bool {
         matches!(self, Error::Store(error) if error.code == "NoSuchUpload")

@@ -18,10 +18,11 @@ use super::counters::Status;
 use super::error::Error;
 use super::index::read_index;
 use super::next_file::{FileOrder, NextFilePredictor, is_series};
+use super::trace::Trace;
 use crate::archive::{
     EntryId, Extent, Format, HeaderCheck, Index, Kind, Method, ParseOptions, TAIL,
 };
-use crate::source::Source;
+use crate::source::{Origin, Source};
 
 /// Data this close behind its header, in bytes, is fetched together with it: what lies between costs
 /// less than a second request.
@@ -262,6 +263,17 @@ impl Archive {
         let header = check.range();
         let bytes = self.blob.read(header.clone(), header.end).await?;
         self.confirm(id, &check, &bytes)
+    }
+
+    /// The origins of what is in memory of `range` of the entry's data, as it is stored.
+    pub fn origins(&self, id: EntryId, range: &Range<u64>) -> Vec<Origin> {
+        let at = self.confirmed(id).and_then(|extent| within(&extent, range));
+        at.map_or_else(Vec::new, |at| self.blob.origins(&at))
+    }
+
+    /// What happens in this archive.
+    pub fn trace(&self) -> &Trace {
+        self.blob.trace()
     }
 
     /// Ends all reads. Those that wait fail.

@@ -12,13 +12,14 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::block::{Blocks, blocks_of};
-use super::counters::Status;
+use super::counters::{Outcome, Status};
 use super::error::Error;
 use super::executor::{Attempt, Executor};
 use super::pool::{BLOCK, Pool};
 use super::schedule::{Read, Wake};
+use super::trace::Trace;
 use super::watch::Watch;
-use crate::source::{self, Opened, Origin, Source};
+use crate::source::{self, Opened, Origin, Priority, Source};
 
 /// How to read a blob.
 #[derive(Debug, Clone)]
@@ -29,6 +30,9 @@ pub struct ReaderOptions {
     pub timeout: Duration,
     /// How many requests may be in flight: the number of connections.
     pub connections: usize,
+    /// The most bytes that are fetched ahead of all readers together. With 0, only what is read is fetched;
+    /// else each sequential reader gets at least 512 KiB.
+    pub read_ahead: u64,
     /// Is told how far the walk over a tar has come.
     pub watch: Watch,
 }
@@ -44,6 +48,7 @@ impl Default for ReaderOptions {
             memory: 128 << 20,
             timeout: Duration::from_secs(60),
             connections: 16,
+            read_ahead: u64::MAX,
             watch: Watch::default(),
         }
     }
@@ -71,7 +76,7 @@ impl BlobReader {
     ) -> Result<Self, source::Error> {
         let opened = source.open(tail).await?;
         let memory = options.memory.max(ReaderOptions::MIN_MEMORY);
-        let pool = Pool::new((memory / BLOCK) as usize);
+        let pool = Pool::new((memory / BLOCK) as usize, options.read_ahead);
         let blob = Self(Arc::new(Inner {
             executor: Executor::new(source, pool, options.connections),
             size: opened.size,
@@ -151,7 +156,12 @@ impl BlobReader {
         let (total, free) = (executor.pool.total(), executor.pool.available());
         status.memory_used = (total - free) as u64 * BLOCK;
         status.memory_limit = total as u64 * BLOCK;
+        status.bytes_unread = executor.pool.unread();
         status
+    }
+
+    pub(super) fn trace(&self) -> &Trace {
+        &self.0.executor.trace
     }
 
     pub(super) fn source(&self) -> &Arc<dyn Source> {
@@ -224,11 +234,16 @@ impl BlobReader {
         if is_complete && blocks.iter().all(|block| block.is_checked(range)) {
             return Ok(());
         }
+        Err(self.origins(range))
+    }
+
+    /// The origins of what is in memory of `range`.
+    pub(super) fn origins(&self, range: &Range<u64>) -> Vec<Origin> {
         let mut origins = Vec::new();
-        for block in &blocks {
+        for block in &self.blocks(range) {
             block.origins(range, &mut origins);
         }
-        Err(origins)
+        origins
     }
 
     /// Records that `range` agreed with its checksum. This is kept with the bytes: when they leave
@@ -297,8 +312,14 @@ impl BlobReader {
         for block in blocks.unwrap_or_default() {
             block.fill(tail.offset, &tail.bytes, &tail.origin);
         }
-        executor.counters.requested();
         let counters = &executor.counters;
+        counters.requested();
+        let outcome = if tail.origin.is_kept() {
+            Outcome::Local
+        } else {
+            Outcome::Served
+        };
+        counters.ended(Priority::Demand, outcome);
         counters.arrived(tail.bytes.len(), &tail.origin);
     }
 }

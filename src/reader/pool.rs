@@ -4,7 +4,7 @@
 //! none is free, callers wait in first-come-first-served order. Returned buffers are reused, so the
 //! memory of a mount grows to what it needs and stays there, and the allocator has little to do.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,7 +21,11 @@ pub(super) struct Pool(Arc<Shared>);
 struct Shared {
     permits: Arc<Semaphore>,
     total: AtomicUsize,
+    /// The most bytes that read-ahead may use.
+    read_ahead: u64,
     returned: Mutex<Vec<Box<[u8]>>>,
+    /// Bytes that came and left memory unread.
+    unread: AtomicU64,
 }
 
 /// One buffer. Dropping it returns it to its pool.
@@ -40,12 +44,14 @@ pub(super) struct Grant {
 }
 
 impl Pool {
-    /// A pool of `total` buffers. Memory is allocated at first use.
-    pub(super) fn new(total: usize) -> Self {
+    /// A pool of `total` buffers, of which read-ahead may use `read_ahead` bytes. Memory is allocated at first use.
+    pub(super) fn new(total: usize, read_ahead: u64) -> Self {
         Self(Arc::new(Shared {
             permits: Arc::new(Semaphore::new(total)),
             total: AtomicUsize::new(total),
+            read_ahead,
             returned: Mutex::new(Vec::new()),
+            unread: AtomicU64::new(0),
         }))
     }
 
@@ -79,6 +85,11 @@ impl Pool {
         self.0.total.load(Relaxed)
     }
 
+    /// The most bytes that read-ahead may use.
+    pub(super) fn read_ahead(&self) -> u64 {
+        self.0.read_ahead
+    }
+
     /// Takes free buffers out for good, at most `count`. Returns how many.
     pub(super) fn take_out(&self, count: usize) -> usize {
         let taken = self.0.permits.forget_permits(count);
@@ -89,6 +100,11 @@ impl Pool {
     /// Number of free buffers.
     pub(super) fn available(&self) -> usize {
         self.0.permits.available_permits()
+    }
+
+    /// How many bytes came and left memory unread.
+    pub(super) fn unread(&self) -> u64 {
+        self.0.unread.load(Relaxed)
     }
 
     /// Gives the memory of free buffers back to the allocator.
@@ -125,6 +141,11 @@ impl Buffer {
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
+    }
+
+    /// Counts bytes of this buffer that are dropped unread.
+    pub(super) fn drop_unread(&self, bytes: u64) {
+        self.home.unread.fetch_add(bytes, Relaxed);
     }
 }
 

@@ -170,7 +170,7 @@ async fn read(location: &Location, options: &Options) -> Result<Vec<u8>, OpenErr
         verify: Verify::default_of(&at),
         options: &options,
     };
-    let (source, _) = stack.build()?;
+    let source = stack.build()?.source;
     let size = source.open(0).await?.size;
     if size > MOST {
         return Err(OpenError::index(location, IndexFileError::NoIndex));

@@ -19,6 +19,7 @@ mod recall;
 mod resolve;
 mod servers;
 mod sources;
+mod unsigned;
 mod web_index;
 
 pub use content_path::{ContentPath, Root};

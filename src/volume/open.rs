@@ -13,8 +13,9 @@ use super::resolve::{resolve, servers_of};
 use super::sources::{Built, PROBE, Stack};
 use crate::archive::TAIL;
 use crate::cache::Cached;
-use crate::decode::{Decoder, Shelf};
+use crate::decode::{CheckpointStore, Decoder};
 use crate::fs::Tree;
+use crate::gateways::GatewaySet;
 use crate::reader::{self, Archive};
 use crate::source;
 
@@ -26,6 +27,8 @@ pub struct Opened {
     pub archive: Archive,
     /// What the cache has of it; `None` without a cache.
     pub cached: Option<Cached>,
+    /// The servers that it is read from; `None` for a file, and offline.
+    pub servers: Option<Arc<GatewaySet>>,
 }
 
 /// Opens the archive at `location` and builds the tree of its files. Must be called within a tokio
@@ -35,23 +38,25 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
         location,
         archive,
         cached,
+        servers,
     } = open_archive(location, options).await?;
     let recall = Recall::new(cached.as_ref(), &options.parse);
     let index = archive.index();
     let known = recall.tree(index, options.tree).await;
     let is_new = known.is_none();
     let tree = known.unwrap_or_else(|| Tree::build(index.clone(), options.tree));
-    let shelf = cached.clone().map(|cached| {
-        let shelf = CachedPoints::new(cached, archive.index().clone());
-        Box::new(shelf) as Box<dyn Shelf>
+    let store = cached.clone().map(|cached| {
+        let store = CachedPoints::new(cached, archive.index().clone());
+        Box::new(store) as Box<dyn CheckpointStore>
     });
     let decoder = Decoder::new(
         Arc::new(archive),
-        shelf,
+        store,
         options.checkpoint_spacing,
         options.password.clone(),
     );
-    let mut volume = Volume::new(tree, decoder, location.shown());
+    let mut volume =
+        Volume::new(tree, decoder, location.shown()).with_status_of(servers, cached.clone());
     if !options.stored_playlists {
         volume = volume.with_playable_playlists();
     }
@@ -82,6 +87,7 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
         options,
     };
     let built = stack.build()?;
+    let servers = built.servers.clone();
     let given = given_index(verify, options).await?;
     let opened = match given {
         Some((place, given)) => {
@@ -111,6 +117,7 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
         location,
         archive,
         cached,
+        servers,
     })
 }
 
@@ -132,13 +139,14 @@ async fn given_index(
 
 /// Opens the archive with an index that was given, and reads none of it.
 async fn open_with_index(
-    (source, cached): Built,
+    built: Built,
     location: &Location,
     verify: Verify,
     place: &Location,
     given: IndexFile,
     options: &Options,
 ) -> Result<(Archive, Option<Cached>), OpenError> {
+    let Built { source, cached, .. } = built;
     if let Some(cached) = &cached {
         cached.get_ready(0).await?;
     }
@@ -170,9 +178,10 @@ async fn is_index(location: &Location, error: &reader::Error, options: &Options)
 }
 
 async fn read_archive(
-    (source, cached): Built,
+    built: Built,
     options: &Options,
 ) -> Result<(Archive, Option<Cached>), reader::Error> {
+    let Built { source, cached, .. } = built;
     if let Some(cached) = &cached {
         cached.get_ready(TAIL).await?;
     }

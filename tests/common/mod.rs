@@ -1,8 +1,10 @@
 //! What the tests share.
 
+pub mod aes;
 pub mod archives;
 pub mod coded;
 pub mod disk;
+pub mod documents;
 pub mod fault;
 pub mod forger;
 pub mod gateways;

@@ -22,6 +22,8 @@ pub struct Nginx {
     state: TempDir,
     /// `http://` and its address.
     pub base: String,
+    /// Its address.
+    pub addr: SocketAddr,
 }
 
 impl Nginx {
@@ -63,9 +65,11 @@ impl Nginx {
             start(state.path(), &servers(address, at))
         });
         let base = server.base.clone();
+        let addr = base["http://".len()..].parse().expect("an address");
         Self {
             _server: server,
             state,
+            addr,
             base,
         }
     }

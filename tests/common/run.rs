@@ -46,13 +46,22 @@ impl Finished {
 
 /// `aiozfs` with nothing of this process's environment that would change what it does.
 pub fn aiozfs() -> Command {
-    let mut command = Command::new(AIOZFS);
+    unbiased(AIOZFS)
+}
+
+/// A program that runs `aiozfs`, with the same environment.
+pub fn unbiased(program: &str) -> Command {
+    let mut command = Command::new(program);
     for name in [
         "AIOZFS_GATEWAYS",
         "AIOZFS_CACHE_DIR",
         "AIOZFS_TOKEN",
         "AIOZFS_PASSWORD",
         "RUST_LOG",
+        // The tests may run in a service themselves.
+        "NOTIFY_SOCKET",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
         // Nothing is cached but where a test says so.
         "XDG_CACHE_HOME",
         "HOME",

@@ -9,13 +9,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::archive::{Entry, Method};
-use crate::decode::{self, Coding, Input, Key, Password};
+use crate::decode::{self, Coding, Input, Key, Password, Share, read_buffered};
 
 /// How many parts of at most a window wait for a decoder.
 const WAITING: usize = 2;
-
-/// The most memory that a decoder may take, in bytes.
-const MEMORY: u64 = 512 << 20;
 
 /// Compares the content of one entry.
 pub(super) enum Content {
@@ -32,7 +29,13 @@ pub(super) enum Content {
 }
 
 impl Content {
-    pub(super) fn new(entry: &Entry, is_stored: bool, password: Option<&Password>) -> Self {
+    /// `share` is the memory of the codec, if the entry is compressed.
+    pub(super) fn new(
+        entry: &Entry,
+        is_stored: bool,
+        password: Option<&Password>,
+        share: Share,
+    ) -> Self {
         let crc32 = entry.crc32;
         match crc32 {
             _ if entry.method == Method::Sparse => return Self::Unchecked,
@@ -46,7 +49,7 @@ impl Content {
         let (encryption, stored, password) =
             (entry.encryption, entry.compressed_size, password.cloned());
         let (parts, receiver) = mpsc::channel(WAITING);
-        let coding = Coding::of(entry, MEMORY);
+        let (entry, coding) = (*entry, Coding::of(entry));
         let input: Box<dyn Input> = Box::new(Parts {
             receiver,
             part: Bytes::new(),
@@ -57,7 +60,7 @@ impl Content {
                 None => input,
                 Some(encryption) => Key::open(encryption, stored, password.as_ref(), input)?,
             };
-            decode::decode(&coding, crc32, input, |_| ())
+            decode::decode(&coding, crc32, input, share, |_| ()).map_err(|e| e.of_entry(&entry))
         });
         Self::Compressed { parts, done }
     }
@@ -102,11 +105,7 @@ struct Parts {
 
 impl Read for Parts {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.fill_buf()?;
-        let count = bytes.len().min(out.len());
-        out[..count].copy_from_slice(&bytes[..count]);
-        self.consume(count);
-        Ok(count)
+        read_buffered(self, out)
     }
 }
 

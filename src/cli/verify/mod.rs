@@ -10,8 +10,8 @@ mod report;
 
 use std::ffi::OsString;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 
 use clap::Args;
@@ -20,10 +20,11 @@ use futures_util::{StreamExt, stream};
 use super::access::AccessArgs;
 use super::index::IndexArg;
 use super::mount_options::MountOptions;
+use super::patterns::Patterns;
 use super::progress::Progress;
-use super::{Failure, config, job, logging};
+use super::{Failure, completions, config, job, logging};
 use crate::archive::{EntryId, Index};
-use crate::decode::Password;
+use crate::decode::{Memory, Password};
 use crate::ranges::RangeSet;
 use crate::reader::Archive;
 use entries::Entries;
@@ -50,9 +51,11 @@ const GAP: u64 = 256 * 1024;
 pub(super) struct VerifyArgs {
     /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
     /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
+    #[arg(add = completions::sources())]
     source: String,
-    /// Only these files, and what is below these directories [default: everything]
-    #[arg(value_name = "PATH")]
+    /// Only these files, and what is below these directories; * ? [a-z] {a,b} and ** as in a shell [default:
+    /// everything]
+    #[arg(value_name = "PATH|GLOB", add = completions::paths())]
     paths: Vec<OsString>,
     /// Print one JSON object instead of text
     #[arg(long)]
@@ -70,7 +73,7 @@ const EXAMPLES: &str = "\
 Examples:
   aiozfs verify ./holiday.zip
   aiozfs verify bafybei...
-  aiozfs verify --gateway http://127.0.0.1:8080 bafybei... 720p master_playlist.m3u8
+  aiozfs verify --gateway http://127.0.0.1:8080 bafybei... 720p '*.m3u8'
   aiozfs verify --json https://example.com/holiday.zip | jq '.bad[].name'
 
 Each bad extent is a line: the file, the bytes of the archive, and why.
@@ -87,7 +90,9 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         let archive = access.open_archive().await?.archive;
         let mut report = Report::new(access.location.shown(), access.is_verified());
         let password = access.password_for(archive.index());
-        run(&archive, &args.paths, password.as_ref(), &mut report).await?;
+        let memory = Memory::new(access.options.reader.memory);
+        let with = (password.as_ref(), &memory);
+        run(&archive, &args.paths, with, &mut report).await?;
         Ok(report)
     });
     // Nothing waits for what was fetched ahead.
@@ -103,10 +108,13 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }
 
+/// What all entries are decoded with: the password, and the memory that codecs share.
+type With<'a> = (Option<&'a Password>, &'a Arc<Memory>);
+
 async fn run(
     archive: &Archive,
     paths: &[OsString],
-    password: Option<&Password>,
+    with: With<'_>,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let index = archive.index();
@@ -126,7 +134,7 @@ async fn run(
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let tasks = stream::iter(tasks(index, chosen, ranges));
     let empty = report.part();
-    let parts = tasks.map(|task| read_through(archive, task, password, empty.part(), &progress));
+    let parts = tasks.map(|task| read_through(archive, task, with, empty.part(), &progress));
     let mut parts = parts.buffer_unordered(cores);
     while let Some(part) = parts.next().await {
         report.add(part?);
@@ -166,11 +174,11 @@ fn tasks(index: &Index, chosen: Vec<EntryId>, ranges: Vec<Range<u64>>) -> Vec<Ta
 async fn read_through(
     archive: &Archive,
     (chosen, ranges): Task,
-    password: Option<&Password>,
+    (password, memory): With<'_>,
     mut report: Report,
     progress: &Progress,
 ) -> Result<Report, Failure> {
-    let mut entries = Entries::new(archive.index(), chosen, password, &mut report);
+    let mut entries = Entries::new(archive.index(), chosen, password, memory, &mut report);
     let source = archive.source();
     let fetched = stream::iter(windows(source.clone(), ranges)).map(|window| {
         // A task of its own, so that leaves are hashed on all threads.
@@ -197,39 +205,13 @@ async fn read_through(
     Ok(report)
 }
 
-/// The entries at or below these paths.
+/// The entries that these paths and patterns name.
 fn choose(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
-    let mut chosen = vec![false; index.len()];
-    for path in paths {
-        let shown = path.to_string_lossy();
-        let name = path.as_bytes();
-        let name = trim_slashes(name.strip_prefix(b"./").unwrap_or(name));
-        let mut is_there = false;
-        for id in index.ids() {
-            let entry = trim_slashes(index.path(id));
-            let rest = entry.strip_prefix(name);
-            if name.is_empty() || rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
-            {
-                chosen[id.index()] = true;
-                is_there = true;
-            }
-        }
-        if !is_there {
-            return Err(Failure::new(format!("the archive has no '{shown}'")));
-        }
-    }
-    let ids = index.ids();
-    Ok(ids.filter(|id| chosen[id.index()]).collect())
-}
-
-fn trim_slashes(mut path: &[u8]) -> &[u8] {
-    while let Some(rest) = path.strip_prefix(b"/") {
-        path = rest;
-    }
-    while let Some(rest) = path.strip_suffix(b"/") {
-        path = rest;
-    }
-    path
+    let mut patterns = Patterns::of_index(paths, index)?;
+    let chosen = index.ids().filter(|id| patterns.select(index.path(*id)));
+    let chosen = chosen.collect();
+    patterns.finish()?;
+    Ok(chosen)
 }
 
 /// The ranges of these entries, headers included, with neighbours joined.

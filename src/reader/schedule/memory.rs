@@ -52,7 +52,8 @@ impl Memory {
     /// Bytes that read-ahead may use.
     pub(super) fn for_read_ahead(&self) -> u64 {
         let buffers = self.pool.total();
-        (buffers - buffers / READ_SHARE - self.reserve) as u64 * BLOCK
+        let free = (buffers - buffers / READ_SHARE - self.reserve) as u64 * BLOCK;
+        free.min(self.pool.read_ahead())
     }
 
     /// The block of this number, if it is in memory.

@@ -275,6 +275,7 @@ impl Scheduler {
         status.requests_in_flight = self.requests.count();
         status.median_latency = self.flow.link.latency_percentile(0.5);
         status.p99_latency = self.flow.link.latency_percentile(0.99);
+        status.request_times = self.flow.link.latencies();
         status.streams = self.streams.status();
     }
 

@@ -1,9 +1,12 @@
 //! Commands that read an archive without a mount, `aiozfs verify`, and the demo.
 
+mod commands;
 mod demo;
 mod documents;
+mod exit_codes;
 mod extract;
 mod help;
+mod json;
 mod mounts;
 mod unmounted;
 mod verify;

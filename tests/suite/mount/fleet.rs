@@ -109,12 +109,7 @@ fn mounts_of_a_url_behind_nginx_cost_the_server_one_read_of_each_slice() {
     packed.read_on(5, &url, &[]);
     let slices = (packed.archive.len() as u64).div_ceil(SLICE) as usize;
     assert_eq!(assert_once(&node), slices, "{:?}", asked(&node));
-    let head = http::request(
-        cache.base[7..].parse().expect("an address"),
-        "HEAD",
-        "/files/archive.zip",
-        &[],
-    );
+    let head = http::request(cache.addr, "HEAD", "/files/archive.zip", &[]);
     assert_eq!(head.status, 200);
     let size = packed.archive.len().to_string();
     assert_eq!(head.header("content-length"), Some(&*size));
@@ -128,7 +123,51 @@ fn nginx_accepts_gateways_whose_etags_differ_between_ranges() {
     node.behave(Behaviour::OtherETags);
     let cache = Nginx::cache(node.addr, node.addr);
     packed.read_on(1, &cid, &["--gateway", &cache.base]);
+    // One answer of several slices.
+    let range = [("Range", "bytes=100-4000000")];
+    let reply = http::request(cache.addr, "GET", &format!("/ipfs/{cid}"), &range);
+    assert_eq!(reply.status, 206);
+    assert!(reply.body == packed.archive[100..4_000_001]);
     assert_eq!(cache.log(), "");
+}
+
+/// A gateway sent wrong bytes once. The mount noticed, but the cache gave them to every mount of the site, for a
+/// year: nothing told it to ask the gateway again.
+fn wrong_bytes_in_a_cache_are_replaced(cache: &str, node: &FaultNode, packed: &Packed, cid: &str) {
+    let path = format!("/ipfs/{cid}");
+    let addr = cache[7..].parse().expect("an address");
+    let range = [("Range", "bytes=2097152-4194303")];
+    node.behave(Behaviour::Flipped);
+    http::request(addr, "GET", &path, &range);
+    for leaf in packed.archive.chunks(1 << 20).take(3) {
+        let (leaf, _) = gateways::import(leaf);
+        http::request(addr, "GET", &format!("/ipfs/{leaf}?format=raw"), &[]);
+    }
+    node.behave(Behaviour::Good);
+    let mount = Mount::with(cid, &["--gateway", cache]);
+    for i in 0..FILES {
+        packed.assert_file(mount.path(), i);
+    }
+    assert!(!mount.log_lines("wrong bytes").is_empty());
+    // The next mount finds nothing wrong, without the gateway.
+    node.die();
+    packed.read_on(1, cid, &["--gateway", cache]);
+}
+
+#[test]
+fn wrong_bytes_in_nginx_are_replaced() {
+    let packed = Packed::new();
+    let (node, cid) = packed.gateway();
+    let cache = Nginx::cache(node.addr, node.addr);
+    wrong_bytes_in_a_cache_are_replaced(&cache.base, &node, &packed, &cid);
+}
+
+#[test]
+fn wrong_bytes_in_varnish_are_replaced() {
+    let packed = Packed::new();
+    let (node, cid) = packed.gateway();
+    let cache = Varnish::cache(node.addr);
+    wrong_bytes_in_a_cache_are_replaced(&cache.base, &node, &packed, &cid);
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Machine {
     fn new(buffers: usize) -> Self {
         let now = Instant::now();
         Self {
-            scheduler: Scheduler::new(Pool::new(buffers), 8, now),
+            scheduler: Scheduler::new(Pool::new(buffers, u64::MAX), 8, now),
             now,
             hints: Hints::default(),
             unit: 1,

@@ -1,14 +1,17 @@
 //! `aiozfs ls` of a directory: of IPFS, of a store, of a web server, of this machine.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::Failure;
-use super::access::Access;
-use super::explain::explain_open;
-use super::show::{self, Names};
+use super::LsArgs;
+use crate::cli::Failure;
+use crate::cli::access::Access;
+use crate::cli::explain::explain_open;
+use crate::cli::paint::{Look, Painter};
+use crate::cli::show;
 use crate::content::{Listed, ListedKind};
 use crate::fs::natural;
 use crate::volume::{self, Location, OpenError};
@@ -16,13 +19,6 @@ use crate::volume::{self, Location, OpenError};
 /// The most entries that `ls -R` lists. Directories that lead to one another through few blocks may have
 /// more entries than there are atoms.
 const MOST_LISTED: usize = 1_000_000;
-
-/// How a directory is listed.
-pub(super) struct Style {
-    pub(super) long: bool,
-    pub(super) recursive: bool,
-    pub(super) json: bool,
-}
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -71,14 +67,14 @@ impl Entry {
 }
 
 /// Lists the directory at `access` on standard output.
-pub(super) fn list(access: &Access, runtime: &Runtime, style: &Style) -> Result<(), Failure> {
+pub(super) fn list(access: &Access, runtime: &Runtime, args: &LsArgs) -> Result<(), Failure> {
     let mut failed = None;
     show::print(|out| {
         let mut listing = Listing {
             access,
             runtime,
-            style,
-            names: Names::for_stdout(),
+            args,
+            painter: Painter::for_stdout(args.color),
             rows: 0,
         };
         listing.write(out, &mut failed)
@@ -89,8 +85,8 @@ pub(super) fn list(access: &Access, runtime: &Runtime, style: &Style) -> Result<
 struct Listing<'a> {
     access: &'a Access,
     runtime: &'a Runtime,
-    style: &'a Style,
-    names: Names,
+    args: &'a LsArgs,
+    painter: Painter,
     /// How many rows were written.
     rows: usize,
 }
@@ -100,32 +96,35 @@ impl Listing<'_> {
     fn write(&mut self, out: &mut dyn Write, failed: &mut Option<Failure>) -> io::Result<()> {
         // Directories that are still to be listed, the next one last, each with its path and a slash.
         let mut ahead = vec![(String::new(), self.access.location.clone())];
-        if self.style.json {
+        if self.args.json {
             out.write_all(b"[")?;
         }
         while let Some((above, location)) = ahead.pop() {
             let entries = match self.entries(&location) {
-                Ok(entries) => entries,
+                Ok(mut entries) => {
+                    sort(&mut entries, self.args);
+                    entries
+                }
                 Err(error) => {
                     // The output must not look complete.
                     *failed = Some(error);
                     return Ok(());
                 }
             };
-            let digits = |entry: &Entry| entry.size.map_or(1, |size| size.to_string().len());
+            let digits = |entry: &Entry| size_text(entry, self.args).len();
             let wide = entries.iter().map(digits).max().unwrap_or(1);
             let mut below = Vec::new();
             for entry in entries {
                 let path = format!("{above}{}", entry.name);
                 self.row(&path, &entry, wide, out)?;
-                if self.style.recursive && entry.kind == ListedKind::Directory {
+                if self.args.recursive && entry.kind == ListedKind::Directory {
                     below.push((format!("{path}/"), entry.location));
                 }
             }
             below.reverse();
             ahead.append(&mut below);
         }
-        if self.style.json {
+        if self.args.json {
             out.write_all(if self.rows == 0 { b"]\n" } else { b"\n]\n" })?;
         }
         Ok(())
@@ -167,7 +166,7 @@ impl Listing<'_> {
     ) -> io::Result<()> {
         let is_first = self.rows == 0;
         self.rows += 1;
-        if self.style.json {
+        if self.args.json {
             let shown = Some(&*entry.shown);
             let is_ipfs = matches!(entry.location, Location::Cid(_));
             let row = Row {
@@ -180,20 +179,38 @@ impl Listing<'_> {
             let comma = if is_first { "\n" } else { ",\n" };
             return write!(out, "{comma}{}", show::json(&row));
         }
-        if self.style.long {
+        if self.args.long {
             let kind = kind(entry.kind).unwrap_or("?");
-            let size = entry
-                .size
-                .map_or_else(|| "-".into(), |size| size.to_string());
+            let size = size_text(entry, self.args);
             write!(out, "{kind:7} {size:>wide$} ")?;
             if matches!(entry.location, Location::Cid(_)) {
                 write!(out, "{} ", entry.shown)?;
             }
         }
-        self.names.write(path.as_bytes(), out)?;
+        let look = match entry.kind {
+            ListedKind::Directory => Look::Directory,
+            ListedKind::Symlink => Look::Link,
+            ListedKind::File | ListedKind::Other | ListedKind::Unknown => Look::File,
+        };
+        self.painter.write(path.as_bytes(), look, out)?;
         let is_directory = entry.kind == ListedKind::Directory;
         out.write_all(if is_directory { b"/\n" } else { b"\n" })
     }
+}
+
+/// The times of what is in a directory are not known, so `-t` leaves the order as it is.
+fn sort(entries: &mut [Entry], args: &LsArgs) {
+    if args.by_size {
+        entries.sort_by_key(|entry| Reverse(entry.size));
+    }
+    if args.reverse {
+        entries.reverse();
+    }
+}
+
+fn size_text(entry: &Entry, args: &LsArgs) -> String {
+    let text = |size| super::size_text(size, args);
+    entry.size.map_or_else(|| "-".into(), text)
 }
 
 fn kind(kind: ListedKind) -> Option<&'static str> {
