@@ -75,7 +75,7 @@ fn write(path: &Path, opened: &Opened) -> std::io::Result<u64> {
     let temporary = PathBuf::from(temporary);
     let written = || {
         let mut out = BufWriter::new(File::create(&temporary)?);
-        volume::write_index(opened, &mut out)?;
+        volume::write_index(&opened.location, &opened.archive, &mut out)?;
         out.flush()?;
         std::fs::rename(&temporary, path)?;
         Ok(std::fs::metadata(path)?.len())

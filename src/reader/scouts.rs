@@ -11,9 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use futures_util::future::join_all;
 
 use super::blob::BlobReader;
-use super::tar::{ASSUMED_RATE, SKIP};
 use super::watch::Watch;
 use crate::archive::{ParseOptions, TAR_BLOCK, TarWalk, is_header};
+
+/// What is read of a member that is skipped: its header with extended headers before it, in bytes.
+pub(super) const SKIP: u64 = 4 * 1024;
+
+/// The rate of the link that is assumed while it is unknown, in bytes a second.
+pub(super) const ASSUMED_RATE: f64 = 50e6;
 
 /// The most scouts at once.
 const MOST: usize = 32;

@@ -9,12 +9,9 @@
 
 use super::blob::BlobReader;
 use super::error::Error;
-use super::scouts::{self, Found, Scouting};
+use super::scouts::{self, ASSUMED_RATE, Found, SKIP, Scouting};
 use super::watch::Watch;
 use crate::archive::{Index, ParseOptions, TarWalk};
-
-/// What is read of a member that is skipped: its header with extended headers before it, in bytes.
-pub(super) const SKIP: u64 = 4 * 1024;
 
 /// The lengths of the first and of the longest read of headers that lie close together, in bytes.
 const FIRST_RUN: u64 = 64 * 1024;
@@ -29,9 +26,6 @@ const FEW: u32 = 2;
 /// A gap of this many bytes is read through on any link, and a longer one than the second never.
 const ALWAYS_THROUGH: u64 = 64 * 1024;
 const NEVER_THROUGH: u64 = 8 << 20;
-
-/// The rate of the link that is assumed while it is unknown, in bytes a second.
-pub(super) const ASSUMED_RATE: f64 = 50e6;
 
 /// The index of a tar that begins with `head`.
 pub(super) async fn read_tar(

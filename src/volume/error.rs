@@ -26,7 +26,7 @@ pub enum OpenError {
     /// It is a directory. [`listing`](super::listing) tells which archives it has.
     Directory(Location),
     /// The index that was given cannot be used.
-    Index(Location, IndexFileError),
+    Index(Box<Location>, Box<IndexFileError>),
     /// The bytes cannot be read, or they are not an archive.
     Read(reader::Error),
 }
@@ -89,6 +89,13 @@ impl fmt::Display for IndexFileError {
                 "the archive is verified against its CID, and an index from a URL is not; give it as a local file that you trust or by its own CID, or use '--verify crc'",
             ),
         }
+    }
+}
+
+impl OpenError {
+    /// The index at `place` cannot be used.
+    pub(super) fn index(place: &Location, why: IndexFileError) -> Self {
+        OpenError::Index(Box::new(place.clone()), Box::new(why))
     }
 }
 

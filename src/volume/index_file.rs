@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 
 use super::error::{IndexFileError, OpenError};
 use super::location::Location;
-use super::open::Opened;
 use super::options::{Options, Verify};
 use super::resolve::{resolve, servers_of};
 use super::sources::Stack;
 use crate::archive::Index;
+use crate::reader::Archive;
 use crate::source::{Priority, Source};
 
 /// The first bytes of a file. The last number is the version of the layout.
@@ -45,13 +45,13 @@ pub(super) struct MadeOf {
     identity: String,
 }
 
-/// Writes the index of an open archive.
+/// Writes the index of the open archive at `location`.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_index(opened: &Opened, out: &mut dyn Write) -> io::Result<()> {
-    let index = opened.archive.index();
-    let identity = identity(&opened.location, &**opened.archive.source());
+pub fn write_index(location: &Location, archive: &Archive, out: &mut dyn Write) -> io::Result<()> {
+    let index = archive.index();
+    let identity = identity(location, &**archive.source());
     let mut hash = Sha256::new();
     let mut done = Ok(());
     let mut push = |bytes: &[u8]| {
@@ -86,7 +86,7 @@ impl IndexFile {
     /// Reads the file at `location`, as an archive there is read. A CID is verified. `options` are those of the archive.
     pub(super) async fn load(location: &Location, options: &Options) -> Result<Self, OpenError> {
         let bytes = read(location, options).await?;
-        let refused = |why| OpenError::Index(location.clone(), why);
+        let refused = |why| OpenError::index(location, why);
         Self::parse(&bytes).map_err(refused)
     }
 
@@ -152,8 +152,7 @@ impl MadeOf {
 async fn read(location: &Location, options: &Options) -> Result<Vec<u8>, OpenError> {
     if let Location::File(path) = location {
         let found = tokio::fs::read(path).await;
-        return found
-            .map_err(|e| OpenError::Index(location.clone(), IndexFileError::Io(e.to_string())));
+        return found.map_err(|e| OpenError::index(location, IndexFileError::Io(e.to_string())));
     }
     // The cache is for archives.
     let options = Options {
@@ -174,7 +173,7 @@ async fn read(location: &Location, options: &Options) -> Result<Vec<u8>, OpenErr
     let source = stack.build()?.source;
     let size = source.open(0).await?.size;
     if size > MOST {
-        return Err(OpenError::Index(location.clone(), IndexFileError::NoIndex));
+        return Err(OpenError::index(location, IndexFileError::NoIndex));
     }
     let mut bytes = Vec::new();
     let mut chunks = source.read(0..size, Priority::Demand);
@@ -182,7 +181,7 @@ async fn read(location: &Location, options: &Options) -> Result<Vec<u8>, OpenErr
         bytes.extend_from_slice(&chunk.bytes);
         let begin = &bytes[..bytes.len().min(MAGIC.len())];
         if !MAGIC.starts_with(begin) {
-            return Err(OpenError::Index(location.clone(), IndexFileError::NoIndex));
+            return Err(OpenError::index(location, IndexFileError::NoIndex));
         }
     }
     Ok(bytes)

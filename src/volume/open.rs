@@ -131,7 +131,7 @@ async fn given_index(
     };
     let is_local = matches!(place, Location::File(_));
     if verify == Verify::Trustless && !is_local && !place.is_verifiable() {
-        return Err(OpenError::Index(place.clone(), IndexFileError::Unverified));
+        return Err(OpenError::index(place, IndexFileError::Unverified));
     }
     let file = IndexFile::load(place, options).await?;
     Ok(Some((place, file)))
@@ -156,7 +156,7 @@ async fn open_with_index(
     // Size and version are known once the archive is open.
     let (size, source) = (archive.index().blob_size(), &**archive.source());
     let checked = made_of.check(location, verify, size, source);
-    checked.map_err(|why| OpenError::Index(place.clone(), why))?;
+    checked.map_err(|why| OpenError::index(place, why))?;
     Ok((archive, cached))
 }
 

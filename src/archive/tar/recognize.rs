@@ -32,7 +32,7 @@ pub fn recognize(first: &[u8], size: u64) -> Option<Recognized> {
     if let Some(block) = first.get(..TAR_BLOCK as usize) {
         let is_empty = || {
             let is_all = first.len() as u64 == size;
-            size <= LONGEST_EMPTY && is_all && size % TAR_BLOCK == 0 && is_zero(first)
+            size <= LONGEST_EMPTY && is_all && size.is_multiple_of(TAR_BLOCK) && is_zero(first)
         };
         if is_header(block) || is_empty() {
             return Some(Recognized::Tar);

@@ -336,7 +336,7 @@ impl TarWalk {
                     .0
                     .iter()
                     .map(|[at, len]| (*at, *len));
-                let is_whole = sparse.pieces.len() % 2 == 0;
+                let is_whole = sparse.pieces.len().is_multiple_of(2);
                 let stored = 0..member.stored;
                 let pieces = map::pieces(pairs, member.size, stored).ok();
                 self.add_sparse(member, TAR_BLOCK, pieces.filter(|_| is_whole))

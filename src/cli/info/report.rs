@@ -212,15 +212,16 @@ impl Report {
             match index.stored(id) {
                 Ok(()) => report.stored.add(entry.size),
                 Err(Error::Encrypted { .. }) => report.encrypted.add(&entry),
-                Err(Error::Compressed { method, .. }) if method == Method::Sparse => {
-                    match index.readable(id) {
-                        Ok(()) => report.sparse.add(entry.size),
-                        Err(why) => report.damaged.add(|| Damaged {
-                            path: path(),
-                            why: why.to_string(),
-                        }),
-                    }
-                }
+                Err(Error::Compressed {
+                    method: Method::Sparse,
+                    ..
+                }) => match index.readable(id) {
+                    Ok(()) => report.sparse.add(entry.size),
+                    Err(why) => report.damaged.add(|| Damaged {
+                        path: path(),
+                        why: why.to_string(),
+                    }),
+                },
                 Err(Error::Compressed { .. }) => report.compressed.add(&entry),
                 Err(why) => report.damaged.add(|| Damaged {
                     path: path(),

@@ -149,6 +149,13 @@ impl LinkEstimate {
         (self.connection_rate > 0.0).then_some(self.connection_rate)
     }
 
+    /// The latency in seconds, and the likely rate of all connections in bytes a second; `assumed` if none was measured.
+    pub(super) fn likely(&self, assumed: f64) -> (f64, f64) {
+        // What was read so far may not show what all connections carry: a few times what one does.
+        let several = self.connection_rate().map_or(assumed, |rate| 4.0 * rate);
+        (self.latency, self.total_rate.max(several))
+    }
+
     /// Bytes a second of all connections together.
     pub(super) fn total_rate(&self) -> f64 {
         self.total_rate

@@ -70,8 +70,7 @@ impl Scheduler {
         self.flow.set_connections(connections, is_pipelined);
     }
 
-    /// The actions that follow from the events so far, in the order in which they must be carried
-    /// out.
+    /// The actions that follow from the events so far, to be carried out in this order.
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
@@ -257,8 +256,9 @@ impl Scheduler {
 
     /// The blocks of `range` that are in memory.
     pub(crate) fn blocks(&self, range: &Range<u64>) -> Vec<Arc<Block>> {
-        let numbers = blocks_of(range);
-        numbers.filter_map(|n| self.memory.block(n)).collect()
+        blocks_of(range)
+            .filter_map(|n| self.memory.block(n))
+            .collect()
     }
 
     /// How far ahead of a reader its files should be announced, in bytes.
@@ -266,13 +266,8 @@ impl Scheduler {
         HORIZON * self.flow.window()
     }
 
-    /// The latency of the link in seconds, and the rate of all connections in bytes a second; `assumed` if none was
-    /// measured.
     pub(crate) fn link(&self, assumed: f64) -> (f64, f64) {
-        let link = &self.flow.link;
-        // Little was read so far, which does not show what all connections carry: a few times what one does.
-        let likely = link.connection_rate().map_or(assumed, |rate| 4.0 * rate);
-        (link.latency(), link.total_rate().max(likely))
+        self.flow.link.likely(assumed)
     }
 
     /// What is known of the link, the requests and the streams.
