@@ -48,10 +48,7 @@ pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
         None => import(args)?,
     };
     let (cid, size) = (cid.0.to_string(), cid.1);
-    show::print(|out| match args.json {
-        true => writeln!(out, "{}", show::json(&Json { cid, size })),
-        false => writeln!(out, "{cid}"),
-    })?;
+    show::print(|out| if args.json { writeln!(out, "{}", show::json(&Json { cid, size })) } else { writeln!(out, "{cid}") })?;
     Ok(ExitCode::SUCCESS)
 }
 

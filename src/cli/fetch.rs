@@ -102,20 +102,17 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     let done = runtime.block_on(fetch_missing(&access, &cache, &args.paths));
     runtime.shutdown_background();
     let done = done?;
-    show::print(|out| match args.json {
-        true => writeln!(out, "{}", show::json(&done)),
-        false => {
-            let Fetched {
-                source,
-                kept,
-                fetched,
-            } = &done;
-            let (kept, fetched) = (HumanBytes(*kept), HumanBytes(*fetched));
-            writeln!(
-                out,
-                "{source}: {kept} in the cache, pinned; {fetched} fetched"
-            )
-        }
+    show::print(|out| if args.json { writeln!(out, "{}", show::json(&done)) } else {
+        let Fetched {
+            source,
+            kept,
+            fetched,
+        } = &done;
+        let (kept, fetched) = (HumanBytes(*kept), HumanBytes(*fetched));
+        writeln!(
+            out,
+            "{source}: {kept} in the cache, pinned; {fetched} fetched"
+        )
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -84,10 +84,7 @@ pub(super) async fn extract(
         }
     }
     tokio::task::block_in_place(|| part.finish(&attr, options.sync)).map_err(text)?;
-    let is_named = match options.overwrite {
-        true => directory.replace(part_name.as_bytes(), name).map(|()| true),
-        false => directory.rename_new(part_name.as_bytes(), name),
-    };
+    let is_named = if options.overwrite { directory.replace(part_name.as_bytes(), name).map(|()| true) } else { directory.rename_new(part_name.as_bytes(), name) };
     if !is_named.map_err(text)? {
         // Somebody has made a file of this name meanwhile.
         let _ = directory.remove(part_name.as_bytes());
@@ -226,10 +223,7 @@ impl Part {
         let mode = Mode::from_raw_mode(mode.into()) & !umask();
         rustix::fs::fchmod(&self.file, mode)?;
         rustix::fs::futimens(&self.file, &times(attr.mtime))?;
-        match sync {
-            true => self.file.sync_all(),
-            false => Ok(()),
-        }
+        if sync { self.file.sync_all() } else { Ok(()) }
     }
 }
 
