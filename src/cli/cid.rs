@@ -48,7 +48,13 @@ pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
         None => import(args)?,
     };
     let (cid, size) = (cid.0.to_string(), cid.1);
-    show::print(|out| if args.json { writeln!(out, "{}", show::json(&Json { cid, size })) } else { writeln!(out, "{cid}") })?;
+    show::print(|out| {
+        if args.json {
+            writeln!(out, "{}", show::json(&Json { cid, size }))
+        } else {
+            writeln!(out, "{cid}")
+        }
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

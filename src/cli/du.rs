@@ -162,7 +162,11 @@ impl Usage<'_> {
     }
 
     fn is_shown(&self, depth: usize) -> bool {
-        let deepest = if self.args.summarize { Some(0) } else { self.args.max_depth };
+        let deepest = if self.args.summarize {
+            Some(0)
+        } else {
+            self.args.max_depth
+        };
         deepest.is_none_or(|deepest| depth <= deepest)
     }
 
@@ -215,7 +219,13 @@ impl Usage<'_> {
             let comma = if is_first { "\n" } else { ",\n" };
             return write!(out, "{comma}{}", show::json(&row));
         }
-        let text = |bytes: u64| if self.args.human_readable { show::human(bytes) } else { bytes.to_string() };
+        let text = |bytes: u64| {
+            if self.args.human_readable {
+                show::human(bytes)
+            } else {
+                bytes.to_string()
+            }
+        };
         write!(out, "{}\t{}\t", text(sum.size), text(sum.stored))?;
         self.names.write(&path, out)?;
         out.write_all(b"\n")

@@ -102,17 +102,21 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     let done = runtime.block_on(fetch_missing(&access, &cache, &args.paths));
     runtime.shutdown_background();
     let done = done?;
-    show::print(|out| if args.json { writeln!(out, "{}", show::json(&done)) } else {
-        let Fetched {
-            source,
-            kept,
-            fetched,
-        } = &done;
-        let (kept, fetched) = (HumanBytes(*kept), HumanBytes(*fetched));
-        writeln!(
-            out,
-            "{source}: {kept} in the cache, pinned; {fetched} fetched"
-        )
+    show::print(|out| {
+        if args.json {
+            writeln!(out, "{}", show::json(&done))
+        } else {
+            let Fetched {
+                source,
+                kept,
+                fetched,
+            } = &done;
+            let (kept, fetched) = (HumanBytes(*kept), HumanBytes(*fetched));
+            writeln!(
+                out,
+                "{source}: {kept} in the cache, pinned; {fetched} fetched"
+            )
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -197,7 +201,8 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure>
         return Ok(vec![all]);
     }
     let mut patterns = Patterns::of_index(paths, index)?;
-    let mut ranges = vec![index.cd_range().start..all.end];
+    let directory = index.cd_range().start..all.end;
+    let mut ranges = vec![directory];
     for id in index.ids() {
         if patterns.select(index.path(id)) && index.get(id).kind != Kind::Dir {
             ranges.push(index.span(id));

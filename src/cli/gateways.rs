@@ -82,7 +82,13 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
             .map(|server| look_at(&servers, server, cid)),
     ));
     drop(waiting);
-    show::print(|out| if args.json { show::json_array(rows.iter().map(Json::of), out) } else { out.write_all(table(&rows).as_bytes()) })?;
+    show::print(|out| {
+        if args.json {
+            show::json_array(rows.iter().map(Json::of), out)
+        } else {
+            out.write_all(table(&rows).as_bytes())
+        }
+    })?;
     for error in rows
         .iter()
         .flat_map(|row| &row.errors)

@@ -58,7 +58,13 @@ pub(super) fn tree(args: &TreeArgs) -> Result<ExitCode, Failure> {
             painter: Painter::for_stdout(args.color),
             report: Counts::default(),
         };
-        show::print(|out| if args.json { drawing.json(start, out) } else { drawing.text(start, out) })?;
+        show::print(|out| {
+            if args.json {
+                drawing.json(start, out)
+            } else {
+                drawing.text(start, out)
+            }
+        })?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -120,7 +126,11 @@ impl<'a> Drawing<'a> {
         }
         let (directories, files) = (self.report.directories, self.report.files);
         let directories = count(directories, "directory", "directories");
-        if self.args.directories { writeln!(out, "\n{directories}") } else { writeln!(out, "\n{directories}, {}", count(files, "file", "files")) }
+        if self.args.directories {
+            writeln!(out, "\n{directories}")
+        } else {
+            writeln!(out, "\n{directories}, {}", count(files, "file", "files"))
+        }
     }
 
     fn json(&mut self, start: Ino, out: &mut dyn Write) -> io::Result<()> {

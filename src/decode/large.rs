@@ -244,7 +244,10 @@ impl Large {
                 return Ok(Stop::Resting);
             };
             walk.expect(goal);
-            let (block, is_whole) = (walk.position() / BLOCK, walk.position().is_multiple_of(BLOCK));
+            let (block, is_whole) = (
+                walk.position() / BLOCK,
+                walk.position().is_multiple_of(BLOCK),
+            );
             let filled = walk.fill(&self.surroundings(), &mut buffer);
             if self.state().epoch != walk.epoch() {
                 break Ok(Stop::Outdated);

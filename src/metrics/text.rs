@@ -103,7 +103,7 @@ impl Out<'_> {
     }
 
     /// A counter with a value for each set of labels.
-    fn counters<'l, L: EncodeLabelSet>(
+    fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,

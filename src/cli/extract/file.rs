@@ -84,7 +84,11 @@ pub(super) async fn extract(
         }
     }
     tokio::task::block_in_place(|| part.finish(&attr, options.sync)).map_err(text)?;
-    let is_named = if options.overwrite { directory.replace(part_name.as_bytes(), name).map(|()| true) } else { directory.rename_new(part_name.as_bytes(), name) };
+    let is_named = if options.overwrite {
+        directory.replace(part_name.as_bytes(), name).map(|()| true)
+    } else {
+        directory.rename_new(part_name.as_bytes(), name)
+    };
     if !is_named.map_err(text)? {
         // Somebody has made a file of this name meanwhile.
         let _ = directory.remove(part_name.as_bytes());

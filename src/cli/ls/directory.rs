@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::LsArgs;
+use super::args::{self, LsArgs};
 use crate::cli::Failure;
 use crate::cli::access::Access;
 use crate::cli::explain::explain_open;
@@ -209,7 +209,7 @@ fn sort(entries: &mut [Entry], args: &LsArgs) {
 }
 
 fn size_text(entry: &Entry, args: &LsArgs) -> String {
-    let text = |size| super::size_text(size, args);
+    let text = |size| args::size_text(size, args);
     entry.size.map_or_else(|| "-".into(), text)
 }
 

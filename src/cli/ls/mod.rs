@@ -1,97 +1,35 @@
 //! `aiozfs ls`.
 
+mod args;
 mod directory;
 mod row;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args};
 use futures_util::StreamExt;
 use futures_util::stream;
 use term_grid::{Direction, Filling, Grid, GridOptions};
 use tokio::runtime::Runtime;
 
+use super::Failure;
 use super::access::Access;
-use super::paint::{ColorArgs, Look, Painter};
+use super::paint::{Look, Painter};
 use super::show::{self, Names};
-use super::unmounted::{ReadArgs, SourceArgs, Unmounted, resolve, with_access};
-use super::{Failure, completions};
+use super::unmounted::{Unmounted, resolve, with_access};
 use crate::archive::{Entry, Error, Kind};
 use crate::decode;
 use crate::fs::{Attr, Ino, natural};
+pub(super) use args::LsArgs;
+use args::size_text;
 use row::Row;
 
 /// How many targets of symbolic links are fetched at once.
 const TARGETS_AT_ONCE: usize = 16;
-
-/// List the files of an archive, without mounting it, or the archives in a directory.
-///
-/// A directory is one of IPFS, whose files are all listed, a prefix in an object store (s3://BUCKET/PREFIX/), the
-/// index of a web server, or a directory of this machine.
-///
-/// Names are those of the mount, in natural order ("2" before "10"); directories end in '/'. Names that begin with
-/// a dot are listed as well. On a terminal, names are in columns and colours, and those with special characters are
-/// quoted as by GNU ls.
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, disable_help_flag = true)]
-pub(super) struct LsArgs {
-    #[command(flatten)]
-    source: SourceArgs,
-    /// Files and directories of the archive; * ? [a-z] {a,b} and ** as in a shell [default: all of it]
-    #[arg(value_name = "PATH|GLOB", add = completions::paths())]
-    paths: Vec<OsString>,
-    /// Also print type and permissions, user/group in the archive, size, time (UTC), targets of symbolic
-    /// links, and what cannot be read
-    #[arg(short, long)]
-    long: bool,
-    /// Also list all directories below, with full paths
-    #[arg(short = 'R', long)]
-    recursive: bool,
-    /// Print sizes like 1.5K and 234M
-    #[arg(short = 'h', long)]
-    human_readable: bool,
-    /// Newest first
-    #[arg(short = 't', overrides_with = "by_size")]
-    by_time: bool,
-    /// Largest first
-    #[arg(short = 'S', overrides_with = "by_time")]
-    by_size: bool,
-    /// In reverse order
-    #[arg(short, long)]
-    reverse: bool,
-    /// One name a line, as in a pipe
-    #[arg(short = '1')]
-    one: bool,
-    /// For the habit: nothing is left out without it
-    #[arg(short, long)]
-    all: bool,
-    /// Print a JSON array, one file a line, with all metadata; targets of symbolic links with -l. For a
-    /// path that is not UTF-8, 'path_hex' has its exact bytes
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    color: ColorArgs,
-    #[command(flatten)]
-    read: ReadArgs,
-    /// Print help
-    #[arg(long, action = ArgAction::Help)]
-    help: Option<bool>,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  aiozfs ls bafybei...
-  aiozfs ls -l bafybei.../videos/holiday.zip
-  aiozfs ls -lhS https://example.com/holiday.zip '*.{mp4,mkv}'
-  aiozfs ls s3://bucket/films/
-  aiozfs ls https://example.com/films/
-  aiozfs ls -R ./holiday.zip | grep '\\.m3u8$'
-  aiozfs ls -R --json ./holiday.zip | jq '.[] | select(.method != \"stored\") | .path'";
 
 pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
     let access = resolve(&args.source, &args.read)?;
@@ -216,14 +154,6 @@ fn owner(entry: Option<&Entry>) -> String {
 
 /// Targets of symbolic links that were fetched.
 type Targets = HashMap<Ino, Vec<u8>>;
-
-fn size_text(bytes: u64, args: &LsArgs) -> String {
-    if args.human_readable {
-        show::human(bytes)
-    } else {
-        bytes.to_string()
-    }
-}
 
 impl<'a> Listing<'a> {
     /// Lists `named`: files first, then what is in directories, as `ls` does.

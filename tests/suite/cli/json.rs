@@ -55,7 +55,11 @@ fn assert_described(command: &str, at: &str, value: &Value, example: &Value) {
                         .expect("an element"),
                 };
                 // A tree has trees in it.
-                let known = if at.ends_with(".contents") { &documented("tree")[0][0] } else { known };
+                let known = if at.ends_with(".contents") {
+                    &documented("tree")[0][0]
+                } else {
+                    known
+                };
                 assert_described(command, &format!("{at}[]"), item, known);
             }
         }
