@@ -29,6 +29,8 @@ mod helper;
 mod info;
 mod job;
 mod known_cids;
+mod library;
+mod library_list;
 mod logging;
 mod ls;
 mod man;
@@ -73,6 +75,7 @@ enum Command {
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
     Mounts(mounts::MountsArgs),
+    Reload(library::ReloadArgs),
     Status(status::StatusArgs),
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args, &arguments),
         Command::Umount(args) => mount::umount(&args),
+        Command::Reload(args) => library::reload(&args),
         Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),
         Command::Ls(args) => ls::ls(&args),

@@ -1,9 +1,9 @@
 //! One mount, from mount(2) to the end of its process.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::crash;
 use super::mounts;
 use super::served::Served;
 use super::unmount::unmount_own;
-use crate::volume::Volume;
+use crate::library::{Change, Library};
 
 /// How long to wait for the session to end after the mount is gone. A mount that was detached while
 /// files were open stays in the kernel until the process ends.
@@ -79,9 +79,9 @@ impl fmt::Display for MountError {
     }
 }
 
-/// A mounted volume. It is served until [`wait`](Self::wait) returns.
+/// A mounted library. It is served until [`wait`](Self::wait) returns.
 pub struct Mounted {
-    volume: Arc<Volume>,
+    library: Library,
     mountpoint: PathBuf,
     device: String,
     events: mpsc::Receiver<Event>,
@@ -106,10 +106,10 @@ impl Stopper {
     }
 }
 
-/// Mounts `volume` on `mountpoint`, an absolute path that was checked. When this returns, the tree
+/// Mounts `library` on `mountpoint`, an absolute path that was checked. When this returns, the tree
 /// is usable.
 pub fn mount(
-    volume: Arc<Volume>,
+    library: Library,
     mountpoint: &Path,
     options: &KernelOptions,
     runtime: Handle,
@@ -119,8 +119,8 @@ pub fn mount(
     }
     let config = config(options);
     let refuses_users = config.acl == SessionACL::RootAndOwner;
-    let served = Served::new(volume.clone(), options.source_hash.clone());
-    let adapter = Adapter::new(served, runtime, refuses_users);
+    let served = Served::new(library.clone(), options.source_hash.clone(), runtime);
+    let adapter = Adapter::new(served, refuses_users);
     let tuned = adapter.tuned();
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
@@ -129,7 +129,7 @@ pub fn mount(
         _ => String::new(),
     };
     crash::detach_on_fault(mountpoint);
-    drop_wrong_pages(&volume, session.notifier());
+    forget_changes(&library, session.notifier());
     let (sender, events) = mpsc::channel();
     let ended = sender.clone();
     let server = std::thread::Builder::new().name("fuse".into());
@@ -139,7 +139,7 @@ pub fn mount(
     // It is set only here, and once.
     let _ = tuned.set(());
     Ok(Mounted {
-        volume,
+        library,
         mountpoint: mountpoint.to_owned(),
         device,
         events,
@@ -153,11 +153,6 @@ impl Mounted {
         Stopper(self.sender.clone())
     }
 
-    /// What is mounted.
-    pub fn volume(&self) -> &Arc<Volume> {
-        &self.volume
-    }
-
     /// Serves until the mount is gone. When a [`Stopper`] asks for it, fails the reads that wait, then
     /// unmounts or, if the mount is busy, detaches. The caller must end the process after this, since a
     /// detached mount may stay in the kernel until then.
@@ -165,12 +160,12 @@ impl Mounted {
         match self.events.recv() {
             Ok(Event::Ended(result)) => {
                 crash::forget();
-                self.volume.close();
+                self.library.close();
                 return result;
             }
             Ok(Event::Stop) | Err(_) => {}
         }
-        self.volume.close();
+        self.library.close();
         unmount_own(&self.mountpoint, &self.device);
         crash::forget();
         loop {
@@ -183,12 +178,18 @@ impl Mounted {
     }
 }
 
-/// Makes the kernel drop its cached pages of a file whose bytes turned out to be wrong.
-fn drop_wrong_pages(volume: &Volume, notifier: Notifier) {
-    volume.on_wrong(move |ino| {
-        // The whole file. The kernel waits for reads of the file in progress.
-        if let Err(e) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
-            log::warn!("the kernel may keep wrong pages of inode {}: {e}", ino.0);
+/// Makes the kernel forget what turned out to be wrong, or is no longer so.
+fn forget_changes(library: &Library, notifier: Notifier) {
+    library.watch(move |change| match change {
+        Change::Bytes(ino) => {
+            // The whole file. The kernel waits for reads of the file in progress.
+            if let Err(e) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
+                log::warn!("the kernel may keep wrong pages of inode {}: {e}", ino.0);
+            }
+        }
+        // It is no error if the kernel does not know the name.
+        Change::Name { directory, name } => {
+            let _ = notifier.inval_entry(INodeNo(directory.0), OsStr::new(&name));
         }
     });
 }

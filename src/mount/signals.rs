@@ -37,6 +37,9 @@ const IDLE: [libc::c_int; 8] = [
     libc::SIGXFSZ,
 ];
 
+/// What SIGHUP does to a mount that goes on.
+pub type OnHangup = Box<dyn Fn() + Send + Sync>;
+
 /// The caught signals of this process. They have no effect until [`stop`](Self::stop) is called.
 pub struct Signals {
     ending: Vec<Signal>,
@@ -66,9 +69,8 @@ impl Signals {
         })
     }
 
-    /// Makes the signals unmount. In the background, where there is no terminal, SIGHUP calls `reopen`
-    /// instead, which opens the log anew.
-    pub fn stop(self, stopper: &Stopper, runtime: &Handle, reopen: Option<fn()>) {
+    /// Makes the signals unmount. If there is `on_hangup`, SIGHUP calls that instead.
+    pub fn stop(self, stopper: &Stopper, runtime: &Handle, on_hangup: Option<OnHangup>) {
         for mut signal in self.ending {
             let stopper = stopper.clone();
             runtime.spawn(async move {
@@ -83,9 +85,8 @@ impl Signals {
         let stopper = stopper.clone();
         runtime.spawn(async move {
             while hangup.recv().await.is_some() {
-                if let Some(reopen) = reopen {
-                    reopen();
-                    log::info!("SIGHUP: the log file was reopened");
+                if let Some(on_hangup) = &on_hangup {
+                    on_hangup();
                 } else {
                     log::warn!("SIGHUP: the terminal is gone; unmounting");
                     stopper.stop();

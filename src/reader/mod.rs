@@ -8,6 +8,7 @@
 mod archive;
 mod blob;
 mod block;
+mod bound;
 mod check;
 mod counters;
 mod crc;
@@ -20,5 +21,6 @@ mod schedule;
 
 pub use archive::Archive;
 pub use blob::{BlobReader, ReaderOptions};
+pub use bound::SharedMemory;
 pub use counters::{Status, StreamStatus};
 pub use error::Error;

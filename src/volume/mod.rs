@@ -18,6 +18,7 @@ mod resolve;
 mod servers;
 mod sources;
 
+pub use crate::content::Cid;
 pub use content_path::{ContentPath, Root};
 pub use error::{FileError, FindError, OpenError};
 pub use files::Volume;

@@ -237,6 +237,7 @@ async fn run(seed: u64, temper: Temper, readers: u64) -> Result<(), String> {
         memory: MEMORY,
         timeout: TIMEOUT,
         connections: 8,
+        ..ReaderOptions::default()
     };
     let blob = BlobReader::open(source.clone(), 0, options)
         .await
@@ -421,6 +422,7 @@ fn memory_held_for_idle_streams_is_given_to_reads() {
             memory: MEMORY,
             timeout: TIMEOUT,
             connections: 8,
+            ..ReaderOptions::default()
         };
         let blob = BlobReader::open(source, 0, options).await.expect("open");
         let read_alone = async |number: u64| {
