@@ -13,7 +13,7 @@
 //! | [`playlist`] | HLS and DASH text: finds, adds and removes range links. Pure | `ranges` |
 //! | [`source`] | the trait `Source`; file, memory, retry, offline | `ranges` |
 //! | [`http`] | one HTTP server: connections, requests, answers | `source`, `ranges` |
-//! | [`stores`] | object stores: addresses, credentials, signatures | `source`, `http` |
+//! | [`stores`] | object stores: addresses, credentials, signatures, requests, listings | `source`, `http`, `ranges` |
 //! | [`gateways`] | many servers as one `Source` | `source`, `http`, `ranges` |
 //! | [`content`] | CIDs, hash trees, verification of ranges | `source`, `ranges` |
 //! | [`cache`] | bytes on disk that outlive the mount | `source`, `content`, `ranges` |

@@ -9,6 +9,7 @@ use super::config::Config;
 use super::explain::{explain_location, explain_open};
 use super::mount_options::MountOptions;
 use super::password::{self, PasswordArgs};
+use super::progress::Waiting;
 use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
 use super::stores::StoreArgs;
@@ -20,6 +21,9 @@ use crate::decode::Password;
 use crate::http::Clients;
 use crate::reader::{ReaderOptions, SharedMemory};
 use crate::volume::{self, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume};
+
+/// Shown while servers are asked for the index.
+pub(super) const OPENING: &str = "opening the archive";
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
@@ -92,9 +96,18 @@ impl AccessArgs {
     }
 
     /// The memory of these arguments, for readers that share it.
-    pub(super) fn memory(&self, config: &Config, options: &MountOptions) -> SharedMemory {
+    /// `read_ahead`: see [`ReaderOptions::read_ahead`].
+    pub(super) fn memory(
+        &self,
+        config: &Config,
+        options: &MountOptions,
+        read_ahead: u64,
+    ) -> SharedMemory {
         let memory = options.memory.or(self.memory).or(config.memory());
-        SharedMemory::new(memory.unwrap_or(ReaderOptions::default().memory))
+        SharedMemory::new(
+            memory.unwrap_or(ReaderOptions::default().memory),
+            read_ahead,
+        )
     }
 
     /// The cache of these arguments.
@@ -159,6 +172,7 @@ impl AccessArgs {
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),
                     shared: None,
+                    read_ahead: default.read_ahead,
                 },
                 offline: self.reuse(options).is_offline(),
                 password,
@@ -193,10 +207,11 @@ impl Access {
         }
     }
 
-    /// A path, components separated by `/`, below a directory of IPFS.
+    /// A path, components separated by `/`, below a directory of IPFS. Other directories are named by addresses.
     pub(super) fn below(&self, path: &str) -> Result<Self, Failure> {
         let here = self.location.content().ok_or_else(|| {
-            Failure::usage(format!("{} is no directory", self.location.shown().1))
+            let shown = self.location.shown().1;
+            Failure::usage(format!("give '{path}' as a part of the address {shown}"))
         })?;
         let below = here.descend(path).map_err(|e| explain_location(&e))?;
         Ok(Self {
@@ -238,7 +253,9 @@ impl Access {
 
     /// Opens the archive, and [asks](Self::password_for) for its password. Must be called within a runtime.
     pub(super) async fn open_unlocked(&self) -> Result<Volume, Failure> {
+        let waiting = Waiting::for_(OPENING);
         let volume = self.open().await?;
+        drop(waiting);
         if self.options.password.is_none()
             && let Some(password) = self.password_for(volume.archive().index())
         {
@@ -249,6 +266,7 @@ impl Access {
 
     /// Opens the archive without a tree. Must be called within a runtime.
     pub(super) async fn open_archive(&self) -> Result<Opened, Failure> {
+        let _waiting = Waiting::for_(OPENING);
         match volume::open_archive(&self.location, &self.options).await {
             Ok(opened) => Ok(opened),
             Err(error) => Err(self.explain(&error).await),

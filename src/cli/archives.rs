@@ -1,11 +1,12 @@
-//! What to say about a directory of IPFS where an archive is wanted: which archives it has.
+//! What to say about a directory where an archive is wanted: which archives it has.
 
 use std::time::Duration;
 
 use super::Failure;
+use super::show::quoted;
 use crate::content::Listed;
 use crate::http::display_url;
-use crate::volume::{self, Location, Options, Root, Server};
+use crate::volume::{self, Location, OpenError, Options, Root, Server};
 
 /// How long a directory is listed to name its archives in an error.
 const BRIEFLY: Duration = Duration::from_secs(5);
@@ -33,25 +34,49 @@ pub(super) async fn explain_directory(
     let gateway = options.servers.servers.first();
     let gateway = gateway.filter(|_| is_by_gateway);
     let here = given(location, gateway, &[]);
-    let listed = volume::list(location, options);
     let list = format!("'aiozfs ls {here}' lists it");
-    let Ok(Ok(directory)) = tokio::time::timeout(BRIEFLY, listed).await else {
-        return Failure::new(format!(
-            "{shown} is a directory; give the path of an archive in it; {list}"
-        ));
+    let archives = async {
+        if location.content().is_none() {
+            let archives = volume::listing(location, options).await?.archives;
+            let sources = archives
+                .into_iter()
+                .map(|archive| archive.location.shown().1);
+            return Ok::<_, OpenError>((None, sources.collect::<Vec<_>>()));
+        }
+        let entries = volume::list(location, options).await?.entries;
+        let is_archive = |entry: &&Listed| is_archive(&entry.name);
+        let archives = entries.iter().filter(is_archive);
+        let paths =
+            archives.map(|entry| given(location, gateway, std::slice::from_ref(&entry.name)));
+        Ok((Some(entries.len()), paths.collect()))
     };
-    let is_archive = |entry: &&Listed| is_archive(&entry.name);
-    let archives: Vec<&Listed> = directory.entries.iter().filter(is_archive).collect();
-    let commands = archives.iter().take(NAMED).map(|entry| {
-        let path = given(location, gateway, std::slice::from_ref(&entry.name));
-        format!("aiozfs mount {path} DIR")
-    });
+    let (count, archives) = match tokio::time::timeout(BRIEFLY, archives).await {
+        Ok(Ok(listed)) => listed,
+        Ok(Err(error)) if location.content().is_none() => {
+            return Failure::new(format!(
+                "{shown} is a directory that cannot be listed: {error}"
+            ));
+        }
+        _ => {
+            return Failure::new(format!(
+                "{shown} is a directory; give the path of an archive in it; {list}"
+            ));
+        }
+    };
+    let commands = archives.iter().take(NAMED);
+    let commands = commands.map(|source| format!("aiozfs mount {} DIR", quoted(source.as_bytes())));
     let commands = commands.collect::<Vec<_>>().join("; ");
+    let pack = match location {
+        Location::File(_) => "; 'aiozfs pack' makes an archive of it",
+        _ => "",
+    };
     Failure::new(match archives.len() {
-        0 => format!(
-            "{shown} is a directory of {} entries, none of them named like an archive; {list}",
-            directory.entries.len()
-        ),
+        0 => {
+            let entries = count.map_or("without archives".into(), |count| {
+                format!("of {count} entries, none of them named like an archive")
+            });
+            format!("{shown} is a directory {entries}; {list}{pack}")
+        }
         1 => format!("{shown} is a directory with an archive in it: {commands}"),
         n if n <= NAMED => format!("{shown} is a directory with {n} archives in it: {commands}"),
         n => format!(

@@ -53,16 +53,22 @@ struct Common {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the archives in it, the most recently used first
+    #[command(after_help = "Examples:\n  aiozfs cache ls --json | jq .taken")]
     Ls(Common),
     /// Protect archives from eviction: the bytes in the cache, and those still to come
+    #[command(after_help = "Examples:\n  aiozfs cache pin bafybei...")]
     Pin(Named),
     /// Allow their eviction again
+    #[command(after_help = "Examples:\n  aiozfs cache unpin bafybei...")]
     Unpin(Named),
     /// Remove archives, pinned or not
+    #[command(after_help = "Examples:\n  aiozfs cache rm https://example.com/holiday.zip")]
     Rm(Named),
     /// Free space; pinned archives stay
+    #[command(after_help = "Examples:\n  aiozfs cache prune --unused 30d")]
     Prune(PruneArgs),
     /// Compare everything with its checksums, and remove what is damaged
+    #[command(after_help = "Examples:\n  aiozfs cache verify")]
     Verify(VerifyArgs),
 }
 

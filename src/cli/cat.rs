@@ -1,6 +1,6 @@
 //! `aiozfs cat`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::show::{cannot_write, quoted, stdout};
-use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
+use super::unmounted::{Named, ReadArgs, SourceArgs, Unmounted, with_archive};
 use super::{Failure, completions};
 use crate::archive::EntryId;
 use crate::decode;
+use crate::fs::Ino;
 
 /// How much is read and written at once, in bytes. Read-ahead fetches the next bytes meanwhile, so more
 /// would only need memory.
@@ -27,8 +28,8 @@ const PIECE: u64 = 512 * 1024;
 pub(super) struct CatArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Files of the archive, as 'aiozfs ls -R' names them
-    #[arg(required = true, value_name = "PATH", add = completions::paths())]
+    /// Files of the archive, as 'aiozfs ls -R' names them; * ? [a-z] {a,b} and ** as in a shell
+    #[arg(required = true, value_name = "PATH|GLOB", add = completions::paths())]
     paths: Vec<OsString>,
     #[command(flatten)]
     read: ReadArgs,
@@ -38,28 +39,51 @@ const EXAMPLES: &str = "\
 Examples:
   aiozfs cat bafybei... master_playlist.m3u8
   aiozfs cat https://example.com/holiday.zip 720p/seg_0000.ts 720p/seg_0001.ts | ffprobe -
-  aiozfs cat ./holiday.zip film.mp4 > film.mp4";
+  aiozfs cat ./holiday.zip film.mp4 > film.mp4
+  aiozfs cat ./logs.zip '2026-*/*.log' | grep ERROR";
 
 pub(super) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
     with_archive(&args.source, &args.read, |unmounted| {
-        let files = args.paths.iter().map(|path| file(unmounted, path));
-        let files = files.collect::<Result<Vec<_>, _>>()?;
-        unmounted.unlock(&files);
-        for (path, id) in args.paths.iter().zip(&files) {
+        let mut files = Vec::new();
+        for path in &args.paths {
+            let literal = || unmounted.find(path, true);
+            match unmounted.named(path, true, literal)? {
+                Named::Literal(ino) => {
+                    let shown = quoted(path.as_bytes());
+                    let file = file(unmounted, &shown, ino)?;
+                    let id = file.ok_or_else(|| {
+                        Failure::new(format!(
+                            "{shown} is a directory; 'aiozfs ls' lists what is in it"
+                        ))
+                    })?;
+                    files.push((shown, id));
+                }
+                Named::Matching(inos) => {
+                    for path in inos.into_iter().map(|ino| unmounted.tree().path(ino)) {
+                        let ino = unmounted.find(OsStr::from_bytes(&path), true)?;
+                        let shown = quoted(&path);
+                        let file = file(unmounted, &shown, ino)?;
+                        files.extend(file.map(|id| (shown, id)));
+                    }
+                }
+            }
+        }
+        let ids: Vec<_> = files.iter().map(|(_, id)| *id).collect();
+        unmounted.unlock(&ids);
+        for (path, id) in &files {
             let unlocked = unmounted.volume.decoder().unlock(*id);
-            unmounted.runtime.block_on(unlocked).map_err(|why| {
-                let path = quoted(path.as_bytes());
-                Failure::new(format!("{path}: {why}"))
-            })?;
+            unmounted
+                .runtime
+                .block_on(unlocked)
+                .map_err(|why| Failure::new(format!("{path}: {why}")))?;
         }
         let mut out = stdout()?;
-        for (path, id) in args.paths.iter().zip(files) {
-            match copy(unmounted, id, &mut out) {
+        for (path, id) in &files {
+            match copy(unmounted, *id, &mut out) {
                 Ok(()) => {}
                 Err(Stopped::Closed(e)) if e.kind() == io::ErrorKind::BrokenPipe => break,
                 Err(Stopped::Closed(e)) => return Err(cannot_write(&e)),
                 Err(Stopped::Read(why)) => {
-                    let path = quoted(path.as_bytes());
                     return Err(Failure::new(format!("{path}: {why}")));
                 }
             }
@@ -68,21 +92,17 @@ pub(super) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The entry of a file that can be read.
-fn file(unmounted: &Unmounted, path: &OsString) -> Result<EntryId, Failure> {
-    let ino = unmounted.find(path, true)?;
-    let shown = quoted(path.as_bytes());
-    let id = unmounted.tree().entry(ino).ok_or_else(|| {
-        Failure::new(format!(
-            "{shown} is a directory; 'aiozfs ls' lists what is in it"
-        ))
-    })?;
+/// The entry of a file that can be read; `None` for a directory.
+fn file(unmounted: &Unmounted, shown: &str, ino: Ino) -> Result<Option<EntryId>, Failure> {
+    let Some(id) = unmounted.tree().entry(ino) else {
+        return Ok(None);
+    };
     let readable = unmounted.volume.decoder().readable(id);
     readable.map_err(|why| match why {
         decode::Error::Read(why) => Failure::new(why),
         why => Failure::new(format!("{shown}: {why}")),
     })?;
-    Ok(id)
+    Ok(Some(id))
 }
 
 enum Stopped {

@@ -1,17 +1,18 @@
 //! `aiozfs cid`: the CID of a file here, or of a path of IPFS.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::config::Config;
 use super::explain::{explain_location, explain_open};
-use super::progress::Progress;
+use super::progress::{Progress, Waiting};
 use super::servers::ServerArgs;
-use super::{Failure, job, units};
+use super::{Failure, job, show, units};
 use crate::content::{Cid, Profile, import_reader};
 use crate::volume::{self, Location, Options};
 
@@ -28,6 +29,9 @@ pub(super) struct CidArgs {
     /// How the file is split into blocks, which determines its CID
     #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
     profile: Profile,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     servers: ServerArgs,
 }
@@ -40,12 +44,23 @@ Examples:
 
 pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
     let cid = match remote(args)? {
-        Some(location) => resolve(args, location)?,
+        Some(location) => (resolve(args, location)?, None),
         None => import(args)?,
     };
-    let printed = writeln!(io::stdout(), "{cid}");
-    printed.map_err(|e| Failure::new(format!("cannot print: {e}")))?;
+    let (cid, size) = (cid.0.to_string(), cid.1);
+    show::print(|out| match args.json {
+        true => writeln!(out, "{}", show::json(&Json { cid, size })),
+        false => writeln!(out, "{cid}"),
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct Json {
+    cid: String,
+    /// Of a file here, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
 }
 
 /// The path of IPFS that is meant; `None` for a file.
@@ -73,12 +88,14 @@ fn resolve(args: &CidArgs, location: Location) -> Result<Cid, Failure> {
         ..Options::default()
     };
     let runtime = job::runtime()?;
+    let _waiting = Waiting::for_("resolving the path");
     let cid = runtime.block_on(volume::cid_of(&location, &options));
     runtime.shutdown_background();
     cid.map_err(|error| explain_open(&location, &error))
 }
 
-fn import(args: &CidArgs) -> Result<Cid, Failure> {
+/// The CID of a file, and its size in bytes.
+fn import(args: &CidArgs) -> Result<(Cid, Option<u64>), Failure> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound => {
             Failure::new(format!("there is no file {}", args.file.display()))
@@ -103,6 +120,6 @@ fn import(args: &CidArgs) -> Result<Cid, Failure> {
         true
     });
     drop(progress);
-    let (cid, _) = hashed.map_err(failed)?;
-    Ok(cid)
+    let (cid, size) = hashed.map_err(failed)?;
+    Ok((cid, Some(size)))
 }

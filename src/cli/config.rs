@@ -98,6 +98,8 @@ pub(super) struct Mount {
     ca_file: Option<PathBuf>,
     #[serde(default, deserialize_with = "size")]
     memory: Option<u64>,
+    #[serde(default, deserialize_with = "size")]
+    read_ahead: Option<u64>,
     #[serde(default, deserialize_with = "duration")]
     timeout: Option<Duration>,
     cache_dir: Option<PathBuf>,
@@ -256,6 +258,10 @@ impl Config {
         self.mount(|mount| mount.memory)
     }
 
+    pub(super) fn read_ahead(&self) -> Option<u64> {
+        self.mount(|mount| mount.read_ahead)
+    }
+
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.mount(|mount| mount.timeout)
     }
@@ -386,6 +392,7 @@ mod tests {
         source = "bafy"
         [mount]
         memory = "64M"
+        read-ahead = "1M"
         timeout = "5s"
         connections = 8
         stripe = true
@@ -416,6 +423,7 @@ mod tests {
         );
         assert_eq!(config.gateways().expect("all").len(), 2);
         assert_eq!(config.memory(), Some(64 << 20));
+        assert_eq!(config.read_ahead(), Some(1 << 20));
         assert_eq!(config.timeout(), Some(Duration::from_secs(5)));
         assert_eq!(config.connections(), Some(8));
         assert!(config.stripe() && config.allow_other());

@@ -2,20 +2,21 @@
 
 use std::ffi::OsString;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::HumanBytes;
+use serde::Serialize;
 
 use super::access::{Access, AccessArgs};
 use super::explain::explain_open;
-use super::glob::Glob;
 use super::mount_options::MountOptions;
+use super::patterns::Patterns;
 use super::progress::Progress;
-use super::{Failure, config, fetch_index, job, logging};
+use super::show;
+use super::{Failure, completions, config, fetch_index, job, logging};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
 use crate::ranges::RangeSet;
@@ -43,15 +44,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct FetchArgs {
     /// The archive: an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
     /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
+    #[arg(add = completions::sources())]
     source: String,
-    /// Files and directories of the archive; * ? [a-z] stand for characters of a name, ** for any
-    /// number of directories
-    #[arg(value_name = "PATH|GLOB")]
+    /// Files and directories of the archive; * ? [a-z] {a,b} and ** as in a shell
+    #[arg(value_name = "PATH|GLOB", add = completions::paths())]
     paths: Vec<OsString>,
     /// Fetch nothing for keeps, but decode compressed files once and keep where decoding can restart: later
     /// mounts then read anywhere in them without decoding what lies before
     #[arg(long)]
     index: bool,
+    /// Print the result as JSON: one object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     access: AccessArgs,
     /// Log more; may be given more than once
@@ -87,27 +91,34 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
     if args.index {
         let done = runtime.block_on(fetch_index::index(&access, &cache, &args.paths));
         runtime.shutdown_background();
-        return done.map(|()| ExitCode::SUCCESS);
+        return done?.report(args.json);
     }
     let done = runtime.block_on(fetch_missing(&access, &cache, &args.paths));
     runtime.shutdown_background();
-    let Fetched {
-        name,
-        kept,
-        fetched,
-    } = done?;
-    println!(
-        "{name}: {} in the cache, pinned; {} fetched",
-        HumanBytes(kept),
-        HumanBytes(fetched)
-    );
+    let done = done?;
+    show::print(|out| match args.json {
+        true => writeln!(out, "{}", show::json(&done)),
+        false => {
+            let Fetched {
+                source,
+                kept,
+                fetched,
+            } = &done;
+            let (kept, fetched) = (HumanBytes(*kept), HumanBytes(*fetched));
+            writeln!(
+                out,
+                "{source}: {kept} in the cache, pinned; {fetched} fetched"
+            )
+        }
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Bytes of the archive.
+#[derive(Serialize)]
 struct Fetched {
     /// The name of the archive in the cache.
-    name: String,
+    source: String,
     kept: u64,
     fetched: u64,
 }
@@ -145,7 +156,7 @@ async fn fetch_missing(
     for round in 0..ROUNDS {
         if missing.is_empty() {
             return Ok(Fetched {
-                name,
+                source: name,
                 kept,
                 fetched,
             });
@@ -163,7 +174,7 @@ async fn fetch_missing(
     }
     match total(&missing) {
         0 => Ok(Fetched {
-            name,
+            source: name,
             kept,
             fetched,
         }),
@@ -181,32 +192,15 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure>
     if paths.is_empty() {
         return Ok(vec![all]);
     }
-    let globs: Vec<Glob> = paths
-        .iter()
-        .map(|path| Glob::new(path.as_bytes()))
-        .collect();
-    let mut is_used = vec![false; globs.len()];
-    let directory = index.cd_range().start..all.end;
-    let mut ranges = vec![directory];
+    let mut patterns = Patterns::of_index(paths, index)?;
+    let mut ranges = vec![index.cd_range().start..all.end];
     for id in index.ids() {
-        let path = index.path(id);
-        let mut is_wanted = false;
-        for (glob, is_used) in globs.iter().zip(&mut is_used) {
-            let names = glob.names(path);
-            is_wanted |= names;
-            *is_used |= names;
-        }
-        if is_wanted && index.get(id).kind != Kind::Dir {
+        if patterns.select(index.path(id)) && index.get(id).kind != Kind::Dir {
             ranges.push(index.span(id));
         }
     }
-    match is_used.iter().position(|is_used| !is_used) {
-        None => Ok(ranges),
-        Some(at) => Err(Failure::new(format!(
-            "the archive has no '{}'",
-            paths[at].to_string_lossy()
-        ))),
-    }
+    patterns.finish()?;
+    Ok(ranges)
 }
 
 /// Ranges in order, with neighbours joined.

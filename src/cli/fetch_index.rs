@@ -1,7 +1,7 @@
 //! `aiozfs fetch --index`: decodes compressed files once, so that later mounts seek in them.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -9,23 +9,66 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use indicatif::HumanBytes;
+use serde::Serialize;
 
 use super::Failure;
 use super::access::Access;
-use super::glob::Glob;
+use super::patterns::Patterns;
 use super::progress::Progress;
+use super::show;
 use crate::archive::{EntryId, Index, Kind};
 use crate::cache::Cache;
 
 /// How long to wait for the disk in the end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What was indexed.
+#[derive(Serialize)]
+pub(super) struct Indexed {
+    source: String,
+    files: usize,
+    /// Bytes of these files.
+    bytes: u64,
+    failed: Vec<Failed>,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    path: String,
+    reason: String,
+}
+
+impl Indexed {
+    /// Prints it. Fails if a file could not be decoded.
+    pub(super) fn report(&self, json: bool) -> Result<ExitCode, Failure> {
+        let (source, files) = (&self.source, self.files);
+        let failed = self.failed.len();
+        show::print(|out| match json {
+            true => writeln!(out, "{}", show::json(self)),
+            false if failed > 0 => Ok(()),
+            false => {
+                let bytes = HumanBytes(self.bytes);
+                writeln!(
+                    out,
+                    "{source}: {files} compressed files with {bytes} indexed"
+                )
+            }
+        })?;
+        match failed {
+            0 => Ok(ExitCode::SUCCESS),
+            _ => Err(Failure::new(format!(
+                "{failed} of {files} compressed files of {source} could not be decoded"
+            ))),
+        }
+    }
+}
+
 /// Decodes the compressed files that `paths` name, or all, and has their checkpoints kept.
 pub(super) async fn index(
     access: &Access,
     cache: &Cache,
     paths: &[OsString],
-) -> Result<(), Failure> {
+) -> Result<Indexed, Failure> {
     let volume = access.open_unlocked().await?;
     let decoder = volume.decoder();
     let index = volume.archive().index();
@@ -39,50 +82,37 @@ pub(super) async fn index(
         async move { (id, decoder.pass(*id, Arc::new(tell)).await) }
     });
     let mut passes = passes.buffer_unordered(cores);
-    let mut failed = 0;
+    let mut failed = Vec::new();
     while let Some((id, result)) = passes.next().await {
         if let Err(why) = result {
-            failed += 1;
-            let path = String::from_utf8_lossy(index.path(*id));
+            let path = String::from_utf8_lossy(index.path(*id)).into_owned();
             progress.aside(|| log::error!("{path}: {why}"));
+            let reason = why.to_string();
+            failed.push(Failed { path, reason });
         }
     }
     drop(passes);
     volume.close();
     tokio::task::block_in_place(|| cache.settle(PATIENCE));
-    let (shown, count) = (&access.location.shown().1, files.len());
-    if failed > 0 {
-        return Err(Failure::new(format!(
-            "{failed} of {count} compressed files of {shown} could not be decoded"
-        )));
-    }
-    println!(
-        "{shown}: {count} compressed files with {} indexed",
-        HumanBytes(total)
-    );
-    Ok(())
+    Ok(Indexed {
+        source: access.location.shown().1,
+        files: files.len(),
+        bytes: total,
+        failed,
+    })
 }
 
 /// The compressed files that paths name, the largest first: those that are left in the end are short.
 fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
-    let globs: Vec<Glob> = paths.iter().map(|p| Glob::new(p.as_bytes())).collect();
-    let mut is_used = vec![false; globs.len()];
+    let mut patterns = Patterns::of_index(paths, index)?;
     let mut files = Vec::new();
     for id in index.ids() {
-        let mut is_wanted = globs.is_empty();
-        for (glob, is_used) in globs.iter().zip(&mut is_used) {
-            let names = glob.names(index.path(id));
-            is_wanted |= names;
-            *is_used |= names;
-        }
+        let is_wanted = patterns.select(index.path(id));
         if is_wanted && index.kind(id) == Kind::File && !index.is_stored(id) {
             files.push(id);
         }
     }
-    if let Some(at) = is_used.iter().position(|is_used| !is_used) {
-        let path = paths[at].to_string_lossy();
-        return Err(Failure::new(format!("the archive has no '{path}'")));
-    }
+    patterns.finish()?;
     files.sort_by_key(|id| std::cmp::Reverse(index.get(*id).size));
     Ok(files)
 }

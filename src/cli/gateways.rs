@@ -1,6 +1,5 @@
 //! `aiozfs gateways`: lists and tests gateways.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,10 +7,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use serde::Serialize;
 
 use super::config::Config;
+use super::progress::Waiting;
 use super::servers::ServerArgs;
-use super::{Failure, job, logging};
+use super::{Failure, job, logging, show};
 use crate::content::{Cid, Verified, parse_cid};
 use crate::http::{HttpOptions, display_url};
 use crate::source::{BlockCheck, Error, Fact, Offline, Priority, Retry, Source};
@@ -31,16 +32,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Print a table of the gateways that would be asked: reachable, ranges, raw blocks, latency, rate.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct GatewaysArgs {
     /// Read from this blob, to test ranges and to measure rates
     #[arg(long, value_name = "CID")]
     check: Option<String>,
+    /// Print a JSON array, one gateway a line
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     servers: ServerArgs,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs gateways
+  aiozfs gateways --check bafybei...
+  aiozfs gateways --gateway https://ipfs.io --json | jq '.[] | select(.reachable) | .url'";
 
 /// What was found of one gateway. `None` where it was not tried.
 #[derive(Debug, Default)]
@@ -63,20 +74,58 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
     let cid = cid.transpose()?;
     let servers = args.servers.resolve_gateways(&Config::load()?)?;
     let runtime = job::runtime()?;
+    let waiting = Waiting::for_("asking gateways");
     let rows = runtime.block_on(join_all(
         servers
             .servers
             .iter()
             .map(|server| look_at(&servers, server, cid)),
     ));
-    // A closed pipe is not an error.
-    let _ = std::io::stdout().write_all(table(&rows).as_bytes());
-    for error in rows.iter().flat_map(|row| &row.errors) {
+    drop(waiting);
+    show::print(|out| match args.json {
+        true => show::json_array(rows.iter().map(Json::of), out),
+        false => out.write_all(table(&rows).as_bytes()),
+    })?;
+    for error in rows
+        .iter()
+        .flat_map(|row| &row.errors)
+        .filter(|_| !args.json)
+    {
         eprintln!("aiozfs: {error}");
     }
     Ok(ExitCode::from(u8::from(
         !rows.iter().any(|row| row.reachable),
     )))
+}
+
+/// A gateway in JSON. What was not tried is left out.
+#[derive(Serialize)]
+struct Json<'a> {
+    url: &'a str,
+    reachable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranges: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocks: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_per_second: Option<u64>,
+    errors: Vec<String>,
+}
+
+impl<'a> Json<'a> {
+    fn of(row: &'a Row) -> Self {
+        Self {
+            url: &row.name,
+            reachable: row.reachable,
+            ranges: row.ranges,
+            blocks: row.blocks,
+            latency_ms: row.latency.map(|latency| latency.as_secs_f64() * 1e3),
+            bytes_per_second: row.rate.map(|rate| rate as u64),
+            errors: row.errors.iter().map(Error::to_string).collect(),
+        }
+    }
 }
 
 async fn look_at(servers: &Servers, server: &Server, cid: Option<Cid>) -> Row {

@@ -1,35 +1,144 @@
 //! Patterns of paths, as in a shell.
 
+/// The most patterns that braces may stand for. Each further pair multiplies them.
+const MOST_ALTERNATIVES: usize = 4096;
+
 /// A pattern of paths: `*` matches any characters of a name, `?` one, `[a-z]` and `[!a-z]` one of a set,
-/// `**` any number of directories; `\` escapes the next character. A pattern that matches a directory
-/// matches everything below it.
+/// `**` any number of directories, `{a,b}` one of several texts; `\` escapes the next character.
 #[derive(Debug, Clone)]
-pub(super) struct Glob(Vec<Vec<u8>>);
+pub(super) struct Glob {
+    /// The patterns that braces stand for, each split into names.
+    alternatives: Vec<Vec<Vec<u8>>>,
+}
+
+/// The braces of a pattern stand for too many patterns.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooManyAlternatives;
 
 impl Glob {
-    pub(super) fn new(pattern: &[u8]) -> Self {
-        let parts = pattern.split(|byte| *byte == b'/');
-        let parts = parts.filter(|part| !matches!(*part, b"" | b"."));
-        Self(parts.map(<[u8]>::to_vec).collect())
+    pub(super) fn new(pattern: &[u8]) -> Result<Self, TooManyAlternatives> {
+        let mut alternatives = Vec::new();
+        expand(0, Vec::new(), pattern, &mut alternatives)?;
+        let alternatives = alternatives.iter().map(|text| names(text));
+        Ok(Self {
+            alternatives: alternatives.collect(),
+        })
+    }
+
+    /// A path that is taken as it is.
+    pub(super) fn literal(path: &[u8]) -> Self {
+        let mut name = names(path);
+        name.iter_mut().for_each(|name| {
+            let bytes = std::mem::take(name).into_iter();
+            *name = bytes.flat_map(|byte| [b'\\', byte]).collect();
+        });
+        Self {
+            alternatives: vec![name],
+        }
+    }
+
+    /// Whether a text has characters that mean more than themselves in a pattern.
+    pub(super) fn is_pattern(text: &[u8]) -> bool {
+        text.iter().any(|byte| b"*?[{\\".contains(byte))
     }
 
     /// Whether it matches this path, or a directory above it.
     pub(super) fn names(&self, path: &[u8]) -> bool {
+        self.matches(path, true)
+    }
+
+    /// Whether it matches this very path.
+    pub(super) fn is(&self, path: &[u8]) -> bool {
+        self.matches(path, false)
+    }
+
+    fn matches(&self, path: &[u8], or_above: bool) -> bool {
         let path: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
-        below(&self.0, &path)
+        let mut alternatives = self.alternatives.iter();
+        alternatives.any(|pattern| below(pattern, &path, or_above))
     }
 }
 
-fn below(pattern: &[Vec<u8>], path: &[&[u8]]) -> bool {
+/// The names of a path or pattern.
+fn names(path: &[u8]) -> Vec<Vec<u8>> {
+    let names = path.split(|byte| *byte == b'/');
+    let names = names.filter(|name| !matches!(*name, b"" | b"."));
+    names.map(<[u8]>::to_vec).collect()
+}
+
+/// Appends to `all` what `before` and the braces of `pattern` stand for, below `depth` other braces. As in bash, braces without a comma
+/// or without an end are plain characters.
+fn expand(
+    depth: usize,
+    mut before: Vec<u8>,
+    mut pattern: &[u8],
+    all: &mut Vec<Vec<u8>>,
+) -> Result<(), TooManyAlternatives> {
+    loop {
+        match pattern {
+            [] => {
+                if all.len() == MOST_ALTERNATIVES {
+                    return Err(TooManyAlternatives);
+                }
+                all.push(before);
+                return Ok(());
+            }
+            [b'{', rest @ ..] if let Some((texts, rest)) = braces(rest) => {
+                if depth == MOST_ALTERNATIVES {
+                    return Err(TooManyAlternatives);
+                }
+                for text in texts {
+                    expand(depth + 1, before.clone(), &[text, rest].concat(), all)?;
+                }
+                return Ok(());
+            }
+            [b'\\', escaped, rest @ ..] => {
+                before.extend([b'\\', *escaped]);
+                pattern = rest;
+            }
+            [plain, rest @ ..] => {
+                before.push(*plain);
+                pattern = rest;
+            }
+        }
+    }
+}
+
+/// The texts between braces, and the pattern behind them. `pattern` begins after the opening brace.
+fn braces(pattern: &[u8]) -> Option<(Vec<&[u8]>, &[u8])> {
+    let (mut texts, mut start, mut depth, mut at) = (Vec::new(), 0, 0_usize, 0);
+    loop {
+        match pattern.get(at)? {
+            b'\\' => at += 1,
+            b'{' => depth += 1,
+            b',' if depth == 0 => {
+                texts.push(&pattern[start..at]);
+                start = at + 1;
+            }
+            b'}' if depth == 0 => {
+                texts.push(&pattern[start..at]);
+                return (texts.len() > 1).then_some((texts, &pattern[at + 1..]));
+            }
+            b'}' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+fn below(pattern: &[Vec<u8>], path: &[&[u8]], or_above: bool) -> bool {
     let Some((first, rest)) = pattern.split_first() else {
-        return true; // The rest of the path lies below.
+        return or_above || path.is_empty();
     };
     if first == b"**" {
-        // At the end of a pattern it matches one name or more.
-        return (0..path.len()).any(|skipped| below(rest, &path[skipped..]));
+        if rest.is_empty() {
+            // At the end of a pattern it matches one name or more.
+            return !path.is_empty();
+        }
+        return (0..path.len()).any(|skipped| below(rest, &path[skipped..], or_above));
     }
     match path.split_first() {
-        Some((name, path)) => matches(first, name) && below(rest, path),
+        Some((name, path)) => matches(first, name) && below(rest, path, or_above),
         None => false,
     }
 }
@@ -130,10 +239,54 @@ mod tests {
             ("\\*", "x", false),
             ("*a*b*c", "xxaxxbxxbxc", true),
             ("*a*b*c", "xxaxxbxxbx", false),
+            ("{a,b}.ts", "b.ts", true),
+            ("{a,b}.ts", "c.ts", false),
+            ("{a/x,b}*", "a/x1", true),
+            ("a{,b}", "a", true),
+            ("a{,b}", "ab", true),
+            ("{a,{b,c}d}", "cd", true),
+            ("{a,{b,c}d}", "c", false),
+            ("{a}", "{a}", true),
+            ("{a,b", "{a,b", true),
+            ("\\{a,b\\}", "{a,b}", true),
+            ("{a\\,b,c}", "a,b", true),
         ];
         for (pattern, path, expected) in table {
-            let names = Glob::new(pattern.as_bytes()).names(path.as_bytes());
+            let glob = Glob::new(pattern.as_bytes()).expect("few alternatives");
+            let names = glob.names(path.as_bytes());
             assert_eq!(names, expected, "{pattern} and {path}");
         }
+    }
+
+    #[test]
+    fn a_pattern_matches_a_directory_itself_or_all_below_it() {
+        let table = [
+            ("a", "a", true),
+            ("a", "a/b", false),
+            ("**", "a/b", true),
+            ("**/b", "a/b", true),
+            ("a/*", "a", false),
+        ];
+        for (pattern, path, expected) in table {
+            let glob = Glob::new(pattern.as_bytes()).expect("few alternatives");
+            assert_eq!(glob.is(path.as_bytes()), expected, "{pattern} and {path}");
+        }
+        let literal = Glob::literal(b"./a[1]/{b,c}*");
+        assert!(literal.is(b"a[1]/{b,c}*") && literal.names(b"a[1]/{b,c}*/x"));
+        assert!(!literal.is(b"a1/b"));
+    }
+
+    #[test]
+    fn braces_that_multiply_are_bounded() {
+        let many = b"{a,b}".repeat(12);
+        assert_eq!(
+            Glob::new(&many).map(|glob| glob.alternatives.len()),
+            Ok(4096)
+        );
+        let more = b"{a,b}".repeat(40);
+        assert_eq!(Glob::new(&more).map(drop), Err(TooManyAlternatives));
+        let deep = |pairs| [b"{".repeat(pairs), b",a}".repeat(pairs)].concat();
+        assert!(Glob::new(&deep(1000)).is_ok());
+        assert_eq!(Glob::new(&deep(20_000)).map(drop), Err(TooManyAlternatives));
     }
 }

@@ -9,15 +9,13 @@ use clap::Args;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
 
 use super::access::AccessArgs;
-use super::archives::is_archive;
 use super::config::Config;
 use super::mount_options::MountOptions;
 use super::{Failure, completions, library_list, units};
 use crate::cache::Cache;
-use crate::content::{ListedKind, parse_cid};
+use crate::content::parse_cid;
 use crate::fs::TreeOptions;
 use crate::http::Clients;
 use crate::library::{Archives, Item, Unopened};
@@ -28,6 +26,9 @@ use crate::volume::{self, Location, Volume};
 
 /// An archive that is not used for this long is closed.
 const IDLE: Duration = Duration::from_secs(600);
+
+/// How often a directory of archives is listed.
+const REFRESH: Duration = Duration::from_secs(300);
 
 /// The archives to mount, if they are many.
 #[derive(Debug, Clone, Default, Args)]
@@ -44,6 +45,10 @@ pub(super) struct LibraryArgs {
     /// directories of IPFS below
     #[arg(long)]
     any: bool,
+    /// Mount each archive in a directory: of a store (s3://BUCKET/films/), of a web server's index, of IPFS or of this
+    /// machine. It is listed again every 5 minutes
+    #[arg(long, value_name = "SOURCE")]
+    each: Option<String>,
     /// Close an archive of a library that was not used for this long [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     idle: Option<Duration>,
@@ -52,7 +57,11 @@ pub(super) struct LibraryArgs {
 impl LibraryArgs {
     /// Whether many archives are to be mounted.
     pub(super) fn is_given(&self, options: &MountOptions) -> bool {
-        !self.add.is_empty() || self.any || self.library.is_some() || options.library.is_some()
+        !self.add.is_empty()
+            || self.any
+            || self.each.is_some()
+            || self.library.is_some()
+            || options.library.is_some()
     }
 
     pub(super) fn idle(&self, options: &MountOptions) -> Duration {
@@ -76,6 +85,11 @@ impl LibraryArgs {
             added: added.collect::<Result<_, _>>()?,
             library,
             any: self.any,
+            each: self
+                .each
+                .as_deref()
+                .map(|each| config.locate(each))
+                .transpose()?,
         })
     }
 }
@@ -117,15 +131,23 @@ pub(super) struct Lists {
     added: Vec<Item>,
     library: Option<Library>,
     any: bool,
+    /// A directory of archives.
+    each: Option<Location>,
 }
 
 impl Lists {
+    /// How often the list is made anew.
+    pub(super) fn refresh(&self) -> Option<Duration> {
+        self.each.as_ref().map(|_| REFRESH)
+    }
+
     /// The text for the table of mounts, without secrets.
     pub(super) fn name(&self) -> String {
-        match (&self.library, &self.added[..]) {
-            (Some(library), _) => library.name(),
-            (None, []) => "ipfs".to_owned(),
-            (None, added) => format!("{} archives", added.len()),
+        match (&self.library, &self.each, &self.added[..]) {
+            (Some(library), _, _) => library.name(),
+            (None, Some(each), _) => each.shown().1,
+            (None, None, []) => "ipfs".to_owned(),
+            (None, None, added) => format!("{} archives", added.len()),
         }
     }
 
@@ -138,6 +160,12 @@ impl Lists {
             hash.update(item.location().identity());
         }
         hash.update([u8::from(self.any)]);
+        hash.update(
+            self.each
+                .as_ref()
+                .map(Location::identity)
+                .unwrap_or_default(),
+        );
         hash.update(self.library.as_ref().map(Library::name).unwrap_or_default());
         hex(hash.finalize())
     }
@@ -169,13 +197,18 @@ impl Lists {
     }
 }
 
+/// How archives are shown.
+pub(super) struct Shown {
+    pub(super) tree: TreeOptions,
+    pub(super) stored_playlists: bool,
+}
+
 /// Lists and opens the archives of a mount. They share connections, cache and memory.
 pub(super) struct Sources {
     lists: Lists,
     access: AccessArgs,
     options: MountOptions,
-    tree: TreeOptions,
-    stored_playlists: bool,
+    shown: Shown,
     clients: Clients,
     memory: SharedMemory,
     cache: Option<Cache>,
@@ -187,18 +220,17 @@ impl Sources {
         lists: Lists,
         access: &AccessArgs,
         options: &MountOptions,
-        tree: TreeOptions,
-        stored_playlists: bool,
+        shown: Shown,
+        memory: SharedMemory,
     ) -> Result<Self, Failure> {
         let config = Config::load()?;
         Ok(Self {
             lists,
             access: access.clone(),
             options: options.clone(),
-            tree,
-            stored_playlists,
+            shown,
             clients: access.clients(&config)?,
-            memory: access.memory(&config, options),
+            memory,
             cache: access.open_cache(&config, options),
             config: Mutex::new(Arc::new(config)),
         })
@@ -224,8 +256,8 @@ impl Sources {
         let options = self.options_of(location);
         let access = args.resolve_with(&self.config(), location.clone(), &options);
         let mut access = access.map_err(|why| Unopened::Setup(why.to_string()))?;
-        access.options.tree = self.tree;
-        access.options.stored_playlists = self.stored_playlists;
+        access.options.tree = self.shown.tree;
+        access.options.stored_playlists = self.shown.stored_playlists;
         access.options.reader.shared = Some(self.memory.clone());
         access.options.servers.clients = self.clients.clone();
         access.options.cache = match access.location {
@@ -239,21 +271,25 @@ impl Sources {
 impl Sources {
     /// The directories and the archives in a directory of IPFS.
     async fn archives_in(&self, item: &Item) -> Result<Vec<Item>, Unopened> {
-        let (location, options) = self.access_of(item.location())?;
-        let mut directory = volume::list(&location, &options).await?;
-        let runtime = Handle::current();
-        let kinds = tokio::task::spawn_blocking(move || {
-            runtime.block_on(directory.kinds());
-            directory
-        });
-        let directory = kinds.await.map_err(|e| Unopened::Setup(e.to_string()))?;
-        let entries = directory.entries.iter().filter(|entry| match entry.kind {
-            ListedKind::Directory => true,
-            _ => is_archive(&entry.name),
-        });
-        let items = entries.filter_map(|entry| {
-            let name = format!("{}/{}", item.name(), entry.name);
-            Item::new(&name, Location::Cid(entry.cid)).ok()
+        self.listing(Some(item.name()), item.location()).await
+    }
+
+    /// The archives and directories in a directory, with names below `above`.
+    async fn listing(
+        &self,
+        above: Option<&str>,
+        location: &Location,
+    ) -> Result<Vec<Item>, Unopened> {
+        let (location, options) = self.access_of(location)?;
+        let listing = volume::listing(&location, &options).await?;
+        let listed = listing.archives.into_iter().chain(listing.directories);
+        let items = listed.filter_map(|listed| {
+            let name = match above {
+                Some(above) => format!("{above}/{}", listed.name),
+                None => listed.name,
+            };
+            let item = Item::new(&name, listed.location).ok()?;
+            Some(item.with_version(listed.version))
         });
         Ok(items.collect())
     }
@@ -263,8 +299,13 @@ impl Archives for Sources {
     fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, String>> {
         async {
             let config = Arc::new(Config::load().map_err(|e| e.to_string())?);
-            let items = self.lists.items(&config).map_err(|e| e.to_string())?;
+            let mut items = self.lists.items(&config).map_err(|e| e.to_string())?;
             *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+            if let Some(location) = &self.lists.each {
+                let listed = self.listing(None, location).await;
+                let shown = || location.shown().1;
+                items.extend(listed.map_err(|e| format!("{} cannot be listed: {e}", shown()))?);
+            }
             Ok(items)
         }
         .boxed()
@@ -283,7 +324,7 @@ impl Archives for Sources {
         item: &'a Item,
     ) -> BoxFuture<'a, Option<Result<Vec<Item>, Unopened>>> {
         async {
-            if !self.lists.any {
+            if !self.lists.any && self.lists.each.is_none() {
                 return None;
             }
             Some(self.archives_in(item).await)

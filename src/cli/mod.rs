@@ -17,7 +17,7 @@ mod config;
 mod config_values;
 mod demo;
 mod directories;
-mod directory;
+mod du;
 mod explain;
 mod extract;
 mod failure;
@@ -38,7 +38,9 @@ mod mount;
 mod mount_options;
 mod mounts;
 mod pack;
+mod paint;
 mod password;
+mod patterns;
 mod progress;
 mod publish;
 mod serve;
@@ -50,6 +52,7 @@ mod status;
 mod storage;
 mod store_table;
 mod stores;
+mod tree;
 mod units;
 mod unmounted;
 mod verification;
@@ -78,6 +81,8 @@ enum Command {
     Reload(library::ReloadArgs),
     Status(status::StatusArgs),
     Ls(ls::LsArgs),
+    Tree(tree::TreeArgs),
+    Du(du::DuArgs),
     Info(info::InfoArgs),
     Cat(cat::CatArgs),
     Extract(extract::ExtractArgs),
@@ -119,6 +124,8 @@ pub fn main() -> ExitCode {
         Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),
         Command::Ls(args) => ls::ls(&args),
+        Command::Tree(args) => tree::tree(&args),
+        Command::Du(args) => du::du(&args),
         Command::Info(args) => info::info(&args),
         Command::Cat(args) => cat::cat(&args),
         Command::Extract(args) => extract::extract(&args),

@@ -1,19 +1,25 @@
 //! `aiozfs mount` and `aiozfs umount`.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
 use super::job::{self, Job};
-use super::library::{LibraryArgs, Lists, Sources};
+use super::library::{LibraryArgs, Lists, Shown, Sources};
 use super::mount_options::MountOptions;
-use super::{Failure, background, completions, directories, logging, service, storage, units};
+use super::{
+    Failure, background, completions, directories, logging, service, show, storage, units,
+};
 use crate::fs::TreeOptions;
 use crate::library::{Library, LibraryOptions};
 use crate::mount::{self, Holder, KernelOptions, Mounted, Unfit};
@@ -26,7 +32,7 @@ use crate::volume::{self, Location};
 #[derive(Debug, Args)]
 #[command(
     after_help = EXAMPLES,
-    override_usage = "aiozfs mount [OPTIONS] <SOURCE> <MOUNTPOINT>\n       aiozfs mount [OPTIONS] --add <NAME=SOURCE>... | --library <NAME|FILE> | --any <MOUNTPOINT>"
+    override_usage = "aiozfs mount [OPTIONS] <SOURCE> <MOUNTPOINT>\n       aiozfs mount [OPTIONS] --add <NAME=SOURCE>... | --library <NAME|FILE> | --each <SOURCE> | --any <MOUNTPOINT>"
 )]
 pub(super) struct MountArgs {
     /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
@@ -34,7 +40,7 @@ pub(super) struct MountArgs {
     #[arg(required = true, add = completions::sources())]
     source: Option<String>,
     /// An empty directory
-    #[arg(required_unless_present_any = ["add", "library", "any"])]
+    #[arg(required_unless_present_any = ["add", "library", "any", "each"])]
     mountpoint: Option<PathBuf>,
     #[command(flatten)]
     library: LibraryArgs,
@@ -43,6 +49,10 @@ pub(super) struct MountArgs {
     foreground: bool,
     #[command(flatten)]
     access: AccessArgs,
+    /// The most that is fetched ahead of readers, all together; 0 fetches only what is read. For programs
+    /// that read little of many files: media servers, thumbnailers, indexers [default: by the link, within --memory]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    read_ahead: Option<u64>,
     /// Give other users access; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -57,10 +67,10 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
-    /// connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
+    /// read_ahead=, connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
     /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
-    /// profile=, region=, endpoint_url=, anonymous, requester_pays, library=,
-    /// idle=, fsname=. Options that only concern
+    /// profile=, region=, endpoint_url=, anonymous, requester_pays, library=, idle=, fsname=, X-mount.mkdir. Options
+    /// that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
@@ -94,19 +104,52 @@ Examples:
 Many archives below one directory, each opened when a program first looks into it:
   aiozfs mount --add holiday=bafybei... --add 2024/trip=https://example.com/trip.zip /mnt/films
   aiozfs mount --library films.tsv /mnt/films
+  aiozfs mount --each s3://bucket/films/ /mnt/films
   aiozfs mount --any /mnt/ipfs";
 
 /// Unmount an archive, also while files are open in it or its gateway hangs.
 #[derive(Debug, Args)]
+#[command(after_help = UMOUNT_EXAMPLES)]
 pub(super) struct UmountArgs {
     /// The directory it is mounted on
     #[arg(add = completions::mountpoints())]
     mountpoint: PathBuf,
+    /// Print a JSON object: the mountpoint, and the processes whose reads now fail
+    #[arg(long)]
+    json: bool,
+}
+
+const UMOUNT_EXAMPLES: &str = "\
+Examples:
+  aiozfs umount /mnt/video
+  aiozfs umount --json /mnt/video | jq .holders";
+
+/// The result of `umount` in JSON.
+#[derive(Serialize)]
+struct Unmounted<'a> {
+    mountpoint: Cow<'a, str>,
+    holders: Vec<HolderJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct HolderJson<'a> {
+    pid: u32,
+    name: &'a str,
 }
 
 pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
     let busy = mount::unmount(&args.mountpoint).map_err(Failure::new)?;
-    if !busy.is_empty() {
+    if args.json {
+        let holders = busy.iter().map(|holder| HolderJson {
+            pid: holder.pid,
+            name: &holder.name,
+        });
+        let done = Unmounted {
+            mountpoint: args.mountpoint.to_string_lossy(),
+            holders: holders.collect(),
+        };
+        show::print(|out| writeln!(out, "{}", show::json(&done)))?;
+    } else if !busy.is_empty() {
         let holders: Vec<_> = busy.iter().map(Holder::to_string).collect();
         let (mountpoint, holders) = (args.mountpoint.display(), holders.join(", "));
         eprintln!("aiozfs: {mountpoint} was in use by {holders}; their reads now fail");
@@ -123,7 +166,7 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         return Ok(ExitCode::SUCCESS);
     }
     // First, so that common mistakes are reported at once.
-    let mountpoint = match mount::check_mountpoint(&mountpoint, options.nonempty) {
+    let mountpoint = match prepare_mountpoint(&mountpoint, &options)? {
         Ok(checked) => checked,
         Err(unfit) => return args.already_mounted(&what, &mountpoint, unfit),
     };
@@ -239,12 +282,23 @@ impl MountArgs {
         let stored = options.stored_playlists.or(config.stored_playlists());
         let fs_name = options.fs_name.clone().unwrap_or_else(|| lists.name());
         let kernel = self.kernel(options, &config, fs_name, lists.identity());
-        let sources = Sources::new(lists, &self.access, options, tree, stored.unwrap_or(false))?;
+        let refresh = lists.refresh();
+        let memory = {
+            let read_ahead = self.read_ahead(options, &config);
+            let read_ahead = read_ahead.unwrap_or(u64::MAX);
+            self.access.memory(&config, options, read_ahead)
+        };
+        let shown = Shown {
+            tree,
+            stored_playlists: stored.unwrap_or(false),
+        };
+        let sources = Sources::new(lists, &self.access, options, shown, memory)?;
         let library = Library::many(
             Arc::new(sources),
             LibraryOptions {
                 tree,
                 idle: self.library.idle(options),
+                refresh,
             },
             runtime.handle().clone(),
         );
@@ -259,6 +313,8 @@ impl MountArgs {
         let kernel = self.kernel(options, &config, fs_name, location.identity());
         let mut access = self.access.resolve(location, options)?;
         access.options.tree = self.tree(options, &config, access.options.tree);
+        let read_ahead = self.read_ahead(options, &config);
+        access.options.reader.read_ahead = read_ahead.unwrap_or(u64::MAX);
         let stored = options.stored_playlists.or(config.stored_playlists());
         access.options.stored_playlists = stored.unwrap_or(false);
         Ok(Job { access, kernel })
@@ -295,8 +351,37 @@ impl MountArgs {
             noexec: options.noexec || config.noexec(),
             labels: options.labels_for_kernel(),
             source_hash: Some(source_hash),
+            short_reads: self.read_ahead(options, config).is_some(),
         }
     }
+
+    /// The most that is fetched ahead.
+    fn read_ahead(&self, options: &MountOptions, config: &Config) -> Option<u64> {
+        let given = options.read_ahead.or(self.read_ahead);
+        given.or(config.read_ahead())
+    }
+}
+
+/// Makes the mountpoint if the options ask for it, clears a dead mount from it, and checks it. A supervisor
+/// that restarts a killed mount relies on both.
+fn prepare_mountpoint(
+    mountpoint: &Path,
+    options: &MountOptions,
+) -> Result<Result<PathBuf, Unfit>, Failure> {
+    let check = || mount::check_mountpoint(mountpoint, options.nonempty);
+    let shown = mountpoint.display();
+    match (check(), options.mkdir) {
+        (Err(Unfit::Dead(dead)), _) if mount::unmount(&dead).is_ok() => {
+            eprintln!("aiozfs: {shown} held a dead mount, whose process is gone; it is cleared");
+        }
+        (Err(Unfit::Missing(missing)), Some(mode)) => {
+            let mut builder = DirBuilder::new();
+            let made = builder.recursive(true).mode(mode.into()).create(&missing);
+            made.map_err(|e| Failure::new(format!("cannot make the mountpoint {shown}: {e}")))?;
+        }
+        (checked, _) => return Ok(checked),
+    }
+    Ok(check())
 }
 
 /// Serves until the mount ends, and then ends the process: a mount that was detached while files were open

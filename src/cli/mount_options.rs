@@ -19,6 +19,8 @@ use crate::stores::StoreSettings;
 #[derive(Debug, Clone, Default)]
 pub(super) struct MountOptions {
     pub(super) nonempty: bool,
+    /// Make the mountpoint with these permissions, if it is missing (mount(8), X-mount.mkdir).
+    pub(super) mkdir: Option<u16>,
     pub(super) allow_other: bool,
     pub(super) allow_root: bool,
     pub(super) default_permissions: bool,
@@ -30,6 +32,7 @@ pub(super) struct MountOptions {
     pub(super) dmask: Option<u16>,
     pub(super) timeout: Option<Duration>,
     pub(super) memory: Option<u64>,
+    pub(super) read_ahead: Option<u64>,
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
     pub(super) password_file: Option<PathBuf>,
@@ -94,6 +97,7 @@ impl MountOptions {
                 "allow_root" => self.allow_root = true,
                 "default_permissions" => self.default_permissions = true,
                 "nonempty" => self.nonempty = true,
+                "X-mount.mkdir" => self.mkdir = Some(0o755),
                 "noexec" => self.noexec = true,
                 "offline" => self.offline = true,
                 "exec" => self.noexec = false,
@@ -110,8 +114,10 @@ impl MountOptions {
             Some(("umask", value)) => self.umask = Some(units::mask(value)?),
             Some(("fmask", value)) => self.fmask = Some(units::mask(value)?),
             Some(("dmask", value)) => self.dmask = Some(units::mask(value)?),
+            Some(("X-mount.mkdir", value)) => self.mkdir = Some(units::mask(value)?),
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
+            Some(("read_ahead", value)) => self.read_ahead = Some(units::size(value)?),
             Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
             Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
             Some(("password-file" | "password_file", value)) => {

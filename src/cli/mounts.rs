@@ -116,7 +116,7 @@ fn json(found: &[Found], out: &mut dyn Write) -> io::Result<()> {
         let report = mount.report.as_ref().ok();
         let path = mount.mountpoint.as_os_str().as_bytes();
         let since = report.and_then(|r| now.checked_sub(Duration::from_secs_f64(r.uptime_s)));
-        show::json(&Row {
+        Row {
             mountpoint: String::from_utf8_lossy(path).into_owned(),
             mountpoint_hex: std::str::from_utf8(path).is_err().then(|| show::hex(path)),
             source: mount.source.clone(),
@@ -125,11 +125,7 @@ fn json(found: &[Found], out: &mut dyn Write) -> io::Result<()> {
             since: since.map(|since| humantime::format_rfc3339_seconds(since).to_string()),
             bytes_read: report.map(|report| report.bytes_read),
             bytes_fetched: report.map(|report| report.bytes_fetched),
-        })
+        }
     });
-    let rows: Vec<_> = rows.collect();
-    if rows.is_empty() {
-        return writeln!(out, "[]");
-    }
-    writeln!(out, "[\n{}\n]", rows.join(",\n"))
+    show::json_array(rows, out)
 }

@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use clap::Args;
 use indicatif::HumanBytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::progress::Progress;
-use super::{Failure, units};
+use super::progress::{Progress, Waiting};
+use super::{Failure, show, units};
 use crate::archive::{Kind, MAX_ALIGN, Timestamp};
-use crate::content::{Importer, Profile};
+use crate::content::{Cid, Importer, Profile};
 use crate::pack::{ByRange, Control, Output, PackOptions, Plan, Warning};
 
 /// Pack a folder with HLS or DASH into an archive for streaming.
@@ -56,6 +57,9 @@ pub(super) struct PackArgs {
     /// Print the offset and size of each entry, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print one JSON object instead of text, without warnings on standard error
+    #[arg(long)]
+    json: bool,
     /// Do not wait for the disk (fsync) before the archive gets its name
     #[arg(long)]
     no_sync: bool,
@@ -65,6 +69,7 @@ const EXAMPLES: &str = "\
 Examples:
   aiozfs pack ./movie movie.zip
   aiozfs pack --dry-run ./movie movie.zip
+  aiozfs pack --json ./movie movie.zip | jq -r .cid
   aiozfs pack --mtime @0 ./movie - | ssh node 'cat > movie.zip'
   aiozfs pack ./movie movie.zip --byterange-playlists ./public --archive-url https://cdn.example.com/movie.zip";
 
@@ -82,8 +87,17 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
         links: !args.no_links,
         allow_missing: args.allow_missing,
     };
+    let waiting = Waiting::for_("reading the folder");
     let plan = Plan::of(&args.dir, options).map_err(Failure::new)?;
-    warn(plan.warnings());
+    drop(waiting);
+    if !args.json {
+        warn(plan.warnings());
+    }
+    if args.dry_run && args.json {
+        let json = show::json(&Json::of(&plan, None));
+        show::print(|out| writeln!(out, "{json}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.dry_run {
         return match print_layout(&plan) {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(e)),
@@ -118,17 +132,18 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
         let warnings = plan.write_byterange_playlists(&by_range);
         let warnings = warnings.map_err(Failure::new)?;
         // With range links, the same warnings have been printed already.
-        if args.no_links {
+        if args.no_links && !args.json {
             warn(&warnings);
         }
     }
-    sum_up(&plan);
-    let summary = format!(
-        "{} {} bytes, {} entries",
-        importer.finish(),
-        plan.size(),
-        plan.items().len()
-    );
+    let cid = importer.finish();
+    let summary = if args.json {
+        show::json(&Json::of(&plan, Some(&cid)))
+    } else {
+        sum_up(&plan);
+        let entries = plan.items().len();
+        format!("{cid} {} bytes, {entries} entries", plan.size())
+    };
     if to_stdout {
         eprintln!("{summary}");
     } else {
@@ -136,6 +151,67 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
         let _ = writeln!(io::stdout(), "{summary}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The archive in JSON.
+#[derive(Serialize)]
+struct Json<'a> {
+    /// With `--dry-run` there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cid: Option<String>,
+    size: u64,
+    entries: usize,
+    /// With `--dry-run`, what would be where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<Vec<ItemJson<'a>>>,
+    warnings: Vec<WarningJson<'a>>,
+    /// Links that lead nowhere.
+    nowhere: Vec<WarningJson<'a>>,
+    /// Files that no playlist links to.
+    unlinked: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ItemJson<'a> {
+    path: &'a str,
+    kind: &'static str,
+    offset: u64,
+    size: u64,
+}
+
+#[derive(Serialize)]
+struct WarningJson<'a> {
+    playlist: &'a str,
+    line: u32,
+    what: String,
+}
+
+impl<'a> Json<'a> {
+    fn of(plan: &'a Plan, cid: Option<&Cid>) -> Self {
+        let layout = plan.items().iter().map(|item| ItemJson {
+            path: &item.path,
+            kind: show::kind(item.kind),
+            offset: item.extent.offset,
+            size: item.extent.len,
+        });
+        let warnings = |of: &'a [Warning]| {
+            let of = of.iter().map(|Warning { playlist, problem }| WarningJson {
+                playlist,
+                line: problem.line,
+                what: problem.what.to_string(),
+            });
+            of.collect()
+        };
+        Self {
+            cid: cid.map(Cid::to_string),
+            size: plan.size(),
+            entries: plan.items().len(),
+            layout: cid.is_none().then(|| layout.collect()),
+            warnings: warnings(plan.warnings()),
+            nowhere: warnings(plan.nowhere()),
+            unlinked: plan.unlinked(),
+        }
+    }
 }
 
 /// The most lines of a list that are printed.

@@ -171,11 +171,19 @@ async fn stopped() -> Failure {
 
 fn destination(text: &str) -> Result<ObjectAddress, Failure> {
     let form = "the destination has the form s3://BUCKET/KEY or s3://BUCKET/PREFIX/";
+    let others = |service| match service {
+        Service::S3 => "",
+        Service::Gs => {
+            "; Google's stores speak it, too, with an HMAC key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: --endpoint-url https://storage.googleapis.com s3://BUCKET/KEY"
+        }
+        Service::Az => "; for Azure, make the archive with 'aiozfs pack' and upload it with azcopy",
+    };
     let address = ObjectAddress::parse(text).ok_or_else(|| Failure::usage(form))?;
     let address = address.map_err(|e| Failure::usage(format!("{text}: {e}")))?;
     if address.service != Service::S3 {
         return Err(Failure::usage(format!(
-            "only stores of the S3 protocol can be written to; {form}"
+            "only stores of the S3 protocol can be written to{}",
+            others(address.service)
         )));
     }
     Ok(address)
@@ -219,8 +227,11 @@ impl Job<'_> {
             };
             return Ok(self.report(Status::DryRun, cid, 0, 0));
         }
-        let (key, cid) = (&self.address.key, known.map(|cid| cid.to_string()));
-        let upload = Upload::begin(&self.object, &self.bucket, key, cid.as_deref(), size);
+        // Only a name that follows from the CID can be kept with the object: an upload that is continued may have
+        // been begun for other content under the same name.
+        let (key, cid) = (&self.address.key, self.known.map(|cid| cid.to_string()));
+        let (bucket, overwrite) = (&self.bucket, self.args.overwrite);
+        let upload = Upload::begin(&self.object, bucket, key, cid.as_deref(), size, overwrite);
         let upload = upload.await.map_err(failed)?;
         if upload.found() > 0 {
             let found = HumanBytes(upload.found());
@@ -257,7 +268,7 @@ impl Job<'_> {
             _ => {}
         }
         Err(Failure::new(format!(
-            "{}: the store does not have what was sent; does another program write to this name?",
+            "{}: the store has other content than was sent; does another program write to this name? --overwrite replaces it",
             self.address
         )))
     }
@@ -274,7 +285,7 @@ impl Job<'_> {
         }
         let (cid, hashes) = self.hash(true).await?;
         let is_same = hashes.is_some_and(|hashes| existing.has(&hashes));
-        Ok((Some(cid), is_same || existing.has_cid(&cid.to_string())))
+        Ok((Some(cid), is_same))
     }
 
     /// The content's CID, and the ETags that it may have.

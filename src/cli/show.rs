@@ -139,6 +139,62 @@ pub(super) fn json(value: &impl serde::Serialize) -> String {
     safe
 }
 
+/// Bytes as text, and in hexadecimal if they are not UTF-8.
+pub(super) fn text_and_hex(bytes: &[u8]) -> (String, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (
+            String::from_utf8_lossy(bytes).into_owned(),
+            Some(hex(bytes)),
+        ),
+    }
+}
+
+/// Writes a JSON array, one value a line.
+pub(super) fn json_array<T: serde::Serialize>(
+    values: impl Iterator<Item = T>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    out.write_all(b"[")?;
+    let mut is_empty = true;
+    for value in values {
+        out.write_all(if std::mem::take(&mut is_empty) {
+            b"\n"
+        } else {
+            b",\n"
+        })?;
+        out.write_all(json(&value).as_bytes())?;
+    }
+    out.write_all(if is_empty { b"]\n" } else { b"\n]\n" })
+}
+
+/// The name of a kind in JSON.
+pub(super) fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "file",
+        Kind::Dir => "dir",
+        Kind::Symlink => "symlink",
+        Kind::Special => "special",
+    }
+}
+
+/// A size as `ls -h` and `du -h` print it: in powers of 1024, rounded up.
+pub(super) fn human(bytes: u64) -> String {
+    if bytes < 1024 {
+        return bytes.to_string();
+    }
+    for (power, unit) in (1..).zip(["K", "M", "G", "T", "P"]) {
+        let scale = 1_u64 << (10 * power);
+        let tenths = (u128::from(bytes) * 10).div_ceil(scale.into());
+        match bytes.div_ceil(scale) {
+            _ if tenths < 100 => return format!("{}.{}{unit}", tenths / 10, tenths % 10),
+            whole if whole < 1024 => return format!("{whole}{unit}"),
+            _ => {}
+        }
+    }
+    format!("{}E", bytes.div_ceil(1 << 60))
+}
+
 /// Type and permissions as in `ls -l`.
 pub(super) fn mode(kind: Kind, perm: u16) -> String {
     let kind = match kind {
@@ -229,6 +285,23 @@ mod tests {
             json(&"\u{9b}\u{7f}\n\u{202e}ü"),
             r#""\u009b\u007f\n\u202eü""#
         );
+    }
+
+    #[test]
+    fn sizes_are_those_of_gnu_ls() {
+        for (bytes, expected) in [
+            (0, "0"),
+            (1023, "1023"),
+            (1024, "1.0K"),
+            (1025, "1.1K"),
+            (10_138, "10K"),
+            (10_189, "10K"),
+            (1_048_575, "1.0M"),
+            (5 << 30, "5.0G"),
+            (u64::MAX, "16E"),
+        ] {
+            assert_eq!(human(bytes), expected, "{bytes}");
+        }
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::access::{Access, AccessArgs};
+use super::access::{Access, AccessArgs, OPENING};
+use super::glob::Glob;
 use super::mount_options::MountOptions;
+use super::progress::Waiting;
 use super::show::quoted;
-use super::{Failure, completions, config, job, logging};
+use super::{Failure, completions, config, job, logging, patterns};
 use crate::archive::EntryId;
 use crate::fs::{Ino, Tree};
 use crate::reader::Archive;
@@ -61,14 +63,17 @@ pub(super) fn resolve(source: &SourceArgs, args: &ReadArgs) -> Result<Access, Fa
     Ok(access)
 }
 
-/// Opens the archive at `access` and passes it to `work`. If it is a directory of IPFS, calls `directory`.
+/// Opens the archive at `access` and passes it to `work`. If it is a directory, calls `directory`.
 pub(super) fn with_access(
     access: &Access,
     work: impl FnOnce(&Unmounted) -> Result<ExitCode, Failure>,
     directory: impl FnOnce(&Runtime) -> Result<ExitCode, Failure>,
 ) -> Result<ExitCode, Failure> {
     let runtime = job::runtime()?;
-    let opened = match runtime.block_on(volume::open(&access.location, &access.options)) {
+    let waiting = Waiting::for_(OPENING);
+    let opened = runtime.block_on(volume::open(&access.location, &access.options));
+    drop(waiting);
+    let opened = match opened {
         Ok(volume) => Ok(volume),
         Err(OpenError::Directory(_)) => return directory(&runtime),
         Err(error) => Err(runtime.block_on(access.explain(&error))),
@@ -86,6 +91,23 @@ pub(super) fn with_access(
     done
 }
 
+/// What an argument names.
+pub(super) enum Named {
+    /// The file at this path.
+    Literal(Ino),
+    /// What matches this pattern.
+    Matching(Vec<Ino>),
+}
+
+impl Named {
+    pub(super) fn inos(self) -> Vec<Ino> {
+        match self {
+            Self::Literal(ino) => vec![ino],
+            Self::Matching(inos) => inos,
+        }
+    }
+}
+
 impl Unmounted<'_> {
     pub(super) fn tree(&self) -> &Tree {
         self.volume.tree()
@@ -101,6 +123,22 @@ impl Unmounted<'_> {
         let is_locked = entries.iter().any(|id| decoder.is_locked(*id));
         if is_locked && let Some(password) = self.access.password_for(self.archive().index()) {
             decoder.set_password(password);
+        }
+    }
+
+    /// The files that an argument names: the one that `literal` finds, or those that match it as a pattern. With
+    /// `or_below` also those below a directory that matches.
+    pub(super) fn named(
+        &self,
+        argument: &OsStr,
+        or_below: bool,
+        literal: impl FnOnce() -> Result<Ino, Failure>,
+    ) -> Result<Named, Failure> {
+        match literal() {
+            Err(_) if Glob::is_pattern(argument.as_bytes()) => {
+                patterns::matching(self.tree(), argument, or_below).map(Named::Matching)
+            }
+            found => found.map(Named::Literal),
         }
     }
 

@@ -97,7 +97,17 @@ impl Inner {
     async fn content(&self) -> Result<&Content> {
         let root = || async {
             Ok(match DagIndex::open(self.cid, self.blocks.clone()).await? {
-                Root::Small(bytes) => Content::Small(Memory::new(&self.cid.to_string(), bytes)),
+                Root::Small(bytes) => {
+                    // No range is ever read of it, so this is how a cache learns its content.
+                    let source = self.data.source();
+                    source.learn(Fact::Size(bytes.len() as u64));
+                    source.learn(Fact::Bytes(&Chunk {
+                        offset: 0,
+                        bytes: bytes.clone().into(),
+                        origin: block_origin(),
+                    }));
+                    Content::Small(Memory::new(&self.cid.to_string(), bytes))
+                }
                 Root::Tree(index) => {
                     self.data.source().learn(Fact::Size(index.size()));
                     Content::Large(index)

@@ -13,7 +13,7 @@ const BUFFERED_WITHIN: f64 = 0.1;
 const FAR: Duration = Duration::from_millis(40);
 
 /// A server with a round trip of at most this is near: on this machine or next to it.
-const NEAR: Duration = Duration::from_micros(500);
+const NEAR: Duration = Duration::from_micros(900);
 
 /// How many connections to a near server are worth it, unless each carries less than [`SLOW`] bytes a second.
 /// Together they carry more than gigabit Ethernet, and what more of them carry at once costs CPU and memory.

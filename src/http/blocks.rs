@@ -19,7 +19,8 @@ const RAW: &str = "application/vnd.ipld.raw";
 /// The media type of an IPNS record, likewise with `?format=ipns-record`.
 const RECORD: &str = "application/vnd.ipfs.ipns-record";
 
-/// Fetches the raw block of the content at `url`, as one chunk.
+/// Fetches the raw block of the content at `url`, as one chunk. Wrong bytes may come from a cache on the way, so
+/// the server itself is then asked once.
 ///
 /// # Errors
 /// If the server does not give the block, gives more than `most` bytes, or gives bytes that `is_block` does not
@@ -30,7 +31,12 @@ pub async fn raw_block(
     most: usize,
     is_block: &BlockCheck,
 ) -> Result<Chunk> {
-    let block = whole(url, options, most, ("raw", RAW)).await?;
+    let mut block = whole(url, options, most, ("raw", RAW), false).await?;
+    if !is_block(&block.bytes) {
+        let origin = &block.origin;
+        log::info!("{origin} gave wrong bytes; asking again, past caches on the way");
+        block = whole(url, options, most, ("raw", RAW), true).await?;
+    }
     if !is_block(&block.bytes) {
         return Err(Error::Forged {
             origin: block.origin.clone(),
@@ -45,7 +51,7 @@ pub async fn raw_block(
 /// # Errors
 /// If the server does not give the record, or gives more than `most` bytes.
 pub async fn ipns_record(url: &str, options: &HttpOptions, most: usize) -> Result<Chunk> {
-    let record = whole(url, options, most, ("ipns-record", RECORD)).await;
+    let record = whole(url, options, most, ("ipns-record", RECORD), false).await;
     record.map_err(|error| match error {
         Error::NoRawBlocks { origin, what } => Error::Unsupported {
             what: format!("{origin} gives no IPNS records: {what}"),
@@ -60,16 +66,27 @@ async fn whole(
     options: &HttpOptions,
     most: usize,
     (format, kind): (&str, &'static str),
+    fresh: bool,
 ) -> Result<Chunk> {
     let separator = if url.contains('?') { '&' } else { '?' };
     let url = format!("{url}{separator}format={format}");
     let remote = RemoteUrl::new(&url, options.clone())?;
-    let (received, _) = remote.get(Ask::Whole { accept: kind }).await?;
+    let (received, _) = remote
+        .get(Ask::Whole {
+            accept: kind,
+            fresh,
+        })
+        .await?;
     let origin = remote.origin();
     check(origin, &received, kind)?;
+    let bytes = collect(origin, received, options.idle_timeout, most).await?;
+    let bytes = bytes.ok_or_else(|| Error::NoRawBlocks {
+        origin: origin.clone(),
+        what: format!("it sends more than {most} bytes"),
+    })?;
     Ok(Chunk {
         offset: 0,
-        bytes: collect(origin, received, options.idle_timeout, most).await?,
+        bytes,
         origin: origin.clone(),
     })
 }
@@ -99,12 +116,13 @@ fn check(origin: &Origin, response: &Exchange, wanted: &str) -> Result<()> {
     }
 }
 
-async fn collect(
+/// The body of an answer; `None` if it has more than `most` bytes. Waits for each piece for at most `wait`.
+pub(super) async fn collect(
     origin: &Origin,
     mut received: Exchange,
     wait: Duration,
     most: usize,
-) -> Result<Bytes> {
+) -> Result<Option<Bytes>> {
     let mut block = BytesMut::new();
     loop {
         let next = tokio::time::timeout(wait, received.chunk()).await;
@@ -118,13 +136,10 @@ async fn collect(
             got: block.len() as u64,
         })?;
         let Some(bytes) = next else {
-            return Ok(block.freeze());
+            return Ok(Some(block.freeze()));
         };
         if block.len() + bytes.len() > most {
-            return Err(Error::NoRawBlocks {
-                origin: origin.clone(),
-                what: format!("it sends more than {most} bytes"),
-            });
+            return Ok(None);
         }
         block.extend_from_slice(&bytes);
     }

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, RANGE,
+};
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
@@ -56,10 +58,24 @@ struct State {
 pub(super) enum Ask<'a> {
     /// A range of a blob whose size is not known yet: the value of the Range header.
     Range(&'a str),
-    /// A range of a blob whose size is known. The request may be pipelined.
-    Part(&'a str, Priority),
-    /// The whole resource as this media type.
-    Whole { accept: &'static str },
+    /// A range of a blob whose size is known. The request may be pipelined. If `fresh`, caches on the way
+    /// must ask their server (RFC 9111, section 5.2.1.4).
+    Part {
+        range: &'a str,
+        priority: Priority,
+        fresh: bool,
+    },
+    /// The whole resource as this media type; `fresh` as above.
+    Whole { accept: &'static str, fresh: bool },
+}
+
+impl Ask<'_> {
+    fn is_fresh(&self) -> bool {
+        matches!(
+            self,
+            Ask::Part { fresh: true, .. } | Ask::Whole { fresh: true, .. }
+        )
+    }
 }
 
 /// The target of an earlier redirect that a request was sent to; `None` if it was sent to the URL's own
@@ -105,6 +121,12 @@ impl RemoteUrl {
     /// The URL without credentials and query.
     pub(super) fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Where the last answer came from: the URL, or the target that it redirects to.
+    pub(super) fn latest_url(&self) -> Url {
+        let target = self.state().target.clone();
+        target.unwrap_or_else(|| self.url())
     }
 
     /// Sends a GET and follows redirects. Other answers are returned as they are.
@@ -169,8 +191,8 @@ impl RemoteUrl {
         }
     }
 
-    /// The URL without redirects.
-    fn url(&self) -> Url {
+    /// The URL without credentials and redirects.
+    pub(super) fn url(&self) -> Url {
         match &self.options.authorization.0 {
             Some(authorizer) => authorizer.url(),
             None => self.url.clone(),
@@ -251,9 +273,12 @@ impl RemoteUrl {
     async fn send(&self, url: &Url, ask: Ask<'_>) -> Result<Exchange, Error> {
         let connections = self.options.clients.of(url)?;
         let mut headers = vec![match ask {
-            Ask::Range(range) | Ask::Part(range, _) => (RANGE, text(range)),
-            Ask::Whole { accept } => (ACCEPT, HeaderValue::from_static(accept)),
+            Ask::Range(range) | Ask::Part { range, .. } => (RANGE, text(range)),
+            Ask::Whole { accept, .. } => (ACCEPT, HeaderValue::from_static(accept)),
         }];
+        if ask.is_fresh() {
+            headers.push((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+        }
         let mut url = Cow::Borrowed(url);
         if is_same_server(&url, &self.url()) {
             let secrets = self.secrets.iter();
@@ -270,7 +295,7 @@ impl RemoteUrl {
         }
         // While the size is not known, nothing tells whether an answer belongs to this blob.
         let (blob, priority) = match ask {
-            Ask::Part(_, priority) => (Some(self.blob), priority),
+            Ask::Part { priority, .. } => (Some(self.blob), priority),
             Ask::Range(_) | Ask::Whole { .. } => (None, Priority::Demand),
         };
         let claim = Claim { blob, priority };
@@ -310,9 +335,7 @@ impl RemoteUrl {
 
     /// The connections to the server that the URL leads to.
     fn connections(&self) -> Option<Arc<Connections>> {
-        let target = self.state().target.clone();
-        let url = target.unwrap_or_else(|| self.url());
-        self.options.clients.of(&url).ok()
+        self.options.clients.of(&self.latest_url()).ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,7 @@
 //! The [`Source`] over one URL.
 
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::BytesMut;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -14,6 +14,7 @@ use super::body::Body;
 use super::exchange::Exchange;
 use super::range_support::Repeats;
 use super::remote::{Ask, RemoteUrl};
+use crate::ranges::RangeSet;
 use crate::source::{
     Chunk, ChunkStream, Error, Fact, Gate, Hints, Opened, Origin, Pass, Priority, Result, Source,
     answer_without_bytes,
@@ -35,6 +36,9 @@ struct Inner {
     known: OnceLock<Known>,
     /// The blob's size as the caller knows it from elsewhere.
     expected: OnceLock<u64>,
+    /// Ranges whose bytes were wrong. They may have come from a cache on the way, which would give them again:
+    /// the next request for them asks caches for a fresh answer.
+    rejected: Mutex<RangeSet>,
 }
 
 struct Known {
@@ -56,6 +60,7 @@ impl Http {
             options,
             known: OnceLock::new(),
             expected: OnceLock::new(),
+            rejected: Mutex::default(),
         })))
     }
 
@@ -206,9 +211,14 @@ impl Inner {
     async fn request(&self, range: &Range<u64>, priority: Priority) -> Result<Exchange> {
         let header = format!("bytes={}-{}", range.start, range.end - 1);
         let mut repeats = Repeats::new();
+        let fresh = self.take_rejected(range);
         loop {
             let ask = match self.size() {
-                Some(_) => Ask::Part(&header, priority),
+                Some(_) => Ask::Part {
+                    range: &header,
+                    priority,
+                    fresh,
+                },
                 None => Ask::Range(&header),
             };
             let (received, target) = self.remote.get(ask).await?;
@@ -232,6 +242,20 @@ impl Inner {
                 }
             }
         }
+    }
+
+    fn rejected(&self) -> MutexGuard<'_, RangeSet> {
+        self.rejected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether bytes of `range` were wrong, which this call forgets.
+    fn take_rejected(&self, range: &Range<u64>) -> bool {
+        let mut rejected = self.rejected();
+        let is_rejected = rejected.first_in(range).is_some();
+        if is_rejected {
+            rejected.remove(range);
+        }
+        is_rejected
     }
 
     /// Returns the answer if it is the one to a request for `range`.
@@ -327,6 +351,12 @@ impl Source for Http {
             }
         })
         .boxed()
+    }
+
+    fn reject(&self, origin: &Origin, range: Range<u64>) {
+        if origin == self.0.remote.origin() {
+            self.0.rejected().insert(range);
+        }
     }
 
     fn version(&self) -> Option<String> {

@@ -40,4 +40,6 @@ pub struct LibraryOptions {
     pub tree: TreeOptions,
     /// An archive that was not used for this long is closed. Its inode numbers stay.
     pub idle: Duration,
+    /// How often the list is made anew; `None` for only when it is [reloaded](super::Library::reload).
+    pub refresh: Option<Duration>,
 }

@@ -11,6 +11,7 @@ const LONGEST: usize = 255;
 pub struct Item {
     name: String,
     location: Location,
+    version: Option<String>,
 }
 
 impl Item {
@@ -38,7 +39,14 @@ impl Item {
         Ok(Self {
             name: name.to_owned(),
             location,
+            version: None,
         })
+    }
+
+    /// The same with a text that differs if the archive is replaced by another of the same name.
+    pub fn with_version(mut self, version: Option<String>) -> Self {
+        self.version = version;
+        self
     }
 
     /// Its path below the root of the library.

@@ -21,7 +21,7 @@ use super::snapshot::{Content, Snapshot};
 use super::walk::Walk;
 use crate::archive::{Kind, Timestamp};
 use crate::fs::{Attr, Ino};
-use crate::volume::{Cid, OpenError, Volume};
+use crate::volume::{Location, OpenError, Volume};
 
 /// Permission bits of directories before the mask.
 const DIR_MODE: u16 = 0o755;
@@ -114,6 +114,7 @@ impl Many {
             closed: CancellationToken::new(),
         });
         many.close_idle_ones();
+        many.refresh();
         many
     }
 
@@ -198,8 +199,8 @@ impl Many {
             }
         };
         let result = match result {
-            Err(Unopened::Open(OpenError::Directory(cid))) => {
-                Err(self.open_directory(slot, cid).await)
+            Err(Unopened::Open(OpenError::Directory(location))) => {
+                Err(self.open_directory(slot, location).await)
             }
             result => result,
         };
@@ -225,11 +226,11 @@ impl Many {
     }
 
     /// Shows the archives in a directory that seemed to be an archive.
-    async fn open_directory(self: &Arc<Self>, slot: &Slot, cid: Cid) -> Unopened {
+    async fn open_directory(self: &Arc<Self>, slot: &Slot, location: Location) -> Unopened {
         let items = match self.archives.directory(slot.item()).await {
-            None => return OpenError::Directory(cid).into(),
+            None => return OpenError::Directory(location).into(),
             Some(Err(error)) => return error,
-            Some(Ok(items)) if items.is_empty() => return OpenError::Directory(cid).into(),
+            Some(Ok(items)) if items.is_empty() => return OpenError::Directory(location).into(),
             Some(Ok(items)) => items,
         };
         let _turn = self.reloading.lock().await;
@@ -360,6 +361,25 @@ impl Many {
             uid: tree.uid,
             gid: tree.gid,
         }
+    }
+
+    /// Makes the list anew from time to time, if the options say so.
+    fn refresh(self: &Arc<Self>) {
+        let Some(pause) = self.options.refresh else {
+            return;
+        };
+        let (many, closed) = (Arc::downgrade(self), self.closed.clone());
+        self.runtime.spawn(async move {
+            while tokio::time::timeout(pause, closed.cancelled())
+                .await
+                .is_err()
+            {
+                let Some(many) = many.upgrade() else { return };
+                if let Err(why) = many.reload().await {
+                    log::warn!("the list is not changed: {why}");
+                }
+            }
+        });
     }
 
     /// Closes archives that nobody uses, from time to time, for as long as the library lives.

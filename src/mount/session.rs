@@ -40,6 +40,8 @@ pub struct KernelOptions {
     /// The hash of the source ([`Location::identity`](crate::volume::Location::identity)), for which
     /// [`is_source`](super::is_source) asks.
     pub source_hash: Option<String>,
+    /// Leave the kernel's read-ahead at its 128 KiB, for programs that read little of many files.
+    pub short_reads: bool,
 }
 
 /// Why there is no mount.
@@ -135,7 +137,9 @@ pub fn mount(
     let server = std::thread::Builder::new().name("fuse".into());
     let served = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
     served.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
-    raise_read_ahead(mountpoint, &device);
+    if !options.short_reads {
+        raise_read_ahead(mountpoint, &device);
+    }
     // It is set only here, and once.
     let _ = tuned.set(());
     Ok(Mounted {

@@ -9,7 +9,6 @@ mod error;
 mod hashes;
 mod multipart;
 mod object;
-mod request;
 mod upload;
 
 pub use self::error::Error;

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
 use super::object::{CID, Object};
-use super::request::Ask;
+use crate::stores::Ask;
 
 /// Content under a name with a CID in it never changes, and other names are not written twice.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -58,6 +58,9 @@ struct Parts {
 
 /// How many pages of unfinished uploads are read. Uploads that nobody goes on with belong to others.
 const MOST_PAGES: usize = 20;
+
+/// How many pages of parts are read. A page has up to a thousand; what is not read is sent again.
+const MOST_PAGES_OF_PARTS: usize = 100;
 
 impl Object {
     /// Begins an upload.
@@ -120,7 +123,7 @@ impl Object {
     pub(super) async fn parts(&self, upload: &str) -> Result<Vec<Stored>, Error> {
         let mut found: Vec<Stored> = Vec::new();
         let mut after = String::new();
-        loop {
+        for _ in 0..MOST_PAGES_OF_PARTS {
             let mut query = vec![("uploadId", upload)];
             if !after.is_empty() {
                 query.push(("part-number-marker", &after));
@@ -137,11 +140,11 @@ impl Object {
             let is_more = !page.parts.is_empty();
             found.extend(page.parts);
             match page.next_part_number_marker {
-                // A store that says the same marker twice would be asked for ever.
                 Some(next) if page.is_truncated && is_more && next != after => after = next,
-                _ => return Ok(found),
+                _ => break,
             }
         }
+        Ok(found)
     }
 
     /// Sends a part, and returns its ETag.
@@ -170,21 +173,31 @@ impl Object {
         })
     }
 
-    /// Puts the parts together. The ETags make sure that they are those that were sent or compared.
-    pub(super) async fn complete(&self, upload: &str, etags: &[String]) -> Result<(), Error> {
+    /// Puts the parts together. The ETags make sure that they are those that were sent or compared. With `only_new`,
+    /// the store refuses if there is an object of this name by now (AWS, "Conditional writes").
+    pub(super) async fn complete(
+        &self,
+        upload: &str,
+        etags: &[String],
+        only_new: bool,
+    ) -> Result<(), Error> {
         let mut body = String::from("<CompleteMultipartUpload>");
         for (etag, number) in etags.iter().zip(1..) {
             let etag = quick_xml::escape::escape(etag);
             body += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
         }
         body += "</CompleteMultipartUpload>";
-        let xml = HeaderValue::from_static("application/xml");
+        let text = HeaderValue::from_static;
+        let mut headers = vec![(CONTENT_TYPE, text("application/xml"))];
+        if only_new {
+            headers.push((IF_NONE_MATCH, text("*")));
+        }
         self.requests
             .send(Ask {
                 doing: "complete the upload",
                 method: Method::POST,
                 query: &[("uploadId", upload)],
-                headers: &[(CONTENT_TYPE, xml)],
+                headers: &headers,
                 body: body.into(),
             })
             .await?;

@@ -1,19 +1,22 @@
 //! One object: what the store has of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use http::header::{HeaderValue, RANGE};
 
 use super::error::Error;
 use super::hashes::Hashes;
-use super::request::{Ask, Requests};
 use crate::http::Clients;
 use crate::ranges::decimal;
-use crate::stores::Store;
+use crate::stores::{Ask, Requests, Store};
 
 /// The name of the metadata that tells an object's CID.
 pub(super) const CID: &str = "x-amz-meta-cid";
+
+/// For how long a request is repeated after errors that may pass.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// An object that may be written.
 pub struct Object {
@@ -45,7 +48,7 @@ impl Object {
     /// The object that `store` is made for.
     pub fn new(store: Arc<Store>, clients: Clients) -> Self {
         Self {
-            requests: Requests::new(store, clients),
+            requests: Requests::new(store, clients, PATIENCE),
         }
     }
 
@@ -66,7 +69,7 @@ impl Object {
             headers: &first_byte,
             body: Default::default(),
         });
-        let answer = match asked.await {
+        let answer = match asked.await.map_err(Error::from) {
             Ok(answer) => answer,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) if error.status() == Some(416) => {

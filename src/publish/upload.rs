@@ -24,6 +24,8 @@ const MEMORY: u64 = 72 << 20;
 pub struct Upload<'a> {
     object: &'a Object,
     size: u64,
+    /// Whether an object that another program puts under the name meanwhile is replaced.
+    overwrite: bool,
     id: String,
     /// The parts that an earlier run sent, by number.
     stored: HashMap<u32, Stored>,
@@ -43,23 +45,27 @@ pub struct Done {
 pub enum Sent<T> {
     /// It is complete. With what the writer returned.
     Complete(Done, T),
-    /// Another run completed it, or gave it up. The caller looks what the object is.
+    /// Another run completed it or gave it up, or another program has put an object under the name. The caller
+    /// looks what the object is.
     ByOther,
 }
 
 impl<'a> Upload<'a> {
     /// Goes on with an unfinished upload of `object`, or begins one. `bucket` is the whole bucket, and `key` the
-    /// object's key. `cid` is kept with the object, if it is known.
+    /// object's key. `cid` is kept with the object; it must follow from the key, since an upload that is continued
+    /// has that of the run that began it. Without `overwrite`, the object must not exist.
     pub async fn begin(
         object: &'a Object,
         bucket: &Object,
         key: &str,
         cid: Option<&str>,
         size: u64,
+        overwrite: bool,
     ) -> Result<Self, Error> {
         let upload = |id, stored| Self {
             object,
             size,
+            overwrite,
             id,
             stored,
         };
@@ -134,9 +140,27 @@ impl<'a> Upload<'a> {
             let expected = size;
             return Err(Error::Length { expected, got });
         }
-        match self.object.complete(&self.id, &etags).await {
-            Ok(()) => Ok(Ok(Sent::Complete(done, told))),
-            Err(error) if error.is_no_such_upload() => Ok(Ok(Sent::ByOther)),
+        let completed = self.complete(&etags).await?;
+        Ok(Ok(match completed {
+            true => Sent::Complete(done, told),
+            false => Sent::ByOther,
+        }))
+    }
+
+    /// Completes the upload. False if another run did, or if another program has put an object under the name.
+    async fn complete(&self, etags: &[String]) -> Result<bool, Error> {
+        let mut completed = self.object.complete(&self.id, etags, !self.overwrite).await;
+        // Older stores do not know the condition. Then this look is all that can be done.
+        let is_unknown = |error: &Error| matches!(error.status(), Some(400 | 501));
+        if !self.overwrite && completed.as_ref().is_err_and(is_unknown) {
+            if self.object.existing().await?.is_some() {
+                return Ok(false);
+            }
+            completed = self.object.complete(&self.id, etags, false).await;
+        }
+        match completed {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_no_such_upload() || error.is_conflict() => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -156,7 +180,7 @@ impl<'a> Upload<'a> {
             .map(|(bytes, number)| async move {
                 let len = bytes.len() as u64;
                 let (etag, is_found) = self.part(number, bytes).await?;
-                Ok((etag, len, is_found))
+                Ok::<_, Error>((etag, len, is_found))
             });
         let mut sent = pin!(sent.buffered(at_once));
         let (mut done, mut etags) = (Done::default(), Vec::new());

@@ -32,6 +32,9 @@ pub struct ReaderOptions {
     /// Memory that several readers share, instead of `memory`. They share the connections, too, if their sources
     /// do.
     pub shared: Option<SharedMemory>,
+    /// The most bytes that are fetched ahead of all readers together. With 0, only what is read is fetched;
+    /// else each sequential reader gets at least 512 KiB.
+    pub read_ahead: u64,
 }
 
 impl ReaderOptions {
@@ -46,6 +49,7 @@ impl Default for ReaderOptions {
             timeout: Duration::from_secs(60),
             connections: 16,
             shared: None,
+            read_ahead: u64::MAX,
         }
     }
 }
@@ -88,7 +92,7 @@ impl BlobReader {
         let opened = source.open(tail).await?;
         let bound = match options.shared {
             Some(SharedMemory(bound)) => bound,
-            None => Arc::new(Bound::new(pool_of(options.memory))),
+            None => Arc::new(Bound::new(pool_of(options.memory, options.read_ahead))),
         };
         let blob = Self(Arc::new(Inner {
             executor: Executor::new(source, &bound, options.connections),

@@ -172,7 +172,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn block(number: u64) -> Block {
-        let mut grant = Pool::new(1).try_grant(1, 0).expect("a free buffer");
+        let mut grant = Pool::new(1, u64::MAX)
+            .try_grant(1, 0)
+            .expect("a free buffer");
         Block::new(number, grant.take().expect("a buffer"))
     }
 

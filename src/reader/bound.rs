@@ -31,18 +31,18 @@ pub struct SharedMemory(pub(super) Arc<Bound>);
 
 impl SharedMemory {
     /// A bound of this many bytes, or of [`ReaderOptions::MIN_MEMORY`](super::ReaderOptions::MIN_MEMORY) if that
-    /// is more.
-    pub fn new(memory: u64) -> Self {
-        let mut bound = Bound::new(pool_of(memory));
+    /// is more. `read_ahead`: the most bytes that are fetched ahead of all readers together.
+    pub fn new(memory: u64, read_ahead: u64) -> Self {
+        let mut bound = Bound::new(pool_of(memory, read_ahead));
         bound.is_shared = true;
         Self(Arc::new(bound))
     }
 }
 
 /// The buffers of a bound of `memory` bytes.
-pub(super) fn pool_of(memory: u64) -> Pool {
+pub(super) fn pool_of(memory: u64, read_ahead: u64) -> Pool {
     let memory = memory.max(LEAST);
-    Pool::new((memory / BLOCK) as usize)
+    Pool::new((memory / BLOCK) as usize, read_ahead)
 }
 
 /// A memory bound.
@@ -216,10 +216,11 @@ impl Share {
         self.bound.recent().remove_all(self.id);
     }
 
-    /// The buffers that read-ahead of this reader may use, if `reserve` stay free.
-    pub(crate) fn for_read_ahead(&self, reserve: usize) -> usize {
-        let total = self.bound.pool.total();
-        (total - total / READ_SHARE - reserve) / self.readers()
+    /// The bytes that read-ahead of this reader may use, if `reserve` buffers stay free.
+    pub(crate) fn for_read_ahead(&self, reserve: usize) -> u64 {
+        let pool = &self.bound.pool;
+        let free = (pool.total() - pool.total() / READ_SHARE - reserve) as u64 * BLOCK;
+        free.min(pool.read_ahead()) / self.readers() as u64
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Pool(Arc<Shared>);
 struct Shared {
     permits: Arc<Semaphore>,
     total: AtomicUsize,
+    /// The most bytes that read-ahead may use.
+    read_ahead: u64,
     returned: Mutex<Vec<Box<[u8]>>>,
 }
 
@@ -40,11 +42,12 @@ pub(super) struct Grant {
 }
 
 impl Pool {
-    /// A pool of `total` buffers. Memory is allocated at first use.
-    pub(super) fn new(total: usize) -> Self {
+    /// A pool of `total` buffers, of which read-ahead may use `read_ahead` bytes. Memory is allocated at first use.
+    pub(super) fn new(total: usize, read_ahead: u64) -> Self {
         Self(Arc::new(Shared {
             permits: Arc::new(Semaphore::new(total)),
             total: AtomicUsize::new(total),
+            read_ahead,
             returned: Mutex::new(Vec::new()),
         }))
     }
@@ -77,6 +80,11 @@ impl Pool {
     /// Number of buffers, free ones included.
     pub(super) fn total(&self) -> usize {
         self.0.total.load(Relaxed)
+    }
+
+    /// The most bytes that read-ahead may use.
+    pub(super) fn read_ahead(&self) -> u64 {
+        self.0.read_ahead
     }
 
     /// Takes free buffers out, at most `count`. Returns how many.

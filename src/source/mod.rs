@@ -27,7 +27,7 @@ pub use gate::{Gate, Pass};
 pub use hints::{Hints, Trouble};
 pub use memory::Memory;
 pub use offline::Offline;
-pub use retry::{Backoff, Retry};
+pub use retry::{Backoff, OPEN_PATIENCE, Retry};
 
 use std::fmt;
 use std::ops::Range;

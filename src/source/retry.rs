@@ -26,7 +26,7 @@ const GENEROUS: u64 = 16 * 1024;
 
 /// The patience of [`Source::open`]: the user waits, and should soon learn that a gateway is down. A mount
 /// at boot waits by other means.
-const OPEN_PATIENCE: Duration = Duration::from_secs(3);
+pub const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often read-ahead is tried. A demand read will ask for the bytes again if they are needed.
 const PREFETCH_TRIES: u32 = 2;

@@ -40,8 +40,6 @@ pub struct ObjectAddress {
 pub enum AddressError {
     /// The bucket is missing, or has characters that no bucket can have.
     Bucket(Service),
-    /// The key is missing.
-    Key(Service),
     /// The key has `.` or `..` between slashes. URLs cannot have such paths.
     Dots,
 }
@@ -94,15 +92,18 @@ impl ObjectAddress {
         })
     }
 
-    /// As [`parse`](Self::parse), for the address of one object.
-    pub fn parse_object(text: &str) -> Option<Result<Self, AddressError>> {
-        let parsed = Self::parse(text)?;
-        Some(parsed.and_then(|address| {
-            if address.key.is_empty() || address.key.ends_with('/') {
-                return Err(AddressError::Key(address.service));
-            }
-            Ok(address)
-        }))
+    /// Whether it is that of a prefix of keys, which is listed like a directory: the whole bucket, or one that
+    /// ends with a slash.
+    pub fn is_prefix(&self) -> bool {
+        self.key.is_empty() || self.key.ends_with('/')
+    }
+
+    /// The address of a key in the same bucket.
+    pub fn with_key(&self, key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            ..self.clone()
+        }
     }
 
     /// The key as the path of a URL, without a slash in front.
@@ -133,11 +134,6 @@ impl fmt::Display for AddressError {
                     service.form()
                 )
             }
-            AddressError::Key(service) => write!(
-                f,
-                "the key of an object must follow the bucket; the form is {}",
-                service.form()
-            ),
             AddressError::Dots => {
                 f.write_str("a key with '.' or '..' between slashes cannot be requested by URL")
             }
@@ -165,14 +161,21 @@ mod tests {
             ),
             ("az://$root//k", Service::Az, "$root", "/k", "/k"),
         ] {
-            let address = ObjectAddress::parse_object(text).expect("its scheme");
+            let address = ObjectAddress::parse(text).expect("its scheme");
             let address = address.expect(text);
             assert_eq!(address.service, service, "{text}");
             assert_eq!((&*address.bucket, &*address.key), (bucket, key), "{text}");
             assert_eq!(address.encoded_key(), encoded, "{text}");
         }
-        let whole = ObjectAddress::parse("s3://b").expect("its scheme");
-        assert_eq!(whole.map(|address| address.key), Ok(String::new()));
+        for (text, is_prefix) in [
+            ("s3://b", true),
+            ("s3://b/", true),
+            ("s3://b/f/", true),
+            ("s3://b/f", false),
+        ] {
+            let address = ObjectAddress::parse(text).expect("its scheme").expect(text);
+            assert_eq!(address.is_prefix(), is_prefix, "{text}");
+        }
         assert_eq!(ObjectAddress::parse("https://b/k"), None);
         assert_eq!(ObjectAddress::parse("b/k"), None);
     }
@@ -183,11 +186,10 @@ mod tests {
             ("s3://", "s3://BUCKET/KEY"),
             ("s3:///k", "s3://BUCKET/KEY"),
             ("gs://me:pw@b/k", "gs://BUCKET/OBJECT"),
-            ("az://c", "az://CONTAINER/BLOB"),
-            ("s3://b/folder/", "s3://BUCKET/KEY"),
+            ("az:///c", "az://CONTAINER/BLOB"),
             ("s3://b/a/../k", "'..'"),
         ] {
-            let error = ObjectAddress::parse_object(text).expect("its scheme");
+            let error = ObjectAddress::parse(text).expect("its scheme");
             let error = error.expect_err(text).to_string();
             assert!(error.contains(part), "{error}");
             assert!(!error.contains("pw"), "{error}");

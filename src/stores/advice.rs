@@ -89,7 +89,11 @@ pub(super) fn advice(request: &Request<'_>, refusal: &Refusal) -> String {
             } else {
                 "; a requester-pays bucket needs --requester-pays"
             };
-            format!("{from}, and need the permission s3:GetObject{payer}")
+            let permission = match request.address.key.as_str() {
+                "" => "s3:ListBucket",
+                _ => "s3:GetObject",
+            };
+            format!("{from}, and need the permission {permission}{payer}")
         }
         _ if matches!(refusal.status, 401 | 403) => from,
         _ => String::new(),
@@ -111,8 +115,10 @@ fn clocks(refusal: &Refusal, now: SystemTime) -> Option<String> {
         return None;
     }
     let time = humantime::format_rfc3339_seconds;
+    let off = if now > theirs { "ahead" } else { "behind" };
+    let seconds = apart.as_secs();
     Some(format!(
-        "this machine's clock says {}, the store's {}",
+        "this machine's clock says {}, the store's {}, so it is {seconds} s {off}",
         time(now),
         time(theirs)
     ))
@@ -153,12 +159,17 @@ mod tests {
             <ServerTime>2026-01-01T13:00:00Z</ServerTime></Error>";
         let told = clocks(&refusal(403, None, text), now).expect("an hour");
         assert!(
-            told.contains("12:00:00Z") && told.contains("13:00:00Z"),
+            told.contains("12:00:00Z")
+                && told.contains("13:00:00Z")
+                && told.contains("3600 s behind"),
             "{told}"
         );
         let date = Some(("date", "Thu, 01 Jan 2026 11:00:00 GMT"));
         let told = clocks(&refusal(403, date, ""), now).expect("an hour");
-        assert!(told.contains("11:00:00Z"), "{told}");
+        assert!(
+            told.contains("11:00:00Z") && told.contains("3600 s ahead"),
+            "{told}"
+        );
         let date = Some(("date", "Thu, 01 Jan 2026 12:01:00 GMT"));
         assert_eq!(clocks(&refusal(403, date, ""), now), None);
         assert_eq!(clocks(&refusal(404, None, text), now), None);

@@ -12,11 +12,15 @@ mod context;
 mod environment;
 mod gs;
 mod keys;
+mod list;
 mod profile;
+mod request;
 mod s3;
 mod settings;
 mod store;
 
 pub use self::address::{AddressError, ObjectAddress, Service};
+pub use self::list::{Folder, Stored, list};
+pub use self::request::{Ask, RequestError, Requests};
 pub use self::settings::{Addressing, StoreSettings};
 pub use self::store::Store;

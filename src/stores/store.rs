@@ -86,8 +86,13 @@ impl Store {
             region: Mutex::new((region, Instant::now())),
             signing,
         };
-        store.object_url()?; // So that the next call cannot fail.
+        store.object_url(&store.region())?; // So that later calls cannot fail.
         Ok(store)
+    }
+
+    /// The kind of the store.
+    pub fn service(&self) -> Service {
+        self.address.service
     }
 
     /// The store's URL; `None` for Amazon's, whose buckets have the same name everywhere.
@@ -95,14 +100,13 @@ impl Store {
         self.endpoint.as_ref()
     }
 
-    fn object_url(&self) -> Result<Url, String> {
-        let region = self.region();
+    fn object_url(&self, region: &str) -> Result<Url, String> {
         match (self.address.service, &self.endpoint) {
             (Service::Gs, Some(endpoint)) => Ok(gs::url(&self.address, endpoint)),
             (Service::Az, Some(endpoint)) => Ok(az::url(&self.address, endpoint)),
             (_, endpoint) => {
                 let addressing = self.settings.addressing;
-                s3::url(&self.address, endpoint.as_ref(), &region, addressing)
+                s3::url(&self.address, endpoint.as_ref(), region, addressing)
             }
         }
     }
@@ -128,6 +132,10 @@ impl Store {
     fn adopt_region(&self, named: &str, asked: Instant) -> bool {
         let is_possible = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.settings.region.is_some() || !named.chars().all(is_possible) {
+            return false;
+        }
+        // A host name can be wrong in other ways, too: `xn--a` is no name of the DNS.
+        if named.is_empty() || self.object_url(named).is_err() {
             return false;
         }
         let mut region = self.region.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,8 +190,9 @@ impl Store {
 
 impl Authorizer for Store {
     fn url(&self) -> Url {
-        // A region that was adopted has the characters of one.
-        self.object_url().expect("it could be made before")
+        // `new` and `adopt_region` make the URL of a region before they keep it.
+        let url = self.object_url(&self.region());
+        url.expect("it could be made before")
     }
 
     fn authorize<'a>(
@@ -279,4 +288,28 @@ fn parse_endpoint(text: &str) -> Result<Url, String> {
         return Err("the endpoint must be a URL without a login and a query".into());
     }
     Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `xn--a` has the characters of a region, and no URL can be made of it. Requests panicked.
+    #[test]
+    fn a_region_that_is_no_name_of_a_host_is_not_adopted() {
+        let address = ObjectAddress::parse("s3://b/k").expect("its scheme");
+        let settings = StoreSettings {
+            anonymous: true,
+            ..StoreSettings::default()
+        };
+        let store = Store::new(address.expect("an address"), settings, &Clients::default());
+        let store = store.expect("a store");
+        let before = store.url();
+        for named in ["xn--a", "a..b", "A", ""] {
+            assert!(!store.adopt_region(named, Instant::now()), "{named}");
+            assert_eq!(store.url(), before, "{named}");
+        }
+        assert!(store.adopt_region("eu-west-9", Instant::now()));
+        assert!(store.url().as_str().contains(".eu-west-9."));
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::location::Location;
-use crate::content::{Cid, IpnsName, PathError};
+use crate::content::{IpnsName, PathError};
 use crate::fs::LinkRefused;
 use crate::{decode, reader, source};
 
@@ -23,8 +23,8 @@ pub enum OpenError {
         /// What is wrong.
         why: String,
     },
-    /// The CID is that of a directory. [`list`](super::list) tells what is in it.
-    Directory(Cid),
+    /// It is a directory. [`listing`](super::listing) tells which archives it has.
+    Directory(Location),
     /// The bytes cannot be read, or they are not an archive.
     Read(reader::Error),
 }
@@ -40,7 +40,7 @@ impl fmt::Display for OpenError {
             OpenError::Unusable(error) => error.fmt(f),
             OpenError::Path(error) => error.fmt(f),
             OpenError::Name { name, why } => write!(f, "/ipns/{name}: {why}"),
-            OpenError::Directory(cid) => write!(f, "{cid} is the CID of a directory"),
+            OpenError::Directory(location) => write!(f, "{} is a directory", location.shown().1),
             OpenError::Read(error) => error.fmt(f),
         }
     }

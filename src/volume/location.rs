@@ -18,7 +18,7 @@ pub enum Location {
     File(PathBuf),
     /// An `http` or `https` URL, which may have a login in it.
     Url(String),
-    /// An object in a store: `s3://`, `gs://` or `az://`.
+    /// An object in a store: `s3://`, `gs://` or `az://`; or a prefix of keys, which is a directory.
     Object(ObjectAddress),
     /// Content with this CID, which gateways have.
     Cid(Cid),
@@ -50,7 +50,7 @@ impl Location {
                 "http" | "https" => Ok(Location::Url(text.to_owned())),
                 "ipfs" => Self::content_url(System::Ipfs, rest),
                 "ipns" => Self::content_url(System::Ipns, rest),
-                other => match ObjectAddress::parse_object(text) {
+                other => match ObjectAddress::parse(text) {
                     Some(address) => Ok(Location::Object(address.map_err(LocationError::Object)?)),
                     None => Err(LocationError::Scheme(other.to_owned())),
                 },
@@ -130,6 +130,15 @@ impl Location {
             Location::Cid(cid) => Some(ContentPath::of(*cid)),
             Location::Path(path) => Some(path.clone()),
             _ => None,
+        }
+    }
+
+    /// Whether it is a directory, as far as that is known without asking a server.
+    pub fn is_directory(&self) -> bool {
+        match self {
+            Location::File(path) => path.is_dir(),
+            Location::Object(address) => address.is_prefix(),
+            _ => false,
         }
     }
 
@@ -249,7 +258,7 @@ mod tests {
         assert_eq!(of("id:a1b2"), Ok(Location::Id("a1b2".into())));
         for wrong in [
             "ftp://example.com/a.zip",
-            "s3://b",
+            "s3://",
             "nonsense",
             "id:",
             "id:a/b",

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use super::error::OpenError;
 use super::files::Volume;
+use super::listing::listing;
 use super::location::Location;
 use super::options::{Options, Verify};
 use super::recall::{CachedPoints, Recall};
 use super::resolve::{resolve, servers_of};
-use super::sources::{Built, Stack};
+use super::sources::{Built, PROBE, Stack};
 use crate::archive::TAIL;
 use crate::cache::Cached;
 use crate::decode::{Decoder, Shelf};
 use crate::fs::Tree;
 use crate::reader::{self, Archive};
+use crate::source;
 
 /// An open archive without a tree of names.
 pub struct Opened {
@@ -65,6 +67,9 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
     if let Location::Path(path) = &location {
         location = Location::Cid(resolve(path, &servers, options).await?);
     }
+    if location.is_directory() {
+        return Err(OpenError::Directory(location));
+    }
     let verify = match options.verify {
         None => Verify::default_of(&location),
         Some(verify) => verify.check(&location)?,
@@ -79,6 +84,9 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
     let (mut archive, cached) = match read_archive(built, options).await {
         Ok(opened) => opened,
         Err(error) => {
+            if is_index(&location, &error, options).await {
+                return Err(OpenError::Directory(location));
+            }
             let better = stack.better_reason(&error).await;
             return Err(better.unwrap_or(OpenError::Read(error)));
         }
@@ -92,6 +100,23 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
         archive,
         cached,
     })
+}
+
+/// Whether a URL that could not be opened because of `error` is that of a server's index with something in it.
+async fn is_index(location: &Location, error: &reader::Error, options: &Options) -> bool {
+    use source::Error::{BadAnswer, NoRanges};
+    let may_be_page = matches!(
+        error,
+        reader::Error::Source(NoRanges { .. } | BadAnswer { .. }) | reader::Error::Archive(_)
+    );
+    if !may_be_page || !matches!(location, Location::Url(_)) {
+        return false;
+    }
+    let listed = tokio::time::timeout(PROBE, listing(location, options)).await;
+    let Ok(Ok(listed)) = listed else {
+        return false;
+    };
+    !listed.archives.is_empty() || !listed.directories.is_empty()
 }
 
 async fn read_archive(

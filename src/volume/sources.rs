@@ -10,6 +10,7 @@ use super::error::OpenError;
 use super::location::Location;
 use super::options::{Options, Verify};
 use super::servers::Servers;
+use super::unsigned::unsigned;
 use crate::cache::{Cached, CachedNodes, Key};
 use crate::content::{self, Cid, Verified};
 use crate::gateways::Gateways;
@@ -18,8 +19,8 @@ use crate::reader;
 use crate::source::{self, Blocks, File, Memory, Offline, Retry, Source};
 use crate::stores::{ObjectAddress, Store};
 
-/// How long it may take to find out why a CID cannot be opened.
-const PROBE: Duration = Duration::from_secs(5);
+/// How long it may take to find out why a location cannot be opened.
+pub(super) const PROBE: Duration = Duration::from_secs(5);
 
 /// How to get at the bytes of one archive.
 pub(super) struct Stack<'a> {
@@ -43,7 +44,7 @@ impl Stack<'_> {
             }
             Location::Url(url) => {
                 let server = self.servers.data(&http, |_| url.clone());
-                let key = Key::url(&without_login(url), &display_url(url));
+                let key = Key::url(&unsigned(url), &display_url(url));
                 (key, server.map_err(OpenError::Unusable)?)
             }
             Location::Object(address) => self.object(&http, address)?,
@@ -105,7 +106,7 @@ impl Stack<'_> {
         let blocks = blocks(*cid, self.servers, self.options).ok()?;
         let reason = async {
             if content::is_directory(&*blocks, *cid).await? {
-                return Ok(Some(OpenError::Directory(*cid)));
+                return Ok(Some(OpenError::Directory(Location::Cid(*cid))));
             }
             let no_data = Arc::new(Memory::new("nobody", ""));
             let content = Verified::new(*cid, no_data, blocks.clone());
@@ -183,16 +184,4 @@ pub(super) fn blocks(
         Some(cache) => Arc::new(CachedNodes::new(blocks, cache, Key::verified(&root))),
         None => blocks,
     })
-}
-
-/// A URL without `user:password@`. The login does not change which blob it names.
-fn without_login(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-            let host = rest[..end].rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{}", &rest[end..])
-        }
-        None => url.to_owned(),
-    }
 }

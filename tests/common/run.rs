@@ -46,7 +46,12 @@ impl Finished {
 
 /// `aiozfs` with nothing of this process's environment that would change what it does.
 pub fn aiozfs() -> Command {
-    let mut command = Command::new(AIOZFS);
+    unbiased(AIOZFS)
+}
+
+/// A program that runs `aiozfs`, with the same environment.
+pub fn unbiased(program: &str) -> Command {
+    let mut command = Command::new(program);
     for name in [
         "AIOZFS_GATEWAYS",
         "AIOZFS_CACHE_DIR",

@@ -30,6 +30,7 @@ static ARCHIVE: &[u8] = include_bytes!("holiday.zip");
 ///
 /// Runs until Ctrl-C.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  aiozfs demo\n  aiozfs demo --check")]
 pub(super) struct DemoArgs {
     /// An empty directory [default: a temporary one]
     mountpoint: Option<PathBuf>,

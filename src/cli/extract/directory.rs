@@ -9,7 +9,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::io::Errno;
 
 use crate::archive::Timestamp;
 
@@ -35,7 +36,7 @@ impl Directory {
             .filter(|name| !name.is_empty())
         {
             match rustix::fs::mkdirat(&here.0, os(name), NEW | Mode::RWXG | Mode::RWXO) {
-                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Ok(()) | Err(Errno::EXIST) => {}
                 Err(e) => return Err(e.into()),
             }
             let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -55,10 +56,42 @@ impl Directory {
         Ok(rustix::fs::futimens(&self.0, &times(mtime))?)
     }
 
+    /// Renames a file. One that has the new name is replaced.
+    pub(super) fn replace(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, os(from), &self.0, os(to))?)
+    }
+
+    /// Renames a file unless the new name exists. Returns whether it did not.
+    pub(super) fn rename_new(&self, from: &[u8], to: &[u8]) -> io::Result<bool> {
+        let (from, to, here) = (os(from), os(to), &self.0);
+        match rustix::fs::renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(true),
+            Err(Errno::EXIST) => return Ok(false),
+            // Not all filesystems have this; NFS has links, which never replace either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            Err(e) => return Err(e.into()),
+        }
+        match rustix::fs::linkat(here, from, here, to, AtFlags::empty()) {
+            Ok(()) => Ok(rustix::fs::unlinkat(here, from, AtFlags::empty()).map(|()| true)?),
+            Err(Errno::EXIST) => Ok(false),
+            // With neither, between the question and the answer somebody could make the file.
+            Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP) => {
+                match rustix::fs::statat(here, to, AtFlags::SYMLINK_NOFOLLOW) {
+                    Err(Errno::NOENT) => {
+                        Ok(rustix::fs::renameat(here, from, here, to).map(|()| true)?)
+                    }
+                    Err(e) => Err(e.into()),
+                    Ok(_) => Ok(false),
+                }
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// Removes a file, if it exists.
     pub(super) fn remove(&self, name: &[u8]) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.0, os(name), AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(e.into()),
         }
     }
@@ -66,7 +99,7 @@ impl Directory {
 
 fn explained(name: &[u8], error: rustix::io::Errno) -> io::Error {
     match error {
-        rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => io::Error::other(format!(
+        Errno::LOOP | Errno::NOTDIR => io::Error::other(format!(
             "{} is in the way: it is no directory",
             crate::cli::show::quoted(name)
         )),

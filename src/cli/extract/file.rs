@@ -17,6 +17,15 @@ use crate::volume::Volume;
 /// How much is read at once, in bytes.
 const STEP: u32 = 1 << 20;
 
+/// How files are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    /// Replace files that differ.
+    pub(super) overwrite: bool,
+    /// Wait until the disk has a file before it gets its name.
+    pub(super) sync: bool,
+}
+
 /// What was done for a file.
 pub(super) enum Outcome {
     /// It was written; its length in bytes.
@@ -30,7 +39,7 @@ pub(super) async fn extract(
     volume: &Volume,
     ino: Ino,
     target: &Directory,
-    overwrite: bool,
+    options: Options,
     progress: &Progress,
 ) -> Result<Outcome, String> {
     let moment = volume.open(ino).map_err(text)?;
@@ -44,7 +53,7 @@ pub(super) async fn extract(
             progress.add(attr.size);
             return Ok(Outcome::Skipped);
         }
-        Existing::Other if !overwrite => return Err(IN_THE_WAY.to_owned()),
+        Existing::Other if !options.overwrite => return Err(IN_THE_WAY.to_owned()),
         Existing::Other | Existing::Nothing => {}
     }
     // Without a checksum, bytes from an earlier run could be those of another archive.
@@ -74,9 +83,16 @@ pub(super) async fn extract(
             return Err("its bytes differ from its CRC-32 in the archive".to_owned());
         }
     }
-    part.finish(&attr).map_err(text)?;
-    let (from, to) = (os(part_name.as_bytes()), os(name));
-    rustix::fs::renameat(directory.fd(), from, directory.fd(), to).map_err(text)?;
+    tokio::task::block_in_place(|| part.finish(&attr, options.sync)).map_err(text)?;
+    let is_named = match options.overwrite {
+        true => directory.replace(part_name.as_bytes(), name).map(|()| true),
+        false => directory.rename_new(part_name.as_bytes(), name),
+    };
+    if !is_named.map_err(text)? {
+        // Somebody has made a file of this name meanwhile.
+        let _ = directory.remove(part_name.as_bytes());
+        return Err(IN_THE_WAY.to_owned());
+    }
     Ok(Outcome::Written(attr.size))
 }
 
@@ -198,8 +214,10 @@ impl Part {
         Ok(())
     }
 
-    /// Sets permissions, as far as the umask allows, and the time of modification.
-    fn finish(&self, attr: &Attr) -> io::Result<()> {
+    /// Sets permissions, as far as the umask allows, and the time of modification. With `sync`, waits for the disk:
+    /// otherwise a file could have its name, size and time after a power failure, but not its bytes, and a later
+    /// run would skip it.
+    fn finish(&self, attr: &Attr, sync: bool) -> io::Result<()> {
         let mode = match attr.kind {
             Kind::File => attr.perm,
             // Devices and the like are files here, without their permissions.
@@ -207,7 +225,11 @@ impl Part {
         };
         let mode = Mode::from_raw_mode(mode.into()) & !umask();
         rustix::fs::fchmod(&self.file, mode)?;
-        Ok(rustix::fs::futimens(&self.file, &times(attr.mtime))?)
+        rustix::fs::futimens(&self.file, &times(attr.mtime))?;
+        match sync {
+            true => self.file.sync_all(),
+            false => Ok(()),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::archive::Kind;
 use crate::fs::Ino;
 use crate::volume::Volume;
 use directory::Directory;
-use file::Outcome;
+use file::{Options, Outcome};
 use selection::Selection;
 
 /// How many files are read at the same time. Small files need many to fill a link with a long round trip.
@@ -39,12 +39,11 @@ const FILES_AT_ONCE: usize = 32;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExtractArgs {
-    /// The archive: a file, an http(s) URL, a CID, id:TEXT for an id of another network, or the
-    /// name of an archive in the configuration
+    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
+    /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
     #[arg(add = completions::sources())]
     source: String,
-    /// Files and directories of the archive; * ? [a-z] stand for characters of a name, ** for any
-    /// number of directories [default: all]
+    /// Files and directories of the archive; * ? [a-z] {a,b} and ** as in a shell [default: all]
     #[arg(value_name = "PATH|GLOB", add = completions::paths())]
     paths: Vec<OsString>,
     /// Write to this directory, which is created if it is missing
@@ -53,6 +52,9 @@ pub(crate) struct ExtractArgs {
     /// Replace files that exist and differ in size or time
     #[arg(long)]
     overwrite: bool,
+    /// Do not wait for the disk (fsync) before a file gets its name
+    #[arg(long)]
+    no_sync: bool,
     /// Extract playlists as they are stored, with range links. Otherwise they are playable in the directory
     #[arg(long)]
     stored_playlists: bool,
@@ -114,8 +116,7 @@ pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
 
 fn report(summary: &Summary, args: &ExtractArgs) -> Result<ExitCode, Failure> {
     if args.json {
-        let line = serde_json::to_string(summary).map_err(Failure::new)?;
-        show::print(|out| writeln!(out, "{line}"))?;
+        show::print(|out| writeln!(out, "{}", show::json(summary)))?;
     } else {
         let (files, skipped) = (summary.files, summary.skipped);
         let bytes = HumanBytes(summary.bytes);
@@ -164,12 +165,15 @@ async fn all(
             note(*ino, Err(e.to_string()));
         }
     }
-    let overwrite = args.overwrite;
+    let options = Options {
+        overwrite: args.overwrite,
+        sync: !args.no_sync,
+    };
     let tasks = selection.files.into_iter().map(|ino| {
         let (volume, target, progress) = (volume.clone(), target.clone(), progress.clone());
         async move {
             let work =
-                async move { file::extract(&volume, ino, &target, overwrite, &progress).await };
+                async move { file::extract(&volume, ino, &target, options, &progress).await };
             let done = tokio::spawn(work).await;
             (ino, done.unwrap_or_else(|e| Err(e.to_string())))
         }
@@ -179,7 +183,7 @@ async fn all(
         note(ino, done);
     }
     for ino in selection.links {
-        note(ino, file::link(volume, ino, &target, overwrite).await);
+        note(ino, file::link(volume, ino, &target, args.overwrite).await);
     }
     for ino in selection.directories {
         if let Some(attr) = volume.tree().attr(ino)

@@ -1,11 +1,10 @@
 //! The files that patterns select.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 
 use crate::archive::Kind;
 use crate::cli::Failure;
-use crate::cli::glob::Glob;
+use crate::cli::patterns::Patterns;
 use crate::fs::{Ino, Tree};
 
 /// Files to extract, and the directories that they need.
@@ -23,8 +22,7 @@ pub(super) struct Selection {
 impl Selection {
     /// What `patterns` select of a tree; without any, all. A pattern that selects nothing is an error.
     pub(super) fn new(tree: &Tree, patterns: &[OsString]) -> Result<Self, Failure> {
-        let globs: Vec<_> = patterns.iter().map(|p| Glob::new(p.as_bytes())).collect();
-        let mut is_used = vec![false; globs.len()];
+        let mut patterns = Patterns::of_tree(patterns, tree)?;
         let mut selection = Self::default();
         // Directories on the way, each with the path to it, and whether it is selected as a whole.
         let mut ahead = vec![(Ino::ROOT, Vec::new())];
@@ -32,13 +30,7 @@ impl Selection {
             // After `.` and `..`.
             for line in tree.read_dir(directory, 2).into_iter().flatten() {
                 let path = join(&path, line.name);
-                let mut is_selected = globs.is_empty();
-                for (glob, is_used) in globs.iter().zip(&mut is_used) {
-                    let names = glob.names(&path);
-                    is_selected |= names;
-                    *is_used |= names;
-                }
-                if is_selected {
+                if patterns.select(&path) {
                     selection.add(tree, line.ino, line.kind);
                 }
                 if line.kind == Kind::Dir {
@@ -46,12 +38,7 @@ impl Selection {
                 }
             }
         }
-        if let Some(at) = is_used.iter().position(|is_used| !is_used) {
-            let pattern = patterns[at].to_string_lossy();
-            return Err(Failure::new(format!(
-                "the archive has no '{pattern}'; 'aiozfs ls -R' lists what it has"
-            )));
-        }
+        patterns.finish()?;
         selection.files.sort_unstable_by_key(|ino| tree.entry(*ino));
         Ok(selection)
     }

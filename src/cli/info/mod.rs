@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Failure;
+use super::progress::Waiting;
 use super::show;
 use super::unmounted::{ReadArgs, SourceArgs, with_archive};
 use report::Report;
@@ -35,7 +36,9 @@ Examples:
 
 pub(super) fn info(args: &InfoArgs) -> Result<ExitCode, Failure> {
     with_archive(&args.source, &args.read, |unmounted| {
+        let waiting = Waiting::for_("reading playlists");
         let playback = unmounted.runtime.block_on(playback::look(unmounted));
+        drop(waiting);
         for why in &playback.failed {
             eprintln!("aiozfs: warning: {}", show::quoted(why.as_bytes()));
         }

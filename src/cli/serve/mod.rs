@@ -22,7 +22,7 @@ use super::known_cids::KnownCids;
 use super::{Failure, logging, units};
 use crate::content::Profile;
 use crate::serve::Node;
-use publisher::Publisher;
+use publisher::{Lines, Publisher};
 
 /// Serve files under their CIDs over HTTP, with ranges.
 ///
@@ -43,6 +43,9 @@ pub(super) struct ServeArgs {
     /// How files are split into blocks, which determines their CIDs
     #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
     profile: Profile,
+    /// Print each line as a JSON object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     cache: CacheDirArgs,
     /// Log more; may be given more than once
@@ -87,7 +90,10 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let publisher = Publisher::new(
         node.clone(),
         args.files.clone(),
-        base,
+        Lines {
+            base,
+            json: args.json,
+        },
         KnownCids::new(Some(args.cache.dir())),
         args.profile,
         stop,

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+
 use super::files::{Found, scan};
 use crate::cli::known_cids::KnownCids;
 use crate::cli::progress::Progress;
+use crate::cli::show;
 use crate::content::{Cid, Profile, Tree};
 use crate::serve::{Blob, BlobId, Node, blob_path};
 use crate::source::{FileAt, Stamp};
@@ -21,6 +24,23 @@ const POLL: Duration = Duration::from_secs(5);
 /// A file that changed must stay unchanged for this long before it is hashed, since it may still be
 /// written.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// How the files that are served are printed.
+pub(super) struct Lines {
+    /// The beginning of their URLs.
+    pub(super) base: String,
+    /// As JSON objects.
+    pub(super) json: bool,
+}
+
+/// A file that is served, in JSON.
+#[derive(Serialize)]
+struct Row<'a> {
+    cid: String,
+    size: u64,
+    name: &'a str,
+    url: String,
+}
 
 /// The files that a node serves.
 pub(super) struct Publisher {
@@ -35,12 +55,11 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes the files of `args` with CIDs of `profile` on a node whose URLs begin with `base`. `stop`
-    /// ends hashing.
+    /// Publishes the files of `args` with CIDs of `profile` on a node. `stop` ends hashing.
     pub(super) fn new(
         node: Node,
         args: Vec<PathBuf>,
-        base: String,
+        lines: Lines,
         cids: KnownCids,
         profile: Profile,
         stop: Arc<AtomicBool>,
@@ -52,7 +71,7 @@ impl Publisher {
             waiting: HashMap::new(),
             failed: HashMap::new(),
             hasher: Arc::new(Hasher {
-                base,
+                lines,
                 cids,
                 stop,
                 profile,
@@ -173,7 +192,7 @@ impl Publisher {
 
 /// What the hashing thread needs.
 struct Hasher {
-    base: String,
+    lines: Lines,
     cids: KnownCids,
     stop: Arc<AtomicBool>,
     profile: Profile,
@@ -224,10 +243,18 @@ impl Hasher {
         Ok(tree)
     }
 
-    /// CID, size, name and URL, with control characters in the name replaced.
+    /// CID, size, name and URL: as JSON, or with control characters in the name replaced.
     fn line(&self, file: &Found, cid: &Cid) -> String {
+        let url = format!("{}{}", self.lines.base, blob_path(cid, &file.name));
+        if self.lines.json {
+            return show::json(&Row {
+                cid: cid.to_string(),
+                size: file.stamp.size(),
+                name: &file.name,
+                url,
+            });
+        }
         let name = file.name.replace(|c: char| c.is_control(), "\u{fffd}");
-        let path = blob_path(cid, &file.name);
-        format!("{cid}\t{}\t{name}\t{}{path}", file.stamp.size(), self.base)
+        format!("{cid}\t{}\t{name}\t{url}", file.stamp.size())
     }
 }

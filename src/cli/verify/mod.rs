@@ -10,7 +10,6 @@ mod report;
 
 use std::ffi::OsString;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::thread;
 
@@ -19,8 +18,9 @@ use futures_util::{StreamExt, stream};
 
 use super::access::AccessArgs;
 use super::mount_options::MountOptions;
+use super::patterns::Patterns;
 use super::progress::Progress;
-use super::{Failure, config, job, logging};
+use super::{Failure, completions, config, job, logging};
 use crate::archive::{EntryId, Index};
 use crate::decode::Password;
 use crate::ranges::RangeSet;
@@ -49,9 +49,11 @@ const GAP: u64 = 256 * 1024;
 pub(super) struct VerifyArgs {
     /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
     /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
+    #[arg(add = completions::sources())]
     source: String,
-    /// Only these files, and what is below these directories [default: everything]
-    #[arg(value_name = "PATH")]
+    /// Only these files, and what is below these directories; * ? [a-z] {a,b} and ** as in a shell [default:
+    /// everything]
+    #[arg(value_name = "PATH|GLOB", add = completions::paths())]
     paths: Vec<OsString>,
     /// Print one JSON object instead of text
     #[arg(long)]
@@ -67,7 +69,7 @@ const EXAMPLES: &str = "\
 Examples:
   aiozfs verify ./holiday.zip
   aiozfs verify bafybei...
-  aiozfs verify --gateway http://127.0.0.1:8080 bafybei... 720p master_playlist.m3u8
+  aiozfs verify --gateway http://127.0.0.1:8080 bafybei... 720p '*.m3u8'
   aiozfs verify --json https://example.com/holiday.zip | jq '.bad[].name'
 
 Each bad extent is a line: the file, the bytes of the archive, and why.
@@ -186,39 +188,13 @@ async fn read_through(
     Ok(report)
 }
 
-/// The entries at or below these paths.
+/// The entries that these paths and patterns name.
 fn choose(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
-    let mut chosen = vec![false; index.len()];
-    for path in paths {
-        let shown = path.to_string_lossy();
-        let name = path.as_bytes();
-        let name = trim_slashes(name.strip_prefix(b"./").unwrap_or(name));
-        let mut is_there = false;
-        for id in index.ids() {
-            let entry = trim_slashes(index.path(id));
-            let rest = entry.strip_prefix(name);
-            if name.is_empty() || rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
-            {
-                chosen[id.index()] = true;
-                is_there = true;
-            }
-        }
-        if !is_there {
-            return Err(Failure::new(format!("the archive has no '{shown}'")));
-        }
-    }
-    let ids = index.ids();
-    Ok(ids.filter(|id| chosen[id.index()]).collect())
-}
-
-fn trim_slashes(mut path: &[u8]) -> &[u8] {
-    while let Some(rest) = path.strip_prefix(b"/") {
-        path = rest;
-    }
-    while let Some(rest) = path.strip_suffix(b"/") {
-        path = rest;
-    }
-    path
+    let mut patterns = Patterns::of_index(paths, index)?;
+    let chosen = index.ids().filter(|id| patterns.select(index.path(*id)));
+    let chosen = chosen.collect();
+    patterns.finish()?;
+    Ok(chosen)
 }
 
 /// The ranges of these entries, headers included, with neighbours joined.

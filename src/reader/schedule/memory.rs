@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use super::stream::StreamId;
 use crate::reader::block::{Block, Blocks, blocks_of, missing};
 use crate::reader::bound::Share;
-use crate::reader::pool::{BLOCK, Grant, Pool};
+use crate::reader::pool::{Grant, Pool};
 
 /// One block in this many stays free for demand: read-ahead does not use it.
 const DEMAND_SHARE: usize = 8;
@@ -61,7 +61,7 @@ impl Memory {
 
     /// Bytes that read-ahead may use.
     pub(super) fn for_read_ahead(&self) -> u64 {
-        self.share.for_read_ahead(self.reserve) as u64 * BLOCK
+        self.share.for_read_ahead(self.reserve)
     }
 
     /// The block of this number, if it is in memory.

@@ -207,7 +207,10 @@ impl Stream {
             (true, false) | (false, true) => 2,
             (false, false) => 1,
         };
-        self.window = self.window.min(growth.max_window).max(2 * FIRST_WINDOW);
+        self.window = match growth.max_window {
+            0 => 0,
+            most => self.window.min(most).max(2 * FIRST_WINDOW),
+        };
     }
 
     /// Adds extents that the reader will go on with, after those known so far or, if `is_new`,

@@ -71,7 +71,7 @@ impl Streams {
                 displaced: None,
             };
         }
-        let first_request = if self.jumps_about(limit) {
+        let first_request = if growth.max_window == 0 || self.jumps_about(limit) {
             0
         } else {
             FIRST_WINDOW

@@ -23,11 +23,16 @@ const LEN: usize = 1_500_000;
 
 impl House {
     fn new() -> Self {
+        Self::of_files(LEN)
+    }
+
+    /// Files of this length.
+    fn of_files(len: usize) -> Self {
         let folder = tree::temp();
         let root = folder.path().join("root");
         for (seed, name) in ["a", "b"].into_iter().enumerate() {
             for at in 0..4 {
-                let bytes = tree::bytes((seed * 4 + at) as u64, LEN);
+                let bytes = tree::bytes((seed * 4 + at) as u64, len);
                 tree::write(&root, &format!("{name}/{at}.bin"), &bytes);
             }
         }
@@ -119,6 +124,21 @@ fn fetched_bytes_are_readable_offline_and_not_evicted() {
     let gone = house.fetch(&["--offline"]);
     assert_eq!(gone.code(), Some(1));
     assert!(gone.stderr.contains("not in the cache"), "{}", gone.stderr);
+}
+
+/// An archive of one block comes whole with its CID, and no range of it is read. The cache kept nothing of it, and
+/// `fetch` said that the disk was full.
+#[test]
+fn an_archive_of_one_block_is_fetched() {
+    let house = House::of_files(10_000);
+    assert!(house.size < 1 << 20);
+    house.fetch(&[]).ok("fetch");
+    let listed = &house.listed()["blobs"][0];
+    assert_eq!(listed["size"], house.size, "{listed}");
+    house.node.die();
+    house.fetch(&[]).ok("fetch again");
+    let mount = house.offline();
+    tree::assert_same("offline", &house.root(), mount.path());
 }
 
 #[test]

@@ -113,6 +113,63 @@ fn an_existing_file_that_differs_stays_unless_asked() {
     assert_eq!(fs::read(&file).expect("a file"), b"new");
 }
 
+/// A file that somebody makes while it is being extracted under its other name was replaced: rename(2) replaces.
+#[test]
+fn a_file_that_was_made_meanwhile_stays() {
+    let out = tree::temp();
+    let node = FaultNode::start(Zip::of([Item::new("film", tree::bytes(3, 8 << 20))]).finish());
+    let film = out.path().join("film");
+    let mut command = run::aiozfs();
+    command.args(["extract", &node.url(), "-C"]).arg(out.path());
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().expect("aiozfs");
+    // The part is there as soon as it is known that the file is not.
+    let is_begun = || {
+        fs::read_dir(out.path())
+            .expect("a directory")
+            .next()
+            .is_some()
+    };
+    assert!(
+        run::wait_until(Duration::from_secs(10), is_begun),
+        "no part"
+    );
+    fs::write(&film, "mine").expect("a file");
+    let done = child.wait_with_output().expect("a child");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("--overwrite replaces it"), "{said}");
+    assert_eq!(fs::read(&film).expect("a file"), b"mine");
+    assert_eq!(tree::names(out.path()), [Path::new("film")]);
+}
+
+/// While files are being extracted, another process puts a link in the place of their directory.
+#[test]
+fn a_link_that_is_planted_meanwhile_leads_nothing_out() {
+    let out = tree::temp();
+    let (into, outside) = (out.path().join("into"), out.path().join("outside"));
+    fs::create_dir(&outside).expect("a directory");
+    // More than are extracted at once.
+    let items = (0..96).map(|n| Item::new(format!("d/{n}"), tree::bytes(n, 256 << 10)));
+    let node = FaultNode::start(Zip::of(items).finish());
+    let mut command = run::aiozfs();
+    command.args(["extract", &node.url(), "-C"]).arg(&into);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().expect("aiozfs");
+    let made = || into.join("d").exists();
+    assert!(
+        run::wait_until(Duration::from_secs(10), made),
+        "no directory"
+    );
+    fs::rename(into.join("d"), into.join("moved")).expect("a directory");
+    symlink(&outside, into.join("d")).expect("a link");
+    let done = child.wait_with_output().expect("a child");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("d is in the way"), "{said}");
+    assert!(tree::names(&outside).is_empty());
+}
+
 /// A run that is killed leaves a part under another name. The next run goes on behind it, and does not believe it.
 #[test]
 fn a_part_of_an_earlier_run_is_used_and_wrong_bytes_in_it_are_noticed() {

@@ -16,9 +16,13 @@ use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use tokio::time::Instant;
 
-/// A read never takes longer than this, whatever its only gateway does. Under the reader, which
-/// ends every read at its deadline, it is Retry and the idle timeout that end it.
-const LONGEST: Duration = Duration::from_secs(8);
+/// A read ends within this time, whatever its only gateway does: Retry and the idle timeout end it.
+/// They need less than four seconds. The rest is for a machine that is busy with other tests.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// The reader above ends a read at its deadline. This stands for that deadline, for the one fault that
+/// neither idles nor ends.
+const DEADLINE: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_alone_is_a_clear_error_and_leaves_no_trace() {
@@ -30,10 +34,13 @@ async fn every_fault_alone_is_a_clear_error_and_leaves_no_trace() {
             let source = verified(content.cid, &[node.base()]);
             source.open(0).await.expect("it opens while all is well");
             node.behave(fault.clone());
-            let before = Instant::now();
             let whole = read(&*source, 0..200_000, Priority::Demand);
-            // The deadline of the reader above, for those that are not idle but never done.
-            let failed = match tokio::time::timeout(LONGEST / 2, whole).await {
+            let limit = if fault == Behaviour::Drip {
+                DEADLINE
+            } else {
+                LONGEST
+            };
+            let failed = match tokio::time::timeout(limit, whole).await {
                 Ok(Ok(got)) => {
                     assert!(got == content.bytes[..200_000], "{fault:?}: wrong bytes");
                     false
@@ -47,7 +54,6 @@ async fn every_fault_alone_is_a_clear_error_and_leaves_no_trace() {
                     true
                 }
             };
-            assert!(before.elapsed() < LONGEST, "{fault:?}");
             match alone {
                 Alone::Works => assert!(!failed, "{fault:?} is merely odd"),
                 Alone::Fails => assert!(failed, "{fault:?} cannot have worked"),

@@ -286,3 +286,28 @@ fn wrong_lists_are_refused_with_the_name_or_the_line() {
     let said = fails(&["--add=a=http://h/a", "http://h/b"]);
     assert!(said.contains("has no other source"), "{said}");
 }
+
+/// `--each` shows every archive in a directory, also below the directories in it.
+#[test]
+fn each_archive_of_a_directory_is_shown() {
+    let dir = tree::temp();
+    fs::create_dir(dir.path().join("2024")).expect("a directory");
+    for name in ["a.zip", "b.zip", "2024/c.zip"] {
+        fs::write(dir.path().join(name), archive(name)).expect("an archive");
+    }
+    fs::write(dir.path().join("notes.txt"), "no archive").expect("a file");
+    let each = format!("--each={}", dir.path().display());
+    let mount = Mount::library(&[&each]);
+    assert_eq!(names(mount.path()), ["2024", "a.zip", "b.zip"]);
+    for name in ["a.zip", "2024/c.zip"] {
+        let text = fs::read_to_string(mount.join(name).join("a.txt"));
+        assert_eq!(text.expect("a file"), name);
+    }
+    assert_eq!(names(&mount.join("2024")), ["c.zip"]);
+    fs::write(dir.path().join("d.zip"), archive("d")).expect("an archive");
+    run::run(run::aiozfs().arg("reload").arg(mount.path())).ok("reload");
+    assert!(run::wait_until(Duration::from_secs(5), || {
+        fs::read(mount.join("d.zip/a.txt")).is_ok()
+    }));
+    mount.end();
+}

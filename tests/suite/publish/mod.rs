@@ -1,5 +1,7 @@
 //! `aiozfs publish`: an archive in an object store, whole or not at all, and no part sent twice.
 
+mod conflicts;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
@@ -60,6 +62,10 @@ struct Stored {
     requests: usize,
     /// How many parts were sent.
     sent: usize,
+    /// What another program puts under a name when the first part arrives.
+    rival: Option<(String, Vec<u8>)>,
+    /// Whether the store knows no conditions, as older ones do.
+    is_old: bool,
 }
 
 /// A store in memory that checks signatures, the hashes of bodies, and ETags.
@@ -137,6 +143,7 @@ fn answer(stored: &mut Stored, asked: &Asked) -> Reply {
             ))
         }
         ("PUT", _, id) => {
+            stored.objects.extend(stored.rival.take());
             let number = parameter(asked, "partNumber").and_then(|n| n.parse().ok());
             let Some(upload) = stored.uploads.get_mut(id) else {
                 return gone();
@@ -147,6 +154,15 @@ fn answer(stored: &mut Stored, asked: &Asked) -> Reply {
             let mut reply = Reply::text("");
             reply.headers.push(("etag", etag(&asked.body)));
             reply
+        }
+        ("POST", None, _) if stored.is_old && !asked.header("if-none-match").is_empty() => {
+            Reply::refusal(501, "NotImplemented", "A header is not implemented.", "")
+        }
+        ("POST", None, _)
+            if asked.header("if-none-match") == "*" && stored.objects.contains_key(&key) =>
+        {
+            let message = "At least one of the pre-conditions did not hold";
+            Reply::refusal(412, "PreconditionFailed", message, "")
         }
         ("POST", None, id) => {
             let Some(upload) = stored.uploads.get(id) else {
@@ -308,7 +324,8 @@ fn other_content_is_not_replaced_unasked() {
     let none = publish("3.zip", &["--overwrite"]);
     assert!(none.stderr.contains("ZIP archive"), "{}", none.stderr);
     for (destination, part) in [
-        ("gs://films/a.zip", "S3 protocol"),
+        ("gs://films/a.zip", "https://storage.googleapis.com"),
+        ("az://films/a.zip", "azcopy"),
         ("films/a.zip", "s3://BUCKET/KEY"),
     ] {
         let done = run::run(&mut s3.publish(&dir.path().join("1.zip"), destination, &[]));

@@ -317,3 +317,47 @@ fn the_cache_knows_the_object_and_not_the_signature() {
     assert!(offline.stdout.contains("b.bin"), "{offline:?}");
     assert_eq!(store.log().len(), asked);
 }
+
+/// A presigned URL that was renewed did not find what had been cached under the one before. Its new signature was
+/// taken for another URL.
+#[test]
+fn a_renewed_url_finds_the_cache() {
+    let blob = archive();
+    let store = Scripted::start(
+        move |asked| match asked.target.contains("X-Amz-Signature=5") {
+            true => Reply::range(&blob, asked),
+            false => Reply::refusal(403, "AccessDenied", "Request has expired", ""),
+        },
+    );
+    let cache = tree::temp();
+    let url = |signature: &str| {
+        let query = format!("X-Amz-Credential=AK&X-Amz-Expires=9&X-Amz-Signature={signature}");
+        format!("{}/films/a.zip?{query}", store.base())
+    };
+    let cached = |args: &[&str]| {
+        let mut command = run::aiozfs();
+        command.env_remove(run::CACHE_SIZE);
+        command.env("AIOZFS_CACHE_DIR", cache.path());
+        run::run(command.args(args))
+    };
+    cached(&["fetch", &url("5ecret")]).ok("fetch");
+    let before = store.log().len();
+    let read = cached(&["cat", &url("50other"), "b.bin"]).ok("with a new signature");
+    assert_eq!(
+        read.stdout.len(),
+        cached(&["cat", "--offline", &url("x"), "b.bin"])
+            .stdout
+            .len()
+    );
+    // The version is compared, and nothing is fetched again.
+    let asked = store.log().len() - before;
+    assert!(asked <= 2, "{asked} requests");
+    let listed = cached(&["cache", "ls", "--json"]).ok("cache ls").stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(
+        listed["blobs"].as_array().map(Vec::len),
+        Some(1),
+        "{listed}"
+    );
+    assert!(!listed.to_string().contains("Signature"), "{listed}");
+}

@@ -1,6 +1,7 @@
-//! Archives in object stores: credentials, signatures, refusals.
+//! Archives in object stores and in directories of servers: credentials, signatures, refusals, listings.
 
 mod credentials;
+mod listing;
 mod others;
 mod rclone;
 mod refusals;

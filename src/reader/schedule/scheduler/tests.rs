@@ -41,7 +41,11 @@ impl Machine {
     fn new(buffers: usize) -> Self {
         let now = Instant::now();
         Self {
-            scheduler: Scheduler::new(Arc::new(Bound::new(Pool::new(buffers))).join(), 8, now),
+            scheduler: Scheduler::new(
+                Arc::new(Bound::new(Pool::new(buffers, u64::MAX))).join(),
+                8,
+                now,
+            ),
             now,
             hints: Hints::default(),
             unit: 1,

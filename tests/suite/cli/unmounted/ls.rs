@@ -235,10 +235,15 @@ fn names_are_quoted_like_gnu_ls_on_a_terminal_and_raw_in_a_pipe() {
         script.args(["-qec", &format!("{} ls {args} {archive}", run::AIOZFS)]);
         run(script.arg("/dev/null")).ok("script").stdout
     };
-    let shown = on_terminal("");
+    let shown = on_terminal("-1");
     assert_eq!(sorted(&shown), sorted(&expected));
     // The long form, targets and JSON go the same way.
-    for shown in [shown, on_terminal("-l"), on_terminal("--json")] {
+    for shown in [
+        shown,
+        on_terminal("--color=never"),
+        on_terminal("-l"),
+        on_terminal("--json"),
+    ] {
         let raw = |c: char| c.is_control() && !matches!(c, '\r' | '\n');
         assert!(!shown.contains(raw), "{shown:?}");
     }
@@ -275,4 +280,138 @@ fn an_empty_archive_lists_nothing() {
     let (_out, archive) = written(&Zip::default().finish());
     assert_eq!(printed(&["ls", "-lR", &archive]), b"");
     assert_eq!(printed(&["ls", "--json", &archive]), b"[]\n");
+}
+
+/// A folder whose names, sizes and times all have another order, and its archive.
+fn various() -> (tempfile::TempDir, tempfile::TempDir, String) {
+    let source = tree::temp();
+    for (at, (name, size)) in [
+        ("delta", 3),
+        ("alpha", 70_000),
+        ("echo", 1_500_000),
+        ("bravo", 1025),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        tree::write(source.path(), name, &vec![b'x'; size]);
+        let time = format!("2024-01-{:02} 12:00:00", 10 - at);
+        let mut touch = run::tool("touch");
+        run(touch
+            .env("TZ", "UTC")
+            .args(["-d", &time])
+            .arg(source.path().join(name)))
+        .ok("touch");
+    }
+    let (out, archive) = packed(source.path(), archives::info_zip);
+    (source, out, archive)
+}
+
+#[test]
+fn files_are_sorted_and_sized_as_by_gnu_ls() {
+    let (source, _out, archive) = various();
+    let gnu = |args: &str| {
+        let mut ls = run::tool("ls");
+        ls.env("LC_ALL", "C").args(["-1", args]).arg(source.path());
+        run(&mut ls).ok("ls").stdout
+    };
+    for args in ["-r", "-t", "-S", "-tr", "-Sr", "-tS", "-St"] {
+        let listed = printed(&["ls", args, &archive]);
+        assert_eq!(String::from_utf8_lossy(&listed), gnu(args), "{args}");
+    }
+    let size_and_name = |line: &str, at: usize| {
+        let fields: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        (fields[at].clone(), fields.last().expect("a name").clone())
+    };
+    let ours = lines(&printed(&["ls", "-lh", &archive]));
+    let ours: Vec<_> = ours.iter().map(|line| size_and_name(line, 2)).collect();
+    let theirs = gnu("-lh");
+    let theirs: Vec<_> = theirs
+        .lines()
+        .skip(1)
+        .map(|line| size_and_name(line, 4))
+        .collect();
+    assert_eq!(ours, theirs);
+}
+
+/// What `aiozfs ls` prints on a terminal of 40 columns.
+fn on_narrow_terminal(args: &str, env: &[(&str, &str)]) -> String {
+    let mut script = run::tool("script");
+    let command = format!("stty cols 40; {} ls {args}", run::AIOZFS);
+    script.args(["-qec", &command, "/dev/null"]);
+    script
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .envs(env.iter().copied());
+    run(&mut script).ok("script").stdout
+}
+
+#[test]
+fn a_terminal_gets_the_columns_of_gnu_ls() {
+    let source = tree::temp();
+    for name in [
+        "a",
+        "bb",
+        "ccc",
+        "dddddddd",
+        "e/f",
+        "ggggggggggg",
+        "h",
+        "i",
+        "wide-name",
+    ] {
+        tree::write(source.path(), name, b"x");
+    }
+    let (_out, archive) = packed(source.path(), archives::info_zip);
+    let mut gnu = run::tool("ls");
+    gnu.env("LC_ALL", "C").args(["-C", "-p", "-T0", "-w40"]);
+    let expected = run(gnu.arg(source.path())).ok("ls").stdout;
+    let trimmed = |text: &str| {
+        let lines = text.lines().map(|line| line.trim_end().to_owned());
+        lines.collect::<Vec<_>>()
+    };
+    let shown = on_narrow_terminal(&format!("--color=never {archive}"), &[]);
+    assert_eq!(trimmed(&shown), trimmed(&expected));
+    // A pipe gets a name a line.
+    assert_eq!(lines(&printed(&["ls", &archive])).len(), 9);
+}
+
+#[test]
+fn colours_are_those_of_ls_colors_and_only_on_a_terminal() {
+    let source = tree::temp();
+    for name in ["dir/x", "film.mkv", "plain"] {
+        tree::write(source.path(), name, b"x");
+    }
+    let (_out, archive) = packed(source.path(), archives::info_zip);
+    let colors = ("LS_COLORS", "di=34:*.mkv=35");
+    let shown = on_narrow_terminal(&format!("-1 {archive}"), &[colors]);
+    let expected = "\u{1b}[34mdir\u{1b}[0m/\n\u{1b}[35mfilm.mkv\u{1b}[0m\nplain\n";
+    assert_eq!(shown.replace('\r', ""), expected);
+    let without = |args: &str, env: &[(&str, &str)]| {
+        let shown = on_narrow_terminal(&format!("-1 {args} {archive}"), env);
+        assert!(!shown.contains('\u{1b}'), "{args} {env:?}: {shown:?}");
+    };
+    without("", &[colors, ("NO_COLOR", "1")]);
+    without("", &[colors, ("TERM", "dumb")]);
+    without("--color=never", &[colors]);
+    assert!(!printed(&["ls", &archive]).contains(&0x1b));
+    assert!(printed(&["ls", "--color", &archive]).contains(&0x1b));
+}
+
+#[test]
+fn several_paths_are_listed_files_first_then_directories() {
+    let source = tree::temp();
+    for name in ["a/1.ts", "a/2.txt", "b/3.ts", "c.ts"] {
+        tree::write(source.path(), name, b"x");
+    }
+    let (_out, archive) = packed(source.path(), archives::info_zip);
+    let ls = |args: &[&str]| {
+        String::from_utf8(printed(&[&["ls", &archive], args].concat())).expect("UTF-8")
+    };
+    assert_eq!(
+        ls(&["b", "c.ts", "a"]),
+        "c.ts\n\nb:\n3.ts\n\na:\n1.ts\n2.txt\n"
+    );
+    assert_eq!(ls(&["**/*.ts"]), "a/1.ts\nb/3.ts\nc.ts\n");
+    assert_eq!(ls(&["-R", "[ab]"]), "a/1.ts\na/2.txt\nb/3.ts\n");
 }

@@ -1,10 +1,11 @@
-//! Archives read without a mount, by the real binary: `aiozfs ls`, `info` and `cat`.
+//! Archives read without a mount, by the real binary: `aiozfs ls`, `du`, `tree`, `info` and `cat`.
 
 mod cat;
 mod info;
 mod library;
 mod ls;
 mod paths;
+mod usage;
 
 use std::path::Path;
 use std::process::{Output, Stdio};

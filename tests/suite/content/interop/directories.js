@@ -1,7 +1,7 @@
 // Imports directories with the JavaScript implementation of UnixFS, and signs IPNS records with that of
 // IPNS. Serves raw blocks and records, and answers 406 to everything else, as trustless gateways do.
 // GET /requests answers with the requests since the last time, one a line.
-// Prints the port, the CIDs of the roots, and the IPNS names, as JSON.
+// Prints its port, that of a gateway with other records, the CIDs of the roots, and the IPNS names, as JSON.
 // Usage: node directories.js ARCHIVE
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -63,10 +63,25 @@ await publish('forged', `/ipfs/${roots.v1}`, 1, DAY, record => {
 })
 await publish('missing', `/ipfs/${roots.v1}`, 1, DAY)
 records.set(keys.swapped = keys.missing, records.get(keys.good))
+// A gateway that has fallen behind, or lies: what it gives in place of the records of the other.
+const other = new Map()
+async function publishTwice (what, sequence, spoil) {
+  const key = await generateKeyPair('Ed25519')
+  const name = key.publicKey.toCID().toString(base36)
+  records.set(name, marshalIPNSRecord(await createIPNSRecord(key, `/ipfs/${roots.v1}`, 2, DAY)))
+  const record = marshalIPNSRecord(await createIPNSRecord(key, `/ipfs/${roots.v1}/one`, sequence, DAY))
+  other.set(name, spoil(record))
+  keys[what] = name
+}
+await publishTwice('behind', 1, record => record)
+await publishTwice('lied', 3, record => {
+  record[Buffer.from(record).lastIndexOf(roots.v1) + 20] ^= 1
+  return record
+})
 await publish('elsewhere', '/dnslink/example.com', 1, DAY)
 
 let requests = []
-const server = createServer((request, response) => {
+const gateway = records => (request, response) => {
   const url = new URL(request.url, 'http://gateway')
   if (url.pathname === '/requests') {
     response.end(requests.join('\n'))
@@ -86,7 +101,12 @@ const server = createServer((request, response) => {
   } else {
     response.writeHead(Number(process.env.REFUSAL ?? 406)).end('raw blocks and records only\n')
   }
-})
+}
+const server = createServer(gateway(records))
+const second = createServer(gateway(other))
 // Whoever started this holds the other end.
 process.stdin.resume().on('end', () => process.exit())
-server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port, roots, keys })))
+second.listen(0, '127.0.0.1', () => server.listen(0, '127.0.0.1', () => {
+  const [port, other] = [server.address().port, second.address().port]
+  console.log(JSON.stringify({ port, other, roots, keys }))
+}))

@@ -99,6 +99,41 @@ impl Gateway {
 static SHARED: LazyLock<Gateway> = LazyLock::new(Gateway::new);
 
 #[test]
+fn the_archives_of_a_directory_are_listed_as_cids() {
+    use aiozfs::volume::{self, Location, Options, Server, Servers};
+    let gateway = &*SHARED;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let list = |source: &str, servers: Vec<Server>| {
+        let location = Location::parse(source).expect("a location");
+        let servers = Servers {
+            servers,
+            ..Servers::default()
+        };
+        let options = Options {
+            servers,
+            ..Options::default()
+        };
+        let listing = runtime.block_on(volume::listing(&location, &options));
+        let listing = listing.expect("a listing");
+        let opened = volume::open(&listing.archives[0].location, &options);
+        runtime.block_on(opened).expect("an archive");
+        listing
+    };
+    let root = gateway.root("v1");
+    let by_cid = list(root, vec![Server::new(gateway.base())]);
+    assert_eq!(by_cid.archives.len(), 8, "{by_cid:?}");
+    assert!(by_cid.directories.iter().any(|listed| listed.name == "one"));
+    // The address of the gateway stays with what it lists.
+    let by_url = list(
+        &format!("{}/ipfs/{root}/one/two/three", gateway.base()),
+        Vec::new(),
+    );
+    let shown = by_url.archives[0].location.shown().1;
+    assert_eq!(by_url.archives[0].name, "deep.zip");
+    assert!(shown.starts_with(&gateway.base()), "{shown}");
+}
+
+#[test]
 fn paths_below_cids_lead_to_archives() {
     let gateway = &*SHARED;
     let base = gateway.base();
@@ -314,6 +349,55 @@ fn ipns_names_are_resolved_by_signed_records() {
     }
 }
 
+/// Of two gateways, one has a record of an earlier state, or a forged one with a higher number.
+#[test]
+fn the_newest_record_that_is_signed_counts() {
+    let gateway = &*SHARED;
+    let other = format!("http://127.0.0.1:{}", gateway.told["other"]);
+    let cid = |name: &str, gateways: &[&str]| {
+        let mut command = run::aiozfs();
+        command.args(["cid", &format!("/ipns/{}", gateway.name(name))]);
+        command.args(gateways.iter().flat_map(|gateway| ["--gateway", gateway]));
+        run::run(&mut command)
+    };
+    let base = &*gateway.base();
+    for name in ["behind", "lied"] {
+        for gateways in [[base, &other], [&other, base]] {
+            let found = cid(name, &gateways).ok(name).stdout;
+            assert_eq!(found.trim(), gateway.root("v1"), "{name}: {gateways:?}");
+        }
+    }
+    // Alone, the first has a valid record, and the second none.
+    let behind = cid("behind", &[&other]).ok("behind").stdout;
+    assert_ne!(behind.trim(), gateway.root("v1"));
+    let lied = cid("lied", &[&other]).stderr;
+    assert!(lied.contains("not signed by the name's key"), "{lied}");
+}
+
+/// What leads to a cached archive is cached with it.
+#[test]
+fn a_path_is_resolved_offline_from_the_cache() {
+    let (gateway, cache) = (&*SHARED, tree::temp());
+    let path = format!("{}/one/two/three/deep.zip", gateway.root("v1"));
+    let cached = |args: &[&str]| {
+        let mut command = run::aiozfs();
+        command.env_remove(run::CACHE_SIZE);
+        command.env("AIOZFS_CACHE_DIR", cache.path());
+        run::run(command.args(args))
+    };
+    let before = cached(&["ls", "--offline", &path]);
+    assert!(before.stderr.contains("leave --offline out"), "{before:?}");
+    cached(&["fetch", "--gateway", &gateway.base(), &path]).ok("fetch");
+    let notes = cached(&["cat", "--offline", &path, "notes.txt"]).ok("offline");
+    assert_eq!(notes.stdout, "notes");
+    let beside = format!("{}/a.zip.not", gateway.root("v1"));
+    let absent = cached(&["ls", "--offline", &beside]).stderr;
+    assert!(absent.contains("a.zip.not"), "{absent}");
+    let name = format!("/ipns/{}/two/three/deep.zip", gateway.name("path"));
+    let named = cached(&["ls", "--offline", &name]);
+    assert_eq!(named.code(), Some(1), "{named:?}");
+}
+
 #[test]
 fn blocks_alone_are_enough_to_mount() {
     needs::fuse();
@@ -346,6 +430,11 @@ fn any_archive_is_found_by_its_cid_and_path() {
     assert!(fs::metadata(root.join("one/none.zip")).is_err());
     // What is open is listed, as directories of archives.
     let names = tree::names(&mount.join(gateway.root("v1")).join("one/two"));
-    assert!(names.iter().any(|name| name.ends_with("deep.zip/media.bin")), "{names:?}");
+    assert!(
+        names
+            .iter()
+            .any(|name| name.ends_with("deep.zip/media.bin")),
+        "{names:?}"
+    );
     mount.end();
 }

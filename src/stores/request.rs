@@ -1,5 +1,6 @@
 //! Requests to a store: signed, repeated while that makes sense, and their errors in words.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use super::error::Error;
+use super::address::Service;
+use super::store::Store;
 use crate::http::{Authorizer, Clients, Refusal, call, display_url};
 use crate::ranges::hex;
 use crate::source::{self, Backoff, Origin, Priority};
@@ -20,9 +22,6 @@ const WAIT: Duration = Duration::from_secs(120);
 
 /// How often the wait is doubled.
 const MOST_DOUBLED: u32 = 4;
-
-/// For how long a request is repeated after errors that may pass.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The longest answer in bytes: a list of a thousand parts or uploads.
 const MAX_ANSWER: usize = 4 << 20;
@@ -39,42 +38,85 @@ const ENCODED: AsciiSet = NON_ALPHANUMERIC
 const CONTENT_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// Sends requests for one object or bucket.
-pub(super) struct Requests {
-    authorizer: Arc<dyn Authorizer>,
+pub struct Requests {
+    store: Arc<Store>,
     clients: Clients,
+    patience: Duration,
     doubled: AtomicU32,
 }
 
 /// One request.
-pub(super) struct Ask<'a> {
-    /// For errors: "cannot ...".
-    pub(super) doing: &'static str,
-    pub(super) method: Method,
-    pub(super) query: &'a [(&'a str, &'a str)],
-    pub(super) headers: &'a [(HeaderName, HeaderValue)],
-    pub(super) body: Bytes,
+pub struct Ask<'a> {
+    /// What it is for, as errors say it: "cannot ...".
+    pub doing: &'static str,
+    /// Its method.
+    pub method: Method,
+    /// Names and values of the query, not encoded.
+    pub query: &'a [(&'a str, &'a str)],
+    /// Headers beside those of the signature.
+    pub headers: &'a [(HeaderName, HeaderValue)],
+    /// The body; empty for none.
+    pub body: Bytes,
 }
 
+/// Why a request failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestError {
+    /// What was asked of the store.
+    pub doing: &'static str,
+    /// Why that failed.
+    pub error: source::Error,
+    /// The store's code, such as `NoSuchUpload`; empty without one.
+    pub code: String,
+}
+
+impl RequestError {
+    /// The HTTP status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match &self.error {
+            source::Error::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.doing, self.error)
+    }
+}
+
+impl std::error::Error for RequestError {}
+
 impl Requests {
-    pub(super) fn new(authorizer: Arc<dyn Authorizer>, clients: Clients) -> Self {
+    /// For the object or bucket of `store`. A request is repeated for `patience` after errors that may pass.
+    pub fn new(store: Arc<Store>, clients: Clients, patience: Duration) -> Self {
         Self {
-            authorizer,
+            store,
             clients,
+            patience,
             doubled: AtomicU32::new(0),
         }
     }
 
-    /// The URL of the object, without signatures.
-    pub(super) fn url(&self) -> String {
-        self.authorizer.url().to_string()
+    /// The kind of the store.
+    pub fn service(&self) -> Service {
+        self.store.service()
     }
 
-    /// Sends a request until it succeeds, or until its error is one that does not pass. An answer with status 404
-    /// is returned like a success.
-    pub(super) async fn send(&self, ask: Ask<'_>) -> Result<http::Response<Bytes>, Error> {
+    /// The URL of the object, without signatures.
+    pub fn url(&self) -> String {
+        self.store.url().to_string()
+    }
+
+    /// Sends a request until it succeeds. Every answer that is not a success, also 404, is an error.
+    ///
+    /// # Errors
+    /// The last error: one that does not pass, or that has not passed for the patience.
+    pub async fn send(&self, ask: Ask<'_>) -> Result<http::Response<Bytes>, RequestError> {
         let hash = hex(Sha256::digest(&ask.body));
         let hash = HeaderValue::from_str(&hash).expect("hexadecimal digits");
-        let mut backoff = Backoff::new(PATIENCE, Priority::Demand);
+        let mut backoff = Backoff::new(self.patience, Priority::Demand);
         let mut is_signed_anew = false;
         loop {
             let asked = Instant::now();
@@ -86,7 +128,7 @@ impl Requests {
                 Ok(answer) => {
                     let (parts, body) = answer.into_parts();
                     let refusal = Refusal::parse(parts.status, parts.headers, &body);
-                    if !is_signed_anew && self.authorizer.renew(&refusal, asked) {
+                    if !is_signed_anew && self.store.renew(&refusal, asked) {
                         is_signed_anew = true;
                         continue;
                     }
@@ -100,7 +142,7 @@ impl Requests {
                 }
             };
             let waited = backoff.wait(error).await;
-            waited.map_err(|error| Error::Store {
+            waited.map_err(|error| RequestError {
                 doing: ask.doing,
                 error,
                 code,
@@ -113,7 +155,7 @@ impl Requests {
         ask: &Ask<'_>,
         hash: &HeaderValue,
     ) -> Result<http::Response<Bytes>, source::Error> {
-        let mut url = self.authorizer.url();
+        let mut url = self.store.url();
         if !ask.query.is_empty() {
             let pairs = ask.query.iter();
             let pairs = pairs
@@ -121,8 +163,10 @@ impl Requests {
             url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
         }
         let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
-        headers.insert(CONTENT_HASH, hash.clone());
-        self.authorizer
+        if self.store.service() == Service::S3 {
+            headers.insert(CONTENT_HASH, hash.clone());
+        }
+        self.store
             .authorize(&ask.method, &mut url, &mut headers)
             .await?;
         let request = http::Request::builder()
@@ -154,7 +198,7 @@ impl Requests {
         if error.is_transient() {
             return (error, refusal.code.clone());
         }
-        let advice = self.authorizer.advice(refusal);
+        let advice = self.store.advice(refusal);
         let why = match advice.as_str() {
             "" => refusal.text(),
             advice => format!("{}; {advice}", refusal.text()),

@@ -1,0 +1,217 @@
+//! The index of a directory as web servers write it: HTML with a link for each file (nginx, Apache, Python,
+//! rclone and others), or the JSON of nginx. Pure.
+
+use html5gum::emitters::default::DefaultEmitter;
+use html5gum::{Token, Tokenizer};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use crate::http::Url;
+
+/// A link to a file or directory directly below the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Link {
+    /// The decoded name, without a slash.
+    pub(super) name: String,
+    pub(super) url: Url,
+    pub(super) is_directory: bool,
+    /// In bytes. HTML does not tell it exactly.
+    pub(super) size: Option<u64>,
+    /// Changes when the content changes.
+    pub(super) version: Option<String>,
+}
+
+/// The links of the index at `page`, sent as media type `kind`. Links that lead elsewhere, to other servers or
+/// deeper, and links with a query are left out.
+///
+/// # Errors
+/// Why it is no index, as the end of a sentence that begins with the address.
+pub(super) fn links(page: &Url, kind: &str, body: &[u8]) -> Result<Vec<Link>, String> {
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    match kind.to_ascii_lowercase().as_str() {
+        "text/html" | "application/xhtml+xml" => Ok(html(page, body)),
+        "application/json" => json(page, body),
+        "" => Err("is no index of a directory: it has no media type".into()),
+        kind => Err(format!("is no index of a directory: it is {kind}")),
+    }
+}
+
+fn html(page: &Url, body: &[u8]) -> Vec<Link> {
+    let text = String::from_utf8_lossy(body);
+    let mut found = Vec::new();
+    let mut emitter: DefaultEmitter = DefaultEmitter::default();
+    // Scripts are no markup.
+    emitter.naively_switch_states(true);
+    for token in Tokenizer::new_with_emitter(&*text, emitter) {
+        let Ok(Token::StartTag(tag)) = token else {
+            continue;
+        };
+        let href = (&**tag.name == b"a").then(|| tag.attributes.get(&b"href"[..]));
+        let href = href
+            .flatten()
+            .and_then(|href| std::str::from_utf8(href).ok());
+        found.extend(href.and_then(|href| child(page, page.join(href.trim()).ok()?)));
+    }
+    found
+}
+
+/// A link, if it leads to a child of the page's directory on the same server.
+fn child(page: &Url, mut url: Url) -> Option<Link> {
+    url.set_fragment(None);
+    if url.origin() != page.origin() || url.query().is_some() {
+        return None;
+    }
+    let decoded = |path: &str| percent_decode_str(path).collect::<Vec<u8>>();
+    let (directory, _) = page.path().rsplit_once('/')?;
+    let path = url.path();
+    let (path, is_directory) = match path.strip_suffix('/') {
+        Some(path) => (path, true),
+        None => (path, false),
+    };
+    let (above, name) = path.rsplit_once('/')?;
+    // Servers and browsers encode the same name in different ways.
+    if decoded(above) != decoded(directory) {
+        return None;
+    }
+    let name = String::from_utf8(decoded(name)).ok()?;
+    Some(Link {
+        name,
+        url,
+        is_directory,
+        size: None,
+        version: None,
+    })
+}
+
+/// An entry of nginx's `autoindex_format json`.
+#[derive(Deserialize)]
+struct Entry {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    mtime: Option<String>,
+    size: Option<u64>,
+}
+
+fn json(page: &Url, body: &[u8]) -> Result<Vec<Link>, String> {
+    let entries: Vec<Entry> = serde_json::from_slice(body)
+        .map_err(|e| format!("is no index of a directory that can be read: {e}"))?;
+    let links = entries.into_iter().filter_map(|entry| {
+        let mut url = page.join(".").ok()?;
+        let is_directory = entry.kind == "directory";
+        let mut path = url.path_segments_mut().ok()?;
+        path.pop_if_empty().push(&entry.name);
+        if is_directory {
+            path.push("");
+        }
+        drop(path);
+        let version = entry.mtime.map(|time| match entry.size {
+            Some(size) => format!("date {time}, {size} bytes"),
+            None => format!("date {time}"),
+        });
+        // The URL must lead to what the entry names: `..` and `a/b` do not.
+        let link = child(page, url).filter(|link| link.name == entry.name)?;
+        Some(Link {
+            size: entry.size,
+            version,
+            ..link
+        })
+    });
+    Ok(links.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(page: &str, kind: &str, body: &str) -> Vec<String> {
+        let page = Url::parse(page).expect("a URL");
+        let links = links(&page, kind, body.as_bytes()).expect("an index");
+        let shown = links.into_iter().map(|link| {
+            let slash = if link.is_directory { "/" } else { "" };
+            format!("{}{slash} {}", link.name, link.url)
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn links_of_known_servers() {
+        let nginx = "<html>\r\n<head><title>Index of /f/</title></head>\r\n<body><h1>Index of /f/</h1><hr><pre>\
+            <a href=\"../\">../</a>\r\n<a href=\"sub/\">sub/</a>  28-Nov-2026 21:55  -\r\n\
+            <a href=\"a%20b%26c.zip\">a b&amp;c.zip</a> 28-Nov-2026 21:55  1234\r\n</pre><hr></body></html>";
+        let expected = ["sub/ http://h/f/sub/", "a b&c.zip http://h/f/a%20b%26c.zip"];
+        assert_eq!(names("http://h/f/", "text/html", nginx), expected);
+        let apache = "<table><tr><th><a href=\"?C=N;O=D\">Name</a></th></tr><tr><td valign=\"top\">\
+            <a href=\"/\">Parent Directory</a></td></tr><tr><td><A HREF=a&amp;b.zip>a</A></td></tr>\
+            <tr><td><a href='/f(1)/c.zip'>c</a></td></tr></table>";
+        let expected = [
+            "a&b.zip http://h/f%281%29/a&b.zip",
+            "c.zip http://h/f(1)/c.zip",
+        ];
+        assert_eq!(
+            names("http://h/f%281%29/", "text/html;charset=utf-8", apache),
+            expected
+        );
+        let rclone = "<script>if (1 < 2) { s = '<a href=\"no.zip\">' }</script><!-- <a href=\"no.zip\"> -->\
+            <a href=\"./a&#43;b.zip\"><span class=\"name\">a+b.zip</span></a>";
+        let expected = ["a+b.zip http://h/a+b.zip"];
+        assert_eq!(
+            names("http://h/", "text/html; charset=utf-8", rclone),
+            expected
+        );
+        let json = r#"[{"name":"sub","type":"directory","mtime":"Sat, 28 Nov 2026 21:55:30 GMT"},
+            {"name":"100% é?.zip","type":"file","mtime":"Sat, 28 Nov 2026 21:55:30 GMT","size":7}]"#;
+        let expected = [
+            "sub/ http://h/f/sub/",
+            "100% é?.zip http://h/f/100%25%20%C3%A9%3F.zip",
+        ];
+        assert_eq!(names("http://h/f/", "application/json", json), expected);
+    }
+
+    #[test]
+    fn links_elsewhere_are_left_out() {
+        for href in [
+            "http://evil/f/a.zip",
+            "https://h/f/a.zip",
+            "//evil/f/a.zip",
+            "http://h:81/f/a.zip",
+            "../a.zip",
+            "..%2fa.zip/..",
+            "/f/sub/a.zip",
+            "sub/../../g/a.zip",
+            "%2e%2e/a.zip",
+            ".\\..\\..\\a.zip",
+            "a.zip?x=y",
+            "#a.zip",
+            "javascript:a.zip",
+            "data:,a.zip",
+            "%ff.zip",
+            "",
+        ] {
+            let body = format!("<a href=\"{href}\">x</a>");
+            let found = names("http://h/f/", "text/html", &body);
+            let expected: &[&str] = &[];
+            assert_eq!(found, expected, "{href}");
+        }
+        let json = r#"[{"name":"..","type":"directory"},{"name":".","type":"file"},{"name":"","type":"file"}]"#;
+        assert!(names("http://h/f/", "application/json", json).is_empty());
+        // The rest is refused by its name later.
+        let slash = r#"[{"name":"a/../../b.zip","type":"file"}]"#;
+        assert_eq!(
+            names("http://h/f/", "application/json", slash),
+            ["a/../../b.zip http://h/f/a%2F..%2F..%2Fb.zip"]
+        );
+    }
+
+    #[test]
+    fn other_pages_are_no_index() {
+        let page = Url::parse("http://h/f/").expect("a URL");
+        for (kind, body) in [
+            ("application/zip", "PK"),
+            ("", "<a href=b>"),
+            ("application/json", "{}"),
+        ] {
+            assert!(links(&page, kind, body.as_bytes()).is_err(), "{kind}");
+        }
+    }
+}
