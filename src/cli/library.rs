@@ -88,10 +88,21 @@ impl LibraryArgs {
             each: self
                 .each
                 .as_deref()
-                .map(|each| config.locate(each))
+                .map(|each| locate(each, &config))
                 .transpose()?,
         })
     }
+}
+
+/// A location, by an absolute path if it is on this machine: the working directory changes in the background.
+fn locate(source: &str, config: &Config) -> Result<Location, Failure> {
+    Ok(match config.locate(source)? {
+        Location::File(path) => {
+            let path = std::path::absolute(&path);
+            Location::File(path.map_err(|e| Failure::new(format!("{source}: {e}")))?)
+        }
+        location => location,
+    })
 }
 
 /// A library that `--library` names.
@@ -178,13 +189,18 @@ impl Lists {
             Some(Library::Configured(name)) => {
                 let gone = || Failure::usage(format!("the configuration has no [library.{name}]"));
                 let table = config.library(name).ok_or_else(gone)?;
+                if table.list.as_ref().is_some_and(|list| list.is_relative()) {
+                    return Err(Failure::usage(format!(
+                        "[library.{name}]: the path of 'list' must be absolute"
+                    )));
+                }
                 let listed = table
                     .list
                     .as_ref()
                     .map(|path| library_list::read(path, config));
                 let mut items = listed.transpose()?.unwrap_or_default();
                 for (archive, source) in &table.archives {
-                    let item = library_list::item(archive, source, None, config);
+                    let item = library_list::item(archive, source, Some(Path::new("/")), config);
                     items.push(
                         item.map_err(|why| Failure::usage(format!("[library.{name}]: {why}")))?,
                     );
