@@ -4,10 +4,10 @@ use std::path::Path;
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::Failure;
 use super::access::Access;
-use super::{Failure, background, logging};
 use crate::library::Library;
-use crate::mount::{self, KernelOptions, Mounted, OnHangup, Signals};
+use crate::mount::{self, Hangup, KernelOptions, Mounted, Signals};
 
 /// What to mount, and how.
 pub(super) struct Job {
@@ -17,64 +17,34 @@ pub(super) struct Job {
 
 impl Job {
     /// Opens the archive and mounts it on `mountpoint`, which was checked. When this returns, the
-    /// tree is usable, and signals unmount it ([`Signals`]).
-    pub(super) fn mount(&self, mountpoint: &Path, runtime: &Runtime) -> Result<Mounted, Failure> {
+    /// tree is usable, and signals unmount it ([`Signals`]); SIGHUP does what `on_hangup` says.
+    pub(super) fn mount(
+        &self,
+        mountpoint: &Path,
+        runtime: &Runtime,
+        on_hangup: impl FnOnce(&Mounted) -> Hangup,
+    ) -> Result<Mounted, Failure> {
         let volume = runtime.block_on(self.access.open_unlocked())?;
-        mount_library(Library::one(volume), mountpoint, &self.kernel, runtime)
+        let library = Library::one(volume);
+        mount_library(library, mountpoint, &self.kernel, runtime, on_hangup)
     }
 }
 
-/// Mounts `library` on `mountpoint`, which was checked. When this returns, the tree is usable, and signals
-/// unmount it ([`Signals`]).
+/// Mounts `library` on `mountpoint`, which was checked. See [`Job::mount`].
 pub(super) fn mount_library(
     library: Library,
     mountpoint: &Path,
     kernel: &KernelOptions,
     runtime: &Runtime,
+    on_hangup: impl FnOnce(&Mounted) -> Hangup,
 ) -> Result<Mounted, Failure> {
     let signals = Signals::catch(runtime.handle())
         .map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
     let handle = runtime.handle().clone();
-    let mounted =
-        mount::mount(library.clone(), mountpoint, kernel, handle).map_err(Failure::new)?;
-    signals.stop(
-        &mounted.stopper(),
-        runtime.handle(),
-        on_hangup(library, runtime),
-    );
+    let mounted = mount::mount(library, mountpoint, kernel, handle).map_err(Failure::new)?;
+    signals.stop(&mounted.stopper(), runtime.handle(), on_hangup(&mounted));
     log::info!("{} is mounted on {}", kernel.fs_name, mountpoint.display());
     Ok(mounted)
-}
-
-/// What SIGHUP does instead of unmounting. In the background it opens the log file anew. It also reloads the list of
-/// a library, unless the process has a terminal, whose end SIGHUP then announces.
-fn on_hangup(library: Library, runtime: &Runtime) -> Option<OnHangup> {
-    let is_background = background::is_child();
-    let has_list = library.single().is_none();
-    if !is_background && (!has_list || std::fs::File::open("/dev/tty").is_ok()) {
-        return None;
-    }
-    let runtime = runtime.handle().clone();
-    Some(Box::new(move || {
-        if is_background {
-            logging::reopen();
-            log::info!("SIGHUP: the log file was reopened");
-        }
-        if has_list {
-            let library = library.clone();
-            runtime.spawn(async move {
-                match library.reload().await {
-                    Ok(done) => log::info!(
-                        "SIGHUP: {} archives, {} of them new; {} removed",
-                        done.archives,
-                        done.added,
-                        done.removed
-                    ),
-                    Err(why) => log::error!("SIGHUP: the list is not changed: {why}"),
-                }
-            });
-        }
-    }))
 }
 
 /// The runtime for everything that waits for a network.

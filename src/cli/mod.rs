@@ -26,6 +26,8 @@ mod fetch_index;
 mod gateways;
 mod glob;
 mod helper;
+mod ignored_options;
+mod index;
 mod info;
 mod job;
 mod known_cids;
@@ -34,6 +36,7 @@ mod library_list;
 mod logging;
 mod ls;
 mod man;
+mod metrics;
 mod mount;
 mod mount_options;
 mod mounts;
@@ -43,6 +46,7 @@ mod password;
 mod patterns;
 mod progress;
 mod publish;
+mod reload;
 mod serve;
 mod servers;
 mod service;
@@ -52,11 +56,13 @@ mod status;
 mod storage;
 mod store_table;
 mod stores;
+mod trace;
 mod tree;
 mod units;
 mod unmounted;
 mod verification;
 mod verify;
+mod walk_progress;
 
 pub use failure::Failure;
 
@@ -80,6 +86,7 @@ enum Command {
     Mounts(mounts::MountsArgs),
     Reload(library::ReloadArgs),
     Status(status::StatusArgs),
+    Trace(trace::TraceArgs),
     Ls(ls::LsArgs),
     Tree(tree::TreeArgs),
     Du(du::DuArgs),
@@ -87,6 +94,7 @@ enum Command {
     Cat(cat::CatArgs),
     Extract(extract::ExtractArgs),
     Fetch(fetch::FetchArgs),
+    Index(index::IndexArgs),
     Cache(cache::CacheCommand),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
@@ -123,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => library::reload(&args),
         Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),
+        Command::Trace(args) => trace::trace(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Tree(args) => tree::tree(&args),
         Command::Du(args) => du::du(&args),
@@ -130,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Cat(args) => cat::cat(&args),
         Command::Extract(args) => extract::extract(&args),
         Command::Fetch(args) => fetch::fetch(&args),
+        Command::Index(args) => index::index(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),

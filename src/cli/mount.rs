@@ -10,19 +10,21 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
+use super::index::IndexArg;
 use super::job::{self, Job};
 use super::library::{LibraryArgs, Lists, Shown, Sources};
+use super::metrics::MetricsArgs;
 use super::mount_options::MountOptions;
-use super::{
-    Failure, background, completions, directories, logging, service, show, storage, units,
-};
+use super::reload::Reload;
+use super::{Failure, background, completions, directories, logging};
+use super::{service, show, storage, units};
 use crate::fs::TreeOptions;
 use crate::library::{Library, LibraryOptions};
-use crate::mount::{self, Holder, KernelOptions, Mounted, Unfit};
+use crate::mount::{self, Hangup, Holder, KernelOptions, Mounted, Unfit};
 use crate::volume::{self, Location};
 
 /// Mount an archive as a read-only directory.
@@ -53,6 +55,8 @@ pub(super) struct MountArgs {
     /// that read little of many files: media servers, thumbnailers, indexers [default: by the link, within --memory]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     read_ahead: Option<u64>,
+    #[command(flatten)]
+    index: IndexArg,
     /// Give other users access; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -69,14 +73,16 @@ pub(super) struct MountArgs {
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
     /// read_ahead=, connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
     /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
-    /// profile=, region=, endpoint_url=, anonymous, requester_pays, library=, idle=, fsname=, X-mount.mkdir. Options
-    /// that only concern
+    /// profile=, region=, endpoint_url=, anonymous, requester_pays, metrics=, metrics_remote, index=, library=, idle=,
+    /// fsname=, X-mount.mkdir. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     /// Write log lines to this file; in a systemd service, a relative path is below its LogsDirectory [default: in the background, the system's log]
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -162,6 +168,11 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
     background::tie_to_parent();
     let options = MountOptions::parse(&args.options, args.sloppy)?;
     let (what, mountpoint) = args.what(&options)?;
+    let mut named = args.options.iter().flat_map(|list| list.split(','));
+    // mount(8) adds it to all that it passes on.
+    if !args.mount_helper && !background::is_child() && named.any(|option| option == "rw") {
+        eprintln!("aiozfs: warning: option 'rw' has no effect: a mount is read-only");
+    }
     if args.fake {
         return Ok(ExitCode::SUCCESS);
     }
@@ -174,6 +185,7 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         return background::start(arguments);
     }
     logging::init(args.verbose);
+    logging::limit();
     let log_file = args
         .log_file
         .as_deref()
@@ -186,12 +198,15 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
     }
     let runtime = job::runtime()?;
     let fs_name = options.fs_name.clone().unwrap_or_else(|| what.shown());
+    logging::describe(&fs_name, &mountpoint);
+    let metrics = args.metrics.listen(&options)?;
     let mounted = match what {
-        What::Archive(location) => args.job(&options, location)?.mount(&mountpoint, &runtime)?,
+        What::Archive(location) => args.mount_archive(options, location, &mountpoint, &runtime)?,
         What::Library(lists) => args.mount_library(&options, lists, &mountpoint, &runtime)?,
     };
+    let socket = metrics.and_then(|metrics| metrics.serve(&mounted, runtime.handle()));
     service::ready(&mountpoint, &fs_name, runtime.handle());
-    go_on(mounted, log_file.is_some())
+    go_on(mounted, log_file.is_some(), socket)
 }
 
 /// What is to be mounted.
@@ -270,6 +285,33 @@ impl MountArgs {
         }
     }
 
+    fn mount_archive(
+        &self,
+        options: MountOptions,
+        location: Location,
+        mountpoint: &Path,
+        runtime: &Runtime,
+    ) -> Result<Mounted, Failure> {
+        let job = self.job(&options, location.clone())?;
+        job.mount(mountpoint, runtime, |mounted| {
+            let volume = mounted.library().single().cloned();
+            let Some(volume) = volume.filter(|_| survives_hangup()) else {
+                return Hangup::Unmount;
+            };
+            let reload = Reload {
+                args: self.access.clone(),
+                options,
+                location,
+                servers: job.access.options.servers.servers.clone(),
+                volume,
+            };
+            Hangup::Run(vec![
+                Box::new(logging::reopen),
+                Box::new(move || reload.run()),
+            ])
+        })
+    }
+
     fn mount_library(
         &self,
         options: &MountOptions,
@@ -278,6 +320,12 @@ impl MountArgs {
         runtime: &Runtime,
     ) -> Result<Mounted, Failure> {
         let config = Config::load()?;
+        logging::configure(config.log());
+        if let Some(index) = options.index.as_ref().or(self.index.given.as_ref()) {
+            return Err(Failure::usage(format!(
+                "the index {index} belongs to one archive, and a library has many"
+            )));
+        }
         let tree = self.tree(options, &config, volume::Options::default().tree);
         let stored = options.stored_playlists.or(config.stored_playlists());
         let fs_name = options.fs_name.clone().unwrap_or_else(|| lists.name());
@@ -303,15 +351,27 @@ impl MountArgs {
             runtime.handle().clone(),
         );
         runtime.block_on(library.reload()).map_err(Failure::usage)?;
-        job::mount_library(library, mountpoint, &kernel, runtime)
+        let (list, handle) = (library.clone(), runtime.handle().clone());
+        job::mount_library(library, mountpoint, &kernel, runtime, |_| {
+            if !survives_hangup() {
+                return Hangup::Unmount;
+            }
+            Hangup::Run(vec![
+                Box::new(logging::reopen),
+                Box::new(move || reload_list(&list, &handle)),
+            ])
+        })
     }
 
     fn job(&self, options: &MountOptions, location: Location) -> Result<Job, Failure> {
         let fs_name = options.fs_name.clone();
         let fs_name = fs_name.unwrap_or_else(|| location.shown().1);
         let config = Config::load()?;
+        logging::configure(config.log());
         let kernel = self.kernel(options, &config, fs_name, location.identity());
         let mut access = self.access.resolve(location, options)?;
+        let given = options.index.as_ref().or(self.index.given.as_ref());
+        access = access.with_index(given.map(String::as_str))?;
         access.options.tree = self.tree(options, &config, access.options.tree);
         let read_ahead = self.read_ahead(options, &config);
         access.options.reader.read_ahead = read_ahead.unwrap_or(u64::MAX);
@@ -384,12 +444,37 @@ fn prepare_mountpoint(
     Ok(check())
 }
 
+/// Whether SIGHUP does not mean that the terminal is gone.
+fn survives_hangup() -> bool {
+    background::is_child() || service::is_manager()
+}
+
+/// Reads the list of a library again.
+fn reload_list(library: &Library, runtime: &Handle) {
+    if let Ok(config) = Config::load() {
+        logging::configure(config.log());
+    }
+    match runtime.block_on(library.reload()) {
+        Ok(done) => log::info!(
+            "SIGHUP: {} archives, {} of them new; {} removed",
+            done.archives,
+            done.added,
+            done.removed
+        ),
+        Err(why) => log::error!("SIGHUP: the list is not changed: {why}"),
+    }
+}
+
 /// Serves until the mount ends, and then ends the process: a mount that was detached while files were open
 /// stays in the kernel until then.
-fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
+fn go_on(
+    mounted: Mounted,
+    has_log_file: bool,
+    socket: Option<PathBuf>,
+) -> Result<ExitCode, Failure> {
     if background::is_child() {
         if !has_log_file {
-            logging::to_syslog();
+            logging::to_system();
         }
         if let Err(e) = background::report_ready() {
             mounted.stopper().stop();
@@ -401,7 +486,11 @@ fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
     if let Err(e) = &ended {
         log::error!("the mount ended with an error: {e}");
     }
+    if let Some(socket) = socket {
+        let _ = std::fs::remove_file(socket);
+    }
     storage::settle();
+    logging::finish();
     // Returning would wait for the tasks of the runtime.
     std::process::exit(i32::from(ended.is_err()));
 }

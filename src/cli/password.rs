@@ -1,13 +1,16 @@
 //! The password of encrypted entries: from a file, the environment, the configuration, or a terminal. Never
 //! from an argument, which all users of a machine can read.
 
-use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::process::{Signal, getpid, kill_process};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
 use super::Failure;
 use super::small_file::read_small_bytes;
@@ -69,18 +72,76 @@ pub(super) fn ask(archive: &str) -> Option<Password> {
         .write(true)
         .open("/dev/tty")
         .ok()?;
-    let before = tcgetattr(&terminal).ok()?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    write!(terminal, "Password of {archive}: ").ok()?;
-    tcsetattr(&terminal, OptionalActions::Flush, &silent).ok()?;
-    let mut line = Vec::new();
-    let read = BufReader::new(&terminal).read_until(b'\n', &mut line);
-    let _ = tcsetattr(&terminal, OptionalActions::Flush, &before);
-    let _ = writeln!(terminal);
-    read.ok()?;
-    let password = line.strip_suffix(b"\n").unwrap_or(&line);
-    (!password.is_empty()).then(|| Password::new(password))
+    loop {
+        write!(terminal, "Password of {archive}: ").ok()?;
+        let answer = Silent::new(&terminal).and_then(|silent| silent.read_answer());
+        let _ = writeln!(terminal);
+        match answer.ok()? {
+            Answer::Line(line) => return (!line.is_empty()).then(|| Password::new(&line)),
+            Answer::Signal(signal) => {
+                kill_process(getpid(), signal).ok()?;
+                if signal != Signal::TSTP {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// A terminal that shows nothing, until this is dropped.
+///
+/// Keys that send signals are read like others, because a signal would end the process before the terminal's modes
+/// are restored.
+struct Silent<'t> {
+    terminal: &'t File,
+    before: Termios,
+}
+
+enum Answer {
+    Line(Vec<u8>),
+    /// The key of this signal was pressed.
+    Signal(Signal),
+}
+
+impl<'t> Silent<'t> {
+    fn new(terminal: &'t File) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut silent = before.clone();
+        let modes = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        silent.local_modes.remove(modes);
+        silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+        silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, before })
+    }
+
+    fn read_answer(&self) -> io::Result<Answer> {
+        use SpecialCodeIndex as Key;
+        let mut line = Vec::new();
+        for byte in BufReader::new(self.terminal).bytes() {
+            let byte = byte?;
+            // A key of 0 is none.
+            let is = |key: Key| byte != 0 && byte == self.before.special_codes[key];
+            match byte {
+                b'\n' | b'\r' => break,
+                _ if is(Key::VEOF) => break,
+                _ if is(Key::VINTR) => return Ok(Answer::Signal(Signal::INT)),
+                _ if is(Key::VQUIT) => return Ok(Answer::Signal(Signal::QUIT)),
+                _ if is(Key::VSUSP) => return Ok(Answer::Signal(Signal::TSTP)),
+                _ if is(Key::VKILL) => line.clear(),
+                // A character of UTF-8 has bytes that continue it.
+                _ if is(Key::VERASE) => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
+                byte => line.push(byte),
+            }
+        }
+        Ok(Answer::Line(line))
+    }
+}
+
+impl Drop for Silent<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+    }
 }
 
 #[cfg(test)]

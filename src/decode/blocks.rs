@@ -84,10 +84,10 @@ impl Blocks {
         spare.unwrap_or_else(|| Vec::with_capacity(BLOCK as usize))
     }
 
-    /// Changes the bound.
-    pub(super) fn set_bound(&self, bound: u64) {
+    /// Changes the bound. `bound` is called while no other call changes it.
+    pub(super) fn set_bound(&self, bound: impl FnOnce() -> u64) {
         let inner = &mut *self.inner();
-        inner.bound = bound;
+        inner.bound = bound();
         inner.shrink();
     }
 
@@ -143,7 +143,7 @@ mod tests {
         for number in [0, 2, 3, 4] {
             assert_eq!(*blocks.get((id, number)).unwrap(), [number as u8]);
         }
-        blocks.set_bound(BLOCK);
+        blocks.set_bound(|| BLOCK);
         assert!(blocks.get((id, 3)).is_none() && blocks.get((id, 4)).is_some());
         blocks.forget(id);
         assert!(blocks.get((id, 4)).is_none());

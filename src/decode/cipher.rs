@@ -12,7 +12,7 @@ use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use super::codec::{Checkpoint, Input};
+use super::codec::{Checkpoint, Decryption, Input, read_buffered};
 use super::error::Error;
 use super::password::Password;
 use crate::archive::Encryption;
@@ -35,7 +35,8 @@ enum Secret {
     ZipCrypto(ZipCrypto),
     Aes {
         key: Vec<u8>,
-        authentication: Vec<u8>,
+        /// The authentication code of no data.
+        code: Hmac<Sha1>,
     },
 }
 
@@ -82,7 +83,8 @@ impl Key {
                 }
                 Secret::Aes {
                     key: key.to_vec(),
-                    authentication: authentication.to_vec(),
+                    code: Hmac::new_from_slice(authentication)
+                        .expect("HMAC takes keys of any length"),
                 }
             }
             Encryption::Unknown => {
@@ -111,8 +113,8 @@ impl Key {
     }
 
     /// The decrypted data. `raw` begins at the offset `from` has in the data, and ends behind what
-    /// authenticates the data. If decryption begins at the beginning, the last bytes come only if they
-    /// agree with that.
+    /// authenticates the data. The last bytes come only if all data agrees with that, wherever decryption
+    /// began.
     ///
     /// # Errors
     /// If the checkpoint is damaged.
@@ -127,28 +129,23 @@ impl Key {
             what: "its checkpoint is damaged".into(),
         };
         let left = self.len.checked_sub(position).ok_or_else(wrong)?;
-        let state = match (&self.secret, from) {
+        let before = from.map(|from| &from.decryption);
+        let state = match (&self.secret, before) {
             (Secret::ZipCrypto(keys), None) => State::ZipCrypto(keys.clone()),
-            (Secret::ZipCrypto(_), Some(from)) => {
-                State::ZipCrypto(ZipCrypto::of_bytes(&from.cipher).ok_or_else(wrong)?)
+            (Secret::ZipCrypto(_), Some(Decryption::ZipCrypto(keys))) => {
+                State::ZipCrypto(ZipCrypto(*keys))
             }
-            (
-                Secret::Aes {
-                    key,
-                    authentication,
-                },
-                from,
-            ) => {
-                let is_whole = from.is_none();
-                let code = is_whole.then(|| Hmac::new_from_slice(authentication).ok());
-                State::Aes {
-                    stream: counter_mode(key, position).ok_or_else(wrong)?,
-                    code: code.flatten(),
-                }
+            (Secret::Aes { key, code }, None) => {
+                State::aes(key, position, code).ok_or_else(wrong)?
             }
+            (Secret::Aes { key, .. }, Some(Decryption::Aes(code))) => {
+                State::aes(key, position, code).ok_or_else(wrong)?
+            }
+            (_, Some(_)) => return Err(wrong()),
         };
         Ok(Box::new(Decrypted {
             raw,
+            has_code: matches!(state, State::Aes { .. }),
             state,
             left,
             bytes: Vec::new(),
@@ -201,15 +198,29 @@ enum State {
     ZipCrypto(ZipCrypto),
     Aes {
         stream: Box<dyn Stream>,
-        /// Of all data up to here; `None` if decryption began elsewhere.
-        code: Option<Hmac<Sha1>>,
+        /// The authentication code of all data before [`Decrypted::bytes`].
+        code: Hmac<Sha1>,
+        /// [`Decrypted::bytes`], encrypted: what the code is of.
+        encrypted: Vec<u8>,
     },
+}
+
+impl State {
+    fn aes(key: &[u8], position: u64, code: &Hmac<Sha1>) -> Option<Self> {
+        Some(State::Aes {
+            stream: counter_mode(key, position)?,
+            code: code.clone(),
+            encrypted: Vec::new(),
+        })
+    }
 }
 
 /// Decrypted data.
 struct Decrypted {
     raw: Box<dyn Input>,
     state: State,
+    /// Whether an authentication code lies behind the data and was not compared yet.
+    has_code: bool,
     /// How many bytes of the data were not decrypted yet.
     left: u64,
     /// Decrypted bytes, of which the first were consumed.
@@ -221,8 +232,11 @@ struct Decrypted {
 
 impl Decrypted {
     fn decrypt_next(&mut self) -> io::Result<()> {
-        if let State::ZipCrypto(keys) = &mut self.state {
-            keys.pass(&self.bytes);
+        match &mut self.state {
+            State::ZipCrypto(keys) => keys.pass(&self.bytes),
+            State::Aes {
+                code, encrypted, ..
+            } => code.update(encrypted),
         }
         self.position += self.bytes.len() as u64;
         self.consumed = 0;
@@ -240,42 +254,49 @@ impl Decrypted {
         self.left -= self.bytes.len() as u64;
         match &mut self.state {
             State::ZipCrypto(keys) => keys.clone().decrypt(&mut self.bytes),
-            State::Aes { stream, code } => {
-                if let Some(code) = code {
-                    code.update(&self.bytes);
-                }
+            State::Aes {
+                stream, encrypted, ..
+            } => {
+                encrypted.clone_from(&self.bytes);
                 stream.decrypt(&mut self.bytes);
-                if self.left == 0
-                    && let Some(code) = code.take()
-                {
-                    let mut listed = [0; 10];
-                    self.raw.read_exact(&mut listed)?;
-                    if code.verify_truncated_left(&listed).is_err() {
-                        self.bytes.clear();
-                        return Err(Error::Forged.into());
-                    }
-                }
             }
         }
+        if self.left == 0 && self.has_code {
+            self.compare_code()?;
+        }
+        Ok(())
+    }
+
+    /// Compares the authentication code, which follows the data.
+    fn compare_code(&mut self) -> io::Result<()> {
+        let State::Aes {
+            code, encrypted, ..
+        } = &self.state
+        else {
+            return Ok(());
+        };
+        let mut listed = [0; 10];
+        self.raw.read_exact(&mut listed)?;
+        let code = code.clone().chain_update(encrypted);
+        if code.verify_truncated_left(&listed).is_err() {
+            self.bytes.clear();
+            return Err(Error::Forged.into());
+        }
+        self.has_code = false;
         Ok(())
     }
 }
 
 impl Read for Decrypted {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.fill_buf()?;
-        let count = bytes.len().min(out.len());
-        out[..count].copy_from_slice(&bytes[..count]);
-        self.consume(count);
-        Ok(count)
+        read_buffered(self, out)
     }
 }
 
 impl BufRead for Decrypted {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         // The code of data without a byte is compared, too.
-        let has_code = matches!(&self.state, State::Aes { code: Some(_), .. });
-        if self.consumed == self.bytes.len() && (self.left > 0 || has_code) {
+        if self.consumed == self.bytes.len() && (self.left > 0 || self.has_code) {
             self.decrypt_next()?;
         }
         Ok(&self.bytes[self.consumed..])
@@ -291,15 +312,25 @@ impl Input for Decrypted {
         self.position + self.consumed as u64
     }
 
-    fn state(&self) -> Vec<u8> {
+    fn state(&self) -> Decryption {
         match &self.state {
             State::ZipCrypto(keys) => {
                 let mut keys = keys.clone();
                 keys.pass(&self.bytes[..self.consumed]);
-                keys.to_bytes()
+                Decryption::ZipCrypto(keys.0)
             }
-            State::Aes { .. } => Vec::new(),
+            State::Aes {
+                code, encrypted, ..
+            } => Decryption::Aes(code.clone().chain_update(&encrypted[..self.consumed])),
         }
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        while self.has_code {
+            let at = self.position;
+            self.decrypt_next().map_err(|e| Error::of_io(e, at))?;
+        }
+        Ok(())
     }
 }
 
@@ -312,16 +343,6 @@ impl ZipCrypto {
         let mut keys = Self([0x1234_5678, 0x2345_6789, 0x3456_7890]);
         keys.pass(password);
         keys
-    }
-
-    fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        let (words, rest) = bytes.as_chunks::<4>();
-        let words: [[u8; 4]; 3] = words.try_into().ok()?;
-        rest.is_empty().then(|| Self(words.map(u32::from_le_bytes)))
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
     /// Updates the keys with plain bytes.

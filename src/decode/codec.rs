@@ -4,9 +4,10 @@
 
 use std::io::{self, BufRead};
 
-pub use super::checkpoint::Checkpoint;
+pub use super::checkpoint::{Checkpoint, Decryption};
 use super::codecs;
 use super::error::Error;
+use super::memory::Share;
 use crate::archive::{Encryption, Entry, Method};
 
 /// The compressed bytes of an entry, in order. Decryption is an input over an input, so a codec sees only
@@ -19,10 +20,18 @@ pub trait Input: BufRead + Send {
     /// an encryption header.
     fn position(&self) -> u64;
 
-    /// What the decryption needs to go on at [`position`](Self::position); empty if the position is
-    /// enough.
-    fn state(&self) -> Vec<u8> {
-        Vec::new()
+    /// What the decryption needs to go on at [`position`](Self::position).
+    fn state(&self) -> Decryption {
+        Decryption::None
+    }
+
+    /// Compares what authenticates the data, after a codec has found the end of its own data. Reads what is left of
+    /// the data if the comparison needs it.
+    ///
+    /// # Errors
+    /// [`Error::Forged`], or why the rest cannot be read.
+    fn finish(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -37,20 +46,16 @@ pub struct Coding {
     pub size: u64,
     /// Length of the stored data in bytes, with what encryption adds.
     pub compressed_size: u64,
-    /// The most memory that decoding may take, in bytes: a codec that needs more for its dictionary fails
-    /// with [`Error::TooMuchMemory`]. No dictionary needs to be longer than the plain data.
-    pub memory: u64,
 }
 
 impl Coding {
-    /// That of an entry, which may take this much memory to decode, in bytes.
-    pub fn of(entry: &Entry, memory: u64) -> Self {
+    /// That of an entry.
+    pub fn of(entry: &Entry) -> Self {
         Self {
             method: entry.method,
             flags: entry.flags,
             size: entry.size,
             compressed_size: entry.compressed_size,
-            memory,
         }
     }
 }
@@ -62,40 +67,53 @@ pub trait Codec: Send {
     /// its caller does that.
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Error>;
 
+    /// Must be called after [`read`](Self::read) has returned 0: [finishes](Input::finish) the input.
+    fn finish(&mut self) -> Result<(), Error>;
+
     /// A place to restart exactly after the bytes that [`read`](Self::read) has returned. `None` if there
     /// is none here. A codec that finds one further on then ends a read there, and its caller asks again
     /// after each read.
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         None
     }
-
-    /// Memory that it holds, in bytes.
-    fn memory(&self) -> u64 {
-        64 * 1024
-    }
 }
 
 /// Starts decoding at the beginning, or at a checkpoint that a codec of the same entry has made. `input`
 /// begins at [`Checkpoint::input`]. A checkpoint may come from a damaged file: it must be an error, or
-/// give wrong bytes, and nothing worse.
+/// give wrong bytes, and nothing worse. The codec counts its memory in `share`, here or when it meets a header; no
+/// dictionary needs to be longer than the plain data.
+///
+/// # Errors
+/// Those of the data so far, and of [`Share::take`].
 pub fn open(
     coding: &Coding,
     input: Box<dyn Input>,
     from: Option<&Checkpoint>,
+    share: Share,
 ) -> Result<Box<dyn Codec>, Error> {
+    use codecs::{bzip2, deflate, deflate64, lzma, ppmd, stored, xz, zstd};
     match coding.method {
-        Method::Stored => Ok(Box::new(codecs::stored::Stored::new(input, from))),
-        Method::Deflated => Ok(Box::new(codecs::deflate::Deflate::new(input, from)?)),
-        Method::Deflated64 => Ok(Box::new(codecs::deflate64::Deflate64::new(input, from)?)),
-        Method::Bzip2 => Ok(Box::new(codecs::bzip2::Bzip2::new(input, from)?)),
-        Method::Zstd => Ok(Box::new(codecs::zstd::Zstd::new(coding, input, from)?)),
+        Method::Stored => Ok(Box::new(stored::Stored::new(input, from))),
+        Method::Deflated => Ok(Box::new(deflate::Deflate::new(input, from, share)?)),
+        Method::Deflated64 => Ok(Box::new(deflate64::Deflate64::new(input, from, share)?)),
+        Method::Bzip2 => Ok(Box::new(bzip2::Bzip2::new(input, from, share)?)),
+        Method::Zstd => Ok(Box::new(zstd::Zstd::new(coding, input, from, share))),
+        Method::Xz => Ok(Box::new(xz::Xz::new(coding, input, from, share)?)),
         // These have no checkpoints.
         method if from.is_some() => Err(Error::Unsupported { method }),
-        Method::Lzma => codecs::lzma::open(coding, input),
-        Method::Xz => codecs::xz::open(coding, input),
-        Method::Ppmd => codecs::ppmd::open(coding, input),
+        Method::Lzma => lzma::open(coding, input, share),
+        Method::Ppmd => ppmd::open(coding, input, share),
         method => Err(Error::Unsupported { method }),
     }
+}
+
+/// Reads from the buffer of an [`Input`]: its [`Read::read`](io::Read::read).
+pub fn read_buffered(input: &mut (impl BufRead + ?Sized), out: &mut [u8]) -> io::Result<usize> {
+    let bytes = input.fill_buf()?;
+    let count = bytes.len().min(out.len());
+    out[..count].copy_from_slice(&bytes[..count]);
+    input.consume(count);
+    Ok(count)
 }
 
 /// Whether entries of this kind can be decoded.
@@ -125,7 +143,8 @@ pub fn is_supported(method: Method) -> bool {
         | M::Lzma
         | M::Zstd
         | M::Xz
-        | M::Ppmd => true,
+        | M::Ppmd
+        | M::Sparse => true,
         M::Shrunk | M::Reduced(_) | M::Imploded | M::Other(_) => false,
     }
 }

@@ -2,31 +2,24 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
-use super::blocks::Blocks;
+use super::checkpoint_store::CheckpointStore;
 use super::cipher::Key;
 use super::codec::{Coding, check};
 use super::error::Error;
-use super::keys::Keys;
-use super::large::{Large, OnWrong, Shared};
+use super::large::Large;
 use super::password::Password;
-use super::points::Points;
-use super::shelf::Shelf;
+use super::shared::{OnWrong, Shared};
 use super::small::{Small, is_small};
-use super::workers::Workers;
-use crate::archive::EntryId;
+use super::sparse;
+use crate::archive::{EntryId, Method};
 use crate::reader::Archive;
 
-/// One part in this many of the memory for decoding is for checkpoints.
-const POINTS_SHARE: u64 = 4;
-
-/// The most large entries that are remembered without a decoder in them.
+/// The most large entries that are remembered without a walk in them.
 const IDLE: usize = 256;
 
 /// Reads the content of entries.
@@ -37,31 +30,16 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Reads entries of `archive`. Checkpoints are kept on `shelf`. `spacing` is the least distance of
+    /// Reads entries of `archive`. Checkpoints are kept in `store`. `spacing` is the least distance of
     /// checkpoints in plain bytes; `None` means the usual one. Must be called within a tokio runtime.
     /// `password` is that of encrypted entries.
     pub fn new(
         archive: Arc<Archive>,
-        shelf: Option<Box<dyn Shelf>>,
+        store: Option<Box<dyn CheckpointStore>>,
         spacing: Option<u64>,
         password: Option<Password>,
     ) -> Self {
-        let memory = archive.memory_for_decoding();
-        let for_points = memory / POINTS_SHARE;
-        let memory = memory - for_points;
-        let shared = Arc::new(Shared {
-            archive,
-            workers: Workers::new(),
-            blocks: Blocks::new(memory),
-            points: Points::new(for_points, spacing),
-            keys: Keys::new(password),
-            shelf,
-            closed: CancellationToken::new(),
-            memory,
-            decoders: AtomicU64::new(0),
-            resting: Mutex::default(),
-            on_wrong: OnceLock::new(),
-        });
+        let shared = Arc::new(Shared::new(archive, store, spacing, password));
         Self {
             small: Small::new(shared.clone()),
             shared,
@@ -144,7 +122,9 @@ impl Decoder {
         }
         let coding = self.coding(id);
         let before = out.len();
-        let is_read = if is_small(&coding) {
+        let is_read = if coding.method == Method::Sparse {
+            sparse::try_read(archive, id, range, out)
+        } else if is_small(&coding) {
             let bytes = self.small.in_memory(id);
             let part = bytes.as_deref().and_then(|bytes| part(bytes, range));
             out.extend_from_slice(part.unwrap_or_default());
@@ -187,19 +167,22 @@ impl Decoder {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = if is_small(&coding) {
-            let all = self.small.get(id, &coding).await?;
-            part(&all, &range).unwrap_or_default().to_vec()
+        let bytes = if coding.method == Method::Sparse {
+            sparse::read(archive, id, &range).await.map_err(Error::Read)
+        } else if is_small(&coding) {
+            let all = self.small.get(id, &coding).await;
+            all.map(|all| part(&all, &range).unwrap_or_default().to_vec())
         } else {
-            self.large(id, coding).read(&range).await?
+            self.large(id, coding).read(&range).await
         };
+        let bytes = bytes.map_err(|e| e.of_entry(&archive.index().get(id)))?;
         archive.count_read(bytes.len(), false);
         Ok(bytes)
     }
 
     /// Decodes an entry to its end without keeping its bytes, so that its checkpoints are made and kept,
     /// and its size and CRC-32 compared. Begins at the last checkpoint. `progress` is called with the
-    /// number of plain bytes behind the decoder.
+    /// number of plain bytes behind it.
     pub async fn pass(
         &self,
         id: EntryId,
@@ -208,24 +191,29 @@ impl Decoder {
         self.readable(id)?;
         self.unlock(id).await?;
         let coding = self.coding(id);
-        if is_small(&coding) {
-            self.small.get(id, &coding).await?;
+        if coding.method == Method::Sparse {
             return Ok(());
         }
-        self.large(id, coding).pass(progress).await
+        let passed = if is_small(&coding) {
+            self.small.get(id, &coding).await.map(drop)
+        } else {
+            self.large(id, coding).pass(progress).await
+        };
+        passed.map_err(|e| e.of_entry(&self.archive().index().get(id)))
     }
 
     /// Fails all reads that wait, and all later ones. Has the checkpoints kept that are new.
     pub fn close(&self) {
         self.shared.closed.cancel();
+        self.shared.memory.close();
         self.archive().close();
-        for id in self.shared.points.unkept() {
-            self.large(id, self.coding(id)).keep_points(true);
+        for id in self.shared.points.unstored() {
+            self.large(id, self.coding(id)).store_points(true);
         }
     }
 
     fn coding(&self, id: EntryId) -> Coding {
-        Coding::of(&self.archive().index().get(id), self.shared.memory / 2)
+        Coding::of(&self.archive().index().get(id))
     }
 
     fn large(&self, id: EntryId, coding: Coding) -> Arc<Large> {

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use crate::archive::Method;
+use crate::archive::{Encryption, Entry, Method};
 use crate::reader;
 
 /// Why an entry cannot be decoded.
@@ -59,6 +59,9 @@ pub enum Error {
     NoPassword,
     /// It is encrypted, and the password is wrong.
     WrongPassword,
+    /// Its decrypted bytes are wrong for this reason, and the reason may be a wrong password: ZipCrypto
+    /// finds out only 255 of 256 before it decrypts.
+    DataOrPassword(Box<Error>),
     /// Nobody waits for its bytes any longer.
     Cancelled,
 }
@@ -81,6 +84,16 @@ impl Error {
         }
     }
 
+    /// The same error, with the doubt about the password if `entry` leaves any.
+    pub fn of_entry(self, entry: &Entry) -> Self {
+        match entry.encryption {
+            Some(Encryption::ZipCrypto { .. }) if self.is_of_data() => {
+                Error::DataOrPassword(Box::new(self))
+            }
+            _ => self,
+        }
+    }
+
     /// Whether the data is at fault: other data might be right.
     pub(super) fn is_of_data(&self) -> bool {
         match self {
@@ -91,6 +104,7 @@ impl Error {
             | Error::TooMuchMemory { .. }
             | Error::NoPassword
             | Error::WrongPassword
+            | Error::DataOrPassword(_)
             | Error::Cancelled => false,
             whole => whole.is_of_whole(),
         }
@@ -155,6 +169,10 @@ impl fmt::Display for Error {
                 "it is encrypted; give the password with --password-file or AIOZFS_PASSWORD",
             ),
             Error::WrongPassword => f.write_str("the password is wrong"),
+            Error::DataOrPassword(why) => write!(
+                f,
+                "{why}; or the password is wrong, which ZipCrypto cannot always tell beforehand"
+            ),
             Error::Cancelled => f.write_str("decoding was cancelled"),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tokio_util::sync::CancellationToken;
 
-use super::codec::Input;
+use super::codec::{Input, read_buffered};
 use super::error::Error;
 use super::workers::Turn;
 use crate::archive::EntryId;
@@ -150,11 +150,7 @@ impl StoredInput {
 
 impl Read for StoredInput {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.fill_buf()?;
-        let count = bytes.len().min(out.len());
-        out[..count].copy_from_slice(&bytes[..count]);
-        self.consume(count);
-        Ok(count)
+        read_buffered(self, out)
     }
 }
 

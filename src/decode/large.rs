@@ -1,57 +1,30 @@
-//! A large entry: decoders on their way through it, and the reads that wait for its blocks.
+//! A large entry: walks through it, and the reads that wait for its blocks.
 
 mod pass;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use tokio::sync::{OnceCell, oneshot};
-use tokio_util::sync::CancellationToken;
 
-use super::blocks::{BLOCK, Blocks, Bytes};
+use super::blocks::{BLOCK, Bytes};
 use super::checkpoint::Point;
+use super::checkpoint_store::CheckpointStore;
 use super::codec::Coding;
 use super::error::Error;
-use super::keys::Keys;
-use super::lanes::{Lanes, Task};
-use super::points::Points;
-use super::shelf::Shelf;
-use super::walk::{Goal, Ground, Walk};
-use super::workers::Workers;
+use super::memory::{Resting, Rests};
+use super::schedule::{Schedule, Task};
+use super::shared::Shared;
+use super::walk::{Goal, Surroundings, Walk};
 use crate::archive::{Entry, EntryId};
-use crate::reader::{self, Archive};
+use crate::reader;
 
 /// After its data was found to be wrong, an entry is not decoded again for this long.
 const STILL_WRONG: Duration = Duration::from_secs(2);
-
-/// The most decoders that rest, over all entries.
-const RESTING: usize = 8;
-
-/// Called with an entry whose content turned out to be wrong after some of it was given out.
-pub type OnWrong = dyn Fn(EntryId) + Send + Sync;
-
-/// What all entries share.
-pub(super) struct Shared {
-    pub(super) archive: Arc<Archive>,
-    pub(super) workers: Workers,
-    pub(super) blocks: Blocks,
-    pub(super) points: Points,
-    pub(super) keys: Keys,
-    pub(super) shelf: Option<Box<dyn Shelf>>,
-    pub(super) closed: CancellationToken,
-    /// Bytes for blocks and for decoders together.
-    pub(super) memory: u64,
-    /// Memory of the decoders under way, in bytes.
-    pub(super) decoders: AtomicU64,
-    pub(super) on_wrong: OnceLock<Arc<OnWrong>>,
-    /// Decoders that rest, those that have rested longest first.
-    pub(super) resting: Mutex<VecDeque<(Weak<Large>, u64)>>,
-}
 
 /// A large entry.
 pub(super) struct Large {
@@ -59,32 +32,24 @@ pub(super) struct Large {
     entry: Entry,
     coding: Coding,
     shared: Arc<Shared>,
-    /// Whether the kept checkpoints have been loaded.
+    /// Whether the stored checkpoints have been loaded.
     is_ready: OnceCell<()>,
     state: Mutex<State>,
 }
 
 struct State {
-    lanes: Lanes<Decoder>,
+    schedule: Schedule<Walk>,
     waiting: BTreeMap<u64, Vec<oneshot::Sender<Result<Bytes, Error>>>>,
     /// Why its data is wrong, from which block on, and when that was found.
     wrong: Option<(u64, Error, Instant)>,
     /// How many times in a row it was decoded anew because it was wrong.
     retries: u32,
-    /// How many times its data was found to be wrong. What a decoder of an earlier epoch knows may be wrong.
+    /// How many times its data was found to be wrong. What a walk of an earlier epoch knows may be wrong.
     epoch: u64,
 }
 
-/// A walk whose memory counts.
-struct Decoder {
-    walk: Walk,
-    epoch: u64,
-    memory: u64,
-    shared: Arc<Shared>,
-}
-
-/// How a decoder's run ended.
-enum Ended {
+/// Why a walk stopped.
+enum Stop {
     /// It rests, or has been dropped.
     Resting,
     /// It is at the end of the entry.
@@ -96,7 +61,7 @@ enum Ended {
 impl Large {
     pub(super) fn new(id: EntryId, entry: Entry, coding: Coding, shared: Arc<Shared>) -> Self {
         let blocks = coding.size.div_ceil(BLOCK);
-        let most_ahead = (shared.memory / BLOCK / 16).clamp(2, 32);
+        let schedule = Schedule::new(blocks, shared.most_ahead);
         Self {
             id,
             entry,
@@ -104,7 +69,7 @@ impl Large {
             shared,
             is_ready: OnceCell::new(),
             state: Mutex::new(State {
-                lanes: Lanes::new(blocks, most_ahead),
+                schedule,
                 waiting: BTreeMap::new(),
                 wrong: None,
                 retries: 0,
@@ -116,7 +81,7 @@ impl Large {
     /// Whether nothing is under way in it.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
-        state.lanes.is_empty() && state.waiting.is_empty()
+        state.schedule.is_empty() && state.waiting.is_empty()
     }
 
     /// Appends `range` to `out` if all of it is in memory; otherwise leaves `out` alone and returns false.
@@ -154,28 +119,28 @@ impl Large {
     }
 
     /// Where checkpoints are kept. Those of encrypted entries, which have plain bytes in them, are not.
-    fn shelf(&self) -> Option<&dyn Shelf> {
-        let shelf = self.shared.shelf.as_deref();
-        shelf.filter(|_| self.entry.encryption.is_none())
+    fn store(&self) -> Option<&dyn CheckpointStore> {
+        let store = self.shared.store.as_deref();
+        store.filter(|_| self.entry.encryption.is_none())
     }
 
-    /// Loads the kept checkpoints, once.
+    /// Loads the stored checkpoints, once.
     async fn get_ready(&self) {
         let load = async {
-            if let Some(shelf) = self.shelf() {
-                let points = shelf.load(self.id, self.coding).await;
-                self.shared.points.add_kept(self.id, points);
+            if let Some(store) = self.store() {
+                let points = store.load(self.id, self.coding).await;
+                self.shared.points.add_stored(self.id, points);
             }
         };
         self.is_ready.get_or_init(|| load).await;
     }
 
-    /// Has the checkpoints kept, if enough are new, or any if `all`.
-    pub(super) fn keep_points(&self, all: bool) {
-        if let Some(shelf) = self.shelf()
-            && let Some(points) = self.shared.points.to_keep(self.id, all)
+    /// Stores the checkpoints, if enough are new, or any if `all`.
+    pub(super) fn store_points(&self, all: bool) {
+        if let Some(store) = self.store()
+            && let Some(points) = self.shared.points.to_store(self.id, all)
         {
-            shelf.keep(self.id, self.coding, points);
+            store.store(self.id, self.coding, points);
         }
     }
 
@@ -183,7 +148,7 @@ impl Large {
     async fn block(self: &Arc<Self>, block: u64) -> Result<Bytes, Error> {
         let receiver = {
             let mut state = self.state();
-            // A decoder puts blocks in while the state is locked.
+            // A walk puts blocks in while the state is locked.
             if let Some(bytes) = self.shared.blocks.get((self.id, block)) {
                 return Ok(bytes);
             }
@@ -204,18 +169,27 @@ impl Large {
         receiver.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Finds a decoder for a block that a read waits for.
+    /// Finds a walk for a block that a read waits for.
     fn serve(self: &Arc<Self>, state: &mut State, block: u64) {
         let point = self.shared.points.before(self.id, block * BLOCK);
         let at = point.as_ref().map_or(0, |point| point.checkpoint.output);
-        match state.lanes.want(block, at) {
+        match state.schedule.want(block, at) {
             Task::Coming | Task::Later => {}
-            Task::GoOn(lane, decoder) => self.run(lane, Some(decoder), None),
-            Task::Begin(lane) => self.run(lane, None, point),
+            Task::GoOn(number, walk) => self.go_on(number, walk),
+            Task::Begin(number) => {
+                let this = self.clone();
+                self.shared.workers.spawn(move || {
+                    let stopped = this.caught(|| {
+                        let walk = this.begin(point.as_deref(), this.goal(number))?;
+                        this.go(number, walk)
+                    });
+                    this.stopped(number, stopped);
+                });
+            }
         }
     }
 
-    /// Finds decoders for all blocks that reads wait for.
+    /// Finds walks for all blocks that reads wait for.
     fn serve_all(self: &Arc<Self>, state: &mut State) {
         let waiting: Vec<u64> = state.waiting.keys().copied().collect();
         for block in waiting {
@@ -224,112 +198,110 @@ impl Large {
     }
 
     fn note_read(self: &Arc<Self>, block: u64) {
-        let goes_on = self.state().lanes.read(block);
-        if let Some((lane, decoder)) = goes_on {
-            self.run(lane, Some(decoder), None);
+        let goes_on = self.state().schedule.read(block);
+        if let Some((number, walk)) = goes_on {
+            self.go_on(number, walk);
         }
     }
 
-    /// Lets a lane's decoder run on a thread of its own.
-    fn run(self: &Arc<Self>, lane: u64, decoder: Option<Decoder>, from: Option<Arc<Point>>) {
+    /// Lets a walk that rested go on.
+    fn go_on(self: &Arc<Self>, number: u64, walk: Walk) {
         let this = self.clone();
-        self.shared.workers.spawn(move || {
-            let run = || this.run_lane(lane, decoder, from.as_deref());
-            let ended =
-                catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(Error::panicked()));
-            match ended {
-                Ok(Ended::Resting) => this.keep_points(false),
-                Ok(Ended::AtEnd) => {
-                    this.keep_points(true);
-                    let mut state = this.state();
-                    state.lanes.remove(lane);
-                    state.retries = 0;
-                    this.serve_all(&mut state);
-                }
-                Ok(Ended::Outdated) => {
-                    let mut state = this.state();
-                    state.lanes.remove(lane);
-                    // It may have added some since the others were forgotten.
-                    this.shared.points.forget(this.id);
-                    this.serve_all(&mut state);
-                }
-                Err(error) => this.failed(lane, error),
-            }
+        self.shared.workers.go_on(move || {
+            walk.turn().take();
+            let stopped = this.caught(|| this.go(number, walk));
+            this.stopped(number, stopped);
         });
     }
 
-    fn run_lane(
-        self: &Arc<Self>,
-        lane: u64,
-        decoder: Option<Decoder>,
-        from: Option<&Point>,
-    ) -> Result<Ended, Error> {
-        let mut goal = self.goal(lane);
-        let mut decoder = match decoder {
-            Some(decoder) => {
-                decoder.walk.turn().take();
-                decoder
-            }
-            None => self.begin(
-                from,
-                goal.unwrap_or(Goal {
-                    plain: 0,
-                    is_sequential: false,
-                }),
-            )?,
-        };
-        let turn = decoder.walk.turn().clone();
+    fn caught(&self, go: impl FnOnce() -> Result<Stop, Error>) -> Result<Stop, Error> {
+        let ended = catch_unwind(AssertUnwindSafe(go));
+        ended.unwrap_or_else(|_| Err(Error::panicked()))
+    }
+
+    /// Begins a walk at a checkpoint, or at the start of the entry. It has a turn, which [`go`](Self::go) gives back.
+    fn begin(&self, from: Option<&Point>, goal: Option<Goal>) -> Result<Walk, Error> {
+        let epoch = self.state().epoch;
+        let goal = goal.unwrap_or(Goal {
+            plain: 0,
+            is_sequential: false,
+        });
+        Walk::begin(&self.surroundings(), from, goal, epoch)
+    }
+
+    /// Lets a walk that has a turn decode until it is to rest.
+    fn go(self: &Arc<Self>, number: u64, mut walk: Walk) -> Result<Stop, Error> {
+        let turn = walk.turn().clone();
         let mut buffer = self.shared.blocks.buffer();
         let result = loop {
             if self.shared.closed.is_cancelled() {
                 break Err(Error::Read(reader::Error::Closed));
             }
-            let Some(to) = goal else {
+            let Some(goal) = self.goal(number) else {
                 // Before another thread may go on with it.
                 turn.give();
-                self.rest(lane, decoder);
-                return Ok(Ended::Resting);
+                self.rest(number, walk);
+                return Ok(Stop::Resting);
             };
-            let walk = &mut decoder.walk;
-            walk.expect(to);
+            walk.expect(goal);
             let (block, is_whole) = (walk.position() / BLOCK, walk.position() % BLOCK == 0);
-            let filled = walk.fill(&self.ground(), &mut buffer);
-            if self.state().epoch != decoder.epoch {
-                break Ok(Ended::Outdated);
+            let filled = walk.fill(&self.surroundings(), &mut buffer);
+            if self.state().epoch != walk.epoch() {
+                break Ok(Stop::Outdated);
             }
             if let Err(error) = filled {
                 break Err(error);
             }
             if is_whole {
-                let Some(next) = self.give(lane, block, buffer, decoder.epoch) else {
-                    break Ok(Ended::Outdated);
+                let Some(next) = self.give(number, block, buffer, walk.epoch()) else {
+                    break Ok(Stop::Outdated);
                 };
                 buffer = next;
             }
             if walk.position() == self.coding.size {
-                break Ok(Ended::AtEnd);
+                break Ok(Stop::AtEnd);
             }
-            self.keep_points(false);
+            self.store_points(false);
             if (walk.position() / BLOCK).is_multiple_of(8) {
                 turn.give();
                 turn.take();
             }
-            goal = self.goal(lane);
         };
         turn.give();
         result
     }
 
-    /// Gives a block to the reads that wait for it, and keeps it if they or the lane's reader want it.
+    fn stopped(self: &Arc<Self>, number: u64, stopped: Result<Stop, Error>) {
+        match stopped {
+            Ok(Stop::Resting) => self.store_points(false),
+            Ok(Stop::AtEnd) => {
+                self.store_points(true);
+                let mut state = self.state();
+                state.schedule.remove(number);
+                state.retries = 0;
+                self.serve_all(&mut state);
+            }
+            Ok(Stop::Outdated) => {
+                let mut state = self.state();
+                state.schedule.remove(number);
+                // It may have added some since the others were forgotten.
+                self.shared.points.forget(self.id);
+                self.serve_all(&mut state);
+            }
+            Err(error) => self.failed(number, error),
+        }
+    }
+
+    /// Gives a block to the reads that wait for it, and keeps it if they or the walk's reader want it.
     /// Returns a buffer for the next block, or `None` if the data was found to be wrong since `epoch`.
-    fn give(&self, lane: u64, block: u64, buffer: Vec<u8>, epoch: u64) -> Option<Vec<u8>> {
+    fn give(&self, number: u64, block: u64, buffer: Vec<u8>, epoch: u64) -> Option<Vec<u8>> {
         let mut state = self.state();
         if state.epoch != epoch {
             return None;
         }
-        state.lanes.gave(lane, block);
+        state.schedule.gave(number, block);
         let waiting = state.waiting.remove(&block);
-        if waiting.is_none() && !state.lanes.is_ahead(lane, block) {
+        if waiting.is_none() && !state.schedule.is_ahead(number, block) {
             return Some(buffer);
         }
         let bytes = Arc::new(buffer);
@@ -342,32 +314,26 @@ impl Large {
         Some(self.shared.blocks.buffer())
     }
 
-    fn rest(self: &Arc<Self>, lane: u64, decoder: Decoder) {
+    fn rest(self: &Arc<Self>, number: u64, walk: Walk) {
         let mut state = self.state();
-        state.lanes.rest(lane, decoder);
-        // What came in since the lane's goal was looked at.
+        state.schedule.rest(number, walk);
+        // What came in since the walk's goal was looked at.
         self.serve_all(&mut state);
         drop(state);
-        let this = Arc::downgrade(self);
-        let mut resting = self.shared.resting();
-        // It has rested before, and went on since.
-        resting.retain(|(other, number)| !(other.ptr_eq(&this) && *number == lane));
-        resting.push_back((this, lane));
-        let longest = (resting.len() > RESTING).then(|| resting.pop_front());
-        drop(resting);
-        if let Some((other, lane)) = longest.flatten()
-            && let Some(other) = other.upgrade()
-        {
-            other.state().lanes.drop_lane(lane);
-        }
+        let entry: Weak<Self> = Arc::downgrade(self);
+        self.shared.memory.rests(Resting {
+            id: self.id,
+            number,
+            entry,
+        });
     }
 
-    /// A lane's decoder has failed.
-    fn failed(self: &Arc<Self>, lane: u64, error: Error) {
+    /// A walk has failed.
+    fn failed(self: &Arc<Self>, number: u64, error: Error) {
         let mut state = self.state();
-        let mut range = state.lanes.remove(lane);
+        let mut range = state.schedule.remove(number);
         if error.is_of_data() {
-            // What was decoded so far may be wrong, too, by other decoders as well.
+            // What was decoded so far may be wrong, too, by other walks as well.
             state.epoch += 1;
             self.shared.blocks.forget(self.id);
             self.shared.points.forget(self.id);
@@ -401,71 +367,44 @@ impl Large {
         }
     }
 
-    fn begin(&self, from: Option<&Point>, goal: Goal) -> Result<Decoder, Error> {
-        let (workers, closed) = (&self.shared.workers, &self.shared.closed);
-        let epoch = self.state().epoch;
-        let walk = Walk::begin(&self.ground(), from, goal, workers, closed)?;
-        let memory = walk.memory();
-        self.shared.count_decoder(memory as i64);
-        Ok(Decoder {
-            walk,
-            epoch,
-            memory,
-            shared: self.shared.clone(),
-        })
-    }
-
-    /// How far a lane is to go; `None` if it is to rest.
-    fn goal(&self, lane: u64) -> Option<Goal> {
+    /// How far a walk is to go; `None` if it is to rest.
+    fn goal(&self, number: u64) -> Option<Goal> {
         let mut state = self.state();
-        let State { lanes, waiting, .. } = &mut *state;
+        let State {
+            schedule, waiting, ..
+        } = &mut *state;
         let is_wanted = |blocks: Range<u64>| {
             let mut senders = waiting.range(blocks).flat_map(|(_, senders)| senders);
             senders.any(|sender| !sender.is_closed())
         };
-        let (until, is_sequential) = lanes.goal(lane, is_wanted)?;
+        let (until, is_sequential) = schedule.goal(number, is_wanted)?;
         Some(Goal {
             plain: until.saturating_mul(BLOCK).min(self.coding.size),
             is_sequential,
         })
     }
 
-    fn ground(&self) -> Ground<'_> {
-        Ground {
-            archive: &self.shared.archive,
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            shared: &self.shared,
             id: self.id,
             entry: &self.entry,
             coding: self.coding,
-            key: self.shared.keys.get(self.id),
-            points: &self.shared.points,
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change leaves it consistent. A panic in between loses at most a decoder, whose reads end
+        // Each change leaves it consistent. A panic in between loses at most a walk, whose reads end
         // at their deadline.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shared {
-    /// Counts memory of decoders, which the blocks then have not.
-    fn count_decoder(&self, memory: i64) {
-        let before = self.decoders.fetch_add(memory as u64, Relaxed);
-        let decoders = before.wrapping_add(memory as u64);
-        let least = self.memory / 8;
-        self.blocks
-            .set_bound(self.memory.saturating_sub(decoders).max(least));
-    }
-
-    fn resting(&self) -> MutexGuard<'_, VecDeque<(Weak<Large>, u64)>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Decoder {
-    fn drop(&mut self) {
-        self.shared.count_decoder(-(self.memory as i64));
+impl Rests for Large {
+    fn drop_walk(&self, number: u64) {
+        let walk = self.state().schedule.drop_walk(number);
+        // Not while the state is locked: it gives memory back.
+        drop(walk);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Plain bytes of entries that are compressed or encrypted, readable anywhere.
 //!
-//! A [`Codec`](codec::Codec) turns the stored bytes of an entry into plain bytes, in order. It runs on a
-//! thread that may block, never on one that serves the kernel.
+//! A [`Codec`](codec::Codec) turns the stored bytes of an entry into plain bytes, in order. A small entry is decoded as
+//! a whole. A large one is decoded by **walks**: codecs on their way through it, each on a thread that may block, never
+//! on one that serves the kernel. The [`Decoder`] answers reads from their blocks.
 
 mod blocks;
 mod checkpoint;
+mod checkpoint_store;
 mod cipher;
 mod codec;
 mod codecs;
@@ -12,27 +14,30 @@ mod decoder;
 mod error;
 mod input;
 mod keys;
-mod lanes;
 mod large;
+mod memory;
 mod password;
 mod point_file;
 mod points;
-mod shelf;
+mod schedule;
+mod shared;
 mod small;
+mod sparse;
 mod walk;
 mod whole;
 mod workers;
 
-pub use checkpoint::{Checkpoint, Point};
+pub use checkpoint::{Checkpoint, Decryption, Point};
+pub use checkpoint_store::CheckpointStore;
 pub use cipher::Key;
-pub use codec::{Codec, Coding, Input, check, is_supported, open};
+pub use codec::{Codec, Coding, Input, check, is_supported, open, read_buffered};
 pub use decoder::Decoder;
 pub use error::Error;
-pub use large::OnWrong;
+pub use memory::{Memory, Share};
 pub use password::Password;
 pub use point_file::{
     FORMAT as STORED_FORMAT, load as load_points, store as store_points,
     stored_len as stored_points_len,
 };
-pub use shelf::Shelf;
+pub use shared::OnWrong;
 pub use whole::decode;

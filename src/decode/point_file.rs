@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::checkpoint::{Checkpoint, MOST, Point};
+use super::checkpoint::{Checkpoint, Decryption, MOST, Point};
 use crate::archive::{Pull, Push};
 
 /// The version of the format.
@@ -72,7 +72,7 @@ pub fn load(sizes: Sizes, pull: &mut Pull) -> Option<Vec<Point>> {
                 output,
                 input,
                 state,
-                cipher: Vec::new(),
+                decryption: Decryption::None,
             },
             crc32,
         });
@@ -100,7 +100,7 @@ mod tests {
                 output: n << 20,
                 input: n << 19,
                 state: vec![n as u8; n as usize * 100],
-                cipher: Vec::new(),
+                decryption: Decryption::None,
             },
             crc32: n as u32 * 7,
         };
@@ -128,30 +128,27 @@ mod tests {
     fn checkpoints_come_back() {
         let bytes = stored(&points());
         assert_eq!(bytes.len() as u64, stored_len(&points()));
-        let back: Vec<_> = loaded(SIZES, &bytes)
-            .unwrap()
-            .into_iter()
-            .map(Arc::new)
-            .collect();
-        assert_eq!(back, points());
-        assert_eq!(loaded(SIZES, &stored(&[])), Some(Vec::new()));
+        let back = loaded(SIZES, &bytes).unwrap();
+        let back: Vec<_> = back.into_iter().map(Arc::new).collect();
+        assert_eq!(stored(&back), bytes);
+        assert!(loaded(SIZES, &stored(&[])).unwrap().is_empty());
     }
 
     #[test]
     fn other_or_damaged_bytes_are_refused() {
         let bytes = stored(&points());
         for end in 0..bytes.len() {
-            assert_eq!(loaded(SIZES, &bytes[..end]), None, "cut at {end}");
+            assert!(loaded(SIZES, &bytes[..end]).is_none(), "cut at {end}");
         }
-        assert_eq!(loaded((5, SIZES.1), &bytes), None);
+        assert!(loaded((5, SIZES.1), &bytes).is_none());
         let mut unsorted = points();
         unsorted.swap(3, 4);
-        assert_eq!(loaded(SIZES, &stored(&unsorted)), None);
+        assert!(loaded(SIZES, &stored(&unsorted)).is_none());
         let mut beyond = points();
         Arc::make_mut(&mut beyond[18]).checkpoint.input = SIZES.1 + 1;
-        assert_eq!(loaded(SIZES, &stored(&beyond)), None);
+        assert!(loaded(SIZES, &stored(&beyond)).is_none());
         let mut many = bytes.clone();
         many[16..20].fill(0xff);
-        assert_eq!(loaded(SIZES, &many), None);
+        assert!(loaded(SIZES, &many).is_none());
     }
 }

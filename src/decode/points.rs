@@ -15,7 +15,7 @@ const SPACING: u64 = 1 << 20;
 /// Memory that a checkpoint takes, in bytes.
 fn weight(point: &Point) -> u64 {
     // The last number is that of its place in the maps.
-    (point.checkpoint.state.len() + point.checkpoint.cipher.len()) as u64 + 160
+    (point.checkpoint.state.len() + size_of::<Point>()) as u64 + 96
 }
 
 /// Checkpoints by entry.
@@ -34,10 +34,10 @@ struct OfEntry {
     points: BTreeMap<u64, Arc<Point>>,
     spacing: u64,
     weight: u64,
-    /// How many were added since they were last taken to be kept.
-    unkept: usize,
-    /// How many were last taken to be kept.
-    kept: usize,
+    /// How many were added since they were last taken to be stored.
+    unstored: usize,
+    /// How many were last taken to be stored.
+    stored: usize,
 }
 
 impl Points {
@@ -78,35 +78,35 @@ impl Points {
         inner.shrink();
     }
 
-    /// Adds checkpoints that were kept.
-    pub(super) fn add_kept(&self, id: EntryId, points: Vec<Point>) {
+    /// Adds checkpoints that were stored.
+    pub(super) fn add_stored(&self, id: EntryId, points: Vec<Point>) {
         let inner = &mut *self.inner();
         let count = points.len();
         for point in points {
             inner.add(id, Arc::new(point), false);
         }
         if let Some(entry) = inner.entries.get_mut(&id) {
-            entry.kept = count;
+            entry.stored = count;
         }
         inner.shrink();
     }
 
-    /// All checkpoints of an entry, if enough are new that keeping them pays, or any if `all`.
-    pub(super) fn to_keep(&self, id: EntryId, all: bool) -> Option<Vec<Arc<Point>>> {
+    /// All checkpoints of an entry, if enough are new that storing them pays, or any if `all`.
+    pub(super) fn to_store(&self, id: EntryId, all: bool) -> Option<Vec<Arc<Point>>> {
         let inner = &mut *self.inner();
         let entry = inner.entries.get_mut(&id)?;
-        let least = if all { 1 } else { (entry.kept / 2).max(16) };
-        if entry.unkept < least {
+        let least = if all { 1 } else { (entry.stored / 2).max(16) };
+        if entry.unstored < least {
             return None;
         }
-        (entry.unkept, entry.kept) = (0, entry.points.len());
+        (entry.unstored, entry.stored) = (0, entry.points.len());
         Some(entry.points.values().cloned().collect())
     }
 
-    /// The entries that have checkpoints which were not taken to be kept.
-    pub(super) fn unkept(&self) -> Vec<EntryId> {
+    /// The entries that have checkpoints which were not taken to be stored.
+    pub(super) fn unstored(&self) -> Vec<EntryId> {
         let inner = self.inner();
-        let entries = inner.entries.iter().filter(|(_, e)| e.unkept > 0);
+        let entries = inner.entries.iter().filter(|(_, e)| e.unstored > 0);
         entries.map(|(id, _)| *id).collect()
     }
 
@@ -139,7 +139,7 @@ impl Inner {
         }
         entry.weight += weight;
         self.weight += weight;
-        entry.unkept += usize::from(is_new);
+        entry.unstored += usize::from(is_new);
         if entry.points.len() > MOST {
             self.weight -= entry.thin();
         }
@@ -179,14 +179,14 @@ impl OfEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::checkpoint::Checkpoint;
+    use crate::decode::checkpoint::{Checkpoint, Decryption};
 
     fn point(output: u64, state: usize) -> Point {
         let checkpoint = Checkpoint {
             output,
             input: output / 2,
             state: vec![0; state],
-            cipher: Vec::new(),
+            decryption: Decryption::None,
         };
         Point {
             checkpoint,
@@ -206,22 +206,18 @@ mod tests {
             }
         }
         assert!(points.inner().weight <= 100_000);
-        let held = points.to_keep(id, true).unwrap();
+        let held = points.to_store(id, true).unwrap();
         assert!(held.len() > 40 && count > held.len());
         let gaps = held
             .windows(2)
             .map(|w| w[1].checkpoint.output - w[0].checkpoint.output);
         let (least, most) = gaps.fold((u64::MAX, 0), |(a, b), gap| (a.min(gap), b.max(gap)));
         assert!(most <= 3 * least, "between {least} and {most}");
-        assert_eq!(
-            points.before(id, held[5].checkpoint.output),
-            Some(held[5].clone())
-        );
-        assert_eq!(
-            points.before(id, held[5].checkpoint.output - 1),
-            Some(held[4].clone())
-        );
-        assert_eq!(points.before(id, 10), None);
+        let before = |at| points.before(id, at).map(|point| point.checkpoint.output);
+        let at = held[5].checkpoint.output;
+        assert_eq!(before(at), Some(at));
+        assert_eq!(before(at - 1), Some(held[4].checkpoint.output));
+        assert_eq!(before(10), None);
         points.forget(id);
         assert_eq!(points.inner().weight, 0);
     }
@@ -236,16 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn checkpoints_are_kept_when_many_are_new() {
+    fn checkpoints_are_stored_when_many_are_new() {
         let points = Points::new(1 << 20, Some(1));
         let id = EntryId::at(0);
-        points.add_kept(id, (1..=100).map(|n| point(n, 10)).collect());
-        assert_eq!(points.to_keep(id, true), None, "none is new");
+        points.add_stored(id, (1..=100).map(|n| point(n, 10)).collect());
+        assert!(points.to_store(id, true).is_none(), "none is new");
         (101..140).for_each(|n| points.add(id, point(n, 10)));
-        assert_eq!(points.to_keep(id, false), None);
-        assert_eq!(points.unkept(), [id]);
+        assert!(points.to_store(id, false).is_none());
+        assert_eq!(points.unstored(), [id]);
         (140..160).for_each(|n| points.add(id, point(n, 10)));
-        assert_eq!(points.to_keep(id, false).map(|all| all.len()), Some(159));
-        assert_eq!(points.unkept(), []);
+        assert_eq!(points.to_store(id, false).map(|all| all.len()), Some(159));
+        assert_eq!(points.unstored(), []);
     }
 }

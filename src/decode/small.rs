@@ -11,7 +11,8 @@ use super::cipher::Key;
 use super::codec::{Coding, Input};
 use super::error::Error;
 use super::input::MemoryInput;
-use super::large::Shared;
+use super::memory::Share;
+use super::shared::Shared;
 use super::whole;
 use crate::archive::{Entry, EntryId};
 
@@ -95,9 +96,10 @@ impl Small {
     ) -> Result<Vec<u8>, Error> {
         let (tell, told) = oneshot::channel();
         let turn = self.shared.workers.turn();
+        let share = self.shared.memory.share_of(turn.clone());
         self.shared.workers.spawn(move || {
             turn.take();
-            let decode = || decode(&coding, stored, &entry, key.as_deref());
+            let decode = || decode(&coding, stored, &entry, key.as_deref(), share);
             let result = catch_unwind(AssertUnwindSafe(decode));
             turn.give();
             let panicked = |_| Err(Error::panicked());
@@ -118,9 +120,10 @@ fn decode(
     mut stored: Vec<u8>,
     entry: &Entry,
     key: Option<&Key>,
+    share: Share,
 ) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(coding.size as usize);
-    let crc32 = entry.has_crc().then_some(entry.crc32);
+    let crc32 = entry.crc32;
     let input: Box<dyn Input> = match (entry.encryption, key) {
         (None, _) => Box::new(MemoryInput::new(stored)),
         (Some(encryption), Some(key)) => {
@@ -130,6 +133,8 @@ fn decode(
         }
         (Some(_), None) => return Err(Error::NoPassword),
     };
-    whole::decode(coding, crc32, input, |part| bytes.extend_from_slice(part))?;
+    whole::decode(coding, crc32, input, share, |part| {
+        bytes.extend_from_slice(part);
+    })?;
     Ok(bytes)
 }

@@ -1,20 +1,16 @@
-//! One decoder on its way through a large entry.
+//! A walk: one codec on its way through a large entry.
 
 use std::sync::Arc;
 
-use crc32fast::Hasher;
-use tokio_util::sync::CancellationToken;
-
 use super::blocks::BLOCK;
 use super::checkpoint::Point;
-use super::cipher::Key;
 use super::codec::{self, Codec, Coding, Input};
 use super::error::Error;
 use super::input::{Need, StoredInput};
-use super::points::Points;
-use super::workers::{Turn, Workers};
+use super::shared::Shared;
+use super::workers::Turn;
 use crate::archive::{Entry, EntryId};
-use crate::reader::Archive;
+use crc32fast::Hasher;
 
 /// A walk that has decoded this much knows how well its part of the entry is compressed, in plain bytes.
 const KNOWN: u64 = 1 << 20;
@@ -22,7 +18,7 @@ const KNOWN: u64 = 1 << 20;
 /// Stored bytes that are needed beyond the estimate, in bytes: a compressor's blocks differ.
 const SLACK: u64 = 32 * 1024;
 
-/// A decoder, its position, and the CRC-32 of all plain bytes before it.
+/// A codec, its position, and the CRC-32 of all plain bytes before it.
 pub(super) struct Walk {
     codec: Box<dyn Codec>,
     coding: Coding,
@@ -35,17 +31,16 @@ pub(super) struct Walk {
     turn: Turn,
     /// Where it began: offsets of plain and stored bytes.
     began: (u64, u64),
+    /// How many times the entry's data had been found to be wrong when it began.
+    epoch: u64,
 }
 
-/// What a walk goes through.
-pub(super) struct Ground<'a> {
-    pub(super) archive: &'a Arc<Archive>,
+/// The entry that a walk goes through, and what it shares with others.
+pub(super) struct Surroundings<'a> {
+    pub(super) shared: &'a Shared,
     pub(super) id: EntryId,
     pub(super) entry: &'a Entry,
     pub(super) coding: Coding,
-    /// If it is encrypted.
-    pub(super) key: Option<Arc<Key>>,
-    pub(super) points: &'a Points,
 }
 
 /// How far a walk is to go.
@@ -60,16 +55,15 @@ pub(super) struct Goal {
 impl Walk {
     /// Begins at a checkpoint, or at the start of the entry. Takes a turn, which the caller gives back.
     pub(super) fn begin(
-        ground: &Ground,
+        around: &Surroundings,
         from: Option<&Point>,
         goal: Goal,
-        workers: &Workers,
-        cancelled: &CancellationToken,
+        epoch: u64,
     ) -> Result<Self, Error> {
-        let (need, turn) = (Arc::new(Need::default()), workers.turn());
+        let (need, turn) = (Arc::new(Need::default()), around.shared.workers.turn());
         turn.take();
-        let coding = ground.coding;
-        let encryption = ground.entry.encryption;
+        let coding = around.coding;
+        let encryption = around.entry.encryption;
         let before = encryption.map_or(0, |encryption| encryption.overhead().0);
         let began = from.map_or((0, before), |from| {
             let input = from.checkpoint.input.saturating_add(before);
@@ -83,32 +77,35 @@ impl Walk {
         }
         let crc32 = from.map_or(0, |from| from.crc32);
         let input = StoredInput::new(
-            ground.archive.clone(),
-            ground.id,
+            around.shared.archive.clone(),
+            around.id,
             began.1,
             end,
             need.clone(),
             turn.clone(),
-            cancelled.clone(),
+            around.shared.closed.clone(),
         );
+        let share = around.shared.memory.share_of(turn.clone());
         let mut walk = Self {
             codec: Box::new(Nothing),
             coding,
             position: began.0,
             crc: Hasher::new_with_initial(crc32),
-            crc32: ground.entry.has_crc().then_some(ground.entry.crc32),
+            crc32: around.entry.crc32,
             need,
             turn,
             began,
+            epoch,
         };
         walk.expect(goal);
         let from = from.map(|from| &from.checkpoint);
-        let input: Box<dyn Input> = match (encryption, &ground.key) {
+        let key = around.shared.keys.get(around.id);
+        let input: Box<dyn Input> = match (encryption, key) {
             (None, _) => Box::new(input),
             (Some(_), Some(key)) => key.input(Box::new(input), from)?,
             (Some(_), None) => return Err(Error::NoPassword),
         };
-        walk.codec = codec::open(&coding, input, from)?;
+        walk.codec = codec::open(&coding, input, from, share)?;
         Ok(walk)
     }
 
@@ -121,9 +118,8 @@ impl Walk {
         &self.turn
     }
 
-    /// Memory of its decoder, in bytes.
-    pub(super) fn memory(&self) -> u64 {
-        self.codec.memory()
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Tells the input how many stored bytes will be needed.
@@ -151,7 +147,11 @@ impl Walk {
 
     /// Decodes to the end of the present block, or of the entry, into `buffer`, and adds checkpoints. The
     /// last bytes of an entry are given out only if its size and its CRC-32 are right.
-    pub(super) fn fill(&mut self, ground: &Ground, buffer: &mut Vec<u8>) -> Result<(), Error> {
+    pub(super) fn fill(
+        &mut self,
+        around: &Surroundings,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         let size = self.coding.size;
         let end = size.min((self.position / BLOCK + 1) * BLOCK);
         buffer.resize((end - self.position) as usize, 0);
@@ -165,8 +165,8 @@ impl Walk {
             self.crc.update(&buffer[filled..filled + count]);
             filled += count;
             self.position += count as u64;
-            if self.position < size && ground.points.is_due(ground.id, self.position) {
-                self.add_point(ground);
+            if self.position < size && around.shared.points.is_due(around.id, self.position) {
+                self.add_point(around);
             }
         }
         if self.position == size {
@@ -175,11 +175,14 @@ impl Walk {
         Ok(())
     }
 
-    fn add_point(&mut self, ground: &Ground) {
+    fn add_point(&mut self, around: &Surroundings) {
         if let Some(checkpoint) = self.codec.checkpoint() {
             debug_assert_eq!(checkpoint.output, self.position);
             let crc32 = self.crc.clone().finalize();
-            ground.points.add(ground.id, Point { checkpoint, crc32 });
+            around
+                .shared
+                .points
+                .add(around.id, Point { checkpoint, crc32 });
         }
     }
 
@@ -188,6 +191,7 @@ impl Walk {
         if self.codec.read(&mut [0])? != 0 {
             return Err(Error::TooLong { size });
         }
+        self.codec.finish()?;
         let actual = self.crc.clone().finalize();
         match self.crc32 {
             Some(listed) if listed != actual => Err(Error::Checksum { listed, actual }),
@@ -202,5 +206,9 @@ struct Nothing;
 impl Codec for Nothing {
     fn read(&mut self, _: &mut [u8]) -> Result<usize, Error> {
         Ok(0)
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::codec::{self, Coding, Input};
 use super::error::Error;
+use super::memory::Share;
 
 /// How many bytes are decoded at once.
 const STEP: usize = 128 * 1024;
@@ -12,10 +13,11 @@ pub fn decode(
     coding: &Coding,
     crc32: Option<u32>,
     input: Box<dyn Input>,
+    share: Share,
     mut take: impl FnMut(&[u8]),
 ) -> Result<(), Error> {
     let size = coding.size;
-    let mut codec = codec::open(coding, input, None)?;
+    let mut codec = codec::open(coding, input, None, share)?;
     let mut buffer = vec![0; size.clamp(1, STEP as u64) as usize];
     let mut crc = crc32fast::Hasher::new();
     let mut actual = 0;
@@ -34,6 +36,7 @@ pub fn decode(
     if actual < size {
         return Err(Error::TooShort { size, actual });
     }
+    codec.finish()?;
     let actual = crc.finalize();
     match crc32 {
         Some(listed) if listed != actual => Err(Error::Checksum { listed, actual }),

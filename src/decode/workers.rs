@@ -7,7 +7,7 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most threads, whether they compute or wait for bytes.
+/// The most threads that work begins on, whether they compute or wait for bytes or memory.
 const THREADS: usize = 16;
 
 /// Runs decoders. Cheap to clone; all clones share the threads.
@@ -44,6 +44,11 @@ impl Workers {
             cores: self.cores.clone(),
             held: Arc::default(),
         }
+    }
+
+    /// Runs the work of a walk that holds memory: at once, because all threads may wait for that memory.
+    pub(super) fn go_on(&self, work: impl FnOnce() + Send + 'static) {
+        drop(self.runtime.spawn_blocking(work));
     }
 
     /// Runs `work` on a thread that may block, as soon as there is one.

@@ -51,6 +51,12 @@ impl Directory {
         self.part.ino(Ino::ROOT)
     }
 
+    /// The inode number of the directory above; the root is above itself.
+    pub fn above(&self) -> Ino {
+        let above = self.node().map(|node| self.snapshot.parent(node).part);
+        above.unwrap_or(Part::ROOT).ino(Ino::ROOT)
+    }
+
     /// The inode number of the file of this name.
     pub fn child(&self, name: &[u8]) -> Option<Ino> {
         let name = std::str::from_utf8(name).ok()?;

@@ -311,6 +311,14 @@ impl Many {
         let listed: HashSet<&str> = items.iter().map(Item::name).collect();
         let found = self.found().clone().into_iter();
         let found: Vec<Item> = found.filter(|item| !listed.contains(item.name())).collect();
+        // What turned out to be a directory stays one.
+        let above = |item: &Item| {
+            let name = item.name().to_owned();
+            let ends: Vec<usize> = name.match_indices('/').map(|(at, _)| at).collect();
+            ends.into_iter().map(move |end| name[..end].to_owned())
+        };
+        let directories: HashSet<String> = found.iter().flat_map(above).collect();
+        items.retain(|item| !directories.contains(item.name()));
         items.extend(found);
         let after = Arc::new(Snapshot::new(items, &before)?);
         let changes = before.changes(&after);

@@ -22,6 +22,7 @@ use super::attributes::{file_attr, kind};
 use super::errno;
 use super::failpoint::{Place, panic_if_asked};
 use super::library_names;
+use super::ongoing_read::OngoingRead;
 use super::replies::{FOREVER, Reply, refuse, reply_absent, reply_entry, reply_xattr};
 use super::served::{Served, guard};
 use super::xattr;
@@ -55,9 +56,9 @@ pub(super) struct Adapter {
 }
 
 impl Adapter {
-    pub(super) fn new(served: Served, refuses_users: bool) -> Self {
+    pub(super) fn new(served: Arc<Served>, refuses_users: bool) -> Self {
         Self {
-            served: Arc::new(served),
+            served,
             refuses_users,
             opens_dirs: false,
             tuned: Arc::default(),
@@ -152,8 +153,10 @@ fn reply_access(attr: &Attr, mask: AccessFlags, reply: ReplyEmpty) {
 
 impl fuser::Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // Inode numbers stay the same, so an NFS server may use them in file handles (FUSE_EXPORT_SUPPORT).
         let wanted = InitFlags::FUSE_PARALLEL_DIROPS
             | InitFlags::FUSE_CACHE_SYMLINKS
+            | InitFlags::FUSE_EXPORT_SUPPORT
             | readdir_plus(&self.served.library);
         // An old kernel without some of these is slower, not wrong.
         if let Err(lacking) = config.add_capabilities(wanted) {
@@ -225,6 +228,7 @@ impl fuser::Filesystem for Adapter {
             let is_locked = file.volume().is_locked(file.ino());
             if tuned.initialized() && !is_locked {
                 file.opened();
+                served.tally.opened();
                 return reply.opened(opened, flags);
             }
             let task = served.clone();
@@ -234,6 +238,7 @@ impl fuser::Filesystem for Adapter {
                     return reply.error(refuse(&task, &file, &error));
                 }
                 file.opened();
+                task.tally.opened();
                 reply.opened(opened, flags);
             });
         });
@@ -250,6 +255,7 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         guard("release", || self.served.library.released(Ino(ino.0)));
+        self.served.tally.released();
         reply.ok();
     }
 
@@ -266,6 +272,7 @@ impl fuser::Filesystem for Adapter {
     ) {
         self.with_file("read", ino, reply, move |served, file, reply| {
             let (volume, ino) = (file.volume(), file.ino());
+            let request = OngoingRead::new(ino, offset, size);
             panic_if_asked(Place::Thread, volume, ino);
             if !volume.tree().is_pending(ino) {
                 let span = match volume.span(ino, offset, size) {
@@ -274,13 +281,16 @@ impl fuser::Filesystem for Adapter {
                 };
                 let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
                 if volume.try_read(ino, fh.0, &span, &mut bytes) {
+                    request.found(served, volume, bytes.len());
                     return reply.data(&bytes);
                 }
             }
             let task = served.clone();
             served.spawn("read", async move {
                 panic_if_asked(Place::Task, file.volume(), ino);
-                match file.volume().read(ino, fh.0, offset, size).await {
+                let result = file.volume().read(ino, fh.0, offset, size).await;
+                request.waited(&task, file.volume(), &result);
+                match result {
                     Ok(bytes) => reply.data(&bytes),
                     Err(error) => reply.error(refuse(&task, &file, &error)),
                 }
@@ -463,7 +473,16 @@ impl fuser::Filesystem for Adapter {
 
 fn lookup(served: &Arc<Served>, parent: File, name: &[u8], reply: ReplyEntry) {
     let tree = parent.volume().tree();
-    if let Some(ino) = tree.lookup(parent.ino(), name) {
+    // The kernel asks for these if a file handle is all that it has (FUSE_EXPORT_SUPPORT).
+    let found = match name {
+        b"." => Some(parent.ino()),
+        b".." => match parent.above().filter(|_| parent.ino() == Ino::ROOT) {
+            Some(above) => return library_names::reply_directory(served, above, reply),
+            None => tree.parent(parent.ino()),
+        },
+        name => tree.lookup(parent.ino(), name),
+    };
+    if let Some(ino) = found {
         if !tree.is_pending(ino) {
             return reply_entry(served, &parent, Ok(ino), reply);
         }

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::archives_page::{ArchiveReport, ArchivesPage, ReloadReport};
 use super::mounts::{self, FS_TYPE};
-use super::report::{ArchiveReport, ArchivesPage, ReloadReport, Report};
+use super::report::Report;
 use super::stuck::Stuck;
+use super::trace::{TRACE, TracePage};
 use super::xattr::{ARCHIVES, RELOAD, SOURCE};
 
 /// A mount answers from memory. One that takes longer is stopped (SIGSTOP), or worse.
@@ -25,6 +27,15 @@ const RELOADS_WITHIN: Duration = Duration::from_secs(90);
 /// The status of the aiozfs that is mounted on `mountpoint`.
 pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
     answer(mountpoint, "status", ANSWERS_WITHIN)
+}
+
+/// What happened on the aiozfs that is mounted on `mountpoint` from event number `from` on; without one,
+/// the number of the next event. The mount keeps events from now on, for five seconds.
+pub fn trace(mountpoint: &Path, from: Option<u64>) -> Result<TracePage, Stuck> {
+    match from {
+        None => answer(mountpoint, TRACE, ANSWERS_WITHIN),
+        Some(from) => answer(mountpoint, &format!("{TRACE}.{from}"), ANSWERS_WITHIN),
+    }
 }
 
 /// The archives of the library that is mounted on `mountpoint`, in the order of names.
@@ -62,7 +73,7 @@ fn answer<T: DeserializeOwned>(mountpoint: &Path, name: &str, limit: Duration) -
             let value = ask(&path, name, limit).map_err(refused)?;
             serde_json::from_slice(&value).map_err(|e| {
                 Stuck::Refused(format!(
-                    "the aiozfs on {shown} is another version, whose status this one cannot read ({e})"
+                    "the aiozfs on {shown} is another version, whose {name} this one cannot read ({e})"
                 ))
             })
         }

@@ -31,6 +31,7 @@ pub(super) fn of_decode(error: &decode::Error) -> Errno {
         | E::TooShort { .. }
         | E::Checksum { .. }
         | E::Forged
+        | E::DataOrPassword(_)
         | E::Cancelled => Errno::EIO,
         // The archive is valid, but this filesystem does not support the entry.
         E::Unsupported { .. } | E::UnsupportedEncryption { .. } => Errno::EOPNOTSUPP,
@@ -45,6 +46,7 @@ fn of_archive(error: &archive::Error) -> Errno {
         // The archive is valid, but this filesystem does not support the entry.
         E::Compressed { .. } | E::Encrypted { .. } => Errno::EOPNOTSUPP,
         E::NotAnArchive { .. }
+        | E::CompressedAsWhole { .. }
         | E::Split
         | E::Damaged { .. }
         | E::TooManyEntries
@@ -100,7 +102,7 @@ fn of_open(error: &OpenError) -> Errno {
             | PathError::NotADirectory { .. }
             | PathError::Symlink { .. },
         ) => Errno::ENOENT,
-        OpenError::Name { .. } | OpenError::Directory(_) => Errno::EIO,
+        OpenError::Name { .. } | OpenError::Directory(_) | OpenError::Index(..) => Errno::EIO,
         OpenError::Read(error) => match error {
             reader::Error::Source(error) => of_server(error),
             reader::Error::Deadline { .. } => Errno::ETIMEDOUT,

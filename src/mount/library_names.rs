@@ -16,7 +16,13 @@ use crate::fs::Ino;
 use crate::library::{Directory, Found};
 
 pub(super) fn lookup(served: &Arc<Served>, directory: &Directory, name: &[u8], reply: ReplyEntry) {
-    if let Some(ino) = directory.child(name) {
+    // The kernel asks for these if a file handle is all that it has (FUSE_EXPORT_SUPPORT).
+    let known = match name {
+        b"." => Some(directory.ino()),
+        b".." => Some(directory.above()),
+        name => directory.child(name),
+    };
+    if let Some(ino) = known {
         return reply_directory(served, ino, reply);
     }
     let Some(item) = served.library.named(directory.ino(), name) else {
@@ -35,7 +41,7 @@ pub(super) fn lookup(served: &Arc<Served>, directory: &Directory, name: &[u8], r
     });
 }
 
-fn reply_directory(served: &Served, ino: Ino, reply: ReplyEntry) {
+pub(super) fn reply_directory(served: &Served, ino: Ino, reply: ReplyEntry) {
     match served.library.attr(ino) {
         Some(attr) => reply.entry(&FOREVER, &file_attr(&attr), Generation(0)),
         None => reply_absent(reply),

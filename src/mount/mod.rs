@@ -6,31 +6,38 @@
 //! another process.
 
 mod adapter;
+mod archives_page;
 mod ask;
 mod attributes;
 mod crash;
 mod errno;
+mod error_kind;
 mod failpoint;
 mod holders;
 mod library_names;
 mod logged;
 mod malloc_arenas;
 mod mounts;
+mod ongoing_read;
 mod replies;
 mod report;
 mod served;
 mod session;
 mod signals;
 mod stuck;
+mod tally;
+mod trace;
 mod unmount;
 mod xattr;
 
-pub use ask::{Found, archives, is_source, mounts, reload, report};
+pub use archives_page::{ArchiveReport, ReloadReport};
+pub use ask::{Found, archives, is_source, mounts, reload, report, trace};
 pub use holders::Holder;
 pub use malloc_arenas::share_memory;
 pub use mounts::{Unfit, check_mountpoint};
-pub use report::{ArchiveReport, ReloadReport, Report, Stream};
+pub use report::{CacheReport, GatewayReport, Histogram, Report, RequestReport, Stream};
 pub use session::{KernelOptions, MountError, Mounted, Stopper, mount};
-pub use signals::{OnHangup, Signals};
+pub use signals::{Hangup, Signals};
 pub use stuck::Stuck;
+pub use trace::{TraceEvent, TracePage};
 pub use unmount::unmount;

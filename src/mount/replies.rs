@@ -63,6 +63,7 @@ fn listing(errno: Errno) -> Errno {
 
 /// The errno of an error of a file. Logs errors that a user can do something about.
 pub(super) fn refuse(served: &Served, file: &File, error: &FileError) -> Errno {
+    served.tally.failed(error);
     match error {
         FileError::NotFound => Errno::ENOENT,
         FileError::IsDirectory => Errno::EISDIR,

@@ -1,17 +1,15 @@
 //! The status of a mount, which is the value of an attribute of its root.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::served::Served;
-use crate::library::{ArchiveStatus, State};
-use crate::reader::Status;
+use crate::library::ArchiveStatus;
+use crate::reader::{RequestCounts, Status, Timing};
 use crate::volume::Volume;
-
-/// How many bytes of JSON a page of archives has, beyond which it ends. An attribute has 64 KiB at most.
-const PAGE: usize = 40 << 10;
 
 /// The statistics of a mount: the value of `user.aiozfs.status`, as JSON.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -32,7 +30,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// How many archives a library has; `None` for a mount of one archive. What is below are sums over its open
-    /// archives, or over all since the mount.
+    /// archives; bytes, requests and errors also over those that were open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archives: Option<u64>,
     /// Those of them that are open.
@@ -68,6 +66,95 @@ pub struct Report {
     pub memory_limit: u64,
     /// Sequential readers that read-ahead follows now, the most recent first.
     pub streams: Vec<Stream>,
+    /// Bytes that came and left memory unread.
+    #[serde(default)]
+    pub bytes_unread: u64,
+    /// How many times files are open.
+    #[serde(default)]
+    pub open_files: u64,
+    /// Memory of the process, in bytes.
+    #[serde(default)]
+    pub resident_bytes: u64,
+    /// Times from a program's read to its answer, as far as the kernel asks.
+    #[serde(default)]
+    pub read_times: Histogram,
+    /// Times from a request to its first byte.
+    #[serde(default)]
+    pub request_times: Histogram,
+    /// Requests that have ended, by kind and result.
+    #[serde(default)]
+    pub requests_ended: Vec<RequestReport>,
+    /// Failed requests of programs, by kind.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
+    /// The servers.
+    #[serde(default)]
+    pub gateways: Vec<GatewayReport>,
+    /// The cache on disk, as far as this process uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheReport>,
+}
+
+/// A distribution of times.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Histogram {
+    /// How many there are.
+    pub count: u64,
+    /// Their sum, in seconds.
+    pub sum_s: f64,
+    /// For each bound in seconds, how many are at most that long.
+    pub within: Vec<(f64, u64)>,
+}
+
+/// Requests of one kind that ended alike.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RequestReport {
+    /// `demand`: a program waited for the bytes; `readahead`: one may need them later. For a gateway:
+    /// `range` or `block`.
+    pub kind: String,
+    /// `ok`, `disk` (all bytes were stored on this machine), `failed` or `cancelled`.
+    pub result: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A gateway, or the server of a URL.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GatewayReport {
+    /// Its host and port.
+    pub name: String,
+    /// `available`, `backing_off`, `retry_after` or `excluded`.
+    pub state: String,
+    /// Whether ranges are asked of it now.
+    pub serving: bool,
+    /// The average time to its first byte, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// Bytes that it sent.
+    pub bytes: u64,
+    /// Requests to it that have ended.
+    pub requests: Vec<RequestReport>,
+    /// Its failures, by kind.
+    pub failures: BTreeMap<String, u64>,
+}
+
+/// The cache on disk, as far as one process uses it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CacheReport {
+    /// Its size limit in bytes.
+    pub size: u64,
+    /// Bytes that were read from it.
+    pub hit_bytes: u64,
+    /// Bytes that had to come from servers.
+    pub missed_bytes: u64,
+    /// Bytes that were written to it.
+    pub written_bytes: u64,
+    /// Files that were removed to make room.
+    pub evicted_files: u64,
+    /// The disk space that this freed, in bytes.
+    pub evicted_bytes: u64,
+    /// Failures of the disk.
+    pub failures: u64,
 }
 
 /// A sequential reader of the archive.
@@ -92,6 +179,10 @@ impl Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: served.since.elapsed().as_secs_f64(),
+            open_files: served.tally.open_files(),
+            resident_bytes: resident(),
+            read_times: served.tally.read_times.timing().into(),
+            failures: named(served.tally.failures()),
             ..Self::default()
         };
         for volume in &volumes {
@@ -116,6 +207,20 @@ impl Report {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         self.blob_size += index.blob_size();
         self.entries += index.len() as u64;
+        self.bytes_unread = status.bytes_unread;
+        self.request_times.add(status.request_times.clone());
+        for (kind, counts) in [("demand", status.demand), ("readahead", status.read_ahead)] {
+            for ended in of_kind(kind, counts) {
+                self.add_ended(ended);
+            }
+        }
+        for gateway in gateways(volume) {
+            // Archives of a library share servers. What one of them knows stands for all.
+            if !self.gateways.iter().any(|known| known.name == gateway.name) {
+                self.gateways.push(gateway);
+            }
+        }
+        self.cache = self.cache.take().or_else(|| cache(volume));
         self.bytes_read += status.bytes_read;
         self.bytes_from_memory += status.bytes_from_memory;
         self.bytes_fetched += status.bytes_fetched;
@@ -155,6 +260,15 @@ impl Report {
         self.errors = sum(|archive| archive.errors);
     }
 
+    fn add_ended(&mut self, ended: RequestReport) {
+        let is_same =
+            |known: &&mut RequestReport| known.kind == ended.kind && known.result == ended.result;
+        match self.requests_ended.iter_mut().find(is_same) {
+            Some(known) => known.count += ended.count,
+            None => self.requests_ended.push(ended),
+        }
+    }
+
     /// Where the archive comes from.
     pub fn origin(&self) -> &str {
         let origin = self.cid.as_ref().or(self.url.as_ref());
@@ -162,98 +276,95 @@ impl Report {
     }
 }
 
-/// One archive of a library.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ArchiveReport {
-    /// Its path in the mount.
-    pub name: String,
-    /// Where it is, without secrets.
-    pub source: String,
-    /// `closed`, `opening`, `open` or `failed`.
-    pub state: String,
-    /// Why it could not be opened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// How many entries it has, if it is open.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entries: Option<u64>,
-    /// Files of it that programs have open.
-    pub files_open: u64,
-    /// How many times it was opened.
-    pub opened: u64,
-    /// Bytes given to readers.
-    pub bytes_read: u64,
-    /// Bytes fetched from servers.
-    pub bytes_fetched: u64,
-    /// Bytes read from the cache on disk.
-    pub bytes_from_disk: u64,
-    /// Ranges requested from servers.
-    pub requests: u64,
-    /// Reads that failed for good.
-    pub errors: u64,
+impl GatewayReport {
+    /// All values of `state`.
+    pub const STATES: [&'static str; 4] = ["available", "backing_off", "retry_after", "excluded"];
 }
 
-impl From<ArchiveStatus> for ArchiveReport {
-    fn from(status: ArchiveStatus) -> Self {
-        let state = match status.state {
-            State::Closed => "closed",
-            State::Opening => "opening",
-            State::Open => "open",
-            State::Failed => "failed",
-        };
+impl Histogram {
+    /// Adds other times, which are counted up to the same bounds.
+    fn add(&mut self, timing: Timing) {
+        self.count += timing.count;
+        self.sum_s += timing.sum;
+        if self.within.is_empty() {
+            self.within = timing.within;
+            return;
+        }
+        for ((_, known), (_, more)) in self.within.iter_mut().zip(timing.within) {
+            *known += more;
+        }
+    }
+}
+
+impl From<Timing> for Histogram {
+    fn from(timing: Timing) -> Self {
         Self {
-            name: status.name,
-            source: status.source,
-            state: state.to_owned(),
-            error: status.error,
-            entries: status.entries,
-            files_open: status.files_open,
-            opened: status.opened,
-            bytes_read: status.bytes_read,
-            bytes_fetched: status.bytes_fetched,
-            bytes_from_disk: status.bytes_from_disk,
-            requests: status.requests,
-            errors: status.errors,
+            count: timing.count,
+            sum_s: timing.sum,
+            within: timing.within,
         }
     }
 }
 
-/// Some archives of a library: the value of `user.aiozfs.archives.N`, as JSON.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct ArchivesPage {
-    pub(super) archives: Vec<ArchiveReport>,
-    /// How many archives there are in all.
-    pub(super) total: usize,
-}
-
-impl ArchivesPage {
-    /// Those from `first` on that fit.
-    pub(super) fn of(served: &Served, first: usize) -> Self {
-        let all = served.library.statuses();
-        let mut page = Self {
-            total: all.len(),
-            ..Self::default()
-        };
-        let mut size = 0;
-        for status in all.into_iter().skip(first) {
-            let report = ArchiveReport::from(status);
-            size += serde_json::to_string(&report).map_or(0, |text| text.len() + 1);
-            if size > PAGE && !page.archives.is_empty() {
-                break;
-            }
-            page.archives.push(report);
-        }
-        page
+fn count(kind: &str, result: &str, count: u64) -> RequestReport {
+    RequestReport {
+        kind: kind.to_owned(),
+        result: result.to_owned(),
+        count,
     }
 }
 
-/// What a reload did.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReloadReport {
-    /// How many archives there are now.
-    pub archives: usize,
-    /// How many of them are new, or have another source.
-    pub added: usize,
-    /// How many are gone, or have another source.
-    pub removed: usize,
+fn of_kind(kind: &str, counts: RequestCounts) -> [RequestReport; 4] {
+    [
+        count(kind, "ok", counts.served),
+        count(kind, "disk", counts.local),
+        count(kind, "failed", counts.failed),
+        count(kind, "cancelled", counts.cancelled),
+    ]
+}
+
+fn named(counts: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    let counts = counts.into_iter();
+    counts
+        .map(|(kind, count)| (kind.to_owned(), count))
+        .collect()
+}
+
+fn gateways(volume: &Volume) -> Vec<GatewayReport> {
+    let members = volume.servers().into_iter();
+    let reports = members.map(|member| GatewayReport {
+        name: member.name,
+        state: member.state.name().to_owned(),
+        serving: member.is_serving,
+        latency_ms: member.latency.map(|seconds| seconds * 1e3),
+        bytes: member.bytes,
+        requests: vec![
+            count("range", "ok", member.ranges.served),
+            count("range", "failed", member.ranges.failed),
+            count("block", "ok", member.blocks.served),
+            count("block", "failed", member.blocks.failed),
+        ],
+        failures: named(member.errors),
+    });
+    reports.collect()
+}
+
+fn cache(volume: &Volume) -> Option<CacheReport> {
+    volume.cache().map(|cache| CacheReport {
+        size: cache.size,
+        hit_bytes: cache.hits,
+        missed_bytes: cache.misses,
+        written_bytes: cache.written,
+        evicted_files: cache.evicted_files,
+        evicted_bytes: cache.evicted_bytes,
+        failures: cache.failures,
+    })
+}
+
+/// The resident memory of this process in bytes (proc(5), VmRSS); 0 if it cannot be told.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+    number.unwrap_or(0) * 1024
 }

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use super::logged::Logged;
+use super::tally::Tally;
 use crate::library::Library;
 
 /// What the adapter serves.
@@ -16,6 +17,7 @@ pub(super) struct Served {
     pub(super) since: Instant,
     /// The failures that were logged.
     pub(super) logged: Logged,
+    pub(super) tally: Tally,
     /// The hash of the source, for which [`is_source`](super::is_source) asks.
     pub(super) source_hash: Option<String>,
     runtime: Handle,
@@ -27,6 +29,7 @@ impl Served {
             library,
             since: Instant::now(),
             logged: Logged::default(),
+            tally: Tally::default(),
             source_hash,
             runtime,
         }

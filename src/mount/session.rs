@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::runtime::Handle;
 use super::adapter::Adapter;
 use super::crash;
 use super::mounts;
+use super::report::Report;
 use super::served::Served;
 use super::unmount::unmount_own;
 use crate::library::{Change, Library};
@@ -83,6 +85,7 @@ impl fmt::Display for MountError {
 
 /// A mounted library. It is served until [`wait`](Self::wait) returns.
 pub struct Mounted {
+    served: Arc<Served>,
     library: Library,
     mountpoint: PathBuf,
     device: String,
@@ -122,7 +125,8 @@ pub fn mount(
     let config = config(options);
     let refuses_users = config.acl == SessionACL::RootAndOwner;
     let served = Served::new(library.clone(), options.source_hash.clone(), runtime);
-    let adapter = Adapter::new(served, refuses_users);
+    let served = Arc::new(served);
+    let adapter = Adapter::new(served.clone(), refuses_users);
     let tuned = adapter.tuned();
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
@@ -135,14 +139,15 @@ pub fn mount(
     let (sender, events) = mpsc::channel();
     let ended = sender.clone();
     let server = std::thread::Builder::new().name("fuse".into());
-    let served = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
-    served.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
+    let started = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
+    started.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
     if !options.short_reads {
         raise_read_ahead(mountpoint, &device);
     }
     // It is set only here, and once.
     let _ = tuned.set(());
     Ok(Mounted {
+        served,
         library,
         mountpoint: mountpoint.to_owned(),
         device,
@@ -155,6 +160,17 @@ impl Mounted {
     /// A handle that ends this mount.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.sender.clone())
+    }
+
+    /// Tells the statistics of this mount, whenever it is called.
+    pub fn reporter(&self) -> impl Fn() -> Report + Clone + Send + Sync + 'static {
+        let served = self.served.clone();
+        move || Report::of(&served)
+    }
+
+    /// What is mounted.
+    pub fn library(&self) -> &Library {
+        &self.library
     }
 
     /// Serves until the mount is gone. When a [`Stopper`] asks for it, fails the reads that wait, then

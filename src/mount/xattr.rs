@@ -1,7 +1,9 @@
 //! Extended attributes: metadata of a file from the archive, and of the mount.
 
-use super::report::{ArchivesPage, ReloadReport, Report};
+use super::archives_page::{ArchivesPage, ReloadReport};
+use super::report::Report;
 use super::served::Served;
+use super::trace::{self, TRACE};
 use crate::archive::{EntryId, Kind};
 use crate::fs::Ino;
 use crate::library::File;
@@ -34,9 +36,10 @@ pub(super) fn own_name(name: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether only root and the user who mounted may read this attribute. Other users (`allow_other`) could
-/// guess logins with the one, and have the list read again and again with the other.
+/// guess logins with one, watch with another, and have the list read again and again with the third.
 pub(super) fn is_for_mounter(name: &[u8]) -> bool {
-    name.starts_with(SOURCE.as_bytes()) || name == RELOAD.as_bytes()
+    let is_private = |prefix: &&str| name.starts_with(prefix.as_bytes());
+    [SOURCE, TRACE, RELOAD].iter().any(is_private)
 }
 
 /// Whether an inode is the root of the mount, or another directory whose attributes are known without its
@@ -67,6 +70,7 @@ pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<S
         b"pid" => Some(std::process::id().to_string()),
         // For `aiozfs mount`, which asks whether the same source is mounted here.
         name if is_own_source(served, name) => Some("1".to_owned()),
+        name if name.starts_with(TRACE.as_bytes()) => trace::value(served, &name[TRACE.len()..]),
         name if name == RELOAD.as_bytes() => Some(reload(served).await),
         name => {
             let page = std::str::from_utf8(name).ok()?.strip_prefix(ARCHIVES)?;
@@ -100,12 +104,17 @@ fn origin(served: &Served, ino: Ino) -> Option<(&'static str, String)> {
 pub(super) fn names(file: &File) -> Result<Vec<u8>, FileError> {
     let (volume, ino) = (file.volume(), file.ino());
     volume.attr(ino)?;
-    Ok(list(match volume.tree().entry(ino) {
+    let entry = volume.tree().entry(ino);
+    let names: &[&str] = match entry {
         _ if is_symlink(volume, ino) => &[],
         Some(id) if is_readable(volume, id) => &OF_READABLE,
         Some(_) => &OF_FILES,
         None => &[],
-    }))
+    };
+    // A member of a tar has none.
+    let has_crc = entry.is_none_or(|id| volume.archive().index().get(id).crc32.is_some());
+    let names = names.iter().filter(|name| has_crc || **name != "crc32");
+    Ok(list(&names.copied().collect::<Vec<_>>()))
 }
 
 fn list(names: &[&str]) -> Vec<u8> {
@@ -129,7 +138,10 @@ async fn of_entry(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<St
     let has_range = is_readable(volume, id);
     Ok(Some(match name {
         b"size" => entry.size.to_string(),
-        b"crc32" => format!("{:08x}", entry.crc32),
+        b"crc32" => match entry.crc32 {
+            Some(crc32) => format!("{crc32:08x}"),
+            None => return Ok(None),
+        },
         b"method" => entry.storage(),
         // The local header, which may have to be fetched, says where the data begins.
         b"offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),

@@ -7,17 +7,17 @@ use futures_util::future::BoxFuture;
 
 use crate::archive::{self, EntryId, Index, ParseOptions};
 use crate::cache::{Cached, Pull};
-use crate::decode::{self, Coding, Point, Shelf};
+use crate::decode::{self, CheckpointStore, Coding, Point};
 use crate::fs::{self, Tree, TreeOptions};
 
 /// A tree of fewer entries takes less time to build than to read from disk.
 const LARGE_TREE: usize = 10_000;
 
 /// The names carry their format, so that what another version wrote is not found.
-const INDEX: &str = "index-2";
+const INDEX: &str = "index-3";
 const TREE: &str = "tree-2";
 const POINTS: &str = "points-1";
-const _: () = assert!(archive::STORED_FORMAT == 2 && fs::STORED_FORMAT == 2);
+const _: () = assert!(archive::STORED_FORMAT == 3 && fs::STORED_FORMAT == 2);
 const _: () = assert!(decode::STORED_FORMAT == 1);
 
 /// What the cache stores of one archive in addition to its bytes: index, tree and lengths. Without a cache,
@@ -93,7 +93,7 @@ impl CachedPoints {
     }
 }
 
-impl Shelf for CachedPoints {
+impl CheckpointStore for CachedPoints {
     fn load(&self, id: EntryId, coding: Coding) -> BoxFuture<'_, Vec<Point>> {
         let sizes = (coding.size, coding.compressed_size);
         let load = move |pull: &mut Pull| decode::load_points(sizes, pull);
@@ -101,7 +101,7 @@ impl Shelf for CachedPoints {
         points.map(Option::unwrap_or_default).boxed()
     }
 
-    fn keep(&self, id: EntryId, coding: Coding, points: Vec<Arc<Point>>) {
+    fn store(&self, id: EntryId, coding: Coding, points: Vec<Arc<Point>>) {
         let size = decode::stored_points_len(&points);
         let sizes = (coding.size, coding.compressed_size);
         let store = move |push: &mut dyn FnMut(&[u8])| decode::store_points(sizes, &points, push);

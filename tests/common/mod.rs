@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod aes;
 pub mod archives;
 pub mod coded;
 pub mod disk;

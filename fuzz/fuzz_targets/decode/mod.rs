@@ -2,17 +2,15 @@
 
 #[path = "../../../src/decode/checkpoint.rs"]
 mod checkpoint;
+#[path = "../../../src/decode/codecs/inflate.rs"]
+mod inflate;
 #[path = "../../../src/decode/point_file.rs"]
 mod point_file;
-mod codecs {
-    #[path = "../../../../../src/decode/codecs/inflate.rs"]
-    pub mod inflate;
-}
 
 pub use checkpoint::Point;
 pub use point_file::{load, store, stored_len};
 
-use codecs::inflate::{Inflate, WINDOW};
+use inflate::{Inflate, WINDOW};
 
 /// Restarts Inflate at a checkpoint and lets it decode some bytes.
 pub fn restart(point: &Point, stored: &[u8]) {

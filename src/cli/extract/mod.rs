@@ -16,6 +16,7 @@ use rustix::fs::Mode;
 use serde::Serialize;
 
 use super::access::AccessArgs;
+use super::index::IndexArg;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::show::{self, quoted};
@@ -32,7 +33,8 @@ const FILES_AT_ONCE: usize = 32;
 
 /// Extract files of an archive into a directory.
 ///
-/// Files get the times and permissions that the archive has, and are compared with their CRC-32, if there is one. An interrupted
+/// Files get the times and permissions that the archive has, and are compared with their CRC-32, and with the
+/// authentication code of WinZip's AES. An interrupted
 /// command can be run again: files that are complete are skipped, others go on where they ended. Nothing is written
 /// outside of the directory: symbolic links that lead out of the archive are not made, and existing links in the
 /// directory are not followed.
@@ -63,6 +65,8 @@ pub(crate) struct ExtractArgs {
     json: bool,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    index: IndexArg,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -97,6 +101,7 @@ pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&args.source)?;
     let mut access = args.access.resolve(location, &MountOptions::default())?;
+    access = access.with_index(args.index.given.as_deref())?;
     access.options.stored_playlists = args.stored_playlists;
     let target = Directory::root(&args.directory).map_err(|e| {
         Failure::new(format!(

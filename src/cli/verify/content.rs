@@ -8,14 +8,11 @@ use crc32fast::Hasher;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::archive::Entry;
-use crate::decode::{self, Coding, Input, Key, Password};
+use crate::archive::{Entry, Method};
+use crate::decode::{self, Coding, Input, Key, Password, Share, read_buffered};
 
 /// How many parts of at most a window wait for a decoder.
 const WAITING: usize = 2;
-
-/// The most memory that a decoder may take, in bytes.
-const MEMORY: u64 = 512 << 20;
 
 /// Compares the content of one entry.
 pub(super) enum Content {
@@ -23,6 +20,8 @@ pub(super) enum Content {
         crc: Hasher,
         crc32: u32,
     },
+    /// There is no checksum, as in a tar.
+    Unchecked,
     Compressed {
         parts: mpsc::Sender<Bytes>,
         done: JoinHandle<Result<(), decode::Error>>,
@@ -30,17 +29,27 @@ pub(super) enum Content {
 }
 
 impl Content {
-    pub(super) fn new(entry: &Entry, is_stored: bool, password: Option<&Password>) -> Self {
+    /// `share` is the memory of the codec, if the entry is compressed.
+    pub(super) fn new(
+        entry: &Entry,
+        is_stored: bool,
+        password: Option<&Password>,
+        share: Share,
+    ) -> Self {
         let crc32 = entry.crc32;
-        if is_stored {
-            let crc = Hasher::new();
-            return Self::Stored { crc, crc32 };
+        match crc32 {
+            _ if entry.method == Method::Sparse => return Self::Unchecked,
+            None if is_stored => return Self::Unchecked,
+            Some(crc32) if is_stored => {
+                let crc = Hasher::new();
+                return Self::Stored { crc, crc32 };
+            }
+            _ => {}
         }
-        let crc32 = entry.has_crc().then_some(entry.crc32);
         let (encryption, stored, password) =
             (entry.encryption, entry.compressed_size, password.cloned());
         let (parts, receiver) = mpsc::channel(WAITING);
-        let coding = Coding::of(entry, MEMORY);
+        let (entry, coding) = (*entry, Coding::of(entry));
         let input: Box<dyn Input> = Box::new(Parts {
             receiver,
             part: Bytes::new(),
@@ -51,7 +60,7 @@ impl Content {
                 None => input,
                 Some(encryption) => Key::open(encryption, stored, password.as_ref(), input)?,
             };
-            decode::decode(&coding, crc32, input, |_| ())
+            decode::decode(&coding, crc32, input, share, |_| ()).map_err(|e| e.of_entry(&entry))
         });
         Self::Compressed { parts, done }
     }
@@ -60,6 +69,7 @@ impl Content {
     pub(super) async fn take(&mut self, bytes: Bytes) {
         match self {
             Self::Stored { crc, .. } => crc.update(&bytes),
+            Self::Unchecked => {}
             // A decoder that has failed takes no more.
             Self::Compressed { parts, .. } => drop(parts.send(bytes).await),
         }
@@ -74,6 +84,7 @@ impl Content {
                     "their CRC-32 is {found:08x}, but {crc32:08x} in the archive's index"
                 )),
             },
+            Self::Unchecked => None,
             Self::Compressed { parts, done } => {
                 drop(parts);
                 match done.await {
@@ -94,11 +105,7 @@ struct Parts {
 
 impl Read for Parts {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.fill_buf()?;
-        let count = bytes.len().min(out.len());
-        out[..count].copy_from_slice(&bytes[..count]);
-        self.consume(count);
-        Ok(count)
+        read_buffered(self, out)
     }
 }
 

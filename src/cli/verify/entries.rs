@@ -10,7 +10,7 @@ use super::content::Content;
 use super::fetch::Outcome;
 use super::report::{Bad, Report};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index};
-use crate::decode::{self, Password};
+use crate::decode::{self, Memory, Password, Share};
 
 /// How many entries may wait for the end of their decoding.
 const ENDING: usize = 16;
@@ -24,6 +24,8 @@ pub(super) struct Entries {
     /// Entries whose data has come and is being decoded, with what is bad about them.
     ending: JoinSet<(EntryId, Range<u64>, Option<String>)>,
     password: Option<Password>,
+    /// Of codecs.
+    memory: Arc<Memory>,
 }
 
 struct Open {
@@ -60,6 +62,7 @@ impl Entries {
         index: &Arc<Index>,
         chosen: Vec<EntryId>,
         password: Option<&Password>,
+        memory: &Arc<Memory>,
         report: &mut Report,
     ) -> Self {
         let readable = |id: &EntryId| {
@@ -89,6 +92,7 @@ impl Entries {
             open: Vec::new(),
             ending: JoinSet::new(),
             password: password.cloned(),
+            memory: memory.clone(),
         }
     }
 
@@ -105,8 +109,14 @@ impl Entries {
             self.tell(&outcome.range, &why.to_string(), report);
         }
         for mut open in std::mem::take(&mut self.open) {
+            // Entries that share their bytes are fed in turn: none of them may wait for another's memory.
+            let share = match &self.open[..] {
+                [] => self.memory.share(),
+                _ => self.memory.share_at_once(),
+            };
+            let password = self.password.as_ref();
             if open
-                .take(&self.index, self.password.as_ref(), outcome, report)
+                .take(&self.index, password, share, outcome, report)
                 .await
             {
                 self.compare(open, report).await;
@@ -121,6 +131,9 @@ impl Entries {
         let (Some(content), false) = (open.content, open.has_holes) else {
             return;
         };
+        if matches!(content, Content::Unchecked) {
+            return;
+        }
         let (id, range) = (open.id, open.extent.map(|extent| extent.range()));
         self.ending
             .spawn(async move { (id, range.unwrap_or_default(), content.end().await) });
@@ -207,9 +220,11 @@ impl Open {
         &mut self,
         index: &Index,
         password: Option<&Password>,
+        share: Share,
         outcome: &Outcome,
         report: &mut Report,
     ) -> bool {
+        let mut share = Some(share);
         loop {
             let (wanted, is_header) = match self.extent {
                 None => (self.check.range(), true),
@@ -253,8 +268,10 @@ impl Open {
             self.at = extent.offset;
             self.extent = Some(extent);
             if !self.has_holes {
-                let entry = index.get(self.id);
-                self.content = Some(Content::new(&entry, index.is_stored(self.id), password));
+                let (entry, is_stored) = (index.get(self.id), index.is_stored(self.id));
+                // The data begins once.
+                let share = share.take().expect("one share");
+                self.content = Some(Content::new(&entry, is_stored, password, share));
             }
         }
     }

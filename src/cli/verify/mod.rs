@@ -11,23 +11,25 @@ mod report;
 use std::ffi::OsString;
 use std::ops::Range;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 
 use clap::Args;
 use futures_util::{StreamExt, stream};
 
 use super::access::AccessArgs;
+use super::index::IndexArg;
 use super::mount_options::MountOptions;
 use super::patterns::Patterns;
 use super::progress::Progress;
 use super::{Failure, completions, config, job, logging};
 use crate::archive::{EntryId, Index};
-use crate::decode::Password;
+use crate::decode::{Memory, Password};
 use crate::ranges::RangeSet;
 use crate::reader::Archive;
 use entries::Entries;
 use fetch::{fetch, windows};
-use report::Report;
+use report::{Bad, Report};
 
 /// How many windows are fetched at once.
 const AT_ONCE: usize = 8;
@@ -41,7 +43,7 @@ const GAP: u64 = 256 * 1024;
 /// Read an archive, or some of its files, and report what is damaged or forged.
 ///
 /// For a CID, every byte is verified against it. Every file is compared with its CRC-32, compressed ones after
-/// decoding, on all cores. Prints a line for
+/// decoding, on all cores. A tar has no checksums of content: its headers are checked. Prints a line for
 /// each bad extent, and a summary. The exit code is 1 if anything is bad. Reads everything from servers,
 /// not from the cache, except with --offline.
 #[derive(Debug, Args)]
@@ -60,6 +62,8 @@ pub(super) struct VerifyArgs {
     json: bool,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    index: IndexArg,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -79,13 +83,16 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&args.source)?;
     let access = args.access.resolve(location, &MountOptions::default())?;
+    let access = access.with_index(args.index.given.as_deref())?;
     let access = access.without_cache();
     let runtime = job::runtime()?;
     let done = runtime.block_on(async {
         let archive = access.open_archive().await?.archive;
         let mut report = Report::new(access.location.shown(), access.is_verified());
         let password = access.password_for(archive.index());
-        run(&archive, &args.paths, password.as_ref(), &mut report).await?;
+        let memory = Memory::new(access.options.reader.memory);
+        let with = (password.as_ref(), &memory);
+        run(&archive, &args.paths, with, &mut report).await?;
         Ok(report)
     });
     // Nothing waits for what was fetched ahead.
@@ -101,10 +108,13 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }
 
+/// What all entries are decoded with: the password, and the memory that codecs share.
+type With<'a> = (Option<&'a Password>, &'a Arc<Memory>);
+
 async fn run(
     archive: &Archive,
     paths: &[OsString],
-    password: Option<&Password>,
+    with: With<'_>,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let index = archive.index();
@@ -124,10 +134,17 @@ async fn run(
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let tasks = stream::iter(tasks(index, chosen, ranges));
     let empty = report.part();
-    let parts = tasks.map(|task| read_through(archive, task, password, empty.part(), &progress));
+    let parts = tasks.map(|task| read_through(archive, task, with, empty.part(), &progress));
     let mut parts = parts.buffer_unordered(cores);
     while let Some(part) = parts.next().await {
         report.add(part?);
+    }
+    report.format = index.format();
+    if index.ending().is_damage()
+        && let Some(why) = index.problem()
+    {
+        let behind = index.cd_range().start..index.blob_size();
+        report.bad(Bad::between(index, behind, why));
     }
     Ok(())
 }
@@ -157,11 +174,11 @@ fn tasks(index: &Index, chosen: Vec<EntryId>, ranges: Vec<Range<u64>>) -> Vec<Ta
 async fn read_through(
     archive: &Archive,
     (chosen, ranges): Task,
-    password: Option<&Password>,
+    (password, memory): With<'_>,
     mut report: Report,
     progress: &Progress,
 ) -> Result<Report, Failure> {
-    let mut entries = Entries::new(archive.index(), chosen, password, &mut report);
+    let mut entries = Entries::new(archive.index(), chosen, password, memory, &mut report);
     let source = archive.source();
     let fetched = stream::iter(windows(source.clone(), ranges)).map(|window| {
         // A task of its own, so that leaves are hashed on all threads.

@@ -8,6 +8,7 @@ use bzip2::{Decompress, Status};
 
 use crate::decode::codec::{Checkpoint, Codec, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
 /// What a block and the end of a stream begin with: 48 bits.
 const BLOCK: u64 = 0x3141_5926_5359;
@@ -30,6 +31,7 @@ const MOST_FALSE_ENDS: u32 = 16;
 /// Decodes bzip2.
 pub(in crate::decode) struct Bzip2 {
     input: Box<dyn Input>,
+    _share: Share,
     output: u64,
     /// The stream's block size in units of 100 KB, as a digit; 0 where a stream begins.
     level: u8,
@@ -60,9 +62,12 @@ impl Bzip2 {
     pub(in crate::decode) fn new(
         input: Box<dyn Input>,
         from: Option<&Checkpoint>,
+        mut share: Share,
     ) -> Result<Self, Error> {
+        share.take(MEMORY)?;
         let mut codec = Self {
             input,
+            _share: share,
             output: from.map_or(0, |from| from.output),
             level: 0,
             bytes: Vec::new(),
@@ -260,6 +265,10 @@ impl Codec for Bzip2 {
         }
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         if self.block.is_some() {
             return None;
@@ -270,11 +279,7 @@ impl Codec for Bzip2 {
             output: self.output,
             input: self.input.position(),
             state: [&head, &self.bytes[..]].concat(),
-            cipher: self.input.state(),
+            decryption: self.input.state(),
         })
-    }
-
-    fn memory(&self) -> u64 {
-        MEMORY
     }
 }

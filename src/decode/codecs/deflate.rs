@@ -7,6 +7,7 @@
 use super::inflate::{Inflate, WINDOW};
 use crate::decode::codec::{Checkpoint, Codec, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
 /// The level at which windows are compressed. Faster than Inflate by far.
 const LEVEL: i32 = 1;
@@ -14,6 +15,7 @@ const LEVEL: i32 = 1;
 /// Decodes Deflate.
 pub(in crate::decode) struct Deflate {
     input: Box<dyn Input>,
+    _share: Share,
     inflate: Inflate,
     output: u64,
     has_ended: bool,
@@ -29,7 +31,9 @@ impl Deflate {
     pub(in crate::decode) fn new(
         input: Box<dyn Input>,
         from: Option<&Checkpoint>,
+        mut share: Share,
     ) -> Result<Self, Error> {
+        share.take(WINDOW as u64 * 3 / 2)?;
         let at = input.position();
         let bad = |what: &str| Error::Damaged {
             at,
@@ -46,6 +50,7 @@ impl Deflate {
         }
         Ok(Self {
             input,
+            _share: share,
             inflate,
             output: from.map_or(0, |from| from.output),
             has_ended: false,
@@ -89,6 +94,10 @@ impl Codec for Deflate {
         Ok(done)
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         let Some(bits) = self.between_blocks else {
             self.seeks_boundary = true;
@@ -100,12 +109,8 @@ impl Codec for Deflate {
             output: self.output,
             input: self.input.position(),
             state: [&[bits, self.last][..], &window].concat(),
-            cipher: self.input.state(),
+            decryption: self.input.state(),
         })
-    }
-
-    fn memory(&self) -> u64 {
-        WINDOW as u64 * 3 / 2
     }
 }
 
@@ -118,7 +123,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::decode::codec::Decryption;
     use crate::decode::input::MemoryInput;
+    use crate::decode::memory::Memory;
 
     /// Bytes that compress in part: words, runs and noise.
     fn plain(seed: u64, len: usize) -> Vec<u8> {
@@ -145,7 +152,7 @@ mod tests {
 
     fn open(stored: &[u8], from: Option<&Checkpoint>) -> Result<Deflate, Error> {
         let input = MemoryInput::at(stored, from.map_or(0, |from| from.input));
-        Deflate::new(Box::new(input), from)
+        Deflate::new(Box::new(input), from, Memory::new(1 << 20).share())
     }
 
     fn rest(mut codec: Deflate, step: usize) -> Result<Vec<u8>, Error> {
@@ -202,7 +209,7 @@ mod tests {
                 }
             };
             limited(open(&stored, None).unwrap());
-            let from = Checkpoint { output: 5, input: 0, state, cipher: Vec::new() };
+            let from = Checkpoint { output: 5, input: 0, state, decryption: Decryption::None };
             if let Ok(codec) = open(&stored, Some(&from)) {
                 limited(codec);
             }

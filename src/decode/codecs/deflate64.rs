@@ -4,6 +4,7 @@ use deflate64::InflaterManaged;
 
 use crate::decode::codec::{Checkpoint, Codec, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
 /// Length of the window and of the buffer for output behind it, in bytes.
 const MEMORY: u64 = 512 * 1024;
@@ -20,6 +21,7 @@ const LONGEST_STATE: usize = 256 * 1024;
 /// Decodes Deflate64.
 pub(in crate::decode) struct Deflate64 {
     input: Box<dyn Input>,
+    _share: Share,
     inflater: Box<InflaterManaged>,
     output: u64,
     /// The bytes that were consumed last: a state may need some of them again.
@@ -32,7 +34,9 @@ impl Deflate64 {
     pub(in crate::decode) fn new(
         input: Box<dyn Input>,
         from: Option<&Checkpoint>,
+        mut share: Share,
     ) -> Result<Self, Error> {
+        share.take(MEMORY)?;
         let mut inflater = Box::new(InflaterManaged::new());
         let mut before = Vec::new();
         if let Some(from) = from {
@@ -55,6 +59,7 @@ impl Deflate64 {
         }
         Ok(Self {
             input,
+            _share: share,
             inflater,
             output: from.map_or(0, |from| from.output),
             taken: before.clone(),
@@ -101,6 +106,10 @@ impl Codec for Deflate64 {
         }
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         if !self.before.is_empty() {
             return None;
@@ -119,11 +128,7 @@ impl Codec for Deflate64 {
             input,
             // At most TAKEN.
             state: [&[taken.len() as u8][..], taken, &state].concat(),
-            cipher: self.input.state(),
+            decryption: self.input.state(),
         })
-    }
-
-    fn memory(&self) -> u64 {
-        MEMORY
     }
 }

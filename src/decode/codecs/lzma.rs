@@ -2,9 +2,10 @@
 
 use lzma_rust2::LzmaReader;
 
-use super::sequential::{Sequential, Source};
+use super::sequential::{STEP, Sequential, Source};
 use crate::decode::codec::{Codec, Coding, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
 /// Bit 1 of the general purpose flags: a marker ends the data (section 4.4.4).
 const END_MARKER: u16 = 1 << 1;
@@ -16,6 +17,7 @@ const HEAD: usize = 9;
 pub(in crate::decode) fn open(
     coding: &Coding,
     mut input: Box<dyn Input>,
+    mut share: Share,
 ) -> Result<Box<dyn Codec>, Error> {
     let at = input.position();
     let damaged = |what: &str| Error::Damaged {
@@ -38,10 +40,7 @@ pub(in crate::decode) fn open(
     // The library takes memory for the dictionary while it fills.
     let dictionary_needs = u64::from(dictionary).max(4096).min(coding.size.max(4096));
     let needs = dictionary_needs + ((2 * 0x300) << (lc + lp));
-    if needs > coding.memory {
-        let allowed = coding.memory;
-        return Err(Error::TooMuchMemory { needs, allowed });
-    }
+    share.take(needs + STEP as u64)?;
     let size = match coding.flags & END_MARKER {
         0 => coding.size,
         _ => u64::MAX,
@@ -49,5 +48,5 @@ pub(in crate::decode) fn open(
     let make = |source: Source| {
         LzmaReader::new_with_props(source, size, properties, dictionary_needs as u32, None)
     };
-    Ok(Box::new(Sequential::new(input, needs, make)?))
+    Ok(Box::new(Sequential::new(input, share, make)?))
 }

@@ -4,9 +4,10 @@ use std::io;
 
 use ppmd_rust::Ppmd8Decoder;
 
-use super::sequential::{Sequential, Source};
+use super::sequential::{STEP, Sequential, Source};
 use crate::decode::codec::{Codec, Coding, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
 /// The most memory that the model touches for a byte of content: a context and a symbol for each order.
 const MODEL_PER_BYTE: u64 = 16 * 24;
@@ -18,6 +19,7 @@ const LEAST_MODEL: u64 = 1 << 20;
 pub(in crate::decode) fn open(
     coding: &Coding,
     mut input: Box<dyn Input>,
+    mut share: Share,
 ) -> Result<Box<dyn Codec>, Error> {
     let at = input.position();
     let mut head = [0; 2];
@@ -30,14 +32,11 @@ pub(in crate::decode) fn open(
     let model = (u64::from(mib) + 1) << 20;
     // The model begins with memory that the system gives only when it is touched.
     let needs = model.min(coding.size.saturating_mul(MODEL_PER_BYTE) + LEAST_MODEL);
-    if needs > coding.memory {
-        let allowed = coding.memory;
-        return Err(Error::TooMuchMemory { needs, allowed });
-    }
+    share.take(needs + STEP as u64)?;
     let make = |source: Source| {
         let restore = u8::try_from(restore).unwrap_or(u8::MAX).into();
         Ppmd8Decoder::new(source, u32::from(order) + 1, model as u32, restore)
             .map_err(|e| io::Error::other(e.to_string()))
     };
-    Ok(Box::new(Sequential::new(input, needs, make)?))
+    Ok(Box::new(Sequential::new(input, share, make)?))
 }

@@ -1,49 +1,49 @@
 //! A codec over a library's reader, for formats without places to restart.
 
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decode::codec::{Codec, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
 /// Length of what a library reads at once from an [`Input`], in bytes.
-const STEP: usize = 64 * 1024;
+pub(super) const STEP: usize = 64 * 1024;
 
-/// What a library reads of an entry. Libraries replace the errors of their readers by others, so the first
-/// error is kept here.
-pub(super) struct Source {
+/// What a library reads of an entry. Clones read the same bytes.
+#[derive(Clone)]
+pub(super) struct Source(Arc<Mutex<Shared>>);
+
+struct Shared {
     input: Box<dyn Input>,
-    failed: Arc<Mutex<Option<Error>>>,
+    /// The first error of the input: libraries replace the errors of their readers by others.
+    failed: Option<Error>,
 }
 
 /// Decodes by a reader of a library.
 pub(super) struct Sequential<R> {
     reader: R,
-    failed: Arc<Mutex<Option<Error>>>,
-    /// Memory that it holds, in bytes.
-    memory: u64,
+    source: Source,
+    _share: Share,
     at: u64,
 }
 
 impl<R: Read + Send> Sequential<R> {
-    /// `make` makes the reader; `memory` is what that holds, in bytes. An error of `make` itself is one of the
+    /// `make` makes the reader, which takes the memory that `share` has. An error of `make` itself is one of the
     /// data.
     pub(super) fn new(
         input: Box<dyn Input>,
-        memory: u64,
+        share: Share,
         make: impl FnOnce(Source) -> io::Result<R>,
     ) -> Result<Self, Error> {
         let at = input.position();
-        let failed = Arc::new(Mutex::new(None));
-        let source = Source {
-            input,
-            failed: failed.clone(),
-        };
-        let reader = make(source).map_err(|e| cause(&failed, e, at))?;
+        let failed = None;
+        let source = Source(Arc::new(Mutex::new(Shared { input, failed })));
+        let reader = make(source.clone()).map_err(|e| source.cause(e, at))?;
         Ok(Self {
             reader,
-            failed,
-            memory,
+            source,
+            _share: share,
             at,
         })
     }
@@ -52,45 +52,44 @@ impl<R: Read + Send> Sequential<R> {
 impl<R: Read + Send> Codec for Sequential<R> {
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         let read = self.reader.read(out);
-        let count = read.map_err(|e| cause(&self.failed, e, self.at))?;
+        let count = read.map_err(|e| self.source.cause(e, self.at))?;
         // Some readers take the end of their input for the end of the data.
-        match (count, take(&self.failed)) {
-            (0, Some(error)) => return Err(error),
-            (_, Some(error)) => *lock(&self.failed) = Some(error),
-            (_, None) => {}
+        match &self.source.lock().failed {
+            Some(error) if count == 0 => Err(error.clone()),
+            _ => Ok(count),
         }
-        Ok(count)
     }
 
-    fn memory(&self) -> u64 {
-        self.memory + STEP as u64
+    fn finish(&mut self) -> Result<(), Error> {
+        self.source.lock().input.finish()
+    }
+}
+
+impl Source {
+    /// The input's error, or else that of the library.
+    fn cause(&self, error: io::Error, at: u64) -> Error {
+        let failed = self.lock().failed.clone();
+        failed.unwrap_or_else(|| Error::of_io(error, at))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // One thread at a time uses a codec. A panic ends it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Read for Source {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let len = out.len().min(STEP);
-        let at = self.input.position();
-        self.input.read(&mut out[..len]).map_err(|e| {
+        let Shared { input, failed } = &mut *self.lock();
+        let at = input.position();
+        input.read(&mut out[..len]).map_err(|e| {
             let kind = e.kind();
             let error = Error::of_io(e, at);
             if kind != io::ErrorKind::Interrupted {
-                lock(&self.failed).get_or_insert(error.clone());
+                failed.get_or_insert(error.clone());
             }
             error.into()
         })
     }
-}
-
-fn lock(failed: &Mutex<Option<Error>>) -> std::sync::MutexGuard<'_, Option<Error>> {
-    failed.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn take(failed: &Mutex<Option<Error>>) -> Option<Error> {
-    lock(failed).take()
-}
-
-/// The input's error, or else that of the library.
-fn cause(failed: &Mutex<Option<Error>>, error: io::Error, at: u64) -> Error {
-    take(failed).unwrap_or_else(|| Error::of_io(error, at))
 }

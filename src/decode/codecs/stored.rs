@@ -24,12 +24,16 @@ impl Codec for Stored {
         Ok(count)
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         Some(Checkpoint {
             output: self.output,
             input: self.input.position(),
             state: Vec::new(),
-            cipher: self.input.state(),
+            decryption: self.input.state(),
         })
     }
 }

@@ -1,51 +1,303 @@
-//! Method 95: XZ (section 4.4.5).
+//! Method 95: XZ (section 4.4.5; `https://tukaani.org/xz/xz-file-format.txt`), which restarts where a block begins.
+//!
+//! The library decodes whole streams, so each block is decoded as the first one of a stream of its own. What follows
+//! the last block of a stream is skipped: its index tells nothing that the entry's size and CRC-32 do not.
 
-use lzma_rust2::XzReader;
+use std::io::ErrorKind;
 
-use super::sequential::Sequential;
-use crate::decode::codec::{Codec, Coding, Input};
+use lzma_rust2::{Action, XzStream};
+
+use crate::decode::codec::{Checkpoint, Codec, Coding, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
-/// Starts decoding.
-pub(in crate::decode) fn open(
-    coding: &Coding,
+/// Length of a stream's header and of its footer, in bytes (sections 2.1.1 and 2.1.2).
+const HEADER: usize = 12;
+
+/// Decodes XZ.
+pub(in crate::decode) struct Xz {
     input: Box<dyn Input>,
-) -> Result<Box<dyn Codec>, Error> {
-    // The library takes memory for the dictionary while it fills, so that content which fits into the memory
-    // needs no limit.
-    let limit = if coding.size <= coding.memory {
-        u32::MAX
-    } else {
-        u32::try_from(coding.memory / 1024).unwrap_or(u32::MAX - 1)
-    };
-    let memory = coding.size.min(coding.memory);
-    let make = |source| Ok(XzReader::new_mem_limit(source, true, limit));
-    let codec = Sequential::new(input, memory, make)?;
-    Ok(Box::new(Limited {
-        codec,
-        allowed: coding.memory,
-    }))
+    output: u64,
+    /// Length of the plain data in bytes.
+    size: u64,
+    share: Share,
+    /// The header of the present stream; empty between streams.
+    header: Vec<u8>,
+    is_first_stream: bool,
+    block: Option<Block>,
 }
 
-/// Tells a dictionary beyond the limit from other errors.
-struct Limited<C> {
-    codec: C,
-    allowed: u64,
+/// A block that is being decoded.
+struct Block {
+    stream: XzStream,
+    rest: Rest,
 }
 
-impl<C: Codec> Codec for Limited<C> {
-    fn read(&mut self, out: &mut [u8]) -> Result<usize, Error> {
-        let allowed = self.allowed;
-        self.codec.read(out).map_err(|error| match error {
-            Error::Damaged { what, .. } if what.contains("mem_limit") => Error::TooMuchMemory {
-                needs: allowed + 1,
-                allowed,
+/// What is left of a block's bytes. The data of LZMA2 consists of chunks that tell their lengths.
+#[derive(Clone)]
+struct Rest {
+    /// The beginning of the next chunk, as far as it was seen.
+    chunk: Vec<u8>,
+    /// How many bytes are left of the present chunk, or of what follows the data.
+    left: u64,
+    /// Bytes of chunks so far.
+    data: u64,
+    /// Length of the check behind the data, in bytes.
+    check: u64,
+    /// Whether the data has ended.
+    is_behind: bool,
+}
+
+impl Rest {
+    fn is_empty(&self) -> bool {
+        self.is_behind && self.left == 0
+    }
+
+    /// Whether the data has ended, or ends with the byte that follows.
+    fn ends_with(&self, next: Option<&u8>) -> bool {
+        self.is_behind || self.left == 0 && self.chunk.is_empty() && next == Some(&0)
+    }
+
+    /// Passes over bytes, and returns how many of them belong to the block.
+    fn pass(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() && !self.is_empty() {
+            if self.left > 0 {
+                let count = self.left.min((bytes.len() - at) as u64);
+                self.left -= count;
+                at += count as usize;
+            } else {
+                self.chunk.push(bytes[at]);
+                at += 1;
+                self.begin_chunk();
+            }
+        }
+        at
+    }
+
+    /// Looks whether the beginning of the chunk is complete.
+    fn begin_chunk(&mut self) {
+        let left = match self.chunk[..] {
+            // The end of the data, its padding to a multiple of four bytes, and the check (section 3.3 and 3.4).
+            [0] => {
+                self.is_behind = true;
+                (self.data + 1).wrapping_neg() % 4 + self.check
+            }
+            // A chunk that is not compressed.
+            [1..0x80, high, low] => u64::from(u16::from_be_bytes([high, low])) + 1,
+            // A compressed one, with a byte of properties or without.
+            [0x80..0xc0, _, _, high, low] | [0xc0..=0xff, _, _, high, low, _] => {
+                u64::from(u16::from_be_bytes([high, low])) + 1
+            }
+            _ => return,
+        };
+        self.data += self.chunk.len() as u64 + left;
+        self.left = left;
+        self.chunk.clear();
+    }
+}
+
+impl Xz {
+    pub(in crate::decode) fn new(
+        coding: &Coding,
+        input: Box<dyn Input>,
+        from: Option<&Checkpoint>,
+        share: Share,
+    ) -> Result<Self, Error> {
+        let header = from.map_or_else(Vec::new, |from| from.state.clone());
+        let codec = Self {
+            input,
+            output: from.map_or(0, |from| from.output),
+            size: coding.size,
+            share,
+            header,
+            is_first_stream: from.is_none(),
+            block: None,
+        };
+        match codec.header.len() {
+            0 | HEADER => Ok(codec),
+            _ => Err(codec.damaged("its checkpoint is damaged")),
+        }
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        Error::Damaged {
+            at: self.input.position(),
+            what: what.into(),
+        }
+    }
+
+    /// Reads this many bytes.
+    fn take(&mut self, len: usize) -> Result<Vec<u8>, Error> {
+        let at = self.input.position();
+        let mut bytes = vec![0; len];
+        match self.input.read_exact(&mut bytes) {
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                Err(self.damaged("it ends in the middle"))
+            }
+            Err(e) => Err(Error::of_io(e, at)),
+            Ok(()) => Ok(bytes),
+        }
+    }
+
+    fn is_at_end(&mut self) -> Result<bool, Error> {
+        let at = self.input.position();
+        let next = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+        Ok(next.is_empty())
+    }
+
+    /// Begins the next block. Returns false at the end of the data.
+    fn begin(&mut self) -> Result<bool, Error> {
+        loop {
+            if self.header.is_empty() && !self.begin_stream()? {
+                return Ok(false);
+            }
+            let mut header = self.take(1)?;
+            if header == [0] {
+                self.skip_index()?;
+                continue;
+            }
+            let len = usize::from(header[0]) * 4 + 3;
+            header.extend(self.take(len)?);
+            self.block = Some(self.begin_block(&header)?);
+            return Ok(true);
+        }
+    }
+
+    /// Reads the header of a stream, behind the padding of the one before (section 2.2).
+    fn begin_stream(&mut self) -> Result<bool, Error> {
+        let mut start = vec![0; 4];
+        while start == [0; 4] {
+            if self.is_at_end()? && !self.is_first_stream {
+                return Ok(false);
+            }
+            start = self.take(4)?;
+            if self.is_first_stream {
+                break;
+            }
+        }
+        start.extend(self.take(HEADER - 4)?);
+        (self.header, self.is_first_stream) = (start, false);
+        Ok(true)
+    }
+
+    /// Counts the memory of a block, whose header this is, and begins to decode it.
+    fn begin_block(&mut self, header: &[u8]) -> Result<Block, Error> {
+        let at = self.input.position();
+        let damaged = |what: String| Error::Damaged { at, what };
+        // The library fails with the need of the block before it takes memory.
+        let mut stream = XzStream::new_mem_limit(false, 0);
+        for part in [&self.header[..], header] {
+            match stream.process(part, &mut [], Action::Run) {
+                Err(e) if e.kind() != ErrorKind::OutOfMemory => return Err(damaged(e.to_string())),
+                Err(_) | Ok(_) => {}
+            }
+        }
+        let needs = stream.memory_usage();
+        let needs = needs.ok_or_else(|| damaged("a block header is cut off".into()))?;
+        // A dictionary takes memory as it fills.
+        self.share
+            .take((u64::from(needs) * 1024).min(self.size + (1 << 20)))?;
+        stream.set_mem_limit(u32::MAX);
+        // The lengths of checks by their numbers (section 2.1.1.2).
+        let check = match self.header[7] & 15 {
+            0 => 0,
+            number => 4 << ((number - 1) / 3),
+        };
+        Ok(Block {
+            stream,
+            rest: Rest {
+                chunk: Vec::new(),
+                left: 0,
+                data: 0,
+                check,
+                is_behind: false,
             },
-            error => error,
         })
     }
 
-    fn memory(&self) -> u64 {
-        self.codec.memory()
+    /// Skips the index of a stream and the stream's footer (section 4 and 2.1.2). The index indicator was read.
+    fn skip_index(&mut self) -> Result<(), Error> {
+        let mut len = 1;
+        let records = self.number(&mut len)?;
+        for _ in 0..records {
+            self.number(&mut len)?;
+            self.number(&mut len)?;
+        }
+        let padding = len.wrapping_neg() % 4;
+        self.take(padding + 4 + HEADER)?;
+        self.header.clear();
+        Ok(())
+    }
+
+    /// A number of variable length (section 1.2). Adds its length to `len`.
+    fn number(&mut self, len: &mut usize) -> Result<u64, Error> {
+        let mut number = 0;
+        for place in 0..9 {
+            let byte = self.take(1)?[0];
+            *len = len.wrapping_add(1);
+            number |= u64::from(byte & 0x7f) << (7 * place);
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(self.damaged("a number in its index is too long"))
+    }
+}
+
+impl Codec for Xz {
+    fn read(&mut self, out: &mut [u8]) -> Result<usize, Error> {
+        let mut done = 0;
+        loop {
+            let Some(block) = &mut self.block else {
+                // A read ends with a block, where there is a checkpoint.
+                if done > 0 || !self.begin()? {
+                    return Ok(done);
+                }
+                continue;
+            };
+            let at = self.input.position();
+            let bytes = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+            let count = block.rest.clone().pass(bytes);
+            let step = block
+                .stream
+                .process(&bytes[..count], &mut out[done..], Action::Run);
+            let step = step.map_err(|e| Error::Damaged {
+                at,
+                what: e.to_string(),
+            })?;
+            block.rest.pass(&bytes[..step.bytes_consumed]);
+            let is_last = bytes.is_empty();
+            let ends = block.rest.ends_with(bytes.get(step.bytes_consumed));
+            self.input.consume(step.bytes_consumed);
+            done += step.bytes_produced;
+            self.output += step.bytes_produced as u64;
+            let is_stuck = step.bytes_consumed == 0 && step.bytes_produced == 0;
+            if block.rest.is_empty() {
+                self.block = None;
+            } else if done == out.len() && (is_stuck || !ends) {
+                return Ok(done);
+            } else if is_stuck {
+                let what = if is_last {
+                    "it ends in the middle"
+                } else {
+                    "an XZ block is not valid"
+                };
+                return Err(self.damaged(what));
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
+    fn checkpoint(&mut self) -> Option<Checkpoint> {
+        self.block.is_none().then(|| Checkpoint {
+            output: self.output,
+            input: self.input.position(),
+            state: self.header.clone(),
+            decryption: self.input.state(),
+        })
     }
 }

@@ -4,6 +4,7 @@ use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
 use crate::decode::codec::{Checkpoint, Codec, Coding, Input};
 use crate::decode::error::Error;
+use crate::decode::memory::Share;
 
 /// The binary logarithm of the longest window that the library decodes, in bytes.
 const LONGEST_WINDOW: u32 = 31;
@@ -11,17 +12,24 @@ const LONGEST_WINDOW: u32 = 31;
 /// Memory of a decoder besides its window, in bytes.
 const CONTEXT: u64 = 256 * 1024;
 
+/// The beginning of a frame that tells how long its header is, in bytes (section 3.1.1).
+const START: usize = 5;
+
 /// Decodes Zstandard.
 pub(in crate::decode) struct Zstd {
     input: Box<dyn Input>,
-    decoder: Decoder<'static>,
+    /// `None` until the first frame begins.
+    decoder: Option<Decoder<'static>>,
     output: u64,
     between_frames: bool,
-    /// Length of the plain data in bytes, and the memory that is allowed.
+    /// The header of a frame that begins, and how many bytes of it were decoded.
+    header: Vec<u8>,
+    decoded: usize,
+    /// Length of the plain data in bytes.
     size: u64,
-    allowed: u64,
-    /// The longest window so far, in bytes.
+    /// The longest window so far, in bytes, which `share` is for.
     window: u64,
+    share: Share,
 }
 
 impl Zstd {
@@ -29,27 +37,55 @@ impl Zstd {
         coding: &Coding,
         input: Box<dyn Input>,
         from: Option<&Checkpoint>,
-    ) -> Result<Self, Error> {
-        let at = input.position();
-        // A window takes memory as it fills, so that content which fits into the memory needs no limit.
-        let longest = if coding.size <= coding.memory {
-            LONGEST_WINDOW
-        } else {
-            coding.memory.max(1).ilog2().clamp(10, LONGEST_WINDOW)
-        };
-        let decoder = Decoder::new().and_then(|mut decoder| {
-            decoder.set_parameter(DParameter::WindowLogMax(longest))?;
-            Ok(decoder)
-        });
-        Ok(Self {
-            decoder: decoder.map_err(|e| Error::of_io(e, at))?,
+        share: Share,
+    ) -> Self {
+        Self {
             input,
+            decoder: None,
             output: from.map_or(0, |from| from.output),
             between_frames: true,
+            header: Vec::new(),
+            decoded: 0,
             size: coding.size,
-            allowed: coding.memory,
             window: 0,
-        })
+            share,
+        }
+    }
+
+    /// Reads the header of a frame and counts its window. Returns false at the end of the data.
+    fn begin_frame(&mut self) -> Result<bool, Error> {
+        self.header.clear();
+        self.decoded = 0;
+        let mut len = START;
+        while self.header.len() < len {
+            let at = self.input.position();
+            let bytes = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+            let part = &bytes[..bytes.len().min(len - self.header.len())];
+            if part.is_empty() && self.header.is_empty() {
+                return Ok(false);
+            }
+            if part.is_empty() {
+                break; // The decoder says what is wrong.
+            }
+            self.header.extend_from_slice(part);
+            let count = part.len();
+            self.input.consume(count);
+            len = header_len(&self.header);
+        }
+        // A window takes memory as it fills.
+        let window = window(&self.header).unwrap_or(0).min(self.size);
+        if self.decoder.is_none() || window > self.window {
+            self.decoder = None;
+            self.share.take(CONTEXT + window)?;
+            self.window = window;
+            let decoder = Decoder::new().and_then(|mut decoder| {
+                decoder.set_parameter(DParameter::WindowLogMax(LONGEST_WINDOW))?;
+                Ok(decoder)
+            });
+            let at = self.input.position();
+            self.decoder = Some(decoder.map_err(|e| Error::of_io(e, at))?);
+        }
+        Ok(true)
     }
 }
 
@@ -57,28 +93,32 @@ impl Codec for Zstd {
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         let mut done = 0;
         loop {
-            let at = self.input.position();
-            let bytes = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
-            let is_last = bytes.is_empty();
-            if is_last && self.between_frames {
+            if self.between_frames && !self.begin_frame()? {
                 return Ok(done);
             }
-            if self.between_frames {
-                let window = window(bytes).unwrap_or(0);
-                self.window = self.window.max(window.min(self.size));
-            }
+            let at = self.input.position();
+            let is_header = self.decoded < self.header.len();
+            let bytes = if is_header {
+                &self.header[self.decoded..]
+            } else {
+                self.input.fill_buf().map_err(|e| Error::of_io(e, at))?
+            };
+            let is_last = bytes.is_empty();
             let mut from = InBuffer::around(bytes);
             let mut to = OutBuffer::around(&mut out[done..]);
-            let step = self.decoder.run(&mut from, &mut to);
-            let (consumed, produced) = (from.pos(), to.pos());
-            let hint = step.map_err(|e| match e.to_string() {
-                what if what.contains("too much memory") => Error::TooMuchMemory {
-                    needs: window(bytes).unwrap_or(0).max(self.allowed + 1),
-                    allowed: self.allowed,
-                },
-                what => Error::Damaged { at, what },
+            // A frame that begins makes a decoder.
+            let decoder = self.decoder.as_mut().expect("a frame has begun");
+            let hint = decoder.run(&mut from, &mut to);
+            let hint = hint.map_err(|e| Error::Damaged {
+                at,
+                what: e.to_string(),
             })?;
-            self.input.consume(consumed);
+            let (consumed, produced) = (from.pos(), to.pos());
+            if is_header {
+                self.decoded += consumed;
+            } else {
+                self.input.consume(consumed);
+            }
             self.output += produced as u64;
             done += produced;
             self.between_frames = hint == 0;
@@ -95,21 +135,38 @@ impl Codec for Zstd {
         }
     }
 
+    fn finish(&mut self) -> Result<(), Error> {
+        self.input.finish()
+    }
+
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         self.between_frames.then(|| Checkpoint {
             output: self.output,
             input: self.input.position(),
             state: Vec::new(),
-            cipher: self.input.state(),
+            decryption: self.input.state(),
         })
-    }
-
-    fn memory(&self) -> u64 {
-        CONTEXT + self.window
     }
 }
 
-/// The length in bytes of a frame's window, from the beginning of the frame (RFC 8878, section 3.1.1.1). `None`
+/// The length of a frame's header in bytes, which its first [`START`] bytes tell (section 3.1.1.1). The beginning of
+/// another frame is as long as is known.
+fn header_len(start: &[u8]) -> usize {
+    match start {
+        [0x28, 0xb5, 0x2f, 0xfd, descriptor, ..] => {
+            let is_single = descriptor >> 5 & 1;
+            let size = match descriptor >> 6 {
+                0 => is_single,
+                exponent => 1 << exponent,
+            };
+            let dictionary_id = [0, 1, 2, 4][usize::from(descriptor & 3)];
+            START + usize::from(1 - is_single + size) + dictionary_id
+        }
+        _ => START,
+    }
+}
+
+/// The length in bytes of a frame's window, from the beginning of the frame (section 3.1.1.1). `None`
 /// for a frame that is skipped, and if the bytes do not suffice.
 fn window(frame: &[u8]) -> Option<u64> {
     let (magic, header) = frame.split_first_chunk::<4>()?;

@@ -11,7 +11,7 @@ use crate::decode::walk::Goal;
 
 impl Large {
     /// Decodes from the last checkpoint to the end, without keeping plain bytes. `progress` is called with
-    /// the number of plain bytes that are behind the decoder.
+    /// the number of plain bytes that are behind it.
     pub(in crate::decode) async fn pass(
         self: &Arc<Self>,
         progress: Arc<dyn Fn(u64) + Send + Sync>,
@@ -25,7 +25,7 @@ impl Large {
             let _ = tell.send(result.unwrap_or_else(|_| Err(Error::panicked())));
         });
         told.await.unwrap_or(Err(Error::Cancelled))?;
-        self.keep_points(true);
+        self.store_points(true);
         Ok(())
     }
 
@@ -35,23 +35,23 @@ impl Large {
             is_sequential: true,
         };
         let point = self.shared.points.before(self.id, self.coding.size);
-        let mut walk = self.begin(point.as_deref(), goal)?;
+        let mut walk = self.begin(point.as_deref(), Some(goal))?;
         let mut buffer = self.shared.blocks.buffer();
         let result = loop {
-            progress(walk.walk.position());
-            if walk.walk.position() == self.coding.size {
+            progress(walk.position());
+            if walk.position() == self.coding.size {
                 break Ok(());
             }
             if self.shared.closed.is_cancelled() {
                 break Err(Error::Cancelled);
             }
-            walk.walk.expect(goal);
-            if let Err(error) = walk.walk.fill(&self.ground(), &mut buffer) {
+            walk.expect(goal);
+            if let Err(error) = walk.fill(&self.surroundings(), &mut buffer) {
                 break Err(error);
             }
-            self.keep_points(false);
+            self.store_points(false);
         };
-        walk.walk.turn().give();
+        walk.turn().give();
         result
     }
 }

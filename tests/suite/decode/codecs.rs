@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use aiozfs::archive::Encryption;
-use aiozfs::decode::{Checkpoint, Error};
+use aiozfs::decode::{Checkpoint, Decryption, Error};
 
 use super::input::{Data, read_all};
 use crate::archive::drive;
@@ -61,12 +61,8 @@ fn each_kind_of_entry_has_its_content() {
                     content.len()
                 );
             }
-            if entry.has_crc() {
-                assert_eq!(
-                    entry.crc32,
-                    crc32fast::hash(&contents[&name]),
-                    "{what}, {name}"
-                );
+            if let Some(crc32) = entry.crc32 {
+                assert_eq!(crc32, crc32fast::hash(&contents[&name]), "{what}, {name}");
             }
         }
     });
@@ -110,7 +106,7 @@ fn decoding_restarts_at_every_checkpoint() {
                 .count();
             if data.name == "text.txt" {
                 let has_places = match (data.entry.method, &coded.name[..]) {
-                    (_, "zstd, in frames") => true,
+                    (_, "zstd, in frames" | "xz, in blocks") => true,
                     // All in one block.
                     (_, "zipfile, bzip2") => false,
                     (aiozfs::archive::Method::Zstd, _) => false,
@@ -205,7 +201,7 @@ fn damaged_checkpoints_are_harmless() {
                 let mut bad: Checkpoint = from.clone();
                 match random.u8(..4) {
                     0 => bad.input = random.u64(..data.stored.len() as u64 + 1),
-                    1 => bad.cipher.truncate(random.usize(..13)),
+                    1 => bad.decryption = Decryption::None,
                     2 => bad.state.truncate(random.usize(..bad.state.len() + 1)),
                     _ => {
                         if !bad.state.is_empty() {

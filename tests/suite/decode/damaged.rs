@@ -9,6 +9,7 @@ use aiozfs::decode::Error;
 use tempfile::TempDir;
 
 use super::entries::{Opened, deflated, item, options, plain, zip};
+use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::tree;
 use crate::common::zips::Item;
 
@@ -152,4 +153,63 @@ fn an_unknown_method_is_refused() {
         item.method = 77;
     });
     assert!(matches!(failure(strange), Error::Unsupported { .. }));
+}
+
+/// Two programs read one file, and a server gave a wrong byte for a while. When one of them met the wrong CRC-32 at the
+/// end, the other went on with a decoder that had the wrong byte in its window, and got it again and again.
+#[test]
+fn a_reader_does_not_go_on_with_data_that_another_has_found_to_be_wrong() {
+    const LEN: usize = 8 << 20;
+    const NOISE: usize = 20_000;
+    // Noise, which comes again and again: a wrong byte in it does, too. Deflate stores it as it is at first, so that no
+    // decoder notices.
+    let mut random = fastrand::Rng::with_seed(6);
+    let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+        .take(NOISE)
+        .collect();
+    let mut plain = noise.clone();
+    while plain.len() < LEN {
+        plain.extend_from_slice(&noise);
+        plain.extend(std::iter::repeat_with(|| random.u8(..)).take(NOISE / 4));
+    }
+    plain.truncate(LEN);
+    let mut compress = flate2::Compress::new(flate2::Compression::new(6), false);
+    let mut stored = Vec::with_capacity(LEN);
+    for (part, flush) in [
+        (&plain[..NOISE], flate2::FlushCompress::Sync),
+        (&plain[NOISE..], flate2::FlushCompress::Finish),
+    ] {
+        compress
+            .compress_vec(part, &mut stored, flush)
+            .expect("memory");
+    }
+    assert_eq!(compress.total_in() as usize, LEN);
+    let archive = zip(vec![item("f", &plain, stored)]);
+    let first = archive
+        .windows(100)
+        .position(|window| *window == plain[..100]);
+    let node = FaultNode::start(archive.clone());
+    node.behave(Behaviour::Flip(first.expect("its first bytes") as u64 + 50));
+    let cache = tree::temp();
+    let mut options = options(256 << 10);
+    options.reader.memory = 16 << 20;
+    let opened = Opened::url(&node.url(), cache.path(), options);
+    let (half, part) = (2 << 20, 128 << 10);
+    for start in (0..half).step_by(part) {
+        let range = start as u64..(start + part) as u64;
+        let read = opened.read("f", range).expect("nothing tells yet");
+        assert!(read != plain[start..start + part], "the byte is wrong");
+    }
+    node.behave(Behaviour::Good);
+    let end = LEN as u64;
+    let read = opened.read("f", end - 1000..end).expect("fetched again");
+    assert!(read == plain[LEN - 1000..]);
+    for start in (half..LEN).step_by(part) {
+        let read = opened.read("f", start as u64..(start + part) as u64);
+        assert!(
+            read.expect("bytes") == plain[start..start + part],
+            "wrong at {start}"
+        );
+    }
+    opened.end(None);
 }

@@ -1,9 +1,18 @@
-//! Headers that ask for gigabytes.
+//! Headers that ask for gigabytes, and several that ask for much.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::thread;
 
 use aiozfs::archive::Method;
-use aiozfs::decode::{Codec, Coding, Error, open};
+use aiozfs::decode::{Codec, Coding, Error, Memory, open};
 
+use super::entries::{item, plain, zip};
 use super::input::Bytes;
+use crate::common::mount::Mount;
+use crate::common::run::{aiozfs, run};
+use crate::common::tree;
+use crate::common::zips::Item;
 
 const GIB: u64 = 1 << 30;
 
@@ -14,9 +23,9 @@ fn opened(method: Method, data: &[u8], size: u64, memory: u64) -> Result<Box<dyn
         flags: 0,
         size,
         compressed_size: data.len() as u64,
-        memory,
     };
-    open(&coding, Box::new(Bytes::new(data, 0, 1 << 20)), None)
+    let share = Memory::new(memory).share_at_once();
+    open(&coding, Box::new(Bytes::new(data, 0, 1 << 20)), None, share)
 }
 
 fn first_read(method: Method, data: &[u8], size: u64, memory: u64) -> Result<usize, Error> {
@@ -100,4 +109,68 @@ fn nonsense_is_an_error_for_each_method() {
             assert!(read.is_err() || may_be, "{method}, {len} bytes");
         }
     }
+}
+
+/// A file in one Zstandard frame, and what it is compressed to. The decoder needs all of the window.
+fn zstd_with_window(log: u32) -> (Vec<u8>, Vec<u8>) {
+    let noise = plain(1, 1 << log);
+    let content = [&noise[..], &noise[..1 << 20]].concat();
+    let mut encoder = zstd::bulk::Compressor::new(1).expect("memory");
+    let window = zstd::zstd_safe::CParameter::WindowLog(log);
+    encoder.set_parameter(window).expect("a valid window");
+    let stored = encoder.compress(&content).expect("memory");
+    (content, stored)
+}
+
+fn zstd_items(count: usize, log: u32) -> (Vec<u8>, Vec<Item>) {
+    let (content, stored) = zstd_with_window(log);
+    let one = |n| item(&format!("{n}"), &content, stored.clone()).with(|item| item.method = 93);
+    let items = (0..count).map(one).collect();
+    (content, items)
+}
+
+/// Each decoder had a bound of its own, so that several large windows passed the bound of the mount.
+#[test]
+fn decoders_of_large_windows_share_one_memory_bound() {
+    let (content, items) = zstd_items(16, 23);
+    let dir = tree::temp();
+    let archive = dir.path().join("a.zip");
+    fs::write(&archive, zip(items)).expect("a file");
+    let memory = 64;
+    let mount = Mount::with(&archive, &["--memory", &format!("{memory}M")]);
+    thread::scope(|scope| {
+        for n in 0..16 {
+            let (path, content) = (mount.join(n.to_string()), &content);
+            scope.spawn(move || {
+                let file = File::open(path).expect("it opens");
+                let mut buffer = vec![0; 1 << 20];
+                for part in [3, 5, 8] {
+                    file.read_exact_at(&mut buffer, part << 20).expect("bytes");
+                    assert!(buffer == content[(part as usize) << 20..][..1 << 20], "{n}");
+                }
+            });
+        }
+    });
+    let peak = mount.peak_memory();
+    let bound = (memory << 20) + 64_000_000;
+    assert!(peak <= bound, "{peak} of {bound} bytes");
+    mount.assert_no_complaint();
+}
+
+/// `verify` decodes several entries at once, within the bound for all of them.
+#[test]
+fn verify_shares_one_memory_bound_and_names_the_option() {
+    let (_, items) = zstd_items(8, 23);
+    let dir = tree::temp();
+    let archive = dir.path().join("a.zip");
+    fs::write(&archive, zip(items)).expect("a file");
+    let verify = |memory: &str| run(aiozfs().args(["verify", "--memory", memory]).arg(&archive));
+    let done = verify("16M").ok("verify");
+    assert!(done.stdout.contains("8 files"), "{}", done.stdout);
+
+    let (_, items) = zstd_items(1, 25);
+    fs::write(&archive, zip(items)).expect("a file");
+    let refused = verify("16M");
+    assert_eq!(refused.code(), Some(1));
+    assert!(refused.stdout.contains("--memory"), "{}", refused.stdout);
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use aiozfs::archive::{Entry, Index};
-use aiozfs::decode::{Checkpoint, Codec, Coding, Error, Input, Key};
+use aiozfs::decode::{Checkpoint, Codec, Coding, Error, Input, Key, Memory};
 
 use crate::common::coded::PASSWORD;
 
@@ -94,7 +94,6 @@ impl Data {
             flags: self.entry.flags,
             size: self.entry.size,
             compressed_size: (self.stored.len() as u64).saturating_sub(overhead.0 + overhead.1),
-            memory: ENOUGH,
         }
     }
 
@@ -122,7 +121,7 @@ impl Data {
                 key.input(raw, from)?
             }
         };
-        aiozfs::decode::open(&self.coding(), input, from)
+        aiozfs::decode::open(&self.coding(), input, from, Memory::new(ENOUGH).share())
     }
 
     /// All plain bytes. More than the entry has are too many.

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
+use super::input::Data;
+use crate::archive::drive;
 use crate::common::coded::{self, Cipher, Coded, PASSWORD};
 use crate::common::mount::{Mount, xattr};
 use crate::common::run::{self, aiozfs, run};
@@ -65,6 +67,34 @@ fn without_the_right_password_open_is_refused() {
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].contains(word), "{said:?}");
     }
+}
+
+/// Opening compares one byte, which one wrong password in 256 has by chance. Then the CRC-32, or the decoder, finds it
+/// out when the file is read.
+#[test]
+fn a_wrong_password_that_passes_by_chance_is_an_io_error_with_one_line() {
+    let dir = tree::temp();
+    let archive = archive_of(dir.path(), |coded| coded.name == "zip -e");
+    let blob = fs::read(&archive).expect("an archive");
+    let index = drive::index(&blob, "", || usize::MAX).expect("an index");
+    let text = Data::all(&index, &blob)
+        .into_iter()
+        .find(|data| data.name == "text.txt");
+    let text = text.expect("an entry");
+    let passes = |wrong: &String| text.open_with(wrong, None).is_ok();
+    let wrong = (0..)
+        .map(|n| format!("wrong {n}"))
+        .find(passes)
+        .expect("one in 256");
+    let mount = Mount::with(
+        &archive,
+        &["--password-file", &password_file(dir.path(), &wrong)],
+    );
+    let error = fs::read(mount.join("text.txt")).expect_err("other bytes");
+    assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+    let said = mount.log_lines("text.txt");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("or the password is wrong"), "{said:?}");
 }
 
 #[test]

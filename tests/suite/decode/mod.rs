@@ -3,8 +3,10 @@
 mod codecs;
 mod damaged;
 mod entries;
+mod forged;
 mod hostile;
 mod input;
 mod locked;
 mod mounted;
+mod prompt;
 mod ranges;

@@ -209,17 +209,6 @@ fn fetch_index_keeps_checkpoints() {
     assert_ne!(fetch(&["c.txt"]).code(), Some(0));
 }
 
-/// A line of what the kernel says of a process, in bytes.
-fn status(pid: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kilobytes.expect("a size").parse::<u64>().expect("a number") * 1024
-}
-
-/// The parts of a release build that are in memory, in bytes.
-const RELEASED: u64 = 12_000_000;
-
 /// Eight programs seek and read on in one file of a gibibyte: all get their bytes, within the memory bound.
 #[test]
 fn eight_seekers_in_a_gibibyte_stay_within_the_memory_bound() {
@@ -243,8 +232,7 @@ fn eight_seekers_in_a_gibibyte_stay_within_the_memory_bound() {
                 });
             }
         });
-        let content = status(mount.pid(), "VmHWM:") - status(mount.pid(), "RssFile:");
-        let (peak, bound) = (content + RELEASED, (memory << 20) + 64_000_000);
+        let (peak, bound) = (mount.peak_memory(), (memory << 20) + 64_000_000);
         assert!(peak <= bound, "--memory {memory}M: {peak} of {bound} bytes");
         mount.assert_no_complaint();
         mount.end();

@@ -5,21 +5,27 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use aiozfs::decode::Password;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::entries::{Opened, deflated, item, options, plain, zip};
+use crate::common::coded::{self, PASSWORD};
 use crate::common::fault::FaultNode;
-use crate::common::tree;
+use crate::common::{run, tree};
 
 const LEN: usize = 4 << 20;
 
-/// Reads at these places, and compares.
+/// Reads at these places of `large.txt`, and compares.
 fn compare(opened: &Opened, plain: &[u8], reads: &[(u64, u64)]) {
+    compare_file(opened, "large.txt", plain, reads);
+}
+
+fn compare_file(opened: &Opened, name: &str, plain: &[u8], reads: &[(u64, u64)]) {
     for (start, len) in reads {
         let start = start % (plain.len() as u64 + 10);
         let range = start.min(plain.len() as u64)..(start + len).min(plain.len() as u64);
-        let got = opened.read("large.txt", start..start + len).expect("bytes");
+        let got = opened.read(name, start..start + len).expect("bytes");
         let expected = &plain[range.start as usize..range.end as usize];
         assert!(got == expected, "wrong bytes at {range:?}");
     }
@@ -83,6 +89,54 @@ fn read_in_all_states(
     let again = Opened::url(&node.url(), cache.path(), options());
     compare(&again, &plain, reads);
     again.end(None);
+}
+
+/// Like the test above, for every method and encryption, with archives by the programs that people use.
+#[test]
+fn every_method_reads_the_same_at_random_cold_warm_and_after_a_remount() {
+    let seed = fastrand::u64(..);
+    println!("the seed is {seed}"); // shown if the test fails
+    let (source, out) = (tree::temp(), tree::temp());
+    let text = plain(seed, 5 << 19);
+    for (name, content) in [
+        ("text.txt", &text[..]),
+        ("noise.bin", &[7; 9]),
+        ("tiny.txt", b"tiny"),
+        ("empty", b""),
+    ] {
+        fs::write(source.path().join(name), content).expect("a file");
+    }
+    let kinds = coded::all().into_iter().enumerate();
+    let kinds: Vec<_> = kinds
+        .map(|(at, kind)| {
+            let archive = out.path().join(format!("{at}.zip"));
+            kind.make(source.path(), &archive);
+            (archive, kind.name)
+        })
+        .collect();
+    run::each(kinds, 4, |(archive, name)| {
+        let mut random = fastrand::Rng::with_seed(seed);
+        name.bytes().for_each(|_| _ = random.u8(..));
+        let node = FaultNode::start(fs::read(archive).expect("an archive"));
+        let cache = tree::temp();
+        let mut options = options(random.u64(20_000..1_000_000));
+        options.reader.memory = [16, 64][random.usize(..2)] << 20;
+        options.password = Some(Password::new(PASSWORD.as_bytes()));
+        let mut reads = || {
+            let read = || (random.u64(..text.len() as u64), random.u64(1..300_000));
+            std::iter::repeat_with(read).take(8).collect::<Vec<_>>()
+        };
+        let settle = aiozfs::volume::open_cache(cache.path(), Some(1 << 30)).expect("a cache");
+        let first = Opened::url(&node.url(), cache.path(), options.clone());
+        let cold = reads();
+        compare_file(&first, "text.txt", &text, &cold);
+        compare_file(&first, "text.txt", &text, &[(text.len() as u64 - 5, 100)]);
+        compare_file(&first, "text.txt", &text, &cold);
+        first.end(Some(&settle));
+        let again = Opened::url(&node.url(), cache.path(), options);
+        compare_file(&again, "text.txt", &text, &reads());
+        again.end(None);
+    });
 }
 
 /// After a file was read through, a mount with the cache needs no server, and decodes no more than the

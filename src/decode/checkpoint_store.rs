@@ -9,10 +9,10 @@ use super::codec::Coding;
 use crate::archive::EntryId;
 
 /// Keeps checkpoints of entries.
-pub trait Shelf: Send + Sync {
-    /// What was kept of an entry; nothing if that is damaged.
+pub trait CheckpointStore: Send + Sync {
+    /// What was stored of an entry; nothing if that is damaged.
     fn load(&self, id: EntryId, coding: Coding) -> BoxFuture<'_, Vec<Point>>;
 
-    /// Keeps the checkpoints of an entry in place of those that were kept before. Does not wait.
-    fn keep(&self, id: EntryId, coding: Coding, points: Vec<Arc<Point>>);
+    /// Stores the checkpoints of an entry in place of those that were stored before. Does not wait.
+    fn store(&self, id: EntryId, coding: Coding, points: Vec<Arc<Point>>);
 }

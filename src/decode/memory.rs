@@ -1,0 +1,272 @@
+//! The memory of codecs, within one bound.
+//!
+//! A codec counts its memory before it takes it: most of it is the window or dictionary that a header asks for. If the
+//! bound has no room, walks that rest are dropped, those that have rested longest first. If that does not suffice, the
+//! codec waits until others end or rest. A codec holds nothing while it waits, so that two never wait for each other.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::Error;
+use super::workers::Turn;
+use crate::archive::EntryId;
+
+/// Memory is counted in units of this many bytes.
+const UNIT: u64 = 1024;
+
+/// The most walks that rest, over all entries.
+const RESTING: usize = 8;
+
+/// The memory that codecs may take together.
+pub struct Memory {
+    units: Arc<Semaphore>,
+    bound: u64,
+    /// How many codecs wait.
+    waiting: AtomicUsize,
+    /// Walks that rest, those that have rested longest first.
+    resting: Mutex<VecDeque<Resting>>,
+    on_change: Box<dyn Fn(&Memory) + Send + Sync>,
+}
+
+/// An entry whose walks may rest.
+pub(super) trait Rests: Send + Sync {
+    /// Drops a walk if it rests.
+    fn drop_walk(&self, number: u64);
+}
+
+/// A walk that rests.
+pub(super) struct Resting {
+    pub(super) id: EntryId,
+    pub(super) number: u64,
+    pub(super) entry: Weak<dyn Rests>,
+}
+
+/// What one codec holds of the [`Memory`].
+pub struct Share {
+    memory: Arc<Memory>,
+    waits: Waits,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+/// How a codec waits for memory.
+enum Waits {
+    /// It fails instead.
+    Not,
+    /// On a thread that may block.
+    OnThread,
+    /// While another codec has the core.
+    Giving(Turn),
+}
+
+impl Memory {
+    /// Memory of at most `bound` bytes.
+    pub fn new(bound: u64) -> Arc<Self> {
+        Self::with(bound, |_| ())
+    }
+
+    /// `on_change` is called when codecs have taken memory, or have given it back.
+    pub(super) fn with(
+        bound: u64,
+        on_change: impl Fn(&Memory) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let units = usize::try_from(bound / UNIT).unwrap_or(usize::MAX);
+        Arc::new(Self {
+            units: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            bound,
+            waiting: AtomicUsize::new(0),
+            resting: Mutex::default(),
+            on_change: Box::new(on_change),
+        })
+    }
+
+    /// A share, which is empty yet. Its codec waits on its thread, which must be one of a tokio runtime.
+    pub fn share(self: &Arc<Self>) -> Share {
+        self.share_with(Waits::OnThread)
+    }
+
+    /// A share, which is empty yet. Its codec fails if it had to wait.
+    pub fn share_at_once(self: &Arc<Self>) -> Share {
+        self.share_with(Waits::Not)
+    }
+
+    /// A share, which is empty yet. Its codec gives its core away while it waits.
+    pub(super) fn share_of(self: &Arc<Self>, turn: Turn) -> Share {
+        self.share_with(Waits::Giving(turn))
+    }
+
+    fn share_with(self: &Arc<Self>, waits: Waits) -> Share {
+        Share {
+            memory: self.clone(),
+            waits,
+            held: None,
+        }
+    }
+
+    /// What codecs hold, in bytes.
+    pub(super) fn held(&self) -> u64 {
+        let free = self.units.available_permits() as u64 * UNIT;
+        self.bound.saturating_sub(free)
+    }
+
+    /// A walk rests: its codec may be dropped when others need its memory.
+    pub(super) fn rests(&self, walk: Resting) {
+        let mut resting = self.resting();
+        // It has rested before, and went on since.
+        resting.retain(|other| (other.id, other.number) != (walk.id, walk.number));
+        resting.push_back(walk);
+        let excess = resting.len() > RESTING;
+        drop(resting);
+        if excess || self.waiting.load(SeqCst) > 0 {
+            self.drop_longest_resting();
+        }
+    }
+
+    /// All codecs that wait fail, and so do those that would have to.
+    pub(super) fn close(&self) {
+        self.units.close();
+    }
+
+    fn drop_longest_resting(&self) -> bool {
+        let longest = self.resting().pop_front();
+        let Some(Resting { number, entry, .. }) = longest else {
+            return false;
+        };
+        if let Some(entry) = entry.upgrade() {
+            entry.drop_walk(number);
+        }
+        true
+    }
+
+    fn take(&self, bytes: u64, waits: &Waits) -> Result<OwnedSemaphorePermit, Error> {
+        let too_much = |allowed| Error::TooMuchMemory {
+            needs: bytes,
+            allowed,
+        };
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        if bytes > self.bound / UNIT * UNIT {
+            return Err(too_much(self.bound));
+        }
+        let at_once = || self.units.clone().try_acquire_many_owned(units).ok();
+        if let Some(held) = at_once() {
+            return Ok(held);
+        }
+        if let Waits::Not = waits {
+            return Err(too_much(self.bound - self.held()));
+        }
+        self.waiting.fetch_add(1, SeqCst);
+        let mut held = None;
+        while held.is_none() && self.drop_longest_resting() {
+            held = at_once();
+        }
+        let held = held.map_or_else(
+            || {
+                let later = self.units.clone().acquire_many_owned(units);
+                match waits {
+                    Waits::Giving(turn) => turn.wait_for(later),
+                    Waits::OnThread | Waits::Not => Handle::current().block_on(later),
+                }
+            },
+            Ok,
+        );
+        self.waiting.fetch_sub(1, SeqCst);
+        held.map_err(|_| Error::Cancelled)
+    }
+
+    fn resting(&self) -> MutexGuard<'_, VecDeque<Resting>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    /// Gives back what the codec held, and takes this many bytes. Must be called before the codec takes the memory,
+    /// and after it has dropped what it had.
+    ///
+    /// # Errors
+    /// [`Error::TooMuchMemory`] if that is more than all codecs may take together.
+    pub fn take(&mut self, bytes: u64) -> Result<(), Error> {
+        self.held = None;
+        self.held = Some(self.memory.take(bytes, &self.waits)?);
+        (self.memory.on_change)(&self.memory);
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.held = None;
+        (self.memory.on_change)(&self.memory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    struct Entry(Mutex<Vec<Share>>);
+
+    impl Rests for Entry {
+        fn drop_walk(&self, number: u64) {
+            let place = number as usize;
+            drop(self.0.lock().unwrap().remove(place));
+        }
+    }
+
+    #[test]
+    fn a_share_beyond_the_bound_is_refused() {
+        let memory = Memory::new(1 << 20);
+        let mut share = memory.share();
+        share.take(1 << 20).unwrap();
+        assert_eq!(memory.held(), 1 << 20);
+        let (needs, allowed) = ((1 << 20) + 1, 1 << 20);
+        let refused = Err(Error::TooMuchMemory { needs, allowed });
+        assert_eq!(share.take(needs), refused);
+        assert_eq!(memory.held(), 0, "the share was given back");
+        share.take(1 << 20).unwrap();
+        let refused = Error::TooMuchMemory {
+            needs: 5,
+            allowed: 0,
+        };
+        assert_eq!(memory.share_at_once().take(5), Err(refused));
+    }
+
+    #[test]
+    fn a_walk_that_rests_makes_room() {
+        let memory = Memory::new(1 << 20);
+        let mut share = memory.share();
+        share.take(900_000).unwrap();
+        let entry: Arc<Entry> = Arc::new(Entry(Mutex::new(vec![share])));
+        let weak: Weak<Entry> = Arc::downgrade(&entry);
+        memory.rests(Resting {
+            id: EntryId::at(0),
+            number: 0,
+            entry: weak,
+        });
+        memory.share().take(900_000).unwrap();
+        assert!(entry.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_codec_waits_until_another_ends() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let memory = Memory::new(1 << 20);
+        let mut first = memory.share();
+        first.take(900_000).unwrap();
+        let waits = runtime.spawn_blocking({
+            let memory = memory.clone();
+            move || memory.share().take(900_000)
+        });
+        while memory.waiting.load(SeqCst) == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(first);
+        assert_eq!(runtime.block_on(waits).unwrap(), Ok(()));
+        assert_eq!(memory.held(), 0);
+    }
+}

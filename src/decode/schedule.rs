@@ -1,0 +1,323 @@
+//! Which walk serves which read of a large entry. Pure: no I/O, no threads.
+//!
+//! An entry is divided into blocks. The **plan** of a walk is the block that it gives next, and how far it is to go. A
+//! walk goes on while a read waits for a block ahead of it, and a little further ahead of a reader that reads in
+//! sequence. Then it rests, until its reader comes closer or another read can use it.
+
+use super::blocks::BLOCK;
+
+/// The most walks of an entry. A further reader waits until one of them rests.
+const MOST: usize = 8;
+
+/// A walk is used rather than a checkpoint ahead of it by up to this many bytes: to begin anew costs as
+/// much as to decode them.
+const RESTART: u64 = 256 * 1024;
+
+/// A walk with a reader of its own does not leave it for a read that lies further ahead, unless a new walk
+/// had to decode this many bytes more.
+const DETOUR: u64 = 4 << 20;
+
+/// How far a reader may jump ahead and still counts as one that reads in sequence, in blocks.
+const JUMP: u64 = 4;
+
+/// From this many blocks ahead on, a reader counts as one that goes on to the end.
+const GOES_ON: u64 = 8;
+
+/// The plan of a walk. `W` is the walk.
+struct Plan<W> {
+    /// The number of the walk.
+    number: u64,
+    /// The block that it gives next.
+    next: u64,
+    /// The end of the blocks that reads wait for.
+    until: u64,
+    /// The block after the one that its reader has read last, and how many blocks ahead of it the walk
+    /// goes.
+    read: u64,
+    ahead: u64,
+    used: u64,
+    /// The walk while it rests; `None` while it decodes.
+    resting: Option<W>,
+}
+
+/// The plans of all walks through an entry.
+pub(super) struct Schedule<W> {
+    plans: Vec<Plan<W>>,
+    /// The number of blocks of the entry.
+    blocks: u64,
+    /// The most blocks that a walk goes ahead of its reader.
+    most_ahead: u64,
+    numbers: u64,
+    uses: u64,
+}
+
+/// What is to be done for a block.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Task<W> {
+    /// A walk will give it.
+    Coming,
+    /// A walk that rested is to go on. With its number.
+    GoOn(u64, W),
+    /// A walk of this number is to begin at the checkpoint.
+    Begin(u64),
+    /// No walk is free. Ask again when one of them rests.
+    Later,
+}
+
+impl<W> Plan<W> {
+    /// The end of the blocks that its reader will probably read soon.
+    fn ahead_end(&self) -> u64 {
+        match self.ahead {
+            0 => 0,
+            ahead => self.read + ahead,
+        }
+    }
+}
+
+impl<W> Schedule<W> {
+    pub(super) fn new(blocks: u64, most_ahead: u64) -> Self {
+        Self {
+            plans: Vec::new(),
+            blocks,
+            most_ahead,
+            numbers: 0,
+            uses: 0,
+        }
+    }
+
+    /// Whether there is no walk.
+    pub(super) fn is_empty(&self) -> bool {
+        self.plans.is_empty()
+    }
+
+    /// A read waits for a block. `point` is the offset of the last checkpoint at or before it, 0 for the
+    /// start of the entry.
+    pub(super) fn want(&mut self, block: u64, point: u64) -> Task<W> {
+        self.uses += 1;
+        let uses = self.uses;
+        let is_coming = |plan: &Plan<W>| {
+            plan.resting.is_none() && plan.next <= block && block < plan.until.max(plan.ahead_end())
+        };
+        if let Some(plan) = self.plans.iter_mut().find(|plan| is_coming(plan)) {
+            plan.until = plan.until.max(block + 1);
+            return Task::Coming;
+        }
+        let behind = self.plans.iter_mut().filter(|plan| plan.next <= block);
+        let nearest = behind.max_by_key(|plan| plan.next);
+        if let Some(plan) = nearest {
+            let at = plan.next * BLOCK;
+            let is_far = plan.ahead > 0 && block > plan.read.max(plan.next) + self.most_ahead;
+            let pays = at + RESTART >= point;
+            let is_detour = is_far && at < point.saturating_add(DETOUR);
+            if pays && !is_detour {
+                (plan.until, plan.used) = (plan.until.max(block + 1), uses);
+                return match plan.resting.take() {
+                    Some(walk) => Task::GoOn(plan.number, walk),
+                    None => Task::Coming,
+                };
+            }
+        }
+        if self.plans.len() >= MOST && self.drop_resting().is_none() {
+            return Task::Later;
+        }
+        self.numbers += 1;
+        self.plans.push(Plan {
+            number: self.numbers,
+            next: point.div_ceil(BLOCK),
+            until: block + 1,
+            read: block,
+            ahead: 0,
+            used: uses,
+            resting: None,
+        });
+        Task::Begin(self.numbers)
+    }
+
+    /// A reader got a block. Returns a walk that is to go on ahead of it, and its number.
+    pub(super) fn read(&mut self, block: u64) -> Option<(u64, W)> {
+        self.uses += 1;
+        let follows = |plan: &&mut Plan<W>| (plan.read..=plan.read + JUMP).contains(&block);
+        let plan = self.plans.iter_mut().find(follows)?;
+        plan.used = self.uses;
+        plan.ahead = (plan.ahead * 2).clamp(1, self.most_ahead);
+        plan.read = block + 1;
+        let goal = plan.ahead_end().min(self.blocks);
+        // Not for each block: to go on costs a change of threads.
+        if plan.next < goal && plan.next <= plan.read + plan.ahead / 2 {
+            let walk = plan.resting.take()?;
+            return Some((plan.number, walk));
+        }
+        None
+    }
+
+    /// The block before which a walk is to stop, and whether its reader will probably
+    /// go on to the end; `None` if it is to rest. `is_wanted`: whether reads wait for blocks of a range.
+    pub(super) fn goal(
+        &self,
+        number: u64,
+        is_wanted: impl Fn(std::ops::Range<u64>) -> bool,
+    ) -> Option<(u64, bool)> {
+        let plan = self.plan(number)?;
+        let ahead = plan.ahead_end().min(self.blocks);
+        let demand = plan.next..plan.until.min(self.blocks);
+        let until = if !demand.is_empty() && is_wanted(demand.clone()) {
+            demand.end.max(ahead)
+        } else {
+            ahead
+        };
+        (plan.next < until).then_some((until, plan.ahead >= GOES_ON))
+    }
+
+    /// Whether a walk's reader will probably read a block.
+    pub(super) fn is_ahead(&self, number: u64, block: u64) -> bool {
+        self.plan(number)
+            .is_some_and(|plan| (plan.read..plan.ahead_end()).contains(&block))
+    }
+
+    /// A walk has given a block.
+    pub(super) fn gave(&mut self, number: u64, block: u64) {
+        if let Some(plan) = self.plan_mut(number) {
+            plan.next = block + 1;
+        }
+    }
+
+    /// A walk rests.
+    pub(super) fn rest(&mut self, number: u64, walk: W) {
+        if let Some(plan) = self.plan_mut(number) {
+            plan.resting = Some(walk);
+        }
+    }
+
+    /// Removes a walk. Returns the blocks that reads may wait for.
+    pub(super) fn remove(&mut self, number: u64) -> std::ops::Range<u64> {
+        let place = self.plans.iter().position(|plan| plan.number == number);
+        place.map_or(0..0, |place| {
+            let plan = self.plans.swap_remove(place);
+            plan.next..plan.until.max(plan.next)
+        })
+    }
+
+    /// Removes a walk if it rests, and returns it.
+    pub(super) fn drop_walk(&mut self, number: u64) -> Option<W> {
+        let rests = |plan: &Plan<W>| plan.number == number && plan.resting.is_some();
+        let place = self.plans.iter().position(rests)?;
+        self.plans.swap_remove(place).resting
+    }
+
+    /// Drops the walk that has rested longest.
+    fn drop_resting(&mut self) -> Option<()> {
+        let resting = self.plans.iter().filter(|plan| plan.resting.is_some());
+        let number = resting.min_by_key(|plan| plan.used)?.number;
+        self.drop_walk(number);
+        Some(())
+    }
+
+    fn plan(&self, number: u64) -> Option<&Plan<W>> {
+        self.plans.iter().find(|plan| plan.number == number)
+    }
+
+    fn plan_mut(&mut self, number: u64) -> Option<&mut Plan<W>> {
+        self.plans.iter_mut().find(|plan| plan.number == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A walk gives blocks until it is to rest. Returns the blocks.
+    fn run(schedule: &mut Schedule<&'static str>, number: u64, wanted: u64) -> Vec<u64> {
+        let mut given = Vec::new();
+        loop {
+            let Some(next) = schedule.plan(number).map(|plan| plan.next) else {
+                return given;
+            };
+            if schedule
+                .goal(number, |blocks| blocks.contains(&wanted))
+                .is_none()
+            {
+                schedule.rest(number, "walk");
+                return given;
+            }
+            schedule.gave(number, next);
+            given.push(next);
+        }
+    }
+
+    #[test]
+    fn a_walk_goes_ahead_of_a_reader_that_reads_in_sequence() {
+        let mut schedule = Schedule::new(1000, 16);
+        assert_eq!(schedule.want(0, 0), Task::Begin(1));
+        assert_eq!(run(&mut schedule, 1, 0), [0], "one read is no sequence");
+        let mut furthest = 0;
+        for block in 0..100 {
+            let next = match schedule.read(block) {
+                Some((plan, _)) => run(&mut schedule, plan, u64::MAX),
+                None => Vec::new(),
+            };
+            furthest = next.last().copied().unwrap_or(furthest);
+            assert!(
+                furthest <= block + 16,
+                "it is at {furthest} for a reader at {block}"
+            );
+            assert!(furthest > block, "the reader would wait at {block}");
+        }
+        assert!(furthest >= 107, "it is at {furthest}");
+    }
+
+    #[test]
+    fn a_read_far_ahead_begins_at_its_checkpoint() {
+        let mut schedule = Schedule::<&str>::new(10_000, 16);
+        assert_eq!(schedule.want(0, 0), Task::Begin(1));
+        run(&mut schedule, 1, 0);
+        // Close enough to go on.
+        assert_eq!(schedule.want(9, 8 * BLOCK), Task::Begin(2));
+        assert_eq!(schedule.want(2, 0), Task::GoOn(1, "walk"));
+        run(&mut schedule, 1, 2);
+        // The same walk serves both.
+        assert_eq!(schedule.want(4000, 3 * BLOCK), Task::Coming);
+        assert_eq!(schedule.want(3000, 3 * BLOCK), Task::Coming);
+    }
+
+    #[test]
+    fn a_walk_does_not_leave_its_reader_for_another() {
+        let mut schedule = Schedule::<&str>::new(10_000, 16);
+        schedule.want(0, 0);
+        run(&mut schedule, 1, 0);
+        schedule.read(0);
+        assert_eq!(schedule.want(9000, 0), Task::Begin(2));
+        // Without a checkpoint near, it must.
+        let mut schedule = Schedule::<&str>::new(10_000, 16);
+        schedule.want(1000, 0);
+        run(&mut schedule, 1, 1000);
+        schedule.read(1000);
+        run(&mut schedule, 1, u64::MAX);
+        assert_eq!(schedule.want(9000, 0), Task::GoOn(1, "walk"));
+    }
+
+    #[test]
+    fn the_number_of_walks_is_bounded() {
+        let mut schedule = Schedule::<&str>::new(1 << 20, 16);
+        let places: Vec<u64> = (0..=MOST as u64).map(|n| 100_000 - n * 10_000).collect();
+        for at in &places[..MOST] {
+            assert!(matches!(schedule.want(*at, at * BLOCK), Task::Begin(_)));
+        }
+        let last = places[MOST];
+        assert_eq!(schedule.want(last, last * BLOCK), Task::Later);
+        run(&mut schedule, 3, places[2]);
+        assert!(
+            matches!(schedule.want(last, last * BLOCK), Task::Begin(_)),
+            "one rests"
+        );
+        assert!(schedule.plan(3).is_none());
+        assert_eq!(schedule.remove(1), places[0]..places[0] + 1);
+    }
+
+    #[test]
+    fn a_walk_that_nobody_waits_for_rests() {
+        let mut schedule = Schedule::<&str>::new(1000, 16);
+        schedule.want(500, 0);
+        assert_eq!(schedule.goal(1, |_| true), Some((501, false)));
+        assert_eq!(schedule.goal(1, |_| false), None);
+    }
+}
