@@ -21,7 +21,8 @@
 //! | [`decode`] | plain bytes of compressed and encrypted entries: decoders, checkpoints, decoded bytes in memory | `archive`, `reader`, `ranges` |
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive`, `ranges` |
 //! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `stores`, `gateways`, `content`, `cache`, `reader`, `decode`, `fs`, `ranges` |
-//! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader`, `decode` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `decode`, `source` |
+//! | [`library`] | many archives in one tree of names: inode numbers, opening at the first use, closing when idle, reloading | `volume`, `fs`, `archive`, `reader`, `source` |
+//! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader`, `decode`, `content` and `source` it names errors and kinds of files | `library`, `volume`, `fs`, `archive`, `reader`, `decode`, `source`, `content` |
 //! | [`metrics`] | the statistics of a mount as OpenMetrics, over HTTP | `mount` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
 //! | [`publish`] | an archive into an object store | `stores`, `http`, `source`, `ranges` |
@@ -38,6 +39,7 @@ pub mod decode;
 pub mod fs;
 pub mod gateways;
 pub mod http;
+pub mod library;
 pub mod metrics;
 pub mod mount;
 pub mod pack;

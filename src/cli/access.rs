@@ -16,8 +16,10 @@ use super::stores::StoreArgs;
 use super::verification::VerifyArg;
 use super::{Failure, units, walk_progress};
 use crate::archive::{Encoding, Index, ParseOptions};
+use crate::cache::Cache;
 use crate::decode::Password;
-use crate::reader::ReaderOptions;
+use crate::http::Clients;
+use crate::reader::{ReaderOptions, SharedMemory};
 use crate::volume::{self, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume};
 
 /// Shown while servers are asked for the index.
@@ -61,6 +63,17 @@ pub(super) struct Access {
 }
 
 impl AccessArgs {
+    /// The same arguments for one archive of many: headers and tokens go to the gateways that were given, and to
+    /// no other server, and the options of a store are for objects.
+    pub(super) fn for_one_of_many(&self, location: &Location) -> Self {
+        let mut args = self.clone();
+        args.servers.is_for_many = true;
+        if !matches!(location, Location::Object(_)) {
+            args.store = StoreArgs::default();
+        }
+        args
+    }
+
     /// How to open `location`. Mount options take precedence over these arguments, and these over the
     /// configuration.
     pub(super) fn resolve(
@@ -69,6 +82,54 @@ impl AccessArgs {
         options: &MountOptions,
     ) -> Result<Access, Failure> {
         let config = Config::load()?;
+        let access = self.resolve_with(&config, location, options)?;
+        let cache = match access.location {
+            Location::File(_) => None,
+            _ => self.open_cache(&config, options),
+        };
+        Ok(access.with_cache(cache))
+    }
+
+    /// The connections of these arguments.
+    pub(super) fn clients(&self, config: &Config) -> Result<Clients, Failure> {
+        self.servers.clients(config)
+    }
+
+    /// The memory of these arguments, for readers that share it.
+    /// `read_ahead`: see [`ReaderOptions::read_ahead`].
+    pub(super) fn memory(
+        &self,
+        config: &Config,
+        options: &MountOptions,
+        read_ahead: u64,
+    ) -> SharedMemory {
+        let memory = options.memory.or(self.memory).or(config.memory());
+        SharedMemory::new(
+            memory.unwrap_or(ReaderOptions::default().memory),
+            read_ahead,
+        )
+    }
+
+    /// The cache of these arguments.
+    pub(super) fn open_cache(&self, config: &Config, options: &MountOptions) -> Option<Cache> {
+        self.reuse(options).open(config)
+    }
+
+    fn reuse(&self, options: &MountOptions) -> ReuseArgs {
+        self.storage.clone().with(
+            options.cache_dir.clone(),
+            options.cache_size,
+            options.offline,
+        )
+    }
+
+    /// As [`resolve`](Self::resolve), with this configuration and without a cache.
+    pub(super) fn resolve_with(
+        &self,
+        config: &Config,
+        location: Location,
+        options: &MountOptions,
+    ) -> Result<Access, Failure> {
         let password = self.password.resolve(
             options.password_file.as_deref(),
             config.password_file(&location),
@@ -88,25 +149,16 @@ impl AccessArgs {
                 possible.unwrap_or_else(|| Verify::default_of(&location))
             }
         };
-        let storage = self.storage.clone().with(
-            options.cache_dir.clone(),
-            options.cache_size,
-            options.offline,
-        );
-        let cache = match location {
-            Location::File(_) => None,
-            _ => storage.open(&config),
-        };
         let encoding = options.encoding.or(self.encoding).or(config.encoding());
         let memory = options.memory.or(self.memory).or(config.memory());
         let timeout = options.timeout.or(self.timeout).or(config.timeout());
         let connections = options.connections.or(self.connections);
         let connections = connections.or(config.connections());
         let default = ReaderOptions::default();
-        let store = self.store.resolve(&config, &location, options)?;
+        let store = self.store.resolve(config, &location, options)?;
         let servers = Servers {
             store,
-            ..self.servers.resolve(&config, &location, gateway)?
+            ..self.servers.resolve(config, &location, gateway)?
         };
         Ok(Access {
             options: Options {
@@ -119,11 +171,11 @@ impl AccessArgs {
                     memory: memory.unwrap_or(default.memory),
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),
+                    shared: None,
                     read_ahead: default.read_ahead,
                     watch: walk_progress::watch(),
                 },
-                cache,
-                offline: storage.is_offline(),
+                offline: self.reuse(options).is_offline(),
                 password,
                 ..Options::default()
             },
@@ -161,6 +213,11 @@ impl AccessArgs {
 }
 
 impl Access {
+    fn with_cache(mut self, cache: Option<Cache>) -> Self {
+        self.options.cache = cache;
+        self
+    }
+
     /// A CID's content through one gateway.
     pub(super) fn through(gateway: &str, location: Location) -> Self {
         let servers = Servers {

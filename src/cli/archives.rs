@@ -17,6 +17,12 @@ const NAMED: usize = 5;
 /// The ends of names of archives that are ZIP files.
 const ARCHIVES: [&str; 4] = [".zip", ".cbz", ".epub", ".jar"];
 
+/// Whether a file is named like an archive.
+pub(super) fn is_archive(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ARCHIVES.iter().any(|end| name.ends_with(end))
+}
+
 /// Why the directory at `location` cannot be opened as an archive, and which archives it has.
 /// `is_by_gateway`: the location was given as the URL of a gateway.
 pub(super) async fn explain_directory(
@@ -38,10 +44,7 @@ pub(super) async fn explain_directory(
             return Ok::<_, OpenError>((None, sources.collect::<Vec<_>>()));
         }
         let entries = volume::list(location, options).await?.entries;
-        let is_archive = |entry: &&Listed| {
-            let name = entry.name.to_ascii_lowercase();
-            ARCHIVES.iter().any(|end| name.ends_with(end))
-        };
+        let is_archive = |entry: &&Listed| is_archive(&entry.name);
         let archives = entries.iter().filter(is_archive);
         let paths =
             archives.map(|entry| given(location, gateway, std::slice::from_ref(&entry.name)));

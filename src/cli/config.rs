@@ -46,7 +46,20 @@ struct File {
     #[serde(default)]
     store: BTreeMap<String, StoreTable>,
     #[serde(default)]
+    library: BTreeMap<String, LibraryTable>,
+    #[serde(default)]
     mount: Mount,
+}
+
+/// A library of archives.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LibraryTable {
+    /// A file that lists archives.
+    pub(super) list: Option<PathBuf>,
+    /// Sources by names.
+    #[serde(default)]
+    pub(super) archives: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -127,8 +140,7 @@ pub(super) fn locate(source: &str) -> Result<Location, Failure> {
     } else {
         Config::default()
     };
-    let source = config.archive(source).unwrap_or(source);
-    Location::parse(source).map_err(|e| explain_location(&e))
+    config.locate(source)
 }
 
 impl Config {
@@ -166,6 +178,17 @@ impl Config {
         let mut files = self.0.iter();
         let found = files.find_map(|file| file.archive.get(name))?;
         Some(&found.source)
+    }
+
+    /// The location that SOURCE means, as [`locate`].
+    pub(super) fn locate(&self, source: &str) -> Result<Location, Failure> {
+        let source = self.archive(source).unwrap_or(source);
+        Location::parse(source).map_err(|e| explain_location(&e))
+    }
+
+    /// A named library.
+    pub(super) fn library(&self, name: &str) -> Option<&LibraryTable> {
+        self.0.iter().find_map(|file| file.library.get(name))
     }
 
     /// The named stores.

@@ -1,12 +1,12 @@
 //! Mounting, for every command that does.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 
 use super::Failure;
 use super::access::Access;
+use crate::library::Library;
 use crate::mount::{self, Hangup, KernelOptions, Mounted, Signals};
 
 /// What to mount, and how.
@@ -24,19 +24,27 @@ impl Job {
         runtime: &Runtime,
         on_hangup: impl FnOnce(&Mounted) -> Hangup,
     ) -> Result<Mounted, Failure> {
-        let volume = Arc::new(runtime.block_on(self.access.open_unlocked())?);
-        let signals = Signals::catch(runtime.handle())
-            .map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
-        let mounted = mount::mount(volume, mountpoint, &self.kernel, runtime.handle().clone())
-            .map_err(Failure::new)?;
-        signals.stop(&mounted.stopper(), runtime.handle(), on_hangup(&mounted));
-        log::info!(
-            "{} is mounted on {}",
-            self.kernel.fs_name,
-            mountpoint.display()
-        );
-        Ok(mounted)
+        let volume = runtime.block_on(self.access.open_unlocked())?;
+        let library = Library::one(volume);
+        mount_library(library, mountpoint, &self.kernel, runtime, on_hangup)
     }
+}
+
+/// Mounts `library` on `mountpoint`, which was checked. See [`Job::mount`].
+pub(super) fn mount_library(
+    library: Library,
+    mountpoint: &Path,
+    kernel: &KernelOptions,
+    runtime: &Runtime,
+    on_hangup: impl FnOnce(&Mounted) -> Hangup,
+) -> Result<Mounted, Failure> {
+    let signals = Signals::catch(runtime.handle())
+        .map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
+    let handle = runtime.handle().clone();
+    let mounted = mount::mount(library, mountpoint, kernel, handle).map_err(Failure::new)?;
+    signals.stop(&mounted.stopper(), runtime.handle(), on_hangup(&mounted));
+    log::info!("{} is mounted on {}", kernel.fs_name, mountpoint.display());
+    Ok(mounted)
 }
 
 /// The runtime for everything that waits for a network.

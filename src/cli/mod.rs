@@ -31,6 +31,8 @@ mod index;
 mod info;
 mod job;
 mod known_cids;
+mod library;
+mod library_list;
 mod logging;
 mod ls;
 mod man;
@@ -82,6 +84,7 @@ enum Command {
     #[command(visible_alias = "unmount")]
     Umount(mount::UmountArgs),
     Mounts(mounts::MountsArgs),
+    Reload(library::ReloadArgs),
     Status(status::StatusArgs),
     Trace(trace::TraceArgs),
     Ls(ls::LsArgs),
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args, &arguments),
         Command::Umount(args) => mount::umount(&args),
+        Command::Reload(args) => library::reload(&args),
         Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),
         Command::Trace(args) => trace::trace(&args),

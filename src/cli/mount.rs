@@ -4,38 +4,48 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
+use tokio::runtime::{Handle, Runtime};
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
 use super::index::IndexArg;
 use super::job::{self, Job};
+use super::library::{LibraryArgs, Lists, Shown, Sources};
 use super::metrics::MetricsArgs;
 use super::mount_options::MountOptions;
 use super::reload::Reload;
 use super::{Failure, background, completions, directories, logging};
 use super::{service, show, storage, units};
 use crate::fs::TreeOptions;
+use crate::library::{Library, LibraryOptions};
 use crate::mount::{self, Hangup, Holder, KernelOptions, Mounted, Unfit};
-use crate::volume::Location;
+use crate::volume::{self, Location};
 
 /// Mount an archive as a read-only directory.
 ///
 /// Returns when the directory is usable; the mount continues in the background. Unmount it with
 /// `aiozfs umount MOUNTPOINT`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "aiozfs mount [OPTIONS] <SOURCE> <MOUNTPOINT>\n       aiozfs mount [OPTIONS] --add <NAME=SOURCE>... | --library <NAME|FILE> | --each <SOURCE> | --any <MOUNTPOINT>"
+)]
 pub(super) struct MountArgs {
     /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
     /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
-    #[arg(add = completions::sources())]
-    source: String,
+    #[arg(required = true, add = completions::sources())]
+    source: Option<String>,
     /// An empty directory
-    mountpoint: PathBuf,
+    #[arg(required_unless_present_any = ["add", "library", "any", "each"])]
+    mountpoint: Option<PathBuf>,
+    #[command(flatten)]
+    library: LibraryArgs,
     /// Stay in the foreground; Ctrl-C unmounts
     #[arg(short, long)]
     foreground: bool,
@@ -63,7 +73,8 @@ pub(super) struct MountArgs {
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
     /// read_ahead=, connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
     /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
-    /// profile=, region=, endpoint_url=, anonymous, requester_pays, metrics=, metrics_remote, index=, fsname=, X-mount.mkdir. Options that only concern
+    /// profile=, region=, endpoint_url=, anonymous, requester_pays, metrics=, metrics_remote, index=, library=, idle=,
+    /// fsname=, X-mount.mkdir. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
@@ -95,7 +106,12 @@ Examples:
   aiozfs mount --verify crc --gateway https://files.example bafybei... /mnt/video
   aiozfs mount https://example.com/holiday.zip /mnt/holiday
   aiozfs mount --profile work s3://bucket/holiday.zip /mnt/holiday
-  aiozfs mount ./holiday.zip /mnt/holiday -o uid=1000,umask=022";
+  aiozfs mount ./holiday.zip /mnt/holiday -o uid=1000,umask=022
+Many archives below one directory, each opened when a program first looks into it:
+  aiozfs mount --add holiday=bafybei... --add 2024/trip=https://example.com/trip.zip /mnt/films
+  aiozfs mount --library films.tsv /mnt/films
+  aiozfs mount --each s3://bucket/films/ /mnt/films
+  aiozfs mount --any /mnt/ipfs";
 
 /// Unmount an archive, also while files are open in it or its gateway hangs.
 #[derive(Debug, Args)]
@@ -151,7 +167,7 @@ pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
 pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode, Failure> {
     background::tie_to_parent();
     let options = MountOptions::parse(&args.options, args.sloppy)?;
-    let location = config::locate(&args.source)?;
+    let (what, mountpoint) = args.what(&options)?;
     let mut named = args.options.iter().flat_map(|list| list.split(','));
     // mount(8) adds it to all that it passes on.
     if !args.mount_helper && !background::is_child() && named.any(|option| option == "rw") {
@@ -161,9 +177,9 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         return Ok(ExitCode::SUCCESS);
     }
     // First, so that common mistakes are reported at once.
-    let mountpoint = match args.prepare_mountpoint(&options)? {
-        Ok(mountpoint) => mountpoint,
-        Err(unfit) => return args.already_mounted(&location, unfit),
+    let mountpoint = match prepare_mountpoint(&mountpoint, &options)? {
+        Ok(checked) => checked,
+        Err(unfit) => return args.already_mounted(&what, &mountpoint, unfit),
     };
     if !args.foreground {
         return background::start(arguments);
@@ -181,28 +197,40 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
             .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
     }
     let runtime = job::runtime()?;
-    let job = args.job(&options, location.clone())?;
-    logging::describe(&job.kernel.fs_name, &mountpoint);
+    let fs_name = options.fs_name.clone().unwrap_or_else(|| what.shown());
+    logging::describe(&fs_name, &mountpoint);
     let metrics = args.metrics.listen(&options)?;
-    let mounted = job.mount(&mountpoint, &runtime, |mounted| {
-        if !background::is_child() && !service::is_manager() {
-            return Hangup::Unmount;
-        }
-        let reload = Reload {
-            args: args.access.clone(),
-            options,
-            location,
-            servers: job.access.options.servers.servers.clone(),
-            volume: mounted.volume().clone(),
-        };
-        Hangup::Run(vec![
-            Box::new(logging::reopen),
-            Box::new(move || reload.run()),
-        ])
-    })?;
+    let mounted = match what {
+        What::Archive(location) => args.mount_archive(options, location, &mountpoint, &runtime)?,
+        What::Library(lists) => args.mount_library(&options, lists, &mountpoint, &runtime)?,
+    };
     let socket = metrics.and_then(|metrics| metrics.serve(&mounted, runtime.handle()));
-    service::ready(&mountpoint, &job.kernel.fs_name, runtime.handle());
+    service::ready(&mountpoint, &fs_name, runtime.handle());
     go_on(mounted, log_file.is_some(), socket)
+}
+
+/// What is to be mounted.
+enum What {
+    Archive(Location),
+    Library(Lists),
+}
+
+impl What {
+    /// The text for the table of mounts, without secrets.
+    fn shown(&self) -> String {
+        match self {
+            What::Archive(location) => location.shown().1,
+            What::Library(lists) => lists.name(),
+        }
+    }
+
+    /// A hash that differs for different sources.
+    fn identity(&self) -> String {
+        match self {
+            What::Archive(location) => location.identity(),
+            What::Library(lists) => lists.identity(),
+        }
+    }
 }
 
 impl MountArgs {
@@ -211,47 +239,128 @@ impl MountArgs {
         self.mount_helper
     }
 
-    /// Makes the mountpoint if the options ask for it, clears a dead mount from it, and checks it. A supervisor
-    /// that restarts a killed mount relies on both.
-    fn prepare_mountpoint(
-        &self,
-        options: &MountOptions,
-    ) -> Result<Result<PathBuf, Unfit>, Failure> {
-        let check = || mount::check_mountpoint(&self.mountpoint, options.nonempty);
-        let shown = self.mountpoint.display();
-        match (check(), options.mkdir) {
-            (Err(Unfit::Dead(dead)), _) if mount::unmount(&dead).is_ok() => {
-                eprintln!(
-                    "aiozfs: {shown} held a dead mount, whose process is gone; it is cleared"
-                );
-            }
-            (Err(Unfit::Missing(missing)), Some(mode)) => {
-                let mut builder = DirBuilder::new();
-                let made = builder.recursive(true).mode(mode.into()).create(&missing);
-                made.map_err(|e| Failure::new(format!("cannot make the mountpoint {shown}: {e}")))?;
-            }
-            (checked, _) => return Ok(checked),
-        }
-        Ok(check())
-    }
-
     /// Succeeds if the directory is a mount of the same source. `mount -a` relies on it: mount(8)
     /// compares sources with the kernel's table of mounts, which has no secrets in it, and so calls
     /// the helper for what is mounted already. With `--foreground` it is an error, because the caller
     /// expects a process that stays.
-    fn already_mounted(&self, location: &Location, unfit: Unfit) -> Result<ExitCode, Failure> {
+    fn already_mounted(
+        &self,
+        what: &What,
+        mountpoint: &Path,
+        unfit: Unfit,
+    ) -> Result<ExitCode, Failure> {
         let is_mounted = matches!(unfit, Unfit::Mounted(..));
-        if self.foreground
-            || !is_mounted
-            || !mount::is_source(&self.mountpoint, &location.identity())
-        {
+        if self.foreground || !is_mounted || !mount::is_source(mountpoint, &what.identity()) {
             return Err(Failure::new(unfit));
         }
         if !self.mount_helper || self.verbose > 0 {
-            let (source, mountpoint) = (location.shown().1, self.mountpoint.display());
+            let (source, mountpoint) = (what.shown(), mountpoint.display());
             eprintln!("aiozfs: {source} is already mounted on {mountpoint}; nothing to do");
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What to mount, and where. With a library, the only argument is the mountpoint, except from mount(8): fstab has
+    /// a source in every line, which is then just a label.
+    fn what(&self, options: &MountOptions) -> Result<(What, PathBuf), Failure> {
+        let is_library = self.library.is_given(options);
+        match (&self.source, &self.mountpoint) {
+            (Some(source), Some(mountpoint)) if !is_library => {
+                Ok((What::Archive(config::locate(source)?), mountpoint.clone()))
+            }
+            (Some(_), Some(mountpoint)) if options.library.is_some() => Ok((
+                What::Library(self.library.lists(options)?),
+                mountpoint.clone(),
+            )),
+            (Some(source), Some(_)) => Err(Failure::usage(format!(
+                "a library has no other source; leave '{source}' out, or add it with --add NAME={source}"
+            ))),
+            (Some(mountpoint), None) if is_library => Ok((
+                What::Library(self.library.lists(options)?),
+                mountpoint.into(),
+            )),
+            _ => Err(Failure::usage(
+                "give SOURCE and MOUNTPOINT; see 'aiozfs mount --help'",
+            )),
+        }
+    }
+
+    fn mount_archive(
+        &self,
+        options: MountOptions,
+        location: Location,
+        mountpoint: &Path,
+        runtime: &Runtime,
+    ) -> Result<Mounted, Failure> {
+        let job = self.job(&options, location.clone())?;
+        job.mount(mountpoint, runtime, |mounted| {
+            let volume = mounted.library().single().cloned();
+            let Some(volume) = volume.filter(|_| survives_hangup()) else {
+                return Hangup::Unmount;
+            };
+            let reload = Reload {
+                args: self.access.clone(),
+                options,
+                location,
+                servers: job.access.options.servers.servers.clone(),
+                volume,
+            };
+            Hangup::Run(vec![
+                Box::new(logging::reopen),
+                Box::new(move || reload.run()),
+            ])
+        })
+    }
+
+    fn mount_library(
+        &self,
+        options: &MountOptions,
+        lists: Lists,
+        mountpoint: &Path,
+        runtime: &Runtime,
+    ) -> Result<Mounted, Failure> {
+        let config = Config::load()?;
+        logging::configure(config.log());
+        if let Some(index) = options.index.as_ref().or(self.index.given.as_ref()) {
+            return Err(Failure::usage(format!(
+                "the index {index} belongs to one archive, and a library has many"
+            )));
+        }
+        let tree = self.tree(options, &config, volume::Options::default().tree);
+        let stored = options.stored_playlists.or(config.stored_playlists());
+        let fs_name = options.fs_name.clone().unwrap_or_else(|| lists.name());
+        let kernel = self.kernel(options, &config, fs_name, lists.identity());
+        let refresh = lists.refresh();
+        let memory = {
+            let read_ahead = self.read_ahead(options, &config);
+            let read_ahead = read_ahead.unwrap_or(u64::MAX);
+            self.access.memory(&config, options, read_ahead)
+        };
+        let shown = Shown {
+            tree,
+            stored_playlists: stored.unwrap_or(false),
+        };
+        let sources = Sources::new(lists, &self.access, options, shown, memory)?;
+        let library = Library::many(
+            Arc::new(sources),
+            LibraryOptions {
+                tree,
+                idle: self.library.idle(options),
+                refresh,
+            },
+            runtime.handle().clone(),
+        );
+        runtime.block_on(library.reload()).map_err(Failure::usage)?;
+        let (list, handle) = (library.clone(), runtime.handle().clone());
+        job::mount_library(library, mountpoint, &kernel, runtime, |_| {
+            if !survives_hangup() {
+                return Hangup::Unmount;
+            }
+            Hangup::Run(vec![
+                Box::new(logging::reopen),
+                Box::new(move || reload_list(&list, &handle)),
+            ])
+        })
     }
 
     fn job(&self, options: &MountOptions, location: Location) -> Result<Job, Failure> {
@@ -259,41 +368,100 @@ impl MountArgs {
         let fs_name = fs_name.unwrap_or_else(|| location.shown().1);
         let config = Config::load()?;
         logging::configure(config.log());
+        let kernel = self.kernel(options, &config, fs_name, location.identity());
+        let mut access = self.access.resolve(location, options)?;
+        let given = options.index.as_ref().or(self.index.given.as_ref());
+        access = access.with_index(given.map(String::as_str))?;
+        access.options.tree = self.tree(options, &config, access.options.tree);
+        let read_ahead = self.read_ahead(options, &config);
+        access.options.reader.read_ahead = read_ahead.unwrap_or(u64::MAX);
+        let stored = options.stored_playlists.or(config.stored_playlists());
+        access.options.stored_playlists = stored.unwrap_or(false);
+        Ok(Job { access, kernel })
+    }
+
+    /// How files are shown. `own` is the default.
+    fn tree(&self, options: &MountOptions, config: &Config, own: TreeOptions) -> TreeOptions {
         // A mask for files or directories takes precedence over one for both.
         let umask = options.umask.or(self.umask);
         let fmask = options.fmask.or(umask).or(config.fmask());
         let dmask = options.dmask.or(umask).or(config.dmask());
-        let source_hash = Some(location.identity());
-        let mut access = self.access.resolve(location, options)?;
-        let given = options.index.as_ref().or(self.index.given.as_ref());
-        access = access.with_index(given.map(String::as_str))?;
-        let own = access.options.tree;
-        access.options.tree = TreeOptions {
+        TreeOptions {
             uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
             gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
             fmask: fmask.unwrap_or(0),
             dmask: dmask.unwrap_or(0),
             symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
             owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
-        };
-        let read_ahead = options.read_ahead.or(self.read_ahead);
-        let read_ahead = read_ahead.or(config.read_ahead());
-        access.options.reader.read_ahead = read_ahead.unwrap_or(u64::MAX);
-        let stored = options.stored_playlists.or(config.stored_playlists());
-        access.options.stored_playlists = stored.unwrap_or(false);
-        Ok(Job {
-            access,
-            kernel: KernelOptions {
-                fs_name,
-                allow_other: self.allow_other || options.allow_other || config.allow_other(),
-                default_permissions: options.default_permissions || config.default_permissions(),
-                allow_root: options.allow_root,
-                noexec: options.noexec || config.noexec(),
-                labels: options.labels_for_kernel(),
-                source_hash,
-                short_reads: read_ahead.is_some(),
-            },
-        })
+        }
+    }
+
+    fn kernel(
+        &self,
+        options: &MountOptions,
+        config: &Config,
+        fs_name: String,
+        source_hash: String,
+    ) -> KernelOptions {
+        KernelOptions {
+            fs_name,
+            allow_other: self.allow_other || options.allow_other || config.allow_other(),
+            default_permissions: options.default_permissions || config.default_permissions(),
+            allow_root: options.allow_root,
+            noexec: options.noexec || config.noexec(),
+            labels: options.labels_for_kernel(),
+            source_hash: Some(source_hash),
+            short_reads: self.read_ahead(options, config).is_some(),
+        }
+    }
+
+    /// The most that is fetched ahead.
+    fn read_ahead(&self, options: &MountOptions, config: &Config) -> Option<u64> {
+        let given = options.read_ahead.or(self.read_ahead);
+        given.or(config.read_ahead())
+    }
+}
+
+/// Makes the mountpoint if the options ask for it, clears a dead mount from it, and checks it. A supervisor
+/// that restarts a killed mount relies on both.
+fn prepare_mountpoint(
+    mountpoint: &Path,
+    options: &MountOptions,
+) -> Result<Result<PathBuf, Unfit>, Failure> {
+    let check = || mount::check_mountpoint(mountpoint, options.nonempty);
+    let shown = mountpoint.display();
+    match (check(), options.mkdir) {
+        (Err(Unfit::Dead(dead)), _) if mount::unmount(&dead).is_ok() => {
+            eprintln!("aiozfs: {shown} held a dead mount, whose process is gone; it is cleared");
+        }
+        (Err(Unfit::Missing(missing)), Some(mode)) => {
+            let mut builder = DirBuilder::new();
+            let made = builder.recursive(true).mode(mode.into()).create(&missing);
+            made.map_err(|e| Failure::new(format!("cannot make the mountpoint {shown}: {e}")))?;
+        }
+        (checked, _) => return Ok(checked),
+    }
+    Ok(check())
+}
+
+/// Whether SIGHUP does not mean that the terminal is gone.
+fn survives_hangup() -> bool {
+    background::is_child() || service::is_manager()
+}
+
+/// Reads the list of a library again.
+fn reload_list(library: &Library, runtime: &Handle) {
+    if let Ok(config) = Config::load() {
+        logging::configure(config.log());
+    }
+    match runtime.block_on(library.reload()) {
+        Ok(done) => log::info!(
+            "SIGHUP: {} archives, {} of them new; {} removed",
+            done.archives,
+            done.added,
+            done.removed
+        ),
+        Err(why) => log::error!("SIGHUP: the list is not changed: {why}"),
     }
 }
 

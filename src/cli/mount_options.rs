@@ -17,7 +17,7 @@ use crate::fs::{Owners, Symlinks};
 use crate::stores::StoreSettings;
 
 /// The options of `-o`. Where one is `None`, the long option or the default applies.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct MountOptions {
     pub(super) nonempty: bool,
     /// Make the mountpoint with these permissions, if it is missing (mount(8), X-mount.mkdir).
@@ -49,6 +49,10 @@ pub(super) struct MountOptions {
     pub(super) stored_playlists: Option<bool>,
     /// The source that the kernel's table of mounts shows.
     pub(super) fs_name: Option<String>,
+    /// The library to mount: a file, or a name in the configuration.
+    pub(super) library: Option<String>,
+    /// An archive that is not used for this long is closed.
+    pub(super) idle: Option<Duration>,
     /// The name of a store in the configuration.
     pub(super) store_name: Option<String>,
     pub(super) store: StoreSettings,
@@ -134,6 +138,8 @@ impl MountOptions {
                 self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
             }
             Some(("verify", value)) => self.verify = Some(VerifyArg::from_str(value, false)?),
+            Some(("library", value)) => self.library = Some(value.to_owned()),
+            Some(("idle", value)) => self.idle = Some(units::duration(value)?),
             Some(("store", value)) => self.store_name = Some(value.to_owned()),
             Some(("profile", value)) => self.store.profile = Some(value.to_owned()),
             Some(("endpoint_url", value)) => self.store.endpoint = Some(value.to_owned()),

@@ -38,6 +38,9 @@ pub(super) struct ServerArgs {
     /// Certificates to trust in addition to the system's, in PEM format
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// The arguments are for archives at many servers, so headers and tokens go to the given gateways alone.
+    #[arg(skip)]
+    pub(super) is_for_many: bool,
 }
 
 impl std::fmt::Debug for ServerArgs {
@@ -56,7 +59,7 @@ impl ServerArgs {
     ) -> Result<Servers, Failure> {
         if let Some(template) = gateway {
             let mut servers = vec![Server {
-                secrets: self.secrets()?,
+                secrets: self.own_secrets()?,
                 ..Server::new(template)
             }];
             if !self.gateways.is_empty() {
@@ -67,16 +70,21 @@ impl ServerArgs {
         let servers = match location {
             Location::File(_) => Vec::new(),
             Location::Url(url) => vec![Server {
-                secrets: self.secrets()?,
+                secrets: self.own_secrets()?,
                 ..Server::new(url)
             }],
             Location::Object(address) => vec![Server {
-                secrets: self.secrets()?,
+                secrets: self.own_secrets()?,
                 ..Server::new(address.to_string())
             }],
             Location::Cid(_) | Location::Path(_) | Location::Id(_) => self.gateways(config)?,
         };
         self.with(config, servers)
+    }
+
+    /// The connections.
+    pub(super) fn clients(&self, config: &Config) -> Result<Clients, Failure> {
+        clients(self.ca_file.as_deref(), config)
     }
 
     /// The gateways that are asked for a CID.
@@ -85,7 +93,7 @@ impl ServerArgs {
     }
 
     fn with(&self, config: &Config, servers: Vec<Server>) -> Result<Servers, Failure> {
-        let clients = clients(self.ca_file.as_deref(), config)?;
+        let clients = self.clients(config)?;
         Ok(Servers {
             servers,
             stripe: self.stripe || config.stripe(),
@@ -118,6 +126,14 @@ impl ServerArgs {
             }))
         });
         named.collect()
+    }
+
+    /// The secrets for the server of a location.
+    fn own_secrets(&self) -> Result<Secrets, Failure> {
+        if self.is_for_many {
+            return Ok(Secrets::default());
+        }
+        self.secrets()
     }
 
     /// The secrets in the arguments and the environment.
@@ -173,6 +189,7 @@ mod tests {
             headers: vec!["X-Key: s3cret".into()],
             token_file: None,
             ca_file: None,
+            is_for_many: false,
         };
         let config = Config::default();
         let error = args.resolve_gateways(&config).expect_err("for whom?");

@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{HumanBytes, HumanDuration};
+use serde::Serialize;
 
 use super::{Failure, completions, units};
-use crate::mount::{self, Report};
+use crate::mount::{self, ArchiveReport, Report};
 
 /// Show a mount's statistics: bytes, requests, latency, memory, streams.
 ///
@@ -47,7 +48,8 @@ Examples:
 pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
     let mut shown = Shown::default();
     loop {
-        let report = match mount::report(&args.mountpoint) {
+        let asked = Status::of(&args.mountpoint);
+        let report = match asked {
             Ok(report) => report,
             // It was unmounted while it was watched.
             Err(mount::Stuck::NotOurs(_)) if shown.last.is_some() => break,
@@ -71,7 +73,26 @@ pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn json(report: &Report) -> Result<String, Failure> {
+/// The status of a mount, with a line for each archive of a library.
+#[derive(Debug, Serialize)]
+struct Status {
+    #[serde(flatten)]
+    report: Report,
+    /// The archives of a library, in the order of names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    library: Option<Vec<ArchiveReport>>,
+}
+
+impl Status {
+    fn of(mountpoint: &Path) -> Result<Self, mount::Stuck> {
+        let report = mount::report(mountpoint)?;
+        let has_list = report.archives.is_some();
+        let library = has_list.then(|| mount::archives(mountpoint)).transpose()?;
+        Ok(Self { report, library })
+    }
+}
+
+fn json(report: &Status) -> Result<String, Failure> {
     let line = serde_json::to_string(report).map_err(Failure::new)?;
     Ok(line + "\n")
 }
@@ -79,15 +100,17 @@ fn json(report: &Report) -> Result<String, Failure> {
 /// The previous output, when the status is printed repeatedly.
 #[derive(Default)]
 struct Shown {
-    last: Option<(Report, Instant)>,
+    last: Option<(Status, Instant)>,
     lines: usize,
 }
 
 impl Shown {
     /// The text for people. On a terminal it replaces the previous one.
-    fn text(&mut self, report: &Report, is_watched: bool) -> String {
+    fn text(&mut self, status: &Status, is_watched: bool) -> String {
         let since = self.last.as_ref().filter(|_| is_watched);
-        let text = text(report, since.map(|(last, at)| (last, at.elapsed())));
+        let since = since.map(|(last, at)| (&last.report, at.elapsed()));
+        let mut text = text(&status.report, since);
+        text.extend(status.library.iter().map(|archives| library(archives)));
         let lines = std::mem::replace(&mut self.lines, text.lines().count());
         match (lines, io::stdout().is_terminal()) {
             (0, _) => text,
@@ -121,7 +144,13 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
         let value = value.replace(|c: char| c.is_control(), "\u{fffd}");
         let _ = writeln!(text, "{name:<9} {value}");
     };
-    line("archive", report.origin().to_owned());
+    match report.archives {
+        None => line("archive", report.origin().to_owned()),
+        Some(all) => {
+            let open = report.archives_open.unwrap_or(0);
+            line("library", format!("{all} archives, {open} of them open"));
+        }
+    }
     line(
         "",
         format!(
@@ -192,6 +221,33 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
     text
 }
 
+/// A line for each archive of a library that was opened since the mount.
+fn library(archives: &[ArchiveReport]) -> String {
+    let mut text = String::new();
+    let used = archives.iter().filter(|archive| archive.opened > 0);
+    for archive in used.clone() {
+        let what = match &archive.error {
+            Some(error) => error.clone(),
+            None => format!(
+                "{} read, {} fetched in {} requests, {} errors, {} files open",
+                HumanBytes(archive.bytes_read),
+                HumanBytes(archive.bytes_fetched),
+                archive.requests,
+                archive.errors,
+                archive.files_open
+            ),
+        };
+        let line = format!("{:<9} {}: {what}", archive.state, archive.name);
+        text += &line.replace(|c: char| c.is_control(), "\u{fffd}");
+        text.push('\n');
+    }
+    let others = archives.len() - used.count();
+    if others > 0 {
+        text += &format!("closed    {others} archives that no program has looked into\n");
+    }
+    text
+}
+
 fn milliseconds(ms: f64) -> String {
     match ms {
         ..10.0 => format!("{ms:.1} ms"),
@@ -231,6 +287,27 @@ streams   a\u{fffd}[2J.ts: at 2.00 KiB of the archive, 1.00 KiB ahead, window 4.
           between files: at 0 B of the archive, 0 B ahead, window 0 B
 ";
         assert_eq!(text(&report(1024), None), expected);
+    }
+
+    #[test]
+    fn archives_of_a_library_have_a_line_each() {
+        let archives: Vec<ArchiveReport> = serde_json::from_str(
+            r#"[{"name": "a", "source": "http://h/a", "state": "open", "entries": 3, "files_open": 1,
+            "opened": 2, "bytes_read": 1024, "bytes_fetched": 2048, "bytes_from_disk": 0, "requests": 4,
+            "errors": 0},
+            {"name": "b", "source": "http://h/b", "state": "failed", "error": "it is gone", "files_open": 0,
+            "opened": 1, "bytes_read": 0, "bytes_fetched": 0, "bytes_from_disk": 0, "requests": 1,
+            "errors": 0},
+            {"name": "c", "source": "http://h/c", "state": "closed", "files_open": 0, "opened": 0,
+            "bytes_read": 0, "bytes_fetched": 0, "bytes_from_disk": 0, "requests": 0, "errors": 0}]"#,
+        )
+        .expect("archives");
+        let expected = "\
+open      a: 1.00 KiB read, 2.00 KiB fetched in 4 requests, 0 errors, 1 files open
+failed    b: it is gone
+closed    1 archives that no program has looked into
+";
+        assert_eq!(library(&archives), expected);
     }
 
     #[test]

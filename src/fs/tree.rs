@@ -226,6 +226,11 @@ impl Tree {
         self.children.len()
     }
 
+    /// The largest inode number.
+    pub fn largest(&self) -> Ino {
+        Ino(self.names.parents.len() as u64)
+    }
+
     /// The number of directories, including the root.
     pub fn directories(&self) -> usize {
         let below: u64 = self.subdirs.values().map(|n| u64::from(*n)).sum();

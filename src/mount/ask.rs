@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::archives_page::{ArchiveReport, ArchivesPage, ReloadReport};
 use super::mounts::{self, FS_TYPE};
 use super::report::Report;
 use super::stuck::Stuck;
 use super::trace::{TRACE, TracePage};
-use super::xattr::SOURCE;
+use super::xattr::{ARCHIVES, RELOAD, SOURCE};
 
 /// A mount answers from memory. One that takes longer is stopped (SIGSTOP), or worse.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -20,22 +21,45 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// The longest value of an attribute (`XATTR_SIZE_MAX` in Linux), in bytes.
 const LONGEST: usize = 64 << 10;
 
+/// The longest time that a reload takes: the list may come from a server.
+const RELOADS_WITHIN: Duration = Duration::from_secs(90);
+
 /// The status of the aiozfs that is mounted on `mountpoint`.
 pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
-    ask_for(mountpoint, "status")
+    answer(mountpoint, "status", ANSWERS_WITHIN)
 }
 
 /// What happened on the aiozfs that is mounted on `mountpoint` from event number `from` on; without one,
 /// the number of the next event. The mount keeps events from now on, for five seconds.
 pub fn trace(mountpoint: &Path, from: Option<u64>) -> Result<TracePage, Stuck> {
     match from {
-        None => ask_for(mountpoint, TRACE),
-        Some(from) => ask_for(mountpoint, &format!("{TRACE}.{from}")),
+        None => answer(mountpoint, TRACE, ANSWERS_WITHIN),
+        Some(from) => answer(mountpoint, &format!("{TRACE}.{from}"), ANSWERS_WITHIN),
     }
 }
 
-/// The value of an attribute of the aiozfs that is mounted on `mountpoint`, which is JSON.
-fn ask_for<T: DeserializeOwned>(mountpoint: &Path, name: &str) -> Result<T, Stuck> {
+/// The archives of the library that is mounted on `mountpoint`, in the order of names.
+pub fn archives(mountpoint: &Path) -> Result<Vec<ArchiveReport>, Stuck> {
+    let mut archives = Vec::new();
+    loop {
+        let name = format!("{ARCHIVES}{}", archives.len());
+        let page: ArchivesPage = answer(mountpoint, &name, ANSWERS_WITHIN)?;
+        let is_last = page.archives.is_empty();
+        archives.extend(page.archives);
+        if is_last || archives.len() >= page.total {
+            return Ok(archives);
+        }
+    }
+}
+
+/// Makes the library that is mounted on `mountpoint` read its list again.
+pub fn reload(mountpoint: &Path) -> Result<ReloadReport, Stuck> {
+    let done: Result<ReloadReport, String> = answer(mountpoint, RELOAD, RELOADS_WITHIN)?;
+    done.map_err(Stuck::Refused)
+}
+
+/// An attribute of the root of the aiozfs that is mounted on `mountpoint`, which is JSON.
+fn answer<T: DeserializeOwned>(mountpoint: &Path, name: &str, limit: Duration) -> Result<T, Stuck> {
     let shown = mountpoint.display();
     let refused = |e: io::Error| Stuck::Refused(format!("{shown}: {e}"));
     let path = mounts::absolute(mountpoint).map_err(refused)?;
@@ -46,7 +70,7 @@ fn ask_for<T: DeserializeOwned>(mountpoint: &Path, name: &str) -> Result<T, Stuc
             mount.fs_type
         ))),
         Some(_) => {
-            let value = ask(&path, name, ANSWERS_WITHIN).map_err(refused)?;
+            let value = ask(&path, name, limit).map_err(refused)?;
             serde_json::from_slice(&value).map_err(|e| {
                 Stuck::Refused(format!(
                     "the aiozfs on {shown} is another version, whose {name} this one cannot read ({e})"

@@ -6,6 +6,9 @@ use std::io::ErrorKind;
 
 use fuser::Errno;
 
+use crate::content::PathError;
+use crate::library::Unopened;
+use crate::volume::OpenError;
 use crate::{archive, decode, reader, source};
 
 /// The errno of a failed read.
@@ -74,5 +77,61 @@ fn of_source(error: &source::Error) -> Errno {
             ErrorKind::PermissionDenied => Errno::EACCES,
             _ => Errno::EIO,
         },
+    }
+}
+
+/// The errno of an archive of a library that cannot be opened. It is that of every file in it.
+pub(super) fn of_unopened(error: &Unopened) -> Errno {
+    match error {
+        Unopened::Open(error) => of_open(error),
+        Unopened::Setup(_) => Errno::EINVAL,
+        Unopened::Directory => Errno::EISDIR,
+        // Its name leads to the new one.
+        Unopened::Changed => Errno::ESTALE,
+        Unopened::TooManyNames => Errno::EFBIG,
+        Unopened::Gone => Errno::ENODEV,
+    }
+}
+
+fn of_open(error: &OpenError) -> Errno {
+    match error {
+        OpenError::NotVerifiable(_) => Errno::EINVAL,
+        OpenError::Unusable(error) | OpenError::Path(PathError::Blocks(error)) => of_server(error),
+        OpenError::Path(
+            PathError::NotFound { .. }
+            | PathError::NotADirectory { .. }
+            | PathError::Symlink { .. },
+        ) => Errno::ENOENT,
+        OpenError::Name { .. } | OpenError::Directory(_) | OpenError::Index(..) => Errno::EIO,
+        OpenError::Read(error) => match error {
+            reader::Error::Source(error) => of_server(error),
+            reader::Error::Deadline { .. } => Errno::ETIMEDOUT,
+            error => of_read(error),
+        },
+    }
+}
+
+/// The errno of a server that does not give an archive. Unlike a failed read of a file, this may be told
+/// apart: the archive is not there, or not allowed.
+fn of_server(error: &source::Error) -> Errno {
+    use source::Error as E;
+    match error {
+        E::NotFound { .. } => Errno::ENOENT,
+        E::Timeout { .. } => Errno::ETIMEDOUT,
+        E::Refused { status, .. } | E::Status { status, .. } => match status {
+            401 | 403 | 407 => Errno::EACCES,
+            _ => Errno::EIO,
+        },
+        E::Unreachable { .. }
+        | E::Untrusted { .. }
+        | E::Cut { .. }
+        | E::NoRanges { .. }
+        | E::NoRawBlocks { .. }
+        | E::Encoded { .. }
+        | E::BadAnswer { .. }
+        | E::Forged { .. }
+        | E::OutOfBlob { .. }
+        | E::Unsupported { .. } => Errno::EIO,
+        E::NoNetwork { .. } | E::Offline | E::Changed { .. } | E::Io { .. } => of_source(error),
     }
 }

@@ -1,10 +1,12 @@
-//! Mounts a volume: the only room that names fuser and errno.
+//! Mounts a library of archives, or one: the only room that names fuser and errno.
 //!
-//! The adapter translates the kernel's requests to calls of [`Volume`](crate::volume::Volume); the
+//! The adapter translates the kernel's requests to calls of [`Library`](crate::library::Library) and
+//! [`Volume`](crate::volume::Volume); the
 //! session lasts from mount(2) to the end of the process; `unmount` and `ask` talk to a mount from
 //! another process.
 
 mod adapter;
+mod archives_page;
 mod ask;
 mod attributes;
 mod crash;
@@ -12,10 +14,12 @@ mod errno;
 mod error_kind;
 mod failpoint;
 mod holders;
+mod library_names;
 mod logged;
 mod malloc_arenas;
 mod mounts;
 mod ongoing_read;
+mod replies;
 mod report;
 mod served;
 mod session;
@@ -26,7 +30,8 @@ mod trace;
 mod unmount;
 mod xattr;
 
-pub use ask::{Found, is_source, mounts, report, trace};
+pub use archives_page::{ArchiveReport, ReloadReport};
+pub use ask::{Found, archives, is_source, mounts, reload, report, trace};
 pub use holders::Holder;
 pub use malloc_arenas::share_memory;
 pub use mounts::{Unfit, check_mountpoint};

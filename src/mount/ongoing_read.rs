@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use super::served::Served;
 use crate::fs::Ino;
 use crate::reader::{Traced, TracedKind};
-use crate::volume::FileError;
+use crate::volume::{FileError, Volume};
 
 /// A read request of the kernel that is being answered.
 #[derive(Debug, Clone, Copy)]
@@ -29,32 +29,37 @@ impl OngoingRead {
     }
 
     /// The read ends with bytes that were in memory.
-    pub(super) fn found(&self, served: &Served, bytes: usize) {
-        self.ended(served, bytes as u64, None, |_| "memory".into());
+    pub(super) fn found(&self, served: &Served, volume: &Volume, bytes: usize) {
+        self.ended((served, volume), bytes as u64, None, |_| "memory".into());
     }
 
     /// The read ends with bytes that it waited for, or with an error.
-    pub(super) fn waited(&self, served: &Served, result: &Result<Vec<u8>, FileError>) {
+    pub(super) fn waited(
+        &self,
+        served: &Served,
+        volume: &Volume,
+        result: &Result<Vec<u8>, FileError>,
+    ) {
         let from = |range: &Range<u64>| match result {
-            Ok(_) => served.volume.came_from(self.ino, range),
+            Ok(_) => volume.came_from(self.ino, range),
             Err(_) => String::new(),
         };
         let bytes = result
             .as_ref()
             .map_or(u64::from(self.size), |b| b.len() as u64);
-        self.ended(served, bytes, result.as_ref().err(), from);
+        self.ended((served, volume), bytes, result.as_ref().err(), from);
     }
 
     fn ended(
         &self,
-        served: &Served,
+        (served, volume): (&Served, &Volume),
         bytes: u64,
         error: Option<&FileError>,
         from: impl FnOnce(&Range<u64>) -> String,
     ) {
         let took = self.since.elapsed();
         served.tally.read_times.add(took);
-        served.volume.archive().trace().add(|| {
+        volume.archive().trace().add(|| {
             let range = self.offset..self.offset.saturating_add(bytes);
             Traced {
                 kind: TracedKind::Read(self.ino.0),

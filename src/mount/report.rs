@@ -1,16 +1,18 @@
 //! The status of a mount, which is the value of an attribute of its root.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::served::Served;
-use crate::reader::{RequestCounts, Timing};
+use crate::library::ArchiveStatus;
+use crate::reader::{RequestCounts, Status, Timing};
 use crate::volume::Volume;
 
 /// The statistics of a mount: the value of `user.aiozfs.status`, as JSON.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Version of the aiozfs that serves the mount.
     pub version: String,
@@ -27,6 +29,13 @@ pub struct Report {
     #[allow(missing_docs)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// How many archives a library has; `None` for a mount of one archive. What is below are sums over its open
+    /// archives; bytes, requests and errors also over those that were open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archives: Option<u64>,
+    /// Those of them that are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archives_open: Option<u64>,
     /// Length of the archive in bytes.
     pub blob_size: u64,
     /// How many entries it has.
@@ -165,58 +174,98 @@ pub struct Stream {
 impl Report {
     /// The status of a mount now.
     pub(super) fn of(served: &Served) -> Self {
-        let archive = served.volume.archive();
-        let (status, index) = (archive.status(), archive.index());
-        let (origin_kind, place) = served.volume.origin();
-        let origin = |kind| (*origin_kind == kind).then(|| place.clone());
+        let volumes = served.library.volumes();
+        let mut report = Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: served.since.elapsed().as_secs_f64(),
+            open_files: served.tally.open_files(),
+            resident_bytes: resident(),
+            read_times: served.tally.read_times.timing().into(),
+            failures: named(served.tally.failures()),
+            ..Self::default()
+        };
+        for volume in &volumes {
+            report.add(&volume.archive().status(), volume);
+        }
+        match served.library.single() {
+            Some(volume) => {
+                let (kind, place) = volume.origin();
+                let origin = |wanted| (*kind == wanted).then(|| place.clone());
+                report.cid = origin("cid");
+                report.url = origin("url");
+                report.file = origin("file");
+            }
+            None => report.add_closed(&served.library.statuses(), &volumes),
+        }
+        report
+    }
+
+    /// Adds what an open archive has done.
+    fn add(&mut self, status: &Status, volume: &Volume) {
+        let index = volume.archive().index();
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        self.blob_size += index.blob_size();
+        self.entries += index.len() as u64;
+        self.bytes_unread = status.bytes_unread;
+        self.request_times.add(status.request_times.clone());
+        for (kind, counts) in [("demand", status.demand), ("readahead", status.read_ahead)] {
+            for ended in of_kind(kind, counts) {
+                self.add_ended(ended);
+            }
+        }
+        for gateway in gateways(volume) {
+            // Archives of a library share servers. What one of them knows stands for all.
+            if !self.gateways.iter().any(|known| known.name == gateway.name) {
+                self.gateways.push(gateway);
+            }
+        }
+        self.cache = self.cache.take().or_else(|| cache(volume));
+        self.bytes_read += status.bytes_read;
+        self.bytes_from_memory += status.bytes_from_memory;
+        self.bytes_fetched += status.bytes_fetched;
+        self.bytes_from_disk += status.bytes_from_disk;
+        self.requests += status.requests;
+        self.requests_in_flight += status.requests_in_flight as u64;
+        self.errors += status.errors;
+        // Of several archives, the slowest one.
+        self.median_latency_ms = self.median_latency_ms.max(ms(status.median_latency));
+        self.p99_latency_ms = self.p99_latency_ms.max(ms(status.p99_latency));
+        // They share one bound.
+        self.memory_used = status.memory_used;
+        self.memory_limit = status.memory_limit;
         let file = |at: u64| {
             // By the last byte that was read: the next one may belong to another file.
             let id = index.at(at.checked_sub(1)?)?;
             Some(String::from_utf8_lossy(index.path(id)).into_owned())
         };
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            uptime_s: served.since.elapsed().as_secs_f64(),
-            cid: origin("cid"),
-            url: origin("url"),
-            file: origin("file"),
-            blob_size: index.blob_size(),
-            entries: index.len() as u64,
-            bytes_read: status.bytes_read,
-            bytes_from_memory: status.bytes_from_memory,
-            bytes_fetched: status.bytes_fetched,
-            bytes_from_disk: status.bytes_from_disk,
-            requests: status.requests,
-            requests_in_flight: status.requests_in_flight as u64,
-            errors: status.errors,
-            median_latency_ms: ms(status.median_latency),
-            p99_latency_ms: ms(status.p99_latency),
-            memory_used: status.memory_used,
-            memory_limit: status.memory_limit,
-            streams: status
-                .streams
-                .iter()
-                .map(|stream| Stream {
-                    file: file(stream.at),
-                    at: stream.at,
-                    window: stream.window,
-                    ahead: stream.ahead,
-                })
-                .collect(),
-            bytes_unread: status.bytes_unread,
-            open_files: served.tally.open_files(),
-            resident_bytes: resident(),
-            read_times: served.tally.read_times.timing().into(),
-            request_times: status.request_times.into(),
-            requests_ended: [("demand", status.demand), ("readahead", status.read_ahead)]
-                .into_iter()
-                .flat_map(|(kind, counts)| of_kind(kind, counts))
-                .collect(),
-            failures: named(served.tally.failures()),
-            gateways: gateways(&served.volume),
-            cache: cache(&served.volume),
+        self.streams
+            .extend(status.streams.iter().map(|stream| Stream {
+                file: file(stream.at),
+                at: stream.at,
+                window: stream.window,
+                ahead: stream.ahead,
+            }));
+    }
+
+    /// Makes the sums those over all times that the archives of a library were open.
+    fn add_closed(&mut self, archives: &[ArchiveStatus], open: &[Arc<Volume>]) {
+        let sum = |of: fn(&ArchiveStatus) -> u64| archives.iter().map(of).sum::<u64>();
+        self.archives = Some(archives.len() as u64);
+        self.archives_open = Some(open.len() as u64);
+        self.bytes_read = sum(|archive| archive.bytes_read);
+        self.bytes_fetched = sum(|archive| archive.bytes_fetched);
+        self.bytes_from_disk = sum(|archive| archive.bytes_from_disk);
+        self.requests = sum(|archive| archive.requests);
+        self.errors = sum(|archive| archive.errors);
+    }
+
+    fn add_ended(&mut self, ended: RequestReport) {
+        let is_same =
+            |known: &&mut RequestReport| known.kind == ended.kind && known.result == ended.result;
+        match self.requests_ended.iter_mut().find(is_same) {
+            Some(known) => known.count += ended.count,
+            None => self.requests_ended.push(ended),
         }
     }
 
@@ -230,6 +279,21 @@ impl Report {
 impl GatewayReport {
     /// All values of `state`.
     pub const STATES: [&'static str; 4] = ["available", "backing_off", "retry_after", "excluded"];
+}
+
+impl Histogram {
+    /// Adds other times, which are counted up to the same bounds.
+    fn add(&mut self, timing: Timing) {
+        self.count += timing.count;
+        self.sum_s += timing.sum;
+        if self.within.is_empty() {
+            self.within = timing.within;
+            return;
+        }
+        for ((_, known), (_, more)) in self.within.iter_mut().zip(timing.within) {
+            *known += more;
+        }
+    }
 }
 
 impl From<Timing> for Histogram {

@@ -1,15 +1,18 @@
-//! A volume that a mount serves, and what belongs to this mount alone.
+//! What a mount serves, and what belongs to this mount alone.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
+
+use futures_util::FutureExt;
+use tokio::runtime::Handle;
 
 use super::logged::Logged;
 use super::tally::Tally;
-use crate::volume::Volume;
+use crate::library::Library;
 
 /// What the adapter serves.
 pub(super) struct Served {
-    pub(super) volume: Arc<Volume>,
+    pub(super) library: Library,
     /// When it was mounted.
     pub(super) since: Instant,
     /// The failures that were logged.
@@ -17,16 +20,43 @@ pub(super) struct Served {
     pub(super) tally: Tally,
     /// The hash of the source, for which [`is_source`](super::is_source) asks.
     pub(super) source_hash: Option<String>,
+    runtime: Handle,
 }
 
 impl Served {
-    pub(super) fn new(volume: Arc<Volume>, source_hash: Option<String>) -> Self {
+    pub(super) fn new(library: Library, source_hash: Option<String>, runtime: Handle) -> Self {
         Self {
-            volume,
+            library,
             since: Instant::now(),
             logged: Logged::default(),
             tally: Tally::default(),
             source_hash,
+            runtime,
         }
     }
+
+    /// Continues a request in a task, which may wait, and catches its panic.
+    pub(super) fn spawn(
+        &self,
+        what: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.runtime.spawn(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                log_panic(what);
+            }
+        });
+    }
+}
+
+/// Runs a request and catches its panic. The reply inside it is dropped, which answers EIO. The panic
+/// hook has logged the cause.
+pub(super) fn guard(what: &str, request: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(request)).is_err() {
+        log_panic(what);
+    }
+}
+
+fn log_panic(what: &str) {
+    log::error!("{what} panicked; the request is answered with EIO. Please report this");
 }

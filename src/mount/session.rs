@@ -1,5 +1,6 @@
 //! One mount, from mount(2) to the end of its process.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use super::mounts;
 use super::report::Report;
 use super::served::Served;
 use super::unmount::unmount_own;
-use crate::volume::Volume;
+use crate::library::{Change, Library};
 
 /// How long to wait for the session to end after the mount is gone. A mount that was detached while
 /// files were open stays in the kernel until the process ends.
@@ -82,10 +83,10 @@ impl fmt::Display for MountError {
     }
 }
 
-/// A mounted volume. It is served until [`wait`](Self::wait) returns.
+/// A mounted library. It is served until [`wait`](Self::wait) returns.
 pub struct Mounted {
     served: Arc<Served>,
-    volume: Arc<Volume>,
+    library: Library,
     mountpoint: PathBuf,
     device: String,
     events: mpsc::Receiver<Event>,
@@ -110,10 +111,10 @@ impl Stopper {
     }
 }
 
-/// Mounts `volume` on `mountpoint`, an absolute path that was checked. When this returns, the tree
+/// Mounts `library` on `mountpoint`, an absolute path that was checked. When this returns, the tree
 /// is usable.
 pub fn mount(
-    volume: Arc<Volume>,
+    library: Library,
     mountpoint: &Path,
     options: &KernelOptions,
     runtime: Handle,
@@ -123,8 +124,9 @@ pub fn mount(
     }
     let config = config(options);
     let refuses_users = config.acl == SessionACL::RootAndOwner;
-    let served = Arc::new(Served::new(volume.clone(), options.source_hash.clone()));
-    let adapter = Adapter::new(served.clone(), runtime, refuses_users);
+    let served = Served::new(library.clone(), options.source_hash.clone(), runtime);
+    let served = Arc::new(served);
+    let adapter = Adapter::new(served.clone(), refuses_users);
     let tuned = adapter.tuned();
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
@@ -133,7 +135,7 @@ pub fn mount(
         _ => String::new(),
     };
     crash::detach_on_fault(mountpoint);
-    drop_wrong_pages(&volume, session.notifier());
+    forget_changes(&library, session.notifier());
     let (sender, events) = mpsc::channel();
     let ended = sender.clone();
     let server = std::thread::Builder::new().name("fuse".into());
@@ -146,7 +148,7 @@ pub fn mount(
     let _ = tuned.set(());
     Ok(Mounted {
         served,
-        volume,
+        library,
         mountpoint: mountpoint.to_owned(),
         device,
         events,
@@ -167,8 +169,8 @@ impl Mounted {
     }
 
     /// What is mounted.
-    pub fn volume(&self) -> &Arc<Volume> {
-        &self.volume
+    pub fn library(&self) -> &Library {
+        &self.library
     }
 
     /// Serves until the mount is gone. When a [`Stopper`] asks for it, fails the reads that wait, then
@@ -178,12 +180,12 @@ impl Mounted {
         match self.events.recv() {
             Ok(Event::Ended(result)) => {
                 crash::forget();
-                self.volume.close();
+                self.library.close();
                 return result;
             }
             Ok(Event::Stop) | Err(_) => {}
         }
-        self.volume.close();
+        self.library.close();
         unmount_own(&self.mountpoint, &self.device);
         crash::forget();
         loop {
@@ -196,12 +198,18 @@ impl Mounted {
     }
 }
 
-/// Makes the kernel drop its cached pages of a file whose bytes turned out to be wrong.
-fn drop_wrong_pages(volume: &Volume, notifier: Notifier) {
-    volume.on_wrong(move |ino| {
-        // The whole file. The kernel waits for reads of the file in progress.
-        if let Err(e) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
-            log::warn!("the kernel may keep wrong pages of inode {}: {e}", ino.0);
+/// Makes the kernel forget what turned out to be wrong, or is no longer so.
+fn forget_changes(library: &Library, notifier: Notifier) {
+    library.watch(move |change| match change {
+        Change::Bytes(ino) => {
+            // The whole file. The kernel waits for reads of the file in progress.
+            if let Err(e) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
+                log::warn!("the kernel may keep wrong pages of inode {}: {e}", ino.0);
+            }
+        }
+        // It is no error if the kernel does not know the name.
+        Change::Name { directory, name } => {
+            let _ = notifier.inval_entry(INodeNo(directory.0), OsStr::new(&name));
         }
     });
 }

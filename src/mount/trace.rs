@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::served::Served;
 use crate::fs::Ino;
 use crate::reader::{Traced, TracedKind};
+use crate::volume::Volume;
 
 /// The attribute's name, without the prefix that all have.
 pub(super) const TRACE: &str = "trace";
@@ -57,7 +58,9 @@ pub struct TracePage {
 
 /// The value of the attribute whose name ends with `from` after its prefix; `None` if there is none.
 pub(super) fn value(served: &Served, from: &[u8]) -> Option<String> {
-    let trace = served.volume.archive().trace();
+    // Each archive of a library has a trace of its own, and they are not put together.
+    let volume = served.library.single()?;
+    let trace = volume.archive().trace();
     let from = match from {
         [] => None,
         [b'.', number @ ..] => Some(std::str::from_utf8(number).ok()?.parse().ok()?),
@@ -71,7 +74,7 @@ pub(super) fn value(served: &Served, from: &[u8]) -> Option<String> {
     };
     let mut length = 0;
     for event in events {
-        let event = shown(served, event);
+        let event = shown(volume, event);
         length += serde_json::to_string(&event).ok()?.len() + 1;
         if length > LONGEST && !page.events.is_empty() {
             break;
@@ -90,10 +93,10 @@ fn host(origin: String) -> String {
     }
 }
 
-fn shown(served: &Served, event: Traced) -> TraceEvent {
-    let index = served.volume.archive().index();
+fn shown(volume: &Volume, event: Traced) -> TraceEvent {
+    let index = volume.archive().index();
     let path = match event.kind {
-        TracedKind::Read(ino) => Some(served.volume.tree().path(Ino(ino))),
+        TracedKind::Read(ino) => Some(volume.tree().path(Ino(ino))),
         TracedKind::Demand | TracedKind::ReadAhead => {
             let id = index.at(event.range.start);
             id.map(|id| index.path(id).to_vec())

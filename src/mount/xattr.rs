@@ -1,10 +1,12 @@
 //! Extended attributes: metadata of a file from the archive, and of the mount.
 
+use super::archives_page::{ArchivesPage, ReloadReport};
 use super::report::Report;
 use super::served::Served;
 use super::trace::{self, TRACE};
 use crate::archive::{EntryId, Kind};
 use crate::fs::Ino;
+use crate::library::File;
 use crate::volume::{FileError, Volume};
 
 /// All names begin with this.
@@ -15,66 +17,123 @@ const PREFIX: &str = "user.aiozfs.";
 /// offline for the secrets in the source.
 pub(super) const SOURCE: &str = "source.";
 
+/// The attribute whose reading reloads the list of a library.
+pub(super) const RELOAD: &str = "reload";
+
+/// The prefix of an attribute whose name ends with a number: the status of the archives of a library from this
+/// one on, as many as fit into an attribute.
+pub(super) const ARCHIVES: &str = "archives.";
+
 /// Attributes of a file with an entry in the archive.
 const OF_FILES: [&str; 3] = ["size", "crc32", "method"];
 
 /// Attributes of a file whose data can be read by ranges.
 const OF_READABLE: [&str; 5] = ["offset", "size", "crc32", "method", "range"];
 
-/// The names of the attributes of a file that are listed, each ended by a NUL. Programs copy every listed
-/// attribute (`rsync -X`, `cp -a`), and fail if its size changes between two calls. So the status and the
-/// process id are not listed; they can be read by name.
-pub(super) fn names(volume: &Volume, ino: Ino) -> Result<Vec<u8>, FileError> {
-    volume.attr(ino)?;
-    let of_root = [volume.origin().0];
-    let names: &[&str] = match (volume.tree().entry(ino), ino) {
-        _ if is_symlink(volume, ino) => &[],
-        (Some(id), _) if is_readable(volume, id) => &OF_READABLE,
-        (Some(_), _) => &OF_FILES,
-        (None, Ino::ROOT) => &of_root,
-        (None, _) => &[],
-    };
-    // A member of a tar has none.
-    let entry = volume.tree().entry(ino);
-    let has_crc = entry.is_none_or(|id| volume.archive().index().get(id).crc32.is_some());
-    let names = names.iter().filter(|name| has_crc || **name != "crc32");
-    let list = names.flat_map(|name| [PREFIX, name, "\0"]);
-    Ok(list.collect::<String>().into_bytes())
+/// The rest of the name of an attribute that is ours.
+pub(super) fn own_name(name: &[u8]) -> Option<&[u8]> {
+    name.strip_prefix(PREFIX.as_bytes())
 }
 
 /// Whether only root and the user who mounted may read this attribute. Other users (`allow_other`) could
-/// guess logins with one, and watch with the other.
+/// guess logins with one, watch with another, and have the list read again and again with the third.
 pub(super) fn is_for_mounter(name: &[u8]) -> bool {
-    let name = name.strip_prefix(PREFIX.as_bytes());
-    let is_private = |name: &[u8]| {
-        [SOURCE, TRACE]
-            .iter()
-            .any(|p| name.starts_with(p.as_bytes()))
-    };
-    name.is_some_and(is_private)
+    let is_private = |prefix: &&str| name.starts_with(prefix.as_bytes());
+    [SOURCE, TRACE, RELOAD].iter().any(is_private)
 }
 
-/// The value of an attribute; `None` if the file has no such attribute.
-pub(super) async fn get(
-    served: &Served,
-    ino: Ino,
-    name: &[u8],
-) -> Result<Option<Vec<u8>>, FileError> {
-    let volume = &*served.volume;
+/// Whether an inode is the root of the mount, or another directory whose attributes are known without its
+/// archive.
+pub(super) fn is_of_mount(served: &Served, ino: Ino) -> bool {
+    ino == Ino::ROOT || served.library.attr(ino).is_some()
+}
+
+/// The names of the attributes of such a directory that are listed. See [`names`].
+pub(super) fn names_of_mount(served: &Served, ino: Ino) -> Vec<u8> {
+    let names = origin(served, ino).map(|(kind, _)| list(&[kind]));
+    names.unwrap_or_default()
+}
+
+/// The value of an attribute of such a directory; `None` if it has no such attribute.
+pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<String> {
+    if let Some((kind, place)) = origin(served, ino)
+        && name == kind.as_bytes()
+    {
+        return Some(place);
+    }
+    if ino != Ino::ROOT {
+        return None;
+    }
+    match name {
+        b"status" => serde_json::to_string(&Report::of(served)).ok(),
+        // For `aiozfs umount`, which asks this process to end.
+        b"pid" => Some(std::process::id().to_string()),
+        // For `aiozfs mount`, which asks whether the same source is mounted here.
+        name if is_own_source(served, name) => Some("1".to_owned()),
+        name if name.starts_with(TRACE.as_bytes()) => trace::value(served, &name[TRACE.len()..]),
+        name if name == RELOAD.as_bytes() => Some(reload(served).await),
+        name => {
+            let page = std::str::from_utf8(name).ok()?.strip_prefix(ARCHIVES)?;
+            serde_json::to_string(&ArchivesPage::of(served, page.parse().ok()?)).ok()
+        }
+    }
+}
+
+/// Reloads the list of a library. The answer is JSON.
+async fn reload(served: &Served) -> String {
+    let done = served.library.reload().await;
+    let done = done.map(|done| ReloadReport {
+        archives: done.archives,
+        added: done.added,
+        removed: done.removed,
+    });
+    serde_json::to_string(&done).unwrap_or_default()
+}
+
+/// Where an archive comes from, if the directory is the root of one.
+fn origin(served: &Served, ino: Ino) -> Option<(&'static str, String)> {
+    match served.library.single() {
+        Some(volume) => Some(volume.origin().clone()),
+        None => served.library.origin(ino),
+    }
+}
+
+/// The names of the attributes of a file that are listed, each ended by a NUL. Programs copy every listed
+/// attribute (`rsync -X`, `cp -a`), and fail if its size changes between two calls. So the status and the
+/// process id are not listed; they can be read by name.
+pub(super) fn names(file: &File) -> Result<Vec<u8>, FileError> {
+    let (volume, ino) = (file.volume(), file.ino());
     volume.attr(ino)?;
-    let Some(name) = name.strip_prefix(PREFIX.as_bytes()) else {
-        return Ok(None);
+    let entry = volume.tree().entry(ino);
+    let names: &[&str] = match entry {
+        _ if is_symlink(volume, ino) => &[],
+        Some(id) if is_readable(volume, id) => &OF_READABLE,
+        Some(_) => &OF_FILES,
+        None => &[],
     };
-    let value = match (volume.tree().entry(ino), ino) {
-        _ if is_symlink(volume, ino) => None,
-        (Some(id), _) => of_file(volume, id, name).await?,
-        (None, Ino::ROOT) => of_root(served, name),
-        (None, _) => None,
-    };
-    Ok(value.map(String::into_bytes))
+    // A member of a tar has none.
+    let has_crc = entry.is_none_or(|id| volume.archive().index().get(id).crc32.is_some());
+    let names = names.iter().filter(|name| has_crc || **name != "crc32");
+    Ok(list(&names.copied().collect::<Vec<_>>()))
 }
 
-async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<String>, FileError> {
+fn list(names: &[&str]) -> Vec<u8> {
+    let list = names.iter().flat_map(|name| [PREFIX, name, "\0"]);
+    list.collect::<String>().into_bytes()
+}
+
+/// The value of an attribute of a file; `None` if the file has no such attribute.
+pub(super) async fn of_file(file: &File, name: &[u8]) -> Result<Option<String>, FileError> {
+    let (volume, ino) = (file.volume(), file.ino());
+    volume.attr(ino)?;
+    match volume.tree().entry(ino) {
+        _ if is_symlink(volume, ino) => Ok(None),
+        Some(id) => of_entry(volume, id, name).await,
+        None => Ok(None),
+    }
+}
+
+async fn of_entry(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<String>, FileError> {
     let entry = volume.archive().index().get(id);
     let has_range = is_readable(volume, id);
     Ok(Some(match name {
@@ -107,18 +166,4 @@ fn is_readable(volume: &Volume, id: EntryId) -> bool {
 fn is_own_source(served: &Served, name: &[u8]) -> bool {
     let hash = name.strip_prefix(SOURCE.as_bytes());
     hash.is_some() && hash == served.source_hash.as_deref().map(str::as_bytes)
-}
-
-fn of_root(served: &Served, name: &[u8]) -> Option<String> {
-    let (kind, place) = served.volume.origin();
-    match name {
-        b"status" => serde_json::to_string(&Report::of(served)).ok(),
-        name if name.starts_with(TRACE.as_bytes()) => trace::value(served, &name[TRACE.len()..]),
-        // For `aiozfs umount`, which asks this process to end.
-        b"pid" => Some(std::process::id().to_string()),
-        // For `aiozfs mount`, which asks whether the same source is mounted here.
-        name if is_own_source(served, name) => Some("1".to_owned()),
-        name if name == kind.as_bytes() => Some(place.clone()),
-        _ => None,
-    }
 }

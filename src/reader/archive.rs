@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 
-use super::blob::{BlobReader, ReaderOptions};
+use super::blob::{BlobReader, ReaderOptions, TakenOut};
 use super::check::{Checker, OnWrong, Verdict};
 use super::counters::Status;
 use super::error::Error;
@@ -39,7 +39,13 @@ pub struct Archive {
     next_by_name: OnceLock<Box<NextByName>>,
     check: Option<Checker>,
     /// Memory for decoded bytes.
-    for_decoding: u64,
+    for_decoding: TakenOut,
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        self.blob.give_back(&self.for_decoding);
+    }
 }
 
 /// How many times a read is tried whose bytes turn out to be wrong before any were given out.
@@ -76,8 +82,11 @@ impl Archive {
             None => read_index(&blob, parse, &watch).await?,
         };
         let is_plain = |id| index.is_stored(id) || index.get(id).method == Method::Sparse;
-        let is_plain = index.ids().all(is_plain);
-        let for_decoding = if is_plain { 0 } else { blob.take_out_half() };
+        let for_decoding = if index.ids().all(is_plain) {
+            TakenOut::NONE
+        } else {
+            blob.take_out()
+        };
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
             blob,
@@ -235,7 +244,7 @@ impl Archive {
 
     /// The part of the memory bound that is left for decoded bytes, in bytes. 0 if all entries are stored.
     pub fn memory_for_decoding(&self) -> u64 {
-        self.for_decoding
+        self.for_decoding.usable
     }
 
     /// Counts bytes of content that a program got. `from_memory`: without waiting.

@@ -12,10 +12,11 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::block::{Blocks, blocks_of};
+use super::bound::{Bound, LEAST, SharedMemory, pool_of};
 use super::counters::{Outcome, Status};
 use super::error::Error;
 use super::executor::{Attempt, Executor};
-use super::pool::{BLOCK, Pool};
+use super::pool::BLOCK;
 use super::schedule::{Read, Wake};
 use super::trace::Trace;
 use super::watch::Watch;
@@ -30,6 +31,9 @@ pub struct ReaderOptions {
     pub timeout: Duration,
     /// How many requests may be in flight: the number of connections.
     pub connections: usize,
+    /// Memory that several readers share, instead of `memory`. They share the connections, too, if their sources
+    /// do.
+    pub shared: Option<SharedMemory>,
     /// The most bytes that are fetched ahead of all readers together. With 0, only what is read is fetched;
     /// else each sequential reader gets at least 512 KiB.
     pub read_ahead: u64,
@@ -39,7 +43,7 @@ pub struct ReaderOptions {
 
 impl ReaderOptions {
     /// The least memory, in bytes: with less, a single large read could not be held.
-    pub const MIN_MEMORY: u64 = 16 << 20;
+    pub const MIN_MEMORY: u64 = LEAST;
 }
 
 impl Default for ReaderOptions {
@@ -48,6 +52,7 @@ impl Default for ReaderOptions {
             memory: 128 << 20,
             timeout: Duration::from_secs(60),
             connections: 16,
+            shared: None,
             read_ahead: u64::MAX,
             watch: Watch::default(),
         }
@@ -57,6 +62,22 @@ impl Default for ReaderOptions {
 /// A blob that can be read anywhere. Cheap to clone; all clones share their state.
 #[derive(Clone)]
 pub struct BlobReader(Arc<Inner>);
+
+/// Memory that was taken out of the bound.
+pub(super) struct TakenOut {
+    /// In buffers.
+    taken: usize,
+    /// What may be used, in bytes.
+    pub(super) usable: u64,
+}
+
+impl TakenOut {
+    /// None.
+    pub(super) const NONE: Self = Self {
+        taken: 0,
+        usable: 0,
+    };
+}
 
 struct Inner {
     executor: Arc<Executor>,
@@ -75,10 +96,12 @@ impl BlobReader {
         options: ReaderOptions,
     ) -> Result<Self, source::Error> {
         let opened = source.open(tail).await?;
-        let memory = options.memory.max(ReaderOptions::MIN_MEMORY);
-        let pool = Pool::new((memory / BLOCK) as usize, options.read_ahead);
+        let bound = match options.shared {
+            Some(SharedMemory(bound)) => bound,
+            None => Arc::new(Bound::new(pool_of(options.memory, options.read_ahead))),
+        };
         let blob = Self(Arc::new(Inner {
-            executor: Executor::new(source, pool, options.connections),
+            executor: Executor::new(source, &bound, options.connections),
             size: opened.size,
             timeout: options.timeout,
             closed: CancellationToken::new(),
@@ -135,11 +158,31 @@ impl BlobReader {
         Ok(out)
     }
 
-    /// Takes memory out of the bound for another use: half of it, if that is free. Returns how many bytes.
-    pub(super) fn take_out_half(&self) -> u64 {
+    /// Takes memory out of the bound for another use, until [`give_back`](Self::give_back): half of it, if that is
+    /// free. Of memory that readers share, an eighth, as long as half of it is left, and then little. Returns how
+    /// many bytes, which may be used even if they were not free.
+    pub(super) fn take_out(&self) -> TakenOut {
         let executor = &self.0.executor;
-        let half = executor.pool.total() / 2;
-        executor.event(|scheduler| scheduler.take_out(half)) as u64 * BLOCK
+        let bound = &executor.share.bound;
+        let (all, left) = (bound.buffers(), executor.pool().total());
+        let wanted = match bound.is_shared() {
+            false => left / 2,
+            true if left - (all / 8).min(left) >= all / 2 => all / 8,
+            true => all / 64,
+        };
+        let least_left = if bound.is_shared() { all / 4 } else { 0 };
+        let possible = wanted.min(left.saturating_sub(least_left));
+        let taken = executor.event(|scheduler| scheduler.take_out(possible));
+        let usable = if bound.is_shared() { wanted } else { taken };
+        TakenOut {
+            taken,
+            usable: usable as u64 * BLOCK,
+        }
+    }
+
+    /// Gives memory back that was taken out of the bound.
+    pub(super) fn give_back(&self, out: &TakenOut) {
+        self.0.executor.pool().give_back(out.taken);
     }
 
     /// Ends all requests. Reads that wait fail with [`Error::Closed`], and so do later ones.
@@ -153,10 +196,10 @@ impl BlobReader {
         let executor = &self.0.executor;
         let mut status = executor.counters.status();
         executor.look(|scheduler| scheduler.add_to(&mut status));
-        let (total, free) = (executor.pool.total(), executor.pool.available());
+        let (total, free) = (executor.pool().total(), executor.pool().available());
         status.memory_used = (total - free) as u64 * BLOCK;
         status.memory_limit = total as u64 * BLOCK;
-        status.bytes_unread = executor.pool.unread();
+        status.bytes_unread = executor.pool().unread();
         status
     }
 
@@ -290,7 +333,9 @@ impl BlobReader {
                 // No block is held meanwhile: two reads that each held half of what both need would
                 // wait for each other.
                 Attempt::NeedsMemory(buffers) => {
-                    grant = Some(self.0.executor.pool.grant(buffers).await);
+                    let executor = &self.0.executor;
+                    executor.share.take_from_others(buffers, false);
+                    grant = Some(executor.pool().grant(buffers).await);
                 }
                 Attempt::Failed(error) => return Err(error),
             }

@@ -5,9 +5,10 @@
 //! and their results are events of their own.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use futures_util::{FutureExt, StreamExt};
@@ -17,6 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::block::Blocks;
+use super::bound::{Bound, Member, Share};
 use super::counters::{Counters, Outcome};
 use super::error::Error;
 use super::pool::{Grant, Pool};
@@ -31,7 +33,7 @@ use crate::source::{self, ChunkStream, Hints, Origin, Priority, Source};
 pub(super) struct Executor {
     pub(super) source: Arc<dyn Source>,
     pub(super) runtime: Handle,
-    pub(super) pool: Pool,
+    pub(super) share: Arc<Share>,
     pub(super) counters: Counters,
     pub(super) trace: Trace,
     state: Mutex<State>,
@@ -65,20 +67,33 @@ pub(super) struct WaitingRead {
 
 impl Executor {
     /// Must be called within a tokio runtime, which then runs all requests.
-    pub(super) fn new(source: Arc<dyn Source>, pool: Pool, connections: usize) -> Arc<Self> {
+    pub(super) fn new(
+        source: Arc<dyn Source>,
+        bound: &Arc<Bound>,
+        connections: usize,
+    ) -> Arc<Self> {
         let now = Instant::now().into_std();
-        Arc::new(Self {
+        let share = bound.join();
+        let executor = Arc::new(Self {
             source,
             runtime: Handle::current(),
             state: Mutex::new(State {
-                scheduler: Scheduler::new(pool.clone(), connections, now),
+                scheduler: Scheduler::new(share.clone(), connections, now),
                 tasks: HashMap::new(),
                 waiting: HashMap::new(),
             }),
-            pool,
+            share,
             counters: Counters::default(),
             trace: Trace::default(),
-        })
+        });
+        let member: Weak<Self> = Arc::downgrade(&executor);
+        bound.add(&executor.share, member);
+        executor
+    }
+
+    /// The buffers of its memory bound.
+    pub(super) fn pool(&self) -> &Pool {
+        &self.share.bound.pool
     }
 
     /// Makes one attempt at a read.
@@ -112,7 +127,11 @@ impl Executor {
     }
 
     fn event_in<T>(self: &Arc<Self>, event: impl FnOnce(&mut State) -> T) -> T {
-        let (result, calls) = self.locked(event);
+        let ((result, lacking), calls) =
+            self.locked(|state| (event(state), state.scheduler.take_lacking()));
+        if let Some(buffers) = lacking {
+            self.share.take_from_others(buffers, true);
+        }
         let mut calls = VecDeque::from(calls);
         while let Some(call) = calls.pop_front() {
             match call {
@@ -270,6 +289,19 @@ impl Executor {
         // Each part of the state is consistent after each of its own changes. If an event panics, the
         // rest of it is lost, and a read may wait until its deadline.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Member for Executor {
+    fn give_up(self: Arc<Self>, buffers: usize) {
+        self.share
+            .unused(|| self.event(|scheduler| scheduler.give_up(buffers)));
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Executor")
     }
 }
 

@@ -8,6 +8,7 @@
 mod archive;
 mod blob;
 mod block;
+mod bound;
 mod check;
 mod counters;
 mod crc;
@@ -26,6 +27,7 @@ mod watch;
 
 pub use archive::Archive;
 pub use blob::{BlobReader, ReaderOptions};
+pub use bound::SharedMemory;
 pub use counters::{RequestCounts, Status, StreamStatus};
 pub use error::Error;
 pub use latency::{Latencies, Timing};

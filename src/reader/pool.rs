@@ -90,11 +90,17 @@ impl Pool {
         self.0.read_ahead
     }
 
-    /// Takes free buffers out for good, at most `count`. Returns how many.
+    /// Takes free buffers out, at most `count`. Returns how many.
     pub(super) fn take_out(&self, count: usize) -> usize {
         let taken = self.0.permits.forget_permits(count);
         self.0.total.fetch_sub(taken, Relaxed);
         taken
+    }
+
+    /// Puts buffers back that were taken out.
+    pub(super) fn give_back(&self, count: usize) {
+        self.0.total.fetch_add(count, Relaxed);
+        self.0.permits.add_permits(count);
     }
 
     /// Number of free buffers.

@@ -35,7 +35,16 @@ impl Mount {
         Self::with_env(source, args, &[])
     }
 
+    /// A library, which the arguments say.
+    pub fn library(args: &[&str]) -> Self {
+        Self::of(None, args, &[])
+    }
+
     pub fn with_env(source: impl AsRef<OsStr>, args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::of(Some(source.as_ref()), args, env)
+    }
+
+    fn of(source: Option<&OsStr>, args: &[&str], env: &[(&str, &str)]) -> Self {
         needs::fuse();
         let point = MountPoint::new();
         let mut command = run::aiozfs();
@@ -46,7 +55,7 @@ impl Mount {
             .env_remove(run::CACHE_SIZE)
             .args(["mount", "--foreground", "-v"])
             .args(args)
-            .arg(source.as_ref())
+            .args(source)
             .arg(point.path())
             .envs(env.iter().copied())
             .stdout(Stdio::null())

@@ -13,6 +13,7 @@ mod common;
 mod content;
 mod decode;
 mod http;
+mod library;
 mod metrics;
 mod mount;
 mod pack;

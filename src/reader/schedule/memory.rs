@@ -3,57 +3,65 @@
 //! A block stays while a read or a request uses it, while a stream will read it, or while it is among
 //! the blocks that were read last. Its buffer then returns to the pool.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use super::stream::StreamId;
 use crate::reader::block::{Block, Blocks, blocks_of, missing};
-use crate::reader::pool::{BLOCK, Grant, Pool};
-
-/// One block in this many is for bytes that were read. The kernel keeps a copy of those anyway, and
-/// a stream must not wait for memory that holds its own past.
-const READ_SHARE: usize = 8;
+use crate::reader::bound::Share;
+use crate::reader::pool::{Grant, Pool};
 
 /// One block in this many stays free for demand: read-ahead does not use it.
 const DEMAND_SHARE: usize = 8;
 
 pub(super) struct Memory {
+    share: Arc<Share>,
     pool: Pool,
     /// Buffers that read-ahead leaves free.
     reserve: usize,
+    /// The buffers that read-ahead has lacked.
+    lacking: Option<usize>,
     blocks: HashMap<u64, Weak<Block>>,
     /// Blocks that each stream has fetched and not read.
     held: HashMap<StreamId, Blocks>,
-    recent: Recent,
 }
 
 impl Memory {
-    pub(super) fn new(pool: Pool) -> Self {
-        let buffers = pool.total();
+    pub(super) fn new(share: Arc<Share>) -> Self {
+        let pool = share.bound.pool.clone();
         Self {
+            reserve: pool.total() / DEMAND_SHARE,
             pool,
-            reserve: buffers / DEMAND_SHARE,
+            share,
+            lacking: None,
             blocks: HashMap::new(),
             held: HashMap::new(),
-            recent: Recent::new(buffers / READ_SHARE),
         }
+    }
+
+    /// Something happens. Returns how many readers share connections and memory for read-ahead now.
+    pub(super) fn touch(&mut self) -> usize {
+        self.reserve = self.pool.total() / DEMAND_SHARE;
+        self.share.touch(!self.held.is_empty());
+        self.share.readers()
+    }
+
+    /// How many buffers read-ahead has lacked since the last call.
+    pub(super) fn take_lacking(&mut self) -> Option<usize> {
+        self.lacking.take()
     }
 
     /// Takes free buffers out of the pool for good, at most `count`. Returns how many.
     pub(super) fn take_out(&mut self, count: usize) -> usize {
         let taken = self.pool.take_out(count);
-        let buffers = self.pool.total();
-        self.reserve = buffers / DEMAND_SHARE;
-        self.recent.capacity = buffers / READ_SHARE;
+        self.reserve = self.pool.total() / DEMAND_SHARE;
         taken
     }
 
     /// Bytes that read-ahead may use.
     pub(super) fn for_read_ahead(&self) -> u64 {
-        let buffers = self.pool.total();
-        let free = (buffers - buffers / READ_SHARE - self.reserve) as u64 * BLOCK;
-        free.min(self.pool.read_ahead())
+        self.share.for_read_ahead(self.reserve)
     }
 
     /// The block of this number, if it is in memory.
@@ -108,6 +116,9 @@ impl Memory {
             self.held.retain(|stream, _| !is_abandoned(*stream));
             grant = self.pool.try_grant(lacking, self.reserve);
         }
+        if grant.is_none() {
+            self.lacking = Some(lacking + self.reserve);
+        }
         self.make(range, grant?)
     }
 
@@ -154,7 +165,7 @@ impl Memory {
         held.retain(|block| {
             let keep = will_read(&block.extent());
             if !keep {
-                self.recent.add(block);
+                self.share.keep_read(block);
             }
             keep
         });
@@ -172,62 +183,17 @@ impl Memory {
 
     /// Blocks have been read: keeps them, in the place of those that were read longest ago.
     pub(super) fn keep_read(&mut self, blocks: &[Arc<Block>]) {
-        blocks.iter().for_each(|block| self.recent.add(block));
+        blocks.iter().for_each(|block| self.share.keep_read(block));
     }
 
     /// Lets go of what was read of `range`, and gives the memory of free buffers back.
     pub(super) fn drop_read(&mut self, range: &Range<u64>) {
-        blocks_of(range).for_each(|number| self.recent.remove(number));
+        blocks_of(range).for_each(|number| self.share.drop_read(number));
         self.pool.trim();
     }
 
     /// Lets go of all that was read.
     pub(super) fn drop_all_read(&mut self) {
-        self.recent.clear();
-    }
-}
-
-/// The blocks that were read last.
-#[derive(Default)]
-struct Recent {
-    capacity: usize,
-    /// By number, with the time of use.
-    blocks: HashMap<u64, (Arc<Block>, u64)>,
-    /// Numbers by time of use.
-    order: BTreeMap<u64, u64>,
-    uses: u64,
-}
-
-impl Recent {
-    fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            ..Self::default()
-        }
-    }
-
-    fn add(&mut self, block: &Arc<Block>) {
-        self.uses += 1;
-        let used = (block.clone(), self.uses);
-        if let Some((_, before)) = self.blocks.insert(block.number(), used) {
-            self.order.remove(&before);
-        }
-        self.order.insert(self.uses, block.number());
-        while self.blocks.len() > self.capacity
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.blocks.remove(&oldest);
-        }
-    }
-
-    fn remove(&mut self, number: u64) {
-        if let Some((_, used)) = self.blocks.remove(&number) {
-            self.order.remove(&used);
-        }
-    }
-
-    fn clear(&mut self) {
-        self.blocks.clear();
-        self.order.clear();
+        self.share.drop_all_read();
     }
 }

@@ -18,9 +18,10 @@ use super::requests::{RequestId, Requests};
 use super::stream::StreamId;
 use super::streams::Streams;
 use crate::reader::block::{Block, Blocks, blocks_of, missing};
+use crate::reader::bound::Share;
 use crate::reader::counters::Status;
 use crate::reader::error::Error;
-use crate::reader::pool::{Grant, Pool};
+use crate::reader::pool::Grant;
 use crate::reader::ranges::{len, overlap, overlaps};
 use crate::source::{Hints, Priority};
 
@@ -43,10 +44,9 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// The state of a reader that may use the buffers of `pool` and this many connections.
-    pub(crate) fn new(pool: Pool, connections: usize, now: Instant) -> Self {
-        let memory = Memory::new(pool);
-        let hints = Hints::default();
+    /// The state of a reader that may use its share of a memory bound, and this many connections.
+    pub(crate) fn new(share: Arc<Share>, connections: usize, now: Instant) -> Self {
+        let memory = Memory::new(share);
         Self {
             streams: Streams::default(),
             requests: Requests::default(),
@@ -54,7 +54,7 @@ impl Scheduler {
             failures: Failures::default(),
             flow: FlowControl::new(memory.for_read_ahead(), now),
             memory,
-            capacity: Capacity { connections, hints },
+            capacity: Capacity::new(connections),
             now,
             is_closed: false,
             actions: Vec::new(),
@@ -64,6 +64,7 @@ impl Scheduler {
     /// Sets the time of the next event, and what the source says at that time.
     pub(crate) fn observe(&mut self, now: Instant, hints: Hints) {
         self.now = now;
+        self.share();
         let is_pipelined = hints.pipelined_within.is_some();
         self.capacity.hints = hints;
         let connections = self.capacity.read_ahead(false);
@@ -499,5 +500,6 @@ fn claim_spare(memory: &mut Memory, streams: &mut Streams, range: &Range<u64>) -
     })
 }
 
+mod sharing;
 #[cfg(test)]
 mod tests;

@@ -237,8 +237,7 @@ async fn run(seed: u64, temper: Temper, readers: u64) -> Result<(), String> {
         memory: MEMORY,
         timeout: TIMEOUT,
         connections: 8,
-        read_ahead: u64::MAX,
-        ..Default::default()
+        ..ReaderOptions::default()
     };
     let blob = BlobReader::open(source.clone(), 0, options)
         .await
@@ -423,8 +422,7 @@ fn memory_held_for_idle_streams_is_given_to_reads() {
             memory: MEMORY,
             timeout: TIMEOUT,
             connections: 8,
-            read_ahead: u64::MAX,
-            ..Default::default()
+            ..ReaderOptions::default()
         };
         let blob = BlobReader::open(source, 0, options).await.expect("open");
         let read_alone = async |number: u64| {

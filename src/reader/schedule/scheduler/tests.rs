@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::reader::bound::Bound;
+use crate::reader::pool::Pool;
 use crate::reader::schedule::Boundaries;
 use crate::source::{self, Origin};
 
@@ -39,7 +41,11 @@ impl Machine {
     fn new(buffers: usize) -> Self {
         let now = Instant::now();
         Self {
-            scheduler: Scheduler::new(Pool::new(buffers, u64::MAX), 8, now),
+            scheduler: Scheduler::new(
+                Arc::new(Bound::new(Pool::new(buffers, u64::MAX))).join(),
+                8,
+                now,
+            ),
             now,
             hints: Hints::default(),
             unit: 1,

@@ -413,3 +413,28 @@ fn blocks_alone_are_enough_to_mount() {
     let table = run::run(&mut gateways).ok("gateways").stdout;
     assert!(table.contains("blocks only"), "{table}");
 }
+
+/// `mount --any` shows archives below directories of IPFS, which no list names.
+#[test]
+fn any_archive_is_found_by_its_cid_and_path() {
+    let gateway = Gateway::new();
+    let base = gateway.base();
+    let mount = Mount::library(&["--any", "--gateway", &base]);
+    assert_eq!(fs::read_dir(mount.path()).expect("the root").count(), 0);
+    assert!(fs::metadata(mount.join("nonsense")).is_err());
+    let root = mount.join(gateway.root("v1"));
+    for path in ["a.zip", "one/two/three/deep.zip", "many/in the middle.zip"] {
+        let shown = root.join(path);
+        tree::assert_same(path, gateway.source.path(), &shown);
+    }
+    assert!(fs::metadata(root.join("one/none.zip")).is_err());
+    // What is open is listed, as directories of archives.
+    let names = tree::names(&mount.join(gateway.root("v1")).join("one/two"));
+    assert!(
+        names
+            .iter()
+            .any(|name| name.ends_with("deep.zip/media.bin")),
+        "{names:?}"
+    );
+    mount.end();
+}

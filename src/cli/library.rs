@@ -1,0 +1,383 @@
+//! Libraries of archives: their arguments, and how their archives are opened.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sha2::{Digest, Sha256};
+
+use super::access::AccessArgs;
+use super::config::Config;
+use super::mount_options::MountOptions;
+use super::{Failure, completions, library_list, units};
+use crate::cache::Cache;
+use crate::content::parse_cid;
+use crate::fs::TreeOptions;
+use crate::http::Clients;
+use crate::library::{Archives, Item, Unopened};
+use crate::mount;
+use crate::ranges::hex;
+use crate::reader::SharedMemory;
+use crate::volume::{self, Location, Volume};
+
+/// An archive that is not used for this long is closed.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// How often a directory of archives is listed.
+const REFRESH: Duration = Duration::from_secs(300);
+
+/// The archives to mount, if they are many.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct LibraryArgs {
+    /// Mount many archives below one directory: show SOURCE as the directory NAME, which may have '/' in it. May be
+    /// given more than once
+    #[arg(long = "add", value_name = "NAME=SOURCE")]
+    add: Vec<String>,
+    /// Mount the archives of a list: a file with NAME, a tab and SOURCE a line, or a .toml file with a table
+    /// [archives]; or the name of a [library.NAME] in the configuration. 'aiozfs reload' and SIGHUP read it again
+    #[arg(long, value_name = "NAME|FILE")]
+    library: Option<String>,
+    /// Show any archive under the directory of its CID, when a program first looks for it, and archives in
+    /// directories of IPFS below
+    #[arg(long)]
+    any: bool,
+    /// Mount each archive in a directory: of a store (s3://BUCKET/films/), of a web server's index, of IPFS or of this
+    /// machine. It is listed again every 5 minutes
+    #[arg(long, value_name = "SOURCE")]
+    each: Option<String>,
+    /// Close an archive of a library that was not used for this long [default: 10m]
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    idle: Option<Duration>,
+}
+
+impl LibraryArgs {
+    /// Whether many archives are to be mounted.
+    pub(super) fn is_given(&self, options: &MountOptions) -> bool {
+        !self.add.is_empty()
+            || self.any
+            || self.each.is_some()
+            || self.library.is_some()
+            || options.library.is_some()
+    }
+
+    pub(super) fn idle(&self, options: &MountOptions) -> Duration {
+        options.idle.or(self.idle).unwrap_or(IDLE)
+    }
+
+    /// Which archives there are. The files are read later.
+    pub(super) fn lists(&self, options: &MountOptions) -> Result<Lists, Failure> {
+        let library = options.library.as_ref().or(self.library.as_ref());
+        let config = Config::load()?;
+        let library = library
+            .map(|given| Library::of(given, &config))
+            .transpose()?;
+        let added = self.add.iter().map(|added| {
+            let (name, source) = added
+                .split_once('=')
+                .ok_or_else(|| Failure::usage(format!("--add '{added}': write NAME=SOURCE")))?;
+            library_list::item(name, source, None, &config)
+        });
+        Ok(Lists {
+            added: added.collect::<Result<_, _>>()?,
+            library,
+            any: self.any,
+            each: self
+                .each
+                .as_deref()
+                .map(|each| locate(each, &config))
+                .transpose()?,
+        })
+    }
+}
+
+/// A location, by an absolute path if it is on this machine: the working directory changes in the background.
+fn locate(source: &str, config: &Config) -> Result<Location, Failure> {
+    Ok(match config.locate(source)? {
+        Location::File(path) => {
+            let path = std::path::absolute(&path);
+            Location::File(path.map_err(|e| Failure::new(format!("{source}: {e}")))?)
+        }
+        location => location,
+    })
+}
+
+/// A library that `--library` names.
+#[derive(Debug, Clone)]
+enum Library {
+    File(PathBuf),
+    Configured(String),
+}
+
+impl Library {
+    fn of(given: &str, config: &Config) -> Result<Self, Failure> {
+        if config.library(given).is_some() {
+            return Ok(Library::Configured(given.to_owned()));
+        }
+        let path = Path::new(given);
+        if !given.contains('/') && !path.exists() {
+            return Err(Failure::usage(format!(
+                "--library {given}: there is no such file, and the configuration has no [library.{given}]"
+            )));
+        }
+        // The working directory changes in the background.
+        let path = std::path::absolute(path);
+        Ok(Library::File(path.map_err(Failure::new)?))
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Library::File(path) => path.display().to_string(),
+            Library::Configured(name) => name.clone(),
+        }
+    }
+}
+
+/// What says which archives there are.
+#[derive(Debug, Clone)]
+pub(super) struct Lists {
+    added: Vec<Item>,
+    library: Option<Library>,
+    any: bool,
+    /// A directory of archives.
+    each: Option<Location>,
+}
+
+impl Lists {
+    /// How often the list is made anew.
+    pub(super) fn refresh(&self) -> Option<Duration> {
+        self.each.as_ref().map(|_| REFRESH)
+    }
+
+    /// The text for the table of mounts, without secrets.
+    pub(super) fn name(&self) -> String {
+        match (&self.library, &self.each, &self.added[..]) {
+            (Some(library), _, _) => library.name(),
+            (None, Some(each), _) => each.shown().1,
+            (None, None, []) => "ipfs".to_owned(),
+            (None, None, added) => format!("{} archives", added.len()),
+        }
+    }
+
+    /// A hash that differs for different lists.
+    pub(super) fn identity(&self) -> String {
+        let mut hash = Sha256::new();
+        for item in &self.added {
+            hash.update(item.name());
+            hash.update([0]);
+            hash.update(item.location().identity());
+        }
+        hash.update([u8::from(self.any)]);
+        hash.update(
+            self.each
+                .as_ref()
+                .map(Location::identity)
+                .unwrap_or_default(),
+        );
+        hash.update(self.library.as_ref().map(Library::name).unwrap_or_default());
+        hex(hash.finalize())
+    }
+
+    /// The archives that there are now.
+    fn items(&self, config: &Config) -> Result<Vec<Item>, Failure> {
+        let mut items = match &self.library {
+            None => Vec::new(),
+            Some(Library::File(path)) => library_list::read(path, config)?,
+            Some(Library::Configured(name)) => {
+                let gone = || Failure::usage(format!("the configuration has no [library.{name}]"));
+                let table = config.library(name).ok_or_else(gone)?;
+                if table.list.as_ref().is_some_and(|list| list.is_relative()) {
+                    return Err(Failure::usage(format!(
+                        "[library.{name}]: the path of 'list' must be absolute"
+                    )));
+                }
+                let listed = table
+                    .list
+                    .as_ref()
+                    .map(|path| library_list::read(path, config));
+                let mut items = listed.transpose()?.unwrap_or_default();
+                for (archive, source) in &table.archives {
+                    let item = library_list::item(archive, source, Some(Path::new("/")), config);
+                    items.push(
+                        item.map_err(|why| Failure::usage(format!("[library.{name}]: {why}")))?,
+                    );
+                }
+                items
+            }
+        };
+        items.extend(self.added.iter().cloned());
+        Ok(items)
+    }
+}
+
+/// How archives are shown.
+pub(super) struct Shown {
+    pub(super) tree: TreeOptions,
+    pub(super) stored_playlists: bool,
+}
+
+/// Lists and opens the archives of a mount. They share connections, cache and memory.
+pub(super) struct Sources {
+    lists: Lists,
+    access: AccessArgs,
+    options: MountOptions,
+    shown: Shown,
+    clients: Clients,
+    memory: SharedMemory,
+    cache: Option<Cache>,
+    config: Mutex<Arc<Config>>,
+}
+
+impl Sources {
+    pub(super) fn new(
+        lists: Lists,
+        access: &AccessArgs,
+        options: &MountOptions,
+        shown: Shown,
+        memory: SharedMemory,
+    ) -> Result<Self, Failure> {
+        let config = Config::load()?;
+        Ok(Self {
+            lists,
+            access: access.clone(),
+            options: options.clone(),
+            shown,
+            clients: access.clients(&config)?,
+            memory,
+            cache: access.open_cache(&config, options),
+            config: Mutex::new(Arc::new(config)),
+        })
+    }
+
+    fn config(&self) -> Arc<Config> {
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        config.clone()
+    }
+
+    fn options_of(&self, location: &Location) -> MountOptions {
+        let mut options = self.options.clone();
+        if !matches!(location, Location::Object(_)) {
+            options.store_name = None;
+            options.store = Default::default();
+        }
+        options
+    }
+
+    /// Where an archive is, and how it is opened.
+    fn access_of(&self, location: &Location) -> Result<(Location, volume::Options), Unopened> {
+        let args = self.access.for_one_of_many(location);
+        let options = self.options_of(location);
+        let access = args.resolve_with(&self.config(), location.clone(), &options);
+        let mut access = access.map_err(|why| Unopened::Setup(why.to_string()))?;
+        access.options.tree = self.shown.tree;
+        access.options.stored_playlists = self.shown.stored_playlists;
+        access.options.reader.shared = Some(self.memory.clone());
+        access.options.servers.clients = self.clients.clone();
+        access.options.cache = match access.location {
+            Location::File(_) => None,
+            _ => self.cache.clone(),
+        };
+        Ok((access.location, access.options))
+    }
+}
+
+impl Sources {
+    /// The directories and the archives in a directory of IPFS.
+    async fn archives_in(&self, item: &Item) -> Result<Vec<Item>, Unopened> {
+        self.listing(Some(item.name()), item.location()).await
+    }
+
+    /// The archives and directories in a directory, with names below `above`.
+    async fn listing(
+        &self,
+        above: Option<&str>,
+        location: &Location,
+    ) -> Result<Vec<Item>, Unopened> {
+        let (location, options) = self.access_of(location)?;
+        let listing = volume::listing(&location, &options).await?;
+        let listed = listing.archives.into_iter().chain(listing.directories);
+        let items = listed.filter_map(|listed| {
+            let name = match above {
+                Some(above) => format!("{above}/{}", listed.name),
+                None => listed.name,
+            };
+            let item = Item::new(&name, listed.location).ok()?;
+            Some(item.with_version(listed.version))
+        });
+        Ok(items.collect())
+    }
+}
+
+impl Archives for Sources {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, String>> {
+        async {
+            let config = Arc::new(Config::load().map_err(|e| e.to_string())?);
+            let mut items = self.lists.items(&config).map_err(|e| e.to_string())?;
+            *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+            if let Some(location) = &self.lists.each {
+                let listed = self.listing(None, location).await;
+                let shown = || location.shown().1;
+                items.extend(listed.map_err(|e| format!("{} cannot be listed: {e}", shown()))?);
+            }
+            Ok(items)
+        }
+        .boxed()
+    }
+
+    fn open<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<Volume, Unopened>> {
+        async {
+            let (location, options) = self.access_of(item.location())?;
+            Ok(volume::open(&location, &options).await?)
+        }
+        .boxed()
+    }
+
+    fn directory<'a>(
+        &'a self,
+        item: &'a Item,
+    ) -> BoxFuture<'a, Option<Result<Vec<Item>, Unopened>>> {
+        async {
+            if !self.lists.any && self.lists.each.is_none() {
+                return None;
+            }
+            Some(self.archives_in(item).await)
+        }
+        .boxed()
+    }
+
+    fn named(&self, name: &str) -> Option<Item> {
+        if !self.lists.any {
+            return None;
+        }
+        let cid = parse_cid(name).ok()?;
+        Item::new(name, Location::Cid(cid)).ok()
+    }
+}
+
+/// Read the list of a mounted library again.
+///
+/// Archives that are new, or have another source, are shown at once. Those that are no longer in the list
+/// disappear; files of them that are open can be read until they are closed. If the list is wrong, nothing changes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  aiozfs mount --library films.tsv /mnt/films
+  printf 'holiday\\thttps://example.com/holiday.zip\\n' >> films.tsv
+  aiozfs reload /mnt/films")]
+pub(super) struct ReloadArgs {
+    /// The directory it is mounted on
+    #[arg(add = completions::mountpoints())]
+    mountpoint: PathBuf,
+}
+
+pub(super) fn reload(args: &ReloadArgs) -> Result<ExitCode, Failure> {
+    let done = mount::reload(&args.mountpoint).map_err(Failure::new)?;
+    println!(
+        "{} archives, {} of them new; {} removed",
+        done.archives, done.added, done.removed
+    );
+    Ok(ExitCode::SUCCESS)
+}

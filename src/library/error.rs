@@ -1,0 +1,105 @@
+//! What can be wrong with the names of a library, and why an archive of it is not open.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::volume::OpenError;
+
+/// What is wrong with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameError {
+    /// No directory can have this name.
+    Bad {
+        /// The name.
+        name: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Two archives have this name.
+    Twice(String),
+    /// The name of one archive is a directory above another one.
+    Below {
+        /// The name of the other one.
+        name: String,
+        /// The first archive.
+        archive: String,
+    },
+}
+
+impl NameError {
+    /// The name that is wrong.
+    pub fn name(&self) -> &str {
+        match self {
+            NameError::Bad { name, .. }
+            | NameError::Twice(name)
+            | NameError::Below { name, .. } => name,
+        }
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NameError::Bad { name, why } => {
+                write!(f, "'{name}' cannot be the name of an archive: {why}")
+            }
+            NameError::Twice(name) => write!(f, "two archives have the name '{name}'"),
+            NameError::Below { name, archive } => write!(
+                f,
+                "'{name}' would be inside the archive '{archive}'; give one of them another name"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+/// Why an archive of a library is not open.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Unopened {
+    /// It cannot be opened.
+    Open(OpenError),
+    /// The options do not fit it.
+    Setup(String),
+    /// It is a directory, which was added to the library.
+    Directory,
+    /// It was opened before, and is another archive now. It has new inode numbers.
+    Changed,
+    /// It has more names than an archive of a library can have.
+    TooManyNames,
+    /// The list does not name it any longer, or the mount ends.
+    Gone,
+}
+
+impl fmt::Display for Unopened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unopened::Open(error) => error.fmt(f),
+            Unopened::Setup(why) => f.write_str(why),
+            Unopened::Directory => f.write_str("it is a directory"),
+            Unopened::Changed => f.write_str("it has changed since it was opened before"),
+            Unopened::TooManyNames => {
+                f.write_str("it has more than 268 million names; mount it alone, without a library")
+            }
+            Unopened::Gone => f.write_str("it is no longer in the library"),
+        }
+    }
+}
+
+impl std::error::Error for Unopened {}
+
+impl From<OpenError> for Unopened {
+    fn from(error: OpenError) -> Self {
+        Unopened::Open(error)
+    }
+}
+
+/// An archive that could not be opened, and is not tried again for a while.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Why.
+    pub error: Arc<Unopened>,
+    /// For how long after the attempt it is not tried again.
+    pub pause: Duration,
+}

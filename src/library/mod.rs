@@ -1,0 +1,30 @@
+//! Many archives in one tree of names. Nothing of an archive is fetched before a program looks into it.
+//!
+//! The sync part is the [`Snapshot`](snapshot::Snapshot): names, and the inode numbers of their archives. It
+//! never changes; a reload replaces it as a whole. The async part is the [`Slot`](slot::Slot) of each archive,
+//! which opens it once for all who wait, and closes it when nobody has used it for a while.
+//!
+//! A [`Library`] with a single archive at its root has that archive's own inode numbers, and costs nothing more.
+
+mod archives;
+mod directory;
+mod error;
+mod file;
+mod inode;
+mod item;
+mod many;
+mod open_ones;
+mod shared;
+mod slot;
+mod snapshot;
+mod status;
+mod walk;
+
+pub use archives::{Archives, LibraryOptions};
+pub use directory::{Child, Directory};
+pub use error::{Failed, NameError, Unopened};
+pub use file::{ClosedFile, File};
+pub use item::Item;
+pub use many::{Change, Found, Reloaded};
+pub use shared::Library;
+pub use status::{ArchiveStatus, State};

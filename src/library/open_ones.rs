@@ -1,0 +1,60 @@
+//! The archives that are open, so that only a bounded number of them is.
+//!
+//! An archive that nobody uses costs its index and a little more. A program that lists ten thousand archives must
+//! not leave ten thousand of them open.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::slot::Slot;
+
+/// With more archives open than this, the ones that were used longest ago are closed, down to seven eighths of it,
+/// unless they are in use.
+const MOST: usize = 256;
+
+/// The archives that are open.
+#[derive(Default)]
+pub(super) struct OpenOnes(Mutex<Vec<Arc<Slot>>>);
+
+impl OpenOnes {
+    /// Adds an archive that was opened, and closes others if there are too many.
+    pub(super) fn add(&self, slot: &Arc<Slot>, now: Instant) {
+        let mut open = self.slots();
+        open.push(slot.clone());
+        if open.len() <= MOST {
+            return;
+        }
+        let mut oldest = std::mem::take(&mut *open);
+        drop(open);
+        oldest.sort_by_key(|slot| slot.used());
+        let mut surplus = oldest.len() - MOST / 8 * 7;
+        oldest.retain(|slot| {
+            let closed = surplus > 0 && slot.close_unused(now);
+            surplus -= usize::from(closed);
+            !closed
+        });
+        self.slots().append(&mut oldest);
+    }
+
+    /// Closes those that were not used for this long.
+    pub(super) fn close_idle(&self, idle: Duration, now: Instant) {
+        let Some(before) = now.checked_sub(idle) else {
+            return;
+        };
+        let open = std::mem::take(&mut *self.slots());
+        let mut still: Vec<_> = open
+            .into_iter()
+            .filter(|slot| !slot.close_unused(before))
+            .collect();
+        self.slots().append(&mut still);
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Slot>> {
+        self.slots().clone()
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

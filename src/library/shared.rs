@@ -1,0 +1,223 @@
+//! The library that a mount serves: one archive at its root, or many.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+
+use super::archives::{Archives, LibraryOptions};
+use super::directory::{Child, Directory};
+use super::file::File;
+use super::inode::Part;
+use super::item::Item;
+use super::many::{Change, Found, Many, Reloaded};
+use super::status::ArchiveStatus;
+use crate::fs::{Attr, Ino};
+use crate::volume::Volume;
+
+/// What a mount shows: one archive, or many. Clones share it.
+#[derive(Clone)]
+pub struct Library(Shown);
+
+#[derive(Clone)]
+enum Shown {
+    One(Arc<Volume>),
+    Many(Arc<Many>),
+}
+
+impl Library {
+    /// A single archive, whose root is the root of the mount.
+    pub fn one(volume: Volume) -> Self {
+        Self(Shown::One(Arc::new(volume)))
+    }
+
+    /// Many archives. The list is made by [`reload`](Self::reload). `runtime` runs what is opened.
+    pub fn many(archives: Arc<dyn Archives>, options: LibraryOptions, runtime: Handle) -> Self {
+        Self(Shown::Many(Many::new(archives, options, runtime)))
+    }
+
+    /// The only archive of the mount, if it has only one.
+    pub fn single(&self) -> Option<&Arc<Volume>> {
+        match &self.0 {
+            Shown::One(volume) => Some(volume),
+            Shown::Many(_) => None,
+        }
+    }
+
+    /// Sets what is called when the kernel must forget something. It may block. Only the first call counts.
+    pub fn watch(&self, watcher: impl Fn(Change) + Send + Sync + 'static) {
+        match &self.0 {
+            Shown::One(volume) => volume.on_wrong(move |ino| watcher(Change::Bytes(ino))),
+            Shown::Many(many) => drop(many.watcher.set(Box::new(watcher))),
+        }
+    }
+
+    /// What an inode number stands for. If its archive is not open, begins to open it.
+    pub fn find(&self, ino: Ino) -> Found {
+        match &self.0 {
+            Shown::One(volume) => Found::File(File::new(volume.clone(), None, ino)),
+            Shown::Many(many) => many.find(ino),
+        }
+    }
+
+    /// The attributes of a directory of the library, or of the root of an archive in it, which are known
+    /// without opening the archive.
+    pub fn attr(&self, ino: Ino) -> Option<Attr> {
+        let Shown::Many(many) = &self.0 else {
+            return None;
+        };
+        let (part, entry) = Part::split(ino);
+        let is_known = entry == Ino::ROOT && many.names().now.has(part);
+        is_known.then(|| many.attr(ino))
+    }
+
+    /// The attributes of what a directory of the library has, also if it is no longer there.
+    pub fn child_attr(&self, child: &Child<'_>) -> Option<Attr> {
+        match &self.0 {
+            Shown::One(_) => None,
+            Shown::Many(many) => Some(many.attr(child.ino)),
+        }
+    }
+
+    /// Whether a directory is as it is now.
+    pub fn is_current(&self, directory: &Directory) -> bool {
+        match &self.0 {
+            Shown::One(_) => true,
+            Shown::Many(many) => directory.is_of(&many.names().now),
+        }
+    }
+
+    /// Where the archive is whose root has this inode number, as
+    /// [`Location::shown`](crate::volume::Location::shown) has it. `None` for the only archive of a mount.
+    pub fn origin(&self, ino: Ino) -> Option<(&'static str, String)> {
+        let Shown::Many(many) = &self.0 else {
+            return None;
+        };
+        let (part, entry) = Part::split(ino);
+        let names = many.names();
+        let slot = names.now.slot(part).filter(|_| entry == Ino::ROOT)?;
+        Some(slot.item().location().shown())
+    }
+
+    /// The archive that a name in the root stands for though the list does not have it.
+    pub fn named(&self, directory: Ino, name: &[u8]) -> Option<Item> {
+        let Shown::Many(many) = &self.0 else {
+            return None;
+        };
+        if directory != Ino::ROOT {
+            return None;
+        }
+        many.archives.named(std::str::from_utf8(name).ok()?)
+    }
+
+    /// Shows an archive that the list does not have.
+    pub async fn add(&self, item: Item) {
+        if let Shown::Many(many) = &self.0 {
+            many.add(item).await;
+        }
+    }
+
+    /// A directory as a listing needs it that goes on after this position.
+    pub fn listed(&self, directory: Directory, cookie: u64) -> Directory {
+        let Shown::Many(many) = &self.0 else {
+            return directory;
+        };
+        let Some(generation) = Directory::generation(cookie) else {
+            return directory;
+        };
+        let (part, _) = Part::split(directory.ino());
+        let names = many.names();
+        let earlier = names
+            .earlier
+            .iter()
+            .find(|old| old.generation == generation);
+        let earlier = earlier.and_then(|snapshot| Directory::new(snapshot, part));
+        earlier.unwrap_or(directory)
+    }
+
+    /// A program has closed a file that was [opened](File::opened).
+    pub fn released(&self, ino: Ino) {
+        let Shown::Many(many) = &self.0 else {
+            return;
+        };
+        let (part, _) = Part::split(ino);
+        let slot = many.names().now.slot(part).cloned();
+        let Some(slot) = slot else { return };
+        if !slot.file_closed() && many.names().now.node(part).is_none() {
+            slot.close_unused(Instant::now());
+        }
+    }
+
+    /// The archive of a file has changed on its server: it gets new inode numbers, under the same name.
+    pub fn changed(&self, ino: Ino) {
+        let Shown::Many(many) = &self.0 else {
+            return;
+        };
+        let (part, _) = Part::split(ino);
+        let slot = many.names().now.slot(part).cloned();
+        if let Some(slot) = slot
+            && !slot.is_stale()
+        {
+            slot.set_stale();
+            many.renew();
+        }
+    }
+
+    /// Makes the list anew, and shows it at once and as a whole. Archives that are in it with the same name and
+    /// source go on undisturbed; of those that are gone, open files can be read until they are closed.
+    ///
+    /// # Errors
+    /// A text for people. Then nothing has changed.
+    pub async fn reload(&self) -> Result<Reloaded, String> {
+        match &self.0 {
+            Shown::One(_) => Err("it is a mount of a single archive, which has no list".into()),
+            Shown::Many(many) => many.reload().await,
+        }
+    }
+
+    /// What can be told of each archive, in the order of names.
+    pub fn statuses(&self) -> Vec<ArchiveStatus> {
+        match &self.0 {
+            Shown::One(_) => Vec::new(),
+            Shown::Many(many) => {
+                let now = many.names().now.clone();
+                now.slots().map(|slot| slot.status()).collect()
+            }
+        }
+    }
+
+    /// The archives that are open now.
+    pub fn volumes(&self) -> Vec<Arc<Volume>> {
+        match &self.0 {
+            Shown::One(volume) => vec![volume.clone()],
+            Shown::Many(many) => {
+                let open = many.open.all();
+                open.iter().filter_map(|slot| slot.volume()).collect()
+            }
+        }
+    }
+
+    /// The number of names of the library itself, its root included.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Shown::One(_) => 1,
+            Shown::Many(many) => many.names().now.len(),
+        }
+    }
+
+    /// Whether there is no archive in it.
+    pub fn is_empty(&self) -> bool {
+        self.single().is_none() && self.len() == 1
+    }
+
+    /// Fails all reads that wait, and all later ones.
+    pub fn close(&self) {
+        match &self.0 {
+            Shown::One(volume) => volume.close(),
+            Shown::Many(many) => {
+                many.closed.cancel();
+                many.open.all().iter().for_each(|slot| slot.close());
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! One archive of a library: closed, being opened, open, or not to be opened for a while.
+//!
+//! All who need it while it is opened wait for the same attempt. No lock is held while anybody waits.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use sha2::{Digest, Sha256};
+
+use super::error::{Failed, Unopened};
+use super::inode::Part;
+use super::item::Item;
+use super::status::{ArchiveStatus, State, Totals};
+use crate::volume::Volume;
+
+/// After the first failure, an archive is not tried again for this long. Each further failure doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest time for which an archive is not tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The result of an attempt to open an archive, for all who wait for it.
+pub(super) type Opening = Shared<BoxFuture<'static, Outcome>>;
+
+/// An open archive, or why it is not open.
+pub(super) type Outcome = Result<Arc<Volume>, Arc<Unopened>>;
+
+/// An archive of a library.
+pub(super) struct Slot {
+    item: Item,
+    part: Part,
+    directory: Part,
+    /// Files of it that programs have open.
+    files: AtomicUsize,
+    /// What the server has under this name now is another archive.
+    is_stale: AtomicBool,
+    /// It is not an archive, but a directory of archives.
+    is_directory: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    phase: Phase,
+    /// No program has looked into it since it was opened ahead.
+    is_ahead: bool,
+    /// What it was when it was open last.
+    fingerprint: Option<Fingerprint>,
+    /// The sums over the times that it was open.
+    totals: Totals,
+}
+
+enum Phase {
+    Closed,
+    Opening(Opening),
+    Open { volume: Arc<Volume>, used: Instant },
+    Failed { failed: Failed, until: Instant },
+}
+
+/// What a program finds that looks into an archive.
+pub(super) enum Touched {
+    Open(Arc<Volume>),
+    Opening(Opening),
+    Failed(Arc<Unopened>),
+    /// It must be [begun](Slot::begin).
+    Closed,
+}
+
+/// Tells whether an archive that is opened again is the one that it was.
+#[derive(PartialEq, Eq)]
+struct Fingerprint {
+    version: Option<String>,
+    index: [u8; 32],
+}
+
+impl Fingerprint {
+    fn of(volume: &Volume) -> Self {
+        let archive = volume.archive();
+        let mut hash = Sha256::new();
+        hash.update(archive.index().blob_size().to_le_bytes());
+        archive.index().store(&mut |bytes| hash.update(bytes));
+        Self {
+            version: archive.source().version(),
+            index: hash.finalize().into(),
+        }
+    }
+}
+
+impl Slot {
+    /// A closed archive in a directory.
+    pub(super) fn new(item: Item, part: Part, directory: Part) -> Self {
+        Self {
+            item,
+            part,
+            directory,
+            files: AtomicUsize::new(0),
+            is_stale: AtomicBool::new(false),
+            is_directory: AtomicBool::new(false),
+            inner: Mutex::new(Inner {
+                phase: Phase::Closed,
+                is_ahead: false,
+                fingerprint: None,
+                totals: Totals::default(),
+            }),
+        }
+    }
+
+    pub(super) fn item(&self) -> &Item {
+        &self.item
+    }
+
+    /// The part of its inode numbers.
+    pub(super) fn part(&self) -> Part {
+        self.part
+    }
+
+    /// The part of the directory that it is in.
+    pub(super) fn directory(&self) -> Part {
+        self.directory
+    }
+
+    /// A program uses it. Returns what it finds, and whether this is a step of a walk: the archive was
+    /// closed, or opened ahead.
+    pub(super) fn touch(&self, now: Instant) -> (Touched, bool) {
+        let mut inner = self.inner();
+        let was_ahead = std::mem::take(&mut inner.is_ahead);
+        match &mut inner.phase {
+            Phase::Open { volume, used } => {
+                *used = now;
+                (Touched::Open(volume.clone()), was_ahead)
+            }
+            Phase::Opening(opening) => (Touched::Opening(opening.clone()), was_ahead),
+            Phase::Failed { failed, until } if now < *until => {
+                (Touched::Failed(failed.error.clone()), was_ahead)
+            }
+            Phase::Failed { .. } | Phase::Closed => (Touched::Closed, true),
+        }
+    }
+
+    /// Begins to open it, unless it is open or others have begun. Returns what there is to wait for, and
+    /// whether the caller must run it. `is_ahead`: no program asks for it yet; then one that failed is left
+    /// alone.
+    pub(super) fn begin(
+        &self,
+        is_ahead: bool,
+        open: impl FnOnce() -> BoxFuture<'static, Outcome>,
+    ) -> Option<(Opening, bool)> {
+        let mut inner = self.inner();
+        match &inner.phase {
+            Phase::Opening(opening) => return Some((opening.clone(), false)),
+            Phase::Open { volume, .. } => {
+                let open = std::future::ready(Ok(volume.clone()));
+                return Some((open.boxed().shared(), false));
+            }
+            Phase::Failed { .. } if is_ahead => return None,
+            Phase::Failed { .. } | Phase::Closed => {}
+        }
+        let opening = open().shared();
+        // The pause after the next failure depends on the last one.
+        inner.is_ahead = is_ahead;
+        inner.totals.opening();
+        let pause = match std::mem::replace(&mut inner.phase, Phase::Opening(opening.clone())) {
+            Phase::Failed { failed, .. } => Some(failed.pause),
+            _ => None,
+        };
+        inner.totals.last_pause = pause;
+        Some((opening, true))
+    }
+
+    /// Records that it is open. If it is not the archive that it was, it stays closed.
+    pub(super) fn opened(&self, volume: &Arc<Volume>, now: Instant) -> Result<(), Unopened> {
+        // Computed without the lock. Most archives are opened once.
+        let was = self.inner().fingerprint.take();
+        if let Some(was) = was {
+            let is = Fingerprint::of(volume);
+            if is != was {
+                self.is_stale.store(true, Relaxed);
+                self.inner().phase = Phase::Closed;
+                return Err(Unopened::Changed);
+            }
+        }
+        self.inner().phase = Phase::Open {
+            volume: volume.clone(),
+            used: now,
+        };
+        Ok(())
+    }
+
+    /// Records that it could not be opened.
+    pub(super) fn failed(&self, error: &Arc<Unopened>, now: Instant) -> Failed {
+        let mut inner = self.inner();
+        let pause = inner.totals.last_pause.take();
+        let pause = pause.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
+        let failed = Failed {
+            error: error.clone(),
+            pause,
+        };
+        inner.phase = Phase::Failed {
+            failed: failed.clone(),
+            until: now + pause,
+        };
+        failed
+    }
+
+    /// Closes it if nobody has used it since `before`, and nobody uses it now. Files that are open are no
+    /// hindrance: the next read opens it again. Returns whether it is closed.
+    pub(super) fn close_unused(&self, before: Instant) -> bool {
+        let volume = {
+            let mut inner = self.inner();
+            match &inner.phase {
+                Phase::Open { volume, used } => {
+                    // New uses begin under the lock, so this number does not grow.
+                    if *used > before || Arc::strong_count(volume) > 1 {
+                        return false;
+                    }
+                }
+                Phase::Opening(_) => return false,
+                Phase::Closed | Phase::Failed { .. } => return true,
+            }
+            match std::mem::replace(&mut inner.phase, Phase::Closed) {
+                Phase::Open { volume, .. } => volume,
+                _ => return true,
+            }
+        };
+        let fingerprint = Fingerprint::of(&volume);
+        let mut inner = self.inner();
+        inner.fingerprint = Some(fingerprint);
+        inner.totals.add(&volume.archive().status());
+        drop(inner);
+        volume.close();
+        true
+    }
+
+    /// Closes it, and fails all reads that wait.
+    pub(super) fn close(&self) {
+        if let Phase::Open { volume, .. } = &self.inner().phase {
+            volume.close();
+        }
+    }
+
+    /// When it was used last, if it is open.
+    pub(super) fn used(&self) -> Option<Instant> {
+        match &self.inner().phase {
+            Phase::Open { used, .. } => Some(*used),
+            _ => None,
+        }
+    }
+
+    /// Whether what is there now is another archive than before.
+    pub(super) fn is_stale(&self) -> bool {
+        self.is_stale.load(Relaxed)
+    }
+
+    /// Records that the archive has changed on its server.
+    pub(super) fn set_stale(&self) {
+        self.is_stale.store(true, Relaxed);
+    }
+
+    /// Whether it turned out to be a directory of archives.
+    pub(super) fn is_directory(&self) -> bool {
+        self.is_directory.load(Relaxed)
+    }
+
+    /// Records that it is a directory of archives.
+    pub(super) fn set_directory(&self) {
+        self.is_directory.store(true, Relaxed);
+        self.inner().phase = Phase::Closed;
+    }
+
+    /// A program has opened a file of it.
+    pub(super) fn file_opened(&self) {
+        self.files.fetch_add(1, Relaxed);
+    }
+
+    /// A program has closed a file of it. Returns whether others are open.
+    pub(super) fn file_closed(&self) -> bool {
+        self.files.fetch_sub(1, Relaxed) > 1
+    }
+
+    /// Whether files of it are open, or something is read.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.files.load(Relaxed) > 0
+            || match &self.inner().phase {
+                Phase::Open { volume, .. } => Arc::strong_count(volume) > 1,
+                Phase::Opening(_) => true,
+                Phase::Closed | Phase::Failed { .. } => false,
+            }
+    }
+
+    /// What can be told of it without opening it.
+    pub(super) fn status(&self) -> ArchiveStatus {
+        let inner = self.inner();
+        let mut totals = inner.totals.clone();
+        let (state, error, open) = match &inner.phase {
+            Phase::Closed => (State::Closed, None, None),
+            Phase::Opening(_) => (State::Opening, None, None),
+            Phase::Open { volume, .. } => (State::Open, None, Some(volume.clone())),
+            Phase::Failed { failed, .. } => (State::Failed, Some(failed.error.to_string()), None),
+        };
+        drop(inner);
+        if let Some(volume) = &open {
+            totals.add(&volume.archive().status());
+        }
+        ArchiveStatus {
+            name: self.item.name().to_owned(),
+            source: self.item.location().shown().1,
+            state,
+            error,
+            entries: open.map(|volume| volume.archive().index().len() as u64),
+            files_open: self.files.load(Relaxed) as u64,
+            opened: totals.opened,
+            bytes_read: totals.bytes_read,
+            bytes_fetched: totals.bytes_fetched,
+            bytes_from_disk: totals.bytes_from_disk,
+            requests: totals.requests,
+            errors: totals.errors,
+        }
+    }
+
+    /// The archive, if it is open. Does not count as use.
+    pub(super) fn volume(&self) -> Option<Arc<Volume>> {
+        match &self.inner().phase {
+            Phase::Open { volume, .. } => Some(volume.clone()),
+            _ => None,
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Each change is one assignment.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,76 @@
+//! What the status of a mount tells of each archive.
+
+use std::time::Duration;
+
+use crate::reader::Status;
+
+/// Whether an archive is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nobody has looked into it, or not for a while.
+    Closed,
+    /// It is being opened.
+    Opening,
+    /// It is open.
+    Open,
+    /// It could not be opened, and is tried again after a while.
+    Failed,
+}
+
+/// One archive of a library. Numbers are sums over all times that it was open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveStatus {
+    /// Its path in the mount.
+    pub name: String,
+    /// Where it is, without secrets.
+    pub source: String,
+    /// Whether it is open.
+    pub state: State,
+    /// Why it could not be opened.
+    pub error: Option<String>,
+    /// How many entries it has; `None` unless it is open.
+    pub entries: Option<u64>,
+    /// How many of its files programs have open.
+    pub files_open: u64,
+    /// How many times it was opened.
+    pub opened: u64,
+    /// Bytes given to readers.
+    pub bytes_read: u64,
+    /// Bytes fetched from servers.
+    pub bytes_fetched: u64,
+    /// Bytes read from the cache on disk.
+    pub bytes_from_disk: u64,
+    /// Ranges requested from servers.
+    pub requests: u64,
+    /// Reads that failed for good.
+    pub errors: u64,
+}
+
+/// Sums over the times that an archive was open.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Totals {
+    pub(super) opened: u64,
+    pub(super) bytes_read: u64,
+    pub(super) bytes_fetched: u64,
+    pub(super) bytes_from_disk: u64,
+    pub(super) requests: u64,
+    pub(super) errors: u64,
+    /// The pause after the last failure, while the archive is tried again.
+    pub(super) last_pause: Option<Duration>,
+}
+
+impl Totals {
+    /// An attempt to open it begins.
+    pub(super) fn opening(&mut self) {
+        self.opened += 1;
+    }
+
+    /// Adds what happened while it was open.
+    pub(super) fn add(&mut self, status: &Status) {
+        self.bytes_read += status.bytes_read;
+        self.bytes_fetched += status.bytes_fetched;
+        self.bytes_from_disk += status.bytes_from_disk;
+        self.requests += status.requests;
+        self.errors += status.errors;
+    }
+}

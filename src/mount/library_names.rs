@@ -1,0 +1,96 @@
+//! Requests about the directories of a library: its root, and those of nested names.
+//!
+//! They are answered from memory. An archive in them is a directory whose attributes are known without opening
+//! it.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuser::{FileType, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry};
+
+use super::attributes::file_attr;
+use super::replies::{FOREVER, reply_absent};
+use super::served::Served;
+use crate::fs::Ino;
+use crate::library::{Directory, Found};
+
+pub(super) fn lookup(served: &Arc<Served>, directory: &Directory, name: &[u8], reply: ReplyEntry) {
+    // The kernel asks for these if a file handle is all that it has (FUSE_EXPORT_SUPPORT).
+    let known = match name {
+        b"." => Some(directory.ino()),
+        b".." => Some(directory.above()),
+        name => directory.child(name),
+    };
+    if let Some(ino) = known {
+        return reply_directory(served, ino, reply);
+    }
+    let Some(item) = served.library.named(directory.ino(), name) else {
+        return reply_absent(reply);
+    };
+    let (task, ino, name) = (served.clone(), directory.ino(), name.to_vec());
+    served.spawn("lookup", async move {
+        task.library.add(item).await;
+        match task.library.find(ino) {
+            Found::Directory(directory) => match directory.child(&name) {
+                Some(ino) => reply_directory(&task, ino, reply),
+                None => reply_absent(reply),
+            },
+            _ => reply_absent(reply),
+        }
+    });
+}
+
+pub(super) fn reply_directory(served: &Served, ino: Ino, reply: ReplyEntry) {
+    match served.library.attr(ino) {
+        Some(attr) => reply.entry(&FOREVER, &file_attr(&attr), Generation(0)),
+        None => reply_absent(reply),
+    }
+}
+
+pub(super) fn readdir(
+    served: &Served,
+    directory: Directory,
+    offset: u64,
+    mut reply: ReplyDirectory,
+) {
+    let directory = served.library.listed(directory, offset);
+    for child in directory.children(offset) {
+        let name = OsStr::new(child.name);
+        if reply.add(
+            INodeNo(child.ino.0),
+            child.cookie,
+            FileType::Directory,
+            name,
+        ) {
+            break;
+        }
+    }
+    reply.ok();
+}
+
+pub(super) fn readdirplus(
+    served: &Served,
+    directory: Directory,
+    offset: u64,
+    mut reply: ReplyDirectoryPlus,
+) {
+    let directory = served.library.listed(directory, offset);
+    // A listing goes on with the names that it began with. The kernel asks again before it uses one of them that
+    // may be gone.
+    let ttl = if served.library.is_current(&directory) {
+        FOREVER
+    } else {
+        Duration::ZERO
+    };
+    for child in directory.children(offset) {
+        let Some(attr) = served.library.child_attr(&child) else {
+            continue;
+        };
+        let (attr, name) = (file_attr(&attr), OsStr::new(child.name));
+        if reply.add(attr.ino, child.cookie, name, &ttl, &attr, Generation(0)) {
+            break;
+        }
+    }
+    reply.ok();
+}

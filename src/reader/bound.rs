@@ -1,0 +1,271 @@
+//! The memory bound of a reader, or of several readers that share it.
+//!
+//! What was read last stays in memory, whichever reader read it: one list for all. Memory for read-ahead and
+//! connections are divided among the readers that read ahead now. A reader that needs memory for a read that waits
+//! takes it from the readers that were used longest ago.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use super::block::Block;
+use super::pool::{BLOCK, Pool};
+
+/// One block in this many is for bytes that were read. The kernel keeps a copy of those anyway, and
+/// a stream must not wait for memory that holds its own past.
+const READ_SHARE: usize = 8;
+
+/// The least memory, in bytes: with less, a single large read could not be held.
+pub(super) const LEAST: u64 = 16 << 20;
+
+/// A reader counts as reading ahead if something has happened to it within this time, in milliseconds.
+const ACTIVE: u64 = 1000;
+
+/// The readers that read ahead are counted at most this often, in milliseconds.
+const COUNTED: u64 = 50;
+
+/// Memory for the content of several archives.
+#[derive(Debug, Clone)]
+pub struct SharedMemory(pub(super) Arc<Bound>);
+
+impl SharedMemory {
+    /// A bound of this many bytes, or of [`ReaderOptions::MIN_MEMORY`](super::ReaderOptions::MIN_MEMORY) if that
+    /// is more. `read_ahead`: the most bytes that are fetched ahead of all readers together.
+    pub fn new(memory: u64, read_ahead: u64) -> Self {
+        let mut bound = Bound::new(pool_of(memory, read_ahead));
+        bound.is_shared = true;
+        Self(Arc::new(bound))
+    }
+}
+
+/// The buffers of a bound of `memory` bytes.
+pub(super) fn pool_of(memory: u64, read_ahead: u64) -> Pool {
+    let memory = memory.max(LEAST);
+    Pool::new((memory / BLOCK) as usize, read_ahead)
+}
+
+/// A memory bound.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(super) pool: Pool,
+    /// The buffers that the pool had at first.
+    buffers: usize,
+    is_shared: bool,
+    recent: Mutex<Recent>,
+    members: Mutex<Vec<(Weak<Share>, Weak<dyn Member>)>>,
+    started: Instant,
+    next_share: AtomicU64,
+    active: AtomicUsize,
+    counted: AtomicU64,
+}
+
+/// A reader that shares a bound.
+pub(crate) trait Member: Send + Sync + std::fmt::Debug {
+    /// Gives up memory until this many buffers are free, if it has so much.
+    fn give_up(self: Arc<Self>, buffers: usize);
+}
+
+/// The part of a bound that one reader has.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) bound: Arc<Bound>,
+    id: u64,
+    /// When something has happened last, in milliseconds.
+    used: AtomicU64,
+    /// Whether it holds bytes that were fetched ahead.
+    holds: AtomicBool,
+}
+
+impl Bound {
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self {
+            buffers: pool.total(),
+            recent: Mutex::default(),
+            pool,
+            is_shared: false,
+            members: Mutex::default(),
+            started: Instant::now(),
+            next_share: AtomicU64::new(0),
+            active: AtomicUsize::new(1),
+            counted: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds a reader.
+    pub(crate) fn join(self: &Arc<Self>) -> Arc<Share> {
+        Arc::new(Share {
+            bound: self.clone(),
+            id: self.next_share.fetch_add(1, Relaxed),
+            used: AtomicU64::new(0),
+            holds: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether other readers may share it.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// The buffers that the pool had at first.
+    pub(super) fn buffers(&self) -> usize {
+        self.buffers
+    }
+
+    /// Sets what is asked when others need the memory of `share`.
+    pub(super) fn add(&self, share: &Arc<Share>, member: Weak<dyn Member>) {
+        if self.is_shared {
+            let mut members = self.members();
+            members.retain(|(share, _)| share.strong_count() > 0);
+            members.push((Arc::downgrade(share), member));
+        }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Vec<(Weak<Share>, Weak<dyn Member>)>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+}
+
+impl Share {
+    /// Something happens to this reader. `holds`: it has bytes that were fetched ahead.
+    pub(crate) fn touch(&self, holds: bool) {
+        if self.bound.is_shared {
+            self.used.store(self.bound.now(), Relaxed);
+            self.holds.store(holds, Relaxed);
+        }
+    }
+
+    /// Does something that is no use of this reader.
+    pub(super) fn unused<T>(&self, act: impl FnOnce() -> T) -> T {
+        let used = self.used.load(Relaxed);
+        let done = act();
+        self.used.store(used, Relaxed);
+        done
+    }
+
+    /// How many readers read ahead now, this one included.
+    pub(crate) fn readers(&self) -> usize {
+        if !self.bound.is_shared {
+            return 1;
+        }
+        let bound = &self.bound;
+        let now = bound.now();
+        if now.saturating_sub(bound.counted.load(Relaxed)) >= COUNTED {
+            bound.counted.store(now, Relaxed);
+            let members = bound.members();
+            let shares = members.iter().filter_map(|(share, _)| share.upgrade());
+            let is_active = |share: &Arc<Share>| {
+                let since = now.saturating_sub(share.used.load(Relaxed));
+                share.holds.load(Relaxed) && since < ACTIVE
+            };
+            bound
+                .active
+                .store(shares.filter(is_active).count(), Relaxed);
+        }
+        bound.active.load(Relaxed).max(1)
+    }
+
+    /// Asks other readers for memory until this many buffers are free, the one that was used longest ago first.
+    /// `only_idle`: those that do nothing now. Must be called without a lock.
+    pub(super) fn take_from_others(&self, buffers: usize, only_idle: bool) {
+        if !self.bound.is_shared {
+            return;
+        }
+        let now = self.bound.now();
+        let mut others: Vec<_> = {
+            let members = self.bound.members();
+            let known = members.iter().filter_map(|(share, member)| {
+                let (share, member) = (share.upgrade()?, member.upgrade()?);
+                Some((share.used.load(Relaxed), share.id, member))
+            });
+            known.filter(|(_, id, _)| *id != self.id).collect()
+        };
+        others.sort_by_key(|(used, id, _)| (*used, *id));
+        for (used, _, member) in others {
+            let is_idle = now.saturating_sub(used) >= ACTIVE;
+            if self.bound.pool.available() >= buffers || only_idle && !is_idle {
+                return;
+            }
+            member.give_up(buffers);
+        }
+    }
+
+    /// Keeps a block that was read, in the place of the one that was read longest ago.
+    pub(crate) fn keep_read(&self, block: &Arc<Block>) {
+        let most = self.bound.pool.total() / READ_SHARE;
+        self.bound
+            .recent()
+            .add((self.id, block.number()), block, most);
+    }
+
+    /// Lets go of a block that was read.
+    pub(crate) fn drop_read(&self, number: u64) {
+        self.bound.recent().remove((self.id, number));
+    }
+
+    /// Lets go of all that this reader has read.
+    pub(crate) fn drop_all_read(&self) {
+        self.bound.recent().remove_all(self.id);
+    }
+
+    /// The bytes that read-ahead of this reader may use, if `reserve` buffers stay free.
+    pub(crate) fn for_read_ahead(&self, reserve: usize) -> u64 {
+        let pool = &self.bound.pool;
+        let free = (pool.total() - pool.total() / READ_SHARE - reserve) as u64 * BLOCK;
+        free.min(pool.read_ahead()) / self.readers() as u64
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.drop_all_read();
+    }
+}
+
+/// A reader, and the number of a block.
+type Key = (u64, u64);
+
+/// The blocks that were read last.
+#[derive(Debug, Default)]
+struct Recent {
+    /// With the time of use.
+    blocks: HashMap<Key, (Arc<Block>, u64)>,
+    /// By time of use.
+    order: BTreeMap<u64, Key>,
+    uses: u64,
+}
+
+impl Recent {
+    fn add(&mut self, key: Key, block: &Arc<Block>, most: usize) {
+        self.uses += 1;
+        if let Some((_, before)) = self.blocks.insert(key, (block.clone(), self.uses)) {
+            self.order.remove(&before);
+        }
+        self.order.insert(self.uses, key);
+        while self.blocks.len() > most
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.blocks.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some((_, used)) = self.blocks.remove(&key) {
+            self.order.remove(&used);
+        }
+    }
+
+    fn remove_all(&mut self, reader: u64) {
+        let of_others = |(other, _): &Key| *other != reader;
+        self.blocks.retain(|key, _| of_others(key));
+        self.order.retain(|_, key| of_others(key));
+    }
+}

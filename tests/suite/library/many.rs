@@ -1,0 +1,141 @@
+//! Libraries of many archives.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::shelf::{Answer, Shelf, archive, write_list};
+use crate::common::mount::{Mount, xattr};
+use crate::common::{run, tree};
+
+fn number(mount: &Mount, name: &str) -> u64 {
+    let status = xattr(mount.path(), "status").expect("a status");
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    status[name].as_u64().expect(name)
+}
+
+#[test]
+fn ten_thousand_archives_cost_nothing_until_they_are_looked_into() {
+    let shelf = Shelf::new(archive("any"));
+    let dir = tree::temp();
+    let list = dir.path().join("films.tsv");
+    let names: Vec<String> = (0..10_000)
+        .map(|n| format!("{:02}/film {n:05}", n % 100))
+        .collect();
+    let entries = names.iter().map(|name| {
+        let url = shelf.url(&format!("/any/{}", name.replace(' ', "_")));
+        (name.as_str(), url)
+    });
+    write_list(&list, &entries.collect::<Vec<_>>());
+    let library = format!("--library={}", list.display());
+    let mount = Mount::library(&[&library]);
+    assert_eq!(fs::read_dir(mount.path()).expect("the root").count(), 100);
+    assert_eq!(
+        fs::read_dir(mount.join("07")).expect("a directory").count(),
+        100
+    );
+    assert_eq!(shelf.requests(), 0);
+    let read = |name: &str| fs::read_to_string(mount.join(name).join("a.txt"));
+    assert_eq!(read(&names[4711]).expect("a file"), "any");
+    assert_eq!(shelf.asked().len(), 1);
+    // A walk opens the next ones ahead, and never more than a bounded number stays open.
+    let started = Instant::now();
+    for part in ["03", "04", "05"] {
+        let mut walk: Vec<_> = fs::read_dir(mount.join(part))
+            .expect("a directory")
+            .collect();
+        walk.sort_by_key(|entry| entry.as_ref().expect("an entry").file_name());
+        for entry in walk {
+            let path = entry.expect("an entry").path();
+            assert_eq!(fs::read_dir(path).expect("an archive").count(), 2);
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(60));
+    assert!(number(&mount, "archives_open") <= 256);
+    assert_eq!(number(&mount, "archives"), 10_000);
+    let archives =
+        run::run(run::aiozfs().args(["status", "--json"]).arg(mount.path())).ok("status");
+    let status: serde_json::Value = serde_json::from_str(&archives.stdout).expect("JSON");
+    let lines = status["library"].as_array().expect("archives");
+    assert_eq!(lines.len(), 10_000);
+    let opened = lines
+        .iter()
+        .filter(|line| line["opened"].as_u64() > Some(0))
+        .count();
+    assert!((301..=301 + 3 * 16).contains(&opened), "{opened}");
+    mount.assert_no_complaint();
+}
+
+/// A program that walks waits for one archive after the other. The server takes 50 ms for each answer.
+#[test]
+fn walk_through_archives_opens_the_next_ones_ahead() {
+    let blob = archive("any");
+    let served = blob.clone();
+    let server = crate::common::scripted::Scripted::start(move |asked| {
+        std::thread::sleep(Duration::from_millis(50));
+        crate::common::scripted::Reply::range(&served, asked)
+    });
+    let dir = tree::temp();
+    let list = dir.path().join("films.tsv");
+    let names: Vec<String> = (0..60).map(|n| format!("film {n:02}")).collect();
+    let entries = names.iter().map(|name| {
+        let url = format!("{}/{}", server.base(), name.replace(' ', "_"));
+        (name.as_str(), url)
+    });
+    write_list(&list, &entries.collect::<Vec<_>>());
+    let library = format!("--library={}", list.display());
+    let mount = Mount::library(&[&library]);
+    let started = Instant::now();
+    run::run(run::tool("ls").arg("-lR").arg(mount.path())).ok("ls");
+    let took = started.elapsed();
+    // One after the other they take 60 times 50 ms at the least.
+    assert!(took < Duration::from_millis(2000), "{took:?}");
+}
+
+#[test]
+fn two_mounts_of_one_library_share_the_cache() {
+    let shelf = Shelf::new(archive("any"));
+    let (dir, cache) = (tree::temp(), tree::temp());
+    let list = dir.path().join("films.tsv");
+    let entries: Vec<(String, String)> = (0..8)
+        .map(|n| (format!("f{n}"), shelf.url(&format!("/any/{n}"))))
+        .collect();
+    let entries: Vec<(&str, String)> = entries
+        .iter()
+        .map(|(n, s)| (n.as_str(), s.clone()))
+        .collect();
+    write_list(&list, &entries);
+    let args = [
+        format!("--library={}", list.display()),
+        format!("--cache-dir={}", cache.path().display()),
+    ];
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let walk = |root: &Path| {
+        for n in 0..8 {
+            let text = fs::read_to_string(root.join(format!("f{n}/a.txt")));
+            assert_eq!(text.expect("a file"), "any");
+        }
+    };
+    let first = Mount::library(&args);
+    walk(first.path());
+    let second = Mount::library(&args);
+    walk(second.path());
+    first.end();
+    second.end();
+}
+
+#[test]
+fn one_bad_archive_among_good_ones_does_not_stop_a_walk() {
+    let shelf = Shelf::new(archive("any"));
+    shelf.set("/any/3", Answer::Status(500));
+    let entries: Vec<String> = (0..8)
+        .map(|n| format!("--add=f{n}={}", shelf.url(&format!("/any/{n}"))))
+        .collect();
+    let mut args: Vec<&str> = entries.iter().map(String::as_str).collect();
+    args.push("--timeout=1s");
+    let mount = Mount::library(&args);
+    let done = run::run(run::tool("find").arg(mount.path()).args(["-name", "a.txt"]));
+    assert_eq!(done.stdout.lines().count(), 7, "{}", done.stdout);
+    assert!(done.stderr.contains("f3"), "{}", done.stderr);
+    assert_eq!(mount.log_lines("f3: it cannot be opened").len(), 1);
+}

@@ -1,0 +1,313 @@
+//! What programs find in a library.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::shelf::{Answer, Shelf, archive, write_list};
+use crate::common::mount::{Mount, xattr};
+use crate::common::{run, tree};
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).expect("a directory");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<String> = names.map(|n| n.into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+fn add(name: &str, source: &str) -> String {
+    format!("--add={name}={source}")
+}
+
+/// The inode numbers of everything below a directory.
+fn inodes(root: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut found = BTreeMap::new();
+    let mut ahead = vec![root.to_owned()];
+    while let Some(path) = ahead.pop() {
+        let attr = fs::symlink_metadata(&path).expect("a file");
+        let name = path.strip_prefix(root).expect("below").to_owned();
+        found.insert(name, attr.ino());
+        if attr.is_dir() {
+            let entries = fs::read_dir(&path).expect("a directory");
+            ahead.extend(entries.map(|entry| entry.expect("an entry").path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn root_is_listed_without_a_request_and_archives_open_when_looked_into() {
+    let shelf = Shelf::new(archive("hello"));
+    let file = tree::temp();
+    fs::write(file.path().join("local.zip"), archive("here")).expect("a file");
+    let mount = Mount::library(&[
+        &add("films/one", &shelf.url("/any/1.zip")),
+        &add("films/two", &shelf.url("/any/2.zip")),
+        &add(
+            "local",
+            file.path().join("local.zip").to_str().expect("UTF-8"),
+        ),
+    ]);
+    assert_eq!(names(mount.path()), ["films", "local"]);
+    assert_eq!(names(&mount.join("films")), ["one", "two"]);
+    let one = fs::metadata(mount.join("films/one")).expect("a directory");
+    assert!(one.is_dir());
+    assert_eq!((one.nlink(), one.mode() & 0o7777), (1, 0o755));
+    run::run(run::tool("ls").arg("-la").arg(mount.join("films"))).ok("ls");
+    assert_eq!(shelf.requests(), 0);
+
+    assert_eq!(
+        fs::read_to_string(mount.join("local/a.txt")).expect("a file"),
+        "here"
+    );
+    assert_eq!(names(&mount.join("films/one")), ["a.txt", "sub"]);
+    assert_eq!(
+        fs::read_to_string(mount.join("films/one/sub/b.txt")).expect("a file"),
+        "b of hello"
+    );
+    let missing = fs::read(mount.join("films/one/none")).expect_err("no such file");
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    let missing = fs::read(mount.join("films/three/a.txt")).expect_err("no such archive");
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    assert_eq!(shelf.asked(), ["/any/1.zip".to_owned()].into());
+    // `..` leads out of the archive.
+    let up = fs::metadata(mount.join("films/one/..")).expect("a directory");
+    let films = fs::metadata(mount.join("films")).expect("a directory");
+    assert_eq!(up.ino(), films.ino());
+    mount.assert_no_complaint();
+    mount.end();
+}
+
+#[test]
+fn inode_numbers_are_distinct_and_the_same_after_a_remount() {
+    let shelf = Shelf::new(archive("hello"));
+    let (one, two) = (
+        add("b/one", &shelf.url("/any/1")),
+        add("two", &shelf.url("/any/2")),
+    );
+    let first = {
+        let mount = Mount::library(&[&one, &two]);
+        inodes(mount.path())
+    };
+    // With others beside them, and in another order.
+    let (three, four) = (
+        add("a", &shelf.url("/any/3")),
+        add("b/z", &shelf.url("/any/4")),
+    );
+    let mount = Mount::library(&[&three, &two, &four, &one]);
+    let second = inodes(mount.path());
+    for (path, ino) in &first {
+        assert_eq!(second.get(path), Some(ino), "{}", path.display());
+    }
+    let mut all: Vec<u64> = second.values().copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), second.len());
+    // A listing says the same as stat.
+    for entry in fs::read_dir(mount.join("b/one/sub")).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let path = Path::new("b/one/sub").join(entry.file_name());
+        let listed = std::os::unix::fs::DirEntryExt::ino(&entry);
+        assert_eq!(second.get(&path), Some(&listed));
+    }
+}
+
+#[test]
+fn archive_that_cannot_be_opened_is_an_error_of_its_own_directory() {
+    let shelf = Shelf::new(archive("good"));
+    shelf.set("/secret", Answer::Status(403));
+    shelf.set(
+        "/damaged",
+        Answer::Blob(b"not an archive at all, but long enough".repeat(9)),
+    );
+    shelf.set("/silent", Answer::Silence(Duration::from_secs(20)));
+    let mount = Mount::library(&[
+        "--timeout=2s",
+        &add("good", &shelf.url("/any/good")),
+        &add("gone", &shelf.url("/gone")),
+        &add("secret", &shelf.url("/secret")),
+        &add("damaged", &shelf.url("/damaged")),
+        &add("silent", &shelf.url("/silent")),
+    ]);
+    assert_eq!(names(mount.path()).len(), 5);
+    let fails = |name: &str| {
+        let error = fs::read_dir(mount.join(name)).and_then(|mut dir| dir.next().transpose());
+        error.expect_err(name).raw_os_error()
+    };
+    let silent = std::thread::spawn({
+        let path = mount.join("silent/a.txt");
+        move || fs::read(path).expect_err("silent").raw_os_error()
+    });
+    let errno = |errno: rustix::io::Errno| Some(errno.raw_os_error());
+    // A listing that ends with ENOENT would look like that of an empty directory.
+    assert_eq!(fails("gone"), errno(rustix::io::Errno::IO));
+    let gone = fs::read(mount.join("gone/a.txt")).expect_err("it is not there");
+    assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+    assert_eq!(fails("secret"), errno(rustix::io::Errno::ACCESS));
+    assert_eq!(fails("damaged"), errno(rustix::io::Errno::IO));
+    assert_eq!(
+        silent.join().expect("no panic"),
+        errno(rustix::io::Errno::TIMEDOUT)
+    );
+    assert_eq!(
+        fs::read_to_string(mount.join("good/a.txt")).expect("a file"),
+        "good"
+    );
+    shelf.clear();
+    for _ in 0..20 {
+        fails("damaged");
+    }
+    // It is tried again after a while only.
+    let lines = mount.log_lines("damaged: it cannot be opened").len();
+    assert!((1..=3).contains(&lines), "{lines}");
+    assert!(shelf.requests() <= 2 * 3, "{} requests", shelf.requests());
+    // It is there later.
+    shelf.set("/damaged", Answer::Blob(archive("mended")));
+    let read = || fs::read_to_string(mount.join("damaged/a.txt"));
+    assert!(run::wait_until(Duration::from_secs(10), || read().is_ok()));
+    assert_eq!(read().expect("a file"), "mended");
+}
+
+#[test]
+fn opening_is_shared_and_umount_ends_those_who_wait() {
+    let shelf = Shelf::new(archive("x"));
+    shelf.set("/silent", Answer::Silence(Duration::from_secs(30)));
+    let mount = Mount::library(&[
+        &add("a", &shelf.url("/any/a")),
+        &add("s", &shelf.url("/silent")),
+    ]);
+    let readers: Vec<_> = (0..8)
+        .map(|_| {
+            let path = mount.join("a/a.txt");
+            std::thread::spawn(move || fs::read(path).expect("a file"))
+        })
+        .collect();
+    for reader in readers {
+        assert_eq!(reader.join().expect("no panic"), b"x");
+    }
+    let opened = shelf.requests();
+    assert!(opened <= 4, "{opened} requests");
+    let waits = std::thread::spawn({
+        let path = mount.join("s/a.txt");
+        move || fs::read(path).is_err()
+    });
+    run::wait_until(Duration::from_secs(5), || shelf.asked().contains("/silent"));
+    // The rest of the mount answers meanwhile, also the directory of the one that hangs.
+    assert_eq!(names(mount.path()), ["a", "s"]);
+    assert_eq!(fs::read(mount.join("a/a.txt")).expect("a file"), b"x");
+    let start = Instant::now();
+    mount.end();
+    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(waits.join().expect("no panic"));
+}
+
+#[test]
+fn idle_archives_are_closed_and_open_files_go_on() {
+    let shelf = Shelf::new(archive("x"));
+    let mount = Mount::library(&["--idle=300ms", &add("a", &shelf.url("/any/a"))]);
+    let path = mount.join("a/a.txt");
+    let file = fs::File::open(&path).expect("a file");
+    let before = file.metadata().expect("attributes").ino();
+    let is_open = || status(&mount).contains("\"archives_open\":1");
+    assert!(is_open());
+    assert!(run::wait_until(Duration::from_secs(10), || !is_open()));
+    // Not from the kernel's pages: nothing was read yet.
+    assert_eq!(io::read_to_string(&file).expect("the file"), "x");
+    assert_eq!(fs::metadata(&path).expect("a file").ino(), before);
+    mount.assert_no_complaint();
+}
+
+fn status(mount: &Mount) -> String {
+    xattr(mount.path(), "status").expect("a status")
+}
+
+/// An archive that was closed, and is another one when it is opened again, must not show its bytes under the
+/// inode numbers of the old one.
+#[test]
+fn archive_that_changed_while_it_was_closed_gets_new_inode_numbers() {
+    let shelf = Shelf::new(archive("x"));
+    shelf.set("/a", Answer::Blob(archive("old")));
+    let mount = Mount::library(&["--idle=200ms", &add("a", &shelf.url("/a"))]);
+    let path = mount.join("a/a.txt");
+    assert_eq!(fs::read_to_string(&path).expect("a file"), "old");
+    let before = fs::metadata(&path).expect("a file").ino();
+    let is_open = || status(&mount).contains("\"archives_open\":1");
+    assert!(run::wait_until(Duration::from_secs(10), || !is_open()));
+    shelf.set("/a", Answer::Blob(archive("quite another one")));
+    let list = || fs::read_dir(mount.join("a/sub")).map(|dir| dir.count());
+    let _ = list();
+    let read = || fs::read_to_string(&path).unwrap_or_default();
+    assert!(run::wait_until(Duration::from_secs(10), || {
+        let _ = fs::metadata(mount.join("a/none"));
+        read() == "quite another one"
+    }));
+    assert_ne!(fs::metadata(&path).expect("a file").ino(), before);
+    assert_eq!(
+        mount
+            .log_lines("a: it has changed since it was opened")
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn wrong_lists_are_refused_with_the_name_or_the_line() {
+    let dir = tree::temp();
+    let list = dir.path().join("films.tsv");
+    write_list(
+        &list,
+        &[("a", "http://h/a".into()), ("b", "nonsense".into())],
+    );
+    let shown = list.to_str().expect("UTF-8");
+    let point = tree::temp();
+    let fails = |args: &[&str]| {
+        let mut command = run::aiozfs();
+        command.args(["mount"]).args(args).arg(point.path());
+        let done = run::run(&mut command);
+        assert_eq!(done.code(), Some(2), "{}", done.stderr);
+        done.stderr
+    };
+    let library = format!("--library={shown}");
+    let said = fails(&[&library]);
+    assert!(said.contains(shown) && said.contains("line 2"), "{said}");
+    let said = fails(&["--add=a=http://h/a", "--add=a/b=http://h/b"]);
+    assert!(
+        said.contains("'a/b' would be inside the archive 'a'"),
+        "{said}"
+    );
+    let said = fails(&["--add=a"]);
+    assert!(said.contains("NAME=SOURCE"), "{said}");
+    let said = fails(&["--library=nowhere"]);
+    assert!(said.contains("[library.nowhere]"), "{said}");
+    let said = fails(&["--add=a=http://h/a", "http://h/b"]);
+    assert!(said.contains("has no other source"), "{said}");
+}
+
+/// `--each` shows every archive in a directory, also below the directories in it.
+#[test]
+fn each_archive_of_a_directory_is_shown() {
+    let dir = tree::temp();
+    fs::create_dir(dir.path().join("2024")).expect("a directory");
+    for name in ["a.zip", "b.zip", "2024/c.zip"] {
+        fs::write(dir.path().join(name), archive(name)).expect("an archive");
+    }
+    fs::write(dir.path().join("notes.txt"), "no archive").expect("a file");
+    let each = format!("--each={}", dir.path().display());
+    let mount = Mount::library(&[&each]);
+    assert_eq!(names(mount.path()), ["2024", "a.zip", "b.zip"]);
+    for name in ["a.zip", "2024/c.zip"] {
+        let text = fs::read_to_string(mount.join(name).join("a.txt"));
+        assert_eq!(text.expect("a file"), name);
+    }
+    assert_eq!(names(&mount.join("2024")), ["c.zip"]);
+    fs::write(dir.path().join("d.zip"), archive("d")).expect("an archive");
+    run::run(run::aiozfs().arg("reload").arg(mount.path())).ok("reload");
+    assert!(run::wait_until(Duration::from_secs(5), || {
+        fs::read(mount.join("d.zip/a.txt")).is_ok()
+    }));
+    mount.end();
+}
