@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::reader::latency::{Latencies, Timing};
+use crate::reader::counters::Status;
+use crate::reader::latency::Latencies;
 
 /// Rates are measured over spans of this length, or of one and a half round trips if that is longer:
 /// the answers to what was requested need the time to arrive.
@@ -186,13 +187,10 @@ impl LinkEstimate {
         self.arrived
     }
 
-    /// The time within which `fraction` of all requests to servers got their first byte.
-    pub(super) fn latency_percentile(&self, fraction: f64) -> Duration {
-        self.latencies.percentile(fraction)
-    }
-
-    /// The times from a request to its first byte.
-    pub(super) fn latencies(&self) -> Timing {
-        self.latencies.timing()
+    /// The times from a request to a server to its first byte.
+    pub(super) fn add_to(&self, status: &mut Status) {
+        status.median_latency = self.latencies.percentile(0.5);
+        status.p99_latency = self.latencies.percentile(0.99);
+        status.request_times = self.latencies.timing();
     }
 }

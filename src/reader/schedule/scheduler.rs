@@ -257,9 +257,8 @@ impl Scheduler {
 
     /// The blocks of `range` that are in memory.
     pub(crate) fn blocks(&self, range: &Range<u64>) -> Vec<Arc<Block>> {
-        blocks_of(range)
-            .filter_map(|n| self.memory.block(n))
-            .collect()
+        let numbers = blocks_of(range);
+        numbers.filter_map(|n| self.memory.block(n)).collect()
     }
 
     /// How far ahead of a reader its files should be announced, in bytes.
@@ -267,6 +266,7 @@ impl Scheduler {
         HORIZON * self.flow.window()
     }
 
+    /// The likely latency and rate of the link, as [`LinkEstimate::likely`] has them.
     pub(crate) fn link(&self, assumed: f64) -> (f64, f64) {
         self.flow.link.likely(assumed)
     }
@@ -274,9 +274,7 @@ impl Scheduler {
     /// What is known of the link, the requests and the streams.
     pub(crate) fn add_to(&self, status: &mut Status) {
         status.requests_in_flight = self.requests.count();
-        status.median_latency = self.flow.link.latency_percentile(0.5);
-        status.p99_latency = self.flow.link.latency_percentile(0.99);
-        status.request_times = self.flow.link.latencies();
+        self.flow.link.add_to(status);
         status.streams = self.streams.status();
     }
 
