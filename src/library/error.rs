@@ -59,7 +59,7 @@ impl std::error::Error for NameError {}
 #[derive(Debug, Clone, PartialEq)]
 pub enum Unopened {
     /// It cannot be opened.
-    Open(OpenError),
+    Open(Box<OpenError>),
     /// The options do not fit it.
     Setup(String),
     /// It is a directory, which was added to the library.
@@ -91,7 +91,7 @@ impl std::error::Error for Unopened {}
 
 impl From<OpenError> for Unopened {
     fn from(error: OpenError) -> Self {
-        Unopened::Open(error)
+        Unopened::Open(Box::new(error))
     }
 }
 

@@ -21,7 +21,7 @@ use super::snapshot::{Content, Snapshot};
 use super::walk::Walk;
 use crate::archive::{Kind, Timestamp};
 use crate::fs::{Attr, Ino};
-use crate::volume::{Location, OpenError, Volume};
+use crate::volume::{OpenError, Volume};
 
 /// Permission bits of directories before the mask.
 const DIR_MODE: u16 = 0o755;
@@ -199,8 +199,8 @@ impl Many {
             }
         };
         let result = match result {
-            Err(Unopened::Open(OpenError::Directory(location))) => {
-                Err(self.open_directory(slot, location).await)
+            Err(Unopened::Open(error)) if matches!(*error, OpenError::Directory(_)) => {
+                Err(self.open_directory(slot, *error).await)
             }
             result => result,
         };
@@ -226,11 +226,11 @@ impl Many {
     }
 
     /// Shows the archives in a directory that seemed to be an archive.
-    async fn open_directory(self: &Arc<Self>, slot: &Slot, location: Location) -> Unopened {
+    async fn open_directory(self: &Arc<Self>, slot: &Slot, error: OpenError) -> Unopened {
         let items = match self.archives.directory(slot.item()).await {
-            None => return OpenError::Directory(location).into(),
-            Some(Err(error)) => return error,
-            Some(Ok(items)) if items.is_empty() => return OpenError::Directory(location).into(),
+            None => return error.into(),
+            Some(Err(why)) => return why,
+            Some(Ok(items)) if items.is_empty() => return error.into(),
             Some(Ok(items)) => items,
         };
         let _turn = self.reloading.lock().await;

@@ -45,6 +45,9 @@ pub(super) fn pool_of(memory: u64, read_ahead: u64) -> Pool {
     Pool::new((memory / BLOCK) as usize, read_ahead)
 }
 
+/// The readers that share a bound.
+type Members = Vec<(Weak<Share>, Weak<dyn Member>)>;
+
 /// A memory bound.
 #[derive(Debug)]
 pub(crate) struct Bound {
@@ -53,7 +56,7 @@ pub(crate) struct Bound {
     buffers: usize,
     is_shared: bool,
     recent: Mutex<Recent>,
-    members: Mutex<Vec<(Weak<Share>, Weak<dyn Member>)>>,
+    members: Mutex<Members>,
     started: Instant,
     next_share: AtomicU64,
     active: AtomicUsize,
@@ -121,7 +124,7 @@ impl Bound {
         }
     }
 
-    fn members(&self) -> MutexGuard<'_, Vec<(Weak<Share>, Weak<dyn Member>)>> {
+    fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
