@@ -81,6 +81,23 @@ need_browsers() {
     need chromium=chromium firefox-esr=firefox-esr
 }
 
+# The program of Prometheus that checks metrics and rules. Debian's package would also start a server, so only the
+# program is taken out of it.
+need_promtool() {
+    PATH=$PATH:$PWD/target/tools/usr/bin
+    if command -v promtool >/dev/null; then return 0; fi
+    if ! command -v apt-get >/dev/null; then
+        fail "promtool is missing, and this system has no apt-get" "Please install what Debian calls: prometheus"
+    fi
+    need dpkg-deb=dpkg
+    heading "Fetching promtool into target/tools"
+    local at=target/tools
+    rm -rf "$at/download" && mkdir -p "$at/download"
+    (cd "$at/download" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; })
+    dpkg-deb --fsys-tarfile "$at"/download/prometheus_*.deb | tar -x -C "$at" ./usr/bin/promtool
+    rm -rf "$at/download"
+}
+
 # The compiler. It comes from rustup and not from apt, whose Rust is too old on most systems.
 need_rust() {
     command -v cargo >/dev/null ||

@@ -1,7 +1,7 @@
 //! aiozfs shows a remote archive as a read-only directory.
 //!
 //! A **blob** is an immutable sequence of bytes, named by a CID or found at a URL or in a file.
-//! An **archive** is a blob that is a ZIP. A stored entry is one extent of the blob, and reading it
+//! An **archive** is a blob that is a ZIP or a tar. A stored entry is one extent of the blob, and reading it
 //! is reading the blob. A compressed entry is an extent that is decoded.
 //!
 //! # Rooms, and which way the doors open
@@ -9,7 +9,7 @@
 //! | room | what it does | may use |
 //! |---|---|---|
 //! | [`ranges`] | byte ranges, sets of them; decimal numbers and hexadecimal | |
-//! | [`archive`] | ZIP bytes to index and extents, and the records that a writer needs. No I/O, no clock | `ranges` |
+//! | [`archive`] | ZIP and tar bytes to index and extents, and the records that a writer needs. No I/O, no clock | `ranges` |
 //! | [`playlist`] | HLS and DASH text: finds, adds and removes range links. Pure | `ranges` |
 //! | [`source`] | the trait `Source`; file, memory, retry, offline | `ranges` |
 //! | [`http`] | one HTTP server: connections, requests, answers | `source`, `ranges` |
@@ -22,6 +22,7 @@
 //! | [`fs`] | names, inodes, attributes, directory order. Sync, no I/O | `archive`, `ranges` |
 //! | [`volume`] | "open this location with these options": stacks the sources, recalls or builds index and tree, shows playlists playable | `archive`, `playlist`, `source`, `http`, `stores`, `gateways`, `content`, `cache`, `reader`, `decode`, `fs`, `ranges` |
 //! | [`mount`] | the only room that names fuser and errno; of `archive`, `reader`, `decode` and `source` it names errors and kinds of files | `volume`, `fs`, `archive`, `reader`, `decode`, `source` |
+//! | [`metrics`] | the statistics of a mount as OpenMetrics, over HTTP | `mount` |
 //! | [`pack`] | a folder to an archive | `archive`, `playlist`, `ranges` |
 //! | [`publish`] | an archive into an object store | `stores`, `http`, `source`, `ranges` |
 //! | [`serve`] | the node: ranges and raw blocks over HTTP, and the page for browsers | `source`, `content`, `ranges` |
@@ -37,6 +38,7 @@ pub mod decode;
 pub mod fs;
 pub mod gateways;
 pub mod http;
+pub mod metrics;
 pub mod mount;
 pub mod pack;
 pub mod playlist;

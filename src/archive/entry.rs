@@ -60,9 +60,14 @@ pub enum Method {
     Xz,
     /// PPMd, version I, revision 1.
     Ppmd,
+    /// Not compressed, but in pieces with holes between them that read as zeros: a sparse member of a tar.
+    Sparse,
     /// Any other, by its number.
     Other(u16),
 }
+
+/// The number of [`Method::Sparse`] in an index. In a ZIP, it is one of the others.
+pub(super) const SPARSE: u16 = 0xff00;
 
 impl Method {
     pub(super) fn of(number: u16) -> Self {
@@ -102,6 +107,7 @@ impl fmt::Display for Method {
             Method::Zstd => "zstd",
             Method::Xz => "xz",
             Method::Ppmd => "ppmd",
+            Method::Sparse => "sparse",
             Method::Other(number) => return write!(f, "method {number}"),
         })
     }
@@ -197,18 +203,18 @@ pub struct Timestamp {
     pub nanos: u32,
 }
 
-/// The attributes of an entry, from the central directory.
+/// The attributes of an entry, from the central directory or the headers of a tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Offset of its local header in the blob.
+    /// Offset of its local header in the blob, or of its header in a tar.
     pub header_offset: u64,
     /// Length of its content in bytes.
     pub size: u64,
     /// Length of its data in the archive in bytes, with what its encryption adds; the same as `size` for an
     /// entry that is stored and not encrypted.
     pub compressed_size: u64,
-    /// CRC-32 of its content (section 4.4.7), if [`has_crc`](Self::has_crc).
-    pub crc32: u32,
+    /// CRC-32 of its content (section 4.4.7). `None` in a tar, and for AE-2, which writes zero.
+    pub crc32: Option<u32>,
     /// How its data is compressed, before it is encrypted.
     pub method: Method,
     /// The general purpose flags (section 4.4.4) that its decoder needs: bits 1 and 2 for LZMA and Implode, else
@@ -239,10 +245,5 @@ impl Entry {
     /// Whether its data in the archive is its content: stored, and not encrypted.
     pub fn is_plain(&self) -> bool {
         self.method == Method::Stored && self.encryption.is_none()
-    }
-
-    /// Whether [`crc32`](Self::crc32) is that of its content. AE-2 writes zero.
-    pub fn has_crc(&self) -> bool {
-        !matches!(self.encryption, Some(Encryption::Aes { is_ae2: true, .. }))
     }
 }

@@ -7,10 +7,18 @@ use super::entry::Method;
 /// Why an archive, or an entry of it, cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// It has no end-of-central-directory record.
+    /// It is neither a ZIP, which ends with an end-of-central-directory record, nor a tar, which begins with a
+    /// header.
     NotAnArchive {
         /// Length of the blob.
         size: u64,
+    },
+    /// It is compressed as a whole, as `.tar.gz` files are.
+    CompressedAsWhole {
+        /// The format.
+        format: &'static str,
+        /// A command that decompresses it.
+        command: &'static str,
     },
     /// It is one part of a split archive.
     Split,
@@ -51,7 +59,11 @@ impl fmt::Display for Error {
         match self {
             Error::NotAnArchive { size } => write!(
                 f,
-                "not a ZIP archive: its {size} bytes do not end with an end-of-central-directory record; is it complete?"
+                "not a ZIP archive: its {size} bytes do not end with an end-of-central-directory record, and do not begin with a tar header; is it complete?"
+            ),
+            Error::CompressedAsWhole { format, command } => write!(
+                f,
+                "the file is compressed as a whole ({format}), so no file in it can be read without decompressing all before it; decompress it with '{command}' and use the tar or ZIP that it holds, or pack its files with 'zip -r' or 'aiozfs pack'"
             ),
             Error::Split => f.write_str(
                 "one part of a split ZIP archive; join its parts first ('zip -s 0 parts.zip --out whole.zip')",
@@ -81,7 +93,7 @@ impl std::error::Error for Error {}
 pub struct Hidden {
     /// Its name as stored, made printable.
     pub name: String,
-    /// What is wrong with the name.
+    /// What is wrong with it.
     pub why: &'static str,
 }
 
@@ -92,7 +104,10 @@ pub(super) mod hidden_reason {
     pub(in crate::archive) const LONG_PART: &str = "a part of its name is longer than 255 bytes";
     pub(in crate::archive) const LONG: &str = "its name is longer than 4,095 bytes";
     pub(in crate::archive) const EMPTY: &str = "its name is empty";
+    pub(in crate::archive) const LONG_LINK: &str = "its target is longer than 4,095 bytes";
+    pub(in crate::archive) const NO_TARGET: &str = "it is a link without a target";
 
     /// All of them.
-    pub(in crate::archive) const ALL: [&str; 5] = [NUL, DOTS, LONG_PART, LONG, EMPTY];
+    pub(in crate::archive) const ALL: [&str; 7] =
+        [NUL, DOTS, LONG_PART, LONG, EMPTY, LONG_LINK, NO_TARGET];
 }

@@ -4,11 +4,15 @@
 
 use std::ops::Range;
 
+use super::check::HeaderCheck;
 use super::compact::{CompactEntry, SideTables, entry_flags};
-use super::entry::{Encryption, Entry, EntryId, Kind, Method};
+use super::ending::{Ending, Format};
+use super::entry::{Encryption, Entry, EntryId, Kind, Method, SPARSE};
 use super::error::{Error, Hidden};
 use super::layout;
-use super::zip::{AES, HeaderCheck};
+use super::sparse::{Maps, Piece};
+use super::zip::AES;
+use super::{tar, zip};
 
 /// The entries of an archive, sorted by the offset of their local header; entries with the same header
 /// are in the order of the directory.
@@ -24,7 +28,12 @@ pub struct Index {
     pub(super) hidden_offsets: Vec<u64>,
     pub(super) comment: Vec<u8>,
     pub(super) blob_size: u64,
+    /// In a tar: empty, at the end of the members.
     pub(super) cd_range: Range<u64>,
+    pub(super) format: Format,
+    pub(super) ending: Ending,
+    /// Where the pieces of sparse members lie.
+    pub(super) sparse: Maps,
 }
 
 impl Index {
@@ -56,8 +65,8 @@ impl Index {
             header_offset: packed.header_offset,
             size: packed.size,
             compressed_size: self.tables.compressed_size(packed),
-            crc32: packed.crc32,
-            method: Method::of(self.tables.method(packed)),
+            crc32: self.crc32(packed),
+            method: self.method(packed),
             flags: u16::from(coding.options()) << 1,
             encryption: coding.encryption(),
             kind: packed.kind(),
@@ -87,7 +96,23 @@ impl Index {
         (&self.hidden, self.hidden_count)
     }
 
-    /// The archive's comment, as stored.
+    /// The format of the archive.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// How its entries end. A tar may be cut off or damaged, and still show what lies before.
+    pub fn ending(&self) -> Ending {
+        self.ending
+    }
+
+    /// What is wrong with the end of the entries, and at which offset; `None` if nothing is.
+    pub fn problem(&self) -> Option<String> {
+        self.ending.problem(self.cd_range.start)
+    }
+
+    /// The archive's comment, as stored. In a tar, that of the global extended header; `git archive` writes the
+    /// commit there.
     pub fn comment(&self) -> &[u8] {
         &self.comment
     }
@@ -97,7 +122,7 @@ impl Index {
         self.blob_size
     }
 
-    /// The range of the central directory.
+    /// The range of the central directory. In a tar: empty, at the end of the members.
     pub fn cd_range(&self) -> Range<u64> {
         self.cd_range.clone()
     }
@@ -111,10 +136,14 @@ impl Index {
     /// The largest range that an entry can take: its local header, its data and a data descriptor. The
     /// exact range is known only after reading the header.
     pub fn span(&self, id: EntryId) -> Range<u64> {
-        // The most that an extra field and a data descriptor take.
+        // The most that an extra field and a data descriptor take, or what fills up a block of a tar.
         const MOST: u64 = u16::MAX as u64 + 24;
+        let most = match self.format {
+            Format::Zip => MOST,
+            Format::Tar => tar::TAR_BLOCK - 1,
+        };
         let packed = &self.entries[id.index()];
-        let end = layout::end_of(packed, &self.tables).saturating_add(MOST);
+        let end = self.end_of(packed).saturating_add(most);
         packed.header_offset..end.min(self.limit(id)).max(packed.header_offset)
     }
 
@@ -141,8 +170,12 @@ impl Index {
     /// Whether an entry is neither compressed nor encrypted.
     pub fn is_stored(&self, id: EntryId) -> bool {
         let packed = &self.entries[id.index()];
-        Method::of(self.tables.method(packed)) == Method::Stored
-            && !packed.has(entry_flags::ENCRYPTED)
+        self.method(packed) == Method::Stored && !packed.has(entry_flags::ENCRYPTED)
+    }
+
+    /// The pieces of a sparse member's content, in order. What no piece covers reads as zeros.
+    pub fn pieces(&self, id: EntryId) -> &[Piece] {
+        self.sparse.pieces(self.entries[id.index()].header_offset)
     }
 
     /// Whether an entry's content is a range of the blob: neither compressed nor encrypted, and in its place.
@@ -155,7 +188,7 @@ impl Index {
         if packed.has(entry_flags::ENCRYPTED) {
             return Err(Error::Encrypted { name: name() });
         }
-        let method = Method::of(self.tables.method(packed));
+        let method = self.method(packed);
         if method != Method::Stored {
             let name = name();
             return Err(Error::Compressed { name, method });
@@ -178,7 +211,7 @@ impl Index {
         let encryption = self.tables.coding(packed).encryption();
         let (before, behind) = encryption.map_or((0, 0), Encryption::overhead);
         let data = compressed_size.checked_sub(before + behind);
-        let is_stored = Method::of(self.tables.method(packed)) == Method::Stored;
+        let is_stored = self.method(packed) == Method::Stored;
         let is_known = encryption != Some(Encryption::Unknown);
         if is_known && (data.is_none() || is_stored && data != Some(packed.size)) {
             return Err(bad(format!(
@@ -193,23 +226,44 @@ impl Index {
                 "it is a hard link to '{target}', which is no file of the archive"
             )));
         }
-        if layout::end_of(packed, &self.tables) > self.cd_range.start {
+        if self.end_of(packed) > self.cd_range.start {
+            let behind = match self.format {
+                Format::Zip => "the central directory",
+                Format::Tar => "the end of the archive, which is cut off",
+            };
             return Err(bad(format!(
-                "its {compressed_size} bytes do not end before the central directory, at offset {}",
+                "its {compressed_size} bytes do not end before {behind}, at offset {}",
                 self.cd_range.start
             )));
         }
         if packed.has(entry_flags::MISPLACED) {
-            return Err(bad("its data overlaps another entry's".into()));
+            let what = match self.format {
+                Format::Zip => "its data overlaps another entry's",
+                Format::Tar => "its map of data and holes is damaged, or has too many pieces",
+            };
+            return Err(bad(what.into()));
         }
         Ok(())
     }
 
-    /// The check of an entry's local header against the index.
+    /// The check of an entry's header against the index.
     pub fn header_check(&self, id: EntryId) -> HeaderCheck {
         let packed = &self.entries[id.index()];
+        match self.format {
+            Format::Zip => HeaderCheck::Zip(self.local_header_check(id, packed)),
+            Format::Tar => HeaderCheck::Tar(tar::HeaderCheck {
+                name: printable(self.path(id)),
+                header_offset: packed.header_offset,
+                header_crc: packed.crc32,
+                distance: self.distance(packed),
+                len: self.tables.compressed_size(packed),
+            }),
+        }
+    }
+
+    fn local_header_check(&self, id: EntryId, packed: &CompactEntry) -> zip::HeaderCheck {
         let path = self.path(id);
-        HeaderCheck {
+        zip::HeaderCheck {
             name: printable(path),
             header_offset: packed.header_offset,
             size: packed.size,
@@ -228,6 +282,41 @@ impl Index {
             limit: self.limit(id),
             has_descriptor: packed.has(entry_flags::DESCRIPTOR),
             is_encrypted: packed.has(entry_flags::ENCRYPTED),
+        }
+    }
+
+    fn method(&self, packed: &CompactEntry) -> Method {
+        match (self.format, self.tables.method(packed)) {
+            (Format::Tar, SPARSE) => Method::Sparse,
+            (_, number) => Method::of(number),
+        }
+    }
+
+    /// The CRC-32 of an entry's content. In a tar, the field has that of the header.
+    fn crc32(&self, packed: &CompactEntry) -> Option<u32> {
+        if self.format == Format::Tar {
+            return None;
+        }
+        let encryption = self.tables.coding(packed).encryption();
+        let has_none = matches!(encryption, Some(Encryption::Aes { is_ae2: true, .. }));
+        (!has_none).then_some(packed.crc32)
+    }
+
+    /// From a tar header to its data, in bytes.
+    fn distance(&self, packed: &CompactEntry) -> u64 {
+        let in_map = || self.sparse.distance(packed.header_offset);
+        let is_sparse = packed.has(entry_flags::RARE) && self.method(packed) == Method::Sparse;
+        let distance = is_sparse.then(in_map).flatten();
+        distance.unwrap_or(tar::TAR_BLOCK)
+    }
+
+    /// The least possible end of an entry's data.
+    fn end_of(&self, packed: &CompactEntry) -> u64 {
+        match self.format {
+            Format::Zip => layout::end_of(packed, &self.tables),
+            Format::Tar => (packed.header_offset)
+                .saturating_add(self.distance(packed))
+                .saturating_add(self.tables.compressed_size(packed)),
         }
     }
 
@@ -256,6 +345,9 @@ impl Index {
             comment,
             blob_size,
             cd_range,
+            format: Format::Zip,
+            ending: Ending::Marked,
+            sparse: Maps::default(),
         }
     }
 }

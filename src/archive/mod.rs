@@ -2,28 +2,39 @@
 //! async, no clock.
 //!
 //! An [`Index`] lists the [`Entry`]s of an archive in the order of the blob, and can be stored and loaded.
-//! It does not depend on the bytes of a format. `zip` is the only format: [`IndexParser`] builds an index,
-//! [`HeaderCheck`] finds the [`Extent`] of an entry's data, [`NewEntry`] writes new archives.
+//! It does not depend on the bytes of a format. There are two: `zip`, whose [`IndexParser`] reads a directory at the
+//! end, and `tar`, whose [`TarWalk`] goes from header to header. [`recognize`] tells a tar by its first bytes.
+//! [`HeaderCheck`] finds the [`Extent`] of an entry's data, [`NewEntry`] writes new ZIP archives.
 
+mod append;
 mod bytes;
+mod check;
 mod coding;
 mod compact;
 mod elements;
+mod ending;
 mod entry;
 mod error;
 mod index;
 mod layout;
+mod names;
+mod sparse;
 mod stored;
 mod survey;
+mod tar;
 mod zip;
 
+pub use check::HeaderCheck;
 pub use elements::{Element, Pull, Push, pull_all, pull_bytes, push_all};
+pub use ending::{Ending, Format};
 pub use entry::{AesKey, Encryption, Entry, EntryId, Extent, Kind, Method, Timestamp};
 pub use error::{Error, Hidden};
 pub use index::Index;
+pub use sparse::Piece;
 pub use stored::FORMAT as STORED_FORMAT;
 pub use survey::Survey;
+pub use tar::{Recognized, TAR_BLOCK, TarWalk, is_header, recognize};
 pub use zip::{
-    CRC_AT, Encoding, HeaderCheck, IndexParser, MAX_ALIGN, MAX_NAME, NewEntry, ParseOptions, TAIL,
+    CRC_AT, Encoding, IndexParser, MAX_ALIGN, MAX_NAME, NewEntry, ParseOptions, TAIL,
     UnknownEncoding, end_records,
 };

@@ -9,11 +9,13 @@ use std::ops::Range;
 
 use super::compact::{CompactEntry, SideTables};
 use super::elements::{Element, Pull, Push, pull_all, pull_bytes, push_all};
+use super::ending::{Ending, Format};
 use super::error::{Hidden, hidden_reason};
 use super::index::Index;
+use super::sparse::Maps;
 
 /// The version of the stored form. Increase it when the index's content or the rules for names change.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The lengths of the sections, and single numbers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,9 +33,14 @@ struct Counts {
     blob_size: u64,
     cd_start: u64,
     cd_end: u64,
+    /// 0 for a ZIP, 1 for a tar.
+    is_tar: u64,
+    ending: u64,
+    maps: u64,
+    pieces: u64,
 }
 
-const COUNTS: usize = 13;
+const COUNTS: usize = 17;
 
 impl Counts {
     fn to_words(self) -> [u64; COUNTS] {
@@ -51,6 +58,10 @@ impl Counts {
             self.blob_size,
             self.cd_start,
             self.cd_end,
+            self.is_tar,
+            self.ending,
+            self.maps,
+            self.pieces,
         ]
     }
 
@@ -70,6 +81,10 @@ impl Counts {
             blob_size,
             cd_start,
             cd_end,
+            is_tar,
+            ending,
+            maps,
+            pieces,
         ] = words;
         Some(Self {
             entries,
@@ -85,6 +100,10 @@ impl Counts {
             blob_size,
             cd_start,
             cd_end,
+            is_tar,
+            ending,
+            maps,
+            pieces,
         })
     }
 }
@@ -93,6 +112,7 @@ impl Index {
     /// About how many bytes it is.
     pub fn stored_len(&self) -> u64 {
         let tables = self.tables.stored_len() + 8 * self.hidden_offsets.len();
+        let tables = tables + self.sparse.stored_len();
         (self.entries.len() * CompactEntry::LEN + self.names.len() + tables) as u64
     }
 
@@ -100,6 +120,7 @@ impl Index {
     pub fn store(&self, push: &mut Push) {
         let texts: Vec<String> = self.hidden.iter().map(hidden_text).collect();
         let (rare, owners, playable) = self.tables.counts();
+        let (maps, pieces) = self.sparse.counts();
         let counts = Counts {
             entries: self.entries.len() as u64,
             names: self.names.len() as u64,
@@ -114,12 +135,17 @@ impl Index {
             blob_size: self.blob_size,
             cd_start: self.cd_range.start,
             cd_end: self.cd_range.end,
+            is_tar: u64::from(self.format == Format::Tar),
+            ending: self.ending.number(),
+            maps,
+            pieces,
         };
         push(&FORMAT.to_le_bytes());
         push_all(counts.to_words().into_iter(), push);
         push_all(self.entries.iter().copied(), push);
         push(&self.names);
         self.tables.store(push);
+        self.sparse.store(push);
         push_all(self.hidden_offsets.iter().copied(), push);
         push_all(texts.iter().map(|text| text.len() as u32), push);
         push(texts.concat().as_bytes());
@@ -136,6 +162,7 @@ impl Index {
         let entries: Vec<CompactEntry> = pull_all(counts.entries, pull)?;
         let names = pull_bytes(counts.names, pull)?;
         let tables = SideTables::load((counts.rare, counts.owners, counts.playable), pull)?;
+        let sparse = Maps::load((counts.maps, counts.pieces), pull)?;
         let hidden_offsets: Vec<u64> = pull_all(counts.hidden_offsets, pull)?;
         let lens: Vec<u32> = pull_all(counts.hidden, pull)?;
         let texts = pull_bytes(counts.hidden_texts, pull)?;
@@ -158,6 +185,13 @@ impl Index {
                 start: counts.cd_start,
                 end: counts.cd_end,
             },
+            format: match counts.is_tar {
+                0 => Format::Zip,
+                1 => Format::Tar,
+                _ => return None,
+            },
+            ending: Ending::of_number(counts.ending)?,
+            sparse,
         };
         is_sound.then_some(index)
     }

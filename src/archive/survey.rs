@@ -1,7 +1,9 @@
 //! A summary of an archive's layout, from its directory alone.
 
+use super::ending::Format;
 use super::entry::Extent;
 use super::index::Index;
+use super::tar::TAR_BLOCK;
 use super::zip::LOCAL_FIXED;
 
 /// The bytes of a blob by use. Shared bytes count once.
@@ -9,20 +11,20 @@ use super::zip::LOCAL_FIXED;
 pub struct Survey {
     /// Bytes before the first entry.
     pub before: u64,
-    /// Local headers with their names, in bytes.
+    /// Local headers with their names, or headers of a tar, in bytes.
     pub headers: u64,
     /// The data of entries, in bytes.
     pub data: u64,
     /// Bytes of entries that are not shown, their headers included.
     pub hidden: u64,
     /// Bytes between entries that are neither header, name nor data: extra fields of local headers,
-    /// data descriptors, padding and unused bytes. Only the local headers could tell them apart.
+    /// data descriptors, padding and unused bytes, extended headers of a tar. Only the headers could tell them apart.
     pub between: u64,
     /// The longest run of such bytes.
     pub longest: Option<Extent>,
     /// The central directory, in bytes.
     pub directory: u64,
-    /// Bytes after it: the end records, the comment and trailing bytes.
+    /// Bytes after it: the end records, the comment and trailing bytes. In a tar, the bytes after the members.
     pub behind: u64,
     /// The number of entries that share the bytes of another.
     pub sharing: u64,
@@ -76,7 +78,10 @@ impl Index {
             survey.sharing += entries.len() as u64 - 1;
             // A shared header has the name of one of its entries: assume the shortest.
             let names = entries.iter().map(|e| self.tables.raw_name_len(e));
-            let header = LOCAL_FIXED + u64::from(names.min().unwrap_or(0));
+            let header = match self.format {
+                Format::Zip => LOCAL_FIXED + u64::from(names.min().unwrap_or(0)),
+                Format::Tar => TAR_BLOCK,
+            };
             let sizes = entries.iter().map(|e| self.tables.compressed_size(e));
             let size = sizes.max().unwrap_or(0);
             let end = next.saturating_add(header).saturating_add(size);

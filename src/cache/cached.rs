@@ -20,6 +20,7 @@ use super::read::Lookup;
 use super::record;
 use super::shared::Shared;
 use super::store::Inner;
+use super::tally::CacheStatus;
 use crate::source::{
     Chunk, ChunkStream, Error, Fact, Hints, Opened, Origin, Priority, Result, Source,
     answer_without_bytes,
@@ -68,6 +69,12 @@ impl Cached {
             let _ = state.blob.set(Some(Blob::new(key)));
         }
         Self(Arc::new(state))
+    }
+
+    /// What this process did with the cache, for all blobs.
+    pub fn status(&self) -> CacheStatus {
+        let shared = &self.0.cache.shared;
+        shared.tally.status(shared.size())
     }
 
     /// Opens the blob if its version is not known yet.
@@ -214,9 +221,9 @@ impl CachedRead {
             if let Some(below) = &mut self.below {
                 match below.next(&mut self.left, &self.state.origin).await? {
                     Some(chunk) => {
-                        self.blob
-                            .misses
-                            .fetch_add(chunk.bytes.len() as u64, Relaxed);
+                        let bytes = chunk.bytes.len() as u64;
+                        self.blob.misses.fetch_add(bytes, Relaxed);
+                        self.state.cache.shared.tally.missed(bytes);
                         return Ok(Some(chunk));
                     }
                     None => self.below = None,
@@ -266,6 +273,7 @@ impl CachedRead {
         let offset = self.left.start;
         self.left.start += bytes.len() as u64;
         self.blob.hits.fetch_add(bytes.len() as u64, Relaxed);
+        self.state.cache.shared.tally.hit(bytes.len() as u64);
         Chunk {
             offset,
             bytes,

@@ -66,7 +66,7 @@ pub(super) fn filled(size: u64) -> u64 {
 /// Evicts files if the cache is full; returns whether there is room. `known` includes the `need` bytes
 /// that are about to be written.
 pub(super) fn make_room(shared: &Shared, known: Usage, need: u64) -> io::Result<bool> {
-    let bound = filled(shared.size);
+    let bound = filled(shared.size());
     if known.bytes <= bound && !known.is_stale() {
         return Ok(true);
     }
@@ -80,8 +80,10 @@ pub(super) fn make_room(shared: &Shared, known: Usage, need: u64) -> io::Result<
     let mut taken = survey.taken + need;
     if taken > bound {
         let room = (bound / 20).max(LEAST_ROOM).min(bound / 2);
-        let victims = victims(disk, &survey, taken - (bound - room), shared.size);
-        taken -= remove(disk, &survey, &victims);
+        let victims = victims(disk, &survey, taken - (bound - room), shared.size());
+        let freed = remove(disk, &survey, &victims);
+        shared.tally.evicted(victims.len(), freed);
+        taken -= freed;
     }
     usage::set(disk, before, taken, now())?;
     Ok(taken <= bound)

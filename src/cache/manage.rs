@@ -80,8 +80,8 @@ impl Cache {
         blobs.sort_by_key(|kept| std::cmp::Reverse(kept.used));
         Ok(Content {
             taken: survey.taken,
-            size: shared.size,
-            filled: evict::filled(shared.size),
+            size: shared.size(),
+            filled: evict::filled(shared.size()),
             blobs,
         })
     }

@@ -36,6 +36,7 @@ mod record;
 mod replace;
 mod shared;
 mod store;
+mod tally;
 mod usage;
 mod writer;
 
@@ -48,3 +49,4 @@ pub use manage::{Content, Kept, Verified};
 pub use nodes::CachedNodes;
 pub use record::Fill;
 pub use store::{Cache, CacheOptions};
+pub use tally::CacheStatus;

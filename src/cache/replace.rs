@@ -63,6 +63,7 @@ pub(super) fn put(
     };
     match put() {
         Ok(()) => {
+            shared.tally.wrote(need);
             if old > 0 {
                 give_back(old);
             }

@@ -8,6 +8,7 @@ use super::budget::Budget;
 use super::buffers::Buffers;
 use super::clock::now;
 use super::disk::{Disk, Handle};
+use super::tally::Tally;
 use super::{record, usage};
 
 /// How long the disk is not used after a failure, in seconds.
@@ -22,8 +23,9 @@ const WAITING: usize = 32 << 20;
 /// FileKind the readers and the writer share.
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
-    /// The bound on the bytes taken of the disk.
-    pub(super) size: u64,
+    size: AtomicU64,
+    /// What this process did with the cache.
+    pub(super) tally: Tally,
     pub(super) budget: Arc<Budget>,
     pub(super) buffers: Buffers,
     /// Numbers temporary files.
@@ -44,13 +46,23 @@ impl Shared {
     pub(super) fn new(disk: Arc<dyn Disk>, size: u64) -> Self {
         Self {
             disk,
-            size,
+            size: AtomicU64::new(size),
+            tally: Tally::default(),
             budget: Budget::new(WAITING),
             buffers: Buffers::default(),
             temporary: AtomicU64::new(0),
             warned: AtomicBool::new(false),
             paused_until: Default::default(),
         }
+    }
+
+    /// The bound on the bytes taken of the disk.
+    pub(super) fn size(&self) -> u64 {
+        self.size.load(Relaxed)
+    }
+
+    pub(super) fn set_size(&self, size: u64) {
+        self.size.store(size, Relaxed);
     }
 
     /// Records a use of a file, unless one was recorded lately.
@@ -91,6 +103,7 @@ impl Shared {
     /// Reports a failure: logs the first one, and pauses this access to the disk.
     pub(super) fn report_failure(&self, work: Work, error: &io::Error) {
         self.paused_until[work as usize].store(now() + PAUSE, Relaxed);
+        self.tally.failed();
         if !self.warned.swap(true, Relaxed) {
             let what = match work {
                 Work::Writing => "written",

@@ -58,6 +58,11 @@ impl Cache {
         Ok(disk.free()?.saturating_add(has))
     }
 
+    /// Changes the size limit. If the cache is larger, the next write evicts what is too much.
+    pub fn set_size(&self, size: u64) {
+        self.0.shared.set_size(size);
+    }
+
     /// Waits until all pending writes are done, at most for `patience`.
     pub fn settle(&self, patience: Duration) {
         let (sender, receiver) = mpsc::sync_channel(1);

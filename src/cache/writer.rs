@@ -220,7 +220,7 @@ impl Writer {
         match &keep.content {
             SideContent::Plain(bytes, _) => self.put_at(&keep.blob.file(&keep.name), bytes),
             // A file this large would evict the blocks that it serves.
-            SideContent::Framed(size, _) if *size > self.shared.size / 4 => Ok(()),
+            SideContent::Framed(size, _) if *size > self.shared.size() / 4 => Ok(()),
             SideContent::Framed(size, fill) => {
                 let key = keep.blob.key.hash();
                 self.put(&keep.blob.file(&keep.name), *size, &|file| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::archives::explain_directory;
-use super::config::Config;
+use super::config::{self, Config};
 use super::explain::{explain_location, explain_open};
 use super::mount_options::MountOptions;
 use super::password::{self, PasswordArgs};
@@ -14,7 +14,7 @@ use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
 use super::stores::StoreArgs;
 use super::verification::VerifyArg;
-use super::{Failure, units};
+use super::{Failure, units, walk_progress};
 use crate::archive::{Encoding, Index, ParseOptions};
 use crate::decode::Password;
 use crate::reader::ReaderOptions;
@@ -120,6 +120,7 @@ impl AccessArgs {
                     timeout: timeout.unwrap_or(default.timeout),
                     connections: connections.unwrap_or(default.connections),
                     read_ahead: default.read_ahead,
+                    watch: walk_progress::watch(),
                 },
                 cache,
                 offline: storage.is_offline(),
@@ -129,6 +130,33 @@ impl AccessArgs {
             location,
             is_by_gateway,
         })
+    }
+}
+
+impl AccessArgs {
+    /// The servers with their secrets, and the password, as they are in files and in the configuration now.
+    /// `location` is as it was given.
+    pub(super) fn secrets(
+        &self,
+        config: &Config,
+        location: Location,
+        options: &MountOptions,
+    ) -> Result<(Vec<Server>, Option<Password>), Failure> {
+        let configured = config.password_file(&location);
+        let password = self
+            .password
+            .resolve(options.password_file.as_deref(), configured)?;
+        let verify = options.verify.or(self.verify).or(config.verify());
+        let is_trustless = Verify::is_trustless(verify.map(Verify::from));
+        let (location, gateway) = location.by_cid(is_trustless);
+        let servers = self.servers.resolve(config, &location, gateway)?;
+        Ok((servers.servers, password))
+    }
+
+    /// Gives the cache the size that is configured now, unless an option says another.
+    pub(super) fn resize_cache(&self, config: &Config, options: &MountOptions) {
+        let storage = self.storage.clone();
+        storage.with(None, options.cache_size, false).resize(config);
     }
 }
 
@@ -161,6 +189,14 @@ impl Access {
             location: Location::Path(below),
             ..self.clone()
         })
+    }
+
+    /// With an index that is brought along.
+    pub(super) fn with_index(mut self, given: Option<&str>) -> Result<Self, Failure> {
+        if let Some(given) = given {
+            self.options.index = Some(config::locate(given)?);
+        }
+        Ok(self)
     }
 
     /// Without the cache, so that servers are asked for all bytes. Offline, only the cache can be asked.

@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use super::Failure;
 use super::config_values::{
-    connections, duration, encoding, mask, one, owners, size, stored_playlists, symlinks, verify,
-    weight,
+    connections, duration, encoding, log_filter, mask, one, owners, size, stored_playlists,
+    symlinks, verify, weight,
 };
 use super::directories::home;
 use super::explain::explain_location;
@@ -115,6 +115,8 @@ pub(super) struct Mount {
     owner: Option<Owners>,
     #[serde(default, deserialize_with = "verify")]
     verify: Option<VerifyArg>,
+    #[serde(default, deserialize_with = "log_filter")]
+    log: Option<String>,
 }
 
 /// The location that SOURCE means: that of a named archive, or as [`Location::parse`] reads it.
@@ -299,6 +301,11 @@ impl Config {
 
     pub(super) fn verify(&self) -> Option<VerifyArg> {
         self.mount(|mount| mount.verify)
+    }
+
+    /// Which log messages are wanted, as RUST_LOG writes it.
+    pub(super) fn log(&self) -> Option<&str> {
+        self.0.iter().find_map(|file| file.mount.log.as_deref())
     }
 
     pub(super) fn encoding(&self) -> Option<Encoding> {

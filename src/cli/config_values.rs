@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 
 use super::verification::VerifyArg;
-use super::{mount_options, units};
+use super::{logging, mount_options, units};
 use crate::archive::{Encoding, UnknownEncoding};
 use crate::fs::{Owners, Symlinks};
 
@@ -68,6 +68,10 @@ pub(super) fn verify<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Verify
 
 pub(super) fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Owners>, D::Error> {
     unit(from, mount_options::owners)
+}
+
+pub(super) fn log_filter<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    unit(from, |text| logging::parse(text).map(|_| text.to_owned()))
 }
 
 pub(super) fn encoding<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Encoding>, D::Error> {

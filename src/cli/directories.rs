@@ -72,6 +72,15 @@ pub(super) fn log_file(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// The absolute path of a socket: a relative one is below the runtime directory of a systemd service, else
+/// below the working directory.
+pub(super) fn socket(path: &Path) -> io::Result<PathBuf> {
+    match of_service("RUNTIME_DIRECTORY") {
+        Some(directory) => Ok(directory.join(path)),
+        None => std::path::absolute(path),
+    }
+}
+
 /// A relative path in XDG_CACHE_HOME is invalid and ignored (XDG base directory specification). A home
 /// directory that does not exist is not created: that of service users is `/nonexistent`.
 fn default_dir(xdg: Option<OsString>, home: Option<PathBuf>) -> PathBuf {

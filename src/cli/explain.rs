@@ -12,7 +12,9 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
         OpenError::Read(reader::Error::Source(error))
         | OpenError::Path(PathError::Blocks(error)) => error,
         OpenError::Path(error) => return explain_path(location, error),
-        OpenError::Name { .. } | OpenError::Directory(_) => return Failure::new(error),
+        OpenError::Name { .. } | OpenError::Directory(_) | OpenError::Index(..) => {
+            return Failure::new(error);
+        }
         OpenError::Read(error) => return Failure::new(format!("{shown}: {error}")),
         OpenError::Unusable(error) => return Failure::new(error),
         OpenError::NotVerifiable(_) => return Failure::usage(error),

@@ -50,12 +50,17 @@ pub(super) struct FetchArgs {
     #[arg(value_name = "PATH|GLOB", add = completions::paths())]
     paths: Vec<OsString>,
     /// Fetch nothing for keeps, but decode compressed files once and keep where decoding can restart: later
-    /// mounts then read anywhere in them without decoding what lies before
+    /// mounts then read anywhere in them without decoding what lies before. Not to be confused with
+    /// 'aiozfs index', which writes the list of files
     #[arg(long)]
     index: bool,
     /// Print the result as JSON: one object
     #[arg(long)]
     json: bool,
+    /// Open the archive with this index, which 'aiozfs index' wrote, instead of reading its own: a file, a URL or a CID.
+    /// Other commands call this option --index
+    #[arg(long, value_name = "FILE|URL")]
+    index_file: Option<String>,
     #[command(flatten)]
     access: AccessArgs,
     /// Log more; may be given more than once
@@ -82,6 +87,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
         )));
     }
     let access = args.access.resolve(location, &MountOptions::default())?;
+    let access = access.with_index(args.index_file.as_deref())?;
     let Some(cache) = access.options.cache.clone() else {
         return Err(Failure::new(
             "the cache is disabled or cannot be used; see --cache-dir and --cache-size",
@@ -132,6 +138,7 @@ async fn fetch_missing(
         location,
         archive,
         cached,
+        ..
     } = access.open_archive().await?;
     let name = location.shown().1;
     let (index, source) = (archive.index().clone(), archive.source().clone());

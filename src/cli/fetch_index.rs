@@ -16,7 +16,7 @@ use super::access::Access;
 use super::patterns::Patterns;
 use super::progress::Progress;
 use super::show;
-use crate::archive::{EntryId, Index, Kind};
+use crate::archive::{EntryId, Index, Kind, Method};
 use crate::cache::Cache;
 
 /// How long to wait for the disk in the end.
@@ -102,13 +102,18 @@ pub(super) async fn index(
     })
 }
 
+/// Whether an entry is a file that must be decoded. A sparse member of a tar is only taken apart.
+fn is_compressed(index: &Index, id: EntryId) -> bool {
+    let is_plain = || index.is_stored(id) || index.get(id).method == Method::Sparse;
+    index.kind(id) == Kind::File && !is_plain()
+}
+
 /// The compressed files that paths name, the largest first: those that are left in the end are short.
 fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
     let mut patterns = Patterns::of_index(paths, index)?;
     let mut files = Vec::new();
     for id in index.ids() {
-        let is_wanted = patterns.select(index.path(id));
-        if is_wanted && index.kind(id) == Kind::File && !index.is_stored(id) {
+        if patterns.select(index.path(id)) && is_compressed(index, id) {
             files.push(id);
         }
     }

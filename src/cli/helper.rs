@@ -22,11 +22,12 @@ pub(super) fn translate(arguments: Vec<OsString>) -> Result<Vec<OsString>, Failu
     }
     match all.as_slice() {
         [name, rest @ ..] if name == HELPER => of_mount(rest),
-        // `mount` is the only command with this option, so this is not another one. The exception lets a
+        // Only `mount` and `index` have this option, so this is not another command. The exception of `mount` lets a
         // user who forgets the directory after `aiozfs mount SOURCE` get the right error.
         [source, directory, option, _]
             if option == "-o"
                 && source != "mount"
+                && source != "index"
                 && ![source, directory]
                     .iter()
                     .any(|a| a.as_encoded_bytes().starts_with(b"-")) =>
@@ -119,6 +120,7 @@ mod tests {
             "aiozfs",
             "aiozfs mount s /d -o rw",
             "aiozfs mount /d -o rw",
+            "aiozfs index a.tar -o a.index",
             "aiozfs mount -f s /d",
             "aiozfs ls s d",
         ] {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::Failure;
 use super::access::Access;
-use super::{Failure, background, logging};
-use crate::mount::{self, KernelOptions, Mounted, Signals};
+use crate::mount::{self, Hangup, KernelOptions, Mounted, Signals};
 
 /// What to mount, and how.
 pub(super) struct Job {
@@ -17,15 +17,19 @@ pub(super) struct Job {
 
 impl Job {
     /// Opens the archive and mounts it on `mountpoint`, which was checked. When this returns, the
-    /// tree is usable, and signals unmount it ([`Signals`]).
-    pub(super) fn mount(&self, mountpoint: &Path, runtime: &Runtime) -> Result<Mounted, Failure> {
+    /// tree is usable, and signals unmount it ([`Signals`]); SIGHUP does what `on_hangup` says.
+    pub(super) fn mount(
+        &self,
+        mountpoint: &Path,
+        runtime: &Runtime,
+        on_hangup: impl FnOnce(&Mounted) -> Hangup,
+    ) -> Result<Mounted, Failure> {
         let volume = Arc::new(runtime.block_on(self.access.open_unlocked())?);
         let signals = Signals::catch(runtime.handle())
             .map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
         let mounted = mount::mount(volume, mountpoint, &self.kernel, runtime.handle().clone())
             .map_err(Failure::new)?;
-        let reopen = background::is_child().then_some(logging::reopen as fn());
-        signals.stop(&mounted.stopper(), runtime.handle(), reopen);
+        signals.stop(&mounted.stopper(), runtime.handle(), on_hangup(&mounted));
         log::info!(
             "{} is mounted on {}",
             self.kernel.fs_name,

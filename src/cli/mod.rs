@@ -26,12 +26,15 @@ mod fetch_index;
 mod gateways;
 mod glob;
 mod helper;
+mod ignored_options;
+mod index;
 mod info;
 mod job;
 mod known_cids;
 mod logging;
 mod ls;
 mod man;
+mod metrics;
 mod mount;
 mod mount_options;
 mod mounts;
@@ -41,6 +44,7 @@ mod password;
 mod patterns;
 mod progress;
 mod publish;
+mod reload;
 mod serve;
 mod servers;
 mod service;
@@ -50,11 +54,13 @@ mod status;
 mod storage;
 mod store_table;
 mod stores;
+mod trace;
 mod tree;
 mod units;
 mod unmounted;
 mod verification;
 mod verify;
+mod walk_progress;
 
 pub use failure::Failure;
 
@@ -77,6 +83,7 @@ enum Command {
     Umount(mount::UmountArgs),
     Mounts(mounts::MountsArgs),
     Status(status::StatusArgs),
+    Trace(trace::TraceArgs),
     Ls(ls::LsArgs),
     Tree(tree::TreeArgs),
     Du(du::DuArgs),
@@ -84,6 +91,7 @@ enum Command {
     Cat(cat::CatArgs),
     Extract(extract::ExtractArgs),
     Fetch(fetch::FetchArgs),
+    Index(index::IndexArgs),
     Cache(cache::CacheCommand),
     Serve(serve::ServeArgs),
     Cid(cid::CidArgs),
@@ -119,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => mount::umount(&args),
         Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),
+        Command::Trace(args) => trace::trace(&args),
         Command::Ls(args) => ls::ls(&args),
         Command::Tree(args) => tree::tree(&args),
         Command::Du(args) => du::du(&args),
@@ -126,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Cat(args) => cat::cat(&args),
         Command::Extract(args) => extract::extract(&args),
         Command::Fetch(args) => fetch::fetch(&args),
+        Command::Index(args) => index::index(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Cid(args) => cid::cid(&args),

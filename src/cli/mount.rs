@@ -12,13 +12,15 @@ use serde::Serialize;
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
+use super::index::IndexArg;
 use super::job::{self, Job};
+use super::metrics::MetricsArgs;
 use super::mount_options::MountOptions;
-use super::{
-    Failure, background, completions, directories, logging, service, show, storage, units,
-};
+use super::reload::Reload;
+use super::{Failure, background, completions, directories, logging};
+use super::{service, show, storage, units};
 use crate::fs::TreeOptions;
-use crate::mount::{self, Holder, KernelOptions, Mounted, Unfit};
+use crate::mount::{self, Hangup, Holder, KernelOptions, Mounted, Unfit};
 use crate::volume::Location;
 
 /// Mount an archive as a read-only directory.
@@ -43,6 +45,8 @@ pub(super) struct MountArgs {
     /// that read little of many files: media servers, thumbnailers, indexers [default: by the link, within --memory]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     read_ahead: Option<u64>,
+    #[command(flatten)]
+    index: IndexArg,
     /// Give other users access; permissions are then checked
     #[arg(long)]
     allow_other: bool,
@@ -59,13 +63,15 @@ pub(super) struct MountArgs {
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
     /// read_ahead=, connections=, cache_dir=, cache_size=, offline, password-file=, symlinks=all|inside|none,
     /// playlists=playable|stored, owner=archive|mounter, encoding=, verify=trustless|crc|none, store=,
-    /// profile=, region=, endpoint_url=, anonymous, requester_pays, fsname=, X-mount.mkdir. Options that only concern
+    /// profile=, region=, endpoint_url=, anonymous, requester_pays, metrics=, metrics_remote, index=, fsname=, X-mount.mkdir. Options that only concern
     /// mount(8), systemd or libfuse are ignored
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     /// Write log lines to this file; in a systemd service, a relative path is below its LogsDirectory [default: in the background, the system's log]
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -146,6 +152,11 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
     background::tie_to_parent();
     let options = MountOptions::parse(&args.options, args.sloppy)?;
     let location = config::locate(&args.source)?;
+    let mut named = args.options.iter().flat_map(|list| list.split(','));
+    // mount(8) adds it to all that it passes on.
+    if !args.mount_helper && !background::is_child() && named.any(|option| option == "rw") {
+        eprintln!("aiozfs: warning: option 'rw' has no effect: a mount is read-only");
+    }
     if args.fake {
         return Ok(ExitCode::SUCCESS);
     }
@@ -158,6 +169,7 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         return background::start(arguments);
     }
     logging::init(args.verbose);
+    logging::limit();
     let log_file = args
         .log_file
         .as_deref()
@@ -169,10 +181,28 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
             .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
     }
     let runtime = job::runtime()?;
-    let job = args.job(&options, location)?;
-    let mounted = job.mount(&mountpoint, &runtime)?;
+    let job = args.job(&options, location.clone())?;
+    logging::describe(&job.kernel.fs_name, &mountpoint);
+    let metrics = args.metrics.listen(&options)?;
+    let mounted = job.mount(&mountpoint, &runtime, |mounted| {
+        if !background::is_child() && !service::is_manager() {
+            return Hangup::Unmount;
+        }
+        let reload = Reload {
+            args: args.access.clone(),
+            options,
+            location,
+            servers: job.access.options.servers.servers.clone(),
+            volume: mounted.volume().clone(),
+        };
+        Hangup::Run(vec![
+            Box::new(logging::reopen),
+            Box::new(move || reload.run()),
+        ])
+    })?;
+    let socket = metrics.and_then(|metrics| metrics.serve(&mounted, runtime.handle()));
     service::ready(&mountpoint, &job.kernel.fs_name, runtime.handle());
-    go_on(mounted, log_file.is_some())
+    go_on(mounted, log_file.is_some(), socket)
 }
 
 impl MountArgs {
@@ -228,12 +258,15 @@ impl MountArgs {
         let fs_name = options.fs_name.clone();
         let fs_name = fs_name.unwrap_or_else(|| location.shown().1);
         let config = Config::load()?;
+        logging::configure(config.log());
         // A mask for files or directories takes precedence over one for both.
         let umask = options.umask.or(self.umask);
         let fmask = options.fmask.or(umask).or(config.fmask());
         let dmask = options.dmask.or(umask).or(config.dmask());
         let source_hash = Some(location.identity());
         let mut access = self.access.resolve(location, options)?;
+        let given = options.index.as_ref().or(self.index.given.as_ref());
+        access = access.with_index(given.map(String::as_str))?;
         let own = access.options.tree;
         access.options.tree = TreeOptions {
             uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
@@ -266,10 +299,14 @@ impl MountArgs {
 
 /// Serves until the mount ends, and then ends the process: a mount that was detached while files were open
 /// stays in the kernel until then.
-fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
+fn go_on(
+    mounted: Mounted,
+    has_log_file: bool,
+    socket: Option<PathBuf>,
+) -> Result<ExitCode, Failure> {
     if background::is_child() {
         if !has_log_file {
-            logging::to_syslog();
+            logging::to_system();
         }
         if let Err(e) = background::report_ready() {
             mounted.stopper().stop();
@@ -281,7 +318,11 @@ fn go_on(mounted: Mounted, has_log_file: bool) -> Result<ExitCode, Failure> {
     if let Err(e) = &ended {
         log::error!("the mount ended with an error: {e}");
     }
+    if let Some(socket) = socket {
+        let _ = std::fs::remove_file(socket);
+    }
     storage::settle();
+    logging::finish();
     // Returning would wait for the tasks of the runtime.
     std::process::exit(i32::from(ended.is_err()));
 }

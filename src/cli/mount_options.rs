@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::ignored_options::{is_ignored, is_ignored_with_value};
 use super::verification::VerifyArg;
 use super::{Failure, units};
 use crate::archive::{Encoding, UnknownEncoding};
@@ -36,6 +37,8 @@ pub(super) struct MountOptions {
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
     pub(super) password_file: Option<PathBuf>,
+    /// The place of an index that is brought along.
+    pub(super) index: Option<String>,
     pub(super) offline: bool,
     pub(super) verify: Option<VerifyArg>,
     pub(super) connections: Option<usize>,
@@ -49,6 +52,8 @@ pub(super) struct MountOptions {
     /// The name of a store in the configuration.
     pub(super) store_name: Option<String>,
     pub(super) store: StoreSettings,
+    pub(super) metrics: Option<String>,
+    pub(super) metrics_remote: bool,
     /// SELinux labels as in mount(8), quotes included: `context="..."` and others.
     pub(super) labels: Vec<String>,
 }
@@ -100,6 +105,7 @@ impl MountOptions {
                 "anonymous" => self.store.anonymous = true,
                 "requester_pays" => self.store.requester_pays = true,
                 "nosymfollow" => self.symlinks = Some(Symlinks::None),
+                "metrics_remote" => self.metrics_remote = true,
                 "remount" => return Err(Wrong::Remount),
                 "bind" | "rbind" | "move" => return Err(Wrong::Tree),
                 option if is_ignored(option) => {}
@@ -114,6 +120,7 @@ impl MountOptions {
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
             Some(("memory", value)) => self.memory = Some(units::size(value)?),
             Some(("read_ahead", value)) => self.read_ahead = Some(units::size(value)?),
+            Some(("index", value)) => self.index = Some(value.to_owned()),
             Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
             Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
             Some(("password-file" | "password_file", value)) => {
@@ -131,6 +138,7 @@ impl MountOptions {
             Some(("profile", value)) => self.store.profile = Some(value.to_owned()),
             Some(("endpoint_url", value)) => self.store.endpoint = Some(value.to_owned()),
             Some(("region", value)) => self.store.region = Some(value.to_owned()),
+            Some(("metrics", value)) => self.metrics = Some(value.to_owned()),
             Some(("fsname", value)) => self.fs_name = Some(value.to_owned()),
             Some((name, _)) if LABELS.contains(&name) => self.labels.push(option.to_owned()),
             Some((name, _)) if is_ignored_with_value(name) => {}
@@ -224,134 +232,6 @@ const SELINUX: &str = "/sys/fs/selinux/enforce";
 
 /// SELinux labels, which are passed to the kernel (mount(8), "context=").
 const LABELS: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
-
-/// Options without a value that are accepted and have no effect.
-fn is_ignored(option: &str) -> bool {
-    /// Options of every filesystem (mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS"). A mount is always
-    /// `ro`, `nosuid`, `nodev` and `noatime`, and is never written to. By default, mount(8) adds `rw`, and
-    /// mount.fuse3(8) `dev` and `suid`.
-    const COMMON: [&str; 30] = [
-        "",
-        "defaults",
-        "ro",
-        "rw",
-        "suid",
-        "nosuid",
-        "dev",
-        "nodev",
-        "atime",
-        "noatime",
-        "diratime",
-        "nodiratime",
-        "relatime",
-        "norelatime",
-        "strictatime",
-        "nostrictatime",
-        "lazytime",
-        "nolazytime",
-        "sync",
-        "async",
-        "dirsync",
-        "mand",
-        "nomand",
-        "iversion",
-        "noiversion",
-        "silent",
-        "loud",
-        "symfollow",
-        "loop",
-        "helper",
-    ];
-    /// Options that say to mount(8) and systemd when to mount, and which users may. mount(8) sets
-    /// propagation after mounting.
-    const OF_MOUNT: [&str; 21] = [
-        "auto",
-        "noauto",
-        "nofail",
-        "user",
-        "nouser",
-        "users",
-        "nousers",
-        "owner",
-        "noowner",
-        "group",
-        "nogroup",
-        "_netdev",
-        "_rnetdev",
-        "private",
-        "rprivate",
-        "shared",
-        "rshared",
-        "slave",
-        "rslave",
-        "unbindable",
-        "runbindable",
-    ];
-    /// Options of libfuse (mount.fuse(8)), versions 2 and 3.
-    const OF_LIBFUSE: [&str; 24] = [
-        "auto_unmount",
-        "blkdev",
-        "big_writes",
-        "large_read",
-        "async_read",
-        "sync_read",
-        "atomic_o_trunc",
-        "no_remote_lock",
-        "no_remote_flock",
-        "no_remote_posix_lock",
-        "kernel_cache",
-        "auto_cache",
-        "noauto_cache",
-        "direct_io",
-        "hard_remove",
-        "use_ino",
-        "readdir_ino",
-        "intr",
-        "clone_fd",
-        "splice_read",
-        "splice_write",
-        "splice_move",
-        "writeback_cache",
-        "noforget",
-    ];
-    is_private(option)
-        || COMMON.contains(&option)
-        || OF_MOUNT.contains(&option)
-        || OF_LIBFUSE.contains(&option)
-}
-
-/// Options with a value that are accepted and have no effect.
-fn is_ignored_with_value(name: &str) -> bool {
-    const NAMES: [&str; 21] = [
-        "comment",
-        "user",
-        "helper",
-        "uhelper",
-        "loop",
-        "offset",
-        "sizelimit",
-        "subtype",
-        "blksize",
-        "max_read",
-        "max_write",
-        "max_readahead",
-        "max_background",
-        "max_threads",
-        "max_idle_threads",
-        "congestion_threshold",
-        "attr_timeout",
-        "ac_attr_timeout",
-        "entry_timeout",
-        "negative_timeout",
-        "intr_signal",
-    ];
-    is_private(name) || NAMES.contains(&name)
-}
-
-/// Comments of other programs: `x-systemd.automount`, `x-gvfs-hide`, and `X-` of mount(8) itself.
-fn is_private(name: &str) -> bool {
-    name.starts_with("x-") || name.starts_with("X-")
-}
 
 #[cfg(test)]
 mod tests {

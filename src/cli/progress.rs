@@ -48,6 +48,11 @@ impl Progress {
         self.0.inc(bytes);
     }
 
+    /// Sets the bytes that are done.
+    pub(super) fn set(&self, bytes: u64) {
+        self.0.set_position(bytes);
+    }
+
     /// Prints while the bar is hidden.
     pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.0.suspend(print)

@@ -27,6 +27,13 @@ pub(super) fn ready(mountpoint: &Path, source: &str, runtime: &Handle) {
     });
 }
 
+/// Whether a service manager started this process. It has no terminal that could hang up.
+pub(super) fn is_manager() -> bool {
+    ["NOTIFY_SOCKET", "INVOCATION_ID"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+}
+
 /// Says that the process ends.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);

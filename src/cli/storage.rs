@@ -52,6 +52,14 @@ impl ReuseArgs {
         self.offline
     }
 
+    /// Gives the open caches the configured size. Without one, or if an option has a size, they keep theirs.
+    pub(super) fn resize(&self, config: &Config) {
+        let configured = config.cache_size().filter(|size| *size > 0);
+        if let (None, Some(size)) = (self.storage.cache_size, configured) {
+            open_ones().iter().for_each(|cache| cache.set_size(size));
+        }
+    }
+
     /// The cache. Everything works without one, so an error is a warning.
     pub(super) fn open(&self, config: &Config) -> Option<Cache> {
         let size = self.storage.cache_size.or(config.cache_size());

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::access::{Access, AccessArgs, OPENING};
 use super::glob::Glob;
+use super::index::IndexArg;
 use super::mount_options::MountOptions;
 use super::progress::Waiting;
 use super::show::quoted;
@@ -30,6 +31,8 @@ pub(super) struct SourceArgs {
 pub(super) struct ReadArgs {
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    index: IndexArg,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -59,6 +62,7 @@ pub(super) fn resolve(source: &SourceArgs, args: &ReadArgs) -> Result<Access, Fa
     logging::init(args.verbose);
     let location = config::locate(&source.source)?;
     let mut access = args.access.resolve(location, &MountOptions::default())?;
+    access = access.with_index(args.index.given.as_deref())?;
     access.options.stored_playlists = true;
     Ok(access)
 }

@@ -143,7 +143,8 @@ pub fn is_supported(method: Method) -> bool {
         | M::Lzma
         | M::Zstd
         | M::Xz
-        | M::Ppmd => true,
+        | M::Ppmd
+        | M::Sparse => true,
         M::Shrunk | M::Reduced(_) | M::Imploded | M::Other(_) => false,
     }
 }

@@ -15,7 +15,8 @@ use super::large::Large;
 use super::password::Password;
 use super::shared::{OnWrong, Shared};
 use super::small::{Small, is_small};
-use crate::archive::EntryId;
+use super::sparse;
+use crate::archive::{EntryId, Method};
 use crate::reader::Archive;
 
 /// The most large entries that are remembered without a walk in them.
@@ -121,7 +122,9 @@ impl Decoder {
         }
         let coding = self.coding(id);
         let before = out.len();
-        let is_read = if is_small(&coding) {
+        let is_read = if coding.method == Method::Sparse {
+            sparse::try_read(archive, id, range, out)
+        } else if is_small(&coding) {
             let bytes = self.small.in_memory(id);
             let part = bytes.as_deref().and_then(|bytes| part(bytes, range));
             out.extend_from_slice(part.unwrap_or_default());
@@ -164,7 +167,9 @@ impl Decoder {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = if is_small(&coding) {
+        let bytes = if coding.method == Method::Sparse {
+            sparse::read(archive, id, &range).await.map_err(Error::Read)
+        } else if is_small(&coding) {
             let all = self.small.get(id, &coding).await;
             all.map(|all| part(&all, &range).unwrap_or_default().to_vec())
         } else {
@@ -186,6 +191,9 @@ impl Decoder {
         self.readable(id)?;
         self.unlock(id).await?;
         let coding = self.coding(id);
+        if coding.method == Method::Sparse {
+            return Ok(());
+        }
         let passed = if is_small(&coding) {
             self.small.get(id, &coding).await.map(drop)
         } else {

@@ -22,6 +22,7 @@ mod points;
 mod schedule;
 mod shared;
 mod small;
+mod sparse;
 mod walk;
 mod whole;
 mod workers;

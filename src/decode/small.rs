@@ -123,7 +123,7 @@ fn decode(
     share: Share,
 ) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(coding.size as usize);
-    let crc32 = entry.has_crc().then_some(entry.crc32);
+    let crc32 = entry.crc32;
     let input: Box<dyn Input> = match (entry.encryption, key) {
         (None, _) => Box::new(MemoryInput::new(stored)),
         (Some(encryption), Some(key)) => {

@@ -91,7 +91,7 @@ impl Walk {
             coding,
             position: began.0,
             crc: Hasher::new_with_initial(crc32),
-            crc32: around.entry.has_crc().then_some(around.entry.crc32),
+            crc32: around.entry.crc32,
             need,
             turn,
             began,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::names::Names;
 use super::node::{Node, ROOT};
-use crate::archive::{EntryId, Index, Kind};
+use crate::archive::{EntryId, Format, Index, Kind};
 
 /// The most links that are followed from one to the next.
 const MAX_FOLLOWED: u32 = 40;
@@ -24,14 +24,18 @@ impl HardLinks {
     /// entry that cannot be read.
     pub(super) fn of(index: &Index, names: &Names) -> Self {
         let mut links = Self::default();
+        let mut earlier = Earlier::default();
         for id in index.hard_links() {
             let link = id.index() as Node + 1;
             let mut target = Some(link);
             for _ in 0..MAX_FOLLOWED {
                 let entry = target.and_then(|node| names.entry(index, node));
-                let path = entry.and_then(|id| hard_link(index, id));
-                let Some(path) = path else { break };
-                target = find(index, names, path);
+                let Some(entry) = entry else { break };
+                let Some(path) = hard_link(index, entry) else {
+                    break;
+                };
+                let found = find(index, names, path);
+                target = found.map(|found| earlier.before(entry, path, found, index, names));
             }
             // Not a symbolic link: a relative target leads elsewhere from another directory, maybe out of
             // the mount.
@@ -65,6 +69,42 @@ impl HardLinks {
     }
 }
 
+/// Finds the file that a link in a tar meant: the last one of its name before the link, which a later one of that
+/// name has replaced. GNU tar extracts it so.
+#[derive(Default)]
+struct Earlier<'a>(Option<HashMap<&'a [u8], Vec<EntryId>>>);
+
+impl<'a> Earlier<'a> {
+    /// The file at `path` for the hard link `link`, for which `found` has the name now.
+    fn before(
+        &mut self,
+        link: EntryId,
+        path: &[u8],
+        found: Node,
+        index: &'a Index,
+        names: &Names,
+    ) -> Node {
+        let is_behind = |id: EntryId| index.directory_order(id) > index.directory_order(link);
+        let is_replaced = names.entry(index, found).is_some_and(is_behind);
+        if index.format() != Format::Tar || !is_replaced {
+            return found;
+        }
+        // Few archives have such links.
+        let by_path = self.0.get_or_insert_with(|| {
+            let mut by_path: HashMap<&[u8], Vec<EntryId>> = HashMap::new();
+            for id in index.ids().filter(|id| index.kind(*id) != Kind::Dir) {
+                by_path.entry(index.path(id)).or_default().push(id);
+            }
+            by_path
+        });
+        let parts: Vec<&[u8]> = parts(path).collect();
+        let named = by_path.get(&*parts.join(&b'/'));
+        let behind = named.map_or(0, |all| all.partition_point(|id| !is_behind(*id)));
+        let before = named.and_then(|all| all[..behind].iter().rfind(|id| **id != link));
+        before.map_or(found, |id| id.index() as Node + 1)
+    }
+}
+
 /// The path that a hard link names.
 fn hard_link(index: &Index, id: EntryId) -> Option<&[u8]> {
     index
@@ -75,7 +115,11 @@ fn hard_link(index: &Index, id: EntryId) -> Option<&[u8]> {
 /// The file at a path from the root. Section 4.5.7 says only that it is the name of the original file, so
 /// it is looked up as the archive names it.
 fn find(index: &Index, names: &Names, path: &[u8]) -> Option<Node> {
+    parts(path).try_fold(ROOT, |dir, name| names.find(index, dir, name))
+}
+
+/// The components of a path without empty ones and `.`.
+fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let parts = path.split(|b| *b == b'/');
-    let mut parts = parts.filter(|part| !matches!(*part, b"" | b"."));
-    parts.try_fold(ROOT, |dir, name| names.find(index, dir, name))
+    parts.filter(|part| !matches!(*part, b"" | b"."))
 }

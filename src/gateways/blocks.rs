@@ -62,7 +62,12 @@ impl HttpBlocks {
         let whole = 0..most.max(1) as u64;
         let mut stream = read_block(self.set.clone(), ask, whole);
         match stream.next().await {
-            Some(chunk) => Ok(chunk?.bytes),
+            Some(chunk) => {
+                let chunk = chunk?;
+                // At its end, the request counts as answered.
+                let _ = stream.next().await;
+                Ok(chunk.bytes)
+            }
             None => Err(Error::Unsupported {
                 what: "there is no gateway to ask for blocks".into(),
             }),

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::health::{Availability, Health, Want};
 use super::hedge::Budget;
+use super::status::{MemberStatus, Tally, hosts};
 use crate::source::{Error, Gate, Origin, Pass, Priority, Trouble};
 
 /// Another member is taken instead of the serving one if it is expected to need less than this share of its
@@ -37,6 +38,7 @@ pub struct GatewaySet {
 
 struct State {
     healths: Vec<Health>,
+    tallies: Vec<Tally>,
     /// The member that serves data.
     current: usize,
     /// The member that serves blocks.
@@ -63,6 +65,7 @@ impl GatewaySet {
             stripe,
             state: Mutex::new(State {
                 healths: (0..count).map(|_| Health::new(connections)).collect(),
+                tallies: vec![Tally::default(); count],
                 current: heaviest.unwrap_or(0),
                 current_for_blocks: heaviest.unwrap_or(0),
                 budget: Budget::new(),
@@ -81,6 +84,26 @@ impl GatewaySet {
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
+    }
+
+    /// What is known of each member, in the order of their preference.
+    pub fn status(&self) -> Vec<MemberStatus> {
+        let (state, now) = (self.state(), Instant::now());
+        let members = hosts(&self.names).into_iter().enumerate();
+        let status = members.map(|(at, name)| {
+            let (health, tally) = (&state.healths[at], state.tallies[at].clone());
+            MemberStatus {
+                name,
+                state: health.availability(Want::Data, now).into(),
+                is_serving: at == state.current,
+                latency: health.latency(),
+                bytes: tally.bytes,
+                ranges: tally.ranges,
+                blocks: tally.blocks,
+                errors: tally.errors,
+            }
+        });
+        status.collect()
     }
 
     /// The member's name for logs and errors.
@@ -238,13 +261,16 @@ impl GatewaySet {
 
     /// Records that bytes came.
     pub(super) fn came(&self, index: usize, bytes: u64) {
-        self.state().healths[index].came(bytes, Instant::now());
+        let mut state = self.state();
+        state.healths[index].came(bytes, Instant::now());
+        state.tallies[index].bytes += bytes;
     }
 
     /// Records that a request was answered to its end.
     pub(super) fn served(&self, index: usize, want: Want) {
         let mut state = self.state();
         state.healths[index].served(want, Instant::now());
+        state.tallies[index].served(want);
         self.gates[index].set_limit(state.healths[index].limit());
     }
 
@@ -277,6 +303,7 @@ impl GatewaySet {
         let mut state = self.state();
         state.trouble = Some(Trouble::new(error.clone(), Instant::now()));
         state.healths[index].failed(error, want, fastrand::f64(), Instant::now());
+        state.tallies[index].failed(want, error);
         self.gates[index].set_limit(state.healths[index].limit());
     }
 
@@ -298,6 +325,7 @@ impl GatewaySet {
         if health.availability(want, now) == Availability::Available {
             log::info!("{error}; asking another gateway if there is one");
             health.silent(&error, fastrand::f64(), now);
+            state.tallies[index].failed(want, &error);
         }
         true
     }
@@ -317,6 +345,7 @@ impl GatewaySet {
     pub(super) fn forged(&self, index: usize) {
         let now = Instant::now();
         let mut state = self.state();
+        state.tallies[index].forged();
         let health = &mut state.healths[index];
         // A suspended member is still asked if there is no other. That is not worth another warning.
         let level = if health.availability(Want::Data, now) == Availability::Available {

@@ -26,11 +26,17 @@ pub struct Page {
 }
 
 /// Fetches the resource at `url`, which may have `user:password@`. Redirects are followed on the same server.
+/// `is_wanted` is asked with the media type before the content is read.
 ///
 /// # Errors
-/// If the server does not answer with the resource, redirects to another server, or sends more than `most`
-/// bytes.
-pub async fn page(url: &str, options: &HttpOptions, most: usize) -> Result<Page> {
+/// If the server does not answer with the resource, redirects to another server, sends another media type, or more
+/// than `most` bytes.
+pub async fn page(
+    url: &str,
+    options: &HttpOptions,
+    most: usize,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Page> {
     let remote = RemoteUrl::new(url, options.clone())?;
     let (received, _) = remote
         .get(Ask::Whole {
@@ -64,6 +70,16 @@ pub async fn page(url: &str, options: &HttpOptions, most: usize) -> Result<Page>
     let kind = received.headers.get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().to_owned();
+    if !is_wanted(&kind) {
+        let kind = if kind.is_empty() {
+            "no media type"
+        } else {
+            &kind
+        };
+        return Err(unsupported(format!(
+            "sends {kind} where a page was expected"
+        )));
+    }
     let body = collect(origin, received, options.idle_timeout, most).await?;
     let body = body.ok_or_else(|| unsupported(format!("sends more than {most} bytes")))?;
     Ok(Page {

@@ -281,8 +281,7 @@ impl RemoteUrl {
         }
         let mut url = Cow::Borrowed(url);
         if is_same_server(&url, &self.url()) {
-            let secrets = self.secrets.iter();
-            headers.extend(secrets.map(|(name, value)| (name.clone(), value.clone())));
+            headers.extend(self.secrets.all());
             if let Some(authorizer) = &self.options.authorization.0 {
                 let mut signed: HeaderMap = headers.into_iter().collect();
                 let signing = authorizer.authorize(&Method::GET, url.to_mut(), &mut signed);
@@ -377,7 +376,8 @@ mod tests {
         let remote = RemoteUrl::new("https://joe:s3cret@example.com/a.zip?sig=abc#x", options)
             .expect("a usable URL");
         assert_eq!(remote.origin.to_string(), "https://example.com/a.zip");
-        let (_, header) = remote.secrets.iter().next().expect("credentials");
+        let all = remote.secrets.all();
+        let (_, header) = all.first().expect("credentials");
         assert!(header.is_sensitive());
         assert_eq!(header.as_bytes(), b"Basic am9lOnMzY3JldA==");
         assert_eq!(remote.url.query(), Some("sig=abc"));
@@ -396,6 +396,7 @@ mod tests {
             let remote = RemoteUrl::new(url, options).expect("a usable URL");
             let values: Vec<String> = remote
                 .secrets
+                .all()
                 .iter()
                 .map(|(_, value)| value.to_str().expect("text").to_owned())
                 .collect();

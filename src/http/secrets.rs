@@ -4,14 +4,16 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-/// Headers that are sent to the server that they were given for, and to no other.
+/// Headers that are sent to the server that they were given for, and to no other. Clones share them.
 #[derive(Clone, Default)]
-pub struct Secrets(Arc<Vec<(HeaderName, HeaderValue)>>);
+pub struct Secrets(Arc<RwLock<Headers>>);
+
+type Headers = Vec<(HeaderName, HeaderValue)>;
 
 impl Secrets {
     /// Parses headers, each as `Name: value`.
@@ -20,7 +22,7 @@ impl Secrets {
     /// If one is not a header, or must not be set. The text does not repeat its value.
     pub fn headers<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let parsed = lines.into_iter().map(header);
-        Ok(Self(Arc::new(parsed.collect::<Result<_, _>>()?)))
+        Ok(Self::of(parsed.collect::<Result<_, _>>()?))
     }
 
     /// Adds a bearer token (RFC 6750, section 2.1), unless there is an Authorization already.
@@ -38,23 +40,35 @@ impl Secrets {
 
     pub(super) fn with(self, name: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
-        let mut headers = (*self.0).clone();
+        let mut headers = self.all();
         headers.push((name, value));
-        Self(Arc::new(headers))
+        Self::of(headers)
+    }
+
+    /// Sends what `others` has from now on, also by all clones.
+    pub fn replace(&self, others: &Self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = others.all();
+    }
+
+    fn of(headers: Headers) -> Self {
+        Self(Arc::new(RwLock::new(headers)))
     }
 
     pub(super) fn has_authorization(&self) -> bool {
-        self.0.iter().any(|(name, _)| name == AUTHORIZATION)
+        self.all().iter().any(|(name, _)| name == AUTHORIZATION)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
-        self.0.iter()
+    pub(super) fn all(&self) -> Headers {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} secret headers", self.0.len())
+        write!(f, "{} secret headers", self.all().len())
     }
 }
 
@@ -166,11 +180,12 @@ mod tests {
     fn headers_are_parsed_and_never_shown() {
         let secrets = Secrets::headers(["X-Key:  s3cret ", "Cookie: a=b:c"]).expect("headers");
         let secrets = secrets.with_token("t0ken\n").expect("a token");
-        let sent: Vec<_> = secrets.iter().map(|(n, v)| (n.as_str(), v)).collect();
+        let all = secrets.all();
+        let sent: Vec<_> = all.iter().map(|(n, v)| (n.as_str(), v)).collect();
         assert_eq!(sent[0], ("x-key", &HeaderValue::from_static("s3cret")));
         assert_eq!(sent[1], ("cookie", &HeaderValue::from_static("a=b:c")));
         assert_eq!(sent[2].1, &HeaderValue::from_static("Bearer t0ken"));
-        assert!(secrets.iter().all(|(_, value)| value.is_sensitive()));
+        assert!(all.iter().all(|(_, value)| value.is_sensitive()));
         assert!(!format!("{secrets:?}").contains("s3cret"));
         for wrong in ["s3cret", "X Y: s3cret", "Range: s3cret", "X: s3\ncret"] {
             let error = Secrets::headers([wrong]).expect_err(wrong);
@@ -178,7 +193,12 @@ mod tests {
         }
         // An Authorization that is given as a header takes precedence over a token.
         let own = Secrets::headers(["authorization: Basic x"]).expect("a header");
-        assert_eq!(own.with_token("t").expect("a token").iter().count(), 1);
+        assert_eq!(own.with_token("t").expect("a token").all().len(), 1);
+        // A token that was renewed counts for all who have the old one.
+        let old = Secrets::default().with_token("old").expect("a token");
+        let (new, shared) = (Secrets::default().with_token("new"), old.clone());
+        old.replace(&new.expect("a token"));
+        assert_eq!(shared.all()[0].1, "Bearer new");
     }
 
     #[test]

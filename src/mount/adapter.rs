@@ -24,6 +24,7 @@ use tokio::sync::SetOnce;
 use super::attributes::{absent, file_attr, kind};
 use super::errno;
 use super::failpoint::{Place, panic_if_asked};
+use super::ongoing_read::OngoingRead;
 use super::served::Served;
 use super::xattr;
 use crate::fs::Ino;
@@ -61,9 +62,9 @@ pub(super) struct Adapter {
 }
 
 impl Adapter {
-    pub(super) fn new(served: Served, runtime: Handle, refuses_users: bool) -> Self {
+    pub(super) fn new(served: Arc<Served>, runtime: Handle, refuses_users: bool) -> Self {
         Self {
-            served: Arc::new(served),
+            served,
             runtime,
             refuses_users,
             opens_dirs: false,
@@ -100,6 +101,7 @@ fn log_panic(what: &str) {
 
 /// The errno of an error. Logs errors that a user can do something about.
 fn refuse(served: &Served, ino: Ino, error: &FileError) -> Errno {
+    served.tally.failed(error);
     match error {
         FileError::NotFound => Errno::ENOENT,
         FileError::IsDirectory => Errno::EISDIR,
@@ -183,8 +185,10 @@ fn reply_xattr(value: &[u8], size: u32, reply: ReplyXattr) {
 
 impl fuser::Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // Inode numbers stay the same, so an NFS server may use them in file handles (FUSE_EXPORT_SUPPORT).
         let wanted = InitFlags::FUSE_PARALLEL_DIROPS
             | InitFlags::FUSE_CACHE_SYMLINKS
+            | InitFlags::FUSE_EXPORT_SUPPORT
             | readdir_plus(&self.served.volume);
         // An old kernel without some of these is slower, not wrong.
         if let Err(lacking) = config.add_capabilities(wanted) {
@@ -199,6 +203,16 @@ impl fuser::Filesystem for Adapter {
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.guard("lookup", || {
             let (parent, name) = (Ino(parent.0), name.as_bytes());
+            // The kernel asks for these if a file handle is all that it has (FUSE_EXPORT_SUPPORT).
+            let known = match name {
+                b"." => Some(parent),
+                b".." => self.served.volume.tree().parent(parent),
+                _ => None,
+            };
+            if known.is_some_and(|ino| !self.served.volume.tree().is_pending(ino)) {
+                let known = known.ok_or(FileError::NotFound);
+                return reply_entry(&self.served, known, reply);
+            }
             if let Some(ino) = self.served.volume.tree().lookup(parent, name) {
                 if !self.served.volume.tree().is_pending(ino) {
                     return reply_entry(&self.served, Ok(ino), reply);
@@ -268,6 +282,7 @@ impl fuser::Filesystem for Adapter {
             let ino = Ino(ino.0);
             let is_locked = self.served.volume.is_locked(ino);
             if self.tuned.initialized() && !is_locked {
+                self.served.tally.opened();
                 return reply.opened(opened, flags);
             }
             let (tuned, served) = (self.tuned.clone(), self.served.clone());
@@ -276,9 +291,24 @@ impl fuser::Filesystem for Adapter {
                 if is_locked && let Err(error) = served.volume.unlock(ino).await {
                     return reply.error(refuse(&served, ino, &error));
                 }
+                served.tally.opened();
                 reply.opened(opened, flags);
             });
         });
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.served.tally.released();
+        reply.ok();
     }
 
     fn read(
@@ -294,6 +324,7 @@ impl fuser::Filesystem for Adapter {
     ) {
         self.guard("read", || {
             let ino = Ino(ino.0);
+            let request = OngoingRead::new(ino, offset, size);
             panic_if_asked(Place::Thread, &self.served.volume, ino);
             if !self.served.volume.tree().is_pending(ino) {
                 let span = match self.served.volume.span(ino, offset, size) {
@@ -302,13 +333,16 @@ impl fuser::Filesystem for Adapter {
                 };
                 let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
                 if self.served.volume.try_read(ino, fh.0, &span, &mut bytes) {
+                    request.found(&self.served, bytes.len());
                     return reply.data(&bytes);
                 }
             }
             let served = self.served.clone();
             self.spawn("read", async move {
                 panic_if_asked(Place::Task, &served.volume, ino);
-                match served.volume.read(ino, fh.0, offset, size).await {
+                let result = served.volume.read(ino, fh.0, offset, size).await;
+                request.waited(&served, &result);
+                match result {
                     Ok(bytes) => reply.data(&bytes),
                     Err(error) => reply.error(refuse(&served, ino, &error)),
                 }

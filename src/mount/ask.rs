@@ -6,9 +6,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use super::mounts::{self, FS_TYPE};
 use super::report::Report;
 use super::stuck::Stuck;
+use super::trace::{TRACE, TracePage};
 use super::xattr::SOURCE;
 
 /// A mount answers from memory. One that takes longer is stopped (SIGSTOP), or worse.
@@ -19,6 +22,20 @@ const LONGEST: usize = 64 << 10;
 
 /// The status of the aiozfs that is mounted on `mountpoint`.
 pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
+    ask_for(mountpoint, "status")
+}
+
+/// What happened on the aiozfs that is mounted on `mountpoint` from event number `from` on; without one,
+/// the number of the next event. The mount keeps events from now on, for five seconds.
+pub fn trace(mountpoint: &Path, from: Option<u64>) -> Result<TracePage, Stuck> {
+    match from {
+        None => ask_for(mountpoint, TRACE),
+        Some(from) => ask_for(mountpoint, &format!("{TRACE}.{from}")),
+    }
+}
+
+/// The value of an attribute of the aiozfs that is mounted on `mountpoint`, which is JSON.
+fn ask_for<T: DeserializeOwned>(mountpoint: &Path, name: &str) -> Result<T, Stuck> {
     let shown = mountpoint.display();
     let refused = |e: io::Error| Stuck::Refused(format!("{shown}: {e}"));
     let path = mounts::absolute(mountpoint).map_err(refused)?;
@@ -29,10 +46,10 @@ pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
             mount.fs_type
         ))),
         Some(_) => {
-            let value = ask(&path, "status", ANSWERS_WITHIN).map_err(refused)?;
+            let value = ask(&path, name, ANSWERS_WITHIN).map_err(refused)?;
             serde_json::from_slice(&value).map_err(|e| {
                 Stuck::Refused(format!(
-                    "the aiozfs on {shown} is another version, whose status this one cannot read ({e})"
+                    "the aiozfs on {shown} is another version, whose {name} this one cannot read ({e})"
                 ))
             })
         }

@@ -1,10 +1,13 @@
 //! The status of a mount, which is the value of an attribute of its root.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::served::Served;
+use crate::reader::{RequestCounts, Timing};
+use crate::volume::Volume;
 
 /// The statistics of a mount: the value of `user.aiozfs.status`, as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,6 +57,95 @@ pub struct Report {
     pub memory_limit: u64,
     /// Sequential readers that read-ahead follows now, the most recent first.
     pub streams: Vec<Stream>,
+    /// Bytes that came and left memory unread.
+    #[serde(default)]
+    pub bytes_unread: u64,
+    /// How many times files are open.
+    #[serde(default)]
+    pub open_files: u64,
+    /// Memory of the process, in bytes.
+    #[serde(default)]
+    pub resident_bytes: u64,
+    /// Times from a program's read to its answer, as far as the kernel asks.
+    #[serde(default)]
+    pub read_times: Histogram,
+    /// Times from a request to its first byte.
+    #[serde(default)]
+    pub request_times: Histogram,
+    /// Requests that have ended, by kind and result.
+    #[serde(default)]
+    pub requests_ended: Vec<RequestReport>,
+    /// Failed requests of programs, by kind.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
+    /// The servers.
+    #[serde(default)]
+    pub gateways: Vec<GatewayReport>,
+    /// The cache on disk, as far as this process uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheReport>,
+}
+
+/// A distribution of times.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Histogram {
+    /// How many there are.
+    pub count: u64,
+    /// Their sum, in seconds.
+    pub sum_s: f64,
+    /// For each bound in seconds, how many are at most that long.
+    pub within: Vec<(f64, u64)>,
+}
+
+/// Requests of one kind that ended alike.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RequestReport {
+    /// `demand`: a program waited for the bytes; `readahead`: one may need them later. For a gateway:
+    /// `range` or `block`.
+    pub kind: String,
+    /// `ok`, `disk` (all bytes were stored on this machine), `failed` or `cancelled`.
+    pub result: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A gateway, or the server of a URL.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GatewayReport {
+    /// Its host and port.
+    pub name: String,
+    /// `available`, `backing_off`, `retry_after` or `excluded`.
+    pub state: String,
+    /// Whether ranges are asked of it now.
+    pub serving: bool,
+    /// The average time to its first byte, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// Bytes that it sent.
+    pub bytes: u64,
+    /// Requests to it that have ended.
+    pub requests: Vec<RequestReport>,
+    /// Its failures, by kind.
+    pub failures: BTreeMap<String, u64>,
+}
+
+/// The cache on disk, as far as one process uses it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CacheReport {
+    /// Its size limit in bytes.
+    pub size: u64,
+    /// Bytes that were read from it.
+    pub hit_bytes: u64,
+    /// Bytes that had to come from servers.
+    pub missed_bytes: u64,
+    /// Bytes that were written to it.
+    pub written_bytes: u64,
+    /// Files that were removed to make room.
+    pub evicted_files: u64,
+    /// The disk space that this freed, in bytes.
+    pub evicted_bytes: u64,
+    /// Failures of the disk.
+    pub failures: u64,
 }
 
 /// A sequential reader of the archive.
@@ -113,6 +205,18 @@ impl Report {
                     ahead: stream.ahead,
                 })
                 .collect(),
+            bytes_unread: status.bytes_unread,
+            open_files: served.tally.open_files(),
+            resident_bytes: resident(),
+            read_times: served.tally.read_times.timing().into(),
+            request_times: status.request_times.into(),
+            requests_ended: [("demand", status.demand), ("readahead", status.read_ahead)]
+                .into_iter()
+                .flat_map(|(kind, counts)| of_kind(kind, counts))
+                .collect(),
+            failures: named(served.tally.failures()),
+            gateways: gateways(&served.volume),
+            cache: cache(&served.volume),
         }
     }
 
@@ -121,4 +225,82 @@ impl Report {
         let origin = self.cid.as_ref().or(self.url.as_ref());
         origin.or(self.file.as_ref()).map_or("", |origin| origin)
     }
+}
+
+impl GatewayReport {
+    /// All values of `state`.
+    pub const STATES: [&'static str; 4] = ["available", "backing_off", "retry_after", "excluded"];
+}
+
+impl From<Timing> for Histogram {
+    fn from(timing: Timing) -> Self {
+        Self {
+            count: timing.count,
+            sum_s: timing.sum,
+            within: timing.within,
+        }
+    }
+}
+
+fn count(kind: &str, result: &str, count: u64) -> RequestReport {
+    RequestReport {
+        kind: kind.to_owned(),
+        result: result.to_owned(),
+        count,
+    }
+}
+
+fn of_kind(kind: &str, counts: RequestCounts) -> [RequestReport; 4] {
+    [
+        count(kind, "ok", counts.served),
+        count(kind, "disk", counts.local),
+        count(kind, "failed", counts.failed),
+        count(kind, "cancelled", counts.cancelled),
+    ]
+}
+
+fn named(counts: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    let counts = counts.into_iter();
+    counts
+        .map(|(kind, count)| (kind.to_owned(), count))
+        .collect()
+}
+
+fn gateways(volume: &Volume) -> Vec<GatewayReport> {
+    let members = volume.servers().into_iter();
+    let reports = members.map(|member| GatewayReport {
+        name: member.name,
+        state: member.state.name().to_owned(),
+        serving: member.is_serving,
+        latency_ms: member.latency.map(|seconds| seconds * 1e3),
+        bytes: member.bytes,
+        requests: vec![
+            count("range", "ok", member.ranges.served),
+            count("range", "failed", member.ranges.failed),
+            count("block", "ok", member.blocks.served),
+            count("block", "failed", member.blocks.failed),
+        ],
+        failures: named(member.errors),
+    });
+    reports.collect()
+}
+
+fn cache(volume: &Volume) -> Option<CacheReport> {
+    volume.cache().map(|cache| CacheReport {
+        size: cache.size,
+        hit_bytes: cache.hits,
+        missed_bytes: cache.misses,
+        written_bytes: cache.written,
+        evicted_files: cache.evicted_files,
+        evicted_bytes: cache.evicted_bytes,
+        failures: cache.failures,
+    })
+}
+
+/// The resident memory of this process in bytes (proc(5), VmRSS); 0 if it cannot be told.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+    number.unwrap_or(0) * 1024
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::logged::Logged;
+use super::tally::Tally;
 use crate::volume::Volume;
 
 /// What the adapter serves.
@@ -13,6 +14,7 @@ pub(super) struct Served {
     pub(super) since: Instant,
     /// The failures that were logged.
     pub(super) logged: Logged,
+    pub(super) tally: Tally,
     /// The hash of the source, for which [`is_source`](super::is_source) asks.
     pub(super) source_hash: Option<String>,
 }
@@ -23,6 +25,7 @@ impl Served {
             volume,
             since: Instant::now(),
             logged: Logged::default(),
+            tally: Tally::default(),
             source_hash,
         }
     }

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use super::adapter::Adapter;
 use super::crash;
 use super::mounts;
+use super::report::Report;
 use super::served::Served;
 use super::unmount::unmount_own;
 use crate::volume::Volume;
@@ -83,6 +84,7 @@ impl fmt::Display for MountError {
 
 /// A mounted volume. It is served until [`wait`](Self::wait) returns.
 pub struct Mounted {
+    served: Arc<Served>,
     volume: Arc<Volume>,
     mountpoint: PathBuf,
     device: String,
@@ -121,8 +123,8 @@ pub fn mount(
     }
     let config = config(options);
     let refuses_users = config.acl == SessionACL::RootAndOwner;
-    let served = Served::new(volume.clone(), options.source_hash.clone());
-    let adapter = Adapter::new(served, runtime, refuses_users);
+    let served = Arc::new(Served::new(volume.clone(), options.source_hash.clone()));
+    let adapter = Adapter::new(served.clone(), runtime, refuses_users);
     let tuned = adapter.tuned();
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
@@ -135,14 +137,15 @@ pub fn mount(
     let (sender, events) = mpsc::channel();
     let ended = sender.clone();
     let server = std::thread::Builder::new().name("fuse".into());
-    let served = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
-    served.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
+    let started = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
+    started.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
     if !options.short_reads {
         raise_read_ahead(mountpoint, &device);
     }
     // It is set only here, and once.
     let _ = tuned.set(());
     Ok(Mounted {
+        served,
         volume,
         mountpoint: mountpoint.to_owned(),
         device,
@@ -155,6 +158,12 @@ impl Mounted {
     /// A handle that ends this mount.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.sender.clone())
+    }
+
+    /// Tells the statistics of this mount, whenever it is called.
+    pub fn reporter(&self) -> impl Fn() -> Report + Clone + Send + Sync + 'static {
+        let served = self.served.clone();
+        move || Report::of(&served)
     }
 
     /// What is mounted.

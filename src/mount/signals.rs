@@ -37,6 +37,15 @@ const IDLE: [libc::c_int; 8] = [
     libc::SIGXFSZ,
 ];
 
+/// What SIGHUP does.
+pub enum Hangup {
+    /// The terminal is gone: unmount.
+    Unmount,
+    /// A process without a terminal is asked to take over what has changed: call these, in this order. They
+    /// may block.
+    Run(Vec<Box<dyn FnMut() + Send>>),
+}
+
 /// The caught signals of this process. They have no effect until [`stop`](Self::stop) is called.
 pub struct Signals {
     ending: Vec<Signal>,
@@ -66,9 +75,8 @@ impl Signals {
         })
     }
 
-    /// Makes the signals unmount. In the background, where there is no terminal, SIGHUP calls `reopen`
-    /// instead, which opens the log anew.
-    pub fn stop(self, stopper: &Stopper, runtime: &Handle, reopen: Option<fn()>) {
+    /// Makes the signals unmount; SIGHUP does what `on_hangup` says.
+    pub fn stop(self, stopper: &Stopper, runtime: &Handle, mut on_hangup: Hangup) {
         for mut signal in self.ending {
             let stopper = stopper.clone();
             runtime.spawn(async move {
@@ -83,12 +91,14 @@ impl Signals {
         let stopper = stopper.clone();
         runtime.spawn(async move {
             while hangup.recv().await.is_some() {
-                if let Some(reopen) = reopen {
-                    reopen();
-                    log::info!("SIGHUP: the log file was reopened");
-                } else {
-                    log::warn!("SIGHUP: the terminal is gone; unmounting");
-                    stopper.stop();
+                match &mut on_hangup {
+                    Hangup::Unmount => {
+                        log::warn!("SIGHUP: the terminal is gone; unmounting");
+                        stopper.stop();
+                    }
+                    Hangup::Run(actions) => {
+                        tokio::task::block_in_place(|| actions.iter_mut().for_each(|act| act()));
+                    }
                 }
             }
         });

@@ -2,6 +2,7 @@
 
 use super::report::Report;
 use super::served::Served;
+use super::trace::{self, TRACE};
 use crate::archive::{EntryId, Kind};
 use crate::fs::Ino;
 use crate::volume::{FileError, Volume};
@@ -33,15 +34,24 @@ pub(super) fn names(volume: &Volume, ino: Ino) -> Result<Vec<u8>, FileError> {
         (None, Ino::ROOT) => &of_root,
         (None, _) => &[],
     };
-    let list = names.iter().flat_map(|name| [PREFIX, name, "\0"]);
+    // A member of a tar has none.
+    let entry = volume.tree().entry(ino);
+    let has_crc = entry.is_none_or(|id| volume.archive().index().get(id).crc32.is_some());
+    let names = names.iter().filter(|name| has_crc || **name != "crc32");
+    let list = names.flat_map(|name| [PREFIX, name, "\0"]);
     Ok(list.collect::<String>().into_bytes())
 }
 
 /// Whether only root and the user who mounted may read this attribute. Other users (`allow_other`) could
-/// guess logins with it.
+/// guess logins with one, and watch with the other.
 pub(super) fn is_for_mounter(name: &[u8]) -> bool {
     let name = name.strip_prefix(PREFIX.as_bytes());
-    name.is_some_and(|name| name.starts_with(SOURCE.as_bytes()))
+    let is_private = |name: &[u8]| {
+        [SOURCE, TRACE]
+            .iter()
+            .any(|p| name.starts_with(p.as_bytes()))
+    };
+    name.is_some_and(is_private)
 }
 
 /// The value of an attribute; `None` if the file has no such attribute.
@@ -69,7 +79,10 @@ async fn of_file(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<Str
     let has_range = is_readable(volume, id);
     Ok(Some(match name {
         b"size" => entry.size.to_string(),
-        b"crc32" => format!("{:08x}", entry.crc32),
+        b"crc32" => match entry.crc32 {
+            Some(crc32) => format!("{crc32:08x}"),
+            None => return Ok(None),
+        },
         b"method" => entry.storage(),
         // The local header, which may have to be fetched, says where the data begins.
         b"offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),
@@ -100,6 +113,7 @@ fn of_root(served: &Served, name: &[u8]) -> Option<String> {
     let (kind, place) = served.volume.origin();
     match name {
         b"status" => serde_json::to_string(&Report::of(served)).ok(),
+        name if name.starts_with(TRACE.as_bytes()) => trace::value(served, &name[TRACE.len()..]),
         // For `aiozfs umount`, which asks this process to end.
         b"pid" => Some(std::process::id().to_string()),
         // For `aiozfs mount`, which asks whether the same source is mounted here.

@@ -140,10 +140,11 @@ impl<'a> Upload<'a> {
             let expected = size;
             return Err(Error::Length { expected, got });
         }
-        let completed = self.complete(&etags).await?;
-        Ok(Ok(match completed {
-            true => Sent::Complete(done, told),
-            false => Sent::ByOther,
+        let is_complete = self.complete(&etags).await?;
+        Ok(Ok(if is_complete {
+            Sent::Complete(done, told)
+        } else {
+            Sent::ByOther
         }))
     }
 

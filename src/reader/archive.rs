@@ -1,6 +1,6 @@
 //! Reads entries of an archive, after it has confirmed where their data lies.
 //!
-//! The central directory says where an entry's local header is, but not where its data begins: that
+//! The central directory of a ZIP says where an entry's local header is, but not where its data begins: that
 //! depends on lengths in the local header (APPNOTE 6.3.10, section 4.3.7). A local header that
 //! disagrees with the directory is damage or a lie. So each entry's header is checked once, in the
 //! same request as the first bytes of data, or at the same time if a read begins further behind.
@@ -11,25 +11,22 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join;
-use futures_util::stream::{self, StreamExt};
 
 use super::blob::{BlobReader, ReaderOptions};
 use super::check::{Checker, OnWrong, Verdict};
 use super::counters::Status;
 use super::error::Error;
+use super::index::read_index;
 use super::next_file::{FileOrder, NextFilePredictor, is_series};
-use crate::archive::{EntryId, Extent, HeaderCheck, Index, IndexParser, Kind, ParseOptions, TAIL};
-use crate::source::Source;
+use super::trace::Trace;
+use crate::archive::{
+    EntryId, Extent, Format, HeaderCheck, Index, Kind, Method, ParseOptions, TAIL,
+};
+use crate::source::{Origin, Source};
 
 /// Data this close behind its header, in bytes, is fetched together with it: what lies between costs
 /// less than a second request.
 const TOGETHER: u64 = 64 * 1024;
-
-/// Length of the reads of the central directory, in bytes.
-const DIRECTORY_STEP: u64 = 512 * 1024;
-
-/// How many of these reads are made at once. Together they take half of the least memory.
-const DIRECTORY_READS: usize = 16;
 
 /// An archive whose entries can be read.
 pub struct Archive {
@@ -52,7 +49,8 @@ const TRIES: u32 = 3;
 pub type NextByName = dyn Fn(EntryId) -> Option<EntryId> + Send + Sync;
 
 impl Archive {
-    /// Opens the archive in `source`: reads its end, then its index. Must be called within a tokio
+    /// Opens the archive in `source`: reads its end, then its index. If the end is not that of a ZIP, its beginning may be
+    /// that of a tar. Must be called within a tokio
     /// runtime.
     pub async fn open(
         source: Arc<dyn Source>,
@@ -70,13 +68,15 @@ impl Archive {
         options: ReaderOptions,
     ) -> Result<Self, Error> {
         let tail = if known.is_some() { 0 } else { TAIL };
+        let watch = options.watch.clone();
         let blob = BlobReader::open(source, tail, options).await?;
         let known = known.filter(|index| index.blob_size() == blob.size());
         let index = match known {
             Some(index) => index,
-            None => read_index(&blob, parse).await?,
+            None => read_index(&blob, parse, &watch).await?,
         };
-        let is_plain = index.ids().all(|id| index.is_stored(id));
+        let is_plain = |id| index.is_stored(id) || index.get(id).method == Method::Sparse;
+        let is_plain = index.ids().all(is_plain);
         let for_decoding = if is_plain { 0 } else { blob.take_out_half() };
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Ok(Self {
@@ -91,8 +91,11 @@ impl Archive {
     }
 
     /// Compares an entry with its CRC-32 once all its bytes were read, in any order. If they differ, the read
-    /// of its last byte fails, and later reads fail until right bytes come.
+    /// of its last byte fails, and later reads fail until right bytes come. A tar has no checksums of content.
     pub fn checking_crcs(mut self) -> Self {
+        if self.index.format() == Format::Tar {
+            return self;
+        }
         self.check = Some(Checker::new(self.blob.clone(), self.index.clone()));
         self
     }
@@ -260,6 +263,17 @@ impl Archive {
         let header = check.range();
         let bytes = self.blob.read(header.clone(), header.end).await?;
         self.confirm(id, &check, &bytes)
+    }
+
+    /// The origins of what is in memory of `range` of the entry's data, as it is stored.
+    pub fn origins(&self, id: EntryId, range: &Range<u64>) -> Vec<Origin> {
+        let at = self.confirmed(id).and_then(|extent| within(&extent, range));
+        at.map_or_else(Vec::new, |at| self.blob.origins(&at))
+    }
+
+    /// What happens in this archive.
+    pub fn trace(&self) -> &Trace {
+        self.blob.trace()
     }
 
     /// Ends all reads. Those that wait fail.
@@ -450,34 +464,6 @@ impl FileOrder for Archive {
         let is_file = entry.kind == Kind::File && self.index.readable(id).is_ok();
         if is_file { entry.compressed_size } else { 0 }
     }
-}
-
-async fn read_index(blob: &BlobReader, parse: ParseOptions) -> Result<Index, Error> {
-    let mut parser = IndexParser::new(blob.size(), parse)?;
-    while let Some(wanted) = parser.wants() {
-        let steps = wanted.clone().step_by(DIRECTORY_STEP as usize);
-        let reads = steps.map(|start| {
-            let end = wanted.end.min(start + DIRECTORY_STEP);
-            blob.read(start..end, wanted.end)
-        });
-        let mut reads = stream::iter(reads).buffered(DIRECTORY_READS);
-        let mut at = wanted.start;
-        while let Some(bytes) = reads.next().await {
-            let bytes = bytes?;
-            parser.feed(&bytes)?;
-            at += bytes.len() as u64;
-            // The bytes may show that something else is needed.
-            if parser.wants() != Some(at..wanted.end) {
-                break;
-            }
-        }
-    }
-    let index = parser.finish()?;
-    // A large directory would fill the memory for content, and is not read again.
-    if index.cd_range().end - index.cd_range().start > TAIL {
-        blob.drop_read(&index.cd_range());
-    }
-    Ok(index)
 }
 
 /// `range` of an entry's data as a range of the blob, or `None` if it leaves the entry.

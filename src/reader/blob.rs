@@ -12,12 +12,14 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::block::{Blocks, blocks_of};
-use super::counters::Status;
+use super::counters::{Outcome, Status};
 use super::error::Error;
 use super::executor::{Attempt, Executor};
 use super::pool::{BLOCK, Pool};
 use super::schedule::{Read, Wake};
-use crate::source::{self, Opened, Origin, Source};
+use super::trace::Trace;
+use super::watch::Watch;
+use crate::source::{self, Opened, Origin, Priority, Source};
 
 /// How to read a blob.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct ReaderOptions {
     /// The most bytes that are fetched ahead of all readers together. With 0, only what is read is fetched;
     /// else each sequential reader gets at least 512 KiB.
     pub read_ahead: u64,
+    /// Is told how far the walk over a tar has come.
+    pub watch: Watch,
 }
 
 impl ReaderOptions {
@@ -45,6 +49,7 @@ impl Default for ReaderOptions {
             timeout: Duration::from_secs(60),
             connections: 16,
             read_ahead: u64::MAX,
+            watch: Watch::default(),
         }
     }
 }
@@ -58,6 +63,7 @@ struct Inner {
     size: u64,
     timeout: Duration,
     closed: CancellationToken,
+    connections: usize,
 }
 
 impl BlobReader {
@@ -76,6 +82,7 @@ impl BlobReader {
             size: opened.size,
             timeout: options.timeout,
             closed: CancellationToken::new(),
+            connections: options.connections,
         }));
         blob.keep_tail(opened);
         Ok(blob)
@@ -149,7 +156,12 @@ impl BlobReader {
         let (total, free) = (executor.pool.total(), executor.pool.available());
         status.memory_used = (total - free) as u64 * BLOCK;
         status.memory_limit = total as u64 * BLOCK;
+        status.bytes_unread = executor.pool.unread();
         status
+    }
+
+    pub(super) fn trace(&self) -> &Trace {
+        &self.0.executor.trace
     }
 
     pub(super) fn source(&self) -> &Arc<dyn Source> {
@@ -197,6 +209,17 @@ impl BlobReader {
         self.0.executor.look(|scheduler| scheduler.horizon())
     }
 
+    /// The number of requests that may be in flight.
+    pub(super) fn connections(&self) -> usize {
+        self.0.connections
+    }
+
+    /// What is known of the link: seconds from a request to its first byte, and bytes a second of all connections
+    /// together; `assumed` if no rate was measured.
+    pub(super) fn link(&self, assumed: f64) -> (f64, f64) {
+        self.0.executor.look(|scheduler| scheduler.link(assumed))
+    }
+
     /// Drops what was read of `range`, and gives its memory back to the system.
     pub(super) fn drop_read(&self, range: &Range<u64>) {
         let executor = &self.0.executor;
@@ -211,11 +234,16 @@ impl BlobReader {
         if is_complete && blocks.iter().all(|block| block.is_checked(range)) {
             return Ok(());
         }
+        Err(self.origins(range))
+    }
+
+    /// The origins of what is in memory of `range`.
+    pub(super) fn origins(&self, range: &Range<u64>) -> Vec<Origin> {
         let mut origins = Vec::new();
-        for block in &blocks {
+        for block in &self.blocks(range) {
             block.origins(range, &mut origins);
         }
-        Err(origins)
+        origins
     }
 
     /// Records that `range` agreed with its checksum. This is kept with the bytes: when they leave
@@ -284,8 +312,14 @@ impl BlobReader {
         for block in blocks.unwrap_or_default() {
             block.fill(tail.offset, &tail.bytes, &tail.origin);
         }
-        executor.counters.requested();
         let counters = &executor.counters;
+        counters.requested();
+        let outcome = if tail.origin.is_kept() {
+            Outcome::Local
+        } else {
+            Outcome::Served
+        };
+        counters.ended(Priority::Demand, outcome);
         counters.arrived(tail.bytes.len(), &tail.origin);
     }
 }

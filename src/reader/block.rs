@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::pool::{BLOCK, Buffer};
-use super::ranges::{covers, gaps, insert, overlap, overlaps, remove, without};
+use super::ranges::{covers, gaps, insert, len, overlap, overlaps, remove, without};
 use crate::source::Origin;
 
 /// The blocks that a range touches, in order. Holding them keeps their bytes in memory.
@@ -16,6 +16,10 @@ pub(super) type Blocks = Vec<Arc<Block>>;
 /// Number of checked ranges that a block remembers. A block with more checked entries than this holds
 /// small ones, which are cheap to check again.
 const MAX_CHECKED: usize = 16;
+
+/// Number of ranges of read bytes that a block remembers. Kernels read whole pages, and a block has 64 of
+/// them.
+const MAX_READ: usize = 64;
 
 /// The numbers of the blocks that `range` touches.
 pub(super) fn blocks_of(range: &Range<u64>) -> Range<u64> {
@@ -53,6 +57,8 @@ struct Content {
     origins: Vec<(Range<u64>, Origin)>,
     /// The bytes that agreed with a checksum.
     checked: Vec<Range<u64>>,
+    /// The bytes that were read.
+    read: Vec<Range<u64>>,
 }
 
 impl Block {
@@ -64,6 +70,7 @@ impl Block {
                 present: Vec::new(),
                 origins: Vec::new(),
                 checked: Vec::new(),
+                read: Vec::new(),
             }),
         }
     }
@@ -141,11 +148,14 @@ impl Block {
         if mine.is_empty() {
             return true;
         }
-        let content = self.content();
+        let mut content = self.content();
         if !covers(&content.present, &mine) {
             return false;
         }
         out.extend_from_slice(&content.buffer.bytes()[self.within(&mine)]);
+        if content.read.len() < MAX_READ || covers(&content.read, &mine) {
+            insert(&mut content.read, mine);
+        }
         true
     }
 
@@ -162,6 +172,16 @@ impl Block {
     fn content(&self) -> MutexGuard<'_, Content> {
         // Only a copy can panic while the lock is held, and `present` is updated after the copy.
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let content = self.content.get_mut();
+        let content = content.unwrap_or_else(PoisonError::into_inner);
+        let present: u64 = content.present.iter().map(len).sum();
+        let read: u64 = content.read.iter().map(len).sum();
+        content.buffer.drop_unread(present.saturating_sub(read));
     }
 }
 

@@ -160,7 +160,7 @@ impl Checker {
             }
         };
         self.partial().end(id);
-        if crc == self.0.index.get(id).crc32 {
+        if Some(crc) == self.0.index.get(id).crc32 {
             self.0.blob.set_checked(&extent.range());
             return Verdict::Good;
         }
@@ -354,7 +354,7 @@ impl Checker {
     ) -> Result<(), Error> {
         loop {
             let (crc, origins) = self.read_through(&range).await?;
-            if crc == self.0.index.get(id).crc32 {
+            if Some(crc) == self.0.index.get(id).crc32 {
                 self.0.blob.set_checked(&range);
                 let path = self.path(id);
                 log::info!("{path}: right bytes came from {}", list(&origins));
@@ -406,7 +406,7 @@ impl Checker {
             self.path(id),
             range.start,
             range.end - 1,
-            self.0.index.get(id).crc32,
+            self.0.index.get(id).crc32.unwrap_or_default(),
             list(origins)
         );
     }

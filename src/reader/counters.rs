@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::source::Origin;
+use super::latency::Timing;
+use crate::source::{Origin, Priority};
 
 /// Running totals.
 #[derive(Debug, Default)]
@@ -13,12 +14,48 @@ pub(super) struct Counters {
     bytes_fetched: AtomicU64,
     bytes_from_disk: AtomicU64,
     requests: AtomicU64,
-    local_requests: AtomicU64,
+    demand: Ended,
+    read_ahead: Ended,
     errors: AtomicU64,
 }
 
+/// Requests of one kind that have ended.
+#[derive(Debug, Default)]
+struct Ended {
+    served: AtomicU64,
+    local: AtomicU64,
+    failed: AtomicU64,
+    cancelled: AtomicU64,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// With all its bytes, some of them from a server.
+    Served,
+    /// With all its bytes, all of them stored on this machine.
+    Local,
+    /// With an error.
+    Failed,
+    /// Nobody needed it any more.
+    Cancelled,
+}
+
+/// How many requests of one kind have ended, and how.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// With all their bytes, some of them from a server.
+    pub served: u64,
+    /// With all their bytes, all of them stored on this machine.
+    pub local: u64,
+    /// With an error.
+    pub failed: u64,
+    /// Nobody needed them any more.
+    pub cancelled: u64,
+}
+
 /// The state of a reader at one moment.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Status {
     /// Bytes given to readers.
     pub bytes_read: u64,
@@ -30,6 +67,14 @@ pub struct Status {
     pub bytes_from_disk: u64,
     /// Requests, without those whose bytes were all stored on this machine.
     pub requests: u64,
+    /// Requests for bytes that a program waited for.
+    pub demand: RequestCounts,
+    /// Requests for bytes that a program may need later.
+    pub read_ahead: RequestCounts,
+    /// Bytes that came and left memory unread.
+    pub bytes_unread: u64,
+    /// Times from a request to its first byte, without requests whose bytes were stored on this machine.
+    pub request_times: Timing,
     /// Reads that failed after all retries.
     pub errors: u64,
     /// Median time from a request to its first byte, at most an eighth too large. Requests whose
@@ -73,9 +118,19 @@ impl Counters {
         counter.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// All bytes of a request were stored on this machine.
-    pub(super) fn was_local(&self) {
-        self.local_requests.fetch_add(1, Relaxed);
+    /// A request has ended.
+    pub(super) fn ended(&self, priority: Priority, outcome: Outcome) {
+        let of_kind = match priority {
+            Priority::Demand => &self.demand,
+            Priority::Prefetch => &self.read_ahead,
+        };
+        let counter = match outcome {
+            Outcome::Served => &of_kind.served,
+            Outcome::Local => &of_kind.local,
+            Outcome::Failed => &of_kind.failed,
+            Outcome::Cancelled => &of_kind.cancelled,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 
     pub(super) fn error(&self) {
@@ -91,8 +146,11 @@ impl Counters {
 
     /// The totals. Everything else is left at its default.
     pub(super) fn status(&self) -> Status {
-        let local = self.local_requests.load(Relaxed);
+        let (demand, read_ahead) = (self.demand.counts(), self.read_ahead.counts());
+        let local = demand.local + read_ahead.local;
         Status {
+            demand,
+            read_ahead,
             bytes_read: self.bytes_read.load(Relaxed),
             bytes_from_memory: self.bytes_from_memory.load(Relaxed),
             bytes_fetched: self.bytes_fetched.load(Relaxed),
@@ -100,6 +158,17 @@ impl Counters {
             requests: self.requests.load(Relaxed).saturating_sub(local),
             errors: self.errors.load(Relaxed),
             ..Status::default()
+        }
+    }
+}
+
+impl Ended {
+    fn counts(&self) -> RequestCounts {
+        RequestCounts {
+            served: self.served.load(Relaxed),
+            local: self.local.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            cancelled: self.cancelled.load(Relaxed),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
@@ -16,14 +17,15 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::block::Blocks;
-use super::counters::Counters;
+use super::counters::{Counters, Outcome};
 use super::error::Error;
 use super::pool::{Grant, Pool};
 use super::schedule::{
     Action, Boundaries, Draft, Progress, Read, ReadId, Request, RequestId, Scheduler, SourceCall,
     Wake,
 };
-use crate::source::{self, ChunkStream, Hints, Source};
+use super::trace::{Trace, Traced, TracedKind};
+use crate::source::{self, ChunkStream, Hints, Origin, Priority, Source};
 
 /// Runs the requests of a blob.
 pub(super) struct Executor {
@@ -31,13 +33,14 @@ pub(super) struct Executor {
     pub(super) runtime: Handle,
     pub(super) pool: Pool,
     pub(super) counters: Counters,
+    pub(super) trace: Trace,
     state: Mutex<State>,
 }
 
 struct State {
     scheduler: Scheduler,
-    /// Ends the task of each request in flight.
-    tasks: HashMap<RequestId, AbortHandle>,
+    /// Ends the task of each request in flight, and its priority.
+    tasks: HashMap<RequestId, (AbortHandle, Priority)>,
     /// Wakes each read that waits.
     waiting: HashMap<ReadId, oneshot::Sender<Wake>>,
 }
@@ -74,6 +77,7 @@ impl Executor {
             }),
             pool,
             counters: Counters::default(),
+            trace: Trace::default(),
         })
     }
 
@@ -136,13 +140,14 @@ impl Executor {
         for action in state.scheduler.take_actions() {
             match action {
                 Action::Start(request) => {
-                    let id = request.id;
+                    let (id, priority) = (request.id, request.priority);
                     let task = self.spawn(request);
-                    state.tasks.insert(id, task);
+                    state.tasks.insert(id, (task, priority));
                 }
                 Action::Cancel(id) => {
-                    if let Some(task) = state.tasks.remove(&id) {
+                    if let Some((task, priority)) = state.tasks.remove(&id) {
                         task.abort();
+                        self.counters.ended(priority, Outcome::Cancelled);
                     }
                 }
                 Action::Wake(id, wake) => {
@@ -182,27 +187,53 @@ impl Executor {
         let (first, last) = (range.start, range.end - 1);
         log::trace!("requesting bytes {first}-{last} ({priority:?})");
         let executor = self.clone();
+        let (began, since) = (SystemTime::now(), Instant::now());
         let task = self.runtime.spawn(async move {
-            let transfer = AssertUnwindSafe(executor.transfer(&request)).catch_unwind();
+            let mut origin = None;
+            let transfer = executor.transfer(&request, &mut origin);
+            let transfer = AssertUnwindSafe(transfer).catch_unwind();
             let result = transfer.await.unwrap_or_else(|_| {
                 let range = &request.range;
                 Err(broken(range, range.start, "the task that read it panicked"))
             });
+            executor.trace.add(|| Traced {
+                kind: match request.priority {
+                    Priority::Demand => TracedKind::Demand,
+                    Priority::Prefetch => TracedKind::ReadAhead,
+                },
+                began,
+                took: since.elapsed(),
+                range: request.range.clone(),
+                from: origin.as_ref().map(Origin::to_string).unwrap_or_default(),
+                error: result.as_ref().err().map(Error::to_string),
+            });
+            let outcome = match (&result, origin) {
+                (Err(_), _) => Outcome::Failed,
+                (Ok(()), Some(origin)) if origin.is_kept() => Outcome::Local,
+                (Ok(()), _) => Outcome::Served,
+            };
             let Request { id, blocks, .. } = request;
             // Their memory may be needed for what follows.
             drop(blocks);
             executor.event_in(|state| {
-                state.tasks.remove(&id);
+                if let Some((_, priority)) = state.tasks.remove(&id) {
+                    executor.counters.ended(priority, outcome);
+                }
                 state.scheduler.ended(id, result);
             });
         });
         task.abort_handle()
     }
 
-    /// Puts the bytes of a request into its blocks as they come.
-    async fn transfer(self: &Arc<Self>, request: &Request) -> Result<(), Error> {
+    /// Puts the bytes of a request into its blocks as they come. Sets `origin` to the first server that gave
+    /// some; while there is none, to the place on this machine.
+    async fn transfer(
+        self: &Arc<Self>,
+        request: &Request,
+        origin: &mut Option<Origin>,
+    ) -> Result<(), Error> {
         let range = &request.range;
-        let (mut at, mut is_local) = (range.start, true);
+        let mut at = range.start;
         let mut stream: ChunkStream = self.source.read(range.clone(), request.priority);
         // The end of the stream counts, not the last byte: only then is the connection free again.
         while let Some(chunk) = stream.next().await {
@@ -221,14 +252,16 @@ impl Executor {
             at = came.end;
             self.counters.arrived(chunk.bytes.len(), &chunk.origin);
             let is_kept = chunk.origin.is_kept();
-            is_local &= is_kept;
+            if origin
+                .as_ref()
+                .is_none_or(|known| known.is_kept() && !is_kept)
+            {
+                *origin = Some(chunk.origin);
+            }
             self.event(|scheduler| scheduler.arrived(request.id, &came, is_kept));
         }
         if at != range.end {
             return Err(broken(range, at, "the source ended too early"));
-        }
-        if is_local {
-            self.counters.was_local();
         }
         Ok(())
     }
@@ -278,7 +311,7 @@ impl Boundaries for SourceBoundaries<'_> {
 /// file content.
 fn broken(range: &Range<u64>, at: u64, what: &str) -> Error {
     Error::Source(source::Error::BadAnswer {
-        origin: source::Origin::new("source"),
+        origin: Origin::new("source"),
         range: range.clone(),
         what: format!("{what}, at byte {at}"),
     })

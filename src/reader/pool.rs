@@ -4,7 +4,7 @@
 //! none is free, callers wait in first-come-first-served order. Returned buffers are reused, so the
 //! memory of a mount grows to what it needs and stays there, and the allocator has little to do.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,6 +24,8 @@ struct Shared {
     /// The most bytes that read-ahead may use.
     read_ahead: u64,
     returned: Mutex<Vec<Box<[u8]>>>,
+    /// Bytes that came and left memory unread.
+    unread: AtomicU64,
 }
 
 /// One buffer. Dropping it returns it to its pool.
@@ -49,6 +51,7 @@ impl Pool {
             total: AtomicUsize::new(total),
             read_ahead,
             returned: Mutex::new(Vec::new()),
+            unread: AtomicU64::new(0),
         }))
     }
 
@@ -99,6 +102,11 @@ impl Pool {
         self.0.permits.available_permits()
     }
 
+    /// How many bytes came and left memory unread.
+    pub(super) fn unread(&self) -> u64 {
+        self.0.unread.load(Relaxed)
+    }
+
     /// Gives the memory of free buffers back to the allocator.
     pub(super) fn trim(&self) {
         *self.0.returned() = Vec::new();
@@ -133,6 +141,11 @@ impl Buffer {
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
+    }
+
+    /// Counts bytes of this buffer that are dropped unread.
+    pub(super) fn drop_unread(&self, bytes: u64) {
+        self.home.unread.fetch_add(bytes, Relaxed);
     }
 }
 

@@ -170,6 +170,30 @@ impl Error {
         judge(seen, Stage::Middle) == Verdict::Again
     }
 
+    /// One word for the kind of error, for statistics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Unreachable { .. } => "unreachable",
+            Error::Untrusted { .. } => "untrusted",
+            Error::NoNetwork { .. } => "no_network",
+            Error::Offline => "offline",
+            Error::Timeout { .. } => "timeout",
+            Error::Cut { .. } => "cut",
+            Error::Status { .. } => "status",
+            Error::Refused { .. } => "refused",
+            Error::NotFound { .. } => "not_found",
+            Error::NoRanges { .. } => "no_ranges",
+            Error::NoRawBlocks { .. } => "no_raw_blocks",
+            Error::Encoded { .. } => "encoded",
+            Error::BadAnswer { .. } => "bad_answer",
+            Error::Forged { .. } => "forged",
+            Error::Changed { .. } => "changed",
+            Error::Io { .. } => "io",
+            Error::OutOfBlob { .. } => "out_of_blob",
+            Error::Unsupported { .. } => "unsupported",
+        }
+    }
+
     /// The server's Retry-After, if it sent one.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -45,12 +45,13 @@ pub(super) fn endpoint(settings: &StoreSettings) -> Result<String, String> {
     Ok(format!("https://{account}.blob.core.windows.net"))
 }
 
-/// The URL of a blob.
+/// The URL of a blob, or of the container for an empty key.
 pub(super) fn url(address: &ObjectAddress, endpoint: &Url) -> Url {
     let mut url = endpoint.clone();
     let before = endpoint.path().trim_end_matches('/');
     let (container, blob) = (&address.bucket, address.encoded_key());
-    url.set_path(&format!("{before}/{container}/{blob}"));
+    let slash = if blob.is_empty() { "" } else { "/" };
+    url.set_path(&format!("{before}/{container}{slash}{blob}"));
     url
 }
 

@@ -25,8 +25,71 @@ pub enum OpenError {
     },
     /// It is a directory. [`listing`](super::listing) tells which archives it has.
     Directory(Location),
+    /// The index that was given cannot be used.
+    Index(Location, IndexFileError),
     /// The bytes cannot be read, or they are not an archive.
     Read(reader::Error),
+}
+
+/// Why an index that was given cannot be used.
+#[derive(Debug, Clone, PartialEq)]
+pub enum IndexFileError {
+    /// The file cannot be read.
+    Io(String),
+    /// It is no index of aiozfs.
+    NoIndex,
+    /// Its checksum is wrong.
+    Damaged,
+    /// Another version of aiozfs wrote it.
+    OtherVersion,
+    /// The archive has another size. Sizes are in bytes.
+    OtherSize {
+        /// The size of the archive that it was made of.
+        index_size: u64,
+        /// The size of this archive.
+        size: u64,
+    },
+    /// It was made of another archive, or of another state of it.
+    OtherArchive {
+        /// What the index is of; empty if nothing is known.
+        index: String,
+        /// What the archive is.
+        actual: String,
+    },
+    /// The archive is verified against its CID, and a server could send any index.
+    Unverified,
+}
+
+impl fmt::Display for IndexFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IndexFileError::Io(why) => f.write_str(why),
+            IndexFileError::NoIndex => {
+                f.write_str("it is no index; 'aiozfs index SOURCE -o FILE' makes one")
+            }
+            IndexFileError::Damaged => f.write_str(
+                "the index is damaged: its checksum is wrong; make or fetch it again",
+            ),
+            IndexFileError::OtherVersion => f.write_str(
+                "another version of aiozfs wrote the index; make it again with 'aiozfs index'",
+            ),
+            IndexFileError::OtherSize { index_size, size } => write!(
+                f,
+                "the index is of another archive, or of an older state of it: of {index_size} bytes, and this one has {size}; make it again with 'aiozfs index'"
+            ),
+            IndexFileError::OtherArchive { index, actual } => {
+                let index = if index.is_empty() { "no CID and no version" } else { index };
+                let actual = if actual.is_empty() { "without a version" } else { actual };
+                write!(
+                    f,
+                    "the index is of another archive, or of an older state of it: it names {index}, and this archive is {actual}; make it again with 'aiozfs index'"
+                )
+            }
+            IndexFileError::Unverified => f.write_str(
+                "the archive is verified against its CID, and an index from a URL is not; give it as a local file that you trust or by its own CID, or use '--verify crc'",
+            ),
+        }
+    }
 }
 
 impl fmt::Display for OpenError {
@@ -41,6 +104,7 @@ impl fmt::Display for OpenError {
             OpenError::Path(error) => error.fmt(f),
             OpenError::Name { name, why } => write!(f, "/ipns/{name}: {why}"),
             OpenError::Directory(location) => write!(f, "{} is a directory", location.shown().1),
+            OpenError::Index(location, why) => write!(f, "--index {}: {why}", location.shown().1),
             OpenError::Read(error) => error.fmt(f),
         }
     }

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use super::error::FileError;
 use super::playlists::{self, Playlists};
 use crate::archive::{EntryId, Kind};
+use crate::cache::{CacheStatus, Cached};
 use crate::decode::Decoder;
 use crate::fs::{Attr, Ino, LinkRefused, Tree};
+use crate::gateways::{GatewaySet, MemberStatus};
 use crate::reader::Archive;
 
 /// The longest target of a symbolic link, in bytes (PATH_MAX without its NUL).
@@ -24,6 +26,8 @@ pub struct Volume {
     origin: (&'static str, String),
     /// `None`: playlists are shown as they are stored.
     playlists: Option<Playlists>,
+    servers: Option<Arc<GatewaySet>>,
+    cached: Option<Cached>,
 }
 
 impl Volume {
@@ -41,7 +45,19 @@ impl Volume {
             decoder,
             origin,
             playlists: None,
+            servers: None,
+            cached: None,
         }
+    }
+
+    /// Tells the status of the servers and of the cache that are behind the archive.
+    pub(super) fn with_status_of(
+        mut self,
+        servers: Option<Arc<GatewaySet>>,
+        cached: Option<Cached>,
+    ) -> Self {
+        (self.servers, self.cached) = (servers, cached);
+        self
     }
 
     /// Shows playlists without range links, which lead nowhere in a directory.
@@ -80,6 +96,42 @@ impl Volume {
     /// Where the archive is: the kind (`cid`, `url`, `file` or `id`), and the text without secrets.
     pub fn origin(&self) -> &(&'static str, String) {
         &self.origin
+    }
+
+    /// What is known of the servers. Empty for a file, and offline.
+    pub fn servers(&self) -> Vec<MemberStatus> {
+        let servers = self.servers.as_ref();
+        servers.map_or_else(Vec::new, |servers| servers.status())
+    }
+
+    /// What this process did with the cache; `None` without one.
+    pub fn cache(&self) -> Option<CacheStatus> {
+        self.cached.as_ref().map(Cached::status)
+    }
+
+    /// Where a read that had to wait got its bytes from: words for statistics, separated by `+`.
+    pub fn came_from(&self, ino: Ino, span: &Range<u64>) -> String {
+        let Some(id) = self.tree.entry(ino) else {
+            return String::new();
+        };
+        if self.playlist(ino).is_some() {
+            return "playlist".into();
+        }
+        if self.archive().index().stored(id).is_err() {
+            return "decoder".into();
+        }
+        let mut words = Vec::new();
+        for origin in self.archive().origins(id, span) {
+            let word = match self.origin.0 {
+                _ if origin.is_kept() => "cache",
+                "file" => "file",
+                _ => "network",
+            };
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        words.join("+")
     }
 
     /// Fails all reads that wait, and all later ones.

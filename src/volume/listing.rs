@@ -199,7 +199,7 @@ async fn of_index(
 async fn index(url: &str, http: &HttpOptions, patience: Duration) -> Result<Page, Error> {
     let mut backoff = Backoff::new(patience, Priority::Demand);
     loop {
-        match page(url, http, MOST_INDEX).await {
+        match page(url, http, MOST_INDEX, web_index::is_index).await {
             Ok(page) => return Ok(page),
             Err(error) => backoff.wait(error).await?,
         }

@@ -8,6 +8,7 @@ mod content_path;
 mod error;
 mod files;
 mod find;
+mod index_file;
 mod listing;
 mod location;
 mod location_error;
@@ -22,8 +23,9 @@ mod unsigned;
 mod web_index;
 
 pub use content_path::{ContentPath, Root};
-pub use error::{FileError, FindError, OpenError};
+pub use error::{FileError, FindError, IndexFileError, OpenError};
 pub use files::Volume;
+pub use index_file::write_index;
 pub use listing::{Listed, Listing, listing};
 pub use location::Location;
 pub use location_error::LocationError;

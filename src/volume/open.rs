@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::error::OpenError;
+use super::error::{IndexFileError, OpenError};
 use super::files::Volume;
+use super::index_file::IndexFile;
 use super::listing::listing;
 use super::location::Location;
 use super::options::{Options, Verify};
@@ -14,6 +15,7 @@ use crate::archive::TAIL;
 use crate::cache::Cached;
 use crate::decode::{CheckpointStore, Decoder};
 use crate::fs::Tree;
+use crate::gateways::GatewaySet;
 use crate::reader::{self, Archive};
 use crate::source;
 
@@ -25,6 +27,8 @@ pub struct Opened {
     pub archive: Archive,
     /// What the cache has of it; `None` without a cache.
     pub cached: Option<Cached>,
+    /// The servers that it is read from; `None` for a file, and offline.
+    pub servers: Option<Arc<GatewaySet>>,
 }
 
 /// Opens the archive at `location` and builds the tree of its files. Must be called within a tokio
@@ -34,6 +38,7 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
         location,
         archive,
         cached,
+        servers,
     } = open_archive(location, options).await?;
     let recall = Recall::new(cached.as_ref(), &options.parse);
     let index = archive.index();
@@ -50,7 +55,8 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
         options.checkpoint_spacing,
         options.password.clone(),
     );
-    let mut volume = Volume::new(tree, decoder, location.shown());
+    let mut volume =
+        Volume::new(tree, decoder, location.shown()).with_status_of(servers, cached.clone());
     if !options.stored_playlists {
         volume = volume.with_playable_playlists();
     }
@@ -81,25 +87,77 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
         options,
     };
     let built = stack.build()?;
-    let (mut archive, cached) = match read_archive(built, options).await {
+    let servers = built.servers.clone();
+    let given = given_index(verify, options).await?;
+    let opened = match given {
+        Some((place, given)) => {
+            open_with_index(built, &location, verify, place, given, options).await
+        }
+        None => read_archive(built, options).await.map_err(OpenError::Read),
+    };
+    let (mut archive, cached) = match opened {
         Ok(opened) => opened,
-        Err(error) => {
+        Err(OpenError::Read(error)) => {
             if is_index(&location, &error, options).await {
                 return Err(OpenError::Directory(location));
             }
             let better = stack.better_reason(&error).await;
             return Err(better.unwrap_or(OpenError::Read(error)));
         }
+        Err(error) => return Err(error),
     };
     // Verified bytes need no comparison with a checksum.
     if verify == Verify::Crc {
         archive = archive.checking_crcs();
     }
+    if let Some(problem) = archive.index().problem() {
+        log::warn!("{}: {problem}", location.shown().1);
+    }
     Ok(Opened {
         location,
         archive,
         cached,
+        servers,
     })
+}
+
+/// The index that was given with `options`, and where it is.
+async fn given_index(
+    verify: Verify,
+    options: &Options,
+) -> Result<Option<(&Location, IndexFile)>, OpenError> {
+    let Some(place) = &options.index else {
+        return Ok(None);
+    };
+    let is_local = matches!(place, Location::File(_));
+    if verify == Verify::Trustless && !is_local && !place.is_verifiable() {
+        return Err(OpenError::Index(place.clone(), IndexFileError::Unverified));
+    }
+    let file = IndexFile::load(place, options).await?;
+    Ok(Some((place, file)))
+}
+
+/// Opens the archive with an index that was given, and reads none of it.
+async fn open_with_index(
+    built: Built,
+    location: &Location,
+    verify: Verify,
+    place: &Location,
+    given: IndexFile,
+    options: &Options,
+) -> Result<(Archive, Option<Cached>), OpenError> {
+    let Built { source, cached, .. } = built;
+    if let Some(cached) = &cached {
+        cached.get_ready(0).await?;
+    }
+    let (parse, reader) = (options.parse.clone(), options.reader.clone());
+    let IndexFile { index, made_of } = given;
+    let archive = Archive::open_with(source, Some(index), parse, reader).await?;
+    // Size and version are known once the archive is open.
+    let (size, source) = (archive.index().blob_size(), &**archive.source());
+    let checked = made_of.check(location, verify, size, source);
+    checked.map_err(|why| OpenError::Index(place.clone(), why))?;
+    Ok((archive, cached))
 }
 
 /// Whether a URL that could not be opened because of `error` is that of a server's index with something in it.
@@ -120,9 +178,10 @@ async fn is_index(location: &Location, error: &reader::Error, options: &Options)
 }
 
 async fn read_archive(
-    (source, cached): Built,
+    built: Built,
     options: &Options,
 ) -> Result<(Archive, Option<Cached>), reader::Error> {
+    let Built { source, cached, .. } = built;
     if let Some(cached) = &cached {
         cached.get_ready(TAIL).await?;
     }

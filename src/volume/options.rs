@@ -30,6 +30,8 @@ pub struct Options {
     pub parse: ParseOptions,
     /// Memory, time-outs and connections.
     pub reader: ReaderOptions,
+    /// An index that [`write_index`](super::write_index) wrote, to be used instead of the archive's own.
+    pub index: Option<Location>,
     /// Where bytes, indexes and trees are kept on disk. Not used for a file.
     pub cache: Option<Cache>,
     /// Ask no server: only what is in the cache can be read.
@@ -53,6 +55,7 @@ impl Default for Options {
             verify: None,
             parse: ParseOptions::default(),
             reader: ReaderOptions::default(),
+            index: None,
             cache: None,
             offline: false,
             tree: TreeOptions {

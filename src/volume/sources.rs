@@ -13,7 +13,7 @@ use super::servers::Servers;
 use super::unsigned::unsigned;
 use crate::cache::{Cached, CachedNodes, Key};
 use crate::content::{self, Cid, Verified};
-use crate::gateways::Gateways;
+use crate::gateways::{GatewaySet, Gateways};
 use crate::http::{Authorization, Authorizer, HttpOptions, display_url};
 use crate::reader;
 use crate::source::{self, Blocks, File, Memory, Offline, Retry, Source};
@@ -30,8 +30,15 @@ pub(super) struct Stack<'a> {
     pub(super) options: &'a Options,
 }
 
-/// The top of a stack, and the cache in it.
-pub(super) type Built = (Arc<dyn Source>, Option<Cached>);
+/// A stack.
+pub(super) struct Built {
+    /// The top of it.
+    pub(super) source: Arc<dyn Source>,
+    /// The cache in it.
+    pub(super) cached: Option<Cached>,
+    /// The servers at its bottom, if they may be asked.
+    pub(super) servers: Option<Arc<GatewaySet>>,
+}
 
 impl Stack<'_> {
     /// The blob, whose reads are retried until their time-out.
@@ -40,7 +47,11 @@ impl Stack<'_> {
         let (key, gateways) = match self.location {
             Location::File(path) => {
                 let file = File::open_path(path).map_err(OpenError::Unusable)?;
-                return Ok((Arc::new(file), None));
+                return Ok(Built {
+                    source: Arc::new(file),
+                    cached: None,
+                    servers: None,
+                });
             }
             Location::Url(url) => {
                 let server = self.servers.data(&http, |_| url.clone());
@@ -77,12 +88,17 @@ impl Stack<'_> {
         if let Some(cached) = &cached {
             data = Arc::new(cached.clone());
         }
-        let Location::Cid(cid) = self.location else {
-            return Ok((data, cached));
+        let servers = (!offline).then(|| set.clone());
+        let cid = match self.location {
+            Location::Cid(cid) if self.verify == Verify::Trustless => cid,
+            _ => {
+                return Ok(Built {
+                    source: data,
+                    cached,
+                    servers,
+                });
+            }
         };
-        if self.verify != Verify::Trustless {
-            return Ok((data, cached));
-        }
         let mut blocks: Arc<dyn Blocks> = if offline {
             Arc::new(Offline)
         } else {
@@ -91,7 +107,11 @@ impl Stack<'_> {
         if let Some(cache) = cache {
             blocks = Arc::new(CachedNodes::new(blocks, cache, key));
         }
-        Ok((Arc::new(Verified::new(*cid, data, blocks)), cached))
+        Ok(Built {
+            source: Arc::new(Verified::new(*cid, data, blocks)),
+            cached,
+            servers,
+        })
     }
 
     /// A better reason why a CID cannot be opened. A gateway answers the CID of a directory with a page

@@ -83,9 +83,7 @@ fn without_signature(query: &str) -> String {
     };
     let names: Vec<String> = query.split('&').map(name).collect();
     let has = |mark: &&str| names.iter().any(|name| name == mark);
-    let scheme = SCHEMES
-        .iter()
-        .find(|scheme| scheme.marks.iter().all(|mark| has(mark)));
+    let scheme = SCHEMES.iter().find(|scheme| scheme.marks.iter().all(&has));
     let Some(scheme) = scheme else {
         return query.to_owned();
     };

@@ -27,12 +27,29 @@ pub(super) struct Link {
 /// # Errors
 /// Why it is no index, as the end of a sentence that begins with the address.
 pub(super) fn links(page: &Url, kind: &str, body: &[u8]) -> Result<Vec<Link>, String> {
+    match form(kind) {
+        Some(Form::Html) => Ok(html(page, body)),
+        Some(Form::Json) => json(page, body),
+        None => Err(format!("is no index of a directory: it is {kind}")),
+    }
+}
+
+/// Whether an index may have this media type.
+pub(super) fn is_index(kind: &str) -> bool {
+    form(kind).is_some()
+}
+
+enum Form {
+    Html,
+    Json,
+}
+
+fn form(kind: &str) -> Option<Form> {
     let kind = kind.split(';').next().unwrap_or_default().trim();
     match kind.to_ascii_lowercase().as_str() {
-        "text/html" | "application/xhtml+xml" => Ok(html(page, body)),
-        "application/json" => json(page, body),
-        "" => Err("is no index of a directory: it has no media type".into()),
-        kind => Err(format!("is no index of a directory: it is {kind}")),
+        "text/html" | "application/xhtml+xml" => Some(Form::Html),
+        "application/json" => Some(Form::Json),
+        _ => None,
     }
 }
 

@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("pip3", "python3-pip"),
+    ("promtool", "prometheus"),
     ("python3", "python3"),
     ("rsync", "rsync"),
     ("script", "bsdutils"),

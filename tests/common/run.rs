@@ -58,6 +58,10 @@ pub fn unbiased(program: &str) -> Command {
         "AIOZFS_TOKEN",
         "AIOZFS_PASSWORD",
         "RUST_LOG",
+        // The tests may run in a service themselves.
+        "NOTIFY_SOCKET",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
         // Nothing is cached but where a test says so.
         "XDG_CACHE_HOME",
         "HOME",

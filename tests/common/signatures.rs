@@ -83,11 +83,21 @@ pub fn check_azure(asked: &Asked, account: &str, key: &str) -> Result<(), String
         .map(|(name, value)| format!("{name}:{value}\n"))
         .collect();
     let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
-    assert_eq!(query, "", "a query would have to be signed");
+    // The parameters are a part of the resource, each in a line, sorted and decoded.
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let mut parameters: Vec<String> = pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
+            format!("\n{name}:{value}")
+        })
+        .collect();
+    parameters.sort();
+    let parameters = parameters.concat();
     // The string to sign has a line for the verb and for each of eleven standard headers. All but the last header, Range,
     // are empty here. The headers of Azure and the resource follow.
     let text = format!(
-        "{}\n\n\n\n\n\n\n\n\n\n\n{}\n{own}/{account}{path}",
+        "{}\n\n\n\n\n\n\n\n\n\n\n{}\n{own}/{account}{path}{parameters}",
         asked.method,
         asked.header("range")
     );

@@ -17,7 +17,8 @@ const GUESTS: &[(&str, &[&str])] = &[
     ("fuser", &["mount"]),
     ("libc", &["cache", "mount"]),
     ("reqwest", &["http"]),
-    ("axum", &["serve"]),
+    ("axum", &["metrics", "serve"]),
+    ("prometheus_client", &["metrics"]),
     ("clap", &["cli"]),
 ];
 

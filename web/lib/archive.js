@@ -8,13 +8,13 @@ import { Index, LOCAL_LEN, TAIL, dataOffset, findDirectory } from './zip-index.j
 
 /** @typedef {import('./zip-index.js').Entry} Entry */
 
-/** Compressed files are unpacked in memory as a whole. */
+/** The largest compressed file that is unpacked, in bytes: it is unpacked in memory as a whole. */
 export const LONGEST_UNPACKED = 64 * 1024 * 1024;
 
-/** What lies before the end record of ZIP64. */
+/** The bytes at the end that hold the end records of ZIP64, too. */
 const TAIL64 = TAIL + 76;
 
-/** Links may point to links, but not for ever. */
+/** The most symbolic links that are followed from one to the next. */
 const MOST_LINKS = 16;
 
 /** Methods of compression (APPNOTE 6.3.10, section 4.4.5), for messages. */

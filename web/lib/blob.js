@@ -7,39 +7,39 @@ import { Proof, verifies } from './unixfs-proof.js';
 
 /** @typedef {import('./unixfs-proof.js').Leaf} Leaf */
 
-/** The longest range of one request. */
+/** The longest range of one request, in bytes. */
 const LONGEST_RUN = 4 * 1024 * 1024;
 
 /**
- * What a reader waits for first comes over several connections, in pieces of at least this length: one
- * connection is often slower than the link.
+ * The first bytes that a reader waits for are requested over several connections, in pieces of at least
+ * this length. One connection is often slower than the link.
  */
 const SHORTEST_PIECE = 512 * 1024;
 const MOST_PIECES = 4;
 
-/** How far a reader is served ahead. */
+/** How far ahead of a reader bytes are fetched. */
 const AHEAD = 2 * LONGEST_RUN;
 
-/** Leaves in memory, in bytes, of all blobs together. */
+/** The most memory for leaves of all blobs, in bytes. */
 const MEMORY = 96 * 1024 * 1024;
 
-/** What is fetched at once of a blob that nothing proves. */
+/** The unit of fetching for a blob that cannot be verified, in bytes. */
 const UNPROVEN_LEAF = 512 * 1024;
 
 /**
- * A request that nobody waits for any more goes on for this long: video elements drop a request and
- * send it again from a little further on.
+ * A request without readers is cancelled after this time. Video elements drop a request and send it again
+ * from a little further on.
  */
 const GRACE_MS = 250;
 
-/** Ranges that wait to be told to somebody, who may not be there. */
+/** The most ranges that are kept for the page to ask for. A page may never ask. */
 const MOST_TOLD = 100_000;
 
 /**
  * One request for leaves that follow each other.
  * @typedef {object} Run
  * @property {AbortController} control
- * @property {Set<object>} readers who wait for its bytes; a while without any, and it is cancelled
+ * @property {Set<object>} readers that wait for its bytes
  */
 
 /** @typedef {{ bytes: Promise<Uint8Array>, run: Run }} Coming */
@@ -90,7 +90,7 @@ class Kept {
 const kept = new Kept();
 let blobs = 0;
 
-/** Bytes that anybody may serve, and nobody can forge if they have a CID. */
+/** The bytes of an archive. With a CID, each is verified before it is given out. */
 export class Blob {
   /** What begins its leaves' names in `kept`. */
   #prefix = `${(blobs += 1)}:`;
@@ -298,7 +298,7 @@ export class Blob {
       const bytes = new Promise((/** @type {(bytes: Uint8Array) => void} */ good, bad) => {
         [resolve, reject] = [good, bad];
       });
-      // Whoever waits sees the error; if nobody does, it is no one's.
+      // The readers see the error. Without readers it is dropped.
       bytes.catch(() => {});
       const coming = { bytes, run };
       this.#coming.set(leaf.start, coming);

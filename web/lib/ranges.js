@@ -1,6 +1,6 @@
 // Ranges and raw blocks of a blob, from any of several gateways.
 //
-// No gateway is trusted: an answer counts only if it is exactly the range that was asked for. Whoever
+// No gateway is trusted: an answer counts only if it is exactly the range that was asked for. A gateway that
 // fails is set aside for a while, and the next one is asked.
 
 import { cidText, matches } from './cid.js';
@@ -9,7 +9,7 @@ import { GatewayError, UnavailableError } from './errors.js';
 /** @typedef {import('./cid.js').Cid} Cid */
 /** @typedef {'range' | 'block'} Form what is asked for: gateways may be good for one of them only */
 
-/** No byte for this long: the gateway hangs. */
+/** A gateway that sends no byte for this long has stalled. */
 const STALL_MS = 8000;
 
 /** How long a request is repeated before it fails. */
@@ -23,8 +23,8 @@ const LONGEST_REST_MS = 10_000;
 const REFUSED_MS = 60_000;
 const FORGED_MS = 300_000;
 
-/** What was sent by one gateway, for people to see. */
 /**
+ * What one gateway has sent, for people to see.
  * @typedef {object} Share
  * @property {string} name
  * @property {number} requests

@@ -1,7 +1,7 @@
 // The hash tree behind a CID: which leaves a range of the file has, and what they hash to.
 //
-// Inner nodes come as raw blocks, each verified against its CID. The data of leaves comes as ranges,
-// from anybody; `Leaf.verify` says whether it is right.
+// Inner nodes come as raw blocks, each verified against its CID. The data of leaves comes as ranges from any
+// gateway; `Leaf.verify` says whether it is right.
 
 import { DAG_PB, RAW, cidText, matches } from './cid.js';
 import { LONGEST_BLOCK, fileNode, leafBlocks } from './dag-pb.js';

@@ -96,7 +96,7 @@
               },
               pull: () => port.postMessage('more'),
               cancel: () => {
-                // What is on its way already has nowhere to go.
+                // The stream is closed: bytes that arrive late are dropped.
                 stream = undefined;
                 port.postMessage('stop');
               },

@@ -17,7 +17,7 @@ const LOCAL = 0x04034b50;
 export const LOCAL_LEN = 30;
 const SPLIT = 0x08074b50;
 
-/** The end record is within so many bytes of the end: itself and the longest comment (section 4.3.16). */
+/** The end record lies within this many bytes of the end: itself and the longest comment (section 4.3.16). */
 export const TAIL = EOCD_LEN + 0xffff;
 
 /** A larger directory would need more memory than a page should take. */

@@ -84,7 +84,7 @@ export class FileTree {
   async start() {
     const children = await this.#engine.call('children', this.#summary.location, 0);
     this.#setLines(children, new Uint16Array(children.length));
-    // A single directory is there to be looked into.
+    // Unfold a directory that is alone.
     if (children.length === 1) await this.#unfold(0);
     this.#say();
   }

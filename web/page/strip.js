@@ -1,4 +1,4 @@
-// The archive as a strip: what was fetched of it, what was proven, and who gave it.
+// The archive as a strip: what was fetched, what was verified, and how much each gateway sent.
 
 import { bytes, count, el } from './dom.js';
 
@@ -66,7 +66,7 @@ export class Strip {
   }
 
   async refresh() {
-    // One at a time; what comes meanwhile is in the next.
+    // One refresh at a time. The next one includes what arrives meanwhile.
     this.#isStale = true;
     if (this.#isBusy) return;
     this.#isBusy = true;
@@ -94,7 +94,7 @@ export class Strip {
     const cell = this.#summary.size / CELLS;
     for (let at = Math.floor(start / cell); at < CELLS && at * cell < end; at += 1) {
       const part = (Math.min(end, (at + 1) * cell) - Math.max(start, at * cell)) / cell;
-      // What is small is seen all the same.
+      // Shade small ranges enough to be visible.
       this.#cells[at] = Math.min(1, this.#cells[at] + Math.max(part, 0.35));
     }
   }

@@ -67,7 +67,7 @@ export class Viewer {
     const play = el('button', { type: 'button', class: 'poster', 'aria-label': `Play ${film}`, click: () => this.#around.open(film) }, el('span', { class: 'big' }, icon('play')));
     this.#stage.replaceChildren(play);
     this.#head.replaceChildren(el('p', { class: 'quiet' }, 'Plays ', el('code', {}, film)));
-    // The player is there when it is wanted.
+    // Load the player before it is needed.
     void Player.prepare(film);
     if (cover === null) return;
     const picture = await this.#picture(cover).catch(() => null);
@@ -97,7 +97,7 @@ export class Viewer {
         this.#stage.replaceChildren(el('p', { class: 'empty' }, icon('lock'), `This file cannot be shown: ${file.problem}.`));
         return;
       }
-      // Where it lies is known once its header is; that is fetched with its first bytes.
+      // Where the data begins is known only from its local header, which comes with the first bytes.
       void engine.call('extent', location, node).then((range) => {
         if (turn === this.#turn) this.#around.mark(range);
       }, () => {});
@@ -191,7 +191,7 @@ export class Viewer {
     const picture = el('img', { alt: '' });
     return new Promise((resolve, reject) => {
       picture.onload = () => resolve(picture);
-      // Why is told by the engine.
+      // The engine says why, by an event.
       picture.onerror = () => reject(new Error('This picture cannot be shown: its bytes are refused, or are no picture.'));
       picture.src = url;
     });
@@ -243,13 +243,13 @@ export class Viewer {
       kind: /** @type {'hls' | 'dash' | 'video' | 'audio'} */ (file.view),
       name: file.name,
       url: viewUrl(location, file.path),
-      // A player that fetches by itself gets bytes that nobody verified, from this node alone.
+      // A player that fetches by itself gets unverified bytes, and from this node alone.
       direct: new URL(blobUrl).origin === window.location.origin && start < end ? direct : null,
       address: direct,
       thumbnails: highlights.thumbnails === null ? null : viewUrl(location, highlights.thumbnails),
       isProven,
       onProblem: (message) => {
-        // The engine's own words are better, and may take a moment more.
+        // The engine's message says more, and may arrive a moment later.
         setTimeout(() => {
           if (turn === this.#turn && this.#alert.hidden) this.#complain(message);
         }, TROUBLE_MS);

@@ -7,15 +7,11 @@ use std::ops::Range;
 
 use super::central::FIXED_LEN;
 use super::encoding::Detector;
-use super::names;
 use crate::archive::compact::{CompactEntry, EntryRecord, OwnerPlaces, entry_flags};
 use crate::archive::entry::Kind;
-use crate::archive::error::{Error, Hidden, hidden_reason};
-use crate::archive::index::{Index, printable};
-use crate::archive::layout;
-
-/// How many hidden entries are listed by name; all are counted.
-const HIDDEN_TOLD: usize = 1000;
+use crate::archive::error::Error;
+use crate::archive::index::Index;
+use crate::archive::{layout, names};
 
 /// The most entries, and bytes of names, to reserve at once beyond the present length.
 const ENTRIES_AHEAD: usize = 1 << 20;
@@ -68,12 +64,9 @@ impl Builder {
         let start = index.names.len();
         let name_at = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
         match &record.name {
-            Some(name) => append_path(
-                index,
-                name,
-                record.windows,
-                is_bare_dir(record.kind, record.size),
-            ),
+            Some(name) => {
+                index.append_path(name, record.windows, is_bare_dir(record.kind, record.size))
+            }
             None => {
                 let detector = self.detector.get_or_insert_with(Detector::new);
                 detector.see(record.raw_name);
@@ -161,7 +154,7 @@ impl Builder {
                 if names::is_dir(&name, windows) && entry.kind() == Kind::File {
                     entry.make_dir();
                 }
-                append_path(index, &name, windows, is_bare_dir(entry.kind(), entry.size));
+                index.append_path(&name, windows, is_bare_dir(entry.kind(), entry.size));
             } else {
                 index.names.extend_from_slice(raw);
             }
@@ -183,20 +176,4 @@ impl Builder {
 /// Whether the entry is a directory without data, so that nothing is lost if it is not shown.
 fn is_bare_dir(kind: Kind, size: u64) -> bool {
     kind == Kind::Dir && size == 0
-}
-
-/// Appends the path of a name to the arena. Appends nothing for an entry that is hidden, and records it,
-/// unless it is the root directory.
-fn append_path(index: &mut Index, name: &[u8], windows: bool, may_be_root: bool) {
-    let start = index.names.len();
-    let why = match names::path(name, windows, &mut index.names) {
-        Ok(()) if index.names.len() > start || may_be_root => return,
-        Ok(()) => hidden_reason::EMPTY,
-        Err(why) => why,
-    };
-    index.hidden_count += 1;
-    if index.hidden.len() < HIDDEN_TOLD {
-        let name = printable(name);
-        index.hidden.push(Hidden { name, why });
-    }
 }

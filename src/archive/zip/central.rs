@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use super::encoding::Encoding;
 use super::extra::Extra;
 use super::header::{AES, DESCRIPTOR, ENCRYPTED};
-use super::{names, times};
+use super::times;
 use crate::archive::bytes::Fields;
 use crate::archive::compact::EntryRecord;
 use crate::archive::entry::{Encryption, Kind, Method};
+use crate::archive::names;
 
 pub(super) const SIGNATURE: u32 = 0x0201_4b50;
 /// The digital signature (section 4.3.13), which may follow the last record.

@@ -155,7 +155,7 @@ impl Encoding {
 
     /// The name in UTF-8; `None` if the encoding must be guessed from all names. Bytes that are invalid in
     /// the encoding become U+FFFD.
-    pub(super) fn decode<'a>(&self, name: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    pub(in crate::archive) fn decode<'a>(&self, name: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         // Unix writers store the file's name, mostly UTF-8, without the flag. An encoding that the user
         // names takes precedence.
         let is_utf8 = || std::str::from_utf8(name).is_ok();

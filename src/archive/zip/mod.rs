@@ -8,7 +8,6 @@ mod central;
 mod encoding;
 mod extra;
 mod header;
-mod names;
 mod parser;
 mod records;
 mod tail;

@@ -379,7 +379,7 @@ mod tests {
             assert_eq!((got.header_offset, got.size), (*offset, entry.size));
             assert_eq!(
                 (got.kind, got.mtime, got.crc32),
-                (entry.kind, entry.mtime, 0xabcd)
+                (entry.kind, entry.mtime, Some(0xabcd))
             );
             assert_eq!(got.mode, Some(entry.mode));
             assert_eq!(index.playable(id), entry.playable);

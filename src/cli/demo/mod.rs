@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use super::access::Access;
 use super::job::{self, Job};
 use super::{Failure, logging};
-use crate::mount::{KernelOptions, Stopper};
+use crate::mount::{Hangup, KernelOptions, Stopper};
 use crate::volume::Location;
 use place::Place;
 
@@ -63,7 +63,7 @@ fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Fa
         },
         access,
     };
-    let mounted = job.mount(mountpoint, runtime)?;
+    let mounted = job.mount(mountpoint, runtime, |_| Hangup::Unmount)?;
     let stop = StopAtEnd(mounted.stopper());
     let path = mountpoint.to_owned();
     // This thread serves the mount while another one reads it.

@@ -128,7 +128,7 @@ fn checksum(volume: &Volume, ino: Ino) -> Option<u32> {
     let tree = volume.tree();
     let id = tree.entry(ino)?;
     let entry = volume.archive().index().get(id);
-    (entry.has_crc() && !tree.is_overridden(id)).then_some(entry.crc32)
+    entry.crc32.filter(|_| !tree.is_overridden(id))
 }
 
 enum Existing {

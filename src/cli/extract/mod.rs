@@ -16,6 +16,7 @@ use rustix::fs::Mode;
 use serde::Serialize;
 
 use super::access::AccessArgs;
+use super::index::IndexArg;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::show::{self, quoted};
@@ -64,6 +65,8 @@ pub(crate) struct ExtractArgs {
     json: bool,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    index: IndexArg,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -98,6 +101,7 @@ pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&args.source)?;
     let mut access = args.access.resolve(location, &MountOptions::default())?;
+    access = access.with_index(args.index.given.as_deref())?;
     access.options.stored_playlists = args.stored_playlists;
     let target = Directory::root(&args.directory).map_err(|e| {
         Failure::new(format!(

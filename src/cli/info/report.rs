@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::playback::{Disorder, Playback};
-use crate::archive::{Entry, Error, Kind, Survey};
+use crate::archive::{Entry, Error, Format, Kind, Method, Survey};
 use crate::cli::show::{hex, quoted};
 use crate::cli::unmounted::Unmounted;
 
@@ -24,8 +24,15 @@ pub(super) struct Report {
     source: String,
     /// Length of the blob in bytes.
     size: u64,
+    /// `ZIP` or `tar`.
+    format: String,
+    /// What is wrong with the end of a tar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
     entries: Entries,
     stored: Sum,
+    /// Stored with holes, in a tar.
+    sparse: Sum,
     compressed: Compressed,
     encrypted: Compressed,
     damaged: Listed<Damaged>,
@@ -125,6 +132,8 @@ struct Layout {
     directory: u64,
     directory_offset: u64,
     behind: u64,
+    #[serde(skip)]
+    is_tar: bool,
 }
 
 #[derive(Serialize)]
@@ -148,8 +157,11 @@ impl Report {
             kind,
             source,
             size: index.blob_size(),
+            format: index.format().to_string(),
+            problem: index.problem(),
             entries: Entries::default(),
             stored: Sum::default(),
+            sparse: Sum::default(),
             compressed: Compressed::default(),
             encrypted: Compressed::default(),
             damaged: Listed::default(),
@@ -157,7 +169,7 @@ impl Report {
             renamed: Listed::default(),
             comment: String::from_utf8_lossy(comment).into_owned(),
             comment_hex: std::str::from_utf8(comment).is_err().then(|| hex(comment)),
-            layout: Layout::of(&index.survey(), index.cd_range().start),
+            layout: Layout::of(&index.survey(), index.cd_range().start, index.format()),
             playback: Order::of(playback),
         };
         let (hidden, count) = index.hidden();
@@ -200,6 +212,15 @@ impl Report {
             match index.stored(id) {
                 Ok(()) => report.stored.add(entry.size),
                 Err(Error::Encrypted { .. }) => report.encrypted.add(&entry),
+                Err(Error::Compressed { method, .. }) if method == Method::Sparse => {
+                    match index.readable(id) {
+                        Ok(()) => report.sparse.add(entry.size),
+                        Err(why) => report.damaged.add(|| Damaged {
+                            path: path(),
+                            why: why.to_string(),
+                        }),
+                    }
+                }
                 Err(Error::Compressed { .. }) => report.compressed.add(&entry),
                 Err(why) => report.damaged.add(|| Damaged {
                     path: path(),
@@ -217,8 +238,15 @@ impl Report {
         let mut say = |what: &str, value: String| writeln!(out, "{what:<18} {value}");
         say(self.kind, quoted(self.source.as_bytes()))?;
         say("size", sized(self.size))?;
+        say("format", self.format.clone())?;
+        if let Some(problem) = &self.problem {
+            say("incomplete", problem.clone())?;
+        }
         say("entries", self.entries.text())?;
         say("stored", self.stored.text())?;
+        if self.sparse.entries > 0 {
+            say("sparse", self.sparse.text())?;
+        }
         if self.compressed.entries > 0 {
             say("compressed", self.compressed.text())?;
         }
@@ -290,7 +318,7 @@ impl Report {
 type Say<'s> = dyn FnMut(&str, String) -> io::Result<()> + 's;
 
 impl Layout {
-    fn of(survey: &Survey, directory_offset: u64) -> Self {
+    fn of(survey: &Survey, directory_offset: u64, format: Format) -> Self {
         Self {
             before: survey.before,
             headers: survey.headers,
@@ -304,18 +332,27 @@ impl Layout {
             directory: survey.directory,
             directory_offset,
             behind: survey.behind,
+            is_tar: format == Format::Tar,
         }
     }
 
     fn write(&self, say: &mut Say) -> io::Result<()> {
         say("data", sized(self.data))?;
-        say("local headers", format!("{} bytes", self.headers))?;
+        let headers = if self.is_tar {
+            "headers"
+        } else {
+            "local headers"
+        };
+        say(headers, format!("{} bytes", self.headers))?;
         let mut between = format!("{} bytes", self.between);
         if let Some(offset) = self.longest_between_offset {
             let longest = self.longest_between;
-            between += &format!(
-                " of extra fields, descriptors, padding or gaps; the longest, {longest}, at offset {offset}"
-            );
+            let what = if self.is_tar {
+                "extended headers and padding"
+            } else {
+                "extra fields, descriptors, padding or gaps"
+            };
+            between += &format!(" of {what}; the longest, {longest}, at offset {offset}");
         }
         say("between entries", between)?;
         if self.before > 0 {
@@ -327,6 +364,13 @@ impl Layout {
         if self.sharing > 0 {
             let text = count(self.sharing, "entry has", "entries have");
             say("sharing", format!("{text} bytes in common with another"))?;
+        }
+        if self.is_tar {
+            let (end, behind) = (self.directory_offset, self.behind);
+            return say(
+                "members end",
+                format!("at offset {end}, {behind} bytes behind them"),
+            );
         }
         say(
             "directory",

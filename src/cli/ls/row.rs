@@ -66,7 +66,9 @@ impl Row {
             encrypted: of_file.map(|e| e.encryption.is_some()),
             encryption: of_file.and_then(|e| e.encryption).map(|e| e.to_string()),
             compressed_size: of_file.map(|e| e.compressed_size),
-            crc32: of_file.map(|e| format!("{:08x}", e.crc32)),
+            crc32: of_file
+                .and_then(|e| e.crc32)
+                .map(|crc| format!("{crc:08x}")),
             header_offset: of_file.map(|e| e.header_offset),
             problem,
             target_hex: target.as_ref().and_then(|(_, hex)| hex.clone()),

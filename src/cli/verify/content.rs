@@ -8,7 +8,7 @@ use crc32fast::Hasher;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::archive::Entry;
+use crate::archive::{Entry, Method};
 use crate::decode::{self, Coding, Input, Key, Password, Share, read_buffered};
 
 /// How many parts of at most a window wait for a decoder.
@@ -20,6 +20,8 @@ pub(super) enum Content {
         crc: Hasher,
         crc32: u32,
     },
+    /// There is no checksum, as in a tar.
+    Unchecked,
     Compressed {
         parts: mpsc::Sender<Bytes>,
         done: JoinHandle<Result<(), decode::Error>>,
@@ -35,11 +37,15 @@ impl Content {
         share: Share,
     ) -> Self {
         let crc32 = entry.crc32;
-        if is_stored {
-            let crc = Hasher::new();
-            return Self::Stored { crc, crc32 };
+        match crc32 {
+            _ if entry.method == Method::Sparse => return Self::Unchecked,
+            None if is_stored => return Self::Unchecked,
+            Some(crc32) if is_stored => {
+                let crc = Hasher::new();
+                return Self::Stored { crc, crc32 };
+            }
+            _ => {}
         }
-        let crc32 = entry.has_crc().then_some(entry.crc32);
         let (encryption, stored, password) =
             (entry.encryption, entry.compressed_size, password.cloned());
         let (parts, receiver) = mpsc::channel(WAITING);
@@ -63,6 +69,7 @@ impl Content {
     pub(super) async fn take(&mut self, bytes: Bytes) {
         match self {
             Self::Stored { crc, .. } => crc.update(&bytes),
+            Self::Unchecked => {}
             // A decoder that has failed takes no more.
             Self::Compressed { parts, .. } => drop(parts.send(bytes).await),
         }
@@ -77,6 +84,7 @@ impl Content {
                     "their CRC-32 is {found:08x}, but {crc32:08x} in the archive's index"
                 )),
             },
+            Self::Unchecked => None,
             Self::Compressed { parts, done } => {
                 drop(parts);
                 match done.await {

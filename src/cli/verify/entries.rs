@@ -131,6 +131,9 @@ impl Entries {
         let (Some(content), false) = (open.content, open.has_holes) else {
             return;
         };
+        if matches!(content, Content::Unchecked) {
+            return;
+        }
         let (id, range) = (open.id, open.extent.map(|extent| extent.range()));
         self.ending
             .spawn(async move { (id, range.unwrap_or_default(), content.end().await) });

@@ -18,6 +18,7 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 
 use super::access::AccessArgs;
+use super::index::IndexArg;
 use super::mount_options::MountOptions;
 use super::patterns::Patterns;
 use super::progress::Progress;
@@ -28,7 +29,7 @@ use crate::ranges::RangeSet;
 use crate::reader::Archive;
 use entries::Entries;
 use fetch::{fetch, windows};
-use report::Report;
+use report::{Bad, Report};
 
 /// How many windows are fetched at once.
 const AT_ONCE: usize = 8;
@@ -42,7 +43,7 @@ const GAP: u64 = 256 * 1024;
 /// Read an archive, or some of its files, and report what is damaged or forged.
 ///
 /// For a CID, every byte is verified against it. Every file is compared with its CRC-32, compressed ones after
-/// decoding, on all cores. Prints a line for
+/// decoding, on all cores. A tar has no checksums of content: its headers are checked. Prints a line for
 /// each bad extent, and a summary. The exit code is 1 if anything is bad. Reads everything from servers,
 /// not from the cache, except with --offline.
 #[derive(Debug, Args)]
@@ -61,6 +62,8 @@ pub(super) struct VerifyArgs {
     json: bool,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    index: IndexArg,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -80,6 +83,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&args.source)?;
     let access = args.access.resolve(location, &MountOptions::default())?;
+    let access = access.with_index(args.index.given.as_deref())?;
     let access = access.without_cache();
     let runtime = job::runtime()?;
     let done = runtime.block_on(async {
@@ -134,6 +138,13 @@ async fn run(
     let mut parts = parts.buffer_unordered(cores);
     while let Some(part) = parts.next().await {
         report.add(part?);
+    }
+    report.format = index.format();
+    if index.ending().is_damage()
+        && let Some(why) = index.problem()
+    {
+        let behind = index.cd_range().start..index.blob_size();
+        report.bad(Bad::between(index, behind, why));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::archive::{EntryId, Index};
+use crate::archive::{EntryId, Format, Index};
 
 /// Some bytes that are bad.
 #[derive(Debug, PartialEq, Serialize)]
@@ -22,6 +22,7 @@ pub(super) struct Bad {
 pub(super) struct Report {
     source: (&'static str, String),
     is_verified: bool,
+    pub(super) format: Format,
     /// Entries that were read, and those of them that were compared with their CRC-32.
     pub(super) files: u64,
     pub(super) compared: u64,
@@ -85,6 +86,7 @@ impl Report {
         Self {
             source,
             is_verified,
+            format: Format::Zip,
             files: 0,
             compared: 0,
             bytes: 0,
@@ -141,7 +143,10 @@ impl Report {
             let name = bad.name.as_deref().unwrap_or("(between files)");
             let (first, last, length) = (bad.offset, bad.end().saturating_sub(1), bad.length);
             let why = &bad.why;
-            let _ = writeln!(text, "{name}: bytes {first}-{last} ({length}): {why}");
+            let _ = match length {
+                0 => writeln!(text, "{name}: at byte {first}: {why}"),
+                _ => writeln!(text, "{name}: bytes {first}-{last} ({length}): {why}"),
+            };
         }
         for (_, why) in &self.unread {
             let _ = writeln!(text, "not compared: {why}");
@@ -153,10 +158,15 @@ impl Report {
             "read, but not verified, without a CID"
         };
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
-        let _ = writeln!(
-            text,
-            "{kind} {source}: {bytes} bytes {how}; of {files} files, {compared} were compared with their CRC-32"
-        );
+        let compared = match self.format {
+            Format::Zip => {
+                format!("of {files} files, {compared} were compared with their CRC-32")
+            }
+            Format::Tar => format!(
+                "the headers of {files} members are checked; a tar has no checksums of their content"
+            ),
+        };
+        let _ = writeln!(text, "{kind} {source}: {bytes} bytes {how}; {compared}");
         let _ = match self.bad.len() {
             0 => writeln!(text, "all good"),
             1 => writeln!(text, "1 bad extent"),

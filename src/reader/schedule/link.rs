@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::latency::Latencies;
+use crate::reader::latency::{Latencies, Timing};
 
 /// Rates are measured over spans of this length, or of one and a half round trips if that is longer:
 /// the answers to what was requested need the time to arrive.
@@ -182,5 +182,10 @@ impl LinkEstimate {
     /// The time within which `fraction` of all requests to servers got their first byte.
     pub(super) fn latency_percentile(&self, fraction: f64) -> Duration {
         self.latencies.percentile(fraction)
+    }
+
+    /// The times from a request to its first byte.
+    pub(super) fn latencies(&self) -> Timing {
+        self.latencies.timing()
     }
 }

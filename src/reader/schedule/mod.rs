@@ -8,7 +8,6 @@ mod capacity;
 mod draft;
 mod event;
 mod flow;
-mod latency;
 mod link;
 mod memory;
 mod reads;

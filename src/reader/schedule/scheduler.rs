@@ -266,11 +266,21 @@ impl Scheduler {
         HORIZON * self.flow.window()
     }
 
+    /// The latency of the link in seconds, and the rate of all connections in bytes a second; `assumed` if none was
+    /// measured.
+    pub(crate) fn link(&self, assumed: f64) -> (f64, f64) {
+        let link = &self.flow.link;
+        // Little was read so far, which does not show what all connections carry: a few times what one does.
+        let likely = link.connection_rate().map_or(assumed, |rate| 4.0 * rate);
+        (link.latency(), link.total_rate().max(likely))
+    }
+
     /// What is known of the link, the requests and the streams.
     pub(crate) fn add_to(&self, status: &mut Status) {
         status.requests_in_flight = self.requests.count();
         status.median_latency = self.flow.link.latency_percentile(0.5);
         status.p99_latency = self.flow.link.latency_percentile(0.99);
+        status.request_times = self.flow.link.latencies();
         status.streams = self.streams.status();
     }
 

@@ -126,10 +126,10 @@ fn the_index_says_how_an_entry_is_compressed_and_encrypted() {
 fn an_entry_of_ae_2_has_no_crc() {
     let item = encrypted_by_aes(1, 0, &[7; 8 + 2 + 10 + 5], 5);
     let (index, id, _) = index_of(item.clone());
-    assert!(!index.get(id).has_crc());
+    assert!(index.get(id).crc32.is_none());
     let of_ae_1 = item.with(|item| item.extra = aes(1, 1, 0));
     let (index, id, _) = index_of(of_ae_1);
-    assert!(index.get(id).has_crc());
+    assert!(index.get(id).crc32.is_some());
 }
 
 #[test]

@@ -3,8 +3,10 @@
 mod commands;
 mod demo;
 mod documents;
+mod exit_codes;
 mod extract;
 mod help;
+mod json;
 mod mounts;
 mod unmounted;
 mod verify;

@@ -1,9 +1,7 @@
-//! mount(8), with fstab(5) and its helpers: `mount.aiozfs`, as a link to the program and as the
-//! script in mount-scripts, and mount.fuse3(8). Each test has mounts, helpers and a home directory
+//! mount(8), with fstab(5) and its helpers: `mount.aiozfs`, a link to the program, and mount.fuse3(8). Each test has mounts, helpers and a home directory
 //! of its own (unshare(1)). Needs /dev/fuse and the package fuse3.
 
 use std::fs;
-use std::path::Path;
 
 use crate::common::fault::FaultNode;
 use crate::common::run::{self, Finished};
@@ -28,7 +26,7 @@ const SYSTEM: &str = r#"
 /// Runs a script in such a system, as its root. `$DIR` is the current directory and has the archive
 /// `a.zip` in it, whose file `a.txt` says "content"; `$NODE` is a URL without a path that serves it
 /// under any path, and its blocks.
-fn run_apart(script: &str) -> (TempDir, Finished) {
+pub(super) fn run_apart(script: &str) -> (TempDir, Finished) {
     needs::fuse();
     for tool in ["mount", "getent"] {
         needs::tool(tool);
@@ -47,10 +45,6 @@ fn run_apart(script: &str) -> (TempDir, Finished) {
     unshare.args(["--mount", "sh", "-euc", &format!("{SYSTEM}{script}")]);
     unshare
         .env("AIOZFS", run::AIOZFS)
-        .env(
-            "SCRIPTS",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("mount-scripts"),
-        )
         .env("DIR", dir.path())
         .env("NODE", node.base())
         .env("CID", cid.to_string())
@@ -119,15 +113,12 @@ fn the_types_aiozfs_and_fuse_aiozfs_mount_by_every_helper() {
         mount -t fuse -o umask=0777 "aiozfs#$url" m && check
         ln -s "$AIOZFS" sbin/mount.fuse.aiozfs
         mount -t fuse.aiozfs -o umask=0777 "$url" m && check
-        rm sbin/mount.aiozfs
-        cp "$SCRIPTS/mount.aiozfs" sbin/
-        mount -t aiozfs -o umask=0777 "$url" m && check
         # As it is called where it is found by its name alone.
         PATH=$DIR/sbin:$PATH mount.aiozfs ./a.zip m -n -o rw,umask=0777 && check
         "#,
     );
     let done = done.ok("mount -t");
-    assert_eq!(done.stdout, "content\n0\n".repeat(6), "{}", done.stderr);
+    assert_eq!(done.stdout, "content\n0\n".repeat(5), "{}", done.stderr);
     assert_eq!(done.stderr, "");
 }
 
@@ -175,4 +166,105 @@ fn mounting_the_same_source_again_succeeds_and_another_fails() {
         "#,
     );
     done.ok("aiozfs mount");
+}
+
+/// Every option that mount(8), systemd, file managers or libfuse may pass, through mount(8) itself.
+#[test]
+fn options_of_other_programs_go_through_mount() {
+    const OPTIONS: [&str; 40] = [
+        "rw",
+        "ro",
+        "defaults",
+        "sync",
+        "async",
+        "dirsync",
+        "lazytime",
+        "nolazytime",
+        "relatime",
+        "strictatime",
+        "noatime",
+        "nodiratime",
+        "nosuid",
+        "suid",
+        "nodev",
+        "dev",
+        "noexec",
+        "exec",
+        "silent",
+        "loud",
+        "nofail",
+        "auto",
+        "noauto",
+        "user",
+        "users",
+        "group",
+        "owner",
+        "_netdev",
+        "comment=a note",
+        "comment=\"a,b=c\"",
+        "x-systemd.automount",
+        "x-systemd.idle-timeout=10",
+        "x-gvfs-hide",
+        "X-mount.mkdir",
+        "context=\"system_u:object_r:container_file_t:s0:c1,c2\"",
+        "subtype=zip",
+        "auto_unmount",
+        "max_read=131072",
+        "shared",
+        "nosymfollow",
+    ];
+    let list = OPTIONS.map(|option| format!("'{option}'")).join(" ");
+    let (_dir, done) = run_apart(&format!(
+        r#"
+        for option in {list}; do
+            mount -t aiozfs -o "$option" ./a.zip m 2> said || {{ echo "$option"; cat said; exit 1; }}
+            [ ! -s said ] || {{ echo "$option says"; cat said; }}
+            [ "$(cat m/a.txt)" = content ] || echo "$option: no content"
+            umount m
+        done
+        # All at once, as one line of fstab.
+        echo "$DIR/a.zip $DIR/m aiozfs {all} 0 0" > fstab
+        mount -T fstab -a
+        cat m/a.txt
+        umount m
+        "#,
+        all = "rw,sync,lazytime,nofail,user,_netdev,x-systemd.automount,comment=x,fsname=film,subtype=zip,auto_unmount",
+    ));
+    assert_eq!(done.ok("mount -o").stdout, "content\n");
+}
+
+#[test]
+fn findmnt_and_umount_a_find_the_mounts() {
+    let (_dir, done) = run_apart(
+        r#"
+        mkdir m2
+        mount -t aiozfs -o fsname=film ./a.zip m
+        mount -t aiozfs "$NODE/a.zip?sig=s3cret" m2
+        findmnt -n -o FSTYPE,SOURCE -T m
+        findmnt -n -o FSTYPE,SOURCE -M "$DIR/m2" | sed "s|$NODE|NODE|"
+        findmnt -n -t fuse.aiozfs -o TARGET | grep -c "$DIR/m"
+        findmnt -n -o OPTIONS m | tr , '\n' | grep -cxE 'ro|nosuid|nodev|noatime'
+        umount -a -t fuse.aiozfs
+        ! grep "$DIR/m" /proc/mounts
+        # By hand, writing is asked for in vain.
+        "$AIOZFS" mount -o rw ./a.zip m 2>&1
+        "$AIOZFS" umount m
+        "#,
+    );
+    let done = done.ok("findmnt");
+    let lines: Vec<String> = done
+        .stdout
+        .lines()
+        .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        lines[..4],
+        ["fuse.aiozfs film", "fuse.aiozfs NODE/a.zip", "2", "4"],
+        "{done:?}"
+    );
+    assert_eq!(
+        lines[4],
+        "aiozfs: warning: option 'rw' has no effect: a mount is read-only"
+    );
+    assert_eq!(lines.len(), 5);
 }

@@ -2,7 +2,8 @@
 //! starts the binary under test; here they run and are judged.
 //!
 //! `mount-scripts/page` must have bundled the page's player before the binary was built, as
-//! `mount-scripts/test` does. Screenshots are left in `target/tmp/page`.
+//! `mount-scripts/test` does. Screenshots, at 1280 and 390 pixels, are left in the directory that the variable
+//! `AIOZFS_SCREENSHOTS` names, as in CI, else in `target/tmp/page`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +37,8 @@ fn node() -> Command {
 
 fn all_checks_pass(browser: &str, program: &str) {
     run::tool(program);
-    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
+    let shots = std::env::var_os("AIOZFS_SCREENSHOTS").map(PathBuf::from);
+    let shots = shots.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("page"));
     let mut node = node();
     node.arg("test/browser/run.js").arg(browser);
     node.arg(packages::folders()).arg(shots);

@@ -238,6 +238,7 @@ async fn run(seed: u64, temper: Temper, readers: u64) -> Result<(), String> {
         timeout: TIMEOUT,
         connections: 8,
         read_ahead: u64::MAX,
+        ..Default::default()
     };
     let blob = BlobReader::open(source.clone(), 0, options)
         .await
@@ -423,6 +424,7 @@ fn memory_held_for_idle_streams_is_given_to_reads() {
             timeout: TIMEOUT,
             connections: 8,
             read_ahead: u64::MAX,
+            ..Default::default()
         };
         let blob = BlobReader::open(source, 0, options).await.expect("open");
         let read_alone = async |number: u64| {

@@ -323,12 +323,12 @@ fn the_cache_knows_the_object_and_not_the_signature() {
 #[test]
 fn a_renewed_url_finds_the_cache() {
     let blob = archive();
-    let store = Scripted::start(
-        move |asked| match asked.target.contains("X-Amz-Signature=5") {
-            true => Reply::range(&blob, asked),
-            false => Reply::refusal(403, "AccessDenied", "Request has expired", ""),
-        },
-    );
+    let store = Scripted::start(move |asked| {
+        if asked.target.contains("X-Amz-Signature=5") {
+            return Reply::range(&blob, asked);
+        }
+        Reply::refusal(403, "AccessDenied", "Request has expired", "")
+    });
     let cache = tree::temp();
     let url = |signature: &str| {
         let query = format!("X-Amz-Credential=AK&X-Amz-Expires=9&X-Amz-Signature={signature}");

@@ -1,7 +1,7 @@
 // The archives of the browser tests, made by other programs.
 
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { aiozfs } from './harness.js';
 
@@ -63,6 +63,31 @@ with zipfile.ZipFile(path, 'w') as z:
   appendFileSync(join(imaged, 'master.m3u8'), '#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=9000,RESOLUTION=160x90,CODECS="jpeg",URI="images.m3u8"\n');
   made.imaged = join(out, 'imaged.zip');
   aiozfs('pack', '--no-sync', imaged, made.imaged);
+  // A manifest with a set of tiles.
+  const tiled = join(out, 'tiled');
+  cpSync(join(packages, 'ffmpeg-dash-timeline'), tiled, { recursive: true });
+  cpSync(join(folder, 'sprite.jpg'), join(tiled, 'tiles_1.jpg'));
+  const manifest = join(tiled, 'manifest.mpd');
+  writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('</Period>', `
+    <AdaptationSet id="9" contentType="image" mimeType="image/jpeg">
+      <SegmentTemplate media="tiles_$Number$.jpg" duration="20" startNumber="1"/>
+      <Representation id="tiles" bandwidth="9000" width="800" height="360">
+        <EssentialProperty schemeIdUri="http://dashif.org/thumbnail_tile" value="5x4"/>
+      </Representation>
+    </AdaptationSet></Period>`));
+  made.tiled = join(out, 'tiled.zip');
+  aiozfs('pack', '--no-sync', tiled, made.tiled);
+  // A film with sound in two languages.
+  const spoken = join(out, 'spoken');
+  mkdirSync(spoken);
+  execFileSync('ffmpeg', [
+    '-v', 'error', '-i', join(folder, 'film.mp4'), '-f', 'lavfi', '-i', 'sine=frequency=660:duration=20',
+    '-map', '0:v', '-map', '0:a', '-map', '1:a', '-c:v', 'copy', '-c:a', 'aac', '-f', 'hls', '-hls_time', '2', '-hls_playlist_type', 'vod',
+    '-master_pl_name', 'master.m3u8', '-var_stream_map', 'a:0,agroup:sound,language:en,default:yes,name:english a:1,agroup:sound,language:de,name:german v:0,agroup:sound,name:film',
+    '%v.m3u8',
+  ], { cwd: spoken });
+  made.spoken = join(out, 'spoken.zip');
+  aiozfs('pack', '--no-sync', spoken, made.spoken);
   execFileSync('python3', ['-c', `
 import sys, zipfile, json
 folder, path, hostile = sys.argv[1:]
@@ -83,7 +108,7 @@ with zipfile.ZipFile(path, 'w') as z:
   return made;
 }
 
-/** An archive of so many empty files in ten directories, and one more. */
+/** An archive of `count` empty files in ten directories. */
 export function many(path, count) {
   const name = (at) => Buffer.from(`folder ${at % 10}/file number ${String(at).padStart(7, '0')}.txt`);
   const length = name(0).length;

@@ -149,6 +149,13 @@ check('an image playlist gives the pictures on the seek bar', async (world) => {
   await thumbnail(visit);
 });
 
+check('tiles of a DASH manifest give the pictures on the seek bar', async (world) => {
+  const { visit } = world;
+  await visit.go(world.node.base, hash(world, 'tiled', 'manifest.mpd'));
+  await visit.plays(0.2);
+  await thumbnail(visit);
+});
+
 /** Points at the middle of the seek bar, until there is a picture. */
 const thumbnail = (visit) => visit.until('a thumbnail', () => {
   const seek = document.querySelector('.seek');
@@ -205,6 +212,48 @@ check('qualities, subtitles and speed can be chosen', async (world) => {
   )));
   await choose('Speed', '2');
   expect('speed', await visit.evaluate(() => document.querySelector('video').playbackRate === 2));
+});
+
+check('the language of the sound can be chosen', async (world) => {
+  const { visit } = world;
+  await visit.go(world.node.base, hash(world, 'spoken', 'master.m3u8'));
+  await visit.plays(0.2);
+  await visit.evaluate(() => document.querySelector('.icon-settings').parentElement.click());
+  const options = await visit.until('two languages', () => {
+    const options = [...document.getElementById('choice-Sound')?.options ?? []].map((option) => option.text);
+    return options.length === 2 && options;
+  });
+  const fetched = (language) => visit.evaluate((language) => (
+    performance.getEntriesByType('resource').some(({ name }) => new RegExp(`${language}\\d+\\.ts`).test(name))
+  ), language);
+  expect(`only one language is fetched: ${options}`, (await fetched('english')) && !(await fetched('german')));
+  await visit.evaluate(() => {
+    const select = document.getElementById('choice-Sound');
+    select.selectedIndex = select.selectedIndex === 0 ? 1 : 0;
+    select.dispatchEvent(new Event('change'));
+  });
+  await until('the other language is fetched', () => fetched('german'));
+  await visit.seeks(0.6);
+  expect('no complaint', (await visit.alert()) === '');
+});
+
+check('picture in picture, where the browser has it', async (world) => {
+  const { visit } = world;
+  await visit.go(world.node.base, hash(world, 'mixed', 'film.mp4'));
+  await visit.plays();
+  const hasIt = await visit.evaluate(() => document.pictureInPictureEnabled === true);
+  const hasButton = () => visit.evaluate(() => document.querySelector('.icon-pip') !== null);
+  expect('a button only where it does something', (await hasButton()) === hasIt);
+  // Only some versions of Firefox have it.
+  if (!world.isChromium) return;
+  expect('Chromium has it', hasIt);
+  const button = await visit.page.evaluateHandle(() => document.querySelector('.icon-pip').parentElement);
+  await visit.page.hover('.film');
+  await button.click();
+  await visit.until('the small window', () => document.pictureInPictureElement === document.querySelector('video'));
+  await visit.page.hover('.film');
+  await button.click();
+  await visit.until('it is closed', () => document.pictureInPictureElement === null);
 });
 
 check('of two gateways one forges: the right bytes are shown, and the forger is named', async (world) => {
@@ -276,6 +325,67 @@ check('a gateway that goes down and comes back: the film goes on', async (world)
   } finally {
     shaky.close();
   }
+});
+
+check('the node is killed and started again: the film goes on', async (world) => {
+  const { visit } = world;
+  const first = await Served.start([world.files.foreign]);
+  let second;
+  try {
+    await visit.go(first.base, `#/${first.cids['foreign.zip']}/film/master.m3u8`);
+    await visit.plays(0.2);
+    first.process.kill('SIGKILL');
+    await visit.evaluate(() => {
+      const video = document.querySelector('video');
+      video.currentTime = video.duration * 0.8;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    second = await Served.start([world.files.foreign], new URL(first.base).host);
+    await visit.until('it goes on', () => {
+      const video = document.querySelector('video');
+      return video.ended || video.currentTime > video.duration * 0.85;
+    });
+    expect('proven', await visit.evaluate(() => document.querySelector('.badge').textContent === 'Verified'));
+  } finally {
+    first.stop();
+    second?.stop();
+  }
+});
+
+check('a gateway that gives nothing to other pages is said in words', async (world) => {
+  const { visit } = world;
+  const closed = await relay(world.node.base, 'no-cors');
+  try {
+    await visit.go(world.node.base);
+    await visit.evaluate((cid, gateway) => {
+      document.getElementById('location').value = cid;
+      document.getElementById('gateway').value = gateway;
+      document.querySelector('#open button').click();
+    }, world.cid('foreign'), closed.base);
+    const said = await until('a complaint', () => visit.alert());
+    expect(said, said.includes(closed.host) && said.includes('does not let this page read'));
+  } finally {
+    closed.close();
+  }
+});
+
+check('landmarks and names for a screen reader', async (world) => {
+  const { visit } = world;
+  await visit.go(world.node.base, hash(world, 'mixed', 'film.mp4'));
+  await visit.plays(0.2);
+  const found = await visit.evaluate(() => ({
+    landmarks: ['header', 'main', 'footer', '[role=search]'].filter((one) => document.querySelectorAll(`body > ${one}, body > header ${one}`).length !== 1),
+    headings: document.querySelectorAll('main h1:not([hidden] h1)').length,
+    unnamed: [...document.querySelectorAll('button, input, select, a[href], video, [role=treegrid], [role=grid], [role=tree]')].filter((one) => {
+      const label = one.getAttribute('aria-label') ?? one.title;
+      return !label && !one.textContent.trim() && !one.labels?.length && !one.getAttribute('aria-labelledby');
+    }).map((one) => one.outerHTML.slice(0, 80)),
+    language: document.documentElement.lang,
+  }));
+  expect(`missing or twice: ${found.landmarks}`, found.landmarks.length === 0);
+  expect(`${found.headings} headings of the first level`, found.headings === 1);
+  expect(`without a name: ${found.unnamed}`, found.unnamed.length === 0);
+  expect('a language', found.language === 'en');
 });
 
 check('a URL opens, and says that nothing is proven', async (world) => {

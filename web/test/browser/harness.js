@@ -49,8 +49,8 @@ export class Served {
 
 /**
  * A gateway that passes on what a node gives. `mode`: 'plain', 'flip' (one bit of each answer under
- * /ipfs/ is another), 'down' (connections break), 'no-blocks' (406), 'no-player' (the page is as it is
- * without mount-scripts/page).
+ * /ipfs/ is another), 'down' (connections break), 'no-blocks' (406), 'no-cors' (it gives its bytes to its own
+ * pages alone), 'no-player' (the page is as it is without mount-scripts/page).
  */
 export async function relay(base, mode = 'plain') {
   const state = { mode, requests: [], bytes: 0 };
@@ -63,7 +63,9 @@ export async function relay(base, mode = 'plain') {
     }
     if (state.mode === 'no-player' && request.url.startsWith('/web/dist/')) return response.writeHead(404).end();
     const onward = httpRequest(`${base}${request.url}`, { method: request.method, headers: request.headers }, (answer) => {
-      response.writeHead(answer.statusCode, answer.headers);
+      const own = /^access-control-|^cross-origin-/;
+      const headers = Object.entries(answer.headers).filter(([name]) => state.mode !== 'no-cors' || !own.test(name));
+      response.writeHead(answer.statusCode, Object.fromEntries(headers));
       let flipped = state.mode !== 'flip' || !request.url.startsWith('/ipfs/');
       answer.on('data', (chunk) => {
         state.bytes += chunk.length;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | with the UTF-8 flag (section 4.4.4, bit 11), or all ASCII | unchanged, even if it is not valid UTF-8: Linux allows any bytes |
 //! | with a Unicode Path field (0x7075, section 4.6.9) whose CRC matches the stored name | the name in the field |
-//! | otherwise | decoded by [`Encoding`](super::Encoding): the encoding that the user names, else UTF-8 if valid, else CP437 |
+//! | otherwise, in a ZIP | decoded by [`Encoding`](super::Encoding): the encoding that the user names, else UTF-8 if valid, else CP437 |
 //! | with `\` and no `/`, by a DOS or Windows writer | split at `\` (as unzip does) |
 //! | with `\` by another writer, or together with `/` | unchanged: `\` is an ordinary character |
 //! | that begins with `/`, or with a drive and a `/` (`C:/`) | without that part (as unzip and bsdtar do) |
@@ -17,7 +17,8 @@
 //! | of more than 4,095 bytes in all (PATH_MAX) | hidden: no program could open it |
 //!
 //! A hidden entry is never shown under another name; it is counted and listed with the reason. The first
-//! three rules decode the name, the others apply to the result. If names become equal, the tree shows
+//! three rules decode the name in a ZIP. In a tar, names are unchanged unless the user names an encoding. The others
+//! apply to the result. If names become equal, the tree shows
 //! both entries.
 
 use crate::archive::error::hidden_reason;

@@ -1,0 +1,96 @@
+//! The format of an archive, and how its list of entries ends.
+
+use std::fmt;
+
+/// The format of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// ZIP: the central directory lists the entries.
+    Zip,
+    /// Uncompressed tar: each member follows its own header.
+    Tar,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::Zip => "ZIP",
+            Format::Tar => "tar",
+        })
+    }
+}
+
+/// How the members of a tar end. A ZIP always ends as [`Marked`](Self::Marked): a damaged directory is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// At a block of zeros, which marks the end of a tar.
+    Marked,
+    /// At the end of the blob, right behind a member. The archive may have been cut there.
+    Unmarked,
+    /// At the end of the blob, in the middle of a member or of a header.
+    Cut,
+    /// At a block that is no header: its checksum is wrong.
+    NoHeader,
+    /// At a header whose size is no number, or too large.
+    BadSize,
+    /// At an extended header that is malformed.
+    BadExtended,
+    /// At an extended header that is too long.
+    LongExtended,
+}
+
+const ALL: [Ending; 7] = [
+    Ending::Marked,
+    Ending::Unmarked,
+    Ending::Cut,
+    Ending::NoHeader,
+    Ending::BadSize,
+    Ending::BadExtended,
+    Ending::LongExtended,
+];
+
+impl Ending {
+    /// Whether members are certainly missing, or damaged.
+    pub fn is_damage(self) -> bool {
+        !matches!(self, Ending::Marked | Ending::Unmarked)
+    }
+
+    /// Its number in a stored index.
+    pub(super) fn number(self) -> u64 {
+        let at = ALL.iter().position(|ending| *ending == self);
+        at.unwrap_or(0) as u64
+    }
+
+    pub(super) fn of_number(number: u64) -> Option<Self> {
+        ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// What is wrong with the end at this offset; `None` if nothing is.
+    pub(super) fn problem(self, offset: u64) -> Option<String> {
+        let at = format!("at offset {offset}");
+        Some(match self {
+            Ending::Marked => return None,
+            Ending::Unmarked => format!(
+                "the archive ends {at} without the blocks of zeros that mark the end; it may be incomplete"
+            ),
+            Ending::Cut => format!("the archive is cut off {at}, in the middle of a member"),
+            Ending::NoHeader => format!(
+                "the archive is damaged {at}: there is no tar header; members behind it are not shown"
+            ),
+            Ending::BadSize => format!(
+                "the archive is damaged {at}: the size in a tar header is no valid number; members behind it are not shown"
+            ),
+            Ending::BadExtended => format!(
+                "the archive is damaged {at}: an extended header is malformed; members behind it are not shown"
+            ),
+            Ending::LongExtended => format!(
+                "the archive is damaged {at}: an extended header is longer than {} bytes; members behind it are not shown",
+                MAX_EXTENDED
+            ),
+        })
+    }
+}
+
+/// The longest extended header that is read, in bytes. It bounds memory; the longest path and all attributes that
+/// Linux allows are shorter.
+pub(super) const MAX_EXTENDED: u64 = 1 << 20;

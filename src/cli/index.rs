@@ -1,0 +1,97 @@
+//! `aiozfs index`: the index of an archive as a file.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::HumanBytes;
+
+use super::access::AccessArgs;
+use super::mount_options::MountOptions;
+use super::{Failure, completions, config, job, logging};
+use crate::volume::{self, Opened};
+
+/// Write the index of an archive, the list of its files and where they lie, to a file.
+///
+/// With `--index FILE`, the other commands then open the archive without reading its index from it: a tar is not walked
+/// again, and the directory of a ZIP is not fetched. A mount keeps the index in the cache anyway; the file is for other
+/// machines, and for those that open an archive for the first time. It has the archive's size, its CID or what
+/// the server said of its version, and a checksum: an index of another archive is refused.
+///
+/// This is not `aiozfs fetch --index`, which keeps in the cache where decoding can restart in compressed files.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct IndexArgs {
+    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
+    /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
+    #[arg(add = completions::sources())]
+    source: String,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    access: AccessArgs,
+    /// Log more; may be given more than once
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aiozfs index https://example.com/photos.tar -o photos.index
+  aiozfs mount --index photos.index https://example.com/photos.tar /mnt/photos
+  aiozfs ls --index https://example.com/photos.index https://example.com/photos.tar
+  aiozfs index bafybei... -o video.index";
+
+pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
+    logging::init(args.verbose);
+    let location = config::locate(&args.source)?;
+    let access = args.access.resolve(location, &MountOptions::default())?;
+    let runtime = job::runtime()?;
+    let opened = runtime.block_on(access.open_archive());
+    // Nothing waits for what was fetched ahead.
+    let done = opened.and_then(|opened| {
+        let _guard = runtime.enter();
+        let len = write(&args.output, &opened)
+            .map_err(|e| Failure::new(format!("{}: {e}", args.output.display())))?;
+        let (name, entries) = (opened.location.shown().1, opened.archive.index().len());
+        let output = args.output.display();
+        println!(
+            "{name}: the index of {entries} entries is in {output}, {}",
+            HumanBytes(len)
+        );
+        Ok(ExitCode::SUCCESS)
+    });
+    runtime.shutdown_background();
+    done
+}
+
+/// Writes the file under another name first, so that it is never seen half written. Returns its length in bytes.
+fn write(path: &Path, opened: &Opened) -> std::io::Result<u64> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let written = || {
+        let mut out = BufWriter::new(File::create(&temporary)?);
+        volume::write_index(opened, &mut out)?;
+        out.flush()?;
+        std::fs::rename(&temporary, path)?;
+        Ok(std::fs::metadata(path)?.len())
+    };
+    let done = written();
+    if done.is_err() {
+        // It may not exist.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    done
+}
+
+/// An index that is brought along.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct IndexArg {
+    /// Open the archive with this index, which 'aiozfs index' wrote, instead of reading its own: a file, a URL or a CID
+    #[arg(long = "index", value_name = "FILE|URL")]
+    pub(super) given: Option<String>,
+}

@@ -1,0 +1,150 @@
+//! `aiozfs trace`.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::{Failure, completions};
+use crate::mount::{self, Stuck, TraceEvent, TracePage};
+
+/// Show the reads and requests of a mount as they end, with their times.
+///
+/// Ends with Ctrl-C, or when the mount is gone. A mount that nobody watches is not slowed down. Only root and the user who
+/// mounted may watch.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TraceArgs {
+    /// The directory it is mounted on
+    #[arg(add = completions::mountpoints())]
+    mountpoint: PathBuf,
+    /// Print JSON: one object a line
+    #[arg(long)]
+    json: bool,
+    /// Only these kinds of events, separated by commas
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    only: Vec<Kind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Reads of programs, as the kernel asks for them
+    Read,
+    /// Requests for bytes that a program waits for
+    Demand,
+    /// Requests for bytes that a program may need later
+    Readahead,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Read => "read",
+            Kind::Demand => "demand",
+            Kind::Readahead => "readahead",
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+The columns: when it began, kind, milliseconds, offset+length, where the bytes came from, file. The offset of a read
+is in the file, that of a request in the archive.
+
+Examples:
+  aiozfs trace /mnt/video
+  aiozfs trace --only demand,readahead /mnt/video
+  aiozfs trace --json /mnt/video | jq 'select(.ms > 100)'";
+
+/// The pause between two questions, and how many events at once mean that there are more.
+const PAUSE: Duration = Duration::from_millis(100);
+const MANY: usize = 100;
+
+pub(super) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
+    let first = mount::trace(&args.mountpoint, None).map_err(Failure::new)?;
+    eprintln!(
+        "aiozfs: watching {}; Ctrl-C ends it",
+        args.mountpoint.display()
+    );
+    let mut from = first.next;
+    loop {
+        let page = match mount::trace(&args.mountpoint, Some(from)) {
+            Ok(page) => page,
+            // It was unmounted.
+            Err(Stuck::NotOurs(_)) => break,
+            Err(e) => return Err(Failure::new(e)),
+        };
+        if page.lost > 0 {
+            eprintln!(
+                "aiozfs: {} events came too fast and are not shown",
+                page.lost
+            );
+        }
+        match print(args, &page) {
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => break,
+            done => done.map_err(|e| Failure::new(format!("standard output: {e}")))?,
+        }
+        from = page.next;
+        if page.events.len() < MANY {
+            thread::sleep(PAUSE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(args: &TraceArgs, page: &TracePage) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let is_wanted = |event: &&TraceEvent| {
+        args.only.is_empty() || args.only.iter().any(|kind| kind.name() == event.kind)
+    };
+    for event in page.events.iter().filter(is_wanted) {
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(event)?)?;
+        } else {
+            writeln!(out, "{}", text(event))?;
+        }
+    }
+    out.flush()
+}
+
+fn text(event: &TraceEvent) -> String {
+    let range = format!("{}+{}", event.offset, event.length);
+    let file = event.file.as_deref().unwrap_or("-");
+    let mut line = format!(
+        "{} {:<9} {:>9.3} {range:<20} {:<8} {file}",
+        event.time, event.kind, event.ms, event.from
+    );
+    if let Some(error) = &event.error {
+        line += ": ";
+        line += error;
+    }
+    // Names may contain control characters.
+    line.replace(|c: char| c.is_control(), "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let mut event = TraceEvent {
+            time: "2026-01-02T03:04:05.678Z".into(),
+            kind: "read".into(),
+            file: Some("a\n.ts".into()),
+            offset: 131_072,
+            length: 4096,
+            from: "memory".into(),
+            ms: 0.0125,
+            error: None,
+        };
+        assert_eq!(
+            text(&event),
+            "2026-01-02T03:04:05.678Z read          0.013 131072+4096          memory   a\u{fffd}.ts"
+        );
+        event.error = Some("no".into());
+        assert!(text(&event).ends_with("a\u{fffd}.ts: no"));
+    }
+}

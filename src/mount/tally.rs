@@ -1,0 +1,49 @@
+//! What a mount counts itself: reads, open files, failures.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use super::error_kind;
+use crate::reader::Latencies;
+use crate::volume::FileError;
+
+/// Running totals.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Times from a read request of the kernel to its answer.
+    pub(super) read_times: Latencies,
+    opened: AtomicU64,
+    released: AtomicU64,
+    failures: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Tally {
+    pub(super) fn opened(&self) {
+        self.opened.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn released(&self) {
+        self.released.fetch_add(1, Relaxed);
+    }
+
+    /// How many times files are open.
+    pub(super) fn open_files(&self) -> u64 {
+        let released = self.released.load(Relaxed);
+        self.opened.load(Relaxed).saturating_sub(released)
+    }
+
+    /// A request of a program failed.
+    pub(super) fn failed(&self, error: &FileError) {
+        if let Some(kind) = error_kind::of(error) {
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            *failures.entry(kind).or_default() += 1;
+        }
+    }
+
+    /// Failed requests of programs, by kind.
+    pub(super) fn failures(&self) -> BTreeMap<&'static str, u64> {
+        let failures = self.failures.lock();
+        failures.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
