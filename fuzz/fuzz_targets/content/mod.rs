@@ -2,6 +2,8 @@
 
 #[path = "../../../src/content/cid.rs"]
 mod cid;
+#[path = "../../../src/content/directory.rs"]
+mod directory;
 #[path = "../../../src/content/object.rs"]
 mod object;
 #[path = "../../../src/content/protobuf.rs"]

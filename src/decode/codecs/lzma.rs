@@ -2,7 +2,7 @@
 
 use lzma_rust2::LzmaReader;
 
-use super::sequential::{STEP, Sequential, Source};
+use super::sequential::{Buffered, STEP, Sequential};
 use crate::decode::codec::{Codec, Coding, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
@@ -45,7 +45,7 @@ pub(in crate::decode) fn open(
         0 => coding.size,
         _ => u64::MAX,
     };
-    let make = |source: Source| {
+    let make = |source: Buffered| {
         LzmaReader::new_with_props(source, size, properties, dictionary_needs as u32, None)
     };
     Ok(Box::new(Sequential::new(input, share, make)?))

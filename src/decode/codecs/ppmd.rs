@@ -4,7 +4,7 @@ use std::io;
 
 use ppmd_rust::Ppmd8Decoder;
 
-use super::sequential::{STEP, Sequential, Source};
+use super::sequential::{Buffered, STEP, Sequential};
 use crate::decode::codec::{Codec, Coding, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
@@ -33,7 +33,7 @@ pub(in crate::decode) fn open(
     // The model begins with memory that the system gives only when it is touched.
     let needs = model.min(coding.size.saturating_mul(MODEL_PER_BYTE) + LEAST_MODEL);
     share.take(needs + STEP as u64)?;
-    let make = |source: Source| {
+    let make = |source: Buffered| {
         let restore = u8::try_from(restore).unwrap_or(u8::MAX).into();
         Ppmd8Decoder::new(source, u32::from(order) + 1, model as u32, restore)
             .map_err(|e| io::Error::other(e.to_string()))

@@ -1,6 +1,6 @@
 //! A codec over a library's reader, for formats without places to restart.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decode::codec::{Codec, Input};
@@ -10,7 +10,10 @@ use crate::decode::memory::Share;
 /// Length of what a library reads at once from an [`Input`], in bytes.
 pub(super) const STEP: usize = 64 * 1024;
 
-/// What a library reads of an entry. Clones read the same bytes.
+/// What a library reads: some read single bytes.
+pub(super) type Buffered = BufReader<Source>;
+
+/// The bytes of an entry. Clones read the same bytes.
 #[derive(Clone)]
 pub(super) struct Source(Arc<Mutex<Shared>>);
 
@@ -34,12 +37,12 @@ impl<R: Read + Send> Sequential<R> {
     pub(super) fn new(
         input: Box<dyn Input>,
         share: Share,
-        make: impl FnOnce(Source) -> io::Result<R>,
+        make: impl FnOnce(Buffered) -> io::Result<R>,
     ) -> Result<Self, Error> {
         let at = input.position();
         let failed = None;
         let source = Source(Arc::new(Mutex::new(Shared { input, failed })));
-        let reader = make(source.clone()).map_err(|e| source.cause(e, at))?;
+        let reader = make(BufReader::new(source.clone())).map_err(|e| source.cause(e, at))?;
         Ok(Self {
             reader,
             source,

@@ -10,13 +10,15 @@ use crate::common::{archives, tree};
 /// Runs `aiozfs cat ARCHIVE encrypted.txt` on a terminal of its own, types the keys of the first argument when it asks,
 /// and prints how the program ended, whether the terminal showed keys meanwhile and afterwards, and all that it showed.
 const PROGRAM: &str = r"
-import os, pty, select, sys, termios
-keys, command = sys.argv[1].encode().decode('unicode_escape').encode(), sys.argv[2:]
-child, terminal = pty.fork()
-if child == 0:
-    os.environ.pop('AIOZFS_PASSWORD', None)
-    os.execv(command[0], command)
-other_side = os.open(os.ptsname(terminal), os.O_RDWR | os.O_NOCTTY)
+import fcntl, os, pty, select, signal, subprocess, sys, termios
+keys = sys.argv[1].encode().decode('unicode_escape').encode()
+terminal, other_side = pty.openpty()
+def begin():
+    os.setsid()
+    fcntl.ioctl(other_side, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.environ.pop('AIOZFS_PASSWORD', None)
+child = subprocess.Popen(sys.argv[2:], stdin=other_side, stdout=other_side, stderr=other_side, preexec_fn=begin)
 def shows_keys():
     return bool(termios.tcgetattr(other_side)[3] & termios.ECHO)
 shown = b''
@@ -25,14 +27,12 @@ while b'Password of' not in shown or shows_keys():
         shown += os.read(terminal, 1000)
 while_asked = shows_keys()
 os.write(terminal, keys)
-ended = 0
-while not ended or select.select([terminal], [], [], 0.1)[0]:
-    if select.select([terminal], [], [], 0.05)[0]:
+has_ended = False
+while not has_ended:
+    has_ended = child.poll() is not None
+    while select.select([terminal], [], [], 0.05)[0]:
         shown += os.read(terminal, 100000)
-    elif not ended:
-        ended, status = os.waitpid(child, os.WNOHANG)
-end = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-print(end, while_asked, shows_keys())
+print(child.returncode, while_asked, shows_keys())
 print(shown.decode())
 ";
 
