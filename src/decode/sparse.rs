@@ -63,7 +63,7 @@ fn parts(pieces: &[Piece], range: &Range<u64>) -> Vec<Part> {
     let mut at = range.start;
     let first = pieces.partition_point(|piece| piece.offset + piece.len <= range.start);
     for piece in &pieces[first..] {
-        if piece.offset >= range.end {
+        if at == range.end || piece.offset >= range.end {
             break;
         }
         if piece.offset > at {

@@ -22,8 +22,9 @@ use super::attributes::{file_attr, kind};
 use super::errno;
 use super::failpoint::{Place, panic_if_asked};
 use super::library_names;
+use super::lookup;
 use super::ongoing_read::OngoingRead;
-use super::replies::{FOREVER, Reply, refuse, reply_absent, reply_entry, reply_xattr};
+use super::replies::{FOREVER, Reply, refuse, reply_xattr};
 use super::served::{Served, guard};
 use super::xattr;
 use crate::fs::{Attr, Ino};
@@ -178,7 +179,7 @@ impl fuser::Filesystem for Adapter {
             parent,
             reply,
             move |served, target, reply| match target {
-                Target::File(file) => lookup(served, file, &name, reply),
+                Target::File(file) => lookup::in_archive(served, file, &name, reply),
                 Target::Directory(directory) => {
                     library_names::lookup(served, &directory, &name, reply);
                 }
@@ -469,42 +470,6 @@ impl fuser::Filesystem for Adapter {
             },
         );
     }
-}
-
-fn lookup(served: &Arc<Served>, parent: File, name: &[u8], reply: ReplyEntry) {
-    let tree = parent.volume().tree();
-    // The kernel asks for these if a file handle is all that it has (FUSE_EXPORT_SUPPORT).
-    let found = match name {
-        b"." => Some(parent.ino()),
-        b".." => match parent.above().filter(|_| parent.ino() == Ino::ROOT) {
-            Some(above) => return library_names::reply_directory(served, above, reply),
-            None => tree.parent(parent.ino()),
-        },
-        name => tree.lookup(parent.ino(), name),
-    };
-    if let Some(ino) = found {
-        if !tree.is_pending(ino) {
-            return reply_entry(served, &parent, Ok(ino), reply);
-        }
-        let task = served.clone();
-        return served.spawn("lookup", async move {
-            match parent.volume().settle(ino).await {
-                Ok(()) => reply_entry(&task, &parent, Ok(ino), reply),
-                Err(error) => reply.error(refuse(&task, &parent.at(ino), &error)),
-            }
-        });
-    }
-    if crate::fs::range_link(name).is_none() {
-        return reply_absent(reply);
-    }
-    let (task, name) = (served.clone(), name.to_vec());
-    served.spawn("lookup", async move {
-        let mut found = parent.volume().lookup_range_link(parent.ino(), &name).await;
-        if let Ok(ino) = found {
-            found = parent.volume().settle(ino).await.map(|()| ino);
-        }
-        reply_entry(&task, &parent, found, reply);
-    });
 }
 
 fn reply_attr(served: &Served, file: &File, reply: ReplyAttr) {

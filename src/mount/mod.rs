@@ -16,6 +16,7 @@ mod failpoint;
 mod holders;
 mod library_names;
 mod logged;
+mod lookup;
 mod malloc_arenas;
 mod mounts;
 mod ongoing_read;

@@ -491,11 +491,8 @@ impl Scheduler {
 }
 
 fn claim_spare(memory: &mut Memory, streams: &mut Streams, range: &Range<u64>) -> Option<Blocks> {
-    memory.claim_spare(range, |stream| {
-        streams
-            .get(stream)
-            .is_none_or(|stream| stream.is_abandoned())
-    })
+    let is_over = |stream| streams.get(stream).is_none_or(|s| s.is_abandoned());
+    memory.claim_spare(range, is_over)
 }
 
 mod sharing;
