@@ -108,7 +108,10 @@ impl Decoder {
             turn.give();
             let _ = tell.send(key);
         });
-        let key = told.await.unwrap_or(Err(Error::Cancelled))?;
+        // It may wait for a thread or a core that others hold.
+        let told = tokio::time::timeout(archive.timeout(), told).await;
+        let told = told.map_err(|_| archive.missed_deadline(id))?;
+        let key = told.unwrap_or(Err(Error::Cancelled))?;
         self.shared.keys.put(id, Arc::new(key));
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::error::Error;
 use super::memory::{Resting, Rests};
 use super::schedule::{Schedule, Task};
 use super::shared::Shared;
-use super::walk::{Goal, Surroundings, Walk};
+use super::walk::{Goal, KeepsPoints, Surroundings, Walk};
 use crate::archive::{Entry, EntryId};
 use crate::reader;
 
@@ -56,6 +56,8 @@ enum Stop {
     AtEnd,
     /// The data was found to be wrong since it began.
     Outdated,
+    /// It has not begun: the reads that it was for have ended.
+    Unwanted,
 }
 
 impl Large {
@@ -137,6 +139,8 @@ impl Large {
 
     /// Stores the checkpoints, if enough are new, or any if `all`.
     pub(super) fn store_points(&self, all: bool) {
+        // Until they are stored: otherwise they could replace what `distrust` stores.
+        let _state = self.state();
         if let Some(store) = self.store()
             && let Some(points) = self.shared.points.to_store(self.id, all)
         {
@@ -173,15 +177,29 @@ impl Large {
     fn serve(self: &Arc<Self>, state: &mut State, block: u64) {
         let point = self.shared.points.before(self.id, block * BLOCK);
         let at = point.as_ref().map_or(0, |point| point.checkpoint.output);
-        match state.schedule.want(block, at) {
+        // That of the checkpoint: when the walk begins, the data may have been found to be wrong.
+        let epoch = state.epoch;
+        let task = state.schedule.want(block, at);
+        if let Some(walk) = state.schedule.take_dropped() {
+            // Not while the state is locked: it gives memory back.
+            self.shared.workers.go_on(move || drop(walk));
+        }
+        match task {
             Task::Coming | Task::Later => {}
             Task::GoOn(number, walk) => self.go_on(number, walk),
             Task::Begin(number) => {
                 let this = self.clone();
                 self.shared.workers.spawn(move || {
                     let stopped = this.caught(|| {
-                        let walk = this.begin(point.as_deref(), this.goal(number))?;
-                        this.go(number, walk)
+                        // Otherwise it would wait for memory and bytes for nobody.
+                        let Some(goal) = this.goal(number) else {
+                            return Ok(Stop::Unwanted);
+                        };
+                        match this.begin(point.as_deref(), goal, epoch) {
+                            Ok(walk) => this.go(number, walk),
+                            Err(_) if this.state().epoch != epoch => Ok(Stop::Outdated),
+                            Err(error) => Err(error),
+                        }
                     });
                     this.stopped(number, stopped);
                 });
@@ -191,6 +209,11 @@ impl Large {
 
     /// Finds walks for all blocks that reads wait for.
     fn serve_all(self: &Arc<Self>, state: &mut State) {
+        // A walk does not go on for reads that have ended, so it would rest and be asked again without end.
+        state.waiting.retain(|_, senders| {
+            senders.retain(|sender| !sender.is_closed());
+            !senders.is_empty()
+        });
         let waiting: Vec<u64> = state.waiting.keys().copied().collect();
         for block in waiting {
             self.serve(state, block);
@@ -220,12 +243,8 @@ impl Large {
     }
 
     /// Begins a walk at a checkpoint, or at the start of the entry. It has a turn, which [`go`](Self::go) gives back.
-    fn begin(&self, from: Option<&Point>, goal: Option<Goal>) -> Result<Walk, Error> {
-        let epoch = self.state().epoch;
-        let goal = goal.unwrap_or(Goal {
-            plain: 0,
-            is_sequential: false,
-        });
+    /// `epoch` is that of the checkpoint.
+    fn begin(&self, from: Option<&Point>, goal: Goal, epoch: u64) -> Result<Walk, Error> {
         Walk::begin(&self.surroundings(), from, goal, epoch)
     }
 
@@ -284,11 +303,9 @@ impl Large {
                 state.retries = 0;
                 self.serve_all(&mut state);
             }
-            Ok(Stop::Outdated) => {
+            Ok(Stop::Outdated | Stop::Unwanted) => {
                 let mut state = self.state();
                 state.schedule.remove(number);
-                // It may have added some since the others were forgotten.
-                self.shared.points.forget(self.id);
                 self.serve_all(&mut state);
             }
             Err(error) => self.failed(number, error),
@@ -336,10 +353,7 @@ impl Large {
         let mut state = self.state();
         let mut range = state.schedule.remove(number);
         if error.is_of_data() {
-            // What was decoded so far may be wrong, too, by other walks as well.
-            state.epoch += 1;
-            self.shared.blocks.forget(self.id);
-            self.shared.points.forget(self.id);
+            self.distrust(&mut state);
             if state.retries == 0 && self.shared.archive.reject_stored(self.id) {
                 state.retries += 1;
                 self.serve_all(&mut state);
@@ -370,6 +384,17 @@ impl Large {
         }
     }
 
+    /// Forgets what was decoded so far: it may be wrong, too, by other walks as well.
+    fn distrust(&self, state: &mut State) {
+        state.epoch += 1;
+        self.shared.blocks.forget(self.id);
+        self.shared.points.forget(self.id);
+        // Otherwise the next mount would begin at checkpoints of wrong data.
+        if let Some(store) = self.store() {
+            store.store(self.id, self.coding, Vec::new());
+        }
+    }
+
     /// How far a walk is to go; `None` if it is to rest.
     fn goal(&self, number: u64) -> Option<Goal> {
         let mut state = self.state();
@@ -393,6 +418,7 @@ impl Large {
             id: self.id,
             entry: &self.entry,
             coding: self.coding,
+            keeps: self,
         }
     }
 
@@ -408,6 +434,16 @@ impl Rests for Large {
         let walk = self.state().schedule.drop_walk(number);
         // Not while the state is locked: it gives memory back.
         drop(walk);
+    }
+}
+
+impl KeepsPoints for Large {
+    fn keep_point(&self, point: Point, epoch: u64) {
+        // Locked until it is added, so that it is either refused or forgotten with the others.
+        let state = self.state();
+        if state.epoch == epoch {
+            self.shared.points.add(self.id, point);
+        }
     }
 }
 

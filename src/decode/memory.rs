@@ -106,6 +106,11 @@ impl Memory {
         }
     }
 
+    /// The most that one codec may take, in bytes.
+    pub fn most(&self) -> u64 {
+        self.bound / UNIT * UNIT
+    }
+
     /// What codecs hold, in bytes.
     pub(super) fn held(&self) -> u64 {
         let free = self.units.available_permits() as u64 * UNIT;
@@ -147,7 +152,7 @@ impl Memory {
             allowed,
         };
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        if bytes > self.bound / UNIT * UNIT {
+        if bytes > self.most() {
             return Err(too_much(self.bound));
         }
         let at_once = || self.units.clone().try_acquire_many_owned(units).ok();

@@ -49,6 +49,10 @@ pub(super) struct Schedule<W> {
     most_ahead: u64,
     numbers: u64,
     uses: u64,
+    /// A walk that made room for another.
+    dropped: Option<W>,
+    /// The reader of the walk that was dropped last: its `read` and `ahead`.
+    lost: Option<(u64, u64)>,
 }
 
 /// What is to be done for a block.
@@ -82,6 +86,8 @@ impl<W> Schedule<W> {
             most_ahead,
             numbers: 0,
             uses: 0,
+            dropped: None,
+            lost: None,
         }
     }
 
@@ -91,7 +97,7 @@ impl<W> Schedule<W> {
     }
 
     /// A read waits for a block. `point` is the offset of the last checkpoint at or before it, 0 for the
-    /// start of the entry.
+    /// start of the entry. May drop a walk: see [`take_dropped`](Self::take_dropped).
     pub(super) fn want(&mut self, block: u64, point: u64) -> Task<W> {
         self.uses += 1;
         let uses = self.uses;
@@ -120,13 +126,16 @@ impl<W> Schedule<W> {
         if self.plans.len() >= MOST && self.drop_resting().is_none() {
             return Task::Later;
         }
+        // The reader of a walk that was dropped still reads in sequence.
+        let follows = |lost: &mut (u64, u64)| (lost.0..=lost.0 + JUMP).contains(&block);
+        let lost = self.lost.take_if(follows);
         self.numbers += 1;
         self.plans.push(Plan {
             number: self.numbers,
             next: point.div_ceil(BLOCK),
             until: block + 1,
             read: block,
-            ahead: 0,
+            ahead: lost.map_or(0, |(_, ahead)| ahead),
             used: uses,
             resting: None,
         });
@@ -201,14 +210,23 @@ impl<W> Schedule<W> {
     pub(super) fn drop_walk(&mut self, number: u64) -> Option<W> {
         let rests = |plan: &Plan<W>| plan.number == number && plan.resting.is_some();
         let place = self.plans.iter().position(rests)?;
-        self.plans.swap_remove(place).resting
+        let plan = self.plans.swap_remove(place);
+        if plan.ahead > 0 {
+            self.lost = Some((plan.read, plan.ahead));
+        }
+        plan.resting
     }
 
-    /// Drops the walk that has rested longest.
+    /// The walk that the last call of [`want`](Self::want) has dropped.
+    pub(super) fn take_dropped(&mut self) -> Option<W> {
+        self.dropped.take()
+    }
+
+    /// Drops the walk that rests and was used least recently.
     fn drop_resting(&mut self) -> Option<()> {
         let resting = self.plans.iter().filter(|plan| plan.resting.is_some());
         let number = resting.min_by_key(|plan| plan.used)?.number;
-        self.drop_walk(number);
+        self.dropped = self.drop_walk(number);
         Some(())
     }
 
@@ -309,8 +327,27 @@ mod tests {
             matches!(schedule.want(last, last * BLOCK), Task::Begin(_)),
             "one rests"
         );
+        assert_eq!(schedule.take_dropped(), Some("walk"));
         assert!(schedule.plan(3).is_none());
         assert_eq!(schedule.remove(1), places[0]..places[0] + 1);
+    }
+
+    /// While others wait for memory, a walk is dropped whenever it rests.
+    #[test]
+    fn a_reader_whose_walk_was_dropped_still_reads_in_sequence() {
+        let mut schedule = Schedule::<&str>::new(1000, 16);
+        schedule.want(0, 0);
+        run(&mut schedule, 1, 0);
+        let (number, _) = schedule.read(0).expect("it goes on ahead");
+        run(&mut schedule, number, u64::MAX);
+        assert_eq!(schedule.drop_walk(1), Some("walk"));
+        assert_eq!(schedule.want(500, 500 * BLOCK), Task::Begin(2));
+        assert_eq!(schedule.goal(2, |_| true), Some((501, false)));
+        assert_eq!(schedule.want(1, BLOCK), Task::Begin(3));
+        schedule.gave(3, 1);
+        schedule.read(1);
+        let further = Some((4, false));
+        assert_eq!(schedule.goal(3, |_| false), further, "it goes ahead");
     }
 
     #[test]

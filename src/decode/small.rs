@@ -72,7 +72,7 @@ impl Small {
             if !archive.try_read_stored(id, &(0..end), end, &mut stored) {
                 stored = archive.read_stored(id, 0..end, end).await?;
             }
-            let error = match self.decode(*coding, stored, entry, key.clone()).await {
+            let error = match self.decode(id, *coding, stored, entry, key.clone()).await {
                 Ok(bytes) => {
                     let bytes = Arc::new(bytes);
                     self.shared.blocks.put((id, 0), &bytes);
@@ -89,6 +89,7 @@ impl Small {
 
     async fn decode(
         &self,
+        id: EntryId,
         coding: Coding,
         stored: Vec<u8>,
         entry: Entry,
@@ -105,7 +106,11 @@ impl Small {
             let panicked = |_| Err(Error::panicked());
             let _ = tell.send(result.unwrap_or_else(panicked));
         });
-        told.await.unwrap_or(Err(Error::Cancelled))
+        // It may wait for memory that others hold.
+        let archive = &self.shared.archive;
+        let told = tokio::time::timeout(archive.timeout(), told).await;
+        let told = told.map_err(|_| archive.missed_deadline(id))?;
+        told.unwrap_or(Err(Error::Cancelled))
     }
 
     fn under_way(&self) -> MutexGuard<'_, HashMap<EntryId, Arc<OnceCell<Bytes>>>> {

@@ -22,6 +22,10 @@ pub(super) fn try_read(
     range: &Range<u64>,
     out: &mut Vec<u8>,
 ) -> bool {
+    // A hole is stored nowhere, so only the member's header tells that it is one.
+    if !archive.is_confirmed(id) {
+        return false;
+    }
     let before = out.len();
     for part in parts(archive.index().pieces(id), range) {
         let is_there = match part {
@@ -45,6 +49,8 @@ pub(super) async fn read(
     id: EntryId,
     range: &Range<u64>,
 ) -> Result<Vec<u8>, Error> {
+    // A hole is stored nowhere, so only the member's header tells that it is one.
+    archive.extent(id).await?;
     let mut out = Vec::with_capacity((range.end - range.start) as usize);
     for part in parts(archive.index().pieces(id), range) {
         match part {

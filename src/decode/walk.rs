@@ -41,6 +41,13 @@ pub(super) struct Surroundings<'a> {
     pub(super) id: EntryId,
     pub(super) entry: &'a Entry,
     pub(super) coding: Coding,
+    pub(super) keeps: &'a dyn KeepsPoints,
+}
+
+/// Keeps the checkpoints that a walk makes.
+pub(super) trait KeepsPoints {
+    /// Keeps a checkpoint, unless the entry's data was found to be wrong since `epoch`.
+    fn keep_point(&self, point: Point, epoch: u64);
 }
 
 /// How far a walk is to go.
@@ -179,10 +186,8 @@ impl Walk {
         if let Some(checkpoint) = self.codec.checkpoint() {
             debug_assert_eq!(checkpoint.output, self.position);
             let crc32 = self.crc.clone().finalize();
-            around
-                .shared
-                .points
-                .add(around.id, Point { checkpoint, crc32 });
+            let point = Point { checkpoint, crc32 };
+            around.keeps.keep_point(point, self.epoch);
         }
     }
 

@@ -60,7 +60,8 @@ pub(super) async fn extract(
     let checksum = checksum(volume, ino);
     let part_name = format!(".{}-{:08x}.aiozfs-part", ino.0, checksum.unwrap_or(0));
     let mut part = Part::open(&directory, part_name.as_bytes()).map_err(text)?;
-    let mut is_resumed = part.resume(attr.size, checksum.is_some()).map_err(text)?;
+    let resume = || part.resume(attr.size, checksum.is_some());
+    let mut is_resumed = tokio::task::block_in_place(resume).map_err(text)?;
     progress.add(part.at);
     loop {
         while part.at < attr.size {
@@ -175,6 +176,14 @@ impl Part {
         let file = rustix::fs::openat(directory.fd(), os(name), flags, mode)?;
         let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         lock.map_err(|_| io::Error::other("another aiozfs is extracting it"))?;
+        // Before the lock, another run may have given this file its own name. Then it is complete, and no longer ours.
+        let named = rustix::fs::statat(directory.fd(), os(name), AtFlags::SYMLINK_NOFOLLOW);
+        let held = rustix::fs::fstat(&file)?;
+        let is_ours =
+            |named: rustix::fs::Stat| (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino);
+        if !named.is_ok_and(is_ours) {
+            return Err(io::Error::other("another aiozfs has extracted it"));
+        }
         Ok(Self {
             file: File::from(file),
             at: 0,

@@ -14,6 +14,15 @@ use crate::decode::{self, Coding, Input, Key, Password, Share, read_buffered};
 /// How many parts of at most a window wait for a decoder.
 const WAITING: usize = 2;
 
+/// How a comparison has ended.
+pub(super) enum End {
+    Right,
+    /// The content is wrong. With what is wrong.
+    Wrong(String),
+    /// Its codec got no memory. With the bytes that it needs, and the reason in words.
+    NoMemory(u64, String),
+}
+
 /// Compares the content of one entry.
 pub(super) enum Content {
     Stored {
@@ -75,21 +84,25 @@ impl Content {
         }
     }
 
-    /// Why the content is wrong, after all stored bytes.
-    pub(super) async fn end(self) -> Option<String> {
+    /// Ends the comparison, after all stored bytes.
+    pub(super) async fn end(self) -> End {
         match self {
             Self::Stored { crc, crc32 } => match crc.finalize() {
-                found if found == crc32 => None,
-                found => Some(format!(
+                found if found == crc32 => End::Right,
+                found => End::Wrong(format!(
                     "their CRC-32 is {found:08x}, but {crc32:08x} in the archive's index"
                 )),
             },
-            Self::Unchecked => None,
+            Self::Unchecked => End::Right,
             Self::Compressed { parts, done } => {
                 drop(parts);
                 match done.await {
-                    Ok(result) => result.err().map(|why| why.to_string()),
-                    Err(_) => Some("the decoder panicked".to_owned()),
+                    Ok(Ok(())) => End::Right,
+                    Ok(Err(why @ decode::Error::TooMuchMemory { needs, .. })) => {
+                        End::NoMemory(needs, why.to_string())
+                    }
+                    Ok(Err(why)) => End::Wrong(why.to_string()),
+                    Err(_) => End::Wrong("the decoder panicked".to_owned()),
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::content::Content;
+use super::content::{Content, End};
 use super::fetch::Outcome;
 use super::report::{Bad, Report};
 use crate::archive::{EntryId, Extent, HeaderCheck, Index};
@@ -21,8 +21,10 @@ pub(super) struct Entries {
     ahead: VecDeque<EntryId>,
     /// Entries whose header has begun and whose data has not ended. Usually one.
     open: Vec<Open>,
-    /// Entries whose data has come and is being decoded, with what is bad about them.
-    ending: JoinSet<(EntryId, Range<u64>, Option<String>)>,
+    /// Entries whose data has come and is being decoded.
+    ending: JoinSet<(EntryId, Range<u64>, End)>,
+    /// The least end of the data of all entries that have begun.
+    reached: u64,
     password: Option<Password>,
     /// Of codecs.
     memory: Arc<Memory>,
@@ -30,6 +32,8 @@ pub(super) struct Entries {
 
 struct Open {
     id: EntryId,
+    /// Whether it shares no bytes with another chosen entry.
+    is_alone: bool,
     check: HeaderCheck,
     header: Vec<u8>,
     /// Where the data lies. Known once the header was read or has failed.
@@ -55,6 +59,12 @@ pub(super) fn span(index: &Index, id: EntryId) -> Range<u64> {
             .saturating_add(index.get(id).compressed_size),
     };
     start..end.min(index.blob_size()).max(start)
+}
+
+/// Where an entry's data ends at the earliest: its local header tells the exact end.
+fn least_end(index: &Index, id: EntryId) -> u64 {
+    let entry = index.get(id);
+    entry.header_offset.saturating_add(entry.compressed_size)
 }
 
 impl Entries {
@@ -91,6 +101,7 @@ impl Entries {
             index: index.clone(),
             open: Vec::new(),
             ending: JoinSet::new(),
+            reached: 0,
             password: password.cloned(),
             memory: memory.clone(),
         }
@@ -103,16 +114,22 @@ impl Entries {
             && self.index.get(id).header_offset < outcome.range.end
         {
             self.ahead.pop_front();
-            self.open.push(Open::new(&self.index, id));
+            let is_alone = self.is_alone(id);
+            self.reached = self.reached.max(least_end(&self.index, id));
+            self.open.push(Open::new(&self.index, id, is_alone));
         }
         if let Err(why) = &outcome.bytes {
             self.tell(&outcome.range, &why.to_string(), report);
         }
-        for mut open in std::mem::take(&mut self.open) {
-            // Entries that share their bytes are fed in turn: none of them may wait for another's memory.
-            let share = match &self.open[..] {
-                [] => self.memory.share(),
-                _ => self.memory.share_at_once(),
+        let mut all = std::mem::take(&mut self.open).into_iter();
+        while let Some(mut open) = all.next() {
+            // Entries that share their bytes are fed in turn: none of them may wait for another's memory. Local
+            // headers may make the data of others overlap, too.
+            let others = || self.open.iter().chain(all.as_slice());
+            let share = if open.is_alone && others().all(|other| other.content.is_none()) {
+                self.memory.share()
+            } else {
+                self.memory.share_at_once()
             };
             let password = self.password.as_ref();
             if open
@@ -124,6 +141,13 @@ impl Entries {
                 self.open.push(open);
             }
         }
+    }
+
+    /// Whether an entry that begins shares no bytes with those before and behind it.
+    fn is_alone(&self, id: EntryId) -> bool {
+        let start = |id| self.index.get(id).header_offset;
+        let next = self.ahead.front().map(|next| start(*next));
+        self.reached <= start(id) && next.is_none_or(|next| next >= least_end(&self.index, id))
     }
 
     /// Compares an entry whose data has come. A compressed one is decoded meanwhile.
@@ -146,10 +170,20 @@ impl Entries {
     async fn end_one(&mut self, report: &mut Report) -> bool {
         match self.ending.join_next().await {
             None => return false,
-            Some(Ok((id, range, why))) => {
+            Some(Ok((id, range, end))) => {
                 report.compared += 1;
-                if let Some(why) = why {
-                    report.bad(Bad::of(&self.index, id, range, why));
+                match end {
+                    End::Right => {}
+                    // Entries that share its bytes had the memory. That tells nothing about its data.
+                    End::NoMemory(needs, why) if needs <= self.memory.most() => {
+                        report.compared -= 1;
+                        let path = self.index.path(id);
+                        let why = format!("'{}': {why}", path.escape_ascii());
+                        report.unread.push((path.to_vec(), why));
+                    }
+                    End::Wrong(why) | End::NoMemory(_, why) => {
+                        report.bad(Bad::of(&self.index, id, range, why));
+                    }
                 }
             }
             Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
@@ -196,11 +230,12 @@ impl Entries {
 }
 
 impl Open {
-    fn new(index: &Index, id: EntryId) -> Self {
+    fn new(index: &Index, id: EntryId, is_alone: bool) -> Self {
         let check = index.header_check(id);
         Self {
             at: check.range().start,
             id,
+            is_alone,
             check,
             header: Vec::new(),
             extent: None,

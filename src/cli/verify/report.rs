@@ -23,7 +23,7 @@ pub(super) struct Report {
     source: (&'static str, String),
     is_verified: bool,
     pub(super) format: Format,
-    /// Entries that were read, and those of them that were compared with their CRC-32.
+    /// Entries that were read, and those of them that were compared with their checksum.
     pub(super) files: u64,
     pub(super) compared: u64,
     /// Bytes of the archive that were read.
@@ -160,7 +160,7 @@ impl Report {
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
         let compared = match self.format {
             Format::Zip => {
-                format!("of {files} files, {compared} were compared with their CRC-32")
+                format!("of {files} files, {compared} were compared with their checksum")
             }
             Format::Tar => format!(
                 "the headers of {files} members are checked; a tar has no checksums of their content"

@@ -31,7 +31,6 @@ const MOST_FALSE_ENDS: u32 = 16;
 /// Decodes bzip2.
 pub(in crate::decode) struct Bzip2 {
     input: Box<dyn Input>,
-    _share: Share,
     output: u64,
     /// The stream's block size in units of 100 KB, as a digit; 0 where a stream begins.
     level: u8,
@@ -45,6 +44,8 @@ pub(in crate::decode) struct Bzip2 {
     is_first_stream: bool,
     /// How many magic numbers in the present block were none.
     false_ends: u32,
+    /// Dropped last, because the others have the memory.
+    _share: Share,
 }
 
 /// A block that is being decoded.

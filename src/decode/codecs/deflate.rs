@@ -15,7 +15,6 @@ const LEVEL: i32 = 1;
 /// Decodes Deflate.
 pub(in crate::decode) struct Deflate {
     input: Box<dyn Input>,
-    _share: Share,
     inflate: Inflate,
     output: u64,
     has_ended: bool,
@@ -25,6 +24,8 @@ pub(in crate::decode) struct Deflate {
     seeks_boundary: bool,
     /// Between blocks: the bits of `last` that belong to the next block.
     between_blocks: Option<u8>,
+    /// Dropped last, because the others have the memory.
+    _share: Share,
 }
 
 impl Deflate {

@@ -21,13 +21,14 @@ const LONGEST_STATE: usize = 256 * 1024;
 /// Decodes Deflate64.
 pub(in crate::decode) struct Deflate64 {
     input: Box<dyn Input>,
-    _share: Share,
     inflater: Box<InflaterManaged>,
     output: u64,
     /// The bytes that were consumed last: a state may need some of them again.
     taken: Vec<u8>,
     /// Bytes to decode before those of the input.
     before: Vec<u8>,
+    /// Dropped last, because the others have the memory.
+    _share: Share,
 }
 
 impl Deflate64 {

@@ -20,11 +20,12 @@ pub(in crate::decode) struct Xz {
     output: u64,
     /// Length of the plain data in bytes.
     size: u64,
-    share: Share,
     /// The header of the present stream; empty between streams.
     header: Vec<u8>,
     is_first_stream: bool,
     block: Option<Block>,
+    /// Dropped last, because the others have the memory.
+    share: Share,
 }
 
 /// A block that is being decoded.

@@ -24,9 +24,17 @@ impl Large {
             let result = catch_unwind(AssertUnwindSafe(pass));
             let _ = tell.send(result.unwrap_or_else(|_| Err(Error::panicked())));
         });
-        told.await.unwrap_or(Err(Error::Cancelled))?;
-        self.store_points(true);
-        Ok(())
+        let passed = told.await.unwrap_or(Err(Error::Cancelled));
+        match &passed {
+            Ok(()) => self.store_points(true),
+            Err(error) if error.is_of_data() => {
+                self.distrust(&mut self.state());
+                // So that the next attempt gets other bytes.
+                self.shared.archive.reject_stored(self.id);
+            }
+            Err(_) => {}
+        }
+        passed
     }
 
     fn walk_through(&self, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), Error> {
@@ -34,8 +42,10 @@ impl Large {
             plain: self.coding.size,
             is_sequential: true,
         };
+        // Before the checkpoint is looked up: it may be forgotten meanwhile.
+        let epoch = self.state().epoch;
         let point = self.shared.points.before(self.id, self.coding.size);
-        let mut walk = self.begin(point.as_deref(), Some(goal))?;
+        let mut walk = self.begin(point.as_deref(), goal, epoch)?;
         let mut buffer = self.shared.blocks.buffer();
         let result = loop {
             progress(walk.position());
