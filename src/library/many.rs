@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::archives::{Archives, LibraryOptions};
@@ -80,6 +81,9 @@ pub enum Found {
     Gone,
 }
 
+/// What a reload did, and the task that makes the kernel forget names.
+type Replaced = (Reloaded, JoinHandle<()>);
+
 /// What a reload did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reloaded {
@@ -141,9 +145,10 @@ impl Many {
             }
             Touched::Opening(opening) => Ok(opening),
             Touched::Failed(error) => Err(error),
+            // It has just become stale.
             Touched::Closed => self
                 .begin(slot, false)
-                .ok_or_else(|| Arc::new(Unopened::Gone)),
+                .ok_or_else(|| Arc::new(Unopened::Changed)),
         };
         if is_step {
             self.step(now, slot);
@@ -190,39 +195,47 @@ impl Many {
     }
 
     async fn open(self: Arc<Self>, slot: &Arc<Slot>) -> Outcome {
-        let attempt = AssertUnwindSafe(self.archives.open(slot.item())).catch_unwind();
+        // Without an end, all who wait for the attempt would get errors for as long as the mount exists.
+        let attempt = AssertUnwindSafe(self.attempt(slot)).catch_unwind().await;
+        let opened = attempt.unwrap_or_else(|_| {
+            Err(Unopened::Setup(
+                "opening it panicked; please report this".into(),
+            ))
+        });
+        let error = match opened {
+            Ok(volume) => return Ok(volume),
+            Err(error) => Arc::new(error),
+        };
+        let name = slot.item().name();
+        match &*error {
+            Unopened::Gone => {}
+            Unopened::Directory => slot.ended(),
+            Unopened::Changed => {
+                log::warn!("{name}: {error}; it has new inode numbers now");
+                // Before anybody hears of it: the kernel looks the name up again at once.
+                self.show_again().await;
+                slot.ended();
+            }
+            Unopened::Open(_) | Unopened::Setup(_) | Unopened::TooManyNames => {
+                let pause = slot.failed(&error, Instant::now()).pause.as_secs();
+                log::warn!("{name}: it cannot be opened: {error}; not tried again for {pause} s");
+            }
+        }
+        Err(error)
+    }
+
+    async fn attempt(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<Arc<Volume>, Unopened> {
         let result = tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(Unopened::Gone),
-            result = attempt => {
-                result.unwrap_or_else(|_| Err(Unopened::Setup("opening it panicked; please report this".into())))
-            }
+            result = self.archives.open(slot.item()) => result,
         };
-        let result = match result {
+        match result {
             Err(Unopened::Open(error)) if matches!(*error, OpenError::Directory(_)) => {
                 Err(self.open_directory(slot, *error).await)
             }
-            result => result,
-        };
-        let (now, name) = (Instant::now(), slot.item().name());
-        let opened = result.and_then(|volume| self.keep(slot, volume, now));
-        opened.map_err(|error| {
-            let error = Arc::new(error);
-            match &*error {
-                Unopened::Gone | Unopened::Directory => {}
-                Unopened::Changed => {
-                    log::warn!("{name}: {error}; it has new inode numbers now");
-                    self.renew();
-                }
-                Unopened::Open(_) | Unopened::Setup(_) | Unopened::TooManyNames => {
-                    let pause = slot.failed(&error, now).pause.as_secs();
-                    log::warn!(
-                        "{name}: it cannot be opened: {error}; not tried again for {pause} s"
-                    );
-                }
-            }
-            error
-        })
+            result => self.keep(slot, result?, Instant::now()),
+        }
     }
 
     /// Shows the archives in a directory that seemed to be an archive.
@@ -234,24 +247,33 @@ impl Many {
             Some(Ok(items)) => items,
         };
         let _turn = self.reloading.lock().await;
-        slot.set_directory();
+        let before = self.found().clone();
+        slot.set_directory(true);
         {
             let mut found = self.found();
             found.retain(|item| item != slot.item());
             found.extend(items);
         }
-        match self.replace_again() {
+        match self.replace_again(None) {
             Ok(_) => Unopened::Directory,
-            Err(error) => Unopened::Setup(error.to_string()),
+            Err(error) => {
+                // Else no later list would fit.
+                slot.set_directory(false);
+                *self.found() = before;
+                Unopened::Setup(error.to_string())
+            }
         }
     }
 
-    /// Shows an archive that the list does not have.
+    /// Shows an archive that the list does not have, for a lookup of its name.
     pub(super) async fn add(self: &Arc<Self>, item: Item) {
         let _turn = self.reloading.lock().await;
+        let (before, name) = (self.found().clone(), item.name().to_owned());
         self.found().push(item);
         // A name that is there already stays what it is.
-        let _ = self.replace_again();
+        if self.replace_again(Some(&name)).is_err() {
+            *self.found() = before;
+        }
     }
 
     fn found(&self) -> MutexGuard<'_, Vec<Item>> {
@@ -283,34 +305,52 @@ impl Many {
     }
 
     pub(super) async fn reload(self: &Arc<Self>) -> Result<Reloaded, String> {
-        let _turn = self.reloading.lock().await;
-        let items = self.archives.list().await?;
-        self.replace(items).map_err(|error| error.to_string())
+        let (reloaded, told) = {
+            let _turn = self.reloading.lock().await;
+            let items = self.archives.list().await?;
+            self.replace(items, None)
+                .map_err(|error| error.to_string())?
+        };
+        // Not in its turn: the kernel may wait for a lookup that adds an archive, which needs a turn.
+        let _ = told.await;
+        Ok(reloaded)
     }
 
     /// Builds the names anew, for archives that have changed.
     pub(super) fn renew(self: &Arc<Self>) {
         let many = self.clone();
-        self.runtime.spawn(async move {
-            let _turn = many.reloading.lock().await;
-            // The names fitted together before.
-            let _ = many.replace_again();
-        });
+        self.runtime.spawn(async move { many.show_again().await });
+    }
+
+    async fn show_again(self: &Arc<Self>) {
+        let _turn = self.reloading.lock().await;
+        // The names fitted together before.
+        let _ = self.replace_again(None);
     }
 
     /// Shows the archives of the last list, and those that were found. Must be called with `reloading` held.
-    fn replace_again(self: &Arc<Self>) -> Result<Reloaded, NameError> {
+    fn replace_again(self: &Arc<Self>, answered: Option<&str>) -> Result<Replaced, NameError> {
         let now = self.names().now.clone();
         let listed = now.slots().filter(|slot| !slot.is_directory());
-        self.replace(listed.map(|slot| slot.item().clone()).collect())
+        let items = listed.map(|slot| slot.item().clone()).collect();
+        self.replace(items, answered)
     }
 
-    /// Shows these archives, and those that were found. Must be called with `reloading` held.
-    fn replace(self: &Arc<Self>, mut items: Vec<Item>) -> Result<Reloaded, NameError> {
+    /// Shows these archives, and those that were found. Must be called with `reloading` held. `answered`: a name in
+    /// the root that a lookup asks for, which the kernel need not forget. Returns also when the kernel has
+    /// forgotten the others.
+    fn replace(
+        self: &Arc<Self>,
+        mut items: Vec<Item>,
+        answered: Option<&str>,
+    ) -> Result<Replaced, NameError> {
         let before = self.names().now.clone();
-        let listed: HashSet<&str> = items.iter().map(Item::name).collect();
-        let found = self.found().clone().into_iter();
-        let found: Vec<Item> = found.filter(|item| !listed.contains(item.name())).collect();
+        let found = self.found().clone();
+        // Of several found ones with a name, the first.
+        let mut names: HashSet<&str> = items.iter().map(Item::name).collect();
+        let is_new: Vec<bool> = found.iter().map(|item| names.insert(item.name())).collect();
+        let found = found.iter().zip(is_new).filter(|(_, is_new)| *is_new);
+        let found: Vec<Item> = found.map(|(item, _)| item.clone()).collect();
         // What turned out to be a directory stays one.
         let above = |item: &Item| {
             let name = item.name().to_owned();
@@ -339,19 +379,21 @@ impl Many {
             removed: changes.removed,
         };
         let many = self.clone();
+        let mut names = changes.names;
+        names.retain(|(directory, name)| *directory != Part::ROOT || Some(&**name) != answered);
         // The kernel may make it wait for a lookup that is answered meanwhile.
-        self.runtime.spawn_blocking(move || {
+        let told = self.runtime.spawn_blocking(move || {
             let Some(watcher) = many.watcher.get() else {
                 return;
             };
-            for (directory, name) in changes.names {
+            for (directory, name) in names {
                 watcher(Change::Name {
                     directory: directory.ino(Ino::ROOT),
                     name: name.into(),
                 });
             }
         });
-        Ok(reloaded)
+        Ok((reloaded, told))
     }
 
     /// Directories have no time of their own, so that it is the same after every remount. One link means that
@@ -406,3 +448,6 @@ impl Many {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

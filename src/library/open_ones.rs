@@ -26,7 +26,8 @@ impl OpenOnes {
         }
         let mut oldest = std::mem::take(&mut *open);
         drop(open);
-        oldest.sort_by_key(|slot| slot.used());
+        // Cached, because programs use them meanwhile.
+        oldest.sort_by_cached_key(|slot| slot.used());
         let mut surplus = oldest.len() - MOST / 8 * 7;
         oldest.retain(|slot| {
             let closed = surplus > 0 && slot.close_unused(now);

@@ -135,13 +135,17 @@ impl Slot {
             Phase::Failed { failed, until } if now < *until => {
                 (Touched::Failed(failed.error.clone()), was_ahead)
             }
+            // Its numbers are those of the entries that it had before.
+            Phase::Failed { .. } | Phase::Closed if self.is_stale() => {
+                (Touched::Failed(Arc::new(Unopened::Changed)), false)
+            }
             Phase::Failed { .. } | Phase::Closed => (Touched::Closed, true),
         }
     }
 
     /// Begins to open it, unless it is open or others have begun. Returns what there is to wait for, and
     /// whether the caller must run it. `is_ahead`: no program asks for it yet; then one that failed is left
-    /// alone.
+    /// alone. A stale one is never opened again.
     pub(super) fn begin(
         &self,
         is_ahead: bool,
@@ -155,6 +159,8 @@ impl Slot {
                 return Some((open.boxed().shared(), false));
             }
             Phase::Failed { .. } if is_ahead => return None,
+            // It may have become stale after the caller touched it.
+            Phase::Failed { .. } | Phase::Closed if self.is_stale() => return None,
             Phase::Failed { .. } | Phase::Closed => {}
         }
         let opening = open().shared();
@@ -169,7 +175,8 @@ impl Slot {
         Some((opening, true))
     }
 
-    /// Records that it is open. If it is not the archive that it was, it stays closed.
+    /// Records that it is open. If it is not the archive that it was, it is not: all who come wait for the end of
+    /// the attempt, which must be followed by [`ended`](Self::ended).
     pub(super) fn opened(&self, volume: &Arc<Volume>, now: Instant) -> Result<(), Unopened> {
         // Computed without the lock. Most archives are opened once.
         let was = self.inner().fingerprint.take();
@@ -177,7 +184,6 @@ impl Slot {
             let is = Fingerprint::of(volume);
             if is != was {
                 self.is_stale.store(true, Relaxed);
-                self.inner().phase = Phase::Closed;
                 return Err(Unopened::Changed);
             }
         }
@@ -186,6 +192,11 @@ impl Slot {
             used: now,
         };
         Ok(())
+    }
+
+    /// Records that the attempt to open it has ended, and that it is not open.
+    pub(super) fn ended(&self) {
+        self.inner().phase = Phase::Closed;
     }
 
     /// Records that it could not be opened.
@@ -208,25 +219,35 @@ impl Slot {
     /// hindrance: the next read opens it again. Returns whether it is closed.
     pub(super) fn close_unused(&self, before: Instant) -> bool {
         let volume = {
-            let mut inner = self.inner();
+            let inner = self.inner();
             match &inner.phase {
                 Phase::Open { volume, used } => {
                     // New uses begin under the lock, so this number does not grow.
                     if *used > before || Arc::strong_count(volume) > 1 {
                         return false;
                     }
+                    // The reader knows which open files may have got wrong bytes. Once closed, it would give them
+                    // the right ones, as if nothing had happened.
+                    if self.files.load(Relaxed) > 0 && volume.archive().moment() > 0 {
+                        return false;
+                    }
+                    volume.clone()
                 }
                 Phase::Opening(_) => return false,
                 Phase::Closed | Phase::Failed { .. } => return true,
             }
-            match std::mem::replace(&mut inner.phase, Phase::Closed) {
-                Phase::Open { volume, .. } => volume,
-                _ => return true,
-            }
         };
+        // Computed without the lock, and kept before it is closed: who opens it again compares with it.
         let fingerprint = Fingerprint::of(&volume);
         let mut inner = self.inner();
+        match &inner.phase {
+            // Unless somebody has used it meanwhile. One of these is `volume`.
+            Phase::Open { volume, used } if *used <= before && Arc::strong_count(volume) <= 2 => {}
+            Phase::Open { .. } | Phase::Opening(_) => return false,
+            Phase::Closed | Phase::Failed { .. } => return true,
+        }
         inner.fingerprint = Some(fingerprint);
+        inner.phase = Phase::Closed;
         inner.totals.add(&volume.archive().status());
         drop(inner);
         volume.close();
@@ -263,10 +284,9 @@ impl Slot {
         self.is_directory.load(Relaxed)
     }
 
-    /// Records that it is a directory of archives.
-    pub(super) fn set_directory(&self) {
-        self.is_directory.store(true, Relaxed);
-        self.inner().phase = Phase::Closed;
+    /// Records whether it is a directory of archives.
+    pub(super) fn set_directory(&self, is_directory: bool) {
+        self.is_directory.store(is_directory, Relaxed);
     }
 
     /// A program has opened a file of it.
@@ -330,5 +350,27 @@ impl Slot {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Each change is one assignment.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::Location;
+
+    #[test]
+    fn an_archive_that_has_changed_is_not_opened_under_its_old_numbers() {
+        let item = Item::new("a", Location::Url("http://h/a".to_owned())).expect("a name");
+        let slot = Slot::new(item, Part::of("a", "http://h/a", 0), Part::ROOT);
+        let (touched, _) = slot.touch(Instant::now());
+        assert!(matches!(touched, Touched::Closed));
+        slot.set_stale();
+        let (touched, is_step) = slot.touch(Instant::now());
+        let is_changed = matches!(&touched, Touched::Failed(error) if **error == Unopened::Changed);
+        assert!(is_changed && !is_step);
+        for is_ahead in [false, true] {
+            let begun = slot.begin(is_ahead, || unreachable!("it must not be opened"));
+            assert!(begun.is_none());
+        }
     }
 }

@@ -41,7 +41,7 @@ pub(super) enum Content {
 #[derive(Clone)]
 enum Place {
     Here(NodeId),
-    /// An archive that is no longer named, and whose files are still open.
+    /// An archive that is no longer named. Its files may be open, or an open of one may be under way.
     Removed(Arc<Slot>),
 }
 
@@ -73,7 +73,8 @@ impl Snapshot {
     }
 
     /// The snapshot of `items`. An archive of `before` with the same name and location goes on, unless it is
-    /// [stale](Slot::is_stale); others that are not in `items` go on for files that are still open.
+    /// [stale](Slot::is_stale); others that are not in `items` go on for files that are still open, and at least
+    /// until the next snapshot.
     ///
     /// # Errors
     /// If two of the names cannot stand side by side.
@@ -85,11 +86,12 @@ impl Snapshot {
         made.generation = before.generation + 1;
         let mut kept = before.slots_by_name();
         kept.retain(|_, slot| !slot.is_stale());
-        // What stays keeps its part. So does what goes, as long as files of it may be open.
+        // What stays keeps its part.
         let is_kept = |item: &Item| {
             let slot = kept.get(item.name());
             slot.filter(|slot| slot.item() == item).cloned()
         };
+        // So does what went before, as long as files of it are open.
         for (part, place) in &before.parts {
             if let Place::Removed(slot) = place
                 && slot.is_in_use()
@@ -97,7 +99,8 @@ impl Snapshot {
                 made.parts.insert(*part, place.clone());
             }
         }
-        for slot in before.slots().filter(|slot| slot.is_in_use()) {
+        // And what goes now: until this snapshot is shown, files of it are opened.
+        for slot in before.slots() {
             made.parts.insert(slot.part(), Place::Removed(slot.clone()));
         }
         // The directories that lead to the item before.
@@ -374,10 +377,11 @@ mod tests {
         );
         assert_eq!(part(&before, "a/y"), part(&after, "a/y"));
         assert_ne!(part(&before, "b"), part(&after, "b"));
-        assert!(
-            after.slot(part(&before, "b")).is_none(),
-            "no file of it is open"
-        );
+        let (gone, named) = (part(&before, "b"), after.node(part(&before, "b")));
+        assert!(named.is_none());
+        assert!(after.slot(gone).is_some(), "an open may be under way");
+        let later = snapshot(&[("c", "http://h/c")], &after);
+        assert!(later.slot(gone).is_none(), "no file of it is open");
         let changes = before.changes(&after);
         let mut names: Vec<&str> = changes.names.iter().map(|(_, name)| &**name).collect();
         names.sort_unstable();

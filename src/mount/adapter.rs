@@ -376,7 +376,9 @@ impl fuser::Filesystem for Adapter {
                     let Some(mut attr) = tree.attr(entry.ino) else {
                         continue;
                     };
-                    attr.ino = file.outer(attr.ino);
+                    let is_above = entry.name == b".." && file.ino() == Ino::ROOT;
+                    let above = file.above().filter(|_| is_above);
+                    attr.ino = above.unwrap_or_else(|| file.outer(attr.ino));
                     let attr = file_attr(&attr);
                     let name = OsStr::from_bytes(entry.name);
                     let ino = attr.ino;

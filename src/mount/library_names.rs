@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuser::{FileType, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry};
+use fuser::{Errno, FileType, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry};
 
 use super::attributes::file_attr;
 use super::replies::{FOREVER, reply_absent};
@@ -44,7 +44,8 @@ pub(super) fn lookup(served: &Arc<Served>, directory: &Directory, name: &[u8], r
 pub(super) fn reply_directory(served: &Served, ino: Ino, reply: ReplyEntry) {
     match served.library.attr(ino) {
         Some(attr) => reply.entry(&FOREVER, &file_attr(&attr), Generation(0)),
-        None => reply_absent(reply),
+        // A reload has just replaced it. The name is there, so the kernel must ask again.
+        None => reply.error(Errno::ESTALE),
     }
 }
 

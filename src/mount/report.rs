@@ -11,6 +11,9 @@ use crate::library::ArchiveStatus;
 use crate::reader::{RequestCounts, Status, Timing};
 use crate::volume::Volume;
 
+/// The most streams that a status has: an attribute has 64 KiB at most.
+const MOST_STREAMS: usize = 200;
+
 /// The statistics of a mount: the value of `user.aiozfs.status`, as JSON.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
@@ -246,6 +249,7 @@ impl Report {
                 window: stream.window,
                 ahead: stream.ahead,
             }));
+        self.streams.truncate(MOST_STREAMS);
     }
 
     /// Makes the sums those over all times that the archives of a library were open.

@@ -67,6 +67,8 @@ pub struct BlobReader(Arc<Inner>);
 pub(super) struct TakenOut {
     /// In buffers.
     taken: usize,
+    /// Buffers that may be used though none were free for them.
+    lent: usize,
     /// What may be used, in bytes.
     pub(super) usable: u64,
 }
@@ -75,6 +77,7 @@ impl TakenOut {
     /// None.
     pub(super) const NONE: Self = Self {
         taken: 0,
+        lent: 0,
         usable: 0,
     };
 }
@@ -159,8 +162,8 @@ impl BlobReader {
     }
 
     /// Takes memory out of the bound for another use, until [`give_back`](Self::give_back): half of it, if that is
-    /// free. Of memory that readers share, an eighth, as long as half of it is left, and then little. Returns how
-    /// many bytes, which may be used even if they were not free.
+    /// free. Of memory that readers share, an eighth, as long as half of it is left, and then little. What is not
+    /// free of that is lent, within a bound for all readers, and at least one buffer may be used.
     pub(super) fn take_out(&self) -> TakenOut {
         let executor = &self.0.executor;
         let bound = &executor.share.bound;
@@ -172,17 +175,25 @@ impl BlobReader {
         };
         let least_left = if bound.is_shared() { all / 4 } else { 0 };
         let possible = wanted.min(left.saturating_sub(least_left));
+        // Bytes that were fetched ahead for readers that do nothing can be fetched again.
+        executor.share.take_from_others(possible, true);
         let taken = executor.event(|scheduler| scheduler.take_out(possible));
-        let usable = if bound.is_shared() { wanted } else { taken };
+        let (lent, least) = if bound.is_shared() {
+            (bound.lend(wanted - taken), 1)
+        } else {
+            (0, 0)
+        };
         TakenOut {
             taken,
-            usable: usable as u64 * BLOCK,
+            lent,
+            usable: (taken + lent).max(least) as u64 * BLOCK,
         }
     }
 
     /// Gives memory back that was taken out of the bound.
     pub(super) fn give_back(&self, out: &TakenOut) {
         self.0.executor.pool().give_back(out.taken);
+        self.0.executor.share.bound.take_back(out.lent);
     }
 
     /// Ends all requests. Reads that wait fail with [`Error::Closed`], and so do later ones.

@@ -1,0 +1,79 @@
+use futures_util::future::BoxFuture;
+
+use super::*;
+use crate::fs::{Owners, Symlinks, TreeOptions};
+use crate::volume::Location;
+
+/// Everything in it is a directory, which has these names.
+struct Directories(&'static [&'static str]);
+
+fn item(name: &str) -> Item {
+    Item::new(name, Location::Url(format!("http://h/{name}"))).expect("a name")
+}
+
+impl Archives for Directories {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, String>> {
+        async { Ok(vec![item("d")]) }.boxed()
+    }
+
+    fn open<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<Volume, Unopened>> {
+        let error = OpenError::Directory(item.location().clone());
+        async move { Err(error.into()) }.boxed()
+    }
+
+    fn directory<'a>(
+        &'a self,
+        item_of: &'a Item,
+    ) -> BoxFuture<'a, Option<Result<Vec<Item>, Unopened>>> {
+        let names = self.0.iter();
+        let items = names.map(|name| item(&format!("{}/{name}", item_of.name())));
+        let items: Vec<Item> = items.collect();
+        async move { Some(Ok(items)) }.boxed()
+    }
+}
+
+/// What looking into `d` ends with.
+async fn open(many: &Arc<Many>) -> Arc<Unopened> {
+    let d = many.names().now.slots().next().map(|slot| slot.part());
+    match many.find(d.expect("an archive").ino(Ino::ROOT)) {
+        Found::Closed(closed) => closed.open().await.err().expect("a directory"),
+        _ => panic!("it is closed"),
+    }
+}
+
+fn many(names: &'static [&'static str]) -> Arc<Many> {
+    let options = LibraryOptions {
+        tree: TreeOptions {
+            uid: 0,
+            gid: 0,
+            owners: Owners::Given,
+            fmask: 0,
+            dmask: 0,
+            symlinks: Symlinks::None,
+        },
+        idle: Duration::from_secs(60),
+        refresh: None,
+    };
+    Many::new(Arc::new(Directories(names)), options, Handle::current())
+}
+
+#[tokio::test]
+async fn of_two_found_names_that_are_alike_the_first_is_shown() {
+    let many = many(&["x.zip", "y.zip", "x.zip"]);
+    many.reload().await.expect("a list");
+    assert_eq!(*open(&many).await, Unopened::Directory);
+    for _ in 0..2 {
+        assert_eq!(many.reload().await.expect("a list").archives, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_directory_whose_names_do_not_fit_together_hinders_no_later_list() {
+    let many = many(&["x", "x/y"]);
+    many.reload().await.expect("a list");
+    let error = open(&many).await;
+    assert!(matches!(*error, Unopened::Setup(_)), "{error}");
+    for _ in 0..2 {
+        assert_eq!(many.reload().await.expect("a list").archives, 1);
+    }
+}
