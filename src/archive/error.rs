@@ -59,11 +59,11 @@ impl fmt::Display for Error {
         match self {
             Error::NotAnArchive { size } => write!(
                 f,
-                "not a ZIP archive: its {size} bytes do not end with an end-of-central-directory record, and do not begin with a tar header; is it complete?"
+                "not a ZIP archive, and no tar: its {size} bytes do not end with an end-of-central-directory record, and do not begin with a tar header; is it complete?"
             ),
             Error::CompressedAsWhole { format, command } => write!(
                 f,
-                "the file is compressed as a whole ({format}), so no file in it can be read without decompressing all before it; decompress it with '{command}' and use the tar or ZIP that it holds, or pack its files with 'zip -r' or 'aiozfs pack'"
+                "the file is compressed as a whole ({format}), so no file in it can be read without decompressing all before it; unpack it with '{command}' and use the tar or ZIP in it, or pack its files with 'zip -r' or 'aiozfs pack'"
             ),
             Error::Split => f.write_str(
                 "one part of a split ZIP archive; join its parts first ('zip -s 0 parts.zip --out whole.zip')",

@@ -124,7 +124,13 @@ impl Maps {
             && maps
                 .iter()
                 .all(|map| map.first <= pieces.len() as u64 && u32::try_from(map.distance).is_ok());
-        is_sound.then_some(Self { maps, pieces })
+        let ends = maps.iter().skip(1).map(|map| map.first as usize);
+        let ends = ends.chain([pieces.len()]);
+        let is_sorted = |(map, end): (&Map, usize)| {
+            let pieces = &pieces[map.first as usize..end];
+            pieces.is_sorted_by(|a, b| a.offset + a.len <= b.offset)
+        };
+        (is_sound && maps.iter().zip(ends).all(is_sorted)).then_some(Self { maps, pieces })
     }
 
     pub(super) fn shrink(&mut self) {

@@ -84,7 +84,8 @@ impl<'a> Earlier<'a> {
         index: &'a Index,
         names: &Names,
     ) -> Node {
-        let is_behind = |id: EntryId| index.directory_order(id) > index.directory_order(link);
+        // A link may name itself: tar writes that for a file that is named twice on its command line.
+        let is_behind = |id: EntryId| index.directory_order(id) >= index.directory_order(link);
         let is_replaced = names.entry(index, found).is_some_and(is_behind);
         if index.format() != Format::Tar || !is_replaced {
             return found;
@@ -100,7 +101,7 @@ impl<'a> Earlier<'a> {
         let parts: Vec<&[u8]> = parts(path).collect();
         let named = by_path.get(&*parts.join(&b'/'));
         let behind = named.map_or(0, |all| all.partition_point(|id| !is_behind(*id)));
-        let before = named.and_then(|all| all[..behind].iter().rfind(|id| **id != link));
+        let before = named.and_then(|all| all[..behind].last());
         before.map_or(found, |id| id.index() as Node + 1)
     }
 }

@@ -274,6 +274,13 @@ impl Archive {
         self.confirm(id, &check, &bytes)
     }
 
+    /// Whether the header of an entry was compared with the index, or can be without waiting.
+    pub fn is_confirmed(&self, id: EntryId) -> bool {
+        self.confirmed(id)
+            .or_else(|| self.try_confirm(id))
+            .is_some()
+    }
+
     /// The origins of what is in memory of `range` of the entry's data, as it is stored.
     pub fn origins(&self, id: EntryId, range: &Range<u64>) -> Vec<Origin> {
         let at = self.confirmed(id).and_then(|extent| within(&extent, range));

@@ -40,7 +40,9 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
         cached,
         servers,
     } = open_archive(location, options).await?;
-    let recall = Recall::new(cached.as_ref(), &options.parse);
+    // The tree of an index that was brought along is not the archive's own.
+    let own = cached.as_ref().filter(|_| options.index.is_none());
+    let recall = Recall::new(own, &options.parse);
     let index = archive.index();
     let known = recall.tree(index, options.tree).await;
     let is_new = known.is_none();

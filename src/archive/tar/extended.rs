@@ -3,6 +3,9 @@
 use crate::archive::entry::Timestamp;
 use crate::ranges::decimal;
 
+/// The most numbers of a sparse map in extended headers. More pieces than that are refused anyway.
+const MOST_NUMBERS: usize = 1 << 21;
+
 /// What extended headers say of a member. `None`: its own header says it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Extended {
@@ -81,6 +84,9 @@ impl Extended {
                     return Err(Malformed);
                 }
                 self.sparse.has_map = true;
+                if self.sparse.pieces.len() >= MOST_NUMBERS {
+                    return Err(Malformed);
+                }
                 self.sparse.pieces.extend(number()?);
             }
             b"GNU.sparse.map" => {

@@ -65,8 +65,10 @@ impl MapText {
         for byte in block {
             match byte {
                 b'0'..=b'9' => {
-                    let number = self.digits.unwrap_or(0).checked_mul(10).ok_or(BadMap)?;
-                    self.digits = Some(number + u64::from(byte - b'0'));
+                    let number = self.digits.unwrap_or(0).checked_mul(10);
+                    let number =
+                        number.and_then(|number| number.checked_add(u64::from(byte - b'0')));
+                    self.digits = Some(number.ok_or(BadMap)?);
                 }
                 b'\n' => {
                     let number = self.digits.take().ok_or(BadMap)?;
@@ -122,6 +124,7 @@ mod tests {
             "11\n",
             "1\n-1\n",
             "99999999999999999999999\n",
+            "18446744073709551616\n",
             "\n",
             "1\n0 5\n",
         ] {

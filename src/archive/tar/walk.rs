@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::TAR_BLOCK;
 use super::builder::{Builder, Map, Member};
-use super::extended::{Extended, Version};
+use super::extended::{Extended, Sparse, Version};
 use super::header::{self, Header, is_zero};
 use super::map::{self, MapText};
 use crate::archive::ending::{Ending, MAX_EXTENDED};
@@ -16,6 +16,9 @@ use crate::archive::zip::ParseOptions;
 
 /// The largest size of a file on Linux, in bytes.
 const LARGEST: u64 = i64::MAX as u64;
+
+/// The longest old GNU sparse map in bytes, with the header. A map of the most pieces, 21 a block, is shorter.
+const LONGEST_OLD_MAP: u64 = 32 << 20;
 
 /// The walk over the members of a tar.
 ///
@@ -234,7 +237,12 @@ impl TarWalk {
                 self.local.link = name();
                 true
             }
-            b'g' => self.global.take(data).is_ok(),
+            b'g' => {
+                let is_good = self.global.take(data).is_ok();
+                // A map is that of one member.
+                self.global.sparse = Sparse::default();
+                is_good
+            }
             _ => self.local.take(data).is_ok(),
         };
         if is_good {
@@ -357,7 +365,9 @@ impl TarWalk {
     ) -> Result<(), Error> {
         let distance = self.need.end - member.header_offset;
         match pairs {
-            Some(pairs) if goes_on && pairs.len() <= self.builder.room() => {
+            Some(pairs)
+                if goes_on && pairs.len() <= self.builder.room() && distance < LONGEST_OLD_MAP =>
+            {
                 self.go(
                     self.need.end,
                     TAR_BLOCK,

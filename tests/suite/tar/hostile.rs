@@ -133,6 +133,19 @@ fn hard_link_is_the_file_before_it() {
     assert_eq!(content(b"a (1)"), b"first");
 }
 
+/// `tar cf x.tar d d/f` writes d/f, and then a hard link of that name to itself. It could not be read.
+#[test]
+fn file_that_is_named_twice_is_read() {
+    let blob = Made::default()
+        .file("a", b"content")
+        .link("a", b'1', "a")
+        .ended();
+    let tree = tree(drive::index(&blob, || 512));
+    let ino = tree.lookup(aiozfs::fs::Ino::ROOT, b"a").expect("shown");
+    let content = drive::content(tree.index(), &blob, tree.entry(ino).expect("a file"));
+    assert_eq!(content.expect("readable"), b"content");
+}
+
 /// Some writers of pax archives give hard links the data of their file.
 #[test]
 fn hard_links_may_have_data() {

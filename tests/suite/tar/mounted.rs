@@ -164,7 +164,7 @@ fn compressed_tars_are_refused_with_what_to_do() {
         assert_eq!(refused.code(), Some(1));
         let said = refused.stderr;
         assert!(
-            said.contains(format) && said.contains("decompress it with"),
+            said.contains(format) && said.contains("unpack it with"),
             "{said}"
         );
         assert_eq!(said.lines().count(), 1, "{said}");
