@@ -14,8 +14,8 @@ const BRIEFLY: Duration = Duration::from_secs(5);
 /// How many archives an error names.
 const NAMED: usize = 5;
 
-/// The ends of names of archives that are ZIP files.
-const ARCHIVES: [&str; 4] = [".zip", ".cbz", ".epub", ".jar"];
+/// The ends of names of archives.
+const ARCHIVES: [&str; 5] = [".zip", ".tar", ".cbz", ".epub", ".jar"];
 
 /// Whether a file is named like an archive.
 pub(super) fn is_archive(name: &str) -> bool {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, RANGE,
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE,
 };
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
@@ -35,9 +35,11 @@ static NEXT_BLOB: AtomicU64 = AtomicU64::new(0);
 /// A URL that requests are sent to, or to the target that it redirects to.
 pub(super) struct RemoteUrl {
     origin: Origin,
-    /// Without credentials; those are in `secrets`.
+    /// Without credentials; those are in `secrets` and `login`.
     url: Url,
     secrets: Secrets,
+    /// The login in the URL, or of the netrc file. It is sent unless `secrets` has an Authorization.
+    login: Option<HeaderValue>,
     blob: BlobId,
     state: Mutex<State>,
     options: HttpOptions,
@@ -94,15 +96,13 @@ impl RemoteUrl {
                 url.scheme()
             )));
         }
-        let mut secrets = options.secrets.clone();
         let netrc = || {
             let (login, password) = options.netrc.login(url.host_str()?)?;
             basic_authorization(login.as_bytes(), password.as_bytes())
         };
-        if !secrets.has_authorization()
-            && let Some(basic) = authorization_of(&url).or_else(netrc)
-        {
-            secrets = secrets.with(AUTHORIZATION, basic);
+        let mut login = authorization_of(&url).or_else(netrc);
+        if let Some(login) = &mut login {
+            login.set_sensitive(true);
         }
         // Both fail only for URLs that cannot have a host, which were refused above.
         let _ = url.set_username("");
@@ -112,10 +112,21 @@ impl RemoteUrl {
             origin: Origin::new(display_name(&url)),
             blob: NEXT_BLOB.fetch_add(1, Relaxed),
             url,
-            secrets,
+            secrets: options.secrets.clone(),
+            login,
             state: Mutex::default(),
             options,
         })
+    }
+
+    /// The headers that are for this server alone.
+    fn credentials(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = self.secrets.all();
+        if !self.secrets.has_authorization() {
+            let login = self.login.clone().into_iter();
+            headers.extend(login.map(|login| (AUTHORIZATION, login)));
+        }
+        headers
     }
 
     /// The URL without credentials and query.
@@ -281,7 +292,7 @@ impl RemoteUrl {
         }
         let mut url = Cow::Borrowed(url);
         if is_same_server(&url, &self.url()) {
-            headers.extend(self.secrets.all());
+            headers.extend(self.credentials());
             if let Some(authorizer) = &self.options.authorization.0 {
                 let mut signed: HeaderMap = headers.into_iter().collect();
                 let signing = authorizer.authorize(&Method::GET, url.to_mut(), &mut signed);
@@ -376,7 +387,7 @@ mod tests {
         let remote = RemoteUrl::new("https://joe:s3cret@example.com/a.zip?sig=abc#x", options)
             .expect("a usable URL");
         assert_eq!(remote.origin.to_string(), "https://example.com/a.zip");
-        let all = remote.secrets.all();
+        let all = remote.credentials();
         let (_, header) = all.first().expect("credentials");
         assert!(header.is_sensitive());
         assert_eq!(header.as_bytes(), b"Basic am9lOnMzY3JldA==");
@@ -395,8 +406,7 @@ mod tests {
             };
             let remote = RemoteUrl::new(url, options).expect("a usable URL");
             let values: Vec<String> = remote
-                .secrets
-                .all()
+                .credentials()
                 .iter()
                 .map(|(_, value)| value.to_str().expect("text").to_owned())
                 .collect();

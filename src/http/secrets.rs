@@ -38,7 +38,7 @@ impl Secrets {
         Ok(self.with(AUTHORIZATION, value))
     }
 
-    pub(super) fn with(self, name: HeaderName, mut value: HeaderValue) -> Self {
+    fn with(self, name: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
         let mut headers = self.all();
         headers.push((name, value));

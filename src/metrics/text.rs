@@ -172,7 +172,12 @@ fn mount(out: &mut Out, report: &Report) -> Result<(), Error> {
         Some(Unit::Seconds),
         report.uptime_s,
     )?;
-    out.gauge("aiozfs_archives", "Archives that are mounted", None, 1u64)?;
+    out.gauge(
+        "aiozfs_archives",
+        "Archives that are mounted",
+        None,
+        report.archives.unwrap_or(1),
+    )?;
     out.gauge(
         "aiozfs_archive_size",
         "Size of the archive",

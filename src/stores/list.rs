@@ -51,6 +51,7 @@ pub async fn list(
         let mut query = vec![("prefix", prefix), ("delimiter", "/")];
         if is_azure {
             query.extend([("restype", "container"), ("comp", "list")]);
+            query.push(("maxresults", "1000"));
         } else {
             // XML cannot express all characters of keys.
             query.extend([("list-type", "2"), ("encoding-type", "url")]);

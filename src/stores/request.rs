@@ -23,7 +23,7 @@ const WAIT: Duration = Duration::from_secs(120);
 /// How often the wait is doubled.
 const MOST_DOUBLED: u32 = 4;
 
-/// The longest answer in bytes: a list of a thousand parts or uploads.
+/// The longest answer in bytes: a page of a thousand keys, parts or uploads.
 const MAX_ANSWER: usize = 4 << 20;
 
 /// What a signature expects to be percent-encoded in a query: all but the unreserved characters of RFC 3986

@@ -15,10 +15,11 @@ use super::options::Options;
 use super::resolve::{list, servers_of};
 use super::servers::Servers;
 use super::sources::http_options;
+use super::unsigned::unsigned;
 use super::web_index;
 use crate::content::ListedKind;
 use crate::http::{HttpOptions, Page, Url, page};
-use crate::source::{Backoff, Error, OPEN_PATIENCE, Priority};
+use crate::source::{Backoff, Error, OPEN_PATIENCE, Origin, Priority};
 use crate::stores::{self, ObjectAddress, Requests, Store};
 
 /// The ends of the names of archives, in any case.
@@ -32,6 +33,9 @@ const MOST_NAMES: usize = 32 << 20;
 
 /// The longest index of a web server, in bytes.
 const MOST_INDEX: usize = 32 << 20;
+
+/// How long an index of a web server may take to arrive.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// The longest name in bytes, as in file systems.
 const LONGEST_NAME: usize = 255;
@@ -199,7 +203,13 @@ async fn of_index(
 async fn index(url: &str, http: &HttpOptions, patience: Duration) -> Result<Page, Error> {
     let mut backoff = Backoff::new(patience, Priority::Demand);
     loop {
-        match page(url, http, MOST_INDEX, web_index::is_index).await {
+        let page = page(url, http, MOST_INDEX, web_index::is_index);
+        let page = tokio::time::timeout(LONGEST, page).await;
+        let timeout = || Error::Timeout {
+            origin: Origin::new(unsigned(url)),
+            after: LONGEST,
+        };
+        match page.unwrap_or_else(|_| Err(timeout())) {
             Ok(page) => return Ok(page),
             Err(error) => backoff.wait(error).await?,
         }
@@ -210,7 +220,7 @@ async fn index(url: &str, http: &HttpOptions, patience: Duration) -> Result<Page
 fn of_folder(folder: &Path) -> Result<Listing, OpenError> {
     let unreadable = |e: std::io::Error| {
         OpenError::Unusable(Error::Io {
-            origin: crate::source::Origin::new(folder.display().to_string()),
+            origin: Origin::new(folder.display().to_string()),
             kind: e.kind(),
             cause: e.to_string(),
         })
@@ -273,7 +283,11 @@ impl Names {
         Ok(())
     }
 
-    fn finish(self) -> Listing {
+    fn finish(mut self) -> Listing {
+        // Only one of them can have the name: a store may have both.
+        let archives = &self.archives;
+        self.directories
+            .retain(|name, _| !archives.contains_key(name));
         if self.refused > 0 {
             log::warn!("{} names that no file can have are left out", self.refused);
         }

@@ -14,7 +14,7 @@ struct Scheme {
 /// Amazon S3 and its like (AWS, "Authenticating requests: query parameters", "Signing REST requests"), CloudFront
 /// ("Use signed URLs"), Google ("Signed URLs"), Azure ("Create a service SAS", "Create a user delegation SAS").
 /// Other parameters choose the content or its headers, such as `versionId`.
-const SCHEMES: [Scheme; 6] = [
+const SCHEMES: [Scheme; 7] = [
     Scheme {
         marks: &["x-amz-signature", "x-amz-credential"],
         signature: &["x-amz-*"],
@@ -47,12 +47,19 @@ const SCHEMES: [Scheme; 6] = [
         ],
     },
     Scheme {
-        marks: &["sig", "sv"],
-        signature: &[
-            "sig", "sv", "ss", "srt", "sr", "sp", "st", "se", "spr", "sip", "si", "skoid", "sktid",
-            "skt", "ske", "sks", "skv", "saoid", "suoid", "scid", "sdd", "ses",
-        ],
+        marks: &["sig", "sv", "sr"],
+        signature: SHARED_ACCESS,
     },
+    Scheme {
+        marks: &["sig", "sv", "ss", "srt"],
+        signature: SHARED_ACCESS,
+    },
+];
+
+/// The parameters of a shared access signature of Azure, for one resource (`sr`) or for an account (`ss`, `srt`).
+const SHARED_ACCESS: &[&str] = &[
+    "sig", "sv", "ss", "srt", "sr", "sp", "st", "se", "spr", "sip", "si", "skoid", "sktid", "skt",
+    "ske", "sks", "skv", "saoid", "suoid", "scid", "sdd", "ses",
 ];
 
 /// A URL without `user:password@` and without the parameters of a signature, for the key of a cache. Neither
@@ -144,6 +151,7 @@ mod tests {
         for url in [
             "https://h/get?id=7&expires=9&signature=mine",
             "https://h/get?sig=7",
+            "https://h/get?sv=3&sig=x&se=1&st=5",
             "https://h/get?token=7&X-Amz-Date=1",
             "https://h/a?",
         ] {
