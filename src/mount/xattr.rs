@@ -20,8 +20,8 @@ pub(super) const SOURCE: &str = "source.";
 /// The attribute whose reading reloads the list of a library.
 pub(super) const RELOAD: &str = "reload";
 
-/// The prefix of an attribute whose name ends with a number: the status of the archives of a library from this
-/// one on, as many as fit into an attribute.
+/// The prefix of an attribute whose name ends with a number: the status of a library's archives. The first of them has
+/// this number, and an attribute's length limits how many follow.
 pub(super) const ARCHIVES: &str = "archives.";
 
 /// Attributes of a file with an entry in the archive.

@@ -71,7 +71,7 @@ pub(crate) struct Bound {
 
 /// A reader that shares a bound.
 pub(crate) trait Member: Send + Sync + std::fmt::Debug {
-    /// Gives up memory until this many buffers are free, if it has so much.
+    /// Gives up memory until this many buffers are free, or until nothing is left to give up.
     fn give_up(self: Arc<Self>, buffers: usize);
 }
 

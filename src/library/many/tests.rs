@@ -1,3 +1,5 @@
+//! Lists of archives whose names do not fit together.
+
 use futures_util::future::BoxFuture;
 
 use super::*;

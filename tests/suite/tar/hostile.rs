@@ -1,4 +1,4 @@
-//! Tars that attack whoever reads them.
+//! Tars that attack their reader.
 
 use std::sync::Arc;
 
