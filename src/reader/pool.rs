@@ -44,7 +44,7 @@ pub(super) struct Grant {
 }
 
 impl Pool {
-    /// A pool of `total` buffers, of which read-ahead may use `read_ahead` bytes. Memory is allocated at first use.
+    /// Makes a pool of `total` buffers. Read-ahead may use `read_ahead` bytes of them. A buffer is allocated at its first use.
     pub(super) fn new(total: usize, read_ahead: u64) -> Self {
         Self(Arc::new(Shared {
             permits: Arc::new(Semaphore::new(total)),

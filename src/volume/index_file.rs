@@ -33,7 +33,7 @@ const CHECKSUM: usize = 32;
 /// The largest file that is read, in bytes. The index of a million entries takes some 70 MB.
 const MOST: u64 = 4 << 30;
 
-/// An index that was made before, and of which archive it is.
+/// An index that a user brought along, and the archive that it was made of.
 pub(super) struct IndexFile {
     pub(super) index: Index,
     pub(super) made_of: MadeOf,
