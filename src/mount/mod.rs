@@ -6,9 +6,11 @@
 //! another process.
 
 mod adapter;
+mod archive_names;
 mod archives_page;
 mod ask;
 mod attributes;
+mod control_files;
 mod crash;
 mod errno;
 mod error_kind;
@@ -16,7 +18,6 @@ mod failpoint;
 mod holders;
 mod library_names;
 mod logged;
-mod lookup;
 mod malloc_arenas;
 mod mounts;
 mod ongoing_read;

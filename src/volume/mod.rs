@@ -30,6 +30,6 @@ pub use listing::{Listed, Listing, listing};
 pub use location::Location;
 pub use location_error::LocationError;
 pub use open::{Opened, open, open_archive};
-pub use options::{Options, Verify, open_cache};
+pub use options::{Fresh, Options, Verify, open_cache};
 pub use resolve::{Directory, cid_of, list};
 pub use servers::{Server, Servers};

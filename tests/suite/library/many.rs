@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::shelf::{Answer, Shelf, archive, write_list};
-use crate::common::mount::{Mount, xattr};
+use super::shelf::{Answer, Shelf, archive, control, write_list};
+use crate::common::mount::Mount;
 use crate::common::{run, tree};
 
 fn number(mount: &Mount, name: &str) -> u64 {
-    let status = xattr(mount.path(), "status").expect("a status");
+    let status = control(mount, "status");
     let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
     status[name].as_u64().expect(name)
 }
