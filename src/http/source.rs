@@ -97,8 +97,14 @@ impl Inner {
 
     /// Asks for the size and for the tail at once. Some servers refuse suffix ranges, or answer them with
     /// the head of the file. So the tail counts only if its Content-Range ends at the size that the other
-    /// answer tells.
+    /// answer tells. After that, other blobs of this server are asked for their tails alone.
     async fn open(&self, tail_wanted: u64) -> Result<Opened> {
+        if tail_wanted > 0
+            && self.remote.gives_suffixes()
+            && let Some((chunk, known)) = self.ask_tail(tail_wanted).await
+        {
+            return self.opened(known, Some(chunk));
+        }
         let connections = FIRST_CONNECTIONS.min(self.options.connections);
         // Polled last, when the requests above have taken their connections.
         let warm_up = async {
@@ -107,40 +113,38 @@ impl Inner {
                 self.remote.warm_up_unknown(connections);
             }
         };
-        let (size, tail, ()) = tokio::join!(self.ask_size(), self.ask_tail(tail_wanted), warm_up);
-        let Known {
-            size,
-            validator,
-            version,
-            fresh_for,
-        } = size?;
-        let tail = tail.filter(|(chunk, total, tail_validator)| {
-            *total == size && chunk.range().end == size && *tail_validator == validator
+        let (known, tail, ()) = tokio::join!(self.ask_size(), self.ask_tail(tail_wanted), warm_up);
+        let known = known?;
+        let tail = tail.filter(|(_, of_tail)| {
+            of_tail.size == known.size && of_tail.validator == known.validator
         });
+        if tail.is_some() {
+            self.remote.gave_suffix();
+        }
+        let opened = self.opened(known, tail.map(|(chunk, _)| chunk))?;
+        if tail_wanted > 0 {
+            // A redirect may have led to another server.
+            self.remote.warm_up(connections);
+        }
+        Ok(opened)
+    }
+
+    fn opened(&self, known: Known, tail: Option<Chunk>) -> Result<Opened> {
+        let size = known.size;
         if let Some(known) = self.size().filter(|known| *known != size) {
             return Err(Error::Changed {
                 origin: self.remote.origin().clone(),
                 what: format!("it had {known} bytes and now has {size}"),
             });
         }
-        let _ = self.known.set(Known {
-            size,
-            validator,
-            version,
-            fresh_for,
-        });
-        let chunk = tail.map(|(chunk, ..)| chunk);
-        if tail_wanted > 0 {
-            // A redirect may have led to another server.
-            self.remote.warm_up(connections);
-        }
-        Ok(Opened { size, tail: chunk })
+        let _ = self.known.set(known);
+        Ok(Opened { size, tail })
     }
 
     /// Takes the size from the Content-Range of the first byte. Some servers refuse HEAD, and HEAD does not
     /// tell whether ranges work.
     async fn ask_size(&self) -> Result<Known> {
-        let _pass = self.gate.pass(Priority::Demand).await;
+        let _pass = self.gate.pass(self.options.opening).await;
         let (origin, mut repeats) = (self.remote.origin(), Repeats::new());
         loop {
             let (received, target) = self.remote.get(Ask::Range("bytes=0-0")).await?;
@@ -181,13 +185,13 @@ impl Inner {
         }
     }
 
-    /// The last `tail` bytes, the blob's size and its validator; `None` if the server does not serve
-    /// suffix ranges.
-    async fn ask_tail(&self, tail: u64) -> Option<(Chunk, u64, Option<Validator>)> {
+    /// The last `tail` bytes, and what their answer tells of the blob; `None` if the server does not serve suffix
+    /// ranges.
+    async fn ask_tail(&self, tail: u64) -> Option<(Chunk, Known)> {
         if tail == 0 {
             return None;
         }
-        let _pass = self.gate.pass(Priority::Demand).await;
+        let _pass = self.gate.pass(self.options.opening).await;
         let suffix = format!("bytes=-{tail}");
         let (received, _) = self.remote.get(Ask::Range(&suffix)).await.ok()?;
         let answer = Answer::of(&received);
@@ -200,9 +204,9 @@ impl Inner {
         let origin = self.remote.origin();
         answer.check(origin, &content.range, Some(size)).ok()?;
         self.accepted(&answer);
-        let validator = answer.validator();
+        let known = Known::of(&answer, size);
         let chunk = self.collect(received, content.range).await.ok()?;
-        Some((chunk, size, validator))
+        Some((chunk, known))
     }
 
     /// Reads a short body as one chunk. `range` bounds it.

@@ -10,13 +10,14 @@ use std::time::Duration;
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 
-use super::archives_page::{ArchiveReport, ArchivesPage, ReloadReport};
+use super::archives_page::{ArchivesPage, ReloadReport};
 use super::control_files::CONTROL;
 use super::mounts::{self, FS_TYPE};
 use super::report::Report;
 use super::stuck::Stuck;
 use super::trace::{TRACE, TracePage};
 use super::xattr::{ARCHIVES, RELOAD, SOURCE};
+use crate::library::ArchiveStatus;
 
 /// A mount answers from memory. One that takes longer is stopped (SIGSTOP), or worse.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -45,7 +46,7 @@ pub fn trace(mountpoint: &Path, from: Option<u64>) -> Result<TracePage, Stuck> {
 }
 
 /// The archives of the library that is mounted on `mountpoint`, in the order of names.
-pub fn archives(mountpoint: &Path) -> Result<Vec<ArchiveReport>, Stuck> {
+pub fn archives(mountpoint: &Path) -> Result<Vec<ArchiveStatus>, Stuck> {
     let mut archives = Vec::new();
     loop {
         let name = format!("{ARCHIVES}{}", archives.len());

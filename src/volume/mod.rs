@@ -22,6 +22,7 @@ mod sources;
 mod unsigned;
 mod web_index;
 
+pub use crate::gateways::MemberStatus;
 pub use content_path::{ContentPath, Root};
 pub use error::{FileError, FindError, IndexFileError, OpenError};
 pub use files::Volume;

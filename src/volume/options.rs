@@ -12,6 +12,7 @@ use crate::cache::{Ask, Cache, CacheOptions, Folder};
 use crate::decode::Password;
 use crate::fs::{Owners, Symlinks, TreeOptions};
 use crate::reader::ReaderOptions;
+use crate::source::Priority;
 
 /// The largest size of a cache by default, in bytes.
 const CACHE_SIZE: u64 = 10 << 30;
@@ -38,6 +39,8 @@ pub struct Options {
     pub offline: bool,
     /// Open a URL without a request while its version in the cache is fresh (RFC 9111, section 4.2).
     pub fresh: Option<Fresh>,
+    /// How urgent it is to open it.
+    pub opening: Priority,
     /// Owners, permissions and symbolic links, as they are shown.
     pub tree: TreeOptions,
     /// The password of encrypted entries.
@@ -61,6 +64,7 @@ impl Default for Options {
             cache: None,
             offline: false,
             fresh: None,
+            opening: Priority::Demand,
             tree: TreeOptions {
                 uid: rustix::process::getuid().as_raw(),
                 gid: rustix::process::getgid().as_raw(),

@@ -64,10 +64,13 @@ fn commands_ask_a_library_without_attributes() {
         let mut command = run::aiozfs();
         run::run(command.args(args).arg(mount.path())).ok(args[0])
     };
-    assert!(ask(&["status"]).stdout.contains("1 archives") || !ask(&["status"]).stdout.is_empty());
+    let status = ask(&["status"]).stdout;
+    assert!(status.contains("1 archives"), "{status}");
     let status: serde_json::Value =
         serde_json::from_str(&ask(&["status", "--json"]).stdout).expect("JSON");
     assert_eq!(status["library"].as_array().expect("archives").len(), 1);
+    let trace = run::run(run::aiozfs().arg("trace").arg(mount.path()));
+    assert!(trace.stderr.contains("is a library"), "{}", trace.stderr);
     assert!(ask(&["reload"]).stdout.starts_with("1 archives"));
     let mounts = run::run(run::aiozfs().arg("mounts")).ok("mounts").stdout;
     let line = mounts
