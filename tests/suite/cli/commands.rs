@@ -139,12 +139,12 @@ fn configurations_of_every_page_are_accepted() {
 
 /// A place where the commands of the README find what they name.
 struct Site {
-    home: tempfile::TempDir,
+    home: tree::TempDir,
     mounts: BTreeMap<String, MountPoint>,
     node: Node,
     web: Nginx,
     store: Rclone,
-    _served: tempfile::TempDir,
+    _served: tree::TempDir,
 }
 
 impl Site {
