@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use crate::common::tree::TempDir;
 use md5::{Digest, Md5};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::common::emulators;
 use crate::common::rclone::{self, Rclone};
