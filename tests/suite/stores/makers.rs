@@ -26,7 +26,7 @@ fn objects_with_any_name_are_mounted_from_s3s() {
 }
 
 /// The bucket `films` with the archive under each of [`NAMES`].
-fn films() -> tempfile::TempDir {
+fn films() -> tree::TempDir {
     let folder = tree::temp();
     for name in NAMES {
         tree::write(folder.path(), &format!("films/{name}"), &archive());
