@@ -50,8 +50,9 @@ impl Kind {
 }
 
 const EXAMPLES: &str = "\
-The columns: when it began, kind, milliseconds, offset+length, where the bytes came from, file. The offset of a read
-is in the file, that of a request in the archive.
+The columns: when it began, kind, milliseconds, offset+length, where the bytes
+came from, file. The offset of a read is in the file, that of a request in the
+archive.
 
 Examples:
   aiozfs trace /mnt/video

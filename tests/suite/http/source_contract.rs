@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::gateways::{Content, bases, verified};
+use crate::common::tree;
 use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::gateways::Gateways;
 use aiozfs::http::{Http, HttpOptions};
@@ -133,12 +134,12 @@ async fn every_source_keeps_the_contract() {
     let blob = blob(300_000);
     let node = FaultNode::start(blob.clone());
     let other = FaultNode::start(blob.clone());
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let path = dir.path().join("blob");
     std::fs::write(&path, &blob).expect("a file");
 
     let memory = || Arc::new(Memory::new("memory", blob.clone()));
-    let kept = tempfile::tempdir().expect("a directory");
+    let kept = tree::temp();
     let disk = Folder::open(kept.path()).expect("a cache");
     let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
     let cached = |key: Key| Arc::new(Cached::new(memory(), &cache, key, Ask::Always));
@@ -406,7 +407,7 @@ async fn redirects_are_remembered_and_secrets_are_not_forwarded() {
 
 #[tokio::test]
 async fn a_changed_file_is_an_error() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let path = dir.path().join("blob");
     std::fs::write(&path, blob(300_000)).expect("a file");
     let source = File::open_path(&path).expect("the file");
@@ -431,7 +432,7 @@ fn file_at(path: &std::path::Path) -> FileAt {
 
 #[tokio::test]
 async fn a_replaced_file_is_an_error() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let path = dir.path().join("blob");
     std::fs::write(&path, blob(1000)).expect("a file");
     let source = file_at(&path);

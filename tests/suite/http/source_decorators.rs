@@ -146,14 +146,14 @@ struct Case {
     cid: Cid,
     nodes: Arc<Nodes>,
     cache: Cache,
-    _dir: tempfile::TempDir,
+    _dir: tree::TempDir,
 }
 
 impl Case {
     fn new() -> Self {
         let blob = tree::bytes(21, SIZE as usize);
         let (cid, blocks) = import(&blob);
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = tree::temp();
         let disk = Folder::open(dir.path()).expect("a cache");
         Self {
             blob,

@@ -12,7 +12,7 @@ use crate::common::{run, tree};
 
 /// A library of archives of a shelf, and a cache that outlives its mounts.
 struct Films {
-    dir: tempfile::TempDir,
+    dir: crate::common::tree::TempDir,
     count: usize,
 }
 

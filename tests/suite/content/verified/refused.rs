@@ -13,6 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use super::served::{LEN, patient, serve};
 use super::{blob, read};
 use crate::common::forger::{Forge, Forger};
+use crate::common::tree;
 
 /// How gateways refuse what they do not serve, or not now.
 const REFUSALS: [u16; 23] = [
@@ -142,7 +143,7 @@ async fn leaves_that_came_as_blocks_are_cached_as_data() {
     let (tree, addr) = serve(&bytes, Profile::UNIXFS_V1_2025).await;
     let (cid, relay) = (tree.cid(), Forger::before(addr));
     relay.forge(Forge::RefusedRanges(406, None));
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let disk = Folder::open(dir.path()).expect("a cache");
     let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
     let key = Key::verified(&cid);
