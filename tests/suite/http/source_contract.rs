@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::gateways::{Content, bases, verified};
 use crate::common::tree;
-use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::gateways::Gateways;
 use aiozfs::http::{Http, HttpOptions};
 use aiozfs::source::{
@@ -142,7 +142,7 @@ async fn every_source_keeps_the_contract() {
     let kept = tree::temp();
     let disk = Folder::open(kept.path()).expect("a cache");
     let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
-    let cached = |key: Key| Arc::new(Cached::new(memory(), &cache, key, false));
+    let cached = |key: Key| Arc::new(Cached::new(memory(), &cache, key, Ask::Always));
     let kinds: Vec<(&str, Arc<dyn Source>)> = vec![
         ("memory", memory()),
         ("file", Arc::new(File::open_path(&path).expect("the file"))),
@@ -174,7 +174,7 @@ async fn every_source_keeps_the_contract() {
     let verified = verified(content.cid, &bases(&nodes));
     keeps_the_contract("verification over retry over gateways", verified, &blob).await;
     cache.settle(Duration::from_secs(20));
-    let from_disk = Cached::new(Arc::new(Offline), &cache, Key::id("blob", &[]), false);
+    let from_disk = Cached::new(Arc::new(Offline), &cache, Key::id("blob", &[]), Ask::Always);
     keeps_the_contract("cache alone", Arc::new(from_disk), &blob).await;
 }
 
