@@ -59,7 +59,9 @@ fn fresh_archives_from_the_cache_cost_no_request() {
     let shelf = Shelf::new(archive("any"));
     shelf.say("cache-control", "max-age=600");
     let films = Films::new(&shelf, 200);
-    assert!(films.requests(&shelf) >= 200);
+    // One for each, and a second one for those that were opened before the server's suffix ranges were known.
+    let cold = films.requests(&shelf);
+    assert!((200..260).contains(&cold), "{cold}");
     assert_eq!(films.requests(&shelf), 0);
 }
 
