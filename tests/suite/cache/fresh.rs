@@ -66,11 +66,7 @@ impl Source for Url {
 }
 
 /// Opens the URL, and returns how many requests that took and what the source was told.
-async fn open(
-    dir: &crate::common::tree::TempDir,
-    url: &Arc<Url>,
-    ask: Ask,
-) -> (usize, Vec<String>) {
+async fn open(dir: &tree::TempDir, url: &Arc<Url>, ask: Ask) -> (usize, Vec<String>) {
     let cache = Cache::new(folder(dir.path()), &CacheOptions { size: 1 << 30 });
     let source = Cached::new(
         url.clone(),
