@@ -7,11 +7,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use tokio::sync::OnceCell;
 
 use super::block::{Kind, fetch, malformed};
 use super::{Child, Cid, Codec, MAX_BLOCK, Object, node};
-use crate::ranges::Recent;
 use crate::source::{Blocks, Error, Origin, Result};
 
 /// The deepest tree that is read. Eight levels of 174 children hold more than any disk.
@@ -68,7 +69,7 @@ pub(super) struct DagIndex {
     blocks: Arc<dyn Blocks>,
     root: Arc<Branch>,
     /// Nodes below the root, by CID. Concurrent look-ups share one request.
-    known: Recent<Cid, Arc<OnceCell<Fetched>>>,
+    known: Cache<Cid, Arc<OnceCell<Fetched>>>,
 }
 
 /// A decoded root block.
@@ -112,7 +113,14 @@ impl DagIndex {
         Ok(Root::Tree(Self {
             blocks,
             root,
-            known: Recent::new(MOST_KNOWN),
+            known: Cache::builder()
+                .max_capacity(MOST_KNOWN)
+                .weigher(|_, cell: &Arc<OnceCell<Fetched>>| match cell.get() {
+                    Some(Fetched::Branch(branch)) => 1 + branch.children.len() as u32,
+                    _ => 1,
+                })
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
         }))
     }
 
@@ -208,7 +216,7 @@ impl DagIndex {
 
     /// Fetches a block below the root that should hold `len` bytes of the file, unless it is cached.
     async fn fetch_node(&self, cid: &Cid, len: u64) -> Result<Fetched> {
-        let cell = self.known.get_or_insert(*cid, 1, Arc::default);
+        let cell = self.known.get_with(*cid, Arc::default);
         if let Some(known) = cell.get() {
             // Two parents may share a child, and one may have a wrong size for it.
             return known.with_len(cid, len);
@@ -229,11 +237,7 @@ impl DagIndex {
         });
         let known = fetched.await?.with_len(cid, len)?;
         // Inserted again, since its weight is known now.
-        let weight = match &known {
-            Fetched::Branch(branch) => 1 + branch.children.len() as u64,
-            Fetched::Leaf => 1,
-        };
-        self.known.insert(*cid, cell, weight);
+        self.known.insert(*cid, cell);
         Ok(known)
     }
 

@@ -1,12 +1,11 @@
-//! Byte ranges, sets of them, the text forms of numbers, and a map of bounded weight.
+//! Byte ranges, sets of them, and the text forms of numbers.
 //!
-//! Ranges are half-open and count bytes. Nothing here panics.
+//! Ranges are half-open and count bytes. Nothing here allocates more than its result, and nothing
+//! panics.
 
-mod recent;
 mod set;
 mod text;
 
-pub use recent::Recent;
 pub use set::RangeSet;
 pub use text::{decimal, hex};
 

@@ -15,7 +15,6 @@ use crate::archive::{EntryId, Extent, Index, Kind};
 use crate::decode::{self, Decoder};
 use crate::fs::{Ino, Tree};
 use crate::playlist::{self, PLAYABLE_VERSION, Span};
-use crate::ranges::Recent;
 use crate::reader::{self, Archive};
 
 /// The most bytes of texts in memory. A text that was evicted is made again.
@@ -27,7 +26,7 @@ type Cell = Arc<OnceCell<Arc<[u8]>>>;
 pub(super) struct Playlists {
     tree: Arc<Tree>,
     decoder: Arc<Decoder>,
-    texts: Recent<EntryId, Cell>,
+    texts: moka::sync::Cache<EntryId, Cell>,
 }
 
 /// The playlists among a tree's files, and the known lengths of their playable forms.
@@ -66,10 +65,18 @@ fn is_called_playlist(index: &Index, id: EntryId) -> bool {
 
 impl Playlists {
     pub(super) fn new(tree: Arc<Tree>, decoder: Arc<Decoder>) -> Self {
+        let index = tree.index().clone();
+        // The length of the stored text; that of the playable one is similar.
+        let weight = move |id: &EntryId, _: &Cell| {
+            u32::try_from(index.get(*id).size)
+                .unwrap_or(u32::MAX)
+                .max(1)
+        };
+        let texts = moka::sync::Cache::builder().max_capacity(KEPT);
         Self {
             tree,
             decoder,
-            texts: Recent::new(KEPT),
+            texts: texts.weigher(weight).build(),
         }
     }
 
@@ -80,9 +87,7 @@ impl Playlists {
 
     /// The text, which is made if it is not in memory.
     pub(super) async fn get(&self, id: EntryId) -> Result<Arc<[u8]>, FileError> {
-        // The length of the stored text; that of the playable one is similar.
-        let weight = self.tree.index().get(id).size.max(1);
-        let cell = self.texts.get_or_insert(id, weight, Cell::default);
+        let cell = self.texts.get_with(id, Cell::default);
         let text = cell
             .get_or_try_init(|| make(&self.tree, &self.decoder, id))
             .await?
