@@ -138,6 +138,8 @@ impl Names {
             shown.earlier.push_front(before.clone());
             shown.earlier.truncate(EARLIER);
         }
+        // To close an archive takes time: its index is hashed.
+        drop(given);
         for slot in before.slots() {
             if after.node(slot.part()).is_none() {
                 slot.close_unused(Instant::now());
