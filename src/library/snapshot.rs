@@ -148,7 +148,7 @@ impl Snapshot {
         let slot = kept.cloned().unwrap_or_else(|| {
             let part = self.free(before, item.name(), &item.location().shown().1);
             let slot = Slot::new(item, part, directory, self.past.clone());
-            Arc::new(slot)
+            Arc::new(if is_stale { slot.asking() } else { slot })
         });
         self.push(parent, &name, slot.part(), Content::Archive(slot));
     }
@@ -357,7 +357,11 @@ fn check(items: &[Item]) -> Result<(), NameError> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::library::Unopened;
+    use crate::source::Priority;
 
     fn item(name: &str, source: &str) -> Item {
         Item::new(name, Location::Url(source.to_owned())).expect("a name")
@@ -453,6 +457,23 @@ mod tests {
                 now = snapshot(without, &now);
             }
             now = change(&now, &mut had);
+        }
+    }
+
+    #[test]
+    fn only_what_takes_the_place_of_a_changed_archive_asks_its_server() {
+        let before = snapshot(&SOME, &Snapshot::empty());
+        let b = before.slot(part(&before, "b")).expect("an archive");
+        b.set_stale();
+        let after = snapshot(&SOME, &before);
+        for (path, expected) in [("b", true), ("a/y", false)] {
+            let slot = after.slot(part(&after, path)).expect("an archive");
+            let asks = std::cell::Cell::new(None);
+            slot.begin(Priority::Demand, |request| {
+                asks.set(Some(request.asks));
+                std::future::ready(Err(Arc::new(Unopened::Gone))).boxed()
+            });
+            assert_eq!(asks.get(), Some(expected), "{path}");
         }
     }
 
