@@ -20,7 +20,7 @@ use tokio::sync::SetOnce;
 
 use super::archive_names;
 use super::attributes::file_attr;
-use super::control_files::ControlFiles;
+use super::control_files::{self, ControlFiles};
 use super::errno;
 use super::failpoint::{Place, panic_if_asked};
 use super::library_names;
@@ -78,6 +78,12 @@ impl Adapter {
     /// The control files, if the inode number is that of one.
     fn control(&self, ino: INodeNo) -> Option<&Arc<ControlFiles>> {
         self.control.as_ref().filter(|control| control.has(ino))
+    }
+
+    /// Tells the names in a directory that are those of control files.
+    fn hidden(&self, directory: INodeNo) -> impl Fn(&[u8]) -> bool + Send + 'static {
+        let has_control = self.control.is_some();
+        move |name| has_control && control_files::is_name(directory, name)
     }
 
     /// Answers a request about a file of an archive. A directory of the library is no such file.
@@ -352,14 +358,15 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectory,
     ) {
+        let hidden = self.hidden(ino);
         self.with_target(
             "readdir",
             ino,
             reply,
             move |served, target, reply| match target {
-                Target::File(file) => archive_names::readdir(&file, offset, reply),
+                Target::File(file) => archive_names::readdir(&file, offset, hidden, reply),
                 Target::Directory(directory) => {
-                    library_names::readdir(served, directory, offset, reply);
+                    library_names::readdir(served, directory, offset, hidden, reply);
                 }
             },
         );
@@ -373,14 +380,15 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
+        let hidden = self.hidden(ino);
         self.with_target(
             "readdirplus",
             ino,
             reply,
             move |served, target, reply| match target {
-                Target::File(file) => archive_names::readdirplus(&file, offset, reply),
+                Target::File(file) => archive_names::readdirplus(&file, offset, hidden, reply),
                 Target::Directory(directory) => {
-                    library_names::readdirplus(served, directory, offset, reply);
+                    library_names::readdirplus(served, directory, offset, hidden, reply);
                 }
             },
         );

@@ -51,12 +51,18 @@ pub(super) fn lookup(served: &Arc<Served>, parent: File, name: &[u8], reply: Rep
     });
 }
 
-pub(super) fn readdir(directory: &File, offset: u64, mut reply: ReplyDirectory) {
+/// Lists a directory without the names that are `hidden`.
+pub(super) fn readdir(
+    directory: &File,
+    offset: u64,
+    hidden: impl Fn(&[u8]) -> bool,
+    mut reply: ReplyDirectory,
+) {
     let tree = directory.volume().tree();
     let Some(entries) = tree.read_dir(directory.ino(), offset) else {
         return reply.error(Errno::ENOTDIR);
     };
-    for entry in entries {
+    for entry in entries.filter(|entry| !hidden(entry.name)) {
         let above = above(directory, entry.name);
         let ino = above.unwrap_or_else(|| directory.outer(tree.inode(entry.ino)));
         let name = OsStr::from_bytes(entry.name);
@@ -67,12 +73,18 @@ pub(super) fn readdir(directory: &File, offset: u64, mut reply: ReplyDirectory) 
     reply.ok();
 }
 
-pub(super) fn readdirplus(directory: &File, offset: u64, mut reply: ReplyDirectoryPlus) {
+/// Lists a directory without the names that are `hidden`.
+pub(super) fn readdirplus(
+    directory: &File,
+    offset: u64,
+    hidden: impl Fn(&[u8]) -> bool,
+    mut reply: ReplyDirectoryPlus,
+) {
     let tree = directory.volume().tree();
     let Some(entries) = tree.read_dir(directory.ino(), offset) else {
         return reply.error(Errno::ENOTDIR);
     };
-    for entry in entries {
+    for entry in entries.filter(|entry| !hidden(entry.name)) {
         let Some(mut attr) = tree.attr(entry.ino) else {
             continue;
         };

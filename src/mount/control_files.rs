@@ -58,10 +58,7 @@ impl ControlFiles {
 
     /// The file of this name in a directory.
     pub(super) fn lookup(&self, directory: INodeNo, name: &[u8]) -> Option<FileAttr> {
-        let name = name.strip_prefix(CONTROL.as_bytes())?;
-        if directory.0 != Ino::ROOT.0 || !xattr::is_asked_by_name(name) {
-            return None;
-        }
+        let name = asked_by(directory, name)?;
         let mut inner = self.inner();
         let known = inner.names.iter().find(|(_, known)| known == name);
         let ino = match known {
@@ -121,6 +118,18 @@ impl ControlFiles {
         // Each change is one call.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a name in a directory is that of a control file. A listing must not have an entry of this name, because the
+/// kernel would use what the listing says of it.
+pub(super) fn is_name(directory: INodeNo, name: &[u8]) -> bool {
+    asked_by(directory, name).is_some()
+}
+
+/// The name of the attribute for which a control file stands.
+fn asked_by(directory: INodeNo, name: &[u8]) -> Option<&[u8]> {
+    let name = name.strip_prefix(CONTROL.as_bytes())?;
+    (directory.0 == Ino::ROOT.0 && xattr::is_asked_by_name(name)).then_some(name)
 }
 
 impl Inner {

@@ -126,6 +126,17 @@ fn an_entry_cannot_pass_for_a_control_file() {
     let read = |mount: &Mount, name: &str| fs::read_to_string(mount.join(name)).expect(name);
     assert_eq!(read(&with, ".aiozfs.pid"), "1");
     let mut without = Mount::with(&file, &["-o", "xattrs=no"]);
+    // A listing told the kernel that the entry has this name, for ever.
+    let names = |path: &Path| {
+        let names = fs::read_dir(path).expect("a directory");
+        let mut names: Vec<_> = names.map(|n| n.expect("a name").file_name()).collect();
+        names.sort();
+        names
+    };
+    list(without.path());
+    assert_eq!(names(without.path()), ["sub"]);
+    assert_eq!(names(&without.join("sub")), [".aiozfs.pid"]);
+    assert_eq!(names(with.path()), [".aiozfs.pid", "sub"]);
     assert_eq!(read(&without, ".aiozfs.pid"), without.pid().to_string());
     assert_eq!(read(&without, "sub/.aiozfs.pid"), "an entry");
     run::run(run::aiozfs().arg("umount").arg(without.path())).ok("umount");
