@@ -21,6 +21,9 @@ pub(super) const CONTROL: &str = ".aiozfs.";
 /// The first inode number. Those of archives are below 2^63.
 const FIRST: u64 = 1 << 63;
 
+/// At most this number of control files may be open.
+const MOST_OPEN: usize = 256;
+
 /// This number of names that programs looked up last are known by their inode numbers.
 const MOST: usize = 64;
 
@@ -79,6 +82,9 @@ impl ControlFiles {
     pub(super) fn open(self: &Arc<Self>, ino: INodeNo, user: u32, reply: ReplyOpen) {
         let name = {
             let inner = self.inner();
+            if inner.open.len() >= MOST_OPEN {
+                return reply.error(Errno::EMFILE);
+            }
             let known = inner.names.iter().find(|(known, _)| *known == ino);
             known.map(|(_, name)| name.clone())
         };

@@ -143,6 +143,23 @@ fn an_entry_cannot_pass_for_a_control_file() {
     assert!(without.wait(Duration::from_secs(5)).is_some());
 }
 
+/// Each open control file keeps its value, so a program that opened ever more of them could fill the memory.
+#[test]
+fn number_of_open_control_files_is_bounded() {
+    const MOST: usize = 256;
+    let shelf = Shelf::new(archive("x"));
+    let mount = Mount::library(&[&format!("--add=a={}", shelf.url("/any/a"))]);
+    let open = || fs::File::open(mount.join(".aiozfs.pid"));
+    let mut files: Vec<_> = (0..MOST).map(|_| open().expect("a file")).collect();
+    let error = open().expect_err("too many");
+    assert_eq!(error.raw_os_error(), Some(Errno::MFILE.raw_os_error()));
+    fs::read(mount.join("a/a.txt")).expect("a file of an archive");
+    files.clear();
+    // The kernel tells of closed files in the background.
+    assert!(run::wait_until(Duration::from_secs(5), || open().is_ok()));
+    mount.assert_no_complaint();
+}
+
 #[test]
 fn other_users_cannot_reload_through_a_control_file() {
     let shelf = Shelf::new(archive("x"));
