@@ -26,7 +26,7 @@ use crate::source::{
 /// Browsers make as many to a server.
 const FIRST_CONNECTIONS: usize = 6;
 
-/// What has changed if the version has.
+/// How an error names a change of version.
 const ANOTHER: &str = "its ETag or modification time is another";
 
 /// A [`Source`] over one URL.

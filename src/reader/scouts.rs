@@ -39,7 +39,7 @@ const MEMBERS: u64 = 512;
 /// How often a scout looks for a header after it has lost its way.
 const TRIES: u32 = 16;
 
-/// How far a scout looks for a header, in mean distances of headers, and at least in bytes.
+/// How far a scout looks for a header: this many mean distances, but at least this many bytes.
 const DISTANCES: u64 = 4;
 const LEAST_LOOK: u64 = 256 * 1024;
 
