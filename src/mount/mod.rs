@@ -6,6 +6,7 @@
 //! another process.
 
 mod adapter;
+mod archive_names;
 mod archives_page;
 mod ask;
 mod attributes;
@@ -13,10 +14,10 @@ mod crash;
 mod errno;
 mod error_kind;
 mod failpoint;
+mod file_request;
 mod holders;
 mod library_names;
 mod logged;
-mod lookup;
 mod malloc_arenas;
 mod mounts;
 mod ongoing_read;
