@@ -20,7 +20,7 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct PresenceIndex(Mutex<HashMap<u64, Group>>);
 
-/// FileKind a listing of a group showed.
+/// What a listing of a group showed.
 #[derive(Debug)]
 struct Group {
     looked_at: Option<Instant>,
