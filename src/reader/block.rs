@@ -4,7 +4,9 @@
 //! with a checksum. Block `n` holds the bytes from `n * BLOCK` on.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::pool::{BLOCK, Buffer};
 use crate::ranges::{RangeSet, overlap, overlaps, without};
@@ -92,7 +94,7 @@ impl Block {
             return;
         }
         let from = &bytes[(mine.start - offset) as usize..(mine.end - offset) as usize];
-        let mut content = self.content();
+        let mut content = self.content.lock();
         let at = self.within(&mine);
         content.buffer.bytes_mut()[at].copy_from_slice(from);
         content.checked.remove(&mine);
@@ -107,7 +109,7 @@ impl Block {
 
     /// Makes the bytes of `range` absent again, also for those who hold the block.
     pub(super) fn forget(&self, range: &Range<u64>) {
-        let mut content = self.content();
+        let mut content = self.content.lock();
         content.present.remove(range);
         content.checked.remove(range);
         let origins = std::mem::take(&mut content.origins).into_iter();
@@ -120,7 +122,7 @@ impl Block {
     /// Records that the bytes of `range` in this block agreed with their checksum.
     pub(super) fn set_checked(&self, range: &Range<u64>) {
         let mine = overlap(&self.extent(), range);
-        let mut content = self.content();
+        let mut content = self.content.lock();
         if content.present.covers(&mine) && content.checked.len() < MAX_CHECKED {
             content.checked.insert(mine);
         }
@@ -129,12 +131,12 @@ impl Block {
     /// Whether all bytes of `range` in this block agreed with their checksum.
     pub(super) fn is_checked(&self, range: &Range<u64>) -> bool {
         let mine = overlap(&self.extent(), range);
-        self.content().checked.covers(&mine)
+        self.content.lock().checked.covers(&mine)
     }
 
     /// Adds the origins of the bytes of `range` in this block to `origins`.
     pub(super) fn origins(&self, range: &Range<u64>, origins: &mut Vec<Origin>) {
-        for (given, origin) in &self.content().origins {
+        for (given, origin) in &self.content.lock().origins {
             if overlaps(given, range) && !origins.contains(origin) {
                 origins.push(origin.clone());
             }
@@ -148,7 +150,7 @@ impl Block {
         if mine.is_empty() {
             return true;
         }
-        let mut content = self.content();
+        let mut content = self.content.lock();
         if !content.present.covers(&mine) {
             return false;
         }
@@ -161,24 +163,21 @@ impl Block {
 
     /// The bytes of `range` in this block that are absent.
     fn missing(&self, range: &Range<u64>) -> Vec<Range<u64>> {
-        self.content().present.gaps(&overlap(&self.extent(), range))
+        self.content
+            .lock()
+            .present
+            .gaps(&overlap(&self.extent(), range))
     }
 
     fn within(&self, range: &Range<u64>) -> Range<usize> {
         let start = self.extent().start;
         (range.start - start) as usize..(range.end - start) as usize
     }
-
-    fn content(&self) -> MutexGuard<'_, Content> {
-        // Only a copy can panic while the lock is held, and `present` is updated after the copy.
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
         let content = self.content.get_mut();
-        let content = content.unwrap_or_else(PoisonError::into_inner);
         let unread = (content.present.bytes()).saturating_sub(content.read.bytes());
         content.buffer.drop_unread(unread);
     }
