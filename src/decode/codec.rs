@@ -98,7 +98,7 @@ pub fn open(
         Method::Deflated64 => Ok(Box::new(deflate64::Deflate64::new(input, from, share)?)),
         Method::Bzip2 => Ok(Box::new(bzip2::Bzip2::new(input, from, share)?)),
         Method::Zstd => Ok(Box::new(zstd::Zstd::new(coding, input, from, share))),
-        Method::Xz => Ok(Box::new(xz::Xz::new(coding, input, from, share)?)),
+        Method::Xz => xz::open(coding, input, from, share),
         // These have no checkpoints.
         method if from.is_some() => Err(Error::Unsupported { method }),
         Method::Lzma => lzma::open(coding, input, share),

@@ -13,7 +13,7 @@ use super::codec::{Coding, check};
 use super::error::Error;
 use super::large::Large;
 use super::password::Password;
-use super::shared::{OnWrong, Shared};
+use super::shared::{OnWrong, Shared, Work};
 use super::small::{Small, is_small};
 use super::sparse;
 use crate::archive::{EntryId, Method};
@@ -50,6 +50,11 @@ impl Decoder {
     /// The archive as it is stored.
     pub fn archive(&self) -> &Arc<Archive> {
         &self.shared.archive
+    }
+
+    /// What walks have done so far.
+    pub fn work(&self) -> &Work {
+        &self.shared.work
     }
 
     /// Sets what is called with an entry whose content turned out to be wrong after some of it was given

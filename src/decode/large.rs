@@ -5,6 +5,7 @@ mod pass;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -245,6 +246,7 @@ impl Large {
     /// Begins a walk at a checkpoint, or at the start of the entry. It has a turn, which [`go`](Self::go) gives back.
     /// `epoch` is that of the checkpoint.
     fn begin(&self, from: Option<&Point>, goal: Goal, epoch: u64) -> Result<Walk, Error> {
+        self.shared.work.walks.fetch_add(1, Relaxed);
         Walk::begin(&self.surroundings(), from, goal, epoch)
     }
 

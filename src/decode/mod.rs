@@ -39,5 +39,5 @@ pub use point_file::{
     FORMAT as STORED_FORMAT, load as load_points, store as store_points,
     stored_len as stored_points_len,
 };
-pub use shared::OnWrong;
+pub use shared::{OnWrong, Work};
 pub use whole::decode;

@@ -1,5 +1,6 @@
 //! What all entries share.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
@@ -26,9 +27,19 @@ const LEAST_FOR_CODECS: u64 = 10 << 20;
 /// Called with an entry whose content turned out to be wrong after some of it was given out.
 pub type OnWrong = dyn Fn(EntryId) + Send + Sync;
 
+/// What decoders have done so far. Small entries, which are decoded as a whole, do not count.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// How many walks have begun, each at a checkpoint or at the start of an entry.
+    pub walks: AtomicU64,
+    /// How many plain bytes they have decoded.
+    pub plain: AtomicU64,
+}
+
 /// What all entries share.
 pub(super) struct Shared {
     pub(super) archive: Arc<Archive>,
+    pub(super) work: Work,
     pub(super) workers: Workers,
     pub(super) blocks: Arc<Blocks>,
     pub(super) points: Points,
@@ -57,6 +68,7 @@ impl Shared {
         let for_codecs = (memory - for_blocks).max(LEAST_FOR_CODECS);
         Self {
             archive,
+            work: Work::default(),
             workers: Workers::new(),
             blocks: blocks.clone(),
             points: Points::new(for_points, spacing),

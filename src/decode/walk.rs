@@ -1,6 +1,7 @@
 //! A walk: one codec on its way through a large entry.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::blocks::BLOCK;
 use super::checkpoint::Point;
@@ -171,6 +172,7 @@ impl Walk {
             }
             self.crc.update(&buffer[filled..filled + count]);
             filled += count;
+            around.shared.work.plain.fetch_add(count as u64, Relaxed);
             self.position += count as u64;
             if self.position < size && around.shared.points.is_due(around.id, self.position) {
                 self.add_point(around);

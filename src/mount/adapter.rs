@@ -9,15 +9,17 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fuser::{
-    AccessFlags, Errno, FileHandle, FopenFlags, INodeNo, InitFlags, KernelConfig, LockOwner,
-    OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
-    ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    AccessFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 use tokio::sync::SetOnce;
 
 use super::archive_names;
+use super::control_files::ControlFiles;
 use super::errno;
 use super::file_request::FileRequest;
 use super::library_names;
@@ -49,14 +51,17 @@ pub(super) struct Adapter {
     refuses_users: bool,
     /// The kernel opens directories without a request after a first answer of ENOSYS.
     opens_dirs: bool,
+    /// What answers questions about the mount if it has no extended attributes.
+    control: Option<Arc<ControlFiles>>,
     /// Set when the kernel's read-ahead is configured. Opens wait for it: the kernel fixes the read-ahead
     /// of a file when the file is opened.
     tuned: Arc<SetOnce<()>>,
 }
 
 impl Adapter {
-    pub(super) fn new(served: Arc<Served>, refuses_users: bool) -> Self {
+    pub(super) fn new(served: Arc<Served>, refuses_users: bool, has_xattrs: bool) -> Self {
         Self {
+            control: (!has_xattrs).then(|| Arc::new(ControlFiles::new(served.clone()))),
             served,
             refuses_users,
             opens_dirs: false,
@@ -67,6 +72,11 @@ impl Adapter {
     /// Set it to let files be opened.
     pub(super) fn tuned(&self) -> Arc<SetOnce<()>> {
         self.tuned.clone()
+    }
+
+    /// The control files, if the inode number is that of one.
+    fn control(&self, ino: INodeNo) -> Option<&Arc<ControlFiles>> {
+        self.control.as_ref().filter(|control| control.has(ino))
     }
 
     /// Handles a request about a file of an archive. A directory of the library is no such file.
@@ -165,6 +175,11 @@ impl fuser::Filesystem for Adapter {
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let name = name.as_bytes().to_vec();
+        if let Some(control) = &self.control
+            && let Some(attr) = control.lookup(parent, &name)
+        {
+            return reply.entry(&Duration::ZERO, &attr, Generation(0));
+        }
         self.with_target("lookup", parent, reply, move |target| match target {
             Target::File(request) => archive_names::lookup(request, name),
             Target::Directory(served, directory, reply) => {
@@ -176,6 +191,9 @@ impl fuser::Filesystem for Adapter {
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         if let Some(attr) = self.served.library.attr(Ino(ino.0)) {
             return reply_attr(reply, attr);
+        }
+        if let Some(control) = self.control(ino) {
+            return reply.attr(&Duration::ZERO, &control.attr(ino));
         }
         self.with_file("getattr", ino, reply, |request| {
             if request.file.is_settled() {
@@ -195,7 +213,10 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        if let Some(control) = self.control(ino) {
+            return control.open(ino, req.uid(), reply);
+        }
         let tuned = self.tuned.clone();
         self.with_file("open", ino, reply, move |request| {
             let (served, file) = (request.served.clone(), request.file.clone());
@@ -227,12 +248,16 @@ impl fuser::Filesystem for Adapter {
         &self,
         _req: &Request,
         ino: INodeNo,
-        _fh: FileHandle,
+        fh: FileHandle,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        if let Some(control) = self.control(ino) {
+            control.release(fh);
+            return reply.ok();
+        }
         guard("release", || self.served.library.released(Ino(ino.0)));
         self.served.tally.released();
         reply.ok();
@@ -249,6 +274,9 @@ impl fuser::Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        if let Some(control) = self.control(ino) {
+            return control.read(fh, offset, size, reply);
+        }
         self.with_file("read", ino, reply, move |request| {
             let reply_data = |reply: ReplyData, bytes: Vec<u8>| reply.data(&bytes);
             let read = OngoingRead::new(request.file.ino(), fh.0, offset, size);
@@ -335,12 +363,15 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if self.control.is_some() {
+            // After this answer the kernel sends no more of these requests.
+            return reply.error(Errno::ENOSYS);
+        }
         // The kernel and tools ask for others, such as security.capability, at every exec or `ls`.
         let Some(name) = xattr::own_name(name.as_bytes()) else {
             return reply.error(Errno::ENODATA);
         };
-        let mounter = rustix::process::getuid().as_raw();
-        if xattr::is_for_mounter(name) && ![0, mounter].contains(&req.uid()) {
+        if !xattr::may_read(name, req.uid()) {
             return reply.error(Errno::ENODATA);
         }
         let name = name.to_vec();
@@ -363,6 +394,9 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        if self.control.is_some() {
+            return reply.error(Errno::ENOSYS);
+        }
         if xattr::is_of_mount(&self.served, Ino(ino.0)) {
             let names = xattr::names_of_mount(&self.served, Ino(ino.0));
             return reply_xattr(reply, &names, size);

@@ -10,6 +10,7 @@ mod archive_names;
 mod archives_page;
 mod ask;
 mod attributes;
+mod control_files;
 mod crash;
 mod errno;
 mod error_kind;
@@ -32,7 +33,7 @@ mod trace;
 mod unmount;
 mod xattr;
 
-pub use archives_page::{ArchiveReport, ReloadReport};
+pub use archives_page::ReloadReport;
 pub use ask::{Found, archives, is_source, mounts, reload, report, trace};
 pub use holders::Holder;
 pub use malloc_arenas::share_memory;

@@ -18,6 +18,7 @@ mod index;
 mod latency;
 mod next_file;
 mod pool;
+mod regions;
 mod schedule;
 mod scouts;
 mod tar;

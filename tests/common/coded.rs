@@ -201,6 +201,10 @@ pub fn all() -> Vec<Coded> {
     add("xz, in blocks", Method::Xz, Cipher::None, |f, out| {
         by_filter(95, &["xz", "--block-size=100000", "--check=sha256"], f, out);
     });
+    add("xz, two filters", Method::Xz, Cipher::None, |f, out| {
+        let chain = "import lzma, sys\nfilters = [{'id': lzma.FILTER_DELTA, 'dist': 3}, {'id': lzma.FILTER_X86}, {'id': lzma.FILTER_LZMA2, 'preset': 6}]\nsys.stdout.buffer.write(lzma.compress(sys.stdin.buffer.read(), filters=filters))";
+        by_filter(95, &["python3", "-c", chain], f, out);
+    });
     add(
         "bzip2, two streams",
         Method::Bzip2,

@@ -2,11 +2,15 @@
 //!
 //! The library decodes whole streams, so each block is decoded as the first one of a stream of its own. What follows
 //! the last block of a stream is skipped: its index tells nothing that the entry's size and CRC-32 do not.
+//!
+//! The library decodes single blocks only if they have at most one filter besides LZMA2. If the first block has more, the
+//! entry is decoded in sequence, and does not restart.
 
-use std::io::ErrorKind;
+use std::io::{Cursor, ErrorKind, Read};
 
-use lzma_rust2::{Action, XzStream};
+use lzma_rust2::{Action, XzReader, XzStream, lzma2_get_memory_usage};
 
+use super::sequential::{Buffered, STEP, Sequential};
 use crate::decode::codec::{Checkpoint, Codec, Coding, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
@@ -14,8 +18,33 @@ use crate::decode::memory::Share;
 /// Length of a stream's header and of its footer, in bytes (sections 2.1.1 and 2.1.2).
 const HEADER: usize = 12;
 
-/// Decodes XZ.
-pub(in crate::decode) struct Xz {
+/// The most bytes of a number of variable length (section 1.2).
+const LONGEST_NUMBER: usize = 9;
+
+/// The number of the filter LZMA2 (section 5.3.1).
+const LZMA2: u64 = 0x21;
+
+/// Starts decoding.
+pub(in crate::decode) fn open(
+    coding: &Coding,
+    input: Box<dyn Input>,
+    from: Option<&Checkpoint>,
+    share: Share,
+) -> Result<Box<dyn Codec>, Error> {
+    let mut codec = Xz::new(coding, input, from, share)?;
+    if from.is_none()
+        && let Some(header) = codec.next_header()?
+    {
+        if is_chain(&header) {
+            return codec.in_sequence(&header);
+        }
+        codec.block = Some(codec.begin_block(&header)?);
+    }
+    Ok(Box::new(codec))
+}
+
+/// Decodes XZ block by block.
+struct Xz {
     input: Box<dyn Input>,
     output: u64,
     /// Length of the plain data in bytes.
@@ -99,7 +128,7 @@ impl Rest {
 }
 
 impl Xz {
-    pub(in crate::decode) fn new(
+    fn new(
         coding: &Coding,
         input: Box<dyn Input>,
         from: Option<&Checkpoint>,
@@ -147,11 +176,11 @@ impl Xz {
         Ok(next.is_empty())
     }
 
-    /// Begins the next block. Returns false at the end of the data.
-    fn begin(&mut self) -> Result<bool, Error> {
+    /// Reads the header of the next block. `None` at the end of the data.
+    fn next_header(&mut self) -> Result<Option<Vec<u8>>, Error> {
         loop {
             if self.header.is_empty() && !self.begin_stream()? {
-                return Ok(false);
+                return Ok(None);
             }
             let mut header = self.take(1)?;
             if header == [0] {
@@ -160,9 +189,20 @@ impl Xz {
             }
             let len = usize::from(header[0]) * 4 + 3;
             header.extend(self.take(len)?);
-            self.block = Some(self.begin_block(&header)?);
-            return Ok(true);
+            return Ok(Some(header));
         }
+    }
+
+    /// Decodes everything in sequence. `header` is that of the first block.
+    fn in_sequence(mut self, header: &[u8]) -> Result<Box<dyn Codec>, Error> {
+        let dictionary = dictionary(header);
+        let dictionary = dictionary.ok_or_else(|| self.damaged("a block header is not valid"))?;
+        let limit = lzma2_get_memory_usage(dictionary);
+        let needs = (u64::from(limit) * 1024).min(self.size + (1 << 20));
+        self.share.take(needs + STEP as u64)?;
+        let head = Cursor::new([&self.header, header].concat());
+        let make = |source: Buffered| Ok(XzReader::new_mem_limit(head.chain(source), true, limit));
+        Ok(Box::new(Sequential::new(self.input, self.share, make)?))
     }
 
     /// Reads the header of a stream, behind the padding of the one before (section 2.2).
@@ -231,19 +271,57 @@ impl Xz {
         Ok(())
     }
 
-    /// A number of variable length (section 1.2). Adds its length to `len`.
+    /// A number in the index. Adds its length to `len`.
     fn number(&mut self, len: &mut usize) -> Result<u64, Error> {
-        let mut number = 0;
-        for place in 0..9 {
-            let byte = self.take(1)?[0];
+        let mut bytes = Vec::new();
+        while bytes.last().is_none_or(|last| *last >= 0x80) {
+            bytes.extend(self.take(1)?);
             *len = len.wrapping_add(1);
-            number |= u64::from(byte & 0x7f) << (7 * place);
-            if byte < 0x80 {
-                return Ok(number);
+            if bytes.len() > LONGEST_NUMBER {
+                return Err(self.damaged("a number in its index is too long"));
             }
         }
-        Err(self.damaged("a number in its index is too long"))
+        Ok(number(&bytes).map_or(0, |(number, _)| number))
     }
+}
+
+/// Whether a block, whose header this is, has several filters besides LZMA2.
+fn is_chain(header: &[u8]) -> bool {
+    // The number of filters, less one.
+    header[1] & 3 > 1
+}
+
+/// The size of the dictionary in bytes, from a block's header (section 3.1). `None` if the header is not valid.
+fn dictionary(header: &[u8]) -> Option<u32> {
+    let (flags, mut rest) = header.get(1..)?.split_first()?;
+    // The lengths of the stored and of the plain data, if there are any.
+    for _ in 0..(flags >> 6).count_ones() {
+        (_, rest) = number(rest)?;
+    }
+    for _ in 0..=flags & 3 {
+        let (filter, after) = number(rest)?;
+        let (len, after) = number(after)?;
+        let (properties, after) = after.split_at_checked(usize::try_from(len).ok()?)?;
+        match (filter, properties) {
+            (LZMA2, [40]) => return Some(u32::MAX),
+            (LZMA2, [bits @ 0..40]) => return Some((2 | u32::from(bits & 1)) << (bits / 2 + 11)),
+            (LZMA2, _) => return None,
+            _ => rest = after,
+        }
+    }
+    None
+}
+
+/// A number of variable length at the beginning of some bytes (section 1.2), and what follows it.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let last = bytes
+        .iter()
+        .take(LONGEST_NUMBER)
+        .position(|byte| *byte < 0x80)?;
+    let (digits, rest) = bytes.split_at(last + 1);
+    let digits = digits.iter().rev();
+    let number = digits.fold(0, |number, digit| number << 7 | u64::from(digit & 0x7f));
+    Some((number, rest))
 }
 
 impl Codec for Xz {
@@ -252,9 +330,13 @@ impl Codec for Xz {
         loop {
             let Some(block) = &mut self.block else {
                 // A read ends with a block, where there is a checkpoint.
-                if done > 0 || !self.begin()? {
+                if done > 0 {
                     return Ok(done);
                 }
+                let Some(header) = self.next_header()? else {
+                    return Ok(0);
+                };
+                self.block = Some(self.begin_block(&header)?);
                 continue;
             };
             let at = self.input.position();

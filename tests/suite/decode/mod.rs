@@ -10,3 +10,4 @@ mod locked;
 mod mounted;
 mod prompt;
 mod ranges;
+mod sequential;
