@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 
 use super::text::{Format, text_of};
@@ -93,12 +94,18 @@ pub fn serve(
     })
 }
 
+/// A connection of either kind: hyper is compiled for it once.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin> Connection for C {}
+
 async fn accept(mut listener: impl axum::serve::Listener, report: Arc<Reporter>) {
     let slots = Arc::new(Semaphore::new(MOST));
     // The semaphore is never closed.
     while let Ok(slot) = slots.clone().acquire_owned().await {
         // It waits and tries again when no descriptors are left.
         let (stream, _) = listener.accept().await;
+        let stream: Box<dyn Connection> = Box::new(stream);
         let report = report.clone();
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {

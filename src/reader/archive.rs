@@ -82,6 +82,11 @@ impl Archive {
             Some(index) => index,
             None => read_index(&blob, parse, &watch).await?,
         };
+        Ok(Self::with_index(blob, index))
+    }
+
+    /// The archive in `blob`, with its index.
+    pub fn with_index(blob: BlobReader, index: Index) -> Self {
         let is_plain = |id| index.is_stored(id) || index.get(id).method == Method::Sparse;
         let for_decoding = if index.ids().all(is_plain) {
             TakenOut::NONE
@@ -89,7 +94,7 @@ impl Archive {
             blob.take_out()
         };
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
-        Ok(Self {
+        Self {
             blob,
             confirmed: confirmed.take(index.len()).collect(),
             index: Arc::new(index),
@@ -97,7 +102,7 @@ impl Archive {
             next_by_name: OnceLock::new(),
             check: None,
             for_decoding,
-        })
+        }
     }
 
     /// Compares an entry with its CRC-32 once all its bytes were read, in any order. If they differ, the read

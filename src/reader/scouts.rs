@@ -106,8 +106,8 @@ impl<'a> Scouts<'a> {
         let mut read = pin!(read);
         loop {
             self.send();
-            self.watch
-                .tell(lock(&self.regions).passed(), self.blob.size());
+            let passed = lock(&self.regions).passed();
+            self.watch.tell(passed, self.blob.size());
             tokio::select! {
                 biased;
                 read = &mut read => return read,
