@@ -173,7 +173,9 @@ fn best_count(
 
 /// The length of the reads of a scout that looks for a header, in bytes.
 fn step(mean: u64) -> u64 {
+    // A scout recognises headers at the distances of blocks from where it began.
     mean.clamp(LEAST_STEP, MOST_STEP)
+        .next_multiple_of(TAR_BLOCK)
 }
 
 /// The end of the read of a header that is needed, while headers are about `mean` bytes apart.
@@ -265,6 +267,14 @@ fn lock(regions: &Mutex<Regions>) -> MutexGuard<'_, Regions> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The second read of a scout began inside a block, and no header was recognised from there on.
+    #[test]
+    fn each_read_of_a_scout_begins_at_a_block() {
+        for mean in [1, 200_001, 5 << 20] {
+            assert_eq!(step(mean) % TAR_BLOCK, 0, "{mean}");
+        }
+    }
 
     #[test]
     fn scouts_are_sent_where_they_gain_time() {

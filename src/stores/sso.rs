@@ -3,8 +3,8 @@
 use reqsign_aws_v4::{Credential, SSOCredentialProvider};
 use reqsign_core::{Context, Error, ProvideCredential, Result};
 
-/// The library's provider. Where that finds no token, or an expired one, the error says what to do: the search does
-/// not go on to other places, which the user does not mean.
+/// The library's provider. Where that finds no token, or an expired one, the error says what to do. The search for
+/// credentials ends here: the user asked for this profile.
 #[derive(Debug)]
 pub(super) struct Sso {
     pub(super) provider: SSOCredentialProvider,
