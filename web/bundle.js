@@ -15,7 +15,7 @@ mkdirSync(dist);
 /** The bundles, each a module with the library as its default. */
 const BUNDLES = {
   'hls.js': 'hls.js/dist/hls.min.js',
-  'shaka.js': 'shaka-player/dist/shaka-player.compiled-es2021.js',
+  'shaka.js': 'shaka-player/dist/shaka-player.dash-es2021.js',
 };
 
 /** @type {Set<string>} the packages that go into them */

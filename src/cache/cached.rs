@@ -29,6 +29,18 @@ use crate::source::{
 /// The origin of bytes that were read from disk.
 const ORIGIN: &str = "the cache";
 
+/// When the server of a URL is asked for its current version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Whenever the URL is opened.
+    Always,
+    /// Unless the version that was last seen is fresh (RFC 9111, section 4.2), and what a list of blobs says of this
+    /// one is what it said then. The first read that needs the server compares the version.
+    Stale(Option<String>),
+    /// Never: the URL has the version that was last seen.
+    Never,
+}
+
 /// A [`Source`] whose bytes are cached on disk.
 #[derive(Clone)]
 pub struct Cached(Arc<State>);
@@ -42,8 +54,9 @@ struct State {
     /// cached, if the server tells no version.
     blob: OnceLock<Option<Arc<Blob>>>,
     size: OnceLock<u64>,
-    /// Whether no server is asked: then a URL has the version that was last seen.
-    offline: bool,
+    ask: Ask,
+    /// The version of a URL that was taken to be the current one without asking.
+    assumed: OnceLock<String>,
     /// The blob's end, as fetched by `prepare`, until `open` takes it.
     tail: Mutex<Option<Chunk>>,
     /// Whether the last read missed: then the next ones will probably miss, too.
@@ -51,15 +64,15 @@ struct State {
 }
 
 impl Cached {
-    /// Caches the blob that `key` names; its bytes come from `below`. `offline`: `below` cannot tell a
-    /// URL's current version.
-    pub fn new(below: Arc<dyn Source>, cache: &Cache, key: Key, offline: bool) -> Self {
+    /// Caches the blob that `key` names; its bytes come from `below`.
+    pub fn new(below: Arc<dyn Source>, cache: &Cache, key: Key, ask: Ask) -> Self {
         let state = State {
             below,
             cache: cache.0.clone(),
             origin: Origin::kept(ORIGIN),
             key: key.clone(),
-            offline,
+            ask,
+            assumed: OnceLock::new(),
             blob: OnceLock::new(),
             size: OnceLock::new(),
             tail: Mutex::default(),
@@ -134,19 +147,38 @@ impl State {
         Ok(opened)
     }
 
-    /// Opens a URL: one request tells its current version.
+    /// The path of what was last seen of a URL.
+    fn seen_path(&self) -> String {
+        format!("urls/{}", self.key.hex())
+    }
+
+    /// Makes the next open of a URL ask its server, which has another version than the one that was last seen.
+    async fn forget_seen(&self) {
+        let path = self.seen_path();
+        self.cache
+            .run_blocking(move |shared| shared.remove(&path))
+            .await;
+    }
+
+    /// Opens a URL: one request tells its current version, unless that is known.
     async fn open_url(&self, tail: u64) -> Result<Opened> {
-        let path = format!("urls/{}", self.key.hex());
+        let path = self.seen_path();
         let at = path.clone();
         let read = move |shared: &Shared| record::read(&*shared.disk, &at);
         let seen: Option<Seen> = self.cache.run_blocking(read).await.flatten();
-        if self.offline
-            && let Some(seen) = &seen
-        {
-            let key = self.key.version(&seen.version, seen.size);
+        let is_current = |seen: &&Seen| match &self.ask {
+            Ask::Always => false,
+            Ask::Stale(listed) => seen.is_fresh(listed.as_deref()),
+            Ask::Never => true,
+        };
+        if let Some(seen) = seen.as_ref().filter(is_current) {
+            let Seen { version, size, .. } = seen;
+            let key = self.key.version(version, *size);
             let _ = self.blob.set(Some(Blob::new(key)));
-            self.is_open(seen.size, Some(seen.version.clone()));
-            let size = seen.size;
+            let _ = self.assumed.set(version.clone());
+            self.below.learn(Fact::Version(version, *size));
+            self.is_open(*size, Some(version.clone()));
+            let size = *size;
             return Ok(Opened { size, tail: None });
         }
         // If the version is the same, the end comes from disk.
@@ -162,17 +194,19 @@ impl State {
             let _ = self.size.set(opened.size);
             return Ok(opened);
         };
-        let now = Seen {
-            version: version.clone(),
-            size: opened.size,
+        let listed = match &self.ask {
+            Ask::Stale(listed) => listed.clone(),
+            Ask::Always | Ask::Never => None,
         };
-        let _ = self
-            .blob
-            .set(Some(Blob::new(self.key.version(&version, opened.size))));
+        let fresh_for = self.below.fresh_for();
+        let now = Seen::now(version.clone(), opened.size, fresh_for, listed);
+        let key = self.key.version(&version, opened.size);
+        let _ = self.blob.set(Some(Blob::new(key.clone())));
         self.is_open(opened.size, Some(version));
         self.keep(opened.tail.as_ref());
         if seen.as_ref() != Some(&now) {
             let old = seen.map(|seen| self.key.version(&seen.version, seen.size));
+            let old = old.filter(|old| *old != key);
             self.cache.send(Job::Seen { path, now, old });
         }
         Ok(opened)
@@ -219,14 +253,21 @@ impl CachedRead {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
             if let Some(below) = &mut self.below {
-                match below.next(&mut self.left, &self.state.origin).await? {
-                    Some(chunk) => {
+                match below.next(&mut self.left, &self.state.origin).await {
+                    Ok(Some(chunk)) => {
                         let bytes = chunk.bytes.len() as u64;
                         self.blob.misses.fetch_add(bytes, Relaxed);
                         self.state.cache.shared.tally.missed(bytes);
                         return Ok(Some(chunk));
                     }
-                    None => self.below = None,
+                    Ok(None) => self.below = None,
+                    Err(error) => {
+                        let is_changed = matches!(error, Error::Changed { .. });
+                        if is_changed && self.state.assumed.get().is_some() {
+                            self.state.forget_seen().await;
+                        }
+                        return Err(error);
+                    }
                 }
             }
             if self.left.is_empty() {
@@ -261,7 +302,7 @@ impl CachedRead {
         }
         let end = range.end;
         // Offline, a block that another process has just written is worth a look.
-        if !self.state.offline && blob.presence.lacks(blocks_of(&range), Instant::now()) {
+        if self.state.ask != Ask::Never && blob.presence.lacks(blocks_of(&range), Instant::now()) {
             return Lookup::Missing(end);
         }
         let cache = &self.state.cache;
@@ -347,6 +388,11 @@ impl Source for Cached {
         }
     }
 
+    fn version(&self) -> Option<String> {
+        let assumed = self.0.assumed.get().cloned();
+        assumed.or_else(|| self.0.below.version())
+    }
+
     fn hints(&self) -> Hints {
         let below = self.0.below.hints();
         if self.0.comes_from_below() {
@@ -364,7 +410,7 @@ impl Source for Cached {
     fn learn(&self, fact: Fact<'_>) {
         match fact {
             Fact::Size(size) if !self.0.key.is_url() => self.0.is_open(size, None),
-            Fact::Size(_) | Fact::NoRanges { .. } => {}
+            Fact::Size(_) | Fact::Version(..) | Fact::NoRanges { .. } => {}
             Fact::Bytes(chunk) => self.0.keep(Some(chunk)),
         }
         self.0.below.learn(fact);

@@ -1,5 +1,7 @@
 //! Metadata of cached blobs, for the next mount and for people.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::clock::now;
@@ -37,6 +39,40 @@ impl Metadata {
 pub(super) struct Seen {
     pub(super) version: String,
     pub(super) size: u64,
+    /// When a server told it, in seconds since 1970. 0 if the server must be asked each time.
+    #[serde(default)]
+    pub(super) at: i64,
+    /// For how many seconds from then on the server need not be asked.
+    #[serde(default)]
+    pub(super) fresh_for: u64,
+    /// What a list of blobs said of it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) listed: Option<String>,
+}
+
+impl Seen {
+    /// What a server has just told.
+    pub(super) fn now(
+        version: String,
+        size: u64,
+        fresh_for: Duration,
+        listed: Option<String>,
+    ) -> Self {
+        let fresh_for = fresh_for.as_secs();
+        Self {
+            version,
+            size,
+            at: if fresh_for > 0 { now() } else { 0 },
+            fresh_for,
+            listed,
+        }
+    }
+
+    /// Whether no server need be asked. A clock that was set back does not make it fresh again.
+    pub(super) fn is_fresh(&self, listed: Option<&str>) -> bool {
+        let age = u64::try_from(now() - self.at);
+        self.listed.as_deref() == listed && age.is_ok_and(|age| age < self.fresh_for)
+    }
 }
 
 /// The cache's hits and misses for a blob.

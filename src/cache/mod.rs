@@ -41,7 +41,7 @@ mod usage;
 mod writer;
 
 pub use artifacts::Pull;
-pub use cached::Cached;
+pub use cached::{Ask, Cached};
 pub use disk::{Disk, Handle, Listed, Stat};
 pub use folder::Folder;
 pub use key::Key;

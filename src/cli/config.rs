@@ -122,6 +122,7 @@ pub(super) struct Mount {
     symlinks: Option<Symlinks>,
     #[serde(default, deserialize_with = "stored_playlists")]
     playlists: Option<bool>,
+    xattrs: Option<bool>,
     #[serde(default, deserialize_with = "encoding")]
     encoding: Option<Encoding>,
     #[serde(default, deserialize_with = "owners")]
@@ -318,6 +319,10 @@ impl Config {
         self.mount(|mount| mount.playlists)
     }
 
+    pub(super) fn xattrs(&self) -> Option<bool> {
+        self.mount(|mount| mount.xattrs)
+    }
+
     pub(super) fn owners(&self) -> Option<Owners> {
         self.mount(|mount| mount.owner)
     }
@@ -411,6 +416,7 @@ mod tests {
         default-permissions = true
         symlinks = "all"
         playlists = "stored"
+        xattrs = false
         encoding = "CP866"
         owner = "archive"
         verify = "none"
@@ -439,6 +445,7 @@ mod tests {
         assert!(config.noexec() && config.default_permissions());
         assert!(matches!(config.symlinks(), Some(Symlinks::All)));
         assert_eq!(config.stored_playlists(), Some(true));
+        assert_eq!(config.xattrs(), Some(false));
         assert_eq!(config.owners(), Some(Owners::Archive));
         assert_eq!(config.verify(), Some(VerifyArg::None));
         assert_eq!(config.cache_dir(), Some(Path::new("/c")));

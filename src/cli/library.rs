@@ -22,7 +22,8 @@ use crate::library::{Archives, Item, Unopened};
 use crate::mount;
 use crate::ranges::hex;
 use crate::reader::SharedMemory;
-use crate::volume::{self, Location, Volume};
+use crate::source::Priority;
+use crate::volume::{self, Fresh, Location, Volume};
 
 /// An archive that is not used for this long is closed.
 const IDLE: Duration = Duration::from_secs(600);
@@ -327,9 +328,16 @@ impl Archives for Sources {
         .boxed()
     }
 
-    fn open<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<Volume, Unopened>> {
-        async {
-            let (location, options) = self.access_of(item.location())?;
+    fn open<'a>(
+        &'a self,
+        item: &'a Item,
+        priority: Priority,
+    ) -> BoxFuture<'a, Result<Volume, Unopened>> {
+        async move {
+            let (location, mut options) = self.access_of(item.location())?;
+            let listed = item.version().map(str::to_owned);
+            options.fresh = Some(Fresh { listed });
+            options.opening = priority;
             Ok(volume::open(&location, &options).await?)
         }
         .boxed()

@@ -47,6 +47,7 @@ pub(super) struct MountOptions {
     pub(super) encoding: Option<Encoding>,
     /// Show playlists as they are stored.
     pub(super) stored_playlists: Option<bool>,
+    pub(super) xattrs: Option<bool>,
     /// The source that the kernel's table of mounts shows.
     pub(super) fs_name: Option<String>,
     /// The library to mount: a file, or a name in the configuration.
@@ -133,6 +134,7 @@ impl MountOptions {
             Some(("connections", value)) => self.connections = Some(units::connections(value)?),
             Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
             Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
+            Some(("xattrs", value)) => self.xattrs = Some(yes_or_no(value)?),
             Some(("owner", value)) => self.owners = Some(owners(value)?),
             Some(("encoding", value)) => {
                 self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
@@ -233,6 +235,15 @@ pub(super) fn stored_playlists(value: &str) -> Result<bool, String> {
     }
 }
 
+/// The value of `xattrs=`.
+pub(super) fn yes_or_no(value: &str) -> Result<bool, String> {
+    match value {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("it must be yes or no".into()),
+    }
+}
+
 /// Exists if SELinux is on (selinux(8)).
 const SELINUX: &str = "/sys/fs/selinux/enforce";
 
@@ -293,6 +304,7 @@ mod tests {
             "a=b",
             "playlists=yes",
             "owner=root",
+            "xattrs=maybe",
             "encoding=klingon",
         ] {
             let error = parse(wrong).expect_err(wrong);

@@ -12,7 +12,8 @@ use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
 use super::{Failure, completions, units};
-use crate::mount::{self, ArchiveReport, Report};
+use crate::library::ArchiveStatus;
+use crate::mount::{self, Report};
 
 /// Show a mount's statistics: bytes, requests, latency, memory, streams.
 ///
@@ -80,7 +81,7 @@ struct Status {
     report: Report,
     /// The archives of a library, in the order of names.
     #[serde(skip_serializing_if = "Option::is_none")]
-    library: Option<Vec<ArchiveReport>>,
+    library: Option<Vec<ArchiveStatus>>,
 }
 
 impl Status {
@@ -222,7 +223,7 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
 }
 
 /// A line for each archive of a library that was opened since the mount.
-fn library(archives: &[ArchiveReport]) -> String {
+fn library(archives: &[ArchiveStatus]) -> String {
     let mut text = String::new();
     let used = archives.iter().filter(|archive| archive.opened > 0);
     for archive in used.clone() {
@@ -291,7 +292,7 @@ streams   a\u{fffd}[2J.ts: at 2.00 KiB of the archive, 1.00 KiB ahead, window 4.
 
     #[test]
     fn archives_of_a_library_have_a_line_each() {
-        let archives: Vec<ArchiveReport> = serde_json::from_str(
+        let archives: Vec<ArchiveStatus> = serde_json::from_str(
             r#"[{"name": "a", "source": "http://h/a", "state": "open", "entries": 3, "files_open": 1,
             "opened": 2, "bytes_read": 1024, "bytes_fetched": 2048, "bytes_from_disk": 0, "requests": 4,
             "errors": 0},

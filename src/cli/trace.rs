@@ -14,7 +14,7 @@ use crate::mount::{self, Stuck, TraceEvent, TracePage};
 /// Show the reads and requests of a mount as they end, with their times.
 ///
 /// Ends with Ctrl-C, or when the mount is gone. A mount that nobody watches is not slowed down. Only root and the user who
-/// mounted may watch.
+/// mounted may watch. A library has no trace.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TraceArgs {
@@ -50,8 +50,9 @@ impl Kind {
 }
 
 const EXAMPLES: &str = "\
-The columns: when it began, kind, milliseconds, offset+length, where the bytes came from, file. The offset of a read
-is in the file, that of a request in the archive.
+The columns: when it began, kind, milliseconds, offset+length, where the bytes
+came from, file. The offset of a read is in the file, that of a request in the
+archive.
 
 Examples:
   aiozfs trace /mnt/video
@@ -63,6 +64,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MANY: usize = 100;
 
 pub(super) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
+    let report = mount::report(&args.mountpoint).map_err(Failure::new)?;
+    if report.archives.is_some() {
+        let mountpoint = args.mountpoint.display();
+        return Err(Failure::new(format!(
+            "{mountpoint} is a library, of which there is no trace; mount one of its archives alone, or see 'aiozfs status'"
+        )));
+    }
     let first = mount::trace(&args.mountpoint, None).map_err(Failure::new)?;
     eprintln!(
         "aiozfs: watching {}; Ctrl-C ends it",

@@ -13,7 +13,7 @@ use super::checkpoint::{Checkpoint, Decryption, MOST, Point};
 use crate::archive::{Pull, Push};
 
 /// The version of the format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const HEAD: usize = 20;
 const POINT: usize = 24;

@@ -151,7 +151,7 @@ impl Source for Gateways {
 
     fn learn(&self, fact: Fact<'_>) {
         match fact {
-            Fact::Size(size) => drop(self.0.size.set(size)),
+            Fact::Size(size) | Fact::Version(_, size) => drop(self.0.size.set(size)),
             Fact::NoRanges { error, pause } => self.0.set.spare(error, pause),
             Fact::Bytes(_) => {}
         }

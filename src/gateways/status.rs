@@ -26,6 +26,21 @@ pub struct MemberStatus {
     pub errors: BTreeMap<&'static str, u64>,
 }
 
+impl MemberStatus {
+    /// Adds the counts of another status of the same server, and takes over the rest of it.
+    pub fn add(&mut self, other: Self) {
+        let old = std::mem::replace(self, other);
+        self.bytes += old.bytes;
+        self.ranges.add(old.ranges);
+        self.blocks.add(old.blocks);
+        self.is_serving |= old.is_serving;
+        self.latency = self.latency.or(old.latency);
+        for (kind, count) in old.errors {
+            *self.errors.entry(kind).or_default() += count;
+        }
+    }
+}
+
 /// Whether a member is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberState {
@@ -69,6 +84,13 @@ pub struct AnswerCounts {
     pub served: u64,
     /// With an error.
     pub failed: u64,
+}
+
+impl AnswerCounts {
+    fn add(&mut self, other: Self) {
+        self.served += other.served;
+        self.failed += other.failed;
+    }
 }
 
 /// The totals of one member.

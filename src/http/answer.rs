@@ -171,6 +171,25 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// Whether the answer to a request for `range` of a blob of `size` bytes says that the blob ends before the end of
+    /// the range: by 416 (RFC 9110, section 15.5.17), or by a range that ends with the blob (section 14.1.2).
+    pub(super) fn tells_earlier_end(&self, range: &Range<u64>, size: u64) -> bool {
+        let Some(told) = self.text(CONTENT_RANGE) else {
+            return false;
+        };
+        match self.status {
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                let end = told.trim().strip_prefix("bytes */").and_then(decimal);
+                end.is_some_and(|end| end <= range.start && end < size)
+            }
+            StatusCode::PARTIAL_CONTENT => ContentRange::parse(told).is_some_and(|content| {
+                let Range { start, end } = content.range;
+                content.size == Some(end) && start == range.start && end < range.end && end < size
+            }),
+            _ => false,
+        }
+    }
+
     /// The strong ETag, else the Last-Modified. A weak ETag does not promise the same bytes (RFC 9110,
     /// section 8.8.1).
     pub(super) fn validator(&self) -> Option<Validator> {

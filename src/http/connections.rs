@@ -110,6 +110,7 @@ impl Clients {
         Ok(Connections {
             proxy_authorization: connector.proxy_authorization(),
             connector,
+            gives_suffixes: AtomicBool::new(false),
             pool: Pool::default(),
         })
     }
@@ -146,6 +147,8 @@ pub(super) type WireLease = Lease<Reader, Writer, Arc<ConnectError>>;
 /// The connections to one server.
 pub(super) struct Connections {
     pub(super) connector: Connector,
+    /// Whether the server answered suffix ranges with the end of a blob, as another request proved.
+    pub(super) gives_suffixes: AtomicBool,
     /// The Proxy-Authorization of each request, if a forwarding proxy needs it.
     pub(super) proxy_authorization: Option<HeaderValue>,
     pool: WirePool,

@@ -15,6 +15,7 @@ mod connection;
 mod connections;
 mod connector;
 mod exchange;
+mod freshness;
 mod head;
 mod network;
 mod options;

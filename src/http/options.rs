@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::authorizer::Authorization;
 use super::connections::Clients;
 use super::secrets::{Netrc, Secrets};
+use crate::source::Priority;
 
 /// How to talk to a server.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct HttpOptions {
     /// Whether the caller verifies all bytes against a CID. If so, redirects from https to http are
     /// followed.
     pub verified: bool,
+    /// How urgent the requests are that open a blob.
+    pub opening: Priority,
     /// The connections to use. Sources with the same clients share them.
     pub clients: Clients,
     /// Headers that are sent to the URL's own server, but not to servers that it redirects to.
@@ -37,6 +40,7 @@ impl Default for HttpOptions {
             idle_timeout: Duration::from_secs(15),
             pinned: true,
             verified: false,
+            opening: Priority::Demand,
             clients: Clients::default(),
             secrets: Secrets::default(),
             authorization: Authorization::default(),

@@ -243,6 +243,19 @@ impl RemoteUrl {
         Ok(())
     }
 
+    /// Whether the server of the URL gave the end of another blob that was asked for by a suffix range.
+    pub(super) fn gives_suffixes(&self) -> bool {
+        let connections = self.options.clients.of(&self.url());
+        connections.is_ok_and(|connections| connections.gives_suffixes.load(Relaxed))
+    }
+
+    /// Records that the server gave the end of this blob.
+    pub(super) fn gave_suffix(&self) {
+        if let Ok(connections) = self.options.clients.of(&self.url()) {
+            connections.gives_suffixes.store(true, Relaxed);
+        }
+    }
+
     /// Makes connections to the server that the URL leads to, until there are `requests` of them. Returns
     /// how many are idle or busy now. Must be called within a tokio runtime.
     pub(super) fn warm_up(&self, requests: usize) -> usize {
@@ -306,7 +319,8 @@ impl RemoteUrl {
         // While the size is not known, nothing tells whether an answer belongs to this blob.
         let (blob, priority) = match ask {
             Ask::Part { priority, .. } => (Some(self.blob), priority),
-            Ask::Range(_) | Ask::Whole { .. } => (None, Priority::Demand),
+            Ask::Range(_) => (None, self.options.opening),
+            Ask::Whole { .. } => (None, Priority::Demand),
         };
         let claim = Claim { blob, priority };
         let request = Request {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -12,6 +13,7 @@ use super::HttpOptions;
 use super::answer::{Answer, ContentRange, Validator};
 use super::body::Body;
 use super::exchange::Exchange;
+use super::freshness::fresh_for;
 use super::range_support::Repeats;
 use super::remote::{Ask, RemoteUrl};
 use crate::ranges::RangeSet;
@@ -23,6 +25,9 @@ use crate::source::{
 /// How many connections are made when a blob is opened, so that the first reads need not wait for one.
 /// Browsers make as many to a server.
 const FIRST_CONNECTIONS: usize = 6;
+
+/// What has changed if the version has.
+const ANOTHER: &str = "its ETag or modification time is another";
 
 /// A [`Source`] over one URL.
 #[derive(Clone)]
@@ -36,6 +41,8 @@ struct Inner {
     known: OnceLock<Known>,
     /// The blob's size as the caller knows it from elsewhere.
     expected: OnceLock<u64>,
+    /// The version that the caller has bytes of.
+    expected_version: OnceLock<String>,
     /// Ranges whose bytes were wrong. They may have come from a cache on the way, which would give them again:
     /// the next request for them asks caches for a fresh answer.
     rejected: Mutex<RangeSet>,
@@ -46,6 +53,8 @@ struct Known {
     validator: Option<Validator>,
     /// Identifies this state of the blob among all states, past and future.
     version: Option<String>,
+    /// For how long no request is needed to learn it.
+    fresh_for: Duration,
 }
 
 impl Http {
@@ -60,6 +69,7 @@ impl Http {
             options,
             known: OnceLock::new(),
             expected: OnceLock::new(),
+            expected_version: OnceLock::new(),
             rejected: Mutex::default(),
         })))
     }
@@ -87,8 +97,14 @@ impl Inner {
 
     /// Asks for the size and for the tail at once. Some servers refuse suffix ranges, or answer them with
     /// the head of the file. So the tail counts only if its Content-Range ends at the size that the other
-    /// answer tells.
+    /// answer tells. After that, other blobs of this server are asked for their tails alone.
     async fn open(&self, tail_wanted: u64) -> Result<Opened> {
+        if tail_wanted > 0
+            && self.remote.gives_suffixes()
+            && let Some((chunk, known)) = self.ask_tail(tail_wanted).await
+        {
+            return self.opened(known, Some(chunk));
+        }
         let connections = FIRST_CONNECTIONS.min(self.options.connections);
         // Polled last, when the requests above have taken their connections.
         let warm_up = async {
@@ -97,41 +113,45 @@ impl Inner {
                 self.remote.warm_up_unknown(connections);
             }
         };
-        let (size, tail, ()) = tokio::join!(self.ask_size(), self.ask_tail(tail_wanted), warm_up);
-        let (size, validator, version) = size?;
-        let tail = tail.filter(|(chunk, total, tail_validator)| {
-            *total == size && chunk.range().end == size && *tail_validator == validator
+        let (known, tail, ()) = tokio::join!(self.ask_size(), self.ask_tail(tail_wanted), warm_up);
+        let known = known?;
+        let tail = tail.filter(|(_, of_tail)| {
+            of_tail.size == known.size && of_tail.validator == known.validator
         });
+        if tail.is_some() {
+            self.remote.gave_suffix();
+        }
+        let opened = self.opened(known, tail.map(|(chunk, _)| chunk))?;
+        if tail_wanted > 0 {
+            // A redirect may have led to another server.
+            self.remote.warm_up(connections);
+        }
+        Ok(opened)
+    }
+
+    fn opened(&self, known: Known, tail: Option<Chunk>) -> Result<Opened> {
+        let size = known.size;
         if let Some(known) = self.size().filter(|known| *known != size) {
             return Err(Error::Changed {
                 origin: self.remote.origin().clone(),
                 what: format!("it had {known} bytes and now has {size}"),
             });
         }
-        let _ = self.known.set(Known {
-            size,
-            validator,
-            version,
-        });
-        let chunk = tail.map(|(chunk, ..)| chunk);
-        if tail_wanted > 0 {
-            // A redirect may have led to another server.
-            self.remote.warm_up(connections);
-        }
-        Ok(Opened { size, tail: chunk })
+        let _ = self.known.set(known);
+        Ok(Opened { size, tail })
     }
 
     /// Takes the size from the Content-Range of the first byte. Some servers refuse HEAD, and HEAD does not
     /// tell whether ranges work.
-    async fn ask_size(&self) -> Result<(u64, Option<Validator>, Option<String>)> {
-        let _pass = self.gate.pass(Priority::Demand).await;
+    async fn ask_size(&self) -> Result<Known> {
+        let _pass = self.gate.pass(self.options.opening).await;
         let (origin, mut repeats) = (self.remote.origin(), Repeats::new());
         loop {
             let (received, target) = self.remote.get(Ask::Range("bytes=0-0")).await?;
             let answer = Answer::of(&received);
-            let (validator, version) = (answer.validator(), answer.version());
+            let known = |size| Known::of(&answer, size);
             if answer.says_empty() {
-                return Ok((0, validator, version));
+                return Ok(known(0));
             }
             let status = answer.status;
             let told = match answer.check(origin, &(0..1), None) {
@@ -151,9 +171,10 @@ impl Inner {
                 range: 0..1,
                 what: "its Content-Range does not tell the size".into(),
             })?;
+            let known = known(size);
             // After the body has been read to its end, the connection can be used again.
             self.collect(received, 0..1).await?;
-            return Ok((size, validator, version));
+            return Ok(known);
         }
     }
 
@@ -164,13 +185,13 @@ impl Inner {
         }
     }
 
-    /// The last `tail` bytes, the blob's size and its validator; `None` if the server does not serve
-    /// suffix ranges.
-    async fn ask_tail(&self, tail: u64) -> Option<(Chunk, u64, Option<Validator>)> {
+    /// The last `tail` bytes, and what their answer tells of the blob; `None` if the server does not serve suffix
+    /// ranges.
+    async fn ask_tail(&self, tail: u64) -> Option<(Chunk, Known)> {
         if tail == 0 {
             return None;
         }
-        let _pass = self.gate.pass(Priority::Demand).await;
+        let _pass = self.gate.pass(self.options.opening).await;
         let suffix = format!("bytes=-{tail}");
         let (received, _) = self.remote.get(Ask::Range(&suffix)).await.ok()?;
         let answer = Answer::of(&received);
@@ -183,9 +204,9 @@ impl Inner {
         let origin = self.remote.origin();
         answer.check(origin, &content.range, Some(size)).ok()?;
         self.accepted(&answer);
-        let validator = answer.validator();
+        let known = Known::of(&answer, size);
         let chunk = self.collect(received, content.range).await.ok()?;
-        Some((chunk, size, validator))
+        Some((chunk, known))
     }
 
     /// Reads a short body as one chunk. `range` bounds it.
@@ -265,34 +286,60 @@ impl Inner {
         let origin = self.remote.origin();
         let size = self.size();
         let is_pinned = self.options.pinned;
+        let expected = self.expected_version.get().filter(|_| is_pinned);
+        let is_new = known.is_none() && expected.is_none();
+        if let (true, Some(size)) = (is_pinned && !is_new, size)
+            && answer.tells_earlier_end(range, size)
+        {
+            return Err(self.changed("it is shorter now"));
+        }
         answer.check(origin, range, size).map_err(|e| match e {
             // A blob with a CID cannot change, and one that was not seen before has not changed: this
             // server has another blob.
-            Error::Changed { origin, what } if !is_pinned || known.is_none() => Error::BadAnswer {
+            Error::Changed { origin, what } if !is_pinned || is_new => Error::BadAnswer {
                 origin,
                 range: range.clone(),
                 what,
             },
             error => error,
         })?;
+        if let (None, Some(expected)) = (known, expected)
+            && answer.version().as_ref() != Some(expected)
+        {
+            return Err(self.changed(ANOTHER));
+        }
         let known = known.or_else(|| {
-            let validator = answer.validator().filter(|_| is_pinned);
             let size = size?;
-            Some(self.known.get_or_init(|| Known {
-                size,
-                validator,
-                version: answer.version(),
+            Some(self.known.get_or_init(|| {
+                let mut known = Known::of(&answer, size);
+                known.validator = known.validator.filter(|_| is_pinned);
+                known
             }))
         });
         if let (true, Some(known)) = (is_pinned, known)
             && answer.validator() != known.validator
         {
-            return Err(Error::Changed {
-                origin: origin.clone(),
-                what: "its ETag or modification time is another".into(),
-            });
+            return Err(self.changed(ANOTHER));
         }
         Ok(received)
+    }
+
+    fn changed(&self, what: &str) -> Error {
+        Error::Changed {
+            origin: self.remote.origin().clone(),
+            what: what.into(),
+        }
+    }
+}
+
+impl Known {
+    fn of(answer: &Answer<'_>, size: u64) -> Self {
+        Self {
+            size,
+            validator: answer.validator(),
+            version: answer.version(),
+            fresh_for: fresh_for(answer.headers, SystemTime::now()),
+        }
     }
 }
 
@@ -364,6 +411,11 @@ impl Source for Http {
         known.version.clone().filter(|_| self.0.options.pinned)
     }
 
+    fn fresh_for(&self) -> Duration {
+        let known = self.0.known.get();
+        known.map(|known| known.fresh_for).unwrap_or_default()
+    }
+
     fn warm_up(&self, reads: usize) -> usize {
         self.0.remote.warm_up(reads.min(self.0.options.connections))
     }
@@ -377,8 +429,13 @@ impl Source for Http {
     }
 
     fn learn(&self, fact: Fact<'_>) {
-        if let Fact::Size(size) = fact {
-            let _ = self.0.expected.set(size);
+        match fact {
+            Fact::Version(version, size) => {
+                let _ = self.0.expected_version.set(version.to_owned());
+                let _ = self.0.expected.set(size);
+            }
+            Fact::Size(size) => drop(self.0.expected.set(size)),
+            Fact::Bytes(_) | Fact::NoRanges { .. } => {}
         }
     }
 }

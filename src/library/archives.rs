@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use super::error::Unopened;
 use super::item::Item;
 use crate::fs::TreeOptions;
+use crate::source::Priority;
 use crate::volume::Volume;
 
 /// The archives of a library.
@@ -14,8 +15,12 @@ pub trait Archives: Send + Sync {
     /// The archives that there are now. The error is a text for people.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, String>>;
 
-    /// Opens one.
-    fn open<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<Volume, Unopened>>;
+    /// Opens one. `priority`: whether a program waits for it.
+    fn open<'a>(
+        &'a self,
+        item: &'a Item,
+        priority: Priority,
+    ) -> BoxFuture<'a, Result<Volume, Unopened>>;
 
     /// The archives in what seemed to be an archive and is a directory: their names below it, and where they
     /// are. `None` if such directories are not shown.

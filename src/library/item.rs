@@ -49,6 +49,11 @@ impl Item {
         self
     }
 
+    /// The text that differs if the archive is replaced, if there is one.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
     /// Its path below the root of the library.
     pub fn name(&self) -> &str {
         &self.name

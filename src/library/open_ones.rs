@@ -20,21 +20,20 @@ impl OpenOnes {
     /// Adds an archive that was opened, and closes others if there are too many.
     pub(super) fn add(&self, slot: &Arc<Slot>, now: Instant) {
         let mut open = self.slots();
-        open.push(slot.clone());
+        if !open.iter().any(|known| Arc::ptr_eq(known, slot)) {
+            open.push(slot.clone());
+        }
         if open.len() <= MOST {
             return;
         }
-        let mut oldest = std::mem::take(&mut *open);
+        let mut oldest = open.clone();
         drop(open);
         // Cached, because programs use them meanwhile.
         oldest.sort_by_cached_key(|slot| slot.used());
-        let mut surplus = oldest.len() - MOST / 8 * 7;
-        oldest.retain(|slot| {
-            let closed = surplus > 0 && slot.close_unused(now);
-            surplus -= usize::from(closed);
-            !closed
-        });
-        self.slots().append(&mut oldest);
+        let surplus = oldest.len() - MOST / 8 * 7;
+        let closed = oldest.iter().filter(|slot| slot.close_unused(now));
+        closed.take(surplus).for_each(drop);
+        self.forget_closed();
     }
 
     /// Closes those that were not used for this long.
@@ -42,12 +41,15 @@ impl OpenOnes {
         let Some(before) = now.checked_sub(idle) else {
             return;
         };
-        let open = std::mem::take(&mut *self.slots());
-        let mut still: Vec<_> = open
-            .into_iter()
-            .filter(|slot| !slot.close_unused(before))
-            .collect();
-        self.slots().append(&mut still);
+        for slot in self.all() {
+            slot.close_unused(before);
+        }
+        self.forget_closed();
+    }
+
+    /// One that is opened again meanwhile stays, or is added again.
+    fn forget_closed(&self) {
+        self.slots().retain(|slot| slot.used().is_some());
     }
 
     /// All of them.

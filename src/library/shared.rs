@@ -10,7 +10,9 @@ use super::directory::{Child, Directory};
 use super::file::File;
 use super::inode::Part;
 use super::item::Item;
-use super::many::{Change, Found, Many, Reloaded};
+use super::many::{Change, Found, Many};
+use super::names::Reloaded;
+use super::past::Totals;
 use super::status::ArchiveStatus;
 use crate::fs::{Attr, Ino};
 use crate::volume::Volume;
@@ -67,7 +69,7 @@ impl Library {
             return None;
         };
         let (part, entry) = Part::split(ino);
-        let is_known = entry == Ino::ROOT && many.names().now.has(part);
+        let is_known = entry == Ino::ROOT && many.names.now().has(part);
         is_known.then(|| many.attr(ino))
     }
 
@@ -83,7 +85,7 @@ impl Library {
     pub fn is_current(&self, directory: &Directory) -> bool {
         match &self.0 {
             Shown::One(_) => true,
-            Shown::Many(many) => directory.is_of(&many.names().now),
+            Shown::Many(many) => directory.is_of(&many.names.now()),
         }
     }
 
@@ -94,8 +96,8 @@ impl Library {
             return None;
         };
         let (part, entry) = Part::split(ino);
-        let names = many.names();
-        let slot = names.now.slot(part).filter(|_| entry == Ino::ROOT)?;
+        let now = many.names.now();
+        let slot = now.slot(part).filter(|_| entry == Ino::ROOT)?;
         Some(slot.item().location().shown())
     }
 
@@ -111,9 +113,9 @@ impl Library {
     }
 
     /// Shows an archive that the list does not have.
-    pub async fn add(&self, item: Item) {
+    pub fn add(&self, item: Item) {
         if let Shown::Many(many) = &self.0 {
-            many.add(item).await;
+            many.add(item);
         }
     }
 
@@ -126,12 +128,8 @@ impl Library {
             return directory;
         };
         let (part, _) = Part::split(directory.ino());
-        let names = many.names();
-        let earlier = names
-            .earlier
-            .iter()
-            .find(|old| old.generation == generation);
-        let earlier = earlier.and_then(|snapshot| Directory::new(snapshot, part));
+        let earlier = many.names.earlier(generation);
+        let earlier = earlier.and_then(|snapshot| Directory::new(&snapshot, part));
         earlier.unwrap_or(directory)
     }
 
@@ -141,9 +139,9 @@ impl Library {
             return;
         };
         let (part, _) = Part::split(ino);
-        let slot = many.names().now.slot(part).cloned();
+        let slot = many.names.now().slot(part).cloned();
         let Some(slot) = slot else { return };
-        if !slot.file_closed() && many.names().now.node(part).is_none() {
+        if !slot.file_closed() && many.names.now().node(part).is_none() {
             slot.close_unused(Instant::now());
         }
     }
@@ -154,7 +152,7 @@ impl Library {
             return;
         };
         let (part, _) = Part::split(ino);
-        let slot = many.names().now.slot(part).cloned();
+        let slot = many.names.now().slot(part).cloned();
         if let Some(slot) = slot
             && !slot.is_stale()
         {
@@ -180,20 +178,31 @@ impl Library {
         match &self.0 {
             Shown::One(_) => Vec::new(),
             Shown::Many(many) => {
-                let now = many.names().now.clone();
+                let now = many.names.now();
                 now.slots().map(|slot| slot.status()).collect()
             }
         }
     }
 
-    /// The archives that are open now.
-    pub fn volumes(&self) -> Vec<Arc<Volume>> {
+    /// What the archives did that are closed, and those that are open now. Each is in one of them.
+    pub fn totals(&self) -> (Totals, Vec<Arc<Volume>>) {
         match &self.0 {
-            Shown::One(volume) => vec![volume.clone()],
+            Shown::One(volume) => (Totals::default(), vec![volume.clone()]),
             Shown::Many(many) => {
+                let now = many.names.now();
+                let past = now.past.lock();
                 let open = many.open.all();
-                open.iter().filter_map(|slot| slot.volume()).collect()
+                let open = open.iter().filter_map(|slot| slot.volume()).collect();
+                (past.clone(), open)
             }
+        }
+    }
+
+    /// How many archives there are.
+    pub fn archives(&self) -> usize {
+        match &self.0 {
+            Shown::One(_) => 1,
+            Shown::Many(many) => many.names.now().slots().count(),
         }
     }
 
@@ -201,7 +210,7 @@ impl Library {
     pub fn len(&self) -> usize {
         match &self.0 {
             Shown::One(_) => 1,
-            Shown::Many(many) => many.names().now.len(),
+            Shown::Many(many) => many.names.now().len(),
         }
     }
 

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use super::error::{Failed, Unopened};
 use super::inode::Part;
 use super::item::Item;
-use super::status::{ArchiveStatus, State, Totals};
+use super::past::Past;
+use super::status::{ArchiveStatus, State, Sums};
 use crate::volume::Volume;
 
 /// After the first failure, an archive is not tried again for this long. Each further failure doubles it.
@@ -33,6 +34,7 @@ pub(super) struct Slot {
     item: Item,
     part: Part,
     directory: Part,
+    past: Past,
     /// Files of it that programs have open.
     files: AtomicUsize,
     /// What the server has under this name now is another archive.
@@ -49,7 +51,7 @@ struct Inner {
     /// What it was when it was open last.
     fingerprint: Option<Fingerprint>,
     /// The sums over the times that it was open.
-    totals: Totals,
+    totals: Sums,
 }
 
 enum Phase {
@@ -89,12 +91,13 @@ impl Fingerprint {
 }
 
 impl Slot {
-    /// A closed archive in a directory.
-    pub(super) fn new(item: Item, part: Part, directory: Part) -> Self {
+    /// A closed archive in a directory. What it does while it is open is added to `past` when it is closed.
+    pub(super) fn new(item: Item, part: Part, directory: Part, past: Past) -> Self {
         Self {
             item,
             part,
             directory,
+            past,
             files: AtomicUsize::new(0),
             is_stale: AtomicBool::new(false),
             is_directory: AtomicBool::new(false),
@@ -102,7 +105,7 @@ impl Slot {
                 phase: Phase::Closed,
                 is_ahead: false,
                 fingerprint: None,
-                totals: Totals::default(),
+                totals: Sums::default(),
             }),
         }
     }
@@ -239,6 +242,7 @@ impl Slot {
         };
         // Computed without the lock, and kept before it is closed: who opens it again compares with it.
         let fingerprint = Fingerprint::of(&volume);
+        let mut past = self.past.lock();
         let mut inner = self.inner();
         match &inner.phase {
             // Unless somebody has used it meanwhile. One of these is `volume`.
@@ -249,7 +253,8 @@ impl Slot {
         inner.fingerprint = Some(fingerprint);
         inner.phase = Phase::Closed;
         inner.totals.add(&volume.archive().status());
-        drop(inner);
+        Past::add(&mut past, &volume);
+        drop((inner, past));
         volume.close();
         true
     }
@@ -361,7 +366,12 @@ mod tests {
     #[test]
     fn an_archive_that_has_changed_is_not_opened_under_its_old_numbers() {
         let item = Item::new("a", Location::Url("http://h/a".to_owned())).expect("a name");
-        let slot = Slot::new(item, Part::of("a", "http://h/a", 0), Part::ROOT);
+        let slot = Slot::new(
+            item,
+            Part::of("a", "http://h/a", 0),
+            Part::ROOT,
+            Past::default(),
+        );
         let (touched, _) = slot.touch(Instant::now());
         assert!(matches!(touched, Touched::Closed));
         slot.set_stale();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::error::NameError;
 use super::inode::Part;
 use super::item::Item;
+use super::past::Past;
 use super::slot::Slot;
 
 /// The position of a name in [`Snapshot::nodes`]; 0 is the root.
@@ -17,6 +18,8 @@ const ROOT: NodeId = 0;
 pub(super) struct Snapshot {
     nodes: Vec<Node>,
     parts: HashMap<Part, Place>,
+    /// What the archives did that are closed.
+    pub(super) past: Past,
     /// Distinguishes it from others, for positions in listings.
     pub(super) generation: u64,
 }
@@ -68,6 +71,7 @@ impl Snapshot {
         Self {
             nodes: vec![root],
             parts: HashMap::from([(Part::ROOT, Place::Here(ROOT))]),
+            past: Past::default(),
             generation: 0,
         }
     }
@@ -84,6 +88,7 @@ impl Snapshot {
         check(&items)?;
         let mut made = Self::empty();
         made.generation = before.generation + 1;
+        made.past = before.past.clone();
         let mut kept = before.slots_by_name();
         kept.retain(|_, slot| !slot.is_stale());
         // What stays keeps its part.
@@ -134,7 +139,7 @@ impl Snapshot {
         let name = name.to_owned();
         let slot = kept.unwrap_or_else(|| {
             let part = self.free(before, item.name(), &item.location().shown().1);
-            Arc::new(Slot::new(item, part, directory))
+            Arc::new(Slot::new(item, part, directory, self.past.clone()))
         });
         self.push(parent, &name, slot.part(), Content::Archive(slot));
     }
@@ -228,6 +233,20 @@ impl Snapshot {
     pub(super) fn child(&self, directory: &Node, name: &str) -> Option<&Node> {
         let at = self.position(directory, name).ok()?;
         self.children(directory).nth(at)
+    }
+
+    /// Whether files of archives at or below a name in the root are open, or something is read there.
+    pub(super) fn is_in_use(&self, name: &str) -> bool {
+        let node = self.child(&self.nodes[ROOT as usize], name);
+        let mut ahead: Vec<&Node> = node.into_iter().collect();
+        while let Some(node) = ahead.pop() {
+            match &node.content {
+                Content::Archive(slot) if slot.is_in_use() => return true,
+                Content::Archive(_) => {}
+                Content::Directory(_) => ahead.extend(self.children(node)),
+            }
+        }
+        false
     }
 
     /// All archives that are named, in the order of names.

@@ -1,11 +1,15 @@
 //! What the status of a mount tells of each archive.
 
+use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::reader::Status;
 
 /// Whether an archive is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nobody has looked into it, or not for a while.
     Closed,
@@ -17,8 +21,19 @@ pub enum State {
     Failed,
 }
 
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            State::Closed => "closed",
+            State::Opening => "opening",
+            State::Open => "open",
+            State::Failed => "failed",
+        })
+    }
+}
+
 /// One archive of a library. Numbers are sums over all times that it was open.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveStatus {
     /// Its path in the mount.
     pub name: String,
@@ -27,8 +42,10 @@ pub struct ArchiveStatus {
     /// Whether it is open.
     pub state: State,
     /// Why it could not be opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// How many entries it has; `None` unless it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
     /// How many of its files programs have open.
     pub files_open: u64,
@@ -48,7 +65,7 @@ pub struct ArchiveStatus {
 
 /// Sums over the times that an archive was open.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Totals {
+pub(super) struct Sums {
     pub(super) opened: u64,
     pub(super) bytes_read: u64,
     pub(super) bytes_fetched: u64,
@@ -59,7 +76,7 @@ pub(super) struct Totals {
     pub(super) last_pause: Option<Duration>,
 }
 
-impl Totals {
+impl Sums {
     /// An attempt to open it begins.
     pub(super) fn opening(&mut self) {
         self.opened += 1;

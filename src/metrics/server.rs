@@ -1,6 +1,7 @@
 //! Answers scrapes.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, ready};
 use std::io::{self, ErrorKind};
 use std::net::{self, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
@@ -8,18 +9,28 @@ use std::os::unix::net as unix;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::Request;
-use axum::handler::HandlerWithoutStateExt;
 use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Semaphore;
 
 use super::text::{Format, text_of};
 use crate::mount::Report;
 
 /// The media type that Prometheus accepts if it understands OpenMetrics.
 const NAME: &[u8] = b"application/openmetrics-text";
+
+/// The most connections at once. More wait to be accepted.
+const MOST: usize = 32;
+
+/// How long a connection lasts at most. A scrape takes milliseconds, and each has a connection of its own.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Where scrapes come in.
 pub enum Listener {
@@ -71,25 +82,42 @@ pub fn serve(
     report: impl Fn() -> Report + Send + Sync + 'static,
 ) -> io::Result<Pin<Box<dyn Future<Output = ()> + Send>>> {
     let report: Arc<Reporter> = Arc::new(report);
-    let handler = move |request: Request| {
-        let report = report.clone();
-        async move { answer(&request, &*report) }
-    };
-    let service = handler.into_make_service();
-    // axum goes on after errors of single connections, and returns none.
     Ok(match listener {
         Listener::Tcp(listener) => {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            Box::pin(async move { drop(axum::serve(listener, service).await) })
+            Box::pin(accept(tokio::net::TcpListener::from_std(listener)?, report))
         }
-        Listener::Unix(listener) => {
-            let listener = tokio::net::UnixListener::from_std(listener)?;
-            Box::pin(async move { drop(axum::serve(listener, service).await) })
-        }
+        Listener::Unix(listener) => Box::pin(accept(
+            tokio::net::UnixListener::from_std(listener)?,
+            report,
+        )),
     })
 }
 
-fn answer(request: &Request, report: &Reporter) -> Response {
+async fn accept(mut listener: impl axum::serve::Listener, report: Arc<Reporter>) {
+    let slots = Arc::new(Semaphore::new(MOST));
+    // The semaphore is never closed.
+    while let Ok(slot) = slots.clone().acquire_owned().await {
+        // It waits and tries again when no descriptors are left.
+        let (stream, _) = listener.accept().await;
+        let report = report.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request: Request<Incoming>| {
+                ready(Ok::<_, Infallible>(answer(&request, &*report)))
+            });
+            let mut server = http1::Builder::new();
+            let connection = server
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            // A client that sends or reads slowly is cut off, so that clients cannot use up the descriptors.
+            if let Ok(Err(e)) = tokio::time::timeout(LONGEST, connection).await {
+                log::debug!("metrics: {e}");
+            }
+            drop(slot);
+        });
+    }
+}
+
+fn answer<B>(request: &Request<B>, report: &Reporter) -> Response {
     let plain = |status: StatusCode, text: &'static str| (status, text).into_response();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let allow = [(ALLOW, "GET, HEAD")];
@@ -114,5 +142,42 @@ fn answer(request: &Request, report: &Reporter) -> Response {
         },
         "/" => plain(StatusCode::OK, "aiozfs: the metrics are at /metrics\n"),
         _ => plain(StatusCode::NOT_FOUND, "the metrics are at /metrics\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    /// Clients that send nothing, or a header without an end, kept their connections until no descriptors were left for
+    /// the mount. The clock is the runtime's, so that this takes no time.
+    #[tokio::test(start_paused = true)]
+    async fn silent_clients_do_not_keep_others_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("socket");
+        let listener = Listener::unix(&path).expect("a socket");
+        tokio::spawn(serve(listener, Report::default).expect("served"));
+        let mut silent = Vec::new();
+        for _ in 0..2 * MOST {
+            let mut client = UnixStream::connect(&path).await.expect("connected");
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost:")
+                .await
+                .expect("sent");
+            silent.push(client);
+        }
+        let mut client = UnixStream::connect(&path).await.expect("connected");
+        let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+        client.write_all(request).await.expect("sent");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        for mut client in silent {
+            // It is closed, with an error or without.
+            let _ = client.read_to_end(&mut Vec::new()).await;
+        }
     }
 }

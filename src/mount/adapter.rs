@@ -18,11 +18,12 @@ use fuser::{
 };
 use tokio::sync::SetOnce;
 
-use super::attributes::{file_attr, kind};
+use super::archive_names;
+use super::attributes::file_attr;
+use super::control_files::ControlFiles;
 use super::errno;
 use super::failpoint::{Place, panic_if_asked};
 use super::library_names;
-use super::lookup;
 use super::ongoing_read::OngoingRead;
 use super::replies::{FOREVER, Reply, refuse, reply_xattr};
 use super::served::{Served, guard};
@@ -51,14 +52,17 @@ pub(super) struct Adapter {
     refuses_users: bool,
     /// The kernel opens directories without a request after a first answer of ENOSYS.
     opens_dirs: bool,
+    /// What answers questions about the mount if it has no extended attributes.
+    control: Option<Arc<ControlFiles>>,
     /// Set when the kernel's read-ahead is configured. Opens wait for it: the kernel fixes the read-ahead
     /// of a file when the file is opened.
     tuned: Arc<SetOnce<()>>,
 }
 
 impl Adapter {
-    pub(super) fn new(served: Arc<Served>, refuses_users: bool) -> Self {
+    pub(super) fn new(served: Arc<Served>, refuses_users: bool, has_xattrs: bool) -> Self {
         Self {
+            control: (!has_xattrs).then(|| Arc::new(ControlFiles::new(served.clone()))),
             served,
             refuses_users,
             opens_dirs: false,
@@ -69,6 +73,11 @@ impl Adapter {
     /// Set it to let files be opened.
     pub(super) fn tuned(&self) -> Arc<SetOnce<()>> {
         self.tuned.clone()
+    }
+
+    /// The control files, if the inode number is that of one.
+    fn control(&self, ino: INodeNo) -> Option<&Arc<ControlFiles>> {
+        self.control.as_ref().filter(|control| control.has(ino))
     }
 
     /// Answers a request about a file of an archive. A directory of the library is no such file.
@@ -174,12 +183,17 @@ impl fuser::Filesystem for Adapter {
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let name = name.as_bytes().to_vec();
+        if let Some(control) = &self.control
+            && let Some(attr) = control.lookup(parent, &name)
+        {
+            return reply.entry(&Duration::ZERO, &attr, Generation(0));
+        }
         self.with_target(
             "lookup",
             parent,
             reply,
             move |served, target, reply| match target {
-                Target::File(file) => lookup::in_archive(served, file, &name, reply),
+                Target::File(file) => archive_names::lookup(served, file, &name, reply),
                 Target::Directory(directory) => {
                     library_names::lookup(served, &directory, &name, reply);
                 }
@@ -190,6 +204,9 @@ impl fuser::Filesystem for Adapter {
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         if let Some(attr) = self.served.library.attr(Ino(ino.0)) {
             return reply.attr(&FOREVER, &file_attr(&attr));
+        }
+        if let Some(control) = self.control(ino) {
+            return reply.attr(&Duration::ZERO, &control.attr(ino));
         }
         self.with_file("getattr", ino, reply, |served, file, reply| {
             if !file.volume().tree().is_pending(file.ino()) {
@@ -217,7 +234,10 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        if let Some(control) = self.control(ino) {
+            return control.open(ino, req.uid(), reply);
+        }
         let tuned = self.tuned.clone();
         self.with_file("open", ino, reply, move |served, file, reply| {
             let opened = match file.volume().open(file.ino()) {
@@ -249,12 +269,16 @@ impl fuser::Filesystem for Adapter {
         &self,
         _req: &Request,
         ino: INodeNo,
-        _fh: FileHandle,
+        fh: FileHandle,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        if let Some(control) = self.control(ino) {
+            control.release(fh);
+            return reply.ok();
+        }
         guard("release", || self.served.library.released(Ino(ino.0)));
         self.served.tally.released();
         reply.ok();
@@ -271,6 +295,9 @@ impl fuser::Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        if let Some(control) = self.control(ino) {
+            return control.read(fh, offset, size, reply);
+        }
         self.with_file("read", ino, reply, move |served, file, reply| {
             let (volume, ino) = (file.volume(), file.ino());
             let request = OngoingRead::new(ino, offset, size);
@@ -325,28 +352,17 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        self.with_target("readdir", ino, reply, move |served, target, mut reply| {
-            let file = match target {
-                Target::File(file) => file,
+        self.with_target(
+            "readdir",
+            ino,
+            reply,
+            move |served, target, reply| match target {
+                Target::File(file) => archive_names::readdir(&file, offset, reply),
                 Target::Directory(directory) => {
-                    return library_names::readdir(served, directory, offset, reply);
+                    library_names::readdir(served, directory, offset, reply);
                 }
-            };
-            let tree = file.volume().tree();
-            let Some(entries) = tree.read_dir(file.ino(), offset) else {
-                return reply.error(Errno::ENOTDIR);
-            };
-            for entry in entries {
-                let name = OsStr::from_bytes(entry.name);
-                let is_above = entry.name == b".." && file.ino() == Ino::ROOT;
-                let above = file.above().filter(|_| is_above);
-                let ino = above.unwrap_or_else(|| file.outer(tree.inode(entry.ino)));
-                if reply.add(INodeNo(ino.0), entry.cookie, kind(entry.kind), name) {
-                    break;
-                }
-            }
-            reply.ok();
-        });
+            },
+        );
     }
 
     fn readdirplus(
@@ -361,39 +377,11 @@ impl fuser::Filesystem for Adapter {
             "readdirplus",
             ino,
             reply,
-            move |served, target, mut reply| {
-                let file = match target {
-                    Target::File(file) => file,
-                    Target::Directory(directory) => {
-                        return library_names::readdirplus(served, directory, offset, reply);
-                    }
-                };
-                let tree = file.volume().tree();
-                let Some(entries) = tree.read_dir(file.ino(), offset) else {
-                    return reply.error(Errno::ENOTDIR);
-                };
-                for entry in entries {
-                    let Some(mut attr) = tree.attr(entry.ino) else {
-                        continue;
-                    };
-                    let is_above = entry.name == b".." && file.ino() == Ino::ROOT;
-                    let above = file.above().filter(|_| is_above);
-                    attr.ino = above.unwrap_or_else(|| file.outer(attr.ino));
-                    let attr = file_attr(&attr);
-                    let name = OsStr::from_bytes(entry.name);
-                    let ino = attr.ino;
-                    // The reply must have attributes. With a time to live of zero, the kernel asks again
-                    // before it shows them.
-                    let ttl = if tree.is_pending(entry.ino) {
-                        Duration::ZERO
-                    } else {
-                        FOREVER
-                    };
-                    if reply.add(ino, entry.cookie, name, &ttl, &attr, Generation(0)) {
-                        break;
-                    }
+            move |served, target, reply| match target {
+                Target::File(file) => archive_names::readdirplus(&file, offset, reply),
+                Target::Directory(directory) => {
+                    library_names::readdirplus(served, directory, offset, reply);
                 }
-                reply.ok();
             },
         );
     }
@@ -425,13 +413,16 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if self.control.is_some() {
+            // After this answer the kernel sends no more of these requests.
+            return reply.error(Errno::ENOSYS);
+        }
         guard("getxattr", || {
             // The kernel and tools ask for others, such as security.capability, at every exec or `ls`.
             let Some(name) = xattr::own_name(name.as_bytes()) else {
                 return reply.error(Errno::ENODATA);
             };
-            let mounter = rustix::process::getuid().as_raw();
-            if xattr::is_for_mounter(name) && ![0, mounter].contains(&req.uid()) {
+            if !xattr::may_read(name, req.uid()) {
                 return reply.error(Errno::ENODATA);
             }
             let (name, outer) = (name.to_vec(), Ino(ino.0));
@@ -458,6 +449,9 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        if self.control.is_some() {
+            return reply.error(Errno::ENOSYS);
+        }
         if xattr::is_of_mount(&self.served, Ino(ino.0)) {
             let names = xattr::names_of_mount(&self.served, Ino(ino.0));
             return reply_xattr(&names, size, reply);

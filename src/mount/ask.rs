@@ -1,25 +1,32 @@
-//! Asks a mount about itself, through attributes of its root.
+//! Asks a mount about itself, through attributes of its root, or files if it has no attributes.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 
-use super::archives_page::{ArchiveReport, ArchivesPage, ReloadReport};
+use super::archives_page::{ArchivesPage, ReloadReport};
+use super::control_files::CONTROL;
 use super::mounts::{self, FS_TYPE};
 use super::report::Report;
 use super::stuck::Stuck;
 use super::trace::{TRACE, TracePage};
 use super::xattr::{ARCHIVES, RELOAD, SOURCE};
+use crate::library::ArchiveStatus;
 
 /// A mount answers from memory. One that takes longer is stopped (SIGSTOP), or worse.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The longest value of an attribute (`XATTR_SIZE_MAX` in Linux), in bytes.
 const LONGEST: usize = 64 << 10;
+
+/// The most that is read of a file, in bytes.
+const LONGEST_FILE: u64 = 16 << 20;
 
 /// The longest time that a reload takes: the list may come from a server.
 const RELOADS_WITHIN: Duration = Duration::from_secs(90);
@@ -39,7 +46,7 @@ pub fn trace(mountpoint: &Path, from: Option<u64>) -> Result<TracePage, Stuck> {
 }
 
 /// The archives of the library that is mounted on `mountpoint`, in the order of names.
-pub fn archives(mountpoint: &Path) -> Result<Vec<ArchiveReport>, Stuck> {
+pub fn archives(mountpoint: &Path) -> Result<Vec<ArchiveStatus>, Stuck> {
     let mut archives = Vec::new();
     loop {
         let name = format!("{ARCHIVES}{}", archives.len());
@@ -137,18 +144,13 @@ pub fn is_source(mountpoint: &Path, hash: &str) -> bool {
 /// Reads an attribute of the root of a mount. Fails after `limit`: a stopped process never answers.
 pub(super) fn ask(root: &Path, name: &str, limit: Duration) -> io::Result<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
-    let (root, name) = (root.to_owned(), format!("user.aiozfs.{name}"));
+    let (root, name) = (root.to_owned(), name.to_owned());
     // In a thread of its own, which may never end.
     thread::spawn(move || {
-        let mut value = vec![0; LONGEST];
-        let got = rustix::fs::getxattr(&root, &name, &mut value[..]);
-        let _ = sender.send(got.map(|len| {
-            value.truncate(len);
-            value
-        }));
+        let _ = sender.send(value(&root, &name));
     });
     match receiver.recv_timeout(limit) {
-        Ok(got) => Ok(got?),
+        Ok(got) => got,
         Err(_) => Err(io::Error::new(
             io::ErrorKind::TimedOut,
             format!(
@@ -157,4 +159,18 @@ pub(super) fn ask(root: &Path, name: &str, limit: Duration) -> io::Result<Vec<u8
             ),
         )),
     }
+}
+
+fn value(root: &Path, name: &str) -> io::Result<Vec<u8>> {
+    let mut value = vec![0; LONGEST];
+    match rustix::fs::getxattr(root, format!("user.aiozfs.{name}"), &mut value[..]) {
+        Ok(len) => value.truncate(len),
+        Err(Errno::OPNOTSUPP) => {
+            value.clear();
+            let file = File::open(root.join(format!("{CONTROL}{name}")))?;
+            file.take(LONGEST_FILE).read_to_end(&mut value)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(value)
 }

@@ -54,6 +54,18 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
     }
 }
 
+/// The attributes of a control file, whose content is made when it is opened.
+pub(super) fn control(ino: INodeNo) -> FileAttr {
+    FileAttr {
+        ino,
+        perm: 0o444,
+        nlink: 1,
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+        ..absent()
+    }
+}
+
 /// The attributes of a name that does not exist.
 pub(super) fn absent() -> FileAttr {
     FileAttr {

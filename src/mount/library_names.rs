@@ -30,7 +30,7 @@ pub(super) fn lookup(served: &Arc<Served>, directory: &Directory, name: &[u8], r
     };
     let (task, ino, name) = (served.clone(), directory.ino(), name.to_vec());
     served.spawn("lookup", async move {
-        task.library.add(item).await;
+        task.library.add(item);
         match task.library.find(ino) {
             Found::Directory(directory) => match directory.child(&name) {
                 Some(ino) => reply_directory(&task, ino, reply),

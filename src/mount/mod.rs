@@ -6,9 +6,11 @@
 //! another process.
 
 mod adapter;
+mod archive_names;
 mod archives_page;
 mod ask;
 mod attributes;
+mod control_files;
 mod crash;
 mod errno;
 mod error_kind;
@@ -16,7 +18,6 @@ mod failpoint;
 mod holders;
 mod library_names;
 mod logged;
-mod lookup;
 mod malloc_arenas;
 mod mounts;
 mod ongoing_read;
@@ -31,7 +32,7 @@ mod trace;
 mod unmount;
 mod xattr;
 
-pub use archives_page::{ArchiveReport, ReloadReport};
+pub use archives_page::ReloadReport;
 pub use ask::{Found, archives, is_source, mounts, reload, report, trace};
 pub use holders::Holder;
 pub use malloc_arenas::share_memory;

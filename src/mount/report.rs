@@ -1,18 +1,21 @@
 //! The status of a mount, which is the value of an attribute of its root.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::served::Served;
-use crate::library::ArchiveStatus;
+use crate::library::Totals;
 use crate::reader::{RequestCounts, Status, Timing};
-use crate::volume::Volume;
+use crate::volume::{MemberStatus, Volume};
 
 /// The most streams that a status has: an attribute has 64 KiB at most.
 const MOST_STREAMS: usize = 200;
+
+/// The most servers that a status has, for the same reason: those that sent most.
+const MOST_GATEWAYS: usize = 100;
 
 /// The statistics of a mount: the value of `user.aiozfs.status`, as JSON.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -32,8 +35,8 @@ pub struct Report {
     #[allow(missing_docs)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// How many archives a library has; `None` for a mount of one archive. What is below are sums over its open
-    /// archives; bytes, requests and errors also over those that were open.
+    /// How many archives a library has; `None` for a mount of one archive. What is counted below are sums over
+    /// all that were open; the rest is about those that are open now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archives: Option<u64>,
     /// Those of them that are open.
@@ -177,7 +180,7 @@ pub struct Stream {
 impl Report {
     /// The status of a mount now.
     pub(super) fn of(served: &Served) -> Self {
-        let volumes = served.library.volumes();
+        let (mut totals, volumes) = served.library.totals();
         let mut report = Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -189,8 +192,11 @@ impl Report {
             ..Self::default()
         };
         for volume in &volumes {
-            report.add(&volume.archive().status(), volume);
+            let status = volume.archive().status();
+            totals.add(&status, volume.servers());
+            report.add(&status, volume);
         }
+        report.set_totals(totals);
         match served.library.single() {
             Some(volume) => {
                 let (kind, place) = volume.origin();
@@ -199,38 +205,45 @@ impl Report {
                 report.url = origin("url");
                 report.file = origin("file");
             }
-            None => report.add_closed(&served.library.statuses(), &volumes),
+            None => {
+                report.archives = Some(served.library.archives() as u64);
+                report.archives_open = Some(volumes.len() as u64);
+            }
         }
         report
     }
 
-    /// Adds what an open archive has done.
+    /// Sets what is a sum over all archives, also over those that are closed.
+    fn set_totals(&mut self, totals: Totals) {
+        let Totals { sums, mut servers } = totals;
+        if servers.len() > MOST_GATEWAYS {
+            servers.sort_by_key(|server| Reverse(server.bytes));
+            servers.truncate(MOST_GATEWAYS);
+        }
+        self.gateways = servers.into_iter().map(gateway).collect();
+        self.bytes_read = sums.bytes_read;
+        self.bytes_from_memory = sums.bytes_from_memory;
+        self.bytes_fetched = sums.bytes_fetched;
+        self.bytes_from_disk = sums.bytes_from_disk;
+        self.requests = sums.requests;
+        self.errors = sums.errors;
+        self.request_times = sums.request_times.into();
+        let of_kinds = [("demand", sums.demand), ("readahead", sums.read_ahead)];
+        self.requests_ended = of_kinds
+            .into_iter()
+            .flat_map(|(kind, counts)| of_kind(kind, counts))
+            .collect();
+    }
+
+    /// Adds what an open archive does now.
     fn add(&mut self, status: &Status, volume: &Volume) {
         let index = volume.archive().index();
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         self.blob_size += index.blob_size();
         self.entries += index.len() as u64;
         self.bytes_unread = status.bytes_unread;
-        self.request_times.add(status.request_times.clone());
-        for (kind, counts) in [("demand", status.demand), ("readahead", status.read_ahead)] {
-            for ended in of_kind(kind, counts) {
-                self.add_ended(ended);
-            }
-        }
-        for gateway in gateways(volume) {
-            // Archives of a library share servers. What one of them knows stands for all.
-            if !self.gateways.iter().any(|known| known.name == gateway.name) {
-                self.gateways.push(gateway);
-            }
-        }
         self.cache = self.cache.take().or_else(|| cache(volume));
-        self.bytes_read += status.bytes_read;
-        self.bytes_from_memory += status.bytes_from_memory;
-        self.bytes_fetched += status.bytes_fetched;
-        self.bytes_from_disk += status.bytes_from_disk;
-        self.requests += status.requests;
         self.requests_in_flight += status.requests_in_flight as u64;
-        self.errors += status.errors;
         // Of several archives, the slowest one.
         self.median_latency_ms = self.median_latency_ms.max(ms(status.median_latency));
         self.p99_latency_ms = self.p99_latency_ms.max(ms(status.p99_latency));
@@ -252,27 +265,6 @@ impl Report {
         self.streams.truncate(MOST_STREAMS);
     }
 
-    /// Makes the sums those over all times that the archives of a library were open.
-    fn add_closed(&mut self, archives: &[ArchiveStatus], open: &[Arc<Volume>]) {
-        let sum = |of: fn(&ArchiveStatus) -> u64| archives.iter().map(of).sum::<u64>();
-        self.archives = Some(archives.len() as u64);
-        self.archives_open = Some(open.len() as u64);
-        self.bytes_read = sum(|archive| archive.bytes_read);
-        self.bytes_fetched = sum(|archive| archive.bytes_fetched);
-        self.bytes_from_disk = sum(|archive| archive.bytes_from_disk);
-        self.requests = sum(|archive| archive.requests);
-        self.errors = sum(|archive| archive.errors);
-    }
-
-    fn add_ended(&mut self, ended: RequestReport) {
-        let is_same =
-            |known: &&mut RequestReport| known.kind == ended.kind && known.result == ended.result;
-        match self.requests_ended.iter_mut().find(is_same) {
-            Some(known) => known.count += ended.count,
-            None => self.requests_ended.push(ended),
-        }
-    }
-
     /// Where the archive comes from.
     pub fn origin(&self) -> &str {
         let origin = self.cid.as_ref().or(self.url.as_ref());
@@ -283,21 +275,6 @@ impl Report {
 impl GatewayReport {
     /// All values of `state`.
     pub const STATES: [&'static str; 4] = ["available", "backing_off", "retry_after", "excluded"];
-}
-
-impl Histogram {
-    /// Adds other times, which are counted up to the same bounds.
-    fn add(&mut self, timing: Timing) {
-        self.count += timing.count;
-        self.sum_s += timing.sum;
-        if self.within.is_empty() {
-            self.within = timing.within;
-            return;
-        }
-        for ((_, known), (_, more)) in self.within.iter_mut().zip(timing.within) {
-            *known += more;
-        }
-    }
 }
 
 impl From<Timing> for Histogram {
@@ -334,9 +311,8 @@ fn named(counts: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn gateways(volume: &Volume) -> Vec<GatewayReport> {
-    let members = volume.servers().into_iter();
-    let reports = members.map(|member| GatewayReport {
+fn gateway(member: MemberStatus) -> GatewayReport {
+    GatewayReport {
         name: member.name,
         state: member.state.name().to_owned(),
         serving: member.is_serving,
@@ -349,8 +325,7 @@ fn gateways(volume: &Volume) -> Vec<GatewayReport> {
             count("block", "failed", member.blocks.failed),
         ],
         failures: named(member.errors),
-    });
-    reports.collect()
+    }
 }
 
 fn cache(volume: &Volume) -> Option<CacheReport> {

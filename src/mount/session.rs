@@ -44,6 +44,8 @@ pub struct KernelOptions {
     pub source_hash: Option<String>,
     /// Leave the kernel's read-ahead at its 128 KiB, for programs that read little of many files.
     pub short_reads: bool,
+    /// Make the kernel ask for no extended attributes. `ls -l` asks for two of each file.
+    pub no_xattrs: bool,
 }
 
 /// Why there is no mount.
@@ -126,7 +128,7 @@ pub fn mount(
     let refuses_users = config.acl == SessionACL::RootAndOwner;
     let served = Served::new(library.clone(), options.source_hash.clone(), runtime);
     let served = Arc::new(served);
-    let adapter = Adapter::new(served.clone(), refuses_users);
+    let adapter = Adapter::new(served.clone(), refuses_users, !options.no_xattrs);
     let tuned = adapter.tuned();
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;

@@ -17,6 +17,12 @@ const PREFIX: &str = "user.aiozfs.";
 /// offline for the secrets in the source.
 pub(super) const SOURCE: &str = "source.";
 
+/// The attribute with the statistics of a mount.
+const STATUS: &str = "status";
+
+/// The attribute with the id of the process that serves a mount.
+const PID: &str = "pid";
+
 /// The attribute whose reading reloads the list of a library.
 pub(super) const RELOAD: &str = "reload";
 
@@ -35,11 +41,19 @@ pub(super) fn own_name(name: &[u8]) -> Option<&[u8]> {
     name.strip_prefix(PREFIX.as_bytes())
 }
 
-/// Whether only root and the user who mounted may read this attribute. Other users (`allow_other`) could
+/// Whether a user may read this attribute. Some are for root and the user who mounted: others (`allow_other`) could
 /// guess logins with one, watch with another, and have the list read again and again with the third.
-pub(super) fn is_for_mounter(name: &[u8]) -> bool {
+pub(super) fn may_read(name: &[u8], user: u32) -> bool {
     let is_private = |prefix: &&str| name.starts_with(prefix.as_bytes());
-    [SOURCE, TRACE, RELOAD].iter().any(is_private)
+    let mounter = rustix::process::getuid().as_raw();
+    [0, mounter].contains(&user) || ![SOURCE, TRACE, RELOAD].iter().any(is_private)
+}
+
+/// Whether an attribute of the root of a mount is for commands that ask a mount about itself.
+pub(super) fn is_asked_by_name(name: &[u8]) -> bool {
+    let is_prefix = |prefix: &&str| name.starts_with(prefix.as_bytes());
+    [STATUS, PID, RELOAD].contains(&&*String::from_utf8_lossy(name))
+        || [SOURCE, TRACE, ARCHIVES].iter().any(is_prefix)
 }
 
 /// Whether an inode is the root of the mount, or another directory whose attributes are known without its
@@ -65,9 +79,9 @@ pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<S
         return None;
     }
     match name {
-        b"status" => serde_json::to_string(&Report::of(served)).ok(),
+        name if name == STATUS.as_bytes() => serde_json::to_string(&Report::of(served)).ok(),
         // For `aiozfs umount`, which asks this process to end.
-        b"pid" => Some(std::process::id().to_string()),
+        name if name == PID.as_bytes() => Some(std::process::id().to_string()),
         // For `aiozfs mount`, which asks whether the same source is mounted here.
         name if is_own_source(served, name) => Some("1".to_owned()),
         name if name.starts_with(TRACE.as_bytes()) => trace::value(served, &name[TRACE.len()..]),

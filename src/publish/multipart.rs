@@ -99,15 +99,18 @@ impl Object {
                     ("upload-id-marker", &*after_id),
                 ]);
             }
-            let page: Uploads = bucket
-                .xml(Ask {
-                    doing: "list the unfinished uploads",
-                    method: Method::GET,
-                    query: &query,
-                    headers: &[],
-                    body: Bytes::new(),
-                })
-                .await?;
+            let listed = bucket.xml(Ask {
+                doing: "list the unfinished uploads",
+                method: Method::GET,
+                query: &query,
+                headers: &[],
+                body: Bytes::new(),
+            });
+            let page: Uploads = match listed.await {
+                // Where no upload is unfinished, rclone says so.
+                Err(error) if error.is_no_such_upload() => break,
+                page => page?,
+            };
             found.extend(page.uploads.into_iter().filter(|upload| upload.key == key));
             match (page.is_truncated, page.next_key_marker) {
                 (true, Some(next)) if !next.is_empty() => {

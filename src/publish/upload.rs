@@ -1,6 +1,6 @@
 //! One upload: parts side by side, in constant memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::pin::pin;
 
@@ -181,20 +181,21 @@ impl<'a> Upload<'a> {
             .map(|(bytes, number)| async move {
                 let len = bytes.len() as u64;
                 let (etag, is_found) = self.part(number, bytes).await?;
-                Ok::<_, Error>((etag, len, is_found))
+                Ok::<_, Error>((number, etag, len, is_found))
             });
-        let mut sent = pin!(sent.buffered(at_once));
-        let (mut done, mut etags) = (Done::default(), Vec::new());
-        while let Some((etag, len, is_found)) = sent.try_next().await? {
+        // In any order: a part whose answer is late keeps no other connection idle.
+        let mut sent = pin!(sent.buffer_unordered(at_once));
+        let (mut done, mut etags) = (Done::default(), BTreeMap::new());
+        while let Some((number, etag, len, is_found)) = sent.try_next().await? {
             if is_found {
                 done.found += len;
             } else {
                 done.sent += len;
             }
             progress(len);
-            etags.push(etag);
+            etags.insert(number, etag);
         }
-        Ok((done, etags))
+        Ok((done, etags.into_values().collect()))
     }
 
     /// Brings a part into the store. Returns its ETag, and whether it was there.

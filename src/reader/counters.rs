@@ -54,6 +54,15 @@ pub struct RequestCounts {
     pub cancelled: u64,
 }
 
+impl RequestCounts {
+    fn add(&mut self, other: Self) {
+        self.served += other.served;
+        self.local += other.local;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+    }
+}
+
 /// The state of a reader at one moment.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Status {
@@ -90,6 +99,21 @@ pub struct Status {
     pub memory_limit: u64,
     /// Sequential streams, the one that was read last first.
     pub streams: Vec<StreamStatus>,
+}
+
+impl Status {
+    /// Adds what another reader did. What is no sum stays as it is.
+    pub fn add(&mut self, other: &Self) {
+        self.bytes_read += other.bytes_read;
+        self.bytes_from_memory += other.bytes_from_memory;
+        self.bytes_fetched += other.bytes_fetched;
+        self.bytes_from_disk += other.bytes_from_disk;
+        self.requests += other.requests;
+        self.demand.add(other.demand);
+        self.read_ahead.add(other.read_ahead);
+        self.request_times.add(&other.request_times);
+        self.errors += other.errors;
+    }
 }
 
 /// A sequential stream through the blob.

@@ -35,6 +35,21 @@ pub struct Timing {
     pub within: Vec<(f64, u64)>,
 }
 
+impl Timing {
+    /// Adds other times, which are counted up to the same bounds.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        if self.within.is_empty() {
+            self.within.clone_from(&other.within);
+            return;
+        }
+        for ((_, known), (_, more)) in self.within.iter_mut().zip(&other.within) {
+            *known += more;
+        }
+    }
+}
+
 impl Default for Latencies {
     fn default() -> Self {
         Self {

@@ -19,6 +19,7 @@ mod latency;
 mod next_file;
 mod pool;
 mod ranges;
+mod regions;
 mod schedule;
 mod scouts;
 mod tar;

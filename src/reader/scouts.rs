@@ -1,16 +1,23 @@
 //! Looks for headers of a tar in many places at once.
 //!
 //! A scout begins somewhere in the archive, reads on to the first block that is a header, and goes from header to
-//! header as the walk would. What it finds is only kept for the walk, which takes it where its own way leads there.
-//! So a block that only looks like a header, for example in a tar within the tar, costs requests and nothing else.
+//! header as the walk would. The walk takes what a scout found where its own way leads there, and it never waits for
+//! a scout. So a block that only looks like a header, for example in a tar within the tar, costs requests and nothing
+//! else.
+//!
+//! Equal parts of an archive differ in their number of members. So a scout that has come to the end of its region
+//! takes over the second half of the region in which the most steps are left.
 
-use std::collections::HashMap;
+use std::future::Future;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::blob::BlobReader;
+use super::regions::{Link, Regions};
 use super::watch::Watch;
 use crate::archive::{ParseOptions, TAR_BLOCK, TarWalk, is_header};
 
@@ -21,16 +28,18 @@ pub(super) const SKIP: u64 = 4 * 1024;
 pub(super) const ASSUMED_RATE: f64 = 50e6;
 
 /// The most scouts at once.
-const MOST: usize = 32;
+const MOST: usize = 64;
 
 /// Scouts are sent if they take at most this share of the time without.
 const WORTH: f64 = 0.7;
 
-/// About how many members one scout passes. What it keeps of them is at most this many bytes.
+/// About how many members one scout passes before all of them begin anew.
 const MEMBERS: u64 = 512;
-const KEPT: usize = 1 << 20;
 
-/// How far a scout looks for a first header, in mean distances of the headers so far, and at least in bytes.
+/// How often a scout looks for a header after it has lost its way.
+const TRIES: u32 = 16;
+
+/// How far a scout looks for a header, in mean distances of headers, and at least in bytes.
 const DISTANCES: u64 = 4;
 const LEAST_LOOK: u64 = 256 * 1024;
 
@@ -38,59 +47,128 @@ const LEAST_LOOK: u64 = 256 * 1024;
 const LEAST_STEP: u64 = 128 * 1024;
 const MOST_STEP: u64 = 1 << 20;
 
-/// Where scouts begin.
-#[derive(Debug)]
-pub(super) struct Scouting {
-    /// The first scout begins at a header.
-    starts: Vec<u64>,
-    end: u64,
-    /// Mean distance of the headers so far.
-    mean: u64,
+/// The scouts of one walk.
+pub(super) struct Scouts<'a> {
+    blob: &'a BlobReader,
+    parse: &'a ParseOptions,
+    watch: &'a Watch,
+    regions: Arc<Mutex<Regions>>,
+    running: FuturesUnordered<BoxFuture<'a, ()>>,
 }
 
-impl Scouting {
-    /// Where scouts should begin if the walk has come to `at`, over a gap of `gap` bytes. `None` if they would not gain
-    /// time.
-    pub(super) fn plan(blob: &BlobReader, walk: &TarWalk, at: u64, gap: u64) -> Option<Self> {
-        let mean = (at / walk.seen().max(1)).max(gap).max(TAR_BLOCK);
-        let left = blob.size().saturating_sub(at);
-        let count = best_count(
-            blob.connections().min(MOST),
-            blob.link(ASSUMED_RATE),
-            left / mean,
-            mean,
-        )? as u64;
-        let span = left.min(mean.saturating_mul(count * MEMBERS));
-        let each = (span / count).next_multiple_of(TAR_BLOCK);
-        let starts = (0..count).map(|n| at + n * each);
-        Some(Self {
-            starts: starts.filter(|start| *start < blob.size()).collect(),
-            end: at + span,
-            mean,
-        })
+impl<'a> Scouts<'a> {
+    /// None yet.
+    pub(super) fn new(blob: &'a BlobReader, parse: &'a ParseOptions, watch: &'a Watch) -> Self {
+        Self {
+            blob,
+            parse,
+            watch,
+            regions: Arc::new(Mutex::new(Regions::new(blob.size()))),
+            running: FuturesUnordered::new(),
+        }
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.starts.len()
+    /// The header, or extended header, at `at`, if a scout has found one there. The walk has come to `at`.
+    pub(super) fn take(&self, at: u64) -> Option<Vec<u8>> {
+        lock(&self.regions).take(at)
+    }
+
+    /// How many ways there are through the archive from `at` on, after `seen` members: that of the walk, and those of
+    /// scouts. Plans scouts if there are none and if they would gain time.
+    pub(super) fn ways(&self, at: u64, seen: u64, gap: u64) -> usize {
+        let mut regions = lock(&self.regions);
+        if !self.running.is_empty() || regions.are_ahead(at) {
+            return regions.ways();
+        }
+        let link = self.blob.link(ASSUMED_RATE);
+        let mean = (at / seen.max(1)).max(gap).max(TAR_BLOCK);
+        let left = self.blob.size().saturating_sub(at);
+        let most = self.blob.connections().min(MOST);
+        let unit = self.unit(&(at..self.blob.size().min(at + TAR_BLOCK)));
+        let Some(count) = best_count(most, link, left / mean, mean, unit) else {
+            regions.plan(at..at, 1, link, mean);
+            return 1;
+        };
+        let span = left.min(mean.saturating_mul(count as u64 * MEMBERS));
+        regions.plan(at..at + span, count, link, mean);
+        count
+    }
+
+    /// Sends scouts as planned, and lets them work until the walk has read what it needs at `at`. The headers in its
+    /// last read were `spacing` bytes apart.
+    pub(super) async fn beside<T>(
+        &mut self,
+        at: u64,
+        spacing: u64,
+        read: impl Future<Output = T>,
+    ) -> T {
+        lock(&self.regions).pass(at, spacing);
+        let mut read = pin!(read);
+        loop {
+            self.send();
+            self.watch
+                .tell(lock(&self.regions).passed(), self.blob.size());
+            tokio::select! {
+                biased;
+                read = &mut read => return read,
+                Some(()) = self.running.next() => {}
+            }
+        }
+    }
+
+    /// How far the walk alone goes: to the first region of a scout.
+    pub(super) fn walk_end(&self) -> u64 {
+        lock(&self.regions).walk_end()
+    }
+
+    fn send(&self) {
+        let mut regions = lock(&self.regions);
+        while self.running.len() + 1 < regions.ways()
+            && let Some((start, mean)) = regions.split()
+        {
+            let scout = Scout {
+                blob: self.blob,
+                parse: self.parse,
+                regions: self.regions.clone(),
+                link: regions.link(),
+                start,
+                mean,
+            };
+            self.running.push(scout.run().boxed());
+        }
+    }
+
+    /// The length of what must be fetched to verify `range`, in bytes.
+    fn unit(&self, range: &Range<u64>) -> u64 {
+        let unit = self.blob.source().verification_unit(range.clone());
+        unit.end - unit.start
     }
 }
 
-/// Headers, and extended headers, by their offsets.
-pub(super) type Found = HashMap<u64, Vec<u8>>;
-
-/// How many scouts pass `members` members of `mean` bytes in the least time. `None` if one walk is about as fast.
+/// How many ways through `members` members of `mean` bytes take the least time, that of the walk included. `None` if
+/// one is about as fast. To read a header, `unit` bytes must be fetched.
 ///
-/// A scout looks through half a member until it finds a header, in reads one behind the other. All scouts share the
-/// rate of the link.
-fn best_count(most: usize, (latency, rate): (f64, f64), members: u64, mean: u64) -> Option<usize> {
-    let looks = mean as f64 / 2.0;
+/// A scout looks through half a member until it finds a header, in reads one behind the other. All share the rate of
+/// the link.
+fn best_count(
+    most: usize,
+    (latency, rate): (f64, f64),
+    members: u64,
+    mean: u64,
+    unit: u64,
+) -> Option<usize> {
+    let looks = (mean as f64 / 2.0).max(unit as f64);
     let steps = (looks / step(mean) as f64).ceil();
+    // A unit may hold several headers.
+    let transfer = mean.min(unit) as f64 / rate;
+    let members = members as f64;
     let time = |count: usize| {
-        let passing = members as f64 / count as f64 * latency;
+        let passing = members * transfer.max(latency / count as f64);
         passing + steps * latency + count as f64 * looks / rate
     };
+    let alone = members * (latency + transfer).min(mean as f64 / rate);
     let best = (2..=most).min_by(|a, b| time(*a).total_cmp(&time(*b)))?;
-    (time(best) < WORTH * members as f64 * latency).then_some(best)
+    (time(best) < WORTH * alone).then_some(best)
 }
 
 /// The length of the reads of a scout that looks for a header, in bytes.
@@ -98,88 +176,90 @@ fn step(mean: u64) -> u64 {
     mean.clamp(LEAST_STEP, MOST_STEP)
 }
 
-/// What scouts find. A scout whose reads fail keeps what it has: the walk meets the error itself.
-pub(super) async fn run(
-    blob: &BlobReader,
-    parse: &ParseOptions,
-    scouting: Scouting,
-    watch: &Watch,
-) -> Found {
-    let ends = scouting.starts.iter().skip(1).copied();
-    let ends: Vec<u64> = ends.chain([scouting.end]).collect();
-    let (first, passed) = (scouting.starts.first().copied(), AtomicU64::new(0));
-    let tell = |bytes: u64| {
-        let at = first.unwrap_or(0) + passed.fetch_add(bytes, Relaxed) + bytes;
-        watch.tell(at.min(scouting.end), blob.size());
+/// The end of the read of a header that is needed, while headers are about `mean` bytes apart.
+fn read_end(blob: &BlobReader, wanted: &Range<u64>, mean: u64, link: Link) -> u64 {
+    let unit = blob.source().verification_unit(wanted.clone());
+    let run = link.stride(mean);
+    let more = match run > mean {
+        true => run,
+        // The rest of a unit comes along, and the beginning of another would cost as much again.
+        false if unit.end > wanted.end => unit.end - wanted.start,
+        false => SKIP,
     };
-    let scouts = scouting.starts.iter().zip(ends).map(|(start, end)| {
-        let look = if Some(*start) == first {
-            0
-        } else {
-            (scouting.mean.saturating_mul(DISTANCES)).max(LEAST_LOOK)
-        };
-        scout(blob, parse, *start..end, look, scouting.mean, &tell)
-    });
-    join_all(scouts).await.into_iter().flatten().collect()
+    blob.size().min(wanted.end.max(wanted.start + more))
 }
 
-/// Goes from header to header in `region`. Looks for the first one in its first `look` bytes.
-async fn scout(
-    blob: &BlobReader,
-    parse: &ParseOptions,
-    region: Range<u64>,
-    look: u64,
+/// One scout, on its way through its region.
+struct Scout<'a> {
+    blob: &'a BlobReader,
+    parse: &'a ParseOptions,
+    regions: Arc<Mutex<Regions>>,
+    link: Link,
+    /// Where its region begins.
+    start: u64,
+    /// The mean distance of headers that it expects.
     mean: u64,
-    tell: &(dyn Fn(u64) + Sync),
-) -> Vec<(u64, Vec<u8>)> {
-    let mut found = Vec::new();
-    let within = region.start..region.end.min(region.start + look);
-    let start = match look {
-        0 => Some(region.start),
-        _ => first_header(blob, within, step(mean)).await,
-    };
-    let Some(start) = start else { return found };
-    let mut walk = TarWalk::from(start, blob.size(), parse);
-    let (mut kept, mut told) = (0, region.start);
-    let (mut at, mut bytes) = (start, Vec::new());
-    // An extended header may lie before the end of the region, and its member behind.
-    while let Some(wanted) = walk.wants()
-        && wanted.start < region.end + SKIP
-        && kept < KEPT
-    {
-        if wanted.start < at || wanted.end > at + bytes.len() as u64 {
-            let end = blob.size().min(wanted.end.max(wanted.start + SKIP));
-            let Ok(read) = blob.read(wanted.start..end, end).await else {
+}
+
+impl Scout<'_> {
+    /// Goes from header to header in the region. A scout whose reads fail leaves the error to the walk.
+    async fn run(self) {
+        let mut at = Some(self.start);
+        for _ in 0..TRIES {
+            let Some(from) = at else { break };
+            let Some(header) = self.first_header(from).await else {
                 break;
             };
-            (at, bytes) = (wanted.start, read);
-            tell(at.saturating_sub(told));
-            told = told.max(at);
+            at = self.follow(header).await;
         }
-        let from = (wanted.start - at) as usize;
-        let part = &bytes[from..from + (wanted.end - wanted.start) as usize];
-        if walk.feed(wanted.start, part).is_err() {
-            break;
-        }
-        kept += part.len();
-        found.push((wanted.start, part.to_vec()));
+        lock(&self.regions).leave(self.start);
     }
-    found
+
+    /// The first block from `at` on that is a header.
+    async fn first_header(&self, mut at: u64) -> Option<u64> {
+        let look = self.mean.saturating_mul(DISTANCES).max(LEAST_LOOK);
+        let to = at.saturating_add(look);
+        while at < to.min(lock(&self.regions).end(self.start)?) {
+            let end = self.blob.size().min(at + step(self.mean));
+            let bytes = self.blob.read(at..end, end).await.ok()?;
+            let mut blocks = bytes.chunks_exact(TAR_BLOCK as usize);
+            if let Some(block) = blocks.position(is_header) {
+                return Some(at + block as u64 * TAR_BLOCK);
+            }
+            at = end;
+        }
+        None
+    }
+
+    /// Goes on from the header at `at`. Returns where there is no header after all, if that is in the region.
+    async fn follow(&self, at: u64) -> Option<u64> {
+        let mut walk = TarWalk::from(at, self.blob.size(), self.parse);
+        let (mut member, mut seen) = (at, 0);
+        let (mut at, mut bytes, mut behind) = (at, Vec::new(), at);
+        while let Some(wanted) = walk.wants() {
+            let distance = (walk.seen() > seen).then(|| wanted.start - member);
+            if distance.is_some() {
+                (member, seen) = (wanted.start, walk.seen());
+            }
+            let mean = lock(&self.regions).reach(self.start, wanted.start, distance)?;
+            if wanted.start < at || wanted.end > at + bytes.len() as u64 {
+                let end = read_end(self.blob, &wanted, mean, self.link);
+                bytes = self.blob.read(wanted.start..end, end).await.ok()?;
+                at = wanted.start;
+            }
+            let from = (wanted.start - at) as usize;
+            let part = &bytes[from..from + (wanted.end - wanted.start) as usize];
+            walk.feed(wanted.start, part).ok()?;
+            lock(&self.regions).keep(wanted.start, part);
+            behind = wanted.end;
+        }
+        Some(behind)
+    }
 }
 
-/// The first block in `range` that is a header.
-async fn first_header(blob: &BlobReader, range: Range<u64>, step: u64) -> Option<u64> {
-    let mut at = range.start;
-    while at < range.end {
-        let end = blob.size().min(at + step);
-        let bytes = blob.read(at..end, end).await.ok()?;
-        let mut blocks = bytes.chunks_exact(TAR_BLOCK as usize);
-        if let Some(block) = blocks.position(is_header) {
-            return Some(at + block as u64 * TAR_BLOCK);
-        }
-        at = end;
-    }
-    None
+fn lock(regions: &Mutex<Regions>) -> MutexGuard<'_, Regions> {
+    // Each change of them is complete, and scouts are only an aid.
+    regions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -189,13 +269,23 @@ mod tests {
     #[test]
     fn scouts_are_sent_where_they_gain_time() {
         let far = (0.05, 100e6);
-        assert_eq!(best_count(16, far, 604, 800_000), Some(16));
-        assert_eq!(best_count(1, far, 604, 800_000), None);
-        assert_eq!(best_count(16, far, 1, 800_000), None);
+        let count = |most, link, members, mean| best_count(most, link, members, mean, TAR_BLOCK);
+        assert_eq!(count(16, far, 604, 800_000), Some(16));
+        assert_eq!(count(1, far, 604, 800_000), None);
+        assert_eq!(count(16, far, 1, 800_000), None);
         // One that looks for a header of a large member costs more than it gains.
-        assert_eq!(best_count(16, far, 200, 20_000_000), Some(10));
-        assert_eq!(best_count(16, far, 5, 40_000_000_000), None);
-        assert_eq!(best_count(16, (0.001, 10e6), 200, 20_000_000), None);
-        assert_eq!(best_count(16, (0.0, 50e6), 604, 800_000), None);
+        assert_eq!(count(16, far, 200, 20_000_000), Some(10));
+        assert_eq!(count(16, far, 5, 40_000_000_000), None);
+        assert_eq!(count(16, (0.001, 10e6), 200, 20_000_000), None);
+        assert_eq!(count(16, (0.0, 50e6), 604, 800_000), None);
+    }
+
+    /// Each header of a tar by its CID must be fetched with the whole leaf around it.
+    #[test]
+    fn no_scouts_where_each_unit_has_a_header() {
+        let far = (0.05, 100e6);
+        assert_eq!(best_count(16, far, 604, 800_000, 1 << 20), None);
+        assert_eq!(best_count(16, far, 604, 800_000, 256 << 10), Some(16));
+        assert!(best_count(16, far, 604, 8_000_000, 1 << 20).is_some());
     }
 }

@@ -9,7 +9,8 @@
 
 use super::blob::BlobReader;
 use super::error::Error;
-use super::scouts::{self, ASSUMED_RATE, Found, SKIP, Scouting};
+use super::regions::Link;
+use super::scouts::{ASSUMED_RATE, SKIP, Scouts};
 use super::watch::Watch;
 use crate::archive::{Index, ParseOptions, TarWalk};
 
@@ -23,10 +24,6 @@ const CLOSE: u64 = 64 * 1024;
 /// After this many reads one behind the other, the reader reads ahead.
 const FEW: u32 = 2;
 
-/// A gap of this many bytes is read through on any link, and a longer one than the second never.
-const ALWAYS_THROUGH: u64 = 64 * 1024;
-const NEVER_THROUGH: u64 = 8 << 20;
-
 /// The index of a tar that begins with `head`.
 pub(super) async fn read_tar(
     blob: &BlobReader,
@@ -39,21 +36,19 @@ pub(super) async fn read_tar(
     walk.feed(0, head)?;
     let (mut start, mut reach) = (0, head.len() as u64);
     let (mut run, mut throughs, mut seen) = (FIRST_RUN, 0, 0);
-    let mut found = Found::new();
+    let mut scouts = Scouts::new(blob, parse, watch);
     while let Some(wanted) = walk.wants() {
-        watch.tell(wanted.start, size);
-        if let Some(bytes) = found.remove(&wanted.start) {
+        if let Some(bytes) = scouts.take(wanted.start) {
             walk.feed(wanted.start, &bytes)?;
             (start, reach, seen) = (wanted.start, reach.max(wanted.end), walk.seen());
             continue;
         }
         let gap = wanted.start.saturating_sub(reach);
-        let scouting = Scouting::plan(blob, &walk, wanted.start, gap);
-        let ways = scouting.as_ref().map_or(1, |scouting| scouting.count());
-        // Verified bytes come in whole leaves: to skip less saves nothing.
+        let ways = scouts.ways(wanted.start, walk.seen(), gap);
+        // Verified bytes come in whole leaves, so that of the header comes in any case.
         let unit = blob.source().verification_unit(wanted.clone());
-        let least = through_limit(blob.link(ASSUMED_RATE), ways).max(unit.end - unit.start);
-        let is_through = gap <= least;
+        let link = Link::shared(blob.link(ASSUMED_RATE), ways);
+        let is_through = gap <= link.through_limit() + (unit.end - unit.start);
         let mut end = wanted.end.max(wanted.start + SKIP);
         // How far apart the headers in the last read were.
         let spacing = (wanted.start - start) / (walk.seen() - seen).max(1);
@@ -75,41 +70,19 @@ pub(super) async fn read_tar(
         } else {
             throughs = 0;
             run = FIRST_RUN;
-            if let Some(scouting) = scouting {
-                found = scouts::run(blob, parse, scouting, watch).await;
-                if found.contains_key(&wanted.start) {
-                    continue;
-                }
-            }
         }
         end = end.min(size);
         // Only read-ahead makes the way through as fast as the link.
-        let limit = if throughs > FEW { size } else { end };
-        let bytes = blob.read(start..end, limit).await?;
+        let limit = if throughs > FEW {
+            end.max(scouts.walk_end())
+        } else {
+            end
+        };
+        let read = blob.read(start..end, limit);
+        let bytes = scouts.beside(wanted.start, spacing, read).await?;
         walk.feed(start, &bytes)?;
         reach = end;
     }
     watch.tell(size, size);
     Ok(walk.finish())
-}
-
-/// The longest gap that is worth reading: what the link carries in the time that a member costs otherwise.
-fn through_limit((latency, rate): (f64, f64), ways: usize) -> u64 {
-    let bytes = latency * rate / ways as f64;
-    (bytes as u64).clamp(ALWAYS_THROUGH, NEVER_THROUGH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_are_skipped_if_they_take_longer_than_a_round_trip() {
-        let far = (0.05, 100e6);
-        assert_eq!(through_limit(far, 1), 5_000_000);
-        assert_eq!(through_limit(far, 16), 312_500);
-        assert_eq!(through_limit((0.0001, 1e9), 1), 100_000);
-        assert_eq!(through_limit((0.0, 50e6), 1), ALWAYS_THROUGH);
-        assert_eq!(through_limit((1.0, 1e9), 1), NEVER_THROUGH);
-    }
 }

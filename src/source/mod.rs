@@ -90,6 +90,12 @@ pub trait Source: Send + Sync + 'static {
         self.inner()?.version()
     }
 
+    /// For how long after it was opened the blob need not be opened again to learn its version, as its server says
+    /// (RFC 9111, section 4.2). Zero if nothing says so.
+    fn fresh_for(&self) -> Duration {
+        self.inner().map(Source::fresh_for).unwrap_or_default()
+    }
+
     /// What is known now about how this source is best used. Cheap: a reader asks at each event.
     fn hints(&self) -> Hints {
         self.inner().map(Source::hints).unwrap_or_default()
@@ -117,6 +123,9 @@ pub enum Fact<'a> {
     /// Its size in bytes, from a hash tree or another server. The source then needs no
     /// [`open`](Source::open), and rejects answers with another size.
     Size(u64),
+    /// Its version and its size in bytes, as they were when it was opened before. The source then needs no
+    /// [`open`](Source::open). If what it gets is of another version, the read fails with [`Error::Changed`].
+    Version(&'a str, u64),
     /// Verified bytes of it. A source that stores bytes stores these, too.
     Bytes(&'a Chunk),
     /// Servers refuse its ranges for good, and the caller has raw blocks instead. For `pause`, a range that only

@@ -48,7 +48,12 @@ pub async fn list(
     let is_azure = bucket.service() == Service::Az;
     let mut next = String::new();
     for _ in 0..MOST_PAGES {
-        let mut query = vec![("prefix", prefix), ("delimiter", "/")];
+        let mut query = Vec::new();
+        // Azurite leaves empty parameters out of what is signed.
+        if !prefix.is_empty() {
+            query.push(("prefix", prefix));
+        }
+        query.push(("delimiter", "/"));
         if is_azure {
             query.extend([("restype", "container"), ("comp", "list")]);
             query.push(("maxresults", "1000"));

@@ -174,13 +174,9 @@ async fn of_index(
         .first()
         .map_or_else(|| http.clone(), |server| server.options(&http));
     let index = index(url, &http, OPEN_PATIENCE).await?;
-    let links = web_index::links(&index.url, &index.kind, &index.body);
-    let links = links.map_err(|what| Error::Unsupported {
-        what: format!("{} {what}", crate::http::display_url(url)),
-    })?;
     // The page's URL has no login, and what it lists is on the same server.
     let given = Url::parse(url).ok();
-    for mut link in links {
+    let mut take = |mut link: web_index::Link| {
         if let Some(given) = &given {
             // Both fail only for URLs without a host, and this one has the host of the page.
             let _ = link.url.set_username(given.username());
@@ -195,8 +191,16 @@ async fn of_index(
             };
             names.add(listed, link.is_directory)?;
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    let shown = crate::http::display_url(url).to_string();
+    Ok(web_index::links(
+        &index.url,
+        &index.kind,
+        &index.body,
+        &shown,
+        &mut take,
+    )?)
 }
 
 /// The page at `url`, asked for again after errors that may pass.

@@ -22,6 +22,7 @@ mod sources;
 mod unsigned;
 mod web_index;
 
+pub use crate::gateways::MemberStatus;
 pub use content_path::{ContentPath, Root};
 pub use error::{FileError, FindError, IndexFileError, OpenError};
 pub use files::Volume;
@@ -30,6 +31,6 @@ pub use listing::{Listed, Listing, listing};
 pub use location::Location;
 pub use location_error::LocationError;
 pub use open::{Opened, open, open_archive};
-pub use options::{Options, Verify, open_cache};
+pub use options::{Fresh, Options, Verify, open_cache};
 pub use resolve::{Directory, cid_of, list};
 pub use servers::{Server, Servers};

@@ -34,12 +34,25 @@ pub struct Opened {
 /// Opens the archive at `location` and builds the tree of its files. Must be called within a tokio
 /// runtime, which then also runs what reads start in the background.
 pub async fn open(location: &Location, options: &Options) -> Result<Volume, OpenError> {
+    let opened = match open_archive(location, options).await {
+        // What was fresh has changed, and some of its index was not in the cache.
+        Err(OpenError::Read(reader::Error::Source(source::Error::Changed { .. })))
+            if options.fresh.is_some() =>
+        {
+            let options = Options {
+                fresh: None,
+                ..options.clone()
+            };
+            open_archive(location, &options).await?
+        }
+        opened => opened?,
+    };
     let Opened {
         location,
         archive,
         cached,
         servers,
-    } = open_archive(location, options).await?;
+    } = opened;
     // The tree of an index that was brought along is not the archive's own.
     let own = cached.as_ref().filter(|_| options.index.is_none());
     let recall = Recall::new(own, &options.parse);

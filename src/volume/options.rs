@@ -8,10 +8,11 @@ use super::error::OpenError;
 use super::location::Location;
 use super::servers::Servers;
 use crate::archive::ParseOptions;
-use crate::cache::{Cache, CacheOptions, Folder};
+use crate::cache::{Ask, Cache, CacheOptions, Folder};
 use crate::decode::Password;
 use crate::fs::{Owners, Symlinks, TreeOptions};
 use crate::reader::ReaderOptions;
+use crate::source::Priority;
 
 /// The largest size of a cache by default, in bytes.
 const CACHE_SIZE: u64 = 10 << 30;
@@ -36,6 +37,10 @@ pub struct Options {
     pub cache: Option<Cache>,
     /// Ask no server: only what is in the cache can be read.
     pub offline: bool,
+    /// Open a URL without a request while its version in the cache is fresh (RFC 9111, section 4.2).
+    pub fresh: Option<Fresh>,
+    /// How urgent it is to open it.
+    pub opening: Priority,
     /// Owners, permissions and symbolic links, as they are shown.
     pub tree: TreeOptions,
     /// The password of encrypted entries.
@@ -58,6 +63,8 @@ impl Default for Options {
             index: None,
             cache: None,
             offline: false,
+            fresh: None,
+            opening: Priority::Demand,
             tree: TreeOptions {
                 uid: rustix::process::getuid().as_raw(),
                 gid: rustix::process::getgid().as_raw(),
@@ -69,6 +76,25 @@ impl Default for Options {
             password: None,
             stored_playlists: false,
             checkpoint_spacing: None,
+        }
+    }
+}
+
+/// What is known of an archive besides its location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fresh {
+    /// What a listing says of its version. A version in the cache that was seen when the listing said something else
+    /// is not fresh.
+    pub listed: Option<String>,
+}
+
+impl Options {
+    /// When the server of a URL is asked for its version.
+    pub(super) fn ask(&self) -> Ask {
+        match &self.fresh {
+            _ if self.offline => Ask::Never,
+            Some(fresh) => Ask::Stale(fresh.listed.clone()),
+            None => Ask::Always,
         }
     }
 }

@@ -16,9 +16,9 @@ const LARGE_TREE: usize = 10_000;
 /// The names carry their format, so that what another version wrote is not found.
 const INDEX: &str = "index-3";
 const TREE: &str = "tree-2";
-const POINTS: &str = "points-1";
+const POINTS: &str = "points-2";
 const _: () = assert!(archive::STORED_FORMAT == 3 && fs::STORED_FORMAT == 2);
-const _: () = assert!(decode::STORED_FORMAT == 1);
+const _: () = assert!(decode::STORED_FORMAT == 2);
 
 /// What the cache stores of one archive in addition to its bytes: index, tree and lengths. Without a cache,
 /// nothing is found or stored.

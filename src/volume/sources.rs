@@ -84,7 +84,8 @@ impl Stack<'_> {
             Arc::new(Retry::new(Arc::new(gateways), timeout))
         };
         let cache = self.options.cache.as_ref();
-        let cached = cache.map(|cache| Cached::new(data.clone(), cache, key.clone(), offline));
+        let ask = self.options.ask();
+        let cached = cache.map(|cache| Cached::new(data.clone(), cache, key.clone(), ask));
         if let Some(cached) = &cached {
             data = Arc::new(cached.clone());
         }
@@ -182,6 +183,7 @@ pub(super) fn http_options(servers: &Servers, options: &Options) -> HttpOptions 
         idle_timeout: default.idle_timeout.min(reader.timeout),
         pinned: false,
         verified: true,
+        opening: options.opening,
         ..default
     })
 }

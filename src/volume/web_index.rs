@@ -1,12 +1,16 @@
 //! The index of a directory as web servers write it: HTML with a link for each file (nginx, Apache, Python,
 //! rclone and others), or the JSON of nginx. Pure.
 
+use std::fmt;
+
 use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{Token, Tokenizer};
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, de};
 
 use crate::http::Url;
+use crate::source::Error;
 
 /// A link to a file or directory directly below the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,16 +25,40 @@ pub(super) struct Link {
     pub(super) version: Option<String>,
 }
 
-/// The links of the index at `page`, sent as media type `kind`. Links that lead elsewhere, to other servers or
-/// deeper, and links with a query are left out.
+/// Takes one link. Its error ends the parsing.
+type Take<'a> = &'a mut dyn FnMut(Link) -> Result<(), Error>;
+
+/// Gives the links of the index at `page`, sent as media type `kind`, to `take`, one at a time: the caller bounds the
+/// memory for them. Links that lead elsewhere, to other servers or deeper, and links with a query are left out.
+/// `shown` is the address in errors.
 ///
 /// # Errors
-/// Why it is no index, as the end of a sentence that begins with the address.
-pub(super) fn links(page: &Url, kind: &str, body: &[u8]) -> Result<Vec<Link>, String> {
+/// If it is no index; the errors of `take`.
+pub(super) fn links(
+    page: &Url,
+    kind: &str,
+    body: &[u8],
+    shown: &str,
+    take: Take,
+) -> Result<(), Error> {
+    let unsupported = |what: String| Error::Unsupported {
+        what: format!("{shown} is no index of a directory{what}"),
+    };
     match form(kind) {
-        Some(Form::Html) => Ok(html(page, body)),
-        Some(Form::Json) => json(page, body),
-        None => Err(format!("is no index of a directory: it is {kind}")),
+        Some(Form::Html) => html(page, body, take),
+        Some(Form::Json) => {
+            let mut failed = None;
+            let entries = Entries {
+                page,
+                take,
+                failed: &mut failed,
+            };
+            let mut parser = serde_json::Deserializer::from_slice(body);
+            let parsed = parser.deserialize_seq(entries).and_then(|()| parser.end());
+            let bad = |e| unsupported(format!(" that can be read: {e}"));
+            parsed.map_err(|e| failed.unwrap_or_else(|| bad(e)))
+        }
+        None => Err(unsupported(format!(": it is {kind}"))),
     }
 }
 
@@ -53,9 +81,8 @@ fn form(kind: &str) -> Option<Form> {
     }
 }
 
-fn html(page: &Url, body: &[u8]) -> Vec<Link> {
+fn html(page: &Url, body: &[u8], take: Take) -> Result<(), Error> {
     let text = String::from_utf8_lossy(body);
-    let mut found = Vec::new();
     let mut emitter: DefaultEmitter = DefaultEmitter::default();
     // Scripts are no markup.
     emitter.naively_switch_states(true);
@@ -67,9 +94,11 @@ fn html(page: &Url, body: &[u8]) -> Vec<Link> {
         let href = href
             .flatten()
             .and_then(|href| std::str::from_utf8(href).ok());
-        found.extend(href.and_then(|href| child(page, page.join(href.trim()).ok()?)));
+        if let Some(link) = href.and_then(|href| child(page, page.join(href.trim()).ok()?)) {
+            take(link)?;
+        }
     }
-    found
+    Ok(())
 }
 
 /// A link, if it leads to a child of the page's directory on the same server.
@@ -110,31 +139,53 @@ struct Entry {
     size: Option<u64>,
 }
 
-fn json(page: &Url, body: &[u8]) -> Result<Vec<Link>, String> {
-    let entries: Vec<Entry> = serde_json::from_slice(body)
-        .map_err(|e| format!("is no index of a directory that can be read: {e}"))?;
-    let links = entries.into_iter().filter_map(|entry| {
-        let mut url = page.join(".").ok()?;
-        let is_directory = entry.kind == "directory";
-        let mut path = url.path_segments_mut().ok()?;
-        path.pop_if_empty().push(&entry.name);
-        if is_directory {
-            path.push("");
+/// Takes the entries of an array as they are parsed.
+struct Entries<'a> {
+    page: &'a Url,
+    take: Take<'a>,
+    /// The error of `take`, which the parser cannot pass on.
+    failed: &'a mut Option<Error>,
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of files")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while let Some(entry) = entries.next_element::<Entry>()? {
+            let taken = link(self.page, entry).map_or(Ok(()), &mut *self.take);
+            if let Err(error) = taken {
+                *self.failed = Some(error);
+                return Err(de::Error::custom("the entry was refused"));
+            }
         }
-        drop(path);
-        let version = entry.mtime.map(|time| match entry.size {
-            Some(size) => format!("date {time}, {size} bytes"),
-            None => format!("date {time}"),
-        });
-        // The URL must lead to what the entry names: `..` and `a/b` do not.
-        let link = child(page, url).filter(|link| link.name == entry.name)?;
-        Some(Link {
-            size: entry.size,
-            version,
-            ..link
-        })
+        Ok(())
+    }
+}
+
+fn link(page: &Url, entry: Entry) -> Option<Link> {
+    let mut url = page.join(".").ok()?;
+    let is_directory = entry.kind == "directory";
+    let mut path = url.path_segments_mut().ok()?;
+    path.pop_if_empty().push(&entry.name);
+    if is_directory {
+        path.push("");
+    }
+    drop(path);
+    let version = entry.mtime.map(|time| match entry.size {
+        Some(size) => format!("date {time}, {size} bytes"),
+        None => format!("date {time}"),
     });
-    Ok(links.collect())
+    // The URL must lead to what the entry names: `..` and `a/b` do not.
+    let link = child(page, url).filter(|link| link.name == entry.name)?;
+    Some(Link {
+        size: entry.size,
+        version,
+        ..link
+    })
 }
 
 #[cfg(test)]
@@ -143,12 +194,39 @@ mod tests {
 
     fn names(page: &str, kind: &str, body: &str) -> Vec<String> {
         let page = Url::parse(page).expect("a URL");
-        let links = links(&page, kind, body.as_bytes()).expect("an index");
-        let shown = links.into_iter().map(|link| {
+        let mut found = Vec::new();
+        let mut take = |link: Link| {
             let slash = if link.is_directory { "/" } else { "" };
-            format!("{}{slash} {}", link.name, link.url)
-        });
-        shown.collect()
+            found.push(format!("{}{slash} {}", link.name, link.url));
+            Ok(())
+        };
+        links(&page, kind, body.as_bytes(), "it", &mut take).expect("an index");
+        found
+    }
+
+    /// A page of 32 MB has three million links, which took 1 GB before their number was looked at.
+    #[test]
+    fn parsing_ends_at_the_first_link_that_is_refused() {
+        let page = Url::parse("http://h/").expect("a URL");
+        let json = [r#"{"name":"a.zip","type":"file"}"#; 10].join(",");
+        for (kind, body) in [
+            ("text/html", "<a href=a.zip>".repeat(10)),
+            ("application/json", format!("[{json}]")),
+        ] {
+            let mut taken = 0;
+            let mut take = |_| {
+                taken += 1;
+                let what = "too many".to_owned();
+                if taken < 3 {
+                    Ok(())
+                } else {
+                    Err(Error::Unsupported { what })
+                }
+            };
+            let error = links(&page, kind, body.as_bytes(), "it", &mut take);
+            assert_eq!(error.unwrap_err().to_string(), "too many", "{kind}");
+            assert_eq!(taken, 3, "{kind}");
+        }
     }
 
     #[test]
@@ -227,8 +305,11 @@ mod tests {
             ("application/zip", "PK"),
             ("", "<a href=b>"),
             ("application/json", "{}"),
+            ("application/json", "[] []"),
         ] {
-            assert!(links(&page, kind, body.as_bytes()).is_err(), "{kind}");
+            let error = links(&page, kind, body.as_bytes(), "it", &mut |_| Ok(())).unwrap_err();
+            let said = error.to_string();
+            assert!(said.contains("it is no index of a directory"), "{said}");
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod archives;
 pub mod coded;
 pub mod disk;
 pub mod documents;
+pub mod emulators;
 pub mod fault;
 pub mod forger;
 pub mod gateways;

@@ -23,7 +23,7 @@ pub struct Mount {
     point: MountPoint,
     process: Child,
     log: Arc<Mutex<String>>,
-    _cache: TempDir,
+    _cache: tree::TempDir,
 }
 
 impl Mount {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use tempfile::TempDir;
+use super::tree::TempDir;
 
 use super::listening::Listening;
 use super::{run, tree};

@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use super::tree::TempDir;
 use rustix::process::{Pid, Signal};
-use tempfile::TempDir;
 
 use super::{run, tree};
 

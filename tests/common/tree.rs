@@ -6,12 +6,39 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+/// A directory of its own, which is removed when this is dropped.
+///
+/// The thread of a cache may write its last files while the directory is being removed. `tempfile::TempDir` tries once,
+/// and left hundreds of directories behind.
+#[derive(Debug)]
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for TempDir {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let end = Instant::now() + Duration::from_secs(2);
+        while self.0.exists() && fs::remove_dir_all(&self.0).is_err() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
 
 /// A directory of its own.
 pub fn temp() -> TempDir {
-    tempfile::tempdir().expect("a directory")
+    TempDir(tempfile::tempdir().expect("a directory").keep())
 }
 
 /// Bytes that look random and are the same each time. Every place differs from those near it.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use tempfile::TempDir;
+use super::tree::TempDir;
 
 use super::listening::Listening;
 use super::{run, tree};

@@ -15,6 +15,9 @@ const STALL_MS = 8000;
 /** How long a request is repeated before it fails. */
 export const PATIENCE_MS = 20_000;
 
+/** The same, while no gateway has sent a byte: the address is probably wrong, and a person waits. */
+const FIRST_PATIENCE_MS = 4000;
+
 /** A failed gateway rests for this long, doubled by each further failure. */
 const REST_MS = 250;
 const LONGEST_REST_MS = 10_000;
@@ -126,7 +129,8 @@ export class Gateways {
    * @returns {Promise<T>}
    */
   async ask(form, what, signal, ask) {
-    const deadline = Date.now() + PATIENCE_MS;
+    const hasSent = this.#gateways.some(({ bytes }) => bytes > 0);
+    const deadline = Date.now() + (hasSent ? PATIENCE_MS : FIRST_PATIENCE_MS);
     /** @type {GatewayError[]} */
     const problems = [];
     for (;;) {

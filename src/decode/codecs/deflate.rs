@@ -5,12 +5,10 @@
 //! entry leaves no places.
 
 use super::inflate::{Inflate, WINDOW};
+use super::packed;
 use crate::decode::codec::{Checkpoint, Codec, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
-
-/// The level at which windows are compressed. Faster than Inflate by far.
-const LEVEL: i32 = 1;
 
 /// Decodes Deflate.
 pub(in crate::decode) struct Deflate {
@@ -44,7 +42,7 @@ impl Deflate {
         if let Some(from) = from {
             let wrong = || bad("its checkpoint is damaged");
             let (&[bits, byte], window) = from.state.split_first_chunk().ok_or_else(wrong)?;
-            let window = zstd::bulk::decompress(window, WINDOW).map_err(|_| wrong())?;
+            let window = packed::unpack(window, WINDOW).ok_or_else(wrong)?;
             if !inflate.restart(bits, byte, &window) {
                 return Err(wrong());
             }
@@ -105,7 +103,7 @@ impl Codec for Deflate {
             return None;
         };
         self.seeks_boundary = false;
-        let window = zstd::bulk::compress(&self.inflate.window(), LEVEL).ok()?;
+        let window = packed::pack(&self.inflate.window())?;
         Some(Checkpoint {
             output: self.output,
             input: self.input.position(),

@@ -2,6 +2,7 @@
 
 use deflate64::InflaterManaged;
 
+use super::packed;
 use crate::decode::codec::{Checkpoint, Codec, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
@@ -11,9 +12,6 @@ const MEMORY: u64 = 512 * 1024;
 
 /// The most bytes that the library takes in before it needs them.
 const TAKEN: usize = 16;
-
-/// The level at which states are compressed.
-const LEVEL: i32 = 1;
 
 /// The longest state, in bytes.
 const LONGEST_STATE: usize = 256 * 1024;
@@ -50,7 +48,7 @@ impl Deflate64 {
             let (taken, state) = state
                 .split_at_checked(usize::from(*taken))
                 .ok_or_else(wrong)?;
-            let state = zstd::bulk::decompress(state, LONGEST_STATE).map_err(|_| wrong())?;
+            let state = packed::unpack(state, LONGEST_STATE).ok_or_else(wrong)?;
             let places = inflater.restore_from_checkpoint(&state).ok_or_else(wrong)?;
             let input = places.input_bytes_to_skip + taken.len() as u64;
             if (input, places.output_bytes_already_returned) != (from.input, from.output) {
@@ -123,7 +121,7 @@ impl Codec for Deflate64 {
         let again = usize::try_from(input.checked_sub(places.input_bytes_to_skip)?).ok()?;
         let taken = self.taken.len().checked_sub(again)?;
         let taken = &self.taken[taken..];
-        let state = zstd::bulk::compress(&state, LEVEL).ok()?;
+        let state = packed::pack(&state)?;
         Some(Checkpoint {
             output: self.output,
             input,

@@ -5,6 +5,7 @@ pub(super) mod deflate;
 pub(super) mod deflate64;
 mod inflate;
 pub(super) mod lzma;
+mod packed;
 pub(super) mod ppmd;
 mod sequential;
 pub(super) mod stored;

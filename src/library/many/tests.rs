@@ -18,7 +18,11 @@ impl Archives for Directories {
         async { Ok(vec![item("d")]) }.boxed()
     }
 
-    fn open<'a>(&'a self, item: &'a Item) -> BoxFuture<'a, Result<Volume, Unopened>> {
+    fn open<'a>(
+        &'a self,
+        item: &'a Item,
+        _priority: Priority,
+    ) -> BoxFuture<'a, Result<Volume, Unopened>> {
         let error = OpenError::Directory(item.location().clone());
         async move { Err(error.into()) }.boxed()
     }
@@ -36,7 +40,7 @@ impl Archives for Directories {
 
 /// What looking into `d` ends with.
 async fn open(many: &Arc<Many>) -> Arc<Unopened> {
-    let d = many.names().now.slots().next().map(|slot| slot.part());
+    let d = many.names.now().slots().next().map(|slot| slot.part());
     match many.find(d.expect("an archive").ino(Ino::ROOT)) {
         Found::Closed(closed) => closed.open().await.err().expect("a directory"),
         _ => panic!("it is closed"),

@@ -8,6 +8,7 @@ use std::process::Command;
 use aiozfs::archive::{Index, Kind};
 
 use super::drive;
+use crate::common::tree;
 
 /// 2001-09-09 01:46:40 UTC.
 const TIME: u64 = 1_000_000_000;
@@ -25,8 +26,8 @@ fn run(dir: &Path, package: &str, program: &str, args: &[&str]) {
 }
 
 /// A tree with what a tree can have.
-fn folder() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+fn folder() -> tree::TempDir {
+    let dir = tree::temp();
     let root = dir.path().join("in");
     fs::create_dir_all(root.join("sub/deeper")).expect("created");
     fs::create_dir(root.join("empty")).expect("created");
@@ -120,7 +121,7 @@ fn check_attributes_and_link(index: &Index) {
     assert_eq!(attributes(index, "link").0, Kind::Symlink);
 }
 
-fn zip(args: &[&str]) -> (tempfile::TempDir, Vec<u8>) {
+fn zip(args: &[&str]) -> (tree::TempDir, Vec<u8>) {
     let dir = folder();
     let args = [args, &["-q", "-0", "-r", "--symlinks", "../out.zip", "."]].concat();
     run(&dir.path().join("in"), "zip", "zip", &args);
@@ -169,7 +170,7 @@ fn info_zip_behind_a_stub() {
 
 #[test]
 fn a_split_archive_is_refused() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tree::temp();
     // Parts have 64 KiB at the least.
     fs::write(dir.path().join("data"), vec![7; 200_000]).expect("written");
     run(
@@ -237,7 +238,7 @@ with zipfile.ZipFile('../out.zip', 'w') as archive:
 
 #[test]
 fn python_to_a_stream() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tree::temp();
     // It cannot go back, and so it writes data descriptors.
     let script = "
 import sys, zipfile
@@ -274,7 +275,7 @@ with zipfile.ZipFile(Out(), 'w') as archive:
 /// showed.
 #[test]
 fn the_last_of_two_directories_counts_as_in_python_and_unzip() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tree::temp();
     let script = "
 import io, zipfile
 def archive(name, comment=b''):

@@ -7,8 +7,8 @@ use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::gateways::import;
 use crate::common::mount::Mount;
 use crate::common::run::{self, Finished};
+use crate::common::tree::TempDir;
 use crate::common::{archives, tree};
-use tempfile::TempDir;
 
 /// An archive of `a/0.bin` to `a/3.bin`, `b/0.bin` to `b/3.bin` behind a node, and a cache.
 struct House {

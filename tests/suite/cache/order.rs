@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::disk::FaultDisk;
 use crate::common::tree;
-use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::content::Cid;
 use aiozfs::reader::{BlobReader, ReaderOptions};
 use aiozfs::source::{Memory, Source};
@@ -27,7 +27,7 @@ async fn each_block_is_opened_and_read_once() {
     let mount = || {
         let cache = Cache::new(disk.clone(), &CacheOptions { size: 1 << 30 });
         let below = Arc::new(Memory::new("memory", blob.clone()));
-        let source = Cached::new(below, &cache, Key::believed(&cid), false);
+        let source = Cached::new(below, &cache, Key::believed(&cid), Ask::Always);
         (cache, Arc::new(source) as Arc<dyn Source>)
     };
     // As a file lies behind its header, and as the kernel reads it.

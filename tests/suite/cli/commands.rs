@@ -88,6 +88,44 @@ fn unknown(text: &str) -> Option<String> {
     missing.map(|name| format!("no option {name}"))
 }
 
+/// A section that moved to another page left links behind that led nowhere.
+#[test]
+fn links_between_pages_lead_to_files_and_headings() {
+    let slug = |heading: &str| -> String {
+        let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+        let lower = heading.trim().to_lowercase();
+        lower
+            .chars()
+            .filter(kept)
+            .collect::<String>()
+            .replace(' ', "-")
+    };
+    let mut links = 0;
+    for page in documents::pages() {
+        let text = documents::read(&page);
+        let targets = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.contains(' ')) {
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let led = match path {
+                "" => page.clone(),
+                path => page.parent().expect("a file").join(path),
+            };
+            assert!(documents::root().join(&led).exists(), "{page:?}: {target}");
+            if !heading.is_empty() {
+                let text = documents::read(&led);
+                let mut headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+                let is_there = headings.any(|line| slug(line.trim_start_matches('#')) == heading);
+                assert!(is_there, "{page:?}: {target}");
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 60, "{links}");
+}
+
 #[test]
 fn commands_that_no_test_runs_say_why() {
     let mut silent = Vec::new();
@@ -139,12 +177,12 @@ fn configurations_of_every_page_are_accepted() {
 
 /// A place where the commands of the README find what they name.
 struct Site {
-    home: tempfile::TempDir,
+    home: tree::TempDir,
     mounts: BTreeMap<String, MountPoint>,
     node: Node,
     web: Nginx,
     store: Rclone,
-    _served: tempfile::TempDir,
+    _served: tree::TempDir,
 }
 
 impl Site {

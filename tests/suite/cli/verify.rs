@@ -8,9 +8,9 @@ use crate::common::forger::{Forge, Forger};
 use crate::common::gateways::Content;
 use crate::common::node::Node;
 use crate::common::run::Finished;
+use crate::common::tree::TempDir;
 use crate::common::{archives, run, tree};
 use aiozfs::content::{Cid, Codec, Version};
-use tempfile::TempDir;
 
 const LEAF: usize = 16 << 10;
 

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::common::tree::TempDir;
 use aiozfs::decode::Error;
-use tempfile::TempDir;
 
 use super::entries::{Opened, deflated, item, options, plain, zip};
 use crate::common::fault::{Behaviour, FaultNode};

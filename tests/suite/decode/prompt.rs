@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tempfile::TempDir;
+use crate::common::tree::TempDir;
 
 use crate::common::run::python;
 use crate::common::{archives, tree};

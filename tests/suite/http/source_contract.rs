@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::gateways::{Content, bases, verified};
-use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
+use crate::common::tree;
+use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::gateways::Gateways;
 use aiozfs::http::{Http, HttpOptions};
 use aiozfs::source::{
@@ -133,15 +134,15 @@ async fn every_source_keeps_the_contract() {
     let blob = blob(300_000);
     let node = FaultNode::start(blob.clone());
     let other = FaultNode::start(blob.clone());
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let path = dir.path().join("blob");
     std::fs::write(&path, &blob).expect("a file");
 
     let memory = || Arc::new(Memory::new("memory", blob.clone()));
-    let kept = tempfile::tempdir().expect("a directory");
+    let kept = tree::temp();
     let disk = Folder::open(kept.path()).expect("a cache");
     let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
-    let cached = |key: Key| Arc::new(Cached::new(memory(), &cache, key, false));
+    let cached = |key: Key| Arc::new(Cached::new(memory(), &cache, key, Ask::Always));
     let kinds: Vec<(&str, Arc<dyn Source>)> = vec![
         ("memory", memory()),
         ("file", Arc::new(File::open_path(&path).expect("the file"))),
@@ -173,7 +174,7 @@ async fn every_source_keeps_the_contract() {
     let verified = verified(content.cid, &bases(&nodes));
     keeps_the_contract("verification over retry over gateways", verified, &blob).await;
     cache.settle(Duration::from_secs(20));
-    let from_disk = Cached::new(Arc::new(Offline), &cache, Key::id("blob", &[]), false);
+    let from_disk = Cached::new(Arc::new(Offline), &cache, Key::id("blob", &[]), Ask::Always);
     keeps_the_contract("cache alone", Arc::new(from_disk), &blob).await;
 }
 
@@ -406,7 +407,7 @@ async fn redirects_are_remembered_and_secrets_are_not_forwarded() {
 
 #[tokio::test]
 async fn a_changed_file_is_an_error() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let path = dir.path().join("blob");
     std::fs::write(&path, blob(300_000)).expect("a file");
     let source = File::open_path(&path).expect("the file");
@@ -431,7 +432,7 @@ fn file_at(path: &std::path::Path) -> FileAt {
 
 #[tokio::test]
 async fn a_replaced_file_is_an_error() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let path = dir.path().join("blob");
     std::fs::write(&path, blob(1000)).expect("a file");
     let source = file_at(&path);

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aiozfs::cache::{Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
 use aiozfs::content::{Cid, Verified};
 use aiozfs::gateways::{Gateways, GatewaysOptions, Member};
 use aiozfs::http::Http;
@@ -102,6 +102,7 @@ impl Source for Talkative {
             Fact::Size(size) => format!("{size} bytes long"),
             Fact::Bytes(chunk) => format!("{:?} verified", chunk.range()),
             Fact::NoRanges { error, .. } => format!("no ranges: {error}"),
+            Fact::Version(version, size) => format!("{version}, {size} bytes long"),
         });
     }
 
@@ -145,14 +146,14 @@ struct Case {
     cid: Cid,
     nodes: Arc<Nodes>,
     cache: Cache,
-    _dir: tempfile::TempDir,
+    _dir: tree::TempDir,
 }
 
 impl Case {
     fn new() -> Self {
         let blob = tree::bytes(21, SIZE as usize);
         let (cid, blocks) = import(&blob);
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = tree::temp();
         let disk = Folder::open(dir.path()).expect("a cache");
         Self {
             blob,
@@ -169,7 +170,7 @@ impl Case {
 
     /// Every decorator of one source, over `below`, by name.
     fn decorators(&self, below: &Arc<dyn Source>) -> [(&'static str, Arc<dyn Source>); 6] {
-        let cached = |key| Arc::new(Cached::new(below.clone(), &self.cache, key, false));
+        let cached = |key| Arc::new(Cached::new(below.clone(), &self.cache, key, Ask::Always));
         let retry = Retry::new(below.clone(), Duration::from_secs(60));
         [
             ("plain", Arc::new(Plain(below.clone()))),
@@ -276,7 +277,12 @@ async fn gateways_answer_for_their_members() {
 async fn a_cache_that_has_the_bytes_has_hints_of_its_own() {
     let case = Case::new();
     let below = Talkative::new(&case.blob, false);
-    let source = Cached::new(below.clone(), &case.cache, Key::id("blob", &[]), false);
+    let source = Cached::new(
+        below.clone(),
+        &case.cache,
+        Key::id("blob", &[]),
+        Ask::Always,
+    );
     let expected = Hints {
         stored_unit: Some(1 << 20),
         trouble: below.hints().trouble,

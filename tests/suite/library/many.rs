@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::shelf::{Answer, Shelf, archive, write_list};
-use crate::common::mount::{Mount, xattr};
+use super::shelf::{Answer, Shelf, archive, control, write_list};
+use crate::common::mount::Mount;
+use crate::common::zips::{Item, Zip};
 use crate::common::{run, tree};
 
 fn number(mount: &Mount, name: &str) -> u64 {
-    let status = xattr(mount.path(), "status").expect("a status");
+    let status = control(mount, "status");
     let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
     status[name].as_u64().expect(name)
 }
@@ -138,4 +139,35 @@ fn one_bad_archive_among_good_ones_does_not_stop_a_walk() {
     assert_eq!(done.stdout.lines().count(), 7, "{}", done.stdout);
     assert!(done.stderr.contains("f3"), "{}", done.stderr);
     assert_eq!(mount.log_lines("f3: it cannot be opened").len(), 1);
+}
+
+/// Requests and servers were those of the archives that are open: a counter fell when one was closed, which monitoring
+/// takes for a restart.
+#[test]
+fn counters_do_not_fall_when_archives_are_closed() {
+    // Too large to come with the index.
+    let film = Item::new("a.txt", vec![7; 3 << 20]);
+    let shelf = Shelf::new(Zip::of([film]).finish());
+    let adds = ["a", "b"].map(|n| format!("--add={n}={}", shelf.url(&format!("/any/{n}"))));
+    let mount = Mount::library(&["--idle=300ms", &adds[0], &adds[1]]);
+    for name in ["a", "b"] {
+        fs::read(mount.join(name).join("a.txt")).expect("a file");
+    }
+    let counted = || {
+        let status: serde_json::Value =
+            serde_json::from_str(&control(&mount, "status")).expect("JSON");
+        let server = &status["gateways"][0];
+        let served = |of: &serde_json::Value| of["count"].as_u64().expect("a count");
+        (
+            served(&server["requests"][0]),
+            server["bytes"].as_u64().expect("bytes"),
+            status["request_times"]["count"].as_u64().expect("a count"),
+            served(&status["requests_ended"][0]),
+        )
+    };
+    let before = counted();
+    assert!(before.0 >= 2, "{before:?}");
+    let is_closed = || number(&mount, "archives_open") == 0;
+    assert!(run::wait_until(Duration::from_secs(10), is_closed));
+    assert_eq!(counted(), before);
 }

@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::shelf::{Answer, Shelf, archive, write_list};
-use crate::common::mount::{Mount, xattr};
+use super::shelf::{Answer, Shelf, archive, control, write_list};
+use crate::common::mount::Mount;
 use crate::common::{run, tree};
 
 fn names(dir: &Path) -> Vec<String> {
@@ -222,7 +222,7 @@ fn idle_archives_are_closed_and_open_files_go_on() {
 }
 
 fn status(mount: &Mount) -> String {
-    xattr(mount.path(), "status").expect("a status")
+    control(mount, "status")
 }
 
 /// An archive that was closed, and is another one when it is opened again, must not show its bytes under the

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::common::mount::Mount;
 use crate::common::scripted::{Asked, Reply, Scripted};
 use crate::common::zips::{Item, Zip};
 
@@ -21,16 +22,27 @@ pub enum Answer {
 pub struct Shelf {
     server: Scripted,
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
+    /// Headers of all answers.
+    headers: Headers,
 }
+
+type Headers = Arc<Mutex<Vec<(&'static str, String)>>>;
 
 impl Shelf {
     /// Answers every path below `/any/` with `blob`, and others as they are [set](Self::set).
     pub fn new(blob: Vec<u8>) -> Self {
+        Self::slow(blob, Duration::ZERO)
+    }
+
+    /// One that takes this long for each answer.
+    pub fn slow(blob: Vec<u8>, pause: Duration) -> Self {
         let answers: Arc<Mutex<BTreeMap<String, Answer>>> = Arc::default();
-        let known = answers.clone();
+        let headers = Headers::default();
+        let (known, told) = (answers.clone(), headers.clone());
         let server = Scripted::start(move |asked| {
+            std::thread::sleep(pause);
             let answer = known.lock().expect("answers").get(&asked.target).cloned();
-            match answer {
+            let mut reply = match answer {
                 Some(Answer::Blob(blob)) => ranged(&blob, asked),
                 Some(Answer::Status(status)) => status_of(status),
                 Some(Answer::Silence(time)) => {
@@ -39,9 +51,20 @@ impl Shelf {
                 }
                 None if asked.target.starts_with("/any/") => ranged(&blob, asked),
                 None => status_of(404),
-            }
+            };
+            reply.headers.extend(told.lock().expect("headers").clone());
+            reply
         });
-        Self { server, answers }
+        Self {
+            server,
+            answers,
+            headers,
+        }
+    }
+
+    /// Answers with this header from now on, and with no other.
+    pub fn say(&self, name: &'static str, value: &str) {
+        *self.headers.lock().expect("headers") = vec![(name, value.to_owned())];
     }
 
     pub fn set(&self, path: &str, answer: Answer) {
@@ -58,10 +81,15 @@ impl Shelf {
         self.server.log().len()
     }
 
-    /// The paths that were asked for.
-    pub fn asked(&self) -> BTreeSet<String> {
+    /// The paths of all requests, in the order in which they came.
+    pub fn targets(&self) -> Vec<String> {
         let log = self.server.log();
         log.into_iter().map(|asked| asked.target).collect()
+    }
+
+    /// The paths that were asked for.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.targets().into_iter().collect()
     }
 
     pub fn clear(&self) {
@@ -76,10 +104,20 @@ fn status_of(status: u16) -> Reply {
     }
 }
 
-/// The ETag is that of the content.
+/// The ETag is that of the content, of which some bytes stand for all.
 fn ranged(blob: &[u8], asked: &Asked) -> Reply {
+    let first = asked.header("range").strip_prefix("bytes=");
+    let first = first.and_then(|range| range.split('-').next()?.parse::<usize>().ok());
+    if first.is_some_and(|first| first >= blob.len()) {
+        let mut reply = status_of(416);
+        reply
+            .headers
+            .push(("content-range", format!("bytes */{}", blob.len())));
+        return reply;
+    }
     let mut reply = Reply::range(blob, asked);
-    let sum = blob.iter().fold(7u64, |sum, b| {
+    let some = blob.iter().step_by(1 + blob.len() / 10_000);
+    let sum = some.fold(blob.len() as u64, |sum, b| {
         sum.wrapping_mul(31).wrapping_add(u64::from(*b))
     });
     reply.headers.retain(|(name, _)| *name != "etag");
@@ -95,6 +133,11 @@ pub fn archive(text: &str) -> Vec<u8> {
         Item::new("sub/deep/c.txt", "c"),
     ];
     Zip::of(items).finish()
+}
+
+/// What a library tells about itself.
+pub fn control(mount: &Mount, name: &str) -> String {
+    std::fs::read_to_string(mount.join(format!(".aiozfs.{name}"))).expect(name)
 }
 
 /// Writes a list of archives.

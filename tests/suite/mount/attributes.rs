@@ -10,10 +10,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::common::fault::FaultNode;
 use crate::common::mount::{Mount, xattr};
 use crate::common::run::{self, run};
+use crate::common::tree::TempDir;
 use crate::common::way::Way;
 use crate::common::{archives, tree};
 use rustix::io::Errno;
-use tempfile::TempDir;
 
 /// The sample as Info-ZIP packs it: the folder, where the archive is, and the archive.
 fn packed() -> (TempDir, TempDir, PathBuf) {

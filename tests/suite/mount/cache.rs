@@ -22,7 +22,7 @@ fn seconds() -> u64 {
 
 /// A folder of some files, and the archive of it.
 struct Sample {
-    folder: tempfile::TempDir,
+    folder: tree::TempDir,
     archive: PathBuf,
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::mount::{Mount, xattr};
+use crate::common::tree::TempDir;
 use crate::common::{archives, run, tree};
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 const LARGE: usize = 6_000_011;
 const SMALL: usize = 90_001;

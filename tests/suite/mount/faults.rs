@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::mount::{Mount, MountPoint, xattr};
 use crate::common::node::Node;
+use crate::common::tree::TempDir;
 use crate::common::{archives, run, tree};
 use rustix::io::Errno;
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 /// The deadline of a read in these tests.
 const DEADLINE: Duration = Duration::from_secs(2);

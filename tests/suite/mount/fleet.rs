@@ -18,7 +18,7 @@ const FILES: usize = 9;
 
 /// An archive of some files that are no multiples of slices.
 struct Packed {
-    folder: tempfile::TempDir,
+    folder: tree::TempDir,
     archive: Vec<u8>,
 }
 

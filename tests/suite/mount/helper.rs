@@ -5,8 +5,8 @@ use std::fs;
 
 use crate::common::fault::FaultNode;
 use crate::common::run::{self, Finished};
+use crate::common::tree::TempDir;
 use crate::common::{archives, needs, tree};
-use tempfile::TempDir;
 
 /// Prepares the system that the scripts below see: /sbin has only the helpers in it, and the home
 /// directory is empty. mount(8) removes HOME and PATH from the environment of the helpers.

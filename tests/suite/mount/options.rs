@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::common::fault::FaultNode;
 use crate::common::mount::Mount;
 use crate::common::run::{self, run};
+use crate::common::tree::TempDir;
 use crate::common::zips::{DOS, Item, Zip, extra};
 use crate::common::{archives, tree};
 use rustix::io::Errno;
-use tempfile::TempDir;
 
 fn written(bytes: &[u8]) -> (TempDir, PathBuf) {
     let out = tree::temp();

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::mount::{Mount, MountPoint, serving};
 use crate::common::run::{self, run};
+use crate::common::tree::TempDir;
 use crate::common::{archives, needs, tree};
-use tempfile::TempDir;
 
 const CID: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
 

@@ -19,7 +19,7 @@ const MANIFESTS: &str = concat!(
     "/mount-scripts/fleet/kubernetes"
 );
 
-fn packed() -> (tempfile::TempDir, PathBuf) {
+fn packed() -> (tree::TempDir, PathBuf) {
     let (folder, out) = (tree::temp(), tree::temp());
     tree::write(folder.path(), "file.txt", b"hello");
     let archive = out.path().join("a.zip");

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::mount::{Mount, MountPoint, serving};
 use crate::common::run::{self, run};
+use crate::common::tree::TempDir;
 use crate::common::{archives, tree};
 use rustix::io::Errno;
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 /// What was promised: gone within two seconds, also while a gateway hangs.
 const GONE_WITHIN: Duration = Duration::from_secs(2);

@@ -11,7 +11,7 @@ use crate::common::node::Node;
 use crate::common::player::{decoded, encode, plays};
 use crate::common::run::{aiozfs, run, tool};
 use crate::common::tree;
-use tempfile::TempDir;
+use crate::common::tree::TempDir;
 
 const DASH: [&str; 4] = ["-f", "dash", "-seg_duration", "2"];
 

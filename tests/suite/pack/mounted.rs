@@ -12,7 +12,7 @@ use crate::common::tree;
 
 const LIST: &str = "#EXTM3U\n#EXT-X-MAP:URI=\"one.mp4\",BYTERANGE=\"100@0\"\n#EXT-X-BYTERANGE:900@100\none.mp4\n#EXTINF:2,\na.ts?x=1\n";
 
-fn folder() -> tempfile::TempDir {
+fn folder() -> tree::TempDir {
     let dir = tree::temp();
     tree::write(dir.path(), "v/list.m3u8", LIST.as_bytes());
     tree::write(dir.path(), "v/one.mp4", &tree::bytes(1, 1000));

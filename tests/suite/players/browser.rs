@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use crate::common::tree::TempDir;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::handler::HandlerWithoutStateExt;
 use axum::http::{Response, StatusCode, header};
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 

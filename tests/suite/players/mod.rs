@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::common::node::Node;
+use crate::common::tree::TempDir;
 use crate::common::{run, tree};
 use packages::{DASH, HLS, PACKAGES, Package, Text};
-use tempfile::TempDir;
 
 /// What came of one player with one package.
 struct Outcome {

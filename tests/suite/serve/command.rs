@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::http::request;
 use crate::common::restless::RestlessMount;
+use crate::common::tree;
 use aiozfs::content::parse_cid;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -128,7 +129,7 @@ fn path_of(url: &str) -> String {
 
 #[test]
 fn serve_prints_a_url_and_restarts_from_its_cache() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let (cache, served) = (dir.path().join("cache"), dir.path().join("served"));
     fs::create_dir_all(served.join("sub")).expect("a directory");
     let content = bytes(1_048_577);
@@ -178,7 +179,7 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_changed_file_is_served_under_its_new_cid_only() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let file = dir.path().join("film.zip");
     fs::write(&file, b"one").expect("a file");
     let serve = Serve::start(&dir.path().join("cache"), &[&file]);
@@ -205,7 +206,7 @@ fn a_changed_file_is_served_under_its_new_cid_only() {
 
 #[test]
 fn a_file_added_later_is_served() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let served = dir.path().join("served");
     fs::create_dir(&served).expect("a directory");
     fs::write(served.join("a"), b"a").expect("a file");
@@ -230,7 +231,7 @@ fn run(command: &mut Command) -> (Option<i32>, String, String) {
 
 #[test]
 fn an_unusable_file_is_reported_in_one_line() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let file = dir.path().join("film.zip");
     let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = other.local_addr().expect("an address").to_string();
@@ -255,7 +256,7 @@ fn an_unusable_file_is_reported_in_one_line() {
 
 #[test]
 fn cid_prints_the_cid_and_nothing_else() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let file = dir.path().join("film.zip");
     fs::write(&file, bytes(1_048_577)).expect("a file");
     let expected = "bafybeid4bqng6ufcqux564pimynoqrzstzicfphdq7ia3anxbeme4fsmry\n";
@@ -285,7 +286,7 @@ fn cid_prints_the_cid_and_nothing_else() {
 /// A CID by each profile, by the one command and the other; the values are in tests/data/cids.tsv.
 #[test]
 fn profiles() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let table = include_str!("../../data/cids.tsv");
     for (name, size) in [
         ("unixfs-v1-2025", 1_048_577),
@@ -321,7 +322,7 @@ fn profiles() {
 /// the node for ever, and never served it.
 #[test]
 fn a_file_whose_inode_number_changes_is_served_until_its_bytes_change() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let folder = dir.path().join("folder");
     fs::create_dir(&folder).expect("a directory");
     let file = folder.join("film.zip");
@@ -343,7 +344,7 @@ fn a_file_whose_inode_number_changes_is_served_until_its_bytes_change() {
 /// What does not change a file's bytes does not withdraw it.
 #[test]
 fn a_file_with_another_mode_or_one_more_name_stays_served() {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let file = dir.path().join("film.zip");
     fs::write(&file, b"film").expect("a file");
     let serve = Serve::start(&dir.path().join("cache"), &[&file]);

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use crate::common::tree::TempDir;
 use aiozfs::http::Secrets;
 use aiozfs::stores::StoreSettings;
 use aiozfs::volume::{self, Listing, Location, Options, Server, Servers};
-use tempfile::TempDir;
 
 use super::*;
 use crate::common::listening::Listening;

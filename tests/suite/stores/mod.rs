@@ -2,8 +2,8 @@
 
 mod credentials;
 mod listing;
+mod makers;
 mod others;
-mod rclone;
 mod refusals;
 
 use std::process::Command;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
+use crate::common::tree::TempDir;
 
 use super::made::Made;
 use crate::common::archives::info_zip;

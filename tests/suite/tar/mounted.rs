@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
+use crate::common::tree::TempDir;
 
 use super::made::Made;
 use crate::common::mount::{Mount, xattr};

@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 
+use crate::common::tree::TempDir;
 use aiozfs::archive::{Ending, Index, Kind};
-use tempfile::TempDir;
 
 use super::drive;
 use crate::common::run::{python, run, tool};

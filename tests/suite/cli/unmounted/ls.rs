@@ -283,7 +283,7 @@ fn an_empty_archive_lists_nothing() {
 }
 
 /// A folder whose names, sizes and times all have another order, and its archive.
-fn various() -> (tempfile::TempDir, tempfile::TempDir, String) {
+fn various() -> (tree::TempDir, tree::TempDir, String) {
     let source = tree::temp();
     for (at, (name, size)) in [
         ("delta", 3),

@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use crate::common::tree::TempDir;
 use crate::common::way::{Reached, Way};
 use crate::common::{run, tree};
-use tempfile::TempDir;
 
 /// Runs `aiozfs` to its end. What it prints need not be text.
 fn aiozfs(args: &[&str]) -> Output {

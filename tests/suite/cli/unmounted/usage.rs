@@ -8,7 +8,7 @@ use super::{packed, printed, refused};
 use crate::common::run::{self, run};
 use crate::common::{archives, tree};
 
-fn folder() -> tempfile::TempDir {
+fn folder() -> tree::TempDir {
     let source = tree::temp();
     for (name, size) in [
         ("a/b/deep", 5000),

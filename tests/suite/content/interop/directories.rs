@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::sync::LazyLock;
 
+use crate::common::tree::TempDir;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::importer;
 use crate::common::mount::Mount;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aiozfs::cache::{Cache, CacheOptions, Cached, CachedNodes, Folder, Key};
+use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, CachedNodes, Folder, Key};
 use aiozfs::content::{Profile, Verified, Version};
 use aiozfs::gateways::{Gateways, HttpBlocks, UrlOf};
 use aiozfs::http::{Http, HttpOptions};
@@ -13,6 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use super::served::{LEN, patient, serve};
 use super::{blob, read};
 use crate::common::forger::{Forge, Forger};
+use crate::common::tree;
 
 /// How gateways refuse what they do not serve, or not now.
 const REFUSALS: [u16; 23] = [
@@ -142,7 +143,7 @@ async fn leaves_that_came_as_blocks_are_cached_as_data() {
     let (tree, addr) = serve(&bytes, Profile::UNIXFS_V1_2025).await;
     let (cid, relay) = (tree.cid(), Forger::before(addr));
     relay.forge(Forge::RefusedRanges(406, None));
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = tree::temp();
     let disk = Folder::open(dir.path()).expect("a cache");
     let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
     let key = Key::verified(&cid);
@@ -158,7 +159,7 @@ async fn leaves_that_came_as_blocks_are_cached_as_data() {
     let set = gateways.set().clone();
     let blocks = HttpBlocks::new(vec![(url, options)], set, Duration::from_secs(5));
     let blocks = CachedNodes::new(Arc::new(blocks), &cache, key.clone());
-    let data = Cached::new(Arc::new(gateways), &cache, key.clone(), false);
+    let data = Cached::new(Arc::new(gateways), &cache, key.clone(), Ask::Always);
     let source = Verified::new(cid, Arc::new(data.clone()), Arc::new(blocks));
     source.open(0).await.expect("a tree");
     let whole = 0..LEN as u64;
@@ -166,7 +167,12 @@ async fn leaves_that_came_as_blocks_are_cached_as_data() {
     cache.settle(Duration::from_secs(20));
     assert_eq!(data.missing(vec![whole.clone()]).await, []);
 
-    let from_disk = Arc::new(Cached::new(Arc::new(Offline), &cache, key.clone(), true));
+    let from_disk = Arc::new(Cached::new(
+        Arc::new(Offline),
+        &cache,
+        key.clone(),
+        Ask::Never,
+    ));
     let nodes = Arc::new(CachedNodes::new(Arc::new(Offline), &cache, key));
     let source = Verified::new(cid, from_disk, nodes);
     source.open(0).await.expect("kept");

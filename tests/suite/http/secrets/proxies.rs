@@ -13,7 +13,7 @@ use crate::common::{archives, tree};
 
 /// An archive on a server with TLS and on one without.
 struct Servers {
-    dir: tempfile::TempDir,
+    dir: tree::TempDir,
     authority: Authority,
     plain: FaultNode,
     tls: std::net::SocketAddr,

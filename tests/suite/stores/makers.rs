@@ -1,8 +1,10 @@
-//! A store of another maker: `rclone serve s3`, which checks signatures.
+//! Stores of other makers: `rclone serve s3` and s3s-fs, which check signatures; Azurite; an emulator of
+//! Google Cloud Storage.
 
 use std::fs;
 
 use super::*;
+use crate::common::emulators::{AZURITE_ACCOUNT, AZURITE_KEY, Azurite, google, s3s_fs};
 use crate::common::mount::Mount;
 use crate::common::rclone::{KEY, Rclone, SECRET};
 
@@ -10,16 +12,33 @@ use crate::common::rclone::{KEY, Rclone, SECRET};
 const NAMES: [&str; 3] = ["a.zip", "my film+é (1) ~%20.zip", "sub/=&@:,;!'*$.zip"];
 
 #[test]
-fn objects_with_any_name_are_mounted() {
+fn objects_with_any_name_are_mounted_from_rclone() {
+    let folder = films();
+    let store = Rclone::serve(folder.path());
+    objects_are_mounted(&store.base);
+}
+
+#[test]
+fn objects_with_any_name_are_mounted_from_s3s() {
+    let folder = films();
+    let store = s3s_fs(folder.path());
+    objects_are_mounted(&store.base);
+}
+
+/// The bucket `films` with the archive under each of [`NAMES`].
+fn films() -> tree::TempDir {
     let folder = tree::temp();
     for name in NAMES {
         tree::write(folder.path(), &format!("films/{name}"), &archive());
     }
-    let store = Rclone::serve(folder.path());
+    folder
+}
+
+fn objects_are_mounted(endpoint: &str) {
     let env = [
         ("AWS_ACCESS_KEY_ID", KEY),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
-        ("AWS_ENDPOINT_URL_S3", store.base.as_str()),
+        ("AWS_ENDPOINT_URL_S3", endpoint),
         ("AWS_REGION", "us-east-1"),
     ];
     for name in NAMES {
@@ -31,7 +50,7 @@ fn objects_with_any_name_are_mounted() {
         mount.end();
     }
     // fstab's form, and the commands without a mount.
-    let options = format!("-orw,endpoint_url={},region=us-east-1", store.base);
+    let options = format!("-orw,endpoint_url={endpoint},region=us-east-1");
     let mount = Mount::with_env("s3://films/a.zip", &[&options], &env[..2]);
     assert_eq!(fs::read(mount.join("a.txt")).expect("a file"), b"hello\n");
     mount.end();
@@ -67,6 +86,61 @@ fn what_rclone_refuses_is_told() {
     ] {
         assert!(error.contains(part), "{part}: {error}");
         assert!(!error.contains(SECRET), "{error}");
+    }
+}
+
+/// s3s-fs says NoSuchKey of an absent bucket, too.
+#[test]
+fn what_s3s_refuses_is_told() {
+    let folder = films();
+    let store = s3s_fs(folder.path());
+    for (secret, source, part) in [
+        ("wrong", SOURCE, "SignatureDoesNotMatch"),
+        (SECRET, "s3://films/b.zip", "NoSuchKey"),
+    ] {
+        let mut command = run::aiozfs();
+        command.env("AWS_ACCESS_KEY_ID", KEY);
+        command.env("AWS_SECRET_ACCESS_KEY", secret);
+        let done = run::run(command.args(["ls", "--endpoint-url", &store.base, source]));
+        assert_eq!(done.code(), Some(1), "{done:?}");
+        assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
+    }
+}
+
+/// A listing of a whole container was refused: Azurite leaves parameters without a value out of what is signed,
+/// and `prefix=` was sent.
+#[test]
+fn azurite_lists_and_gives_a_blob() {
+    let (data, name) = (tree::temp(), "my film+é.zip");
+    let store = Azurite::with_object(data.path(), name, &archive());
+    let aiozfs = |args: &[&str]| {
+        let mut command = run::aiozfs();
+        command.env("AZURE_STORAGE_ACCOUNT", AZURITE_ACCOUNT);
+        command.env("AZURE_STORAGE_KEY", AZURITE_KEY);
+        command.args(args).args(["--endpoint-url", &store.endpoint]);
+        run::run(&mut command).ok(args[0]).stdout
+    };
+    assert_eq!(aiozfs(&["ls", "az://films/"]), format!("{name}\n"));
+    let blob = format!("az://films/{name}");
+    assert_eq!(aiozfs(&["cat", &blob, "a.txt"]), "hello\n");
+    aiozfs(&["verify", &blob]);
+}
+
+#[test]
+fn the_emulator_of_google_gives_an_object() {
+    let folder = tree::temp();
+    tree::write(folder.path(), "a.zip", &archive());
+    let store = google("my%20film.zip", &folder.path().join("a.zip"));
+    for args in [&["cat"][..], &["verify"]] {
+        let mut command = run::aiozfs();
+        command.env("STORAGE_EMULATOR_HOST", &store.base);
+        command
+            .args(args)
+            .args(["--anonymous", "gs://films/my film.zip"]);
+        if args[0] == "cat" {
+            command.arg("a.txt");
+        }
+        run::run(&mut command).ok(args[0]);
     }
 }
 

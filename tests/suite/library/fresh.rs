@@ -1,0 +1,172 @@
+//! Archives in the cache whose servers need not be asked (RFC 9111, section 4.2).
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::shelf::{Answer, Shelf, archive, write_list};
+use crate::common::mount::Mount;
+use crate::common::zips::{Item, Zip};
+use crate::common::{run, tree};
+
+/// A library of archives of a shelf, and a cache that outlives its mounts.
+struct Films {
+    dir: crate::common::tree::TempDir,
+    count: usize,
+}
+
+impl Films {
+    fn new(shelf: &Shelf, count: usize) -> Self {
+        let dir = tree::temp();
+        let names: Vec<String> = (0..count).map(|n| format!("f{n:03}")).collect();
+        let entries = names
+            .iter()
+            .map(|name| (name.as_str(), shelf.url(&format!("/any/{name}"))));
+        write_list(&dir.path().join("films.tsv"), &entries.collect::<Vec<_>>());
+        Self { dir, count }
+    }
+
+    fn mount(&self) -> Mount {
+        let path = self.dir.path().display();
+        Mount::library(&[
+            &format!("--library={path}/films.tsv"),
+            &format!("--cache-dir={path}/cache"),
+        ])
+    }
+
+    fn read_all(&self, root: &Path) {
+        for n in 0..self.count {
+            let text = fs::read_to_string(root.join(format!("f{n:03}/sub/b.txt")));
+            assert_eq!(text.expect("a file"), "b of any");
+        }
+    }
+
+    /// The requests of a mount that lists and reads everything.
+    fn requests(&self, shelf: &Shelf) -> usize {
+        shelf.clear();
+        let mount = self.mount();
+        run::run(run::tool("ls").arg("-lR").arg(mount.path())).ok("ls -lR");
+        self.read_all(mount.path());
+        mount.assert_no_complaint();
+        mount.end();
+        shelf.requests()
+    }
+}
+
+#[test]
+fn fresh_archives_from_the_cache_cost_no_request() {
+    let shelf = Shelf::new(archive("any"));
+    shelf.say("cache-control", "max-age=600");
+    let films = Films::new(&shelf, 200);
+    assert!(films.requests(&shelf) >= 200);
+    assert_eq!(films.requests(&shelf), 0);
+}
+
+#[test]
+fn servers_are_asked_unless_they_allow_otherwise() {
+    let shelf = Shelf::new(archive("any"));
+    let long_ago = "Wed, 01 Jan 2020 00:00:00 GMT";
+    for (name, value, is_fresh) in [
+        ("cache-control", "immutable", true),
+        ("last-modified", long_ago, true),
+        ("cache-control", "max-age=600, no-cache", false),
+        ("cache-control", "no-store", false),
+        ("cache-control", "must-revalidate", false),
+        ("x-nothing", "", false),
+    ] {
+        shelf.say(name, value);
+        let films = Films::new(&shelf, 3);
+        films.requests(&shelf);
+        let requests = films.requests(&shelf);
+        let expected = if is_fresh { 0 } else { 3 };
+        assert_eq!(requests, expected, "{name}: {value}");
+    }
+}
+
+#[test]
+fn an_expired_archive_is_asked_for_once_and_is_fresh_again() {
+    let shelf = Shelf::new(archive("any"));
+    shelf.say("cache-control", "max-age=1");
+    let films = Films::new(&shelf, 3);
+    films.requests(&shelf);
+    thread::sleep(Duration::from_millis(2100));
+    shelf.say("cache-control", "max-age=600");
+    assert_eq!(films.requests(&shelf), 3);
+    assert_eq!(films.requests(&shelf), 0);
+}
+
+/// An archive whose file is too large to come with the index.
+fn large(byte: u8, len: usize) -> Vec<u8> {
+    Zip::of([
+        Item::new("film.bin", vec![byte; len]),
+        Item::new(format!("only in {byte}"), "x"),
+    ])
+    .finish()
+}
+
+/// The names come from the cache. The first read learns that they are those of another version: it must never give
+/// the bytes that are there now.
+#[test]
+fn a_fresh_archive_that_has_changed_never_gives_bytes_of_another_version() {
+    const LEN: usize = 3 << 20;
+    let shelf = Shelf::new(archive("any"));
+    shelf.say("cache-control", "max-age=600");
+    // The same size, and sizes that the range asked for goes beyond, or begins beyond.
+    for (round, len) in [LEN, 200_000, 0].into_iter().enumerate() {
+        shelf.set("/any/f000", Answer::Blob(large(1, LEN)));
+        let films = Films::new(&shelf, 1);
+        let list = |mount: &Mount| {
+            let names = fs::read_dir(mount.join("f000")).expect("an archive");
+            let mut names: Vec<_> = names.map(|n| n.expect("a name").file_name()).collect();
+            names.sort();
+            names
+        };
+        let mount = films.mount();
+        assert_eq!(list(&mount), ["film.bin", "only in 1"]);
+        mount.end();
+        shelf.set("/any/f000", Answer::Blob(large(2, len)));
+        shelf.clear();
+        let mount = films.mount();
+        assert_eq!(list(&mount), ["film.bin", "only in 1"], "round {round}");
+        assert_eq!(shelf.requests(), 0);
+        let path = mount.join("f000/film.bin");
+        let wanted = vec![2; len];
+        let read = || fs::read(&path).ok();
+        let first = read();
+        assert!(
+            first.is_none() || first == Some(wanted.clone()),
+            "round {round}"
+        );
+        assert!(run::wait_until(Duration::from_secs(10), || {
+            let now = read();
+            assert!(now.is_none() || now.as_ref() == Some(&wanted));
+            now.is_some()
+        }));
+        assert_eq!(list(&mount), ["film.bin", "only in 2"]);
+        mount.end();
+        // The next mount knows the new one.
+        shelf.clear();
+        let mount = films.mount();
+        assert_eq!(list(&mount), ["film.bin", "only in 2"]);
+        assert_eq!(shelf.requests(), 0);
+        mount.end();
+    }
+}
+
+#[test]
+fn a_read_of_a_fresh_archive_needs_no_other_request() {
+    let shelf = Shelf::new(archive("any"));
+    shelf.say("cache-control", "max-age=600");
+    shelf.set("/any/f000", Answer::Blob(large(1, 3 << 20)));
+    let films = Films::new(&shelf, 1);
+    let mount = films.mount();
+    fs::read_dir(mount.join("f000")).expect("an archive");
+    mount.end();
+    shelf.clear();
+    let mount = films.mount();
+    let film = fs::read(mount.join("f000/film.bin")).expect("the film");
+    assert_eq!(film, vec![1; 3 << 20]);
+    mount.assert_no_complaint();
+    mount.end();
+}
