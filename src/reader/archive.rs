@@ -7,10 +7,11 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::join;
+use parking_lot::Mutex;
 
 use super::blob::{BlobReader, ReaderOptions, TakenOut};
 use super::check::{Checker, OnWrong, Verdict};
@@ -391,7 +392,7 @@ impl Archive {
         if !is_start && !is_end {
             return;
         }
-        let mut predictor = self.predictor();
+        let mut predictor = self.predictor.lock();
         let plan = if is_start {
             predictor.began(id, self.blob.horizon(), self)
         } else {
@@ -410,7 +411,7 @@ impl Archive {
             let files: Vec<Range<u64>> = files.collect();
             let here = self.span(id);
             if !self.blob.expect_next(&here, plan.is_new, &files) {
-                self.predictor().forget_plan(id);
+                self.predictor.lock().forget_plan(id);
             }
         }
     }
@@ -419,10 +420,6 @@ impl Archive {
     fn check_of(&self, id: EntryId) -> Option<&Checker> {
         let check = self.check.as_ref()?;
         self.index.stored(id).is_ok().then_some(check)
-    }
-
-    fn predictor(&self) -> MutexGuard<'_, NextFilePredictor> {
-        (self.predictor.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where an entry with its header lies in the blob, as far as the directory tells.

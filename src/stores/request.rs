@@ -20,7 +20,7 @@ use crate::source::{self, Backoff, Origin, Priority};
 /// How long to wait for an answer. Each request that had none in time doubles it: the link is slow.
 const WAIT: Duration = Duration::from_secs(120);
 
-/// A request that fails for this long is told to the user, who else sees nothing happen.
+/// After this long, the user is told of a request that still fails; otherwise nothing seems to happen.
 const SILENT: Duration = Duration::from_secs(2);
 
 /// How often the wait is doubled.
