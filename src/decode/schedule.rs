@@ -80,10 +80,11 @@ impl<W> Plan<W> {
         }
     }
 
-    /// The end of what its reader has asked for, as far as that is plausible: a read of another one may have been further.
+    /// The end of what its reader has asked for. At most `ASKED` blocks ahead of the walk: a read beyond that was another
+    /// reader's, or was served by other walks.
     fn asked(&self) -> u64 {
-        let asked = self.until.min(self.next + ASKED);
-        asked.max(self.read).max(self.next)
+        let asked = self.until.max(self.read);
+        asked.clamp(self.next, self.next + ASKED)
     }
 
     /// Whether it is to give a block. `point` is the offset of the last checkpoint before the block.
@@ -93,14 +94,16 @@ impl<W> Plan<W> {
         // It goes there anyway, wherever checkpoints are.
         let is_next = has_reader && block <= asked + JUMP;
         let pays = at + RESTART >= point;
-        let is_far = has_reader && block > asked + most_ahead;
+        let is_far = has_reader && block > asked.max(self.read) + most_ahead;
         let is_detour = is_far && at < point.saturating_add(DETOUR);
         self.next <= block && (is_next || pays && !is_detour)
     }
 
-    /// Whether its reader goes on by reading a block. Reads that are under way at the same time end in any order.
+    /// Whether a read of this block continues what its reader reads. Reads that are under way at the same time end in any
+    /// order. A reader that is further ahead than a walk's reader asks is served by other walks.
     fn follows(&self, block: u64) -> bool {
-        (self.read..=self.read.max(self.next) + JUMP).contains(&block)
+        let last = self.read.max(self.next) + JUMP;
+        (self.read..=last.min(self.next + ASKED)).contains(&block)
     }
 }
 
@@ -335,6 +338,27 @@ mod tests {
         assert_eq!(schedule.want(5000, 4999 * BLOCK), Task::Begin(2));
         for block in 5001..5100 {
             assert_eq!(schedule.want(block, 4999 * BLOCK), Task::Coming, "{block}");
+        }
+    }
+
+    /// A reader got 200 blocks from memory, and the walk behind it counted as its own: its next read waited until all of
+    /// them were decoded again, although there was a checkpoint just before what it read.
+    #[test]
+    fn a_reader_far_ahead_of_its_walk_begins_at_a_checkpoint() {
+        for is_running in [false, true] {
+            let mut schedule = Schedule::<&str>::new(10_000, 16);
+            schedule.want(99, 99 * BLOCK);
+            run(&mut schedule, 1, 99);
+            let mut walk = None;
+            for block in 99..301 {
+                walk = walk.or(schedule.read(block));
+            }
+            assert!(walk.is_some(), "it goes on for its reader");
+            if !is_running {
+                schedule.rest(1, "walk");
+            }
+            assert_eq!(schedule.plan(1).map(|plan| plan.next), Some(100));
+            assert_eq!(schedule.want(302, 300 * BLOCK), Task::Begin(2));
         }
     }
 
