@@ -91,8 +91,10 @@ impl<W> Plan<W> {
     fn is_useful(&self, block: u64, point: u64, most_ahead: u64) -> bool {
         let (at, asked) = (self.next * BLOCK, self.asked());
         let has_reader = self.ahead > 0;
-        // It goes there anyway, wherever checkpoints are.
-        let is_next = has_reader && block <= asked + JUMP;
+        // It goes there anyway, wherever checkpoints are. Before its reader has got a first block, that is known only of what
+        // continues its reads without a gap.
+        let jump = if has_reader { JUMP } else { 0 };
+        let is_next = block <= asked + jump;
         let pays = at + RESTART >= point;
         let is_far = has_reader && block > asked.max(self.read) + most_ahead;
         let is_detour = is_far && at < point.saturating_add(DETOUR);
@@ -359,6 +361,16 @@ mod tests {
             }
             assert_eq!(schedule.plan(1).map(|plan| plan.next), Some(100));
             assert_eq!(schedule.want(302, 300 * BLOCK), Task::Begin(2));
+        }
+    }
+
+    #[test]
+    fn reads_before_the_first_block_came_share_a_walk_wherever_checkpoints_are() {
+        let mut schedule = Schedule::<&str>::new(10_000, 16);
+        assert_eq!(schedule.want(0, 0), Task::Begin(1));
+        for block in 1..40 {
+            let point = block / 8 * 8 * BLOCK;
+            assert_eq!(schedule.want(block, point), Task::Coming, "{block}");
         }
     }
 
