@@ -199,6 +199,11 @@ impl Memory {
 }
 
 impl Share {
+    /// The most that its codec may take, in bytes.
+    pub(super) fn most(&self) -> u64 {
+        self.memory.most()
+    }
+
     /// Gives back what the codec held, and takes this many bytes. Must be called before the codec takes the memory,
     /// and after it has dropped what it had.
     ///
