@@ -20,7 +20,8 @@ const DETOUR: u64 = 4 << 20;
 /// How far a reader may jump ahead and still counts as one that reads in sequence, in blocks.
 const JUMP: u64 = 4;
 
-/// The most blocks that a reader asks for before it gets the first one. Kernels ask for up to 4 MiB.
+/// The most blocks ahead of a walk that its reader is assumed to ask for. Linux asks for up to 4 MiB ahead. Twice that, so
+/// that two readers of the same file that are close to each other share a walk.
 const ASKED: u64 = 64;
 
 /// From this many blocks ahead on, a reader counts as one that goes on to the end.
