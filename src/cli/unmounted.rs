@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::access::{Access, AccessArgs, OPENING};
 use super::glob::Glob;
-use super::index::IndexArg;
+use super::index_arg::IndexArg;
 use super::mount_options::MountOptions;
 use super::progress::Waiting;
 use super::show::quoted;

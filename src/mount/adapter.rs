@@ -280,7 +280,7 @@ impl fuser::Filesystem for Adapter {
         self.with_file("read", ino, reply, move |request| {
             let reply_data = |reply: ReplyData, bytes: Vec<u8>| reply.data(&bytes);
             let read = OngoingRead::new(request.file.ino(), fh.0, offset, size);
-            if let Some(result) = read.from_memory(&request.served, &request.file) {
+            if let Some(result) = read.without_waiting(&request.served, &request.file) {
                 return request.answer(result, reply_data);
             }
             let (served, file) = (request.served.clone(), request.file.clone());

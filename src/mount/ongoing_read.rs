@@ -34,7 +34,7 @@ impl OngoingRead {
     }
 
     /// The bytes, or the error, if that is known without waiting.
-    pub(super) fn from_memory(&self, served: &Served, file: &File) -> Option<Bytes> {
+    pub(super) fn without_waiting(&self, served: &Served, file: &File) -> Option<Bytes> {
         let volume = file.volume();
         panic_if_asked(Place::Thread, volume, self.ino);
         if !file.is_settled() {

@@ -182,11 +182,13 @@ fn step(mean: u64) -> u64 {
 fn read_end(blob: &BlobReader, wanted: &Range<u64>, mean: u64, link: Link) -> u64 {
     let unit = blob.source().verification_unit(wanted.clone());
     let run = link.stride(mean);
-    let more = match run > mean {
-        true => run,
+    let more = if run > mean {
+        run
+    } else if unit.end > wanted.end {
         // The rest of a unit comes along, and the beginning of another would cost as much again.
-        false if unit.end > wanted.end => unit.end - wanted.start,
-        false => SKIP,
+        unit.end - wanted.start
+    } else {
+        SKIP
     };
     blob.size().min(wanted.end.max(wanted.start + more))
 }

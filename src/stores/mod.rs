@@ -17,7 +17,6 @@ mod profile;
 mod request;
 mod s3;
 mod settings;
-mod sso;
 mod store;
 
 pub use self::address::{AddressError, ObjectAddress, Service};

@@ -16,7 +16,6 @@ use super::environment::first_of;
 use super::keys::Place;
 use super::profile::Profile;
 use super::settings::{Addressing, StoreSettings};
-use super::sso::Sso;
 use crate::http::{Clients, Url};
 
 /// The region where nothing says another.
@@ -207,8 +206,7 @@ fn of_profile(
             .with_region(sso("sso_region")?)
             .with_role_name(sso("sso_role_name")?)
             .with_start_url(name);
-        let profile = profile.name.clone();
-        return Ok(Some((own, Arc::new(Sso { provider, profile }))));
+        return Ok(Some((own, Arc::new(provider))));
     }
     if let (Some(id), Some(secret)) = (get("aws_access_key_id"), get("aws_secret_access_key")) {
         let keys = StaticCredentialProvider::new(&id, &secret);

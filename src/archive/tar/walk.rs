@@ -162,9 +162,10 @@ impl TarWalk {
             State::Header => self.header(bytes),
             State::Zeros => {
                 self.need.start -= TAR_BLOCK;
-                self.end(match is_zero(bytes) {
-                    true => Ending::Marked,
-                    false => Ending::Lone,
+                self.end(if is_zero(bytes) {
+                    Ending::Marked
+                } else {
+                    Ending::Lone
                 });
                 Ok(())
             }

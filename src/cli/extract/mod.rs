@@ -16,7 +16,7 @@ use rustix::fs::Mode;
 use serde::Serialize;
 
 use super::access::AccessArgs;
-use super::index::IndexArg;
+use super::index_arg::IndexArg;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::show::{self, quoted};

@@ -18,7 +18,7 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 
 use super::access::AccessArgs;
-use super::index::IndexArg;
+use super::index_arg::IndexArg;
 use super::mount_options::MountOptions;
 use super::patterns::Patterns;
 use super::progress::Progress;
