@@ -91,6 +91,11 @@ impl Cached {
         shared.tally.status(shared.size())
     }
 
+    /// Whether the version of a URL was taken to be the current one without asking.
+    pub fn is_assumed(&self) -> bool {
+        self.0.is_assumed()
+    }
+
     /// Opens the blob if its version is not known yet.
     pub(super) async fn prepare(&self, tail: u64) -> Result<()> {
         if self.0.blob.get().is_none() {
@@ -153,12 +158,25 @@ impl State {
         format!("urls/{}", self.key.hex())
     }
 
-    /// Makes the next open of a URL ask its server, which has another version than the one that was last seen.
-    async fn forget_seen(&self) {
-        let path = self.seen_path();
-        self.cache
-            .run_blocking(move |shared| shared.remove(&path))
-            .await;
+    /// After an error that says that the version of a URL is an old one, or may be one: makes the next open ask the
+    /// server.
+    fn doubt_seen(&self, error: &Error) {
+        let is_doubtful = match error {
+            Error::Changed { .. } => true,
+            // A server that has another blob now need not say so, and it was not asked before.
+            Error::NotFound { .. } | Error::NoRanges { .. } | Error::BadAnswer { .. } => {
+                self.is_assumed()
+            }
+            _ => false,
+        };
+        if is_doubtful && self.key.is_url() {
+            // After a record of this version that is still to be written.
+            self.cache.send(Job::ForgetSeen(self.seen_path()));
+        }
+    }
+
+    fn is_assumed(&self) -> bool {
+        self.assumed.get().is_some()
     }
 
     /// Opens a URL: one request tells its current version, unless that is known.
@@ -259,10 +277,7 @@ impl CachedRead {
                     }
                     Ok(None) => self.below = None,
                     Err(error) => {
-                        let is_changed = matches!(error, Error::Changed { .. });
-                        if is_changed && self.state.assumed.get().is_some() {
-                            self.state.forget_seen().await;
-                        }
+                        self.state.doubt_seen(&error);
                         return Err(error);
                     }
                 }

@@ -26,6 +26,8 @@ pub(super) enum Job {
         now: Seen,
         old: Option<Key>,
     },
+    /// Remove the record of the current version of a URL: it may be an old one.
+    ForgetSeen(String),
     /// Record a blob that is in use.
     Introduce(Arc<Blob>, Metadata),
 }

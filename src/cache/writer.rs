@@ -115,6 +115,7 @@ impl Writer {
                     self.report_if_failed(removed.map(drop));
                 }
             }
+            Job::ForgetSeen(path) => self.shared.remove(&path),
             Job::Introduce(blob, metadata) => {
                 let kept = self.introduce(&blob, &metadata);
                 self.report_if_failed(kept);

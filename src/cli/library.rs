@@ -18,11 +18,10 @@ use crate::cache::Cache;
 use crate::content::parse_cid;
 use crate::fs::TreeOptions;
 use crate::http::Clients;
-use crate::library::{Archives, Item, Unopened};
+use crate::library::{Archives, Item, OpenRequest, Unopened};
 use crate::mount::{self, ReloadReport};
 use crate::ranges::hex;
 use crate::reader::SharedMemory;
-use crate::source::Priority;
 use crate::volume::{self, Fresh, Location, Volume};
 
 /// An archive that is not used for this long is closed.
@@ -331,13 +330,13 @@ impl Archives for Sources {
     fn open<'a>(
         &'a self,
         item: &'a Item,
-        priority: Priority,
+        request: OpenRequest,
     ) -> BoxFuture<'a, Result<Volume, Unopened>> {
         async move {
             let (location, mut options) = self.access_of(item.location())?;
             let listed = item.version().map(str::to_owned);
-            options.fresh = Some(Fresh { listed });
-            options.opening = priority;
+            options.fresh = (!request.asks).then_some(Fresh { listed });
+            options.opening = request.urgency;
             Ok(volume::open(&location, &options).await?)
         }
         .boxed()

@@ -59,6 +59,7 @@ mod store_table;
 mod stores;
 mod trace;
 mod tree;
+mod umount;
 mod units;
 mod unmounted;
 mod verification;
@@ -83,7 +84,7 @@ struct Cli {
 enum Command {
     Mount(mount::MountArgs),
     #[command(visible_alias = "unmount")]
-    Umount(mount::UmountArgs),
+    Umount(umount::UmountArgs),
     Mounts(mounts::MountsArgs),
     Reload(library::ReloadArgs),
     Status(status::StatusArgs),
@@ -128,7 +129,7 @@ pub fn main() -> ExitCode {
     let helps_mount = matches!(&cli.command, Command::Mount(args) if args.helps_mount());
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args, &arguments),
-        Command::Umount(args) => mount::umount(&args),
+        Command::Umount(args) => umount::umount(&args),
         Command::Reload(args) => library::reload(&args),
         Command::Mounts(args) => mounts::mounts(&args),
         Command::Status(args) => status::status(&args),

@@ -1,6 +1,5 @@
-//! `aiozfs mount` and `aiozfs umount`.
+//! `aiozfs mount`.
 
-use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -9,7 +8,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use serde::Serialize;
 use tokio::runtime::{Handle, Runtime};
 
 use super::access::AccessArgs;
@@ -21,10 +19,10 @@ use super::metrics::MetricsArgs;
 use super::mount_options::{self, MountOptions};
 use super::reload::Reload;
 use super::{Failure, background, completions, directories, logging};
-use super::{service, show, storage, units};
+use super::{service, storage, units};
 use crate::fs::TreeOptions;
 use crate::library::{Library, LibraryOptions};
-use crate::mount::{self, Hangup, Holder, KernelOptions, Mounted, Unfit};
+use crate::mount::{self, Hangup, KernelOptions, Mounted, Unfit};
 use crate::volume::{self, Location};
 
 /// Mount an archive as a read-only directory.
@@ -116,56 +114,6 @@ Many archives below one directory, each opened when a program first looks into i
   aiozfs mount --library films.tsv /mnt/films
   aiozfs mount --each s3://bucket/films/ /mnt/films
   aiozfs mount --any /mnt/ipfs";
-
-/// Unmount an archive, also while files are open in it or its gateway hangs.
-#[derive(Debug, Args)]
-#[command(after_help = UMOUNT_EXAMPLES)]
-pub(super) struct UmountArgs {
-    /// The directory it is mounted on
-    #[arg(add = completions::mountpoints())]
-    mountpoint: PathBuf,
-    /// Print a JSON object: the mountpoint, and the processes whose reads now fail
-    #[arg(long)]
-    json: bool,
-}
-
-const UMOUNT_EXAMPLES: &str = "\
-Examples:
-  aiozfs umount /mnt/video
-  aiozfs umount --json /mnt/video | jq .holders";
-
-/// The result of `umount` in JSON.
-#[derive(Serialize)]
-struct Unmounted<'a> {
-    mountpoint: Cow<'a, str>,
-    holders: Vec<HolderJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct HolderJson<'a> {
-    pid: u32,
-    name: &'a str,
-}
-
-pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
-    let busy = mount::unmount(&args.mountpoint).map_err(Failure::new)?;
-    if args.json {
-        let holders = busy.iter().map(|holder| HolderJson {
-            pid: holder.pid,
-            name: &holder.name,
-        });
-        let done = Unmounted {
-            mountpoint: args.mountpoint.to_string_lossy(),
-            holders: holders.collect(),
-        };
-        show::print(|out| writeln!(out, "{}", show::json(&done)))?;
-    } else if !busy.is_empty() {
-        let holders: Vec<_> = busy.iter().map(Holder::to_string).collect();
-        let (mountpoint, holders) = (args.mountpoint.display(), holders.join(", "));
-        eprintln!("aiozfs: {mountpoint} was in use by {holders}; their reads now fail");
-    }
-    Ok(ExitCode::SUCCESS)
-}
 
 /// `arguments` are those that were parsed; the background process gets them.
 pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode, Failure> {

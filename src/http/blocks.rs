@@ -7,7 +7,8 @@ use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 
 use super::HttpOptions;
-use super::answer::{Answer, Codings};
+use super::answer::Answer;
+use super::codings::Codings;
 use super::exchange::Exchange;
 use super::remote::{Ask, RemoteUrl};
 use crate::source::verdict::Stage;

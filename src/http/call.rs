@@ -11,7 +11,7 @@ use super::address::display_name;
 use super::exchange::Exchange;
 use super::request::Request;
 use super::server::Claim;
-use crate::source::{Error, Origin, Priority};
+use crate::source::{Error, Origin, Priority, Urgency};
 
 /// How many connections to a server such requests may take.
 const CONNECTIONS: usize = 16;
@@ -43,7 +43,7 @@ pub async fn call(
         body: &body,
         claim: Claim {
             blob: None,
-            priority: Priority::Demand,
+            urgency: Urgency::Fixed(Priority::Demand),
         },
     };
     let answered = async {

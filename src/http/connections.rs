@@ -156,7 +156,7 @@ impl Connections {
     pub(super) async fn lease(
         self: &Arc<Self>,
         most: usize,
-        claim: Claim,
+        claim: &Claim,
     ) -> Result<WireLease, Arc<ConnectError>> {
         loop {
             let lease = self.pool.lease(most, claim, |opening| self.open(opening));

@@ -156,7 +156,7 @@ impl Exchange {
     ) -> Result<Self, Failure> {
         loop {
             let lease = connections
-                .lease(max_connections, request.claim)
+                .lease(max_connections, &request.claim)
                 .await
                 .map_err(Failure::Unmade)?;
             match Self::over(connections, lease, request).await {

@@ -11,6 +11,7 @@ mod bandwidth_delay;
 mod blocks;
 mod body;
 mod call;
+mod codings;
 mod connection;
 mod connections;
 mod connector;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::authorizer::Authorization;
 use super::connections::Clients;
 use super::secrets::{Netrc, Secrets};
-use crate::source::Priority;
+use crate::source::{Priority, Urgency};
 
 /// How to talk to a server.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct HttpOptions {
     /// followed.
     pub verified: bool,
     /// How urgent the requests are that open a blob.
-    pub opening: Priority,
+    pub opening: Urgency,
     /// The connections to use. Sources with the same clients share them.
     pub clients: Clients,
     /// Headers that are sent to the URL's own server, but not to servers that it redirects to.
@@ -40,7 +40,7 @@ impl Default for HttpOptions {
             idle_timeout: Duration::from_secs(15),
             pinned: true,
             verified: false,
-            opening: Priority::Demand,
+            opening: Urgency::Fixed(Priority::Demand),
             clients: Clients::default(),
             secrets: Secrets::default(),
             authorization: Authorization::default(),

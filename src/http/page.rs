@@ -6,8 +6,9 @@ use reqwest::{StatusCode, Url};
 
 use super::HttpOptions;
 use super::address::{display_name, is_same_server};
-use super::answer::{Answer, Codings};
+use super::answer::Answer;
 use super::blocks::collect;
+use super::codings::Codings;
 use super::remote::{Ask, RemoteUrl};
 use crate::source::verdict::Stage;
 use crate::source::{Error, Result};

@@ -41,11 +41,11 @@ impl<R, W, E> Pool<R, W, E> {
     pub(super) async fn lease(
         &self,
         most: usize,
-        claim: Claim,
+        claim: &Claim,
         open: impl Fn(Opening<R, W, E>),
     ) -> Result<Lease<R, W, E>, E> {
         loop {
-            let taken = self.state().take(most, claim, Instant::now());
+            let taken = self.state().take(most, claim.clone(), Instant::now());
             match taken {
                 Taken::Loan(loan) => return Ok(Lease::new(self, loan)),
                 Taken::Open => open(Opening::new(self)),

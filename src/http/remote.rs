@@ -25,7 +25,7 @@ use super::secrets::basic_authorization;
 use super::server::Claim;
 use super::{HttpOptions, Secrets, redirect};
 use crate::source::verdict::{Seen, Stage, Verdict, Why, judge};
-use crate::source::{Error, Origin, Priority};
+use crate::source::{Error, Origin, Priority, Urgency};
 
 /// More redirects than this are taken for a loop. Browsers allow 20, curl 50; a gateway needs one or two.
 const MAX_REDIRECTS: usize = 10;
@@ -318,12 +318,12 @@ impl RemoteUrl {
             }
         }
         // While the size is not known, nothing tells whether an answer belongs to this blob.
-        let (blob, priority) = match ask {
-            Ask::Part { priority, .. } => (Some(self.blob), priority),
-            Ask::Range(_) => (None, self.options.opening),
-            Ask::Whole { .. } => (None, Priority::Demand),
+        let (blob, urgency) = match ask {
+            Ask::Part { priority, .. } => (Some(self.blob), Urgency::Fixed(priority)),
+            Ask::Range(_) => (None, self.options.opening.clone()),
+            Ask::Whole { .. } => (None, Urgency::Fixed(Priority::Demand)),
         };
-        let claim = Claim { blob, priority };
+        let claim = Claim { blob, urgency };
         let request = Request {
             method: &Method::GET,
             url: &url,

@@ -67,7 +67,7 @@ impl Request<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Priority;
+    use crate::source::{Priority, Urgency};
 
     fn request(url: &str, headers: Vec<(HeaderName, HeaderValue)>, proxy: Option<&str>) -> String {
         let url = Url::parse(url).expect("a URL");
@@ -79,7 +79,7 @@ mod tests {
             body: b"",
             claim: Claim {
                 blob: None,
-                priority: Priority::Demand,
+                urgency: Urgency::Fixed(Priority::Demand),
             },
         };
         let by_proxy = proxy.map(|_| login.as_ref());

@@ -16,6 +16,7 @@
 //! | latency, rate of a connection | the beginning and the end of answers |
 //! | whether connections stay open | the end of answers |
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -25,14 +26,14 @@ use tokio::time::Instant;
 use super::bandwidth_delay::BandwidthDelay;
 use super::connection::{BlobId, Busy, Idle, Loan, Turn, UNKNOWN};
 use super::pipelining::Pipelining;
-use crate::source::Priority;
+use crate::source::Urgency;
 
 /// What a request needs a connection for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Claim {
     /// The blob of which the request asks a part, if the request may be pipelined.
     pub(super) blob: Option<BlobId>,
-    pub(super) priority: Priority,
+    pub(super) urgency: Urgency,
 }
 
 /// What a waiting request is given: a connection, or why none could be made.
@@ -48,7 +49,8 @@ pub(super) struct ServerState<R, W, E> {
     opening: usize,
     /// Whether to close connections that are being opened, unless a request waits for them.
     unwanted: bool,
-    /// Requests that wait for a connection: demand before read-ahead, then in order of arrival.
+    /// Requests that wait for a connection, in order of arrival. Demand goes before read-ahead, and what is urgent may
+    /// change meanwhile.
     waiting: VecDeque<Waiter<R, W, E>>,
     tickets: u64,
     /// How many connections may be busy at once.
@@ -112,8 +114,9 @@ impl<R, W, E> ServerState<R, W, E> {
         {
             self.offer(idle, now);
         }
-        let is_before = |other: &Waiter<_, _, _>| other.claim.priority >= claim.priority;
-        if !self.waiting.front().is_some_and(is_before) {
+        let priority = claim.urgency.priority();
+        let first = self.first_waiter().map(|at| &self.waiting[at].claim);
+        if first.is_none_or(|first| first.urgency.priority() < priority) {
             if self.busy.len() < self.max_busy
                 && let Some(idle) = self.take_idle()
             {
@@ -131,8 +134,7 @@ impl<R, W, E> ServerState<R, W, E> {
             return Taken::Open;
         }
         let (sender, receiver) = oneshot::channel();
-        let at = self.waiting.partition_point(is_before);
-        self.waiting.insert(at, Waiter { claim, sender });
+        self.waiting.push_back(Waiter { claim, sender });
         Taken::Wait(receiver)
     }
 
@@ -158,7 +160,7 @@ impl<R, W, E> ServerState<R, W, E> {
         self.opening -= 1;
         let mut grant = error.map(Err);
         while let Some(error) = grant
-            && let Some(waiter) = self.waiting.pop_front()
+            && let Some(waiter) = self.take_waiter()
         {
             // If the request was given up, the error goes to the next one.
             grant = waiter.sender.send(error).err();
@@ -198,6 +200,16 @@ impl<R, W, E> ServerState<R, W, E> {
         self.idle.retain(|idle| !idle.is_expired(now));
     }
 
+    /// The request that gets the next connection.
+    fn first_waiter(&self) -> Option<usize> {
+        let priority = |at: &usize| Reverse(self.waiting[*at].claim.urgency.priority());
+        (0..self.waiting.len()).min_by_key(priority)
+    }
+
+    fn take_waiter(&mut self) -> Option<Waiter<R, W, E>> {
+        self.waiting.remove(self.first_waiter()?)
+    }
+
     /// Whether a request waits and one more connection may be busy.
     fn can_serve_waiter(&self) -> bool {
         !self.waiting.is_empty() && self.busy.len() < self.max_busy
@@ -214,7 +226,7 @@ impl<R, W, E> ServerState<R, W, E> {
     /// Gives an idle connection to the first waiting request, or keeps it.
     fn offer(&mut self, mut idle: Idle<R, W>, now: Instant) {
         while self.can_serve_waiter()
-            && let Some(waiter) = self.waiting.pop_front()
+            && let Some(waiter) = self.take_waiter()
         {
             let loan = self.lend(idle, waiter.claim.blob, now);
             let Err(Ok(mut unwanted)) = waiter.sender.send(Ok(loan)) else {
@@ -233,11 +245,13 @@ impl<R, W, E> ServerState<R, W, E> {
     /// Gives waiting requests the chance to be pipelined. A request that cannot be pipelined is not
     /// overtaken, or no connection might ever become idle for it.
     fn offer_pipelined(&mut self, now: Instant) {
-        while let Some(blob) = self.waiting.front().and_then(|waiter| waiter.claim.blob) {
+        while let Some(at) = self.first_waiter()
+            && let Some(blob) = self.waiting[at].claim.blob
+        {
             let Some(loan) = self.lend_pipelined(blob, now) else {
                 return;
             };
-            let waiter = self.waiting.pop_front();
+            let waiter = self.waiting.remove(at);
             let unwanted = waiter.and_then(|waiter| waiter.sender.send(Ok(loan)).err());
             if let Some(Ok(mut unwanted)) = unwanted {
                 self.withdraw(&mut unwanted, now);

@@ -145,7 +145,7 @@ impl Inner {
     /// Takes the size from the Content-Range of the first byte. Some servers refuse HEAD, and HEAD does not
     /// tell whether ranges work.
     async fn ask_size(&self) -> Result<Known> {
-        let _pass = self.gate.pass(self.options.opening).await;
+        let _pass = self.gate.pass(self.options.opening.priority()).await;
         let (origin, mut repeats) = (self.remote.origin(), Repeats::new());
         loop {
             let (received, target) = self.remote.get(Ask::Range("bytes=0-0")).await?;
@@ -192,7 +192,7 @@ impl Inner {
         if tail == 0 {
             return None;
         }
-        let _pass = self.gate.pass(self.options.opening).await;
+        let _pass = self.gate.pass(self.options.opening.priority()).await;
         let suffix = format!("bytes=-{tail}");
         let (received, _) = self.remote.get(Ask::Range(&suffix)).await.ok()?;
         let answer = Answer::of(&received);

@@ -7,19 +7,28 @@ use futures_util::future::BoxFuture;
 use super::error::Unopened;
 use super::item::Item;
 use crate::fs::TreeOptions;
-use crate::source::Priority;
+use crate::source::Urgency;
 use crate::volume::Volume;
+
+/// How an archive is to be opened.
+#[derive(Debug, Clone)]
+pub struct OpenRequest {
+    /// Whether a program waits for it.
+    pub urgency: Urgency,
+    /// Ask its server which version it has: the one that was last seen may be an old one.
+    pub asks: bool,
+}
 
 /// The archives of a library.
 pub trait Archives: Send + Sync {
     /// The archives that there are now. The error is a text for people.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, String>>;
 
-    /// Opens one. `priority`: whether a program waits for it.
+    /// Opens one.
     fn open<'a>(
         &'a self,
         item: &'a Item,
-        priority: Priority,
+        request: OpenRequest,
     ) -> BoxFuture<'a, Result<Volume, Unopened>>;
 
     /// The archives in what seemed to be an archive and is a directory: their names below it, and where they

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::archives::{Archives, LibraryOptions};
+use super::archives::{Archives, LibraryOptions, OpenRequest};
 use super::directory::Directory;
 use super::error::Unopened;
 use super::file::{ClosedFile, File};
@@ -197,11 +197,11 @@ impl Many {
 impl Many {
     /// Begins to open an archive, unless others have begun. `None` if it is not to be opened.
     fn begin(self: &Arc<Self>, slot: &Arc<Slot>, priority: Priority) -> Option<Opening> {
-        let open = || {
+        let open = |request| {
             let (many, slot) = (self.clone(), slot.clone());
-            async move { many.open(&slot, priority).await }.boxed()
+            async move { many.open(&slot, request).await }.boxed()
         };
-        let (opening, is_new) = slot.begin(priority == Priority::Prefetch, open)?;
+        let (opening, is_new) = slot.begin(priority, open)?;
         if is_new {
             // Also if those who wait give up.
             self.runtime.spawn(opening.clone());
@@ -209,9 +209,9 @@ impl Many {
         Some(opening)
     }
 
-    async fn open(self: Arc<Self>, slot: &Arc<Slot>, priority: Priority) -> Outcome {
+    async fn open(self: Arc<Self>, slot: &Arc<Slot>, request: OpenRequest) -> Outcome {
         // Without an end, all who wait for the attempt would get errors for as long as the mount exists.
-        let attempt = AssertUnwindSafe(self.attempt(slot, priority)).catch_unwind();
+        let attempt = AssertUnwindSafe(self.attempt(slot, request)).catch_unwind();
         let opened = attempt.await.unwrap_or_else(|_| {
             Err(Unopened::Setup(
                 "opening it panicked; please report this".into(),
@@ -242,12 +242,12 @@ impl Many {
     async fn attempt(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
-        priority: Priority,
+        request: OpenRequest,
     ) -> Result<Arc<Volume>, Unopened> {
         let result = tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(Unopened::Gone),
-            result = self.archives.open(slot.item(), priority) => result,
+            result = self.archives.open(slot.item(), request) => result,
         };
         match result {
             Err(Unopened::Open(error)) if matches!(*error, OpenError::Directory(_)) => {

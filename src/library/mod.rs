@@ -22,7 +22,7 @@ mod snapshot;
 mod status;
 mod walk;
 
-pub use archives::{Archives, LibraryOptions};
+pub use archives::{Archives, LibraryOptions, OpenRequest};
 pub use directory::{Child, Directory};
 pub use error::{Failed, NameError, Unopened};
 pub use file::{ClosedFile, File};

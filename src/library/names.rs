@@ -98,6 +98,7 @@ impl Names {
             for (item, items) in directories {
                 given.expand(item, items);
             }
+            given.forget_unreached();
         })
     }
 
@@ -138,6 +139,8 @@ impl Names {
             shown.earlier.push_front(before.clone());
             shown.earlier.truncate(EARLIER);
         }
+        // To close an archive takes time: its index is hashed.
+        drop(given);
         for slot in before.slots() {
             if after.node(slot.part()).is_none() {
                 slot.close_unused(Instant::now());
@@ -190,23 +193,38 @@ impl Given {
         });
     }
 
+    /// Forgets the directories that nothing leads to any longer.
+    fn forget_unreached(&mut self) {
+        let (_, reached) = self.walk();
+        let reached: HashSet<String> = reached.into_iter().map(str::to_owned).collect();
+        self.directories.retain(|name, _| reached.contains(name));
+    }
+
     /// The archives: those of the list, and those that were looked up and have no place in it, with what is in
     /// directories instead of these.
     fn items(&self) -> Vec<Item> {
+        self.walk().0
+    }
+
+    /// The archives, and the names of the directories that lead to them.
+    fn walk(&self) -> (Vec<Item>, Vec<&str>) {
         let first = |item: &Item| item.name().split('/').next().unwrap_or_default().to_owned();
         let listed: HashSet<String> = self.listed.iter().map(first).collect();
         let looked_up = self.looked_up.iter();
         let looked_up = looked_up.filter(|item| !listed.contains(item.name()));
         let mut ahead: Vec<&Item> = self.listed.iter().chain(looked_up).collect();
-        let mut items = Vec::with_capacity(ahead.len());
+        let (mut items, mut reached) = (Vec::with_capacity(ahead.len()), Vec::new());
         while let Some(item) = ahead.pop() {
             match self.directories.get(item.name()) {
                 // Its name may stand for something else now. Another date is no other directory.
-                Some((of, below)) if of.location() == item.location() => ahead.extend(below),
+                Some((of, below)) if of.location() == item.location() => {
+                    reached.push(item.name());
+                    ahead.extend(below);
+                }
                 _ => items.push(item.clone()),
             }
         }
-        items
+        (items, reached)
     }
 }
 
@@ -284,5 +302,33 @@ mod tests {
         let other = Item::new("d", Location::Url("http://other/d".into())).expect("a name");
         names.replace(vec![other], Vec::new()).expect("a list");
         assert_eq!(shown(&names), ["d"]);
+    }
+
+    /// A directory that was gone was listed again at each reload, with a warning each time, until the mount ended.
+    #[test]
+    fn directories_that_are_gone_are_not_listed_again() {
+        let names = Names::new();
+        let list = |listed: &[&str], directories| {
+            names.replace(items(listed), directories).expect("a list");
+        };
+        list(&["d", "e"], Vec::new());
+        for (name, below) in [("d", "d/sub"), ("d/sub", "d/sub/a"), ("e", "e/a")] {
+            names.expand(&item(name), items(&[below])).expect("names");
+        }
+        let left = || {
+            let mut left: Vec<String> = names
+                .directories()
+                .iter()
+                .map(|d| d.name().into())
+                .collect();
+            left.sort();
+            left
+        };
+        list(&["d", "e"], Vec::new());
+        assert_eq!(left(), ["d", "d/sub", "e"]);
+        list(&["d"], vec![(item("d"), items(&["d/b"]))]);
+        assert_eq!(left(), ["d"]);
+        list(&["e"], Vec::new());
+        assert!(left().is_empty());
     }
 }

@@ -10,11 +10,13 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use sha2::{Digest, Sha256};
 
+use super::archives::OpenRequest;
 use super::error::{Failed, Unopened};
 use super::inode::Part;
 use super::item::Item;
 use super::past::Past;
 use super::status::{ArchiveStatus, State, Sums};
+use crate::source::{Priority, Urgency};
 use crate::volume::Volume;
 
 /// After the first failure, an archive is not tried again for this long. Each further failure doubles it.
@@ -39,6 +41,9 @@ pub(super) struct Slot {
     files: AtomicUsize,
     /// What the server has under this name now is another archive.
     is_stale: AtomicBool,
+    /// The version that was last seen of it has turned out to be an old one. So its server is asked whenever it is
+    /// opened.
+    asks: bool,
     /// It is not an archive, but a directory of archives.
     is_directory: AtomicBool,
     inner: Mutex<Inner>,
@@ -56,7 +61,7 @@ struct Inner {
 
 enum Phase {
     Closed,
-    Opening(Opening),
+    Opening { opening: Opening, urgency: Urgency },
     Open { volume: Arc<Volume>, used: Instant },
     Failed { failed: Failed, until: Instant },
 }
@@ -100,6 +105,7 @@ impl Slot {
             past,
             files: AtomicUsize::new(0),
             is_stale: AtomicBool::new(false),
+            asks: false,
             is_directory: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 phase: Phase::Closed,
@@ -108,6 +114,12 @@ impl Slot {
                 totals: Sums::default(),
             }),
         }
+    }
+
+    /// The same for one that takes the place of an archive that has changed.
+    pub(super) fn asking(mut self) -> Self {
+        self.asks = true;
+        self
     }
 
     pub(super) fn item(&self) -> &Item {
@@ -134,7 +146,11 @@ impl Slot {
                 *used = now;
                 (Touched::Open(volume.clone()), was_ahead)
             }
-            Phase::Opening(opening) => (Touched::Opening(opening.clone()), was_ahead),
+            Phase::Opening { opening, urgency } => {
+                // It may have been begun ahead.
+                urgency.raise();
+                (Touched::Opening(opening.clone()), was_ahead)
+            }
             Phase::Failed { failed, until } if now < *until => {
                 (Touched::Failed(failed.error.clone()), was_ahead)
             }
@@ -147,16 +163,22 @@ impl Slot {
     }
 
     /// Begins to open it, unless it is open or others have begun. Returns what there is to wait for, and
-    /// whether the caller must run it. `is_ahead`: no program asks for it yet; then one that failed is left
-    /// alone. A stale one is never opened again.
+    /// whether the caller must run it. If no program asks for it yet, one that failed is left alone. A stale
+    /// one is never opened again.
     pub(super) fn begin(
         &self,
-        is_ahead: bool,
-        open: impl FnOnce() -> BoxFuture<'static, Outcome>,
+        priority: Priority,
+        open: impl FnOnce(OpenRequest) -> BoxFuture<'static, Outcome>,
     ) -> Option<(Opening, bool)> {
         let mut inner = self.inner();
+        let is_ahead = priority == Priority::Prefetch;
         match &inner.phase {
-            Phase::Opening(opening) => return Some((opening.clone(), false)),
+            Phase::Opening { opening, urgency } => {
+                if !is_ahead {
+                    urgency.raise();
+                }
+                return Some((opening.clone(), false));
+            }
             Phase::Open { volume, .. } => {
                 let open = std::future::ready(Ok(volume.clone()));
                 return Some((open.boxed().shared(), false));
@@ -166,11 +188,20 @@ impl Slot {
             Phase::Failed { .. } | Phase::Closed if self.is_stale() => return None,
             Phase::Failed { .. } | Phase::Closed => {}
         }
-        let opening = open().shared();
+        let urgency = Urgency::from(priority);
+        let request = OpenRequest {
+            urgency: urgency.clone(),
+            asks: self.asks || matches!(inner.phase, Phase::Failed { .. }),
+        };
+        let opening = open(request).shared();
         // The pause after the next failure depends on the last one.
         inner.is_ahead = is_ahead;
         inner.totals.opening();
-        let pause = match std::mem::replace(&mut inner.phase, Phase::Opening(opening.clone())) {
+        let phase = Phase::Opening {
+            opening: opening.clone(),
+            urgency,
+        };
+        let pause = match std::mem::replace(&mut inner.phase, phase) {
             Phase::Failed { failed, .. } => Some(failed.pause),
             _ => None,
         };
@@ -236,7 +267,7 @@ impl Slot {
                     }
                     volume.clone()
                 }
-                Phase::Opening(_) => return false,
+                Phase::Opening { .. } => return false,
                 Phase::Closed | Phase::Failed { .. } => return true,
             }
         };
@@ -247,7 +278,7 @@ impl Slot {
         match &inner.phase {
             // Unless somebody has used it meanwhile. One of these is `volume`.
             Phase::Open { volume, used } if *used <= before && Arc::strong_count(volume) <= 2 => {}
-            Phase::Open { .. } | Phase::Opening(_) => return false,
+            Phase::Open { .. } | Phase::Opening { .. } => return false,
             Phase::Closed | Phase::Failed { .. } => return true,
         }
         inner.fingerprint = Some(fingerprint);
@@ -309,7 +340,7 @@ impl Slot {
         self.files.load(Relaxed) > 0
             || match &self.inner().phase {
                 Phase::Open { volume, .. } => Arc::strong_count(volume) > 1,
-                Phase::Opening(_) => true,
+                Phase::Opening { .. } => true,
                 Phase::Closed | Phase::Failed { .. } => false,
             }
     }
@@ -320,7 +351,7 @@ impl Slot {
         let mut totals = inner.totals.clone();
         let (state, error, open) = match &inner.phase {
             Phase::Closed => (State::Closed, None, None),
-            Phase::Opening(_) => (State::Opening, None, None),
+            Phase::Opening { .. } => (State::Opening, None, None),
             Phase::Open { volume, .. } => (State::Open, None, Some(volume.clone())),
             Phase::Failed { failed, .. } => (State::Failed, Some(failed.error.to_string()), None),
         };
@@ -378,8 +409,8 @@ mod tests {
         let (touched, is_step) = slot.touch(Instant::now());
         let is_changed = matches!(&touched, Touched::Failed(error) if **error == Unopened::Changed);
         assert!(is_changed && !is_step);
-        for is_ahead in [false, true] {
-            let begun = slot.begin(is_ahead, || unreachable!("it must not be opened"));
+        for priority in [Priority::Demand, Priority::Prefetch] {
+            let begun = slot.begin(priority, |_| unreachable!("it must not be opened"));
             assert!(begun.is_none());
         }
     }

@@ -1,6 +1,6 @@
 //! The names of a library at one moment. Sync, no I/O; a reload builds a new one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::error::NameError;
@@ -8,6 +8,7 @@ use super::inode::Part;
 use super::item::Item;
 use super::past::Past;
 use super::slot::Slot;
+use crate::volume::Location;
 
 /// The position of a name in [`Snapshot::nodes`]; 0 is the root.
 type NodeId = u32;
@@ -18,6 +19,8 @@ const ROOT: NodeId = 0;
 pub(super) struct Snapshot {
     nodes: Vec<Node>,
     parts: HashMap<Part, Place>,
+    /// The parts that archives had before that are gone or have changed. The kernel may still know files of them.
+    used: Arc<HashSet<Part>>,
     /// What the archives did that are closed.
     pub(super) past: Past,
     /// Distinguishes it from others, for positions in listings.
@@ -71,6 +74,7 @@ impl Snapshot {
         Self {
             nodes: vec![root],
             parts: HashMap::from([(Part::ROOT, Place::Here(ROOT))]),
+            used: Arc::default(),
             past: Past::default(),
             generation: 0,
         }
@@ -89,14 +93,9 @@ impl Snapshot {
         let mut made = Self::empty();
         made.generation = before.generation + 1;
         made.past = before.past.clone();
-        let mut kept = before.slots_by_name();
-        kept.retain(|_, slot| !slot.is_stale());
-        // What stays keeps its part.
-        let is_kept = |item: &Item| {
-            let slot = kept.get(item.name());
-            slot.filter(|slot| slot.item() == item).cloned()
-        };
-        // So does what went before, as long as files of it are open.
+        made.used = before.used.clone();
+        let known = before.slots_by_name();
+        // What stays keeps its part. So does what went before, as long as files of it are open.
         for (part, place) in &before.parts {
             if let Place::Removed(slot) = place
                 && slot.is_in_use()
@@ -111,14 +110,21 @@ impl Snapshot {
         // The directories that lead to the item before.
         let mut path: Vec<NodeId> = vec![ROOT];
         for item in items {
-            let slot = is_kept(&item);
-            made.add(item, slot, &mut path, before);
+            let known = known.get(item.name());
+            made.add(item, known, &mut path, before);
         }
+        made.note_used(before);
         Ok(made)
     }
 
-    /// Adds an archive, which comes after all others in the order of names.
-    fn add(&mut self, item: Item, kept: Option<Arc<Slot>>, path: &mut Vec<NodeId>, before: &Self) {
+    /// Adds an archive, which comes after all others in the order of names. `known` has its name in `before`.
+    fn add(
+        &mut self,
+        item: Item,
+        known: Option<&Arc<Slot>>,
+        path: &mut Vec<NodeId>,
+        before: &Self,
+    ) {
         let (above, name) = match item.name().rsplit_once('/') {
             Some((above, name)) => (above.split('/').collect::<Vec<_>>(), name),
             None => (Vec::new(), item.name()),
@@ -137,9 +143,12 @@ impl Snapshot {
         let parent = path[path.len() - 1];
         let directory = self.nodes[parent as usize].part;
         let name = name.to_owned();
-        let slot = kept.unwrap_or_else(|| {
+        let is_stale = known.is_some_and(|known| known.is_stale());
+        let kept = known.filter(|known| !is_stale && *known.item() == item);
+        let slot = kept.cloned().unwrap_or_else(|| {
             let part = self.free(before, item.name(), &item.location().shown().1);
-            Arc::new(Slot::new(item, part, directory, self.past.clone()))
+            let slot = Slot::new(item, part, directory, self.past.clone());
+            Arc::new(if is_stale { slot.asking() } else { slot })
         });
         self.push(parent, &name, slot.part(), Content::Archive(slot));
     }
@@ -159,10 +168,26 @@ impl Snapshot {
         id
     }
 
+    /// Notes the parts of archives of `before` that are not in this snapshot. What a CID names cannot change, and
+    /// programs can look up any number of CIDs.
+    fn note_used(&mut self, before: &Self) {
+        let gone = before.slots().filter(|slot| {
+            let is_here = self.node(slot.part()).is_some();
+            let may_change = !matches!(slot.item().location(), Location::Cid(_));
+            !is_here && (may_change || slot.is_stale())
+        });
+        let gone: Vec<Part> = gone.map(|slot| slot.part()).collect();
+        if !gone.is_empty() {
+            Arc::make_mut(&mut self.used).extend(gone);
+        }
+    }
+
     /// A part that no other name has, and none had before: the kernel may still know files of it.
     fn free(&self, before: &Self, name: &str, source: &str) -> Part {
-        let is_taken =
-            |part: &Part| self.parts.contains_key(part) || before.parts.contains_key(part);
+        let is_taken = |part: &Part| {
+            let is_in = |parts: &HashMap<Part, Place>| parts.contains_key(part);
+            is_in(&self.parts) || is_in(&before.parts) || before.used.contains(part)
+        };
         let mut attempts = (0..).map(|attempt| Part::of(name, source, attempt));
         let free = attempts.find(|part| !is_taken(part));
         free.unwrap_or(Part::ROOT) // never: there are more parts than memory for names
@@ -332,8 +357,11 @@ fn check(items: &[Item]) -> Result<(), NameError> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
-    use crate::volume::Location;
+    use crate::library::Unopened;
+    use crate::source::Priority;
 
     fn item(name: &str, source: &str) -> Item {
         Item::new(name, Location::Url(source.to_owned())).expect("a name")
@@ -406,6 +434,47 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["a-b", "b", "b", "c"]);
         assert_eq!((changes.added, changes.removed), (2, 2));
+    }
+
+    /// After two changes an archive got the part again that it had at first. A program that was still in a directory of
+    /// the first version could be shown files of the third under the numbers of the first.
+    #[test]
+    fn part_is_never_used_again_for_an_archive_that_may_have_changed() {
+        let (with, without) = (&SOME[..], &SOME[1..]);
+        let mut now = snapshot(with, &Snapshot::empty());
+        let mut had = HashSet::from([part(&now, "b")]);
+        let change = |now: &Snapshot, had: &mut HashSet<Part>| {
+            let after = snapshot(with, now);
+            assert!(had.insert(part(&after, "b")), "{had:?}");
+            after
+        };
+        for _ in 0..4 {
+            now.slot(part(&now, "b")).expect("an archive").set_stale();
+            now = change(&now, &mut had);
+        }
+        for _ in 0..2 {
+            for _ in 0..3 {
+                now = snapshot(without, &now);
+            }
+            now = change(&now, &mut had);
+        }
+    }
+
+    #[test]
+    fn only_what_takes_the_place_of_a_changed_archive_asks_its_server() {
+        let before = snapshot(&SOME, &Snapshot::empty());
+        let b = before.slot(part(&before, "b")).expect("an archive");
+        b.set_stale();
+        let after = snapshot(&SOME, &before);
+        for (path, expected) in [("b", true), ("a/y", false)] {
+            let slot = after.slot(part(&after, path)).expect("an archive");
+            let asks = std::cell::Cell::new(None);
+            slot.begin(Priority::Demand, |request| {
+                asks.set(Some(request.asks));
+                std::future::ready(Err(Arc::new(Unopened::Gone))).boxed()
+            });
+            assert_eq!(asks.get(), Some(expected), "{path}");
+        }
     }
 
     #[test]

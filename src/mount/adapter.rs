@@ -19,7 +19,7 @@ use fuser::{
 use tokio::sync::SetOnce;
 
 use super::archive_names;
-use super::control_files::ControlFiles;
+use super::control_files::{self, ControlFiles};
 use super::errno;
 use super::file_request::FileRequest;
 use super::library_names;
@@ -77,6 +77,12 @@ impl Adapter {
     /// The control files, if the inode number is that of one.
     fn control(&self, ino: INodeNo) -> Option<&Arc<ControlFiles>> {
         self.control.as_ref().filter(|control| control.has(ino))
+    }
+
+    /// Tells the names in a directory that are those of control files.
+    fn hidden(&self, directory: INodeNo) -> impl Fn(&[u8]) -> bool + Send + 'static {
+        let has_control = self.control.is_some();
+        move |name| has_control && control_files::is_name(directory, name)
     }
 
     /// Handles a request about a file of an archive. A directory of the library is no such file.
@@ -315,10 +321,11 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectory,
     ) {
+        let hidden = self.hidden(ino);
         self.with_target("readdir", ino, reply, move |target| match target {
-            Target::File(request) => archive_names::readdir(request, offset),
+            Target::File(request) => archive_names::readdir(request, offset, hidden),
             Target::Directory(served, directory, reply) => {
-                library_names::readdir(&served, directory, offset, reply);
+                library_names::readdir(&served, directory, offset, hidden, reply);
             }
         });
     }
@@ -331,10 +338,11 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
+        let hidden = self.hidden(ino);
         self.with_target("readdirplus", ino, reply, move |target| match target {
-            Target::File(request) => archive_names::readdirplus(request, offset),
+            Target::File(request) => archive_names::readdirplus(request, offset, hidden),
             Target::Directory(served, directory, reply) => {
-                library_names::readdirplus(&served, directory, offset, reply);
+                library_names::readdirplus(&served, directory, offset, hidden, reply);
             }
         });
     }

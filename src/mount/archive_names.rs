@@ -63,7 +63,12 @@ fn reply_found(reply: ReplyEntry, found: Option<Attr>) {
     }
 }
 
-pub(super) fn readdir(request: FileRequest<ReplyDirectory>, offset: u64) {
+/// Lists a directory without the names that are `hidden`.
+pub(super) fn readdir(
+    request: FileRequest<ReplyDirectory>,
+    offset: u64,
+    hidden: impl Fn(&[u8]) -> bool,
+) {
     let FileRequest {
         file: directory,
         mut reply,
@@ -73,7 +78,7 @@ pub(super) fn readdir(request: FileRequest<ReplyDirectory>, offset: u64) {
     let Some(entries) = tree.read_dir(directory.ino(), offset) else {
         return reply.error(Errno::ENOTDIR);
     };
-    for entry in entries {
+    for entry in entries.filter(|entry| !hidden(entry.name)) {
         let ino = shown_ino(&directory, entry.name, tree.inode(entry.ino));
         let name = OsStr::from_bytes(entry.name);
         if reply.add(INodeNo(ino.0), entry.cookie, kind(entry.kind), name) {
@@ -83,7 +88,12 @@ pub(super) fn readdir(request: FileRequest<ReplyDirectory>, offset: u64) {
     reply.ok();
 }
 
-pub(super) fn readdirplus(request: FileRequest<ReplyDirectoryPlus>, offset: u64) {
+/// Lists a directory without the names that are `hidden`.
+pub(super) fn readdirplus(
+    request: FileRequest<ReplyDirectoryPlus>,
+    offset: u64,
+    hidden: impl Fn(&[u8]) -> bool,
+) {
     let FileRequest {
         file: directory,
         mut reply,
@@ -93,7 +103,7 @@ pub(super) fn readdirplus(request: FileRequest<ReplyDirectoryPlus>, offset: u64)
     let Some(entries) = tree.read_dir(directory.ino(), offset) else {
         return reply.error(Errno::ENOTDIR);
     };
-    for entry in entries {
+    for entry in entries.filter(|entry| !hidden(entry.name)) {
         let Some(mut attr) = tree.attr(entry.ino) else {
             continue;
         };

@@ -21,6 +21,9 @@ pub(super) const CONTROL: &str = ".aiozfs.";
 /// The first inode number. Those of archives are below 2^63.
 const FIRST: u64 = 1 << 63;
 
+/// At most this number of control files may be open.
+const MOST_OPEN: usize = 256;
+
 /// This number of names that programs looked up last are known by their inode numbers.
 const MOST: usize = 64;
 
@@ -58,10 +61,7 @@ impl ControlFiles {
 
     /// The file of this name in a directory.
     pub(super) fn lookup(&self, directory: INodeNo, name: &[u8]) -> Option<FileAttr> {
-        let name = name.strip_prefix(CONTROL.as_bytes())?;
-        if directory.0 != Ino::ROOT.0 || !xattr::is_asked_by_name(name) {
-            return None;
-        }
+        let name = asked_by(directory, name)?;
         let mut inner = self.inner();
         let known = inner.names.iter().find(|(_, known)| known == name);
         let ino = match known {
@@ -82,6 +82,9 @@ impl ControlFiles {
     pub(super) fn open(self: &Arc<Self>, ino: INodeNo, user: u32, reply: ReplyOpen) {
         let name = {
             let inner = self.inner();
+            if inner.open.len() >= MOST_OPEN {
+                return reply.error(Errno::EMFILE);
+            }
             let known = inner.names.iter().find(|(known, _)| *known == ino);
             known.map(|(_, name)| name.clone())
         };
@@ -121,6 +124,18 @@ impl ControlFiles {
         // Each change is one call.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a name in a directory is that of a control file. A listing must not have an entry of this name, because the
+/// kernel would use what the listing says of it.
+pub(super) fn is_name(directory: INodeNo, name: &[u8]) -> bool {
+    asked_by(directory, name).is_some()
+}
+
+/// The name of the attribute for which a control file stands.
+fn asked_by(directory: INodeNo, name: &[u8]) -> Option<&[u8]> {
+    let name = name.strip_prefix(CONTROL.as_bytes())?;
+    (directory.0 == Ino::ROOT.0 && xattr::is_asked_by_name(name)).then_some(name)
 }
 
 impl Inner {

@@ -53,10 +53,12 @@ pub(super) fn readdir(
     served: &Served,
     directory: Directory,
     offset: u64,
+    hidden: impl Fn(&[u8]) -> bool,
     mut reply: ReplyDirectory,
 ) {
     let directory = served.library.listed(directory, offset);
-    for child in directory.children(offset) {
+    let children = directory.children(offset);
+    for child in children.filter(|child| !hidden(child.name.as_bytes())) {
         let name = OsStr::new(child.name);
         if reply.add(
             INodeNo(child.ino.0),
@@ -74,6 +76,7 @@ pub(super) fn readdirplus(
     served: &Served,
     directory: Directory,
     offset: u64,
+    hidden: impl Fn(&[u8]) -> bool,
     mut reply: ReplyDirectoryPlus,
 ) {
     let directory = served.library.listed(directory, offset);
@@ -84,7 +87,8 @@ pub(super) fn readdirplus(
     } else {
         Duration::ZERO
     };
-    for child in directory.children(offset) {
+    let children = directory.children(offset);
+    for child in children.filter(|child| !hidden(child.name.as_bytes())) {
         let Some(attr) = served.library.child_attr(&child) else {
             continue;
         };

@@ -17,6 +17,7 @@ mod memory;
 mod offline;
 mod retry;
 pub(crate) mod sync;
+mod urgency;
 pub(crate) mod verdict;
 
 pub use blocks::{BlockCheck, Blocks};
@@ -28,6 +29,7 @@ pub use hints::{Hints, Trouble};
 pub use memory::Memory;
 pub use offline::Offline;
 pub use retry::{Backoff, OPEN_PATIENCE, Retry};
+pub use urgency::Urgency;
 
 use std::fmt;
 use std::ops::Range;

@@ -34,25 +34,12 @@ pub struct Opened {
 /// Opens the archive at `location` and builds the tree of its files. Must be called within a tokio
 /// runtime, which then also runs what reads start in the background.
 pub async fn open(location: &Location, options: &Options) -> Result<Volume, OpenError> {
-    let opened = match open_archive(location, options).await {
-        // What was fresh has changed, and some of its index was not in the cache.
-        Err(OpenError::Read(reader::Error::Source(source::Error::Changed { .. })))
-            if options.fresh.is_some() =>
-        {
-            let options = Options {
-                fresh: None,
-                ..options.clone()
-            };
-            open_archive(location, &options).await?
-        }
-        opened => opened?,
-    };
     let Opened {
         location,
         archive,
         cached,
         servers,
-    } = opened;
+    } = open_archive(location, options).await?;
     // The tree of an index that was brought along is not the archive's own.
     let own = cached.as_ref().filter(|_| options.index.is_none());
     let recall = Recall::new(own, &options.parse);
@@ -81,10 +68,10 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
     Ok(volume)
 }
 
-/// Opens the archive at `location` to read its entries, or all of its bytes
+/// Opens the archive at `asked` to read its entries, or all of its bytes
 /// ([`Archive::source`]). Must be called within a tokio runtime.
-pub async fn open_archive(location: &Location, options: &Options) -> Result<Opened, OpenError> {
-    let (mut location, servers) = servers_of(location, options);
+pub async fn open_archive(asked: &Location, options: &Options) -> Result<Opened, OpenError> {
+    let (mut location, servers) = servers_of(asked, options);
     if let Location::Path(path) = &location {
         location = Location::Cid(resolve(path, &servers, options).await?);
     }
@@ -102,7 +89,7 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
         options,
     };
     let built = stack.build()?;
-    let servers = built.servers.clone();
+    let (servers, cache) = (built.servers.clone(), built.cached.clone());
     let given = given_index(verify, options).await?;
     let opened = match given {
         Some((place, given)) => {
@@ -112,6 +99,18 @@ pub async fn open_archive(location: &Location, options: &Options) -> Result<Open
     };
     let (mut archive, cached) = match opened {
         Ok(opened) => opened,
+        // Some of its index was not in the cache, and what is there now may be another archive.
+        Err(OpenError::Read(error))
+            if options.fresh.is_some()
+                && cache.is_some_and(|cache| cache.is_assumed())
+                && was_answered(&error) =>
+        {
+            let options = Options {
+                fresh: None,
+                ..options.clone()
+            };
+            return Box::pin(open_archive(asked, &options)).await;
+        }
         Err(OpenError::Read(error)) => {
             if is_index(&location, &error, options).await {
                 return Err(OpenError::Directory(location));
@@ -172,6 +171,18 @@ async fn open_with_index(
     let checked = made_of.check(location, verify, blob.size(), &*source);
     checked.map_err(|why| OpenError::index(place, why))?;
     Ok((Archive::with_index(blob, index), cached))
+}
+
+/// Whether an archive cannot be opened though its server could be asked.
+fn was_answered(error: &reader::Error) -> bool {
+    use source::Error::{NoNetwork, NoRanges, Offline};
+    match error {
+        reader::Error::Source(NoRanges { .. }) => true,
+        reader::Error::Source(NoNetwork { .. } | Offline) => false,
+        reader::Error::Source(error) => !error.is_transient(),
+        reader::Error::Archive(_) => true,
+        _ => false,
+    }
 }
 
 /// Whether a URL that could not be opened because of `error` is that of a server's index with something in it.

@@ -12,7 +12,7 @@ use crate::cache::{Ask, Cache, CacheOptions, Folder};
 use crate::decode::Password;
 use crate::fs::{Owners, Symlinks, TreeOptions};
 use crate::reader::ReaderOptions;
-use crate::source::Priority;
+use crate::source::{Priority, Urgency};
 
 /// The largest size of a cache by default, in bytes.
 const CACHE_SIZE: u64 = 10 << 30;
@@ -40,7 +40,7 @@ pub struct Options {
     /// Open a URL without a request while its version in the cache is fresh (RFC 9111, section 4.2).
     pub fresh: Option<Fresh>,
     /// How urgent it is to open it.
-    pub opening: Priority,
+    pub opening: Urgency,
     /// Owners, permissions and symbolic links, as they are shown.
     pub tree: TreeOptions,
     /// The password of encrypted entries.
@@ -64,7 +64,7 @@ impl Default for Options {
             cache: None,
             offline: false,
             fresh: None,
-            opening: Priority::Demand,
+            opening: Urgency::Fixed(Priority::Demand),
             tree: TreeOptions {
                 uid: rustix::process::getuid().as_raw(),
                 gid: rustix::process::getgid().as_raw(),

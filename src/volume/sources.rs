@@ -183,7 +183,7 @@ pub(super) fn http_options(servers: &Servers, options: &Options) -> HttpOptions 
         idle_timeout: default.idle_timeout.min(reader.timeout),
         pinned: false,
         verified: true,
-        opening: options.opening,
+        opening: options.opening.clone(),
         ..default
     })
 }

@@ -1,6 +1,7 @@
 //! The state of a server, driven without a connection or a clock.
 
 use super::*;
+use crate::source::Priority;
 
 type Server = ServerState<(), (), &'static str>;
 
@@ -9,12 +10,12 @@ const MS: Duration = Duration::from_millis(1);
 
 const DEMAND: Claim = Claim {
     blob: None,
-    priority: Priority::Demand,
+    urgency: Urgency::Fixed(Priority::Demand),
 };
 
 const AHEAD: Claim = Claim {
     blob: None,
-    priority: Priority::Prefetch,
+    urgency: Urgency::Fixed(Priority::Prefetch),
 };
 
 fn part_of(blob: BlobId) -> Claim {
@@ -22,6 +23,26 @@ fn part_of(blob: BlobId) -> Claim {
         blob: Some(blob),
         ..DEMAND
     }
+}
+
+/// A program that came to wait for an archive that was being opened ahead waited behind all read-ahead.
+#[test]
+fn request_that_becomes_urgent_while_it_waits_is_served_before_read_ahead() {
+    let now = Instant::now();
+    let mut server = with_connections(1, now);
+    let mut busy = lent(server.take(1, DEMAND, now));
+    let mut ahead = waits(server.take(1, AHEAD, now));
+    let urgency = Urgency::from(Priority::Prefetch);
+    let rising = Claim {
+        blob: None,
+        urgency: urgency.clone(),
+    };
+    let mut rising = waits(server.take(1, rising, now));
+    urgency.raise();
+    server.written(&mut busy);
+    server.done(&mut busy, now);
+    assert!(granted(&mut rising).is_some());
+    assert!(granted(&mut ahead).is_none());
 }
 
 /// A server with `count` idle connections that were made at `now`.

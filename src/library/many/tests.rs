@@ -21,7 +21,7 @@ impl Archives for Directories {
     fn open<'a>(
         &'a self,
         item: &'a Item,
-        _priority: Priority,
+        _request: OpenRequest,
     ) -> BoxFuture<'a, Result<Volume, Unopened>> {
         let error = OpenError::Directory(item.location().clone());
         async move { Err(error.into()) }.boxed()

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Key};
-use aiozfs::source::{ChunkStream, Fact, Memory, Opened, Priority, Result, Source};
+use aiozfs::source::{ChunkStream, Error, Fact, Memory, Opened, Origin, Priority, Result, Source};
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt};
 
 use crate::common::kept::{PATIENCE, folder, read};
 use crate::common::tree;
@@ -19,6 +20,8 @@ struct Url {
     version: &'static str,
     fresh_for: Duration,
     opened: AtomicUsize,
+    /// What reads end with.
+    fails: Mutex<Option<Error>>,
     /// What it was told about its version.
     told: Mutex<Vec<String>>,
 }
@@ -30,6 +33,7 @@ impl Url {
             version,
             fresh_for,
             opened: AtomicUsize::new(0),
+            fails: Mutex::default(),
             told: Mutex::default(),
         })
     }
@@ -46,7 +50,10 @@ impl Source for Url {
     }
 
     fn read(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        self.blob.read(range, priority)
+        match self.fails.lock().expect("an error").clone() {
+            Some(error) => stream::iter([Err(error)]).boxed(),
+            None => self.blob.read(range, priority),
+        }
     }
 
     fn version(&self) -> Option<String> {
@@ -115,4 +122,58 @@ async fn a_version_that_is_not_fresh_is_asked_for() {
     assert_eq!(open(&dir, &url, Ask::Stale(None)).await.0, 1);
     tokio::time::sleep(Duration::from_millis(2100)).await;
     assert_eq!(open(&dir, &url, Ask::Stale(None)).await.0, 1);
+}
+
+/// A server that had another blob was believed for as long as the first one was fresh, unless it said so outright and
+/// had not been asked before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_an_error_that_casts_doubt_on_the_version_the_server_is_asked() {
+    let origin = || Origin::new("h");
+    let changed = || Error::Changed {
+        origin: origin(),
+        what: "its ETag".to_owned(),
+    };
+    let gone = || Error::NotFound { origin: origin() };
+    let wrong = || Error::BadAnswer {
+        origin: origin(),
+        range: 0..1000,
+        what: "HTTP status 416".to_owned(),
+    };
+    let no_ranges = || Error::NoRanges {
+        origin: origin(),
+        what: "it sends all 5".to_owned(),
+        has_served: true,
+    };
+    let silent = || Error::Timeout {
+        origin: origin(),
+        after: Duration::from_secs(1),
+    };
+    for (error, first, asked) in [
+        // Also if the server was asked, and what it told is still to be written.
+        (changed(), Ask::Always, 1),
+        (changed(), Ask::Stale(None), 1),
+        (gone(), Ask::Stale(None), 1),
+        (wrong(), Ask::Stale(None), 1),
+        (no_ranges(), Ask::Stale(None), 1),
+        (silent(), Ask::Stale(None), 0),
+        (Error::Offline, Ask::Never, 0),
+    ] {
+        let dir = tree::temp();
+        let url = Url::new(&tree::bytes(1, 1000), "v1", Duration::from_secs(600));
+        let cache = Cache::new(folder(dir.path()), &CacheOptions { size: 1 << 30 });
+        let key = || Key::url("http://h/a", "http://h/a");
+        let cached = |ask| Cached::new(url.clone(), &cache, key(), ask);
+        if first != Ask::Always {
+            cached(Ask::Always).open(0).await.expect("open");
+            cache.settle(PATIENCE);
+        }
+        let source = cached(first);
+        source.open(0).await.expect("open");
+        *url.fails.lock().expect("an error") = Some(error.clone());
+        assert_eq!(read(&source, 0..1000).await.err(), Some(error.clone()));
+        cache.settle(PATIENCE);
+        url.opened.store(0, Relaxed);
+        cached(Ask::Stale(None)).open(0).await.expect("open");
+        assert_eq!(url.opened.load(Relaxed), asked, "{error}");
+    }
 }

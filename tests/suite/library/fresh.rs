@@ -1,5 +1,6 @@
 //! Archives in the cache whose servers need not be asked (RFC 9111, section 4.2).
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -111,6 +112,14 @@ fn large(byte: u8, len: usize) -> Vec<u8> {
     .finish()
 }
 
+/// What is in the only archive.
+fn list(mount: &Mount) -> Vec<OsString> {
+    let names = fs::read_dir(mount.join("f000")).expect("an archive");
+    let mut names: Vec<_> = names.map(|n| n.expect("a name").file_name()).collect();
+    names.sort();
+    names
+}
+
 /// The names come from the cache. The first read learns that they are those of another version: it must never give
 /// the bytes that are there now.
 #[test]
@@ -122,12 +131,6 @@ fn a_fresh_archive_that_has_changed_never_gives_bytes_of_another_version() {
     for (round, len) in [LEN, 200_000, 0].into_iter().enumerate() {
         shelf.set("/any/f000", Answer::Blob(large(1, LEN)));
         let films = Films::new(&shelf, 1);
-        let list = |mount: &Mount| {
-            let names = fs::read_dir(mount.join("f000")).expect("an archive");
-            let mut names: Vec<_> = names.map(|n| n.expect("a name").file_name()).collect();
-            names.sort();
-            names
-        };
         let mount = films.mount();
         assert_eq!(list(&mount), ["film.bin", "only in 1"]);
         mount.end();
@@ -173,6 +176,53 @@ fn a_read_of_a_fresh_archive_needs_no_other_request() {
     let mount = films.mount();
     let film = fs::read(mount.join("f000/film.bin")).expect("the film");
     assert_eq!(film, vec![1; 3 << 20]);
+    mount.assert_no_complaint();
+    mount.end();
+}
+
+/// The server was asked when the archive was opened, and had another version at the first read. What it had told before
+/// was believed again, so the old version came back as fresh.
+#[test]
+fn an_archive_that_changes_after_its_server_was_asked_is_shown_as_it_is() {
+    let shelf = Shelf::new(archive("any"));
+    shelf.say("cache-control", "max-age=600");
+    shelf.set("/any/f000", Answer::Blob(large(1, 3 << 20)));
+    let films = Films::new(&shelf, 1);
+    let mount = films.mount();
+    assert_eq!(list(&mount), ["film.bin", "only in 1"]);
+    shelf.set("/any/f000", Answer::Blob(large(2, 2 << 20)));
+    fs::read(mount.join("f000/film.bin")).expect_err("it has changed");
+    // No other read finds out again.
+    assert!(run::wait_until(Duration::from_secs(10), || {
+        list(&mount) == ["film.bin", "only in 2"]
+    }));
+    let film = fs::read(mount.join("f000/film.bin")).expect("the film");
+    assert_eq!(film, vec![2; 2 << 20]);
+    mount.end();
+    let mount = films.mount();
+    assert_eq!(list(&mount), ["film.bin", "only in 2"]);
+    mount.end();
+}
+
+/// The version is fresh, but the index was evicted. The answer for its range does not say that the archive has changed,
+/// and the archive could not be opened for as long as the old version was fresh.
+#[test]
+fn a_fresh_archive_whose_index_cannot_be_read_is_asked_for() {
+    let shelf = Shelf::new(archive("any"));
+    shelf.say("cache-control", "max-age=600");
+    shelf.set("/any/f000", Answer::Blob(large(1, 3 << 20)));
+    let films = Films::new(&shelf, 1);
+    let mount = films.mount();
+    assert_eq!(list(&mount), ["film.bin", "only in 1"]);
+    mount.end();
+    // There is one directory for each format of the cache.
+    let formats = fs::read_dir(films.dir.path().join("cache")).expect("the cache");
+    let blobs = formats.filter_map(|format| Some(format.ok()?.path().join("blobs")));
+    let removed = blobs.filter(|blobs| fs::remove_dir_all(blobs).is_ok());
+    assert_eq!(removed.count(), 1);
+    shelf.set("/any/f000", Answer::Silent416(large(2, 10)));
+    let mount = films.mount();
+    assert_eq!(list(&mount), ["film.bin", "only in 2"]);
     mount.assert_no_complaint();
     mount.end();
 }

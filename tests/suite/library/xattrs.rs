@@ -126,10 +126,38 @@ fn an_entry_cannot_pass_for_a_control_file() {
     let read = |mount: &Mount, name: &str| fs::read_to_string(mount.join(name)).expect(name);
     assert_eq!(read(&with, ".aiozfs.pid"), "1");
     let mut without = Mount::with(&file, &["-o", "xattrs=no"]);
+    // A listing told the kernel that the entry has this name, for ever.
+    let names = |path: &Path| {
+        let names = fs::read_dir(path).expect("a directory");
+        let mut names: Vec<_> = names.map(|n| n.expect("a name").file_name()).collect();
+        names.sort();
+        names
+    };
+    list(without.path());
+    assert_eq!(names(without.path()), ["sub"]);
+    assert_eq!(names(&without.join("sub")), [".aiozfs.pid"]);
+    assert_eq!(names(with.path()), [".aiozfs.pid", "sub"]);
     assert_eq!(read(&without, ".aiozfs.pid"), without.pid().to_string());
     assert_eq!(read(&without, "sub/.aiozfs.pid"), "an entry");
     run::run(run::aiozfs().arg("umount").arg(without.path())).ok("umount");
     assert!(without.wait(Duration::from_secs(5)).is_some());
+}
+
+/// Each open control file keeps its value, so a program that opened ever more of them could fill the memory.
+#[test]
+fn number_of_open_control_files_is_bounded() {
+    const MOST: usize = 256;
+    let shelf = Shelf::new(archive("x"));
+    let mount = Mount::library(&[&format!("--add=a={}", shelf.url("/any/a"))]);
+    let open = || fs::File::open(mount.join(".aiozfs.pid"));
+    let mut files: Vec<_> = (0..MOST).map(|_| open().expect("a file")).collect();
+    let error = open().expect_err("too many");
+    assert_eq!(error.raw_os_error(), Some(Errno::MFILE.raw_os_error()));
+    fs::read(mount.join("a/a.txt")).expect("a file of an archive");
+    files.clear();
+    // The kernel tells of closed files in the background.
+    assert!(run::wait_until(Duration::from_secs(5), || open().is_ok()));
+    mount.assert_no_complaint();
 }
 
 #[test]
