@@ -23,7 +23,7 @@ impl fmt::Display for Format {
 /// How the members of a tar end. A ZIP always ends as [`Marked`](Self::Marked): a damaged directory is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// At a block of zeros, which marks the end of a tar.
+    /// At the blocks of zeros that mark the end of a tar.
     Marked,
     /// At the end of the blob, right behind a member. The archive may have been cut there.
     Unmarked,
@@ -37,9 +37,11 @@ pub enum Ending {
     BadExtended,
     /// At an extended header that is too long.
     LongExtended,
+    /// At one block of zeros, behind which lies something else. GNU tar, bsdtar and Python stop there, too.
+    Lone,
 }
 
-const ALL: [Ending; 7] = [
+const ALL: [Ending; 8] = [
     Ending::Marked,
     Ending::Unmarked,
     Ending::Cut,
@@ -47,12 +49,13 @@ const ALL: [Ending; 7] = [
     Ending::BadSize,
     Ending::BadExtended,
     Ending::LongExtended,
+    Ending::Lone,
 ];
 
 impl Ending {
     /// Whether members are certainly missing, or damaged.
     pub fn is_damage(self) -> bool {
-        !matches!(self, Ending::Marked | Ending::Unmarked)
+        !matches!(self, Ending::Marked | Ending::Unmarked | Ending::Lone)
     }
 
     /// Its number in a stored index.
@@ -86,6 +89,9 @@ impl Ending {
             Ending::LongExtended => format!(
                 "the archive is damaged {at}: an extended header is longer than {} bytes; members behind it are not shown",
                 MAX_EXTENDED
+            ),
+            Ending::Lone => format!(
+                "the members end {at}, at one block of zeros where two mark the end; what lies behind it is not shown"
             ),
         })
     }

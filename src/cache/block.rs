@@ -146,7 +146,7 @@ impl Head {
         bytes
     }
 
-    /// FileKind must be read to verify `run`, a part of one range: the ranges within the pages that it
+    /// What must be read to verify `run`, a part of one range: the ranges within the pages that it
     /// touches.
     pub(super) fn span_to_verify(&self, run: &Range<u64>) -> Range<u64> {
         let pages = run.start / PAGE * PAGE..run.end.div_ceil(PAGE) * PAGE;

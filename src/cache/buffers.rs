@@ -5,11 +5,12 @@
 //! huge page, if the system has any.
 
 use std::ops::{Deref, DerefMut, Range};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use memmap2::{Advice, MmapMut, MmapOptions};
+use parking_lot::Mutex;
 
 use super::block::{BLOCK, HEAD};
 
@@ -45,7 +46,7 @@ pub(super) struct Buffer {
 impl Buffers {
     /// A free buffer; `None` if all are in use.
     pub(super) fn take(&self) -> Option<Buffer> {
-        let free = self.0.free().pop();
+        let free = self.0.free.lock().pop();
         let memory = match free {
             Some(memory) => memory,
             None => self.0.make()?,
@@ -69,10 +70,6 @@ impl Pool {
         // Without huge pages it is only slower.
         let _ = memory.advise(Advice::HugePage);
         Some(memory)
-    }
-
-    fn free(&self) -> MutexGuard<'_, Vec<MmapMut>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,7 +105,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            self.pool.free().push(memory);
+            self.pool.free.lock().push(memory);
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
+use parking_lot::Mutex;
 
 use super::Cache;
 use super::blob::Blob;
@@ -94,7 +95,7 @@ impl Cached {
     pub(super) async fn prepare(&self, tail: u64) -> Result<()> {
         if self.0.blob.get().is_none() {
             let opened = self.0.open(tail).await?;
-            *self.0.tail() = opened.tail;
+            *self.0.tail.lock() = opened.tail;
         }
         Ok(())
     }
@@ -118,7 +119,7 @@ impl State {
 
     async fn open(&self, tail: u64) -> Result<Opened> {
         if let Some(size) = self.size.get() {
-            let tail = self.tail().take();
+            let tail = self.tail.lock().take();
             return Ok(Opened { size: *size, tail });
         }
         if self.key.is_url() {
@@ -226,10 +227,6 @@ impl State {
             let mut collector = Collector::new(self.cache.clone(), blob.clone(), chunk.range());
             collector.pass(chunk.offset, &chunk.bytes);
         }
-    }
-
-    fn tail(&self) -> std::sync::MutexGuard<'_, Option<Chunk>> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Large reads that bypass the page cache.
 //!
 //! The kernel caches what a mount returns, so a second copy in the page cache of the block's file is
-//! useless, and making it costs more than the rest of the way from a disk. FileKind is in the page cache
+//! useless, and making it costs more than the rest of the way from a disk. What is in the page cache
 //! already, because it was written recently, is read from there.
 
 use std::fs::File;

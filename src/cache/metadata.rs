@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::now;
 use super::key::Key;
 
-/// FileKind a blob is. Written once.
+/// What a blob is. Written once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Metadata {
     /// `cid`, `believed`, `id` or `url`.

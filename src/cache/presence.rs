@@ -7,8 +7,9 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// The number of blocks in a group; a group has a directory of its own.
 pub(super) const GROUP: u64 = 1 << 10;
@@ -20,7 +21,7 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct PresenceIndex(Mutex<HashMap<u64, Group>>);
 
-/// FileKind a listing of a group showed.
+/// What a listing of a group showed.
 #[derive(Debug)]
 struct Group {
     looked_at: Option<Instant>,
@@ -52,7 +53,7 @@ impl Group {
 impl PresenceIndex {
     /// Whether a listing that can be trusted at `now` shows none of these blocks.
     pub(super) fn lacks(&self, mut blocks: Range<u64>, now: Instant) -> bool {
-        let groups = self.groups();
+        let groups = self.0.lock();
         blocks.all(|number| {
             let group = groups.get(&(number / GROUP));
             group.is_some_and(|group| group.is_fresh(now) && !group.has(number))
@@ -61,14 +62,14 @@ impl PresenceIndex {
 
     /// Whether the group of this block has no listing that can be trusted.
     pub(super) fn is_unknown(&self, number: u64, now: Instant) -> bool {
-        let groups = self.groups();
+        let groups = self.0.lock();
         !(groups.get(&(number / GROUP))).is_some_and(|group| group.is_fresh(now))
     }
 
     /// Records a listing of the group of block `number`. Blocks that were added or listed before stay:
     /// they may have come meanwhile.
     pub(super) fn listed(&self, number: u64, at: Instant, blocks: impl Iterator<Item = u64>) {
-        let mut groups = self.groups();
+        let mut groups = self.0.lock();
         let group = groups.entry(number / GROUP).or_insert(Group::UNKNOWN);
         group.looked_at = Some(at);
         blocks.for_each(|number| group.add(number));
@@ -76,13 +77,9 @@ impl PresenceIndex {
 
     /// Records that a block is about to be written.
     pub(super) fn add(&self, number: u64) {
-        let mut groups = self.groups();
+        let mut groups = self.0.lock();
         let group = groups.entry(number / GROUP).or_insert(Group::UNKNOWN);
         group.add(number);
-    }
-
-    fn groups(&self) -> MutexGuard<'_, HashMap<u64, Group>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

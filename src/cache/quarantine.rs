@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::ranges::RangeSet;
 
@@ -23,7 +24,7 @@ pub(super) struct Quarantine {
 impl Quarantine {
     /// Adds a range that was wrong.
     pub(super) fn add(&self, range: &Range<u64>) {
-        let mut ranges = self.ranges();
+        let mut ranges = self.ranges.lock();
         ranges.insert(range.clone());
         if ranges.len() > MOST {
             ranges.insert(0..u64::MAX);
@@ -36,11 +37,7 @@ impl Quarantine {
         if !self.is_any.load(Relaxed) {
             return None;
         }
-        self.ranges().first_in(range)
-    }
-
-    fn ranges(&self) -> MutexGuard<'_, RangeSet> {
-        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ranges.lock().first_in(range)
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct OpenBlock {
     beginning: Bytes,
 }
 
-/// FileKind the disk has at the beginning of a range.
+/// What the disk has at the beginning of a range.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Lookup {
     /// These bytes.

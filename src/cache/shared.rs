@@ -20,7 +20,7 @@ const NOTED_AFTER: i64 = 60;
 /// The bytes that may wait to be written. A link of 1 Gbit/s fills them in a quarter of a second.
 const WAITING: usize = 32 << 20;
 
-/// FileKind the readers and the writer share.
+/// What the readers and the writer share.
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     size: AtomicU64,

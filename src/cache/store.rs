@@ -67,7 +67,7 @@ impl Cache {
     pub fn settle(&self, patience: Duration) {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.0.send(Job::Settle(sender));
-        // FileKind was not written by then is fetched again when it is needed.
+        // What was not written by then is fetched again when it is needed.
         let _ = receiver.recv_timeout(patience);
     }
 }

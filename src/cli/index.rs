@@ -7,10 +7,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::HumanBytes;
+use serde::Serialize;
 
 use super::access::AccessArgs;
 use super::mount_options::MountOptions;
-use super::{Failure, completions, config, job, logging};
+use super::unmounted::SourceArgs;
+use super::{Failure, config, job, logging, show};
 use crate::volume::{self, Opened};
 
 /// Write the index of an archive, the list of its files and where they lie, to a file.
@@ -24,13 +26,14 @@ use crate::volume::{self, Opened};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct IndexArgs {
-    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
-    /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
-    #[arg(add = completions::sources())]
-    source: String,
+    #[command(flatten)]
+    source: SourceArgs,
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Print the result as JSON: one object
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     access: AccessArgs,
     /// Log more; may be given more than once
@@ -45,27 +48,50 @@ Examples:
   aiozfs ls --index https://example.com/photos.index https://example.com/photos.tar
   aiozfs index bafybei... -o video.index";
 
+/// What was written.
+#[derive(Serialize)]
+struct Written {
+    source: String,
+    entries: usize,
+    /// Length of the file in bytes.
+    size: u64,
+}
+
 pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
-    let location = config::locate(&args.source)?;
+    let location = config::locate(&args.source.source)?;
     let access = args.access.resolve(location, &MountOptions::default())?;
     let runtime = job::runtime()?;
     let opened = runtime.block_on(access.open_archive());
     // Nothing waits for what was fetched ahead.
     let done = opened.and_then(|opened| {
         let _guard = runtime.enter();
-        let len = write(&args.output, &opened)
+        let size = write(&args.output, &opened)
             .map_err(|e| Failure::new(format!("{}: {e}", args.output.display())))?;
-        let (name, entries) = (opened.location.shown().1, opened.archive.index().len());
-        let output = args.output.display();
-        println!(
-            "{name}: the index of {entries} entries is in {output}, {}",
-            HumanBytes(len)
-        );
-        Ok(ExitCode::SUCCESS)
+        Ok(Written {
+            source: opened.location.shown().1,
+            entries: opened.archive.index().len(),
+            size,
+        })
     });
     runtime.shutdown_background();
-    done
+    let done = done?;
+    show::print(|out| {
+        if args.json {
+            return writeln!(out, "{}", show::json(&done));
+        }
+        let Written {
+            source,
+            entries,
+            size,
+        } = &done;
+        let (output, size) = (args.output.display(), HumanBytes(*size));
+        writeln!(
+            out,
+            "{source}: the index of {entries} entries is in {output}, {size}"
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the file under another name first, so that it is never seen half written. Returns its length in bytes.
@@ -86,12 +112,4 @@ fn write(path: &Path, opened: &Opened) -> std::io::Result<u64> {
         let _ = std::fs::remove_file(&temporary);
     }
     done
-}
-
-/// An index that is brought along.
-#[derive(Debug, Clone, Default, Args)]
-pub(super) struct IndexArg {
-    /// Open the archive with this index, which 'aiozfs index' wrote, instead of reading its own: a file, a URL or a CID
-    #[arg(long = "index", value_name = "FILE|URL")]
-    pub(super) given: Option<String>,
 }

@@ -13,13 +13,13 @@ use sha2::{Digest, Sha256};
 use super::access::AccessArgs;
 use super::config::Config;
 use super::mount_options::MountOptions;
-use super::{Failure, completions, library_list, units};
+use super::{Failure, completions, library_list, show, units};
 use crate::cache::Cache;
 use crate::content::parse_cid;
 use crate::fs::TreeOptions;
 use crate::http::Clients;
 use crate::library::{Archives, Item, Unopened};
-use crate::mount;
+use crate::mount::{self, ReloadReport};
 use crate::ranges::hex;
 use crate::reader::SharedMemory;
 use crate::source::Priority;
@@ -379,13 +379,26 @@ pub(super) struct ReloadArgs {
     /// The directory it is mounted on
     #[arg(add = completions::mountpoints())]
     mountpoint: PathBuf,
+    /// Print the result as JSON: one object
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn reload(args: &ReloadArgs) -> Result<ExitCode, Failure> {
     let done = mount::reload(&args.mountpoint).map_err(Failure::new)?;
-    println!(
-        "{} archives, {} of them new; {} removed",
-        done.archives, done.added, done.removed
-    );
+    show::print(|out| {
+        if args.json {
+            return writeln!(out, "{}", show::json(&done));
+        }
+        let ReloadReport {
+            archives,
+            added,
+            removed,
+        } = done;
+        writeln!(
+            out,
+            "{archives} archives, {added} of them new; {removed} removed"
+        )
+    })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
-use super::index::IndexArg;
+use super::index_arg::IndexArg;
 use super::job::{self, Job};
 use super::library::{LibraryArgs, Lists, Shown, Sources};
 use super::metrics::MetricsArgs;

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::access::{Access, AccessArgs, OPENING};
 use super::glob::Glob;
-use super::index::IndexArg;
+use super::index_arg::IndexArg;
 use super::mount_options::MountOptions;
 use super::progress::Waiting;
 use super::show::quoted;
@@ -24,7 +24,7 @@ pub(super) struct SourceArgs {
     /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
     /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
     #[arg(add = completions::sources())]
-    source: String,
+    pub(super) source: String,
 }
 
 #[derive(Debug, Args)]

@@ -5,11 +5,12 @@
 //! The first read uses one connection, to measure its rate.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::source::{Chunk, ChunkStream, Error, Fact, Priority, Source};
@@ -78,7 +79,7 @@ impl Data {
 
     /// Whether ranges were refused for good, lately.
     pub(super) fn is_without_ranges(&self) -> bool {
-        let mut until = self.counts.until();
+        let mut until = self.counts.without_ranges.lock();
         until.take_if(|until| Instant::now() >= *until);
         until.is_some()
     }
@@ -86,7 +87,7 @@ impl Data {
     /// Records that a leaf came as a block, since its range was refused with this error.
     pub(super) fn range_refused(&self, error: &Error) {
         if !error.is_transient() && !matches!(error, Error::Offline | Error::NoNetwork { .. }) {
-            let mut until = self.counts.until();
+            let mut until = self.counts.without_ranges.lock();
             if until.is_none() {
                 let pause = ASK_AGAIN;
                 self.source.learn(Fact::NoRanges { error, pause });
@@ -103,7 +104,7 @@ impl Data {
         // Cached bytes tell nothing about servers.
         if !chunk.bytes.is_empty() && !chunk.origin.is_kept() {
             self.counts.is_refused.store(false, Relaxed);
-            *self.counts.until() = None;
+            *self.counts.without_ranges.lock() = None;
         }
     }
 
@@ -175,12 +176,7 @@ impl Data {
     }
 }
 
-impl Counts {
-    fn until(&self) -> MutexGuard<'_, Option<Instant>> {
-        let until = self.without_ranges.lock();
-        until.unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Counts {}
 
 impl Running {
     fn new(counts: &Arc<Counts>) -> Self {

@@ -10,12 +10,13 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::Cid;
@@ -72,7 +73,7 @@ impl Inner {
     fn log_wrong_leaf(&self, origin: &Origin, range: &Range<u64>) {
         let now = Instant::now();
         let is_new = {
-            let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut logged = self.logged.lock();
             logged.retain(|(_, at)| now.duration_since(*at) < LOG_INTERVAL);
             let is_new = logged.iter().all(|(known, _)| known != origin);
             if is_new {

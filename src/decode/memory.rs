@@ -5,7 +5,7 @@
 //! codec waits until others end or rest. A codec holds nothing while it waits, so that two never wait for each other.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::runtime::Handle;
@@ -56,8 +56,8 @@ pub struct Share {
 enum Waits {
     /// It fails instead.
     Not,
-    /// On a thread that may block.
-    OnThread,
+    /// On a thread that may block, as long as this is set. Then it fails instead.
+    OnThread(Arc<AtomicBool>),
     /// While another codec has the core.
     Giving(Turn),
 }
@@ -85,7 +85,13 @@ impl Memory {
 
     /// A share, which is empty yet. Its codec waits on its thread, which must be one of a tokio runtime.
     pub fn share(self: &Arc<Self>) -> Share {
-        self.share_with(Waits::OnThread)
+        self.share_while(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// A share, which is empty yet. While `may_wait` is set, its codec waits on its thread, which must be one of a tokio
+    /// runtime. Otherwise it fails if it had to wait.
+    pub fn share_while(self: &Arc<Self>, may_wait: Arc<AtomicBool>) -> Share {
+        self.share_with(Waits::OnThread(may_wait))
     }
 
     /// A share, which is empty yet. Its codec fails if it had to wait.
@@ -159,7 +165,13 @@ impl Memory {
         if let Some(held) = at_once() {
             return Ok(held);
         }
-        if let Waits::Not = waits {
+        let may_wait = match waits {
+            Waits::Not => false,
+            // Looked at only now: if another codec has the memory, it was cleared before that codec took it.
+            Waits::OnThread(may_wait) => may_wait.load(SeqCst),
+            Waits::Giving(_) => true,
+        };
+        if !may_wait {
             return Err(too_much(self.bound - self.held()));
         }
         self.waiting.fetch_add(1, SeqCst);
@@ -172,7 +184,7 @@ impl Memory {
                 let later = self.units.clone().acquire_many_owned(units);
                 match waits {
                     Waits::Giving(turn) => turn.wait_for(later),
-                    Waits::OnThread | Waits::Not => Handle::current().block_on(later),
+                    Waits::OnThread(_) | Waits::Not => Handle::current().block_on(later),
                 }
             },
             Ok,
@@ -239,6 +251,25 @@ mod tests {
             allowed: 0,
         };
         assert_eq!(memory.share_at_once().take(5), Err(refused));
+    }
+
+    /// `verify` feeds entries that share their bytes in turn. One of them waited for the memory of another, which got no
+    /// bytes meanwhile.
+    #[test]
+    fn a_codec_that_may_no_longer_wait_fails_instead() {
+        let memory = Memory::new(1 << 20);
+        let may_wait = Arc::new(AtomicBool::new(true));
+        let mut first = memory.share_while(may_wait.clone());
+        first.take(300_000).unwrap();
+        may_wait.store(false, SeqCst);
+        let mut second = memory.share_at_once();
+        second.take(900_000).expect_err("the first holds some");
+        second.take(700_000).unwrap();
+        let refused = first.take(500_000);
+        assert!(
+            matches!(refused, Err(Error::TooMuchMemory { .. })),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -20,6 +20,9 @@ const DETOUR: u64 = 4 << 20;
 /// How far a reader may jump ahead and still counts as one that reads in sequence, in blocks.
 const JUMP: u64 = 4;
 
+/// The most blocks that a reader asks for before it gets the first one. Kernels ask for up to 4 MiB.
+const ASKED: u64 = 64;
+
 /// From this many blocks ahead on, a reader counts as one that goes on to the end.
 const GOES_ON: u64 = 8;
 
@@ -77,11 +80,22 @@ impl<W> Plan<W> {
         }
     }
 
-    /// Whether a block lies too far ahead to be one that its reader wants, who has asked for up to `until`: kernels ask
-    /// for several megabytes before they get the first one.
-    fn is_far(&self, block: u64, most_ahead: u64) -> bool {
-        let asked = self.until.max(self.read).max(self.next);
-        self.ahead > 0 && block > asked + most_ahead
+    /// The end of what its reader has asked for, as far as that is plausible: a read of another one may have been further.
+    fn asked(&self) -> u64 {
+        let asked = self.until.min(self.next + ASKED);
+        asked.max(self.read).max(self.next)
+    }
+
+    /// Whether it is to give a block. `point` is the offset of the last checkpoint before the block.
+    fn is_useful(&self, block: u64, point: u64, most_ahead: u64) -> bool {
+        let (at, asked) = (self.next * BLOCK, self.asked());
+        let has_reader = self.ahead > 0;
+        // It goes there anyway, wherever checkpoints are.
+        let is_next = has_reader && block <= asked + JUMP;
+        let pays = at + RESTART >= point;
+        let is_far = has_reader && block > asked + most_ahead;
+        let is_detour = is_far && at < point.saturating_add(DETOUR);
+        self.next <= block && (is_next || pays && !is_detour)
     }
 
     /// Whether its reader goes on by reading a block. Reads that are under way at the same time end in any order.
@@ -121,13 +135,8 @@ impl<W> Schedule<W> {
             return Task::Coming;
         }
         let most_ahead = self.most_ahead;
-        let is_useful = |plan: &&mut Plan<W>| {
-            let at = plan.next * BLOCK;
-            let pays = at + RESTART >= point;
-            let is_detour = plan.is_far(block, most_ahead) && at < point.saturating_add(DETOUR);
-            plan.next <= block && pays && !is_detour
-        };
-        let useful = self.plans.iter_mut().filter(is_useful);
+        let plans = self.plans.iter_mut();
+        let useful = plans.filter(|plan| plan.is_useful(block, point, most_ahead));
         if let Some(plan) = useful.max_by_key(|plan| plan.next) {
             (plan.until, plan.used) = (plan.until.max(block + 1), uses);
             return match plan.resting.take() {
@@ -317,9 +326,9 @@ mod tests {
         schedule.want(0, 0);
         run(&mut schedule, 1, 0);
         schedule.read(0);
-        for block in 1..200 {
+        for block in 1..60 {
             let point = block / 8 * 8 * BLOCK;
-            let task = schedule.want(block, point.min(16 * BLOCK));
+            let task = schedule.want(block, point);
             assert!(!matches!(task, Task::Begin(_)), "{block}: {task:?}");
         }
         // Another reader has one walk, too.

@@ -5,7 +5,9 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::node::Node;
 
@@ -30,7 +32,7 @@ impl Orders {
             return None;
         }
         // Sorted under the lock: concurrent callers nearly always want the same directory.
-        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.0.lock();
         let order = orders.entry(dir).or_insert_with(|| {
             let mut files: Vec<Node> = children.iter().copied().filter(is_file).collect();
             files.sort_by(|a, b| natural(name(*a), name(*b)));

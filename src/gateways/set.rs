@@ -2,9 +2,10 @@
 //!
 //! All requests to the same servers share a set, those for data and those for blocks.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::health::{Availability, Health, Want};
@@ -88,7 +89,7 @@ impl GatewaySet {
 
     /// What is known of each member, in the order of their preference.
     pub fn status(&self) -> Vec<MemberStatus> {
-        let (state, now) = (self.state(), Instant::now());
+        let (state, now) = (self.state.lock(), Instant::now());
         let members = hosts(&self.names).into_iter().enumerate();
         let status = members.map(|(at, name)| {
             let (health, tally) = (&state.healths[at], state.tallies[at].clone());
@@ -113,16 +114,12 @@ impl GatewaySet {
 
     /// The member that serves data.
     pub(super) fn current(&self) -> usize {
-        self.state().current
+        self.state.lock().current
     }
 
     /// Whether read-ahead is spread over all members.
     pub(super) fn is_striped(&self) -> bool {
         self.stripe
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The members that may be asked for `bytes` now, the best first, without those in `tried`. Also returns
@@ -135,7 +132,7 @@ impl GatewaySet {
         tried: &[usize],
     ) -> (Vec<usize>, usize) {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let availability = |at: &usize| state.healths[*at].availability(want, now);
         let mut candidates: Vec<usize> = (0..self.len())
             .filter(|at| !tried.contains(at) && availability(at) < Availability::RetryAfter)
@@ -218,7 +215,7 @@ impl GatewaySet {
     /// The error if no member may be asked: that of the shortest Retry-After, if there is one.
     fn refusal(&self, want: Want) -> Error {
         let now = Instant::now();
-        let state = self.state();
+        let state = self.state.lock();
         let refusals = state.healths.iter();
         let refusals = refusals.filter_map(|health| health.retry_after(want, now));
         let soonest = refusals.min_by_key(|error| error.retry_after());
@@ -237,17 +234,17 @@ impl GatewaySet {
 
     /// After this time without bytes, a request to the member is stalled.
     pub(super) fn delay(&self, index: usize) -> Duration {
-        self.state().healths[index].delay()
+        self.state.lock().healths[index].delay()
     }
 
     /// Takes a hedge out of the budget; false if there is none.
     pub(super) fn may_hedge(&self) -> bool {
-        self.state().budget.take()
+        self.state.lock().budget.take()
     }
 
     /// Records that a request for `bytes` is sent.
     pub(super) fn asked(&self, index: usize, bytes: u64, is_hedge: bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.healths[index].asked(bytes, Instant::now());
         if !is_hedge {
             state.budget.request();
@@ -256,19 +253,19 @@ impl GatewaySet {
 
     /// Records that an answer began after this time.
     pub(super) fn began(&self, index: usize, after: Duration) {
-        self.state().healths[index].began(after);
+        self.state.lock().healths[index].began(after);
     }
 
     /// Records that bytes came.
     pub(super) fn came(&self, index: usize, bytes: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.healths[index].came(bytes, Instant::now());
         state.tallies[index].bytes += bytes;
     }
 
     /// Records that a request was answered to its end.
     pub(super) fn served(&self, index: usize, want: Want) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.healths[index].served(want, Instant::now());
         state.tallies[index].served(want);
         self.gates[index].set_limit(state.healths[index].limit());
@@ -277,7 +274,7 @@ impl GatewaySet {
     /// Makes `index` the serving member, because it gives bytes after another failed. `for_all`: the failure
     /// of the other concerns data and blocks.
     pub(super) fn took_over(&self, index: usize, want: Want, for_all: bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let before = (state.current, state.current_for_blocks);
         if want == Want::Data || for_all {
             state.current = index;
@@ -292,7 +289,7 @@ impl GatewaySet {
 
     /// Records that a request has ended; `left` of its bytes have not come.
     pub(super) fn ended(&self, index: usize, left: u64) {
-        self.state().healths[index].ended(left, Instant::now());
+        self.state.lock().healths[index].ended(left, Instant::now());
     }
 
     /// Records that a request failed.
@@ -300,7 +297,7 @@ impl GatewaySet {
         if self.len() > 1 {
             log::info!("{error}; asking another gateway if there is one");
         }
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.trouble = Some(Trouble::new(error.clone(), Instant::now()));
         state.healths[index].failed(error, want, fastrand::f64(), Instant::now());
         state.tallies[index].failed(want, error);
@@ -310,7 +307,7 @@ impl GatewaySet {
     /// Puts a member into back-off if it is silent on all requests; returns whether it is.
     pub(super) fn finds_silent(&self, index: usize, want: Want) -> bool {
         let now = Instant::now();
-        let mut guard = self.state();
+        let mut guard = self.state.lock();
         let state = &mut *guard;
         let health = &mut state.healths[index];
         if !health.is_silent(now) {
@@ -332,7 +329,7 @@ impl GatewaySet {
 
     /// Why no member may be asked for data; else the last error.
     pub(super) fn trouble(&self) -> Option<Trouble> {
-        let (state, now) = (self.state(), Instant::now());
+        let (state, now) = (self.state.lock(), Instant::now());
         let mut healths = state.healths.iter();
         if healths.all(|health| health.availability(Want::Data, now) >= Availability::RetryAfter) {
             drop(state);
@@ -344,7 +341,7 @@ impl GatewaySet {
     /// Records that a member gave wrong bytes.
     pub(super) fn forged(&self, index: usize) {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.tallies[index].forged();
         let health = &mut state.healths[index];
         // A suspended member is still asked if there is no other. That is not worth another warning.
@@ -361,18 +358,18 @@ impl GatewaySet {
 
     /// For `pause`, no member is asked for data; the error is `error`.
     pub(super) fn spare(&self, error: &Error, pause: Duration) {
-        self.state().spared = Some((error.clone(), Instant::now() + pause));
+        self.state.lock().spared = Some((error.clone(), Instant::now() + pause));
     }
 
     /// The error instead of a request for data, if members are spared.
     pub(super) fn spared(&self) -> Option<Error> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.spared.take_if(|(_, until)| Instant::now() >= *until);
         state.spared.as_ref().map(|(error, _)| error.clone())
     }
 
     /// Excludes a member for good, because it has another blob.
     pub(super) fn exclude(&self, index: usize) {
-        self.state().healths[index].exclude();
+        self.state.lock().healths[index].exclude();
     }
 }

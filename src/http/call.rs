@@ -52,10 +52,9 @@ pub async fn call(
         clients.answered();
         let mut whole = BytesMut::new();
         loop {
-            let next = answer.chunk().await.map_err(|_| Error::Cut {
+            let next = answer.chunk().await.map_err(|e| Error::Unreachable {
                 origin: origin.clone(),
-                range: 0..most as u64,
-                got: whole.len() as u64,
+                cause: format!("its answer broke off after {} bytes: {e}", whole.len()),
             })?;
             let Some(bytes) = next else { break };
             if whole.len() + bytes.len() > most {

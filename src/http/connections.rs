@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use rustls::ClientConfig;
@@ -78,11 +79,7 @@ impl Clients {
     /// The connections to the server of `url`.
     pub(super) fn of(&self, url: &Url) -> Result<Arc<Connections>, Error> {
         let server = url.origin().ascii_serialization();
-        let mut servers = self
-            .0
-            .servers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut servers = self.0.servers.lock();
         if let Some(known) = servers.get(&server) {
             return Ok(known.clone());
         }

@@ -4,9 +4,10 @@
 //! Credentials are sent only to the server that they were given for.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE,
 };
@@ -136,13 +137,13 @@ impl RemoteUrl {
 
     /// Where the last answer came from: the URL, or the target that it redirects to.
     pub(super) fn latest_url(&self) -> Url {
-        let target = self.state().target.clone();
+        let target = self.state.lock().target.clone();
         target.unwrap_or_else(|| self.url())
     }
 
     /// Sends a GET and follows redirects. Other answers are returned as they are.
     pub(super) async fn get(&self, ask: Ask<'_>) -> Result<(Exchange, Remembered), Error> {
-        let remembered = self.state().target.clone();
+        let remembered = self.state.lock().target.clone();
         if let Some(target) = remembered {
             let answer = self.follow(target.clone(), ask).await;
             let verdict = seen_of_target(&answer).map(|seen| judge(seen, Stage::Target));
@@ -212,14 +213,14 @@ impl RemoteUrl {
 
     /// Forgets a target of redirects, so that the next request goes to the URL's own server.
     fn forget(&self, target: &Url) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         // Another request may have been redirected to a new target in the meantime.
         state.target.take_if(|remembered| remembered == target);
     }
 
     /// Records that the server gave a range.
     pub(super) fn gave_range(&self) {
-        self.state().ranges.confirmed();
+        self.state.lock().ranges.confirmed();
     }
 
     /// Decides what to do after an answer with `status` to a request that [`get`](Self::get) sent to
@@ -234,7 +235,7 @@ impl RemoteUrl {
         repeats: &mut Repeats,
     ) -> Result<(), Error> {
         let seen = (status, remembered.is_some());
-        let repeat = self.state().ranges.repeat(seen, error, repeats)?;
+        let repeat = self.state.lock().ranges.repeat(seen, error, repeats)?;
         match (repeat, remembered) {
             (Repeat::Anew, Some(target)) => self.forget(&target),
             (Repeat::Anew, None) => {}
@@ -279,7 +280,7 @@ impl RemoteUrl {
             let is_elsewhere =
                 self.options.authorization.0.is_some() && !received.headers.contains_key(LOCATION);
             if !redirect::is_redirect(received.status) || is_elsewhere {
-                let mut state = self.state();
+                let mut state = self.state.lock();
                 if url != self.url() {
                     state.target = Some(url);
                 }
@@ -345,14 +346,14 @@ impl RemoteUrl {
     /// The next request may be sent on a connection when at most this many bytes of an answer are still to
     /// come; `None` if the server gets no pipelined requests.
     pub(super) fn pipeline_window(&self) -> Option<u64> {
-        let latest = self.state().latest.clone()?;
+        let latest = self.state.lock().latest.clone()?;
         latest.state().pipeline_window(Instant::now())
     }
 
     /// How many connections are worth it; `None` if all are, or if that is not known.
     pub(super) fn useful_connections(&self) -> Option<usize> {
         let most = self.options.connections;
-        let latest = self.state().latest.clone()?;
+        let latest = self.state.lock().latest.clone()?;
         let useful = latest.state().useful(most);
         (useful < most).then_some(useful)
     }
@@ -360,10 +361,6 @@ impl RemoteUrl {
     /// The connections to the server that the URL leads to.
     fn connections(&self) -> Option<Arc<Connections>> {
         self.options.clients.of(&self.latest_url()).ok()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn misdirected(&self, why: &str) -> Error {

@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use parking_lot::RwLock;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 /// Headers that are sent to the server that they were given for, and to no other. Clones share them.
@@ -47,7 +48,7 @@ impl Secrets {
 
     /// Sends what `others` has from now on, also by all clones.
     pub fn replace(&self, others: &Self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = others.all();
+        *self.0.write() = others.all();
     }
 
     fn of(headers: Headers) -> Self {
@@ -59,10 +60,7 @@ impl Secrets {
     }
 
     pub(super) fn all(&self) -> Headers {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.read().clone()
     }
 }
 

@@ -1,12 +1,13 @@
 //! The [`Source`] over one URL.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
+use parking_lot::Mutex;
 use reqwest::header::CONTENT_RANGE;
 
 use super::HttpOptions;
@@ -26,7 +27,7 @@ use crate::source::{
 /// Browsers make as many to a server.
 const FIRST_CONNECTIONS: usize = 6;
 
-/// What has changed if the version has.
+/// How an error names a change of version.
 const ANOTHER: &str = "its ETag or modification time is another";
 
 /// A [`Source`] over one URL.
@@ -265,13 +266,9 @@ impl Inner {
         }
     }
 
-    fn rejected(&self) -> MutexGuard<'_, RangeSet> {
-        self.rejected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether bytes of `range` were wrong, which this call forgets.
     fn take_rejected(&self, range: &Range<u64>) -> bool {
-        let mut rejected = self.rejected();
+        let mut rejected = self.rejected.lock();
         let is_rejected = rejected.first_in(range).is_some();
         if is_rejected {
             rejected.remove(range);
@@ -402,7 +399,7 @@ impl Source for Http {
 
     fn reject(&self, origin: &Origin, range: Range<u64>) {
         if origin == self.0.remote.origin() {
-            self.0.rejected().insert(range);
+            self.0.rejected.lock().insert(range);
         }
     }
 

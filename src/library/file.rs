@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::error::Unopened;
 use super::slot::{Opening, Slot};
-use crate::fs::Ino;
-use crate::volume::Volume;
+use crate::fs::{Attr, Ino};
+use crate::volume::{FileError, Volume};
 
 /// A file or directory of an open archive. The archive stays open as long as this lives.
 #[derive(Clone)]
@@ -37,6 +37,24 @@ impl File {
             ino,
             ..self.clone()
         }
+    }
+
+    /// Its attributes, with its inode number in the mount.
+    pub fn attr(&self) -> Result<Attr, FileError> {
+        let mut attr = self.volume.attr(self.ino)?;
+        attr.ino = self.outer(attr.ino);
+        Ok(attr)
+    }
+
+    /// Whether its size is known.
+    pub fn is_settled(&self) -> bool {
+        !self.volume.tree().is_pending(self.ino)
+    }
+
+    /// Its attributes, once its size is known.
+    pub async fn settled_attr(&self) -> Result<Attr, FileError> {
+        self.volume.settle(self.ino).await?;
+        self.attr()
     }
 
     /// The inode number in the mount of another file of this archive.

@@ -200,14 +200,10 @@ impl Given {
         let mut ahead: Vec<&Item> = self.listed.iter().chain(looked_up).collect();
         let mut items = Vec::with_capacity(ahead.len());
         while let Some(item) = ahead.pop() {
-            // Its name may stand for something else now.
-            match self
-                .directories
-                .get(item.name())
-                .filter(|(of, _)| of == item)
-            {
-                Some((_, below)) => ahead.extend(below),
-                None => items.push(item.clone()),
+            match self.directories.get(item.name()) {
+                // Its name may stand for something else now. Another date is no other directory.
+                Some((of, below)) if of.location() == item.location() => ahead.extend(below),
+                _ => items.push(item.clone()),
             }
         }
         items
@@ -279,8 +275,9 @@ mod tests {
         assert_eq!(shown(&names), ["d/a", "d/sub/b", "e"]);
         assert_eq!(names.directories().len(), 2);
         let refreshed = vec![(item("d"), items(&["d/a", "d/c", "d/sub"]))];
+        let touched = item("d").with_version(Some("today".to_owned()));
         names
-            .replace(items(&["d", "e"]), refreshed)
+            .replace(vec![touched, item("e")], refreshed)
             .expect("a list");
         assert_eq!(shown(&names), ["d/a", "d/c", "d/sub/b", "e"]);
         // Another source under the same name.

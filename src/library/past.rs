@@ -8,7 +8,7 @@ use crate::volume::{MemberStatus, Volume};
 /// What archives did, and what servers did for them.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
-    /// Sums. What else a status has is empty.
+    /// Only sums; the other fields are empty.
     pub sums: Status,
     /// The servers, each once. What is not a sum is that of the archive that was added last.
     pub servers: Vec<MemberStatus>,
@@ -38,7 +38,7 @@ pub(super) struct Past(Arc<Mutex<Totals>>);
 impl Past {
     /// While this guard lives, no archive is closed.
     pub(super) fn lock(&self) -> MutexGuard<'_, Totals> {
-        // Sums of which one is not complete are better than none.
+        // After a panic one sum may lack an archive; that is better than no sums.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -19,17 +19,16 @@ use fuser::{
 use tokio::sync::SetOnce;
 
 use super::archive_names;
-use super::attributes::file_attr;
 use super::control_files::ControlFiles;
 use super::errno;
-use super::failpoint::{Place, panic_if_asked};
+use super::file_request::FileRequest;
 use super::library_names;
 use super::ongoing_read::OngoingRead;
-use super::replies::{FOREVER, Reply, refuse, reply_xattr};
+use super::replies::{Reply, reply_access, reply_attr, reply_xattr};
 use super::served::{Served, guard};
 use super::xattr;
-use crate::fs::{Attr, Ino};
-use crate::library::{Directory, File, Found, Library};
+use crate::fs::Ino;
+use crate::library::{Directory, Found, Library};
 
 /// Up to this number of inodes, every readdir returns attributes too: `find -size` over 100,000 files
 /// takes a third of the time. Over a million names, `find` would take seven times as long (measured), so
@@ -80,46 +79,48 @@ impl Adapter {
         self.control.as_ref().filter(|control| control.has(ino))
     }
 
-    /// Answers a request about a file of an archive. A directory of the library is no such file.
+    /// Handles a request about a file of an archive. A directory of the library is no such file.
     fn with_file<R: Reply>(
         &self,
         what: &'static str,
         ino: INodeNo,
         reply: R,
-        act: impl FnOnce(&Arc<Served>, File, R) + Send + 'static,
+        handle: impl FnOnce(FileRequest<R>) + Send + 'static,
     ) {
-        self.with_target(what, ino, reply, |served, target, reply| match target {
-            Target::File(file) => act(served, file, reply),
-            Target::Directory(_) => reply.fail(Errno::EISDIR),
+        self.with_target(what, ino, reply, |target| match target {
+            Target::File(request) => handle(request),
+            Target::Directory(_, _, reply) => reply.fail(Errno::EISDIR),
         });
     }
 
-    /// Answers a request: at once if it is about an open archive or the library itself, else in a task that opens
+    /// Handles a request: at once if it is about an open archive or the library itself, else in a task that opens
     /// the archive.
     fn with_target<R: Reply>(
         &self,
         what: &'static str,
         ino: INodeNo,
         reply: R,
-        act: impl FnOnce(&Arc<Served>, Target, R) + Send + 'static,
+        handle: impl FnOnce(Target<R>) + Send + 'static,
     ) {
         guard(what, || {
-            let closed = match self.served.library.find(Ino(ino.0)) {
-                Found::File(file) => return act(&self.served, Target::File(file), reply),
+            let served = self.served.clone();
+            let closed = match served.library.find(Ino(ino.0)) {
+                Found::File(file) => {
+                    return handle(Target::File(FileRequest::new(what, served, file, reply)));
+                }
                 Found::Directory(directory) => {
-                    return act(&self.served, Target::Directory(directory), reply);
+                    return handle(Target::Directory(served, directory, reply));
                 }
                 Found::Gone => return reply.fail(Errno::ESTALE),
                 Found::Closed(closed) => closed,
             };
-            let served = self.served.clone();
             self.served.spawn(what, async move {
                 match closed.open().await {
-                    Ok(file) => act(&served, Target::File(file), reply),
+                    Ok(file) => handle(Target::File(FileRequest::new(what, served, file, reply))),
                     Err(error) => match served.library.find(Ino(ino.0)) {
                         // It turned out to be a directory of archives.
                         Found::Directory(directory) => {
-                            act(&served, Target::Directory(directory), reply);
+                            handle(Target::Directory(served, directory, reply));
                         }
                         _ => reply.fail(errno::of_unopened(&error)),
                     },
@@ -129,10 +130,12 @@ impl Adapter {
     }
 }
 
-/// What a request is about.
-enum Target {
-    File(File),
-    Directory(Directory),
+/// What a request is about, and its reply.
+enum Target<R> {
+    /// A file or directory of an archive.
+    File(FileRequest<R>),
+    /// A directory of the library.
+    Directory(Arc<Served>, Directory, R),
 }
 
 fn readdir_plus(library: &Library) -> InitFlags {
@@ -147,17 +150,6 @@ fn readdir_plus(library: &Library) -> InitFlags {
             InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO
         }
         _ => InitFlags::empty(),
-    }
-}
-
-fn reply_access(attr: &Attr, mask: AccessFlags, reply: ReplyEmpty) {
-    // Only the user who mounted gets here; for others the kernel decides (default_permissions).
-    if mask.contains(AccessFlags::W_OK) {
-        reply.error(Errno::EROFS);
-    } else if mask.contains(AccessFlags::X_OK) && attr.perm & 0o111 == 0 {
-        reply.error(Errno::EACCES);
-    } else {
-        reply.ok();
     }
 }
 
@@ -188,49 +180,36 @@ impl fuser::Filesystem for Adapter {
         {
             return reply.entry(&Duration::ZERO, &attr, Generation(0));
         }
-        self.with_target(
-            "lookup",
-            parent,
-            reply,
-            move |served, target, reply| match target {
-                Target::File(file) => archive_names::lookup(served, file, &name, reply),
-                Target::Directory(directory) => {
-                    library_names::lookup(served, &directory, &name, reply);
-                }
-            },
-        );
+        self.with_target("lookup", parent, reply, move |target| match target {
+            Target::File(request) => archive_names::lookup(request, name),
+            Target::Directory(served, directory, reply) => {
+                library_names::lookup(&served, &directory, &name, reply);
+            }
+        });
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         if let Some(attr) = self.served.library.attr(Ino(ino.0)) {
-            return reply.attr(&FOREVER, &file_attr(&attr));
+            return reply_attr(reply, attr);
         }
         if let Some(control) = self.control(ino) {
             return reply.attr(&Duration::ZERO, &control.attr(ino));
         }
-        self.with_file("getattr", ino, reply, |served, file, reply| {
-            if !file.volume().tree().is_pending(file.ino()) {
-                return reply_attr(served, &file, reply);
+        self.with_file("getattr", ino, reply, |request| {
+            if request.file.is_settled() {
+                let attr = request.file.attr();
+                return request.answer(attr, reply_attr);
             }
-            let settled = served.clone();
-            served.spawn("getattr", async move {
-                match file.volume().settle(file.ino()).await {
-                    Ok(()) => reply_attr(&settled, &file, reply),
-                    Err(error) => reply.error(refuse(&settled, &file, &error)),
-                }
-            });
+            let file = request.file.clone();
+            request.answer_later(async move { file.settled_attr().await }, reply_attr);
         });
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        self.with_file("readlink", ino, reply, |served, file, reply| {
-            let task = served.clone();
-            served.spawn("readlink", async move {
-                match file.volume().read_link(file.ino()).await {
-                    Ok(target) => reply.data(&target),
-                    Err(error) => reply.error(refuse(&task, &file, &error)),
-                }
-            });
+        self.with_file("readlink", ino, reply, |request| {
+            let file = request.file.clone();
+            let target = async move { file.volume().read_link(file.ino()).await };
+            request.answer_later(target, |reply, target| reply.data(&target));
         });
     }
 
@@ -239,29 +218,29 @@ impl fuser::Filesystem for Adapter {
             return control.open(ino, req.uid(), reply);
         }
         let tuned = self.tuned.clone();
-        self.with_file("open", ino, reply, move |served, file, reply| {
-            let opened = match file.volume().open(file.ino()) {
-                Ok(moment) => FileHandle(moment),
-                Err(error) => return reply.error(refuse(served, &file, &error)),
-            };
-            // NOFLUSH: nothing is ever flushed, and close(2) need not wait for a reply.
-            let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
-            let is_locked = file.volume().is_locked(file.ino());
-            if tuned.initialized() && !is_locked {
+        self.with_file("open", ino, reply, move |request| {
+            let (served, file) = (request.served.clone(), request.file.clone());
+            let (volume, ino) = (file.volume().clone(), file.ino());
+            let reply_opened = move |reply: ReplyOpen, moment| {
                 file.opened();
                 served.tally.opened();
-                return reply.opened(opened, flags);
+                // NOFLUSH: nothing is ever flushed, and close(2) need not wait for a reply.
+                let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
+                reply.opened(FileHandle(moment), flags);
+            };
+            let opened = volume.open(ino);
+            let is_locked = volume.is_locked(ino);
+            if opened.is_err() || tuned.initialized() && !is_locked {
+                return request.answer(opened, reply_opened);
             }
-            let task = served.clone();
-            served.spawn("open", async move {
+            let ready = async move {
                 tuned.wait().await;
-                if is_locked && let Err(error) = file.volume().unlock(file.ino()).await {
-                    return reply.error(refuse(&task, &file, &error));
+                if is_locked {
+                    volume.unlock(ino).await?;
                 }
-                file.opened();
-                task.tally.opened();
-                reply.opened(opened, flags);
-            });
+                opened
+            };
+            request.answer_later(ready, reply_opened);
         });
     }
 
@@ -298,31 +277,15 @@ impl fuser::Filesystem for Adapter {
         if let Some(control) = self.control(ino) {
             return control.read(fh, offset, size, reply);
         }
-        self.with_file("read", ino, reply, move |served, file, reply| {
-            let (volume, ino) = (file.volume(), file.ino());
-            let request = OngoingRead::new(ino, offset, size);
-            panic_if_asked(Place::Thread, volume, ino);
-            if !volume.tree().is_pending(ino) {
-                let span = match volume.span(ino, offset, size) {
-                    Ok(span) => span,
-                    Err(error) => return reply.error(refuse(served, &file, &error)),
-                };
-                let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
-                if volume.try_read(ino, fh.0, &span, &mut bytes) {
-                    request.found(served, volume, bytes.len());
-                    return reply.data(&bytes);
-                }
+        self.with_file("read", ino, reply, move |request| {
+            let reply_data = |reply: ReplyData, bytes: Vec<u8>| reply.data(&bytes);
+            let read = OngoingRead::new(request.file.ino(), fh.0, offset, size);
+            if let Some(result) = read.without_waiting(&request.served, &request.file) {
+                return request.answer(result, reply_data);
             }
-            let task = served.clone();
-            served.spawn("read", async move {
-                panic_if_asked(Place::Task, file.volume(), ino);
-                let result = file.volume().read(ino, fh.0, offset, size).await;
-                request.waited(&task, file.volume(), &result);
-                match result {
-                    Ok(bytes) => reply.data(&bytes),
-                    Err(error) => reply.error(refuse(&task, &file, &error)),
-                }
-            });
+            let (served, file) = (request.served.clone(), request.file.clone());
+            let bytes = async move { read.wait(&served, &file).await };
+            request.answer_later(bytes, reply_data);
         });
     }
 
@@ -336,10 +299,10 @@ impl fuser::Filesystem for Adapter {
             return reply.opened(FileHandle(0), FopenFlags::empty());
         }
         let keep = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
-        self.with_file("opendir", ino, reply, move |_, file, reply| {
-            match file.volume().tree().read_dir(file.ino(), 0) {
-                Some(_) => reply.opened(FileHandle(0), keep),
-                None => reply.error(Errno::ENOTDIR),
+        self.with_file("opendir", ino, reply, move |request| {
+            match request.file.volume().tree().read_dir(request.file.ino(), 0) {
+                Some(_) => request.reply.opened(FileHandle(0), keep),
+                None => request.reply.error(Errno::ENOTDIR),
             }
         });
     }
@@ -352,17 +315,12 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        self.with_target(
-            "readdir",
-            ino,
-            reply,
-            move |served, target, reply| match target {
-                Target::File(file) => archive_names::readdir(&file, offset, reply),
-                Target::Directory(directory) => {
-                    library_names::readdir(served, directory, offset, reply);
-                }
-            },
-        );
+        self.with_target("readdir", ino, reply, move |target| match target {
+            Target::File(request) => archive_names::readdir(request, offset),
+            Target::Directory(served, directory, reply) => {
+                library_names::readdir(&served, directory, offset, reply);
+            }
+        });
     }
 
     fn readdirplus(
@@ -373,17 +331,12 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        self.with_target(
-            "readdirplus",
-            ino,
-            reply,
-            move |served, target, reply| match target {
-                Target::File(file) => archive_names::readdirplus(&file, offset, reply),
-                Target::Directory(directory) => {
-                    library_names::readdirplus(served, directory, offset, reply);
-                }
-            },
-        );
+        self.with_target("readdirplus", ino, reply, move |target| match target {
+            Target::File(request) => archive_names::readdirplus(request, offset),
+            Target::Directory(served, directory, reply) => {
+                library_names::readdirplus(&served, directory, offset, reply);
+            }
+        });
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
@@ -400,15 +353,16 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn access(&self, _req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
-        if let Some(attr) = self.served.library.attr(Ino(ino.0)) {
-            return reply_access(&attr, mask, reply);
+        if self.control(ino).is_some() {
+            // Whether this user may read it, the open says.
+            return reply.ok();
         }
-        self.with_file("access", ino, reply, move |served, file, reply| match file
-            .volume()
-            .attr(file.ino())
-        {
-            Ok(attr) => reply_access(&attr, mask, reply),
-            Err(error) => reply.error(refuse(served, &file, &error)),
+        if let Some(attr) = self.served.library.attr(Ino(ino.0)) {
+            return reply_access(reply, &attr, mask);
+        }
+        self.with_file("access", ino, reply, move |request| {
+            let attr = request.file.attr();
+            request.answer(attr, |reply, attr| reply_access(reply, &attr, mask));
         });
     }
 
@@ -417,34 +371,29 @@ impl fuser::Filesystem for Adapter {
             // After this answer the kernel sends no more of these requests.
             return reply.error(Errno::ENOSYS);
         }
-        guard("getxattr", || {
-            // The kernel and tools ask for others, such as security.capability, at every exec or `ls`.
-            let Some(name) = xattr::own_name(name.as_bytes()) else {
-                return reply.error(Errno::ENODATA);
-            };
-            if !xattr::may_read(name, req.uid()) {
-                return reply.error(Errno::ENODATA);
-            }
-            let (name, outer) = (name.to_vec(), Ino(ino.0));
-            if xattr::is_of_mount(&self.served, outer) {
-                let served = self.served.clone();
-                return self.served.spawn("getxattr", async move {
-                    match xattr::of_mount(&served, outer, &name).await {
-                        Some(value) => reply_xattr(value.as_bytes(), size, reply),
-                        None => reply.error(Errno::ENODATA),
-                    }
-                });
-            }
-            self.with_file("getxattr", ino, reply, move |served, file, reply| {
-                let task = served.clone();
-                served.spawn("getxattr", async move {
-                    match xattr::of_file(&file, &name).await {
-                        Ok(Some(value)) => reply_xattr(value.as_bytes(), size, reply),
-                        Ok(None) => reply.error(Errno::ENODATA),
-                        Err(error) => reply.error(refuse(&task, &file, &error)),
-                    }
-                });
+        // The kernel and tools ask for others, such as security.capability, at every exec or `ls`.
+        let Some(name) = xattr::own_name(name.as_bytes()) else {
+            return reply.error(Errno::ENODATA);
+        };
+        if !xattr::may_read(name, req.uid()) {
+            return reply.error(Errno::ENODATA);
+        }
+        let name = name.to_vec();
+        let reply_value = move |reply: ReplyXattr, value: Option<String>| match value {
+            Some(value) => reply_xattr(reply, value.as_bytes(), size),
+            None => reply.error(Errno::ENODATA),
+        };
+        let shown = Ino(ino.0);
+        if xattr::is_of_mount(&self.served, shown) {
+            let served = self.served.clone();
+            return self.served.spawn("getxattr", async move {
+                reply_value(reply, xattr::of_mount(&served, shown, &name).await);
             });
+        }
+        self.with_file("getxattr", ino, reply, move |request| {
+            let file = request.file.clone();
+            let value = async move { xattr::of_file(&file, &name).await };
+            request.answer_later(value, reply_value);
         });
     }
 
@@ -454,26 +403,11 @@ impl fuser::Filesystem for Adapter {
         }
         if xattr::is_of_mount(&self.served, Ino(ino.0)) {
             let names = xattr::names_of_mount(&self.served, Ino(ino.0));
-            return reply_xattr(&names, size, reply);
+            return reply_xattr(reply, &names, size);
         }
-        self.with_file(
-            "listxattr",
-            ino,
-            reply,
-            move |served, file, reply| match xattr::names(&file) {
-                Ok(names) => reply_xattr(&names, size, reply),
-                Err(error) => reply.error(refuse(served, &file, &error)),
-            },
-        );
-    }
-}
-
-fn reply_attr(served: &Served, file: &File, reply: ReplyAttr) {
-    match file.volume().attr(file.ino()) {
-        Ok(mut attr) => {
-            attr.ino = file.outer(attr.ino);
-            reply.attr(&FOREVER, &file_attr(&attr));
-        }
-        Err(error) => reply.error(refuse(served, file, &error)),
+        self.with_file("listxattr", ino, reply, move |request| {
+            let names = xattr::names(&request.file);
+            request.answer(names, |reply, names| reply_xattr(reply, &names, size));
+        });
     }
 }

@@ -1,64 +1,80 @@
-//! Requests about the directories of an archive.
+//! Requests about the names in a directory of an archive.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{Errno, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry};
 
 use super::attributes::{file_attr, kind};
+use super::file_request::FileRequest;
 use super::library_names;
-use super::replies::{FOREVER, refuse, reply_absent, reply_entry};
-use super::served::Served;
-use crate::fs::{Ino, range_link};
+use super::replies::{FOREVER, reply_absent, reply_entry};
+use crate::fs::{Attr, Ino, range_link};
 use crate::library::File;
+use crate::volume::FileError;
 
-/// Answers with the file `name` in `parent`. Names that are range links have to be looked up in the archive.
-pub(super) fn lookup(served: &Arc<Served>, parent: File, name: &[u8], reply: ReplyEntry) {
-    let tree = parent.volume().tree();
-    // The kernel asks for these if a file handle is all that it has (FUSE_EXPORT_SUPPORT).
-    let found = match name {
-        b"." => Some(parent.ino()),
-        b".." => match parent.above().filter(|_| parent.ino() == Ino::ROOT) {
-            Some(above) => return library_names::reply_directory(served, above, reply),
-            None => tree.parent(parent.ino()),
-        },
-        name => tree.lookup(parent.ino(), name),
-    };
-    if let Some(ino) = found {
-        if !tree.is_pending(ino) {
-            return reply_entry(served, &parent, Ok(ino), reply);
-        }
-        let task = served.clone();
-        return served.spawn("lookup", async move {
-            match parent.volume().settle(ino).await {
-                Ok(()) => reply_entry(&task, &parent, Ok(ino), reply),
-                Err(error) => reply.error(refuse(&task, &parent.at(ino), &error)),
+/// Answers with the file `name` in a directory.
+pub(super) fn lookup(request: FileRequest<ReplyEntry>, name: Vec<u8>) {
+    let directory = request.file.clone();
+    let tree = directory.volume().tree();
+    // The kernel asks for the first two if a file handle is all that it has (FUSE_EXPORT_SUPPORT).
+    let found = match &*name {
+        b"." => Some(directory.ino()),
+        b".." => match above_archive(&directory) {
+            Some(above) => {
+                return library_names::reply_directory(&request.served, above, request.reply);
             }
-        });
-    }
-    if range_link(name).is_none() {
-        return reply_absent(reply);
-    }
-    let (task, name) = (served.clone(), name.to_vec());
-    served.spawn("lookup", async move {
-        let mut found = parent.volume().lookup_range_link(parent.ino(), &name).await;
-        if let Ok(ino) = found {
-            found = parent.volume().settle(ino).await.map(|()| ino);
+            None => tree.parent(directory.ino()),
+        },
+        name => tree.lookup(directory.ino(), name),
+    };
+    match found.map(|ino| directory.at(ino)) {
+        Some(file) if file.is_settled() => request.answer(file.attr().map(Some), reply_found),
+        Some(file) => {
+            // An error is that of the file.
+            let request = FileRequest {
+                file: file.clone(),
+                ..request
+            };
+            let attr = async move { file.settled_attr().await.map(Some) };
+            request.answer_later(attr, reply_found);
         }
-        reply_entry(&task, &parent, found, reply);
-    });
+        // Only the archive tells whether a range is that of a file.
+        None if range_link(&name).is_some() => {
+            let attr = async move {
+                let linked = directory.volume().lookup_range_link(directory.ino(), &name);
+                match linked.await {
+                    Ok(ino) => directory.at(ino).settled_attr().await.map(Some),
+                    Err(FileError::NotFound) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            };
+            request.answer_later(attr, reply_found);
+        }
+        None => reply_absent(request.reply),
+    }
 }
 
-pub(super) fn readdir(directory: &File, offset: u64, mut reply: ReplyDirectory) {
+fn reply_found(reply: ReplyEntry, found: Option<Attr>) {
+    match found {
+        Some(attr) => reply_entry(reply, &attr),
+        None => reply_absent(reply),
+    }
+}
+
+pub(super) fn readdir(request: FileRequest<ReplyDirectory>, offset: u64) {
+    let FileRequest {
+        file: directory,
+        mut reply,
+        ..
+    } = request;
     let tree = directory.volume().tree();
     let Some(entries) = tree.read_dir(directory.ino(), offset) else {
         return reply.error(Errno::ENOTDIR);
     };
     for entry in entries {
-        let above = above(directory, entry.name);
-        let ino = above.unwrap_or_else(|| directory.outer(tree.inode(entry.ino)));
+        let ino = shown_ino(&directory, entry.name, tree.inode(entry.ino));
         let name = OsStr::from_bytes(entry.name);
         if reply.add(INodeNo(ino.0), entry.cookie, kind(entry.kind), name) {
             break;
@@ -67,7 +83,12 @@ pub(super) fn readdir(directory: &File, offset: u64, mut reply: ReplyDirectory) 
     reply.ok();
 }
 
-pub(super) fn readdirplus(directory: &File, offset: u64, mut reply: ReplyDirectoryPlus) {
+pub(super) fn readdirplus(request: FileRequest<ReplyDirectoryPlus>, offset: u64) {
+    let FileRequest {
+        file: directory,
+        mut reply,
+        ..
+    } = request;
     let tree = directory.volume().tree();
     let Some(entries) = tree.read_dir(directory.ino(), offset) else {
         return reply.error(Errno::ENOTDIR);
@@ -76,12 +97,10 @@ pub(super) fn readdirplus(directory: &File, offset: u64, mut reply: ReplyDirecto
         let Some(mut attr) = tree.attr(entry.ino) else {
             continue;
         };
-        let above = above(directory, entry.name);
-        attr.ino = above.unwrap_or_else(|| directory.outer(attr.ino));
-        let attr = file_attr(&attr);
-        let name = OsStr::from_bytes(entry.name);
-        // The reply must have attributes. With a time to live of zero, the kernel asks again before it shows
-        // them.
+        attr.ino = shown_ino(&directory, entry.name, attr.ino);
+        let (attr, name) = (file_attr(&attr), OsStr::from_bytes(entry.name));
+        // The reply must have attributes. With a time to live of zero, the kernel asks again before it
+        // shows them.
         let ttl = if tree.is_pending(entry.ino) {
             Duration::ZERO
         } else {
@@ -94,8 +113,13 @@ pub(super) fn readdirplus(directory: &File, offset: u64, mut reply: ReplyDirecto
     reply.ok();
 }
 
-/// The directory that `..` in the root of an archive leads to.
-fn above(directory: &File, name: &[u8]) -> Option<Ino> {
-    let is_above = name == b".." && directory.ino() == Ino::ROOT;
-    directory.above().filter(|_| is_above)
+/// The inode number in the mount of the file `ino`, which has this name in `directory`.
+fn shown_ino(directory: &File, name: &[u8], ino: Ino) -> Ino {
+    let above = (name == b"..").then(|| above_archive(directory)).flatten();
+    above.unwrap_or_else(|| directory.outer(ino))
+}
+
+/// The directory of the library above an archive, if `directory` is the archive's root.
+fn above_archive(directory: &File) -> Option<Ino> {
+    directory.above().filter(|_| directory.ino() == Ino::ROOT)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use fuser::{Errno, FileType, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry};
 
 use super::attributes::file_attr;
-use super::replies::{FOREVER, reply_absent};
+use super::replies::{FOREVER, reply_absent, reply_entry};
 use super::served::Served;
 use crate::fs::Ino;
 use crate::library::{Directory, Found};
@@ -43,7 +43,7 @@ pub(super) fn lookup(served: &Arc<Served>, directory: &Directory, name: &[u8], r
 
 pub(super) fn reply_directory(served: &Served, ino: Ino, reply: ReplyEntry) {
     match served.library.attr(ino) {
-        Some(attr) => reply.entry(&FOREVER, &file_attr(&attr), Generation(0)),
+        Some(attr) => reply_entry(reply, &attr),
         // A reload has just replaced it. The name is there, so the kernel must ask again.
         None => reply.error(Errno::ESTALE),
     }

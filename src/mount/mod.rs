@@ -15,6 +15,7 @@ mod crash;
 mod errno;
 mod error_kind;
 mod failpoint;
+mod file_request;
 mod holders;
 mod library_names;
 mod logged;

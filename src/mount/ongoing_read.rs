@@ -1,73 +1,89 @@
-//! One read request of the kernel, from its arrival to its answer.
+//! One read request of the kernel: its bytes, and what statistics and traces tell of it.
 
-use std::ops::Range;
 use std::time::{Instant, SystemTime};
 
+use super::failpoint::{Place, panic_if_asked};
 use super::served::Served;
 use crate::fs::Ino;
+use crate::library::File;
 use crate::reader::{Traced, TracedKind};
-use crate::volume::{FileError, Volume};
+use crate::volume::FileError;
 
-/// A read request of the kernel that is being answered.
+/// A read request that is being answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OngoingRead {
     ino: Ino,
+    /// The moment of the file handle: see [`Volume::open`](crate::volume::Volume::open).
+    moment: u64,
     offset: u64,
     size: u32,
     since: Instant,
 }
 
+type Bytes = Result<Vec<u8>, FileError>;
+
 impl OngoingRead {
-    pub(super) fn new(ino: Ino, offset: u64, size: u32) -> Self {
-        let since = Instant::now();
+    pub(super) fn new(ino: Ino, moment: u64, offset: u64, size: u32) -> Self {
         Self {
             ino,
+            moment,
             offset,
             size,
-            since,
+            since: Instant::now(),
         }
     }
 
-    /// The read ends with bytes that were in memory.
-    pub(super) fn found(&self, served: &Served, volume: &Volume, bytes: usize) {
-        self.ended((served, volume), bytes as u64, None, |_| "memory".into());
-    }
-
-    /// The read ends with bytes that it waited for, or with an error.
-    pub(super) fn waited(
-        &self,
-        served: &Served,
-        volume: &Volume,
-        result: &Result<Vec<u8>, FileError>,
-    ) {
-        let from = |range: &Range<u64>| match result {
-            Ok(_) => volume.came_from(self.ino, range),
-            Err(_) => String::new(),
+    /// The bytes, or the error, if that is known without waiting.
+    pub(super) fn without_waiting(&self, served: &Served, file: &File) -> Option<Bytes> {
+        let volume = file.volume();
+        panic_if_asked(Place::Thread, volume, self.ino);
+        if !file.is_settled() {
+            return None;
+        }
+        let span = match volume.span(self.ino, self.offset, self.size) {
+            Ok(span) => span,
+            Err(error) => return Some(Err(error)),
         };
-        let bytes = result
-            .as_ref()
-            .map_or(u64::from(self.size), |b| b.len() as u64);
-        self.ended((served, volume), bytes, result.as_ref().err(), from);
+        let mut bytes = Vec::with_capacity((span.end - span.start) as usize);
+        if !volume.try_read(self.ino, self.moment, &span, &mut bytes) {
+            return None;
+        }
+        let bytes = Ok(bytes);
+        self.record(served, file, &bytes, true);
+        Some(bytes)
     }
 
-    fn ended(
-        &self,
-        (served, volume): (&Served, &Volume),
-        bytes: u64,
-        error: Option<&FileError>,
-        from: impl FnOnce(&Range<u64>) -> String,
-    ) {
+    /// Waits for the bytes.
+    pub(super) async fn wait(self, served: &Served, file: &File) -> Bytes {
+        let volume = file.volume();
+        panic_if_asked(Place::Task, volume, self.ino);
+        let bytes = volume.read(self.ino, self.moment, self.offset, self.size);
+        let bytes = bytes.await;
+        self.record(served, file, &bytes, false);
+        bytes
+    }
+
+    fn record(&self, served: &Served, file: &File, result: &Bytes, from_memory: bool) {
         let took = self.since.elapsed();
         served.tally.read_times.add(took);
+        let volume = file.volume();
         volume.archive().trace().add(|| {
+            let bytes = match result {
+                Ok(bytes) => bytes.len() as u64,
+                Err(_) => self.size.into(),
+            };
             let range = self.offset..self.offset.saturating_add(bytes);
             Traced {
                 kind: TracedKind::Read(self.ino.0),
                 began: SystemTime::now() - took,
                 took,
-                from: from(&range),
+                from: match result {
+                    Ok(_) if from_memory => "memory".into(),
+                    Ok(_) => volume.came_from(self.ino, &range),
+                    Err(_) => String::new(),
+                },
                 range,
-                error: error.map(FileError::to_string),
+                error: result.as_ref().err().map(FileError::to_string),
             }
         });
     }

@@ -5,14 +5,14 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use fuser::{
-    Errno, Generation, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyOpen, ReplyXattr,
+    AccessFlags, Errno, Generation, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyXattr,
 };
 
 use super::attributes::{absent, file_attr};
 use super::errno;
 use super::served::Served;
-use crate::fs::Ino;
+use crate::fs::Attr;
 use crate::library::File;
 use crate::volume::FileError;
 use crate::{reader, source};
@@ -124,21 +124,12 @@ fn log_once(served: &Served, file: &File, why: &dyn fmt::Display) {
     log::log!(level, "{}: {why}", String::from_utf8_lossy(&path));
 }
 
-/// Replies with a file of the archive that `file` is in, or with an error about that.
-pub(super) fn reply_entry(
-    served: &Served,
-    file: &File,
-    found: Result<Ino, FileError>,
-    reply: ReplyEntry,
-) {
-    match found.and_then(|ino| file.volume().attr(ino)) {
-        Ok(mut attr) => {
-            attr.ino = file.outer(attr.ino);
-            reply.entry(&FOREVER, &file_attr(&attr), Generation(0));
-        }
-        Err(FileError::NotFound) => reply_absent(reply),
-        Err(error) => reply.error(refuse(served, file, &error)),
-    }
+pub(super) fn reply_attr(reply: ReplyAttr, attr: Attr) {
+    reply.attr(&FOREVER, &file_attr(&attr));
+}
+
+pub(super) fn reply_entry(reply: ReplyEntry, attr: &Attr) {
+    reply.entry(&FOREVER, &file_attr(attr), Generation(0));
 }
 
 /// An entry with inode 0 is a missing name that the kernel may cache (FUSE_LOOKUP).
@@ -146,7 +137,18 @@ pub(super) fn reply_absent(reply: ReplyEntry) {
     reply.entry(&FOREVER, &absent(), Generation(0));
 }
 
-pub(super) fn reply_xattr(value: &[u8], size: u32, reply: ReplyXattr) {
+pub(super) fn reply_access(reply: ReplyEmpty, attr: &Attr, mask: AccessFlags) {
+    // Only the user who mounted gets here; for others the kernel decides (default_permissions).
+    if mask.contains(AccessFlags::W_OK) {
+        reply.error(Errno::EROFS);
+    } else if mask.contains(AccessFlags::X_OK) && attr.perm & 0o111 == 0 {
+        reply.error(Errno::EACCES);
+    } else {
+        reply.ok();
+    }
+}
+
+pub(super) fn reply_xattr(reply: ReplyXattr, value: &[u8], size: u32) {
     match (size, u32::try_from(value.len())) {
         (_, Err(_)) => reply.error(Errno::E2BIG),
         (0, Ok(len)) => reply.size(len),

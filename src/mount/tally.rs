@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::error_kind;
 use crate::reader::Latencies;
@@ -36,14 +37,13 @@ impl Tally {
     /// A request of a program failed.
     pub(super) fn failed(&self, error: &FileError) {
         if let Some(kind) = error_kind::of(error) {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failures = self.failures.lock();
             *failures.entry(kind).or_default() += 1;
         }
     }
 
     /// Failed requests of programs, by kind.
     pub(super) fn failures(&self) -> BTreeMap<&'static str, u64> {
-        let failures = self.failures.lock();
-        failures.unwrap_or_else(PoisonError::into_inner).clone()
+        self.failures.lock().clone()
     }
 }

@@ -19,6 +19,16 @@ pub fn overlap(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
     start..a.end.min(b.end).max(start)
 }
 
+/// Whether two ranges share bytes.
+pub fn overlaps(a: &Range<u64>, b: &Range<u64>) -> bool {
+    !overlap(a, b).is_empty()
+}
+
+/// The number of bytes in `range`.
+pub fn len(range: &Range<u64>) -> u64 {
+    range.end.saturating_sub(range.start)
+}
+
 /// The parts of `range` that lie outside `hole`, in order.
 pub fn without(range: Range<u64>, hole: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
     let shared = overlap(&range, hole);

@@ -7,10 +7,11 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::join;
+use parking_lot::Mutex;
 
 use super::blob::{BlobReader, ReaderOptions, TakenOut};
 use super::check::{Checker, OnWrong, Verdict};
@@ -81,6 +82,11 @@ impl Archive {
             Some(index) => index,
             None => read_index(&blob, parse, &watch).await?,
         };
+        Ok(Self::with_index(blob, index))
+    }
+
+    /// The archive in `blob`, with its index.
+    pub fn with_index(blob: BlobReader, index: Index) -> Self {
         let is_plain = |id| index.is_stored(id) || index.get(id).method == Method::Sparse;
         let for_decoding = if index.ids().all(is_plain) {
             TakenOut::NONE
@@ -88,7 +94,7 @@ impl Archive {
             blob.take_out()
         };
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
-        Ok(Self {
+        Self {
             blob,
             confirmed: confirmed.take(index.len()).collect(),
             index: Arc::new(index),
@@ -96,7 +102,7 @@ impl Archive {
             next_by_name: OnceLock::new(),
             check: None,
             for_decoding,
-        })
+        }
     }
 
     /// Compares an entry with its CRC-32 once all its bytes were read, in any order. If they differ, the read
@@ -386,7 +392,7 @@ impl Archive {
         if !is_start && !is_end {
             return;
         }
-        let mut predictor = self.predictor();
+        let mut predictor = self.predictor.lock();
         let plan = if is_start {
             predictor.began(id, self.blob.horizon(), self)
         } else {
@@ -405,7 +411,7 @@ impl Archive {
             let files: Vec<Range<u64>> = files.collect();
             let here = self.span(id);
             if !self.blob.expect_next(&here, plan.is_new, &files) {
-                self.predictor().forget_plan(id);
+                self.predictor.lock().forget_plan(id);
             }
         }
     }
@@ -414,10 +420,6 @@ impl Archive {
     fn check_of(&self, id: EntryId) -> Option<&Checker> {
         let check = self.check.as_ref()?;
         self.index.stored(id).is_ok().then_some(check)
-    }
-
-    fn predictor(&self) -> MutexGuard<'_, NextFilePredictor> {
-        (self.predictor.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where an entry with its header lies in the blob, as far as the directory tells.

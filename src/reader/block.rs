@@ -4,10 +4,12 @@
 //! with a checksum. Block `n` holds the bytes from `n * BLOCK` on.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::pool::{BLOCK, Buffer};
-use super::ranges::{covers, gaps, insert, len, overlap, overlaps, remove, without};
+use crate::ranges::{RangeSet, overlap, overlaps, without};
 use crate::source::Origin;
 
 /// The blocks that a range touches, in order. Holding them keeps their bytes in memory.
@@ -51,14 +53,14 @@ pub(super) struct Block {
 #[derive(Debug)]
 struct Content {
     buffer: Buffer,
-    /// Offsets in the blob of the bytes that are present. Nearly always one range.
-    present: Vec<Range<u64>>,
+    /// The bytes of the blob that are present. Nearly always one range.
+    present: RangeSet,
     /// Origins of the bytes, in the order of arrival.
     origins: Vec<(Range<u64>, Origin)>,
     /// The bytes that agreed with a checksum.
-    checked: Vec<Range<u64>>,
+    checked: RangeSet,
     /// The bytes that were read.
-    read: Vec<Range<u64>>,
+    read: RangeSet,
 }
 
 impl Block {
@@ -67,10 +69,10 @@ impl Block {
             number,
             content: Mutex::new(Content {
                 buffer,
-                present: Vec::new(),
+                present: RangeSet::new(),
                 origins: Vec::new(),
-                checked: Vec::new(),
-                read: Vec::new(),
+                checked: RangeSet::new(),
+                read: RangeSet::new(),
             }),
         }
     }
@@ -92,24 +94,24 @@ impl Block {
             return;
         }
         let from = &bytes[(mine.start - offset) as usize..(mine.end - offset) as usize];
-        let mut content = self.content();
+        let mut content = self.content.lock();
         let at = self.within(&mine);
         content.buffer.bytes_mut()[at].copy_from_slice(from);
-        remove(&mut content.checked, &mine);
+        content.checked.remove(&mine);
         match content.origins.last_mut() {
             Some((range, last)) if range.end == mine.start && last == origin => {
                 range.end = mine.end;
             }
             _ => content.origins.push((mine.clone(), origin.clone())),
         }
-        insert(&mut content.present, mine);
+        content.present.insert(mine);
     }
 
     /// Makes the bytes of `range` absent again, also for those who hold the block.
     pub(super) fn forget(&self, range: &Range<u64>) {
-        let mut content = self.content();
-        remove(&mut content.present, range);
-        remove(&mut content.checked, range);
+        let mut content = self.content.lock();
+        content.present.remove(range);
+        content.checked.remove(range);
         let origins = std::mem::take(&mut content.origins).into_iter();
         let left = origins.flat_map(|(given, origin)| {
             without(given, range).map(move |left| (left, origin.clone()))
@@ -120,21 +122,21 @@ impl Block {
     /// Records that the bytes of `range` in this block agreed with their checksum.
     pub(super) fn set_checked(&self, range: &Range<u64>) {
         let mine = overlap(&self.extent(), range);
-        let mut content = self.content();
-        if covers(&content.present, &mine) && content.checked.len() < MAX_CHECKED {
-            insert(&mut content.checked, mine);
+        let mut content = self.content.lock();
+        if content.present.covers(&mine) && content.checked.len() < MAX_CHECKED {
+            content.checked.insert(mine);
         }
     }
 
     /// Whether all bytes of `range` in this block agreed with their checksum.
     pub(super) fn is_checked(&self, range: &Range<u64>) -> bool {
         let mine = overlap(&self.extent(), range);
-        mine.is_empty() || covers(&self.content().checked, &mine)
+        self.content.lock().checked.covers(&mine)
     }
 
     /// Adds the origins of the bytes of `range` in this block to `origins`.
     pub(super) fn origins(&self, range: &Range<u64>, origins: &mut Vec<Origin>) {
-        for (given, origin) in &self.content().origins {
+        for (given, origin) in &self.content.lock().origins {
             if overlaps(given, range) && !origins.contains(origin) {
                 origins.push(origin.clone());
             }
@@ -148,40 +150,36 @@ impl Block {
         if mine.is_empty() {
             return true;
         }
-        let mut content = self.content();
-        if !covers(&content.present, &mine) {
+        let mut content = self.content.lock();
+        if !content.present.covers(&mine) {
             return false;
         }
         out.extend_from_slice(&content.buffer.bytes()[self.within(&mine)]);
-        if content.read.len() < MAX_READ || covers(&content.read, &mine) {
-            insert(&mut content.read, mine);
+        if content.read.len() < MAX_READ || content.read.covers(&mine) {
+            content.read.insert(mine);
         }
         true
     }
 
     /// The bytes of `range` in this block that are absent.
     fn missing(&self, range: &Range<u64>) -> Vec<Range<u64>> {
-        gaps(&self.content().present, &overlap(&self.extent(), range))
+        self.content
+            .lock()
+            .present
+            .gaps(&overlap(&self.extent(), range))
     }
 
     fn within(&self, range: &Range<u64>) -> Range<usize> {
         let start = self.extent().start;
         (range.start - start) as usize..(range.end - start) as usize
     }
-
-    fn content(&self) -> MutexGuard<'_, Content> {
-        // Only a copy can panic while the lock is held, and `present` is updated after the copy.
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
         let content = self.content.get_mut();
-        let content = content.unwrap_or_else(PoisonError::into_inner);
-        let present: u64 = content.present.iter().map(len).sum();
-        let read: u64 = content.read.iter().map(len).sum();
-        content.buffer.drop_unread(present.saturating_sub(read));
+        let unread = (content.present.bytes()).saturating_sub(content.read.bytes());
+        content.buffer.drop_unread(unread);
     }
 }
 

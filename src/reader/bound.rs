@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::block::Block;
 use super::pool::{BLOCK, Pool};
@@ -140,18 +142,10 @@ impl Bound {
     /// Sets what is asked when others need the memory of `share`.
     pub(super) fn add(&self, share: &Arc<Share>, member: Weak<dyn Member>) {
         if self.is_shared {
-            let mut members = self.members();
+            let mut members = self.members.lock();
             members.retain(|(share, _)| share.strong_count() > 0);
             members.push((Arc::downgrade(share), member));
         }
-    }
-
-    fn members(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> u64 {
@@ -185,7 +179,7 @@ impl Share {
         let now = bound.now();
         if now.saturating_sub(bound.counted.load(Relaxed)) >= COUNTED {
             bound.counted.store(now, Relaxed);
-            let members = bound.members();
+            let members = bound.members.lock();
             let shares = members.iter().filter_map(|(share, _)| share.upgrade());
             let is_active = |share: &Arc<Share>| {
                 let since = now.saturating_sub(share.used.load(Relaxed));
@@ -206,7 +200,7 @@ impl Share {
         }
         let now = self.bound.now();
         let mut others: Vec<_> = {
-            let members = self.bound.members();
+            let members = self.bound.members.lock();
             let known = members.iter().filter_map(|(share, member)| {
                 let (share, member) = (share.upgrade()?, member.upgrade()?);
                 Some((share.used.load(Relaxed), share.id, member))
@@ -227,18 +221,19 @@ impl Share {
     pub(crate) fn keep_read(&self, block: &Arc<Block>) {
         let most = self.bound.pool.total() / READ_SHARE;
         self.bound
-            .recent()
+            .recent
+            .lock()
             .add((self.id, block.number()), block, most);
     }
 
     /// Lets go of a block that was read.
     pub(crate) fn drop_read(&self, number: u64) {
-        self.bound.recent().remove((self.id, number));
+        self.bound.recent.lock().remove((self.id, number));
     }
 
     /// Lets go of all that this reader has read.
     pub(crate) fn drop_all_read(&self) {
-        self.bound.recent().remove_all(self.id);
+        self.bound.recent.lock().remove_all(self.id);
     }
 
     /// The bytes that read-ahead of this reader may use, if `reserve` buffers stay free.

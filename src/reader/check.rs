@@ -9,10 +9,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crc32fast::Hasher;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -121,7 +122,7 @@ impl Checker {
         if self.0.wrong_count.load(Relaxed) == 0 {
             return None;
         }
-        let wrong = self.wrong();
+        let wrong = self.0.wrong.lock();
         let wrong = wrong.get(&id)?;
         let may_go_on =
             matches!(wrong.state, State::Right) && wrong.since.elapsed() > READERS_ARE_TOLD;
@@ -141,7 +142,7 @@ impl Checker {
         }
         let at = extent.offset + range.start..extent.offset + range.end;
         let is_whole = range.end - range.start == extent.len;
-        let has_begun = !is_whole && self.partial().has(id);
+        let has_begun = !is_whole && self.0.partial.lock().has(id);
         let origins = match self.0.blob.check_origins(&at) {
             // A CRC that has begun needs all bytes, also those that were checked before.
             Ok(()) if !has_begun => return Verdict::Good,
@@ -151,15 +152,15 @@ impl Checker {
         let (crc, origins) = if is_whole {
             (crc32fast::hash(bytes), origins)
         } else {
-            let partial = self.partial().of(id, extent.len);
-            let mut partial = partial.lock().unwrap_or_else(PoisonError::into_inner);
+            let partial = self.0.partial.lock().of(id, extent.len);
+            let mut partial = partial.lock();
             partial.add_origins(origins);
             match partial.add(range.start, bytes) {
                 Some(crc) => (crc, std::mem::take(&mut partial.origins)),
                 None => return Verdict::Good,
             }
         };
-        self.partial().end(id);
+        self.0.partial.lock().end(id);
         if Some(crc) == self.0.index.get(id).crc32 {
             self.0.blob.set_checked(&extent.range());
             return Verdict::Good;
@@ -214,7 +215,7 @@ impl Checker {
         if self.0.wrong_count.load(Relaxed) == 0 {
             return None;
         }
-        let mut all = self.wrong();
+        let mut all = self.0.wrong.lock();
         let wrong = all.get(&id)?;
         if !matches!(wrong.state, State::Right) {
             return Some(wrong.error());
@@ -253,7 +254,7 @@ impl Checker {
         origins: &[Origin],
         was_given_out: bool,
     ) -> bool {
-        let mut all = self.wrong();
+        let mut all = self.0.wrong.lock();
         let before = all.get(&id);
         if before.is_some_and(|wrong| !matches!(wrong.state, State::Right)) {
             return false;
@@ -310,7 +311,7 @@ impl Checker {
         if self.0.wrong_count.load(Relaxed) == 0 {
             return Ok(None);
         }
-        let mut all = self.wrong();
+        let mut all = self.0.wrong.lock();
         let Some(wrong) = all.get_mut(&id) else {
             return Ok(None);
         };
@@ -372,7 +373,7 @@ impl Checker {
                 return Err(Error::Checksum { range });
             }
             self.blame(id, &range, crc, &origins);
-            if let Some(wrong) = self.wrong().get_mut(&id) {
+            if let Some(wrong) = self.0.wrong.lock().get_mut(&id) {
                 wrong.origins.clone_from(&blamed);
             }
         }
@@ -395,7 +396,7 @@ impl Checker {
     }
 
     fn set_state(&self, id: EntryId, state: State) {
-        if let Some(wrong) = self.wrong().get_mut(&id) {
+        if let Some(wrong) = self.0.wrong.lock().get_mut(&id) {
             wrong.state = state;
         }
     }
@@ -413,14 +414,6 @@ impl Checker {
 
     fn path(&self, id: EntryId) -> String {
         String::from_utf8_lossy(self.0.index.path(id)).into_owned()
-    }
-
-    fn partial(&self) -> MutexGuard<'_, PartialCrcs<EntryId>> {
-        (self.0.partial.lock()).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wrong(&self) -> MutexGuard<'_, HashMap<EntryId, Wrong>> {
-        (self.0.wrong.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 }
 

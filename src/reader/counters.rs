@@ -102,7 +102,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// Adds what another reader did. What is no sum stays as it is.
+    /// Adds what another reader did. Fields that are not sums stay as they are.
     pub fn add(&mut self, other: &Self) {
         self.bytes_read += other.bytes_read;
         self.bytes_from_memory += other.bytes_from_memory;

@@ -7,9 +7,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crc32fast::Hasher;
+use parking_lot::Mutex;
 
 use crate::source::Origin;
 

@@ -8,10 +8,11 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use futures_util::{FutureExt, StreamExt};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -36,6 +37,8 @@ pub(super) struct Executor {
     pub(super) share: Arc<Share>,
     pub(super) counters: Counters,
     pub(super) trace: Trace,
+    /// Consistent after each of its own changes. If an event panics, the rest of it is lost, and a read may wait
+    /// until its deadline.
     state: Mutex<State>,
 }
 
@@ -123,7 +126,7 @@ impl Executor {
 
     /// Looks at the scheduler, without an event.
     pub(super) fn look<T>(&self, look: impl FnOnce(&Scheduler) -> T) -> T {
-        look(&self.state().scheduler)
+        look(&self.state.lock().scheduler)
     }
 
     fn event_in<T>(self: &Arc<Self>, event: impl FnOnce(&mut State) -> T) -> T {
@@ -152,7 +155,7 @@ impl Executor {
     /// from it.
     fn locked<T>(self: &Arc<Self>, event: impl FnOnce(&mut State) -> T) -> (T, Vec<SourceCall>) {
         let hints = self.source.hints();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.scheduler.observe(Instant::now().into_std(), hints);
         let result = event(&mut state);
         let mut calls = Vec::new();
@@ -284,12 +287,6 @@ impl Executor {
         }
         Ok(())
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Each part of the state is consistent after each of its own changes. If an event panics, the
-        // rest of it is lost, and a read may wait until its deadline.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Member for Executor {
@@ -316,7 +313,7 @@ impl WaitingRead {
 
 impl Drop for WaitingRead {
     fn drop(&mut self) {
-        let mut state = self.executor.state();
+        let mut state = self.executor.state.lock();
         if state.waiting.remove(&self.id).is_some() {
             state.scheduler.read_cancelled(self.id);
         }

@@ -18,7 +18,6 @@ mod index;
 mod latency;
 mod next_file;
 mod pool;
-mod ranges;
 mod regions;
 mod schedule;
 mod scouts;

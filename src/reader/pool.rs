@@ -4,9 +4,10 @@
 //! none is free, callers wait in first-come-first-served order. Returned buffers are reused, so the
 //! memory of a mount grows to what it needs and stays there, and the allocator has little to do.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes in a buffer, and so in a block. Small enough that scattered reads of a few kilobytes hold
@@ -115,23 +116,18 @@ impl Pool {
 
     /// Gives the memory of free buffers back to the allocator.
     pub(super) fn trim(&self) {
-        *self.0.returned() = Vec::new();
+        *self.0.returned.lock() = Vec::new();
     }
 }
 
-impl Shared {
-    fn returned(&self) -> std::sync::MutexGuard<'_, Vec<Box<[u8]>>> {
-        // The list is whole whenever the lock is free: each change is one call.
-        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Shared {}
 
 impl Grant {
     /// Takes one of the granted buffers, or `None` when all have been taken. Its content is
     /// arbitrary.
     pub(super) fn take(&mut self) -> Option<Buffer> {
         let permit = self.permit.split(1)?;
-        let returned = self.home.returned().pop();
+        let returned = self.home.returned.lock().pop();
         Some(Buffer {
             bytes: returned.unwrap_or_else(|| vec![0; BLOCK as usize].into_boxed_slice()),
             home: self.home.clone(),
@@ -157,6 +153,9 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.home.returned().push(std::mem::take(&mut self.bytes));
+        self.home
+            .returned
+            .lock()
+            .push(std::mem::take(&mut self.bytes));
     }
 }

@@ -11,8 +11,9 @@ use crate::archive::TAR_BLOCK;
 /// The most bytes of headers that are kept.
 const KEPT: usize = 8 << 20;
 
-/// A gap of this many bytes is read through on any link, and a longer one than the second never.
+/// Shorter gaps, in bytes, are read through on any link.
 const ALWAYS_THROUGH: u64 = 64 * 1024;
+/// Longer gaps never are.
 const NEVER_THROUGH: u64 = 8 << 20;
 
 /// A scout that is sent into half a region must spare more steps than it takes to find a header.
@@ -58,7 +59,7 @@ struct Region {
     end: u64,
     /// Mean distance of its last headers.
     mean: u64,
-    /// Whether it is being gone through.
+    /// Whether the walk or a scout is in it now.
     is_taken: bool,
 }
 
@@ -85,7 +86,7 @@ pub(super) struct Regions {
 }
 
 impl Regions {
-    /// None yet, of an archive of this size.
+    /// No regions yet; the archive has this size.
     pub(super) fn new(size: u64) -> Self {
         Self {
             walk: Region {
@@ -105,7 +106,7 @@ impl Regions {
         }
     }
 
-    /// Has `span` gone through in so many ways, that of the walk included.
+    /// Divides `span` among this many ways, the walk's included.
     pub(super) fn plan(&mut self, span: Range<u64>, ways: usize, link: (f64, f64), mean: u64) {
         (self.walk.at, self.walk.mean) = (span.start, mean);
         (self.end, self.ways) = (span.end, ways);
@@ -201,7 +202,7 @@ impl Regions {
     pub(super) fn reach(&mut self, start: u64, at: u64, distance: Option<u64>) -> Option<u64> {
         let region = self.ahead.get_mut(&start)?;
         if let Some(distance) = distance {
-            // Soon forgets a part of the archive with members of another size.
+            // A moving mean, so that members of another size soon count no more.
             region.mean = (region.mean / 4 * 3 + distance / 4).max(TAR_BLOCK);
         }
         region.at = region.at.max(at);

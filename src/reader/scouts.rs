@@ -39,7 +39,7 @@ const MEMBERS: u64 = 512;
 /// How often a scout looks for a header after it has lost its way.
 const TRIES: u32 = 16;
 
-/// How far a scout looks for a header, in mean distances of headers, and at least in bytes.
+/// How far a scout looks for a header: this many mean distances, but at least this many bytes.
 const DISTANCES: u64 = 4;
 const LEAST_LOOK: u64 = 256 * 1024;
 
@@ -106,8 +106,8 @@ impl<'a> Scouts<'a> {
         let mut read = pin!(read);
         loop {
             self.send();
-            self.watch
-                .tell(lock(&self.regions).passed(), self.blob.size());
+            let passed = lock(&self.regions).passed();
+            self.watch.tell(passed, self.blob.size());
             tokio::select! {
                 biased;
                 read = &mut read => return read,
@@ -173,18 +173,22 @@ fn best_count(
 
 /// The length of the reads of a scout that looks for a header, in bytes.
 fn step(mean: u64) -> u64 {
+    // A scout recognises headers at the distances of blocks from where it began.
     mean.clamp(LEAST_STEP, MOST_STEP)
+        .next_multiple_of(TAR_BLOCK)
 }
 
 /// The end of the read of a header that is needed, while headers are about `mean` bytes apart.
 fn read_end(blob: &BlobReader, wanted: &Range<u64>, mean: u64, link: Link) -> u64 {
     let unit = blob.source().verification_unit(wanted.clone());
     let run = link.stride(mean);
-    let more = match run > mean {
-        true => run,
+    let more = if run > mean {
+        run
+    } else if unit.end > wanted.end {
         // The rest of a unit comes along, and the beginning of another would cost as much again.
-        false if unit.end > wanted.end => unit.end - wanted.start,
-        false => SKIP,
+        unit.end - wanted.start
+    } else {
+        SKIP
     };
     blob.size().min(wanted.end.max(wanted.start + more))
 }
@@ -265,6 +269,14 @@ fn lock(regions: &Mutex<Regions>) -> MutexGuard<'_, Regions> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The second read of a scout began inside a block, and no header was recognised from there on.
+    #[test]
+    fn each_read_of_a_scout_begins_at_a_block() {
+        for mean in [1, 200_001, 5 << 20] {
+            assert_eq!(step(mean) % TAR_BLOCK, 0, "{mean}");
+        }
+    }
 
     #[test]
     fn scouts_are_sent_where_they_gain_time() {

@@ -1,8 +1,9 @@
 //! The blobs that a node serves.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::blob::Blob;
@@ -44,7 +45,7 @@ impl Node {
 
     /// Serves `blob` from now on. The caller guarantees that its bytes have its CID.
     pub fn publish(&self, blob: Blob) -> BlobId {
-        let mut published = self.published();
+        let mut published = self.0.published.lock();
         published.last += 1;
         let id = BlobId(published.last);
         published
@@ -58,7 +59,7 @@ impl Node {
 
     /// Stops serving a blob. Answers in flight continue. Returns `false` if it was withdrawn before.
     pub fn withdraw(&self, id: BlobId) -> bool {
-        let mut published = self.published();
+        let mut published = self.0.published.lock();
         let Some(blob) = published.blobs.remove(&id) else {
             return false;
         };
@@ -74,12 +75,12 @@ impl Node {
 
     /// Whether a blob is published. Its bytes are not checked.
     pub fn serves(&self, id: BlobId) -> bool {
-        self.published().blobs.contains_key(&id)
+        self.0.published.lock().blobs.contains_key(&id)
     }
 
     /// All blobs, in the order of publication. Withdraws and leaves out those whose bytes changed.
     pub async fn list(&self) -> Vec<Blob> {
-        let all: Vec<_> = self.published().blobs.clone().into_iter().collect();
+        let all: Vec<_> = self.0.published.lock().blobs.clone().into_iter().collect();
         let mut list = Vec::with_capacity(all.len());
         for (id, blob) in all {
             if self.still_exists(id, &blob).await {
@@ -97,7 +98,7 @@ impl Node {
     /// Whether a blob of this CID is published under this name: the whole name, or its last
     /// component.
     pub(super) fn is_name_of(&self, cid: &Cid, name: &str) -> bool {
-        let published = self.published();
+        let published = self.0.published.lock();
         let ids = published.by_cid.get(&cid.to_v1()).into_iter().flatten();
         let mut blobs = ids.filter_map(|id| published.blobs.get(id));
         blobs.any(|blob| blob.name == name || blob.name.rsplit('/').next() == Some(name))
@@ -107,7 +108,7 @@ impl Node {
     pub(super) async fn find(&self, cid: &Cid) -> Option<Blob> {
         loop {
             let (id, blob) = {
-                let published = self.published();
+                let published = self.0.published.lock();
                 let id = *published.by_cid.get(&cid.to_v1())?.first()?;
                 (id, published.blobs.get(&id)?.clone())
             };
@@ -123,7 +124,7 @@ impl Node {
         // A lookup in each tree takes a few steps. One map of all leaves would change with every
         // file and take twice the memory.
         let found: Vec<(BlobId, Blob, Block)> = {
-            let published = self.published();
+            let published = self.0.published.lock();
             let blobs = published.blobs.iter();
             let found = blobs.filter_map(|(id, blob)| {
                 let block = blob.tree.as_ref()?.find(cid)?;
@@ -155,11 +156,5 @@ impl Node {
         self.withdraw(id);
         self.0.withdrawn.notify_one();
         false
-    }
-
-    fn published(&self) -> MutexGuard<'_, Published> {
-        // A panic cannot leave a change half done.
-        let locked = self.0.published.lock();
-        locked.unwrap_or_else(PoisonError::into_inner)
     }
 }

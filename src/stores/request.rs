@@ -20,6 +20,9 @@ use crate::source::{self, Backoff, Origin, Priority};
 /// How long to wait for an answer. Each request that had none in time doubles it: the link is slow.
 const WAIT: Duration = Duration::from_secs(120);
 
+/// After this long, the user is told of a request that still fails; otherwise nothing seems to happen.
+const SILENT: Duration = Duration::from_secs(2);
+
 /// How often the wait is doubled.
 const MOST_DOUBLED: u32 = 4;
 
@@ -118,6 +121,7 @@ impl Requests {
         let hash = HeaderValue::from_str(&hash).expect("hexadecimal digits");
         let mut backoff = Backoff::new(self.patience, Priority::Demand);
         let mut is_signed_anew = false;
+        let (mut failing, mut is_told) = (None, false);
         loop {
             let asked = Instant::now();
             let (error, code) = match self.once(&ask, &hash).await {
@@ -141,6 +145,16 @@ impl Requests {
                     (error, String::new())
                 }
             };
+            let since = *failing.get_or_insert(asked);
+            if !is_told && error.is_transient() && since.elapsed() >= SILENT {
+                let (doing, patience) = (ask.doing, self.patience.as_secs());
+                let code = match code.as_str() {
+                    "" => String::new(),
+                    code => format!(" ({code})"),
+                };
+                log::warn!("cannot {doing}: {error}{code}; trying again for {patience} seconds");
+                is_told = true;
+            }
             let waited = backoff.wait(error).await;
             waited.map_err(|error| RequestError {
                 doing: ask.doing,

@@ -16,7 +16,7 @@ use crate::cache::Cached;
 use crate::decode::{CheckpointStore, Decoder};
 use crate::fs::Tree;
 use crate::gateways::GatewaySet;
-use crate::reader::{self, Archive};
+use crate::reader::{self, Archive, BlobReader};
 use crate::source;
 
 /// An open archive without a tree of names.
@@ -165,14 +165,13 @@ async fn open_with_index(
     if let Some(cached) = &cached {
         cached.get_ready(0).await?;
     }
-    let (parse, reader) = (options.parse.clone(), options.reader.clone());
     let IndexFile { index, made_of } = given;
-    let archive = Archive::open_with(source, Some(index), parse, reader).await?;
-    // Size and version are known once the archive is open.
-    let (size, source) = (archive.index().blob_size(), &**archive.source());
-    let checked = made_of.check(location, verify, size, source);
+    let blob = BlobReader::open(source.clone(), 0, options.reader.clone()).await;
+    let blob = blob.map_err(reader::Error::from)?;
+    // Size and version are known once the blob is open.
+    let checked = made_of.check(location, verify, blob.size(), &*source);
     checked.map_err(|why| OpenError::index(place, why))?;
-    Ok((archive, cached))
+    Ok((Archive::with_index(blob, index), cached))
 }
 
 /// Whether a URL that could not be opened because of `error` is that of a server's index with something in it.

@@ -37,11 +37,15 @@ pub struct TarWalk {
     builder: Builder,
     /// Where a header lies if there is none right behind a hard link: some writers give links data.
     otherwise: Option<u64>,
+    /// Whether there was an extended header for the next member.
+    is_extended: bool,
 }
 
 #[derive(Debug)]
 enum State {
     Header,
+    /// The block behind one of zeros.
+    Zeros,
     Extended {
         typeflag: u8,
         len: u64,
@@ -70,6 +74,7 @@ impl TarWalk {
             global: Extended::default(),
             builder: Builder::new(size, options.encoding),
             otherwise: None,
+            is_extended: false,
         };
         walk.go(offset, TAR_BLOCK, State::Header);
         walk
@@ -132,12 +137,16 @@ impl TarWalk {
             state
         } else {
             // Nothing is lost if only bytes that fill up the last block are missing.
-            let is_behind_member = matches!(state, State::Header) && at >= self.size;
-            self.need = self.size..self.size;
-            State::Ended(if is_behind_member {
-                Ending::Unmarked
-            } else {
-                Ending::Cut
+            let is_behind = at >= self.size && !self.is_extended;
+            let here = match state {
+                State::Zeros => at - TAR_BLOCK,
+                _ => self.size,
+            };
+            self.need = here..here;
+            State::Ended(match state {
+                State::Zeros => Ending::Marked,
+                State::Header if is_behind => Ending::Unmarked,
+                _ => Ending::Cut,
             })
         };
     }
@@ -151,6 +160,15 @@ impl TarWalk {
     fn step(&mut self, bytes: &[u8]) -> Result<(), Error> {
         match std::mem::replace(&mut self.state, State::Ended(Ending::Cut)) {
             State::Header => self.header(bytes),
+            State::Zeros => {
+                self.need.start -= TAR_BLOCK;
+                self.end(if is_zero(bytes) {
+                    Ending::Marked
+                } else {
+                    Ending::Lone
+                });
+                Ok(())
+            }
             State::Extended { typeflag, len } => {
                 self.extended(typeflag, &bytes[..len as usize]);
                 Ok(())
@@ -182,7 +200,7 @@ impl TarWalk {
         let at = self.need.start;
         let Some(header) = Header::read(block) else {
             match self.otherwise.take() {
-                _ if is_zero(block) => self.end(Ending::Marked),
+                _ if is_zero(block) => self.go(at + TAR_BLOCK, TAR_BLOCK, State::Zeros),
                 Some(next) => self.go(next, TAR_BLOCK, State::Header),
                 None => self.end(Ending::NoHeader),
             }
@@ -214,6 +232,7 @@ impl TarWalk {
             typeflag @ (b'V' | b'M' | b'N' | b'A' | b'I') => {
                 if matches!(typeflag, b'V' | b'M') {
                     self.local = Extended::default();
+                    self.is_extended = false;
                 }
                 self.skip(at, TAR_BLOCK, size);
                 Ok(())
@@ -245,6 +264,7 @@ impl TarWalk {
             }
             _ => self.local.take(data).is_ok(),
         };
+        self.is_extended |= typeflag != b'g';
         if is_good {
             self.go(self.need.end, TAR_BLOCK, State::Header);
         } else {
@@ -260,6 +280,7 @@ impl TarWalk {
         block: &[u8],
     ) -> Result<(), Error> {
         let at = self.need.start;
+        self.is_extended = false;
         let local = std::mem::take(&mut self.local);
         let global = &self.global;
         let sparse = local.sparse;

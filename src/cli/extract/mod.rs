@@ -16,10 +16,11 @@ use rustix::fs::Mode;
 use serde::Serialize;
 
 use super::access::AccessArgs;
-use super::index::IndexArg;
+use super::index_arg::IndexArg;
 use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::show::{self, quoted};
+use super::unmounted::SourceArgs;
 use super::{Failure, completions, config, job, logging};
 use crate::archive::Kind;
 use crate::fs::Ino;
@@ -41,10 +42,8 @@ const FILES_AT_ONCE: usize = 32;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExtractArgs {
-    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
-    /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
-    #[arg(add = completions::sources())]
-    source: String,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Files and directories of the archive; * ? [a-z] {a,b} and ** as in a shell [default: all]
     #[arg(value_name = "PATH|GLOB", add = completions::paths())]
     paths: Vec<OsString>,
@@ -99,7 +98,7 @@ struct Failed {
 
 pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
-    let location = config::locate(&args.source)?;
+    let location = config::locate(&args.source.source)?;
     let mut access = args.access.resolve(location, &MountOptions::default())?;
     access = access.with_index(args.index.given.as_deref())?;
     access.options.stored_playlists = args.stored_playlists;

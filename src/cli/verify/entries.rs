@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use tokio::task::JoinSet;
 
@@ -32,8 +33,8 @@ pub(super) struct Entries {
 
 struct Open {
     id: EntryId,
-    /// Whether it shares no bytes with another chosen entry.
-    is_alone: bool,
+    /// Whether its codec may wait for memory.
+    may_wait: Arc<AtomicBool>,
     check: HeaderCheck,
     header: Vec<u8>,
     /// Where the data lies. Known once the header was read or has failed.
@@ -123,14 +124,14 @@ impl Entries {
         }
         let mut all = std::mem::take(&mut self.open).into_iter();
         while let Some(mut open) = all.next() {
-            // Entries that share their bytes are fed in turn: none of them may wait for another's memory. Local
-            // headers may make the data of others overlap, too.
-            let others = || self.open.iter().chain(all.as_slice());
-            let share = if open.is_alone && others().all(|other| other.content.is_none()) {
-                self.memory.share()
-            } else {
-                self.memory.share_at_once()
-            };
+            // Entries that share their bytes are fed in turn: from now on, none of them may wait for another's memory.
+            // The directory need not tell it: lengths in a local header can make its data reach into the next entry.
+            let others = self.open.iter().chain(all.as_slice());
+            for other in others.filter(|other| other.content.is_some()) {
+                other.may_wait.store(false, SeqCst);
+                open.may_wait.store(false, SeqCst);
+            }
+            let share = self.memory.share_while(open.may_wait.clone());
             let password = self.password.as_ref();
             if open
                 .take(&self.index, password, share, outcome, report)
@@ -230,12 +231,13 @@ impl Entries {
 }
 
 impl Open {
+    /// `is_alone`: it shares no bytes with another chosen entry, as far as the directory tells.
     fn new(index: &Index, id: EntryId, is_alone: bool) -> Self {
         let check = index.header_check(id);
         Self {
             at: check.range().start,
             id,
-            is_alone,
+            may_wait: Arc::new(AtomicBool::new(is_alone)),
             check,
             header: Vec::new(),
             extent: None,

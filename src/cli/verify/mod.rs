@@ -18,10 +18,11 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 
 use super::access::AccessArgs;
-use super::index::IndexArg;
+use super::index_arg::IndexArg;
 use super::mount_options::MountOptions;
 use super::patterns::Patterns;
 use super::progress::Progress;
+use super::unmounted::SourceArgs;
 use super::{Failure, completions, config, job, logging};
 use crate::archive::{EntryId, Index};
 use crate::decode::{Memory, Password};
@@ -49,10 +50,8 @@ const GAP: u64 = 256 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct VerifyArgs {
-    /// The archive: a file, an http(s) URL, an object (s3://BUCKET/KEY, gs:// or az://), a CID or a path
-    /// below one, id:TEXT for an id of another network, or the name of an archive in the configuration
-    #[arg(add = completions::sources())]
-    source: String,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Only these files, and what is below these directories; * ? [a-z] {a,b} and ** as in a shell [default:
     /// everything]
     #[arg(value_name = "PATH|GLOB", add = completions::paths())]
@@ -81,7 +80,7 @@ Each bad extent is a line: the file, the bytes of the archive, and why.
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
-    let location = config::locate(&args.source)?;
+    let location = config::locate(&args.source.source)?;
     let access = args.access.resolve(location, &MountOptions::default())?;
     let access = access.with_index(args.index.given.as_deref())?;
     let access = access.without_cache();

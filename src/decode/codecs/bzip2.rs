@@ -1,8 +1,11 @@
 //! Method 12: bzip2, which restarts at each block.
 //!
-//! Blocks are independent of each other, begin with a magic number at any bit, and hold at most 900 KB before
-//! run-length coding. The library decodes whole streams only, so each block is made into a stream of its own:
-//! shifted to a whole byte, and ended like a stream of one block.
+//! A stream is a header of 4 bytes, blocks, and an end with a checksum. Each block begins with a magic number of 48 bits, at
+//! any bit of a byte, and depends on no other. Only the next magic number tells where it ends.
+//!
+//! The library decodes whole streams only. So this codec makes a stream of each block: the header, the block shifted
+//! to a whole byte, and an end. Its steps: `begin` finds the next block, `stream_of` makes the
+//! stream, `read` passes it to the library.
 
 use bzip2::{Decompress, Status};
 
@@ -10,12 +13,12 @@ use crate::decode::codec::{Checkpoint, Codec, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
 
-/// What a block and the end of a stream begin with: 48 bits.
-const BLOCK: u64 = 0x3141_5926_5359;
-const END: u64 = 0x1772_4538_5090;
+/// The magic numbers of a block and of the end of a stream.
+const BLOCK_MAGIC: u64 = 0x3141_5926_5359;
+const END_MAGIC: u64 = 0x1772_4538_5090;
 const MAGIC_BITS: usize = 48;
-const MAGIC: u64 = (1 << MAGIC_BITS) - 1;
-/// The length of a CRC-32 behind it.
+const MAGIC_MASK: u64 = (1 << MAGIC_BITS) - 1;
+/// The length of the CRC-32 behind a magic number.
 const CRC_BITS: usize = 32;
 
 /// The longest compressed block in bytes: 900,000 symbols of at most 20 bits, and tables.
@@ -24,8 +27,8 @@ const LONGEST: usize = 5 << 19;
 /// Memory of the library for the largest block, and of the compressed block twice, in bytes.
 const MEMORY: u64 = 4_000_000 + 2 * LONGEST as u64;
 
-/// How many magic numbers within a block may be none. By chance there is hardly ever one, and each has the block decoded
-/// from its start again.
+/// The most false ends of a block: bits of it that look like a magic number. By chance there is hardly ever one, and for each
+/// the block is decoded from its start again.
 const MOST_FALSE_ENDS: u32 = 16;
 
 /// Decodes bzip2.
@@ -34,15 +37,16 @@ pub(in crate::decode) struct Bzip2 {
     output: u64,
     /// The stream's block size in units of 100 KB, as a digit; 0 where a stream begins.
     level: u8,
-    /// Bytes from the one in which the block begins, up to the end of the next magic number that is known.
+    /// What was read and belongs to no block that was decoded. The next magic number begins in the first byte.
     bytes: Vec<u8>,
-    /// The bit of the first byte at which the block begins, from the most significant one.
+    /// The bit of the first byte at which it begins, counted from the most significant one.
     bit: usize,
-    /// The last eight bytes before which was looked for magic numbers.
+    /// The last eight of `bytes`, in which the end of the block was looked for.
     seen: u64,
+    /// The block that is being decoded.
     block: Option<Block>,
     is_first_stream: bool,
-    /// How many magic numbers in the present block were none.
+    /// How many false ends of the present block were found.
     false_ends: u32,
     /// Dropped last, because the others have the memory.
     _share: Share,
@@ -53,10 +57,11 @@ struct Block {
     decoder: Decompress,
     /// A stream of this block alone.
     stream: Vec<u8>,
+    /// How many bytes of it the decoder has got.
     fed: usize,
     has_output: bool,
-    /// Where the next block begins, in bits from the first of [`Bzip2::bytes`].
-    next: usize,
+    /// Where the block ends and the next magic number begins, in bits from the first of [`Bzip2::bytes`].
+    end: usize,
 }
 
 impl Bzip2 {
@@ -124,14 +129,14 @@ impl Bzip2 {
             if self.level == 0 && !self.begin_stream()? {
                 return Ok(false);
             }
-            match bits(&self.bytes, self.bit) & MAGIC {
-                BLOCK => {
+            match bits(&self.bytes, self.bit) & MAGIC_MASK {
+                BLOCK_MAGIC => {
                     self.seen = 0;
-                    let next = self.find_next()?;
-                    self.block = Some(self.block_to(next));
+                    let end = self.find_end()?;
+                    self.block = Some(self.block_to(end));
                     return Ok(true);
                 }
-                END => {
+                END_MAGIC => {
                     // The CRC-32 of the stream is one of the blocks', which are compared.
                     if !self.fill((self.bit + MAGIC_BITS + CRC_BITS).div_ceil(8))? {
                         return Err(self.damaged("it ends in the middle"));
@@ -161,8 +166,8 @@ impl Bzip2 {
         Ok(true)
     }
 
-    /// Reads to the end of the next magic number. Returns where it begins, in bits.
-    fn find_next(&mut self) -> Result<usize, Error> {
+    /// Reads on to the end of the next magic number behind that of the block. Returns where it begins, in bits.
+    fn find_end(&mut self) -> Result<usize, Error> {
         let from = self.bit + MAGIC_BITS;
         loop {
             let at = self.input.position();
@@ -175,7 +180,8 @@ impl Bzip2 {
                 seen = seen << 8 | u64::from(*byte);
                 let end = (known + index + 1) * 8;
                 let mut shifts = 0..8;
-                let shift = shifts.find(|shift| matches!(seen >> shift & MAGIC, BLOCK | END))?;
+                let shift = shifts
+                    .find(|shift| matches!(seen >> shift & MAGIC_MASK, BLOCK_MAGIC | END_MAGIC))?;
                 let start = (end - shift).checked_sub(MAGIC_BITS)?;
                 (start >= from).then_some((index, start))
             });
@@ -192,25 +198,30 @@ impl Bzip2 {
         }
     }
 
-    /// The block that ends before the bit `next`.
-    fn block_to(&self, next: usize) -> Block {
+    /// The block that ends before the bit `end`.
+    fn block_to(&self, end: usize) -> Block {
+        Block {
+            decoder: Decompress::new(false),
+            stream: self.stream_of(end),
+            fed: 0,
+            has_output: false,
+            end,
+        }
+    }
+
+    /// A stream of the block that ends before the bit `end`.
+    fn stream_of(&self, end: usize) -> Vec<u8> {
         let mut stream = vec![b'B', b'Z', b'h', self.level];
-        let len = next - self.bit;
+        let len = end - self.bit;
         stream.extend((0..len / 8).map(|at| (bits(&self.bytes, self.bit + at * 8) >> 40) as u8));
         // A stream of one block has the block's CRC-32, which follows the block's magic number.
         let crc = bits(&self.bytes, self.bit + MAGIC_BITS) >> (MAGIC_BITS - CRC_BITS);
-        let rest = bits(&self.bytes, self.bit + len / 8 * 8) & MAGIC;
+        let rest = bits(&self.bytes, self.bit + len / 8 * 8) & MAGIC_MASK;
         let rest = u128::from(rest >> (MAGIC_BITS - len % 8));
-        let tail = (rest << MAGIC_BITS | u128::from(END)) << CRC_BITS | u128::from(crc);
+        let tail = (rest << MAGIC_BITS | u128::from(END_MAGIC)) << CRC_BITS | u128::from(crc);
         let tail_len = len % 8 + MAGIC_BITS + CRC_BITS;
         stream.extend_from_slice(&(tail << (128 - tail_len)).to_be_bytes()[..tail_len.div_ceil(8)]);
-        Block {
-            decoder: Decompress::new(false),
-            stream,
-            fed: 0,
-            has_output: false,
-            next,
-        }
+        stream
     }
 }
 
@@ -243,21 +254,21 @@ impl Codec for Bzip2 {
                 return Err(self.damaged("a bzip2 block is not valid"));
             }
             if is_stuck {
-                // Bits within the block may look like a magic number by chance.
+                // The stream was cut off, or is damaged: perhaps what looked like its end was none.
                 self.false_ends += 1;
                 if self.false_ends > MOST_FALSE_ENDS {
                     return Err(self.damaged("a bzip2 block has too many magic numbers in it"));
                 }
-                let next = self.find_next()?;
-                self.block = Some(self.block_to(next));
+                let end = self.find_end()?;
+                self.block = Some(self.block_to(end));
                 continue;
             }
             if has_ended {
-                let next = block.next;
+                let end = block.end;
                 self.false_ends = 0;
                 self.block = None;
-                self.bytes.drain(..next / 8);
-                self.bit = next % 8;
+                self.bytes.drain(..end / 8);
+                self.bit = end % 8;
             }
             if produced > 0 {
                 self.output += produced as u64;
@@ -274,7 +285,7 @@ impl Codec for Bzip2 {
         if self.block.is_some() {
             return None;
         }
-        // Less than a byte.
+        // `bit` is less than 8.
         let head = [self.level, self.bit as u8];
         Some(Checkpoint {
             output: self.output,

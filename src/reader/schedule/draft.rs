@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use super::requests::RequestId;
 use super::stream::{StreamId, Wanted};
+use crate::ranges::len;
 use crate::reader::block::Blocks;
-use crate::reader::ranges::len;
 
 /// A demand read is split over several connections if each gets at least this many bytes.
 const MIN_SPLIT: u64 = 256 * 1024;

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::ranges::{RangeSet, overlap, overlaps};
 use crate::reader::block::Blocks;
 use crate::reader::error::Error;
-use crate::reader::ranges::{overlap, overlaps, remove};
 use crate::source;
 
 /// A range that failed fails again at once for this long. After an error of a read-ahead request the
@@ -31,7 +31,7 @@ pub(crate) enum Wake {
 struct WaitingRead {
     id: ReadId,
     range: Range<u64>,
-    missing: Vec<Range<u64>>,
+    missing: RangeSet,
     blocks: Blocks,
 }
 
@@ -44,12 +44,7 @@ pub(super) struct WaitingReads {
 
 impl WaitingReads {
     /// A read of `range` waits for the `missing` bytes of it, in `blocks`.
-    pub(super) fn add(
-        &mut self,
-        range: Range<u64>,
-        missing: Vec<Range<u64>>,
-        blocks: Blocks,
-    ) -> ReadId {
+    pub(super) fn add(&mut self, range: Range<u64>, missing: RangeSet, blocks: Blocks) -> ReadId {
         self.last_id += 1;
         let id = ReadId(self.last_id);
         self.reads.push(WaitingRead {
@@ -69,7 +64,7 @@ impl WaitingReads {
     /// `range` has come. Removes and returns the reads that have all their bytes now.
     pub(super) fn arrived(&mut self, range: &Range<u64>) -> Vec<(ReadId, Blocks)> {
         let ready = self.reads.extract_if(.., |read| {
-            remove(&mut read.missing, range);
+            read.missing.remove(range);
             read.missing.is_empty()
         });
         ready.map(|read| (read.id, read.blocks)).collect()

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::link::LinkEstimate;
 use super::stream::StreamId;
-use crate::reader::ranges::{len, overlaps, without};
+use crate::ranges::{len, overlaps, without};
 use crate::source::Priority;
 
 /// Identifies a request to the source.

@@ -17,12 +17,12 @@ use super::reads::{Failures, ReadId, WaitingReads, Wake, failed_range};
 use super::requests::{RequestId, Requests};
 use super::stream::StreamId;
 use super::streams::Streams;
+use crate::ranges::{RangeSet, len, overlap, overlaps};
 use crate::reader::block::{Block, Blocks, blocks_of, missing};
 use crate::reader::bound::Share;
 use crate::reader::counters::Status;
 use crate::reader::error::Error;
 use crate::reader::pool::Grant;
-use crate::reader::ranges::{len, overlap, overlaps};
 use crate::source::{Hints, Priority};
 
 /// How far ahead of a reader its files should be known, in windows: the window may grow before the
@@ -103,7 +103,7 @@ impl Scheduler {
         read.stream = Some(stream);
         let in_unit = missing(&blocks, &read.unit);
         let in_range = in_unit.iter().map(|gap| overlap(gap, &read.range));
-        let in_range: Vec<_> = in_range.filter(|gap| !gap.is_empty()).collect();
+        let in_range: RangeSet = in_range.collect();
         let gaps = self.requests.not_requested(in_unit);
         if gaps.is_empty() {
             self.read_ahead(stream);

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::flow::{FIRST_WINDOW, Growth};
-use crate::reader::ranges::{len, overlaps};
+use crate::ranges::{len, overlaps};
 
 /// A read of this many bytes comes from a reader that means to go on: `cp`, or the kernel's
 /// read-ahead where it may be raised.

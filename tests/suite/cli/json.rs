@@ -133,6 +133,8 @@ fn what_is_printed_of_an_archive_is_documented() {
         &[],
     );
     check("cid", 0, &said(&["cid", archive], 0), &[]);
+    let index = said(&["index", archive, "-o", "a.index"], 0);
+    check("index", 0, &index, &[]);
 }
 
 #[test]
@@ -228,6 +230,12 @@ fn what_is_printed_of_mounts_is_documented() {
         &Value::from_iter(ours.into_iter().cloned()).to_string(),
         &["mountpoint_hex"],
     );
+    let list = out.path().join("list");
+    fs::write(&list, "a\ta.zip\n").expect("a list");
+    let library = Mount::library(&["--library", list.to_str().expect("a plain path")]);
+    let at = library.path().to_str().expect("a plain path");
+    check("reload", 0, &said(&["reload", at]), &[]);
+    library.end();
     let held = fs::File::open(mount.path().join("f")).expect("a file");
     let told = said(&["umount", &root]);
     drop(held);

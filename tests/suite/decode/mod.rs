@@ -1,5 +1,6 @@
 //! Compressed entries: any range of them, from any state of memory and cache, and what is wrong with them.
 
+mod abandoned;
 mod codecs;
 mod damaged;
 mod entries;

@@ -304,10 +304,14 @@ fn each_archive_of_a_directory_is_shown() {
         assert_eq!(text.expect("a file"), name);
     }
     assert_eq!(names(&mount.join("2024")), ["c.zip"]);
-    fs::write(dir.path().join("d.zip"), archive("d")).expect("an archive");
+    for name in ["d.zip", "2024/e.zip"] {
+        fs::write(dir.path().join(name), archive("d")).expect("an archive");
+    }
     run::run(run::aiozfs().arg("reload").arg(mount.path())).ok("reload");
     assert!(run::wait_until(Duration::from_secs(5), || {
         fs::read(mount.join("d.zip/a.txt")).is_ok()
+            && fs::read(mount.join("2024/e.zip/a.txt")).is_ok()
     }));
+    assert_eq!(names(&mount.join("2024")), ["c.zip", "e.zip"]);
     mount.end();
 }

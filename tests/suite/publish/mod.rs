@@ -1,6 +1,7 @@
 //! `aiozfs publish`: an archive in an object store, whole or not at all, and no part sent twice.
 
 mod conflicts;
+mod link;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::tree::TempDir;
 use md5::{Digest, Md5};
@@ -67,6 +68,15 @@ struct Stored {
     rival: Option<(String, Vec<u8>)>,
     /// Whether the store knows no conditions, as older ones do.
     is_old: bool,
+    /// Until when it answers 500.
+    broken_until: Option<Instant>,
+    /// No part is answered before this number of them has arrived at once.
+    gathered: usize,
+    /// The answer to this part waits until so many parts have arrived.
+    late: Option<(u32, usize)>,
+    /// How many parts arrive at once, and the most so far.
+    at_once: usize,
+    most_at_once: usize,
 }
 
 /// A store in memory that checks signatures, the hashes of bodies, and ETags.
@@ -206,12 +216,37 @@ impl S3 {
                 let mut stored = shared.lock().expect("the store");
                 stored.requests += 1;
                 stored.sent += usize::from(is_part);
+                if stored
+                    .broken_until
+                    .is_some_and(|until| Instant::now() < until)
+                {
+                    return Reply::refusal(500, "InternalError", "Try again.", "");
+                }
+                stored.at_once += usize::from(is_part);
+                stored.most_at_once = stored.most_at_once.max(stored.at_once);
             }
             if is_part {
                 let _link = link.lock().expect("never poisoned: nobody fails within");
                 thread::sleep(pause);
             }
-            answer(&mut shared.lock().expect("the store"), asked)
+            let number = parameter(asked, "partNumber").and_then(|n| n.parse().ok());
+            let holds = |what: &dyn Fn(&Stored) -> bool| {
+                run::wait_until(Duration::from_secs(10), || {
+                    what(&shared.lock().expect("the store"))
+                })
+            };
+            if is_part {
+                holds(&|stored| stored.most_at_once >= stored.gathered);
+            }
+            let late = shared.lock().expect("the store").late;
+            if let Some((_, parts)) = late.filter(|(late, _)| is_part && Some(*late) == number)
+                && holds(&|stored| stored.sent >= parts)
+            {
+                shared.lock().expect("the store").late = None;
+            }
+            let mut stored = shared.lock().expect("the store");
+            stored.at_once -= usize::from(is_part);
+            answer(&mut stored, asked)
         });
         Self { server, stored }
     }
@@ -409,12 +444,15 @@ fn other_stores_have_it_as_it_was_packed() {
         fs::create_dir(folder.path().join("films")).expect("a bucket");
     }
     let rclone = Rclone::serve(served[0].path());
-    has_it_as_it_was_packed(&rclone.base);
+    let said = has_it_as_it_was_packed(&rclone.base);
+    // It answers 404 to a list of unfinished uploads that is empty, which was a warning.
+    assert!(!said.contains("unfinished"), "{said}");
     let s3s = emulators::s3s_fs(served[1].path());
     has_it_as_it_was_packed(&s3s.base);
 }
 
-fn has_it_as_it_was_packed(endpoint: &str) {
+/// Returns what the upload said on stderr. s3s-fs cannot list unfinished uploads, which is a warning.
+fn has_it_as_it_was_packed(endpoint: &str) -> String {
     let source = folder();
     let with_keys = |args: &[&str]| {
         let mut command = run::aiozfs();
@@ -425,8 +463,6 @@ fn has_it_as_it_was_packed(endpoint: &str) {
     };
     let folder = source.path().to_str().expect("plain");
     let done = with_keys(&["publish", "--json", folder, "s3://films/2026/"]).ok("publish");
-    // It answers 404 to a list of unfinished uploads that is empty, which was a warning.
-    assert!(!done.stderr.contains("unfinished"), "{}", done.stderr);
     let report = report(&done);
     let address = report["source"].as_str().expect("an address");
     let notes = with_keys(&["cat", address, "sub/notes.txt"]).ok("cat");
@@ -439,4 +475,5 @@ fn has_it_as_it_was_packed(endpoint: &str) {
         "{}",
         again.stdout
     );
+    done.stderr
 }

@@ -102,6 +102,30 @@ fn write_profiles(home: &Path) {
     fs::write(aws.join(format!("sso/cache/{SESSION}.json")), token).expect("a file");
 }
 
+#[test]
+fn an_expired_sso_token_says_how_to_sign_in() {
+    let (store, home) = (store(), tree::temp());
+    write_profiles(home.path());
+    let token = home.path().join(format!(".aws/sso/cache/{SESSION}.json"));
+    let expired = r#"{"accessToken": "t0ken", "expiresAt": "2024-01-01T00:00:00Z"}"#;
+    for content in [Some(expired), None] {
+        match content {
+            Some(content) => fs::write(&token, content).expect("a file"),
+            None => fs::remove_file(&token).expect("a file"),
+        }
+        let mut command = run::aiozfs();
+        command.env_remove("AWS_CONFIG_FILE");
+        command.env_remove("AWS_SHARED_CREDENTIALS_FILE");
+        command.env("HOME", home.path());
+        command.args(["ls", "--profile=sso"]);
+        let done = run::run(command.args(["--endpoint-url", &store.base(), SOURCE]));
+        assert_eq!(done.code(), Some(1), "{done:?}");
+        for part in ["profile 'sso'", "run 'aws sso login'"] {
+            assert!(done.stderr.contains(part), "{}", done.stderr);
+        }
+    }
+}
+
 /// Each place in which AWS's tools look is found, and the one that they would take is taken.
 #[test]
 fn credentials_come_from_where_the_tools_of_the_store_find_them() {

@@ -4,7 +4,7 @@ use aiozfs::archive::{Ending, Index, Recognized, recognize};
 
 use super::drive;
 use super::made::{Header, Made};
-use crate::common::tree;
+use crate::common::{run, tree};
 
 fn paths(index: &Index) -> Vec<String> {
     let path = |id| String::from_utf8_lossy(index.path(id)).into_owned();
@@ -70,12 +70,44 @@ fn damaged_header_ends_the_list_and_is_named() {
     blob[2048] = b'x'; // the length of the record
     let index = drive::index(&blob, || 512);
     assert_eq!(index.ending(), Ending::BadExtended);
-    // A block of zeros is the end, whatever follows.
+    // Where an extended header has no member, one is missing.
+    let index = drive::index(&three().0[..2560], || 512);
+    assert_eq!(
+        (paths(&index), index.ending()),
+        (vec!["a".into()], Ending::Cut)
+    );
+}
+
+/// GNU tar, bsdtar and Python end at one block of zeros. GNU tar warns, and we once did not.
+#[test]
+fn lone_block_of_zeros_ends_the_list_and_is_told() {
     let mut blob = three().0;
-    blob.resize(blob.len() + 512, 0);
+    let end = blob.len();
+    blob.resize(end + 512, 0);
+    // Cut in the blocks of zeros, nothing is missing.
+    assert_eq!(drive::index(&blob, || 512).problem(), None);
     let blob = Made(blob).file("behind", b"").ended();
     let index = drive::index(&blob, || 512);
-    assert_eq!((paths(&index).len(), index.ending()), (3, Ending::Marked));
+    assert_eq!((paths(&index).len(), index.ending()), (3, Ending::Lone));
+    let said = index
+        .problem()
+        .expect("one block is not the mark of the end");
+    assert!(
+        said.contains(&format!("end at offset {end}, at one block of zeros")),
+        "{said}"
+    );
+    let dir = tree::temp();
+    let path = dir.path().join("a.tar");
+    std::fs::write(&path, &blob).expect("written");
+    let listed = run::run(run::tool("tar").arg("-tf").arg(&path)).ok("tar");
+    assert_eq!(listed.stdout.lines().count(), 3);
+    assert!(
+        listed.stderr.contains("lone zero block"),
+        "{}",
+        listed.stderr
+    );
+    // What is shown is whole.
+    run::run(run::aiozfs().arg("verify").arg(&path)).ok("verify");
 }
 
 /// The index of a cached or downloaded archive may be older than the archive.

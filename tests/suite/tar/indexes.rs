@@ -99,6 +99,10 @@ fn index_of_another_archive_is_refused() {
     }
     fs::write(&bad, &whole[..20]).expect("written");
     refused(&bad, &first, "it is no index");
+    // The archive is not walked first.
+    let node = FaultNode::start(fs::read(&second).expect("readable"));
+    refused(&index, Path::new(&node.url()), "of another archive");
+    assert!(node.requests() <= 1, "{} requests", node.requests());
     // Of the same size, so only the headers tell: no wrong byte is given out.
     fs::write(&second, Made::default().file("b", b"CONTENT").ended()).expect("written");
     let read = aiozfs(&["cat", "--index", text(&index), text(&second), "a"]);

@@ -13,17 +13,17 @@ use super::made::Header;
 use crate::common::link::{Carried, Link, Shape};
 
 /// A tar of members that are not stored: only their headers are.
-struct Members {
+pub struct Members {
     sizes: Vec<u64>,
     starts: Vec<u64>,
-    size: u64,
+    pub size: u64,
     /// The header of an empty member whose number is 0, and the sum of its other bytes.
     template: [u8; 512],
     sum: u32,
 }
 
 impl Members {
-    fn new(sizes: Vec<u64>) -> Self {
+    pub fn new(sizes: Vec<u64>) -> Self {
         let mut at = 0;
         let starts = sizes.iter().map(|size| {
             let start = at;
@@ -80,19 +80,27 @@ impl Members {
     }
 
     /// Opens it over a link.
-    fn open(self, shape: Shape) -> (Arc<Index>, Duration, Carried) {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(async move {
-            let size = self.size;
-            let link = Link::new(shape, size, Arc::new(move |range| self.bytes(range)));
-            let since = Instant::now();
-            let options = ReaderOptions::default();
-            let archive = Archive::open(link.clone(), ParseOptions::default(), options).await;
-            let archive = archive.expect("a calm link");
-            (archive.index().clone(), since.elapsed(), link.carried())
-        })
+    pub fn open(self, shape: Shape) -> (Arc<Index>, Duration, Carried) {
+        open(self.size, move |range| self.bytes(range), shape)
     }
+}
+
+/// Opens an archive of `size` bytes over a link. Returns its index, and what that cost.
+pub fn open(
+    size: u64,
+    bytes: impl Fn(Range<u64>) -> Bytes + Send + Sync + 'static,
+    shape: Shape,
+) -> (Arc<Index>, Duration, Carried) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async move {
+        let link = Link::new(shape, size, Arc::new(bytes));
+        let since = Instant::now();
+        let options = ReaderOptions::default();
+        let archive = Archive::open(link.clone(), ParseOptions::default(), options).await;
+        let archive = archive.expect("a calm link");
+        (archive.index().clone(), since.elapsed(), link.carried())
+    })
 }
 
 /// 604 segments of 0.8 MB, as those of a film: the bar is four round trips and 1.2 times the transfer of what must be

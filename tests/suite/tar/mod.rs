@@ -10,6 +10,7 @@ mod links;
 mod made;
 mod mounted;
 mod programs;
+mod scouts;
 
 // `checks` looks for it here: the fuzz target uses that file, too.
 use aiozfs::archive;

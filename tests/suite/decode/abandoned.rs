@@ -1,0 +1,230 @@
+//! Decoders whose readers have gone, and checkpoints of data that was found to be wrong.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aiozfs::archive::{EntryId, ParseOptions};
+use aiozfs::decode::{CheckpointStore, Coding, Decoder, Point};
+use aiozfs::reader::{Archive, ReaderOptions};
+use aiozfs::source::{Chunk, ChunkStream, Opened, Origin, Priority, Result, Source};
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::watch;
+
+use super::entries::{item, plain, zip};
+
+const MIB: u64 = 1 << 20;
+
+/// A blob that may have a wrong byte, and some bytes that do not come before a gate is opened.
+struct Gated {
+    blob: Vec<u8>,
+    wrong: Mutex<Option<u64>>,
+    behind_gate: Range<u64>,
+    is_open: watch::Sender<bool>,
+    /// How many reads wait at the gate.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Gated {
+    fn new(blob: Vec<u8>, behind_gate: Range<u64>) -> Arc<Self> {
+        Arc::new(Self {
+            blob,
+            wrong: Mutex::default(),
+            behind_gate,
+            is_open: watch::Sender::new(false),
+            waiting: Arc::default(),
+        })
+    }
+
+    fn set_wrong(&self, at: u64) {
+        *self.wrong.lock().expect("no panic") = Some(at);
+    }
+}
+
+impl Source for Gated {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
+    fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        let size = self.blob.len() as u64;
+        ready(Ok(Opened { size, tail: None })).boxed()
+    }
+
+    fn read(&self, range: Range<u64>, _priority: Priority) -> ChunkStream {
+        let mut bytes = self.blob[range.start as usize..range.end as usize].to_vec();
+        if let Some(wrong) = *self.wrong.lock().expect("no panic")
+            && range.contains(&wrong)
+        {
+            bytes[(wrong - range.start) as usize] ^= 0xff;
+        }
+        let chunk = Chunk {
+            offset: range.start,
+            bytes: bytes.into(),
+            origin: Origin::new("gated"),
+        };
+        let gate = &self.behind_gate;
+        let waits = range.start < gate.end && gate.start < range.end;
+        let (mut is_open, waiting) = (self.is_open.subscribe(), self.waiting.clone());
+        stream::once(async move {
+            if waits {
+                waiting.fetch_add(1, SeqCst);
+                let _ = is_open.wait_for(|is_open| *is_open).await;
+            }
+            Ok(chunk)
+        })
+        .boxed()
+    }
+}
+
+/// Remembers how many checkpoints were stored last.
+#[derive(Default, Clone)]
+struct Stored(Arc<Mutex<Vec<usize>>>);
+
+impl Stored {
+    fn counts(&self) -> Vec<usize> {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
+impl CheckpointStore for Stored {
+    fn load(&self, _: EntryId, _: Coding) -> BoxFuture<'_, Vec<Point>> {
+        ready(Vec::new()).boxed()
+    }
+
+    fn store(&self, _: EntryId, _: Coding, points: Vec<Arc<Point>>) {
+        self.0.lock().expect("no panic").push(points.len());
+    }
+}
+
+async fn decoder(source: Arc<Gated>, stored: Stored) -> Arc<Decoder> {
+    let options = ReaderOptions {
+        memory: 16 << 20,
+        timeout: Duration::from_secs(20),
+        connections: 64,
+        ..ReaderOptions::default()
+    };
+    let archive = Archive::open(source, ParseOptions::default(), options).await;
+    let archive = Arc::new(archive.expect("an archive").checking_crcs());
+    let store = Some(Box::new(stored) as Box<dyn CheckpointStore>);
+    Arc::new(Decoder::new(archive, store, Some(256 << 10), None))
+}
+
+fn id(decoder: &Decoder, number: usize) -> EntryId {
+    let id = decoder.archive().index().id(number);
+    id.expect("an entry")
+}
+
+/// Waits for something that other tasks bring about.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} has not come about");
+}
+
+fn position(blob: &[u8], wanted: &[u8]) -> u64 {
+    let found = blob
+        .windows(wanted.len())
+        .position(|window| window == wanted);
+    found.expect("it is there") as u64
+}
+
+/// A read was cancelled while its decoder waited for bytes. When they came, the decoder was scheduled again and again for
+/// the block that nobody wanted any more. It never rested for long enough that others could get its memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoder_whose_reader_has_gone_leaves_its_memory_to_others() {
+    let noise = plain(1, 8 << 20);
+    let content = [&noise[..], &noise[..1 << 20]].concat();
+    let mut encoder = zstd::bulk::Compressor::new(1).expect("memory");
+    let window = zstd::zstd_safe::CParameter::WindowLog(23);
+    encoder.set_parameter(window).expect("a valid window");
+    let stored = encoder.compress(&content).expect("memory");
+    let one = |name: &str| item(name, &content, stored.clone()).with(|item| item.method = 93);
+    let blob = zip(vec![one("a"), one("b")]);
+    let middle = position(&blob, &stored[..100]) + stored.len() as u64 / 2;
+    let source = Gated::new(blob, middle..middle + 1);
+    let decoder = decoder(source.clone(), Stored::default()).await;
+    let [a, b] = [0, 1].map(|number| id(&decoder, number));
+
+    let end = content.len() as u64 - 1000;
+    let read = tokio::spawn({
+        let decoder = decoder.clone();
+        async move { decoder.read(a, end..end + 1000).await }
+    });
+    until("a read at the gate", || source.waiting.load(SeqCst) > 0).await;
+    read.abort();
+    assert!(read.await.is_err_and(|e| e.is_cancelled()));
+    source.is_open.send_replace(true);
+
+    let read = decoder.read(b, end..end + 1000).await;
+    assert!(read.expect("its decoder gets the memory") == content[end as usize..]);
+    assert_eq!(decoder.work().walks.load(SeqCst), 2);
+    decoder.close();
+}
+
+/// Noise that comes again and again, so that a wrong byte in it does, too. Deflate stores it as it is at first, so that
+/// no decoder notices. Returns the content, and what it is compressed to.
+fn echo(len: usize) -> (Vec<u8>, Vec<u8>) {
+    const NOISE: usize = 20_000;
+    let mut random = fastrand::Rng::with_seed(6);
+    let mut noise = || random.u8(..);
+    let first: Vec<u8> = std::iter::repeat_with(&mut noise).take(NOISE).collect();
+    let mut plain = first.clone();
+    while plain.len() < len {
+        plain.extend_from_slice(&first);
+        plain.extend(std::iter::repeat_with(&mut noise).take(NOISE / 4));
+    }
+    plain.truncate(len);
+    let mut compress = flate2::Compress::new(flate2::Compression::new(6), false);
+    let mut stored = Vec::with_capacity(len);
+    for (part, flush) in [
+        (&plain[..NOISE], flate2::FlushCompress::Sync),
+        (&plain[NOISE..], flate2::FlushCompress::Finish),
+    ] {
+        let done = compress.compress_vec(part, &mut stored, flush);
+        done.expect("memory");
+    }
+    assert_eq!(compress.total_in() as usize, len);
+    (plain, stored)
+}
+
+/// Reads a range in steps, as the kernel does.
+async fn read_all(decoder: &Decoder, id: EntryId, range: Range<u64>) -> Vec<u8> {
+    let mut all = Vec::new();
+    for start in range.clone().step_by(128 << 10) {
+        let end = range.end.min(start + (128 << 10));
+        all.extend(decoder.read(id, start..end).await.expect("bytes"));
+    }
+    all
+}
+
+/// Checkpoints are stored while an entry is decoded. If its data turned out to be wrong at its end, they stayed on disk,
+/// and the next mount began at them.
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_of_wrong_data_are_taken_back_from_the_store() {
+    let (plain, stored) = echo(12 << 20);
+    let blob = zip(vec![item("f", &plain, stored)]);
+    let wrong = position(&blob, &plain[..100]) + 50;
+    let source = Gated::new(blob, 0..0);
+    source.set_wrong(wrong);
+    let stored = Stored::default();
+    let decoder = decoder(source, stored.clone()).await;
+    let id = id(&decoder, 0);
+    read_all(&decoder, id, 0..11 * MIB).await;
+    assert!(
+        stored.counts().iter().any(|count| *count >= 16),
+        "{:?}",
+        stored.counts()
+    );
+    let end = plain.len() as u64;
+    let read = decoder.read(id, end - 1000..end).await;
+    read.expect_err("the byte is still wrong");
+    assert_eq!(stored.counts().last(), Some(&0), "{:?}", stored.counts());
+    decoder.close();
+}
