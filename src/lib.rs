@@ -8,7 +8,7 @@
 //!
 //! | room | what it does | may use |
 //! |---|---|---|
-//! | [`ranges`] | byte ranges, sets of them; decimal numbers and hexadecimal | |
+//! | [`ranges`] | byte ranges, sets of them; decimal numbers and hexadecimal; sorting | |
 //! | [`archive`] | ZIP and tar bytes to index and extents, and the records that a writer needs. No I/O, no clock | `ranges` |
 //! | [`playlist`] | HLS and DASH text: finds, adds and removes range links. Pure | `ranges` |
 //! | [`source`] | the trait `Source`; file, memory, retry, offline | `ranges` |

@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
+use crate::ranges::arrange_by_key;
 use crate::ranges::{RangeSet, overlap};
 
 /// Bytes of a blob in one file. Large enough for a disk's full rate and for a terabyte in a million
@@ -202,7 +203,7 @@ pub(super) fn slices_of<'a>(
 /// Sorts slices and cuts their overlaps, in favour of the one that begins first: both have the same bytes,
 /// and a reader verifies them.
 pub(super) fn without_overlaps(mut slices: Vec<Slice<'_>>) -> Vec<Slice<'_>> {
-    slices.sort_by_key(|(at, _)| *at);
+    arrange_by_key(&mut slices, |(at, _)| *at);
     let mut end = 0u64;
     slices.retain_mut(|(at, bytes)| {
         let known = end.saturating_sub(*at).min(bytes.len() as u64);

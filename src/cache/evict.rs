@@ -14,6 +14,7 @@ use super::disk::{Disk, Listed, Stat};
 use super::pins::{self, Pins};
 use super::shared::Shared;
 use super::usage::{self, Usage};
+use crate::ranges::arrange_by_key;
 
 /// A use at least this many seconds after the write protects a block.
 const AGAIN: i64 = 60;
@@ -185,8 +186,8 @@ pub(super) fn victims(disk: &dyn Disk, survey: &Inventory, wanted: u64, size: u6
     }
     let stat = |at: &usize| survey.items[*at].stat;
     // Sorted so that the first to go is last.
-    new.sort_by_key(|at| std::cmp::Reverse(stat(at).written));
-    known.sort_by_key(|at| std::cmp::Reverse(stat(at).used));
+    arrange_by_key(&mut new, |at| std::cmp::Reverse(stat(at).written));
+    arrange_by_key(&mut known, |at| std::cmp::Reverse(stat(at).used));
     let mut new_bytes: u64 = new.iter().map(|at| stat(at).taken).sum();
     let (mut freed, mut victims) = (0, Vec::new());
     while freed < wanted {

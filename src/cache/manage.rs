@@ -16,6 +16,7 @@ use super::record::{self, Framed};
 use super::shared::{Shared, damaged};
 use super::{pinning, pins, usage};
 use crate::content::parse_cid;
+use crate::ranges::arrange_by_key;
 use crate::ranges::hex;
 
 /// A cached blob.
@@ -77,7 +78,7 @@ impl Cache {
         let mut blobs: Vec<Kept> = each
             .map(|(at, dir)| kept(shared, &survey, at, dir))
             .collect();
-        blobs.sort_by_key(|kept| std::cmp::Reverse(kept.used));
+        arrange_by_key(&mut blobs, |kept| std::cmp::Reverse(kept.used));
         Ok(Content {
             taken: survey.taken,
             size: shared.size(),

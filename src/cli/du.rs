@@ -13,6 +13,7 @@ use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
 use super::{Failure, completions};
 use crate::archive::Kind;
 use crate::fs::{Ino, natural};
+use crate::ranges::arrange;
 
 /// Show how much files and directories take: their size, and their size in the archive.
 ///
@@ -174,7 +175,7 @@ impl Usage<'_> {
         // After `.` and `..`.
         let lines = self.unmounted.tree().read_dir(ino, 2);
         let mut lines: Vec<_> = lines.into_iter().flatten().collect();
-        lines.sort_unstable_by(|a, b| natural(b.name, a.name));
+        arrange(&mut lines, |a, b| natural(b.name, a.name));
         Open {
             ino,
             sum: Sum::default(),

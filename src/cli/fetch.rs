@@ -20,6 +20,7 @@ use super::{Failure, completions, config, fetch_index, job, logging};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
 use crate::ranges::RangeSet;
+use crate::ranges::arrange_by_key;
 use crate::source::{Priority, Result as SourceResult, Source};
 use crate::volume::{Location, Opened};
 
@@ -214,7 +215,7 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure>
 
 /// Ranges in order, with neighbours joined.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    ranges.sort_by_key(|range| range.start);
+    arrange_by_key(&mut ranges, |range| range.start);
     let mut merged = RangeSet::new();
     ranges.into_iter().for_each(|range| merged.insert(range));
     merged.to_vec()

@@ -18,6 +18,7 @@ use super::progress::Progress;
 use super::show;
 use crate::archive::{EntryId, Index, Kind, Method};
 use crate::cache::Cache;
+use crate::ranges::arrange_by_key;
 
 /// How long to wait for the disk in the end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -118,6 +119,6 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
         }
     }
     patterns.finish()?;
-    files.sort_by_key(|id| std::cmp::Reverse(index.get(*id).size));
+    arrange_by_key(&mut files, |id| std::cmp::Reverse(index.get(*id).size));
     Ok(files)
 }

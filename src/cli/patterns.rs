@@ -11,6 +11,7 @@ use super::glob::Glob;
 use super::show::quoted;
 use crate::archive::Index;
 use crate::fs::{Ino, Tree, natural};
+use crate::ranges::arrange;
 
 /// Patterns, and which of them have selected something.
 pub(super) struct Patterns<'a> {
@@ -100,7 +101,7 @@ pub(super) fn matching(tree: &Tree, pattern: &OsStr, or_below: bool) -> Result<V
         }
         // After `.` and `..`.
         let mut below: Vec<_> = tree.read_dir(ino, 2).into_iter().flatten().collect();
-        below.sort_unstable_by(|a, b| natural(b.name, a.name));
+        arrange(&mut below, |a, b| natural(b.name, a.name));
         ahead.extend(below.into_iter().map(|line| line.ino));
     }
     if found.is_empty() {

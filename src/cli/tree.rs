@@ -13,6 +13,7 @@ use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
 use super::{Failure, completions};
 use crate::archive::Kind;
 use crate::fs::{Ino, natural};
+use crate::ranges::arrange;
 
 /// Draw the directories of an archive as a tree, without mounting it.
 ///
@@ -208,7 +209,7 @@ impl<'a> Drawing<'a> {
         let lines = self.unmounted.tree().read_dir(dir, 2).into_iter().flatten();
         let lines = lines.filter(|line| line.kind == Kind::Dir || !self.args.directories);
         let mut lines: Vec<_> = lines.map(|line| (line.name, line.ino)).collect();
-        lines.sort_unstable_by(|a, b| natural(b.0, a.0));
+        arrange(&mut lines, |a, b| natural(b.0, a.0));
         lines
     }
 

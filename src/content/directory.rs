@@ -5,6 +5,7 @@
 //! to an entry or to a block below. Pure.
 
 use super::Cid;
+use crate::ranges::arrange_by_key;
 
 /// The multicodec code of murmur3-x64-64, the only function that hashes names.
 const MURMUR3: u64 = 0x22;
@@ -102,7 +103,7 @@ impl Shard {
             };
             slots.push((slot, leads_to));
         }
-        slots.sort_by_key(|(slot, _)| *slot);
+        arrange_by_key(&mut slots, |(slot, _)| *slot);
         if slots.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err("directory: two links of one slot");
         }

@@ -10,6 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use super::block::{Kind, fetch, malformed};
 use super::directory::{Place, Slot};
 use super::{Cid, Codec, NamedLink, Object};
+use crate::ranges::arrange;
 use crate::source::{Blocks, Error, Result};
 
 /// The most blocks of one directory: with 256 slots each, enough for ten million entries.
@@ -84,7 +85,7 @@ pub async fn list(blocks: &dyn Blocks, cid: Cid) -> Result<Option<Vec<Listed>>> 
         }
         _ => return Ok(None),
     };
-    links.sort_by(|a, b| a.name.cmp(&b.name));
+    arrange(&mut links, |a, b| a.name.cmp(&b.name));
     if let Some(pair) = links.windows(2).find(|pair| pair[0].name == pair[1].name) {
         let what = format!("two entries named '{}'", pair[0].name);
         return Err(malformed(&cid, &what));

@@ -89,12 +89,12 @@ impl Memory {
     }
 
     /// A share, which is empty yet. While `may_wait` is set, its codec waits on its thread, which must be one of a tokio
-    /// runtime. Otherwise it fails if it had to wait.
+    /// runtime. Otherwise it fails if it would have to wait.
     pub fn share_while(self: &Arc<Self>, may_wait: Arc<AtomicBool>) -> Share {
         self.share_with(Waits::OnThread(may_wait))
     }
 
-    /// A share, which is empty yet. Its codec fails if it had to wait.
+    /// A share, which is empty yet. Its codec fails if it would have to wait.
     pub fn share_at_once(self: &Arc<Self>) -> Share {
         self.share_with(Waits::Not)
     }
@@ -199,6 +199,11 @@ impl Memory {
 }
 
 impl Share {
+    /// The most that its codec may take, in bytes.
+    pub(super) fn most(&self) -> u64 {
+        self.memory.most()
+    }
+
     /// Gives back what the codec held, and takes this many bytes. Must be called before the codec takes the memory,
     /// and after it has dropped what it had.
     ///

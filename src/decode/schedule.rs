@@ -20,7 +20,8 @@ const DETOUR: u64 = 4 << 20;
 /// How far a reader may jump ahead and still counts as one that reads in sequence, in blocks.
 const JUMP: u64 = 4;
 
-/// The most blocks that a reader asks for before it gets the first one. Kernels ask for up to 4 MiB.
+/// The most blocks ahead of a walk that its reader is assumed to ask for. Linux asks for up to 4 MiB ahead. Twice that, so
+/// that two readers of the same file that are close to each other share a walk.
 const ASKED: u64 = 64;
 
 /// From this many blocks ahead on, a reader counts as one that goes on to the end.
@@ -80,27 +81,32 @@ impl<W> Plan<W> {
         }
     }
 
-    /// The end of what its reader has asked for, as far as that is plausible: a read of another one may have been further.
+    /// The end of what its reader has asked for. At most `ASKED` blocks ahead of the walk: a read beyond that was another
+    /// reader's, or was served by other walks.
     fn asked(&self) -> u64 {
-        let asked = self.until.min(self.next + ASKED);
-        asked.max(self.read).max(self.next)
+        let asked = self.until.max(self.read);
+        asked.clamp(self.next, self.next + ASKED)
     }
 
     /// Whether it is to give a block. `point` is the offset of the last checkpoint before the block.
     fn is_useful(&self, block: u64, point: u64, most_ahead: u64) -> bool {
         let (at, asked) = (self.next * BLOCK, self.asked());
         let has_reader = self.ahead > 0;
-        // It goes there anyway, wherever checkpoints are.
-        let is_next = has_reader && block <= asked + JUMP;
+        // It goes there anyway, wherever checkpoints are. Before its reader has got a first block, that is known only of what
+        // continues its reads without a gap.
+        let jump = if has_reader { JUMP } else { 0 };
+        let is_next = block <= asked + jump;
         let pays = at + RESTART >= point;
-        let is_far = has_reader && block > asked + most_ahead;
+        let is_far = has_reader && block > asked.max(self.read) + most_ahead;
         let is_detour = is_far && at < point.saturating_add(DETOUR);
         self.next <= block && (is_next || pays && !is_detour)
     }
 
-    /// Whether its reader goes on by reading a block. Reads that are under way at the same time end in any order.
+    /// Whether a read of this block continues what its reader reads. Reads that are under way at the same time end in any
+    /// order. A reader that is further ahead than a walk's reader asks is served by other walks.
     fn follows(&self, block: u64) -> bool {
-        (self.read..=self.read.max(self.next) + JUMP).contains(&block)
+        let last = self.read.max(self.next) + JUMP;
+        (self.read..=last.min(self.next + ASKED)).contains(&block)
     }
 }
 
@@ -335,6 +341,37 @@ mod tests {
         assert_eq!(schedule.want(5000, 4999 * BLOCK), Task::Begin(2));
         for block in 5001..5100 {
             assert_eq!(schedule.want(block, 4999 * BLOCK), Task::Coming, "{block}");
+        }
+    }
+
+    /// A reader got 200 blocks from memory, and the walk behind it counted as its own: its next read waited until all of
+    /// them were decoded again, although there was a checkpoint just before what it read.
+    #[test]
+    fn a_reader_far_ahead_of_its_walk_begins_at_a_checkpoint() {
+        for is_running in [false, true] {
+            let mut schedule = Schedule::<&str>::new(10_000, 16);
+            schedule.want(99, 99 * BLOCK);
+            run(&mut schedule, 1, 99);
+            let mut walk = None;
+            for block in 99..301 {
+                walk = walk.or(schedule.read(block));
+            }
+            assert!(walk.is_some(), "it goes on for its reader");
+            if !is_running {
+                schedule.rest(1, "walk");
+            }
+            assert_eq!(schedule.plan(1).map(|plan| plan.next), Some(100));
+            assert_eq!(schedule.want(302, 300 * BLOCK), Task::Begin(2));
+        }
+    }
+
+    #[test]
+    fn reads_before_the_first_block_came_share_a_walk_wherever_checkpoints_are() {
+        let mut schedule = Schedule::<&str>::new(10_000, 16);
+        assert_eq!(schedule.want(0, 0), Task::Begin(1));
+        for block in 1..40 {
+            let point = block / 8 * 8 * BLOCK;
+            assert_eq!(schedule.want(block, point), Task::Coming, "{block}");
         }
     }
 

@@ -30,8 +30,9 @@ const NAME: &[u8] = b"application/openmetrics-text";
 /// The most connections at once. More wait to be accepted.
 const MOST: usize = 32;
 
-/// How long a connection lasts at most. A scrape takes milliseconds, and each has a connection of its own.
-const LONGEST: Duration = Duration::from_secs(5);
+/// How long a connection lasts at most: as long as Prometheus waits for a scrape by default (`scrape_timeout`). Each scrape
+/// has a connection of its own.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Where scrapes come in.
 pub enum Listener {
@@ -116,8 +117,10 @@ async fn accept(mut listener: impl axum::serve::Listener, report: Arc<Reporter>)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
             // A client that sends or reads slowly is cut off, so that clients cannot use up the descriptors.
-            if let Ok(Err(e)) = tokio::time::timeout(LONGEST, connection).await {
-                log::debug!("metrics: {e}");
+            match tokio::time::timeout(LONGEST, connection).await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => log::debug!("metrics: {e}"),
+                Err(_) => log::debug!("metrics: cut off after {} s", LONGEST.as_secs()),
             }
             drop(slot);
         });

@@ -15,6 +15,7 @@ use crate::archive::{Extent, Kind, NewEntry, Timestamp, end_records};
 use crate::playlist::{
     self, Context, Files, Format, Linked, PLAYABLE_VERSION, Problem, Span, What,
 };
+use crate::ranges::arrange_by_key;
 
 /// A plan of an archive.
 #[derive(Debug)]
@@ -286,7 +287,7 @@ impl Plan {
         let absent = problems.iter().filter(is_absent).cloned();
         let start = self.nowhere.len();
         self.nowhere.extend(absent.chain(nowhere).map(warning));
-        self.nowhere[start..].sort_by_key(|warning| warning.problem.line);
+        arrange_by_key(&mut self.nowhere[start..], |warning| warning.problem.line);
         self.warnings.extend(problems.into_iter().map(warning));
         Ok(())
     }

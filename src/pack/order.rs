@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::scan::Found;
 use crate::archive::Kind;
 use crate::playlist::{Format, Reference, Role};
+use crate::ranges::arrange_by_key;
 
 /// A text with links: its format, and the indices of the files that it links to, in playback order.
 #[derive(Debug)]
@@ -109,7 +110,7 @@ fn roots(found: &[Found], playlists: &HashMap<usize, Playlist>) -> Vec<usize> {
     };
     // `found` is sorted by path, so indices are, too.
     let mut all: Vec<usize> = playlists.keys().copied().collect();
-    all.sort_by_key(|at| (is_linked_to[*at], rank(*at), *at));
+    arrange_by_key(&mut all, |at| (is_linked_to[*at], rank(*at), *at));
     all
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use crate::archive::{Kind, MAX_NAME, Timestamp};
+use crate::ranges::arrange;
 
 /// A file, an empty directory or a symbolic link.
 #[derive(Debug)]
@@ -117,6 +118,6 @@ pub(super) fn scan(folder: &Path) -> Result<Vec<Found>, Error> {
             });
         }
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
+    arrange(&mut found, |a, b| a.path.cmp(&b.path));
     Ok(found)
 }

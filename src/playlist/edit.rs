@@ -1,5 +1,6 @@
 //! Edits of a text that leave the rest the same to the byte.
 
+use crate::ranges::arrange_by_key;
 use std::ops::Range;
 
 /// Replacements of spans of a text, in any order. Of two that overlap, only the one that begins first
@@ -28,7 +29,7 @@ impl Edits {
     /// The edited text.
     pub(super) fn apply(mut self, text: &str) -> String {
         // Stable: two insertions at the same place keep their order.
-        self.spans.sort_by_key(|(span, _)| (span.start, span.end));
+        arrange_by_key(&mut self.spans, |(span, _)| (span.start, span.end));
         let mut out = String::with_capacity(text.len() + self.new.len());
         let mut at = 0;
         for (span, with) in self.spans {

@@ -1,5 +1,6 @@
 //! Problems of links, each with its line.
 
+use crate::ranges::arrange_by_key;
 use std::fmt;
 
 /// The length in bytes beyond which a text is not treated as a playlist. A day of segments of two
@@ -180,7 +181,7 @@ impl Problems {
 
     /// The problems in the order of the text.
     pub(super) fn finish(mut self) -> Vec<Problem> {
-        self.reported.sort_by_key(|problem| problem.line);
+        arrange_by_key(&mut self.reported, |problem| problem.line);
         if let Some(last) = self.reported.last().filter(|_| self.more > 0) {
             let (line, what) = (last.line, What::More(self.more));
             self.reported.push(Problem { line, what });

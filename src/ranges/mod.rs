@@ -1,11 +1,12 @@
-//! Byte ranges, sets of them, and the text forms of numbers.
+//! Byte ranges, sets of them, the text forms of numbers, and sorting.
 //!
-//! Ranges are half-open and count bytes. Nothing here allocates more than its result, and nothing
-//! panics.
+//! Ranges are half-open and count bytes. Nothing here panics.
 
+mod arrange;
 mod set;
 mod text;
 
+pub use arrange::{arrange, arrange_by_key};
 pub use set::RangeSet;
 pub use text::{decimal, hex};
 

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use html5gum::emitters::default::DefaultEmitter;
-use html5gum::{Token, Tokenizer};
+use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
 use percent_encoding::percent_decode_str;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, de};
@@ -83,18 +83,27 @@ fn form(kind: &str) -> Option<Form> {
 
 fn html(page: &Url, body: &[u8], take: Take) -> Result<(), Error> {
     let text = String::from_utf8_lossy(body);
-    let mut emitter: DefaultEmitter = DefaultEmitter::default();
+    // Only the attribute that is being read is in memory: one tag of a hostile page may have millions.
+    let (mut is_link, mut is_href) = (false, false);
+    let hrefs = move |event: CallbackEvent<'_>, _: Span<()>| {
+        match event {
+            CallbackEvent::OpenStartTag { name } => (is_link, is_href) = (name == b"a", false),
+            CallbackEvent::CloseStartTag { .. } => (is_link, is_href) = (false, false),
+            CallbackEvent::AttributeName { name } => is_href = is_link && name == b"href",
+            CallbackEvent::AttributeValue { value } if is_href => {
+                // The first attribute of a name counts.
+                (is_link, is_href) = (false, false);
+                return String::from_utf8(value.to_vec()).ok();
+            }
+            _ => {}
+        }
+        None
+    };
+    let mut emitter = CallbackEmitter::new(hrefs);
     // Scripts are no markup.
     emitter.naively_switch_states(true);
-    for token in Tokenizer::new_with_emitter(&*text, emitter) {
-        let Ok(Token::StartTag(tag)) = token else {
-            continue;
-        };
-        let href = (&**tag.name == b"a").then(|| tag.attributes.get(&b"href"[..]));
-        let href = href
-            .flatten()
-            .and_then(|href| std::str::from_utf8(href).ok());
-        if let Some(link) = href.and_then(|href| child(page, page.join(href.trim()).ok()?)) {
+    for href in Tokenizer::new_with_emitter(&*text, emitter).flatten() {
+        if let Some(link) = page.join(href.trim()).ok().and_then(|url| child(page, url)) {
             take(link)?;
         }
     }
@@ -261,6 +270,17 @@ mod tests {
             "100% é?.zip http://h/f/100%25%20%C3%A9%3F.zip",
         ];
         assert_eq!(names("http://h/f/", "application/json", json), expected);
+    }
+
+    /// One tag with six million attributes took 0.8 GB, because all of them were kept.
+    #[test]
+    fn the_first_address_of_a_link_counts_among_many_attributes() {
+        let many: String = (0..1000).map(|n| format!(" x{n}=1 y{n}")).collect();
+        let body = format!(
+            "<b href=b.zip{many}></b><a{many} href=a.zip href=c.zip{many}>a</a href=d.zip><a href><a>x"
+        );
+        let found = names("http://h/f/", "text/html", &body);
+        assert_eq!(found, ["a.zip http://h/f/a.zip"]);
     }
 
     #[test]

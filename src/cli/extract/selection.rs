@@ -6,6 +6,7 @@ use crate::archive::Kind;
 use crate::cli::Failure;
 use crate::cli::patterns::Patterns;
 use crate::fs::{Ino, Tree};
+use crate::ranges::arrange_by_key;
 
 /// Files to extract, and the directories that they need.
 #[derive(Debug, Default)]
@@ -39,7 +40,7 @@ impl Selection {
             }
         }
         patterns.finish()?;
-        selection.files.sort_unstable_by_key(|ino| tree.entry(*ino));
+        arrange_by_key(&mut selection.files, |ino| tree.entry(*ino));
         Ok(selection)
     }
 

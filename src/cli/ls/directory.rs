@@ -14,6 +14,7 @@ use crate::cli::paint::{Look, Painter};
 use crate::cli::show;
 use crate::content::{Listed, ListedKind};
 use crate::fs::natural;
+use crate::ranges::{arrange, arrange_by_key};
 use crate::volume::{self, Location, OpenError};
 
 /// The most entries that `ls -R` lists. Directories that lead to one another through few blocks may have
@@ -145,7 +146,9 @@ impl Listing<'_> {
             let directories = listing.directories.into_iter();
             let directories = directories.map(|below| Entry::of(below, ListedKind::Directory));
             let mut entries: Vec<Entry> = archives.chain(directories).collect();
-            entries.sort_by(|a, b| natural(a.name.as_bytes(), b.name.as_bytes()));
+            arrange(&mut entries, |a, b| {
+                natural(a.name.as_bytes(), b.name.as_bytes())
+            });
             Ok(entries)
         });
         let entries = entries.map_err(|e: OpenError| explain_open(&self.access.location, &e))?;
@@ -201,7 +204,7 @@ impl Listing<'_> {
 /// The times of what is in a directory are not known, so `-t` leaves the order as it is.
 fn sort(entries: &mut [Entry], args: &LsArgs) {
     if args.by_size {
-        entries.sort_by_key(|entry| Reverse(entry.size));
+        arrange_by_key(entries, |entry| Reverse(entry.size));
     }
     if args.reverse {
         entries.reverse();

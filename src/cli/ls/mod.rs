@@ -24,6 +24,7 @@ use super::unmounted::{Unmounted, resolve, with_access};
 use crate::archive::{Entry, Error, Kind};
 use crate::decode;
 use crate::fs::{Attr, Ino, natural};
+use crate::ranges::arrange;
 pub(super) use args::LsArgs;
 use args::size_text;
 use row::Row;
@@ -258,7 +259,7 @@ impl<'a> Listing<'a> {
     }
 
     fn sorted(&self, mut files: Vec<(Cow<'a, [u8]>, Ino)>) -> Vec<Ino> {
-        files.sort_unstable_by(|(a, first), (b, second)| {
+        arrange(&mut files, |(a, first), (b, second)| {
             let (first, second) = (*first, *second);
             let order = if self.args.by_time {
                 self.attr(second).mtime.cmp(&self.attr(first).mtime)

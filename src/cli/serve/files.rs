@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Failure;
+use crate::ranges::arrange_by_key;
 use crate::source::Stamp;
 
 /// A file to be served.
@@ -95,7 +96,7 @@ impl Walk {
             Ok(entries) => entries,
             Err(e) => return log::info!("{}: {e}", dir.display()),
         };
-        entries.sort_by_key(fs::DirEntry::file_name);
+        arrange_by_key(&mut entries, fs::DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
             if name.as_bytes().starts_with(b".") {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::archive::{EntryId, Format, Index};
+use crate::ranges::arrange_by_key;
 
 /// Some bytes that are bad.
 #[derive(Debug, PartialEq, Serialize)]
@@ -111,7 +112,7 @@ impl Report {
         self.bytes += part.bytes;
         self.unread.extend(part.unread);
         self.bad.extend(part.bad);
-        self.bad.sort_by_key(|bad| bad.offset);
+        arrange_by_key(&mut self.bad, |bad| bad.offset);
     }
 
     pub(super) fn is_good(&self) -> bool {

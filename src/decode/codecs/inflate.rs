@@ -41,7 +41,7 @@ pub(in crate::decode) struct Step {
 unsafe impl Send for Inflate {}
 
 impl Inflate {
-    /// `None` if memory lacks.
+    /// `None` if there is not enough memory.
     pub(in crate::decode) fn new() -> Option<Self> {
         let mut stream = Box::new(z::z_stream::default());
         // Negative: without a header (zlib's manual, inflateInit2).

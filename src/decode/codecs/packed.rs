@@ -1,7 +1,7 @@
 //! The states of checkpoints, which are kept compressed.
 //!
-//! With zlib-rs, which decodes Deflate: the compressor of zstd is 0.3 MB of code. A state is mostly a window of plain
-//! bytes, which compresses about as well as the entry did.
+//! States are compressed by zlib-rs, which the program has for Deflate. zstd's compressor would add 0.3 MB. A state is
+//! mostly a window of plain bytes, which compresses about as well as the entry did.
 
 use zlib_rs::{
     DeflateConfig, InflateConfig, ReturnCode, compress_bound, compress_slice, decompress_slice,
@@ -10,7 +10,7 @@ use zlib_rs::{
 /// The level of zlib. The fastest one with Huffman codes made for the data.
 const LEVEL: i32 = 2;
 
-/// Compresses a state; `None` if memory lacks.
+/// Compresses a state; `None` if there is not enough memory.
 pub(super) fn pack(state: &[u8]) -> Option<Vec<u8>> {
     let mut packed = vec![0; compress_bound(state.len())];
     let (done, code) = compress_slice(&mut packed, state, DeflateConfig::new(LEVEL));

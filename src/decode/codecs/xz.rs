@@ -4,13 +4,14 @@
 //! the last block of a stream is skipped: its index tells nothing that the entry's size and CRC-32 do not.
 //!
 //! The library decodes single blocks only if they have at most one filter besides LZMA2. If the first block has more, the
-//! entry is decoded in sequence, and does not restart.
+//! entry is decoded in sequence, and does not restart. If only a later one has more, the entry is not supported.
 
-use std::io::{Cursor, ErrorKind, Read};
+use std::io::{self, Cursor, ErrorKind, Read};
 
 use lzma_rust2::{Action, XzReader, XzStream, lzma2_get_memory_usage};
 
 use super::sequential::{Buffered, STEP, Sequential};
+use crate::archive::Method;
 use crate::decode::codec::{Checkpoint, Codec, Coding, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
@@ -197,12 +198,29 @@ impl Xz {
     fn in_sequence(mut self, header: &[u8]) -> Result<Box<dyn Codec>, Error> {
         let dictionary = dictionary(header);
         let dictionary = dictionary.ok_or_else(|| self.damaged("a block header is not valid"))?;
-        let limit = lzma2_get_memory_usage(dictionary);
-        let needs = (u64::from(limit) * 1024).min(self.size + (1 << 20));
-        self.share.take(needs + STEP as u64)?;
+        // Later blocks may have larger dictionaries, and no more memory can be taken for them.
+        let first = u64::from(lzma2_get_memory_usage(dictionary)) * 1024;
+        let whole = self.most_needed();
+        let allowed = first.max(self.share.most() / 4).min(whole);
+        self.share.take(allowed + STEP as u64)?;
+        let limit = if allowed == whole {
+            u32::MAX
+        } else {
+            u32::try_from(allowed / 1024).unwrap_or(u32::MAX)
+        };
         let head = Cursor::new([&self.header, header].concat());
-        let make = |source: Buffered| Ok(XzReader::new_mem_limit(head.chain(source), true, limit));
+        let make = |source: Buffered| {
+            let reader = XzReader::new_mem_limit(head.chain(source), true, limit);
+            let needs = whole;
+            let beyond = Error::TooMuchMemory { needs, allowed };
+            Ok(Limited { reader, beyond })
+        };
         Ok(Box::new(Sequential::new(self.input, self.share, make)?))
+    }
+
+    /// The most memory that decoding takes, whatever the dictionaries are: they take memory as they fill. In bytes.
+    fn most_needed(&self) -> u64 {
+        self.size.min(u64::MAX / 2) + (1 << 20)
     }
 
     /// Reads the header of a stream, behind the padding of the one before (section 2.2).
@@ -236,9 +254,8 @@ impl Xz {
         }
         let needs = stream.memory_usage();
         let needs = needs.ok_or_else(|| damaged("a block header is cut off".into()))?;
-        // A dictionary takes memory as it fills.
-        self.share
-            .take((u64::from(needs) * 1024).min(self.size + (1 << 20)))?;
+        let needs = (u64::from(needs) * 1024).min(self.most_needed());
+        self.share.take(needs)?;
         stream.set_mem_limit(u32::MAX);
         // The lengths of checks by their numbers (section 2.1.1.2).
         let check = match self.header[7] & 15 {
@@ -282,6 +299,22 @@ impl Xz {
             }
         }
         Ok(number(&bytes).map_or(0, |(number, _)| number))
+    }
+}
+
+/// A reader with a limit of memory, whose errors tell what was allowed.
+struct Limited<R> {
+    reader: R,
+    /// What is wrong with a block whose dictionary is beyond the limit.
+    beyond: Error,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(out).map_err(|e| match e.kind() {
+            ErrorKind::OutOfMemory => self.beyond.clone().into(),
+            _ => e,
+        })
     }
 }
 
@@ -336,6 +369,10 @@ impl Codec for Xz {
                 let Some(header) = self.next_header()? else {
                     return Ok(0);
                 };
+                if is_chain(&header) {
+                    let method = Method::Xz;
+                    return Err(Error::Unsupported { method });
+                }
                 self.block = Some(self.begin_block(&header)?);
                 continue;
             };

@@ -14,6 +14,7 @@ use super::resources::{Found, NamedBy, Representation, Resource, byte_range, nam
 use super::single;
 use super::times::Times;
 use super::written::{Written, first_last};
+use crate::ranges::arrange_by_key;
 
 /// A manifest whose links take more bytes than this stays as it is: no mount would read the result.
 const MOST_WRITTEN: usize = 2 * LONGEST as usize;
@@ -249,7 +250,7 @@ impl<'a> Rewrite<'a> {
         } else {
             self.edits.apply(self.dom.text)
         };
-        self.problems.sort_by_key(|(at, _)| *at);
+        arrange_by_key(&mut self.problems, |(at, _)| *at);
         let lines = Lines::new(self.dom.text);
         let problems = self.problems.into_iter().map(|(at, what)| Problem {
             line: lines.of(at),

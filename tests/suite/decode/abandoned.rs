@@ -1,4 +1,4 @@
-//! Decoders whose readers have gone, and checkpoints of data that was found to be wrong.
+//! Decoders whose readers have gone, and decoders and checkpoints of data that was found to be wrong.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -13,11 +13,12 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
 
-use super::entries::{item, plain, zip};
+use super::entries::{deflated, item, plain, zip};
+use crate::common::zips::Item;
 
 const MIB: u64 = 1 << 20;
 
-/// A blob that may have a wrong byte, and some bytes that do not come before a gate is opened.
+/// A blob that has a wrong byte for a while, and some bytes that do not come before a gate is opened.
 struct Gated {
     blob: Vec<u8>,
     wrong: Mutex<Option<u64>>,
@@ -38,8 +39,8 @@ impl Gated {
         })
     }
 
-    fn set_wrong(&self, at: u64) {
-        *self.wrong.lock().expect("no panic") = Some(at);
+    fn set_wrong(&self, at: Option<u64>) {
+        *self.wrong.lock().expect("no panic") = at;
     }
 }
 
@@ -212,7 +213,7 @@ async fn checkpoints_of_wrong_data_are_taken_back_from_the_store() {
     let blob = zip(vec![item("f", &plain, stored)]);
     let wrong = position(&blob, &plain[..100]) + 50;
     let source = Gated::new(blob, 0..0);
-    source.set_wrong(wrong);
+    source.set_wrong(Some(wrong));
     let stored = Stored::default();
     let decoder = decoder(source, stored.clone()).await;
     let id = id(&decoder, 0);
@@ -226,5 +227,72 @@ async fn checkpoints_of_wrong_data_are_taken_back_from_the_store() {
     let read = decoder.read(id, end - 1000..end).await;
     read.expect_err("the byte is still wrong");
     assert_eq!(stored.counts().last(), Some(&0), "{:?}", stored.counts());
+    decoder.close();
+}
+
+/// A read found a checkpoint, and its decoder was to begin there as soon as there was a thread for it. Meanwhile another
+/// reader came to the end of the entry and found its data to be wrong. The decoder began nevertheless, and the read got
+/// wrong bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoder_does_not_begin_at_a_checkpoint_that_was_found_to_be_wrong_meanwhile() {
+    // As many as threads begin decoders.
+    const THREADS: usize = 16;
+    let (content, stored) = echo(16 << 20);
+    let zeros = vec![0; 2 << 20];
+    let of_zeros = deflated(&zeros, 1);
+    let mut items = vec![item("f", &content, stored)];
+    let others = (0..THREADS).map(|n| {
+        let other = item(&format!("{n}"), &zeros, of_zeros.clone());
+        // What lies between is not fetched together with the data.
+        other.with(|item: &mut Item| item.behind = vec![0; 200_000])
+    });
+    items.extend(others);
+    let data_of_f = items[0].data.len() as u64;
+    let blob = zip(items);
+    let first = position(&blob, &content[..100]);
+    let gate = first + data_of_f..blob.len() as u64 - 10_000;
+    let source = Gated::new(blob, gate);
+    source.set_wrong(Some(first + 50));
+    source.is_open.send_replace(true);
+    let stored = Stored::default();
+    let decoder = decoder(source.clone(), stored.clone()).await;
+    let f = id(&decoder, 0);
+    read_all(&decoder, f, 0..61 * MIB / 4).await;
+    source.set_wrong(None);
+    source.is_open.send_replace(false);
+
+    let walks = || decoder.work().walks.load(SeqCst);
+    let (before, mut others) = (walks(), Vec::new());
+    for n in 0..THREADS {
+        let (decoder, id) = (decoder.clone(), id(&decoder, n + 1));
+        others.push(tokio::spawn(async move { decoder.read(id, 0..10).await }));
+    }
+    // Each keeps its thread: it waits for bytes at the gate.
+    until("decoders that wait", || walks() == before + THREADS as u64).await;
+    let spawn = |range: Range<u64>| {
+        let decoder = decoder.clone();
+        tokio::spawn(async move { decoder.read(f, range).await })
+    };
+    let at = 3 * MIB / 2;
+    let read = spawn(at..at + 1000);
+    // It looks up its checkpoint.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let last = spawn(16 * MIB - 1000..16 * MIB);
+    until("the end of the entry", || {
+        stored.counts().last() == Some(&0)
+    })
+    .await;
+    source.is_open.send_replace(true);
+
+    let (read, last) = (read.await.expect("no panic"), last.await.expect("no panic"));
+    assert!(last.expect("its end") == content[(16 << 20) - 1000..]);
+    let at = at as usize;
+    assert!(
+        read.expect("bytes") == content[at..at + 1000],
+        "wrong bytes"
+    );
+    for other in others {
+        assert!(other.await.expect("no panic").expect("zeros") == [0; 10]);
+    }
     decoder.close();
 }

@@ -12,3 +12,4 @@ mod mounted;
 mod prompt;
 mod ranges;
 mod sequential;
+mod xz;

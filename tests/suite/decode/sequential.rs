@@ -4,6 +4,7 @@
 use std::fs;
 use std::sync::atomic::Ordering::SeqCst;
 
+use aiozfs::volume::open_cache;
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -77,14 +78,22 @@ fn files_that_are_read_at_the_same_time_are_decoded_once() {
     }
 }
 
+/// After a remount the checkpoints were known, and before a file's first block was read, each of them that the kernel asked
+/// beyond got a walk of its own.
 #[test]
-fn files_on_a_server_that_are_read_at_the_same_time_are_decoded_once() {
+fn files_on_a_server_that_are_read_at_the_same_time_are_decoded_once_also_after_a_remount() {
     let (archive, plain) = archive(3);
     let len = archive.len() as u64;
     let (node, cache) = (FaultNode::start(archive), tree::temp());
+    let settle = open_cache(cache.path(), Some(1 << 30)).expect("a cache");
     let opened = Opened::url(&node.url(), cache.path(), options(1 << 20));
     assert_decoded_once(&opened, 3, &plain);
     let sent = node.sent();
     assert!(sent <= len + len / 10, "{sent} of {len} bytes were sent");
-    opened.end(None);
+    opened.end(Some(&settle));
+
+    // With a checkpoint for each MiB.
+    let again = Opened::url(&node.url(), cache.path(), options(1 << 20));
+    assert_decoded_once(&again, 3, &plain);
+    again.end(None);
 }
