@@ -36,8 +36,9 @@ impl Finished {
     pub fn ok(self, what: &str) -> Self {
         assert!(
             self.status.success(),
-            "{what}: {}\n{}",
+            "{what}: {}\n{}\n{}",
             self.status,
+            self.stdout,
             self.stderr
         );
         self

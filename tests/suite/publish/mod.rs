@@ -68,8 +68,9 @@ struct Stored {
     rival: Option<(String, Vec<u8>)>,
     /// Whether the store knows no conditions, as older ones do.
     is_old: bool,
-    /// Until when it answers 500.
-    broken_until: Option<Instant>,
+    /// For how long from the first request on it answers 500.
+    broken_for: Duration,
+    asked_first: Option<Instant>,
     /// No part is answered before this number of them has arrived at once.
     gathered: usize,
     /// The answer to this part waits until so many parts have arrived.
@@ -216,10 +217,8 @@ impl S3 {
                 let mut stored = shared.lock().expect("the store");
                 stored.requests += 1;
                 stored.sent += usize::from(is_part);
-                if stored
-                    .broken_until
-                    .is_some_and(|until| Instant::now() < until)
-                {
+                let since = *stored.asked_first.get_or_insert_with(Instant::now);
+                if since.elapsed() < stored.broken_for {
                     return Reply::refusal(500, "InternalError", "Try again.", "");
                 }
                 stored.at_once += usize::from(is_part);
