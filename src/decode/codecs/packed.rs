@@ -7,8 +7,8 @@ use zlib_rs::{
     DeflateConfig, InflateConfig, ReturnCode, compress_bound, compress_slice, decompress_slice,
 };
 
-/// The level of zlib. The fastest one with Huffman codes made for the data.
-const LEVEL: i32 = 2;
+/// The level of zlib: the fastest.
+const LEVEL: i32 = 1;
 
 /// Compresses a state; `None` if there is not enough memory.
 pub(super) fn pack(state: &[u8]) -> Option<Vec<u8>> {
@@ -37,7 +37,7 @@ mod tests {
     fn states_return_and_damaged_or_long_ones_do_not() {
         for state in [Vec::new(), vec![7, 8], b"some words ".repeat(3000)] {
             let packed = pack(&state).expect("packed");
-            assert!(packed.len() < 300, "{}", packed.len());
+            assert!(packed.len() < 500, "{}", packed.len());
             assert_eq!(unpack(&packed, state.len()), Some(state.clone()));
             assert_eq!(unpack(&packed, 1 << 18), Some(state.clone()));
             if let Some(less) = state.len().checked_sub(1) {
