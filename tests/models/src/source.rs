@@ -17,6 +17,10 @@ pub mod pool_model;
 #[path = "../../../src/http/server.rs"]
 #[allow(dead_code, reason = "the models use what requests use")]
 mod server;
+#[path = "../../../src/source/urgency.rs"]
+mod urgency;
+
+pub use urgency::Urgency;
 
 /// The lock that lets others go first.
 mod sync {

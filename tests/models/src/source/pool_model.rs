@@ -10,9 +10,9 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::Mutex;
 use tokio::time::Instant;
 
-use super::Priority;
 use super::pool::{Opening, Pool};
 use super::server::Claim;
+use super::{Priority, Urgency};
 
 /// No more connections than this.
 const MOST: usize = 2;
@@ -65,12 +65,21 @@ async fn exchange(pool: Halves, halves: Arc<AtomicUsize>, number: usize) {
         0 => Priority::Prefetch,
         _ => Priority::Demand,
     };
-    let claim = Claim { blob, priority };
+    let urgency = Urgency::from(priority);
+    let claim = Claim {
+        blob,
+        urgency: urgency.clone(),
+    };
+    // A program begins to wait for it, perhaps while it waits for a connection.
+    spawn(async move {
+        yield_now().await;
+        urgency.raise();
+    });
     loop {
         // How many are worth it changes.
         let most = thread_rng().gen_range(1..=MOST);
         let open = |opening| drop(spawn(connect(opening, halves.clone())));
-        let Ok(mut lease) = pool.lease(most, claim, open).await else {
+        let Ok(mut lease) = pool.lease(most, &claim, open).await else {
             return;
         };
         let sent = lease.writer().expect("a half to write");
