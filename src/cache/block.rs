@@ -18,8 +18,7 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use crate::ranges::arrange_by_key;
-use crate::ranges::{RangeSet, overlap};
+use crate::ranges::{RangeSet, arrange_by_key, overlap};
 
 /// Bytes of a blob in one file. Large enough for a disk's full rate and for a terabyte in a million
 /// files; small enough to rewrite when a part arrives.

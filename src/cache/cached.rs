@@ -35,8 +35,8 @@ const ORIGIN: &str = "the cache";
 pub enum Ask {
     /// Whenever the URL is opened.
     Always,
-    /// Unless the version that was last seen is fresh (RFC 9111, section 4.2), and what a list of blobs says of this
-    /// one is what it said then. The first read that needs the server compares the version.
+    /// Only if the version that was last seen is no longer fresh (RFC 9111, section 4.2), or the listing says something
+    /// else of the blob than it did then. The first read that needs the server compares the version.
     Stale(Option<String>),
     /// Never: the URL has the version that was last seen.
     Never,

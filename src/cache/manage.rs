@@ -16,8 +16,7 @@ use super::record::{self, Framed};
 use super::shared::{Shared, damaged};
 use super::{pinning, pins, usage};
 use crate::content::parse_cid;
-use crate::ranges::arrange_by_key;
-use crate::ranges::hex;
+use crate::ranges::{arrange_by_key, hex};
 
 /// A cached blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

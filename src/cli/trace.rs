@@ -68,7 +68,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
     if report.archives.is_some() {
         let mountpoint = args.mountpoint.display();
         return Err(Failure::new(format!(
-            "{mountpoint} is a library, of which there is no trace; mount one of its archives alone, or see 'aiozfs status'"
+            "{mountpoint} is a library, and libraries have no trace; mount one of its archives alone, or see 'aiozfs status'"
         )));
     }
     let first = mount::trace(&args.mountpoint, None).map_err(Failure::new)?;

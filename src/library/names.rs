@@ -31,7 +31,7 @@ struct Shown {
 struct Given {
     /// The list.
     listed: Vec<Item>,
-    /// What seemed to be an archive and is a directory of archives, and what is in it, by its name.
+    /// Names that turned out to be directories of archives, with what is in them.
     directories: HashMap<String, (Item, Vec<Item>)>,
     /// Archives in the root that programs looked up, the oldest first.
     looked_up: VecDeque<Item>,
@@ -162,8 +162,8 @@ impl Names {
 }
 
 impl Given {
-    /// Of several archives in a directory with the same name, the first is shown. Without any, it is shown as an
-    /// archive again.
+    /// Of several archives in a directory with the same name, the first is shown. If the directory has
+    /// no archives, its name is shown as an archive again.
     fn expand(&mut self, item: Item, mut items: Vec<Item>) {
         let mut names = HashSet::new();
         items.retain(|item| names.insert(item.name().to_owned()));
@@ -200,8 +200,8 @@ impl Given {
         self.directories.retain(|name, _| reached.contains(name));
     }
 
-    /// The archives: those of the list, and those that were looked up and have no place in it, with what is in
-    /// directories instead of these.
+    /// The list's archives, and those that were looked up whose names the list does not have. What is in a directory of
+    /// archives takes the directory's place.
     fn items(&self) -> Vec<Item> {
         self.walk().0
     }
@@ -216,7 +216,7 @@ impl Given {
         let (mut items, mut reached) = (Vec::with_capacity(ahead.len()), Vec::new());
         while let Some(item) = ahead.pop() {
             match self.directories.get(item.name()) {
-                // Its name may stand for something else now. Another date is no other directory.
+                // Its name may stand for something else now. A directory with a new date is still the same directory.
                 Some((of, below)) if of.location() == item.location() => {
                     reached.push(item.name());
                     ahead.extend(below);

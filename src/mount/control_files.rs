@@ -24,7 +24,7 @@ const FIRST: u64 = 1 << 63;
 /// At most this number of control files may be open.
 const MOST_OPEN: usize = 256;
 
-/// This number of names that programs looked up last are known by their inode numbers.
+/// How many of the names that programs looked up last keep their inode numbers.
 const MOST: usize = 64;
 
 pub(super) struct ControlFiles {

@@ -120,8 +120,6 @@ impl Pool {
     }
 }
 
-impl Shared {}
-
 impl Grant {
     /// Takes one of the granted buffers, or `None` when all have been taken. Its content is
     /// arbitrary.

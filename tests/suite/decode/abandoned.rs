@@ -235,7 +235,7 @@ async fn checkpoints_of_wrong_data_are_taken_back_from_the_store() {
 /// wrong bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decoder_does_not_begin_at_a_checkpoint_that_was_found_to_be_wrong_meanwhile() {
-    // As many as threads begin decoders.
+    // The number of threads that begin decoders.
     const THREADS: usize = 16;
     let (content, stored) = echo(16 << 20);
     let zeros = vec![0; 2 << 20];

@@ -73,7 +73,7 @@ struct Stored {
     asked_first: Option<Instant>,
     /// No part is answered before this number of them has arrived at once.
     gathered: usize,
-    /// The answer to this part waits until so many parts have arrived.
+    /// The number of a part, and how many parts must have arrived before that part is answered.
     late: Option<(u32, usize)>,
     /// How many parts arrive at once, and the most so far.
     at_once: usize,
