@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fuser::{
@@ -44,6 +44,9 @@ const AUTO_PLUS: usize = 4000;
 /// The most read-ahead requests that the kernel may have in flight. The default of 12 suits disks.
 const MAX_BACKGROUND: u16 = 64;
 
+/// What is done when a session has ended.
+type OnEnd = Box<dyn Fn() + Send + Sync>;
+
 pub(super) struct Adapter {
     served: Arc<Served>,
     /// fuser, not the kernel, refuses some users (`allow_root`), so the kernel must send a request for
@@ -56,6 +59,8 @@ pub(super) struct Adapter {
     /// Set when the kernel's read-ahead is configured. Opens wait for it: the kernel fixes the read-ahead
     /// of a file when the file is opened.
     tuned: Arc<SetOnce<()>>,
+    /// Called when the session has ended. Set when it has begun.
+    on_end: Arc<OnceLock<OnEnd>>,
 }
 
 impl Adapter {
@@ -66,12 +71,18 @@ impl Adapter {
             refuses_users,
             opens_dirs: false,
             tuned: Arc::default(),
+            on_end: Arc::default(),
         }
     }
 
     /// Set it to let files be opened.
     pub(super) fn tuned(&self) -> Arc<SetOnce<()>> {
         self.tuned.clone()
+    }
+
+    /// Set it before the session runs.
+    pub(super) fn on_end(&self) -> Arc<OnceLock<OnEnd>> {
+        self.on_end.clone()
     }
 
     /// The control files, if the inode number is that of one.
@@ -192,6 +203,18 @@ impl fuser::Filesystem for Adapter {
                 library_names::lookup(&served, &directory, &name, reply);
             }
         });
+    }
+
+    /// The session has ended. This does not return, because fuser 0.18 would then unmount the path even if the mount is
+    /// gone: it takes the POLLERR of a severed connection for a sign that the mount is there. Another mount that has
+    /// taken its place would be unmounted.
+    fn destroy(&mut self) {
+        if let Some(on_end) = self.on_end.get() {
+            on_end();
+            loop {
+                std::thread::park();
+            }
+        }
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -13,10 +14,9 @@ use tokio::runtime::Handle;
 
 use super::adapter::Adapter;
 use super::crash;
-use super::mounts;
 use super::report::Report;
 use super::served::Served;
-use super::unmount::unmount_own;
+use super::unmount::Own;
 use crate::library::{Change, Library};
 
 /// How long to wait for the session to end after the mount is gone. A mount that was detached while
@@ -89,14 +89,13 @@ impl fmt::Display for MountError {
 pub struct Mounted {
     served: Arc<Served>,
     library: Library,
-    mountpoint: PathBuf,
-    device: String,
+    own: Own,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
 }
 
 enum Event {
-    /// The kernel has ended the session, since the mount was unmounted.
+    /// The session has ended: nothing answers the kernel any more.
     Ended(io::Result<()>),
     /// A [`Stopper`] asks to unmount.
     Stop,
@@ -129,30 +128,30 @@ pub fn mount(
     let served = Served::new(library.clone(), options.source_hash.clone(), runtime);
     let served = Arc::new(served);
     let adapter = Adapter::new(served.clone(), refuses_users, !options.no_xattrs);
-    let tuned = adapter.tuned();
+    let (tuned, on_end) = (adapter.tuned(), adapter.on_end());
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
-    let device = match mounts::find(mountpoint) {
-        Ok(Some(entry)) => entry.device,
-        _ => String::new(),
-    };
+    let own = Own::new(mountpoint, session.as_fd()).map_err(|e| explain(mountpoint, &e))?;
     crash::detach_on_fault(mountpoint);
     forget_changes(&library, session.notifier());
     let (sender, events) = mpsc::channel();
     let ended = sender.clone();
+    // They are set only here, and once.
+    let _ = on_end.set(Box::new({
+        let ended = sender.clone();
+        move || drop(ended.send(Event::Ended(Ok(()))))
+    }));
     let server = std::thread::Builder::new().name("fuse".into());
     let started = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
     started.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
     if !options.short_reads {
-        raise_read_ahead(mountpoint, &device);
+        raise_read_ahead(mountpoint, own.device());
     }
-    // It is set only here, and once.
     let _ = tuned.set(());
     Ok(Mounted {
         served,
         library,
-        mountpoint: mountpoint.to_owned(),
-        device,
+        own,
         events,
         sender,
     })
@@ -188,7 +187,7 @@ impl Mounted {
             Ok(Event::Stop) | Err(_) => {}
         }
         self.library.close();
-        unmount_own(&self.mountpoint, &self.device);
+        self.own.unmount();
         crash::forget();
         loop {
             match self.events.recv_timeout(END_WITHIN) {

@@ -7,11 +7,13 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, Signal};
 
@@ -61,19 +63,50 @@ pub fn unmount(mountpoint: &Path) -> Result<Vec<Holder>, Stuck> {
     Ok(busy)
 }
 
-/// Unmounts this process's own mount, or detaches it if it is busy. `device` distinguishes it from another
-/// mount that may have taken its place.
-pub(super) fn unmount_own(path: &Path, device: &str) {
-    if is_gone(path, device) {
-        return;
+/// The mount that this process serves.
+pub(super) struct Own {
+    path: PathBuf,
+    /// `major:minor` of the mount.
+    device: String,
+    /// The connection to the kernel: a descriptor of /dev/fuse.
+    connection: OwnedFd,
+}
+
+impl Own {
+    /// The mount on `path`, which was just mounted and is served through `connection`.
+    pub(super) fn new(path: &Path, connection: BorrowedFd<'_>) -> io::Result<Self> {
+        let mount = mounts::find(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            device: mount.map_or_else(String::new, |mount| mount.device),
+            connection: connection.try_clone_to_owned()?,
+        })
     }
-    if detach(path, false).is_ok() {
-        return;
+
+    /// `major:minor` of the mount. Empty if it was unmounted at once.
+    pub(super) fn device(&self) -> &str {
+        &self.device
     }
-    if let Err(e) = detach(path, true)
-        && !is_gone(path, device)
-    {
-        log::error!("cannot unmount {}: {e}", path.display());
+
+    /// Unmounts it, or detaches it if it is busy. Leaves another mount alone that has taken its place.
+    pub(super) fn unmount(&self) {
+        if self.is_gone() || detach(&self.path, false).is_ok() {
+            return;
+        }
+        if let Err(e) = detach(&self.path, true)
+            && !self.is_gone()
+        {
+            log::error!("cannot unmount {}: {e}", self.path.display());
+        }
+    }
+
+    /// The kernel gives the device number of a mount that is gone to the next one, so the connection is asked first. It
+    /// is severed when the mount is gone (`fuse_dev_poll` in the kernel).
+    fn is_gone(&self) -> bool {
+        let mut connection = [PollFd::new(&self.connection, PollFlags::empty())];
+        let severed = poll(&mut connection, Some(&Timespec::default())).is_ok()
+            && connection[0].revents().contains(PollFlags::ERR);
+        severed || is_gone(&self.path, &self.device)
     }
 }
 

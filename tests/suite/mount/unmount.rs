@@ -13,6 +13,7 @@ use crate::common::run::{self, run};
 use crate::common::tree::TempDir;
 use crate::common::{archives, tree};
 use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 
 /// What was promised: gone within two seconds, also while a gateway hangs.
@@ -288,6 +289,35 @@ fn a_stopped_process_is_unmounted() {
         Some(0),
         "it sees that it is unmounted"
     );
+}
+
+/// The story: fstab was mounted, unmounted and mounted again in a loop, and now and then a mount was gone at once. The
+/// process of the mount before, which was late to notice its end, had unmounted the path: the FUSE library
+/// took the severed connection for a sign that its mount was still there, and the kernel had given the new mount
+/// the old device number.
+#[test]
+fn a_process_that_ends_late_leaves_the_next_mount_alone() {
+    let (_out, archive) = packed();
+    for signal in [None, Some(Signal::TERM)] {
+        let mut old = Mount::new(&archive);
+        old.signal(Signal::STOP);
+        rustix::mount::unmount(old.path(), UnmountFlags::DETACH).expect("it is unmounted");
+        let next = run::aiozfs()
+            .arg("mount")
+            .arg(&archive)
+            .arg(old.path())
+            .output();
+        assert!(next.expect("aiozfs mount").status.success());
+        if let Some(signal) = signal {
+            old.signal(signal);
+        }
+        old.signal(Signal::CONT);
+        let ended = old.wait(Duration::from_secs(5));
+        assert_eq!(ended.and_then(|s| s.code()), Some(0), "{signal:?}");
+        let small = fs::read(old.join("small.txt"));
+        assert_eq!(small.expect("the next mount"), b"small", "{signal:?}");
+        umount(&old).ok("aiozfs umount");
+    }
 }
 
 #[test]
