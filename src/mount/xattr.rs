@@ -18,10 +18,10 @@ const PREFIX: &str = "user.aiozfs.";
 pub(super) const SOURCE: &str = "source.";
 
 /// The attribute with the statistics of a mount.
-const STATUS: &str = "status";
+pub(super) const STATUS: &str = "status";
 
 /// The attribute with the id of the process that serves a mount.
-const PID: &str = "pid";
+pub(super) const PID: &str = "pid";
 
 /// The attribute whose reading reloads the list of a library.
 pub(super) const RELOAD: &str = "reload";
