@@ -80,7 +80,7 @@ impl Failure {
 
 /// Why a connection brings no answer.
 enum Lost {
-    /// Nobody is to blame: another connection will.
+    /// The server did nothing wrong: the request is sent again on another connection.
     Again,
     Failed(Failure),
 }
