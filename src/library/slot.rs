@@ -61,9 +61,20 @@ struct Inner {
 
 enum Phase {
     Closed,
-    Opening { opening: Opening, urgency: Urgency },
-    Open { volume: Arc<Volume>, used: Instant },
-    Failed { failed: Failed, until: Instant },
+    Opening {
+        opening: Opening,
+        urgency: Urgency,
+        /// The pause after the last failure, if it failed before.
+        after: Option<Duration>,
+    },
+    Open {
+        volume: Arc<Volume>,
+        used: Instant,
+    },
+    Failed {
+        failed: Failed,
+        until: Instant,
+    },
 }
 
 /// What a program finds that looks into an archive.
@@ -146,7 +157,9 @@ impl Slot {
                 *used = now;
                 (Touched::Open(volume.clone()), was_ahead)
             }
-            Phase::Opening { opening, urgency } => {
+            Phase::Opening {
+                opening, urgency, ..
+            } => {
                 // It may have been begun ahead.
                 urgency.raise();
                 (Touched::Opening(opening.clone()), was_ahead)
@@ -173,7 +186,9 @@ impl Slot {
         let mut inner = self.inner();
         let is_ahead = priority == Priority::Prefetch;
         match &inner.phase {
-            Phase::Opening { opening, urgency } => {
+            Phase::Opening {
+                opening, urgency, ..
+            } => {
                 if !is_ahead {
                     urgency.raise();
                 }
@@ -194,23 +209,22 @@ impl Slot {
             asks: self.asks || matches!(inner.phase, Phase::Failed { .. }),
         };
         let opening = open(request).shared();
-        // The pause after the next failure depends on the last one.
         inner.is_ahead = is_ahead;
         inner.totals.opening();
-        let phase = Phase::Opening {
-            opening: opening.clone(),
-            urgency,
-        };
-        let pause = match std::mem::replace(&mut inner.phase, phase) {
+        let after = match &inner.phase {
             Phase::Failed { failed, .. } => Some(failed.pause),
             _ => None,
         };
-        inner.totals.last_pause = pause;
+        inner.phase = Phase::Opening {
+            opening: opening.clone(),
+            urgency,
+            after,
+        };
         Some((opening, true))
     }
 
     /// Records that it is open. If it is not the archive that it was, it is not: all who come wait for the end of
-    /// the attempt, which must be followed by [`ended`](Self::ended).
+    /// the attempt, which must be followed by [`set_closed`](Self::set_closed).
     pub(super) fn opened(&self, volume: &Arc<Volume>, now: Instant) -> Result<(), Unopened> {
         // Computed without the lock. Most archives are opened once.
         let was = self.inner().fingerprint.take();
@@ -229,15 +243,18 @@ impl Slot {
     }
 
     /// Records that the attempt to open it has ended, and that it is not open.
-    pub(super) fn ended(&self) {
+    pub(super) fn set_closed(&self) {
         self.inner().phase = Phase::Closed;
     }
 
     /// Records that it could not be opened.
     pub(super) fn failed(&self, error: &Arc<Unopened>, now: Instant) -> Failed {
         let mut inner = self.inner();
-        let pause = inner.totals.last_pause.take();
-        let pause = pause.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
+        let last = match &inner.phase {
+            Phase::Opening { after, .. } => *after,
+            _ => None,
+        };
+        let pause = last.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
         let failed = Failed {
             error: error.clone(),
             pause,
@@ -292,7 +309,8 @@ impl Slot {
 
     /// Closes it, and fails all reads that wait.
     pub(super) fn close(&self) {
-        if let Phase::Open { volume, .. } = &self.inner().phase {
+        // Without the lock: the decoder is closed, too.
+        if let Some(volume) = self.volume() {
             volume.close();
         }
     }
