@@ -19,7 +19,7 @@ use crate::archive::{Entry, EntryId};
 /// An entry up to this length is small, in plain and in stored bytes.
 const SMALL: u64 = 1 << 20;
 
-/// How many times an entry is fetched whose bytes turn out to be wrong.
+/// How often an entry is fetched at most while its bytes are wrong.
 const TRIES: u32 = 3;
 
 /// Reads small entries.

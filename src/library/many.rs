@@ -104,7 +104,7 @@ impl Many {
             many.every(pause, |many| {
                 async move {
                     if let Err(why) = many.reload().await {
-                        log::warn!("the list is not changed: {why}");
+                        log::warn!("cannot reload the list, so the previous one stays: {why}");
                     }
                 }
                 .boxed()
@@ -233,7 +233,7 @@ impl Many {
             }
             Unopened::Open(_) | Unopened::Setup(_) | Unopened::TooManyNames => {
                 let pause = slot.failed(&error, Instant::now()).pause.as_secs();
-                log::warn!("{name}: it cannot be opened: {error}; not tried again for {pause} s");
+                log::warn!("cannot open {name}: {error}; not tried again for {pause} s");
             }
         }
         Err(error)
@@ -327,7 +327,7 @@ impl Many {
                 match self.archives.directory(&item).await {
                     Some(Ok(items)) => Some((item, items)),
                     Some(Err(why)) => {
-                        log::warn!("{}: it cannot be listed again: {why}", item.name());
+                        log::warn!("cannot list {} again: {why}", item.name());
                         None
                     }
                     None => None,

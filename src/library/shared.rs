@@ -184,7 +184,8 @@ impl Library {
         }
     }
 
-    /// What the archives did that are closed, and those that are open now. Each is in one of them.
+    /// The totals of the closed archives, and the archives that are open now. Each archive is in exactly one of the
+    /// two.
     pub fn totals(&self) -> (Totals, Vec<Arc<Volume>>) {
         match &self.0 {
             Shown::One(volume) => (Totals::default(), vec![volume.clone()]),

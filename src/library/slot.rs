@@ -39,10 +39,9 @@ pub(super) struct Slot {
     past: Past,
     /// Files of it that programs have open.
     files: AtomicUsize,
-    /// What the server has under this name now is another archive.
+    /// The server has another archive under this name now.
     is_stale: AtomicBool,
-    /// The version that was last seen of it has turned out to be an old one. So its server is asked whenever it is
-    /// opened.
+    /// The cached version turned out to be outdated, so each opening asks the server for the current one.
     asks: bool,
     /// It is not an archive, but a directory of archives.
     is_directory: AtomicBool,
@@ -175,9 +174,9 @@ impl Slot {
         }
     }
 
-    /// Begins to open it, unless it is open or others have begun. Returns what there is to wait for, and
-    /// whether the caller must run it. If no program asks for it yet, one that failed is left alone. A stale
-    /// one is never opened again.
+    /// Begins to open the archive, unless it is open or being opened. Returns the future to wait for, and whether the
+    /// caller must run it. Opening ahead does not try an archive again that failed. A stale archive is never opened
+    /// again.
     pub(super) fn begin(
         &self,
         priority: Priority,
@@ -223,8 +222,8 @@ impl Slot {
         Some((opening, true))
     }
 
-    /// Records that it is open. If it is not the archive that it was, it is not: all who come wait for the end of
-    /// the attempt, which must be followed by [`set_closed`](Self::set_closed).
+    /// Records that the archive is open. If it differs from what it was at the last opening, marks the slot as stale
+    /// and returns [`Unopened::Changed`]. Requests then wait until the caller has called [`set_closed`](Self::set_closed).
     pub(super) fn opened(&self, volume: &Arc<Volume>, now: Instant) -> Result<(), Unopened> {
         // Computed without the lock. Most archives are opened once.
         let was = self.inner().fingerprint.take();

@@ -161,9 +161,10 @@ impl BlobReader {
         Ok(out)
     }
 
-    /// Takes memory out of the bound for another use, until [`give_back`](Self::give_back): half of it, if that is
-    /// free. Of memory that readers share, an eighth, as long as half of it is left, and then little. What is not
-    /// free of that is lent, within a bound for all readers, and at least one buffer may be used.
+    /// Takes memory out of the bound for decoding, until [`give_back`](Self::give_back): half of the bound if this
+    /// reader owns it. If readers share the bound, an eighth while at least half of it is left, and little afterwards.
+    /// If too few buffers are free, the bound lends the missing ones, up to a limit for all readers. At least one
+    /// buffer is always given.
     pub(super) fn take_out(&self) -> TakenOut {
         let executor = &self.0.executor;
         let bound = &executor.share.bound;

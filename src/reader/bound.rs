@@ -18,8 +18,8 @@ use super::pool::{BLOCK, Pool};
 /// a stream must not wait for memory that holds its own past.
 const READ_SHARE: usize = 8;
 
-/// Readers may use this part of the buffers beyond the bound for other uses, if too few are free when they begin: one
-/// in this many.
+/// The bound lends at most one buffer for this number of its buffers, if too few are free when a reader begins. Buffers
+/// that are lent exceed the bound.
 const LENT_SHARE: usize = 8;
 
 /// The least memory, in bytes: with less, a single large read could not be held.

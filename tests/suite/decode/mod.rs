@@ -11,5 +11,6 @@ mod locked;
 mod mounted;
 mod prompt;
 mod ranges;
+mod seek_table;
 mod sequential;
 mod xz;
