@@ -60,9 +60,20 @@ struct Inner {
 
 enum Phase {
     Closed,
-    Opening { opening: Opening, urgency: Urgency },
-    Open { volume: Arc<Volume>, used: Instant },
-    Failed { failed: Failed, until: Instant },
+    Opening {
+        opening: Opening,
+        urgency: Urgency,
+        /// The pause after the last failure, if it failed before.
+        after: Option<Duration>,
+    },
+    Open {
+        volume: Arc<Volume>,
+        used: Instant,
+    },
+    Failed {
+        failed: Failed,
+        until: Instant,
+    },
 }
 
 /// What a program finds that looks into an archive.
@@ -145,7 +156,9 @@ impl Slot {
                 *used = now;
                 (Touched::Open(volume.clone()), was_ahead)
             }
-            Phase::Opening { opening, urgency } => {
+            Phase::Opening {
+                opening, urgency, ..
+            } => {
                 // It may have been begun ahead.
                 urgency.raise();
                 (Touched::Opening(opening.clone()), was_ahead)
@@ -172,7 +185,9 @@ impl Slot {
         let mut inner = self.inner();
         let is_ahead = priority == Priority::Prefetch;
         match &inner.phase {
-            Phase::Opening { opening, urgency } => {
+            Phase::Opening {
+                opening, urgency, ..
+            } => {
                 if !is_ahead {
                     urgency.raise();
                 }
@@ -193,23 +208,22 @@ impl Slot {
             asks: self.asks || matches!(inner.phase, Phase::Failed { .. }),
         };
         let opening = open(request).shared();
-        // The pause after the next failure depends on the last one.
         inner.is_ahead = is_ahead;
         inner.totals.opening();
-        let phase = Phase::Opening {
-            opening: opening.clone(),
-            urgency,
-        };
-        let pause = match std::mem::replace(&mut inner.phase, phase) {
+        let after = match &inner.phase {
             Phase::Failed { failed, .. } => Some(failed.pause),
             _ => None,
         };
-        inner.totals.last_pause = pause;
+        inner.phase = Phase::Opening {
+            opening: opening.clone(),
+            urgency,
+            after,
+        };
         Some((opening, true))
     }
 
     /// Records that the archive is open. If it differs from what it was at the last opening, marks the slot as stale
-    /// and returns [`Unopened::Changed`]. Requests then wait until the caller has called [`ended`](Self::ended).
+    /// and returns [`Unopened::Changed`]. Requests then wait until the caller has called [`set_closed`](Self::set_closed).
     pub(super) fn opened(&self, volume: &Arc<Volume>, now: Instant) -> Result<(), Unopened> {
         // Computed without the lock. Most archives are opened once.
         let was = self.inner().fingerprint.take();
@@ -228,15 +242,18 @@ impl Slot {
     }
 
     /// Records that the attempt to open it has ended, and that it is not open.
-    pub(super) fn ended(&self) {
+    pub(super) fn set_closed(&self) {
         self.inner().phase = Phase::Closed;
     }
 
     /// Records that it could not be opened.
     pub(super) fn failed(&self, error: &Arc<Unopened>, now: Instant) -> Failed {
         let mut inner = self.inner();
-        let pause = inner.totals.last_pause.take();
-        let pause = pause.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
+        let last = match &inner.phase {
+            Phase::Opening { after, .. } => *after,
+            _ => None,
+        };
+        let pause = last.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
         let failed = Failed {
             error: error.clone(),
             pause,
@@ -291,7 +308,8 @@ impl Slot {
 
     /// Closes it, and fails all reads that wait.
     pub(super) fn close(&self) {
-        if let Phase::Open { volume, .. } = &self.inner().phase {
+        // Without the lock: the decoder is closed, too.
+        if let Some(volume) = self.volume() {
             volume.close();
         }
     }
