@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use super::shelf::{Shelf, write_list};
 use crate::common::mount::Mount;
@@ -12,8 +11,8 @@ use crate::common::run::{self, run, tool};
 use crate::common::zips::{Item, Zip};
 use crate::common::{made, tree};
 
-/// Each with two films.
-const ARCHIVES: usize = 48;
+/// Of each, one of the films is looked at.
+const ARCHIVES: usize = 200;
 
 /// How many programs look at once.
 const AT_ONCE: usize = 8;
@@ -70,21 +69,15 @@ fn scan_of_every_film_says_what_it_says_of_the_files_unpacked() {
     write_list(&list, &entries.collect::<Vec<_>>());
     let library = format!("--library={}", list.display());
     let mount = Mount::library(&["--read-ahead=0", &library]);
-    let all: Vec<(String, &str)> = names
-        .iter()
-        .flat_map(|name| FILMS.map(|film| (name.clone(), film)))
-        .collect();
-    let (started, looked) = (Instant::now(), Mutex::new(0));
+    let films = FILMS.into_iter().cycle();
+    let all: Vec<(String, &str)> = names.into_iter().zip(films).collect();
+    let looked = Mutex::new(0);
     run::each(all, AT_ONCE, |(name, film)| {
         let said = ffprobe(&mount.join(&name), film);
         assert_eq!(said, expected[film], "{name}/{film}");
         *looked.lock().expect("a number") += 1;
     });
-    assert_eq!(
-        looked.into_inner().expect("a number"),
-        ARCHIVES * FILMS.len()
-    );
-    assert!(started.elapsed() < Duration::from_secs(60));
+    assert_eq!(looked.into_inner().expect("a number"), ARCHIVES);
     mount.assert_no_complaint();
     mount.end();
 }
