@@ -12,4 +12,5 @@ mod mounted;
 mod prompt;
 mod ranges;
 mod sequential;
+mod shared;
 mod xz;
