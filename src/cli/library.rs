@@ -16,6 +16,7 @@ use super::mount_options::MountOptions;
 use super::{Failure, completions, library_list, show, units};
 use crate::cache::Cache;
 use crate::content::parse_cid;
+use crate::decode::Decoding;
 use crate::fs::TreeOptions;
 use crate::http::Clients;
 use crate::library::{Archives, Item, OpenRequest, Unopened};
@@ -227,6 +228,7 @@ pub(super) struct Sources {
     shown: Shown,
     clients: Clients,
     memory: SharedMemory,
+    decoding: Decoding,
     cache: Option<Cache>,
     config: Mutex<Arc<Config>>,
 }
@@ -247,6 +249,7 @@ impl Sources {
             shown,
             clients: access.clients(&config)?,
             memory,
+            decoding: Decoding::default(),
             cache: access.open_cache(&config, options),
             config: Mutex::new(Arc::new(config)),
         })
@@ -275,6 +278,7 @@ impl Sources {
         access.options.tree = self.shown.tree;
         access.options.stored_playlists = self.shown.stored_playlists;
         access.options.reader.shared = Some(self.memory.clone());
+        access.options.decoding = Some(self.decoding.clone());
         access.options.servers.clients = self.clients.clone();
         access.options.cache = match access.location {
             Location::File(_) => None,

@@ -1,6 +1,6 @@
 //! Plain bytes in memory, within a bound: those that were used last.
 //!
-//! A large entry lies here in blocks of one size, a small entry as a whole.
+//! A large entry lies here in blocks of one size, a small entry as a whole. Several archives share the bound.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,14 +16,20 @@ pub(super) type Key = (EntryId, u64);
 /// Plain bytes.
 pub(super) type Bytes = Arc<Vec<u8>>;
 
-/// Decoded bytes by entry and block.
-pub(super) struct Blocks(Mutex<Inner>);
+/// Decoded bytes by entry and block: those of one archive. All clones share the bound.
+pub(super) struct Blocks {
+    archive: u64,
+    all: Arc<Mutex<Inner>>,
+}
+
+/// The number of an archive, and a block of it.
+type Place = (u64, Key);
 
 struct Inner {
     /// With the time of use.
-    blocks: HashMap<Key, (Bytes, u64)>,
+    blocks: HashMap<Place, (Bytes, u64)>,
     /// By time of use.
-    order: BTreeMap<u64, Key>,
+    order: BTreeMap<u64, Place>,
     uses: u64,
     held: u64,
     bound: u64,
@@ -37,44 +43,63 @@ const SPARE: usize = 16;
 impl Blocks {
     /// Holds at most `bound` bytes.
     pub(super) fn new(bound: u64) -> Self {
-        Self(Mutex::new(Inner {
+        let all = Inner {
             blocks: HashMap::new(),
             order: BTreeMap::new(),
             uses: 0,
             held: 0,
             bound,
             spare: Vec::new(),
-        }))
+        };
+        Self {
+            archive: 0,
+            all: Arc::new(Mutex::new(all)),
+        }
+    }
+
+    /// The blocks of the archive of this number, within the same bound.
+    pub(super) fn of_archive(&self, archive: u64) -> Self {
+        Self {
+            archive,
+            all: self.all.clone(),
+        }
     }
 
     /// A block, which counts as used now.
     pub(super) fn get(&self, key: Key) -> Option<Bytes> {
+        let place = (self.archive, key);
         let inner = &mut *self.inner();
         inner.uses += 1;
-        let (bytes, used) = inner.blocks.get_mut(&key)?;
+        let (bytes, used) = inner.blocks.get_mut(&place)?;
         inner.order.remove(used);
-        inner.order.insert(inner.uses, key);
+        inner.order.insert(inner.uses, place);
         *used = inner.uses;
         Some(bytes.clone())
     }
 
     /// Puts a block in. Those whose last use is the longest ago make room.
     pub(super) fn put(&self, key: Key, bytes: &Bytes) {
+        let place = (self.archive, key);
         let inner = &mut *self.inner();
-        inner.remove(key);
+        inner.remove(place);
         inner.uses += 1;
         inner.held += bytes.capacity() as u64;
-        inner.blocks.insert(key, (bytes.clone(), inner.uses));
-        inner.order.insert(inner.uses, key);
+        inner.blocks.insert(place, (bytes.clone(), inner.uses));
+        inner.order.insert(inner.uses, place);
         inner.shrink();
     }
 
     /// Drops the blocks of an entry.
     pub(super) fn forget(&self, id: EntryId) {
+        self.remove(|key| key.0 == id);
+    }
+
+    fn remove(&self, which: impl Fn(&Key) -> bool) {
         let inner = &mut *self.inner();
-        let keys = inner.blocks.keys().filter(|key| key.0 == id);
-        for key in keys.copied().collect::<Vec<_>>() {
-            inner.remove(key);
+        let places = inner.blocks.keys();
+        let places = places.filter(|(archive, key)| *archive == self.archive && which(key));
+        for place in places.copied().collect::<Vec<_>>() {
+            inner.remove(place);
         }
     }
 
@@ -84,22 +109,29 @@ impl Blocks {
         spare.unwrap_or_else(|| Vec::with_capacity(BLOCK as usize))
     }
 
-    /// Changes the bound. `bound` is called while no other call changes it.
-    pub(super) fn set_bound(&self, bound: impl FnOnce() -> u64) {
+    /// Changes the bound. `bound` is called while no other call changes it. Returns what all blocks take then, in bytes.
+    pub(super) fn set_bound(&self, bound: impl FnOnce() -> u64) -> u64 {
         let inner = &mut *self.inner();
         inner.bound = bound();
         inner.shrink();
+        inner.held
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Nothing panics while it is locked, short of a lack of memory.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        self.remove(|_| true);
     }
 }
 
 impl Inner {
-    fn remove(&mut self, key: Key) {
-        let Some((bytes, used)) = self.blocks.remove(&key) else {
+    fn remove(&mut self, place: Place) {
+        let Some((bytes, used)) = self.blocks.remove(&place) else {
             return;
         };
         self.order.remove(&used);
@@ -148,5 +180,27 @@ mod tests {
         blocks.forget(id);
         assert!(blocks.get((id, 4)).is_none());
         assert_eq!(blocks.inner().held, 0);
+    }
+
+    #[test]
+    fn archives_share_the_bound_but_no_blocks() {
+        let all = Blocks::new(3 * BLOCK);
+        let [one, other] = [1, 2].map(|archive| all.of_archive(archive));
+        let key = (EntryId::at(0), 0);
+        let put = |blocks: &Blocks, number, byte| {
+            let mut bytes = vec![byte; 1];
+            bytes.reserve_exact(BLOCK as usize - 1);
+            blocks.put((key.0, number), &Arc::new(bytes));
+        };
+        put(&one, 0, 1);
+        put(&other, 0, 2);
+        assert_eq!(*one.get(key).unwrap(), [1]);
+        assert_eq!(*other.get(key).unwrap(), [2]);
+        (1..3).for_each(|number| put(&other, number, 2));
+        assert!(one.get(key).is_none(), "its use was the longest ago");
+        one.forget(key.0);
+        assert!(other.get(key).is_some());
+        drop(other);
+        assert_eq!(all.inner().held, 0, "its archive was closed");
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::checkpoint_store::CheckpointStore;
 use super::cipher::Key;
 use super::codec::{Coding, check};
+use super::decoding::Decoding;
 use super::error::Error;
 use super::large::Large;
 use super::password::Password;
@@ -32,14 +33,15 @@ pub struct Decoder {
 impl Decoder {
     /// Reads entries of `archive`. Checkpoints are kept in `store`. `spacing` is the least distance of
     /// checkpoints in plain bytes; `None` means the usual one. Must be called within a tokio runtime.
-    /// `password` is that of encrypted entries.
+    /// `password` is that of encrypted entries. `decoding` is shared with the archives that share memory with this one.
     pub fn new(
         archive: Arc<Archive>,
         store: Option<Box<dyn CheckpointStore>>,
         spacing: Option<u64>,
         password: Option<Password>,
+        decoding: &Decoding,
     ) -> Self {
-        let shared = Arc::new(Shared::new(archive, store, spacing, password));
+        let shared = Arc::new(Shared::new(archive, store, spacing, password, decoding));
         Self {
             small: Small::new(shared.clone()),
             shared,
@@ -213,7 +215,6 @@ impl Decoder {
     /// Fails all reads that wait, and all later ones. Has the checkpoints kept that are new.
     pub fn close(&self) {
         self.shared.closed.cancel();
-        self.shared.memory.close();
         self.archive().close();
         for id in self.shared.points.unstored() {
             self.large(id, self.coding(id)).store_points(true);

@@ -15,7 +15,7 @@ use crate::reader::Archive;
 /// The shortest and the longest read of stored bytes, in bytes. The archive's reader takes long reads for sequential
 /// ones, and fetches further ahead of them.
 const SHORTEST: u64 = 64 * 1024;
-const LONGEST: u64 = 512 * 1024;
+pub(super) const LONGEST: u64 = 512 * 1024;
 
 /// Bytes in memory.
 pub(super) struct MemoryInput(io::Cursor<Vec<u8>>);

@@ -1,8 +1,11 @@
-//! The memory of codecs, within one bound.
+//! The memory of codecs of all archives, within one bound.
 //!
 //! A codec counts its memory before it takes it: most of it is the window or dictionary that a header asks for. If the
 //! bound has no room, walks that rest are dropped, those that have rested longest first. If that does not suffice, the
 //! codec waits until others end or rest. A codec holds nothing while it waits, so that two never wait for each other.
+//!
+//! The bytes of small entries that are being decoded have a bound of their own. Their codecs wait for memory while they
+//! hold these bytes; a codec never waits for these bytes while it holds memory.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -10,26 +13,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::workers::Turn;
-use crate::archive::EntryId;
 
 /// Memory is counted in units of this many bytes.
 const UNIT: u64 = 1024;
 
-/// The most walks that rest, over all entries.
+/// The most walks that rest, over all entries of all archives.
 const RESTING: usize = 8;
 
 /// The memory that codecs may take together.
 pub struct Memory {
-    units: Arc<Semaphore>,
-    bound: u64,
+    codecs: Part,
+    small: Part,
     /// How many codecs wait.
     waiting: AtomicUsize,
     /// Walks that rest, those that have rested longest first.
     resting: Mutex<VecDeque<Resting>>,
     on_change: Box<dyn Fn(&Memory) + Send + Sync>,
+}
+
+/// A part of the memory.
+struct Part {
+    units: Arc<Semaphore>,
+    bound: u64,
+}
+
+/// Room for the bytes of a small entry.
+pub(super) struct Room {
+    memory: Arc<Memory>,
+    held: Option<OwnedSemaphorePermit>,
 }
 
 /// An entry whose walks may rest.
@@ -40,7 +55,6 @@ pub(super) trait Rests: Send + Sync {
 
 /// A walk that rests.
 pub(super) struct Resting {
-    pub(super) id: EntryId,
     pub(super) number: u64,
     pub(super) entry: Weak<dyn Rests>,
 }
@@ -49,6 +63,8 @@ pub(super) struct Resting {
 pub struct Share {
     memory: Arc<Memory>,
     waits: Waits,
+    /// What is counted besides what the codec takes, in bytes.
+    besides: u64,
     held: Option<OwnedSemaphorePermit>,
 }
 
@@ -58,25 +74,41 @@ enum Waits {
     Not,
     /// On a thread that may block, as long as this is set. Then it fails instead.
     OnThread(Arc<AtomicBool>),
-    /// While another codec has the core.
-    Giving(Turn),
+    /// While another codec has the core, until the archive is closed. Then it fails.
+    Giving(Turn, CancellationToken),
+}
+
+impl Part {
+    fn of(bound: u64) -> Self {
+        let units = usize::try_from(bound / UNIT).unwrap_or(usize::MAX);
+        Self {
+            units: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            bound,
+        }
+    }
+
+    fn held(&self) -> u64 {
+        let free = self.units.available_permits() as u64 * UNIT;
+        self.bound.saturating_sub(free)
+    }
 }
 
 impl Memory {
     /// Memory of at most `bound` bytes.
     pub fn new(bound: u64) -> Arc<Self> {
-        Self::with(bound, |_| ())
+        Self::with(bound, 0, |_| ())
     }
 
-    /// `on_change` is called when codecs have taken memory, or have given it back.
+    /// Memory of at most `codecs` bytes, and `small` bytes for small entries. `on_change` is called when some was taken or
+    /// given back.
     pub(super) fn with(
-        bound: u64,
+        codecs: u64,
+        small: u64,
         on_change: impl Fn(&Memory) + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let units = usize::try_from(bound / UNIT).unwrap_or(usize::MAX);
         Arc::new(Self {
-            units: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
-            bound,
+            codecs: Part::of(codecs),
+            small: Part::of(small),
             waiting: AtomicUsize::new(0),
             resting: Mutex::default(),
             on_change: Box::new(on_change),
@@ -99,46 +131,73 @@ impl Memory {
         self.share_with(Waits::Not)
     }
 
-    /// A share, which is empty yet. Its codec gives its core away while it waits.
-    pub(super) fn share_of(self: &Arc<Self>, turn: Turn) -> Share {
-        self.share_with(Waits::Giving(turn))
+    /// A share, which is empty yet. Its codec gives its core away while it waits, and fails once `closed` is cancelled.
+    /// `besides`: what the codec's caller holds as long as the codec has memory, in bytes.
+    pub(super) fn share_of(
+        self: &Arc<Self>,
+        turn: Turn,
+        closed: CancellationToken,
+        besides: u64,
+    ) -> Share {
+        let mut share = self.share_with(Waits::Giving(turn, closed));
+        share.besides = besides;
+        share
     }
 
     fn share_with(self: &Arc<Self>, waits: Waits) -> Share {
         Share {
             memory: self.clone(),
             waits,
+            besides: 0,
             held: None,
+        }
+    }
+
+    /// Waits for room for the bytes of a small entry, at most [`LARGEST_ROOM`](super::small::LARGEST_ROOM).
+    pub(super) async fn room(self: &Arc<Self>, bytes: u64) -> Room {
+        let units = self.small.units.clone();
+        let held = units.acquire_many_owned(units_of(bytes)).await.ok();
+        self.room_of(held)
+    }
+
+    /// Room for the bytes of a small entry, if it is free.
+    pub(super) fn try_room(self: &Arc<Self>, bytes: u64) -> Option<Room> {
+        let units = self.small.units.clone();
+        let held = units.try_acquire_many_owned(units_of(bytes)).ok()?;
+        Some(self.room_of(Some(held)))
+    }
+
+    fn room_of(self: &Arc<Self>, held: Option<OwnedSemaphorePermit>) -> Room {
+        (self.on_change)(self);
+        Room {
+            memory: self.clone(),
+            held,
         }
     }
 
     /// The most that one codec may take, in bytes.
     pub fn most(&self) -> u64 {
-        self.bound / UNIT * UNIT
+        self.codecs.bound / UNIT * UNIT
     }
 
-    /// What codecs hold, in bytes.
+    /// What codecs and small entries hold, in bytes.
     pub(super) fn held(&self) -> u64 {
-        let free = self.units.available_permits() as u64 * UNIT;
-        self.bound.saturating_sub(free)
+        self.codecs.held() + self.small.held()
     }
 
     /// A walk rests: its codec may be dropped when others need its memory.
     pub(super) fn rests(&self, walk: Resting) {
         let mut resting = self.resting();
         // It has rested before, and went on since.
-        resting.retain(|other| (other.id, other.number) != (walk.id, walk.number));
+        resting.retain(|other| {
+            other.number != walk.number || !Weak::ptr_eq(&other.entry, &walk.entry)
+        });
         resting.push_back(walk);
         let excess = resting.len() > RESTING;
         drop(resting);
         if excess || self.waiting.load(SeqCst) > 0 {
             self.drop_longest_resting();
         }
-    }
-
-    /// All codecs that wait fail, and so do those that would have to.
-    pub(super) fn close(&self) {
-        self.units.close();
     }
 
     fn drop_longest_resting(&self) -> bool {
@@ -157,11 +216,11 @@ impl Memory {
             needs: bytes,
             allowed,
         };
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         if bytes > self.most() {
-            return Err(too_much(self.bound));
+            return Err(too_much(self.codecs.bound));
         }
-        let at_once = || self.units.clone().try_acquire_many_owned(units).ok();
+        let units = || self.codecs.units.clone();
+        let at_once = || units().try_acquire_many_owned(units_of(bytes)).ok();
         if let Some(held) = at_once() {
             return Ok(held);
         }
@@ -169,28 +228,29 @@ impl Memory {
             Waits::Not => false,
             // Looked at only now: if another codec has the memory, it was cleared before that codec took it.
             Waits::OnThread(may_wait) => may_wait.load(SeqCst),
-            Waits::Giving(_) => true,
+            Waits::Giving(..) => true,
         };
         if !may_wait {
-            return Err(too_much(self.bound - self.held()));
+            return Err(too_much(self.codecs.bound - self.codecs.held()));
         }
         self.waiting.fetch_add(1, SeqCst);
         let mut held = None;
         while held.is_none() && self.drop_longest_resting() {
             held = at_once();
         }
-        let held = held.map_or_else(
-            || {
-                let later = self.units.clone().acquire_many_owned(units);
-                match waits {
-                    Waits::Giving(turn) => turn.wait_for(later),
-                    Waits::OnThread(_) | Waits::Not => Handle::current().block_on(later),
+        let held = held.or_else(|| {
+            let later = units().acquire_many_owned(units_of(bytes));
+            match waits {
+                Waits::Giving(turn, closed) => {
+                    let later = closed.run_until_cancelled(later);
+                    turn.wait_for(later)?.ok()
                 }
-            },
-            Ok,
-        );
+                // The semaphore is never closed.
+                Waits::OnThread(_) | Waits::Not => Handle::current().block_on(later).ok(),
+            }
+        });
         self.waiting.fetch_sub(1, SeqCst);
-        held.map_err(|_| Error::Cancelled)
+        held.ok_or(Error::Cancelled)
     }
 
     fn resting(&self) -> MutexGuard<'_, VecDeque<Resting>> {
@@ -198,10 +258,14 @@ impl Memory {
     }
 }
 
+fn units_of(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
 impl Share {
     /// The most that its codec may take, in bytes.
     pub(super) fn most(&self) -> u64 {
-        self.memory.most()
+        self.memory.most().saturating_sub(self.besides)
     }
 
     /// Gives back what the codec held, and takes this many bytes. Must be called before the codec takes the memory,
@@ -211,9 +275,17 @@ impl Share {
     /// [`Error::TooMuchMemory`] if that is more than all codecs may take together.
     pub fn take(&mut self, bytes: u64) -> Result<(), Error> {
         self.held = None;
-        self.held = Some(self.memory.take(bytes, &self.waits)?);
+        let all = bytes.saturating_add(self.besides);
+        self.held = Some(self.memory.take(all, &self.waits)?);
         (self.memory.on_change)(&self.memory);
         Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.held = None;
+        (self.memory.on_change)(&self.memory);
     }
 }
 
@@ -285,7 +357,6 @@ mod tests {
         let entry: Arc<Entry> = Arc::new(Entry(Mutex::new(vec![share])));
         let weak: Weak<Entry> = Arc::downgrade(&entry);
         memory.rests(Resting {
-            id: EntryId::at(0),
             number: 0,
             entry: weak,
         });

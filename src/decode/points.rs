@@ -1,7 +1,8 @@
 //! The checkpoints of all entries: where decoders can restart.
 //!
 //! An entry's checkpoints have a least distance. When all checkpoints together take more memory than
-//! they may, the entry that takes most doubles its distance and drops those that are too close.
+//! they may, the entry that takes most doubles its distance and drops those that are too close. Several archives share the
+//! bound.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,14 +19,21 @@ fn weight(point: &Point) -> u64 {
     (point.checkpoint.state.len() + size_of::<Point>()) as u64 + 96
 }
 
-/// Checkpoints by entry.
-pub(super) struct Points(Mutex<Inner>);
+/// Checkpoints by entry: those of one archive.
+pub(super) struct Points {
+    archive: u64,
+    /// The least distance, in plain bytes.
+    spacing: u64,
+    all: Arc<Mutex<Inner>>,
+}
+
+/// The number of an archive, and an entry of it.
+type Place = (u64, EntryId);
 
 struct Inner {
-    entries: HashMap<EntryId, OfEntry>,
+    entries: HashMap<Place, OfEntry>,
     weight: u64,
     bound: u64,
-    spacing: u64,
 }
 
 #[derive(Default)]
@@ -41,29 +49,42 @@ struct OfEntry {
 }
 
 impl Points {
-    /// Holds at most `bound` bytes. `spacing` is the least distance, in plain bytes; `None` means the usual
-    /// one.
-    pub(super) fn new(bound: u64, spacing: Option<u64>) -> Self {
-        Self(Mutex::new(Inner {
+    /// Those of all archives together take at most `bound` bytes.
+    pub(super) fn new(bound: u64) -> Self {
+        let all = Inner {
             entries: HashMap::new(),
             weight: 0,
             bound,
+        };
+        Self {
+            archive: 0,
+            spacing: SPACING,
+            all: Arc::new(Mutex::new(all)),
+        }
+    }
+
+    /// The checkpoints of the archive of this number, within the same bound. `spacing` is the least distance, in plain
+    /// bytes; `None` means the usual one.
+    pub(super) fn of_archive(&self, archive: u64, spacing: Option<u64>) -> Self {
+        Self {
+            archive,
             spacing: spacing.unwrap_or(SPACING),
-        }))
+            all: self.all.clone(),
+        }
     }
 
     /// The last checkpoint at or before an offset.
     pub(super) fn before(&self, id: EntryId, output: u64) -> Option<Arc<Point>> {
         let inner = self.inner();
-        let points = &inner.entries.get(&id)?.points;
+        let points = &inner.entries.get(&self.place(id))?.points;
         points.range(..=output).next_back().map(|(_, p)| p.clone())
     }
 
     /// Whether a checkpoint at this offset would be far enough from the others.
     pub(super) fn is_due(&self, id: EntryId, output: u64) -> bool {
         let inner = self.inner();
-        let entry = inner.entries.get(&id);
-        let spacing = entry.map_or(inner.spacing, |entry| entry.spacing);
+        let entry = inner.entries.get(&self.place(id));
+        let spacing = entry.map_or(self.spacing, |entry| entry.spacing);
         let points = entry.map(|entry| &entry.points);
         let before = points.and_then(|points| points.range(..=output).next_back());
         let after = points.and_then(|points| points.range(output..).next());
@@ -74,7 +95,7 @@ impl Points {
     /// Adds a checkpoint.
     pub(super) fn add(&self, id: EntryId, point: Point) {
         let inner = &mut *self.inner();
-        inner.add(id, Arc::new(point), true);
+        inner.add(self.place(id), self.spacing, Arc::new(point), true);
         inner.shrink();
     }
 
@@ -83,9 +104,9 @@ impl Points {
         let inner = &mut *self.inner();
         let count = points.len();
         for point in points {
-            inner.add(id, Arc::new(point), false);
+            inner.add(self.place(id), self.spacing, Arc::new(point), false);
         }
-        if let Some(entry) = inner.entries.get_mut(&id) {
+        if let Some(entry) = inner.entries.get_mut(&self.place(id)) {
             entry.stored = count;
         }
         inner.shrink();
@@ -94,7 +115,7 @@ impl Points {
     /// All checkpoints of an entry, if enough are new that storing them pays, or any if `all`.
     pub(super) fn to_store(&self, id: EntryId, all: bool) -> Option<Vec<Arc<Point>>> {
         let inner = &mut *self.inner();
-        let entry = inner.entries.get_mut(&id)?;
+        let entry = inner.entries.get_mut(&self.place(id))?;
         let least = if all { 1 } else { (entry.stored / 2).max(16) };
         if entry.unstored < least {
             return None;
@@ -106,28 +127,46 @@ impl Points {
     /// The entries that have checkpoints which were not taken to be stored.
     pub(super) fn unstored(&self) -> Vec<EntryId> {
         let inner = self.inner();
-        let entries = inner.entries.iter().filter(|(_, e)| e.unstored > 0);
-        entries.map(|(id, _)| *id).collect()
+        let entries = inner.entries.iter();
+        let entries =
+            entries.filter(|((archive, _), e)| *archive == self.archive && e.unstored > 0);
+        entries.map(|((_, id), _)| *id).collect()
     }
 
     /// Drops the checkpoints of an entry.
     pub(super) fn forget(&self, id: EntryId) {
         let inner = &mut *self.inner();
-        if let Some(entry) = inner.entries.remove(&id) {
+        if let Some(entry) = inner.entries.remove(&self.place(id)) {
             inner.weight -= entry.weight;
         }
     }
 
+    /// What the checkpoints of all archives take, in bytes.
+    pub(super) fn held(&self) -> u64 {
+        self.inner().weight
+    }
+
+    fn place(&self, id: EntryId) -> Place {
+        (self.archive, id)
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Nothing panics while it is locked, short of a lack of memory.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Points {
+    fn drop(&mut self) {
+        let inner = &mut *self.inner();
+        let gone = inner.entries.extract_if(|place, _| place.0 == self.archive);
+        inner.weight -= gone.map(|(_, entry)| entry.weight).sum::<u64>();
     }
 }
 
 impl Inner {
-    fn add(&mut self, id: EntryId, point: Arc<Point>, is_new: bool) {
-        let spacing = self.spacing;
-        let entry = self.entries.entry(id).or_insert_with(|| OfEntry {
+    fn add(&mut self, place: Place, spacing: u64, point: Arc<Point>, is_new: bool) {
+        let entry = self.entries.entry(place).or_insert_with(|| OfEntry {
             spacing,
             ..OfEntry::default()
         });
@@ -148,13 +187,13 @@ impl Inner {
     fn shrink(&mut self) {
         while self.weight > self.bound {
             let most = self.entries.iter().max_by_key(|(_, entry)| entry.weight);
-            let Some(id) = most.map(|(id, _)| *id) else {
+            let Some(place) = most.map(|(place, _)| *place) else {
                 return;
             };
-            let entry = self.entries.get_mut(&id).expect("it is in the map");
+            let entry = self.entries.get_mut(&place).expect("it is in the map");
             self.weight -= entry.thin();
             if entry.points.is_empty() {
-                self.entries.remove(&id);
+                self.entries.remove(&place);
             }
         }
     }
@@ -196,7 +235,7 @@ mod tests {
 
     #[test]
     fn checkpoints_keep_their_distance_and_thin_out_within_the_bound() {
-        let points = Points::new(100_000, Some(1000));
+        let points = Points::new(100_000).of_archive(1, Some(1000));
         let id = EntryId::at(0);
         let mut count = 0;
         for at in (0..2_000_000).step_by(100) {
@@ -224,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_entry_with_most_makes_room() {
-        let points = Points::new(50_000, Some(1));
+        let points = Points::new(50_000).of_archive(1, Some(1));
         let (large, small) = (EntryId::at(0), EntryId::at(1));
         points.add(small, point(7, 1000));
         (1..200).for_each(|n| points.add(large, point(n * 10, 840)));
@@ -232,8 +271,25 @@ mod tests {
     }
 
     #[test]
+    fn archives_share_the_bound_but_no_checkpoints() {
+        let all = Points::new(50_000);
+        let [one, other] = [1, 2].map(|archive| all.of_archive(archive, Some(1)));
+        let id = EntryId::at(0);
+        one.add(id, point(7, 1000));
+        (1..200).for_each(|n| other.add(id, point(n * 10, 840)));
+        assert!(all.held() <= 50_000);
+        assert_eq!(one.unstored(), [id]);
+        let before = |points: &Points| points.before(id, 7).map(|point| point.checkpoint.output);
+        assert_eq!((before(&one), before(&other)), (Some(7), None));
+        drop(other);
+        assert_eq!(before(&one), Some(7));
+        one.forget(id);
+        assert_eq!(all.held(), 0);
+    }
+
+    #[test]
     fn checkpoints_are_stored_when_many_are_new() {
-        let points = Points::new(1 << 20, Some(1));
+        let points = Points::new(1 << 20).of_archive(1, Some(1));
         let id = EntryId::at(0);
         points.add_stored(id, (1..=100).map(|n| point(n, 10)).collect());
         assert!(points.to_store(id, true).is_none(), "none is new");

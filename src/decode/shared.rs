@@ -1,4 +1,4 @@
-//! What all entries share.
+//! What all entries of an archive share.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::blocks::Blocks;
 use super::checkpoint_store::CheckpointStore;
+use super::decoding::Decoding;
 use super::keys::Keys;
 use super::memory::Memory;
 use super::password::Password;
@@ -14,15 +15,6 @@ use super::points::Points;
 use super::workers::Workers;
 use crate::archive::EntryId;
 use crate::reader::Archive;
-
-/// One part in this many of the memory for decoding is for checkpoints.
-const POINTS_SHARE: u64 = 4;
-
-/// One part in this many of the rest is for blocks, whatever the codecs take.
-const BLOCKS_SHARE: u64 = 8;
-
-/// Codecs may take this much together, whatever `--memory` is, in bytes: one of bzip2 needs it.
-const LEAST_FOR_CODECS: u64 = 10 << 20;
 
 /// Called with an entry whose content turned out to be wrong after some of it was given out.
 pub type OnWrong = dyn Fn(EntryId) + Send + Sync;
@@ -36,17 +28,17 @@ pub struct Work {
     pub plain: AtomicU64,
 }
 
-/// What all entries share.
+/// What all entries of an archive share.
 pub(super) struct Shared {
     pub(super) archive: Arc<Archive>,
     pub(super) work: Work,
     pub(super) workers: Workers,
-    pub(super) blocks: Arc<Blocks>,
+    pub(super) blocks: Blocks,
     pub(super) points: Points,
     pub(super) keys: Keys,
     pub(super) store: Option<Box<dyn CheckpointStore>>,
     pub(super) closed: CancellationToken,
-    /// Of codecs.
+    /// Of codecs and small entries, of all archives.
     pub(super) memory: Arc<Memory>,
     /// The most blocks that a walk goes ahead of its reader.
     pub(super) most_ahead: u64,
@@ -59,27 +51,21 @@ impl Shared {
         store: Option<Box<dyn CheckpointStore>>,
         spacing: Option<u64>,
         password: Option<Password>,
+        decoding: &Decoding,
     ) -> Self {
-        let memory = archive.memory_for_decoding();
-        let for_points = memory / POINTS_SHARE;
-        let memory = memory - for_points;
-        let blocks = Arc::new(Blocks::new(memory));
-        let for_blocks = memory / BLOCKS_SHARE;
-        let for_codecs = (memory - for_blocks).max(LEAST_FOR_CODECS);
+        let common = decoding.of(&archive);
+        let number = common.next_archive();
         Self {
             archive,
             work: Work::default(),
-            workers: Workers::new(),
-            blocks: blocks.clone(),
-            points: Points::new(for_points, spacing),
+            workers: common.workers.of_archive(),
+            blocks: common.blocks.of_archive(number),
+            points: common.points.of_archive(number, spacing),
             keys: Keys::new(password),
             store,
             closed: CancellationToken::new(),
-            // Blocks have what codecs do not hold.
-            memory: Memory::with(for_codecs, move |codecs| {
-                blocks.set_bound(|| memory.saturating_sub(codecs.held()).max(for_blocks));
-            }),
-            most_ahead: (memory / super::blocks::BLOCK / 16).clamp(2, 32),
+            memory: common.memory.clone(),
+            most_ahead: common.most_ahead,
             on_wrong: OnceLock::new(),
         }
     }

@@ -11,13 +11,16 @@ use super::cipher::Key;
 use super::codec::{Coding, Input};
 use super::error::Error;
 use super::input::MemoryInput;
-use super::memory::Share;
+use super::memory::{Room, Share};
 use super::shared::Shared;
 use super::whole;
 use crate::archive::{Entry, EntryId};
 
 /// An entry up to this length is small, in plain and in stored bytes.
 const SMALL: u64 = 1 << 20;
+
+/// The most room that a small entry needs while it is decoded, in bytes.
+pub(super) const LARGEST_ROOM: u64 = 2 * SMALL;
 
 /// How often an entry is fetched at most while its bytes are wrong.
 const TRIES: u32 = 3;
@@ -57,7 +60,11 @@ impl Small {
             .get_or_try_init(|| self.make(id, coding))
             .await
             .cloned();
-        self.under_way().remove(&id);
+        let mut under_way = self.under_way();
+        // Another may have its place: of one that came after the others had their bytes.
+        if (under_way.get(&id)).is_some_and(|present| Arc::ptr_eq(present, &cell)) {
+            under_way.remove(&id);
+        }
         result
     }
 
@@ -67,13 +74,9 @@ impl Small {
         let key = self.shared.keys.get(id);
         let mut tries = 1;
         loop {
-            let end = coding.compressed_size;
-            let mut stored = Vec::new();
-            if !archive.try_read_stored(id, &(0..end), end, &mut stored) {
-                stored = archive.read_stored(id, 0..end, end).await?;
-            }
-            let error = match self.decode(id, *coding, stored, entry, key.clone()).await {
-                Ok(bytes) => {
+            let fetched = self.fetch(id, coding).await?;
+            let error = match self.decode(id, *coding, fetched, entry, key.clone()).await {
+                Ok((bytes, _room)) => {
                     let bytes = Arc::new(bytes);
                     self.shared.blocks.put((id, 0), &bytes);
                     return Ok(bytes);
@@ -87,24 +90,48 @@ impl Small {
         }
     }
 
+    /// The stored bytes of an entry, and room for them and the plain ones.
+    async fn fetch(&self, id: EntryId, coding: &Coding) -> Result<(Vec<u8>, Room), Error> {
+        let (archive, memory) = (&self.shared.archive, &self.shared.memory);
+        let end = coding.compressed_size;
+        let needs = end + coding.size;
+        let mut held = None;
+        loop {
+            let mut stored = Vec::new();
+            if !archive.try_read_stored(id, &(0..end), end, &mut stored) {
+                stored = archive.read_stored(id, 0..end, end).await?;
+            }
+            // Not before: an entry whose server is silent leaves the room to others.
+            if let Some(room) = held.or_else(|| memory.try_room(needs)) {
+                return Ok((stored, room));
+            }
+            drop(stored);
+            let room = self.shared.closed.run_until_cancelled(memory.room(needs));
+            let room = tokio::time::timeout(archive.timeout(), room).await;
+            let room = room.map_err(|_| archive.missed_deadline(id))?;
+            held = Some(room.ok_or(Error::Cancelled)?);
+        }
+    }
+
     async fn decode(
         &self,
         id: EntryId,
         coding: Coding,
-        stored: Vec<u8>,
+        (stored, room): (Vec<u8>, Room),
         entry: Entry,
         key: Option<Arc<Key>>,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<(Vec<u8>, Room), Error> {
         let (tell, told) = oneshot::channel();
         let turn = self.shared.workers.turn();
-        let share = self.shared.memory.share_of(turn.clone());
+        let closed = self.shared.closed.clone();
+        let share = (self.shared.memory).share_of(turn.clone(), closed, whole::STEP as u64);
         self.shared.workers.spawn(move || {
             turn.take();
             let decode = || decode(&coding, stored, &entry, key.as_deref(), share);
             let result = catch_unwind(AssertUnwindSafe(decode));
             turn.give();
-            let panicked = |_| Err(Error::panicked());
-            let _ = tell.send(result.unwrap_or_else(panicked));
+            let result = result.unwrap_or_else(|_| Err(Error::panicked()));
+            let _ = tell.send(result.map(|bytes| (bytes, room)));
         });
         // It may wait for memory that others hold.
         let archive = &self.shared.archive;

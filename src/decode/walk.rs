@@ -7,7 +7,7 @@ use super::blocks::BLOCK;
 use super::checkpoint::Point;
 use super::codec::{self, Codec, Coding, Input};
 use super::error::Error;
-use super::input::{Need, StoredInput};
+use super::input::{self, Need, StoredInput};
 use super::shared::Shared;
 use super::workers::Turn;
 use crate::archive::{Entry, EntryId};
@@ -18,6 +18,9 @@ const KNOWN: u64 = 1 << 20;
 
 /// Stored bytes that are needed beyond the estimate, in bytes: a compressor's blocks differ.
 const SLACK: u64 = 32 * 1024;
+
+/// What a walk holds besides the memory of its codec, in bytes: stored bytes that it has read, and a block.
+const BESIDES: u64 = input::LONGEST + BLOCK;
 
 /// A codec, its position, and the CRC-32 of all plain bytes before it.
 pub(super) struct Walk {
@@ -93,7 +96,10 @@ impl Walk {
             turn.clone(),
             around.shared.closed.clone(),
         );
-        let share = around.shared.memory.share_of(turn.clone());
+        let closed = around.shared.closed.clone();
+        let mut share = (around.shared.memory).share_of(turn.clone(), closed, BESIDES);
+        // Before it reads a header, which tells what the codec needs.
+        share.take(0)?;
         let mut walk = Self {
             codec: Box::new(Nothing),
             coding,

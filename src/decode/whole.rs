@@ -5,7 +5,7 @@ use super::error::Error;
 use super::memory::Share;
 
 /// How many bytes are decoded at once.
-const STEP: usize = 128 * 1024;
+pub(super) const STEP: usize = 128 * 1024;
 
 /// Decodes an entry, passes its bytes to `take`, and fails if its size or CRC-32 differ from what is listed.
 /// `crc32` is `None` if none is listed. `input` is decrypted already.

@@ -7,13 +7,17 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most threads that work begins on, whether they compute or wait for bytes or memory.
-const THREADS: usize = 16;
+/// The most threads that work of all archives begins on, whether they compute or wait for bytes or memory. Far below the
+/// number of the runtime's threads that may block: walks that hold memory need some of those to go on.
+const THREADS: usize = 64;
 
-/// Runs decoders. Cheap to clone; all clones share the threads.
-#[derive(Clone)]
+/// The most of them for one archive, so that one whose server is silent leaves threads to others.
+const THREADS_OF_ARCHIVE: usize = 16;
+
+/// Runs decoders of one archive. All archives share the threads and the cores.
 pub(super) struct Workers {
     runtime: Handle,
+    all_threads: Arc<Semaphore>,
     threads: Arc<Semaphore>,
     cores: Arc<Semaphore>,
 }
@@ -32,8 +36,19 @@ impl Workers {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
             runtime: Handle::current(),
-            threads: Arc::new(Semaphore::new(THREADS)),
+            all_threads: Arc::new(Semaphore::new(THREADS)),
+            threads: Arc::new(Semaphore::new(THREADS_OF_ARCHIVE)),
             cores: Arc::new(Semaphore::new(cores)),
+        }
+    }
+
+    /// Those of another archive, on the same threads and cores.
+    pub(super) fn of_archive(&self) -> Self {
+        Self {
+            runtime: self.runtime.clone(),
+            all_threads: self.all_threads.clone(),
+            threads: Arc::new(Semaphore::new(THREADS_OF_ARCHIVE)),
+            cores: self.cores.clone(),
         }
     }
 
@@ -53,24 +68,30 @@ impl Workers {
 
     /// Runs `work` on a thread that may block, as soon as there is one.
     pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
-        let run = |slot: OwnedSemaphorePermit| {
+        let run = |places: [OwnedSemaphorePermit; 2]| {
             move || {
                 work();
-                drop(slot);
+                drop(places);
             }
         };
-        match self.threads.clone().try_acquire_owned() {
-            Ok(slot) => drop(self.runtime.spawn_blocking(run(slot))),
-            Err(_) => {
-                let (threads, runtime) = (self.threads.clone(), self.runtime.clone());
-                self.runtime.spawn(async move {
-                    // The semaphore is never closed.
-                    if let Ok(slot) = threads.acquire_owned().await {
-                        runtime.spawn_blocking(run(slot));
-                    }
-                });
-            }
+        let (threads, all_threads) = (self.threads.clone(), self.all_threads.clone());
+        let at_once = || {
+            let place = threads.clone().try_acquire_owned().ok()?;
+            Some([place, all_threads.clone().try_acquire_owned().ok()?])
+        };
+        if let Some(places) = at_once() {
+            drop(self.runtime.spawn_blocking(run(places)));
+            return;
         }
+        let runtime = self.runtime.clone();
+        self.runtime.spawn(async move {
+            // The semaphores are never closed.
+            if let Ok(place) = threads.acquire_owned().await
+                && let Ok(of_all) = all_threads.acquire_owned().await
+            {
+                runtime.spawn_blocking(run([place, of_all]));
+            }
+        });
     }
 }
 

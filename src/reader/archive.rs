@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use parking_lot::Mutex;
 
-use super::blob::{BlobReader, ReaderOptions, TakenOut};
+use super::blob::{BlobReader, ReaderOptions};
 use super::check::{Checker, OnWrong, Verdict};
 use super::counters::Status;
 use super::error::Error;
@@ -39,14 +39,6 @@ pub struct Archive {
     predictor: Mutex<NextFilePredictor>,
     next_by_name: OnceLock<Box<NextByName>>,
     check: Option<Checker>,
-    /// Memory for decoded bytes.
-    for_decoding: TakenOut,
-}
-
-impl Drop for Archive {
-    fn drop(&mut self) {
-        self.blob.give_back(&self.for_decoding);
-    }
 }
 
 /// How many times a read is tried whose bytes turn out to be wrong before any were given out.
@@ -87,12 +79,6 @@ impl Archive {
 
     /// The archive in `blob`, with its index.
     pub fn with_index(blob: BlobReader, index: Index) -> Self {
-        let is_plain = |id| index.is_stored(id) || index.get(id).method == Method::Sparse;
-        let for_decoding = if index.ids().all(is_plain) {
-            TakenOut::NONE
-        } else {
-            blob.take_out()
-        };
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Self {
             blob,
@@ -101,7 +87,6 @@ impl Archive {
             predictor: Mutex::default(),
             next_by_name: OnceLock::new(),
             check: None,
-            for_decoding,
         }
     }
 
@@ -248,9 +233,17 @@ impl Archive {
         true
     }
 
-    /// The part of the memory bound that is left for decoded bytes, in bytes. 0 if all entries are stored.
-    pub fn memory_for_decoding(&self) -> u64 {
-        self.for_decoding.usable
+    /// Whether no entry needs a decoder.
+    pub fn is_stored(&self) -> bool {
+        let index = &self.index;
+        let mut ids = index.ids();
+        ids.all(|id| index.is_stored(id) || index.get(id).method == Method::Sparse)
+    }
+
+    /// Takes half of the memory bound for decoding, for good, and returns its bytes. Archives that share the bound call
+    /// this once.
+    pub fn take_memory_for_decoding(&self) -> u64 {
+        self.blob.take_out()
     }
 
     /// Counts bytes of content that a program got. `from_memory`: without waiting.

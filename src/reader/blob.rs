@@ -63,25 +63,6 @@ impl Default for ReaderOptions {
 #[derive(Clone)]
 pub struct BlobReader(Arc<Inner>);
 
-/// Memory that was taken out of the bound.
-pub(super) struct TakenOut {
-    /// In buffers.
-    taken: usize,
-    /// Buffers that may be used though none were free for them.
-    lent: usize,
-    /// What may be used, in bytes.
-    pub(super) usable: u64,
-}
-
-impl TakenOut {
-    /// None.
-    pub(super) const NONE: Self = Self {
-        taken: 0,
-        lent: 0,
-        usable: 0,
-    };
-}
-
 struct Inner {
     executor: Arc<Executor>,
     size: u64,
@@ -135,7 +116,7 @@ impl BlobReader {
             let size = self.0.size;
             return Err(source::Error::OutOfBlob { range, size }.into());
         }
-        let mut out = Vec::with_capacity((range.end - range.start) as usize);
+        let mut out = Vec::new();
         let unit = self.source().verification_unit(range.clone());
         let mut read = Read {
             range: range.clone(),
@@ -161,40 +142,15 @@ impl BlobReader {
         Ok(out)
     }
 
-    /// Takes memory out of the bound for decoding, until [`give_back`](Self::give_back): half of the bound if this
-    /// reader owns it. If readers share the bound, an eighth while at least half of it is left, and little afterwards.
-    /// If too few buffers are free, the bound lends the missing ones, up to a limit for all readers. At least one
-    /// buffer is always given.
-    pub(super) fn take_out(&self) -> TakenOut {
+    /// Takes half of the memory out of the bound for another use, for good. What readers hold of it now, they give back as
+    /// they read. Returns its bytes.
+    pub(super) fn take_out(&self) -> u64 {
         let executor = &self.0.executor;
-        let bound = &executor.share.bound;
-        let (all, left) = (bound.buffers(), executor.pool().total());
-        let wanted = match bound.is_shared() {
-            false => left / 2,
-            true if left - (all / 8).min(left) >= all / 2 => all / 8,
-            true => all / 64,
-        };
-        let least_left = if bound.is_shared() { all / 4 } else { 0 };
-        let possible = wanted.min(left.saturating_sub(least_left));
+        let half = executor.pool().total() / 2;
         // Bytes that were fetched ahead for readers that do nothing can be fetched again.
-        executor.share.take_from_others(possible, true);
-        let taken = executor.event(|scheduler| scheduler.take_out(possible));
-        let (lent, least) = if bound.is_shared() {
-            (bound.lend(wanted - taken), 1)
-        } else {
-            (0, 0)
-        };
-        TakenOut {
-            taken,
-            lent,
-            usable: (taken + lent).max(least) as u64 * BLOCK,
-        }
-    }
-
-    /// Gives memory back that was taken out of the bound.
-    pub(super) fn give_back(&self, out: &TakenOut) {
-        self.0.executor.pool().give_back(out.taken);
-        self.0.executor.share.bound.take_back(out.lent);
+        executor.share.take_from_others(half, true);
+        executor.event(|scheduler| scheduler.take_out(half));
+        half as u64 * BLOCK
     }
 
     /// Ends all requests. Reads that wait fail with [`Error::Closed`], and so do later ones.
@@ -384,6 +340,8 @@ impl BlobReader {
 /// Appends `range` to `out` if all its bytes are present; otherwise leaves `out` alone.
 fn copy(blocks: &Blocks, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
     let before = out.len();
+    // Only now, so that a read that waits takes no memory.
+    out.reserve((range.end - range.start) as usize);
     let is_complete = blocks.iter().all(|block| block.copy_to(range, out));
     if !is_complete {
         out.truncate(before);

@@ -18,10 +18,6 @@ use super::pool::{BLOCK, Pool};
 /// a stream must not wait for memory that holds its own past.
 const READ_SHARE: usize = 8;
 
-/// The bound lends at most one buffer for this number of its buffers, if too few are free when a reader begins. Buffers
-/// that are lent exceed the bound.
-const LENT_SHARE: usize = 8;
-
 /// The least memory, in bytes: with less, a single large read could not be held.
 pub(super) const LEAST: u64 = 16 << 20;
 
@@ -58,10 +54,6 @@ type Members = Vec<(Weak<Share>, Weak<dyn Member>)>;
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(super) pool: Pool,
-    /// The buffers that the pool had at first.
-    buffers: usize,
-    /// Buffers beyond those, which readers may use.
-    lent: AtomicUsize,
     is_shared: bool,
     recent: Mutex<Recent>,
     members: Mutex<Members>,
@@ -91,8 +83,6 @@ pub(crate) struct Share {
 impl Bound {
     pub(crate) fn new(pool: Pool) -> Self {
         Self {
-            buffers: pool.total(),
-            lent: AtomicUsize::new(0),
             recent: Mutex::default(),
             pool,
             is_shared: false,
@@ -112,31 +102,6 @@ impl Bound {
             used: AtomicU64::new(0),
             holds: AtomicBool::new(false),
         })
-    }
-
-    /// Whether other readers may share it.
-    pub(super) fn is_shared(&self) -> bool {
-        self.is_shared
-    }
-
-    /// The buffers that the pool had at first.
-    pub(super) fn buffers(&self) -> usize {
-        self.buffers
-    }
-
-    /// Lets a reader use buffers that are not free, at most `count`. Returns how many.
-    pub(super) fn lend(&self, count: usize) -> usize {
-        let most = self.buffers / LENT_SHARE;
-        let part = |lent: usize| count.min(most.saturating_sub(lent));
-        let before = (self.lent).fetch_update(Relaxed, Relaxed, |lent| Some(lent + part(lent)));
-        // The closure never refuses.
-        let (Ok(before) | Err(before)) = before;
-        part(before)
-    }
-
-    /// A reader no longer uses buffers that were lent.
-    pub(super) fn take_back(&self, count: usize) {
-        self.lent.fetch_sub(count, Relaxed);
     }
 
     /// Sets what is asked when others need the memory of `share`.

@@ -22,6 +22,8 @@ pub(super) struct Pool(Arc<Shared>);
 struct Shared {
     permits: Arc<Semaphore>,
     total: AtomicUsize,
+    /// Buffers in use that leave the pool when they are returned.
+    leaving: AtomicUsize,
     /// The most bytes that read-ahead may use.
     read_ahead: u64,
     returned: Mutex<Vec<Box<[u8]>>>,
@@ -34,7 +36,7 @@ struct Shared {
 pub(super) struct Buffer {
     bytes: Box<[u8]>,
     home: Arc<Shared>,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// Permits for a number of buffers.
@@ -50,6 +52,7 @@ impl Pool {
         Self(Arc::new(Shared {
             permits: Arc::new(Semaphore::new(total)),
             total: AtomicUsize::new(total),
+            leaving: AtomicUsize::new(0),
             read_ahead,
             returned: Mutex::new(Vec::new()),
             unread: AtomicU64::new(0),
@@ -91,17 +94,13 @@ impl Pool {
         self.0.read_ahead
     }
 
-    /// Takes free buffers out, at most `count`. Returns how many.
-    pub(super) fn take_out(&self, count: usize) -> usize {
-        let taken = self.0.permits.forget_permits(count);
-        self.0.total.fetch_sub(taken, Relaxed);
-        taken
-    }
-
-    /// Puts buffers back that were taken out.
-    pub(super) fn give_back(&self, count: usize) {
-        self.0.total.fetch_add(count, Relaxed);
-        self.0.permits.add_permits(count);
+    /// Takes this number of buffers out for good: free ones now, and others when they are returned.
+    pub(super) fn take_out(&self, count: usize) {
+        let free = self.0.permits.forget_permits(count);
+        self.0.total.fetch_sub(free, Relaxed);
+        self.0.leaving.fetch_add(count - free, Relaxed);
+        let kept = self.available();
+        self.0.returned.lock().truncate(kept);
     }
 
     /// Number of free buffers.
@@ -129,7 +128,7 @@ impl Grant {
         Some(Buffer {
             bytes: returned.unwrap_or_else(|| vec![0; BLOCK as usize].into_boxed_slice()),
             home: self.home.clone(),
-            _permit: permit,
+            permit,
         })
     }
 }
@@ -151,6 +150,15 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        let one_less = |leaving: usize| leaving.checked_sub(1);
+        let leaving = &self.home.leaving;
+        if leaving.fetch_update(Relaxed, Relaxed, one_less).is_ok()
+            && let Some(permit) = self.permit.split(1)
+        {
+            permit.forget();
+            self.home.total.fetch_sub(1, Relaxed);
+            return;
+        }
         self.home
             .returned
             .lock()

@@ -56,6 +56,7 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
         store,
         options.checkpoint_spacing,
         options.password.clone(),
+        &options.decoding.clone().unwrap_or_default(),
     );
     let mut volume =
         Volume::new(tree, decoder, location.shown()).with_status_of(servers, cached.clone());

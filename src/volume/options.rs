@@ -9,7 +9,7 @@ use super::location::Location;
 use super::servers::Servers;
 use crate::archive::ParseOptions;
 use crate::cache::{Ask, Cache, CacheOptions, Folder};
-use crate::decode::Password;
+use crate::decode::{Decoding, Password};
 use crate::fs::{Owners, Symlinks, TreeOptions};
 use crate::reader::ReaderOptions;
 use crate::source::{Priority, Urgency};
@@ -50,6 +50,9 @@ pub struct Options {
     /// The least distance of the checkpoints in a compressed entry, in plain bytes; `None` means the
     /// usual one.
     pub checkpoint_spacing: Option<u64>,
+    /// Memory and threads for decoding that several archives share: those whose readers
+    /// [share memory](ReaderOptions::shared). `None`: its own.
+    pub decoding: Option<Decoding>,
 }
 
 impl Default for Options {
@@ -76,6 +79,7 @@ impl Default for Options {
             password: None,
             stored_playlists: false,
             checkpoint_spacing: None,
+            decoding: None,
         }
     }
 }

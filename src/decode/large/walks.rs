@@ -169,11 +169,7 @@ impl Large {
         self.serve_all(&mut state);
         drop(state);
         let entry: Weak<Self> = Arc::downgrade(self);
-        self.shared.memory.rests(Resting {
-            id: self.id,
-            number,
-            entry,
-        });
+        self.shared.memory.rests(Resting { number, entry });
     }
 
     /// A walk has failed.

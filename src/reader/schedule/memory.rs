@@ -52,11 +52,10 @@ impl Memory {
         self.lacking.take()
     }
 
-    /// Takes free buffers out of the pool for good, at most `count`. Returns how many.
-    pub(super) fn take_out(&mut self, count: usize) -> usize {
-        let taken = self.pool.take_out(count);
+    /// Takes buffers out of the pool for good.
+    pub(super) fn take_out(&mut self, count: usize) {
+        self.pool.take_out(count);
         self.reserve = self.pool.total() / DEMAND_SHARE;
-        taken
     }
 
     /// Bytes that read-ahead may use.

@@ -129,12 +129,10 @@ impl Scheduler {
         Some(blocks)
     }
 
-    /// Event: memory is needed for something else, at most `buffers`. Returns how many are taken out for
-    /// good.
-    pub(crate) fn take_out(&mut self, buffers: usize) -> usize {
-        let taken = self.memory.take_out(buffers);
+    /// Event: memory is needed for something else. Takes this number of buffers out for good.
+    pub(crate) fn take_out(&mut self, buffers: usize) {
+        self.memory.take_out(buffers);
         self.flow.set_memory(self.memory.for_read_ahead());
-        taken
     }
 
     /// Event: a read that waited has ended without being woken.

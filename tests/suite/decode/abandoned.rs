@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aiozfs::archive::{EntryId, ParseOptions};
-use aiozfs::decode::{CheckpointStore, Coding, Decoder, Point};
+use aiozfs::decode::{CheckpointStore, Coding, Decoder, Decoding, Point};
 use aiozfs::reader::{Archive, ReaderOptions};
 use aiozfs::source::{Chunk, ChunkStream, Opened, Origin, Priority, Result, Source};
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -100,9 +100,9 @@ impl CheckpointStore for Stored {
     }
 }
 
-async fn decoder(source: Arc<Gated>, stored: Stored) -> Arc<Decoder> {
+async fn decoder(source: Arc<Gated>, stored: Stored, memory: u64) -> Arc<Decoder> {
     let options = ReaderOptions {
-        memory: 16 << 20,
+        memory,
         timeout: Duration::from_secs(20),
         connections: 64,
         ..ReaderOptions::default()
@@ -110,7 +110,14 @@ async fn decoder(source: Arc<Gated>, stored: Stored) -> Arc<Decoder> {
     let archive = Archive::open(source, ParseOptions::default(), options).await;
     let archive = Arc::new(archive.expect("an archive").checking_crcs());
     let store = Some(Box::new(stored) as Box<dyn CheckpointStore>);
-    Arc::new(Decoder::new(archive, store, Some(256 << 10), None))
+    let decoding = Decoding::default();
+    Arc::new(Decoder::new(
+        archive,
+        store,
+        Some(256 << 10),
+        None,
+        &decoding,
+    ))
 }
 
 fn id(decoder: &Decoder, number: usize) -> EntryId {
@@ -150,7 +157,7 @@ async fn a_decoder_whose_reader_has_gone_leaves_its_memory_to_others() {
     let blob = zip(vec![one("a"), one("b")]);
     let middle = position(&blob, &stored[..100]) + stored.len() as u64 / 2;
     let source = Gated::new(blob, middle..middle + 1);
-    let decoder = decoder(source.clone(), Stored::default()).await;
+    let decoder = decoder(source.clone(), Stored::default(), 16 * MIB).await;
     let [a, b] = [0, 1].map(|number| id(&decoder, number));
 
     let end = content.len() as u64 - 1000;
@@ -215,7 +222,7 @@ async fn checkpoints_of_wrong_data_are_taken_back_from_the_store() {
     let source = Gated::new(blob, 0..0);
     source.set_wrong(Some(wrong));
     let stored = Stored::default();
-    let decoder = decoder(source, stored.clone()).await;
+    let decoder = decoder(source, stored.clone(), 16 * MIB).await;
     let id = id(&decoder, 0);
     read_all(&decoder, id, 0..11 * MIB).await;
     assert!(
@@ -255,7 +262,8 @@ async fn a_decoder_does_not_begin_at_a_checkpoint_that_was_found_to_be_wrong_mea
     source.set_wrong(Some(first + 50));
     source.is_open.send_replace(true);
     let stored = Stored::default();
-    let decoder = decoder(source.clone(), stored.clone()).await;
+    // Enough for all decoders.
+    let decoder = decoder(source.clone(), stored.clone(), 64 * MIB).await;
     let f = id(&decoder, 0);
     read_all(&decoder, f, 0..61 * MIB / 4).await;
     source.set_wrong(None);

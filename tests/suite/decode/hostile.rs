@@ -112,7 +112,7 @@ fn nonsense_is_an_error_for_each_method() {
 }
 
 /// A file in one Zstandard frame, and what it is compressed to. The decoder needs all of the window.
-fn zstd_with_window(log: u32) -> (Vec<u8>, Vec<u8>) {
+pub fn zstd_with_window(log: u32) -> (Vec<u8>, Vec<u8>) {
     let noise = plain(1, 1 << log);
     let content = [&noise[..], &noise[..1 << 20]].concat();
     let mut encoder = zstd::bulk::Compressor::new(1).expect("memory");

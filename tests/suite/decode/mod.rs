@@ -13,4 +13,5 @@ mod prompt;
 mod ranges;
 mod seek_table;
 mod sequential;
+mod shared;
 mod xz;
