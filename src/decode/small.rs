@@ -14,13 +14,17 @@ use super::input::MemoryInput;
 use super::memory::{Room, Share};
 use super::shared::Shared;
 use super::whole;
-use crate::archive::{Entry, EntryId};
+use crate::archive::{Entry, EntryId, Method};
 
 /// An entry up to this length is small, in plain and in stored bytes.
 const SMALL: u64 = 1 << 20;
 
 /// The most room that a small entry needs while it is decoded, in bytes.
 pub(super) const LARGEST_ROOM: u64 = 2 * SMALL;
+
+/// Up to this length, stored and plain bytes together, a deflated entry is decoded in the task that reads it. That takes
+/// less time than waking another thread.
+const TINY: u64 = 64 * 1024;
 
 /// How often an entry is fetched at most while its bytes are wrong.
 const TRIES: u32 = 3;
@@ -121,10 +125,22 @@ impl Small {
         entry: Entry,
         key: Option<Arc<Key>>,
     ) -> Result<(Vec<u8>, Room), Error> {
+        let memory = &self.shared.memory;
+        if coding.method == Method::Deflated && coding.size + coding.compressed_size <= TINY {
+            let share = memory.share_at_once();
+            let decode = || decode(&coding, stored.clone(), &entry, key.as_deref(), share);
+            match catch_unwind(AssertUnwindSafe(decode)) {
+                Ok(Ok(bytes)) => return Ok((bytes, room)),
+                // A thread may wait for memory.
+                Ok(Err(Error::TooMuchMemory { .. })) => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_panic) => return Err(Error::panicked()),
+            }
+        }
         let (tell, told) = oneshot::channel();
         let turn = self.shared.workers.turn();
         let closed = self.shared.closed.clone();
-        let share = (self.shared.memory).share_of(turn.clone(), closed, whole::STEP as u64);
+        let share = memory.share_of(turn.clone(), closed, whole::STEP as u64);
         self.shared.workers.spawn(move || {
             turn.take();
             let decode = || decode(&coding, stored, &entry, key.as_deref(), share);
