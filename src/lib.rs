@@ -29,7 +29,8 @@
 //! | [`serve`] | the node: ranges and raw blocks over HTTP, and the page for browsers | `source`, `content`, `ranges` |
 //! | [`cli`] | arguments and configuration to options, results to text | all |
 //!
-//! `tests/rooms` reads this table and fails on a use that is not in it. `doc/DESIGN.md` says why.
+//! `tests/rooms` reads this table and fails on a use that is not in it. `doc/DESIGN.md` describes how the rooms work
+//! together.
 
 pub mod archive;
 pub mod cache;

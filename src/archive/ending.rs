@@ -35,7 +35,7 @@ pub enum Ending {
     BadSize,
     /// At an extended header that is malformed.
     BadExtended,
-    /// At an extended header that is too long.
+    /// At an extended header that is too long, or that gives all members a name that is too long.
     LongExtended,
     /// At one block of zeros, behind which lies something else. GNU tar, bsdtar and Python stop there, too.
     Lone,
@@ -87,8 +87,7 @@ impl Ending {
                 "the archive is damaged {at}: an extended header is malformed; members behind it are not shown"
             ),
             Ending::LongExtended => format!(
-                "the archive is damaged {at}: an extended header is longer than {} bytes; members behind it are not shown",
-                MAX_EXTENDED
+                "the archive is damaged {at}: an extended header is longer than {MAX_EXTENDED} bytes, or gives all members a path that is too long; members behind it are not shown"
             ),
             Ending::Lone => format!(
                 "the members end {at}, at one block of zeros where two mark the end; what lies behind it is not shown"

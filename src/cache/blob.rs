@@ -22,10 +22,15 @@ pub(super) struct Blob {
     pub(super) misses: AtomicU64,
 }
 
+/// The directory of the blob whose key has this file name.
+pub(super) fn dir(key: &str) -> String {
+    format!("blobs/{key}")
+}
+
 impl Blob {
     pub(super) fn new(key: Key) -> Arc<Self> {
         Arc::new(Self {
-            dir: format!("blobs/{}", key.hex()),
+            dir: dir(&key.hex()),
             key,
             quarantine: Quarantine::default(),
             presence: PresenceIndex::default(),

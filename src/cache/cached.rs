@@ -158,20 +158,35 @@ impl State {
         format!("urls/{}", self.key.hex())
     }
 
-    /// After an error that says that the version of a URL is an old one, or may be one: makes the next open ask the
-    /// server.
-    fn doubt_seen(&self, error: &Error) {
-        let is_doubtful = match error {
-            Error::Changed { .. } => true,
-            // A server that has another blob now need not say so, and it was not asked before.
-            Error::NotFound { .. } | Error::NoRanges { .. } | Error::BadAnswer { .. } => {
-                self.is_assumed()
+    /// Judges the error of a read from below. If the version of a URL may be an old one, the next open asks the server. If
+    /// the server has not confirmed the version, its refusal is a change: what it was asked for is not there now.
+    fn judge(&self, error: Error) -> Error {
+        let (origin, is_doubtful) = match &error {
+            Error::Changed { .. } => (None, true),
+            // A server that has another blob now need not say so, and it was not asked before. Object stores answer 403
+            // for an absent object to those who may not list the bucket.
+            Error::NotFound { origin }
+            | Error::NoRanges { origin, .. }
+            | Error::BadAnswer { origin, .. }
+            | Error::Encoded { origin, .. }
+            | Error::Refused { origin, .. }
+            | Error::Status { origin, .. }
+                if !error.is_transient() =>
+            {
+                (Some(origin.clone()), self.is_assumed())
             }
-            _ => false,
+            _ => (None, false),
         };
         if is_doubtful && self.key.is_url() {
             // After a record of this version that is still to be written.
             self.cache.send(Job::ForgetSeen(self.seen_path()));
+        }
+        match origin {
+            Some(origin) if is_doubtful && self.below.version().is_none() => Error::Changed {
+                origin,
+                what: format!("its version in the cache is not confirmed ({error})"),
+            },
+            _ => error,
         }
     }
 
@@ -276,10 +291,7 @@ impl CachedRead {
                         return Ok(Some(chunk));
                     }
                     Ok(None) => self.below = None,
-                    Err(error) => {
-                        self.state.doubt_seen(&error);
-                        return Err(error);
-                    }
+                    Err(error) => return Err(self.state.judge(error)),
                 }
             }
             if self.left.is_empty() {

@@ -6,12 +6,15 @@
 //! used file goes. (S3-FIFO and 2Q do this with queues. Here the files' times are the queues, which all
 //! processes share and no crash can damage.)
 
+use std::collections::HashMap;
 use std::io;
 
 use super::block::{BLOCK, HEAD};
 use super::clock::now;
 use super::disk::{Disk, Listed, Stat};
+use super::metadata::Seen;
 use super::pins::{self, Pins};
+use super::record;
 use super::shared::Shared;
 use super::usage::{self, Usage};
 use crate::ranges::arrange_by_key;
@@ -22,7 +25,8 @@ const AGAIN: i64 = 60;
 /// After this many seconds without use, a block is no longer protected.
 const FADED: i64 = 30 * 24 * 3600;
 
-/// A temporary file older than this, in seconds, was left by a killed process.
+/// After this many seconds, a temporary file was left by a killed process, and what was seen of a URL is useless without
+/// the blob.
 const LEFT: i64 = 3600;
 
 /// The least that one eviction frees, in bytes, since listing all files is slow.
@@ -35,7 +39,7 @@ pub(super) enum FileKind {
     Block(u64),
     /// A node of the hash tree, or an artifact such as the index: small, and needed first.
     Artifact,
-    /// Metadata. It is evicted with the last of the blob's other files.
+    /// Metadata, and what was last seen of the blob's URL. It is evicted with the last of the blob's other files.
     Record,
 }
 
@@ -90,14 +94,11 @@ pub(super) fn make_room(shared: &Shared, known: Usage, need: u64) -> io::Result<
     Ok(taken <= bound)
 }
 
-/// Lists all files, and removes temporary files that killed processes left.
+/// Lists all files, and removes those that nothing needs any more.
 pub(super) fn survey(disk: &dyn Disk) -> io::Result<Inventory> {
     let mut survey = Inventory::default();
     for left in list(disk, "tmp")? {
-        survey.taken += left.stat.taken;
-        if now() - left.stat.written > LEFT && disk.remove(&format!("tmp/{}", left.name)).is_ok() {
-            survey.taken -= left.stat.taken;
-        }
+        survey.add_left(disk, &format!("tmp/{}", left.name), left.stat);
     }
     for blob in list(disk, "blobs")?
         .into_iter()
@@ -105,6 +106,7 @@ pub(super) fn survey(disk: &dyn Disk) -> io::Result<Inventory> {
     {
         survey.add_blob(disk, format!("blobs/{}", blob.name))?;
     }
+    survey.add_urls(disk)?;
     Ok(survey)
 }
 
@@ -152,6 +154,29 @@ impl Inventory {
         }
         self.blobs.push(dir);
         Ok(())
+    }
+
+    /// Adds what was last seen of each URL to the blob that the URL had then.
+    fn add_urls(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        let dirs = self.blobs.iter().enumerate();
+        let known: HashMap<String, usize> = dirs.map(|(at, dir)| (dir.clone(), at)).collect();
+        for url in list(disk, "urls")? {
+            let path = format!("urls/{}", url.name);
+            let dir = record::read(disk, &path).map(|seen: Seen| seen.dir(&url.name));
+            match dir.and_then(|dir| known.get(&dir)) {
+                Some(blob) => self.add(*blob, path, FileKind::Record, url.stat),
+                None => self.add_left(disk, &path, url.stat),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a file that belongs to no blob, unless it is so old that it is removed.
+    fn add_left(&mut self, disk: &dyn Disk, path: &str, stat: Stat) {
+        let is_removed = now() - stat.written > LEFT && disk.remove(path).is_ok();
+        if !is_removed {
+            self.taken += stat.taken;
+        }
     }
 
     fn add(&mut self, blob: usize, path: String, what: FileKind, stat: Stat) {

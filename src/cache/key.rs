@@ -43,13 +43,19 @@ impl Key {
 
     /// A version of [`url`](Self::url) with `size` bytes.
     pub fn version(&self, version: &str, size: u64) -> Self {
-        let parts = [&self.hex(), version, &size.to_string()];
-        Self::new("version", &parts, self.name.clone()).of_kind(self.kind)
+        Self {
+            kind: self.kind,
+            ..Self::version_of(&self.hex(), version, size, self.name.clone())
+        }
     }
 
-    fn of_kind(mut self, kind: &'static str) -> Self {
-        self.kind = kind;
-        self
+    /// The file name of a version of the URL whose file name is `url`.
+    pub(super) fn hex_of_version(url: &str, version: &str, size: u64) -> String {
+        Self::version_of(url, version, size, String::new()).hex()
+    }
+
+    fn version_of(url: &str, version: &str, size: u64, name: String) -> Self {
+        Self::new("version", &[url, version, &size.to_string()], name)
     }
 
     fn new(kind: &'static str, parts: &[&str], name: String) -> Self {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::blob;
 use super::clock::now;
 use super::key::Key;
 
@@ -66,6 +67,11 @@ impl Seen {
             fresh_for,
             listed,
         }
+    }
+
+    /// The directory of the blob that the URL had then. `url` is the file name of the URL's key.
+    pub(super) fn dir(&self, url: &str) -> String {
+        blob::dir(&Key::hex_of_version(url, &self.version, self.size))
     }
 
     /// Whether no server need be asked. A clock that was set back does not make it fresh again.

@@ -48,11 +48,7 @@ struct Writer {
 
 /// Starts the thread; it ends when all senders are dropped.
 pub(super) fn start(shared: Arc<Shared>, queue: Receiver<Job>) {
-    let writer = Writer {
-        shared: shared.clone(),
-        pending: HashMap::new(),
-        blobs: Vec::new(),
-    };
+    let writer = Writer::new(shared.clone());
     let thread = std::thread::Builder::new().name("aiozfs-cache".into());
     if let Err(e) = thread.spawn(move || writer.run(&queue)) {
         shared.report_failure(Work::Writing, &e);
@@ -60,6 +56,14 @@ pub(super) fn start(shared: Arc<Shared>, queue: Receiver<Job>) {
 }
 
 impl Writer {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            pending: HashMap::new(),
+            blobs: Vec::new(),
+        }
+    }
+
     fn run(mut self, queue: &Receiver<Job>) {
         let mut counted = Instant::now() + COUNT;
         loop {
@@ -262,21 +266,25 @@ impl Writer {
         }
     }
 
-    /// Adds the new hits and misses to the recorded ones.
+    /// Adds the new hits and misses to the recorded ones, and drops the blobs that nobody uses any more.
     fn write_counts(&mut self) {
-        for blob in self.blobs.clone() {
+        for blob in std::mem::take(&mut self.blobs) {
+            // Decided before the counts are taken, or the last of them could be lost.
+            let is_in_use = Arc::strong_count(&blob) > 1;
             let new = Counts {
                 hits: blob.hits.swap(0, Relaxed),
                 misses: blob.misses.swap(0, Relaxed),
                 last: now(),
             };
-            if (new.hits, new.misses) == (0, 0) {
-                continue;
+            if (new.hits, new.misses) != (0, 0) {
+                let path = blob.file("counts");
+                let known = record::read(&*self.shared.disk, &path).unwrap_or_default();
+                let kept = self.put_at(&path, &record::seal(&new.and(&known)));
+                self.report_if_failed(kept);
             }
-            let path = blob.file("counts");
-            let known = record::read(&*self.shared.disk, &path).unwrap_or_default();
-            let kept = self.put_at(&path, &record::seal(&new.and(&known)));
-            self.report_if_failed(kept);
+            if is_in_use {
+                self.blobs.push(blob);
+            }
         }
     }
 }
@@ -284,4 +292,37 @@ impl Writer {
 /// Whether these ranges cover a block.
 fn is_whole(ranges: &RangeSet) -> bool {
     ranges.covers(&(0..BLOCK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{Folder, Key};
+
+    /// A library closes archives that are idle, and each time that one was opened again the writer kept one more blob.
+    #[test]
+    fn a_blob_is_dropped_with_its_last_user_after_its_counts_are_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = Arc::new(Folder::open(dir.path()).expect("a cache"));
+        let mut writer = Writer::new(Arc::new(Shared::new(disk.clone(), 1 << 30)));
+        let key = Key::url("http://h/a", "http://h/a").version("v1", 1000);
+        let mut open = || {
+            let blob = Blob::new(key.clone());
+            let metadata = Metadata::new(&key, 1000, None);
+            writer.done(Job::Introduce(blob.clone(), metadata));
+            writer.write_counts();
+            (blob, writer.blobs.len())
+        };
+        let (first, one) = open();
+        let (second, two) = open();
+        assert_eq!((one, two), (1, 2));
+        first.hits.fetch_add(5, Relaxed);
+        second.hits.fetch_add(7, Relaxed);
+        drop((first, second));
+        let (last, _) = open();
+        assert_eq!(Arc::strong_count(&last), 2);
+        assert_eq!(writer.blobs.len(), 1);
+        let counts: Option<Counts> = record::read(&*disk, &last.file("counts"));
+        assert_eq!(counts.map(|counts| counts.hits), Some(12));
+    }
 }

@@ -325,7 +325,7 @@ impl Access {
 
 fn not_verifiable(location: &Location) -> Failure {
     Failure::usage(format!(
-        "only a CID can be verified, and {} is none; leave '--verify trustless' out",
+        "{} is not a CID, and only a CID can be verified; leave '--verify trustless' out",
         location.shown().1
     ))
 }

@@ -422,7 +422,7 @@ fn reload_list(library: &Library, runtime: &Handle) {
             done.added,
             done.removed
         ),
-        Err(why) => log::error!("SIGHUP: the list is not changed: {why}"),
+        Err(why) => log::error!("SIGHUP: cannot reload the list, so the previous one stays: {why}"),
     }
 }
 

@@ -46,8 +46,8 @@ impl Key {
     /// of the entry, in bytes.
     ///
     /// # Errors
-    /// If the password is wrong. Of wrong passwords, one in 256 is not found out here with ZipCrypto, and one in
-    /// 65,536 with AES.
+    /// If the password is wrong. This check accepts one wrong password in 256 with ZipCrypto, and one in 65,536 with
+    /// AES.
     pub fn unlock(
         encryption: Encryption,
         header: &[u8],
@@ -112,9 +112,8 @@ impl Key {
         key.input(raw, None)
     }
 
-    /// The decrypted data. `raw` begins at the offset `from` has in the data, and ends behind what
-    /// authenticates the data. The last bytes come only if all data agrees with that, wherever decryption
-    /// began.
+    /// The decrypted data. `raw` begins at the offset of `from`, and ends behind the authentication code. The last
+    /// bytes are returned only if the code is that of all data, wherever decryption began.
     ///
     /// # Errors
     /// If the checkpoint is damaged.

@@ -88,8 +88,8 @@ impl Decoder {
         entry.encryption.is_some() && self.shared.keys.get(id).is_none()
     }
 
-    /// Compares the password of an encrypted entry with what the entry has to check it. Does nothing for
-    /// other entries. An entry can be read without: then reading it compares.
+    /// Checks the password of an encrypted entry by the entry's own check value. Does nothing for other entries.
+    /// Callers may leave this out: the first read of an entry checks the password, too.
     ///
     /// # Errors
     /// If there is no password, or if it is wrong.

@@ -59,8 +59,8 @@ pub enum Error {
     NoPassword,
     /// It is encrypted, and the password is wrong.
     WrongPassword,
-    /// Its decrypted bytes are wrong for this reason, and the reason may be a wrong password: ZipCrypto
-    /// finds out only 255 of 256 before it decrypts.
+    /// Its decrypted bytes are wrong, for this reason or because of a wrong password: ZipCrypto's check accepts one
+    /// wrong password in 256.
     DataOrPassword(Box<Error>),
     /// Nobody waits for its bytes any longer.
     Cancelled,
@@ -156,7 +156,7 @@ impl fmt::Display for Error {
                 f.write_str("its encrypted data does not agree with its authentication code")
             }
             Error::Unsupported { method } => {
-                write!(f, "it is {method} in the archive, which is not supported")
+                write!(f, "its compression method, {method}, is not supported")
             }
             Error::UnsupportedEncryption { name } => {
                 write!(f, "it is encrypted with {name}, which is not supported")
@@ -171,7 +171,7 @@ impl fmt::Display for Error {
             Error::WrongPassword => f.write_str("the password is wrong"),
             Error::DataOrPassword(why) => write!(
                 f,
-                "{why}; or the password is wrong, which ZipCrypto cannot always tell beforehand"
+                "{why}; or the password is wrong: ZipCrypto's check accepts one wrong password in 256"
             ),
             Error::Cancelled => f.write_str("decoding was cancelled"),
         }

@@ -12,8 +12,8 @@ use super::workers::Turn;
 use crate::archive::EntryId;
 use crate::reader::Archive;
 
-/// The shortest and the longest read of stored bytes, in bytes. The reader takes long ones for those of
-/// a program that goes on, and fetches further ahead of them.
+/// The shortest and the longest read of stored bytes, in bytes. The archive's reader takes long reads for sequential
+/// ones, and fetches further ahead of them.
 const SHORTEST: u64 = 64 * 1024;
 pub(super) const LONGEST: u64 = 512 * 1024;
 
@@ -55,7 +55,7 @@ impl Input for MemoryInput {
     }
 }
 
-/// How many stored bytes a walk expects to need, so that it fetches them early and no others.
+/// The stored bytes that a walk expects to need, which bound its read-ahead.
 #[derive(Debug, Default)]
 pub(super) struct Need {
     /// Up to this offset they are needed.

@@ -9,12 +9,12 @@ use super::blocks::BLOCK;
 /// The most walks of an entry. A further reader waits until one of them rests.
 const MOST: usize = 8;
 
-/// A walk is used rather than a checkpoint ahead of it by up to this many bytes: to begin anew costs as
-/// much as to decode them.
+/// A walk is preferred to a checkpoint that lies at most this many bytes ahead of it: to begin a new walk costs as much
+/// as to decode these bytes.
 const RESTART: u64 = 256 * 1024;
 
-/// A walk with a reader of its own does not leave it for a read that lies further ahead, unless a new walk
-/// had to decode this many bytes more.
+/// A walk that has a reader serves a read further ahead only if a new walk would have to decode at least this many
+/// bytes more.
 const DETOUR: u64 = 4 << 20;
 
 /// How far a reader may jump ahead and still counts as one that reads in sequence, in blocks.
@@ -102,8 +102,8 @@ impl<W> Plan<W> {
         self.next <= block && (is_next || pays && !is_detour)
     }
 
-    /// Whether a read of this block continues what its reader reads. Reads that are under way at the same time end in any
-    /// order. A reader that is further ahead than a walk's reader asks is served by other walks.
+    /// Whether a read of this block continues what the walk's reader reads. Reads that are under way at the same time
+    /// end in any order. A read more than [`ASKED`] blocks ahead of the walk is that of another reader.
     fn follows(&self, block: u64) -> bool {
         let last = self.read.max(self.next) + JUMP;
         (self.read..=last.min(self.next + ASKED)).contains(&block)

@@ -22,7 +22,7 @@ const SMALL: u64 = 1 << 20;
 /// The most room that a small entry needs while it is decoded, in bytes.
 pub(super) const LARGEST_ROOM: u64 = 2 * SMALL;
 
-/// How many times an entry is fetched whose bytes turn out to be wrong.
+/// How often an entry is fetched at most while its bytes are wrong.
 const TRIES: u32 = 3;
 
 /// Reads small entries.

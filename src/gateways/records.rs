@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use crate::http::{HttpOptions, ipns_record};
 use crate::source::{BlockCheck, Chunk, Result};
 
-/// Once one gateway gave a record, the others have as long again as it took, within these bounds. One of
-/// them may have a newer record.
+/// After the first record, the other gateways get the same time again, within these bounds. One of them may have a
+/// newer record.
 const GRACE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
-/// Asks all `gateways` at once, each given as the URL of the record and how to talk to it. Returns what
-/// came before it was no longer worth to wait: one record that `is_valid` accepts is enough. A record has
-/// at most `most` bytes.
+/// Asks all `gateways` at once, each given as the URL of the record and how to talk to it. After the first record that
+/// `is_valid` accepts, waits for the others within [`GRACE`]. Returns all records that have come. A record has at most
+/// `most` bytes.
 pub async fn ipns_records(
     gateways: Vec<(String, HttpOptions)>,
     most: usize,

@@ -200,8 +200,8 @@ impl GatewaySet {
         expected.unwrap_or_else(assumed) / self.weights[at]
     }
 
-    /// The error of a read after all members failed. A transient error goes first, the one with the shortest
-    /// Retry-After; "not found" goes last, because it tells the least.
+    /// The error of a read after all members failed: preferably a transient one (of these, the one with the shortest
+    /// Retry-After), then any other, and "not found" last, because it tells the least.
     pub(super) fn final_error(&self, errors: Vec<Error>, want: Want) -> Error {
         let rank = |e: &Error| match e {
             e if e.is_transient() => (0, e.retry_after()),
@@ -283,7 +283,7 @@ impl GatewaySet {
             state.current_for_blocks = index;
         }
         if before != (state.current, state.current_for_blocks) {
-            log::info!("{} serves now", self.names[index]);
+            log::info!("switched to {}", self.names[index]);
         }
     }
 
@@ -295,7 +295,7 @@ impl GatewaySet {
     /// Records that a request failed.
     pub(super) fn failed(&self, index: usize, error: &Error, want: Want) {
         if self.len() > 1 {
-            log::info!("{error}; asking another gateway if there is one");
+            log::info!("{error}; trying another gateway, if one is left");
         }
         let mut state = self.state.lock();
         state.trouble = Some(Trouble::new(error.clone(), Instant::now()));
@@ -320,7 +320,7 @@ impl GatewaySet {
         state.trouble = Some(Trouble::new(error.clone(), now));
         // All its requests notice the silence, but it is one failure.
         if health.availability(want, now) == Availability::Available {
-            log::info!("{error}; asking another gateway if there is one");
+            log::info!("{error}; trying another gateway, if one is left");
             health.silent(&error, fastrand::f64(), now);
             state.tallies[index].failed(want, &error);
         }

@@ -15,8 +15,8 @@ const FAR: Duration = Duration::from_millis(40);
 /// A server with a round trip of at most this is near: on this machine or next to it.
 const NEAR: Duration = Duration::from_micros(900);
 
-/// How many connections to a near server are worth it, unless each carries less than [`SLOW`] bytes a second.
-/// Together they carry more than gigabit Ethernet, and what more of them carry at once costs CPU and memory.
+/// The number of connections to a near server, unless each carries less than [`SLOW`] bytes a second. These carry more
+/// than gigabit Ethernet. More of them would only cost CPU and memory.
 const FEW: usize = 6;
 const SLOW: f64 = 25e6;
 

@@ -80,7 +80,7 @@ impl Failure {
 
 /// Why a connection brings no answer.
 enum Lost {
-    /// Nobody is to blame: another connection will.
+    /// The server did nothing wrong: the request is sent again on another connection.
     Again,
     Failed(Failure),
 }
@@ -185,16 +185,8 @@ impl Exchange {
                 Lost::Failed(Failure::Broken(cause))
             }
         };
-        let proxy = connections.connector.forwarding_proxy();
-        if let Some(writer) = lease.writer() {
-            let head = request.head(proxy.map(|_| connections.proxy_authorization.as_ref()));
-            let written = async {
-                writer.to.write_all(&head).await?;
-                writer.to.write_all(request.body).await?;
-                writer.to.flush().await
-            };
-            written.await.map_err(|e| lost(e.to_string()))?;
-        }
+        let sent = send(connections, &mut lease, request).await;
+        sent.map_err(|e| lost(e.to_string()))?;
         lease.written();
         lease.turn().await.map_err(|_| Lost::Again)?;
         let is_trial = lease.is_trial();
@@ -221,7 +213,7 @@ impl Exchange {
         if head.asks_for_http2() {
             return Err(Lost::Failed(Failure::OnlyHttp2));
         }
-        if let Some(proxy) = proxy
+        if let Some(proxy) = connections.connector.forwarding_proxy()
             && head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {
             return Err(Lost::Failed(Failure::Broken(wants_login(proxy))));
@@ -329,6 +321,22 @@ impl Drop for Exchange {
         self.lease = None;
         self.connections.state().close_unless_persistent();
     }
+}
+
+/// Sends a request.
+async fn send(
+    connections: &Connections,
+    lease: &mut WireLease,
+    request: &Request<'_>,
+) -> io::Result<()> {
+    let proxy = connections.connector.forwarding_proxy();
+    let Some(writer) = lease.writer() else {
+        return Ok(());
+    };
+    let head = request.head(proxy.map(|_| connections.proxy_authorization.as_ref()));
+    writer.to.write_all(&head).await?;
+    writer.to.write_all(request.body).await?;
+    writer.to.flush().await
 }
 
 /// Waits for the first bytes of an answer.

@@ -1,7 +1,7 @@
 //! Whether a server can be trusted with pipelined requests.
 //!
-//! Some servers drop a request that arrives while they still send an answer. A server is on trial until
-//! it has answered one such request, and it gets no more of them once it has dropped several.
+//! Some servers drop a request that arrives while they still send an answer. A server is on trial until it has answered
+//! one such request. After it has dropped two in a row, it gets no more of them.
 
 use std::time::Duration;
 

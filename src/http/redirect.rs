@@ -14,8 +14,8 @@ pub(super) fn is_redirect(status: StatusCode) -> bool {
 /// verifies the bytes, so that nobody can change them unnoticed.
 ///
 /// # Errors
-/// Why the redirect is not followed and what to do, as the end of a sentence that begins with the server's
-/// name.
+/// The reason why the redirect is not followed, and the remedy. The text continues a sentence whose subject is the
+/// server.
 pub(super) fn target(from: &Url, headers: &HeaderMap, is_verified: bool) -> Result<Url, String> {
     let Some(location) = headers.get(LOCATION) else {
         return Err("redirects without a Location, so there is nothing to follow".into());

@@ -37,7 +37,7 @@ impl Directory {
         })
     }
 
-    pub(super) fn is_of(&self, snapshot: &Snapshot) -> bool {
+    pub(super) fn has_generation(&self, snapshot: &Snapshot) -> bool {
         self.snapshot.generation == snapshot.generation
     }
 

@@ -104,7 +104,7 @@ impl Many {
             many.every(pause, |many| {
                 async move {
                     if let Err(why) = many.reload().await {
-                        log::warn!("the list is not changed: {why}");
+                        log::warn!("cannot reload the list, so the previous one stays: {why}");
                     }
                 }
                 .boxed()
@@ -224,16 +224,16 @@ impl Many {
         let name = slot.item().name();
         match &*error {
             Unopened::Gone => {}
-            Unopened::Directory => slot.ended(),
+            Unopened::Directory => slot.set_closed(),
             Unopened::Changed => {
                 log::warn!("{name}: {error}; it has new inode numbers now");
                 // Before anybody hears of it: the kernel looks the name up again at once.
                 self.renew();
-                slot.ended();
+                slot.set_closed();
             }
             Unopened::Open(_) | Unopened::Setup(_) | Unopened::TooManyNames => {
                 let pause = slot.failed(&error, Instant::now()).pause.as_secs();
-                log::warn!("{name}: it cannot be opened: {error}; not tried again for {pause} s");
+                log::warn!("cannot open {name}: {error}; not tried again for {pause} s");
             }
         }
         Err(error)
@@ -268,7 +268,7 @@ impl Many {
         slot.set_directory(true);
         match self.names.expand(slot.item(), items) {
             Ok(changed) => {
-                self.tell(changed, None);
+                self.forget_names(changed, None);
                 Unopened::Directory
             }
             Err(error) => {
@@ -299,6 +299,11 @@ impl Many {
             }
         });
         self.open.add(slot, now);
+        // It may have been opened when the library was closed, which then did not see it.
+        if self.closed.is_cancelled() {
+            volume.close();
+            return Err(Unopened::Gone);
+        }
         Ok(volume)
     }
 }
@@ -309,7 +314,7 @@ impl Many {
     pub(super) fn add(self: &Arc<Self>, item: Item) {
         let name = item.name().to_owned();
         if let Ok(changed) = self.names.look_up(item) {
-            self.tell(changed, Some(&name));
+            self.forget_names(changed, Some(&name));
         }
     }
 
@@ -322,7 +327,7 @@ impl Many {
                 match self.archives.directory(&item).await {
                     Some(Ok(items)) => Some((item, items)),
                     Some(Err(why)) => {
-                        log::warn!("{}: it cannot be listed again: {why}", item.name());
+                        log::warn!("cannot list {} again: {why}", item.name());
                         None
                     }
                     None => None,
@@ -332,7 +337,7 @@ impl Many {
             let directories = directories.filter_map(std::future::ready).collect().await;
             let changed = self.names.replace(listed, directories);
             let changed = changed.map_err(|error| error.to_string())?;
-            (changed.0, self.tell(changed, None))
+            (changed.0, self.forget_names(changed, None))
         };
         let _ = told.await;
         Ok(reloaded)
@@ -342,13 +347,17 @@ impl Many {
     pub(super) fn renew(self: &Arc<Self>) {
         // The names fitted together before.
         if let Ok(changed) = self.names.renew() {
-            self.tell(changed, None);
+            self.forget_names(changed, None);
         }
     }
 
     /// Makes the kernel forget names, in a task: the kernel may make it wait for a lookup that is answered meanwhile.
     /// `answered`: a name in the root that a lookup asks for, which the kernel need not forget.
-    fn tell(self: &Arc<Self>, (_, mut names): Changed, answered: Option<&str>) -> JoinHandle<()> {
+    fn forget_names(
+        self: &Arc<Self>,
+        (_, mut names): Changed,
+        answered: Option<&str>,
+    ) -> JoinHandle<()> {
         names.retain(|(directory, name)| *directory != Part::ROOT || Some(&**name) != answered);
         let many = self.clone();
         self.runtime.spawn_blocking(move || {

@@ -81,11 +81,11 @@ impl Library {
         }
     }
 
-    /// Whether a directory is as it is now.
-    pub fn is_current(&self, directory: &Directory) -> bool {
+    /// Whether a directory is that of the latest snapshot.
+    pub fn is_latest(&self, directory: &Directory) -> bool {
         match &self.0 {
             Shown::One(_) => true,
-            Shown::Many(many) => directory.is_of(&many.names.now()),
+            Shown::Many(many) => directory.has_generation(&many.names.now()),
         }
     }
 
@@ -184,7 +184,8 @@ impl Library {
         }
     }
 
-    /// What the archives did that are closed, and those that are open now. Each is in one of them.
+    /// The totals of the closed archives, and the archives that are open now. Each archive is in exactly one of the
+    /// two.
     pub fn totals(&self) -> (Totals, Vec<Arc<Volume>>) {
         match &self.0 {
             Shown::One(volume) => (Totals::default(), vec![volume.clone()]),

@@ -39,10 +39,9 @@ pub(super) struct Slot {
     past: Past,
     /// Files of it that programs have open.
     files: AtomicUsize,
-    /// What the server has under this name now is another archive.
+    /// The server has another archive under this name now.
     is_stale: AtomicBool,
-    /// The version that was last seen of it has turned out to be an old one. So its server is asked whenever it is
-    /// opened.
+    /// The cached version turned out to be outdated, so each opening asks the server for the current one.
     asks: bool,
     /// It is not an archive, but a directory of archives.
     is_directory: AtomicBool,
@@ -61,9 +60,20 @@ struct Inner {
 
 enum Phase {
     Closed,
-    Opening { opening: Opening, urgency: Urgency },
-    Open { volume: Arc<Volume>, used: Instant },
-    Failed { failed: Failed, until: Instant },
+    Opening {
+        opening: Opening,
+        urgency: Urgency,
+        /// The pause after the last failure, if it failed before.
+        after: Option<Duration>,
+    },
+    Open {
+        volume: Arc<Volume>,
+        used: Instant,
+    },
+    Failed {
+        failed: Failed,
+        until: Instant,
+    },
 }
 
 /// What a program finds that looks into an archive.
@@ -146,7 +156,9 @@ impl Slot {
                 *used = now;
                 (Touched::Open(volume.clone()), was_ahead)
             }
-            Phase::Opening { opening, urgency } => {
+            Phase::Opening {
+                opening, urgency, ..
+            } => {
                 // It may have been begun ahead.
                 urgency.raise();
                 (Touched::Opening(opening.clone()), was_ahead)
@@ -162,9 +174,9 @@ impl Slot {
         }
     }
 
-    /// Begins to open it, unless it is open or others have begun. Returns what there is to wait for, and
-    /// whether the caller must run it. If no program asks for it yet, one that failed is left alone. A stale
-    /// one is never opened again.
+    /// Begins to open the archive, unless it is open or being opened. Returns the future to wait for, and whether the
+    /// caller must run it. Opening ahead does not try an archive again that failed. A stale archive is never opened
+    /// again.
     pub(super) fn begin(
         &self,
         priority: Priority,
@@ -173,7 +185,9 @@ impl Slot {
         let mut inner = self.inner();
         let is_ahead = priority == Priority::Prefetch;
         match &inner.phase {
-            Phase::Opening { opening, urgency } => {
+            Phase::Opening {
+                opening, urgency, ..
+            } => {
                 if !is_ahead {
                     urgency.raise();
                 }
@@ -194,23 +208,22 @@ impl Slot {
             asks: self.asks || matches!(inner.phase, Phase::Failed { .. }),
         };
         let opening = open(request).shared();
-        // The pause after the next failure depends on the last one.
         inner.is_ahead = is_ahead;
         inner.totals.opening();
-        let phase = Phase::Opening {
-            opening: opening.clone(),
-            urgency,
-        };
-        let pause = match std::mem::replace(&mut inner.phase, phase) {
+        let after = match &inner.phase {
             Phase::Failed { failed, .. } => Some(failed.pause),
             _ => None,
         };
-        inner.totals.last_pause = pause;
+        inner.phase = Phase::Opening {
+            opening: opening.clone(),
+            urgency,
+            after,
+        };
         Some((opening, true))
     }
 
-    /// Records that it is open. If it is not the archive that it was, it is not: all who come wait for the end of
-    /// the attempt, which must be followed by [`ended`](Self::ended).
+    /// Records that the archive is open. If it differs from what it was at the last opening, marks the slot as stale
+    /// and returns [`Unopened::Changed`]. Requests then wait until the caller has called [`set_closed`](Self::set_closed).
     pub(super) fn opened(&self, volume: &Arc<Volume>, now: Instant) -> Result<(), Unopened> {
         // Computed without the lock. Most archives are opened once.
         let was = self.inner().fingerprint.take();
@@ -229,15 +242,18 @@ impl Slot {
     }
 
     /// Records that the attempt to open it has ended, and that it is not open.
-    pub(super) fn ended(&self) {
+    pub(super) fn set_closed(&self) {
         self.inner().phase = Phase::Closed;
     }
 
     /// Records that it could not be opened.
     pub(super) fn failed(&self, error: &Arc<Unopened>, now: Instant) -> Failed {
         let mut inner = self.inner();
-        let pause = inner.totals.last_pause.take();
-        let pause = pause.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
+        let last = match &inner.phase {
+            Phase::Opening { after, .. } => *after,
+            _ => None,
+        };
+        let pause = last.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
         let failed = Failed {
             error: error.clone(),
             pause,
@@ -292,7 +308,8 @@ impl Slot {
 
     /// Closes it, and fails all reads that wait.
     pub(super) fn close(&self) {
-        if let Phase::Open { volume, .. } = &self.inner().phase {
+        // Without the lock: the decoder is closed, too.
+        if let Some(volume) = self.volume() {
             volume.close();
         }
     }

@@ -19,7 +19,8 @@ const ROOT: NodeId = 0;
 pub(super) struct Snapshot {
     nodes: Vec<Node>,
     parts: HashMap<Part, Place>,
-    /// The parts that archives had before that are gone or have changed. The kernel may still know files of them.
+    /// The parts of archives that are gone or have changed. No other archive gets them, because the kernel may still
+    /// know their files.
     used: Arc<HashSet<Part>>,
     /// What the archives did that are closed.
     pub(super) past: Past,
@@ -80,9 +81,9 @@ impl Snapshot {
         }
     }
 
-    /// The snapshot of `items`. An archive of `before` with the same name and location goes on, unless it is
-    /// [stale](Slot::is_stale); others that are not in `items` go on for files that are still open, and at least
-    /// until the next snapshot.
+    /// The snapshot of `items`. It keeps the slot of each archive of `before` that has the same name and location,
+    /// unless the slot is [stale](Slot::is_stale). It also keeps the slots of removed archives while files of them are
+    /// open, and at least until the next snapshot.
     ///
     /// # Errors
     /// If two of the names cannot stand side by side.

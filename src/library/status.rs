@@ -1,7 +1,6 @@
 //! What the status of a mount tells of each archive.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +71,6 @@ pub(super) struct Sums {
     pub(super) bytes_from_disk: u64,
     pub(super) requests: u64,
     pub(super) errors: u64,
-    /// The pause after the last failure, while the archive is tried again.
-    pub(super) last_pause: Option<Duration>,
 }
 
 impl Sums {

@@ -1,5 +1,5 @@
-//! The FUSE adapter: translates the kernel's requests to calls of [`Volume`](crate::volume::Volume), and results
-//! to replies.
+//! The FUSE adapter: translates the kernel's requests to calls of [`Library`] and of the volumes in it, and their
+//! results to replies.
 //!
 //! The threads that read /dev/fuse never wait for bytes. A request for bytes that are not in memory
 //! becomes a task, which replies when it has them. A request that panics is answered with EIO, which

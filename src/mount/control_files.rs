@@ -12,7 +12,8 @@ use fuser::{Errno, FileAttr, FileHandle, FopenFlags, INodeNo, ReplyData, ReplyOp
 
 use super::attributes::control;
 use super::served::Served;
-use super::xattr;
+use super::trace::TRACE;
+use super::xattr::{self, PID, RELOAD, STATUS};
 use crate::fs::Ino;
 
 /// How the names begin.
@@ -24,7 +25,10 @@ const FIRST: u64 = 1 << 63;
 /// At most this number of control files may be open.
 const MOST_OPEN: usize = 256;
 
-/// How many of the names that programs looked up last keep their inode numbers.
+/// Names that always have the same inode numbers, from [`FIRST`] on.
+const FIXED: [&str; 4] = [STATUS, PID, RELOAD, TRACE];
+
+/// How many of the other names keep their inode numbers: those that programs looked up last.
 const MOST: usize = 64;
 
 pub(super) struct ControlFiles {
@@ -34,7 +38,7 @@ pub(super) struct ControlFiles {
 
 #[derive(Default)]
 struct Inner {
-    /// The names that were looked up, oldest first.
+    /// The names that were looked up and are not fixed, oldest first.
     names: VecDeque<(INodeNo, Vec<u8>)>,
     /// The values of open files. Each is made once, when the file is opened.
     open: HashMap<u64, Vec<u8>>,
@@ -62,33 +66,12 @@ impl ControlFiles {
     /// The file of this name in a directory.
     pub(super) fn lookup(&self, directory: INodeNo, name: &[u8]) -> Option<FileAttr> {
         let name = asked_by(directory, name)?;
-        let mut inner = self.inner();
-        let known = inner.names.iter().find(|(_, known)| known == name);
-        let ino = match known {
-            Some((ino, _)) => *ino,
-            None => {
-                let ino = INodeNo(FIRST + inner.number());
-                inner.names.push_back((ino, name.to_vec()));
-                if inner.names.len() > MOST {
-                    inner.names.pop_front();
-                }
-                ino
-            }
-        };
-        Some(control(ino))
+        Some(control(self.inner().ino(name)))
     }
 
     /// Opens a file for a user. Its value is made now.
     pub(super) fn open(self: &Arc<Self>, ino: INodeNo, user: u32, reply: ReplyOpen) {
-        let name = {
-            let inner = self.inner();
-            if inner.open.len() >= MOST_OPEN {
-                return reply.error(Errno::EMFILE);
-            }
-            let known = inner.names.iter().find(|(known, _)| *known == ino);
-            known.map(|(_, name)| name.clone())
-        };
-        let Some(name) = name else {
+        let Some(name) = self.inner().name(ino) else {
             return reply.error(Errno::ESTALE);
         };
         if !xattr::may_read(&name, user) {
@@ -99,12 +82,14 @@ impl ControlFiles {
             let Some(value) = xattr::of_mount(&files.served, Ino::ROOT, &name).await else {
                 return reply.error(Errno::ENOENT);
             };
-            let mut inner = files.inner();
-            let handle = inner.number();
-            inner.open.insert(handle, value.into_bytes());
-            drop(inner);
-            // The size is not known when it is looked up.
-            reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO);
+            let handle = files.inner().open(value.into_bytes());
+            match handle {
+                // The size is not known when it is looked up.
+                Some(handle) => {
+                    reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO);
+                }
+                None => reply.error(Errno::EMFILE),
+            }
         });
     }
 
@@ -139,8 +124,76 @@ fn asked_by(directory: INodeNo, name: &[u8]) -> Option<&[u8]> {
 }
 
 impl Inner {
+    /// The inode number of a name that is looked up.
+    fn ino(&mut self, name: &[u8]) -> INodeNo {
+        let fixed = FIXED.iter().position(|fixed| fixed.as_bytes() == name);
+        if let Some(at) = fixed {
+            return INodeNo(FIRST + at as u64);
+        }
+        let known = self.names.iter().find(|(_, known)| known == name);
+        if let Some((ino, _)) = known {
+            return *ino;
+        }
+        let ino = INodeNo(FIRST + FIXED.len() as u64 + self.number());
+        self.names.push_back((ino, name.to_vec()));
+        if self.names.len() > MOST {
+            self.names.pop_front();
+        }
+        ino
+    }
+
+    /// The name of an inode number; `None` if it was looked up long ago.
+    fn name(&self, ino: INodeNo) -> Option<Vec<u8>> {
+        let fixed = usize::try_from(ino.0 - FIRST).ok();
+        if let Some(name) = fixed.and_then(|at| FIXED.get(at)) {
+            return Some(name.as_bytes().to_vec());
+        }
+        let known = self.names.iter().find(|(known, _)| *known == ino);
+        known.map(|(_, name)| name.clone())
+    }
+
+    /// A handle for a file with this value; `None` if too many are open.
+    fn open(&mut self, value: Vec<u8>) -> Option<u64> {
+        if self.open.len() >= MOST_OPEN {
+            return None;
+        }
+        let handle = self.number();
+        self.open.insert(handle, value);
+        Some(handle)
+    }
+
     fn number(&mut self) -> u64 {
         self.given += 1;
         self.given
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Any user could look up so many names that another user's lookup was forgotten before its open, which then failed.
+    #[test]
+    fn lookups_of_other_names_do_not_evict_those_that_commands_need() {
+        let mut inner = Inner::default();
+        let fixed = FIXED.map(|name| (name, inner.ino(name.as_bytes())));
+        for n in 0..2 * MOST {
+            let name = format!("source.{n}").into_bytes();
+            let ino = inner.ino(&name);
+            assert_eq!(inner.name(ino), Some(name));
+        }
+        assert_eq!(inner.names.len(), MOST);
+        for (name, ino) in fixed {
+            assert_eq!(inner.name(ino), Some(name.as_bytes().to_vec()), "{name}");
+        }
+    }
+
+    /// The files that were being opened were not counted.
+    #[test]
+    fn no_more_files_are_open_than_may_be() {
+        let mut inner = Inner::default();
+        let handles: Vec<_> = (0..2 * MOST_OPEN).map(|_| inner.open(Vec::new())).collect();
+        assert_eq!(handles.iter().flatten().count(), MOST_OPEN);
+        assert_eq!(inner.open.len(), MOST_OPEN);
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn readdirplus(
     let directory = served.library.listed(directory, offset);
     // A listing goes on with the names that it began with. The kernel asks again before it uses one of them that
     // may be gone.
-    let ttl = if served.library.is_current(&directory) {
+    let ttl = if served.library.is_latest(&directory) {
         FOREVER
     } else {
         Duration::ZERO

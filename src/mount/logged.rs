@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 
 use crate::fs::Ino;
 
-/// Failures of one file within this time are logged once. The requests of one failed read fail within
-/// it: after a failure the reader fails the same range at once for a second. A program that keeps trying
-/// is logged once per such time.
+/// Failures of one file within this time are logged once. All requests of one failed read fail within it, because after
+/// a failure the reader fails the same range at once for a second. For a program that keeps trying, there is one line
+/// in each such time.
 const TOGETHER: Duration = Duration::from_secs(5);
 
 /// With more files than this, all are forgotten. Some failures are then logged twice.

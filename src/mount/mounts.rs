@@ -42,6 +42,31 @@ pub(super) fn find(mountpoint: &Path) -> io::Result<Option<Entry>> {
     Ok(entries.rev().find(|entry| entry.mountpoint == mountpoint))
 }
 
+/// Where a mount lies among those on the same directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Top,
+    /// Below another mount. Calls that name the directory reach that one.
+    Below,
+    Gone,
+}
+
+/// Where the mount with this device lies on exactly this directory.
+pub(super) fn place(mountpoint: &Path, device: &str) -> io::Result<Place> {
+    Ok(place_among(&all()?, mountpoint, device))
+}
+
+fn place_among(entries: &[Entry], mountpoint: &Path, device: &str) -> Place {
+    let here = entries
+        .iter()
+        .filter(|entry| entry.mountpoint == mountpoint);
+    match here.rev().position(|entry| entry.device == device) {
+        Some(0) => Place::Top,
+        Some(_) => Place::Below,
+        None => Place::Gone,
+    }
+}
+
 /// The absolute path of a directory, even if a dead mount on it answers only errors.
 pub(super) fn absolute(mountpoint: &Path) -> io::Result<PathBuf> {
     if let Ok(path) = mountpoint.canonicalize() {
@@ -219,6 +244,20 @@ mod tests {
         assert_eq!(entry.user_id, Some(1000));
         assert_eq!(parse_line(b""), None);
         assert_eq!(parse_line(b"36 35 0:52 / /mnt"), None);
+    }
+
+    #[test]
+    fn places_of_mounts_on_one_directory() {
+        let lines: [&[u8]; 3] = [
+            b"36 35 0:52 / /mnt/a ro - fuse.aiozfs movie ro",
+            b"37 36 0:53 / /mnt/a rw - tmpfs none rw",
+            b"38 35 0:54 / /mnt/b rw - tmpfs none rw",
+        ];
+        let entries: Vec<Entry> = lines.into_iter().filter_map(parse_line).collect();
+        let place = |device| place_among(&entries, Path::new("/mnt/a"), device);
+        assert_eq!(place("0:52"), Place::Below);
+        assert_eq!(place("0:53"), Place::Top);
+        assert_eq!(place("0:54"), Place::Gone);
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub(super) fn refuse(served: &Served, file: &File, error: &FileError) -> Errno {
         }
         FileError::Playlist { declared, actual } => {
             let why = format!(
-                "the archive says that it is {declared} bytes long without range links, and it is {actual}; '-o playlists=stored' shows it as it is stored"
+                "the archive declares {declared} bytes for this playlist without range links, but it has {actual}; '-o playlists=stored' shows it as it is stored"
             );
             log_once(served, file, &why);
             Errno::EIO

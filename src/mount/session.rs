@@ -199,7 +199,7 @@ impl Mounted {
     }
 }
 
-/// Makes the kernel forget what turned out to be wrong, or is no longer so.
+/// Makes the kernel forget pages of files whose bytes turned out to be wrong, and names that have changed.
 fn forget_changes(library: &Library, notifier: Notifier) {
     library.watch(move |change| match change {
         Change::Bytes(ino) => {

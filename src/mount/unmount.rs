@@ -15,12 +15,16 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::UnmountFlags;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::ask::ask;
 use super::holders::{Holder, holders};
-use super::mounts::{self, FS_TYPE};
+use super::mounts::{self, FS_TYPE, Place};
 use super::stuck::Stuck;
+
+/// Why a mount is left alone that lies below another one.
+const COVERED: &str =
+    "another filesystem is mounted over it; unmount that one, then run 'aiozfs umount' again";
 
 /// How long to wait for a mount to be gone.
 const GONE_WITHIN: Duration = Duration::from_millis(1800);
@@ -40,25 +44,27 @@ pub fn unmount(mountpoint: &Path) -> Result<Vec<Holder>, Stuck> {
             mount.fs_type
         )));
     }
-    let server = server_of(&path, mount.user_id);
+    let server = Server::of(&path, mount.user_id);
     let mut busy = Vec::new();
     match detach(&path, false) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
             busy = holders(&path);
             // Only its own process can fail the reads that keep it busy.
-            if let Some(pid) = server {
-                let _ = rustix::process::kill_process(pid, Signal::TERM);
-                wait_until(|| is_gone(&path, &mount.device));
+            if let Some(server) = &server {
+                server.terminate();
+                wait_until(|| place(&path, &mount.device) == Place::Gone);
             }
-            if !is_gone(&path, &mount.device) {
-                detach(&path, true).map_err(refused)?;
+            match place(&path, &mount.device) {
+                Place::Gone => {}
+                Place::Top => detach(&path, true).map_err(refused)?,
+                Place::Below => return Err(refused(io::Error::other(COVERED))),
             }
         }
         Err(e) => return Err(refused(e)),
     }
-    if let Some(pid) = server {
-        wait_until(|| has_ended(pid));
+    if let Some(server) = server {
+        wait_until(|| server.has_ended());
     }
     Ok(busy)
 }
@@ -88,45 +94,41 @@ impl Own {
         &self.device
     }
 
-    /// Unmounts it, or detaches it if it is busy. Leaves another mount alone that has taken its place.
+    /// Unmounts it, or detaches it if it is busy. Leaves another mount alone that lies on it or has taken its place.
     pub(super) fn unmount(&self) {
-        if self.is_gone() || detach(&self.path, false).is_ok() {
+        let shown = self.path.display();
+        match self.place() {
+            Place::Gone => return,
+            Place::Below => return log::error!("cannot unmount {shown}: {COVERED}"),
+            Place::Top => {}
+        }
+        if detach(&self.path, false).is_ok() {
             return;
         }
         if let Err(e) = detach(&self.path, true)
-            && !self.is_gone()
+            && self.place() != Place::Gone
         {
-            log::error!("cannot unmount {}: {e}", self.path.display());
+            log::error!("cannot unmount {shown}: {e}");
         }
     }
 
     /// The kernel gives the device number of a mount that is gone to the next one, so the connection is asked first. It
     /// is severed when the mount is gone (`fuse_dev_poll` in the kernel).
-    fn is_gone(&self) -> bool {
+    fn place(&self) -> Place {
         let mut connection = [PollFd::new(&self.connection, PollFlags::empty())];
         let severed = poll(&mut connection, Some(&Timespec::default())).is_ok()
             && connection[0].revents().contains(PollFlags::ERR);
-        severed || is_gone(&self.path, &self.device)
+        if severed {
+            Place::Gone
+        } else {
+            place(&self.path, &self.device)
+        }
     }
 }
 
-fn is_gone(path: &Path, device: &str) -> bool {
-    match mounts::find(path) {
-        Ok(Some(entry)) => entry.device != device,
-        Ok(None) => true,
-        Err(_) => false,
-    }
-}
-
-/// Whether a process has ended. A zombie has: its parent may never wait for it, for example the first
-/// process of a container.
-fn has_ended(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    let state = stat.ok().and_then(|stat| {
-        // It follows the name in parentheses, which may contain anything (proc(5)).
-        stat.rsplit_once(") ")?.1.chars().next()
-    });
-    matches!(state, None | Some('Z' | 'X'))
+fn place(path: &Path, device: &str) -> Place {
+    // Without the kernel's table, unmounting is tried.
+    mounts::place(path, device).unwrap_or(Place::Top)
 }
 
 fn wait_until(done: impl Fn() -> bool) {
@@ -173,13 +175,57 @@ fn fusermount(path: &Path, lazy: bool) -> io::Result<()> {
     })
 }
 
-/// The process that serves a mount, as an attribute of its root says. It must be an aiozfs of the user who
-/// mounted: otherwise any user who can mount could make root end any process.
-fn server_of(path: &Path, user_id: Option<u32>) -> Option<Pid> {
-    let value = ask(path, "pid", Duration::from_millis(500)).ok()?;
-    let pid = Pid::from_raw(std::str::from_utf8(&value).ok()?.parse().ok()?)?;
-    let process = format!("/proc/{}", pid.as_raw_nonzero());
-    let name = fs::read_to_string(format!("{process}/comm")).ok()?;
-    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&process).ok()?);
-    (name.trim() == "aiozfs" && Some(owner) == user_id).then_some(pid)
+/// The process that serves a mount.
+struct Server(OwnedFd);
+
+impl Server {
+    /// The process that an attribute of the mount's root names. It must be an aiozfs of the user who mounted: otherwise
+    /// any user who can mount could make root end any process.
+    fn of(path: &Path, user_id: Option<u32>) -> Option<Self> {
+        let value = ask(path, "pid", Duration::from_millis(500)).ok()?;
+        let pid = Pid::from_raw(std::str::from_utf8(&value).ok()?.parse().ok()?)?;
+        // Before the checks: the process id may be given to another process at any time, and this descriptor may not.
+        let server = Self::open(pid)?;
+        let process = format!("/proc/{}", pid.as_raw_nonzero());
+        let name = fs::read_to_string(format!("{process}/comm")).ok()?;
+        let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&process).ok()?);
+        (name.trim() == "aiozfs" && Some(owner) == user_id).then_some(server)
+    }
+
+    /// Since Linux 5.3.
+    fn open(pid: Pid) -> Option<Self> {
+        pidfd_open(pid, PidfdFlags::empty()).ok().map(Self)
+    }
+
+    fn terminate(&self) {
+        // It may have ended.
+        let _ = pidfd_send_signal(&self.0, Signal::TERM);
+    }
+
+    /// Whether it has ended. A zombie has: its parent may never wait for it, for example the first process of a
+    /// container.
+    fn has_ended(&self) -> bool {
+        let mut process = [PollFd::new(&self.0, PollFlags::IN)];
+        poll(&mut process, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the check of a process id and the signal, the id could pass to another process.
+    #[test]
+    fn a_process_that_has_ended_gets_no_signal() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
+        let server = Server::open(Pid::from_child(&child)).expect("its process");
+        assert!(!server.has_ended());
+        server.terminate();
+        wait_until(|| server.has_ended());
+        assert!(server.has_ended(), "a zombie has ended");
+        child.wait().expect("its status");
+        assert!(server.has_ended());
+        let told = pidfd_send_signal(&server.0, Signal::TERM);
+        assert_eq!(told, Err(rustix::io::Errno::SRCH));
+    }
 }

@@ -18,10 +18,10 @@ const PREFIX: &str = "user.aiozfs.";
 pub(super) const SOURCE: &str = "source.";
 
 /// The attribute with the statistics of a mount.
-const STATUS: &str = "status";
+pub(super) const STATUS: &str = "status";
 
 /// The attribute with the id of the process that serves a mount.
-const PID: &str = "pid";
+pub(super) const PID: &str = "pid";
 
 /// The attribute whose reading reloads the list of a library.
 pub(super) const RELOAD: &str = "reload";
@@ -41,15 +41,16 @@ pub(super) fn own_name(name: &[u8]) -> Option<&[u8]> {
     name.strip_prefix(PREFIX.as_bytes())
 }
 
-/// Whether a user may read this attribute. Some are for root and the user who mounted: others (`allow_other`) could
-/// guess logins with one, watch with another, and have the list read again and again with the third.
+/// Whether a user may read this attribute. Only root and the user who mounted may read three of them. With
+/// `allow_other`, other users could guess logins by `source`, watch reads by `trace`, and have the list read again and
+/// again by `reload`.
 pub(super) fn may_read(name: &[u8], user: u32) -> bool {
     let is_private = |prefix: &&str| name.starts_with(prefix.as_bytes());
     let mounter = rustix::process::getuid().as_raw();
     [0, mounter].contains(&user) || ![SOURCE, TRACE, RELOAD].iter().any(is_private)
 }
 
-/// Whether an attribute of the root of a mount is for commands that ask a mount about itself.
+/// Whether this is an attribute of the mount's root that aiozfs commands read.
 pub(super) fn is_asked_by_name(name: &[u8]) -> bool {
     let is_prefix = |prefix: &&str| name.starts_with(prefix.as_bytes());
     [STATUS, PID, RELOAD].contains(&&*String::from_utf8_lossy(name))

@@ -56,7 +56,7 @@ struct Parts {
     next_part_number_marker: Option<String>,
 }
 
-/// How many pages of unfinished uploads are read. Uploads that nobody goes on with belong to others.
+/// The most pages of unfinished uploads that are read. A bucket may have many that other programs abandoned.
 const MOST_PAGES: usize = 20;
 
 /// How many pages of parts are read. A page has up to a thousand; what is not read is sent again.

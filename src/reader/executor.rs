@@ -247,8 +247,8 @@ impl Executor {
         task.abort_handle()
     }
 
-    /// Puts the bytes of a request into its blocks as they come. Sets `origin` to the first server that gave
-    /// some; while there is none, to the place on this machine.
+    /// Copies the bytes of a request into its blocks as they arrive. Sets `origin` to the first server that sent bytes.
+    /// As long as none has, it is the place on this machine: a file or the cache.
     async fn transfer(
         self: &Arc<Self>,
         request: &Request,

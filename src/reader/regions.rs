@@ -1,4 +1,4 @@
-//! Who looks for headers where: the parts of a tar that the walk and its scouts go through, and what they found.
+//! The regions of a tar: where the walk and each scout look for headers, and what they found there.
 //!
 //! No I/O and no clock. The walk goes from the front to the back, and takes over the region of each scout that it
 //! comes to: what the scout has found there is either on its own way or of no use.
@@ -162,8 +162,8 @@ impl Regions {
         self.walk.end = self.walk_end().min(self.end);
     }
 
-    /// A new region for a scout, and the mean distance of headers there: the second half of the region where the most
-    /// steps are left. `None` if a scout would gain no time.
+    /// Splits the region that has the most steps left. Returns its second half, a new region for a scout, and the mean
+    /// distance of headers there. `None` if a scout would gain no time.
     pub(super) fn split(&mut self) -> Option<(u64, u64)> {
         if self.kept >= KEPT {
             return None;

@@ -65,7 +65,7 @@ impl fmt::Display for IndexFileError {
         match self {
             IndexFileError::Io(why) => f.write_str(why),
             IndexFileError::NoIndex => {
-                f.write_str("it is no index; 'aiozfs index SOURCE -o FILE' makes one")
+                f.write_str("it is not an index file; 'aiozfs index SOURCE -o FILE' makes one")
             }
             IndexFileError::Damaged => f.write_str(
                 "the index is damaged: its checksum is wrong; make or fetch it again",
@@ -104,7 +104,7 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::NotVerifiable(location) => write!(
                 f,
-                "only a CID can be verified, and {} is none",
+                "{} is not a CID, and only a CID can be verified",
                 location.shown().1
             ),
             OpenError::Unusable(error) => error.fmt(f),
@@ -164,7 +164,7 @@ impl fmt::Display for FileError {
             FileError::Link(why) => why.fmt(f),
             FileError::Playlist { declared, actual } => write!(
                 f,
-                "the archive says that it is {declared} bytes long without range links, and it is {actual}"
+                "the archive declares {declared} bytes for this playlist without range links, but it has {actual}"
             ),
             FileError::Read(error) => error.fmt(f),
             FileError::Decode(error) => error.fmt(f),

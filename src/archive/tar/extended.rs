@@ -38,7 +38,17 @@ pub(super) struct Sparse {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
+/// The longest name that holds for all members, in bytes (PATH_MAX). A longer one can be no path, and each member would
+/// get a copy.
+const LONGEST_OF_ALL: usize = 4096;
+
 impl Extended {
+    /// Whether a path or a target is too long to hold for all members.
+    pub(super) fn names_are_long(&self) -> bool {
+        let names = [&self.path, &self.link].into_iter().flatten();
+        names.map(Vec::len).any(|len| len > LONGEST_OF_ALL)
+    }
+
     /// Takes the records of a pax extended header: `length keyword=value` and a newline each.
     pub(super) fn take(&mut self, mut records: &[u8]) -> Result<(), Malformed> {
         // Some writers fill up with NULs.

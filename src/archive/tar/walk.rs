@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::TAR_BLOCK;
 use super::builder::{Builder, Map, Member};
-use super::extended::{Extended, Sparse, Version};
+use super::extended::{Extended, Malformed, Sparse, Version};
 use super::header::{self, Header, is_zero};
 use super::map::{self, MapText};
 use crate::archive::ending::{Ending, MAX_EXTENDED};
@@ -46,6 +46,11 @@ enum State {
     Header,
     /// The block behind one of zeros.
     Zeros,
+    /// The header behind the data of a hard link, if it has data. Otherwise the archive ended at `at`.
+    BehindZeros {
+        at: u64,
+        ending: Ending,
+    },
     Extended {
         typeflag: u8,
         len: u64,
@@ -151,6 +156,12 @@ impl TarWalk {
         };
     }
 
+    /// Ends at `at`.
+    fn end_at(&mut self, at: u64, ending: Ending) {
+        self.need = at..at;
+        self.end(ending);
+    }
+
     /// Ends at the place of the header that is wrong.
     fn end(&mut self, ending: Ending) {
         self.state = State::Ended(ending);
@@ -161,12 +172,24 @@ impl TarWalk {
         match std::mem::replace(&mut self.state, State::Ended(Ending::Cut)) {
             State::Header => self.header(bytes),
             State::Zeros => {
-                self.need.start -= TAR_BLOCK;
-                self.end(if is_zero(bytes) {
+                let at = self.need.start - TAR_BLOCK;
+                let ending = if is_zero(bytes) {
                     Ending::Marked
                 } else {
                     Ending::Lone
-                });
+                };
+                let next = self.otherwise.take();
+                match next.filter(|next| next.saturating_add(TAR_BLOCK) <= self.size) {
+                    Some(next) => self.go(next, TAR_BLOCK, State::BehindZeros { at, ending }),
+                    None => self.end_at(at, ending),
+                }
+                Ok(())
+            }
+            State::BehindZeros { at, ending } => {
+                if Header::read(bytes).is_some() {
+                    return self.header(bytes);
+                }
+                self.end_at(at, ending);
                 Ok(())
             }
             State::Extended { typeflag, len } => {
@@ -199,10 +222,12 @@ impl TarWalk {
     fn header(&mut self, block: &[u8]) -> Result<(), Error> {
         let at = self.need.start;
         let Some(header) = Header::read(block) else {
-            match self.otherwise.take() {
-                _ if is_zero(block) => self.go(at + TAR_BLOCK, TAR_BLOCK, State::Zeros),
-                Some(next) => self.go(next, TAR_BLOCK, State::Header),
-                None => self.end(Ending::NoHeader),
+            if is_zero(block) {
+                self.go(at + TAR_BLOCK, TAR_BLOCK, State::Zeros);
+            } else if let Some(next) = self.otherwise.take() {
+                self.go(next, TAR_BLOCK, State::Header);
+            } else {
+                self.end(Ending::NoHeader);
             }
             return Ok(());
         };
@@ -247,28 +272,28 @@ impl TarWalk {
             let end = data.iter().position(|byte| *byte == 0);
             Some(data[..end.unwrap_or(data.len())].to_vec())
         };
-        let is_good = match typeflag {
+        let taken = match typeflag {
             b'L' => {
                 self.local.path = name();
-                true
+                Ok(())
             }
             b'K' => {
                 self.local.link = name();
-                true
+                Ok(())
             }
             b'g' => {
-                let is_good = self.global.take(data).is_ok();
+                let taken = self.global.take(data);
                 // A map is that of one member.
                 self.global.sparse = Sparse::default();
-                is_good
+                taken
             }
-            _ => self.local.take(data).is_ok(),
+            _ => self.local.take(data),
         };
         self.is_extended |= typeflag != b'g';
-        if is_good {
-            self.go(self.need.end, TAR_BLOCK, State::Header);
-        } else {
-            self.end(Ending::BadExtended);
+        match taken {
+            Err(Malformed) => self.end(Ending::BadExtended),
+            Ok(()) if self.global.names_are_long() => self.end(Ending::LongExtended),
+            Ok(()) => self.go(self.need.end, TAR_BLOCK, State::Header),
         }
     }
 
@@ -282,93 +307,42 @@ impl TarWalk {
         let at = self.need.start;
         self.is_extended = false;
         let local = std::mem::take(&mut self.local);
-        let global = &self.global;
-        let sparse = local.sparse;
-        let version = sparse.version();
-        let path = version
-            .and(sparse.name)
-            .or(local.path)
-            .or_else(|| global.path.clone());
-        let path = path.unwrap_or_else(|| {
-            let mut name = Vec::new();
-            header.name(&mut name);
-            name
-        });
-        let link = || local.link.or_else(|| global.link.clone());
-        let link = || link().unwrap_or_else(|| header.link().to_vec());
-        let kind = match typeflag {
-            b'2' => Kind::Symlink,
-            b'3' | b'4' | b'6' => Kind::Special,
-            b'5' | b'D' => Kind::Dir,
-            // Before POSIX, a slash at the end of its name made a directory.
-            b'0' | 0 if path.ends_with(b"/") => Kind::Dir,
-            // POSIX: other types are treated as files.
-            _ => Kind::File,
-        };
-        let is_hard_link = typeflag == b'1';
-        let recorded = local.size.or(global.size).unwrap_or(header_size);
-        // What GNU tar, bsdtar and Python do: these have no data, whatever size is recorded.
-        let stored = match typeflag {
-            b'1'..=b'6' => 0,
-            _ => recorded,
-        };
-        let owner = |ids: [Option<u32>; 3]| ids.into_iter().flatten().next();
-        let user = owner([local.user, global.user, header.user()]);
-        let group = owner([local.group, global.group, header.group()]);
-        let is_sparse = typeflag == b'S' || version.is_some() && kind == Kind::File;
-        let size = match (is_sparse, version) {
-            (false, _) => stored,
-            (true, Some(_)) => sparse.size.unwrap_or(u64::MAX),
-            (true, None) => header.real_size().unwrap_or(u64::MAX),
-        };
-        let end = at
-            .checked_add(TAR_BLOCK)
-            .and_then(|data| data.checked_add(stored));
-        if size > LARGEST || end.is_none_or(|end| end > LARGEST) {
+        let recorded = local.size.or(self.global.size).unwrap_or(header_size);
+        let (member, sparse) = describe(&header, typeflag, recorded, local, &self.global);
+        let end_of = |len: u64| at.checked_add(TAR_BLOCK)?.checked_add(len);
+        let end = end_of(member.stored);
+        if member.size > LARGEST || end.is_none_or(|end| end > LARGEST) {
             self.end(Ending::BadSize);
             return Ok(());
+        }
+        if typeflag == b'1' && recorded > 0 {
+            self.otherwise =
+                end_of(recorded).and_then(|end| end.checked_next_multiple_of(TAR_BLOCK));
         }
         let member = Member {
             header_offset: at,
             header_crc: crc32fast::hash(block),
-            path,
-            link: matches!(typeflag, b'1' | b'2').then(link),
-            kind,
-            size: if kind == Kind::Dir { 0 } else { size },
-            stored,
-            mode: header.mode(),
-            owner: user.zip(group),
-            mtime: local
-                .mtime
-                .or(global.mtime)
-                .unwrap_or_else(|| header.mtime()),
-            map: Map::Whole,
+            ..member
         };
-        if is_hard_link && recorded > 0 {
-            let next = at
-                .checked_add(TAR_BLOCK)
-                .and_then(|data| data.checked_add(recorded));
-            self.otherwise = next.and_then(|next| next.checked_next_multiple_of(TAR_BLOCK));
+        match sparse {
+            None => self.add(member, TAR_BLOCK),
+            Some(sparse) => self.place(member, &header, &sparse),
         }
-        if !is_sparse {
-            return self.add(member, TAR_BLOCK);
-        }
-        match version {
+    }
+
+    /// Adds a sparse member, or goes to the rest of its map.
+    fn place(&mut self, member: Member, header: &Header, sparse: &Sparse) -> Result<(), Error> {
+        match sparse.version() {
             None => {
                 let (pairs, goes_on) = header.pieces();
                 self.old_map(member, pairs, goes_on)
             }
             Some(Version::MapInHeader) => {
-                let pairs = sparse
-                    .pieces
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .map(|[at, len]| (*at, *len));
-                let is_whole = sparse.pieces.len().is_multiple_of(2);
+                let (pairs, odd) = sparse.pieces.as_chunks::<2>();
+                let pairs = pairs.iter().map(|[at, len]| (*at, *len));
                 let stored = 0..member.stored;
                 let pieces = map::pieces(pairs, member.size, stored).ok();
-                self.add_sparse(member, TAR_BLOCK, pieces.filter(|_| is_whole))
+                self.add_sparse(member, TAR_BLOCK, pieces.filter(|_| odd.is_empty()))
             }
             Some(Version::MapBeforeData) => {
                 let map = MapText::new(self.builder.room());
@@ -468,4 +442,62 @@ impl TarWalk {
             _ => self.end(Ending::BadSize),
         }
     }
+}
+
+/// What a header, the extended headers before it and those of all members say of a member whose recorded size is
+/// `recorded`; and of its map, if it is sparse. Where the header lies is left open.
+fn describe(
+    header: &Header,
+    typeflag: u8,
+    recorded: u64,
+    local: Extended,
+    global: &Extended,
+) -> (Member, Option<Sparse>) {
+    let mut sparse = local.sparse;
+    let version = sparse.version();
+    let path = version.and(sparse.name.take()).or(local.path);
+    let path = path.or_else(|| global.path.clone()).unwrap_or_else(|| {
+        let mut name = Vec::new();
+        header.name(&mut name);
+        name
+    });
+    let link = || local.link.or_else(|| global.link.clone());
+    let link = || link().unwrap_or_else(|| header.link().to_vec());
+    let kind = match typeflag {
+        b'2' => Kind::Symlink,
+        b'3' | b'4' | b'6' => Kind::Special,
+        b'5' | b'D' => Kind::Dir,
+        // Before POSIX, a slash at the end of its name made a directory.
+        b'0' | 0 if path.ends_with(b"/") => Kind::Dir,
+        // POSIX: other types are treated as files.
+        _ => Kind::File,
+    };
+    // What GNU tar, bsdtar and Python do: these have no data, whatever size is recorded.
+    let stored = match typeflag {
+        b'1'..=b'6' => 0,
+        _ => recorded,
+    };
+    let is_sparse = typeflag == b'S' || version.is_some() && kind == Kind::File;
+    let size = match (is_sparse, version) {
+        (false, _) => stored,
+        (true, Some(_)) => sparse.size.unwrap_or(u64::MAX),
+        (true, None) => header.real_size().unwrap_or(u64::MAX),
+    };
+    let user = local.user.or(global.user).or(header.user());
+    let group = local.group.or(global.group).or(header.group());
+    let mtime = local.mtime.or(global.mtime);
+    let member = Member {
+        header_offset: 0,
+        header_crc: 0,
+        path,
+        link: matches!(typeflag, b'1' | b'2').then(link),
+        kind,
+        size: if kind == Kind::Dir { 0 } else { size },
+        stored,
+        mode: header.mode(),
+        owner: user.zip(group),
+        mtime: mtime.unwrap_or_else(|| header.mtime()),
+        map: Map::Whole,
+    };
+    (member, is_sparse.then_some(sparse))
 }

@@ -27,8 +27,8 @@ const LONGEST: usize = 5 << 19;
 /// Memory of the library for the largest block, and of the compressed block twice, in bytes.
 const MEMORY: u64 = 4_000_000 + 2 * LONGEST as u64;
 
-/// The most false ends of a block: bits of it that look like a magic number. By chance there is hardly ever one, and for each
-/// the block is decoded from its start again.
+/// The most false ends of a block that are tried: bits within the block that look like a magic number. For each, the
+/// block is decoded from its start again. By chance there is hardly ever one.
 const MOST_FALSE_ENDS: u32 = 16;
 
 /// Decodes bzip2.

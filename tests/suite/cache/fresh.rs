@@ -11,7 +11,7 @@ use aiozfs::source::{ChunkStream, Error, Fact, Memory, Opened, Origin, Priority,
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 
-use crate::common::kept::{PATIENCE, folder, read};
+use crate::common::kept::{PATIENCE, files, folder, read, taken};
 use crate::common::tree;
 
 /// A URL of this version.
@@ -176,4 +176,53 @@ async fn after_an_error_that_casts_doubt_on_the_version_the_server_is_asked() {
         cached(Ask::Stale(None)).open(0).await.expect("open");
         assert_eq!(url.opened.load(Relaxed), asked, "{error}");
     }
+}
+
+/// What was seen of a URL stayed on disk for ever: it was not counted, and no eviction removed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_seen_of_urls_is_counted_and_goes_with_its_blob() {
+    let dir = tree::temp();
+    let seen = || files(&dir.path().join("v1/urls"));
+    let url = Url::new(&tree::bytes(1, 1000), "v1", Duration::from_secs(600));
+    open(&dir, &url, Ask::Always).await;
+    assert_eq!(seen().len(), 1);
+    let cache = Cache::new(folder(dir.path()), &CacheOptions { size: 1 << 30 });
+    let content = cache.content().expect("a list");
+    let rest = taken(dir.path())
+        - taken(&dir.path().join("v1/blobs"))
+        - taken(&dir.path().join("v1/urls"));
+    assert_eq!(
+        content.taken,
+        taken(dir.path()) - rest,
+        "all of it is counted"
+    );
+    assert_eq!(content.blobs[0].taken, content.taken);
+    // A pinned blob can be opened offline, so what was seen of its URL stays.
+    cache.pin(&content.blobs[0]).expect("pinned");
+    cache.prune(0).expect("pruned");
+    assert_eq!(open(&dir, &url, Ask::Never).await.0, 0);
+    cache.unpin(&content.blobs[0]).expect("no longer pinned");
+    cache.prune(0).expect("pruned");
+    assert_eq!(seen(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(cache.content().expect("a list").taken, 0);
+}
+
+/// Files without a blob are what killed processes left, or what `cache rm` did not know of. Not those of now: another
+/// process may be about to write the blob.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_seen_of_a_url_without_a_blob_is_removed_after_an_hour() {
+    let dir = tree::temp();
+    let seen = || files(&dir.path().join("v1/urls"));
+    let url = Url::new(&tree::bytes(1, 1000), "v1", Duration::from_secs(600));
+    open(&dir, &url, Ask::Always).await;
+    let cache = Cache::new(folder(dir.path()), &CacheOptions { size: 1 << 30 });
+    let blob = cache.content().expect("a list").blobs.remove(0);
+    cache.remove(&blob).expect("removed");
+    let content = cache.content().expect("a list");
+    assert_eq!((content.blobs.len(), content.taken), (0, 4096));
+    let file = std::fs::File::options().write(true).open(&seen()[0]);
+    let then = std::time::SystemTime::now() - Duration::from_secs(3700);
+    file.and_then(|file| file.set_modified(then)).expect("aged");
+    assert_eq!(cache.content().expect("a list").taken, 0);
+    assert_eq!(seen(), Vec::<std::path::PathBuf>::new());
 }

@@ -11,6 +11,7 @@ mod locked;
 mod mounted;
 mod prompt;
 mod ranges;
+mod seek_table;
 mod sequential;
 mod shared;
 mod xz;

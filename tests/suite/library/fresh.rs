@@ -226,3 +226,52 @@ fn a_fresh_archive_whose_index_cannot_be_read_is_asked_for() {
     mount.assert_no_complaint();
     mount.end();
 }
+
+/// The version came from the cache, and the server's first answer did not say that there is another one now: the archive
+/// was gone, not allowed, shorter, or served without ranges. Every read failed with EIO until nobody had used the archive
+/// for ten minutes, though its server had something else to say when it was asked anew.
+#[test]
+fn a_fresh_archive_whose_server_answers_otherwise_is_opened_again_in_the_same_mount() {
+    const LEN: usize = 3 << 20;
+    let shelf = Shelf::new(archive("any"));
+    shelf.say("cache-control", "max-age=600");
+    for (what, answer, errno) in [
+        ("gone", Answer::Status(404), Some(libc::ENOENT)),
+        ("not allowed", Answer::Status(403), Some(libc::EACCES)),
+        ("whole", Answer::Whole(large(2, 10)), None),
+        ("shorter", Answer::Silent416(large(2, 10)), None),
+    ] {
+        shelf.set("/any/f000", Answer::Blob(large(1, LEN)));
+        let films = Films::new(&shelf, 1);
+        let mount = films.mount();
+        assert_eq!(list(&mount), ["film.bin", "only in 1"]);
+        mount.end();
+        let mount = films.mount();
+        assert_eq!(list(&mount), ["film.bin", "only in 1"]);
+        shelf.set("/any/f000", answer);
+        fs::read(mount.join("f000/film.bin")).expect_err(what);
+        match errno {
+            Some(errno) => {
+                let found = || fs::metadata(mount.join("f000/film.bin"));
+                let error = || found().err().and_then(|error| error.raw_os_error());
+                let is_asked = run::wait_until(Duration::from_secs(10), || error() == Some(errno));
+                assert!(is_asked, "{what}: {:?}", found());
+                // It is not there for as long as its server says so.
+                shelf.set("/any/f000", Answer::Blob(large(2, LEN)));
+            }
+            // The program's next attempt asks for the index of what is there now.
+            None if what == "whole" => shelf.set("/any/f000", Answer::Blob(large(2, LEN))),
+            None => {}
+        }
+        let is_new = run::wait_until(Duration::from_secs(10), || {
+            let names = fs::read_dir(mount.join("f000"));
+            names.is_ok_and(|names| {
+                names
+                    .filter_map(Result::ok)
+                    .any(|name| name.file_name() == "only in 2")
+            })
+        });
+        assert!(is_new, "{what}");
+        mount.end();
+    }
+}

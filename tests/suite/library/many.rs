@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::shelf::{Answer, Shelf, archive, control, write_list};
 use crate::common::mount::Mount;
@@ -40,7 +41,6 @@ fn ten_thousand_archives_cost_nothing_until_they_are_looked_into() {
     assert_eq!(read(&names[4711]).expect("a file"), "any");
     assert_eq!(shelf.asked().len(), 1);
     // A walk opens the next ones ahead, and never more than a bounded number stays open.
-    let started = Instant::now();
     for part in ["03", "04", "05"] {
         let mut walk: Vec<_> = fs::read_dir(mount.join(part))
             .expect("a directory")
@@ -51,7 +51,6 @@ fn ten_thousand_archives_cost_nothing_until_they_are_looked_into() {
             assert_eq!(fs::read_dir(path).expect("an archive").count(), 2);
         }
     }
-    assert!(started.elapsed() < Duration::from_secs(60));
     assert!(number(&mount, "archives_open") <= 256);
     assert_eq!(number(&mount, "archives"), 10_000);
     let archives =
@@ -67,13 +66,20 @@ fn ten_thousand_archives_cost_nothing_until_they_are_looked_into() {
     mount.assert_no_complaint();
 }
 
-/// A program that walks waits for one archive after the other. The server takes 50 ms for each answer.
+/// A program that walks waits for one archive after the other. While the server takes 50 ms for an answer, the next
+/// archives are asked for. How many requests are under way at once shows it, whatever else the machine does.
 #[test]
 fn walk_through_archives_opens_the_next_ones_ahead() {
-    let blob = archive("any");
-    let served = blob.clone();
+    let (served, counted) = (archive("any"), Arc::new(Mutex::new((0, 0))));
+    let counter = counted.clone();
     let server = crate::common::scripted::Scripted::start(move |asked| {
+        {
+            let mut counted = counter.lock().expect("counts");
+            counted.0 += 1;
+            counted.1 = counted.1.max(counted.0);
+        }
         std::thread::sleep(Duration::from_millis(50));
+        counter.lock().expect("counts").0 -= 1;
         crate::common::scripted::Reply::range(&served, asked)
     });
     let dir = tree::temp();
@@ -86,11 +92,10 @@ fn walk_through_archives_opens_the_next_ones_ahead() {
     write_list(&list, &entries.collect::<Vec<_>>());
     let library = format!("--library={}", list.display());
     let mount = Mount::library(&[&library]);
-    let started = Instant::now();
     run::run(run::tool("ls").arg("-lR").arg(mount.path())).ok("ls");
-    let took = started.elapsed();
-    // One after the other they take 60 times 50 ms at the least.
-    assert!(took < Duration::from_millis(2000), "{took:?}");
+    // One archive takes two requests at once at the most.
+    let (_, most) = *counted.lock().expect("counts");
+    assert!(most > 4, "{most} at once");
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn one_bad_archive_among_good_ones_does_not_stop_a_walk() {
     let done = run::run(run::tool("find").arg(mount.path()).args(["-name", "a.txt"]));
     assert_eq!(done.stdout.lines().count(), 7, "{}", done.stdout);
     assert!(done.stderr.contains("f3"), "{}", done.stderr);
-    assert_eq!(mount.log_lines("f3: it cannot be opened").len(), 1);
+    assert_eq!(mount.log_lines("cannot open f3:").len(), 1);
 }
 
 /// Requests and servers were those of the archives that are open: a counter fell when one was closed, which monitoring

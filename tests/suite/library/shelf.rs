@@ -15,6 +15,8 @@ pub enum Answer {
     Blob(Vec<u8>),
     /// The same, but an answer of 416 does not tell the size.
     Silent416(Vec<u8>),
+    /// All of it, whatever range is asked for.
+    Whole(Vec<u8>),
     Status(u16),
     /// Nothing comes for this long.
     Silence(Duration),
@@ -53,6 +55,10 @@ impl Shelf {
                     reply.headers.retain(|(name, _)| is_told(name));
                     reply
                 }
+                Some(Answer::Whole(blob)) => Reply {
+                    body: blob,
+                    ..status_of(200)
+                },
                 Some(Answer::Status(status)) => status_of(status),
                 Some(Answer::Silence(time)) => {
                     std::thread::sleep(time);

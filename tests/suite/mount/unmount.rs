@@ -320,6 +320,27 @@ fn a_process_that_ends_late_leaves_the_next_mount_alone() {
     }
 }
 
+/// The story: another filesystem was mounted on the same directory. The process took its mount for gone, ended without
+/// a word, and left a dead mount below the other one.
+#[test]
+fn a_mount_below_another_is_named_and_the_other_left_alone() {
+    let (_out, archive) = packed();
+    let mut mount = Mount::new(&archive);
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("none", mount.path(), "tmpfs", flags, None).expect("a tmpfs");
+    fs::write(mount.join("other.txt"), b"other").expect("written");
+    mount.signal(Signal::TERM);
+    let ended = mount.wait(Duration::from_secs(5));
+    assert_eq!(ended.and_then(|s| s.code()), Some(0));
+    let other = fs::read(mount.join("other.txt"));
+    assert_eq!(other.expect("the other filesystem"), b"other");
+    let said = mount.log_lines("another filesystem is mounted over it");
+    assert_eq!(said.len(), 1, "{}", mount.log());
+    rustix::mount::unmount(mount.path(), UnmountFlags::empty()).expect("it is unmounted");
+    umount(&mount).ok("aiozfs umount");
+    assert!(!mount.is_mounted());
+}
+
 #[test]
 fn a_dead_mount_is_cleared() {
     let (_out, archive) = packed();

@@ -160,6 +160,51 @@ fn hard_links_may_have_data() {
     }
 }
 
+/// Data that began with zeros was taken for the end of the archive, and the members behind it were not shown.
+#[test]
+fn hard_links_may_have_data_that_begins_with_zeros() {
+    let mut late = [0; 1600];
+    late[1500] = b'd';
+    for data in [&late[..], &late[..1024], &late[..600], &late[..5]] {
+        let link = Header::new("b", b'1', data.len() as u64).with(157, b"a");
+        let made = Made::default().file("a", data).member(link, data);
+        let blob = made.file("c", b"behind").ended();
+        let index = drive::index(&blob, || 512);
+        let found = (index.len(), index.ending());
+        assert_eq!(found, (3, Ending::Marked), "{} bytes", data.len());
+    }
+    // Without data, these zeros are the end, whether or not the recorded size leads out of the archive.
+    for size in [5, 600, 4000, 1 << 40] {
+        let link = Header::new("b", b'1', size).with(157, b"a");
+        let mut blob = Made::default().file("a", b"").member(link, b"").ended();
+        blob.resize(10240, 0);
+        let index = drive::index(&blob, || 512);
+        let found = (index.len(), index.ending());
+        assert_eq!(found, (2, Ending::Marked), "size {size}");
+    }
+}
+
+/// A path that holds for all members was copied and searched for each of them: 100 MB of headers without data took
+/// minutes.
+#[test]
+fn path_of_all_members_is_bounded() {
+    for key in ["path", "linkpath"] {
+        let made = |len: usize| {
+            let value = "a/".repeat(len / 2);
+            let made = Made::default().pax(b'g', &[(key, &value)]);
+            made.file("short", b"x").ended()
+        };
+        let index = drive::index(&made(4096), || 1 << 20);
+        assert_eq!(index.ending(), Ending::Marked, "{key}");
+        let index = drive::index(&made(4098), || 1 << 20);
+        assert_eq!(
+            (index.len(), index.ending()),
+            (0, Ending::LongExtended),
+            "{key}"
+        );
+    }
+}
+
 #[test]
 fn extended_headers_are_bounded() {
     let long = Header::new("pax", b'x', (1 << 20) + 1);

@@ -88,7 +88,7 @@ fn index_of_another_archive_is_refused() {
         assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
     };
     refused(&index, &second, "of another archive");
-    refused(&second, &first, "it is no index");
+    refused(&second, &first, "it is not an index file");
     refused(&out.path().join("missing"), &first, "No such file");
     let whole = fs::read(&index).expect("readable");
     for at in [16, whole.len() / 2, whole.len() - 1] {
@@ -98,7 +98,7 @@ fn index_of_another_archive_is_refused() {
         refused(&bad, &first, "checksum is wrong");
     }
     fs::write(&bad, &whole[..20]).expect("written");
-    refused(&bad, &first, "it is no index");
+    refused(&bad, &first, "it is not an index file");
     // The archive is not walked first.
     let node = FaultNode::start(fs::read(&second).expect("readable"));
     refused(&index, Path::new(&node.url()), "of another archive");
