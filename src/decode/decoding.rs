@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use super::blocks::{BLOCK, Blocks};
-use super::memory::Memory;
+use super::memory::{LARGEST_ROOM, Memory};
 use super::points::Points;
-use super::small::LARGEST_ROOM;
 use super::workers::Workers;
 use crate::reader::Archive;
 

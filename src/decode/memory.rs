@@ -21,6 +21,9 @@ use super::workers::Turn;
 /// Memory is counted in units of this many bytes.
 const UNIT: u64 = 1024;
 
+/// The most room that a small entry needs while it is decoded, for its stored and its plain bytes together.
+pub(super) const LARGEST_ROOM: u64 = 2 << 20;
+
 /// The most walks that rest, over all entries of all archives.
 const RESTING: usize = 8;
 
@@ -153,7 +156,7 @@ impl Memory {
         }
     }
 
-    /// Waits for room for the bytes of a small entry, at most [`LARGEST_ROOM`](super::small::LARGEST_ROOM).
+    /// Waits for room for the bytes of a small entry, at most [`LARGEST_ROOM`].
     pub(super) async fn room(self: &Arc<Self>, bytes: u64) -> Room {
         let units = self.small.units.clone();
         let held = units.acquire_many_owned(units_of(bytes)).await.ok();

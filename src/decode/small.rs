@@ -11,16 +11,13 @@ use super::cipher::Key;
 use super::codec::{Coding, Input};
 use super::error::Error;
 use super::input::MemoryInput;
-use super::memory::{Room, Share};
+use super::memory::{LARGEST_ROOM, Room, Share};
 use super::shared::Shared;
 use super::whole;
 use crate::archive::{Entry, EntryId, Method};
 
 /// An entry up to this length is small, in plain and in stored bytes.
-const SMALL: u64 = 1 << 20;
-
-/// The most room that a small entry needs while it is decoded, in bytes.
-pub(super) const LARGEST_ROOM: u64 = 2 * SMALL;
+const SMALL: u64 = LARGEST_ROOM / 2;
 
 /// Up to this length, stored and plain bytes together, a deflated entry is decoded in the task that reads it. That takes
 /// less time than waking another thread.
