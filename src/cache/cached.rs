@@ -171,7 +171,7 @@ impl State {
             | Error::Encoded { origin, .. }
             | Error::Refused { origin, .. }
             | Error::Status { origin, .. }
-                if !error.is_transient() =>
+                if !error.is_transient() || matches!(error, Error::NoRanges { .. }) =>
             {
                 (Some(origin.clone()), self.is_assumed())
             }

@@ -139,6 +139,10 @@ impl Small {
         let closed = self.shared.closed.clone();
         let share = memory.share_of(turn.clone(), closed, whole::STEP as u64);
         self.shared.workers.spawn(move || {
+            // Nobody waits for it any longer.
+            if tell.is_closed() {
+                return;
+            }
             turn.take();
             let decode = || decode(&coding, stored, &entry, key.as_deref(), share);
             let result = catch_unwind(AssertUnwindSafe(decode));

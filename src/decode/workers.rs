@@ -1,5 +1,5 @@
-//! The threads that decode: on each core at most one decoder computes, and none on a thread that serves
-//! the kernel.
+//! The threads that decode: on each core at most one decoder computes, and none on a thread that serves the kernel. Tiny
+//! entries are an exception: the task that reads one decodes it ([`small`](super::small)).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;

@@ -59,7 +59,7 @@ pub(super) struct Adapter {
     /// Set when the kernel's read-ahead is configured. Opens wait for it: the kernel fixes the read-ahead
     /// of a file when the file is opened.
     tuned: Arc<SetOnce<()>>,
-    /// Called when the session has ended. Set when it has begun.
+    /// Called when the session has ended. Set just before it runs.
     on_end: Arc<OnceLock<OnEnd>>,
 }
 

@@ -135,7 +135,7 @@ pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Un
 
 /// Whether the process of a FUSE mount has died. The kernel still answers from cached attributes, so this
 /// asks for statfs, which is never cached. In a thread of its own, since a stopped process never answers.
-fn is_dead(mountpoint: &Path) -> bool {
+pub(super) fn is_dead(mountpoint: &Path) -> bool {
     let (sender, receiver) = mpsc::channel();
     let path = mountpoint.to_owned();
     thread::spawn(move || {

@@ -135,18 +135,18 @@ pub fn mount(
     crash::detach_on_fault(mountpoint);
     forget_changes(&library, session.notifier());
     let (sender, events) = mpsc::channel();
-    let ended = sender.clone();
-    // They are set only here, and once.
-    let _ = on_end.set(Box::new({
-        let ended = sender.clone();
-        move || drop(ended.send(Event::Ended(Ok(()))))
-    }));
+    let (ended, failed) = (sender.clone(), sender.clone());
     let server = std::thread::Builder::new().name("fuse".into());
-    let started = server.spawn(move || drop(ended.send(Event::Ended(session.run()))));
+    let started = server.spawn(move || {
+        // Set only here, and once. A session that is dropped without having run returns.
+        let _ = on_end.set(Box::new(move || drop(ended.send(Event::Ended(Ok(()))))));
+        drop(failed.send(Event::Ended(session.run())));
+    });
     started.map_err(|e| MountError::Failed(mountpoint.to_owned(), e.to_string()))?;
     if !options.short_reads {
         raise_read_ahead(mountpoint, own.device());
     }
+    // Set only here, and once.
     let _ = tuned.set(());
     Ok(Mounted {
         served,
@@ -178,17 +178,18 @@ impl Mounted {
     /// unmounts or, if the mount is busy, detaches. The caller must end the process after this, since a
     /// detached mount may stay in the kernel until then.
     pub fn wait(self) -> io::Result<()> {
-        match self.events.recv() {
-            Ok(Event::Ended(result)) => {
-                crash::forget();
-                self.library.close();
-                return result;
-            }
-            Ok(Event::Stop) | Err(_) => {}
-        }
+        let first = self.events.recv();
         self.library.close();
-        self.own.unmount();
+        let was_there = self.own.unmount();
         crash::forget();
+        if let Ok(Event::Ended(result)) = first {
+            let lost = || io::Error::other("the connection to the kernel was lost");
+            return if was_there {
+                result.and(Err(lost()))
+            } else {
+                result
+            };
+        }
         loop {
             match self.events.recv_timeout(END_WITHIN) {
                 Ok(Event::Stop) => {}

@@ -95,30 +95,36 @@ impl Own {
     }
 
     /// Unmounts it, or detaches it if it is busy. Leaves another mount alone that lies on it or has taken its place.
-    pub(super) fn unmount(&self) {
+    /// Returns whether it was there.
+    pub(super) fn unmount(&self) -> bool {
         let shown = self.path.display();
         match self.place() {
-            Place::Gone => return,
-            Place::Below => return log::error!("cannot unmount {shown}: {COVERED}"),
+            Place::Gone => return false,
+            Place::Below => {
+                log::error!("cannot unmount {shown}: {COVERED}");
+                return true;
+            }
             Place::Top => {}
         }
         if detach(&self.path, false).is_ok() {
-            return;
+            return true;
         }
         if let Err(e) = detach(&self.path, true)
             && self.place() != Place::Gone
         {
             log::error!("cannot unmount {shown}: {e}");
         }
+        true
     }
 
     /// The kernel gives the device number of a mount that is gone to the next one, so the connection is asked first. It
-    /// is severed when the mount is gone (`fuse_dev_poll` in the kernel).
+    /// is severed when the mount is gone or its connection was aborted (`fuse_dev_poll` in the kernel). In the second case
+    /// the mount is there, and dead.
     fn place(&self) -> Place {
         let mut connection = [PollFd::new(&self.connection, PollFlags::empty())];
         let severed = poll(&mut connection, Some(&Timespec::default())).is_ok()
             && connection[0].revents().contains(PollFlags::ERR);
-        if severed {
+        if severed && !mounts::is_dead(&self.path) {
             Place::Gone
         } else {
             place(&self.path, &self.device)

@@ -268,3 +268,23 @@ fn findmnt_and_umount_a_find_the_mounts() {
     );
     assert_eq!(lines.len(), 5);
 }
+
+/// A connection that an administrator aborts leaves a dead mount behind, unless its process unmounts it.
+#[test]
+fn aborted_connections_leave_no_dead_mount() {
+    let (_dir, done) = run_apart(
+        r#"
+        connections=/sys/fs/fuse/connections
+        mountpoint -q $connections || mount -t fusectl fusectl $connections
+        mount -t aiozfs ./a.zip m
+        cat m/a.txt
+        echo 1 > "$connections/$(awk -v m="$DIR/m" '$5 == m { sub("0:", "", $3); print $3 }' /proc/self/mountinfo)/abort"
+        for try in $(seq 100); do
+            grep -q " $DIR/m " /proc/self/mountinfo || exit 0
+            sleep 0.1
+        done
+        exit 1
+        "#,
+    );
+    assert_eq!(done.ok("abort").stdout, "content\n");
+}
