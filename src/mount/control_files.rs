@@ -172,7 +172,7 @@ impl Inner {
 mod tests {
     use super::*;
 
-    /// Any user could look up so many names that another user's lookup was forgotten before its open, which then failed.
+    /// Another user looked up 64 names, and a lookup of the mounter was forgotten before its open, which then failed.
     #[test]
     fn lookups_of_other_names_do_not_evict_those_that_commands_need() {
         let mut inner = Inner::default();
