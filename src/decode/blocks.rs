@@ -16,7 +16,8 @@ pub(super) type Key = (EntryId, u64);
 /// Plain bytes.
 pub(super) type Bytes = Arc<Vec<u8>>;
 
-/// Decoded bytes by entry and block: those of one archive. All clones share the bound.
+/// Decoded bytes by entry and block: those of one archive. All that [`of_archive`](Self::of_archive) makes of one share its
+/// bound.
 pub(super) struct Blocks {
     archive: u64,
     all: Arc<Mutex<Inner>>,

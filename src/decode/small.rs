@@ -102,7 +102,8 @@ impl Small {
             if !archive.try_read_stored(id, &(0..end), end, &mut stored) {
                 stored = archive.read_stored(id, 0..end, end).await?;
             }
-            // Not before: an entry whose server is silent leaves the room to others.
+            // Not before: an entry whose server is silent leaves the room to others. Only if its bytes are gone by the time
+            // that there is room does it hold the room while it fetches them again.
             if let Some(room) = held.or_else(|| memory.try_room(needs)) {
                 return Ok((stored, room));
             }

@@ -340,7 +340,7 @@ impl BlobReader {
 /// Appends `range` to `out` if all its bytes are present; otherwise leaves `out` alone.
 fn copy(blocks: &Blocks, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
     let before = out.len();
-    // Only now, so that a read that waits takes no memory.
+    // Only now, so that a read takes no memory before its bytes have come.
     out.reserve((range.end - range.start) as usize);
     let is_complete = blocks.iter().all(|block| block.copy_to(range, out));
     if !is_complete {

@@ -7,6 +7,7 @@
 //! | sparse members in pax headers, versions 0.0, 0.1 and 1.0 | GNU tar manual, "Storing Sparse Files" |
 
 mod builder;
+mod describe;
 mod extended;
 mod header;
 mod header_check;
