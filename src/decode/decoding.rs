@@ -1,6 +1,6 @@
 //! The memory and the threads for decoding, which all archives of a mount share.
 //!
-//! One part in four of the memory is for checkpoints. Of the rest, codecs and small entries may hold what they need, each
+//! One part in three of the memory is for checkpoints. Of the rest, codecs and small entries may hold what they need, each
 //! up to a bound of its own, and blocks have what is left.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,7 +13,7 @@ use super::workers::Workers;
 use crate::reader::Archive;
 
 /// One part in this many of the memory for decoding is for checkpoints.
-const POINTS_SHARE: u64 = 4;
+const POINTS_SHARE: u64 = 3;
 
 /// One part in this many of the rest is for small entries that are being decoded.
 const SMALL_SHARE: u64 = 8;
