@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// A shorter answer, in bytes, tells a burst rather than a rate.
+/// Shorter answers, in bytes, are not measured: they arrive in one burst, which says nothing about the rate.
 const MIN_ANSWER: u64 = 256 * 1024;
 
 /// Bytes that arrive within this share of a round trip had already been buffered.
@@ -15,8 +15,8 @@ const FAR: Duration = Duration::from_millis(40);
 /// A server with a round trip of at most this is near: on this machine or next to it.
 const NEAR: Duration = Duration::from_micros(900);
 
-/// The number of connections to a near server, unless each carries less than [`SLOW`] bytes a second. These carry more
-/// than gigabit Ethernet. More of them would only cost CPU and memory.
+/// The number of connections to a near server, unless each carries less than [`SLOW`] bytes a second. Six times
+/// [`SLOW`] is more than gigabit Ethernet carries, so more connections would only cost CPU and memory.
 const FEW: usize = 6;
 const SLOW: f64 = 25e6;
 
