@@ -27,8 +27,7 @@ const LARGE_WINDOW: u64 = 4;
 const REORDERING: u64 = 1024 * 1024;
 
 /// Large reads of one stream may be out of order by this multiple of their length, because several can
-/// be under way at once. (Each read that was taken for a stream of its own fetched ahead for itself: a
-/// sequential read held twice the memory.)
+/// be under way at once. Otherwise each would begin a stream of its own, which reads ahead for itself.
 const REORDERING_IN_READS: u64 = 4;
 
 /// Files closer than this in the blob, in bytes, are fetched together: what lies between (a
@@ -359,8 +358,8 @@ impl Stream {
         all.any(|extent| overlaps(extent, range))
     }
 
-    /// The reader has gone elsewhere, and requests further ahead may have been cancelled. If it comes
-    /// back, the stream begins anew from its position.
+    /// Records that the reader has gone elsewhere. Requests further ahead may have been cancelled, so if the reader
+    /// comes back, the stream begins anew from its position.
     pub(super) fn abandon(&mut self) {
         self.extents.truncate(1);
         self.requested = (0, self.position);

@@ -11,8 +11,8 @@ use super::flow::{FIRST_WINDOW, Growth, Load};
 use super::stream::{Stream, StreamId};
 use crate::reader::counters::StreamStatus;
 
-/// If the last streams in a file, this many, were one read each, its reader jumps about, and gets no
-/// more than it asks for.
+/// If this many of the last streams in a file were one read each, its reader jumps about, and gets no more than it
+/// asks for.
 const JUMPS: usize = 3;
 
 /// If a stream has been idle for this long and a read starts elsewhere in the same file, the reader
