@@ -12,7 +12,7 @@ use super::config::{self, Config};
 use super::progress::Progress;
 use super::storage::StorageArgs;
 use super::{Failure, logging, units};
-use crate::cache::{Cache, Content, Kept, Verified};
+use crate::cache::{Cache, CachedBlob, Content, Verified};
 use crate::volume::Location;
 
 /// The fewest characters of an id that name a blob.
@@ -140,7 +140,7 @@ fn list(common: &Common) -> Result<ExitCode, Failure> {
 /// Applies `work` to each of the named archives.
 fn each(
     named: &Named,
-    work: impl Fn(&Cache, &Kept) -> io::Result<()>,
+    work: impl Fn(&Cache, &CachedBlob) -> io::Result<()>,
 ) -> Result<ExitCode, Failure> {
     let (cache, content) = named.common.open()?;
     for blob in find_all(&content, &named.archives)? {
@@ -215,7 +215,7 @@ fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(all.damaged > 0)))
 }
 
-fn find_all<'a>(content: &'a Content, names: &[String]) -> Result<Vec<&'a Kept>, Failure> {
+fn find_all<'a>(content: &'a Content, names: &[String]) -> Result<Vec<&'a CachedBlob>, Failure> {
     let mut found = Vec::new();
     for name in names {
         let known = found.len();
@@ -229,7 +229,7 @@ fn find_all<'a>(content: &'a Content, names: &[String]) -> Result<Vec<&'a Kept>,
     Ok(found)
 }
 
-fn is_named(blob: &Kept, name: &str) -> bool {
+fn is_named(blob: &CachedBlob, name: &str) -> bool {
     if name.len() >= SHORTEST_ID && blob.id.starts_with(name) {
         return true;
     }
@@ -281,7 +281,7 @@ fn table(content: &Content) -> String {
     text + &format!("{taken} of {size} are used\n")
 }
 
-fn row(blob: &Kept) -> [String; 7] {
+fn row(blob: &CachedBlob) -> [String; 7] {
     let read = blob.hits + blob.misses;
     let hits = match read {
         0 => "-".to_owned(),
