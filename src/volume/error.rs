@@ -1,4 +1,4 @@
-//! What can go wrong when an archive is opened, and with its files.
+//! Why an archive cannot be opened, and why its files cannot be read.
 
 use std::fmt;
 

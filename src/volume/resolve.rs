@@ -1,8 +1,7 @@
-//! What a location stands for: the gateway in a URL, the CID of a path below a CID or an IPNS name, and
-//! the listing of a directory.
+//! Finds out what a location stands for: the gateway in a URL, the CID of a path below a CID or an IPNS name, and
+//! the entries of a directory.
 //!
-//! Gateways give blocks and signed records, which are verified here, so that the result follows from the
-//! path alone.
+//! Gateways give blocks and signed records, which are verified. So the result depends on the path alone.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,7 +17,7 @@ use crate::gateways::ipns_records;
 use crate::source::{BlockCheck, Blocks, Error};
 
 /// The most names that lead to one another, as the specification of IPNS advises.
-const MOST_NAMES: usize = 32;
+const MAX_NAMES: usize = 32;
 
 /// The location, as a CID or path where a URL names one, and the servers that have it.
 pub(super) fn servers_of(location: &Location, options: &Options) -> (Location, Servers) {
@@ -50,7 +49,7 @@ pub(super) async fn resolve(
     options: &Options,
 ) -> Result<Cid, OpenError> {
     let mut path = path.clone();
-    for _ in 0..MOST_NAMES {
+    for _ in 0..MAX_NAMES {
         let name = match path.root {
             Root::Cid(root) => {
                 let blocks = blocks(root, servers, options)?;
@@ -76,7 +75,7 @@ pub(super) async fn resolve(
     }
     Err(OpenError::Read(
         Error::Unsupported {
-            what: format!("more than {MOST_NAMES} IPNS names lead to one another"),
+            what: format!("more than {MAX_NAMES} IPNS names lead to one another"),
         }
         .into(),
     ))
@@ -122,8 +121,8 @@ async fn record(
     })
 }
 
-/// The directory at `location`: its CID and its entries, of which only files of one block are known
-/// further. [`Directory::kinds`] finds out more.
+/// The directory at `location`: its CID and its entries. Kind and size are known only of files of one block;
+/// [`Directory::kinds`] finds out those of the others.
 pub async fn list(location: &Location, options: &Options) -> Result<Directory, OpenError> {
     let (location, servers) = servers_of(location, options);
     let cid = match &location {
