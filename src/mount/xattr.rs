@@ -41,9 +41,9 @@ pub(super) fn own_name(name: &[u8]) -> Option<&[u8]> {
     name.strip_prefix(PREFIX.as_bytes())
 }
 
-/// Whether a user may read this attribute. Only root and the user who mounted may read three of them. With
-/// `allow_other`, other users could guess logins by `source`, watch reads by `trace`, and have the list read again and
-/// again by `reload`.
+/// Whether a user may read this attribute. Three attributes are for root and the user who mounted: with `allow_other`,
+/// other users could guess logins by `source`, watch reads by `trace`, and make the list be read again and again by
+/// `reload`.
 pub(super) fn may_read(name: &[u8], user: u32) -> bool {
     let is_private = |prefix: &&str| name.starts_with(prefix.as_bytes());
     let mounter = rustix::process::getuid().as_raw();
@@ -126,7 +126,7 @@ pub(super) fn names(file: &File) -> Result<Vec<u8>, FileError> {
         Some(_) => &OF_FILES,
         None => &[],
     };
-    // A member of a tar has none.
+    // A member of a tar has no CRC-32.
     let has_crc = entry.is_none_or(|id| volume.archive().index().get(id).crc32.is_some());
     let names = names.iter().filter(|name| has_crc || **name != "crc32");
     Ok(list(&names.copied().collect::<Vec<_>>()))
