@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::config::{self, Config};
 use super::progress::Progress;
+use super::show::{printable, table};
 use super::storage::StorageArgs;
 use super::{Failure, logging, units};
 use crate::cache::{Cache, CachedBlob, Content, Verified};
@@ -134,7 +135,7 @@ fn unreadable(e: io::Error) -> Failure {
 
 fn list(common: &Common) -> Result<ExitCode, Failure> {
     let (_, content) = common.open()?;
-    print(common, &content, || table(&content))
+    print(common, &content, || text(&content))
 }
 
 /// Applies `work` to each of the named archives.
@@ -259,24 +260,11 @@ fn print<T: Serialize>(
     }
 }
 
-fn table(content: &Content) -> String {
+fn text(content: &Content) -> String {
     let head = ["ID", "KEPT", "OF", "PINNED", "HITS", "USED", "NAME"].map(str::to_owned);
-    let mut rows = vec![head];
-    rows.extend(content.blobs.iter().map(row));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2, 3, 4, 5].map(|column| width(column).unwrap_or(0));
-    let mut text = String::new();
-    for row in &rows {
-        for (column, width) in widths.into_iter().enumerate() {
-            match column {
-                0 | 5 => text.push_str(&format!("{:<width$}  ", row[column])),
-                _ => text.push_str(&format!("{:>width$}  ", row[column])),
-            }
-        }
-        // A URL may contain control characters.
-        text.push_str(&row[6].replace(|c: char| c.is_control(), "\u{fffd}"));
-        text.push('\n');
-    }
+    let rows = content.blobs.iter().map(row);
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let text = table(&rows, &[1, 2, 3, 4]);
     let (taken, size) = (HumanBytes(content.taken), HumanBytes(content.size));
     text + &format!("{taken} of {size} are used\n")
 }
@@ -301,9 +289,9 @@ fn row(blob: &CachedBlob) -> [String; 7] {
         hits,
         format!("{} ago", HumanDuration(Duration::from_secs(age))),
         if blob.kind == "believed" {
-            format!("{} (not verified)", blob.name)
+            printable(&format!("{} (not verified)", blob.name))
         } else {
-            blob.name.clone()
+            printable(&blob.name)
         },
     ]
 }

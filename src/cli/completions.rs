@@ -1,7 +1,7 @@
 //! `aiozfs completions`, and what a shell then completes.
 //!
-//! The shell runs this program for each completion, so that names of archives, paths in them and mountpoints are
-//! those of the moment.
+//! The shell runs this program for each completion. So it completes the names of archives, paths in them and mountpoints
+//! that exist at that moment.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -68,15 +68,15 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
     let shell = shells.completer(name);
     let shell = shell.ok_or_else(|| Failure::usage(format!("{name} is not supported")))?;
     show::print(|out| {
-        shell.write_registration(ASKED, "aiozfs", "aiozfs", "aiozfs", &mut Into(out))
+        shell.write_registration(ASKED, "aiozfs", "aiozfs", "aiozfs", &mut SizedWriter(out))
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A `dyn Write` as a sized one.
-struct Into<'w>(&'w mut dyn io::Write);
+struct SizedWriter<'w>(&'w mut dyn io::Write);
 
-impl io::Write for Into<'_> {
+impl io::Write for SizedWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }

@@ -28,7 +28,6 @@ mod glob;
 mod helper;
 mod ignored_options;
 mod index;
-mod index_arg;
 mod info;
 mod job;
 mod known_cids;

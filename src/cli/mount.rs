@@ -12,12 +12,12 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
-use super::index_arg::IndexArg;
 use super::job::{self, Job};
 use super::library::{LibraryArgs, Lists, Shown, Sources};
 use super::metrics::MetricsArgs;
 use super::mount_options::{self, MountOptions};
 use super::reload::Reload;
+use super::unmounted::IndexArg;
 use super::{Failure, background, completions, directories, logging};
 use super::{service, storage, units};
 use crate::fs::TreeOptions;

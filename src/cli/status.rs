@@ -11,6 +11,7 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
+use super::show::printable;
 use super::{Failure, completions, units};
 use crate::library::ArchiveStatus;
 use crate::mount::{self, Report};
@@ -141,9 +142,8 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
     };
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
-        // Writing to a string cannot fail. Names may contain control characters.
-        let value = value.replace(|c: char| c.is_control(), "\u{fffd}");
-        let _ = writeln!(text, "{name:<9} {value}");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name:<9} {}", printable(&value));
     };
     match report.archives {
         None => line("archive", report.origin().to_owned()),
@@ -239,7 +239,7 @@ fn library(archives: &[ArchiveStatus]) -> String {
             ),
         };
         let line = format!("{:<9} {}: {what}", archive.state, archive.name);
-        text += &line.replace(|c: char| c.is_control(), "\u{fffd}");
+        text += &printable(&line);
         text.push('\n');
     }
     let others = archives.len() - used.count();

@@ -9,7 +9,6 @@ use tokio::runtime::Runtime;
 
 use super::access::{Access, AccessArgs, OPENING};
 use super::glob::Glob;
-use super::index_arg::IndexArg;
 use super::mount_options::MountOptions;
 use super::progress::Waiting;
 use super::show::quoted;
@@ -27,6 +26,15 @@ pub(super) struct SourceArgs {
     pub(super) source: String,
 }
 
+/// The index that an archive is opened with.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct IndexArg {
+    /// Open the archive with this index, which 'aiozfs index' wrote, instead of reading its own: a file, a URL or a CID
+    #[arg(long = "index", value_name = "FILE|URL")]
+    pub(super) given: Option<String>,
+}
+
+/// The options of commands that read an archive without a mount.
 #[derive(Debug, Args)]
 pub(super) struct ReadArgs {
     #[command(flatten)]
@@ -57,7 +65,7 @@ pub(super) fn with_archive(
     })
 }
 
-/// Where the archive is, and how to read it without a mount.
+/// Where the archive is, and how to read it without a mount: playlists as they are stored.
 pub(super) fn resolve(source: &SourceArgs, args: &ReadArgs) -> Result<Access, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&source.source)?;
@@ -82,12 +90,12 @@ pub(super) fn with_access(
         Err(OpenError::Directory(_)) => return directory(&runtime),
         Err(error) => Err(runtime.block_on(access.explain(&error))),
     };
-    let (runtime_of, access_of) = (&runtime, access);
     let done = opened.and_then(|volume| {
+        let runtime = &runtime;
         work(&Unmounted {
             volume,
-            runtime: runtime_of,
-            access: access_of,
+            runtime,
+            access,
         })
     });
     // Nothing waits for what was fetched ahead.

@@ -15,13 +15,10 @@ use indicatif::HumanBytes;
 use rustix::fs::Mode;
 use serde::Serialize;
 
-use super::access::AccessArgs;
-use super::index_arg::IndexArg;
-use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::show::{self, quoted};
-use super::unmounted::SourceArgs;
-use super::{Failure, completions, config, job, logging};
+use super::unmounted::{ReadArgs, SourceArgs, resolve};
+use super::{Failure, completions, job};
 use crate::archive::Kind;
 use crate::fs::Ino;
 use crate::volume::Volume;
@@ -63,12 +60,7 @@ pub(crate) struct ExtractArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    access: AccessArgs,
-    #[command(flatten)]
-    index: IndexArg,
-    /// Log more; may be given more than once
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    read: ReadArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -97,10 +89,7 @@ struct Failed {
 }
 
 pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
-    logging::init(args.verbose);
-    let location = config::locate(&args.source.source)?;
-    let mut access = args.access.resolve(location, &MountOptions::default())?;
-    access = access.with_index(args.index.given.as_deref())?;
+    let mut access = resolve(&args.source, &args.read)?;
     access.options.stored_playlists = args.stored_playlists;
     let target = Directory::root(&args.directory).map_err(|e| {
         Failure::new(format!(

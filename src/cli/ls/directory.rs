@@ -126,7 +126,7 @@ impl Listing<'_> {
             ahead.append(&mut below);
         }
         if self.args.json {
-            out.write_all(if self.rows == 0 { b"]\n" } else { b"\n]\n" })?;
+            show::json_end(self.rows == 0, out)?;
         }
         Ok(())
     }
@@ -179,8 +179,7 @@ impl Listing<'_> {
                 cid: shown.filter(|_| is_ipfs),
                 source: shown.filter(|_| !is_ipfs),
             };
-            let comma = if is_first { "\n" } else { ",\n" };
-            return write!(out, "{comma}{}", show::json(&row));
+            return show::json_row(is_first, &row, out);
         }
         if self.args.long {
             let kind = kind(entry.kind).unwrap_or("?");

@@ -17,13 +17,10 @@ use std::thread;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 
-use super::access::AccessArgs;
-use super::index_arg::IndexArg;
-use super::mount_options::MountOptions;
 use super::patterns::Patterns;
 use super::progress::Progress;
-use super::unmounted::SourceArgs;
-use super::{Failure, completions, config, job, logging};
+use super::unmounted::{ReadArgs, SourceArgs, resolve};
+use super::{Failure, completions, job};
 use crate::archive::{EntryId, Index};
 use crate::decode::{Memory, Password};
 use crate::ranges::RangeSet;
@@ -60,12 +57,7 @@ pub(super) struct VerifyArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    access: AccessArgs,
-    #[command(flatten)]
-    index: IndexArg,
-    /// Log more; may be given more than once
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    read: ReadArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -79,11 +71,7 @@ Each bad extent is a line: the file, the bytes of the archive, and why.
   720p_0001.ts: bytes 1048576-2097151 (1048576): ... they do not match the CID";
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    logging::init(args.verbose);
-    let location = config::locate(&args.source.source)?;
-    let access = args.access.resolve(location, &MountOptions::default())?;
-    let access = access.with_index(args.index.given.as_deref())?;
-    let access = access.without_cache();
+    let access = resolve(&args.source, &args.read)?.without_cache();
     let runtime = job::runtime()?;
     let done = runtime.block_on(async {
         let archive = access.open_archive().await?.archive;
@@ -107,7 +95,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!report.is_good())))
 }
 
-/// What all entries are decoded with: the password, and the memory that codecs share.
+/// What codecs need: the password, and the memory that they share.
 type With<'a> = (Option<&'a Password>, &'a Arc<Memory>);
 
 async fn run(
@@ -158,8 +146,7 @@ fn tasks(index: &Index, chosen: Vec<EntryId>, ranges: Vec<Range<u64>>) -> Vec<Ta
         is_compressed && index.get(*id).compressed_size >= LARGE
     };
     let (large, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(is_large);
-    let mut rest = RangeSet::new();
-    ranges.into_iter().for_each(|range| rest.insert(range));
+    let mut rest: RangeSet = ranges.into_iter().collect();
     let mut tasks = Vec::new();
     for id in large {
         let span = entries::span(index, id);

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::archive::{EntryId, Format, Index};
+use crate::cli::show;
 use crate::ranges::arrange_by_key;
 
 /// Some bytes that are bad.
@@ -177,11 +178,6 @@ impl Report {
     }
 }
 
-/// A name without control characters.
 fn printable(name: &[u8]) -> String {
-    let text = String::from_utf8_lossy(name);
-    let text = text
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    text.collect()
+    show::printable(&String::from_utf8_lossy(name))
 }
