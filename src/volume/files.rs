@@ -147,8 +147,10 @@ impl Volume {
     /// Opens a file. Fails if it can never be read, for example because its compression method is not
     /// supported. The password of an [encrypted](Self::is_locked) file is compared by
     /// [`unlock`](Self::unlock). Returns the [moment](Archive::moment), which reads of this open file must give.
+    /// A small compressed file whose stored bytes are in memory is decoded meanwhile.
     pub fn open(&self, ino: Ino) -> Result<u64, FileError> {
-        self.readable(ino)?;
+        let id = self.readable(ino)?;
+        self.decoder.opened(id);
         Ok(self.archive().moment())
     }
 
