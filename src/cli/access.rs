@@ -90,12 +90,12 @@ impl AccessArgs {
         Ok(access.with_cache(cache))
     }
 
-    /// The connections of these arguments.
+    /// The clients for HTTP that these arguments describe.
     pub(super) fn clients(&self, config: &Config) -> Result<Clients, Failure> {
         self.servers.clients(config)
     }
 
-    /// The memory of these arguments, for readers that share it.
+    /// As much memory as these arguments give, for readers that share it.
     /// `read_ahead`: see [`ReaderOptions::read_ahead`].
     pub(super) fn memory(
         &self,
@@ -110,7 +110,7 @@ impl AccessArgs {
         )
     }
 
-    /// The cache of these arguments.
+    /// Opens the cache that these arguments name.
     pub(super) fn open_cache(&self, config: &Config, options: &MountOptions) -> Option<Cache> {
         self.reuse(options).open(config)
     }
@@ -248,7 +248,7 @@ impl Access {
         })
     }
 
-    /// With an index that is brought along.
+    /// With the index that `--index` names.
     pub(super) fn with_index(mut self, given: Option<&str>) -> Result<Self, Failure> {
         if let Some(given) = given {
             self.options.index = Some(config::locate(given)?);

@@ -20,7 +20,7 @@ use super::access::AccessArgs;
 use super::config::{self, Config};
 use super::mount_options::MountOptions;
 use super::show;
-use super::{Failure, job};
+use super::{Failure, runtime};
 use crate::archive::Kind;
 use crate::mount;
 use crate::volume::{Location, Volume};
@@ -183,7 +183,7 @@ fn glance<T>(location: Location, limit: Duration, work: impl FnOnce(&Volume) -> 
     }
     let args = NoOptions::try_parse_from(["aiozfs"]).ok()?.access;
     let access = args.resolve(location, &MountOptions::default()).ok()?;
-    let runtime = job::runtime().ok()?;
+    let runtime = runtime::new().ok()?;
     let opened = runtime.block_on(async { tokio::time::timeout(limit, access.open()).await });
     let done = opened.ok()?.ok().map(|volume| work(&volume));
     runtime.shutdown_background();

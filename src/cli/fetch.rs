@@ -16,7 +16,7 @@ use super::mount_options::MountOptions;
 use super::patterns::Patterns;
 use super::progress::Progress;
 use super::show;
-use super::{Failure, completions, config, fetch_index, job, logging};
+use super::{Failure, completions, config, fetch_index, logging, runtime};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
 use crate::ranges::{RangeSet, arrange_by_key};
@@ -93,7 +93,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
             "the cache is disabled or cannot be used; see --cache-dir and --cache-size",
         ));
     };
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     if args.index {
         let done = runtime.block_on(fetch_index::index(&access, &cache, &args.paths));
         runtime.shutdown_background();

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::config::Config;
 use super::progress::Waiting;
 use super::servers::ServerArgs;
-use super::{Failure, job, logging, show};
+use super::{Failure, logging, runtime, show};
 use crate::content::{Cid, Verified, parse_cid};
 use crate::http::{HttpOptions, display_url};
 use crate::source::{BlockCheck, Error, Fact, Offline, Priority, Retry, Source};
@@ -73,7 +73,7 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
     });
     let cid = cid.transpose()?;
     let servers = args.servers.resolve_gateways(&Config::load()?)?;
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let waiting = Waiting::for_("asking gateways");
     let rows = runtime.block_on(join_all(
         servers

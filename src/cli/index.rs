@@ -11,7 +11,7 @@ use super::access::AccessArgs;
 use super::atomic_write::replace;
 use super::mount_options::MountOptions;
 use super::unmounted::SourceArgs;
-use super::{Failure, config, job, logging, show};
+use super::{Failure, config, logging, runtime, show};
 use crate::volume::{self, Opened};
 
 /// Write the index of an archive, the list of its files and where they lie, to a file.
@@ -60,7 +60,7 @@ pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&args.source.source)?;
     let access = args.access.resolve(location, &MountOptions::default())?;
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let opened = runtime.block_on(access.open_archive());
     // Nothing waits for what was fetched ahead.
     let done = opened.and_then(|opened| {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use super::Failure;
 use super::access::Access;
@@ -45,15 +45,4 @@ pub(super) fn mount_library(
     signals.stop(&mounted.stopper(), runtime.handle(), on_hangup(&mounted));
     log::info!("{} is mounted on {}", kernel.fs_name, mountpoint.display());
     Ok(mounted)
-}
-
-/// The runtime for everything that waits for a network.
-pub(super) fn runtime() -> Result<Runtime, Failure> {
-    mount::share_memory();
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("aiozfs")
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new(format!("cannot start: {e}")))
 }

@@ -47,6 +47,7 @@ mod patterns;
 mod progress;
 mod publish;
 mod reload;
+mod runtime;
 mod serve;
 mod servers;
 mod service;

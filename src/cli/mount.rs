@@ -17,6 +17,7 @@ use super::library::{LibraryArgs, Lists, Shown, Sources};
 use super::metrics::MetricsArgs;
 use super::mount_options::{self, MountOptions};
 use super::reload::Reload;
+use super::runtime;
 use super::unmounted::IndexArg;
 use super::{Failure, background, completions, directories, logging};
 use super::{service, storage, units};
@@ -148,7 +149,7 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         logging::to_file(path)
             .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
     }
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let fs_name = options.fs_name.clone().unwrap_or_else(|| what.shown());
     logging::describe(&fs_name, &mountpoint);
     let metrics = args.metrics.listen(&options)?;

@@ -37,7 +37,7 @@ pub(super) struct MountOptions {
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
     pub(super) password_file: Option<PathBuf>,
-    /// The place of an index that is brought along.
+    /// Where the index is, if not in the archive.
     pub(super) index: Option<String>,
     pub(super) offline: bool,
     pub(super) verify: Option<VerifyArg>,

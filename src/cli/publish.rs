@@ -19,7 +19,7 @@ use super::progress::Progress;
 use super::servers::clients;
 use super::show::{self, quoted};
 use super::stores::StoreArgs;
-use super::{Failure, job, logging};
+use super::{Failure, logging, runtime};
 use crate::content::{Cid, Importer, Profile};
 use crate::pack::{Control, PackOptions, Plan};
 use crate::publish::{self, Existing, Hashes, Object, PartHashes, Sent, Upload, part_len};
@@ -123,7 +123,7 @@ pub(super) fn publish(args: &PublishArgs) -> Result<ExitCode, Failure> {
         key: String::new(),
         ..address.clone()
     })?;
-    let job = Job {
+    let transfer = Transfer {
         args,
         object: object(address.clone())?,
         bucket,
@@ -131,10 +131,10 @@ pub(super) fn publish(args: &PublishArgs) -> Result<ExitCode, Failure> {
         content,
         known,
     };
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let done = runtime.block_on(async {
         tokio::select! {
-            done = job.run() => done,
+            done = transfer.run() => done,
             stopped = stopped() => Err(stopped),
         }
     });
@@ -190,7 +190,7 @@ fn destination(text: &str) -> Result<ObjectAddress, Failure> {
 }
 
 /// One archive on its way to one object.
-struct Job<'a> {
+struct Transfer<'a> {
     args: &'a PublishArgs,
     object: Object,
     bucket: Object,
@@ -200,7 +200,7 @@ struct Job<'a> {
     known: Option<Cid>,
 }
 
-impl Job<'_> {
+impl Transfer<'_> {
     async fn run(&self) -> Result<Report, Failure> {
         let failed = |e: publish::Error| Failure::new(format!("{}: {e}", self.address));
         let size = self.content.size();
@@ -326,7 +326,7 @@ impl Content {
         }
         // What is not an archive should not become an object that cannot be mounted.
         let location = Location::File(path.to_owned());
-        let runtime = job::runtime()?;
+        let runtime = runtime::new()?;
         let opened = runtime.block_on(volume::open_archive(&location, &Options::default()));
         opened.map_err(|e| explain_open(&location, &e))?;
         Ok(Content::File(path.to_owned(), meta.len()))

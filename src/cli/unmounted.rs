@@ -12,7 +12,7 @@ use super::glob::Glob;
 use super::mount_options::MountOptions;
 use super::progress::Waiting;
 use super::show::quoted;
-use super::{Failure, completions, config, job, logging, patterns};
+use super::{Failure, completions, config, logging, patterns, runtime};
 use crate::archive::EntryId;
 use crate::fs::{Ino, Tree};
 use crate::reader::Archive;
@@ -81,7 +81,7 @@ pub(super) fn with_access(
     work: impl FnOnce(&Unmounted) -> Result<ExitCode, Failure>,
     directory: impl FnOnce(&Runtime) -> Result<ExitCode, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let waiting = Waiting::for_(OPENING);
     let opened = runtime.block_on(volume::open(&access.location, &access.options));
     drop(waiting);

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::progress::Progress;
 use super::show::{self, quoted};
 use super::unmounted::{ReadArgs, SourceArgs, resolve};
-use super::{Failure, completions, job};
+use super::{Failure, completions, runtime};
 use crate::archive::Kind;
 use crate::fs::Ino;
 use crate::volume::Volume;
@@ -97,7 +97,7 @@ pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
             args.directory.display()
         ))
     })?;
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let done = runtime.block_on(async {
         let volume = Arc::new(access.open_unlocked().await?);
         let selection = Selection::new(volume.tree(), &args.paths)?;

@@ -19,7 +19,7 @@ use crate::volume::{self, Location, OpenError};
 
 /// The most entries that `ls -R` lists. Directories that lead to one another through few blocks may have
 /// more entries than there are atoms.
-const MOST_LISTED: usize = 1_000_000;
+const MAX_LISTED: usize = 1_000_000;
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -152,9 +152,9 @@ impl Listing<'_> {
             Ok(entries)
         });
         let entries = entries.map_err(|e: OpenError| explain_open(&self.access.location, &e))?;
-        if self.rows + entries.len() > MOST_LISTED {
+        if self.rows + entries.len() > MAX_LISTED {
             return Err(Failure::new(format!(
-                "there are more than {MOST_LISTED} entries; list a directory below"
+                "there are more than {MAX_LISTED} entries; list a directory below"
             )));
         }
         Ok(entries)

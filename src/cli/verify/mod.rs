@@ -20,7 +20,7 @@ use futures_util::{StreamExt, stream};
 use super::patterns::Patterns;
 use super::progress::Progress;
 use super::unmounted::{ReadArgs, SourceArgs, resolve};
-use super::{Failure, completions, job};
+use super::{Failure, completions, runtime};
 use crate::archive::{EntryId, Index};
 use crate::decode::{Memory, Password};
 use crate::ranges::RangeSet;
@@ -72,7 +72,7 @@ Each bad extent is a line: the file, the bytes of the archive, and why.
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let access = resolve(&args.source, &args.read)?.without_cache();
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let done = runtime.block_on(async {
         let archive = access.open_archive().await?.archive;
         let mut report = Report::new(access.location.shown(), access.is_verified());
