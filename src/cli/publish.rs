@@ -201,13 +201,11 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
+    /// Sends the content unless the object has it already.
     async fn run(&self) -> Result<Report, Failure> {
-        let failed = |e: publish::Error| Failure::new(format!("{}: {e}", self.address));
-        let size = self.content.size();
-        let existing = self.object.existing().await.map_err(failed)?;
         let mut known = self.known;
-        if let Some(existing) = &existing {
-            let (cid, is_same) = self.compare(existing).await?;
+        if let Some(existing) = self.existing().await? {
+            let (cid, is_same) = self.compare(&existing).await?;
             known = cid;
             if let Some(cid) = cid.filter(|_| is_same) {
                 return Ok(self.report(Status::Present, cid, 0, 0));
@@ -227,12 +225,18 @@ impl Transfer<'_> {
             };
             return Ok(self.report(Status::DryRun, cid, 0, 0));
         }
+        self.send(known).await
+    }
+
+    /// Sends the content, and checks that the object has it then. `known`: the CID of the content.
+    async fn send(&self, known: Option<Cid>) -> Result<Report, Failure> {
+        let size = self.content.size();
         // Only a name that follows from the CID can be kept with the object: an upload that is continued may have
         // been begun for other content under the same name.
         let (key, cid) = (&self.address.key, self.known.map(|cid| cid.to_string()));
         let (bucket, overwrite) = (&self.bucket, self.args.overwrite);
         let upload = Upload::begin(&self.object, bucket, key, cid.as_deref(), size, overwrite);
-        let upload = upload.await.map_err(failed)?;
+        let upload = upload.await.map_err(|e| self.failed(&e))?;
         if upload.found() > 0 {
             let found = HumanBytes(upload.found());
             eprintln!(
@@ -254,9 +258,8 @@ impl Transfer<'_> {
         };
         let sent = upload.send(write, |bytes| progress.add(bytes)).await;
         drop(progress);
-        let sent = sent.map_err(failed)?.map_err(Failure::new)?;
-        let existing = self.object.existing().await.map_err(failed)?;
-        match (sent, existing) {
+        let sent = sent.map_err(|e| self.failed(&e))?.map_err(Failure::new)?;
+        match (sent, self.existing().await?) {
             (Sent::Complete(done, cid), Some(existing)) if existing.size == size => {
                 return Ok(self.report(Status::Published, cid, done.sent, done.found));
             }
@@ -271,6 +274,16 @@ impl Transfer<'_> {
             "{}: the store has other content than was sent; does another program write to this name? --overwrite replaces it",
             self.address
         )))
+    }
+
+    /// The object, if it exists.
+    async fn existing(&self) -> Result<Option<Existing>, Failure> {
+        let existing = self.object.existing().await;
+        existing.map_err(|e| self.failed(&e))
+    }
+
+    fn failed(&self, e: &publish::Error) -> Failure {
+        Failure::new(format!("{}: {e}", self.address))
     }
 
     /// The content's CID if it is known, and whether the object has the same content.

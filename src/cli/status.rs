@@ -125,14 +125,18 @@ impl Shown {
 
 /// `before`: an earlier report, and how long ago that was.
 fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
-    let rate = |of: fn(&Report) -> u64| match before {
-        // After another mount, the counters begin at zero.
-        Some((last, ago)) if of(last) <= of(report) => {
-            let bytes = (of(report) - of(last)) as f64 / ago.as_secs_f64().max(1e-3);
-            format!(", {}/s", HumanBytes(bytes as u64))
+    let with_rate = |of: fn(&Report) -> u64| {
+        let all = HumanBytes(of(report));
+        match before {
+            // After another mount, the counters begin at zero.
+            Some((last, ago)) if of(last) <= of(report) => {
+                let bytes = (of(report) - of(last)) as f64 / ago.as_secs_f64().max(1e-3);
+                format!("{all}, {}/s", HumanBytes(bytes as u64))
+            }
+            _ => all.to_string(),
         }
-        _ => String::new(),
     };
+    let (read, fetched) = (with_rate(|r| r.bytes_read), with_rate(|r| r.bytes_fetched));
     let share = match report.bytes_read {
         0 => String::new(),
         read => format!(
@@ -163,32 +167,15 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
             report.version
         ),
     );
-    line(
-        "read",
-        format!(
-            "{}{}{share}",
-            HumanBytes(report.bytes_read),
-            rate(|r| r.bytes_read)
-        ),
-    );
+    line("read", read + &share);
     line(
         "fetched",
         format!(
-            "{}{} in {} requests, {} of them in flight",
-            HumanBytes(report.bytes_fetched),
-            rate(|r| r.bytes_fetched),
-            report.requests,
-            report.requests_in_flight
+            "{fetched} in {} requests, {} of them in flight",
+            report.requests, report.requests_in_flight
         ),
     );
-    line(
-        "from disk",
-        format!(
-            "{}{}",
-            HumanBytes(report.bytes_from_disk),
-            rate(|r| r.bytes_from_disk)
-        ),
-    );
+    line("from disk", with_rate(|r| r.bytes_from_disk));
     line(
         "latency",
         format!(

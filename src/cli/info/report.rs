@@ -96,6 +96,25 @@ impl<T> Listed<T> {
             self.first.push(one());
         }
     }
+
+    /// Says how many there are, if any, and `line` of each that is listed.
+    fn write(
+        &self,
+        say: &mut Say<'_>,
+        what: &str,
+        note: &str,
+        line: impl Fn(&T) -> String,
+    ) -> io::Result<()> {
+        if self.entries > 0 {
+            say(what, format!("{}{note}", self.entries))?;
+        }
+        self.first.iter().try_for_each(|one| say("", line(one)))
+    }
+
+    /// Whether there are more than are listed.
+    fn has_more(&self) -> bool {
+        self.entries > self.first.len() as u64
+    }
 }
 
 #[derive(Serialize)]
@@ -259,41 +278,20 @@ impl Report {
                 format!("{text}; reading them needs a password (--password-file)"),
             )?;
         }
-        if self.damaged.entries > 0 {
-            let count = self.damaged.entries;
-            say("damaged", format!("{count}; they cannot be read"))?;
-        }
-        for one in &self.damaged.first {
-            say("", one.why.clone())?;
-        }
-        if self.hidden.entries > 0 {
-            let count = self.hidden.entries;
-            say(
-                "hidden",
-                format!("{count}, which a directory tree cannot show"),
-            )?;
-        }
-        for one in &self.hidden.first {
-            say("", format!("{}: {}", quoted(one.name.as_bytes()), one.why))?;
-        }
-        if self.renamed.entries > 0 {
-            let count = self.renamed.entries;
-            say(
-                "under another name",
-                format!("{count}, as a later entry or a directory has the name"),
-            )?;
-        }
-        for one in &self.renamed.first {
-            let (name, shown) = (&one.name, &one.shown_as);
-            let [name, shown] = [name, shown].map(|name| quoted(name.as_bytes()));
-            say("", format!("{name} is {shown}"))?;
-        }
-        let lists = [
-            (self.damaged.entries, self.damaged.first.len()),
-            (self.hidden.entries, self.hidden.first.len()),
-            (self.renamed.entries, self.renamed.first.len()),
-        ];
-        if lists.iter().any(|(all, named)| *all > *named as u64) {
+        let (damaged, hidden, renamed) = (&self.damaged, &self.hidden, &self.renamed);
+        damaged.write(&mut say, "damaged", "; they cannot be read", |one| {
+            one.why.clone()
+        })?;
+        let note = ", which a directory tree cannot show";
+        hidden.write(&mut say, "hidden", note, |one| {
+            format!("{}: {}", quoted(one.name.as_bytes()), one.why)
+        })?;
+        let note = ", as a later entry or a directory has the name";
+        renamed.write(&mut say, "under another name", note, |one| {
+            let [name, shown] = [&one.name, &one.shown_as].map(|name| quoted(name.as_bytes()));
+            format!("{name} is {shown}")
+        })?;
+        if damaged.has_more() || hidden.has_more() || renamed.has_more() {
             say(
                 "",
                 format!("(only the first {MAX_NAMED} of each are listed)"),
