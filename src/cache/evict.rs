@@ -37,7 +37,7 @@ const MIN_FREED: u64 = 4 << 20;
 pub(super) enum FileKind {
     /// The block of this number.
     Block(u64),
-    /// A node of the hash tree, or an artifact such as the index: small, and needed first.
+    /// A node of the hash tree, or an artifact, for example the index: small, and needed first.
     Artifact,
     /// Metadata, and what was last seen of the blob's URL. It is evicted with the last of the blob's other files.
     Record,

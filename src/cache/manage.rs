@@ -144,7 +144,7 @@ fn cached_blob(shared: &Shared, survey: &Inventory, at: usize, dir: &str) -> Cac
     let counts: Counts = record::read(disk, &format!("{dir}/counts")).unwrap_or_default();
     let items = || survey.items.iter().filter(|item| item.blob == at);
     let files_used = items().map(|item| item.stat.used).max();
-    // A blob whose record is lost is listed, too, so that a user can remove it.
+    // A blob whose record is lost is listed, too: a user may want to remove it.
     let metadata = metadata.unwrap_or_else(|| Metadata {
         kind: "unknown".into(),
         name: "?".into(),

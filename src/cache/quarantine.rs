@@ -1,6 +1,6 @@
 //! Ranges of a blob whose bytes were wrong in this process.
 //!
-//! Until the process ends, such a range is neither read from disk nor written to it: the server that gave
+//! Until the process ends, a wrong range is neither read from disk nor written to it: the server that gave
 //! the wrong bytes may give them again before it is suspended.
 
 use std::ops::Range;

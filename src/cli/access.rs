@@ -239,7 +239,9 @@ impl Access {
     pub(super) fn below(&self, path: &str) -> Result<Self, Failure> {
         let here = self.location.content().ok_or_else(|| {
             let shown = self.location.shown().1;
-            Failure::usage(format!("give '{path}' as a part of the address {shown}"))
+            Failure::usage(format!(
+                "'{path}' cannot follow {shown}; write it as a part of that address"
+            ))
         })?;
         let below = here.descend(path).map_err(|e| explain_location(&e))?;
         Ok(Self {
@@ -256,7 +258,7 @@ impl Access {
         Ok(self)
     }
 
-    /// Without the cache, so that servers are asked for all bytes. Offline, only the cache can be asked.
+    /// Without the cache: servers are asked for all bytes. Offline, the cache stays, as there is nothing else to ask.
     pub(super) fn without_cache(mut self) -> Self {
         if !self.options.offline {
             self.options.cache = None;

@@ -255,7 +255,7 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// A path without control characters, which a terminal might obey.
+/// A path whose control characters are escaped: a terminal would obey them.
 fn shown(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for c in path.chars() {

@@ -256,7 +256,7 @@ pub(super) fn mode(kind: Kind, perm: u16) -> String {
 /// Date and time of day in UTC, whatever the year: `2024-02-29`, `12:34:56`.
 pub(super) fn date_and_time(time: Timestamp) -> (String, String) {
     let (days, secs) = (time.secs.div_euclid(86_400), time.secs.rem_euclid(86_400));
-    // Years begin in March, so that a leap day is the last day of its year. An era has 400 years.
+    // Years begin in March: a leap day is then the last day of its year. An era has 400 years.
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

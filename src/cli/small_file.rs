@@ -32,7 +32,8 @@ pub(super) fn read_small_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}", path.display()));
     let size = fs::metadata(path).map_err(|e| failed(&e))?.len();
     if size > MAX_FILE {
-        return Err(failed(&"it is too large to be what it should be"));
+        let why = format!("it has {size} bytes, and a file of this kind has at most {MAX_FILE}");
+        return Err(failed(&why));
     }
     fs::read(path).map_err(|e| failed(&e))
 }

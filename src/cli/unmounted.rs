@@ -138,8 +138,8 @@ impl Unmounted<'_> {
         }
     }
 
-    /// The files that an argument names: the one that `literal` finds, or those that match it as a pattern. With
-    /// `or_below` also those below a directory that matches.
+    /// The files that an argument names: what `literal` finds, or what matches it as a pattern. With
+    /// `or_below` also everything below a directory that matches.
     pub(super) fn named(
         &self,
         argument: &OsStr,

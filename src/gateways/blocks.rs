@@ -53,7 +53,7 @@ impl HttpBlocks {
             };
             stream::once(block).boxed()
         });
-        // The range is not empty, so that an empty block is asked for, too.
+        // Not an empty range: an empty block must be asked for, too.
         let whole = 0..most.max(1) as u64;
         let mut stream = read_block(self.set.clone(), ask, whole);
         match stream.next().await {

@@ -248,7 +248,7 @@ impl GatewayRead {
         Some(chunk)
     }
 
-    /// Drops all attempts but the one that gives bytes.
+    /// Drops all attempts except the one at `at`, which gives bytes.
     fn continue_alone(&mut self, at: usize) {
         let index = self.attempts[at].index;
         if !self.errors.is_empty() {

@@ -28,7 +28,7 @@ const RATE_WEIGHT: f64 = 0.2;
 pub(super) struct BandwidthDelay {
     /// From a request to its answer's first byte, in seconds; near the lower end of what was seen.
     latency: f64,
-    /// The shortest such time that was seen.
+    /// The shortest of these times.
     shortest: Option<Duration>,
     /// Bytes a second of one connection, whether the connection or the link limits it.
     rate: f64,

@@ -9,7 +9,7 @@ pub(super) struct Codings {
     /// Whether `aws-chunked` is among them. It is an encoding of uploads (AWS, "Signature calculations:
     /// transfer payload in multiple chunks"). Stores keep the name and send it with plain bytes.
     pub(super) is_aws_chunked: bool,
-    /// Whether any other than `identity` is among them, so that the bytes that come differ from the stored ones.
+    /// Whether any other than `identity` is among them: then the bytes that come are not the stored ones.
     pub(super) changes_content: bool,
 }
 

@@ -70,7 +70,7 @@ pub(super) struct Busy<R, W> {
     /// The ticket of the loan whose request is pipelined behind the answer, and where to send it the
     /// reading half.
     pub(super) next: Option<(u64, oneshot::Sender<R>)>,
-    /// Whether a request was given up after it was sent, so that its answer comes unasked.
+    /// Whether a request was given up after it was sent. Its answer still comes.
     pub(super) is_spoiled: bool,
 }
 

@@ -16,7 +16,7 @@ use super::head::field;
 /// The longest answer that is read for its reason, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// How long to wait for the rest of such an answer.
+/// How long to wait for the rest of a refusal.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// The longest text that an error repeats, in characters.

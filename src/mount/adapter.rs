@@ -97,7 +97,7 @@ impl Adapter {
         move |name| has_control && control_files::is_name(directory, name)
     }
 
-    /// Handles a request about a file of an archive. A directory of the library is no such file.
+    /// Handles a request about a file of an archive. Directories of the library are none.
     fn with_file<R: Reply>(
         &self,
         what: &'static str,
@@ -157,7 +157,7 @@ enum Target<R> {
 }
 
 fn readdir_plus(library: &Library) -> InitFlags {
-    // The directories of a library may be those of any number of archives, most of which are small.
+    // The directories of a library belong to any number of archives, most of them small.
     let (files, directories) = match library.single() {
         Some(volume) => (volume.tree().len(), volume.tree().directories()),
         None => (0, 1),
@@ -403,7 +403,7 @@ impl fuser::Filesystem for Adapter {
             // After this answer the kernel sends no more of these requests.
             return reply.error(Errno::ENOSYS);
         }
-        // The kernel and tools ask for others, such as security.capability, at every exec or `ls`.
+        // The kernel and tools ask for others (security.capability) at every exec or `ls`.
         let Some(name) = xattr::own_name(name.as_bytes()) else {
             return reply.error(Errno::ENODATA);
         };

@@ -1,6 +1,6 @@
 //! The errno of each error.
 //!
-//! The matches have no `_` arm, so that a new error does not compile until it has an errno here.
+//! The matches have no `_` arm: a new error does not compile until it has an errno here.
 
 use std::io::ErrorKind;
 

@@ -63,13 +63,13 @@ pub(super) fn is_of_mount(served: &Served, ino: Ino) -> bool {
     ino == Ino::ROOT || served.library.attr(ino).is_some()
 }
 
-/// The names of the attributes of such a directory that are listed. See [`names`].
+/// The names of the attributes of a directory [of the mount](is_of_mount) that are listed. See [`names`].
 pub(super) fn names_of_mount(served: &Served, ino: Ino) -> Vec<u8> {
     let names = origin(served, ino).map(|(kind, _)| list(&[kind]));
     names.unwrap_or_default()
 }
 
-/// The value of an attribute of such a directory; `None` if it has no such attribute.
+/// The value of an attribute of a directory [of the mount](is_of_mount); `None` if it has no attribute of that name.
 pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<String> {
     if let Some((kind, place)) = origin(served, ino)
         && name == kind.as_bytes()
@@ -137,7 +137,7 @@ fn list(names: &[&str]) -> Vec<u8> {
     list.collect::<String>().into_bytes()
 }
 
-/// The value of an attribute of a file; `None` if the file has no such attribute.
+/// The value of an attribute of a file; `None` if the file has no attribute of that name.
 pub(super) async fn of_file(file: &File, name: &[u8]) -> Result<Option<String>, FileError> {
     let (volume, ino) = (file.volume(), file.ino());
     volume.attr(ino)?;

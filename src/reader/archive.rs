@@ -220,7 +220,7 @@ impl Archive {
     }
 
     /// Forgets the data of an entry, which turned out to be wrong, and does not ask its origins again while there are
-    /// others. Returns whether it did so: verified bytes are those of the archive, and stay.
+    /// others. Returns whether it did so: verified bytes cannot be wrong, and stay.
     pub fn reject_stored(&self, id: EntryId) -> bool {
         let (Some(_), Some(extent)) = (&self.check, self.confirmed(id)) else {
             return false;

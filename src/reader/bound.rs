@@ -186,7 +186,7 @@ impl Share {
         }
     }
 
-    /// Keeps a block that was read. If there are too many, drops the one that was read longest ago.
+    /// Keeps a block that was read. If there are too many, drops the block that was read longest ago.
     pub(crate) fn keep_read(&self, block: &Arc<Block>) {
         let most = self.bound.pool.total() / READ_SHARE;
         self.bound

@@ -188,7 +188,7 @@ impl Checker {
         }
     }
 
-    /// Runs a read, unless the entry is found wrong meanwhile: then the read would wait in vain, and
+    /// Runs a read, unless the entry is found wrong meanwhile: then the read would wait for nothing, and
     /// could hold pages of the kernel. Returns `None` in that case.
     pub(super) async fn unless_wrong<T>(
         &self,
@@ -283,7 +283,7 @@ impl Checker {
         all.insert(id, wrong);
         self.0.wrong_count.store(all.len(), Relaxed);
         if was_given_out {
-            // The list is still locked, so that a reader that hears of the moment finds the entry.
+            // While the list is locked: whoever learns the moment then finds the entry.
             self.0.moment.send_modify(|moment| *moment += 1);
         }
         true

@@ -203,7 +203,7 @@ impl Regions {
     pub(super) fn reach(&mut self, start: u64, at: u64, distance: Option<u64>) -> Option<u64> {
         let region = self.ahead.get_mut(&start)?;
         if let Some(distance) = distance {
-            // A moving mean, so that members of another size soon count no more.
+            // A moving mean: members of another size soon count no more.
             region.mean = (region.mean / 4 * 3 + distance / 4).max(TAR_BLOCK);
         }
         region.at = region.at.max(at);

@@ -134,7 +134,7 @@ impl From<reader::Error> for OpenError {
 /// Why a file cannot be opened, read or followed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FileError {
-    /// There is no such inode.
+    /// The inode does not exist.
     NotFound,
     /// It is a directory.
     IsDirectory,

@@ -83,7 +83,7 @@ fn identity(location: &Location, source: &dyn Source) -> String {
 }
 
 impl IndexFile {
-    /// Reads the file at `location`, as an archive there is read. A CID is verified. `options` are those of the archive.
+    /// Reads the file at `location`, as an archive there is read, with the archive's `options`. A CID is verified.
     pub(super) async fn load(location: &Location, options: &Options) -> Result<Self, OpenError> {
         let bytes = read(location, options).await?;
         let refused = |why| OpenError::index(location, why);

@@ -3,7 +3,7 @@
 //! The playable form depends only on the archive, so its length is a fixed attribute of the inode. The
 //! index of an archive made by `aiozfs pack` declares the length; a playlist of another archive is read
 //! when its attributes are first requested. Concurrent requests make a text once; it stays in memory as
-//! long as there is room. The CRC and the extended attributes stay those of the stored bytes.
+//! long as there is room. The CRC and the extended attributes still describe the stored bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;

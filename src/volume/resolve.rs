@@ -122,7 +122,7 @@ async fn record(
 }
 
 /// The directory at `location`: its CID and its entries. Kind and size are known only of files of one block;
-/// [`Directory::kinds`] finds out those of the others.
+/// [`Directory::kinds`] finds out the others.
 pub async fn list(location: &Location, options: &Options) -> Result<Directory, OpenError> {
     let (location, servers) = servers_of(location, options);
     let cid = match &location {

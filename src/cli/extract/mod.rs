@@ -183,7 +183,7 @@ async fn all(
             && attr.kind == Kind::Dir
             && let Ok(directory) = target.directory(&volume.tree().path(ino))
         {
-            // Permissions and times are a courtesy; the files are there.
+            // The files are there even if permissions and times cannot be set.
             let _ = directory.finish(Mode::from_raw_mode(attr.perm.into()), attr.mtime);
         }
     }

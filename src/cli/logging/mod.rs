@@ -16,7 +16,7 @@ use super::show::printable;
 use limit::{Limit, Verdict};
 pub(super) use sink::{describe, reopen, to_file, to_system};
 
-/// The variable with the filter, written as those of the crate env_logger: `aiozfs::http=debug,info`.
+/// The variable with the filter, in the syntax of the crate env_logger: `aiozfs::http=debug,info`.
 const RUST_LOG: &str = "RUST_LOG";
 
 /// Libraries whose messages are never logged: they hold what is signed.

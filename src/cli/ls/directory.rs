@@ -17,8 +17,8 @@ use crate::fs::natural;
 use crate::ranges::{arrange, arrange_by_key};
 use crate::volume::{self, Location, OpenError};
 
-/// The most entries that `ls -R` lists. Directories that lead to one another through few blocks may have
-/// more entries than there are atoms.
+/// The most entries that `ls -R` lists. A few blocks of IPFS can name one another so often that the listing would
+/// never end.
 const MAX_LISTED: usize = 1_000_000;
 
 #[derive(Serialize)]

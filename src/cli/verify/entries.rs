@@ -39,7 +39,7 @@ struct Open {
     header: Vec<u8>,
     /// Where the data lies. Known once the header was read or has failed.
     extent: Option<Extent>,
-    /// Whether some of it could not be read, so that it cannot be compared.
+    /// Whether some of it could not be read. It is then not compared.
     has_holes: bool,
     /// `None` until its data begins.
     content: Option<Content>,

@@ -139,7 +139,7 @@ async fn run(
 /// Entries to compare, and the ranges to read for them.
 type Task = (Vec<EntryId>, Vec<Range<u64>>);
 
-/// Divides the work: each large compressed entry is read apart, so that several are decoded at once.
+/// Divides the work: each large compressed entry is read apart. So several are decoded at once.
 fn tasks(index: &Index, chosen: Vec<EntryId>, ranges: Vec<Range<u64>>) -> Vec<Task> {
     let is_large = |id: &EntryId| {
         let is_compressed = !index.is_stored(*id) && index.readable(*id).is_ok();

@@ -25,7 +25,7 @@ pub(super) struct Report {
     source: (&'static str, String),
     is_verified: bool,
     pub(super) format: Format,
-    /// Entries that were read, and those of them that were compared with their checksum.
+    /// Entries that were read, and how many of them were compared with their checksum.
     pub(super) files: u64,
     pub(super) compared: u64,
     /// Bytes of the archive that were read.

@@ -50,7 +50,7 @@ pub(super) struct LinkEstimate {
 pub(super) struct Span {
     /// Bytes a second.
     pub(super) rate: f64,
-    /// Whether the span was much longer than intended, so that the link was idle in it.
+    /// Whether the span was much longer than intended: the link was idle in it.
     pub(super) was_idle: bool,
 }
 

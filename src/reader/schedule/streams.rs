@@ -167,7 +167,7 @@ impl Streams {
         })
     }
 
-    /// The streams of more than one read, the one that was read last first.
+    /// The streams of more than one read; what was read last comes first.
     pub(super) fn status(&self) -> Vec<StreamStatus> {
         let streams = self.streams.iter().filter(|stream| stream.window > 0);
         let mut streams: Vec<&Stream> = streams.collect();
