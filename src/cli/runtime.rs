@@ -9,7 +9,7 @@ use crate::mount;
 
 /// The runtime for everything that waits for a network.
 pub(super) fn new() -> Result<Runtime, Failure> {
-    mount::share_memory();
+    mount::limit_arenas();
     Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("aiozfs")
