@@ -14,7 +14,7 @@ use crate::source::{BlockCheck, Chunk, Result};
 const GRACE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// Asks all `gateways` at once, each given as the URL of the record and its options. After the first record that
-/// `is_valid` accepts, waits for the others within [`GRACE`]. Returns all records that have come. A record has at most
+/// `is_valid` accepts, waits for the others within `GRACE`. Returns all records that have come. A record has at most
 /// `most` bytes.
 pub async fn ipns_records(
     gateways: Vec<(String, HttpOptions)>,

@@ -23,7 +23,7 @@ pub enum OpenError {
         /// What is wrong.
         why: String,
     },
-    /// It is a directory. [`listing`](super::listing) tells which archives it has.
+    /// It is a directory. [`listing`](super::listing()) tells which archives it has.
     Directory(Location),
     /// The index that was given cannot be used.
     Index(Box<Location>, Box<IndexFileError>),
