@@ -94,9 +94,9 @@ fn an_nfs_client_lists_and_reads_the_whole_tree() {
     mount.assert_no_complaint();
 }
 
-/// Opens a file with libnfs, reads half of it, lets the server's kernel drop all inodes, and reads the rest: the handle
-/// that the client has is all that is left.
-const HOLDS_A_FILE: &str = r#"
+/// Reads half of a file with libnfs and opens another, lets the server's kernel drop all inodes, and reads on. The server
+/// has the first file open. Of the second, and of the directory that has a third, it has nothing but handles.
+const READS_ON: &str = r#"
 import ctypes, ctypes.util, sys
 nfs = ctypes.CDLL(ctypes.util.find_library("nfs"))
 class Url(ctypes.Structure):
@@ -111,9 +111,11 @@ def done(result):
     return result
 url = nfs.nfs_parse_url_dir(context, sys.argv[1].encode()).contents
 done(nfs.nfs_mount(context, url.server, url.path))
-file = ctypes.c_void_p()
-done(nfs.nfs_open(context, b"/films/film.bin", 0, ctypes.byref(file)))
-def read(offset, end):
+def opened(path):
+    file = ctypes.c_void_p()
+    done(nfs.nfs_open(context, path, 0, ctypes.byref(file)))
+    return file
+def read(file, offset, end):
     data = b""
     while offset + len(data) < end:
         part = ctypes.create_string_buffer(100000)
@@ -123,17 +125,19 @@ def read(offset, end):
     return data
 want = open(sys.argv[2], "rb").read()
 half = len(want) // 2
-assert read(0, half) == want[:half]
+film, known = opened(b"/films/film.bin"), opened(b"/many/1")
+assert read(film, 0, half) == want[:half]
+done(nfs.nfs_close(context, known))
 with open("/proc/sys/vm/drop_caches", "w") as caches:
     caches.write("2")
-assert read(half, len(want)) == want[half:]
-again = ctypes.c_void_p()
-done(nfs.nfs_open(context, b"/many/42", 0, ctypes.byref(again)))
+assert read(film, half, len(want)) == want[half:]
+assert read(opened(b"/many/1"), 0, 1) == b"1"
+assert read(opened(b"/many/42"), 0, 2) == b"42"
 print("read")
 "#;
 
 #[test]
-fn a_file_that_an_nfs_client_has_open_survives_dropped_caches() {
+fn what_nfs_clients_have_opened_survives_dropped_caches() {
     if !is_root() {
         return;
     }
@@ -142,7 +146,7 @@ fn a_file_that_an_nfs_client_has_open_survives_dropped_caches() {
     let server = Ganesha::of(mount.path());
     let film = folder.path().join("films/film.bin");
     let film = film.to_str().expect("a plain path");
-    let done = run::python(HOLDS_A_FILE, &[&*server.url(""), film]);
+    let done = run::python(READS_ON, &[&*server.url(""), film]);
     assert_eq!(done.stdout, "read\n", "{}", done.stderr);
     mount.assert_no_complaint();
 }
