@@ -94,7 +94,7 @@ need_program() {
     heading "Fetching $1 into $at"
     rm -rf "$at/download" && mkdir -p "$at/download"
     (cd "$at/download" && { apt-get download "$2" || { apt-get update && apt-get download "$2"; }; })
-    dpkg-deb --fsys-tarfile "$at/download/$2"_*.deb | tar -x -C "$at" "$3"
+    dpkg-deb --fsys-tarfile "$at/download/$2"_*.deb | tar -x -C "$at" "./$3"
     rm -rf "$at/download"
 }
 
