@@ -2,10 +2,10 @@
 //!
 //! A large entry lies here in blocks of one size, a small entry as a whole. Several archives share the bound.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::archive::EntryId;
+use crate::reader::Recent;
 
 /// Bytes in a block of a large entry: what the kernel reads at once.
 pub(super) const BLOCK: u64 = 128 * 1024;
@@ -27,30 +27,18 @@ pub(super) struct Blocks {
 type Place = (u64, Key);
 
 struct Inner {
-    /// With the time of use.
-    blocks: HashMap<Place, (Bytes, u64)>,
-    /// By time of use.
-    order: BTreeMap<u64, Place>,
-    uses: u64,
+    recent: Recent<Place, Bytes>,
     held: u64,
     bound: u64,
-    /// Memory of blocks, to be used again: the system takes a while to give new pages.
-    spare: Vec<Vec<u8>>,
 }
-
-/// The most buffers that are kept for use.
-const SPARE: usize = 16;
 
 impl Blocks {
     /// Holds at most `bound` bytes.
     pub(super) fn new(bound: u64) -> Self {
         let all = Inner {
-            blocks: HashMap::new(),
-            order: BTreeMap::new(),
-            uses: 0,
+            recent: Recent::default(),
             held: 0,
             bound,
-            spare: Vec::new(),
         };
         Self {
             archive: 0,
@@ -68,25 +56,15 @@ impl Blocks {
 
     /// A block, which counts as used now.
     pub(super) fn get(&self, key: Key) -> Option<Bytes> {
-        let place = (self.archive, key);
-        let inner = &mut *self.inner();
-        inner.uses += 1;
-        let (bytes, used) = inner.blocks.get_mut(&place)?;
-        inner.order.remove(used);
-        inner.order.insert(inner.uses, place);
-        *used = inner.uses;
-        Some(bytes.clone())
+        self.inner().recent.get((self.archive, key)).cloned()
     }
 
     /// Puts a block in. Those whose last use is the longest ago make room.
     pub(super) fn put(&self, key: Key, bytes: &Bytes) {
-        let place = (self.archive, key);
         let inner = &mut *self.inner();
-        inner.remove(place);
-        inner.uses += 1;
         inner.held += bytes.capacity() as u64;
-        inner.blocks.insert(place, (bytes.clone(), inner.uses));
-        inner.order.insert(inner.uses, place);
+        let before = inner.recent.insert((self.archive, key), bytes.clone());
+        inner.held -= before.map_or(0, |bytes| bytes.capacity() as u64);
         inner.shrink();
     }
 
@@ -97,17 +75,23 @@ impl Blocks {
 
     fn remove(&self, which: impl Fn(&Key) -> bool) {
         let inner = &mut *self.inner();
-        let places = inner.blocks.keys();
-        let places = places.filter(|(archive, key)| *archive == self.archive && which(key));
-        for place in places.copied().collect::<Vec<_>>() {
-            inner.remove(place);
-        }
+        let is_own = |(archive, key): &Place| *archive == self.archive && which(key);
+        let removed = inner.recent.remove_all(is_own);
+        inner.held -= removed.iter().map(|b| b.capacity() as u64).sum::<u64>();
     }
 
-    /// A buffer with room for a block. Its content is arbitrary.
+    /// A buffer with room for a block. Its content is arbitrary. If there is no room for one more block, it is that of the
+    /// block that would be dropped next: the system takes a while to give new pages.
     pub(super) fn buffer(&self) -> Vec<u8> {
-        let spare = self.inner().spare.pop();
-        spare.unwrap_or_else(|| Vec::with_capacity(BLOCK as usize))
+        let oldest = {
+            let inner = &mut *self.inner();
+            let is_full = inner.held + BLOCK > inner.bound;
+            is_full.then(|| inner.remove_oldest()).flatten()
+        };
+        let buffer = oldest.and_then(Arc::into_inner);
+        buffer
+            .filter(|buffer| buffer.capacity() == BLOCK as usize)
+            .unwrap_or_else(|| Vec::with_capacity(BLOCK as usize))
     }
 
     /// Changes the bound. `bound` is called while no other call changes it. Returns what all blocks take then, in bytes.
@@ -131,26 +115,14 @@ impl Drop for Blocks {
 }
 
 impl Inner {
-    fn remove(&mut self, place: Place) {
-        let Some((bytes, used)) = self.blocks.remove(&place) else {
-            return;
-        };
-        self.order.remove(&used);
+    fn remove_oldest(&mut self) -> Option<Bytes> {
+        let bytes = self.recent.remove_oldest()?;
         self.held -= bytes.capacity() as u64;
-        if let Ok(buffer) = Arc::try_unwrap(bytes)
-            && buffer.capacity() == BLOCK as usize
-            && self.spare.len() < SPARE
-        {
-            self.spare.push(buffer);
-        }
+        Some(bytes)
     }
 
     fn shrink(&mut self) {
-        while self.held > self.bound
-            && let Some((_, oldest)) = self.order.first_key_value()
-        {
-            self.remove(*oldest);
-        }
+        while self.held > self.bound && self.remove_oldest().is_some() {}
     }
 }
 
@@ -181,6 +153,26 @@ mod tests {
         blocks.forget(id);
         assert!(blocks.get((id, 4)).is_none());
         assert_eq!(blocks.inner().held, 0);
+    }
+
+    /// Buffers of blocks that were dropped were kept beyond the bound, to be used again.
+    #[test]
+    fn a_buffer_beyond_the_bound_is_that_of_the_oldest_block() {
+        let blocks = Blocks::new(2 * BLOCK);
+        let id = EntryId::at(0);
+        let mut buffers = Vec::new();
+        for number in 0..3 {
+            let buffer = blocks.buffer();
+            buffers.push(buffer.as_ptr());
+            blocks.put((id, number), &Arc::new(buffer));
+        }
+        assert_eq!(buffers[2], buffers[0]);
+        assert!(blocks.get((id, 0)).is_none() && blocks.get((id, 2)).is_some());
+        let read = blocks.get((id, 1)).unwrap();
+        blocks.get((id, 2));
+        let buffer = blocks.buffer();
+        assert!(buffer.as_ptr() != read.as_ptr(), "it is read");
+        assert_eq!(blocks.inner().held, BLOCK);
     }
 
     #[test]
