@@ -120,3 +120,58 @@ async fn each_fault_that_is_mended_leaves_the_next_one_another_try() {
     until("three reports", || reports.load(SeqCst) == 3).await;
     decoder.close();
 }
+
+/// Small entries held memory while they waited for threads of their archive, which waited for a silent server. Small
+/// entries of other archives got no memory meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn small_entries_that_wait_for_threads_leave_memory_to_other_archives() {
+    // The number of threads that begin decoders of an archive.
+    const THREADS: usize = 16;
+    const SMALL: usize = 900_000;
+    let zeros = vec![0; 2 << 20];
+    let of_zeros = deflated(&zeros, 1);
+    let small = noise(3, SMALL);
+    let of_small = deflated(&small, 1);
+    let large = (0..THREADS).map(|n| {
+        let large = item(&format!("{n}"), &zeros, of_zeros.clone());
+        // What lies between is not fetched together with the data.
+        large.with(|item| item.behind = vec![0; 200_000])
+    });
+    let mut items: Vec<_> = large.collect();
+    let smalls = ["a", "b"].map(|name| item(name, &small, of_small.clone()));
+    items.extend(smalls);
+    let blob = zip(items);
+    let first = position(&blob, &of_small[..100]);
+    let silent = Gated::new(blob);
+    let other = Gated::new(zip(vec![item("c", &small, of_small)]));
+    let decoding = Decoding::default();
+    let [silent_one, other_one] = [&silent, &other]
+        .map(|source| decoder(source.clone(), Stored::default(), 64 * MIB, &decoding));
+    let (silent_one, other_one) = (silent_one.await, other_one.await);
+    silent.gate(0..first - 100_000);
+    let spawn = |number: usize| {
+        let (decoder, id) = (silent_one.clone(), id(&silent_one, number));
+        tokio::spawn(async move { decoder.read(id, 0..1000).await })
+    };
+    let larges: Vec<_> = (0..THREADS).map(spawn).collect();
+    let walks = || silent_one.work().walks.load(SeqCst);
+    until("decoders that wait", || walks() == THREADS as u64).await;
+    let smalls = [spawn(THREADS), spawn(THREADS + 1)];
+    // Their bytes come, and they wait for a thread.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let read = other_one.read(id(&other_one, 0), 0..1000);
+    let read = tokio::time::timeout(Duration::from_secs(5), read).await;
+    let read = read.expect("there is memory").expect("bytes");
+    assert!(read == small[..1000]);
+
+    silent.open_gate();
+    for read in larges {
+        assert!(read.await.expect("no panic").expect("zeros") == [0; 1000]);
+    }
+    for read in smalls {
+        assert!(read.await.expect("no panic").expect("bytes") == small[..1000]);
+    }
+    silent_one.close();
+    other_one.close();
+}
