@@ -89,11 +89,8 @@ impl Large {
         let Some(blocks) = blocks else {
             return false;
         };
-        if self
-            .state()
-            .wrong_before(range.end.div_ceil(BLOCK))
-            .is_some()
-        {
+        let wrong = self.state().wrong_before(blocks_of(range).end);
+        if wrong.is_some() {
             return false;
         }
         for (block, bytes) in blocks_of(range).zip(&blocks) {

@@ -435,6 +435,25 @@ mod tests {
         assert_eq!(schedule.remove(1), places[0]..places[0] + 1);
     }
 
+    /// When a walk failed, all reads in its plan failed, also those that another walk was to serve.
+    #[test]
+    fn what_another_walk_gives_is_not_lost_with_a_walk() {
+        let mut schedule = Schedule::<&str>::new(1000, 16);
+        schedule.want(200, 0);
+        // Its reader has gone.
+        schedule.gave(1, 0);
+        schedule.rest(1, "walk");
+        assert_eq!(schedule.want(150, 149 * BLOCK), Task::Begin(2));
+        assert_eq!(schedule.want(1, 0), Task::GoOn(1, "walk"));
+        assert_eq!(schedule.remove(1), 1..201);
+        let coming: Vec<u64> = (1..201)
+            .filter(|block| schedule.is_coming(*block))
+            .collect();
+        assert_eq!(coming, [149, 150]);
+        schedule.rest(2, "walk");
+        assert!(!schedule.is_coming(150), "it rests");
+    }
+
     /// While others wait for memory, a walk is dropped whenever it rests.
     #[test]
     fn a_reader_whose_walk_was_dropped_still_reads_in_sequence() {
