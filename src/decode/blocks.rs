@@ -28,17 +28,28 @@ type Place = (u64, Key);
 
 struct Inner {
     recent: Recent<Place, Bytes>,
+    /// What they take, in bytes, and the most that they may take.
     held: u64,
     bound: u64,
+    /// Memory of blocks, to be used again: the system takes a while to give new pages, and malloc would put small things
+    /// into free ones.
+    spare: Vec<Vec<u8>>,
+    /// The most buffers in `spare`.
+    most_spare: usize,
 }
 
+/// The most memory for buffers that are to be used again, in bytes.
+pub(super) const MOST_SPARE: u64 = 16 * BLOCK;
+
 impl Blocks {
-    /// Holds at most `bound` bytes.
-    pub(super) fn new(bound: u64) -> Self {
+    /// Holds at most `bound` bytes, and `spare` bytes to be used again.
+    pub(super) fn new(bound: u64, spare: u64) -> Self {
         let all = Inner {
             recent: Recent::default(),
             held: 0,
             bound,
+            spare: Vec::new(),
+            most_spare: (spare / BLOCK) as usize,
         };
         Self {
             archive: 0,
@@ -64,7 +75,7 @@ impl Blocks {
         let inner = &mut *self.inner();
         inner.held += bytes.capacity() as u64;
         let before = inner.recent.insert((self.archive, key), bytes.clone());
-        inner.held -= before.map_or(0, |bytes| bytes.capacity() as u64);
+        before.into_iter().for_each(|bytes| inner.removed(bytes));
         inner.shrink();
     }
 
@@ -77,29 +88,22 @@ impl Blocks {
         let inner = &mut *self.inner();
         let is_own = |(archive, key): &Place| *archive == self.archive && which(key);
         let removed = inner.recent.remove_all(is_own);
-        inner.held -= removed.iter().map(|b| b.capacity() as u64).sum::<u64>();
+        removed.into_iter().for_each(|bytes| inner.removed(bytes));
     }
 
-    /// A buffer with room for a block. Its content is arbitrary. If there is no room for one more block, it is that of the
-    /// block that would be dropped next: the system takes a while to give new pages.
+    /// A buffer with room for a block. Its content is arbitrary.
     pub(super) fn buffer(&self) -> Vec<u8> {
-        let oldest = {
-            let inner = &mut *self.inner();
-            let is_full = inner.held + BLOCK > inner.bound;
-            is_full.then(|| inner.remove_oldest()).flatten()
-        };
-        let buffer = oldest.and_then(Arc::into_inner);
-        buffer
-            .filter(|buffer| buffer.capacity() == BLOCK as usize)
-            .unwrap_or_else(|| Vec::with_capacity(BLOCK as usize))
+        let spare = self.inner().spare.pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(BLOCK as usize))
     }
 
-    /// Changes the bound. `bound` is called while no other call changes it. Returns what all blocks take then, in bytes.
+    /// Changes the bound. `bound` is called while no other call changes it. Returns what all blocks and
+    /// spare buffers take then, in bytes.
     pub(super) fn set_bound(&self, bound: impl FnOnce() -> u64) -> u64 {
         let inner = &mut *self.inner();
         inner.bound = bound();
         inner.shrink();
-        inner.held
+        inner.held + inner.spare.len() as u64 * BLOCK
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -111,18 +115,31 @@ impl Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         self.remove(|_| true);
+        let inner = &mut *self.inner();
+        if inner.held == 0 {
+            inner.spare = Vec::new();
+        }
     }
 }
 
 impl Inner {
-    fn remove_oldest(&mut self) -> Option<Bytes> {
-        let bytes = self.recent.remove_oldest()?;
+    /// A block is no longer held.
+    fn removed(&mut self, bytes: Bytes) {
         self.held -= bytes.capacity() as u64;
-        Some(bytes)
+        if let Some(buffer) = Arc::into_inner(bytes)
+            && buffer.capacity() == BLOCK as usize
+            && self.spare.len() < self.most_spare
+        {
+            self.spare.push(buffer);
+        }
     }
 
     fn shrink(&mut self) {
-        while self.held > self.bound && self.remove_oldest().is_some() {}
+        while self.held > self.bound
+            && let Some(bytes) = self.recent.remove_oldest()
+        {
+            self.removed(bytes);
+        }
     }
 }
 
@@ -133,7 +150,7 @@ mod tests {
 
     #[test]
     fn blocks_used_last_stay_within_the_bound() {
-        let blocks = Blocks::new(4 * BLOCK);
+        let blocks = Blocks::new(4 * BLOCK, MOST_SPARE);
         let id = EntryId::at(0);
         let put = |number| {
             let mut buffer = blocks.buffer();
@@ -155,29 +172,24 @@ mod tests {
         assert_eq!(blocks.inner().held, 0);
     }
 
-    /// Buffers of blocks that were dropped were kept beyond the bound, to be used again.
+    /// Buffers that were kept to be used again were not counted.
     #[test]
-    fn a_buffer_beyond_the_bound_is_that_of_the_oldest_block() {
-        let blocks = Blocks::new(2 * BLOCK);
+    fn buffers_are_used_again_within_a_bound_of_their_own() {
+        let blocks = Blocks::new(4 * BLOCK, 2 * BLOCK);
         let id = EntryId::at(0);
-        let mut buffers = Vec::new();
-        for number in 0..3 {
-            let buffer = blocks.buffer();
-            buffers.push(buffer.as_ptr());
-            blocks.put((id, number), &Arc::new(buffer));
+        for number in 0..4 {
+            blocks.put((id, number), &Arc::new(blocks.buffer()));
         }
-        assert_eq!(buffers[2], buffers[0]);
-        assert!(blocks.get((id, 0)).is_none() && blocks.get((id, 2)).is_some());
-        let read = blocks.get((id, 1)).unwrap();
-        blocks.get((id, 2));
-        let buffer = blocks.buffer();
-        assert!(buffer.as_ptr() != read.as_ptr(), "it is read");
-        assert_eq!(blocks.inner().held, BLOCK);
+        assert_eq!(blocks.set_bound(|| 0), 2 * BLOCK);
+        let buffers = [blocks.buffer(), blocks.buffer()];
+        assert_eq!(blocks.set_bound(|| BLOCK), 0);
+        blocks.put((id, 0), &Arc::new(buffers[0].clone()));
+        assert_eq!(blocks.set_bound(|| 0), 0, "a buffer of another size");
     }
 
     #[test]
     fn archives_share_the_bound_but_no_blocks() {
-        let all = Blocks::new(3 * BLOCK);
+        let all = Blocks::new(3 * BLOCK, MOST_SPARE);
         let [one, other] = [1, 2].map(|archive| all.of_archive(archive));
         let key = (EntryId::at(0), 0);
         let put = |blocks: &Blocks, number, byte| {
