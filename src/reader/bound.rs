@@ -4,7 +4,6 @@
 //! divided among the readers that read ahead now. If a read waits for memory, its reader takes some from the readers
 //! that were used longest ago.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -13,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::block::Block;
 use super::pool::{BLOCK, Pool};
+use super::recent::Recent;
 
 /// One block in this many is for bytes that were read. The kernel has a copy of them, and a stream must not wait for
 /// memory that holds what it has read already.
@@ -47,6 +47,9 @@ pub(super) fn pool_of(memory: u64, read_ahead: u64) -> Pool {
     Pool::new((memory / BLOCK) as usize, read_ahead)
 }
 
+/// A reader, and the number of a block.
+type Key = (u64, u64);
+
 /// The readers that share a bound.
 type Members = Vec<(Weak<Share>, Weak<dyn Member>)>;
 
@@ -56,7 +59,8 @@ pub(crate) struct Bound {
     pub(super) pool: Pool,
     /// Whether several readers may join.
     is_shared: bool,
-    recent: Mutex<Recent>,
+    /// The blocks that were read last.
+    recent: Mutex<Recent<Key, Arc<Block>>>,
     members: Mutex<Members>,
     /// Times in this file are milliseconds since then.
     started: Instant,
@@ -189,10 +193,11 @@ impl Share {
     /// Keeps a block that was read. If there are too many, drops the block that was read longest ago.
     pub(crate) fn keep_read(&self, block: &Arc<Block>) {
         let most = self.bound.pool.total() / READ_SHARE;
-        self.bound
-            .recent
-            .lock()
-            .add((self.id, block.number()), block, most);
+        let mut recent = self.bound.recent.lock();
+        recent.insert((self.id, block.number()), block.clone());
+        while recent.len() > most {
+            recent.remove_oldest();
+        }
     }
 
     /// Lets go of a block that was read.
@@ -202,7 +207,8 @@ impl Share {
 
     /// Lets go of all that this reader has read.
     pub(crate) fn drop_all_read(&self) {
-        self.bound.recent.lock().remove_all(self.id);
+        let is_own = |(reader, _): &Key| *reader == self.id;
+        self.bound.recent.lock().remove_all(is_own);
     }
 
     /// The bytes that read-ahead of this reader may use, if `reserve` buffers stay free.
@@ -216,45 +222,5 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.drop_all_read();
-    }
-}
-
-/// A reader, and the number of a block.
-type Key = (u64, u64);
-
-/// The blocks that were read last.
-#[derive(Debug, Default)]
-struct Recent {
-    /// With the time of use.
-    blocks: HashMap<Key, (Arc<Block>, u64)>,
-    /// By time of use.
-    order: BTreeMap<u64, Key>,
-    uses: u64,
-}
-
-impl Recent {
-    fn add(&mut self, key: Key, block: &Arc<Block>, most: usize) {
-        self.uses += 1;
-        if let Some((_, before)) = self.blocks.insert(key, (block.clone(), self.uses)) {
-            self.order.remove(&before);
-        }
-        self.order.insert(self.uses, key);
-        while self.blocks.len() > most
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.blocks.remove(&oldest);
-        }
-    }
-
-    fn remove(&mut self, key: Key) {
-        if let Some((_, used)) = self.blocks.remove(&key) {
-            self.order.remove(&used);
-        }
-    }
-
-    fn remove_all(&mut self, reader: u64) {
-        let of_others = |(other, _): &Key| *other != reader;
-        self.blocks.retain(|key, _| of_others(key));
-        self.order.retain(|_, key| of_others(key));
     }
 }
