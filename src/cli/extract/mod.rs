@@ -158,7 +158,7 @@ async fn all(
         Err(reason) => {
             let path = volume.tree().path(ino);
             if !args.json {
-                progress.aside(|| eprintln!("aiozfs: {}: {reason}", quoted(&path)));
+                progress.aside(|| tell!("aiozfs: {}: {reason}", quoted(&path)));
             }
             let path = String::from_utf8_lossy(&path).into_owned();
             summary.failed.push(Failed { path, reason });
