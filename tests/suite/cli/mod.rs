@@ -7,6 +7,7 @@ mod exit_codes;
 mod extract;
 mod help;
 mod json;
+mod mistakes;
 mod mounts;
 mod unmounted;
 mod verify;
