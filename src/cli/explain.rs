@@ -85,9 +85,10 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
     };
     let error = error.to_string();
     // Most errors name the server by the whole URL.
-    let what = match error.contains(&shown) {
-        true => error,
-        false => format!("cannot open {kind} {shown}: {error}"),
+    let what = if error.contains(&shown) {
+        error
+    } else {
+        format!("cannot open {kind} {shown}: {error}")
     };
     match remedy {
         "" => Failure::new(what),
