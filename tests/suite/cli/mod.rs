@@ -1,6 +1,7 @@
 //! Commands that read an archive without a mount, `aiozfs verify`, and the demo.
 
 mod commands;
+mod completions;
 mod demo;
 mod documents;
 mod exit_codes;
