@@ -200,7 +200,7 @@ fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         let verified = cache.verify(blob, &told).map_err(unreadable)?;
         if verified.damaged > 0 && !args.common.json {
             let (name, damaged) = (&blob.name, verified.damaged);
-            progress.aside(|| eprintln!("aiozfs: {name}: {damaged} damaged files were removed"));
+            progress.aside(|| tell!("aiozfs: {name}: {damaged} damaged files were removed"));
         }
         all.good += verified.good;
         all.damaged += verified.damaged;

@@ -31,6 +31,9 @@ const ASKED: &str = "AIOZFS_COMPLETE";
 /// How long a completion waits for an archive. Without an answer nothing is completed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What bash needs beyond the script of `clap_complete`, which leaves words as bash has them.
+const BASH: &str = include_str!("completions.bash");
+
 /// A shell that completes arguments.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Shell {
@@ -68,7 +71,11 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
     let shell = shells.completer(name);
     let shell = shell.ok_or_else(|| Failure::usage(format!("{name} is not supported")))?;
     show::print(|out| {
-        shell.write_registration(ASKED, "aiozfs", "aiozfs", "aiozfs", &mut SizedWriter(out))
+        shell.write_registration(ASKED, "aiozfs", "aiozfs", "aiozfs", &mut SizedWriter(out))?;
+        match args.shell {
+            Shell::Bash => out.write_all(BASH.as_bytes()),
+            Shell::Zsh | Shell::Fish | Shell::Elvish => Ok(()),
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }

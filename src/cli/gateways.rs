@@ -94,7 +94,7 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
         .flat_map(|row| &row.errors)
         .filter(|_| !args.json)
     {
-        eprintln!("aiozfs: {error}");
+        tell!("aiozfs: {error}");
     }
     Ok(ExitCode::from(u8::from(
         !rows.iter().any(|row| row.reachable),

@@ -124,7 +124,7 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
     let mut named = args.options.iter().flat_map(|list| list.split(','));
     // mount(8) adds it to all that it passes on.
     if !args.mount_helper && !background::is_child() && named.any(|option| option == "rw") {
-        eprintln!("aiozfs: warning: option 'rw' has no effect: a mount is read-only");
+        tell!("aiozfs: warning: option 'rw' has no effect: a mount is read-only");
     }
     if args.fake {
         return Ok(ExitCode::SUCCESS);
@@ -208,7 +208,7 @@ impl MountArgs {
         }
         if !self.mount_helper || self.verbose > 0 {
             let (source, mountpoint) = (what.shown(), mountpoint.display());
-            eprintln!("aiozfs: {source} is already mounted on {mountpoint}; nothing to do");
+            tell!("aiozfs: {source} is already mounted on {mountpoint}; nothing to do");
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -394,7 +394,7 @@ fn prepare_mountpoint(
     let shown = mountpoint.display();
     match (check(), options.mkdir) {
         (Err(Unfit::Dead(dead)), _) if mount::unmount(&dead).is_ok() => {
-            eprintln!("aiozfs: {shown} held a dead mount, whose process is gone; it is cleared");
+            tell!("aiozfs: {shown} held a dead mount, whose process is gone; it is cleared");
         }
         (Err(Unfit::Missing(missing)), Some(mode)) => {
             let mut builder = DirBuilder::new();

@@ -128,7 +128,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
         format!("{cid} {} bytes, {entries} entries", plan.size())
     };
     if to_stdout {
-        eprintln!("{summary}");
+        tell!("{summary}");
     } else {
         // The archive is finished, so a closed pipe is not an error.
         let _ = writeln!(io::stdout(), "{summary}");
@@ -214,10 +214,10 @@ const MAX_LINES: usize = 20;
 
 fn warn(warnings: &[Warning]) {
     for warning in warnings.iter().take(MAX_LINES) {
-        eprintln!("aiozfs: warning: {}", Line(warning));
+        tell!("aiozfs: warning: {}", Line(warning));
     }
     if let Some(more) = warnings.len().checked_sub(MAX_LINES).filter(|n| *n > 0) {
-        eprintln!("aiozfs: and {more} more warnings");
+        tell!("aiozfs: and {more} more warnings");
     }
 }
 
@@ -235,12 +235,12 @@ fn list(title: &str, lines: impl ExactSizeIterator<Item = String>) {
     if len == 0 {
         return;
     }
-    eprintln!("aiozfs: {title}: {len}");
+    tell!("aiozfs: {title}: {len}");
     for line in lines.take(MAX_LINES) {
-        eprintln!("  {line}");
+        tell!("  {line}");
     }
     if len > MAX_LINES {
-        eprintln!("  and {} more", len - MAX_LINES);
+        tell!("  and {} more", len - MAX_LINES);
     }
 }
 

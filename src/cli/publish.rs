@@ -239,7 +239,7 @@ impl Transfer<'_> {
         let upload = upload.await.map_err(|e| self.failed(&e))?;
         if upload.found() > 0 {
             let found = HumanBytes(upload.found());
-            eprintln!(
+            tell!(
                 "aiozfs: {found} are in the store from an earlier run; they are compared, not sent"
             );
         }
@@ -330,7 +330,7 @@ impl Content {
             let plan = Plan::of(path, PackOptions::default()).map_err(Failure::new)?;
             let warnings = plan.warnings().len();
             if warnings > 0 {
-                eprintln!(
+                tell!(
                     "aiozfs: warning: {warnings} links of playlists need attention; 'aiozfs pack --dry-run {}' lists them",
                     quoted(path.as_os_str().as_encoded_bytes())
                 );

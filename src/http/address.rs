@@ -15,6 +15,16 @@ pub fn display_url(url: &str) -> String {
     parsed.map_or_else(|_| "(not a URL)".into(), |url| display_name(&url))
 }
 
+/// A text that is not a URL, for errors. It is not repeated if it may hold a password.
+pub(super) fn display_text(text: &str) -> String {
+    let shown = text.split(['?', '#']).next().unwrap_or_default();
+    if shown.contains('@') {
+        "the address, which is not repeated because of its '@',".into()
+    } else {
+        format!("'{shown}'")
+    }
+}
+
 /// A URL for logs and /proc/mounts; see [`display_url`].
 pub(super) fn display_name(url: &Url) -> String {
     let mut shown = url.clone();

@@ -14,7 +14,7 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
-use super::address::{authorization_of, display_name, is_same_server};
+use super::address::{authorization_of, display_name, display_text, is_same_server};
 use super::connection::BlobId;
 use super::connections::Connections;
 use super::exchange::Exchange;
@@ -89,8 +89,8 @@ impl RemoteUrl {
     /// Parses `url`, which may have `user:password@`.
     pub(super) fn new(url: &str, options: HttpOptions) -> Result<Self, Error> {
         let unsupported = |what: String| Error::Unsupported { what };
-        // The text is not repeated in the error: it may hold a password.
-        let mut url = Url::parse(url).map_err(|e| unsupported(format!("not a URL: {e}")))?;
+        let wrong = |e| unsupported(format!("{} is not a URL: {e}", display_text(url)));
+        let mut url = Url::parse(url).map_err(wrong)?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(unsupported(format!(
                 "URLs of scheme '{}' are not supported; give http:// or https://",

@@ -76,8 +76,19 @@ fn answer<T: DeserializeOwned>(mountpoint: &Path, name: &str, limit: Duration) -
             "{shown} is a mount of type {}, not of aiozfs",
             mount.fs_type
         ))),
-        Some(_) => {
-            let value = ask(&path, name, limit).map_err(refused)?;
+        Some(mount) => {
+            let value = ask(&path, name, limit).map_err(|e| match Errno::from_io_error(&e) {
+                Some(Errno::NOTCONN | Errno::CONNABORTED) => Stuck::Refused(format!(
+                    "{shown} holds a dead mount, whose process is gone; 'aiozfs umount {shown}' clears it"
+                )),
+                Some(Errno::ACCESS | Errno::PERM) => {
+                    let user = mount.user_id.map_or_else(String::new, |id| format!(" (id {id})"));
+                    Stuck::Refused(format!(
+                        "{shown} was mounted by another user{user}, and answers only that user"
+                    ))
+                }
+                _ => refused(e),
+            })?;
             serde_json::from_slice(&value).map_err(|e| {
                 Stuck::Refused(format!(
                     "the aiozfs on {shown} is another version, whose {name} this one cannot read ({e})"

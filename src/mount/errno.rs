@@ -46,6 +46,7 @@ fn of_archive(error: &archive::Error) -> Errno {
         // The archive is valid, but this filesystem does not support the entry.
         E::Compressed { .. } | E::Encrypted { .. } => Errno::EOPNOTSUPP,
         E::NotAnArchive { .. }
+        | E::NoEnd { .. }
         | E::CompressedAsWhole { .. }
         | E::Split
         | E::Damaged { .. }

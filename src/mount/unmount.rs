@@ -61,7 +61,15 @@ pub fn unmount(mountpoint: &Path) -> Result<Vec<Holder>, Stuck> {
                 Place::Below => return Err(refused(io::Error::other(COVERED))),
             }
         }
-        Err(e) => return Err(refused(e)),
+        Err(e) => {
+            let own = rustix::process::getuid();
+            return Err(match mount.user_id {
+                Some(user) if user != own.as_raw() && !own.is_root() => Stuck::Refused(format!(
+                    "cannot unmount {shown}: another user (id {user}) mounted it, and only that user and root may unmount it"
+                )),
+                _ => refused(e),
+            });
+        }
     }
     if let Some(server) = server {
         wait_until(|| server.has_ended());

@@ -42,6 +42,9 @@ pub(super) async fn read_index(
         {
             Err(ArchiveError::CompressedAsWhole { format, command }.into())
         }
+        Some(Recognized::Zip) if matches!(why, ArchiveError::NotAnArchive { .. }) => {
+            Err(ArchiveError::NoEnd { size: blob.size() }.into())
+        }
         _ => Err(why.into()),
     }
 }

@@ -112,7 +112,7 @@ pub async fn listing(location: &Location, options: &Options) -> Result<Listing, 
 }
 
 /// Whether a name is that of an archive.
-fn is_archive(name: &str) -> bool {
+pub(super) fn is_archive(name: &str) -> bool {
     let end = name.len().saturating_sub(4);
     let end = name.as_bytes().get(end..).unwrap_or_default();
     ARCHIVES

@@ -8,11 +8,12 @@ use std::time::SystemTime;
 
 use super::content_path::{ContentPath, Root};
 use super::error::OpenError;
+use super::listing::is_archive;
 use super::location::Location;
 use super::options::{Options, Verify};
 use super::servers::{Server, Servers};
 use super::sources::{blocks, http_options};
-use crate::content::{self, Cid, IpnsName, IpnsRecord, Listed, MAX_RECORD};
+use crate::content::{self, Cid, IpnsName, IpnsRecord, Listed, MAX_RECORD, PathError};
 use crate::gateways::ipns_records;
 use crate::source::{BlockCheck, Blocks, Error};
 
@@ -54,7 +55,17 @@ pub(super) async fn resolve(
             Root::Cid(root) => {
                 let blocks = blocks(root, servers, options)?;
                 let found = content::resolve(&*blocks, root, &path.names).await;
-                return found.map_err(OpenError::Path);
+                return match (found, &path.names[..]) {
+                    // A node of ours serves a file under its CID and its name, and prints such URLs.
+                    (
+                        Err(PathError::NotADirectory {
+                            path,
+                            is_file: true,
+                        }),
+                        [.., name],
+                    ) if path.is_empty() && is_archive(name) => Ok(root),
+                    (found, _) => found.map_err(OpenError::Path),
+                };
             }
             Root::Name(name) => name,
         };

@@ -86,7 +86,7 @@ fn of_environment() -> Option<Filter> {
     match parse(&directives) {
         Ok(filter) => Some(filter),
         Err(why) => {
-            eprintln!("aiozfs: warning: {RUST_LOG}: {why}");
+            tell!("aiozfs: warning: {RUST_LOG}: {why}");
             None
         }
     }

@@ -83,7 +83,7 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let failed = |e: io::Error| Failure::new(format!("cannot listen on {}: {e}", args.listen));
     let base = base_url(listener.local_addr().map_err(failed)?);
     let ended = runtime::end_on_signals()?;
-    eprintln!("aiozfs: listening on {base}/ (a page for browsers; Ctrl-C ends)");
+    tell!("aiozfs: listening on {base}/ (a page for browsers; Ctrl-C ends)");
     let node = Node::new();
     let publisher = Publisher::new(
         node.clone(),

@@ -42,7 +42,8 @@ const GAP: u64 = 256 * 1024;
 ///
 /// For a CID, every byte is verified against it. Every file is compared with its CRC-32, compressed ones after
 /// decoding, on all cores. A tar has no checksums of content: its headers are checked. Prints a line for
-/// each bad extent, and a summary. The exit code is 1 if anything is bad. Reads everything from servers,
+/// each bad extent, and a summary. The exit code is 1 if anything is bad,
+/// or if a file could not be compared and no CID proves it. Reads everything from servers,
 /// not from the cache, except with --offline.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -92,7 +93,8 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     };
     let printed = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
     printed.map_err(|e| Failure::new(format!("cannot print: {e}")))?;
-    Ok(ExitCode::from(u8::from(!report.is_good())))
+    let is_good = report.is_good() && report.is_complete();
+    Ok(ExitCode::from(u8::from(!is_good)))
 }
 
 /// What codecs need: the password, and the memory that they share.

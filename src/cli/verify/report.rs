@@ -120,6 +120,11 @@ impl Report {
         self.bad.is_empty()
     }
 
+    /// Whether every byte was verified, or every entry compared.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_verified || self.unread.is_empty()
+    }
+
     pub(super) fn json(&self) -> String {
         let unread = self.unread.iter().map(|(name, why)| Unread {
             name: printable(name),
@@ -162,7 +167,8 @@ impl Report {
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
         let compared = match self.format {
             Format::Zip => {
-                format!("of {files} files, {compared} were compared with their checksum")
+                let entries = files + self.unread.len() as u64;
+                format!("of {entries} entries, {compared} were compared with their checksum")
             }
             Format::Tar => format!(
                 "the headers of {files} members are checked; a tar has no checksums of their content"
@@ -170,7 +176,8 @@ impl Report {
         };
         let _ = writeln!(text, "{kind} {source}: {bytes} bytes {how}; {compared}");
         let _ = match self.bad.len() {
-            0 => writeln!(text, "all good"),
+            0 if self.is_complete() => writeln!(text, "all good"),
+            0 => writeln!(text, "nothing bad found, but not everything was compared"),
             1 => writeln!(text, "1 bad extent"),
             many => writeln!(text, "{many} bad extents"),
         };
