@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -23,6 +23,7 @@ use super::snapshot::{Content, Snapshot};
 use super::walk::Walk;
 use crate::archive::{Kind, Timestamp};
 use crate::fs::{Attr, Ino};
+use crate::reader::{Trace, Traced, TracedKind};
 use crate::source::Priority;
 use crate::volume::{OpenError, Volume};
 
@@ -44,6 +45,8 @@ pub(super) struct Many {
     listing: tokio::sync::Mutex<()>,
     pub(super) open: OpenOnes,
     walk: Mutex<Walk>,
+    /// What happens in all archives.
+    pub(super) trace: Trace,
     pub(super) watcher: OnceLock<Box<dyn Fn(Change) + Send + Sync>>,
     runtime: Handle,
     pub(super) closed: CancellationToken,
@@ -90,6 +93,7 @@ impl Many {
             listing: tokio::sync::Mutex::default(),
             open: OpenOnes::default(),
             walk: Mutex::default(),
+            trace: Trace::default(),
             watcher: OnceLock::new(),
             runtime,
             closed: CancellationToken::new(),
@@ -201,7 +205,7 @@ impl Many {
             let (many, slot) = (self.clone(), slot.clone());
             async move { many.open(&slot, request).await }.boxed()
         };
-        let (opening, is_new) = slot.begin(priority, open)?;
+        let (opening, is_new) = slot.begin(priority, &self.trace, open)?;
         if is_new {
             // Also if those who wait give up.
             self.runtime.spawn(opening.clone());
@@ -211,12 +215,14 @@ impl Many {
 
     async fn open(self: Arc<Self>, slot: &Arc<Slot>, request: OpenRequest) -> Outcome {
         // Without an end, all who wait for the attempt would get errors for as long as the mount exists.
+        let (trace, began, since) = (request.trace.clone(), SystemTime::now(), Instant::now());
         let attempt = AssertUnwindSafe(self.attempt(slot, request)).catch_unwind();
         let opened = attempt.await.unwrap_or_else(|_| {
             Err(Unopened::Setup(
                 "opening it panicked; please report this".into(),
             ))
         });
+        trace.add(|| traced(&opened, began, since.elapsed()));
         let error = match opened {
             Ok(volume) => return Ok(volume),
             Err(error) => Arc::new(error),
@@ -371,6 +377,25 @@ impl Many {
                 });
             }
         })
+    }
+}
+
+/// What a trace says of an attempt to open an archive.
+fn traced(opened: &Result<Arc<Volume>, Unopened>, began: SystemTime, took: Duration) -> Traced {
+    let volume = opened.as_ref().ok();
+    let from = volume.map_or("", |volume| match volume.origin().0 {
+        "file" => "file",
+        _ if volume.archive().status().bytes_fetched > 0 => "network",
+        _ => "cache",
+    });
+    Traced {
+        kind: TracedKind::Open,
+        began,
+        took,
+        file: None,
+        range: 0..volume.map_or(0, |volume| volume.archive().index().blob_size()),
+        from: from.to_owned(),
+        error: opened.as_ref().err().map(Unopened::to_string),
     }
 }
 

@@ -15,6 +15,7 @@ use super::names::Reloaded;
 use super::past::Totals;
 use super::status::ArchiveStatus;
 use crate::fs::{Attr, Ino};
+use crate::reader::Trace;
 use crate::volume::Volume;
 
 /// What a mount shows: one archive, or many. Clones share it.
@@ -43,6 +44,14 @@ impl Library {
         match &self.0 {
             Shown::One(volume) => Some(volume),
             Shown::Many(_) => None,
+        }
+    }
+
+    /// What happens in all archives.
+    pub fn trace(&self) -> &Trace {
+        match &self.0 {
+            Shown::One(volume) => volume.archive().trace(),
+            Shown::Many(many) => &many.trace,
         }
     }
 

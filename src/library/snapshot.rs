@@ -362,6 +362,7 @@ mod tests {
 
     use super::*;
     use crate::library::Unopened;
+    use crate::reader::Trace;
     use crate::source::Priority;
 
     fn item(name: &str, source: &str) -> Item {
@@ -470,7 +471,7 @@ mod tests {
         for (path, expected) in [("b", true), ("a/y", false)] {
             let slot = after.slot(part(&after, path)).expect("an archive");
             let asks = std::cell::Cell::new(None);
-            slot.begin(Priority::Demand, |request| {
+            slot.begin(Priority::Demand, &Trace::default(), |request| {
                 asks.set(Some(request.asks));
                 std::future::ready(Err(Arc::new(Unopened::Gone))).boxed()
             });
