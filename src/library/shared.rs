@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 
 use super::archives::{Archives, LibraryOptions};
-use super::directory::{Child, Directory};
+use super::directory::Child;
 use super::file::File;
 use super::inode::Part;
 use super::item::Item;
@@ -90,11 +90,11 @@ impl Library {
         }
     }
 
-    /// Whether a directory is that of the latest snapshot.
-    pub fn is_latest(&self, directory: &Directory) -> bool {
+    /// Whether what a directory of the library has is still there.
+    pub fn is_named(&self, child: &Child<'_>) -> bool {
         match &self.0 {
             Shown::One(_) => true,
-            Shown::Many(many) => directory.has_generation(&many.names.now()),
+            Shown::Many(many) => many.names.now().is_named(Part::split(child.ino).0),
         }
     }
 
@@ -128,20 +128,6 @@ impl Library {
         }
     }
 
-    /// A directory as a listing needs it that goes on after this position.
-    pub fn listed(&self, directory: Directory, cookie: u64) -> Directory {
-        let Shown::Many(many) = &self.0 else {
-            return directory;
-        };
-        let Some(generation) = Directory::generation(cookie) else {
-            return directory;
-        };
-        let (part, _) = Part::split(directory.ino());
-        let earlier = many.names.earlier(generation);
-        let earlier = earlier.and_then(|snapshot| Directory::new(&snapshot, part));
-        earlier.unwrap_or(directory)
-    }
-
     /// A program has closed a file that was [opened](File::opened).
     pub fn released(&self, ino: Ino) {
         let Shown::Many(many) = &self.0 else {
@@ -150,7 +136,7 @@ impl Library {
         let (part, _) = Part::split(ino);
         let slot = many.names.now().slot(part).cloned();
         let Some(slot) = slot else { return };
-        if !slot.file_closed() && many.names.now().node(part).is_none() {
+        if !slot.file_closed() && !many.names.now().is_named(part) {
             slot.close_unused(Instant::now());
         }
     }
@@ -162,11 +148,9 @@ impl Library {
         };
         let (part, _) = Part::split(ino);
         let slot = many.names.now().slot(part).cloned();
-        if let Some(slot) = slot
-            && !slot.is_stale()
-        {
-            slot.set_stale();
-            many.renew();
+        // One request begins it, and none waits for it.
+        if slot.is_some_and(|slot| slot.set_stale()) {
+            drop(many.renew());
         }
     }
 
@@ -199,8 +183,7 @@ impl Library {
         match &self.0 {
             Shown::One(volume) => (Totals::default(), vec![volume.clone()]),
             Shown::Many(many) => {
-                let now = many.names.now();
-                let past = now.past.lock();
+                let past = many.names.past.lock();
                 let open = many.open.all();
                 let open = open.iter().filter_map(|slot| slot.volume()).collect();
                 (past.clone(), open)

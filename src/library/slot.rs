@@ -233,7 +233,7 @@ impl Slot {
         if let Some(was) = was {
             let is = Fingerprint::of(volume);
             if is != was {
-                self.is_stale.store(true, Relaxed);
+                self.set_stale();
                 return Err(Unopened::Changed);
             }
         }
@@ -330,9 +330,9 @@ impl Slot {
         self.is_stale.load(Relaxed)
     }
 
-    /// Records that the archive has changed on its server.
-    pub(super) fn set_stale(&self) {
-        self.is_stale.store(true, Relaxed);
+    /// Records that the archive has changed on its server. Returns whether that was not known.
+    pub(super) fn set_stale(&self) -> bool {
+        !self.is_stale.swap(true, Relaxed)
     }
 
     /// Whether it turned out to be a directory of archives.

@@ -18,6 +18,7 @@ mod failpoint;
 mod file_request;
 mod holders;
 mod library_names;
+mod listings;
 mod logged;
 mod malloc_arenas;
 mod mounts;
