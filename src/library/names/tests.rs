@@ -251,3 +251,19 @@ fn looked_up_archive_that_is_listed_later_stays_what_it_is() {
     assert_eq!(root.children(u64::MAX).count(), 0);
     assert_eq!(root.children(12_345).count(), 0);
 }
+
+#[test]
+fn archives_that_changed_together_are_renewed_together() {
+    let names = Names::new();
+    list(&names, &many(3));
+    names.look_up(item("cid")).expect("a name");
+    for slot in names.now().slots() {
+        assert!(slot.set_stale());
+        assert!(!slot.set_stale(), "that is known");
+    }
+    let changes = names.renew().expect("names");
+    assert_eq!(changes.len(), 4);
+    let after = names.now();
+    assert!(names.renew().expect("names").is_empty());
+    assert!(Arc::ptr_eq(&after, &names.now()));
+}
