@@ -11,7 +11,7 @@ use super::past::Past;
 use super::shown::Shown;
 use super::snapshot::{Changed, Snapshot};
 
-/// The most names that are shown only because programs looked them up.
+/// The most archives that are shown only because programs looked them up, and the most such directories.
 const MOST_LOOKED_UP: usize = 1024;
 
 /// The names of a library. What they are made of changes under a lock; readers see what is shown before or after it.
@@ -24,16 +24,17 @@ pub(super) struct Names {
 /// What is shown is made of this.
 #[derive(Clone, Default)]
 struct Given {
-    /// The list.
-    listed: Arc<Layer>,
+    listed: Arc<Listed>,
     /// Archives in the root that programs looked up, the oldest first.
-    looked_up: Arc<Layer>,
+    looked_up: Arc<Vec<Item>>,
 }
 
-/// What a snapshot is made of.
+/// The list, and directories of archives.
 #[derive(Clone, Default)]
-struct Layer {
+struct Listed {
     items: Vec<Item>,
+    /// Names in the root that programs looked up and that turned out to be directories, the oldest first.
+    found: Vec<Item>,
     /// Names that turned out to be directories of archives, with what is in them.
     directories: HashMap<String, (Item, Vec<Item>)>,
 }
@@ -79,8 +80,7 @@ impl Names {
     /// The directories of archives that were found.
     pub(super) fn directories(&self) -> Vec<Item> {
         let given = self.given();
-        let layers = [&given.listed, &given.looked_up].into_iter();
-        let directories = layers.flat_map(|layer| layer.directories.values());
+        let directories = given.listed.directories.values();
         directories.map(|(item, _)| item.clone()).collect()
     }
 
@@ -98,22 +98,12 @@ impl Names {
                 known.cloned().unwrap_or(item)
             };
             let known = |items: Vec<Item>| items.into_iter().map(known).collect();
-            let (list, looked_up) = (
-                Arc::make_mut(&mut given.listed),
-                Arc::make_mut(&mut given.looked_up),
-            );
+            let list = Arc::make_mut(&mut given.listed);
             list.items = known(listed);
             for (item, items) in directories {
-                let is_looked_up = looked_up.directories.contains_key(item.name());
-                let layer = if is_looked_up {
-                    &mut *looked_up
-                } else {
-                    &mut *list
-                };
-                layer.expand(item, known(items));
+                list.expand(item, known(items));
             }
             list.forget_unreached();
-            looked_up.forget_unreached();
         })?;
         let missing = |of: &Shown, other: &Shown| {
             let slots = of.slots();
@@ -130,14 +120,17 @@ impl Names {
     /// Shows what is in a directory that seemed to be an archive.
     pub(super) fn expand(&self, item: &Item, items: Vec<Item>) -> Result<Vec<Changed>, NameError> {
         let change = self.change(|given, before| {
-            let layer = match before.listed.slot_of(item.name()) {
-                Some(_) => &mut given.listed,
-                None => &mut given.looked_up,
-            };
-            let layer = Arc::make_mut(layer);
-            layer.expand(item.clone(), items);
+            let list = Arc::make_mut(&mut given.listed);
+            let mut looked_up = given.looked_up.iter();
+            // Directories may have many names, and a lookup makes all names anew that were looked up.
+            if let Some(at) = looked_up.position(|known| known.name() == item.name()) {
+                let found = Arc::make_mut(&mut given.looked_up).remove(at);
+                list.found.push(found);
+                forget_surplus(&mut list.found, &before.listed);
+            }
+            list.expand(item.clone(), items);
             // It may have been forgotten while it was opened.
-            layer.forget_unreached();
+            list.forget_unreached();
         })?;
         Ok(change.names)
     }
@@ -148,9 +141,9 @@ impl Names {
             if before.child(Part::ROOT, item.name()).is_some() {
                 return;
             }
-            let layer = Arc::make_mut(&mut given.looked_up);
-            layer.items.push(item);
-            layer.forget_surplus(&before.looked_up);
+            let looked_up = Arc::make_mut(&mut given.looked_up);
+            looked_up.push(item);
+            forget_surplus(looked_up, &before.looked_up);
         })?;
         Ok(change.names)
     }
@@ -158,15 +151,13 @@ impl Names {
     /// Gives new slots to archives that have changed.
     pub(super) fn renew(&self) -> Result<Vec<Changed>, NameError> {
         let change = self.change(|given, before| {
-            let layers = [
-                (&before.listed, &mut given.listed),
-                (&before.looked_up, &mut given.looked_up),
-            ];
-            for (snapshot, layer) in layers {
-                // Several change at the same time. The first call is for all of them.
-                if snapshot.slots().any(|slot| slot.is_stale()) {
-                    *layer = Arc::new(Layer::clone(layer));
-                }
+            // Several change at the same time. The first call is for all of them.
+            let has_stale = |of: &Snapshot| of.slots().any(|slot| slot.is_stale());
+            if has_stale(&before.listed) {
+                given.listed = Arc::new(Listed::clone(&given.listed));
+            }
+            if has_stale(&before.looked_up) {
+                given.looked_up = Arc::new(Vec::clone(&given.looked_up));
             }
         })?;
         Ok(change.names)
@@ -189,11 +180,12 @@ impl Names {
         }
         let mut after = Shown::clone(&before);
         if has_list {
-            let items = changed.listed.items(|_| true);
-            let listed = Snapshot::new(items, &before.listed, &before.looked_up)?;
+            let listed = Snapshot::new(changed.listed.items(), &before.listed, &before.looked_up)?;
             after.listed = Arc::new(listed);
         }
-        let items = (changed.looked_up).items(|item| !after.listed.has_name(item.name()));
+        let looked_up = changed.looked_up.iter();
+        let looked_up = looked_up.filter(|item| !after.listed.has_name(item.name()));
+        let items = looked_up.cloned().collect();
         let looked_up = Snapshot::new(items, &before.looked_up, &after.listed)?;
         after.looked_up = Arc::new(looked_up);
         let mut names = before.looked_up.changes(&after.looked_up);
@@ -229,7 +221,7 @@ impl Names {
     }
 }
 
-impl Layer {
+impl Listed {
     /// Of several archives in a directory with the same name, the first is shown. If the directory has
     /// no archives, its name is shown as an archive again.
     fn expand(&mut self, item: Item, mut items: Vec<Item>) {
@@ -243,37 +235,28 @@ impl Layer {
         }
     }
 
-    /// If there are too many names that programs looked up, forgets an eighth of them: the oldest that are not in use.
-    fn forget_surplus(&mut self, now: &Snapshot) {
-        if self.items.len() <= MOST_LOOKED_UP {
-            return;
-        }
-        let mut surplus = MOST_LOOKED_UP / 8;
-        self.items.retain(|item| {
-            let is_kept = surplus == 0 || now.is_in_use(item.name());
-            if !is_kept {
-                surplus -= 1;
-            }
-            is_kept
-        });
-        self.forget_unreached();
-    }
-
     /// Forgets the directories that nothing leads to any longer.
     fn forget_unreached(&mut self) {
-        let (_, reached) = self.walk(|_| true);
+        let (_, reached) = self.walk();
         let reached: HashSet<String> = reached.into_iter().map(str::to_owned).collect();
         self.directories.retain(|name, _| reached.contains(name));
     }
 
-    /// The archives that are shown. What is in a directory of archives takes the directory's place.
-    fn items(&self, is_shown: impl Fn(&Item) -> bool) -> Vec<Item> {
-        self.walk(is_shown).0
+    /// The archives. What is in a directory of archives takes the directory's place, and names that programs looked up give
+    /// way to those of the list.
+    fn items(&self) -> Vec<Item> {
+        self.walk().0
     }
 
     /// The archives, and the names of the directories that lead to them.
-    fn walk(&self, is_shown: impl Fn(&Item) -> bool) -> (Vec<Item>, Vec<&str>) {
-        let mut ahead: Vec<&Item> = self.items.iter().filter(|item| is_shown(item)).collect();
+    fn walk(&self) -> (Vec<Item>, Vec<&str>) {
+        let first = |item: &Item| item.name().split('/').next().unwrap_or_default().to_owned();
+        let mut ahead: Vec<&Item> = self.items.iter().collect();
+        if !self.found.is_empty() {
+            let listed: HashSet<String> = self.items.iter().map(first).collect();
+            let found = self.found.iter();
+            ahead.extend(found.filter(|item| !listed.contains(item.name())));
+        }
         let (mut items, mut reached) = (Vec::with_capacity(ahead.len()), Vec::new());
         while let Some(item) = ahead.pop() {
             match self.directories.get(item.name()) {
@@ -287,6 +270,21 @@ impl Layer {
         }
         (items, reached)
     }
+}
+
+/// If there are too many names that programs looked up, forgets an eighth of them: the oldest that are not in use.
+fn forget_surplus(items: &mut Vec<Item>, now: &Snapshot) {
+    if items.len() <= MOST_LOOKED_UP {
+        return;
+    }
+    let mut surplus = MOST_LOOKED_UP / 8;
+    items.retain(|item| {
+        let is_kept = surplus == 0 || now.is_in_use(item.name());
+        if !is_kept {
+            surplus -= 1;
+        }
+        is_kept
+    });
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What a library shows at one moment: the names of its list, and those that only programs looked up.
+//! What a library shows at one moment: the names of its list, and archives that only programs looked up.
 //!
-//! The names that were looked up are a snapshot of their own, because it is small: a lookup makes it anew, and must not
+//! Archives that were looked up are a snapshot of their own, because it is small: a lookup makes it anew, and must not
 //! cost more if the list is longer. In the root, the two stand side by side, and no name is in both. A directory below
 //! the root is in one of them.
 
@@ -15,9 +15,9 @@ use super::snapshot::{Node, Snapshot};
 /// The names at one moment.
 #[derive(Clone)]
 pub(super) struct Shown {
-    /// The names of the list, and those in its directories of archives.
+    /// The names of the list, and those in directories of archives.
     pub(super) listed: Arc<Snapshot>,
-    /// The names that programs looked up, and those in their directories of archives.
+    /// Names in the root that programs looked up.
     pub(super) looked_up: Arc<Snapshot>,
     /// What was shown before.
     pub(super) gone: Gone,

@@ -195,6 +195,11 @@ fn lookup_costs_the_same_however_long_the_list_is() {
     for n in [10, 10_000] {
         let names = Names::new();
         list(&names, &many(n));
+        // A directory that was looked up may have many names, too.
+        let directory = item("d");
+        names.look_up(directory.clone()).expect("a name");
+        let below = (0..n).map(|n| item(&format!("d/{n}")));
+        names.expand(&directory, below.collect()).expect("names");
         let mut made = 0;
         for at in 0..50 {
             let before = names.now();
@@ -209,7 +214,7 @@ fn lookup_costs_the_same_however_long_the_list_is() {
         }
         // Each of the names that were looked up, and the root.
         assert_eq!(made, (1..=50).map(|names| names + 1).sum::<usize>());
-        assert_eq!(names.now().len(), n + 51);
+        assert_eq!(names.now().len(), 2 * n + 52);
     }
 }
 
@@ -266,4 +271,27 @@ fn archives_that_changed_together_are_renewed_together() {
     let after = names.now();
     assert!(names.renew().expect("names").is_empty());
     assert!(Arc::ptr_eq(&after, &names.now()));
+}
+
+/// A directory that a program looked up is one of the list's snapshot from then on.
+#[test]
+fn directory_that_was_looked_up_keeps_its_number_and_gives_way_to_a_list() {
+    let names = Names::new();
+    names.look_up(item("d")).expect("a name");
+    let part = || names.now().child(Part::ROOT, "d").map(|node| node.part);
+    let before = part();
+    let slot = names.now().slots().next().cloned();
+    slot.expect("an archive").set_directory(true);
+    names.expand(&item("d"), items(&["d/a"])).expect("names");
+    assert_eq!(shown(&names), ["d/a"]);
+    assert_eq!(part(), before);
+    names.look_up(item("c")).expect("a name");
+    assert_eq!(shown(&names), ["c", "d/a"]);
+    let other = Item::new("d", Location::Url("http://other/d".into())).expect("a name");
+    names.replace(vec![other], Vec::new()).expect("a list");
+    assert_eq!(shown(&names), ["c", "d"]);
+    let mut found: Vec<Item> = many(MOST_LOOKED_UP + 1).iter().map(|n| item(n)).collect();
+    forget_surplus(&mut found, &names.now().listed);
+    assert_eq!(found.len(), MOST_LOOKED_UP / 8 * 7 + 1);
+    assert_eq!(found[0].name(), many(129)[128], "the oldest are forgotten");
 }
