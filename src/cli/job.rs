@@ -1,6 +1,7 @@
 //! Mounting, for every command that does.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -8,6 +9,10 @@ use super::Failure;
 use super::access::Access;
 use crate::library::Library;
 use crate::mount::{self, Hangup, KernelOptions, Mounted, Signals};
+
+/// The time after which the start of a mount is over: the first requests of the kernel and of the program that waited
+/// for the mount have been answered.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// What to mount, and how.
 pub(super) struct Job {
@@ -44,12 +49,16 @@ pub(super) fn mount_library(
     let mounted = mount::mount(library, mountpoint, kernel, handle).map_err(Failure::new)?;
     signals.stop(&mounted.stopper(), runtime.handle(), on_hangup(&mounted));
     log::info!("{} is mounted on {}", kernel.fs_name, mountpoint.display());
+    runtime.spawn(async {
+        tokio::time::sleep(SETTLED).await;
+        mount::give_back_startup();
+    });
     Ok(mounted)
 }
 
 /// The runtime for everything that waits for a network.
 pub(super) fn runtime() -> Result<Runtime, Failure> {
-    mount::share_memory();
+    mount::limit_arenas();
     Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("aiozfs")

@@ -26,7 +26,7 @@ const IDLE: usize = 256;
 /// Reads the content of entries.
 pub struct Decoder {
     shared: Arc<Shared>,
-    small: Small,
+    small: Arc<Small>,
     large: Mutex<HashMap<EntryId, Arc<Large>>>,
 }
 
@@ -43,7 +43,7 @@ impl Decoder {
     ) -> Self {
         let shared = Arc::new(Shared::new(archive, store, spacing, password, decoding));
         Self {
-            small: Small::new(shared.clone()),
+            small: Arc::new(Small::new(shared.clone())),
             shared,
             large: Mutex::default(),
         }
@@ -121,6 +121,14 @@ impl Decoder {
         let key = told.unwrap_or(Err(Error::Cancelled))?;
         self.shared.keys.put(id, Arc::new(key));
         Ok(())
+    }
+
+    /// A program has opened an entry, and will probably read it. Decodes it meanwhile if that takes little time and
+    /// no request. Never waits.
+    pub fn opened(&self, id: EntryId) {
+        if !self.archive().index().is_stored(id) && !self.is_locked(id) {
+            self.small.decode_ahead(id, self.coding(id));
+        }
     }
 
     /// Appends `range` of the content to `out` if all of it is in memory and not known to be wrong;

@@ -38,6 +38,11 @@ pub(super) fn is_small(coding: &Coding) -> bool {
     coding.size <= SMALL && coding.compressed_size <= SMALL
 }
 
+/// Whether an entry is decoded in the task that reads it.
+fn is_tiny(coding: &Coding) -> bool {
+    coding.method == Method::Deflated && coding.size + coding.compressed_size <= TINY
+}
+
 impl Small {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
@@ -49,6 +54,21 @@ impl Small {
     /// The bytes of an entry, if they are in memory.
     pub(super) fn in_memory(&self, id: EntryId) -> Option<Bytes> {
         self.shared.blocks.get((id, 0))
+    }
+
+    /// Decodes an entry in a task of its own if that takes little time and its stored bytes are in memory.
+    pub(super) fn decode_ahead(self: &Arc<Self>, id: EntryId, coding: Coding) {
+        if !is_tiny(&coding) || self.in_memory(id).is_some() {
+            return;
+        }
+        let this = self.clone();
+        self.shared.workers.spawn_task(async move {
+            let (end, archive) = (coding.compressed_size, &this.shared.archive);
+            if archive.try_read_stored(id, &(0..end), end, &mut Vec::new()) {
+                // If it fails, the read that follows fails, too, and reports why.
+                let _ = this.get(id, &coding).await;
+            }
+        });
     }
 
     /// The bytes of an entry. Those who ask at the same time share one decoder.
@@ -124,7 +144,7 @@ impl Small {
         key: Option<Arc<Key>>,
     ) -> Result<(Vec<u8>, Room), Error> {
         let memory = &self.shared.memory;
-        if coding.method == Method::Deflated && coding.size + coding.compressed_size <= TINY {
+        if is_tiny(&coding) {
             let share = memory.share_at_once();
             let decode = || decode(&coding, stored.clone(), &entry, key.as_deref(), share);
             match catch_unwind(AssertUnwindSafe(decode)) {

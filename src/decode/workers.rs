@@ -61,6 +61,11 @@ impl Workers {
         }
     }
 
+    /// Runs a task, which must not block.
+    pub(super) fn spawn_task(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(task));
+    }
+
     /// Runs the work of a walk that holds memory: at once, because all threads may wait for that memory.
     pub(super) fn go_on(&self, work: impl FnOnce() + Send + 'static) {
         drop(self.runtime.spawn_blocking(work));

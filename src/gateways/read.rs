@@ -296,9 +296,8 @@ impl GatewayRead {
         let Some(newest) = self.attempts.last_mut() else {
             return;
         };
-        newest.waited = Duration::ZERO;
-        let (index, silent_for) = (newest.index, newest.since.elapsed());
-        if !newest.is_replaced && self.set.finds_silent(index, self.want) {
+        let (index, silent_for) = (newest.index, std::mem::take(&mut newest.waited));
+        if !newest.is_replaced && self.set.finds_silent(index, self.want, silent_for) {
             // If no member is free, the next stall tries again.
             if let Some((next, pass)) = first_free(&self.set, &candidates) {
                 newest.is_replaced = true;

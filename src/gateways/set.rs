@@ -25,6 +25,10 @@ const USUAL_SIZE: u64 = 1 << 20;
 const EXPLORE: u64 = 50;
 const STALE: Duration = Duration::from_secs(30);
 
+/// The least delay until a request to the only member counts as stalled. No other member could answer sooner, and
+/// requests for other archives on the same connections may be the cause.
+const ALONE: Duration = Duration::from_secs(1);
+
 /// The rate that is assumed while no member has been measured, in bytes a second.
 const USUAL_RATE: f64 = 10e6;
 
@@ -234,7 +238,12 @@ impl GatewaySet {
 
     /// After this time without bytes, a request to the member is stalled.
     pub(super) fn delay(&self, index: usize) -> Duration {
-        self.state.lock().healths[index].delay()
+        let least = if self.len() == 1 {
+            ALONE
+        } else {
+            Duration::ZERO
+        };
+        self.state.lock().healths[index].delay().max(least)
     }
 
     /// Takes a hedge out of the budget; false if there is none.
@@ -305,7 +314,8 @@ impl GatewaySet {
     }
 
     /// Puts a member into back-off if it is silent on all requests; returns whether it is.
-    pub(super) fn finds_silent(&self, index: usize, want: Want) -> bool {
+    /// `silent_for`: how long the caller has waited for bytes.
+    pub(super) fn finds_silent(&self, index: usize, want: Want, silent_for: Duration) -> bool {
         let now = Instant::now();
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -315,12 +325,14 @@ impl GatewaySet {
         }
         let error = Error::Timeout {
             origin: self.names[index].clone(),
-            after: health.delay(),
+            after: silent_for,
         };
         state.trouble = Some(Trouble::new(error.clone(), now));
         // All its requests notice the silence, but it is one failure.
         if health.availability(want, now) == Availability::Available {
-            log::info!("{error}; trying another gateway, if one is left");
+            if self.names.len() > 1 {
+                log::info!("{error}; trying another gateway, if one is left");
+            }
             health.silent(&error, fastrand::f64(), now);
             state.tallies[index].failed(want, &error);
         }
@@ -371,5 +383,30 @@ impl GatewaySet {
     /// Excludes a member for good, because it has another blob.
     pub(super) fn exclude(&self, index: usize) {
         self.state.lock().healths[index].exclude();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(members: usize) -> Arc<GatewaySet> {
+        let member = |n| (Origin::new(format!("gateway {n}")), 1.0);
+        GatewaySet::new((0..members).map(member).collect(), 6, false)
+    }
+
+    /// Eight readers of eight archives on one server: each archive's requests waited behind those of the others for more
+    /// than 150 ms, and the log said again and again that the server was silent.
+    #[test]
+    fn only_a_member_that_others_can_replace_is_silent_within_a_second() {
+        for (members, least) in [(1, ALONE), (2, Duration::ZERO)] {
+            let set = set(members);
+            for _ in 0..100 {
+                set.began(0, Duration::from_millis(50));
+            }
+            let delay = set.delay(0);
+            assert!(delay >= least, "{members} members: {delay:?}");
+            assert_eq!(delay < ALONE, members > 1, "{members} members: {delay:?}");
+        }
     }
 }

@@ -144,11 +144,15 @@ impl Volume {
         self.tree.attr(ino).ok_or(FileError::NotFound)
     }
 
-    /// Opens a file. Fails if it can never be read, for example because its compression method is not
-    /// supported. The password of an [encrypted](Self::is_locked) file is compared by
-    /// [`unlock`](Self::unlock). The result is the moment that reads of this open file pass on, as [`Archive::moment`] counts.
+    /// Opens a file. Returns the moment that reads of this open file pass on, as [`Archive::moment`] counts. A small
+    /// compressed file whose stored bytes are in memory is decoded meanwhile.
+    ///
+    /// # Errors
+    /// If the file can never be read, for example because its compression method is not supported. The password of an
+    /// [encrypted](Self::is_locked) file is compared by [`unlock`](Self::unlock).
     pub fn open(&self, ino: Ino) -> Result<u64, FileError> {
-        self.readable(ino)?;
+        let id = self.readable(ino)?;
+        self.decoder.opened(id);
         Ok(self.archive().moment())
     }
 

@@ -1,6 +1,7 @@
 //! Compressed entries: any range of them, from any state of memory and cache, and what is wrong with them.
 
 mod abandoned;
+mod ahead;
 mod codecs;
 mod damaged;
 mod entries;
