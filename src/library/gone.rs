@@ -10,7 +10,9 @@ const MOST: usize = 100_000;
 
 /// The last names that are gone, the newest last, and their parts. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Gone(Arc<Mutex<VecDeque<(Part, Box<str>)>>>);
+pub(super) struct Gone(Arc<Mutex<VecDeque<Name>>>);
+
+type Name = (Part, Box<str>);
 
 impl Gone {
     /// Adds a name.
@@ -31,7 +33,7 @@ impl Gone {
             .map(|(_, name)| name.clone())
     }
 
-    fn names(&self) -> MutexGuard<'_, VecDeque<(Part, Box<str>)>> {
+    fn names(&self) -> MutexGuard<'_, VecDeque<Name>> {
         // Each change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
