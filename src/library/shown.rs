@@ -55,6 +55,10 @@ impl Shown {
 
     /// The archive of a part, which may be named no longer.
     pub(super) fn slot(&self, part: Part) -> Option<&Arc<Slot>> {
+        // A name that was looked up may have become a directory of the other snapshot. There it is named.
+        if let Some((snapshot, _)) = self.node(part) {
+            return snapshot.slot(part);
+        }
         let mut both = self.both().into_iter();
         both.find_map(|snapshot| snapshot.slot(part))
     }

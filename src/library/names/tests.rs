@@ -285,6 +285,11 @@ fn directory_that_was_looked_up_keeps_its_number_and_gives_way_to_a_list() {
     names.expand(&item("d"), items(&["d/a"])).expect("names");
     assert_eq!(shown(&names), ["d/a"]);
     assert_eq!(part(), before);
+    let is_archive = before.is_some_and(|part| names.now().slot(part).is_some());
+    assert!(
+        !is_archive,
+        "programs find a directory under the same number"
+    );
     names.look_up(item("c")).expect("a name");
     assert_eq!(shown(&names), ["c", "d/a"]);
     let other = Item::new("d", Location::Url("http://other/d".into())).expect("a name");
