@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::archives::{Archives, LibraryOptions};
 use super::directory::Child;
@@ -141,17 +142,25 @@ impl Library {
         }
     }
 
-    /// The archive of a file has changed on its server: it gets new inode numbers, under the same name.
-    pub fn changed(&self, ino: Ino) {
+    /// The archive of a file has changed on its server: it gets new inode numbers, under the same name. The first call
+    /// returns the task that does this.
+    pub fn changed(&self, ino: Ino) -> Option<JoinHandle<()>> {
         let Shown::Many(many) = &self.0 else {
-            return;
+            return None;
         };
         let (part, _) = Part::split(ino);
         let slot = many.names.now().slot(part).cloned();
-        // One request begins it, and none waits for it.
-        if slot.is_some_and(|slot| slot.set_stale()) {
-            drop(many.renew());
-        }
+        slot.is_some_and(|slot| slot.set_stale())
+            .then(|| many.renew())
+    }
+
+    /// Whether an inode number is that of an archive whose place another one has taken, because it changed.
+    pub fn is_replaced(&self, ino: Ino) -> bool {
+        let Shown::Many(many) = &self.0 else {
+            return false;
+        };
+        let (now, (part, _)) = (many.names.now(), Part::split(ino));
+        !now.is_named(part) && now.slot(part).is_some_and(|slot| slot.is_stale())
     }
 
     /// Makes the list anew, and shows it at once and as a whole. Archives that are in it with the same name and

@@ -324,6 +324,10 @@ impl fuser::Filesystem for Adapter {
             // is below. With many small directories this saves a third of all requests.
             return reply.error(Errno::ENOSYS);
         }
+        if self.served.library.is_replaced(Ino(ino.0)) {
+            // The kernel then looks the name up again. Its listing would fail with the same error, which programs get.
+            return reply.error(Errno::ESTALE);
+        }
         if self.served.library.attr(Ino(ino.0)).is_some() {
             let handle = FileHandle(self.served.listings.handle());
             return reply.opened(handle, FopenFlags::empty());
