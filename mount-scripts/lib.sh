@@ -81,20 +81,20 @@ need_browsers() {
     need chromium=chromium firefox-esr=firefox-esr
 }
 
-# The program of Prometheus that checks metrics and rules. Debian's package would also start a server, so only the
-# program is taken out of it.
-need_promtool() {
-    PATH=$PATH:$PWD/target/tools/usr/bin
-    if command -v promtool >/dev/null; then return 0; fi
+# need_program PROGRAM PACKAGE FILE
+# Takes one program out of a Debian package that would also start a server. FILE is its path in the package.
+need_program() {
+    local at=target/tools
+    PATH=$PATH:$PWD/$at/${3%/*}
+    if command -v "$1" >/dev/null; then return 0; fi
     if ! command -v apt-get >/dev/null; then
-        fail "promtool is missing, and this system has no apt-get" "Please install what Debian calls: prometheus"
+        fail "$1 is missing, and this system has no apt-get" "Please install what Debian calls: $2"
     fi
     need dpkg-deb=dpkg
-    heading "Fetching promtool into target/tools"
-    local at=target/tools
+    heading "Fetching $1 into $at"
     rm -rf "$at/download" && mkdir -p "$at/download"
-    (cd "$at/download" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; })
-    dpkg-deb --fsys-tarfile "$at"/download/prometheus_*.deb | tar -x -C "$at" ./usr/bin/promtool
+    (cd "$at/download" && { apt-get download "$2" || { apt-get update && apt-get download "$2"; }; })
+    dpkg-deb --fsys-tarfile "$at/download/$2"_*.deb | tar -x -C "$at" "./$3"
     rm -rf "$at/download"
 }
 

@@ -76,6 +76,23 @@ impl Index {
         }
     }
 
+    /// A hash that tells entries of different archives apart: of the length of the blob, and of where the entry lies,
+    /// its size, checksum and date. Without an entry, of the length of the blob.
+    pub fn fingerprint(&self, id: Option<EntryId>) -> u32 {
+        let mut hash = crc32fast::Hasher::new();
+        hash.update(&self.blob_size.to_le_bytes());
+        if let Some(id) = id {
+            let packed = &self.entries[id.index()];
+            hash.update(&packed.header_offset.to_le_bytes());
+            hash.update(&packed.size.to_le_bytes());
+            hash.update(&packed.crc32.to_le_bytes());
+            let mtime = self.tables.mtime(packed);
+            hash.update(&mtime.secs.to_le_bytes());
+            hash.update(&mtime.nanos.to_le_bytes());
+        }
+        hash.finalize()
+    }
+
     /// The type of an entry; faster than [`get`](Self::get).
     pub fn kind(&self, id: EntryId) -> Kind {
         self.entries[id.index()].kind()

@@ -16,6 +16,9 @@ impl Ino {
 pub struct Attr {
     /// Its inode number.
     pub ino: Ino,
+    /// Differs, but for collisions, from that of the file that has this inode number in another archive; 0 for the
+    /// root. The kernel puts it into file handles.
+    pub generation: u32,
     /// Its type.
     pub kind: Kind,
     /// Permission bits after the mask, without setuid, setgid and sticky.

@@ -99,6 +99,11 @@ impl Tree {
         let (uid, gid) = owner.unwrap_or((options.uid, options.gid));
         Some(Attr {
             ino,
+            // The kernel assumes 0 for the root.
+            generation: match ino {
+                Ino::ROOT => 0,
+                _ => self.index.fingerprint(id),
+            },
             kind,
             perm: match kind {
                 Kind::Dir => mode.unwrap_or(DIR_MODE) & !options.dmask,

@@ -171,6 +171,8 @@ impl Many {
         let tree = &self.options.tree;
         Attr {
             ino,
+            // As the root of an archive has it.
+            generation: 0,
             kind: Kind::Dir,
             perm: DIR_MODE & !tree.dmask,
             nlink: 1,

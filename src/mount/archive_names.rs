@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use fuser::{Errno, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry};
+use fuser::{Errno, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry};
 
 use super::attributes::{file_attr, kind};
 use super::file_request::FileRequest;
 use super::library_names;
-use super::replies::{FOREVER, reply_absent, reply_entry};
+use super::replies::{FOREVER, generation, reply_absent, reply_entry};
 use crate::fs::{Attr, DirEntry, Ino, range_link};
 use crate::library::File;
 use crate::volume::FileError;
@@ -102,6 +102,7 @@ pub(super) fn readdirplus(
             return false;
         };
         attr.ino = shown_ino(&directory, entry.name, attr.ino);
+        let generation = generation(&attr);
         let attr = file_attr(&attr);
         // The reply must have attributes. With a time to live of zero, the kernel asks again before it
         // shows them.
@@ -110,7 +111,7 @@ pub(super) fn readdirplus(
         } else {
             FOREVER
         };
-        reply.add(attr.ino, entry.cookie, name, &ttl, &attr, Generation(0))
+        reply.add(attr.ino, entry.cookie, name, &ttl, &attr, generation)
     });
     match listed {
         Some(()) => reply.ok(),

@@ -140,7 +140,13 @@ pub(super) fn reply_attr(reply: ReplyAttr, attr: Attr) {
 }
 
 pub(super) fn reply_entry(reply: ReplyEntry, attr: &Attr) {
-    reply.entry(&FOREVER, &file_attr(attr), Generation(0));
+    reply.entry(&FOREVER, &file_attr(attr), generation(attr));
+}
+
+/// The kernel refuses a file handle with ESTALE if the file's generation is another one, as after a mount of another
+/// archive on the same directory.
+pub(super) fn generation(attr: &Attr) -> Generation {
+    Generation(attr.generation.into())
 }
 
 /// An entry with inode 0 is a missing name that the kernel may cache (FUSE_LOOKUP).

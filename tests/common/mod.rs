@@ -8,6 +8,7 @@ pub mod documents;
 pub mod emulators;
 pub mod fault;
 pub mod forger;
+pub mod ganesha;
 pub mod gateways;
 pub mod http;
 pub mod kept;

@@ -47,6 +47,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("getent", "libc-bin"),
     ("kill", "procps"),
     ("nohup", "coreutils"),
+    ("ganesha.nfsd", "nfs-ganesha nfs-ganesha-vfs"),
+    ("nfs-ls", "libnfs-utils"),
+    ("nfs-cp", "libnfs-utils"),
+    ("exportfs", "nfs-kernel-server"),
 ];
 
 /// Fails the test if a tool is not there.

@@ -14,6 +14,7 @@ mod large;
 mod limits;
 mod log;
 mod media;
+mod nfs;
 mod options;
 mod reload;
 mod scan;
