@@ -19,7 +19,7 @@ use crate::archive::{Encoding, Index, ParseOptions};
 use crate::cache::Cache;
 use crate::decode::Password;
 use crate::http::Clients;
-use crate::reader::{ReaderOptions, SharedMemory};
+use crate::reader::{ReaderOptions, SharedMemory, Trace};
 use crate::volume::{self, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume};
 
 /// Shown while servers are asked for the index.
@@ -174,6 +174,7 @@ impl AccessArgs {
                     shared: None,
                     read_ahead: default.read_ahead,
                     watch: walk_progress::watch(),
+                    trace: Trace::default(),
                 },
                 offline: self.reuse(options).is_offline(),
                 password,

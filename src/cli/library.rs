@@ -336,6 +336,7 @@ impl Archives for Sources {
             let listed = item.version().map(str::to_owned);
             options.fresh = (!request.asks).then_some(Fresh { listed });
             options.opening = request.urgency;
+            options.reader.trace = request.trace;
             Ok(volume::open(&location, &options).await?)
         }
         .boxed()

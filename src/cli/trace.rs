@@ -13,8 +13,8 @@ use crate::mount::{self, Stuck, TraceEvent, TracePage};
 
 /// Show the reads and requests of a mount as they end, with their times.
 ///
-/// Ends with Ctrl-C, or when the mount is gone. A mount that nobody watches is not slowed down. Only root and the user who
-/// mounted may watch. A library has no trace.
+/// Of a library, it shows all archives, also how long each took to open, or why it cannot be opened. Ends with Ctrl-C, or
+/// when the mount is gone. A mount that nobody watches is not slowed down. Only root and the user who mounted may watch.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TraceArgs {
@@ -37,6 +37,8 @@ enum Kind {
     Demand,
     /// Requests for bytes that a program may need later
     Readahead,
+    /// Archives of a library that are opened, with all requests that this takes
+    Open,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Kind::Read => "read",
             Kind::Demand => "demand",
             Kind::Readahead => "readahead",
+            Kind::Open => "open",
         }
     }
 }
@@ -52,11 +55,12 @@ impl Kind {
 const EXAMPLES: &str = "\
 The columns: when it began, kind, milliseconds, offset+length, where the bytes
 came from, file. The offset of a read is in the file, that of a request in the
-archive.
+archive. In a library, the file's path begins with the name of its archive.
 
 Examples:
   aiozfs trace /mnt/video
   aiozfs trace --only demand,readahead /mnt/video
+  aiozfs trace --only open /mnt/films
   aiozfs trace --json /mnt/video | jq 'select(.ms > 100)'";
 
 /// The pause between two questions, and how many events at once mean that there are more.
@@ -64,13 +68,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MANY: usize = 100;
 
 pub(super) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
-    let report = mount::report(&args.mountpoint).map_err(Failure::new)?;
-    if report.archives.is_some() {
-        let mountpoint = args.mountpoint.display();
-        return Err(Failure::new(format!(
-            "{mountpoint} is a library, and libraries have no trace; mount one of its archives alone, or see 'aiozfs status'"
-        )));
-    }
     let first = mount::trace(&args.mountpoint, None).map_err(Failure::new)?;
     tell!(
         "aiozfs: watching {}; Ctrl-C ends it",
@@ -119,7 +116,11 @@ fn print(args: &TraceArgs, page: &TracePage) -> io::Result<()> {
 
 fn text(event: &TraceEvent) -> String {
     let range = format!("{}+{}", event.offset, event.length);
-    let file = event.file.as_deref().unwrap_or("-");
+    let path = [&event.archive, &event.file].map(|name| name.as_deref());
+    let file = match path {
+        [Some(archive), Some(file)] => format!("{archive}/{file}"),
+        [archive, file] => archive.or(file).unwrap_or("-").to_owned(),
+    };
     let mut line = format!(
         "{} {:<9} {:>9.3} {range:<20} {:<8} {file}",
         event.time, event.kind, event.ms, event.from
@@ -141,6 +142,7 @@ mod tests {
         let mut event = TraceEvent {
             time: "2026-01-02T03:04:05.678Z".into(),
             kind: "read".into(),
+            archive: None,
             file: Some("a\n.ts".into()),
             offset: 131_072,
             length: 4096,
@@ -152,7 +154,11 @@ mod tests {
             text(&event),
             "2026-01-02T03:04:05.678Z read          0.013 131072+4096          memory   a\u{fffd}.ts"
         );
+        event.archive = Some("films/b".into());
+        assert!(text(&event).ends_with(" films/b/a\u{fffd}.ts"));
+        event.file = None;
+        assert!(text(&event).ends_with(" films/b"));
         event.error = Some("no".into());
-        assert!(text(&event).ends_with("a\u{fffd}.ts: no"));
+        assert!(text(&event).ends_with(" films/b: no"));
     }
 }

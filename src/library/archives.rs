@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use super::error::Unopened;
 use super::item::Item;
 use crate::fs::TreeOptions;
+use crate::reader::Trace;
 use crate::source::Urgency;
 use crate::volume::Volume;
 
@@ -17,6 +18,8 @@ pub struct OpenRequest {
     pub urgency: Urgency,
     /// Ask its server which version it has: the one that was last seen may be an old one.
     pub asks: bool,
+    /// Where its reader adds events, under the archive's name.
+    pub trace: Trace,
 }
 
 /// The archives of a library.

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use super::inode::Part;
-use super::snapshot::{Node, Snapshot};
+use super::shown::Shown;
 use crate::fs::Ino;
 
-/// Bits of a position in a listing that are for the position; those above are for the snapshot.
-const POSITION_BITS: u32 = 32;
+/// Positions in a listing: behind `.`, and behind `..`.
+const DOT: u64 = 1;
+const DOTS: u64 = 2;
 
 /// A directory of archives and directories. It does not change: a reload makes another one.
 #[derive(Clone)]
 pub struct Directory {
-    snapshot: Arc<Snapshot>,
+    shown: Arc<Shown>,
     part: Part,
 }
 
@@ -23,27 +24,18 @@ pub struct Child<'a> {
     pub name: &'a str,
     /// Its inode number. It is a directory: one of the library, or the root of an archive.
     pub ino: Ino,
-    /// The position after it.
+    /// The position behind it.
     pub cookie: u64,
 }
 
 impl Directory {
     /// `None` if the part is not that of a directory.
-    pub(super) fn new(snapshot: &Arc<Snapshot>, part: Part) -> Option<Self> {
-        snapshot.node(part)?;
+    pub(super) fn new(shown: &Arc<Shown>, part: Part) -> Option<Self> {
+        shown.node(part)?;
         Some(Self {
-            snapshot: snapshot.clone(),
+            shown: shown.clone(),
             part,
         })
-    }
-
-    pub(super) fn has_generation(&self, snapshot: &Snapshot) -> bool {
-        self.snapshot.generation == snapshot.generation
-    }
-
-    /// The snapshot that a position belongs to; `None` for the beginning.
-    pub(super) fn generation(cookie: u64) -> Option<u64> {
-        (cookie != 0).then_some(cookie >> POSITION_BITS)
     }
 
     /// Its inode number.
@@ -53,39 +45,45 @@ impl Directory {
 
     /// The inode number of the directory above; the root is above itself.
     pub fn above(&self) -> Ino {
-        let above = self.node().map(|node| self.snapshot.parent(node).part);
+        let node = self.shown.node(self.part);
+        let above = node.map(|(snapshot, node)| snapshot.parent(node).part);
         above.unwrap_or(Part::ROOT).ino(Ino::ROOT)
     }
 
     /// The inode number of the file of this name.
     pub fn child(&self, name: &[u8]) -> Option<Ino> {
         let name = std::str::from_utf8(name).ok()?;
-        let child = self.snapshot.child(self.node()?, name)?;
+        let child = self.shown.child(self.part, name)?;
         Some(child.part.ino(Ino::ROOT))
     }
 
-    /// What is in it after a position, in the order of names; 0 is the beginning.
+    /// What is in it behind a position, in the order of names; 0 is the beginning. A position is that of a name. So
+    /// a listing that goes on in another directory, after a reload, has each name that both have, and none twice.
     pub fn children(&self, cookie: u64) -> impl Iterator<Item = Child<'_>> {
-        let skipped = cookie & ((1 << POSITION_BITS) - 1);
-        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
-        let generation = self.snapshot.generation << POSITION_BITS;
-        let node = self.node();
-        let dots = node.map(|node| [(".", node), ("..", self.snapshot.parent(node))]);
-        let named = node.map(|node| self.snapshot.children(node));
-        let named = named
-            .into_iter()
-            .flat_map(move |children| children.skip(skipped.saturating_sub(2)));
-        let named = named.map(|child| (&*child.name, child));
-        let all = dots.into_iter().flatten().skip(skipped).chain(named);
-        let cookies = (skipped as u64 + 1..).map(move |position| generation | position);
-        all.zip(cookies).map(|((name, node), cookie)| Child {
-            name,
+        let dots = [(".", self.ino(), DOT), ("..", self.above(), DOTS)];
+        let dots = dots.into_iter().filter(move |(.., at)| *at > cookie);
+        let dots = dots.map(|(name, ino, cookie)| Child { name, ino, cookie });
+        let nodes = match cookie {
+            0..=DOTS => Some(self.shown.children(self.part, None)),
+            // Nothing is behind a position that no listing gave.
+            _ => (self.name_at(cookie)).map(|name| self.shown.children(self.part, Some(&*name))),
+        };
+        let named = nodes.into_iter().flatten().map(|node| Child {
+            name: node.name(),
             ino: node.part.ino(Ino::ROOT),
-            cookie,
-        })
+            cookie: DOTS + node.part.number(),
+        });
+        dots.chain(named)
     }
 
-    fn node(&self) -> Option<&Node> {
-        self.snapshot.node(self.part)
+    /// The name at a position, which may be gone.
+    fn name_at(&self, cookie: u64) -> Option<Box<str>> {
+        let part = Part::numbered(cookie - DOTS);
+        match self.shown.node(part) {
+            Some((snapshot, node)) => {
+                (snapshot.parent(node).part == self.part).then(|| node.name().into())
+            }
+            None => self.shown.gone.name(part),
+        }
     }
 }

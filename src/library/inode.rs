@@ -46,6 +46,16 @@ impl Part {
         Ino(self.0 << ENTRY_BITS | entry.0)
     }
 
+    /// Its number, which is 0 for the root alone.
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The part of this number.
+    pub(super) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The parts of an inode number.
     pub(super) fn split(ino: Ino) -> (Self, Ino) {
         (Self(ino.0 >> ENTRY_BITS), Ino(ino.0 & LARGEST_ENTRY))

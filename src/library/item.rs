@@ -1,14 +1,19 @@
 //! What a library says about one archive: its name and where it is.
 
+use std::sync::Arc;
+
 use super::error::NameError;
 use crate::volume::Location;
 
 /// The longest name of a file on Linux, in bytes (NAME_MAX).
 const LONGEST: usize = 255;
 
-/// An archive of a library.
+/// An archive of a library. Clones share it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub struct Item(Arc<Inner>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Inner {
     name: String,
     location: Location,
     version: Option<String>,
@@ -36,32 +41,32 @@ impl Item {
                 _ => {}
             }
         }
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
             location,
             version: None,
-        })
+        })))
     }
 
     /// The same with a text that differs if the archive is replaced by another of the same name.
     pub fn with_version(mut self, version: Option<String>) -> Self {
-        self.version = version;
+        Arc::make_mut(&mut self.0).version = version;
         self
     }
 
     /// The text that differs if the archive is replaced, if there is one.
     pub fn version(&self) -> Option<&str> {
-        self.version.as_deref()
+        self.0.version.as_deref()
     }
 
     /// Its path below the root of the library.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Where the archive is.
     pub fn location(&self) -> &Location {
-        &self.location
+        &self.0.location
     }
 }
 

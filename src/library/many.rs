@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -16,13 +16,15 @@ use super::error::Unopened;
 use super::file::{ClosedFile, File};
 use super::inode::{LARGEST_ENTRY, Part};
 use super::item::Item;
-use super::names::{Changed, Names, Reloaded};
+use super::names::{Names, Reloaded};
 use super::open_ones::OpenOnes;
+use super::shown::Shown;
 use super::slot::{Opening, Outcome, Slot, Touched};
-use super::snapshot::{Content, Snapshot};
+use super::snapshot::{Changed, Content};
 use super::walk::Walk;
 use crate::archive::{Kind, Timestamp};
 use crate::fs::{Attr, Ino};
+use crate::reader::{Trace, Traced, TracedKind};
 use crate::source::Priority;
 use crate::volume::{OpenError, Volume};
 
@@ -44,6 +46,8 @@ pub(super) struct Many {
     listing: tokio::sync::Mutex<()>,
     pub(super) open: OpenOnes,
     walk: Mutex<Walk>,
+    /// What happens in all archives.
+    pub(super) trace: Trace,
     pub(super) watcher: OnceLock<Box<dyn Fn(Change) + Send + Sync>>,
     runtime: Handle,
     pub(super) closed: CancellationToken,
@@ -90,6 +94,7 @@ impl Many {
             listing: tokio::sync::Mutex::default(),
             open: OpenOnes::default(),
             walk: Mutex::default(),
+            trace: Trace::default(),
             watcher: OnceLock::new(),
             runtime,
             closed: CancellationToken::new(),
@@ -140,19 +145,19 @@ impl Many {
     }
 
     /// A program looks into an archive that was not open, or was opened ahead: opens the next ones if it walks.
-    fn step(self: &Arc<Self>, snapshot: &Snapshot, slot: &Arc<Slot>) {
-        let Some(node) = snapshot.node(slot.part()) else {
+    fn step(self: &Arc<Self>, now: &Shown, slot: &Arc<Slot>) {
+        let Some((snapshot, node)) = now.node(slot.part()) else {
             return;
         };
         let directory = snapshot.parent(node);
-        let Ok(position) = snapshot.position(directory, &node.name) else {
+        let Ok(position) = snapshot.position(directory, node.name()) else {
             return;
         };
         let ahead = {
             let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
             walk.enters(directory.part, position)
         };
-        let next = snapshot.children(directory).skip(ahead.start);
+        let next = snapshot.children_from(directory, ahead.start);
         for node in next.take(ahead.len()) {
             if let Content::Archive(slot) = &node.content {
                 self.begin(slot, Priority::Prefetch);
@@ -203,7 +208,7 @@ impl Many {
             let (many, slot) = (self.clone(), slot.clone());
             async move { many.open(&slot, request).await }.boxed()
         };
-        let (opening, is_new) = slot.begin(priority, open)?;
+        let (opening, is_new) = slot.begin(priority, &self.trace, open)?;
         if is_new {
             // Also if those who wait give up.
             self.runtime.spawn(opening.clone());
@@ -213,12 +218,14 @@ impl Many {
 
     async fn open(self: Arc<Self>, slot: &Arc<Slot>, request: OpenRequest) -> Outcome {
         // Without an end, all who wait for the attempt would get errors for as long as the mount exists.
+        let (trace, began, since) = (request.trace.clone(), SystemTime::now(), Instant::now());
         let attempt = AssertUnwindSafe(self.attempt(slot, request)).catch_unwind();
         let opened = attempt.await.unwrap_or_else(|_| {
             Err(Unopened::Setup(
                 "opening it panicked; please report this".into(),
             ))
         });
+        trace.add(|| traced(&opened, began, since.elapsed()));
         let error = match opened {
             Ok(volume) => return Ok(volume),
             Err(error) => Arc::new(error),
@@ -230,7 +237,7 @@ impl Many {
             Unopened::Changed => {
                 log::warn!("{name}: {error}; it has new inode numbers now");
                 // Before anybody hears of it: the kernel looks the name up again at once.
-                self.renew();
+                let _ = self.renew().await;
                 slot.set_closed();
             }
             Unopened::Open(_) | Unopened::Setup(_) | Unopened::TooManyNames => {
@@ -339,40 +346,65 @@ impl Many {
             let directories = directories.filter_map(std::future::ready).collect().await;
             let changed = self.names.replace(listed, directories);
             let changed = changed.map_err(|error| error.to_string())?;
-            (changed.0, self.forget_names(changed, None))
+            (changed.0, self.forget_names(changed.1, None))
         };
         let _ = told.await;
         Ok(reloaded)
     }
 
-    /// Gives new slots to archives that have changed.
-    pub(super) fn renew(self: &Arc<Self>) {
-        // The names fitted together before.
-        if let Ok(changed) = self.names.renew() {
-            self.forget_names(changed, None);
-        }
+    /// Gives new slots to archives that have changed. All names are made anew, so this is done in a thread of its own.
+    pub(super) fn renew(self: &Arc<Self>) -> JoinHandle<()> {
+        let many = self.clone();
+        self.runtime.spawn_blocking(move || {
+            // The names fitted together before.
+            if let Ok(changed) = many.names.renew() {
+                many.forget_names(changed, None);
+            }
+        })
     }
 
     /// Makes the kernel forget names, in a task: the kernel may make it wait for a lookup that is answered meanwhile.
     /// `answered`: a name in the root that a lookup asks for, which the kernel need not forget.
     fn forget_names(
         self: &Arc<Self>,
-        (_, mut names): Changed,
+        mut names: Vec<Changed>,
         answered: Option<&str>,
     ) -> JoinHandle<()> {
-        names.retain(|(directory, name)| *directory != Part::ROOT || Some(&**name) != answered);
+        names.retain(|it| it.directory != Part::ROOT || Some(&*it.name) != answered);
         let many = self.clone();
         self.runtime.spawn_blocking(move || {
             let Some(watcher) = many.watcher.get() else {
                 return;
             };
-            for (directory, name) in names {
+            for Changed {
+                directory, name, ..
+            } in names
+            {
                 watcher(Change::Name {
                     directory: directory.ino(Ino::ROOT),
                     name: name.into(),
                 });
             }
         })
+    }
+}
+
+/// What a trace says of an attempt to open an archive.
+fn traced(opened: &Result<Arc<Volume>, Unopened>, began: SystemTime, took: Duration) -> Traced {
+    let volume = opened.as_ref().ok();
+    let from = volume.map_or("", |volume| match volume.origin().0 {
+        "file" => "file",
+        _ if volume.archive().status().bytes_fetched > 0 => "network",
+        _ => "cache",
+    });
+    Traced {
+        kind: TracedKind::Open,
+        began,
+        took,
+        file: None,
+        range: 0..volume.map_or(0, |volume| volume.archive().index().blob_size()),
+        from: from.to_owned(),
+        error: opened.as_ref().err().map(Unopened::to_string),
     }
 }
 

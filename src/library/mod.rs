@@ -1,7 +1,8 @@
 //! Many archives in one tree of names. Nothing of an archive is fetched before a program looks into it.
 //!
 //! The sync part is the [`Snapshot`](snapshot::Snapshot): names, and the inode numbers of their archives. It
-//! never changes; a reload replaces it as a whole. The async part is the [`Slot`](slot::Slot) of each archive,
+//! never changes; a reload replaces it as a whole. A library has [two](shown::Shown): its list, and the names that
+//! programs looked up. The async part is the [`Slot`](slot::Slot) of each archive,
 //! which opens it once for all who wait, and closes it when nobody has used it for a while.
 //!
 //! A [`Library`] with a single archive at its root has that archive's own inode numbers, and costs nothing more.
@@ -10,6 +11,7 @@ mod archives;
 mod directory;
 mod error;
 mod file;
+mod gone;
 mod inode;
 mod item;
 mod many;
@@ -17,6 +19,7 @@ mod names;
 mod open_ones;
 mod past;
 mod shared;
+mod shown;
 mod slot;
 mod snapshot;
 mod status;

@@ -1,40 +1,42 @@
 //! The names of a library: those of its list, those in directories of archives, and those that programs looked up.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use super::error::NameError;
 use super::inode::Part;
 use super::item::Item;
-use super::snapshot::Snapshot;
+use super::past::Past;
+use super::shown::Shown;
+use super::snapshot::{Changed, Snapshot};
 
-/// How many earlier snapshots are kept for listings that are not at their end.
-const EARLIER: usize = 8;
-
-/// The most names that are shown only because programs looked them up.
+/// The most archives that are shown only because programs looked them up, and the most such directories.
 const MOST_LOOKED_UP: usize = 1024;
 
-/// The names of a library. What they are made of changes under a lock; readers see one snapshot or the next.
+/// The names of a library. What they are made of changes under a lock; readers see what is shown before or after it.
 pub(super) struct Names {
     given: Mutex<Given>,
-    shown: RwLock<Shown>,
+    shown: RwLock<Arc<Shown>>,
+    pub(super) past: Past,
 }
 
-struct Shown {
-    now: Arc<Snapshot>,
-    earlier: VecDeque<Arc<Snapshot>>,
-}
-
-/// What a snapshot is made of.
+/// What is shown is made of this.
 #[derive(Clone, Default)]
 struct Given {
-    /// The list.
-    listed: Vec<Item>,
+    listed: Arc<Listed>,
+    /// Archives in the root that programs looked up, the oldest first.
+    looked_up: Arc<Vec<Item>>,
+}
+
+/// The list, and directories of archives.
+#[derive(Clone, Default)]
+struct Listed {
+    items: Vec<Item>,
+    /// Names in the root that programs looked up and that turned out to be directories, the oldest first.
+    found: Vec<Item>,
     /// Names that turned out to be directories of archives, with what is in them.
     directories: HashMap<String, (Item, Vec<Item>)>,
-    /// Archives in the root that programs looked up, the oldest first.
-    looked_up: VecDeque<Item>,
 }
 
 /// What a reload did.
@@ -48,43 +50,38 @@ pub struct Reloaded {
     pub removed: usize,
 }
 
-/// What a change of names did, and the names that the kernel must forget: the part of the directory, and the name.
-pub(super) type Changed = (Reloaded, Vec<(Part, Box<str>)>);
+/// What a change did.
+struct Change {
+    before: Arc<Shown>,
+    after: Arc<Shown>,
+    /// The names that the kernel must forget.
+    names: Vec<Changed>,
+}
 
+/// A change returns the names that the kernel must forget.
 impl Names {
     /// The root alone.
     pub(super) fn new() -> Self {
+        let past = Past::default();
         Self {
             given: Mutex::default(),
-            shown: RwLock::new(Shown {
-                now: Arc::new(Snapshot::empty()),
-                earlier: VecDeque::new(),
-            }),
+            shown: RwLock::new(Arc::new(Shown::empty(&past))),
+            past,
         }
     }
 
     /// The names now.
-    pub(super) fn now(&self) -> Arc<Snapshot> {
+    pub(super) fn now(&self) -> Arc<Shown> {
         // They are replaced as a whole.
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
-        shown.now.clone()
-    }
-
-    /// An earlier snapshot, if it is kept.
-    pub(super) fn earlier(&self, generation: u64) -> Option<Arc<Snapshot>> {
-        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
-        let mut earlier = shown.earlier.iter();
-        earlier.find(|old| old.generation == generation).cloned()
+        shown.clone()
     }
 
     /// The directories of archives that were found.
     pub(super) fn directories(&self) -> Vec<Item> {
         let given = self.given();
-        given
-            .directories
-            .values()
-            .map(|(item, _)| item.clone())
-            .collect()
+        let directories = given.listed.directories.values();
+        directories.map(|(item, _)| item.clone()).collect()
     }
 
     /// Shows this list, and what is in directories of archives now.
@@ -92,67 +89,130 @@ impl Names {
         &self,
         listed: Vec<Item>,
         directories: Vec<(Item, Vec<Item>)>,
-    ) -> Result<Changed, NameError> {
-        self.change(|given, _| {
-            given.listed = listed;
+    ) -> Result<(Reloaded, Vec<Changed>), NameError> {
+        let change = self.change(|given, before| {
+            // An archive that was there keeps its item, so that there is one copy of its name.
+            let known = |item: Item| {
+                let slot = before.listed.slot_of(item.name());
+                let known = slot.map(|slot| slot.item()).filter(|known| **known == item);
+                known.cloned().unwrap_or(item)
+            };
+            let known = |items: Vec<Item>| items.into_iter().map(known).collect();
+            let list = Arc::make_mut(&mut given.listed);
+            list.items = known(listed);
             for (item, items) in directories {
-                given.expand(item, items);
+                list.expand(item, known(items));
             }
-            given.forget_unreached();
-        })
+            list.forget_unreached();
+        })?;
+        let missing = |of: &Shown, other: &Shown| {
+            let slots = of.slots();
+            slots.filter(|slot| !other.is_named(slot.part())).count()
+        };
+        let reloaded = Reloaded {
+            archives: change.after.slots().count(),
+            added: missing(&change.after, &change.before),
+            removed: missing(&change.before, &change.after),
+        };
+        Ok((reloaded, change.names))
     }
 
     /// Shows what is in a directory that seemed to be an archive.
-    pub(super) fn expand(&self, item: &Item, items: Vec<Item>) -> Result<Changed, NameError> {
-        self.change(|given, _| given.expand(item.clone(), items))
+    pub(super) fn expand(&self, item: &Item, items: Vec<Item>) -> Result<Vec<Changed>, NameError> {
+        let change = self.change(|given, before| {
+            let list = Arc::make_mut(&mut given.listed);
+            let mut looked_up = given.looked_up.iter();
+            // Directories may have many names, and a lookup makes all names anew that were looked up.
+            if let Some(at) = looked_up.position(|known| known.name() == item.name()) {
+                let found = Arc::make_mut(&mut given.looked_up).remove(at);
+                list.found.push(found);
+                forget_surplus(&mut list.found, &before.listed);
+            }
+            list.expand(item.clone(), items);
+            // It may have been forgotten while it was opened.
+            list.forget_unreached();
+        })?;
+        Ok(change.names)
     }
 
-    /// Shows an archive that a program looks up. A name that is there already stays what it is.
-    pub(super) fn look_up(&self, item: Item) -> Result<Changed, NameError> {
-        self.change(|given, now| {
-            if given
-                .looked_up
-                .iter()
-                .all(|known| known.name() != item.name())
-            {
-                given.looked_up.push_back(item);
+    /// Shows an archive in the root that a program looks up. A name that is there already stays what it is.
+    pub(super) fn look_up(&self, item: Item) -> Result<Vec<Changed>, NameError> {
+        let change = self.change(|given, before| {
+            if before.child(Part::ROOT, item.name()).is_some() {
+                return;
             }
-            given.forget_surplus(now);
-        })
+            let looked_up = Arc::make_mut(&mut given.looked_up);
+            looked_up.push(item);
+            forget_surplus(looked_up, &before.looked_up);
+        })?;
+        Ok(change.names)
     }
 
     /// Gives new slots to archives that have changed.
-    pub(super) fn renew(&self) -> Result<Changed, NameError> {
-        self.change(|_, _| {})
+    pub(super) fn renew(&self) -> Result<Vec<Changed>, NameError> {
+        let change = self.change(|given, before| {
+            // Several change at the same time. The first call is for all of them.
+            let has_stale = |of: &Snapshot| of.slots().any(|slot| slot.is_stale());
+            if has_stale(&before.listed) {
+                given.listed = Arc::new(Listed::clone(&given.listed));
+            }
+            if has_stale(&before.looked_up) {
+                given.looked_up = Arc::new(Vec::clone(&given.looked_up));
+            }
+        })?;
+        Ok(change.names)
     }
 
-    /// Changes what is given. If the names do not fit together, nothing has changed.
-    fn change(&self, edit: impl FnOnce(&mut Given, &Snapshot)) -> Result<Changed, NameError> {
+    /// Changes what is given. What the edit leaves alone is not made anew, but names that were looked up give way to those
+    /// of a new list. If the names do not fit together, nothing has changed.
+    fn change(&self, edit: impl FnOnce(&mut Given, &Shown)) -> Result<Change, NameError> {
         let mut given = self.given();
         let (before, mut changed) = (self.now(), given.clone());
         edit(&mut changed, &before);
-        let after = Arc::new(Snapshot::new(changed.items(), &before)?);
-        *given = changed;
-        {
-            let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
-            shown.now = after.clone();
-            shown.earlier.push_front(before.clone());
-            shown.earlier.truncate(EARLIER);
+        let has_list = !Arc::ptr_eq(&changed.listed, &given.listed);
+        if !has_list && Arc::ptr_eq(&changed.looked_up, &given.looked_up) {
+            let (after, names) = (before.clone(), Vec::new());
+            return Ok(Change {
+                before,
+                after,
+                names,
+            });
         }
+        let mut after = Shown::clone(&before);
+        if has_list {
+            let listed = Snapshot::new(changed.listed.items(), &before.listed, &before.looked_up)?;
+            after.listed = Arc::new(listed);
+        }
+        let looked_up = changed.looked_up.iter();
+        let looked_up = looked_up.filter(|item| !after.listed.has_name(item.name()));
+        let items = looked_up.cloned().collect();
+        let looked_up = Snapshot::new(items, &before.looked_up, &after.listed)?;
+        after.looked_up = Arc::new(looked_up);
+        let mut names = before.looked_up.changes(&after.looked_up);
+        if has_list {
+            names.extend(before.listed.changes(&after.listed));
+        }
+        for name in &names {
+            if let Some(part) = name.was {
+                after.gone.add(part, &name.name);
+            }
+        }
+        let after = Arc::new(after);
+        *given = changed;
+        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = after.clone();
         // To close an archive takes time: its index is hashed.
         drop(given);
-        for slot in before.slots() {
-            if after.node(slot.part()).is_none() {
+        let listed = has_list.then(|| before.listed.slots());
+        for slot in listed.into_iter().flatten().chain(before.looked_up.slots()) {
+            if !after.is_named(slot.part()) {
                 slot.close_unused(Instant::now());
             }
         }
-        let changes = before.changes(&after);
-        let reloaded = Reloaded {
-            archives: after.slots().count(),
-            added: changes.added,
-            removed: changes.removed,
-        };
-        Ok((reloaded, changes.names))
+        Ok(Change {
+            before,
+            after,
+            names,
+        })
     }
 
     fn given(&self) -> MutexGuard<'_, Given> {
@@ -161,7 +221,7 @@ impl Names {
     }
 }
 
-impl Given {
+impl Listed {
     /// Of several archives in a directory with the same name, the first is shown. If the directory has
     /// no archives, its name is shown as an archive again.
     fn expand(&mut self, item: Item, mut items: Vec<Item>) {
@@ -175,24 +235,6 @@ impl Given {
         }
     }
 
-    /// If there are too many names that programs looked up, forgets an eighth of them: the oldest that are not in use.
-    fn forget_surplus(&mut self, now: &Snapshot) {
-        if self.looked_up.len() <= MOST_LOOKED_UP {
-            return;
-        }
-        let mut surplus = MOST_LOOKED_UP / 8;
-        let directories = &mut self.directories;
-        self.looked_up.retain(|item| {
-            let is_kept = surplus == 0 || now.is_in_use(item.name());
-            if !is_kept {
-                surplus -= 1;
-                let below = format!("{}/", item.name());
-                directories.retain(|name, _| name != item.name() && !name.starts_with(&below));
-            }
-            is_kept
-        });
-    }
-
     /// Forgets the directories that nothing leads to any longer.
     fn forget_unreached(&mut self) {
         let (_, reached) = self.walk();
@@ -200,8 +242,8 @@ impl Given {
         self.directories.retain(|name, _| reached.contains(name));
     }
 
-    /// The list's archives, and those that were looked up whose names the list does not have. What is in a directory of
-    /// archives takes the directory's place.
+    /// The archives. What is in a directory of archives takes the directory's place, and names that programs looked up give
+    /// way to those of the list.
     fn items(&self) -> Vec<Item> {
         self.walk().0
     }
@@ -209,10 +251,12 @@ impl Given {
     /// The archives, and the names of the directories that lead to them.
     fn walk(&self) -> (Vec<Item>, Vec<&str>) {
         let first = |item: &Item| item.name().split('/').next().unwrap_or_default().to_owned();
-        let listed: HashSet<String> = self.listed.iter().map(first).collect();
-        let looked_up = self.looked_up.iter();
-        let looked_up = looked_up.filter(|item| !listed.contains(item.name()));
-        let mut ahead: Vec<&Item> = self.listed.iter().chain(looked_up).collect();
+        let mut ahead: Vec<&Item> = self.items.iter().collect();
+        if !self.found.is_empty() {
+            let listed: HashSet<String> = self.items.iter().map(first).collect();
+            let found = self.found.iter();
+            ahead.extend(found.filter(|item| !listed.contains(item.name())));
+        }
         let (mut items, mut reached) = (Vec::with_capacity(ahead.len()), Vec::new());
         while let Some(item) = ahead.pop() {
             match self.directories.get(item.name()) {
@@ -228,107 +272,20 @@ impl Given {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::volume::Location;
-
-    fn item(name: &str) -> Item {
-        Item::new(name, Location::Url(format!("http://h/{name}"))).expect("a name")
+/// If there are too many names that programs looked up, forgets an eighth of them: the oldest that are not in use.
+fn forget_surplus(items: &mut Vec<Item>, now: &Snapshot) {
+    if items.len() <= MOST_LOOKED_UP {
+        return;
     }
-
-    fn items(names: &[&str]) -> Vec<Item> {
-        names.iter().map(|name| item(name)).collect()
-    }
-
-    fn shown(names: &Names) -> Vec<String> {
-        let now = names.now();
-        let slots = now.slots();
-        slots.map(|slot| slot.item().name().to_owned()).collect()
-    }
-
-    /// Every name that a program looked up stayed until the mount ended, so a program that tries names could fill
-    /// the memory.
-    #[test]
-    fn names_that_were_looked_up_are_bounded() {
-        let names = Names::new();
-        names
-            .replace(items(&["listed"]), Vec::new())
-            .expect("a list");
-        for n in 0..MOST_LOOKED_UP + 10 {
-            names.look_up(item(&format!("n{n:05}"))).expect("a name");
+    let mut surplus = MOST_LOOKED_UP / 8;
+    items.retain(|item| {
+        let is_kept = surplus == 0 || now.is_in_use(item.name());
+        if !is_kept {
+            surplus -= 1;
         }
-        let shown = shown(&names);
-        assert!(shown.len() <= MOST_LOOKED_UP + 1, "{}", shown.len());
-        assert!(shown.contains(&"listed".to_owned()));
-        assert!(!shown.contains(&"n00000".to_owned()), "the oldest");
-        assert!(shown.contains(&format!("n{:05}", MOST_LOOKED_UP + 9)));
-    }
-
-    /// A looked-up name that a later list has as a directory made every reload fail.
-    #[test]
-    fn a_looked_up_name_gives_way_to_a_list() {
-        let names = Names::new();
-        names.look_up(item("cid")).expect("a name");
-        names
-            .replace(items(&["cid/film", "x"]), Vec::new())
-            .expect("a list");
-        assert_eq!(shown(&names), ["cid/film", "x"]);
-        names.replace(items(&["x"]), Vec::new()).expect("a list");
-        assert_eq!(shown(&names), ["cid", "x"]);
-    }
-
-    #[test]
-    fn directories_are_refreshed_and_follow_their_source() {
-        let names = Names::new();
-        names
-            .replace(items(&["d", "e"]), Vec::new())
-            .expect("a list");
-        names
-            .expand(&item("d"), items(&["d/a", "d/sub"]))
-            .expect("names");
-        names
-            .expand(&item("d/sub"), items(&["d/sub/b"]))
-            .expect("names");
-        assert_eq!(shown(&names), ["d/a", "d/sub/b", "e"]);
-        assert_eq!(names.directories().len(), 2);
-        let refreshed = vec![(item("d"), items(&["d/a", "d/c", "d/sub"]))];
-        let touched = item("d").with_version(Some("today".to_owned()));
-        names
-            .replace(vec![touched, item("e")], refreshed)
-            .expect("a list");
-        assert_eq!(shown(&names), ["d/a", "d/c", "d/sub/b", "e"]);
-        // Another source under the same name.
-        let other = Item::new("d", Location::Url("http://other/d".into())).expect("a name");
-        names.replace(vec![other], Vec::new()).expect("a list");
-        assert_eq!(shown(&names), ["d"]);
-    }
-
-    /// A directory that was gone was listed again at each reload, with a warning each time, until the mount ended.
-    #[test]
-    fn directories_that_are_gone_are_not_listed_again() {
-        let names = Names::new();
-        let list = |listed: &[&str], directories| {
-            names.replace(items(listed), directories).expect("a list");
-        };
-        list(&["d", "e"], Vec::new());
-        for (name, below) in [("d", "d/sub"), ("d/sub", "d/sub/a"), ("e", "e/a")] {
-            names.expand(&item(name), items(&[below])).expect("names");
-        }
-        let left = || {
-            let mut left: Vec<String> = names
-                .directories()
-                .iter()
-                .map(|d| d.name().into())
-                .collect();
-            left.sort();
-            left
-        };
-        list(&["d", "e"], Vec::new());
-        assert_eq!(left(), ["d", "d/sub", "e"]);
-        list(&["d"], vec![(item("d"), items(&["d/b"]))]);
-        assert_eq!(left(), ["d"]);
-        list(&["e"], Vec::new());
-        assert!(left().is_empty());
-    }
+        is_kept
+    });
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::archives::{Archives, LibraryOptions};
-use super::directory::{Child, Directory};
+use super::directory::Child;
 use super::file::File;
 use super::inode::Part;
 use super::item::Item;
@@ -15,6 +16,7 @@ use super::names::Reloaded;
 use super::past::Totals;
 use super::status::ArchiveStatus;
 use crate::fs::{Attr, Ino};
+use crate::reader::Trace;
 use crate::volume::Volume;
 
 /// What a mount shows: one archive, or many. Clones share it.
@@ -43,6 +45,14 @@ impl Library {
         match &self.0 {
             Shown::One(volume) => Some(volume),
             Shown::Many(_) => None,
+        }
+    }
+
+    /// What happens in all archives.
+    pub fn trace(&self) -> &Trace {
+        match &self.0 {
+            Shown::One(volume) => volume.archive().trace(),
+            Shown::Many(many) => &many.trace,
         }
     }
 
@@ -81,11 +91,11 @@ impl Library {
         }
     }
 
-    /// Whether a directory is that of the latest snapshot.
-    pub fn is_latest(&self, directory: &Directory) -> bool {
+    /// Whether what a directory of the library has is still there.
+    pub fn is_named(&self, child: &Child<'_>) -> bool {
         match &self.0 {
             Shown::One(_) => true,
-            Shown::Many(many) => directory.has_generation(&many.names.now()),
+            Shown::Many(many) => many.names.now().is_named(Part::split(child.ino).0),
         }
     }
 
@@ -119,20 +129,6 @@ impl Library {
         }
     }
 
-    /// A directory as a listing needs it that goes on after this position.
-    pub fn listed(&self, directory: Directory, cookie: u64) -> Directory {
-        let Shown::Many(many) = &self.0 else {
-            return directory;
-        };
-        let Some(generation) = Directory::generation(cookie) else {
-            return directory;
-        };
-        let (part, _) = Part::split(directory.ino());
-        let earlier = many.names.earlier(generation);
-        let earlier = earlier.and_then(|snapshot| Directory::new(&snapshot, part));
-        earlier.unwrap_or(directory)
-    }
-
     /// A program has closed a file that was [opened](File::opened).
     pub fn released(&self, ino: Ino) {
         let Shown::Many(many) = &self.0 else {
@@ -141,24 +137,30 @@ impl Library {
         let (part, _) = Part::split(ino);
         let slot = many.names.now().slot(part).cloned();
         let Some(slot) = slot else { return };
-        if !slot.file_closed() && many.names.now().node(part).is_none() {
+        if !slot.file_closed() && !many.names.now().is_named(part) {
             slot.close_unused(Instant::now());
         }
     }
 
-    /// The archive of a file has changed on its server: it gets new inode numbers, under the same name.
-    pub fn changed(&self, ino: Ino) {
+    /// The archive of a file has changed on its server: it gets new inode numbers, under the same name. The first call
+    /// returns the task that does this.
+    pub fn changed(&self, ino: Ino) -> Option<JoinHandle<()>> {
         let Shown::Many(many) = &self.0 else {
-            return;
+            return None;
         };
         let (part, _) = Part::split(ino);
         let slot = many.names.now().slot(part).cloned();
-        if let Some(slot) = slot
-            && !slot.is_stale()
-        {
-            slot.set_stale();
-            many.renew();
-        }
+        slot.is_some_and(|slot| slot.set_stale())
+            .then(|| many.renew())
+    }
+
+    /// Whether an inode number is that of an archive whose place another one has taken, because it changed.
+    pub fn is_replaced(&self, ino: Ino) -> bool {
+        let Shown::Many(many) = &self.0 else {
+            return false;
+        };
+        let (now, (part, _)) = (many.names.now(), Part::split(ino));
+        !now.is_named(part) && now.slot(part).is_some_and(|slot| slot.is_stale())
     }
 
     /// Makes the list anew, and shows it at once and as a whole. Archives that are in it with the same name and
@@ -190,8 +192,7 @@ impl Library {
         match &self.0 {
             Shown::One(volume) => (Totals::default(), vec![volume.clone()]),
             Shown::Many(many) => {
-                let now = many.names.now();
-                let past = now.past.lock();
+                let past = many.names.past.lock();
                 let open = many.open.all();
                 let open = open.iter().filter_map(|slot| slot.volume()).collect();
                 (past.clone(), open)

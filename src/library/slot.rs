@@ -16,6 +16,7 @@ use super::inode::Part;
 use super::item::Item;
 use super::past::Past;
 use super::status::{ArchiveStatus, State, Sums};
+use crate::reader::Trace;
 use crate::source::{Priority, Urgency};
 use crate::volume::Volume;
 
@@ -180,6 +181,7 @@ impl Slot {
     pub(super) fn begin(
         &self,
         priority: Priority,
+        trace: &Trace,
         open: impl FnOnce(OpenRequest) -> BoxFuture<'static, Outcome>,
     ) -> Option<(Opening, bool)> {
         let mut inner = self.inner();
@@ -206,6 +208,7 @@ impl Slot {
         let request = OpenRequest {
             urgency: urgency.clone(),
             asks: self.asks || matches!(inner.phase, Phase::Failed { .. }),
+            trace: trace.of_archive(self.item.name()),
         };
         let opening = open(request).shared();
         inner.is_ahead = is_ahead;
@@ -230,7 +233,7 @@ impl Slot {
         if let Some(was) = was {
             let is = Fingerprint::of(volume);
             if is != was {
-                self.is_stale.store(true, Relaxed);
+                self.set_stale();
                 return Err(Unopened::Changed);
             }
         }
@@ -327,9 +330,9 @@ impl Slot {
         self.is_stale.load(Relaxed)
     }
 
-    /// Records that the archive has changed on its server.
-    pub(super) fn set_stale(&self) {
-        self.is_stale.store(true, Relaxed);
+    /// Records that the archive has changed on its server. Returns whether that was not known.
+    pub(super) fn set_stale(&self) -> bool {
+        !self.is_stale.swap(true, Relaxed)
     }
 
     /// Whether it turned out to be a directory of archives.
@@ -427,7 +430,9 @@ mod tests {
         let is_changed = matches!(&touched, Touched::Failed(error) if **error == Unopened::Changed);
         assert!(is_changed && !is_step);
         for priority in [Priority::Demand, Priority::Prefetch] {
-            let begun = slot.begin(priority, |_| unreachable!("it must not be opened"));
+            let begun = slot.begin(priority, &Trace::default(), |_| {
+                unreachable!("it must not be opened")
+            });
             assert!(begun.is_none());
         }
     }

@@ -23,7 +23,7 @@ use super::attributes;
 use super::control_files::{self, ControlFiles};
 use super::errno;
 use super::file_request::FileRequest;
-use super::library_names;
+use super::library_names::{self, Listing};
 use super::ongoing_read::OngoingRead;
 use super::replies::{Reply, reply_access, reply_attr, reply_xattr};
 use super::served::{Served, guard};
@@ -325,8 +325,13 @@ impl fuser::Filesystem for Adapter {
             // is below. With many small directories this saves a third of all requests.
             return reply.error(Errno::ENOSYS);
         }
+        if self.served.library.is_replaced(Ino(ino.0)) {
+            // The kernel then looks the name up again. Its listing would fail with the same error, which programs get.
+            return reply.error(Errno::ESTALE);
+        }
         if self.served.library.attr(Ino(ino.0)).is_some() {
-            return reply.opened(FileHandle(0), FopenFlags::empty());
+            let handle = FileHandle(self.served.listings.handle());
+            return reply.opened(handle, FopenFlags::empty());
         }
         let keep = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
         self.with_file("opendir", ino, reply, move |request| {
@@ -341,15 +346,19 @@ impl fuser::Filesystem for Adapter {
         &self,
         _req: &Request,
         ino: INodeNo,
-        _fh: FileHandle,
+        handle: FileHandle,
         offset: u64,
         reply: ReplyDirectory,
     ) {
         let hidden = self.hidden(ino);
+        let listing = Listing {
+            handle,
+            position: offset,
+        };
         self.with_target("readdir", ino, reply, move |target| match target {
             Target::File(request) => archive_names::readdir(request, offset, hidden),
             Target::Directory(served, directory, reply) => {
-                library_names::readdir(&served, directory, offset, hidden, reply);
+                library_names::readdir(&served, directory, &listing, hidden, reply);
             }
         });
     }
@@ -358,17 +367,33 @@ impl fuser::Filesystem for Adapter {
         &self,
         _req: &Request,
         ino: INodeNo,
-        _fh: FileHandle,
+        handle: FileHandle,
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
         let hidden = self.hidden(ino);
+        let listing = Listing {
+            handle,
+            position: offset,
+        };
         self.with_target("readdirplus", ino, reply, move |target| match target {
             Target::File(request) => archive_names::readdirplus(request, offset, hidden),
             Target::Directory(served, directory, reply) => {
-                library_names::readdirplus(&served, directory, offset, hidden, reply);
+                library_names::readdirplus(&served, directory, &listing, hidden, reply);
             }
         });
+    }
+
+    fn releasedir(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.served.listings.end(fh.0);
+        reply.ok();
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {

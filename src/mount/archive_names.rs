@@ -10,7 +10,7 @@ use super::attributes::{file_attr, kind};
 use super::file_request::FileRequest;
 use super::library_names;
 use super::replies::{FOREVER, generation, reply_absent, reply_entry};
-use crate::fs::{Attr, Ino, range_link};
+use crate::fs::{Attr, DirEntry, Ino, range_link};
 use crate::library::File;
 use crate::volume::FileError;
 
@@ -75,17 +75,14 @@ pub(super) fn readdir(
         ..
     } = request;
     let tree = directory.volume().tree();
-    let Some(entries) = tree.read_dir(directory.ino(), offset) else {
-        return reply.error(Errno::ENOTDIR);
-    };
-    for entry in entries.filter(|entry| !hidden(entry.name)) {
+    let listed = list(&directory, offset, hidden, |entry, name| {
         let ino = shown_ino(&directory, entry.name, tree.inode(entry.ino));
-        let name = OsStr::from_bytes(entry.name);
-        if reply.add(INodeNo(ino.0), entry.cookie, kind(entry.kind), name) {
-            break;
-        }
+        reply.add(INodeNo(ino.0), entry.cookie, kind(entry.kind), name)
+    });
+    match listed {
+        Some(()) => reply.ok(),
+        None => reply.error(Errno::ENOTDIR),
     }
-    reply.ok();
 }
 
 /// Lists a directory without the names that are `hidden`.
@@ -100,16 +97,13 @@ pub(super) fn readdirplus(
         ..
     } = request;
     let tree = directory.volume().tree();
-    let Some(entries) = tree.read_dir(directory.ino(), offset) else {
-        return reply.error(Errno::ENOTDIR);
-    };
-    for entry in entries.filter(|entry| !hidden(entry.name)) {
+    let listed = list(&directory, offset, hidden, |entry, name| {
         let Some(mut attr) = tree.attr(entry.ino) else {
-            continue;
+            return false;
         };
         attr.ino = shown_ino(&directory, entry.name, attr.ino);
         let generation = generation(&attr);
-        let (attr, name) = (file_attr(&attr), OsStr::from_bytes(entry.name));
+        let attr = file_attr(&attr);
         // The reply must have attributes. With a time to live of zero, the kernel asks again before it
         // shows them.
         let ttl = if tree.is_pending(entry.ino) {
@@ -117,11 +111,26 @@ pub(super) fn readdirplus(
         } else {
             FOREVER
         };
-        if reply.add(attr.ino, entry.cookie, name, &ttl, &attr, generation) {
-            break;
-        }
+        reply.add(attr.ino, entry.cookie, name, &ttl, &attr, generation)
+    });
+    match listed {
+        Some(()) => reply.ok(),
+        None => reply.error(Errno::ENOTDIR),
     }
-    reply.ok();
+}
+
+/// Adds what is in a directory behind a position to a reply, until that is full. `add` returns whether it is. `None` if
+/// it is no directory.
+fn list(
+    directory: &File,
+    offset: u64,
+    hidden: impl Fn(&[u8]) -> bool,
+    mut add: impl FnMut(&DirEntry<'_>, &OsStr) -> bool,
+) -> Option<()> {
+    let tree = directory.volume().tree();
+    let mut entries = tree.read_dir(directory.ino(), offset)?;
+    entries.find(|entry| !hidden(entry.name) && add(entry, OsStr::from_bytes(entry.name)));
+    Some(())
 }
 
 /// The inode number in the mount of the file `ino`, which has this name in `directory`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::replies::{Reply, refuse};
+use super::replies::{Reply, refuse, renew};
 use super::served::Served;
 use crate::library::File;
 use crate::volume::FileError;
@@ -35,15 +35,18 @@ impl<R: Reply> FileRequest<R> {
     }
 
     /// The same in a task, for a value that may have to be waited for.
-    pub(super) fn answer_later<T>(
+    pub(super) fn answer_later<T: Send>(
         self,
         result: impl Future<Output = Result<T, FileError>> + Send + 'static,
         reply_with: impl FnOnce(R, T) + Send + 'static,
     ) {
         let served = self.served.clone();
-        served.spawn(
-            self.what,
-            async move { self.answer(result.await, reply_with) },
-        );
+        served.spawn(self.what, async move {
+            let result = result.await;
+            if let Err(error) = &result {
+                renew(&self.served, &self.file, error).await;
+            }
+            self.answer(result, reply_with);
+        });
     }
 }

@@ -7,13 +7,16 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fuser::{Errno, FileType, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry};
+use fuser::{
+    Errno, FileHandle, FileType, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEntry,
+};
 
 use super::attributes::file_attr;
 use super::replies::{FOREVER, reply_absent, reply_entry};
 use super::served::Served;
 use crate::fs::Ino;
-use crate::library::{Directory, Found};
+use crate::library::{Child, Directory, Found};
 
 pub(super) fn lookup(served: &Arc<Served>, directory: &Directory, name: &[u8], reply: ReplyEntry) {
     // The kernel asks for these if a file handle is all that it has (FUSE_EXPORT_SUPPORT).
@@ -49,53 +52,64 @@ pub(super) fn reply_directory(served: &Served, ino: Ino, reply: ReplyEntry) {
     }
 }
 
+/// A request for the part of a listing that is behind a position.
+pub(super) struct Listing {
+    /// The handle of the directory.
+    pub(super) handle: FileHandle,
+    pub(super) position: u64,
+}
+
 pub(super) fn readdir(
     served: &Served,
     directory: Directory,
-    offset: u64,
+    listing: &Listing,
     hidden: impl Fn(&[u8]) -> bool,
     mut reply: ReplyDirectory,
 ) {
-    let directory = served.library.listed(directory, offset);
-    let children = directory.children(offset);
-    for child in children.filter(|child| !hidden(child.name.as_bytes())) {
-        let name = OsStr::new(child.name);
-        if reply.add(
-            INodeNo(child.ino.0),
-            child.cookie,
-            FileType::Directory,
-            name,
-        ) {
-            break;
-        }
-    }
+    list(served, directory, listing, hidden, |child| {
+        let (ino, name) = (INodeNo(child.ino.0), OsStr::new(child.name));
+        reply.add(ino, child.cookie, FileType::Directory, name)
+    });
     reply.ok();
 }
 
 pub(super) fn readdirplus(
     served: &Served,
     directory: Directory,
-    offset: u64,
+    listing: &Listing,
     hidden: impl Fn(&[u8]) -> bool,
     mut reply: ReplyDirectoryPlus,
 ) {
-    let directory = served.library.listed(directory, offset);
-    // A listing goes on with the names that it began with. The kernel asks again before it uses one of them that
-    // may be gone.
-    let ttl = if served.library.is_latest(&directory) {
-        FOREVER
-    } else {
-        Duration::ZERO
-    };
-    let children = directory.children(offset);
-    for child in children.filter(|child| !hidden(child.name.as_bytes())) {
-        let Some(attr) = served.library.child_attr(&child) else {
-            continue;
+    list(served, directory, listing, hidden, |child| {
+        let Some(attr) = served.library.child_attr(child) else {
+            return false;
+        };
+        // A listing goes on with the names that it began with. The kernel asks again before it uses one of them that
+        // is gone.
+        let ttl = if served.library.is_named(child) {
+            FOREVER
+        } else {
+            Duration::ZERO
         };
         let (attr, name) = (file_attr(&attr), OsStr::new(child.name));
-        if reply.add(attr.ino, child.cookie, name, &ttl, &attr, Generation(0)) {
-            break;
-        }
-    }
+        reply.add(attr.ino, child.cookie, name, &ttl, &attr, Generation(0))
+    });
     reply.ok();
+}
+
+/// Adds names to a reply until it is full. `add` returns whether it is.
+fn list(
+    served: &Served,
+    directory: Directory,
+    listing: &Listing,
+    hidden: impl Fn(&[u8]) -> bool,
+    mut add: impl FnMut(&Child<'_>) -> bool,
+) {
+    let (handle, position) = (listing.handle.0, listing.position);
+    let directory = served.listings.directory(handle, position, directory);
+    let mut children = directory.children(position).peekable();
+    if children.peek().is_none() {
+        served.listings.end(handle);
+    }
+    children.find(|child| !hidden(child.name.as_bytes()) && add(child));
 }

@@ -17,6 +17,7 @@ mod failpoint;
 mod file_request;
 mod holders;
 mod library_names;
+mod listings;
 mod logged;
 mod mounts;
 mod ongoing_read;

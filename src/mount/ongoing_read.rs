@@ -74,9 +74,10 @@ impl OngoingRead {
             };
             let range = self.offset..self.offset.saturating_add(bytes);
             Traced {
-                kind: TracedKind::Read(self.ino.0),
+                kind: TracedKind::Read,
                 began: SystemTime::now() - took,
                 took,
+                file: Some(volume.tree().path(self.ino)),
                 from: match result {
                     Ok(_) if from_memory => "memory".into(),
                     Ok(_) => volume.came_from(self.ino, &range),

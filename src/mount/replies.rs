@@ -95,11 +95,22 @@ pub(super) fn refuse(served: &Served, file: &File, error: &FileError) -> Errno {
     }
 }
 
+/// If the error says that the archive has changed, waits until its name leads to the new one. A program that is told
+/// the error may open it again at once.
+pub(super) async fn renew(served: &Served, file: &File, error: &FileError) {
+    if let FileError::Read(reader::Error::Source(source::Error::Changed { .. })) = error
+        && let Some(renewed) = served.library.changed(file.outer(file.ino()))
+    {
+        let _ = renewed.await;
+    }
+}
+
 /// Logs that an archive has changed. This concerns all its files, and lasts until the archive is opened anew.
 fn log_changed(served: &Served, file: &File, error: &reader::Error) {
     if file.above().is_some() {
         log_once(served, file, error);
-        served.library.changed(file.outer(file.ino()));
+        // A task that fails tells it before: see `renew`.
+        drop(served.library.changed(file.outer(file.ino())));
         return;
     }
     static LOGGED: Once = Once::new();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
+use super::listings::Listings;
 use super::logged::Logged;
 use super::tally::Tally;
 use crate::library::Library;
@@ -15,6 +16,8 @@ pub(super) struct Served {
     pub(super) library: Library,
     /// When it was mounted.
     pub(super) since: Instant,
+    /// The listings of its directories.
+    pub(super) listings: Listings,
     /// The failures that were logged.
     pub(super) logged: Logged,
     pub(super) tally: Tally,
@@ -28,6 +31,7 @@ impl Served {
         Self {
             library,
             since: Instant::now(),
+            listings: Listings::default(),
             logged: Logged::default(),
             tally: Tally::default(),
             source_hash,

@@ -6,9 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::served::Served;
-use crate::fs::Ino;
 use crate::reader::{Traced, TracedKind};
-use crate::volume::Volume;
 
 /// The attribute's name, without the prefix that all have.
 pub(super) const TRACE: &str = "trace";
@@ -19,15 +17,18 @@ const MOST: usize = 250;
 /// The longest value, in bytes. XATTR_SIZE_MAX of Linux is 65,536.
 const LONGEST: usize = 60_000;
 
-/// A read or a request, which has ended.
+/// A read, a request, or an attempt to open an archive. It has ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TraceEvent {
     /// When it began (RFC 3339).
     pub time: String,
     /// `read` is a program's, `demand` a request for bytes that a program waits for, and `readahead` a
-    /// request for bytes that one may need later.
+    /// request for bytes that one may need later. `open` is an attempt to open an archive of a library.
     pub kind: String,
-    /// The file; for a request, the one in which it begins.
+    /// The name of the archive, if the mount is a library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
+    /// The file, by its path in the archive; for a request, the one in which it begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// Where it begins: a read in the file, a request in the archive.
@@ -36,7 +37,7 @@ pub struct TraceEvent {
     pub length: u64,
     /// Where the bytes came from: for a read `memory`, `cache`, `network`, `file`, `decoder` or `playlist`,
     /// or several with `+` between them; for a request the host and port of the
-    /// server, or the cache.
+    /// server, or the cache. For an archive that was opened, `network`, `cache` or `file`.
     pub from: String,
     /// How long it took, in milliseconds.
     pub ms: f64,
@@ -58,23 +59,20 @@ pub struct TracePage {
 
 /// The value of the attribute whose name ends with `from` after its prefix; `None` if there is none.
 pub(super) fn value(served: &Served, from: &[u8]) -> Option<String> {
-    // Each archive of a library has a trace of its own, and they are not put together.
-    let volume = served.library.single()?;
-    let trace = volume.archive().trace();
     let from = match from {
         [] => None,
         [b'.', number @ ..] => Some(std::str::from_utf8(number).ok()?.parse().ok()?),
         _ => return None,
     };
-    let (first, events) = trace.since(from, MOST);
+    let (first, events) = served.library.trace().since(from, MOST);
     let mut page = TracePage {
         next: first,
         lost: from.map_or(0, |from| first.saturating_sub(from)),
         events: Vec::new(),
     };
     let mut length = 0;
-    for event in events {
-        let event = shown(volume, event);
+    for (archive, event) in events {
+        let event = shown(&archive, event);
         length += serde_json::to_string(&event).ok()?.len() + 1;
         if length > LONGEST && !page.events.is_empty() {
             break;
@@ -93,24 +91,18 @@ fn host(origin: String) -> String {
     }
 }
 
-fn shown(volume: &Volume, event: Traced) -> TraceEvent {
-    let index = volume.archive().index();
-    let path = match event.kind {
-        TracedKind::Read(ino) => Some(volume.tree().path(Ino(ino))),
-        TracedKind::Demand | TracedKind::ReadAhead => {
-            let id = index.at(event.range.start);
-            id.map(|id| index.path(id).to_vec())
-        }
-    };
+fn shown(archive: &str, event: Traced) -> TraceEvent {
     let kind = match event.kind {
-        TracedKind::Read(_) => "read",
+        TracedKind::Open => "open",
+        TracedKind::Read => "read",
         TracedKind::Demand => "demand",
         TracedKind::ReadAhead => "readahead",
     };
     TraceEvent {
         time: humantime::format_rfc3339_millis(event.began).to_string(),
         kind: kind.to_owned(),
-        file: path.map(|path| String::from_utf8_lossy(&path).into_owned()),
+        archive: (!archive.is_empty()).then(|| archive.to_owned()),
+        file: (event.file).map(|path| String::from_utf8_lossy(&path).into_owned()),
         offset: event.range.start,
         length: event.range.end - event.range.start,
         from: host(event.from),

@@ -78,11 +78,13 @@ impl Archive {
 
     /// The archive in `blob`, with its index.
     pub fn with_index(blob: BlobReader, index: Index) -> Self {
+        let index = Arc::new(index);
+        blob.set_index(index.clone());
         let confirmed = std::iter::repeat_with(|| AtomicU32::new(0));
         Self {
             blob,
             confirmed: confirmed.take(index.len()).collect(),
-            index: Arc::new(index),
+            index,
             predictor: Mutex::default(),
             next_by_name: OnceLock::new(),
             check: None,
@@ -284,7 +286,7 @@ impl Archive {
         at.map_or_else(Vec::new, |at| self.blob.origins(&at))
     }
 
-    /// What happens in this archive.
+    /// Where reads of this archive are added while somebody watches.
     pub fn trace(&self) -> &Trace {
         self.blob.trace()
     }

@@ -20,6 +20,7 @@ use super::pool::BLOCK;
 use super::schedule::{Read, Wake};
 use super::trace::Trace;
 use super::watch::Watch;
+use crate::archive::Index;
 use crate::source::{self, Opened, Origin, Priority, Source};
 
 /// How to read a blob.
@@ -39,6 +40,8 @@ pub struct ReaderOptions {
     pub read_ahead: u64,
     /// Is told how far the walk over a tar has come.
     pub watch: Watch,
+    /// Where reads and requests are added while somebody watches.
+    pub trace: Trace,
 }
 
 impl ReaderOptions {
@@ -55,6 +58,7 @@ impl Default for ReaderOptions {
             shared: None,
             read_ahead: u64::MAX,
             watch: Watch::default(),
+            trace: Trace::default(),
         }
     }
 }
@@ -85,7 +89,7 @@ impl BlobReader {
             None => Arc::new(Bound::new(pool_of(options.memory, options.read_ahead))),
         };
         let blob = Self(Arc::new(Inner {
-            executor: Executor::new(source, &bound, options.connections),
+            executor: Executor::new(source, &bound, options.connections, options.trace),
             size: opened.size,
             timeout: options.timeout,
             closed: CancellationToken::new(),
@@ -173,6 +177,11 @@ impl BlobReader {
 
     pub(super) fn trace(&self) -> &Trace {
         &self.0.executor.trace
+    }
+
+    /// Sets the index of the archive in the blob. Only the first call counts.
+    pub(super) fn set_index(&self, index: Arc<Index>) {
+        let _ = self.0.executor.index.set(index);
     }
 
     pub(super) fn source(&self) -> &Arc<dyn Source> {

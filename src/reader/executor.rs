@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::SystemTime;
 
 use futures_util::{FutureExt, StreamExt};
@@ -28,6 +28,7 @@ use super::schedule::{
     Wake,
 };
 use super::trace::{Trace, Traced, TracedKind};
+use crate::archive::Index;
 use crate::source::{self, ChunkStream, Hints, Origin, Priority, Source};
 
 /// Runs the requests of a blob.
@@ -37,6 +38,8 @@ pub(super) struct Executor {
     pub(super) share: Arc<Share>,
     pub(super) counters: Counters,
     pub(super) trace: Trace,
+    /// Tells in which file a traced request begins, once it is known.
+    pub(super) index: OnceLock<Arc<Index>>,
     /// Consistent after each of its own changes. If an event panics, the rest of it is lost, and a read may wait
     /// until its deadline.
     state: Mutex<State>,
@@ -74,6 +77,7 @@ impl Executor {
         source: Arc<dyn Source>,
         bound: &Arc<Bound>,
         connections: usize,
+        trace: Trace,
     ) -> Arc<Self> {
         let now = Instant::now().into_std();
         let share = bound.join();
@@ -87,7 +91,8 @@ impl Executor {
             }),
             share,
             counters: Counters::default(),
-            trace: Trace::default(),
+            trace,
+            index: OnceLock::new(),
         });
         let member: Weak<Self> = Arc::downgrade(&executor);
         bound.add(&executor.share, member);
@@ -225,6 +230,7 @@ impl Executor {
                 },
                 began,
                 took: since.elapsed(),
+                file: executor.file_at(request.range.start),
                 range: request.range.clone(),
                 from: origin.as_ref().map(Origin::to_string).unwrap_or_default(),
                 error: result.as_ref().err().map(Error::to_string),
@@ -245,6 +251,12 @@ impl Executor {
             });
         });
         task.abort_handle()
+    }
+
+    /// The path of the file at this offset of the blob, according to the index.
+    fn file_at(&self, offset: u64) -> Option<Vec<u8>> {
+        let index = self.index.get()?;
+        Some(index.path(index.at(offset)?).to_vec())
     }
 
     /// Copies the bytes of a request into its blocks as they arrive. Sets `origin` to the first server that sent bytes.

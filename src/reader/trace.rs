@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,16 +18,26 @@ const KEPT: usize = 4096;
 /// Without a question for this long, nobody watches any more.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The recent events.
-#[derive(Debug, Default)]
+/// The longest path of a file that is kept, in bytes: PATH_MAX of Linux. The names of an archive may be longer, and the
+/// memory of a trace is bounded.
+const LONGEST_PATH: usize = 4096;
+
+/// The recent events of a mount. Clones share them.
+#[derive(Debug, Clone, Default)]
 pub struct Trace {
+    events: Arc<Events>,
+    archive: Arc<str>,
+}
+
+#[derive(Debug, Default)]
+struct Events {
     is_watched: AtomicBool,
     ring: Mutex<Ring>,
 }
 
 #[derive(Debug, Default)]
 struct Ring {
-    events: VecDeque<Traced>,
+    events: VecDeque<(Arc<str>, Traced)>,
     /// The number of the event after the last one.
     next: u64,
     asked: Option<Instant>,
@@ -35,8 +46,10 @@ struct Ring {
 /// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TracedKind {
-    /// A program's read of this file, by its inode number.
-    Read(u64),
+    /// An attempt to open an archive. The range is that of its blob.
+    Open,
+    /// A program's read of a file.
+    Read,
     /// A request for bytes that a program waits for.
     Demand,
     /// A request for bytes that a program may need later.
@@ -52,6 +65,8 @@ pub struct Traced {
     pub began: SystemTime,
     /// How long it took.
     pub took: Duration,
+    /// The path in the archive of the file that is read; for a request, of the one in which it begins.
+    pub file: Option<Vec<u8>>,
     /// For a read, bytes of the file; for a request, bytes of the blob.
     pub range: Range<u64>,
     /// Where the bytes came from.
@@ -61,9 +76,18 @@ pub struct Traced {
 }
 
 impl Trace {
+    /// A handle for an archive of several. Its events are added with this name, which is empty for the only archive of
+    /// a mount.
+    pub fn of_archive(&self, name: &str) -> Self {
+        Self {
+            events: self.events.clone(),
+            archive: name.into(),
+        }
+    }
+
     /// Whether events are wanted.
     pub fn is_watched(&self) -> bool {
-        self.is_watched.load(Relaxed)
+        self.events.is_watched.load(Relaxed)
     }
 
     /// Adds an event, if events are wanted.
@@ -71,10 +95,13 @@ impl Trace {
         if !self.is_watched() {
             return;
         }
-        let event = event();
-        let mut ring = self.ring.lock();
+        let mut event = event();
+        if let Some(file) = &mut event.file {
+            file.truncate(LONGEST_PATH);
+        }
+        let mut ring = self.events.ring.lock();
         if ring.asked.is_none_or(|asked| asked.elapsed() > SILENCE) {
-            self.is_watched.store(false, Relaxed);
+            self.events.is_watched.store(false, Relaxed);
             *ring = Ring {
                 next: ring.next,
                 ..Ring::default()
@@ -84,16 +111,17 @@ impl Trace {
         if ring.events.len() == KEPT {
             ring.events.pop_front();
         }
-        ring.events.push_back(event);
+        ring.events.push_back((self.archive.clone(), event));
         ring.next += 1;
     }
 
-    /// The events from number `from` on, at most `most`, with the number of the first. They are wanted from
-    /// now on, for five seconds. Without `from`: none, and the number of the next.
-    pub fn since(&self, from: Option<u64>, most: usize) -> (u64, Vec<Traced>) {
-        let mut ring = self.ring.lock();
+    /// The events of all archives from number `from` on, at most `most`, with the number of the first, and each with
+    /// the name of its archive. They are wanted from now on, for five seconds. Without `from`: none, and the number of
+    /// the next.
+    pub fn since(&self, from: Option<u64>, most: usize) -> (u64, Vec<(Arc<str>, Traced)>) {
+        let mut ring = self.events.ring.lock();
         ring.asked = Some(Instant::now());
-        self.is_watched.store(true, Relaxed);
+        self.events.is_watched.store(true, Relaxed);
         let oldest = ring.next - ring.events.len() as u64;
         let first = from.unwrap_or(ring.next).clamp(oldest, ring.next);
         let events = ring.events.iter().skip((first - oldest) as usize);
@@ -110,14 +138,15 @@ mod tests {
             kind: TracedKind::Demand,
             began: SystemTime::UNIX_EPOCH,
             took: Duration::ZERO,
+            file: None,
             range: start..start + 1,
             from: "memory".into(),
             error: None,
         }
     }
 
-    fn starts(found: (u64, Vec<Traced>)) -> (u64, Vec<u64>) {
-        let starts = found.1.iter().map(|event| event.range.start);
+    fn starts(found: (u64, Vec<(Arc<str>, Traced)>)) -> (u64, Vec<u64>) {
+        let starts = found.1.iter().map(|(_, event)| event.range.start);
         (found.0, starts.collect())
     }
 
@@ -133,6 +162,34 @@ mod tests {
         assert_eq!(starts(trace.since(Some(2), 9)), (2, vec![2]));
         assert_eq!(starts(trace.since(Some(99), 9)), (3, vec![]));
         assert_eq!(starts(trace.since(None, 9)), (3, vec![]));
+    }
+
+    #[test]
+    fn archives_share_one_ring_and_each_event_names_its_archive() {
+        let trace = Trace::default();
+        let (a, b) = (trace.of_archive("a"), trace.of_archive("b"));
+        trace.since(None, 0);
+        let named = || Traced {
+            file: Some(vec![b'x'; 2 * LONGEST_PATH]),
+            ..event(2)
+        };
+        a.add(|| event(1));
+        b.add(named);
+        let (_, events) = trace.since(Some(0), 9);
+        let names: Vec<&str> = events.iter().map(|(archive, _)| &**archive).collect();
+        assert_eq!(names, ["a", "b"]);
+        let length = events[1].1.file.as_ref().map(Vec::len);
+        assert_eq!(
+            length,
+            Some(LONGEST_PATH),
+            "a long path takes little memory"
+        );
+        (0..KEPT as u64).for_each(|at| a.add(|| event(at)));
+        assert_eq!(
+            b.since(Some(0), usize::MAX).1.len(),
+            KEPT,
+            "one bound for all"
+        );
     }
 
     #[test]
@@ -152,10 +209,10 @@ mod tests {
         let trace = Trace::default();
         trace.since(None, 0);
         trace.add(|| event(0));
-        trace.ring.lock().asked = Instant::now().checked_sub(SILENCE * 2);
+        trace.events.ring.lock().asked = Instant::now().checked_sub(SILENCE * 2);
         trace.add(|| event(1));
         assert!(!trace.is_watched());
-        assert_eq!(trace.ring.lock().events.capacity(), 0);
+        assert_eq!(trace.events.ring.lock().events.capacity(), 0);
         assert_eq!(starts(trace.since(Some(0), 9)), (1, vec![]));
     }
 }

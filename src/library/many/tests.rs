@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::fs::{Owners, Symlinks, TreeOptions};
+use crate::library::Library;
 use crate::volume::Location;
 
 /// Everything in it is a directory, which has these names.
@@ -47,8 +48,8 @@ async fn open(many: &Arc<Many>) -> Arc<Unopened> {
     }
 }
 
-fn many(names: &'static [&'static str]) -> Arc<Many> {
-    let options = LibraryOptions {
+fn options() -> LibraryOptions {
+    LibraryOptions {
         tree: TreeOptions {
             uid: 0,
             gid: 0,
@@ -59,8 +60,11 @@ fn many(names: &'static [&'static str]) -> Arc<Many> {
         },
         idle: Duration::from_secs(60),
         refresh: None,
-    };
-    Many::new(Arc::new(Directories(names)), options, Handle::current())
+    }
+}
+
+fn many(names: &'static [&'static str]) -> Arc<Many> {
+    Many::new(Arc::new(Directories(names)), options(), Handle::current())
 }
 
 #[tokio::test]
@@ -82,4 +86,41 @@ async fn a_directory_whose_names_do_not_fit_together_hinders_no_later_list() {
     for _ in 0..2 {
         assert_eq!(many.reload().await.expect("a list").archives, 1);
     }
+}
+
+/// Each request that found the same archive changed made all names anew itself, also several at once.
+#[test]
+fn archive_that_changed_is_renewed_once_and_outside_the_request() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let builder = builder.worker_threads(1).max_blocking_threads(1);
+    let runtime = builder.enable_all().build().expect("a runtime");
+    let archives = Arc::new(Directories(&[]));
+    let library = Library::many(archives, options(), runtime.handle().clone());
+    runtime.block_on(library.reload()).expect("a list");
+    let d = || match library.find(Ino::ROOT) {
+        Found::Directory(root) => root.child(b"d").expect("an archive"),
+        _ => panic!("it is a directory"),
+    };
+    let before = d();
+    // The only thread for such work is busy.
+    let (release, busy) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || {
+        let _ = busy.recv();
+    });
+    let renewals: Vec<_> = (0..3).filter_map(|_| library.changed(before)).collect();
+    assert_eq!(renewals.len(), 1);
+    assert_eq!(d(), before);
+    drop(release);
+    // Behind what was begun before.
+    let wait = || {
+        runtime
+            .block_on(runtime.spawn_blocking(|| {}))
+            .expect("it ends")
+    };
+    wait();
+    let after = d();
+    assert_ne!(after, before);
+    assert!(library.changed(before).is_none());
+    wait();
+    assert_eq!(d(), after, "that was known");
 }

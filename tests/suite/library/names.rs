@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use aiozfs::content::{Cid, Codec, Version};
+
 use super::shelf::{Answer, Shelf, archive, control, write_list};
 use crate::common::mount::Mount;
 use crate::common::{run, tree};
@@ -314,4 +316,71 @@ fn each_archive_of_a_directory_is_shown() {
     }));
     assert_eq!(names(&mount.join("2024")), ["c.zip", "e.zip"]);
     mount.end();
+}
+
+/// Each lookup of a CID made a snapshot of all names, and after eight of them a listing that was under way lost its own.
+/// It went on at the same position of another one, so names were missing or came twice.
+#[test]
+fn listing_goes_on_while_cids_are_looked_up_and_the_list_is_reloaded() {
+    const NAMES: usize = 20_000;
+    const CIDS: usize = 50;
+    let shelf = Shelf::new(archive("any"));
+    let dir = tree::temp();
+    let list = dir.path().join("films.tsv");
+    // Some are before the CIDs in the order of names, and some behind them.
+    let expected: Vec<String> = (0..NAMES)
+        .map(|n| format!("{}{n:05}", if n % 2 == 0 { 'a' } else { 'z' }))
+        .collect();
+    let write = |names: &[String]| {
+        let entries = names.iter().map(|n| (n.as_str(), shelf.url("/any/1")));
+        write_list(&list, &entries.collect::<Vec<_>>());
+    };
+    write(&expected);
+    let mount = Mount::library(&[
+        "--any",
+        &format!("--library={}", list.display()),
+        &format!("--gateway={}", shelf.url("")),
+    ]);
+    let cids: Vec<String> = (0..CIDS)
+        .map(|n| Cid::of_block(Version::V1, Codec::Raw, &n.to_le_bytes()).to_string())
+        .collect();
+    // What a listing says, while something is done after each four hundredth name.
+    let listing = |mut act: Box<dyn FnMut(usize) + '_>| {
+        let entries = fs::read_dir(mount.path()).expect("the root").enumerate();
+        let listed = entries.map(|(n, entry)| {
+            if n % 400 == 399 {
+                act(n / 400);
+            }
+            entry.expect("an entry").file_name().into_string()
+        });
+        let mut listed: Vec<String> = listed.map(|name| name.expect("UTF-8")).collect();
+        let all = listed.len();
+        listed.sort();
+        listed.dedup();
+        assert_eq!(listed.len(), all, "no name comes twice");
+        listed.retain(|name| !cids.contains(name));
+        listed
+    };
+    let mut sorted = expected.clone();
+    sorted.sort();
+    let listed = listing(Box::new(|turn| {
+        if let Some(cid) = cids.get(turn) {
+            fs::metadata(mount.join(cid)).expect("a CID is a directory");
+        }
+    }));
+    assert!(listed == sorted, "{} names", listed.len());
+    assert_eq!(names(mount.path()).len(), NAMES + CIDS);
+
+    // A listing that has begun goes on with all its names, and the next one has the new ones.
+    let listed = listing(Box::new(|turn| {
+        if turn < 3 {
+            write(&expected[..NAMES / (turn + 2)]);
+            let mut reload = run::aiozfs();
+            run::run(reload.arg("reload").arg(mount.path())).ok("reload");
+        }
+    }));
+    assert!(listed == sorted, "{} names", listed.len());
+    assert_eq!(names(mount.path()).len(), NAMES / 4 + CIDS);
+    assert_eq!(shelf.requests(), 0);
+    mount.assert_no_complaint();
 }

@@ -73,6 +73,7 @@ fn trace_shows_reads_and_requests_with_their_origin() {
     let read = seen.last().expect("a read");
     assert_eq!(read["file"], "film.bin");
     assert_eq!(read["from"], "network");
+    assert!(read.get("archive").is_none(), "there is only one: {read}");
     let (offset, length) = (read["offset"].as_u64(), read["length"].as_u64());
     assert!(offset <= Some(1_000_000), "{read}");
     assert!(
@@ -112,6 +113,62 @@ fn trace_shows_reads_and_requests_with_their_origin() {
     run(run::aiozfs().arg("umount").arg(mount.path())).ok("umount");
     let ended = run::wait(&mut child, LIMIT).expect("it ends with the mount");
     assert_eq!(ended.code(), Some(0));
+}
+
+/// A library refused a trace: each archive had one of its own, and there was none for the mount.
+#[test]
+fn trace_of_a_library_shows_all_archives_by_name() {
+    let (one, two, gone) = (served(), served(), served());
+    gone.behave(Behaviour::Status(404, None));
+    let add = |name: &str, node: &FaultNode| format!("--add={name}={}", node.url());
+    let mount = Mount::library(&[
+        &add("films/one", &one),
+        &add("films/two", &two),
+        &add("gone", &gone),
+    ]);
+    let first = fs::read(mount.join("films/one/film.bin")).expect("bytes");
+    let (mut child, lines) = watch(&mount, &["--json"]);
+    // One was open before the trace began, and the others are opened while it is watched.
+    let other = File::open(mount.join("films/one/other.bin")).expect("it opens");
+    other.read_exact_at(&mut [0; 4096], 0).expect("bytes");
+    let second = fs::read(mount.join("films/two/film.bin")).expect("bytes");
+    assert!(first == second);
+    fs::metadata(mount.join("gone/film.bin")).expect_err("it is not there");
+    let mut seen = until(&lines, |event| event["archive"] == "gone");
+    let failed = seen.pop().expect("an attempt");
+    assert_eq!(failed["kind"], "open", "{failed}");
+    let error = failed["error"].as_str();
+    assert!(
+        error.is_some_and(|error| error.contains("not found")),
+        "{failed}"
+    );
+
+    let of = |archive: &str, kind: &str, file: Option<&str>| {
+        let found = seen.iter().find(|event| {
+            event["archive"] == archive && event["kind"] == kind && event["file"].as_str() == file
+        });
+        found.unwrap_or_else(|| panic!("{archive} {kind} {file:?} is not among {seen:#?}"))
+    };
+    of("films/one", "read", Some("other.bin"));
+    of("films/two", "read", Some("film.bin"));
+    let request = of("films/two", "demand", Some("film.bin"));
+    assert_eq!(request["from"], two.addr.to_string(), "{request}");
+    let opened = of("films/two", "open", None);
+    assert_eq!(opened["from"], "network", "{opened}");
+    assert!(opened["ms"].as_f64() > Some(0.0), "{opened}");
+    let size = opened["length"].as_u64();
+    assert!(size > Some(5_000_000), "the archive's size: {opened}");
+    let opened_before = |event: &&Value| event["archive"] == "films/one" && event["kind"] == "open";
+    assert_eq!(seen.iter().filter(opened_before).count(), 0);
+    child.kill().expect("a process of ours");
+    child.wait().expect("it ends");
+
+    let (mut child, lines) = watch(&mount, &["--only", "read"]);
+    fs::read(mount.join("films/two/other.bin")).expect("bytes");
+    let line = lines.recv_timeout(LIMIT).expect("a line");
+    assert!(line.ends_with(" films/two/other.bin"), "{line}");
+    child.kill().expect("a process of ours");
+    child.wait().expect("it ends");
 }
 
 #[test]

@@ -1,0 +1,40 @@
+//! Names that are no longer shown, so that a listing can go on behind one of them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::inode::Part;
+
+/// The most names that are kept. A list has about as many at most, and a reload can remove them all.
+const MOST: usize = 100_000;
+
+/// The last names that are gone, the newest last, and their parts. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Gone(Arc<Mutex<VecDeque<Name>>>);
+
+type Name = (Part, Box<str>);
+
+impl Gone {
+    /// Adds a name.
+    pub(super) fn add(&self, part: Part, name: &str) {
+        let mut names = self.names();
+        if names.len() == MOST {
+            names.pop_front();
+        }
+        names.push_back((part, name.into()));
+    }
+
+    /// The name that had this part last.
+    pub(super) fn name(&self, part: Part) -> Option<Box<str>> {
+        let names = self.names();
+        let mut newest_first = names.iter().rev();
+        newest_first
+            .find(|(gone, _)| *gone == part)
+            .map(|(_, name)| name.clone())
+    }
+
+    fn names(&self) -> MutexGuard<'_, VecDeque<Name>> {
+        // Each change is one call.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
