@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
+use rustix::fs::OFlags;
 
 use super::{
     Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source, answer_without_bytes,
@@ -54,7 +55,9 @@ impl File {
         let origin = Origin::new(path.display().to_string());
         // Opening a FIFO would wait for its writer. For regular files the flag means nothing.
         let mut options = StdFile::options();
-        options.read(true).custom_flags(libc::O_NONBLOCK);
+        options
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let file = options.open(path).map_err(|e| io_error(&origin, &e))?;
         Self::from_std(file, origin)
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::archive_name::is_archive;
 use super::error::OpenError;
 use super::location::Location;
 use super::options::Options;
@@ -21,9 +22,6 @@ use crate::content::ListedKind;
 use crate::http::{HttpOptions, Page, Url, page};
 use crate::source::{Backoff, Error, OPEN_PATIENCE, Origin, Priority};
 use crate::stores::{self, ObjectAddress, Requests, Store};
-
-/// The ends of the names of archives, in any case.
-const ARCHIVES: [&str; 2] = [".zip", ".tar"];
 
 /// The most archives and directories of a listing.
 const MAX_LISTED: usize = 100_000;
@@ -109,15 +107,6 @@ pub async fn listing(location: &Location, options: &Options) -> Result<Listing, 
         Location::Url(url) => list_index(url, &servers, options, &mut names).await?,
     }
     Ok(names.finish())
-}
-
-/// Whether a name is that of an archive.
-pub(super) fn is_archive(name: &str) -> bool {
-    let end = name.len().saturating_sub(4);
-    let end = name.as_bytes().get(end..).unwrap_or_default();
-    ARCHIVES
-        .iter()
-        .any(|known| known.as_bytes().eq_ignore_ascii_case(end))
 }
 
 async fn list_store(

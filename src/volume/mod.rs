@@ -4,6 +4,7 @@
 //! verification, the reader), takes the index and the tree of names from the cache or builds them,
 //! and gives a [`Volume`], which finds, lists and reads files. Nothing here prints.
 
+mod archive_name;
 mod content_path;
 mod error;
 mod files;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::archive_name::is_archive;
 use super::content_path::{ContentPath, Root};
 use super::error::OpenError;
-use super::listing::is_archive;
 use super::location::Location;
 use super::options::{Options, Verify};
 use super::servers::{Server, Servers};
