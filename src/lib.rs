@@ -32,6 +32,9 @@
 //! `tests/rooms` reads this table and fails on a use that is not in it. `doc/DESIGN.md` describes how the rooms work
 //! together.
 
+// They panic when their reader is gone; `cli` has `tell!` and `show::print`.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 pub mod archive;
 pub mod cache;
 pub mod cli;

@@ -13,6 +13,11 @@ pub enum Error {
         /// Length of the blob.
         size: u64,
     },
+    /// It begins as a ZIP, but has no end-of-central-directory record.
+    NoEnd {
+        /// Length of the blob.
+        size: u64,
+    },
     /// It is compressed as a whole, as `.tar.gz` files are.
     CompressedAsWhole {
         /// The format.
@@ -60,6 +65,10 @@ impl fmt::Display for Error {
             Error::NotAnArchive { size } => write!(
                 f,
                 "not a ZIP archive, and no tar: its {size} bytes do not end with an end-of-central-directory record, and do not begin with a tar header; is it complete?"
+            ),
+            Error::NoEnd { size } => write!(
+                f,
+                "not a ZIP archive that is complete: it begins as one, but its {size} bytes do not end with an end-of-central-directory record; get it again from where it came from"
             ),
             Error::CompressedAsWhole { format, command } => write!(
                 f,

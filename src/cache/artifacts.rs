@@ -12,14 +12,8 @@ use super::shared::{Shared, damaged};
 pub type Pull<'a> = dyn FnMut(&mut [u8]) -> bool + 'a;
 
 impl Cached {
-    /// Finds out which blob this is, which may take a request. `tail` as in
-    /// [`Source::open`](crate::source::Source::open), which then needs no request.
-    pub async fn get_ready(&self, tail: u64) -> crate::source::Result<()> {
-        self.prepare(tail).await
-    }
-
-    /// The artifact of this name, made by `make` from its bytes; `None` if there is none. If it is
-    /// damaged, which shows only at its end, the result of `make` is dropped.
+    /// Loads the artifact of this name, which `make` makes from its bytes; `None` if there is none. Only the end of the
+    /// file shows whether it is damaged. If so, the result of `make` is dropped.
     pub async fn load<T: Send + 'static>(
         &self,
         name: String,

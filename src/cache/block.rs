@@ -199,7 +199,7 @@ pub(super) fn slices_of<'a>(
     within.filter(|(_, slice)| !slice.is_empty())
 }
 
-/// Sorts slices and cuts their overlaps, in favour of the one that begins first: both have the same bytes,
+/// Sorts slices and cuts their overlaps, in favour of the slice that begins first: both have the same bytes,
 /// and a reader verifies them.
 pub(super) fn without_overlaps(mut slices: Vec<Slice<'_>>) -> Vec<Slice<'_>> {
     arrange_by_key(&mut slices, |(at, _)| *at);

@@ -1,8 +1,7 @@
 //! A pool of buffers for large reads of the disk.
 //!
-//! A fresh buffer costs more than the checksum of what is read into it: the kernel allocates, zeroes and
-//! frees its pages each time. Direct reads are faster into contiguous memory, so each buffer lies in a
-//! huge page, if the system has any.
+//! A fresh buffer costs more than the checksum of its content: the kernel allocates, zeroes and frees its pages each
+//! time. Direct reads are faster into contiguous memory, so each buffer lies in a huge page, if the system has any.
 
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use super::block::{BLOCK, HEAD};
 
 /// The most buffers. With huge pages each takes 2 MB once it is used. A read that gets none allocates
 /// memory.
-const MOST: usize = 12;
+const MAX_BUFFERS: usize = 12;
 
 /// Bytes in a buffer: a block's file fits.
 const LEN: usize = (HEAD + BLOCK) as usize;
@@ -61,9 +60,9 @@ impl Buffers {
 
 impl Pool {
     fn make(&self) -> Option<MmapMut> {
-        let made = self
-            .made
-            .fetch_update(Relaxed, Relaxed, |made| (made < MOST).then_some(made + 1));
+        let made = self.made.fetch_update(Relaxed, Relaxed, |made| {
+            (made < MAX_BUFFERS).then_some(made + 1)
+        });
         made.ok()?;
         // Two pages long, so that one aligned huge page fits. Untouched memory is never allocated.
         let memory = MmapOptions::new().len(2 * HUGE_PAGE).map_anon().ok()?;
@@ -118,7 +117,7 @@ mod tests {
     fn buffers_return_and_are_limited() {
         let buffers = Buffers::default();
         let mut all: Vec<Buffer> = std::iter::from_fn(|| buffers.take()).collect();
-        assert_eq!(all.len(), MOST);
+        assert_eq!(all.len(), MAX_BUFFERS);
         for buffer in &mut all {
             assert_eq!(buffer.len(), LEN);
             // Direct I/O needs an alignment of at most 4096.

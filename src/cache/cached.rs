@@ -51,14 +51,14 @@ struct State {
     cache: Arc<Inner>,
     origin: Origin,
     key: Key,
-    /// The blob. For a URL it is known after the first request; it is `Some(None)`, and nothing is
-    /// cached, if the server tells no version.
+    /// The blob. For a URL, it is known after the first request. If the server tells no version, it is `Some(None)`,
+    /// and nothing is cached.
     blob: OnceLock<Option<Arc<Blob>>>,
     size: OnceLock<u64>,
     ask: Ask,
     /// The version of a URL that was taken to be the current one without asking.
     assumed: OnceLock<String>,
-    /// The blob's end, as fetched by `prepare`, until `open` takes it.
+    /// The blob's end, as fetched by `get_ready`, until `open` takes it.
     tail: Mutex<Option<Chunk>>,
     /// Whether the last read missed: then the next ones will probably miss, too.
     misses: AtomicBool,
@@ -96,8 +96,9 @@ impl Cached {
         self.0.is_assumed()
     }
 
-    /// Opens the blob if its version is not known yet.
-    pub(super) async fn prepare(&self, tail: u64) -> Result<()> {
+    /// Finds out which blob this is. The version of a URL may take a request, whose answer [`open`](Source::open) then
+    /// returns. `tail`: see there.
+    pub async fn get_ready(&self, tail: u64) -> Result<()> {
         if self.0.blob.get().is_none() {
             let opened = self.0.open(tail).await?;
             *self.0.tail.lock() = opened.tail;
@@ -142,29 +143,29 @@ impl State {
             let metadata: Option<Metadata> = self.cache.run_blocking(read).await.flatten();
             if let Some(Metadata { size, .. }) = metadata {
                 self.below.learn(Fact::Size(size));
-                self.is_open(size, None);
+                self.opened(size, None);
                 return Ok(Opened { size, tail: None });
             }
         }
         let opened = self.below.open(tail).await?;
         self.misses.store(true, Relaxed);
-        self.is_open(opened.size, None);
-        self.keep(opened.tail.as_ref());
+        self.opened(opened.size, None);
+        self.store(opened.tail.as_ref());
         Ok(opened)
     }
 
-    /// The path of what was last seen of a URL.
+    /// The path of the record of a URL.
     fn seen_path(&self) -> String {
         format!("urls/{}", self.key.hex())
     }
 
-    /// Judges the error of a read from below. If the version of a URL may be an old one, the next open asks the server. If
-    /// the server has not confirmed the version, its refusal is a change: what it was asked for is not there now.
+    /// Judges the error of a read from below. If the version of a URL may be out of date, the next open asks the server.
+    /// If the server has not confirmed the version, its refusal counts as a change: what was requested is gone.
     fn judge(&self, error: Error) -> Error {
         let (origin, is_doubtful) = match &error {
             Error::Changed { .. } => (None, true),
-            // A server that has another blob now need not say so, and it was not asked before. Object stores answer 403
-            // for an absent object to those who may not list the bucket.
+            // The server was not asked before, and one that has another blob now need not say so. Object stores answer
+            // 403 for an absent object to users who may not list the bucket.
             Error::NotFound { origin }
             | Error::NoRanges { origin, .. }
             | Error::BadAnswer { origin, .. }
@@ -178,7 +179,7 @@ impl State {
             _ => (None, false),
         };
         if is_doubtful && self.key.is_url() {
-            // After a record of this version that is still to be written.
+            // The writer does this after it has written a record of this version.
             self.cache.send(Job::ForgetSeen(self.seen_path()));
         }
         match origin {
@@ -211,7 +212,7 @@ impl State {
             let _ = self.blob.set(Some(Blob::new(key)));
             let _ = self.assumed.set(version.clone());
             self.below.learn(Fact::Version(version, *size));
-            self.is_open(*size, Some(version.clone()));
+            self.opened(*size, Some(version.clone()));
             let size = *size;
             return Ok(Opened { size, tail: None });
         }
@@ -236,8 +237,8 @@ impl State {
         let now = Seen::now(version.clone(), opened.size, fresh_for, listed);
         let key = self.key.version(&version, opened.size);
         let _ = self.blob.set(Some(Blob::new(key.clone())));
-        self.is_open(opened.size, Some(version));
-        self.keep(opened.tail.as_ref());
+        self.opened(opened.size, Some(version));
+        self.store(opened.tail.as_ref());
         if seen.as_ref() != Some(&now) {
             let old = seen.map(|seen| self.key.version(&seen.version, seen.size));
             let old = old.filter(|old| *old != key);
@@ -246,7 +247,8 @@ impl State {
         Ok(opened)
     }
 
-    fn is_open(&self, size: u64, version: Option<String>) {
+    /// Records that the blob has been opened.
+    fn opened(&self, size: u64, version: Option<String>) {
         if self.size.set(size).is_ok()
             && let Some(blob) = self.blob()
         {
@@ -255,7 +257,8 @@ impl State {
         }
     }
 
-    fn keep(&self, chunk: Option<&Chunk>) {
+    /// Has the writer store a chunk.
+    fn store(&self, chunk: Option<&Chunk>) {
         if let (Some(blob), Some(chunk)) = (self.blob(), chunk) {
             let mut collector = Collector::new(self.cache.clone(), blob.clone(), chunk.range());
             collector.pass(chunk.offset, &chunk.bytes);
@@ -325,7 +328,7 @@ impl CachedRead {
             range.end = wrong.start;
         }
         let end = range.end;
-        // Offline, a block that another process has just written is worth a look.
+        // Offline, the disk is always read: another process may just have written the block.
         if self.state.ask != Ask::Never && blob.presence.lacks(blocks_of(&range), Instant::now()) {
             return Lookup::Missing(end);
         }
@@ -423,7 +426,7 @@ impl Source for Cached {
             return below;
         }
         Hints {
-            // A block that two reads share is opened and verified twice.
+            // If a read ended within a block, the next read would open and verify the block again.
             stored_unit: Some(BLOCK),
             trouble: below.trouble,
             // A disk needs no connections.
@@ -433,9 +436,9 @@ impl Source for Cached {
 
     fn learn(&self, fact: Fact<'_>) {
         match fact {
-            Fact::Size(size) if !self.0.key.is_url() => self.0.is_open(size, None),
+            Fact::Size(size) if !self.0.key.is_url() => self.0.opened(size, None),
             Fact::Size(_) | Fact::Version(..) | Fact::NoRanges { .. } => {}
-            Fact::Bytes(chunk) => self.0.keep(Some(chunk)),
+            Fact::Bytes(chunk) => self.0.store(Some(chunk)),
         }
         self.0.below.learn(fact);
     }

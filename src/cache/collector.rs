@@ -52,9 +52,9 @@ impl Collector {
                 _reservation: room,
             });
         }
-        if let Some(piece) = &mut self.filling {
-            debug_assert_eq!(piece.offset + piece.bytes.len() as u64, at);
-            piece.bytes.extend_from_slice(bytes);
+        if let Some(part) = &mut self.filling {
+            debug_assert_eq!(part.offset + part.bytes.len() as u64, at);
+            part.bytes.extend_from_slice(bytes);
         }
         if end == block_end || end >= self.range.end {
             self.hand_over();
@@ -62,11 +62,11 @@ impl Collector {
     }
 
     fn hand_over(&mut self) {
-        if let Some(piece) = self.filling.take()
-            && !piece.bytes.is_empty()
-            && self.blob.quarantine.first(&piece.range()).is_none()
+        if let Some(part) = self.filling.take()
+            && !part.bytes.is_empty()
+            && self.blob.quarantine.first(&part.range()).is_none()
         {
-            self.cache.write(piece);
+            self.cache.write(part);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Large reads that bypass the page cache.
 //!
-//! The kernel caches what a mount returns, so a second copy in the page cache of the block's file is
-//! useless, and making it costs more than the rest of the way from a disk. What is in the page cache
-//! already, because it was written recently, is read from there.
+//! The kernel caches what a mount returns. A second copy, in the page cache of the block's file, would be useless, and
+//! to make it costs more than the rest of the read. Bytes that were written recently are in the page cache already, and
+//! are read from there.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,7 @@ pub(super) fn read(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize>
         return read_all(file, buffer, at);
     }
     // Not every file system supports direct reads of this alignment.
-    match past_memory(file, buffer, at) {
+    match read_direct(file, buffer, at) {
         Ok(read) => Ok(read),
         Err(_) => read_all(file, buffer, at),
     }
@@ -34,7 +34,7 @@ pub(super) fn read_all(file: &File, buffer: &mut [u8], at: u64) -> io::Result<us
 
 /// Opens the file once more, since `O_DIRECT` belongs to the open file description, which others may
 /// share.
-fn past_memory(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+fn read_direct(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     let same = format!("/proc/self/fd/{}", file.as_raw_fd());
     let how = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
     let file = File::from(open(same, how, Mode::empty())?);
@@ -104,7 +104,7 @@ mod tests {
         let file = File::open(&path).expect("opened");
         let mut memory = Box::new(Aligned([0; 64 * PAGE]));
         type Read = fn(&File, &mut [u8], u64) -> io::Result<usize>;
-        for (how, way) in [("read", read as Read), ("past memory", past_memory)] {
+        for (how, way) in [("read", read as Read), ("past memory", read_direct)] {
             for (at, len) in [(0, 4), (1, 20), (3, 18), (20, 1), (21, 1), (40, 2)] {
                 let buffer = &mut memory.0[..len * PAGE];
                 buffer.fill(0xee);

@@ -3,8 +3,8 @@
 //! Blocks that were used again, at least a minute after they were written, are kept longer than blocks
 //! that were read once: copying a whole archive does not evict what is read every day. If new blocks
 //! take more than a tenth of the cache, the oldest of them goes first; otherwise the least recently
-//! used file goes. (S3-FIFO and 2Q do this with queues. Here the files' times are the queues, which all
-//! processes share and no crash can damage.)
+//! used file goes. S3-FIFO and 2Q do this with queues. Here the times of the files serve as queues, which all
+//! processes share and no crash can damage.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,24 +20,24 @@ use super::usage::{self, Usage};
 use crate::ranges::arrange_by_key;
 
 /// A use at least this many seconds after the write protects a block.
-const AGAIN: i64 = 60;
+const REUSED_AFTER: i64 = 60;
 
 /// After this many seconds without use, a block is no longer protected.
-const FADED: i64 = 30 * 24 * 3600;
+const PROTECTED_FOR: i64 = 30 * 24 * 3600;
 
-/// After this many seconds, a temporary file was left by a killed process, and what was seen of a URL is useless without
-/// the blob.
-const LEFT: i64 = 3600;
+/// A file that belongs to no blob is removed when it is older than this, in seconds: a temporary file that a killed
+/// process left, or what was seen of a URL whose blob is gone.
+const STRAY_AFTER: i64 = 3600;
 
-/// The least that one eviction frees, in bytes, since listing all files is slow.
-const LEAST_ROOM: u64 = 4 << 20;
+/// The least that one eviction frees, in bytes, since it is slow to list all files.
+const MIN_FREED: u64 = 4 << 20;
 
 /// The kinds of files that eviction tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
     /// The block of this number.
     Block(u64),
-    /// A node of the hash tree, or an artifact such as the index: small, and needed first.
+    /// A node of the hash tree, or an artifact, for example the index: small, and needed first.
     Artifact,
     /// Metadata, and what was last seen of the blob's URL. It is evicted with the last of the blob's other files.
     Record,
@@ -84,7 +84,7 @@ pub(super) fn make_room(shared: &Shared, known: Usage, need: u64) -> io::Result<
     let survey = survey(disk)?;
     let mut taken = survey.taken + need;
     if taken > bound {
-        let room = (bound / 20).max(LEAST_ROOM).min(bound / 2);
+        let room = (bound / 20).max(MIN_FREED).min(bound / 2);
         let victims = victims(disk, &survey, taken - (bound - room), shared.size());
         let freed = remove(disk, &survey, &victims);
         shared.tally.evicted(victims.len(), freed);
@@ -97,13 +97,10 @@ pub(super) fn make_room(shared: &Shared, known: Usage, need: u64) -> io::Result<
 /// Lists all files, and removes those that nothing needs any more.
 pub(super) fn survey(disk: &dyn Disk) -> io::Result<Inventory> {
     let mut survey = Inventory::default();
-    for left in list(disk, "tmp")? {
-        survey.add_left(disk, &format!("tmp/{}", left.name), left.stat);
+    for file in list(disk, "tmp")? {
+        survey.add_stray(disk, &format!("tmp/{}", file.name), file.stat);
     }
-    for blob in list(disk, "blobs")?
-        .into_iter()
-        .filter(|found| found.is_dir)
-    {
+    for blob in list(disk, "blobs")?.iter().filter(|found| found.is_dir) {
         survey.add_blob(disk, format!("blobs/{}", blob.name))?;
     }
     survey.add_urls(disk)?;
@@ -165,15 +162,15 @@ impl Inventory {
             let dir = record::read(disk, &path).map(|seen: Seen| seen.dir(&url.name));
             match dir.and_then(|dir| known.get(&dir)) {
                 Some(blob) => self.add(*blob, path, FileKind::Record, url.stat),
-                None => self.add_left(disk, &path, url.stat),
+                None => self.add_stray(disk, &path, url.stat),
             }
         }
         Ok(())
     }
 
     /// Adds a file that belongs to no blob, unless it is so old that it is removed.
-    fn add_left(&mut self, disk: &dyn Disk, path: &str, stat: Stat) {
-        let is_removed = now() - stat.written > LEFT && disk.remove(path).is_ok();
+    fn add_stray(&mut self, disk: &dyn Disk, path: &str, stat: Stat) {
+        let is_removed = now() - stat.written > STRAY_AFTER && disk.remove(path).is_ok();
         if !is_removed {
             self.taken += stat.taken;
         }
@@ -197,20 +194,20 @@ pub(super) fn victims(disk: &dyn Disk, survey: &Inventory, wanted: u64, size: u6
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for (at, item) in survey.items.iter().enumerate() {
         let pins = &pins[item.blob];
-        let is_used = now - item.stat.used < FADED;
+        let is_used = now - item.stat.used < PROTECTED_FOR;
         match item.what {
             FileKind::Record => {}
             FileKind::Block(number) if pins.hold(number) => {}
             FileKind::Artifact if !pins.is_empty() => {}
             FileKind::Artifact => known.push(at),
-            FileKind::Block(_) if is_used && item.stat.used - item.stat.written >= AGAIN => {
+            FileKind::Block(_) if is_used && item.stat.used - item.stat.written >= REUSED_AFTER => {
                 known.push(at);
             }
             FileKind::Block(_) => new.push(at),
         }
     }
     let stat = |at: &usize| survey.items[*at].stat;
-    // Sorted so that the first to go is last.
+    // The first to go is last.
     arrange_by_key(&mut new, |at| std::cmp::Reverse(stat(at).written));
     arrange_by_key(&mut known, |at| std::cmp::Reverse(stat(at).used));
     let mut new_bytes: u64 = new.iter().map(|at| stat(at).taken).sum();

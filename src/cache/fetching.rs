@@ -9,11 +9,12 @@ use super::block::{BLOCK, blocks_of, within};
 use super::cached::Cached;
 use super::pinning;
 use super::shared::Shared;
+use crate::ranges::RangeSet;
 
-/// How often the budget is polled.
-const LOOK: Duration = Duration::from_millis(5);
+/// The pause between two looks at the budget.
+const POLL: Duration = Duration::from_millis(5);
 
-/// How many bytes of a blob one look covers: 256 files.
+/// How many bytes of a blob one task on a blocking thread looks for: 256 files.
 const STEP: u64 = 256 << 20;
 
 impl Cached {
@@ -61,7 +62,7 @@ impl Cached {
         };
         let wait = async {
             while cache.shared.budget.is_short() {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL).await;
             }
         };
         // After the timeout some bytes may not be cached; `missing` tells.
@@ -70,7 +71,7 @@ impl Cached {
 }
 
 fn missing_of(shared: &Shared, blob: &Blob, range: &Range<u64>) -> Vec<Range<u64>> {
-    let mut missing: Vec<Range<u64>> = Vec::new();
+    let mut missing = RangeSet::new();
     for number in blocks_of(range) {
         let wanted = within(number, range);
         let gaps = match shared.open_block(blob, number, &(0..0)) {
@@ -78,12 +79,8 @@ fn missing_of(shared: &Shared, blob: &Blob, range: &Range<u64>) -> Vec<Range<u64
             None => vec![wanted],
         };
         for gap in gaps {
-            let gap = number * BLOCK + gap.start..number * BLOCK + gap.end;
-            match missing.last_mut() {
-                Some(last) if last.end == gap.start => last.end = gap.end,
-                _ => missing.push(gap),
-            }
+            missing.insert(number * BLOCK + gap.start..number * BLOCK + gap.end);
         }
     }
-    missing
+    missing.to_vec()
 }

@@ -51,7 +51,7 @@ impl Folder {
         let ours_or_roots = |meta: &fs::Metadata| meta.uid() == us || meta.uid() == 0;
         for meta in [fs::symlink_metadata(dir)?, fs::metadata(dir)?] {
             if !ours_or_roots(&meta) {
-                return Err(of_another(dir, meta.uid(), us));
+                return Err(owned_by_another(dir, meta.uid(), us));
             }
         }
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -74,7 +74,7 @@ impl Folder {
         let stat = rustix::fs::fstat(&root)?;
         let path = dir.join(FORMAT);
         if stat.st_uid != us {
-            return Err(of_another(&path, stat.st_uid, us));
+            return Err(owned_by_another(&path, stat.st_uid, us));
         }
         make_private(root.as_fd(), &path, us)?;
         let is_other = |name: &OsStr| {
@@ -130,7 +130,7 @@ fn names_in(dir: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn of_another(path: &Path, owner: u32, us: u32) -> io::Error {
+fn owned_by_another(path: &Path, owner: u32, us: u32) -> io::Error {
     let path = path.display();
     refused(&format!(
         "{path} belongs to user {owner}; run: sudo chown -hR {us} '{path}'"

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Cache;
+use super::blob::dir;
 use super::block::{BLOCK, HEAD, Head};
 use super::clock::now;
 use super::disk::Handle;
@@ -20,7 +21,7 @@ use crate::ranges::{arrange_by_key, hex};
 
 /// A cached blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Kept {
+pub struct CachedBlob {
     /// The name of its directory, which identifies it.
     pub id: String,
     /// `cid`: verified when read; `believed`: a CID's content, unverified; `id`: content of another
@@ -56,7 +57,7 @@ pub struct Content {
     /// How much of `size` is filled; the rest is a reserve for several writers.
     pub filled: u64,
     /// The blobs, the most recently used first.
-    pub blobs: Vec<Kept>,
+    pub blobs: Vec<CachedBlob>,
 }
 
 /// The result of verifying cached files.
@@ -74,8 +75,8 @@ impl Cache {
         let shared = &self.0.shared;
         let survey = evict::survey(&*shared.disk)?;
         let each = survey.blobs.iter().enumerate();
-        let mut blobs: Vec<Kept> = each
-            .map(|(at, dir)| kept(shared, &survey, at, dir))
+        let mut blobs: Vec<CachedBlob> = each
+            .map(|(at, dir)| cached_blob(shared, &survey, at, dir))
             .collect();
         arrange_by_key(&mut blobs, |kept| std::cmp::Reverse(kept.used));
         Ok(Content {
@@ -87,19 +88,19 @@ impl Cache {
     }
 
     /// Pins all of a blob: its bytes, cached now or later, are not evicted.
-    pub fn pin(&self, blob: &Kept) -> io::Result<()> {
+    pub fn pin(&self, blob: &CachedBlob) -> io::Result<()> {
         let all: Range<u64> = 0..blob.size;
-        pinning::add(&self.0.shared, &dir(blob), &[all])
+        pinning::add(&self.0.shared, &dir(&blob.id), &[all])
     }
 
     /// Removes all pins of a blob.
-    pub fn unpin(&self, blob: &Kept) -> io::Result<()> {
-        pinning::clear(&self.0.shared, &dir(blob))
+    pub fn unpin(&self, blob: &CachedBlob) -> io::Result<()> {
+        pinning::clear(&self.0.shared, &dir(&blob.id))
     }
 
     /// Removes a blob, pinned or not. Returns the disk space freed, in bytes.
-    pub fn remove(&self, blob: &Kept) -> io::Result<u64> {
-        evict::remove_blob(&*self.0.shared.disk, &dir(blob))
+    pub fn remove(&self, blob: &CachedBlob) -> io::Result<u64> {
+        evict::remove_blob(&*self.0.shared.disk, &dir(&blob.id))
     }
 
     /// Evicts files, but none that is pinned, until the cache takes at most `size` bytes. Returns the
@@ -117,10 +118,10 @@ impl Cache {
 
     /// Reads all files of a blob and compares them with their checksums; removes damaged ones. Calls
     /// `progress` with the disk space of each file.
-    pub fn verify(&self, blob: &Kept, progress: &dyn Fn(u64)) -> io::Result<Verified> {
+    pub fn verify(&self, blob: &CachedBlob, progress: &dyn Fn(u64)) -> io::Result<Verified> {
         let shared = &self.0.shared;
         let mut survey = Inventory::default();
-        survey.add_blob(&*shared.disk, dir(blob))?;
+        survey.add_blob(&*shared.disk, dir(&blob.id))?;
         let mut verified = Verified::default();
         for item in &survey.items {
             match is_good(shared, blob, &item.path, item.what) {
@@ -137,17 +138,13 @@ impl Cache {
     }
 }
 
-fn dir(blob: &Kept) -> String {
-    format!("blobs/{}", blob.id)
-}
-
-fn kept(shared: &Shared, survey: &Inventory, at: usize, dir: &str) -> Kept {
+fn cached_blob(shared: &Shared, survey: &Inventory, at: usize, dir: &str) -> CachedBlob {
     let disk = &*shared.disk;
     let metadata: Option<Metadata> = record::read(disk, &format!("{dir}/record"));
     let counts: Counts = record::read(disk, &format!("{dir}/counts")).unwrap_or_default();
     let items = || survey.items.iter().filter(|item| item.blob == at);
     let files_used = items().map(|item| item.stat.used).max();
-    // If its record is lost, it can still be removed.
+    // A blob whose record is lost is listed, too: a user may want to remove it.
     let metadata = metadata.unwrap_or_else(|| Metadata {
         kind: "unknown".into(),
         name: "?".into(),
@@ -155,7 +152,7 @@ fn kept(shared: &Shared, survey: &Inventory, at: usize, dir: &str) -> Kept {
         version: None,
         since: items().map(|item| item.stat.written).min().unwrap_or(0),
     });
-    Kept {
+    CachedBlob {
         id: dir.trim_start_matches("blobs/").to_owned(),
         taken: items().map(|item| item.stat.taken).sum(),
         pinned: pins::of(disk, dir).bytes(metadata.size),
@@ -171,7 +168,7 @@ fn kept(shared: &Shared, survey: &Inventory, at: usize, dir: &str) -> Kept {
 }
 
 /// Whether a file is intact; `None` if it does not exist.
-fn is_good(shared: &Shared, blob: &Kept, path: &str, what: FileKind) -> Option<bool> {
+fn is_good(shared: &Shared, blob: &CachedBlob, path: &str, what: FileKind) -> Option<bool> {
     let file: Arc<dyn Handle> = shared.disk.open(path).ok()?.into();
     let name = path.rsplit('/').next().unwrap_or_default();
     let read = |most: usize| record::read_small(&*file, most).ok().flatten();

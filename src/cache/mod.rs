@@ -1,12 +1,11 @@
 //! The cache: verified bytes on disk, shared by all mounts of this user on this machine.
 //!
 //! [`Cached`] is the decorator that reads cached bytes from disk and caches what comes from below;
-//! [`CachedNodes`] does the same for the nodes of hash trees. Both store files of a blob, which a
-//! [`Key`] names: content that never changes. `doc/CACHE.md` describes the layout of the directory.
+//! [`CachedNodes`] does the same for the nodes of hash trees. Both store files of a blob, whose content never changes
+//! and which a [`Key`] names. `doc/CACHE.md` describes the layout of the directory.
 //!
-//! Invariants: every byte that is read back is compared with a checksum (and hashed again above, for a
-//! CID that is verified); a failing cache causes a warning and misses, never errors; writing never
-//! delays a read.
+//! Three things always hold. Every byte that is read back is compared with a checksum; bytes of a verified CID are
+//! hashed again above. A failing cache causes a warning and misses, never errors. Writes never delay a read.
 
 mod artifacts;
 mod blob;
@@ -45,7 +44,7 @@ pub use cached::{Ask, Cached};
 pub use disk::{Disk, Handle, Listed, Stat};
 pub use folder::Folder;
 pub use key::Key;
-pub use manage::{Content, Kept, Verified};
+pub use manage::{CachedBlob, Content, Verified};
 pub use nodes::CachedNodes;
 pub use record::Fill;
 pub use store::{Cache, CacheOptions};

@@ -1,4 +1,4 @@
-//! Changes of pins.
+//! Adds and removes pins, one process at a time.
 
 use std::io;
 use std::ops::Range;
@@ -35,11 +35,11 @@ pub(super) fn clear(shared: &Shared, dir: &str) -> io::Result<()> {
 
 /// The error if pins fill the cache.
 fn full() -> io::Error {
-    let what = "the cache is full of what is pinned";
+    let what = "pins fill the cache; unpin something with 'aiozfs cache unpin', or give it more space with --cache-size";
     io::Error::new(io::ErrorKind::StorageFull, what)
 }
 
-/// Lets one process at a time change pins.
+/// Takes the lock of all pins, and waits for it if necessary.
 fn alone(disk: &dyn Disk) -> io::Result<Box<dyn Send>> {
     const PAUSE: Duration = Duration::from_millis(5);
     for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
@@ -50,6 +50,6 @@ fn alone(disk: &dyn Disk) -> io::Result<Box<dyn Send>> {
     }
     Err(io::Error::new(
         io::ErrorKind::TimedOut,
-        "another process holds its pins",
+        "another process is changing pins; try again later",
     ))
 }

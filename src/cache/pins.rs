@@ -10,7 +10,7 @@ use super::record;
 use crate::ranges::{RangeSet, overlap};
 
 /// More ranges than this are replaced by one around all of them, since a record's size is limited.
-const MOST: usize = 10_000;
+const MAX_RANGES: usize = 10_000;
 
 /// Pinned ranges, which begin and end at block boundaries. A blob with pins also keeps its nodes and
 /// artifacts.
@@ -34,7 +34,7 @@ impl Pins {
         self.0.is_empty()
     }
 
-    /// Whether some of a block is pinned.
+    /// Whether a part of this block is pinned.
     pub(super) fn hold(&self, number: u64) -> bool {
         self.0
             .first_in(&(number * BLOCK..(number + 1) * BLOCK))
@@ -47,7 +47,7 @@ impl Pins {
             let end = range.end.next_multiple_of(BLOCK);
             self.0.insert(range.start / BLOCK * BLOCK..end);
         }
-        if self.0.len() > MOST
+        if self.0.len() > MAX_RANGES
             && let (Some(first), Some(last)) = (self.0.first().cloned(), self.0.last().cloned())
         {
             self.0.insert(first.start..last.end);

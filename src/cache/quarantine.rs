@@ -1,6 +1,6 @@
 //! Ranges of a blob whose bytes were wrong in this process.
 //!
-//! Until the process ends, such a range is neither read from disk nor written to it: the server that gave
+//! Until the process ends, a wrong range is neither read from disk nor written to it: the server that gave
 //! the wrong bytes may give them again before it is suspended.
 
 use std::ops::Range;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::ranges::RangeSet;
 
 /// With more ranges than this, the whole blob is in quarantine.
-const MOST: usize = 256;
+const MAX_RANGES: usize = 256;
 
 /// Ranges in quarantine.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Quarantine {
     pub(super) fn add(&self, range: &Range<u64>) {
         let mut ranges = self.ranges.lock();
         ranges.insert(range.clone());
-        if ranges.len() > MOST {
+        if ranges.len() > MAX_RANGES {
             ranges.insert(0..u64::MAX);
         }
         self.is_any.store(true, Relaxed);

@@ -19,7 +19,7 @@ pub type Fill = Box<Filling>;
 pub(super) type Filling = dyn Fn(&mut dyn FnMut(&[u8])) + Send;
 
 /// The largest record, in bytes.
-const LONGEST: usize = 1 << 20;
+const MAX_RECORD: usize = 1 << 20;
 
 const MAGIC: &[u8; 8] = b"aiozfs k";
 const FRAME_HEAD: u64 = 40;
@@ -52,7 +52,7 @@ fn sealed(bytes: &[u8]) -> Option<&[u8]> {
 /// Reads a record; `None` if it does not exist or is damaged.
 pub(super) fn read<T: DeserializeOwned>(disk: &dyn Disk, path: &str) -> Option<T> {
     let file = disk.open(path).ok()?;
-    unseal(&read_small(&*file, LONGEST).ok()??)
+    unseal(&read_small(&*file, MAX_RECORD).ok()??)
 }
 
 /// Reads a file of at most `most` bytes; `None` if it has more.
@@ -94,10 +94,11 @@ pub(super) struct Framed {
     file: Arc<dyn Handle>,
     at: u64,
     body_end: u64,
-    /// The next parts of the file.
-    pieces: Receiver<Segment>,
-    /// The current part, and how much of it was pulled.
-    piece: Option<Segment>,
+    /// The next segments of the file.
+    segments: Receiver<Segment>,
+    /// The current segment.
+    segment: Option<Segment>,
+    /// How many bytes of it were pulled.
     pulled: usize,
     sum: Box<Xxh3Default>,
 }
@@ -110,11 +111,11 @@ impl Framed {
     pub(super) fn open(file: Arc<dyn Handle>, key: &[u8; 32]) -> Option<Self> {
         let body_end = file.stat().ok()?.len.checked_sub(FRAME_TAIL)?;
         let mut framed = Self {
-            pieces: read_ahead(file.clone(), body_end),
+            segments: read_ahead(file.clone(), body_end),
             file,
             at: 0,
             body_end,
-            piece: None,
+            segment: None,
             pulled: 0,
             sum: Box::default(),
         };
@@ -133,10 +134,10 @@ impl Framed {
         let Some(mut framed) = Self::open(file, &key).filter(|_| is_read) else {
             return false;
         };
-        let mut piece = vec![0; STEP];
+        let mut segment = vec![0; STEP];
         while framed.at < framed.body_end {
             let now = (framed.body_end - framed.at).min(STEP as u64) as usize;
-            if !framed.pull(&mut piece[..now]) {
+            if !framed.pull(&mut segment[..now]) {
                 return false;
             }
         }
@@ -150,15 +151,15 @@ impl Framed {
         }
         let mut rest = out;
         while !rest.is_empty() {
-            let ready = self.piece.as_ref();
+            let ready = self.segment.as_ref();
             let ready = ready.and_then(|(bytes, len)| bytes.get(self.pulled..*len));
             let ready = ready.unwrap_or_default();
             if ready.is_empty() {
-                let Ok((bytes, len)) = self.pieces.recv() else {
+                let Ok((bytes, len)) = self.segments.recv() else {
                     return false;
                 };
                 self.sum.update(&bytes[..len]);
-                (self.piece, self.pulled) = (Some((bytes, len)), 0);
+                (self.segment, self.pulled) = (Some((bytes, len)), 0);
                 continue;
             }
             let (now, later) = rest.split_at_mut(ready.len().min(rest.len()));
@@ -181,10 +182,10 @@ impl Framed {
     }
 }
 
-/// Reads a file up to `end` on a thread, a few parts ahead of the receiver. An error ends the channel.
+/// Reads a file up to `end` on a thread, a few segments ahead of the receiver. An error ends the channel.
 fn read_ahead(file: Arc<dyn Handle>, end: u64) -> Receiver<Segment> {
     const AHEAD: usize = 2;
-    let (sender, pieces) = mpsc::sync_channel(AHEAD);
+    let (sender, segments) = mpsc::sync_channel(AHEAD);
     let work = move || {
         let buffers = Buffers::default();
         let mut at = 0;
@@ -206,7 +207,7 @@ fn read_ahead(file: Arc<dyn Handle>, end: u64) -> Receiver<Segment> {
     let _ = std::thread::Builder::new()
         .name("aiozfs-index".into())
         .spawn(work);
-    pieces
+    segments
 }
 
 #[cfg(test)]
@@ -242,7 +243,7 @@ mod tests {
         let read = |key: u8| {
             let mut framed = Framed::open(file.clone(), &[key; 32])?;
             let mut got = vec![0; content.len()];
-            let all = got.chunks_mut(100_000).all(|piece| framed.pull(piece));
+            let all = got.chunks_mut(100_000).all(|segment| framed.pull(segment));
             (all && framed.is_whole()).then_some(got)
         };
         assert_eq!(read(1).as_ref(), Some(&content));

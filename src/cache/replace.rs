@@ -29,7 +29,7 @@ pub(super) fn put(
     write: &dyn Fn(&dyn Handle) -> io::Result<()>,
 ) -> io::Result<bool> {
     let disk = &*shared.disk;
-    // Counted before the write, so that other writers respect it.
+    // Counted before the write: other writers must respect it.
     let known = usage::add(disk, need as i64)?;
     let give_back = |bytes: u64| drop(usage::add(disk, -(bytes as i64)));
     if !evict::make_room(shared, known, need)? {

@@ -84,6 +84,7 @@ impl Shared {
         Some(bytes)
     }
 
+    /// Removes a damaged file, and logs why.
     pub(super) fn discard(&self, path: &str, why: &io::Error) {
         log::info!("cache: {path} is removed: {why}");
         self.remove(path);
@@ -109,15 +110,19 @@ impl Shared {
                 Work::Writing => "written",
                 Work::Reading => "read",
             };
-            log::warn!("cache: it cannot be {what}: {error}; going on without it");
+            log::warn!(
+                "cache: it cannot be {what}: {error}; going on without it, and trying again every {PAUSE} s"
+            );
         }
     }
 
+    /// Whether this access to the disk failed a short while ago.
     pub(super) fn is_paused(&self, work: Work) -> bool {
         now() < self.paused_until[work as usize].load(Relaxed)
     }
 }
 
+/// The error for a damaged file.
 pub(super) fn damaged(what: &str) -> io::Error {
     io::Error::new(
         ErrorKind::InvalidData,

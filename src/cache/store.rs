@@ -36,7 +36,8 @@ pub struct Cache(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     jobs: Sender<Job>,
-    pub(super) slots: Arc<Semaphore>,
+    /// Bounds the reads of the disk.
+    slots: Arc<Semaphore>,
 }
 
 impl Cache {
@@ -58,7 +59,7 @@ impl Cache {
         Ok(disk.free()?.saturating_add(has))
     }
 
-    /// Changes the size limit. If the cache is larger, the next write evicts what is too much.
+    /// Changes the size limit. If the cache is larger, the next write evicts files.
     pub fn set_size(&self, size: u64) {
         self.0.shared.set_size(size);
     }
@@ -85,8 +86,8 @@ impl Inner {
         (!is_paused).then(|| self.shared.budget.reserve(bytes))?
     }
 
-    pub(super) fn write(&self, piece: BlockPart) {
-        self.send(Job::Write(piece));
+    pub(super) fn write(&self, part: BlockPart) {
+        self.send(Job::Write(part));
     }
 
     /// Runs disk work on a blocking thread. `None` if reading is paused, or if the work times out, which

@@ -23,15 +23,15 @@ use super::{evict, pins, record};
 use crate::ranges::RangeSet;
 
 /// How long an incomplete block waits for its next part.
-const WAIT: Duration = Duration::from_millis(1500);
+const PART_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How often hits and misses are recorded.
-const COUNT: Duration = Duration::from_secs(60);
+const COUNT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Collected parts of one block.
 struct Pending {
     blob: Arc<Blob>,
-    pieces: Vec<BlockPart>,
+    parts: Vec<BlockPart>,
     /// Their ranges within the block.
     ranges: RangeSet,
     last: Instant,
@@ -65,23 +65,23 @@ impl Writer {
     }
 
     fn run(mut self, queue: &Receiver<Job>) {
-        let mut counted = Instant::now() + COUNT;
+        let mut counted = Instant::now() + COUNT_INTERVAL;
         loop {
-            let due = self.pending.values().map(|p| p.last + WAIT).min();
+            let due = self.pending.values().map(|p| p.last + PART_TIMEOUT).min();
             let due = due.map_or(counted, |due| due.min(counted));
             if counted <= Instant::now() {
                 self.write_counts();
-                counted = Instant::now() + COUNT;
+                counted = Instant::now() + COUNT_INTERVAL;
             }
             match queue.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(job) => self.done(job),
+                Ok(job) => self.carry_out(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     self.write_pending(|_| true);
                     return self.write_counts();
                 }
             }
-            let settled = Instant::now().checked_sub(WAIT);
+            let settled = Instant::now().checked_sub(PART_TIMEOUT);
             self.write_pending(|pending| settled.is_some_and(|settled| pending.last <= settled));
             if self.shared.budget.is_short() {
                 self.write_oldest();
@@ -89,9 +89,9 @@ impl Writer {
         }
     }
 
-    fn done(&mut self, job: Job) {
+    fn carry_out(&mut self, job: Job) {
         match job {
-            Job::Write(piece) => self.add(piece),
+            Job::Write(part) => self.add(part),
             Job::Forget(blob, range) => {
                 for number in blocks_of(&range) {
                     self.pending.remove(&(*blob.key.hash(), number));
@@ -128,17 +128,17 @@ impl Writer {
         }
     }
 
-    fn add(&mut self, piece: BlockPart) {
-        let number = piece.offset / BLOCK;
-        let id = (*piece.blob.key.hash(), number);
+    fn add(&mut self, part: BlockPart) {
+        let number = part.offset / BLOCK;
+        let id = (*part.blob.key.hash(), number);
         let pending = self.pending.entry(id).or_insert_with(|| Pending {
-            blob: piece.blob.clone(),
-            pieces: Vec::new(),
+            blob: part.blob.clone(),
+            parts: Vec::new(),
             ranges: RangeSet::new(),
             last: Instant::now(),
         });
-        pending.ranges.insert(within(number, &piece.range()));
-        pending.pieces.push(piece);
+        pending.ranges.insert(within(number, &part.range()));
+        pending.parts.push(part);
         pending.last = Instant::now();
         if is_whole(&pending.ranges) {
             self.write_one(id);
@@ -194,7 +194,7 @@ impl Writer {
                 }
             }
         }
-        let new = (pending.pieces.iter()).map(|piece| (piece.offset - start, &piece.bytes[..]));
+        let new = (pending.parts.iter()).map(|part| (part.offset - start, &part.bytes[..]));
         let there = there.iter().map(|(at, bytes)| (*at, &bytes[..]));
         let slices = without_overlaps(new.chain(there).collect());
         let mut old = 0;
@@ -309,7 +309,7 @@ mod tests {
         let mut open = || {
             let blob = Blob::new(key.clone());
             let metadata = Metadata::new(&key, 1000, None);
-            writer.done(Job::Introduce(blob.clone(), metadata));
+            writer.carry_out(Job::Introduce(blob.clone(), metadata));
             writer.write_counts();
             (blob, writer.blobs.len())
         };

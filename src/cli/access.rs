@@ -90,12 +90,12 @@ impl AccessArgs {
         Ok(access.with_cache(cache))
     }
 
-    /// The connections of these arguments.
+    /// The clients for HTTP that these arguments describe.
     pub(super) fn clients(&self, config: &Config) -> Result<Clients, Failure> {
         self.servers.clients(config)
     }
 
-    /// The memory of these arguments, for readers that share it.
+    /// As much memory as these arguments give, for readers that share it.
     /// `read_ahead`: see [`ReaderOptions::read_ahead`].
     pub(super) fn memory(
         &self,
@@ -110,7 +110,7 @@ impl AccessArgs {
         )
     }
 
-    /// The cache of these arguments.
+    /// Opens the cache that these arguments name.
     pub(super) fn open_cache(&self, config: &Config, options: &MountOptions) -> Option<Cache> {
         self.reuse(options).open(config)
     }
@@ -240,7 +240,9 @@ impl Access {
     pub(super) fn below(&self, path: &str) -> Result<Self, Failure> {
         let here = self.location.content().ok_or_else(|| {
             let shown = self.location.shown().1;
-            Failure::usage(format!("give '{path}' as a part of the address {shown}"))
+            Failure::usage(format!(
+                "'{path}' cannot follow {shown}; write it as a part of that address"
+            ))
         })?;
         let below = here.descend(path).map_err(|e| explain_location(&e))?;
         Ok(Self {
@@ -249,7 +251,7 @@ impl Access {
         })
     }
 
-    /// With an index that is brought along.
+    /// With the index that `--index` names.
     pub(super) fn with_index(mut self, given: Option<&str>) -> Result<Self, Failure> {
         if let Some(given) = given {
             self.options.index = Some(config::locate(given)?);
@@ -257,7 +259,7 @@ impl Access {
         Ok(self)
     }
 
-    /// Without the cache, so that servers are asked for all bytes. Offline, only the cache can be asked.
+    /// Without the cache: servers are asked for all bytes. Offline, the cache stays, as there is nothing else to ask.
     pub(super) fn without_cache(mut self) -> Self {
         if !self.options.offline {
             self.options.cache = None;

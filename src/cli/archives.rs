@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::Failure;
 use super::show::quoted;
-use crate::content::Listed;
 use crate::http::display_url;
 use crate::volume::{self, Location, OpenError, Options, Root, Server};
 
@@ -35,21 +34,7 @@ pub(super) async fn explain_directory(
     let gateway = gateway.filter(|_| is_by_gateway);
     let here = given(location, gateway, &[]);
     let list = format!("'aiozfs ls {here}' lists it");
-    let archives = async {
-        if location.content().is_none() {
-            let archives = volume::listing(location, options).await?.archives;
-            let sources = archives
-                .into_iter()
-                .map(|archive| archive.location.shown().1);
-            return Ok::<_, OpenError>((None, sources.collect::<Vec<_>>()));
-        }
-        let entries = volume::list(location, options).await?.entries;
-        let is_archive = |entry: &&Listed| is_archive(&entry.name);
-        let archives = entries.iter().filter(is_archive);
-        let paths =
-            archives.map(|entry| given(location, gateway, std::slice::from_ref(&entry.name)));
-        Ok((Some(entries.len()), paths.collect()))
-    };
+    let archives = archives_in(location, options, gateway);
     let (count, archives) = match tokio::time::timeout(BRIEFLY, archives).await {
         Ok(Ok(listed)) => listed,
         Ok(Err(error)) if location.content().is_none() => {
@@ -84,6 +69,23 @@ pub(super) async fn explain_directory(
             n - NAMED
         ),
     })
+}
+
+/// The number of entries of a directory, if it is one of IPFS, and what to give as SOURCE for each archive in it.
+async fn archives_in(
+    location: &Location,
+    options: &Options,
+    gateway: Option<&Server>,
+) -> Result<(Option<usize>, Vec<String>), OpenError> {
+    if location.content().is_none() {
+        let archives = volume::listing(location, options).await?.archives;
+        let sources = archives.iter().map(|archive| archive.location.shown().1);
+        return Ok((None, sources.collect()));
+    }
+    let entries = volume::list(location, options).await?.entries;
+    let archives = entries.iter().filter(|entry| is_archive(&entry.name));
+    let sources = archives.map(|entry| given(location, gateway, std::slice::from_ref(&entry.name)));
+    Ok((Some(entries.len()), sources.collect()))
 }
 
 /// What to give as SOURCE for `names` below the location, at this gateway if it was given with a gateway.

@@ -1,7 +1,7 @@
 //! Keeps secrets in arguments from other users.
 //!
 //! All users of a machine can read the arguments of a process (`ps`, /proc/PID/cmdline), and a URL may
-//! have a login or a signature in it. A command with such arguments executes itself once more: with
+//! have a login or a signature in it. A command with secrets in its arguments executes itself once more: with
 //! arguments without secrets, and with the full ones in a memory file on standard input. The background
 //! process of a mount gets its arguments the same way.
 
@@ -41,7 +41,7 @@ pub(super) fn read() -> io::Result<Vec<OsString>> {
         .collect())
 }
 
-/// Executes this process anew if there is a secret in `arguments`, those of this process. Returns only
+/// Executes this process anew if there is a secret in its `arguments`. Returns only
 /// if there is none, or if it fails.
 pub(super) fn hide(arguments: &[OsString]) -> io::Result<()> {
     let is_asking = |name: &OsString| ASKING.iter().any(|command| name == command);

@@ -2,7 +2,7 @@
 //!
 //! The command starts itself again as a child with `--foreground`, and returns when the child reports
 //! that the mount is ready. This avoids a fork of a process that has threads. Until then, the child's
-//! messages and exit code are those of the command.
+//! messages and exit code become the command's own.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
@@ -19,7 +19,7 @@ const CHILD: &str = "AIOZFS_BACKGROUND_CHILD";
 const READY: &str = "ready";
 
 /// Starts this command again as a child with `--foreground` and waits until it is ready or fails.
-/// `arguments` are those of the command, with the program's name first.
+/// `arguments`: the command's, with the program's name first.
 pub(super) fn start(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     let failed = |e: io::Error| Failure::new(format!("cannot continue in the background: {e}"));
     let mut arguments = arguments.to_vec();
@@ -49,7 +49,7 @@ pub(super) fn start(arguments: &[OsString]) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Whether this process is such a child.
+/// Whether this process is the child of a command that mounts.
 pub(super) fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }

@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use super::config::{self, Config};
 use super::progress::Progress;
+use super::show::{printable, table};
 use super::storage::StorageArgs;
 use super::{Failure, logging, units};
-use crate::cache::{Cache, Content, Kept, Verified};
+use crate::cache::{Cache, CachedBlob, Content, Verified};
 use crate::volume::Location;
 
 /// The fewest characters of an id that name a blob.
@@ -134,13 +135,13 @@ fn unreadable(e: io::Error) -> Failure {
 
 fn list(common: &Common) -> Result<ExitCode, Failure> {
     let (_, content) = common.open()?;
-    print(common, &content, || table(&content))
+    print(common, &content, || text(&content))
 }
 
 /// Applies `work` to each of the named archives.
 fn each(
     named: &Named,
-    work: impl Fn(&Cache, &Kept) -> io::Result<()>,
+    work: impl Fn(&Cache, &CachedBlob) -> io::Result<()>,
 ) -> Result<ExitCode, Failure> {
     let (cache, content) = named.common.open()?;
     for blob in find_all(&content, &named.archives)? {
@@ -199,7 +200,7 @@ fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         let verified = cache.verify(blob, &told).map_err(unreadable)?;
         if verified.damaged > 0 && !args.common.json {
             let (name, damaged) = (&blob.name, verified.damaged);
-            progress.aside(|| eprintln!("aiozfs: {name}: {damaged} damaged files were removed"));
+            progress.aside(|| tell!("aiozfs: {name}: {damaged} damaged files were removed"));
         }
         all.good += verified.good;
         all.damaged += verified.damaged;
@@ -215,7 +216,7 @@ fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(all.damaged > 0)))
 }
 
-fn find_all<'a>(content: &'a Content, names: &[String]) -> Result<Vec<&'a Kept>, Failure> {
+fn find_all<'a>(content: &'a Content, names: &[String]) -> Result<Vec<&'a CachedBlob>, Failure> {
     let mut found = Vec::new();
     for name in names {
         let known = found.len();
@@ -229,7 +230,7 @@ fn find_all<'a>(content: &'a Content, names: &[String]) -> Result<Vec<&'a Kept>,
     Ok(found)
 }
 
-fn is_named(blob: &Kept, name: &str) -> bool {
+fn is_named(blob: &CachedBlob, name: &str) -> bool {
     if name.len() >= SHORTEST_ID && blob.id.starts_with(name) {
         return true;
     }
@@ -259,29 +260,16 @@ fn print<T: Serialize>(
     }
 }
 
-fn table(content: &Content) -> String {
+fn text(content: &Content) -> String {
     let head = ["ID", "KEPT", "OF", "PINNED", "HITS", "USED", "NAME"].map(str::to_owned);
-    let mut rows = vec![head];
-    rows.extend(content.blobs.iter().map(row));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2, 3, 4, 5].map(|column| width(column).unwrap_or(0));
-    let mut text = String::new();
-    for row in &rows {
-        for (column, width) in widths.into_iter().enumerate() {
-            match column {
-                0 | 5 => text.push_str(&format!("{:<width$}  ", row[column])),
-                _ => text.push_str(&format!("{:>width$}  ", row[column])),
-            }
-        }
-        // A URL may contain control characters.
-        text.push_str(&row[6].replace(|c: char| c.is_control(), "\u{fffd}"));
-        text.push('\n');
-    }
+    let rows = content.blobs.iter().map(row);
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let text = table(&rows, &[1, 2, 3, 4]);
     let (taken, size) = (HumanBytes(content.taken), HumanBytes(content.size));
     text + &format!("{taken} of {size} are used\n")
 }
 
-fn row(blob: &Kept) -> [String; 7] {
+fn row(blob: &CachedBlob) -> [String; 7] {
     let read = blob.hits + blob.misses;
     let hits = match read {
         0 => "-".to_owned(),
@@ -301,9 +289,9 @@ fn row(blob: &Kept) -> [String; 7] {
         hits,
         format!("{} ago", HumanDuration(Duration::from_secs(age))),
         if blob.kind == "believed" {
-            format!("{} (not verified)", blob.name)
+            printable(&format!("{} (not verified)", blob.name))
         } else {
-            blob.name.clone()
+            printable(&blob.name)
         },
     ]
 }

@@ -12,7 +12,7 @@ use super::config::Config;
 use super::explain::{explain_location, explain_open};
 use super::progress::{Progress, Waiting};
 use super::servers::ServerArgs;
-use super::{Failure, job, show, units};
+use super::{Failure, runtime, show, units};
 use crate::content::{Cid, Profile, import_reader};
 use crate::volume::{self, Location, Options};
 
@@ -90,7 +90,7 @@ fn resolve(args: &CidArgs, location: Location) -> Result<Cid, Failure> {
         servers: args.servers.resolve(&Config::load()?, &location, gateway)?,
         ..Options::default()
     };
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let _waiting = Waiting::for_("resolving the path");
     let cid = runtime.block_on(volume::cid_of(&location, &options));
     runtime.shutdown_background();

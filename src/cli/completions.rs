@@ -1,7 +1,7 @@
 //! `aiozfs completions`, and what a shell then completes.
 //!
-//! The shell runs this program for each completion, so that names of archives, paths in them and mountpoints are
-//! those of the moment.
+//! The shell runs this program for each completion. So it completes the names of archives, paths in them and mountpoints
+//! that exist at that moment.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -20,7 +20,7 @@ use super::access::AccessArgs;
 use super::config::{self, Config};
 use super::mount_options::MountOptions;
 use super::show;
-use super::{Failure, job};
+use super::{Failure, runtime};
 use crate::archive::Kind;
 use crate::mount;
 use crate::volume::{Location, Volume};
@@ -30,6 +30,9 @@ const ASKED: &str = "AIOZFS_COMPLETE";
 
 /// How long a completion waits for an archive. Without an answer nothing is completed.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What bash needs beyond the script of `clap_complete`, which leaves words as bash has them.
+const BASH: &str = include_str!("completions.bash");
 
 /// A shell that completes arguments.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -68,15 +71,19 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
     let shell = shells.completer(name);
     let shell = shell.ok_or_else(|| Failure::usage(format!("{name} is not supported")))?;
     show::print(|out| {
-        shell.write_registration(ASKED, "aiozfs", "aiozfs", "aiozfs", &mut Into(out))
+        shell.write_registration(ASKED, "aiozfs", "aiozfs", "aiozfs", &mut SizedWriter(out))?;
+        match args.shell {
+            Shell::Bash => out.write_all(BASH.as_bytes()),
+            Shell::Zsh | Shell::Fish | Shell::Elvish => Ok(()),
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A `dyn Write` as a sized one.
-struct Into<'w>(&'w mut dyn io::Write);
+struct SizedWriter<'w>(&'w mut dyn io::Write);
 
-impl io::Write for Into<'_> {
+impl io::Write for SizedWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -183,7 +190,7 @@ fn glance<T>(location: Location, limit: Duration, work: impl FnOnce(&Volume) -> 
     }
     let args = NoOptions::try_parse_from(["aiozfs"]).ok()?.access;
     let access = args.resolve(location, &MountOptions::default()).ok()?;
-    let runtime = job::runtime().ok()?;
+    let runtime = runtime::new().ok()?;
     let opened = runtime.block_on(async { tokio::time::timeout(limit, access.open()).await });
     let done = opened.ok()?.ok().map(|volume| work(&volume));
     runtime.shutdown_background();

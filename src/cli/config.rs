@@ -1,8 +1,7 @@
 //! The configuration: named gateways, archives and stores, defaults for options.
 //!
 //! `$XDG_CONFIG_HOME/aiozfs/config.toml` (else `~/.config/aiozfs/config.toml`) takes precedence over
-//! `/etc/aiozfs/config.toml`. An unknown key is an error that names the line, so that no setting is
-//! silently ignored.
+//! `/etc/aiozfs/config.toml`. An unknown key is an error that names the line: no setting is silently ignored.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use super::config_values::{
 };
 use super::directories::home;
 use super::explain::explain_location;
-use super::small_file::read_small;
+use super::small_file::{read_small, toml_error};
 use super::store_table::StoreTable;
 use super::verification::VerifyArg;
 use crate::archive::Encoding;
@@ -29,8 +28,8 @@ use crate::volume::{Location, Server};
 /// The configuration for all users.
 const SYSTEM: &str = "/etc/aiozfs/config.toml";
 
-/// The longest name of an archive. Names are short words, so that no CID or path is one.
-const LONGEST_NAME: usize = 40;
+/// The longest name of an archive. Names are short words, so no CID and no path can be one.
+const MAX_NAME: usize = 40;
 
 /// All configuration files, in order of precedence.
 #[derive(Debug, Default)]
@@ -345,21 +344,14 @@ impl File {
     fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let shown = path.display();
         let file: Self = toml::from_str(text).map_err(|e| {
-            // Not the error's own text, which repeats the line: it may have a secret in it.
-            let at = e.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..at]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count()
-                + 1;
-            let what = e.message().lines().next().unwrap_or_default();
+            let (line, what) = toml_error(text, &e);
             Failure::usage(format!("{shown}, line {line}: {what}"))
         })?;
         for name in file.archive.keys() {
             let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_word) {
+            if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_word) {
                 return Err(Failure::usage(format!(
-                    "{shown}: '{name}' cannot be the name of an archive; letters, digits, '-', '_' and '.' can, {LONGEST_NAME} at most"
+                    "{shown}: '{name}' cannot be the name of an archive; letters, digits, '-', '_' and '.' can, {MAX_NAME} at most"
                 )));
             }
         }

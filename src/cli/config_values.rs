@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 
 use super::verification::VerifyArg;
@@ -63,7 +62,7 @@ pub(super) fn stored_playlists<'de, D: Deserializer<'de>>(
 }
 
 pub(super) fn verify<'de, D: Deserializer<'de>>(from: D) -> Result<Option<VerifyArg>, D::Error> {
-    unit(from, |text| VerifyArg::from_str(text, false))
+    unit(from, str::parse)
 }
 
 pub(super) fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Owners>, D::Error> {

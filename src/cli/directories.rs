@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-/// The cache of users without a home directory, such as system services (Filesystem Hierarchy Standard
+/// The cache of users without a home directory, for example of system services (Filesystem Hierarchy Standard
 /// 3.0, section 5.5).
 const SYSTEM: &str = "/var/cache/aiozfs";
 

@@ -124,7 +124,7 @@ impl Usage<'_> {
             self.walk(*ino, out)?;
         }
         if self.args.json {
-            out.write_all(if self.rows == 0 { b"]\n" } else { b"\n]\n" })?;
+            show::json_end(self.rows == 0, out)?;
         }
         Ok(())
     }
@@ -217,8 +217,7 @@ impl Usage<'_> {
                 stored: sum.stored,
                 files: sum.files,
             };
-            let comma = if is_first { "\n" } else { ",\n" };
-            return write!(out, "{comma}{}", show::json(&row));
+            return show::json_row(is_first, &row, out);
         }
         let text = |bytes: u64| {
             if self.args.human_readable {

@@ -66,11 +66,33 @@ pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
         (source::Error::Forged { .. }, Location::Cid(_) | Location::Path(_)) => {
             "give another gateway with --gateway URL"
         }
+        (
+            source::Error::Status {
+                status: 401 | 403, ..
+            },
+            _,
+        ) => {
+            "it wants a login, or this one may not read it; see --token-file, --header and ~/.netrc"
+        }
+        (
+            source::Error::Status {
+                status: 429 | 500..,
+                ..
+            },
+            _,
+        ) => "try again later",
         _ => "",
     };
+    let error = error.to_string();
+    // Most errors name the server by the whole URL.
+    let what = if error.contains(&shown) {
+        error
+    } else {
+        format!("cannot open {kind} {shown}: {error}")
+    };
     match remedy {
-        "" => Failure::new(format!("cannot open {kind} {shown}: {error}")),
-        remedy => Failure::new(format!("cannot open {kind} {shown}: {error}; {remedy}")),
+        "" => Failure::new(what),
+        remedy => Failure::new(format!("{what}; {remedy}")),
     }
 }
 

@@ -16,11 +16,10 @@ use super::mount_options::MountOptions;
 use super::patterns::Patterns;
 use super::progress::Progress;
 use super::show;
-use super::{Failure, completions, config, fetch_index, job, logging};
+use super::{Failure, completions, config, fetch_index, logging, runtime};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
-use crate::ranges::RangeSet;
-use crate::ranges::arrange_by_key;
+use crate::ranges::{RangeSet, arrange_by_key};
 use crate::source::{Priority, Result as SourceResult, Source};
 use crate::volume::{Location, Opened};
 
@@ -94,7 +93,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
             "the cache is disabled or cannot be used; see --cache-dir and --cache-size",
         ));
     };
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     if args.index {
         let done = runtime.block_on(fetch_index::index(&access, &cache, &args.paths));
         runtime.shutdown_background();
@@ -164,11 +163,7 @@ async fn fetch_missing(
     let progress = Progress::bytes("fetching", Some(fetched));
     for round in 0..ROUNDS {
         if missing.is_empty() {
-            return Ok(Fetched {
-                source: name,
-                kept,
-                fetched,
-            });
+            break;
         }
         if round > 0 {
             log::info!("fetch: {} bytes were not kept", total(&missing));
@@ -216,9 +211,7 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure>
 /// Ranges in order, with neighbours joined.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     arrange_by_key(&mut ranges, |range| range.start);
-    let mut merged = RangeSet::new();
-    ranges.into_iter().for_each(|range| merged.insert(range));
-    merged.to_vec()
+    ranges.into_iter().collect::<RangeSet>().to_vec()
 }
 
 fn total(ranges: &[Range<u64>]) -> u64 {

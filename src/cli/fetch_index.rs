@@ -44,16 +44,18 @@ impl Indexed {
     pub(super) fn report(&self, json: bool) -> Result<ExitCode, Failure> {
         let (source, files) = (&self.source, self.files);
         let failed = self.failed.len();
-        show::print(|out| match json {
-            true => writeln!(out, "{}", show::json(self)),
-            false if failed > 0 => Ok(()),
-            false => {
-                let bytes = HumanBytes(self.bytes);
-                writeln!(
-                    out,
-                    "{source}: {files} compressed files with {bytes} indexed"
-                )
+        show::print(|out| {
+            if json {
+                return writeln!(out, "{}", show::json(self));
             }
+            if failed > 0 {
+                return Ok(());
+            }
+            let bytes = HumanBytes(self.bytes);
+            writeln!(
+                out,
+                "{source}: {files} compressed files with {bytes} indexed"
+            )
         })?;
         match failed {
             0 => Ok(ExitCode::SUCCESS),

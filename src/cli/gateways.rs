@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::config::Config;
 use super::progress::Waiting;
 use super::servers::ServerArgs;
-use super::{Failure, job, logging, show};
+use super::{Failure, logging, runtime, show};
 use crate::content::{Cid, Verified, parse_cid};
 use crate::http::{HttpOptions, display_url};
 use crate::source::{BlockCheck, Error, Fact, Offline, Priority, Retry, Source};
@@ -73,7 +73,7 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
     });
     let cid = cid.transpose()?;
     let servers = args.servers.resolve_gateways(&Config::load()?)?;
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let waiting = Waiting::for_("asking gateways");
     let rows = runtime.block_on(join_all(
         servers
@@ -94,7 +94,7 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
         .flat_map(|row| &row.errors)
         .filter(|_| !args.json)
     {
-        eprintln!("aiozfs: {error}");
+        tell!("aiozfs: {error}");
     }
     Ok(ExitCode::from(u8::from(
         !rows.iter().any(|row| row.reachable),
@@ -173,6 +173,7 @@ async fn fill_in(row: &mut Row, server: &Servers, cid: Option<Cid>) -> Result<()
     row.of_blocks(opened.map(drop), asked.elapsed());
     let data = Retry::new(Arc::new(data), BRIEFLY);
     if let Err(error) = row.of_data(&data, size).await {
+        row.ranges = (!is_silent(&error)).then_some(false);
         row.failed(error);
     }
     if row.ranges == Some(false)
@@ -202,44 +203,29 @@ impl Row {
         self.blocks = is_given.then_some(true);
     }
 
-    /// Reads some of the data, by ranges.
+    /// Reads some of the data, by ranges. An error tells that the gateway gives none.
     async fn of_data(&mut self, data: &Retry, size: Option<u64>) -> Result<(), Error> {
         let asked = Instant::now();
         let size = match size {
-            // As under verification.
+            // A verified mount knows the size, too.
             Some(size) => {
                 data.learn(Fact::Size(size));
                 size
             }
-            None => match data.open(0).await {
-                Ok(opened) => opened.size,
-                Err(error) => {
-                    self.ranges = (!is_silent(&error)).then_some(false);
-                    return Err(error);
-                }
-            },
+            None => data.open(0).await?.size,
         };
         let (mut begun, mut bytes) = (None, 0);
         let mut stream = data.read(0..size.min(SAMPLE), Priority::Demand);
         while let Some(chunk) = stream.next().await {
-            let chunk = match chunk {
-                Ok(chunk) => chunk,
-                Err(error) => {
-                    self.ranges = (!is_silent(&error)).then_some(false);
-                    return Err(error);
-                }
-            };
-            // The first chunk arrived with the response, so it does not count for the rate.
-            bytes += if begun.is_some() {
-                chunk.bytes.len()
-            } else {
-                0
-            };
-            if begun.is_none() {
-                begun = Some(Instant::now());
-                (self.reachable, self.ranges) = (true, Some(true));
-                self.latency = Some(asked.elapsed());
+            let chunk = chunk?;
+            if begun.is_some() {
+                bytes += chunk.bytes.len();
+                continue;
             }
+            // The first chunk arrived with the answer, so it does not count for the rate.
+            begun = Some(Instant::now());
+            (self.reachable, self.ranges) = (true, Some(true));
+            self.latency = Some(asked.elapsed());
         }
         let took = begun.map(|begun| begun.elapsed().as_secs_f64());
         self.rate = took
@@ -296,25 +282,7 @@ fn table(rows: &[Row]) -> String {
             },
         ]
     }));
-    let widths: Vec<usize> = (0..header.len())
-        .map(|at| {
-            lines
-                .iter()
-                .map(|line| line[at].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for line in lines {
-        let cells = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    show::table(&lines, &[])
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Patterns of paths, as in a shell.
 
 /// The most patterns that braces may stand for. Each further pair multiplies them.
-const MOST_ALTERNATIVES: usize = 4096;
+const MAX_ALTERNATIVES: usize = 4096;
 
 /// How deep braces may be in other braces. Each level takes space on the stack.
-const MOST_DEPTH: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 /// A pattern of paths: `*` matches any characters of a name, `?` one, `[a-z]` and `[!a-z]` one of a set,
 /// `**` any number of directories, `{a,b}` one of several texts; `\` escapes the next character.
@@ -80,14 +80,14 @@ fn expand(
     loop {
         match pattern {
             [] => {
-                if all.len() == MOST_ALTERNATIVES {
+                if all.len() == MAX_ALTERNATIVES {
                     return Err(TooManyAlternatives);
                 }
                 all.push(before);
                 return Ok(());
             }
             [b'{', rest @ ..] if let Some((texts, rest)) = braces(rest) => {
-                if depth == MOST_DEPTH {
+                if depth == MAX_DEPTH {
                     return Err(TooManyAlternatives);
                 }
                 for text in texts {

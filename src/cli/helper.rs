@@ -9,10 +9,10 @@ use std::path::Path;
 
 use super::Failure;
 
-/// As the first argument, it says that the rest are those of a mount(8) helper.
+/// As the first argument, it says that mount(8) has passed the others to its helper.
 const HELPER: &str = "mount.aiozfs";
 
-/// Turns the arguments of a helper into those of `aiozfs mount`; others stay as they are.
+/// Turns the arguments of a helper into arguments of `aiozfs mount`; others stay as they are.
 pub(super) fn translate(arguments: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
     let mut all = arguments.iter();
     let program = all.next().map(|name| Path::new(name).file_name());

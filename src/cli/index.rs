@@ -1,7 +1,5 @@
 //! `aiozfs index`: the index of an archive as a file.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,9 +8,10 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::access::AccessArgs;
+use super::atomic_write::replace;
 use super::mount_options::MountOptions;
 use super::unmounted::SourceArgs;
-use super::{Failure, config, job, logging, show};
+use super::{Failure, config, logging, runtime, show};
 use crate::volume::{self, Opened};
 
 /// Write the index of an archive, the list of its files and where they lie, to a file.
@@ -61,7 +60,7 @@ pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&args.source.source)?;
     let access = args.access.resolve(location, &MountOptions::default())?;
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let opened = runtime.block_on(access.open_archive());
     // Nothing waits for what was fetched ahead.
     let done = opened.and_then(|opened| {
@@ -94,22 +93,10 @@ pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the file under another name first, so that it is never seen half written. Returns its length in bytes.
+/// Writes the index of an archive to a file. Returns its length in bytes.
 fn write(path: &Path, opened: &Opened) -> std::io::Result<u64> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(temporary);
-    let written = || {
-        let mut out = BufWriter::new(File::create(&temporary)?);
-        volume::write_index(&opened.location, &opened.archive, &mut out)?;
-        out.flush()?;
-        std::fs::rename(&temporary, path)?;
-        Ok(std::fs::metadata(path)?.len())
-    };
-    let done = written();
-    if done.is_err() {
-        // It may not exist.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    done
+    replace(path, |out| {
+        volume::write_index(&opened.location, &opened.archive, out)
+    })?;
+    Ok(std::fs::metadata(path)?.len())
 }

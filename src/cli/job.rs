@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use super::Failure;
 use super::access::Access;
@@ -54,15 +54,4 @@ pub(super) fn mount_library(
         mount::give_back_startup();
     });
     Ok(mounted)
-}
-
-/// The runtime for everything that waits for a network.
-pub(super) fn runtime() -> Result<Runtime, Failure> {
-    mount::limit_arenas();
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("aiozfs")
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new(format!("cannot start: {e}")))
 }

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::access::AccessArgs;
@@ -137,7 +138,7 @@ impl Library {
     }
 }
 
-/// What says which archives there are.
+/// The lists that say which archives there are.
 #[derive(Debug, Clone)]
 pub(super) struct Lists {
     added: Vec<Item>,
@@ -255,11 +256,6 @@ impl Sources {
         })
     }
 
-    fn config(&self) -> Arc<Config> {
-        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        config.clone()
-    }
-
     fn options_of(&self, location: &Location) -> MountOptions {
         let mut options = self.options.clone();
         if !matches!(location, Location::Object(_)) {
@@ -273,7 +269,8 @@ impl Sources {
     fn access_of(&self, location: &Location) -> Result<(Location, volume::Options), Unopened> {
         let args = self.access.for_one_of_many(location);
         let options = self.options_of(location);
-        let access = args.resolve_with(&self.config(), location.clone(), &options);
+        let config = self.config.lock().clone();
+        let access = args.resolve_with(&config, location.clone(), &options);
         let mut access = access.map_err(|why| Unopened::Setup(why.to_string()))?;
         access.options.tree = self.shown.tree;
         access.options.stored_playlists = self.shown.stored_playlists;
@@ -286,9 +283,7 @@ impl Sources {
         };
         Ok((access.location, access.options))
     }
-}
 
-impl Sources {
     /// The directories and the archives in a directory of IPFS.
     async fn archives_in(&self, item: &Item) -> Result<Vec<Item>, Unopened> {
         self.listing(Some(item.name()), item.location()).await
@@ -320,7 +315,7 @@ impl Archives for Sources {
         async {
             let config = Arc::new(Config::load().map_err(|e| e.to_string())?);
             let mut items = self.lists.items(&config).map_err(|e| e.to_string())?;
-            *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+            *self.config.lock() = config;
             if let Some(location) = &self.lists.each {
                 let listed = self.listing(None, location).await;
                 let shown = || location.shown().1;

@@ -8,12 +8,13 @@ use serde::Deserialize;
 use super::Failure;
 use super::config::Config;
 use super::explain::explain_location;
+use super::small_file::{line_at, toml_error};
 use crate::content::parse_cid;
 use crate::library::Item;
 use crate::volume::Location;
 
 /// The longest list, in bytes.
-const LONGEST: u64 = 256 << 20;
+const MAX_LIST: u64 = 256 << 20;
 
 /// A list in TOML.
 #[derive(Deserialize)]
@@ -28,15 +29,14 @@ pub(super) fn read(path: &Path, config: &Config) -> Result<Vec<Item>, Failure> {
     let shown = path.display();
     let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{shown}: {why}"));
     let size = std::fs::metadata(path).map_err(|e| failed(&e))?.len();
-    if size > LONGEST {
+    if size > MAX_LIST {
         return Err(failed(
             &"it is larger than a list of archives may be, 256 MiB",
         ));
     }
     let bytes = std::fs::read(path).map_err(|e| failed(&e))?;
     let text = String::from_utf8(bytes).map_err(|e| {
-        let good = e.as_bytes()[..e.utf8_error().valid_up_to()].iter();
-        let line = good.filter(|byte| **byte == b'\n').count() + 1;
+        let line = line_at(e.as_bytes(), e.utf8_error().valid_up_to());
         Failure::usage(format!("{shown}, line {line}: it is not text in UTF-8"))
     })?;
     let directory = path.parent().unwrap_or(Path::new(""));
@@ -114,18 +114,9 @@ fn of_lines(text: &str) -> Entries {
 }
 
 fn of_toml(text: &str) -> Entries {
-    let line_of = |at: usize| {
-        let before = &text.as_bytes()[..at.min(text.len())];
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
-    };
-    // Not the error's own text, which repeats the line: it may have a secret in it.
-    let table: Table = toml::from_str(text).map_err(|e| {
-        let line = line_of(e.span().map_or(0, |span| span.start));
-        let what = e.message().lines().next().unwrap_or_default();
-        (line, what.to_owned())
-    })?;
+    let table: Table = toml::from_str(text).map_err(|e| toml_error(text, &e))?;
     let entries = table.archives.into_iter().map(|(name, source)| {
-        let line = line_of(source.span().start);
+        let line = line_at(text.as_bytes(), source.span().start);
         (line, name, source.into_inner())
     });
     Ok(entries.collect())

@@ -50,7 +50,7 @@ fn write(args: &ManArgs, program: Command) -> io::Result<()> {
     fs::write(args.directory.join(name), text)
 }
 
-/// Writes the page of a command, and those of its subcommands.
+/// Writes the page of a command, and the pages of its subcommands.
 fn write_page(command: &Command, directory: &Path) -> io::Result<()> {
     let examples = command.get_after_help().map(ToString::to_string);
     // Examples have a section of their own, whose lines stay lines.

@@ -4,6 +4,9 @@
 //! and configuration into the plain structs of other rooms, and their results into text. A [`Failure`] is
 //! one line that says what failed and what to do about it.
 
+#[macro_use]
+mod tell;
+
 mod access;
 mod archives;
 mod arguments;
@@ -28,7 +31,6 @@ mod glob;
 mod helper;
 mod ignored_options;
 mod index;
-mod index_arg;
 mod info;
 mod job;
 mod known_cids;
@@ -48,6 +50,7 @@ mod patterns;
 mod progress;
 mod publish;
 mod reload;
+mod runtime;
 mod serve;
 mod servers;
 mod service;
@@ -118,12 +121,12 @@ pub fn main() -> ExitCode {
     {
         Ok(arguments) => arguments,
         Err(failure) => {
-            eprintln!("aiozfs: {failure}");
+            tell!("aiozfs: {failure}");
             return ExitCode::from(failure::MOUNT_MISUSED);
         }
     };
     if let Err(e) = arguments::hide(&arguments) {
-        eprintln!("aiozfs: warning: others see the secrets in the arguments of this command: {e}");
+        tell!("aiozfs: warning: others see the secrets in the arguments of this command: {e}");
     }
     let cli = Cli::parse_from(&arguments);
     let helps_mount = matches!(&cli.command, Command::Mount(args) if args.helps_mount());
@@ -157,7 +160,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("aiozfs: {failure}");
+            tell!("aiozfs: {failure}");
             if helps_mount {
                 failure.exit_code_of_mount()
             } else {

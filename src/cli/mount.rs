@@ -12,12 +12,13 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
-use super::index_arg::IndexArg;
 use super::job::{self, Job};
 use super::library::{LibraryArgs, Lists, Shown, Sources};
 use super::metrics::MetricsArgs;
 use super::mount_options::{self, MountOptions};
 use super::reload::Reload;
+use super::runtime;
+use super::unmounted::IndexArg;
 use super::{Failure, background, completions, directories, logging};
 use super::{service, storage, units};
 use crate::fs::TreeOptions;
@@ -123,7 +124,7 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
     let mut named = args.options.iter().flat_map(|list| list.split(','));
     // mount(8) adds it to all that it passes on.
     if !args.mount_helper && !background::is_child() && named.any(|option| option == "rw") {
-        eprintln!("aiozfs: warning: option 'rw' has no effect: a mount is read-only");
+        tell!("aiozfs: warning: option 'rw' has no effect: a mount is read-only");
     }
     if args.fake {
         return Ok(ExitCode::SUCCESS);
@@ -148,7 +149,7 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         logging::to_file(path)
             .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
     }
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let fs_name = options.fs_name.clone().unwrap_or_else(|| what.shown());
     logging::describe(&fs_name, &mountpoint);
     let metrics = args.metrics.listen(&options)?;
@@ -207,7 +208,7 @@ impl MountArgs {
         }
         if !self.mount_helper || self.verbose > 0 {
             let (source, mountpoint) = (what.shown(), mountpoint.display());
-            eprintln!("aiozfs: {source} is already mounted on {mountpoint}; nothing to do");
+            tell!("aiozfs: {source} is already mounted on {mountpoint}; nothing to do");
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -393,7 +394,7 @@ fn prepare_mountpoint(
     let shown = mountpoint.display();
     match (check(), options.mkdir) {
         (Err(Unfit::Dead(dead)), _) if mount::unmount(&dead).is_ok() => {
-            eprintln!("aiozfs: {shown} held a dead mount, whose process is gone; it is cleared");
+            tell!("aiozfs: {shown} held a dead mount, whose process is gone; it is cleared");
         }
         (Err(Unfit::Missing(missing)), Some(mode)) => {
             let mut builder = DirBuilder::new();

@@ -7,8 +7,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
-
 use super::ignored_options::{is_ignored, is_ignored_with_value};
 use super::verification::VerifyArg;
 use super::{Failure, units};
@@ -37,7 +35,7 @@ pub(super) struct MountOptions {
     pub(super) cache_dir: Option<PathBuf>,
     pub(super) cache_size: Option<u64>,
     pub(super) password_file: Option<PathBuf>,
-    /// The place of an index that is brought along.
+    /// Where the index is, if not in the archive.
     pub(super) index: Option<String>,
     pub(super) offline: bool,
     pub(super) verify: Option<VerifyArg>,
@@ -139,7 +137,7 @@ impl MountOptions {
             Some(("encoding", value)) => {
                 self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
             }
-            Some(("verify", value)) => self.verify = Some(VerifyArg::from_str(value, false)?),
+            Some(("verify", value)) => self.verify = Some(value.parse()?),
             Some(("library", value)) => self.library = Some(value.to_owned()),
             Some(("idle", value)) => self.idle = Some(units::duration(value)?),
             Some(("store", value)) => self.store_name = Some(value.to_owned()),

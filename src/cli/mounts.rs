@@ -17,7 +17,7 @@ use crate::mount::{self, Found};
 /// List the mounts of aiozfs, of all users.
 ///
 /// A mount whose process has died is listed as such; 'aiozfs umount' clears it. Another user's mount answers only
-/// root, unless it was mounted with --allow-other.
+/// that user, and not root either, unless it was mounted with --allow-other.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct MountsArgs {

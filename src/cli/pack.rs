@@ -2,9 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,10 +12,9 @@ use clap::Args;
 use indicatif::HumanBytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::progress::{Progress, Waiting};
-use super::{Failure, show, units};
+use super::{Failure, runtime, show, units};
 use crate::archive::{Kind, MAX_ALIGN, Timestamp};
 use crate::content::{Cid, Importer, Profile};
 use crate::pack::{ByRange, Control, Output, PackOptions, Plan, Warning};
@@ -93,19 +90,8 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     if !args.json {
         warn(plan.warnings());
     }
-    if args.dry_run && args.json {
-        let json = show::json(&Json::of(&plan, None));
-        show::print(|out| writeln!(out, "{json}"))?;
-        return Ok(ExitCode::SUCCESS);
-    }
     if args.dry_run {
-        return match print_layout(&plan) {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(e)),
-            _ => {
-                sum_up(&plan);
-                Ok(ExitCode::SUCCESS)
-            }
-        };
+        return dry_run(&plan, args.json);
     }
     let cancelled = cancel_on_signals()?;
     let mut importer = Importer::new(Profile::UNIXFS_V1_2025);
@@ -116,10 +102,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
         cancelled: &cancelled,
     };
     let done = if to_stdout {
-        // Not `Stdout`, which searches for line ends.
-        let out = io::stdout().as_fd().try_clone_to_owned();
-        let mut out = File::from(out.map_err(Failure::new)?);
-        plan.write(&mut out, control)
+        plan.write(&mut show::stdout()?, control)
     } else {
         Output::create(&args.out, &args.dir).and_then(|mut out| {
             plan.write(&mut out, control)?;
@@ -145,10 +128,22 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
         format!("{cid} {} bytes, {entries} entries", plan.size())
     };
     if to_stdout {
-        eprintln!("{summary}");
+        tell!("{summary}");
     } else {
         // The archive is finished, so a closed pipe is not an error.
         let _ = writeln!(io::stdout(), "{summary}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what would be where.
+fn dry_run(plan: &Plan, json: bool) -> Result<ExitCode, Failure> {
+    if json {
+        let json = show::json(&Json::of(plan, None));
+        show::print(|out| writeln!(out, "{json}"))?;
+    } else {
+        show::print(|out| write_layout(plan, out))?;
+        sum_up(plan);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -215,14 +210,14 @@ impl<'a> Json<'a> {
 }
 
 /// The most lines of a list that are printed.
-const MOST_LINES: usize = 20;
+const MAX_LINES: usize = 20;
 
 fn warn(warnings: &[Warning]) {
-    for warning in warnings.iter().take(MOST_LINES) {
-        eprintln!("aiozfs: warning: {}", Line(warning));
+    for warning in warnings.iter().take(MAX_LINES) {
+        tell!("aiozfs: warning: {}", Line(warning));
     }
-    if let Some(more) = warnings.len().checked_sub(MOST_LINES).filter(|n| *n > 0) {
-        eprintln!("aiozfs: and {more} more warnings");
+    if let Some(more) = warnings.len().checked_sub(MAX_LINES).filter(|n| *n > 0) {
+        tell!("aiozfs: and {more} more warnings");
     }
 }
 
@@ -240,12 +235,12 @@ fn list(title: &str, lines: impl ExactSizeIterator<Item = String>) {
     if len == 0 {
         return;
     }
-    eprintln!("aiozfs: {title}: {len}");
-    for line in lines.take(MOST_LINES) {
-        eprintln!("  {line}");
+    tell!("aiozfs: {title}: {len}");
+    for line in lines.take(MAX_LINES) {
+        tell!("  {line}");
     }
-    if len > MOST_LINES {
-        eprintln!("  and {} more", len - MOST_LINES);
+    if len > MAX_LINES {
+        tell!("  and {} more", len - MAX_LINES);
     }
 }
 
@@ -260,7 +255,7 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// A path without control characters, which a terminal might obey.
+/// A path whose control characters are escaped: a terminal would obey them.
 fn shown(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for c in path.chars() {
@@ -313,8 +308,7 @@ fn archive_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn print_layout(plan: &Plan) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+fn write_layout(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{:>15} {:>15}  name", "offset", "size")?;
     for item in plan.items() {
         let mark = match item.kind {
@@ -339,34 +333,22 @@ fn print_layout(plan: &Plan) -> io::Result<()> {
         HumanBytes(plan.size()),
         plan.items().len(),
         plan.tail()
-    )?;
-    out.flush()
+    )
 }
 
 /// A flag that SIGINT, SIGTERM and SIGHUP set.
 fn cancel_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let failed = |e: io::Error| Failure::new(format!("cannot watch for signals: {e}"));
-    let cancelled = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build();
-    let runtime = runtime.map_err(failed)?;
+        .build()
+        .map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
     let guard = runtime.enter();
-    let mut signals = Vec::new();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        signals.push(signal(kind).map_err(failed)?);
-    }
+    let ended = runtime::end_on_signals()?;
     drop(guard);
+    let cancelled = Arc::new(AtomicBool::new(false));
     let flag = cancelled.clone();
     std::thread::spawn(move || {
-        runtime.block_on(async {
-            let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-            futures_util::future::select_all(waits).await;
-        });
+        runtime.block_on(ended);
         flag.store(true, Relaxed);
     });
     Ok(cancelled)

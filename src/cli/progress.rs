@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::show::printable;
+
 /// Work that takes less time than this shows no spinner.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -38,9 +40,7 @@ impl Progress {
 
     /// Sets the name of what is being done.
     pub(super) fn what(&self, what: &str) {
-        // A file name may contain control characters.
-        let printable = what.replace(|c: char| c.is_control(), "\u{fffd}");
-        self.0.set_message(printable);
+        self.0.set_message(printable(what));
     }
 
     /// Adds bytes that are done.

@@ -19,7 +19,7 @@ use super::progress::Progress;
 use super::servers::clients;
 use super::show::{self, quoted};
 use super::stores::StoreArgs;
-use super::{Failure, job, logging};
+use super::{Failure, logging, runtime};
 use crate::content::{Cid, Importer, Profile};
 use crate::pack::{Control, PackOptions, Plan};
 use crate::publish::{self, Existing, Hashes, Object, PartHashes, Sent, Upload, part_len};
@@ -123,7 +123,7 @@ pub(super) fn publish(args: &PublishArgs) -> Result<ExitCode, Failure> {
         key: String::new(),
         ..address.clone()
     })?;
-    let job = Job {
+    let transfer = Transfer {
         args,
         object: object(address.clone())?,
         bucket,
@@ -131,10 +131,10 @@ pub(super) fn publish(args: &PublishArgs) -> Result<ExitCode, Failure> {
         content,
         known,
     };
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let done = runtime.block_on(async {
         tokio::select! {
-            done = job.run() => done,
+            done = transfer.run() => done,
             stopped = stopped() => Err(stopped),
         }
     });
@@ -190,7 +190,7 @@ fn destination(text: &str) -> Result<ObjectAddress, Failure> {
 }
 
 /// One archive on its way to one object.
-struct Job<'a> {
+struct Transfer<'a> {
     args: &'a PublishArgs,
     object: Object,
     bucket: Object,
@@ -200,14 +200,12 @@ struct Job<'a> {
     known: Option<Cid>,
 }
 
-impl Job<'_> {
+impl Transfer<'_> {
+    /// Sends the content unless the object has it already.
     async fn run(&self) -> Result<Report, Failure> {
-        let failed = |e: publish::Error| Failure::new(format!("{}: {e}", self.address));
-        let size = self.content.size();
-        let existing = self.object.existing().await.map_err(failed)?;
         let mut known = self.known;
-        if let Some(existing) = &existing {
-            let (cid, is_same) = self.compare(existing).await?;
+        if let Some(existing) = self.existing().await? {
+            let (cid, is_same) = self.compare(&existing).await?;
             known = cid;
             if let Some(cid) = cid.filter(|_| is_same) {
                 return Ok(self.report(Status::Present, cid, 0, 0));
@@ -227,15 +225,21 @@ impl Job<'_> {
             };
             return Ok(self.report(Status::DryRun, cid, 0, 0));
         }
+        self.send(known).await
+    }
+
+    /// Sends the content, and checks that the object has it then. `known`: the CID of the content.
+    async fn send(&self, known: Option<Cid>) -> Result<Report, Failure> {
+        let size = self.content.size();
         // Only a name that follows from the CID can be kept with the object: an upload that is continued may have
         // been begun for other content under the same name.
         let (key, cid) = (&self.address.key, self.known.map(|cid| cid.to_string()));
         let (bucket, overwrite) = (&self.bucket, self.args.overwrite);
         let upload = Upload::begin(&self.object, bucket, key, cid.as_deref(), size, overwrite);
-        let upload = upload.await.map_err(failed)?;
+        let upload = upload.await.map_err(|e| self.failed(&e))?;
         if upload.found() > 0 {
             let found = HumanBytes(upload.found());
-            eprintln!(
+            tell!(
                 "aiozfs: {found} are in the store from an earlier run; they are compared, not sent"
             );
         }
@@ -254,9 +258,8 @@ impl Job<'_> {
         };
         let sent = upload.send(write, |bytes| progress.add(bytes)).await;
         drop(progress);
-        let sent = sent.map_err(failed)?.map_err(Failure::new)?;
-        let existing = self.object.existing().await.map_err(failed)?;
-        match (sent, existing) {
+        let sent = sent.map_err(|e| self.failed(&e))?.map_err(Failure::new)?;
+        match (sent, self.existing().await?) {
             (Sent::Complete(done, cid), Some(existing)) if existing.size == size => {
                 return Ok(self.report(Status::Published, cid, done.sent, done.found));
             }
@@ -271,6 +274,16 @@ impl Job<'_> {
             "{}: the store has other content than was sent; does another program write to this name? --overwrite replaces it",
             self.address
         )))
+    }
+
+    /// The object, if it exists.
+    async fn existing(&self) -> Result<Option<Existing>, Failure> {
+        let existing = self.object.existing().await;
+        existing.map_err(|e| self.failed(&e))
+    }
+
+    fn failed(&self, e: &publish::Error) -> Failure {
+        Failure::new(format!("{}: {e}", self.address))
     }
 
     /// The content's CID if it is known, and whether the object has the same content.
@@ -317,7 +330,7 @@ impl Content {
             let plan = Plan::of(path, PackOptions::default()).map_err(Failure::new)?;
             let warnings = plan.warnings().len();
             if warnings > 0 {
-                eprintln!(
+                tell!(
                     "aiozfs: warning: {warnings} links of playlists need attention; 'aiozfs pack --dry-run {}' lists them",
                     quoted(path.as_os_str().as_encoded_bytes())
                 );
@@ -326,7 +339,7 @@ impl Content {
         }
         // What is not an archive should not become an object that cannot be mounted.
         let location = Location::File(path.to_owned());
-        let runtime = job::runtime()?;
+        let runtime = runtime::new()?;
         let opened = runtime.block_on(volume::open_archive(&location, &Options::default()));
         opened.map_err(|e| explain_open(&location, &e))?;
         Ok(Content::File(path.to_owned(), meta.len()))

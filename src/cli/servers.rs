@@ -119,11 +119,16 @@ impl ServerArgs {
         }
         let secrets = self.secrets()?;
         let named = self.gateways.iter().map(|gateway| {
-            let known = config.gateway(gateway)?;
-            Ok(known.unwrap_or_else(|| Server {
-                secrets: secrets.clone(),
-                ..Server::new(gateway)
-            }))
+            match config.gateway(gateway)? {
+                Some(known) => Ok(known),
+                None if !gateway.contains("://") => Err(Failure::usage(format!(
+                    "--gateway '{gateway}': neither a URL, such as https://{gateway}, nor a [gateway.NAME] of the configuration"
+                ))),
+                None => Ok(Server {
+                    secrets: secrets.clone(),
+                    ..Server::new(gateway)
+                }),
+            }
         });
         named.collect()
     }

@@ -1,4 +1,4 @@
-//! What a service manager such as systemd is told (sd_notify(3)). Without one, nothing happens.
+//! What a service manager (systemd) is told (sd_notify(3)). Without a service manager, nothing happens.
 
 use std::path::Path;
 

@@ -139,6 +139,36 @@ pub(super) fn json(value: &impl serde::Serialize) -> String {
     safe
 }
 
+/// A text for a terminal: names and addresses may contain control characters.
+pub(super) fn printable(text: &str) -> String {
+    text.replace(|c: char| c.is_control(), "\u{fffd}")
+}
+
+/// A number and what it counts.
+pub(super) fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// Rows as a table. The columns in `right` are aligned to the right.
+pub(super) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| {
+            if right.contains(&column) {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// Bytes as text, and in hexadecimal if they are not UTF-8.
 pub(super) fn text_and_hex(bytes: &[u8]) -> (String, Option<String>) {
     match std::str::from_utf8(bytes) {
@@ -158,13 +188,27 @@ pub(super) fn json_array<T: serde::Serialize>(
     out.write_all(b"[")?;
     let mut is_empty = true;
     for value in values {
-        out.write_all(if std::mem::take(&mut is_empty) {
-            b"\n"
-        } else {
-            b",\n"
-        })?;
-        out.write_all(json(&value).as_bytes())?;
+        json_row(std::mem::take(&mut is_empty), &value, out)?;
     }
+    json_end(is_empty, out)
+}
+
+/// Writes a value of a JSON array, on a line of its own, after the bracket or the value before.
+pub(super) fn json_row(
+    is_first: bool,
+    value: &impl serde::Serialize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write!(
+        out,
+        "{}{}",
+        if is_first { "\n" } else { ",\n" },
+        json(value)
+    )
+}
+
+/// Ends a JSON array.
+pub(super) fn json_end(is_empty: bool, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(if is_empty { b"]\n" } else { b"\n]\n" })
 }
 
@@ -212,7 +256,7 @@ pub(super) fn mode(kind: Kind, perm: u16) -> String {
 /// Date and time of day in UTC, whatever the year: `2024-02-29`, `12:34:56`.
 pub(super) fn date_and_time(time: Timestamp) -> (String, String) {
     let (days, secs) = (time.secs.div_euclid(86_400), time.secs.rem_euclid(86_400));
-    // Years begin in March, so that a leap day is the last day of its year. An era has 400 years.
+    // Years begin in March: a leap day is then the last day of its year. An era has 400 years.
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

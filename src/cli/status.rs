@@ -11,6 +11,7 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
+use super::show::printable;
 use super::{Failure, completions, units};
 use crate::library::ArchiveStatus;
 use crate::mount::{self, Report};
@@ -124,14 +125,18 @@ impl Shown {
 
 /// `before`: an earlier report, and how long ago that was.
 fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
-    let rate = |of: fn(&Report) -> u64| match before {
-        // After another mount, the counters begin at zero.
-        Some((last, ago)) if of(last) <= of(report) => {
-            let bytes = (of(report) - of(last)) as f64 / ago.as_secs_f64().max(1e-3);
-            format!(", {}/s", HumanBytes(bytes as u64))
+    let with_rate = |of: fn(&Report) -> u64| {
+        let all = HumanBytes(of(report));
+        match before {
+            // After another mount, the counters begin at zero.
+            Some((last, ago)) if of(last) <= of(report) => {
+                let bytes = (of(report) - of(last)) as f64 / ago.as_secs_f64().max(1e-3);
+                format!("{all}, {}/s", HumanBytes(bytes as u64))
+            }
+            _ => all.to_string(),
         }
-        _ => String::new(),
     };
+    let (read, fetched) = (with_rate(|r| r.bytes_read), with_rate(|r| r.bytes_fetched));
     let share = match report.bytes_read {
         0 => String::new(),
         read => format!(
@@ -141,9 +146,8 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
     };
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
-        // Writing to a string cannot fail. Names may contain control characters.
-        let value = value.replace(|c: char| c.is_control(), "\u{fffd}");
-        let _ = writeln!(text, "{name:<9} {value}");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name:<9} {}", printable(&value));
     };
     match report.archives {
         None => line("archive", report.origin().to_owned()),
@@ -163,32 +167,15 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
             report.version
         ),
     );
-    line(
-        "read",
-        format!(
-            "{}{}{share}",
-            HumanBytes(report.bytes_read),
-            rate(|r| r.bytes_read)
-        ),
-    );
+    line("read", read + &share);
     line(
         "fetched",
         format!(
-            "{}{} in {} requests, {} of them in flight",
-            HumanBytes(report.bytes_fetched),
-            rate(|r| r.bytes_fetched),
-            report.requests,
-            report.requests_in_flight
+            "{fetched} in {} requests, {} of them in flight",
+            report.requests, report.requests_in_flight
         ),
     );
-    line(
-        "from disk",
-        format!(
-            "{}{}",
-            HumanBytes(report.bytes_from_disk),
-            rate(|r| r.bytes_from_disk)
-        ),
-    );
+    line("from disk", with_rate(|r| r.bytes_from_disk));
     line(
         "latency",
         format!(
@@ -239,7 +226,7 @@ fn library(archives: &[ArchiveStatus]) -> String {
             ),
         };
         let line = format!("{:<9} {}: {what}", archive.state, archive.name);
-        text += &line.replace(|c: char| c.is_control(), "\u{fffd}");
+        text += &printable(&line);
         text.push('\n');
     }
     let others = archives.len() - used.count();

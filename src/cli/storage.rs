@@ -1,10 +1,10 @@
 //! The options of the cache of blocks, and the caches that this process has open.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
+use parking_lot::Mutex;
 
 use super::config::Config;
 use super::directories::CacheDirArgs;
@@ -56,7 +56,7 @@ impl ReuseArgs {
     pub(super) fn resize(&self, config: &Config) {
         let configured = config.cache_size().filter(|size| *size > 0);
         if let (None, Some(size)) = (self.storage.cache_size, configured) {
-            open_ones().iter().for_each(|cache| cache.set_size(size));
+            OPEN.lock().iter().for_each(|cache| cache.set_size(size));
         }
     }
 
@@ -69,7 +69,7 @@ impl ReuseArgs {
         let dir = self.storage.dir.dir_or(config.cache_dir());
         match open_cache(&dir, size) {
             Ok(cache) => {
-                open_ones().push(cache.clone());
+                OPEN.lock().push(cache.clone());
                 Some(cache)
             }
             Err(e) => {
@@ -95,13 +95,9 @@ impl StorageArgs {
 /// The caches that this process has opened.
 static OPEN: Mutex<Vec<Cache>> = Mutex::new(Vec::new());
 
-fn open_ones() -> std::sync::MutexGuard<'static, Vec<Cache>> {
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Before the process ends: writes what was read to disk, for a limited time.
 pub(super) fn settle() {
-    for cache in open_ones().drain(..) {
+    for cache in OPEN.lock().drain(..) {
         cache.settle(SETTLE);
     }
 }

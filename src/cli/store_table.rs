@@ -17,7 +17,7 @@ pub(super) struct StoreTable {
     anonymous: bool,
     #[serde(default)]
     requester_pays: bool,
-    /// The buckets that are in it, so that they need no `--store`.
+    /// The buckets that are in it. They need no `--store`.
     #[serde(default)]
     buckets: Vec<String>,
 }

@@ -69,7 +69,7 @@ const MANY: usize = 100;
 
 pub(super) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
     let first = mount::trace(&args.mountpoint, None).map_err(Failure::new)?;
-    eprintln!(
+    tell!(
         "aiozfs: watching {}; Ctrl-C ends it",
         args.mountpoint.display()
     );
@@ -82,7 +82,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
             Err(e) => return Err(Failure::new(e)),
         };
         if page.lost > 0 {
-            eprintln!(
+            tell!(
                 "aiozfs: {} events came too fast and are not shown",
                 page.lost
             );

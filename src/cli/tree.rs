@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::paint::{ColorArgs, Look, Painter};
-use super::show;
+use super::show::{self, count};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
 use super::{Failure, completions};
 use crate::archive::Kind;
@@ -231,8 +231,4 @@ impl<'a> Drawing<'a> {
             b"\n"
         })
     }
-}
-
-fn count(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }

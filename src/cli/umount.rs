@@ -55,7 +55,7 @@ pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
     } else if !busy.is_empty() {
         let holders: Vec<_> = busy.iter().map(Holder::to_string).collect();
         let (mountpoint, holders) = (args.mountpoint.display(), holders.join(", "));
-        eprintln!("aiozfs: {mountpoint} was in use by {holders}; their reads now fail");
+        tell!("aiozfs: {mountpoint} was in use by {holders}; their reads now fail");
     }
     Ok(ExitCode::SUCCESS)
 }

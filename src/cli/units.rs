@@ -52,7 +52,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The number of connections to a server. More than 64 do not make a link faster, and servers refuse such
+/// The number of connections to a server. More than 64 do not make a link faster, and servers refuse their
 /// clients.
 pub(super) fn connections(text: &str) -> Result<usize, String> {
     let number = text.trim().parse().ok();

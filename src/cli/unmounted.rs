@@ -9,11 +9,10 @@ use tokio::runtime::Runtime;
 
 use super::access::{Access, AccessArgs, OPENING};
 use super::glob::Glob;
-use super::index_arg::IndexArg;
 use super::mount_options::MountOptions;
 use super::progress::Waiting;
 use super::show::quoted;
-use super::{Failure, completions, config, job, logging, patterns};
+use super::{Failure, completions, config, logging, patterns, runtime};
 use crate::archive::EntryId;
 use crate::fs::{Ino, Tree};
 use crate::reader::Archive;
@@ -27,6 +26,15 @@ pub(super) struct SourceArgs {
     pub(super) source: String,
 }
 
+/// The index that an archive is opened with.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct IndexArg {
+    /// Open the archive with this index, which 'aiozfs index' wrote, instead of reading its own: a file, a URL or a CID
+    #[arg(long = "index", value_name = "FILE|URL")]
+    pub(super) given: Option<String>,
+}
+
+/// The options of commands that read an archive without a mount.
 #[derive(Debug, Args)]
 pub(super) struct ReadArgs {
     #[command(flatten)]
@@ -57,7 +65,7 @@ pub(super) fn with_archive(
     })
 }
 
-/// Where the archive is, and how to read it without a mount.
+/// Where the archive is, and how to read it without a mount: playlists as they are stored.
 pub(super) fn resolve(source: &SourceArgs, args: &ReadArgs) -> Result<Access, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&source.source)?;
@@ -73,7 +81,7 @@ pub(super) fn with_access(
     work: impl FnOnce(&Unmounted) -> Result<ExitCode, Failure>,
     directory: impl FnOnce(&Runtime) -> Result<ExitCode, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let waiting = Waiting::for_(OPENING);
     let opened = runtime.block_on(volume::open(&access.location, &access.options));
     drop(waiting);
@@ -82,12 +90,12 @@ pub(super) fn with_access(
         Err(OpenError::Directory(_)) => return directory(&runtime),
         Err(error) => Err(runtime.block_on(access.explain(&error))),
     };
-    let (runtime_of, access_of) = (&runtime, access);
     let done = opened.and_then(|volume| {
+        let runtime = &runtime;
         work(&Unmounted {
             volume,
-            runtime: runtime_of,
-            access: access_of,
+            runtime,
+            access,
         })
     });
     // Nothing waits for what was fetched ahead.
@@ -130,8 +138,8 @@ impl Unmounted<'_> {
         }
     }
 
-    /// The files that an argument names: the one that `literal` finds, or those that match it as a pattern. With
-    /// `or_below` also those below a directory that matches.
+    /// The files that an argument names: what `literal` finds, or what matches it as a pattern. With
+    /// `or_below` also everything below a directory that matches.
     pub(super) fn named(
         &self,
         argument: &OsStr,

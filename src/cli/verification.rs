@@ -1,5 +1,7 @@
 //! The values of `--verify`.
 
+use std::str::FromStr;
+
 use clap::ValueEnum;
 
 use crate::volume::Verify;
@@ -15,6 +17,15 @@ pub(super) enum VerifyArg {
     Crc,
     /// Nothing is verified
     None,
+}
+
+impl FromStr for VerifyArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        ValueEnum::from_str(text, false)
+            .map_err(|_| format!("'{text}' is not trustless, crc or none"))
+    }
 }
 
 impl From<VerifyArg> for Verify {

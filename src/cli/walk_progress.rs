@@ -1,7 +1,9 @@
 //! Progress while the headers of a tar are read.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::progress::Progress;
 use crate::reader::Watch;
@@ -14,7 +16,7 @@ pub(super) fn watch() -> Watch {
     let began = Instant::now();
     let shown: Mutex<Option<Progress>> = Mutex::default();
     Watch(Some(Arc::new(move |at, size| {
-        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = shown.lock();
         if at >= size {
             *shown = None;
         } else if began.elapsed() > SHORT {

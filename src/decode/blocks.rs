@@ -2,10 +2,10 @@
 //!
 //! A large entry lies here in blocks of one size, a small entry as a whole. Several archives share the bound.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::archive::EntryId;
+use crate::reader::Recent;
 
 /// Bytes in a block of a large entry: what the kernel reads at once.
 pub(super) const BLOCK: u64 = 128 * 1024;
@@ -27,30 +27,29 @@ pub(super) struct Blocks {
 type Place = (u64, Key);
 
 struct Inner {
-    /// With the time of use.
-    blocks: HashMap<Place, (Bytes, u64)>,
-    /// By time of use.
-    order: BTreeMap<u64, Place>,
-    uses: u64,
+    recent: Recent<Place, Bytes>,
+    /// What they take, in bytes, and the most that they may take.
     held: u64,
     bound: u64,
-    /// Memory of blocks, to be used again: the system takes a while to give new pages.
+    /// Memory of blocks, to be used again: the system takes a while to give new pages, and malloc would put small things
+    /// into free ones.
     spare: Vec<Vec<u8>>,
+    /// The most buffers in `spare`.
+    most_spare: usize,
 }
 
-/// The most buffers that are kept for use.
-const SPARE: usize = 16;
+/// The most memory for buffers that are to be used again, in bytes.
+pub(super) const MOST_SPARE: u64 = 16 * BLOCK;
 
 impl Blocks {
-    /// Holds at most `bound` bytes.
-    pub(super) fn new(bound: u64) -> Self {
+    /// Holds at most `bound` bytes, and `spare` bytes to be used again.
+    pub(super) fn new(bound: u64, spare: u64) -> Self {
         let all = Inner {
-            blocks: HashMap::new(),
-            order: BTreeMap::new(),
-            uses: 0,
+            recent: Recent::default(),
             held: 0,
             bound,
             spare: Vec::new(),
+            most_spare: (spare / BLOCK) as usize,
         };
         Self {
             archive: 0,
@@ -68,25 +67,15 @@ impl Blocks {
 
     /// A block, which counts as used now.
     pub(super) fn get(&self, key: Key) -> Option<Bytes> {
-        let place = (self.archive, key);
-        let inner = &mut *self.inner();
-        inner.uses += 1;
-        let (bytes, used) = inner.blocks.get_mut(&place)?;
-        inner.order.remove(used);
-        inner.order.insert(inner.uses, place);
-        *used = inner.uses;
-        Some(bytes.clone())
+        self.inner().recent.get((self.archive, key)).cloned()
     }
 
     /// Puts a block in. Those whose last use is the longest ago make room.
     pub(super) fn put(&self, key: Key, bytes: &Bytes) {
-        let place = (self.archive, key);
         let inner = &mut *self.inner();
-        inner.remove(place);
-        inner.uses += 1;
         inner.held += bytes.capacity() as u64;
-        inner.blocks.insert(place, (bytes.clone(), inner.uses));
-        inner.order.insert(inner.uses, place);
+        let before = inner.recent.insert((self.archive, key), bytes.clone());
+        before.into_iter().for_each(|bytes| inner.removed(bytes));
         inner.shrink();
     }
 
@@ -97,11 +86,9 @@ impl Blocks {
 
     fn remove(&self, which: impl Fn(&Key) -> bool) {
         let inner = &mut *self.inner();
-        let places = inner.blocks.keys();
-        let places = places.filter(|(archive, key)| *archive == self.archive && which(key));
-        for place in places.copied().collect::<Vec<_>>() {
-            inner.remove(place);
-        }
+        let is_own = |(archive, key): &Place| *archive == self.archive && which(key);
+        let removed = inner.recent.remove_all(is_own);
+        removed.into_iter().for_each(|bytes| inner.removed(bytes));
     }
 
     /// A buffer with room for a block. Its content is arbitrary.
@@ -110,12 +97,13 @@ impl Blocks {
         spare.unwrap_or_else(|| Vec::with_capacity(BLOCK as usize))
     }
 
-    /// Changes the bound. `bound` is called while no other call changes it. Returns what all blocks take then, in bytes.
+    /// Changes the bound. `bound` is called while no other call changes it. Returns what all blocks and
+    /// spare buffers take then, in bytes.
     pub(super) fn set_bound(&self, bound: impl FnOnce() -> u64) -> u64 {
         let inner = &mut *self.inner();
         inner.bound = bound();
         inner.shrink();
-        inner.held
+        inner.held + inner.spare.len() as u64 * BLOCK
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -127,19 +115,20 @@ impl Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         self.remove(|_| true);
+        let inner = &mut *self.inner();
+        if inner.held == 0 {
+            inner.spare = Vec::new();
+        }
     }
 }
 
 impl Inner {
-    fn remove(&mut self, place: Place) {
-        let Some((bytes, used)) = self.blocks.remove(&place) else {
-            return;
-        };
-        self.order.remove(&used);
+    /// A block is no longer held.
+    fn removed(&mut self, bytes: Bytes) {
         self.held -= bytes.capacity() as u64;
-        if let Ok(buffer) = Arc::try_unwrap(bytes)
+        if let Some(buffer) = Arc::into_inner(bytes)
             && buffer.capacity() == BLOCK as usize
-            && self.spare.len() < SPARE
+            && self.spare.len() < self.most_spare
         {
             self.spare.push(buffer);
         }
@@ -147,9 +136,9 @@ impl Inner {
 
     fn shrink(&mut self) {
         while self.held > self.bound
-            && let Some((_, oldest)) = self.order.first_key_value()
+            && let Some(bytes) = self.recent.remove_oldest()
         {
-            self.remove(*oldest);
+            self.removed(bytes);
         }
     }
 }
@@ -161,7 +150,7 @@ mod tests {
 
     #[test]
     fn blocks_used_last_stay_within_the_bound() {
-        let blocks = Blocks::new(4 * BLOCK);
+        let blocks = Blocks::new(4 * BLOCK, MOST_SPARE);
         let id = EntryId::at(0);
         let put = |number| {
             let mut buffer = blocks.buffer();
@@ -183,9 +172,24 @@ mod tests {
         assert_eq!(blocks.inner().held, 0);
     }
 
+    /// Buffers that were kept to be used again were not counted.
+    #[test]
+    fn buffers_are_used_again_within_a_bound_of_their_own() {
+        let blocks = Blocks::new(4 * BLOCK, 2 * BLOCK);
+        let id = EntryId::at(0);
+        for number in 0..4 {
+            blocks.put((id, number), &Arc::new(blocks.buffer()));
+        }
+        assert_eq!(blocks.set_bound(|| 0), 2 * BLOCK);
+        let buffers = [blocks.buffer(), blocks.buffer()];
+        assert_eq!(blocks.set_bound(|| BLOCK), 0);
+        blocks.put((id, 0), &Arc::new(buffers[0].clone()));
+        assert_eq!(blocks.set_bound(|| 0), 0, "a buffer of another size");
+    }
+
     #[test]
     fn archives_share_the_bound_but_no_blocks() {
-        let all = Blocks::new(3 * BLOCK);
+        let all = Blocks::new(3 * BLOCK, MOST_SPARE);
         let [one, other] = [1, 2].map(|archive| all.of_archive(archive));
         let key = (EntryId::at(0), 0);
         let put = |blocks: &Blocks, number, byte| {

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use super::blocks::{BLOCK, Blocks};
+use super::blocks::{BLOCK, Blocks, MOST_SPARE};
 use super::memory::{LARGEST_ROOM, Memory};
 use super::points::Points;
 use super::workers::Workers;
@@ -20,6 +20,9 @@ const SMALL_SHARE: u64 = 8;
 
 /// One part in this many of the rest is for blocks, whatever the others hold.
 const BLOCKS_SHARE: u64 = 16;
+
+/// At most one part in this many of the rest is for buffers that are to be used again.
+const SPARE_SHARE: u64 = 8;
 
 /// Codecs may take this much together, whatever `--memory` is, in bytes: one of bzip2 needs it.
 const LEAST_FOR_CODECS: u64 = 10 << 20;
@@ -48,6 +51,8 @@ pub(super) struct Common {
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     points: u64,
+    /// For buffers that are to be used again.
+    spare: u64,
     codecs: u64,
     small: u64,
     /// For blocks, whatever the others hold.
@@ -86,7 +91,7 @@ impl std::fmt::Debug for Decoding {
 impl Common {
     fn new(memory: u64) -> Self {
         let limits = Limits::of(memory);
-        let blocks = Blocks::new(limits.rest);
+        let blocks = Blocks::new(limits.rest, limits.spare);
         let of_blocks = blocks.of_archive(0);
         Self {
             workers: Workers::new(),
@@ -120,11 +125,13 @@ impl Common {
 impl Limits {
     fn of(memory: u64) -> Self {
         let points = memory / POINTS_SHARE;
-        let rest = memory - points;
+        let spare = ((memory - points) / SPARE_SHARE).min(MOST_SPARE);
+        let rest = memory - points - spare;
         let small = (rest / SMALL_SHARE).max(LARGEST_ROOM);
         let blocks = rest / BLOCKS_SHARE;
         Self {
             points,
+            spare,
             codecs: rest.saturating_sub(small + blocks).max(LEAST_FOR_CODECS),
             small,
             blocks,
@@ -139,6 +146,6 @@ impl Limits {
 
     fn total(&self) -> u64 {
         let most = self.codecs + self.small + self.blocks;
-        self.points + most.max(self.rest)
+        self.points + self.spare + most.max(self.rest)
     }
 }

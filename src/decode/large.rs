@@ -37,13 +37,21 @@ pub(super) struct Large {
 
 struct State {
     schedule: Schedule<Walk>,
+    /// By number of the block.
     waiting: BTreeMap<u64, Vec<oneshot::Sender<Result<Bytes, Error>>>>,
-    /// Why its data is wrong, from which block on, and when that was found.
-    wrong: Option<(u64, Error, Instant)>,
-    /// How many times in a row it was decoded anew because it was wrong.
-    retries: u32,
+    wrong: Option<Wrong>,
+    /// The block at which the data was found to be wrong and fetched again, until that block or a later one is given.
+    fetched_again: Option<u64>,
     /// How many times its data was found to be wrong. What a walk of an earlier epoch knows may be wrong.
     epoch: u64,
+}
+
+/// Data that is still wrong after it was fetched again.
+struct Wrong {
+    /// The first block that cannot be trusted.
+    from: u64,
+    error: Error,
+    since: Instant,
 }
 
 impl Large {
@@ -60,7 +68,7 @@ impl Large {
                 schedule,
                 waiting: BTreeMap::new(),
                 wrong: None,
-                retries: 0,
+                fetched_again: None,
                 epoch: 0,
             }),
         }
@@ -81,7 +89,8 @@ impl Large {
         let Some(blocks) = blocks else {
             return false;
         };
-        if self.state().wrong.is_some() {
+        let wrong = self.state().wrong_before(blocks_of(range).end);
+        if wrong.is_some() {
             return false;
         }
         for (block, bytes) in blocks_of(range).zip(&blocks) {
@@ -142,13 +151,8 @@ impl Large {
             if let Some(bytes) = self.shared.blocks.get((self.id, block)) {
                 return Ok(bytes);
             }
-            if let Some((from, error, since)) = &state.wrong {
-                if since.elapsed() < STILL_WRONG && block >= *from {
-                    return Err(error.clone());
-                }
-                if since.elapsed() >= STILL_WRONG {
-                    (state.wrong, state.retries) = (None, 0);
-                }
+            if let Some(error) = state.wrong_before(block + 1) {
+                return Err(error);
             }
             let (sender, receiver) = oneshot::channel();
             state.waiting.entry(block).or_default().push(sender);
@@ -183,8 +187,7 @@ impl Large {
             senders.retain(|sender| !sender.is_closed());
             !senders.is_empty()
         });
-        let waiting: Vec<u64> = state.waiting.keys().copied().collect();
-        for block in waiting {
+        for block in state.waited_for(0..u64::MAX) {
             self.serve(state, block);
         }
     }
@@ -211,6 +214,36 @@ impl Large {
         // Each change leaves it consistent. A panic in between loses at most a walk, whose reads end
         // at their deadline.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Why a block before `end` is wrong, as far as that is known.
+    fn wrong_before(&mut self, end: u64) -> Option<Error> {
+        let wrong = self.wrong.as_ref()?;
+        if wrong.since.elapsed() >= STILL_WRONG {
+            (self.wrong, self.fetched_again) = (None, None);
+            return None;
+        }
+        (wrong.from < end).then(|| wrong.error.clone())
+    }
+
+    /// The blocks of a range that reads wait for.
+    fn waited_for(&self, blocks: Range<u64>) -> Vec<u64> {
+        self.waiting
+            .range(blocks)
+            .map(|(block, _)| *block)
+            .collect()
+    }
+
+    /// Fails the reads that wait for these blocks.
+    fn fail(&mut self, blocks: &[u64], error: &Error) {
+        for block in blocks {
+            for sender in self.waiting.remove(block).into_iter().flatten() {
+                // The read may have ended.
+                let _ = sender.send(Err(error.clone()));
+            }
+        }
     }
 }
 

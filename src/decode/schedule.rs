@@ -81,6 +81,12 @@ impl<W> Plan<W> {
         }
     }
 
+    /// Whether the walk decodes and is to give a block.
+    fn will_give(&self, block: u64) -> bool {
+        let end = self.until.max(self.ahead_end());
+        self.resting.is_none() && (self.next..end).contains(&block)
+    }
+
     /// The end of what its reader has asked for. At most `ASKED` blocks ahead of the walk: a read beyond that was another
     /// reader's, or was served by other walks.
     fn asked(&self) -> u64 {
@@ -133,10 +139,7 @@ impl<W> Schedule<W> {
     pub(super) fn want(&mut self, block: u64, point: u64) -> Task<W> {
         self.uses += 1;
         let uses = self.uses;
-        let is_coming = |plan: &Plan<W>| {
-            plan.resting.is_none() && plan.next <= block && block < plan.until.max(plan.ahead_end())
-        };
-        if let Some(plan) = self.plans.iter_mut().find(|plan| is_coming(plan)) {
+        if let Some(plan) = self.plans.iter_mut().find(|plan| plan.will_give(block)) {
             plan.until = plan.until.max(block + 1);
             return Task::Coming;
         }
@@ -242,6 +245,11 @@ impl<W> Schedule<W> {
             self.lost = Some((plan.read, plan.ahead));
         }
         plan.resting
+    }
+
+    /// Whether a walk that decodes is to give a block.
+    pub(super) fn is_coming(&self, block: u64) -> bool {
+        self.plans.iter().any(|plan| plan.will_give(block))
     }
 
     /// The walk that the last call of [`want`](Self::want) has dropped.
@@ -425,6 +433,25 @@ mod tests {
         assert_eq!(schedule.take_dropped(), Some("walk"));
         assert!(schedule.plan(3).is_none());
         assert_eq!(schedule.remove(1), places[0]..places[0] + 1);
+    }
+
+    /// When a walk failed, all reads in its plan failed, also those that another walk was to serve.
+    #[test]
+    fn what_another_walk_gives_is_not_lost_with_a_walk() {
+        let mut schedule = Schedule::<&str>::new(1000, 16);
+        schedule.want(200, 0);
+        // Its reader has gone.
+        schedule.gave(1, 0);
+        schedule.rest(1, "walk");
+        assert_eq!(schedule.want(150, 149 * BLOCK), Task::Begin(2));
+        assert_eq!(schedule.want(1, 0), Task::GoOn(1, "walk"));
+        assert_eq!(schedule.remove(1), 1..201);
+        let coming: Vec<u64> = (1..201)
+            .filter(|block| schedule.is_coming(*block))
+            .collect();
+        assert_eq!(coming, [149, 150]);
+        schedule.rest(2, "walk");
+        assert!(!schedule.is_coming(150), "it rests");
     }
 
     /// While others wait for memory, a walk is dropped whenever it rests.

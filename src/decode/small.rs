@@ -90,13 +90,9 @@ impl Small {
     }
 
     async fn make(&self, id: EntryId, coding: &Coding) -> Result<Bytes, Error> {
-        let archive = &self.shared.archive;
-        let entry = archive.index().get(id);
-        let key = self.shared.keys.get(id);
         let mut tries = 1;
         loop {
-            let fetched = self.fetch(id, coding).await?;
-            let error = match self.decode(id, *coding, fetched, entry, key.clone()).await {
+            let error = match self.fetch_and_decode(id, *coding).await {
                 Ok((bytes, _room)) => {
                     let bytes = Arc::new(bytes);
                     self.shared.blocks.put((id, 0), &bytes);
@@ -104,49 +100,34 @@ impl Small {
                 }
                 Err(error) => error,
             };
-            if tries == TRIES || !error.is_of_data() || !archive.reject_stored(id) {
+            let is_other_data = || self.shared.archive.reject_stored(id);
+            if tries == TRIES || !error.is_of_data() || !is_other_data() {
                 return Err(error);
             }
             tries += 1;
         }
     }
 
-    /// The stored bytes of an entry, and room for them and the plain ones.
-    async fn fetch(&self, id: EntryId, coding: &Coding) -> Result<(Vec<u8>, Room), Error> {
-        let (archive, memory) = (&self.shared.archive, &self.shared.memory);
-        let end = coding.compressed_size;
-        let needs = end + coding.size;
-        let mut held = None;
-        loop {
-            let mut stored = Vec::new();
-            if !archive.try_read_stored(id, &(0..end), end, &mut stored) {
-                stored = archive.read_stored(id, 0..end, end).await?;
-            }
-            // Not before: an entry whose server is silent leaves the room to others. Only if its bytes are gone by the time
-            // that there is room does it hold the room while it fetches them again.
-            if let Some(room) = held.or_else(|| memory.try_room(needs)) {
-                return Ok((stored, room));
-            }
-            drop(stored);
-            let room = self.shared.closed.run_until_cancelled(memory.room(needs));
-            let room = tokio::time::timeout(archive.timeout(), room).await;
-            let room = room.map_err(|_| archive.missed_deadline(id))?;
-            held = Some(room.ok_or(Error::Cancelled)?);
-        }
-    }
-
-    async fn decode(
+    async fn fetch_and_decode(
         &self,
         id: EntryId,
         coding: Coding,
-        (stored, room): (Vec<u8>, Room),
-        entry: Entry,
-        key: Option<Arc<Key>>,
     ) -> Result<(Vec<u8>, Room), Error> {
-        let memory = &self.shared.memory;
+        let Shared {
+            archive,
+            memory,
+            workers,
+            ..
+        } = &*self.shared;
+        let entry = archive.index().get(id);
+        let key = self.shared.keys.get(id);
+        let needs = coding.compressed_size + coding.size;
         if is_tiny(&coding) {
+            let at_once = || memory.try_room(needs);
+            let later = async { Some(memory.room(needs).await) };
+            let (stored, room) = self.fetch(id, &coding, at_once, later).await?;
             let share = memory.share_at_once();
-            let decode = || decode(&coding, stored.clone(), &entry, key.as_deref(), share);
+            let decode = || decode(&coding, stored, &entry, key.as_deref(), share);
             match catch_unwind(AssertUnwindSafe(decode)) {
                 Ok(Ok(bytes)) => return Ok((bytes, room)),
                 // A thread may wait for memory.
@@ -155,11 +136,15 @@ impl Small {
                 Err(_panic) => return Err(Error::panicked()),
             }
         }
+        // The place first: an entry with room must not wait for threads of its own archive, whose server may be silent.
+        let at_once = || Some((workers.try_place()?, memory.try_room(needs)?));
+        let later = async { Some((workers.place().await?, memory.room(needs).await)) };
+        let (stored, (place, room)) = self.fetch(id, &coding, at_once, later).await?;
         let (tell, told) = oneshot::channel();
-        let turn = self.shared.workers.turn();
+        let turn = workers.turn();
         let closed = self.shared.closed.clone();
         let share = memory.share_of(turn.clone(), closed, whole::STEP as u64);
-        self.shared.workers.spawn(move || {
+        workers.run(place, move || {
             // Nobody waits for it any longer.
             if tell.is_closed() {
                 return;
@@ -172,10 +157,41 @@ impl Small {
             let _ = tell.send(result.map(|bytes| (bytes, room)));
         });
         // It may wait for memory that others hold.
-        let archive = &self.shared.archive;
         let told = tokio::time::timeout(archive.timeout(), told).await;
         let told = told.map_err(|_| archive.missed_deadline(id))?;
         told.unwrap_or(Err(Error::Cancelled))
+    }
+
+    /// The stored bytes of an entry, and what it takes to decode them: from `at_once` if that is free, else from `later`.
+    async fn fetch<T>(
+        &self,
+        id: EntryId,
+        coding: &Coding,
+        at_once: impl FnOnce() -> Option<T>,
+        later: impl Future<Output = Option<T>>,
+    ) -> Result<(Vec<u8>, T), Error> {
+        let archive = &self.shared.archive;
+        let stored = self.stored(id, coding).await?;
+        // Not before: an entry whose server is silent leaves it to others.
+        if let Some(taken) = at_once() {
+            return Ok((stored, taken));
+        }
+        drop(stored);
+        let taken = self.shared.closed.run_until_cancelled(later);
+        let taken = tokio::time::timeout(archive.timeout(), taken).await;
+        let taken = taken.map_err(|_| archive.missed_deadline(id))?;
+        let taken = taken.flatten().ok_or(Error::Cancelled)?;
+        // Only if its bytes are gone by now does it hold `taken` while it fetches them again.
+        Ok((self.stored(id, coding).await?, taken))
+    }
+
+    async fn stored(&self, id: EntryId, coding: &Coding) -> Result<Vec<u8>, Error> {
+        let (archive, end) = (&self.shared.archive, coding.compressed_size);
+        let mut stored = Vec::new();
+        if !archive.try_read_stored(id, &(0..end), end, &mut stored) {
+            stored = archive.read_stored(id, 0..end, end).await?;
+        }
+        Ok(stored)
     }
 
     fn under_way(&self) -> MutexGuard<'_, HashMap<EntryId, Arc<OnceCell<Bytes>>>> {

@@ -15,11 +15,18 @@ const THREADS: usize = 64;
 const THREADS_OF_ARCHIVE: usize = 16;
 
 /// Runs decoders of one archive. All archives share the threads and the cores.
+#[derive(Clone)]
 pub(super) struct Workers {
     runtime: Handle,
     all_threads: Arc<Semaphore>,
     threads: Arc<Semaphore>,
     cores: Arc<Semaphore>,
+}
+
+/// A place on a thread. Work that has one begins at once.
+pub(super) struct Place {
+    _of_archive: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 /// A decoder's place on a core, which it gives up while it waits. All clones are the same place.
@@ -73,30 +80,42 @@ impl Workers {
 
     /// Runs `work` on a thread that may block, as soon as there is one.
     pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
-        let run = |places: [OwnedSemaphorePermit; 2]| {
-            move || {
-                work();
-                drop(places);
-            }
-        };
-        let (threads, all_threads) = (self.threads.clone(), self.all_threads.clone());
-        let at_once = || {
-            let place = threads.clone().try_acquire_owned().ok()?;
-            Some([place, all_threads.clone().try_acquire_owned().ok()?])
-        };
-        if let Some(places) = at_once() {
-            drop(self.runtime.spawn_blocking(run(places)));
-            return;
+        if let Some(place) = self.try_place() {
+            return self.run(place, work);
         }
-        let runtime = self.runtime.clone();
+        let (place, this) = (self.place(), self.clone());
         self.runtime.spawn(async move {
-            // The semaphores are never closed.
-            if let Ok(place) = threads.acquire_owned().await
-                && let Ok(of_all) = all_threads.acquire_owned().await
-            {
-                runtime.spawn_blocking(run([place, of_all]));
+            if let Some(place) = place.await {
+                this.run(place, work);
             }
         });
+    }
+
+    /// Runs `work` on a thread that may block.
+    pub(super) fn run(&self, place: Place, work: impl FnOnce() + Send + 'static) {
+        drop(self.runtime.spawn_blocking(move || {
+            work();
+            drop(place);
+        }));
+    }
+
+    /// A place on a thread, if one is free.
+    pub(super) fn try_place(&self) -> Option<Place> {
+        Some(Place {
+            _of_archive: self.threads.clone().try_acquire_owned().ok()?,
+            _of_all: self.all_threads.clone().try_acquire_owned().ok()?,
+        })
+    }
+
+    /// Waits for a place on a thread. Never `None`: the semaphores are not closed.
+    pub(super) fn place(&self) -> impl Future<Output = Option<Place>> + use<> {
+        let (threads, all_threads) = (self.threads.clone(), self.all_threads.clone());
+        async move {
+            Some(Place {
+                _of_archive: threads.acquire_owned().await.ok()?,
+                _of_all: all_threads.acquire_owned().await.ok()?,
+            })
+        }
     }
 }
 

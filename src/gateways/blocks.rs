@@ -17,31 +17,26 @@ pub type UrlOf = Box<dyn Fn(&str) -> String + Send + Sync>;
 
 /// [`Blocks`] of several gateways. They are chosen and hedged as for [`Gateways`](super::Gateways).
 pub struct HttpBlocks {
-    inner: Arc<Inner>,
+    gateways: Arc<[(UrlOf, HttpOptions)]>,
     set: Arc<GatewaySet>,
     patience: Duration,
 }
 
-struct Inner {
-    gateways: Vec<(UrlOf, HttpOptions)>,
-}
-
 impl HttpBlocks {
-    /// Blocks from `gateways`, each given as a function from a CID to the URL of its content, and how to talk
-    /// to it. `set` has the same gateways in the same order, and shares what is learned of them with other
-    /// requests. Transient errors are retried until `patience` ends.
+    /// Blocks from `gateways`, each given as a function from a CID to the URL of its content, and its options.
+    /// `set` has the same gateways in the same order, and other requests share it. Transient errors are retried
+    /// until `patience` ends.
     pub fn new(
-        gateways: Vec<(UrlOf, HttpOptions)>,
+        mut gateways: Vec<(UrlOf, HttpOptions)>,
         set: Arc<GatewaySet>,
         patience: Duration,
     ) -> Self {
-        let mut gateways = gateways;
         for (_, options) in &mut gateways {
             // The check compares each block with its CID.
             options.verified = true;
         }
         Self {
-            inner: Arc::new(Inner { gateways }),
+            gateways: gateways.into(),
             set,
             patience,
         }
@@ -49,22 +44,22 @@ impl HttpBlocks {
 
     /// Asks all gateways once.
     async fn round(&self, cid: &str, most: usize, check: &BlockCheck) -> Result<Bytes> {
-        let (inner, cid, check) = (self.inner.clone(), cid.to_owned(), check.clone());
+        let (gateways, cid, check) = (self.gateways.clone(), cid.to_owned(), check.clone());
         let ask: Ask = Arc::new(move |index, _| {
-            let (inner, cid, check) = (inner.clone(), cid.clone(), check.clone());
+            let (gateways, cid, check) = (gateways.clone(), cid.clone(), check.clone());
             let block = async move {
-                let (url, options) = &inner.gateways[index];
+                let (url, options) = &gateways[index];
                 raw_block(&url(&cid), options, most, &check).await
             };
             stream::once(block).boxed()
         });
-        // The range is not empty, so that an empty block is asked for, too.
+        // Not an empty range: an empty block must be asked for, too.
         let whole = 0..most.max(1) as u64;
         let mut stream = read_block(self.set.clone(), ask, whole);
         match stream.next().await {
             Some(chunk) => {
                 let chunk = chunk?;
-                // At its end, the request counts as answered.
+                // The request counts as answered only when its stream has ended.
                 let _ = stream.next().await;
                 Ok(chunk.bytes)
             }

@@ -38,12 +38,12 @@ pub enum Want {
     Block,
 }
 
-/// Whether a member is asked. Lower values are asked first.
+/// Whether a member is asked. Members with lower values are asked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Availability {
     /// The member works.
     Available,
-    /// The member failed. It is used if no other is left; the one whose back-off ends first goes first.
+    /// The member failed. It is used if no other is left, the earliest end of a back-off first.
     BackingOff(Instant),
     /// The server sent Retry-After. It is not used before that.
     RetryAfter,
@@ -69,9 +69,9 @@ pub(super) struct Health {
     rate: Rate,
     /// When the member made progress last.
     progress: Option<Instant>,
-    /// Bytes that came since then.
+    /// Bytes that have come since then.
     since_progress: u64,
-    /// Bytes that were requested and have not come.
+    /// Bytes that were requested and have not come yet.
     pub(super) awaited: u64,
     data: Record,
     blocks: Record,
@@ -116,7 +116,7 @@ impl Health {
         match suspension.filter(|suspension| now < suspension.until) {
             Some(suspension) if suspension.is_retry_after => Availability::RetryAfter,
             Some(suspension) => Availability::BackingOff(suspension.until),
-            // It may have been upgraded, but members that support this go first.
+            // The server may support it by now, but other members go first.
             None if record.is_unsupported => Availability::BackingOff(now),
             None => Availability::Available,
         }
@@ -224,7 +224,7 @@ impl Health {
         }
         let record = self.record_mut(want);
         match error {
-            // The caller is wrong, not the member.
+            // This is the caller's fault, not the member's.
             Error::OutOfBlob { .. } => {}
             Error::Forged { .. } => self.forged(now),
             // These concern all requests to the member.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How many answers the percentile is taken over: enough for a 95th percentile, and few enough to follow a
+/// The percentile is taken over this many answers: enough for a 95th percentile, and few enough to follow a
 /// link that changes.
 const SAMPLES: usize = 64;
 
@@ -10,8 +10,8 @@ const SAMPLES: usize = 64;
 /// this long.
 const DEFAULT_DELAY: Duration = Duration::from_secs(1);
 
-/// The shortest delay. A shorter pause may as well come from this machine or from a lost packet, which Linux
-/// sends again after 200 ms or less.
+/// The shortest delay. A shorter pause need not be the member's fault: this machine may be busy, or a packet was lost,
+/// which Linux sends again within 200 ms.
 const MIN_DELAY: Duration = Duration::from_millis(150);
 
 /// The longest delay. A member that is usually slower is hedged each time.

@@ -1,7 +1,6 @@
 //! Learns from 429 how many concurrent requests a server takes. Pure.
 //!
-//! Uses additive increase and multiplicative decrease, as TCP does, so that clients that do not know of each
-//! other share a server fairly.
+//! Increases by addition and decreases by division, as TCP does. So independent clients share a server fairly.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Several servers of one blob as one source.
 //!
-//! Each member's health is learned (`health.rs`) and shared by all who ask the same servers (`set.rs`). A
+//! A set keeps each member's health (`health.rs`), and all requests to the same servers share it (`set.rs`). A
 //! read asks the best member, hedges a request that stalls, and continues with the next member when one
-//! fails (`read.rs`). The caller notices nothing of that. A hash tree tells the blob's size; without one, the
+//! fails (`read.rs`). Its caller notices none of this. A hash tree tells the blob's size; without one, the
 //! members vote (`open.rs`).
 
 mod blocks;

@@ -1,11 +1,10 @@
-//! Finds out the size of a blob. Without a CID, no server's size can be verified, so servers vote.
+//! Finds out the size of a blob. Without a CID, the size that a server tells cannot be verified, so the servers vote.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::FutureExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::health::Want;
@@ -18,6 +17,107 @@ const GRACE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_
 
 /// After the size is known, the tail has the same time again to arrive, but at least this.
 const TAIL_GRACE: Duration = Duration::from_millis(50);
+
+/// Opens all members. Members that disagree with the majority are never asked again.
+///
+/// # Errors
+/// If no member answers, or if there is no majority.
+pub(super) async fn open(members: &[Member], set: &Arc<GatewaySet>, tail: u64) -> Result<Opened> {
+    let (ballot, opened) = vote(members, set, tail).await?;
+    let size = ballot.decide().map_err(|differing| {
+        let said = |(index, size): &(usize, u64)| format!("{} says {size}", set.name(*index));
+        let said: Vec<String> = differing.iter().map(said).collect();
+        Error::Unsupported {
+            what: format!(
+                "gateways disagree on how many bytes it has: {}; give only gateways that are right",
+                said.join(", ")
+            ),
+        }
+    })?;
+    for (index, said) in &ballot.0 {
+        if *said != size {
+            let name: &Origin = set.name(*index);
+            log::warn!(
+                "{name} is not used: it reports {said} bytes, and most others report {size}"
+            );
+            set.exclude(*index);
+        }
+    }
+    for member in members {
+        member.source.learn(Fact::Size(size));
+    }
+    let tail = opened.tail.filter(|_| opened.size == size);
+    Ok(Opened { size, tail })
+}
+
+/// Opens all members at once, and collects the sizes that they tell. Returns when a majority agrees, or when it is not
+/// worth waiting for the rest. Also returns the best answer: of the serving member, else one with a tail.
+///
+/// # Errors
+/// If no member answers.
+async fn vote(members: &[Member], set: &GatewaySet, tail: u64) -> Result<(Ballot, Opened)> {
+    let current = set.current();
+    let begun = Instant::now();
+    let mut opening: FuturesUnordered<_> = members
+        .iter()
+        .enumerate()
+        .map(|(index, member)| {
+            // Only one member is asked for the tail: it would come once from each.
+            let tail = if index == current { tail } else { 0 };
+            member.source.open(tail).map(move |opened| (index, opened))
+        })
+        .collect();
+    let mut ballot = Ballot::default();
+    let mut errors = Vec::new();
+    let mut found: Option<Opened> = None;
+    let mut until: Option<Instant> = None;
+    loop {
+        let Some((index, opened)) = next_until(&mut opening, until).await else {
+            break;
+        };
+        match opened {
+            Ok(opened) => {
+                let took = begun.elapsed();
+                set.began(index, took);
+                ballot.0.push((index, opened.size));
+                if found.as_ref().is_none_or(|known| known.tail.is_none()) || index == current {
+                    found = Some(opened);
+                }
+                let grace = (took * 3).clamp(GRACE.0, GRACE.1);
+                until.get_or_insert(Instant::now() + grace);
+            }
+            Err(error) => {
+                set.failed(index, &error, Want::Data);
+                errors.push(error);
+            }
+        }
+        let voters = members.len() - errors.len();
+        if ballot.majority(voters).is_some() {
+            if found.as_ref().is_some_and(|known| known.tail.is_some()) || tail == 0 {
+                break;
+            }
+            // Another request for the tail would take as long as this one, so it is worth a wait.
+            let worth = begun.elapsed().max(TAIL_GRACE);
+            until = Some(until.map_or(begun + 2 * worth, |until| until.min(begun + 2 * worth)));
+        }
+    }
+    match found {
+        Some(opened) => Ok((ballot, opened)),
+        None => Err(set.final_error(errors, Want::Data)),
+    }
+}
+
+/// The next of several answers; `None` after the last one, or when `until` has passed.
+pub(super) async fn next_until<S: Stream + Unpin>(
+    answers: &mut S,
+    until: Option<Instant>,
+) -> Option<S::Item> {
+    let next = answers.next();
+    match until {
+        None => next.await,
+        Some(until) => tokio::time::timeout_at(until, next).await.ok().flatten(),
+    }
+}
 
 /// The members that have answered, and the size that each of them says.
 #[derive(Debug, Default)]
@@ -45,91 +145,6 @@ impl Ballot {
             differing
         })
     }
-}
-
-/// Opens all members at once. Returns when a majority agrees, or when it is not worth waiting for the rest.
-/// Members that disagree are never asked again.
-///
-/// # Errors
-/// If no member answers, or if there is no majority.
-pub(super) async fn open(members: &[Member], set: &Arc<GatewaySet>, tail: u64) -> Result<Opened> {
-    let current = set.current();
-    let begun = Instant::now();
-    let mut opening: FuturesUnordered<_> = members
-        .iter()
-        .enumerate()
-        .map(|(index, member)| {
-            // Only one member is asked for the tail: it would come once from each.
-            let tail = if index == current { tail } else { 0 };
-            member.source.open(tail).map(move |opened| (index, opened))
-        })
-        .collect();
-    let mut ballot = Ballot::default();
-    let mut errors = Vec::new();
-    let mut found: Option<Opened> = None;
-    let mut until: Option<Instant> = None;
-    loop {
-        let next = match until {
-            None => opening.next().await,
-            Some(until) => match tokio::time::timeout_at(until, opening.next()).await {
-                Ok(next) => next,
-                Err(_) => break,
-            },
-        };
-        let Some((index, opened)) = next else { break };
-        match opened {
-            Ok(opened) => {
-                let took = begun.elapsed();
-                set.began(index, took);
-                ballot.0.push((index, opened.size));
-                if found.as_ref().is_none_or(|known| known.tail.is_none()) || index == current {
-                    found = Some(opened);
-                }
-                let grace = (took * 3).clamp(GRACE.0, GRACE.1);
-                until.get_or_insert(Instant::now() + grace);
-            }
-            Err(error) => {
-                set.failed(index, &error, Want::Data);
-                errors.push(error);
-            }
-        }
-        let voters = members.len() - errors.len();
-        if ballot.majority(voters).is_some() {
-            if found.as_ref().is_some_and(|known| known.tail.is_some()) || tail == 0 {
-                break;
-            }
-            // The tail is worth some waiting: another request for it would take as long.
-            let worth = begun.elapsed().max(TAIL_GRACE);
-            until = Some(until.map_or(begun + 2 * worth, |until| until.min(begun + 2 * worth)));
-        }
-    }
-    let Some(opened) = found else {
-        return Err(set.final_error(errors, Want::Data));
-    };
-    let size = ballot.decide().map_err(|differing| {
-        let said = |(index, size): &(usize, u64)| format!("{} says {size}", set.name(*index));
-        let said: Vec<String> = differing.iter().map(said).collect();
-        Error::Unsupported {
-            what: format!(
-                "gateways disagree on how many bytes it has: {}; give one that is right",
-                said.join(", ")
-            ),
-        }
-    })?;
-    for (index, said) in &ballot.0 {
-        if *said != size {
-            let name: &Origin = set.name(*index);
-            log::warn!(
-                "{name} is not used: it reports {said} bytes, and most others report {size}"
-            );
-            set.exclude(*index);
-        }
-    }
-    for member in members {
-        member.source.learn(Fact::Size(size));
-    }
-    let tail = opened.tail.filter(|_| opened.size == size);
-    Ok(Opened { size, tail })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const SPAN: Duration = Duration::from_millis(100);
 const MIN_BYTES: u64 = 256 << 10;
 const MIN_TIME: Duration = Duration::from_millis(5);
 
-/// A known rate shrinks by this factor each span, so that a slower link is noticed.
+/// A known rate shrinks by this factor each span. So a slower link is noticed.
 const FADE: f64 = 0.98;
 
 /// The rate of all requests to a member together: the highest recent one.

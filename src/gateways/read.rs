@@ -16,8 +16,7 @@ use tokio::time::Instant;
 
 use super::health::{MIN_PROGRESS, Want};
 use super::set::GatewaySet;
-use crate::source::Pass;
-use crate::source::{Chunk, ChunkStream, Error, Priority, Result};
+use crate::source::{Chunk, ChunkStream, Error, Pass, Priority, Result};
 
 /// Asks the member of this index for a range.
 pub(super) type Ask = Arc<dyn Fn(usize, Range<u64>) -> ChunkStream + Send + Sync>;
@@ -38,8 +37,8 @@ pub(super) struct GatewayRead {
     attempts: Vec<Attempt>,
     /// The members that were asked since the last bytes came.
     tried: Vec<usize>,
-    /// Whether the read had its one hedge.
-    hedged: bool,
+    /// Whether the read has had its one hedge.
+    has_hedged: bool,
     errors: Vec<Error>,
 }
 
@@ -50,12 +49,12 @@ struct Attempt {
     /// The bytes that it has not brought yet.
     left: Range<u64>,
     since: Instant,
-    begun: bool,
+    has_begun: bool,
     /// How long the caller has waited since its last bytes.
     waited: Duration,
     /// Bytes that came since `waited` was reset.
     fresh: u64,
-    /// Whether another member was asked because this one's is silent.
+    /// Whether another member was asked because this one is silent.
     is_replaced: bool,
     /// Held until its member can take the next request.
     pass: Option<Pass>,
@@ -105,7 +104,7 @@ impl GatewayRead {
             left: range,
             attempts: Vec::new(),
             tried: Vec::new(),
-            hedged: false,
+            has_hedged: false,
             errors: Vec::new(),
         }
     }
@@ -149,7 +148,7 @@ impl GatewayRead {
     async fn start(&mut self) -> Result<()> {
         if self.want == Want::Data
             && self.tried.is_empty()
-            && let Some(error) = self.set.spared()
+            && let Some(error) = self.set.paused_error()
         {
             return Err(error);
         }
@@ -161,10 +160,7 @@ impl GatewayRead {
             let errors = std::mem::take(&mut self.errors);
             return Err(self.set.final_error(errors, self.want));
         };
-        let free = candidates[..available.max(1)]
-            .iter()
-            .find_map(|at| Some((*at, self.set.try_pass(*at)?)));
-        let (index, pass) = match free {
+        let (index, pass) = match first_free(&self.set, &candidates[..available.max(1)]) {
             Some(found) => found,
             None => (first, self.set.pass(first, self.priority).await),
         };
@@ -182,7 +178,7 @@ impl GatewayRead {
             stream: (self.ask)(index, range.clone()),
             left: range,
             since: Instant::now(),
-            begun: false,
+            has_begun: false,
             waited: Duration::ZERO,
             fresh: 0,
             is_replaced: false,
@@ -228,7 +224,7 @@ impl GatewayRead {
             return None;
         }
         let bytes = came.end - came.start;
-        if !std::mem::replace(&mut attempt.begun, true) {
+        if !std::mem::replace(&mut attempt.has_begun, true) {
             self.set.began(attempt.index, attempt.since.elapsed());
         }
         self.set.came(attempt.index, bytes);
@@ -252,13 +248,13 @@ impl GatewayRead {
         Some(chunk)
     }
 
-    /// Drops all attempts but the one that gives bytes.
+    /// Drops all attempts except the one at `at`, which gives bytes.
     fn continue_alone(&mut self, at: usize) {
         let index = self.attempts[at].index;
         if !self.errors.is_empty() {
-            let for_all = self.errors.iter().any(is_no_answer);
+            let for_all = self.errors.iter().any(concerns_all_requests);
             self.set.took_over(index, self.want, for_all);
-            // Logged only if another member did better. Otherwise the read's own error says so.
+            // If no other member does better, the read's own error tells it.
             for error in self.errors.drain(..) {
                 if let Error::Forged { origin, .. } = error {
                     log::warn!(
@@ -268,7 +264,7 @@ impl GatewayRead {
             }
         }
         for (other, loser) in self.attempts.iter().enumerate() {
-            if other != at && !loser.begun {
+            if other != at && !loser.has_begun {
                 // Its latency is at least this long.
                 self.set.began(loser.index, loser.since.elapsed());
             }
@@ -309,20 +305,20 @@ impl GatewayRead {
             }
             return;
         }
-        if !self.hedged
+        if !self.has_hedged
             && available > 0
             && let Some((next, pass)) = first_free(&self.set, &candidates[..available])
             && self.set.may_hedge()
         {
-            self.hedged = true;
+            self.has_hedged = true;
             self.launch(next, pass, true);
         }
     }
 }
 
-/// Whether an error is not about the requested data: a server that cannot be reached, breaks off or forges
-/// does so for any request.
-fn is_no_answer(error: &Error) -> bool {
+/// Whether an error concerns all requests to the server: one that cannot be reached, breaks off or forges does so for
+/// data and for blocks.
+fn concerns_all_requests(error: &Error) -> bool {
     matches!(
         error,
         Error::Unreachable { .. }

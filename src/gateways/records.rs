@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use super::open::next_until;
 use crate::http::{HttpOptions, ipns_record};
 use crate::source::{BlockCheck, Chunk, Result};
 
@@ -13,8 +13,8 @@ use crate::source::{BlockCheck, Chunk, Result};
 /// newer record.
 const GRACE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
-/// Asks all `gateways` at once, each given as the URL of the record and how to talk to it. After the first record that
-/// `is_valid` accepts, waits for the others within [`GRACE`]. Returns all records that have come. A record has at most
+/// Asks all `gateways` at once, each given as the URL of the record and its options. After the first record that
+/// `is_valid` accepts, waits for the others within `GRACE`. Returns all records that have come. A record has at most
 /// `most` bytes.
 pub async fn ipns_records(
     gateways: Vec<(String, HttpOptions)>,
@@ -28,21 +28,12 @@ pub async fn ipns_records(
     let mut requests: FuturesUnordered<_> = requests.collect();
     let mut answers = Vec::new();
     let mut until: Option<Instant> = None;
-    loop {
-        let next = match until {
-            None => requests.next().await,
-            Some(until) => match tokio::time::timeout_at(until, requests.next()).await {
-                Ok(next) => next,
-                Err(_) => return answers,
-            },
-        };
-        let Some(answer) = next else {
-            return answers;
-        };
+    while let Some(answer) = next_until(&mut requests, until).await {
         if answer.as_ref().is_ok_and(|record| is_valid(&record.bytes)) {
             let grace = begun.elapsed().clamp(GRACE.0, GRACE.1);
             until.get_or_insert(Instant::now() + grace);
         }
         answers.push(answer);
     }
+    answers
 }

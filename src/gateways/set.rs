@@ -1,6 +1,6 @@
 //! The members and what is known of them. Decides which one is asked next.
 //!
-//! All requests to the same servers share a set, those for data and those for blocks.
+//! All requests to the same servers, for data and for blocks, share one set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,8 +51,8 @@ struct State {
     budget: Budget,
     requests: u64,
     trouble: Option<Trouble>,
-    /// Until when no member is asked for data, and the error instead.
-    spared: Option<(Error, Instant)>,
+    /// While requests for data are paused: the error that they get, and until when.
+    paused: Option<(Error, Instant)>,
 }
 
 impl GatewaySet {
@@ -76,7 +76,7 @@ impl GatewaySet {
                 budget: Budget::new(),
                 requests: 0,
                 trouble: None,
-                spared: None,
+                paused: None,
             }),
         })
     }
@@ -192,8 +192,8 @@ impl GatewaySet {
         }
     }
 
-    /// The time until `bytes` more would have come from a member. Asking the member with the shortest one
-    /// spreads bytes in proportion to rates.
+    /// The time until a member would have delivered all awaited bytes and `bytes` more. To ask the member with the
+    /// shortest time spreads bytes in proportion to rates.
     fn finish_time(&self, healths: &[Health], at: usize, bytes: u64) -> f64 {
         let known = healths.iter().filter_map(Health::rate);
         let fastest = known.fold(0.0, f64::max);
@@ -216,7 +216,7 @@ impl GatewaySet {
         chosen.unwrap_or_else(|| self.refusal(want))
     }
 
-    /// The error if no member may be asked: that of the shortest Retry-After, if there is one.
+    /// The error if no member may be asked: the one with the shortest Retry-After, if there is one.
     fn refusal(&self, want: Want) -> Error {
         let now = Instant::now();
         let state = self.state.lock();
@@ -368,16 +368,16 @@ impl GatewaySet {
         log::log!(level, "{name} is suspended: it gave wrong bytes");
     }
 
-    /// For `pause`, no member is asked for data; the error is `error`.
-    pub(super) fn spare(&self, error: &Error, pause: Duration) {
-        self.state.lock().spared = Some((error.clone(), Instant::now() + pause));
+    /// Asks no member for data during `pause`. Requests for data then get `error`.
+    pub(super) fn pause_data(&self, error: &Error, pause: Duration) {
+        self.state.lock().paused = Some((error.clone(), Instant::now() + pause));
     }
 
-    /// The error instead of a request for data, if members are spared.
-    pub(super) fn spared(&self) -> Option<Error> {
+    /// The error of requests for data, if they are [paused](Self::pause_data).
+    pub(super) fn paused_error(&self) -> Option<Error> {
         let mut state = self.state.lock();
-        state.spared.take_if(|(_, until)| Instant::now() >= *until);
-        state.spared.as_ref().map(|(error, _)| error.clone())
+        state.paused.take_if(|(_, until)| Instant::now() >= *until);
+        state.paused.as_ref().map(|(error, _)| error.clone())
     }
 
     /// Excludes a member for good, because it has another blob.

@@ -57,7 +57,7 @@ impl Gateways {
         }))
     }
 
-    /// What is learned of the members, to share it with other requests to them.
+    /// The health of the members. Other requests to the same servers can share it.
     pub fn set(&self) -> &Arc<GatewaySet> {
         &self.0.set
     }
@@ -152,7 +152,7 @@ impl Source for Gateways {
     fn learn(&self, fact: Fact<'_>) {
         match fact {
             Fact::Size(size) | Fact::Version(_, size) => drop(self.0.size.set(size)),
-            Fact::NoRanges { error, pause } => self.0.set.spare(error, pause),
+            Fact::NoRanges { error, pause } => self.0.set.pause_data(error, pause),
             Fact::Bytes(_) => {}
         }
         for member in &self.0.members {

@@ -12,7 +12,7 @@ pub struct MemberStatus {
     pub name: String,
     /// Whether it is asked for ranges.
     pub state: MemberState,
-    /// Whether it is the one that serves ranges.
+    /// Whether it serves ranges now.
     pub is_serving: bool,
     /// The average time to the first byte, in seconds; `None` while nothing was measured.
     pub latency: Option<f64>,

@@ -1,4 +1,4 @@
-//! What is read from a URL: how it is shown, which credentials it has, and which server it names.
+//! Reads URLs: the form for logs, the credentials, and whether two URLs name the same server.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,6 +15,16 @@ pub fn display_url(url: &str) -> String {
     parsed.map_or_else(|_| "(not a URL)".into(), |url| display_name(&url))
 }
 
+/// A text that is not a URL, for errors. It is not repeated if it may hold a password.
+pub(super) fn display_text(text: &str) -> String {
+    let shown = text.split(['?', '#']).next().unwrap_or_default();
+    if shown.contains('@') {
+        "the address, which is not repeated because of its '@',".into()
+    } else {
+        format!("'{shown}'")
+    }
+}
+
 /// A URL for logs and /proc/mounts; see [`display_url`].
 pub(super) fn display_name(url: &Url) -> String {
     let mut shown = url.clone();
@@ -25,16 +35,15 @@ pub(super) fn display_name(url: &Url) -> String {
     shown.to_string()
 }
 
-/// Whether two URLs have the same scheme, host and port. Credentials are sent only where they were given
-/// for.
+/// Whether two URLs have the same scheme, host and port. Credentials are sent only to the server that they were
+/// given for.
 pub(super) fn is_same_server(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme()
         && a.host_str() == b.host_str()
         && a.port_or_known_default() == b.port_or_known_default()
 }
 
-/// The value of a Basic Authorization header (RFC 7617) from the `user:password@` of a URL, marked so that
-/// it is never logged.
+/// The value of a Basic Authorization header (RFC 7617) from the `user:password@` of a URL.
 pub(super) fn authorization_of(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
@@ -45,7 +54,7 @@ pub(super) fn authorization_of(url: &Url) -> Option<HeaderValue> {
 }
 
 /// Whether a URL's host is reached without a proxy, whatever the environment says: it is this machine, or the
-/// metadata service of a cloud, which has another answer for every machine (RFC 3927, section 2.7).
+/// metadata service of a cloud, which answers each machine differently (RFC 3927, section 2.7).
 pub(super) fn is_never_proxied(url: &Url) -> bool {
     is_loopback(url) || is_metadata_service(url)
 }

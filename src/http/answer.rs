@@ -9,11 +9,13 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{
-    CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
+    RETRY_AFTER,
 };
 
 use super::codings::Codings;
 use super::exchange::Exchange;
+use super::head::field;
 use crate::ranges::decimal;
 use crate::source::verdict::{Seen, Stage, Verdict, Why, judge};
 use crate::source::{Error, Origin};
@@ -22,7 +24,7 @@ use crate::source::{Error, Origin};
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// If a blob was modified this long ago, it will not be modified again within the same second, which is
-/// the resolution of Last-Modified. The margin covers two clocks that differ.
+/// the resolution of Last-Modified. The margin covers clocks that differ.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The head of an answer.
@@ -71,7 +73,7 @@ impl<'a> Answer<'a> {
         let asked = range.end - range.start;
         let codings = Codings::of(self.headers);
         // If the server really sent signed chunks, the answer would be longer than the range.
-        if codings.change_content() || codings.is_aws_chunked && length != Some(asked) {
+        if codings.changes_content || codings.is_aws_chunked && length != Some(asked) {
             return Err(Error::Encoded {
                 origin: origin.clone(),
                 range: range.clone(),
@@ -79,36 +81,10 @@ impl<'a> Answer<'a> {
             });
         }
         let Some(given) = self.text(CONTENT_RANGE) else {
-            // Without a Content-Range, only a whole blob of known length can be the range.
-            if self.status == StatusCode::OK && *range == (0..asked) && length == Some(asked) {
-                return match size {
-                    Some(size) if size != asked => Err(wrong(format!(
-                        "the blob has {size} bytes, the answer {asked}"
-                    ))),
-                    _ => Ok(Some(asked)),
-                };
-            }
-            return Err(match self.status {
-                StatusCode::OK => Error::NoRanges {
-                    origin: origin.clone(),
-                    what: match length {
-                        Some(n) => format!("asked for {asked} bytes, it sends all {n}"),
-                        None => "it sends the whole blob".into(),
-                    },
-                    has_served: false,
-                },
-                _ => wrong(match self.text(HeaderName::from_static("content-type")) {
-                    Some(t) if t.starts_with("multipart/") => "a multipart answer".into(),
-                    _ => "status 206 without a Content-Range".into(),
-                }),
-            });
+            return self.check_without_range(origin, range, size);
         };
-        let Some(content) = ContentRange::parse(given) else {
-            return Err(wrong(format!("Content-Range: {given}")));
-        };
-        if content.range != *range {
-            return Err(wrong(format!("Content-Range: {given}")));
-        }
+        let content = ContentRange::parse(given).filter(|content| content.range == *range);
+        let content = content.ok_or_else(|| wrong(format!("Content-Range: {given}")))?;
         if let (Some(told), Some(known)) = (content.size, size)
             && told != known
         {
@@ -123,6 +99,43 @@ impl<'a> Answer<'a> {
             }
             _ => Ok(content.size),
         }
+    }
+
+    /// As [`check`](Self::check), for an answer without a Content-Range. Only a 200 that has exactly the bytes asked
+    /// for, from the first on, can be right.
+    fn check_without_range(
+        &self,
+        origin: &Origin,
+        range: &Range<u64>,
+        size: Option<u64>,
+    ) -> Result<Option<u64>, Error> {
+        let asked = range.end - range.start;
+        let wrong = |what: String| Error::BadAnswer {
+            origin: origin.clone(),
+            range: range.clone(),
+            what,
+        };
+        if self.status != StatusCode::OK {
+            return Err(wrong(match self.text(CONTENT_TYPE) {
+                Some(kind) if kind.starts_with("multipart/") => "a multipart answer".into(),
+                _ => "status 206 without a Content-Range".into(),
+            }));
+        }
+        let what = match (self.content_length(), size) {
+            (Some(length), Some(size)) if range.start == 0 && length == asked && size != asked => {
+                return Err(wrong(format!(
+                    "the blob has {size} bytes, the answer {asked}"
+                )));
+            }
+            (Some(length), _) if range.start == 0 && length == asked => return Ok(Some(asked)),
+            (Some(length), _) => format!("asked for {asked} bytes, it sends all {length}"),
+            (None, _) => "it sends the whole blob".into(),
+        };
+        Err(Error::NoRanges {
+            origin: origin.clone(),
+            what,
+            has_served: false,
+        })
     }
 
     /// The error of a status that is neither 200 nor 206.
@@ -232,7 +245,7 @@ impl<'a> Answer<'a> {
     }
 
     fn text(&self, name: HeaderName) -> Option<&'a str> {
-        self.headers.get(name)?.to_str().ok()
+        field(self.headers, name)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// A shorter answer, in bytes, tells a burst rather than a rate.
+/// Shorter answers, in bytes, are not measured: they arrive in one burst, which says nothing about the rate.
 const MIN_ANSWER: u64 = 256 * 1024;
 
 /// Bytes that arrive within this share of a round trip had already been buffered.
@@ -15,8 +15,8 @@ const FAR: Duration = Duration::from_millis(40);
 /// A server with a round trip of at most this is near: on this machine or next to it.
 const NEAR: Duration = Duration::from_micros(900);
 
-/// The number of connections to a near server, unless each carries less than [`SLOW`] bytes a second. These carry more
-/// than gigabit Ethernet. More of them would only cost CPU and memory.
+/// The number of connections to a near server, unless each carries less than [`SLOW`] bytes a second. Six times
+/// [`SLOW`] is more than gigabit Ethernet carries, so more connections would only cost CPU and memory.
 const FEW: usize = 6;
 const SLOW: f64 = 25e6;
 
@@ -28,7 +28,7 @@ const RATE_WEIGHT: f64 = 0.2;
 pub(super) struct BandwidthDelay {
     /// From a request to its answer's first byte, in seconds; near the lower end of what was seen.
     latency: f64,
-    /// The shortest such time that was seen.
+    /// The shortest of these times.
     shortest: Option<Duration>,
     /// Bytes a second of one connection, whether the connection or the link limits it.
     rate: f64,

@@ -10,6 +10,7 @@ use super::HttpOptions;
 use super::answer::Answer;
 use super::codings::Codings;
 use super::exchange::Exchange;
+use super::head::field;
 use super::remote::{Ask, RemoteUrl};
 use crate::source::verdict::Stage;
 use crate::source::{BlockCheck, Chunk, Error, Origin, Result};
@@ -61,7 +62,7 @@ pub async fn ipns_record(url: &str, options: &HttpOptions, most: usize) -> Resul
     })
 }
 
-/// Fetches the content at `url` in a format: its name in a query, and its media type.
+/// Fetches the content at `url` in a format, which is given as its name in the query and its media type.
 async fn whole(
     url: &str,
     options: &HttpOptions,
@@ -103,11 +104,10 @@ fn check(origin: &Origin, response: &Exchange, wanted: &str) -> Result<()> {
     }
     // Other codings are no error: the caller finds out whether they changed the bytes.
     let codings = Codings::of(answer.headers);
-    if codings.change_content() {
+    if codings.changes_content {
         return Err(none(format!("it sends Content-Encoding: {}", codings.told)));
     }
-    let text = |name| response.headers.get(name).and_then(|v| v.to_str().ok());
-    match text(CONTENT_TYPE) {
+    match field(answer.headers, CONTENT_TYPE) {
         Some(kind)
             if !kind.starts_with(wanted) && !kind.starts_with("application/octet-stream") =>
         {
@@ -117,7 +117,7 @@ fn check(origin: &Origin, response: &Exchange, wanted: &str) -> Result<()> {
     }
 }
 
-/// The body of an answer; `None` if it has more than `most` bytes. Waits for each piece for at most `wait`.
+/// Reads the body of an answer; `None` if it has more than `most` bytes. `wait`: how long the server may send nothing.
 pub(super) async fn collect(
     origin: &Origin,
     mut received: Exchange,

@@ -13,7 +13,7 @@ use super::request::Request;
 use super::server::Claim;
 use crate::source::{Error, Origin, Priority, Urgency};
 
-/// How many connections to a server such requests may take.
+/// How many connections to a server these requests may take.
 const CONNECTIONS: usize = 16;
 
 /// Sends `request`, whose URI is absolute, and returns the answer, whatever its status. Redirects are not

@@ -9,8 +9,8 @@ pub(super) struct Codings {
     /// Whether `aws-chunked` is among them. It is an encoding of uploads (AWS, "Signature calculations:
     /// transfer payload in multiple chunks"). Stores keep the name and send it with plain bytes.
     pub(super) is_aws_chunked: bool,
-    /// Whether any other than `identity` is among them.
-    are_others: bool,
+    /// Whether any other than `identity` is among them: then the bytes that come are not the stored ones.
+    pub(super) changes_content: bool,
 }
 
 impl Codings {
@@ -26,13 +26,8 @@ impl Codings {
         let (aws, others): (Vec<&str>, Vec<&str>) = names.partition(|name| is(name, "aws-chunked"));
         Self {
             is_aws_chunked: !aws.is_empty(),
-            are_others: !others.is_empty(),
+            changes_content: !others.is_empty(),
             told,
         }
-    }
-
-    /// Whether the bytes that are sent differ from those that are stored.
-    pub(super) fn change_content(&self) -> bool {
-        self.are_others
     }
 }

@@ -12,7 +12,7 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection is kept that has served a request. Servers keep it for 5 to 75 seconds.
 pub(super) const SERVED_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A connection that was made within this time is taken for new: the server has not closed it yet.
+/// A connection younger than this is taken for open: servers do not close one so soon.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
 
 /// Stands for the unread bytes of an answer whose length is not known yet.
@@ -70,7 +70,7 @@ pub(super) struct Busy<R, W> {
     /// The ticket of the loan whose request is pipelined behind the answer, and where to send it the
     /// reading half.
     pub(super) next: Option<(u64, oneshot::Sender<R>)>,
-    /// Whether a request was given up after it was sent, so that its answer comes unasked.
+    /// Whether a request was given up after it was sent. Its answer still comes.
     pub(super) is_spoiled: bool,
 }
 
@@ -91,5 +91,6 @@ pub(super) struct Loan<R, W> {
 pub(super) enum Turn<R> {
     Now(R),
     Later(oneshot::Receiver<R>),
+    /// The loan has given its reading half back, or never gets one.
     Never,
 }

@@ -26,7 +26,7 @@ use crate::source::{Error, Origin};
 
 /// How long to keep connections that were made in advance while it is not known whether the server keeps
 /// connections open.
-const UNKNOWN_FOR: Duration = Duration::from_secs(2);
+const UNPROVEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The connections to all servers. Clones share them.
 #[derive(Clone, Default)]
@@ -58,7 +58,7 @@ impl Clients {
         let roots = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
         let roots = roots.unwrap_or_default();
         if roots.is_empty() {
-            return Err("no certificate in PEM form is in it".into());
+            return Err("it has no certificate in PEM form".into());
         }
         Ok(Self(Arc::new(Shared {
             roots,
@@ -144,7 +144,7 @@ pub(super) type WireLease = Lease<Reader, Writer, Arc<ConnectError>>;
 /// The connections to one server.
 pub(super) struct Connections {
     pub(super) connector: Connector,
-    /// Whether the server answered suffix ranges with the end of a blob, as another request proved.
+    /// Whether the server has answered a suffix range with the end of a blob, as a second request proved.
     pub(super) gives_suffixes: AtomicBool,
     /// The Proxy-Authorization of each request, if a forwarding proxy needs it.
     pub(super) proxy_authorization: Option<HeaderValue>,
@@ -186,10 +186,10 @@ impl Connections {
         idle + busy
     }
 
-    /// Makes connections in advance, before it is known whether the server keeps connections open, so that
-    /// the first large read need not wait for them. A server that serves one connection at a time would
-    /// wait for a request on one of these. So they are closed when the server turns out to close
-    /// connections, or when that is still not known after a while. Must be called within a tokio runtime.
+    /// Makes connections in advance, before it is known whether the server keeps connections open: the first large
+    /// read need not wait for them. A server that serves one connection at a time would wait for a request on one of
+    /// them. So they are closed when the server turns out to close connections, or if that is still unknown after
+    /// [`UNPROVEN_TIMEOUT`]. Must be called within a tokio runtime.
     pub(super) fn warm_up_unknown(self: &Arc<Self>, requests: usize) {
         self.open_some(requests);
         if self.state().is_persistent() {
@@ -197,7 +197,7 @@ impl Connections {
         }
         let unknown = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(UNKNOWN_FOR).await;
+            tokio::time::sleep(UNPROVEN_TIMEOUT).await;
             unknown.state().close_unless_persistent();
         });
     }

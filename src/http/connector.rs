@@ -54,7 +54,7 @@ pub(super) struct Writer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IdleState {
     Open,
-    /// It ended, or the server sent something unasked, such as a 408 for an idle connection.
+    /// It ended, or the server sent something unasked, for example a 408 for an idle connection.
     Closed,
     /// The server sent a frame of HTTP/2.
     Http2,
@@ -90,7 +90,7 @@ impl Connector {
     pub(super) fn new(url: &Url, proxy: Option<Proxy>, tls: Option<Arc<ClientConfig>>) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
-        // The addresses of a name share this time, so that a dead one leaves time for the others.
+        // The addresses of a name share this time: a dead one leaves time for the others.
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         Self {
             tcp,

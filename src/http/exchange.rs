@@ -1,7 +1,6 @@
 //! One request and its answer, on a connection of the pool (HTTP/1.1, RFC 9112).
 //!
-//! An answer's bytes are given out as they arrive. After the last one, the
-//! connection goes to the next request.
+//! An answer's bytes are given out as they arrive. After the last one, the connection goes to the next request.
 
 use std::io;
 use std::sync::Arc;
@@ -98,9 +97,11 @@ pub(super) struct Exchange {
     pub(super) is_pipelined: bool,
     /// Whether the next request may be sent on the connection.
     pub(super) is_nearly_over: bool,
-    /// When the head had arrived, how many bytes of the body came with it, and how many have come in all.
+    /// When the head had arrived.
     since: Instant,
+    /// Bytes of the body that came with the head.
     with_head: u64,
+    /// Bytes of the body that were given out.
     received: u64,
 }
 
@@ -170,46 +171,14 @@ impl Exchange {
         }
     }
 
+    /// Sends `request` over this connection, and waits until its answer begins.
     async fn over(
         connections: &Arc<Connections>,
         mut lease: WireLease,
         request: &Request<'_>,
     ) -> Result<Self, Lost> {
         let asked = Instant::now();
-        let (is_pipelined, may_be_stale) = (lease.is_pipelined(), lease.may_be_stale());
-        // Servers close idle connections, possibly while a request is on its way (RFC 9112, section 9.3.1).
-        let lost = |cause: String| {
-            if may_be_stale {
-                Lost::Again
-            } else {
-                Lost::Failed(Failure::Broken(cause))
-            }
-        };
-        let sent = send(connections, &mut lease, request).await;
-        sent.map_err(|e| lost(e.to_string()))?;
-        lease.written();
-        lease.turn().await.map_err(|_| Lost::Again)?;
-        let is_trial = lease.is_trial();
-        let begun = first_bytes(&mut lease);
-        let begun = if is_trial {
-            tokio::time::timeout(TRIAL_TIMEOUT, begun).await
-        } else {
-            Ok(begun.await)
-        };
-        if let Err(cause) = begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            lease.was_lost();
-            return Err(lost(cause.to_string()));
-        }
-        let head = match read_head(&mut lease).await {
-            Ok(head) => head,
-            // The answer before it may have been longer than it said.
-            Err(_) if is_pipelined => {
-                lease.was_lost();
-                return Err(Lost::Again);
-            }
-            Err(BadHead::Http2) => return Err(Lost::Failed(Failure::OnlyHttp2)),
-            Err(BadHead::Wrong(cause)) => return Err(Lost::Failed(Failure::Broken(cause))),
-        };
+        let head = answer_head(connections, &mut lease, request).await?;
         if head.asks_for_http2() {
             return Err(Lost::Failed(Failure::OnlyHttp2));
         }
@@ -218,8 +187,8 @@ impl Exchange {
         {
             return Err(Lost::Failed(Failure::Broken(wants_login(proxy))));
         }
-        let latency = asked.elapsed();
-        connections.state().answered(latency, is_pipelined);
+        let is_pipelined = lease.is_pipelined();
+        connections.state().answered(asked.elapsed(), is_pipelined);
         let with_head = lease
             .reader()
             .map_or(0, |reader| reader.buffer.len() as u64);
@@ -268,8 +237,8 @@ impl Exchange {
         Ok(Some(bytes))
     }
 
-    /// Says that the answer is the one to the request.
-    pub(super) fn is_right(&self) {
+    /// Tells the pool that the answer is the one to the request.
+    pub(super) fn confirm(&self) {
         if let Some(lease) = &self.lease {
             lease.was_answered();
         }
@@ -320,6 +289,48 @@ impl Drop for Exchange {
         }
         self.lease = None;
         self.connections.state().close_unless_persistent();
+    }
+}
+
+/// Sends a request, and reads the head of its answer.
+async fn answer_head(
+    connections: &Connections,
+    lease: &mut WireLease,
+    request: &Request<'_>,
+) -> Result<Head, Lost> {
+    let (is_pipelined, may_be_stale) = (lease.is_pipelined(), lease.may_be_stale());
+    // Servers close idle connections, possibly while a request is on its way (RFC 9112, section 9.3.1).
+    let lost = |cause: String| {
+        if may_be_stale {
+            Lost::Again
+        } else {
+            Lost::Failed(Failure::Broken(cause))
+        }
+    };
+    let sent = send(connections, lease, request).await;
+    sent.map_err(|e| lost(e.to_string()))?;
+    lease.written();
+    lease.turn().await.map_err(|_| Lost::Again)?;
+    let is_trial = lease.is_trial();
+    let begun = first_bytes(lease);
+    let begun = if is_trial {
+        tokio::time::timeout(TRIAL_TIMEOUT, begun).await
+    } else {
+        Ok(begun.await)
+    };
+    if let Err(cause) = begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        lease.was_lost();
+        return Err(lost(cause.to_string()));
+    }
+    match read_head(lease).await {
+        Ok(head) => Ok(head),
+        // The answer before it may have been longer than it said.
+        Err(_) if is_pipelined => {
+            lease.was_lost();
+            Err(Lost::Again)
+        }
+        Err(BadHead::Http2) => Err(Lost::Failed(Failure::OnlyHttp2)),
+        Err(BadHead::Wrong(cause)) => Err(Lost::Failed(Failure::Broken(cause))),
     }
 }
 

@@ -6,14 +6,16 @@ use reqwest::header::{
     AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderMap, HeaderName, LAST_MODIFIED, VARY,
 };
 
-/// The longest time for an answer whose server tells none. Then it is a tenth of the time since the last
+use super::head::field;
+
+/// The longest lifetime of an answer whose server tells none. The lifetime is then a tenth of the time since the last
 /// modification, as section 4.2.2 advises.
 const LONGEST_GUESS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// For how long from `now` on an answer with these headers, which has just come, is fresh.
 pub(super) fn fresh_for(headers: &HeaderMap, now: SystemTime) -> Duration {
     let control = Control::of(headers);
-    let varies = text(headers, VARY).is_some_and(|vary| vary.trim() == "*");
+    let varies = field(headers, VARY).is_some_and(|vary| vary.trim() == "*");
     if control.forbids || varies {
         return Duration::ZERO;
     }
@@ -21,7 +23,7 @@ pub(super) fn fresh_for(headers: &HeaderMap, now: SystemTime) -> Duration {
     let since = |from: SystemTime, to: SystemTime| to.duration_since(from).unwrap_or_default();
     let lifetime = match (control.max_age, headers.contains_key(EXPIRES)) {
         (Some(max_age), _) => max_age,
-        // One that is no date, such as 0, has passed (section 5.3).
+        // A value that is not a date, such as 0, counts as past (section 5.3).
         (None, true) => date(headers, EXPIRES).map_or(Duration::ZERO, |end| since(sent, end)),
         (None, false) if control.must_revalidate => Duration::ZERO,
         (None, false) if control.immutable => LONGEST_GUESS,
@@ -30,10 +32,10 @@ pub(super) fn fresh_for(headers: &HeaderMap, now: SystemTime) -> Duration {
             (unchanged.unwrap_or_default() / 10).min(LONGEST_GUESS)
         }
     };
-    // Its age (section 4.2.3).
-    let told = text(headers, AGE).and_then(|age| age.trim().parse().ok());
-    let told = Duration::from_secs(told.unwrap_or(0));
-    lifetime.saturating_sub(told.max(since(sent, now)))
+    // Section 4.2.3.
+    let age = field(headers, AGE).and_then(|age| age.trim().parse().ok());
+    let age = Duration::from_secs(age.unwrap_or(0));
+    lifetime.saturating_sub(age.max(since(sent, now)))
 }
 
 /// The directives of Cache-Control that matter to a cache of one user (section 5.2.2; `immutable`: RFC 8246).
@@ -59,7 +61,7 @@ impl Control {
                 "must-revalidate" => control.must_revalidate = true,
                 "immutable" => control.immutable = true,
                 "max-age" => {
-                    // One that is no number counts as stale (section 4.2.1).
+                    // A value that is not a number counts as stale (section 4.2.1).
                     let seconds = value.trim().trim_matches('"').parse().unwrap_or(0);
                     let given = Duration::from_secs(seconds);
                     control.max_age = Some(control.max_age.map_or(given, |known| known.min(given)));
@@ -71,12 +73,8 @@ impl Control {
     }
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
-}
-
 fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(text(headers, name)?).ok()
+    httpdate::parse_http_date(field(headers, name)?).ok()
 }
 
 #[cfg(test)]
@@ -104,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_tells_is_taken() {
+    fn lifetime_of_the_server_is_taken() {
         let control = |value| fresh(&[("cache-control", value)]);
         assert_eq!(control("max-age=60"), 60);
         assert_eq!(control("public, Max-Age=\"60\", immutable"), 60);
@@ -128,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_from_the_server_a_tenth_of_its_age_is_taken_and_at_most_a_day() {
+    fn without_a_lifetime_a_tenth_of_the_age_is_taken_up_to_a_day() {
         let modified = |value| fresh(&[("last-modified", value)]);
         assert_eq!(modified("Wed, 31 Dec 2025 23:50:00 GMT"), 60);
         assert_eq!(modified("Wed, 01 Jan 2020 00:00:00 GMT"), DAY);
@@ -139,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_that_an_answer_was_under_way_or_in_a_cache_counts() {
+    fn time_in_caches_and_on_the_way_counts() {
         assert_eq!(fresh(&[("cache-control", "max-age=60"), ("age", "50")]), 10);
         assert_eq!(fresh(&[("cache-control", "max-age=60"), ("age", "70")]), 0);
         let sent = ("date", "Wed, 31 Dec 2025 23:59:40 GMT");

@@ -142,6 +142,11 @@ impl Head {
     }
 }
 
+/// The value of a field; `None` if the answer does not have it, or not as ASCII.
+pub(super) fn field(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
 fn body(status: StatusCode, headers: &HeaderMap) -> Result<Length, String> {
     if status.is_informational() || matches!(status.as_u16(), 204 | 304) {
         return Ok(Length::Known(0));

@@ -1,8 +1,8 @@
 //! A blob behind a URL, read by HTTP ranges (RFC 9110, section 14).
 //!
 //! Each request asks for one bounded, absolute range. An answer is accepted only if it says that it is
-//! exactly that range (`answer.rs`). For any other answer the connection is closed, so that a server which
-//! sends gigabytes unasked is cut short, and the error says what the server did.
+//! exactly that range (`answer.rs`). Any other answer closes the connection, which cuts short a server that sends
+//! gigabytes unasked, and the error says what the server did.
 
 mod address;
 mod answer;

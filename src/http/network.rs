@@ -1,4 +1,4 @@
-//! What connection errors tell: their cause, and whether this machine has a network.
+//! Reads connection errors: their cause, and whether this machine has a network.
 
 use std::error::Error;
 use std::fs;
@@ -26,13 +26,11 @@ pub(super) fn is_missing(error: &(dyn Error + 'static)) -> bool {
 
 /// Whether any interface other than the loopback has a route.
 fn has_route() -> bool {
-    // The interface is the first column of the one table and the last of the other.
+    // The interface is the first column of the table for IPv4, and the last one of that for IPv6.
     let leads_out = |path: &str, name: fn(&str) -> Option<&str>| {
         fs::read_to_string(path).is_ok_and(|table| {
-            let names = table.lines().filter_map(name);
-            names
-                .into_iter()
-                .any(|name| !matches!(name, "lo" | "Iface"))
+            let mut names = table.lines().filter_map(name);
+            names.any(|name| !matches!(name, "lo" | "Iface"))
         })
     };
     leads_out("/proc/net/route", |line| line.split_whitespace().next())

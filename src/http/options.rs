@@ -1,4 +1,4 @@
-//! How to talk to a server.
+//! The options of requests to a server, which the rooms above set.
 
 use std::time::Duration;
 
@@ -14,14 +14,13 @@ pub struct HttpOptions {
     pub connections: usize,
     /// For how long a server may send nothing, before an answer or within one.
     pub idle_timeout: Duration,
-    /// Whether the content at the URL can change. If so, the ETag or Last-Modified of the first answer is
-    /// compared with that of every other. Content named by a CID cannot change; its gateways put the range
-    /// into the ETag, so there it must not be compared.
+    /// Whether each answer must have the ETag or Last-Modified of the first one, because the content at the URL can
+    /// change. False for content named by a CID: it cannot change, and gateways put the range into the ETag.
     pub pinned: bool,
     /// Whether the caller verifies all bytes against a CID. If so, redirects from https to http are
     /// followed.
     pub verified: bool,
-    /// How urgent the requests are that open a blob.
+    /// The urgency of the requests that open a blob.
     pub opening: Urgency,
     /// The connections to use. Sources with the same clients share them.
     pub clients: Clients,

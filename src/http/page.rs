@@ -9,6 +9,7 @@ use super::address::{display_name, is_same_server};
 use super::answer::Answer;
 use super::blocks::collect;
 use super::codings::Codings;
+use super::head::field;
 use super::remote::{Ask, RemoteUrl};
 use crate::source::verdict::Stage;
 use crate::source::{Error, Result};
@@ -54,22 +55,21 @@ pub async fn page(
         return Err(answer.refusal(origin, &(0..1), Stage::First));
     }
     let codings = Codings::of(answer.headers);
-    if codings.change_content() {
+    if codings.changes_content {
         let told = codings.told;
         return Err(unsupported(format!(
             "sends Content-Encoding: {told}; only identity is supported"
         )));
     }
     let came_from = remote.latest_url();
-    // The secrets of a server are for that server alone, and what the page lists would be asked for with them.
+    // The caller will request what the page lists with the same secrets, which are for the URL's own server alone.
     if !is_same_server(&came_from, &remote.url()) {
         return Err(unsupported(format!(
             "redirects to {}; give that address instead",
             display_name(&came_from)
         )));
     }
-    let kind = received.headers.get(CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok());
+    let kind = field(answer.headers, CONTENT_TYPE);
     let kind = kind.unwrap_or_default().to_owned();
     if !is_wanted(&kind) {
         let kind = if kind.is_empty() {

@@ -11,7 +11,7 @@ pub(super) fn is_redirect(status: StatusCode) -> bool {
 }
 
 /// The URL that the answer with these headers, to a request for `from`, redirects to. `is_verified`: the caller
-/// verifies the bytes, so that nobody can change them unnoticed.
+/// verifies the bytes: nobody can change them unnoticed.
 ///
 /// # Errors
 /// The reason why the redirect is not followed, and the remedy. The text continues a sentence whose subject is the

@@ -11,11 +11,12 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use super::exchange::Exchange;
+use super::head::field;
 
 /// The longest answer that is read for its reason, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// How long to wait for the rest of such an answer.
+/// How long to wait for the rest of a refusal.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// The longest text that an error repeats, in characters.
@@ -37,11 +38,10 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Reads the reason from an answer. Returns the answer as it is if that is no XML.
+    /// Reads the reason from an answer. Returns the answer unread if it is not XML.
     pub(super) async fn read(mut answer: Exchange) -> Result<Self, Box<Exchange>> {
-        let kind = answer.headers.get(CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if !kind.to_ascii_lowercase().contains("xml") {
+        let is_xml = |kind: &str| kind.to_ascii_lowercase().contains("xml");
+        if !field(&answer.headers, CONTENT_TYPE).is_some_and(is_xml) {
             return Err(Box::new(answer));
         }
         let mut body = Vec::new();
@@ -52,32 +52,27 @@ impl Refusal {
                 body.extend_from_slice(&bytes);
             }
         };
-        // What has come by then may be enough.
+        // If time runs out, the part that has come may be enough.
         let _ = tokio::time::timeout(WAIT, read).await;
         Ok(Self::parse(answer.status, answer.headers.clone(), &body))
     }
 
     /// The reason in an answer with this status, these headers and this body.
     pub fn parse(status: StatusCode, headers: HeaderMap, body: &[u8]) -> Self {
-        let fields = elements(body);
-        let field = |name: &str| {
-            let mut all = fields.iter();
-            let found = all.find(|(element, _)| element == name);
-            found.map_or("", |(_, text)| text)
-        };
-        let header = headers.get("x-ms-error-code");
-        let header = header.and_then(|code| code.to_str().ok());
-        let code = match field("Code") {
-            "" => header.unwrap_or_default(),
-            code => code,
-        };
-        Self {
+        let mut refusal = Self {
             status: status.as_u16(),
-            code: one_line(code),
-            message: one_line(field("Message")),
             headers,
-            fields,
-        }
+            fields: elements(body),
+            ..Self::default()
+        };
+        let code = refusal.field("Code").filter(|code| !code.is_empty());
+        let code = code.or_else(|| refusal.header("x-ms-error-code"));
+        let message = refusal.field("Message");
+        (refusal.code, refusal.message) = (
+            one_line(code.unwrap_or_default()),
+            one_line(message.unwrap_or_default()),
+        );
+        refusal
     }
 
     /// The text of another element of the answer.

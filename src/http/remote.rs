@@ -14,7 +14,7 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
-use super::address::{authorization_of, display_name, is_same_server};
+use super::address::{authorization_of, display_name, display_text, is_same_server};
 use super::connection::BlobId;
 use super::connections::Connections;
 use super::exchange::Exchange;
@@ -89,8 +89,8 @@ impl RemoteUrl {
     /// Parses `url`, which may have `user:password@`.
     pub(super) fn new(url: &str, options: HttpOptions) -> Result<Self, Error> {
         let unsupported = |what: String| Error::Unsupported { what };
-        // The text is not repeated in the error: it may hold a password.
-        let mut url = Url::parse(url).map_err(|e| unsupported(format!("not a URL: {e}")))?;
+        let wrong = |e| unsupported(format!("{} is not a URL: {e}", display_text(url)));
+        let mut url = Url::parse(url).map_err(wrong)?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(unsupported(format!(
                 "URLs of scheme '{}' are not supported; give http:// or https://",
@@ -101,10 +101,7 @@ impl RemoteUrl {
             let (login, password) = options.netrc.login(url.host_str()?)?;
             basic_authorization(login.as_bytes(), password.as_bytes())
         };
-        let mut login = authorization_of(&url).or_else(netrc);
-        if let Some(login) = &mut login {
-            login.set_sensitive(true);
-        }
+        let login = authorization_of(&url).or_else(netrc);
         // Both fail only for URLs that cannot have a host, which were refused above.
         let _ = url.set_username("");
         let _ = url.set_password(None);
@@ -189,8 +186,8 @@ impl RemoteUrl {
         }
     }
 
-    /// Whether an answer may have a text that says more than its status: a store's refusal, or that of a
-    /// server to a URL that is signed already.
+    /// Whether the body of an answer may say more than its status: the refusal of a store, or of a URL that may
+    /// contain a signature.
     fn is_explained(&self, answer: &Exchange, ask: Ask<'_>) -> bool {
         if matches!(ask, Ask::Whole { .. }) || answer.status.is_success() {
             return false;
@@ -261,7 +258,7 @@ impl RemoteUrl {
     /// how many are idle or busy now. Must be called within a tokio runtime.
     pub(super) fn warm_up(&self, requests: usize) -> usize {
         // An error is left to the next request, which reports it.
-        let connections = self.connections();
+        let connections = self.options.clients.of(&self.latest_url());
         connections.map_or(0, |connections| connections.warm_up(requests))
     }
 
@@ -276,7 +273,7 @@ impl RemoteUrl {
     async fn follow(&self, mut url: Url, ask: Ask<'_>) -> Result<Exchange, Error> {
         for _ in 0..=MAX_REDIRECTS {
             let received = self.send(&url, ask).await?;
-            // S3 answers so if the bucket is in another region, and says no more than which.
+            // S3 redirects without a Location if the bucket is in another region. Only the region is told.
             let is_elsewhere =
                 self.options.authorization.0.is_some() && !received.headers.contains_key(LOCATION);
             if !redirect::is_redirect(received.status) || is_elsewhere {
@@ -358,11 +355,6 @@ impl RemoteUrl {
         (useful < most).then_some(useful)
     }
 
-    /// The connections to the server that the URL leads to.
-    fn connections(&self) -> Option<Arc<Connections>> {
-        self.options.clients.of(&self.latest_url()).ok()
-    }
-
     fn misdirected(&self, why: &str) -> Error {
         Error::Unsupported {
             what: format!("{} {why}", self.origin),
@@ -370,7 +362,7 @@ impl RemoteUrl {
     }
 }
 
-/// What the target of a redirect did wrong, if another target may do better.
+/// What the target of a redirect did wrong; `None` if it answered, or if the error is not its fault.
 fn seen_of_target(answer: &Result<Exchange, Error>) -> Option<Seen> {
     match answer {
         Ok(answer) if answer.status.is_success() => None,

@@ -35,15 +35,11 @@ impl Secrets {
             return Ok(self);
         }
         let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
-        let value = value.map_err(|_| "the token has characters that no token can have")?;
-        Ok(self.with(AUTHORIZATION, value))
-    }
-
-    fn with(self, name: HeaderName, mut value: HeaderValue) -> Self {
+        let mut value = value.map_err(|_| "the token has characters that a header cannot have")?;
         value.set_sensitive(true);
         let mut headers = self.all();
-        headers.push((name, value));
-        Self::of(headers)
+        headers.push((AUTHORIZATION, value));
+        Ok(Self::of(headers))
     }
 
     /// Sends what `others` has from now on, also by all clones.
@@ -70,7 +66,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Headers that a user cannot set: with another value, answers could not be understood.
+/// Headers that a user cannot set: with other values, the answers to ranges could not be checked.
 const RESERVED: [&str; 6] = [
     "range",
     "accept-encoding",
@@ -86,12 +82,13 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
         .ok_or("a header is written 'Name: value'")?;
     let name = name.trim();
     let wrong = |what: &str| format!("header '{}': {what}", name.escape_debug());
-    let parsed = HeaderName::from_str(name).map_err(|_| wrong("no such name is possible"))?;
+    let parsed = HeaderName::from_str(name).map_err(|_| wrong("not a valid name of a header"))?;
     if RESERVED.contains(&parsed.as_str()) {
-        return Err(wrong("it cannot be chosen"));
+        return Err(wrong("aiozfs sets this header itself; leave it out"));
     }
     let value = HeaderValue::from_str(value.trim());
-    let mut value = value.map_err(|_| wrong("its value has characters that none can have"))?;
+    let mut value =
+        value.map_err(|_| wrong("its value has characters that a header cannot have"))?;
     value.set_sensitive(true);
     Ok((parsed, value))
 }

@@ -344,7 +344,7 @@ impl<R, W, E> ServerState<R, W, E> {
     }
 
     /// Records that `left` bytes of the answer are still to come, after which the connection can be used
-    /// again. Returns whether the answer is nearly over, so that the next request may be sent.
+    /// again. Returns whether the answer is nearly over: the next request may then be sent.
     pub(super) fn still_comes(&mut self, loan: &Loan<R, W>, left: u64, now: Instant) -> bool {
         let is_nearly_over = left <= self.pipeline_window(now).unwrap_or(0);
         if let Some(at) = self.read_by(loan.ticket) {

@@ -27,8 +27,8 @@ use crate::source::{
 /// Browsers make as many to a server.
 const FIRST_CONNECTIONS: usize = 6;
 
-/// How an error names a change of version.
-const ANOTHER: &str = "its ETag or modification time is another";
+/// What an error says about a change of version.
+const OTHER_VERSION: &str = "its ETag or modification time is another";
 
 /// A [`Source`] over one URL.
 #[derive(Clone)]
@@ -44,8 +44,8 @@ struct Inner {
     expected: OnceLock<u64>,
     /// The version that the caller has bytes of.
     expected_version: OnceLock<String>,
-    /// Ranges whose bytes were wrong. They may have come from a cache on the way, which would give them again:
-    /// the next request for them asks caches for a fresh answer.
+    /// Ranges whose bytes were wrong. A cache on the way may have given them, and would give them again. So the
+    /// next request for them asks caches for a fresh answer.
     rejected: Mutex<RangeSet>,
 }
 
@@ -54,7 +54,7 @@ struct Known {
     validator: Option<Validator>,
     /// Identifies this state of the blob among all states, past and future.
     version: Option<String>,
-    /// For how long no request is needed to learn it.
+    /// For how long this is believed without asking the server again.
     fresh_for: Duration,
 }
 
@@ -210,7 +210,7 @@ impl Inner {
         Some((chunk, known))
     }
 
-    /// Reads a short body as one chunk. `range` bounds it.
+    /// Reads the body of the accepted answer to a request for `range`, which is short, as one chunk.
     async fn collect(&self, received: Exchange, range: Range<u64>) -> Result<Chunk> {
         let mut body = Body::new(received, range.clone());
         let mut bytes = BytesMut::with_capacity((range.end - range.start) as usize);
@@ -248,7 +248,7 @@ impl Inner {
             let (is_pipelined, status) = (received.is_pipelined, received.status);
             match self.accept(received, range) {
                 Ok(answer) => {
-                    answer.is_right();
+                    answer.confirm();
                     self.accepted(&Answer::of(&answer));
                     return Ok(answer);
                 }
@@ -266,7 +266,7 @@ impl Inner {
         }
     }
 
-    /// Whether bytes of `range` were wrong, which this call forgets.
+    /// Returns whether bytes of `range` were wrong, and forgets it.
     fn take_rejected(&self, range: &Range<u64>) -> bool {
         let mut rejected = self.rejected.lock();
         let is_rejected = rejected.first_in(range).is_some();
@@ -291,8 +291,8 @@ impl Inner {
             return Err(self.changed("it is shorter now"));
         }
         answer.check(origin, range, size).map_err(|e| match e {
-            // A blob with a CID cannot change, and one that was not seen before has not changed: this
-            // server has another blob.
+            // A blob with a CID cannot change, and a blob seen for the first time has not changed. So this server
+            // has another blob.
             Error::Changed { origin, what } if !is_pinned || is_new => Error::BadAnswer {
                 origin,
                 range: range.clone(),
@@ -303,7 +303,7 @@ impl Inner {
         if let (None, Some(expected)) = (known, expected)
             && answer.version().as_ref() != Some(expected)
         {
-            return Err(self.changed(ANOTHER));
+            return Err(self.changed(OTHER_VERSION));
         }
         let known = known.or_else(|| {
             let size = size?;
@@ -316,7 +316,7 @@ impl Inner {
         if let (true, Some(known)) = (is_pinned, known)
             && answer.validator() != known.validator
         {
-            return Err(self.changed(ANOTHER));
+            return Err(self.changed(OTHER_VERSION));
         }
         Ok(received)
     }

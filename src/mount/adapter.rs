@@ -2,8 +2,8 @@
 //! results to replies.
 //!
 //! The threads that read /dev/fuse never wait for bytes. A request for bytes that are not in memory
-//! becomes a task, which replies when it has them. A request that panics is answered with EIO, which
-//! fuser sends for a reply that is dropped; its thread goes on.
+//! becomes a task, which replies when it has them. A request that panics drops its reply, for which fuser sends EIO;
+//! the thread goes on.
 
 use std::ffi::OsStr;
 use std::io;
@@ -19,6 +19,7 @@ use fuser::{
 use tokio::sync::SetOnce;
 
 use super::archive_names;
+use super::attributes;
 use super::control_files::{self, ControlFiles};
 use super::errno;
 use super::file_request::FileRequest;
@@ -31,9 +32,9 @@ use crate::fs::Ino;
 use crate::library::{Directory, Found, Library};
 
 /// Up to this number of inodes, every readdir returns attributes too: `find -size` over 100,000 files
-/// takes a third of the time. Over a million names, `find` would take seven times as long (measured), so
+/// takes a third of the time. Over a million names, `find` would take seven times as long, so
 /// larger trees use FUSE_READDIRPLUS_AUTO: the kernel asks for attributes from the second part of a
-/// directory on, if programs use them.
+/// directory on, if programs use them (decision 8).
 const ALWAYS_PLUS: usize = 300_000;
 
 /// With FUSE_READDIRPLUS_AUTO, the kernel asks for attributes with the first part of every directory.
@@ -44,7 +45,7 @@ const AUTO_PLUS: usize = 4000;
 /// The most read-ahead requests that the kernel may have in flight. The default of 12 suits disks.
 const MAX_BACKGROUND: u16 = 64;
 
-/// What is done when a session has ended.
+/// Called when a session has ended.
 type OnEnd = Box<dyn Fn() + Send + Sync>;
 
 pub(super) struct Adapter {
@@ -54,7 +55,7 @@ pub(super) struct Adapter {
     refuses_users: bool,
     /// The kernel opens directories without a request after a first answer of ENOSYS.
     opens_dirs: bool,
-    /// What answers questions about the mount if it has no extended attributes.
+    /// Answers questions about the mount, if it has no extended attributes.
     control: Option<Arc<ControlFiles>>,
     /// Set when the kernel's read-ahead is configured. Opens wait for it: the kernel fixes the read-ahead
     /// of a file when the file is opened.
@@ -75,12 +76,12 @@ impl Adapter {
         }
     }
 
-    /// Set it to let files be opened.
+    /// The caller sets it to let files be opened.
     pub(super) fn tuned(&self) -> Arc<SetOnce<()>> {
         self.tuned.clone()
     }
 
-    /// Set it before the session runs.
+    /// The caller sets it before the session runs.
     pub(super) fn on_end(&self) -> Arc<OnceLock<OnEnd>> {
         self.on_end.clone()
     }
@@ -90,13 +91,13 @@ impl Adapter {
         self.control.as_ref().filter(|control| control.has(ino))
     }
 
-    /// Tells the names in a directory that are those of control files.
+    /// A test for the names in a directory that control files hide.
     fn hidden(&self, directory: INodeNo) -> impl Fn(&[u8]) -> bool + Send + 'static {
         let has_control = self.control.is_some();
         move |name| has_control && control_files::is_name(directory, name)
     }
 
-    /// Handles a request about a file of an archive. A directory of the library is no such file.
+    /// Handles a request about a file of an archive. Directories of the library are none.
     fn with_file<R: Reply>(
         &self,
         what: &'static str,
@@ -156,7 +157,7 @@ enum Target<R> {
 }
 
 fn readdir_plus(library: &Library) -> InitFlags {
-    // The directories of a library may be those of any number of archives, most of which are small.
+    // The directories of a library belong to any number of archives, most of them small.
     let (files, directories) = match library.single() {
         Some(volume) => (volume.tree().len(), volume.tree().directories()),
         None => (0, 1),
@@ -181,7 +182,7 @@ impl fuser::Filesystem for Adapter {
         if let Err(lacking) = config.add_capabilities(wanted) {
             let _ = config.add_capabilities(wanted & !lacking);
         }
-        // The kernel would also cache listings. A reload would end those that are not at their end.
+        // Without opendir requests, the kernel caches listings, too. A reload would cut short those in progress.
         let may_change = self.served.library.single().is_none();
         self.opens_dirs = !self.refuses_users
             && !may_change
@@ -221,8 +222,8 @@ impl fuser::Filesystem for Adapter {
         if let Some(attr) = self.served.library.attr(Ino(ino.0)) {
             return reply_attr(reply, attr);
         }
-        if let Some(control) = self.control(ino) {
-            return reply.attr(&Duration::ZERO, &control.attr(ino));
+        if self.control(ino).is_some() {
+            return reply.attr(&Duration::ZERO, &attributes::control(ino));
         }
         self.with_file("getattr", ino, reply, |request| {
             if request.file.is_settled() {
@@ -410,7 +411,7 @@ impl fuser::Filesystem for Adapter {
 
     fn access(&self, _req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
         if self.control(ino).is_some() {
-            // Whether this user may read it, the open says.
+            // The open decides whether this user may read it.
             return reply.ok();
         }
         if let Some(attr) = self.served.library.attr(Ino(ino.0)) {
@@ -427,7 +428,7 @@ impl fuser::Filesystem for Adapter {
             // After this answer the kernel sends no more of these requests.
             return reply.error(Errno::ENOSYS);
         }
-        // The kernel and tools ask for others, such as security.capability, at every exec or `ls`.
+        // The kernel and tools ask for others (security.capability) at every exec or `ls`.
         let Some(name) = xattr::own_name(name.as_bytes()) else {
             return reply.error(Errno::ENODATA);
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::served::Served;
 use crate::library::ArchiveStatus;
 
-/// How many bytes of JSON a page of archives has, beyond which it ends. An attribute has 64 KiB at most.
+/// The most bytes of JSON in a page of archives. An attribute has 64 KiB at most.
 const PAGE: usize = 40 << 10;
 
 /// Some archives of a library: the value of `user.aiozfs.archives.N`, as JSON.
@@ -17,7 +17,7 @@ pub(super) struct ArchivesPage {
 }
 
 impl ArchivesPage {
-    /// Those from `first` on that fit.
+    /// The archives from number `first` on, as far as they fit.
     pub(super) fn of(served: &Served, first: usize) -> Self {
         let all = served.library.statuses();
         let mut page = Self {

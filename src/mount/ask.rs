@@ -19,14 +19,14 @@ use super::trace::{TRACE, TracePage};
 use super::xattr::{ARCHIVES, RELOAD, SOURCE};
 use crate::library::ArchiveStatus;
 
-/// A mount answers from memory. One that takes longer is stopped (SIGSTOP), or worse.
+/// A mount answers from memory. If it takes longer than this, its process is stopped (SIGSTOP) or hangs.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The longest value of an attribute (`XATTR_SIZE_MAX` in Linux), in bytes.
-const LONGEST: usize = 64 << 10;
+const MAX_VALUE: usize = 64 << 10;
 
 /// The most that is read of a file, in bytes.
-const LONGEST_FILE: u64 = 16 << 20;
+const MAX_FILE: u64 = 16 << 20;
 
 /// The longest time that a reload takes: the list may come from a server.
 const RELOADS_WITHIN: Duration = Duration::from_secs(90);
@@ -36,8 +36,8 @@ pub fn report(mountpoint: &Path) -> Result<Report, Stuck> {
     answer(mountpoint, "status", ANSWERS_WITHIN)
 }
 
-/// What happened on the aiozfs that is mounted on `mountpoint` from event number `from` on; without one,
-/// the number of the next event. The mount keeps events from now on, for five seconds.
+/// The events of the aiozfs that is mounted on `mountpoint` from number `from` on. Without `from`: the number of the
+/// next event. The mount keeps events from now on, for five seconds.
 pub fn trace(mountpoint: &Path, from: Option<u64>) -> Result<TracePage, Stuck> {
     match from {
         None => answer(mountpoint, TRACE, ANSWERS_WITHIN),
@@ -76,8 +76,19 @@ fn answer<T: DeserializeOwned>(mountpoint: &Path, name: &str, limit: Duration) -
             "{shown} is a mount of type {}, not of aiozfs",
             mount.fs_type
         ))),
-        Some(_) => {
-            let value = ask(&path, name, limit).map_err(refused)?;
+        Some(mount) => {
+            let value = ask(&path, name, limit).map_err(|e| match Errno::from_io_error(&e) {
+                Some(Errno::NOTCONN | Errno::CONNABORTED) => Stuck::Refused(format!(
+                    "{shown} holds a dead mount, whose process is gone; 'aiozfs umount {shown}' clears it"
+                )),
+                Some(Errno::ACCESS | Errno::PERM) => {
+                    let user = mount.user_id.map_or_else(String::new, |id| format!(" (id {id})"));
+                    Stuck::Refused(format!(
+                        "{shown} was mounted by another user{user}, and answers only that user"
+                    ))
+                }
+                _ => refused(e),
+            })?;
             serde_json::from_slice(&value).map_err(|e| {
                 Stuck::Refused(format!(
                     "the aiozfs on {shown} is another version, whose {name} this one cannot read ({e})"
@@ -99,8 +110,8 @@ pub struct Found {
     pub report: io::Result<Report>,
 }
 
-/// The mounts of aiozfs in this process's mount namespace, of all users. They are asked at the same time, so that
-/// one that does not answer costs its limit once.
+/// The mounts of aiozfs in this process's mount namespace, of all users. All are asked at the same time, so mounts that
+/// do not answer cost one time limit together.
 pub fn mounts() -> io::Result<Vec<Found>> {
     let entries = mounts::all()?.into_iter();
     let ours = entries.filter(|entry| entry.fs_type == FS_TYPE);
@@ -145,7 +156,7 @@ pub fn is_source(mountpoint: &Path, hash: &str) -> bool {
 pub(super) fn ask(root: &Path, name: &str, limit: Duration) -> io::Result<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     let (root, name) = (root.to_owned(), name.to_owned());
-    // In a thread of its own, which may never end.
+    // If the process never answers, this thread never ends.
     thread::spawn(move || {
         let _ = sender.send(value(&root, &name));
     });
@@ -162,13 +173,13 @@ pub(super) fn ask(root: &Path, name: &str, limit: Duration) -> io::Result<Vec<u8
 }
 
 fn value(root: &Path, name: &str) -> io::Result<Vec<u8>> {
-    let mut value = vec![0; LONGEST];
+    let mut value = vec![0; MAX_VALUE];
     match rustix::fs::getxattr(root, format!("user.aiozfs.{name}"), &mut value[..]) {
         Ok(len) => value.truncate(len),
         Err(Errno::OPNOTSUPP) => {
             value.clear();
             let file = File::open(root.join(format!("{CONTROL}{name}")))?;
-            file.take(LONGEST_FILE).read_to_end(&mut value)?;
+            file.take(MAX_FILE).read_to_end(&mut value)?;
         }
         Err(error) => return Err(error.into()),
     }

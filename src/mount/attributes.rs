@@ -7,9 +7,9 @@ use fuser::{FileAttr, FileType, INodeNo};
 use crate::archive::Kind;
 use crate::fs::Attr;
 
-/// The largest size that the kernel accepts (off_t). An archive that declares more is wrong, and opening
-/// the file says so; but the kernel would refuse even stat(2) of it.
-const LARGEST: u64 = i64::MAX as u64;
+/// The largest size that the kernel accepts (off_t). An archive that declares more is wrong, and to open
+/// the file is an error that says so. With the declared size, even stat(2) would fail.
+const MAX_SIZE: u64 = i64::MAX as u64;
 
 /// The value of `st_blksize`, in bytes: `cp` reads in pieces of this size.
 const BLOCK_SIZE: u32 = 128 * 1024;
@@ -37,7 +37,7 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
     let mtime: SystemTime = mtime.unwrap_or(UNIX_EPOCH);
     FileAttr {
         ino: INodeNo(attr.ino.0),
-        size: attr.size.min(LARGEST),
+        size: attr.size.min(MAX_SIZE),
         blocks: attr.blocks512,
         atime: mtime,
         mtime,
@@ -48,9 +48,7 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
         nlink: attr.nlink,
         uid: attr.uid,
         gid: attr.gid,
-        rdev: 0,
-        blksize: BLOCK_SIZE,
-        flags: 0,
+        ..absent()
     }
 }
 

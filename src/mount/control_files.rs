@@ -6,9 +6,10 @@
 //! wrong process id to `aiozfs umount`.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use fuser::{Errno, FileAttr, FileHandle, FopenFlags, INodeNo, ReplyData, ReplyOpen};
+use parking_lot::Mutex;
 
 use super::attributes::control;
 use super::served::Served;
@@ -22,14 +23,14 @@ pub(super) const CONTROL: &str = ".aiozfs.";
 /// The first inode number. Those of archives are below 2^63.
 const FIRST: u64 = 1 << 63;
 
-/// At most this number of control files may be open.
-const MOST_OPEN: usize = 256;
+/// The most control files that may be open at once.
+const MAX_OPEN: usize = 256;
 
 /// Names that always have the same inode numbers, from [`FIRST`] on.
 const FIXED: [&str; 4] = [STATUS, PID, RELOAD, TRACE];
 
-/// How many of the other names keep their inode numbers: those that programs looked up last.
-const MOST: usize = 64;
+/// This number of other names, which programs looked up last, keep their inode numbers.
+const MAX_NAMES: usize = 64;
 
 pub(super) struct ControlFiles {
     served: Arc<Served>,
@@ -59,19 +60,15 @@ impl ControlFiles {
         ino.0 >= FIRST
     }
 
-    pub(super) fn attr(&self, ino: INodeNo) -> FileAttr {
-        control(ino)
-    }
-
     /// The file of this name in a directory.
     pub(super) fn lookup(&self, directory: INodeNo, name: &[u8]) -> Option<FileAttr> {
         let name = asked_by(directory, name)?;
-        Some(control(self.inner().ino(name)))
+        Some(control(self.inner.lock().ino(name)))
     }
 
     /// Opens a file for a user. Its value is made now.
     pub(super) fn open(self: &Arc<Self>, ino: INodeNo, user: u32, reply: ReplyOpen) {
-        let Some(name) = self.inner().name(ino) else {
+        let Some(name) = self.inner.lock().name(ino) else {
             return reply.error(Errno::ESTALE);
         };
         if !xattr::may_read(&name, user) {
@@ -82,7 +79,7 @@ impl ControlFiles {
             let Some(value) = xattr::of_mount(&files.served, Ino::ROOT, &name).await else {
                 return reply.error(Errno::ENOENT);
             };
-            let handle = files.inner().open(value.into_bytes());
+            let handle = files.inner.lock().open(value.into_bytes());
             match handle {
                 // The size is not known when it is looked up.
                 Some(handle) => {
@@ -94,7 +91,7 @@ impl ControlFiles {
     }
 
     pub(super) fn read(&self, handle: FileHandle, offset: u64, size: u32, reply: ReplyData) {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let value = inner.open.get(&handle.0).map_or(&[][..], Vec::as_slice);
         let start = usize::try_from(offset).map_or(value.len(), |at| at.min(value.len()));
         let end = value.len().min(start.saturating_add(size as usize));
@@ -102,12 +99,7 @@ impl ControlFiles {
     }
 
     pub(super) fn release(&self, handle: FileHandle) {
-        self.inner().open.remove(&handle.0);
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Each change is one call.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().open.remove(&handle.0);
     }
 }
 
@@ -136,7 +128,7 @@ impl Inner {
         }
         let ino = INodeNo(FIRST + FIXED.len() as u64 + self.number());
         self.names.push_back((ino, name.to_vec()));
-        if self.names.len() > MOST {
+        if self.names.len() > MAX_NAMES {
             self.names.pop_front();
         }
         ino
@@ -154,7 +146,7 @@ impl Inner {
 
     /// A handle for a file with this value; `None` if too many are open.
     fn open(&mut self, value: Vec<u8>) -> Option<u64> {
-        if self.open.len() >= MOST_OPEN {
+        if self.open.len() >= MAX_OPEN {
             return None;
         }
         let handle = self.number();
@@ -177,12 +169,12 @@ mod tests {
     fn lookups_of_other_names_do_not_evict_those_that_commands_need() {
         let mut inner = Inner::default();
         let fixed = FIXED.map(|name| (name, inner.ino(name.as_bytes())));
-        for n in 0..2 * MOST {
+        for n in 0..2 * MAX_NAMES {
             let name = format!("source.{n}").into_bytes();
             let ino = inner.ino(&name);
             assert_eq!(inner.name(ino), Some(name));
         }
-        assert_eq!(inner.names.len(), MOST);
+        assert_eq!(inner.names.len(), MAX_NAMES);
         for (name, ino) in fixed {
             assert_eq!(inner.name(ino), Some(name.as_bytes().to_vec()), "{name}");
         }
@@ -192,8 +184,8 @@ mod tests {
     #[test]
     fn no_more_files_are_open_than_may_be() {
         let mut inner = Inner::default();
-        let handles: Vec<_> = (0..2 * MOST_OPEN).map(|_| inner.open(Vec::new())).collect();
-        assert_eq!(handles.iter().flatten().count(), MOST_OPEN);
-        assert_eq!(inner.open.len(), MOST_OPEN);
+        let handles: Vec<_> = (0..2 * MAX_OPEN).map(|_| inner.open(Vec::new())).collect();
+        assert_eq!(handles.iter().flatten().count(), MAX_OPEN);
+        assert_eq!(inner.open.len(), MAX_OPEN);
     }
 }

@@ -20,7 +20,7 @@ const FUSERMOUNT: [&std::ffi::CStr; 2] = [c"/usr/bin/fusermount3", c"/bin/fuserm
 /// it.
 static MOUNTPOINT: AtomicPtr<c_char> = AtomicPtr::new(ptr::null_mut());
 
-/// From here on a fault detaches the mount on `mountpoint`.
+/// Makes a fault detach the mount on `mountpoint`, from now on.
 pub(super) fn detach_on_fault(mountpoint: &Path) {
     let Ok(path) = CString::new(mountpoint.as_os_str().as_bytes()) else {
         return; // A path with a NUL cannot be a mount point.
@@ -28,8 +28,9 @@ pub(super) fn detach_on_fault(mountpoint: &Path) {
     MOUNTPOINT.store(path.into_raw(), Ordering::Release);
     for number in FAULTS {
         #[allow(unsafe_code, reason = "no safe interface catches faults")]
-        // SAFETY: all zeros is a valid value of the sigaction(2) structure `action`, and `on_fault` does only what signal-safety(7) allows. Handlers run on the threads'
-        // alternate stacks, if they have one, for the fault may be a stack overflow.
+        // SAFETY: all zeros is a valid value of the sigaction(2) structure `action`, and `on_fault` does only what
+        // signal-safety(7) allows. It runs on the alternate stack of the thread, if there is one, because the fault may
+        // be a stack overflow.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_fault as extern "C" fn(c_int) as libc::sighandler_t;

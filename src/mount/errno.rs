@@ -1,6 +1,6 @@
 //! The errno of each error.
 //!
-//! The matches have no `_` arm, so that a new error does not compile until it has an errno here.
+//! The matches have no `_` arm: a new error does not compile until it has an errno here.
 
 use std::io::ErrorKind;
 
@@ -46,6 +46,7 @@ fn of_archive(error: &archive::Error) -> Errno {
         // The archive is valid, but this filesystem does not support the entry.
         E::Compressed { .. } | E::Encrypted { .. } => Errno::EOPNOTSUPP,
         E::NotAnArchive { .. }
+        | E::NoEnd { .. }
         | E::CompressedAsWhole { .. }
         | E::Split
         | E::Damaged { .. }

@@ -1,6 +1,6 @@
 //! One word for the kind of a failure, for statistics.
 //!
-//! The matches have no `_` arm, so that a new error does not compile until it has a word here. The words are
+//! The matches have no `_` arm: a new error does not compile until it has a word here. The words are
 //! documented in `doc/MONITORING.md`.
 
 use crate::volume::FileError;

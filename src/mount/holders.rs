@@ -22,7 +22,7 @@ impl fmt::Display for Holder {
 }
 
 /// The processes that use the mount on `root`, as far as this user may see them (proc(5)). Reads the links in /proc
-/// without following them, so that a mount that hangs is not asked.
+/// without following them: a mount that hangs must not be asked.
 pub(super) fn holders(root: &Path) -> Vec<Holder> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Which failures were logged, so that one failed read is one line in the log.
+//! Remembers which failures were logged: one failed read is one line in the log.
 //!
 //! One read(2) that fails is several failed requests: the kernel splits its read-ahead, and after an
 //! error asks again for the page that was wanted.
@@ -11,12 +11,12 @@ use parking_lot::Mutex;
 use crate::fs::Ino;
 
 /// Failures of one file within this time are logged once. All requests of one failed read fail within it, because after
-/// a failure the reader fails the same range at once for a second. For a program that keeps trying, there is one line
-/// in each such time.
+/// a failure the reader fails the same range at once for a second. A program that keeps trying causes a line each time
+/// this has passed.
 const TOGETHER: Duration = Duration::from_secs(5);
 
-/// With more files than this, all are forgotten. Some failures are then logged twice.
-const MOST: usize = 10_000;
+/// With more files than this, all are forgotten. Then some failures are logged twice.
+const MAX_FILES: usize = 10_000;
 
 /// When a failure of each file was last logged.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Logged {
         if logged.get(&ino).is_some_and(is_recent) {
             return false;
         }
-        if logged.len() >= MOST {
+        if logged.len() >= MAX_FILES {
             logged.clear();
         }
         logged.insert(ino, now);
@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn number_of_remembered_files_is_bounded() {
         let (logged, now) = (Logged::default(), Instant::now());
-        for ino in 0..3 * MOST as u64 {
+        for ino in 0..3 * MAX_FILES as u64 {
             assert!(logged.is_new(Ino(ino), now));
         }
-        assert!(logged.0.lock().len() <= MOST);
+        assert!(logged.0.lock().len() <= MAX_FILES);
     }
 }

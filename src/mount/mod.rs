@@ -1,9 +1,8 @@
 //! Mounts a library of archives, or one: the only room that names fuser and errno.
 //!
 //! The adapter translates the kernel's requests to calls of [`Library`](crate::library::Library) and
-//! [`Volume`](crate::volume::Volume); the
-//! session lasts from mount(2) to the end of the process; `unmount` and `ask` talk to a mount from
-//! another process.
+//! [`Volume`](crate::volume::Volume). The session lasts from mount(2) to the end of the process. `unmount` and `ask`
+//! talk to a mount from another process.
 
 mod adapter;
 mod archive_names;

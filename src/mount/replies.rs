@@ -72,11 +72,9 @@ pub(super) fn refuse(served: &Served, file: &File, error: &FileError) -> Errno {
             log_once(served, file, why);
             Errno::EACCES
         }
-        FileError::Playlist { declared, actual } => {
-            let why = format!(
-                "the archive declares {declared} bytes for this playlist without range links, but it has {actual}; '-o playlists=stored' shows it as it is stored"
-            );
-            log_once(served, file, &why);
+        FileError::Playlist { .. } => {
+            let remedy = "'-o playlists=stored' shows it as it is stored";
+            log_once(served, file, &format_args!("{error}; {remedy}"));
             Errno::EIO
         }
         FileError::Read(error @ reader::Error::Source(source::Error::Changed { .. })) => {
@@ -107,7 +105,7 @@ pub(super) async fn renew(served: &Served, file: &File, error: &FileError) {
     }
 }
 
-/// It concerns all files of the archive, and lasts until the archive is opened anew.
+/// Logs that an archive has changed. This concerns all its files, and lasts until the archive is opened anew.
 fn log_changed(served: &Served, file: &File, error: &reader::Error) {
     if file.above().is_some() {
         log_once(served, file, error);
@@ -118,7 +116,7 @@ fn log_changed(served: &Served, file: &File, error: &reader::Error) {
     static LOGGED: Once = Once::new();
     LOGGED.call_once(|| {
         log::error!(
-            "{error}; reads of what is not in memory fail with ESTALE until it is mounted again"
+            "{error}; reads of bytes that are not in memory fail with ESTALE until it is mounted again"
         );
     });
 }

@@ -11,11 +11,11 @@ use crate::library::Totals;
 use crate::reader::{RequestCounts, Status, Timing};
 use crate::volume::{MemberStatus, Volume};
 
-/// The most streams that a status has: an attribute has 64 KiB at most.
-const MOST_STREAMS: usize = 200;
+/// The most streams in a status: an attribute has 64 KiB at most.
+const MAX_STREAMS: usize = 200;
 
-/// The most servers that a status has, for the same reason: those that sent most.
-const MOST_GATEWAYS: usize = 100;
+/// The most servers in a status, for the same reason. Those that sent most bytes are in it.
+const MAX_GATEWAYS: usize = 100;
 
 /// The statistics of a mount: the value of `user.aiozfs.status`, as JSON.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct Report {
     /// all that were open; the rest is about those that are open now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archives: Option<u64>,
-    /// Those of them that are open.
+    /// How many of them are open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archives_open: Option<u64>,
     /// Length of the archive in bytes.
@@ -213,12 +213,12 @@ impl Report {
         report
     }
 
-    /// Sets what is a sum over all archives, also over those that are closed.
+    /// Sets the sums over all archives, closed ones included.
     fn set_totals(&mut self, totals: Totals) {
         let Totals { sums, mut servers } = totals;
-        if servers.len() > MOST_GATEWAYS {
+        if servers.len() > MAX_GATEWAYS {
             servers.sort_by_key(|server| Reverse(server.bytes));
-            servers.truncate(MOST_GATEWAYS);
+            servers.truncate(MAX_GATEWAYS);
         }
         self.gateways = servers.into_iter().map(gateway).collect();
         self.bytes_read = sums.bytes_read;
@@ -235,7 +235,7 @@ impl Report {
             .collect();
     }
 
-    /// Adds what an open archive does now.
+    /// Adds the present state of an open archive.
     fn add(&mut self, status: &Status, volume: &Volume) {
         let index = volume.archive().index();
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
@@ -244,7 +244,7 @@ impl Report {
         self.bytes_unread = status.bytes_unread;
         self.cache = self.cache.take().or_else(|| cache(volume));
         self.requests_in_flight += status.requests_in_flight as u64;
-        // Of several archives, the slowest one.
+        // Of several archives, the slowest one counts.
         self.median_latency_ms = self.median_latency_ms.max(ms(status.median_latency));
         self.p99_latency_ms = self.p99_latency_ms.max(ms(status.p99_latency));
         // They share one bound.
@@ -262,7 +262,7 @@ impl Report {
                 window: stream.window,
                 ahead: stream.ahead,
             }));
-        self.streams.truncate(MOST_STREAMS);
+        self.streams.truncate(MAX_STREAMS);
     }
 
     /// Where the archive comes from.

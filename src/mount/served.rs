@@ -1,4 +1,4 @@
-//! What a mount serves, and what belongs to this mount alone.
+//! What a mount serves, and the state of this mount.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;

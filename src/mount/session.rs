@@ -138,7 +138,7 @@ pub fn mount(
     let (ended, failed) = (sender.clone(), sender.clone());
     let server = std::thread::Builder::new().name("fuse".into());
     let started = server.spawn(move || {
-        // Set only here, and once. A session that is dropped without having run returns.
+        // Set here alone, and once. If the session is dropped before it runs, `destroy` finds nothing and returns.
         let _ = on_end.set(Box::new(move || drop(ended.send(Event::Ended(Ok(()))))));
         drop(failed.send(Event::Ended(session.run())));
     });
@@ -146,7 +146,7 @@ pub fn mount(
     if !options.short_reads {
         raise_read_ahead(mountpoint, own.device());
     }
-    // Set only here, and once.
+    // Set here alone, and once.
     let _ = tuned.set(());
     Ok(Mounted {
         served,

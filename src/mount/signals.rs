@@ -41,8 +41,7 @@ const IDLE: [libc::c_int; 8] = [
 pub enum Hangup {
     /// The terminal is gone: unmount.
     Unmount,
-    /// A process without a terminal is asked to take over what has changed: call these, in this order. They
-    /// may block.
+    /// A process without a terminal is asked to read its files again: call these, in this order. They may block.
     Run(Vec<Box<dyn FnMut() + Send>>),
 }
 

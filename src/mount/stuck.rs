@@ -1,8 +1,8 @@
-//! Why a mount does not answer or does not go away.
+//! Why a mount does not answer, or cannot be unmounted.
 
 use std::fmt;
 
-/// Why a mount is still there, or says nothing.
+/// Why a mount does not answer, or cannot be unmounted.
 #[derive(Debug)]
 pub enum Stuck {
     /// Nothing is mounted there, or something else.

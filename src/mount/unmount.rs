@@ -22,7 +22,7 @@ use super::holders::{Holder, holders};
 use super::mounts::{self, FS_TYPE, Place};
 use super::stuck::Stuck;
 
-/// Why a mount is left alone that lies below another one.
+/// Why a mount below another one is left alone.
 const COVERED: &str =
     "another filesystem is mounted over it; unmount that one, then run 'aiozfs umount' again";
 
@@ -61,7 +61,15 @@ pub fn unmount(mountpoint: &Path) -> Result<Vec<Holder>, Stuck> {
                 Place::Below => return Err(refused(io::Error::other(COVERED))),
             }
         }
-        Err(e) => return Err(refused(e)),
+        Err(e) => {
+            let own = rustix::process::getuid();
+            return Err(match mount.user_id {
+                Some(user) if user != own.as_raw() && !own.is_root() => Stuck::Refused(format!(
+                    "cannot unmount {shown}: another user (id {user}) mounted it, and only that user and root may unmount it"
+                )),
+                _ => refused(e),
+            });
+        }
     }
     if let Some(server) = server {
         wait_until(|| server.has_ended());
@@ -94,7 +102,7 @@ impl Own {
         &self.device
     }
 
-    /// Unmounts it, or detaches it if it is busy. Leaves another mount alone that lies on it or has taken its place.
+    /// Unmounts it, or detaches it if it is busy. Another mount that lies on it or has taken its place is left alone.
     /// Returns whether it was there.
     pub(super) fn unmount(&self) -> bool {
         let shown = self.path.display();
@@ -117,9 +125,9 @@ impl Own {
         true
     }
 
-    /// The kernel gives the device number of a mount that is gone to the next one, so the connection is asked first. It
-    /// is severed when the mount is gone or its connection was aborted (`fuse_dev_poll` in the kernel). In the second case
-    /// the mount is there, and dead.
+    /// Where the mount lies. The kernel gives the device number of a mount that is gone to the next one, so the
+    /// connection is examined first. It is severed when the mount is gone or its connection was aborted
+    /// (`fuse_dev_poll` in the kernel). In the second case, the mount is there, and dead.
     fn place(&self) -> Place {
         let mut connection = [PollFd::new(&self.connection, PollFlags::empty())];
         let severed = poll(&mut connection, Some(&Timespec::default())).is_ok()
@@ -133,7 +141,7 @@ impl Own {
 }
 
 fn place(path: &Path, device: &str) -> Place {
-    // Without the kernel's table, unmounting is tried.
+    // If the kernel's table cannot be read, the mount may be there.
     mounts::place(path, device).unwrap_or(Place::Top)
 }
 
@@ -190,7 +198,7 @@ impl Server {
     fn of(path: &Path, user_id: Option<u32>) -> Option<Self> {
         let value = ask(path, "pid", Duration::from_millis(500)).ok()?;
         let pid = Pid::from_raw(std::str::from_utf8(&value).ok()?.parse().ok()?)?;
-        // Before the checks: the process id may be given to another process at any time, and this descriptor may not.
+        // Opened before the checks: the kernel may give the id to another process at any time, but not this descriptor.
         let server = Self::open(pid)?;
         let process = format!("/proc/{}", pid.as_raw_nonzero());
         let name = fs::read_to_string(format!("{process}/comm")).ok()?;
@@ -198,7 +206,7 @@ impl Server {
         (name.trim() == "aiozfs" && Some(owner) == user_id).then_some(server)
     }
 
-    /// Since Linux 5.3.
+    /// A descriptor of the process; `None` if it has ended, or before Linux 5.3.
     fn open(pid: Pid) -> Option<Self> {
         pidfd_open(pid, PidfdFlags::empty()).ok().map(Self)
     }

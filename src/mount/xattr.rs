@@ -41,9 +41,9 @@ pub(super) fn own_name(name: &[u8]) -> Option<&[u8]> {
     name.strip_prefix(PREFIX.as_bytes())
 }
 
-/// Whether a user may read this attribute. Only root and the user who mounted may read three of them. With
-/// `allow_other`, other users could guess logins by `source`, watch reads by `trace`, and have the list read again and
-/// again by `reload`.
+/// Whether a user may read this attribute. Three attributes are for root and the user who mounted: with `allow_other`,
+/// other users could guess logins by `source`, watch reads by `trace`, and make the list be read again and again by
+/// `reload`.
 pub(super) fn may_read(name: &[u8], user: u32) -> bool {
     let is_private = |prefix: &&str| name.starts_with(prefix.as_bytes());
     let mounter = rustix::process::getuid().as_raw();
@@ -63,13 +63,13 @@ pub(super) fn is_of_mount(served: &Served, ino: Ino) -> bool {
     ino == Ino::ROOT || served.library.attr(ino).is_some()
 }
 
-/// The names of the attributes of such a directory that are listed. See [`names`].
+/// The names of the attributes of a directory [of the mount](is_of_mount) that are listed. See [`names`].
 pub(super) fn names_of_mount(served: &Served, ino: Ino) -> Vec<u8> {
     let names = origin(served, ino).map(|(kind, _)| list(&[kind]));
     names.unwrap_or_default()
 }
 
-/// The value of an attribute of such a directory; `None` if it has no such attribute.
+/// The value of an attribute of a directory [of the mount](is_of_mount); `None` if it has no attribute of that name.
 pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<String> {
     if let Some((kind, place)) = origin(served, ino)
         && name == kind.as_bytes()
@@ -126,7 +126,7 @@ pub(super) fn names(file: &File) -> Result<Vec<u8>, FileError> {
         Some(_) => &OF_FILES,
         None => &[],
     };
-    // A member of a tar has none.
+    // A member of a tar has no CRC-32.
     let has_crc = entry.is_none_or(|id| volume.archive().index().get(id).crc32.is_some());
     let names = names.iter().filter(|name| has_crc || **name != "crc32");
     Ok(list(&names.copied().collect::<Vec<_>>()))
@@ -137,7 +137,7 @@ fn list(names: &[&str]) -> Vec<u8> {
     list.collect::<String>().into_bytes()
 }
 
-/// The value of an attribute of a file; `None` if the file has no such attribute.
+/// The value of an attribute of a file; `None` if the file has no attribute of that name.
 pub(super) async fn of_file(file: &File, name: &[u8]) -> Result<Option<String>, FileError> {
     let (volume, ino) = (file.volume(), file.ino());
     volume.attr(ino)?;

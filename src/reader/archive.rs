@@ -29,6 +29,9 @@ use crate::source::{Origin, Source};
 /// less than a second request.
 const TOGETHER: u64 = 64 * 1024;
 
+/// A read is tried this many times if its bytes turn out to be wrong before any were given out.
+const TRIES: u32 = 3;
+
 /// An archive whose entries can be read.
 pub struct Archive {
     blob: BlobReader,
@@ -41,16 +44,12 @@ pub struct Archive {
     check: Option<Checker>,
 }
 
-/// How many times a read is tried whose bytes turn out to be wrong before any were given out.
-const TRIES: u32 = 3;
-
 /// Returns the file that comes after another by name.
 pub type NextByName = dyn Fn(EntryId) -> Option<EntryId> + Send + Sync;
 
 impl Archive {
-    /// Opens the archive in `source`: reads its end, then its index. If the end is not that of a ZIP, its beginning may be
-    /// that of a tar. Must be called within a tokio
-    /// runtime.
+    /// Opens the archive in `source`: reads its end, then its index. If it does not end like a ZIP, it may begin like a
+    /// tar. Must be called within a tokio runtime.
     pub async fn open(
         source: Arc<dyn Source>,
         parse: ParseOptions,
@@ -222,9 +221,8 @@ impl Archive {
         self.read_unchecked(id, &range, limit).await
     }
 
-    /// The data of an entry, as it is stored, turned out to be wrong: forgets what is in memory, and does
-    /// not ask its origins again while there are others. Does nothing for verified bytes, which are those
-    /// of the archive.
+    /// Forgets the data of an entry, which turned out to be wrong, and does not ask its origins again while there are
+    /// others. Returns whether it did so: verified bytes cannot be wrong, and stay.
     pub fn reject_stored(&self, id: EntryId) -> bool {
         let (Some(_), Some(extent)) = (&self.check, self.confirmed(id)) else {
             return false;
@@ -411,7 +409,7 @@ impl Archive {
         }
     }
 
-    /// The comparison with the CRC-32, which is that of the plain bytes.
+    /// The checker, if it is for this entry: the CRC-32 of a compressed entry is that of its plain bytes.
     fn check_of(&self, id: EntryId) -> Option<&Checker> {
         let check = self.check.as_ref()?;
         self.index.stored(id).is_ok().then_some(check)

@@ -33,14 +33,8 @@ pub(super) fn blocks_of(range: &Range<u64>) -> Range<u64> {
 
 /// The bytes of `range` that are absent from `blocks`, which must be all blocks of `range`.
 pub(super) fn missing(blocks: &[Arc<Block>], range: &Range<u64>) -> Vec<Range<u64>> {
-    let mut missing: Vec<Range<u64>> = Vec::new();
-    for gap in blocks.iter().flat_map(|block| block.missing(range)) {
-        match missing.last_mut() {
-            Some(last) if last.end == gap.start => last.end = gap.end,
-            _ => missing.push(gap),
-        }
-    }
-    missing
+    let missing = blocks.iter().flat_map(|block| block.missing(range));
+    missing.collect::<RangeSet>().to_vec()
 }
 
 /// One block of the blob.
@@ -86,7 +80,7 @@ impl Block {
         self.number * BLOCK..(self.number + 1) * BLOCK
     }
 
-    /// Stores those of `bytes` that belong to this block. `offset` is where `bytes` begin in the
+    /// Stores the part of `bytes` that belongs to this block. `offset` is where `bytes` begin in the
     /// blob.
     pub(super) fn fill(&self, offset: u64, bytes: &[u8], origin: &Origin) {
         let mine = overlap(&self.extent(), &(offset..offset + bytes.len() as u64));

@@ -1,10 +1,9 @@
 //! The memory bound of a reader, or of several readers that share it.
 //!
-//! What was read last stays in memory, whichever reader read it: one list for all. Memory for read-ahead and
-//! connections are divided among the readers that read ahead now. A reader that needs memory for a read that waits
-//! takes it from the readers that were used longest ago.
+//! One list has the blocks that were read last, whichever reader read them. Memory for read-ahead and connections are
+//! divided among the readers that read ahead now. If a read waits for memory, its reader takes some from the readers
+//! that were used longest ago.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -13,19 +12,20 @@ use parking_lot::Mutex;
 
 use super::block::Block;
 use super::pool::{BLOCK, Pool};
+use super::recent::Recent;
 
-/// One block in this many is for bytes that were read. The kernel keeps a copy of those anyway, and
-/// a stream must not wait for memory that holds its own past.
+/// One block in this many is for bytes that were read. The kernel has a copy of them, and a stream must not wait for
+/// memory that holds what it has read already.
 const READ_SHARE: usize = 8;
 
 /// The least memory, in bytes: with less, a single large read could not be held.
 pub(super) const LEAST: u64 = 16 << 20;
 
 /// A reader counts as reading ahead if something has happened to it within this time, in milliseconds.
-const ACTIVE: u64 = 1000;
+const ACTIVE_WITHIN: u64 = 1000;
 
 /// The readers that read ahead are counted at most this often, in milliseconds.
-const COUNTED: u64 = 50;
+const COUNT_INTERVAL: u64 = 50;
 
 /// Memory for the content of several archives.
 #[derive(Debug, Clone)]
@@ -47,6 +47,9 @@ pub(super) fn pool_of(memory: u64, read_ahead: u64) -> Pool {
     Pool::new((memory / BLOCK) as usize, read_ahead)
 }
 
+/// A reader, and the number of a block.
+type Key = (u64, u64);
+
 /// The readers that share a bound.
 type Members = Vec<(Weak<Share>, Weak<dyn Member>)>;
 
@@ -54,13 +57,18 @@ type Members = Vec<(Weak<Share>, Weak<dyn Member>)>;
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(super) pool: Pool,
+    /// Whether several readers may join.
     is_shared: bool,
-    recent: Mutex<Recent>,
+    /// The blocks that were read last.
+    recent: Mutex<Recent<Key, Arc<Block>>>,
     members: Mutex<Members>,
+    /// Times in this file are milliseconds since then.
     started: Instant,
     next_share: AtomicU64,
+    /// How many readers read ahead.
     active: AtomicUsize,
-    counted: AtomicU64,
+    /// When they were counted.
+    counted_at: AtomicU64,
 }
 
 /// A reader that shares a bound.
@@ -74,7 +82,7 @@ pub(crate) trait Member: Send + Sync + std::fmt::Debug {
 pub(crate) struct Share {
     pub(crate) bound: Arc<Bound>,
     id: u64,
-    /// When something has happened last, in milliseconds.
+    /// When the reader was used last.
     used: AtomicU64,
     /// Whether it holds bytes that were fetched ahead.
     holds: AtomicBool,
@@ -90,7 +98,7 @@ impl Bound {
             started: Instant::now(),
             next_share: AtomicU64::new(0),
             active: AtomicUsize::new(1),
-            counted: AtomicU64::new(0),
+            counted_at: AtomicU64::new(0),
         }
     }
 
@@ -104,7 +112,7 @@ impl Bound {
         })
     }
 
-    /// Sets what is asked when others need the memory of `share`.
+    /// Sets the member that gives up memory of `share` when other readers need it.
     pub(super) fn add(&self, share: &Arc<Share>, member: Weak<dyn Member>) {
         if self.is_shared {
             let mut members = self.members.lock();
@@ -119,7 +127,7 @@ impl Bound {
 }
 
 impl Share {
-    /// Something happens to this reader. `holds`: it has bytes that were fetched ahead.
+    /// Records that this reader is used now. `holds`: it has bytes that were fetched ahead.
     pub(crate) fn touch(&self, holds: bool) {
         if self.bound.is_shared {
             self.used.store(self.bound.now(), Relaxed);
@@ -127,8 +135,8 @@ impl Share {
         }
     }
 
-    /// Does something that is no use of this reader.
-    pub(super) fn unused<T>(&self, act: impl FnOnce() -> T) -> T {
+    /// Does something that does not count as a use of this reader.
+    pub(super) fn uncounted<T>(&self, act: impl FnOnce() -> T) -> T {
         let used = self.used.load(Relaxed);
         let done = act();
         self.used.store(used, Relaxed);
@@ -142,13 +150,13 @@ impl Share {
         }
         let bound = &self.bound;
         let now = bound.now();
-        if now.saturating_sub(bound.counted.load(Relaxed)) >= COUNTED {
-            bound.counted.store(now, Relaxed);
+        if now.saturating_sub(bound.counted_at.load(Relaxed)) >= COUNT_INTERVAL {
+            bound.counted_at.store(now, Relaxed);
             let members = bound.members.lock();
             let shares = members.iter().filter_map(|(share, _)| share.upgrade());
             let is_active = |share: &Arc<Share>| {
                 let since = now.saturating_sub(share.used.load(Relaxed));
-                share.holds.load(Relaxed) && since < ACTIVE
+                share.holds.load(Relaxed) && since < ACTIVE_WITHIN
             };
             bound
                 .active
@@ -157,8 +165,8 @@ impl Share {
         bound.active.load(Relaxed).max(1)
     }
 
-    /// Asks other readers for memory until this many buffers are free, the one that was used longest ago first.
-    /// `only_idle`: those that do nothing now. Must be called without a lock.
+    /// Asks other readers for memory until this many buffers are free, beginning with the reader that was used longest
+    /// ago. `only_idle`: asks only readers that are not active. Must be called without a lock.
     pub(super) fn take_from_others(&self, buffers: usize, only_idle: bool) {
         if !self.bound.is_shared {
             return;
@@ -174,7 +182,7 @@ impl Share {
         };
         others.sort_by_key(|(used, id, _)| (*used, *id));
         for (used, _, member) in others {
-            let is_idle = now.saturating_sub(used) >= ACTIVE;
+            let is_idle = now.saturating_sub(used) >= ACTIVE_WITHIN;
             if self.bound.pool.available() >= buffers || only_idle && !is_idle {
                 return;
             }
@@ -182,13 +190,14 @@ impl Share {
         }
     }
 
-    /// Keeps a block that was read, in the place of the one that was read longest ago.
+    /// Keeps a block that was read. If there are too many, drops the block that was read longest ago.
     pub(crate) fn keep_read(&self, block: &Arc<Block>) {
         let most = self.bound.pool.total() / READ_SHARE;
-        self.bound
-            .recent
-            .lock()
-            .add((self.id, block.number()), block, most);
+        let mut recent = self.bound.recent.lock();
+        recent.insert((self.id, block.number()), block.clone());
+        while recent.len() > most {
+            recent.remove_oldest();
+        }
     }
 
     /// Lets go of a block that was read.
@@ -198,7 +207,8 @@ impl Share {
 
     /// Lets go of all that this reader has read.
     pub(crate) fn drop_all_read(&self) {
-        self.bound.recent.lock().remove_all(self.id);
+        let is_own = |(reader, _): &Key| *reader == self.id;
+        self.bound.recent.lock().remove_all(is_own);
     }
 
     /// The bytes that read-ahead of this reader may use, if `reserve` buffers stay free.
@@ -212,45 +222,5 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.drop_all_read();
-    }
-}
-
-/// A reader, and the number of a block.
-type Key = (u64, u64);
-
-/// The blocks that were read last.
-#[derive(Debug, Default)]
-struct Recent {
-    /// With the time of use.
-    blocks: HashMap<Key, (Arc<Block>, u64)>,
-    /// By time of use.
-    order: BTreeMap<u64, Key>,
-    uses: u64,
-}
-
-impl Recent {
-    fn add(&mut self, key: Key, block: &Arc<Block>, most: usize) {
-        self.uses += 1;
-        if let Some((_, before)) = self.blocks.insert(key, (block.clone(), self.uses)) {
-            self.order.remove(&before);
-        }
-        self.order.insert(self.uses, key);
-        while self.blocks.len() > most
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.blocks.remove(&oldest);
-        }
-    }
-
-    fn remove(&mut self, key: Key) {
-        if let Some((_, used)) = self.blocks.remove(&key) {
-            self.order.remove(&used);
-        }
-    }
-
-    fn remove_all(&mut self, reader: u64) {
-        let of_others = |(other, _): &Key| *other != reader;
-        self.blocks.retain(|key, _| of_others(key));
-        self.order.retain(|_, key| of_others(key));
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::blob::BlobReader;
-use super::crc::PartialCrcs;
+use super::crc::{PartialCrcs, add_origins};
 use super::error::Error;
 use crate::archive::{EntryId, Extent, Index};
 use crate::source::Origin;
@@ -26,8 +26,8 @@ use crate::source::Origin;
 /// Length of the reads with which a wrong entry is fetched again, in bytes.
 const STEP: u64 = 256 * 1024;
 
-/// How many wrong entries are remembered. One that is forgotten is read as if nothing had happened,
-/// and found wrong again at its end.
+/// How many wrong entries are remembered. A forgotten one is read as if nothing had happened, and found wrong again at
+/// its end.
 const MAX_WRONG: usize = 512;
 
 /// Readers that had the file open when it was found wrong get errors for at least this long, even if
@@ -87,7 +87,7 @@ type Ending = watch::Receiver<Option<Result<(), Error>>>;
 enum State {
     /// `on_wrong` is running. Reads fail and do not wait meanwhile.
     Telling,
-    /// The next read after this time fetches it again.
+    /// The first read after `retry` fetches it again.
     Wrong { retry: Instant },
     /// It is being fetched again.
     Fetching(Ending),
@@ -154,7 +154,7 @@ impl Checker {
         } else {
             let partial = self.0.partial.lock().of(id, extent.len);
             let mut partial = partial.lock();
-            partial.add_origins(origins);
+            add_origins(&mut partial.origins, origins);
             match partial.add(range.start, bytes) {
                 Some(crc) => (crc, std::mem::take(&mut partial.origins)),
                 None => return Verdict::Good,
@@ -188,7 +188,7 @@ impl Checker {
         }
     }
 
-    /// Runs a read, unless the entry is found wrong meanwhile: then the read would wait in vain, and
+    /// Runs a read, unless the entry is found wrong meanwhile: then the read would wait for nothing, and
     /// could hold pages of the kernel. Returns `None` in that case.
     pub(super) async fn unless_wrong<T>(
         &self,
@@ -283,7 +283,7 @@ impl Checker {
         all.insert(id, wrong);
         self.0.wrong_count.store(all.len(), Relaxed);
         if was_given_out {
-            // The list is still locked, so that a reader that hears of the moment finds the entry.
+            // While the list is locked: whoever learns the moment then finds the entry.
             self.0.moment.send_modify(|moment| *moment += 1);
         }
         true
@@ -363,11 +363,7 @@ impl Checker {
             }
             self.0.blob.reject(&range, &origins);
             let count = blamed.len();
-            for origin in &origins {
-                if !blamed.contains(origin) {
-                    blamed.push(origin.clone());
-                }
-            }
+            add_origins(&mut blamed, origins.clone());
             if blamed.len() == count {
                 log::debug!("{}: still wrong, from {}", self.path(id), list(&origins));
                 return Err(Error::Checksum { range });
@@ -385,11 +381,8 @@ impl Checker {
         while at < range.end {
             let step = at..range.end.min(at + STEP);
             crc.update(&self.0.blob.read(step.clone(), range.end).await?);
-            for origin in self.0.blob.check_origins(&step).err().unwrap_or_default() {
-                if !origins.contains(&origin) {
-                    origins.push(origin);
-                }
-            }
+            let more = self.0.blob.check_origins(&step).err();
+            add_origins(&mut origins, more.unwrap_or_default());
             at = step.end;
         }
         Ok((crc.finalize(), origins))

@@ -97,7 +97,7 @@ pub struct Status {
     pub memory_used: u64,
     /// The bound of that memory, in bytes.
     pub memory_limit: u64,
-    /// Sequential streams, the one that was read last first.
+    /// Sequential streams; what was read last comes first.
     pub streams: Vec<StreamStatus>,
 }
 

@@ -56,7 +56,7 @@ impl PartialCrc {
     }
 
     /// Hashes `bytes`, which lie at `offset` of the entry, except those that were hashed before.
-    /// Returns the CRC of the entry if these were the last bytes that lacked.
+    /// Returns the CRC of the entry if no other bytes are missing.
     pub(super) fn add(&mut self, offset: u64, bytes: &[u8]) -> Option<u32> {
         let end = offset + bytes.len() as u64;
         let (mut at, mut is_new) = (offset, false);
@@ -109,13 +109,13 @@ impl PartialCrc {
             span.end = next.end;
         }
     }
+}
 
-    /// Records the origins of bytes.
-    pub(super) fn add_origins(&mut self, origins: Vec<Origin>) {
-        for origin in origins {
-            if !self.origins.contains(&origin) {
-                self.origins.push(origin);
-            }
+/// Adds the origins in `more` that are not in `origins` yet.
+pub(super) fn add_origins(origins: &mut Vec<Origin>, more: Vec<Origin>) {
+    for origin in more {
+        if !origins.contains(&origin) {
+            origins.push(origin);
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Executor {
 
 struct State {
     scheduler: Scheduler,
-    /// Ends the task of each request in flight, and its priority.
+    /// For each request in flight, the handle that ends its task, and its priority.
     tasks: HashMap<RequestId, (AbortHandle, Priority)>,
     /// Wakes each read that waits.
     waiting: HashMap<ReadId, oneshot::Sender<Wake>>,
@@ -57,7 +57,7 @@ struct State {
 pub(super) enum Attempt {
     /// All bytes are in these blocks.
     Ready(Blocks),
-    /// They will be.
+    /// All bytes will be in these blocks.
     Waiting(WaitingRead, Blocks),
     /// The next attempt needs a grant for this many buffers.
     NeedsMemory(usize),
@@ -189,7 +189,7 @@ impl Executor {
         (result, calls)
     }
 
-    /// Has connections made. Returns how many requests could be in flight now without waiting for
+    /// Has the source make connections. Returns how many requests could be in flight now without waiting for
     /// one.
     fn connect(&self, requests: usize) -> usize {
         let _runtime = self.runtime.enter();
@@ -304,7 +304,7 @@ impl Executor {
 impl Member for Executor {
     fn give_up(self: Arc<Self>, buffers: usize) {
         self.share
-            .unused(|| self.event(|scheduler| scheduler.give_up(buffers)));
+            .uncounted(|| self.event(|scheduler| scheduler.give_up(buffers)));
     }
 }
 
@@ -317,7 +317,7 @@ impl fmt::Debug for Executor {
 impl WaitingRead {
     /// Waits until the read can go on.
     pub(super) async fn woken(mut self) -> Wake {
-        // The sender is dropped without a word only with the executor itself.
+        // The sender is dropped unused only with the executor itself.
         let wake = (&mut self.woken).await;
         wake.unwrap_or(Wake::Failed(Error::Closed))
     }

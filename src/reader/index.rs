@@ -1,7 +1,7 @@
 //! Reads the index of an archive: the directory of a ZIP, or the headers of a tar.
 //!
-//! The end of the blob decides first, so opening a ZIP costs no more requests than it must. Only if that is not the
-//! end of a ZIP, the first bytes are read.
+//! The end of the blob is read first, so opening a ZIP costs no more requests than it must. The first bytes are read
+//! only if the blob does not end like a ZIP.
 
 use futures_util::stream::{self, StreamExt};
 
@@ -19,11 +19,11 @@ const DIRECTORY_STEP: u64 = 512 * 1024;
 /// How many of these reads are made at once. Together they take half of the least memory.
 const DIRECTORY_READS: usize = 16;
 
-/// How many bytes are read to tell what a blob is, which has no end of a ZIP. They hold the first members of a tar, and
+/// How many bytes are read to recognize a blob that does not end like a ZIP. They hold the first members of a tar, and
 /// are enough to measure the rate of a connection.
 const HEAD: u64 = 256 * 1024;
 
-/// The index of the archive that a blob is.
+/// Reads the index of the archive in `blob`.
 pub(super) async fn read_index(
     blob: &BlobReader,
     parse: ParseOptions,
@@ -41,6 +41,9 @@ pub(super) async fn read_index(
             if matches!(why, ArchiveError::NotAnArchive { .. }) =>
         {
             Err(ArchiveError::CompressedAsWhole { format, command }.into())
+        }
+        Some(Recognized::Zip) if matches!(why, ArchiveError::NotAnArchive { .. }) => {
+            Err(ArchiveError::NoEnd { size: blob.size() }.into())
         }
         _ => Err(why.into()),
     }

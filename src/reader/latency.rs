@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Each power of two is divided into this many buckets (as a power of two), so percentiles are at
-/// most an eighth too large.
+/// Each power of two is divided into `1 << STEPS_LOG2` buckets, so percentiles are at most an eighth too large.
 const STEPS_LOG2: u32 = 3;
 
 /// Enough for times from a microsecond to more than an hour.

@@ -2,7 +2,7 @@
 //!
 //! Players read segment after segment and `cp` reads file after file: each to its end, then the next.
 //! After one step to the neighbour in the blob, the following neighbours are expected. In archives of
-//! other writers the segments lie anywhere, and the next one is that of the next name. That order is
+//! other writers, segments lie anywhere, and the next segment is the next by name. The order of names is
 //! expected after two steps. After one step within a series, the next few files are fetched as a bet.
 //! This module is pure: reads go in, expected files come out.
 
@@ -90,7 +90,7 @@ pub(super) struct NextFilePredictor {
 }
 
 impl NextFilePredictor {
-    /// The end of a file has been read.
+    /// Records that the end of a file has been read.
     pub(super) fn ended(&mut self, id: EntryId, order: &dyn FileOrder) {
         let mut readers = self.readers.iter_mut();
         if let Some(reader) = readers.find(|reader| reader.current == id) {
@@ -98,7 +98,7 @@ impl NextFilePredictor {
         }
     }
 
-    /// The beginning of a file has been read. Returns about `window` bytes of files to expect.
+    /// Records that the beginning of a file has been read. Returns about `window` bytes of files to expect.
     pub(super) fn began(
         &mut self,
         id: EntryId,
@@ -167,7 +167,7 @@ impl Reader {
             .is_some_and(|(a, b)| a == Some(id) || b == Some(id))
     }
 
-    /// The reader goes on with this file.
+    /// Moves the reader on to this file.
     fn step(&mut self, id: EntryId, order: &dyn FileOrder) {
         let (by_position, by_name) = self.finished.take().unwrap_or_default();
         let count = |steps: u32, next| if next == Some(id) { steps + 1 } else { 0 };

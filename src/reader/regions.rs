@@ -1,7 +1,7 @@
 //! The regions of a tar: where the walk and each scout look for headers, and what they found there.
 //!
-//! No I/O and no clock. The walk goes from the front to the back, and takes over the region of each scout that it
-//! comes to: what the scout has found there is either on its own way or of no use.
+//! No I/O and no clock. The walk goes from the front to the back. When it reaches the region of a scout, it takes the
+//! region over: a header that the scout found there is on the walk's own way, or useless.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::archive::TAR_BLOCK;
 
 /// The most bytes of headers that are kept.
-const KEPT: usize = 8 << 20;
+const MAX_KEPT: usize = 8 << 20;
 
 /// Shorter gaps, in bytes, are read through on any link.
 const ALWAYS_THROUGH: u64 = 64 * 1024;
@@ -29,7 +29,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Of a link with this latency, and this rate of all connections together.
+    /// The share of one of this many ways in a link, whose rate is that of all connections together.
     pub(super) fn shared((latency, rate): (f64, f64), ways: usize) -> Self {
         Self {
             latency,
@@ -135,7 +135,7 @@ impl Regions {
         first.map_or(self.size, |(start, _)| *start)
     }
 
-    /// The walk has come to `at`. What was found there, if anything was.
+    /// Returns what a scout found at `at`, where the walk is now. Forgets what was found before it.
     pub(super) fn take(&mut self, at: u64) -> Option<Vec<u8>> {
         while let Some(first) = self.found.first_entry()
             && *first.key() <= at
@@ -149,7 +149,7 @@ impl Regions {
         None
     }
 
-    /// The walk has come to `at`, where nothing was found. Regions that begin before are its own from now on.
+    /// Records that the walk has come to `at`, where nothing was found. Regions that begin before now belong to it.
     pub(super) fn pass(&mut self, at: u64, mean: u64) {
         while self
             .ahead
@@ -165,7 +165,7 @@ impl Regions {
     /// Splits the region that has the most steps left. Returns its second half, a new region for a scout, and the mean
     /// distance of headers there. `None` if a scout would gain no time.
     pub(super) fn split(&mut self) -> Option<(u64, u64)> {
-        if self.kept >= KEPT {
+        if self.kept >= MAX_KEPT {
             return None;
         }
         let link = self.link;
@@ -197,16 +197,17 @@ impl Regions {
         self.ahead.get(&start).map(|region| region.end)
     }
 
-    /// The scout of the region that begins at `start` has come to `at`, if that is a new member, `distance` bytes behind
-    /// the one before. The mean distance there; `None` if the scout is at its end.
+    /// Records that the scout of the region that begins at `start` has come to `at`. `distance`: how far behind the
+    /// last member it is, if a new member begins there. Returns the mean distance of headers; `None` if the scout has
+    /// come to the end of its region.
     pub(super) fn reach(&mut self, start: u64, at: u64, distance: Option<u64>) -> Option<u64> {
         let region = self.ahead.get_mut(&start)?;
         if let Some(distance) = distance {
-            // A moving mean, so that members of another size soon count no more.
+            // A moving mean: members of another size soon count no more.
             region.mean = (region.mean / 4 * 3 + distance / 4).max(TAR_BLOCK);
         }
         region.at = region.at.max(at);
-        (at < region.end && self.kept < KEPT).then_some(region.mean)
+        (at < region.end && self.kept < MAX_KEPT).then_some(region.mean)
     }
 
     /// Keeps what a scout has found.
@@ -217,7 +218,7 @@ impl Regions {
         }
     }
 
-    /// The scout of the region that begins at `start` goes no further.
+    /// Records that the scout of the region that begins at `start` has stopped.
     pub(super) fn leave(&mut self, start: u64) {
         if let Some(region) = self.ahead.get_mut(&start) {
             region.is_taken = false;

@@ -11,10 +11,11 @@
 use std::future::Future;
 use std::ops::Range;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use parking_lot::Mutex;
 
 use super::blob::BlobReader;
 use super::regions::{Link, Regions};
@@ -27,25 +28,25 @@ pub(super) const SKIP: u64 = 4 * 1024;
 /// The rate of the link that is assumed while it is unknown, in bytes a second.
 pub(super) const ASSUMED_RATE: f64 = 50e6;
 
-/// The most scouts at once.
-const MOST: usize = 64;
+/// The most ways through an archive at once: the walk and the scouts.
+const MAX_WAYS: usize = 64;
 
-/// Scouts are sent if they take at most this share of the time without.
-const WORTH: f64 = 0.7;
+/// Scouts are sent if the walk takes at most this share of the time with them.
+const MAX_TIME_SHARE: f64 = 0.7;
 
 /// About how many members one scout passes before all of them begin anew.
 const MEMBERS: u64 = 512;
 
-/// How often a scout looks for a header after it has lost its way.
-const TRIES: u32 = 16;
+/// A scout looks for a header this many times: at first, and whenever it has lost its way.
+const MAX_TRIES: u32 = 16;
 
 /// How far a scout looks for a header: this many mean distances, but at least this many bytes.
 const DISTANCES: u64 = 4;
-const LEAST_LOOK: u64 = 256 * 1024;
+const MIN_LOOK: u64 = 256 * 1024;
 
-/// The lengths of the reads of a scout that looks for a header, in bytes.
-const LEAST_STEP: u64 = 128 * 1024;
-const MOST_STEP: u64 = 1 << 20;
+/// Bounds of the reads of a scout that looks for a header, in bytes.
+const MIN_STEP: u64 = 128 * 1024;
+const MAX_STEP: u64 = 1 << 20;
 
 /// The scouts of one walk.
 pub(super) struct Scouts<'a> {
@@ -57,7 +58,7 @@ pub(super) struct Scouts<'a> {
 }
 
 impl<'a> Scouts<'a> {
-    /// None yet.
+    /// No scouts yet.
     pub(super) fn new(blob: &'a BlobReader, parse: &'a ParseOptions, watch: &'a Watch) -> Self {
         Self {
             blob,
@@ -68,22 +69,22 @@ impl<'a> Scouts<'a> {
         }
     }
 
-    /// The header, or extended header, at `at`, if a scout has found one there. The walk has come to `at`.
+    /// Takes the header, or extended header, at `at`, where the walk is now, if a scout has found one there.
     pub(super) fn take(&self, at: u64) -> Option<Vec<u8>> {
-        lock(&self.regions).take(at)
+        self.regions.lock().take(at)
     }
 
-    /// How many ways there are through the archive from `at` on, after `seen` members: that of the walk, and those of
-    /// scouts. Plans scouts if there are none and if they would gain time.
+    /// How many ways lead through the archive from `at` on, after `seen` members: the walk and the scouts. Plans
+    /// scouts if there are none and if they would save time.
     pub(super) fn ways(&self, at: u64, seen: u64, gap: u64) -> usize {
-        let mut regions = lock(&self.regions);
+        let mut regions = self.regions.lock();
         if !self.running.is_empty() || regions.are_ahead(at) {
             return regions.ways();
         }
         let link = self.blob.link(ASSUMED_RATE);
         let mean = (at / seen.max(1)).max(gap).max(TAR_BLOCK);
         let left = self.blob.size().saturating_sub(at);
-        let most = self.blob.connections().min(MOST);
+        let most = self.blob.connections().min(MAX_WAYS);
         let unit = self.unit(&(at..self.blob.size().min(at + TAR_BLOCK)));
         let Some(count) = best_count(most, link, left / mean, mean, unit) else {
             regions.plan(at..at, 1, link, mean);
@@ -96,17 +97,17 @@ impl<'a> Scouts<'a> {
 
     /// Sends scouts as planned, and lets them work until the walk has read what it needs at `at`. The headers in its
     /// last read were `spacing` bytes apart.
-    pub(super) async fn beside<T>(
+    pub(super) async fn run_during<T>(
         &mut self,
         at: u64,
         spacing: u64,
         read: impl Future<Output = T>,
     ) -> T {
-        lock(&self.regions).pass(at, spacing);
+        self.regions.lock().pass(at, spacing);
         let mut read = pin!(read);
         loop {
             self.send();
-            let passed = lock(&self.regions).passed();
+            let passed = self.regions.lock().passed();
             self.watch.tell(passed, self.blob.size());
             tokio::select! {
                 biased;
@@ -118,11 +119,11 @@ impl<'a> Scouts<'a> {
 
     /// How far the walk alone goes: to the first region of a scout.
     pub(super) fn walk_end(&self) -> u64 {
-        lock(&self.regions).walk_end()
+        self.regions.lock().walk_end()
     }
 
     fn send(&self) {
-        let mut regions = lock(&self.regions);
+        let mut regions = self.regions.lock();
         while self.running.len() + 1 < regions.ways()
             && let Some((start, mean)) = regions.split()
         {
@@ -145,11 +146,11 @@ impl<'a> Scouts<'a> {
     }
 }
 
-/// How many ways through `members` members of `mean` bytes take the least time, that of the walk included. `None` if
-/// one is about as fast. To read a header, `unit` bytes must be fetched.
+/// How many ways, the walk included, take the least time through `members` members of `mean` bytes. `None` if the walk
+/// alone is about as fast. To read a header, `unit` bytes must be fetched.
 ///
-/// A scout looks through half a member until it finds a header, in reads one behind the other. All share the rate of
-/// the link.
+/// A scout reads through half a member on average, one read after the other, until it finds a header. All ways share
+/// the rate of the link.
 fn best_count(
     most: usize,
     (latency, rate): (f64, f64),
@@ -168,14 +169,13 @@ fn best_count(
     };
     let alone = members * (latency + transfer).min(mean as f64 / rate);
     let best = (2..=most).min_by(|a, b| time(*a).total_cmp(&time(*b)))?;
-    (time(best) < WORTH * alone).then_some(best)
+    (time(best) < MAX_TIME_SHARE * alone).then_some(best)
 }
 
 /// The length of the reads of a scout that looks for a header, in bytes.
 fn step(mean: u64) -> u64 {
     // A scout recognises headers at the distances of blocks from where it began.
-    mean.clamp(LEAST_STEP, MOST_STEP)
-        .next_multiple_of(TAR_BLOCK)
+    mean.clamp(MIN_STEP, MAX_STEP).next_multiple_of(TAR_BLOCK)
 }
 
 /// The end of the read of a header that is needed, while headers are about `mean` bytes apart.
@@ -209,21 +209,21 @@ impl Scout<'_> {
     /// Goes from header to header in the region. A scout whose reads fail leaves the error to the walk.
     async fn run(self) {
         let mut at = Some(self.start);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let Some(from) = at else { break };
             let Some(header) = self.first_header(from).await else {
                 break;
             };
             at = self.follow(header).await;
         }
-        lock(&self.regions).leave(self.start);
+        self.regions.lock().leave(self.start);
     }
 
     /// The first block from `at` on that is a header.
     async fn first_header(&self, mut at: u64) -> Option<u64> {
-        let look = self.mean.saturating_mul(DISTANCES).max(LEAST_LOOK);
+        let look = self.mean.saturating_mul(DISTANCES).max(MIN_LOOK);
         let to = at.saturating_add(look);
-        while at < to.min(lock(&self.regions).end(self.start)?) {
+        while at < to.min(self.regions.lock().end(self.start)?) {
             let end = self.blob.size().min(at + step(self.mean));
             let bytes = self.blob.read(at..end, end).await.ok()?;
             let mut blocks = bytes.chunks_exact(TAR_BLOCK as usize);
@@ -235,7 +235,7 @@ impl Scout<'_> {
         None
     }
 
-    /// Goes on from the header at `at`. Returns where there is no header after all, if that is in the region.
+    /// Goes on from header to header, beginning at `at`. Returns where the headers end, if that is within the region.
     async fn follow(&self, at: u64) -> Option<u64> {
         let mut walk = TarWalk::from(at, self.blob.size(), self.parse);
         let (mut member, mut seen) = (at, 0);
@@ -245,7 +245,10 @@ impl Scout<'_> {
             if distance.is_some() {
                 (member, seen) = (wanted.start, walk.seen());
             }
-            let mean = lock(&self.regions).reach(self.start, wanted.start, distance)?;
+            let mean = self
+                .regions
+                .lock()
+                .reach(self.start, wanted.start, distance)?;
             if wanted.start < at || wanted.end > at + bytes.len() as u64 {
                 let end = read_end(self.blob, &wanted, mean, self.link);
                 bytes = self.blob.read(wanted.start..end, end).await.ok()?;
@@ -254,16 +257,11 @@ impl Scout<'_> {
             let from = (wanted.start - at) as usize;
             let part = &bytes[from..from + (wanted.end - wanted.start) as usize];
             walk.feed(wanted.start, part).ok()?;
-            lock(&self.regions).keep(wanted.start, part);
+            self.regions.lock().keep(wanted.start, part);
             behind = wanted.end;
         }
         Some(behind)
     }
-}
-
-fn lock(regions: &Mutex<Regions>) -> MutexGuard<'_, Regions> {
-    // Each change of them is complete, and scouts are only an aid.
-    regions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

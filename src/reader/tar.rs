@@ -16,15 +16,15 @@ use crate::archive::{Index, ParseOptions, TarWalk};
 
 /// The lengths of the first and of the longest read of headers that lie close together, in bytes.
 const FIRST_RUN: u64 = 64 * 1024;
-const LONGEST_RUN: u64 = 1 << 20;
+const MAX_RUN: u64 = 1 << 20;
 
 /// Headers lie close together at up to this distance, in bytes.
 const CLOSE: u64 = 64 * 1024;
 
-/// After this many reads one behind the other, the reader reads ahead.
+/// After more reads than this in a row without a skip, the blob reader reads ahead.
 const FEW: u32 = 2;
 
-/// The index of a tar that begins with `head`.
+/// Reads the index of a tar that begins with `head`.
 pub(super) async fn read_tar(
     blob: &BlobReader,
     head: &[u8],
@@ -34,8 +34,10 @@ pub(super) async fn read_tar(
     let size = blob.size();
     let mut walk = TarWalk::new(size, parse);
     walk.feed(0, head)?;
-    let (mut start, mut reach) = (0, head.len() as u64);
-    let (mut run, mut throughs, mut seen) = (FIRST_RUN, 0, 0);
+    // Where the last read began and ended, and how many members had been seen before it.
+    let (mut start, mut reach, mut seen) = (0, head.len() as u64, 0);
+    // The length of the next read of close headers, and the number of reads since the last skip.
+    let (mut run, mut throughs) = (FIRST_RUN, 0);
     let mut scouts = Scouts::new(blob, parse, watch);
     while let Some(wanted) = walk.wants() {
         if let Some(bytes) = scouts.take(wanted.start) {
@@ -45,7 +47,7 @@ pub(super) async fn read_tar(
         }
         let gap = wanted.start.saturating_sub(reach);
         let ways = scouts.ways(wanted.start, walk.seen(), gap);
-        // Verified bytes come in whole leaves, so that of the header comes in any case.
+        // Verified bytes come in whole leaves, so the leaf of the header comes in any case.
         let unit = blob.source().verification_unit(wanted.clone());
         let link = Link::shared(blob.link(ASSUMED_RATE), ways);
         let is_through = gap <= link.through_limit() + (unit.end - unit.start);
@@ -57,7 +59,7 @@ pub(super) async fn read_tar(
             start = start.min(reach);
             throughs += 1;
             run = if spacing <= CLOSE {
-                (run * 2).min(LONGEST_RUN)
+                (run * 2).min(MAX_RUN)
             } else {
                 FIRST_RUN
             };
@@ -65,21 +67,21 @@ pub(super) async fn read_tar(
             end = if spacing <= CLOSE {
                 start + run
             } else {
-                end.min(start + LONGEST_RUN)
+                end.min(start + MAX_RUN)
             };
         } else {
             throughs = 0;
             run = FIRST_RUN;
         }
         end = end.min(size);
-        // Only read-ahead makes the way through as fast as the link.
+        // Without read-ahead, the way through would be slower than the link.
         let limit = if throughs > FEW {
             end.max(scouts.walk_end())
         } else {
             end
         };
         let read = blob.read(start..end, limit);
-        let bytes = scouts.beside(wanted.start, spacing, read).await?;
+        let bytes = scouts.run_during(wanted.start, spacing, read).await?;
         walk.feed(start, &bytes)?;
         reach = end;
     }

@@ -3,7 +3,7 @@
 use std::fs::File as StdFile;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,7 +52,10 @@ impl File {
     /// If it cannot be read or is not a regular file.
     pub fn open_path(path: &Path) -> Result<Self> {
         let origin = Origin::new(path.display().to_string());
-        let file = StdFile::open(path).map_err(|e| io_error(&origin, &e))?;
+        // Opening a FIFO would wait for its writer. For regular files the flag means nothing.
+        let mut options = StdFile::options();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let file = options.open(path).map_err(|e| io_error(&origin, &e))?;
         Self::from_std(file, origin)
     }
 

@@ -1,4 +1,4 @@
-//! What can go wrong when an archive is opened, and with its files.
+//! Why an archive cannot be opened, and why its files cannot be read.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub enum OpenError {
         /// What is wrong.
         why: String,
     },
-    /// It is a directory. [`listing`](super::listing) tells which archives it has.
+    /// It is a directory. [`listing`](super::listing()) tells which archives it has.
     Directory(Location),
     /// The index that was given cannot be used.
     Index(Box<Location>, Box<IndexFileError>),
@@ -134,7 +134,7 @@ impl From<reader::Error> for OpenError {
 /// Why a file cannot be opened, read or followed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FileError {
-    /// There is no such inode.
+    /// The inode does not exist.
     NotFound,
     /// It is a directory.
     IsDirectory,

@@ -144,12 +144,10 @@ impl Volume {
         self.tree.attr(ino).ok_or(FileError::NotFound)
     }
 
-    /// Opens a file. Returns the moment that reads of this open file pass on, as [`Archive::moment`] counts. A small
-    /// compressed file whose stored bytes are in memory is decoded meanwhile.
-    ///
-    /// # Errors
-    /// If the file can never be read, for example because its compression method is not supported. The password of an
-    /// [encrypted](Self::is_locked) file is compared by [`unlock`](Self::unlock).
+    /// Opens a file. Fails if it can never be read, for example because its compression method is not
+    /// supported. The password of an [encrypted](Self::is_locked) file is compared by
+    /// [`unlock`](Self::unlock). Returns the [moment](Archive::moment), which reads of this open file must give.
+    /// A small compressed file whose stored bytes are in memory is decoded meanwhile.
     pub fn open(&self, ino: Ino) -> Result<u64, FileError> {
         let id = self.readable(ino)?;
         self.decoder.opened(id);
@@ -246,8 +244,8 @@ impl Volume {
         Ok(bytes)
     }
 
-    /// A reader that goes from file to file does not step over a playlist because its text was
-    /// made before.
+    /// Records the step of a reader that goes from file to file. The archive does not see it if the text of the
+    /// playlist is in memory.
     fn passes(&self, id: EntryId, span: &Range<u64>, text: &[u8]) {
         let is_end = span.end == text.len() as u64;
         self.archive().passes(id, span.start == 0, is_end);

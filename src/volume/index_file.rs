@@ -1,11 +1,11 @@
-//! An index as a file, which is brought along instead of being read from the archive.
+//! An index as a file, which a user gives so that it need not be read from the archive.
 //!
 //! Layout, little-endian: [`MAGIC`]; the archive's size in 64 bits; the length of its identity in 32 bits, and the
 //! identity; the index as `archive::Index::store` writes it; the SHA-256 of all bytes before.
 //!
-//! The identity is `cid` and the CID, or `version` and what [`Source::version`] says of a URL, or empty. An index of
-//! another archive is refused. Where only the size can be compared, each entry's header still is, before its bytes are
-//! given out.
+//! The identity is `cid` and the CID, or `version` and the [`Source::version`] of a URL, or empty. An index of
+//! another archive is refused. If nothing but the size can be compared, the header of each entry still is, before its
+//! bytes are given out.
 
 use std::io::{self, Write};
 
@@ -25,15 +25,15 @@ use crate::source::{Priority, Source};
 const MAGIC: &[u8; 16] = b"aiozfs index  1\n";
 
 /// The longest identity, in bytes.
-const MOST_IDENTITY: u32 = 4096;
+const MAX_IDENTITY: u32 = 4096;
 
 /// The length of the checksum in bytes.
 const CHECKSUM: usize = 32;
 
 /// The largest file that is read, in bytes. The index of a million entries takes some 70 MB.
-const MOST: u64 = 4 << 30;
+const MAX_FILE: u64 = 4 << 30;
 
-/// An index that a user brought along, and the archive that it was made of.
+/// An index that a user gave, and the archive that it was made of.
 pub(super) struct IndexFile {
     pub(super) index: Index,
     pub(super) made_of: MadeOf,
@@ -69,21 +69,21 @@ pub fn write_index(location: &Location, archive: &Archive, out: &mut dyn Write) 
     out.write_all(&hash.finalize())
 }
 
-/// What an archive is, besides its size.
+/// Identifies an archive, besides its size. Empty if nothing does.
 fn identity(location: &Location, source: &dyn Source) -> String {
     let identity = match (location, source.version()) {
         (Location::Cid(cid), _) => format!("cid {cid}"),
         (_, Some(version)) => format!("version {version}"),
         (_, None) => String::new(),
     };
-    if identity.len() > MOST_IDENTITY as usize {
+    if identity.len() > MAX_IDENTITY as usize {
         return String::new();
     }
     identity
 }
 
 impl IndexFile {
-    /// Reads the file at `location`, as an archive there is read. A CID is verified. `options` are those of the archive.
+    /// Reads the file at `location`, as an archive there is read, with the archive's `options`. A CID is verified.
     pub(super) async fn load(location: &Location, options: &Options) -> Result<Self, OpenError> {
         let bytes = read(location, options).await?;
         let refused = |why| OpenError::index(location, why);
@@ -124,8 +124,8 @@ impl IndexFile {
 }
 
 impl MadeOf {
-    /// Whether it is the archive at `location`, which is read from `source`, and has been opened. Verified bytes need
-    /// an index that was made of the same CID.
+    /// Checks that it is the archive at `location`, of this size, whose `source` has been opened. Verified bytes need an
+    /// index that was made of the same CID.
     pub(super) fn check(
         &self,
         location: &Location,
@@ -172,7 +172,7 @@ async fn read(location: &Location, options: &Options) -> Result<Vec<u8>, OpenErr
     };
     let source = stack.build()?.source;
     let size = source.open(0).await?.size;
-    if size > MOST {
+    if size > MAX_FILE {
         return Err(OpenError::index(location, IndexFileError::NoIndex));
     }
     let mut bytes = Vec::new();

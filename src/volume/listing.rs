@@ -1,7 +1,7 @@
 //! The archives in a directory: in a store, on a web server, in a directory of IPFS or of this machine.
 //!
-//! One level: what lies deeper is reached by the directories that are listed. Servers are not trusted with
-//! names: one that is no plain name, or that leads to another server, is left out.
+//! A listing has one level: each directory in it can be listed in turn. Servers are not trusted with names: a name that
+//! is not plain, or that leads to another server, is left out.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -26,26 +26,26 @@ use crate::stores::{self, ObjectAddress, Requests, Store};
 const ARCHIVES: [&str; 2] = [".zip", ".tar"];
 
 /// The most archives and directories of a listing.
-const MOST_LISTED: usize = 100_000;
+const MAX_LISTED: usize = 100_000;
 
 /// The most memory for their names, in bytes.
-const MOST_NAMES: usize = 32 << 20;
+const MAX_NAMES: usize = 32 << 20;
 
 /// The longest index of a web server, in bytes.
-const MOST_INDEX: usize = 32 << 20;
+const MAX_INDEX: usize = 32 << 20;
 
 /// How long an index of a web server may take to arrive.
-const LONGEST: Duration = Duration::from_secs(120);
+const INDEX_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The longest name in bytes, as in file systems.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME: usize = 255;
 
 /// What a directory has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Its archives, sorted by name.
     pub archives: Vec<Listed>,
-    /// The directories in it, sorted by name. Of a directory of IPFS, everything that may be one.
+    /// The directories in it, sorted by name. In a directory of IPFS, every entry that may be one.
     pub directories: Vec<Listed>,
 }
 
@@ -74,7 +74,7 @@ pub async fn listing(location: &Location, options: &Options) -> Result<Listing, 
     match &found {
         Location::File(path) => {
             let path = path.clone();
-            let names = tokio::task::spawn_blocking(move || of_folder(&path));
+            let names = tokio::task::spawn_blocking(move || list_folder(&path));
             return names
                 .await
                 .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
@@ -84,7 +84,7 @@ pub async fn listing(location: &Location, options: &Options) -> Result<Listing, 
             return Err(Error::Unsupported { what }.into());
         }
         Location::Cid(_) | Location::Path(_) => {
-            // The gateway of a URL is known only from that URL.
+            // Only the URL tells its gateway.
             let gateway = matches!(location, Location::Url(_)).then(|| &servers.servers[0]);
             for entry in list(location, options).await?.entries {
                 let location = match gateway {
@@ -105,14 +105,14 @@ pub async fn listing(location: &Location, options: &Options) -> Result<Listing, 
             }
         }
         _ if options.offline => return Err(Error::Offline.into()),
-        Location::Object(address) => of_store(address, &servers, &mut names).await?,
-        Location::Url(url) => of_index(url, &servers, options, &mut names).await?,
+        Location::Object(address) => list_store(address, &servers, &mut names).await?,
+        Location::Url(url) => list_index(url, &servers, options, &mut names).await?,
     }
     Ok(names.finish())
 }
 
 /// Whether a name is that of an archive.
-fn is_archive(name: &str) -> bool {
+pub(super) fn is_archive(name: &str) -> bool {
     let end = name.len().saturating_sub(4);
     let end = name.as_bytes().get(end..).unwrap_or_default();
     ARCHIVES
@@ -120,7 +120,7 @@ fn is_archive(name: &str) -> bool {
         .any(|known| known.as_bytes().eq_ignore_ascii_case(end))
 }
 
-async fn of_store(
+async fn list_store(
     address: &ObjectAddress,
     servers: &Servers,
     names: &mut Names,
@@ -159,7 +159,7 @@ async fn of_store(
     Ok(stores::list(&requests, &prefix, &mut take).await?)
 }
 
-async fn of_index(
+async fn list_index(
     url: &str,
     servers: &Servers,
     options: &Options,
@@ -173,8 +173,8 @@ async fn of_index(
         .servers
         .first()
         .map_or_else(|| http.clone(), |server| server.options(&http));
-    let index = index(url, &http, OPEN_PATIENCE).await?;
-    // The page's URL has no login, and what it lists is on the same server.
+    let index = fetch_index(url, &http, OPEN_PATIENCE).await?;
+    // The URL of the page has no login. What the page lists is on the same server, so it needs the login.
     let given = Url::parse(url).ok();
     let mut take = |mut link: web_index::Link| {
         if let Some(given) = &given {
@@ -203,15 +203,15 @@ async fn of_index(
     )?)
 }
 
-/// The page at `url`, asked for again after errors that may pass.
-async fn index(url: &str, http: &HttpOptions, patience: Duration) -> Result<Page, Error> {
+/// Fetches the page at `url`, again after errors that may pass.
+async fn fetch_index(url: &str, http: &HttpOptions, patience: Duration) -> Result<Page, Error> {
     let mut backoff = Backoff::new(patience, Priority::Demand);
     loop {
-        let page = page(url, http, MOST_INDEX, web_index::is_index);
-        let page = tokio::time::timeout(LONGEST, page).await;
+        let page = page(url, http, MAX_INDEX, web_index::is_index);
+        let page = tokio::time::timeout(INDEX_TIMEOUT, page).await;
         let timeout = || Error::Timeout {
             origin: Origin::new(unsigned(url)),
-            after: LONGEST,
+            after: INDEX_TIMEOUT,
         };
         match page.unwrap_or_else(|_| Err(timeout())) {
             Ok(page) => return Ok(page),
@@ -220,8 +220,8 @@ async fn index(url: &str, http: &HttpOptions, patience: Duration) -> Result<Page
     }
 }
 
-/// A directory of this machine. Blocks.
-fn of_folder(folder: &Path) -> Result<Listing, OpenError> {
+/// Lists a directory of this machine. Blocks.
+fn list_folder(folder: &Path) -> Result<Listing, OpenError> {
     let unreadable = |e: std::io::Error| {
         OpenError::Unusable(Error::Io {
             origin: Origin::new(folder.display().to_string()),
@@ -233,7 +233,7 @@ fn of_folder(folder: &Path) -> Result<Listing, OpenError> {
     for entry in folder.read_dir().map_err(unreadable)? {
         let path: PathBuf = entry.map_err(unreadable)?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        // What vanishes meanwhile, or is a link to nowhere, is not listed.
+        // An entry that vanishes meanwhile, or is a link to nowhere, is not listed.
         let (Some(name), Ok(meta)) = (name, path.metadata()) else {
             continue;
         };
@@ -279,16 +279,15 @@ impl Names {
         };
         names.entry(listed.name.clone()).or_insert(listed);
         let count = self.archives.len() + self.directories.len();
-        if count > MOST_LISTED || self.bytes > MOST_NAMES {
-            let what =
-                format!("the directory has more than {MOST_LISTED} archives and directories");
+        if count > MAX_LISTED || self.bytes > MAX_NAMES {
+            let what = format!("the directory has more than {MAX_LISTED} archives and directories");
             return Err(Error::Unsupported { what });
         }
         Ok(())
     }
 
     fn finish(mut self) -> Listing {
-        // Only one of them can have the name: a store may have both.
+        // A store may have an archive and a directory of one name.
         let archives = &self.archives;
         self.directories
             .retain(|name, _| !archives.contains_key(name));
@@ -305,6 +304,6 @@ impl Names {
 /// Whether a name can be that of a file in a directory.
 fn is_plain(name: &str) -> bool {
     !matches!(name, "" | "." | "..")
-        && name.len() <= LONGEST_NAME
+        && name.len() <= MAX_NAME
         && !name.contains(|c: char| c == '/' || c.is_control())
 }

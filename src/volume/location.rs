@@ -29,11 +29,14 @@ pub enum Location {
 }
 
 impl Location {
-    /// An existing path, or anything with a `/` and no scheme, is a file; `http(s)://` is a URL;
-    /// `s3://`, `gs://` and `az://` are objects in stores; `id:<text>` is an id of another network; anything else must be a CID, bare or in one of the
-    /// forms `ipfs://<cid>` and `/ipfs/<cid>`, with a path below it or not, or an IPNS name as
-    /// `ipns://<name>` or `/ipns/<name>`. What browsers append to these is ignored: a slash, a fragment,
-    /// the name of the download.
+    /// Parses a source as users write it:
+    ///
+    /// - an existing path, or anything with a `/` and no scheme, is a file;
+    /// - `http(s)://` is a URL; `s3://`, `gs://` and `az://` are objects in stores;
+    /// - `id:<text>` is an id of another network;
+    /// - anything else must be a CID, also as `ipfs://<cid>` or `/ipfs/<cid>`, with or without a path below it, or an
+    ///   IPNS name as `ipns://<name>` or `/ipns/<name>`. What browsers append to these is ignored: a slash, a
+    ///   fragment, the name of the download.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
         if let Some(id) = text.strip_prefix("id:") {
             return if id.is_empty() || id.contains(['/', '?', '#']) {
@@ -60,7 +63,7 @@ impl Location {
             return content;
         }
         match text.split_once('/') {
-            // A folder of that name is what 'ipfs get' makes.
+            // 'ipfs get' makes a folder that is named after the CID.
             Some((first, _)) if parse_cid(first).is_ok() && !Path::new(first).exists() => {
                 Self::content_path(System::Ipfs, text)
             }

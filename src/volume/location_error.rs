@@ -46,6 +46,11 @@ impl fmt::Display for LocationError {
                 "sources of scheme '{scheme}' are not supported; give a file, an http(s), s3, gs or az URL, or a CID"
             ),
             LocationError::Object(error) => error.fmt(f),
+            // No CID has a dot, so a file is meant.
+            LocationError::NotACid { text, .. } if text.contains('.') => write!(
+                f,
+                "'{text}' is neither a file here nor a CID; check its name and the directory"
+            ),
             LocationError::NotACid { text, why } => write!(
                 f,
                 "'{text}' is neither a file here nor a CID ({why}); an id of another network is given as 'id:{text}'"

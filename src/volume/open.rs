@@ -40,7 +40,7 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
         cached,
         servers,
     } = open_archive(location, options).await?;
-    // The tree of an index that was brought along is not the archive's own.
+    // An index that the user gave has another tree than the archive's own.
     let own = cached.as_ref().filter(|_| options.index.is_none());
     let recall = Recall::new(own, &options.parse);
     let index = archive.index();
@@ -100,7 +100,7 @@ pub async fn open_archive(asked: &Location, options: &Options) -> Result<Opened,
     };
     let (mut archive, cached) = match opened {
         Ok(opened) => opened,
-        // Some of its index was not in the cache, and what is there now may be another archive.
+        // A part of its index was not in the cache, and the URL may have another archive now.
         Err(OpenError::Read(error))
             if options.fresh.is_some()
                 && cache.is_some_and(|cache| cache.is_assumed())
@@ -174,7 +174,7 @@ async fn open_with_index(
     Ok((Archive::with_index(blob, index), cached))
 }
 
-/// Whether an archive cannot be opened though its server could be asked.
+/// Whether an archive cannot be opened although its server answered.
 fn was_answered(error: &reader::Error) -> bool {
     use source::Error::{NoNetwork, NoRanges, Offline};
     match error {
@@ -186,7 +186,7 @@ fn was_answered(error: &reader::Error) -> bool {
     }
 }
 
-/// Whether a URL that could not be opened because of `error` is that of a server's index with something in it.
+/// Whether a URL that could not be opened because of `error` is a server's index of a directory, and not empty.
 async fn is_index(location: &Location, error: &reader::Error, options: &Options) -> bool {
     use source::Error::{BadAnswer, NoRanges};
     let may_be_page = matches!(

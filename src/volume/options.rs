@@ -84,10 +84,10 @@ impl Default for Options {
     }
 }
 
-/// What is known of an archive besides its location.
+/// What decides whether the version of a URL in the cache is fresh, besides its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fresh {
-    /// What a listing says of its version. A version in the cache that was seen when the listing said something else
+    /// The version that a listing tells. If the listing told another one when the version in the cache was seen, that
     /// is not fresh.
     pub listed: Option<String>,
 }

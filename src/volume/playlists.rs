@@ -3,7 +3,7 @@
 //! The playable form depends only on the archive, so its length is a fixed attribute of the inode. The
 //! index of an archive made by `aiozfs pack` declares the length; a playlist of another archive is read
 //! when its attributes are first requested. Concurrent requests make a text once; it stays in memory as
-//! long as there is room. The CRC and the extended attributes stay those of the stored bytes.
+//! long as there is room. The CRC and the extended attributes still describe the stored bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::playlist::{self, PLAYABLE_VERSION, Span};
 use crate::reader::{self, Archive};
 
 /// The most bytes of texts in memory. A text that was evicted is made again.
-const KEPT: u64 = 16 << 20;
+const MAX_KEPT: u64 = 16 << 20;
 
 type Cell = Arc<OnceCell<Arc<[u8]>>>;
 
@@ -41,21 +41,21 @@ pub(super) fn sizes(tree: &Tree) -> Vec<(EntryId, Option<u64>)> {
                 && decode::is_supported(entry.method)
         }
     };
-    let said = |id: EntryId| {
+    let declared = |id: EntryId| {
         let (version, size) = index.playable(id)?;
         // Without its link, a line grows by less than twice its own length: a larger size is wrong.
         let most = index.get(id).size.saturating_mul(3);
         (version == PLAYABLE_VERSION && size <= most).then_some(size)
     };
     let ids = index.ids().filter(is_playlist);
-    ids.map(|id| (id, said(id))).collect()
+    ids.map(|id| (id, declared(id))).collect()
 }
 
 /// Whether the name is that of a playlist. An archive made by `aiozfs pack` says which files are playlists;
 /// in others only the name can say so without fetching the file.
 fn is_called_playlist(index: &Index, id: EntryId) -> bool {
     let path = index.path(id);
-    // Before UTF-8 is checked: most of a million names are not those of playlists.
+    // Checked before UTF-8, because few of a million names are names of playlists.
     let Some(dot) = path.iter().rposition(|b| *b == b'.') else {
         return false;
     };
@@ -72,7 +72,7 @@ impl Playlists {
                 .unwrap_or(u32::MAX)
                 .max(1)
         };
-        let texts = moka::sync::Cache::builder().max_capacity(KEPT);
+        let texts = moka::sync::Cache::builder().max_capacity(MAX_KEPT);
         Self {
             tree,
             decoder,
@@ -130,12 +130,12 @@ async fn make(tree: &Tree, decoder: &Decoder, id: EntryId) -> Result<Arc<[u8]>, 
     Ok(text.into_bytes().into())
 }
 
-/// The entry that a link leads to. The target of a symbolic link is not known without another read, so a
-/// path through one is taken to mean the entry at the range of the link. So is a path with a variable of
-/// another playlist, if the entry's path ends like it.
+/// The entry that a link leads to. To follow a symbolic link would take another read, so a path through one is taken to
+/// mean the entry at the range of the link. So is a path with a variable of another playlist, if the entry's path ends
+/// with the rest of it.
 fn target(tree: &Tree, path: &str, link: Span) -> Option<EntryId> {
     let index = tree.index();
-    // The place of an empty entry is that of the next header.
+    // An empty entry lies where the next header begins.
     let place = || index.at(link.offset.saturating_sub(u64::from(link.size == 0)));
     let mut here = Ino::ROOT;
     for component in path.split('/') {

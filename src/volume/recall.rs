@@ -1,4 +1,4 @@
-//! The index and the tree of an archive, from the cache and into it.
+//! Stores the index, the tree and the checkpoints of an archive in the cache, so that the next mount need not make them.
 
 use std::sync::Arc;
 
@@ -13,15 +13,14 @@ use crate::fs::{self, Tree, TreeOptions};
 /// A tree of fewer entries takes less time to build than to read from disk.
 const LARGE_TREE: usize = 10_000;
 
-/// The names carry their format, so that what another version wrote is not found.
+/// The names contain the format, so a file that another version wrote is not found.
 const INDEX: &str = "index-3";
 const TREE: &str = "tree-2";
 const POINTS: &str = "points-2";
 const _: () = assert!(archive::STORED_FORMAT == 3 && fs::STORED_FORMAT == 2);
 const _: () = assert!(decode::STORED_FORMAT == 2);
 
-/// What the cache stores of one archive in addition to its bytes: index, tree and lengths. Without a cache,
-/// nothing is found or stored.
+/// The index and the tree of one archive in the cache. Without a cache, nothing is found or stored.
 pub(super) struct Recall<'a> {
     cached: Option<&'a Cached>,
     /// Appended to the names of the files, because names decoded otherwise make another index.

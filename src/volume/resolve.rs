@@ -1,24 +1,24 @@
-//! What a location stands for: the gateway in a URL, the CID of a path below a CID or an IPNS name, and
-//! the listing of a directory.
+//! Finds out what a location stands for: the gateway in a URL, the CID of a path below a CID or an IPNS name, and
+//! the entries of a directory.
 //!
-//! Gateways give blocks and signed records, which are verified here, so that the result follows from the
-//! path alone.
+//! Gateways give blocks and signed records, which are verified. So the result depends on the path alone.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::content_path::{ContentPath, Root};
 use super::error::OpenError;
+use super::listing::is_archive;
 use super::location::Location;
 use super::options::{Options, Verify};
 use super::servers::{Server, Servers};
 use super::sources::{blocks, http_options};
-use crate::content::{self, Cid, IpnsName, IpnsRecord, Listed, MAX_RECORD};
+use crate::content::{self, Cid, IpnsName, IpnsRecord, Listed, MAX_RECORD, PathError};
 use crate::gateways::ipns_records;
 use crate::source::{BlockCheck, Blocks, Error};
 
 /// The most names that lead to one another, as the specification of IPNS advises.
-const MOST_NAMES: usize = 32;
+const MAX_NAMES: usize = 32;
 
 /// The location, as a CID or path where a URL names one, and the servers that have it.
 pub(super) fn servers_of(location: &Location, options: &Options) -> (Location, Servers) {
@@ -50,12 +50,22 @@ pub(super) async fn resolve(
     options: &Options,
 ) -> Result<Cid, OpenError> {
     let mut path = path.clone();
-    for _ in 0..MOST_NAMES {
+    for _ in 0..MAX_NAMES {
         let name = match path.root {
             Root::Cid(root) => {
                 let blocks = blocks(root, servers, options)?;
                 let found = content::resolve(&*blocks, root, &path.names).await;
-                return found.map_err(OpenError::Path);
+                return match (found, &path.names[..]) {
+                    // A node of ours serves a file under its CID and its name, and prints such URLs.
+                    (
+                        Err(PathError::NotADirectory {
+                            path,
+                            is_file: true,
+                        }),
+                        [.., name],
+                    ) if path.is_empty() && is_archive(name) => Ok(root),
+                    (found, _) => found.map_err(OpenError::Path),
+                };
             }
             Root::Name(name) => name,
         };
@@ -76,7 +86,7 @@ pub(super) async fn resolve(
     }
     Err(OpenError::Read(
         Error::Unsupported {
-            what: format!("more than {MOST_NAMES} IPNS names lead to one another"),
+            what: format!("more than {MAX_NAMES} IPNS names lead to one another"),
         }
         .into(),
     ))
@@ -122,8 +132,8 @@ async fn record(
     })
 }
 
-/// The directory at `location`: its CID and its entries, of which only files of one block are known
-/// further. [`Directory::kinds`] finds out more.
+/// The directory at `location`: its CID and its entries. Kind and size are known only of files of one block;
+/// [`Directory::kinds`] finds out the others.
 pub async fn list(location: &Location, options: &Options) -> Result<Directory, OpenError> {
     let (location, servers) = servers_of(location, options);
     let cid = match &location {

@@ -34,7 +34,7 @@ pub struct Servers {
     /// For a CID or an id: its gateways, in order of preference. If there are none, a CID and an id are
     /// looked for at public gateways. For a URL: at most one, whose secrets are sent to the URL's server.
     pub servers: Vec<Server>,
-    /// What is said about the store of an object. Its servers are as those of a URL.
+    /// What is said about the store of an object. `servers` is as for a URL.
     pub store: StoreSettings,
     /// Spread read-ahead over all gateways, in proportion to their rates.
     pub stripe: bool,

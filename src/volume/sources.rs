@@ -30,7 +30,7 @@ pub(super) struct Stack<'a> {
     pub(super) options: &'a Options,
 }
 
-/// A stack.
+/// A stack of sources.
 pub(super) struct Built {
     /// The top of it.
     pub(super) source: Arc<dyn Source>,
@@ -41,41 +41,18 @@ pub(super) struct Built {
 }
 
 impl Stack<'_> {
-    /// The blob, whose reads are retried until their time-out.
+    /// Stacks the sources. Reads are retried until their time-out.
     pub(super) fn build(&self) -> Result<Built, OpenError> {
+        if let Location::File(path) = self.location {
+            let file = File::open_path(path).map_err(OpenError::Unusable)?;
+            return Ok(Built {
+                source: Arc::new(file),
+                cached: None,
+                servers: None,
+            });
+        }
         let http = self.http_options();
-        let (key, gateways) = match self.location {
-            Location::File(path) => {
-                let file = File::open_path(path).map_err(OpenError::Unusable)?;
-                return Ok(Built {
-                    source: Arc::new(file),
-                    cached: None,
-                    servers: None,
-                });
-            }
-            Location::Url(url) => {
-                let server = self.servers.data(&http, |_| url.clone());
-                let key = Key::url(&unsigned(url), &display_url(url));
-                (key, server.map_err(OpenError::Unusable)?)
-            }
-            Location::Object(address) => self.object(&http, address)?,
-            Location::Id(id) => {
-                let servers = self.servers.servers.iter();
-                let servers: Vec<String> = servers.map(|s| s.template.clone()).collect();
-                (Key::id(id, &servers), self.gateways(&http, id)?)
-            }
-            Location::Path(path) => {
-                // It was resolved before.
-                return Err(OpenError::NotVerifiable(Location::Path(path.clone())));
-            }
-            Location::Cid(cid) => {
-                let key = match self.verify {
-                    Verify::Trustless => Key::verified(cid),
-                    Verify::Crc | Verify::None => Key::believed(cid),
-                };
-                (key, self.gateways(&http, &cid.to_string())?)
-            }
-        };
+        let (key, gateways) = self.remote(&http)?;
         let set = gateways.set().clone();
         let (timeout, offline) = (self.options.reader.timeout, self.options.offline);
         let mut data: Arc<dyn Source> = if offline {
@@ -100,14 +77,7 @@ impl Stack<'_> {
                 });
             }
         };
-        let mut blocks: Arc<dyn Blocks> = if offline {
-            Arc::new(Offline)
-        } else {
-            self.servers.blocks(&http, set, timeout)
-        };
-        if let Some(cache) = cache {
-            blocks = Arc::new(CachedNodes::new(blocks, cache, key));
-        }
+        let blocks = cached_blocks(self.servers, &http, set, key, self.options);
         Ok(Built {
             source: Arc::new(Verified::new(*cid, data, blocks)),
             cached,
@@ -115,8 +85,36 @@ impl Stack<'_> {
         })
     }
 
+    /// The servers of a blob, and its name in the cache.
+    fn remote(&self, http: &HttpOptions) -> Result<(Key, Gateways), OpenError> {
+        match self.location {
+            Location::Url(url) => {
+                let server = self.servers.data(http, |_| url.clone());
+                let key = Key::url(&unsigned(url), &display_url(url));
+                Ok((key, server.map_err(OpenError::Unusable)?))
+            }
+            Location::Object(address) => self.object(http, address),
+            Location::Id(id) => {
+                let servers = self.servers.servers.iter();
+                let servers: Vec<String> = servers.map(|s| s.template.clone()).collect();
+                Ok((Key::id(id, &servers), self.gateways(http, id)?))
+            }
+            Location::Cid(cid) => {
+                let key = match self.verify {
+                    Verify::Trustless => Key::verified(cid),
+                    Verify::Crc | Verify::None => Key::believed(cid),
+                };
+                Ok((key, self.gateways(http, &cid.to_string())?))
+            }
+            // Files have no servers, and paths were resolved before.
+            Location::File(_) | Location::Path(_) => {
+                Err(OpenError::NotVerifiable(self.location.clone()))
+            }
+        }
+    }
+
     /// A better reason why a CID cannot be opened. A gateway answers the CID of a directory with a page
-    /// or a redirect, which says little; the root block, if there is one, says what the CID is.
+    /// or a redirect, which says little. The root block, if there is one, says what the CID is.
     pub(super) async fn better_reason(&self, error: &reader::Error) -> Option<OpenError> {
         let Location::Cid(cid) = self.location else {
             return None;
@@ -148,8 +146,8 @@ impl Stack<'_> {
         }
     }
 
-    /// An object in a store. The key has no signature in it, and no region: Amazon's buckets have the same
-    /// name in all of them.
+    /// An object in a store. The key contains no signature, and no region: the name of an Amazon bucket is the same in
+    /// all regions.
     fn object(
         &self,
         http: &HttpOptions,
@@ -175,7 +173,7 @@ impl Stack<'_> {
     }
 }
 
-/// How to talk to `servers` about content that is verified.
+/// The options of requests to `servers` for content that is verified.
 pub(super) fn http_options(servers: &Servers, options: &Options) -> HttpOptions {
     let (default, reader) = (HttpOptions::default(), &options.reader);
     servers.http(HttpOptions {
@@ -197,13 +195,25 @@ pub(super) fn blocks(
     let http = http_options(servers, options);
     let data = servers.data(&http, |server| server.content_url(&root.to_string()));
     let set = data.map_err(OpenError::Unusable)?.set().clone();
+    let key = Key::verified(&root);
+    Ok(cached_blocks(servers, &http, set, key, options))
+}
+
+/// Blocks from the cache, which stores them with the blob `key`, and from `servers`, whose gateway set is `set`.
+fn cached_blocks(
+    servers: &Servers,
+    http: &HttpOptions,
+    set: Arc<GatewaySet>,
+    key: Key,
+    options: &Options,
+) -> Arc<dyn Blocks> {
     let blocks: Arc<dyn Blocks> = if options.offline {
         Arc::new(Offline)
     } else {
-        servers.blocks(&http, set, options.reader.timeout)
+        servers.blocks(http, set, options.reader.timeout)
     };
-    Ok(match &options.cache {
-        Some(cache) => Arc::new(CachedNodes::new(blocks, cache, Key::verified(&root))),
+    match &options.cache {
+        Some(cache) => Arc::new(CachedNodes::new(blocks, cache, key)),
         None => blocks,
-    })
+    }
 }

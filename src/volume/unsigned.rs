@@ -1,4 +1,4 @@
-//! A URL without what is renewed: the login, and the signature of a presigned URL.
+//! A URL without the parts that are renewed: the login, and the signature of a presigned URL.
 //!
 //! A presigned URL works for hours or days, and the next one for the same object has another signature. In the
 //! cache both are the same blob, whose version (its ETag) is compared when it is opened.
@@ -7,7 +7,7 @@
 struct Scheme {
     /// Parameters that a URL of this scheme has, all of them, in lower case.
     marks: &'static [&'static str],
-    /// Parameters that belong to the signature, in lower case. One that ends with `*` stands for all that begin so.
+    /// Parameters that belong to the signature, in lower case. `x-*` stands for all that begin with `x-`.
     signature: &'static [&'static str],
 }
 

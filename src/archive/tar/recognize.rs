@@ -10,7 +10,12 @@ pub enum Recognized {
     Tar,
     /// Compressed data: the format, and a command that decompresses it.
     Compressed(&'static str, &'static str),
+    /// The first entry of a ZIP.
+    Zip,
 }
+
+/// The signature of a local file header (APPNOTE 4.3.7).
+const LOCAL_HEADER: &[u8] = b"PK\x03\x04";
 
 /// The longest archive without members: GNU tar fills a record, which has 20 blocks unless told otherwise.
 const LONGEST_EMPTY: u64 = 64 * 1024;
@@ -37,6 +42,9 @@ pub fn recognize(first: &[u8], size: u64) -> Option<Recognized> {
         if is_header(block) || is_empty() {
             return Some(Recognized::Tar);
         }
+    }
+    if first.starts_with(LOCAL_HEADER) {
+        return Some(Recognized::Zip);
     }
     let known = COMPRESSED
         .iter()

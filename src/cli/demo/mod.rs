@@ -17,7 +17,8 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::access::Access;
-use super::job::{self, Job};
+use super::job::Job;
+use super::runtime;
 use super::{Failure, logging};
 use crate::mount::{Hangup, KernelOptions, Stopper};
 use crate::volume::Location;
@@ -45,9 +46,9 @@ pub(super) struct DemoArgs {
 pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let place = Place::new(args.mountpoint.as_deref())?;
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let done = run(args.check, place.path(), &runtime);
-    // Dropping it would wait for its tasks, and those of the node never end.
+    // Dropping it would wait for its tasks, and the node's never end.
     runtime.shutdown_background();
     done
 }

@@ -56,7 +56,7 @@ pub(super) async fn extract(
         Existing::Other if !options.overwrite => return Err(IN_THE_WAY.to_owned()),
         Existing::Other | Existing::Nothing => {}
     }
-    // Without a checksum, bytes from an earlier run could be those of another archive.
+    // Without a checksum, bytes from an earlier run could belong to another archive.
     let checksum = checksum(volume, ino);
     let part_name = format!(".{}-{:08x}.aiozfs-part", ino.0, checksum.unwrap_or(0));
     let mut part = Part::open(&directory, part_name.as_bytes()).map_err(text)?;

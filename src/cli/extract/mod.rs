@@ -15,13 +15,10 @@ use indicatif::HumanBytes;
 use rustix::fs::Mode;
 use serde::Serialize;
 
-use super::access::AccessArgs;
-use super::index_arg::IndexArg;
-use super::mount_options::MountOptions;
 use super::progress::Progress;
 use super::show::{self, quoted};
-use super::unmounted::SourceArgs;
-use super::{Failure, completions, config, job, logging};
+use super::unmounted::{ReadArgs, SourceArgs, resolve};
+use super::{Failure, completions, runtime};
 use crate::archive::Kind;
 use crate::fs::Ino;
 use crate::volume::Volume;
@@ -63,12 +60,7 @@ pub(crate) struct ExtractArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    access: AccessArgs,
-    #[command(flatten)]
-    index: IndexArg,
-    /// Log more; may be given more than once
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    read: ReadArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -97,21 +89,19 @@ struct Failed {
 }
 
 pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
-    logging::init(args.verbose);
-    let location = config::locate(&args.source.source)?;
-    let mut access = args.access.resolve(location, &MountOptions::default())?;
-    access = access.with_index(args.index.given.as_deref())?;
+    let mut access = resolve(&args.source, &args.read)?;
     access.options.stored_playlists = args.stored_playlists;
-    let target = Directory::root(&args.directory).map_err(|e| {
-        Failure::new(format!(
-            "directory {}: {e}; give one that can be written",
-            args.directory.display()
-        ))
-    })?;
-    let runtime = job::runtime()?;
+    let runtime = runtime::new()?;
     let done = runtime.block_on(async {
         let volume = Arc::new(access.open_unlocked().await?);
         let selection = Selection::new(volume.tree(), &args.paths)?;
+        // Not before: a mistake in the other arguments leaves no directory behind.
+        let target = Directory::root(&args.directory).map_err(|e| {
+            let shown = args.directory.display();
+            Failure::new(format!(
+                "directory {shown}: {e}; give one that can be written"
+            ))
+        })?;
         Ok(all(&volume, selection, Arc::new(target), args).await)
     });
     runtime.shutdown_background();
@@ -123,20 +113,23 @@ fn report(summary: &Summary, args: &ExtractArgs) -> Result<ExitCode, Failure> {
         show::print(|out| writeln!(out, "{}", show::json(summary)))?;
     } else {
         let (files, skipped) = (summary.files, summary.skipped);
+        let what = if files == 1 { "file" } else { "files" };
         let bytes = HumanBytes(summary.bytes);
         show::print(|out| {
             writeln!(
                 out,
-                "{files} files, {bytes} extracted; {skipped} were there already"
+                "{files} {what}, {bytes} extracted; {skipped} were there already"
             )
         })?;
     }
-    match summary.failed.len() {
-        0 => Ok(ExitCode::SUCCESS),
-        failed => Err(Failure::new(format!(
-            "{failed} files could not be extracted; run the command again to go on with them"
-        ))),
-    }
+    let what = match summary.failed.len() {
+        0 => return Ok(ExitCode::SUCCESS),
+        1 => "1 file".to_owned(),
+        failed => format!("{failed} files"),
+    };
+    Err(Failure::new(format!(
+        "{what} could not be extracted; when the cause is mended, the same command goes on"
+    )))
 }
 
 /// Extracts the selected files, then links, so that no file is written through one. The times of directories come
@@ -158,7 +151,7 @@ async fn all(
         Err(reason) => {
             let path = volume.tree().path(ino);
             if !args.json {
-                progress.aside(|| eprintln!("aiozfs: {}: {reason}", quoted(&path)));
+                progress.aside(|| tell!("aiozfs: {}: {reason}", quoted(&path)));
             }
             let path = String::from_utf8_lossy(&path).into_owned();
             summary.failed.push(Failed { path, reason });
@@ -194,7 +187,7 @@ async fn all(
             && attr.kind == Kind::Dir
             && let Ok(directory) = target.directory(&volume.tree().path(ino))
         {
-            // Permissions and times are a courtesy; the files are there.
+            // The files are there even if permissions and times cannot be set.
             let _ = directory.finish(Mode::from_raw_mode(attr.perm.into()), attr.mtime);
         }
     }

@@ -14,7 +14,7 @@ pub(super) struct Selection {
     /// In the order in which they lie in the archive, which reads it from start to end.
     pub(super) files: Vec<Ino>,
     pub(super) links: Vec<Ino>,
-    /// Each after the one that it is in.
+    /// Each after its parent.
     pub(super) directories: Vec<Ino>,
     /// Bytes of all files.
     pub(super) bytes: u64,

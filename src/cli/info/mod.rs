@@ -40,7 +40,7 @@ pub(super) fn info(args: &InfoArgs) -> Result<ExitCode, Failure> {
         let playback = unmounted.runtime.block_on(playback::look(unmounted));
         drop(waiting);
         for why in &playback.failed {
-            eprintln!("aiozfs: warning: {}", show::quoted(why.as_bytes()));
+            tell!("aiozfs: warning: {}", show::quoted(why.as_bytes()));
         }
         let report = Report::of(unmounted, playback);
         show::print(|out| {

@@ -12,8 +12,8 @@ use crate::cli::unmounted::Unmounted;
 use crate::fs::Ino;
 use crate::playlist::{self, LONGEST, Role};
 
-/// The most playlists that are read, as a sample.
-const MOST: usize = 1000;
+/// The most playlists that are read. More would not tell more about the order.
+const MAX_PLAYLISTS: usize = 1000;
 
 /// Playlists that are read at once.
 const AT_ONCE: usize = 8;
@@ -55,12 +55,12 @@ pub(super) async fn look(unmounted: &Unmounted<'_>) -> Playback {
         (may_be && decoder.readable(id).is_ok()).then_some((id, path))
     };
     let lists = index.ids().filter_map(candidate);
-    let mut lists: Vec<_> = lists.take(MOST + 1).collect();
+    let mut lists: Vec<_> = lists.take(MAX_PLAYLISTS + 1).collect();
     let mut found = Playback {
-        has_more: lists.len() > MOST,
+        has_more: lists.len() > MAX_PLAYLISTS,
         ..Playback::default()
     };
-    lists.truncate(MOST);
+    lists.truncate(MAX_PLAYLISTS);
     let texts = lists.iter().map(|(id, path)| async move {
         let size = index.get(*id).size;
         (*path, decoder.read(*id, 0..size).await)

@@ -7,15 +7,15 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::playback::{Disorder, Playback};
-use crate::archive::{Entry, Error, Format, Kind, Method, Survey};
-use crate::cli::show::{hex, quoted};
+use crate::archive::{Entry, EntryId, Error, Format, Kind, Method, Survey};
+use crate::cli::show::{count, hex, quoted};
 use crate::cli::unmounted::Unmounted;
 
 /// The most entries of each kind of problem that are printed.
-const NAMED: usize = 1000;
+const MAX_NAMED: usize = 1000;
 
 /// The most bytes of a comment that are printed. JSON has all of it.
-const COMMENT: usize = 500;
+const MAX_COMMENT: usize = 500;
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -92,9 +92,28 @@ impl<T> Default for Listed<T> {
 impl<T> Listed<T> {
     fn add(&mut self, one: impl FnOnce() -> T) {
         self.entries += 1;
-        if self.first.len() < NAMED {
+        if self.first.len() < MAX_NAMED {
             self.first.push(one());
         }
+    }
+
+    /// Says how many there are, if any, and `line` of each that is listed.
+    fn write(
+        &self,
+        say: &mut Say<'_>,
+        what: &str,
+        note: &str,
+        line: impl Fn(&T) -> String,
+    ) -> io::Result<()> {
+        if self.entries > 0 {
+            say(what, format!("{}{note}", self.entries))?;
+        }
+        self.first.iter().try_for_each(|one| say("", line(one)))
+    }
+
+    /// Whether there are more than are listed.
+    fn has_more(&self) -> bool {
+        self.entries > self.first.len() as u64
     }
 }
 
@@ -181,57 +200,58 @@ impl Report {
         }
         report.hidden.entries = count;
         report.entries.total = index.len() as u64 + count;
-        let mut shown_directories = 1;
         for id in index.ids() {
-            let entry = index.get(id);
-            let path = || String::from_utf8_lossy(index.path(id)).into_owned();
-            let entries = &mut report.entries;
-            *match entry.kind {
-                Kind::File => &mut entries.files,
-                Kind::Dir => &mut entries.directories,
-                Kind::Symlink => &mut entries.symlinks,
-                Kind::Special => &mut entries.special,
-            } += 1;
-            let ino = tree.ino_of(id);
-            if entry.kind == Kind::Dir {
-                shown_directories += usize::from(ino.is_some());
-                continue;
-            }
-            if let Some(shown) = ino.map(|ino| tree.path(ino))
-                && shown != index.path(id)
-            {
-                report.renamed.add(|| Renamed {
-                    name: path(),
-                    shown_as: String::from_utf8_lossy(&shown).into_owned(),
-                });
-            }
-            // A hard link has the data of the file that it is.
-            if ino.and_then(|ino| tree.entry(ino)) != Some(id) && ino.is_some() {
-                continue;
-            }
-            match index.stored(id) {
-                Ok(()) => report.stored.add(entry.size),
-                Err(Error::Encrypted { .. }) => report.encrypted.add(&entry),
-                Err(Error::Compressed {
-                    method: Method::Sparse,
-                    ..
-                }) => match index.readable(id) {
-                    Ok(()) => report.sparse.add(entry.size),
-                    Err(why) => report.damaged.add(|| Damaged {
-                        path: path(),
-                        why: why.to_string(),
-                    }),
-                },
-                Err(Error::Compressed { .. }) => report.compressed.add(&entry),
-                Err(why) => report.damaged.add(|| Damaged {
-                    path: path(),
-                    why: why.to_string(),
-                }),
-            }
+            report.add(unmounted, id);
         }
-        report.entries.implied_directories =
-            tree.directories().saturating_sub(shown_directories) as u64;
+        let entries = index.ids().filter(|id| index.kind(*id) == Kind::Dir);
+        let shown = 1 + entries.filter(|id| tree.ino_of(*id).is_some()).count();
+        report.entries.implied_directories = tree.directories().saturating_sub(shown) as u64;
         report
+    }
+
+    /// Counts an entry that is not hidden.
+    fn add(&mut self, unmounted: &Unmounted, id: EntryId) {
+        let (index, tree) = (unmounted.archive().index(), unmounted.tree());
+        let entry = index.get(id);
+        let path = || String::from_utf8_lossy(index.path(id)).into_owned();
+        let entries = &mut self.entries;
+        *match entry.kind {
+            Kind::File => &mut entries.files,
+            Kind::Dir => &mut entries.directories,
+            Kind::Symlink => &mut entries.symlinks,
+            Kind::Special => &mut entries.special,
+        } += 1;
+        if entry.kind == Kind::Dir {
+            return;
+        }
+        let ino = tree.ino_of(id);
+        if let Some(shown) = ino.map(|ino| tree.path(ino))
+            && shown != index.path(id)
+        {
+            self.renamed.add(|| Renamed {
+                name: path(),
+                shown_as: String::from_utf8_lossy(&shown).into_owned(),
+            });
+        }
+        // A hard link has the data of the file that it is.
+        if ino.and_then(|ino| tree.entry(ino)) != Some(id) && ino.is_some() {
+            return;
+        }
+        let is_sparse = entry.method == Method::Sparse;
+        let why = match (index.stored(id), index.readable(id)) {
+            (Ok(()), _) => return self.stored.add(entry.size),
+            (Err(Error::Encrypted { .. }), _) => return self.encrypted.add(&entry),
+            (Err(Error::Compressed { .. }), Ok(())) if is_sparse => {
+                return self.sparse.add(entry.size);
+            }
+            (Err(Error::Compressed { .. }), Err(why)) if is_sparse => why,
+            (Err(Error::Compressed { .. }), _) => return self.compressed.add(&entry),
+            (Err(why), _) => why,
+        };
+        self.damaged.add(|| Damaged {
+            path: path(),
+            why: why.to_string(),
+        });
     }
 
     /// For people.
@@ -258,42 +278,24 @@ impl Report {
                 format!("{text}; reading them needs a password (--password-file)"),
             )?;
         }
-        if self.damaged.entries > 0 {
-            let count = self.damaged.entries;
-            say("damaged", format!("{count}; they cannot be read"))?;
-        }
-        for one in &self.damaged.first {
-            say("", one.why.clone())?;
-        }
-        if self.hidden.entries > 0 {
-            let count = self.hidden.entries;
+        let (damaged, hidden, renamed) = (&self.damaged, &self.hidden, &self.renamed);
+        damaged.write(&mut say, "damaged", "; they cannot be read", |one| {
+            one.why.clone()
+        })?;
+        let note = ", which a directory tree cannot show";
+        hidden.write(&mut say, "hidden", note, |one| {
+            format!("{}: {}", quoted(one.name.as_bytes()), one.why)
+        })?;
+        let note = ", as a later entry or a directory has the name";
+        renamed.write(&mut say, "under another name", note, |one| {
+            let [name, shown] = [&one.name, &one.shown_as].map(|name| quoted(name.as_bytes()));
+            format!("{name} is {shown}")
+        })?;
+        if damaged.has_more() || hidden.has_more() || renamed.has_more() {
             say(
-                "hidden",
-                format!("{count}, which a directory tree cannot show"),
+                "",
+                format!("(only the first {MAX_NAMED} of each are listed)"),
             )?;
-        }
-        for one in &self.hidden.first {
-            say("", format!("{}: {}", quoted(one.name.as_bytes()), one.why))?;
-        }
-        if self.renamed.entries > 0 {
-            let count = self.renamed.entries;
-            say(
-                "under another name",
-                format!("{count}, as a later entry or a directory has the name"),
-            )?;
-        }
-        for one in &self.renamed.first {
-            let (name, shown) = (&one.name, &one.shown_as);
-            let [name, shown] = [name, shown].map(|name| quoted(name.as_bytes()));
-            say("", format!("{name} is {shown}"))?;
-        }
-        let lists = [
-            (self.damaged.entries, self.damaged.first.len()),
-            (self.hidden.entries, self.hidden.first.len()),
-            (self.renamed.entries, self.renamed.first.len()),
-        ];
-        if lists.iter().any(|(all, named)| *all > *named as u64) {
-            say("", format!("(only the first {NAMED} of each are listed)"))?;
         }
         if !self.comment.is_empty() {
             say("comment", self.comment_text())?;
@@ -303,7 +305,7 @@ impl Report {
     }
 
     fn comment_text(&self) -> String {
-        let mut end = self.comment.len().min(COMMENT);
+        let mut end = self.comment.len().min(MAX_COMMENT);
         while !self.comment.is_char_boundary(end) {
             end -= 1;
         }
@@ -477,10 +479,6 @@ impl Entries {
         }
         text
     }
-}
-
-fn count(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 fn sized(bytes: u64) -> String {

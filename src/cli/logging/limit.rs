@@ -4,14 +4,14 @@
 //! that reads a damaged file in a loop, must not fill a disk.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{Level, Record};
+use parking_lot::Mutex;
 
 /// The most messages of one kind within [`SPAN`].
-const MOST: u32 = 20;
+const MAX_MESSAGES: u32 = 20;
 
 const SPAN: Duration = Duration::from_secs(60);
 
@@ -57,13 +57,13 @@ impl Limit {
     }
 
     fn judge_at(&self, kind: Kind, message: (Level, &str, &str), now: Instant) -> Verdict {
-        let mut spans = self.spans();
+        let mut spans = self.0.lock();
         let span = spans.entry(kind).or_insert_with(|| Span::new(now));
         let age = now.saturating_duration_since(span.since);
         if age >= SPAN && span.left_out == 0 {
             *span = Span::new(now);
         }
-        if span.logged < MOST {
+        if span.logged < MAX_MESSAGES {
             span.logged += 1;
             return Verdict::Log;
         }
@@ -94,7 +94,7 @@ impl Limit {
 
     fn tell(&self, now: Instant, write: &Write) {
         let mut told = Vec::new();
-        self.spans().retain(|_, span| {
+        self.0.lock().retain(|_, span| {
             let is_over = now.saturating_duration_since(span.since) >= SPAN;
             if is_over && let Some(last) = span.last.take() {
                 told.push((last, span.left_out - 1));
@@ -107,11 +107,6 @@ impl Limit {
                 _ => write(level, &module, &format!("{text} … {more} more of these")),
             }
         }
-    }
-
-    fn spans(&self) -> MutexGuard<'_, HashMap<Kind, Span>> {
-        // Each change is complete before anything can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -133,10 +128,10 @@ mod tests {
     fn told(limit: &Limit, now: Instant) -> Vec<String> {
         static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
         limit.tell(now, &|level, module, text| {
-            let mut told = TOLD.lock().expect("no panic");
+            let mut told = TOLD.lock();
             told.push(format!("{level} {module} {text}"));
         });
-        std::mem::take(&mut TOLD.lock().expect("no panic"))
+        std::mem::take(&mut TOLD.lock())
     }
 
     #[test]
@@ -147,7 +142,7 @@ mod tests {
             let now = start + Duration::from_secs(seconds);
             limit.judge_at(kind, (Level::Warn, "m", text), now)
         };
-        for _ in 0..MOST {
+        for _ in 0..MAX_MESSAGES {
             assert_eq!(judge(1, "first", 0), Verdict::Log);
         }
         let rest = SPAN - Duration::from_secs(10);
@@ -160,7 +155,7 @@ mod tests {
         assert_eq!(all, ["WARN m z … 2 more of these"]);
         // The next minute.
         assert_eq!(judge(1, "again", 61), Verdict::Log);
-        for _ in 1..MOST {
+        for _ in 1..MAX_MESSAGES {
             judge(1, "again", 61);
         }
         judge(1, "one", 62);
@@ -171,7 +166,7 @@ mod tests {
     fn a_quiet_minute_renews_the_number() {
         let (limit, start) = (Limit::default(), Instant::now());
         for minute in 0..3 {
-            for _ in 0..MOST {
+            for _ in 0..MAX_MESSAGES {
                 let now = start + SPAN * minute;
                 let verdict = limit.judge_at(("a.rs".into(), 1), (Level::Info, "m", "x"), now);
                 assert_eq!(verdict, Verdict::Log);

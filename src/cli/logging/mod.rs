@@ -6,16 +6,17 @@
 mod limit;
 mod sink;
 
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::OnceLock;
 
 use env_filter::Filter;
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use parking_lot::RwLock;
 
+use super::show::printable;
 use limit::{Limit, Verdict};
-use sink::printable;
 pub(super) use sink::{describe, reopen, to_file, to_system};
 
-/// The variable with the filter, written as those of the crate env_logger: `aiozfs::http=debug,info`.
+/// The variable with the filter, in the syntax of the crate env_logger: `aiozfs::http=debug,info`.
 const RUST_LOG: &str = "RUST_LOG";
 
 /// Libraries whose messages are never logged: they hold what is signed.
@@ -85,7 +86,7 @@ fn of_environment() -> Option<Filter> {
     match parse(&directives) {
         Ok(filter) => Some(filter),
         Err(why) => {
-            eprintln!("aiozfs: warning: {RUST_LOG}: {why}");
+            tell!("aiozfs: warning: {RUST_LOG}: {why}");
             None
         }
     }
@@ -103,7 +104,7 @@ fn of_verbosity(verbosity: u8) -> Filter {
         LevelFilter::Trace => LevelFilter::Debug,
         _ => LevelFilter::Error,
     };
-    // It logs each refused certificate once a connection; the error of the command says the same.
+    // This library logs each refused certificate once a connection. The error of the command says the same.
     let certificates = match level {
         LevelFilter::Trace => LevelFilter::Debug,
         _ => LevelFilter::Off,
@@ -119,12 +120,11 @@ fn of_verbosity(verbosity: u8) -> Filter {
 impl Logger {
     fn set_filter(&self, filter: Filter) {
         log::set_max_level(filter.filter());
-        *self.filter.write().unwrap_or_else(PoisonError::into_inner) = Some(filter);
+        *self.filter.write() = Some(filter);
     }
 
     fn wants(&self, is_wanted: impl FnOnce(&Filter) -> bool) -> bool {
-        let filter = self.filter.read().unwrap_or_else(PoisonError::into_inner);
-        filter.as_ref().is_some_and(is_wanted)
+        self.filter.read().as_ref().is_some_and(is_wanted)
     }
 }
 
@@ -139,7 +139,7 @@ impl Log for Logger {
         }
         let text = printable(&record.args().to_string());
         let (level, module) = (record.level(), record.target());
-        // Who asks for details gets them all.
+        // A user who asks for details gets all of them.
         let limit = LOGGER.limit.get().filter(|_| level <= Level::Info);
         let verdict = limit.map(|limit| limit.judge(record, &text));
         if let (Some(Verdict::Wait(pause)), Some(limit)) = (&verdict, limit) {

@@ -4,9 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use log::Level;
+use parking_lot::Mutex;
+
+use crate::cli::show::printable;
 
 /// Where syslog daemons listen (syslog(3)).
 const SYSLOG_SOCKET: &str = "/dev/log";
@@ -38,7 +40,7 @@ static FIELDS: Mutex<String> = Mutex::new(String::new());
 /// Logs to standard error. If systemd connected that with the journal, the messages have their priority and
 /// fields.
 pub(super) fn to_stderr() {
-    *sink() = match (is_journal(), connect(JOURNAL_SOCKET)) {
+    *SINK.lock() = match (is_journal(), connect(JOURNAL_SOCKET)) {
         (false, _) => Sink::Stderr,
         (true, Ok(socket)) => Sink::Journal(socket),
         (true, Err(_)) => Sink::JournalLines,
@@ -48,7 +50,7 @@ pub(super) fn to_stderr() {
 /// Continues the log in a file, to which lines are appended. `path` is absolute.
 pub fn to_file(path: &Path) -> io::Result<()> {
     let file = OpenOptions::new().create(true).append(true).open(path)?;
-    *sink() = Sink::File(file, path.to_owned());
+    *SINK.lock() = Sink::File(file, path.to_owned());
     Ok(())
 }
 
@@ -57,13 +59,13 @@ pub fn to_file(path: &Path) -> io::Result<()> {
 pub fn to_system() {
     let journal = connect(JOURNAL_SOCKET).map(Sink::Journal);
     let system = journal.or_else(|_| connect(SYSLOG_SOCKET).map(Sink::Syslog));
-    *sink() = system.unwrap_or(Sink::Nowhere);
+    *SINK.lock() = system.unwrap_or(Sink::Nowhere);
 }
 
 /// Opens the log again: the file, which logrotate(8) may have renamed, or the system's log, whose daemon
 /// may have restarted. If this fails, the log stays as it is.
 pub fn reopen() {
-    let path = match &*sink() {
+    let path = match &*SINK.lock() {
         Sink::File(_, path) => Some(path.clone()),
         Sink::Stderr | Sink::JournalLines => return,
         Sink::Journal(_) | Sink::Syslog(_) | Sink::Nowhere => None,
@@ -83,14 +85,14 @@ pub fn reopen() {
 pub fn describe(source: &str, mountpoint: &Path) {
     let (source, mountpoint) = (printable(source), mountpoint.display().to_string());
     let mountpoint = printable(&mountpoint);
-    *fields() = format!("AIOZFS_SOURCE={source}\nAIOZFS_MOUNTPOINT={mountpoint}\n");
+    *FIELDS.lock() = format!("AIOZFS_SOURCE={source}\nAIOZFS_MOUNTPOINT={mountpoint}\n");
 }
 
 /// Writes a message, which is one line.
 pub(super) fn write(level: Level, module: &str, text: &str) {
     let (word, severity) = (word(level), severity(level));
     // An error of the log must not fail a read.
-    match &mut *sink() {
+    match &mut *SINK.lock() {
         Sink::Stderr => drop(writeln!(io::stderr(), "aiozfs: {word}: {text}")),
         Sink::JournalLines => drop(writeln!(io::stderr(), "<{severity}>{text}")),
         Sink::File(file, _) => {
@@ -99,7 +101,7 @@ pub(super) fn write(level: Level, module: &str, text: &str) {
             let _ = file.write_all(format!("{time} {word}: {text}\n").as_bytes());
         }
         Sink::Journal(socket) => {
-            let entry = journal_entry(severity, module, text, &fields());
+            let entry = journal_entry(severity, module, text, &FIELDS.lock());
             let _ = socket.send(entry.as_bytes());
         }
         Sink::Syslog(socket) => {
@@ -118,13 +120,6 @@ fn journal_entry(severity: u8, module: &str, text: &str, fields: &str) -> String
     )
 }
 
-/// Replaces control characters, which names in archives may contain.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 fn connect(path: &str) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.connect(path)?;
@@ -139,14 +134,6 @@ fn is_journal() -> bool {
         Some(named == format!("{}:{}", stat.st_dev, stat.st_ino))
     };
     named.and_then(is_it).unwrap_or(false)
-}
-
-fn sink() -> MutexGuard<'static, Sink> {
-    SINK.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn fields() -> MutexGuard<'static, String> {
-    FIELDS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn word(level: Level) -> &'static str {

@@ -17,9 +17,9 @@ use crate::fs::natural;
 use crate::ranges::{arrange, arrange_by_key};
 use crate::volume::{self, Location, OpenError};
 
-/// The most entries that `ls -R` lists. Directories that lead to one another through few blocks may have
-/// more entries than there are atoms.
-const MOST_LISTED: usize = 1_000_000;
+/// The most entries that `ls -R` lists. A few blocks of IPFS can name one another so often that the listing would
+/// never end.
+const MAX_LISTED: usize = 1_000_000;
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -126,7 +126,7 @@ impl Listing<'_> {
             ahead.append(&mut below);
         }
         if self.args.json {
-            out.write_all(if self.rows == 0 { b"]\n" } else { b"\n]\n" })?;
+            show::json_end(self.rows == 0, out)?;
         }
         Ok(())
     }
@@ -152,9 +152,9 @@ impl Listing<'_> {
             Ok(entries)
         });
         let entries = entries.map_err(|e: OpenError| explain_open(&self.access.location, &e))?;
-        if self.rows + entries.len() > MOST_LISTED {
+        if self.rows + entries.len() > MAX_LISTED {
             return Err(Failure::new(format!(
-                "there are more than {MOST_LISTED} entries; list a directory below"
+                "there are more than {MAX_LISTED} entries; list a directory below"
             )));
         }
         Ok(entries)
@@ -179,8 +179,7 @@ impl Listing<'_> {
                 cid: shown.filter(|_| is_ipfs),
                 source: shown.filter(|_| !is_ipfs),
             };
-            let comma = if is_first { "\n" } else { ",\n" };
-            return write!(out, "{comma}{}", show::json(&row));
+            return show::json_row(is_first, &row, out);
         }
         if self.args.long {
             let kind = kind(entry.kind).unwrap_or("?");

@@ -179,7 +179,7 @@ impl<'a> Listing<'a> {
             self.group(children, false, out)?;
         }
         if self.args.json && self.failed.is_none() {
-            out.write_all(if self.is_first { b"]\n" } else { b"\n]\n" })?;
+            show::json_end(self.is_first, out)?;
         }
         Ok(())
     }
@@ -205,8 +205,7 @@ impl<'a> Listing<'a> {
             }
             let target = self.targets.remove(&ino);
             if self.args.json {
-                out.write_all(if self.is_first { b"\n" } else { b",\n" })?;
-                out.write_all(self.json(ino, target.as_deref()).as_bytes())?;
+                show::json_row(self.is_first, &self.json(ino, target.as_deref()), out)?;
             } else {
                 self.line(ino, full_names, target.as_deref(), out)?
             }
@@ -376,10 +375,10 @@ impl<'a> Listing<'a> {
         out.write_all(b"\n")
     }
 
-    fn json(&self, ino: Ino, target: Option<&[u8]>) -> String {
+    fn json(&self, ino: Ino, target: Option<&[u8]>) -> Row {
         let path = self.unmounted.tree().path(ino);
         let problem = self.problem(ino).map(|why| why.to_string());
         let (attr, entry) = (self.attr(ino), self.record(ino));
-        show::json(&Row::new(&path, &attr, entry.as_ref(), target, problem))
+        Row::new(&path, &attr, entry.as_ref(), target, problem)
     }
 }

@@ -12,14 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use futures_util::future::select_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::directories::CacheDirArgs;
 use super::known_cids::KnownCids;
-use super::{Failure, logging, units};
+use super::{Failure, logging, runtime, units};
 use crate::content::Profile;
 use crate::serve::Node;
 use publisher::{Lines, Publisher};
@@ -84,8 +82,8 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
         .map_err(|e| explain_bind(&args.listen, &e))?;
     let failed = |e: io::Error| Failure::new(format!("cannot listen on {}: {e}", args.listen));
     let base = base_url(listener.local_addr().map_err(failed)?);
-    let ended = end_on_signals()?;
-    eprintln!("aiozfs: listening on {base}/ (a page for browsers; Ctrl-C ends)");
+    let ended = runtime::end_on_signals()?;
+    tell!("aiozfs: listening on {base}/ (a page for browsers; Ctrl-C ends)");
     let node = Node::new();
     let publisher = Publisher::new(
         node.clone(),
@@ -124,23 +122,6 @@ fn explain_bind(listen: &str, error: &io::Error) -> Failure {
         _ => "--listen wants HOST:PORT, as in 127.0.0.1:8080",
     };
     Failure::new(format!("cannot listen on {listen}: {error}; {remedy}"))
-}
-
-/// Ends when SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is gone) comes.
-fn end_on_signals() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
-    let mut signals = Vec::new();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let watched = signal(kind);
-        signals.push(watched.map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?);
-    }
-    Ok(async move {
-        let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-        select_all(any).await;
-    })
 }
 
 /// Raises the limit of open files: each client needs two descriptors. The usual soft limit of 1024 is for

@@ -254,7 +254,7 @@ impl Hasher {
                 url,
             });
         }
-        let name = file.name.replace(|c: char| c.is_control(), "\u{fffd}");
+        let name = show::printable(&file.name);
         format!("{cid}\t{}\t{name}\t{url}", file.stamp.size())
     }
 }

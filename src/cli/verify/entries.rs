@@ -39,7 +39,7 @@ struct Open {
     header: Vec<u8>,
     /// Where the data lies. Known once the header was read or has failed.
     extent: Option<Extent>,
-    /// Whether some of it could not be read, so that it cannot be compared.
+    /// Whether some of it could not be read. It is then not compared.
     has_holes: bool,
     /// `None` until its data begins.
     content: Option<Content>,
@@ -289,19 +289,7 @@ impl Open {
             if !is_header {
                 return true;
             }
-            let extent = if self.has_holes {
-                self.check.predicted()
-            } else {
-                match self.check.confirm(&self.header) {
-                    Ok(extent) => extent,
-                    Err(why) => {
-                        let at = self.check.range();
-                        report.bad(Bad::of(index, self.id, at, why.to_string()));
-                        self.has_holes = true;
-                        self.check.predicted()
-                    }
-                }
-            };
+            let extent = self.confirm(index, report);
             self.at = extent.offset;
             self.extent = Some(extent);
             if !self.has_holes {
@@ -311,5 +299,20 @@ impl Open {
                 self.content = Some(Content::new(&entry, is_stored, password, share));
             }
         }
+    }
+
+    /// Where the data lies: as the header tells, or as the directory does if the header is bad or was not read.
+    fn confirm(&mut self, index: &Index, report: &mut Report) -> Extent {
+        if !self.has_holes {
+            match self.check.confirm(&self.header) {
+                Ok(extent) => return extent,
+                Err(why) => {
+                    let at = self.check.range();
+                    report.bad(Bad::of(index, self.id, at, why.to_string()));
+                    self.has_holes = true;
+                }
+            }
+        }
+        self.check.predicted()
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn windows(
 }
 
 /// Fetches a window. An error of some bytes is in the place of these bytes. An error that concerns all
-/// bytes, such as a server that is gone, is returned.
+/// bytes, for example that a server is gone, is returned.
 pub(super) async fn fetch(source: &dyn Source, window: Range<u64>) -> Result<Vec<Outcome>, Error> {
     let mut outcomes = Vec::new();
     let mut at = window.start;

@@ -17,13 +17,10 @@ use std::thread;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 
-use super::access::AccessArgs;
-use super::index_arg::IndexArg;
-use super::mount_options::MountOptions;
 use super::patterns::Patterns;
 use super::progress::Progress;
-use super::unmounted::SourceArgs;
-use super::{Failure, completions, config, job, logging};
+use super::unmounted::{ReadArgs, SourceArgs, resolve};
+use super::{Failure, completions, runtime};
 use crate::archive::{EntryId, Index};
 use crate::decode::{Memory, Password};
 use crate::ranges::RangeSet;
@@ -45,7 +42,8 @@ const GAP: u64 = 256 * 1024;
 ///
 /// For a CID, every byte is verified against it. Every file is compared with its CRC-32, compressed ones after
 /// decoding, on all cores. A tar has no checksums of content: its headers are checked. Prints a line for
-/// each bad extent, and a summary. The exit code is 1 if anything is bad. Reads everything from servers,
+/// each bad extent, and a summary. The exit code is 1 if anything is bad,
+/// or if a file could not be compared and no CID proves it. Reads everything from servers,
 /// not from the cache, except with --offline.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -60,12 +58,7 @@ pub(super) struct VerifyArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    access: AccessArgs,
-    #[command(flatten)]
-    index: IndexArg,
-    /// Log more; may be given more than once
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    read: ReadArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -79,12 +72,8 @@ Each bad extent is a line: the file, the bytes of the archive, and why.
   720p_0001.ts: bytes 1048576-2097151 (1048576): ... they do not match the CID";
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    logging::init(args.verbose);
-    let location = config::locate(&args.source.source)?;
-    let access = args.access.resolve(location, &MountOptions::default())?;
-    let access = access.with_index(args.index.given.as_deref())?;
-    let access = access.without_cache();
-    let runtime = job::runtime()?;
+    let access = resolve(&args.source, &args.read)?.without_cache();
+    let runtime = runtime::new()?;
     let done = runtime.block_on(async {
         let archive = access.open_archive().await?.archive;
         let mut report = Report::new(access.location.shown(), access.is_verified());
@@ -104,10 +93,11 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     };
     let printed = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
     printed.map_err(|e| Failure::new(format!("cannot print: {e}")))?;
-    Ok(ExitCode::from(u8::from(!report.is_good())))
+    let is_good = report.is_good() && report.is_complete();
+    Ok(ExitCode::from(u8::from(!is_good)))
 }
 
-/// What all entries are decoded with: the password, and the memory that codecs share.
+/// What codecs need: the password, and the memory that they share.
 type With<'a> = (Option<&'a Password>, &'a Arc<Memory>);
 
 async fn run(
@@ -151,15 +141,14 @@ async fn run(
 /// Entries to compare, and the ranges to read for them.
 type Task = (Vec<EntryId>, Vec<Range<u64>>);
 
-/// Divides the work: each large compressed entry is read apart, so that several are decoded at once.
+/// Divides the work: each large compressed entry is read apart. So several are decoded at once.
 fn tasks(index: &Index, chosen: Vec<EntryId>, ranges: Vec<Range<u64>>) -> Vec<Task> {
     let is_large = |id: &EntryId| {
         let is_compressed = !index.is_stored(*id) && index.readable(*id).is_ok();
         is_compressed && index.get(*id).compressed_size >= LARGE
     };
     let (large, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(is_large);
-    let mut rest = RangeSet::new();
-    ranges.into_iter().for_each(|range| rest.insert(range));
+    let mut rest: RangeSet = ranges.into_iter().collect();
     let mut tasks = Vec::new();
     for id in large {
         let span = entries::span(index, id);

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::archive::{EntryId, Format, Index};
+use crate::cli::show;
 use crate::ranges::arrange_by_key;
 
 /// Some bytes that are bad.
@@ -24,7 +25,7 @@ pub(super) struct Report {
     source: (&'static str, String),
     is_verified: bool,
     pub(super) format: Format,
-    /// Entries that were read, and those of them that were compared with their checksum.
+    /// Entries that were read, and how many of them were compared with their checksum.
     pub(super) files: u64,
     pub(super) compared: u64,
     /// Bytes of the archive that were read.
@@ -119,6 +120,11 @@ impl Report {
         self.bad.is_empty()
     }
 
+    /// Whether every byte was verified, or every entry compared.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_verified || self.unread.is_empty()
+    }
+
     pub(super) fn json(&self) -> String {
         let unread = self.unread.iter().map(|(name, why)| Unread {
             name: printable(name),
@@ -161,7 +167,8 @@ impl Report {
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
         let compared = match self.format {
             Format::Zip => {
-                format!("of {files} files, {compared} were compared with their checksum")
+                let entries = files + self.unread.len() as u64;
+                format!("of {entries} entries, {compared} were compared with their checksum")
             }
             Format::Tar => format!(
                 "the headers of {files} members are checked; a tar has no checksums of their content"
@@ -169,7 +176,8 @@ impl Report {
         };
         let _ = writeln!(text, "{kind} {source}: {bytes} bytes {how}; {compared}");
         let _ = match self.bad.len() {
-            0 => writeln!(text, "all good"),
+            0 if self.is_complete() => writeln!(text, "all good"),
+            0 => writeln!(text, "nothing bad found, but not everything was compared"),
             1 => writeln!(text, "1 bad extent"),
             many => writeln!(text, "{many} bad extents"),
         };
@@ -177,11 +185,6 @@ impl Report {
     }
 }
 
-/// A name without control characters.
 fn printable(name: &[u8]) -> String {
-    let text = String::from_utf8_lossy(name);
-    let text = text
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    text.collect()
+    show::printable(&String::from_utf8_lossy(name))
 }

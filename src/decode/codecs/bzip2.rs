@@ -4,8 +4,8 @@
 //! any bit of a byte, and depends on no other. Only the next magic number tells where it ends.
 //!
 //! The library decodes whole streams only. So this codec makes a stream of each block: the header, the block shifted
-//! to a whole byte, and an end. Its steps: `begin` finds the next block, `stream_of` makes the
-//! stream, `read` passes it to the library.
+//! to a whole byte, and an end. `next_block` finds where the next block ends, `stream_of` makes the stream, and the library
+//! decodes it.
 
 use bzip2::{Decompress, Status};
 
@@ -35,19 +35,15 @@ const MOST_FALSE_ENDS: u32 = 16;
 pub(in crate::decode) struct Bzip2 {
     input: Box<dyn Input>,
     output: u64,
+    is_first_stream: bool,
     /// The stream's block size in units of 100 KB, as a digit; 0 where a stream begins.
     level: u8,
     /// What was read and belongs to no block that was decoded. The next magic number begins in the first byte.
     bytes: Vec<u8>,
     /// The bit of the first byte at which it begins, counted from the most significant one.
     bit: usize,
-    /// The last eight of `bytes`, in which the end of the block was looked for.
-    seen: u64,
-    /// The block that is being decoded.
+    /// The block that is being decoded: the one at the beginning of `bytes`.
     block: Option<Block>,
-    is_first_stream: bool,
-    /// How many false ends of the present block were found.
-    false_ends: u32,
     /// Dropped last, because the others have the memory.
     _share: Share,
 }
@@ -57,11 +53,10 @@ struct Block {
     decoder: Decompress,
     /// A stream of this block alone.
     stream: Vec<u8>,
-    /// How many bytes of it the decoder has got.
-    fed: usize,
-    has_output: bool,
     /// Where the block ends and the next magic number begins, in bits from the first of [`Bzip2::bytes`].
     end: usize,
+    /// How many false ends were tried before.
+    false_ends: u32,
 }
 
 impl Bzip2 {
@@ -75,13 +70,11 @@ impl Bzip2 {
             input,
             _share: share,
             output: from.map_or(0, |from| from.output),
+            is_first_stream: from.is_none(),
             level: 0,
             bytes: Vec::new(),
             bit: 0,
-            seen: 0,
             block: None,
-            false_ends: 0,
-            is_first_stream: from.is_none(),
         };
         if let Some(from) = from {
             let wrong = || codec.damaged("its checkpoint is damaged");
@@ -123,19 +116,14 @@ impl Bzip2 {
         Ok(true)
     }
 
-    /// Begins the next block. Returns false at the end of the data.
-    fn begin(&mut self) -> Result<bool, Error> {
+    /// The next block; `None` at the end of the data.
+    fn next_block(&mut self) -> Result<Option<Block>, Error> {
         loop {
             if self.level == 0 && !self.begin_stream()? {
-                return Ok(false);
+                return Ok(None);
             }
             match bits(&self.bytes, self.bit) & MAGIC_MASK {
-                BLOCK_MAGIC => {
-                    self.seen = 0;
-                    let end = self.find_end()?;
-                    self.block = Some(self.block_to(end));
-                    return Ok(true);
-                }
+                BLOCK_MAGIC => return self.block_to_next_end(0).map(Some),
                 END_MAGIC => {
                     // The CRC-32 of the stream is one of the blocks', which are compared.
                     if !self.fill((self.bit + MAGIC_BITS + CRC_BITS).div_ceil(8))? {
@@ -166,16 +154,35 @@ impl Bzip2 {
         Ok(true)
     }
 
-    /// Reads on to the end of the next magic number behind that of the block. Returns where it begins, in bits.
+    /// The block at the beginning of `bytes`. It is assumed to end before the next magic number that was not read yet.
+    fn block_to_next_end(&mut self, false_ends: u32) -> Result<Block, Error> {
+        if false_ends > MOST_FALSE_ENDS {
+            return Err(self.damaged("a bzip2 block has too many magic numbers in it"));
+        }
+        let end = self.find_end()?;
+        Ok(Block {
+            decoder: Decompress::new(false),
+            stream: self.stream_of(end),
+            end,
+            false_ends,
+        })
+    }
+
+    /// Reads to the end of the next magic number behind that of the block. Returns where it begins, in bits.
     fn find_end(&mut self) -> Result<usize, Error> {
         let from = self.bit + MAGIC_BITS;
+        // The last eight bytes: the magic number may have begun in them.
+        let last = &self.bytes[self.bytes.len().saturating_sub(8)..];
+        let mut seen = last
+            .iter()
+            .fold(0, |seen, byte| seen << 8 | u64::from(*byte));
         loop {
             let at = self.input.position();
             let new = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
             if new.is_empty() {
                 return Err(self.damaged("it ends in the middle"));
             }
-            let (mut seen, known) = (self.seen, self.bytes.len());
+            let known = self.bytes.len();
             let found = new.iter().enumerate().find_map(|(index, byte)| {
                 seen = seen << 8 | u64::from(*byte);
                 let end = (known + index + 1) * 8;
@@ -185,7 +192,6 @@ impl Bzip2 {
                 let start = (end - shift).checked_sub(MAGIC_BITS)?;
                 (start >= from).then_some((index, start))
             });
-            self.seen = seen;
             let count = found.map_or(new.len(), |(index, _)| index + 1);
             self.bytes.extend_from_slice(&new[..count]);
             self.input.consume(count);
@@ -195,17 +201,6 @@ impl Bzip2 {
             if self.bytes.len() > LONGEST {
                 return Err(self.damaged("a bzip2 block has no end"));
             }
-        }
-    }
-
-    /// The block that ends before the bit `end`.
-    fn block_to(&self, end: usize) -> Block {
-        Block {
-            decoder: Decompress::new(false),
-            stream: self.stream_of(end),
-            fed: 0,
-            has_output: false,
-            end,
         }
     }
 
@@ -233,46 +228,47 @@ fn bits(bytes: &[u8], at: usize) -> u64 {
     word << shift >> (64 - MAGIC_BITS)
 }
 
+impl Block {
+    /// Decodes into `out`. Returns how many bytes, and whether the block has ended. `None` if its stream is damaged, or cut
+    /// off at a false end.
+    fn decode(&mut self, out: &mut [u8]) -> Option<(usize, bool)> {
+        let (consumed, produced) = (self.decoder.total_in(), self.decoder.total_out());
+        let rest = &self.stream[consumed as usize..];
+        let status = self.decoder.decompress(rest, out).ok()?;
+        let count = (self.decoder.total_out() - produced) as usize;
+        let has_ended = status == Status::StreamEnd;
+        let is_stuck = !has_ended && count == 0 && self.decoder.total_in() == consumed;
+        (!is_stuck).then_some((count, has_ended))
+    }
+}
+
 impl Codec for Bzip2 {
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         loop {
             let Some(block) = &mut self.block else {
-                if self.begin()? {
-                    continue;
+                self.block = self.next_block()?;
+                if self.block.is_none() {
+                    return Ok(0);
                 }
-                return Ok(0);
-            };
-            let before = (block.decoder.total_in(), block.decoder.total_out());
-            let status = block.decoder.decompress(&block.stream[block.fed..], out);
-            let consumed = block.decoder.total_in() - before.0;
-            let produced = (block.decoder.total_out() - before.1) as usize;
-            block.fed += consumed as usize;
-            block.has_output |= produced > 0;
-            let has_ended = matches!(status, Ok(Status::StreamEnd));
-            let is_stuck = status.is_err() || !has_ended && produced == 0 && consumed == 0;
-            if is_stuck && block.has_output {
-                return Err(self.damaged("a bzip2 block is not valid"));
-            }
-            if is_stuck {
-                // The stream was cut off, or is damaged: perhaps what looked like its end was none.
-                self.false_ends += 1;
-                if self.false_ends > MOST_FALSE_ENDS {
-                    return Err(self.damaged("a bzip2 block has too many magic numbers in it"));
-                }
-                let end = self.find_end()?;
-                self.block = Some(self.block_to(end));
                 continue;
-            }
+            };
+            let Some((count, has_ended)) = block.decode(out) else {
+                if block.decoder.total_out() > 0 {
+                    return Err(self.damaged("a bzip2 block is not valid"));
+                }
+                let false_ends = block.false_ends + 1;
+                self.block = Some(self.block_to_next_end(false_ends)?);
+                continue;
+            };
             if has_ended {
                 let end = block.end;
-                self.false_ends = 0;
                 self.block = None;
                 self.bytes.drain(..end / 8);
                 self.bit = end % 8;
             }
-            if produced > 0 {
-                self.output += produced as u64;
-                return Ok(produced);
+            if count > 0 {
+                self.output += count as u64;
+                return Ok(count);
             }
         }
     }
@@ -293,5 +289,48 @@ impl Codec for Bzip2 {
             state: [&head, &self.bytes[..]].concat(),
             decryption: self.input.state(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::decode::input::MemoryInput;
+    use crate::decode::memory::Memory;
+
+    /// Bytes whose map in the header of a block has the bits of a block's magic number.
+    const BYTES: &[u8] =
+        b"\x21\x23\x24\x27\x2a\x2d\x2e\x31\x33\x36\x37\x39\x3b\x3c\x3f\x70\x90\xf0";
+
+    #[test]
+    fn magic_numbers_within_a_block_are_not_its_end() {
+        let mut random = fastrand::Rng::with_seed(4);
+        let mut last = 0;
+        // Without runs, which are encoded by other bytes.
+        let content = std::iter::repeat_with(|| {
+            last = (last + random.usize(1..BYTES.len())) % BYTES.len();
+            BYTES[last]
+        });
+        let content: Vec<u8> = content.take(250_000).collect();
+        let mut stored = Vec::new();
+        let mut encoder = bzip2::read::BzEncoder::new(&content[..], bzip2::Compression::fast());
+        encoder.read_to_end(&mut stored).unwrap();
+        let magic = |at: &usize| bits(&stored, *at) == BLOCK_MAGIC;
+        assert_eq!((0..stored.len() * 8).filter(magic).count(), 2 * 3);
+
+        let input = Box::new(MemoryInput::new(stored));
+        let share = Memory::new(64 << 20).share_at_once();
+        let mut codec = Bzip2::new(input, None, share).unwrap();
+        let (mut decoded, mut buffer) = (Vec::new(), [0; 10_000]);
+        loop {
+            let count = codec.read(&mut buffer).unwrap();
+            if count == 0 {
+                break;
+            }
+            decoded.extend_from_slice(&buffer[..count]);
+        }
+        assert!(decoded == content);
     }
 }

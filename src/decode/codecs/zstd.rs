@@ -9,8 +9,9 @@ use crate::decode::memory::Share;
 /// The binary logarithm of the longest window that the library decodes, in bytes.
 const LONGEST_WINDOW: u32 = 31;
 
-/// Memory of a decoder besides its window, in bytes.
-const CONTEXT: u64 = 256 * 1024;
+/// Memory of a decoder besides its window, in bytes (`ZSTD_estimateDStreamSize` of libzstd): its context, a buffer for a
+/// compressed block, and two blocks and some bytes behind the window. A block has at most 128 KiB.
+const CONTEXT: u64 = 96 * 1024 + 3 * 128 * 1024;
 
 /// The beginning of a frame that tells how long its header is, in bytes (section 3.1.1).
 const START: usize = 5;
@@ -191,5 +192,33 @@ fn window(frame: &[u8]) -> Option<u64> {
         1 => number(2).map(|size| size + 256),
         2 => number(4),
         _ => number(8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Too little was counted: 256 KiB besides the window.
+    #[test]
+    fn a_decoder_takes_no_more_memory_than_is_counted() {
+        for log in [10, 17, 18, 23, 27] {
+            // A frame without the content's length, and the header of a raw block that is not the last one.
+            let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 8, 0, 0];
+            let window = window(&frame).unwrap();
+            assert_eq!(window, 1 << log);
+            let mut context = zstd::zstd_safe::DCtx::create();
+            let mut out = [0; 10];
+            let mut to = OutBuffer::around(&mut out[..]);
+            let mut from = InBuffer::around(&frame[..]);
+            context.decompress_stream(&mut to, &mut from).unwrap();
+            let taken = context.sizeof() as u64;
+            let counted = CONTEXT + window;
+            assert!(
+                taken > window && taken <= counted,
+                "{taken} of {counted} bytes"
+            );
+            println!("{log} {taken} {}", taken - window);
+        }
     }
 }

@@ -47,21 +47,17 @@ impl Large {
         let point = self.shared.points.before(self.id, self.coding.size);
         let mut walk = self.begin(point.as_deref(), goal, epoch)?;
         let mut buffer = self.shared.blocks.buffer();
-        let result = loop {
+        loop {
             progress(walk.position());
             if walk.position() == self.coding.size {
-                break Ok(());
+                return Ok(());
             }
             if self.shared.closed.is_cancelled() {
-                break Err(Error::Cancelled);
+                return Err(Error::Cancelled);
             }
             walk.expect(goal);
-            if let Err(error) = walk.fill(&self.surroundings(), &mut buffer) {
-                break Err(error);
-            }
+            walk.fill(&self.surroundings(), &mut buffer)?;
             self.store_points(false);
-        };
-        walk.turn().give();
-        result
+        }
     }
 }

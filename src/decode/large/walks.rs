@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::{Large, State};
+use super::{Large, State, Wrong};
 use crate::decode::blocks::BLOCK;
 use crate::decode::checkpoint::Point;
 use crate::decode::error::Error;
@@ -18,13 +18,11 @@ use crate::reader;
 
 /// Why a walk stopped.
 enum Stop {
-    /// It rests, or has been dropped.
+    /// It rests.
     Resting,
     /// It is at the end of the entry.
     AtEnd,
-    /// The data was found to be wrong since it began.
-    Outdated,
-    /// It has not begun: the reads that it was for have ended.
+    /// The reads that it was for have ended, or its data was found to be wrong since it began.
     Unwanted,
 }
 
@@ -34,18 +32,14 @@ impl Large {
     pub(super) fn spawn_walk(self: &Arc<Self>, number: u64, from: Option<Arc<Point>>, epoch: u64) {
         let this = self.clone();
         self.shared.workers.spawn(move || {
-            let stopped = this.caught(|| {
+            this.run(number, epoch, || {
                 // Otherwise it would wait for memory and bytes for nobody.
                 let Some(goal) = this.goal(number) else {
                     return Ok(Stop::Unwanted);
                 };
-                match this.begin(from.as_deref(), goal, epoch) {
-                    Ok(walk) => this.go(number, walk),
-                    Err(_) if this.state().epoch != epoch => Ok(Stop::Outdated),
-                    Err(error) => Err(error),
-                }
+                let walk = this.begin(from.as_deref(), goal, epoch)?;
+                this.decode(number, walk)
             });
-            this.stopped(number, stopped);
         });
     }
 
@@ -53,19 +47,28 @@ impl Large {
     pub(super) fn go_on(self: &Arc<Self>, number: u64, walk: Walk) {
         let this = self.clone();
         self.shared.workers.go_on(move || {
-            walk.turn().take();
-            let stopped = this.caught(|| this.go(number, walk));
-            this.stopped(number, stopped);
+            this.run(number, walk.epoch(), || {
+                walk.turn().take();
+                this.decode(number, walk)
+            });
         });
     }
 
-    fn caught(&self, go: impl FnOnce() -> Result<Stop, Error>) -> Result<Stop, Error> {
-        let ended = catch_unwind(AssertUnwindSafe(go));
-        ended.unwrap_or_else(|_| Err(Error::panicked()))
+    /// Runs a walk until it stops, and sees to the reads that wait then.
+    fn run(self: &Arc<Self>, number: u64, epoch: u64, steps: impl FnOnce() -> Result<Stop, Error>) {
+        let stopped = catch_unwind(AssertUnwindSafe(steps));
+        match stopped.unwrap_or_else(|_| Err(Error::panicked())) {
+            Ok(Stop::Resting) => self.store_points(false),
+            Ok(Stop::AtEnd) => {
+                self.store_points(true);
+                self.ended(number);
+            }
+            Ok(Stop::Unwanted) => self.ended(number),
+            Err(error) => self.failed(number, epoch, error),
+        }
     }
 
-    /// Begins a walk at a checkpoint, or at the start of the entry. It has a turn, which [`go`](Self::go) gives back.
-    /// `epoch` is that of the checkpoint.
+    /// Begins a walk at a checkpoint, or at the start of the entry. It has a turn. `epoch` is that of the checkpoint.
     pub(super) fn begin(
         &self,
         from: Option<&Point>,
@@ -76,67 +79,37 @@ impl Large {
         Walk::begin(&self.surroundings(), from, goal, epoch)
     }
 
-    /// Lets a walk that has a turn decode until it is to rest.
-    fn go(self: &Arc<Self>, number: u64, mut walk: Walk) -> Result<Stop, Error> {
-        let turn = walk.turn().clone();
+    /// Lets a walk that has a turn decode until it stops.
+    fn decode(self: &Arc<Self>, number: u64, mut walk: Walk) -> Result<Stop, Error> {
         let mut buffer = self.shared.blocks.buffer();
-        let result = loop {
+        loop {
             if self.shared.closed.is_cancelled() {
-                break Err(Error::Read(reader::Error::Closed));
+                return Err(Error::Read(reader::Error::Closed));
             }
             let Some(goal) = self.goal(number) else {
                 // Before another thread may go on with it.
-                turn.give();
+                walk.turn().give();
                 self.rest(number, walk);
                 return Ok(Stop::Resting);
             };
             walk.expect(goal);
-            let (block, is_whole) = (
-                walk.position() / BLOCK,
-                walk.position().is_multiple_of(BLOCK),
-            );
-            let filled = walk.fill(&self.surroundings(), &mut buffer);
-            if self.state().epoch != walk.epoch() {
-                break Ok(Stop::Outdated);
-            }
-            if let Err(error) = filled {
-                break Err(error);
-            }
-            if is_whole {
-                let Some(next) = self.give(number, block, buffer, walk.epoch()) else {
-                    break Ok(Stop::Outdated);
-                };
-                buffer = next;
+            let start = walk.position();
+            walk.fill(&self.surroundings(), &mut buffer)?;
+            // The walk may have begun within a block.
+            if start.is_multiple_of(BLOCK) {
+                match self.give(number, start / BLOCK, buffer, walk.epoch()) {
+                    Some(next) => buffer = next,
+                    None => return Ok(Stop::Unwanted),
+                }
             }
             if walk.position() == self.coding.size {
-                break Ok(Stop::AtEnd);
+                return Ok(Stop::AtEnd);
             }
             self.store_points(false);
             if (walk.position() / BLOCK).is_multiple_of(8) {
-                turn.give();
-                turn.take();
+                walk.turn().give();
+                walk.turn().take();
             }
-        };
-        turn.give();
-        result
-    }
-
-    fn stopped(self: &Arc<Self>, number: u64, stopped: Result<Stop, Error>) {
-        match stopped {
-            Ok(Stop::Resting) => self.store_points(false),
-            Ok(Stop::AtEnd) => {
-                self.store_points(true);
-                let mut state = self.state();
-                state.schedule.remove(number);
-                state.retries = 0;
-                self.serve_all(&mut state);
-            }
-            Ok(Stop::Outdated | Stop::Unwanted) => {
-                let mut state = self.state();
-                state.schedule.remove(number);
-                self.serve_all(&mut state);
-            }
-            Err(error) => self.failed(number, error),
         }
     }
 
@@ -148,6 +121,7 @@ impl Large {
             return None;
         }
         state.schedule.gave(number, block);
+        state.fetched_again.take_if(|from| block >= *from);
         let waiting = state.waiting.remove(&block);
         if waiting.is_none() && !state.schedule.is_ahead(number, block) {
             return Some(buffer);
@@ -172,40 +146,60 @@ impl Large {
         self.shared.memory.rests(Resting { number, entry });
     }
 
-    /// A walk has failed.
-    fn failed(self: &Arc<Self>, number: u64, error: Error) {
+    /// A walk has ended without an error.
+    fn ended(self: &Arc<Self>, number: u64) {
         let mut state = self.state();
-        let mut range = state.schedule.remove(number);
-        if error.is_of_data() {
-            self.distrust(&mut state);
-            if state.retries == 0 && self.shared.archive.reject_stored(self.id) {
-                state.retries += 1;
-                self.serve_all(&mut state);
-                return;
-            }
-            if error.is_of_whole() {
-                range.start = 0;
-            }
-            range.end = u64::MAX;
-            state.wrong = Some((range.start, error.clone(), Instant::now()));
-        }
-        let failed: Vec<u64> = state
-            .waiting
-            .range(range)
-            .map(|(block, _)| *block)
-            .collect();
-        for block in failed {
-            for sender in state.waiting.remove(&block).into_iter().flatten() {
-                let _ = sender.send(Err(error.clone()));
-            }
+        state.schedule.remove(number);
+        self.serve_all(&mut state);
+    }
+
+    /// A walk has failed.
+    fn failed(self: &Arc<Self>, number: u64, epoch: u64, error: Error) {
+        let mut state = self.state();
+        let blocks = state.schedule.remove(number);
+        let is_outdated = state.epoch != epoch;
+        let is_wrong = !is_outdated && error.is_of_data();
+        if is_wrong {
+            self.found_wrong(&mut state, blocks.start, &error);
+        } else if !is_outdated {
+            let mut lost = state.waited_for(blocks);
+            lost.retain(|block| !state.schedule.is_coming(*block));
+            state.fail(&lost, &error);
         }
         self.serve_all(&mut state);
         drop(state);
-        if error.is_of_whole()
-            && let Some(report) = self.shared.on_wrong.get()
-        {
-            report(self.id);
+        if is_wrong {
+            self.report_wrong();
         }
+    }
+
+    /// A walk has found that the data is wrong, when it was to give the block `from`. Fails the reads that wait, unless the
+    /// data is fetched again.
+    fn found_wrong(&self, state: &mut State, from: u64, error: &Error) {
+        self.distrust(state);
+        if state.fetched_again.is_none() && self.shared.archive.reject_stored(self.id) {
+            state.fetched_again = Some(from);
+            return;
+        }
+        let from = if error.is_of_whole() { 0 } else { from };
+        state.wrong = Some(Wrong {
+            from,
+            error: error.clone(),
+            since: Instant::now(),
+        });
+        let lost = state.waited_for(from..u64::MAX);
+        state.fail(&lost, error);
+    }
+
+    /// Reports that what was given out may be wrong, too: a decoder may find an error some way behind its cause.
+    fn report_wrong(self: &Arc<Self>) {
+        let this = self.clone();
+        // On a thread of its own: it waits for reads under way, which may need this one.
+        self.shared.workers.go_on(move || {
+            if let Some(report) = this.shared.on_wrong.get() {
+                report(this.id);
+            }
+        });
     }
 
     /// How far a walk is to go; `None` if it is to rest.

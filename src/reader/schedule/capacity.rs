@@ -1,5 +1,4 @@
-//! How many requests may be in flight, by the connections that there may be and by what the source
-//! says.
+//! How many requests may be in flight: depends on the number of connections, and on the hints of the source.
 
 use crate::source::Hints;
 
@@ -17,7 +16,7 @@ pub(super) struct Capacity {
 }
 
 impl Capacity {
-    /// All of these connections.
+    /// The capacity of one reader that has all of these connections.
     pub(super) fn new(connections: usize) -> Self {
         Self {
             connections,

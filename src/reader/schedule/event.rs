@@ -16,7 +16,7 @@ pub(crate) enum Action {
     Start(Request),
     Cancel(RequestId),
     Wake(ReadId, Wake),
-    /// With the scheduler unlocked.
+    /// Make this call with the scheduler unlocked.
     Call(SourceCall),
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum SourceCall {
     Align(Draft),
 }
 
-/// A request to start. Its bytes belong into the blocks.
+/// A request to start. The executor puts its bytes into the blocks.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) id: RequestId,

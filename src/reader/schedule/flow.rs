@@ -130,11 +130,6 @@ struct SlowStart {
 }
 
 impl FlowControl {
-    /// Read-ahead may use `memory` bytes.
-    pub(super) fn set_memory(&mut self, memory: u64) {
-        self.memory = memory as f64;
-    }
-
     /// Begins a slow start. Read-ahead may use `memory` bytes.
     pub(super) fn new(memory: u64, now: Instant) -> Self {
         Self {
@@ -149,6 +144,11 @@ impl FlowControl {
                 spans_without_growth: 0,
             }),
         }
+    }
+
+    /// Sets how many bytes read-ahead may use.
+    pub(super) fn set_memory(&mut self, memory: u64) {
+        self.memory = memory as f64;
     }
 
     /// Sets the length of the units that are verified on their own, in bytes.

@@ -50,7 +50,7 @@ pub(super) struct LinkEstimate {
 pub(super) struct Span {
     /// Bytes a second.
     pub(super) rate: f64,
-    /// Whether the span was much longer than intended, so that the link was idle in it.
+    /// Whether the span was much longer than intended: the link was idle in it.
     pub(super) was_idle: bool,
 }
 
@@ -68,7 +68,7 @@ impl LinkEstimate {
         }
     }
 
-    /// A request got its first byte. `is_pipelined`: it may have waited behind another answer.
+    /// Records that a request got its first byte. `is_pipelined`: it may have waited behind another answer.
     /// `is_local`: the byte was stored on this machine.
     pub(super) fn first_byte(&mut self, after: Duration, is_pipelined: bool, is_local: bool) {
         if !is_local {
@@ -88,7 +88,7 @@ impl LinkEstimate {
         };
     }
 
-    /// `bytes` of one transfer came within `took`, during which `all` bytes came over all
+    /// Records that `bytes` of one transfer came within `took`, during which `all` bytes came over all
     /// connections. `took` begins with the first chunk, so `bytes` do not include it.
     pub(super) fn transferred(&mut self, bytes: u64, took: Duration, all: u64) {
         let took = took.as_secs_f64();
@@ -152,7 +152,7 @@ impl LinkEstimate {
 
     /// The latency in seconds, and the likely rate of all connections in bytes a second; `assumed` if none was measured.
     pub(super) fn likely(&self, assumed: f64) -> (f64, f64) {
-        // What was read so far may not show what all connections carry: a few times what one does.
+        // The reads so far may not have used all connections. Together they carry at least four times as much as one.
         let several = self.connection_rate().map_or(assumed, |rate| 4.0 * rate);
         (self.latency, self.total_rate.max(several))
     }

@@ -40,7 +40,7 @@ impl Memory {
         }
     }
 
-    /// Something happens. Returns how many readers share connections and memory for read-ahead now.
+    /// Records that this reader is used now. Returns how many readers share connections and memory for read-ahead.
     pub(super) fn touch(&mut self) -> usize {
         self.reserve = self.pool.total() / DEMAND_SHARE;
         self.share.touch(!self.held.is_empty());
@@ -180,7 +180,7 @@ impl Memory {
         self.held.clear();
     }
 
-    /// Blocks have been read: keeps them, in the place of those that were read longest ago.
+    /// Keeps blocks that have been read. If there are too many, drops those that were read longest ago.
     pub(super) fn keep_read(&mut self, blocks: &[Arc<Block>]) {
         blocks.iter().for_each(|block| self.share.keep_read(block));
     }

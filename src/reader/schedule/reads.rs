@@ -43,7 +43,7 @@ pub(super) struct WaitingReads {
 }
 
 impl WaitingReads {
-    /// A read of `range` waits for the `missing` bytes of it, in `blocks`.
+    /// Adds a read of `range` that waits for its `missing` bytes, which will be in `blocks`.
     pub(super) fn add(&mut self, range: Range<u64>, missing: RangeSet, blocks: Blocks) -> ReadId {
         self.last_id += 1;
         let id = ReadId(self.last_id);
@@ -56,12 +56,12 @@ impl WaitingReads {
         id
     }
 
-    /// The ranges of all of them.
+    /// The ranges of all waiting reads.
     pub(super) fn ranges(&self) -> Vec<Range<u64>> {
         self.reads.iter().map(|read| read.range.clone()).collect()
     }
 
-    /// `range` has come. Removes and returns the reads that have all their bytes now.
+    /// Records that `range` has come. Removes and returns the reads that have all their bytes now.
     pub(super) fn arrived(&mut self, range: &Range<u64>) -> Vec<(ReadId, Blocks)> {
         let ready = self.reads.extract_if(.., |read| {
             read.missing.remove(range);
@@ -83,7 +83,7 @@ impl WaitingReads {
         self.reads.drain(..).map(|read| read.id).collect()
     }
 
-    /// A read does not wait any longer.
+    /// Removes a read that does not wait any longer.
     pub(super) fn remove(&mut self, id: ReadId) {
         self.reads.retain(|read| read.id != id);
     }

@@ -38,7 +38,7 @@ struct FirstChunk {
 }
 
 impl InFlight {
-    /// `range` has come. Measures the latency of the link if it is the first chunk.
+    /// Records that `range` has come. Measures the latency of the link if it is the first chunk.
     pub(super) fn arrived(
         &mut self,
         range: &Range<u64>,
@@ -58,7 +58,7 @@ impl InFlight {
         }
     }
 
-    /// The request has ended with all its bytes. Measures the rate of its connection.
+    /// Measures the rate of its connection, after the request has ended with all its bytes.
     pub(super) fn finished(&self, link: &mut LinkEstimate, now: Instant) {
         if let Some(first) = &self.first {
             let took = now.saturating_duration_since(first.at);
@@ -147,8 +147,8 @@ impl Requests {
         ranges
     }
 
-    /// Number of requests that occupy a connection. Not those whose answers have at most
-    /// `pipelined_within` bytes left: the next request can be sent behind them.
+    /// Number of requests that occupy a connection. An answer with at most `pipelined_within` bytes left does not:
+    /// the next request can be sent behind it.
     pub(super) fn connections(&self, pipelined_within: u64) -> usize {
         let ends_soon = |r: &&InFlight| r.first.is_some() && len(&r.left) <= pipelined_within;
         let requests = self.in_flight.values();

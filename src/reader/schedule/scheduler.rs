@@ -64,7 +64,7 @@ impl Scheduler {
     /// Sets the time of the next event, and what the source says at that time.
     pub(crate) fn observe(&mut self, now: Instant, hints: Hints) {
         self.now = now;
-        self.share();
+        self.update_share();
         let is_pipelined = hints.pipelined_within.is_some();
         self.capacity.hints = hints;
         let connections = self.capacity.read_ahead(false);
@@ -440,9 +440,9 @@ impl Scheduler {
         self.flow.growth(load)
     }
 
-    /// Makes room for this many blocks. Streams give up what was fetched for them, the one that was
-    /// read longest ago first. If that is not enough, what was read is dropped. What still lacks is
-    /// in use by requests that are being cancelled, and by reads that will end.
+    /// Makes room for this many blocks. Streams give up what was fetched for them, beginning with the stream that was
+    /// read longest ago. If that is not enough, all blocks that were read are dropped. Any others are still in use by
+    /// requests that are being cancelled, and by reads that will end.
     fn make_room(&mut self, blocks: usize) {
         while !self.memory.has_free(blocks) {
             match self.streams.remove_oldest() {

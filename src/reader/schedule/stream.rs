@@ -19,7 +19,7 @@ use crate::ranges::{len, overlaps};
 /// read-ahead where it may be raised.
 const LARGE: u64 = 512 * 1024;
 
-/// The first window of a stream that begins with such a read, as a multiple of the read.
+/// The first window of a stream that begins with a large read, as a multiple of the read.
 const LARGE_WINDOW: u64 = 4;
 
 /// Reads of one stream may be this many bytes out of order, because several threads serve the
@@ -27,8 +27,7 @@ const LARGE_WINDOW: u64 = 4;
 const REORDERING: u64 = 1024 * 1024;
 
 /// Large reads of one stream may be out of order by this multiple of their length, because several can
-/// be under way at once. (Each read that was taken for a stream of its own fetched ahead for itself: a
-/// sequential read held twice the memory.)
+/// be under way at once. Otherwise each would begin a stream of its own, which reads ahead for itself.
 const REORDERING_IN_READS: u64 = 4;
 
 /// Files closer than this in the blob, in bytes, are fetched together: what lies between (a
@@ -248,7 +247,7 @@ impl Stream {
         whole.sum::<u64>() + place.saturating_sub(start(at))
     }
 
-    /// The request for a read of `range`, with bytes beyond it, so that the next read finds its
+    /// The request for a read of `range`, with bytes beyond it: the next read finds its
     /// bytes on their way. `request_len` is the usual length of a request.
     pub(super) fn demand(&self, range: &Range<u64>, request_len: u64) -> Wanted {
         let end = match self.window {
@@ -351,7 +350,7 @@ impl Stream {
             && self.extents.iter().any(|extent| extent.end > self.position)
     }
 
-    /// Whether the reader will probably read bytes of `range`, so that they must stay in memory.
+    /// Whether the reader will probably read bytes of `range`. They must then stay in memory.
     pub(super) fn will_read(&self, range: &Range<u64>) -> bool {
         let first = self.position..self.file_end().max(self.position);
         let later = self.extents.iter().skip(1);
@@ -359,8 +358,8 @@ impl Stream {
         all.any(|extent| overlaps(extent, range))
     }
 
-    /// The reader has gone elsewhere, and requests further ahead may have been cancelled. If it comes
-    /// back, the stream begins anew from its position.
+    /// Records that the reader has gone elsewhere. Requests further ahead may have been cancelled, so if the reader
+    /// comes back, the stream begins anew from its position.
     pub(super) fn abandon(&mut self) {
         self.extents.truncate(1);
         self.requested = (0, self.position);

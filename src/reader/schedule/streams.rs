@@ -11,8 +11,8 @@ use super::flow::{FIRST_WINDOW, Growth, Load};
 use super::stream::{Stream, StreamId};
 use crate::reader::counters::StreamStatus;
 
-/// If the last streams in a file, this many, were one read each, its reader jumps about, and gets no
-/// more than it asks for.
+/// If this many of the last streams in a file were one read each, its reader jumps about, and gets no more than it
+/// asks for.
 const JUMPS: usize = 3;
 
 /// If a stream has been idle for this long and a read starts elsewhere in the same file, the reader
@@ -167,7 +167,7 @@ impl Streams {
         })
     }
 
-    /// The streams of more than one read, the one that was read last first.
+    /// The streams of more than one read; what was read last comes first.
     pub(super) fn status(&self) -> Vec<StreamStatus> {
         let streams = self.streams.iter().filter(|stream| stream.window > 0);
         let mut streams: Vec<&Stream> = streams.collect();

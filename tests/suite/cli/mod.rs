@@ -1,12 +1,14 @@
 //! Commands that read an archive without a mount, `aiozfs verify`, and the demo.
 
 mod commands;
+mod completions;
 mod demo;
 mod documents;
 mod exit_codes;
 mod extract;
 mod help;
 mod json;
+mod mistakes;
 mod mounts;
 mod unmounted;
 mod verify;

@@ -1,6 +1,7 @@
 //! `aiozfs mounts`, what umount says of a busy mount, and what a service manager is told.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -45,8 +46,41 @@ fn living_and_dead_mounts_are_listed_and_a_dead_one_is_cleared() {
     assert_eq!(row(living.path())["state"], "mounted");
     assert_eq!(row(dead.path())["state"], "dead");
 
+    let asked = run(run::aiozfs().arg("status").arg(dead.path()));
+    assert_eq!(asked.code(), Some(1));
+    assert!(asked.stderr.contains("'aiozfs umount "), "{}", asked.stderr);
+
     run(run::aiozfs().arg("umount").arg(dead.path())).ok("umount");
     assert!(!dead.is_mounted());
+}
+
+/// `aiozfs umount` repeated what fusermount3 says, that the mount is not in /etc/mtab.
+#[test]
+fn the_mount_of_another_user_is_called_that() {
+    if !rustix::process::geteuid().is_root() {
+        return; // there is no other user to be
+    }
+    let (source, out) = (tree::sample(), tree::temp());
+    let archive = out.path().join("a.zip");
+    archives::info_zip(source.path(), &archive);
+    let mount = Mount::new(&archive);
+    let binary = out.path().join("aiozfs");
+    fs::copy(run::AIOZFS, &binary).expect("a copy");
+    for path in [out.path(), &binary] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    for command in ["status", "umount"] {
+        let mut nobody = run::unbiased("setpriv");
+        nobody.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        let said = run(nobody.arg(&binary).arg(command).arg(mount.path()));
+        assert_eq!(said.code(), Some(1), "{command}");
+        assert!(
+            said.stderr.contains("another user (id 0)"),
+            "{}",
+            said.stderr
+        );
+    }
+    assert!(mount.is_mounted());
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn damage_on_disk_is_reported_by_name_range_and_reason() {
     let others = verify_file(&path, &["a/small.txt", "./b.bin", "empty"]);
     assert_eq!(others.code(), Some(0), "{}", others.stdout);
     assert!(
-        others.stdout.contains("of 3 files, 3 were"),
+        others.stdout.contains("of 3 entries, 3 were"),
         "{}",
         others.stdout
     );

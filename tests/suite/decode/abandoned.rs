@@ -1,147 +1,15 @@
 //! Decoders whose readers have gone, and decoders and checkpoints of data that was found to be wrong.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use aiozfs::archive::{EntryId, ParseOptions};
-use aiozfs::decode::{CheckpointStore, Coding, Decoder, Decoding, Point};
-use aiozfs::reader::{Archive, ReaderOptions};
-use aiozfs::source::{Chunk, ChunkStream, Opened, Origin, Priority, Result, Source};
-use futures_util::future::{BoxFuture, FutureExt, ready};
-use futures_util::stream::{self, StreamExt};
-use tokio::sync::watch;
+use aiozfs::archive::EntryId;
+use aiozfs::decode::{Decoder, Decoding};
 
 use super::entries::{deflated, item, plain, zip};
+use super::gated::{Gated, MIB, Stored, decoder, id, position, until};
 use crate::common::zips::Item;
-
-const MIB: u64 = 1 << 20;
-
-/// A blob that has a wrong byte for a while, and some bytes that do not come before a gate is opened.
-struct Gated {
-    blob: Vec<u8>,
-    wrong: Mutex<Option<u64>>,
-    behind_gate: Range<u64>,
-    is_open: watch::Sender<bool>,
-    /// How many reads wait at the gate.
-    waiting: Arc<AtomicUsize>,
-}
-
-impl Gated {
-    fn new(blob: Vec<u8>, behind_gate: Range<u64>) -> Arc<Self> {
-        Arc::new(Self {
-            blob,
-            wrong: Mutex::default(),
-            behind_gate,
-            is_open: watch::Sender::new(false),
-            waiting: Arc::default(),
-        })
-    }
-
-    fn set_wrong(&self, at: Option<u64>) {
-        *self.wrong.lock().expect("no panic") = at;
-    }
-}
-
-impl Source for Gated {
-    fn inner(&self) -> Option<&dyn Source> {
-        None
-    }
-
-    fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
-        let size = self.blob.len() as u64;
-        ready(Ok(Opened { size, tail: None })).boxed()
-    }
-
-    fn read(&self, range: Range<u64>, _priority: Priority) -> ChunkStream {
-        let mut bytes = self.blob[range.start as usize..range.end as usize].to_vec();
-        if let Some(wrong) = *self.wrong.lock().expect("no panic")
-            && range.contains(&wrong)
-        {
-            bytes[(wrong - range.start) as usize] ^= 0xff;
-        }
-        let chunk = Chunk {
-            offset: range.start,
-            bytes: bytes.into(),
-            origin: Origin::new("gated"),
-        };
-        let gate = &self.behind_gate;
-        let waits = range.start < gate.end && gate.start < range.end;
-        let (mut is_open, waiting) = (self.is_open.subscribe(), self.waiting.clone());
-        stream::once(async move {
-            if waits {
-                waiting.fetch_add(1, SeqCst);
-                let _ = is_open.wait_for(|is_open| *is_open).await;
-            }
-            Ok(chunk)
-        })
-        .boxed()
-    }
-}
-
-/// Remembers how many checkpoints were stored last.
-#[derive(Default, Clone)]
-struct Stored(Arc<Mutex<Vec<usize>>>);
-
-impl Stored {
-    fn counts(&self) -> Vec<usize> {
-        self.0.lock().expect("no panic").clone()
-    }
-}
-
-impl CheckpointStore for Stored {
-    fn load(&self, _: EntryId, _: Coding) -> BoxFuture<'_, Vec<Point>> {
-        ready(Vec::new()).boxed()
-    }
-
-    fn store(&self, _: EntryId, _: Coding, points: Vec<Arc<Point>>) {
-        self.0.lock().expect("no panic").push(points.len());
-    }
-}
-
-async fn decoder(source: Arc<Gated>, stored: Stored, memory: u64) -> Arc<Decoder> {
-    let options = ReaderOptions {
-        memory,
-        timeout: Duration::from_secs(20),
-        connections: 64,
-        ..ReaderOptions::default()
-    };
-    let archive = Archive::open(source, ParseOptions::default(), options).await;
-    let archive = Arc::new(archive.expect("an archive").checking_crcs());
-    let store = Some(Box::new(stored) as Box<dyn CheckpointStore>);
-    let decoding = Decoding::default();
-    Arc::new(Decoder::new(
-        archive,
-        store,
-        Some(256 << 10),
-        None,
-        &decoding,
-    ))
-}
-
-fn id(decoder: &Decoder, number: usize) -> EntryId {
-    let id = decoder.archive().index().id(number);
-    id.expect("an entry")
-}
-
-/// Waits for something that other tasks bring about.
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..2000 {
-        if is_so() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what} has not come about");
-}
-
-fn position(blob: &[u8], wanted: &[u8]) -> u64 {
-    let found = blob
-        .windows(wanted.len())
-        .position(|window| window == wanted);
-    found.expect("it is there") as u64
-}
 
 /// A read was cancelled while its decoder waited for bytes. When they came, the decoder was scheduled again and again for
 /// the block that nobody wanted any more. It never rested for long enough that others could get its memory.
@@ -156,8 +24,15 @@ async fn a_decoder_whose_reader_has_gone_leaves_its_memory_to_others() {
     let one = |name: &str| item(name, &content, stored.clone()).with(|item| item.method = 93);
     let blob = zip(vec![one("a"), one("b")]);
     let middle = position(&blob, &stored[..100]) + stored.len() as u64 / 2;
-    let source = Gated::new(blob, middle..middle + 1);
-    let decoder = decoder(source.clone(), Stored::default(), 16 * MIB).await;
+    let source = Gated::new(blob);
+    source.gate(middle..middle + 1);
+    let decoder = decoder(
+        source.clone(),
+        Stored::default(),
+        16 * MIB,
+        &Decoding::default(),
+    )
+    .await;
     let [a, b] = [0, 1].map(|number| id(&decoder, number));
 
     let end = content.len() as u64 - 1000;
@@ -168,7 +43,7 @@ async fn a_decoder_whose_reader_has_gone_leaves_its_memory_to_others() {
     until("a read at the gate", || source.waiting.load(SeqCst) > 0).await;
     read.abort();
     assert!(read.await.is_err_and(|e| e.is_cancelled()));
-    source.is_open.send_replace(true);
+    source.open_gate();
 
     let read = decoder.read(b, end..end + 1000).await;
     assert!(read.expect("its decoder gets the memory") == content[end as usize..]);
@@ -219,10 +94,10 @@ async fn checkpoints_of_wrong_data_are_taken_back_from_the_store() {
     let (plain, stored) = echo(12 << 20);
     let blob = zip(vec![item("f", &plain, stored)]);
     let wrong = position(&blob, &plain[..100]) + 50;
-    let source = Gated::new(blob, 0..0);
+    let source = Gated::new(blob);
     source.set_wrong(Some(wrong));
     let stored = Stored::default();
-    let decoder = decoder(source, stored.clone(), 16 * MIB).await;
+    let decoder = decoder(source, stored.clone(), 16 * MIB, &Decoding::default()).await;
     let id = id(&decoder, 0);
     read_all(&decoder, id, 0..11 * MIB).await;
     assert!(
@@ -258,16 +133,21 @@ async fn a_decoder_does_not_begin_at_a_checkpoint_that_was_found_to_be_wrong_mea
     let blob = zip(items);
     let first = position(&blob, &content[..100]);
     let gate = first + data_of_f..blob.len() as u64 - 10_000;
-    let source = Gated::new(blob, gate);
+    let source = Gated::new(blob);
     source.set_wrong(Some(first + 50));
-    source.is_open.send_replace(true);
     let stored = Stored::default();
     // Enough for all decoders.
-    let decoder = decoder(source.clone(), stored.clone(), 64 * MIB).await;
+    let decoder = decoder(
+        source.clone(),
+        stored.clone(),
+        64 * MIB,
+        &Decoding::default(),
+    )
+    .await;
     let f = id(&decoder, 0);
     read_all(&decoder, f, 0..61 * MIB / 4).await;
     source.set_wrong(None);
-    source.is_open.send_replace(false);
+    source.gate(gate);
 
     let walks = || decoder.work().walks.load(SeqCst);
     let (before, mut others) = (walks(), Vec::new());
@@ -290,7 +170,7 @@ async fn a_decoder_does_not_begin_at_a_checkpoint_that_was_found_to_be_wrong_mea
         stored.counts().last() == Some(&0)
     })
     .await;
-    source.is_open.send_replace(true);
+    source.open_gate();
 
     let (read, last) = (read.await.expect("no panic"), last.await.expect("no panic"));
     assert!(last.expect("its end") == content[(16 << 20) - 1000..]);

@@ -148,7 +148,7 @@ fn commands_take_the_password_from_variable_file_or_configuration() {
 
     let verify = ["verify", archive];
     let said = run(aiozfs().args(verify).env("AIOZFS_PASSWORD", "secret")).ok("verify");
-    assert!(said.stdout.contains("3 files"), "{}", said.stdout);
+    assert!(said.stdout.contains("3 entries"), "{}", said.stdout);
     let none = run(aiozfs().args(verify));
     assert!(none.stdout.contains("--password-file"), "{}", none.stdout);
 }

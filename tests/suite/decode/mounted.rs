@@ -90,7 +90,7 @@ fn commands_read_compressed_files() {
     assert!(cat.stdout == String::from_utf8_lossy(&large));
     let verify = run_it(run::aiozfs().arg("verify").arg(&path)).ok("verify");
     assert!(
-        verify.stdout.contains("of 1 files, 1 were compared"),
+        verify.stdout.contains("of 1 entries, 1 were compared"),
         "{}",
         verify.stdout
     );

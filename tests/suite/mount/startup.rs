@@ -114,8 +114,18 @@ fn servers_that_cannot_serve_the_archive_are_errors() {
             Behaviour::Status(404, None),
             &["not found", "check"],
         ),
-        ("403", &node, Behaviour::Status(403, None), &["status 403"]),
-        ("503", &node, Behaviour::Status(503, None), &["status 503"]),
+        (
+            "403",
+            &node,
+            Behaviour::Status(403, None),
+            &["status 403", "wants a login"],
+        ),
+        (
+            "503",
+            &node,
+            Behaviour::Status(503, None),
+            &["status 503", "try again later"],
+        ),
         (
             "no ranges",
             &node,

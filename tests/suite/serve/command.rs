@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::common::http::request;
 use crate::common::restless::RestlessMount;
 use crate::common::tree;
+use crate::common::zips::{Item, Zip};
 use aiozfs::content::parse_cid;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -175,6 +176,29 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// The URL that a node prints has the file's name behind the CID, and was "the CID is that of a file, and there is
+/// nothing below it".
+#[test]
+fn the_url_that_serve_prints_opens_the_archive() {
+    let dir = tree::temp();
+    let served = dir.path().join("served");
+    fs::create_dir_all(served.join("sub")).expect("directories");
+    // Of one block, and of several.
+    for (name, len) in [("a.zip", 10), ("sub/my film.zip", 3_000_000)] {
+        let zip = Zip::of([Item::new("file", bytes(len))]).finish();
+        fs::write(served.join(name), zip).expect("an archive");
+    }
+    let serve = Serve::start(&dir.path().join("cache"), &[&served]);
+    for _ in 0..2 {
+        let [.., url] = serve.line();
+        let (code, out, err) = run(crate::common::run::aiozfs().args(["ls", &url]));
+        assert_eq!((code, &out[..]), (Some(0), "file\n"), "{url}: {err}");
+        let below = url.replace(".zip", ".m3u8");
+        let (code, _, err) = run(crate::common::run::aiozfs().args(["ls", &below]));
+        assert!(code == Some(1) && err.contains("nothing below it"), "{err}");
+    }
 }
 
 #[test]

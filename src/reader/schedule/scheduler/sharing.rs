@@ -1,10 +1,10 @@
-//! Memory and connections that several readers share.
+//! The scheduler's part in sharing memory and connections with other readers.
 
 use super::Scheduler;
 
 impl Scheduler {
-    /// Takes the present share of what the readers share.
-    pub(super) fn share(&mut self) {
+    /// Updates how much memory and how many connections this reader may use for read-ahead.
+    pub(super) fn update_share(&mut self) {
         self.capacity.readers = self.memory.touch();
         self.flow.set_memory(self.memory.for_read_ahead());
     }

@@ -1,0 +1,27 @@
+
+# Bash divides words at colons, as in URLs, and gives them with the user's backslashes; it takes completions as they are.
+# So this joins words, removes backslashes, and quotes completions.
+_aiozfs() {
+    local typed=${COMP_WORDS[COMP_CWORD]} words=() at=$COMP_CWORD i
+    for ((i = 0; i < ${#COMP_WORDS[@]}; i++)); do
+        if ((i > 0)) && [[ ${COMP_WORDS[i]} == : || ${COMP_WORDS[i - 1]} == : ]]; then
+            words[${#words[@]} - 1]+=${COMP_WORDS[i]}
+            ((i <= COMP_CWORD)) && ((at -= 1))
+        else
+            words+=("${COMP_WORDS[i]}")
+        fi
+    done
+    words=("${words[@]//\\/}")
+    local current=${words[at]} joined
+    [[ $typed == [\'\"]* ]] && current=$2
+    joined=${current%"${2//\\/}"}
+    local COMP_WORDS=("${words[@]}") COMP_CWORD=$at
+    _clap_complete_aiozfs "$1" "$current" "$3"
+    for i in "${!COMPREPLY[@]}"; do
+        COMPREPLY[i]=${COMPREPLY[i]#"$joined"}
+        [[ $typed == [\'\"]* ]] || printf -v "COMPREPLY[$i]" %q "${COMPREPLY[i]}"
+    done
+}
+_aiozfs_how=$(complete -p aiozfs)
+eval "${_aiozfs_how/_clap_complete_aiozfs/_aiozfs}"
+unset _aiozfs_how
