@@ -218,7 +218,6 @@ mod tests {
                 taken > window && taken <= counted,
                 "{taken} of {counted} bytes"
             );
-            println!("{log} {taken} {}", taken - window);
         }
     }
 }
