@@ -42,6 +42,8 @@ struct State {
     wrong: Option<Wrong>,
     /// The block at which the data was found to be wrong and fetched again, until that block or a later one is given.
     fetched_again: Option<u64>,
+    /// Whether blocks were given out since its data was last found to be wrong.
+    was_given_out: bool,
     /// How many times its data was found to be wrong. What a walk of an earlier epoch knows may be wrong.
     epoch: u64,
 }
@@ -69,6 +71,7 @@ impl Large {
                 waiting: BTreeMap::new(),
                 wrong: None,
                 fetched_again: None,
+                was_given_out: false,
                 epoch: 0,
             }),
         }
@@ -200,8 +203,12 @@ impl Large {
     }
 
     /// Forgets what was decoded so far: it may be wrong, too, by other walks as well.
-    fn distrust(&self, state: &mut State) {
+    fn distrust(&self, state: &mut State, error: &Error) {
         state.epoch += 1;
+        if std::mem::take(&mut state.was_given_out) {
+            let archive = &self.shared.archive;
+            archive.outdate_readers(self.id, &error.to_string());
+        }
         self.shared.blocks.forget(self.id);
         self.shared.points.forget(self.id);
         // Otherwise the next mount would begin at checkpoints of wrong data.

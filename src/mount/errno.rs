@@ -16,7 +16,9 @@ pub(super) fn of_read(error: &reader::Error) -> Errno {
     match error {
         reader::Error::Source(error) => of_source(error),
         reader::Error::Archive(error) => of_archive(error),
-        reader::Error::Deadline { .. } | reader::Error::Checksum { .. } => Errno::EIO,
+        reader::Error::Deadline { .. }
+        | reader::Error::Checksum { .. }
+        | reader::Error::Outdated { .. } => Errno::EIO,
         reader::Error::Closed => Errno::ENODEV,
     }
 }

@@ -23,7 +23,7 @@ fn of_read(error: &reader::Error) -> &'static str {
         reader::Error::Source(error) => error.kind(),
         reader::Error::Archive(_) => "archive",
         reader::Error::Deadline { .. } => "deadline",
-        reader::Error::Checksum { .. } => "checksum",
+        reader::Error::Checksum { .. } | reader::Error::Outdated { .. } => "checksum",
         reader::Error::Closed => "closed",
     }
 }

@@ -233,6 +233,15 @@ impl Archive {
         true
     }
 
+    /// Records that a decoder has found an entry to be wrong after plain bytes of it were given out. `why` says what was
+    /// found. Readers that began before are [`outdated`](Self::outdated) for a while. Does nothing for an
+    /// archive whose bytes are proved: to fetch them again gives the same.
+    pub fn outdate_readers(&self, id: EntryId, why: &str) {
+        if let (Some(check), Some(extent)) = (&self.check, self.confirmed(id)) {
+            check.outdate_readers(id, extent.range(), why);
+        }
+    }
+
     /// Whether no entry needs a decoder.
     pub fn is_stored(&self) -> bool {
         let index = &self.index;

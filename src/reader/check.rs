@@ -76,6 +76,8 @@ struct Wrong {
     since: Instant,
     /// Readers that began before this moment may have got wrong bytes; 0 if there are none.
     moment: u64,
+    /// What its decoder found, if that found it to be wrong.
+    why: Option<String>,
     /// Origins of wrong bytes.
     origins: Vec<Origin>,
     state: State,
@@ -260,12 +262,6 @@ impl Checker {
             return false;
         }
         let before = before.map_or(0, |wrong| wrong.moment);
-        if all.len() >= MAX_WRONG {
-            let oldest = all.iter().min_by_key(|(_, wrong)| wrong.since);
-            if let Some(oldest) = oldest.map(|(id, _)| *id) {
-                all.remove(&oldest);
-            }
-        }
         let since = Instant::now();
         let (moment, state) = if was_given_out {
             (self.moment() + 1, State::Telling)
@@ -277,16 +273,45 @@ impl Checker {
             range,
             since,
             moment,
+            why: None,
             origins,
             state,
         };
+        self.insert(&mut all, id, wrong);
+        true
+    }
+
+    /// Adds an entry to the list, which may forget another one.
+    fn insert(&self, all: &mut HashMap<EntryId, Wrong>, id: EntryId, wrong: Wrong) {
+        if all.len() >= MAX_WRONG {
+            let oldest = all.iter().min_by_key(|(_, wrong)| wrong.since);
+            if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                all.remove(&oldest);
+            }
+        }
+        let moment = wrong.moment;
         all.insert(id, wrong);
         self.0.wrong_count.store(all.len(), Relaxed);
-        if was_given_out {
-            // While the list is locked: whoever learns the moment then finds the entry.
-            self.0.moment.send_modify(|moment| *moment += 1);
+        if moment > self.moment() {
+            // While the list is locked: a reader that learns the moment finds the entry.
+            self.0.moment.send_replace(moment);
         }
-        true
+    }
+
+    /// Records that a decoder has found an entry to be wrong after plain bytes of it were given out. `why` says what was
+    /// found. Programs that have it open get errors for a while. A program that opens it later gets what the decoder
+    /// fetches again.
+    pub(super) fn outdate_readers(&self, id: EntryId, range: Range<u64>, why: &str) {
+        let mut all = self.0.wrong.lock();
+        let wrong = Wrong {
+            range,
+            since: Instant::now(),
+            moment: self.moment() + 1,
+            why: Some(why.into()),
+            origins: Vec::new(),
+            state: State::Right,
+        };
+        self.insert(&mut all, id, wrong);
     }
 
     /// Calls `on_wrong` on a thread that may block: the kernel drops a page only when the read that
@@ -413,7 +438,10 @@ impl Checker {
 impl Wrong {
     fn error(&self) -> Error {
         let range = self.range.clone();
-        Error::Checksum { range }
+        match self.why.clone() {
+            Some(why) => Error::Outdated { why },
+            None => Error::Checksum { range },
+        }
     }
 }
 

@@ -27,6 +27,11 @@ pub enum Error {
         /// Where the entry's data lies in the blob.
         range: Range<u64>,
     },
+    /// The entry's decoder found its data to be wrong after it had given out plain bytes.
+    Outdated {
+        /// What the decoder found.
+        why: String,
+    },
     /// The reader was closed: the filesystem is being unmounted.
     Closed,
 }
@@ -67,6 +72,10 @@ impl fmt::Display for Error {
                 "bytes {}-{} of the archive do not agree with the CRC-32 of their entry",
                 range.start,
                 range.end.saturating_sub(1)
+            ),
+            Error::Outdated { why } => write!(
+                f,
+                "{why}; a program that has it open may have got wrong bytes, and can open it again"
             ),
             Error::Closed => f.write_str("the filesystem is being unmounted"),
         }

@@ -28,7 +28,7 @@ impl Large {
         match &passed {
             Ok(()) => self.store_points(true),
             Err(error) if error.is_of_data() => {
-                self.distrust(&mut self.state());
+                self.distrust(&mut self.state(), error);
                 // So that the next attempt gets other bytes.
                 self.shared.archive.reject_stored(self.id);
             }

@@ -126,6 +126,7 @@ impl Large {
         if waiting.is_none() && !state.schedule.is_ahead(number, block) {
             return Some(buffer);
         }
+        state.was_given_out = true;
         let bytes = Arc::new(buffer);
         self.shared.blocks.put((self.id, block), &bytes);
         drop(state);
@@ -176,7 +177,7 @@ impl Large {
     /// A walk has found that the data is wrong, when it was to give the block `from`. Fails the reads that wait, unless the
     /// data is fetched again.
     fn found_wrong(&self, state: &mut State, from: u64, error: &Error) {
-        self.distrust(state);
+        self.distrust(state, error);
         if state.fetched_again.is_none() && self.shared.archive.reject_stored(self.id) {
             state.fetched_again = Some(from);
             return;

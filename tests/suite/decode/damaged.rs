@@ -155,11 +155,12 @@ fn an_unknown_method_is_refused() {
     assert!(matches!(failure(strange), Error::Unsupported { .. }));
 }
 
-/// Two programs read one file, and a server gave a wrong byte for a while. When one of them met the wrong CRC-32 at the
-/// end, the other went on with a decoder that had the wrong byte in its window, and got it again and again.
-#[test]
-fn a_reader_does_not_go_on_with_data_that_another_has_found_to_be_wrong() {
-    const LEN: usize = 8 << 20;
+/// The length of the file of [`silently_damaged`], in bytes.
+const LEN: usize = 8 << 20;
+
+/// An archive with the file `f`, a wrong byte in which nothing tells before its end. Returns the archive, the file, and the
+/// place of such a byte.
+fn silently_damaged() -> (Vec<u8>, Vec<u8>, u64) {
     const NOISE: usize = 20_000;
     // Noise, which comes again and again: a wrong byte in it does, too. Deflate stores it as it is at first, so that no
     // decoder notices.
@@ -188,8 +189,17 @@ fn a_reader_does_not_go_on_with_data_that_another_has_found_to_be_wrong() {
     let first = archive
         .windows(100)
         .position(|window| *window == plain[..100]);
-    let node = FaultNode::start(archive.clone());
-    node.behave(Behaviour::Flip(first.expect("its first bytes") as u64 + 50));
+    let at = first.expect("its first bytes") as u64 + 50;
+    (archive, plain, at)
+}
+
+/// Two programs read one file, and a server gave a wrong byte for a while. When one of them met the wrong CRC-32 at the
+/// end, the other went on with a decoder that had the wrong byte in its window, and got it again and again.
+#[test]
+fn a_reader_does_not_go_on_with_data_that_another_has_found_to_be_wrong() {
+    let (archive, plain, at) = silently_damaged();
+    let node = FaultNode::start(archive);
+    node.behave(Behaviour::Flip(at));
     let cache = tree::temp();
     let mut options = options(256 << 10);
     options.reader.memory = 16 << 20;
@@ -211,5 +221,36 @@ fn a_reader_does_not_go_on_with_data_that_another_has_found_to_be_wrong() {
             "wrong at {start}"
         );
     }
+    opened.end(None);
+}
+
+/// A server gave a wrong byte for a while. `cp` copied it, the decoder found the wrong CRC-32 while it read ahead and
+/// fetched the file again, and `cp` went on with right bytes and ended without an error.
+#[test]
+fn a_program_that_may_have_got_wrong_plain_bytes_gets_an_error() {
+    let (archive, plain, at) = silently_damaged();
+    let node = FaultNode::start(archive);
+    node.behave(Behaviour::Flip(at));
+    let cache = tree::temp();
+    let mut options = options(256 << 10);
+    options.reader.memory = 16 << 20;
+    let opened = Opened::url(&node.url(), cache.path(), options);
+    let volume = &opened.volume;
+    let found = opened.runtime.block_on(volume.find(b"f", false));
+    let ino = found.expect("a file");
+    let read = |moment, at: usize| {
+        let read = volume.read(ino, moment, at as u64, 128 << 10);
+        opened.runtime.block_on(read)
+    };
+    let early = volume.open(ino).expect("it opens");
+    assert!(read(early, 0).expect("nothing tells yet") != plain[..128 << 10]);
+    node.behave(Behaviour::Good);
+    let end = opened.read("f", LEN as u64 - 1000..LEN as u64);
+    assert!(end.expect("fetched again") == plain[LEN - 1000..]);
+    let error = read(early, 1 << 20).expect_err("it has a wrong byte");
+    assert!(error.to_string().contains("open it again"), "{error}");
+    let later = volume.open(ino).expect("it opens");
+    let right = read(later, 0).expect("right bytes have come");
+    assert!(right == plain[..128 << 10]);
     opened.end(None);
 }
