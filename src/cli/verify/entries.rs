@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::content::{Content, End};
 use super::fetch::Outcome;
 use super::report::{Bad, Report};
-use crate::archive::{EntryId, Extent, HeaderCheck, Index};
+use crate::archive::{EntryId, Extent, HeaderCheck, Index, Kind};
 use crate::decode::{self, Memory, Password, Share};
 
 /// How many entries may wait for the end of their decoding.
@@ -97,8 +97,12 @@ impl Entries {
                 .extend(why.map(|why| (index.path(*id).to_vec(), why)));
             is_readable
         };
+        // A hard link has none. The file that it names is compared.
+        let has_data =
+            |id: &EntryId| index.get(*id).kind != Kind::File || index.link_target(*id).is_none();
+        let chosen = chosen.into_iter().filter(has_data);
         Self {
-            ahead: chosen.into_iter().filter(readable).collect(),
+            ahead: chosen.filter(readable).collect(),
             index: index.clone(),
             open: Vec::new(),
             ending: JoinSet::new(),

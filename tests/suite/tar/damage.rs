@@ -132,7 +132,7 @@ fn first_bytes_tell_what_a_blob_is() {
         (&[0; 10240], Some(Recognized::Tar)),
         (&[0; 700], None),
         (&tar[..511], None),
-        (b"PK\x03\x04 and more", None),
+        (b"PK\x03\x04 and more", Some(Recognized::Zip)),
         (
             b"\x1f\x8b\x08\0",
             Some(Recognized::Compressed("gzip", "gunzip")),
