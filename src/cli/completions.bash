@@ -19,7 +19,13 @@ _aiozfs() {
     _clap_complete_aiozfs "$1" "$current" "$3"
     for i in "${!COMPREPLY[@]}"; do
         COMPREPLY[i]=${COMPREPLY[i]#"$joined"}
-        [[ $typed == [\'\"]* ]] || printf -v "COMPREPLY[$i]" %q "${COMPREPLY[i]}"
+        if [[ $typed != [\'\"]* ]]; then
+            printf -v "COMPREPLY[$i]" %q "${COMPREPLY[i]}"
+        # Bash puts it between the user's quotes as it is. These characters would end them there, or run a command that
+        # an archive names.
+        elif [[ ${COMPREPLY[i]} == *[\'\"\$\`\\!]* || ${COMPREPLY[i]} == *[[:cntrl:]]* ]]; then
+            unset "COMPREPLY[$i]"
+        fi
     done
 }
 _aiozfs_how=$(complete -p aiozfs)

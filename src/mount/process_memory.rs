@@ -39,14 +39,16 @@ fn code() -> Option<(usize, usize)> {
     maps.lines().find_map(|line| mapping_with(here, line))
 }
 
-/// The range of a mapping, if it has an address and code that nobody can write to. A line is that of proc(5), `/proc/pid/maps`.
+/// The range of a mapping, if it has an address, and if it is code of a file that nobody can write to. A line is that of
+/// proc(5), `/proc/pid/maps`: range, permissions, offset, device, inode, path.
 fn mapping_with(address: usize, line: &str) -> Option<(usize, usize)> {
     let mut fields = line.split(' ');
     let (start, end) = fields.next()?.split_once('-')?;
     let parse = |text| usize::from_str_radix(text, 16).ok();
     let (start, end) = (parse(start)?, parse(end)?);
     let is_code = fields.next()? == "r-xp";
-    (is_code && (start..end).contains(&address)).then_some((start, end))
+    let is_of_file = fields.nth(2)? != "0";
+    (is_code && is_of_file && (start..end).contains(&address)).then_some((start, end))
 }
 
 #[cfg(test)]
@@ -63,6 +65,8 @@ mod tests {
             assert_eq!(mapping_with(0x1000, &line), None, "{permissions}");
         }
         assert_eq!(mapping_with(0x1000, ""), None);
+        let without_file = "1000-3000 r-xp 00000000 00:00 0 ";
+        assert_eq!(mapping_with(0x1000, without_file), None);
     }
 
     #[test]

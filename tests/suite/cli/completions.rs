@@ -66,6 +66,26 @@ fn bash_completes_names_with_characters_of_the_shell() {
     }
 }
 
+/// Behind a quote that the user had typed, a name like `$(command)` was put on the command line as it is, and ran.
+#[test]
+fn bash_never_completes_to_what_it_would_run() {
+    let dir = tree::temp();
+    let names = ["$(x)", "`x`", "a\"; x", "a'; x", "a\\", "!x", "fine"];
+    let items = names.map(|name| Item::new(&format!("m/{name}"), "x"));
+    fs::write(dir.path().join("a.zip"), Zip::of(items).finish()).expect("an archive");
+    for quote in ["\"", "'"] {
+        let words = ["aiozfs", "cat", "a.zip", &format!("{quote}m/")];
+        assert_eq!(completed(dir.path(), &words, "m/"), "m/fine\n", "{quote}");
+    }
+    let found = completed(dir.path(), &["aiozfs", "cat", "a.zip", "m/"], "m/");
+    for quoted in [r"m/\$\(x\)", r"m/\`x\`", r"m/a\'\;\ x", "m/fine"] {
+        assert!(
+            found.lines().any(|line| line == quoted),
+            "{quoted}: {found}"
+        );
+    }
+}
+
 #[test]
 fn bash_completes_paths_in_the_archive_at_a_url() {
     let dir = tree::temp();
