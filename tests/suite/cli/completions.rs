@@ -71,7 +71,7 @@ fn bash_completes_names_with_characters_of_the_shell() {
 fn bash_never_completes_to_what_it_would_run() {
     let dir = tree::temp();
     let names = ["$(x)", "`x`", "a\"; x", "a'; x", "a\\", "!x", "fine"];
-    let items = names.map(|name| Item::new(&format!("m/{name}"), "x"));
+    let items = names.map(|name| Item::new(format!("m/{name}"), "x"));
     fs::write(dir.path().join("a.zip"), Zip::of(items).finish()).expect("an archive");
     for quote in ["\"", "'"] {
         let words = ["aiozfs", "cat", "a.zip", &format!("{quote}m/")];
