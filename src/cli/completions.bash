@@ -12,19 +12,23 @@ _aiozfs() {
         fi
     done
     words=("${words[@]//\\/}")
-    local current=${words[at]} joined
+    local current=${words[at]} joined name quoted
     [[ $typed == [\'\"]* ]] && current=$2
     joined=${current%"${2//\\/}"}
     local COMP_WORDS=("${words[@]}") COMP_CWORD=$at
     _clap_complete_aiozfs "$1" "$current" "$3"
+    # Names of an archive must never become commands. Bash puts a completion as it is behind a quote that the user has
+    # opened: these characters would end the quote there, or begin a command. %q has a quote of its own, $'...', for
+    # control characters.
     for i in "${!COMPREPLY[@]}"; do
-        COMPREPLY[i]=${COMPREPLY[i]#"$joined"}
-        if [[ $typed != [\'\"]* ]]; then
-            printf -v "COMPREPLY[$i]" %q "${COMPREPLY[i]}"
-        # Bash puts it between the user's quotes as it is. These characters would end them there, or run a command that
-        # an archive names.
-        elif [[ ${COMPREPLY[i]} == *[\'\"\$\`\\!]* || ${COMPREPLY[i]} == *[[:cntrl:]]* ]]; then
+        name=${COMPREPLY[i]#"$joined"}
+        printf -v quoted %q "$name"
+        if [[ $typed == [\'\"]* && $name == *[[:cntrl:]\'\"\$\`\\!]* || $typed == *[\'\"]* && $quoted == \$* ]]; then
             unset "COMPREPLY[$i]"
+        elif [[ $typed == [\'\"]* ]]; then
+            COMPREPLY[i]=$name
+        else
+            COMPREPLY[i]=$quoted
         fi
     done
 }

@@ -42,8 +42,6 @@ struct State {
     wrong: Option<Wrong>,
     /// The block at which the data was found to be wrong and fetched again, until that block or a later one is given.
     fetched_again: Option<u64>,
-    /// Whether blocks were given out since its data was last found to be wrong.
-    was_given_out: bool,
     /// How many times its data was found to be wrong. What a walk of an earlier epoch knows may be wrong.
     epoch: u64,
 }
@@ -71,7 +69,6 @@ impl Large {
                 waiting: BTreeMap::new(),
                 wrong: None,
                 fetched_again: None,
-                was_given_out: false,
                 epoch: 0,
             }),
         }
@@ -205,7 +202,7 @@ impl Large {
     /// Forgets what was decoded so far: it may be wrong, too, by other walks as well.
     fn distrust(&self, state: &mut State, error: &Error) {
         state.epoch += 1;
-        if std::mem::take(&mut state.was_given_out) {
+        if self.shared.given_out.lock().remove(&self.id) {
             let archive = &self.shared.archive;
             archive.outdate_readers(self.id, &error.to_string());
         }

@@ -1,8 +1,10 @@
 //! What all entries of an archive share.
 
+use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::blocks::Blocks;
@@ -43,6 +45,8 @@ pub(super) struct Shared {
     /// The most blocks that a walk goes ahead of its reader.
     pub(super) most_ahead: u64,
     pub(super) on_wrong: OnceLock<Arc<OnWrong>>,
+    /// Large entries of which blocks were given out since their data was last found to be wrong.
+    pub(super) given_out: Mutex<HashSet<EntryId>>,
 }
 
 impl Shared {
@@ -67,6 +71,7 @@ impl Shared {
             memory: common.memory.clone(),
             most_ahead: common.most_ahead,
             on_wrong: OnceLock::new(),
+            given_out: Mutex::default(),
         }
     }
 }

@@ -31,6 +31,7 @@ impl Large {
                 self.distrust(&mut self.state(), error);
                 // So that the next attempt gets other bytes.
                 self.shared.archive.reject_stored(self.id);
+                self.report_wrong();
             }
             Err(_) => {}
         }

@@ -126,7 +126,7 @@ impl Large {
         if waiting.is_none() && !state.schedule.is_ahead(number, block) {
             return Some(buffer);
         }
-        state.was_given_out = true;
+        self.shared.given_out.lock().insert(self.id);
         let bytes = Arc::new(buffer);
         self.shared.blocks.put((self.id, block), &bytes);
         drop(state);
@@ -193,7 +193,7 @@ impl Large {
     }
 
     /// Reports that what was given out may be wrong, too: a decoder may find an error some way behind its cause.
-    fn report_wrong(self: &Arc<Self>) {
+    pub(super) fn report_wrong(self: &Arc<Self>) {
         let this = self.clone();
         // On a thread of its own: it waits for reads under way, which may need this one.
         self.shared.workers.go_on(move || {

@@ -70,13 +70,16 @@ fn bash_completes_names_with_characters_of_the_shell() {
 #[test]
 fn bash_never_completes_to_what_it_would_run() {
     let dir = tree::temp();
-    let names = ["$(x)", "`x`", "a\"; x", "a'; x", "a\\", "!x", "fine"];
+    let names = ["$(x)", "`x`", "a\"; x", "a'; x", "a\\", "!x", "a\u{1}'; x", "fine"];
     let items = names.map(|name| Item::new(format!("m/{name}"), "x"));
     fs::write(dir.path().join("a.zip"), Zip::of(items).finish()).expect("an archive");
     for quote in ["\"", "'"] {
         let words = ["aiozfs", "cat", "a.zip", &format!("{quote}m/")];
         assert_eq!(completed(dir.path(), &words, "m/"), "m/fine\n", "{quote}");
     }
+    // A quote within the word.
+    let found = completed(dir.path(), &["aiozfs", "cat", "a.zip", "m/'"], "m/");
+    assert!(!found.contains("$'"), "{found}");
     let found = completed(dir.path(), &["aiozfs", "cat", "a.zip", "m/"], "m/");
     for quoted in [r"m/\$\(x\)", r"m/\`x\`", r"m/a\'\;\ x", "m/fine"] {
         assert!(

@@ -158,9 +158,9 @@ fn an_unknown_method_is_refused() {
 /// The length of the file of [`silently_damaged`], in bytes.
 const LEN: usize = 8 << 20;
 
-/// An archive with the file `f`, a wrong byte in which nothing tells before its end. Returns the archive, the file, and the
-/// place of such a byte.
-fn silently_damaged() -> (Vec<u8>, Vec<u8>, u64) {
+/// Opens an archive with the file `f` and `others`, on a server that gives a wrong byte of `f`. Only the CRC-32 at the end
+/// of `f` tells. Returns the right bytes of `f`, too.
+fn silently_damaged(mut others: Vec<Item>) -> (FaultNode, TempDir, Opened, Vec<u8>) {
     const NOISE: usize = 20_000;
     // Noise, which comes again and again: a wrong byte in it does, too. Deflate stores it as it is at first, so that no
     // decoder notices.
@@ -185,25 +185,26 @@ fn silently_damaged() -> (Vec<u8>, Vec<u8>, u64) {
             .expect("memory");
     }
     assert_eq!(compress.total_in() as usize, LEN);
-    let archive = zip(vec![item("f", &plain, stored)]);
+    others.insert(0, item("f", &plain, stored));
+    let archive = zip(others);
     let first = archive
         .windows(100)
         .position(|window| *window == plain[..100]);
     let at = first.expect("its first bytes") as u64 + 50;
-    (archive, plain, at)
-}
-
-/// Two programs read one file, and a server gave a wrong byte for a while. When one of them met the wrong CRC-32 at the
-/// end, the other went on with a decoder that had the wrong byte in its window, and got it again and again.
-#[test]
-fn a_reader_does_not_go_on_with_data_that_another_has_found_to_be_wrong() {
-    let (archive, plain, at) = silently_damaged();
     let node = FaultNode::start(archive);
     node.behave(Behaviour::Flip(at));
     let cache = tree::temp();
     let mut options = options(256 << 10);
     options.reader.memory = 16 << 20;
     let opened = Opened::url(&node.url(), cache.path(), options);
+    (node, cache, opened, plain)
+}
+
+/// Two programs read one file, and a server gave a wrong byte for a while. When one of them met the wrong CRC-32 at the
+/// end, the other went on with a decoder that had the wrong byte in its window, and got it again and again.
+#[test]
+fn a_reader_does_not_go_on_with_data_that_another_has_found_to_be_wrong() {
+    let (node, _cache, opened, plain) = silently_damaged(Vec::new());
     let (half, part) = (2 << 20, 128 << 10);
     for start in (0..half).step_by(part) {
         let range = start as u64..(start + part) as u64;
@@ -228,29 +229,42 @@ fn a_reader_does_not_go_on_with_data_that_another_has_found_to_be_wrong() {
 /// fetched the file again, and `cp` went on with right bytes and ended without an error.
 #[test]
 fn a_program_that_may_have_got_wrong_plain_bytes_gets_an_error() {
-    let (archive, plain, at) = silently_damaged();
-    let node = FaultNode::start(archive);
-    node.behave(Behaviour::Flip(at));
-    let cache = tree::temp();
-    let mut options = options(256 << 10);
-    options.reader.memory = 16 << 20;
-    let opened = Opened::url(&node.url(), cache.path(), options);
+    early_reader_gets_an_error(0);
+}
+
+/// What was given out was forgotten once programs had read 256 other files.
+#[test]
+fn a_program_gets_that_error_also_after_many_other_files_were_read() {
+    early_reader_gets_an_error(300);
+}
+
+/// A program reads wrong bytes, `others` other files are read, and then the file's end, where its CRC-32 tells.
+fn early_reader_gets_an_error(others: usize) {
+    const BLOCK: usize = 128 << 10;
+    let zeros = vec![0; (1 << 20) + 1];
+    let stored = deflated(&zeros, 1);
+    let other = |n| item(&format!("other{n}"), &zeros, stored.clone());
+    let (node, _cache, opened, plain) = silently_damaged((0..others).map(other).collect());
     let volume = &opened.volume;
     let found = opened.runtime.block_on(volume.find(b"f", false));
     let ino = found.expect("a file");
     let read = |moment, at: usize| {
-        let read = volume.read(ino, moment, at as u64, 128 << 10);
+        let read = volume.read(ino, moment, at as u64, BLOCK as u32);
         opened.runtime.block_on(read)
     };
     let early = volume.open(ino).expect("it opens");
-    assert!(read(early, 0).expect("nothing tells yet") != plain[..128 << 10]);
+    assert!(read(early, 0).expect("nothing tells yet") != plain[..BLOCK]);
     node.behave(Behaviour::Good);
+    for n in 0..others {
+        let read = opened.read(&format!("other{n}"), 0..10);
+        assert_eq!(read.expect("bytes"), [0; 10]);
+    }
     let end = opened.read("f", LEN as u64 - 1000..LEN as u64);
     assert!(end.expect("fetched again") == plain[LEN - 1000..]);
     let error = read(early, 1 << 20).expect_err("it has a wrong byte");
     assert!(error.to_string().contains("open it again"), "{error}");
     let later = volume.open(ino).expect("it opens");
     let right = read(later, 0).expect("right bytes have come");
-    assert!(right == plain[..128 << 10]);
+    assert!(right == plain[..BLOCK]);
     opened.end(None);
 }
