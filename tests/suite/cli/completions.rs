@@ -70,7 +70,16 @@ fn bash_completes_names_with_characters_of_the_shell() {
 #[test]
 fn bash_never_completes_to_what_it_would_run() {
     let dir = tree::temp();
-    let names = ["$(x)", "`x`", "a\"; x", "a'; x", "a\\", "!x", "a\u{1}'; x", "fine"];
+    let names = [
+        "$(x)",
+        "`x`",
+        "a\"; x",
+        "a'; x",
+        "a\\",
+        "!x",
+        "a\u{1}'; x",
+        "fine",
+    ];
     let items = names.map(|name| Item::new(format!("m/{name}"), "x"));
     fs::write(dir.path().join("a.zip"), Zip::of(items).finish()).expect("an archive");
     for quote in ["\"", "'"] {
