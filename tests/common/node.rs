@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A process that serves one file, or a folder of them.
 pub struct Node {
     process: Child,
+    /// What it has printed to standard error, apart from where it listens.
+    complaints: Arc<Mutex<String>>,
     _cache: TempDir,
     /// `http://` and its address.
     pub base: String,
@@ -58,8 +60,14 @@ impl Node {
             .arg(cache.path())
             .arg(served)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(Stdio::piped());
         let mut process = command.spawn().expect("the binary under test");
+        let complaints = Arc::default();
+        let errors = process.stderr.take().expect("piped");
+        thread::spawn({
+            let complaints = Arc::clone(&complaints);
+            move || keep(errors, &complaints)
+        });
         let pipe = process.stdout.take().expect("piped");
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
@@ -73,6 +81,7 @@ impl Node {
             .collect();
         let mut node = Self {
             process,
+            complaints,
             _cache: cache,
             base: String::new(),
             cid: String::new(),
@@ -91,9 +100,27 @@ impl Node {
         ["--gateway", &self.base]
     }
 
+    /// What it has printed to standard error so far, apart from where it listens.
+    pub fn complaints(&self) -> String {
+        self.complaints
+            .lock()
+            .expect("nobody panics with it")
+            .clone()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.process);
         rustix::process::kill_process(pid, signal).expect("a process of ours");
+    }
+}
+
+/// Keeps each line of complaint, until the end.
+fn keep(errors: ChildStderr, kept: &Mutex<String>) {
+    let lines = BufReader::new(errors).lines().map_while(Result::ok);
+    for line in lines.filter(|line| !line.contains(": listening on ")) {
+        let mut kept = kept.lock().expect("nobody panics with it");
+        kept.push_str(&line);
+        kept.push('\n');
     }
 }
 

@@ -123,7 +123,9 @@ fn players_in_chromium_play_range_links() {
             }
         }
     }
-    assert_all_play(browser::play(&cases));
+    let outcomes = browser::play(&cases);
+    assert_eq!(library.node.complaints(), "", "the node has answered well");
+    assert_all_play(outcomes);
 }
 
 #[test]
@@ -153,5 +155,6 @@ fn mpv_vlc_and_gstreamer_play_range_links_and_mounts() {
     for mount in mounts {
         mount.assert_no_complaint();
     }
+    assert_eq!(library.node.complaints(), "", "the node has answered well");
     assert_all_play(outcomes);
 }

@@ -20,6 +20,10 @@ PACKAGES = {
 # In seconds.
 LONGEST_SILENCE = 10
 
+# What is printed of a failure: the last lines that these parts of GStreamer logged.
+LOGGED = '2,souphttpsrc:5,adaptivedemux2:5,hlsdemux2:5,uridownloader:5,hlsdemux:5,adaptivedemux:5'
+LOGGED_BYTES = 16384
+
 try:
     import gi
     gi.require_version('Gst', '1.0')
@@ -37,12 +41,19 @@ def missing():
 
 
 def fail(why):
-    print(why, flush=True)
+    print(why)
+    for log in Gst.debug_ring_buffer_logger_get_logs() if Gst else ():
+        print(log)
+    sys.stdout.flush()
     # At once: a regular end would wait for elements that still play.
     os._exit(1)
 
 
 def play(playbin, uri):
+    Gst.debug_set_threshold_from_string(LOGGED, True)
+    Gst.debug_add_ring_buffer_logger(LOGGED_BYTES, 0)
+    # Or it would print all of it to standard error.
+    Gst.debug_remove_log_function(None)
     player = Gst.ElementFactory.make(playbin)
     count = {}
     for kind in 'video', 'audio':
