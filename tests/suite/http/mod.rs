@@ -4,6 +4,7 @@ mod connections;
 mod early;
 mod gateways;
 mod gateways_choice;
+mod gateways_stalls;
 mod secrets;
 mod source_contract;
 mod source_decorators;
