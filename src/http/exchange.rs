@@ -45,16 +45,18 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The error of a request to `origin`. `may_be_offline`: no server has ever answered, so this machine may
-    /// have no network.
-    pub(super) fn error(self, origin: Origin, may_be_offline: bool) -> Error {
+    /// The error of a request to `origin`. `has_answered`: this server has answered before. `may_be_offline`: no
+    /// server has ever answered, so this machine may have no network.
+    pub(super) fn error(self, origin: Origin, has_answered: bool, may_be_offline: bool) -> Error {
         match self {
             Self::Unmade(error) => match &*error {
                 ConnectError::Timeout => Error::Timeout {
                     origin,
                     after: CONNECT_TIMEOUT,
                 },
-                ConnectError::OnlyHttp2 => Self::OnlyHttp2.error(origin, may_be_offline),
+                ConnectError::OnlyHttp2 => {
+                    Self::OnlyHttp2.error(origin, has_answered, may_be_offline)
+                }
                 error if error.is_untrusted() => Error::Untrusted {
                     origin,
                     cause: error.to_string(),
@@ -65,9 +67,14 @@ impl Failure {
                 error => Error::Unreachable {
                     origin,
                     cause: error.to_string(),
+                    has_answered,
                 },
             },
-            Self::Broken(cause) => Error::Unreachable { origin, cause },
+            Self::Broken(cause) => Error::Unreachable {
+                origin,
+                cause,
+                has_answered,
+            },
             Self::OnlyHttp2 => Error::NoRanges {
                 origin,
                 what: ONLY_HTTP2.into(),

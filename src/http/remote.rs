@@ -332,7 +332,11 @@ impl RemoteUrl {
         let answer = Exchange::begin(&connections, self.options.connections, &request);
         match tokio::time::timeout(wait, answer).await {
             Err(_) => Err(connections.timeout(origin, wait)),
-            Ok(Err(failure)) => Err(failure.error(origin, !self.options.clients.have_answer())),
+            Ok(Err(failure)) => {
+                let has_answered = connections.state().has_answered();
+                let may_be_offline = !self.options.clients.have_answer();
+                Err(failure.error(origin, has_answered, may_be_offline))
+            }
             Ok(Ok(answer)) => {
                 self.options.clients.answered();
                 Ok(answer)

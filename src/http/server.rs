@@ -464,6 +464,11 @@ impl<R, W, E> ServerState<R, W, E> {
         self.is_persistent
     }
 
+    /// Whether the server has ever answered.
+    pub(super) fn has_answered(&self) -> bool {
+        self.link.has_answer()
+    }
+
     /// Records that an answer began this long after its request.
     pub(super) fn answered(&mut self, after: Duration, is_pipelined: bool) {
         self.link.answered(after, is_pipelined);

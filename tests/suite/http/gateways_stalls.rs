@@ -58,7 +58,15 @@ impl Source for Gateway {
         let (after, error) = match self.answers.lock().expect("answers").pop_front() {
             None => (Duration::ZERO, None),
             Some(Late(seconds)) => (Duration::from_secs(seconds), None),
-            Some(NoConnection) => (Duration::ZERO, Some(Error::Unreachable { origin, cause })),
+            Some(NoConnection) => {
+                let has_answered = true;
+                let error = Error::Unreachable {
+                    origin,
+                    cause,
+                    has_answered,
+                };
+                (Duration::ZERO, Some(error))
+            }
             Some(NotFound) => (Duration::ZERO, Some(Error::NotFound { origin })),
             Some(Silence) => {
                 let after = IDLE_TIMEOUT;
