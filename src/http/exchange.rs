@@ -3,6 +3,7 @@
 //! An answer's bytes are given out as they arrive. After the last one, the connection goes to the next request.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ const MAX_LINE: usize = 4 * 1024;
 /// How long to wait for the first pipelined answer once the answer before it has ended. Some servers drop
 /// pipelined requests.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// If a request over a connection that was idle gets no answer for this long, the connections that were idle for as long
+/// are closed. A router, or a machine that was asleep, loses all connections at once and tells nobody.
+const SUSPICIOUS: Duration = Duration::from_secs(4);
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -319,7 +324,7 @@ async fn answer_head(
     lease.written();
     lease.turn().await.map_err(|_| Lost::Again)?;
     let is_trial = lease.is_trial();
-    let begun = first_bytes(lease);
+    let begun = first_bytes(connections, lease);
     let begun = if is_trial {
         tokio::time::timeout(TRIAL_TIMEOUT, begun).await
     } else {
@@ -358,8 +363,19 @@ async fn send(
 }
 
 /// Waits for the first bytes of an answer.
-async fn first_bytes(lease: &mut WireLease) -> io::Result<()> {
-    match fill(lease, READ).await? {
+async fn first_bytes(connections: &Connections, lease: &mut WireLease) -> io::Result<()> {
+    let (since, may_be_stale) = (Instant::now(), lease.may_be_stale());
+    let mut filled = pin!(fill(lease, READ));
+    let filled = match tokio::time::timeout(SUSPICIOUS, &mut filled).await {
+        Ok(filled) => filled,
+        Err(_) => {
+            if may_be_stale {
+                connections.state().close_older_than(since);
+            }
+            filled.await
+        }
+    };
+    match filled? {
         0 => Err(io::Error::other(
             "the connection was closed before an answer came",
         )),

@@ -195,6 +195,12 @@ impl<R, W, E> ServerState<R, W, E> {
         }
     }
 
+    /// Closes connections that have carried nothing since before `then`: a request that was sent over another of them
+    /// then gets no answer, so the network may have lost them all.
+    pub(super) fn close_older_than(&mut self, then: Instant) {
+        self.idle.retain(|idle| !idle.is_older_than(then));
+    }
+
     /// Closes idle connections that have timed out.
     fn close_expired(&mut self, now: Instant) {
         self.idle.retain(|idle| !idle.is_expired(now));
