@@ -4,6 +4,8 @@
 //! walk goes on while a read waits for a block ahead of it, and a little further ahead of a reader that reads in
 //! sequence. Then it rests, until its reader comes closer or another read can use it.
 
+use std::ops::Range;
+
 use super::blocks::BLOCK;
 
 /// The most walks of an entry. A further reader waits until one of them rests.
@@ -35,8 +37,9 @@ struct Plan<W> {
     next: u64,
     /// The end of the blocks that reads wait for.
     until: u64,
-    /// The block after the one that its reader has read last, and how many blocks ahead of it the walk
-    /// goes.
+    /// Whether its reader has got a first block, the block after the one that it has read last, and how many blocks ahead
+    /// of that the walk goes.
+    has_reader: bool,
     read: u64,
     ahead: u64,
     used: u64,
@@ -97,13 +100,12 @@ impl<W> Plan<W> {
     /// Whether it is to give a block. `point` is the offset of the last checkpoint before the block.
     fn is_useful(&self, block: u64, point: u64, most_ahead: u64) -> bool {
         let (at, asked) = (self.next * BLOCK, self.asked());
-        let has_reader = self.ahead > 0;
         // It goes there anyway, wherever checkpoints are. Before its reader has got a first block, that is known only of what
         // continues its reads without a gap.
-        let jump = if has_reader { JUMP } else { 0 };
+        let jump = if self.has_reader { JUMP } else { 0 };
         let is_next = block <= asked + jump;
         let pays = at + RESTART >= point;
-        let is_far = has_reader && block > asked.max(self.read) + most_ahead;
+        let is_far = self.has_reader && block > asked.max(self.read) + most_ahead;
         let is_detour = is_far && at < point.saturating_add(DETOUR);
         self.next <= block && (is_next || pays && !is_detour)
     }
@@ -164,6 +166,7 @@ impl<W> Schedule<W> {
             number: self.numbers,
             next: point.div_ceil(BLOCK),
             until: block + 1,
+            has_reader: lost.is_some(),
             read: block,
             ahead: lost.map_or(0, |(_, ahead)| ahead),
             used: uses,
@@ -172,14 +175,21 @@ impl<W> Schedule<W> {
         Task::Begin(self.numbers)
     }
 
-    /// A reader got a block. Returns a walk that is to go on ahead of it, and its number.
-    pub(super) fn read(&mut self, block: u64) -> Option<(u64, W)> {
+    /// A reader got all blocks that it asked for at once. Returns a walk that is to go on ahead of it, and its number.
+    pub(super) fn read(&mut self, blocks: Range<u64>) -> Option<(u64, W)> {
         self.uses += 1;
-        let following = self.plans.iter_mut().filter(|plan| plan.follows(block));
+        let plans = self.plans.iter_mut();
+        let following = plans.filter(|plan| blocks.clone().any(|block| plan.follows(block)));
         let plan = following.max_by_key(|plan| plan.read)?;
         plan.used = self.uses;
-        plan.ahead = (plan.ahead * 2).clamp(1, self.most_ahead);
-        plan.read = block + 1;
+        // One read is no sequence, except at the start of the entry. Decoding ahead of it would delay the next read of a
+        // program that jumps.
+        if plan.has_reader || blocks.start == 0 {
+            let asked = (blocks.end - blocks.start).min(self.most_ahead);
+            plan.ahead = (plan.ahead * 2).clamp(asked, self.most_ahead);
+        }
+        plan.has_reader = true;
+        plan.read = blocks.end;
         let goal = plan.ahead_end().min(self.blocks);
         // Not for each block: to go on costs a change of threads.
         if plan.next < goal && plan.next <= plan.read + plan.ahead / 2 {
@@ -194,7 +204,7 @@ impl<W> Schedule<W> {
     pub(super) fn goal(
         &self,
         number: u64,
-        is_wanted: impl Fn(std::ops::Range<u64>) -> bool,
+        is_wanted: impl Fn(Range<u64>) -> bool,
     ) -> Option<(u64, bool)> {
         let plan = self.plan(number)?;
         let ahead = plan.ahead_end().min(self.blocks);
@@ -228,7 +238,7 @@ impl<W> Schedule<W> {
     }
 
     /// Removes a walk. Returns the blocks that reads may wait for.
-    pub(super) fn remove(&mut self, number: u64) -> std::ops::Range<u64> {
+    pub(super) fn remove(&mut self, number: u64) -> Range<u64> {
         let place = self.plans.iter().position(|plan| plan.number == number);
         place.map_or(0..0, |place| {
             let plan = self.plans.swap_remove(place);
@@ -241,7 +251,7 @@ impl<W> Schedule<W> {
         let rests = |plan: &Plan<W>| plan.number == number && plan.resting.is_some();
         let place = self.plans.iter().position(rests)?;
         let plan = self.plans.swap_remove(place);
-        if plan.ahead > 0 {
+        if plan.has_reader {
             self.lost = Some((plan.read, plan.ahead));
         }
         plan.resting
@@ -304,7 +314,7 @@ mod tests {
         assert_eq!(run(&mut schedule, 1, 0), [0], "one read is no sequence");
         let mut furthest = 0;
         for block in 0..100 {
-            let next = match schedule.read(block) {
+            let next = match schedule.read(block..block + 1) {
                 Some((plan, _)) => run(&mut schedule, plan, u64::MAX),
                 None => Vec::new(),
             };
@@ -316,6 +326,18 @@ mod tests {
             assert!(furthest > block, "the reader would wait at {block}");
         }
         assert!(furthest >= 107, "it is at {furthest}");
+    }
+
+    /// Reads at random places decoded up to two blocks more than they needed: a read of two blocks counted as a sequence.
+    #[test]
+    fn a_walk_does_not_go_ahead_of_one_read() {
+        let mut schedule = Schedule::<&str>::new(1000, 16);
+        schedule.want(500, 500 * BLOCK);
+        schedule.want(501, 500 * BLOCK);
+        assert_eq!(run(&mut schedule, 1, 501), [500, 501]);
+        assert_eq!(schedule.read(500..502), None);
+        let (number, _) = schedule.read(502..504).expect("the second one follows");
+        assert_eq!(run(&mut schedule, number, u64::MAX), [502, 503, 504, 505]);
     }
 
     #[test]
@@ -339,7 +361,7 @@ mod tests {
         let mut schedule = Schedule::<&str>::new(10_000, 16);
         schedule.want(0, 0);
         run(&mut schedule, 1, 0);
-        schedule.read(0);
+        schedule.read(0..1);
         for block in 1..60 {
             let point = block / 8 * 8 * BLOCK;
             let task = schedule.want(block, point);
@@ -362,7 +384,7 @@ mod tests {
             run(&mut schedule, 1, 99);
             let mut walk = None;
             for block in 99..301 {
-                walk = walk.or(schedule.read(block));
+                walk = walk.or(schedule.read(block..block + 1));
             }
             assert!(walk.is_some(), "it goes on for its reader");
             if !is_running {
@@ -392,10 +414,10 @@ mod tests {
         }
         run(&mut schedule, 1, 59);
         for block in (0..60).rev() {
-            schedule.read(block);
+            schedule.read(block..block + 1);
         }
         for block in 60..68 {
-            schedule.read(block);
+            schedule.read(block..block + 1);
         }
         assert_eq!(schedule.goal(1, |_| false), Some((84, true)));
     }
@@ -405,13 +427,13 @@ mod tests {
         let mut schedule = Schedule::<&str>::new(10_000, 16);
         schedule.want(0, 0);
         run(&mut schedule, 1, 0);
-        schedule.read(0);
+        schedule.read(0..1);
         assert_eq!(schedule.want(9000, 0), Task::Begin(2));
         // Without a checkpoint near, it must.
         let mut schedule = Schedule::<&str>::new(10_000, 16);
         schedule.want(1000, 0);
         run(&mut schedule, 1, 1000);
-        schedule.read(1000);
+        schedule.read(1000..1001);
         run(&mut schedule, 1, u64::MAX);
         assert_eq!(schedule.want(9000, 0), Task::GoOn(1, "walk"));
     }
@@ -460,14 +482,14 @@ mod tests {
         let mut schedule = Schedule::<&str>::new(1000, 16);
         schedule.want(0, 0);
         run(&mut schedule, 1, 0);
-        let (number, _) = schedule.read(0).expect("it goes on ahead");
+        let (number, _) = schedule.read(0..1).expect("it goes on ahead");
         run(&mut schedule, number, u64::MAX);
         assert_eq!(schedule.drop_walk(1), Some("walk"));
         assert_eq!(schedule.want(500, 500 * BLOCK), Task::Begin(2));
         assert_eq!(schedule.goal(2, |_| true), Some((501, false)));
         assert_eq!(schedule.want(1, BLOCK), Task::Begin(3));
         schedule.gave(3, 1);
-        schedule.read(1);
+        schedule.read(1..2);
         let further = Some((4, false));
         assert_eq!(schedule.goal(3, |_| false), further, "it goes ahead");
     }
