@@ -51,6 +51,7 @@ pub(super) struct GatewayRead {
     has_replaced_silent: bool,
     /// Whether the read has had its one hedge.
     has_hedged: bool,
+    /// Why attempts have failed since the last bytes came.
     errors: Vec<Error>,
 }
 
@@ -62,7 +63,7 @@ struct Attempt {
     left: Range<u64>,
     since: Instant,
     has_begun: bool,
-    /// How long the caller has waited since its last bytes.
+    /// How long the caller has waited since its last bytes or its last stall.
     waited: Duration,
     /// Bytes that came since `waited` was reset.
     fresh: u64,
@@ -71,7 +72,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn time_until_slow(&self) -> Duration {
+    fn time_until_stall(&self) -> Duration {
         self.set.delay(self.index).saturating_sub(self.waited)
     }
 }
@@ -87,7 +88,7 @@ enum Event {
     /// The attempt, and what it brought; `None` is its end.
     Item(usize, Option<Result<Chunk>>),
     /// The newest attempt has stalled.
-    Slow,
+    Stalled,
 }
 
 /// Reads a raw block of at most the size of `whole`. `ask` asks one member for it and gives one chunk.
@@ -136,8 +137,8 @@ impl GatewayRead {
                 self.start().await?;
             }
             match self.wait().await {
-                Event::Slow if self.left.is_empty() => return Ok(None),
-                Event::Slow => self.handle_stall(),
+                Event::Stalled if self.left.is_empty() => return Ok(None),
+                Event::Stalled => self.handle_stall(),
                 Event::Item(at, Some(Ok(chunk))) => {
                     if let Some(chunk) = self.take(at, chunk) {
                         return Ok(Some(chunk));
@@ -199,7 +200,7 @@ impl GatewayRead {
     async fn wait(&mut self) -> Event {
         let entered = Instant::now();
         let newest = self.attempts.last();
-        let pause = newest.map_or(Duration::ZERO, Attempt::time_until_slow);
+        let pause = newest.map_or(Duration::ZERO, Attempt::time_until_stall);
         let attempts = &mut self.attempts;
         let item = poll_fn(|context| {
             for (at, attempt) in attempts.iter_mut().enumerate() {
@@ -211,7 +212,7 @@ impl GatewayRead {
         });
         let event = tokio::time::timeout(pause, item)
             .await
-            .unwrap_or(Event::Slow);
+            .unwrap_or(Event::Stalled);
         let waited = entered.elapsed();
         self.waited += waited;
         for attempt in &mut self.attempts {
