@@ -11,12 +11,12 @@ use serde::Deserialize;
 
 use super::Failure;
 use super::config_values::{
-    connections, duration, encoding, log_filter, mask, one, owners, size, stored_playlists,
+    connections, duration, encoding, log_filter, mask, memory, one, owners, size, stored_playlists,
     symlinks, verify, weight,
 };
 use super::directories::home;
 use super::explain::explain_location;
-use super::small_file::{read_small, toml_error};
+use super::named_file::{NamedFile, toml_error};
 use super::store_table::StoreTable;
 use super::verification::VerifyArg;
 use crate::archive::Encoding;
@@ -95,7 +95,7 @@ pub(super) struct Mount {
     gateways: Option<Vec<String>>,
     stripe: Option<bool>,
     ca_file: Option<PathBuf>,
-    #[serde(default, deserialize_with = "size")]
+    #[serde(default, deserialize_with = "memory")]
     memory: Option<u64>,
     #[serde(default, deserialize_with = "size")]
     read_ahead: Option<u64>,
@@ -153,7 +153,7 @@ impl Config {
         let user = user.map(|path| path.join("aiozfs/config.toml"));
         let paths = user.into_iter().chain([PathBuf::from(SYSTEM)]);
         let files = paths.filter(|path| path.exists());
-        let files = files.map(|path| File::parse(&path, &read_small(&path)?));
+        let files = files.map(|path| File::parse(&path, &NamedFile::at(&path).read_text()?));
         Ok(Self(files.collect::<Result<_, _>>()?))
     }
 
@@ -204,10 +204,15 @@ impl Config {
     }
 
     /// The file with the password of an archive, if a named one is at this location.
-    pub(super) fn password_file(&self, location: &Location) -> Option<&Path> {
-        let archives = self.0.iter().flat_map(|file| file.archive.values());
-        let mut here = archives.filter(|a| Location::parse(&a.source).as_ref() == Ok(location));
-        here.find_map(|archive| archive.password_file.as_deref())
+    pub(super) fn password_file(&self, location: &Location) -> Option<NamedFile<'_>> {
+        let archives = self.0.iter().flat_map(|file| &file.archive);
+        let is_here = |archive: &Archive| Location::parse(&archive.source).as_ref() == Ok(location);
+        let mut here = archives.filter(|(_, archive)| is_here(archive));
+        here.find_map(|(name, archive)| {
+            let path = archive.password_file.as_deref()?;
+            let table = format!("archive.{name}");
+            Some(NamedFile::of_key(&table, "password-file", path))
+        })
     }
 
     /// A named gateway.
@@ -251,9 +256,10 @@ impl Config {
         self.mount(|mount| mount.stripe).unwrap_or(false)
     }
 
-    pub(super) fn ca_file(&self) -> Option<&Path> {
+    pub(super) fn ca_file(&self) -> Option<NamedFile<'_>> {
         let mut files = self.0.iter();
-        files.find_map(|file| file.mount.ca_file.as_deref())
+        let path = files.find_map(|file| file.mount.ca_file.as_deref())?;
+        Some(NamedFile::of_key("mount", "ca-file", path))
     }
 
     pub(super) fn memory(&self) -> Option<u64> {
@@ -359,13 +365,23 @@ impl File {
     }
 }
 
+/// Adds the token in a file.
+pub(super) fn with_token_of(secrets: Secrets, file: &NamedFile) -> Result<Secrets, Failure> {
+    let token = file.read_text()?;
+    if token.trim().is_empty() {
+        return Err(file.failed("it is empty, and should have a token"));
+    }
+    secrets.with_token(&token).map_err(|why| file.failed(why))
+}
+
 impl Gateway {
     fn server(&self, name: &str) -> Result<Server, Failure> {
         let wrong = |why: String| Failure::usage(format!("gateway '{name}': {why}"));
         let secrets = Secrets::headers(self.headers.iter().map(String::as_str));
         let mut secrets = secrets.map_err(wrong)?;
         if let Some(path) = &self.token_file {
-            secrets = secrets.with_token(&read_small(path)?).map_err(wrong)?;
+            let file = NamedFile::of_key(&format!("gateway.{name}"), "token-file", path);
+            secrets = with_token_of(secrets, &file)?;
         }
         Ok(Server {
             template: self.url.clone(),
@@ -458,6 +474,7 @@ mod tests {
             ),
             ("[mount]\nmemory = \"s3cret\"", "line 2", ""),
             ("[mount]\nencoding = \"klingon\"", "line 2", "cp866"),
+            ("[mount]\nmemory = \"1M\"", "line 2", "at least 16M"),
             ("[gateway.a]\nurl = \"u\"\nweight = 0", "line 3", "weight"),
             ("[gateway.a]\nheaders = [\"s3cret\"", "line", ""),
             ("[archive.\"a/b\"]\nsource = \"x\"", "a/b", "archive"),

@@ -87,7 +87,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
         )));
     }
     let access = args.access.resolve(location, &MountOptions::default())?;
-    let access = access.with_index(args.index_file.as_deref())?;
+    let access = access.with_index("--index-file ", args.index_file.as_deref())?;
     let Some(cache) = access.options.cache.clone() else {
         return Err(Failure::new(
             "the cache is disabled or cannot be used; see --cache-dir and --cache-size",

@@ -130,8 +130,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     if to_stdout {
         tell!("{summary}");
     } else {
-        // The archive is finished, so a closed pipe is not an error.
-        let _ = writeln!(io::stdout(), "{summary}");
+        show::print(|out| writeln!(out, "{summary}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

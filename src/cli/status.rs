@@ -1,7 +1,7 @@
 //! `aiozfs status`.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
-use super::show::printable;
+use super::show::{self, printable};
 use super::{Failure, completions, units};
 use crate::library::ArchiveStatus;
 use crate::mount::{self, Report};
@@ -62,9 +62,8 @@ pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
         } else {
             shown.text(&report, args.watch.is_some())
         };
-        match io::stdout().write_all(text.as_bytes()) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break,
-            done => done.map_err(|e| Failure::new(format!("standard output: {e}")))?,
+        if !show::print_more(|out| out.write_all(text.as_bytes()))? {
+            break;
         }
         shown.last = Some((report, Instant::now()));
         match args.watch {

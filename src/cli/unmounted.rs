@@ -70,7 +70,7 @@ pub(super) fn resolve(source: &SourceArgs, args: &ReadArgs) -> Result<Access, Fa
     logging::init(args.verbose);
     let location = config::locate(&source.source)?;
     let mut access = args.access.resolve(location, &MountOptions::default())?;
-    access = access.with_index(args.index.given.as_deref())?;
+    access = access.with_index("--index ", args.index.given.as_deref())?;
     access.options.stored_playlists = true;
     Ok(access)
 }

@@ -8,7 +8,6 @@ mod guide;
 mod node;
 mod place;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -19,7 +18,7 @@ use tokio::runtime::Runtime;
 use super::access::Access;
 use super::job::Job;
 use super::runtime;
-use super::{Failure, logging};
+use super::{Failure, logging, show};
 use crate::mount::{Hangup, KernelOptions, Stopper};
 use crate::volume::Location;
 use place::Place;
@@ -75,8 +74,7 @@ fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Fa
             guide::text(&path, &served)
                 .map_err(|e| Failure::new(format!("cannot read the mount: {e}")))?
         };
-        // A closed pipe is not an error.
-        let _ = std::io::stdout().write_all(said.as_bytes());
+        show::print(|out| out.write_all(said.as_bytes()))?;
         if !check {
             // The mount stays until a signal ends it.
             std::mem::forget(stop);
