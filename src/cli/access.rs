@@ -17,7 +17,7 @@ use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
 use super::stores::StoreArgs;
 use super::verification::VerifyArg;
-use super::{Failure, units, walk_progress};
+use super::{Failure, completions, units, walk_progress};
 use crate::archive::{Encoding, Index, ParseOptions};
 use crate::cache::Cache;
 use crate::decode::Password;
@@ -41,7 +41,7 @@ pub(super) struct AccessArgs {
     verify: Option<VerifyArg>,
     /// The encoding of names that are not marked as UTF-8, for example cp866 or Shift_JIS; auto guesses;
     /// an unknown name prints a list [default: CP437, as in the ZIP specification]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completions::encodings())]
     encoding: Option<Encoding>,
     /// The maximum memory for file content, at least 16M [default: 128M]
     #[arg(long, value_name = "SIZE", value_parser = units::memory)]

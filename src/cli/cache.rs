@@ -12,7 +12,7 @@ use super::config::{self, Config};
 use super::progress::Progress;
 use super::show::{self, printable, table};
 use super::storage::StorageArgs;
-use super::{Failure, logging, units};
+use super::{Failure, completions, logging, units};
 use crate::cache::{Cache, CachedBlob, Content, Verified};
 use crate::volume::Location;
 
@@ -76,7 +76,7 @@ enum Action {
 #[derive(Debug, Args)]
 struct Named {
     /// A CID, a URL, id:TEXT, or the first characters of an id that 'aiozfs cache' prints
-    #[arg(required = true)]
+    #[arg(required = true, add = completions::cached())]
     archives: Vec<String>,
     #[command(flatten)]
     common: Common,
@@ -97,6 +97,7 @@ struct PruneArgs {
 #[derive(Debug, Args)]
 struct VerifyArgs {
     /// Which [default: all]
+    #[arg(add = completions::cached())]
     archives: Vec<String>,
     #[command(flatten)]
     common: Common,

@@ -168,9 +168,37 @@ impl Config {
     }
 
     /// The names of all archives.
-    pub(super) fn archive_names(&self) -> impl Iterator<Item = &str> {
-        let names = self.0.iter().flat_map(|file| file.archive.keys());
-        names.map(String::as_str)
+    pub(super) fn archive_names(&self) -> Vec<&str> {
+        self.names(|file| file.archive.keys())
+    }
+
+    /// The names of all gateways.
+    pub(super) fn gateway_names(&self) -> Vec<&str> {
+        self.names(|file| file.gateway.keys())
+    }
+
+    /// The names of all stores.
+    pub(super) fn store_names(&self) -> Vec<&str> {
+        self.names(|file| file.store.keys())
+    }
+
+    /// The names of all libraries.
+    pub(super) fn library_names(&self) -> Vec<&str> {
+        self.names(|file| file.library.keys())
+    }
+
+    /// Names of tables, the user's first.
+    fn names<'a, I: Iterator<Item = &'a String>>(
+        &'a self,
+        of: impl Fn(&'a File) -> I,
+    ) -> Vec<&'a str> {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.0.iter().flat_map(of) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// The source of a named archive.
@@ -226,15 +254,12 @@ impl Config {
     pub(super) fn gateways(&self) -> Result<Vec<Server>, Failure> {
         let listed = self.mount(|mount| mount.gateways.clone());
         let all = || {
-            let mut names: Vec<String> = Vec::new();
-            for name in self.0.iter().flat_map(|file| file.gateway.keys()) {
-                if !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
-            names
+            self.gateway_names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect()
         };
-        let names = listed.unwrap_or_else(all);
+        let names: Vec<String> = listed.unwrap_or_else(all);
         let servers = names.iter().map(|name| {
             let known = self.gateway(name)?;
             known.map_or_else(

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 /// The cache of users without a home directory, for example of system services (Filesystem Hierarchy Standard
 /// 3.0, section 5.5).
@@ -24,7 +24,7 @@ pub(super) fn home() -> Option<PathBuf> {
 pub(super) struct CacheDirArgs {
     /// The directory of the cache [default: the CacheDirectory of a systemd service, else
     /// $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs, else /var/cache/aiozfs]
-    #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
+    #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR", value_hint = ValueHint::DirPath)]
     cache_dir: Option<PathBuf>,
 }
 

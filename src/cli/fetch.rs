@@ -59,7 +59,7 @@ pub(super) struct FetchArgs {
     json: bool,
     /// Open the archive with this index, which 'aiozfs index' wrote, instead of reading its own: a file, a URL or a CID.
     /// Other commands call this option --index
-    #[arg(long, value_name = "FILE|URL")]
+    #[arg(long, value_name = "FILE|URL", add = completions::sources())]
     index_file: Option<String>,
     #[command(flatten)]
     access: AccessArgs,

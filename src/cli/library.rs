@@ -38,11 +38,11 @@ const REFRESH: Duration = Duration::from_secs(300);
 pub(super) struct LibraryArgs {
     /// Mount many archives below one directory: show SOURCE as the directory NAME, which may have '/' in it. May be
     /// given more than once
-    #[arg(long = "add", value_name = "NAME=SOURCE")]
+    #[arg(long = "add", value_name = "NAME=SOURCE", add = completions::added())]
     add: Vec<String>,
     /// Mount the archives of a list: a file with NAME, a tab and SOURCE a line, or a .toml file with a table
     /// [archives]; or the name of a [library.NAME] in the configuration. 'aiozfs reload' and SIGHUP read it again
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", add = completions::libraries())]
     library: Option<String>,
     /// Show any archive under the directory of its CID, when a program first looks for it, and archives in
     /// directories of IPFS below
@@ -50,7 +50,7 @@ pub(super) struct LibraryArgs {
     any: bool,
     /// Mount each archive in a directory: of a store (s3://BUCKET/films/), of a web server's index, of IPFS or of this
     /// machine. It is listed again every 5 minutes
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", add = completions::sources())]
     each: Option<String>,
     /// Close an archive of a library that was not used for this long [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]

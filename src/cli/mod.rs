@@ -179,10 +179,14 @@ pub fn main() -> ExitCode {
 fn print_answer(answer: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let printed = answer.print().and_then(|()| io::stdout().flush());
     if answer.use_stderr() {
-        return match arguments.iter().any(|a| a == mount::FOR_HELPER) {
-            true => ExitCode::from(failure::MOUNT_MISUSED),
-            false => ExitCode::from(failure::MISUSED),
-        };
+        let helps_mount = arguments
+            .iter()
+            .any(|argument| argument == mount::FOR_HELPER);
+        return ExitCode::from(if helps_mount {
+            failure::MOUNT_MISUSED
+        } else {
+            failure::MISUSED
+        });
     }
     match show::printed(printed) {
         Ok(_) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tokio::runtime::{Handle, Runtime};
 
 use super::access::AccessArgs;
@@ -45,7 +45,7 @@ pub(super) struct MountArgs {
     #[arg(required = true, add = completions::sources())]
     source: Option<String>,
     /// An empty directory
-    #[arg(required_unless_present_any = ["add", "library", "any", "each"])]
+    #[arg(required_unless_present_any = ["add", "library", "any", "each"], value_hint = ValueHint::DirPath)]
     mountpoint: Option<PathBuf>,
     #[command(flatten)]
     library: LibraryArgs,
@@ -74,7 +74,7 @@ pub(super) struct MountArgs {
     umask: Option<u16>,
     /// Extended attributes. Without them 'ls -l' of many files is ten times faster: it asks for two attributes of
     /// each file, and each is a request to this process [default: yes; no for many archives]
-    #[arg(long, value_name = "yes|no", value_parser = mount_options::yes_or_no)]
+    #[arg(long, value_name = "yes|no", value_parser = mount_options::yes_or_no, add = completions::yes_or_no())]
     xattrs: Option<bool>,
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
@@ -83,7 +83,7 @@ pub(super) struct MountArgs {
     /// profile=, region=, endpoint_url=, anonymous, requester_pays, metrics=, metrics_remote, index=, library=, idle=,
     /// fsname=, X-mount.mkdir. Options that only concern
     /// mount(8), systemd or libfuse are ignored
-    #[arg(short = 'o', value_name = "OPTIONS")]
+    #[arg(short = 'o', value_name = "OPTIONS", add = completions::mount_options())]
     options: Vec<String>,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Failure;
 use super::config::{Config, with_token_of};
 use super::directories::home;
 use super::named_file::NamedFile;
+use super::{Failure, completions};
 use crate::http::{Clients, Netrc, Secrets, parse_url};
 use crate::volume::{Location, Server, Servers};
 
@@ -26,7 +26,8 @@ pub(super) struct ServerArgs {
         value_name = "URL",
         env = "AIOZFS_GATEWAYS",
         value_delimiter = ',',
-        hide_env_values = true
+        hide_env_values = true,
+        add = completions::gateways()
     )]
     gateways: Vec<String>,
     /// Spread read-ahead over all gateways, in proportion to their rates

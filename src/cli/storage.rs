@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::config::Config;
 use super::directories::CacheDirArgs;
 use super::{Failure, units};
-use crate::cache::{Cache, Folder};
+use crate::cache::{Cache, Content, Folder};
 use crate::volume::open_cache;
 
 /// How long the end of a process may be delayed to write what was read.
@@ -106,6 +106,17 @@ impl StorageArgs {
         cache
             .map(Some)
             .map_err(|e| Failure::new(format!("{shown}: {e}")))
+    }
+}
+
+impl StorageArgs {
+    /// What is in the cache; `None` if there is none, or it cannot be read. Says nothing, and creates nothing.
+    pub(super) fn content(&self, config: &Config) -> Option<Content> {
+        let dir = self.dir.dir_or(config.cache_dir());
+        if !Folder::is_below(&dir) {
+            return None;
+        }
+        open_cache(&dir, config.cache_size()).ok()?.content().ok()
     }
 }
 

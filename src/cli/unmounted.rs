@@ -30,7 +30,7 @@ pub(super) struct SourceArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct IndexArg {
     /// Open the archive with this index, which 'aiozfs index' wrote, instead of reading its own: a file, a URL or a CID
-    #[arg(long = "index", value_name = "FILE|URL")]
+    #[arg(long = "index", value_name = "FILE|URL", add = completions::sources())]
     pub(super) given: Option<String>,
 }
 

@@ -42,7 +42,7 @@ pub enum IndexFileError {
         cause: String,
     },
     /// The place of the index cannot be read.
-    Unread(OpenError),
+    Unread(Box<OpenError>),
     /// It is no index of aiozfs.
     NoIndex,
     /// Its checksum is wrong.

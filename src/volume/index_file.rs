@@ -87,7 +87,7 @@ impl IndexFile {
     pub(super) async fn load(location: &Location, options: &Options) -> Result<Self, OpenError> {
         let bytes = read(location, options).await.map_err(|error| match error {
             error @ OpenError::Index(..) => error,
-            error => OpenError::index(location, IndexFileError::Unread(error)),
+            error => OpenError::index(location, IndexFileError::Unread(Box::new(error))),
         })?;
         let refused = |why| OpenError::index(location, why);
         Self::parse(&bytes).map_err(refused)

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tokio::runtime::Runtime;
 
 use super::access::Access;
@@ -33,6 +33,7 @@ static ARCHIVE: &[u8] = include_bytes!("holiday.zip");
 #[command(after_help = "Examples:\n  aiozfs demo\n  aiozfs demo --check")]
 pub(super) struct DemoArgs {
     /// An empty directory [default: a temporary one]
+    #[arg(value_hint = ValueHint::DirPath)]
     mountpoint: Option<PathBuf>,
     /// Read everything through the kernel, compare it, and end
     #[arg(long)]

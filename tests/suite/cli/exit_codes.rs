@@ -134,6 +134,13 @@ fn exit_codes_are_those_of_the_reference() {
     }
 }
 
+/// mount(8) takes 2 of its helper for an error of the system.
+#[test]
+fn arguments_that_clap_refuses_of_mount_end_with_the_code_of_mount() {
+    let done = run(run::aiozfs().args(["mount.aiozfs", "a.zip", ""]));
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
+}
+
 /// Each command takes the same patterns for the same files.
 #[test]
 fn patterns_mean_the_same_everywhere() {
