@@ -96,7 +96,7 @@ struct PruneArgs {
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// Which [default: all]
+    /// Only these archives, named as in 'aiozfs cache' [default: all]
     #[arg(add = completions::cached())]
     archives: Vec<String>,
     #[command(flatten)]

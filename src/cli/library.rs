@@ -170,7 +170,7 @@ impl Lists {
             (Some(library), _, _) => library.name(),
             (None, Some(each), _) => each.shown().1,
             (None, None, []) => "ipfs".to_owned(),
-            (None, None, added) => format!("{} archives", added.len()),
+            (None, None, added) => show::count(added.len() as u64, "archive", "archives"),
         }
     }
 
@@ -430,7 +430,8 @@ pub(super) fn reload(args: &ReloadArgs) -> Result<ExitCode, Failure> {
         } = done;
         writeln!(
             out,
-            "{archives} archives, {added} of them new; {removed} removed"
+            "{}, {added} of them new; {removed} removed",
+            show::count(archives as u64, "archive", "archives")
         )
     })?;
     Ok(ExitCode::SUCCESS)
