@@ -95,6 +95,11 @@ impl Folder {
         })
     }
 
+    /// Whether there is a cache of this format below `dir`. Creates nothing.
+    pub fn is_below(dir: &Path) -> bool {
+        fs::symlink_metadata(dir.join(FORMAT)).is_ok()
+    }
+
     /// Removes the directories of other formats; returns how many there were.
     pub fn discard_others(&mut self) -> usize {
         let others = std::mem::take(&mut self.others);

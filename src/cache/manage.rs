@@ -47,8 +47,8 @@ pub struct CachedBlob {
     pub misses: u64,
 }
 
-/// The content of a cache.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The content of a cache. The default is that of no cache.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Content {
     /// The disk space that it takes, in bytes.
     pub taken: u64,

@@ -1,5 +1,7 @@
 //! The options of every command that reads an archive, and how they open it.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,19 +10,22 @@ use super::archives::explain_directory;
 use super::config::{self, Config};
 use super::explain::{explain_location, explain_open};
 use super::mount_options::MountOptions;
+use super::named_file::NamedFile;
 use super::password::{self, PasswordArgs};
 use super::progress::Waiting;
 use super::servers::ServerArgs;
 use super::storage::ReuseArgs;
 use super::stores::StoreArgs;
 use super::verification::VerifyArg;
-use super::{Failure, units, walk_progress};
+use super::{Failure, completions, units, walk_progress};
 use crate::archive::{Encoding, Index, ParseOptions};
 use crate::cache::Cache;
 use crate::decode::Password;
 use crate::http::Clients;
 use crate::reader::{ReaderOptions, SharedMemory, Trace};
-use crate::volume::{self, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume};
+use crate::volume::{
+    self, IndexFileError, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume,
+};
 
 /// Shown while servers are asked for the index.
 pub(super) const OPENING: &str = "opening the archive";
@@ -36,10 +41,10 @@ pub(super) struct AccessArgs {
     verify: Option<VerifyArg>,
     /// The encoding of names that are not marked as UTF-8, for example cp866 or Shift_JIS; auto guesses;
     /// an unknown name prints a list [default: CP437, as in the ZIP specification]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completions::encodings())]
     encoding: Option<Encoding>,
     /// The maximum memory for file content, at least 16M [default: 128M]
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", value_parser = units::memory)]
     memory: Option<u64>,
     /// The maximum number of connections to a server, 1 to 64 [default: 16]
     #[arg(long, value_name = "N", value_parser = units::connections)]
@@ -60,6 +65,8 @@ pub(super) struct Access {
     pub(super) options: Options,
     /// Whether the location was given as the URL of a gateway.
     pub(super) is_by_gateway: bool,
+    /// What named the index, if one was given: for example `--index `.
+    index_option: &'static str,
 }
 
 impl AccessArgs {
@@ -88,6 +95,14 @@ impl AccessArgs {
             _ => self.open_cache(&config, options),
         };
         Ok(access.with_cache(cache))
+    }
+
+    /// Whether the secrets in these arguments can be used, for archives that are opened later.
+    pub(super) fn check(&self, options: &MountOptions) -> Result<(), Failure> {
+        self.servers.check()?;
+        self.password
+            .resolve(options.password_file.as_deref(), None)?;
+        Ok(())
     }
 
     /// The clients for HTTP that these arguments describe.
@@ -182,6 +197,7 @@ impl AccessArgs {
             },
             location,
             is_by_gateway,
+            index_option: "",
         })
     }
 }
@@ -233,6 +249,7 @@ impl Access {
             location,
             options,
             is_by_gateway: false,
+            index_option: "",
         }
     }
 
@@ -251,10 +268,16 @@ impl Access {
         })
     }
 
-    /// With the index that `--index` names.
-    pub(super) fn with_index(mut self, given: Option<&str>) -> Result<Self, Failure> {
+    /// With the index at the place `given`, which `option` names.
+    pub(super) fn with_index(
+        mut self,
+        option: &'static str,
+        given: Option<&str>,
+    ) -> Result<Self, Failure> {
         if let Some(given) = given {
-            self.options.index = Some(config::locate(given)?);
+            let place = config::locate(given).map_err(|failure| failure.of(option.trim_end()))?;
+            self.options.index = Some(place);
+            self.index_option = option;
         }
         Ok(self)
     }
@@ -321,6 +344,19 @@ impl Access {
     pub(super) async fn explain(&self, error: &OpenError) -> Failure {
         match error {
             OpenError::Directory(_) => self.explain_directory().await,
+            OpenError::Index(place, why) => {
+                let shown = place.shown().1;
+                let file = NamedFile::named_by(self.index_option, Path::new(&shown));
+                match &**why {
+                    IndexFileError::Unread(error) => {
+                        explain_open(place, error).of(self.index_option.trim_end())
+                    }
+                    IndexFileError::Io { kind, cause } => {
+                        file.unreadable(&io::Error::new(*kind, cause.clone()))
+                    }
+                    why => file.failed(why),
+                }
+            }
             error => explain_open(&self.location, error),
         }
     }

@@ -1,6 +1,6 @@
 //! `aiozfs cache`: shows and manages the cache.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::config::{self, Config};
 use super::progress::Progress;
-use super::show::{printable, table};
+use super::show::{self, printable, table};
 use super::storage::StorageArgs;
-use super::{Failure, logging, units};
+use super::{Failure, completions, logging, units};
 use crate::cache::{Cache, CachedBlob, Content, Verified};
 use crate::volume::Location;
 
@@ -76,7 +76,7 @@ enum Action {
 #[derive(Debug, Args)]
 struct Named {
     /// A CID, a URL, id:TEXT, or the first characters of an id that 'aiozfs cache' prints
-    #[arg(required = true)]
+    #[arg(required = true, add = completions::cached())]
     archives: Vec<String>,
     #[command(flatten)]
     common: Common,
@@ -96,7 +96,8 @@ struct PruneArgs {
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// Which [default: all]
+    /// Only these archives, named as in 'aiozfs cache' [default: all]
+    #[arg(add = completions::cached())]
     archives: Vec<String>,
     #[command(flatten)]
     common: Common,
@@ -121,12 +122,29 @@ pub(super) fn cache(args: &CacheCommand) -> Result<ExitCode, Failure> {
 }
 
 impl Common {
-    fn open(&self) -> Result<(Cache, Content), Failure> {
+    /// The cache and what is in it. `None` if there is none, which the user was told.
+    fn open(&self) -> Result<Option<(Cache, Content)>, Failure> {
         logging::init(self.verbose);
-        let cache = self.storage.open_to_manage(&Config::load()?)?;
+        let Some(cache) = self.storage.open_to_manage(&Config::load()?)? else {
+            return Ok(None);
+        };
         let content = cache.content().map_err(unreadable)?;
-        Ok((cache, content))
+        Ok(Some((cache, content)))
     }
+}
+
+impl Named {
+    /// The cache and what is in it. Without a cache, no archive is in it.
+    fn open(&self) -> Result<(Cache, Content), Failure> {
+        let opened = self.common.open()?;
+        opened.ok_or_else(|| absent(&self.archives[0]))
+    }
+}
+
+fn absent(name: &str) -> Failure {
+    Failure::new(format!(
+        "'{name}' is not in the cache; 'aiozfs cache' lists the archives in it"
+    ))
 }
 
 fn unreadable(e: io::Error) -> Failure {
@@ -134,8 +152,10 @@ fn unreadable(e: io::Error) -> Failure {
 }
 
 fn list(common: &Common) -> Result<ExitCode, Failure> {
-    let (_, content) = common.open()?;
-    print(common, &content, || text(&content))
+    match common.open()? {
+        Some((_, content)) => print(common, &content, || text(&content)),
+        None => print(common, &Content::default(), String::new),
+    }
 }
 
 /// Applies `work` to each of the named archives.
@@ -143,7 +163,7 @@ fn each(
     named: &Named,
     work: impl Fn(&Cache, &CachedBlob) -> io::Result<()>,
 ) -> Result<ExitCode, Failure> {
-    let (cache, content) = named.common.open()?;
+    let (cache, content) = named.open()?;
     for blob in find_all(&content, &named.archives)? {
         work(&cache, blob).map_err(|e| Failure::new(format!("{}: {e}", blob.name)))?;
     }
@@ -156,7 +176,7 @@ fn each(
 }
 
 fn remove(named: &Named) -> Result<ExitCode, Failure> {
-    let (cache, content) = named.common.open()?;
+    let (cache, content) = named.open()?;
     let mut freed = 0;
     for blob in find_all(&content, &named.archives)? {
         let removed = cache.remove(blob);
@@ -166,7 +186,9 @@ fn remove(named: &Named) -> Result<ExitCode, Failure> {
 }
 
 fn make_room(args: &PruneArgs) -> Result<ExitCode, Failure> {
-    let (cache, content) = args.common.open()?;
+    let Some((cache, content)) = args.common.open()? else {
+        return tell_freed(&args.common, 0);
+    };
     let freed = match args.unused {
         None => cache.prune(args.to.unwrap_or(0)).map_err(unreadable)?,
         Some(unused) => {
@@ -187,7 +209,10 @@ fn tell_freed(common: &Common, freed: u64) -> Result<ExitCode, Failure> {
 }
 
 fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    let (cache, content) = args.common.open()?;
+    let Some((cache, content)) = args.common.open()? else {
+        find_all(&Content::default(), &args.archives)?;
+        return tell_verified(&args.common, &Verified::default());
+    };
     let blobs = if args.archives.is_empty() {
         content.blobs.iter().collect()
     } else {
@@ -206,7 +231,11 @@ fn check(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         all.damaged += verified.damaged;
     }
     drop(progress);
-    print(&args.common, &all, || {
+    tell_verified(&args.common, &all)
+}
+
+fn tell_verified(common: &Common, all: &Verified) -> Result<ExitCode, Failure> {
+    print(common, all, || {
         let good = HumanBytes(all.good);
         format!(
             "{good} are intact; {} damaged files were removed\n",
@@ -222,9 +251,7 @@ fn find_all<'a>(content: &'a Content, names: &[String]) -> Result<Vec<&'a Cached
         let known = found.len();
         found.extend(content.blobs.iter().filter(|blob| is_named(blob, name)));
         if found.len() == known {
-            return Err(Failure::new(format!(
-                "'{name}' is not in the cache; 'aiozfs cache' lists the archives in it"
-            )));
+            return Err(absent(name));
         }
     }
     Ok(found)
@@ -248,16 +275,12 @@ fn print<T: Serialize>(
     text: impl FnOnce() -> String,
 ) -> Result<ExitCode, Failure> {
     let text = if common.json {
-        serde_json::to_string(value).map_err(Failure::new)? + "\n"
+        show::json(value) + "\n"
     } else {
         text()
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("standard output: {e}")))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    show::print(|out| out.write_all(text.as_bytes()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn text(content: &Content) -> String {

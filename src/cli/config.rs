@@ -11,12 +11,12 @@ use serde::Deserialize;
 
 use super::Failure;
 use super::config_values::{
-    connections, duration, encoding, log_filter, mask, one, owners, size, stored_playlists,
+    connections, duration, encoding, log_filter, mask, memory, one, owners, size, stored_playlists,
     symlinks, verify, weight,
 };
 use super::directories::home;
 use super::explain::explain_location;
-use super::small_file::{read_small, toml_error};
+use super::named_file::{NamedFile, toml_error};
 use super::store_table::StoreTable;
 use super::verification::VerifyArg;
 use crate::archive::Encoding;
@@ -95,7 +95,7 @@ pub(super) struct Mount {
     gateways: Option<Vec<String>>,
     stripe: Option<bool>,
     ca_file: Option<PathBuf>,
-    #[serde(default, deserialize_with = "size")]
+    #[serde(default, deserialize_with = "memory")]
     memory: Option<u64>,
     #[serde(default, deserialize_with = "size")]
     read_ahead: Option<u64>,
@@ -153,7 +153,7 @@ impl Config {
         let user = user.map(|path| path.join("aiozfs/config.toml"));
         let paths = user.into_iter().chain([PathBuf::from(SYSTEM)]);
         let files = paths.filter(|path| path.exists());
-        let files = files.map(|path| File::parse(&path, &read_small(&path)?));
+        let files = files.map(|path| File::parse(&path, &NamedFile::at(&path).read_text()?));
         Ok(Self(files.collect::<Result<_, _>>()?))
     }
 
@@ -168,9 +168,37 @@ impl Config {
     }
 
     /// The names of all archives.
-    pub(super) fn archive_names(&self) -> impl Iterator<Item = &str> {
-        let names = self.0.iter().flat_map(|file| file.archive.keys());
-        names.map(String::as_str)
+    pub(super) fn archive_names(&self) -> Vec<&str> {
+        self.names(|file| file.archive.keys())
+    }
+
+    /// The names of all gateways.
+    pub(super) fn gateway_names(&self) -> Vec<&str> {
+        self.names(|file| file.gateway.keys())
+    }
+
+    /// The names of all stores.
+    pub(super) fn store_names(&self) -> Vec<&str> {
+        self.names(|file| file.store.keys())
+    }
+
+    /// The names of all libraries.
+    pub(super) fn library_names(&self) -> Vec<&str> {
+        self.names(|file| file.library.keys())
+    }
+
+    /// Names of tables, the user's first.
+    fn names<'a, I: Iterator<Item = &'a String>>(
+        &'a self,
+        of: impl Fn(&'a File) -> I,
+    ) -> Vec<&'a str> {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.0.iter().flat_map(of) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// The source of a named archive.
@@ -204,10 +232,15 @@ impl Config {
     }
 
     /// The file with the password of an archive, if a named one is at this location.
-    pub(super) fn password_file(&self, location: &Location) -> Option<&Path> {
-        let archives = self.0.iter().flat_map(|file| file.archive.values());
-        let mut here = archives.filter(|a| Location::parse(&a.source).as_ref() == Ok(location));
-        here.find_map(|archive| archive.password_file.as_deref())
+    pub(super) fn password_file(&self, location: &Location) -> Option<NamedFile<'_>> {
+        let archives = self.0.iter().flat_map(|file| &file.archive);
+        let is_here = |archive: &Archive| Location::parse(&archive.source).as_ref() == Ok(location);
+        let mut here = archives.filter(|(_, archive)| is_here(archive));
+        here.find_map(|(name, archive)| {
+            let path = archive.password_file.as_deref()?;
+            let table = format!("archive.{name}");
+            Some(NamedFile::of_key(&table, "password-file", path))
+        })
     }
 
     /// A named gateway.
@@ -221,15 +254,12 @@ impl Config {
     pub(super) fn gateways(&self) -> Result<Vec<Server>, Failure> {
         let listed = self.mount(|mount| mount.gateways.clone());
         let all = || {
-            let mut names: Vec<String> = Vec::new();
-            for name in self.0.iter().flat_map(|file| file.gateway.keys()) {
-                if !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
-            names
+            self.gateway_names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect()
         };
-        let names = listed.unwrap_or_else(all);
+        let names: Vec<String> = listed.unwrap_or_else(all);
         let servers = names.iter().map(|name| {
             let known = self.gateway(name)?;
             known.map_or_else(
@@ -251,9 +281,10 @@ impl Config {
         self.mount(|mount| mount.stripe).unwrap_or(false)
     }
 
-    pub(super) fn ca_file(&self) -> Option<&Path> {
+    pub(super) fn ca_file(&self) -> Option<NamedFile<'_>> {
         let mut files = self.0.iter();
-        files.find_map(|file| file.mount.ca_file.as_deref())
+        let path = files.find_map(|file| file.mount.ca_file.as_deref())?;
+        Some(NamedFile::of_key("mount", "ca-file", path))
     }
 
     pub(super) fn memory(&self) -> Option<u64> {
@@ -359,13 +390,23 @@ impl File {
     }
 }
 
+/// Adds the token in a file.
+pub(super) fn with_token_of(secrets: Secrets, file: &NamedFile) -> Result<Secrets, Failure> {
+    let token = file.read_text()?;
+    if token.trim().is_empty() {
+        return Err(file.failed("it is empty, and should have a token"));
+    }
+    secrets.with_token(&token).map_err(|why| file.failed(why))
+}
+
 impl Gateway {
     fn server(&self, name: &str) -> Result<Server, Failure> {
         let wrong = |why: String| Failure::usage(format!("gateway '{name}': {why}"));
         let secrets = Secrets::headers(self.headers.iter().map(String::as_str));
         let mut secrets = secrets.map_err(wrong)?;
         if let Some(path) = &self.token_file {
-            secrets = secrets.with_token(&read_small(path)?).map_err(wrong)?;
+            let file = NamedFile::of_key(&format!("gateway.{name}"), "token-file", path);
+            secrets = with_token_of(secrets, &file)?;
         }
         Ok(Server {
             template: self.url.clone(),
@@ -376,109 +417,4 @@ impl Gateway {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config, String> {
-        let file = File::parse(Path::new("config.toml"), text);
-        file.map(|file| Config(vec![file]))
-            .map_err(|e| e.to_string())
-    }
-
-    const ALL: &str = r#"
-        [gateway.near]
-        url = "http://10.0.0.1:8080"
-        headers = ["X-Key: s3cret"]
-        weight = 2.5
-        [gateway.far]
-        url = "https://{cid}.example"
-        [archive.holiday]
-        source = "bafy"
-        [mount]
-        memory = "64M"
-        read-ahead = "1M"
-        timeout = "5s"
-        connections = 8
-        stripe = true
-        allow-other = true
-        umask = "022"
-        dmask = "007"
-        uid = 7
-        noexec = true
-        default-permissions = true
-        symlinks = "all"
-        playlists = "stored"
-        xattrs = false
-        encoding = "CP866"
-        owner = "archive"
-        verify = "none"
-        cache-dir = "/c"
-        cache-size = "2G"
-    "#;
-
-    #[test]
-    fn all_that_it_can_say() {
-        let config = parse(ALL).expect("a configuration");
-        assert_eq!(config.archive("holiday"), Some("bafy"));
-        assert_eq!(config.archive("other"), None);
-        let near = config.gateway("near").expect("headers").expect("it");
-        assert_eq!(
-            (near.template.as_str(), near.weight),
-            ("http://10.0.0.1:8080", 2.5)
-        );
-        assert_eq!(config.gateways().expect("all").len(), 2);
-        assert_eq!(config.memory(), Some(64 << 20));
-        assert_eq!(config.read_ahead(), Some(1 << 20));
-        assert_eq!(config.timeout(), Some(Duration::from_secs(5)));
-        assert_eq!(config.connections(), Some(8));
-        assert!(config.stripe() && config.allow_other());
-        assert_eq!((config.fmask(), config.dmask()), (Some(0o22), Some(0o7)));
-        assert_eq!((config.uid(), config.gid()), (Some(7), None));
-        assert!(config.noexec() && config.default_permissions());
-        assert!(matches!(config.symlinks(), Some(Symlinks::All)));
-        assert_eq!(config.stored_playlists(), Some(true));
-        assert_eq!(config.xattrs(), Some(false));
-        assert_eq!(config.owners(), Some(Owners::Archive));
-        assert_eq!(config.verify(), Some(VerifyArg::None));
-        assert_eq!(config.cache_dir(), Some(Path::new("/c")));
-        assert_eq!(config.cache_size(), Some(2 << 30));
-        let encoding = config.encoding().map(|encoding| encoding.to_string());
-        assert_eq!(encoding.as_deref(), Some("cp866"));
-        assert!(!format!("{config:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn errors_name_the_line_and_hide_secrets() {
-        for (text, line, part) in [
-            ("\n[mount]\nmemroy = \"s3cret\"\n", "line 3", "memroy"),
-            (
-                "[gateway.a]\nurl = \"u\"\nkey = \"s3cret\"",
-                "line 3",
-                "key",
-            ),
-            ("[mount]\nmemory = \"s3cret\"", "line 2", ""),
-            ("[mount]\nencoding = \"klingon\"", "line 2", "cp866"),
-            ("[gateway.a]\nurl = \"u\"\nweight = 0", "line 3", "weight"),
-            ("[gateway.a]\nheaders = [\"s3cret\"", "line", ""),
-            ("[archive.\"a/b\"]\nsource = \"x\"", "a/b", "archive"),
-        ] {
-            let error = parse(text).expect_err(text);
-            assert!(error.contains(line) && error.contains(part), "{error}");
-            assert!(error.contains("config.toml"), "{error}");
-            let is_value = text.contains("memory = \"s3cret\"");
-            assert!(is_value || !error.contains("s3cret"), "{error}");
-        }
-        let listed = parse("[mount]\ngateways = [\"nowhere\"]").expect("it parses");
-        let error = listed.gateways().expect_err("no such gateway").to_string();
-        assert!(error.contains("nowhere"), "{error}");
-    }
-
-    #[test]
-    fn the_users_file_takes_precedence() {
-        let mut config = parse("[mount]\nuid = 1\n[archive.a]\nsource = \"mine\"").expect("one");
-        let system = parse("[mount]\nuid = 2\ngid = 2\n[archive.a]\nsource = \"theirs\"");
-        config.0.extend(system.expect("two").0);
-        assert_eq!((config.uid(), config.gid()), (Some(1), Some(2)));
-        assert_eq!(config.archive("a"), Some("mine"));
-    }
-}
+mod tests;

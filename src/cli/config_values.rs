@@ -36,6 +36,11 @@ pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D:
     unit(from, units::size)
 }
 
+/// A size that memory may have.
+pub(super) fn memory<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    unit(from, units::memory)
+}
+
 pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     unit(from, units::duration)
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 /// The cache of users without a home directory, for example of system services (Filesystem Hierarchy Standard
 /// 3.0, section 5.5).
@@ -24,7 +24,7 @@ pub(super) fn home() -> Option<PathBuf> {
 pub(super) struct CacheDirArgs {
     /// The directory of the cache [default: the CacheDirectory of a systemd service, else
     /// $XDG_CACHE_HOME/aiozfs, else ~/.cache/aiozfs, else /var/cache/aiozfs]
-    #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR")]
+    #[arg(long, value_name = "DIR", env = "AIOZFS_CACHE_DIR", value_hint = ValueHint::DirPath)]
     cache_dir: Option<PathBuf>,
 }
 
@@ -36,6 +36,16 @@ impl CacheDirArgs {
         }
     }
 
+    /// Whether the user named the directory, by the option or the variable.
+    pub(super) fn is_given(&self) -> bool {
+        self.given().is_some()
+    }
+
+    fn given(&self) -> Option<&Path> {
+        let given = self.cache_dir.as_deref();
+        given.filter(|dir| !dir.as_os_str().is_empty())
+    }
+
     /// The directory, which may not exist yet.
     pub(super) fn dir(&self) -> PathBuf {
         self.dir_or(None)
@@ -43,14 +53,9 @@ impl CacheDirArgs {
 
     /// The same, with the directory of the configuration as the default.
     pub(super) fn dir_or(&self, configured: Option<&Path>) -> PathBuf {
-        let given = self
-            .cache_dir
-            .clone()
-            .filter(|dir| !dir.as_os_str().is_empty());
-        let given = given.or_else(|| configured.map(Path::to_owned));
-        let of_service = || of_service("CACHE_DIRECTORY");
-        let given = given.or_else(of_service);
-        given.unwrap_or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), home()))
+        let named = self.given().or(configured).map(Path::to_owned);
+        let named = named.or_else(|| of_service("CACHE_DIRECTORY"));
+        named.unwrap_or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), home()))
     }
 }
 

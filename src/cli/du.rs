@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::show::{self, Names};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
-use super::{Failure, completions};
+use super::{Failure, completions, units};
 use crate::archive::Kind;
 use crate::fs::{Ino, natural};
 use crate::ranges::arrange;
@@ -37,7 +37,7 @@ pub(super) struct DuArgs {
     #[arg(short, long, conflicts_with_all = ["all", "max_depth"])]
     summarize: bool,
     /// Only directories at most this many levels below each PATH
-    #[arg(short = 'd', long, value_name = "N")]
+    #[arg(short = 'd', long, value_name = "N", value_parser = units::levels(0))]
     max_depth: Option<usize>,
     /// Print a JSON array, one directory or file a line
     #[arg(long)]

@@ -6,19 +6,25 @@ use crate::volume::{Location, LocationError, OpenError};
 use crate::{reader, source};
 
 /// Why an archive could not be opened.
-pub(super) fn explain_open(location: &Location, error: &OpenError) -> Failure {
+pub(super) fn explain_open(location: &Location, opening: &OpenError) -> Failure {
     let (kind, shown) = location.shown();
-    let error = match error {
+    let error = match opening {
         OpenError::Read(reader::Error::Source(error))
+        | OpenError::Unusable(error)
         | OpenError::Path(PathError::Blocks(error)) => error,
         OpenError::Path(error) => return explain_path(location, error),
         OpenError::Name { .. } | OpenError::Directory(_) | OpenError::Index(..) => {
-            return Failure::new(error);
+            return Failure::new(opening);
         }
         OpenError::Read(error) => return Failure::new(format!("{shown}: {error}")),
-        OpenError::Unusable(error) => return Failure::new(error),
-        OpenError::NotVerifiable(_) => return Failure::usage(error),
+        OpenError::NotVerifiable(_) => return Failure::usage(opening),
     };
+    match error {
+        source::Error::Misconfigured { .. } => return Failure::usage(error),
+        // Found before a server was asked: the message is complete.
+        _ if matches!(opening, OpenError::Unusable(_)) => return Failure::new(error),
+        _ => {}
+    }
     let remedy = match (error, location) {
         (
             source::Error::Unreachable { .. } | source::Error::Timeout { .. },

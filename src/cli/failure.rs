@@ -3,6 +3,11 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::library::{ListError, Unopened};
+
+/// The exit code for invalid arguments. clap uses the same.
+pub(super) const MISUSED: u8 = 2;
+
 /// The exit code of mount(8) for "incorrect invocation".
 pub(super) const MOUNT_MISUSED: u8 = 1;
 
@@ -21,7 +26,7 @@ pub struct Failure {
 enum Kind {
     /// The work could not be done.
     Work,
-    /// The arguments are invalid. clap uses the same exit code.
+    /// The arguments are invalid.
     Usage,
 }
 
@@ -42,11 +47,40 @@ impl Failure {
         }
     }
 
+    /// The same failure, with `what` before its message.
+    pub(super) fn of(self, what: impl fmt::Display) -> Self {
+        Self {
+            message: one_line(&format!("{what}: {}", self.message)),
+            ..self
+        }
+    }
+
+    /// There is no list of archives.
+    pub(super) fn of_list(error: ListError) -> Self {
+        match error {
+            ListError::Wrong(why) => Self::usage(why),
+            ListError::Unreadable(why) => Self::new(why),
+        }
+    }
+
+    /// As the reason why there is no list of archives.
+    pub(super) fn into_list_error(self) -> ListError {
+        match self.kind {
+            Kind::Usage => ListError::Wrong(self.message),
+            Kind::Work => ListError::Unreadable(self.message),
+        }
+    }
+
+    /// As the reason why an archive of a library cannot be opened.
+    pub(super) fn into_unopened(self) -> Unopened {
+        Unopened::Setup(self.message)
+    }
+
     /// The exit code of the process.
     pub fn exit_code(&self) -> ExitCode {
         match self.kind {
             Kind::Work => ExitCode::from(1),
-            Kind::Usage => ExitCode::from(2),
+            Kind::Usage => ExitCode::from(MISUSED),
         }
     }
 

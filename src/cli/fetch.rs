@@ -59,7 +59,7 @@ pub(super) struct FetchArgs {
     json: bool,
     /// Open the archive with this index, which 'aiozfs index' wrote, instead of reading its own: a file, a URL or a CID.
     /// Other commands call this option --index
-    #[arg(long, value_name = "FILE|URL")]
+    #[arg(long, value_name = "FILE|URL", add = completions::sources())]
     index_file: Option<String>,
     #[command(flatten)]
     access: AccessArgs,
@@ -87,7 +87,7 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
         )));
     }
     let access = args.access.resolve(location, &MountOptions::default())?;
-    let access = access.with_index(args.index_file.as_deref())?;
+    let access = access.with_index("--index-file ", args.index_file.as_deref())?;
     let Some(cache) = access.options.cache.clone() else {
         return Err(Failure::new(
             "the cache is disabled or cannot be used; see --cache-dir and --cache-size",

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::Failure;
+use super::mount::FOR_HELPER;
 
 /// As the first argument, it says that mount(8) has passed the others to its helper.
 const HELPER: &str = "mount.aiozfs";
@@ -42,9 +43,7 @@ fn of_mount(arguments: &[OsString]) -> Result<Vec<OsString>, Failure> {
     let [source, directory, rest @ ..] = arguments else {
         return Err(misused());
     };
-    let mut translated = ["aiozfs", "mount", "--mount-helper"]
-        .map(OsString::from)
-        .to_vec();
+    let mut translated = ["aiozfs", "mount", FOR_HELPER].map(OsString::from).to_vec();
     let mut rest = rest.iter();
     while let Some(argument) = rest.next() {
         let Some(flags) = argument.to_str().and_then(|text| text.strip_prefix('-')) else {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::access::AccessArgs;
 use super::atomic_write::replace;
 use super::mount_options::MountOptions;
+use super::named_file::NamedFile;
 use super::unmounted::SourceArgs;
 use super::{Failure, config, logging, runtime, show};
 use crate::volume::{self, Opened};
@@ -66,7 +67,7 @@ pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
     let done = opened.and_then(|opened| {
         let _guard = runtime.enter();
         let size = write(&args.output, &opened)
-            .map_err(|e| Failure::new(format!("{}: {e}", args.output.display())))?;
+            .map_err(|e| NamedFile::of_option("--output", &args.output).unwritable(&e))?;
         Ok(Written {
             source: opened.location.shown().1,
             entries: opened.archive.index().len(),

@@ -6,25 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::access::AccessArgs;
 use super::config::Config;
 use super::mount_options::MountOptions;
-use super::{Failure, completions, library_list, show, units};
+use super::named_file::NamedFile;
+use super::{Failure, completions, explain, library_list, show, units};
 use crate::cache::Cache;
 use crate::content::parse_cid;
 use crate::decode::Decoding;
 use crate::fs::TreeOptions;
 use crate::http::Clients;
-use crate::library::{Archives, Item, OpenRequest, Unopened};
+use crate::library::{Archives, Item, ListError, OpenRequest, Unopened};
 use crate::mount::{self, ReloadReport};
 use crate::ranges::hex;
 use crate::reader::SharedMemory;
-use crate::volume::{self, Fresh, Location, Volume};
+use crate::volume::{self, Fresh, Listing, Location, Volume};
 
 /// An archive that is not used for this long is closed.
 const IDLE: Duration = Duration::from_secs(600);
@@ -37,11 +38,11 @@ const REFRESH: Duration = Duration::from_secs(300);
 pub(super) struct LibraryArgs {
     /// Mount many archives below one directory: show SOURCE as the directory NAME, which may have '/' in it. May be
     /// given more than once
-    #[arg(long = "add", value_name = "NAME=SOURCE")]
+    #[arg(long = "add", value_name = "NAME=SOURCE", add = completions::added())]
     add: Vec<String>,
     /// Mount the archives of a list: a file with NAME, a tab and SOURCE a line, or a .toml file with a table
     /// [archives]; or the name of a [library.NAME] in the configuration. 'aiozfs reload' and SIGHUP read it again
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", add = completions::libraries())]
     library: Option<String>,
     /// Show any archive under the directory of its CID, when a program first looks for it, and archives in
     /// directories of IPFS below
@@ -49,7 +50,7 @@ pub(super) struct LibraryArgs {
     any: bool,
     /// Mount each archive in a directory: of a store (s3://BUCKET/films/), of a web server's index, of a node
     /// (http://NODE/), of IPFS or of this machine. It is listed again every 5 minutes
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", add = completions::sources())]
     each: Option<String>,
     /// Close an archive of a library that was not used for this long [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
@@ -72,16 +73,18 @@ impl LibraryArgs {
 
     /// Which archives there are. The files are read later.
     pub(super) fn lists(&self, options: &MountOptions) -> Result<Lists, Failure> {
-        let library = options.library.as_ref().or(self.library.as_ref());
         let config = Config::load()?;
-        let library = library
-            .map(|given| Library::of(given, &config))
-            .transpose()?;
+        let library = match (&options.library, &self.library) {
+            (Some(given), _) => Some(Library::of(given, true, &config)?),
+            (None, Some(given)) => Some(Library::of(given, false, &config)?),
+            (None, None) => None,
+        };
         let added = self.add.iter().map(|added| {
             let (name, source) = added
                 .split_once('=')
                 .ok_or_else(|| Failure::usage(format!("--add '{added}': write NAME=SOURCE")))?;
-            library_list::item(name, source, None, &config)
+            let item = library_list::item(name, source, None, &config);
+            item.map_err(|failure| failure.of(format!("--add {name}")))
         });
         Ok(Lists {
             added: added.collect::<Result<_, _>>()?,
@@ -90,7 +93,7 @@ impl LibraryArgs {
             each: self
                 .each
                 .as_deref()
-                .map(|each| locate(each, &config))
+                .map(|each| locate(each, &config).map_err(|failure| failure.of("--each")))
                 .transpose()?,
         })
     }
@@ -110,12 +113,16 @@ fn locate(source: &str, config: &Config) -> Result<Location, Failure> {
 /// A library that `--library` names.
 #[derive(Debug, Clone)]
 enum Library {
-    File(PathBuf),
+    /// `is_mount_option`: `-o library=` named it, not `--library`.
+    File {
+        path: PathBuf,
+        is_mount_option: bool,
+    },
     Configured(String),
 }
 
 impl Library {
-    fn of(given: &str, config: &Config) -> Result<Self, Failure> {
+    fn of(given: &str, is_mount_option: bool, config: &Config) -> Result<Self, Failure> {
         if config.library(given).is_some() {
             return Ok(Library::Configured(given.to_owned()));
         }
@@ -127,12 +134,15 @@ impl Library {
         }
         // The working directory changes in the background.
         let path = std::path::absolute(path);
-        Ok(Library::File(path.map_err(Failure::new)?))
+        Ok(Library::File {
+            path: path.map_err(Failure::new)?,
+            is_mount_option,
+        })
     }
 
     fn name(&self) -> String {
         match self {
-            Library::File(path) => path.display().to_string(),
+            Library::File { path, .. } => path.display().to_string(),
             Library::Configured(name) => name.clone(),
         }
     }
@@ -160,7 +170,7 @@ impl Lists {
             (Some(library), _, _) => library.name(),
             (None, Some(each), _) => each.shown().1,
             (None, None, []) => "ipfs".to_owned(),
-            (None, None, added) => format!("{} archives", added.len()),
+            (None, None, added) => show::count(added.len() as u64, "archive", "archives"),
         }
     }
 
@@ -187,7 +197,17 @@ impl Lists {
     fn items(&self, config: &Config) -> Result<Vec<Item>, Failure> {
         let mut items = match &self.library {
             None => Vec::new(),
-            Some(Library::File(path)) => library_list::read(path, config)?,
+            Some(Library::File {
+                path,
+                is_mount_option,
+            }) => {
+                let file = if *is_mount_option {
+                    NamedFile::of_mount_option("library", path)
+                } else {
+                    NamedFile::of_option("--library", path)
+                };
+                library_list::read(&file, config)?
+            }
             Some(Library::Configured(name)) => {
                 let gone = || Failure::usage(format!("the configuration has no [library.{name}]"));
                 let table = config.library(name).ok_or_else(gone)?;
@@ -196,16 +216,15 @@ impl Lists {
                         "[library.{name}]: the path of 'list' must be absolute"
                     )));
                 }
-                let listed = table
-                    .list
-                    .as_ref()
-                    .map(|path| library_list::read(path, config));
+                let listed = table.list.as_ref().map(|path| {
+                    let file = NamedFile::of_key(&format!("library.{name}"), "list", path);
+                    library_list::read(&file, config)
+                });
                 let mut items = listed.transpose()?.unwrap_or_default();
                 for (archive, source) in &table.archives {
                     let item = library_list::item(archive, source, Some(Path::new("/")), config);
-                    items.push(
-                        item.map_err(|why| Failure::usage(format!("[library.{name}]: {why}")))?,
-                    );
+                    let item = item.map_err(|failure| failure.of(format!("[library.{name}]")));
+                    items.push(item?);
                 }
                 items
             }
@@ -243,6 +262,7 @@ impl Sources {
         memory: SharedMemory,
     ) -> Result<Self, Failure> {
         let config = Config::load()?;
+        access.check(options)?;
         Ok(Self {
             lists,
             access: access.clone(),
@@ -266,12 +286,11 @@ impl Sources {
     }
 
     /// Where an archive is, and how it is opened.
-    fn access_of(&self, location: &Location) -> Result<(Location, volume::Options), Unopened> {
+    fn access_of(&self, location: &Location) -> Result<(Location, volume::Options), Failure> {
         let args = self.access.for_one_of_many(location);
         let options = self.options_of(location);
         let config = self.config.lock().clone();
-        let access = args.resolve_with(&config, location.clone(), &options);
-        let mut access = access.map_err(|why| Unopened::Setup(why.to_string()))?;
+        let mut access = args.resolve_with(&config, location.clone(), &options)?;
         access.options.tree = self.shown.tree;
         access.options.stored_playlists = self.shown.stored_playlists;
         access.options.reader.shared = Some(self.memory.clone());
@@ -286,44 +305,44 @@ impl Sources {
 
     /// The directories and the archives in a directory of IPFS.
     async fn archives_in(&self, item: &Item) -> Result<Vec<Item>, Unopened> {
-        self.listing(Some(item.name()), item.location()).await
+        let opening = self.access_of(item.location());
+        let (location, options) = opening.map_err(Failure::into_unopened)?;
+        let listing = volume::listing(&location, &options).await?;
+        Ok(items(Some(item.name()), listing))
     }
 
-    /// The archives and directories in a directory, with names below `above`.
-    async fn listing(
-        &self,
-        above: Option<&str>,
-        location: &Location,
-    ) -> Result<Vec<Item>, Unopened> {
+    /// The archives that there are now.
+    async fn items(&self) -> Result<Vec<Item>, Failure> {
+        let config = Arc::new(Config::load()?);
+        let mut items = self.lists.items(&config)?;
+        *self.config.lock() = config;
+        if let Some(location) = &self.lists.each {
+            let listed = self.each(location).await;
+            items.extend(listed.map_err(|failure| failure.of("--each"))?);
+        }
+        Ok(items)
+    }
+
+    /// The archives and directories in the directory that `--each` names.
+    async fn each(&self, location: &Location) -> Result<Vec<Item>, Failure> {
+        if let Location::File(path) = location
+            && path.is_file()
+        {
+            return Err(Failure::new(format!(
+                "{} is a file, not a directory; mount it without --each",
+                path.display()
+            )));
+        }
         let (location, options) = self.access_of(location)?;
-        let listing = volume::listing(&location, &options).await?;
-        let listed = listing.archives.into_iter().chain(listing.directories);
-        let items = listed.filter_map(|listed| {
-            let name = match above {
-                Some(above) => format!("{above}/{}", listed.name),
-                None => listed.name,
-            };
-            let item = Item::new(&name, listed.location).ok()?;
-            Some(item.with_version(listed.version))
-        });
-        Ok(items.collect())
+        let listing = volume::listing(&location, &options).await;
+        let listing = listing.map_err(|e| explain::explain_open(&location, &e))?;
+        Ok(items(None, listing))
     }
 }
 
 impl Archives for Sources {
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, String>> {
-        async {
-            let config = Arc::new(Config::load().map_err(|e| e.to_string())?);
-            let mut items = self.lists.items(&config).map_err(|e| e.to_string())?;
-            *self.config.lock() = config;
-            if let Some(location) = &self.lists.each {
-                let listed = self.listing(None, location).await;
-                let shown = || location.shown().1;
-                items.extend(listed.map_err(|e| format!("{} cannot be listed: {e}", shown()))?);
-            }
-            Ok(items)
-        }
-        .boxed()
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, ListError>> {
+        self.items().map_err(Failure::into_list_error).boxed()
     }
 
     fn open<'a>(
@@ -332,7 +351,8 @@ impl Archives for Sources {
         request: OpenRequest,
     ) -> BoxFuture<'a, Result<Volume, Unopened>> {
         async move {
-            let (location, mut options) = self.access_of(item.location())?;
+            let opening = self.access_of(item.location());
+            let (location, mut options) = opening.map_err(Failure::into_unopened)?;
             let listed = item.version().map(str::to_owned);
             options.fresh = (!request.asks).then_some(Fresh { listed });
             options.opening = request.urgency;
@@ -362,6 +382,20 @@ impl Archives for Sources {
         let cid = parse_cid(name).ok()?;
         Item::new(name, Location::Cid(cid)).ok()
     }
+}
+
+/// What a directory has, with names below `above`.
+fn items(above: Option<&str>, listing: Listing) -> Vec<Item> {
+    let listed = listing.archives.into_iter().chain(listing.directories);
+    let items = listed.filter_map(|listed| {
+        let name = match above {
+            Some(above) => format!("{above}/{}", listed.name),
+            None => listed.name,
+        };
+        let item = Item::new(&name, listed.location).ok()?;
+        Some(item.with_version(listed.version))
+    });
+    items.collect()
 }
 
 /// Read the list of a mounted library again.
@@ -396,7 +430,8 @@ pub(super) fn reload(args: &ReloadArgs) -> Result<ExitCode, Failure> {
         } = done;
         writeln!(
             out,
-            "{archives} archives, {added} of them new; {removed} removed"
+            "{}, {added} of them new; {removed} removed",
+            show::count(archives as u64, "archive", "archives")
         )
     })?;
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Failure;
 use super::config::Config;
 use super::explain::explain_location;
-use super::small_file::{line_at, toml_error};
+use super::named_file::{NamedFile, line_at, toml_error};
 use crate::content::parse_cid;
 use crate::library::Item;
 use crate::volume::Location;
@@ -25,19 +25,12 @@ struct Table {
 }
 
 /// The archives that a file lists. A relative path in it is relative to its directory.
-pub(super) fn read(path: &Path, config: &Config) -> Result<Vec<Item>, Failure> {
-    let shown = path.display();
-    let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{shown}: {why}"));
-    let size = std::fs::metadata(path).map_err(|e| failed(&e))?.len();
-    if size > MAX_LIST {
-        return Err(failed(
-            &"it is larger than a list of archives may be, 256 MiB",
-        ));
-    }
-    let bytes = std::fs::read(path).map_err(|e| failed(&e))?;
+pub(super) fn read(file: &NamedFile, config: &Config) -> Result<Vec<Item>, Failure> {
+    let bytes = file.read(MAX_LIST)?;
+    let path = file.path();
     let text = String::from_utf8(bytes).map_err(|e| {
         let line = line_at(e.as_bytes(), e.utf8_error().valid_up_to());
-        Failure::usage(format!("{shown}, line {line}: it is not text in UTF-8"))
+        wrong_line(file, line, &"it is not text in UTF-8")
     })?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let is_toml = path.extension().is_some_and(|end| end == "toml");
@@ -46,25 +39,25 @@ pub(super) fn read(path: &Path, config: &Config) -> Result<Vec<Item>, Failure> {
     } else {
         of_lines(&text)
     };
-    let entries = entries.map_err(|(line, why)| wrong_line(path, line, &why))?;
+    let entries = entries.map_err(|(line, why)| wrong_line(file, line, &why))?;
     let mut lines: HashMap<&str, usize> = HashMap::new();
     let mut items = Vec::with_capacity(entries.len());
     for (line, name, source) in &entries {
         if let Some(first) = lines.insert(name, *line) {
             let why = format!("'{name}' is the name in line {first}, too");
-            return Err(wrong_line(path, *line, &why));
+            return Err(wrong_line(file, *line, &why));
         }
         let item = item(name, source, Some(directory), config);
-        items.push(item.map_err(|why| wrong_line(path, *line, &why))?);
+        items.push(item.map_err(|why| wrong_line(file, *line, &why))?);
     }
     if items.is_empty() {
-        log::warn!("{shown}: it lists no archive");
+        log::warn!("{file}: it lists no archive");
     }
     Ok(items)
 }
 
-fn wrong_line(path: &Path, line: usize, why: &dyn std::fmt::Display) -> Failure {
-    Failure::usage(format!("{}, line {line}: {why}", path.display()))
+fn wrong_line(file: &NamedFile, line: usize, why: &dyn std::fmt::Display) -> Failure {
+    Failure::usage(format!("{file}, line {line}: {why}"))
 }
 
 /// An archive by its name and its source as it was given. `directory`: see [`read`]; `None` stands for the working
@@ -131,7 +124,7 @@ mod tests {
         std::fs::write(dir.path().join("here.zip"), "").expect("a file");
         let path = dir.path().join(name);
         std::fs::write(&path, text).expect("a file");
-        let items = read(&path, &Config::default()).map_err(|e| e.to_string())?;
+        let items = read(&NamedFile::at(&path), &Config::default()).map_err(|e| e.to_string())?;
         let dir = dir.path().display().to_string();
         let shown = |item: &Item| {
             let source = item.location().shown().1.replace(&dir, "DIR");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
-use clap::{Args, Command};
+use clap::{Args, Command, ValueHint};
 use clap_mangen::Man;
 
 use super::Failure;
@@ -24,7 +24,7 @@ const MANUAL: &str = "aiozfs";
 #[command(after_help = EXAMPLES)]
 pub(super) struct ManArgs {
     /// The directory to write to; it is created if it is missing
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     directory: PathBuf,
 }
 

@@ -43,6 +43,11 @@ impl MetricsArgs {
         };
         let failed = |e| Failure::new(format!("metrics: cannot listen on {address}: {e}"));
         let (listener, socket) = match address.strip_prefix(UNIX) {
+            Some("") => {
+                return Err(Failure::usage(format!(
+                    "metrics: '{UNIX}' has no path; write it like {UNIX}/run/aiozfs.sock"
+                )));
+            }
             Some(path) => {
                 let path = directories::socket(Path::new(path)).map_err(failed)?;
                 (Listener::unix(&path).map_err(failed)?, Some(path))

@@ -43,6 +43,7 @@ mod metrics;
 mod mount;
 mod mount_options;
 mod mounts;
+mod named_file;
 mod pack;
 mod paint;
 mod password;
@@ -55,7 +56,6 @@ mod serve;
 mod servers;
 mod service;
 mod show;
-mod small_file;
 mod status;
 mod storage;
 mod store_table;
@@ -71,6 +71,8 @@ mod walk_progress;
 
 pub use failure::Failure;
 
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -128,7 +130,10 @@ pub fn main() -> ExitCode {
     if let Err(e) = arguments::hide(&arguments) {
         tell!("aiozfs: warning: others see the secrets in the arguments of this command: {e}");
     }
-    let cli = Cli::parse_from(&arguments);
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(answer) => return print_answer(&answer, &arguments),
+    };
     let helps_mount = matches!(&cli.command, Command::Mount(args) if args.helps_mount());
     let done: Result<ExitCode, Failure> = match cli.command {
         Command::Mount(args) => mount::mount(args, &arguments),
@@ -166,6 +171,28 @@ pub fn main() -> ExitCode {
             } else {
                 failure.exit_code()
             }
+        }
+    }
+}
+
+/// Prints what clap answers to `arguments`: help or a version on standard output, else what is wrong with them.
+fn print_answer(answer: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let printed = answer.print().and_then(|()| io::stdout().flush());
+    if answer.use_stderr() {
+        let helps_mount = arguments
+            .iter()
+            .any(|argument| argument == mount::FOR_HELPER);
+        return ExitCode::from(if helps_mount {
+            failure::MOUNT_MISUSED
+        } else {
+            failure::MISUSED
+        });
+    }
+    match show::printed(printed) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell!("aiozfs: {failure}");
+            failure.exit_code()
         }
     }
 }

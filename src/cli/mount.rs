@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tokio::runtime::{Handle, Runtime};
 
 use super::access::AccessArgs;
@@ -16,6 +16,7 @@ use super::job::{self, Job};
 use super::library::{LibraryArgs, Lists, Shown, Sources};
 use super::metrics::MetricsArgs;
 use super::mount_options::{self, MountOptions};
+use super::named_file::NamedFile;
 use super::reload::Reload;
 use super::runtime;
 use super::unmounted::IndexArg;
@@ -25,6 +26,9 @@ use crate::fs::TreeOptions;
 use crate::library::{Library, LibraryOptions};
 use crate::mount::{self, Hangup, KernelOptions, Mounted, Unfit};
 use crate::volume::{self, Location};
+
+/// The option that says that mount(8) is the caller.
+pub(super) const FOR_HELPER: &str = "--mount-helper";
 
 /// Mount an archive as a read-only directory.
 ///
@@ -41,7 +45,7 @@ pub(super) struct MountArgs {
     #[arg(required = true, add = completions::sources())]
     source: Option<String>,
     /// An empty directory
-    #[arg(required_unless_present_any = ["add", "library", "any", "each"])]
+    #[arg(required_unless_present_any = ["add", "library", "any", "each"], value_hint = ValueHint::DirPath)]
     mountpoint: Option<PathBuf>,
     #[command(flatten)]
     library: LibraryArgs,
@@ -60,17 +64,17 @@ pub(super) struct MountArgs {
     #[arg(long)]
     allow_other: bool,
     /// Owner of all files [default: you]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = units::id)]
     uid: Option<u32>,
     /// Group of all files [default: yours]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = units::id)]
     gid: Option<u32>,
     /// Permission bits to remove, in octal
     #[arg(long, value_name = "MASK", value_parser = units::mask)]
     umask: Option<u16>,
     /// Extended attributes. Without them 'ls -l' of many files is ten times faster: it asks for two attributes of
     /// each file, and each is a request to this process [default: yes; no for many archives]
-    #[arg(long, value_name = "yes|no", value_parser = mount_options::yes_or_no)]
+    #[arg(long, value_name = "yes|no", value_parser = mount_options::yes_or_no, add = completions::yes_or_no())]
     xattrs: Option<bool>,
     /// Options as mount(8) passes them, separated by commas: allow_other, allow_root,
     /// default_permissions, nonempty, noexec, uid=, gid=, umask=, fmask=, dmask=, timeout=, memory=,
@@ -79,7 +83,7 @@ pub(super) struct MountArgs {
     /// profile=, region=, endpoint_url=, anonymous, requester_pays, metrics=, metrics_remote, index=, library=, idle=,
     /// fsname=, X-mount.mkdir. Options that only concern
     /// mount(8), systemd or libfuse are ignored
-    #[arg(short = 'o', value_name = "OPTIONS")]
+    #[arg(short = 'o', value_name = "OPTIONS", add = completions::mount_options())]
     options: Vec<String>,
     /// Log more; may be given more than once
     #[arg(short, long, action = clap::ArgAction::Count)]
@@ -146,8 +150,8 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         .transpose();
     let log_file = log_file.map_err(Failure::new)?;
     if let Some(path) = &log_file {
-        logging::to_file(path)
-            .map_err(|e| Failure::new(format!("log file {}: {e}", path.display())))?;
+        let file = NamedFile::of_option("--log-file", path);
+        logging::to_file(path).map_err(|e| file.unwritable(&e))?;
     }
     let runtime = runtime::new()?;
     let fs_name = options.fs_name.clone().unwrap_or_else(|| what.shown());
@@ -306,7 +310,9 @@ impl MountArgs {
             },
             runtime.handle().clone(),
         );
-        runtime.block_on(library.reload()).map_err(Failure::usage)?;
+        runtime
+            .block_on(library.reload())
+            .map_err(Failure::of_list)?;
         let (list, handle) = (library.clone(), runtime.handle().clone());
         job::mount_library(library, mountpoint, &kernel, runtime, |_| {
             if !survives_hangup() {
@@ -326,8 +332,10 @@ impl MountArgs {
         logging::configure(config.log());
         let kernel = self.kernel(options, &config, fs_name, location.identity());
         let mut access = self.access.resolve(location, options)?;
-        let given = options.index.as_ref().or(self.index.given.as_ref());
-        access = access.with_index(given.map(String::as_str))?;
+        access = match &options.index {
+            Some(given) => access.with_index("-o index=", Some(given))?,
+            None => access.with_index("--index ", self.index.given.as_deref())?,
+        };
         access.options.tree = self.tree(options, &config, access.options.tree);
         let read_ahead = self.read_ahead(options, &config);
         access.options.reader.read_ahead = read_ahead.unwrap_or(u64::MAX);

@@ -90,10 +90,6 @@ impl MountOptions {
     }
 
     fn set(&mut self, option: &str) -> Result<(), Wrong> {
-        let number = |value: &str| {
-            let parsed = value.parse::<u32>();
-            parsed.map_err(|_| "it must be a number".to_owned())
-        };
         let named = option.split_once('=');
         match named.map(|(name, value)| (name, unquoted(value))) {
             None => match option {
@@ -114,14 +110,14 @@ impl MountOptions {
                 option if is_ignored(option) => {}
                 _ => return Err(Wrong::Unknown),
             },
-            Some(("uid", value)) => self.uid = Some(number(value)?),
-            Some(("gid", value)) => self.gid = Some(number(value)?),
+            Some(("uid", value)) => self.uid = Some(units::id(value)?),
+            Some(("gid", value)) => self.gid = Some(units::id(value)?),
             Some(("umask", value)) => self.umask = Some(units::mask(value)?),
             Some(("fmask", value)) => self.fmask = Some(units::mask(value)?),
             Some(("dmask", value)) => self.dmask = Some(units::mask(value)?),
             Some(("X-mount.mkdir", value)) => self.mkdir = Some(units::mask(value)?),
             Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
-            Some(("memory", value)) => self.memory = Some(units::size(value)?),
+            Some(("memory", value)) => self.memory = Some(units::memory(value)?),
             Some(("read_ahead", value)) => self.read_ahead = Some(units::size(value)?),
             Some(("index", value)) => self.index = Some(value.to_owned()),
             Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
@@ -298,6 +294,7 @@ mod tests {
             "uid=x",
             "umask=9",
             "memory=lots",
+            "memory=1M",
             "connections=0",
             "a=b",
             "playlists=yes",

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use indicatif::HumanBytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Serialize;
@@ -28,6 +28,7 @@ use crate::pack::{ByRange, Control, Output, PackOptions, Plan, Warning};
 #[command(after_help = EXAMPLES)]
 pub(super) struct PackArgs {
     /// The folder to pack
+    #[arg(value_hint = ValueHint::DirPath)]
     dir: PathBuf,
     /// The archive file to write; - means standard output
     out: PathBuf,
@@ -46,7 +47,7 @@ pub(super) struct PackArgs {
     no_links: bool,
     /// Also write playlists to this folder that play the archive from any HTTP server with Range
     /// support
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     byterange_playlists: Option<PathBuf>,
     /// URL of the archive in those playlists [default: the archive's file name, relative to DIR]
     #[arg(long, value_name = "URL", requires = "byterange_playlists", value_parser = archive_url)]
@@ -130,8 +131,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<ExitCode, Failure> {
     if to_stdout {
         tell!("{summary}");
     } else {
-        // The archive is finished, so a closed pipe is not an error.
-        let _ = writeln!(io::stdout(), "{summary}");
+        show::print(|out| writeln!(out, "{summary}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 
+use super::completions;
 use super::show::Names;
 use crate::archive::Kind;
 use crate::fs::Attr;
@@ -11,7 +12,7 @@ use crate::fs::Attr;
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct ColorArgs {
     /// Colour names, by LS_COLORS: on a terminal unless NO_COLOR is set, always, or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", num_args = 0..=1, require_equals = true, default_missing_value = "always", add = completions::when())]
     color: When,
 }
 

@@ -13,7 +13,7 @@ use rustix::termios::{
 };
 
 use super::Failure;
-use super::small_file::read_small_bytes;
+use super::named_file::NamedFile;
 use crate::decode::Password;
 
 /// The variable for a password, which does not appear in the list of processes.
@@ -33,30 +33,30 @@ impl PasswordArgs {
     pub(super) fn resolve(
         &self,
         option: Option<&Path>,
-        configured: Option<&Path>,
+        configured: Option<NamedFile>,
     ) -> Result<Option<Password>, Failure> {
-        if let Some(path) = option.or(self.password_file.as_deref()) {
-            return of_file(path).map(Some);
+        let option = option.map(|path| NamedFile::of_mount_option("password-file", path));
+        let argument = self.password_file.as_deref();
+        let argument = argument.map(|path| NamedFile::of_option("--password-file", path));
+        if let Some(file) = option.or(argument) {
+            return of_file(&file).map(Some);
         }
         let variable = std::env::var_os(VARIABLE).filter(|password| !password.is_empty());
         match (variable, configured) {
             (Some(password), _) => Ok(Some(Password::new(password.as_bytes()))),
-            (None, Some(path)) => of_file(path).map(Some),
+            (None, Some(file)) => of_file(&file).map(Some),
             (None, None) => Ok(None),
         }
     }
 }
 
 /// The first line of a file, in whatever encoding the archive's writer had.
-fn of_file(path: &Path) -> Result<Password, Failure> {
-    let bytes = read_small_bytes(path)?;
+fn of_file(file: &NamedFile) -> Result<Password, Failure> {
+    let bytes = file.read_small()?;
     let line = bytes.split(|byte| *byte == b'\n').next();
     match line.map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
         Some(line) if !line.is_empty() => Ok(Password::new(line)),
-        _ => Err(Failure::new(format!(
-            "{}: its first line, which should be the password, is empty",
-            path.display()
-        ))),
+        _ => Err(file.failed("its first line, which should be the password, is empty")),
     }
 }
 
@@ -159,10 +159,10 @@ mod tests {
             (b"no end", b"no end"),
         ] {
             std::fs::write(&path, content).expect("a file");
-            let password = of_file(&path).expect("a password");
+            let password = of_file(&NamedFile::at(&path)).expect("a password");
             assert_eq!(password.bytes(), expected);
         }
         std::fs::write(&path, "\nsecond").expect("a file");
-        assert!(of_file(&path).is_err());
+        assert!(of_file(&NamedFile::at(&path)).is_err());
     }
 }

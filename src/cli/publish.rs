@@ -116,7 +116,7 @@ pub(super) fn publish(args: &PublishArgs) -> Result<ExitCode, Failure> {
         .resolve(&config, &location, &MountOptions::default())?;
     let clients = clients(args.ca_file.as_deref(), &config)?;
     let object = |address: ObjectAddress| {
-        let store = Store::new(address, settings.clone(), &clients).map_err(Failure::new)?;
+        let store = Store::new(address, settings.clone(), &clients).map_err(Failure::usage)?;
         Ok::<_, Failure>(Object::new(Arc::new(store), clients.clone()))
     };
     let bucket = object(ObjectAddress {

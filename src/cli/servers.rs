@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Failure;
-use super::config::Config;
+use super::config::{Config, with_token_of};
 use super::directories::home;
-use super::small_file::read_small;
-use crate::http::{Clients, Netrc, Secrets};
+use super::named_file::NamedFile;
+use super::{Failure, completions};
+use crate::http::{Clients, Netrc, Secrets, parse_url};
 use crate::volume::{Location, Server, Servers};
 
 /// The variable for a bearer token, which does not appear in the list of processes.
 const TOKEN: &str = "AIOZFS_TOKEN";
+
+/// The CID of the empty block, for the URL that a gateway's template makes of a CID.
+const ANY_CID: &str = "bafkqaaa";
 
 #[derive(Clone, Args)]
 pub(super) struct ServerArgs {
@@ -23,7 +26,8 @@ pub(super) struct ServerArgs {
         value_name = "URL",
         env = "AIOZFS_GATEWAYS",
         value_delimiter = ',',
-        hide_env_values = true
+        hide_env_values = true,
+        add = completions::gateways()
     )]
     gateways: Vec<String>,
     /// Spread read-ahead over all gateways, in proportion to their rates
@@ -87,6 +91,11 @@ impl ServerArgs {
         clients(self.ca_file.as_deref(), config)
     }
 
+    /// Whether the headers and the token can be sent.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.secrets().map(drop)
+    }
+
     /// The gateways that are asked for a CID.
     pub(super) fn resolve_gateways(&self, config: &Config) -> Result<Servers, Failure> {
         self.with(config, self.gateways(config)?)
@@ -124,10 +133,15 @@ impl ServerArgs {
                 None if !gateway.contains("://") => Err(Failure::usage(format!(
                     "--gateway '{gateway}': neither a URL, such as https://{gateway}, nor a [gateway.NAME] of the configuration"
                 ))),
-                None => Ok(Server {
-                    secrets: secrets.clone(),
-                    ..Server::new(gateway)
-                }),
+                None => {
+                    let server = Server {
+                        secrets: secrets.clone(),
+                        ..Server::new(gateway)
+                    };
+                    let url = parse_url(&server.content_url(ANY_CID));
+                    url.map_err(|e| Failure::usage(e).of("--gateway"))?;
+                    Ok(server)
+                }
             }
         });
         named.collect()
@@ -145,25 +159,27 @@ impl ServerArgs {
     fn secrets(&self) -> Result<Secrets, Failure> {
         let secrets = Secrets::headers(self.headers.iter().map(String::as_str));
         let secrets = secrets.map_err(Failure::usage)?;
-        let token = match &self.token_file {
-            Some(path) => Some(read_small(path)?),
-            None => std::env::var(TOKEN).ok().filter(|token| !token.is_empty()),
-        };
-        match token {
+        if let Some(path) = &self.token_file {
+            return with_token_of(secrets, &NamedFile::of_option("--token-file", path));
+        }
+        match std::env::var(TOKEN).ok().filter(|token| !token.is_empty()) {
             None => Ok(secrets),
-            Some(token) => secrets.with_token(&token).map_err(Failure::usage),
+            Some(token) => {
+                let with_token = secrets.with_token(&token);
+                with_token.map_err(|why| Failure::usage(format!("{TOKEN}: {why}")))
+            }
         }
     }
 }
 
 /// The connections, which trust the certificates in `ca_file`, or else in the configured file, too.
 pub(super) fn clients(ca_file: Option<&Path>, config: &Config) -> Result<Clients, Failure> {
-    let Some(path) = ca_file.or(config.ca_file()) else {
+    let given = ca_file.map(|path| NamedFile::of_option("--ca-file", path));
+    let Some(file) = given.or_else(|| config.ca_file()) else {
         return Ok(Clients::default());
     };
-    let pem = read_small(path)?;
-    let clients = Clients::with_roots(pem.as_bytes());
-    clients.map_err(|why| Failure::new(format!("{}: {why}", path.display())))
+    let clients = Clients::with_roots(&file.read_small()?);
+    clients.map_err(|why| file.failed(why))
 }
 
 /// The logins of `$NETRC`, else of `~/.netrc`; none if there is no such file.
@@ -173,7 +189,7 @@ fn netrc() -> Netrc {
     let Some(path) = path.or_else(own).filter(|path| path.is_file()) else {
         return Netrc::default();
     };
-    match read_small(&path) {
+    match NamedFile::at(&path).read_text() {
         Ok(text) => Netrc::parse(&text),
         Err(e) => {
             log::warn!("{e}; going on without it");

@@ -285,16 +285,28 @@ pub(super) fn stdout() -> Result<File, Failure> {
     fd.map(File::from).map_err(|e| cannot_write(&e))
 }
 
-/// Prints something long. A closed pipe is not a failure.
+/// Prints something on standard output, also something long. A closed pipe is not a failure.
 pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    print_more(write).map(drop)
+}
+
+/// The same, for output that comes in parts. Returns whether the reader may want more: not behind a closed pipe.
+pub(super) fn print_more(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<bool, Failure> {
     let mut out = BufWriter::with_capacity(64 * 1024, stdout()?);
-    match write(&mut out).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(cannot_write(&e)),
-        _ => {
-            // Without the rest, which the closed pipe would refuse again.
-            let _ = out.into_parts();
-            Ok(())
-        }
+    let done = write(&mut out).and_then(|()| out.flush());
+    // Without the rest, which would be refused again.
+    let _ = out.into_parts();
+    printed(done)
+}
+
+/// The result of a write to standard output, as [`print_more`] has it.
+pub(super) fn printed(done: io::Result<()>) -> Result<bool, Failure> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(cannot_write(&e)),
     }
 }
 

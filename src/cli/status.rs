@@ -1,7 +1,7 @@
 //! `aiozfs status`.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
-use super::show::printable;
+use super::show::{self, count, printable};
 use super::{Failure, completions, units};
 use crate::library::ArchiveStatus;
 use crate::mount::{self, Report};
@@ -62,9 +62,8 @@ pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
         } else {
             shown.text(&report, args.watch.is_some())
         };
-        match io::stdout().write_all(text.as_bytes()) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break,
-            done => done.map_err(|e| Failure::new(format!("standard output: {e}")))?,
+        if !show::print_more(|out| out.write_all(text.as_bytes()))? {
+            break;
         }
         shown.last = Some((report, Instant::now()));
         match args.watch {
@@ -153,7 +152,8 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
         None => line("archive", report.origin().to_owned()),
         Some(all) => {
             let open = report.archives_open.unwrap_or(0);
-            line("library", format!("{all} archives, {open} of them open"));
+            let all = count(all, "archive", "archives");
+            line("library", format!("{all}, {open} of them open"));
         }
     }
     line(
@@ -171,8 +171,9 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
     line(
         "fetched",
         format!(
-            "{fetched} in {} requests, {} of them in flight",
-            report.requests, report.requests_in_flight
+            "{fetched} in {}, {} of them in flight",
+            count(report.requests, "request", "requests"),
+            report.requests_in_flight
         ),
     );
     line("from disk", with_rate(|r| r.bytes_from_disk));
@@ -231,7 +232,8 @@ fn library(archives: &[ArchiveStatus]) -> String {
     }
     let others = archives.len() - used.count();
     if others > 0 {
-        text += &format!("closed    {others} archives that no program has looked into\n");
+        let others = count(others as u64, "archive", "archives");
+        text += &format!("closed    {others} that no program has looked into\n");
     }
     text
 }
@@ -293,7 +295,7 @@ streams   a\u{fffd}[2J.ts: at 2.00 KiB of the archive, 1.00 KiB ahead, window 4.
         let expected = "\
 open      a: 1.00 KiB read, 2.00 KiB fetched in 4 requests, 0 errors, 1 files open
 failed    b: it is gone
-closed    1 archives that no program has looked into
+closed    1 archive that no program has looked into
 ";
         assert_eq!(library(&archives), expected);
     }

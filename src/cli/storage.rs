@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::config::Config;
 use super::directories::CacheDirArgs;
 use super::{Failure, units};
-use crate::cache::Cache;
+use crate::cache::{Cache, Content, Folder};
 use crate::volume::open_cache;
 
 /// How long the end of a process may be delayed to write what was read.
@@ -67,6 +67,10 @@ impl ReuseArgs {
             return None;
         }
         let dir = self.storage.dir.dir_or(config.cache_dir());
+        if self.offline && !Folder::is_below(&dir) {
+            log::warn!("cache: there is none in {}", dir.display());
+            return None;
+        }
         match open_cache(&dir, size) {
             Ok(cache) => {
                 OPEN.lock().push(cache.clone());
@@ -84,11 +88,35 @@ impl ReuseArgs {
 }
 
 impl StorageArgs {
-    /// The cache, for the commands that manage it.
-    pub(super) fn open_to_manage(&self, config: &Config) -> Result<Cache, Failure> {
+    /// The cache, for the commands that manage it. They do not create it: without one in the usual place, this tells the
+    /// user so and returns `None`. Without one in the directory that the user named, it fails.
+    pub(super) fn open_to_manage(&self, config: &Config) -> Result<Option<Cache>, Failure> {
         let dir = self.dir.dir_or(config.cache_dir());
+        let shown = dir.display();
+        if !Folder::is_below(&dir) {
+            let missing = format!("there is no cache in {shown}");
+            if self.dir.is_given() {
+                return Err(Failure::new(missing));
+            }
+            tell!("aiozfs: {missing}; 'aiozfs mount' and 'aiozfs fetch' make one");
+            return Ok(None);
+        }
         let size = self.cache_size.or(config.cache_size());
-        open_cache(&dir, size).map_err(|e| Failure::new(format!("{}: {e}", dir.display())))
+        let cache = open_cache(&dir, size);
+        cache
+            .map(Some)
+            .map_err(|e| Failure::new(format!("{shown}: {e}")))
+    }
+}
+
+impl StorageArgs {
+    /// What is in the cache; `None` if there is none, or it cannot be read. Says nothing, and creates nothing.
+    pub(super) fn content(&self, config: &Config) -> Option<Content> {
+        let dir = self.dir.dir_or(config.cache_dir());
+        if !Folder::is_below(&dir) {
+            return None;
+        }
+        open_cache(&dir, config.cache_size()).ok()?.content().ok()
     }
 }
 

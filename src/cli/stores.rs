@@ -2,21 +2,21 @@
 
 use clap::Args;
 
-use super::Failure;
 use super::config::Config;
 use super::mount_options::MountOptions;
 use super::show::quoted;
 use super::store_table::StoreTable;
+use super::{Failure, completions};
 use crate::stores::StoreSettings;
 use crate::volume::Location;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct StoreArgs {
     /// The store of an s3://, gs:// or az:// source: a [store.NAME] of the configuration
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completions::stores())]
     store: Option<String>,
     /// The profile of ~/.aws/config and ~/.aws/credentials to use [default: the environment's, or 'default']
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completions::profiles())]
     profile: Option<String>,
     /// The URL of the store, if it is not Amazon's, Google's or Azure's
     #[arg(long, value_name = "URL")]

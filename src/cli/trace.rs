@@ -1,6 +1,6 @@
 //! `aiozfs trace`.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Failure, completions};
+use super::{Failure, completions, show};
 use crate::mount::{self, Stuck, TraceEvent, TracePage};
 
 /// Show the reads and requests of a mount as they end, with their times.
@@ -87,9 +87,8 @@ pub(super) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
                 page.lost
             );
         }
-        match print(args, &page) {
-            Err(e) if e.kind() == ErrorKind::BrokenPipe => break,
-            done => done.map_err(|e| Failure::new(format!("standard output: {e}")))?,
+        if !show::print_more(|out| print(args, &page, out))? {
+            break;
         }
         from = page.next;
         if page.events.len() < MANY {
@@ -99,8 +98,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(args: &TraceArgs, page: &TracePage) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn print(args: &TraceArgs, page: &TracePage, out: &mut dyn Write) -> io::Result<()> {
     let is_wanted = |event: &&TraceEvent| {
         args.only.is_empty() || args.only.iter().any(|kind| kind.name() == event.kind)
     };

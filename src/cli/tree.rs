@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::paint::{ColorArgs, Look, Painter};
 use super::show::{self, count};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
-use super::{Failure, completions};
+use super::{Failure, completions, units};
 use crate::archive::Kind;
 use crate::fs::{Ino, natural};
 use crate::ranges::arrange;
@@ -27,8 +27,8 @@ pub(super) struct TreeArgs {
     #[arg(add = completions::paths())]
     path: Option<OsString>,
     /// Only this many levels
-    #[arg(short = 'L', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    level: Option<u64>,
+    #[arg(short = 'L', long, value_name = "N", value_parser = units::levels(1))]
+    level: Option<usize>,
     /// Only directories
     #[arg(short, long)]
     directories: bool,
@@ -194,7 +194,7 @@ impl<'a> Drawing<'a> {
 
     /// Whether what is in a directory at this depth is drawn.
     fn is_drawn_below(&self, depth: usize) -> bool {
-        self.args.level.is_none_or(|level| (depth as u64) < level)
+        self.args.level.is_none_or(|level| depth < level)
     }
 
     fn count(&mut self, ino: Ino) {

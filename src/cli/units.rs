@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::content::Profile;
+use crate::reader::ReaderOptions;
 
 /// Parses the name of a profile of CIDs.
 pub(super) fn profile() -> impl TypedValueParser<Value = Profile> {
@@ -38,6 +39,34 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("'{text}' is more than 64 bits can count"))
 }
 
+/// The size of the memory for content, in bytes: at least [`ReaderOptions::MIN_MEMORY`].
+pub(super) fn memory(text: &str) -> Result<u64, String> {
+    let least = ReaderOptions::MIN_MEMORY;
+    match size(text)? {
+        bytes if bytes < least => Err(format!(
+            "'{text}' is too little; it must be at least {}M",
+            least >> 20
+        )),
+        bytes => Ok(bytes),
+    }
+}
+
+/// A number of levels, from `least` on.
+pub(super) fn levels(least: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| {
+        let number = text.trim().parse().ok();
+        let number = number.filter(|number| *number >= least);
+        number
+            .ok_or_else(|| format!("'{text}' is not a number of levels, which is {least} or more"))
+    }
+}
+
+/// The id of a user or group.
+pub(super) fn id(text: &str) -> Result<u32, String> {
+    let number = text.trim().parse();
+    number.map_err(|_| format!("'{text}' is not a number from 0 to {}", u32::MAX))
+}
+
 /// A duration above zero: seconds, or with units (`500ms`, `2m 30s`).
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.trim().parse::<u64>() {
@@ -49,6 +78,21 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         Err("a duration must be more than zero".into())
     } else {
         Ok(parsed)
+    }
+}
+
+/// A host and a port, as `127.0.0.1:8080` or `[::1]:0`. The host may be a name.
+pub(super) fn host_and_port(text: &str) -> Result<String, String> {
+    let is_valid = text.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_open = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+        !host.is_empty() && !is_open && port.parse::<u16>().is_ok()
+    });
+    if is_valid {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "'{text}' is not HOST:PORT; write it like 127.0.0.1:8080 or [::1]:8080"
+        ))
     }
 }
 
@@ -90,6 +134,34 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(size(text).map_err(drop), expected, "{text}");
+        }
+    }
+
+    /// A smaller memory was silently replaced by the least one.
+    #[test]
+    fn memory_below_the_least_is_refused() {
+        assert_eq!(memory("16M"), Ok(16 << 20));
+        for text in ["0", "1M", "16MB"] {
+            let error = memory(text).expect_err(text);
+            assert!(error.contains(text) && error.contains("16M"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_has_a_host_and_a_port() {
+        for text in ["127.0.0.1:8080", "localhost:0", "[::1]:80"] {
+            assert_eq!(host_and_port(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            "foo",
+            ":80",
+            "host:",
+            "host:99999",
+            "host:http",
+            "::1:80",
+        ] {
+            assert!(host_and_port(text).is_err(), "{text}");
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) struct SourceArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct IndexArg {
     /// Open the archive with this index, which 'aiozfs index' wrote, instead of reading its own: a file, a URL or a CID
-    #[arg(long = "index", value_name = "FILE|URL")]
+    #[arg(long = "index", value_name = "FILE|URL", add = completions::sources())]
     pub(super) given: Option<String>,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn resolve(source: &SourceArgs, args: &ReadArgs) -> Result<Access, Fa
     logging::init(args.verbose);
     let location = config::locate(&source.source)?;
     let mut access = args.access.resolve(location, &MountOptions::default())?;
-    access = access.with_index(args.index.given.as_deref())?;
+    access = access.with_index("--index ", args.index.given.as_deref())?;
     access.options.stored_playlists = true;
     Ok(access)
 }

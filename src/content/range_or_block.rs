@@ -157,7 +157,8 @@ fn refuses(error: &Error) -> bool {
         | Error::Forged { .. }
         | Error::Changed { .. }
         | Error::Io { .. }
-        | Error::OutOfBlob { .. } => false,
+        | Error::OutOfBlob { .. }
+        | Error::Misconfigured { .. } => false,
     }
 }
 

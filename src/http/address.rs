@@ -7,6 +7,7 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 
 use super::secrets::basic_authorization;
+use crate::source::{Error, Result};
 
 /// A URL for logs and /proc/mounts: without credentials, and without its query, which may hold a
 /// signature. Text that is not a URL is not repeated.
@@ -15,8 +16,25 @@ pub fn display_url(url: &str) -> String {
     parsed.map_or_else(|_| "(not a URL)".into(), |url| display_name(&url))
 }
 
+/// Parses the URL of a server.
+///
+/// # Errors
+/// If it is not a URL with a host and the scheme http or https.
+pub fn parse_url(text: &str) -> Result<Url> {
+    let invalid = |what: String| Error::Misconfigured { what };
+    let wrong = |e| invalid(format!("{} is not a URL: {e}", display_text(text)));
+    let url = Url::parse(text).map_err(wrong)?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(invalid(format!(
+            "URLs of scheme '{}' are not supported; give http:// or https://",
+            url.scheme()
+        )));
+    }
+    Ok(url)
+}
+
 /// A text that is not a URL, for errors. It is not repeated if it may hold a password.
-pub(super) fn display_text(text: &str) -> String {
+fn display_text(text: &str) -> String {
     let shown = text.split(['?', '#']).next().unwrap_or_default();
     if shown.contains('@') {
         "the address, which is not repeated because of its '@',".into()

@@ -37,7 +37,7 @@ mod tunnel;
 /// The URL type of this room.
 pub use reqwest::Url;
 
-pub use self::address::display_url;
+pub use self::address::{display_url, parse_url};
 pub use self::authorizer::{Authorization, Authorizer};
 pub use self::blocks::{ipns_record, raw_block};
 pub use self::call::call;

@@ -14,7 +14,7 @@ use reqwest::header::{
 use reqwest::{Method, Url};
 use tokio::time::Instant;
 
-use super::address::{authorization_of, display_name, display_text, is_same_server};
+use super::address::{authorization_of, display_name, is_same_server, parse_url};
 use super::connection::BlobId;
 use super::connections::Connections;
 use super::exchange::Exchange;
@@ -88,15 +88,7 @@ type Remembered = Option<Url>;
 impl RemoteUrl {
     /// Parses `url`, which may have `user:password@`.
     pub(super) fn new(url: &str, options: HttpOptions) -> Result<Self, Error> {
-        let unsupported = |what: String| Error::Unsupported { what };
-        let wrong = |e| unsupported(format!("{} is not a URL: {e}", display_text(url)));
-        let mut url = Url::parse(url).map_err(wrong)?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(unsupported(format!(
-                "URLs of scheme '{}' are not supported; give http:// or https://",
-                url.scheme()
-            )));
-        }
+        let mut url = parse_url(url)?;
         let netrc = || {
             let (login, password) = options.netrc.login(url.host_str()?)?;
             basic_authorization(login.as_bytes(), password.as_bytes())

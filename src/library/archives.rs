@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::error::Unopened;
+use super::error::{ListError, Unopened};
 use super::item::Item;
 use crate::fs::TreeOptions;
 use crate::reader::Trace;
@@ -24,8 +24,8 @@ pub struct OpenRequest {
 
 /// The archives of a library.
 pub trait Archives: Send + Sync {
-    /// The archives that there are now. The error is a text for people.
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, String>>;
+    /// The archives that there are now.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, ListError>>;
 
     /// Opens one.
     fn open<'a>(

@@ -55,6 +55,31 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
+/// Why there is no list of the archives of a library. The texts are for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListError {
+    /// What the user wrote is wrong: a line of the list, or the names in it.
+    Wrong(String),
+    /// A file cannot be read, or a server does not answer.
+    Unreadable(String),
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListError::Wrong(why) | ListError::Unreadable(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for ListError {}
+
+impl From<NameError> for ListError {
+    fn from(error: NameError) -> Self {
+        ListError::Wrong(error.to_string())
+    }
+}
+
 /// Why an archive of a library is not open.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Unopened {

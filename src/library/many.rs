@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::archives::{Archives, LibraryOptions, OpenRequest};
 use super::directory::Directory;
-use super::error::Unopened;
+use super::error::{ListError, Unopened};
 use super::file::{ClosedFile, File};
 use super::inode::{LARGEST_ENTRY, Part};
 use super::item::Item;
@@ -328,7 +328,7 @@ impl Many {
     }
 
     /// Makes the list anew, and lists the directories of archives again. One that cannot be listed stays as it was.
-    pub(super) async fn reload(self: &Arc<Self>) -> Result<Reloaded, String> {
+    pub(super) async fn reload(self: &Arc<Self>) -> Result<Reloaded, ListError> {
         let (reloaded, told) = {
             let _turn = self.listing.lock().await;
             let listed = self.archives.list().await?;
@@ -344,8 +344,7 @@ impl Many {
             });
             let directories = directories.buffer_unordered(LISTED_AT_ONCE);
             let directories = directories.filter_map(std::future::ready).collect().await;
-            let changed = self.names.replace(listed, directories);
-            let changed = changed.map_err(|error| error.to_string())?;
+            let changed = self.names.replace(listed, directories)?;
             (changed.0, self.forget_names(changed.1, None))
         };
         let _ = told.await;

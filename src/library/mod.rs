@@ -27,7 +27,7 @@ mod walk;
 
 pub use archives::{Archives, LibraryOptions, OpenRequest};
 pub use directory::{Child, Directory};
-pub use error::{Failed, NameError, Unopened};
+pub use error::{Failed, ListError, NameError, Unopened};
 pub use file::{ClosedFile, File};
 pub use item::Item;
 pub use many::{Change, Found};

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::archives::{Archives, LibraryOptions};
 use super::directory::Child;
+use super::error::ListError;
 use super::file::File;
 use super::inode::Part;
 use super::item::Item;
@@ -167,10 +168,12 @@ impl Library {
     /// source go on undisturbed; of those that are gone, open files can be read until they are closed.
     ///
     /// # Errors
-    /// A text for people. Then nothing has changed.
-    pub async fn reload(&self) -> Result<Reloaded, String> {
+    /// If there is no list. Then nothing has changed.
+    pub async fn reload(&self) -> Result<Reloaded, ListError> {
         match &self.0 {
-            Shown::One(_) => Err("it is a mount of a single archive, which has no list".into()),
+            Shown::One(_) => Err(ListError::Wrong(
+                "it is a mount of a single archive, which has no list".into(),
+            )),
             Shown::Many(many) => many.reload().await,
         }
     }

@@ -74,6 +74,8 @@ fn of_source(error: &source::Error) -> Errno {
         | E::Forged { .. }
         | E::OutOfBlob { .. }
         | E::Unsupported { .. } => Errno::EIO,
+        // Found when the source is opened, not by a read.
+        E::Misconfigured { .. } => Errno::EINVAL,
         E::NoNetwork { .. } | E::Offline => Errno::ENETUNREACH,
         E::Changed { .. } => Errno::ESTALE,
         E::Io { kind, .. } => match kind {
@@ -135,6 +137,10 @@ fn of_server(error: &source::Error) -> Errno {
         | E::Forged { .. }
         | E::OutOfBlob { .. }
         | E::Unsupported { .. } => Errno::EIO,
-        E::NoNetwork { .. } | E::Offline | E::Changed { .. } | E::Io { .. } => of_source(error),
+        E::NoNetwork { .. }
+        | E::Offline
+        | E::Changed { .. }
+        | E::Io { .. }
+        | E::Misconfigured { .. } => of_source(error),
     }
 }

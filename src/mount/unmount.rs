@@ -5,6 +5,7 @@
 //! or, if the mount is still busy, detaches it (MNT_DETACH). A detached mount disappears from the tree at
 //! once, and from the kernel when its last file is closed or its process ends. The process then ends.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -166,18 +167,39 @@ fn detach(path: &Path, lazy: bool) -> io::Result<()> {
     }
 }
 
+/// Where fusermount3 is looked for: on PATH, and where it is installed. The mount was made with it, perhaps by a process
+/// with another PATH. fuser reads the same variable.
+fn programs() -> impl Iterator<Item = OsString> {
+    let own = std::env::var_os("FUSERMOUNT_PATH");
+    let usual = own.is_none().then_some([
+        "fusermount3",
+        "/usr/bin/fusermount3",
+        "/bin/fusermount3",
+        "/sbin/fusermount3",
+        "/usr/local/bin/fusermount3",
+    ]);
+    own.into_iter()
+        .chain(usual.into_iter().flatten().map(OsString::from))
+}
+
 fn fusermount(path: &Path, lazy: bool) -> io::Result<()> {
-    let mut command = Command::new("fusermount3");
-    command
-        .arg(if lazy { "-uz" } else { "-u" })
-        .arg("--")
-        .arg(path);
-    let output = command.stdin(Stdio::null()).output().map_err(|e| {
-        io::Error::new(
-            e.kind(),
-            format!("fusermount3: {e}; install the package fuse3"),
+    let output = programs().find_map(|program| {
+        let mut command = Command::new(program);
+        let flags = if lazy { "-uz" } else { "-u" };
+        command.arg(flags).arg("--").arg(path).stdin(Stdio::null());
+        match command.output() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            done => Some(done),
+        }
+    });
+    let shown = path.display();
+    let missing = || {
+        format!(
+            "fusermount3 is not found, which users other than root need; install the package fuse3, or run 'sudo umount -l {shown}'"
         )
-    })?;
+    };
+    let output = output.ok_or_else(|| io::Error::other(missing()))?;
+    let output = output.map_err(|e| io::Error::new(e.kind(), format!("fusermount3: {e}")))?;
     if output.status.success() {
         return Ok(());
     }

@@ -102,6 +102,7 @@ async fn reload(served: &Served) -> String {
         added: done.added,
         removed: done.removed,
     });
+    let done = done.map_err(|why| why.to_string());
     serde_json::to_string(&done).unwrap_or_default()
 }
 

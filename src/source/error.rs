@@ -145,6 +145,11 @@ pub enum Error {
         /// What the object is and what to do.
         what: String,
     },
+    /// The address of a server, or a setting for it, is invalid. No server was asked.
+    Misconfigured {
+        /// What is invalid.
+        what: String,
+    },
 }
 
 impl Error {
@@ -167,7 +172,8 @@ impl Error {
             | Error::Changed { .. }
             | Error::Io { .. }
             | Error::OutOfBlob { .. }
-            | Error::Unsupported { .. } => return false,
+            | Error::Unsupported { .. }
+            | Error::Misconfigured { .. } => return false,
         };
         judge(seen, Stage::Middle) == Verdict::Again
     }
@@ -193,6 +199,7 @@ impl Error {
             Error::Io { .. } => "io",
             Error::OutOfBlob { .. } => "out_of_blob",
             Error::Unsupported { .. } => "unsupported",
+            Error::Misconfigured { .. } => "misconfigured",
         }
     }
 
@@ -281,7 +288,7 @@ impl fmt::Display for Error {
                 range.start,
                 range.end.saturating_sub(1)
             ),
-            Error::Unsupported { what } => f.write_str(what),
+            Error::Unsupported { what } | Error::Misconfigured { what } => f.write_str(what),
         }
     }
 }

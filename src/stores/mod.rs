@@ -21,6 +21,7 @@ mod store;
 
 pub use self::address::{AddressError, ObjectAddress, Service};
 pub use self::list::{Folder, Stored, list};
+pub use self::profile::profile_names;
 pub use self::request::{Ask, RequestError, Requests};
 pub use self::settings::{Addressing, StoreSettings};
 pub use self::store::Store;

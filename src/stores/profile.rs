@@ -87,6 +87,30 @@ impl Profile {
     }
 }
 
+/// The names of all profiles in both files. A file that cannot be read has none.
+pub fn profile_names() -> Vec<String> {
+    let files = [
+        ("AWS_CONFIG_FILE", "config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+    ];
+    let mut names = Vec::new();
+    for (variable, usual) in files {
+        let file = read(variable, usual).ok().flatten();
+        for section in file.iter().flat_map(|file| file.sections().flatten()) {
+            let name = match (usual, section.split_once(' ')) {
+                ("config", Some(("profile", name))) => name.trim(),
+                // Other sections of this file are no profiles.
+                ("config", _) if section != "default" => continue,
+                _ => section,
+            };
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
 /// The properties of a section, with names in lower case; `None` if there is no such section.
 fn section_of(file: Option<&Ini>, section: &str) -> Option<HashMap<String, String>> {
     let properties = file?.section(Some(section))?;

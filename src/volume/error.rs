@@ -35,7 +35,14 @@ pub enum OpenError {
 #[derive(Debug, Clone, PartialEq)]
 pub enum IndexFileError {
     /// The file cannot be read.
-    Io(String),
+    Io {
+        /// The kind of the error.
+        kind: std::io::ErrorKind,
+        /// The text of the error.
+        cause: String,
+    },
+    /// The place of the index cannot be read.
+    Unread(Box<OpenError>),
     /// It is no index of aiozfs.
     NoIndex,
     /// Its checksum is wrong.
@@ -63,7 +70,8 @@ pub enum IndexFileError {
 impl fmt::Display for IndexFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            IndexFileError::Io(why) => f.write_str(why),
+            IndexFileError::Io { cause, .. } => f.write_str(cause),
+            IndexFileError::Unread(error) => error.fmt(f),
             IndexFileError::NoIndex => {
                 f.write_str("it is not an index file; 'aiozfs index SOURCE -o FILE' makes one")
             }
@@ -111,7 +119,9 @@ impl fmt::Display for OpenError {
             OpenError::Path(error) => error.fmt(f),
             OpenError::Name { name, why } => write!(f, "/ipns/{name}: {why}"),
             OpenError::Directory(location) => write!(f, "{} is a directory", location.shown().1),
-            OpenError::Index(location, why) => write!(f, "--index {}: {why}", location.shown().1),
+            OpenError::Index(location, why) => {
+                write!(f, "the index {}: {why}", location.shown().1)
+            }
             OpenError::Read(error) => error.fmt(f),
         }
     }

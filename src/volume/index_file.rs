@@ -85,7 +85,10 @@ fn identity(location: &Location, source: &dyn Source) -> String {
 impl IndexFile {
     /// Reads the file at `location`, as an archive there is read, with the archive's `options`. A CID is verified.
     pub(super) async fn load(location: &Location, options: &Options) -> Result<Self, OpenError> {
-        let bytes = read(location, options).await?;
+        let bytes = read(location, options).await.map_err(|error| match error {
+            error @ OpenError::Index(..) => error,
+            error => OpenError::index(location, IndexFileError::Unread(Box::new(error))),
+        })?;
         let refused = |why| OpenError::index(location, why);
         Self::parse(&bytes).map_err(refused)
     }
@@ -152,7 +155,10 @@ impl MadeOf {
 async fn read(location: &Location, options: &Options) -> Result<Vec<u8>, OpenError> {
     if let Location::File(path) = location {
         let found = tokio::fs::read(path).await;
-        return found.map_err(|e| OpenError::index(location, IndexFileError::Io(e.to_string())));
+        return found.map_err(|e| {
+            let (kind, cause) = (e.kind(), e.to_string());
+            OpenError::index(location, IndexFileError::Io { kind, cause })
+        });
     }
     // The cache is for archives.
     let options = Options {

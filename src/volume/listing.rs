@@ -114,7 +114,7 @@ async fn list_store(
     servers: &Servers,
     names: &mut Names,
 ) -> Result<(), OpenError> {
-    let unusable = |what| OpenError::Unusable(Error::Unsupported { what });
+    let unusable = |what| OpenError::Unusable(Error::Misconfigured { what });
     let (bucket, settings) = (address.with_key(""), servers.store.clone());
     let store = Store::new(bucket, settings, &servers.clients).map_err(unusable)?;
     let requests = Requests::new(Arc::new(store), servers.clients.clone(), OPEN_PATIENCE);

@@ -153,7 +153,7 @@ impl Stack<'_> {
         http: &HttpOptions,
         address: &ObjectAddress,
     ) -> Result<(Key, Gateways), OpenError> {
-        let unusable = |what| OpenError::Unusable(source::Error::Unsupported { what });
+        let unusable = |what| OpenError::Unusable(source::Error::Misconfigured { what });
         let settings = self.servers.store.clone();
         let store = Store::new(address.clone(), settings, &self.servers.clients);
         let store = Arc::new(store.map_err(unusable)?);

@@ -8,18 +8,17 @@ mod guide;
 mod node;
 mod place;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tokio::runtime::Runtime;
 
 use super::access::Access;
 use super::job::Job;
 use super::runtime;
-use super::{Failure, logging};
+use super::{Failure, logging, show};
 use crate::mount::{Hangup, KernelOptions, Stopper};
 use crate::volume::Location;
 use place::Place;
@@ -34,6 +33,7 @@ static ARCHIVE: &[u8] = include_bytes!("holiday.zip");
 #[command(after_help = "Examples:\n  aiozfs demo\n  aiozfs demo --check")]
 pub(super) struct DemoArgs {
     /// An empty directory [default: a temporary one]
+    #[arg(value_hint = ValueHint::DirPath)]
     mountpoint: Option<PathBuf>,
     /// Read everything through the kernel, compare it, and end
     #[arg(long)]
@@ -75,8 +75,7 @@ fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Fa
             guide::text(&path, &served)
                 .map_err(|e| Failure::new(format!("cannot read the mount: {e}")))?
         };
-        // A closed pipe is not an error.
-        let _ = std::io::stdout().write_all(said.as_bytes());
+        show::print(|out| out.write_all(said.as_bytes()))?;
         if !check {
             // The mount stays until a signal ends it.
             std::mem::forget(stop);

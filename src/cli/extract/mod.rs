@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use futures_util::{StreamExt, stream};
 use indicatif::HumanBytes;
 use rustix::fs::Mode;
@@ -45,7 +45,7 @@ pub(crate) struct ExtractArgs {
     #[arg(value_name = "PATH|GLOB", add = completions::paths())]
     paths: Vec<OsString>,
     /// Write to this directory, which is created if it is missing
-    #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     directory: PathBuf,
     /// Replace files that exist and differ in size or time
     #[arg(long)]

@@ -36,7 +36,7 @@ pub(super) struct ServeArgs {
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     /// Where to listen; port 0 means any free port
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = units::host_and_port)]
     listen: String,
     /// How files are split into blocks, which determines their CIDs
     #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
@@ -77,9 +77,8 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
-    let listener = TcpListener::bind(&args.listen)
-        .await
-        .map_err(|e| explain_bind(&args.listen, &e))?;
+    let listener = TcpListener::bind(&args.listen).await;
+    let listener = listener.map_err(|e| explain_bind(&args.listen, &e))?;
     let failed = |e: io::Error| Failure::new(format!("cannot listen on {}: {e}", args.listen));
     let base = base_url(listener.local_addr().map_err(failed)?);
     let ended = runtime::end_on_signals()?;
@@ -119,7 +118,7 @@ fn explain_bind(listen: &str, error: &io::Error) -> Failure {
         }
         io::ErrorKind::AddrNotAvailable => "this machine has no such address",
         io::ErrorKind::PermissionDenied => "choose a port above 1023",
-        _ => "--listen wants HOST:PORT, as in 127.0.0.1:8080",
+        _ => "is the name of the host right?",
     };
     Failure::new(format!("cannot listen on {listen}: {error}; {remedy}"))
 }

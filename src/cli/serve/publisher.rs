@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -181,12 +181,14 @@ impl Publisher {
             tree: Some(Arc::new(tree)),
         });
         self.served.insert(file.path, (file.stamp, id));
-        // A closed pipe is not an error.
-        let print = || writeln!(io::stdout(), "{line}").is_ok();
-        match progress {
+        let print = || show::print(|out| writeln!(out, "{line}"));
+        let printed = match progress {
             Some(progress) => progress.aside(print),
             None => print(),
         };
+        if let Err(failure) = printed {
+            log::warn!("{cid} is served, but {failure}");
+        }
     }
 }
 

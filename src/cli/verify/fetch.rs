@@ -116,6 +116,7 @@ fn is_of_bytes(error: &Error) -> bool {
         | Error::NoRanges { .. }
         | Error::NoRawBlocks { .. }
         | Error::Changed { .. }
-        | Error::OutOfBlob { .. } => false,
+        | Error::OutOfBlob { .. }
+        | Error::Misconfigured { .. } => false,
     }
 }

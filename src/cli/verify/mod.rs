@@ -20,7 +20,7 @@ use futures_util::{StreamExt, stream};
 use super::patterns::Patterns;
 use super::progress::Progress;
 use super::unmounted::{ReadArgs, SourceArgs, resolve};
-use super::{Failure, completions, runtime};
+use super::{Failure, completions, runtime, show};
 use crate::archive::{EntryId, Index};
 use crate::decode::{Memory, Password};
 use crate::ranges::RangeSet;
@@ -91,8 +91,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     } else {
         report.text()
     };
-    let printed = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
-    printed.map_err(|e| Failure::new(format!("cannot print: {e}")))?;
+    show::print(|out| out.write_all(text.as_bytes()))?;
     let is_good = report.is_good() && report.is_complete();
     Ok(ExitCode::from(u8::from(!is_good)))
 }

@@ -15,7 +15,7 @@ fn item(name: &str) -> Item {
 }
 
 impl Archives for Directories {
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, String>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Item>, ListError>> {
         async { Ok(vec![item("d")]) }.boxed()
     }
 

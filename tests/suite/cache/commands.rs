@@ -294,12 +294,12 @@ fn cache_verify_removes_damaged_blocks() {
 #[test]
 fn pin_unpin_and_rm_need_a_cached_blob() {
     let house = House::new();
+    house.fetch(&["a/0.bin"]).ok("fetch");
     for action in ["pin", "unpin", "rm"] {
-        let done = house.aiozfs(&["cache", action, &house.cid]);
+        let done = house.aiozfs(&["cache", action, "http://127.0.0.1/other.zip"]);
         assert_eq!(done.code(), Some(1), "{action}");
         assert!(done.stderr.contains("aiozfs cache"), "{}", done.stderr);
     }
-    house.fetch(&["a/0.bin"]).ok("fetch");
     let id = house.listed()["blobs"][0]["id"]
         .as_str()
         .expect("an id")
@@ -318,4 +318,53 @@ fn pin_unpin_and_rm_need_a_cached_blob() {
         serde_json::json!([]),
         "it was just used"
     );
+}
+
+/// A misspelt `--cache-dir` made a second, empty cache, and `aiozfs cache` said that nothing was in it.
+#[test]
+fn commands_that_only_look_create_no_cache() {
+    let home = tree::temp();
+    let typo = home.path().join("typo");
+    let typo_text = typo.to_str().expect("a plain path");
+    for args in [
+        &["cache"][..],
+        &["cache", "ls", "--json"],
+        &["cache", "prune"],
+        &["cache", "verify"],
+        &["cache", "pin", "bafybei"],
+        &["cache", "unpin", "bafybei"],
+        &["cache", "rm", "bafybei"],
+    ] {
+        let mut command = run::aiozfs();
+        let done = run::run(command.args(args).args(["--cache-dir", typo_text]));
+        assert_eq!(done.code(), Some(1), "{args:?}");
+        let expected = format!("aiozfs: there is no cache in {typo_text}\n");
+        assert_eq!(done.stderr, expected, "{args:?}");
+        // In the usual place, it may not have been used yet.
+        let mut command = run::aiozfs();
+        let done = run::run(command.args(args).env("HOME", home.path()));
+        let is_missed = args.last() == Some(&"bafybei");
+        assert_eq!(done.code(), Some(i32::from(is_missed)), "{args:?}");
+        assert!(done.stderr.contains("there is no cache in"), "{args:?}");
+        assert_eq!(
+            args.contains(&"--json"),
+            done.stdout.contains("\"blobs\":[]")
+        );
+    }
+    let mut offline = run::aiozfs();
+    offline.args([
+        "ls",
+        "--offline",
+        "--cache-size=1G",
+        "--cache-dir",
+        typo_text,
+    ]);
+    let done = run::run(offline.arg("http://127.0.0.1:9/a.zip"));
+    assert!(
+        done.stderr
+            .contains(&format!("there is none in {typo_text}")),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(tree::names(home.path()), Vec::<PathBuf>::new());
 }

@@ -63,6 +63,12 @@ fn exit_codes_are_those_of_the_reference() {
     fs::write(&bad, bytes).expect("an archive");
     let [good, bad] = [&good, &bad].map(|path| path.to_str().expect("a plain path"));
     let directory = out.path().to_str().expect("a plain path");
+    let empty = out.path().join("empty");
+    fs::create_dir(&empty).expect("a directory");
+    let empty = empty.to_str().expect("a plain path");
+    let list = out.path().join("list");
+    fs::write(&list, "no source\n").expect("a list");
+    let list = list.to_str().expect("a plain path");
     // Nothing listens there.
     let silent = "http://127.0.0.1:9";
     let table: &[(i32, &[&str])] = &[
@@ -84,6 +90,15 @@ fn exit_codes_are_those_of_the_reference() {
         (1, &["cid", "/no/such/file"]),
         (1, &["pack", "/no/such/folder", "-"]),
         (1, &["mount", good, "/no/such/directory"]),
+        (1, &["mount", "--each", "/no/such/place", empty]),
+        (1, &["mount", "--each", silent, empty]),
+        (1, &["mount", "--each", good, empty]),
+        (1, &["mount", "--library", "/no/such/list", empty]),
+        (1, &["mount", "--any", "--token-file", "/no/such", empty]),
+        (1, &["serve", "--listen", "name.invalid:80", good]),
+        (1, &["serve", "/no/such/file"]),
+        (1, &["index", good, "-o", "/no/such/index"]),
+        (1, &["ls", "--index", silent, good]),
         (2, &[]),
         (2, &["nothing"]),
         (2, &["ls"]),
@@ -93,6 +108,20 @@ fn exit_codes_are_those_of_the_reference() {
         (2, &["fetch", good]),
         (2, &["mount", "--memory", "much", good, directory]),
         (2, &["gateways", "--check", "nothing"]),
+        (2, &["gateways", "--gateway", "ftp://h"]),
+        (2, &["mount", "--each", "nothing", empty]),
+        (2, &["mount", "--each", "http://h:99999/", empty]),
+        (2, &["mount", "--library", list, empty]),
+        (2, &["mount", "--library", "nothing", empty]),
+        (2, &["mount", "--metrics", "unix:", good, empty]),
+        (2, &["serve", "--listen", "127.0.0.1:99999", good]),
+        (2, &["ls", "http://h:99999/"]),
+        (2, &["ls", "--endpoint-url", "ftp://h", "s3://b/k"]),
+        (2, &["ls", "--profile", "none", "s3://b/k"]),
+        (
+            2,
+            &["publish", "--endpoint-url", "ftp://h", good, "s3://b/k"],
+        ),
     ];
     for (code, args) in table {
         let done = run(run::aiozfs().args(*args));
@@ -103,6 +132,13 @@ fn exit_codes_are_those_of_the_reference() {
             assert!(said.starts_with("aiozfs: "), "{args:?}: {}", done.stderr);
         }
     }
+}
+
+/// mount(8) takes 2 of its helper for an error of the system.
+#[test]
+fn arguments_that_clap_refuses_of_mount_end_with_the_code_of_mount() {
+    let done = run(run::aiozfs().args(["mount.aiozfs", "a.zip", ""]));
+    assert_eq!(done.code(), Some(1), "{}", done.stderr);
 }
 
 /// Each command takes the same patterns for the same files.

@@ -71,17 +71,17 @@ fn messages_name_what_was_given_and_what_is_allowed() {
     let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
     let table: &[(i32, &[&str], &[&str])] = &[
         (
-            1,
+            2,
             &["ls", "http://127.0.0.1:99999/x.zip"],
             &["'http://127.0.0.1:99999/x.zip'"],
         ),
         (
-            1,
+            2,
             &["ls", "http://me:secret@h:99999/x.zip"],
             &["is not a URL"],
         ),
         (
-            1,
+            2,
             &["ls", "http://127.0.0.1:99999/x?secret=1"],
             &["'http://127.0.0.1:99999/x'"],
         ),
@@ -89,6 +89,28 @@ fn messages_name_what_was_given_and_what_is_allowed() {
             2,
             &["ls", "--gateway", "near", cid],
             &["'near'", "[gateway.NAME]"],
+        ),
+        (
+            2,
+            &["ls", "--gateway", "http://me:secret@h:99999", cid],
+            &["--gateway", "is not a URL"],
+        ),
+        (2, &["tree", "-L", "0", &archive], &["'0'", "1 or more"]),
+        (2, &["du", "-d", "few", &archive], &["'few'", "0 or more"]),
+        (
+            2,
+            &["ls", "--memory", "1M", &archive],
+            &["'1M'", "at least 16M"],
+        ),
+        (
+            2,
+            &["mount", "-o", "memory=1M", &archive, there],
+            &["memory=1M", "at least 16M"],
+        ),
+        (
+            2,
+            &["serve", "--listen", "foo", &archive],
+            &["'foo'", "HOST:PORT"],
         ),
         (
             2,

@@ -10,5 +10,7 @@ mod help;
 mod json;
 mod mistakes;
 mod mounts;
+mod named_files;
+mod output;
 mod unmounted;
 mod verify;

@@ -65,12 +65,12 @@ fn commands_ask_a_library_without_attributes() {
         run::run(command.args(args).arg(mount.path())).ok(args[0])
     };
     let status = ask(&["status"]).stdout;
-    assert!(status.contains("1 archives"), "{status}");
+    assert!(status.contains("1 archive,"), "{status}");
     let status: serde_json::Value =
         serde_json::from_str(&ask(&["status", "--json"]).stdout).expect("JSON");
     assert_eq!(status["library"].as_array().expect("archives").len(), 1);
     assert!(control(&mount, "trace").contains("\"next\":"));
-    assert!(ask(&["reload"]).stdout.starts_with("1 archives"));
+    assert!(ask(&["reload"]).stdout.starts_with("1 archive,"));
     let mounts = run::run(run::aiozfs().arg("mounts")).ok("mounts").stdout;
     let line = mounts
         .lines()

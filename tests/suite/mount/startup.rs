@@ -304,7 +304,7 @@ fn invalid_options_are_refused() {
         .arg(archive)
         .arg(point.path());
     let said = failure("log file", command, point.path());
-    assert!(said.contains("log file"), "{said}");
+    assert!(said.contains("--log-file"), "{said}");
     assert!(!point.is_mounted());
 }
 

@@ -11,13 +11,16 @@ use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::mount::{Mount, MountPoint, serving};
 use crate::common::run::{self, run};
 use crate::common::tree::TempDir;
-use crate::common::{archives, tree};
+use crate::common::{archives, needs, tree};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 
 /// What was promised: gone within two seconds, also while a gateway hangs.
 const GONE_WITHIN: Duration = Duration::from_secs(2);
+
+/// A user that every system has.
+const NOBODY: u32 = 65534;
 
 fn packed() -> (TempDir, PathBuf) {
     let (source, out) = (tree::temp(), tree::temp());
@@ -408,4 +411,35 @@ fn in_the_background_it_is_usable_when_the_command_returns() {
     assert_eq!(serving(point.path()), None, "the process has gone");
     let log = fs::read_to_string(out.path().join("log")).expect("a log");
     assert!(log.contains("is mounted on"), "{log}");
+}
+
+/// A user with another PATH than that of the mount could not unmount it: "fusermount3: No such file or directory".
+#[test]
+fn a_user_without_fusermount_on_the_path_unmounts() {
+    needs::tool("fusermount3");
+    let (dir, archive) = packed();
+    let binary = dir.path().join("aiozfs");
+    fs::copy(run::AIOZFS, &binary).expect("the binary");
+    let point = MountPoint::new();
+    for path in [dir.path(), &archive, point.path()] {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("its owner");
+    }
+    let as_user = |args: &[&str], name: &str, value: &str| {
+        let mut command = run::unbiased("setpriv");
+        let ids = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")];
+        command.args(ids).args(["--clear-groups", "env"]);
+        command.arg(format!("{name}={value}")).arg(&binary);
+        command.args(args).arg(point.path());
+        run(&mut command)
+    };
+    let source = archive.to_str().expect("a plain path");
+    as_user(&["mount", source], "LANG", "C").ok("mount");
+    let refused = as_user(&["umount"], "FUSERMOUNT_PATH", "/no/such/program");
+    assert_eq!(refused.code(), Some(1));
+    for remedy in ["install the package fuse3", "sudo umount -l /"] {
+        assert!(refused.stderr.contains(remedy), "{}", refused.stderr);
+    }
+    assert!(point.is_mounted());
+    as_user(&["umount"], "PATH", "/no/such/directory").ok("umount");
+    assert!(!point.is_mounted());
 }

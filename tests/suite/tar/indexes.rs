@@ -89,7 +89,7 @@ fn index_of_another_archive_is_refused() {
     };
     refused(&index, &second, "of another archive");
     refused(&second, &first, "it is not an index file");
-    refused(&out.path().join("missing"), &first, "No such file");
+    refused(&out.path().join("missing"), &first, "no such file");
     let whole = fs::read(&index).expect("readable");
     for at in [16, whole.len() / 2, whole.len() - 1] {
         let mut damaged = whole.clone();

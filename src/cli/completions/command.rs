@@ -1,0 +1,91 @@
+//! The command `aiozfs completions`, and the answer to a shell.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Args, Command, ValueEnum};
+use clap_complete::CompleteEnv;
+use clap_complete::env::Shells;
+
+use super::paths;
+use crate::cli::{Failure, show};
+
+/// Set by the shell's script when it asks for completions, to the name of the shell.
+const ASKED: &str = "AIOZFS_COMPLETE";
+
+/// What bash and zsh need beyond the scripts of `clap_complete`, which take words with the user's quotes.
+const BASH: &str = include_str!("script.bash");
+const ZSH: &str = include_str!("script.zsh");
+
+/// The script for fish, instead of that of `clap_complete`.
+const FISH: &str = include_str!("script.fish");
+
+/// A shell that completes arguments.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+}
+
+/// Print a script that lets a shell complete the arguments of aiozfs.
+///
+/// It completes commands, options and their values, names of the configuration, mountpoints, archives in the cache, and
+/// paths in archives. Packages have the scripts already.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  source <(aiozfs completions bash)                # in ~/.bashrc
+  source <(aiozfs completions zsh)                 # in ~/.zshrc, after compinit
+  aiozfs completions fish > ~/.config/fish/completions/aiozfs.fish";
+
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
+    let name = match args.shell {
+        Shell::Bash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
+        Shell::Elvish => "elvish",
+    };
+    let shells = Shells::builtins();
+    let shell = shells.completer(name);
+    let shell = shell.ok_or_else(|| Failure::usage(format!("{name} is not supported")))?;
+    show::print(|out| {
+        let more = match args.shell {
+            Shell::Bash => BASH,
+            Shell::Zsh => ZSH,
+            Shell::Fish => return out.write_all(FISH.as_bytes()),
+            Shell::Elvish => "",
+        };
+        shell.write_registration(ASKED, "aiozfs", "aiozfs", "aiozfs", &mut SizedWriter(out))?;
+        out.write_all(more.as_bytes())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A `dyn Write` as a sized one.
+struct SizedWriter<'w>(&'w mut dyn io::Write);
+
+impl io::Write for SizedWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Answers a shell that asks for completions, and then ends the process. Returns if none asks.
+pub(crate) fn answer(program: fn() -> Command) {
+    if std::env::var_os(ASKED).is_some() {
+        paths::set_program(program);
+        CompleteEnv::with_factory(program).var(ASKED).complete();
+    }
+}

@@ -1,0 +1,91 @@
+//! Completes paths in the archive that the command line names.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use clap::{Command, FromArgMatches};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+
+use crate::archive::Kind;
+use crate::cli::access::{Access, AccessArgs};
+use crate::cli::mount_options::MountOptions;
+use crate::cli::{config, runtime};
+use crate::volume::Volume;
+
+/// How long a completion waits for an archive. Without an answer nothing is completed.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The whole command line, by which the archive is found among the words.
+static PROGRAM: OnceLock<fn() -> Command> = OnceLock::new();
+
+pub(super) fn set_program(program: fn() -> Command) {
+    // Set once, before anything is completed.
+    let _ = PROGRAM.set(program);
+}
+
+/// Completes a path in the archive that the command line names before it.
+pub(crate) fn paths() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| paths_of_archive(current).unwrap_or_default())
+}
+
+fn paths_of_archive(current: &OsStr) -> Option<Vec<CompletionCandidate>> {
+    // The shell's words stand behind `--`.
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let access = access_of(PROGRAM.get()?(), words)?;
+    glance(&access, PATIENCE, |volume| below(volume, current)).flatten()
+}
+
+/// The archive in an unfinished command line, with the options that are there to open it.
+fn access_of(program: Command, words: impl Iterator<Item = OsString>) -> Option<Access> {
+    let matches = program.ignore_errors(true).try_get_matches_from(words);
+    let matches = matches.ok()?;
+    let (_, matches) = matches.subcommand()?;
+    let source = matches.try_get_one::<String>("source").ok()??;
+    let args = AccessArgs::from_arg_matches(matches).ok()?;
+    let location = config::locate(source).ok()?;
+    args.resolve(location, &MountOptions::default()).ok()
+}
+
+/// The entries of the directory that `current` names a part of, with their paths.
+fn below(volume: &Volume, current: &OsStr) -> Option<Vec<CompletionCandidate>> {
+    let tree = volume.tree();
+    let typed = current.as_bytes();
+    let (directory, start) = match typed.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => typed.split_at(slash + 1),
+        None => (&b""[..], typed),
+    };
+    let mut at = crate::fs::Ino::ROOT;
+    for name in directory
+        .split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty())
+    {
+        at = tree.lookup(at, name)?;
+    }
+    // After `.` and `..`.
+    let lines = tree
+        .read_dir(at, 2)?
+        .filter(|line| line.name.starts_with(start));
+    let path = |name: &[u8], is_directory: bool| {
+        let mut path = [directory, name].concat();
+        if is_directory {
+            path.push(b'/');
+        }
+        CompletionCandidate::new(OsString::from_vec(path))
+    };
+    Some(
+        lines
+            .map(|line| path(line.name, tree.kind(line.ino) == Some(Kind::Dir)))
+            .collect(),
+    )
+}
+
+/// Passes the archive to `work` if it can be opened within `limit`. Says nothing.
+fn glance<T>(access: &Access, limit: Duration, work: impl FnOnce(&Volume) -> T) -> Option<T> {
+    let runtime = runtime::new().ok()?;
+    let opened = runtime.block_on(async { tokio::time::timeout(limit, access.open()).await });
+    let done = opened.ok()?.ok().map(|volume| work(&volume));
+    runtime.shutdown_background();
+    done
+}
