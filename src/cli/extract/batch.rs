@@ -1,8 +1,8 @@
 //! Writes small files in batches.
 //!
-//! For a file of a few hundred bytes, waiting for the disk costs a hundred times what the file costs, and passing it from
-//! thread to thread twice as much. So small files come here complete and compared. One thread writes those that wait, one
-//! after another, and waits for the disk once, with syncfs(2), before all of them get their names.
+//! For a file of a few hundred bytes, to wait for the disk and to pass it between threads costs more than to write it. So
+//! small files come here complete and compared. One thread writes those that have come, one after another, waits for the
+//! disk once, with syncfs(2), and then gives each its name.
 
 use std::io;
 use std::sync::Arc;
@@ -11,12 +11,11 @@ use rustix::fs::Mode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::directory::Directory;
-use super::file::Options;
-use super::part::{Part, Place};
+use super::part::{Options, Part, Place};
 use crate::fs::Attr;
 
-/// How many files are written before one wait. Each has its part and its directory open, and a process may have 1024
-/// files open.
+/// How many files may wait for the disk together. Each has its part and its directory open, and the usual limit of a
+/// process is 1024 open files.
 const FILES: usize = 256;
 
 /// A complete file.

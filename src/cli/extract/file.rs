@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::fs::{AtFlags, FileType};
 use tokio::sync::Semaphore;
 
 use super::batch::Batches;
 use super::directory::{Directory, os};
-use super::part::{IN_THE_WAY, Part, Place};
+use super::part::{IN_THE_WAY, Options, Part, Place};
 use crate::archive::Timestamp;
 use crate::cli::progress::Progress;
 use crate::fs::{Attr, Ino};
@@ -22,17 +22,6 @@ const READING: usize = 32;
 
 /// Files of at most this length in bytes are written in batches. Together they are all in memory.
 const SMALL: u32 = 64 << 10;
-
-/// How files are written.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Options {
-    /// Replace files that differ.
-    pub(super) overwrite: bool,
-    /// Wait until the disk has a file before it gets its name.
-    pub(super) sync: bool,
-    /// Permissions that no file gets.
-    pub(super) umask: Mode,
-}
 
 /// What was done for a file.
 pub(super) enum Outcome {
@@ -74,8 +63,14 @@ impl Extractor {
         &self.progress
     }
 
+    /// Whether a file is written in a batch.
+    pub(super) fn is_small(&self, ino: Ino) -> bool {
+        let attr = self.volume.tree().attr(ino);
+        self.batches.is_some() && attr.is_some_and(|attr| attr.size <= SMALL.into())
+    }
+
     /// Extracts the file `ino`.
-    pub(super) async fn extract(&self, ino: Ino) -> Result<Outcome, String> {
+    pub(super) async fn extract(self: Arc<Self>, ino: Ino) -> Result<Outcome, String> {
         let (volume, options) = (&self.volume, self.options);
         let reading = self.reading.acquire().await.map_err(text)?;
         let moment = volume.open(ino).map_err(text)?;

@@ -7,12 +7,13 @@ mod part;
 mod selection;
 
 use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use indicatif::HumanBytes;
 use rustix::fs::Mode;
 use serde::Serialize;
@@ -25,7 +26,8 @@ use crate::archive::Kind;
 use crate::fs::Ino;
 use crate::volume::Volume;
 use directory::{Directory, umask};
-use file::{Extractor, Options, Outcome};
+use file::{Extractor, Outcome};
+use part::Options;
 use selection::Selection;
 
 /// How many files are being extracted at the same time: some are read, others wait for the disk.
@@ -173,9 +175,15 @@ async fn all(
         }
     }
     let tasks = selection.files.into_iter().map(|ino| {
-        let extractor = extractor.clone();
+        let work = extractor.clone().extract(ino);
+        // A small file is not worth a task.
+        let is_small = extractor.is_small(ino);
         async move {
-            let done = tokio::spawn(async move { extractor.extract(ino).await }).await;
+            if is_small {
+                let done = AssertUnwindSafe(work).catch_unwind().await;
+                return (ino, done.unwrap_or_else(|_| Err("a panic".to_owned())));
+            }
+            let done = tokio::spawn(work).await;
             (ino, done.unwrap_or_else(|e| Err(e.to_string())))
         }
     });

@@ -17,6 +17,17 @@ const STEP: usize = 1 << 20;
 
 pub(super) const IN_THE_WAY: &str = "another file of this name exists; --overwrite replaces it";
 
+/// How files are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    /// Replace files that differ.
+    pub(super) overwrite: bool,
+    /// Wait until the disk has a file before it gets its name.
+    pub(super) sync: bool,
+    /// Permissions that no file gets.
+    pub(super) umask: Mode,
+}
+
 /// Where a file is to be.
 pub(super) struct Place {
     pub(super) directory: Directory,
