@@ -22,6 +22,9 @@ const MAX_READERS: usize = 24;
 /// The most files to plan ahead. Without a bound, tiny files would fill a window by the ten thousand.
 const MAX_PLANNED: usize = 4096;
 
+/// The most files of a new plan. A reader that only seems to jump would have many planned again and again.
+const FIRST_PLANNED: usize = 128;
+
 /// A full plan is continued when this many bytes of the window are free, or an eighth of it, or when half of the files were
 /// read. Each continuation can become a request. Without this bound, each tiny file became one.
 const STEP: u64 = 512 << 10;
@@ -201,7 +204,8 @@ impl Reader {
         let mut last = self.planned.back().map_or(id, |planned| planned.id);
         let is_sure = !by_name || self.steps_by_name >= STEPS_BY_NAME;
         let mut beyond = self.planned_beyond_series();
-        while self.ahead < window && self.planned.len() < MAX_PLANNED {
+        let most = if is_new { FIRST_PLANNED } else { MAX_PLANNED };
+        while self.ahead < window && self.planned.len() < most {
             let next = if by_name {
                 order.next_by_name(last)
             } else {

@@ -7,27 +7,30 @@
 use std::io;
 use std::sync::Arc;
 
-use rustix::fs::Mode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::directory::Directory;
 use super::part::{Options, Part, Place};
 use crate::fs::Attr;
 
-/// How many files may wait for the disk together. Each has its part and its directory open, and the usual limit of a
-/// process is 1024 open files.
+/// How many files may wait for the disk together. The part of each is open, and often the directory of the next one is
+/// another: the usual limit of a process is 1024 open files.
 const FILES: usize = 256;
 
 /// A complete file.
-struct Complete {
-    place: Place,
-    attr: Attr,
-    bytes: Vec<u8>,
-    done: oneshot::Sender<Result<(), String>>,
+pub(super) struct Complete {
+    /// The path of its directory.
+    pub(super) directory: Vec<u8>,
+    pub(super) name: Vec<u8>,
+    pub(super) part_name: Vec<u8>,
+    pub(super) attr: Attr,
+    pub(super) bytes: Vec<u8>,
 }
 
+type Done = oneshot::Sender<Result<(), String>>;
+
 /// A thread that writes small files.
-pub(super) struct Batches(mpsc::Sender<Complete>);
+pub(super) struct Batches(mpsc::Sender<(Complete, Done)>);
 
 impl Batches {
     /// The writer of files below `target`. None if its filesystem is not one on which one thread is as fast as many, and
@@ -50,22 +53,11 @@ impl Batches {
     }
 
     /// Writes a file.
-    pub(super) async fn write(
-        &self,
-        place: Place,
-        attr: Attr,
-        bytes: Vec<u8>,
-    ) -> Result<(), String> {
+    pub(super) async fn write(&self, file: Complete) -> Result<(), String> {
         let (done, written) = oneshot::channel();
-        let complete = Complete {
-            place,
-            attr,
-            bytes,
-            done,
-        };
         // Both fail only if the thread has panicked.
         let ended = || "the writer of small files has failed".to_owned();
-        self.0.send(complete).await.map_err(|_| ended())?;
+        self.0.send((file, done)).await.map_err(|_| ended())?;
         written.await.unwrap_or_else(|_| Err(ended()))
     }
 }
@@ -78,27 +70,32 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(&self, batch: impl Iterator<Item = Complete>) {
-        let umask = self.options.umask;
-        let parts = batch.map(|file| (part_of(&file, umask), file));
+    fn write(&self, batch: impl Iterator<Item = (Complete, Done)>) {
+        // Usually the directory of many files. Opened anew for each batch, in case that it was replaced.
+        let mut last = None;
+        let parts = batch.map(|(file, done)| (self.part_of(file, &mut last), done));
         let parts: Vec<_> = parts.collect();
         let synced = if self.options.sync {
             self.target.syncfs()
         } else {
             Ok(())
         };
-        for (part, file) in parts {
-            let named = part.map_err(|e| e.to_string()).and_then(|part| {
+        let named = parts.into_iter().map(|(part, done)| {
+            let named = part.map_err(|e| e.to_string()).and_then(|(part, place)| {
                 if let Err(e) = self.synced(&part, &synced) {
                     // The kernel may show bytes that the disk never got.
-                    file.place.remove_part();
+                    place.remove_part();
                     return Err(e.to_string());
                 }
-                file.place.give_name(self.options.overwrite)
+                place.give_name(self.options.overwrite)
                 // Until here the part is locked.
             });
+            (named, done)
+        });
+        // Told together: the other thread would wake up for each.
+        for (named, done) in named.collect::<Vec<_>>() {
             // Nobody waits if the command is ending.
-            let _ = file.done.send(named);
+            let _ = done.send(named);
         }
     }
 
@@ -109,13 +106,30 @@ impl Writer {
             Ok(()) => Ok(()),
         }
     }
-}
 
-/// Writes a file under the name of its part.
-fn part_of(file: &Complete, umask: Mode) -> io::Result<Part> {
-    let mut part = Part::open(&file.place)?;
-    part.resume(0, false)?;
-    part.append(&file.bytes)?;
-    part.finish(&file.attr, umask)?;
-    Ok(part)
+    /// Writes a file under the name of its part. `last` is the directory of the last file, and its path.
+    fn part_of(
+        &self,
+        file: Complete,
+        last: &mut Option<(Vec<u8>, Arc<Directory>)>,
+    ) -> io::Result<(Part, Place)> {
+        let directory = match last {
+            Some((path, directory)) if *path == file.directory => directory.clone(),
+            _ => {
+                let directory = Arc::new(self.target.directory(&file.directory)?);
+                *last = Some((file.directory, directory.clone()));
+                directory
+            }
+        };
+        let place = Place {
+            directory,
+            name: file.name,
+            part_name: file.part_name,
+        };
+        let mut part = Part::open(&place)?;
+        part.resume(0, false)?;
+        part.append(&file.bytes)?;
+        part.finish(&file.attr, self.options.umask)?;
+        Ok((part, place))
+    }
 }

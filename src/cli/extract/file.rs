@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType};
 use tokio::sync::Semaphore;
 
-use super::batch::Batches;
+use super::batch::{Batches, Complete};
 use super::directory::{Directory, os};
 use super::part::{IN_THE_WAY, Options, Part, Place};
+use super::runs::Fetched;
 use crate::archive::Timestamp;
 use crate::cli::progress::Progress;
 use crate::fs::{Attr, Ino};
@@ -21,7 +22,7 @@ const STEP: u32 = 1 << 20;
 const READING: usize = 32;
 
 /// Files of at most this length in bytes are written in batches. Together they are all in memory.
-const SMALL: u32 = 64 << 10;
+pub(super) const SMALL: u32 = 32 << 10;
 
 /// What was done for a file.
 pub(super) enum Outcome {
@@ -69,16 +70,20 @@ impl Extractor {
         self.batches.is_some() && attr.is_some_and(|attr| attr.size <= SMALL.into())
     }
 
-    /// Extracts the file `ino`.
-    pub(super) async fn extract(self: Arc<Self>, ino: Ino) -> Result<Outcome, String> {
+    /// Extracts the file `ino`. It is read when `fetched` has ended.
+    pub(super) async fn extract(
+        self: Arc<Self>,
+        ino: Ino,
+        fetched: Option<Fetched>,
+    ) -> Result<Outcome, String> {
         let (volume, options) = (&self.volume, self.options);
         let reading = self.reading.acquire().await.map_err(text)?;
         let moment = volume.open(ino).map_err(text)?;
         volume.settle(ino).await.map_err(text)?;
         let attr = volume.attr(ino).map_err(text)?;
         let path = volume.tree().path(ino);
-        let (directory, name) = split(&path);
-        let directory = self.target.directory(directory).map_err(text)?;
+        let (directory_path, name) = split(&path);
+        let directory = self.target.directory(directory_path).map_err(text)?;
         match existing(&directory, name, &attr).map_err(text)? {
             Existing::Same => {
                 self.progress.add(attr.size);
@@ -87,25 +92,40 @@ impl Extractor {
             Existing::Other if !options.overwrite => return Err(IN_THE_WAY.to_owned()),
             Existing::Other | Existing::Nothing => {}
         }
+        if let Some(fetched) = fetched {
+            fetched.await;
+        }
         // Without a checksum, bytes from an earlier run could belong to another archive.
         let checksum = checksum(volume, ino);
         let part_name = format!(".{}-{:08x}.aiozfs-part", ino.0, checksum.unwrap_or(0));
-        let place = Place {
-            directory,
-            name: name.to_owned(),
-            part_name: part_name.into_bytes(),
-        };
+        let (name, part_name) = (name.to_owned(), part_name.into_bytes());
         match &self.batches {
             Some(batches) if attr.size <= SMALL.into() => {
+                drop(directory);
                 let bytes = self.read(ino, moment, 0, &attr).await?;
                 if checksum.is_some_and(|expected| expected != crc32fast::hash(&bytes)) {
                     return Err(DIFFERS.to_owned());
                 }
                 drop(reading);
-                batches.write(place, attr, bytes).await?;
+                let complete = Complete {
+                    directory: directory_path.to_owned(),
+                    name,
+                    part_name,
+                    attr,
+                    bytes,
+                };
+                batches.write(complete).await?;
                 self.progress.add(attr.size);
             }
-            _ => self.stream(ino, moment, &attr, checksum, &place).await?,
+            _ => {
+                let directory = Arc::new(directory);
+                let place = Place {
+                    directory,
+                    name,
+                    part_name,
+                };
+                self.stream(ino, moment, &attr, checksum, &place).await?;
+            }
         }
         Ok(Outcome::Written(attr.size))
     }

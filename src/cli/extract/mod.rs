@@ -4,6 +4,7 @@ mod batch;
 mod directory;
 mod file;
 mod part;
+mod runs;
 mod selection;
 
 use std::ffi::OsString;
@@ -26,12 +27,13 @@ use crate::archive::Kind;
 use crate::fs::Ino;
 use crate::volume::Volume;
 use directory::{Directory, umask};
-use file::{Extractor, Outcome};
+use file::{Extractor, Outcome, SMALL};
 use part::Options;
+use runs::Runs;
 use selection::Selection;
 
 /// How many files are being extracted at the same time: some are read, others wait for the disk.
-const FILES_AT_ONCE: usize = 256;
+const FILES_AT_ONCE: usize = 512;
 
 /// Extract files of an archive into a directory.
 ///
@@ -174,8 +176,9 @@ async fn all(
             note(*ino, Err(e.to_string()));
         }
     }
-    let tasks = selection.files.into_iter().map(|ino| {
-        let work = extractor.clone().extract(ino);
+    let files = Runs::new(volume, selection.files, SMALL.into());
+    let tasks = files.map(|(ino, fetched)| {
+        let work = extractor.clone().extract(ino, fetched);
         // A small file is not worth a task.
         let is_small = extractor.is_small(ino);
         async move {

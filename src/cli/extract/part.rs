@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Stat};
 
@@ -30,7 +31,7 @@ pub(super) struct Options {
 
 /// Where a file is to be.
 pub(super) struct Place {
-    pub(super) directory: Directory,
+    pub(super) directory: Arc<Directory>,
     /// Its name in the directory.
     pub(super) name: Vec<u8>,
     /// Its name until it is complete. It is the same in each run.
