@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # What the scripts beside this file share; they source it.
 
-heading() { printf '\n== %s\n' "$*"; }
+# With the seconds since the script began.
+heading() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
 
 fail() {
     printf '%s: %s\n' "${0##*/}" "$1" >&2

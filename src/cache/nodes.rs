@@ -36,6 +36,34 @@ impl CachedNodes {
         is_word.then(|| format!("nodes/{cid}"))
     }
 
+    /// The block from the cache, else `fetched`, which is then stored.
+    fn kept_or<'a>(
+        &'a self,
+        fetched: BoxFuture<'a, Result<Bytes>>,
+        cid: &str,
+        most: usize,
+        check: BlockCheck,
+    ) -> BoxFuture<'a, Result<Bytes>> {
+        let Some(name) = Self::name(cid) else {
+            return fetched;
+        };
+        async move {
+            if let Some(bytes) = self.kept(&name, most, &check).await {
+                return Ok(bytes);
+            }
+            let bytes = fetched.await?;
+            if let Some(room) = self.cache.room(bytes.len()) {
+                self.cache.send(Job::Keep(SideFile {
+                    blob: self.blob.clone(),
+                    name,
+                    content: SideContent::Plain(bytes.to_vec(), room),
+                }));
+            }
+            Ok(bytes)
+        }
+        .boxed()
+    }
+
     async fn kept(&self, name: &str, most: usize, check: &BlockCheck) -> Option<Bytes> {
         let path = self.blob.file(name);
         let check = check.clone();
@@ -53,25 +81,18 @@ impl CachedNodes {
 
 impl Blocks for CachedNodes {
     fn block(&self, cid: &str, most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
-        let cid = cid.to_owned();
-        async move {
-            let Some(name) = Self::name(&cid) else {
-                return self.inner.block(&cid, most, check).await;
-            };
-            if let Some(bytes) = self.kept(&name, most, &check).await {
-                return Ok(bytes);
-            }
-            let bytes = self.inner.block(&cid, most, check).await?;
-            if let Some(room) = self.cache.room(bytes.len()) {
-                self.cache.send(Job::Keep(SideFile {
-                    blob: self.blob.clone(),
-                    name,
-                    content: SideContent::Plain(bytes.to_vec(), room),
-                }));
-            }
-            Ok(bytes)
-        }
-        .boxed()
+        let fetched = self.inner.block(cid, most, check.clone());
+        self.kept_or(fetched, cid, most, check)
+    }
+
+    fn first_block(
+        &self,
+        cid: &str,
+        most: usize,
+        check: BlockCheck,
+    ) -> BoxFuture<'_, Result<Bytes>> {
+        let fetched = self.inner.first_block(cid, most, check.clone());
+        self.kept_or(fetched, cid, most, check)
     }
 
     fn leaf_block(

@@ -47,8 +47,8 @@ pub(super) struct LibraryArgs {
     /// directories of IPFS below
     #[arg(long)]
     any: bool,
-    /// Mount each archive in a directory: of a store (s3://BUCKET/films/), of a web server's index, of IPFS or of this
-    /// machine. It is listed again every 5 minutes
+    /// Mount each archive in a directory: of a store (s3://BUCKET/films/), of a web server's index, of a node
+    /// (http://NODE/), of IPFS or of this machine. It is listed again every 5 minutes
     #[arg(long, value_name = "SOURCE")]
     each: Option<String>,
     /// Close an archive of a library that was not used for this long [default: 10m]

@@ -7,6 +7,8 @@ use crate::source::{BlockCheck, Blocks, Error, Result};
 
 /// Which block is fetched.
 pub(super) enum Kind {
+    /// The first one, when content is opened.
+    First,
     Node,
     Leaf,
 }
@@ -27,6 +29,7 @@ pub(super) async fn fetch(blocks: &dyn Blocks, cid: &Cid, kind: Kind) -> Result<
             }
             let name = cid.to_string();
             match kind {
+                Kind::First => blocks.first_block(&name, MAX_BLOCK, check).await?,
                 Kind::Node => blocks.block(&name, MAX_BLOCK, check).await?,
                 Kind::Leaf => blocks.leaf_block(&name, MAX_BLOCK, check).await?,
             }

@@ -84,7 +84,7 @@ impl DagIndex {
     /// Fetches the root.
     pub(super) async fn open(root: Cid, blocks: Arc<dyn Blocks>) -> Result<Root> {
         let unsupported = |what: String| Error::Unsupported { what };
-        let (size, data, children) = match fetch(&*blocks, &root, Kind::Node).await? {
+        let (size, data, children) = match fetch(&*blocks, &root, Kind::First).await? {
             Object::File {
                 size,
                 data,

@@ -55,7 +55,7 @@ pub enum ListedKind {
 
 /// Whether `cid` is that of a directory.
 pub async fn is_directory(blocks: &dyn Blocks, cid: Cid) -> Result<bool> {
-    let object = fetch(blocks, &cid, Kind::Node).await?;
+    let object = fetch(blocks, &cid, Kind::First).await?;
     Ok(matches!(
         object,
         Object::Directory(_) | Object::DirectoryShard(_)
@@ -65,7 +65,7 @@ pub async fn is_directory(blocks: &dyn Blocks, cid: Cid) -> Result<bool> {
 /// The entries of directory `cid`, sorted by name; `None` if it is no directory. Only for files of one raw
 /// block kind and size are known.
 pub async fn list(blocks: &dyn Blocks, cid: Cid) -> Result<Option<Vec<Listed>>> {
-    let mut links = match fetch(blocks, &cid, Kind::Node).await? {
+    let mut links = match fetch(blocks, &cid, Kind::First).await? {
         Object::Directory(links) => links,
         Object::DirectoryShard(shard) => {
             let mut walk = Walk::default();

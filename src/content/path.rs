@@ -77,7 +77,8 @@ pub async fn resolve(blocks: &dyn Blocks, root: Cid, names: &[String]) -> Result
     let mut here = root;
     for (at, name) in names.iter().enumerate() {
         let path = || names[..at].join("/");
-        here = match fetch(blocks, &here, Kind::Node).await? {
+        let kind = if at == 0 { Kind::First } else { Kind::Node };
+        here = match fetch(blocks, &here, kind).await? {
             Object::Directory(links) => {
                 let found = only(&here, &links, name)?;
                 found.ok_or_else(|| PathError::NotFound {

@@ -93,8 +93,8 @@ impl Large {
         if wrong.is_some() {
             return false;
         }
+        self.note_read(range);
         for (block, bytes) in blocks_of(range).zip(&blocks) {
-            self.note_read(block);
             copy(block, bytes, range, out);
         }
         true
@@ -108,8 +108,8 @@ impl Large {
         let blocks = tokio::time::timeout(after, blocks).await;
         let blocks = blocks.map_err(|_| self.shared.archive.missed_deadline(self.id))??;
         let mut out = Vec::with_capacity((range.end - range.start) as usize);
+        self.note_read(range);
         for (block, bytes) in blocks_of(range).zip(&blocks) {
-            self.note_read(block);
             copy(block, bytes, range, &mut out);
         }
         Ok(out)
@@ -192,8 +192,8 @@ impl Large {
         }
     }
 
-    fn note_read(self: &Arc<Self>, block: u64) {
-        let goes_on = self.state().schedule.read(block);
+    fn note_read(self: &Arc<Self>, range: &Range<u64>) {
+        let goes_on = self.state().schedule.read(blocks_of(range));
         if let Some((number, walk)) = goes_on {
             self.go_on(number, walk);
         }

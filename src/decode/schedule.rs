@@ -4,6 +4,8 @@
 //! walk goes on while a read waits for a block ahead of it, and a little further ahead of a reader that reads in
 //! sequence. Then it rests, until its reader comes closer or another read can use it.
 
+use std::ops::Range;
+
 use super::blocks::BLOCK;
 
 /// The most walks of an entry. A further reader waits until one of them rests.
@@ -35,8 +37,9 @@ struct Plan<W> {
     next: u64,
     /// The end of the blocks that reads wait for.
     until: u64,
-    /// The block after the one that its reader has read last, and how many blocks ahead of it the walk
-    /// goes.
+    /// Whether its reader has got a first block, the block after the one that it has read last, and how many blocks ahead
+    /// of that the walk goes.
+    has_reader: bool,
     read: u64,
     ahead: u64,
     used: u64,
@@ -97,13 +100,12 @@ impl<W> Plan<W> {
     /// Whether it is to give a block. `point` is the offset of the last checkpoint before the block.
     fn is_useful(&self, block: u64, point: u64, most_ahead: u64) -> bool {
         let (at, asked) = (self.next * BLOCK, self.asked());
-        let has_reader = self.ahead > 0;
         // It goes there anyway, wherever checkpoints are. Before its reader has got a first block, that is known only of what
         // continues its reads without a gap.
-        let jump = if has_reader { JUMP } else { 0 };
+        let jump = if self.has_reader { JUMP } else { 0 };
         let is_next = block <= asked + jump;
         let pays = at + RESTART >= point;
-        let is_far = has_reader && block > asked.max(self.read) + most_ahead;
+        let is_far = self.has_reader && block > asked.max(self.read) + most_ahead;
         let is_detour = is_far && at < point.saturating_add(DETOUR);
         self.next <= block && (is_next || pays && !is_detour)
     }
@@ -164,6 +166,7 @@ impl<W> Schedule<W> {
             number: self.numbers,
             next: point.div_ceil(BLOCK),
             until: block + 1,
+            has_reader: lost.is_some(),
             read: block,
             ahead: lost.map_or(0, |(_, ahead)| ahead),
             used: uses,
@@ -172,14 +175,21 @@ impl<W> Schedule<W> {
         Task::Begin(self.numbers)
     }
 
-    /// A reader got a block. Returns a walk that is to go on ahead of it, and its number.
-    pub(super) fn read(&mut self, block: u64) -> Option<(u64, W)> {
+    /// A reader got all blocks that it asked for at once. Returns a walk that is to go on ahead of it, and its number.
+    pub(super) fn read(&mut self, blocks: Range<u64>) -> Option<(u64, W)> {
         self.uses += 1;
-        let following = self.plans.iter_mut().filter(|plan| plan.follows(block));
+        let plans = self.plans.iter_mut();
+        let following = plans.filter(|plan| blocks.clone().any(|block| plan.follows(block)));
         let plan = following.max_by_key(|plan| plan.read)?;
         plan.used = self.uses;
-        plan.ahead = (plan.ahead * 2).clamp(1, self.most_ahead);
-        plan.read = block + 1;
+        // One read is no sequence, except at the start of the entry. Decoding ahead of it would delay the next read of a
+        // program that jumps.
+        if plan.has_reader || blocks.start == 0 {
+            let asked = (blocks.end - blocks.start).min(self.most_ahead);
+            plan.ahead = (plan.ahead * 2).clamp(asked, self.most_ahead);
+        }
+        plan.has_reader = true;
+        plan.read = blocks.end;
         let goal = plan.ahead_end().min(self.blocks);
         // Not for each block: to go on costs a change of threads.
         if plan.next < goal && plan.next <= plan.read + plan.ahead / 2 {
@@ -194,7 +204,7 @@ impl<W> Schedule<W> {
     pub(super) fn goal(
         &self,
         number: u64,
-        is_wanted: impl Fn(std::ops::Range<u64>) -> bool,
+        is_wanted: impl Fn(Range<u64>) -> bool,
     ) -> Option<(u64, bool)> {
         let plan = self.plan(number)?;
         let ahead = plan.ahead_end().min(self.blocks);
@@ -228,7 +238,7 @@ impl<W> Schedule<W> {
     }
 
     /// Removes a walk. Returns the blocks that reads may wait for.
-    pub(super) fn remove(&mut self, number: u64) -> std::ops::Range<u64> {
+    pub(super) fn remove(&mut self, number: u64) -> Range<u64> {
         let place = self.plans.iter().position(|plan| plan.number == number);
         place.map_or(0..0, |place| {
             let plan = self.plans.swap_remove(place);
@@ -241,7 +251,7 @@ impl<W> Schedule<W> {
         let rests = |plan: &Plan<W>| plan.number == number && plan.resting.is_some();
         let place = self.plans.iter().position(rests)?;
         let plan = self.plans.swap_remove(place);
-        if plan.ahead > 0 {
+        if plan.has_reader {
             self.lost = Some((plan.read, plan.ahead));
         }
         plan.resting
@@ -275,208 +285,4 @@ impl<W> Schedule<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A walk gives blocks until it is to rest. Returns the blocks.
-    fn run(schedule: &mut Schedule<&'static str>, number: u64, wanted: u64) -> Vec<u64> {
-        let mut given = Vec::new();
-        loop {
-            let Some(next) = schedule.plan(number).map(|plan| plan.next) else {
-                return given;
-            };
-            if schedule
-                .goal(number, |blocks| blocks.contains(&wanted))
-                .is_none()
-            {
-                schedule.rest(number, "walk");
-                return given;
-            }
-            schedule.gave(number, next);
-            given.push(next);
-        }
-    }
-
-    #[test]
-    fn a_walk_goes_ahead_of_a_reader_that_reads_in_sequence() {
-        let mut schedule = Schedule::new(1000, 16);
-        assert_eq!(schedule.want(0, 0), Task::Begin(1));
-        assert_eq!(run(&mut schedule, 1, 0), [0], "one read is no sequence");
-        let mut furthest = 0;
-        for block in 0..100 {
-            let next = match schedule.read(block) {
-                Some((plan, _)) => run(&mut schedule, plan, u64::MAX),
-                None => Vec::new(),
-            };
-            furthest = next.last().copied().unwrap_or(furthest);
-            assert!(
-                furthest <= block + 16,
-                "it is at {furthest} for a reader at {block}"
-            );
-            assert!(furthest > block, "the reader would wait at {block}");
-        }
-        assert!(furthest >= 107, "it is at {furthest}");
-    }
-
-    #[test]
-    fn a_read_far_ahead_begins_at_its_checkpoint() {
-        let mut schedule = Schedule::<&str>::new(10_000, 16);
-        assert_eq!(schedule.want(0, 0), Task::Begin(1));
-        run(&mut schedule, 1, 0);
-        // Close enough to go on.
-        assert_eq!(schedule.want(9, 8 * BLOCK), Task::Begin(2));
-        assert_eq!(schedule.want(2, 0), Task::GoOn(1, "walk"));
-        run(&mut schedule, 1, 2);
-        // The same walk serves both.
-        assert_eq!(schedule.want(4000, 3 * BLOCK), Task::Coming);
-        assert_eq!(schedule.want(3000, 3 * BLOCK), Task::Coming);
-    }
-
-    /// Two files were decoded at a fifth of the rate of one: the kernel asks for more than a walk goes ahead of its reader,
-    /// and each block beyond that got a walk of its own, which decoded again what the first one was decoding.
-    #[test]
-    fn reads_of_a_reader_that_asks_far_ahead_share_its_walk() {
-        let mut schedule = Schedule::<&str>::new(10_000, 16);
-        schedule.want(0, 0);
-        run(&mut schedule, 1, 0);
-        schedule.read(0);
-        for block in 1..60 {
-            let point = block / 8 * 8 * BLOCK;
-            let task = schedule.want(block, point);
-            assert!(!matches!(task, Task::Begin(_)), "{block}: {task:?}");
-        }
-        // Another reader has one walk, too.
-        assert_eq!(schedule.want(5000, 4999 * BLOCK), Task::Begin(2));
-        for block in 5001..5100 {
-            assert_eq!(schedule.want(block, 4999 * BLOCK), Task::Coming, "{block}");
-        }
-    }
-
-    /// A reader got 200 blocks from memory, and the walk behind it counted as its own: its next read waited until all of
-    /// them were decoded again, although there was a checkpoint just before what it read.
-    #[test]
-    fn a_reader_far_ahead_of_its_walk_begins_at_a_checkpoint() {
-        for is_running in [false, true] {
-            let mut schedule = Schedule::<&str>::new(10_000, 16);
-            schedule.want(99, 99 * BLOCK);
-            run(&mut schedule, 1, 99);
-            let mut walk = None;
-            for block in 99..301 {
-                walk = walk.or(schedule.read(block));
-            }
-            assert!(walk.is_some(), "it goes on for its reader");
-            if !is_running {
-                schedule.rest(1, "walk");
-            }
-            assert_eq!(schedule.plan(1).map(|plan| plan.next), Some(100));
-            assert_eq!(schedule.want(302, 300 * BLOCK), Task::Begin(2));
-        }
-    }
-
-    #[test]
-    fn reads_before_the_first_block_came_share_a_walk_wherever_checkpoints_are() {
-        let mut schedule = Schedule::<&str>::new(10_000, 16);
-        assert_eq!(schedule.want(0, 0), Task::Begin(1));
-        for block in 1..40 {
-            let point = block / 8 * 8 * BLOCK;
-            assert_eq!(schedule.want(block, point), Task::Coming, "{block}");
-        }
-    }
-
-    #[test]
-    fn reads_that_end_in_any_order_are_a_sequence() {
-        let mut schedule = Schedule::<&str>::new(1000, 16);
-        schedule.want(0, 0);
-        for block in 1..60 {
-            assert_eq!(schedule.want(block, 0), Task::Coming);
-        }
-        run(&mut schedule, 1, 59);
-        for block in (0..60).rev() {
-            schedule.read(block);
-        }
-        for block in 60..68 {
-            schedule.read(block);
-        }
-        assert_eq!(schedule.goal(1, |_| false), Some((84, true)));
-    }
-
-    #[test]
-    fn a_walk_does_not_leave_its_reader_for_another() {
-        let mut schedule = Schedule::<&str>::new(10_000, 16);
-        schedule.want(0, 0);
-        run(&mut schedule, 1, 0);
-        schedule.read(0);
-        assert_eq!(schedule.want(9000, 0), Task::Begin(2));
-        // Without a checkpoint near, it must.
-        let mut schedule = Schedule::<&str>::new(10_000, 16);
-        schedule.want(1000, 0);
-        run(&mut schedule, 1, 1000);
-        schedule.read(1000);
-        run(&mut schedule, 1, u64::MAX);
-        assert_eq!(schedule.want(9000, 0), Task::GoOn(1, "walk"));
-    }
-
-    #[test]
-    fn the_number_of_walks_is_bounded() {
-        let mut schedule = Schedule::<&str>::new(1 << 20, 16);
-        let places: Vec<u64> = (0..=MOST as u64).map(|n| 100_000 - n * 10_000).collect();
-        for at in &places[..MOST] {
-            assert!(matches!(schedule.want(*at, at * BLOCK), Task::Begin(_)));
-        }
-        let last = places[MOST];
-        assert_eq!(schedule.want(last, last * BLOCK), Task::Later);
-        run(&mut schedule, 3, places[2]);
-        assert!(
-            matches!(schedule.want(last, last * BLOCK), Task::Begin(_)),
-            "one rests"
-        );
-        assert_eq!(schedule.take_dropped(), Some("walk"));
-        assert!(schedule.plan(3).is_none());
-        assert_eq!(schedule.remove(1), places[0]..places[0] + 1);
-    }
-
-    /// When a walk failed, all reads in its plan failed, also those that another walk was to serve.
-    #[test]
-    fn what_another_walk_gives_is_not_lost_with_a_walk() {
-        let mut schedule = Schedule::<&str>::new(1000, 16);
-        schedule.want(200, 0);
-        // Its reader has gone.
-        schedule.gave(1, 0);
-        schedule.rest(1, "walk");
-        assert_eq!(schedule.want(150, 149 * BLOCK), Task::Begin(2));
-        assert_eq!(schedule.want(1, 0), Task::GoOn(1, "walk"));
-        assert_eq!(schedule.remove(1), 1..201);
-        let coming: Vec<u64> = (1..201)
-            .filter(|block| schedule.is_coming(*block))
-            .collect();
-        assert_eq!(coming, [149, 150]);
-        schedule.rest(2, "walk");
-        assert!(!schedule.is_coming(150), "it rests");
-    }
-
-    /// While others wait for memory, a walk is dropped whenever it rests.
-    #[test]
-    fn a_reader_whose_walk_was_dropped_still_reads_in_sequence() {
-        let mut schedule = Schedule::<&str>::new(1000, 16);
-        schedule.want(0, 0);
-        run(&mut schedule, 1, 0);
-        let (number, _) = schedule.read(0).expect("it goes on ahead");
-        run(&mut schedule, number, u64::MAX);
-        assert_eq!(schedule.drop_walk(1), Some("walk"));
-        assert_eq!(schedule.want(500, 500 * BLOCK), Task::Begin(2));
-        assert_eq!(schedule.goal(2, |_| true), Some((501, false)));
-        assert_eq!(schedule.want(1, BLOCK), Task::Begin(3));
-        schedule.gave(3, 1);
-        schedule.read(1);
-        let further = Some((4, false));
-        assert_eq!(schedule.goal(3, |_| false), further, "it goes ahead");
-    }
-
-    #[test]
-    fn a_walk_that_nobody_waits_for_rests() {
-        let mut schedule = Schedule::<&str>::new(1000, 16);
-        schedule.want(500, 0);
-        assert_eq!(schedule.goal(1, |_| true), Some((501, false)));
-        assert_eq!(schedule.goal(1, |_| false), None);
-    }
-}
+mod tests;

@@ -42,6 +42,26 @@ impl HttpBlocks {
         }
     }
 
+    /// Asks all gateways, again after transient errors, until `backoff` ends.
+    fn retried(
+        &self,
+        mut backoff: Backoff,
+        cid: &str,
+        most: usize,
+        check: BlockCheck,
+    ) -> BoxFuture<'_, Result<Bytes>> {
+        let cid = cid.to_owned();
+        async move {
+            loop {
+                match self.round(&cid, most, &check).await {
+                    Ok(block) => return Ok(block),
+                    Err(error) => backoff.wait(error).await?,
+                }
+            }
+        }
+        .boxed()
+    }
+
     /// Asks all gateways once.
     async fn round(&self, cid: &str, most: usize, check: &BlockCheck) -> Result<Bytes> {
         let (gateways, cid, check) = (self.gateways.clone(), cid.to_owned(), check.clone());
@@ -72,16 +92,16 @@ impl HttpBlocks {
 
 impl Blocks for HttpBlocks {
     fn block(&self, cid: &str, most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>> {
-        let cid = cid.to_owned();
-        async move {
-            let mut backoff = Backoff::new(self.patience, Priority::Demand);
-            loop {
-                match self.round(&cid, most, &check).await {
-                    Ok(block) => return Ok(block),
-                    Err(error) => backoff.wait(error).await?,
-                }
-            }
-        }
-        .boxed()
+        let backoff = Backoff::new(self.patience, Priority::Demand);
+        self.retried(backoff, cid, most, check)
+    }
+
+    fn first_block(
+        &self,
+        cid: &str,
+        most: usize,
+        check: BlockCheck,
+    ) -> BoxFuture<'_, Result<Bytes>> {
+        self.retried(Backoff::opening(self.patience), cid, most, check)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! An attempt is a request to one member. Usually there is one. If it stalls for longer than is usual for its
 //! member, a second attempt starts (a hedge), and the one that gives bytes first continues alone. When an
-//! attempt fails, the next member continues where the bytes ended.
+//! attempt fails, the next member continues where the bytes ended. If no attempt brings bytes, each member is
+//! asked once more, while the earlier attempts go on.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +18,11 @@ use tokio::time::Instant;
 use super::health::{MIN_PROGRESS, Want};
 use super::set::GatewaySet;
 use crate::source::{Chunk, ChunkStream, Error, Pass, Priority, Result};
+
+/// If a read has waited this long without bytes, each member may be asked once more: one that failed or stalled
+/// may have recovered, and a new request goes over another connection. The earlier requests go on, because a gateway
+/// may need this long to find the content.
+const OVERDUE: Duration = Duration::from_secs(5);
 
 /// Asks the member of this index for a range.
 pub(super) type Ask = Arc<dyn Fn(usize, Range<u64>) -> ChunkStream + Send + Sync>;
@@ -35,10 +41,17 @@ pub(super) struct GatewayRead {
     left: Range<u64>,
     /// The newest last.
     attempts: Vec<Attempt>,
-    /// The members that were asked since the last bytes came.
+    /// How long the caller has waited since the last bytes came.
+    waited: Duration,
+    /// The members that were asked since the last bytes came, or since all were to be asked once more.
     tried: Vec<usize>,
+    /// Whether the members were to be asked once more since the last bytes came.
+    has_asked_again: bool,
+    /// Whether a member was asked in place of a silent one since the last bytes came.
+    has_replaced_silent: bool,
     /// Whether the read has had its one hedge.
     has_hedged: bool,
+    /// Why attempts have failed since the last bytes came.
     errors: Vec<Error>,
 }
 
@@ -50,18 +63,16 @@ struct Attempt {
     left: Range<u64>,
     since: Instant,
     has_begun: bool,
-    /// How long the caller has waited since its last bytes.
+    /// How long the caller has waited since its last bytes or its last stall.
     waited: Duration,
     /// Bytes that came since `waited` was reset.
     fresh: u64,
-    /// Whether another member was asked because this one is silent.
-    is_replaced: bool,
     /// Held until its member can take the next request.
     pass: Option<Pass>,
 }
 
 impl Attempt {
-    fn time_until_slow(&self) -> Duration {
+    fn time_until_stall(&self) -> Duration {
         self.set.delay(self.index).saturating_sub(self.waited)
     }
 }
@@ -77,7 +88,7 @@ enum Event {
     /// The attempt, and what it brought; `None` is its end.
     Item(usize, Option<Result<Chunk>>),
     /// The newest attempt has stalled.
-    Slow,
+    Stalled,
 }
 
 /// Reads a raw block of at most the size of `whole`. `ask` asks one member for it and gives one chunk.
@@ -103,7 +114,10 @@ impl GatewayRead {
             priority,
             left: range,
             attempts: Vec::new(),
+            waited: Duration::ZERO,
             tried: Vec::new(),
+            has_asked_again: false,
+            has_replaced_silent: false,
             has_hedged: false,
             errors: Vec::new(),
         }
@@ -123,8 +137,8 @@ impl GatewayRead {
                 self.start().await?;
             }
             match self.wait().await {
-                Event::Slow if self.left.is_empty() => return Ok(None),
-                Event::Slow => self.handle_stall(),
+                Event::Stalled if self.left.is_empty() => return Ok(None),
+                Event::Stalled => self.handle_stall(),
                 Event::Item(at, Some(Ok(chunk))) => {
                     if let Some(chunk) = self.take(at, chunk) {
                         return Ok(Some(chunk));
@@ -152,10 +166,7 @@ impl GatewayRead {
         {
             return Err(error);
         }
-        let bytes = self.left.end - self.left.start;
-        let (candidates, available) =
-            self.set
-                .candidates(self.want, bytes, self.priority, &self.tried);
+        let (candidates, available) = self.candidates();
         let Some(&first) = candidates.first() else {
             let errors = std::mem::take(&mut self.errors);
             return Err(self.set.final_error(errors, self.want));
@@ -181,7 +192,6 @@ impl GatewayRead {
             has_begun: false,
             waited: Duration::ZERO,
             fresh: 0,
-            is_replaced: false,
             pass: Some(pass),
         });
     }
@@ -190,7 +200,7 @@ impl GatewayRead {
     async fn wait(&mut self) -> Event {
         let entered = Instant::now();
         let newest = self.attempts.last();
-        let pause = newest.map_or(Duration::ZERO, Attempt::time_until_slow);
+        let pause = newest.map_or(Duration::ZERO, Attempt::time_until_stall);
         let attempts = &mut self.attempts;
         let item = poll_fn(|context| {
             for (at, attempt) in attempts.iter_mut().enumerate() {
@@ -202,8 +212,9 @@ impl GatewayRead {
         });
         let event = tokio::time::timeout(pause, item)
             .await
-            .unwrap_or(Event::Slow);
+            .unwrap_or(Event::Stalled);
         let waited = entered.elapsed();
+        self.waited += waited;
         for attempt in &mut self.attempts {
             attempt.waited += waited;
         }
@@ -235,7 +246,7 @@ impl GatewayRead {
             attempt.pass = None;
         }
         if attempt.fresh >= MIN_PROGRESS || attempt.left.is_empty() {
-            (attempt.fresh, attempt.waited, attempt.is_replaced) = (0, Duration::ZERO, false);
+            (attempt.fresh, attempt.waited) = (0, Duration::ZERO);
             self.continue_alone(at);
         }
         if came.end <= self.left.start && bytes > 0 {
@@ -251,8 +262,9 @@ impl GatewayRead {
     /// Drops all attempts except the one at `at`, which gives bytes.
     fn continue_alone(&mut self, at: usize) {
         let index = self.attempts[at].index;
-        if !self.errors.is_empty() {
-            let for_all = self.errors.iter().any(concerns_all_requests);
+        let has_replaced_silent = std::mem::take(&mut self.has_replaced_silent);
+        if has_replaced_silent || !self.errors.is_empty() {
+            let for_all = has_replaced_silent || self.errors.iter().any(concerns_all_requests);
             self.set.took_over(index, self.want, for_all);
             // If no other member does better, the read's own error tells it.
             for error in self.errors.drain(..) {
@@ -274,6 +286,7 @@ impl GatewayRead {
         self.attempts.push(kept);
         self.tried.clear();
         self.tried.push(index);
+        (self.waited, self.has_asked_again) = (Duration::ZERO, false);
     }
 
     fn give_up(&mut self, at: usize, error: Error) {
@@ -282,34 +295,43 @@ impl GatewayRead {
         self.errors.push(error);
     }
 
-    /// Handles a stall of the newest attempt. If its member is silent on all requests, it has failed and
-    /// another one is asked. If not, this request is hedged if the budget allows it.
-    fn handle_stall(&mut self) {
+    /// The members to ask next, and how many of them are available.
+    fn candidates(&self) -> (Vec<usize>, usize) {
         let bytes = self.left.end - self.left.start;
-        let (candidates, available) =
-            self.set
-                .candidates(self.want, bytes, self.priority, &self.tried);
+        let (set, tried) = (&self.set, &self.tried);
+        set.candidates(self.want, bytes, self.priority, tried)
+    }
+
+    /// Handles a stall of the newest attempt. If its member is silent on all requests, it has failed and
+    /// another one is asked. If not, this request is hedged if the budget allows it, or if it is overdue.
+    fn handle_stall(&mut self) {
+        let is_overdue = self.waited >= OVERDUE;
+        let (mut candidates, mut available) = self.candidates();
+        if is_overdue && candidates.is_empty() && !self.has_asked_again {
+            self.has_asked_again = true;
+            self.tried.clear();
+            (candidates, available) = self.candidates();
+        }
         let Some(newest) = self.attempts.last_mut() else {
             return;
         };
         let (index, silent_for) = (newest.index, std::mem::take(&mut newest.waited));
-        if !newest.is_replaced && self.set.finds_silent(index, self.want, silent_for) {
+        if self.set.finds_silent(index, self.want, silent_for) {
             // If no member is free, the next stall tries again.
             if let Some((next, pass)) = first_free(&self.set, &candidates) {
-                newest.is_replaced = true;
-                self.errors.push(Error::Timeout {
-                    origin: self.set.name(index).clone(),
-                    after: silent_for,
-                });
+                self.has_replaced_silent = true;
                 self.launch(next, pass, false);
             }
             return;
         }
-        if !self.has_hedged
-            && available > 0
-            && let Some((next, pass)) = first_free(&self.set, &candidates[..available])
-            && self.set.may_hedge()
-        {
+        let next = if is_overdue {
+            first_free(&self.set, &candidates)
+        } else if self.has_hedged {
+            None
+        } else {
+            first_free(&self.set, &candidates[..available]).filter(|_| self.set.may_hedge())
+        };
+        if let Some((next, pass)) = next {
             self.has_hedged = true;
             self.launch(next, pass, true);
         }

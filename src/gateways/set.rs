@@ -205,12 +205,17 @@ impl GatewaySet {
     }
 
     /// The error of a read after all members failed: preferably a transient one (of these, the one with the shortest
-    /// Retry-After), then any other, and "not found" last, because it tells the least.
+    /// Retry-After, and last that of a server that may not exist), then any other, and "not found" last, because it
+    /// tells the least.
     pub(super) fn final_error(&self, errors: Vec<Error>, want: Want) -> Error {
         let rank = |e: &Error| match e {
+            Error::Unreachable {
+                has_answered: false,
+                ..
+            } => (1, None),
             e if e.is_transient() => (0, e.retry_after()),
-            Error::NotFound { .. } => (2, None),
-            _ => (1, None),
+            Error::NotFound { .. } => (3, None),
+            _ => (2, None),
         };
         let chosen = errors.into_iter().min_by_key(rank);
         chosen.unwrap_or_else(|| self.refusal(want))

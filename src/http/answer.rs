@@ -121,6 +121,7 @@ impl<'a> Answer<'a> {
                 _ => "status 206 without a Content-Range".into(),
             }));
         }
+        let page = self.page();
         let what = match (self.content_length(), size) {
             (Some(length), Some(size)) if range.start == 0 && length == asked && size != asked => {
                 return Err(wrong(format!(
@@ -128,6 +129,7 @@ impl<'a> Answer<'a> {
                 )));
             }
             (Some(length), _) if range.start == 0 && length == asked => return Ok(Some(asked)),
+            _ if page.is_some() => format!("it sends a page ({})", page.unwrap_or_default()),
             (Some(length), _) => format!("asked for {asked} bytes, it sends all {length}"),
             (None, _) => "it sends the whole blob".into(),
         };
@@ -136,6 +138,23 @@ impl<'a> Answer<'a> {
             what,
             has_served: false,
         })
+    }
+
+    /// What an answer has that ignores the range: the whole file, or a page; `None` for other answers.
+    pub(super) fn ignored_range(&self) -> Option<Seen> {
+        let is_ok = self.status == StatusCode::OK;
+        is_ok.then(|| match self.page() {
+            Some(_) => Seen::Page,
+            None => Seen::Whole,
+        })
+    }
+
+    /// The media type of a page for browsers or of the JSON of an index: no blob has it.
+    fn page(&self) -> Option<&str> {
+        let kind = self.text(CONTENT_TYPE)?.split(';').next()?.trim();
+        let pages = ["text/html", "application/xhtml+xml", "application/json"];
+        let is_page = pages.iter().any(|page| kind.eq_ignore_ascii_case(page));
+        is_page.then_some(kind)
     }
 
     /// The error of a status that is neither 200 nor 206.

@@ -35,6 +35,11 @@ pub(super) struct BandwidthDelay {
 }
 
 impl BandwidthDelay {
+    /// Whether an answer has begun.
+    pub(super) fn has_answer(&self) -> bool {
+        self.shortest.is_some()
+    }
+
     /// Records that an answer began this long after its request. `is_pipelined`: the request was sent
     /// while another answer came.
     pub(super) fn answered(&mut self, after: Duration, is_pipelined: bool) {

@@ -48,13 +48,17 @@ pub async fn call(
     };
     let answered = async {
         let begun = Exchange::begin(&connections, CONNECTIONS, &request).await;
-        let mut answer = begun.map_err(|failure| failure.error(origin.clone(), false))?;
+        let mut answer = begun.map_err(|failure| {
+            let has_answered = connections.state().has_answered();
+            failure.error(origin.clone(), has_answered, false)
+        })?;
         clients.answered();
         let mut whole = BytesMut::new();
         loop {
             let next = answer.chunk().await.map_err(|e| Error::Unreachable {
                 origin: origin.clone(),
                 cause: format!("its answer broke off after {} bytes: {e}", whole.len()),
+                has_answered: true,
             })?;
             let Some(bytes) = next else { break };
             if whole.len() + bytes.len() > most {

@@ -51,6 +51,11 @@ impl<R, W> Idle<R, W> {
         now.saturating_duration_since(self.since) >= limit
     }
 
+    /// Whether the connection has carried nothing since before `then`.
+    pub(super) fn is_older_than(&self, then: Instant) -> bool {
+        self.since < then
+    }
+
     /// Whether the server may have closed the connection already.
     pub(super) fn may_be_stale(&self, now: Instant) -> bool {
         self.has_served || now.saturating_duration_since(self.since) > FRESH

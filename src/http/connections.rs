@@ -237,6 +237,7 @@ impl Connections {
             Some(proxy) if idle + busy == 0 => Error::Unreachable {
                 origin,
                 cause: ConnectError::ProxyTimeout(proxy.clone(), wait).to_string(),
+                has_answered: self.state().has_answered(),
             },
             _ => Error::Timeout {
                 origin,

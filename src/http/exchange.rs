@@ -3,6 +3,7 @@
 //! An answer's bytes are given out as they arrive. After the last one, the connection goes to the next request.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,10 @@ const MAX_LINE: usize = 4 * 1024;
 /// pipelined requests.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// If a request over a connection that was idle gets no answer for this long, the connections that were idle for as long
+/// are closed. A router, or a machine that was asleep, loses all connections at once and tells nobody.
+const SUSPICIOUS: Duration = Duration::from_secs(4);
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -45,16 +50,18 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The error of a request to `origin`. `may_be_offline`: no server has ever answered, so this machine may
-    /// have no network.
-    pub(super) fn error(self, origin: Origin, may_be_offline: bool) -> Error {
+    /// The error of a request to `origin`. `has_answered`: this server has answered before. `may_be_offline`: no
+    /// server has ever answered, so this machine may have no network.
+    pub(super) fn error(self, origin: Origin, has_answered: bool, may_be_offline: bool) -> Error {
         match self {
             Self::Unmade(error) => match &*error {
                 ConnectError::Timeout => Error::Timeout {
                     origin,
                     after: CONNECT_TIMEOUT,
                 },
-                ConnectError::OnlyHttp2 => Self::OnlyHttp2.error(origin, may_be_offline),
+                ConnectError::OnlyHttp2 => {
+                    Self::OnlyHttp2.error(origin, has_answered, may_be_offline)
+                }
                 error if error.is_untrusted() => Error::Untrusted {
                     origin,
                     cause: error.to_string(),
@@ -65,9 +72,14 @@ impl Failure {
                 error => Error::Unreachable {
                     origin,
                     cause: error.to_string(),
+                    has_answered,
                 },
             },
-            Self::Broken(cause) => Error::Unreachable { origin, cause },
+            Self::Broken(cause) => Error::Unreachable {
+                origin,
+                cause,
+                has_answered,
+            },
             Self::OnlyHttp2 => Error::NoRanges {
                 origin,
                 what: ONLY_HTTP2.into(),
@@ -312,7 +324,7 @@ async fn answer_head(
     lease.written();
     lease.turn().await.map_err(|_| Lost::Again)?;
     let is_trial = lease.is_trial();
-    let begun = first_bytes(lease);
+    let begun = first_bytes(connections, lease);
     let begun = if is_trial {
         tokio::time::timeout(TRIAL_TIMEOUT, begun).await
     } else {
@@ -351,8 +363,19 @@ async fn send(
 }
 
 /// Waits for the first bytes of an answer.
-async fn first_bytes(lease: &mut WireLease) -> io::Result<()> {
-    match fill(lease, READ).await? {
+async fn first_bytes(connections: &Connections, lease: &mut WireLease) -> io::Result<()> {
+    let (since, may_be_stale) = (Instant::now(), lease.may_be_stale());
+    let mut filled = pin!(fill(lease, READ));
+    let filled = match tokio::time::timeout(SUSPICIOUS, &mut filled).await {
+        Ok(filled) => filled,
+        Err(_) => {
+            if may_be_stale {
+                connections.state().close_older_than(since);
+            }
+            filled.await
+        }
+    };
+    match filled? {
         0 => Err(io::Error::other(
             "the connection was closed before an answer came",
         )),

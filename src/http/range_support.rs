@@ -4,8 +4,6 @@
 use std::slice::Iter;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-
 use crate::source::verdict::{Seen, Stage, Verdict, judge};
 use crate::source::{Error, Result};
 
@@ -52,20 +50,20 @@ impl RangeSupport {
         *self = Self::Confirmed;
     }
 
-    /// Decides what to do after an answer with `status` was not accepted because of `error`. `is_target`: the
-    /// request was sent to the target of an earlier redirect.
+    /// Decides what to do after an answer was not accepted because of `error`. `ignored`: what it has if it ignored the
+    /// range. `is_target`: the request was sent to the target of an earlier redirect.
     ///
     /// # Errors
     /// The error of the request, if it is not to be repeated.
     pub(super) fn repeat(
         &mut self,
-        (status, is_target): (StatusCode, bool),
+        (ignored, is_target): (Option<Seen>, bool),
         error: Error,
         repeats: &mut Repeats,
     ) -> Result<Repeat> {
-        let seen = match &error {
-            Error::NoRanges { .. } if status == StatusCode::OK => Seen::Whole,
-            Error::BadAnswer { .. } | Error::Encoded { .. } => Seen::Wrong,
+        let seen = match (&error, ignored) {
+            (Error::NoRanges { .. }, Some(ignored)) => ignored,
+            (Error::BadAnswer { .. } | Error::Encoded { .. }, _) => Seen::Wrong,
             _ => return Err(error),
         };
         if is_target
@@ -119,7 +117,7 @@ mod tests {
         is_target: bool,
         repeats: &mut Repeats,
     ) -> Result<Repeat> {
-        support.repeat((StatusCode::OK, is_target), whole(), repeats)
+        support.repeat((Some(Seen::Whole), is_target), whole(), repeats)
     }
 
     #[test]
@@ -134,6 +132,10 @@ mod tests {
             let error = repeat(&mut support, false, &mut repeats).expect_err("no ranges");
             assert!(!error.is_transient());
         }
+        let mut support = RangeSupport::default();
+        let page = (Some(Seen::Page), false);
+        let told = support.repeat(page, whole(), &mut Repeats::new());
+        told.expect_err("a page does not become a file");
         support.confirmed();
         let error = repeat(&mut support, false, &mut Repeats::new()).expect_err("this time");
         assert!(error.is_transient(), "it has served ranges");

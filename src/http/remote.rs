@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE,
 };
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, Url};
 use tokio::time::Instant;
 
 use super::address::{authorization_of, display_name, display_text, is_same_server};
@@ -220,18 +220,19 @@ impl RemoteUrl {
         self.state.lock().ranges.confirmed();
     }
 
-    /// Decides what to do after an answer with `status` to a request that [`get`](Self::get) sent to
-    /// `remembered` was not accepted because of `error`. Returns when it is time to repeat the request.
+    /// Decides what to do after an answer to a request that [`get`](Self::get) sent to `remembered` was not accepted
+    /// because of `error`. `ignored`: what the answer has if it ignored the range. Returns when it is time to repeat the
+    /// request.
     ///
     /// # Errors
     /// The error of the request, if it is not to be repeated.
     pub(super) async fn wait_to_repeat(
         &self,
-        (status, remembered): (StatusCode, Remembered),
+        (ignored, remembered): (Option<Seen>, Remembered),
         error: Error,
         repeats: &mut Repeats,
     ) -> Result<(), Error> {
-        let seen = (status, remembered.is_some());
+        let seen = (ignored, remembered.is_some());
         let repeat = self.state.lock().ranges.repeat(seen, error, repeats)?;
         match (repeat, remembered) {
             (Repeat::Anew, Some(target)) => self.forget(&target),
@@ -332,7 +333,11 @@ impl RemoteUrl {
         let answer = Exchange::begin(&connections, self.options.connections, &request);
         match tokio::time::timeout(wait, answer).await {
             Err(_) => Err(connections.timeout(origin, wait)),
-            Ok(Err(failure)) => Err(failure.error(origin, !self.options.clients.have_answer())),
+            Ok(Err(failure)) => {
+                let has_answered = connections.state().has_answered();
+                let may_be_offline = !self.options.clients.have_answer();
+                Err(failure.error(origin, has_answered, may_be_offline))
+            }
             Ok(Ok(answer)) => {
                 self.options.clients.answered();
                 Ok(answer)

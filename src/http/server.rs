@@ -195,6 +195,12 @@ impl<R, W, E> ServerState<R, W, E> {
         }
     }
 
+    /// Closes connections that have carried nothing since before `then`: a request that was sent over another of them
+    /// then gets no answer, so the network may have lost them all.
+    pub(super) fn close_older_than(&mut self, then: Instant) {
+        self.idle.retain(|idle| !idle.is_older_than(then));
+    }
+
     /// Closes idle connections that have timed out.
     fn close_expired(&mut self, now: Instant) {
         self.idle.retain(|idle| !idle.is_expired(now));
@@ -462,6 +468,11 @@ impl<R, W, E> ServerState<R, W, E> {
     /// Whether the server has kept a connection open after an answer.
     pub(super) fn is_persistent(&self) -> bool {
         self.is_persistent
+    }
+
+    /// Whether the server has ever answered.
+    pub(super) fn has_answered(&self) -> bool {
+        self.link.has_answer()
     }
 
     /// Records that an answer began this long after its request.

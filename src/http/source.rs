@@ -154,12 +154,12 @@ impl Inner {
             if answer.says_empty() {
                 return Ok(known(0));
             }
-            let status = answer.status;
+            let ignored = answer.ignored_range();
             let told = match answer.check(origin, &(0..1), None) {
                 Ok(told) => told,
                 Err(error) => {
                     drop(received);
-                    let seen = (status, target);
+                    let seen = (ignored, target);
                     self.remote
                         .wait_to_repeat(seen, error, &mut repeats)
                         .await?;
@@ -245,7 +245,8 @@ impl Inner {
             };
             let (received, target) = self.remote.get(ask).await?;
             let connections = received.connections.clone();
-            let (is_pipelined, status) = (received.is_pipelined, received.status);
+            let ignored = Answer::of(&received).ignored_range();
+            let is_pipelined = received.is_pipelined;
             match self.accept(received, range) {
                 Ok(answer) => {
                     answer.confirm();
@@ -257,7 +258,7 @@ impl Inner {
                     connections.state().refuse_pipelining();
                 }
                 Err(error) => {
-                    let seen = (status, target);
+                    let seen = (ignored, target);
                     self.remote
                         .wait_to_repeat(seen, error, &mut repeats)
                         .await?;

@@ -66,7 +66,7 @@ impl Latencies {
         self.sum.fetch_add(u64::from(micros), Relaxed);
     }
 
-    /// The longest time of the shortest `fraction` (0..1) of all times. Zero if nothing was counted.
+    /// The percentile: at least this `fraction` (0..1) of all times are at most this long. Zero if nothing was counted.
     pub fn percentile(&self, fraction: f64) -> Duration {
         let counts = self.counts();
         let all: u64 = counts.iter().sum();

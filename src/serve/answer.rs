@@ -5,11 +5,11 @@ use std::ops::Range;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::blob::Blob;
 use super::conditions::{self, Verdict};
-use super::form::Form;
+use super::form::{self, Form};
 use super::node::Node;
 use super::paths::{Route, route};
 use super::preflight::{self, METHODS};
@@ -49,17 +49,9 @@ pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
 
 async fn get(node: &Node, request: &Parts) -> Response<Body> {
     match route(request.uri.path()) {
-        Route::Page(name) => match page::find(&name) {
-            Some(file) => page::answer(file, request),
-            None => refusal(StatusCode::NOT_FOUND, "the page has no such file"),
-        },
-        // It changes.
-        Route::Json => text(
-            StatusCode::OK,
-            "application/json",
-            "no-cache",
-            listing::json(&node.list().await),
-        ),
+        Route::Directory(path) => directory(node, &path, request).await,
+        Route::Page(name) => page_file(&name, request),
+        Route::Json => json(listing::json(&node.list().await)),
         Route::Blob(..) if is_service_worker(request) => refusal(
             StatusCode::FORBIDDEN,
             "a file of an archive cannot be a service worker: it would act for the node",
@@ -74,6 +66,33 @@ async fn get(node: &Node, request: &Parts) -> Response<Body> {
         },
         Route::Unknown(why) => refusal(StatusCode::NOT_FOUND, &why),
     }
+}
+
+/// The page, or the list of a directory: for the root, the list is for clients that name JSON.
+async fn directory(node: &Node, path: &str, request: &Parts) -> Response<Body> {
+    let mut response = if path.is_empty() && !form::names(&request.headers, listing::MEDIA_TYPE) {
+        page_file(page::DOCUMENT, request)
+    } else {
+        match listing::directory(&node.list().await, path) {
+            Some(list) => json(list),
+            None => refusal(StatusCode::NOT_FOUND, "this node serves no such directory"),
+        }
+    };
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+fn page_file(name: &str, request: &Parts) -> Response<Body> {
+    match page::find(name) {
+        Some(file) => page::answer(file, request),
+        None => refusal(StatusCode::NOT_FOUND, "the page has no such file"),
+    }
+}
+
+/// A list, which changes.
+fn json(list: String) -> Response<Body> {
+    text(StatusCode::OK, listing::MEDIA_TYPE, "no-cache", list)
 }
 
 /// Whether a browser asks for the script of a service worker (Service Workers specification,

@@ -36,12 +36,8 @@ impl Form {
     }
 
     fn accepted(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(header::ACCEPT).iter();
-        let values = values.filter_map(|value| value.to_str().ok());
-        let types = values.flat_map(|value| value.split(','));
-        let types = types.map(|accepted| accepted.split(';').next().unwrap_or_default().trim());
         let mut form = Form::File;
-        for accepted in types {
+        for accepted in accepted_types(headers) {
             if accepted.eq_ignore_ascii_case(RAW) {
                 return Form::Block;
             }
@@ -52,6 +48,19 @@ impl Form {
         }
         form
     }
+}
+
+/// Whether the Accept header names this media type. Browsers name no JSON.
+pub(super) fn names(headers: &HeaderMap, media_type: &str) -> bool {
+    accepted_types(headers).any(|accepted| accepted.eq_ignore_ascii_case(media_type))
+}
+
+/// The media types of the Accept header, without parameters.
+fn accepted_types(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::ACCEPT).iter();
+    let values = values.filter_map(|value| value.to_str().ok());
+    let types = values.flat_map(|value| value.split(','));
+    types.map(|accepted| accepted.split(';').next().unwrap_or_default().trim())
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
-//! The list of a node's blobs, as JSON.
+//! The lists of a node's blobs, as JSON.
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use super::blob::Blob;
 use super::paths::blob_path;
+
+/// The media type of the lists.
+pub(super) const MEDIA_TYPE: &str = "application/json";
 
 /// An element of `/index.json`.
 #[derive(Serialize)]
@@ -13,6 +18,20 @@ struct Entry<'a> {
     name: &'a str,
     /// The path of its URL on this node.
     path: String,
+}
+
+/// An element of the list of a directory: as nginx writes it (`autoindex_format json`), and the CID of a file.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Child<'a> {
+    Directory {
+        name: &'a str,
+    },
+    File {
+        name: &'a str,
+        size: u64,
+        cid: String,
+    },
 }
 
 /// `/index.json`: an array of objects with cid, size in bytes, name, and path.
@@ -26,5 +45,31 @@ pub(super) fn json(blobs: &[Blob]) -> String {
             path: blob_path(&blob.cid, &blob.name),
         })
         .collect();
-    serde_json::to_string_pretty(&entries).expect("strings and numbers are always JSON")
+    array(&entries)
+}
+
+/// The directories and blobs directly in the directory `path`, which is empty or ends with a slash. `None` if there
+/// are none, except for the root.
+pub(super) fn directory(blobs: &[Blob], path: &str) -> Option<String> {
+    let (mut directories, mut children) = (BTreeSet::new(), Vec::new());
+    for blob in blobs {
+        let Some(name) = blob.name.strip_prefix(path) else {
+            continue;
+        };
+        match name.split_once('/') {
+            Some((name, _)) if directories.insert(name) => children.push(Child::Directory { name }),
+            Some(_) => {}
+            None => children.push(Child::File {
+                name,
+                size: blob.size,
+                cid: blob.cid.to_string(),
+            }),
+        }
+    }
+    let exists = path.is_empty() || !children.is_empty();
+    exists.then(|| array(&children))
+}
+
+fn array(entries: &[impl Serialize]) -> String {
+    serde_json::to_string_pretty(entries).expect("strings and numbers are always JSON")
 }

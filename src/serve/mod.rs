@@ -9,7 +9,9 @@
 //! - `?format=raw`, or the Accept header that means the same, with the raw block that the CID names,
 //!   so that clients can verify ranges;
 //! - `GET /` with a page that lists what is served, looks into archives and plays them. It runs in the
-//!   browser and uses the answers above; `GET /index.json` is the list for programs.
+//!   browser and uses the answers above; `GET /index.json` is the list for programs;
+//! - `GET /<directory>/`, and `GET /` of a client that names JSON, with a list of that directory, as web servers
+//!   list theirs.
 //!
 //! [`Node`] keeps the blobs, `server` runs the connections, and `answer` (with `block`, `listing`, `page`
 //! and `preflight`) builds the answers. The rules stand in `range`, `window`, `conditions`, `form`,

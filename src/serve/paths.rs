@@ -2,7 +2,6 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::page;
 use crate::content::{Cid, parse_cid};
 
 /// All characters but the unreserved ones (RFC 3986, section 2.3) and the slash.
@@ -21,7 +20,10 @@ pub fn blob_path(cid: &Cid, name: &str) -> String {
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// `/` and `/web/<name>`: a file of the page, by its name.
+    /// `/` and `/<path>/`: a directory of the served names, by its decoded path, which is empty or ends with a slash.
+    /// `/` is also the page.
+    Directory(String),
+    /// `/web/<name>`: a file of the page, by its name.
     Page(String),
     /// `/index.json`: the list of blobs, for programs.
     Json,
@@ -33,10 +35,11 @@ pub(super) enum Route {
 
 /// Parses the path of a request, still percent-encoded.
 pub(super) fn route(path: &str) -> Route {
-    match path {
-        "/" => return Route::Page(page::DOCUMENT.into()),
-        "/index.json" => return Route::Json,
-        _ => {}
+    if path == "/index.json" {
+        return Route::Json;
+    }
+    if let Some(directory) = directory(path) {
+        return Route::Directory(directory);
     }
     if let Some(name) = path.strip_prefix("/web/") {
         return Route::Page(name.into());
@@ -58,6 +61,18 @@ pub(super) fn route(path: &str) -> Route {
     }
 }
 
+/// The directory that a path is of.
+fn directory(path: &str) -> Option<String> {
+    let directory = path.strip_prefix('/')?;
+    let is_directory = directory.is_empty() || directory.ends_with('/');
+    let is_plain = !directory.starts_with('/') && !directory.contains("//");
+    if !is_directory || !is_plain || directory.starts_with("ipfs/") {
+        return None;
+    }
+    let decoded = percent_decode_str(directory).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,7 +82,10 @@ mod tests {
         let text = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
         let cid = parse_cid(text).expect("a CID");
         let blob = |name: Option<&str>| Route::Blob(cid, name.map(str::to_owned));
-        assert_eq!(route("/"), Route::Page("page/index.html".into()));
+        let directory = |path: &str| Route::Directory(path.into());
+        assert_eq!(route("/"), directory(""));
+        assert_eq!(route("/a%20b/c/"), directory("a b/c/"));
+        assert_eq!(route("/web/"), directory("web/"));
         assert_eq!(route("/web/lib/a.js"), Route::Page("lib/a.js".into()));
         assert_eq!(route("/index.json"), Route::Json);
         for (rest, name) in [

@@ -19,6 +19,17 @@ pub trait Blocks: Send + Sync + 'static {
     /// If no server is left.
     fn block(&self, cid: &str, most: usize, check: BlockCheck) -> BoxFuture<'_, Result<Bytes>>;
 
+    /// As [`block`](Self::block), for the first block that is asked for when content is opened. A server that cannot be
+    /// reached and has never answered is soon given up.
+    fn first_block(
+        &self,
+        cid: &str,
+        most: usize,
+        check: BlockCheck,
+    ) -> BoxFuture<'_, Result<Bytes>> {
+        self.block(cid, most, check)
+    }
+
     /// As [`block`](Self::block), for a leaf. Its bytes are bytes of the file, so a cache need not store them
     /// twice.
     fn leaf_block(

@@ -19,6 +19,8 @@ pub enum Error {
         origin: Origin,
         /// The error of the connection.
         cause: String,
+        /// Whether the server has answered before: it probably comes back. If not, its address may be wrong.
+        has_answered: bool,
     },
     /// The server's certificate cannot be trusted: an unknown issuer, another name, expired, revoked.
     Untrusted {
@@ -206,7 +208,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Unreachable { origin, cause } => write!(f, "cannot reach {origin}: {cause}"),
+            Error::Unreachable { origin, cause, .. } => write!(f, "cannot reach {origin}: {cause}"),
             Error::Untrusted { origin, cause } => {
                 write!(f, "no trusted connection to {origin}: {cause}")
             }

@@ -28,6 +28,10 @@ const GENEROUS: u64 = 16 * 1024;
 /// at boot waits by other means.
 pub const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long opening tries to reach a server that has never answered. Its address is probably wrong; the retries are for
+/// a server that was started at the same time.
+const NEW_SERVER_PATIENCE: Duration = Duration::from_millis(400);
+
 /// How often read-ahead is tried. A demand read will ask for the bytes again if they are needed.
 const PREFETCH_TRIES: u32 = 2;
 
@@ -51,6 +55,7 @@ pub struct Backoff {
     since: Instant,
     tries: u32,
     max_tries: u32,
+    is_opening: bool,
     /// Bytes that came since the last failure.
     came: u64,
 }
@@ -66,7 +71,32 @@ impl Backoff {
                 Priority::Demand => u32::MAX,
                 Priority::Prefetch => PREFETCH_TRIES,
             },
+            is_opening: false,
             came: 0,
+        }
+    }
+
+    /// As [`new`](Self::new) for what a user waits for when content is opened: a server that cannot be reached and has
+    /// never answered is given up within half a second.
+    pub fn opening(patience: Duration) -> Self {
+        Self {
+            is_opening: true,
+            ..Self::new(patience, Priority::Demand)
+        }
+    }
+
+    fn patience(&self, error: &Error) -> Duration {
+        let is_new = matches!(
+            error,
+            Error::Unreachable {
+                has_answered: false,
+                ..
+            }
+        );
+        if self.is_opening && is_new {
+            self.patience.min(NEW_SERVER_PATIENCE)
+        } else {
+            self.patience
         }
     }
 
@@ -94,7 +124,7 @@ impl Backoff {
         let pause = jittered(doubled.min(LONGEST_PAUSE));
         let pause = pause.max(error.retry_after().unwrap_or_default());
         // A sum could overflow: a server may send any Retry-After.
-        if pause >= self.patience.saturating_sub(self.since.elapsed()) {
+        if pause >= self.patience(&error).saturating_sub(self.since.elapsed()) {
             return Err(error);
         }
         log::debug!("{error}; trying again in {} ms", pause.as_millis());
@@ -150,7 +180,7 @@ impl Source for Retry {
     fn open(&self, tail: u64) -> BoxFuture<'_, Result<Opened>> {
         async move {
             let patience = self.patience.min(OPEN_PATIENCE);
-            let mut backoff = Backoff::new(patience, Priority::Demand);
+            let mut backoff = Backoff::opening(patience);
             loop {
                 match self.inner.open(tail).await {
                     Ok(opened) => return Ok(opened),

@@ -9,8 +9,10 @@
 pub(crate) enum Seen {
     /// A status that is neither success nor a redirect that can be followed.
     Status(u16),
-    /// 200 with the whole file, or with a page, in answer to a request for a range.
+    /// 200 with the whole file in answer to a request for a range.
     Whole,
+    /// 200 with HTML or JSON in answer to a request for a range.
+    Page,
     /// Another range or another length than asked for, or an encoded answer.
     Wrong,
     /// An answer that ended before its announced length.
@@ -75,7 +77,8 @@ pub(crate) fn judge(seen: Seen, stage: Stage) -> Verdict {
         (Seen::Status(408 | 425 | 429) | Seen::Silence, Stage::Target) => AgainAnew,
         (Seen::Status(400..), Stage::Target) => Anew,
         (Seen::Status(_), Stage::Target) => Final(Why::Refused),
-        (Seen::Whole | Seen::Wrong | Seen::NoConnection | Seen::Untrusted, Stage::Target) => Anew,
+        (Seen::Whole | Seen::Page | Seen::Wrong, Stage::Target) => Anew,
+        (Seen::NoConnection | Seen::Untrusted, Stage::Target) => Anew,
 
         (Seen::Status(408 | 421 | 425 | 429 | 499 | 511), _) => Again,
         (Seen::Status(404 | 410), _) => Final(Why::NotThere),
@@ -87,8 +90,9 @@ pub(crate) fn judge(seen: Seen, stage: Stage) -> Verdict {
         (Seen::Status(_), _) => Final(Why::Refused),
 
         (Seen::Whole, Stage::First) => LookAgain,
-        (Seen::Whole, Stage::Middle) => Again,
-        (Seen::Whole, Stage::Block) => Final(Why::NoBlocks),
+        (Seen::Page, Stage::First) => Final(Why::NoRanges),
+        (Seen::Whole | Seen::Page, Stage::Middle) => Again,
+        (Seen::Whole | Seen::Page, Stage::Block) => Final(Why::NoBlocks),
         (Seen::Wrong, _) => Final(Why::Wrong),
         (Seen::Untrusted, _) => Final(Why::Refused),
         (Seen::Cut | Seen::Silence | Seen::NoConnection, _) => Again,
@@ -105,6 +109,7 @@ mod tests {
     fn seen(cell: &str) -> Vec<Seen> {
         let words = cell.split(", ").flat_map(|word| match word {
             "whole file" => vec![Seen::Whole],
+            "page" => vec![Seen::Page],
             "wrong answer" => vec![Seen::Wrong],
             "cut" => vec![Seen::Cut],
             "silence" => vec![Seen::Silence],
@@ -162,6 +167,7 @@ mod tests {
         }
         for seen in [
             Seen::Whole,
+            Seen::Page,
             Seen::Wrong,
             Seen::Cut,
             Seen::Silence,

@@ -15,7 +15,7 @@ use super::address::Service;
 use super::store::Store;
 use crate::http::{Authorizer, Clients, Refusal, call, display_url};
 use crate::ranges::hex;
-use crate::source::{self, Backoff, Origin, Priority};
+use crate::source::{self, Backoff, Origin};
 
 /// How long to wait for an answer. Each request that had none in time doubles it: the link is slow.
 const WAIT: Duration = Duration::from_secs(120);
@@ -119,7 +119,7 @@ impl Requests {
     pub async fn send(&self, ask: Ask<'_>) -> Result<http::Response<Bytes>, RequestError> {
         let hash = hex(Sha256::digest(&ask.body));
         let hash = HeaderValue::from_str(&hash).expect("hexadecimal digits");
-        let mut backoff = Backoff::new(self.patience, Priority::Demand);
+        let mut backoff = Backoff::opening(self.patience);
         let mut is_signed_anew = false;
         let (mut failing, mut is_told) = (None, false);
         loop {

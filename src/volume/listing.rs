@@ -20,7 +20,7 @@ use super::unsigned::unsigned;
 use super::web_index;
 use crate::content::ListedKind;
 use crate::http::{HttpOptions, Page, Url, page};
-use crate::source::{Backoff, Error, OPEN_PATIENCE, Origin, Priority};
+use crate::source::{Backoff, Error, OPEN_PATIENCE, Origin};
 use crate::stores::{self, ObjectAddress, Requests, Store};
 
 /// The most archives and directories of a listing.
@@ -194,7 +194,7 @@ async fn list_index(
 
 /// Fetches the page at `url`, again after errors that may pass.
 async fn fetch_index(url: &str, http: &HttpOptions, patience: Duration) -> Result<Page, Error> {
-    let mut backoff = Backoff::new(patience, Priority::Demand);
+    let mut backoff = Backoff::opening(patience);
     loop {
         let page = page(url, http, MAX_INDEX, web_index::is_index);
         let page = tokio::time::timeout(INDEX_TIMEOUT, page).await;

@@ -1,5 +1,5 @@
 //! The index of a directory as web servers write it: HTML with a link for each file (nginx, Apache, Python,
-//! rclone and others), or the JSON of nginx. Pure.
+//! rclone and others), or the JSON of nginx, of Caddy, or of a node of ours. Pure.
 
 use std::fmt;
 
@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
+use crate::content::parse_cid;
 use crate::http::Url;
 use crate::source::Error;
 
@@ -138,14 +139,29 @@ fn child(page: &Url, mut url: Url) -> Option<Link> {
     })
 }
 
-/// An entry of nginx's `autoindex_format json`.
+/// An entry of an index in JSON.
 #[derive(Deserialize)]
 struct Entry {
+    /// In Caddy's indexes, that of a directory ends with a slash.
     name: String,
-    #[serde(rename = "type")]
-    kind: String,
+    #[serde(flatten)]
+    kind: EntryKind,
+    #[serde(alias = "mod_time")]
     mtime: Option<String>,
     size: Option<u64>,
+    /// In a node's lists: the content is at `/ipfs/CID`.
+    cid: Option<String>,
+}
+
+/// Whether an entry is a directory.
+#[derive(Deserialize)]
+enum EntryKind {
+    /// In nginx's `autoindex_format json` and a node's lists: `directory`, `file` or `other`.
+    #[serde(rename = "type")]
+    Type(String),
+    /// In the indexes of Caddy's `file_server browse`.
+    #[serde(rename = "is_dir")]
+    IsDir(bool),
 }
 
 /// Takes the entries of an array as they are parsed.
@@ -176,20 +192,41 @@ impl<'de> Visitor<'de> for Entries<'_> {
 }
 
 fn link(page: &Url, entry: Entry) -> Option<Link> {
+    let is_directory = match entry.kind {
+        EntryKind::Type(kind) => kind == "directory",
+        EntryKind::IsDir(is_directory) => is_directory,
+    };
+    if let Some(cid) = entry.cid {
+        // Whatever the path, the bytes are verified against the CID.
+        let cid = parse_cid(&cid).ok()?;
+        return Some(Link {
+            name: entry.name,
+            url: page.join(&format!("/ipfs/{cid}")).ok()?,
+            is_directory,
+            size: entry.size,
+            version: Some(cid.to_string()),
+        });
+    }
+    let name = match entry.name.strip_suffix('/') {
+        Some(name) if is_directory => name,
+        _ => &entry.name,
+    };
     let mut url = page.join(".").ok()?;
-    let is_directory = entry.kind == "directory";
     let mut path = url.path_segments_mut().ok()?;
-    path.pop_if_empty().push(&entry.name);
+    path.pop_if_empty().push(name);
     if is_directory {
         path.push("");
     }
     drop(path);
+    // The URL must lead to what the entry names: `..` and `a/b` do not.
+    let link = child(page, url).filter(|link| link.name == name)?;
+    if is_directory {
+        return Some(link);
+    }
     let version = entry.mtime.map(|time| match entry.size {
         Some(size) => format!("date {time}, {size} bytes"),
         None => format!("date {time}"),
     });
-    // The URL must lead to what the entry names: `..` and `a/b` do not.
-    let link = child(page, url).filter(|link| link.name == entry.name)?;
     Some(Link {
         size: entry.size,
         version,
@@ -270,6 +307,26 @@ mod tests {
             "100% é?.zip http://h/f/100%25%20%C3%A9%3F.zip",
         ];
         assert_eq!(names("http://h/f/", "application/json", json), expected);
+        let caddy = r#"[{"name":"a b.zip","size":7,"url":"./a%20b.zip","mod_time":"2026-11-29T13:54:13Z","mode":420,
+            "is_dir":false,"is_symlink":false},{"name":"sub/","size":4096,"url":"./sub/",
+            "mod_time":"2026-11-29T13:54:13Z","mode":2147484141,"is_dir":true,"is_symlink":false}]"#;
+        let expected = ["a b.zip http://h/f/a%20b.zip", "sub/ http://h/f/sub/"];
+        assert_eq!(names("http://h/f/", "application/json", caddy), expected);
+    }
+
+    /// What a node lists is opened by its CID, so that it is verified. An entry with a wrong CID is left out.
+    #[test]
+    fn entries_with_a_cid_lead_to_it() {
+        let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+        let node = format!(
+            r#"[{{"type":"file","name":"a.zip","size":7,"cid":"{cid}"}},{{"type":"directory","name":"sub"}},
+            {{"type":"file","name":"b.zip","cid":"../x"}}]"#
+        );
+        let expected = [
+            format!("a.zip http://h/ipfs/{cid}"),
+            "sub/ http://h/d/sub/".into(),
+        ];
+        assert_eq!(names("http://h/d/", "application/json", &node), expected);
     }
 
     /// One tag with six million attributes took 0.8 GB, because all of them were kept.
@@ -326,6 +383,7 @@ mod tests {
             ("", "<a href=b>"),
             ("application/json", "{}"),
             ("application/json", "[] []"),
+            ("application/json", r#"[{"name":"a.zip"}]"#),
         ] {
             let error = links(&page, kind, body.as_bytes(), "it", &mut |_| Ok(())).unwrap_err();
             let said = error.to_string();

@@ -1,11 +1,14 @@
 //! A server whose answers a test writes: object stores, and the services that give credentials.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
+
+use super::run;
 
 /// A request, as it came.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub struct Reply {
 pub struct Scripted {
     pub addr: SocketAddr,
     log: Arc<Mutex<Vec<Asked>>>,
+    /// The clients' ends of connections.
+    open: Arc<Mutex<HashSet<SocketAddr>>>,
 }
 
 impl Asked {
@@ -83,18 +88,35 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("an address");
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (answer, written) = (Arc::new(answer), log.clone());
+        let open = Arc::new(Mutex::new(HashSet::new()));
+        let (answer, written, clients) = (Arc::new(answer), log.clone(), open.clone());
         thread::spawn(move || {
-            for connection in listener.incoming().map_while(Result::ok) {
-                let (answer, written) = (answer.clone(), written.clone());
-                thread::spawn(move || serve(connection, &*answer, &written));
+            while let Ok((connection, client)) = listener.accept() {
+                clients.lock().expect("clients").insert(client);
+                let (answer, written, clients) = (answer.clone(), written.clone(), clients.clone());
+                thread::spawn(move || {
+                    serve(connection, &*answer, &written);
+                    clients.lock().expect("clients").remove(&client);
+                });
             }
         });
-        Self { addr, log }
+        Self { addr, log, open }
     }
 
     pub fn base(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Waits until the server has answered all requests that clients sent before they went away.
+    pub fn settle(&self) {
+        // Connections are accepted in their order, so all before this one are in the set when it is.
+        let connection = TcpStream::connect(self.addr).expect("a connection");
+        let last = connection.local_addr().expect("an address");
+        let settled = run::wait_until(Duration::from_secs(30), || {
+            let open = self.open.lock().expect("clients");
+            open.len() == 1 && open.contains(&last)
+        });
+        assert!(settled, "requests are still under way");
     }
 
     /// Forgets the requests so far, which may be large.

@@ -18,8 +18,6 @@ const DEMAND_SHARE: usize = 8;
 pub(super) struct Memory {
     share: Arc<Share>,
     pool: Pool,
-    /// Buffers that read-ahead leaves free.
-    reserve: usize,
     /// The buffers that read-ahead has lacked.
     lacking: Option<usize>,
     blocks: HashMap<u64, Weak<Block>>,
@@ -31,7 +29,6 @@ impl Memory {
     pub(super) fn new(share: Arc<Share>) -> Self {
         let pool = share.bound.pool.clone();
         Self {
-            reserve: pool.total() / DEMAND_SHARE,
             pool,
             share,
             lacking: None,
@@ -42,7 +39,6 @@ impl Memory {
 
     /// Records that this reader is used now. Returns how many readers share connections and memory for read-ahead.
     pub(super) fn touch(&mut self) -> usize {
-        self.reserve = self.pool.total() / DEMAND_SHARE;
         self.share.touch(!self.held.is_empty());
         self.share.readers()
     }
@@ -55,12 +51,16 @@ impl Memory {
     /// Takes buffers out of the pool for good.
     pub(super) fn take_out(&mut self, count: usize) {
         self.pool.take_out(count);
-        self.reserve = self.pool.total() / DEMAND_SHARE;
+    }
+
+    /// How many buffers read-ahead leaves free.
+    fn reserve(&self) -> usize {
+        self.pool.total() / DEMAND_SHARE
     }
 
     /// Bytes that read-ahead may use.
     pub(super) fn for_read_ahead(&self) -> u64 {
-        self.share.for_read_ahead(self.reserve)
+        self.share.for_read_ahead(self.reserve())
     }
 
     /// The block of this number, if it is in memory.
@@ -110,13 +110,14 @@ impl Memory {
             Ok(blocks) => return Some(blocks),
             Err(lacking) => lacking,
         };
-        let mut grant = self.pool.try_grant(lacking, self.reserve);
+        let reserve = self.reserve();
+        let mut grant = self.pool.try_grant(lacking, reserve);
         if grant.is_none() {
             self.held.retain(|stream, _| !is_abandoned(*stream));
-            grant = self.pool.try_grant(lacking, self.reserve);
+            grant = self.pool.try_grant(lacking, reserve);
         }
         if grant.is_none() {
-            self.lacking = Some(lacking + self.reserve);
+            self.lacking = Some(lacking + reserve);
         }
         self.make(range, grant?)
     }

@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use crate::common::fault::{Behaviour, FaultNode};
+use aiozfs::gateways::Gateways;
 use aiozfs::http::{Http, HttpOptions};
 use aiozfs::source::{Priority, Source};
 use futures_util::StreamExt;
@@ -72,11 +73,11 @@ fn http(listener: &TcpListener) -> Http {
     Http::new(&format!("http://{address}/a.zip"), HttpOptions::default()).expect("a URL")
 }
 
-async fn read(source: &Http, at: u64) {
+async fn read(source: &dyn Source, at: u64) {
     read_as(source, at, Priority::Demand).await;
 }
 
-async fn read_as(source: &Http, at: u64, priority: Priority) {
+async fn read_as(source: &dyn Source, at: u64, priority: Priority) {
     let mut stream = source.read(at..at + 1000, priority);
     let mut got = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -229,4 +230,42 @@ async fn connections_are_ready_before_they_are_needed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_have_ended_are_not_used() {
     assert!(eight_reads_after_warming_up(false).await > 8);
+}
+
+/// After a machine had slept, its router knew none of its connections any more. A read hung on one of them until the idle
+/// timeout, and so did each repetition of it, on the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_whose_connections_were_all_lost_is_sent_over_a_new_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let source = Arc::new(http(&listener));
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let lost = is_lost.clone();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let (connection, lost) = (connection.expect("a connection"), lost.clone());
+            let is_new = lost.load(SeqCst);
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(connection.try_clone().expect("a copy"));
+                let mut out = connection;
+                while let Some(range) = asked(&mut reader) {
+                    if lost.load(SeqCst) && !is_new {
+                        continue; // The request never arrives.
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                    let (head, body) = answer(range, "1.1");
+                    let written = out.write_all(&[head.as_bytes(), &body].concat());
+                    written.expect("a client that listens");
+                }
+            });
+        }
+    });
+    let gateways = Gateways::new(vec![source.clone()]);
+    gateways.open(1000).await.expect("open");
+    // At once, so that there are several connections.
+    futures_util::future::join_all((0..5).map(|n| read(&*source, n * 1000))).await;
+    is_lost.store(true, SeqCst);
+    let before = Instant::now();
+    read(&gateways, 50_000).await;
+    let took = before.elapsed();
+    assert!(took < Duration::from_secs(13), "{took:?}");
 }

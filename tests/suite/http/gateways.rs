@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::common::fault::table::{Alone, faults};
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::gateways::{SIZE, bases, content, gateways, options, read, reads, verified};
+use crate::common::scripted::{Reply, Scripted};
 use aiozfs::gateways::Gateways;
 use aiozfs::http::Http;
 use aiozfs::source::{ChunkStream, Error, Memory, Opened, Priority, Result, Retry, Source};
@@ -422,6 +423,25 @@ async fn three_answers_show_once_that_a_server_has_no_ranges() {
         assert!(error.to_string().contains("serves no ranges"), "{error}");
         assert!(!error.is_transient());
         assert_eq!(node.requests(), requests);
+    }
+}
+
+/// `aiozfs ls` of a web server's directory waited half a second: its index was taken for a file that a cache fetches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_shows_at_once_that_there_is_no_file() {
+    for (kind, told) in [
+        ("Text/HTML; charset=utf-8", "it sends a page (Text/HTML)"),
+        ("application/json", "it sends a page (application/json)"),
+    ] {
+        let server = Scripted::start(move |_| Reply {
+            headers: vec![("content-type", kind.into())],
+            ..Reply::text("<a href=a.zip>")
+        });
+        let source = Http::new(&server.base(), options()).expect("a usable URL");
+        let error = source.open(0).await.expect_err("no file");
+        assert!(error.to_string().contains(told), "{error}");
+        assert!(!error.is_transient());
+        assert_eq!(server.log().len(), 1);
     }
 }
 

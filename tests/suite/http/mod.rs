@@ -4,6 +4,8 @@ mod connections;
 mod early;
 mod gateways;
 mod gateways_choice;
+mod gateways_stalls;
+mod new_server;
 mod secrets;
 mod source_contract;
 mod source_decorators;

@@ -11,6 +11,7 @@ use aiozfs::content::{Cid, Codec, Version};
 
 use super::shelf::{Answer, Shelf, archive, control, write_list};
 use crate::common::mount::Mount;
+use crate::common::node::Node;
 use crate::common::{run, tree};
 
 fn names(dir: &Path) -> Vec<String> {
@@ -316,6 +317,37 @@ fn each_archive_of_a_directory_is_shown() {
     }));
     assert_eq!(names(&mount.join("2024")), ["c.zip", "e.zip"]);
     mount.end();
+}
+
+/// `--each` of a node said that its page "serves no ranges". Its archives are opened by their CIDs, so they are verified.
+#[test]
+fn each_archive_of_a_node_is_shown() {
+    let dir = tree::temp();
+    fs::create_dir_all(dir.path().join("2024/new")).expect("a directory");
+    let served = ["a b.zip", "2024/c.zip", "2024/new/d.zip"];
+    for name in served {
+        fs::write(dir.path().join(name), archive(name)).expect("an archive");
+    }
+    fs::write(dir.path().join("notes.txt"), "no archive").expect("a file");
+    let node = Node::of_folder(dir.path(), 4);
+    let root = format!("{}/", node.base);
+    let each = format!("--each={root}");
+    let mount = Mount::library(&[&each]);
+    assert_eq!(names(mount.path()), ["2024", "a b.zip"]);
+    assert_eq!(names(&mount.join("2024")), ["c.zip", "new"]);
+    for name in served {
+        let text = fs::read_to_string(mount.join(name).join("a.txt"));
+        assert_eq!(text.expect("a file"), name);
+    }
+    mount.end();
+    let listed = run::run(run::aiozfs().args(["ls", "-R", "--json", &root])).ok("ls");
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).expect("JSON");
+    for name in served {
+        let row = rows.iter().find(|row| row["path"] == name).expect(name);
+        let at = row["source"].as_str().expect("an address");
+        assert!(at.starts_with(&format!("{root}ipfs/b")), "{at}");
+        assert_eq!(row["size"], archive(name).len());
+    }
 }
 
 /// Each lookup of a CID made a snapshot of all names, and after eight of them a listing that was under way lost its own.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use aiozfs::serve::Blob;
 use aiozfs::source::Memory;
 
+use serde_json::json;
+
 use super::{Running, SIZE, bytes, cid_of};
 use crate::common::http::request;
 
@@ -181,6 +183,47 @@ fn lists() {
     assert_eq!(json[0]["name"], "sub/a <b> & é.zip");
     let path = json[0]["path"].as_str().expect("a path");
     assert_eq!(running.get(path, &[]).body, bytes(SIZE));
+}
+
+#[test]
+fn directories_are_listed_for_clients_that_name_json() {
+    let running = Running::start();
+    let cids = ["a b.zip", "sub/c.zip", "sub/deep/d.zip", "web/e.zip"]
+        .map(|name| running.publish(name, name.as_bytes()).to_string());
+    let list = |path: &str, accept: &str| -> serde_json::Value {
+        let reply = running.get(path, &[("Accept", accept)]);
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        assert_eq!(reply.header("cache-control"), Some("no-cache"));
+        serde_json::from_slice(&reply.body).expect("JSON")
+    };
+    let file = |name: &str, size: usize, cid: &str| json!({"type": "file", "name": name, "size": size, "cid": cid});
+    let directory = |name: &str| json!({"type": "directory", "name": name});
+    let root = list("/", "text/html, application/json;q=0.9, */*;q=0.1");
+    let expected = [
+        file("a b.zip", 7, &cids[0]),
+        directory("sub"),
+        directory("web"),
+    ];
+    assert_eq!(root, json!(expected));
+    let sub = [file("c.zip", 9, &cids[1]), directory("deep")];
+    assert_eq!(list("/sub/", "*/*"), json!(sub));
+    assert_eq!(
+        list("/sub/deep/", "*/*"),
+        json!([file("d.zip", 14, &cids[2])])
+    );
+    assert_eq!(list("/web/", "*/*"), json!([file("e.zip", 9, &cids[3])]));
+    for path in ["/none/", "/su/", "/sub/c.zip/", "//", "/sub//deep/"] {
+        assert_eq!(running.get(path, &[]).status, 404, "{path}");
+    }
+    // A browser gets the page, and a cache keeps the two apart.
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let page = running.get("/", &[("Accept", browser)]);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert_eq!(page.header("vary"), Some("Accept"));
+    assert_eq!(running.get("/", &[]).body, page.body);
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! Servers that cannot be reached: one that has never answered is given up soon when content is opened, one that has
+//! answered is waited for.
+
+use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use crate::common::fault::FaultNode;
+use crate::common::gateways::{content, gateways, options, read};
+use crate::common::tree;
+use aiozfs::cache::{Cache, CacheOptions, CachedNodes, Folder, Key};
+use aiozfs::content::Verified;
+use aiozfs::gateways::{HttpBlocks, UrlOf};
+use aiozfs::http::Http;
+use aiozfs::source::{Blocks, ChunkStream, Error, Opened, Origin, Priority, Result, Retry, Source};
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server that cannot be reached.
+struct Down {
+    has_answered: bool,
+    requests: AtomicU64,
+}
+
+impl Down {
+    fn error(&self) -> Error {
+        self.requests.fetch_add(1, SeqCst);
+        Error::Unreachable {
+            origin: Origin::new("server"),
+            cause: "refused".into(),
+            has_answered: self.has_answered,
+        }
+    }
+}
+
+impl Source for Down {
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
+    fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
+        ready(Err(self.error())).boxed()
+    }
+
+    fn read(&self, _range: Range<u64>, _priority: Priority) -> ChunkStream {
+        stream::iter([Err(self.error())]).boxed()
+    }
+}
+
+/// `aiozfs ls` of a wrong address took more than two seconds to say so.
+#[tokio::test(start_paused = true)]
+async fn opening_gives_a_server_up_that_has_never_answered() {
+    for has_answered in [false, true] {
+        let down = Arc::new(Down {
+            has_answered,
+            requests: AtomicU64::new(0),
+        });
+        let source = Retry::new(down.clone(), PATIENCE);
+        let before = Instant::now();
+        source.open(1000).await.expect_err("it is down");
+        let took = before.elapsed();
+        assert_eq!(took < Duration::from_millis(500), !has_answered, "{took:?}");
+        // A server that was started at the same time is reached.
+        assert!(down.requests.load(SeqCst) >= 3);
+        // A read belongs to a mount, which its cache may have opened.
+        let before = Instant::now();
+        let got = read(&source, 0..1000, Priority::Demand).await;
+        got.expect_err("it is down");
+        assert!(before.elapsed() > PATIENCE / 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_tells_whether_the_server_has_answered_before() {
+    let node = FaultNode::start(vec![1; 5000]);
+    let known = Http::new(&node.url(), options()).expect("a URL");
+    known.open(0).await.expect("it is up");
+    node.die();
+    // It listens for another moment.
+    while TcpStream::connect(node.addr).is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let unknown = Http::new(&node.url(), options()).expect("a URL");
+    for (source, expected) in [(known, true), (unknown, false)] {
+        match source.open(0).await {
+            Err(Error::Unreachable { has_answered, .. }) => assert_eq!(has_answered, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// `aiozfs ls CID` through a gateway that is not there tried for the whole time-out of reads, a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opening_a_cid_gives_a_gateway_up_that_has_never_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("its address"));
+    drop(listener);
+    let cid = content().cid;
+    let dir = tree::temp();
+    let cache = Cache::new(
+        Arc::new(Folder::open(dir.path()).expect("a cache")),
+        &CacheOptions { size: 1 << 30 },
+    );
+    for is_cached in [false, true] {
+        let data = gateways(std::slice::from_ref(&base), false);
+        let gateway = base.clone();
+        let url: UrlOf = Box::new(move |cid: &str| format!("{gateway}/ipfs/{cid}"));
+        let set = data.set().clone();
+        let mut blocks: Arc<dyn Blocks> =
+            Arc::new(HttpBlocks::new(vec![(url, options())], set, PATIENCE));
+        if is_cached {
+            blocks = Arc::new(CachedNodes::new(blocks, &cache, Key::verified(&cid)));
+        }
+        let before = Instant::now();
+        let error = Verified::new(cid, Arc::new(data), blocks).open(0).await;
+        let error = error.expect_err("nobody is there");
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+        let took = before.elapsed();
+        assert!(took < PATIENCE / 2, "cached: {is_cached}, {took:?}");
+    }
+}
