@@ -428,8 +428,12 @@ impl fuser::Filesystem for Adapter {
             // After this answer the kernel sends no more of these requests.
             return reply.error(Errno::ENOSYS);
         }
-        // The kernel and tools ask for others (security.capability) at every exec or `ls`.
-        let Some(name) = xattr::own_name(name.as_bytes()) else {
+        let name = name.as_bytes();
+        // After this answer, `ls -l` asks for security.selinux and ACLs of no more files of this mount.
+        if !name.starts_with(b"user.") {
+            return reply.error(Errno::EOPNOTSUPP);
+        }
+        let Some(name) = xattr::own_name(name) else {
             return reply.error(Errno::ENODATA);
         };
         if !xattr::may_read(name, req.uid()) {

@@ -1,6 +1,7 @@
 //! What a mount serves, and the state of this mount.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
@@ -24,6 +25,8 @@ pub(super) struct Served {
     /// The hash of the source, for which [`is_source`](super::is_source) asks.
     pub(super) source_hash: Option<String>,
     runtime: Handle,
+    /// Each request that waits in a task has a clone.
+    waiting: Arc<()>,
 }
 
 impl Served {
@@ -36,6 +39,7 @@ impl Served {
             tally: Tally::default(),
             source_hash,
             runtime,
+            waiting: Arc::default(),
         }
     }
 
@@ -45,11 +49,18 @@ impl Served {
         what: &'static str,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
+        let waiting = self.waiting.clone();
         self.runtime.spawn(async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 log_panic(what);
             }
+            drop(waiting);
         });
+    }
+
+    /// Whether requests wait in tasks.
+    pub(super) fn has_waiting(&self) -> bool {
+        Arc::strong_count(&self.waiting) > 1
     }
 }
 

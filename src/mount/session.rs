@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fuser::{Config, INodeNo, MountOption, Notifier, SessionACL};
 use tokio::runtime::Handle;
@@ -22,6 +22,10 @@ use crate::library::{Change, Library};
 /// How long to wait for the session to end after the mount is gone. A mount that was detached while
 /// files were open stays in the kernel until the process ends.
 const END_WITHIN: Duration = Duration::from_millis(1000);
+
+/// How long requests take to come from the kernel to a task. A detached mount whose requests are all answered after this
+/// time need not wait any longer.
+const ANSWER_WITHIN: Duration = Duration::from_millis(20);
 
 /// How to mount.
 #[derive(Debug, Clone, Default)]
@@ -190,10 +194,13 @@ impl Mounted {
                 result
             };
         }
+        let end = Instant::now() + END_WITHIN;
         loop {
-            match self.events.recv_timeout(END_WITHIN) {
+            match self.events.recv_timeout(ANSWER_WITHIN) {
                 Ok(Event::Stop) => {}
                 Ok(Event::Ended(result)) => return result,
+                Err(RecvTimeoutError::Timeout)
+                    if self.served.has_waiting() && Instant::now() < end => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }

@@ -424,8 +424,13 @@ impl Archive {
         self.index.stored(id).is_ok().then_some(check)
     }
 
+    /// Brings a range of the blob into memory, if it can be fetched, for a reader that goes on to `limit`.
+    pub async fn fetch(&self, range: Range<u64>, limit: u64) {
+        let _ = self.blob.read(range, limit).await;
+    }
+
     /// Where an entry with its header lies in the blob, as far as the directory tells.
-    fn span(&self, id: EntryId) -> Range<u64> {
+    pub fn span(&self, id: EntryId) -> Range<u64> {
         let check = self.index.header_check(id);
         let (start, end) = (check.range().start, check.predicted().range().end);
         start..end.min(self.blob.size()).max(start)

@@ -20,7 +20,14 @@ const STEPS_BY_NAME: u32 = 2;
 const MAX_READERS: usize = 24;
 
 /// The most files to plan ahead. Without a bound, tiny files would fill a window by the ten thousand.
-const MAX_PLANNED: usize = 1024;
+const MAX_PLANNED: usize = 4096;
+
+/// The most files of a new plan. A reader that only seems to jump would have many planned again and again.
+const FIRST_PLANNED: usize = 128;
+
+/// A full plan is continued when this many bytes of the window are free, or an eighth of it, or when half of the files were
+/// read. Each continuation can become a request. Without this bound, each tiny file became one.
+const STEP: u64 = 512 << 10;
 
 /// The least bet, in bytes, that a reader goes on after the last file of a series (`720p_0001.ts`,
 /// `720p_0002.ts`...).
@@ -71,6 +78,8 @@ struct Reader {
     bytes_read: u64,
     /// The files expected after the current one.
     planned: VecDeque<PlannedFile>,
+    /// Total length of the planned files, in bytes.
+    ahead: u64,
     last_read: u64,
 }
 
@@ -128,7 +137,7 @@ impl NextFilePredictor {
     /// Forgets what was planned after this file, because nobody could be told.
     pub(super) fn forget_plan(&mut self, id: EntryId) {
         let readers = self.readers.iter_mut().filter(|r| r.current == id);
-        readers.for_each(|reader| reader.planned.clear());
+        readers.for_each(Reader::forget_plan);
     }
 
     /// Follows a reader that begins with this file. If the last reader went by name and begins
@@ -153,6 +162,7 @@ impl NextFilePredictor {
             series_left: 0,
             bytes_read: 0,
             planned: VecDeque::new(),
+            ahead: 0,
             last_read: self.reads,
         };
         let plan = goes_by_name.then(|| reader.plan(id, window, order, true));
@@ -182,13 +192,20 @@ impl Reader {
         let expected = self.planned.pop_front();
         let is_new = expected.is_none_or(|planned| planned.id != id);
         if is_new {
-            self.planned.clear();
+            self.forget_plan();
+        } else if let Some(read) = expected {
+            self.ahead = self.ahead.saturating_sub(read.len);
         }
-        let mut ahead: u64 = self.planned.iter().map(|planned| planned.len).sum();
+        let mut files = Vec::new();
+        let is_full = window.saturating_sub(self.ahead) < STEP.min(window / 8);
+        if is_full || self.planned.len() > MAX_PLANNED / 2 {
+            return Plan { is_new, files };
+        }
         let mut last = self.planned.back().map_or(id, |planned| planned.id);
         let is_sure = !by_name || self.steps_by_name >= STEPS_BY_NAME;
-        let mut files = Vec::new();
-        while ahead < window && self.planned.len() < MAX_PLANNED {
+        let mut beyond = self.planned_beyond_series();
+        let most = if is_new { FIRST_PLANNED } else { MAX_PLANNED };
+        while self.ahead < window && self.planned.len() < most {
             let next = if by_name {
                 order.next_by_name(last)
             } else {
@@ -198,14 +215,14 @@ impl Reader {
             let len = order.len(next);
             let is_series = order.is_series(last, next);
             let bet = match (is_sure, is_series) {
-                (true, true) => self.bet_left(),
-                (true, false) => self.bet_left().min(self.bet()),
-                (false, true) => FIRST_BET.saturating_sub(ahead),
+                (true, true) => self.bet_left(beyond),
+                (true, false) => self.bet_left(beyond).min(self.bet()),
+                (false, true) => FIRST_BET.saturating_sub(self.ahead),
                 (false, false) => 0,
             };
             // Only the first file may be fetched in part: the rest of a later one would come late,
             // and in a request of its own.
-            if bet == 0 || bet < len && !(files.is_empty() && ahead == 0) {
+            if bet == 0 || bet < len && !(files.is_empty() && self.ahead == 0) {
                 break;
             }
             self.planned.push_back(PlannedFile {
@@ -213,23 +230,35 @@ impl Reader {
                 len,
                 is_series,
             });
+            if !is_series || beyond.is_some() {
+                beyond = Some(beyond.unwrap_or_default().saturating_add(len));
+            }
             files.push((next, bet));
-            ahead = ahead.saturating_add(len);
+            self.ahead = self.ahead.saturating_add(len);
             last = next;
         }
         Plan { is_new, files }
     }
+    fn forget_plan(&mut self) {
+        self.planned.clear();
+        self.ahead = 0;
+    }
 
-    /// How many bytes may be fetched after the files that are planned.
-    fn bet_left(&self) -> u64 {
-        if self.series_left >= READS_EVERYTHING {
-            return u64::MAX;
-        }
+    /// How many bytes are planned beyond the end of the series; `None` if the plan does not reach its end.
+    fn planned_beyond_series(&self) -> Option<u64> {
         let beyond = self.planned.iter().skip_while(|planned| planned.is_series);
-        let mut bets = beyond.map(|planned| planned.len).peekable();
-        match bets.peek() {
-            None => u64::MAX,
-            Some(_) => self.bet().saturating_sub(bets.sum()),
+        beyond
+            .map(|planned| planned.len)
+            .reduce(u64::saturating_add)
+    }
+
+    /// How many bytes may be fetched after the files that are planned, of which `beyond` lie beyond the end of the series.
+    fn bet_left(&self, beyond: Option<u64>) -> u64 {
+        match beyond {
+            Some(beyond) if self.series_left < READS_EVERYTHING => {
+                self.bet().saturating_sub(beyond)
+            }
+            _ => u64::MAX,
         }
     }
 
@@ -380,6 +409,45 @@ mod tests {
         assert!(plan.is_new);
         let files: Vec<EntryId> = plan.files.iter().map(|(id, _)| *id).collect();
         assert_eq!(files, [archive.0[42], archive.0[43]]);
+    }
+
+    /// Each file that was read made room for another one, which became a request of its own: 20,000 for 20,000 tiny
+    /// files.
+    #[test]
+    fn tiny_files_are_planned_many_at_a_time() {
+        struct Tiny(Vec<EntryId>);
+        impl FileOrder for Tiny {
+            fn next_by_position(&self, id: EntryId) -> Option<EntryId> {
+                self.0.get(id.index() + 1).copied()
+            }
+            fn next_by_name(&self, id: EntryId) -> Option<EntryId> {
+                self.next_by_position(id)
+            }
+            fn is_series(&self, _: EntryId, _: EntryId) -> bool {
+                true
+            }
+            fn len(&self, _: EntryId) -> u64 {
+                500
+            }
+        }
+        const FILES: u16 = 20_000;
+        let archive = Tiny(ids(FILES));
+        for window in [64 << 10, 1 << 20, 64 << 20] {
+            let mut predictor = NextFilePredictor::default();
+            let (mut planned, mut steps) = (0, 0);
+            for id in &archive.0 {
+                let plan = predictor.began(*id, window, &archive);
+                predictor.ended(*id, &archive);
+                let files = plan.map_or(0, |plan| plan.files.len());
+                planned += files;
+                steps += usize::from(files > 0);
+            }
+            // All but the first two.
+            assert_eq!(planned, usize::from(FILES) - 2, "{window}");
+            let fewest = u64::from(FILES) * 500 / (window / 8).min(STEP);
+            let fewest = fewest.max(u64::from(FILES) / MAX_PLANNED as u64 * 2);
+            assert!(steps as u64 <= fewest + 3, "{steps} steps, {window}");
+        }
     }
 
     #[test]

@@ -9,13 +9,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use crate::archive::Timestamp;
 
 /// Permissions of directories until they are finished.
 const NEW: Mode = Mode::RWXU;
+
+/// Filesystems on which syncfs(2) does what fsync(2) does: ext2 to ext4, XFS, Btrfs, F2FS, tmpfs (statfs(2)). It does not
+/// ask a server to do it (FUSE), nor report errors of a layer below (overlayfs).
+const WITH_SYNCFS: [u32; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994];
 
 /// An open directory.
 pub(super) struct Directory(OwnedFd);
@@ -33,6 +37,21 @@ impl Directory {
 
     /// The directory at `path` below this one. Missing ones are created.
     pub(super) fn directory(&self, path: &[u8]) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let whole = if path.is_empty() {
+            b".".as_slice()
+        } else {
+            path
+        };
+        // Fails before Linux 5.6, if one is missing, and while something is renamed.
+        match rustix::fs::openat2(&self.0, os(whole), flags, Mode::empty(), within) {
+            Ok(there) => Ok(Self(there)),
+            Err(_) => self.walk(path),
+        }
+    }
+
+    fn walk(&self, path: &[u8]) -> io::Result<Self> {
         let mut here = Self(self.0.try_clone()?);
         for name in path
             .split(|byte| *byte == b'/')
@@ -53,9 +72,21 @@ impl Directory {
         &self.0
     }
 
-    /// Sets the permissions, as far as the umask allows, and the time of modification.
-    pub(super) fn finish(&self, mode: Mode, mtime: Timestamp) -> io::Result<()> {
-        rustix::fs::fchmod(&self.0, (mode | NEW) & !umask())?;
+    /// The device, if it is a local filesystem on which syncfs(2) waits for all that was written, and reports errors.
+    pub(super) fn device_with_syncfs(&self) -> Option<u64> {
+        let kind = rustix::fs::fstatfs(&self.0).ok()?.f_type as u32;
+        let device = rustix::fs::fstat(&self.0).ok()?.st_dev;
+        (WITH_SYNCFS.contains(&kind) && is_since(5, 8)).then_some(device)
+    }
+
+    /// Waits until the disk has all that was written to the filesystem.
+    pub(super) fn syncfs(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.0)?)
+    }
+
+    /// Sets the permissions, as far as `umask` allows, and the time of modification.
+    pub(super) fn finish(&self, mode: Mode, mtime: Timestamp, umask: Mode) -> io::Result<()> {
+        rustix::fs::fchmod(&self.0, (mode | NEW) & !umask)?;
         Ok(rustix::fs::futimens(&self.0, &times(mtime))?)
     }
 
@@ -130,6 +161,14 @@ pub(super) fn umask() -> Mode {
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     let mask = line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok());
     Mode::from_raw_mode(mask.unwrap_or(0o022))
+}
+
+/// Whether Linux has this version or a later one. Since 5.8, syncfs(2) reports errors.
+fn is_since(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || parts.next().and_then(|part| part.parse().ok());
+    next().zip(next()) >= Some((major, minor))
 }
 
 /// A path as the operating system has it.

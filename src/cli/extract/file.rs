@@ -1,15 +1,16 @@
 //! Extracts one file.
-//!
-//! A file is written under another name, which begins with a dot and ends in `.aiozfs-part`, and gets its own name when
-//! it is complete. So a file under its own name is never half written.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType};
+use tokio::sync::Semaphore;
 
-use super::directory::{Directory, os, times, umask};
-use crate::archive::{Kind, Timestamp};
+use super::batch::{Batches, Complete};
+use super::directory::{Directory, os};
+use super::part::{IN_THE_WAY, Options, Part, Place};
+use super::runs::Fetched;
+use crate::archive::Timestamp;
 use crate::cli::progress::Progress;
 use crate::fs::{Attr, Ino};
 use crate::volume::Volume;
@@ -17,14 +18,11 @@ use crate::volume::Volume;
 /// How much is read at once, in bytes.
 const STEP: u32 = 1 << 20;
 
-/// How files are written.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Options {
-    /// Replace files that differ.
-    pub(super) overwrite: bool,
-    /// Wait until the disk has a file before it gets its name.
-    pub(super) sync: bool,
-}
+/// How many files are read at the same time. Small files need many to fill a link with a long round trip.
+const READING: usize = 32;
+
+/// Files of at most this length in bytes are written in batches. Together they are all in memory.
+pub(super) const SMALL: u32 = 32 << 10;
 
 /// What was done for a file.
 pub(super) enum Outcome {
@@ -34,69 +32,160 @@ pub(super) enum Outcome {
     Skipped,
 }
 
-/// Extracts the file `ino` below `target`.
-pub(super) async fn extract(
-    volume: &Volume,
-    ino: Ino,
-    target: &Directory,
+/// Extracts files of a volume.
+pub(super) struct Extractor {
+    volume: Arc<Volume>,
+    target: Arc<Directory>,
     options: Options,
-    progress: &Progress,
-) -> Result<Outcome, String> {
-    let moment = volume.open(ino).map_err(text)?;
-    volume.settle(ino).await.map_err(text)?;
-    let attr = volume.attr(ino).map_err(text)?;
-    let path = volume.tree().path(ino);
-    let (directory, name) = split(&path);
-    let directory = target.directory(directory).map_err(text)?;
-    match existing(&directory, name, &attr).map_err(text)? {
-        Existing::Same => {
-            progress.add(attr.size);
-            return Ok(Outcome::Skipped);
-        }
-        Existing::Other if !options.overwrite => return Err(IN_THE_WAY.to_owned()),
-        Existing::Other | Existing::Nothing => {}
-    }
-    // Without a checksum, bytes from an earlier run could belong to another archive.
-    let checksum = checksum(volume, ino);
-    let part_name = format!(".{}-{:08x}.aiozfs-part", ino.0, checksum.unwrap_or(0));
-    let mut part = Part::open(&directory, part_name.as_bytes()).map_err(text)?;
-    let resume = || part.resume(attr.size, checksum.is_some());
-    let mut is_resumed = tokio::task::block_in_place(resume).map_err(text)?;
-    progress.add(part.at);
-    loop {
-        while part.at < attr.size {
-            let bytes = volume
-                .read(ino, moment, part.at, STEP)
-                .await
-                .map_err(text)?;
-            if bytes.is_empty() {
-                return Err(format!("it ends at {} of {} bytes", part.at, attr.size));
-            }
-            tokio::task::block_in_place(|| part.append(&bytes)).map_err(text)?;
-            progress.add(bytes.len() as u64);
-        }
-        if checksum.is_none_or(|expected| expected == part.crc.clone().finalize()) {
-            break;
-        }
-        part.restart().map_err(text)?;
-        if !std::mem::take(&mut is_resumed) {
-            let _ = directory.remove(part_name.as_bytes());
-            return Err("its bytes differ from its CRC-32 in the archive".to_owned());
-        }
-    }
-    tokio::task::block_in_place(|| part.finish(&attr, options.sync)).map_err(text)?;
-    let is_named = if options.overwrite {
-        directory.replace(part_name.as_bytes(), name).map(|()| true)
-    } else {
-        directory.rename_new(part_name.as_bytes(), name)
-    };
-    if !is_named.map_err(text)? {
-        // Somebody has made a file of this name meanwhile.
-        let _ = directory.remove(part_name.as_bytes());
-        return Err(IN_THE_WAY.to_owned());
-    }
-    Ok(Outcome::Written(attr.size))
+    progress: Progress,
+    reading: Semaphore,
+    batches: Option<Batches>,
 }
+
+impl Extractor {
+    /// Extracts below `target`. Must be called within a runtime.
+    pub(super) fn new(
+        volume: &Arc<Volume>,
+        target: &Arc<Directory>,
+        options: Options,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            volume: volume.clone(),
+            target: target.clone(),
+            options,
+            progress,
+            reading: Semaphore::new(READING),
+            batches: Batches::start(target, options),
+        }
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether a file is written in a batch.
+    pub(super) fn is_small(&self, ino: Ino) -> bool {
+        let attr = self.volume.tree().attr(ino);
+        self.batches.is_some() && attr.is_some_and(|attr| attr.size <= SMALL.into())
+    }
+
+    /// Extracts the file `ino`. It is read when `fetched` has ended.
+    pub(super) async fn extract(
+        self: Arc<Self>,
+        ino: Ino,
+        fetched: Option<Fetched>,
+    ) -> Result<Outcome, String> {
+        let (volume, options) = (&self.volume, self.options);
+        let reading = self.reading.acquire().await.map_err(text)?;
+        let moment = volume.open(ino).map_err(text)?;
+        volume.settle(ino).await.map_err(text)?;
+        let attr = volume.attr(ino).map_err(text)?;
+        let path = volume.tree().path(ino);
+        let (directory_path, name) = split(&path);
+        let directory = self.target.directory(directory_path).map_err(text)?;
+        match existing(&directory, name, &attr).map_err(text)? {
+            Existing::Same => {
+                self.progress.add(attr.size);
+                return Ok(Outcome::Skipped);
+            }
+            Existing::Other if !options.overwrite => return Err(IN_THE_WAY.to_owned()),
+            Existing::Other | Existing::Nothing => {}
+        }
+        if let Some(fetched) = fetched {
+            fetched.await;
+        }
+        // Without a checksum, bytes from an earlier run could belong to another archive.
+        let checksum = checksum(volume, ino);
+        let part_name = format!(".{}-{:08x}.aiozfs-part", ino.0, checksum.unwrap_or(0));
+        let (name, part_name) = (name.to_owned(), part_name.into_bytes());
+        match &self.batches {
+            Some(batches) if attr.size <= SMALL.into() => {
+                drop(directory);
+                let bytes = self.read(ino, moment, 0, &attr).await?;
+                if checksum.is_some_and(|expected| expected != crc32fast::hash(&bytes)) {
+                    return Err(DIFFERS.to_owned());
+                }
+                drop(reading);
+                let complete = Complete {
+                    directory: directory_path.to_owned(),
+                    name,
+                    part_name,
+                    attr,
+                    bytes,
+                };
+                batches.write(complete).await?;
+                self.progress.add(attr.size);
+            }
+            _ => {
+                let directory = Arc::new(directory);
+                let place = Place {
+                    directory,
+                    name,
+                    part_name,
+                };
+                self.stream(ino, moment, &attr, checksum, &place).await?;
+            }
+        }
+        Ok(Outcome::Written(attr.size))
+    }
+
+    /// Writes a file while it is read.
+    async fn stream(
+        &self,
+        ino: Ino,
+        moment: u64,
+        attr: &Attr,
+        checksum: Option<u32>,
+        place: &Place,
+    ) -> Result<(), String> {
+        let mut part = Part::open(place).map_err(text)?;
+        let resume = || part.resume(attr.size, checksum.is_some());
+        let mut is_resumed = tokio::task::block_in_place(resume).map_err(text)?;
+        self.progress.add(part.at);
+        loop {
+            while part.at < attr.size {
+                let bytes = self.read(ino, moment, part.at, attr).await?;
+                tokio::task::block_in_place(|| part.append(&bytes)).map_err(text)?;
+                self.progress.add(bytes.len() as u64);
+            }
+            if checksum.is_none_or(|expected| expected == part.crc32()) {
+                break;
+            }
+            part.restart().map_err(text)?;
+            if !std::mem::take(&mut is_resumed) {
+                place.remove_part();
+                return Err(DIFFERS.to_owned());
+            }
+        }
+        let Options {
+            overwrite,
+            sync,
+            umask,
+        } = self.options;
+        tokio::task::block_in_place(|| {
+            part.finish(attr, umask).map_err(text)?;
+            if sync {
+                // After an error, the kernel may show bytes that the disk never got.
+                let synced = part.sync().inspect_err(|_| place.remove_part());
+                synced.map_err(text)?;
+            }
+            place.give_name(overwrite)
+        })
+    }
+
+    /// The next bytes of a file. They are not empty unless the file is.
+    async fn read(&self, ino: Ino, moment: u64, at: u64, attr: &Attr) -> Result<Vec<u8>, String> {
+        let read = self.volume.read(ino, moment, at, STEP);
+        let bytes = read.await.map_err(text)?;
+        if bytes.is_empty() && attr.size > 0 {
+            return Err(format!("it ends at {at} of {} bytes", attr.size));
+        }
+        Ok(bytes)
+    }
+}
+
+const DIFFERS: &str = "its bytes differ from its CRC-32 in the archive";
 
 /// Makes the symbolic link `ino` below `target`.
 pub(super) async fn link(
@@ -122,8 +211,6 @@ pub(super) async fn link(
         Err(e) => Err(text(e)),
     }
 }
-
-const IN_THE_WAY: &str = "another file of this name exists; --overwrite replaces it";
 
 /// The file's CRC-32, if the archive has one and the file is extracted as it is in the archive.
 fn checksum(volume: &Volume, ino: Ino) -> Option<u32> {
@@ -159,85 +246,6 @@ fn existing(directory: &Directory, name: &[u8], attr: &Attr) -> io::Result<Exist
 /// In seconds, since not all filesystems keep fractions.
 fn is_time(stat: &rustix::fs::Stat, mtime: Timestamp) -> bool {
     stat.st_mtime == mtime.secs
-}
-
-/// A file that is not complete.
-struct Part {
-    file: File,
-    /// How many bytes it has.
-    at: u64,
-    crc: crc32fast::Hasher,
-}
-
-impl Part {
-    fn open(directory: &Directory, name: &[u8]) -> io::Result<Self> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(directory.fd(), os(name), flags, mode)?;
-        let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-        lock.map_err(|_| io::Error::other("another aiozfs is extracting it"))?;
-        // Before the lock, another run may have given this file its own name. Then it is complete, and no longer ours.
-        let named = rustix::fs::statat(directory.fd(), os(name), AtFlags::SYMLINK_NOFOLLOW);
-        let held = rustix::fs::fstat(&file)?;
-        let is_ours =
-            |named: rustix::fs::Stat| (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino);
-        if !named.is_ok_and(is_ours) {
-            return Err(io::Error::other("another aiozfs has extracted it"));
-        }
-        Ok(Self {
-            file: File::from(file),
-            at: 0,
-            crc: crc32fast::Hasher::new(),
-        })
-    }
-
-    /// Goes on behind what an earlier run wrote, if `may_resume`. Returns whether there was any.
-    fn resume(&mut self, size: u64, may_resume: bool) -> io::Result<bool> {
-        let len = self.file.metadata()?.len();
-        if !may_resume || len > size {
-            self.restart()?;
-            return Ok(false);
-        }
-        let mut buffer = vec![0; STEP as usize];
-        loop {
-            let read = self.file.read(&mut buffer)?;
-            if read == 0 {
-                return Ok(self.at > 0);
-            }
-            self.crc.update(&buffer[..read]);
-            self.at += read as u64;
-        }
-    }
-
-    fn restart(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.file.seek(SeekFrom::Start(0))?;
-        self.at = 0;
-        self.crc.reset();
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.crc.update(bytes);
-        self.at += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Sets permissions, as far as the umask allows, and the time of modification. With `sync`, waits for the disk:
-    /// otherwise a file could have its name, size and time after a power failure, but not its bytes, and a later
-    /// run would skip it.
-    fn finish(&self, attr: &Attr, sync: bool) -> io::Result<()> {
-        let mode = match attr.kind {
-            Kind::File => attr.perm,
-            // Devices and the like are files here, without their permissions.
-            _ => 0o644,
-        };
-        let mode = Mode::from_raw_mode(mode.into()) & !umask();
-        rustix::fs::fchmod(&self.file, mode)?;
-        rustix::fs::futimens(&self.file, &times(attr.mtime))?;
-        if sync { self.file.sync_all() } else { Ok(()) }
-    }
 }
 
 /// The directory and the name of a path.

@@ -1,16 +1,20 @@
 //! `aiozfs extract`.
 
+mod batch;
 mod directory;
 mod file;
+mod part;
+mod runs;
 mod selection;
 
 use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, ValueHint};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use indicatif::HumanBytes;
 use rustix::fs::Mode;
 use serde::Serialize;
@@ -22,12 +26,14 @@ use super::{Failure, completions, runtime};
 use crate::archive::Kind;
 use crate::fs::Ino;
 use crate::volume::Volume;
-use directory::Directory;
-use file::{Options, Outcome};
+use directory::{Directory, umask};
+use file::{Extractor, Outcome, SMALL};
+use part::Options;
+use runs::Runs;
 use selection::Selection;
 
-/// How many files are read at the same time. Small files need many to fill a link with a long round trip.
-const FILES_AT_ONCE: usize = 32;
+/// How many files are being extracted at the same time: some are read, others wait for the disk.
+const FILES_AT_ONCE: usize = 512;
 
 /// Extract files of an archive into a directory.
 ///
@@ -140,7 +146,13 @@ async fn all(
     target: Arc<Directory>,
     args: &ExtractArgs,
 ) -> Summary {
-    let progress = Arc::new(Progress::bytes("extracting", Some(selection.bytes)));
+    let options = Options {
+        overwrite: args.overwrite,
+        sync: !args.no_sync,
+        umask: umask(),
+    };
+    let progress = Progress::bytes("extracting", Some(selection.bytes));
+    let extractor = Arc::new(Extractor::new(volume, &target, options, progress));
     let mut summary = Summary::default();
     let mut note = |ino: Ino, done: Result<Outcome, String>| match done {
         Ok(Outcome::Written(bytes)) => {
@@ -151,7 +163,9 @@ async fn all(
         Err(reason) => {
             let path = volume.tree().path(ino);
             if !args.json {
-                progress.aside(|| tell!("aiozfs: {}: {reason}", quoted(&path)));
+                extractor
+                    .progress()
+                    .aside(|| tell!("aiozfs: {}: {reason}", quoted(&path)));
             }
             let path = String::from_utf8_lossy(&path).into_owned();
             summary.failed.push(Failed { path, reason });
@@ -162,15 +176,16 @@ async fn all(
             note(*ino, Err(e.to_string()));
         }
     }
-    let options = Options {
-        overwrite: args.overwrite,
-        sync: !args.no_sync,
-    };
-    let tasks = selection.files.into_iter().map(|ino| {
-        let (volume, target, progress) = (volume.clone(), target.clone(), progress.clone());
+    let files = Runs::new(volume, selection.files, SMALL.into());
+    let tasks = files.map(|(ino, fetched)| {
+        let work = extractor.clone().extract(ino, fetched);
+        // A small file is not worth a task.
+        let is_small = extractor.is_small(ino);
         async move {
-            let work =
-                async move { file::extract(&volume, ino, &target, options, &progress).await };
+            if is_small {
+                let done = AssertUnwindSafe(work).catch_unwind().await;
+                return (ino, done.unwrap_or_else(|_| Err("a panic".to_owned())));
+            }
             let done = tokio::spawn(work).await;
             (ino, done.unwrap_or_else(|e| Err(e.to_string())))
         }
@@ -188,7 +203,11 @@ async fn all(
             && let Ok(directory) = target.directory(&volume.tree().path(ino))
         {
             // The files are there even if permissions and times cannot be set.
-            let _ = directory.finish(Mode::from_raw_mode(attr.perm.into()), attr.mtime);
+            let _ = directory.finish(
+                Mode::from_raw_mode(attr.perm.into()),
+                attr.mtime,
+                options.umask,
+            );
         }
     }
     summary

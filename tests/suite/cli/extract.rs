@@ -146,28 +146,30 @@ fn a_file_that_was_made_meanwhile_stays() {
 /// While files are being extracted, another process puts a link in the place of their directory.
 #[test]
 fn a_link_that_is_planted_meanwhile_leads_nothing_out() {
-    let out = tree::temp();
-    let (into, outside) = (out.path().join("into"), out.path().join("outside"));
-    fs::create_dir(&outside).expect("a directory");
-    // More than are extracted at once.
-    let items = (0..96).map(|n| Item::new(format!("d/{n}"), tree::bytes(n, 256 << 10)));
-    let node = FaultNode::start(Zip::of(items).finish());
-    let mut command = run::aiozfs();
-    command.args(["extract", &node.url(), "-C"]).arg(&into);
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let child = command.spawn().expect("aiozfs");
-    let made = || into.join("d").exists();
-    assert!(
-        run::wait_until(Duration::from_secs(10), made),
-        "no directory"
-    );
-    fs::rename(into.join("d"), into.join("moved")).expect("a directory");
-    symlink(&outside, into.join("d")).expect("a link");
-    let done = child.wait_with_output().expect("a child");
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert_eq!(done.status.code(), Some(1), "{said}");
-    assert!(said.contains("d is in the way"), "{said}");
-    assert!(tree::names(&outside).is_empty());
+    // More than are extracted at once; large ones, and small ones that are written in batches.
+    for (count, size) in [(96, 256 << 10), (1536, 16 << 10)] {
+        let out = tree::temp();
+        let (into, outside) = (out.path().join("into"), out.path().join("outside"));
+        fs::create_dir(&outside).expect("a directory");
+        let items = (0..count).map(|n| Item::new(format!("d/{n}"), tree::bytes(n, size)));
+        let node = FaultNode::start(Zip::of(items).finish());
+        let mut command = run::aiozfs();
+        command.args(["extract", &node.url(), "-C"]).arg(&into);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn().expect("aiozfs");
+        let made = || into.join("d").exists();
+        assert!(
+            run::wait_until(Duration::from_secs(10), made),
+            "no directory"
+        );
+        fs::rename(into.join("d"), into.join("moved")).expect("a directory");
+        symlink(&outside, into.join("d")).expect("a link");
+        let done = child.wait_with_output().expect("a child");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(said.contains("d is in the way"), "{said}");
+        assert!(tree::names(&outside).is_empty());
+    }
 }
 
 /// A run that is killed leaves a part under another name. The next run goes on behind it, and does not believe it.
@@ -216,15 +218,65 @@ fn killed_at_any_moment_a_file_is_whole_or_not_there() {
     assert_eq!(tree::names(out.path()), [Path::new("film")]);
 }
 
+/// Small files are written in batches. Each is whole or not there, and the next run finishes the others.
+#[test]
+fn killed_at_any_moment_small_files_are_whole_or_not_there() {
+    let out = tree::temp();
+    let content = |n: u64| tree::bytes(n, 100 + n as usize % 800);
+    let items = (0..3000).map(|n| Item::new(format!("d{}/{n}", n / 500), content(n)));
+    let archive = out.path().join("a.zip");
+    fs::write(&archive, Zip::of(items).finish()).expect("an archive");
+    let into = out.path().join("into");
+    let whole = || {
+        let names = (0..3000).map(|n| (n, into.join(format!("d{}/{n}", n / 500))));
+        let found = names.filter_map(|(n, path)| Some((n, fs::read(path).ok()?)));
+        let right = found.inspect(|(n, bytes)| assert!(*bytes == content(*n), "file {n}"));
+        right.count()
+    };
+    for pause in (0..8).map(|n| Duration::from_millis(20 + 10 * n)) {
+        let mut command = run::aiozfs();
+        command.arg("extract").arg(&archive).arg("-C").arg(&into);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("aiozfs");
+        thread::sleep(pause);
+        child.kill().expect("a child");
+        child.wait().expect("a child");
+        whole();
+    }
+    // A part of another archive, as far as anybody can tell.
+    let part = format!(".2-{:08x}.aiozfs-part", crc32fast::hash(&content(0)));
+    tree::write(&into.join("d0"), &part, &[7; 5000]);
+    let _ = fs::remove_file(into.join("d0/0"));
+    extract(&archive, &into, &[]).ok("extract");
+    assert_eq!(whole(), 3000);
+    let left = tree::names(&into);
+    let parts = left.iter().filter(|name| name.extension().is_some());
+    assert_eq!(parts.collect::<Vec<_>>(), Vec::<&std::path::PathBuf>::new());
+}
+
+/// Each tiny file was a request, and 5,000 of them took 16 s over a round trip of 50 ms.
+#[test]
+fn tiny_files_are_fetched_many_with_one_request() {
+    let out = tree::temp();
+    let items = (0..3000).map(|n| Item::new(format!("d/{n:04}"), tree::bytes(n, 500)));
+    let node = FaultNode::start(Zip::of(items).finish());
+    let before = node.requests();
+    extract(Path::new(&node.url()), out.path(), &[]).ok("extract");
+    let requests = node.requests() - before;
+    assert!(requests < 300, "{requests} requests");
+}
+
 /// Right headers and one wrong bit: the archive's checksum tells.
 #[test]
 fn wrong_bytes_are_an_error_and_leave_no_file() {
-    let out = tree::temp();
-    let content = tree::bytes(9, 1 << 20);
-    let node = FaultNode::start(Zip::of([Item::new("film", &content)]).finish());
-    node.behave(Behaviour::Flip(5000));
-    let done = extract(Path::new(&node.url()), out.path(), &["--json"]);
-    assert_eq!(done.code(), Some(1), "{}", done.stderr);
-    assert!(done.stdout.contains("\"path\":\"film\""), "{}", done.stdout);
-    assert!(!out.path().join("film").exists());
+    for size in [20_000, 1 << 20] {
+        let out = tree::temp();
+        let content = tree::bytes(9, size);
+        let node = FaultNode::start(Zip::of([Item::new("film", &content)]).finish());
+        node.behave(Behaviour::Flip(5000));
+        let done = extract(Path::new(&node.url()), out.path(), &["--json"]);
+        assert_eq!(done.code(), Some(1), "{}", done.stderr);
+        assert!(done.stdout.contains("\"path\":\"film\""), "{}", done.stdout);
+        assert!(!out.path().join("film").exists());
+    }
 }

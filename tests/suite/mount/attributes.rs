@@ -167,6 +167,20 @@ fn attributes_tell_where_the_bytes_lie() {
     }
 }
 
+/// `ls -l` asked for security.selinux and the ACL of each file. It does so as long as it is told that the file has no such
+/// attribute, and stops when it is told that the filesystem has none.
+#[test]
+fn attributes_of_other_namespaces_are_not_supported() {
+    let (_source, _out, archive) = packed();
+    let mount = Mount::new(&archive);
+    for path in [mount.path().to_owned(), mount.join("hello.txt")] {
+        for name in ["security.selinux", "system.posix_acl_access"] {
+            let value = rustix::fs::lgetxattr(&path, name, &mut [0; 64][..]);
+            assert_eq!(value.err(), Some(Errno::NOTSUP), "{name} of {path:?}");
+        }
+    }
+}
+
 #[test]
 fn getfattr_lists_all_attributes() {
     let (source, out) = (tree::temp(), tree::temp());

@@ -154,6 +154,35 @@ fn playing_and_copying_many_files_fill_the_link() {
     assert!(slow.is_empty(), "over their bars: {slow:#?}");
 }
 
+/// Each tiny file that was read made room for one more ahead of the reader, which became a request of its own.
+#[test]
+fn tiny_files_are_fetched_many_with_one_request() {
+    let mut archive = Sparse::default();
+    for n in 0..20_000 {
+        archive.add(&format!("mail/{n:05}"), 100 + n * 7919 % 800);
+    }
+    let (size, content) = archive.finish();
+    let (took, carried) = on_paused_clock(async {
+        let link = Link::new(Shape::new(50, 25.0, 100.0), size, content);
+        let (parse, options) = (ParseOptions::default(), ReaderOptions::default());
+        let archive = Archive::open(link.clone(), parse, options).await;
+        let archive = Arc::new(archive.expect("an archive"));
+        let names = archive.index().clone();
+        archive.follow_names(Box::new(move |id| names.id(id.index() + 1)));
+        let since = Instant::now();
+        link.carried();
+        for id in archive.index().ids() {
+            let size = archive.index().get(id).size;
+            let got = archive.read(id, 0..size).await.expect("a calm link");
+            assert_eq!(got.len() as u64, size);
+        }
+        (since.elapsed(), link.carried())
+    });
+    println!("{took:.3?}, {carried:?}");
+    assert!(carried.requests < 100, "{carried:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
 /// A large directory is requested all at once: one round trip for the end of the blob, one for the
 /// rest of the directory, and one more while connections are made.
 #[test]
