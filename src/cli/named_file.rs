@@ -3,8 +3,8 @@
 //! An error of such a file says what named it: a path alone does not tell which of several options is wrong.
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::Failure;
@@ -79,16 +79,18 @@ impl<'a> NamedFile<'a> {
         }
     }
 
-    /// Its bytes, of which there are at most `most`.
+    /// Its bytes, of which there are at most `most`. A device or a pipe tells no size, and may have no end.
     pub(super) fn read(&self, most: u64) -> Result<Vec<u8>, Failure> {
-        let size = fs::metadata(self.path).map_err(|e| self.unreadable(&e))?;
-        let size = size.len();
-        if size > most {
+        let file = File::open(self.path).map_err(|e| self.unreadable(&e))?;
+        let mut bytes = Vec::new();
+        let read = file.take(most + 1).read_to_end(&mut bytes);
+        read.map_err(|e| self.unreadable(&e))?;
+        if bytes.len() as u64 > most {
             return Err(self.failed(format!(
-                "it has {size} bytes, and a file of this kind has at most {most}"
+                "it has more than {most} bytes, the most that a file of this kind has"
             )));
         }
-        fs::read(self.path).map_err(|e| self.unreadable(&e))
+        Ok(bytes)
     }
 
     /// The bytes of a small file.

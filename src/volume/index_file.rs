@@ -8,9 +8,12 @@
 //! bytes are given out.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
 
 use super::error::{IndexFileError, OpenError};
 use super::location::Location;
@@ -151,11 +154,22 @@ impl MadeOf {
     }
 }
 
+/// All bytes of a local file. Of one that does not begin with [`MAGIC`], the first: a device may have no end.
+async fn read_local(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path).await?;
+    let mut bytes = Vec::new();
+    let mut begin = (&mut file).take(MAGIC.len() as u64);
+    begin.read_to_end(&mut bytes).await?;
+    if bytes == MAGIC {
+        file.take(MAX_FILE).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
 /// All bytes of a file.
 async fn read(location: &Location, options: &Options) -> Result<Vec<u8>, OpenError> {
     if let Location::File(path) = location {
-        let found = tokio::fs::read(path).await;
-        return found.map_err(|e| {
+        return read_local(path).await.map_err(|e| {
             let (kind, cause) = (e.kind(), e.to_string());
             OpenError::index(location, IndexFileError::Io { kind, cause })
         });
