@@ -1,114 +1,161 @@
-//! What bash completes, with the script of `aiozfs completions bash`.
+//! What an interactive bash completes, with the script of `aiozfs completions bash`.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::common::run::{self, run, tool};
+use crate::common::fault::FaultNode;
+use crate::common::needs;
+use crate::common::run::{self, run_for, tool};
 use crate::common::tree;
 use crate::common::zips::{Item, Zip};
 
-/// Calls the script as bash does: the words as bash divides them, and the one before the cursor.
-const CALL: &str = r#"
-PATH=$(dirname "$1"):$PATH
-source <(aiozfs completions bash)
-how=$(complete -p aiozfs)
-how=${how##*-F }
-COMP_WORDS=("${@:3}") COMP_CWORD=$(($# - 3)) COMP_TYPE=9
-${how% aiozfs} aiozfs "$2" "" 2>/dev/null
-printf '%s\n' "${COMPREPLY[@]}"
-"#;
-
-/// What the last of these words is completed to. `current`: that word, as bash says it to the script.
-fn completed(dir: &Path, words: &[&str], current: &str) -> String {
-    let mut bash = tool("bash");
-    bash.args(["--norc", "-c", CALL, "bash", run::AIOZFS, current]);
-    bash.args(words).current_dir(dir);
-    bash.env("AIOZFS_CACHE_SIZE", "0");
-    run(&mut bash).ok("bash").stdout
+/// What follows a typed line.
+#[derive(Clone, Copy)]
+enum Keys {
+    Tab,
+    TabEnter,
 }
 
-/// `m/with space/` was completed to two words, and nothing was completed behind `my\ film.zip` or `http://...`.
+/// The lines that bash makes of these lines and a tab.
+fn completed(dir: &Path, lines: &[&str], keys: Keys) -> Vec<String> {
+    needs::tool("bash");
+    let mut python = tool("python3");
+    let keys = match keys {
+        Keys::Tab => "tab",
+        Keys::TabEnter => "enter",
+    };
+    let text = serde_json::to_string(lines).expect("JSON");
+    python.args(["-c", include_str!("bash.py"), run::AIOZFS, keys, &text]);
+    python.current_dir(dir).env("HOME", dir);
+    python.env("AIOZFS_CACHE_SIZE", "0");
+    let made = run_for(&mut python, Duration::from_secs(120)).ok("bash");
+    serde_json::from_str(&made.stdout).expect("a list of lines")
+}
+
+/// Compares what bash makes of each line with what is expected.
+fn expect(dir: &Path, table: &[(&str, &str)]) {
+    let lines: Vec<_> = table.iter().map(|(line, _)| *line).collect();
+    let made = completed(dir, &lines, Keys::Tab);
+    for ((line, expected), made) in table.iter().zip(made) {
+        assert_eq!(made.trim_end(), *expected, "{line}");
+    }
+}
+
+/// `m/with space/` was completed to two words, and nothing was completed behind `my\ film.zip`, `'my film.zip'` or
+/// `http://...`.
 #[test]
 fn bash_completes_names_with_characters_of_the_shell() {
     let dir = tree::temp();
     let names = ["m/with space", "m/a:b c", "m/it's", "plain"];
     let zip = Zip::of(names.map(|name| Item::new(name, "x"))).finish();
-    fs::write(dir.path().join("my film.zip"), zip).expect("an archive");
-    for (words, current, expected) in [
-        (&["aiozfs", "ls", "my"][..], "my", r"my\ film.zip"),
-        (&["aiozfs", "ls", r"my\ f"], r"my\ f", r"my\ film.zip"),
-        (&["aiozfs", "ls", "'my f"], "my f", "my film.zip"),
-        (
-            &["aiozfs", "cat", r"my\ film.zip", "m/w"],
-            "m/w",
-            r"m/with\ space",
-        ),
-        (
-            &["aiozfs", "cat", r"my\ film.zip", r"m/with\ "],
-            r"m/with\ ",
-            r"m/with\ space",
-        ),
-        (
-            &["aiozfs", "cat", r"my\ film.zip", "m/i"],
-            "m/i",
-            r"m/it\'s",
-        ),
-        (
-            &["aiozfs", "cat", r"my\ film.zip", "m/a", ":", "b"],
-            "b",
-            r"b\ c",
-        ),
-        (&["aiozfs", "cat", r"my\ film.zip", "p"], "p", "plain"),
-        (&["aiozfs", "ex"], "ex", "extract"),
-    ] {
-        let found = completed(dir.path(), words, current);
-        assert_eq!(found, format!("{expected}\n"), "{words:?}");
-    }
+    fs::write(dir.path().join("my film.zip"), &zip).expect("an archive");
+    let node = FaultNode::start(zip);
+    let at_url = format!("aiozfs cat {} p", node.url());
+    expect(
+        dir.path(),
+        &[
+            ("aiozfs ex", "aiozfs extract"),
+            ("aiozfs ls my", r"aiozfs ls my\ film.zip"),
+            (r"aiozfs ls my\ f", r"aiozfs ls my\ film.zip"),
+            ("aiozfs ls 'my f", "aiozfs ls 'my film.zip'"),
+            (
+                r"aiozfs cat my\ film.zip m/with\ ",
+                r"aiozfs cat my\ film.zip m/with\ space",
+            ),
+            (
+                "aiozfs cat 'my film.zip' m/i",
+                r"aiozfs cat 'my film.zip' m/it\'s",
+            ),
+            (
+                "aiozfs cat 'my film.zip' m/a:b",
+                r"aiozfs cat 'my film.zip' m/a:b\ c",
+            ),
+            (
+                "aiozfs cat 'my film.zip' \"m/w",
+                "aiozfs cat 'my film.zip' \"m/with space\"",
+            ),
+            (
+                "aiozfs cat 'my film.zip' m/'w",
+                "aiozfs cat 'my film.zip' m/'with space'",
+            ),
+            (
+                "aiozfs cat 'my film.zip' 'm/w'",
+                r"aiozfs cat 'my film.zip' m/with\ space",
+            ),
+            (&at_url, &format!("{at_url}lain")),
+        ],
+    );
+}
+
+/// Bash gives `--color=n` as three words. Nothing was completed behind `=`.
+#[test]
+fn bash_completes_values_behind_an_equals_sign() {
+    let dir = tree::temp();
+    fs::write(dir.path().join("my film.zip"), "").expect("a file");
+    expect(
+        dir.path(),
+        &[
+            ("aiozfs ls --color=n", "aiozfs ls --color=never"),
+            (
+                "aiozfs mount -o offline,verify=t",
+                "aiozfs mount -o offline,verify=trustless",
+            ),
+            ("aiozfs mount --xattrs=y", "aiozfs mount --xattrs=yes"),
+            (
+                "aiozfs mount --add name=m",
+                r"aiozfs mount --add name=my\ film.zip",
+            ),
+            (
+                "aiozfs mount --add name='my",
+                "aiozfs mount --add name='my film.zip'",
+            ),
+            // The value is a word of its own here.
+            ("aiozfs mount --verify n", "aiozfs mount --verify none"),
+        ],
+    );
 }
 
 /// Behind a quote that the user had typed, a name like `$(command)` was put on the command line as it is, and ran.
 #[test]
 fn bash_never_completes_to_what_it_would_run() {
     let dir = tree::temp();
-    let names = [
-        "$(x)",
-        "`x`",
-        "a\"; x",
-        "a'; x",
-        "a\\",
-        "!x",
-        "a\u{1}'; x",
-        "fine",
+    let commands = [
+        "$(touch ran)",
+        "`touch ran`",
+        "a;touch ran",
+        "';touch ran;'\"",
+        "\u{1}'$(touch ran)",
     ];
-    let items = names.map(|name| Item::new(format!("m/{name}"), "x"));
-    fs::write(dir.path().join("a.zip"), Zip::of(items).finish()).expect("an archive");
-    for quote in ["\"", "'"] {
-        let words = ["aiozfs", "cat", "a.zip", &format!("{quote}m/")];
-        assert_eq!(completed(dir.path(), &words, "m/"), "m/fine\n", "{quote}");
+    let mut lines = Vec::new();
+    for (typed, begin) in [
+        ("\"", ""),
+        ("'", ""),
+        ("x'", "x"),
+        ("x\"", "x"),
+        ("'a'", "a"),
+        ("a", "a"),
+    ] {
+        for (number, command) in commands.iter().enumerate() {
+            // One name in the archive, so that it is completed to its end.
+            let archive = format!("{begin}{number}.zip");
+            let zip = Zip::of([Item::new(format!("{begin}{command}"), "x")]).finish();
+            fs::write(dir.path().join(&archive), zip).expect("an archive");
+            lines.push(format!("aiozfs cat {archive} -- {typed}"));
+        }
     }
-    // A quote within the word.
-    let found = completed(dir.path(), &["aiozfs", "cat", "a.zip", "m/'"], "m/");
-    assert!(!found.contains("$'"), "{found}");
-    let found = completed(dir.path(), &["aiozfs", "cat", "a.zip", "m/"], "m/");
-    for quoted in [r"m/\$\(x\)", r"m/\`x\`", r"m/a\'\;\ x", "m/fine"] {
-        assert!(
-            found.lines().any(|line| line == quoted),
-            "{quoted}: {found}"
-        );
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    let made = completed(dir.path(), &lines, Keys::TabEnter);
+    assert!(!dir.path().join("ran").exists(), "{made:#?}");
+    for expected in [
+        "aiozfs cat 2.zip -- \"a;touch ran\"",
+        "aiozfs cat 2.zip -- 'a;touch ran'",
+        "aiozfs cat x2.zip -- x'a;touch ran'",
+        "aiozfs cat x2.zip -- x\"a;touch ran\"",
+        r"aiozfs cat a0.zip -- a\$\(touch\ ran\)",
+        r"aiozfs cat a1.zip -- a\`touch\ ran\`",
+    ] {
+        let is_made = made.iter().any(|line| line.trim_end() == expected);
+        assert!(is_made, "{expected}: {made:#?}");
     }
-}
-
-#[test]
-fn bash_completes_paths_in_the_archive_at_a_url() {
-    let dir = tree::temp();
-    let zip = Zip::of([Item::new("one", "x"), Item::new("two", "x")]).finish();
-    let node = crate::common::fault::FaultNode::start(zip);
-    let url = node.url();
-    let (host, port) = url
-        .split_once("//")
-        .and_then(|(_, rest)| rest.split_once(':'))
-        .expect("a port");
-    let host = format!("//{host}");
-    let words = ["aiozfs", "cat", "http", ":", &host, ":", port, "t"];
-    assert_eq!(completed(dir.path(), &words, "t"), "two\n");
 }
