@@ -96,8 +96,15 @@ impl Folder {
     }
 
     /// Whether there is a cache of this format below `dir`. Creates nothing.
-    pub fn is_below(dir: &Path) -> bool {
-        fs::symlink_metadata(dir.join(FORMAT)).is_ok()
+    ///
+    /// # Errors
+    /// If that cannot be found out, for example because `dir` is a file or may not be searched.
+    pub fn is_below(dir: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(dir.join(FORMAT)) {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// Removes the directories of other formats; returns how many there were.

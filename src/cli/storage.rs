@@ -67,7 +67,7 @@ impl ReuseArgs {
             return None;
         }
         let dir = self.storage.dir.dir_or(config.cache_dir());
-        if self.offline && !Folder::is_below(&dir) {
+        if self.offline && matches!(Folder::is_below(&dir), Ok(false)) {
             log::warn!("cache: there is none in {}", dir.display());
             return None;
         }
@@ -93,7 +93,8 @@ impl StorageArgs {
     pub(super) fn open_to_manage(&self, config: &Config) -> Result<Option<Cache>, Failure> {
         let dir = self.dir.dir_or(config.cache_dir());
         let shown = dir.display();
-        if !Folder::is_below(&dir) {
+        let unusable = |e| Failure::new(format!("{shown}: {e}; give another with --cache-dir"));
+        if !Folder::is_below(&dir).map_err(unusable)? {
             let missing = format!("there is no cache in {shown}");
             if self.dir.is_given() {
                 return Err(Failure::new(missing));
@@ -102,10 +103,7 @@ impl StorageArgs {
             return Ok(None);
         }
         let size = self.cache_size.or(config.cache_size());
-        let cache = open_cache(&dir, size);
-        cache
-            .map(Some)
-            .map_err(|e| Failure::new(format!("{shown}: {e}")))
+        open_cache(&dir, size).map(Some).map_err(unusable)
     }
 }
 
@@ -113,7 +111,7 @@ impl StorageArgs {
     /// What is in the cache; `None` if there is none, or it cannot be read. Says nothing, and creates nothing.
     pub(super) fn content(&self, config: &Config) -> Option<Content> {
         let dir = self.dir.dir_or(config.cache_dir());
-        if !Folder::is_below(&dir) {
+        if !Folder::is_below(&dir).unwrap_or(false) {
             return None;
         }
         open_cache(&dir, config.cache_size()).ok()?.content().ok()

@@ -368,3 +368,29 @@ fn commands_that_only_look_create_no_cache() {
     );
     assert_eq!(tree::names(home.path()), Vec::<PathBuf>::new());
 }
+
+/// A directory that could not be searched was taken for one without a cache, so that `aiozfs cache` ended with 0.
+#[test]
+fn a_place_where_no_cache_can_be_is_an_error_with_the_remedy() {
+    let home = tree::temp();
+    std::fs::write(home.path().join(".cache"), "").expect("a file");
+    let place = home.path().join(".cache/aiozfs");
+    let place = place.to_str().expect("a plain path");
+    let said = |args: &[&str]| {
+        let mut command = run::aiozfs();
+        let done = run::run(command.args(args).env("HOME", home.path()));
+        assert_eq!(done.code(), Some(1), "{args:?}: {}", done.stderr);
+        done.stderr
+    };
+    for args in [&["cache"][..], &["cache", "pin", "bafybei"]] {
+        let expected = format!(
+            "aiozfs: {place}: Not a directory (os error 20); give another with --cache-dir\n"
+        );
+        assert_eq!(said(args), expected, "{args:?}");
+    }
+    let offline = said(&["ls", "--offline", "--cache-size=1G", "http://127.0.0.1:9/"]);
+    assert!(
+        offline.contains(&format!("{place} is not used")),
+        "{offline}"
+    );
+}
