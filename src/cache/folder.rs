@@ -47,36 +47,14 @@ impl Folder {
     pub fn open(dir: &Path) -> io::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(PRIVATE.bits()).create(dir)?;
-        let us = rustix::process::geteuid().as_raw();
-        let ours_or_roots = |meta: &fs::Metadata| meta.uid() == us || meta.uid() == 0;
-        for meta in [fs::symlink_metadata(dir)?, fs::metadata(dir)?] {
-            if !ours_or_roots(&meta) {
-                return Err(owned_by_another(dir, meta.uid(), us));
-            }
-        }
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let above = rustix::fs::open(dir, flags, Mode::empty())?;
+        let above = open_ours(dir)?;
         match rustix::fs::mkdirat(&above, FORMAT, PRIVATE) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(e.into()),
         }
-        let flags = OFlags::DIRECTORY | ALWAYS;
-        let root =
-            rustix::fs::openat(&above, FORMAT, flags, Mode::empty()).map_err(|e| match e {
-                // It is a link or a file.
-                Errno::LOOP | Errno::NOTDIR => {
-                    let path = dir.join(FORMAT);
-                    let path = path.display();
-                    refused(&format!("{path} is not a directory; run: rm '{path}'"))
-                }
-                e => e.into(),
-            })?;
-        let stat = rustix::fs::fstat(&root)?;
-        let path = dir.join(FORMAT);
-        if stat.st_uid != us {
-            return Err(owned_by_another(&path, stat.st_uid, us));
-        }
-        make_private(root.as_fd(), &path, us)?;
+        let root = open_root(&above, dir)?;
+        let us = rustix::process::geteuid().as_raw();
+        make_private(root.as_fd(), &dir.join(FORMAT), us)?;
         let is_other = |name: &OsStr| {
             let number = name.as_bytes().strip_prefix(b"v");
             name != FORMAT
@@ -93,6 +71,21 @@ impl Folder {
             root,
             others: others.map(|entry| entry.path()).collect(),
         })
+    }
+
+    /// Opens the cache below `dir` to look at it: changes no file, directory or mode.
+    ///
+    /// # Errors
+    /// If there is none, it belongs to another user, or others have access to it.
+    pub fn open_as_it_is(dir: &Path) -> io::Result<Self> {
+        let root = open_root(&open_ours(dir)?, dir)?;
+        if rustix::fs::fstat(&root)?.st_mode & (Mode::RWXG | Mode::RWXO).bits() != 0 {
+            let path = dir.join(FORMAT);
+            let why = format!("other users have access to {}", path.display());
+            return Err(refused(&why));
+        }
+        let others = Vec::new();
+        Ok(Self { root, others })
     }
 
     /// Whether there is a cache of this format below `dir`. Creates nothing.
@@ -127,6 +120,37 @@ impl Folder {
     fn open_as(&self, path: &str, flags: OFlags) -> io::Result<File> {
         let fd = rustix::fs::openat(&self.root, path, flags | ALWAYS, PRIVATE_FILE)?;
         Ok(File::from(fd))
+    }
+}
+
+/// Opens the directory that the user named. It and a link to it belong to this user or to root.
+fn open_ours(dir: &Path) -> io::Result<OwnedFd> {
+    let us = rustix::process::geteuid().as_raw();
+    for meta in [fs::symlink_metadata(dir)?, fs::metadata(dir)?] {
+        if meta.uid() != us && meta.uid() != 0 {
+            return Err(owned_by_another(dir, meta.uid(), us));
+        }
+    }
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(dir, flags, Mode::empty())?)
+}
+
+/// Opens the directory of this format in `above`, which is open at `dir`. It belongs to this user.
+fn open_root(above: &OwnedFd, dir: &Path) -> io::Result<OwnedFd> {
+    let path = dir.join(FORMAT);
+    let flags = OFlags::DIRECTORY | ALWAYS;
+    let root = rustix::fs::openat(above, FORMAT, flags, Mode::empty()).map_err(|e| match e {
+        // It is a link or a file.
+        Errno::LOOP | Errno::NOTDIR => {
+            let path = path.display();
+            refused(&format!("{path} is not a directory; run: rm '{path}'"))
+        }
+        e => e.into(),
+    })?;
+    let us = rustix::process::geteuid().as_raw();
+    match rustix::fs::fstat(&root)?.st_uid {
+        owner if owner == us => Ok(root),
+        owner => Err(owned_by_another(&path, owner, us)),
     }
 }
 

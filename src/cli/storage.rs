@@ -1,6 +1,7 @@
 //! The options of the cache of blocks, and the caches that this process has open.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 use super::config::Config;
 use super::directories::CacheDirArgs;
 use super::{Failure, units};
-use crate::cache::{Cache, Content, Folder};
+use crate::cache::{Cache, CacheOptions, Content, Folder};
 use crate::volume::open_cache;
 
 /// How long the end of a process may be delayed to write what was read.
@@ -105,16 +106,14 @@ impl StorageArgs {
         let size = self.cache_size.or(config.cache_size());
         open_cache(&dir, size).map(Some).map_err(unusable)
     }
-}
 
-impl StorageArgs {
-    /// What is in the cache; `None` if there is none, or it cannot be read. Says nothing, and creates nothing.
+    /// What is in the cache; `None` if there is none, or it cannot be read. Says nothing, and changes nothing.
     pub(super) fn content(&self, config: &Config) -> Option<Content> {
         let dir = self.dir.dir_or(config.cache_dir());
-        if !Folder::is_below(&dir).unwrap_or(false) {
-            return None;
-        }
-        open_cache(&dir, config.cache_size()).ok()?.content().ok()
+        let folder = Folder::open_as_it_is(&dir).ok()?;
+        // Nothing is written to it, so it needs no size.
+        let cache = Cache::new(Arc::new(folder), &CacheOptions { size: 0 });
+        cache.content().ok()
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Command, ValueEnum};
 use clap_complete::CompleteEnv;
 use clap_complete::env::Shells;
 
-use super::paths;
+use super::line;
 use crate::cli::{Failure, show};
 
 /// Set by the shell's script when it asks for completions, to the name of the shell.
@@ -85,7 +85,7 @@ impl io::Write for SizedWriter<'_> {
 /// Answers a shell that asks for completions, and then ends the process. Returns if none asks.
 pub(crate) fn answer(program: fn() -> Command) {
     if std::env::var_os(ASKED).is_some() {
-        paths::set_program(program);
+        line::set_program(program);
         CompleteEnv::with_factory(program).var(ASKED).complete();
     }
 }

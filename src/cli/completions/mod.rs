@@ -5,6 +5,7 @@
 
 mod command;
 mod configured;
+mod line;
 mod paths;
 mod places;
 mod values;

@@ -2,12 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use clap::{Command, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
+use super::line;
 use crate::archive::Kind;
 use crate::cli::access::{Access, AccessArgs};
 use crate::cli::mount_options::MountOptions;
@@ -17,33 +17,20 @@ use crate::volume::Volume;
 /// How long a completion waits for an archive. Without an answer nothing is completed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The whole command line, by which the archive is found among the words.
-static PROGRAM: OnceLock<fn() -> Command> = OnceLock::new();
-
-pub(super) fn set_program(program: fn() -> Command) {
-    // Set once, before anything is completed.
-    let _ = PROGRAM.set(program);
-}
-
 /// Completes a path in the archive that the command line names before it.
 pub(crate) fn paths() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| paths_of_archive(current).unwrap_or_default())
 }
 
 fn paths_of_archive(current: &OsStr) -> Option<Vec<CompletionCandidate>> {
-    // The shell's words stand behind `--`.
-    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
-    let access = access_of(PROGRAM.get()?(), words)?;
+    let access = access_of(&line::arguments()?)?;
     glance(&access, PATIENCE, |volume| below(volume, current)).flatten()
 }
 
-/// The archive in an unfinished command line, with the options that are there to open it.
-fn access_of(program: Command, words: impl Iterator<Item = OsString>) -> Option<Access> {
-    let matches = program.ignore_errors(true).try_get_matches_from(words);
-    let matches = matches.ok()?;
-    let (_, matches) = matches.subcommand()?;
-    let source = matches.try_get_one::<String>("source").ok()??;
-    let args = AccessArgs::from_arg_matches(matches).ok()?;
+/// The archive that arguments name, with the options that are there to open it.
+fn access_of(arguments: &ArgMatches) -> Option<Access> {
+    let source = arguments.try_get_one::<String>("source").ok()??;
+    let args = AccessArgs::from_arg_matches(arguments).ok()?;
     let location = config::locate(source).ok()?;
     args.resolve(location, &MountOptions::default()).ok()
 }

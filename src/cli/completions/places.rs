@@ -4,9 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use clap::FromArgMatches;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
-use super::starting_with;
+use super::{line, starting_with};
 use crate::cli::config::Config;
 use crate::cli::storage::StorageArgs;
 use crate::mount;
@@ -44,12 +45,14 @@ fn as_typed(mountpoint: &Path, current: &OsStr, here: &Path) -> Option<OsString>
     }
 }
 
-/// Completes an archive in the cache, by its name and by its id.
+/// Completes an archive in the cache that the command line or the environment names, by its name and by its id.
 pub(crate) fn cached() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
-        let storage = StorageArgs::default();
+        let arguments = line::arguments();
+        let storage = arguments.and_then(|them| StorageArgs::from_arg_matches(&them).ok());
         let config = Config::load().unwrap_or_default();
-        let blobs = storage.content(&config).map(|content| content.blobs);
+        let content = storage.and_then(|storage| storage.content(&config));
+        let blobs = content.map(|content| content.blobs);
         let found = blobs.unwrap_or_default().into_iter().flat_map(|blob| {
             // An id is completed only if it was begun: the names alone are all archives.
             let id = (!current.is_empty()).then_some(blob.id);

@@ -1,7 +1,9 @@
 //! What the program answers to a shell: values of options, names of the configuration, places, paths in archives.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::common::mount::Mount;
 use crate::common::run::{self, run};
@@ -10,7 +12,11 @@ use crate::common::zips::{Item, Zip};
 
 /// What the last of these words is completed to, without options.
 fn completed(dir: &Path, words: &[&str]) -> Vec<String> {
-    let mut asked = run::aiozfs();
+    completed_by(run::aiozfs(), dir, words)
+}
+
+/// The same, with a program that has variables of its own.
+fn completed_by(mut asked: Command, dir: &Path, words: &[&str]) -> Vec<String> {
     asked.current_dir(dir).args(["--", "aiozfs"]).args(words);
     asked.env("AIOZFS_COMPLETE", "fish");
     asked
@@ -129,4 +135,52 @@ fn mountpoints_and_cached_archives_are_completed() {
         let found = completed(dir.path(), &["cache", command, "http"]);
         assert_eq!(found, [node.url()], "{command}");
     }
+}
+
+/// Only archives in the usual cache were completed, and a tab removed caches of other formats and changed modes.
+#[test]
+fn archives_in_a_named_cache_are_completed_and_the_cache_stays_as_it_is() {
+    let dir = tree::temp();
+    let place = dir.path().join("place");
+    let place_text = place.to_str().expect("a plain path");
+    let node = crate::common::fault::FaultNode::start(Zip::of([Item::new("f", "x")]).finish());
+    let mut ls = run::aiozfs();
+    ls.args([
+        "ls",
+        "--cache-size=1G",
+        "--cache-dir",
+        place_text,
+        &node.url(),
+    ]);
+    run(&mut ls).ok("ls");
+    let other = place.join("v0/file");
+    tree::write(&place, "v0/file", b"old");
+    let by_option = || {
+        let words = ["cache", "pin", "--cache-dir", place_text, "http"];
+        completed(dir.path(), &words)
+    };
+    assert_eq!(by_option(), [node.url()]);
+    let mut named = run::aiozfs();
+    named.env("AIOZFS_CACHE_DIR", &place);
+    let by_variable = completed_by(named, dir.path(), &["cache", "rm", "http"]);
+    assert_eq!(by_variable, [node.url()]);
+    assert_eq!(completed(dir.path(), &["cache", "rm", "http"]), [""; 0]);
+    assert!(other.exists());
+    // What others had access to is not believed.
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(place.join("v1"), open).expect("a mode");
+    assert_eq!(by_option(), [""; 0]);
+    let mode = fs::metadata(place.join("v1"))
+        .expect("it is there")
+        .permissions();
+    assert_eq!(mode.mode() & 0o777, 0o755);
+    // Nor is one made.
+    let missing = dir.path().join("missing");
+    let mut named = run::aiozfs();
+    named.env("AIOZFS_CACHE_DIR", &missing);
+    assert_eq!(
+        completed_by(named, dir.path(), &["cache", "rm", "http"]),
+        [""; 0]
+    );
+    assert!(!missing.exists());
 }
