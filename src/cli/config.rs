@@ -394,9 +394,9 @@ impl File {
 pub(super) fn with_token_of(secrets: Secrets, file: &NamedFile) -> Result<Secrets, Failure> {
     let token = file.read_text()?;
     if token.trim().is_empty() {
-        return Err(file.failed("it is empty, and should have a token"));
+        return Err(file.wrong("it is empty, and should have a token"));
     }
-    secrets.with_token(&token).map_err(|why| file.failed(why))
+    secrets.with_token(&token).map_err(|why| file.wrong(why))
 }
 
 impl Gateway {

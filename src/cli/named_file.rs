@@ -56,7 +56,12 @@ impl<'a> NamedFile<'a> {
         self.path
     }
 
-    /// A failure for what is wrong with it.
+    /// A failure for what is written in it.
+    pub(super) fn wrong(&self, why: impl fmt::Display) -> Failure {
+        Failure::usage(format!("{self}: {why}"))
+    }
+
+    /// A failure for what else is wrong with it.
     pub(super) fn failed(&self, why: impl fmt::Display) -> Failure {
         Failure::new(format!("{self}: {why}"))
     }
@@ -86,7 +91,7 @@ impl<'a> NamedFile<'a> {
         let read = file.take(most + 1).read_to_end(&mut bytes);
         read.map_err(|e| self.unreadable(&e))?;
         if bytes.len() as u64 > most {
-            return Err(self.failed(format!(
+            return Err(self.wrong(format!(
                 "it has more than {most} bytes, the most that a file of this kind has"
             )));
         }
@@ -101,7 +106,7 @@ impl<'a> NamedFile<'a> {
     /// The text of a small file. Errors do not repeat it: it may be secret.
     pub(super) fn read_text(&self) -> Result<String, Failure> {
         let text = String::from_utf8(self.read_small()?);
-        text.map_err(|_| self.failed("it is not text in UTF-8"))
+        text.map_err(|_| self.wrong("it is not text in UTF-8"))
     }
 }
 

@@ -56,7 +56,7 @@ fn of_file(file: &NamedFile) -> Result<Password, Failure> {
     let line = bytes.split(|byte| *byte == b'\n').next();
     match line.map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
         Some(line) if !line.is_empty() => Ok(Password::new(line)),
-        _ => Err(file.failed("its first line, which should be the password, is empty")),
+        _ => Err(file.wrong("its first line, which should be the password, is empty")),
     }
 }
 

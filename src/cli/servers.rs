@@ -179,7 +179,7 @@ pub(super) fn clients(ca_file: Option<&Path>, config: &Config) -> Result<Clients
         return Ok(Clients::default());
     };
     let clients = Clients::with_roots(&file.read_small()?);
-    clients.map_err(|why| file.failed(why))
+    clients.map_err(|why| file.wrong(why))
 }
 
 /// The logins of `$NETRC`, else of `~/.netrc`; none if there is no such file.

@@ -90,7 +90,10 @@ fn errors_of_files_name_the_option_and_the_fault() {
                 .current_dir(dir.path())
                 .args(args.iter().map(|arg| with(arg))));
             let said = &done.stderr;
-            assert_eq!(done.code(), Some(1), "{args:?}, {file}: {said}");
+            // What is written in a file is as wrong as an argument. The program itself wrote the index.
+            let is_content = ["empty", "/dev/zero"].contains(&file) && *of_empty != no_index;
+            let code = if is_content { 2 } else { 1 };
+            assert_eq!(done.code(), Some(code), "{args:?}, {file}: {said}");
             let why = match file {
                 "empty" => of_empty,
                 "/dev/zero" if *of_empty == no_index => no_index,
@@ -155,6 +158,33 @@ fn errors_of_configured_files_name_the_key() {
         let expected = format!("aiozfs: {key} {missing}: there is no such file\n");
         assert_eq!(done.stderr, expected);
     }
+}
+
+/// The same wrong token ended with 2 if a variable had it, and with 1 if a file had it.
+#[test]
+fn a_wrong_token_ends_with_the_same_code_wherever_it_is() {
+    let dir = tree::temp();
+    let (token, config) = (dir.path().join("token"), dir.path().join("aiozfs"));
+    let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+    let token_text = token.to_str().expect("a plain path");
+    fs::create_dir(&config).expect("a directory");
+    let table = format!("[gateway.near]\nurl = 'http://127.0.0.1:9'\ntoken-file = '{token_text}'");
+    fs::write(config.join("config.toml"), table).expect("a configuration");
+    for content in [&b"a\x01b"[..], b"\xff", b" \n"] {
+        fs::write(&token, content).expect("a token");
+        let url = "http://127.0.0.1:9/a.zip";
+        for args in [&["ls", "--token-file", token_text, url][..], &["ls", cid]] {
+            let mut ls = run::aiozfs();
+            let done = run(ls.args(args).env("XDG_CONFIG_HOME", dir.path()));
+            assert_eq!(done.code(), Some(2), "{args:?}: {}", done.stderr);
+            assert!(done.stderr.contains(token_text), "{}", done.stderr);
+        }
+    }
+    let mut ls = run::aiozfs();
+    let done = run(ls
+        .args(["ls", "http://127.0.0.1:9/"])
+        .env("AIOZFS_TOKEN", "a\u{1}b"));
+    assert_eq!(done.code(), Some(2), "{}", done.stderr);
 }
 
 #[test]
