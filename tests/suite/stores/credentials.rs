@@ -221,7 +221,7 @@ fn what_is_missing_is_named() {
     let (store, home) = (store(), tree::temp());
     write_profiles(home.path());
     let home = home.path().display().to_string();
-    let ls = |env: &[(&str, &str)], args: &[&str]| {
+    let ls = |code: i32, env: &[(&str, &str)], args: &[&str]| {
         let mut command = run::aiozfs();
         if env.iter().any(|(name, _)| *name == "HOME") {
             command.env_remove("AWS_CONFIG_FILE");
@@ -230,21 +230,21 @@ fn what_is_missing_is_named() {
         command.envs(env.iter().copied()).arg("ls").args(args);
         command.args(["--endpoint-url", &store.base(), SOURCE]);
         let done = run::run(&mut command);
-        assert_eq!(done.code(), Some(1), "{done:?}");
+        assert_eq!(done.code(), Some(code), "{done:?}");
         assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
         done.stderr
     };
-    let none = ls(&[], &[]);
+    let none = ls(1, &[], &[]);
     for part in ["no credentials", "AWS_ACCESS_KEY_ID", "--anonymous"] {
         assert!(none.contains(part), "{none}");
     }
-    let absent = ls(&[("HOME", &home)], &["--profile", "absent"]);
+    let absent = ls(2, &[("HOME", &home)], &["--profile", "absent"]);
     assert!(absent.contains("no profile 'absent'"), "{absent}");
-    let round = ls(&[("HOME", &home)], &["--profile", "round"]);
+    let round = ls(2, &[("HOME", &home)], &["--profile", "round"]);
     assert!(round.contains("lead in a circle"), "{round}");
     // A service that was configured and does not answer ends the search.
     let container = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/x");
-    let silent = ls(&[container], &[]);
+    let silent = ls(1, &[container], &[]);
     assert!(
         silent.contains("the container's credentials service"),
         "{silent}"
