@@ -34,8 +34,9 @@ const MAX_LINE: usize = 4 * 1024;
 /// pipelined requests.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// If a request over a connection that was idle gets no answer for this long, the connections that were idle for as long
-/// are closed. A router, or a machine that was asleep, loses all connections at once and tells nobody.
+/// If a request over a connection that was idle gets no answer for this long, nor any other request to the server, the
+/// connections that were idle for as long are closed. A router, or a machine that was asleep, loses all connections at
+/// once and tells nobody.
 const SUSPICIOUS: Duration = Duration::from_secs(4);
 
 /// Why there is no answer.
@@ -200,7 +201,10 @@ impl Exchange {
             return Err(Lost::Failed(Failure::Broken(wants_login(proxy))));
         }
         let is_pipelined = lease.is_pipelined();
-        connections.state().answered(asked.elapsed(), is_pipelined);
+        let now = Instant::now();
+        let mut state = connections.state();
+        state.answered(now.saturating_duration_since(asked), is_pipelined, now);
+        drop(state);
         let with_head = lease
             .reader()
             .map_or(0, |reader| reader.buffer.len() as u64);
@@ -370,7 +374,7 @@ async fn first_bytes(connections: &Connections, lease: &mut WireLease) -> io::Re
         Ok(filled) => filled,
         Err(_) => {
             if may_be_stale {
-                connections.state().close_older_than(since);
+                connections.state().close_if_silent_since(since);
             }
             filled.await
         }
