@@ -1,7 +1,7 @@
 //! Servers that cannot be reached: one that has never answered is given up soon when content is opened, one that has
 //! answered is waited for.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -17,6 +17,7 @@ use aiozfs::http::Http;
 use aiozfs::source::{Blocks, ChunkStream, Error, Opened, Origin, Priority, Result, Retry, Source};
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::{self, StreamExt};
+use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +51,15 @@ impl Source for Down {
     fn read(&self, _range: Range<u64>, _priority: Priority) -> ChunkStream {
         stream::iter([Err(self.error())]).boxed()
     }
+}
+
+/// A URL where connections are refused for as long as the socket lives: it is bound and does not listen.
+fn refusing() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let any = "127.0.0.1:0".parse().expect("an address");
+    socket.bind(any).expect("a port");
+    let base = format!("http://{}", socket.local_addr().expect("its address"));
+    (socket, base)
 }
 
 /// `aiozfs ls` of a wrong address took more than two seconds to say so.
@@ -97,9 +107,7 @@ async fn an_error_tells_whether_the_server_has_answered_before() {
 /// `aiozfs ls CID` through a gateway that is not there tried for the whole time-out of reads, a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opening_a_cid_gives_a_gateway_up_that_has_never_answered() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let base = format!("http://{}", listener.local_addr().expect("its address"));
-    drop(listener);
+    let (_bound, base) = refusing();
     let cid = content().cid;
     let dir = tree::temp();
     let cache = Cache::new(
@@ -121,6 +129,10 @@ async fn opening_a_cid_gives_a_gateway_up_that_has_never_answered() {
         let error = error.expect_err("nobody is there");
         assert!(matches!(error, Error::Unreachable { .. }), "{error}");
         let took = before.elapsed();
-        assert!(took < PATIENCE / 2, "cached: {is_cached}, {took:?}");
+        // Half a second, and what a busy machine adds.
+        assert!(
+            took < Duration::from_secs(5),
+            "cached: {is_cached}, {took:?}"
+        );
     }
 }
