@@ -51,9 +51,9 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The error of a request to `origin`. `has_answered`: this server has answered before. `may_be_offline`: no
+    /// The error of a request to `origin`. `is_expected`: this server is expected to come back. `may_be_offline`: no
     /// server has ever answered, so this machine may have no network.
-    pub(super) fn error(self, origin: Origin, has_answered: bool, may_be_offline: bool) -> Error {
+    pub(super) fn error(self, origin: Origin, is_expected: bool, may_be_offline: bool) -> Error {
         match self {
             Self::Unmade(error) => match &*error {
                 ConnectError::Timeout => Error::Timeout {
@@ -61,7 +61,7 @@ impl Failure {
                     after: CONNECT_TIMEOUT,
                 },
                 ConnectError::OnlyHttp2 => {
-                    Self::OnlyHttp2.error(origin, has_answered, may_be_offline)
+                    Self::OnlyHttp2.error(origin, is_expected, may_be_offline)
                 }
                 error if error.is_untrusted() => Error::Untrusted {
                     origin,
@@ -73,13 +73,14 @@ impl Failure {
                 error => Error::Unreachable {
                     origin,
                     cause: error.to_string(),
-                    has_answered,
+                    is_expected: is_expected || !network::is_nobody(error),
                 },
             },
             Self::Broken(cause) => Error::Unreachable {
                 origin,
                 cause,
-                has_answered,
+                // It has taken the connection.
+                is_expected: true,
             },
             Self::OnlyHttp2 => Error::NoRanges {
                 origin,

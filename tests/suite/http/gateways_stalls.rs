@@ -84,11 +84,10 @@ impl Source for Gateway {
             None => (Duration::ZERO, None),
             Some(Late(seconds)) => (Duration::from_secs(seconds), None),
             Some(NoConnection) => {
-                let has_answered = true;
                 let error = Error::Unreachable {
                     origin,
                     cause,
-                    has_answered,
+                    is_expected: true,
                 };
                 (Duration::ZERO, Some(error))
             }
