@@ -23,9 +23,10 @@ use crate::library::{Change, Library};
 /// files were open stays in the kernel until the process ends.
 const END_WITHIN: Duration = Duration::from_millis(1000);
 
-/// How long requests take to come from the kernel to a task. A detached mount whose requests are all answered after this
-/// time need not wait any longer.
-const ANSWER_WITHIN: Duration = Duration::from_millis(20);
+/// A detached mount without requests is looked at this many times, with these pauses, before it ends: a request may be on
+/// its way from the kernel to a task.
+const QUIET_LOOKS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How to mount.
 #[derive(Debug, Clone, Default)]
@@ -195,15 +196,17 @@ impl Mounted {
             };
         }
         let end = Instant::now() + END_WITHIN;
-        loop {
-            match self.events.recv_timeout(ANSWER_WITHIN) {
+        let mut quiet_looks = 0;
+        while quiet_looks < QUIET_LOOKS && Instant::now() < end {
+            match self.events.recv_timeout(PAUSE) {
                 Ok(Event::Stop) => {}
                 Ok(Event::Ended(result)) => return result,
-                Err(RecvTimeoutError::Timeout)
-                    if self.served.has_waiting() && Instant::now() < end => {}
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if self.served.has_waiting() => quiet_looks = 0,
+                Err(RecvTimeoutError::Timeout) => quiet_looks += 1,
             }
         }
+        Ok(())
     }
 }
 

@@ -17,6 +17,9 @@ use crate::fs::Attr;
 /// another: the usual limit of a process is 1024 open files.
 const FILES: usize = 256;
 
+/// Up to this many files are synced one by one: syncfs(2) also waits for what other programs have written.
+const FEW: usize = 8;
+
 /// A complete file.
 pub(super) struct Complete {
     /// The path of its directory.
@@ -75,35 +78,30 @@ impl Writer {
         let mut last = None;
         let parts = batch.map(|(file, done)| (self.part_of(file, &mut last), done));
         let parts: Vec<_> = parts.collect();
-        let synced = if self.options.sync {
-            self.target.syncfs()
-        } else {
-            Ok(())
-        };
+        // It may also fail for files of other programs.
+        let are_synced = self.options.sync && parts.len() > FEW && self.target.syncfs().is_ok();
         let named = parts.into_iter().map(|(part, done)| {
-            let named = part.map_err(|e| e.to_string()).and_then(|(part, place)| {
-                if let Err(e) = self.synced(&part, &synced) {
+            let named = part.and_then(|(part, place)| {
+                let is_synced = are_synced && part.device() == self.device;
+                if self.options.sync
+                    && !is_synced
+                    && let Err(e) = part.sync()
+                {
                     // The kernel may show bytes that the disk never got.
                     place.remove_part();
-                    return Err(e.to_string());
+                    return Err(e);
                 }
-                place.give_name(self.options.overwrite)
-                // Until here the part is locked.
+                Ok((part, place))
             });
+            let named = named.map_err(|e| e.to_string());
+            // Until it has its name, the part is locked.
+            let named = named.and_then(|(_part, place)| place.give_name(self.options.overwrite));
             (named, done)
         });
         // Told together: the other thread would wake up for each.
         for (named, done) in named.collect::<Vec<_>>() {
             // Nobody waits if the command is ending.
             let _ = done.send(named);
-        }
-    }
-
-    fn synced(&self, part: &Part, all: &io::Result<()>) -> io::Result<()> {
-        match all {
-            _ if self.options.sync && part.device() != self.device => part.sync(),
-            Err(e) => Err(io::Error::new(e.kind(), e.to_string())),
-            Ok(()) => Ok(()),
         }
     }
 

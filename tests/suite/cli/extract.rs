@@ -162,8 +162,11 @@ fn a_link_that_is_planted_meanwhile_leads_nothing_out() {
             run::wait_until(Duration::from_secs(10), made),
             "no directory"
         );
+        // Otherwise all could be extracted before the link is there.
+        node.behave(Behaviour::Silent);
         fs::rename(into.join("d"), into.join("moved")).expect("a directory");
         symlink(&outside, into.join("d")).expect("a link");
+        node.behave(Behaviour::Good);
         let done = child.wait_with_output().expect("a child");
         let said = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(1), "{said}");
