@@ -1,5 +1,5 @@
-//! mount(8), with fstab(5) and its helpers: `mount.aiozfs`, a link to the program, and mount.fuse3(8). Each test has mounts, helpers and a home directory
-//! of its own (unshare(1)). Needs /dev/fuse and the package fuse3.
+//! mount(8), with fstab(5) and its helpers: `mount.aiozfs`, a link to the program, and mount.fuse3(8). Each test has
+//! mounts, helpers and a home directory of its own (unshare(1)). Needs /dev/fuse and the package fuse3.
 
 use std::fs;
 
@@ -11,6 +11,10 @@ use crate::common::{archives, needs, tree};
 /// Prepares the system that the scripts below see: /sbin has only the helpers in it, and the home
 /// directory is empty. mount(8) removes HOME and PATH from the environment of the helpers.
 const SYSTEM: &str = r#"
+    # Copies of the mounts of other tests, which may end or be busy meanwhile.
+    awk '/ - fuse\.aiozfs / { print $5 }' /proc/self/mountinfo | tac | while read -r copy; do
+        umount --no-canonicalize --lazy "$copy" || :
+    done
     mkdir "$DIR/sbin" "$DIR/home" "$DIR/m"
     ln -s "$AIOZFS" "$DIR/sbin/aiozfs"
     ln -s "$AIOZFS" "$DIR/sbin/mount.aiozfs"

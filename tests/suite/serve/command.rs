@@ -265,7 +265,6 @@ fn an_unusable_file_is_reported_in_one_line() {
     let missing = dir.path().join("no.zip");
     for (listen, what, says) in [
         (taken.as_str(), &file, "--listen"),
-        ("nonsense", &file, "HOST:PORT"),
         ("127.0.0.1:0", &missing, "there is no file"),
         ("127.0.0.1:0", &empty, "nothing to serve"),
     ] {
