@@ -276,6 +276,11 @@ impl Sources {
         })
     }
 
+    /// Waits for servers that start later ([`Clients::wait_for_servers`]).
+    pub(super) fn wait_for_servers(&self) {
+        self.clients.wait_for_servers();
+    }
+
     fn options_of(&self, location: &Location) -> MountOptions {
         let mut options = self.options.clone();
         if !matches!(location, Location::Object(_)) {

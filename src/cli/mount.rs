@@ -196,6 +196,11 @@ impl MountArgs {
         self.mount_helper
     }
 
+    /// Whether there may be no user who sees an error and tries again, as at boot.
+    fn is_unattended(&self) -> bool {
+        self.mount_helper || survives_hangup()
+    }
+
     /// Succeeds if the directory is a mount of the same source. `mount -a` relies on it: mount(8)
     /// compares sources with the kernel's table of mounts, which has no secrets in it, and so calls
     /// the helper for what is mounted already. With `--foreground` it is an error, because the caller
@@ -301,6 +306,9 @@ impl MountArgs {
             stored_playlists: stored.unwrap_or(false),
         };
         let sources = Sources::new(lists, &self.access, options, shown, memory)?;
+        if self.is_unattended() {
+            sources.wait_for_servers();
+        }
         let library = Library::many(
             Arc::new(sources),
             LibraryOptions {
@@ -332,6 +340,9 @@ impl MountArgs {
         logging::configure(config.log());
         let kernel = self.kernel(options, &config, fs_name, location.identity());
         let mut access = self.access.resolve(location, options)?;
+        if self.is_unattended() {
+            access.options.servers.clients.wait_for_servers();
+        }
         access = match &options.index {
             Some(given) => access.with_index("-o index=", Some(given))?,
             None => access.with_index("--index ", self.index.given.as_deref())?,

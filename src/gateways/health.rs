@@ -427,7 +427,7 @@ mod tests {
         let unreachable = Error::Unreachable {
             origin: origin(),
             cause: what(),
-            has_answered: false,
+            is_expected: false,
         };
         let untrusted = Error::Untrusted {
             origin: origin(),

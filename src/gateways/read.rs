@@ -2,8 +2,8 @@
 //!
 //! An attempt is a request to one member. Usually there is one. If it stalls for longer than is usual for its
 //! member, a second attempt starts (a hedge), and the one that gives bytes first continues alone. When an
-//! attempt fails, the next member continues where the bytes ended. If no attempt brings bytes, each member is
-//! asked once more, while the earlier attempts go on.
+//! attempt fails, the next member continues where the bytes ended. If no attempt brings the bytes that a program
+//! waits for, each member is asked once more, one after the other, while the earlier attempts go on.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,10 +19,14 @@ use super::health::{MIN_PROGRESS, Want};
 use super::set::GatewaySet;
 use crate::source::{Chunk, ChunkStream, Error, Pass, Priority, Result};
 
-/// If a read has waited this long without bytes, each member may be asked once more: one that failed or stalled
-/// may have recovered, and a new request goes over another connection. The earlier requests go on, because a gateway
-/// may need this long to find the content.
+/// If a program has waited this long for a read without bytes, each member may be asked once more: one that failed or
+/// stalled may have recovered, and a new request goes over another connection. The earlier requests go on, because a
+/// gateway may need this long to find the content. Of the new requests only one is under way at a time. It gives way
+/// to the next one after this time.
 const OVERDUE: Duration = Duration::from_secs(5);
+
+/// The same if its member is silent on all requests.
+const OVERDUE_AND_SILENT: Duration = Duration::from_secs(1);
 
 /// Asks the member of this index for a range.
 pub(super) type Ask = Arc<dyn Fn(usize, Range<u64>) -> ChunkStream + Send + Sync>;
@@ -67,6 +71,8 @@ struct Attempt {
     waited: Duration,
     /// Bytes that came since `waited` was reset.
     fresh: u64,
+    /// Whether it was started because the read was [`OVERDUE`]. Only the newest attempt can be.
+    is_overdue: bool,
     /// Held until its member can take the next request.
     pass: Option<Pass>,
 }
@@ -192,6 +198,7 @@ impl GatewayRead {
             has_begun: false,
             waited: Duration::ZERO,
             fresh: 0,
+            is_overdue: false,
             pass: Some(pass),
         });
     }
@@ -281,7 +288,8 @@ impl GatewayRead {
                 self.set.began(loser.index, loser.since.elapsed());
             }
         }
-        let kept = self.attempts.swap_remove(at);
+        let mut kept = self.attempts.swap_remove(at);
+        kept.is_overdue = false;
         self.attempts.clear();
         self.attempts.push(kept);
         self.tried.clear();
@@ -303,37 +311,56 @@ impl GatewayRead {
     }
 
     /// Handles a stall of the newest attempt. If its member is silent on all requests, it has failed and
-    /// another one is asked. If not, this request is hedged if the budget allows it, or if it is overdue.
+    /// another one is asked. If not, this request is hedged if the budget allows it.
     fn handle_stall(&mut self) {
-        let is_overdue = self.waited >= OVERDUE;
-        let (mut candidates, mut available) = self.candidates();
-        if is_overdue && candidates.is_empty() && !self.has_asked_again {
-            self.has_asked_again = true;
-            self.tried.clear();
-            (candidates, available) = self.candidates();
-        }
         let Some(newest) = self.attempts.last_mut() else {
             return;
         };
         let (index, silent_for) = (newest.index, std::mem::take(&mut newest.waited));
-        if self.set.finds_silent(index, self.want, silent_for) {
+        let is_silent = self.set.finds_silent(index, self.want, silent_for);
+        if self.priority == Priority::Demand && self.waited >= OVERDUE {
+            return self.handle_overdue(is_silent);
+        }
+        let (candidates, available) = self.candidates();
+        if is_silent {
             // If no member is free, the next stall tries again.
             if let Some((next, pass)) = first_free(&self.set, &candidates) {
                 self.has_replaced_silent = true;
                 self.launch(next, pass, false);
             }
-            return;
-        }
-        let next = if is_overdue {
-            first_free(&self.set, &candidates)
-        } else if self.has_hedged {
-            None
-        } else {
-            first_free(&self.set, &candidates[..available]).filter(|_| self.set.may_hedge())
-        };
-        if let Some((next, pass)) = next {
+        } else if !self.has_hedged
+            && let Some((next, pass)) = first_free(&self.set, &candidates[..available])
+            && self.set.may_hedge()
+        {
             self.has_hedged = true;
             self.launch(next, pass, true);
+        }
+    }
+
+    /// Asks the next member because the read is overdue. `is_silent`: the newest attempt's member is.
+    fn handle_overdue(&mut self, is_silent: bool) {
+        let patience = if is_silent {
+            OVERDUE_AND_SILENT
+        } else {
+            OVERDUE
+        };
+        let newest = self.attempts.last();
+        if newest.is_some_and(|newest| newest.is_overdue && newest.since.elapsed() < patience) {
+            return;
+        }
+        let (mut candidates, _) = self.candidates();
+        if candidates.is_empty() && !self.has_asked_again {
+            self.has_asked_again = true;
+            self.tried.clear();
+            (candidates, _) = self.candidates();
+        }
+        if let Some((next, pass)) = first_free(&self.set, &candidates) {
+            self.attempts.retain(|attempt| !attempt.is_overdue);
+            self.has_replaced_silent |= is_silent;
+            self.launch(next, pass, !is_silent);
+            if let Some(newest) = self.attempts.last_mut() {
+                newest.is_overdue = true;
+            }
         }
     }
 }

@@ -210,8 +210,7 @@ impl GatewaySet {
     pub(super) fn final_error(&self, errors: Vec<Error>, want: Want) -> Error {
         let rank = |e: &Error| match e {
             Error::Unreachable {
-                has_answered: false,
-                ..
+                is_expected: false, ..
             } => (1, None),
             e if e.is_transient() => (0, e.retry_after()),
             Error::NotFound { .. } => (3, None),

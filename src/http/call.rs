@@ -49,8 +49,7 @@ pub async fn call(
     let answered = async {
         let begun = Exchange::begin(&connections, CONNECTIONS, &request).await;
         let mut answer = begun.map_err(|failure| {
-            let has_answered = connections.state().has_answered();
-            failure.error(origin.clone(), has_answered, false)
+            failure.error(origin.clone(), clients.expect(&connections), false)
         })?;
         clients.answered();
         let mut whole = BytesMut::new();
@@ -58,7 +57,7 @@ pub async fn call(
             let next = answer.chunk().await.map_err(|e| Error::Unreachable {
                 origin: origin.clone(),
                 cause: format!("its answer broke off after {} bytes: {e}", whole.len()),
-                has_answered: true,
+                is_expected: true,
             })?;
             let Some(bytes) = next else { break };
             if whole.len() + bytes.len() > most {

@@ -41,6 +41,8 @@ struct Shared {
     tls: OnceLock<Arc<ClientConfig>>,
     /// Whether any server has ever answered.
     has_answer: AtomicBool,
+    /// Whether servers that cannot be reached yet are waited for.
+    waits_for_servers: AtomicBool,
 }
 
 impl fmt::Debug for Clients {
@@ -64,6 +66,17 @@ impl Clients {
             roots,
             ..Shared::default()
         })))
+    }
+
+    /// Waits about three seconds for a server that cannot be reached when content is opened, instead of half a second:
+    /// at boot, it may start at the same time, and nobody tries again.
+    pub fn wait_for_servers(&self) {
+        self.0.waits_for_servers.store(true, Relaxed);
+    }
+
+    /// Whether a server that cannot be reached is expected to come.
+    pub(super) fn expect(&self, server: &Connections) -> bool {
+        self.0.waits_for_servers.load(Relaxed) || server.state().has_answered()
     }
 
     /// Records that a server answered: this machine has a network, even if it fails for a while.
@@ -237,7 +250,7 @@ impl Connections {
             Some(proxy) if idle + busy == 0 => Error::Unreachable {
                 origin,
                 cause: ConnectError::ProxyTimeout(proxy.clone(), wait).to_string(),
-                has_answered: self.state().has_answered(),
+                is_expected: self.state().has_answered(),
             },
             _ => Error::Timeout {
                 origin,

@@ -34,8 +34,9 @@ const MAX_LINE: usize = 4 * 1024;
 /// pipelined requests.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// If a request over a connection that was idle gets no answer for this long, the connections that were idle for as long
-/// are closed. A router, or a machine that was asleep, loses all connections at once and tells nobody.
+/// If a request over a connection that was idle gets no answer for this long, nor any other request to the server, the
+/// connections that were idle for as long are closed. A router, or a machine that was asleep, loses all connections at
+/// once and tells nobody.
 const SUSPICIOUS: Duration = Duration::from_secs(4);
 
 /// Why there is no answer.
@@ -50,9 +51,9 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The error of a request to `origin`. `has_answered`: this server has answered before. `may_be_offline`: no
+    /// The error of a request to `origin`. `is_expected`: this server is expected to come back. `may_be_offline`: no
     /// server has ever answered, so this machine may have no network.
-    pub(super) fn error(self, origin: Origin, has_answered: bool, may_be_offline: bool) -> Error {
+    pub(super) fn error(self, origin: Origin, is_expected: bool, may_be_offline: bool) -> Error {
         match self {
             Self::Unmade(error) => match &*error {
                 ConnectError::Timeout => Error::Timeout {
@@ -60,7 +61,7 @@ impl Failure {
                     after: CONNECT_TIMEOUT,
                 },
                 ConnectError::OnlyHttp2 => {
-                    Self::OnlyHttp2.error(origin, has_answered, may_be_offline)
+                    Self::OnlyHttp2.error(origin, is_expected, may_be_offline)
                 }
                 error if error.is_untrusted() => Error::Untrusted {
                     origin,
@@ -72,13 +73,14 @@ impl Failure {
                 error => Error::Unreachable {
                     origin,
                     cause: error.to_string(),
-                    has_answered,
+                    is_expected: is_expected || !network::is_nobody(error),
                 },
             },
             Self::Broken(cause) => Error::Unreachable {
                 origin,
                 cause,
-                has_answered,
+                // It has taken the connection.
+                is_expected: true,
             },
             Self::OnlyHttp2 => Error::NoRanges {
                 origin,
@@ -200,7 +202,10 @@ impl Exchange {
             return Err(Lost::Failed(Failure::Broken(wants_login(proxy))));
         }
         let is_pipelined = lease.is_pipelined();
-        connections.state().answered(asked.elapsed(), is_pipelined);
+        let now = Instant::now();
+        let mut state = connections.state();
+        state.answered(now.saturating_duration_since(asked), is_pipelined, now);
+        drop(state);
         let with_head = lease
             .reader()
             .map_or(0, |reader| reader.buffer.len() as u64);
@@ -370,7 +375,7 @@ async fn first_bytes(connections: &Connections, lease: &mut WireLease) -> io::Re
         Ok(filled) => filled,
         Err(_) => {
             if may_be_stale {
-                connections.state().close_older_than(since);
+                connections.state().close_if_silent_since(since);
             }
             filled.await
         }

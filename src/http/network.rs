@@ -15,13 +15,39 @@ pub(super) fn is_missing(error: &(dyn Error + 'static)) -> bool {
             if matches!(error.kind(), NetworkDown | NetworkUnreachable) {
                 return true;
             }
-            // The resolver's errors have no kind. Without a route, it reaches no name server.
-            if error.to_string().contains("failed to lookup address") {
+            // Without a route, the resolver reaches no name server.
+            if is_unknown_name(error) {
                 return !has_route();
             }
         }
     }
     false
+}
+
+/// Whether a connection failed because nobody takes connections at the address, or no server has the name.
+pub(super) fn is_nobody(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable};
+    let nobody = [
+        ConnectionRefused,
+        HostUnreachable,
+        NetworkDown,
+        NetworkUnreachable,
+    ];
+    let mut next = Some(error);
+    while let Some(error) = next {
+        next = error.source();
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && (nobody.contains(&error.kind()) || is_unknown_name(error))
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether it is an error of the resolver: these have no kind.
+fn is_unknown_name(error: &io::Error) -> bool {
+    error.to_string().contains("failed to lookup address")
 }
 
 /// Whether any interface other than the loopback has a route.
@@ -69,15 +95,20 @@ mod tests {
     }
 
     #[test]
-    fn innermost_error_tells_whether_the_network_is_missing() {
+    fn innermost_error_tells_whether_the_network_or_the_server_is_missing() {
         let of = |errno: Errno| Outer(io::Error::from(errno));
-        for (errno, expected) in [
-            (Errno::NETUNREACH, true),
-            (Errno::NETDOWN, true),
-            (Errno::CONNREFUSED, false),
-            (Errno::HOSTUNREACH, false),
+        for (errno, no_network, nobody) in [
+            (Errno::NETUNREACH, true, true),
+            (Errno::NETDOWN, true, true),
+            (Errno::CONNREFUSED, false, true),
+            (Errno::HOSTUNREACH, false, true),
+            (Errno::CONNRESET, false, false),
         ] {
-            assert_eq!(is_missing(&of(errno)), expected, "{errno}");
+            assert_eq!(is_missing(&of(errno)), no_network, "{errno}");
+            assert_eq!(is_nobody(&of(errno)), nobody, "{errno}");
         }
+        let unknown =
+            io::Error::other("failed to lookup address information: Name or service not known");
+        assert!(is_nobody(&Outer(unknown)));
     }
 }

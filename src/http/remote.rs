@@ -326,9 +326,10 @@ impl RemoteUrl {
         match tokio::time::timeout(wait, answer).await {
             Err(_) => Err(connections.timeout(origin, wait)),
             Ok(Err(failure)) => {
-                let has_answered = connections.state().has_answered();
-                let may_be_offline = !self.options.clients.have_answer();
-                Err(failure.error(origin, has_answered, may_be_offline))
+                let clients = &self.options.clients;
+                let (is_expected, may_be_offline) =
+                    (clients.expect(&connections), !clients.have_answer());
+                Err(failure.error(origin, is_expected, may_be_offline))
             }
             Ok(Ok(answer)) => {
                 self.options.clients.answered();

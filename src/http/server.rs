@@ -62,6 +62,8 @@ pub(super) struct ServerState<R, W, E> {
     is_persistent: bool,
     /// Whether a task closes idle connections.
     has_closer: bool,
+    /// When an answer began last.
+    last_answer: Option<Instant>,
 }
 
 /// A request that waits for a connection.
@@ -93,6 +95,7 @@ impl<R, W, E> Default for ServerState<R, W, E> {
             link: BandwidthDelay::default(),
             is_persistent: false,
             has_closer: false,
+            last_answer: None,
         }
     }
 }
@@ -196,9 +199,11 @@ impl<R, W, E> ServerState<R, W, E> {
     }
 
     /// Closes connections that have carried nothing since before `then`: a request that was sent over another of them
-    /// then gets no answer, so the network may have lost them all.
-    pub(super) fn close_older_than(&mut self, then: Instant) {
-        self.idle.retain(|idle| !idle.is_older_than(then));
+    /// then gets no answer, so the network may have lost them all. An answer that came since says that it has not.
+    pub(super) fn close_if_silent_since(&mut self, then: Instant) {
+        if self.last_answer.is_none_or(|answer| answer < then) {
+            self.idle.retain(|idle| !idle.is_older_than(then));
+        }
     }
 
     /// Closes idle connections that have timed out.
@@ -475,8 +480,9 @@ impl<R, W, E> ServerState<R, W, E> {
         self.link.has_answer()
     }
 
-    /// Records that an answer began this long after its request.
-    pub(super) fn answered(&mut self, after: Duration, is_pipelined: bool) {
+    /// Records that an answer began `now`, this long after its request.
+    pub(super) fn answered(&mut self, after: Duration, is_pipelined: bool, now: Instant) {
+        self.last_answer = Some(now);
         self.link.answered(after, is_pipelined);
     }
 

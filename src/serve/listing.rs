@@ -20,7 +20,8 @@ struct Entry<'a> {
     path: String,
 }
 
-/// An element of the list of a directory: as nginx writes it (`autoindex_format json`), and the CID of a file.
+/// An element of the list of a directory: as nginx writes it (`autoindex_format json`), and of a file its CID and its
+/// URL relative to the list, because a reverse proxy may serve this node below a path of its own.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Child<'a> {
@@ -31,6 +32,7 @@ enum Child<'a> {
         name: &'a str,
         size: u64,
         cid: String,
+        url: String,
     },
 }
 
@@ -51,6 +53,7 @@ pub(super) fn json(blobs: &[Blob]) -> String {
 /// The directories and blobs directly in the directory `path`, which is empty or ends with a slash. `None` if there
 /// are none, except for the root.
 pub(super) fn directory(blobs: &[Blob], path: &str) -> Option<String> {
+    let root = "../".repeat(path.matches('/').count());
     let (mut directories, mut children) = (BTreeSet::new(), Vec::new());
     for blob in blobs {
         let Some(name) = blob.name.strip_prefix(path) else {
@@ -63,6 +66,7 @@ pub(super) fn directory(blobs: &[Blob], path: &str) -> Option<String> {
                 name,
                 size: blob.size,
                 cid: blob.cid.to_string(),
+                url: format!("{root}ipfs/{}", blob.cid),
             }),
         }
     }

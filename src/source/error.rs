@@ -19,8 +19,9 @@ pub enum Error {
         origin: Origin,
         /// The error of the connection.
         cause: String,
-        /// Whether the server has answered before: it probably comes back. If not, its address may be wrong.
-        has_answered: bool,
+        /// Whether to expect that the server comes back: it has answered before, or taken a connection, or the
+        /// program waits for servers that start. If not, its address may be wrong.
+        is_expected: bool,
     },
     /// The server's certificate cannot be trusted: an unknown issuer, another name, expired, revoked.
     Untrusted {

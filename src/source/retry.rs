@@ -28,8 +28,8 @@ const GENEROUS: u64 = 16 * 1024;
 /// at boot waits by other means.
 pub const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long opening tries to reach a server that has never answered. Its address is probably wrong; the retries are for
-/// a server that was started at the same time.
+/// How long opening tries to reach a server that is not expected to come. Its address is probably wrong; the retries are
+/// for a server that was started at the same time.
 const NEW_SERVER_PATIENCE: Duration = Duration::from_millis(400);
 
 /// How often read-ahead is tried. A demand read will ask for the bytes again if they are needed.
@@ -76,8 +76,8 @@ impl Backoff {
         }
     }
 
-    /// As [`new`](Self::new) for what a user waits for when content is opened: a server that cannot be reached and has
-    /// never answered is given up within half a second.
+    /// As [`new`](Self::new) for what a user waits for when content is opened: a server that cannot be reached is given
+    /// up after [`OPEN_PATIENCE`], or within half a second if it is not expected to come.
     pub fn opening(patience: Duration) -> Self {
         Self {
             is_opening: true,
@@ -86,17 +86,16 @@ impl Backoff {
     }
 
     fn patience(&self, error: &Error) -> Duration {
-        let is_new = matches!(
-            error,
-            Error::Unreachable {
-                has_answered: false,
-                ..
+        match error {
+            Error::Unreachable { is_expected, .. } if self.is_opening => {
+                let most = if *is_expected {
+                    OPEN_PATIENCE
+                } else {
+                    NEW_SERVER_PATIENCE
+                };
+                self.patience.min(most)
             }
-        );
-        if self.is_opening && is_new {
-            self.patience.min(NEW_SERVER_PATIENCE)
-        } else {
-            self.patience
+            _ => self.patience,
         }
     }
 

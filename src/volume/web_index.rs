@@ -149,8 +149,10 @@ struct Entry {
     #[serde(alias = "mod_time")]
     mtime: Option<String>,
     size: Option<u64>,
-    /// In a node's lists: the content is at `/ipfs/CID`.
+    /// In a node's lists.
     cid: Option<String>,
+    /// In a node's lists, with `cid`: where the content is, relative to the list. It ends with `ipfs/CID`.
+    url: Option<String>,
 }
 
 /// Whether an entry is a directory.
@@ -197,11 +199,18 @@ fn link(page: &Url, entry: Entry) -> Option<Link> {
         EntryKind::IsDir(is_directory) => is_directory,
     };
     if let Some(cid) = entry.cid {
-        // Whatever the path, the bytes are verified against the CID.
         let cid = parse_cid(&cid).ok()?;
+        let url = page.join(&entry.url?).ok()?;
+        // At the root of a server it is opened as that CID, and verified unless the options say otherwise. Below
+        // another path it is a URL like others.
+        let is_of_cid = url.path().ends_with(&format!("/ipfs/{cid}"));
+        let is_plain = url.query().is_none() && url.fragment().is_none();
+        if url.origin() != page.origin() || !is_of_cid || !is_plain {
+            return None;
+        }
         return Some(Link {
             name: entry.name,
-            url: page.join(&format!("/ipfs/{cid}")).ok()?,
+            url,
             is_directory,
             size: entry.size,
             version: Some(cid.to_string()),
@@ -314,19 +323,45 @@ mod tests {
         assert_eq!(names("http://h/f/", "application/json", caddy), expected);
     }
 
-    /// What a node lists is opened by its CID, so that it is verified. An entry with a wrong CID is left out.
+    /// What a node lists is opened by its CID. Behind a reverse proxy that serves the node below a path of its own
+    /// (`/node/`), the program asked for `/ipfs/CID` of that proxy, which was not found.
     #[test]
-    fn entries_with_a_cid_lead_to_it() {
+    fn entries_with_a_cid_lead_to_it_also_below_the_path_of_a_proxy() {
         let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
         let node = format!(
-            r#"[{{"type":"file","name":"a.zip","size":7,"cid":"{cid}"}},{{"type":"directory","name":"sub"}},
-            {{"type":"file","name":"b.zip","cid":"../x"}}]"#
+            r#"[{{"type":"file","name":"a.zip","size":7,"cid":"{cid}","url":"../ipfs/{cid}"}},
+            {{"type":"directory","name":"sub"}}]"#
         );
-        let expected = [
-            format!("a.zip http://h/ipfs/{cid}"),
-            "sub/ http://h/d/sub/".into(),
-        ];
-        assert_eq!(names("http://h/d/", "application/json", &node), expected);
+        for root in ["http://h/", "http://h/node/"] {
+            let expected = [
+                format!("a.zip {root}ipfs/{cid}"),
+                format!("sub/ {root}d/sub/"),
+            ];
+            let page = format!("{root}d/");
+            assert_eq!(names(&page, "application/json", &node), expected);
+        }
+    }
+
+    #[test]
+    fn entries_whose_address_is_not_that_of_their_cid_are_left_out() {
+        let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+        let other = "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq";
+        for (cid, url) in [
+            (cid, format!("../ipfs/{other}")),
+            (cid, format!("../ipfs/{cid}/x")),
+            (cid, format!("../ipfs/{cid}?x=y")),
+            (cid, format!("../ipfs/{cid}#x")),
+            (cid, format!("../{cid}")),
+            (cid, format!("http://evil/ipfs/{cid}")),
+            (cid, String::new()),
+            ("../x", "../ipfs/../x".into()),
+        ] {
+            let node = format!(r#"[{{"type":"file","name":"a.zip","cid":"{cid}","url":"{url}"}}]"#);
+            let found = names("http://h/d/", "application/json", &node);
+            assert!(found.is_empty(), "{url}: {found:?}");
+        }
+        let node = format!(r#"[{{"type":"file","name":"a.zip","cid":"{cid}"}}]"#);
+        assert!(names("http://h/d/", "application/json", &node).is_empty());
     }
 
     /// One tag with six million attributes took 0.8 GB, because all of them were kept.

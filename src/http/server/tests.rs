@@ -81,7 +81,7 @@ fn granted(waiting: &mut Waiting) -> Option<Loan<(), ()>> {
 fn serve_one(server: &mut Server, now: Instant) {
     let mut loan = lent(server.take(16, DEMAND, now));
     server.written(&mut loan);
-    server.answered(100 * MS, false);
+    server.answered(100 * MS, false, now);
     server.received(1_000_000, 100 * MS);
     server.done(&mut loan, now);
 }
@@ -195,7 +195,7 @@ fn few_connections_are_busy_to_a_near_server_unless_they_are_slow() {
         }
         loans.len()
     };
-    server.answered(MS / 4, false);
+    server.answered(MS / 4, false, now);
     server.received(1_000_000, 10 * MS);
     assert_eq!(busy(&mut server), 6);
     server.received(1_000_000, 1000 * MS);
@@ -280,4 +280,19 @@ fn lost_pipelined_requests_suspend_pipelining() {
     server.was_answered(&next);
     server.was_lost(&next, now + 2 * S);
     assert_eq!(server.pipeline_window(now + 600 * S), None, "for good");
+}
+
+/// A gateway that needed more than 4 s for some answers lost its idle connections each time, though it answered others.
+#[test]
+fn idle_connections_are_closed_only_if_the_server_is_silent_since_a_request() {
+    let now = Instant::now();
+    let asked = now + 10 * S;
+    for (answered, kept) in [(None, 0), (Some(asked - S), 0), (Some(asked + S), 2)] {
+        let mut server = with_connections(2, now);
+        if let Some(at) = answered {
+            server.answered(100 * MS, false, at);
+        }
+        server.close_if_silent_since(asked);
+        assert_eq!(server.count(asked), (kept, 0, 0), "{answered:?}");
+    }
 }

@@ -58,7 +58,11 @@ impl FaultNode {
         Self::start_with(listener, blob, blocks)
     }
 
-    fn start_with(listener: TcpListener, blob: Vec<u8>, blocks: HashMap<String, Vec<u8>>) -> Self {
+    pub fn start_with(
+        listener: TcpListener,
+        blob: Vec<u8>,
+        blocks: HashMap<String, Vec<u8>>,
+    ) -> Self {
         let addr = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             blob,

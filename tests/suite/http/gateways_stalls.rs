@@ -32,8 +32,33 @@ use Answer::{Late, NoConnection, NotFound, Silence};
 /// A gateway that answers each of its first requests as told, and all others with their bytes.
 struct Gateway {
     blob: Memory,
+    under_way: Arc<UnderWay>,
     answers: Mutex<VecDeque<Answer>>,
     requests: AtomicU64,
+}
+
+/// How many requests are under way to all gateways.
+#[derive(Default)]
+struct UnderWay {
+    now: AtomicU64,
+    most: AtomicU64,
+}
+
+/// Counts a request for as long as it lives.
+struct Counted(Arc<UnderWay>);
+
+impl Counted {
+    fn new(under_way: &Arc<UnderWay>) -> Self {
+        let now = under_way.now.fetch_add(1, SeqCst) + 1;
+        under_way.most.fetch_max(now, SeqCst);
+        Self(under_way.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, SeqCst);
+    }
 }
 
 impl Gateway {
@@ -59,11 +84,10 @@ impl Source for Gateway {
             None => (Duration::ZERO, None),
             Some(Late(seconds)) => (Duration::from_secs(seconds), None),
             Some(NoConnection) => {
-                let has_answered = true;
                 let error = Error::Unreachable {
                     origin,
                     cause,
-                    has_answered,
+                    is_expected: true,
                 };
                 (Duration::ZERO, Some(error))
             }
@@ -77,7 +101,13 @@ impl Source for Gateway {
             None => self.blob.read(range, priority),
             Some(error) => stream::iter([Err(error)]).boxed(),
         };
-        sleep(after).map(|()| answer).flatten_stream().boxed()
+        let counted = Counted::new(&self.under_way);
+        let answer = sleep(after).map(|()| answer).flatten_stream();
+        answer
+            .inspect(move |_| {
+                let _ = &counted;
+            })
+            .boxed()
     }
 }
 
@@ -85,9 +115,11 @@ impl Source for Gateway {
 async fn gateways(answers: &[&[Answer]]) -> (Vec<u8>, Vec<Arc<Gateway>>, Gateways) {
     let blob = crate::common::tree::bytes(3, 1 << 20);
     let memory = Memory::new("memory", blob.clone());
+    let under_way = Arc::new(UnderWay::default());
     let members = answers.iter().map(|answers| {
         Arc::new(Gateway {
             blob: memory.clone(),
+            under_way: under_way.clone(),
             answers: Mutex::new(answers.iter().copied().collect()),
             requests: AtomicU64::new(0),
         })
@@ -175,4 +207,24 @@ async fn a_slow_gateway_is_not_cut_off_and_gets_two_requests_at_most() {
     let took = time_of(&source, &blob, 0).await;
     assert_eq!(took.as_secs(), 12, "{took:?}");
     assert_eq!(members[0].requests(), 2);
+}
+
+/// Three gateways that all needed 12 s got the same range six times at once, also for read-ahead.
+#[tokio::test(start_paused = true)]
+async fn of_the_second_round_one_request_is_under_way_at_a_time_and_none_for_read_ahead() {
+    for (priority, requests, at_once) in [(Priority::Demand, 6, 4), (Priority::Prefetch, 3, 3)] {
+        let (blob, members, source) =
+            gateways(&[&[Late(12); 9], &[Late(12); 9], &[Late(12); 9]]).await;
+        let before = Instant::now();
+        let got = read(&source, 0..5000, priority).await;
+        assert!(got.expect("bytes") == blob[..5000]);
+        assert_eq!(before.elapsed().as_secs(), 12, "{priority:?}");
+        let sent: u64 = members.iter().map(|member| member.requests()).sum();
+        assert_eq!(sent, requests, "{priority:?}");
+        assert_eq!(
+            members[0].under_way.most.load(SeqCst),
+            at_once,
+            "{priority:?}"
+        );
+    }
 }

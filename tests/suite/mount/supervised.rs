@@ -5,14 +5,18 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
+use tokio::runtime::Runtime;
 
+use crate::common::fault::FaultNode;
 use crate::common::mount::MountPoint;
 use crate::common::node::Node;
 use crate::common::run::{self, run, tool};
-use crate::common::{archives, registry, tree};
+use crate::common::{archives, needs, registry, tree};
 
 const MANIFESTS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -169,5 +173,54 @@ fn mkdir_makes_a_missing_mountpoint() {
         assert!(read.is_ok(), "{read:?}");
         let made = fs::metadata(&missing).expect("it stays");
         assert_eq!(made.permissions().mode() & 0o777, mode, "{name}");
+    }
+}
+
+/// A mount at boot, whose gateway starts on the same machine a second later, gave the gateway up and was never tried again.
+#[test]
+fn a_mount_in_the_background_waits_for_a_server_that_starts_a_second_later() {
+    needs::fuse();
+    let (_dir, archive) = packed();
+    let blob = fs::read(archive).expect("the archive");
+    let (cid, blocks) = crate::common::gateways::import(&blob);
+    let (url, cid) = ("/archive.zip", cid.to_string());
+    for source in [url, &cid] {
+        // Bound, and refuses connections until it listens.
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let any = "127.0.0.1:0".parse().expect("an address");
+        socket.bind(any).expect("a port");
+        let base = format!("http://{}", socket.local_addr().expect("its address"));
+        let point = MountPoint::new();
+        let mount = |more: &[&str]| {
+            let mut command = run::aiozfs();
+            command.arg("mount").args(more);
+            if source == url {
+                command.arg(format!("{base}{url}"));
+            } else {
+                command.args(["--gateway", &base, source]);
+            }
+            run(command.arg(point.path()))
+        };
+        // A user who waits learns soon that nobody is there: once in three times, a busy machine does not delay it.
+        let is_told_soon = || {
+            let before = Instant::now();
+            assert!(!mount(&["--foreground"]).status.success(), "{source}");
+            before.elapsed() < Duration::from_millis(1500)
+        };
+        assert!((0..3).any(|_| is_told_soon()), "{source}");
+
+        let (blob, blocks) = (blob.clone(), blocks.clone());
+        let starting = thread::spawn(move || {
+            thread::sleep(Duration::from_secs(1));
+            let runtime = Runtime::new().expect("a runtime");
+            let listening = runtime.block_on(async { socket.listen(64)?.into_std() });
+            let listener = listening.expect("it listens");
+            listener.set_nonblocking(false).expect("a socket");
+            FaultNode::start_with(listener, blob, blocks)
+        });
+        mount(&[]).ok(source);
+        let _node = starting.join().expect("a node");
+        let file = fs::read(point.path().join("file.txt"));
+        assert_eq!(file.expect("the file"), b"hello", "{source}");
     }
 }

@@ -196,22 +196,28 @@ fn directories_are_listed_for_clients_that_name_json() {
         assert_eq!(reply.header("cache-control"), Some("no-cache"));
         serde_json::from_slice(&reply.body).expect("JSON")
     };
-    let file = |name: &str, size: usize, cid: &str| json!({"type": "file", "name": name, "size": size, "cid": cid});
+    let file = |name: &str, size: usize, cid: &str, root: &str| {
+        let url = format!("{root}ipfs/{cid}");
+        json!({"type": "file", "name": name, "size": size, "cid": cid, "url": url})
+    };
     let directory = |name: &str| json!({"type": "directory", "name": name});
     let root = list("/", "text/html, application/json;q=0.9, */*;q=0.1");
     let expected = [
-        file("a b.zip", 7, &cids[0]),
+        file("a b.zip", 7, &cids[0], ""),
         directory("sub"),
         directory("web"),
     ];
     assert_eq!(root, json!(expected));
-    let sub = [file("c.zip", 9, &cids[1]), directory("deep")];
+    let sub = [file("c.zip", 9, &cids[1], "../"), directory("deep")];
     assert_eq!(list("/sub/", "*/*"), json!(sub));
     assert_eq!(
         list("/sub/deep/", "*/*"),
-        json!([file("d.zip", 14, &cids[2])])
+        json!([file("d.zip", 14, &cids[2], "../../")])
     );
-    assert_eq!(list("/web/", "*/*"), json!([file("e.zip", 9, &cids[3])]));
+    assert_eq!(
+        list("/web/", "*/*"),
+        json!([file("e.zip", 9, &cids[3], "../")])
+    );
     for path in ["/none/", "/su/", "/sub/c.zip/", "//", "/sub//deep/"] {
         assert_eq!(running.get(path, &[]).status, 404, "{path}");
     }
