@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -48,6 +49,12 @@ impl Finished {
 /// `aiozfs` with nothing of this process's environment that would change what it does.
 pub fn aiozfs() -> Command {
     unbiased(AIOZFS)
+}
+
+/// Copies the binary under test, in a process of its own: a program is busy while a process has it open for writing, as a
+/// child would that another test starts at that moment.
+pub fn copy_program(to: &Path) {
+    run(tool("cp").arg(AIOZFS).arg(to)).ok("cp");
 }
 
 /// A program that runs `aiozfs`, with the same environment.

@@ -65,7 +65,7 @@ fn the_mount_of_another_user_is_called_that() {
     archives::info_zip(source.path(), &archive);
     let mount = Mount::new(&archive);
     let binary = out.path().join("aiozfs");
-    fs::copy(run::AIOZFS, &binary).expect("a copy");
+    run::copy_program(&binary);
     for path in [out.path(), &binary] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
     }

@@ -143,7 +143,7 @@ fn commands_take_the_password_from_variable_file_or_configuration() {
     let empty = dir.path().join("empty");
     fs::write(&empty, "\nsecret\n").expect("a file");
     let empty = run(aiozfs().args(cat).arg("--password-file").arg(&empty));
-    assert_eq!(empty.code(), Some(1));
+    assert_eq!(empty.code(), Some(2));
     assert!(empty.stderr.contains("first line"), "{}", empty.stderr);
 
     let verify = ["verify", archive];

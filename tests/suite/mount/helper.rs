@@ -13,7 +13,7 @@ use crate::common::{archives, needs, tree};
 const SYSTEM: &str = r#"
     # Copies of the mounts of other tests, which may end or be busy meanwhile.
     awk '/ - fuse\.aiozfs / { print $5 }' /proc/self/mountinfo | tac | while read -r copy; do
-        umount --no-canonicalize --lazy "$copy" || :
+        umount --no-canonicalize --lazy "$copy" 2> /dev/null || :
     done
     mkdir "$DIR/sbin" "$DIR/home" "$DIR/m"
     ln -s "$AIOZFS" "$DIR/sbin/aiozfs"

@@ -329,7 +329,7 @@ fn options_of_fstab_are_understood() {
 fn a_user_who_may_not_mount_gets_an_error() {
     let (out, archive) = packed();
     let binary = out.path().join("aiozfs");
-    fs::copy(run::AIOZFS, &binary).expect("a copy");
+    run::copy_program(&binary);
     for path in [out.path(), &binary] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
     }

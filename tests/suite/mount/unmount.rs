@@ -419,7 +419,7 @@ fn a_user_without_fusermount_on_the_path_unmounts() {
     needs::tool("fusermount3");
     let (dir, archive) = packed();
     let binary = dir.path().join("aiozfs");
-    fs::copy(run::AIOZFS, &binary).expect("the binary");
+    run::copy_program(&binary);
     let point = MountPoint::new();
     for path in [dir.path(), &archive, point.path()] {
         std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("its owner");

@@ -81,8 +81,10 @@ function shakaPlayer(video, test, fail) {
       video.currentTime = 1;
       await video.play();
       player.trickPlay(4);
-      await until(video, ['timeupdate'], () => video.currentTime > 1.5 && video.currentTime < 9);
-      if (!seen.some((uri) => uri.includes('iframes'))) fail(`no key frames are asked for, but ${seen}`);
+      const areAsked = () => seen.some((uri) => uri.includes('iframes'));
+      // At four times the speed, a busy machine answers only after some seconds of the film.
+      await until(video, ['timeupdate'], () => (areAsked() && video.currentTime > 1.5) || video.currentTime > 9);
+      if (!areAsked()) fail(`no key frames are asked for, but ${seen}`);
     },
     stop: () => player.destroy(),
   };
