@@ -37,10 +37,11 @@ struct Plan<W> {
     next: u64,
     /// The end of the blocks that reads wait for.
     until: u64,
-    /// Whether its reader has got a first block, the block after the one that it has read last, and how many blocks ahead
-    /// of that the walk goes.
+    /// Whether a reader has got a block of it.
     has_reader: bool,
+    /// The block after the one that its reader has read last. Until it has read one, the block that the walk was begun for.
     read: u64,
+    /// How many blocks ahead of `read` the walk goes.
     ahead: u64,
     used: u64,
     /// The walk while it rests; `None` while it decodes.
