@@ -1,5 +1,5 @@
 //! The map of the house holds: a room uses only the rooms that it has a door to, and no files of a room
-//! use each other in a circle.
+//! use each other in a circle. Files are short, and say what they are about.
 //!
 //! The map is the table in `src/lib.rs`; this test reads it from there.
 
@@ -24,6 +24,9 @@ const GUESTS: &[(&str, &[&str])] = &[
 
 /// Rooms that have no runtime, so that they stay free of waiting and of clocks.
 const WITHOUT_RUNTIME: &[&str] = &["ranges", "archive", "playlist", "fs", "pack"];
+
+/// The most lines of a file.
+const MAX_LINES: usize = 500;
 
 /// The rooms and the rooms that each may use, from the table in `lib.rs`.
 struct Map(BTreeMap<String, BTreeSet<String>>);
@@ -89,8 +92,8 @@ fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The Rust files below `src`, as their paths from there and their texts.
-fn sources() -> Vec<(String, String)> {
+/// The Rust files below a directory, as their paths from there and their texts.
+fn rust_files(root: &Path) -> Vec<(String, String)> {
     fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).expect("a directory of sources") {
             let path = entry.expect("an entry").path();
@@ -102,21 +105,19 @@ fn sources() -> Vec<(String, String)> {
         }
     }
     let mut files = Vec::new();
-    collect(&src(), &mut files);
+    collect(root, &mut files);
     let read = |path: PathBuf| {
-        let name = path
-            .strip_prefix(src())
-            .expect("below src")
-            .to_str()
-            .expect("a name")
-            .to_owned();
+        let name = path.strip_prefix(root).expect("below the root");
+        let name = name.to_str().expect("a name").to_owned();
         (name, fs::read_to_string(&path).expect("a source"))
     };
-    let sources: Vec<_> = files
-        .into_iter()
-        .map(read)
-        .filter(|(name, _)| name != "lib.rs")
-        .collect();
+    files.into_iter().map(read).collect()
+}
+
+/// The Rust files of the rooms.
+fn sources() -> Vec<(String, String)> {
+    let mut sources = rust_files(&src());
+    sources.retain(|(name, _)| name != "lib.rs");
     assert!(sources.len() > 100, "the sources are found");
     sources
 }
@@ -146,6 +147,26 @@ fn files_of_a_room_do_not_use_each_other_in_a_circle() {
         .map(|circle| circle.join(", "))
         .collect();
     assert!(circles.is_empty(), "circles:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are_about() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for dir in ["src", "tests", "benches", "examples", "fuzz/fuzz_targets"] {
+        let files = rust_files(&root.join(dir));
+        assert!(!files.is_empty(), "{dir}");
+        for (file, text) in files {
+            let lines = text.lines().count();
+            if lines > MAX_LINES {
+                wrong.push(format!("{dir}/{file}: {lines} lines"));
+            }
+            if !text.lines().any(|line| line.starts_with("//!")) {
+                wrong.push(format!("{dir}/{file}: no //!"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

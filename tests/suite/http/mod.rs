@@ -1,5 +1,6 @@
 //! Content from one or several servers: faults, secrets, proxies and TLS. Also the contract of every source.
 
+mod answers;
 mod connections;
 mod early;
 mod gateways;

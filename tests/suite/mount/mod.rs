@@ -24,3 +24,4 @@ mod supervised;
 mod trace;
 mod unmount;
 mod verified;
+mod xattrs;
