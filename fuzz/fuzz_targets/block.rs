@@ -6,6 +6,9 @@
 mod block_check;
 #[allow(dead_code, unused_imports)]
 mod content;
+#[path = "../../src/ranges/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod ranges;
 
 use libfuzzer_sys::fuzz_target;
 

@@ -9,6 +9,9 @@
 mod archive;
 #[path = "../../tests/suite/archive/checks.rs"]
 mod drive;
+#[path = "../../src/ranges/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod ranges;
 
 use libfuzzer_sys::fuzz_target;
 

@@ -11,6 +11,9 @@
 mod archive;
 #[path = "../../tests/suite/archive/checks.rs"]
 mod drive;
+#[path = "../../src/ranges/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod ranges;
 #[path = "../../tests/common/zips.rs"]
 #[allow(dead_code)]
 mod zips;

@@ -170,6 +170,18 @@ fn files_are_short_and_say_what_they_are_about() {
 }
 
 #[test]
+fn the_fuzz_corpus_is_small() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let targets = fs::read_dir(corpus).expect("the corpus");
+    let files = |target: &Path| fs::read_dir(target).expect("inputs").count();
+    let count: usize = targets
+        .map(|target| files(&target.expect("a target").path()))
+        .sum();
+    // fuzz/Cargo.toml says which inputs are worth their place.
+    assert!((1..=150).contains(&count), "{count} files");
+}
+
+#[test]
 fn every_test_named_in_semantics_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("doc/SEMANTICS.md")).expect("the page");
