@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use super::shelf::Shelf;
+use super::archive_server::ArchiveServer;
 use crate::common::mount::Mount;
 use crate::common::run;
 use crate::common::zips::{Item, Zip};
@@ -25,10 +25,10 @@ fn film(len: usize) -> Vec<u8> {
 #[test]
 fn read_that_waits_is_not_behind_read_ahead_of_other_archives() {
     const CONNECTIONS: usize = 4;
-    let shelf = Shelf::slow(film(24 << 20), Duration::from_millis(30));
+    let server = ArchiveServer::slow(film(24 << 20), Duration::from_millis(30));
     // In directories of their own, so that nothing looks like a walk.
     let adds: Vec<String> = (0..8)
-        .map(|n| format!("--add=d{n}/f={}", shelf.url(&format!("/any/{n}"))))
+        .map(|n| format!("--add=d{n}/f={}", server.url(&format!("/any/{n}"))))
         .collect();
     let connections = format!("--connections={CONNECTIONS}");
     let mut args: Vec<&str> = adds.iter().map(String::as_str).collect();
@@ -51,12 +51,12 @@ fn read_that_waits_is_not_behind_read_ahead_of_other_archives() {
                 }
             });
         }
-        run::wait_until(Duration::from_secs(10), || shelf.requests() > 20);
+        run::wait_until(Duration::from_secs(10), || server.requests() > 20);
         for n in 3..8 {
-            let before = shelf.requests();
+            let before = server.requests();
             let _ = fs::read(mount.join(format!("d{n}/f/a.txt")));
             let mine = format!("/any/{n}");
-            let asked = shelf.targets().split_off(before);
+            let asked = server.targets().split_off(before);
             behind.push(asked.iter().position(|target| *target == mine));
         }
         ended.store(true, Relaxed);
@@ -74,9 +74,9 @@ fn read_that_waits_is_not_behind_read_ahead_of_other_archives() {
 #[test]
 fn readers_in_many_archives_share_one_bound() {
     const LEN: usize = 24 << 20;
-    let shelf = Shelf::new(film(LEN));
+    let server = ArchiveServer::new(film(LEN));
     let adds: Vec<String> = (0..8)
-        .map(|n| format!("--add=f{n}={}", shelf.url(&format!("/any/{n}"))))
+        .map(|n| format!("--add=f{n}={}", server.url(&format!("/any/{n}"))))
         .collect();
     let mut args: Vec<&str> = adds.iter().map(String::as_str).collect();
     args.extend(["--memory=24M", "--cache-size=0"]);

@@ -6,24 +6,24 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::shelf::{Answer, Shelf, archive, write_list};
+use super::archive_server::{Answer, ArchiveServer, archive, write_list};
 use crate::common::mount::Mount;
 use crate::common::zips::{Item, Zip};
 use crate::common::{run, tree};
 
-/// A library of archives of a shelf, and a cache that outlives its mounts.
+/// A library of archives of a server, and a cache that outlives its mounts.
 struct Films {
     dir: crate::common::tree::TempDir,
     count: usize,
 }
 
 impl Films {
-    fn new(shelf: &Shelf, count: usize) -> Self {
+    fn new(server: &ArchiveServer, count: usize) -> Self {
         let dir = tree::temp();
         let names: Vec<String> = (0..count).map(|n| format!("f{n:03}")).collect();
         let entries = names
             .iter()
-            .map(|name| (name.as_str(), shelf.url(&format!("/any/{name}"))));
+            .map(|name| (name.as_str(), server.url(&format!("/any/{name}"))));
         write_list(&dir.path().join("films.tsv"), &entries.collect::<Vec<_>>());
         Self { dir, count }
     }
@@ -44,35 +44,35 @@ impl Films {
     }
 
     /// The requests of a mount that lists and reads everything.
-    fn requests(&self, shelf: &Shelf) -> usize {
-        shelf.clear();
+    fn requests(&self, server: &ArchiveServer) -> usize {
+        server.clear();
         let mount = self.mount();
         run::run(run::tool("ls").arg("-lR").arg(mount.path())).ok("ls -lR");
         self.read_all(mount.path());
         mount.assert_no_complaint();
         mount.end();
-        shelf.requests()
+        server.requests()
     }
 }
 
 #[test]
 fn fresh_archives_from_the_cache_cost_no_request() {
-    let shelf = Shelf::new(archive("any"));
-    shelf.say("cache-control", "max-age=600");
-    let films = Films::new(&shelf, 200);
+    let server = ArchiveServer::new(archive("any"));
+    server.say("cache-control", "max-age=600");
+    let films = Films::new(&server, 200);
     let mount = films.mount();
     run::run(run::tool("ls").arg("-lR").arg(mount.path())).ok("ls -lR");
     // One for each, and a second one for those that were opened before the server's suffix ranges were known.
-    let cold = shelf.requests();
+    let cold = server.requests();
     assert!((200..260).contains(&cold), "{cold}");
     films.read_all(mount.path());
     mount.end();
-    assert_eq!(films.requests(&shelf), 0);
+    assert_eq!(films.requests(&server), 0);
 }
 
 #[test]
 fn servers_are_asked_unless_they_allow_otherwise() {
-    let shelf = Shelf::new(archive("any"));
+    let server = ArchiveServer::new(archive("any"));
     let long_ago = "Wed, 01 Jan 2020 00:00:00 GMT";
     for (name, value, is_fresh) in [
         ("cache-control", "immutable", true),
@@ -82,10 +82,10 @@ fn servers_are_asked_unless_they_allow_otherwise() {
         ("cache-control", "must-revalidate", false),
         ("x-nothing", "", false),
     ] {
-        shelf.say(name, value);
-        let films = Films::new(&shelf, 3);
-        films.requests(&shelf);
-        let requests = films.requests(&shelf);
+        server.say(name, value);
+        let films = Films::new(&server, 3);
+        films.requests(&server);
+        let requests = films.requests(&server);
         let expected = if is_fresh { 0 } else { 3 };
         assert_eq!(requests, expected, "{name}: {value}");
     }
@@ -93,14 +93,14 @@ fn servers_are_asked_unless_they_allow_otherwise() {
 
 #[test]
 fn an_expired_archive_is_asked_for_once_and_is_fresh_again() {
-    let shelf = Shelf::new(archive("any"));
-    shelf.say("cache-control", "max-age=1");
-    let films = Films::new(&shelf, 3);
-    films.requests(&shelf);
+    let server = ArchiveServer::new(archive("any"));
+    server.say("cache-control", "max-age=1");
+    let films = Films::new(&server, 3);
+    films.requests(&server);
     thread::sleep(Duration::from_millis(2100));
-    shelf.say("cache-control", "max-age=600");
-    assert_eq!(films.requests(&shelf), 3);
-    assert_eq!(films.requests(&shelf), 0);
+    server.say("cache-control", "max-age=600");
+    assert_eq!(films.requests(&server), 3);
+    assert_eq!(films.requests(&server), 0);
 }
 
 /// An archive whose file is too large to come with the index.
@@ -125,20 +125,20 @@ fn list(mount: &Mount) -> Vec<OsString> {
 #[test]
 fn a_fresh_archive_that_has_changed_never_gives_bytes_of_another_version() {
     const LEN: usize = 3 << 20;
-    let shelf = Shelf::new(archive("any"));
-    shelf.say("cache-control", "max-age=600");
+    let server = ArchiveServer::new(archive("any"));
+    server.say("cache-control", "max-age=600");
     // The same size, and sizes that the range asked for goes beyond, or begins beyond.
     for (round, len) in [LEN, 200_000, 0].into_iter().enumerate() {
-        shelf.set("/any/f000", Answer::Blob(large(1, LEN)));
-        let films = Films::new(&shelf, 1);
+        server.set("/any/f000", Answer::Blob(large(1, LEN)));
+        let films = Films::new(&server, 1);
         let mount = films.mount();
         assert_eq!(list(&mount), ["film.bin", "only in 1"]);
         mount.end();
-        shelf.set("/any/f000", Answer::Blob(large(2, len)));
-        shelf.clear();
+        server.set("/any/f000", Answer::Blob(large(2, len)));
+        server.clear();
         let mount = films.mount();
         assert_eq!(list(&mount), ["film.bin", "only in 1"], "round {round}");
-        assert_eq!(shelf.requests(), 0);
+        assert_eq!(server.requests(), 0);
         let path = mount.join("f000/film.bin");
         let wanted = vec![2; len];
         let read = || fs::read(&path).ok();
@@ -155,24 +155,24 @@ fn a_fresh_archive_that_has_changed_never_gives_bytes_of_another_version() {
         assert_eq!(list(&mount), ["film.bin", "only in 2"]);
         mount.end();
         // The next mount knows the new one.
-        shelf.clear();
+        server.clear();
         let mount = films.mount();
         assert_eq!(list(&mount), ["film.bin", "only in 2"]);
-        assert_eq!(shelf.requests(), 0);
+        assert_eq!(server.requests(), 0);
         mount.end();
     }
 }
 
 #[test]
 fn a_read_of_a_fresh_archive_needs_no_other_request() {
-    let shelf = Shelf::new(archive("any"));
-    shelf.say("cache-control", "max-age=600");
-    shelf.set("/any/f000", Answer::Blob(large(1, 3 << 20)));
-    let films = Films::new(&shelf, 1);
+    let server = ArchiveServer::new(archive("any"));
+    server.say("cache-control", "max-age=600");
+    server.set("/any/f000", Answer::Blob(large(1, 3 << 20)));
+    let films = Films::new(&server, 1);
     let mount = films.mount();
     fs::read_dir(mount.join("f000")).expect("an archive");
     mount.end();
-    shelf.clear();
+    server.clear();
     let mount = films.mount();
     let film = fs::read(mount.join("f000/film.bin")).expect("the film");
     assert_eq!(film, vec![1; 3 << 20]);
@@ -184,13 +184,13 @@ fn a_read_of_a_fresh_archive_needs_no_other_request() {
 /// was believed again, so the old version came back as fresh.
 #[test]
 fn an_archive_that_changes_after_its_server_was_asked_is_shown_as_it_is() {
-    let shelf = Shelf::new(archive("any"));
-    shelf.say("cache-control", "max-age=600");
-    shelf.set("/any/f000", Answer::Blob(large(1, 3 << 20)));
-    let films = Films::new(&shelf, 1);
+    let server = ArchiveServer::new(archive("any"));
+    server.say("cache-control", "max-age=600");
+    server.set("/any/f000", Answer::Blob(large(1, 3 << 20)));
+    let films = Films::new(&server, 1);
     let mount = films.mount();
     assert_eq!(list(&mount), ["film.bin", "only in 1"]);
-    shelf.set("/any/f000", Answer::Blob(large(2, 2 << 20)));
+    server.set("/any/f000", Answer::Blob(large(2, 2 << 20)));
     fs::read(mount.join("f000/film.bin")).expect_err("it has changed");
     // No other read finds out again.
     assert!(run::wait_until(Duration::from_secs(10), || {
@@ -208,10 +208,10 @@ fn an_archive_that_changes_after_its_server_was_asked_is_shown_as_it_is() {
 /// and the archive could not be opened for as long as the old version was fresh.
 #[test]
 fn a_fresh_archive_whose_index_cannot_be_read_is_asked_for() {
-    let shelf = Shelf::new(archive("any"));
-    shelf.say("cache-control", "max-age=600");
-    shelf.set("/any/f000", Answer::Blob(large(1, 3 << 20)));
-    let films = Films::new(&shelf, 1);
+    let server = ArchiveServer::new(archive("any"));
+    server.say("cache-control", "max-age=600");
+    server.set("/any/f000", Answer::Blob(large(1, 3 << 20)));
+    let films = Films::new(&server, 1);
     let mount = films.mount();
     assert_eq!(list(&mount), ["film.bin", "only in 1"]);
     mount.end();
@@ -220,7 +220,7 @@ fn a_fresh_archive_whose_index_cannot_be_read_is_asked_for() {
     let blobs = formats.filter_map(|format| Some(format.ok()?.path().join("blobs")));
     let removed = blobs.filter(|blobs| fs::remove_dir_all(blobs).is_ok());
     assert_eq!(removed.count(), 1);
-    shelf.set("/any/f000", Answer::Silent416(large(2, 10)));
+    server.set("/any/f000", Answer::Silent416(large(2, 10)));
     let mount = films.mount();
     assert_eq!(list(&mount), ["film.bin", "only in 2"]);
     mount.assert_no_complaint();
@@ -233,22 +233,22 @@ fn a_fresh_archive_whose_index_cannot_be_read_is_asked_for() {
 #[test]
 fn a_fresh_archive_whose_server_answers_otherwise_is_opened_again_in_the_same_mount() {
     const LEN: usize = 3 << 20;
-    let shelf = Shelf::new(archive("any"));
-    shelf.say("cache-control", "max-age=600");
+    let server = ArchiveServer::new(archive("any"));
+    server.say("cache-control", "max-age=600");
     for (what, answer, errno) in [
         ("gone", Answer::Status(404), Some(libc::ENOENT)),
         ("not allowed", Answer::Status(403), Some(libc::EACCES)),
         ("whole", Answer::Whole(large(2, 10)), None),
         ("shorter", Answer::Silent416(large(2, 10)), None),
     ] {
-        shelf.set("/any/f000", Answer::Blob(large(1, LEN)));
-        let films = Films::new(&shelf, 1);
+        server.set("/any/f000", Answer::Blob(large(1, LEN)));
+        let films = Films::new(&server, 1);
         let mount = films.mount();
         assert_eq!(list(&mount), ["film.bin", "only in 1"]);
         mount.end();
         let mount = films.mount();
         assert_eq!(list(&mount), ["film.bin", "only in 1"]);
-        shelf.set("/any/f000", answer);
+        server.set("/any/f000", answer);
         fs::read(mount.join("f000/film.bin")).expect_err(what);
         match errno {
             Some(errno) => {
@@ -257,10 +257,10 @@ fn a_fresh_archive_whose_server_answers_otherwise_is_opened_again_in_the_same_mo
                 let is_asked = run::wait_until(Duration::from_secs(10), || error() == Some(errno));
                 assert!(is_asked, "{what}: {:?}", found());
                 // It is not there for as long as its server says so.
-                shelf.set("/any/f000", Answer::Blob(large(2, LEN)));
+                server.set("/any/f000", Answer::Blob(large(2, LEN)));
             }
             // The program's next attempt asks for the index of what is there now.
-            None if what == "whole" => shelf.set("/any/f000", Answer::Blob(large(2, LEN))),
+            None if what == "whole" => server.set("/any/f000", Answer::Blob(large(2, LEN))),
             None => {}
         }
         let is_new = run::wait_until(Duration::from_secs(10), || {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::shelf::{Answer, Shelf, archive, control, write_list};
+use super::archive_server::{Answer, ArchiveServer, archive, control, write_list};
 use crate::common::mount::Mount;
 use crate::common::zips::{Item, Zip};
 use crate::common::{run, tree};
@@ -18,14 +18,14 @@ fn number(mount: &Mount, name: &str) -> u64 {
 
 #[test]
 fn ten_thousand_archives_cost_nothing_until_they_are_looked_into() {
-    let shelf = Shelf::new(archive("any"));
+    let server = ArchiveServer::new(archive("any"));
     let dir = tree::temp();
     let list = dir.path().join("films.tsv");
     let names: Vec<String> = (0..10_000)
         .map(|n| format!("{:02}/film {n:05}", n % 100))
         .collect();
     let entries = names.iter().map(|name| {
-        let url = shelf.url(&format!("/any/{}", name.replace(' ', "_")));
+        let url = server.url(&format!("/any/{}", name.replace(' ', "_")));
         (name.as_str(), url)
     });
     write_list(&list, &entries.collect::<Vec<_>>());
@@ -36,10 +36,10 @@ fn ten_thousand_archives_cost_nothing_until_they_are_looked_into() {
         fs::read_dir(mount.join("07")).expect("a directory").count(),
         100
     );
-    assert_eq!(shelf.requests(), 0);
+    assert_eq!(server.requests(), 0);
     let read = |name: &str| fs::read_to_string(mount.join(name).join("a.txt"));
     assert_eq!(read(&names[4711]).expect("a file"), "any");
-    assert_eq!(shelf.asked().len(), 1);
+    assert_eq!(server.asked().len(), 1);
     // A walk opens the next ones ahead, and never more than a bounded number stays open.
     for part in ["03", "04", "05"] {
         let mut walk: Vec<_> = fs::read_dir(mount.join(part))
@@ -100,11 +100,11 @@ fn walk_through_archives_opens_the_next_ones_ahead() {
 
 #[test]
 fn two_mounts_of_one_library_share_the_cache() {
-    let shelf = Shelf::new(archive("any"));
+    let server = ArchiveServer::new(archive("any"));
     let (dir, cache) = (tree::temp(), tree::temp());
     let list = dir.path().join("films.tsv");
     let entries: Vec<(String, String)> = (0..8)
-        .map(|n| (format!("f{n}"), shelf.url(&format!("/any/{n}"))))
+        .map(|n| (format!("f{n}"), server.url(&format!("/any/{n}"))))
         .collect();
     let entries: Vec<(&str, String)> = entries
         .iter()
@@ -132,10 +132,10 @@ fn two_mounts_of_one_library_share_the_cache() {
 
 #[test]
 fn one_bad_archive_among_good_ones_does_not_stop_a_walk() {
-    let shelf = Shelf::new(archive("any"));
-    shelf.set("/any/3", Answer::Status(500));
+    let server = ArchiveServer::new(archive("any"));
+    server.set("/any/3", Answer::Status(500));
     let entries: Vec<String> = (0..8)
-        .map(|n| format!("--add=f{n}={}", shelf.url(&format!("/any/{n}"))))
+        .map(|n| format!("--add=f{n}={}", server.url(&format!("/any/{n}"))))
         .collect();
     let mut args: Vec<&str> = entries.iter().map(String::as_str).collect();
     args.push("--timeout=1s");
@@ -152,8 +152,8 @@ fn one_bad_archive_among_good_ones_does_not_stop_a_walk() {
 fn counters_do_not_fall_when_archives_are_closed() {
     // Too large to come with the index.
     let film = Item::new("a.txt", vec![7; 3 << 20]);
-    let shelf = Shelf::new(Zip::of([film]).finish());
-    let adds = ["a", "b"].map(|n| format!("--add={n}={}", shelf.url(&format!("/any/{n}"))));
+    let server = ArchiveServer::new(Zip::of([film]).finish());
+    let adds = ["a", "b"].map(|n| format!("--add={n}={}", server.url(&format!("/any/{n}"))));
     let mount = Mount::library(&["--idle=300ms", &adds[0], &adds[1]]);
     for name in ["a", "b"] {
         fs::read(mount.join(name).join("a.txt")).expect("a file");
@@ -161,11 +161,11 @@ fn counters_do_not_fall_when_archives_are_closed() {
     let counted = || {
         let status: serde_json::Value =
             serde_json::from_str(&control(&mount, "status")).expect("JSON");
-        let server = &status["gateways"][0];
+        let gateway = &status["gateways"][0];
         let served = |of: &serde_json::Value| of["count"].as_u64().expect("a count");
         (
-            served(&server["requests"][0]),
-            server["bytes"].as_u64().expect("bytes"),
+            served(&gateway["requests"][0]),
+            gateway["bytes"].as_u64().expect("bytes"),
             status["request_times"]["count"].as_u64().expect("a count"),
             served(&status["requests_ended"][0]),
         )

@@ -1,10 +1,10 @@
 //! A library of archives under one mount.
 
+mod archive_server;
 mod fair;
 mod fresh;
 mod many;
 mod names;
 mod reload;
 mod scan;
-mod shelf;
 mod xattrs;

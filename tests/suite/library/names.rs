@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aiozfs::content::{Cid, Codec, Version};
 
-use super::shelf::{Answer, Shelf, archive, control, write_list};
+use super::archive_server::{Answer, ArchiveServer, archive, control, write_list};
 use crate::common::mount::Mount;
 use crate::common::node::Node;
 use crate::common::{run, tree};
@@ -44,12 +44,12 @@ fn inodes(root: &Path) -> BTreeMap<PathBuf, u64> {
 
 #[test]
 fn root_is_listed_without_a_request_and_archives_open_when_looked_into() {
-    let shelf = Shelf::new(archive("hello"));
+    let server = ArchiveServer::new(archive("hello"));
     let file = tree::temp();
     fs::write(file.path().join("local.zip"), archive("here")).expect("a file");
     let mount = Mount::library(&[
-        &add("films/one", &shelf.url("/any/1.zip")),
-        &add("films/two", &shelf.url("/any/2.zip")),
+        &add("films/one", &server.url("/any/1.zip")),
+        &add("films/two", &server.url("/any/2.zip")),
         &add(
             "local",
             file.path().join("local.zip").to_str().expect("UTF-8"),
@@ -61,7 +61,7 @@ fn root_is_listed_without_a_request_and_archives_open_when_looked_into() {
     assert!(one.is_dir());
     assert_eq!((one.nlink(), one.mode() & 0o7777), (1, 0o755));
     run::run(run::tool("ls").arg("-la").arg(mount.join("films"))).ok("ls");
-    assert_eq!(shelf.requests(), 0);
+    assert_eq!(server.requests(), 0);
 
     assert_eq!(
         fs::read_to_string(mount.join("local/a.txt")).expect("a file"),
@@ -76,7 +76,7 @@ fn root_is_listed_without_a_request_and_archives_open_when_looked_into() {
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     let missing = fs::read(mount.join("films/three/a.txt")).expect_err("no such archive");
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
-    assert_eq!(shelf.asked(), ["/any/1.zip".to_owned()].into());
+    assert_eq!(server.asked(), ["/any/1.zip".to_owned()].into());
     // `..` leads out of the archive.
     let up = fs::metadata(mount.join("films/one/..")).expect("a directory");
     let films = fs::metadata(mount.join("films")).expect("a directory");
@@ -87,10 +87,10 @@ fn root_is_listed_without_a_request_and_archives_open_when_looked_into() {
 
 #[test]
 fn inode_numbers_are_distinct_and_the_same_after_a_remount() {
-    let shelf = Shelf::new(archive("hello"));
+    let server = ArchiveServer::new(archive("hello"));
     let (one, two) = (
-        add("b/one", &shelf.url("/any/1")),
-        add("two", &shelf.url("/any/2")),
+        add("b/one", &server.url("/any/1")),
+        add("two", &server.url("/any/2")),
     );
     let first = {
         let mount = Mount::library(&[&one, &two]);
@@ -98,8 +98,8 @@ fn inode_numbers_are_distinct_and_the_same_after_a_remount() {
     };
     // With others beside them, and in another order.
     let (three, four) = (
-        add("a", &shelf.url("/any/3")),
-        add("b/z", &shelf.url("/any/4")),
+        add("a", &server.url("/any/3")),
+        add("b/z", &server.url("/any/4")),
     );
     let mount = Mount::library(&[&three, &two, &four, &one]);
     let second = inodes(mount.path());
@@ -121,20 +121,20 @@ fn inode_numbers_are_distinct_and_the_same_after_a_remount() {
 
 #[test]
 fn archive_that_cannot_be_opened_is_an_error_of_its_own_directory() {
-    let shelf = Shelf::new(archive("good"));
-    shelf.set("/secret", Answer::Status(403));
-    shelf.set(
+    let server = ArchiveServer::new(archive("good"));
+    server.set("/secret", Answer::Status(403));
+    server.set(
         "/damaged",
         Answer::Blob(b"not an archive at all, but long enough".repeat(9)),
     );
-    shelf.set("/silent", Answer::Silence(Duration::from_secs(20)));
+    server.set("/silent", Answer::Silence(Duration::from_secs(20)));
     let mount = Mount::library(&[
         "--timeout=2s",
-        &add("good", &shelf.url("/any/good")),
-        &add("gone", &shelf.url("/gone")),
-        &add("secret", &shelf.url("/secret")),
-        &add("damaged", &shelf.url("/damaged")),
-        &add("silent", &shelf.url("/silent")),
+        &add("good", &server.url("/any/good")),
+        &add("gone", &server.url("/gone")),
+        &add("secret", &server.url("/secret")),
+        &add("damaged", &server.url("/damaged")),
+        &add("silent", &server.url("/silent")),
     ]);
     assert_eq!(names(mount.path()).len(), 5);
     let fails = |name: &str| {
@@ -160,16 +160,16 @@ fn archive_that_cannot_be_opened_is_an_error_of_its_own_directory() {
         fs::read_to_string(mount.join("good/a.txt")).expect("a file"),
         "good"
     );
-    shelf.clear();
+    server.clear();
     for _ in 0..20 {
         fails("damaged");
     }
     // It is tried again after a while only.
     let lines = mount.log_lines("cannot open damaged:").len();
     assert!((1..=3).contains(&lines), "{lines}");
-    assert!(shelf.requests() <= 2 * 3, "{} requests", shelf.requests());
+    assert!(server.requests() <= 2 * 3, "{} requests", server.requests());
     // It is there later.
-    shelf.set("/damaged", Answer::Blob(archive("mended")));
+    server.set("/damaged", Answer::Blob(archive("mended")));
     let read = || fs::read_to_string(mount.join("damaged/a.txt"));
     assert!(run::wait_until(Duration::from_secs(10), || read().is_ok()));
     assert_eq!(read().expect("a file"), "mended");
@@ -177,11 +177,11 @@ fn archive_that_cannot_be_opened_is_an_error_of_its_own_directory() {
 
 #[test]
 fn opening_is_shared_and_umount_ends_those_who_wait() {
-    let shelf = Shelf::new(archive("x"));
-    shelf.set("/silent", Answer::Silence(Duration::from_secs(30)));
+    let server = ArchiveServer::new(archive("x"));
+    server.set("/silent", Answer::Silence(Duration::from_secs(30)));
     let mount = Mount::library(&[
-        &add("a", &shelf.url("/any/a")),
-        &add("s", &shelf.url("/silent")),
+        &add("a", &server.url("/any/a")),
+        &add("s", &server.url("/silent")),
     ]);
     let readers: Vec<_> = (0..8)
         .map(|_| {
@@ -192,13 +192,15 @@ fn opening_is_shared_and_umount_ends_those_who_wait() {
     for reader in readers {
         assert_eq!(reader.join().expect("no panic"), b"x");
     }
-    let opened = shelf.requests();
+    let opened = server.requests();
     assert!(opened <= 4, "{opened} requests");
     let waits = std::thread::spawn({
         let path = mount.join("s/a.txt");
         move || fs::read(path).is_err()
     });
-    run::wait_until(Duration::from_secs(5), || shelf.asked().contains("/silent"));
+    run::wait_until(Duration::from_secs(5), || {
+        server.asked().contains("/silent")
+    });
     // The rest of the mount answers meanwhile, also the directory of the one that hangs.
     assert_eq!(names(mount.path()), ["a", "s"]);
     assert_eq!(fs::read(mount.join("a/a.txt")).expect("a file"), b"x");
@@ -210,8 +212,8 @@ fn opening_is_shared_and_umount_ends_those_who_wait() {
 
 #[test]
 fn idle_archives_are_closed_and_open_files_go_on() {
-    let shelf = Shelf::new(archive("x"));
-    let mount = Mount::library(&["--idle=300ms", &add("a", &shelf.url("/any/a"))]);
+    let server = ArchiveServer::new(archive("x"));
+    let mount = Mount::library(&["--idle=300ms", &add("a", &server.url("/any/a"))]);
     let path = mount.join("a/a.txt");
     let file = fs::File::open(&path).expect("a file");
     let before = file.metadata().expect("attributes").ino();
@@ -232,15 +234,15 @@ fn status(mount: &Mount) -> String {
 /// inode numbers of the old one.
 #[test]
 fn archive_that_changed_while_it_was_closed_gets_new_inode_numbers() {
-    let shelf = Shelf::new(archive("x"));
-    shelf.set("/a", Answer::Blob(archive("old")));
-    let mount = Mount::library(&["--idle=200ms", &add("a", &shelf.url("/a"))]);
+    let server = ArchiveServer::new(archive("x"));
+    server.set("/a", Answer::Blob(archive("old")));
+    let mount = Mount::library(&["--idle=200ms", &add("a", &server.url("/a"))]);
     let path = mount.join("a/a.txt");
     assert_eq!(fs::read_to_string(&path).expect("a file"), "old");
     let before = fs::metadata(&path).expect("a file").ino();
     let is_open = || status(&mount).contains("\"archives_open\":1");
     assert!(run::wait_until(Duration::from_secs(10), || !is_open()));
-    shelf.set("/a", Answer::Blob(archive("quite another one")));
+    server.set("/a", Answer::Blob(archive("quite another one")));
     let list = || fs::read_dir(mount.join("a/sub")).map(|dir| dir.count());
     let _ = list();
     let read = || fs::read_to_string(&path).unwrap_or_default();
@@ -356,7 +358,7 @@ fn each_archive_of_a_node_is_shown() {
 fn listing_goes_on_while_cids_are_looked_up_and_the_list_is_reloaded() {
     const NAMES: usize = 20_000;
     const CIDS: usize = 50;
-    let shelf = Shelf::new(archive("any"));
+    let server = ArchiveServer::new(archive("any"));
     let dir = tree::temp();
     let list = dir.path().join("films.tsv");
     // Some are before the CIDs in the order of names, and some behind them.
@@ -364,14 +366,14 @@ fn listing_goes_on_while_cids_are_looked_up_and_the_list_is_reloaded() {
         .map(|n| format!("{}{n:05}", if n % 2 == 0 { 'a' } else { 'z' }))
         .collect();
     let write = |names: &[String]| {
-        let entries = names.iter().map(|n| (n.as_str(), shelf.url("/any/1")));
+        let entries = names.iter().map(|n| (n.as_str(), server.url("/any/1")));
         write_list(&list, &entries.collect::<Vec<_>>());
     };
     write(&expected);
     let mount = Mount::library(&[
         "--any",
         &format!("--library={}", list.display()),
-        &format!("--gateway={}", shelf.url("")),
+        &format!("--gateway={}", server.url("")),
     ]);
     let cids: Vec<String> = (0..CIDS)
         .map(|n| Cid::of_block(Version::V1, Codec::Raw, &n.to_le_bytes()).to_string())
@@ -413,6 +415,6 @@ fn listing_goes_on_while_cids_are_looked_up_and_the_list_is_reloaded() {
     }));
     assert!(listed == sorted, "{} names", listed.len());
     assert_eq!(names(mount.path()).len(), NAMES / 4 + CIDS);
-    assert_eq!(shelf.requests(), 0);
+    assert_eq!(server.requests(), 0);
     mount.assert_no_complaint();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::shelf::{Answer, Shelf, archive, write_list};
+use super::archive_server::{Answer, ArchiveServer, archive, write_list};
 use crate::common::mount::Mount;
 use crate::common::{run, tree};
 
@@ -18,17 +18,17 @@ fn reload(mount: &Mount) -> run::Finished {
 
 #[test]
 fn reload_adds_removes_and_replaces_and_open_files_go_on() {
-    let shelf = Shelf::new(archive("any"));
-    shelf.set("/old", Answer::Blob(archive(&"old".repeat(100_000))));
-    shelf.set("/new", Answer::Blob(archive("new")));
+    let server = ArchiveServer::new(archive("any"));
+    server.set("/old", Answer::Blob(archive(&"old".repeat(100_000))));
+    server.set("/new", Answer::Blob(archive("new")));
     let dir = tree::temp();
     let list = dir.path().join("films.tsv");
     write_list(
         &list,
         &[
-            ("kept", shelf.url("/any/kept")),
-            ("replaced", shelf.url("/old")),
-            ("gone", shelf.url("/old")),
+            ("kept", server.url("/any/kept")),
+            ("replaced", server.url("/old")),
+            ("gone", server.url("/old")),
         ],
     );
     let library = format!("--library={}", list.display());
@@ -52,9 +52,9 @@ fn reload_adds_removes_and_replaces_and_open_files_go_on() {
     write_list(
         &list,
         &[
-            ("kept", shelf.url("/any/kept")),
-            ("replaced", shelf.url("/new")),
-            ("added", shelf.url("/any/added")),
+            ("kept", server.url("/any/kept")),
+            ("replaced", server.url("/new")),
+            ("added", server.url("/any/added")),
         ],
     );
     let done = reload(&mount).ok("reload");
@@ -93,10 +93,10 @@ fn reload_adds_removes_and_replaces_and_open_files_go_on() {
 /// SIGHUP reloads a mount that has no terminal, as in a service.
 #[test]
 fn sighup_reloads() {
-    let shelf = Shelf::new(archive("any"));
+    let server = ArchiveServer::new(archive("any"));
     let dir = tree::temp();
     let list = dir.path().join("films.tsv");
-    write_list(&list, &[("a", shelf.url("/any/a"))]);
+    write_list(&list, &[("a", server.url("/any/a"))]);
     let point = crate::common::mount::MountPoint::new();
     let mut command = run::aiozfs();
     command
@@ -106,7 +106,7 @@ fn sighup_reloads() {
     run::run(&mut command).ok("mount");
     write_list(
         &list,
-        &[("a", shelf.url("/any/a")), ("b", shelf.url("/any/b"))],
+        &[("a", server.url("/any/a")), ("b", server.url("/any/b"))],
     );
     let pid = crate::common::mount::serving(point.path()).expect("a process");
     rustix::process::kill_process(pid, Signal::HUP).expect("a process of ours");
@@ -127,11 +127,11 @@ fn mount_of_one_archive_has_nothing_to_reload() {
 /// Programs read and list while the list changes, and see only whole lists.
 #[test]
 fn reload_under_load() {
-    let shelf = Shelf::new(archive("any"));
+    let server = ArchiveServer::new(archive("any"));
     let dir = tree::temp();
     let list = dir.path().join("films.tsv");
     let all: Vec<(String, String)> = (0..300)
-        .map(|n| (format!("film {n:03}"), shelf.url(&format!("/any/{n}"))))
+        .map(|n| (format!("film {n:03}"), server.url(&format!("/any/{n}"))))
         .collect();
     let write = |skip: usize| {
         let kept = all.iter().enumerate().filter(|(at, _)| at % 3 != skip);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
-use super::shelf::{Shelf, write_list};
+use super::archive_server::{ArchiveServer, write_list};
 use crate::common::mount::Mount;
 use crate::common::run::{self, run, tool};
 use crate::common::zips::{Item, Zip};
@@ -52,7 +52,7 @@ fn ffprobe(folder: &Path, name: &str) -> String {
 fn scan_of_every_film_says_what_it_says_of_the_files_unpacked() {
     let folder = films();
     let films = FILMS.map(|name| Item::new(name, fs::read(folder.join(name)).expect("a film")));
-    let shelf = Shelf::new(Zip::of(films).finish());
+    let server = ArchiveServer::new(Zip::of(films).finish());
     let expected: BTreeMap<&str, String> = FILMS.map(|name| (name, ffprobe(&folder, name))).into();
     assert!(
         expected
@@ -65,7 +65,7 @@ fn scan_of_every_film_says_what_it_says_of_the_files_unpacked() {
         .map(|n| format!("{}/film {n:03}", n % 7))
         .collect();
     let entries = names.iter().enumerate();
-    let entries = entries.map(|(n, name)| (name.as_str(), shelf.url(&format!("/any/{n}"))));
+    let entries = entries.map(|(n, name)| (name.as_str(), server.url(&format!("/any/{n}"))));
     write_list(&list, &entries.collect::<Vec<_>>());
     let library = format!("--library={}", list.display());
     let mount = Mount::library(&["--read-ahead=0", &library]);

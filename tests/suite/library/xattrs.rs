@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::shelf::{Shelf, archive, control};
+use super::archive_server::{ArchiveServer, archive, control};
 use crate::common::mount::{Mount, xattr};
 use crate::common::zips::{Item, Zip};
 use crate::common::{run, tree};
@@ -56,10 +56,10 @@ fn long_listing_of_a_library_asks_for_no_attributes() {
 
 #[test]
 fn commands_ask_a_library_without_attributes() {
-    let shelf = Shelf::new(archive("x"));
+    let server = ArchiveServer::new(archive("x"));
     let dir = tree::temp();
     let list = dir.path().join("films.tsv");
-    super::shelf::write_list(&list, &[("a", shelf.url("/any/a"))]);
+    super::archive_server::write_list(&list, &[("a", server.url("/any/a"))]);
     let mount = Mount::library(&[&format!("--library={}", list.display())]);
     fs::read(mount.join("a/a.txt")).expect("a file");
     assert_eq!(xattr(mount.path(), "status"), Err(Errno::OPNOTSUPP));
@@ -95,8 +95,8 @@ fn commands_ask_a_library_without_attributes() {
 
 #[test]
 fn control_files_are_not_listed_and_are_read_as_they_were_when_opened() {
-    let shelf = Shelf::new(archive("x"));
-    let mount = Mount::library(&[&format!("--add=a={}", shelf.url("/any/a"))]);
+    let server = ArchiveServer::new(archive("x"));
+    let mount = Mount::library(&[&format!("--add=a={}", server.url("/any/a"))]);
     assert_eq!(control(&mount, "pid"), mount.pid().to_string());
     let mut file = fs::File::open(mount.join(".aiozfs.status")).expect("a file");
     fs::read(mount.join("a/a.txt")).expect("a file");
@@ -151,8 +151,8 @@ fn an_entry_cannot_pass_for_a_control_file() {
 #[test]
 fn number_of_open_control_files_is_bounded() {
     const MOST: usize = 256;
-    let shelf = Shelf::new(archive("x"));
-    let mount = Mount::library(&[&format!("--add=a={}", shelf.url("/any/a"))]);
+    let server = ArchiveServer::new(archive("x"));
+    let mount = Mount::library(&[&format!("--add=a={}", server.url("/any/a"))]);
     let open = || fs::File::open(mount.join(".aiozfs.pid"));
     let mut files: Vec<_> = (0..MOST).map(|_| open().expect("a file")).collect();
     let error = open().expect_err("too many");
@@ -166,8 +166,8 @@ fn number_of_open_control_files_is_bounded() {
 
 #[test]
 fn other_users_cannot_reload_through_a_control_file() {
-    let shelf = Shelf::new(archive("x"));
-    let add = format!("--add=a={}", shelf.url("/any/a"));
+    let server = ArchiveServer::new(archive("x"));
+    let add = format!("--add=a={}", server.url("/any/a"));
     let mount = Mount::library(&["--allow-other", &add]);
     let read = |name: &str| {
         let mut command = run::tool("setpriv");

@@ -23,7 +23,7 @@ pub enum Answer {
 }
 
 /// A server with paths that a test changes.
-pub struct Shelf {
+pub struct ArchiveServer {
     server: Scripted,
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
     /// Headers of all answers.
@@ -32,7 +32,7 @@ pub struct Shelf {
 
 type Headers = Arc<Mutex<Vec<(&'static str, String)>>>;
 
-impl Shelf {
+impl ArchiveServer {
     /// Answers every path below `/any/` with `blob`, and others as they are [set](Self::set).
     pub fn new(blob: Vec<u8>) -> Self {
         Self::slow(blob, Duration::ZERO)
