@@ -93,30 +93,18 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
             "the cache is disabled or cannot be used; see --cache-dir and --cache-size",
         ));
     };
-    let runtime = runtime::new()?;
     if args.index {
-        let done = runtime.block_on(fetch_index::index(&access, &cache, &args.paths));
-        runtime.shutdown_background();
-        return done?.report(args.json);
+        let done = runtime::run(fetch_index::index(&access, &cache, &args.paths))?;
+        return done.report(args.json);
     }
-    let done = runtime.block_on(fetch_missing(&access, &cache, &args.paths));
-    runtime.shutdown_background();
-    let done = done?;
-    show::print(|out| {
-        if args.json {
-            writeln!(out, "{}", show::json(&done))
-        } else {
-            let Fetched {
-                source,
-                kept,
-                fetched,
-            } = &done;
-            let (kept, fetched) = (HumanBytes(*kept), HumanBytes(*fetched));
-            writeln!(
-                out,
-                "{source}: {kept} in the cache, pinned; {fetched} fetched"
-            )
-        }
+    let done = runtime::run(fetch_missing(&access, &cache, &args.paths))?;
+    show::print_result(args.json, &done, |out| {
+        let (kept, fetched) = (HumanBytes(done.kept), HumanBytes(done.fetched));
+        let source = &done.source;
+        writeln!(
+            out,
+            "{source}: {kept} in the cache, pinned; {fetched} fetched"
+        )
     })?;
     Ok(ExitCode::SUCCESS)
 }

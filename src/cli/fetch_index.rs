@@ -44,18 +44,13 @@ impl Indexed {
     pub(super) fn report(&self, json: bool) -> Result<ExitCode, Failure> {
         let (source, files) = (&self.source, self.files);
         let failed = self.failed.len();
-        show::print(|out| {
-            if json {
-                return writeln!(out, "{}", show::json(self));
-            }
-            if failed > 0 {
-                return Ok(());
-            }
-            let bytes = HumanBytes(self.bytes);
-            writeln!(
+        show::print_result(json, self, |out| match failed {
+            0 => writeln!(
                 out,
-                "{source}: {files} compressed files with {bytes} indexed"
-            )
+                "{source}: {files} compressed files with {} indexed",
+                HumanBytes(self.bytes)
+            ),
+            _ => Ok(()),
         })?;
         match failed {
             0 => Ok(ExitCode::SUCCESS),

@@ -61,11 +61,8 @@ pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&args.source.source)?;
     let access = args.access.resolve(location, &MountOptions::default())?;
-    let runtime = runtime::new()?;
-    let opened = runtime.block_on(access.open_archive());
-    // Nothing waits for what was fetched ahead.
-    let done = opened.and_then(|opened| {
-        let _guard = runtime.enter();
+    let done = runtime::run(async {
+        let opened = access.open_archive().await?;
         let size = write(&args.output, &opened)
             .map_err(|e| NamedFile::of_option("--output", &args.output).unwritable(&e))?;
         Ok(Written {
@@ -73,19 +70,10 @@ pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
             entries: opened.archive.index().len(),
             size,
         })
-    });
-    runtime.shutdown_background();
-    let done = done?;
-    show::print(|out| {
-        if args.json {
-            return writeln!(out, "{}", show::json(&done));
-        }
-        let Written {
-            source,
-            entries,
-            size,
-        } = &done;
-        let (output, size) = (args.output.display(), HumanBytes(*size));
+    })?;
+    show::print_result(args.json, &done, |out| {
+        let (source, entries) = (&done.source, done.entries);
+        let (output, size) = (args.output.display(), HumanBytes(done.size));
         writeln!(
             out,
             "{source}: the index of {entries} entries is in {output}, {size}"

@@ -131,23 +131,14 @@ pub(super) fn publish(args: &PublishArgs) -> Result<ExitCode, Failure> {
         content,
         known,
     };
-    let runtime = runtime::new()?;
-    let done = runtime.block_on(async {
+    // If it is stopped, a thread may still be reading.
+    let report = runtime::run(async {
         tokio::select! {
             done = transfer.run() => done,
             stopped = stopped() => Err(stopped),
         }
-    });
-    // A thread may still be reading.
-    runtime.shutdown_background();
-    let report = done?;
-    show::print(|out| {
-        if args.json {
-            writeln!(out, "{}", show::json(&report))
-        } else {
-            report.write(args, out)
-        }
     })?;
+    show::print_result(args.json, &report, |out| report.write(args, out))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -339,9 +330,10 @@ impl Content {
         }
         // What is not an archive should not become an object that cannot be mounted.
         let location = Location::File(path.to_owned());
-        let runtime = runtime::new()?;
-        let opened = runtime.block_on(volume::open_archive(&location, &Options::default()));
-        opened.map_err(|e| explain_open(&location, &e))?;
+        runtime::run(async {
+            let opened = volume::open_archive(&location, &Options::default()).await;
+            opened.map(drop).map_err(|e| explain_open(&location, &e))
+        })?;
         Ok(Content::File(path.to_owned(), meta.len()))
     }
 

@@ -290,7 +290,22 @@ pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     print_more(write).map(drop)
 }
 
-/// The same, for output that comes in parts. Returns whether the reader may want more: not behind a closed pipe.
+/// Prints the result of a command: `value` as one JSON object, or what `text` writes for people.
+pub(super) fn print_result(
+    as_json: bool,
+    value: &impl serde::Serialize,
+    text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
+    print(|out| {
+        if as_json {
+            writeln!(out, "{}", json(value))
+        } else {
+            text(out)
+        }
+    })
+}
+
+/// As [`print`], for output that comes in parts. Returns whether the reader may want more: not behind a closed pipe.
 pub(super) fn print_more(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<bool, Failure> {

@@ -11,7 +11,7 @@ use super::line;
 use crate::archive::Kind;
 use crate::cli::access::{Access, AccessArgs};
 use crate::cli::mount_options::MountOptions;
-use crate::cli::{config, runtime};
+use crate::cli::{Failure, config, runtime};
 use crate::volume::Volume;
 
 /// How long a completion waits for an archive. Without an answer nothing is completed.
@@ -24,7 +24,11 @@ pub(crate) fn paths() -> ArgValueCompleter {
 
 fn paths_of_archive(current: &OsStr) -> Option<Vec<CompletionCandidate>> {
     let access = access_of(&line::arguments()?)?;
-    glance(&access, PATIENCE, |volume| below(volume, current)).flatten()
+    let found = runtime::run(async {
+        let opened = tokio::time::timeout(PATIENCE, access.open()).await;
+        Ok(below(&opened.map_err(Failure::new)??, current))
+    });
+    found.ok()?
 }
 
 /// The archive that arguments name, with the options that are there to open it.
@@ -66,13 +70,4 @@ fn below(volume: &Volume, current: &OsStr) -> Option<Vec<CompletionCandidate>> {
             .map(|line| path(line.name, tree.kind(line.ino) == Some(Kind::Dir)))
             .collect(),
     )
-}
-
-/// Passes the archive to `work` if it can be opened within `limit`. Says nothing.
-fn glance<T>(access: &Access, limit: Duration, work: impl FnOnce(&Volume) -> T) -> Option<T> {
-    let runtime = runtime::new().ok()?;
-    let opened = runtime.block_on(async { tokio::time::timeout(limit, access.open()).await });
-    let done = opened.ok()?.ok().map(|volume| work(&volume));
-    runtime.shutdown_background();
-    done
 }

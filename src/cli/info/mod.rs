@@ -43,13 +43,7 @@ pub(super) fn info(args: &InfoArgs) -> Result<ExitCode, Failure> {
             tell!("aiozfs: warning: {}", show::quoted(why.as_bytes()));
         }
         let report = Report::of(unmounted, playback);
-        show::print(|out| {
-            if args.json {
-                writeln!(out, "{}", show::json(&report))
-            } else {
-                report.write(out)
-            }
-        })?;
+        show::print_result(args.json, &report, |out| report.write(out))?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -61,12 +61,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     files::check(&args.files)?;
     allow_many_connections();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("aiozfs")
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new(format!("cannot start: {e}")))?;
+    let runtime = runtime::new()?;
     let stop = Arc::new(AtomicBool::new(false));
     let served = runtime.block_on(run(args, stop.clone()));
     // Ends the hashing of a file, whose thread checks this between blocks.

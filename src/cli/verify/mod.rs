@@ -73,8 +73,7 @@ Each bad extent is a line: the file, the bytes of the archive, and why.
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let access = resolve(&args.source, &args.read)?.without_cache();
-    let runtime = runtime::new()?;
-    let done = runtime.block_on(async {
+    let report = runtime::run(async {
         let archive = access.open_archive().await?.archive;
         let mut report = Report::new(access.location.shown(), access.is_verified());
         let password = access.password_for(archive.index());
@@ -82,10 +81,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         let with = (password.as_ref(), &memory);
         run(&archive, &args.paths, with, &mut report).await?;
         Ok(report)
-    });
-    // Nothing waits for what was fetched ahead.
-    runtime.shutdown_background();
-    let report = done?;
+    })?;
     let text = if args.json {
         report.json()
     } else {
