@@ -255,16 +255,8 @@ pub(super) fn mode(kind: Kind, perm: u16) -> String {
 
 /// Date and time of day in UTC, whatever the year: `2024-02-29`, `12:34:56`.
 pub(super) fn date_and_time(time: Timestamp) -> (String, String) {
-    let (days, secs) = (time.secs.div_euclid(86_400), time.secs.rem_euclid(86_400));
-    // Years begin in March: a leap day is then the last day of its year. An era has 400 years.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let year = year + era * 400 + i64::from(month >= 10);
-    let month = if month < 10 { month + 3 } else { month - 9 };
+    let (year, month, day) = time.date();
+    let secs = time.secs.rem_euclid(86_400);
     (
         format!("{year:04}-{month:02}-{day:02}"),
         format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60),
