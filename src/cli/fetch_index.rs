@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::access::Access;
-use super::patterns::Patterns;
+use super::patterns::selected;
 use super::progress::Progress;
 use super::show;
 use crate::archive::{EntryId, Index, Kind, Method};
@@ -108,14 +108,8 @@ fn is_compressed(index: &Index, id: EntryId) -> bool {
 
 /// The compressed files that paths name, the largest first: those that are left in the end are short.
 fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
-    let mut patterns = Patterns::of_index(paths, index)?;
-    let mut files = Vec::new();
-    for id in index.ids() {
-        if patterns.select(index.path(id)) && is_compressed(index, id) {
-            files.push(id);
-        }
-    }
-    patterns.finish()?;
+    let mut files = selected(paths, index)?;
+    files.retain(|id| is_compressed(index, *id));
     arrange_by_key(&mut files, |id| std::cmp::Reverse(index.get(*id).size));
     Ok(files)
 }

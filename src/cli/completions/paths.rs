@@ -11,6 +11,7 @@ use super::line;
 use crate::archive::Kind;
 use crate::cli::access::{Access, AccessArgs};
 use crate::cli::mount_options::MountOptions;
+use crate::cli::patterns::lookup;
 use crate::cli::{Failure, config, runtime};
 use crate::volume::Volume;
 
@@ -47,27 +48,13 @@ fn below(volume: &Volume, current: &OsStr) -> Option<Vec<CompletionCandidate>> {
         Some(slash) => typed.split_at(slash + 1),
         None => (&b""[..], typed),
     };
-    let mut at = crate::fs::Ino::ROOT;
-    for name in directory
-        .split(|byte| *byte == b'/')
-        .filter(|name| !name.is_empty())
-    {
-        at = tree.lookup(at, name)?;
-    }
     // After `.` and `..`.
-    let lines = tree
-        .read_dir(at, 2)?
-        .filter(|line| line.name.starts_with(start));
-    let path = |name: &[u8], is_directory: bool| {
-        let mut path = [directory, name].concat();
-        if is_directory {
-            path.push(b'/');
-        }
+    let lines = tree.read_dir(lookup(tree, directory)?, 2)?;
+    let lines = lines.filter(|line| line.name.starts_with(start));
+    let paths = lines.map(|line| {
+        let end = if line.kind == Kind::Dir { "/" } else { "" };
+        let path = [directory, line.name, end.as_bytes()].concat();
         CompletionCandidate::new(OsString::from_vec(path))
-    };
-    Some(
-        lines
-            .map(|line| path(line.name, tree.kind(line.ino) == Some(Kind::Dir)))
-            .collect(),
-    )
+    });
+    Some(paths.collect())
 }

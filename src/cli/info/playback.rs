@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use futures_util::{StreamExt, stream};
 
 use crate::archive::{EntryId, Kind};
+use crate::cli::patterns::lookup;
 use crate::cli::unmounted::Unmounted;
-use crate::fs::Ino;
 use crate::playlist::{self, LONGEST, Role};
 
 /// The most playlists that are read. More would not tell more about the order.
@@ -126,7 +126,5 @@ fn follows(unmounted: &Unmounted, first: EntryId, second: EntryId) -> bool {
 
 fn find(unmounted: &Unmounted, path: &str) -> Option<EntryId> {
     let tree = unmounted.tree();
-    let mut parts = path.split('/');
-    let ino = parts.try_fold(Ino::ROOT, |dir, name| tree.lookup(dir, name.as_bytes()))?;
-    tree.entry(ino)
+    tree.entry(lookup(tree, path.as_bytes())?)
 }

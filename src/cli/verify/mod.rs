@@ -17,7 +17,7 @@ use std::thread;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 
-use super::patterns::Patterns;
+use super::patterns::selected;
 use super::progress::Progress;
 use super::unmounted::{ReadArgs, SourceArgs, resolve};
 use super::{Failure, completions, runtime, show};
@@ -108,7 +108,7 @@ async fn run(
             (index.ids().collect(), whole.collect())
         }
         paths => {
-            let chosen = choose(index, paths)?;
+            let chosen = selected(paths, index)?;
             let ranges = spans(index, &chosen);
             (chosen, ranges)
         }
@@ -186,15 +186,6 @@ async fn read_through(
     }
     entries.end(&mut report).await;
     Ok(report)
-}
-
-/// The entries that these paths and patterns name.
-fn choose(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
-    let mut patterns = Patterns::of_index(paths, index)?;
-    let chosen = index.ids().filter(|id| patterns.select(index.path(*id)));
-    let chosen = chosen.collect();
-    patterns.finish()?;
-    Ok(chosen)
 }
 
 /// The ranges of these entries, headers included, with neighbours joined.
