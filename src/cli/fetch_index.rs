@@ -15,7 +15,7 @@ use super::Failure;
 use super::access::Access;
 use super::patterns::selected;
 use super::progress::Progress;
-use super::show;
+use super::show::{self, Failed};
 use crate::archive::{EntryId, Index, Kind, Method};
 use crate::cache::Cache;
 use crate::ranges::arrange_by_key;
@@ -31,12 +31,6 @@ pub(super) struct Indexed {
     /// Bytes of these files.
     bytes: u64,
     failed: Vec<Failed>,
-}
-
-#[derive(Serialize)]
-struct Failed {
-    path: String,
-    reason: String,
 }
 
 impl Indexed {

@@ -20,7 +20,7 @@ use rustix::fs::Mode;
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::show::{self, count, quoted};
+use super::show::{self, Failed, count, quoted};
 use super::unmounted::{ReadArgs, SourceArgs, resolve};
 use super::{Failure, completions, runtime};
 use crate::archive::Kind;
@@ -86,12 +86,6 @@ struct Summary {
     skipped: u64,
     /// Files that could not be extracted.
     failed: Vec<Failed>,
-}
-
-#[derive(Debug, Serialize)]
-struct Failed {
-    path: String,
-    reason: String,
 }
 
 pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
