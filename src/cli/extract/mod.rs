@@ -29,7 +29,7 @@ use crate::volume::Volume;
 use directory::{Directory, umask};
 use file::{Extractor, Outcome, SMALL};
 use part::Options;
-use runs::Runs;
+use runs::with_fetches;
 use selection::Selection;
 
 /// How many files are being extracted at the same time: some are read, others wait for the disk.
@@ -151,7 +151,7 @@ async fn all(
             let path = volume.tree().path(ino);
             if !args.json {
                 extractor
-                    .progress()
+                    .progress
                     .aside(|| tell!("aiozfs: {}: {reason}", quoted(&path)));
             }
             let path = String::from_utf8_lossy(&path).into_owned();
@@ -163,7 +163,7 @@ async fn all(
             note(*ino, Err(e.to_string()));
         }
     }
-    let files = Runs::new(volume, selection.files, SMALL.into());
+    let files = with_fetches(volume, &selection.files, SMALL.into());
     let tasks = files.map(|(ino, fetched)| {
         let work = extractor.clone().extract(ino, fetched);
         // A small file is not worth a task.
