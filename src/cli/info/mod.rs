@@ -39,7 +39,7 @@ pub(super) fn info(args: &InfoArgs) -> Result<ExitCode, Failure> {
         let waiting = Waiting::for_("reading playlists");
         let playback = unmounted.runtime.block_on(playback::look(unmounted));
         drop(waiting);
-        for why in &playback.failed {
+        for why in &playback.unread {
             tell!("aiozfs: warning: {}", show::quoted(why.as_bytes()));
         }
         let report = Report::of(unmounted, playback);
