@@ -20,7 +20,7 @@ use super::known_cids::KnownCids;
 use super::{Failure, logging, runtime, units};
 use crate::content::Profile;
 use crate::serve::Node;
-use publisher::{Lines, Publisher};
+use publisher::{Hasher, Publisher};
 
 /// Serve files under their CIDs over HTTP, with ranges.
 ///
@@ -79,17 +79,12 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let ended = runtime::end_on_signals()?;
     tell!("aiozfs: listening on {base}/ (a page for browsers; Ctrl-C ends)");
     let node = Node::new();
-    let publisher = Publisher::new(
-        node.clone(),
-        args.files.clone(),
-        Lines {
-            base,
-            json: args.json,
-        },
-        KnownCids::new(Some(args.cache.dir())),
-        args.profile,
+    let hasher = Hasher {
+        cids: KnownCids::new(Some(args.cache.dir())),
         stop,
-    );
+        profile: args.profile,
+    };
+    let publisher = Publisher::new(node.clone(), args.files.clone(), base, args.json, hasher);
     let publisher = tokio::spawn(publisher.run());
     let served = node.serve(listener, ended).await;
     publisher.abort();
