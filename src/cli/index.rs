@@ -1,6 +1,7 @@
 //! `aiozfs index`: the index of an archive as a file.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -13,7 +14,7 @@ use super::mount_options::MountOptions;
 use super::named_file::NamedFile;
 use super::unmounted::SourceArgs;
 use super::{Failure, config, logging, runtime, show};
-use crate::volume::{self, Opened};
+use crate::volume;
 
 /// Write the index of an archive, the list of its files and where they lie, to a file.
 ///
@@ -63,12 +64,16 @@ pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
     let access = args.access.resolve(location, &MountOptions::default())?;
     let done = runtime::run(async {
         let opened = access.open_archive().await?;
-        let size = write(&args.output, &opened)
-            .map_err(|e| NamedFile::of_option("--output", &args.output).unwritable(&e))?;
+        let written = replace(&args.output, |out| {
+            volume::write_index(&opened.location, &opened.archive, out)
+        });
+        let meta = written.and_then(|()| fs::metadata(&args.output));
+        let meta =
+            meta.map_err(|e| NamedFile::of_option("--output", &args.output).unwritable(&e))?;
         Ok(Written {
             source: opened.location.shown().1,
             entries: opened.archive.index().len(),
-            size,
+            size: meta.len(),
         })
     })?;
     show::print_result(args.json, &done, |out| {
@@ -80,12 +85,4 @@ pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
         )
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes the index of an archive to a file. Returns its length in bytes.
-fn write(path: &Path, opened: &Opened) -> std::io::Result<u64> {
-    replace(path, |out| {
-        volume::write_index(&opened.location, &opened.archive, out)
-    })?;
-    Ok(std::fs::metadata(path)?.len())
 }
