@@ -203,6 +203,22 @@ pub struct Timestamp {
     pub nanos: u32,
 }
 
+impl Timestamp {
+    /// The year, month and day in UTC by the Gregorian calendar, whatever the year.
+    pub fn date(self) -> (i64, i64, i64) {
+        // Years begin in March: a leap day is then the last day of its year. An era has 400 years.
+        let days = self.secs.div_euclid(86_400) + 719_468;
+        let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let year = year + era * 400 + i64::from(month >= 10);
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        (year, month, day)
+    }
+}
+
 /// The attributes of an entry, from the central directory or the headers of a tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {

@@ -1,13 +1,13 @@
 //! `aiozfs cat`.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::show::{cannot_write, quoted, stdout};
+use super::show::{printed, quoted, stdout};
 use super::unmounted::{Named, ReadArgs, SourceArgs, Unmounted, with_archive};
 use super::{Failure, completions};
 use crate::archive::EntryId;
@@ -70,22 +70,23 @@ pub(super) fn cat(args: &CatArgs) -> Result<ExitCode, Failure> {
         }
         let ids: Vec<_> = files.iter().map(|(_, id)| *id).collect();
         unmounted.unlock(&ids);
+        let decoder = unmounted.volume.decoder();
         for (path, id) in &files {
-            let unlocked = unmounted.volume.decoder().unlock(*id);
-            unmounted
-                .runtime
-                .block_on(unlocked)
-                .map_err(|why| Failure::new(format!("{path}: {why}")))?;
+            let unlocked = unmounted.runtime.block_on(decoder.unlock(*id));
+            unlocked.map_err(|why| Failure::new(format!("{path}: {why}")))?;
         }
         let mut out = stdout()?;
         for (path, id) in &files {
-            match copy(unmounted, *id, &mut out) {
-                Ok(()) => {}
-                Err(Stopped::Closed(e)) if e.kind() == io::ErrorKind::BrokenPipe => break,
-                Err(Stopped::Closed(e)) => return Err(cannot_write(&e)),
-                Err(Stopped::Read(why)) => {
-                    return Err(Failure::new(format!("{path}: {why}")));
+            let size = unmounted.archive().index().get(*id).size;
+            let mut at = 0;
+            while at < size {
+                let end = size.min(at + PIECE);
+                let bytes = unmounted.runtime.block_on(decoder.read(*id, at..end));
+                let bytes = bytes.map_err(|why| Failure::new(format!("{path}: {why}")))?;
+                if !printed(out.write_all(&bytes))? {
+                    return Ok(ExitCode::SUCCESS);
                 }
+                at = end;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -103,24 +104,4 @@ fn file(unmounted: &Unmounted, shown: &str, ino: Ino) -> Result<Option<EntryId>,
         why => Failure::new(format!("{shown}: {why}")),
     })?;
     Ok(Some(id))
-}
-
-enum Stopped {
-    /// Standard output cannot be written.
-    Closed(io::Error),
-    Read(decode::Error),
-}
-
-fn copy(unmounted: &Unmounted, id: EntryId, out: &mut impl Write) -> Result<(), Stopped> {
-    let decoder = unmounted.volume.decoder();
-    let size = unmounted.archive().index().get(id).size;
-    let mut at = 0;
-    while at < size {
-        let end = size.min(at + PIECE);
-        let read = unmounted.runtime.block_on(decoder.read(id, at..end));
-        let bytes = read.map_err(Stopped::Read)?;
-        out.write_all(&bytes).map_err(Stopped::Closed)?;
-        at = end;
-    }
-    Ok(())
 }

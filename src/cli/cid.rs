@@ -43,24 +43,19 @@ Examples:
   aiozfs cid /ipns/k51qzi5uqu5d...";
 
 pub(super) fn cid(args: &CidArgs) -> Result<ExitCode, Failure> {
-    let cid = match remote(args)? {
+    let (cid, size) = match remote(args)? {
         Some(location) => (resolve(args, location)?, None),
         None => import(args)?,
     };
-    let (cid, size) = (cid.0.to_string(), cid.1);
-    show::print(|out| {
-        if args.json {
-            writeln!(out, "{}", show::json(&Json { cid, size }))
-        } else {
-            writeln!(out, "{cid}")
-        }
-    })?;
+    let cid = cid.to_string();
+    let json = Json { cid: &cid, size };
+    show::print_result(args.json, &json, |out| writeln!(out, "{cid}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Serialize)]
-struct Json {
-    cid: String,
+struct Json<'a> {
+    cid: &'a str,
     /// Of a file here, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
@@ -90,11 +85,11 @@ fn resolve(args: &CidArgs, location: Location) -> Result<Cid, Failure> {
         servers: args.servers.resolve(&Config::load()?, &location, gateway)?,
         ..Options::default()
     };
-    let runtime = runtime::new()?;
     let _waiting = Waiting::for_("resolving the path");
-    let cid = runtime.block_on(volume::cid_of(&location, &options));
-    runtime.shutdown_background();
-    cid.map_err(|error| explain_open(&location, &error))
+    runtime::run(async {
+        let cid = volume::cid_of(&location, &options).await;
+        cid.map_err(|error| explain_open(&location, &error))
+    })
 }
 
 /// The CID of a file, and its size in bytes.

@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args};
 use serde::Serialize;
 
-use super::show::{self, Names};
+use super::patterns::last_first;
+use super::show::{self, JsonRows};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
 use super::{Failure, completions, units};
 use crate::archive::Kind;
-use crate::fs::{Ino, natural};
-use crate::ranges::arrange;
+use crate::fs::Ino;
 
 /// Show how much files and directories take: their size, and their size in the archive.
 ///
@@ -68,9 +68,8 @@ pub(super) fn du(args: &DuArgs) -> Result<ExitCode, Failure> {
         let mut usage = Usage {
             unmounted,
             args,
-            names: Names::for_stdout(),
             counted: HashSet::new(),
-            rows: 0,
+            rows: JsonRows::default(),
         };
         show::print(|out| usage.write(&named, out))?;
         Ok(ExitCode::SUCCESS)
@@ -78,7 +77,7 @@ pub(super) fn du(args: &DuArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Sums of a directory, or a file.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 struct Sum {
     /// Bytes of files as they are read.
     size: u64,
@@ -93,18 +92,16 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     path_hex: Option<String>,
     kind: &'static str,
-    size: u64,
-    stored: u64,
-    files: u64,
+    #[serde(flatten)]
+    sum: Sum,
 }
 
 struct Usage<'a> {
     unmounted: &'a Unmounted<'a>,
     args: &'a DuArgs,
-    names: Names,
     /// Files with several names that were counted.
     counted: HashSet<Ino>,
-    rows: u64,
+    rows: JsonRows,
 }
 
 /// A directory whose content is being summed.
@@ -117,14 +114,11 @@ struct Open {
 
 impl Usage<'_> {
     fn write(&mut self, named: &[Ino], out: &mut dyn Write) -> io::Result<()> {
-        if self.args.json {
-            out.write_all(b"[")?;
-        }
         for ino in named {
             self.walk(*ino, out)?;
         }
         if self.args.json {
-            show::json_end(self.rows == 0, out)?;
+            self.rows.end(out)?;
         }
         Ok(())
     }
@@ -172,14 +166,11 @@ impl Usage<'_> {
     }
 
     fn open(&self, ino: Ino) -> Open {
-        // After `.` and `..`.
-        let lines = self.unmounted.tree().read_dir(ino, 2);
-        let mut lines: Vec<_> = lines.into_iter().flatten().collect();
-        arrange(&mut lines, |a, b| natural(b.name, a.name));
+        let lines = last_first(self.unmounted.tree(), ino).into_iter();
         Open {
             ino,
             sum: Sum::default(),
-            ahead: lines.into_iter().map(|line| line.ino).collect(),
+            ahead: lines.map(|line| line.ino).collect(),
         }
     }
 
@@ -200,12 +191,7 @@ impl Usage<'_> {
 
     fn row(&mut self, ino: Ino, sum: Sum, out: &mut dyn Write) -> io::Result<()> {
         let tree = self.unmounted.tree();
-        let path = match tree.path(ino) {
-            path if path.is_empty() => b".".to_vec(),
-            path => path,
-        };
-        let is_first = self.rows == 0;
-        self.rows += 1;
+        let path = self.unmounted.path_or_dot(ino);
         if self.args.json {
             let (path, path_hex) = show::text_and_hex(&path);
             let kind = tree.kind(ino).expect("an inode that the tree itself gave");
@@ -213,21 +199,13 @@ impl Usage<'_> {
                 path,
                 path_hex,
                 kind: show::kind(kind),
-                size: sum.size,
-                stored: sum.stored,
-                files: sum.files,
+                sum,
             };
-            return show::json_row(is_first, &row, out);
+            return self.rows.row(&row, out);
         }
-        let text = |bytes: u64| {
-            if self.args.human_readable {
-                show::human(bytes)
-            } else {
-                bytes.to_string()
-            }
-        };
+        let text = |bytes| show::size(bytes, self.args.human_readable);
         write!(out, "{}\t{}\t", text(sum.size), text(sum.stored))?;
-        self.names.write(&path, out)?;
+        show::write_name(&path, out)?;
         out.write_all(b"\n")
     }
 }

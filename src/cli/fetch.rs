@@ -13,13 +13,13 @@ use serde::Serialize;
 use super::access::{Access, AccessArgs};
 use super::explain::explain_open;
 use super::mount_options::MountOptions;
-use super::patterns::Patterns;
+use super::patterns::selected;
 use super::progress::Progress;
 use super::show;
 use super::{Failure, completions, config, fetch_index, logging, runtime};
 use crate::archive::{Index, Kind};
 use crate::cache::{Cache, Cached};
-use crate::ranges::{RangeSet, arrange_by_key};
+use crate::ranges::{RangeSet, arrange_by_key, len};
 use crate::source::{Priority, Result as SourceResult, Source};
 use crate::volume::{Location, Opened};
 
@@ -93,30 +93,18 @@ pub(super) fn fetch(args: &FetchArgs) -> Result<ExitCode, Failure> {
             "the cache is disabled or cannot be used; see --cache-dir and --cache-size",
         ));
     };
-    let runtime = runtime::new()?;
     if args.index {
-        let done = runtime.block_on(fetch_index::index(&access, &cache, &args.paths));
-        runtime.shutdown_background();
-        return done?.report(args.json);
+        let done = runtime::run(fetch_index::index(&access, &cache, &args.paths))?;
+        return done.report(args.json);
     }
-    let done = runtime.block_on(fetch_missing(&access, &cache, &args.paths));
-    runtime.shutdown_background();
-    let done = done?;
-    show::print(|out| {
-        if args.json {
-            writeln!(out, "{}", show::json(&done))
-        } else {
-            let Fetched {
-                source,
-                kept,
-                fetched,
-            } = &done;
-            let (kept, fetched) = (HumanBytes(*kept), HumanBytes(*fetched));
-            writeln!(
-                out,
-                "{source}: {kept} in the cache, pinned; {fetched} fetched"
-            )
-        }
+    let done = runtime::run(fetch_missing(&access, &cache, &args.paths))?;
+    show::print_result(args.json, &done, |out| {
+        let (kept, fetched) = (HumanBytes(done.kept), HumanBytes(done.fetched));
+        let source = &done.source;
+        writeln!(
+            out,
+            "{source}: {kept} in the cache, pinned; {fetched} fetched"
+        )
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -146,12 +134,8 @@ async fn fetch_missing(
     // The bytes do not go through its memory.
     drop(archive);
     let cached = cached.ok_or_else(|| Failure::new("this source cannot be cached"))?;
-    let ranges = wanted(&index, paths)?;
-    let ranges: Vec<Range<u64>> = ranges
-        .into_iter()
-        .map(|r| source.verification_unit(r))
-        .collect();
-    let ranges = merged(ranges);
+    let ranges = wanted(&index, paths)?.into_iter();
+    let ranges = merged(ranges.map(|r| source.verification_unit(r)).collect());
     let kept = total(&ranges);
     has_room(cache, kept)?;
     cached
@@ -196,15 +180,13 @@ fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<Range<u64>>, Failure>
     if paths.is_empty() {
         return Ok(vec![all]);
     }
-    let mut patterns = Patterns::of_index(paths, index)?;
     let directory = index.cd_range().start..all.end;
     let mut ranges = vec![directory];
-    for id in index.ids() {
-        if patterns.select(index.path(id)) && index.get(id).kind != Kind::Dir {
+    for id in selected(paths, index)? {
+        if index.get(id).kind != Kind::Dir {
             ranges.push(index.span(id));
         }
     }
-    patterns.finish()?;
     Ok(ranges)
 }
 
@@ -215,7 +197,7 @@ fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
 }
 
 fn total(ranges: &[Range<u64>]) -> u64 {
-    ranges.iter().map(|range| range.end - range.start).sum()
+    ranges.iter().map(len).sum()
 }
 
 /// Pieces of at most [`PART`] bytes, which end at its multiples.

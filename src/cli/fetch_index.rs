@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use super::Failure;
 use super::access::Access;
-use super::patterns::Patterns;
+use super::patterns::selected;
 use super::progress::Progress;
-use super::show;
+use super::show::{self, Failed};
 use crate::archive::{EntryId, Index, Kind, Method};
 use crate::cache::Cache;
 use crate::ranges::arrange_by_key;
@@ -33,29 +33,18 @@ pub(super) struct Indexed {
     failed: Vec<Failed>,
 }
 
-#[derive(Serialize)]
-struct Failed {
-    path: String,
-    reason: String,
-}
-
 impl Indexed {
     /// Prints it. Fails if a file could not be decoded.
     pub(super) fn report(&self, json: bool) -> Result<ExitCode, Failure> {
         let (source, files) = (&self.source, self.files);
         let failed = self.failed.len();
-        show::print(|out| {
-            if json {
-                return writeln!(out, "{}", show::json(self));
-            }
-            if failed > 0 {
-                return Ok(());
-            }
-            let bytes = HumanBytes(self.bytes);
-            writeln!(
+        show::print_result(json, self, |out| match failed {
+            0 => writeln!(
                 out,
-                "{source}: {files} compressed files with {bytes} indexed"
-            )
+                "{source}: {files} compressed files with {} indexed",
+                HumanBytes(self.bytes)
+            ),
+            _ => Ok(()),
         })?;
         match failed {
             0 => Ok(ExitCode::SUCCESS),
@@ -113,14 +102,8 @@ fn is_compressed(index: &Index, id: EntryId) -> bool {
 
 /// The compressed files that paths name, the largest first: those that are left in the end are short.
 fn wanted(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
-    let mut patterns = Patterns::of_index(paths, index)?;
-    let mut files = Vec::new();
-    for id in index.ids() {
-        if patterns.select(index.path(id)) && is_compressed(index, id) {
-            files.push(id);
-        }
-    }
-    patterns.finish()?;
+    let mut files = selected(paths, index)?;
+    files.retain(|id| is_compressed(index, *id));
     arrange_by_key(&mut files, |id| std::cmp::Reverse(index.get(*id).size));
     Ok(files)
 }

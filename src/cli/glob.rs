@@ -45,17 +45,8 @@ impl Glob {
         text.iter().any(|byte| b"*?[{\\".contains(byte))
     }
 
-    /// Whether it matches this path, or a directory above it.
-    pub(super) fn names(&self, path: &[u8]) -> bool {
-        self.matches(path, true)
-    }
-
-    /// Whether it matches this very path.
-    pub(super) fn is(&self, path: &[u8]) -> bool {
-        self.matches(path, false)
-    }
-
-    fn matches(&self, path: &[u8], or_above: bool) -> bool {
+    /// Whether it matches this path, or with `or_above` a directory above it.
+    pub(super) fn matches(&self, path: &[u8], or_above: bool) -> bool {
         let path: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
         let mut alternatives = self.alternatives.iter();
         alternatives.any(|pattern| below(pattern, &path, or_above))
@@ -256,8 +247,8 @@ mod tests {
         ];
         for (pattern, path, expected) in table {
             let glob = Glob::new(pattern.as_bytes()).expect("few alternatives");
-            let names = glob.names(path.as_bytes());
-            assert_eq!(names, expected, "{pattern} and {path}");
+            let matches = glob.matches(path.as_bytes(), true);
+            assert_eq!(matches, expected, "{pattern} and {path}");
         }
     }
 
@@ -272,11 +263,13 @@ mod tests {
         ];
         for (pattern, path, expected) in table {
             let glob = Glob::new(pattern.as_bytes()).expect("few alternatives");
-            assert_eq!(glob.is(path.as_bytes()), expected, "{pattern} and {path}");
+            let matches = glob.matches(path.as_bytes(), false);
+            assert_eq!(matches, expected, "{pattern} and {path}");
         }
         let literal = Glob::literal(b"./a[1]/{b,c}*");
-        assert!(literal.is(b"a[1]/{b,c}*") && literal.names(b"a[1]/{b,c}*/x"));
-        assert!(!literal.is(b"a1/b"));
+        assert!(literal.matches(b"a[1]/{b,c}*", false));
+        assert!(literal.matches(b"a[1]/{b,c}*/x", true));
+        assert!(!literal.matches(b"a1/b", false));
     }
 
     #[test]

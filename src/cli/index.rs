@@ -1,6 +1,7 @@
 //! `aiozfs index`: the index of an archive as a file.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -13,7 +14,7 @@ use super::mount_options::MountOptions;
 use super::named_file::NamedFile;
 use super::unmounted::SourceArgs;
 use super::{Failure, config, logging, runtime, show};
-use crate::volume::{self, Opened};
+use crate::volume;
 
 /// Write the index of an archive, the list of its files and where they lie, to a file.
 ///
@@ -61,43 +62,27 @@ pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let location = config::locate(&args.source.source)?;
     let access = args.access.resolve(location, &MountOptions::default())?;
-    let runtime = runtime::new()?;
-    let opened = runtime.block_on(access.open_archive());
-    // Nothing waits for what was fetched ahead.
-    let done = opened.and_then(|opened| {
-        let _guard = runtime.enter();
-        let size = write(&args.output, &opened)
-            .map_err(|e| NamedFile::of_option("--output", &args.output).unwritable(&e))?;
+    let done = runtime::run(async {
+        let opened = access.open_archive().await?;
+        let written = replace(&args.output, |out| {
+            volume::write_index(&opened.location, &opened.archive, out)
+        });
+        let meta = written.and_then(|()| fs::metadata(&args.output));
+        let meta =
+            meta.map_err(|e| NamedFile::of_option("--output", &args.output).unwritable(&e))?;
         Ok(Written {
             source: opened.location.shown().1,
             entries: opened.archive.index().len(),
-            size,
+            size: meta.len(),
         })
-    });
-    runtime.shutdown_background();
-    let done = done?;
-    show::print(|out| {
-        if args.json {
-            return writeln!(out, "{}", show::json(&done));
-        }
-        let Written {
-            source,
-            entries,
-            size,
-        } = &done;
-        let (output, size) = (args.output.display(), HumanBytes(*size));
+    })?;
+    show::print_result(args.json, &done, |out| {
+        let (source, entries) = (&done.source, done.entries);
+        let (output, size) = (args.output.display(), HumanBytes(done.size));
         writeln!(
             out,
             "{source}: the index of {entries} entries is in {output}, {size}"
         )
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Writes the index of an archive to a file. Returns its length in bytes.
-fn write(path: &Path, opened: &Opened) -> std::io::Result<u64> {
-    replace(path, |out| {
-        volume::write_index(&opened.location, &opened.archive, out)
-    })?;
-    Ok(std::fs::metadata(path)?.len())
 }

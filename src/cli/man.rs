@@ -63,12 +63,10 @@ fn write_page(command: &Command, directory: &Path) -> io::Result<()> {
         write!(text, ".SH EXAMPLES\n.nf\n{}\n.fi\n", lines.join("\n"))?;
     }
     fs::write(directory.join(page.get_filename()), text)?;
-    let shown = command
+    let mut shown = command
         .get_subcommands()
         .filter(|below| !below.is_hide_set());
-    shown
-        .into_iter()
-        .try_for_each(|below| write_page(below, directory))
+    shown.try_for_each(|below| write_page(below, directory))
 }
 
 /// A line of text in roff: a backslash begins an escape, and a dot or quote at the start of a line a request

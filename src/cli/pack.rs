@@ -1,7 +1,6 @@
 //! `aiozfs pack`: packs a folder into an archive.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -214,7 +213,7 @@ const MAX_LINES: usize = 20;
 
 fn warn(warnings: &[Warning]) {
     for warning in warnings.iter().take(MAX_LINES) {
-        tell!("aiozfs: warning: {}", Line(warning));
+        tell!("aiozfs: warning: {}", line(warning));
     }
     if let Some(more) = warnings.len().checked_sub(MAX_LINES).filter(|n| *n > 0) {
         tell!("aiozfs: and {more} more warnings");
@@ -224,8 +223,7 @@ fn warn(warnings: &[Warning]) {
 /// Lists probable mistakes: links to missing files, including those that the standard permits, and
 /// files that no playlist links to.
 fn sum_up(plan: &Plan) {
-    let nowhere = plan.nowhere().iter().map(|w| Line(w).to_string());
-    list("links that lead nowhere", nowhere);
+    list("links that lead nowhere", plan.nowhere().iter().map(line));
     let unlinked = plan.unlinked().iter().map(|path| shown(path));
     list("files that no playlist links to", unlinked);
 }
@@ -245,14 +243,9 @@ fn list(title: &str, lines: impl ExactSizeIterator<Item = String>) {
 }
 
 /// A warning in one line.
-struct Line<'a>(&'a Warning);
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Warning { playlist, problem } = self.0;
-        let (line, what) = (problem.line, &problem.what);
-        write!(f, "{}, line {line}: {what}", shown(playlist))
-    }
+fn line(Warning { playlist, problem }: &Warning) -> String {
+    let (line, what) = (problem.line, &problem.what);
+    format!("{}, line {line}: {what}", shown(playlist))
 }
 
 /// A path whose control characters are escaped: a terminal would obey them.
@@ -338,13 +331,8 @@ fn write_layout(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 
 /// A flag that SIGINT, SIGTERM and SIGHUP set.
 fn cancel_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new(format!("cannot watch for signals: {e}")))?;
-    let guard = runtime.enter();
-    let ended = runtime::end_on_signals()?;
-    drop(guard);
+    let runtime = runtime::new()?;
+    let ended = runtime.block_on(async { runtime::end_on_signals() })?;
     let cancelled = Arc::new(AtomicBool::new(false));
     let flag = cancelled.clone();
     std::thread::spawn(move || {

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::{Args, ValueEnum};
 
 use super::completions;
-use super::show::Names;
+use super::show::write_name;
 use crate::archive::Kind;
 use crate::fs::Attr;
 
@@ -74,11 +74,8 @@ impl Colors {
         // Anything else would be a sequence of its own for the terminal.
         let is_sgr = |value: &str| value.bytes().all(|b| b.is_ascii_digit() || b == b';');
         let pairs = pairs.filter(|(_, value)| is_sgr(value));
-        Self(
-            pairs
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-        )
+        let owned = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Self(owned.collect())
     }
 
     /// The SGR parameters (ECMA-48) for a name; `None` if it has no colour.
@@ -108,27 +105,21 @@ impl Colors {
     }
 }
 
-/// Writes names.
-pub(super) struct Painter {
-    names: Names,
-    colors: Option<Colors>,
-}
+/// Writes names, in colours if these are wanted.
+pub(super) struct Painter(Option<Colors>);
 
 impl Painter {
     pub(super) fn for_stdout(args: ColorArgs) -> Self {
-        Self {
-            names: Names::for_stdout(),
-            colors: args.is_on().then(Colors::of_environment),
-        }
+        Self(args.is_on().then(Colors::of_environment))
     }
 
     pub(super) fn write(&self, name: &[u8], look: Look, out: &mut dyn Write) -> io::Result<()> {
-        let colors = self.colors.as_ref();
+        let colors = self.0.as_ref();
         let Some(sgr) = colors.and_then(|colors| colors.of(name, look)) else {
-            return self.names.write(name, out);
+            return write_name(name, out);
         };
         write!(out, "\x1b[{sgr}m")?;
-        self.names.write(name, out)?;
+        write_name(name, out)?;
         out.write_all(b"\x1b[0m")
     }
 }

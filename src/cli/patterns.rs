@@ -9,8 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::Failure;
 use super::glob::Glob;
 use super::show::quoted;
-use crate::archive::Index;
-use crate::fs::{Ino, Tree, natural};
+use crate::archive::{EntryId, Index};
+use crate::fs::{DirEntry, Ino, Tree, natural};
 use crate::ranges::arrange;
 
 /// Patterns, and which of them have selected something.
@@ -23,10 +23,7 @@ pub(super) struct Patterns<'a> {
 impl<'a> Patterns<'a> {
     /// `exists` tells whether the archive has a path. Such an argument is that path, even if it has characters
     /// of a pattern.
-    pub(super) fn new(
-        arguments: &'a [OsString],
-        exists: impl Fn(&[u8]) -> bool,
-    ) -> Result<Self, Failure> {
+    fn new(arguments: &'a [OsString], exists: impl Fn(&[u8]) -> bool) -> Result<Self, Failure> {
         let glob = |argument: &OsString| {
             let text = argument.as_bytes();
             if !Glob::is_pattern(text) || exists(text) {
@@ -42,24 +39,9 @@ impl<'a> Patterns<'a> {
         })
     }
 
-    /// For the files of an index.
-    pub(super) fn of_index(arguments: &'a [OsString], index: &Index) -> Result<Self, Failure> {
-        Self::new(arguments, |path| {
-            let literal = Glob::literal(path);
-            index.ids().any(|id| literal.names(trimmed(index.path(id))))
-        })
-    }
-
     /// For the files of a tree.
     pub(super) fn of_tree(arguments: &'a [OsString], tree: &Tree) -> Result<Self, Failure> {
-        Self::new(arguments, |path| {
-            let mut names = path.split(|byte| *byte == b'/');
-            let found = names.try_fold(Ino::ROOT, |here, name| match name {
-                b"" | b"." => Some(here),
-                name => tree.lookup(here, name),
-            });
-            found.is_some()
-        })
+        Self::new(arguments, |path| lookup(tree, path).is_some())
     }
 
     /// Whether a path, or a directory above it, is selected. Without arguments every path is.
@@ -67,9 +49,9 @@ impl<'a> Patterns<'a> {
         let path = trimmed(path);
         let mut is_selected = self.globs.is_empty();
         for (glob, is_used) in self.globs.iter().zip(&mut self.is_used) {
-            let names = glob.names(path);
-            is_selected |= names;
-            *is_used |= names;
+            let matches = glob.matches(path, true);
+            is_selected |= matches;
+            *is_used |= matches;
         }
         is_selected
     }
@@ -83,6 +65,19 @@ impl<'a> Patterns<'a> {
     }
 }
 
+/// The entries of an index that arguments select. An argument that selects nothing is an error.
+pub(super) fn selected(arguments: &[OsString], index: &Index) -> Result<Vec<EntryId>, Failure> {
+    let mut patterns = Patterns::new(arguments, |path| {
+        let literal = Glob::literal(path);
+        let mut paths = index.ids().map(|id| trimmed(index.path(id)));
+        paths.any(|path| literal.matches(path, true))
+    })?;
+    let entries = index.ids().filter(|id| patterns.select(index.path(*id)));
+    let entries = entries.collect();
+    patterns.finish()?;
+    Ok(entries)
+}
+
 /// What matches a pattern in a tree, the files of a directory in natural order. With `or_below` also what is below a
 /// directory that matches.
 pub(super) fn matching(tree: &Tree, pattern: &OsStr, or_below: bool) -> Result<Vec<Ino>, Failure> {
@@ -91,23 +86,33 @@ pub(super) fn matching(tree: &Tree, pattern: &OsStr, or_below: bool) -> Result<V
     let mut ahead = vec![Ino::ROOT];
     while let Some(ino) = ahead.pop() {
         let path = tree.path(ino);
-        let is_named = if or_below {
-            glob.names(&path)
-        } else {
-            glob.is(&path)
-        };
-        if is_named && ino != Ino::ROOT {
+        if glob.matches(&path, or_below) && ino != Ino::ROOT {
             found.push(ino);
         }
-        // After `.` and `..`.
-        let mut below: Vec<_> = tree.read_dir(ino, 2).into_iter().flatten().collect();
-        arrange(&mut below, |a, b| natural(b.name, a.name));
-        ahead.extend(below.into_iter().map(|line| line.ino));
+        ahead.extend(last_first(tree, ino).into_iter().map(|line| line.ino));
     }
     if found.is_empty() {
         return Err(nothing(pattern));
     }
     Ok(found)
+}
+
+/// What is in a directory in natural order, the last file first: a walk takes the next one from the end.
+pub(super) fn last_first(tree: &Tree, directory: Ino) -> Vec<DirEntry<'_>> {
+    // After `.` and `..`.
+    let lines = tree.read_dir(directory, 2).into_iter().flatten();
+    let mut lines: Vec<_> = lines.collect();
+    arrange(&mut lines, |a, b| natural(b.name, a.name));
+    lines
+}
+
+/// The file at a path. Links are not followed.
+pub(super) fn lookup(tree: &Tree, path: &[u8]) -> Option<Ino> {
+    let mut names = path.split(|byte| *byte == b'/');
+    names.try_fold(Ino::ROOT, |here, name| match name {
+        b"" | b"." => Some(here),
+        name => tree.lookup(here, name),
+    })
 }
 
 fn parse(pattern: &OsStr) -> Result<Glob, Failure> {

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use indicatif::HumanBytes;
 use serde::Serialize;
+use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::config::Config;
@@ -27,7 +28,7 @@ use crate::stores::{ObjectAddress, Service, Store};
 use crate::volume::{self, Location, Options};
 
 /// How much of a file is read at once, in bytes.
-const BUFFER: usize = 1 << 20;
+const BUFFER: u64 = 1 << 20;
 
 /// Upload an archive, or a folder that is packed on the way, to an object store.
 ///
@@ -72,9 +73,6 @@ enum Content {
     File(PathBuf, u64),
     Folder(Arc<Plan>),
 }
-
-/// Why the content could not be read, in one line.
-type ReadError = String;
 
 /// What was done, in JSON.
 #[derive(Serialize)]
@@ -131,47 +129,33 @@ pub(super) fn publish(args: &PublishArgs) -> Result<ExitCode, Failure> {
         content,
         known,
     };
-    let runtime = runtime::new()?;
-    let done = runtime.block_on(async {
+    // If it is stopped, a thread may still be reading.
+    let report = runtime::run(async {
         tokio::select! {
             done = transfer.run() => done,
             stopped = stopped() => Err(stopped),
         }
-    });
-    // A thread may still be reading.
-    runtime.shutdown_background();
-    let report = done?;
-    show::print(|out| {
-        if args.json {
-            writeln!(out, "{}", show::json(&report))
-        } else {
-            report.write(args, out)
-        }
     })?;
+    show::print_result(args.json, &report, |out| report.write(args, out))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for a signal to stop.
+/// Waits for a signal to stop. Not for SIGHUP, which `nohup` turns off.
 async fn stopped() -> Failure {
-    let signals = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    match signals {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            Failure::new("interrupted; the same command continues the upload")
-        }
-        _ => std::future::pending().await,
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(e) => return Failure::new(format!("cannot watch for signals: {e}")),
+    };
+    tokio::select! {
+        _ = ctrl_c() => {}
+        _ = terminate.recv() => {}
     }
+    Failure::new("interrupted; the same command continues the upload")
 }
 
 fn destination(text: &str) -> Result<ObjectAddress, Failure> {
     let form = "the destination has the form s3://BUCKET/KEY or s3://BUCKET/PREFIX/";
-    let others = |service| match service {
+    let instead = |service| match service {
         Service::S3 => "",
         Service::Gs => {
             "; Google's stores speak it, too, with an HMAC key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: --endpoint-url https://storage.googleapis.com s3://BUCKET/KEY"
@@ -183,7 +167,7 @@ fn destination(text: &str) -> Result<ObjectAddress, Failure> {
     if address.service != Service::S3 {
         return Err(Failure::usage(format!(
             "only stores of the S3 protocol can be written to{}",
-            others(address.service)
+            instead(address.service)
         )));
     }
     Ok(address)
@@ -339,9 +323,10 @@ impl Content {
         }
         // What is not an archive should not become an object that cannot be mounted.
         let location = Location::File(path.to_owned());
-        let runtime = runtime::new()?;
-        let opened = runtime.block_on(volume::open_archive(&location, &Options::default()));
-        opened.map_err(|e| explain_open(&location, &e))?;
+        runtime::run(async {
+            let opened = volume::open_archive(&location, &Options::default()).await;
+            opened.map(drop).map_err(|e| explain_open(&location, &e))
+        })?;
         Ok(Content::File(path.to_owned(), meta.len()))
     }
 
@@ -352,12 +337,12 @@ impl Content {
         }
     }
 
-    /// Writes the archive. `tap` gets all bytes, too.
+    /// Writes the archive. `tap` gets all bytes, too. An error says in one line why the content could not be read.
     fn write(
         &self,
         out: &mut dyn Write,
         tap: &mut (dyn FnMut(&[u8]) + Send),
-    ) -> Result<(), ReadError> {
+    ) -> Result<(), String> {
         match self {
             Content::Folder(plan) => {
                 let control = Control {
@@ -369,18 +354,14 @@ impl Content {
             }
             Content::File(path, _) => {
                 let mut copy = || -> io::Result<()> {
-                    let mut file = File::open(path)?;
-                    let mut buffer = vec![0; BUFFER];
-                    loop {
-                        let len = match file.read(&mut buffer) {
-                            Ok(0) => return Ok(()),
-                            Ok(len) => len,
-                            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                            Err(e) => return Err(e),
-                        };
-                        tap(&buffer[..len]);
-                        out.write_all(&buffer[..len])?;
+                    let file = File::open(path)?;
+                    let mut buffer = Vec::with_capacity(BUFFER as usize);
+                    while (&file).take(BUFFER).read_to_end(&mut buffer)? > 0 {
+                        tap(&buffer);
+                        out.write_all(&buffer)?;
+                        buffer.clear();
                     }
+                    Ok(())
                 };
                 copy().map_err(|e| format!("cannot read {}: {e}", path.display()))
             }
@@ -388,7 +369,7 @@ impl Content {
     }
 
     /// The CID, and with `with_etags` the ETags that it may have as an object.
-    fn hash(&self, with_etags: bool) -> Result<(Cid, Option<Hashes>), ReadError> {
+    fn hash(&self, with_etags: bool) -> Result<(Cid, Option<Hashes>), String> {
         let progress = Progress::bytes("hashing", Some(self.size()));
         let mut importer = Importer::new(Profile::default());
         let mut hashes = with_etags.then(|| PartHashes::new(part_len(self.size())));

@@ -18,6 +18,14 @@ pub(super) fn new() -> Result<Runtime, Failure> {
         .map_err(|e| Failure::new(format!("cannot start: {e}")))
 }
 
+/// Does `work`, and waits for nothing that it leaves behind, such as bytes that are fetched ahead.
+pub(super) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = new()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
+}
+
 /// Ends when SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal is gone) comes. Must be called within a runtime.
 pub(super) fn end_on_signals() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     let mut signals = Vec::new();

@@ -3,35 +3,21 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::LazyLock;
+
+use serde::Serialize;
 
 use super::Failure;
 use crate::archive::{Kind, Timestamp};
 pub(super) use crate::ranges::hex;
 
-/// How names are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Names {
-    /// The bytes as they are, for programs.
-    Raw,
-    /// For a terminal: quoted for a shell as by GNU `ls`, without control characters.
-    Quoted,
-}
-
-impl Names {
-    /// The form for standard output.
-    pub(super) fn for_stdout() -> Self {
-        if io::stdout().is_terminal() {
-            Names::Quoted
-        } else {
-            Names::Raw
-        }
-    }
-
-    pub(super) fn write(self, name: &[u8], out: &mut dyn Write) -> io::Result<()> {
-        match self {
-            Names::Raw => out.write_all(name),
-            Names::Quoted => out.write_all(quoted(name).as_bytes()),
-        }
+/// Writes a name as it is printed on standard output: quoted for people, the bytes as they are for programs.
+pub(super) fn write_name(name: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    static IS_FOR_PEOPLE: LazyLock<bool> = LazyLock::new(|| io::stdout().is_terminal());
+    if *IS_FOR_PEOPLE {
+        out.write_all(quoted(name).as_bytes())
+    } else {
+        out.write_all(name)
     }
 }
 
@@ -125,7 +111,7 @@ fn escape(byte: u8) -> String {
 }
 
 /// JSON of a value. Characters that control a terminal are written as JSON escapes, which mean the same.
-pub(super) fn json(value: &impl serde::Serialize) -> String {
+pub(super) fn json(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).expect("plain structures, with names for keys");
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -180,36 +166,41 @@ pub(super) fn text_and_hex(bytes: &[u8]) -> (String, Option<String>) {
     }
 }
 
+/// A file that could not be processed, in JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Failed {
+    pub(super) path: String,
+    pub(super) reason: String,
+}
+
 /// Writes a JSON array, one value a line.
-pub(super) fn json_array<T: serde::Serialize>(
+pub(super) fn json_array<T: Serialize>(
     values: impl Iterator<Item = T>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    out.write_all(b"[")?;
-    let mut is_empty = true;
+    let mut rows = JsonRows::default();
     for value in values {
-        json_row(std::mem::take(&mut is_empty), &value, out)?;
+        rows.row(&value, out)?;
     }
-    json_end(is_empty, out)
+    rows.end(out)
 }
 
-/// Writes a value of a JSON array, on a line of its own, after the bracket or the value before.
-pub(super) fn json_row(
-    is_first: bool,
-    value: &impl serde::Serialize,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    write!(
-        out,
-        "{}{}",
-        if is_first { "\n" } else { ",\n" },
-        json(value)
-    )
+/// The same, value by value.
+#[derive(Default)]
+pub(super) struct JsonRows {
+    has_begun: bool,
 }
 
-/// Ends a JSON array.
-pub(super) fn json_end(is_empty: bool, out: &mut dyn Write) -> io::Result<()> {
-    out.write_all(if is_empty { b"]\n" } else { b"\n]\n" })
+impl JsonRows {
+    pub(super) fn row(&mut self, value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+        let has_begun = std::mem::replace(&mut self.has_begun, true);
+        writeln!(out, "{}", if has_begun { "," } else { "[" })?;
+        out.write_all(json(value).as_bytes())
+    }
+
+    pub(super) fn end(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(if self.has_begun { b"\n]\n" } else { b"[]\n" })
+    }
 }
 
 /// The name of a kind in JSON.
@@ -222,8 +213,17 @@ pub(super) fn kind(kind: Kind) -> &'static str {
     }
 }
 
-/// A size as `ls -h` and `du -h` print it: in powers of 1024, rounded up.
-pub(super) fn human(bytes: u64) -> String {
+/// A size as `ls` and `du` print it, with and without `-h`.
+pub(super) fn size(bytes: u64, is_human: bool) -> String {
+    if is_human {
+        human(bytes)
+    } else {
+        bytes.to_string()
+    }
+}
+
+/// A size in powers of 1024, rounded up.
+fn human(bytes: u64) -> String {
     if bytes < 1024 {
         return bytes.to_string();
     }
@@ -255,16 +255,8 @@ pub(super) fn mode(kind: Kind, perm: u16) -> String {
 
 /// Date and time of day in UTC, whatever the year: `2024-02-29`, `12:34:56`.
 pub(super) fn date_and_time(time: Timestamp) -> (String, String) {
-    let (days, secs) = (time.secs.div_euclid(86_400), time.secs.rem_euclid(86_400));
-    // Years begin in March: a leap day is then the last day of its year. An era has 400 years.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let year = year + era * 400 + i64::from(month >= 10);
-    let month = if month < 10 { month + 3 } else { month - 9 };
+    let (year, month, day) = time.date();
+    let secs = time.secs.rem_euclid(86_400);
     (
         format!("{year:04}-{month:02}-{day:02}"),
         format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60),
@@ -290,7 +282,22 @@ pub(super) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     print_more(write).map(drop)
 }
 
-/// The same, for output that comes in parts. Returns whether the reader may want more: not behind a closed pipe.
+/// Prints the result of a command: `value` as one JSON object, or what `text` writes for people.
+pub(super) fn print_result(
+    as_json: bool,
+    value: &impl Serialize,
+    text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
+    print(|out| {
+        if as_json {
+            writeln!(out, "{}", json(value))
+        } else {
+            text(out)
+        }
+    })
+}
+
+/// As [`print`], for output that comes in parts. Returns whether the reader may want more: not behind a closed pipe.
 pub(super) fn print_more(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<bool, Failure> {
@@ -310,7 +317,7 @@ pub(super) fn printed(done: io::Result<()>) -> Result<bool, Failure> {
     }
 }
 
-pub(super) fn cannot_write(e: &io::Error) -> Failure {
+fn cannot_write(e: &io::Error) -> Failure {
     Failure::new(format!("cannot write to standard output: {e}"))
 }
 

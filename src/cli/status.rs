@@ -50,15 +50,14 @@ Examples:
 pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
     let mut shown = Shown::default();
     loop {
-        let asked = Status::of(&args.mountpoint);
-        let report = match asked {
+        let report = match Status::of(&args.mountpoint) {
             Ok(report) => report,
             // It was unmounted while it was watched.
             Err(mount::Stuck::NotOurs(_)) if shown.last.is_some() => break,
             Err(e) => return Err(Failure::new(e)),
         };
         let text = if args.json {
-            json(&report)?
+            serde_json::to_string(&report).map_err(Failure::new)? + "\n"
         } else {
             shown.text(&report, args.watch.is_some())
         };
@@ -91,11 +90,6 @@ impl Status {
         let library = has_list.then(|| mount::archives(mountpoint)).transpose()?;
         Ok(Self { report, library })
     }
-}
-
-fn json(report: &Status) -> Result<String, Failure> {
-    let line = serde_json::to_string(report).map_err(Failure::new)?;
-    Ok(line + "\n")
 }
 
 /// The previous output, when the status is printed repeatedly.

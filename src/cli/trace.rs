@@ -42,13 +42,10 @@ enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Read => "read",
-            Kind::Demand => "demand",
-            Kind::Readahead => "readahead",
-            Kind::Open => "open",
-        }
+    /// Whether the value of the option is the name of the event's kind.
+    fn is_of(self, event: &TraceEvent) -> bool {
+        let value = self.to_possible_value();
+        value.is_some_and(|value| value.get_name() == event.kind)
     }
 }
 
@@ -100,7 +97,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<ExitCode, Failure> {
 
 fn print(args: &TraceArgs, page: &TracePage, out: &mut dyn Write) -> io::Result<()> {
     let is_wanted = |event: &&TraceEvent| {
-        args.only.is_empty() || args.only.iter().any(|kind| kind.name() == event.kind)
+        args.only.is_empty() || args.only.iter().any(|kind| kind.is_of(event))
     };
     for event in page.events.iter().filter(is_wanted) {
         if args.json {
@@ -127,8 +124,7 @@ fn text(event: &TraceEvent) -> String {
         line += ": ";
         line += error;
     }
-    // Names may contain control characters.
-    line.replace(|c: char| c.is_control(), "\u{fffd}")
+    show::printable(&line)
 }
 
 #[cfg(test)]

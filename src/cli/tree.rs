@@ -8,12 +8,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::paint::{ColorArgs, Look, Painter};
+use super::patterns::last_first;
 use super::show::{self, count};
 use super::unmounted::{ReadArgs, SourceArgs, Unmounted, with_archive};
 use super::{Failure, completions, units};
 use crate::archive::Kind;
-use crate::fs::{Ino, natural};
-use crate::ranges::arrange;
+use crate::fs::Ino;
 
 /// Draw the directories of an archive as a tree, without mounting it.
 ///
@@ -57,7 +57,11 @@ pub(super) fn tree(args: &TreeArgs) -> Result<ExitCode, Failure> {
             unmounted,
             args,
             painter: Painter::for_stdout(args.color),
-            report: Counts::default(),
+            report: Report {
+                r#type: "report",
+                directories: 0,
+                files: 0,
+            },
         };
         show::print(|out| {
             if args.json {
@@ -70,9 +74,10 @@ pub(super) fn tree(args: &TreeArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// What was drawn, without the start.
-#[derive(Default, Serialize)]
-struct Counts {
+/// What was drawn, without the start, in the words of tree(1).
+#[derive(Serialize)]
+struct Report {
+    r#type: &'static str,
     directories: u64,
     files: u64,
 }
@@ -90,7 +95,7 @@ struct Drawing<'a> {
     unmounted: &'a Unmounted<'a>,
     args: &'a TreeArgs,
     painter: Painter,
-    report: Counts,
+    report: Report,
 }
 
 /// Files of a directory that are still to be drawn, the next one last.
@@ -98,7 +103,7 @@ type Ahead<'a> = Vec<(&'a [u8], Ino)>;
 
 impl<'a> Drawing<'a> {
     fn text(&mut self, start: Ino, out: &mut dyn Write) -> io::Result<()> {
-        let name = self.name_of(start);
+        let name = self.unmounted.path_or_dot(start);
         self.write_name(&name, start, out)?;
         let mut open = vec![self.children(start)];
         while let Some(ahead) = open.last_mut() {
@@ -111,31 +116,30 @@ impl<'a> Drawing<'a> {
                 let is_over = ahead.is_empty();
                 out.write_all(if is_over { "    " } else { "│   " }.as_bytes())?;
             }
-            out.write_all(
-                if last.is_empty() {
-                    "└── "
-                } else {
-                    "├── "
-                }
-                .as_bytes(),
-            )?;
+            let corner = if last.is_empty() {
+                "└── "
+            } else {
+                "├── "
+            };
+            out.write_all(corner.as_bytes())?;
             self.write_name(name, ino, out)?;
             self.count(ino);
             if self.is_drawn_below(open.len()) {
                 open.push(self.children(ino));
             }
         }
-        let (directories, files) = (self.report.directories, self.report.files);
-        let directories = count(directories, "directory", "directories");
-        if self.args.directories {
-            writeln!(out, "\n{directories}")
-        } else {
-            writeln!(out, "\n{directories}, {}", count(files, "file", "files"))
+        let Report {
+            directories, files, ..
+        } = self.report;
+        let mut sum = count(directories, "directory", "directories");
+        if !self.args.directories {
+            sum += &format!(", {}", count(files, "file", "files"));
         }
+        writeln!(out, "\n{sum}")
     }
 
     fn json(&mut self, start: Ino, out: &mut dyn Write) -> io::Result<()> {
-        let name = self.name_of(start);
+        let name = self.unmounted.path_or_dot(start);
         write!(out, "[\n{}", self.item(&name, start))?;
         // With whether nothing of it was drawn yet.
         let mut open = vec![(self.children(start), true)];
@@ -161,17 +165,7 @@ impl<'a> Drawing<'a> {
                 out.write_all(b"}")?;
             }
         }
-        #[derive(Serialize)]
-        struct Report<'r> {
-            r#type: &'static str,
-            #[serde(flatten)]
-            counts: &'r Counts,
-        }
-        let report = Report {
-            r#type: "report",
-            counts: &self.report,
-        };
-        writeln!(out, ",\n{}\n]", show::json(&report))
+        writeln!(out, ",\n{}\n]", show::json(&self.report))
     }
 
     /// The JSON of a file without its last brace.
@@ -205,19 +199,9 @@ impl<'a> Drawing<'a> {
     }
 
     fn children(&self, dir: Ino) -> Ahead<'a> {
-        // After `.` and `..`.
-        let lines = self.unmounted.tree().read_dir(dir, 2).into_iter().flatten();
+        let lines = last_first(self.unmounted.tree(), dir).into_iter();
         let lines = lines.filter(|line| line.kind == Kind::Dir || !self.args.directories);
-        let mut lines: Vec<_> = lines.map(|line| (line.name, line.ino)).collect();
-        arrange(&mut lines, |a, b| natural(b.0, a.0));
-        lines
-    }
-
-    fn name_of(&self, ino: Ino) -> Vec<u8> {
-        match self.unmounted.tree().path(ino) {
-            path if path.is_empty() => b".".to_vec(),
-            path => path,
-        }
+        lines.map(|line| (line.name, line.ino)).collect()
     }
 
     fn write_name(&self, name: &[u8], ino: Ino, out: &mut dyn Write) -> io::Result<()> {

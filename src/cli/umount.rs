@@ -31,25 +31,15 @@ Examples:
 #[derive(Serialize)]
 struct Unmounted<'a> {
     mountpoint: Cow<'a, str>,
-    holders: Vec<HolderJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct HolderJson<'a> {
-    pid: u32,
-    name: &'a str,
+    holders: &'a [Holder],
 }
 
 pub(super) fn umount(args: &UmountArgs) -> Result<ExitCode, Failure> {
     let busy = mount::unmount(&args.mountpoint).map_err(Failure::new)?;
     if args.json {
-        let holders = busy.iter().map(|holder| HolderJson {
-            pid: holder.pid,
-            name: &holder.name,
-        });
         let done = Unmounted {
             mountpoint: args.mountpoint.to_string_lossy(),
-            holders: holders.collect(),
+            holders: &busy,
         };
         show::print(|out| writeln!(out, "{}", show::json(&done)))?;
     } else if !busy.is_empty() {

@@ -85,19 +85,15 @@ pub(super) fn with_access(
     let waiting = Waiting::for_(OPENING);
     let opened = runtime.block_on(volume::open(&access.location, &access.options));
     drop(waiting);
-    let opened = match opened {
-        Ok(volume) => Ok(volume),
-        Err(OpenError::Directory(_)) => return directory(&runtime),
+    let done = match opened {
+        Ok(volume) => work(&Unmounted {
+            volume,
+            runtime: &runtime,
+            access,
+        }),
+        Err(OpenError::Directory(_)) => directory(&runtime),
         Err(error) => Err(runtime.block_on(access.explain(&error))),
     };
-    let done = opened.and_then(|volume| {
-        let runtime = &runtime;
-        work(&Unmounted {
-            volume,
-            runtime,
-            access,
-        })
-    });
     // Nothing waits for what was fetched ahead.
     runtime.shutdown_background();
     done
@@ -127,6 +123,14 @@ impl Unmounted<'_> {
 
     pub(super) fn archive(&self) -> &Archive {
         self.volume.archive()
+    }
+
+    /// The path of a file; a dot for the root.
+    pub(super) fn path_or_dot(&self, ino: Ino) -> Vec<u8> {
+        match self.tree().path(ino) {
+            path if path.is_empty() => b".".to_vec(),
+            path => path,
+        }
     }
 
     /// Asks for the password on a terminal if one of these entries needs one and none is given.

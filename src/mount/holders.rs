@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// A process that has files of a mount open, or works in one of its directories.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Holder {
     /// Its process id.
     pub pid: u32,

@@ -236,21 +236,8 @@ fn padding(offset: u64, align: u64) -> u64 {
 fn dos_time(mtime: Timestamp) -> (u16, u16) {
     // 1980-01-01 to 2107-12-31 23:59:58.
     let secs = mtime.secs.clamp(315_532_800, 4_354_819_198);
-    let (days, secs) = (secs / 86_400, secs % 86_400);
-    // A date of the Gregorian calendar from days since 1970-01-01, years counted from March.
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (year, month, day) = Timestamp { secs, nanos: 0 }.date();
+    let secs = secs % 86_400;
     let date = (year - 1980) << 9 | month << 5 | day;
     let time = (secs / 3600) << 11 | (secs / 60 % 60) << 5 | (secs % 60 / 2);
     (date as u16, time as u16)

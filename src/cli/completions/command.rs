@@ -1,11 +1,10 @@
 //! The command `aiozfs completions`, and the answer to a shell.
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::{Args, Command, ValueEnum};
 use clap_complete::CompleteEnv;
-use clap_complete::env::Shells;
+use clap_complete::env::{Bash, Elvish, EnvCompleter, Zsh};
 
 use super::line;
 use crate::cli::{Failure, show};
@@ -47,39 +46,17 @@ Examples:
   aiozfs completions fish > ~/.config/fish/completions/aiozfs.fish";
 
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
-    let name = match args.shell {
-        Shell::Bash => "bash",
-        Shell::Zsh => "zsh",
-        Shell::Fish => "fish",
-        Shell::Elvish => "elvish",
-    };
-    let shells = Shells::builtins();
-    let shell = shells.completer(name);
-    let shell = shell.ok_or_else(|| Failure::usage(format!("{name} is not supported")))?;
     show::print(|out| {
-        let more = match args.shell {
-            Shell::Bash => BASH,
-            Shell::Zsh => ZSH,
+        let (shell, more): (&dyn EnvCompleter, _) = match args.shell {
+            Shell::Bash => (&Bash, BASH),
+            Shell::Zsh => (&Zsh, ZSH),
             Shell::Fish => return out.write_all(FISH.as_bytes()),
-            Shell::Elvish => "",
+            Shell::Elvish => (&Elvish, ""),
         };
-        shell.write_registration(ASKED, "aiozfs", "aiozfs", "aiozfs", &mut SizedWriter(out))?;
+        shell.write_registration(ASKED, "aiozfs", "aiozfs", "aiozfs", out)?;
         out.write_all(more.as_bytes())
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A `dyn Write` as a sized one.
-struct SizedWriter<'w>(&'w mut dyn io::Write);
-
-impl io::Write for SizedWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
 }
 
 /// Answers a shell that asks for completions, and then ends the process. Returns if none asks.

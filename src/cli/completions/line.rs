@@ -1,6 +1,5 @@
 //! The unfinished command line that a shell completes.
 
-use std::ffi::OsString;
 use std::sync::OnceLock;
 
 use clap::{ArgMatches, Command};
@@ -17,11 +16,8 @@ pub(super) fn set_program(program: fn() -> Command) {
 pub(super) fn arguments() -> Option<ArgMatches> {
     // The shell's words stand behind `--`.
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
-    understood(PROGRAM.get()?(), words)
-}
-
-fn understood(program: Command, words: impl Iterator<Item = OsString>) -> Option<ArgMatches> {
-    let matches = program.ignore_errors(true).try_get_matches_from(words);
+    let program = PROGRAM.get()?().ignore_errors(true);
+    let matches = program.try_get_matches_from(words);
     let (_, mut matches) = matches.ok()?.remove_subcommand()?;
     // For example `cache pin`.
     while let Some((_, below)) = matches.remove_subcommand() {

@@ -11,7 +11,8 @@ use super::line;
 use crate::archive::Kind;
 use crate::cli::access::{Access, AccessArgs};
 use crate::cli::mount_options::MountOptions;
-use crate::cli::{config, runtime};
+use crate::cli::patterns::lookup;
+use crate::cli::{Failure, config, runtime};
 use crate::volume::Volume;
 
 /// How long a completion waits for an archive. Without an answer nothing is completed.
@@ -24,7 +25,11 @@ pub(crate) fn paths() -> ArgValueCompleter {
 
 fn paths_of_archive(current: &OsStr) -> Option<Vec<CompletionCandidate>> {
     let access = access_of(&line::arguments()?)?;
-    glance(&access, PATIENCE, |volume| below(volume, current)).flatten()
+    let found = runtime::run(async {
+        let opened = tokio::time::timeout(PATIENCE, access.open()).await;
+        Ok(below(&opened.map_err(Failure::new)??, current))
+    });
+    found.ok()?
 }
 
 /// The archive that arguments name, with the options that are there to open it.
@@ -43,36 +48,13 @@ fn below(volume: &Volume, current: &OsStr) -> Option<Vec<CompletionCandidate>> {
         Some(slash) => typed.split_at(slash + 1),
         None => (&b""[..], typed),
     };
-    let mut at = crate::fs::Ino::ROOT;
-    for name in directory
-        .split(|byte| *byte == b'/')
-        .filter(|name| !name.is_empty())
-    {
-        at = tree.lookup(at, name)?;
-    }
     // After `.` and `..`.
-    let lines = tree
-        .read_dir(at, 2)?
-        .filter(|line| line.name.starts_with(start));
-    let path = |name: &[u8], is_directory: bool| {
-        let mut path = [directory, name].concat();
-        if is_directory {
-            path.push(b'/');
-        }
+    let lines = tree.read_dir(lookup(tree, directory)?, 2)?;
+    let lines = lines.filter(|line| line.name.starts_with(start));
+    let paths = lines.map(|line| {
+        let end = if line.kind == Kind::Dir { "/" } else { "" };
+        let path = [directory, line.name, end.as_bytes()].concat();
         CompletionCandidate::new(OsString::from_vec(path))
-    };
-    Some(
-        lines
-            .map(|line| path(line.name, tree.kind(line.ino) == Some(Kind::Dir)))
-            .collect(),
-    )
-}
-
-/// Passes the archive to `work` if it can be opened within `limit`. Says nothing.
-fn glance<T>(access: &Access, limit: Duration, work: impl FnOnce(&Volume) -> T) -> Option<T> {
-    let runtime = runtime::new().ok()?;
-    let opened = runtime.block_on(async { tokio::time::timeout(limit, access.open()).await });
-    let done = opened.ok()?.ok().map(|volume| work(&volume));
-    runtime.shutdown_background();
-    done
+    });
+    Some(paths.collect())
 }

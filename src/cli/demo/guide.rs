@@ -6,23 +6,22 @@ use std::io;
 use std::path::Path;
 
 use super::node::Served;
+use crate::cli::show::quoted;
 
 /// A file to try things on: its moov box lies at the end, so players must seek.
 const TRAILER: &str = "extras/trailer.mp4";
 
 /// The whole text.
 pub(super) fn text(mountpoint: &Path, served: &Served) -> io::Result<String> {
-    let mut text = String::new();
     let Served { cid, node } = served;
     let blob = format!("{node}/ipfs/{cid}");
-    let at = |name: &str| quoted(&mountpoint.join(name).display().to_string());
-    let root = quoted(&mountpoint.display().to_string());
+    let shown = |path: &Path| quoted(path.as_os_str().as_encoded_bytes());
+    let at = |name: &str| shown(&mountpoint.join(name));
+    let root = shown(mountpoint);
     let range = range_of(&mountpoint.join(TRAILER))?;
     let mut tree = String::new();
     list(mountpoint, 1, &mut tree)?;
-    // Writing into a String does not fail.
-    let _ = write!(
-        text,
+    Ok(format!(
         "\
 A node in this process serves an archive:
   {blob}
@@ -43,9 +42,8 @@ Ctrl-C unmounts and ends.
 ",
         master = at("master_playlist.m3u8"),
         trailer = at(TRAILER),
-        link = quoted(&format!("{blob}/{TRAILER}?range={range}")),
-    );
-    Ok(text)
+        link = quoted(format!("{blob}/{TRAILER}?range={range}").as_bytes()),
+    ))
 }
 
 /// Where the data of a file lies in the archive, as in a range link.
@@ -65,6 +63,7 @@ fn list(dir: &Path, depth: usize, out: &mut String) -> io::Result<()> {
         let name = name.to_string_lossy();
         let meta = entry.metadata()?;
         if meta.is_dir() {
+            // Writing into a String does not fail.
             let _ = writeln!(out, "{indent}{name}/");
             list(&entry.path(), depth + 1, out)?;
         } else {
@@ -73,27 +72,4 @@ fn list(dir: &Path, depth: usize, out: &mut String) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// An argument quoted for a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_for_a_shell() {
-        assert_eq!(quoted("/tmp/a-1.b"), "/tmp/a-1.b");
-        assert_eq!(quoted("/tmp/my video"), "'/tmp/my video'");
-        assert_eq!(quoted("a?b=1,2"), "'a?b=1,2'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
 }

@@ -47,7 +47,7 @@ pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     let place = Place::new(args.mountpoint.as_deref())?;
     let runtime = runtime::new()?;
-    let done = run(args.check, place.path(), &runtime);
+    let done = run(args.check, &place.path, &runtime);
     // Dropping it would wait for its tasks, and the node's never end.
     runtime.shutdown_background();
     done

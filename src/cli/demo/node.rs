@@ -1,9 +1,10 @@
 //! The node of the demo.
 
 use std::future::pending;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::cli::Failure;
@@ -35,12 +36,10 @@ pub(super) fn serve(runtime: &Runtime, archive: &'static [u8]) -> Result<Served,
         source: Arc::new(Memory::new(NAME, archive)),
         tree: Some(Arc::new(tree)),
     });
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
+    let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let listener = listener.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let _guard = runtime.enter();
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
-    tokio::spawn(async move {
+    runtime.spawn(async move {
         if let Err(e) = node.serve(listener, pending()).await {
             log::error!("the node ended: {e}");
         }

@@ -8,36 +8,25 @@ use std::path::{Path, PathBuf};
 use crate::cli::Failure;
 use crate::mount;
 
-/// How many names are tried for a directory, in case earlier demos left some.
-const ATTEMPTS: u32 = 100;
-
 /// A directory to mount on: the user's, or a private one that is removed when this is dropped.
 pub(super) struct Place {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     is_own: bool,
 }
 
 impl Place {
     /// The directory that the user named, if it can be mounted on, else a new one.
     pub(super) fn new(named: Option<&Path>) -> Result<Self, Failure> {
-        let mut place = match named {
-            Some(path) => Self {
-                path: path.to_owned(),
-                is_own: false,
-            },
-            None => Self {
-                path: fresh()
-                    .map_err(|e| Failure::new(format!("cannot make a temporary directory: {e}")))?,
-                is_own: true,
-            },
+        let failed = |e| Failure::new(format!("cannot make a temporary directory: {e}"));
+        let mut place = Self {
+            path: named
+                .map_or_else(fresh, |path| Ok(path.to_owned()))
+                .map_err(failed)?,
+            is_own: named.is_none(),
         };
         // For a new one too: its path may contain symbolic links.
         place.path = mount::check_mountpoint(&place.path, false).map_err(Failure::new)?;
         Ok(place)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 }
 
@@ -53,18 +42,10 @@ impl Drop for Place {
 }
 
 fn fresh() -> io::Result<PathBuf> {
-    let pid = std::process::id();
-    let mut attempt = 0;
-    loop {
-        let path = std::env::temp_dir().join(format!("aiozfs-demo-{pid}-{attempt}"));
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => return Ok(path),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS => {
-                attempt += 1;
-            }
-            Err(e) => return Err(e),
-        }
-    }
+    let name = format!("aiozfs-demo-{:016x}", fastrand::u64(..));
+    let path = std::env::temp_dir().join(name);
+    DirBuilder::new().mode(0o700).create(&path)?;
+    Ok(path)
 }
 
 #[cfg(test)]
@@ -76,10 +57,10 @@ mod tests {
     fn a_temporary_directory_is_private_and_removed() {
         let place = Place::new(None).expect("a directory");
         let other = Place::new(None).expect("another one");
-        assert_ne!(place.path(), other.path());
-        let mode = fs::metadata(place.path()).expect("there").permissions();
+        assert_ne!(place.path, other.path);
+        let mode = fs::metadata(&place.path).expect("there").permissions();
         assert_eq!(mode.mode() & 0o777, 0o700);
-        let path = place.path().to_owned();
+        let path = place.path.clone();
         drop(place);
         assert!(!path.exists());
     }

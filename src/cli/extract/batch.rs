@@ -82,7 +82,7 @@ impl Writer {
         let are_synced = self.options.sync && parts.len() > FEW && self.target.syncfs().is_ok();
         let named = parts.into_iter().map(|(part, done)| {
             let named = part.and_then(|(part, place)| {
-                let is_synced = are_synced && part.device() == self.device;
+                let is_synced = are_synced && part.device == self.device;
                 if self.options.sync
                     && !is_synced
                     && let Err(e) = part.sync()

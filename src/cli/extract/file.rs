@@ -10,7 +10,6 @@ use super::batch::{Batches, Complete};
 use super::directory::{Directory, os};
 use super::part::{IN_THE_WAY, Options, Part, Place};
 use super::runs::Fetched;
-use crate::archive::Timestamp;
 use crate::cli::progress::Progress;
 use crate::fs::{Attr, Ino};
 use crate::volume::Volume;
@@ -37,7 +36,7 @@ pub(super) struct Extractor {
     volume: Arc<Volume>,
     target: Arc<Directory>,
     options: Options,
-    progress: Progress,
+    pub(super) progress: Progress,
     reading: Semaphore,
     batches: Option<Batches>,
 }
@@ -58,10 +57,6 @@ impl Extractor {
             reading: Semaphore::new(READING),
             batches: Batches::start(target, options),
         }
-    }
-
-    pub(super) fn progress(&self) -> &Progress {
-        &self.progress
     }
 
     /// Whether a file is written in a batch.
@@ -235,17 +230,14 @@ fn existing(directory: &Directory, name: &[u8], attr: &Attr) -> io::Result<Exist
         Err(e) => return Err(e.into()),
     };
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    let is_same = is_file && stat.st_size as u64 == attr.size && is_time(&stat, attr.mtime);
+    // In seconds, since not all filesystems keep fractions.
+    let is_time = stat.st_mtime == attr.mtime.secs;
+    let is_same = is_file && stat.st_size as u64 == attr.size && is_time;
     Ok(if is_same {
         Existing::Same
     } else {
         Existing::Other
     })
-}
-
-/// In seconds, since not all filesystems keep fractions.
-fn is_time(stat: &rustix::fs::Stat, mtime: Timestamp) -> bool {
-    stat.st_mtime == mtime.secs
 }
 
 /// The directory and the name of a path.

@@ -20,7 +20,7 @@ use rustix::fs::Mode;
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::show::{self, quoted};
+use super::show::{self, Failed, count, quoted};
 use super::unmounted::{ReadArgs, SourceArgs, resolve};
 use super::{Failure, completions, runtime};
 use crate::archive::Kind;
@@ -29,7 +29,7 @@ use crate::volume::Volume;
 use directory::{Directory, umask};
 use file::{Extractor, Outcome, SMALL};
 use part::Options;
-use runs::Runs;
+use runs::with_fetches;
 use selection::Selection;
 
 /// How many files are being extracted at the same time: some are read, others wait for the disk.
@@ -88,17 +88,10 @@ struct Summary {
     failed: Vec<Failed>,
 }
 
-#[derive(Debug, Serialize)]
-struct Failed {
-    path: String,
-    reason: String,
-}
-
 pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
     let mut access = resolve(&args.source, &args.read)?;
     access.options.stored_playlists = args.stored_playlists;
-    let runtime = runtime::new()?;
-    let done = runtime.block_on(async {
+    let summary = runtime::run(async {
         let volume = Arc::new(access.open_unlocked().await?);
         let selection = Selection::new(volume.tree(), &args.paths)?;
         // Not before: a mistake in the other arguments leaves no directory behind.
@@ -109,33 +102,27 @@ pub(crate) fn extract(args: &ExtractArgs) -> Result<ExitCode, Failure> {
             ))
         })?;
         Ok(all(&volume, selection, Arc::new(target), args).await)
-    });
-    runtime.shutdown_background();
-    report(&done?, args)
+    })?;
+    report(&summary, args)
 }
 
 fn report(summary: &Summary, args: &ExtractArgs) -> Result<ExitCode, Failure> {
-    if args.json {
-        show::print(|out| writeln!(out, "{}", show::json(summary)))?;
-    } else {
-        let (files, skipped) = (summary.files, summary.skipped);
-        let what = if files == 1 { "file" } else { "files" };
+    let files = |number| count(number, "file", "files");
+    show::print_result(args.json, summary, |out| {
+        let (written, skipped) = (files(summary.files), summary.skipped);
         let bytes = HumanBytes(summary.bytes);
-        show::print(|out| {
-            writeln!(
-                out,
-                "{files} {what}, {bytes} extracted; {skipped} were there already"
-            )
-        })?;
+        writeln!(
+            out,
+            "{written}, {bytes} extracted; {skipped} were there already"
+        )
+    })?;
+    match summary.failed.len() {
+        0 => Ok(ExitCode::SUCCESS),
+        failed => Err(Failure::new(format!(
+            "{} could not be extracted; when the cause is mended, the same command goes on",
+            files(failed as u64)
+        ))),
     }
-    let what = match summary.failed.len() {
-        0 => return Ok(ExitCode::SUCCESS),
-        1 => "1 file".to_owned(),
-        failed => format!("{failed} files"),
-    };
-    Err(Failure::new(format!(
-        "{what} could not be extracted; when the cause is mended, the same command goes on"
-    )))
 }
 
 /// Extracts the selected files, then links, so that no file is written through one. The times of directories come
@@ -164,7 +151,7 @@ async fn all(
             let path = volume.tree().path(ino);
             if !args.json {
                 extractor
-                    .progress()
+                    .progress
                     .aside(|| tell!("aiozfs: {}: {reason}", quoted(&path)));
             }
             let path = String::from_utf8_lossy(&path).into_owned();
@@ -176,7 +163,7 @@ async fn all(
             note(*ino, Err(e.to_string()));
         }
     }
-    let files = Runs::new(volume, selection.files, SMALL.into());
+    let files = with_fetches(volume, &selection.files, SMALL.into());
     let tasks = files.map(|(ino, fetched)| {
         let work = extractor.clone().extract(ino, fetched);
         // A small file is not worth a task.

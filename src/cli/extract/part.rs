@@ -69,7 +69,8 @@ pub(super) struct Part {
     file: File,
     /// How many bytes an earlier run has left.
     left: u64,
-    device: u64,
+    /// The device of its filesystem.
+    pub(super) device: u64,
     /// How many bytes it has that are taken into `crc`.
     pub(super) at: u64,
     crc: crc32fast::Hasher,
@@ -96,11 +97,6 @@ impl Part {
             at: 0,
             crc: crc32fast::Hasher::new(),
         })
-    }
-
-    /// The device of its filesystem.
-    pub(super) fn device(&self) -> u64 {
-        self.device
     }
 
     /// Goes on behind what an earlier run wrote, if `may_resume`. Returns whether there was any.

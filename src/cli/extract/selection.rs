@@ -25,17 +25,15 @@ impl Selection {
     pub(super) fn new(tree: &Tree, patterns: &[OsString]) -> Result<Self, Failure> {
         let mut patterns = Patterns::of_tree(patterns, tree)?;
         let mut selection = Self::default();
-        // Directories on the way, each with the path to it, and whether it is selected as a whole.
-        let mut ahead = vec![(Ino::ROOT, Vec::new())];
-        while let Some((directory, path)) = ahead.pop() {
+        let mut ahead = vec![Ino::ROOT];
+        while let Some(directory) = ahead.pop() {
             // After `.` and `..`.
             for line in tree.read_dir(directory, 2).into_iter().flatten() {
-                let path = join(&path, line.name);
-                if patterns.select(&path) {
+                if patterns.select(&tree.path(line.ino)) {
                     selection.add(tree, line.ino, line.kind);
                 }
                 if line.kind == Kind::Dir {
-                    ahead.push((line.ino, path));
+                    ahead.push(line.ino);
                 }
             }
         }
@@ -53,13 +51,5 @@ impl Selection {
                 self.files.push(ino);
             }
         }
-    }
-}
-
-fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() {
-        name.to_vec()
-    } else {
-        [directory, b"/", name].concat()
     }
 }

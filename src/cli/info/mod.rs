@@ -39,17 +39,11 @@ pub(super) fn info(args: &InfoArgs) -> Result<ExitCode, Failure> {
         let waiting = Waiting::for_("reading playlists");
         let playback = unmounted.runtime.block_on(playback::look(unmounted));
         drop(waiting);
-        for why in &playback.failed {
+        for why in &playback.unread {
             tell!("aiozfs: warning: {}", show::quoted(why.as_bytes()));
         }
         let report = Report::of(unmounted, playback);
-        show::print(|out| {
-            if args.json {
-                writeln!(out, "{}", show::json(&report))
-            } else {
-                report.write(out)
-            }
-        })?;
+        show::print_result(args.json, &report, |out| report.write(out))?;
         Ok(ExitCode::SUCCESS)
     })
 }

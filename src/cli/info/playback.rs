@@ -6,10 +6,11 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt, stream};
+use serde::Serialize;
 
 use crate::archive::{EntryId, Kind};
+use crate::cli::patterns::lookup;
 use crate::cli::unmounted::Unmounted;
-use crate::fs::Ino;
 use crate::playlist::{self, LONGEST, Role};
 
 /// The most playlists that are read. More would not tell more about the order.
@@ -18,21 +19,23 @@ const MAX_PLAYLISTS: usize = 1000;
 /// Playlists that are read at once.
 const AT_ONCE: usize = 8;
 
-/// The result.
-#[derive(Debug, Default)]
+/// The result, also in JSON.
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Playback {
+    /// Whether the media of all playlists lie in playback order. `None` without playlists.
+    pub(super) in_order: Option<bool>,
     /// The number of playlists read that link to media of the archive.
     pub(super) playlists: u64,
     /// Whether the archive has more playlists.
     pub(super) has_more: bool,
+    /// Playlists that could not be read, and why.
+    pub(super) unread: Vec<String>,
     /// Playlists whose media lie in another order.
     pub(super) disordered: Vec<Disorder>,
-    /// Playlists that could not be read, and why.
-    pub(super) failed: Vec<String>,
 }
 
 /// The first pair of a playlist's media that does not lie in playback order, as paths.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct Disorder {
     pub(super) playlist: String,
     /// The file that does not lie right behind `after`, though it is played next.
@@ -71,9 +74,10 @@ pub(super) async fn look(unmounted: &Unmounted<'_>) -> Playback {
     while let Some((path, text)) = texts.next().await {
         match text {
             Ok(text) => judge(unmounted, path, &text, &mut placed, &mut found),
-            Err(why) => found.failed.push(format!("{path}: {why}")),
+            Err(why) => found.unread.push(format!("{path}: {why}")),
         }
     }
+    found.in_order = (found.playlists > 0).then_some(found.disordered.is_empty());
     found
 }
 
@@ -126,7 +130,5 @@ fn follows(unmounted: &Unmounted, first: EntryId, second: EntryId) -> bool {
 
 fn find(unmounted: &Unmounted, path: &str) -> Option<EntryId> {
     let tree = unmounted.tree();
-    let mut parts = path.split('/');
-    let ino = parts.try_fold(Ino::ROOT, |dir, name| tree.lookup(dir, name.as_bytes()))?;
-    tree.entry(ino)
+    tree.entry(lookup(tree, path.as_bytes())?)
 }

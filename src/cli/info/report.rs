@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-use super::playback::{Disorder, Playback};
+use super::playback::Playback;
 use crate::archive::{Entry, EntryId, Error, Format, Kind, Method, Survey};
 use crate::cli::show::{count, hex, quoted};
 use crate::cli::unmounted::Unmounted;
@@ -42,7 +42,7 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     comment_hex: Option<String>,
     layout: Layout,
-    playback: Order,
+    playback: Playback,
 }
 
 /// Entries by kind. Entries that are not shown count only in the total.
@@ -74,19 +74,10 @@ struct Compressed {
 }
 
 /// Their number, and the first thousand of them.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Listed<T> {
     entries: u64,
     first: Vec<T>,
-}
-
-impl<T> Default for Listed<T> {
-    fn default() -> Self {
-        Self {
-            entries: 0,
-            first: Vec::new(),
-        }
-    }
 }
 
 impl<T> Listed<T> {
@@ -117,20 +108,20 @@ impl<T> Listed<T> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Damaged {
     path: String,
     why: String,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Hidden {
     name: String,
     why: &'static str,
 }
 
 /// An entry that is shown under another name, since its name is taken.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Renamed {
     name: String,
     shown_as: String,
@@ -153,17 +144,6 @@ struct Layout {
     behind: u64,
     #[serde(skip)]
     is_tar: bool,
-}
-
-#[derive(Serialize)]
-struct Order {
-    /// `None` without playlists.
-    in_order: Option<bool>,
-    playlists: u64,
-    /// Whether there are playlists that were not read.
-    has_more: bool,
-    unread: Vec<String>,
-    disordered: Vec<Disorder>,
 }
 
 impl Report {
@@ -189,7 +169,7 @@ impl Report {
             comment: String::from_utf8_lossy(comment).into_owned(),
             comment_hex: std::str::from_utf8(comment).is_err().then(|| hex(comment)),
             layout: Layout::of(&index.survey(), index.cd_range().start, index.format()),
-            playback: Order::of(playback),
+            playback,
         };
         let (hidden, count) = index.hidden();
         for one in hidden {
@@ -341,20 +321,16 @@ impl Layout {
 
     fn write(&self, say: &mut Say) -> io::Result<()> {
         say("data", sized(self.data))?;
-        let headers = if self.is_tar {
-            "headers"
+        let (headers, what) = if self.is_tar {
+            ("headers", "extended headers and padding")
         } else {
-            "local headers"
+            let what = "extra fields, descriptors, padding or gaps";
+            ("local headers", what)
         };
         say(headers, format!("{} bytes", self.headers))?;
         let mut between = format!("{} bytes", self.between);
         if let Some(offset) = self.longest_between_offset {
             let longest = self.longest_between;
-            let what = if self.is_tar {
-                "extended headers and padding"
-            } else {
-                "extra fields, descriptors, padding or gaps"
-            };
             between += &format!(" of {what}; the longest, {longest}, at offset {offset}");
         }
         say("between entries", between)?;
@@ -391,28 +367,14 @@ impl Layout {
     }
 }
 
-impl Order {
-    fn of(playback: Playback) -> Self {
-        let in_order = playback.disordered.is_empty();
-        Self {
-            in_order: (playback.playlists > 0).then_some(in_order),
-            playlists: playback.playlists,
-            has_more: playback.has_more,
-            unread: playback.failed,
-            disordered: playback.disordered,
-        }
-    }
-
+impl Playback {
     fn write(&self, say: &mut Say) -> io::Result<()> {
-        let (all, bad) = (self.playlists, self.disordered.len());
         let first = if self.has_more { "the first " } else { "" };
+        let all = first.to_owned() + &count(self.playlists, "playlist", "playlists");
         let text = match self.in_order {
             None => "no playlists".to_owned(),
-            Some(true) => format!("yes, by {first}{}", count(all, "playlist", "playlists")),
-            Some(false) => format!(
-                "no, by {bad} of {first}{}",
-                count(all, "playlist", "playlists")
-            ),
+            Some(true) => format!("yes, by {all}"),
+            Some(false) => format!("no, by {} of {all}", self.disordered.len()),
         };
         say("playback order", text)?;
         for one in &self.disordered {

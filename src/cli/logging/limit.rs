@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use log::{Level, Record};
 use parking_lot::Mutex;
 
+use super::sink;
+
 /// The most messages of one kind within [`SPAN`].
 const MAX_MESSAGES: u32 = 20;
 
@@ -20,12 +22,12 @@ type Kind = (String, u32);
 
 /// What is done with a message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+enum Verdict {
     /// It is logged.
     Log,
     /// It is counted.
     Count,
-    /// It is counted. After this time, [`Limit::tell_later`] says how many there were.
+    /// It is counted. After this time, a message says how many there were.
     Wait(Duration),
 }
 
@@ -39,24 +41,38 @@ struct Span {
     logged: u32,
     left_out: u64,
     /// The last message that was left out.
-    last: Option<(Level, String, String)>,
+    last: Option<Message>,
 }
 
-/// Writes a message: its level, its module, its text.
-type Write = dyn Fn(Level, &str, &str) + Sync;
+/// Its level, its module, its text.
+type Message = (Level, String, String);
 
 impl Limit {
     /// Whether a message with this text is logged now.
-    pub(super) fn judge(&self, record: &Record, text: &str) -> Verdict {
+    pub(super) fn allows(&'static self, record: &Record, text: &str) -> bool {
         let kind = (
             record.file().unwrap_or_default().to_owned(),
             record.line().unwrap_or(0),
         );
         let message = (record.level(), record.target(), text);
-        self.judge_at(kind, message, Instant::now())
+        let verdict = self.judge(kind, message, Instant::now());
+        if let Verdict::Wait(pause) = verdict {
+            let teller = thread::Builder::new().name("aiozfs-log".into());
+            // Without a thread, `finish` tells.
+            let _ = teller.spawn(move || {
+                thread::sleep(pause);
+                self.tell(Instant::now());
+            });
+        }
+        verdict == Verdict::Log
     }
 
-    fn judge_at(&self, kind: Kind, message: (Level, &str, &str), now: Instant) -> Verdict {
+    /// Logs how many messages were left out so far.
+    pub(super) fn finish(&self) {
+        self.tell(Instant::now() + SPAN);
+    }
+
+    fn judge(&self, kind: Kind, message: (Level, &str, &str), now: Instant) -> Verdict {
         let mut spans = self.0.lock();
         let span = spans.entry(kind).or_insert_with(|| Span::new(now));
         let age = now.saturating_duration_since(span.since);
@@ -77,36 +93,26 @@ impl Limit {
         }
     }
 
-    /// After `pause`, writes how many messages were left out in spans that have ended.
-    pub(super) fn tell_later(&'static self, pause: Duration, write: &'static Write) {
-        let teller = thread::Builder::new().name("aiozfs-log".into());
-        // Without a thread, `finish` tells.
-        let _ = teller.spawn(move || {
-            thread::sleep(pause);
-            self.tell(Instant::now(), write);
-        });
+    fn tell(&self, now: Instant) {
+        for (level, module, text) in self.take_ended(now) {
+            sink::write(level, &module, &text);
+        }
     }
 
-    /// Writes how many messages were left out so far.
-    pub(super) fn finish(&self, write: &Write) {
-        self.tell(Instant::now() + SPAN, write);
-    }
-
-    fn tell(&self, now: Instant, write: &Write) {
-        let mut told = Vec::new();
+    /// Removes the spans that have ended. Returns the last message of each that was left out, with their number.
+    fn take_ended(&self, now: Instant) -> Vec<Message> {
+        let mut ended = Vec::new();
         self.0.lock().retain(|_, span| {
             let is_over = now.saturating_duration_since(span.since) >= SPAN;
-            if is_over && let Some(last) = span.last.take() {
-                told.push((last, span.left_out - 1));
+            if is_over && let Some((level, module, mut text)) = span.last.take() {
+                if span.left_out > 1 {
+                    text += &format!(" … {} more of these", span.left_out - 1);
+                }
+                ended.push((level, module, text));
             }
             !is_over
         });
-        for ((level, module, text), more) in told {
-            match more {
-                0 => write(level, &module, &text),
-                _ => write(level, &module, &format!("{text} … {more} more of these")),
-            }
-        }
+        ended
     }
 }
 
@@ -126,12 +132,9 @@ mod tests {
     use super::*;
 
     fn told(limit: &Limit, now: Instant) -> Vec<String> {
-        static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
-        limit.tell(now, &|level, module, text| {
-            let mut told = TOLD.lock();
-            told.push(format!("{level} {module} {text}"));
-        });
-        std::mem::take(&mut TOLD.lock())
+        let ended = limit.take_ended(now).into_iter();
+        let lines = ended.map(|(level, module, text)| format!("{level} {module} {text}"));
+        lines.collect()
     }
 
     #[test]
@@ -140,7 +143,7 @@ mod tests {
         let judge = |line: u32, text: &str, seconds: u64| {
             let kind = ("a.rs".to_owned(), line);
             let now = start + Duration::from_secs(seconds);
-            limit.judge_at(kind, (Level::Warn, "m", text), now)
+            limit.judge(kind, (Level::Warn, "m", text), now)
         };
         for _ in 0..MAX_MESSAGES {
             assert_eq!(judge(1, "first", 0), Verdict::Log);
@@ -168,7 +171,7 @@ mod tests {
         for minute in 0..3 {
             for _ in 0..MAX_MESSAGES {
                 let now = start + SPAN * minute;
-                let verdict = limit.judge_at(("a.rs".into(), 1), (Level::Info, "m", "x"), now);
+                let verdict = limit.judge(("a.rs".into(), 1), (Level::Info, "m", "x"), now);
                 assert_eq!(verdict, Verdict::Log);
             }
         }

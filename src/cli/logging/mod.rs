@@ -9,11 +9,11 @@ mod sink;
 use std::sync::OnceLock;
 
 use env_filter::Filter;
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{Level, Log, Metadata, Record};
 use parking_lot::RwLock;
 
 use super::show::printable;
-use limit::{Limit, Verdict};
+use limit::Limit;
 pub(super) use sink::{describe, reopen, to_file, to_system};
 
 /// The variable with the filter, in the syntax of the crate env_logger: `aiozfs::http=debug,info`.
@@ -58,7 +58,7 @@ pub(super) fn limit() {
 /// Logs how many messages were left out, before the process ends.
 pub(super) fn finish() {
     if let Some(limit) = LOGGER.limit.get() {
-        limit.finish(&sink::write);
+        limit.finish();
     }
 }
 
@@ -93,28 +93,15 @@ fn of_environment() -> Option<Filter> {
 }
 
 fn of_verbosity(verbosity: u8) -> Filter {
-    let level = match verbosity {
-        0 => LevelFilter::Warn,
-        1 => LevelFilter::Info,
-        2 => LevelFilter::Debug,
-        _ => LevelFilter::Trace,
+    // Libraries log less. `rustls_platform_verifier` logs each refused certificate once a connection; the error of the
+    // command says the same.
+    let directives = match verbosity {
+        0 => "error,rustls_platform_verifier=off,aiozfs=warn",
+        1 => "error,rustls_platform_verifier=off,aiozfs=info",
+        2 => "error,rustls_platform_verifier=off,aiozfs=debug",
+        _ => "debug,aiozfs=trace",
     };
-    // Libraries log one level less.
-    let theirs = match level {
-        LevelFilter::Trace => LevelFilter::Debug,
-        _ => LevelFilter::Error,
-    };
-    // This library logs each refused certificate once a connection. The error of the command says the same.
-    let certificates = match level {
-        LevelFilter::Trace => LevelFilter::Debug,
-        _ => LevelFilter::Off,
-    };
-    let mut builder = env_filter::Builder::new();
-    builder
-        .filter_level(theirs)
-        .filter_module("rustls_platform_verifier", certificates)
-        .filter_module("aiozfs", level);
-    builder.build()
+    parse(directives).expect("the filters above are valid")
 }
 
 impl Logger {
@@ -141,11 +128,7 @@ impl Log for Logger {
         let (level, module) = (record.level(), record.target());
         // A user who asks for details gets all of them.
         let limit = LOGGER.limit.get().filter(|_| level <= Level::Info);
-        let verdict = limit.map(|limit| limit.judge(record, &text));
-        if let (Some(Verdict::Wait(pause)), Some(limit)) = (&verdict, limit) {
-            limit.tell_later(*pause, &sink::write);
-        }
-        if matches!(verdict, None | Some(Verdict::Log)) {
+        if limit.is_none_or(|limit| limit.allows(record, &text)) {
             sink::write(level, module, &text);
         }
     }

@@ -6,7 +6,6 @@ use clap::{ArgAction, Args};
 
 use crate::cli::completions;
 use crate::cli::paint::ColorArgs;
-use crate::cli::show;
 use crate::cli::unmounted::{ReadArgs, SourceArgs};
 
 /// List the files of an archive, without mounting it, or the archives in a directory.
@@ -72,12 +71,3 @@ Examples:
   aiozfs ls https://example.com/films/
   aiozfs ls -R ./holiday.zip | grep '\\.m3u8$'
   aiozfs ls -R --json ./holiday.zip | jq '.[] | select(.method != \"stored\") | .path'";
-
-/// A size in bytes as `-h` asks.
-pub(super) fn size_text(bytes: u64, args: &LsArgs) -> String {
-    if args.human_readable {
-        show::human(bytes)
-    } else {
-        bytes.to_string()
-    }
-}

@@ -6,12 +6,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::args::{self, LsArgs};
+use super::args::LsArgs;
 use crate::cli::Failure;
 use crate::cli::access::Access;
 use crate::cli::explain::explain_open;
 use crate::cli::paint::{Look, Painter};
-use crate::cli::show;
+use crate::cli::show::{self, JsonRows};
 use crate::content::{Listed, ListedKind};
 use crate::fs::natural;
 use crate::ranges::{arrange, arrange_by_key};
@@ -76,7 +76,8 @@ pub(super) fn list(access: &Access, runtime: &Runtime, args: &LsArgs) -> Result<
             runtime,
             args,
             painter: Painter::for_stdout(args.color),
-            rows: 0,
+            rows: JsonRows::default(),
+            listed: 0,
         };
         listing.write(out, &mut failed)
     })?;
@@ -88,8 +89,9 @@ struct Listing<'a> {
     runtime: &'a Runtime,
     args: &'a LsArgs,
     painter: Painter,
-    /// How many rows were written.
-    rows: usize,
+    rows: JsonRows,
+    /// How many entries were written.
+    listed: usize,
 }
 
 impl Listing<'_> {
@@ -97,15 +99,9 @@ impl Listing<'_> {
     fn write(&mut self, out: &mut dyn Write, failed: &mut Option<Failure>) -> io::Result<()> {
         // Directories that are still to be listed, the next one last, each with its path and a slash.
         let mut ahead = vec![(String::new(), self.access.location.clone())];
-        if self.args.json {
-            out.write_all(b"[")?;
-        }
         while let Some((above, location)) = ahead.pop() {
             let entries = match self.entries(&location) {
-                Ok(mut entries) => {
-                    sort(&mut entries, self.args);
-                    entries
-                }
+                Ok(entries) => entries,
                 Err(error) => {
                     // The output must not look complete.
                     *failed = Some(error);
@@ -126,7 +122,7 @@ impl Listing<'_> {
             ahead.append(&mut below);
         }
         if self.args.json {
-            show::json_end(self.rows == 0, out)?;
+            self.rows.end(out)?;
         }
         Ok(())
     }
@@ -151,11 +147,19 @@ impl Listing<'_> {
             });
             Ok(entries)
         });
-        let entries = entries.map_err(|e: OpenError| explain_open(&self.access.location, &e))?;
-        if self.rows + entries.len() > MAX_LISTED {
+        let mut entries =
+            entries.map_err(|e: OpenError| explain_open(&self.access.location, &e))?;
+        if self.listed + entries.len() > MAX_LISTED {
             return Err(Failure::new(format!(
                 "there are more than {MAX_LISTED} entries; list a directory below"
             )));
+        }
+        // The times of what is in a directory are not known, so `-t` leaves the order as it is.
+        if self.args.by_size {
+            arrange_by_key(&mut entries, |entry| Reverse(entry.size));
+        }
+        if self.args.reverse {
+            entries.reverse();
         }
         Ok(entries)
     }
@@ -167,8 +171,7 @@ impl Listing<'_> {
         wide: usize,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let is_first = self.rows == 0;
-        self.rows += 1;
+        self.listed += 1;
         if self.args.json {
             let shown = Some(&*entry.shown);
             let is_ipfs = matches!(entry.location, Location::Cid(_));
@@ -179,7 +182,7 @@ impl Listing<'_> {
                 cid: shown.filter(|_| is_ipfs),
                 source: shown.filter(|_| !is_ipfs),
             };
-            return show::json_row(is_first, &row, out);
+            return self.rows.row(&row, out);
         }
         if self.args.long {
             let kind = kind(entry.kind).unwrap_or("?");
@@ -200,18 +203,8 @@ impl Listing<'_> {
     }
 }
 
-/// The times of what is in a directory are not known, so `-t` leaves the order as it is.
-fn sort(entries: &mut [Entry], args: &LsArgs) {
-    if args.by_size {
-        arrange_by_key(entries, |entry| Reverse(entry.size));
-    }
-    if args.reverse {
-        entries.reverse();
-    }
-}
-
 fn size_text(entry: &Entry, args: &LsArgs) -> String {
-    let text = |size| args::size_text(size, args);
+    let text = |size| show::size(size, args.human_readable);
     entry.size.map_or_else(|| "-".into(), text)
 }
 

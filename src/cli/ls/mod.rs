@@ -19,14 +19,13 @@ use tokio::runtime::Runtime;
 use super::Failure;
 use super::access::Access;
 use super::paint::{Look, Painter};
-use super::show::{self, Names};
+use super::show::{self, JsonRows};
 use super::unmounted::{Unmounted, resolve, with_access};
 use crate::archive::{Entry, Error, Kind};
 use crate::decode;
 use crate::fs::{Attr, Ino, natural};
 use crate::ranges::arrange;
 pub(super) use args::LsArgs;
-use args::size_text;
 use row::Row;
 
 /// How many targets of symbolic links are fetched at once.
@@ -50,7 +49,7 @@ pub(super) fn ls(args: &LsArgs) -> Result<ExitCode, Failure> {
 
 /// Lists an archive or a directory in a directory of IPFS.
 fn list_below(args: &LsArgs, access: &Access) -> Result<ExitCode, Failure> {
-    let whole = |unmounted: &Unmounted| write(args, unmounted, &[Ino::ROOT], false);
+    let whole = |unmounted: &Unmounted| write(args, unmounted, &[Ino::ROOT]);
     let directory = |runtime: &Runtime| {
         directory::list(access, runtime, args)?;
         Ok(ExitCode::SUCCESS)
@@ -64,19 +63,13 @@ fn list(args: &LsArgs, unmounted: &Unmounted) -> Result<ExitCode, Failure> {
         let literal = || start(unmounted, path, args.long);
         named.extend(unmounted.named(path, false, literal)?.inos());
     }
-    match &named[..] {
-        [] => write(args, unmounted, &[Ino::ROOT], false),
-        [one] => write(args, unmounted, &[*one], false),
-        several => write(args, unmounted, several, true),
+    if named.is_empty() {
+        named.push(Ino::ROOT);
     }
+    write(args, unmounted, &named)
 }
 
-fn write(
-    args: &LsArgs,
-    unmounted: &Unmounted,
-    named: &[Ino],
-    full_names: bool,
-) -> Result<ExitCode, Failure> {
+fn write(args: &LsArgs, unmounted: &Unmounted, named: &[Ino]) -> Result<ExitCode, Failure> {
     let mut listing = Listing {
         unmounted,
         args,
@@ -84,10 +77,11 @@ fn write(
         columns: columns(args),
         widths: Widths::of(unmounted, args),
         targets: Targets::new(),
+        rows: JsonRows::default(),
         is_first: true,
         failed: None,
     };
-    show::print(|out| listing.write(named, full_names, out))?;
+    show::print(|out| listing.write(named, out))?;
     listing.failed.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
@@ -121,6 +115,7 @@ struct Listing<'a> {
     columns: Option<usize>,
     widths: Widths,
     targets: Targets,
+    rows: JsonRows,
     /// Whether nothing was printed yet.
     is_first: bool,
     /// What ended the listing, unless it was standard output.
@@ -140,7 +135,8 @@ impl Widths {
         if args.long && !args.json {
             let index = unmounted.archive().index();
             for entry in index.ids().map(|id| index.get(id)) {
-                widths.size = widths.size.max(size_text(entry.size, args).len());
+                let size = show::size(entry.size, args.human_readable);
+                widths.size = widths.size.max(size.len());
                 widths.owner = widths.owner.max(owner(Some(&entry)).len());
             }
         }
@@ -157,11 +153,9 @@ fn owner(entry: Option<&Entry>) -> String {
 type Targets = HashMap<Ino, Vec<u8>>;
 
 impl<'a> Listing<'a> {
-    /// Lists `named`: files first, then what is in directories, as `ls` does.
-    fn write(&mut self, named: &[Ino], full_names: bool, out: &mut dyn Write) -> io::Result<()> {
-        if self.args.json {
-            out.write_all(b"[")?;
-        }
+    /// Lists `named`: files first, then what is in directories, as `ls` does. Of several, the full names.
+    fn write(&mut self, named: &[Ino], out: &mut dyn Write) -> io::Result<()> {
+        let full_names = named.len() > 1;
         let is_directory = |ino: &Ino| self.unmounted.tree().kind(*ino) == Some(Kind::Dir);
         let (directories, files): (Vec<_>, Vec<_>) = named.iter().copied().partition(is_directory);
         let files = files.into_iter();
@@ -179,7 +173,7 @@ impl<'a> Listing<'a> {
             self.group(children, false, out)?;
         }
         if self.args.json && self.failed.is_none() {
-            show::json_end(self.is_first, out)?;
+            self.rows.end(out)?;
         }
         Ok(())
     }
@@ -205,7 +199,8 @@ impl<'a> Listing<'a> {
             }
             let target = self.targets.remove(&ino);
             if self.args.json {
-                show::json_row(self.is_first, &self.json(ino, target.as_deref()), out)?;
+                let row = self.json(ino, target.as_deref());
+                self.rows.row(&row, out)?;
             } else {
                 self.line(ino, full_names, target.as_deref(), out)?
             }
@@ -356,14 +351,14 @@ impl<'a> Listing<'a> {
             let (mode, Widths { owner: wide, size }) =
                 (show::mode(attr.kind, attr.perm), &self.widths);
             let owner = owner(self.record(ino).as_ref());
-            let bytes = size_text(attr.size, self.args);
+            let bytes = show::size(attr.size, self.args.human_readable);
             write!(out, "{mode} {owner:>wide$} {bytes:>size$} {date} {time} ")?;
         }
         self.short(ino, full_name, out)?;
         if self.args.long && attr.kind == Kind::Symlink {
             out.write_all(b" -> ")?;
             match target {
-                Some(target) => Names::for_stdout().write(target, out)?,
+                Some(target) => show::write_name(target, out)?,
                 None => out.write_all(b"?")?,
             }
         }

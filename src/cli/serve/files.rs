@@ -163,16 +163,4 @@ mod tests {
         );
         assert!(check(&[root.clone(), at(".hidden")]).is_ok());
     }
-
-    #[test]
-    fn a_missing_file_is_reported() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let says = |path: PathBuf| check(&[path]).map_err(|e| e.to_string());
-        let empty = says(dir.path().into()).expect_err("nothing");
-        assert!(empty.contains("nothing to serve"), "{empty}");
-        let missing = says(dir.path().join("no")).expect_err("missing");
-        assert!(missing.contains("there is no file"), "{missing}");
-        let device = says("/dev/null".into()).expect_err("a device");
-        assert!(device.contains("neither"), "{device}");
-    }
 }

@@ -20,7 +20,7 @@ use super::known_cids::KnownCids;
 use super::{Failure, logging, runtime, units};
 use crate::content::Profile;
 use crate::serve::Node;
-use publisher::{Lines, Publisher};
+use publisher::{Hasher, Publisher};
 
 /// Serve files under their CIDs over HTTP, with ranges.
 ///
@@ -61,12 +61,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     logging::init(args.verbose);
     files::check(&args.files)?;
     allow_many_connections();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("aiozfs")
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new(format!("cannot start: {e}")))?;
+    let runtime = runtime::new()?;
     let stop = Arc::new(AtomicBool::new(false));
     let served = runtime.block_on(run(args, stop.clone()));
     // Ends the hashing of a file, whose thread checks this between blocks.
@@ -84,17 +79,12 @@ async fn run(args: &ServeArgs, stop: Arc<AtomicBool>) -> Result<(), Failure> {
     let ended = runtime::end_on_signals()?;
     tell!("aiozfs: listening on {base}/ (a page for browsers; Ctrl-C ends)");
     let node = Node::new();
-    let publisher = Publisher::new(
-        node.clone(),
-        args.files.clone(),
-        Lines {
-            base,
-            json: args.json,
-        },
-        KnownCids::new(Some(args.cache.dir())),
-        args.profile,
+    let hasher = Hasher {
+        cids: KnownCids::new(Some(args.cache.dir())),
         stop,
-    );
+        profile: args.profile,
+    };
+    let publisher = Publisher::new(node.clone(), args.files.clone(), base, args.json, hasher);
     let publisher = tokio::spawn(publisher.run());
     let served = node.serve(listener, ended).await;
     publisher.abort();

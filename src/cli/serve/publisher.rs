@@ -25,14 +25,6 @@ const POLL: Duration = Duration::from_secs(5);
 /// written.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// How the files that are served are printed.
-pub(super) struct Lines {
-    /// The beginning of their URLs.
-    pub(super) base: String,
-    /// As JSON objects.
-    pub(super) json: bool,
-}
-
 /// A file that is served, in JSON.
 #[derive(Serialize)]
 struct Row<'a> {
@@ -46,6 +38,10 @@ struct Row<'a> {
 pub(super) struct Publisher {
     node: Node,
     args: Vec<PathBuf>,
+    /// The beginning of their URLs.
+    base: String,
+    /// Whether they are printed as JSON objects.
+    json: bool,
     served: HashMap<PathBuf, (Stamp, BlobId)>,
     /// States that were found at the last check, and are not served yet.
     waiting: HashMap<PathBuf, Stamp>,
@@ -55,27 +51,23 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes the files of `args` with CIDs of `profile` on a node. `stop` ends hashing.
+    /// Publishes the files of `args` on a node, whose URL is `base`.
     pub(super) fn new(
         node: Node,
         args: Vec<PathBuf>,
-        lines: Lines,
-        cids: KnownCids,
-        profile: Profile,
-        stop: Arc<AtomicBool>,
+        base: String,
+        json: bool,
+        hasher: Hasher,
     ) -> Self {
         Self {
             node,
             args,
+            base,
+            json,
             served: HashMap::new(),
             waiting: HashMap::new(),
             failed: HashMap::new(),
-            hasher: Arc::new(Hasher {
-                lines,
-                cids,
-                stop,
-                profile,
-            }),
+            hasher: Arc::new(hasher),
         }
     }
 
@@ -136,8 +128,8 @@ impl Publisher {
         let mut unknown = Vec::new();
         for file in files {
             let (hasher, asked) = (self.hasher.clone(), file.clone());
-            let cached = tokio::task::spawn_blocking(move || hasher.cached(&asked)).await;
-            match cached {
+            let known = move || hasher.cids.get(&asked.path, &asked.stamp, hasher.profile);
+            match tokio::task::spawn_blocking(known).await {
                 Ok(Some(tree)) => {
                     log::info!("{}: CID from the cache", file.path.display());
                     self.publish(file, tree, None);
@@ -172,7 +164,7 @@ impl Publisher {
 
     fn publish(&mut self, file: Found, tree: Tree, progress: Option<&Progress>) {
         let cid = tree.cid();
-        let line = self.hasher.line(&file, &cid);
+        let line = self.line(&file, &cid);
         let id = self.node.publish(Blob {
             cid,
             name: file.name,
@@ -190,14 +182,30 @@ impl Publisher {
             log::warn!("{cid} is served, but {failure}");
         }
     }
+
+    /// CID, size, name and URL: as JSON, or with control characters in the name replaced.
+    fn line(&self, file: &Found, cid: &Cid) -> String {
+        let url = format!("{}{}", self.base, blob_path(cid, &file.name));
+        let size = file.stamp.size();
+        if self.json {
+            return show::json(&Row {
+                cid: cid.to_string(),
+                size,
+                name: &file.name,
+                url,
+            });
+        }
+        let name = show::printable(&file.name);
+        format!("{cid}\t{size}\t{name}\t{url}")
+    }
 }
 
-/// What the hashing thread needs.
-struct Hasher {
-    lines: Lines,
-    cids: KnownCids,
-    stop: Arc<AtomicBool>,
-    profile: Profile,
+/// Finds the CIDs of files.
+pub(super) struct Hasher {
+    pub(super) cids: KnownCids,
+    /// Ends hashing.
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) profile: Profile,
 }
 
 /// Why a file has no tree and no CID.
@@ -211,10 +219,6 @@ enum Unhashed {
 }
 
 impl Hasher {
-    fn cached(&self, file: &Found) -> Option<Tree> {
-        self.cids.get(&file.path, &file.stamp, self.profile)
-    }
-
     /// The tree of the file, if it is still in the state in which it was found.
     fn hash(&self, file: &Found, progress: &Progress) -> Result<Tree, Unhashed> {
         let since = SystemTime::now();
@@ -243,20 +247,5 @@ impl Hasher {
         self.cids
             .put(&file.path, &file.stamp, self.profile, &tree, since);
         Ok(tree)
-    }
-
-    /// CID, size, name and URL: as JSON, or with control characters in the name replaced.
-    fn line(&self, file: &Found, cid: &Cid) -> String {
-        let url = format!("{}{}", self.lines.base, blob_path(cid, &file.name));
-        if self.lines.json {
-            return show::json(&Row {
-                cid: cid.to_string(),
-                size: file.stamp.size(),
-                name: &file.name,
-                url,
-            });
-        }
-        let name = show::printable(&file.name);
-        format!("{cid}\t{}\t{name}\t{url}", file.stamp.size())
     }
 }

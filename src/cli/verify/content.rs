@@ -45,31 +45,28 @@ impl Content {
         password: Option<&Password>,
         share: Share,
     ) -> Self {
-        let crc32 = entry.crc32;
-        match crc32 {
-            _ if entry.method == Method::Sparse => return Self::Unchecked,
-            None if is_stored => return Self::Unchecked,
-            Some(crc32) if is_stored => {
-                let crc = Hasher::new();
-                return Self::Stored { crc, crc32 };
-            }
-            _ => {}
+        if entry.method == Method::Sparse {
+            return Self::Unchecked;
         }
-        let (encryption, stored, password) =
-            (entry.encryption, entry.compressed_size, password.cloned());
+        if is_stored {
+            let crc = Hasher::new();
+            return entry
+                .crc32
+                .map_or(Self::Unchecked, |crc32| Self::Stored { crc, crc32 });
+        }
         let (parts, receiver) = mpsc::channel(WAITING);
-        let (entry, coding) = (*entry, Coding::of(entry));
-        let input: Box<dyn Input> = Box::new(Parts {
+        let (entry, coding, password) = (*entry, Coding::of(entry), password.cloned());
+        let mut input: Box<dyn Input> = Box::new(Parts {
             receiver,
             part: Bytes::new(),
             position: 0,
         });
         let done = tokio::task::spawn_blocking(move || {
-            let input = match encryption {
-                None => input,
-                Some(encryption) => Key::open(encryption, stored, password.as_ref(), input)?,
-            };
-            decode::decode(&coding, crc32, input, share, |_| ()).map_err(|e| e.of_entry(&entry))
+            if let Some(encryption) = entry.encryption {
+                input = Key::open(encryption, entry.compressed_size, password.as_ref(), input)?;
+            }
+            let decoded = decode::decode(&coding, entry.crc32, input, share, |_| ());
+            decoded.map_err(|e| e.of_entry(&entry))
         });
         Self::Compressed { parts, done }
     }

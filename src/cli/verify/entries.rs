@@ -77,25 +77,20 @@ impl Entries {
         report: &mut Report,
     ) -> Self {
         let readable = |id: &EntryId| {
-            let why = match (index.readable(*id), decode::check(&index.get(*id))) {
-                (Err(why), _) => Some(why.to_string()),
-                (Ok(()), Err(why)) => {
-                    let path = index.path(*id).escape_ascii();
-                    Some(format!("'{path}': {why}"))
+            let (path, entry) = (index.path(*id), index.get(*id));
+            let is_locked = password.is_none() && entry.encryption.is_some();
+            let named = |why| format!("'{}': {why}", path.escape_ascii());
+            let why = match (index.readable(*id), decode::check(&entry)) {
+                (Err(why), _) => why.to_string(),
+                (Ok(()), Err(why)) => named(why),
+                (Ok(()), Ok(())) if is_locked => named(decode::Error::NoPassword),
+                (Ok(()), Ok(())) => {
+                    report.files += 1;
+                    return true;
                 }
-                (Ok(()), Ok(())) => None,
             };
-            let is_locked = password.is_none() && index.get(*id).encryption.is_some();
-            let why = why.or_else(|| {
-                let path = index.path(*id).escape_ascii();
-                is_locked.then(|| format!("'{path}': {}", decode::Error::NoPassword))
-            });
-            report.files += u64::from(why.is_none());
-            let is_readable = why.is_none();
-            report
-                .unread
-                .extend(why.map(|why| (index.path(*id).to_vec(), why)));
-            is_readable
+            report.unread(path, why);
+            false
         };
         // A hard link has none. The file that it names is compared.
         let has_data =
@@ -183,8 +178,7 @@ impl Entries {
                     End::NoMemory(needs, why) if needs <= self.memory.most() => {
                         report.compared -= 1;
                         let path = self.index.path(id);
-                        let why = format!("'{}': {why}", path.escape_ascii());
-                        report.unread.push((path.to_vec(), why));
+                        report.unread(path, format!("'{}': {why}", path.escape_ascii()));
                     }
                     End::Wrong(why) | End::NoMemory(_, why) => {
                         report.bad(Bad::of(&self.index, id, range, why));

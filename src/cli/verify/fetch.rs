@@ -97,26 +97,13 @@ async fn read(source: &dyn Source, range: Range<u64>, good: &mut BytesMut) -> Re
 
 /// Whether an error concerns only these bytes.
 fn is_of_bytes(error: &Error) -> bool {
-    match error {
+    matches!(
+        error,
         Error::Forged { .. }
-        | Error::Io { .. }
-        | Error::Encoded { .. }
-        | Error::BadAnswer { .. } => true,
-        // A bad node of the hash tree concerns the bytes below it.
-        Error::Unsupported { .. } => true,
-        Error::Unreachable { .. }
-        | Error::Untrusted { .. }
-        | Error::NoNetwork { .. }
-        | Error::Offline
-        | Error::Timeout { .. }
-        | Error::Cut { .. }
-        | Error::Status { .. }
-        | Error::Refused { .. }
-        | Error::NotFound { .. }
-        | Error::NoRanges { .. }
-        | Error::NoRawBlocks { .. }
-        | Error::Changed { .. }
-        | Error::OutOfBlob { .. }
-        | Error::Misconfigured { .. } => false,
-    }
+            | Error::Io { .. }
+            | Error::Encoded { .. }
+            | Error::BadAnswer { .. }
+            // A bad node of the hash tree concerns the bytes below it.
+            | Error::Unsupported { .. }
+    )
 }

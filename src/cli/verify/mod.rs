@@ -17,17 +17,17 @@ use std::thread;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 
-use super::patterns::Patterns;
+use super::patterns::selected;
 use super::progress::Progress;
 use super::unmounted::{ReadArgs, SourceArgs, resolve};
 use super::{Failure, completions, runtime, show};
 use crate::archive::{EntryId, Index};
 use crate::decode::{Memory, Password};
-use crate::ranges::RangeSet;
+use crate::ranges::{RangeSet, len};
 use crate::reader::Archive;
 use entries::Entries;
 use fetch::{fetch, windows};
-use report::{Bad, Report};
+use report::{Bad, Report, Subject};
 
 /// How many windows are fetched at once.
 const AT_ONCE: usize = 8;
@@ -73,68 +73,56 @@ Each bad extent is a line: the file, the bytes of the archive, and why.
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let access = resolve(&args.source, &args.read)?.without_cache();
-    let runtime = runtime::new()?;
-    let done = runtime.block_on(async {
+    let (subject, report) = runtime::run(async {
         let archive = access.open_archive().await?.archive;
-        let mut report = Report::new(access.location.shown(), access.is_verified());
+        let subject = Subject {
+            source: access.location.shown(),
+            is_verified: access.is_verified(),
+            format: archive.index().format(),
+        };
         let password = access.password_for(archive.index());
         let memory = Memory::new(access.options.reader.memory);
-        let with = (password.as_ref(), &memory);
-        run(&archive, &args.paths, with, &mut report).await?;
-        Ok(report)
-    });
-    // Nothing waits for what was fetched ahead.
-    runtime.shutdown_background();
-    let report = done?;
+        let report = run(&archive, &args.paths, (password.as_ref(), &memory)).await?;
+        Ok((subject, report))
+    })?;
     let text = if args.json {
-        report.json()
+        report.json(&subject)
     } else {
-        report.text()
+        report.text(&subject)
     };
     show::print(|out| out.write_all(text.as_bytes()))?;
-    let is_good = report.is_good() && report.is_complete();
+    let is_good = report.is_good() && report.is_complete(&subject);
     Ok(ExitCode::from(u8::from(!is_good)))
 }
 
 /// What codecs need: the password, and the memory that they share.
 type With<'a> = (Option<&'a Password>, &'a Arc<Memory>);
 
-async fn run(
-    archive: &Archive,
-    paths: &[OsString],
-    with: With<'_>,
-    report: &mut Report,
-) -> Result<(), Failure> {
+async fn run(archive: &Archive, paths: &[OsString], with: With<'_>) -> Result<Report, Failure> {
     let index = archive.index();
-    let (chosen, ranges) = match paths {
-        [] => {
-            let whole = std::iter::once(0..index.blob_size());
-            (index.ids().collect(), whole.collect())
-        }
-        paths => {
-            let chosen = choose(index, paths)?;
-            let ranges = spans(index, &chosen);
-            (chosen, ranges)
-        }
+    let chosen = selected(paths, index)?;
+    let ranges = if paths.is_empty() {
+        std::iter::once(0..index.blob_size()).collect()
+    } else {
+        spans(index, &chosen)
     };
-    let total = ranges.iter().map(|range| range.end - range.start).sum();
+    let total = ranges.iter().map(len).sum();
     let progress = Progress::bytes("verifying", Some(total));
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let tasks = stream::iter(tasks(index, chosen, ranges));
-    let empty = report.part();
-    let parts = tasks.map(|task| read_through(archive, task, with, empty.part(), &progress));
+    let parts = tasks.map(|task| read_through(archive, task, with, &progress));
     let mut parts = parts.buffer_unordered(cores);
+    let mut report = Report::default();
     while let Some(part) = parts.next().await {
         report.add(part?);
     }
-    report.format = index.format();
     if index.ending().is_damage()
         && let Some(why) = index.problem()
     {
         let behind = index.cd_range().start..index.blob_size();
         report.bad(Bad::between(index, behind, why));
     }
-    Ok(())
+    Ok(report)
 }
 
 /// Entries to compare, and the ranges to read for them.
@@ -162,9 +150,9 @@ async fn read_through(
     archive: &Archive,
     (chosen, ranges): Task,
     (password, memory): With<'_>,
-    mut report: Report,
     progress: &Progress,
 ) -> Result<Report, Failure> {
+    let mut report = Report::default();
     let mut entries = Entries::new(archive.index(), chosen, password, memory, &mut report);
     let source = archive.source();
     let fetched = stream::iter(windows(source.clone(), ranges)).map(|window| {
@@ -177,7 +165,7 @@ async fn read_through(
         let outcomes = window.map_err(Failure::new)?;
         for outcome in outcomes.map_err(Failure::new)? {
             entries.take(&outcome, &mut report).await;
-            progress.add(outcome.range.end - outcome.range.start);
+            progress.add(len(&outcome.range));
         }
     }
     drop(fetched);
@@ -190,15 +178,6 @@ async fn read_through(
     }
     entries.end(&mut report).await;
     Ok(report)
-}
-
-/// The entries that these paths and patterns name.
-fn choose(index: &Index, paths: &[OsString]) -> Result<Vec<EntryId>, Failure> {
-    let mut patterns = Patterns::of_index(paths, index)?;
-    let chosen = index.ids().filter(|id| patterns.select(index.path(*id)));
-    let chosen = chosen.collect();
-    patterns.finish()?;
-    Ok(chosen)
 }
 
 /// The ranges of these entries, headers included, with neighbours joined.

@@ -20,19 +20,31 @@ pub(super) struct Bad {
     why: String,
 }
 
-/// The whole result.
+/// The result for an archive, or for a part of it.
+#[derive(Default, Serialize)]
 pub(super) struct Report {
-    source: (&'static str, String),
-    is_verified: bool,
-    pub(super) format: Format,
     /// Entries that were read, and how many of them were compared with their checksum.
     pub(super) files: u64,
     pub(super) compared: u64,
     /// Bytes of the archive that were read.
     pub(super) bytes: u64,
-    /// Entries that cannot be read, and why.
-    pub(super) unread: Vec<(Vec<u8>, String)>,
+    /// Entries that cannot be read.
+    unread: Vec<Unread>,
     bad: Vec<Bad>,
+}
+
+#[derive(Serialize)]
+struct Unread {
+    name: String,
+    why: String,
+}
+
+/// What was verified, and how.
+pub(super) struct Subject {
+    pub(super) source: (&'static str, String),
+    /// Whether every byte was verified against the CID.
+    pub(super) is_verified: bool,
+    pub(super) format: Format,
 }
 
 #[derive(Serialize)]
@@ -40,70 +52,41 @@ struct Json<'a> {
     source: &'a str,
     good: bool,
     proven: bool,
-    files: u64,
-    compared: u64,
-    bytes: u64,
-    unread: Vec<Unread<'a>>,
-    bad: &'a [Bad],
-}
-
-#[derive(Serialize)]
-struct Unread<'a> {
-    name: String,
-    why: &'a str,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 impl Bad {
     pub(super) fn of(index: &Index, id: EntryId, range: Range<u64>, why: String) -> Self {
-        Self {
-            name: Some(printable(index.path(id))),
-            offset: range.start,
-            length: range.end - range.start,
-            why,
-        }
+        Self::new(Some(id), index, range, why)
     }
 
     /// Reports bytes that belong to no chosen entry.
     pub(super) fn between(index: &Index, range: Range<u64>, why: String) -> Self {
-        let name = if range.end > index.cd_range().start {
-            None
-        } else {
-            index.at(range.start).map(|id| printable(index.path(id)))
-        };
+        let is_before_end = range.end <= index.cd_range().start;
+        let id = is_before_end.then(|| index.at(range.start)).flatten();
+        Self::new(id, index, range, why)
+    }
+
+    fn new(id: Option<EntryId>, index: &Index, range: Range<u64>, why: String) -> Self {
         Self {
-            name,
+            name: id.map(|id| printable(index.path(id))),
             offset: range.start,
             length: range.end - range.start,
             why,
         }
     }
-
-    fn end(&self) -> u64 {
-        self.offset + self.length
-    }
 }
 
 impl Report {
-    pub(super) fn new(source: (&'static str, String), is_verified: bool) -> Self {
-        Self {
-            source,
-            is_verified,
-            format: Format::Zip,
-            files: 0,
-            compared: 0,
-            bytes: 0,
-            unread: Vec::new(),
-            bad: Vec::new(),
-        }
-    }
-
     pub(super) fn bad(&mut self, bad: Bad) {
         self.bad.push(bad);
     }
 
-    /// An empty result for a part of the archive.
-    pub(super) fn part(&self) -> Self {
-        Self::new(self.source.clone(), self.is_verified)
+    /// An entry that cannot be read.
+    pub(super) fn unread(&mut self, name: &[u8], why: String) {
+        let name = printable(name);
+        self.unread.push(Unread { name, why });
     }
 
     /// Adds the result of a part. What is bad stays in the order of the archive.
@@ -121,51 +104,45 @@ impl Report {
     }
 
     /// Whether every byte was verified, or every entry compared.
-    pub(super) fn is_complete(&self) -> bool {
-        self.is_verified || self.unread.is_empty()
+    pub(super) fn is_complete(&self, of: &Subject) -> bool {
+        of.is_verified || self.unread.is_empty()
     }
 
-    pub(super) fn json(&self) -> String {
-        let unread = self.unread.iter().map(|(name, why)| Unread {
-            name: printable(name),
-            why,
-        });
+    pub(super) fn json(&self, of: &Subject) -> String {
         let json = Json {
-            source: &self.source.1,
+            source: &of.source.1,
             good: self.is_good(),
-            proven: self.is_verified,
-            files: self.files,
-            compared: self.compared,
-            bytes: self.bytes,
-            unread: unread.collect(),
-            bad: &self.bad,
+            proven: of.is_verified,
+            report: self,
         };
         let text = serde_json::to_string_pretty(&json);
         text.expect("strings and numbers") + "\n"
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self, of: &Subject) -> String {
         let mut text = String::new();
         for bad in &self.bad {
             let name = bad.name.as_deref().unwrap_or("(between files)");
-            let (first, last, length) = (bad.offset, bad.end().saturating_sub(1), bad.length);
-            let why = &bad.why;
+            let (first, length, why) = (bad.offset, bad.length, &bad.why);
             let _ = match length {
                 0 => writeln!(text, "{name}: at byte {first}: {why}"),
-                _ => writeln!(text, "{name}: bytes {first}-{last} ({length}): {why}"),
+                _ => {
+                    let last = first + length - 1;
+                    writeln!(text, "{name}: bytes {first}-{last} ({length}): {why}")
+                }
             };
         }
-        for (_, why) in &self.unread {
+        for Unread { why, .. } in &self.unread {
             let _ = writeln!(text, "not compared: {why}");
         }
-        let (kind, source) = &self.source;
-        let how = if self.is_verified {
+        let (kind, source) = &of.source;
+        let how = if of.is_verified {
             "verified against the CID"
         } else {
             "read, but not verified, without a CID"
         };
         let (bytes, files, compared) = (self.bytes, self.files, self.compared);
-        let compared = match self.format {
+        let compared = match of.format {
             Format::Zip => {
                 let entries = files + self.unread.len() as u64;
                 format!("of {entries} entries, {compared} were compared with their checksum")
@@ -176,7 +153,7 @@ impl Report {
         };
         let _ = writeln!(text, "{kind} {source}: {bytes} bytes {how}; {compared}");
         let _ = match self.bad.len() {
-            0 if self.is_complete() => writeln!(text, "all good"),
+            0 if self.is_complete(of) => writeln!(text, "all good"),
             0 => writeln!(text, "nothing bad found, but not everything was compared"),
             1 => writeln!(text, "1 bad extent"),
             many => writeln!(text, "{many} bad extents"),

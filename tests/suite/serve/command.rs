@@ -267,6 +267,7 @@ fn an_unusable_file_is_reported_in_one_line() {
         (taken.as_str(), &file, "--listen"),
         ("127.0.0.1:0", &missing, "there is no file"),
         ("127.0.0.1:0", &empty, "nothing to serve"),
+        ("127.0.0.1:0", &PathBuf::from("/dev/null"), "neither"),
     ] {
         let (code, out, err) = run(aiozfs().args(["serve", "--listen", listen]).arg(what));
         assert_eq!((code, &out[..]), (Some(1), ""), "{err}");
