@@ -142,8 +142,7 @@ impl Verify {
 /// Opens the cache in directory `dir`, which is created if it is missing. `size` is its limit in bytes
 /// [default: 10 GiB, or a tenth of the free space if that is less].
 pub fn open_cache(dir: &Path, size: Option<u64>) -> io::Result<Cache> {
-    let mut folder = Folder::open(dir)?;
-    folder.discard_others();
+    let folder = Folder::open(dir)?;
     let default_size = || {
         let room = Cache::room(&folder).unwrap_or(0);
         CACHE_SIZE.min(room / CACHE_PART)
