@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Disk, Folder, Key};
+use aiozfs::cache::{Ask, Cache, Cached, Disk, Folder, Key};
 use aiozfs::content::Cid;
 use aiozfs::source::{ChunkStream, Memory, Opened, Priority, Result, Source};
 use futures_util::StreamExt;
@@ -64,7 +64,7 @@ pub struct Kept {
 
 impl Kept {
     pub fn on(disk: Arc<dyn Disk>, size: u64, below: Arc<dyn Source>) -> Self {
-        let cache = Cache::new(disk, &CacheOptions { size });
+        let cache = Cache::new(disk, size);
         let source = Cached::new(below, &cache, key(), Ask::Always);
         Self { cache, source }
     }

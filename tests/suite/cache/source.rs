@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::common::disk::{Fault, FaultDisk};
 use crate::common::kept::{Below, Kept, PATIENCE, blocks, files, folder, read, taken};
 use crate::common::tree;
-use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::cache::{Ask, Cache, Cached, Folder, Key};
 use aiozfs::source::{Offline, Priority, Source};
 use futures_util::StreamExt;
 
@@ -343,7 +343,7 @@ async fn a_lost_size_count_is_counted_again() {
             Some(bytes) => fs::write(usage, bytes).expect("damaged"),
         }
         let other = tree::bytes(10, 18 * MIB as usize);
-        let cache = Cache::new(folder(dir.path()), &CacheOptions { size: SIZE });
+        let cache = Cache::new(folder(dir.path()), SIZE);
         let key = Key::id("another", &[]);
         let source = Cached::new(Below::new(&other), &cache, key, Ask::Always);
         source.open(0).await.expect("open");
