@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cached::Cached;
 use super::disk::Handle;
-use super::job::{Job, SideContent, SideFile};
+use super::job::Job;
 use super::record::{Fill, Framed};
 use super::shared::{Shared, damaged};
 
@@ -23,7 +23,7 @@ impl Cached {
         let work = move |shared: &Shared| {
             let path = blob.file(&name);
             let file: Arc<dyn Handle> = shared.disk.open(&path).ok()?.into();
-            let mut framed = Framed::open(file.clone(), blob.key.hash());
+            let mut framed = Framed::open(file.clone(), &blob.key.hash);
             let made = framed
                 .as_mut()
                 .and_then(|framed| make(&mut |out| framed.pull(out)));
@@ -43,13 +43,14 @@ impl Cached {
     }
 
     /// Stores an artifact of about `size` bytes under this name. The writer's thread calls `fill`.
-    pub fn keep(&self, name: String, size: u64, fill: Fill) {
+    pub fn keep(&self, name: &str, size: u64, fill: Fill) {
         if let Some((cache, blob)) = self.storage() {
-            cache.send(Job::Keep(SideFile {
-                blob,
-                name,
-                content: SideContent::Framed(size, fill),
-            }));
+            cache.send(Job::Artifact {
+                path: blob.file(name),
+                key: blob.key.hash,
+                size,
+                fill,
+            });
         }
     }
 }

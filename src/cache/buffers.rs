@@ -23,12 +23,9 @@ const LEN: usize = (HEAD + BLOCK) as usize;
 /// The size of a huge page.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// The pool. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Buffers(Arc<Pool>);
-
+/// The pool.
 #[derive(Debug, Default)]
-struct Pool {
+pub(super) struct Buffers {
     free: Mutex<Vec<MmapMut>>,
     made: AtomicUsize,
 }
@@ -39,26 +36,24 @@ pub(super) struct Buffer {
     /// `None` only in `drop`.
     memory: Option<MmapMut>,
     start: usize,
-    pool: Arc<Pool>,
+    pool: Arc<Buffers>,
 }
 
 impl Buffers {
     /// A free buffer; `None` if all are in use.
-    pub(super) fn take(&self) -> Option<Buffer> {
-        let free = self.0.free.lock().pop();
+    pub(super) fn take(self: &Arc<Self>) -> Option<Buffer> {
+        let free = self.free.lock().pop();
         let memory = match free {
             Some(memory) => memory,
-            None => self.0.make()?,
+            None => self.make()?,
         };
         Some(Buffer {
             start: memory.as_ptr().align_offset(HUGE_PAGE),
             memory: Some(memory),
-            pool: self.0.clone(),
+            pool: self.clone(),
         })
     }
-}
 
-impl Pool {
     fn make(&self) -> Option<MmapMut> {
         let made = self.made.fetch_update(Relaxed, Relaxed, |made| {
             (made < MAX_BUFFERS).then_some(made + 1)
@@ -115,7 +110,7 @@ mod tests {
 
     #[test]
     fn buffers_return_and_are_limited() {
-        let buffers = Buffers::default();
+        let buffers = Arc::new(Buffers::default());
         let mut all: Vec<Buffer> = std::iter::from_fn(|| buffers.take()).collect();
         assert_eq!(all.len(), MAX_BUFFERS);
         for buffer in &mut all {

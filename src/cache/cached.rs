@@ -11,17 +11,15 @@ use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 
 use super::Cache;
-use super::blob::Blob;
+use super::blob::{Blob, dir};
 use super::block::{BLOCK, blocks_of};
 use super::collector::Collector;
 use super::job::Job;
 use super::key::Key;
 use super::metadata::{Metadata, Seen};
 use super::read::Lookup;
-use super::record;
-use super::shared::Shared;
+use super::shared::CacheStatus;
 use super::store::Inner;
-use super::tally::CacheStatus;
 use crate::source::{
     Chunk, ChunkStream, Error, Fact, Hints, Opened, Origin, Priority, Result, Source,
     answer_without_bytes,
@@ -87,8 +85,7 @@ impl Cached {
 
     /// What this process did with the cache, for all blobs.
     pub fn status(&self) -> CacheStatus {
-        let shared = &self.0.cache.shared;
-        shared.tally.status(shared.size())
+        *self.0.cache.shared.status.lock()
     }
 
     /// Whether the version of a URL was taken to be the current one without asking.
@@ -138,9 +135,7 @@ impl State {
     /// Opens content that cannot change: its recorded size needs no request.
     async fn open_immutable(&self, tail: u64) -> Result<Opened> {
         if let Some(blob) = self.blob().cloned() {
-            let path = blob.file("record");
-            let read = move |shared: &Shared| record::read(&*shared.disk, &path);
-            let metadata: Option<Metadata> = self.cache.run_blocking(read).await.flatten();
+            let metadata = self.cache.record(blob.file("record")).await;
             if let Some(Metadata { size, .. }) = metadata {
                 self.below.learn(Fact::Size(size));
                 self.opened(size, None);
@@ -162,8 +157,7 @@ impl State {
     /// Judges the error of a read from below. If the version of a URL may be out of date, the next open asks the server.
     /// If the server has not confirmed the version, its refusal counts as a change: what was requested is gone.
     fn judge(&self, error: Error) -> Error {
-        let (origin, is_doubtful) = match &error {
-            Error::Changed { .. } => (None, true),
+        let refused_by = match &error {
             // The server was not asked before, and one that has another blob now need not say so. Object stores answer
             // 403 for an absent object to users who may not list the bucket.
             Error::NotFound { origin }
@@ -174,16 +168,17 @@ impl State {
             | Error::Status { origin, .. }
                 if !error.is_transient() || matches!(error, Error::NoRanges { .. }) =>
             {
-                (Some(origin.clone()), self.is_assumed())
+                Some(origin.clone()).filter(|_| self.is_assumed())
             }
-            _ => (None, false),
+            _ => None,
         };
+        let is_doubtful = refused_by.is_some() || matches!(error, Error::Changed { .. });
         if is_doubtful && self.key.is_url() {
             // The writer does this after it has written a record of this version.
             self.cache.send(Job::ForgetSeen(self.seen_path()));
         }
-        match origin {
-            Some(origin) if is_doubtful && self.below.version().is_none() => Error::Changed {
+        match refused_by {
+            Some(origin) if self.below.version().is_none() => Error::Changed {
                 origin,
                 what: format!("its version in the cache is not confirmed ({error})"),
             },
@@ -198,22 +193,20 @@ impl State {
     /// Opens a URL: one request tells its current version, unless that is known.
     async fn open_url(&self, tail: u64) -> Result<Opened> {
         let path = self.seen_path();
-        let at = path.clone();
-        let read = move |shared: &Shared| record::read(&*shared.disk, &at);
-        let seen: Option<Seen> = self.cache.run_blocking(read).await.flatten();
+        let seen: Option<Seen> = self.cache.record(path.clone()).await;
         let is_current = |seen: &&Seen| match &self.ask {
             Ask::Always => false,
             Ask::Stale(listed) => seen.is_fresh(listed.as_deref()),
             Ask::Never => true,
         };
         if let Some(seen) = seen.as_ref().filter(is_current) {
-            let Seen { version, size, .. } = seen;
-            let key = self.key.version(version, *size);
-            let _ = self.blob.set(Some(Blob::new(key)));
+            let (version, size) = (&seen.version, seen.size);
+            let _ = self
+                .blob
+                .set(Some(Blob::new(self.key.version(version, size))));
             let _ = self.assumed.set(version.clone());
-            self.below.learn(Fact::Version(version, *size));
-            self.opened(*size, Some(version.clone()));
-            let size = *size;
+            self.below.learn(Fact::Version(version, size));
+            self.opened(size, Some(version.clone()));
             return Ok(Opened { size, tail: None });
         }
         // If the version is the same, the end comes from disk.
@@ -241,7 +234,7 @@ impl State {
         self.store(opened.tail.as_ref());
         if seen.as_ref() != Some(&now) {
             let old = seen.map(|seen| self.key.version(&seen.version, seen.size));
-            let old = old.filter(|old| *old != key);
+            let old = old.filter(|old| *old != key).map(|old| dir(&old.hex()));
             self.cache.send(Job::Seen { path, now, old });
         }
         Ok(opened)
@@ -290,7 +283,7 @@ impl CachedRead {
                     Ok(Some(chunk)) => {
                         let bytes = chunk.bytes.len() as u64;
                         self.blob.misses.fetch_add(bytes, Relaxed);
-                        self.state.cache.shared.tally.missed(bytes);
+                        self.state.cache.shared.status.lock().misses += bytes;
                         return Ok(Some(chunk));
                     }
                     Ok(None) => self.below = None,
@@ -341,7 +334,7 @@ impl CachedRead {
         let offset = self.left.start;
         self.left.start += bytes.len() as u64;
         self.blob.hits.fetch_add(bytes.len() as u64, Relaxed);
-        self.state.cache.shared.tally.hit(bytes.len() as u64);
+        self.state.cache.shared.status.lock().hits += bytes.len() as u64;
         Chunk {
             offset,
             bytes,

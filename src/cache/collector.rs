@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::blob::Blob;
 use super::block::BLOCK;
-use super::job::BlockPart;
+use super::job::{BlockPart, Job};
 use super::store::Inner;
 
 /// Copies bytes into parts, one a block. Dropping it hands over an unfinished part.
@@ -49,7 +49,7 @@ impl Collector {
                 blob: self.blob.clone(),
                 offset: at,
                 bytes: Vec::with_capacity(most as usize),
-                _reservation: room,
+                _room: room,
             });
         }
         if let Some(part) = &mut self.filling {
@@ -66,7 +66,7 @@ impl Collector {
             && !part.bytes.is_empty()
             && self.blob.quarantine.first(&part.range()).is_none()
         {
-            self.cache.write(part);
+            self.cache.send(Job::Write(part));
         }
     }
 }

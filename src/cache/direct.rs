@@ -21,10 +21,7 @@ pub(super) fn read(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize>
         return read_all(file, buffer, at);
     }
     // Not every file system supports direct reads of this alignment.
-    match read_direct(file, buffer, at) {
-        Ok(read) => Ok(read),
-        Err(_) => read_all(file, buffer, at),
-    }
+    read_direct(file, buffer, at).or_else(|_| read_all(file, buffer, at))
 }
 
 /// Reads through the page cache until `buffer` is full or the file ends.

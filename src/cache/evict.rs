@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use super::block::{BLOCK, HEAD};
+use super::block::BLOCK;
 use super::clock::now;
 use super::disk::{Disk, Listed, Stat};
 use super::metadata::Seen;
@@ -87,7 +87,10 @@ pub(super) fn make_room(shared: &Shared, known: Usage, need: u64) -> io::Result<
         let room = (bound / 20).max(MIN_FREED).min(bound / 2);
         let victims = victims(disk, &survey, taken - (bound - room), shared.size());
         let freed = remove(disk, &survey, &victims);
-        shared.tally.evicted(victims.len(), freed);
+        let mut status = shared.status.lock();
+        status.evicted_files += victims.len() as u64;
+        status.evicted_bytes += freed;
+        drop(status);
         taken -= freed;
     }
     usage::set(disk, before, taken, now())?;
@@ -285,9 +288,4 @@ pub(super) fn remove_blob(disk: &dyn Disk, dir: &str) -> io::Result<u64> {
     let freed = remove(disk, &survey, &all);
     usage::add(disk, -(freed as i64))?;
     Ok(freed)
-}
-
-/// The disk space of a file of `len` bytes on most file systems.
-pub(super) fn taken_by(len: u64) -> u64 {
-    len.next_multiple_of(HEAD)
 }

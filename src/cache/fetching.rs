@@ -61,7 +61,7 @@ impl Cached {
             return;
         };
         let wait = async {
-            while cache.shared.budget.is_short() {
+            while cache.shared.is_behind() {
                 tokio::time::sleep(POLL).await;
             }
         };

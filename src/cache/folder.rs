@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Advice, AtFlags, Dir, FlockOperation, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -31,12 +31,10 @@ const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
 #[derive(Debug)]
 pub struct Folder {
     root: OwnedFd,
-    /// Directories of other formats.
-    others: Vec<PathBuf>,
 }
 
 impl Folder {
-    /// Opens the cache below `dir`, which is created if it does not exist.
+    /// Opens the cache below `dir`, which is created if it does not exist. Removes directories of other formats there.
     ///
     /// If other users have access, it is revoked.
     ///
@@ -60,17 +58,16 @@ impl Folder {
             name != FORMAT
                 && number.is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit))
         };
-        let entries = fs::read_dir(dir)?.flatten();
-        let others = entries.filter(|entry| {
-            let mine = entry
-                .metadata()
-                .is_ok_and(|meta| meta.is_dir() && meta.uid() == us);
-            mine && is_other(&entry.file_name())
-        });
-        Ok(Self {
-            root,
-            others: others.map(|entry| entry.path()).collect(),
-        })
+        for entry in fs::read_dir(dir)?.flatten() {
+            let is_ours = |meta: fs::Metadata| meta.is_dir() && meta.uid() == us;
+            if is_other(&entry.file_name()) && entry.metadata().is_ok_and(is_ours) {
+                let path = entry.path();
+                log::warn!("cache: {} has another format; discarded", path.display());
+                // A directory that cannot be removed is tried again at the next start.
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+        Ok(Self { root })
     }
 
     /// Opens the cache below `dir` to look at it: changes no file, directory or mode.
@@ -84,8 +81,7 @@ impl Folder {
             let why = format!("other users have access to {}", path.display());
             return Err(refused(&why));
         }
-        let others = Vec::new();
-        Ok(Self { root, others })
+        Ok(Self { root })
     }
 
     /// Whether there is a cache of this format below `dir`. Creates nothing.
@@ -100,19 +96,7 @@ impl Folder {
         }
     }
 
-    /// Removes the directories of other formats; returns how many there were.
-    pub fn discard_others(&mut self) -> usize {
-        let others = std::mem::take(&mut self.others);
-        for path in &others {
-            log::warn!("cache: {} has another format; discarded", path.display());
-            // A directory that cannot be removed is tried again at the next start.
-            let _ = fs::remove_dir_all(path);
-        }
-        others.len()
-    }
-
     fn open_dir(&self, path: &str) -> io::Result<OwnedFd> {
-        let path = if path.is_empty() { "." } else { path };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | ALWAYS;
         Ok(rustix::fs::openat(&self.root, path, flags, Mode::empty())?)
     }

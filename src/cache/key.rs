@@ -11,8 +11,10 @@ use crate::ranges::hex;
 /// content of a CID have different keys: a lying gateway affects only mounts that do not verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    hash: [u8; 32],
-    kind: &'static str,
+    /// Identifies it.
+    pub(super) hash: [u8; 32],
+    /// `cid`, `believed`, `id` or `url`.
+    pub(super) kind: &'static str,
     name: String,
 }
 
@@ -68,11 +70,6 @@ impl Key {
         Self { hash, kind, name }
     }
 
-    /// The hash that identifies it.
-    pub(super) fn hash(&self) -> &[u8; 32] {
-        &self.hash
-    }
-
     /// The hash, shortened, as a file name.
     pub(super) fn hex(&self) -> String {
         hex(&self.hash[..20])
@@ -81,11 +78,6 @@ impl Key {
     /// Whether it is a URL without a version.
     pub(super) fn is_url(&self) -> bool {
         self.kind == "url"
-    }
-
-    /// `cid`, `believed`, `id` or `url`.
-    pub(super) fn kind(&self) -> &'static str {
-        self.kind
     }
 }
 
@@ -133,6 +125,6 @@ mod tests {
         let turned = [gateways[1].clone(), gateways[0].clone()];
         assert_eq!(Key::id("a", &gateways), Key::id("a", &turned));
         assert!(!format!("{url:?} {url}").contains("s3cret"));
-        assert_eq!(url.version("e1", 5).kind(), "url");
+        assert_eq!(url.version("e1", 5).kind, "url");
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Metadata {
 impl Metadata {
     pub(super) fn new(key: &Key, size: u64, version: Option<String>) -> Self {
         Self {
-            kind: key.kind().to_owned(),
+            kind: key.kind.to_owned(),
             name: key.to_string(),
             size,
             version,

@@ -10,7 +10,6 @@
 mod artifacts;
 mod blob;
 mod block;
-mod budget;
 mod buffers;
 mod cached;
 mod clock;
@@ -35,7 +34,6 @@ mod record;
 mod replace;
 mod shared;
 mod store;
-mod tally;
 mod usage;
 mod writer;
 
@@ -47,5 +45,5 @@ pub use key::Key;
 pub use manage::{CachedBlob, Content, Verified};
 pub use nodes::CachedNodes;
 pub use record::Fill;
-pub use store::{Cache, CacheOptions};
-pub use tally::CacheStatus;
+pub use shared::CacheStatus;
+pub use store::Cache;

@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 
 use super::Cache;
 use super::blob::Blob;
-use super::job::{Job, SideContent, SideFile};
+use super::job::Job;
 use super::key::Key;
 use super::shared::{Shared, damaged};
 use super::store::Inner;
@@ -53,11 +53,11 @@ impl CachedNodes {
             }
             let bytes = fetched.await?;
             if let Some(room) = self.cache.room(bytes.len()) {
-                self.cache.send(Job::Keep(SideFile {
-                    blob: self.blob.clone(),
-                    name,
-                    content: SideContent::Plain(bytes.to_vec(), room),
-                }));
+                self.cache.send(Job::Node {
+                    path: self.blob.file(&name),
+                    bytes: bytes.to_vec(),
+                    _room: room,
+                });
             }
             Ok(bytes)
         }

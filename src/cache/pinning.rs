@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::disk::Disk;
+use super::pins;
 use super::replace::replace;
 use super::shared::Shared;
-use super::{pins, record};
 
 /// How long to wait for another process that changes pins.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,12 +18,16 @@ pub(super) fn add(shared: &Shared, dir: &str, ranges: &[Range<u64>]) -> io::Resu
     let _alone = alone(&*shared.disk)?;
     let mut pins = pins::of(&*shared.disk, dir);
     pins.add(ranges);
-    let bytes = record::seal(&pins);
+    let bytes = pins.seal();
     let len = bytes.len() as u64;
     let is_kept = replace(shared, &pins::path(dir), len, &|file| {
         file.write_at(&bytes, 0)
     })?;
-    if is_kept { Ok(()) } else { Err(full()) }
+    if is_kept {
+        return Ok(());
+    }
+    let what = "pins fill the cache; unpin something with 'aiozfs cache unpin', or give it more space with --cache-size";
+    Err(io::Error::new(io::ErrorKind::StorageFull, what))
 }
 
 /// Removes all pins of the blob in a directory.
@@ -31,12 +35,6 @@ pub(super) fn clear(shared: &Shared, dir: &str) -> io::Result<()> {
     let _alone = alone(&*shared.disk)?;
     shared.remove(&pins::path(dir));
     Ok(())
-}
-
-/// The error if pins fill the cache.
-fn full() -> io::Error {
-    let what = "pins fill the cache; unpin something with 'aiozfs cache unpin', or give it more space with --cache-size";
-    io::Error::new(io::ErrorKind::StorageFull, what)
 }
 
 /// Takes the lock of all pins, and waits for it if necessary.

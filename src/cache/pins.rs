@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use super::block::BLOCK;
 use super::disk::Disk;
 use super::record;
@@ -14,13 +12,12 @@ const MAX_RANGES: usize = 10_000;
 
 /// Pinned ranges, which begin and end at block boundaries. A blob with pins also keeps its nodes and
 /// artifacts.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<Range<u64>>", into = "Vec<Range<u64>>")]
 pub(super) struct Pins(RangeSet);
 
 /// The pins of the blob in a directory.
 pub(super) fn of(disk: &dyn Disk, dir: &str) -> Pins {
-    record::read(disk, &path(dir)).unwrap_or_default()
+    let ranges: Vec<Range<u64>> = record::read(disk, &path(dir)).unwrap_or_default();
+    Pins(ranges.into_iter().collect())
 }
 
 /// The path of the pins of the blob in a directory.
@@ -29,6 +26,11 @@ pub(super) fn path(dir: &str) -> String {
 }
 
 impl Pins {
+    /// The bytes of their record.
+    pub(super) fn seal(&self) -> Vec<u8> {
+        record::seal(&*self.0)
+    }
+
     /// Whether nothing is pinned.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -60,17 +62,5 @@ impl Pins {
         pins.map(|pin| overlap(pin, &(0..size)))
             .map(|pin| pin.end - pin.start)
             .sum()
-    }
-}
-
-impl From<Vec<Range<u64>>> for Pins {
-    fn from(ranges: Vec<Range<u64>>) -> Self {
-        Self(ranges.into_iter().collect())
-    }
-}
-
-impl From<Pins> for Vec<Range<u64>> {
-    fn from(pins: Pins) -> Self {
-        pins.0.to_vec()
     }
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::ranges::RangeSet;
+
 /// The number of blocks in a group; a group has a directory of its own.
 pub(super) const GROUP: u64 = 1 << 10;
 
@@ -22,41 +24,30 @@ const FRESH: Duration = Duration::from_secs(1);
 pub(super) struct PresenceIndex(Mutex<HashMap<u64, Group>>);
 
 /// What a listing of a group showed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Group {
     looked_at: Option<Instant>,
-    /// A bit for each block that may exist; the bit of a removed block may be stale.
-    there: [u64; (GROUP / 64) as usize],
+    /// The numbers of blocks that may exist; a removed block may still be among them.
+    there: RangeSet,
 }
 
 impl Group {
-    const UNKNOWN: Self = Self {
-        looked_at: None,
-        there: [0; (GROUP / 64) as usize],
-    };
-
     fn add(&mut self, number: u64) {
-        let at = number % GROUP;
-        self.there[(at / 64) as usize] |= 1 << (at % 64);
+        self.there.insert(number..number + 1);
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
         (self.looked_at).is_some_and(|at| now.saturating_duration_since(at) < FRESH)
     }
-
-    fn has(&self, number: u64) -> bool {
-        let at = number % GROUP;
-        self.there[(at / 64) as usize] & (1 << (at % 64)) != 0
-    }
 }
 
 impl PresenceIndex {
     /// Whether a listing that can be trusted at `now` shows none of these blocks.
-    pub(super) fn lacks(&self, mut blocks: Range<u64>, now: Instant) -> bool {
+    pub(super) fn lacks(&self, blocks: Range<u64>, now: Instant) -> bool {
         let groups = self.0.lock();
-        blocks.all(|number| {
-            let group = groups.get(&(number / GROUP));
-            group.is_some_and(|group| group.is_fresh(now) && !group.has(number))
+        (blocks.start / GROUP..blocks.end.div_ceil(GROUP)).all(|number| {
+            let group = groups.get(&number).filter(|group| group.is_fresh(now));
+            group.is_some_and(|group| group.there.first_in(&blocks).is_none())
         })
     }
 
@@ -70,7 +61,7 @@ impl PresenceIndex {
     /// they may have come meanwhile.
     pub(super) fn listed(&self, number: u64, at: Instant, blocks: impl Iterator<Item = u64>) {
         let mut groups = self.0.lock();
-        let group = groups.entry(number / GROUP).or_insert(Group::UNKNOWN);
+        let group = groups.entry(number / GROUP).or_default();
         group.looked_at = Some(at);
         blocks.for_each(|number| group.add(number));
     }
@@ -78,8 +69,7 @@ impl PresenceIndex {
     /// Records that a block is about to be written.
     pub(super) fn add(&self, number: u64) {
         let mut groups = self.0.lock();
-        let group = groups.entry(number / GROUP).or_insert(Group::UNKNOWN);
-        group.add(number);
+        groups.entry(number / GROUP).or_default().add(number);
     }
 }
 

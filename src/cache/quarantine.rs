@@ -4,7 +4,6 @@
 //! the wrong bytes may give them again before it is suspended.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
@@ -15,29 +14,21 @@ const MAX_RANGES: usize = 256;
 
 /// Ranges in quarantine.
 #[derive(Debug, Default)]
-pub(super) struct Quarantine {
-    /// Avoids the lock while there is no range, the usual case.
-    is_any: AtomicBool,
-    ranges: Mutex<RangeSet>,
-}
+pub(super) struct Quarantine(Mutex<RangeSet>);
 
 impl Quarantine {
     /// Adds a range that was wrong.
     pub(super) fn add(&self, range: &Range<u64>) {
-        let mut ranges = self.ranges.lock();
+        let mut ranges = self.0.lock();
         ranges.insert(range.clone());
         if ranges.len() > MAX_RANGES {
             ranges.insert(0..u64::MAX);
         }
-        self.is_any.store(true, Relaxed);
     }
 
     /// The first part of `range` that is in quarantine.
     pub(super) fn first(&self, range: &Range<u64>) -> Option<Range<u64>> {
-        if !self.is_any.load(Relaxed) {
-            return None;
-        }
-        self.ranges.lock().first_in(range)
+        self.0.lock().first_in(range)
     }
 }
 

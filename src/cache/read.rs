@@ -113,7 +113,7 @@ impl Shared {
         };
         let block = read.and_then(|mut beginning| {
             let head = beginning.split_to(beginning.len().min(HEAD as usize));
-            let head = Head::decode(&head, blob.key.hash(), number);
+            let head = Head::decode(&head, &blob.key.hash, number);
             Ok(OpenBlock {
                 head: head.ok_or_else(|| damaged("its head"))?,
                 file,

@@ -26,7 +26,7 @@ const FRAME_HEAD: u64 = 40;
 const FRAME_TAIL: u64 = 16;
 
 /// The bytes of a record's file.
-pub(super) fn seal<T: Serialize>(record: &T) -> Vec<u8> {
+pub(super) fn seal<T: Serialize + ?Sized>(record: &T) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(record).expect("records are always JSON");
     let sum = xxh3_64(&bytes);
     bytes.extend_from_slice(format!("\n{sum:016x}\n").as_bytes());
@@ -35,18 +35,9 @@ pub(super) fn seal<T: Serialize>(record: &T) -> Vec<u8> {
 
 /// The record in a file's bytes; `None` if it is damaged or has another type.
 pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice(sealed(bytes)?).ok()
-}
-
-/// Whether a file's bytes are an intact record of any type.
-pub(super) fn is_sealed(bytes: &[u8]) -> bool {
-    sealed(bytes).is_some()
-}
-
-fn sealed(bytes: &[u8]) -> Option<&[u8]> {
     let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(18)?)?;
     let is_whole = sum == format!("\n{:016x}\n", xxh3_64(body)).as_bytes();
-    is_whole.then_some(body)
+    is_whole.then(|| serde_json::from_slice(body).ok())?
 }
 
 /// Reads a record; `None` if it does not exist or is damaged.
@@ -187,7 +178,7 @@ fn read_ahead(file: Arc<dyn Handle>, end: u64) -> Receiver<Segment> {
     const AHEAD: usize = 2;
     let (sender, segments) = mpsc::sync_channel(AHEAD);
     let work = move || {
-        let buffers = Buffers::default();
+        let buffers = Arc::new(Buffers::default());
         let mut at = 0;
         while at < end
             && let Some(mut bytes) = buffers.take()

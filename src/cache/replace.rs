@@ -3,32 +3,24 @@
 use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::block::HEAD;
 use super::disk::Handle;
 use super::shared::Shared;
 use super::{evict, usage};
 
-/// Writes or replaces a file of about `len` bytes; false if there is no room for it.
+/// Writes or replaces a file of about `len` bytes, not counting holes. Evicts files for it; false if there is still no
+/// room.
 pub(super) fn replace(
     shared: &Shared,
     path: &str,
     len: u64,
     write: &dyn Fn(&dyn Handle) -> io::Result<()>,
 ) -> io::Result<bool> {
-    let old = shared.disk.open(path).and_then(|file| file.stat());
-    let old = old.map_or(0, |stat| stat.taken);
-    put(shared, path, evict::taken_by(len), old, write)
-}
-
-/// Replaces a file that takes `old` bytes of disk space by one that takes `need`. Evicts files for it;
-/// false if there is still no room.
-pub(super) fn put(
-    shared: &Shared,
-    path: &str,
-    need: u64,
-    old: u64,
-    write: &dyn Fn(&dyn Handle) -> io::Result<()>,
-) -> io::Result<bool> {
     let disk = &*shared.disk;
+    // Most file systems allocate units of 4096 bytes.
+    let need = len.next_multiple_of(HEAD);
+    let old = disk.open(path).and_then(|file| file.stat());
+    let old = old.map_or(0, |stat| stat.taken);
     // Counted before the write: other writers must respect it.
     let known = usage::add(disk, need as i64)?;
     let give_back = |bytes: u64| drop(usage::add(disk, -(bytes as i64)));
@@ -63,7 +55,7 @@ pub(super) fn put(
     };
     match put() {
         Ok(()) => {
-            shared.tally.wrote(need);
+            shared.status.lock().written += need;
             if old > 0 {
                 give_back(old);
             }

@@ -4,11 +4,12 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use super::budget::Budget;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
 use super::buffers::Buffers;
 use super::clock::now;
 use super::disk::{Disk, Handle};
-use super::tally::Tally;
 use super::{record, usage};
 
 /// How long the disk is not used after a failure, in seconds.
@@ -20,14 +21,32 @@ const NOTED_AFTER: i64 = 60;
 /// The bytes that may wait to be written. A link of 1 Gbit/s fills them in a quarter of a second.
 const WAITING: usize = 32 << 20;
 
+/// What this process did with the cache so far.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct CacheStatus {
+    /// The most disk space that it may take, in bytes.
+    pub size: u64,
+    /// Bytes read from disk.
+    pub hits: u64,
+    /// Bytes that had to come from servers.
+    pub misses: u64,
+    /// Bytes written.
+    pub written: u64,
+    /// Files removed to make room.
+    pub evicted_files: u64,
+    /// The disk space that this freed, in bytes.
+    pub evicted_bytes: u64,
+    /// Failures of the disk. After each, the cache is not used for a while.
+    pub failures: u64,
+}
+
 /// What the readers and the writer share.
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
-    size: AtomicU64,
-    /// What this process did with the cache.
-    pub(super) tally: Tally,
-    pub(super) budget: Arc<Budget>,
-    pub(super) buffers: Buffers,
+    pub(super) status: Mutex<CacheStatus>,
+    /// A permit for each byte that may wait to be written.
+    pub(super) room: Arc<Semaphore>,
+    pub(super) buffers: Arc<Buffers>,
     /// Numbers temporary files.
     pub(super) temporary: AtomicU64,
     warned: AtomicBool,
@@ -46,10 +65,12 @@ impl Shared {
     pub(super) fn new(disk: Arc<dyn Disk>, size: u64) -> Self {
         Self {
             disk,
-            size: AtomicU64::new(size),
-            tally: Tally::default(),
-            budget: Budget::new(WAITING),
-            buffers: Buffers::default(),
+            status: Mutex::new(CacheStatus {
+                size,
+                ..CacheStatus::default()
+            }),
+            room: Arc::new(Semaphore::new(WAITING)),
+            buffers: Arc::default(),
             temporary: AtomicU64::new(0),
             warned: AtomicBool::new(false),
             paused_until: Default::default(),
@@ -58,11 +79,12 @@ impl Shared {
 
     /// The bound on the bytes taken of the disk.
     pub(super) fn size(&self) -> u64 {
-        self.size.load(Relaxed)
+        self.status.lock().size
     }
 
-    pub(super) fn set_size(&self, size: u64) {
-        self.size.store(size, Relaxed);
+    /// Whether the disk is behind: more than half of the bytes that may wait to be written do.
+    pub(super) fn is_behind(&self) -> bool {
+        self.room.available_permits() < WAITING / 2
     }
 
     /// Records a use of a file, unless one was recorded lately.
@@ -104,7 +126,7 @@ impl Shared {
     /// Reports a failure: logs the first one, and pauses this access to the disk.
     pub(super) fn report_failure(&self, work: Work, error: &io::Error) {
         self.paused_until[work as usize].store(now() + PAUSE, Relaxed);
-        self.tally.failed();
+        self.status.lock().failures += 1;
         if !self.warned.swap(true, Relaxed) {
             let what = match work {
                 Work::Writing => "written",

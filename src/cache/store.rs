@@ -6,22 +6,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::blob::Blob;
 use super::block::blocks_of;
-use super::budget::Reservation;
 use super::disk::Disk;
-use super::job::{BlockPart, Job};
+use super::job::Job;
 use super::shared::{Shared, Work};
-use super::{usage, writer};
-
-/// Options of a cache.
-#[derive(Debug, Clone)]
-pub struct CacheOptions {
-    /// The most disk space that it may take, in bytes.
-    pub size: u64,
-}
+use super::{record, usage, writer};
 
 /// The most concurrent reads of the disk.
 const MAX_READS: usize = 16;
@@ -41,9 +34,9 @@ pub(super) struct Inner {
 }
 
 impl Cache {
-    /// A cache on this disk.
-    pub fn new(disk: Arc<dyn Disk>, options: &CacheOptions) -> Self {
-        let shared = Arc::new(Shared::new(disk, options.size));
+    /// A cache on this disk that may take `size` bytes of it.
+    pub fn new(disk: Arc<dyn Disk>, size: u64) -> Self {
+        let shared = Arc::new(Shared::new(disk, size));
         let (jobs, queue) = mpsc::channel();
         writer::start(shared.clone(), queue);
         Self(Arc::new(Inner {
@@ -61,7 +54,7 @@ impl Cache {
 
     /// Changes the size limit. If the cache is larger, the next write evicts files.
     pub fn set_size(&self, size: u64) {
-        self.0.shared.set_size(size);
+        self.0.shared.status.lock().size = size;
     }
 
     /// Waits until all pending writes are done, at most for `patience`.
@@ -81,13 +74,12 @@ impl std::fmt::Debug for Cache {
 
 impl Inner {
     /// Reserves room for bytes to write; `None` if there is none or writing is paused.
-    pub(super) fn room(&self, bytes: usize) -> Option<Reservation> {
-        let is_paused = self.shared.is_paused(Work::Writing);
-        (!is_paused).then(|| self.shared.budget.reserve(bytes))?
-    }
-
-    pub(super) fn write(&self, part: BlockPart) {
-        self.send(Job::Write(part));
+    pub(super) fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        if self.shared.is_paused(Work::Writing) {
+            return None;
+        }
+        let bytes = u32::try_from(bytes).ok()?;
+        self.shared.room.clone().try_acquire_many_owned(bytes).ok()
     }
 
     /// Runs disk work on a blocking thread. `None` if reading is paused, or if the work times out, which
@@ -116,6 +108,15 @@ impl Inner {
             self.shared.report_failure(Work::Reading, &slow);
             None
         })
+    }
+
+    /// Reads a record; `None` if it does not exist or is damaged.
+    pub(super) async fn record<T>(&self, path: String) -> Option<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let read = move |shared: &Shared| record::read(&*shared.disk, &path);
+        self.run_blocking(read).await?
     }
 
     pub(super) fn send(&self, job: Job) {

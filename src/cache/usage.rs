@@ -13,7 +13,7 @@ use super::disk::Disk;
 const PATH: &str = "usage";
 
 /// The disk space in use, as far as it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     /// Bytes in use.
     pub(super) bytes: u64,
@@ -28,23 +28,14 @@ impl Usage {
         !(0..AGE).contains(&(now() - self.counted))
     }
 
-    fn decode(bytes: &[u8]) -> Self {
-        let unknown = Self {
-            bytes: 0,
-            counted: 0,
-        };
-        let Some((body, sum)) = bytes.split_at_checked(16) else {
-            return unknown;
-        };
+    /// `None` if the file is damaged or new.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (body, sum) = bytes.split_at_checked(16)?;
         let (words, _) = body.as_chunks::<8>();
-        if *sum == xxh3_64(body).to_le_bytes() {
-            Self {
-                bytes: u64::from_le_bytes(words[0]),
-                counted: i64::from_le_bytes(words[1]),
-            }
-        } else {
-            unknown
-        }
+        (*sum == xxh3_64(body).to_le_bytes()).then(|| Self {
+            bytes: u64::from_le_bytes(words[0]),
+            counted: i64::from_le_bytes(words[1]),
+        })
     }
 
     fn encode(self) -> Vec<u8> {
@@ -76,7 +67,7 @@ pub(super) fn set(disk: &dyn Disk, before: Usage, counted: u64, now: i64) -> io:
 fn edit(disk: &dyn Disk, change: &mut dyn FnMut(&mut Usage)) -> io::Result<Usage> {
     let mut known = None;
     disk.update(PATH, &mut |bytes| {
-        let mut usage = Usage::decode(bytes);
+        let mut usage = Usage::decode(bytes).unwrap_or_default();
         change(&mut usage);
         known = Some(usage);
         usage.encode()

@@ -15,9 +15,9 @@ use super::blob::Blob;
 use super::block::{BLOCK, HEAD, Head, blocks_of, slices_of, within, without_overlaps};
 use super::clock::now;
 use super::disk::Handle;
-use super::job::{BlockPart, Job, SideContent, SideFile};
+use super::job::{BlockPart, Job};
 use super::metadata::{Counts, Metadata};
-use super::replace::{put, replace};
+use super::replace::replace;
 use super::shared::{Shared, Work};
 use super::{evict, pins, record};
 use crate::ranges::RangeSet;
@@ -83,7 +83,7 @@ impl Writer {
             }
             let settled = Instant::now().checked_sub(PART_TIMEOUT);
             self.write_pending(|pending| settled.is_some_and(|settled| pending.last <= settled));
-            if self.shared.budget.is_short() {
+            if self.shared.is_behind() {
                 self.write_oldest();
             }
         }
@@ -94,13 +94,23 @@ impl Writer {
             Job::Write(part) => self.add(part),
             Job::Forget(blob, range) => {
                 for number in blocks_of(&range) {
-                    self.pending.remove(&(*blob.key.hash(), number));
+                    self.pending.remove(&(blob.key.hash, number));
                     self.shared.remove(&blob.block(number));
                 }
             }
-            Job::Keep(keep) => {
-                let kept = self.keep(&keep);
-                self.report_if_failed(kept);
+            Job::Node { path, bytes, .. } => self.put_bytes(&path, &bytes),
+            Job::Artifact {
+                path,
+                key,
+                size,
+                fill,
+            } => {
+                // A file this large would evict the blocks that it serves.
+                if size <= self.shared.size() / 4 {
+                    self.put(&path, size, &|file| {
+                        record::write_framed(file, &key, &fill).map(drop)
+                    });
+                }
             }
             Job::Settle(done) => {
                 self.write_pending(|_| true);
@@ -109,20 +119,19 @@ impl Writer {
                 let _ = done.try_send(());
             }
             Job::Seen { path, now, old } => {
-                let kept = self.put_at(&path, &record::seal(&now));
-                self.report_if_failed(kept);
+                self.put_bytes(&path, &record::seal(&now));
+                let disk = &*self.shared.disk;
                 // Nothing can refer to the old version any more.
-                if let Some(old) = old.map(Blob::new)
-                    && pins::of(&*self.shared.disk, &old.dir).is_empty()
+                if let Some(old) = old
+                    && pins::of(disk, &old).is_empty()
+                    && let Err(e) = evict::remove_blob(disk, &old)
                 {
-                    let removed = evict::remove_blob(&*self.shared.disk, &old.dir);
-                    self.report_if_failed(removed.map(drop));
+                    self.shared.report_failure(Work::Writing, &e);
                 }
             }
             Job::ForgetSeen(path) => self.shared.remove(&path),
             Job::Introduce(blob, metadata) => {
-                let kept = self.introduce(&blob, &metadata);
-                self.report_if_failed(kept);
+                self.introduce(&blob, &metadata);
                 self.blobs.push(blob);
             }
         }
@@ -130,7 +139,7 @@ impl Writer {
 
     fn add(&mut self, part: BlockPart) {
         let number = part.offset / BLOCK;
-        let id = (*part.blob.key.hash(), number);
+        let id = (part.blob.key.hash, number);
         let pending = self.pending.entry(id).or_insert_with(|| Pending {
             blob: part.blob.clone(),
             parts: Vec::new(),
@@ -161,21 +170,15 @@ impl Writer {
     }
 
     fn write_one(&mut self, id: BlockId) {
-        if let Some(pending) = self.pending.remove(&id)
-            && !self.shared.is_paused(Work::Writing)
-        {
-            let written = self.write_block(&pending, id.1);
-            self.report_if_failed(written);
+        if let Some(pending) = self.pending.remove(&id) {
+            self.write_block(&pending, id.1);
         }
     }
 
-    fn report_if_failed(&self, result: io::Result<()>) {
-        if let Err(e) = result {
-            self.shared.report_failure(Work::Writing, &e);
+    fn write_block(&self, pending: &Pending, number: u64) {
+        if self.shared.is_paused(Work::Writing) {
+            return;
         }
-    }
-
-    fn write_block(&self, pending: &Pending, number: u64) -> io::Result<()> {
         let blob = &pending.blob;
         blob.presence.add(number);
         let start = number * BLOCK;
@@ -185,7 +188,7 @@ impl Writer {
             && let Some(block) = self.shared.open_block(blob, number, &(0..0))
         {
             if ranges.iter().all(|range| block.head.ranges().covers(range)) {
-                return Ok(());
+                return;
             }
             for run in block.head.ranges().iter() {
                 if let Some(bytes) = self.shared.read_run(blob, number, &block, run) {
@@ -197,72 +200,42 @@ impl Writer {
         let new = (pending.parts.iter()).map(|part| (part.offset - start, &part.bytes[..]));
         let there = there.iter().map(|(at, bytes)| (*at, &bytes[..]));
         let slices = without_overlaps(new.chain(there).collect());
-        let mut old = 0;
-        if let Ok(file) = self.shared.disk.open(&blob.block(number)) {
-            old = file.stat()?.taken;
-        }
         let head = Head::new(ranges, &slices);
-        // Most file systems allocate units of 4096 bytes.
-        let pages = head
-            .ranges()
-            .iter()
-            .map(|r| r.end.div_ceil(HEAD) - r.start / HEAD);
-        let need = HEAD + pages.sum::<u64>() * HEAD;
-        let path = blob.block(number);
-        put(&self.shared, &path, need, old, &|file| {
-            file.write_at(&head.encode(blob.key.hash(), number), 0)?;
+        let pages = (head.ranges().iter()).map(|r| r.end.div_ceil(HEAD) - r.start / HEAD);
+        let len = HEAD + pages.sum::<u64>() * HEAD;
+        self.put(&blob.block(number), len, &|file| {
+            file.write_at(&head.encode(&blob.key.hash, number), 0)?;
             for range in head.ranges().iter() {
                 for (at, bytes) in slices_of(&slices, range.clone()) {
                     file.write_at(bytes, HEAD + at)?;
                 }
             }
             Ok(())
-        })
-        .map(drop)
+        });
     }
 
-    fn keep(&mut self, keep: &SideFile) -> io::Result<()> {
-        match &keep.content {
-            SideContent::Plain(bytes, _) => self.put_at(&keep.blob.file(&keep.name), bytes),
-            // A file this large would evict the blocks that it serves.
-            SideContent::Framed(size, _) if *size > self.shared.size() / 4 => Ok(()),
-            SideContent::Framed(size, fill) => {
-                let key = keep.blob.key.hash();
-                self.put(&keep.blob.file(&keep.name), *size, &|file| {
-                    record::write_framed(file, key, fill).map(drop)
-                })
-            }
-        }
-    }
-
-    fn put_at(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+    fn put_bytes(&self, path: &str, bytes: &[u8]) {
         let len = bytes.len() as u64;
-        self.put(path, len, &|file| file.write_at(bytes, 0))
+        self.put(path, len, &|file| file.write_at(bytes, 0));
     }
 
     /// Writes a file of about `len` bytes.
-    fn put(
-        &mut self,
-        path: &str,
-        len: u64,
-        write: &dyn Fn(&dyn Handle) -> io::Result<()>,
-    ) -> io::Result<()> {
-        if self.shared.is_paused(Work::Writing) {
-            Ok(())
-        } else {
-            replace(&self.shared, path, len, write).map(drop)
+    fn put(&self, path: &str, len: u64, write: &dyn Fn(&dyn Handle) -> io::Result<()>) {
+        if !self.shared.is_paused(Work::Writing)
+            && let Err(e) = replace(&self.shared, path, len, write)
+        {
+            self.shared.report_failure(Work::Writing, &e);
         }
     }
 
     /// Records the blob's metadata, if it is new.
-    fn introduce(&mut self, blob: &Blob, metadata: &Metadata) -> io::Result<()> {
-        let known: Option<Metadata> = record::read(&*self.shared.disk, &blob.file("record"));
+    fn introduce(&self, blob: &Blob, metadata: &Metadata) {
+        let path = blob.file("record");
+        let known: Option<Metadata> = record::read(&*self.shared.disk, &path);
         let is_known =
             known.is_some_and(|known| known.size == metadata.size && known.kind == metadata.kind);
-        if is_known {
-            Ok(())
-        } else {
-            self.put_at(&blob.file("record"), &record::seal(metadata))
+        if !is_known {
+            self.put_bytes(&path, &record::seal(metadata));
         }
     }
 
@@ -279,8 +252,7 @@ impl Writer {
             if (new.hits, new.misses) != (0, 0) {
                 let path = blob.file("counts");
                 let known = record::read(&*self.shared.disk, &path).unwrap_or_default();
-                let kept = self.put_at(&path, &record::seal(&new.and(&known)));
-                self.report_if_failed(kept);
+                self.put_bytes(&path, &record::seal(&new.and(&known)));
             }
             if is_in_use {
                 self.blobs.push(blob);

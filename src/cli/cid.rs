@@ -27,7 +27,7 @@ pub(super) struct CidArgs {
     /// URL at a gateway
     file: PathBuf,
     /// How the file is split into blocks, which determines its CID
-    #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
+    #[arg(long, value_name = "NAME", default_value = Profile::default().name, value_parser = units::profile())]
     profile: Profile,
     /// Print a JSON object
     #[arg(long)]

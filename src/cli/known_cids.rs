@@ -58,7 +58,7 @@ impl KnownCids {
         };
         let same = line.size == stamp.size()
             && line.mtime_ns == stamp.mtime_ns()
-            && line.profile == profile.name();
+            && line.profile == profile.name;
         if !same {
             return None;
         }
@@ -105,7 +105,7 @@ impl KnownCids {
             path: path.to_string_lossy().into_owned(),
             size: stamp.size(),
             mtime_ns: stamp.mtime_ns(),
-            profile: profile.name().into(),
+            profile: profile.name.into(),
             cid: tree.cid().to_string(),
         };
         let line = serde_json::to_string(&line).expect("strings and numbers are always JSON");
@@ -126,7 +126,7 @@ impl KnownCids {
         let dir = self.dir.as_ref()?;
         let full = fs::canonicalize(path).ok()?;
         let name = sha256_hex(full.as_os_str().as_bytes());
-        Some(dir.join(profile.name()).join(name))
+        Some(dir.join(profile.name).join(name))
     }
 
     /// Warns once: a problem of one file is usually one of all.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::config::Config;
 use super::directories::CacheDirArgs;
 use super::{Failure, units};
-use crate::cache::{Cache, CacheOptions, Content, Folder};
+use crate::cache::{Cache, Content, Folder};
 use crate::volume::open_cache;
 
 /// How long the end of a process may be delayed to write what was read.
@@ -112,7 +112,7 @@ impl StorageArgs {
         let dir = self.dir.dir_or(config.cache_dir());
         let folder = Folder::open_as_it_is(&dir).ok()?;
         // Nothing is written to it, so it needs no size.
-        let cache = Cache::new(Arc::new(folder), &CacheOptions { size: 0 });
+        let cache = Cache::new(Arc::new(folder), 0);
         cache.content().ok()
     }
 }

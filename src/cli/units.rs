@@ -9,7 +9,7 @@ use crate::reader::ReaderOptions;
 
 /// Parses the name of a profile of CIDs.
 pub(super) fn profile() -> impl TypedValueParser<Value = Profile> {
-    let names = PossibleValuesParser::new(Profile::ALL.map(|profile| profile.name()));
+    let names = PossibleValuesParser::new(Profile::ALL.map(|profile| profile.name));
     names.map(|name| Profile::by_name(&name).expect("one of the names above"))
 }
 

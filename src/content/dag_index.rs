@@ -339,7 +339,7 @@ fn is_leaf(child: &Child) -> std::result::Result<bool, String> {
         // A dag-pb child of at most a block may be a leaf, or a branch of small leaves, whose blocks have
         // more overhead. If the link's size is wrong, the leaf does not verify.
         Codec::DagPb if child.size <= MAX_BLOCK as u64 => {
-            let (before, behind) = node::around_leaf(child.size);
+            let (before, behind) = node::around_leaf(node::FILE, child.size);
             let as_leaf = child.size + (before.len() + behind.len()) as u64;
             Ok(child.tree_size == Some(as_leaf))
         }

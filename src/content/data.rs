@@ -154,7 +154,8 @@ impl Data {
     }
 
     fn read_one(&self, range: Range<u64>, priority: Priority) -> ChunkStream {
-        let running = Running::new(&self.counts);
+        self.counts.running.fetch_add(1, Relaxed);
+        let running = Running(self.counts.clone());
         let chunks = self.source.read(range, priority);
         let counted = chunks.inspect_ok(move |chunk| {
             let came = chunk.bytes.len() as u64;
@@ -173,15 +174,6 @@ impl Data {
         } else {
             1
         }
-    }
-}
-
-impl Counts {}
-
-impl Running {
-    fn new(counts: &Arc<Counts>) -> Self {
-        counts.running.fetch_add(1, Relaxed);
-        Self(counts.clone())
     }
 }
 

@@ -76,7 +76,7 @@ impl Shard {
     pub(super) fn new(
         hash: Option<u64>,
         fanout: Option<u64>,
-        links: impl Iterator<Item = NamedLink>,
+        links: impl IntoIterator<Item = NamedLink>,
     ) -> Result<Self, &'static str> {
         if hash != Some(MURMUR3) {
             return Err("directory: its names are hashed by an unknown function");

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 
 use super::node::{self, Link};
-use super::{Cid, Codec, Profile};
+use super::{Cid, Profile};
 
 /// How many bytes [`import_reader`] reads at once.
 const CHUNK: usize = 1 << 20;
@@ -18,12 +18,8 @@ pub struct Importer<'a> {
     partial: Vec<u8>,
     /// For each level, from the leaves up, the links without a parent.
     levels: Vec<Vec<Link>>,
-    on_leaf: Box<OnLeaf<'a>>,
     on_node: Box<OnNode<'a>>,
 }
-
-/// Called with the hash of each leaf.
-type OnLeaf<'a> = dyn FnMut(&[u8; 32]) + Send + 'a;
 
 /// Called with the CID and the block of each inner node.
 type OnNode<'a> = dyn FnMut(&Cid, &[u8]) + Send + 'a;
@@ -34,17 +30,6 @@ impl<'a> Importer<'a> {
         Self::with_nodes(profile, |_, _| {})
     }
 
-    /// An importer that also reports the hash of each leaf's block, in the order of the file.
-    pub(super) fn with_leaves(
-        profile: Profile,
-        on_leaf: impl FnMut(&[u8; 32]) + Send + 'a,
-    ) -> Self {
-        Self {
-            on_leaf: Box::new(on_leaf),
-            ..Self::new(profile)
-        }
-    }
-
     /// An importer that also reports each inner node, children before parents. A verifier needs these
     /// besides the file. A file of one leaf has none.
     pub fn with_nodes(profile: Profile, on_node: impl FnMut(&Cid, &[u8]) + Send + 'a) -> Self {
@@ -52,19 +37,18 @@ impl<'a> Importer<'a> {
             profile,
             partial: Vec::new(),
             levels: vec![Vec::new()],
-            on_leaf: Box::new(|_| {}),
             on_node: Box::new(on_node),
         }
     }
 
     /// The next bytes of the file.
     pub fn push(&mut self, mut bytes: &[u8]) {
-        let full = self.profile.leaf_size();
+        let full = self.profile.leaf_size;
         while !bytes.is_empty() {
             // Whole leaves are hashed in place.
             if self.partial.is_empty() && bytes.len() >= full {
                 let (leaf, rest) = bytes.split_at(full);
-                self.leaf(leaf);
+                self.add(0, node::leaf_link(&self.profile, leaf));
                 bytes = rest;
                 continue;
             }
@@ -72,7 +56,7 @@ impl<'a> Importer<'a> {
             self.partial.extend_from_slice(more);
             bytes = rest;
             if self.partial.len() == full {
-                self.leaf_of_partial();
+                self.add_partial();
             }
         }
     }
@@ -81,7 +65,7 @@ impl<'a> Importer<'a> {
     pub fn finish(mut self) -> Cid {
         let is_empty = self.levels.iter().all(Vec::is_empty);
         if !self.partial.is_empty() || is_empty {
-            self.leaf_of_partial();
+            self.add_partial();
         }
         // From the leaves up, the remaining links of each level get a parent, until one link is left. A
         // single leaf is the root itself.
@@ -97,36 +81,15 @@ impl<'a> Importer<'a> {
         }
     }
 
-    fn leaf_of_partial(&mut self) {
-        let mut data = std::mem::take(&mut self.partial);
-        self.leaf(&data);
-        data.clear();
-        self.partial = data;
-    }
-
-    fn leaf(&mut self, data: &[u8]) {
-        let file_bytes = data.len() as u64;
-        let version = self.profile.version();
-        let (cid, tree_bytes) = if self.profile.raw_leaves() {
-            (Cid::of_block(version, Codec::Raw, data), file_bytes)
-        } else {
-            let block = node::leaf(data);
-            let cid = Cid::of_block(version, Codec::DagPb, &block);
-            (cid, block.len() as u64)
-        };
-        let hash = cid.digest().try_into();
-        (self.on_leaf)(hash.expect("sha2-256 gives 32 bytes"));
-        let link = Link {
-            cid,
-            file_bytes,
-            tree_bytes,
-        };
+    fn add_partial(&mut self) {
+        let link = node::leaf_link(&self.profile, &self.partial);
+        self.partial.clear();
         self.add(0, link);
     }
 
     fn add(&mut self, level: usize, link: Link) {
         self.levels[level].push(link);
-        if self.levels[level].len() == self.profile.width() {
+        if self.levels[level].len() == self.profile.width {
             self.gather(level);
         }
     }
@@ -134,7 +97,7 @@ impl<'a> Importer<'a> {
     /// Creates the parent of the remaining links of a level and adds it to the level above.
     fn gather(&mut self, level: usize) {
         let links = std::mem::take(&mut self.levels[level]);
-        let (link, block) = node::inner(self.profile.version(), &links);
+        let (link, block) = node::inner(self.profile.version, &links);
         (self.on_node)(&link.cid, &block);
         if level + 1 == self.levels.len() {
             self.levels.push(Vec::new());
@@ -146,19 +109,11 @@ impl<'a> Importer<'a> {
 /// The CID of the bytes of `reader`, and their number. Calls `progress` with the length of each chunk; if
 /// it returns `false`, the import ends with [`io::ErrorKind::Interrupted`].
 pub fn import_reader(
-    reader: impl Read,
-    profile: Profile,
-    progress: impl FnMut(u64) -> bool,
-) -> io::Result<(Cid, u64)> {
-    import(Importer::new(profile), reader, progress)
-}
-
-/// Imports all bytes of `reader`; see [`import_reader`].
-pub(super) fn import(
-    mut importer: Importer<'_>,
     mut reader: impl Read,
+    profile: Profile,
     mut progress: impl FnMut(u64) -> bool,
 ) -> io::Result<(Cid, u64)> {
+    let mut importer = Importer::new(profile);
     let mut chunk = vec![0; CHUNK];
     let mut size = 0;
     loop {
@@ -228,7 +183,7 @@ mod tests {
                     todo.extend(children.iter().rev().map(|c| (c.cid, c.size)));
                 } else {
                     let data = &bytes[at..at + size as usize];
-                    let block = if profile.raw_leaves() {
+                    let block = if profile.raw_leaves {
                         data.to_vec()
                     } else {
                         node::leaf(data)

@@ -24,22 +24,12 @@ enum Hasher {
 }
 
 impl LeafCheck {
-    /// A check of the leaf `cid` with `len` bytes of the file.
-    pub(super) fn new(cid: Cid, len: u64) -> Self {
-        let around = match cid.codec() {
-            Codec::DagPb => node::around_leaf(len),
+    /// A check of the leaf `cid` with `len` bytes of the file. `kind` is the UnixFS type of a dag-pb leaf.
+    pub(super) fn new(cid: Cid, len: u64, kind: u64) -> Self {
+        let (before, suffix) = match cid.codec() {
+            Codec::DagPb => node::around_leaf(kind, len),
             _ => Default::default(),
         };
-        Self::within(cid, around)
-    }
-
-    /// The same for a dag-pb leaf of UnixFS type "raw"; `None` for other codecs.
-    pub(super) fn raw_type(cid: Cid, len: u64) -> Option<Self> {
-        let is_dag_pb = cid.codec() == Codec::DagPb;
-        is_dag_pb.then(|| Self::within(cid, node::around_raw_leaf(len)))
-    }
-
-    fn within(cid: Cid, (before, behind): (Vec<u8>, Vec<u8>)) -> Self {
         let hasher = match cid.hash_code() {
             super::cid::SHA2_256 => Hasher::Sha256(Box::default()),
             super::cid::BLAKE3 => Hasher::Blake3(Box::default()),
@@ -47,7 +37,7 @@ impl LeafCheck {
         };
         let mut check = Self {
             hasher,
-            suffix: behind,
+            suffix,
             cid,
         };
         check.update(&before);
@@ -89,7 +79,7 @@ mod tests {
                 Cid::of_block(Version::V0, Codec::DagPb, &node::leaf(&bytes)),
             ] {
                 let verified = |bytes: &[u8]| {
-                    let mut check = LeafCheck::new(cid, len as u64);
+                    let mut check = LeafCheck::new(cid, len as u64, node::FILE);
                     bytes.chunks(1000).for_each(|piece| check.update(piece));
                     check.matches()
                 };

@@ -1,13 +1,13 @@
 //! Encodes dag-pb nodes of UnixFS files.
 
 use super::protobuf::{put_bytes, put_header, put_number};
-use super::{Cid, Codec, Version};
+use super::{Cid, Codec, Profile, Version};
 
 /// The UnixFS type of a file (<https://specs.ipfs.tech/unixfs/>, "data" message).
-const FILE: u64 = 2;
+pub(super) const FILE: u64 = 2;
 
 /// The UnixFS type of leaves of trickle trees in Kubo, and of all leaves of old importers.
-const RAW: u64 = 0;
+pub(super) const RAW: u64 = 0;
 
 /// A link to a child of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,44 +21,43 @@ pub(super) struct Link {
 
 /// The dag-pb leaf that holds `data`.
 pub(super) fn leaf(data: &[u8]) -> Vec<u8> {
-    let mut unixfs = Vec::with_capacity(data.len() + 24);
-    put_number(&mut unixfs, 1, FILE);
-    // An empty file has no data field, in Kubo as in the JavaScript importer.
-    if !data.is_empty() {
-        put_bytes(&mut unixfs, 2, data);
-    }
-    put_number(&mut unixfs, 3, data.len() as u64);
-    let mut block = Vec::with_capacity(unixfs.len() + 8);
-    put_bytes(&mut block, 1, &unixfs);
-    block
+    let (before, behind) = around_leaf(FILE, data.len() as u64);
+    [&before[..], data, &behind].concat()
 }
 
-/// The prefix and suffix of `len` bytes of a file in their dag-pb leaf.
-pub(super) fn around_leaf(len: u64) -> (Vec<u8>, Vec<u8>) {
-    around(FILE, len)
-}
-
-/// The same for a leaf whose UnixFS type is "raw".
-pub(super) fn around_raw_leaf(len: u64) -> (Vec<u8>, Vec<u8>) {
-    around(RAW, len)
-}
-
-fn around(kind: u64, len: u64) -> (Vec<u8>, Vec<u8>) {
+/// The prefix and suffix of `len` bytes of a file in their dag-pb leaf, whose UnixFS type is `kind`.
+pub(super) fn around_leaf(kind: u64, len: u64) -> (Vec<u8>, Vec<u8>) {
     let mut behind = Vec::new();
     put_number(&mut behind, 3, len);
-    let mut before = Vec::new();
-    put_number(&mut before, 1, kind);
+    let mut unixfs = Vec::new();
+    put_number(&mut unixfs, 1, kind);
+    // An empty file has no data field, in Kubo as in the JavaScript importer.
     if len > 0 {
-        put_header(&mut before, 2, len);
+        put_header(&mut unixfs, 2, len);
     }
-    let mut prefix = Vec::new();
-    put_header(
-        &mut prefix,
-        1,
-        before.len() as u64 + len + behind.len() as u64,
-    );
-    prefix.extend(before);
-    (prefix, behind)
+    let mut before = Vec::new();
+    let unixfs_len = unixfs.len() as u64 + len + behind.len() as u64;
+    put_header(&mut before, 1, unixfs_len);
+    before.extend(unixfs);
+    (before, behind)
+}
+
+/// The link to the leaf that holds `data`.
+pub(super) fn leaf_link(profile: &Profile, data: &[u8]) -> Link {
+    let file_bytes = data.len() as u64;
+    let (cid, tree_bytes) = if profile.raw_leaves {
+        let cid = Cid::of_block(profile.version, Codec::Raw, data);
+        (cid, file_bytes)
+    } else {
+        let block = leaf(data);
+        let cid = Cid::of_block(profile.version, Codec::DagPb, &block);
+        (cid, block.len() as u64)
+    };
+    Link {
+        cid,
+        file_bytes,
+        tree_bytes,
+    }
 }
 
 /// The inner node above `links`, and the link to it.

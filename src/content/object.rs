@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::directory::{NamedLink, Shard};
 use super::protobuf::{Fields, Malformed, Value, take_varint};
-use super::{Cid, Codec, ParseCidError};
+use super::{Cid, Codec};
 
 /// The largest block in bytes, which all implementations exchange (trustless gateway specification,
 /// "block size limit").
@@ -59,7 +59,8 @@ impl Object {
     /// If the block is too large or malformed.
     pub fn decode(cid: &Cid, block: &[u8]) -> Result<Self, DecodeError> {
         if block.len() > MAX_BLOCK {
-            return Err(DecodeError::TooLarge { len: block.len() });
+            let what = format!("a block of {} bytes is too large", block.len());
+            return Err(DecodeError(what));
         }
         match cid.codec() {
             Codec::Raw => Ok(Object::File {
@@ -84,15 +85,12 @@ impl Object {
         match unixfs.kind {
             // 0 is "raw": leaves of old importers.
             0 | 2 => unixfs.into_file(&node.links),
-            1 => Ok(Object::Directory(
-                node.links.iter().map(PbLink::named).collect(),
-            )),
+            1 => Ok(Object::Directory(node.links)),
             4 => Ok(Object::Symlink {
                 target: unixfs.data.to_vec(),
             }),
             5 => {
-                let links = node.links.iter().map(PbLink::named);
-                let shard = Shard::new(unixfs.hash, unixfs.fanout, links);
+                let shard = Shard::new(unixfs.hash, unixfs.fanout, node.links);
                 Ok(Object::DirectoryShard(shard.map_err(malformed)?))
             }
             kind => Ok(Object::Other {
@@ -104,79 +102,24 @@ impl Object {
 
 /// Why a block cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DecodeError {
-    /// More than [`MAX_BLOCK`] bytes.
-    TooLarge {
-        /// Its length.
-        len: usize,
-    },
-    /// Not a protobuf message, or one with unknown or repeated fields.
-    Malformed {
-        /// The message or field.
-        what: &'static str,
-    },
-    /// A link without a CID, or with an invalid one.
-    Link {
-        /// What is wrong with it.
-        cause: ParseCidError,
-    },
-    /// The numbers of links and sizes differ.
-    SizesMissing {
-        /// Number of links.
-        links: usize,
-        /// Number of sizes.
-        sizes: usize,
-    },
-    /// The data and the sizes of the children do not add up to the file's size.
-    SizesDiffer {
-        /// The size in the node.
-        says: Option<u64>,
-        /// The sum; `None` if it exceeds 64 bits.
-        sum: Option<u64>,
-    },
-}
+pub struct DecodeError(String);
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge { len } => write!(f, "a block of {len} bytes is too large"),
-            Self::Malformed { what } => write!(f, "malformed {what}"),
-            Self::Link { cause } => write!(f, "a link is no CID: {cause}"),
-            Self::SizesMissing { links, sizes } => {
-                write!(f, "{links} links, but {sizes} sizes")
-            }
-            Self::SizesDiffer { .. } => f.write_str("the sizes do not add up"),
-        }
+        f.write_str(&self.0)
     }
 }
 
 impl std::error::Error for DecodeError {}
 
-fn malformed(what: &'static str) -> DecodeError {
-    DecodeError::Malformed { what }
+fn malformed(what: &str) -> DecodeError {
+    DecodeError(format!("malformed {what}"))
 }
 
 /// A dag-pb node (<https://ipld.io/specs/codecs/dag-pb/spec/>, "Serial format").
 struct PbNode<'a> {
-    links: Vec<PbLink<'a>>,
+    links: Vec<NamedLink>,
     data: Option<&'a [u8]>,
-}
-
-struct PbLink<'a> {
-    cid: Cid,
-    name: &'a str,
-    /// The link's "Tsize".
-    tree_size: Option<u64>,
-}
-
-impl PbLink<'_> {
-    fn named(&self) -> NamedLink {
-        NamedLink {
-            name: self.name.to_owned(),
-            cid: self.cid,
-            tree_size: self.tree_size,
-        }
-    }
 }
 
 impl<'a> PbNode<'a> {
@@ -203,8 +146,9 @@ impl<'a> PbNode<'a> {
     }
 }
 
-fn decode_link(link: &[u8]) -> Result<PbLink<'_>, DecodeError> {
+fn decode_link(link: &[u8]) -> Result<NamedLink, DecodeError> {
     let what = "dag-pb link";
+    let no_cid = |why: &dyn fmt::Display| DecodeError(format!("a link is no CID: {why}"));
     let (mut cid, mut name, mut tree_size, mut last) = (None, "", None, 0);
     for field in Fields::of(link) {
         let (number, value) = field.map_err(|Malformed| malformed(what))?;
@@ -216,7 +160,7 @@ fn decode_link(link: &[u8]) -> Result<PbLink<'_>, DecodeError> {
         match (number, value) {
             (1, Value::Bytes(bytes)) => {
                 let parsed = Cid::from_bytes(bytes);
-                cid = Some(parsed.map_err(|cause| DecodeError::Link { cause })?);
+                cid = Some(parsed.map_err(|why| no_cid(&why))?);
             }
             (2, Value::Bytes(bytes)) => {
                 name = std::str::from_utf8(bytes).map_err(|_| malformed(what))?;
@@ -225,12 +169,9 @@ fn decode_link(link: &[u8]) -> Result<PbLink<'_>, DecodeError> {
             _ => return Err(malformed(what)),
         }
     }
-    let cid = cid.ok_or(DecodeError::Link {
-        cause: ParseCidError::Empty,
-    })?;
-    Ok(PbLink {
-        cid,
-        name,
+    Ok(NamedLink {
+        cid: cid.ok_or_else(|| no_cid(&"it is empty"))?,
+        name: name.to_owned(),
         tree_size,
     })
 }
@@ -274,7 +215,7 @@ impl<'a> UnixFs<'a> {
             }
         }
         Ok(UnixFs {
-            kind: kind.ok_or(malformed(what))?,
+            kind: kind.ok_or_else(|| malformed(what))?,
             data: data.unwrap_or_default(),
             size,
             block_sizes,
@@ -283,12 +224,10 @@ impl<'a> UnixFs<'a> {
         })
     }
 
-    fn into_file(self, links: &[PbLink<'_>]) -> Result<Object, DecodeError> {
-        if links.len() != self.block_sizes.len() {
-            return Err(DecodeError::SizesMissing {
-                links: links.len(),
-                sizes: self.block_sizes.len(),
-            });
+    fn into_file(self, links: &[NamedLink]) -> Result<Object, DecodeError> {
+        let (count, sizes) = (links.len(), self.block_sizes.len());
+        if count != sizes {
+            return Err(DecodeError(format!("{count} links, but {sizes} sizes")));
         }
         let own = self.data.len() as u64;
         let sum = self
@@ -299,7 +238,7 @@ impl<'a> UnixFs<'a> {
         let size = match (self.size, sum) {
             (None, Some(sum)) => sum,
             (Some(says), Some(sum)) if says == sum => says,
-            (says, sum) => return Err(DecodeError::SizesDiffer { says, sum }),
+            _ => return Err(DecodeError("the sizes do not add up".into())),
         };
         let children = links.iter().zip(&self.block_sizes);
         Ok(Object::File {
@@ -396,16 +335,12 @@ mod tests {
 
     #[test]
     fn malformed_blocks_are_refused() {
-        assert!(matches!(
-            decode(&vec![0; MAX_BLOCK + 1]),
-            Err(DecodeError::TooLarge { .. })
-        ));
-        let differ = |block: &[u8]| {
-            assert!(
-                matches!(decode(block), Err(DecodeError::SizesDiffer { .. })),
-                "{block:?}"
-            )
+        let says = |block: &[u8], what: &str| {
+            let error = decode(block).expect_err(what).to_string();
+            assert!(error.contains(what), "{error}");
         };
+        says(&vec![0; MAX_BLOCK + 1], "too large");
+        let differ = |block: &[u8]| says(block, "the sizes do not add up");
         differ(&unixfs(&[(1, 2), (3, 1)]));
         let (_, overflowing) = inner(Version::V1, &links(&[5, 7]));
         // The file's size, 12, becomes 13.
@@ -414,10 +349,8 @@ mod tests {
         assert_eq!(lying[at..at + 2], [12, 0x20]);
         lying[at] = 13;
         differ(&lying);
-        assert!(matches!(
-            decode(&unixfs(&[(1, 2), (3, 1), (4, 1)])),
-            Err(DecodeError::SizesMissing { links: 0, sizes: 1 })
-        ));
+        let unlinked = unixfs(&[(1, 2), (3, 1), (4, 1)]);
+        says(&unlinked, "0 links, but 1 sizes");
         for (what, block) in [
             ("no type", unixfs(&[(3, 0)])),
             ("two types", unixfs(&[(1, 2), (1, 2)])),
@@ -446,13 +379,8 @@ mod tests {
         assert_eq!(block[data_at..data_at + 2], [0x0a, 8]);
         let mut block = block[..data_at].to_vec();
         put_bytes(&mut block, 1, &message);
-        assert!(matches!(
-            decode(&block),
-            Err(DecodeError::SizesDiffer {
-                says: None,
-                sum: None
-            })
-        ));
+        let error = decode(&block).expect_err("128 bits").to_string();
+        assert_eq!(error, "the sizes do not add up");
     }
 
     proptest! {

@@ -7,11 +7,16 @@ use super::Version;
 /// For the named ones, see IPIP-499 (<https://specs.ipfs.tech/ipips/ipip-0499/>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
-    name: &'static str,
-    leaf_size: usize,
-    width: usize,
-    raw_leaves: bool,
-    version: Version,
+    /// Its name.
+    pub name: &'static str,
+    /// Bytes of the file in each leaf but the last.
+    pub leaf_size: usize,
+    /// The most children that a node has.
+    pub width: usize,
+    /// Whether leaves are raw blocks instead of dag-pb nodes.
+    pub raw_leaves: bool,
+    /// The version of its CIDs; raw leaves always have version 1.
+    pub version: Version,
 }
 
 impl Profile {
@@ -58,31 +63,6 @@ impl Profile {
     /// The named profile of this name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.name == name)
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Bytes of the file in each leaf but the last.
-    pub fn leaf_size(&self) -> usize {
-        self.leaf_size
-    }
-
-    /// The most children that a node has.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Whether leaves are raw blocks instead of dag-pb nodes.
-    pub fn raw_leaves(&self) -> bool {
-        self.raw_leaves
-    }
-
-    /// The version of its CIDs; raw leaves always have version 1.
-    pub fn version(&self) -> Version {
-        self.version
     }
 }
 

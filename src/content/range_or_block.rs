@@ -58,13 +58,16 @@ where
     };
     // Read-ahead is not retried for long and not worth a second request.
     let is_worth_it = priority == Priority::Demand || data.is_refused();
-    let error = loop {
+    let trouble = loop {
         match timeout(pause, &mut chunk).await {
             Ok(Ok(chunk)) => {
                 data.range_served(&chunk);
                 return Ok(Delivery::Chunk(chunk));
             }
-            Ok(Err(error)) => break Ok(error),
+            Ok(Err(error)) if leads_to_blocks(&error, is_worth_it) => {
+                return block_instead(error, block(), data).await;
+            }
+            Ok(Err(error)) => return Err(error),
             Err(_) => pause = ALONE,
         }
         let hints = data.source().hints();
@@ -73,15 +76,8 @@ where
             && let Some(trouble) = trouble
             && (refuses(trouble) || asked.elapsed() >= STALLED)
         {
-            break Err(trouble.clone());
+            break trouble.clone();
         }
-    };
-    let trouble = match error {
-        Err(trouble) => trouble,
-        Ok(error) if leads_to_blocks(&error, is_worth_it) => {
-            return block_instead(error, block(), data).await;
-        }
-        Ok(error) => return Err(error),
     };
     let block = pin!(block());
     match select(chunk, block).await {

@@ -6,7 +6,6 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use super::import::{Importer, import};
 use super::node::{self, Link};
 use super::{Cid, Codec, Profile};
 
@@ -65,13 +64,29 @@ impl Block {
 impl Tree {
     /// The tree of the bytes of `reader`. `progress` as in [`import_reader`](super::import_reader).
     pub fn import(
-        reader: impl Read,
+        mut reader: impl Read,
         profile: Profile,
-        progress: impl FnMut(u64) -> bool,
+        mut progress: impl FnMut(u64) -> bool,
     ) -> io::Result<Self> {
-        let mut leaves = Vec::new();
-        let importer = Importer::with_leaves(profile, |hash| leaves.push(*hash));
-        let (_, size) = import(importer, reader, progress)?;
+        let (mut leaves, mut size) = (Vec::new(), 0);
+        let mut leaf = Vec::with_capacity(profile.leaf_size);
+        loop {
+            leaf.clear();
+            let mut next = reader.by_ref().take(profile.leaf_size as u64);
+            let got = next.read_to_end(&mut leaf)? as u64;
+            // An empty file has one leaf.
+            if got > 0 || leaves.is_empty() {
+                let hash = node::leaf_link(&profile, &leaf).cid.digest().try_into();
+                leaves.push(hash.expect("sha2-256 gives 32 bytes"));
+            }
+            if got == 0 {
+                break;
+            }
+            size += got;
+            if !progress(got) {
+                return Err(io::Error::new(io::ErrorKind::Interrupted, "stopped"));
+            }
+        }
         Self::build(profile, size, leaves)
             .ok_or_else(|| io::Error::other("the file has too many leaves"))
     }
@@ -137,7 +152,7 @@ impl Tree {
     }
 
     fn build(profile: Profile, size: u64, leaves: Vec<[u8; HASH]>) -> Option<Self> {
-        let count = size.div_ceil(profile.leaf_size() as u64).max(1);
+        let count = size.div_ceil(profile.leaf_size as u64).max(1);
         if leaves.len() as u64 != count {
             return None;
         }
@@ -153,9 +168,8 @@ impl Tree {
         let mut blocks = u32::try_from(below).ok()?;
         while below > 1 {
             let level = tree.branches.len();
-            below = below.div_ceil(profile.width());
-            let links =
-                (0..below).map(|at| node::inner(profile.version(), &tree.links(level, at)).0);
+            below = below.div_ceil(profile.width);
+            let links = (0..below).map(|at| node::inner(profile.version, &tree.links(level, at)).0);
             let links: Vec<Link> = links.collect();
             tree.root = links[0].cid;
             blocks = blocks.checked_add(u32::try_from(below).ok()?)?;
@@ -200,10 +214,10 @@ impl Tree {
         match self.place(number) {
             Ok(leaf) => {
                 let range = self.leaf_range(leaf);
-                let (before, behind) = if self.profile.raw_leaves() {
+                let (before, behind) = if self.profile.raw_leaves {
                     Default::default()
                 } else {
-                    node::around_leaf(range.end - range.start)
+                    node::around_leaf(node::FILE, range.end - range.start)
                 };
                 Block::Leaf {
                     before,
@@ -216,18 +230,18 @@ impl Tree {
     }
 
     fn node(&self, level: usize, at: usize) -> Vec<u8> {
-        node::inner(self.profile.version(), &self.links(level, at)).1
+        node::inner(self.profile.version, &self.links(level, at)).1
     }
 
     fn leaf_range(&self, leaf: usize) -> Range<u64> {
-        let full = self.profile.leaf_size() as u64;
+        let full = self.profile.leaf_size as u64;
         let start = leaf as u64 * full;
         start..(start + full).min(self.size)
     }
 
     /// The links of a branch; level 0 is right above the leaves.
     fn links(&self, level: usize, at: usize) -> Vec<Link> {
-        let width = self.profile.width();
+        let width = self.profile.width;
         let here = |below: usize| at * width..((at + 1) * width).min(below);
         match level.checked_sub(1) {
             Some(below) => self.branches[below][here(self.branches[below].len())].to_vec(),
@@ -240,10 +254,10 @@ impl Tree {
     fn leaf_link(&self, leaf: usize) -> Link {
         let range = self.leaf_range(leaf);
         let file_bytes = range.end - range.start;
-        let around = if self.profile.raw_leaves() {
+        let around = if self.profile.raw_leaves {
             0
         } else {
-            let (before, behind) = node::around_leaf(file_bytes);
+            let (before, behind) = node::around_leaf(node::FILE, file_bytes);
             before.len() + behind.len()
         };
         Link {
@@ -255,18 +269,18 @@ impl Tree {
 }
 
 fn leaf_name(profile: Profile, hash: &[u8; HASH]) -> Cid {
-    let codec = if profile.raw_leaves() {
+    let codec = if profile.raw_leaves {
         Codec::Raw
     } else {
         Codec::DagPb
     };
-    Cid::from_sha256(profile.version(), codec, hash)
+    Cid::from_sha256(profile.version, codec, hash)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::Version;
+    use crate::content::{Importer, Version};
     use std::collections::HashMap;
 
     fn profiles() -> [Profile; 3] {
@@ -314,12 +328,12 @@ mod tests {
                 assert_eq!(tree.leaves(), len.div_ceil(8).max(1));
                 for at in 0..tree.leaves() {
                     let data = &file[at * 8..(at * 8 + 8).min(len)];
-                    let (codec, block) = if profile.raw_leaves() {
+                    let (codec, block) = if profile.raw_leaves {
                         (Codec::Raw, data.to_vec())
                     } else {
                         (Codec::DagPb, node::leaf(data))
                     };
-                    let cid = Cid::of_block(profile.version(), codec, &block);
+                    let cid = Cid::of_block(profile.version, codec, &block);
                     let found = tree.find(&cid).expect("a leaf");
                     assert_eq!(found.len(), block.len() as u64);
                     assert_eq!(bytes_of(found, file), block);

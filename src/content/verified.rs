@@ -19,11 +19,11 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-use super::Cid;
 use super::dag_index::{DagIndex, Leaf, Root, block_origin};
 use super::data::{Data, Unverified};
 use super::leaf::LeafCheck;
 use super::range_or_block::{Delivery, kept_or_block, range_or_block};
+use super::{Cid, Codec, node};
 use crate::source::{
     Blocks, Chunk, ChunkStream, Error, Fact, Hints, Memory, Opened, Origin, Priority, Result,
     Source, answer_without_bytes,
@@ -328,7 +328,7 @@ impl VerifiedRead {
     /// Adds bytes to the first leaf. If that completes the leaf, verifies and delivers or rejects it.
     async fn add_chunk(&mut self, leaf: &Leaf, chunk: Chunk) -> Result<()> {
         let partial = self.partial.get_or_insert_with(|| PartialLeaf {
-            check: LeafCheck::new(leaf.cid, leaf.range.end - leaf.range.start),
+            check: LeafCheck::new(leaf.cid, leaf.range.end - leaf.range.start, node::FILE),
             chunks: Vec::new(),
             at: leaf.range.start,
         });
@@ -417,11 +417,12 @@ impl VerifiedRead {
 /// Whether the chunks match the leaf in the other encoding of dag-pb leaves: UnixFS type `raw` in place of
 /// `file`. Only the hash tells which one the importer wrote.
 fn matches_raw_encoding(leaf: &Leaf, chunks: &[Chunk]) -> bool {
-    let check = LeafCheck::raw_type(leaf.cid, leaf.range.end - leaf.range.start);
-    check.is_some_and(|mut check| {
-        chunks.iter().for_each(|chunk| check.update(&chunk.bytes));
-        check.matches()
-    })
+    if leaf.cid.codec() != Codec::DagPb {
+        return false;
+    }
+    let mut check = LeafCheck::new(leaf.cid, leaf.range.end - leaf.range.start, node::RAW);
+    chunks.iter().for_each(|chunk| check.update(&chunk.bytes));
+    check.matches()
 }
 
 /// The error for a data source that breaks the contract of [`Source`].

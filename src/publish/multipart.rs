@@ -83,12 +83,8 @@ impl Object {
         Ok(created.upload_id)
     }
 
-    /// The uploads of this object that are not complete, the newest last.
-    pub(super) async fn unfinished(
-        &self,
-        bucket: &Object,
-        key: &str,
-    ) -> Result<Vec<Unfinished>, Error> {
+    /// The uploads of the object `key` that are not complete, the newest last. This object is the bucket.
+    pub(super) async fn unfinished(&self, key: &str) -> Result<Vec<Unfinished>, Error> {
         let mut found = Vec::new();
         let (mut after_key, mut after_id) = (String::new(), String::new());
         for _ in 0..MOST_PAGES {
@@ -99,7 +95,7 @@ impl Object {
                     ("upload-id-marker", &*after_id),
                 ]);
             }
-            let listed = bucket.xml(Ask {
+            let listed = self.xml(Ask {
                 doing: "list the unfinished uploads",
                 method: Method::GET,
                 query: &query,

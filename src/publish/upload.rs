@@ -70,13 +70,10 @@ impl<'a> Upload<'a> {
             stored,
         };
         // Some stores do not list uploads, and some users may not.
-        let unfinished = object
-            .unfinished(bucket, key)
-            .await
-            .unwrap_or_else(|error| {
-                log::warn!("{error}; an earlier upload is not continued");
-                Vec::new()
-            });
+        let unfinished = bucket.unfinished(key).await.unwrap_or_else(|error| {
+            log::warn!("{error}; an earlier upload is not continued");
+            Vec::new()
+        });
         for found in unfinished.into_iter().rev() {
             let Ok(parts) = object.parts(&found.upload_id).await else {
                 continue; // It has ended.

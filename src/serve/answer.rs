@@ -8,22 +8,22 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::blob::Blob;
-use super::conditions::{self, Verdict};
+use super::conditions;
 use super::form::{self, Form};
 use super::node::Node;
 use super::paths::{Route, route};
 use super::preflight::{self, METHODS};
 use super::range::{self, Requested};
-use super::response::{IMMUTABLE, body, precondition_failed, refusal, response, set, text};
+use super::response::{IMMUTABLE, body, by_conditions, refusal, response, set, text};
 use super::window::{has_window, window};
 use super::{block, listing, media, page};
 use crate::content::Cid;
 
 /// Answers a request to `node`.
-pub(super) async fn answer(node: Node, request: Request) -> Response<Body> {
+pub(super) async fn answer<B>(node: &Node, request: Request<B>) -> Response<Body> {
     let (request, _body) = request.into_parts();
     let mut response = match request.method {
-        Method::GET | Method::HEAD => get(&node, &request).await,
+        Method::GET | Method::HEAD => get(node, &request).await,
         Method::OPTIONS => preflight::answer(&request.headers),
         _ => {
             let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "the node is read-only");
@@ -145,10 +145,8 @@ fn part(blob: &Blob, media_type: &str, request: &Parts) -> Response<Body> {
     set(&mut headers, header::CACHE_CONTROL, IMMUTABLE);
     set(&mut headers, header::ACCEPT_RANGES, "bytes");
     set(&mut headers, header::VARY, "Accept");
-    match conditions::evaluate(&request.headers, &etag) {
-        Verdict::Proceed => {}
-        Verdict::NotModified => return response(StatusCode::NOT_MODIFIED, headers, Body::empty()),
-        Verdict::Failed => return precondition_failed(),
+    if let Some(response) = by_conditions(request, &etag, &headers) {
+        return response;
     }
     let requested = match request.headers.get(header::RANGE) {
         // Only GET defines ranges (RFC 9110, section 14.2).
@@ -183,11 +181,8 @@ fn part(blob: &Blob, media_type: &str, request: &Parts) -> Response<Body> {
     }
     let length = (part.end - part.start).to_string();
     set(&mut headers, header::CONTENT_LENGTH, &length);
-    let body = match request.method {
-        Method::HEAD => Body::empty(),
-        _ => body(blob, window.start + part.start..window.start + part.end),
-    };
-    response(status, headers, body)
+    let part = window.start + part.start..window.start + part.end;
+    response(status, headers, body(blob, part))
 }
 
 /// The strong entity tag of a window on a blob. It has no comma: see [`conditions`].

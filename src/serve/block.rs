@@ -5,16 +5,15 @@ use std::io;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, Response, StatusCode, header};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::ready;
 use futures_util::stream;
 
 use super::blob::Blob;
-use super::conditions::{self, Verdict};
 use super::form::RAW;
-use super::response::{IMMUTABLE, body, precondition_failed, refusal, response, set};
+use super::response::{IMMUTABLE, body, by_conditions, refusal, response, set};
 use super::window::has_window;
 use crate::content::{Block, Cid};
 
@@ -29,10 +28,10 @@ pub(super) fn answer(found: Option<(Blob, Block)>, cid: &Cid, request: &Parts) -
     // An identity CID contains its block. Clients ask for one to find out whether a gateway works.
     if let Some(inlined) = cid.inlined() {
         let inlined = Bytes::copy_from_slice(inlined);
-        return whole(cid, request, inlined.len() as u64, || inlined.into());
+        return whole(cid, request, inlined.len() as u64, inlined.into());
     }
     match found {
-        Some((blob, block)) => whole(cid, request, block.len(), || stored(&blob, block)),
+        Some((blob, block)) => whole(cid, request, block.len(), stored(&blob, block)),
         None => refusal(
             StatusCode::NOT_FOUND,
             "this node has no such block, or not yet",
@@ -41,26 +40,20 @@ pub(super) fn answer(found: Option<(Blob, Block)>, cid: &Cid, request: &Parts) -
 }
 
 /// A block of `len` bytes.
-fn whole(cid: &Cid, request: &Parts, len: u64, body: impl FnOnce() -> Body) -> Response<Body> {
+fn whole(cid: &Cid, request: &Parts, len: u64, body: Body) -> Response<Body> {
     let mut headers = HeaderMap::new();
     let etag = format!("\"{cid}.raw\"");
     set(&mut headers, header::ETAG, &etag);
     set(&mut headers, header::CACHE_CONTROL, IMMUTABLE);
     set(&mut headers, header::VARY, "Accept");
-    match conditions::evaluate(&request.headers, &etag) {
-        Verdict::Proceed => {}
-        Verdict::NotModified => return response(StatusCode::NOT_MODIFIED, headers, Body::empty()),
-        Verdict::Failed => return precondition_failed(),
+    if let Some(response) = by_conditions(request, &etag, &headers) {
+        return response;
     }
     set(&mut headers, header::CONTENT_TYPE, RAW);
     set(&mut headers, header::CONTENT_LENGTH, &len.to_string());
     // Browsers must save a block, not show it.
     let disposition = format!("attachment; filename=\"{cid}.bin\"");
     set(&mut headers, header::CONTENT_DISPOSITION, &disposition);
-    let body = match request.method {
-        Method::HEAD => Body::empty(),
-        _ => body(),
-    };
     response(StatusCode::OK, headers, body)
 }
 

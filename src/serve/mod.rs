@@ -21,7 +21,6 @@ mod answer;
 mod blob;
 mod block;
 mod conditions;
-mod connection;
 mod form;
 mod listing;
 mod media;

@@ -3,11 +3,10 @@
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 
-use super::conditions::{self, Verdict};
 use super::media;
-use super::response::{precondition_failed, refusal, response, set};
+use super::response::{by_conditions, refusal, response, set};
 
 /// The document at `/`.
 pub(super) const DOCUMENT: &str = "page/index.html";
@@ -49,10 +48,8 @@ pub(super) fn answer(file: &PageFile, request: &Parts) -> Response<Body> {
     set(&mut headers, header::ETAG, &etag);
     // Asked for anew each time, since another version of the program has other files.
     set(&mut headers, header::CACHE_CONTROL, "no-cache");
-    match conditions::evaluate(&request.headers, &etag) {
-        Verdict::Proceed => {}
-        Verdict::NotModified => return response(StatusCode::NOT_MODIFIED, headers, Body::empty()),
-        Verdict::Failed => return precondition_failed(),
+    if let Some(response) = by_conditions(request, &etag, &headers) {
+        return response;
     }
     let kind = media::of(file.name);
     set(&mut headers, header::CONTENT_TYPE, &kind);
@@ -67,11 +64,7 @@ pub(super) fn answer(file: &PageFile, request: &Parts) -> Response<Body> {
     set(&mut headers, allowed, "/");
     let length = file.bytes.len().to_string();
     set(&mut headers, header::CONTENT_LENGTH, &length);
-    let body = match request.method {
-        Method::HEAD => Body::empty(),
-        _ => Body::from(file.bytes),
-    };
-    response(StatusCode::OK, headers, body)
+    response(StatusCode::OK, headers, Body::from(file.bytes))
 }
 
 /// Whether a client takes gzip (RFC 9110, section 12.5.3): it names it, or has no such header.

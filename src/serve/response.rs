@@ -4,10 +4,12 @@ use std::io;
 use std::ops::Range;
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use futures_util::StreamExt;
 
 use super::blob::Blob;
+use super::conditions::{self, Verdict};
 use crate::source::Priority;
 
 /// Cache-Control for the content of a CID, which never changes (path gateway specification,
@@ -43,12 +45,24 @@ pub(super) fn refusal(status: StatusCode, why: &str) -> Response<Body> {
     text(status, "text/plain; charset=utf-8", "no-store", why)
 }
 
-/// 412 (RFC 9110, section 15.5.13).
-pub(super) fn precondition_failed() -> Response<Body> {
-    refusal(
-        StatusCode::PRECONDITION_FAILED,
-        "the content has another ETag",
-    )
+/// The answer to a request whose preconditions are not met: 304 with `headers`, or 412 (RFC 9110, section 15.5.13).
+pub(super) fn by_conditions(
+    request: &Parts,
+    etag: &str,
+    headers: &HeaderMap,
+) -> Option<Response<Body>> {
+    match conditions::evaluate(&request.headers, etag) {
+        Verdict::Proceed => None,
+        Verdict::NotModified => Some(response(
+            StatusCode::NOT_MODIFIED,
+            headers.clone(),
+            Body::empty(),
+        )),
+        Verdict::Failed => Some(refusal(
+            StatusCode::PRECONDITION_FAILED,
+            "the content has another ETag",
+        )),
+    }
 }
 
 /// Sets a header, in place of an earlier value.

@@ -31,40 +31,35 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// The files of `tree`, which was built from the index of `archive`. `origin` is as
-    /// [`Location::shown`](super::Location::shown) has it.
-    pub(super) fn new(tree: Tree, decoder: Decoder, origin: (&'static str, String)) -> Self {
+    /// The files of `tree`, which was built from the index of the archive that `decoder` reads. `origin` is as
+    /// [`Location::shown`](super::Location::shown) has it, `servers` and `cached` are behind the archive. With
+    /// `are_playable`, playlists are shown without range links, which lead nowhere in a directory.
+    pub(super) fn new(
+        tree: Tree,
+        decoder: Decoder,
+        origin: (&'static str, String),
+        servers: Option<Arc<GatewaySet>>,
+        cached: Option<Cached>,
+        are_playable: bool,
+    ) -> Self {
         let (tree, decoder) = (Arc::new(tree), Arc::new(decoder));
         let names = tree.clone();
         decoder.archive().follow_names(Box::new(move |file| {
             let next = names.after(names.ino_of(file)?)?;
             names.entry(next)
         }));
+        let playlists = are_playable.then(|| {
+            tree.override_sizes(playlists::sizes(&tree));
+            Playlists::new(tree.clone(), decoder.clone())
+        });
         Self {
             tree,
             decoder,
             origin,
-            playlists: None,
-            servers: None,
-            cached: None,
+            playlists,
+            servers,
+            cached,
         }
-    }
-
-    /// Tells the status of the servers and of the cache that are behind the archive.
-    pub(super) fn with_status_of(
-        mut self,
-        servers: Option<Arc<GatewaySet>>,
-        cached: Option<Cached>,
-    ) -> Self {
-        (self.servers, self.cached) = (servers, cached);
-        self
-    }
-
-    /// Shows playlists without range links, which lead nowhere in a directory.
-    pub(super) fn with_playable_playlists(mut self) -> Self {
-        self.tree.override_sizes(playlists::sizes(&self.tree));
-        self.playlists = Some(Playlists::new(self.tree.clone(), self.decoder.clone()));
-        self
     }
 
     /// The names, and what can be told of files without their bytes.

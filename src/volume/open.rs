@@ -58,11 +58,15 @@ pub async fn open(location: &Location, options: &Options) -> Result<Volume, Open
         options.password.clone(),
         &options.decoding.clone().unwrap_or_default(),
     );
-    let mut volume =
-        Volume::new(tree, decoder, location.shown()).with_status_of(servers, cached.clone());
-    if !options.stored_playlists {
-        volume = volume.with_playable_playlists();
-    }
+    let are_playable = !options.stored_playlists;
+    let volume = Volume::new(
+        tree,
+        decoder,
+        location.shown(),
+        servers,
+        cached.clone(),
+        are_playable,
+    );
     if is_new {
         recall.keep_tree(volume.tree());
     }
@@ -90,20 +94,22 @@ pub async fn open_archive(asked: &Location, options: &Options) -> Result<Opened,
         options,
     };
     let built = stack.build()?;
-    let (servers, cache) = (built.servers.clone(), built.cached.clone());
     let given = given_index(verify, options).await?;
     let opened = match given {
         Some((place, given)) => {
-            open_with_index(built, &location, verify, place, given, options).await
+            open_with_index(&built, &location, verify, place, given, options).await
         }
-        None => read_archive(built, options).await.map_err(OpenError::Read),
+        None => read_archive(&built, options).await.map_err(OpenError::Read),
     };
-    let (mut archive, cached) = match opened {
-        Ok(opened) => opened,
+    let Built {
+        cached, servers, ..
+    } = built;
+    let mut archive = match opened {
+        Ok(archive) => archive,
         // A part of its index was not in the cache, and the URL may have another archive now.
         Err(OpenError::Read(error))
             if options.fresh.is_some()
-                && cache.is_some_and(|cache| cache.is_assumed())
+                && cached.is_some_and(|cached| cached.is_assumed())
                 && was_answered(&error) =>
         {
             let options = Options {
@@ -154,24 +160,24 @@ async fn given_index(
 
 /// Opens the archive with an index that was given, and reads none of it.
 async fn open_with_index(
-    built: Built,
+    built: &Built,
     location: &Location,
     verify: Verify,
     place: &Location,
     given: IndexFile,
     options: &Options,
-) -> Result<(Archive, Option<Cached>), OpenError> {
+) -> Result<Archive, OpenError> {
     let Built { source, cached, .. } = built;
-    if let Some(cached) = &cached {
+    if let Some(cached) = cached {
         cached.get_ready(0).await?;
     }
     let IndexFile { index, made_of } = given;
     let blob = BlobReader::open(source.clone(), 0, options.reader.clone()).await;
     let blob = blob.map_err(reader::Error::from)?;
     // Size and version are known once the blob is open.
-    let checked = made_of.check(location, verify, blob.size(), &*source);
+    let checked = made_of.check(location, verify, blob.size(), &**source);
     checked.map_err(|why| OpenError::index(place, why))?;
-    Ok((Archive::with_index(blob, index), cached))
+    Ok(Archive::with_index(blob, index))
 }
 
 /// Whether an archive cannot be opened although its server answered.
@@ -203,21 +209,18 @@ async fn is_index(location: &Location, error: &reader::Error, options: &Options)
     !listed.archives.is_empty() || !listed.directories.is_empty()
 }
 
-async fn read_archive(
-    built: Built,
-    options: &Options,
-) -> Result<(Archive, Option<Cached>), reader::Error> {
+async fn read_archive(built: &Built, options: &Options) -> Result<Archive, reader::Error> {
     let Built { source, cached, .. } = built;
-    if let Some(cached) = &cached {
+    if let Some(cached) = cached {
         cached.get_ready(TAIL).await?;
     }
     let recall = Recall::new(cached.as_ref(), &options.parse);
     let known = recall.index().await;
     let is_new = known.is_none();
     let (parse, reader) = (options.parse.clone(), options.reader.clone());
-    let archive = Archive::open_with(source, known, parse, reader).await?;
+    let archive = Archive::open_with(source.clone(), known, parse, reader).await?;
     if is_new {
         recall.keep_index(archive.index());
     }
-    Ok((archive, cached))
+    Ok(archive)
 }

@@ -8,7 +8,7 @@ use super::error::OpenError;
 use super::location::Location;
 use super::servers::Servers;
 use crate::archive::ParseOptions;
-use crate::cache::{Ask, Cache, CacheOptions, Folder};
+use crate::cache::{Ask, Cache, Folder};
 use crate::decode::{Decoding, Password};
 use crate::fs::{Owners, Symlinks, TreeOptions};
 use crate::reader::ReaderOptions;
@@ -142,14 +142,11 @@ impl Verify {
 /// Opens the cache in directory `dir`, which is created if it is missing. `size` is its limit in bytes
 /// [default: 10 GiB, or a tenth of the free space if that is less].
 pub fn open_cache(dir: &Path, size: Option<u64>) -> io::Result<Cache> {
-    let mut folder = Folder::open(dir)?;
-    folder.discard_others();
+    let folder = Folder::open(dir)?;
     let default_size = || {
         let room = Cache::room(&folder).unwrap_or(0);
         CACHE_SIZE.min(room / CACHE_PART)
     };
-    let options = CacheOptions {
-        size: size.unwrap_or_else(default_size),
-    };
-    Ok(Cache::new(Arc::new(folder), &options))
+    let size = size.unwrap_or_else(default_size);
+    Ok(Cache::new(Arc::new(folder), size))
 }

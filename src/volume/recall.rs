@@ -50,7 +50,7 @@ impl<'a> Recall<'a> {
         if let Some(cached) = self.cached {
             let (size, index) = (index.stored_len(), index.clone());
             let name = self.name(INDEX);
-            cached.keep(name, size, Box::new(move |push| index.store(push)));
+            cached.keep(&name, size, Box::new(move |push| index.store(push)));
         }
     }
 
@@ -70,7 +70,7 @@ impl<'a> Recall<'a> {
         {
             let (size, tree) = (tree.stored_len(), tree.clone());
             let name = self.name(TREE);
-            cached.keep(name, size, Box::new(move |push| tree.store(push)));
+            cached.keep(&name, size, Box::new(move |push| tree.store(push)));
         }
     }
 }
@@ -104,6 +104,6 @@ impl CheckpointStore for CachedPoints {
         let size = decode::stored_points_len(&points);
         let sizes = (coding.size, coding.compressed_size);
         let store = move |push: &mut dyn FnMut(&[u8])| decode::store_points(sizes, &points, push);
-        self.cached.keep(self.name(id), size, Box::new(store));
+        self.cached.keep(&self.name(id), size, Box::new(store));
     }
 }

@@ -135,12 +135,7 @@ async fn record(
 /// The directory at `location`: its CID and its entries. Kind and size are known only of files of one block;
 /// [`Directory::kinds`] finds out the others.
 pub async fn list(location: &Location, options: &Options) -> Result<Directory, OpenError> {
-    let (location, servers) = servers_of(location, options);
-    let cid = match &location {
-        Location::Cid(cid) => *cid,
-        Location::Path(path) => resolve(path, &servers, options).await?,
-        _ => return Err(OpenError::NotVerifiable(location)),
-    };
+    let (cid, servers) = cid_and_servers(location, options).await?;
     let blocks = blocks(cid, &servers, options)?;
     let entries = content::list(&*blocks, cid).await?;
     let entries = entries.ok_or_else(|| Error::Unsupported {
@@ -155,12 +150,21 @@ pub async fn list(location: &Location, options: &Options) -> Result<Directory, O
 
 /// The CID of a path. Other locations have none.
 pub async fn cid_of(location: &Location, options: &Options) -> Result<Cid, OpenError> {
+    Ok(cid_and_servers(location, options).await?.0)
+}
+
+/// The CID of a path, and the servers that have it.
+async fn cid_and_servers(
+    location: &Location,
+    options: &Options,
+) -> Result<(Cid, Servers), OpenError> {
     let (location, servers) = servers_of(location, options);
-    match &location {
-        Location::Cid(cid) => Ok(*cid),
-        Location::Path(path) => resolve(path, &servers, options).await,
-        _ => Err(OpenError::NotVerifiable(location)),
-    }
+    let cid = match &location {
+        Location::Cid(cid) => *cid,
+        Location::Path(path) => resolve(path, &servers, options).await?,
+        _ => return Err(OpenError::NotVerifiable(location)),
+    };
+    Ok((cid, servers))
 }
 
 /// A directory of IPFS, as far as it was fetched.

@@ -30,7 +30,15 @@ impl Cipher {
     }
 }
 
-type Make = dyn Fn(&Path, &Path);
+/// The program that makes an archive, and how.
+enum By {
+    SevenZip(&'static str),
+    InfoZip(&'static [&'static str]),
+    Zipfile(&'static str),
+    Bsdtar(&'static str),
+    /// Files that this program compresses, under the number of its method.
+    Filter(u16, &'static [&'static str]),
+}
 
 /// An archive to make.
 pub struct Coded {
@@ -38,13 +46,19 @@ pub struct Coded {
     /// Of `text.txt`.
     pub method: Method,
     pub cipher: Cipher,
-    make: Box<Make>,
+    by: By,
 }
 
 impl Coded {
     /// Makes the archive of a folder.
     pub fn make(&self, folder: &Path, out: &Path) {
-        (self.make)(folder, out);
+        match self.by {
+            By::SevenZip(method) => seven_zip(method, self.cipher, folder, out),
+            By::InfoZip(options) => info_zip(options, folder, out),
+            By::Zipfile(method) => zipfile(method, folder, out),
+            By::Bsdtar(option) => bsdtar(option, folder, out),
+            By::Filter(method, filter) => by_filter(method, filter, folder, out),
+        }
     }
 }
 
@@ -80,9 +94,53 @@ pub fn sample(folder: &Path) {
     }
 }
 
+const AES: [AesKey; 3] = [AesKey::Bits128, AesKey::Bits192, AesKey::Bits256];
+
+const ZSTD_FRAMES: &str = "
+import subprocess, sys
+data = sys.stdin.buffer.read()
+for at in range(0, max(len(data), 1), 100000):
+    frame = subprocess.run(['zstd', '-q'], input=data[at:at + 100000], capture_output=True, check=True)
+    sys.stdout.buffer.write(frame.stdout)
+";
+
+const XZ_FILTERS: &str = "
+import lzma, sys
+filters = [{'id': lzma.FILTER_DELTA, 'dist': 3}, {'id': lzma.FILTER_X86}, {'id': lzma.FILTER_LZMA2, 'preset': 6}]
+sys.stdout.buffer.write(lzma.compress(sys.stdin.buffer.read(), filters=filters))
+";
+
+const BZIP2_STREAMS: &str = "
+import bz2, sys
+data = sys.stdin.buffer.read()
+sys.stdout.buffer.write(bz2.compress(data[:300000], 1) + bz2.compress(data[300000:], 2))
+";
+
+/// What programs other than 7-Zip make.
+#[rustfmt::skip]
+const OTHERS: [(&str, Method, Cipher, By); 18] = [
+    ("zip -9", Method::Deflated, Cipher::None, By::InfoZip(&["-9"])),
+    ("zip -Z bzip2", Method::Bzip2, Cipher::None, By::InfoZip(&["-Z", "bzip2", "-1"])),
+    ("zip -e", Method::Deflated, Cipher::ZipCrypto, By::InfoZip(&["-P", PASSWORD])),
+    ("zip -0 -e", Method::Stored, Cipher::ZipCrypto, By::InfoZip(&["-0", "-P", PASSWORD])),
+    ("zip -Z bzip2 -e", Method::Bzip2, Cipher::ZipCrypto, By::InfoZip(&["-1", "-Z", "bzip2", "-P", PASSWORD])),
+    ("zipfile, LZMA", Method::Lzma, Cipher::None, By::Zipfile("LZMA")),
+    ("zipfile, bzip2", Method::Bzip2, Cipher::None, By::Zipfile("BZIP2")),
+    ("bsdtar, deflated", Method::Deflated, Cipher::None, By::Bsdtar("zip:compression=deflate")),
+    ("bsdtar, ZipCrypto", Method::Deflated, Cipher::ZipCrypto, By::Bsdtar("zip:encryption=zipcrypt")),
+    ("bsdtar, AES-128", Method::Deflated, Cipher::Aes(AES[0]), By::Bsdtar("zip:encryption=aes128")),
+    ("bsdtar, AES-256", Method::Deflated, Cipher::Aes(AES[2]), By::Bsdtar("zip:encryption=aes256")),
+    ("zstd", Method::Zstd, Cipher::None, By::Filter(93, &["zstd", "-q"])),
+    ("zstd, the first number", Method::Zstd, Cipher::None, By::Filter(20, &["zstd", "-q", "-19", "--long"])),
+    ("zstd, in frames", Method::Zstd, Cipher::None, By::Filter(93, &["python3", "-c", ZSTD_FRAMES])),
+    ("xz", Method::Xz, Cipher::None, By::Filter(95, &["xz", "-9"])),
+    ("xz, in blocks", Method::Xz, Cipher::None, By::Filter(95, &["xz", "--block-size=100000", "--check=sha256"])),
+    ("xz, two filters", Method::Xz, Cipher::None, By::Filter(95, &["python3", "-c", XZ_FILTERS])),
+    ("bzip2, two streams", Method::Bzip2, Cipher::None, By::Filter(12, &["python3", "-c", BZIP2_STREAMS])),
+];
+
 /// All kinds.
 pub fn all() -> Vec<Coded> {
-    const AES: [AesKey; 3] = [AesKey::Bits128, AesKey::Bits192, AesKey::Bits256];
     let of_7zip = [
         ("Copy", Method::Stored),
         ("Deflate", Method::Deflated),
@@ -93,127 +151,23 @@ pub fn all() -> Vec<Coded> {
     ];
     let mut all = Vec::new();
     for (at, (option, method)) in of_7zip.into_iter().enumerate() {
-        let ciphers = [Cipher::None, Cipher::ZipCrypto, Cipher::Aes(AES[at % 3])];
-        for cipher in ciphers {
-            if (method, cipher) == (Method::Stored, Cipher::None) {
-                continue;
+        for cipher in [Cipher::None, Cipher::ZipCrypto, Cipher::Aes(AES[at % 3])] {
+            if (method, cipher) != (Method::Stored, Cipher::None) {
+                all.push(Coded {
+                    name: format!("7-Zip, {method}, {cipher:?}"),
+                    method,
+                    cipher,
+                    by: By::SevenZip(option),
+                });
             }
-            let make = move |folder: &Path, out: &Path| seven_zip(option, cipher, folder, out);
-            all.push(Coded {
-                name: format!("7-Zip, {method}, {cipher:?}"),
-                method,
-                cipher,
-                make: Box::new(make),
-            });
         }
     }
-    let mut add = |name: &str, method, cipher, make: fn(&Path, &Path)| {
-        let (name, make) = (name.to_owned(), Box::new(make));
-        all.push(Coded {
-            name,
-            method,
-            cipher,
-            make,
-        });
-    };
-    let zip_crypto = Cipher::ZipCrypto;
-    add("zip -9", Method::Deflated, Cipher::None, |folder, out| {
-        info_zip(&["-9"], folder, out)
-    });
-    add(
-        "zip -Z bzip2",
-        Method::Bzip2,
-        Cipher::None,
-        |folder, out| {
-            info_zip(&["-Z", "bzip2", "-1"], folder, out);
-        },
-    );
-    add("zip -e", Method::Deflated, zip_crypto, |folder, out| {
-        info_zip(&["-P", PASSWORD], folder, out);
-    });
-    add("zip -0 -e", Method::Stored, zip_crypto, |folder, out| {
-        info_zip(&["-0", "-P", PASSWORD], folder, out);
-    });
-    add(
-        "zip -Z bzip2 -e",
-        Method::Bzip2,
-        zip_crypto,
-        |folder, out| {
-            info_zip(&["-1", "-Z", "bzip2", "-P", PASSWORD], folder, out);
-        },
-    );
-    add("zipfile, LZMA", Method::Lzma, Cipher::None, |f, out| {
-        zipfile("LZMA", f, out)
-    });
-    add("zipfile, bzip2", Method::Bzip2, Cipher::None, |f, out| {
-        zipfile("BZIP2", f, out)
-    });
-    add(
-        "bsdtar, deflated",
-        Method::Deflated,
-        Cipher::None,
-        |f, out| {
-            bsdtar("zip:compression=deflate", f, out);
-        },
-    );
-    add(
-        "bsdtar, ZipCrypto",
-        Method::Deflated,
-        zip_crypto,
-        |f, out| {
-            bsdtar("zip:encryption=zipcrypt", f, out);
-        },
-    );
-    add(
-        "bsdtar, AES-128",
-        Method::Deflated,
-        Cipher::Aes(AES[0]),
-        |f, out| {
-            bsdtar("zip:encryption=aes128", f, out);
-        },
-    );
-    add(
-        "bsdtar, AES-256",
-        Method::Deflated,
-        Cipher::Aes(AES[2]),
-        |f, out| {
-            bsdtar("zip:encryption=aes256", f, out);
-        },
-    );
-    add("zstd", Method::Zstd, Cipher::None, |f, out| {
-        by_filter(93, &["zstd", "-q"], f, out)
-    });
-    add(
-        "zstd, the first number",
-        Method::Zstd,
-        Cipher::None,
-        |f, out| {
-            by_filter(20, &["zstd", "-q", "-19", "--long"], f, out);
-        },
-    );
-    add("zstd, in frames", Method::Zstd, Cipher::None, |f, out| {
-        let frames = "import subprocess, sys\ndata = sys.stdin.buffer.read()\nfor at in range(0, len(data), 100000):\n    sys.stdout.buffer.write(subprocess.run(['zstd', '-q'], input=data[at:at + 100000], capture_output=True, check=True).stdout)\nif not data: sys.stdout.buffer.write(subprocess.run(['zstd', '-q'], input=data, capture_output=True, check=True).stdout)";
-        by_filter(93, &["python3", "-c", frames], f, out);
-    });
-    add("xz", Method::Xz, Cipher::None, |f, out| {
-        by_filter(95, &["xz", "-9"], f, out)
-    });
-    add("xz, in blocks", Method::Xz, Cipher::None, |f, out| {
-        by_filter(95, &["xz", "--block-size=100000", "--check=sha256"], f, out);
-    });
-    add("xz, two filters", Method::Xz, Cipher::None, |f, out| {
-        let chain = "import lzma, sys\nfilters = [{'id': lzma.FILTER_DELTA, 'dist': 3}, {'id': lzma.FILTER_X86}, {'id': lzma.FILTER_LZMA2, 'preset': 6}]\nsys.stdout.buffer.write(lzma.compress(sys.stdin.buffer.read(), filters=filters))";
-        by_filter(95, &["python3", "-c", chain], f, out);
-    });
-    add(
-        "bzip2, two streams",
-        Method::Bzip2,
-        Cipher::None,
-        |f, out| {
-            let streams = "import bz2, sys\ndata = sys.stdin.buffer.read()\nsys.stdout.buffer.write(bz2.compress(data[:300000], 1) + bz2.compress(data[300000:], 2))";
-            by_filter(12, &["python3", "-c", streams], f, out);
-        },
-    );
+    all.extend(OTHERS.map(|(name, method, cipher, by)| Coded {
+        name: name.to_owned(),
+        method,
+        cipher,
+        by,
+    }));
     all
 }
 

@@ -4,7 +4,7 @@
 //! from raw blocks. Blocking threads, one a connection, so that nothing here shares machinery with
 //! what is tested.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -117,24 +117,14 @@ fn pass_on(shared: &Shared, mut client: TcpStream) -> std::io::Result<()> {
     let at_once = shared.under_way.fetch_add(1, SeqCst) + 1;
     shared.most_at_once.fetch_max(at_once, SeqCst);
     let mut reader = BufReader::new(client.try_clone()?);
-    let (mut first, mut headers, mut host) = (String::new(), Vec::new(), String::new());
-    reader.read_line(&mut first)?;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            break;
-        };
-        let name = name.to_ascii_lowercase();
-        if name == "range" || name == "accept" {
-            headers.push((name, value.trim().to_owned()));
-        } else if name == "host" {
-            host = value.trim().to_owned();
-        }
-    }
-    let path = first.split(' ').nth(1).unwrap_or("/");
+    let Some(head) = http::head(&mut reader)? else {
+        return Ok(());
+    };
+    let mut headers: Vec<_> = http::fields(&head).collect();
+    let host = headers.iter().find(|(name, _)| name == "host").cloned();
+    let host = host.map_or(String::new(), |(_, host)| host);
+    headers.retain(|(name, _)| name == "range" || name == "accept");
+    let path = head.split(' ').nth(1).unwrap_or("/");
     // As a gateway with a sub-domain for each CID, before a node that has none.
     let path = match host.split_once(".ipfs.") {
         Some((cid, _)) => format!("/ipfs/{cid}{path}"),

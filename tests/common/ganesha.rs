@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::listening::Listening;
+use super::listening::{Listening, changed};
 use super::run::{self, Finished};
 use super::tree::{self, TempDir};
 
@@ -43,10 +43,7 @@ impl Ganesha {
                     format!("Graceless = true; RecoveryRoot = {at};"),
                 ),
             ];
-            let text = changes.iter().fold(shipped.clone(), |text, (from, to)| {
-                assert_eq!(text.matches(from).count(), 1, "{from}");
-                text.replace(from, to)
-            });
+            let text = changed(&shipped, &changes);
             let config = state.path().join("ganesha.conf");
             fs::write(&config, text).expect("the configuration");
             let mut command = run::tool("ganesha.nfsd");

@@ -145,10 +145,10 @@ pub async fn read(source: &dyn Source, range: Range<u64>, priority: Priority) ->
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
-        assert_eq!(chunk.offset, range.start + bytes.len() as u64);
+        assert_eq!(chunk.offset, range.start + bytes.len() as u64, "in order");
         bytes.extend_from_slice(&chunk.bytes);
     }
-    assert_eq!(bytes.len() as u64, range.end - range.start);
+    assert_eq!(bytes.len() as u64, range.end - range.start, "all of it");
     Ok(bytes)
 }
 

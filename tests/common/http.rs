@@ -1,6 +1,6 @@
 //! A client that hides nothing: one request a connection, over a plain socket.
 
-use std::io::{Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -22,6 +22,25 @@ impl Reply {
         assert!(values.next().is_none(), "{name} is there twice: {self:?}");
         value
     }
+}
+
+/// The lines of the next request or answer up to the empty one; `None` if the connection has ended.
+pub fn head(from: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut head = String::new();
+    loop {
+        let start = head.len();
+        match from.read_line(&mut head)? {
+            0 => return Ok(None),
+            _ if &head[start..] == "\r\n" => return Ok(Some(head)),
+            _ => {}
+        }
+    }
+}
+
+/// The fields of such a head, with names in lower case.
+pub fn fields(head: &str) -> impl Iterator<Item = (String, String)> {
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    fields.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
 }
 
 /// Sends a request and leaves the answer in the socket.
@@ -47,15 +66,10 @@ pub fn request(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &st
     let end = bytes.windows(4).position(|w| w == b"\r\n\r\n");
     let end = end.unwrap_or_else(|| panic!("no head: {bytes:?}"));
     let head = String::from_utf8(bytes[..end].to_vec()).expect("a head in ASCII");
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1));
-    let headers = lines.map(|line| {
-        let (name, value) = line.split_once(':').expect("a header");
-        (name.to_ascii_lowercase(), value.trim().to_owned())
-    });
+    let status = head.split(' ').nth(1);
     Reply {
         status: status.and_then(|s| s.parse().ok()).expect("a status"),
-        headers: headers.collect(),
+        headers: fields(&head).collect(),
         body: bytes[end + 4..].to_vec(),
     }
 }

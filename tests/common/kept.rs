@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Disk, Folder, Key};
+use aiozfs::cache::{Ask, Cache, Cached, Disk, Folder, Key};
 use aiozfs::content::Cid;
 use aiozfs::source::{ChunkStream, Memory, Opened, Priority, Result, Source};
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 
-use super::tree;
+use super::{gateways, tree};
 
 /// Long enough for a disk with other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,7 +63,7 @@ pub struct Kept {
 
 impl Kept {
     pub fn on(disk: Arc<dyn Disk>, size: u64, below: Arc<dyn Source>) -> Self {
-        let cache = Cache::new(disk, &CacheOptions { size });
+        let cache = Cache::new(disk, size);
         let source = Cached::new(below, &cache, key(), Ask::Always);
         Self { cache, source }
     }
@@ -95,15 +94,7 @@ pub fn folder(dir: &Path) -> Arc<dyn Disk> {
 }
 
 pub async fn read(source: &dyn Source, range: Range<u64>) -> Result<Vec<u8>> {
-    let mut stream = source.read(range.clone(), Priority::Demand);
-    let mut bytes = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
-        assert_eq!(chunk.offset, range.start + bytes.len() as u64, "in order");
-        bytes.extend_from_slice(&chunk.bytes);
-    }
-    assert_eq!(bytes.len() as u64, range.end - range.start, "all of it");
-    Ok(bytes)
+    gateways::read(source, range, Priority::Demand).await
 }
 
 /// Files of blocks.

@@ -43,6 +43,15 @@ impl Listening {
     }
 }
 
+/// A configuration with changes. What is changed must be in it once.
+pub fn changed(configuration: &str, changes: &[(&str, String)]) -> String {
+    let configuration = configuration.to_owned();
+    changes.iter().fold(configuration, |text, (from, to)| {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text.replace(from, to)
+    })
+}
+
 impl Drop for Listening {
     fn drop(&mut self) {
         let _ = self.process.kill();

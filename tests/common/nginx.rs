@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::tree::TempDir;
 
-use super::listening::Listening;
+use super::listening::{Listening, changed};
 use super::{run, tree};
 
 /// The configuration of a site-wide cache that aiozfs comes with.
@@ -50,10 +50,7 @@ impl Nginx {
                 ("127.0.0.1:8082", files.to_string()),
                 ("listen 8080", format!("listen {address}")),
             ];
-            changes.iter().fold(shipped.clone(), |text, (from, to)| {
-                assert_eq!(text.matches(from).count(), 1, "{from}");
-                text.replace(from, to)
-            })
+            changed(&shipped, &changes)
         })
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::run;
+use super::{http, run};
 
 /// A request, as it came.
 #[derive(Debug, Clone)]
@@ -161,19 +161,10 @@ fn serve(
 }
 
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
-    let mut words = line.split(' ').map(str::to_owned);
+    let head = http::head(reader).ok()??;
+    let mut words = head.split_whitespace().map(str::to_owned);
     let (method, target) = (words.next()?, words.next()?);
-    let mut headers = HashMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            break;
-        };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-    }
+    let headers: HashMap<String, String> = http::fields(&head).collect();
     let length = headers
         .get("content-length")
         .map_or(0, |n| n.parse().expect("a length"));

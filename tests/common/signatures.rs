@@ -1,7 +1,9 @@
 //! Checks the signatures of requests, written after the specifications alone: a second opinion on the library
 //! that makes them.
 
+use aiozfs::ranges::hex;
 use base64::prelude::{BASE64_STANDARD, Engine};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use super::scripted::Asked;
@@ -43,7 +45,7 @@ pub fn check_s3(
         }
     }
     let hash = asked.header("x-amz-content-sha256");
-    if hash != hex(&Sha256::digest(&asked.body)) {
+    if hash != hex(Sha256::digest(&asked.body)) {
         return Err(format!("the hash of the body is {hash}"));
     }
     let mut query: Vec<&str> = query.split('&').collect();
@@ -56,14 +58,14 @@ pub fn check_s3(
     let time = asked.header("x-amz-date");
     let text = format!(
         "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
-        hex(&Sha256::digest(&canonical))
+        hex(Sha256::digest(&canonical))
     );
     let secret = secret_of(key).ok_or("the key is not known")?;
     let mut signing = hmac(format!("AWS4{secret}").as_bytes(), date.as_bytes());
     for part in [region, "s3", "aws4_request"] {
         signing = hmac(&signing, part.as_bytes());
     }
-    let expected = hex(&hmac(&signing, text.as_bytes()));
+    let expected = hex(hmac(&signing, text.as_bytes()));
     if part("Signature") != Some(&expected) {
         return Err(format!("the signature is wrong for {canonical:?}"));
     }
@@ -113,21 +115,7 @@ pub fn check_azure(asked: &Asked, account: &str, key: &str) -> Result<(), String
 
 /// HMAC-SHA-256 (RFC 2104).
 fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
-    let mut block = [0; 64];
-    if key.len() > block.len() {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let padded = |with: u8| block.map(|byte| byte ^ with);
-    let inner = Sha256::new()
-        .chain_update(padded(0x36))
-        .chain_update(text)
-        .finalize();
-    let outer = Sha256::new().chain_update(padded(0x5c)).chain_update(inner);
-    outer.finalize().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hmac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
+    hmac.update(text);
+    hmac.finalize().into_bytes().to_vec()
 }

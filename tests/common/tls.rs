@@ -1,6 +1,6 @@
 //! A fault node behind TLS, with a certificate of the test's choice.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -12,6 +12,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::fault::FaultNode;
+use super::http;
 
 /// Who signs certificates.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -87,14 +88,15 @@ fn pass_on(config: Arc<ServerConfig>, front: TcpStream, back: SocketAddr) -> std
     let mut front = BufReader::new(StreamOwned::new(tls, front));
     let mut back = BufReader::new(TcpStream::connect(back)?);
     loop {
-        let request = head(&mut front)?;
+        let Some(request) = http::head(&mut front)? else {
+            return Ok(());
+        };
         back.get_mut().write_all(request.as_bytes())?;
-        let answer = head(&mut back)?;
-        let length = answer.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length")
-                .then(|| value.trim().parse::<u64>().ok())?
-        });
+        let Some(answer) = http::head(&mut back)? else {
+            return Ok(());
+        };
+        let length = http::fields(&answer).find(|(name, _)| name == "content-length");
+        let length = length.and_then(|(_, length)| length.parse().ok());
         let mut body = Vec::new();
         (&mut back)
             .take(length.unwrap_or(0))
@@ -104,14 +106,4 @@ fn pass_on(config: Arc<ServerConfig>, front: TcpStream, back: SocketAddr) -> std
         out.write_all(&body)?;
         out.flush()?;
     }
-}
-
-fn head(from: &mut impl BufRead) -> std::io::Result<String> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if from.read_line(&mut head)? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(head)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::tree::TempDir;
 
-use super::listening::Listening;
+use super::listening::{Listening, changed};
 use super::{run, tree};
 
 const SHIPPED: &str = concat!(
@@ -29,10 +29,7 @@ impl Varnish {
             ("127.0.0.1\"", format!("{}\"", gateway.ip())),
             ("\"8081\"", format!("\"{}\"", gateway.port())),
         ];
-        let vcl = changes.iter().fold(shipped, |text, (from, to)| {
-            assert_eq!(text.matches(from).count(), 1, "{from}");
-            text.replace(from, to)
-        });
+        let vcl = changed(&shipped, &changes);
         let state = tree::temp();
         let file = state.path().join("aiozfs.vcl");
         fs::write(&file, vcl).expect("a file");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::cache::{Ask, Cache, Cached, Folder, Key};
 use aiozfs::content::Cid;
 use aiozfs::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Source};
 use bytes::Bytes;
@@ -37,7 +37,7 @@ impl Aiozfs {
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         let runtime = Runtime::new()?;
         let folder = Arc::new(Folder::open(dir)?);
-        let cache = Cache::new(folder, &CacheOptions { size: 4 << 30 });
+        let cache = Cache::new(folder, 4 << 30);
         let below = Below::default();
         let cid: Cid = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG".parse()?;
         let source = Cached::new(Arc::new(below.clone()), &cache, Key::believed(&cid), Ask::Always);

@@ -39,7 +39,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = units::host_and_port)]
     listen: String,
     /// How files are split into blocks, which determines their CIDs
-    #[arg(long, value_name = "NAME", default_value = Profile::default().name(), value_parser = units::profile())]
+    #[arg(long, value_name = "NAME", default_value = Profile::default().name, value_parser = units::profile())]
     profile: Profile,
     /// Print each line as a JSON object
     #[arg(long)]

@@ -8,12 +8,14 @@ mod behaviour;
 pub mod table;
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use super::http;
 
 pub use behaviour::Behaviour;
 
@@ -174,18 +176,7 @@ fn serve(shared: &Shared, connection: TcpStream) -> std::io::Result<()> {
     }
     let mut reader = BufReader::new(connection.try_clone()?);
     let mut out = connection;
-    loop {
-        let mut head = String::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            if line == "\r\n" {
-                break;
-            }
-            head.push_str(&line);
-        }
+    while let Some(head) = http::head(&mut reader)? {
         shared.requests.fetch_add(1, SeqCst);
         shared.log.lock().expect("log").push(head.clone());
         let behaviour = shared.behaviour.lock().expect("behaviour").clone();
@@ -198,6 +189,7 @@ fn serve(shared: &Shared, connection: TcpStream) -> std::io::Result<()> {
             return goes_on.map(drop);
         }
     }
+    Ok(())
 }
 
 /// Keeps silent until the node ends or behaves otherwise.

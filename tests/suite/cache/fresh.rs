@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Key};
+use aiozfs::cache::{Ask, Cache, Cached, Key};
 use aiozfs::source::{ChunkStream, Error, Fact, Memory, Opened, Origin, Priority, Result, Source};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
@@ -74,7 +74,7 @@ impl Source for Url {
 
 /// Opens the URL, and returns how many requests that took and what the source was told.
 async fn open(dir: &tree::TempDir, url: &Arc<Url>, ask: Ask) -> (usize, Vec<String>) {
-    let cache = Cache::new(folder(dir.path()), &CacheOptions { size: 1 << 30 });
+    let cache = Cache::new(folder(dir.path()), 1 << 30);
     let source = Cached::new(
         url.clone(),
         &cache,
@@ -160,7 +160,7 @@ async fn after_an_error_that_casts_doubt_on_the_version_the_server_is_asked() {
     ] {
         let dir = tree::temp();
         let url = Url::new(&tree::bytes(1, 1000), "v1", Duration::from_secs(600));
-        let cache = Cache::new(folder(dir.path()), &CacheOptions { size: 1 << 30 });
+        let cache = Cache::new(folder(dir.path()), 1 << 30);
         let key = || Key::url("http://h/a", "http://h/a");
         let cached = |ask| Cached::new(url.clone(), &cache, key(), ask);
         if first != Ask::Always {
@@ -186,7 +186,7 @@ async fn what_was_seen_of_urls_is_counted_and_goes_with_its_blob() {
     let url = Url::new(&tree::bytes(1, 1000), "v1", Duration::from_secs(600));
     open(&dir, &url, Ask::Always).await;
     assert_eq!(seen().len(), 1);
-    let cache = Cache::new(folder(dir.path()), &CacheOptions { size: 1 << 30 });
+    let cache = Cache::new(folder(dir.path()), 1 << 30);
     let content = cache.content().expect("a list");
     let rest = taken(dir.path())
         - taken(&dir.path().join("v1/blobs"))
@@ -215,7 +215,7 @@ async fn what_was_seen_of_a_url_without_a_blob_is_removed_after_an_hour() {
     let seen = || files(&dir.path().join("v1/urls"));
     let url = Url::new(&tree::bytes(1, 1000), "v1", Duration::from_secs(600));
     open(&dir, &url, Ask::Always).await;
-    let cache = Cache::new(folder(dir.path()), &CacheOptions { size: 1 << 30 });
+    let cache = Cache::new(folder(dir.path()), 1 << 30);
     let blob = cache.content().expect("a list").blobs.remove(0);
     cache.remove(&blob).expect("removed");
     let content = cache.content().expect("a list");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::disk::FaultDisk;
 use crate::common::tree;
-use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::cache::{Ask, Cache, Cached, Folder, Key};
 use aiozfs::content::Cid;
 use aiozfs::reader::{BlobReader, ReaderOptions};
 use aiozfs::source::{Memory, Source};
@@ -25,7 +25,7 @@ async fn each_block_is_opened_and_read_once() {
         .parse()
         .expect("a CID");
     let mount = || {
-        let cache = Cache::new(disk.clone(), &CacheOptions { size: 1 << 30 });
+        let cache = Cache::new(disk.clone(), 1 << 30);
         let below = Arc::new(Memory::new("memory", blob.clone()));
         let source = Cached::new(below, &cache, Key::believed(&cid), Ask::Always);
         (cache, Arc::new(source) as Arc<dyn Source>)

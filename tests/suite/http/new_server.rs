@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::gateways::{content, gateways, options, read};
 use crate::common::tree;
-use aiozfs::cache::{Cache, CacheOptions, CachedNodes, Folder, Key};
+use aiozfs::cache::{Cache, CachedNodes, Folder, Key};
 use aiozfs::content::Verified;
 use aiozfs::gateways::{HttpBlocks, UrlOf};
 use aiozfs::http::{Clients, Http, HttpOptions};
@@ -132,7 +132,7 @@ async fn opening_a_cid_gives_a_gateway_up_that_has_never_answered() {
     let dir = tree::temp();
     let cache = Cache::new(
         Arc::new(Folder::open(dir.path()).expect("a cache")),
-        &CacheOptions { size: 1 << 30 },
+        1 << 30,
     );
     for is_cached in [false, true] {
         let data = gateways(std::slice::from_ref(&base), false);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::fault::{Behaviour, FaultNode};
 use crate::common::gateways::{Content, bases, verified};
 use crate::common::tree;
-use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::cache::{Ask, Cache, Cached, Folder, Key};
 use aiozfs::gateways::Gateways;
 use aiozfs::http::{Http, HttpOptions};
 use aiozfs::source::{
@@ -141,7 +141,7 @@ async fn every_source_keeps_the_contract() {
     let memory = || Arc::new(Memory::new("memory", blob.clone()));
     let kept = tree::temp();
     let disk = Folder::open(kept.path()).expect("a cache");
-    let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
+    let cache = Cache::new(Arc::new(disk), 1 << 30);
     let cached = |key: Key| Arc::new(Cached::new(memory(), &cache, key, Ask::Always));
     let kinds: Vec<(&str, Arc<dyn Source>)> = vec![
         ("memory", memory()),

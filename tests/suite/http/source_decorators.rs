@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, Folder, Key};
+use aiozfs::cache::{Ask, Cache, Cached, Folder, Key};
 use aiozfs::content::{Cid, Verified};
 use aiozfs::gateways::{Gateways, GatewaysOptions, Member};
 use aiozfs::http::Http;
@@ -159,7 +159,7 @@ impl Case {
             blob,
             cid,
             nodes: Arc::new(Nodes(blocks)),
-            cache: Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 }),
+            cache: Cache::new(Arc::new(disk), 1 << 30),
             _dir: dir,
         }
     }

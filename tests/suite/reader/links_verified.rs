@@ -173,13 +173,13 @@ fn verification_costs_at_most_a_tenth_of_time_and_a_fiftieth_of_bytes() {
         // The kernel's read-ahead as it is by itself, and raised.
         for step in [MB / 8, MB] {
             let (times, bytes, text) = ratio(&plain, std::slice::from_ref(&sequence), step);
-            assert!(times < 1.1 && bytes < 1.02, "{}, {text}", profile.name());
+            assert!(times < 1.1 && bytes < 1.02, "{}, {text}", profile.name);
         }
         let (times, bytes, text) = ratio(&plain, &eight, MB / 8);
         assert!(
             times < 1.1 && bytes < 1.02,
             "{}, eight, {text}",
-            profile.name()
+            profile.name
         );
     }
 }

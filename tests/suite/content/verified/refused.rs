@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aiozfs::cache::{Ask, Cache, CacheOptions, Cached, CachedNodes, Folder, Key};
+use aiozfs::cache::{Ask, Cache, Cached, CachedNodes, Folder, Key};
 use aiozfs::content::{Profile, Verified, Version};
 use aiozfs::gateways::{Gateways, HttpBlocks, UrlOf};
 use aiozfs::http::{Http, HttpOptions};
@@ -145,7 +145,7 @@ async fn leaves_that_came_as_blocks_are_cached_as_data() {
     relay.forge(Forge::RefusedRanges(406, None));
     let dir = tree::temp();
     let disk = Folder::open(dir.path()).expect("a cache");
-    let cache = Cache::new(Arc::new(disk), &CacheOptions { size: 1 << 30 });
+    let cache = Cache::new(Arc::new(disk), 1 << 30);
     let key = Key::verified(&cid);
 
     let options = HttpOptions {

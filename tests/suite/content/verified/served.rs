@@ -73,11 +73,11 @@ pub(super) fn patient(cid: Cid, bases: &[String], patience: Duration) -> Verifie
 
 /// The leaf that holds a place, by the profile's numbers.
 fn leaf_at(profile: Profile, bytes: &[u8], at: u64) -> (Cid, Range<u64>) {
-    let full = profile.leaf_size() as u64;
+    let full = profile.leaf_size as u64;
     let start = at / full * full;
     let end = (start + full).min(bytes.len() as u64);
     let data = &bytes[start as usize..end as usize];
-    let cid = if profile.raw_leaves() {
+    let cid = if profile.raw_leaves {
         Cid::of_block(Version::V1, Codec::Raw, data)
     } else {
         Tree::import(data, profile, |_| true).expect("read").cid()
@@ -92,7 +92,7 @@ pub(super) const LEN: usize = (3 << 20) + 12_345;
 async fn only_inner_nodes_are_requested_besides_the_data() {
     let bytes = blob(LEN);
     for profile in profiles() {
-        let name = profile.name();
+        let name = profile.name;
         let (tree, addr) = serve(&bytes, profile).await;
         let relay = Forger::before(addr);
         let source = verified(tree.cid(), &[relay.base()]);
@@ -120,7 +120,7 @@ async fn only_inner_nodes_are_requested_besides_the_data() {
             .sum();
         // Pieces that do not begin with a leaf fetch its beginning again, which the reader has.
         assert!(
-            fetched <= LEN as u64 + 4 * profile.leaf_size() as u64,
+            fetched <= LEN as u64 + 4 * profile.leaf_size as u64,
             "{name}: {fetched}"
         );
     }
@@ -134,7 +134,7 @@ async fn a_random_read_costs_one_leaf_and_two_across_a_boundary() {
         let relay = Forger::before(addr);
         let source = verified(tree.cid(), &[relay.base()]);
         source.open(0).await.expect("a tree");
-        let leaf = profile.leaf_size() as u64;
+        let leaf = profile.leaf_size as u64;
         let half = 32 << 10;
         for (range, leaves) in [
             (leaf + 100..leaf + 100 + 2 * half, 1),
@@ -158,7 +158,7 @@ async fn a_random_read_costs_one_leaf_and_two_across_a_boundary() {
 /// Regions of the blob: its head, a boundary of leaves, the middle, what would be the central
 /// directory, its last byte.
 fn places(profile: Profile) -> [u64; 5] {
-    let leaf = profile.leaf_size() as u64;
+    let leaf = profile.leaf_size as u64;
     let len = LEN as u64;
     [0, leaf, len / 2, len - 20_000, len - 1]
 }
@@ -175,7 +175,7 @@ async fn one_of_two_servers_lies_and_reads_are_right() {
             let source = verified(tree.cid(), &[first.base(), second.base()]);
             source.open(0).await.expect("a tree");
             let got = read(&source, 0..LEN as u64).await.expect("right bytes");
-            assert!(got == bytes, "{}, byte {at}", profile.name());
+            assert!(got == bytes, "{}, byte {at}", profile.name);
             assert!(!second.ranges().is_empty(), "the second has stepped in");
         }
         // The inner nodes of the first are all wrong.
@@ -184,7 +184,7 @@ async fn one_of_two_servers_lies_and_reads_are_right() {
         let source = verified(tree.cid(), &[first.base(), second.base()]);
         source.open(0).await.expect("a tree");
         let got = read(&source, 0..LEN as u64).await.expect("right bytes");
-        assert!(got == bytes, "{}, inner nodes", profile.name());
+        assert!(got == bytes, "{}, inner nodes", profile.name);
     }
 }
 
@@ -192,7 +192,7 @@ async fn one_of_two_servers_lies_and_reads_are_right() {
 async fn the_only_server_lies_and_reads_fail_until_it_is_honest() {
     let bytes = blob(LEN);
     for profile in profiles() {
-        let name = profile.name();
+        let name = profile.name;
         let (tree, addr) = serve(&bytes, profile).await;
         let relay = Forger::before(addr);
         let source = verified(tree.cid(), &[relay.base()]);
@@ -242,7 +242,7 @@ async fn wrong_and_missing_ranges_are_replaced_by_blocks() {
             relay.forge(forge.clone());
             let range = LEN as u64 / 2 - 100_000..LEN as u64 / 2 + 100_000;
             let got = read(&source, range.clone()).await;
-            let got = got.unwrap_or_else(|e| panic!("{}, {forge:?}: {e}", profile.name()));
+            let got = got.unwrap_or_else(|e| panic!("{}, {forge:?}: {e}", profile.name));
             assert!(
                 got == bytes[range.start as usize..range.end as usize],
                 "{forge:?}"

@@ -66,7 +66,7 @@ fn every_block_of_a_served_file_is_given() {
             todo.extend(children.iter().rev().map(|child| child.cid));
             count += 1;
         }
-        assert!(file == blob, "{}", profile.name());
+        assert!(file == blob, "{}", profile.name);
         // 20 leaves, 7 nodes, 3 nodes, the root.
         assert_eq!(count, 31);
         let car = running.get(&format!("/ipfs/{}?format=car", tree.cid()), &raw);
