@@ -63,11 +63,12 @@ impl Cid {
 
     /// Parses the binary form. Trailing bytes are an error.
     pub fn from_bytes(mut bytes: &[u8]) -> Result<Self, ParseCidError> {
-        let cid = CidGeneric::read_bytes(&mut bytes)
-            .map_err(|e| ParseCidError(format!("wrong content: {e}")))?;
+        let cid = CidGeneric::read_bytes(&mut bytes).map_err(|e| ParseCidError::Binary {
+            cause: e.to_string(),
+        })?;
         match bytes.len() {
             0 => Ok(Self(cid)),
-            extra => Err(ParseCidError(format!("{extra} bytes too many"))),
+            extra => Err(ParseCidError::TrailingBytes { extra }),
         }
     }
 
@@ -152,19 +153,19 @@ impl std::str::FromStr for Cid {
 ///
 /// Surrounding text is an error: no blanks, no `/ipfs/`, no path.
 pub fn parse_cid(text: &str) -> Result<Cid, ParseCidError> {
-    let len = text.len();
     if text.is_empty() {
-        return Err(ParseCidError("it is empty".into()));
+        return Err(ParseCidError::Empty);
     }
-    if len > MAX_TEXT {
-        return Err(ParseCidError(format!("{len} characters are too many")));
+    if text.len() > MAX_TEXT {
+        return Err(ParseCidError::TooLong { len: text.len() });
     }
-    let encoding = |e: multibase::Error| ParseCidError(format!("wrong encoding: {e}"));
+    let encoding = |e: multibase::Error| ParseCidError::Encoding {
+        cause: e.to_string(),
+    };
     // CID specification, "Decoding algorithm": 46 characters that begin with Qm are version 0.
     let bytes = if text.starts_with("Qm") {
-        if len != 46 {
-            let what = format!("a CID that begins with Qm has 46 characters, not {len}");
-            return Err(ParseCidError(what));
+        if text.len() != 46 {
+            return Err(ParseCidError::V0Length { len: text.len() });
         }
         multibase::Base::Base58Btc.decode(text).map_err(encoding)?
     } else {
@@ -178,8 +179,7 @@ pub fn parse_cid(text: &str) -> Result<Cid, ParseCidError> {
         }
         // "If the first decoded byte is 0x12, return an error": version 0 has no prefix.
         if bytes.first() == Some(&0x12) {
-            let what = "a CID of version 0 has no encoding prefix";
-            return Err(ParseCidError(what.into()));
+            return Err(ParseCidError::V0Prefixed);
         }
         bytes
     };
@@ -188,11 +188,51 @@ pub fn parse_cid(text: &str) -> Result<Cid, ParseCidError> {
 
 /// Why text or bytes are not a CID.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParseCidError(String);
+pub enum ParseCidError {
+    /// The text is empty.
+    Empty,
+    /// The text is longer than any useful CID.
+    TooLong {
+        /// Length in bytes.
+        len: usize,
+    },
+    /// It starts like version 0, but does not have 46 characters.
+    V0Length {
+        /// Length in bytes.
+        len: usize,
+    },
+    /// Version 0 with a multibase prefix, which the specification forbids.
+    V0Prefixed,
+    /// The text is invalid in the encoding that its first character names.
+    Encoding {
+        /// The decoder's message.
+        cause: String,
+    },
+    /// The bytes are not version, codec and multihash.
+    Binary {
+        /// The decoder's message.
+        cause: String,
+    },
+    /// Bytes follow the CID.
+    TrailingBytes {
+        /// The number of bytes.
+        extra: usize,
+    },
+}
 
 impl fmt::Display for ParseCidError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Empty => f.write_str("it is empty"),
+            Self::TooLong { len } => write!(f, "{len} characters are too many"),
+            Self::V0Length { len } => {
+                write!(f, "a CID that begins with Qm has 46 characters, not {len}")
+            }
+            Self::V0Prefixed => f.write_str("a CID of version 0 has no encoding prefix"),
+            Self::Encoding { cause } => write!(f, "wrong encoding: {cause}"),
+            Self::Binary { cause } => write!(f, "wrong content: {cause}"),
+            Self::TrailingBytes { extra } => write!(f, "{extra} bytes too many"),
+        }
     }
 }
 

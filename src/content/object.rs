@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::directory::{NamedLink, Shard};
 use super::protobuf::{Fields, Malformed, Value, take_varint};
-use super::{Cid, Codec};
+use super::{Cid, Codec, ParseCidError};
 
 /// The largest block in bytes, which all implementations exchange (trustless gateway specification,
 /// "block size limit").
@@ -59,8 +59,7 @@ impl Object {
     /// If the block is too large or malformed.
     pub fn decode(cid: &Cid, block: &[u8]) -> Result<Self, DecodeError> {
         if block.len() > MAX_BLOCK {
-            let what = format!("a block of {} bytes is too large", block.len());
-            return Err(DecodeError(what));
+            return Err(DecodeError::TooLarge { len: block.len() });
         }
         match cid.codec() {
             Codec::Raw => Ok(Object::File {
@@ -102,18 +101,56 @@ impl Object {
 
 /// Why a block cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodeError(String);
+pub enum DecodeError {
+    /// More than [`MAX_BLOCK`] bytes.
+    TooLarge {
+        /// Its length.
+        len: usize,
+    },
+    /// Not a protobuf message, or one with unknown or repeated fields.
+    Malformed {
+        /// The message or field.
+        what: &'static str,
+    },
+    /// A link without a CID, or with an invalid one.
+    Link {
+        /// What is wrong with it.
+        cause: ParseCidError,
+    },
+    /// The numbers of links and sizes differ.
+    SizesMissing {
+        /// Number of links.
+        links: usize,
+        /// Number of sizes.
+        sizes: usize,
+    },
+    /// The data and the sizes of the children do not add up to the file's size.
+    SizesDiffer {
+        /// The size in the node.
+        says: Option<u64>,
+        /// The sum; `None` if it exceeds 64 bits.
+        sum: Option<u64>,
+    },
+}
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::TooLarge { len } => write!(f, "a block of {len} bytes is too large"),
+            Self::Malformed { what } => write!(f, "malformed {what}"),
+            Self::Link { cause } => write!(f, "a link is no CID: {cause}"),
+            Self::SizesMissing { links, sizes } => {
+                write!(f, "{links} links, but {sizes} sizes")
+            }
+            Self::SizesDiffer { .. } => f.write_str("the sizes do not add up"),
+        }
     }
 }
 
 impl std::error::Error for DecodeError {}
 
-fn malformed(what: &str) -> DecodeError {
-    DecodeError(format!("malformed {what}"))
+fn malformed(what: &'static str) -> DecodeError {
+    DecodeError::Malformed { what }
 }
 
 /// A dag-pb node (<https://ipld.io/specs/codecs/dag-pb/spec/>, "Serial format").
@@ -148,7 +185,7 @@ impl<'a> PbNode<'a> {
 
 fn decode_link(link: &[u8]) -> Result<NamedLink, DecodeError> {
     let what = "dag-pb link";
-    let no_cid = |why: &dyn fmt::Display| DecodeError(format!("a link is no CID: {why}"));
+    let no_cid = |cause| DecodeError::Link { cause };
     let (mut cid, mut name, mut tree_size, mut last) = (None, "", None, 0);
     for field in Fields::of(link) {
         let (number, value) = field.map_err(|Malformed| malformed(what))?;
@@ -160,7 +197,7 @@ fn decode_link(link: &[u8]) -> Result<NamedLink, DecodeError> {
         match (number, value) {
             (1, Value::Bytes(bytes)) => {
                 let parsed = Cid::from_bytes(bytes);
-                cid = Some(parsed.map_err(|why| no_cid(&why))?);
+                cid = Some(parsed.map_err(no_cid)?);
             }
             (2, Value::Bytes(bytes)) => {
                 name = std::str::from_utf8(bytes).map_err(|_| malformed(what))?;
@@ -170,7 +207,7 @@ fn decode_link(link: &[u8]) -> Result<NamedLink, DecodeError> {
         }
     }
     Ok(NamedLink {
-        cid: cid.ok_or_else(|| no_cid(&"it is empty"))?,
+        cid: cid.ok_or(no_cid(ParseCidError::Empty))?,
         name: name.to_owned(),
         tree_size,
     })
@@ -215,7 +252,7 @@ impl<'a> UnixFs<'a> {
             }
         }
         Ok(UnixFs {
-            kind: kind.ok_or_else(|| malformed(what))?,
+            kind: kind.ok_or(malformed(what))?,
             data: data.unwrap_or_default(),
             size,
             block_sizes,
@@ -225,9 +262,11 @@ impl<'a> UnixFs<'a> {
     }
 
     fn into_file(self, links: &[NamedLink]) -> Result<Object, DecodeError> {
-        let (count, sizes) = (links.len(), self.block_sizes.len());
-        if count != sizes {
-            return Err(DecodeError(format!("{count} links, but {sizes} sizes")));
+        if links.len() != self.block_sizes.len() {
+            return Err(DecodeError::SizesMissing {
+                links: links.len(),
+                sizes: self.block_sizes.len(),
+            });
         }
         let own = self.data.len() as u64;
         let sum = self
@@ -238,7 +277,7 @@ impl<'a> UnixFs<'a> {
         let size = match (self.size, sum) {
             (None, Some(sum)) => sum,
             (Some(says), Some(sum)) if says == sum => says,
-            _ => return Err(DecodeError("the sizes do not add up".into())),
+            (says, sum) => return Err(DecodeError::SizesDiffer { says, sum }),
         };
         let children = links.iter().zip(&self.block_sizes);
         Ok(Object::File {
@@ -335,12 +374,16 @@ mod tests {
 
     #[test]
     fn malformed_blocks_are_refused() {
-        let says = |block: &[u8], what: &str| {
-            let error = decode(block).expect_err(what).to_string();
-            assert!(error.contains(what), "{error}");
+        assert!(matches!(
+            decode(&vec![0; MAX_BLOCK + 1]),
+            Err(DecodeError::TooLarge { .. })
+        ));
+        let differ = |block: &[u8]| {
+            assert!(
+                matches!(decode(block), Err(DecodeError::SizesDiffer { .. })),
+                "{block:?}"
+            )
         };
-        says(&vec![0; MAX_BLOCK + 1], "too large");
-        let differ = |block: &[u8]| says(block, "the sizes do not add up");
         differ(&unixfs(&[(1, 2), (3, 1)]));
         let (_, overflowing) = inner(Version::V1, &links(&[5, 7]));
         // The file's size, 12, becomes 13.
@@ -349,8 +392,10 @@ mod tests {
         assert_eq!(lying[at..at + 2], [12, 0x20]);
         lying[at] = 13;
         differ(&lying);
-        let unlinked = unixfs(&[(1, 2), (3, 1), (4, 1)]);
-        says(&unlinked, "0 links, but 1 sizes");
+        assert!(matches!(
+            decode(&unixfs(&[(1, 2), (3, 1), (4, 1)])),
+            Err(DecodeError::SizesMissing { links: 0, sizes: 1 })
+        ));
         for (what, block) in [
             ("no type", unixfs(&[(3, 0)])),
             ("two types", unixfs(&[(1, 2), (1, 2)])),
@@ -379,8 +424,13 @@ mod tests {
         assert_eq!(block[data_at..data_at + 2], [0x0a, 8]);
         let mut block = block[..data_at].to_vec();
         put_bytes(&mut block, 1, &message);
-        let error = decode(&block).expect_err("128 bits").to_string();
-        assert_eq!(error, "the sizes do not add up");
+        assert!(matches!(
+            decode(&block),
+            Err(DecodeError::SizesDiffer {
+                says: None,
+                sum: None
+            })
+        ));
     }
 
     proptest! {
