@@ -1,11 +1,12 @@
 //! Many archives: what their inode numbers stand for, and what opens and closes them.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -153,10 +154,7 @@ impl Many {
         let Ok(position) = snapshot.position(directory, node.name()) else {
             return;
         };
-        let ahead = {
-            let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
-            walk.enters(directory.part, position)
-        };
+        let ahead = self.walk.lock().enters(directory.part, position);
         let next = snapshot.children_from(directory, ahead.start);
         for node in next.take(ahead.len()) {
             if let Content::Archive(slot) = &node.content {

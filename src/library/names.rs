@@ -1,8 +1,10 @@
 //! The names of a library: those of its list, those in directories of archives, and those that programs looked up.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::{Mutex, RwLock};
 
 use super::error::NameError;
 use super::inode::Part;
@@ -72,14 +74,12 @@ impl Names {
 
     /// The names now.
     pub(super) fn now(&self) -> Arc<Shown> {
-        // They are replaced as a whole.
-        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
-        shown.clone()
+        self.shown.read().clone()
     }
 
     /// The directories of archives that were found.
     pub(super) fn directories(&self) -> Vec<Item> {
-        let given = self.given();
+        let given = self.given.lock();
         let directories = given.listed.directories.values();
         directories.map(|(item, _)| item.clone()).collect()
     }
@@ -166,7 +166,7 @@ impl Names {
     /// Changes what is given. What the edit leaves alone is not made anew, but names that were looked up give way to those
     /// of a new list. If the names do not fit together, nothing has changed.
     fn change(&self, edit: impl FnOnce(&mut Given, &Shown)) -> Result<Change, NameError> {
-        let mut given = self.given();
+        let mut given = self.given.lock();
         let (before, mut changed) = (self.now(), given.clone());
         edit(&mut changed, &before);
         let has_list = !Arc::ptr_eq(&changed.listed, &given.listed);
@@ -199,7 +199,7 @@ impl Names {
         }
         let after = Arc::new(after);
         *given = changed;
-        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = after.clone();
+        *self.shown.write() = after.clone();
         // To close an archive takes time: its index is hashed.
         drop(given);
         let listed = has_list.then(|| before.listed.slots());
@@ -213,11 +213,6 @@ impl Names {
             after,
             names,
         })
-    }
-
-    fn given(&self) -> MutexGuard<'_, Given> {
-        // It is replaced as a whole.
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,8 +3,10 @@
 //! An archive that nobody uses costs its index and a little more. A program that lists ten thousand archives must
 //! not leave ten thousand of them open.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::slot::Slot;
 
@@ -19,7 +21,7 @@ pub(super) struct OpenOnes(Mutex<Vec<Arc<Slot>>>);
 impl OpenOnes {
     /// Adds an archive that was opened, and closes others if there are too many.
     pub(super) fn add(&self, slot: &Arc<Slot>, now: Instant) {
-        let mut open = self.slots();
+        let mut open = self.0.lock();
         if !open.iter().any(|known| Arc::ptr_eq(known, slot)) {
             open.push(slot.clone());
         }
@@ -49,15 +51,11 @@ impl OpenOnes {
 
     /// One that is opened again meanwhile stays, or is added again.
     fn forget_closed(&self) {
-        self.slots().retain(|slot| slot.used().is_some());
+        self.0.lock().retain(|slot| slot.used().is_some());
     }
 
     /// All of them.
     pub(super) fn all(&self) -> Vec<Arc<Slot>> {
-        self.slots().clone()
-    }
-
-    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().clone()
     }
 }

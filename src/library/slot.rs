@@ -2,12 +2,13 @@
 //!
 //! All who need it while it is opened wait for the same attempt. No lock is held while anybody waits.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::archives::OpenRequest;
@@ -150,7 +151,7 @@ impl Slot {
     /// A program uses it. Returns what it finds, and whether this is a step of a walk: the archive was
     /// closed, or opened ahead.
     pub(super) fn touch(&self, now: Instant) -> (Touched, bool) {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         let was_ahead = std::mem::take(&mut inner.is_ahead);
         match &mut inner.phase {
             Phase::Open { volume, used } => {
@@ -184,7 +185,7 @@ impl Slot {
         trace: &Trace,
         open: impl FnOnce(OpenRequest) -> BoxFuture<'static, Outcome>,
     ) -> Option<(Opening, bool)> {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         let is_ahead = priority == Priority::Prefetch;
         match &inner.phase {
             Phase::Opening {
@@ -229,7 +230,7 @@ impl Slot {
     /// and returns [`Unopened::Changed`]. Requests then wait until the caller has called [`set_closed`](Self::set_closed).
     pub(super) fn opened(&self, volume: &Arc<Volume>, now: Instant) -> Result<(), Unopened> {
         // Computed without the lock. Most archives are opened once.
-        let was = self.inner().fingerprint.take();
+        let was = self.inner.lock().fingerprint.take();
         if let Some(was) = was {
             let is = Fingerprint::of(volume);
             if is != was {
@@ -237,7 +238,7 @@ impl Slot {
                 return Err(Unopened::Changed);
             }
         }
-        self.inner().phase = Phase::Open {
+        self.inner.lock().phase = Phase::Open {
             volume: volume.clone(),
             used: now,
         };
@@ -246,12 +247,12 @@ impl Slot {
 
     /// Records that the attempt to open it has ended, and that it is not open.
     pub(super) fn set_closed(&self) {
-        self.inner().phase = Phase::Closed;
+        self.inner.lock().phase = Phase::Closed;
     }
 
     /// Records that it could not be opened.
     pub(super) fn failed(&self, error: &Arc<Unopened>, now: Instant) -> Failed {
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         let last = match &inner.phase {
             Phase::Opening { after, .. } => *after,
             _ => None,
@@ -272,7 +273,7 @@ impl Slot {
     /// hindrance: the next read opens it again. Returns whether it is closed.
     pub(super) fn close_unused(&self, before: Instant) -> bool {
         let volume = {
-            let inner = self.inner();
+            let inner = self.inner.lock();
             match &inner.phase {
                 Phase::Open { volume, used } => {
                     // New uses begin under the lock, so this number does not grow.
@@ -293,7 +294,7 @@ impl Slot {
         // Computed without the lock, and kept before it is closed: who opens it again compares with it.
         let fingerprint = Fingerprint::of(&volume);
         let mut past = self.past.lock();
-        let mut inner = self.inner();
+        let mut inner = self.inner.lock();
         match &inner.phase {
             // Unless somebody has used it meanwhile. One of these is `volume`.
             Phase::Open { volume, used } if *used <= before && Arc::strong_count(volume) <= 2 => {}
@@ -319,7 +320,7 @@ impl Slot {
 
     /// When it was used last, if it is open.
     pub(super) fn used(&self) -> Option<Instant> {
-        match &self.inner().phase {
+        match &self.inner.lock().phase {
             Phase::Open { used, .. } => Some(*used),
             _ => None,
         }
@@ -358,7 +359,7 @@ impl Slot {
     /// Whether files of it are open, or something is read.
     pub(super) fn is_in_use(&self) -> bool {
         self.files.load(Relaxed) > 0
-            || match &self.inner().phase {
+            || match &self.inner.lock().phase {
                 Phase::Open { volume, .. } => Arc::strong_count(volume) > 1,
                 Phase::Opening { .. } => true,
                 Phase::Closed | Phase::Failed { .. } => false,
@@ -367,7 +368,7 @@ impl Slot {
 
     /// What can be told of it without opening it.
     pub(super) fn status(&self) -> ArchiveStatus {
-        let inner = self.inner();
+        let inner = self.inner.lock();
         let mut totals = inner.totals.clone();
         let (state, error, open) = match &inner.phase {
             Phase::Closed => (State::Closed, None, None),
@@ -397,15 +398,10 @@ impl Slot {
 
     /// The archive, if it is open. Does not count as use.
     pub(super) fn volume(&self) -> Option<Arc<Volume>> {
-        match &self.inner().phase {
+        match &self.inner.lock().phase {
             Phase::Open { volume, .. } => Some(volume.clone()),
             _ => None,
         }
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Each change is one assignment.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
