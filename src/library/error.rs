@@ -1,8 +1,6 @@
 //! What can be wrong with the names of a library, and why an archive of it is not open.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::volume::OpenError;
 
@@ -118,13 +116,4 @@ impl From<OpenError> for Unopened {
     fn from(error: OpenError) -> Self {
         Unopened::Open(Box::new(error))
     }
-}
-
-/// An archive that could not be opened, and is not tried again for a while.
-#[derive(Debug, Clone)]
-pub struct Failed {
-    /// Why.
-    pub error: Arc<Unopened>,
-    /// For how long after the attempt it is not tried again.
-    pub pause: Duration,
 }

@@ -103,7 +103,7 @@ impl Many {
         let idle = many.options.idle;
         let pause = (idle / 4).clamp(Duration::from_millis(100), LOOK_AT_LEAST);
         many.every(pause, move |many| {
-            many.open.close_idle(idle, Instant::now());
+            many.open.close_idle(idle, &many.names.past);
             std::future::ready(()).boxed()
         });
         if let Some(pause) = many.options.refresh {
@@ -239,7 +239,7 @@ impl Many {
                 slot.set_closed();
             }
             Unopened::Open(_) | Unopened::Setup(_) | Unopened::TooManyNames => {
-                let pause = slot.failed(&error, Instant::now()).pause.as_secs();
+                let pause = slot.failed(&error, Instant::now()).as_secs();
                 log::warn!("cannot open {name}: {error}; not tried again for {pause} s");
             }
         }
@@ -305,7 +305,7 @@ impl Many {
                 watcher(Change::Bytes(part.ino(ino)));
             }
         });
-        self.open.add(slot, now);
+        self.open.add(slot, &self.names.past);
         // It may have been opened when the library was closed, which then did not see it.
         if self.closed.is_cancelled() {
             volume.close();

@@ -20,6 +20,7 @@ const MOST_LOOKED_UP: usize = 1024;
 pub(super) struct Names {
     given: Mutex<Given>,
     shown: RwLock<Arc<Shown>>,
+    /// What archives did that are closed.
     pub(super) past: Past,
 }
 
@@ -64,11 +65,10 @@ struct Change {
 impl Names {
     /// The root alone.
     pub(super) fn new() -> Self {
-        let past = Past::default();
         Self {
             given: Mutex::default(),
-            shown: RwLock::new(Arc::new(Shown::empty(&past))),
-            past,
+            shown: RwLock::new(Arc::new(Shown::empty())),
+            past: Past::default(),
         }
     }
 
@@ -205,7 +205,7 @@ impl Names {
         let listed = has_list.then(|| before.listed.slots());
         for slot in listed.into_iter().flatten().chain(before.looked_up.slots()) {
             if !after.is_named(slot.part()) {
-                slot.close_unused(Instant::now());
+                slot.close_unused(Instant::now(), &self.past);
             }
         }
         Ok(Change {

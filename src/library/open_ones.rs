@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::past::Past;
 use super::slot::Slot;
 
 /// With more archives open than this, the ones that were used longest ago are closed, down to seven eighths of it,
@@ -20,7 +21,7 @@ pub(super) struct OpenOnes(Mutex<Vec<Arc<Slot>>>);
 
 impl OpenOnes {
     /// Adds an archive that was opened, and closes others if there are too many.
-    pub(super) fn add(&self, slot: &Arc<Slot>, now: Instant) {
+    pub(super) fn add(&self, slot: &Arc<Slot>, past: &Past) {
         let mut open = self.0.lock();
         if !open.iter().any(|known| Arc::ptr_eq(known, slot)) {
             open.push(slot.clone());
@@ -32,19 +33,19 @@ impl OpenOnes {
         drop(open);
         // Cached, because programs use them meanwhile.
         oldest.sort_by_cached_key(|slot| slot.used());
-        let surplus = oldest.len() - MOST / 8 * 7;
-        let closed = oldest.iter().filter(|slot| slot.close_unused(now));
+        let (now, surplus) = (Instant::now(), oldest.len() - MOST / 8 * 7);
+        let closed = oldest.iter().filter(|slot| slot.close_unused(now, past));
         closed.take(surplus).for_each(drop);
         self.forget_closed();
     }
 
     /// Closes those that were not used for this long.
-    pub(super) fn close_idle(&self, idle: Duration, now: Instant) {
-        let Some(before) = now.checked_sub(idle) else {
+    pub(super) fn close_idle(&self, idle: Duration, past: &Past) {
+        let Some(before) = Instant::now().checked_sub(idle) else {
             return;
         };
         for slot in self.all() {
-            slot.close_unused(before);
+            slot.close_unused(before, past);
         }
         self.forget_closed();
     }

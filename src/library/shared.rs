@@ -139,7 +139,7 @@ impl Library {
         let slot = many.names.now().slot(part).cloned();
         let Some(slot) = slot else { return };
         if !slot.file_closed() && !many.names.now().is_named(part) {
-            slot.close_unused(Instant::now());
+            slot.close_unused(Instant::now(), &many.names.past);
         }
     }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::gone::Gone;
 use super::inode::Part;
-use super::past::Past;
 use super::slot::Slot;
 use super::snapshot::{Node, Snapshot};
 
@@ -25,10 +24,10 @@ pub(super) struct Shown {
 
 impl Shown {
     /// The root alone.
-    pub(super) fn empty(past: &Past) -> Self {
+    pub(super) fn empty() -> Self {
         Self {
-            listed: Arc::new(Snapshot::empty(past.clone())),
-            looked_up: Arc::new(Snapshot::empty(past.clone())),
+            listed: Arc::new(Snapshot::empty()),
+            looked_up: Arc::new(Snapshot::empty()),
             gone: Gone::default(),
         }
     }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::archives::OpenRequest;
-use super::error::{Failed, Unopened};
+use super::error::Unopened;
 use super::inode::Part;
 use super::item::Item;
 use super::past::Past;
@@ -38,7 +38,6 @@ pub(super) struct Slot {
     item: Item,
     part: Part,
     directory: Part,
-    past: Past,
     /// Files of it that programs have open.
     files: AtomicUsize,
     /// The server has another archive under this name now.
@@ -57,7 +56,7 @@ struct Inner {
     /// What it was when it was open last.
     fingerprint: Option<Fingerprint>,
     /// The sums over the times that it was open.
-    totals: Sums,
+    sums: Sums,
 }
 
 enum Phase {
@@ -73,7 +72,9 @@ enum Phase {
         used: Instant,
     },
     Failed {
-        failed: Failed,
+        error: Arc<Unopened>,
+        /// For how long after the attempt it is not tried again, and until when that is.
+        pause: Duration,
         until: Instant,
     },
 }
@@ -108,13 +109,12 @@ impl Fingerprint {
 }
 
 impl Slot {
-    /// A closed archive in a directory. What it does while it is open is added to `past` when it is closed.
-    pub(super) fn new(item: Item, part: Part, directory: Part, past: Past) -> Self {
+    /// A closed archive in a directory.
+    pub(super) fn new(item: Item, part: Part, directory: Part) -> Self {
         Self {
             item,
             part,
             directory,
-            past,
             files: AtomicUsize::new(0),
             is_stale: AtomicBool::new(false),
             asks: false,
@@ -123,7 +123,7 @@ impl Slot {
                 phase: Phase::Closed,
                 is_ahead: false,
                 fingerprint: None,
-                totals: Sums::default(),
+                sums: Sums::default(),
             }),
         }
     }
@@ -165,8 +165,8 @@ impl Slot {
                 urgency.raise();
                 (Touched::Opening(opening.clone()), was_ahead)
             }
-            Phase::Failed { failed, until } if now < *until => {
-                (Touched::Failed(failed.error.clone()), was_ahead)
+            Phase::Failed { error, until, .. } if now < *until => {
+                (Touched::Failed(error.clone()), was_ahead)
             }
             // Its numbers are those of the entries that it had before.
             Phase::Failed { .. } | Phase::Closed if self.is_stale() => {
@@ -213,9 +213,9 @@ impl Slot {
         };
         let opening = open(request).shared();
         inner.is_ahead = is_ahead;
-        inner.totals.opening();
+        inner.sums.opened += 1;
         let after = match &inner.phase {
-            Phase::Failed { failed, .. } => Some(failed.pause),
+            Phase::Failed { pause, .. } => Some(*pause),
             _ => None,
         };
         inner.phase = Phase::Opening {
@@ -250,28 +250,25 @@ impl Slot {
         self.inner.lock().phase = Phase::Closed;
     }
 
-    /// Records that it could not be opened.
-    pub(super) fn failed(&self, error: &Arc<Unopened>, now: Instant) -> Failed {
+    /// Records that it could not be opened. Returns for how long it is not tried again.
+    pub(super) fn failed(&self, error: &Arc<Unopened>, now: Instant) -> Duration {
         let mut inner = self.inner.lock();
         let last = match &inner.phase {
             Phase::Opening { after, .. } => *after,
             _ => None,
         };
         let pause = last.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
-        let failed = Failed {
+        inner.phase = Phase::Failed {
             error: error.clone(),
             pause,
-        };
-        inner.phase = Phase::Failed {
-            failed: failed.clone(),
             until: now + pause,
         };
-        failed
+        pause
     }
 
     /// Closes it if nobody has used it since `before`, and nobody uses it now. Files that are open are no
-    /// hindrance: the next read opens it again. Returns whether it is closed.
-    pub(super) fn close_unused(&self, before: Instant) -> bool {
+    /// hindrance: the next read opens it again. Adds what it did to `past`. Returns whether it is closed.
+    pub(super) fn close_unused(&self, before: Instant, past: &Past) -> bool {
         let volume = {
             let inner = self.inner.lock();
             match &inner.phase {
@@ -293,7 +290,7 @@ impl Slot {
         };
         // Computed without the lock, and kept before it is closed: who opens it again compares with it.
         let fingerprint = Fingerprint::of(&volume);
-        let mut past = self.past.lock();
+        let mut past = past.lock();
         let mut inner = self.inner.lock();
         match &inner.phase {
             // Unless somebody has used it meanwhile. One of these is `volume`.
@@ -303,8 +300,9 @@ impl Slot {
         }
         inner.fingerprint = Some(fingerprint);
         inner.phase = Phase::Closed;
-        inner.totals.add(&volume.archive().status());
-        Past::add(&mut past, &volume);
+        let status = volume.archive().status();
+        inner.sums.add(&status);
+        past.add(&volume, &status);
         drop((inner, past));
         volume.close();
         true
@@ -369,16 +367,16 @@ impl Slot {
     /// What can be told of it without opening it.
     pub(super) fn status(&self) -> ArchiveStatus {
         let inner = self.inner.lock();
-        let mut totals = inner.totals.clone();
+        let mut sums = inner.sums.clone();
         let (state, error, open) = match &inner.phase {
             Phase::Closed => (State::Closed, None, None),
             Phase::Opening { .. } => (State::Opening, None, None),
             Phase::Open { volume, .. } => (State::Open, None, Some(volume.clone())),
-            Phase::Failed { failed, .. } => (State::Failed, Some(failed.error.to_string()), None),
+            Phase::Failed { error, .. } => (State::Failed, Some(error.to_string()), None),
         };
         drop(inner);
         if let Some(volume) = &open {
-            totals.add(&volume.archive().status());
+            sums.add(&volume.archive().status());
         }
         ArchiveStatus {
             name: self.item.name().to_owned(),
@@ -387,12 +385,7 @@ impl Slot {
             error,
             entries: open.map(|volume| volume.archive().index().len() as u64),
             files_open: self.files.load(Relaxed) as u64,
-            opened: totals.opened,
-            bytes_read: totals.bytes_read,
-            bytes_fetched: totals.bytes_fetched,
-            bytes_from_disk: totals.bytes_from_disk,
-            requests: totals.requests,
-            errors: totals.errors,
+            sums,
         }
     }
 
@@ -413,12 +406,7 @@ mod tests {
     #[test]
     fn an_archive_that_has_changed_is_not_opened_under_its_old_numbers() {
         let item = Item::new("a", Location::Url("http://h/a".to_owned())).expect("a name");
-        let slot = Slot::new(
-            item,
-            Part::of("a", "http://h/a", 0),
-            Part::ROOT,
-            Past::default(),
-        );
+        let slot = Slot::new(item, Part::of("a", "http://h/a", 0), Part::ROOT);
         let (touched, _) = slot.touch(Instant::now());
         assert!(matches!(touched, Touched::Closed));
         slot.set_stale();

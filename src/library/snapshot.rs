@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::error::NameError;
 use super::inode::Part;
 use super::item::Item;
-use super::past::Past;
 use super::slot::Slot;
 use crate::volume::Location;
 
@@ -22,8 +21,6 @@ pub(super) struct Snapshot {
     /// The parts of archives that are gone or have changed. No other archive gets them, because the kernel may still
     /// know their files.
     used: Arc<HashSet<Part>>,
-    /// What the archives did that are closed.
-    past: Past,
 }
 
 /// A directory or an archive.
@@ -88,8 +85,8 @@ pub(super) struct Changed {
 }
 
 impl Snapshot {
-    /// The root alone. `past`: where archives that are closed are added.
-    pub(super) fn empty(past: Past) -> Self {
+    /// The root alone.
+    pub(super) fn empty() -> Self {
         let root = Node {
             parent: ROOT,
             part: Part::ROOT,
@@ -99,7 +96,6 @@ impl Snapshot {
             nodes: vec![root],
             parts: HashMap::from([(Part::ROOT, Place::Here(ROOT))]),
             used: Arc::default(),
-            past,
         }
     }
 
@@ -117,7 +113,7 @@ impl Snapshot {
     ) -> Result<Self, NameError> {
         items.sort_by(|a, b| a.name().split('/').cmp(b.name().split('/')));
         check(&items)?;
-        let mut made = Self::empty(before.past.clone());
+        let mut made = Self::empty();
         made.used = before.used.clone();
         // What stays keeps its part. So does what went before, as long as files of it are open.
         for (part, place) in &before.parts {
@@ -165,7 +161,7 @@ impl Snapshot {
         let kept = known.filter(|known| !is_stale && *known.item() == item);
         let slot = kept.cloned().unwrap_or_else(|| {
             let part = self.free(before, item.name(), &item.location().shown().1);
-            let slot = Slot::new(item, part, directory, self.past.clone());
+            let slot = Slot::new(item, part, directory);
             Arc::new(if is_stale { slot.asking() } else { slot })
         });
         self.push(parent, slot.part(), Content::Archive(slot));

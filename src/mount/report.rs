@@ -193,7 +193,7 @@ impl Report {
         };
         for volume in &volumes {
             let status = volume.archive().status();
-            totals.add(&status, volume.servers());
+            totals.add(volume, &status);
             report.add(&status, volume);
         }
         report.set_totals(totals);

@@ -12,7 +12,7 @@ fn item(name: &str, source: &str) -> Item {
 }
 
 fn empty() -> Snapshot {
-    Snapshot::empty(Past::default())
+    Snapshot::empty()
 }
 
 fn snapshot(items: &[(&str, &str)], before: &Snapshot) -> Snapshot {
