@@ -21,8 +21,8 @@ use crate::content::parse_cid;
 use crate::decode::Decoding;
 use crate::fs::TreeOptions;
 use crate::http::Clients;
-use crate::library::{Archives, Item, ListError, OpenRequest, Unopened};
-use crate::mount::{self, ReloadReport};
+use crate::library::{Archives, Item, ListError, OpenRequest, Reloaded, Unopened};
+use crate::mount;
 use crate::ranges::hex;
 use crate::reader::SharedMemory;
 use crate::volume::{self, Fresh, Listing, Location, Volume};
@@ -428,7 +428,7 @@ pub(super) fn reload(args: &ReloadArgs) -> Result<ExitCode, Failure> {
         if args.json {
             return writeln!(out, "{}", show::json(&done));
         }
-        let ReloadReport {
+        let Reloaded {
             archives,
             added,
             removed,

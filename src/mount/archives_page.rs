@@ -35,14 +35,3 @@ impl ArchivesPage {
         page
     }
 }
-
-/// What a reload did.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReloadReport {
-    /// How many archives there are now.
-    pub archives: usize,
-    /// How many of them are new, or have another source.
-    pub added: usize,
-    /// How many are gone, or have another source.
-    pub removed: usize,
-}

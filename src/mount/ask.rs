@@ -10,14 +10,14 @@ use std::time::Duration;
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 
-use super::archives_page::{ArchivesPage, ReloadReport};
+use super::archives_page::ArchivesPage;
 use super::control_files::CONTROL;
 use super::mounts::{self, FS_TYPE};
 use super::report::Report;
 use super::stuck::Stuck;
 use super::trace::{TRACE, TracePage};
 use super::xattr::{ARCHIVES, RELOAD, SOURCE};
-use crate::library::ArchiveStatus;
+use crate::library::{ArchiveStatus, Reloaded};
 
 /// A mount answers from memory. If it takes longer than this, its process is stopped (SIGSTOP) or hangs.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -60,8 +60,8 @@ pub fn archives(mountpoint: &Path) -> Result<Vec<ArchiveStatus>, Stuck> {
 }
 
 /// Makes the library that is mounted on `mountpoint` read its list again.
-pub fn reload(mountpoint: &Path) -> Result<ReloadReport, Stuck> {
-    let done: Result<ReloadReport, String> = answer(mountpoint, RELOAD, RELOADS_WITHIN)?;
+pub fn reload(mountpoint: &Path) -> Result<Reloaded, Stuck> {
+    let done: Result<Reloaded, String> = answer(mountpoint, RELOAD, RELOADS_WITHIN)?;
     done.map_err(Stuck::Refused)
 }
 

@@ -1,6 +1,6 @@
 //! Extended attributes: metadata of a file from the archive, and of the mount.
 
-use super::archives_page::{ArchivesPage, ReloadReport};
+use super::archives_page::ArchivesPage;
 use super::report::Report;
 use super::served::Served;
 use super::trace::{self, TRACE};
@@ -97,13 +97,7 @@ pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<S
 /// Reloads the list of a library. The answer is JSON.
 async fn reload(served: &Served) -> String {
     let done = served.library.reload().await;
-    let done = done.map(|done| ReloadReport {
-        archives: done.archives,
-        added: done.added,
-        removed: done.removed,
-    });
-    let done = done.map_err(|why| why.to_string());
-    serde_json::to_string(&done).unwrap_or_default()
+    serde_json::to_string(&done.map_err(|why| why.to_string())).unwrap_or_default()
 }
 
 /// Where an archive comes from, if the directory is the root of one.
