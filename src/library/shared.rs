@@ -73,12 +73,17 @@ impl Library {
         }
     }
 
+    fn many_archives(&self) -> Option<&Arc<Many>> {
+        match &self.0 {
+            Shown::One(_) => None,
+            Shown::Many(many) => Some(many),
+        }
+    }
+
     /// The attributes of a directory of the library, or of the root of an archive in it, which are known
     /// without opening the archive.
     pub fn attr(&self, ino: Ino) -> Option<Attr> {
-        let Shown::Many(many) = &self.0 else {
-            return None;
-        };
+        let many = self.many_archives()?;
         let (part, entry) = Part::split(ino);
         let is_known = entry == Ino::ROOT && many.names.now().has(part);
         is_known.then(|| many.attr(ino))
@@ -86,26 +91,19 @@ impl Library {
 
     /// The attributes of what a directory of the library has, also if it is no longer there.
     pub fn child_attr(&self, child: &Child<'_>) -> Option<Attr> {
-        match &self.0 {
-            Shown::One(_) => None,
-            Shown::Many(many) => Some(many.attr(child.ino)),
-        }
+        Some(self.many_archives()?.attr(child.ino))
     }
 
     /// Whether what a directory of the library has is still there.
     pub fn is_named(&self, child: &Child<'_>) -> bool {
-        match &self.0 {
-            Shown::One(_) => true,
-            Shown::Many(many) => many.names.now().is_named(Part::split(child.ino).0),
-        }
+        let is_named = |many: &Arc<Many>| many.names.now().is_named(Part::split(child.ino).0);
+        self.many_archives().is_none_or(is_named)
     }
 
     /// Where the archive is whose root has this inode number, as
     /// [`Location::shown`](crate::volume::Location::shown) has it. `None` for the only archive of a mount.
     pub fn origin(&self, ino: Ino) -> Option<(&'static str, String)> {
-        let Shown::Many(many) = &self.0 else {
-            return None;
-        };
+        let many = self.many_archives()?;
         let (part, entry) = Part::split(ino);
         let now = many.names.now();
         let slot = now.slot(part).filter(|_| entry == Ino::ROOT)?;
@@ -114,9 +112,7 @@ impl Library {
 
     /// The archive that a name in the root stands for though the list does not have it.
     pub fn named(&self, directory: Ino, name: &[u8]) -> Option<Item> {
-        let Shown::Many(many) = &self.0 else {
-            return None;
-        };
+        let many = self.many_archives()?;
         if directory != Ino::ROOT {
             return None;
         }
@@ -146,9 +142,7 @@ impl Library {
     /// The archive of a file has changed on its server: it gets new inode numbers, under the same name. The first call
     /// returns the task that does this.
     pub fn changed(&self, ino: Ino) -> Option<JoinHandle<()>> {
-        let Shown::Many(many) = &self.0 else {
-            return None;
-        };
+        let many = self.many_archives()?;
         let (part, _) = Part::split(ino);
         let slot = many.names.now().slot(part).cloned();
         slot.is_some_and(|slot| slot.set_stale())
