@@ -14,6 +14,7 @@ use super::named_file::NamedFile;
 use super::password::{self, PasswordArgs};
 use super::progress::Waiting;
 use super::servers::ServerArgs;
+use super::settings::Settings;
 use super::storage::ReuseArgs;
 use super::stores::StoreArgs;
 use super::verification::VerifyArg;
@@ -22,7 +23,7 @@ use crate::archive::{Encoding, Index, ParseOptions};
 use crate::cache::Cache;
 use crate::decode::Password;
 use crate::http::Clients;
-use crate::reader::{ReaderOptions, SharedMemory, Trace};
+use crate::reader::{ReaderOptions, Trace};
 use crate::volume::{
     self, IndexFileError, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume,
 };
@@ -110,19 +111,16 @@ impl AccessArgs {
         self.servers.clients(config)
     }
 
-    /// As much memory as these arguments give, for readers that share it.
-    /// `read_ahead`: see [`ReaderOptions::read_ahead`].
-    pub(super) fn memory(
-        &self,
-        config: &Config,
-        options: &MountOptions,
-        read_ahead: u64,
-    ) -> SharedMemory {
-        let memory = options.memory.or(self.memory).or(config.memory());
-        SharedMemory::new(
-            memory.unwrap_or(ReaderOptions::default().memory),
-            read_ahead,
-        )
+    /// Those of these arguments that mount options and the configuration have, too.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            verify: self.verify,
+            encoding: self.encoding,
+            memory: self.memory,
+            connections: self.connections,
+            timeout: self.timeout,
+            ..Settings::default()
+        }
     }
 
     /// Opens the cache that these arguments name.
@@ -132,8 +130,8 @@ impl AccessArgs {
 
     fn reuse(&self, options: &MountOptions) -> ReuseArgs {
         self.storage.clone().with(
-            options.cache_dir.clone(),
-            options.cache_size,
+            options.settings.cache_dir.clone(),
+            options.settings.cache_size,
             options.offline,
         )
     }
@@ -149,8 +147,10 @@ impl AccessArgs {
             options.password_file.as_deref(),
             config.password_file(&location),
         )?;
-        let verify = options.verify.or(self.verify);
-        let chosen = verify.or(config.verify()).map(Verify::from);
+        let given = options.settings.clone().or(self.settings());
+        let verify = given.verify;
+        let settings = given.or(config.settings());
+        let chosen = settings.verify.map(Verify::from);
         let (location, gateway) = location.by_cid(Verify::is_trustless(chosen));
         let is_by_gateway = gateway.is_some();
         let verify = match verify {
@@ -159,16 +159,10 @@ impl AccessArgs {
                 .map_err(|_| not_verifiable(&location))?,
             // Configured, `trustless` applies only to what can be verified.
             None => {
-                let configured = config.verify().map(Verify::from);
-                let possible = configured.filter(|verify| verify.check(&location).is_ok());
+                let possible = chosen.filter(|verify| verify.check(&location).is_ok());
                 possible.unwrap_or_else(|| Verify::default_of(&location))
             }
         };
-        let encoding = options.encoding.or(self.encoding).or(config.encoding());
-        let memory = options.memory.or(self.memory).or(config.memory());
-        let timeout = options.timeout.or(self.timeout).or(config.timeout());
-        let connections = options.connections.or(self.connections);
-        let connections = connections.or(config.connections());
         let default = ReaderOptions::default();
         let store = self.store.resolve(config, &location, options)?;
         let servers = Servers {
@@ -180,12 +174,12 @@ impl AccessArgs {
                 servers,
                 verify: Some(verify),
                 parse: ParseOptions {
-                    encoding: encoding.unwrap_or_default(),
+                    encoding: settings.encoding.unwrap_or_default(),
                 },
                 reader: ReaderOptions {
-                    memory: memory.unwrap_or(default.memory),
-                    timeout: timeout.unwrap_or(default.timeout),
-                    connections: connections.unwrap_or(default.connections),
+                    memory: settings.memory.unwrap_or(default.memory),
+                    timeout: settings.timeout.unwrap_or(default.timeout),
+                    connections: settings.connections.unwrap_or(default.connections),
                     shared: None,
                     read_ahead: default.read_ahead,
                     watch: walk_progress::watch(),
@@ -200,32 +194,13 @@ impl AccessArgs {
             index_option: "",
         })
     }
-}
-
-impl AccessArgs {
-    /// The servers with their secrets, and the password, as they are in files and in the configuration now.
-    /// `location` is as it was given.
-    pub(super) fn secrets(
-        &self,
-        config: &Config,
-        location: Location,
-        options: &MountOptions,
-    ) -> Result<(Vec<Server>, Option<Password>), Failure> {
-        let configured = config.password_file(&location);
-        let password = self
-            .password
-            .resolve(options.password_file.as_deref(), configured)?;
-        let verify = options.verify.or(self.verify).or(config.verify());
-        let is_trustless = Verify::is_trustless(verify.map(Verify::from));
-        let (location, gateway) = location.by_cid(is_trustless);
-        let servers = self.servers.resolve(config, &location, gateway)?;
-        Ok((servers.servers, password))
-    }
 
     /// Gives the cache the size that is configured now, unless an option says another.
     pub(super) fn resize_cache(&self, config: &Config, options: &MountOptions) {
         let storage = self.storage.clone();
-        storage.with(None, options.cache_size, false).resize(config);
+        storage
+            .with(None, options.settings.cache_size, false)
+            .resize(config);
     }
 }
 

@@ -34,10 +34,11 @@ impl Reload {
 
     fn take_over(&self) -> Result<(), Failure> {
         let config = Config::load()?;
-        let location = self.location.clone();
         // All that can fail comes before the first change.
-        let (servers, password) = self.args.secrets(&config, location, &self.options)?;
-        logging::configure(config.log());
+        let location = self.location.clone();
+        let access = self.args.resolve_with(&config, location, &self.options)?;
+        let servers = access.options.servers.servers;
+        logging::configure(config.settings().log.as_deref());
         self.args.resize_cache(&config, &self.options);
         let templates = |servers: &[Server]| -> Vec<String> {
             servers.iter().map(|s| s.template.clone()).collect()
@@ -53,7 +54,7 @@ impl Reload {
                 server.secrets.replace(&renewed.secrets);
             }
         }
-        if let Some(password) = password {
+        if let Some(password) = access.options.password {
             self.volume.decoder().set_password(password);
         }
         Ok(())

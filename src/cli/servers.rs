@@ -105,7 +105,7 @@ impl ServerArgs {
         let clients = self.clients(config)?;
         Ok(Servers {
             servers,
-            stripe: self.stripe || config.stripe(),
+            stripe: self.stripe || config.settings().stripe == Some(true),
             clients,
             netrc: netrc(),
             ..Servers::default()

@@ -55,7 +55,7 @@ impl ReuseArgs {
 
     /// Gives the open caches the configured size. Without one, or if an option has a size, they keep theirs.
     pub(super) fn resize(&self, config: &Config) {
-        let configured = config.cache_size().filter(|size| *size > 0);
+        let configured = config.settings().cache_size.filter(|size| *size > 0);
         if let (None, Some(size)) = (self.storage.cache_size, configured) {
             OPEN.lock().iter().for_each(|cache| cache.set_size(size));
         }
@@ -63,11 +63,14 @@ impl ReuseArgs {
 
     /// The cache. Everything works without one, so an error is a warning.
     pub(super) fn open(&self, config: &Config) -> Option<Cache> {
-        let size = self.storage.cache_size.or(config.cache_size());
+        let size = self.storage.cache_size.or(config.settings().cache_size);
         if size == Some(0) {
             return None;
         }
-        let dir = self.storage.dir.dir_or(config.cache_dir());
+        let dir = self
+            .storage
+            .dir
+            .dir_or(config.settings().cache_dir.as_deref());
         if self.offline && matches!(Folder::is_below(&dir), Ok(false)) {
             log::warn!("cache: there is none in {}", dir.display());
             return None;
@@ -92,7 +95,7 @@ impl StorageArgs {
     /// The cache, for the commands that manage it. They do not create it: without one in the usual place, this tells the
     /// user so and returns `None`. Without one in the directory that the user named, it fails.
     pub(super) fn open_to_manage(&self, config: &Config) -> Result<Option<Cache>, Failure> {
-        let dir = self.dir.dir_or(config.cache_dir());
+        let dir = self.dir.dir_or(config.settings().cache_dir.as_deref());
         let shown = dir.display();
         let unusable = |e| Failure::new(format!("{shown}: {e}; give another with --cache-dir"));
         if !Folder::is_below(&dir).map_err(unusable)? {
@@ -103,13 +106,13 @@ impl StorageArgs {
             tell!("aiozfs: {missing}; 'aiozfs mount' and 'aiozfs fetch' make one");
             return Ok(None);
         }
-        let size = self.cache_size.or(config.cache_size());
+        let size = self.cache_size.or(config.settings().cache_size);
         open_cache(&dir, size).map(Some).map_err(unusable)
     }
 
     /// What is in the cache; `None` if there is none, or it cannot be read. Says nothing, and changes nothing.
     pub(super) fn content(&self, config: &Config) -> Option<Content> {
-        let dir = self.dir.dir_or(config.cache_dir());
+        let dir = self.dir.dir_or(config.settings().cache_dir.as_deref());
         let folder = Folder::open_as_it_is(&dir).ok()?;
         // Nothing is written to it, so it needs no size.
         let cache = Cache::new(Arc::new(folder), &CacheOptions { size: 0 });
