@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::archives::explain_directory;
 use super::config::{self, Config};
-use super::explain::{explain_location, explain_open};
+use super::explain::explain_open;
 use super::mount_options::MountOptions;
 use super::named_file::NamedFile;
 use super::password::{self, PasswordArgs};
@@ -90,12 +90,11 @@ impl AccessArgs {
         options: &MountOptions,
     ) -> Result<Access, Failure> {
         let config = Config::load()?;
-        let access = self.resolve_with(&config, location, options)?;
-        let cache = match access.location {
-            Location::File(_) => None,
-            _ => self.open_cache(&config, options),
-        };
-        Ok(access.with_cache(cache))
+        let mut access = self.resolve_with(&config, location, options)?;
+        if !matches!(access.location, Location::File(_)) {
+            access.options.cache = self.open_cache(&config, options);
+        }
+        Ok(access)
     }
 
     /// Whether the secrets in these arguments can be used, for archives that are opened later.
@@ -205,11 +204,6 @@ impl AccessArgs {
 }
 
 impl Access {
-    fn with_cache(mut self, cache: Option<Cache>) -> Self {
-        self.options.cache = cache;
-        self
-    }
-
     /// A CID's content through one gateway.
     pub(super) fn through(gateway: &str, location: Location) -> Self {
         let servers = Servers {
@@ -236,7 +230,7 @@ impl Access {
                 "'{path}' cannot follow {shown}; write it as a part of that address"
             ))
         })?;
-        let below = here.descend(path).map_err(|e| explain_location(&e))?;
+        let below = here.descend(path).map_err(Failure::usage)?;
         Ok(Self {
             location: Location::Path(below),
             ..self.clone()

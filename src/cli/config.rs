@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer};
 
 use super::Failure;
 use super::directories::home;
-use super::explain::explain_location;
 use super::named_file::{NamedFile, toml_error};
 use super::settings::Settings;
 use super::store_table::StoreTable;
@@ -176,7 +175,7 @@ impl Config {
     /// The location that SOURCE means, as [`locate`].
     pub(super) fn locate(&self, source: &str) -> Result<Location, Failure> {
         let source = self.archive(source).unwrap_or(source);
-        Location::parse(source).map_err(|e| explain_location(&e))
+        Location::parse(source).map_err(Failure::usage)
     }
 
     /// A named library.

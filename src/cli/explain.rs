@@ -1,8 +1,8 @@
-//! What is wrong with a location, or why it could not be opened, and what to do about it.
+//! Why an archive could not be opened, and what to do about it.
 
 use super::Failure;
 use crate::content::{Codec, PathError};
-use crate::volume::{Location, LocationError, OpenError};
+use crate::volume::{Location, OpenError};
 use crate::{reader, source};
 
 /// Why an archive could not be opened.
@@ -118,9 +118,4 @@ fn explain_path(location: &Location, error: &PathError) -> Failure {
         _ => String::new(),
     };
     Failure::new(format!("cannot open {shown}: {error}{list}{remedy}"))
-}
-
-/// What is wrong with the text of a location.
-pub(super) fn explain_location(error: &LocationError) -> Failure {
-    Failure::usage(error)
 }

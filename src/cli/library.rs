@@ -75,10 +75,15 @@ impl LibraryArgs {
     pub(super) fn lists(&self, options: &MountOptions) -> Result<Lists, Failure> {
         let config = Config::load()?;
         let library = match (&options.library, &self.library) {
-            (Some(given), _) => Some(Library::of(given, true, &config)?),
-            (None, Some(given)) => Some(Library::of(given, false, &config)?),
+            (Some(given), _) => Some(Library::of(given, "-o library=", &config)?),
+            (None, Some(given)) => Some(Library::of(given, "--library ", &config)?),
             (None, None) => None,
         };
+        let each = self.each.as_ref().map(|each| {
+            let located = config.locate(each);
+            let located = located.and_then(|location| library_list::absolute(location, None));
+            located.map_err(|failure| failure.of("--each"))
+        });
         let added = self.add.iter().map(|added| {
             let (name, source) = added
                 .split_once('=')
@@ -90,39 +95,24 @@ impl LibraryArgs {
             added: added.collect::<Result<_, _>>()?,
             library,
             any: self.any,
-            each: self
-                .each
-                .as_deref()
-                .map(|each| locate(each, &config).map_err(|failure| failure.of("--each")))
-                .transpose()?,
+            each: each.transpose()?,
         })
     }
-}
-
-/// A location, by an absolute path if it is on this machine: the working directory changes in the background.
-fn locate(source: &str, config: &Config) -> Result<Location, Failure> {
-    Ok(match config.locate(source)? {
-        Location::File(path) => {
-            let path = std::path::absolute(&path);
-            Location::File(path.map_err(|e| Failure::new(format!("{source}: {e}")))?)
-        }
-        location => location,
-    })
 }
 
 /// A library that `--library` names.
 #[derive(Debug, Clone)]
 enum Library {
-    /// `is_mount_option`: `-o library=` named it, not `--library`.
+    /// `by`: what named it, for [`NamedFile::named_by`].
     File {
         path: PathBuf,
-        is_mount_option: bool,
+        by: &'static str,
     },
     Configured(String),
 }
 
 impl Library {
-    fn of(given: &str, is_mount_option: bool, config: &Config) -> Result<Self, Failure> {
+    fn of(given: &str, by: &'static str, config: &Config) -> Result<Self, Failure> {
         if config.library(given).is_some() {
             return Ok(Library::Configured(given.to_owned()));
         }
@@ -136,7 +126,7 @@ impl Library {
         let path = std::path::absolute(path);
         Ok(Library::File {
             path: path.map_err(Failure::new)?,
-            is_mount_option,
+            by,
         })
     }
 
@@ -183,12 +173,8 @@ impl Lists {
             hash.update(item.location().identity());
         }
         hash.update([u8::from(self.any)]);
-        hash.update(
-            self.each
-                .as_ref()
-                .map(Location::identity)
-                .unwrap_or_default(),
-        );
+        let each = self.each.as_ref().map(Location::identity);
+        hash.update(each.unwrap_or_default());
         hash.update(self.library.as_ref().map(Library::name).unwrap_or_default());
         hex(hash.finalize())
     }
@@ -197,16 +183,8 @@ impl Lists {
     fn items(&self, config: &Config) -> Result<Vec<Item>, Failure> {
         let mut items = match &self.library {
             None => Vec::new(),
-            Some(Library::File {
-                path,
-                is_mount_option,
-            }) => {
-                let file = if *is_mount_option {
-                    NamedFile::of_mount_option("library", path)
-                } else {
-                    NamedFile::of_option("--library", path)
-                };
-                library_list::read(&file, config)?
+            Some(Library::File { path, by }) => {
+                library_list::read(&NamedFile::named_by(by, path), config)?
             }
             Some(Library::Configured(name)) => {
                 let gone = || Failure::usage(format!("the configuration has no [library.{name}]"));
@@ -246,7 +224,7 @@ pub(super) struct Sources {
     access: AccessArgs,
     options: MountOptions,
     shown: Shown,
-    clients: Clients,
+    pub(super) clients: Clients,
     memory: SharedMemory,
     decoding: Decoding,
     cache: Option<Cache>,
@@ -276,24 +254,14 @@ impl Sources {
         })
     }
 
-    /// Waits for servers that start later ([`Clients::wait_for_servers`]).
-    pub(super) fn wait_for_servers(&self) {
-        self.clients.wait_for_servers();
-    }
-
-    fn options_of(&self, location: &Location) -> MountOptions {
+    /// Where an archive is, and how it is opened.
+    fn access_of(&self, location: &Location) -> Result<(Location, volume::Options), Failure> {
+        let args = self.access.for_one_of_many(location);
         let mut options = self.options.clone();
         if !matches!(location, Location::Object(_)) {
             options.store_name = None;
             options.store = Default::default();
         }
-        options
-    }
-
-    /// Where an archive is, and how it is opened.
-    fn access_of(&self, location: &Location) -> Result<(Location, volume::Options), Failure> {
-        let args = self.access.for_one_of_many(location);
-        let options = self.options_of(location);
         let config = self.config.lock().clone();
         let mut access = args.resolve_with(&config, location.clone(), &options)?;
         access.options.tree = self.shown.tree;

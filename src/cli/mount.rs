@@ -319,7 +319,7 @@ impl MountArgs {
         };
         let sources = Sources::new(lists, &self.access, options, shown, memory)?;
         if self.is_unattended() {
-            sources.wait_for_servers();
+            sources.clients.wait_for_servers();
         }
         let library = Library::many(
             Arc::new(sources),
