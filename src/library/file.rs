@@ -59,14 +59,14 @@ impl File {
 
     /// The inode number in the mount of another file of this archive.
     pub fn outer(&self, ino: Ino) -> Ino {
-        self.slot.as_ref().map_or(ino, |slot| slot.part().ino(ino))
+        self.slot.as_ref().map_or(ino, |slot| slot.part.ino(ino))
     }
 
     /// The inode number in the mount of the directory that has the archive's root; `None` for the only archive
     /// of a mount.
     pub fn above(&self) -> Option<Ino> {
         let slot = self.slot.as_ref()?;
-        Some(slot.directory().ino(Ino::ROOT))
+        Some(slot.directory.ino(Ino::ROOT))
     }
 
     /// The path in the mount of a file of this archive.
@@ -74,8 +74,8 @@ impl File {
         let inside = self.volume.tree().path(ino);
         match &self.slot {
             None => inside,
-            Some(slot) if inside.is_empty() => slot.item().name().into(),
-            Some(slot) => [slot.item().name().as_bytes(), &inside].join(&b'/'),
+            Some(slot) if inside.is_empty() => slot.item.name().into(),
+            Some(slot) => [slot.item.name().as_bytes(), &inside].join(&b'/'),
         }
     }
 

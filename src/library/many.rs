@@ -147,7 +147,7 @@ impl Many {
 
     /// A program looks into an archive that was not open, or was opened ahead: opens the next ones if it walks.
     fn step(self: &Arc<Self>, now: &Shown, slot: &Arc<Slot>) {
-        let Some((snapshot, node)) = now.node(slot.part()) else {
+        let Some((snapshot, node)) = now.node(slot.part) else {
             return;
         };
         let directory = snapshot.parent(node);
@@ -228,7 +228,7 @@ impl Many {
             Ok(volume) => return Ok(volume),
             Err(error) => Arc::new(error),
         };
-        let name = slot.item().name();
+        let name = slot.item.name();
         match &*error {
             Unopened::Gone => {}
             Unopened::Directory => slot.set_closed(),
@@ -254,7 +254,7 @@ impl Many {
         let result = tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(Unopened::Gone),
-            result = self.archives.open(slot.item(), request) => result,
+            result = self.archives.open(&slot.item, request) => result,
         };
         match result {
             Err(Unopened::Open(error)) if matches!(*error, OpenError::Directory(_)) => {
@@ -266,14 +266,14 @@ impl Many {
 
     /// Shows the archives in a directory that seemed to be an archive.
     async fn open_directory(self: &Arc<Self>, slot: &Slot, error: OpenError) -> Unopened {
-        let items = match self.archives.directory(slot.item()).await {
+        let items = match self.archives.directory(&slot.item).await {
             None => return error.into(),
             Some(Err(why)) => return why,
             Some(Ok(items)) if items.is_empty() => return error.into(),
             Some(Ok(items)) => items,
         };
         slot.set_directory(true);
-        match self.names.expand(slot.item(), items) {
+        match self.names.expand(&slot.item, items) {
             Ok(changed) => {
                 self.forget_names(changed, None);
                 Unopened::Directory
@@ -298,7 +298,7 @@ impl Many {
         }
         let volume = Arc::new(volume);
         slot.opened(&volume, now)?;
-        let (many, part) = (Arc::downgrade(self), slot.part());
+        let (many, part) = (Arc::downgrade(self), slot.part);
         volume.on_wrong(move |ino| {
             let many = many.upgrade();
             if let Some(watcher) = many.as_ref().and_then(|many| many.watcher.get()) {

@@ -95,7 +95,7 @@ impl Names {
             // An archive that was there keeps its item, so that there is one copy of its name.
             let known = |item: Item| {
                 let slot = before.listed.slot_of(item.name());
-                let known = slot.map(|slot| slot.item()).filter(|known| **known == item);
+                let known = slot.map(|slot| &slot.item).filter(|known| **known == item);
                 known.cloned().unwrap_or(item)
             };
             let known = |items: Vec<Item>| items.into_iter().map(known).collect();
@@ -108,7 +108,7 @@ impl Names {
         })?;
         let missing = |of: &Shown, other: &Shown| {
             let slots = of.slots();
-            slots.filter(|slot| !other.is_named(slot.part())).count()
+            slots.filter(|slot| !other.is_named(slot.part)).count()
         };
         let reloaded = Reloaded {
             archives: change.after.slots().count(),
@@ -205,7 +205,7 @@ impl Names {
         drop(given);
         let listed = has_list.then(|| before.listed.slots());
         for slot in listed.into_iter().flatten().chain(before.looked_up.slots()) {
-            if !after.is_named(slot.part()) {
+            if !after.is_named(slot.part) {
                 slot.close_unused(Instant::now(), &self.past);
             }
         }

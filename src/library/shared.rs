@@ -107,7 +107,7 @@ impl Library {
         let (part, entry) = Part::split(ino);
         let now = many.names.now();
         let slot = now.slot(part).filter(|_| entry == Ino::ROOT)?;
-        Some(slot.item().location().shown())
+        Some(slot.item.location().shown())
     }
 
     /// The archive that a name in the root stands for though the list does not have it.

@@ -86,7 +86,7 @@ impl Shown {
     pub(super) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
         let [listed, looked_up] = self.both().map(Snapshot::slots);
         merged(listed, looked_up, |a, b| {
-            let [a, b] = [a, b].map(|slot| slot.item().name().split('/'));
+            let [a, b] = [a, b].map(|slot| slot.item.name().split('/'));
             a.le(b)
         })
     }

@@ -35,9 +35,11 @@ pub(super) type Outcome = Result<Arc<Volume>, Arc<Unopened>>;
 
 /// An archive of a library.
 pub(super) struct Slot {
-    item: Item,
-    part: Part,
-    directory: Part,
+    pub(super) item: Item,
+    /// The part of its inode numbers.
+    pub(super) part: Part,
+    /// The part of the directory that it is in.
+    pub(super) directory: Part,
     /// Files of it that programs have open.
     files: AtomicUsize,
     /// The server has another archive under this name now.
@@ -132,20 +134,6 @@ impl Slot {
     pub(super) fn asking(mut self) -> Self {
         self.asks = true;
         self
-    }
-
-    pub(super) fn item(&self) -> &Item {
-        &self.item
-    }
-
-    /// The part of its inode numbers.
-    pub(super) fn part(&self) -> Part {
-        self.part
-    }
-
-    /// The part of the directory that it is in.
-    pub(super) fn directory(&self) -> Part {
-        self.directory
     }
 
     /// A program uses it. Returns what it finds, and whether this is a step of a walk: the archive was

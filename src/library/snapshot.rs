@@ -58,7 +58,7 @@ impl Node {
             Content::Directory { name, .. } => name,
             // A name of its own would take as much memory again as all lists.
             Content::Archive(slot) => {
-                let path = slot.item().name();
+                let path = slot.item.name();
                 path.rsplit_once('/').map_or(path, |(_, name)| name)
             }
         }
@@ -125,7 +125,7 @@ impl Snapshot {
         }
         // And what goes now: until this snapshot is shown, files of it are opened.
         for slot in before.slots() {
-            made.parts.insert(slot.part(), Place::Removed(slot.clone()));
+            made.parts.insert(slot.part, Place::Removed(slot.clone()));
         }
         // The directories that lead to the item before.
         let mut path: Vec<NodeId> = vec![ROOT];
@@ -158,13 +158,13 @@ impl Snapshot {
         let parent = path[path.len() - 1];
         let directory = self.nodes[parent as usize].part;
         let is_stale = known.is_some_and(|known| known.is_stale());
-        let kept = known.filter(|known| !is_stale && *known.item() == item);
+        let kept = known.filter(|known| !is_stale && known.item == item);
         let slot = kept.cloned().unwrap_or_else(|| {
             let part = self.free(before, item.name(), &item.location().shown().1);
             let slot = Slot::new(item, part, directory);
             Arc::new(if is_stale { slot.asking() } else { slot })
         });
-        self.push(parent, slot.part(), Content::Archive(slot));
+        self.push(parent, slot.part, Content::Archive(slot));
     }
 
     fn push(&mut self, parent: NodeId, part: Part, content: Content) -> NodeId {
@@ -185,11 +185,11 @@ impl Snapshot {
     /// programs can look up any number of CIDs.
     fn note_used(&mut self, before: &Self) {
         let gone = before.slots().filter(|slot| {
-            let is_here = self.node(slot.part()).is_some();
-            let may_change = !matches!(slot.item().location(), Location::Cid(_));
+            let is_here = self.node(slot.part).is_some();
+            let may_change = !matches!(slot.item.location(), Location::Cid(_));
             !is_here && (may_change || slot.is_stale())
         });
-        let gone: Vec<Part> = gone.map(|slot| slot.part()).collect();
+        let gone: Vec<Part> = gone.map(|slot| slot.part).collect();
         if !gone.is_empty() {
             Arc::make_mut(&mut self.used).extend(gone);
         }
