@@ -23,7 +23,7 @@ use super::attributes;
 use super::control_files::{self, ControlFiles};
 use super::errno;
 use super::file_request::FileRequest;
-use super::library_names::{self, Listing};
+use super::library_names;
 use super::ongoing_read::OngoingRead;
 use super::replies::{Reply, reply_access, reply_attr, reply_xattr};
 use super::served::{Served, guard};
@@ -351,14 +351,10 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyDirectory,
     ) {
         let hidden = self.hidden(ino);
-        let listing = Listing {
-            handle,
-            position: offset,
-        };
         self.with_target("readdir", ino, reply, move |target| match target {
             Target::File(request) => archive_names::readdir(request, offset, hidden),
             Target::Directory(served, directory, reply) => {
-                library_names::readdir(&served, directory, &listing, hidden, reply);
+                library_names::readdir(&served, directory, handle, offset, hidden, reply);
             }
         });
     }
@@ -372,14 +368,10 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyDirectoryPlus,
     ) {
         let hidden = self.hidden(ino);
-        let listing = Listing {
-            handle,
-            position: offset,
-        };
         self.with_target("readdirplus", ino, reply, move |target| match target {
             Target::File(request) => archive_names::readdirplus(request, offset, hidden),
             Target::Directory(served, directory, reply) => {
-                library_names::readdirplus(&served, directory, &listing, hidden, reply);
+                library_names::readdirplus(&served, directory, handle, offset, hidden, reply);
             }
         });
     }
@@ -439,7 +431,7 @@ impl fuser::Filesystem for Adapter {
         if !xattr::may_read(name, req.uid()) {
             return reply.error(Errno::ENODATA);
         }
-        let name = name.to_vec();
+        let name = name.to_owned();
         let reply_value = move |reply: ReplyXattr, value: Option<String>| match value {
             Some(value) => reply_xattr(reply, value.as_bytes(), size),
             None => reply.error(Errno::ENODATA),

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -141,35 +140,22 @@ fn report_of(root: &Path) -> io::Result<Report> {
 /// ([`KernelOptions::source_hash`](super::KernelOptions::source_hash)). False also if nothing is mounted
 /// there, and if it does not answer.
 pub fn is_source(mountpoint: &Path, hash: &str) -> bool {
-    let is_ours = |path: &Path| {
-        let mount = mounts::find(path).ok().flatten();
-        mount.is_some_and(|mount| mount.fs_type == FS_TYPE)
+    let Ok(path) = mounts::absolute(mountpoint) else {
+        return false;
     };
-    let path = mounts::absolute(mountpoint).ok();
-    path.filter(|path| is_ours(path)).is_some_and(|path| {
-        let name = format!("{}{hash}", SOURCE);
-        ask(&path, &name, ANSWERS_WITHIN).is_ok()
-    })
+    let mount = mounts::find(&path).ok().flatten();
+    mount.is_some_and(|mount| mount.fs_type == FS_TYPE)
+        && ask(&path, &format!("{SOURCE}{hash}"), ANSWERS_WITHIN).is_ok()
 }
 
 /// Reads an attribute of the root of a mount. Fails after `limit`: a stopped process never answers.
 pub(super) fn ask(root: &Path, name: &str, limit: Duration) -> io::Result<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
     let (root, name) = (root.to_owned(), name.to_owned());
-    // If the process never answers, this thread never ends.
-    thread::spawn(move || {
-        let _ = sender.send(value(&root, &name));
-    });
-    match receiver.recv_timeout(limit) {
-        Ok(got) => got,
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!(
-                "its process has not answered within {} s; is it stopped?",
-                limit.as_secs_f64()
-            ),
-        )),
-    }
+    mounts::within(limit, move || value(&root, &name)).unwrap_or_else(|| {
+        let limit = limit.as_secs_f64();
+        let silent = format!("its process has not answered within {limit} s; is it stopped?");
+        Err(io::Error::new(io::ErrorKind::TimedOut, silent))
+    })
 }
 
 fn value(root: &Path, name: &str) -> io::Result<Vec<u8>> {

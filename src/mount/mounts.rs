@@ -134,15 +134,24 @@ pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Un
 }
 
 /// Whether the process of a FUSE mount has died. The kernel still answers from cached attributes, so this
-/// asks for statfs, which is never cached. In a thread of its own, since a stopped process never answers.
+/// asks for statfs, which is never cached.
 pub(super) fn is_dead(mountpoint: &Path) -> bool {
-    let (sender, receiver) = mpsc::channel();
     let path = mountpoint.to_owned();
-    thread::spawn(move || {
-        let _ = sender.send(rustix::fs::statvfs(&path).err());
+    let asked = within(Duration::from_millis(500), move || {
+        rustix::fs::statvfs(&path)
     });
-    let error = receiver.recv_timeout(Duration::from_millis(500));
-    matches!(error, Ok(Some(Errno::NOTCONN | Errno::CONNABORTED)))
+    matches!(asked, Some(Err(Errno::NOTCONN | Errno::CONNABORTED)))
+}
+
+/// What a question to a mount returns; `None` if that takes longer than `limit`. If the process of the mount is stopped,
+/// the thread that asks never ends.
+pub(super) fn within<T: Send + 'static>(
+    limit: Duration,
+    question: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(question()));
+    receiver.recv_timeout(limit).ok()
 }
 
 impl fmt::Display for Unfit {

@@ -93,7 +93,6 @@ impl fmt::Display for MountError {
 /// A mounted library. It is served until [`wait`](Self::wait) returns.
 pub struct Mounted {
     served: Arc<Served>,
-    library: Library,
     own: Own,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
@@ -130,15 +129,14 @@ pub fn mount(
     }
     let config = config(options);
     let refuses_users = config.acl == SessionACL::RootAndOwner;
-    let served = Served::new(library.clone(), options.source_hash.clone(), runtime);
-    let served = Arc::new(served);
+    let served = Arc::new(Served::new(library, options.source_hash.clone(), runtime));
     let adapter = Adapter::new(served.clone(), refuses_users, !options.no_xattrs);
     let (tuned, on_end) = (adapter.tuned(), adapter.on_end());
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
     let own = Own::new(mountpoint, session.as_fd()).map_err(|e| explain(mountpoint, &e))?;
     crash::detach_on_fault(mountpoint);
-    forget_changes(&library, session.notifier());
+    forget_changes(&served.library, session.notifier());
     let (sender, events) = mpsc::channel();
     let (ended, failed) = (sender.clone(), sender.clone());
     let server = std::thread::Builder::new().name("fuse".into());
@@ -155,7 +153,6 @@ pub fn mount(
     let _ = tuned.set(());
     Ok(Mounted {
         served,
-        library,
         own,
         events,
         sender,
@@ -176,7 +173,7 @@ impl Mounted {
 
     /// What is mounted.
     pub fn library(&self) -> &Library {
-        &self.library
+        &self.served.library
     }
 
     /// Serves until the mount is gone. When a [`Stopper`] asks for it, fails the reads that wait, then
@@ -184,7 +181,7 @@ impl Mounted {
     /// detached mount may stay in the kernel until then.
     pub fn wait(self) -> io::Result<()> {
         let first = self.events.recv();
-        self.library.close();
+        self.served.library.close();
         let was_there = self.own.unmount();
         crash::forget();
         if let Ok(Event::Ended(result)) = first {

@@ -58,11 +58,10 @@ pub struct TracePage {
 }
 
 /// The value of the attribute whose name ends with `from` after its prefix; `None` if there is none.
-pub(super) fn value(served: &Served, from: &[u8]) -> Option<String> {
+pub(super) fn value(served: &Served, from: &str) -> Option<String> {
     let from = match from {
-        [] => None,
-        [b'.', number @ ..] => Some(std::str::from_utf8(number).ok()?.parse().ok()?),
-        _ => return None,
+        "" => None,
+        from => Some(from.strip_prefix('.')?.parse().ok()?),
     };
     let (first, events) = served.library.trace().since(from, MOST);
     let mut page = TracePage {

@@ -37,24 +37,25 @@ const OF_FILES: [&str; 3] = ["size", "crc32", "method"];
 const OF_READABLE: [&str; 5] = ["offset", "size", "crc32", "method", "range"];
 
 /// The rest of the name of an attribute that is ours.
-pub(super) fn own_name(name: &[u8]) -> Option<&[u8]> {
-    name.strip_prefix(PREFIX.as_bytes())
+pub(super) fn own_name(name: &[u8]) -> Option<&str> {
+    std::str::from_utf8(name).ok()?.strip_prefix(PREFIX)
 }
 
 /// Whether a user may read this attribute. Three attributes are for root and the user who mounted: with `allow_other`,
 /// other users could guess logins by `source`, watch reads by `trace`, and make the list be read again and again by
 /// `reload`.
-pub(super) fn may_read(name: &[u8], user: u32) -> bool {
-    let is_private = |prefix: &&str| name.starts_with(prefix.as_bytes());
+pub(super) fn may_read(name: &str, user: u32) -> bool {
+    let is_private = [SOURCE, TRACE, RELOAD]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
     let mounter = rustix::process::getuid().as_raw();
-    [0, mounter].contains(&user) || ![SOURCE, TRACE, RELOAD].iter().any(is_private)
+    [0, mounter].contains(&user) || !is_private
 }
 
 /// Whether this is an attribute of the mount's root that aiozfs commands read.
-pub(super) fn is_asked_by_name(name: &[u8]) -> bool {
-    let is_prefix = |prefix: &&str| name.starts_with(prefix.as_bytes());
-    [STATUS, PID, RELOAD].contains(&&*String::from_utf8_lossy(name))
-        || [SOURCE, TRACE, ARCHIVES].iter().any(is_prefix)
+pub(super) fn is_asked_by_name(name: &str) -> bool {
+    let is_prefix = |prefix: &&str| name.starts_with(prefix);
+    [STATUS, PID, RELOAD].contains(&name) || [SOURCE, TRACE, ARCHIVES].iter().any(is_prefix)
 }
 
 /// Whether an inode is the root of the mount, or another directory whose attributes are known without its
@@ -70,9 +71,9 @@ pub(super) fn names_of_mount(served: &Served, ino: Ino) -> Vec<u8> {
 }
 
 /// The value of an attribute of a directory [of the mount](is_of_mount); `None` if it has no attribute of that name.
-pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<String> {
+pub(super) async fn of_mount(served: &Served, ino: Ino, name: &str) -> Option<String> {
     if let Some((kind, place)) = origin(served, ino)
-        && name == kind.as_bytes()
+        && name == kind
     {
         return Some(place);
     }
@@ -80,16 +81,20 @@ pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<S
         return None;
     }
     match name {
-        name if name == STATUS.as_bytes() => serde_json::to_string(&Report::of(served)).ok(),
+        STATUS => serde_json::to_string(&Report::of(served)).ok(),
         // For `aiozfs umount`, which asks this process to end.
-        name if name == PID.as_bytes() => Some(std::process::id().to_string()),
-        // For `aiozfs mount`, which asks whether the same source is mounted here.
-        name if is_own_source(served, name) => Some("1".to_owned()),
-        name if name.starts_with(TRACE.as_bytes()) => trace::value(served, &name[TRACE.len()..]),
-        name if name == RELOAD.as_bytes() => Some(reload(served).await),
-        name => {
-            let page = std::str::from_utf8(name).ok()?.strip_prefix(ARCHIVES)?;
-            serde_json::to_string(&ArchivesPage::of(served, page.parse().ok()?)).ok()
+        PID => Some(std::process::id().to_string()),
+        RELOAD => Some(reload(served).await),
+        _ => {
+            if let Some(hash) = name.strip_prefix(SOURCE) {
+                // For `aiozfs mount`, which asks whether the same source is mounted here.
+                return (served.source_hash.as_deref() == Some(hash)).then(|| "1".to_owned());
+            }
+            if let Some(from) = name.strip_prefix(TRACE) {
+                return trace::value(served, from);
+            }
+            let page = name.strip_prefix(ARCHIVES)?.parse().ok()?;
+            serde_json::to_string(&ArchivesPage::of(served, page)).ok()
         }
     }
 }
@@ -133,7 +138,7 @@ fn list(names: &[&str]) -> Vec<u8> {
 }
 
 /// The value of an attribute of a file; `None` if the file has no attribute of that name.
-pub(super) async fn of_file(file: &File, name: &[u8]) -> Result<Option<String>, FileError> {
+pub(super) async fn of_file(file: &File, name: &str) -> Result<Option<String>, FileError> {
     let (volume, ino) = (file.volume(), file.ino());
     volume.attr(ino)?;
     match volume.tree().entry(ino) {
@@ -143,19 +148,19 @@ pub(super) async fn of_file(file: &File, name: &[u8]) -> Result<Option<String>, 
     }
 }
 
-async fn of_entry(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<String>, FileError> {
+async fn of_entry(volume: &Volume, id: EntryId, name: &str) -> Result<Option<String>, FileError> {
     let entry = volume.archive().index().get(id);
     let has_range = is_readable(volume, id);
     Ok(Some(match name {
-        b"size" => entry.size.to_string(),
-        b"crc32" => match entry.crc32 {
+        "size" => entry.size.to_string(),
+        "crc32" => match entry.crc32 {
             Some(crc32) => format!("{crc32:08x}"),
             None => return Ok(None),
         },
-        b"method" => entry.storage(),
+        "method" => entry.storage(),
         // The local header, which may have to be fetched, says where the data begins.
-        b"offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),
-        b"range" if has_range => {
+        "offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),
+        "range" if has_range => {
             let extent = volume.archive().extent(id).await?;
             format!("{},{}", extent.offset, extent.len)
         }
@@ -171,9 +176,4 @@ fn is_symlink(volume: &Volume, ino: Ino) -> bool {
 
 fn is_readable(volume: &Volume, id: EntryId) -> bool {
     volume.archive().index().stored(id).is_ok()
-}
-
-fn is_own_source(served: &Served, name: &[u8]) -> bool {
-    let hash = name.strip_prefix(SOURCE.as_bytes());
-    hash.is_some() && hash == served.source_hash.as_deref().map(str::as_bytes)
 }
