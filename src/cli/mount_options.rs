@@ -244,24 +244,10 @@ mod tests {
 
     #[test]
     fn unknown_or_wrong_options_are_errors_that_name_them() {
-        for wrong in [
-            "frobnicate",
-            "ownr",
-            "noallow_other",
-            "context",
-            "remount",
-            "bind",
-            "uid=x",
-            "umask=9",
-            "memory=lots",
-            "memory=1M",
-            "connections=0",
-            "a=b",
-            "playlists=yes",
-            "owner=root",
-            "xattrs=maybe",
-            "encoding=klingon",
-        ] {
+        let all = "\
+            frobnicate ownr noallow_other context remount bind uid=x umask=9 memory=lots memory=1M \
+            connections=0 a=b playlists=yes owner=root xattrs=maybe encoding=klingon";
+        for wrong in all.split_whitespace() {
             let error = parse(wrong).expect_err(wrong);
             assert!(error.contains(wrong), "{error}");
         }
@@ -293,46 +279,13 @@ mod tests {
 
     #[test]
     fn options_for_other_programs_are_ignored() {
-        for option in [
-            "user",
-            "user=joe",
-            "nouser",
-            "users",
-            "owner",
-            "noowner",
-            "group",
-            "nogroup",
-            "comment=x-gvfs-show",
-            "x-gvfs-hide",
-            "X-mount.mkdir=0755",
-            "x-systemd.requires=a",
-            "helper=udisks2",
-            "uhelper=udisks2",
-            "lazytime",
-            "nolazytime",
-            "sync",
-            "async",
-            "dirsync",
-            "suid",
-            "dev",
-            "relatime",
-            "strictatime",
-            "nodiratime",
-            "noiversion",
-            "silent",
-            "loud",
-            "mand",
-            "nomand",
-            "loop",
-            "loop=/dev/loop3",
-            "subtype=zip",
-            "max_read=131072",
-            "blkdev",
-            "auto_unmount",
-            "big_writes",
-            "_rnetdev",
-            "rshared",
-        ] {
+        let known = "\
+            user user=joe nouser users owner noowner group nogroup comment=x-gvfs-show x-gvfs-hide \
+            X-mount.mkdir=0755 x-systemd.requires=a helper=udisks2 uhelper=udisks2 lazytime \
+            nolazytime sync async dirsync suid dev relatime strictatime nodiratime noiversion \
+            silent loud mand nomand loop loop=/dev/loop3 subtype=zip max_read=131072 blkdev \
+            auto_unmount big_writes _rnetdev rshared";
+        for option in known.split_whitespace() {
             parse(option).expect(option);
         }
         assert!(parse("allow_root").expect("known").allow_root);
