@@ -15,7 +15,7 @@ use super::password::{self, PasswordArgs};
 use super::progress::Waiting;
 use super::servers::ServerArgs;
 use super::settings::Settings;
-use super::storage::ReuseArgs;
+use super::storage::{self, StorageArgs};
 use super::stores::StoreArgs;
 use super::verification::VerifyArg;
 use super::{Failure, completions, units, walk_progress};
@@ -54,7 +54,10 @@ pub(super) struct AccessArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     timeout: Option<Duration>,
     #[command(flatten)]
-    storage: ReuseArgs,
+    storage: StorageArgs,
+    /// Ask no server: only bytes in the cache can be read
+    #[arg(long)]
+    offline: bool,
     #[command(flatten)]
     password: PasswordArgs,
 }
@@ -118,21 +121,20 @@ impl AccessArgs {
             memory: self.memory,
             connections: self.connections,
             timeout: self.timeout,
+            cache_dir: self.storage.dir.given().map(Path::to_owned),
+            cache_size: self.storage.cache_size,
             ..Settings::default()
         }
     }
 
     /// Opens the cache that these arguments name.
     pub(super) fn open_cache(&self, config: &Config, options: &MountOptions) -> Option<Cache> {
-        self.reuse(options).open(config)
+        let given = options.settings.clone().or(self.settings());
+        storage::open(&given.or(config.settings()), self.is_offline(options))
     }
 
-    fn reuse(&self, options: &MountOptions) -> ReuseArgs {
-        self.storage.clone().with(
-            options.settings.cache_dir.clone(),
-            options.settings.cache_size,
-            options.offline,
-        )
+    fn is_offline(&self, options: &MountOptions) -> bool {
+        self.offline || options.offline
     }
 
     /// As [`resolve`](Self::resolve), with this configuration and without a cache.
@@ -184,7 +186,7 @@ impl AccessArgs {
                     watch: walk_progress::watch(),
                     trace: Trace::default(),
                 },
-                offline: self.reuse(options).is_offline(),
+                offline: self.is_offline(options),
                 password,
                 ..Options::default()
             },
@@ -194,12 +196,13 @@ impl AccessArgs {
         })
     }
 
-    /// Gives the cache the size that is configured now, unless an option says another.
+    /// Gives the cache the size that is configured now. It keeps its size if none is, or if an option says one.
     pub(super) fn resize_cache(&self, config: &Config, options: &MountOptions) {
-        let storage = self.storage.clone();
-        storage
-            .with(None, options.settings.cache_size, false)
-            .resize(config);
+        let given = options.settings.cache_size.or(self.storage.cache_size);
+        let configured = config.settings().cache_size.filter(|size| *size > 0);
+        if let (None, Some(size)) = (given, configured) {
+            storage::resize(size);
+        }
     }
 }
 

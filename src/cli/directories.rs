@@ -29,19 +29,8 @@ pub(super) struct CacheDirArgs {
 }
 
 impl CacheDirArgs {
-    /// As if this directory had been given.
-    pub(super) fn at(dir: PathBuf) -> Self {
-        Self {
-            cache_dir: Some(dir),
-        }
-    }
-
-    /// Whether the user named the directory, by the option or the variable.
-    pub(super) fn is_given(&self) -> bool {
-        self.given().is_some()
-    }
-
-    fn given(&self) -> Option<&Path> {
+    /// The directory that the user named, by the option or the variable.
+    pub(super) fn given(&self) -> Option<&Path> {
         let given = self.cache_dir.as_deref();
         given.filter(|dir| !dir.as_os_str().is_empty())
     }
@@ -53,10 +42,15 @@ impl CacheDirArgs {
 
     /// The same, with the directory of the configuration as the default.
     pub(super) fn dir_or(&self, configured: Option<&Path>) -> PathBuf {
-        let named = self.given().or(configured).map(Path::to_owned);
-        let named = named.or_else(|| of_service("CACHE_DIRECTORY"));
-        named.unwrap_or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), home()))
+        cache_dir(self.given().or(configured))
     }
+}
+
+/// The directory of the cache, which may not exist yet, if it is to be `named`.
+pub(super) fn cache_dir(named: Option<&Path>) -> PathBuf {
+    let named = named.map(Path::to_owned);
+    let named = named.or_else(|| of_service("CACHE_DIRECTORY"));
+    named.unwrap_or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), home()))
 }
 
 /// A directory that systemd made for a service, the first if there are several (systemd.exec(5),

@@ -102,6 +102,7 @@ impl MountOptions {
             Some(("memory", value)) => settings.memory = Some(units::memory(value)?),
             Some(("read_ahead", value)) => settings.read_ahead = Some(units::size(value)?),
             Some(("index", value)) => self.index = Some(value.to_owned()),
+            Some(("cache_dir", "")) => settings.cache_dir = None,
             Some(("cache_dir", value)) => settings.cache_dir = Some(value.into()),
             Some(("cache_size", value)) => settings.cache_size = Some(units::size(value)?),
             Some(("password-file" | "password_file", value)) => {
