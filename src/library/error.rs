@@ -25,17 +25,6 @@ pub enum NameError {
     },
 }
 
-impl NameError {
-    /// The name that is wrong.
-    pub fn name(&self) -> &str {
-        match self {
-            NameError::Bad { name, .. }
-            | NameError::Twice(name)
-            | NameError::Below { name, .. } => name,
-        }
-    }
-}
-
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

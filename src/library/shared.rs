@@ -206,16 +206,11 @@ impl Library {
     }
 
     /// The number of names of the library itself, its root included.
-    pub fn len(&self) -> usize {
+    pub fn names(&self) -> usize {
         match &self.0 {
             Shown::One(_) => 1,
             Shown::Many(many) => many.names.now().len(),
         }
-    }
-
-    /// Whether there is no archive in it.
-    pub fn is_empty(&self) -> bool {
-        self.single().is_none() && self.len() == 1
     }
 
     /// Fails all reads that wait, and all later ones.

@@ -394,7 +394,7 @@ impl fuser::Filesystem for Adapter {
             // Of a library, only the names are known.
             let (bytes, files) = match library.single().map(|volume| volume.tree().totals()) {
                 Some(totals) => (totals.bytes, totals.files),
-                None => (0, library.len() as u64),
+                None => (0, library.names() as u64),
             };
             let blocks = bytes.div_ceil(u64::from(unit));
             reply.statfs(blocks, 0, 0, files, 0, unit, 255, unit);

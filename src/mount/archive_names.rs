@@ -69,11 +69,7 @@ pub(super) fn readdir(
     offset: u64,
     hidden: impl Fn(&[u8]) -> bool,
 ) {
-    let FileRequest {
-        file: directory,
-        mut reply,
-        ..
-    } = request;
+    let (directory, mut reply) = (request.file, request.reply);
     let tree = directory.volume().tree();
     let listed = list(&directory, offset, hidden, |entry, name| {
         let ino = shown_ino(&directory, entry.name, tree.inode(entry.ino));
@@ -91,11 +87,7 @@ pub(super) fn readdirplus(
     offset: u64,
     hidden: impl Fn(&[u8]) -> bool,
 ) {
-    let FileRequest {
-        file: directory,
-        mut reply,
-        ..
-    } = request;
+    let (directory, mut reply) = (request.file, request.reply);
     let tree = directory.volume().tree();
     let listed = list(&directory, offset, hidden, |entry, name| {
         let Some(mut attr) = tree.attr(entry.ino) else {

@@ -1,6 +1,6 @@
 //! Attributes of files, as the kernel wants them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileType, INodeNo};
 
@@ -26,15 +26,14 @@ pub(super) fn kind(kind: Kind) -> FileType {
 
 /// The attributes of a file.
 pub(super) fn file_attr(attr: &Attr) -> FileAttr {
-    let since = Duration::new(attr.mtime.secs.unsigned_abs(), attr.mtime.nanos);
-    let mtime = if attr.mtime.secs >= 0 {
-        UNIX_EPOCH.checked_add(since)
-    } else {
-        let before = Duration::from_secs(attr.mtime.secs.unsigned_abs());
-        let whole = UNIX_EPOCH.checked_sub(before);
-        whole.and_then(|t| t.checked_add(Duration::from_nanos(attr.mtime.nanos.into())))
+    let seconds = Duration::from_secs(attr.mtime.secs.unsigned_abs());
+    let whole = match attr.mtime.secs {
+        0.. => UNIX_EPOCH.checked_add(seconds),
+        _ => UNIX_EPOCH.checked_sub(seconds),
     };
-    let mtime: SystemTime = mtime.unwrap_or(UNIX_EPOCH);
+    let nanos = Duration::from_nanos(attr.mtime.nanos.into());
+    let mtime = whole.and_then(|time| time.checked_add(nanos));
+    let mtime = mtime.unwrap_or(UNIX_EPOCH);
     FileAttr {
         ino: INodeNo(attr.ino.0),
         size: attr.size.min(MAX_SIZE),

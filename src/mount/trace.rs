@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::archives_page::fitting;
 use super::served::Served;
 use crate::reader::{Traced, TracedKind};
 
@@ -13,9 +14,6 @@ pub(super) const TRACE: &str = "trace";
 
 /// The most events in one value.
 const MOST: usize = 250;
-
-/// The longest value, in bytes. XATTR_SIZE_MAX of Linux is 65,536.
-const LONGEST: usize = 60_000;
 
 /// A read, a request, or an attempt to open an archive. It has ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,21 +62,13 @@ pub(super) fn value(served: &Served, from: &str) -> Option<String> {
         from => Some(from.strip_prefix('.')?.parse().ok()?),
     };
     let (first, events) = served.library.trace().since(from, MOST);
-    let mut page = TracePage {
-        next: first,
+    let events = events.into_iter();
+    let events = fitting(events.map(|(archive, event)| shown(&archive, event)));
+    let page = TracePage {
+        next: first + events.len() as u64,
         lost: from.map_or(0, |from| first.saturating_sub(from)),
-        events: Vec::new(),
+        events,
     };
-    let mut length = 0;
-    for (archive, event) in events {
-        let event = shown(&archive, event);
-        length += serde_json::to_string(&event).ok()?.len() + 1;
-        if length > LONGEST && !page.events.is_empty() {
-            break;
-        }
-        page.events.push(event);
-        page.next += 1;
-    }
     serde_json::to_string(&page).ok()
 }
 
