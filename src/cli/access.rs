@@ -20,9 +20,7 @@ use super::stores::StoreArgs;
 use super::verification::VerifyArg;
 use super::{Failure, completions, units, walk_progress};
 use crate::archive::{Encoding, Index, ParseOptions};
-use crate::cache::Cache;
 use crate::decode::Password;
-use crate::http::Clients;
 use crate::reader::{ReaderOptions, Trace};
 use crate::volume::{
     self, IndexFileError, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume,
@@ -34,7 +32,7 @@ pub(super) const OPENING: &str = "opening the archive";
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
     #[command(flatten)]
-    servers: ServerArgs,
+    pub(super) servers: ServerArgs,
     #[command(flatten)]
     store: StoreArgs,
     /// How the bytes from servers are verified [default: trustless for a CID, else crc]
@@ -95,7 +93,9 @@ impl AccessArgs {
         let config = Config::load()?;
         let mut access = self.resolve_with(&config, location, options)?;
         if !matches!(access.location, Location::File(_)) {
-            access.options.cache = self.open_cache(&config, options);
+            let given = options.settings.clone().or(self.settings());
+            access.options.cache =
+                storage::open(&given.or(config.settings()), self.is_offline(options));
         }
         Ok(access)
     }
@@ -106,11 +106,6 @@ impl AccessArgs {
         self.password
             .resolve(options.password_file.as_deref(), None)?;
         Ok(())
-    }
-
-    /// The clients for HTTP that these arguments describe.
-    pub(super) fn clients(&self, config: &Config) -> Result<Clients, Failure> {
-        self.servers.clients(config)
     }
 
     /// Those of these arguments that mount options and the configuration have, too.
@@ -127,13 +122,8 @@ impl AccessArgs {
         }
     }
 
-    /// Opens the cache that these arguments name.
-    pub(super) fn open_cache(&self, config: &Config, options: &MountOptions) -> Option<Cache> {
-        let given = options.settings.clone().or(self.settings());
-        storage::open(&given.or(config.settings()), self.is_offline(options))
-    }
-
-    fn is_offline(&self, options: &MountOptions) -> bool {
+    /// Whether no server may be asked.
+    pub(super) fn is_offline(&self, options: &MountOptions) -> bool {
         self.offline || options.offline
     }
 

@@ -15,7 +15,8 @@ use super::access::AccessArgs;
 use super::config::Config;
 use super::mount_options::MountOptions;
 use super::named_file::NamedFile;
-use super::{Failure, completions, explain, library_list, show, units};
+use super::settings::Settings;
+use super::{Failure, completions, explain, library_list, show, storage, units};
 use crate::cache::Cache;
 use crate::content::parse_cid;
 use crate::decode::Decoding;
@@ -24,7 +25,7 @@ use crate::http::Clients;
 use crate::library::{Archives, Item, ListError, OpenRequest, Reloaded, Unopened};
 use crate::mount;
 use crate::ranges::hex;
-use crate::reader::SharedMemory;
+use crate::reader::{ReaderOptions, SharedMemory};
 use crate::volume::{self, Fresh, Listing, Location, Volume};
 
 /// An archive that is not used for this long is closed.
@@ -212,18 +213,13 @@ impl Lists {
     }
 }
 
-/// How archives are shown.
-pub(super) struct Shown {
-    pub(super) tree: TreeOptions,
-    pub(super) stored_playlists: bool,
-}
-
 /// Lists and opens the archives of a mount. They share connections, cache and memory.
 pub(super) struct Sources {
     lists: Lists,
     access: AccessArgs,
     options: MountOptions,
-    shown: Shown,
+    tree: TreeOptions,
+    stored_playlists: bool,
     pub(super) clients: Clients,
     memory: SharedMemory,
     decoding: Decoding,
@@ -236,20 +232,21 @@ impl Sources {
         lists: Lists,
         access: &AccessArgs,
         options: &MountOptions,
-        shown: Shown,
-        memory: SharedMemory,
+        settings: &Settings,
     ) -> Result<Self, Failure> {
         let config = Config::load()?;
         access.check(options)?;
+        let memory = settings.memory.unwrap_or(ReaderOptions::default().memory);
         Ok(Self {
             lists,
             access: access.clone(),
             options: options.clone(),
-            shown,
-            clients: access.clients(&config)?,
-            memory,
+            tree: settings.tree(),
+            stored_playlists: settings.playlists.unwrap_or(false),
+            clients: access.servers.clients(&config)?,
+            memory: SharedMemory::new(memory, settings.read_ahead.unwrap_or(u64::MAX)),
             decoding: Decoding::default(),
-            cache: access.open_cache(&config, options),
+            cache: storage::open(settings, access.is_offline(options)),
             config: Mutex::new(Arc::new(config)),
         })
     }
@@ -264,8 +261,8 @@ impl Sources {
         }
         let config = self.config.lock().clone();
         let mut access = args.resolve_with(&config, location.clone(), &options)?;
-        access.options.tree = self.shown.tree;
-        access.options.stored_playlists = self.shown.stored_playlists;
+        access.options.tree = self.tree;
+        access.options.stored_playlists = self.stored_playlists;
         access.options.reader.shared = Some(self.memory.clone());
         access.options.decoding = Some(self.decoding.clone());
         access.options.servers.clients = self.clients.clone();

@@ -13,7 +13,7 @@ use tokio::runtime::{Handle, Runtime};
 use super::access::AccessArgs;
 use super::config::{self, Config};
 use super::job;
-use super::library::{LibraryArgs, Lists, Shown, Sources};
+use super::library::{LibraryArgs, Lists, Sources};
 use super::metrics::MetricsArgs;
 use super::mount_options::{self, MountOptions};
 use super::named_file::NamedFile;
@@ -23,11 +23,9 @@ use super::settings::Settings;
 use super::unmounted::IndexArg;
 use super::{Failure, background, completions, directories, logging};
 use super::{service, storage, units};
-use crate::fs::TreeOptions;
 use crate::library::{Library, LibraryOptions};
 use crate::mount::{self, Hangup, KernelOptions, Mounted, Unfit};
-use crate::reader::{ReaderOptions, SharedMemory};
-use crate::volume::{self, Location};
+use crate::volume::Location;
 
 /// The option that says that mount(8) is the caller.
 pub(super) const FOR_HELPER: &str = "--mount-helper";
@@ -235,21 +233,18 @@ impl MountArgs {
     /// a source in every line, which is then just a label.
     fn what(&self, options: &MountOptions) -> Result<(What, PathBuf), Failure> {
         let is_library = self.library.is_given(options);
+        let lists = || self.library.lists(options).map(What::Library);
         match (&self.source, &self.mountpoint) {
             (Some(source), Some(mountpoint)) if !is_library => {
                 Ok((What::Archive(config::locate(source)?), mountpoint.clone()))
             }
-            (Some(_), Some(mountpoint)) if options.library.is_some() => Ok((
-                What::Library(self.library.lists(options)?),
-                mountpoint.clone(),
-            )),
+            (Some(_), Some(mountpoint)) if options.library.is_some() => {
+                Ok((lists()?, mountpoint.clone()))
+            }
             (Some(source), Some(_)) => Err(Failure::usage(format!(
                 "a library has no other source; leave '{source}' out, or add it with --add NAME={source}"
             ))),
-            (Some(mountpoint), None) if is_library => Ok((
-                What::Library(self.library.lists(options)?),
-                mountpoint.into(),
-            )),
+            (Some(mountpoint), None) if is_library => Ok((lists()?, mountpoint.into())),
             _ => Err(Failure::usage(
                 "give SOURCE and MOUNTPOINT; see 'aiozfs mount --help'",
             )),
@@ -273,7 +268,7 @@ impl MountArgs {
             Some(given) => access.with_index("-o index=", Some(given))?,
             None => access.with_index("--index ", self.index.given.as_deref())?,
         };
-        access.options.tree = tree_options(settings);
+        access.options.tree = settings.tree();
         access.options.reader.read_ahead = settings.read_ahead.unwrap_or(u64::MAX);
         access.options.stored_playlists = settings.playlists.unwrap_or(false);
         job::mount_archive(&access, mountpoint, kernel, runtime, |mounted| {
@@ -309,22 +304,15 @@ impl MountArgs {
                 "the index {index} belongs to one archive, and a library has many"
             )));
         }
-        let tree = tree_options(settings);
         let refresh = lists.refresh();
-        let memory = settings.memory.unwrap_or(ReaderOptions::default().memory);
-        let memory = SharedMemory::new(memory, settings.read_ahead.unwrap_or(u64::MAX));
-        let shown = Shown {
-            tree,
-            stored_playlists: settings.playlists.unwrap_or(false),
-        };
-        let sources = Sources::new(lists, &self.access, options, shown, memory)?;
+        let sources = Sources::new(lists, &self.access, options, settings)?;
         if self.is_unattended() {
             sources.clients.wait_for_servers();
         }
         let library = Library::many(
             Arc::new(sources),
             LibraryOptions {
-                tree,
+                tree: settings.tree(),
                 idle: self.library.idle(options),
                 refresh,
             },
@@ -357,19 +345,6 @@ impl MountArgs {
             ..self.access.settings()
         };
         options.settings.clone().or(own)
-    }
-}
-
-/// How files are shown.
-fn tree_options(settings: &Settings) -> TreeOptions {
-    let default = volume::Options::default().tree;
-    TreeOptions {
-        uid: settings.uid.unwrap_or(default.uid),
-        gid: settings.gid.unwrap_or(default.gid),
-        fmask: settings.fmask.unwrap_or(0),
-        dmask: settings.dmask.unwrap_or(0),
-        symlinks: settings.symlinks.unwrap_or(default.symlinks),
-        owners: settings.owner.unwrap_or(default.owners),
     }
 }
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer};
 use super::verification::VerifyArg;
 use super::{logging, units};
 use crate::archive::{Encoding, UnknownEncoding};
-use crate::fs::{Owners, Symlinks};
+use crate::fs::{Owners, Symlinks, TreeOptions};
+use crate::volume::Options;
 
 /// Options by their names. Those that are not given are `None`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -85,6 +86,19 @@ impl Settings {
             umask: None,
             fmask: self.fmask.or(self.umask).or(other.fmask).or(other.umask),
             dmask: self.dmask.or(self.umask).or(other.dmask).or(other.umask),
+        }
+    }
+
+    /// How files are shown.
+    pub(super) fn tree(&self) -> TreeOptions {
+        let default = Options::default().tree;
+        TreeOptions {
+            uid: self.uid.unwrap_or(default.uid),
+            gid: self.gid.unwrap_or(default.gid),
+            fmask: self.fmask.unwrap_or(0),
+            dmask: self.dmask.unwrap_or(0),
+            symlinks: self.symlinks.unwrap_or(default.symlinks),
+            owners: self.owner.unwrap_or(default.owners),
         }
     }
 }
