@@ -87,8 +87,8 @@ impl MountOptions {
                 "requester_pays" => self.store.requester_pays = true,
                 "nosymfollow" => settings.symlinks = Some(Symlinks::None),
                 "metrics_remote" => self.metrics_remote = true,
-                "remount" => return Err(Wrong::Remount),
-                "bind" | "rbind" | "move" => return Err(Wrong::Tree),
+                "remount" => return Err(Wrong::Value(REMOUNT.to_owned())),
+                "bind" | "rbind" | "move" => return Err(Wrong::Value(TREE.to_owned())),
                 option if is_ignored(option) => {}
                 _ => return Err(Wrong::Unknown),
             },
@@ -138,12 +138,13 @@ impl MountOptions {
 #[derive(Debug)]
 enum Wrong {
     Unknown,
-    /// `remount`: no option of a mount can be changed.
-    Remount,
-    /// An operation on a mounted tree.
-    Tree,
     Value(String),
 }
+
+const REMOUNT: &str = "the options of a mount cannot be changed, and it is always read-only; unmount it with 'aiozfs umount' and mount it again";
+
+const TREE: &str =
+    "it is done by mount(8) itself, without a type: 'mount --bind' or 'mount --move'";
 
 impl From<String> for Wrong {
     fn from(why: String) -> Self {
@@ -155,10 +156,6 @@ impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Wrong::Unknown => "there is no such option; see 'aiozfs mount --help'",
-            Wrong::Remount => {
-                "the options of a mount cannot be changed, and it is always read-only; unmount it with 'aiozfs umount' and mount it again"
-            }
-            Wrong::Tree => "it is done by mount(8) itself, without a type: 'mount --bind' or 'mount --move'",
             Wrong::Value(why) => why,
         })
     }
