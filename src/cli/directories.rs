@@ -62,19 +62,19 @@ fn of_service(variable: &str) -> Option<PathBuf> {
     path.is_absolute().then_some(path)
 }
 
-/// The absolute path of a log file: a relative one is below the log directory of a systemd service, else
-/// below the working directory.
+/// The absolute path of a log file.
 pub(super) fn log_file(path: &Path) -> io::Result<PathBuf> {
-    match of_service("LOGS_DIRECTORY") {
-        Some(directory) => Ok(directory.join(path)),
-        None => std::path::absolute(path),
-    }
+    below("LOGS_DIRECTORY", path)
 }
 
-/// The absolute path of a socket: a relative one is below the runtime directory of a systemd service, else
-/// below the working directory.
+/// The absolute path of a socket.
 pub(super) fn socket(path: &Path) -> io::Result<PathBuf> {
-    match of_service("RUNTIME_DIRECTORY") {
+    below("RUNTIME_DIRECTORY", path)
+}
+
+/// A relative path is below the directory that systemd made for a service, else below the working directory.
+fn below(variable: &str, path: &Path) -> io::Result<PathBuf> {
+    match of_service(variable) {
         Some(directory) => Ok(directory.join(path)),
         None => std::path::absolute(path),
     }

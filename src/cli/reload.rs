@@ -40,10 +40,8 @@ impl Reload {
         let servers = access.options.servers.servers;
         logging::configure(config.settings().log.as_deref());
         self.args.resize_cache(&config, &self.options);
-        let templates = |servers: &[Server]| -> Vec<String> {
-            servers.iter().map(|s| s.template.clone()).collect()
-        };
-        if templates(&servers) != templates(&self.servers) {
+        let template = |server: &Server| server.template.clone();
+        if !(servers.iter().map(template)).eq(self.servers.iter().map(template)) {
             log::warn!(
                 "SIGHUP: other gateways are configured now; they are used from the next mount on"
             );
