@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -102,18 +101,14 @@ impl Many {
         });
         let idle = many.options.idle;
         let pause = (idle / 4).clamp(Duration::from_millis(100), LOOK_AT_LEAST);
-        many.every(pause, move |many| {
+        many.every(pause, move |many| async move {
             many.open.close_idle(idle, &many.names.past);
-            std::future::ready(()).boxed()
         });
         if let Some(pause) = many.options.refresh {
-            many.every(pause, |many| {
-                async move {
-                    if let Err(why) = many.reload().await {
-                        log::warn!("cannot reload the list, so the previous one stays: {why}");
-                    }
+            many.every(pause, |many| async move {
+                if let Err(why) = many.reload().await {
+                    log::warn!("cannot reload the list, so the previous one stays: {why}");
                 }
-                .boxed()
             });
         }
         many
@@ -183,10 +178,10 @@ impl Many {
     }
 
     /// Does something from time to time, for as long as the library lives.
-    fn every(
+    fn every<F: Future<Output = ()> + Send>(
         self: &Arc<Self>,
         pause: Duration,
-        act: impl Fn(Arc<Self>) -> BoxFuture<'static, ()> + Send + 'static,
+        act: impl Fn(Arc<Self>) -> F + Send + 'static,
     ) {
         let (many, closed) = (Arc::downgrade(self), self.closed.clone());
         self.runtime.spawn(async move {
@@ -260,7 +255,7 @@ impl Many {
             Err(Unopened::Open(error)) if matches!(*error, OpenError::Directory(_)) => {
                 Err(self.open_directory(slot, *error).await)
             }
-            result => self.keep(slot, result?, Instant::now()),
+            result => self.keep(slot, result?),
         }
     }
 
@@ -286,18 +281,13 @@ impl Many {
     }
 
     /// Keeps an archive that was opened.
-    fn keep(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        volume: Volume,
-        now: Instant,
-    ) -> Result<Arc<Volume>, Unopened> {
+    fn keep(self: &Arc<Self>, slot: &Arc<Slot>, volume: Volume) -> Result<Arc<Volume>, Unopened> {
         // Each name has a number, and so has each directory that only names imply.
         if volume.tree().largest().0 > LARGEST_ENTRY {
             return Err(Unopened::TooManyNames);
         }
         let volume = Arc::new(volume);
-        slot.opened(&volume, now)?;
+        slot.opened(&volume, Instant::now())?;
         let (many, part) = (Arc::downgrade(self), slot.part);
         volume.on_wrong(move |ino| {
             let many = many.upgrade();
