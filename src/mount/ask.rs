@@ -69,32 +69,34 @@ fn answer<T: DeserializeOwned>(mountpoint: &Path, name: &str, limit: Duration) -
     let shown = mountpoint.display();
     let refused = |e: io::Error| Stuck::Refused(format!("{shown}: {e}"));
     let path = mounts::absolute(mountpoint).map_err(refused)?;
-    match mounts::find(&path).map_err(refused)? {
-        None => Err(Stuck::NotOurs(format!("nothing is mounted on {shown}"))),
-        Some(mount) if mount.fs_type != FS_TYPE => Err(Stuck::NotOurs(format!(
+    let Some(mount) = mounts::find(&path).map_err(refused)? else {
+        return Err(Stuck::NotOurs(format!("nothing is mounted on {shown}")));
+    };
+    if mount.fs_type != FS_TYPE {
+        return Err(Stuck::NotOurs(format!(
             "{shown} is a mount of type {}, not of aiozfs",
             mount.fs_type
-        ))),
-        Some(mount) => {
-            let value = ask(&path, name, limit).map_err(|e| match Errno::from_io_error(&e) {
-                Some(Errno::NOTCONN | Errno::CONNABORTED) => Stuck::Refused(format!(
-                    "{shown} holds a dead mount, whose process is gone; 'aiozfs umount {shown}' clears it"
-                )),
-                Some(Errno::ACCESS | Errno::PERM) => {
-                    let user = mount.user_id.map_or_else(String::new, |id| format!(" (id {id})"));
-                    Stuck::Refused(format!(
-                        "{shown} was mounted by another user{user}, and answers only that user"
-                    ))
-                }
-                _ => refused(e),
-            })?;
-            serde_json::from_slice(&value).map_err(|e| {
-                Stuck::Refused(format!(
-                    "the aiozfs on {shown} is another version, whose {name} this one cannot read ({e})"
-                ))
-            })
-        }
+        )));
     }
+    let value = ask(&path, name, limit).map_err(|e| match Errno::from_io_error(&e) {
+        Some(Errno::NOTCONN | Errno::CONNABORTED) => Stuck::Refused(format!(
+            "{shown} holds a dead mount, whose process is gone; 'aiozfs umount {shown}' clears it"
+        )),
+        Some(Errno::ACCESS | Errno::PERM) => {
+            let user = mount
+                .user_id
+                .map_or_else(String::new, |id| format!(" (id {id})"));
+            Stuck::Refused(format!(
+                "{shown} was mounted by another user{user}, and answers only that user"
+            ))
+        }
+        _ => refused(e),
+    })?;
+    serde_json::from_slice(&value).map_err(|e| {
+        Stuck::Refused(format!(
+            "the aiozfs on {shown} is another version, whose {name} this one cannot read ({e})"
+        ))
+    })
 }
 
 /// A mount of aiozfs.
