@@ -19,13 +19,12 @@ use super::item::Item;
 use super::names::{Names, Reloaded};
 use super::open_ones::OpenOnes;
 use super::shown::Shown;
-use super::slot::{Opening, Outcome, Slot, Touched};
+use super::slot::{Outcome, Slot, Touched};
 use super::snapshot::{Changed, Content};
 use super::walk::Walk;
 use crate::archive::{Kind, Timestamp};
 use crate::fs::{Attr, Ino};
 use crate::reader::{Trace, Traced, TracedKind};
-use crate::source::Priority;
 use crate::volume::{OpenError, Volume};
 
 /// Permission bits of directories before the mask.
@@ -123,16 +122,18 @@ impl Many {
             return directory.map_or(Found::Gone, Found::Directory);
         };
         let closed = |opening| Found::Closed(ClosedFile::new(slot.clone(), entry, opening));
-        let (touched, is_step) = slot.touch(Instant::now());
+        let open = |request| self.clone().open(slot.clone(), request).boxed();
+        let (touched, is_step) = slot.touch(Instant::now(), &self.trace, open);
         let found = match touched {
             Touched::Open(volume) => Found::File(File::new(volume, Some(slot.clone()), entry)),
-            Touched::Opening(opening) => closed(Ok(opening)),
-            Touched::Failed(error) => closed(Err(error)),
-            Touched::Closed => {
-                let begun = self.begin(slot, Priority::Demand);
-                // Else it has just become stale.
-                closed(begun.ok_or_else(|| Arc::new(Unopened::Changed)))
+            Touched::Opening { opening, is_new } => {
+                if is_new {
+                    // Also if those who wait give up.
+                    self.runtime.spawn(opening.clone());
+                }
+                closed(Ok(opening))
             }
+            Touched::Failed(error) => closed(Err(error)),
         };
         if is_step {
             self.step(&now, slot);
@@ -153,7 +154,10 @@ impl Many {
         let next = snapshot.children_from(directory, ahead.start);
         for node in next.take(ahead.len()) {
             if let Content::Archive(slot) = &node.content {
-                self.begin(slot, Priority::Prefetch);
+                let open = |request| self.clone().open(slot.clone(), request).boxed();
+                if let Some(opening) = slot.open_ahead(&self.trace, open) {
+                    self.runtime.spawn(opening);
+                }
             }
         }
     }
@@ -195,24 +199,10 @@ impl Many {
 
 /// Opening archives.
 impl Many {
-    /// Begins to open an archive, unless others have begun. `None` if it is not to be opened.
-    fn begin(self: &Arc<Self>, slot: &Arc<Slot>, priority: Priority) -> Option<Opening> {
-        let open = |request| {
-            let (many, slot) = (self.clone(), slot.clone());
-            async move { many.open(&slot, request).await }.boxed()
-        };
-        let (opening, is_new) = slot.begin(priority, &self.trace, open)?;
-        if is_new {
-            // Also if those who wait give up.
-            self.runtime.spawn(opening.clone());
-        }
-        Some(opening)
-    }
-
-    async fn open(self: Arc<Self>, slot: &Arc<Slot>, request: OpenRequest) -> Outcome {
+    async fn open(self: Arc<Self>, slot: Arc<Slot>, request: OpenRequest) -> Outcome {
         // Without an end, all who wait for the attempt would get errors for as long as the mount exists.
         let (trace, began, since) = (request.trace.clone(), SystemTime::now(), Instant::now());
-        let attempt = AssertUnwindSafe(self.attempt(slot, request)).catch_unwind();
+        let attempt = AssertUnwindSafe(self.attempt(&slot, request)).catch_unwind();
         let opened = attempt.await.unwrap_or_else(|_| {
             Err(Unopened::Setup(
                 "opening it panicked; please report this".into(),

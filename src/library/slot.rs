@@ -84,10 +84,12 @@ enum Phase {
 /// What a program finds that looks into an archive.
 pub(super) enum Touched {
     Open(Arc<Volume>),
-    Opening(Opening),
+    Opening {
+        opening: Opening,
+        /// It has just begun, and the caller must run it.
+        is_new: bool,
+    },
     Failed(Arc<Unopened>),
-    /// It must be [begun](Slot::begin).
-    Closed,
 }
 
 /// Tells whether an archive that is opened again is the one that it was.
@@ -136,82 +138,83 @@ impl Slot {
         self
     }
 
-    /// A program uses it. Returns what it finds, and whether this is a step of a walk: the archive was
-    /// closed, or opened ahead.
-    pub(super) fn touch(&self, now: Instant) -> (Touched, bool) {
+    /// A program uses it. Begins to open it if it is closed. Returns what the program finds, and whether this is a step of a
+    /// walk: the archive was closed, or opened ahead.
+    pub(super) fn touch(
+        &self,
+        now: Instant,
+        trace: &Trace,
+        open: impl FnOnce(OpenRequest) -> BoxFuture<'static, Outcome>,
+    ) -> (Touched, bool) {
         let mut inner = self.inner.lock();
         let was_ahead = std::mem::take(&mut inner.is_ahead);
-        match &mut inner.phase {
+        let touched = match &mut inner.phase {
             Phase::Open { volume, used } => {
                 *used = now;
-                (Touched::Open(volume.clone()), was_ahead)
+                Touched::Open(volume.clone())
             }
             Phase::Opening {
                 opening, urgency, ..
             } => {
                 // It may have been begun ahead.
                 urgency.raise();
-                (Touched::Opening(opening.clone()), was_ahead)
+                Touched::Opening {
+                    opening: opening.clone(),
+                    is_new: false,
+                }
             }
-            Phase::Failed { error, until, .. } if now < *until => {
-                (Touched::Failed(error.clone()), was_ahead)
-            }
+            Phase::Failed { error, until, .. } if now < *until => Touched::Failed(error.clone()),
             // Its numbers are those of the entries that it had before.
             Phase::Failed { .. } | Phase::Closed if self.is_stale() => {
-                (Touched::Failed(Arc::new(Unopened::Changed)), false)
+                return (Touched::Failed(Arc::new(Unopened::Changed)), false);
             }
-            Phase::Failed { .. } | Phase::Closed => (Touched::Closed, true),
-        }
+            Phase::Failed { .. } | Phase::Closed => {
+                let opening = self.begin(&mut inner, Priority::Demand, trace, open);
+                let is_new = true;
+                return (Touched::Opening { opening, is_new }, true);
+            }
+        };
+        (touched, was_ahead)
     }
 
-    /// Begins to open the archive, unless it is open or being opened. Returns the future to wait for, and whether the
-    /// caller must run it. Opening ahead does not try an archive again that failed. A stale archive is never opened
-    /// again.
-    pub(super) fn begin(
+    /// Begins to open the archive ahead of a program if it is closed; the caller must run what this returns. An archive
+    /// that failed is not tried again, and a stale one is never opened.
+    pub(super) fn open_ahead(
         &self,
+        trace: &Trace,
+        open: impl FnOnce(OpenRequest) -> BoxFuture<'static, Outcome>,
+    ) -> Option<Opening> {
+        let mut inner = self.inner.lock();
+        let is_closed = matches!(inner.phase, Phase::Closed) && !self.is_stale();
+        is_closed.then(|| self.begin(&mut inner, Priority::Prefetch, trace, open))
+    }
+
+    fn begin(
+        &self,
+        inner: &mut Inner,
         priority: Priority,
         trace: &Trace,
         open: impl FnOnce(OpenRequest) -> BoxFuture<'static, Outcome>,
-    ) -> Option<(Opening, bool)> {
-        let mut inner = self.inner.lock();
-        let is_ahead = priority == Priority::Prefetch;
-        match &inner.phase {
-            Phase::Opening {
-                opening, urgency, ..
-            } => {
-                if !is_ahead {
-                    urgency.raise();
-                }
-                return Some((opening.clone(), false));
-            }
-            Phase::Open { volume, .. } => {
-                let open = std::future::ready(Ok(volume.clone()));
-                return Some((open.boxed().shared(), false));
-            }
-            Phase::Failed { .. } if is_ahead => return None,
-            // It may have become stale after the caller touched it.
-            Phase::Failed { .. } | Phase::Closed if self.is_stale() => return None,
-            Phase::Failed { .. } | Phase::Closed => {}
-        }
-        let urgency = Urgency::from(priority);
-        let request = OpenRequest {
-            urgency: urgency.clone(),
-            asks: self.asks || matches!(inner.phase, Phase::Failed { .. }),
-            trace: trace.of_archive(self.item.name()),
-        };
-        let opening = open(request).shared();
-        inner.is_ahead = is_ahead;
-        inner.sums.opened += 1;
+    ) -> Opening {
         let after = match &inner.phase {
             Phase::Failed { pause, .. } => Some(*pause),
             _ => None,
         };
+        let urgency = Urgency::from(priority);
+        let opening = open(OpenRequest {
+            urgency: urgency.clone(),
+            asks: self.asks || after.is_some(),
+            trace: trace.of_archive(self.item.name()),
+        });
+        let opening = opening.shared();
+        inner.is_ahead = priority == Priority::Prefetch;
+        inner.sums.opened += 1;
         inner.phase = Phase::Opening {
             opening: opening.clone(),
             urgency,
             after,
         };
-        Some((opening, true))
+        opening
     }
 
     /// Records that the archive is open. If it differs from what it was at the last opening, marks the slot as stale
@@ -395,17 +398,14 @@ mod tests {
     fn an_archive_that_has_changed_is_not_opened_under_its_old_numbers() {
         let item = Item::new("a", Location::Url("http://h/a".to_owned())).expect("a name");
         let slot = Slot::new(item, Part::of("a", "http://h/a", 0), Part::ROOT);
-        let (touched, _) = slot.touch(Instant::now());
-        assert!(matches!(touched, Touched::Closed));
         slot.set_stale();
-        let (touched, is_step) = slot.touch(Instant::now());
+        let trace = Trace::default();
+        let not_opened = |_: OpenRequest| -> BoxFuture<'static, Outcome> {
+            unreachable!("it must not be opened")
+        };
+        let (touched, is_step) = slot.touch(Instant::now(), &trace, not_opened);
         let is_changed = matches!(&touched, Touched::Failed(error) if **error == Unopened::Changed);
         assert!(is_changed && !is_step);
-        for priority in [Priority::Demand, Priority::Prefetch] {
-            let begun = slot.begin(priority, &Trace::default(), |_| {
-                unreachable!("it must not be opened")
-            });
-            assert!(begun.is_none());
-        }
+        assert!(slot.open_ahead(&trace, not_opened).is_none());
     }
 }
