@@ -3,9 +3,10 @@
 //! Callers pass on options that are meant for mount(8), systemd, file managers or libfuse. These are
 //! accepted and ignored.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use thiserror::Error;
 
 use super::ignored_options::{is_ignored, is_ignored_with_value};
 use super::settings::{Settings, parse_owners, parse_playlists, parse_symlinks};
@@ -135,9 +136,11 @@ impl MountOptions {
 }
 
 /// Why an option is refused.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 enum Wrong {
+    #[error("there is no such option; see 'aiozfs mount --help'")]
     Unknown,
+    #[error("{0}")]
     Value(String),
 }
 
@@ -149,15 +152,6 @@ const TREE: &str =
 impl From<String> for Wrong {
     fn from(why: String) -> Self {
         Wrong::Value(why)
-    }
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Wrong::Unknown => "there is no such option; see 'aiozfs mount --help'",
-            Wrong::Value(why) => why,
-        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! One mount, from mount(2) to the end of its process.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use fuser::{Config, INodeNo, MountOption, Notifier, SessionACL};
+use thiserror::Error;
 use tokio::runtime::Handle;
 
 use super::adapter::Adapter;
@@ -54,40 +54,30 @@ pub struct KernelOptions {
 }
 
 /// Why there is no mount.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum MountError {
     /// /dev/fuse is not there.
+    #[error(
+        "/dev/fuse does not exist; load it with 'modprobe fuse', or give it to the container with '--device /dev/fuse --cap-add SYS_ADMIN'"
+    )]
     NoDevice,
     /// `allow_other` and `allow_root` need root or a line in /etc/fuse.conf.
+    #[error(
+        "allow_other is not permitted: add the line 'user_allow_other' to /etc/fuse.conf, or mount as root"
+    )]
     AllowOther,
     /// The user may not mount here.
+    #[error(
+        "not permitted to mount on {path}: {1}; it must be yours and /dev/fuse usable",
+        path = .0.display()
+    )]
     NotPermitted(PathBuf, String),
     /// fusermount3 is needed, and not installed.
+    #[error("fusermount3 is missing, which users other than root need; install the package fuse3")]
     NoFusermount,
     /// Anything else that mount(2) or fusermount3 said.
+    #[error("cannot mount on {path}: {1}", path = .0.display())]
     Failed(PathBuf, String),
-}
-
-impl fmt::Display for MountError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MountError::NoDevice => f.write_str(
-                "/dev/fuse does not exist; load it with 'modprobe fuse', or give it to the container with '--device /dev/fuse --cap-add SYS_ADMIN'",
-            ),
-            MountError::AllowOther => f.write_str(
-                "allow_other is not permitted: add the line 'user_allow_other' to /etc/fuse.conf, or mount as root",
-            ),
-            MountError::NotPermitted(path, why) => write!(
-                f,
-                "not permitted to mount on {}: {why}; it must be yours and /dev/fuse usable",
-                path.display()
-            ),
-            MountError::NoFusermount => {
-                f.write_str("fusermount3 is missing, which users other than root need; install the package fuse3")
-            }
-            MountError::Failed(path, why) => write!(f, "cannot mount on {}: {why}", path.display()),
-        }
-    }
 }
 
 /// A mounted library. It is served until [`wait`](Self::wait) returns.
