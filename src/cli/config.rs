@@ -46,7 +46,6 @@ struct File {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LibraryTable {
-    /// A file that lists archives.
     pub(super) list: Option<PathBuf>,
     /// Sources by names.
     #[serde(default)]
@@ -75,7 +74,6 @@ impl std::fmt::Debug for Gateway {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Archive {
     source: String,
-    /// The store that the source is in.
     store: Option<String>,
     password_file: Option<PathBuf>,
 }
@@ -131,22 +129,18 @@ impl Config {
         files.fold(Settings::default(), Settings::or)
     }
 
-    /// The names of all archives.
     pub(super) fn archive_names(&self) -> Vec<&str> {
         self.names(|file| file.archive.keys())
     }
 
-    /// The names of all gateways.
     pub(super) fn gateway_names(&self) -> Vec<&str> {
         self.names(|file| file.gateway.keys())
     }
 
-    /// The names of all stores.
     pub(super) fn store_names(&self) -> Vec<&str> {
         self.names(|file| file.store.keys())
     }
 
-    /// The names of all libraries.
     pub(super) fn library_names(&self) -> Vec<&str> {
         self.names(|file| file.library.keys())
     }
@@ -178,12 +172,10 @@ impl Config {
         Location::parse(source).map_err(Failure::usage)
     }
 
-    /// A named library.
     pub(super) fn library(&self, name: &str) -> Option<&LibraryTable> {
         self.0.iter().find_map(|file| file.library.get(name))
     }
 
-    /// The named stores.
     pub(super) fn stores(&self) -> impl Iterator<Item = (&String, &StoreTable)> {
         self.0.iter().flat_map(|file| &file.store)
     }
@@ -207,7 +199,6 @@ impl Config {
         })
     }
 
-    /// A named gateway.
     pub(super) fn gateway(&self, name: &str) -> Result<Option<Server>, Failure> {
         let mut files = self.0.iter();
         let found = files.find_map(|file| file.gateway.get(name));

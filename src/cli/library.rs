@@ -31,7 +31,6 @@ use crate::volume::{self, Fresh, Listing, Location, Volume};
 /// An archive that is not used for this long is closed.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// How often a directory of archives is listed.
 const REFRESH: Duration = Duration::from_secs(300);
 
 /// The archives to mount, if they are many.
@@ -59,7 +58,6 @@ pub(super) struct LibraryArgs {
 }
 
 impl LibraryArgs {
-    /// Whether many archives are to be mounted.
     pub(super) fn is_given(&self, options: &MountOptions) -> bool {
         !self.add.is_empty()
             || self.any
@@ -150,7 +148,6 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// How often the list is made anew.
     pub(super) fn refresh(&self) -> Option<Duration> {
         self.each.as_ref().map(|_| REFRESH)
     }

@@ -173,7 +173,6 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
     go_on(mounted, log_file.is_some(), socket)
 }
 
-/// What is to be mounted.
 enum What {
     Archive(Location),
     Library(Lists),
@@ -188,7 +187,6 @@ impl What {
         }
     }
 
-    /// A hash that differs for different sources.
     fn identity(&self) -> String {
         match self {
             What::Archive(location) => location.identity(),
@@ -390,7 +388,6 @@ fn survives_hangup() -> bool {
     background::is_child() || service::is_manager()
 }
 
-/// Reads the list of a library again.
 fn reload_list(library: &Library, runtime: &Handle) {
     if let Ok(config) = Config::load() {
         logging::configure(config.settings().log.as_deref());

@@ -34,7 +34,6 @@ pub(super) struct MountOptions {
     pub(super) library: Option<String>,
     /// An archive that is not used for this long is closed.
     pub(super) idle: Option<Duration>,
-    /// The name of a store in the configuration.
     pub(super) store_name: Option<String>,
     pub(super) store: StoreSettings,
     pub(super) metrics: Option<String>,

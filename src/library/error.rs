@@ -6,26 +6,14 @@ use crate::volume::OpenError;
 
 /// What is wrong with a name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum NameError {
-    /// No directory can have this name.
     #[error("'{name}' cannot be the name of an archive: {why}")]
-    Bad {
-        /// The name.
-        name: String,
-        /// Why not.
-        why: &'static str,
-    },
-    /// Two archives have this name.
+    Bad { name: String, why: &'static str },
     #[error("two archives have the name '{0}'")]
     Twice(String),
-    /// The name of one archive is a directory above another one.
     #[error("'{name}' would be inside the archive '{archive}'; give one of them another name")]
-    Below {
-        /// The name of the other one.
-        name: String,
-        /// The first archive.
-        archive: String,
-    },
+    Below { name: String, archive: String },
 }
 
 /// Why there is no list of the archives of a library. The texts are for people.
@@ -47,8 +35,8 @@ impl From<NameError> for ListError {
 
 /// Why an archive of a library is not open.
 #[derive(Debug, Clone, PartialEq, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum Unopened {
-    /// It cannot be opened.
     #[error("{0}")]
     Open(Box<OpenError>),
     /// The options do not fit it.
@@ -60,7 +48,6 @@ pub enum Unopened {
     /// It was opened before, and is another archive now. It has new inode numbers.
     #[error("it has changed since it was opened before")]
     Changed,
-    /// It has more names than an archive of a library can have.
     #[error("it has more than 268 million names; mount it alone, without a library")]
     TooManyNames,
     /// The list does not name it any longer, or the mount ends.

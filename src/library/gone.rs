@@ -17,7 +17,6 @@ pub(super) struct Gone(Arc<Mutex<VecDeque<Name>>>);
 type Name = (Part, Box<str>);
 
 impl Gone {
-    /// Adds a name.
     pub(super) fn add(&self, part: Part, name: &str) {
         let mut names = self.0.lock();
         if names.len() == MOST {

@@ -45,7 +45,6 @@ pub(super) struct Many {
     listing: tokio::sync::Mutex<()>,
     pub(super) open: OpenOnes,
     walk: Mutex<Walk>,
-    /// What happens in all archives.
     pub(super) trace: Trace,
     pub(super) watcher: OnceLock<Box<dyn Fn(Change) + Send + Sync>>,
     runtime: Handle,
@@ -78,9 +77,7 @@ pub enum Found {
     Gone,
 }
 
-/// What is done, and what becomes of it.
 impl Many {
-    /// No archives yet.
     pub(super) fn new(
         archives: Arc<dyn Archives>,
         options: LibraryOptions,
@@ -270,7 +267,6 @@ impl Many {
         }
     }
 
-    /// Keeps an archive that was opened.
     fn keep(self: &Arc<Self>, slot: &Arc<Slot>, volume: Volume) -> Result<Arc<Volume>, Unopened> {
         // Each name has a number, and so has each directory that only names imply.
         if volume.tree().largest().0 > LARGEST_ENTRY {

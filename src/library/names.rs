@@ -54,7 +54,6 @@ pub struct Reloaded {
     pub removed: usize,
 }
 
-/// What a change did.
 struct Change {
     before: Arc<Shown>,
     after: Arc<Shown>,
@@ -64,7 +63,6 @@ struct Change {
 
 /// A change returns the names that the kernel must forget.
 impl Names {
-    /// The root alone.
     pub(super) fn new() -> Self {
         Self {
             given: Mutex::default(),
@@ -73,7 +71,6 @@ impl Names {
         }
     }
 
-    /// The names now.
     pub(super) fn now(&self) -> Arc<Shown> {
         self.shown.read().clone()
     }

@@ -55,7 +55,6 @@ impl OpenOnes {
         self.0.lock().retain(|slot| slot.used().is_some());
     }
 
-    /// All of them.
     pub(super) fn all(&self) -> Vec<Arc<Slot>> {
         self.0.lock().clone()
     }

@@ -42,7 +42,6 @@ impl Shown {
         both.find_map(|snapshot| Some((snapshot, snapshot.node(part)?)))
     }
 
-    /// Whether a part is that of a name.
     pub(super) fn is_named(&self, part: Part) -> bool {
         self.node(part).is_some()
     }

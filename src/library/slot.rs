@@ -57,7 +57,6 @@ struct Inner {
     is_ahead: bool,
     /// What it was when it was open last.
     fingerprint: Option<Fingerprint>,
-    /// The sums over the times that it was open.
     sums: Sums,
 }
 
@@ -113,7 +112,6 @@ impl Fingerprint {
 }
 
 impl Slot {
-    /// A closed archive in a directory.
     pub(super) fn new(item: Item, part: Part, directory: Part) -> Self {
         Self {
             item,
@@ -325,17 +323,14 @@ impl Slot {
         !self.is_stale.swap(true, Relaxed)
     }
 
-    /// Whether it turned out to be a directory of archives.
     pub(super) fn is_directory(&self) -> bool {
         self.is_directory.load(Relaxed)
     }
 
-    /// Records whether it is a directory of archives.
     pub(super) fn set_directory(&self, is_directory: bool) {
         self.is_directory.store(is_directory, Relaxed);
     }
 
-    /// A program has opened a file of it.
     pub(super) fn file_opened(&self) {
         self.files.fetch_add(1, Relaxed);
     }

@@ -30,7 +30,6 @@ pub(super) struct Node {
     pub(super) content: Content,
 }
 
-/// What a name stands for.
 pub(super) enum Content {
     Directory {
         /// The last component of its path.
@@ -78,7 +77,6 @@ enum Place {
 pub(super) struct Changed {
     /// The directory that has the name.
     pub(super) directory: Part,
-    /// The name.
     pub(super) name: Box<str>,
     /// What it stood for before; `None` if it is new.
     pub(super) was: Option<Part>,
@@ -224,7 +222,6 @@ impl Snapshot {
         }
     }
 
-    /// Whether something has this path.
     pub(super) fn has_name(&self, path: &str) -> bool {
         self.find(path).is_some()
     }
@@ -321,7 +318,6 @@ impl Snapshot {
         })
     }
 
-    /// How many names there are.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }

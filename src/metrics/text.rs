@@ -25,7 +25,6 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Its media type.
     pub(super) fn media_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",

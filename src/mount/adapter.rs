@@ -152,7 +152,6 @@ impl Adapter {
 enum Target<R> {
     /// A file or directory of an archive.
     File(FileRequest<R>),
-    /// A directory of the library.
     Directory(Arc<Served>, Directory, R),
 }
 

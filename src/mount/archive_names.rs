@@ -14,7 +14,6 @@ use crate::fs::{Attr, DirEntry, Ino, range_link};
 use crate::library::File;
 use crate::volume::FileError;
 
-/// Answers with the file `name` in a directory.
 pub(super) fn lookup(request: FileRequest<ReplyEntry>, name: Vec<u8>) {
     let directory = request.file.clone();
     let tree = directory.volume().tree();

@@ -14,7 +14,6 @@ const MAX_SIZE: u64 = i64::MAX as u64;
 /// The value of `st_blksize`, in bytes: `cp` reads in pieces of this size.
 const BLOCK_SIZE: u32 = 128 * 1024;
 
-/// The type of a file.
 pub(super) fn kind(kind: Kind) -> FileType {
     match kind {
         // A device, FIFO or socket of an archive is shown as an empty file, which opens no device.
@@ -24,7 +23,6 @@ pub(super) fn kind(kind: Kind) -> FileType {
     }
 }
 
-/// The attributes of a file.
 pub(super) fn file_attr(attr: &Attr) -> FileAttr {
     let seconds = Duration::from_secs(attr.mtime.secs.unsigned_abs());
     let whole = match attr.mtime.secs {

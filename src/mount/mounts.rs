@@ -81,32 +81,27 @@ pub(super) fn absolute(mountpoint: &Path) -> io::Result<PathBuf> {
 
 /// Why a directory cannot be mounted on.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum Unfit {
-    /// It does not exist.
     #[error("mountpoint {path} does not exist; make it with 'mkdir -p {path}'", path = .0.display())]
     Missing(PathBuf),
-    /// It is not a directory.
     #[error("mountpoint {path} is not a directory; give an empty one", path = .0.display())]
     NotADirectory(PathBuf),
-    /// Something is mounted there already.
     #[error(
         "mountpoint {path} is already mounted ({1}); unmount it with 'aiozfs umount {path}' or give another directory",
         path = .0.display()
     )]
     Mounted(PathBuf, String),
-    /// The process of the mount on it has died.
     #[error(
         "mountpoint {path} holds a dead mount: its process is gone; clear it with 'aiozfs umount {path}' or 'fusermount3 -u {path}'",
         path = .0.display()
     )]
     Dead(PathBuf),
-    /// It has files in it.
     #[error(
         "mountpoint {path} is not empty; give an empty directory, or '-o nonempty' to hide what is in it",
         path = .0.display()
     )]
     NotEmpty(PathBuf),
-    /// It cannot be read.
     #[error("mountpoint {path}: {1}", path = .0.display())]
     Unreadable(PathBuf, io::Error),
 }

@@ -53,7 +53,6 @@ impl OngoingRead {
         Some(bytes)
     }
 
-    /// Waits for the bytes.
     pub(super) async fn wait(self, served: &Served, file: &File) -> Bytes {
         let volume = file.volume();
         panic_if_asked("task", volume, self.ino);

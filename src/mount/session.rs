@@ -55,24 +55,21 @@ pub struct KernelOptions {
 
 /// Why there is no mount.
 #[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum MountError {
-    /// /dev/fuse is not there.
     #[error(
         "/dev/fuse does not exist; load it with 'modprobe fuse', or give it to the container with '--device /dev/fuse --cap-add SYS_ADMIN'"
     )]
     NoDevice,
-    /// `allow_other` and `allow_root` need root or a line in /etc/fuse.conf.
     #[error(
         "allow_other is not permitted: add the line 'user_allow_other' to /etc/fuse.conf, or mount as root"
     )]
     AllowOther,
-    /// The user may not mount here.
     #[error(
         "not permitted to mount on {path}: {1}; it must be yours and /dev/fuse usable",
         path = .0.display()
     )]
     NotPermitted(PathBuf, String),
-    /// fusermount3 is needed, and not installed.
     #[error("fusermount3 is missing, which users other than root need; install the package fuse3")]
     NoFusermount,
     /// Anything else that mount(2) or fusermount3 said.

@@ -28,12 +28,10 @@ impl Tally {
         self.open_files.fetch_sub(1, Relaxed);
     }
 
-    /// How many times files are open.
     pub(super) fn open_files(&self) -> u64 {
         self.open_files.load(Relaxed)
     }
 
-    /// A request of a program failed.
     pub(super) fn failed(&self, error: &FileError) {
         if let Some(kind) = error_kind::of(error) {
             let mut failures = self.failures.lock();
@@ -41,7 +39,6 @@ impl Tally {
         }
     }
 
-    /// Failed requests of programs, by kind.
     pub(super) fn failures(&self) -> BTreeMap<&'static str, u64> {
         self.failures.lock().clone()
     }

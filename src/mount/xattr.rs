@@ -17,10 +17,8 @@ const PREFIX: &str = "user.aiozfs.";
 /// offline for the secrets in the source.
 pub(super) const SOURCE: &str = "source.";
 
-/// The attribute with the statistics of a mount.
 pub(super) const STATUS: &str = "status";
 
-/// The attribute with the id of the process that serves a mount.
 pub(super) const PID: &str = "pid";
 
 /// The attribute whose reading reloads the list of a library.
