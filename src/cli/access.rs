@@ -21,7 +21,7 @@ use super::verification::VerifyArg;
 use super::{Failure, completions, units, walk_progress};
 use crate::archive::{Encoding, Index, ParseOptions};
 use crate::decode::Password;
-use crate::reader::{ReaderOptions, Trace};
+use crate::reader::ReaderOptions;
 use crate::volume::{
     self, IndexFileError, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume,
 };
@@ -171,10 +171,8 @@ impl AccessArgs {
                     memory: settings.memory.unwrap_or(default.memory),
                     timeout: settings.timeout.unwrap_or(default.timeout),
                     connections: settings.connections.unwrap_or(default.connections),
-                    shared: None,
-                    read_ahead: default.read_ahead,
                     watch: walk_progress::watch(),
-                    trace: Trace::default(),
+                    ..default
                 },
                 offline: self.is_offline(options),
                 password,

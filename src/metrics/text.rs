@@ -51,8 +51,6 @@ pub(super) fn text_of(report: Report, format: Format) -> Result<String, Error> {
 #[derive(Debug)]
 struct Metrics(Report);
 
-type Labels<'a, const N: usize> = [(&'a str, &'a str); N];
-
 /// Writes metrics one after another.
 struct Out<'a>(DescriptorEncoder<'a>);
 
@@ -155,7 +153,7 @@ impl Collector for Metrics {
 
 fn mount(out: &mut Out, report: &Report) -> Result<(), Error> {
     let bytes = || Some(Unit::Bytes);
-    let labels: Labels<2> = [("version", &report.version), ("source", report.origin())];
+    let labels: [(&str, &str); 2] = [("version", &report.version), ("source", report.origin())];
     out.gauges("aiozfs_mount_info", "The mount", None, [(labels, 1u64)])?;
     out.gauge(
         "aiozfs_uptime",
