@@ -115,17 +115,17 @@ fn origin(served: &Served, ino: Ino) -> Option<(&'static str, String)> {
 /// attribute (`rsync -X`, `cp -a`), and fail if its size changes between two calls. So the status and the
 /// process id are not listed; they can be read by name.
 pub(super) fn names(file: &File) -> Result<Vec<u8>, FileError> {
-    let (volume, ino) = (file.volume(), file.ino());
-    volume.attr(ino)?;
-    let entry = volume.tree().entry(ino);
-    let names: &[&str] = match entry {
-        _ if is_symlink(volume, ino) => &[],
-        Some(id) if is_readable(volume, id) => &OF_READABLE,
-        Some(_) => &OF_FILES,
-        None => &[],
+    let Some(id) = entry(file)? else {
+        return Ok(Vec::new());
+    };
+    let volume = file.volume();
+    let names = if is_readable(volume, id) {
+        &OF_READABLE[..]
+    } else {
+        &OF_FILES
     };
     // A member of a tar has no CRC-32.
-    let has_crc = entry.is_none_or(|id| volume.archive().index().get(id).crc32.is_some());
+    let has_crc = volume.archive().index().get(id).crc32.is_some();
     let names = names.iter().filter(|name| has_crc || **name != "crc32");
     Ok(list(&names.copied().collect::<Vec<_>>()))
 }
@@ -137,11 +137,8 @@ fn list(names: &[&str]) -> Vec<u8> {
 
 /// The value of an attribute of a file; `None` if the file has no attribute of that name.
 pub(super) async fn of_file(file: &File, name: &str) -> Result<Option<String>, FileError> {
-    let (volume, ino) = (file.volume(), file.ino());
-    volume.attr(ino)?;
-    match volume.tree().entry(ino) {
-        _ if is_symlink(volume, ino) => Ok(None),
-        Some(id) => of_entry(volume, id, name).await,
+    match entry(file)? {
+        Some(id) => of_entry(file.volume(), id, name).await,
         None => Ok(None),
     }
 }
@@ -166,10 +163,13 @@ async fn of_entry(volume: &Volume, id: EntryId, name: &str) -> Result<Option<Str
     }))
 }
 
-/// Linux supports attributes of the namespace `user` only on files and directories (xattr(7)). The kernel
-/// sends no request for one of a symbolic link, so a listed one could not be read.
-fn is_symlink(volume: &Volume, ino: Ino) -> bool {
-    volume.tree().kind(ino) == Some(Kind::Symlink)
+/// The entry of a file that can have attributes. Linux supports those of the namespace `user` only on files and
+/// directories (xattr(7)). The kernel sends no request for one of a symbolic link, so a listed one could not be read.
+fn entry(file: &File) -> Result<Option<EntryId>, FileError> {
+    let (volume, ino) = (file.volume(), file.ino());
+    volume.attr(ino)?;
+    let is_symlink = volume.tree().kind(ino) == Some(Kind::Symlink);
+    Ok(volume.tree().entry(ino).filter(|_| !is_symlink))
 }
 
 fn is_readable(volume: &Volume, id: EntryId) -> bool {
