@@ -1,9 +1,8 @@
-//! A file of an archive that is open, or that has to be opened first.
+//! A file of an archive that is open.
 
 use std::sync::Arc;
 
-use super::error::Unopened;
-use super::slot::{Opening, Slot};
+use super::slot::Slot;
 use crate::fs::{Attr, Ino};
 use crate::volume::{FileError, Volume};
 
@@ -85,27 +84,5 @@ impl File {
         if let Some(slot) = &self.slot {
             slot.file_opened();
         }
-    }
-}
-
-/// A file or directory of an archive that is not open.
-pub struct ClosedFile {
-    slot: Arc<Slot>,
-    ino: Ino,
-    opening: Result<Opening, Arc<Unopened>>,
-}
-
-impl ClosedFile {
-    pub(super) fn new(slot: Arc<Slot>, ino: Ino, opening: Result<Opening, Arc<Unopened>>) -> Self {
-        Self { slot, ino, opening }
-    }
-
-    /// Waits until its archive is open.
-    ///
-    /// # Errors
-    /// If it cannot be opened. The cause was logged.
-    pub async fn open(self) -> Result<File, Arc<Unopened>> {
-        let volume = self.opening?.await?;
-        Ok(File::new(volume, Some(self.slot), self.ino))
     }
 }

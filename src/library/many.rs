@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -13,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::archives::{Archives, LibraryOptions, OpenRequest};
 use super::directory::Directory;
 use super::error::{ListError, Unopened};
-use super::file::{ClosedFile, File};
+use super::file::File;
 use super::inode::{LARGEST_ENTRY, Part};
 use super::item::Item;
 use super::names::{Names, Reloaded};
 use super::open_ones::OpenOnes;
 use super::shown::Shown;
-use super::slot::{Outcome, Slot, Touched};
+use super::slot::{Opening, Outcome, Slot, Touched};
 use super::snapshot::{Changed, Content};
 use super::walk::Walk;
 use crate::archive::{Kind, Timestamp};
@@ -69,8 +70,8 @@ pub enum Change {
 pub enum Found {
     /// A file or directory of an open archive.
     File(File),
-    /// The same of an archive that is not open.
-    Closed(ClosedFile),
+    /// The same of an archive that is not open. Ends when it is. If it cannot be opened, the cause was logged.
+    Closed(BoxFuture<'static, Result<File, Arc<Unopened>>>),
     /// A directory of the library.
     Directory(Directory),
     /// Nothing any longer.
@@ -118,7 +119,11 @@ impl Many {
             let directory = Directory::new(&now, part).filter(|_| entry == Ino::ROOT);
             return directory.map_or(Found::Gone, Found::Directory);
         };
-        let closed = |opening| Found::Closed(ClosedFile::new(slot.clone(), entry, opening));
+        let closed = |opening: Result<Opening, Arc<Unopened>>| {
+            let slot = slot.clone();
+            let file = async move { Ok(File::new(opening?.await?, Some(slot), entry)) };
+            Found::Closed(file.boxed())
+        };
         let open = |request| self.clone().open(slot.clone(), request).boxed();
         let (touched, is_step) = slot.touch(Instant::now(), &self.trace, open);
         let found = match touched {

@@ -28,7 +28,7 @@ mod walk;
 pub use archives::{Archives, LibraryOptions, OpenRequest};
 pub use directory::{Child, Directory};
 pub use error::{ListError, NameError, Unopened};
-pub use file::{ClosedFile, File};
+pub use file::File;
 pub use item::Item;
 pub use many::{Change, Found};
 pub use names::Reloaded;

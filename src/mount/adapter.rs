@@ -133,7 +133,7 @@ impl Adapter {
                 Found::Closed(closed) => closed,
             };
             self.served.spawn(what, async move {
-                match closed.open().await {
+                match closed.await {
                     Ok(file) => handle(Target::File(FileRequest::new(what, served, file, reply))),
                     Err(error) => match served.library.find(Ino(ino.0)) {
                         // It turned out to be a directory of archives.

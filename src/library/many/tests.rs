@@ -43,7 +43,7 @@ impl Archives for Directories {
 async fn open(many: &Arc<Many>) -> Arc<Unopened> {
     let d = many.names.now().slots().next().map(|slot| slot.part);
     match many.find(d.expect("an archive").ino(Ino::ROOT)) {
-        Found::Closed(closed) => closed.open().await.err().expect("a directory"),
+        Found::Closed(closed) => closed.await.err().expect("a directory"),
         _ => panic!("it is closed"),
     }
 }
