@@ -8,21 +8,20 @@ use clap::Args;
 
 use super::archives::explain_directory;
 use super::config::{self, Config};
-use super::explain::{explain_location, explain_open};
+use super::explain::explain_open;
 use super::mount_options::MountOptions;
 use super::named_file::NamedFile;
 use super::password::{self, PasswordArgs};
 use super::progress::Waiting;
 use super::servers::ServerArgs;
-use super::storage::ReuseArgs;
+use super::settings::Settings;
+use super::storage::{self, StorageArgs};
 use super::stores::StoreArgs;
 use super::verification::VerifyArg;
 use super::{Failure, completions, units, walk_progress};
 use crate::archive::{Encoding, Index, ParseOptions};
-use crate::cache::Cache;
 use crate::decode::Password;
-use crate::http::Clients;
-use crate::reader::{ReaderOptions, SharedMemory, Trace};
+use crate::reader::ReaderOptions;
 use crate::volume::{
     self, IndexFileError, Location, OpenError, Opened, Options, Server, Servers, Verify, Volume,
 };
@@ -33,7 +32,7 @@ pub(super) const OPENING: &str = "opening the archive";
 #[derive(Debug, Clone, Args)]
 pub(super) struct AccessArgs {
     #[command(flatten)]
-    servers: ServerArgs,
+    pub(super) servers: ServerArgs,
     #[command(flatten)]
     store: StoreArgs,
     /// How the bytes from servers are verified [default: trustless for a CID, else crc]
@@ -53,7 +52,10 @@ pub(super) struct AccessArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     timeout: Option<Duration>,
     #[command(flatten)]
-    storage: ReuseArgs,
+    storage: StorageArgs,
+    /// Ask no server: only bytes in the cache can be read
+    #[arg(long)]
+    offline: bool,
     #[command(flatten)]
     password: PasswordArgs,
 }
@@ -89,12 +91,13 @@ impl AccessArgs {
         options: &MountOptions,
     ) -> Result<Access, Failure> {
         let config = Config::load()?;
-        let access = self.resolve_with(&config, location, options)?;
-        let cache = match access.location {
-            Location::File(_) => None,
-            _ => self.open_cache(&config, options),
-        };
-        Ok(access.with_cache(cache))
+        let mut access = self.resolve_with(&config, location, options)?;
+        if !matches!(access.location, Location::File(_)) {
+            let given = options.settings.clone().or(self.settings());
+            access.options.cache =
+                storage::open(&given.or(config.settings()), self.is_offline(options));
+        }
+        Ok(access)
     }
 
     /// Whether the secrets in these arguments can be used, for archives that are opened later.
@@ -105,37 +108,23 @@ impl AccessArgs {
         Ok(())
     }
 
-    /// The clients for HTTP that these arguments describe.
-    pub(super) fn clients(&self, config: &Config) -> Result<Clients, Failure> {
-        self.servers.clients(config)
+    /// Those of these arguments that mount options and the configuration have, too.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            verify: self.verify,
+            encoding: self.encoding,
+            memory: self.memory,
+            connections: self.connections,
+            timeout: self.timeout,
+            cache_dir: self.storage.dir.given().map(Path::to_owned),
+            cache_size: self.storage.cache_size,
+            ..Settings::default()
+        }
     }
 
-    /// As much memory as these arguments give, for readers that share it.
-    /// `read_ahead`: see [`ReaderOptions::read_ahead`].
-    pub(super) fn memory(
-        &self,
-        config: &Config,
-        options: &MountOptions,
-        read_ahead: u64,
-    ) -> SharedMemory {
-        let memory = options.memory.or(self.memory).or(config.memory());
-        SharedMemory::new(
-            memory.unwrap_or(ReaderOptions::default().memory),
-            read_ahead,
-        )
-    }
-
-    /// Opens the cache that these arguments name.
-    pub(super) fn open_cache(&self, config: &Config, options: &MountOptions) -> Option<Cache> {
-        self.reuse(options).open(config)
-    }
-
-    fn reuse(&self, options: &MountOptions) -> ReuseArgs {
-        self.storage.clone().with(
-            options.cache_dir.clone(),
-            options.cache_size,
-            options.offline,
-        )
+    /// Whether no server may be asked.
+    pub(super) fn is_offline(&self, options: &MountOptions) -> bool {
+        self.offline || options.offline
     }
 
     /// As [`resolve`](Self::resolve), with this configuration and without a cache.
@@ -149,8 +138,10 @@ impl AccessArgs {
             options.password_file.as_deref(),
             config.password_file(&location),
         )?;
-        let verify = options.verify.or(self.verify);
-        let chosen = verify.or(config.verify()).map(Verify::from);
+        let given = options.settings.clone().or(self.settings());
+        let verify = given.verify;
+        let settings = given.or(config.settings());
+        let chosen = settings.verify.map(Verify::from);
         let (location, gateway) = location.by_cid(Verify::is_trustless(chosen));
         let is_by_gateway = gateway.is_some();
         let verify = match verify {
@@ -159,16 +150,10 @@ impl AccessArgs {
                 .map_err(|_| not_verifiable(&location))?,
             // Configured, `trustless` applies only to what can be verified.
             None => {
-                let configured = config.verify().map(Verify::from);
-                let possible = configured.filter(|verify| verify.check(&location).is_ok());
+                let possible = chosen.filter(|verify| verify.check(&location).is_ok());
                 possible.unwrap_or_else(|| Verify::default_of(&location))
             }
         };
-        let encoding = options.encoding.or(self.encoding).or(config.encoding());
-        let memory = options.memory.or(self.memory).or(config.memory());
-        let timeout = options.timeout.or(self.timeout).or(config.timeout());
-        let connections = options.connections.or(self.connections);
-        let connections = connections.or(config.connections());
         let default = ReaderOptions::default();
         let store = self.store.resolve(config, &location, options)?;
         let servers = Servers {
@@ -180,18 +165,16 @@ impl AccessArgs {
                 servers,
                 verify: Some(verify),
                 parse: ParseOptions {
-                    encoding: encoding.unwrap_or_default(),
+                    encoding: settings.encoding.unwrap_or_default(),
                 },
                 reader: ReaderOptions {
-                    memory: memory.unwrap_or(default.memory),
-                    timeout: timeout.unwrap_or(default.timeout),
-                    connections: connections.unwrap_or(default.connections),
-                    shared: None,
-                    read_ahead: default.read_ahead,
+                    memory: settings.memory.unwrap_or(default.memory),
+                    timeout: settings.timeout.unwrap_or(default.timeout),
+                    connections: settings.connections.unwrap_or(default.connections),
                     watch: walk_progress::watch(),
-                    trace: Trace::default(),
+                    ..default
                 },
-                offline: self.reuse(options).is_offline(),
+                offline: self.is_offline(options),
                 password,
                 ..Options::default()
             },
@@ -200,41 +183,18 @@ impl AccessArgs {
             index_option: "",
         })
     }
-}
 
-impl AccessArgs {
-    /// The servers with their secrets, and the password, as they are in files and in the configuration now.
-    /// `location` is as it was given.
-    pub(super) fn secrets(
-        &self,
-        config: &Config,
-        location: Location,
-        options: &MountOptions,
-    ) -> Result<(Vec<Server>, Option<Password>), Failure> {
-        let configured = config.password_file(&location);
-        let password = self
-            .password
-            .resolve(options.password_file.as_deref(), configured)?;
-        let verify = options.verify.or(self.verify).or(config.verify());
-        let is_trustless = Verify::is_trustless(verify.map(Verify::from));
-        let (location, gateway) = location.by_cid(is_trustless);
-        let servers = self.servers.resolve(config, &location, gateway)?;
-        Ok((servers.servers, password))
-    }
-
-    /// Gives the cache the size that is configured now, unless an option says another.
+    /// Gives the cache the size that is configured now. It keeps its size if none is, or if an option says one.
     pub(super) fn resize_cache(&self, config: &Config, options: &MountOptions) {
-        let storage = self.storage.clone();
-        storage.with(None, options.cache_size, false).resize(config);
+        let given = options.settings.cache_size.or(self.storage.cache_size);
+        let configured = config.settings().cache_size.filter(|size| *size > 0);
+        if let (None, Some(size)) = (given, configured) {
+            storage::resize(size);
+        }
     }
 }
 
 impl Access {
-    fn with_cache(mut self, cache: Option<Cache>) -> Self {
-        self.options.cache = cache;
-        self
-    }
-
     /// A CID's content through one gateway.
     pub(super) fn through(gateway: &str, location: Location) -> Self {
         let servers = Servers {
@@ -261,7 +221,7 @@ impl Access {
                 "'{path}' cannot follow {shown}; write it as a part of that address"
             ))
         })?;
-        let below = here.descend(path).map_err(|e| explain_location(&e))?;
+        let below = here.descend(path).map_err(Failure::usage)?;
         Ok(Self {
             location: Location::Path(below),
             ..self.clone()

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::config::Config;
-use super::explain::{explain_location, explain_open};
+use super::explain::explain_open;
 use super::progress::{Progress, Waiting};
 use super::servers::ServerArgs;
 use super::{Failure, runtime, show, units};
@@ -66,7 +66,7 @@ fn remote(args: &CidArgs) -> Result<Option<Location>, Failure> {
     let Some(text) = args.file.to_str().filter(|text| text.contains('/')) else {
         return Ok(None);
     };
-    let location = Location::parse(text).map_err(|error| explain_location(&error))?;
+    let location = Location::parse(text).map_err(Failure::usage)?;
     match location.clone().by_cid(true).0 {
         Location::File(_) => Ok(None),
         meant if meant.is_verifiable() => Ok(Some(location)),

@@ -5,23 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::Failure;
-use super::config_values::{
-    connections, duration, encoding, log_filter, mask, memory, one, owners, size, stored_playlists,
-    symlinks, verify, weight,
-};
 use super::directories::home;
-use super::explain::explain_location;
 use super::named_file::{NamedFile, toml_error};
+use super::settings::Settings;
 use super::store_table::StoreTable;
-use super::verification::VerifyArg;
-use crate::archive::Encoding;
 use crate::content::parse_cid;
-use crate::fs::{Owners, Symlinks};
 use crate::http::Secrets;
 use crate::volume::{Location, Server};
 
@@ -47,14 +39,13 @@ struct File {
     #[serde(default)]
     library: BTreeMap<String, LibraryTable>,
     #[serde(default)]
-    mount: Mount,
+    mount: Settings,
 }
 
 /// A library of archives.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LibraryTable {
-    /// A file that lists archives.
     pub(super) list: Option<PathBuf>,
     /// Sources by names.
     #[serde(default)]
@@ -83,53 +74,22 @@ impl std::fmt::Debug for Gateway {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Archive {
     source: String,
-    /// The store that the source is in.
     store: Option<String>,
     password_file: Option<PathBuf>,
 }
 
-/// Defaults for options, by their names.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Mount {
-    gateways: Option<Vec<String>>,
-    stripe: Option<bool>,
-    ca_file: Option<PathBuf>,
-    #[serde(default, deserialize_with = "memory")]
-    memory: Option<u64>,
-    #[serde(default, deserialize_with = "size")]
-    read_ahead: Option<u64>,
-    #[serde(default, deserialize_with = "duration")]
-    timeout: Option<Duration>,
-    cache_dir: Option<PathBuf>,
-    #[serde(default, deserialize_with = "size")]
-    cache_size: Option<u64>,
-    #[serde(default, deserialize_with = "connections")]
-    connections: Option<usize>,
-    allow_other: Option<bool>,
-    uid: Option<u32>,
-    gid: Option<u32>,
-    #[serde(default, deserialize_with = "mask")]
-    umask: Option<u16>,
-    #[serde(default, deserialize_with = "mask")]
-    fmask: Option<u16>,
-    #[serde(default, deserialize_with = "mask")]
-    dmask: Option<u16>,
-    default_permissions: Option<bool>,
-    noexec: Option<bool>,
-    #[serde(default, deserialize_with = "symlinks")]
-    symlinks: Option<Symlinks>,
-    #[serde(default, deserialize_with = "stored_playlists")]
-    playlists: Option<bool>,
-    xattrs: Option<bool>,
-    #[serde(default, deserialize_with = "encoding")]
-    encoding: Option<Encoding>,
-    #[serde(default, deserialize_with = "owners")]
-    owner: Option<Owners>,
-    #[serde(default, deserialize_with = "verify")]
-    verify: Option<VerifyArg>,
-    #[serde(default, deserialize_with = "log_filter")]
-    log: Option<String>,
+/// The weight of a gateway without one.
+fn one() -> f64 {
+    1.0
+}
+
+fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let weight = f64::deserialize(from)?;
+    if weight > 0.0 && weight.is_finite() {
+        Ok(weight)
+    } else {
+        Err(serde::de::Error::custom("a weight is above 0"))
+    }
 }
 
 /// The location that SOURCE means: that of a named archive, or as [`Location::parse`] reads it.
@@ -163,26 +123,24 @@ impl Config {
         Self(vec![file.expect("a configuration")])
     }
 
-    fn mount<T>(&self, value: impl Fn(&Mount) -> Option<T>) -> Option<T> {
-        self.0.iter().find_map(|file| value(&file.mount))
+    /// The defaults for options.
+    pub(super) fn settings(&self) -> Settings {
+        let files = self.0.iter().map(|file| file.mount.clone());
+        files.fold(Settings::default(), Settings::or)
     }
 
-    /// The names of all archives.
     pub(super) fn archive_names(&self) -> Vec<&str> {
         self.names(|file| file.archive.keys())
     }
 
-    /// The names of all gateways.
     pub(super) fn gateway_names(&self) -> Vec<&str> {
         self.names(|file| file.gateway.keys())
     }
 
-    /// The names of all stores.
     pub(super) fn store_names(&self) -> Vec<&str> {
         self.names(|file| file.store.keys())
     }
 
-    /// The names of all libraries.
     pub(super) fn library_names(&self) -> Vec<&str> {
         self.names(|file| file.library.keys())
     }
@@ -211,15 +169,13 @@ impl Config {
     /// The location that SOURCE means, as [`locate`].
     pub(super) fn locate(&self, source: &str) -> Result<Location, Failure> {
         let source = self.archive(source).unwrap_or(source);
-        Location::parse(source).map_err(|e| explain_location(&e))
+        Location::parse(source).map_err(Failure::usage)
     }
 
-    /// A named library.
     pub(super) fn library(&self, name: &str) -> Option<&LibraryTable> {
         self.0.iter().find_map(|file| file.library.get(name))
     }
 
-    /// The named stores.
     pub(super) fn stores(&self) -> impl Iterator<Item = (&String, &StoreTable)> {
         self.0.iter().flat_map(|file| &file.store)
     }
@@ -243,7 +199,6 @@ impl Config {
         })
     }
 
-    /// A named gateway.
     pub(super) fn gateway(&self, name: &str) -> Result<Option<Server>, Failure> {
         let mut files = self.0.iter();
         let found = files.find_map(|file| file.gateway.get(name));
@@ -252,122 +207,25 @@ impl Config {
 
     /// The gateways to ask if none is given: those that `[mount]` lists, else all named ones.
     pub(super) fn gateways(&self) -> Result<Vec<Server>, Failure> {
-        let listed = self.mount(|mount| mount.gateways.clone());
-        let all = || {
-            self.gateway_names()
-                .into_iter()
-                .map(str::to_owned)
-                .collect()
+        let mut files = self.0.iter();
+        let names = match files.find_map(|file| file.mount.gateways.as_ref()) {
+            Some(listed) => listed.iter().map(String::as_str).collect(),
+            None => self.gateway_names(),
         };
-        let names: Vec<String> = listed.unwrap_or_else(all);
-        let servers = names.iter().map(|name| {
-            let known = self.gateway(name)?;
-            known.map_or_else(
-                || {
-                    if name.contains("://") {
-                        return Ok(Server::new(name));
-                    }
-                    Err(Failure::usage(format!(
-                        "the configuration lists a gateway '{name}', but has no [gateway.{name}]"
-                    )))
-                },
-                Ok,
-            )
+        let servers = names.into_iter().map(|name| match self.gateway(name)? {
+            Some(known) => Ok(known),
+            None if name.contains("://") => Ok(Server::new(name)),
+            None => Err(Failure::usage(format!(
+                "the configuration lists a gateway '{name}', but has no [gateway.{name}]"
+            ))),
         });
         servers.collect()
-    }
-
-    pub(super) fn stripe(&self) -> bool {
-        self.mount(|mount| mount.stripe).unwrap_or(false)
     }
 
     pub(super) fn ca_file(&self) -> Option<NamedFile<'_>> {
         let mut files = self.0.iter();
         let path = files.find_map(|file| file.mount.ca_file.as_deref())?;
         Some(NamedFile::of_key("mount", "ca-file", path))
-    }
-
-    pub(super) fn memory(&self) -> Option<u64> {
-        self.mount(|mount| mount.memory)
-    }
-
-    pub(super) fn read_ahead(&self) -> Option<u64> {
-        self.mount(|mount| mount.read_ahead)
-    }
-
-    pub(super) fn timeout(&self) -> Option<Duration> {
-        self.mount(|mount| mount.timeout)
-    }
-
-    pub(super) fn connections(&self) -> Option<usize> {
-        self.mount(|mount| mount.connections)
-    }
-
-    pub(super) fn cache_dir(&self) -> Option<&Path> {
-        let mut files = self.0.iter();
-        files.find_map(|file| file.mount.cache_dir.as_deref())
-    }
-
-    pub(super) fn cache_size(&self) -> Option<u64> {
-        self.mount(|mount| mount.cache_size)
-    }
-
-    pub(super) fn allow_other(&self) -> bool {
-        self.mount(|mount| mount.allow_other).unwrap_or(false)
-    }
-
-    pub(super) fn uid(&self) -> Option<u32> {
-        self.mount(|mount| mount.uid)
-    }
-
-    pub(super) fn gid(&self) -> Option<u32> {
-        self.mount(|mount| mount.gid)
-    }
-
-    pub(super) fn fmask(&self) -> Option<u16> {
-        self.mount(|mount| mount.fmask.or(mount.umask))
-    }
-
-    pub(super) fn dmask(&self) -> Option<u16> {
-        self.mount(|mount| mount.dmask.or(mount.umask))
-    }
-
-    pub(super) fn default_permissions(&self) -> bool {
-        self.mount(|mount| mount.default_permissions)
-            .unwrap_or(false)
-    }
-
-    pub(super) fn noexec(&self) -> bool {
-        self.mount(|mount| mount.noexec).unwrap_or(false)
-    }
-
-    pub(super) fn symlinks(&self) -> Option<Symlinks> {
-        self.mount(|mount| mount.symlinks)
-    }
-
-    pub(super) fn stored_playlists(&self) -> Option<bool> {
-        self.mount(|mount| mount.playlists)
-    }
-
-    pub(super) fn xattrs(&self) -> Option<bool> {
-        self.mount(|mount| mount.xattrs)
-    }
-
-    pub(super) fn owners(&self) -> Option<Owners> {
-        self.mount(|mount| mount.owner)
-    }
-
-    pub(super) fn verify(&self) -> Option<VerifyArg> {
-        self.mount(|mount| mount.verify)
-    }
-
-    /// Which log messages are wanted, as RUST_LOG writes it.
-    pub(super) fn log(&self) -> Option<&str> {
-        self.0.iter().find_map(|file| file.mount.log.as_deref())
-    }
-
-    pub(super) fn encoding(&self) -> Option<Encoding> {
-        self.mount(|mount| mount.encoding)
     }
 }
 

@@ -29,19 +29,8 @@ pub(super) struct CacheDirArgs {
 }
 
 impl CacheDirArgs {
-    /// As if this directory had been given.
-    pub(super) fn at(dir: PathBuf) -> Self {
-        Self {
-            cache_dir: Some(dir),
-        }
-    }
-
-    /// Whether the user named the directory, by the option or the variable.
-    pub(super) fn is_given(&self) -> bool {
-        self.given().is_some()
-    }
-
-    fn given(&self) -> Option<&Path> {
+    /// The directory that the user named, by the option or the variable.
+    pub(super) fn given(&self) -> Option<&Path> {
         let given = self.cache_dir.as_deref();
         given.filter(|dir| !dir.as_os_str().is_empty())
     }
@@ -53,10 +42,15 @@ impl CacheDirArgs {
 
     /// The same, with the directory of the configuration as the default.
     pub(super) fn dir_or(&self, configured: Option<&Path>) -> PathBuf {
-        let named = self.given().or(configured).map(Path::to_owned);
-        let named = named.or_else(|| of_service("CACHE_DIRECTORY"));
-        named.unwrap_or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), home()))
+        cache_dir(self.given().or(configured))
     }
+}
+
+/// The directory of the cache, which may not exist yet, if it is to be `named`.
+pub(super) fn cache_dir(named: Option<&Path>) -> PathBuf {
+    let named = named.map(Path::to_owned);
+    let named = named.or_else(|| of_service("CACHE_DIRECTORY"));
+    named.unwrap_or_else(|| default_dir(env::var_os("XDG_CACHE_HOME"), home()))
 }
 
 /// A directory that systemd made for a service, the first if there are several (systemd.exec(5),
@@ -68,19 +62,19 @@ fn of_service(variable: &str) -> Option<PathBuf> {
     path.is_absolute().then_some(path)
 }
 
-/// The absolute path of a log file: a relative one is below the log directory of a systemd service, else
-/// below the working directory.
+/// The absolute path of a log file.
 pub(super) fn log_file(path: &Path) -> io::Result<PathBuf> {
-    match of_service("LOGS_DIRECTORY") {
-        Some(directory) => Ok(directory.join(path)),
-        None => std::path::absolute(path),
-    }
+    below("LOGS_DIRECTORY", path)
 }
 
-/// The absolute path of a socket: a relative one is below the runtime directory of a systemd service, else
-/// below the working directory.
+/// The absolute path of a socket.
 pub(super) fn socket(path: &Path) -> io::Result<PathBuf> {
-    match of_service("RUNTIME_DIRECTORY") {
+    below("RUNTIME_DIRECTORY", path)
+}
+
+/// A relative path is below the directory that systemd made for a service, else below the working directory.
+fn below(variable: &str, path: &Path) -> io::Result<PathBuf> {
+    match of_service(variable) {
         Some(directory) => Ok(directory.join(path)),
         None => std::path::absolute(path),
     }

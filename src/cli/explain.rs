@@ -1,9 +1,10 @@
-//! What is wrong with a location, or why it could not be opened, and what to do about it.
+//! Why an archive could not be opened, and what to do about it.
 
 use super::Failure;
 use crate::content::{Codec, PathError};
-use crate::volume::{Location, LocationError, OpenError};
-use crate::{reader, source};
+use crate::reader;
+use crate::source::Error as E;
+use crate::volume::{Location, OpenError};
 
 /// Why an archive could not be opened.
 pub(super) fn explain_open(location: &Location, opening: &OpenError) -> Failure {
@@ -20,60 +21,58 @@ pub(super) fn explain_open(location: &Location, opening: &OpenError) -> Failure 
         OpenError::NotVerifiable(_) => return Failure::usage(opening),
     };
     match error {
-        source::Error::Misconfigured { .. } => return Failure::usage(error),
+        E::Misconfigured { .. } => return Failure::usage(error),
         // Found before a server was asked: the message is complete.
         _ if matches!(opening, OpenError::Unusable(_)) => return Failure::new(error),
         _ => {}
     }
+    let is_content = matches!(
+        location,
+        Location::Cid(_) | Location::Path(_) | Location::Id(_)
+    );
     let remedy = match (error, location) {
-        (
-            source::Error::Unreachable { .. } | source::Error::Timeout { .. },
-            Location::Cid(_) | Location::Path(_) | Location::Id(_),
-        ) => "is the gateway up? Give another with --gateway URL",
-        (source::Error::Unreachable { .. } | source::Error::Timeout { .. }, _) => {
+        (E::Unreachable { .. } | E::Timeout { .. }, _) if is_content => {
+            "is the gateway up? Give another with --gateway URL"
+        }
+        (E::Unreachable { .. } | E::Timeout { .. }, _) => {
             "is the server up, and the address right?"
         }
-        (source::Error::Untrusted { .. }, _) => "--ca-file FILE adds a certificate authority",
-        (source::Error::NoNetwork { .. }, Location::Url(_) | Location::Object(_)) => {
+        (E::Untrusted { .. }, _) => "--ca-file FILE adds a certificate authority",
+        (E::NoNetwork { .. }, Location::Url(_) | Location::Object(_)) => {
             "if it is in the cache, --offline mounts it as it was last seen"
         }
-        (source::Error::Offline, _) => {
-            "fetch it into the cache with 'aiozfs fetch', or leave --offline out"
-        }
-        (source::Error::NotFound { .. }, Location::Cid(_)) => {
+        (E::Offline, _) => "fetch it into the cache with 'aiozfs fetch', or leave --offline out",
+        (E::NotFound { .. }, Location::Cid(_)) => {
             "the gateway does not know this id, or has no raw blocks of it ('--verify crc' does without); check it, or give another gateway with --gateway URL"
         }
-        (source::Error::NotFound { .. }, Location::Path(_)) => {
+        (E::NotFound { .. }, Location::Path(_)) => {
             "the gateway does not have a block of this path; check the CID, or give another gateway with --gateway URL"
         }
-        (source::Error::NotFound { .. }, Location::Id(_)) => {
+        (E::NotFound { .. }, Location::Id(_)) => {
             "the gateway does not know this id; check it, or give another gateway with --gateway URL"
         }
-        (source::Error::NotFound { .. }, Location::Url(_) | Location::Object(_)) => {
-            "check the address"
+        (E::NotFound { .. }, Location::Url(_) | Location::Object(_)) => "check the address",
+        (E::NotFound { .. }, Location::File(_)) => "there is no such file",
+        (E::NoRanges { .. }, _) if is_content => {
+            "aiozfs needs a gateway that answers Range requests; give another with --gateway URL"
         }
-        (source::Error::NotFound { .. }, Location::File(_)) => "there is no such file",
-        (
-            source::Error::NoRanges { .. },
-            Location::Cid(_) | Location::Path(_) | Location::Id(_),
-        ) => "aiozfs needs a gateway that answers Range requests; give another with --gateway URL",
-        (source::Error::NoRanges { .. }, _) => {
+        (E::NoRanges { .. }, _) => {
             "aiozfs needs a server that answers Range requests; or download the archive and mount the file"
         }
-        (source::Error::NoRawBlocks { .. }, Location::Cid(cid)) if cid.codec() == Codec::Raw => {
+        (E::NoRawBlocks { .. }, Location::Cid(cid)) if cid.codec() == Codec::Raw => {
             "give a trustless gateway with --gateway URL; a raw CID of more than 2 MiB cannot be verified by ranges at all; '--verify crc' continues without verification"
         }
-        (source::Error::NoRawBlocks { .. }, Location::Path(_)) => {
+        (E::NoRawBlocks { .. }, Location::Path(_)) => {
             "give a trustless gateway with --gateway URL; or the path's URL at a gateway, with '--verify crc', which continues without proof"
         }
-        (source::Error::NoRawBlocks { .. }, _) => {
+        (E::NoRawBlocks { .. }, _) => {
             "give a trustless gateway with --gateway URL; '--verify crc' continues without verification"
         }
-        (source::Error::Forged { .. }, Location::Cid(_) | Location::Path(_)) => {
+        (E::Forged { .. }, Location::Cid(_) | Location::Path(_)) => {
             "give another gateway with --gateway URL"
         }
         (
-            source::Error::Status {
+            E::Status {
                 status: 401 | 403, ..
             },
             _,
@@ -81,7 +80,7 @@ pub(super) fn explain_open(location: &Location, opening: &OpenError) -> Failure 
             "it wants a login, or this one may not read it; see --token-file, --header and ~/.netrc"
         }
         (
-            source::Error::Status {
+            E::Status {
                 status: 429 | 500..,
                 ..
             },
@@ -118,9 +117,4 @@ fn explain_path(location: &Location, error: &PathError) -> Failure {
         _ => String::new(),
     };
     Failure::new(format!("cannot open {shown}: {error}{list}{remedy}"))
-}
-
-/// What is wrong with the text of a location.
-pub(super) fn explain_location(error: &LocationError) -> Failure {
-    Failure::usage(error)
 }

@@ -53,17 +53,20 @@ Examples:
   aiozfs gateways --check bafybei...
   aiozfs gateways --gateway https://ipfs.io --json | jq '.[] | select(.reachable) | .url'";
 
-/// What was found of one gateway. `None` where it was not tried.
-#[derive(Debug, Default)]
+/// What was found of one gateway, as it is in JSON. What was not tried is left out.
+#[derive(Debug, Default, Serialize)]
 struct Row {
-    name: String,
+    url: String,
     reachable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ranges: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     blocks: Option<bool>,
-    latency: Option<Duration>,
-    /// Bytes a second.
-    rate: Option<f64>,
-    errors: Vec<Error>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_per_second: Option<u64>,
+    errors: Vec<String>,
 }
 
 pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
@@ -84,60 +87,27 @@ pub(super) fn gateways(args: &GatewaysArgs) -> Result<ExitCode, Failure> {
     drop(waiting);
     show::print(|out| {
         if args.json {
-            show::json_array(rows.iter().map(Json::of), out)
+            show::json_array(rows.iter(), out)
         } else {
             out.write_all(table(&rows).as_bytes())
         }
     })?;
-    for error in rows
-        .iter()
-        .flat_map(|row| &row.errors)
-        .filter(|_| !args.json)
-    {
-        tell!("aiozfs: {error}");
-    }
-    Ok(ExitCode::from(u8::from(
-        !rows.iter().any(|row| row.reachable),
-    )))
-}
-
-/// A gateway in JSON. What was not tried is left out.
-#[derive(Serialize)]
-struct Json<'a> {
-    url: &'a str,
-    reachable: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ranges: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blocks: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes_per_second: Option<u64>,
-    errors: Vec<String>,
-}
-
-impl<'a> Json<'a> {
-    fn of(row: &'a Row) -> Self {
-        Self {
-            url: &row.name,
-            reachable: row.reachable,
-            ranges: row.ranges,
-            blocks: row.blocks,
-            latency_ms: row.latency.map(|latency| latency.as_secs_f64() * 1e3),
-            bytes_per_second: row.rate.map(|rate| rate as u64),
-            errors: row.errors.iter().map(Error::to_string).collect(),
+    if !args.json {
+        for error in rows.iter().flat_map(|row| &row.errors) {
+            tell!("aiozfs: {error}");
         }
     }
+    let is_any_reachable = rows.iter().any(|row| row.reachable);
+    Ok(ExitCode::from(u8::from(!is_any_reachable)))
 }
 
 async fn look_at(servers: &Servers, server: &Server, cid: Option<Cid>) -> Row {
     let mut row = Row {
-        name: display_url(&server.template),
+        url: display_url(&server.template),
         ..Row::default()
     };
     if let Err(error) = fill_in(&mut row, &servers.only(server), cid).await {
-        row.errors.push(error);
+        row.errors.push(error.to_string());
     }
     if row.reachable {
         row.blocks.get_or_insert(false);
@@ -198,7 +168,7 @@ impl Row {
         }
         if is_given {
             self.reachable = true;
-            self.latency = Some(took);
+            self.latency_ms = Some(took.as_secs_f64() * 1e3);
         }
         self.blocks = is_given.then_some(true);
     }
@@ -225,17 +195,18 @@ impl Row {
             // The first chunk arrived with the answer, so it does not count for the rate.
             begun = Some(Instant::now());
             (self.reachable, self.ranges) = (true, Some(true));
-            self.latency = Some(asked.elapsed());
+            self.latency_ms = Some(asked.elapsed().as_secs_f64() * 1e3);
         }
-        let took = begun.map(|begun| begun.elapsed().as_secs_f64());
-        self.rate = took
-            .filter(|_| bytes > 0)
-            .map(|took| bytes as f64 / took.max(1e-6));
+        if let Some(begun) = begun.filter(|_| bytes > 0) {
+            let took = begun.elapsed().as_secs_f64().max(1e-6);
+            self.bytes_per_second = Some((bytes as f64 / took) as u64);
+        }
         Ok(())
     }
 
     fn failed(&mut self, error: Error) {
         self.reachable |= !is_silent(&error);
+        let error = error.to_string();
         if !self.errors.contains(&error) {
             self.errors.push(error);
         }
@@ -265,12 +236,11 @@ fn table(rows: &[Row]) -> String {
     ];
     let mut lines = vec![header.map(str::to_owned)];
     lines.extend(rows.iter().map(|row| {
-        let latency = row
-            .latency
-            .map(|latency| format!("{} ms", latency.as_millis()));
-        let rate = row.rate.map(|rate| format!("{:.1} MB/s", rate / 1e6));
+        let latency = row.latency_ms.map(|ms| format!("{} ms", ms as u64));
+        let rate = row.bytes_per_second;
+        let rate = rate.map(|rate| format!("{:.1} MB/s", rate as f64 / 1e6));
         [
-            row.name.clone(),
+            row.url.clone(),
             said(Some(row.reachable)).into(),
             said(row.ranges).into(),
             said(row.blocks).into(),
@@ -293,16 +263,16 @@ mod tests {
     fn columns_are_aligned_and_untried_probes_are_dashes() {
         let rows = [
             Row {
-                name: "http://a/".into(),
+                url: "http://a/".into(),
                 reachable: true,
                 ranges: Some(true),
                 blocks: Some(false),
-                latency: Some(Duration::from_millis(52)),
-                rate: Some(25.04e6),
+                latency_ms: Some(52.9),
+                bytes_per_second: Some(25_040_000),
                 errors: Vec::new(),
             },
             Row {
-                name: "http://longer/".into(),
+                url: "http://longer/".into(),
                 ..Row::default()
             },
         ];

@@ -14,28 +14,20 @@ use crate::mount::{self, Hangup, KernelOptions, Mounted, Signals};
 /// for the mount have been answered.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What to mount, and how.
-pub(super) struct Job {
-    pub(super) access: Access,
-    pub(super) kernel: KernelOptions,
+/// Opens the archive and mounts it on `mountpoint`, which was checked. When this returns, the
+/// tree is usable, and signals unmount it ([`Signals`]); SIGHUP does what `on_hangup` says.
+pub(super) fn mount_archive(
+    access: &Access,
+    mountpoint: &Path,
+    kernel: &KernelOptions,
+    runtime: &Runtime,
+    on_hangup: impl FnOnce(&Mounted) -> Hangup,
+) -> Result<Mounted, Failure> {
+    let library = Library::one(runtime.block_on(access.open_unlocked())?);
+    mount_library(library, mountpoint, kernel, runtime, on_hangup)
 }
 
-impl Job {
-    /// Opens the archive and mounts it on `mountpoint`, which was checked. When this returns, the
-    /// tree is usable, and signals unmount it ([`Signals`]); SIGHUP does what `on_hangup` says.
-    pub(super) fn mount(
-        &self,
-        mountpoint: &Path,
-        runtime: &Runtime,
-        on_hangup: impl FnOnce(&Mounted) -> Hangup,
-    ) -> Result<Mounted, Failure> {
-        let volume = runtime.block_on(self.access.open_unlocked())?;
-        let library = Library::one(volume);
-        mount_library(library, mountpoint, &self.kernel, runtime, on_hangup)
-    }
-}
-
-/// Mounts `library` on `mountpoint`, which was checked. See [`Job::mount`].
+/// Mounts `library` on `mountpoint`, which was checked. See [`mount_archive`].
 pub(super) fn mount_library(
     library: Library,
     mountpoint: &Path,

@@ -15,22 +15,22 @@ use super::access::AccessArgs;
 use super::config::Config;
 use super::mount_options::MountOptions;
 use super::named_file::NamedFile;
-use super::{Failure, completions, explain, library_list, show, units};
+use super::settings::Settings;
+use super::{Failure, completions, explain, library_list, show, storage, units};
 use crate::cache::Cache;
 use crate::content::parse_cid;
 use crate::decode::Decoding;
 use crate::fs::TreeOptions;
 use crate::http::Clients;
-use crate::library::{Archives, Item, ListError, OpenRequest, Unopened};
-use crate::mount::{self, ReloadReport};
+use crate::library::{Archives, Item, ListError, OpenRequest, Reloaded, Unopened};
+use crate::mount;
 use crate::ranges::hex;
-use crate::reader::SharedMemory;
+use crate::reader::{ReaderOptions, SharedMemory};
 use crate::volume::{self, Fresh, Listing, Location, Volume};
 
 /// An archive that is not used for this long is closed.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// How often a directory of archives is listed.
 const REFRESH: Duration = Duration::from_secs(300);
 
 /// The archives to mount, if they are many.
@@ -58,7 +58,6 @@ pub(super) struct LibraryArgs {
 }
 
 impl LibraryArgs {
-    /// Whether many archives are to be mounted.
     pub(super) fn is_given(&self, options: &MountOptions) -> bool {
         !self.add.is_empty()
             || self.any
@@ -75,10 +74,15 @@ impl LibraryArgs {
     pub(super) fn lists(&self, options: &MountOptions) -> Result<Lists, Failure> {
         let config = Config::load()?;
         let library = match (&options.library, &self.library) {
-            (Some(given), _) => Some(Library::of(given, true, &config)?),
-            (None, Some(given)) => Some(Library::of(given, false, &config)?),
+            (Some(given), _) => Some(Library::of(given, "-o library=", &config)?),
+            (None, Some(given)) => Some(Library::of(given, "--library ", &config)?),
             (None, None) => None,
         };
+        let each = self.each.as_ref().map(|each| {
+            let located = config.locate(each);
+            let located = located.and_then(|location| library_list::absolute(location, None));
+            located.map_err(|failure| failure.of("--each"))
+        });
         let added = self.add.iter().map(|added| {
             let (name, source) = added
                 .split_once('=')
@@ -90,39 +94,24 @@ impl LibraryArgs {
             added: added.collect::<Result<_, _>>()?,
             library,
             any: self.any,
-            each: self
-                .each
-                .as_deref()
-                .map(|each| locate(each, &config).map_err(|failure| failure.of("--each")))
-                .transpose()?,
+            each: each.transpose()?,
         })
     }
-}
-
-/// A location, by an absolute path if it is on this machine: the working directory changes in the background.
-fn locate(source: &str, config: &Config) -> Result<Location, Failure> {
-    Ok(match config.locate(source)? {
-        Location::File(path) => {
-            let path = std::path::absolute(&path);
-            Location::File(path.map_err(|e| Failure::new(format!("{source}: {e}")))?)
-        }
-        location => location,
-    })
 }
 
 /// A library that `--library` names.
 #[derive(Debug, Clone)]
 enum Library {
-    /// `is_mount_option`: `-o library=` named it, not `--library`.
+    /// `by`: what named it, for [`NamedFile::named_by`].
     File {
         path: PathBuf,
-        is_mount_option: bool,
+        by: &'static str,
     },
     Configured(String),
 }
 
 impl Library {
-    fn of(given: &str, is_mount_option: bool, config: &Config) -> Result<Self, Failure> {
+    fn of(given: &str, by: &'static str, config: &Config) -> Result<Self, Failure> {
         if config.library(given).is_some() {
             return Ok(Library::Configured(given.to_owned()));
         }
@@ -136,7 +125,7 @@ impl Library {
         let path = std::path::absolute(path);
         Ok(Library::File {
             path: path.map_err(Failure::new)?,
-            is_mount_option,
+            by,
         })
     }
 
@@ -159,7 +148,6 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// How often the list is made anew.
     pub(super) fn refresh(&self) -> Option<Duration> {
         self.each.as_ref().map(|_| REFRESH)
     }
@@ -183,12 +171,8 @@ impl Lists {
             hash.update(item.location().identity());
         }
         hash.update([u8::from(self.any)]);
-        hash.update(
-            self.each
-                .as_ref()
-                .map(Location::identity)
-                .unwrap_or_default(),
-        );
+        let each = self.each.as_ref().map(Location::identity);
+        hash.update(each.unwrap_or_default());
         hash.update(self.library.as_ref().map(Library::name).unwrap_or_default());
         hex(hash.finalize())
     }
@@ -197,16 +181,8 @@ impl Lists {
     fn items(&self, config: &Config) -> Result<Vec<Item>, Failure> {
         let mut items = match &self.library {
             None => Vec::new(),
-            Some(Library::File {
-                path,
-                is_mount_option,
-            }) => {
-                let file = if *is_mount_option {
-                    NamedFile::of_mount_option("library", path)
-                } else {
-                    NamedFile::of_option("--library", path)
-                };
-                library_list::read(&file, config)?
+            Some(Library::File { path, by }) => {
+                library_list::read(&NamedFile::named_by(by, path), config)?
             }
             Some(Library::Configured(name)) => {
                 let gone = || Failure::usage(format!("the configuration has no [library.{name}]"));
@@ -234,19 +210,14 @@ impl Lists {
     }
 }
 
-/// How archives are shown.
-pub(super) struct Shown {
-    pub(super) tree: TreeOptions,
-    pub(super) stored_playlists: bool,
-}
-
 /// Lists and opens the archives of a mount. They share connections, cache and memory.
 pub(super) struct Sources {
     lists: Lists,
     access: AccessArgs,
     options: MountOptions,
-    shown: Shown,
-    clients: Clients,
+    tree: TreeOptions,
+    stored_playlists: bool,
+    pub(super) clients: Clients,
     memory: SharedMemory,
     decoding: Decoding,
     cache: Option<Cache>,
@@ -258,46 +229,37 @@ impl Sources {
         lists: Lists,
         access: &AccessArgs,
         options: &MountOptions,
-        shown: Shown,
-        memory: SharedMemory,
+        settings: &Settings,
     ) -> Result<Self, Failure> {
         let config = Config::load()?;
         access.check(options)?;
+        let memory = settings.memory.unwrap_or(ReaderOptions::default().memory);
         Ok(Self {
             lists,
             access: access.clone(),
             options: options.clone(),
-            shown,
-            clients: access.clients(&config)?,
-            memory,
+            tree: settings.tree(),
+            stored_playlists: settings.playlists.unwrap_or(false),
+            clients: access.servers.clients(&config)?,
+            memory: SharedMemory::new(memory, settings.read_ahead.unwrap_or(u64::MAX)),
             decoding: Decoding::default(),
-            cache: access.open_cache(&config, options),
+            cache: storage::open(settings, access.is_offline(options)),
             config: Mutex::new(Arc::new(config)),
         })
-    }
-
-    /// Waits for servers that start later ([`Clients::wait_for_servers`]).
-    pub(super) fn wait_for_servers(&self) {
-        self.clients.wait_for_servers();
-    }
-
-    fn options_of(&self, location: &Location) -> MountOptions {
-        let mut options = self.options.clone();
-        if !matches!(location, Location::Object(_)) {
-            options.store_name = None;
-            options.store = Default::default();
-        }
-        options
     }
 
     /// Where an archive is, and how it is opened.
     fn access_of(&self, location: &Location) -> Result<(Location, volume::Options), Failure> {
         let args = self.access.for_one_of_many(location);
-        let options = self.options_of(location);
+        let mut options = self.options.clone();
+        if !matches!(location, Location::Object(_)) {
+            options.store_name = None;
+            options.store = Default::default();
+        }
         let config = self.config.lock().clone();
         let mut access = args.resolve_with(&config, location.clone(), &options)?;
-        access.options.tree = self.shown.tree;
-        access.options.stored_playlists = self.shown.stored_playlists;
+        access.options.tree = self.tree;
+        access.options.stored_playlists = self.stored_playlists;
         access.options.reader.shared = Some(self.memory.clone());
         access.options.decoding = Some(self.decoding.clone());
         access.options.servers.clients = self.clients.clone();
@@ -428,7 +390,7 @@ pub(super) fn reload(args: &ReloadArgs) -> Result<ExitCode, Failure> {
         if args.json {
             return writeln!(out, "{}", show::json(&done));
         }
-        let ReloadReport {
+        let Reloaded {
             archives,
             added,
             removed,

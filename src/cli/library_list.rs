@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use super::Failure;
 use super::config::Config;
-use super::explain::explain_location;
 use super::named_file::{NamedFile, line_at, toml_error};
 use crate::content::parse_cid;
 use crate::library::Item;
@@ -60,7 +59,7 @@ fn wrong_line(file: &NamedFile, line: usize, why: &dyn std::fmt::Display) -> Fai
     Failure::usage(format!("{file}, line {line}: {why}"))
 }
 
-/// An archive by its name and its source as it was given. `directory`: see [`read`]; `None` stands for the working
+/// An archive by its name and its source as it was given. A relative path is relative to `directory`, else to the working
 /// directory.
 pub(super) fn item(
     name: &str,
@@ -72,19 +71,21 @@ pub(super) fn item(
     let is_local = !source.contains("://") && parse_cid(source).is_err();
     let location = match below.filter(|path| is_local && path.exists()) {
         Some(path) => Location::File(path),
-        None if config.archive(source).is_some() => config.locate(source)?,
-        None => Location::parse(source).map_err(|e| explain_location(&e))?,
+        None => config.locate(source)?,
     };
-    let location = match location {
-        // The working directory changes in the background.
-        Location::File(path) => {
-            let path = directory.map_or(path.clone(), |directory| directory.join(&path));
-            let path = std::path::absolute(&path);
-            Location::File(path.map_err(|e| Failure::new(format!("{source}: {e}")))?)
-        }
-        other => other,
+    Item::new(name, absolute(location, directory)?).map_err(Failure::usage)
+}
+
+/// A location, by an absolute path if it is on this machine: the working directory changes in the background.
+/// `directory`: see [`item`].
+pub(super) fn absolute(location: Location, directory: Option<&Path>) -> Result<Location, Failure> {
+    let Location::File(path) = location else {
+        return Ok(location);
     };
-    Item::new(name, location).map_err(Failure::usage)
+    let path = directory.unwrap_or(Path::new("")).join(path);
+    let absolute = std::path::absolute(&path);
+    let absolute = absolute.map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+    Ok(Location::File(absolute))
 }
 
 /// Line, name and source of each archive; or a line, and what is wrong there.

@@ -12,20 +12,20 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::access::AccessArgs;
 use super::config::{self, Config};
-use super::job::{self, Job};
-use super::library::{LibraryArgs, Lists, Shown, Sources};
+use super::job;
+use super::library::{LibraryArgs, Lists, Sources};
 use super::metrics::MetricsArgs;
 use super::mount_options::{self, MountOptions};
 use super::named_file::NamedFile;
 use super::reload::Reload;
 use super::runtime;
+use super::settings::Settings;
 use super::unmounted::IndexArg;
 use super::{Failure, background, completions, directories, logging};
 use super::{service, storage, units};
-use crate::fs::TreeOptions;
 use crate::library::{Library, LibraryOptions};
 use crate::mount::{self, Hangup, KernelOptions, Mounted, Unfit};
-use crate::volume::{self, Location};
+use crate::volume::Location;
 
 /// The option that says that mount(8) is the caller.
 pub(super) const FOR_HELPER: &str = "--mount-helper";
@@ -154,19 +154,25 @@ pub(super) fn mount(args: MountArgs, arguments: &[OsString]) -> Result<ExitCode,
         logging::to_file(path).map_err(|e| file.unwritable(&e))?;
     }
     let runtime = runtime::new()?;
-    let fs_name = options.fs_name.clone().unwrap_or_else(|| what.shown());
-    logging::describe(&fs_name, &mountpoint);
+    let config = Config::load()?;
+    let settings = args.settings(&options).or(config.settings());
+    logging::configure(settings.log.as_deref());
+    let kernel = kernel_options(&options, &settings, &what);
+    logging::describe(&kernel.fs_name, &mountpoint);
     let metrics = args.metrics.listen(&options)?;
     let mounted = match what {
-        What::Archive(location) => args.mount_archive(options, location, &mountpoint, &runtime)?,
-        What::Library(lists) => args.mount_library(&options, lists, &mountpoint, &runtime)?,
+        What::Archive(location) => {
+            args.mount_archive(options, &settings, location, &kernel, &mountpoint, &runtime)?
+        }
+        What::Library(lists) => {
+            args.mount_library(&options, &settings, lists, &kernel, &mountpoint, &runtime)?
+        }
     };
     let socket = metrics.and_then(|metrics| metrics.serve(&mounted, runtime.handle()));
-    service::ready(&mountpoint, &fs_name, runtime.handle());
+    service::ready(&mountpoint, &kernel.fs_name, runtime.handle());
     go_on(mounted, log_file.is_some(), socket)
 }
 
-/// What is to be mounted.
 enum What {
     Archive(Location),
     Library(Lists),
@@ -181,7 +187,6 @@ impl What {
         }
     }
 
-    /// A hash that differs for different sources.
     fn identity(&self) -> String {
         match self {
             What::Archive(location) => location.identity(),
@@ -226,21 +231,18 @@ impl MountArgs {
     /// a source in every line, which is then just a label.
     fn what(&self, options: &MountOptions) -> Result<(What, PathBuf), Failure> {
         let is_library = self.library.is_given(options);
+        let lists = || self.library.lists(options).map(What::Library);
         match (&self.source, &self.mountpoint) {
             (Some(source), Some(mountpoint)) if !is_library => {
                 Ok((What::Archive(config::locate(source)?), mountpoint.clone()))
             }
-            (Some(_), Some(mountpoint)) if options.library.is_some() => Ok((
-                What::Library(self.library.lists(options)?),
-                mountpoint.clone(),
-            )),
+            (Some(_), Some(mountpoint)) if options.library.is_some() => {
+                Ok((lists()?, mountpoint.clone()))
+            }
             (Some(source), Some(_)) => Err(Failure::usage(format!(
                 "a library has no other source; leave '{source}' out, or add it with --add NAME={source}"
             ))),
-            (Some(mountpoint), None) if is_library => Ok((
-                What::Library(self.library.lists(options)?),
-                mountpoint.into(),
-            )),
+            (Some(mountpoint), None) if is_library => Ok((lists()?, mountpoint.into())),
             _ => Err(Failure::usage(
                 "give SOURCE and MOUNTPOINT; see 'aiozfs mount --help'",
             )),
@@ -250,12 +252,24 @@ impl MountArgs {
     fn mount_archive(
         &self,
         options: MountOptions,
+        settings: &Settings,
         location: Location,
+        kernel: &KernelOptions,
         mountpoint: &Path,
         runtime: &Runtime,
     ) -> Result<Mounted, Failure> {
-        let job = self.job(&options, location.clone())?;
-        job.mount(mountpoint, runtime, |mounted| {
+        let mut access = self.access.resolve(location.clone(), &options)?;
+        if self.is_unattended() {
+            access.options.servers.clients.wait_for_servers();
+        }
+        access = match &options.index {
+            Some(given) => access.with_index("-o index=", Some(given))?,
+            None => access.with_index("--index ", self.index.given.as_deref())?,
+        };
+        access.options.tree = settings.tree();
+        access.options.reader.read_ahead = settings.read_ahead.unwrap_or(u64::MAX);
+        access.options.stored_playlists = settings.playlists.unwrap_or(false);
+        job::mount_archive(&access, mountpoint, kernel, runtime, |mounted| {
             let volume = mounted.library().single().cloned();
             let Some(volume) = volume.filter(|_| survives_hangup()) else {
                 return Hangup::Unmount;
@@ -264,7 +278,7 @@ impl MountArgs {
                 args: self.access.clone(),
                 options,
                 location,
-                servers: job.access.options.servers.servers.clone(),
+                servers: access.options.servers.servers.clone(),
                 volume,
             };
             Hangup::Run(vec![
@@ -277,42 +291,26 @@ impl MountArgs {
     fn mount_library(
         &self,
         options: &MountOptions,
+        settings: &Settings,
         lists: Lists,
+        kernel: &KernelOptions,
         mountpoint: &Path,
         runtime: &Runtime,
     ) -> Result<Mounted, Failure> {
-        let config = Config::load()?;
-        logging::configure(config.log());
         if let Some(index) = options.index.as_ref().or(self.index.given.as_ref()) {
             return Err(Failure::usage(format!(
                 "the index {index} belongs to one archive, and a library has many"
             )));
         }
-        let tree = self.tree(options, &config, volume::Options::default().tree);
-        let stored = options.stored_playlists.or(config.stored_playlists());
-        let fs_name = options.fs_name.clone().unwrap_or_else(|| lists.name());
-        let kernel = KernelOptions {
-            no_xattrs: !self.xattrs(options, &config).unwrap_or(false),
-            ..self.kernel(options, &config, fs_name, lists.identity())
-        };
         let refresh = lists.refresh();
-        let memory = {
-            let read_ahead = self.read_ahead(options, &config);
-            let read_ahead = read_ahead.unwrap_or(u64::MAX);
-            self.access.memory(&config, options, read_ahead)
-        };
-        let shown = Shown {
-            tree,
-            stored_playlists: stored.unwrap_or(false),
-        };
-        let sources = Sources::new(lists, &self.access, options, shown, memory)?;
+        let sources = Sources::new(lists, &self.access, options, settings)?;
         if self.is_unattended() {
-            sources.wait_for_servers();
+            sources.clients.wait_for_servers();
         }
         let library = Library::many(
             Arc::new(sources),
             LibraryOptions {
-                tree,
+                tree: settings.tree(),
                 idle: self.library.idle(options),
                 refresh,
             },
@@ -322,7 +320,7 @@ impl MountArgs {
             .block_on(library.reload())
             .map_err(Failure::of_list)?;
         let (list, handle) = (library.clone(), runtime.handle().clone());
-        job::mount_library(library, mountpoint, &kernel, runtime, |_| {
+        job::mount_library(library, mountpoint, kernel, runtime, |_| {
             if !survives_hangup() {
                 return Hangup::Unmount;
             }
@@ -333,73 +331,33 @@ impl MountArgs {
         })
     }
 
-    fn job(&self, options: &MountOptions, location: Location) -> Result<Job, Failure> {
-        let fs_name = options.fs_name.clone();
-        let fs_name = fs_name.unwrap_or_else(|| location.shown().1);
-        let config = Config::load()?;
-        logging::configure(config.log());
-        let kernel = self.kernel(options, &config, fs_name, location.identity());
-        let mut access = self.access.resolve(location, options)?;
-        if self.is_unattended() {
-            access.options.servers.clients.wait_for_servers();
-        }
-        access = match &options.index {
-            Some(given) => access.with_index("-o index=", Some(given))?,
-            None => access.with_index("--index ", self.index.given.as_deref())?,
+    /// What `-o` and the arguments say.
+    fn settings(&self, options: &MountOptions) -> Settings {
+        let own = Settings {
+            allow_other: self.allow_other.then_some(true),
+            uid: self.uid,
+            gid: self.gid,
+            umask: self.umask,
+            xattrs: self.xattrs,
+            read_ahead: self.read_ahead,
+            ..self.access.settings()
         };
-        access.options.tree = self.tree(options, &config, access.options.tree);
-        let read_ahead = self.read_ahead(options, &config);
-        access.options.reader.read_ahead = read_ahead.unwrap_or(u64::MAX);
-        let stored = options.stored_playlists.or(config.stored_playlists());
-        access.options.stored_playlists = stored.unwrap_or(false);
-        Ok(Job { access, kernel })
+        options.settings.clone().or(own)
     }
+}
 
-    /// How files are shown. `own` is the default.
-    fn tree(&self, options: &MountOptions, config: &Config, own: TreeOptions) -> TreeOptions {
-        // A mask for files or directories takes precedence over one for both.
-        let umask = options.umask.or(self.umask);
-        let fmask = options.fmask.or(umask).or(config.fmask());
-        let dmask = options.dmask.or(umask).or(config.dmask());
-        TreeOptions {
-            uid: options.uid.or(self.uid).or(config.uid()).unwrap_or(own.uid),
-            gid: options.gid.or(self.gid).or(config.gid()).unwrap_or(own.gid),
-            fmask: fmask.unwrap_or(0),
-            dmask: dmask.unwrap_or(0),
-            symlinks: (options.symlinks.or(config.symlinks())).unwrap_or(own.symlinks),
-            owners: (options.owners.or(config.owners())).unwrap_or(own.owners),
-        }
-    }
-
-    fn kernel(
-        &self,
-        options: &MountOptions,
-        config: &Config,
-        fs_name: String,
-        source_hash: String,
-    ) -> KernelOptions {
-        KernelOptions {
-            fs_name,
-            allow_other: self.allow_other || options.allow_other || config.allow_other(),
-            default_permissions: options.default_permissions || config.default_permissions(),
-            allow_root: options.allow_root,
-            noexec: options.noexec || config.noexec(),
-            labels: options.labels_for_kernel(),
-            source_hash: Some(source_hash),
-            short_reads: self.read_ahead(options, config).is_some(),
-            no_xattrs: !self.xattrs(options, config).unwrap_or(true),
-        }
-    }
-
-    /// Whether there are to be extended attributes.
-    fn xattrs(&self, options: &MountOptions, config: &Config) -> Option<bool> {
-        options.xattrs.or(self.xattrs).or(config.xattrs())
-    }
-
-    /// The most that is fetched ahead.
-    fn read_ahead(&self, options: &MountOptions, config: &Config) -> Option<u64> {
-        let given = options.read_ahead.or(self.read_ahead);
-        given.or(config.read_ahead())
+fn kernel_options(options: &MountOptions, settings: &Settings, what: &What) -> KernelOptions {
+    let is_archive = matches!(what, What::Archive(_));
+    KernelOptions {
+        fs_name: options.fs_name.clone().unwrap_or_else(|| what.shown()),
+        allow_other: settings.allow_other == Some(true),
+        default_permissions: settings.default_permissions == Some(true),
+        allow_root: options.allow_root,
+        noexec: settings.noexec == Some(true),
+        labels: options.labels_for_kernel(),
+        source_hash: Some(what.identity()),
+        short_reads: settings.read_ahead.is_some(),
+        no_xattrs: !settings.xattrs.unwrap_or(is_archive),
     }
 }
 
@@ -430,10 +388,9 @@ fn survives_hangup() -> bool {
     background::is_child() || service::is_manager()
 }
 
-/// Reads the list of a library again.
 fn reload_list(library: &Library, runtime: &Handle) {
     if let Ok(config) = Config::load() {
-        logging::configure(config.log());
+        logging::configure(config.settings().log.as_deref());
     }
     match runtime.block_on(library.reload()) {
         Ok(done) => log::info!(

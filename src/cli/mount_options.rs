@@ -3,56 +3,37 @@
 //! Callers pass on options that are meant for mount(8), systemd, file managers or libfuse. These are
 //! accepted and ignored.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use thiserror::Error;
+
 use super::ignored_options::{is_ignored, is_ignored_with_value};
-use super::verification::VerifyArg;
+use super::settings::{Settings, parse_owners, parse_playlists, parse_symlinks};
 use super::{Failure, units};
-use crate::archive::{Encoding, UnknownEncoding};
-use crate::fs::{Owners, Symlinks};
+use crate::archive::UnknownEncoding;
+use crate::fs::Symlinks;
 use crate::stores::StoreSettings;
 
 /// The options of `-o`. Where one is `None`, the long option or the default applies.
 #[derive(Debug, Clone, Default)]
 pub(super) struct MountOptions {
+    /// Those that arguments and the configuration have, too.
+    pub(super) settings: Settings,
     pub(super) nonempty: bool,
     /// Make the mountpoint with these permissions, if it is missing (mount(8), X-mount.mkdir).
     pub(super) mkdir: Option<u16>,
-    pub(super) allow_other: bool,
     pub(super) allow_root: bool,
-    pub(super) default_permissions: bool,
-    pub(super) noexec: bool,
-    pub(super) uid: Option<u32>,
-    pub(super) gid: Option<u32>,
-    pub(super) umask: Option<u16>,
-    pub(super) fmask: Option<u16>,
-    pub(super) dmask: Option<u16>,
-    pub(super) timeout: Option<Duration>,
-    pub(super) memory: Option<u64>,
-    pub(super) read_ahead: Option<u64>,
-    pub(super) cache_dir: Option<PathBuf>,
-    pub(super) cache_size: Option<u64>,
     pub(super) password_file: Option<PathBuf>,
     /// Where the index is, if not in the archive.
     pub(super) index: Option<String>,
     pub(super) offline: bool,
-    pub(super) verify: Option<VerifyArg>,
-    pub(super) connections: Option<usize>,
-    pub(super) symlinks: Option<Symlinks>,
-    pub(super) owners: Option<Owners>,
-    pub(super) encoding: Option<Encoding>,
-    /// Show playlists as they are stored.
-    pub(super) stored_playlists: Option<bool>,
-    pub(super) xattrs: Option<bool>,
     /// The source that the kernel's table of mounts shows.
     pub(super) fs_name: Option<String>,
     /// The library to mount: a file, or a name in the configuration.
     pub(super) library: Option<String>,
     /// An archive that is not used for this long is closed.
     pub(super) idle: Option<Duration>,
-    /// The name of a store in the configuration.
     pub(super) store_name: Option<String>,
     pub(super) store: StoreSettings,
     pub(super) metrics: Option<String>,
@@ -90,50 +71,53 @@ impl MountOptions {
     }
 
     fn set(&mut self, option: &str) -> Result<(), Wrong> {
+        let settings = &mut self.settings;
         let named = option.split_once('=');
         match named.map(|(name, value)| (name, unquoted(value))) {
             None => match option {
-                "allow_other" => self.allow_other = true,
+                "allow_other" => settings.allow_other = Some(true),
                 "allow_root" => self.allow_root = true,
-                "default_permissions" => self.default_permissions = true,
+                "default_permissions" => settings.default_permissions = Some(true),
                 "nonempty" => self.nonempty = true,
                 "X-mount.mkdir" => self.mkdir = Some(0o755),
-                "noexec" => self.noexec = true,
+                "noexec" => settings.noexec = Some(true),
                 "offline" => self.offline = true,
-                "exec" => self.noexec = false,
+                "exec" => settings.noexec = None,
                 "anonymous" => self.store.anonymous = true,
                 "requester_pays" => self.store.requester_pays = true,
-                "nosymfollow" => self.symlinks = Some(Symlinks::None),
+                "nosymfollow" => settings.symlinks = Some(Symlinks::None),
                 "metrics_remote" => self.metrics_remote = true,
-                "remount" => return Err(Wrong::Remount),
-                "bind" | "rbind" | "move" => return Err(Wrong::Tree),
+                "remount" => return Err(Wrong::Value(REMOUNT.to_owned())),
+                "bind" | "rbind" | "move" => return Err(Wrong::Value(TREE.to_owned())),
                 option if is_ignored(option) => {}
                 _ => return Err(Wrong::Unknown),
             },
-            Some(("uid", value)) => self.uid = Some(units::id(value)?),
-            Some(("gid", value)) => self.gid = Some(units::id(value)?),
-            Some(("umask", value)) => self.umask = Some(units::mask(value)?),
-            Some(("fmask", value)) => self.fmask = Some(units::mask(value)?),
-            Some(("dmask", value)) => self.dmask = Some(units::mask(value)?),
+            Some(("uid", value)) => settings.uid = Some(units::id(value)?),
+            Some(("gid", value)) => settings.gid = Some(units::id(value)?),
+            Some(("umask", value)) => settings.umask = Some(units::mask(value)?),
+            Some(("fmask", value)) => settings.fmask = Some(units::mask(value)?),
+            Some(("dmask", value)) => settings.dmask = Some(units::mask(value)?),
             Some(("X-mount.mkdir", value)) => self.mkdir = Some(units::mask(value)?),
-            Some(("timeout", value)) => self.timeout = Some(units::duration(value)?),
-            Some(("memory", value)) => self.memory = Some(units::memory(value)?),
-            Some(("read_ahead", value)) => self.read_ahead = Some(units::size(value)?),
+            Some(("timeout", value)) => settings.timeout = Some(units::duration(value)?),
+            Some(("memory", value)) => settings.memory = Some(units::memory(value)?),
+            Some(("read_ahead", value)) => settings.read_ahead = Some(units::size(value)?),
             Some(("index", value)) => self.index = Some(value.to_owned()),
-            Some(("cache_dir", value)) => self.cache_dir = Some(value.into()),
-            Some(("cache_size", value)) => self.cache_size = Some(units::size(value)?),
+            Some(("cache_dir", "")) => settings.cache_dir = None,
+            Some(("cache_dir", value)) => settings.cache_dir = Some(value.into()),
+            Some(("cache_size", value)) => settings.cache_size = Some(units::size(value)?),
             Some(("password-file" | "password_file", value)) => {
                 self.password_file = Some(value.into());
             }
-            Some(("connections", value)) => self.connections = Some(units::connections(value)?),
-            Some(("symlinks", value)) => self.symlinks = Some(symlinks(value)?),
-            Some(("playlists", value)) => self.stored_playlists = Some(stored_playlists(value)?),
-            Some(("xattrs", value)) => self.xattrs = Some(yes_or_no(value)?),
-            Some(("owner", value)) => self.owners = Some(owners(value)?),
+            Some(("connections", value)) => settings.connections = Some(units::connections(value)?),
+            Some(("symlinks", value)) => settings.symlinks = Some(parse_symlinks(value)?),
+            Some(("playlists", value)) => settings.playlists = Some(parse_playlists(value)?),
+            Some(("xattrs", value)) => settings.xattrs = Some(yes_or_no(value)?),
+            Some(("owner", value)) => settings.owner = Some(parse_owners(value)?),
             Some(("encoding", value)) => {
-                self.encoding = Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
+                settings.encoding =
+                    Some(value.parse().map_err(|e: UnknownEncoding| e.to_string())?);
             }
-            Some(("verify", value)) => self.verify = Some(value.parse()?),
+            Some(("verify", value)) => settings.verify = Some(value.parse()?),
             Some(("library", value)) => self.library = Some(value.to_owned()),
             Some(("idle", value)) => self.idle = Some(units::duration(value)?),
             Some(("store", value)) => self.store_name = Some(value.to_owned()),
@@ -151,32 +135,22 @@ impl MountOptions {
 }
 
 /// Why an option is refused.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 enum Wrong {
+    #[error("there is no such option; see 'aiozfs mount --help'")]
     Unknown,
-    /// `remount`: no option of a mount can be changed.
-    Remount,
-    /// An operation on a mounted tree.
-    Tree,
+    #[error("{0}")]
     Value(String),
 }
+
+const REMOUNT: &str = "the options of a mount cannot be changed, and it is always read-only; unmount it with 'aiozfs umount' and mount it again";
+
+const TREE: &str =
+    "it is done by mount(8) itself, without a type: 'mount --bind' or 'mount --move'";
 
 impl From<String> for Wrong {
     fn from(why: String) -> Self {
         Wrong::Value(why)
-    }
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Wrong::Unknown => "there is no such option; see 'aiozfs mount --help'",
-            Wrong::Remount => {
-                "the options of a mount cannot be changed, and it is always read-only; unmount it with 'aiozfs umount' and mount it again"
-            }
-            Wrong::Tree => "it is done by mount(8) itself, without a type: 'mount --bind' or 'mount --move'",
-            Wrong::Value(why) => why,
-        })
     }
 }
 
@@ -201,34 +175,6 @@ fn unquoted(value: &str) -> &str {
     inner.unwrap_or(value)
 }
 
-/// The value of `symlinks=`.
-pub(super) fn symlinks(value: &str) -> Result<Symlinks, String> {
-    match value {
-        "all" => Ok(Symlinks::All),
-        "inside" => Ok(Symlinks::Inside),
-        "none" => Ok(Symlinks::None),
-        _ => Err("it must be all, inside or none".into()),
-    }
-}
-
-/// The value of `owner=`.
-pub(super) fn owners(value: &str) -> Result<Owners, String> {
-    match value {
-        "archive" => Ok(Owners::Archive),
-        "mounter" => Ok(Owners::Given),
-        _ => Err("it must be archive or mounter".into()),
-    }
-}
-
-/// The value of `playlists=`: whether they are shown as they are stored.
-pub(super) fn stored_playlists(value: &str) -> Result<bool, String> {
-    match value {
-        "stored" => Ok(true),
-        "playable" => Ok(false),
-        _ => Err("it must be playable or stored".into()),
-    }
-}
-
 /// The value of `xattrs=`.
 pub(super) fn yes_or_no(value: &str) -> Result<bool, String> {
     match value {
@@ -247,6 +193,8 @@ const LABELS: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::verification::VerifyArg;
+    use crate::fs::Owners;
 
     fn parse(list: &str) -> Result<MountOptions, String> {
         MountOptions::parse(&[list.to_owned()], false).map_err(|e| e.to_string())
@@ -256,7 +204,7 @@ mod tests {
     fn an_fstab_line() {
         let all = "rw,nosuid,nodev,_netdev,nofail,noauto,user,users,x-systemd.automount,x-a=b,defaults,allow_other,uid=5,gid=6,umask=027,fmask=1,dmask=2,timeout=5s,memory=64M,connections=8,cache_dir=/c,cache_size=2G,offline,noexec,verify=crc,symlinks=none,owner=archive,encoding=cp866,store=s,profile=p,region=r,endpoint_url=http://h,anonymous,requester_pays";
         let options = parse(all).expect("all are known");
-        assert!(options.allow_other && options.noexec && !options.nonempty);
+        assert!(options.offline && !options.nonempty);
         assert_eq!(options.store_name.as_deref(), Some("s"));
         let store = StoreSettings {
             profile: Some("p".into()),
@@ -267,41 +215,30 @@ mod tests {
             ..StoreSettings::default()
         };
         assert_eq!(options.store, store);
-        assert_eq!((options.uid, options.gid), (Some(5), Some(6)));
-        assert_eq!(options.umask, Some(0o27));
-        assert_eq!((options.fmask, options.dmask), (Some(1), Some(2)));
-        assert_eq!(options.timeout, Some(Duration::from_secs(5)));
-        assert_eq!(options.memory, Some(64 << 20));
-        assert_eq!(options.cache_dir.as_deref(), Some("/c".as_ref()));
-        assert_eq!((options.cache_size, options.offline), (Some(2 << 30), true));
-        assert_eq!(options.verify, Some(VerifyArg::Crc));
-        assert_eq!(options.connections, Some(8));
-        assert!(matches!(options.symlinks, Some(Symlinks::None)));
-        assert!(matches!(options.owners, Some(Owners::Archive)));
-        let encoding = options.encoding.map(|encoding| encoding.to_string());
+        let settings = options.settings;
+        assert_eq!(settings.allow_other, Some(true));
+        assert_eq!(settings.noexec, Some(true));
+        assert_eq!((settings.uid, settings.gid), (Some(5), Some(6)));
+        assert_eq!(settings.umask, Some(0o27));
+        assert_eq!((settings.fmask, settings.dmask), (Some(1), Some(2)));
+        assert_eq!(settings.timeout, Some(Duration::from_secs(5)));
+        assert_eq!(settings.memory, Some(64 << 20));
+        assert_eq!(settings.cache_dir.as_deref(), Some("/c".as_ref()));
+        assert_eq!(settings.cache_size, Some(2 << 30));
+        assert_eq!(settings.verify, Some(VerifyArg::Crc));
+        assert_eq!(settings.connections, Some(8));
+        assert!(matches!(settings.symlinks, Some(Symlinks::None)));
+        assert!(matches!(settings.owner, Some(Owners::Archive)));
+        let encoding = settings.encoding.map(|encoding| encoding.to_string());
         assert_eq!(encoding.as_deref(), Some("cp866"));
     }
 
     #[test]
     fn unknown_or_wrong_options_are_errors_that_name_them() {
-        for wrong in [
-            "frobnicate",
-            "ownr",
-            "noallow_other",
-            "context",
-            "remount",
-            "bind",
-            "uid=x",
-            "umask=9",
-            "memory=lots",
-            "memory=1M",
-            "connections=0",
-            "a=b",
-            "playlists=yes",
-            "owner=root",
-            "xattrs=maybe",
-            "encoding=klingon",
-        ] {
+        let all = "\
+            frobnicate ownr noallow_other context remount bind uid=x umask=9 memory=lots memory=1M \
+            connections=0 a=b playlists=yes owner=root xattrs=maybe encoding=klingon";
+        for wrong in all.split_whitespace() {
             let error = parse(wrong).expect_err(wrong);
             assert!(error.contains(wrong), "{error}");
         }
@@ -309,10 +246,11 @@ mod tests {
 
     #[test]
     fn the_later_option_wins() {
-        assert!(!parse("noexec,exec").expect("known").noexec);
+        let noexec = parse("noexec,exec").expect("known").settings.noexec;
+        assert_eq!(noexec, None);
         let lists = parse("playlists=playable,playlists=stored").expect("known");
-        assert_eq!(lists.stored_playlists, Some(true));
-        assert_eq!(parse("uid=1,uid=2").expect("known").uid, Some(2));
+        assert_eq!(lists.settings.playlists, Some(true));
+        assert_eq!(parse("uid=1,uid=2").expect("known").settings.uid, Some(2));
     }
 
     /// A label with a comma in it was split into two options, and the second was unknown.
@@ -322,8 +260,8 @@ mod tests {
         let options = parse(&format!("ro,{label},noatime,rootcontext=a:b:c")).expect("known");
         assert_eq!(options.labels, [label, "rootcontext=a:b:c"]);
         let options = parse(r#"comment="a,b=c",cache_dir="/a,b",uid=5"#).expect("known");
-        assert_eq!(options.cache_dir.as_deref(), Some("/a,b".as_ref()));
-        assert_eq!(options.uid, Some(5));
+        assert_eq!(options.settings.cache_dir.as_deref(), Some("/a,b".as_ref()));
+        assert_eq!(options.settings.uid, Some(5));
         for open in [r#"ro,context="a,b"#, r#"""""#, "\""] {
             let error = parse(open).expect_err(open);
             assert!(error.contains(open), "{error}");
@@ -332,50 +270,17 @@ mod tests {
 
     #[test]
     fn options_for_other_programs_are_ignored() {
-        for option in [
-            "user",
-            "user=joe",
-            "nouser",
-            "users",
-            "owner",
-            "noowner",
-            "group",
-            "nogroup",
-            "comment=x-gvfs-show",
-            "x-gvfs-hide",
-            "X-mount.mkdir=0755",
-            "x-systemd.requires=a",
-            "helper=udisks2",
-            "uhelper=udisks2",
-            "lazytime",
-            "nolazytime",
-            "sync",
-            "async",
-            "dirsync",
-            "suid",
-            "dev",
-            "relatime",
-            "strictatime",
-            "nodiratime",
-            "noiversion",
-            "silent",
-            "loud",
-            "mand",
-            "nomand",
-            "loop",
-            "loop=/dev/loop3",
-            "subtype=zip",
-            "max_read=131072",
-            "blkdev",
-            "auto_unmount",
-            "big_writes",
-            "_rnetdev",
-            "rshared",
-        ] {
+        let known = "\
+            user user=joe nouser users owner noowner group nogroup comment=x-gvfs-show x-gvfs-hide \
+            X-mount.mkdir=0755 x-systemd.requires=a helper=udisks2 uhelper=udisks2 lazytime \
+            nolazytime sync async dirsync suid dev relatime strictatime nodiratime noiversion \
+            silent loud mand nomand loop loop=/dev/loop3 subtype=zip max_read=131072 blkdev \
+            auto_unmount big_writes _rnetdev rshared";
+        for option in known.split_whitespace() {
             parse(option).expect(option);
         }
         assert!(parse("allow_root").expect("known").allow_root);
-        let none = parse("nosymfollow").expect("known").symlinks;
+        let none = parse("nosymfollow").expect("known").settings.symlinks;
         assert!(matches!(none, Some(Symlinks::None)));
         let named = parse("fsname=film").expect("known").fs_name;
         assert_eq!(named.as_deref(), Some("film"));
@@ -384,7 +289,10 @@ mod tests {
     #[test]
     fn sloppy_ignores_only_unknown_options() {
         let sloppy = |list: &str| MountOptions::parse(&[list.to_owned()], true);
-        assert_eq!(sloppy("frobnicate,a=b,uid=5").expect("known").uid, Some(5));
+        assert_eq!(
+            sloppy("frobnicate,a=b,uid=5").expect("known").settings.uid,
+            Some(5)
+        );
         for wrong in ["uid=me", "remount"] {
             sloppy(wrong).expect_err(wrong);
         }

@@ -115,10 +115,11 @@ fn json(found: &[Found], out: &mut dyn Write) -> io::Result<()> {
     let rows = found.iter().map(|mount| {
         let report = mount.report.as_ref().ok();
         let path = mount.mountpoint.as_os_str().as_bytes();
+        let (mountpoint, mountpoint_hex) = show::text_and_hex(path);
         let since = report.and_then(|r| now.checked_sub(Duration::from_secs_f64(r.uptime_s)));
         Row {
-            mountpoint: String::from_utf8_lossy(path).into_owned(),
-            mountpoint_hex: std::str::from_utf8(path).is_err().then(|| show::hex(path)),
+            mountpoint,
+            mountpoint_hex,
             source: mount.source.clone(),
             state: State::of(mount),
             pid: report.map(|report| report.pid),

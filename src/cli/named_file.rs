@@ -68,19 +68,19 @@ impl<'a> NamedFile<'a> {
 
     /// It cannot be read.
     pub(super) fn unreadable(&self, error: &io::Error) -> Failure {
-        match error.kind() {
-            io::ErrorKind::NotFound => self.failed("there is no such file"),
-            io::ErrorKind::IsADirectory => self.failed("it is a directory, not a file"),
-            _ => self.failed(format!("it cannot be read: {error}")),
-        }
+        self.unusable("read", "there is no such file", error)
     }
 
     /// It cannot be written.
     pub(super) fn unwritable(&self, error: &io::Error) -> Failure {
+        self.unusable("written", "its directory does not exist", error)
+    }
+
+    fn unusable(&self, done: &str, missing: &str, error: &io::Error) -> Failure {
         match error.kind() {
-            io::ErrorKind::NotFound => self.failed("its directory does not exist"),
+            io::ErrorKind::NotFound => self.failed(missing),
             io::ErrorKind::IsADirectory => self.failed("it is a directory, not a file"),
-            _ => self.failed(format!("it cannot be written: {error}")),
+            _ => self.failed(format!("it cannot be {done}: {error}")),
         }
     }
 

@@ -34,15 +34,14 @@ impl Reload {
 
     fn take_over(&self) -> Result<(), Failure> {
         let config = Config::load()?;
-        let location = self.location.clone();
         // All that can fail comes before the first change.
-        let (servers, password) = self.args.secrets(&config, location, &self.options)?;
-        logging::configure(config.log());
+        let location = self.location.clone();
+        let access = self.args.resolve_with(&config, location, &self.options)?;
+        let servers = access.options.servers.servers;
+        logging::configure(config.settings().log.as_deref());
         self.args.resize_cache(&config, &self.options);
-        let templates = |servers: &[Server]| -> Vec<String> {
-            servers.iter().map(|s| s.template.clone()).collect()
-        };
-        if templates(&servers) != templates(&self.servers) {
+        let template = |server: &Server| server.template.clone();
+        if !(servers.iter().map(template)).eq(self.servers.iter().map(template)) {
             log::warn!(
                 "SIGHUP: other gateways are configured now; they are used from the next mount on"
             );
@@ -53,7 +52,7 @@ impl Reload {
                 server.secrets.replace(&renewed.secrets);
             }
         }
-        if let Some(password) = password {
+        if let Some(password) = access.options.password {
             self.volume.decoder().set_password(password);
         }
         Ok(())

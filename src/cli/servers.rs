@@ -61,27 +61,26 @@ impl ServerArgs {
         location: &Location,
         gateway: Option<String>,
     ) -> Result<Servers, Failure> {
-        if let Some(template) = gateway {
-            let mut servers = vec![Server {
+        let own = |template: String| -> Result<Server, Failure> {
+            Ok(Server {
                 secrets: self.own_secrets()?,
                 ..Server::new(template)
-            }];
-            if !self.gateways.is_empty() {
-                servers.extend(self.gateways(config)?);
+            })
+        };
+        let servers = match (gateway, location) {
+            (Some(template), _) => {
+                let mut servers = vec![own(template)?];
+                if !self.gateways.is_empty() {
+                    servers.extend(self.gateways(config)?);
+                }
+                servers
             }
-            return self.with(config, servers);
-        }
-        let servers = match location {
-            Location::File(_) => Vec::new(),
-            Location::Url(url) => vec![Server {
-                secrets: self.own_secrets()?,
-                ..Server::new(url)
-            }],
-            Location::Object(address) => vec![Server {
-                secrets: self.own_secrets()?,
-                ..Server::new(address.to_string())
-            }],
-            Location::Cid(_) | Location::Path(_) | Location::Id(_) => self.gateways(config)?,
+            (None, Location::File(_)) => Vec::new(),
+            (None, Location::Url(url)) => vec![own(url.clone())?],
+            (None, Location::Object(address)) => vec![own(address.to_string())?],
+            (None, Location::Cid(_) | Location::Path(_) | Location::Id(_)) => {
+                self.gateways(config)?
+            }
         };
         self.with(config, servers)
     }
@@ -105,7 +104,7 @@ impl ServerArgs {
         let clients = self.clients(config)?;
         Ok(Servers {
             servers,
-            stripe: self.stripe || config.stripe(),
+            stripe: self.stripe || config.settings().stripe == Some(true),
             clients,
             netrc: netrc(),
             ..Servers::default()

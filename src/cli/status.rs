@@ -207,16 +207,16 @@ fn text(report: &Report, before: Option<(&Report, Duration)>) -> String {
 /// A line for each archive of a library that was opened since the mount.
 fn library(archives: &[ArchiveStatus]) -> String {
     let mut text = String::new();
-    let used = archives.iter().filter(|archive| archive.opened > 0);
+    let used = archives.iter().filter(|archive| archive.sums.opened > 0);
     for archive in used.clone() {
         let what = match &archive.error {
             Some(error) => error.clone(),
             None => format!(
                 "{} read, {} fetched in {} requests, {} errors, {} files open",
-                HumanBytes(archive.bytes_read),
-                HumanBytes(archive.bytes_fetched),
-                archive.requests,
-                archive.errors,
+                HumanBytes(archive.sums.bytes_read),
+                HumanBytes(archive.sums.bytes_fetched),
+                archive.sums.requests,
+                archive.sums.errors,
                 archive.files_open
             ),
         };

@@ -1,6 +1,5 @@
 //! The options of the cache of blocks, and the caches that this process has open.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,8 @@ use clap::Args;
 use parking_lot::Mutex;
 
 use super::config::Config;
-use super::directories::CacheDirArgs;
+use super::directories::{CacheDirArgs, cache_dir};
+use super::settings::Settings;
 use super::{Failure, units};
 use crate::cache::{Cache, Content, Folder};
 use crate::volume::open_cache;
@@ -20,96 +20,65 @@ const SETTLE: Duration = Duration::from_millis(700);
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct StorageArgs {
     #[command(flatten)]
-    dir: CacheDirArgs,
+    pub(super) dir: CacheDirArgs,
     /// The size limit of the cache on disk; 0 for no cache [default: 10G, or a tenth of the free space if
     /// that is less]
     #[arg(long, value_name = "SIZE", value_parser = units::size, env = "AIOZFS_CACHE_SIZE")]
-    cache_size: Option<u64>,
+    pub(super) cache_size: Option<u64>,
 }
 
-/// The options of all commands that read archives.
-#[derive(Debug, Clone, Default, Args)]
-pub(super) struct ReuseArgs {
-    #[command(flatten)]
-    storage: StorageArgs,
-    /// Ask no server: only bytes in the cache can be read
-    #[arg(long)]
-    offline: bool,
+/// Opens the cache. Everything works without one, so an error is a warning.
+pub(super) fn open(settings: &Settings, is_offline: bool) -> Option<Cache> {
+    if settings.cache_size == Some(0) {
+        return None;
+    }
+    let dir = cache_dir(settings.cache_dir.as_deref());
+    let shown = dir.display();
+    if is_offline && matches!(Folder::is_below(&dir), Ok(false)) {
+        log::warn!("cache: there is none in {shown}");
+        return None;
+    }
+    match open_cache(&dir, settings.cache_size) {
+        Ok(cache) => {
+            OPEN.lock().push(cache.clone());
+            Some(cache)
+        }
+        Err(e) => {
+            log::warn!(
+                "cache: {shown} is not used, and nothing is kept: {e}; give another with --cache-dir, or --cache-size 0"
+            );
+            None
+        }
+    }
 }
 
-impl ReuseArgs {
-    /// Mount options take precedence.
-    pub(super) fn with(mut self, dir: Option<PathBuf>, size: Option<u64>, offline: bool) -> Self {
-        if let Some(dir) = dir {
-            self.storage.dir = CacheDirArgs::at(dir);
-        }
-        self.storage.cache_size = size.or(self.storage.cache_size);
-        self.offline |= offline;
-        self
-    }
-
-    /// Whether no server may be asked.
-    pub(super) fn is_offline(&self) -> bool {
-        self.offline
-    }
-
-    /// Gives the open caches the configured size. Without one, or if an option has a size, they keep theirs.
-    pub(super) fn resize(&self, config: &Config) {
-        let configured = config.cache_size().filter(|size| *size > 0);
-        if let (None, Some(size)) = (self.storage.cache_size, configured) {
-            OPEN.lock().iter().for_each(|cache| cache.set_size(size));
-        }
-    }
-
-    /// The cache. Everything works without one, so an error is a warning.
-    pub(super) fn open(&self, config: &Config) -> Option<Cache> {
-        let size = self.storage.cache_size.or(config.cache_size());
-        if size == Some(0) {
-            return None;
-        }
-        let dir = self.storage.dir.dir_or(config.cache_dir());
-        if self.offline && matches!(Folder::is_below(&dir), Ok(false)) {
-            log::warn!("cache: there is none in {}", dir.display());
-            return None;
-        }
-        match open_cache(&dir, size) {
-            Ok(cache) => {
-                OPEN.lock().push(cache.clone());
-                Some(cache)
-            }
-            Err(e) => {
-                let dir = dir.display();
-                log::warn!(
-                    "cache: {dir} is not used, and nothing is kept: {e}; give another with --cache-dir, or --cache-size 0"
-                );
-                None
-            }
-        }
-    }
+/// Gives the open caches another size.
+pub(super) fn resize(size: u64) {
+    OPEN.lock().iter().for_each(|cache| cache.set_size(size));
 }
 
 impl StorageArgs {
     /// The cache, for the commands that manage it. They do not create it: without one in the usual place, this tells the
     /// user so and returns `None`. Without one in the directory that the user named, it fails.
     pub(super) fn open_to_manage(&self, config: &Config) -> Result<Option<Cache>, Failure> {
-        let dir = self.dir.dir_or(config.cache_dir());
+        let dir = self.dir.dir_or(config.settings().cache_dir.as_deref());
         let shown = dir.display();
         let unusable = |e| Failure::new(format!("{shown}: {e}; give another with --cache-dir"));
         if !Folder::is_below(&dir).map_err(unusable)? {
             let missing = format!("there is no cache in {shown}");
-            if self.dir.is_given() {
+            if self.dir.given().is_some() {
                 return Err(Failure::new(missing));
             }
             tell!("aiozfs: {missing}; 'aiozfs mount' and 'aiozfs fetch' make one");
             return Ok(None);
         }
-        let size = self.cache_size.or(config.cache_size());
+        let size = self.cache_size.or(config.settings().cache_size);
         open_cache(&dir, size).map(Some).map_err(unusable)
     }
 
     /// What is in the cache; `None` if there is none, or it cannot be read. Says nothing, and changes nothing.
     pub(super) fn content(&self, config: &Config) -> Option<Content> {
-        let dir = self.dir.dir_or(config.cache_dir());
+        let dir = self.dir.dir_or(config.settings().cache_dir.as_deref());
         let folder = Folder::open_as_it_is(&dir).ok()?;
         // Nothing is written to it, so it needs no size.
         let cache = Cache::new(Arc::new(folder), 0);

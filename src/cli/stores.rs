@@ -5,7 +5,6 @@ use clap::Args;
 use super::config::Config;
 use super::mount_options::MountOptions;
 use super::show::quoted;
-use super::store_table::StoreTable;
 use super::{Failure, completions};
 use crate::stores::StoreSettings;
 use crate::volume::Location;
@@ -84,21 +83,17 @@ impl StoreArgs {
             return Ok(own);
         };
         let of_archive = config.store_of(&address.to_string());
-        let table = match name.map(String::as_str).or(of_archive) {
+        let mut stores = config.stores();
+        let store = match name.map(String::as_str).or(of_archive) {
             Some(name) => {
-                let mut stores = config.stores();
-                let found = stores.find(|(known, _)| *known == name);
-                let found = found.ok_or_else(|| {
-                    Failure::usage(format!("the configuration has no [store.{name}]"))
-                })?;
-                Some(found.1)
+                let missing = || Failure::usage(format!("the configuration has no [store.{name}]"));
+                let store = stores.find(|(known, _)| *known == name);
+                Some(store.ok_or_else(missing)?)
             }
-            None => {
-                let mut tables = config.stores().map(|(_, table)| table);
-                tables.find(|table| table.has(&address.bucket))
-            }
+            None => stores.find(|(_, table)| table.has(&address.bucket)),
         };
-        Ok(own.or(table.map(StoreTable::settings).unwrap_or_default()))
+        let configured = store.map(|(_, table)| table.settings());
+        Ok(own.or(configured.unwrap_or_default()))
     }
 }
 

@@ -71,14 +71,14 @@ impl Directory {
         let named = nodes.into_iter().flatten().map(|node| Child {
             name: node.name(),
             ino: node.part.ino(Ino::ROOT),
-            cookie: DOTS + node.part.number(),
+            cookie: DOTS + node.part.0,
         });
         dots.chain(named)
     }
 
     /// The name at a position, which may be gone.
     fn name_at(&self, cookie: u64) -> Option<Box<str>> {
-        let part = Part::numbered(cookie - DOTS);
+        let part = Part(cookie - DOTS);
         match self.shown.node(part) {
             Some((snapshot, node)) => {
                 (snapshot.parent(node).part == self.part).then(|| node.name().into())

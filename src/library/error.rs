@@ -1,78 +1,31 @@
 //! What can be wrong with the names of a library, and why an archive of it is not open.
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use thiserror::Error;
 
 use crate::volume::OpenError;
 
 /// What is wrong with a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum NameError {
-    /// No directory can have this name.
-    Bad {
-        /// The name.
-        name: String,
-        /// Why not.
-        why: &'static str,
-    },
-    /// Two archives have this name.
+    #[error("'{name}' cannot be the name of an archive: {why}")]
+    Bad { name: String, why: &'static str },
+    #[error("two archives have the name '{0}'")]
     Twice(String),
-    /// The name of one archive is a directory above another one.
-    Below {
-        /// The name of the other one.
-        name: String,
-        /// The first archive.
-        archive: String,
-    },
+    #[error("'{name}' would be inside the archive '{archive}'; give one of them another name")]
+    Below { name: String, archive: String },
 }
-
-impl NameError {
-    /// The name that is wrong.
-    pub fn name(&self) -> &str {
-        match self {
-            NameError::Bad { name, .. }
-            | NameError::Twice(name)
-            | NameError::Below { name, .. } => name,
-        }
-    }
-}
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NameError::Bad { name, why } => {
-                write!(f, "'{name}' cannot be the name of an archive: {why}")
-            }
-            NameError::Twice(name) => write!(f, "two archives have the name '{name}'"),
-            NameError::Below { name, archive } => write!(
-                f,
-                "'{name}' would be inside the archive '{archive}'; give one of them another name"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for NameError {}
 
 /// Why there is no list of the archives of a library. The texts are for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ListError {
     /// What the user wrote is wrong: a line of the list, or the names in it.
+    #[error("{0}")]
     Wrong(String),
     /// A file cannot be read, or a server does not answer.
+    #[error("{0}")]
     Unreadable(String),
 }
-
-impl fmt::Display for ListError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ListError::Wrong(why) | ListError::Unreadable(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for ListError {}
 
 impl From<NameError> for ListError {
     fn from(error: NameError) -> Self {
@@ -81,50 +34,29 @@ impl From<NameError> for ListError {
 }
 
 /// Why an archive of a library is not open.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum Unopened {
-    /// It cannot be opened.
+    #[error("{0}")]
     Open(Box<OpenError>),
     /// The options do not fit it.
+    #[error("{0}")]
     Setup(String),
     /// It is a directory, which was added to the library.
+    #[error("it is a directory")]
     Directory,
     /// It was opened before, and is another archive now. It has new inode numbers.
+    #[error("it has changed since it was opened before")]
     Changed,
-    /// It has more names than an archive of a library can have.
+    #[error("it has more than 268 million names; mount it alone, without a library")]
     TooManyNames,
     /// The list does not name it any longer, or the mount ends.
+    #[error("it is no longer in the library")]
     Gone,
 }
-
-impl fmt::Display for Unopened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unopened::Open(error) => error.fmt(f),
-            Unopened::Setup(why) => f.write_str(why),
-            Unopened::Directory => f.write_str("it is a directory"),
-            Unopened::Changed => f.write_str("it has changed since it was opened before"),
-            Unopened::TooManyNames => {
-                f.write_str("it has more than 268 million names; mount it alone, without a library")
-            }
-            Unopened::Gone => f.write_str("it is no longer in the library"),
-        }
-    }
-}
-
-impl std::error::Error for Unopened {}
 
 impl From<OpenError> for Unopened {
     fn from(error: OpenError) -> Self {
         Unopened::Open(Box::new(error))
     }
-}
-
-/// An archive that could not be opened, and is not tried again for a while.
-#[derive(Debug, Clone)]
-pub struct Failed {
-    /// Why.
-    pub error: Arc<Unopened>,
-    /// For how long after the attempt it is not tried again.
-    pub pause: Duration,
 }

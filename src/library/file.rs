@@ -1,9 +1,8 @@
-//! A file of an archive that is open, or that has to be opened first.
+//! A file of an archive that is open.
 
 use std::sync::Arc;
 
-use super::error::Unopened;
-use super::slot::{Opening, Slot};
+use super::slot::Slot;
 use crate::fs::{Attr, Ino};
 use crate::volume::{FileError, Volume};
 
@@ -59,14 +58,14 @@ impl File {
 
     /// The inode number in the mount of another file of this archive.
     pub fn outer(&self, ino: Ino) -> Ino {
-        self.slot.as_ref().map_or(ino, |slot| slot.part().ino(ino))
+        self.slot.as_ref().map_or(ino, |slot| slot.part.ino(ino))
     }
 
     /// The inode number in the mount of the directory that has the archive's root; `None` for the only archive
     /// of a mount.
     pub fn above(&self) -> Option<Ino> {
         let slot = self.slot.as_ref()?;
-        Some(slot.directory().ino(Ino::ROOT))
+        Some(slot.directory.ino(Ino::ROOT))
     }
 
     /// The path in the mount of a file of this archive.
@@ -74,8 +73,8 @@ impl File {
         let inside = self.volume.tree().path(ino);
         match &self.slot {
             None => inside,
-            Some(slot) if inside.is_empty() => slot.item().name().into(),
-            Some(slot) => [slot.item().name().as_bytes(), &inside].join(&b'/'),
+            Some(slot) if inside.is_empty() => slot.item.name().into(),
+            Some(slot) => [slot.item.name().as_bytes(), &inside].join(&b'/'),
         }
     }
 
@@ -85,27 +84,5 @@ impl File {
         if let Some(slot) = &self.slot {
             slot.file_opened();
         }
-    }
-}
-
-/// A file or directory of an archive that is not open.
-pub struct ClosedFile {
-    slot: Arc<Slot>,
-    ino: Ino,
-    opening: Result<Opening, Arc<Unopened>>,
-}
-
-impl ClosedFile {
-    pub(super) fn new(slot: Arc<Slot>, ino: Ino, opening: Result<Opening, Arc<Unopened>>) -> Self {
-        Self { slot, ino, opening }
-    }
-
-    /// Waits until its archive is open.
-    ///
-    /// # Errors
-    /// If it cannot be opened. The cause was logged.
-    pub async fn open(self) -> Result<File, Arc<Unopened>> {
-        let volume = self.opening?.await?;
-        Ok(File::new(volume, Some(self.slot), self.ino))
     }
 }

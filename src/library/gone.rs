@@ -1,7 +1,9 @@
 //! Names that are no longer shown, so that a listing can go on behind one of them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::inode::Part;
 
@@ -15,9 +17,8 @@ pub(super) struct Gone(Arc<Mutex<VecDeque<Name>>>);
 type Name = (Part, Box<str>);
 
 impl Gone {
-    /// Adds a name.
     pub(super) fn add(&self, part: Part, name: &str) {
-        let mut names = self.names();
+        let mut names = self.0.lock();
         if names.len() == MOST {
             names.pop_front();
         }
@@ -26,15 +27,8 @@ impl Gone {
 
     /// The name that had this part last.
     pub(super) fn name(&self, part: Part) -> Option<Box<str>> {
-        let names = self.names();
-        let mut newest_first = names.iter().rev();
-        newest_first
-            .find(|(gone, _)| *gone == part)
-            .map(|(_, name)| name.clone())
-    }
-
-    fn names(&self) -> MutexGuard<'_, VecDeque<Name>> {
-        // Each change is one call.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let names = self.0.lock();
+        let newest = names.iter().rev().find(|(gone, _)| *gone == part)?;
+        Some(newest.1.clone())
     }
 }

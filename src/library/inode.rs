@@ -15,12 +15,11 @@ const ENTRY_BITS: u32 = 28;
 /// Bits of the name's part. An inode number then is below 2^63: programs keep it in signed integers.
 const NAME_BITS: u32 = 35;
 
-/// The largest number of an entry.
 pub(super) const LARGEST_ENTRY: u64 = (1 << ENTRY_BITS) - 1;
 
-/// The part of an inode number that stands for a name. [`Part::ROOT`] is the root of the library.
+/// The part of an inode number that stands for a name: 0 for the root of the library, [`Part::ROOT`], alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Part(u64);
+pub(super) struct Part(pub(super) u64);
 
 impl Part {
     pub(super) const ROOT: Part = Part(0);
@@ -41,22 +40,10 @@ impl Part {
         Self((bits >> (64 - NAME_BITS)).max(1))
     }
 
-    /// The inode number of an entry.
     pub(super) fn ino(self, entry: Ino) -> Ino {
         Ino(self.0 << ENTRY_BITS | entry.0)
     }
 
-    /// Its number, which is 0 for the root alone.
-    pub(super) fn number(self) -> u64 {
-        self.0
-    }
-
-    /// The part of this number.
-    pub(super) fn numbered(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The parts of an inode number.
     pub(super) fn split(ino: Ino) -> (Self, Ino) {
         (Self(ino.0 >> ENTRY_BITS), Ino(ino.0 & LARGEST_ENTRY))
     }

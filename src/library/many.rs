@@ -1,11 +1,12 @@
 //! Many archives: what their inode numbers stand for, and what opens and closes them.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::archives::{Archives, LibraryOptions, OpenRequest};
 use super::directory::Directory;
 use super::error::{ListError, Unopened};
-use super::file::{ClosedFile, File};
+use super::file::File;
 use super::inode::{LARGEST_ENTRY, Part};
 use super::item::Item;
 use super::names::{Names, Reloaded};
@@ -25,7 +26,6 @@ use super::walk::Walk;
 use crate::archive::{Kind, Timestamp};
 use crate::fs::{Attr, Ino};
 use crate::reader::{Trace, Traced, TracedKind};
-use crate::source::Priority;
 use crate::volume::{OpenError, Volume};
 
 /// Permission bits of directories before the mask.
@@ -46,7 +46,6 @@ pub(super) struct Many {
     listing: tokio::sync::Mutex<()>,
     pub(super) open: OpenOnes,
     walk: Mutex<Walk>,
-    /// What happens in all archives.
     pub(super) trace: Trace,
     pub(super) watcher: OnceLock<Box<dyn Fn(Change) + Send + Sync>>,
     runtime: Handle,
@@ -71,17 +70,15 @@ pub enum Change {
 pub enum Found {
     /// A file or directory of an open archive.
     File(File),
-    /// The same of an archive that is not open.
-    Closed(ClosedFile),
+    /// The same of an archive that is not open. Ends when it is. If it cannot be opened, the cause was logged.
+    Closed(BoxFuture<'static, Result<File, Arc<Unopened>>>),
     /// A directory of the library.
     Directory(Directory),
     /// Nothing any longer.
     Gone,
 }
 
-/// What is done, and what becomes of it.
 impl Many {
-    /// No archives yet.
     pub(super) fn new(
         archives: Arc<dyn Archives>,
         options: LibraryOptions,
@@ -101,18 +98,14 @@ impl Many {
         });
         let idle = many.options.idle;
         let pause = (idle / 4).clamp(Duration::from_millis(100), LOOK_AT_LEAST);
-        many.every(pause, move |many| {
-            many.open.close_idle(idle, Instant::now());
-            std::future::ready(()).boxed()
+        many.every(pause, move |many| async move {
+            many.open.close_idle(idle, &many.names.past);
         });
         if let Some(pause) = many.options.refresh {
-            many.every(pause, |many| {
-                async move {
-                    if let Err(why) = many.reload().await {
-                        log::warn!("cannot reload the list, so the previous one stays: {why}");
-                    }
+            many.every(pause, |many| async move {
+                if let Err(why) = many.reload().await {
+                    log::warn!("cannot reload the list, so the previous one stays: {why}");
                 }
-                .boxed()
             });
         }
         many
@@ -126,17 +119,23 @@ impl Many {
             let directory = Directory::new(&now, part).filter(|_| entry == Ino::ROOT);
             return directory.map_or(Found::Gone, Found::Directory);
         };
-        let closed = |opening| Found::Closed(ClosedFile::new(slot.clone(), entry, opening));
-        let (touched, is_step) = slot.touch(Instant::now());
+        let closed = |opening: Result<Opening, Arc<Unopened>>| {
+            let slot = slot.clone();
+            let file = async move { Ok(File::new(opening?.await?, Some(slot), entry)) };
+            Found::Closed(file.boxed())
+        };
+        let open = |request| self.clone().open(slot.clone(), request).boxed();
+        let (touched, is_step) = slot.touch(Instant::now(), &self.trace, open);
         let found = match touched {
             Touched::Open(volume) => Found::File(File::new(volume, Some(slot.clone()), entry)),
-            Touched::Opening(opening) => closed(Ok(opening)),
-            Touched::Failed(error) => closed(Err(error)),
-            Touched::Closed => {
-                let begun = self.begin(slot, Priority::Demand);
-                // Else it has just become stale.
-                closed(begun.ok_or_else(|| Arc::new(Unopened::Changed)))
+            Touched::Opening { opening, is_new } => {
+                if is_new {
+                    // Also if those who wait give up.
+                    self.runtime.spawn(opening.clone());
+                }
+                closed(Ok(opening))
             }
+            Touched::Failed(error) => closed(Err(error)),
         };
         if is_step {
             self.step(&now, slot);
@@ -146,21 +145,21 @@ impl Many {
 
     /// A program looks into an archive that was not open, or was opened ahead: opens the next ones if it walks.
     fn step(self: &Arc<Self>, now: &Shown, slot: &Arc<Slot>) {
-        let Some((snapshot, node)) = now.node(slot.part()) else {
+        let Some((snapshot, node)) = now.node(slot.part) else {
             return;
         };
         let directory = snapshot.parent(node);
         let Ok(position) = snapshot.position(directory, node.name()) else {
             return;
         };
-        let ahead = {
-            let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
-            walk.enters(directory.part, position)
-        };
+        let ahead = self.walk.lock().enters(directory.part, position);
         let next = snapshot.children_from(directory, ahead.start);
         for node in next.take(ahead.len()) {
             if let Content::Archive(slot) = &node.content {
-                self.begin(slot, Priority::Prefetch);
+                let open = |request| self.clone().open(slot.clone(), request).boxed();
+                if let Some(opening) = slot.open_ahead(&self.trace, open) {
+                    self.runtime.spawn(opening);
+                }
             }
         }
     }
@@ -185,10 +184,10 @@ impl Many {
     }
 
     /// Does something from time to time, for as long as the library lives.
-    fn every(
+    fn every<F: Future<Output = ()> + Send>(
         self: &Arc<Self>,
         pause: Duration,
-        act: impl Fn(Arc<Self>) -> BoxFuture<'static, ()> + Send + 'static,
+        act: impl Fn(Arc<Self>) -> F + Send + 'static,
     ) {
         let (many, closed) = (Arc::downgrade(self), self.closed.clone());
         self.runtime.spawn(async move {
@@ -202,24 +201,10 @@ impl Many {
 
 /// Opening archives.
 impl Many {
-    /// Begins to open an archive, unless others have begun. `None` if it is not to be opened.
-    fn begin(self: &Arc<Self>, slot: &Arc<Slot>, priority: Priority) -> Option<Opening> {
-        let open = |request| {
-            let (many, slot) = (self.clone(), slot.clone());
-            async move { many.open(&slot, request).await }.boxed()
-        };
-        let (opening, is_new) = slot.begin(priority, &self.trace, open)?;
-        if is_new {
-            // Also if those who wait give up.
-            self.runtime.spawn(opening.clone());
-        }
-        Some(opening)
-    }
-
-    async fn open(self: Arc<Self>, slot: &Arc<Slot>, request: OpenRequest) -> Outcome {
+    async fn open(self: Arc<Self>, slot: Arc<Slot>, request: OpenRequest) -> Outcome {
         // Without an end, all who wait for the attempt would get errors for as long as the mount exists.
         let (trace, began, since) = (request.trace.clone(), SystemTime::now(), Instant::now());
-        let attempt = AssertUnwindSafe(self.attempt(slot, request)).catch_unwind();
+        let attempt = AssertUnwindSafe(self.attempt(&slot, request)).catch_unwind();
         let opened = attempt.await.unwrap_or_else(|_| {
             Err(Unopened::Setup(
                 "opening it panicked; please report this".into(),
@@ -230,7 +215,7 @@ impl Many {
             Ok(volume) => return Ok(volume),
             Err(error) => Arc::new(error),
         };
-        let name = slot.item().name();
+        let name = slot.item.name();
         match &*error {
             Unopened::Gone => {}
             Unopened::Directory => slot.set_closed(),
@@ -241,7 +226,7 @@ impl Many {
                 slot.set_closed();
             }
             Unopened::Open(_) | Unopened::Setup(_) | Unopened::TooManyNames => {
-                let pause = slot.failed(&error, Instant::now()).pause.as_secs();
+                let pause = slot.failed(&error, Instant::now()).as_secs();
                 log::warn!("cannot open {name}: {error}; not tried again for {pause} s");
             }
         }
@@ -256,26 +241,26 @@ impl Many {
         let result = tokio::select! {
             biased;
             () = self.closed.cancelled() => Err(Unopened::Gone),
-            result = self.archives.open(slot.item(), request) => result,
+            result = self.archives.open(&slot.item, request) => result,
         };
         match result {
             Err(Unopened::Open(error)) if matches!(*error, OpenError::Directory(_)) => {
                 Err(self.open_directory(slot, *error).await)
             }
-            result => self.keep(slot, result?, Instant::now()),
+            result => self.keep(slot, result?),
         }
     }
 
     /// Shows the archives in a directory that seemed to be an archive.
     async fn open_directory(self: &Arc<Self>, slot: &Slot, error: OpenError) -> Unopened {
-        let items = match self.archives.directory(slot.item()).await {
+        let items = match self.archives.directory(&slot.item).await {
             None => return error.into(),
             Some(Err(why)) => return why,
             Some(Ok(items)) if items.is_empty() => return error.into(),
             Some(Ok(items)) => items,
         };
         slot.set_directory(true);
-        match self.names.expand(slot.item(), items) {
+        match self.names.expand(&slot.item, items) {
             Ok(changed) => {
                 self.forget_names(changed, None);
                 Unopened::Directory
@@ -287,27 +272,21 @@ impl Many {
         }
     }
 
-    /// Keeps an archive that was opened.
-    fn keep(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        volume: Volume,
-        now: Instant,
-    ) -> Result<Arc<Volume>, Unopened> {
+    fn keep(self: &Arc<Self>, slot: &Arc<Slot>, volume: Volume) -> Result<Arc<Volume>, Unopened> {
         // Each name has a number, and so has each directory that only names imply.
         if volume.tree().largest().0 > LARGEST_ENTRY {
             return Err(Unopened::TooManyNames);
         }
         let volume = Arc::new(volume);
-        slot.opened(&volume, now)?;
-        let (many, part) = (Arc::downgrade(self), slot.part());
+        slot.opened(&volume, Instant::now())?;
+        let (many, part) = (Arc::downgrade(self), slot.part);
         volume.on_wrong(move |ino| {
             let many = many.upgrade();
             if let Some(watcher) = many.as_ref().and_then(|many| many.watcher.get()) {
                 watcher(Change::Bytes(part.ino(ino)));
             }
         });
-        self.open.add(slot, now);
+        self.open.add(slot, &self.names.past);
         // It may have been opened when the library was closed, which then did not see it.
         if self.closed.is_cancelled() {
             volume.close();

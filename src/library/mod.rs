@@ -27,11 +27,11 @@ mod walk;
 
 pub use archives::{Archives, LibraryOptions, OpenRequest};
 pub use directory::{Child, Directory};
-pub use error::{Failed, ListError, NameError, Unopened};
-pub use file::{ClosedFile, File};
+pub use error::{ListError, NameError, Unopened};
+pub use file::File;
 pub use item::Item;
 pub use many::{Change, Found};
 pub use names::Reloaded;
 pub use past::Totals;
 pub use shared::Library;
-pub use status::{ArchiveStatus, State};
+pub use status::{ArchiveStatus, State, Sums};

@@ -1,8 +1,11 @@
 //! The names of a library: those of its list, those in directories of archives, and those that programs looked up.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
 
 use super::error::NameError;
 use super::inode::Part;
@@ -18,6 +21,7 @@ const MOST_LOOKED_UP: usize = 1024;
 pub(super) struct Names {
     given: Mutex<Given>,
     shown: RwLock<Arc<Shown>>,
+    /// What archives did that are closed.
     pub(super) past: Past,
 }
 
@@ -40,7 +44,7 @@ struct Listed {
 }
 
 /// What a reload did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     /// How many archives there are now.
     pub archives: usize,
@@ -50,7 +54,6 @@ pub struct Reloaded {
     pub removed: usize,
 }
 
-/// What a change did.
 struct Change {
     before: Arc<Shown>,
     after: Arc<Shown>,
@@ -60,26 +63,21 @@ struct Change {
 
 /// A change returns the names that the kernel must forget.
 impl Names {
-    /// The root alone.
     pub(super) fn new() -> Self {
-        let past = Past::default();
         Self {
             given: Mutex::default(),
-            shown: RwLock::new(Arc::new(Shown::empty(&past))),
-            past,
+            shown: RwLock::new(Arc::new(Shown::empty())),
+            past: Past::default(),
         }
     }
 
-    /// The names now.
     pub(super) fn now(&self) -> Arc<Shown> {
-        // They are replaced as a whole.
-        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
-        shown.clone()
+        self.shown.read().clone()
     }
 
     /// The directories of archives that were found.
     pub(super) fn directories(&self) -> Vec<Item> {
-        let given = self.given();
+        let given = self.given.lock();
         let directories = given.listed.directories.values();
         directories.map(|(item, _)| item.clone()).collect()
     }
@@ -94,7 +92,7 @@ impl Names {
             // An archive that was there keeps its item, so that there is one copy of its name.
             let known = |item: Item| {
                 let slot = before.listed.slot_of(item.name());
-                let known = slot.map(|slot| slot.item()).filter(|known| **known == item);
+                let known = slot.map(|slot| &slot.item).filter(|known| **known == item);
                 known.cloned().unwrap_or(item)
             };
             let known = |items: Vec<Item>| items.into_iter().map(known).collect();
@@ -107,7 +105,7 @@ impl Names {
         })?;
         let missing = |of: &Shown, other: &Shown| {
             let slots = of.slots();
-            slots.filter(|slot| !other.is_named(slot.part())).count()
+            slots.filter(|slot| !other.is_named(slot.part)).count()
         };
         let reloaded = Reloaded {
             archives: change.after.slots().count(),
@@ -166,7 +164,7 @@ impl Names {
     /// Changes what is given. What the edit leaves alone is not made anew, but names that were looked up give way to those
     /// of a new list. If the names do not fit together, nothing has changed.
     fn change(&self, edit: impl FnOnce(&mut Given, &Shown)) -> Result<Change, NameError> {
-        let mut given = self.given();
+        let mut given = self.given.lock();
         let (before, mut changed) = (self.now(), given.clone());
         edit(&mut changed, &before);
         let has_list = !Arc::ptr_eq(&changed.listed, &given.listed);
@@ -199,13 +197,13 @@ impl Names {
         }
         let after = Arc::new(after);
         *given = changed;
-        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = after.clone();
+        *self.shown.write() = after.clone();
         // To close an archive takes time: its index is hashed.
         drop(given);
         let listed = has_list.then(|| before.listed.slots());
         for slot in listed.into_iter().flatten().chain(before.looked_up.slots()) {
-            if !after.is_named(slot.part()) {
-                slot.close_unused(Instant::now());
+            if !after.is_named(slot.part) {
+                slot.close_unused(Instant::now(), &self.past);
             }
         }
         Ok(Change {
@@ -213,11 +211,6 @@ impl Names {
             after,
             names,
         })
-    }
-
-    fn given(&self) -> MutexGuard<'_, Given> {
-        // It is replaced as a whole.
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

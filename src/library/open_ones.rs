@@ -3,9 +3,12 @@
 //! An archive that nobody uses costs its index and a little more. A program that lists ten thousand archives must
 //! not leave ten thousand of them open.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
+use super::past::Past;
 use super::slot::Slot;
 
 /// With more archives open than this, the ones that were used longest ago are closed, down to seven eighths of it,
@@ -18,8 +21,8 @@ pub(super) struct OpenOnes(Mutex<Vec<Arc<Slot>>>);
 
 impl OpenOnes {
     /// Adds an archive that was opened, and closes others if there are too many.
-    pub(super) fn add(&self, slot: &Arc<Slot>, now: Instant) {
-        let mut open = self.slots();
+    pub(super) fn add(&self, slot: &Arc<Slot>, past: &Past) {
+        let mut open = self.0.lock();
         if !open.iter().any(|known| Arc::ptr_eq(known, slot)) {
             open.push(slot.clone());
         }
@@ -30,34 +33,29 @@ impl OpenOnes {
         drop(open);
         // Cached, because programs use them meanwhile.
         oldest.sort_by_cached_key(|slot| slot.used());
-        let surplus = oldest.len() - MOST / 8 * 7;
-        let closed = oldest.iter().filter(|slot| slot.close_unused(now));
+        let (now, surplus) = (Instant::now(), oldest.len() - MOST / 8 * 7);
+        let closed = oldest.iter().filter(|slot| slot.close_unused(now, past));
         closed.take(surplus).for_each(drop);
         self.forget_closed();
     }
 
     /// Closes those that were not used for this long.
-    pub(super) fn close_idle(&self, idle: Duration, now: Instant) {
-        let Some(before) = now.checked_sub(idle) else {
+    pub(super) fn close_idle(&self, idle: Duration, past: &Past) {
+        let Some(before) = Instant::now().checked_sub(idle) else {
             return;
         };
         for slot in self.all() {
-            slot.close_unused(before);
+            slot.close_unused(before, past);
         }
         self.forget_closed();
     }
 
     /// One that is opened again meanwhile stays, or is added again.
     fn forget_closed(&self) {
-        self.slots().retain(|slot| slot.used().is_some());
+        self.0.lock().retain(|slot| slot.used().is_some());
     }
 
-    /// All of them.
     pub(super) fn all(&self) -> Vec<Arc<Slot>> {
-        self.slots().clone()
-    }
-
-    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().clone()
     }
 }

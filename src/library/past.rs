@@ -1,9 +1,12 @@
 //! Sums over archives that are closed, so that the counters of a library never fall.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 use crate::reader::Status;
 use crate::volume::{MemberStatus, Volume};
+
+/// What the closed archives of a library did while they were open. While it is locked, no archive is closed.
+pub(super) type Past = Mutex<Totals>;
 
 /// What archives did, and what servers did for them.
 #[derive(Debug, Clone, Default)]
@@ -15,35 +18,15 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds what an archive has done since it was opened.
-    pub fn add(&mut self, status: &Status, servers: Vec<MemberStatus>) {
+    /// Adds what an archive has done since it was opened. `status` is its status now.
+    pub fn add(&mut self, volume: &Volume, status: &Status) {
         self.sums.add(status);
-        for server in servers {
-            match self
-                .servers
-                .iter_mut()
-                .find(|known| known.name == server.name)
-            {
+        for server in volume.servers() {
+            let mut known = self.servers.iter_mut();
+            match known.find(|known| known.name == server.name) {
                 Some(known) => known.add(server),
                 None => self.servers.push(server),
             }
         }
-    }
-}
-
-/// What the closed archives of a library did while they were open. Clones share it.
-#[derive(Clone, Default)]
-pub(super) struct Past(Arc<Mutex<Totals>>);
-
-impl Past {
-    /// While this guard lives, no archive is closed.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Totals> {
-        // After a panic one sum may lack an archive; that is better than no sums.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds an archive that is being closed.
-    pub(super) fn add(totals: &mut Totals, volume: &Volume) {
-        totals.add(&volume.archive().status(), volume.servers());
     }
 }

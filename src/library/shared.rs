@@ -15,6 +15,7 @@ use super::item::Item;
 use super::many::{Change, Found, Many};
 use super::names::Reloaded;
 use super::past::Totals;
+use super::slot::Slot;
 use super::status::ArchiveStatus;
 use crate::fs::{Attr, Ino};
 use crate::reader::Trace;
@@ -73,12 +74,24 @@ impl Library {
         }
     }
 
+    fn many_archives(&self) -> Option<&Arc<Many>> {
+        match &self.0 {
+            Shown::One(_) => None,
+            Shown::Many(many) => Some(many),
+        }
+    }
+
+    /// The archive of an inode number, if there are many.
+    fn slot(&self, ino: Ino) -> Option<(&Arc<Many>, Arc<Slot>)> {
+        let many = self.many_archives()?;
+        let slot = many.names.now().slot(Part::split(ino).0)?.clone();
+        Some((many, slot))
+    }
+
     /// The attributes of a directory of the library, or of the root of an archive in it, which are known
     /// without opening the archive.
     pub fn attr(&self, ino: Ino) -> Option<Attr> {
-        let Shown::Many(many) = &self.0 else {
-            return None;
-        };
+        let many = self.many_archives()?;
         let (part, entry) = Part::split(ino);
         let is_known = entry == Ino::ROOT && many.names.now().has(part);
         is_known.then(|| many.attr(ino))
@@ -86,37 +99,25 @@ impl Library {
 
     /// The attributes of what a directory of the library has, also if it is no longer there.
     pub fn child_attr(&self, child: &Child<'_>) -> Option<Attr> {
-        match &self.0 {
-            Shown::One(_) => None,
-            Shown::Many(many) => Some(many.attr(child.ino)),
-        }
+        Some(self.many_archives()?.attr(child.ino))
     }
 
     /// Whether what a directory of the library has is still there.
     pub fn is_named(&self, child: &Child<'_>) -> bool {
-        match &self.0 {
-            Shown::One(_) => true,
-            Shown::Many(many) => many.names.now().is_named(Part::split(child.ino).0),
-        }
+        let is_named = |many: &Arc<Many>| many.names.now().is_named(Part::split(child.ino).0);
+        self.many_archives().is_none_or(is_named)
     }
 
     /// Where the archive is whose root has this inode number, as
     /// [`Location::shown`](crate::volume::Location::shown) has it. `None` for the only archive of a mount.
     pub fn origin(&self, ino: Ino) -> Option<(&'static str, String)> {
-        let Shown::Many(many) = &self.0 else {
-            return None;
-        };
-        let (part, entry) = Part::split(ino);
-        let now = many.names.now();
-        let slot = now.slot(part).filter(|_| entry == Ino::ROOT)?;
-        Some(slot.item().location().shown())
+        let (_, slot) = self.slot(ino)?;
+        (slot.part.ino(Ino::ROOT) == ino).then(|| slot.item.location().shown())
     }
 
     /// The archive that a name in the root stands for though the list does not have it.
     pub fn named(&self, directory: Ino, name: &[u8]) -> Option<Item> {
-        let Shown::Many(many) = &self.0 else {
-            return None;
-        };
+        let many = self.many_archives()?;
         if directory != Ino::ROOT {
             return None;
         }
@@ -132,36 +133,27 @@ impl Library {
 
     /// A program has closed a file that was [opened](File::opened).
     pub fn released(&self, ino: Ino) {
-        let Shown::Many(many) = &self.0 else {
-            return;
-        };
-        let (part, _) = Part::split(ino);
-        let slot = many.names.now().slot(part).cloned();
-        let Some(slot) = slot else { return };
-        if !slot.file_closed() && !many.names.now().is_named(part) {
-            slot.close_unused(Instant::now());
+        if let Some((many, slot)) = self.slot(ino)
+            && !slot.file_closed()
+            && !many.names.now().is_named(slot.part)
+        {
+            slot.close_unused(Instant::now(), &many.names.past);
         }
     }
 
     /// The archive of a file has changed on its server: it gets new inode numbers, under the same name. The first call
     /// returns the task that does this.
     pub fn changed(&self, ino: Ino) -> Option<JoinHandle<()>> {
-        let Shown::Many(many) = &self.0 else {
-            return None;
-        };
-        let (part, _) = Part::split(ino);
-        let slot = many.names.now().slot(part).cloned();
-        slot.is_some_and(|slot| slot.set_stale())
-            .then(|| many.renew())
+        let (many, slot) = self.slot(ino)?;
+        slot.set_stale().then(|| many.renew())
     }
 
     /// Whether an inode number is that of an archive whose place another one has taken, because it changed.
     pub fn is_replaced(&self, ino: Ino) -> bool {
-        let Shown::Many(many) = &self.0 else {
-            return false;
+        let is_replaced = |(many, slot): (&Arc<Many>, Arc<Slot>)| {
+            slot.is_stale() && !many.names.now().is_named(slot.part)
         };
-        let (now, (part, _)) = (many.names.now(), Part::split(ino));
-        !now.is_named(part) && now.slot(part).is_some_and(|slot| slot.is_stale())
+        self.slot(ino).is_some_and(is_replaced)
     }
 
     /// Makes the list anew, and shows it at once and as a whole. Archives that are in it with the same name and
@@ -212,16 +204,11 @@ impl Library {
     }
 
     /// The number of names of the library itself, its root included.
-    pub fn len(&self) -> usize {
+    pub fn names(&self) -> usize {
         match &self.0 {
             Shown::One(_) => 1,
             Shown::Many(many) => many.names.now().len(),
         }
-    }
-
-    /// Whether there is no archive in it.
-    pub fn is_empty(&self) -> bool {
-        self.single().is_none() && self.len() == 1
     }
 
     /// Fails all reads that wait, and all later ones.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::gone::Gone;
 use super::inode::Part;
-use super::past::Past;
 use super::slot::Slot;
 use super::snapshot::{Node, Snapshot};
 
@@ -25,10 +24,10 @@ pub(super) struct Shown {
 
 impl Shown {
     /// The root alone.
-    pub(super) fn empty(past: &Past) -> Self {
+    pub(super) fn empty() -> Self {
         Self {
-            listed: Arc::new(Snapshot::empty(past.clone())),
-            looked_up: Arc::new(Snapshot::empty(past.clone())),
+            listed: Arc::new(Snapshot::empty()),
+            looked_up: Arc::new(Snapshot::empty()),
             gone: Gone::default(),
         }
     }
@@ -43,7 +42,6 @@ impl Shown {
         both.find_map(|snapshot| Some((snapshot, snapshot.node(part)?)))
     }
 
-    /// Whether a part is that of a name.
     pub(super) fn is_named(&self, part: Part) -> bool {
         self.node(part).is_some()
     }
@@ -87,7 +85,7 @@ impl Shown {
     pub(super) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
         let [listed, looked_up] = self.both().map(Snapshot::slots);
         merged(listed, looked_up, |a, b| {
-            let [a, b] = [a, b].map(|slot| slot.item().name().split('/'));
+            let [a, b] = [a, b].map(|slot| slot.item.name().split('/'));
             a.le(b)
         })
     }

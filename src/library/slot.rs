@@ -2,16 +2,17 @@
 //!
 //! All who need it while it is opened wait for the same attempt. No lock is held while anybody waits.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::archives::OpenRequest;
-use super::error::{Failed, Unopened};
+use super::error::Unopened;
 use super::inode::Part;
 use super::item::Item;
 use super::past::Past;
@@ -34,10 +35,11 @@ pub(super) type Outcome = Result<Arc<Volume>, Arc<Unopened>>;
 
 /// An archive of a library.
 pub(super) struct Slot {
-    item: Item,
-    part: Part,
-    directory: Part,
-    past: Past,
+    pub(super) item: Item,
+    /// The part of its inode numbers.
+    pub(super) part: Part,
+    /// The part of the directory that it is in.
+    pub(super) directory: Part,
     /// Files of it that programs have open.
     files: AtomicUsize,
     /// The server has another archive under this name now.
@@ -55,8 +57,7 @@ struct Inner {
     is_ahead: bool,
     /// What it was when it was open last.
     fingerprint: Option<Fingerprint>,
-    /// The sums over the times that it was open.
-    totals: Sums,
+    sums: Sums,
 }
 
 enum Phase {
@@ -72,7 +73,9 @@ enum Phase {
         used: Instant,
     },
     Failed {
-        failed: Failed,
+        error: Arc<Unopened>,
+        /// For how long after the attempt it is not tried again, and until when that is.
+        pause: Duration,
         until: Instant,
     },
 }
@@ -80,10 +83,12 @@ enum Phase {
 /// What a program finds that looks into an archive.
 pub(super) enum Touched {
     Open(Arc<Volume>),
-    Opening(Opening),
+    Opening {
+        opening: Opening,
+        /// It has just begun, and the caller must run it.
+        is_new: bool,
+    },
     Failed(Arc<Unopened>),
-    /// It must be [begun](Slot::begin).
-    Closed,
 }
 
 /// Tells whether an archive that is opened again is the one that it was.
@@ -107,13 +112,11 @@ impl Fingerprint {
 }
 
 impl Slot {
-    /// A closed archive in a directory. What it does while it is open is added to `past` when it is closed.
-    pub(super) fn new(item: Item, part: Part, directory: Part, past: Past) -> Self {
+    pub(super) fn new(item: Item, part: Part, directory: Part) -> Self {
         Self {
             item,
             part,
             directory,
-            past,
             files: AtomicUsize::new(0),
             is_stale: AtomicBool::new(false),
             asks: false,
@@ -122,7 +125,7 @@ impl Slot {
                 phase: Phase::Closed,
                 is_ahead: false,
                 fingerprint: None,
-                totals: Sums::default(),
+                sums: Sums::default(),
             }),
         }
     }
@@ -133,103 +136,90 @@ impl Slot {
         self
     }
 
-    pub(super) fn item(&self) -> &Item {
-        &self.item
-    }
-
-    /// The part of its inode numbers.
-    pub(super) fn part(&self) -> Part {
-        self.part
-    }
-
-    /// The part of the directory that it is in.
-    pub(super) fn directory(&self) -> Part {
-        self.directory
-    }
-
-    /// A program uses it. Returns what it finds, and whether this is a step of a walk: the archive was
-    /// closed, or opened ahead.
-    pub(super) fn touch(&self, now: Instant) -> (Touched, bool) {
-        let mut inner = self.inner();
+    /// A program uses it. Begins to open it if it is closed. Returns what the program finds, and whether this is a step of a
+    /// walk: the archive was closed, or opened ahead.
+    pub(super) fn touch(
+        &self,
+        now: Instant,
+        trace: &Trace,
+        open: impl FnOnce(OpenRequest) -> BoxFuture<'static, Outcome>,
+    ) -> (Touched, bool) {
+        let mut inner = self.inner.lock();
         let was_ahead = std::mem::take(&mut inner.is_ahead);
-        match &mut inner.phase {
+        let touched = match &mut inner.phase {
             Phase::Open { volume, used } => {
                 *used = now;
-                (Touched::Open(volume.clone()), was_ahead)
+                Touched::Open(volume.clone())
             }
             Phase::Opening {
                 opening, urgency, ..
             } => {
                 // It may have been begun ahead.
                 urgency.raise();
-                (Touched::Opening(opening.clone()), was_ahead)
+                Touched::Opening {
+                    opening: opening.clone(),
+                    is_new: false,
+                }
             }
-            Phase::Failed { failed, until } if now < *until => {
-                (Touched::Failed(failed.error.clone()), was_ahead)
-            }
+            Phase::Failed { error, until, .. } if now < *until => Touched::Failed(error.clone()),
             // Its numbers are those of the entries that it had before.
             Phase::Failed { .. } | Phase::Closed if self.is_stale() => {
-                (Touched::Failed(Arc::new(Unopened::Changed)), false)
+                return (Touched::Failed(Arc::new(Unopened::Changed)), false);
             }
-            Phase::Failed { .. } | Phase::Closed => (Touched::Closed, true),
-        }
+            Phase::Failed { .. } | Phase::Closed => {
+                let opening = self.begin(&mut inner, Priority::Demand, trace, open);
+                let is_new = true;
+                return (Touched::Opening { opening, is_new }, true);
+            }
+        };
+        (touched, was_ahead)
     }
 
-    /// Begins to open the archive, unless it is open or being opened. Returns the future to wait for, and whether the
-    /// caller must run it. Opening ahead does not try an archive again that failed. A stale archive is never opened
-    /// again.
-    pub(super) fn begin(
+    /// Begins to open the archive ahead of a program if it is closed; the caller must run what this returns. An archive
+    /// that failed is not tried again, and a stale one is never opened.
+    pub(super) fn open_ahead(
         &self,
+        trace: &Trace,
+        open: impl FnOnce(OpenRequest) -> BoxFuture<'static, Outcome>,
+    ) -> Option<Opening> {
+        let mut inner = self.inner.lock();
+        let is_closed = matches!(inner.phase, Phase::Closed) && !self.is_stale();
+        is_closed.then(|| self.begin(&mut inner, Priority::Prefetch, trace, open))
+    }
+
+    fn begin(
+        &self,
+        inner: &mut Inner,
         priority: Priority,
         trace: &Trace,
         open: impl FnOnce(OpenRequest) -> BoxFuture<'static, Outcome>,
-    ) -> Option<(Opening, bool)> {
-        let mut inner = self.inner();
-        let is_ahead = priority == Priority::Prefetch;
-        match &inner.phase {
-            Phase::Opening {
-                opening, urgency, ..
-            } => {
-                if !is_ahead {
-                    urgency.raise();
-                }
-                return Some((opening.clone(), false));
-            }
-            Phase::Open { volume, .. } => {
-                let open = std::future::ready(Ok(volume.clone()));
-                return Some((open.boxed().shared(), false));
-            }
-            Phase::Failed { .. } if is_ahead => return None,
-            // It may have become stale after the caller touched it.
-            Phase::Failed { .. } | Phase::Closed if self.is_stale() => return None,
-            Phase::Failed { .. } | Phase::Closed => {}
-        }
-        let urgency = Urgency::from(priority);
-        let request = OpenRequest {
-            urgency: urgency.clone(),
-            asks: self.asks || matches!(inner.phase, Phase::Failed { .. }),
-            trace: trace.of_archive(self.item.name()),
-        };
-        let opening = open(request).shared();
-        inner.is_ahead = is_ahead;
-        inner.totals.opening();
+    ) -> Opening {
         let after = match &inner.phase {
-            Phase::Failed { failed, .. } => Some(failed.pause),
+            Phase::Failed { pause, .. } => Some(*pause),
             _ => None,
         };
+        let urgency = Urgency::from(priority);
+        let opening = open(OpenRequest {
+            urgency: urgency.clone(),
+            asks: self.asks || after.is_some(),
+            trace: trace.of_archive(self.item.name()),
+        });
+        let opening = opening.shared();
+        inner.is_ahead = priority == Priority::Prefetch;
+        inner.sums.opened += 1;
         inner.phase = Phase::Opening {
             opening: opening.clone(),
             urgency,
             after,
         };
-        Some((opening, true))
+        opening
     }
 
     /// Records that the archive is open. If it differs from what it was at the last opening, marks the slot as stale
     /// and returns [`Unopened::Changed`]. Requests then wait until the caller has called [`set_closed`](Self::set_closed).
     pub(super) fn opened(&self, volume: &Arc<Volume>, now: Instant) -> Result<(), Unopened> {
         // Computed without the lock. Most archives are opened once.
-        let was = self.inner().fingerprint.take();
+        let was = self.inner.lock().fingerprint.take();
         if let Some(was) = was {
             let is = Fingerprint::of(volume);
             if is != was {
@@ -237,7 +227,7 @@ impl Slot {
                 return Err(Unopened::Changed);
             }
         }
-        self.inner().phase = Phase::Open {
+        self.inner.lock().phase = Phase::Open {
             volume: volume.clone(),
             used: now,
         };
@@ -246,33 +236,30 @@ impl Slot {
 
     /// Records that the attempt to open it has ended, and that it is not open.
     pub(super) fn set_closed(&self) {
-        self.inner().phase = Phase::Closed;
+        self.inner.lock().phase = Phase::Closed;
     }
 
-    /// Records that it could not be opened.
-    pub(super) fn failed(&self, error: &Arc<Unopened>, now: Instant) -> Failed {
-        let mut inner = self.inner();
+    /// Records that it could not be opened. Returns for how long it is not tried again.
+    pub(super) fn failed(&self, error: &Arc<Unopened>, now: Instant) -> Duration {
+        let mut inner = self.inner.lock();
         let last = match &inner.phase {
             Phase::Opening { after, .. } => *after,
             _ => None,
         };
         let pause = last.map_or(FIRST_PAUSE, |pause| (2 * pause).min(LONGEST_PAUSE));
-        let failed = Failed {
+        inner.phase = Phase::Failed {
             error: error.clone(),
             pause,
-        };
-        inner.phase = Phase::Failed {
-            failed: failed.clone(),
             until: now + pause,
         };
-        failed
+        pause
     }
 
     /// Closes it if nobody has used it since `before`, and nobody uses it now. Files that are open are no
-    /// hindrance: the next read opens it again. Returns whether it is closed.
-    pub(super) fn close_unused(&self, before: Instant) -> bool {
+    /// hindrance: the next read opens it again. Adds what it did to `past`. Returns whether it is closed.
+    pub(super) fn close_unused(&self, before: Instant, past: &Past) -> bool {
         let volume = {
-            let inner = self.inner();
+            let inner = self.inner.lock();
             match &inner.phase {
                 Phase::Open { volume, used } => {
                     // New uses begin under the lock, so this number does not grow.
@@ -292,8 +279,8 @@ impl Slot {
         };
         // Computed without the lock, and kept before it is closed: who opens it again compares with it.
         let fingerprint = Fingerprint::of(&volume);
-        let mut past = self.past.lock();
-        let mut inner = self.inner();
+        let mut past = past.lock();
+        let mut inner = self.inner.lock();
         match &inner.phase {
             // Unless somebody has used it meanwhile. One of these is `volume`.
             Phase::Open { volume, used } if *used <= before && Arc::strong_count(volume) <= 2 => {}
@@ -302,8 +289,9 @@ impl Slot {
         }
         inner.fingerprint = Some(fingerprint);
         inner.phase = Phase::Closed;
-        inner.totals.add(&volume.archive().status());
-        Past::add(&mut past, &volume);
+        let status = volume.archive().status();
+        inner.sums.add(&status);
+        past.add(&volume, &status);
         drop((inner, past));
         volume.close();
         true
@@ -319,7 +307,7 @@ impl Slot {
 
     /// When it was used last, if it is open.
     pub(super) fn used(&self) -> Option<Instant> {
-        match &self.inner().phase {
+        match &self.inner.lock().phase {
             Phase::Open { used, .. } => Some(*used),
             _ => None,
         }
@@ -335,17 +323,14 @@ impl Slot {
         !self.is_stale.swap(true, Relaxed)
     }
 
-    /// Whether it turned out to be a directory of archives.
     pub(super) fn is_directory(&self) -> bool {
         self.is_directory.load(Relaxed)
     }
 
-    /// Records whether it is a directory of archives.
     pub(super) fn set_directory(&self, is_directory: bool) {
         self.is_directory.store(is_directory, Relaxed);
     }
 
-    /// A program has opened a file of it.
     pub(super) fn file_opened(&self) {
         self.files.fetch_add(1, Relaxed);
     }
@@ -358,7 +343,7 @@ impl Slot {
     /// Whether files of it are open, or something is read.
     pub(super) fn is_in_use(&self) -> bool {
         self.files.load(Relaxed) > 0
-            || match &self.inner().phase {
+            || match &self.inner.lock().phase {
                 Phase::Open { volume, .. } => Arc::strong_count(volume) > 1,
                 Phase::Opening { .. } => true,
                 Phase::Closed | Phase::Failed { .. } => false,
@@ -367,17 +352,17 @@ impl Slot {
 
     /// What can be told of it without opening it.
     pub(super) fn status(&self) -> ArchiveStatus {
-        let inner = self.inner();
-        let mut totals = inner.totals.clone();
+        let inner = self.inner.lock();
+        let mut sums = inner.sums.clone();
         let (state, error, open) = match &inner.phase {
             Phase::Closed => (State::Closed, None, None),
             Phase::Opening { .. } => (State::Opening, None, None),
             Phase::Open { volume, .. } => (State::Open, None, Some(volume.clone())),
-            Phase::Failed { failed, .. } => (State::Failed, Some(failed.error.to_string()), None),
+            Phase::Failed { error, .. } => (State::Failed, Some(error.to_string()), None),
         };
         drop(inner);
         if let Some(volume) = &open {
-            totals.add(&volume.archive().status());
+            sums.add(&volume.archive().status());
         }
         ArchiveStatus {
             name: self.item.name().to_owned(),
@@ -386,26 +371,16 @@ impl Slot {
             error,
             entries: open.map(|volume| volume.archive().index().len() as u64),
             files_open: self.files.load(Relaxed) as u64,
-            opened: totals.opened,
-            bytes_read: totals.bytes_read,
-            bytes_fetched: totals.bytes_fetched,
-            bytes_from_disk: totals.bytes_from_disk,
-            requests: totals.requests,
-            errors: totals.errors,
+            sums,
         }
     }
 
     /// The archive, if it is open. Does not count as use.
     pub(super) fn volume(&self) -> Option<Arc<Volume>> {
-        match &self.inner().phase {
+        match &self.inner.lock().phase {
             Phase::Open { volume, .. } => Some(volume.clone()),
             _ => None,
         }
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Each change is one assignment.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -417,23 +392,15 @@ mod tests {
     #[test]
     fn an_archive_that_has_changed_is_not_opened_under_its_old_numbers() {
         let item = Item::new("a", Location::Url("http://h/a".to_owned())).expect("a name");
-        let slot = Slot::new(
-            item,
-            Part::of("a", "http://h/a", 0),
-            Part::ROOT,
-            Past::default(),
-        );
-        let (touched, _) = slot.touch(Instant::now());
-        assert!(matches!(touched, Touched::Closed));
+        let slot = Slot::new(item, Part::of("a", "http://h/a", 0), Part::ROOT);
         slot.set_stale();
-        let (touched, is_step) = slot.touch(Instant::now());
+        let trace = Trace::default();
+        let not_opened = |_: OpenRequest| -> BoxFuture<'static, Outcome> {
+            unreachable!("it must not be opened")
+        };
+        let (touched, is_step) = slot.touch(Instant::now(), &trace, not_opened);
         let is_changed = matches!(&touched, Touched::Failed(error) if **error == Unopened::Changed);
         assert!(is_changed && !is_step);
-        for priority in [Priority::Demand, Priority::Prefetch] {
-            let begun = slot.begin(priority, &Trace::default(), |_| {
-                unreachable!("it must not be opened")
-            });
-            assert!(begun.is_none());
-        }
+        assert!(slot.open_ahead(&trace, not_opened).is_none());
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::error::NameError;
 use super::inode::Part;
 use super::item::Item;
-use super::past::Past;
 use super::slot::Slot;
 use crate::volume::Location;
 
@@ -22,8 +21,6 @@ pub(super) struct Snapshot {
     /// The parts of archives that are gone or have changed. No other archive gets them, because the kernel may still
     /// know their files.
     used: Arc<HashSet<Part>>,
-    /// What the archives did that are closed.
-    past: Past,
 }
 
 /// A directory or an archive.
@@ -33,7 +30,6 @@ pub(super) struct Node {
     pub(super) content: Content,
 }
 
-/// What a name stands for.
 pub(super) enum Content {
     Directory {
         /// The last component of its path.
@@ -61,7 +57,7 @@ impl Node {
             Content::Directory { name, .. } => name,
             // A name of its own would take as much memory again as all lists.
             Content::Archive(slot) => {
-                let path = slot.item().name();
+                let path = slot.item.name();
                 path.rsplit_once('/').map_or(path, |(_, name)| name)
             }
         }
@@ -81,15 +77,14 @@ enum Place {
 pub(super) struct Changed {
     /// The directory that has the name.
     pub(super) directory: Part,
-    /// The name.
     pub(super) name: Box<str>,
     /// What it stood for before; `None` if it is new.
     pub(super) was: Option<Part>,
 }
 
 impl Snapshot {
-    /// The root alone. `past`: where archives that are closed are added.
-    pub(super) fn empty(past: Past) -> Self {
+    /// The root alone.
+    pub(super) fn empty() -> Self {
         let root = Node {
             parent: ROOT,
             part: Part::ROOT,
@@ -99,7 +94,6 @@ impl Snapshot {
             nodes: vec![root],
             parts: HashMap::from([(Part::ROOT, Place::Here(ROOT))]),
             used: Arc::default(),
-            past,
         }
     }
 
@@ -117,7 +111,7 @@ impl Snapshot {
     ) -> Result<Self, NameError> {
         items.sort_by(|a, b| a.name().split('/').cmp(b.name().split('/')));
         check(&items)?;
-        let mut made = Self::empty(before.past.clone());
+        let mut made = Self::empty();
         made.used = before.used.clone();
         // What stays keeps its part. So does what went before, as long as files of it are open.
         for (part, place) in &before.parts {
@@ -129,7 +123,7 @@ impl Snapshot {
         }
         // And what goes now: until this snapshot is shown, files of it are opened.
         for slot in before.slots() {
-            made.parts.insert(slot.part(), Place::Removed(slot.clone()));
+            made.parts.insert(slot.part, Place::Removed(slot.clone()));
         }
         // The directories that lead to the item before.
         let mut path: Vec<NodeId> = vec![ROOT];
@@ -162,13 +156,13 @@ impl Snapshot {
         let parent = path[path.len() - 1];
         let directory = self.nodes[parent as usize].part;
         let is_stale = known.is_some_and(|known| known.is_stale());
-        let kept = known.filter(|known| !is_stale && *known.item() == item);
+        let kept = known.filter(|known| !is_stale && known.item == item);
         let slot = kept.cloned().unwrap_or_else(|| {
             let part = self.free(before, item.name(), &item.location().shown().1);
-            let slot = Slot::new(item, part, directory, self.past.clone());
+            let slot = Slot::new(item, part, directory);
             Arc::new(if is_stale { slot.asking() } else { slot })
         });
-        self.push(parent, slot.part(), Content::Archive(slot));
+        self.push(parent, slot.part, Content::Archive(slot));
     }
 
     fn push(&mut self, parent: NodeId, part: Part, content: Content) -> NodeId {
@@ -189,11 +183,11 @@ impl Snapshot {
     /// programs can look up any number of CIDs.
     fn note_used(&mut self, before: &Self) {
         let gone = before.slots().filter(|slot| {
-            let is_here = self.node(slot.part()).is_some();
-            let may_change = !matches!(slot.item().location(), Location::Cid(_));
+            let is_here = self.node(slot.part).is_some();
+            let may_change = !matches!(slot.item.location(), Location::Cid(_));
             !is_here && (may_change || slot.is_stale())
         });
-        let gone: Vec<Part> = gone.map(|slot| slot.part()).collect();
+        let gone: Vec<Part> = gone.map(|slot| slot.part).collect();
         if !gone.is_empty() {
             Arc::make_mut(&mut self.used).extend(gone);
         }
@@ -228,7 +222,6 @@ impl Snapshot {
         }
     }
 
-    /// Whether something has this path.
     pub(super) fn has_name(&self, path: &str) -> bool {
         self.find(path).is_some()
     }
@@ -325,7 +318,6 @@ impl Snapshot {
         })
     }
 
-    /// How many names there are.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }

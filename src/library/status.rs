@@ -31,7 +31,7 @@ impl fmt::Display for State {
     }
 }
 
-/// One archive of a library. Numbers are sums over all times that it was open.
+/// One archive of a library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveStatus {
     /// Its path in the mount.
@@ -48,6 +48,14 @@ pub struct ArchiveStatus {
     pub entries: Option<u64>,
     /// How many of its files programs have open.
     pub files_open: u64,
+    /// What was counted.
+    #[serde(flatten)]
+    pub sums: Sums,
+}
+
+/// Sums over the times that an archive was open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
     /// How many times it was opened.
     pub opened: u64,
     /// Bytes given to readers.
@@ -62,23 +70,7 @@ pub struct ArchiveStatus {
     pub errors: u64,
 }
 
-/// Sums over the times that an archive was open.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sums {
-    pub(super) opened: u64,
-    pub(super) bytes_read: u64,
-    pub(super) bytes_fetched: u64,
-    pub(super) bytes_from_disk: u64,
-    pub(super) requests: u64,
-    pub(super) errors: u64,
-}
-
 impl Sums {
-    /// An attempt to open it begins.
-    pub(super) fn opening(&mut self) {
-        self.opened += 1;
-    }
-
     /// Adds what happened while it was open.
     pub(super) fn add(&mut self, status: &Status) {
         self.bytes_read += status.bytes_read;

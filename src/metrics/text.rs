@@ -7,7 +7,7 @@ use std::fmt::Error;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
 };
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::MetricType;
@@ -25,7 +25,6 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Its media type.
     pub(super) fn media_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -52,12 +51,20 @@ pub(super) fn text_of(report: Report, format: Format) -> Result<String, Error> {
 #[derive(Debug)]
 struct Metrics(Report);
 
-type Labels<'a, const N: usize> = [(&'a str, &'a str); N];
-
 /// Writes metrics one after another.
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
+    fn describe<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'s Unit>,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, Error> {
+        self.0.encode_descriptor(name, help, unit, kind)
+    }
+
     fn counter(
         &mut self,
         name: &str,
@@ -65,10 +72,7 @@ impl Out<'_> {
         unit: Option<Unit>,
         value: u64,
     ) -> Result<(), Error> {
-        let unit = unit.as_ref();
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, unit, MetricType::Counter)?;
+        let mut metric = self.describe(name, help, unit.as_ref(), MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
     }
 
@@ -79,18 +83,13 @@ impl Out<'_> {
         unit: Option<Unit>,
         value: T,
     ) -> Result<(), Error> {
-        let unit = unit.as_ref();
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        let mut metric = self.describe(name, help, unit.as_ref(), MetricType::Gauge)?;
         metric.encode_gauge(&value)
     }
 
     fn histogram(&mut self, name: &str, help: &str, times: &Histogram) -> Result<(), Error> {
         let unit = Some(&Unit::Seconds);
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        let mut metric = self.describe(name, help, unit, MetricType::Histogram)?;
         // The encoder adds the counts up, and wants the last bound to be infinite.
         let mut below = 0;
         let mut buckets = Vec::with_capacity(times.within.len() + 1);
@@ -110,19 +109,15 @@ impl Out<'_> {
         unit: Option<Unit>,
         values: impl IntoIterator<Item = (L, u64)>,
     ) -> Result<(), Error> {
-        let unit = unit.as_ref();
         let mut values = values.into_iter().peekable();
         if values.peek().is_none() {
             return Ok(());
         }
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, unit, MetricType::Counter)?;
-        for (labels, value) in values {
+        let mut family = self.describe(name, help, unit.as_ref(), MetricType::Counter)?;
+        values.try_for_each(|(labels, value)| {
             let mut metric = family.encode_family(&labels)?;
-            metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
-        }
-        Ok(())
+            metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+        })
     }
 
     /// A gauge with a value for each set of labels.
@@ -133,18 +128,12 @@ impl Out<'_> {
         unit: Option<Unit>,
         values: impl IntoIterator<Item = (L, T)>,
     ) -> Result<(), Error> {
-        let unit = unit.as_ref();
         let mut values = values.into_iter().peekable();
         if values.peek().is_none() {
             return Ok(());
         }
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, unit, MetricType::Gauge)?;
-        for (labels, value) in values {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
+        let mut family = self.describe(name, help, unit.as_ref(), MetricType::Gauge)?;
+        values.try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
     }
 }
 
@@ -155,16 +144,16 @@ impl Collector for Metrics {
         reads(&mut out, &self.0)?;
         requests(&mut out, &self.0)?;
         gateways(&mut out, &self.0.gateways)?;
-        self.0
-            .cache
-            .as_ref()
-            .map_or(Ok(()), |found| cache(&mut out, found))
+        match &self.0.cache {
+            Some(found) => cache(&mut out, found),
+            None => Ok(()),
+        }
     }
 }
 
 fn mount(out: &mut Out, report: &Report) -> Result<(), Error> {
     let bytes = || Some(Unit::Bytes);
-    let labels: Labels<2> = [("version", &report.version), ("source", report.origin())];
+    let labels: [(&str, &str); 2] = [("version", &report.version), ("source", report.origin())];
     out.gauges("aiozfs_mount_info", "The mount", None, [(labels, 1u64)])?;
     out.gauge(
         "aiozfs_uptime",

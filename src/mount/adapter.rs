@@ -23,7 +23,7 @@ use super::attributes;
 use super::control_files::{self, ControlFiles};
 use super::errno;
 use super::file_request::FileRequest;
-use super::library_names::{self, Listing};
+use super::library_names;
 use super::ongoing_read::OngoingRead;
 use super::replies::{Reply, reply_access, reply_attr, reply_xattr};
 use super::served::{Served, guard};
@@ -133,7 +133,7 @@ impl Adapter {
                 Found::Closed(closed) => closed,
             };
             self.served.spawn(what, async move {
-                match closed.open().await {
+                match closed.await {
                     Ok(file) => handle(Target::File(FileRequest::new(what, served, file, reply))),
                     Err(error) => match served.library.find(Ino(ino.0)) {
                         // It turned out to be a directory of archives.
@@ -152,7 +152,6 @@ impl Adapter {
 enum Target<R> {
     /// A file or directory of an archive.
     File(FileRequest<R>),
-    /// A directory of the library.
     Directory(Arc<Served>, Directory, R),
 }
 
@@ -351,14 +350,10 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyDirectory,
     ) {
         let hidden = self.hidden(ino);
-        let listing = Listing {
-            handle,
-            position: offset,
-        };
         self.with_target("readdir", ino, reply, move |target| match target {
             Target::File(request) => archive_names::readdir(request, offset, hidden),
             Target::Directory(served, directory, reply) => {
-                library_names::readdir(&served, directory, &listing, hidden, reply);
+                library_names::readdir(&served, directory, handle, offset, hidden, reply);
             }
         });
     }
@@ -372,14 +367,10 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyDirectoryPlus,
     ) {
         let hidden = self.hidden(ino);
-        let listing = Listing {
-            handle,
-            position: offset,
-        };
         self.with_target("readdirplus", ino, reply, move |target| match target {
             Target::File(request) => archive_names::readdirplus(request, offset, hidden),
             Target::Directory(served, directory, reply) => {
-                library_names::readdirplus(&served, directory, &listing, hidden, reply);
+                library_names::readdirplus(&served, directory, handle, offset, hidden, reply);
             }
         });
     }
@@ -402,7 +393,7 @@ impl fuser::Filesystem for Adapter {
             // Of a library, only the names are known.
             let (bytes, files) = match library.single().map(|volume| volume.tree().totals()) {
                 Some(totals) => (totals.bytes, totals.files),
-                None => (0, library.len() as u64),
+                None => (0, library.names() as u64),
             };
             let blocks = bytes.div_ceil(u64::from(unit));
             reply.statfs(blocks, 0, 0, files, 0, unit, 255, unit);
@@ -439,7 +430,7 @@ impl fuser::Filesystem for Adapter {
         if !xattr::may_read(name, req.uid()) {
             return reply.error(Errno::ENODATA);
         }
-        let name = name.to_vec();
+        let name = name.to_owned();
         let reply_value = move |reply: ReplyXattr, value: Option<String>| match value {
             Some(value) => reply_xattr(reply, value.as_bytes(), size),
             None => reply.error(Errno::ENODATA),

@@ -14,7 +14,6 @@ use crate::fs::{Attr, DirEntry, Ino, range_link};
 use crate::library::File;
 use crate::volume::FileError;
 
-/// Answers with the file `name` in a directory.
 pub(super) fn lookup(request: FileRequest<ReplyEntry>, name: Vec<u8>) {
     let directory = request.file.clone();
     let tree = directory.volume().tree();
@@ -69,11 +68,7 @@ pub(super) fn readdir(
     offset: u64,
     hidden: impl Fn(&[u8]) -> bool,
 ) {
-    let FileRequest {
-        file: directory,
-        mut reply,
-        ..
-    } = request;
+    let (directory, mut reply) = (request.file, request.reply);
     let tree = directory.volume().tree();
     let listed = list(&directory, offset, hidden, |entry, name| {
         let ino = shown_ino(&directory, entry.name, tree.inode(entry.ino));
@@ -91,11 +86,7 @@ pub(super) fn readdirplus(
     offset: u64,
     hidden: impl Fn(&[u8]) -> bool,
 ) {
-    let FileRequest {
-        file: directory,
-        mut reply,
-        ..
-    } = request;
+    let (directory, mut reply) = (request.file, request.reply);
     let tree = directory.volume().tree();
     let listed = list(&directory, offset, hidden, |entry, name| {
         let Some(mut attr) = tree.attr(entry.ino) else {

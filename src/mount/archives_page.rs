@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::served::Served;
 use crate::library::ArchiveStatus;
 
-/// The most bytes of JSON in a page of archives. An attribute has 64 KiB at most.
-const PAGE: usize = 40 << 10;
+/// The most bytes of JSON in a page. An attribute has 64 KiB at most (XATTR_SIZE_MAX in Linux).
+const LONGEST: usize = 60_000;
 
 /// Some archives of a library: the value of `user.aiozfs.archives.N`, as JSON.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ArchivesPage {
     pub(super) archives: Vec<ArchiveStatus>,
     /// How many archives there are in all.
@@ -20,29 +20,20 @@ impl ArchivesPage {
     /// The archives from number `first` on, as far as they fit.
     pub(super) fn of(served: &Served, first: usize) -> Self {
         let all = served.library.statuses();
-        let mut page = Self {
+        Self {
             total: all.len(),
-            ..Self::default()
-        };
-        let mut size = 0;
-        for status in all.into_iter().skip(first) {
-            size += serde_json::to_string(&status).map_or(0, |text| text.len() + 1);
-            if size > PAGE && !page.archives.is_empty() {
-                break;
-            }
-            page.archives.push(status);
+            archives: fitting(all.into_iter().skip(first)),
         }
-        page
     }
 }
 
-/// What a reload did.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReloadReport {
-    /// How many archives there are now.
-    pub archives: usize,
-    /// How many of them are new, or have another source.
-    pub added: usize,
-    /// How many are gone, or have another source.
-    pub removed: usize,
+/// The first of `all`, as many as fit into an attribute as JSON, but one at least.
+pub(super) fn fitting<T: Serialize>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut size = 0;
+    let fits = |item: &T| {
+        let is_first = size == 0;
+        size += serde_json::to_string(item).map_or(0, |text| text.len() + 1);
+        is_first || size <= LONGEST
+    };
+    all.take_while(fits).collect()
 }

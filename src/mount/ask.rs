@@ -3,21 +3,20 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 
-use super::archives_page::{ArchivesPage, ReloadReport};
+use super::archives_page::ArchivesPage;
 use super::control_files::CONTROL;
 use super::mounts::{self, FS_TYPE};
 use super::report::Report;
 use super::stuck::Stuck;
 use super::trace::{TRACE, TracePage};
 use super::xattr::{ARCHIVES, RELOAD, SOURCE};
-use crate::library::ArchiveStatus;
+use crate::library::{ArchiveStatus, Reloaded};
 
 /// A mount answers from memory. If it takes longer than this, its process is stopped (SIGSTOP) or hangs.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -60,8 +59,8 @@ pub fn archives(mountpoint: &Path) -> Result<Vec<ArchiveStatus>, Stuck> {
 }
 
 /// Makes the library that is mounted on `mountpoint` read its list again.
-pub fn reload(mountpoint: &Path) -> Result<ReloadReport, Stuck> {
-    let done: Result<ReloadReport, String> = answer(mountpoint, RELOAD, RELOADS_WITHIN)?;
+pub fn reload(mountpoint: &Path) -> Result<Reloaded, Stuck> {
+    let done: Result<Reloaded, String> = answer(mountpoint, RELOAD, RELOADS_WITHIN)?;
     done.map_err(Stuck::Refused)
 }
 
@@ -70,32 +69,34 @@ fn answer<T: DeserializeOwned>(mountpoint: &Path, name: &str, limit: Duration) -
     let shown = mountpoint.display();
     let refused = |e: io::Error| Stuck::Refused(format!("{shown}: {e}"));
     let path = mounts::absolute(mountpoint).map_err(refused)?;
-    match mounts::find(&path).map_err(refused)? {
-        None => Err(Stuck::NotOurs(format!("nothing is mounted on {shown}"))),
-        Some(mount) if mount.fs_type != FS_TYPE => Err(Stuck::NotOurs(format!(
+    let Some(mount) = mounts::find(&path).map_err(refused)? else {
+        return Err(Stuck::NotOurs(format!("nothing is mounted on {shown}")));
+    };
+    if mount.fs_type != FS_TYPE {
+        return Err(Stuck::NotOurs(format!(
             "{shown} is a mount of type {}, not of aiozfs",
             mount.fs_type
-        ))),
-        Some(mount) => {
-            let value = ask(&path, name, limit).map_err(|e| match Errno::from_io_error(&e) {
-                Some(Errno::NOTCONN | Errno::CONNABORTED) => Stuck::Refused(format!(
-                    "{shown} holds a dead mount, whose process is gone; 'aiozfs umount {shown}' clears it"
-                )),
-                Some(Errno::ACCESS | Errno::PERM) => {
-                    let user = mount.user_id.map_or_else(String::new, |id| format!(" (id {id})"));
-                    Stuck::Refused(format!(
-                        "{shown} was mounted by another user{user}, and answers only that user"
-                    ))
-                }
-                _ => refused(e),
-            })?;
-            serde_json::from_slice(&value).map_err(|e| {
-                Stuck::Refused(format!(
-                    "the aiozfs on {shown} is another version, whose {name} this one cannot read ({e})"
-                ))
-            })
-        }
+        )));
     }
+    let value = ask(&path, name, limit).map_err(|e| match Errno::from_io_error(&e) {
+        Some(Errno::NOTCONN | Errno::CONNABORTED) => Stuck::Refused(format!(
+            "{shown} holds a dead mount, whose process is gone; 'aiozfs umount {shown}' clears it"
+        )),
+        Some(Errno::ACCESS | Errno::PERM) => {
+            let user = mount
+                .user_id
+                .map_or_else(String::new, |id| format!(" (id {id})"));
+            Stuck::Refused(format!(
+                "{shown} was mounted by another user{user}, and answers only that user"
+            ))
+        }
+        _ => refused(e),
+    })?;
+    serde_json::from_slice(&value).map_err(|e| {
+        Stuck::Refused(format!(
+            "the aiozfs on {shown} is another version, whose {name} this one cannot read ({e})"
+        ))
+    })
 }
 
 /// A mount of aiozfs.
@@ -141,35 +142,22 @@ fn report_of(root: &Path) -> io::Result<Report> {
 /// ([`KernelOptions::source_hash`](super::KernelOptions::source_hash)). False also if nothing is mounted
 /// there, and if it does not answer.
 pub fn is_source(mountpoint: &Path, hash: &str) -> bool {
-    let is_ours = |path: &Path| {
-        let mount = mounts::find(path).ok().flatten();
-        mount.is_some_and(|mount| mount.fs_type == FS_TYPE)
+    let Ok(path) = mounts::absolute(mountpoint) else {
+        return false;
     };
-    let path = mounts::absolute(mountpoint).ok();
-    path.filter(|path| is_ours(path)).is_some_and(|path| {
-        let name = format!("{}{hash}", SOURCE);
-        ask(&path, &name, ANSWERS_WITHIN).is_ok()
-    })
+    let mount = mounts::find(&path).ok().flatten();
+    mount.is_some_and(|mount| mount.fs_type == FS_TYPE)
+        && ask(&path, &format!("{SOURCE}{hash}"), ANSWERS_WITHIN).is_ok()
 }
 
 /// Reads an attribute of the root of a mount. Fails after `limit`: a stopped process never answers.
 pub(super) fn ask(root: &Path, name: &str, limit: Duration) -> io::Result<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
     let (root, name) = (root.to_owned(), name.to_owned());
-    // If the process never answers, this thread never ends.
-    thread::spawn(move || {
-        let _ = sender.send(value(&root, &name));
-    });
-    match receiver.recv_timeout(limit) {
-        Ok(got) => got,
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!(
-                "its process has not answered within {} s; is it stopped?",
-                limit.as_secs_f64()
-            ),
-        )),
-    }
+    mounts::within(limit, move || value(&root, &name)).unwrap_or_else(|| {
+        let limit = limit.as_secs_f64();
+        let silent = format!("its process has not answered within {limit} s; is it stopped?");
+        Err(io::Error::new(io::ErrorKind::TimedOut, silent))
+    })
 }
 
 fn value(root: &Path, name: &str) -> io::Result<Vec<u8>> {

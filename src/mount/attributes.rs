@@ -1,6 +1,6 @@
 //! Attributes of files, as the kernel wants them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileType, INodeNo};
 
@@ -14,7 +14,6 @@ const MAX_SIZE: u64 = i64::MAX as u64;
 /// The value of `st_blksize`, in bytes: `cp` reads in pieces of this size.
 const BLOCK_SIZE: u32 = 128 * 1024;
 
-/// The type of a file.
 pub(super) fn kind(kind: Kind) -> FileType {
     match kind {
         // A device, FIFO or socket of an archive is shown as an empty file, which opens no device.
@@ -24,17 +23,15 @@ pub(super) fn kind(kind: Kind) -> FileType {
     }
 }
 
-/// The attributes of a file.
 pub(super) fn file_attr(attr: &Attr) -> FileAttr {
-    let since = Duration::new(attr.mtime.secs.unsigned_abs(), attr.mtime.nanos);
-    let mtime = if attr.mtime.secs >= 0 {
-        UNIX_EPOCH.checked_add(since)
-    } else {
-        let before = Duration::from_secs(attr.mtime.secs.unsigned_abs());
-        let whole = UNIX_EPOCH.checked_sub(before);
-        whole.and_then(|t| t.checked_add(Duration::from_nanos(attr.mtime.nanos.into())))
+    let seconds = Duration::from_secs(attr.mtime.secs.unsigned_abs());
+    let whole = match attr.mtime.secs {
+        0.. => UNIX_EPOCH.checked_add(seconds),
+        _ => UNIX_EPOCH.checked_sub(seconds),
     };
-    let mtime: SystemTime = mtime.unwrap_or(UNIX_EPOCH);
+    let nanos = Duration::from_nanos(attr.mtime.nanos.into());
+    let mtime = whole.and_then(|time| time.checked_add(nanos));
+    let mtime = mtime.unwrap_or(UNIX_EPOCH);
     FileAttr {
         ino: INodeNo(attr.ino.0),
         size: attr.size.min(MAX_SIZE),

@@ -40,7 +40,7 @@ pub(super) struct ControlFiles {
 #[derive(Default)]
 struct Inner {
     /// The names that were looked up and are not fixed, oldest first.
-    names: VecDeque<(INodeNo, Vec<u8>)>,
+    names: VecDeque<(INodeNo, String)>,
     /// The values of open files. Each is made once, when the file is opened.
     open: HashMap<u64, Vec<u8>>,
     /// How many inode numbers and handles were given out.
@@ -110,16 +110,15 @@ pub(super) fn is_name(directory: INodeNo, name: &[u8]) -> bool {
 }
 
 /// The name of the attribute for which a control file stands.
-fn asked_by(directory: INodeNo, name: &[u8]) -> Option<&[u8]> {
-    let name = name.strip_prefix(CONTROL.as_bytes())?;
+fn asked_by(directory: INodeNo, name: &[u8]) -> Option<&str> {
+    let name = std::str::from_utf8(name).ok()?.strip_prefix(CONTROL)?;
     (directory.0 == Ino::ROOT.0 && xattr::is_asked_by_name(name)).then_some(name)
 }
 
 impl Inner {
     /// The inode number of a name that is looked up.
-    fn ino(&mut self, name: &[u8]) -> INodeNo {
-        let fixed = FIXED.iter().position(|fixed| fixed.as_bytes() == name);
-        if let Some(at) = fixed {
+    fn ino(&mut self, name: &str) -> INodeNo {
+        if let Some(at) = FIXED.iter().position(|fixed| *fixed == name) {
             return INodeNo(FIRST + at as u64);
         }
         let known = self.names.iter().find(|(_, known)| known == name);
@@ -127,7 +126,7 @@ impl Inner {
             return *ino;
         }
         let ino = INodeNo(FIRST + FIXED.len() as u64 + self.number());
-        self.names.push_back((ino, name.to_vec()));
+        self.names.push_back((ino, name.to_owned()));
         if self.names.len() > MAX_NAMES {
             self.names.pop_front();
         }
@@ -135,10 +134,10 @@ impl Inner {
     }
 
     /// The name of an inode number; `None` if it was looked up long ago.
-    fn name(&self, ino: INodeNo) -> Option<Vec<u8>> {
+    fn name(&self, ino: INodeNo) -> Option<String> {
         let fixed = usize::try_from(ino.0 - FIRST).ok();
         if let Some(name) = fixed.and_then(|at| FIXED.get(at)) {
-            return Some(name.as_bytes().to_vec());
+            return Some((*name).to_owned());
         }
         let known = self.names.iter().find(|(known, _)| *known == ino);
         known.map(|(_, name)| name.clone())
@@ -168,15 +167,15 @@ mod tests {
     #[test]
     fn lookups_of_other_names_do_not_evict_those_that_commands_need() {
         let mut inner = Inner::default();
-        let fixed = FIXED.map(|name| (name, inner.ino(name.as_bytes())));
+        let fixed = FIXED.map(|name| (name, inner.ino(name)));
         for n in 0..2 * MAX_NAMES {
-            let name = format!("source.{n}").into_bytes();
+            let name = format!("source.{n}");
             let ino = inner.ino(&name);
             assert_eq!(inner.name(ino), Some(name));
         }
         assert_eq!(inner.names.len(), MAX_NAMES);
         for (name, ino) in fixed {
-            assert_eq!(inner.name(ino), Some(name.as_bytes().to_vec()), "{name}");
+            assert_eq!(inner.name(ino), Some(name.to_owned()), "{name}");
         }
     }
 

@@ -52,21 +52,16 @@ pub(super) fn reply_directory(served: &Served, ino: Ino, reply: ReplyEntry) {
     }
 }
 
-/// A request for the part of a listing that is behind a position.
-pub(super) struct Listing {
-    /// The handle of the directory.
-    pub(super) handle: FileHandle,
-    pub(super) position: u64,
-}
-
+/// Adds what is behind a position in the listing that has this handle.
 pub(super) fn readdir(
     served: &Served,
     directory: Directory,
-    listing: &Listing,
+    handle: FileHandle,
+    position: u64,
     hidden: impl Fn(&[u8]) -> bool,
     mut reply: ReplyDirectory,
 ) {
-    list(served, directory, listing, hidden, |child| {
+    list(served, directory, handle, position, hidden, |child| {
         let (ino, name) = (INodeNo(child.ino.0), OsStr::new(child.name));
         reply.add(ino, child.cookie, FileType::Directory, name)
     });
@@ -76,11 +71,12 @@ pub(super) fn readdir(
 pub(super) fn readdirplus(
     served: &Served,
     directory: Directory,
-    listing: &Listing,
+    handle: FileHandle,
+    position: u64,
     hidden: impl Fn(&[u8]) -> bool,
     mut reply: ReplyDirectoryPlus,
 ) {
-    list(served, directory, listing, hidden, |child| {
+    list(served, directory, handle, position, hidden, |child| {
         let Some(attr) = served.library.child_attr(child) else {
             return false;
         };
@@ -101,15 +97,15 @@ pub(super) fn readdirplus(
 fn list(
     served: &Served,
     directory: Directory,
-    listing: &Listing,
+    handle: FileHandle,
+    position: u64,
     hidden: impl Fn(&[u8]) -> bool,
     mut add: impl FnMut(&Child<'_>) -> bool,
 ) {
-    let (handle, position) = (listing.handle.0, listing.position);
-    let directory = served.listings.directory(handle, position, directory);
+    let directory = served.listings.directory(handle.0, position, directory);
     let mut children = directory.children(position).peekable();
     if children.peek().is_none() {
-        served.listings.end(handle);
+        served.listings.end(handle.0);
     }
     children.find(|child| !hidden(child.name.as_bytes()) && add(child));
 }

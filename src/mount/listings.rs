@@ -5,7 +5,8 @@
 //! go on behind the same name in what is shown now. Those of an NFS server do, too: it opens a directory for each part.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::library::Directory;
 
@@ -26,14 +27,14 @@ struct Inner {
 impl Listings {
     /// A handle for a directory that is opened. Never 0.
     pub(super) fn handle(&self) -> u64 {
-        let mut inner = self.inner();
+        let mut inner = self.0.lock();
         inner.given += 1;
         inner.given
     }
 
     /// The directory as the listing needs it that goes on behind this position; `now` is what it is now.
     pub(super) fn directory(&self, handle: u64, position: u64, now: Directory) -> Directory {
-        let mut inner = self.inner();
+        let mut inner = self.0.lock();
         if position > 0 {
             let is_it = |known: u64, of: &Directory| known == handle && of.ino() == now.ino();
             let mut open = inner.open.iter();
@@ -50,11 +51,6 @@ impl Listings {
 
     /// The listing is at its end, or the directory is closed.
     pub(super) fn end(&self, handle: u64) {
-        self.inner().open.retain(|(known, _)| *known != handle);
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Each change is complete.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().open.retain(|(known, _)| *known != handle);
     }
 }

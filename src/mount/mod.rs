@@ -33,7 +33,6 @@ mod trace;
 mod unmount;
 mod xattr;
 
-pub use archives_page::ReloadReport;
 pub use ask::{Found, archives, is_source, mounts, reload, report, trace};
 pub use holders::Holder;
 pub use mounts::{Unfit, check_mountpoint};

@@ -2,7 +2,6 @@
 //! on.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -12,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use thiserror::Error;
 
 /// The filesystem type of aiozfs mounts.
 pub(super) const FS_TYPE: &str = "fuse.aiozfs";
@@ -80,19 +80,29 @@ pub(super) fn absolute(mountpoint: &Path) -> io::Result<PathBuf> {
 }
 
 /// Why a directory cannot be mounted on.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum Unfit {
-    /// It does not exist.
+    #[error("mountpoint {path} does not exist; make it with 'mkdir -p {path}'", path = .0.display())]
     Missing(PathBuf),
-    /// It is not a directory.
+    #[error("mountpoint {path} is not a directory; give an empty one", path = .0.display())]
     NotADirectory(PathBuf),
-    /// Something is mounted there already.
+    #[error(
+        "mountpoint {path} is already mounted ({1}); unmount it with 'aiozfs umount {path}' or give another directory",
+        path = .0.display()
+    )]
     Mounted(PathBuf, String),
-    /// The process of the mount on it has died.
+    #[error(
+        "mountpoint {path} holds a dead mount: its process is gone; clear it with 'aiozfs umount {path}' or 'fusermount3 -u {path}'",
+        path = .0.display()
+    )]
     Dead(PathBuf),
-    /// It has files in it.
+    #[error(
+        "mountpoint {path} is not empty; give an empty directory, or '-o nonempty' to hide what is in it",
+        path = .0.display()
+    )]
     NotEmpty(PathBuf),
-    /// It cannot be read.
+    #[error("mountpoint {path}: {1}", path = .0.display())]
     Unreadable(PathBuf, io::Error),
 }
 
@@ -134,56 +144,24 @@ pub fn check_mountpoint(mountpoint: &Path, nonempty: bool) -> Result<PathBuf, Un
 }
 
 /// Whether the process of a FUSE mount has died. The kernel still answers from cached attributes, so this
-/// asks for statfs, which is never cached. In a thread of its own, since a stopped process never answers.
+/// asks for statfs, which is never cached.
 pub(super) fn is_dead(mountpoint: &Path) -> bool {
-    let (sender, receiver) = mpsc::channel();
     let path = mountpoint.to_owned();
-    thread::spawn(move || {
-        let _ = sender.send(rustix::fs::statvfs(&path).err());
+    let asked = within(Duration::from_millis(500), move || {
+        rustix::fs::statvfs(&path)
     });
-    let error = receiver.recv_timeout(Duration::from_millis(500));
-    matches!(error, Ok(Some(Errno::NOTCONN | Errno::CONNABORTED)))
+    matches!(asked, Some(Err(Errno::NOTCONN | Errno::CONNABORTED)))
 }
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unfit::Missing(path) => {
-                let path = path.display();
-                write!(
-                    f,
-                    "mountpoint {path} does not exist; make it with 'mkdir -p {path}'"
-                )
-            }
-            Unfit::NotADirectory(path) => {
-                write!(
-                    f,
-                    "mountpoint {} is not a directory; give an empty one",
-                    path.display()
-                )
-            }
-            Unfit::Mounted(path, fs_type) => {
-                let path = path.display();
-                write!(
-                    f,
-                    "mountpoint {path} is already mounted ({fs_type}); unmount it with 'aiozfs umount {path}' or give another directory"
-                )
-            }
-            Unfit::Dead(path) => {
-                let path = path.display();
-                write!(
-                    f,
-                    "mountpoint {path} holds a dead mount: its process is gone; clear it with 'aiozfs umount {path}' or 'fusermount3 -u {path}'"
-                )
-            }
-            Unfit::NotEmpty(path) => write!(
-                f,
-                "mountpoint {} is not empty; give an empty directory, or '-o nonempty' to hide what is in it",
-                path.display()
-            ),
-            Unfit::Unreadable(path, e) => write!(f, "mountpoint {}: {e}", path.display()),
-        }
-    }
+/// What a question to a mount returns; `None` if that takes longer than `limit`. If the process of the mount is stopped,
+/// the thread that asks never ends.
+pub(super) fn within<T: Send + 'static>(
+    limit: Duration,
+    question: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(question()));
+    receiver.recv_timeout(limit).ok()
 }
 
 /// Parses fields 3 and 5, and after the separator ` - ` the type, source and super options.

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::failpoint::{Place, panic_if_asked};
+use super::failpoint::panic_if_asked;
 use super::served::Served;
 use crate::fs::Ino;
 use crate::library::File;
@@ -36,7 +36,7 @@ impl OngoingRead {
     /// The bytes, or the error, if that is known without waiting.
     pub(super) fn without_waiting(&self, served: &Served, file: &File) -> Option<Bytes> {
         let volume = file.volume();
-        panic_if_asked(Place::Thread, volume, self.ino);
+        panic_if_asked("thread", volume, self.ino);
         if !file.is_settled() {
             return None;
         }
@@ -53,10 +53,9 @@ impl OngoingRead {
         Some(bytes)
     }
 
-    /// Waits for the bytes.
     pub(super) async fn wait(self, served: &Served, file: &File) -> Bytes {
         let volume = file.volume();
-        panic_if_asked(Place::Task, volume, self.ino);
+        panic_if_asked("task", volume, self.ino);
         let bytes = volume.read(self.ino, self.moment, self.offset, self.size);
         let bytes = bytes.await;
         self.record(served, file, &bytes, false);

@@ -1,7 +1,6 @@
 //! One mount, from mount(2) to the end of its process.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use fuser::{Config, INodeNo, MountOption, Notifier, SessionACL};
+use thiserror::Error;
 use tokio::runtime::Handle;
 
 use super::adapter::Adapter;
@@ -54,46 +54,32 @@ pub struct KernelOptions {
 }
 
 /// Why there is no mount.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum MountError {
-    /// /dev/fuse is not there.
+    #[error(
+        "/dev/fuse does not exist; load it with 'modprobe fuse', or give it to the container with '--device /dev/fuse --cap-add SYS_ADMIN'"
+    )]
     NoDevice,
-    /// `allow_other` and `allow_root` need root or a line in /etc/fuse.conf.
+    #[error(
+        "allow_other is not permitted: add the line 'user_allow_other' to /etc/fuse.conf, or mount as root"
+    )]
     AllowOther,
-    /// The user may not mount here.
+    #[error(
+        "not permitted to mount on {path}: {1}; it must be yours and /dev/fuse usable",
+        path = .0.display()
+    )]
     NotPermitted(PathBuf, String),
-    /// fusermount3 is needed, and not installed.
+    #[error("fusermount3 is missing, which users other than root need; install the package fuse3")]
     NoFusermount,
     /// Anything else that mount(2) or fusermount3 said.
+    #[error("cannot mount on {path}: {1}", path = .0.display())]
     Failed(PathBuf, String),
-}
-
-impl fmt::Display for MountError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MountError::NoDevice => f.write_str(
-                "/dev/fuse does not exist; load it with 'modprobe fuse', or give it to the container with '--device /dev/fuse --cap-add SYS_ADMIN'",
-            ),
-            MountError::AllowOther => f.write_str(
-                "allow_other is not permitted: add the line 'user_allow_other' to /etc/fuse.conf, or mount as root",
-            ),
-            MountError::NotPermitted(path, why) => write!(
-                f,
-                "not permitted to mount on {}: {why}; it must be yours and /dev/fuse usable",
-                path.display()
-            ),
-            MountError::NoFusermount => {
-                f.write_str("fusermount3 is missing, which users other than root need; install the package fuse3")
-            }
-            MountError::Failed(path, why) => write!(f, "cannot mount on {}: {why}", path.display()),
-        }
-    }
 }
 
 /// A mounted library. It is served until [`wait`](Self::wait) returns.
 pub struct Mounted {
     served: Arc<Served>,
-    library: Library,
     own: Own,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
@@ -130,15 +116,14 @@ pub fn mount(
     }
     let config = config(options);
     let refuses_users = config.acl == SessionACL::RootAndOwner;
-    let served = Served::new(library.clone(), options.source_hash.clone(), runtime);
-    let served = Arc::new(served);
+    let served = Arc::new(Served::new(library, options.source_hash.clone(), runtime));
     let adapter = Adapter::new(served.clone(), refuses_users, !options.no_xattrs);
     let (tuned, on_end) = (adapter.tuned(), adapter.on_end());
     let session =
         fuser::Session::new(adapter, mountpoint, &config).map_err(|e| explain(mountpoint, &e))?;
     let own = Own::new(mountpoint, session.as_fd()).map_err(|e| explain(mountpoint, &e))?;
     crash::detach_on_fault(mountpoint);
-    forget_changes(&library, session.notifier());
+    forget_changes(&served.library, session.notifier());
     let (sender, events) = mpsc::channel();
     let (ended, failed) = (sender.clone(), sender.clone());
     let server = std::thread::Builder::new().name("fuse".into());
@@ -155,7 +140,6 @@ pub fn mount(
     let _ = tuned.set(());
     Ok(Mounted {
         served,
-        library,
         own,
         events,
         sender,
@@ -176,7 +160,7 @@ impl Mounted {
 
     /// What is mounted.
     pub fn library(&self) -> &Library {
-        &self.library
+        &self.served.library
     }
 
     /// Serves until the mount is gone. When a [`Stopper`] asks for it, fails the reads that wait, then
@@ -184,7 +168,7 @@ impl Mounted {
     /// detached mount may stay in the kernel until then.
     pub fn wait(self) -> io::Result<()> {
         let first = self.events.recv();
-        self.library.close();
+        self.served.library.close();
         let was_there = self.own.unmount();
         crash::forget();
         if let Ok(Event::Ended(result)) = first {

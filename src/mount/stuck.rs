@@ -1,20 +1,14 @@
 //! Why a mount does not answer, or cannot be unmounted.
 
-use std::fmt;
+use thiserror::Error;
 
 /// Why a mount does not answer, or cannot be unmounted.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum Stuck {
     /// Nothing is mounted there, or something else.
+    #[error("{0}")]
     NotOurs(String),
     /// The kernel, fusermount3 or the process of the mount refused.
+    #[error("{0}")]
     Refused(String),
-}
-
-impl fmt::Display for Stuck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Stuck::NotOurs(what) | Stuck::Refused(what) => f.write_str(what),
-        }
-    }
 }

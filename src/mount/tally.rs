@@ -14,27 +14,24 @@ use crate::volume::FileError;
 pub(super) struct Tally {
     /// Times from a read request of the kernel to its answer.
     pub(super) read_times: Latencies,
-    opened: AtomicU64,
-    released: AtomicU64,
+    /// How many times files are open.
+    open_files: AtomicU64,
     failures: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Tally {
     pub(super) fn opened(&self) {
-        self.opened.fetch_add(1, Relaxed);
+        self.open_files.fetch_add(1, Relaxed);
     }
 
     pub(super) fn released(&self) {
-        self.released.fetch_add(1, Relaxed);
+        self.open_files.fetch_sub(1, Relaxed);
     }
 
-    /// How many times files are open.
     pub(super) fn open_files(&self) -> u64 {
-        let released = self.released.load(Relaxed);
-        self.opened.load(Relaxed).saturating_sub(released)
+        self.open_files.load(Relaxed)
     }
 
-    /// A request of a program failed.
     pub(super) fn failed(&self, error: &FileError) {
         if let Some(kind) = error_kind::of(error) {
             let mut failures = self.failures.lock();
@@ -42,7 +39,6 @@ impl Tally {
         }
     }
 
-    /// Failed requests of programs, by kind.
     pub(super) fn failures(&self) -> BTreeMap<&'static str, u64> {
         self.failures.lock().clone()
     }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::archives_page::fitting;
 use super::served::Served;
 use crate::reader::{Traced, TracedKind};
 
@@ -13,9 +14,6 @@ pub(super) const TRACE: &str = "trace";
 
 /// The most events in one value.
 const MOST: usize = 250;
-
-/// The longest value, in bytes. XATTR_SIZE_MAX of Linux is 65,536.
-const LONGEST: usize = 60_000;
 
 /// A read, a request, or an attempt to open an archive. It has ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,28 +56,19 @@ pub struct TracePage {
 }
 
 /// The value of the attribute whose name ends with `from` after its prefix; `None` if there is none.
-pub(super) fn value(served: &Served, from: &[u8]) -> Option<String> {
+pub(super) fn value(served: &Served, from: &str) -> Option<String> {
     let from = match from {
-        [] => None,
-        [b'.', number @ ..] => Some(std::str::from_utf8(number).ok()?.parse().ok()?),
-        _ => return None,
+        "" => None,
+        from => Some(from.strip_prefix('.')?.parse().ok()?),
     };
     let (first, events) = served.library.trace().since(from, MOST);
-    let mut page = TracePage {
-        next: first,
+    let events = events.into_iter();
+    let events = fitting(events.map(|(archive, event)| shown(&archive, event)));
+    let page = TracePage {
+        next: first + events.len() as u64,
         lost: from.map_or(0, |from| first.saturating_sub(from)),
-        events: Vec::new(),
+        events,
     };
-    let mut length = 0;
-    for (archive, event) in events {
-        let event = shown(&archive, event);
-        length += serde_json::to_string(&event).ok()?.len() + 1;
-        if length > LONGEST && !page.events.is_empty() {
-            break;
-        }
-        page.events.push(event);
-        page.next += 1;
-    }
     serde_json::to_string(&page).ok()
 }
 

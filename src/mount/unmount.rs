@@ -169,21 +169,18 @@ fn detach(path: &Path, lazy: bool) -> io::Result<()> {
 
 /// Where fusermount3 is looked for: on PATH, and where it is installed. The mount was made with it, perhaps by a process
 /// with another PATH. fuser reads the same variable.
-fn programs() -> impl Iterator<Item = OsString> {
-    let own = std::env::var_os("FUSERMOUNT_PATH");
-    let usual = own.is_none().then_some([
-        "fusermount3",
-        "/usr/bin/fusermount3",
-        "/bin/fusermount3",
-        "/sbin/fusermount3",
-        "/usr/local/bin/fusermount3",
-    ]);
-    own.into_iter()
-        .chain(usual.into_iter().flatten().map(OsString::from))
+fn programs() -> Vec<OsString> {
+    if let Some(own) = std::env::var_os("FUSERMOUNT_PATH") {
+        return vec![own];
+    }
+    let directories = ["", "/usr/bin/", "/bin/", "/sbin/", "/usr/local/bin/"];
+    directories
+        .map(|directory| format!("{directory}fusermount3").into())
+        .to_vec()
 }
 
 fn fusermount(path: &Path, lazy: bool) -> io::Result<()> {
-    let output = programs().find_map(|program| {
+    let output = programs().into_iter().find_map(|program| {
         let mut command = Command::new(program);
         let flags = if lazy { "-uz" } else { "-u" };
         command.arg(flags).arg("--").arg(path).stdin(Stdio::null());

@@ -1,6 +1,6 @@
 //! Extended attributes: metadata of a file from the archive, and of the mount.
 
-use super::archives_page::{ArchivesPage, ReloadReport};
+use super::archives_page::ArchivesPage;
 use super::report::Report;
 use super::served::Served;
 use super::trace::{self, TRACE};
@@ -17,10 +17,8 @@ const PREFIX: &str = "user.aiozfs.";
 /// offline for the secrets in the source.
 pub(super) const SOURCE: &str = "source.";
 
-/// The attribute with the statistics of a mount.
 pub(super) const STATUS: &str = "status";
 
-/// The attribute with the id of the process that serves a mount.
 pub(super) const PID: &str = "pid";
 
 /// The attribute whose reading reloads the list of a library.
@@ -37,24 +35,25 @@ const OF_FILES: [&str; 3] = ["size", "crc32", "method"];
 const OF_READABLE: [&str; 5] = ["offset", "size", "crc32", "method", "range"];
 
 /// The rest of the name of an attribute that is ours.
-pub(super) fn own_name(name: &[u8]) -> Option<&[u8]> {
-    name.strip_prefix(PREFIX.as_bytes())
+pub(super) fn own_name(name: &[u8]) -> Option<&str> {
+    std::str::from_utf8(name).ok()?.strip_prefix(PREFIX)
 }
 
 /// Whether a user may read this attribute. Three attributes are for root and the user who mounted: with `allow_other`,
 /// other users could guess logins by `source`, watch reads by `trace`, and make the list be read again and again by
 /// `reload`.
-pub(super) fn may_read(name: &[u8], user: u32) -> bool {
-    let is_private = |prefix: &&str| name.starts_with(prefix.as_bytes());
+pub(super) fn may_read(name: &str, user: u32) -> bool {
+    let is_private = [SOURCE, TRACE, RELOAD]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
     let mounter = rustix::process::getuid().as_raw();
-    [0, mounter].contains(&user) || ![SOURCE, TRACE, RELOAD].iter().any(is_private)
+    [0, mounter].contains(&user) || !is_private
 }
 
 /// Whether this is an attribute of the mount's root that aiozfs commands read.
-pub(super) fn is_asked_by_name(name: &[u8]) -> bool {
-    let is_prefix = |prefix: &&str| name.starts_with(prefix.as_bytes());
-    [STATUS, PID, RELOAD].contains(&&*String::from_utf8_lossy(name))
-        || [SOURCE, TRACE, ARCHIVES].iter().any(is_prefix)
+pub(super) fn is_asked_by_name(name: &str) -> bool {
+    let is_prefix = |prefix: &&str| name.starts_with(prefix);
+    [STATUS, PID, RELOAD].contains(&name) || [SOURCE, TRACE, ARCHIVES].iter().any(is_prefix)
 }
 
 /// Whether an inode is the root of the mount, or another directory whose attributes are known without its
@@ -70,9 +69,9 @@ pub(super) fn names_of_mount(served: &Served, ino: Ino) -> Vec<u8> {
 }
 
 /// The value of an attribute of a directory [of the mount](is_of_mount); `None` if it has no attribute of that name.
-pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<String> {
+pub(super) async fn of_mount(served: &Served, ino: Ino, name: &str) -> Option<String> {
     if let Some((kind, place)) = origin(served, ino)
-        && name == kind.as_bytes()
+        && name == kind
     {
         return Some(place);
     }
@@ -80,16 +79,20 @@ pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<S
         return None;
     }
     match name {
-        name if name == STATUS.as_bytes() => serde_json::to_string(&Report::of(served)).ok(),
+        STATUS => serde_json::to_string(&Report::of(served)).ok(),
         // For `aiozfs umount`, which asks this process to end.
-        name if name == PID.as_bytes() => Some(std::process::id().to_string()),
-        // For `aiozfs mount`, which asks whether the same source is mounted here.
-        name if is_own_source(served, name) => Some("1".to_owned()),
-        name if name.starts_with(TRACE.as_bytes()) => trace::value(served, &name[TRACE.len()..]),
-        name if name == RELOAD.as_bytes() => Some(reload(served).await),
-        name => {
-            let page = std::str::from_utf8(name).ok()?.strip_prefix(ARCHIVES)?;
-            serde_json::to_string(&ArchivesPage::of(served, page.parse().ok()?)).ok()
+        PID => Some(std::process::id().to_string()),
+        RELOAD => Some(reload(served).await),
+        _ => {
+            if let Some(hash) = name.strip_prefix(SOURCE) {
+                // For `aiozfs mount`, which asks whether the same source is mounted here.
+                return (served.source_hash.as_deref() == Some(hash)).then(|| "1".to_owned());
+            }
+            if let Some(from) = name.strip_prefix(TRACE) {
+                return trace::value(served, from);
+            }
+            let page = name.strip_prefix(ARCHIVES)?.parse().ok()?;
+            serde_json::to_string(&ArchivesPage::of(served, page)).ok()
         }
     }
 }
@@ -97,13 +100,7 @@ pub(super) async fn of_mount(served: &Served, ino: Ino, name: &[u8]) -> Option<S
 /// Reloads the list of a library. The answer is JSON.
 async fn reload(served: &Served) -> String {
     let done = served.library.reload().await;
-    let done = done.map(|done| ReloadReport {
-        archives: done.archives,
-        added: done.added,
-        removed: done.removed,
-    });
-    let done = done.map_err(|why| why.to_string());
-    serde_json::to_string(&done).unwrap_or_default()
+    serde_json::to_string(&done.map_err(|why| why.to_string())).unwrap_or_default()
 }
 
 /// Where an archive comes from, if the directory is the root of one.
@@ -118,17 +115,17 @@ fn origin(served: &Served, ino: Ino) -> Option<(&'static str, String)> {
 /// attribute (`rsync -X`, `cp -a`), and fail if its size changes between two calls. So the status and the
 /// process id are not listed; they can be read by name.
 pub(super) fn names(file: &File) -> Result<Vec<u8>, FileError> {
-    let (volume, ino) = (file.volume(), file.ino());
-    volume.attr(ino)?;
-    let entry = volume.tree().entry(ino);
-    let names: &[&str] = match entry {
-        _ if is_symlink(volume, ino) => &[],
-        Some(id) if is_readable(volume, id) => &OF_READABLE,
-        Some(_) => &OF_FILES,
-        None => &[],
+    let Some(id) = entry(file)? else {
+        return Ok(Vec::new());
+    };
+    let volume = file.volume();
+    let names = if is_readable(volume, id) {
+        &OF_READABLE[..]
+    } else {
+        &OF_FILES
     };
     // A member of a tar has no CRC-32.
-    let has_crc = entry.is_none_or(|id| volume.archive().index().get(id).crc32.is_some());
+    let has_crc = volume.archive().index().get(id).crc32.is_some();
     let names = names.iter().filter(|name| has_crc || **name != "crc32");
     Ok(list(&names.copied().collect::<Vec<_>>()))
 }
@@ -139,29 +136,26 @@ fn list(names: &[&str]) -> Vec<u8> {
 }
 
 /// The value of an attribute of a file; `None` if the file has no attribute of that name.
-pub(super) async fn of_file(file: &File, name: &[u8]) -> Result<Option<String>, FileError> {
-    let (volume, ino) = (file.volume(), file.ino());
-    volume.attr(ino)?;
-    match volume.tree().entry(ino) {
-        _ if is_symlink(volume, ino) => Ok(None),
-        Some(id) => of_entry(volume, id, name).await,
+pub(super) async fn of_file(file: &File, name: &str) -> Result<Option<String>, FileError> {
+    match entry(file)? {
+        Some(id) => of_entry(file.volume(), id, name).await,
         None => Ok(None),
     }
 }
 
-async fn of_entry(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<String>, FileError> {
+async fn of_entry(volume: &Volume, id: EntryId, name: &str) -> Result<Option<String>, FileError> {
     let entry = volume.archive().index().get(id);
     let has_range = is_readable(volume, id);
     Ok(Some(match name {
-        b"size" => entry.size.to_string(),
-        b"crc32" => match entry.crc32 {
+        "size" => entry.size.to_string(),
+        "crc32" => match entry.crc32 {
             Some(crc32) => format!("{crc32:08x}"),
             None => return Ok(None),
         },
-        b"method" => entry.storage(),
+        "method" => entry.storage(),
         // The local header, which may have to be fetched, says where the data begins.
-        b"offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),
-        b"range" if has_range => {
+        "offset" if has_range => volume.archive().extent(id).await?.offset.to_string(),
+        "range" if has_range => {
             let extent = volume.archive().extent(id).await?;
             format!("{},{}", extent.offset, extent.len)
         }
@@ -169,17 +163,15 @@ async fn of_entry(volume: &Volume, id: EntryId, name: &[u8]) -> Result<Option<St
     }))
 }
 
-/// Linux supports attributes of the namespace `user` only on files and directories (xattr(7)). The kernel
-/// sends no request for one of a symbolic link, so a listed one could not be read.
-fn is_symlink(volume: &Volume, ino: Ino) -> bool {
-    volume.tree().kind(ino) == Some(Kind::Symlink)
+/// The entry of a file that can have attributes. Linux supports those of the namespace `user` only on files and
+/// directories (xattr(7)). The kernel sends no request for one of a symbolic link, so a listed one could not be read.
+fn entry(file: &File) -> Result<Option<EntryId>, FileError> {
+    let (volume, ino) = (file.volume(), file.ino());
+    volume.attr(ino)?;
+    let is_symlink = volume.tree().kind(ino) == Some(Kind::Symlink);
+    Ok(volume.tree().entry(ino).filter(|_| !is_symlink))
 }
 
 fn is_readable(volume: &Volume, id: EntryId) -> bool {
     volume.archive().index().stored(id).is_ok()
-}
-
-fn is_own_source(served: &Served, name: &[u8]) -> bool {
-    let hash = name.strip_prefix(SOURCE.as_bytes());
-    hash.is_some() && hash == served.source_hash.as_deref().map(str::as_bytes)
 }

@@ -1,6 +1,10 @@
 //! Tests of the configuration: what it can say, and its errors.
 
+use std::time::Duration;
+
 use super::*;
+use crate::cli::verification::VerifyArg;
+use crate::fs::{Owners, Symlinks};
 
 fn parse(text: &str) -> Result<Config, String> {
     let file = File::parse(Path::new("config.toml"), text);
@@ -50,22 +54,25 @@ fn all_that_it_can_say() {
         ("http://10.0.0.1:8080", 2.5)
     );
     assert_eq!(config.gateways().expect("all").len(), 2);
-    assert_eq!(config.memory(), Some(64 << 20));
-    assert_eq!(config.read_ahead(), Some(1 << 20));
-    assert_eq!(config.timeout(), Some(Duration::from_secs(5)));
-    assert_eq!(config.connections(), Some(8));
-    assert!(config.stripe() && config.allow_other());
-    assert_eq!((config.fmask(), config.dmask()), (Some(0o22), Some(0o7)));
-    assert_eq!((config.uid(), config.gid()), (Some(7), None));
-    assert!(config.noexec() && config.default_permissions());
-    assert!(matches!(config.symlinks(), Some(Symlinks::All)));
-    assert_eq!(config.stored_playlists(), Some(true));
-    assert_eq!(config.xattrs(), Some(false));
-    assert_eq!(config.owners(), Some(Owners::Archive));
-    assert_eq!(config.verify(), Some(VerifyArg::None));
-    assert_eq!(config.cache_dir(), Some(Path::new("/c")));
-    assert_eq!(config.cache_size(), Some(2 << 30));
-    let encoding = config.encoding().map(|encoding| encoding.to_string());
+    let settings = config.settings();
+    assert_eq!(settings.memory, Some(64 << 20));
+    assert_eq!(settings.read_ahead, Some(1 << 20));
+    assert_eq!(settings.timeout, Some(Duration::from_secs(5)));
+    assert_eq!(settings.connections, Some(8));
+    assert_eq!(settings.stripe, Some(true));
+    assert_eq!(settings.allow_other, Some(true));
+    assert_eq!((settings.fmask, settings.dmask), (Some(0o22), Some(0o7)));
+    assert_eq!((settings.uid, settings.gid), (Some(7), None));
+    assert_eq!(settings.noexec, Some(true));
+    assert_eq!(settings.default_permissions, Some(true));
+    assert!(matches!(settings.symlinks, Some(Symlinks::All)));
+    assert_eq!(settings.playlists, Some(true));
+    assert_eq!(settings.xattrs, Some(false));
+    assert_eq!(settings.owner, Some(Owners::Archive));
+    assert_eq!(settings.verify, Some(VerifyArg::None));
+    assert_eq!(settings.cache_dir.as_deref(), Some(Path::new("/c")));
+    assert_eq!(settings.cache_size, Some(2 << 30));
+    let encoding = settings.encoding.map(|encoding| encoding.to_string());
     assert_eq!(encoding.as_deref(), Some("cp866"));
     assert!(!format!("{config:?}").contains("s3cret"));
 }
@@ -102,6 +109,7 @@ fn the_users_file_takes_precedence() {
     let mut config = parse("[mount]\nuid = 1\n[archive.a]\nsource = \"mine\"").expect("one");
     let system = parse("[mount]\nuid = 2\ngid = 2\n[archive.a]\nsource = \"theirs\"");
     config.0.extend(system.expect("two").0);
-    assert_eq!((config.uid(), config.gid()), (Some(1), Some(2)));
+    let settings = config.settings();
+    assert_eq!((settings.uid, settings.gid), (Some(1), Some(2)));
     assert_eq!(config.archive("a"), Some("mine"));
 }

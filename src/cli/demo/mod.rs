@@ -16,9 +16,8 @@ use clap::{Args, ValueHint};
 use tokio::runtime::Runtime;
 
 use super::access::Access;
-use super::job::Job;
 use super::runtime;
-use super::{Failure, logging, show};
+use super::{Failure, job, logging, show};
 use crate::mount::{Hangup, KernelOptions, Stopper};
 use crate::volume::Location;
 use place::Place;
@@ -56,15 +55,12 @@ pub(super) fn demo(args: &DemoArgs) -> Result<ExitCode, Failure> {
 fn run(check: bool, mountpoint: &Path, runtime: &Runtime) -> Result<ExitCode, Failure> {
     let served = node::serve(runtime, ARCHIVE)?;
     let access = Access::through(&served.node, Location::Cid(served.cid));
-    let job = Job {
-        kernel: KernelOptions {
-            fs_name: access.location.shown().1,
-            source_hash: Some(access.location.identity()),
-            ..KernelOptions::default()
-        },
-        access,
+    let kernel = KernelOptions {
+        fs_name: access.location.shown().1,
+        source_hash: Some(access.location.identity()),
+        ..KernelOptions::default()
     };
-    let mounted = job.mount(mountpoint, runtime, |_| Hangup::Unmount)?;
+    let mounted = job::mount_archive(&access, mountpoint, &kernel, runtime, |_| Hangup::Unmount)?;
     let stop = StopAtEnd(mounted.stopper());
     let path = mountpoint.to_owned();
     // This thread serves the mount while another one reads it.

@@ -41,9 +41,9 @@ impl Archives for Directories {
 
 /// What looking into `d` ends with.
 async fn open(many: &Arc<Many>) -> Arc<Unopened> {
-    let d = many.names.now().slots().next().map(|slot| slot.part());
+    let d = many.names.now().slots().next().map(|slot| slot.part);
     match many.find(d.expect("an archive").ino(Ino::ROOT)) {
-        Found::Closed(closed) => closed.open().await.err().expect("a directory"),
+        Found::Closed(closed) => closed.await.err().expect("a directory"),
         _ => panic!("it is closed"),
     }
 }

@@ -16,7 +16,7 @@ fn items(names: &[&str]) -> Vec<Item> {
 fn shown(names: &Names) -> Vec<String> {
     let now = names.now();
     let slots = now.slots();
-    slots.map(|slot| slot.item().name().to_owned()).collect()
+    slots.map(|slot| slot.item.name().to_owned()).collect()
 }
 
 /// Every name that a program looked up stayed until the mount ended, so a program that tries names could fill
@@ -232,9 +232,9 @@ fn what_was_shown_before_is_not_kept() {
     let now = names.now();
     let same = now.slots().next().expect("an archive");
     assert!(Arc::ptr_eq(&slot, same));
-    let given = names.given();
+    let given = names.given.lock();
     let name = |item: &Item| item.name().as_ptr();
-    assert_eq!(name(&given.listed.items[0]), name(same.item()), "one copy");
+    assert_eq!(name(&given.listed.items[0]), name(&same.item), "one copy");
 }
 
 /// Both layers have numbers of their own, and an archive may be in one and then in the other.

@@ -1,18 +1,19 @@
 //! Snapshots that follow one another.
 
+use std::time::Instant;
+
 use futures_util::FutureExt;
 
 use super::*;
 use crate::library::Unopened;
 use crate::reader::Trace;
-use crate::source::Priority;
 
 fn item(name: &str, source: &str) -> Item {
     Item::new(name, Location::Url(source.to_owned())).expect("a name")
 }
 
 fn empty() -> Snapshot {
-    Snapshot::empty(Past::default())
+    Snapshot::empty()
 }
 
 fn snapshot(items: &[(&str, &str)], before: &Snapshot) -> Snapshot {
@@ -114,7 +115,7 @@ fn only_what_takes_the_place_of_a_changed_archive_asks_its_server() {
     for (path, expected) in [("b", true), ("a/y", false)] {
         let slot = after.slot(part(&after, path)).expect("an archive");
         let asks = std::cell::Cell::new(None);
-        slot.begin(Priority::Demand, &Trace::default(), |request| {
+        slot.touch(Instant::now(), &Trace::default(), |request| {
             asks.set(Some(request.asks));
             std::future::ready(Err(Arc::new(Unopened::Gone))).boxed()
         });
