@@ -25,7 +25,7 @@ mod tar;
 mod zip;
 
 pub use check::HeaderCheck;
-pub use elements::{Element, Pull, Push, pull_all, pull_bytes, push_all};
+pub use elements::{Element, Pull, Push, pull_all, push_all, take};
 pub use ending::{Ending, Format};
 pub use entry::{AesKey, Encryption, Entry, EntryId, Extent, Kind, Method, Timestamp};
 pub use error::{Error, Hidden};

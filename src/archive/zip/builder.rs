@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::central::FIXED_LEN;
 use super::encoding::Detector;
-use crate::archive::compact::{CompactEntry, EntryRecord, OwnerPlaces, entry_flags};
+use crate::archive::compact::{CompactEntry, EntryRecord, entry_flags};
 use crate::archive::entry::Kind;
 use crate::archive::error::Error;
 use crate::archive::index::Index;
@@ -23,7 +23,6 @@ pub(super) struct Builder {
     index: Index,
     seen: u64,
     prepended: u64,
-    owner_places: OwnerPlaces,
     /// Has seen all names whose encoding must be guessed.
     detector: Option<Detector>,
 }
@@ -44,7 +43,6 @@ impl Builder {
             index,
             seen: 0,
             prepended,
-            owner_places: OwnerPlaces::new(),
             detector: None,
         }
     }
@@ -53,16 +51,17 @@ impl Builder {
         self.seen
     }
 
-    /// Adds the entry of a record of `len` bytes at `at`.
-    pub(super) fn add(&mut self, record: &EntryRecord, at: u64, len: usize) -> Result<(), Error> {
+    /// Adds the entry of a record of `len` bytes at `at`, whose offset is as the writer counted it.
+    pub(super) fn add(
+        &mut self,
+        mut record: EntryRecord,
+        at: u64,
+        len: usize,
+    ) -> Result<(), Error> {
         self.seen += 1;
         self.reserve(at + len as u64, record.raw_name.len() + record.link.len());
         let index = &mut self.index;
-        if index.entries.len() as u64 >= u64::from(u32::MAX) - 1 {
-            return Err(Error::TooManyEntries);
-        }
-        let start = index.names.len();
-        let name_at = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
+        let name_at = index.next_name_at()?;
         match &record.name {
             Some(name) => {
                 index.append_path(name, record.windows, is_bare_dir(record.kind, record.size))
@@ -73,22 +72,9 @@ impl Builder {
                 index.names.extend_from_slice(record.raw_name);
             }
         }
-        let mut packed = CompactEntry::new(
-            record,
-            // An offset that overflows is refused as misplaced.
-            record.header_offset.saturating_add(self.prepended),
-            name_at,
-            &index.names[start..],
-            &mut index.tables,
-            &mut self.owner_places,
-        );
-        if index.names.len() == start {
-            packed.name_len = 0;
-            index.names.push(0); // keeps `name_at` rising
-        } else {
-            index.names.extend_from_slice(record.link);
-        }
-        index.entries.push(packed);
+        // An offset that overflows is refused as misplaced.
+        record.header_offset = record.header_offset.saturating_add(self.prepended);
+        index.append(&record, name_at);
         Ok(())
     }
 
@@ -97,17 +83,12 @@ impl Builder {
             self.decode(detector)?;
         }
         let mut index = self.index;
-        index.names.shrink_to_fit();
-        index.tables.shrink();
         // Entries with equal offsets stay in the order of the directory. Most archives are sorted
         // already, which makes this one pass.
         let blob_order = |e: &CompactEntry| (e.header_offset, e.name_at);
         index.entries.sort_unstable_by_key(blob_order);
         layout::mark(&mut index.entries, &index.tables, index.cd_range.start);
-        let hidden = index.entries.iter().filter(|e| e.name_len == 0);
-        index.hidden_offsets = hidden.map(|e| e.header_offset).collect();
-        index.entries.retain(|e| e.name_len != 0);
-        index.entries.shrink_to_fit();
+        index.finish();
         Ok(index)
     }
 

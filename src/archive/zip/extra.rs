@@ -120,12 +120,7 @@ fn playable(body: &[u8]) -> Option<(u8, u64)> {
 fn aes(body: &[u8]) -> Option<(Encryption, u16)> {
     let mut fields = Fields(body);
     let (version, vendor) = (fields.u16()?, fields.take(2)?);
-    let key = match fields.take(1)?[0] {
-        1 => AesKey::Bits128,
-        2 => AesKey::Bits192,
-        3 => AesKey::Bits256,
-        _ => return None,
-    };
+    let key = AesKey::of_number(fields.take(1)?[0])?;
     let is_ae2 = version == 2;
     let encryption = Encryption::Aes { key, is_ae2 };
     (vendor == b"AE" && matches!(version, 1 | 2)).then_some((encryption, fields.u16()?))

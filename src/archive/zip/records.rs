@@ -91,7 +91,7 @@ impl Records {
             let at = start + used as u64;
             match central::read(&bytes[used..], self.encoding) {
                 Ok((record, len)) => {
-                    self.builder.add(&record, at, len)?;
+                    self.builder.add(record, at, len)?;
                     used += len;
                 }
                 Err(RecordError::Incomplete) => return Ok(Some(used)),
