@@ -63,6 +63,11 @@ pub fn take<T: Element>(bytes: &mut &[u8]) -> T {
     T::read(element)
 }
 
+/// Reads an element.
+pub fn pull_one<T: Element>(pull: &mut Pull) -> Option<T> {
+    pull_all(1, pull)?.pop()
+}
+
 /// Reads `count` elements.
 pub fn pull_all<T: Element>(count: u64, pull: &mut Pull) -> Option<Vec<T>> {
     let mut all = Vec::with_capacity(count.min(RESERVED) as usize);

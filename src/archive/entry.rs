@@ -207,6 +207,13 @@ pub struct Timestamp {
     pub nanos: u32,
 }
 
+impl Timestamp {
+    /// The moment of a whole second.
+    pub const fn of_secs(secs: i64) -> Self {
+        Self { secs, nanos: 0 }
+    }
+}
+
 /// The attributes of an entry, from the central directory or the headers of a tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {

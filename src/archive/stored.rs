@@ -6,7 +6,7 @@
 //! Layout, little-endian: [`FORMAT`], [`NUMBERS`] numbers, then the sections in their order.
 
 use super::compact::{CompactEntry, SideTables};
-use super::elements::{Element, Pull, Push, pull_all, push_all};
+use super::elements::{Element, Pull, Push, pull_all, pull_one, push_all};
 use super::ending::{Ending, Format};
 use super::error::{Hidden, hidden_reason};
 use super::index::Index;
@@ -64,7 +64,7 @@ impl Index {
 
     /// The index that these bytes are; `None` if they are none.
     pub fn load(pull: &mut Pull) -> Option<Self> {
-        if pull_all::<u32>(1, pull)? != [FORMAT] {
+        if pull_one::<u32>(pull)? != FORMAT {
             return None;
         }
         let [
@@ -85,7 +85,7 @@ impl Index {
             ending,
             maps,
             pieces,
-        ]: [u64; NUMBERS] = pull_all(1, pull)?.pop()?;
+        ]: [u64; NUMBERS] = pull_one(pull)?;
         let entries: Vec<CompactEntry> = pull_all(entries, pull)?;
         let names: Vec<u8> = pull_all(names, pull)?;
         let tables = SideTables::load([rare, owners, playable], pull)?;

@@ -1,7 +1,7 @@
 //! Builds the index while the central directory is parsed.
 //!
 //! Memory grows with the bytes fed, not with the numbers that an archive announces: those only guide
-//! bounded reservations, which avoid copies of growing lists.
+//! a bounded reservation, which avoids copies of growing lists.
 
 use std::ops::Range;
 
@@ -13,9 +13,9 @@ use crate::archive::error::Error;
 use crate::archive::index::Index;
 use crate::archive::{layout, names};
 
-/// The most entries, and bytes of names, to reserve at once beyond the present length.
-const ENTRIES_AHEAD: usize = 1 << 20;
-const NAMES_AHEAD: usize = 1 << 25;
+/// The most entries, and bytes of names, to reserve.
+const MOST_ENTRIES_RESERVED: u64 = 1 << 20;
+const MOST_NAMES_RESERVED: u64 = 1 << 25;
 
 /// An index under construction.
 #[derive(Debug)]
@@ -35,10 +35,12 @@ impl Builder {
         announced: u64,
         comment: Vec<u8>,
     ) -> Self {
-        let most = (cd_range.end - cd_range.start) / FIXED_LEN as u64;
-        let announced = announced.min(most).min(ENTRIES_AHEAD as u64) as usize;
+        let (len, fixed) = (cd_range.end - cd_range.start, FIXED_LEN as u64);
+        let entries = announced.min(len / fixed);
+        let names = len - entries * fixed;
         let mut index = Index::empty(cd_range, blob_size, comment);
-        index.entries.reserve_exact(announced);
+        (index.entries).reserve_exact(entries.min(MOST_ENTRIES_RESERVED) as usize);
+        (index.names).reserve_exact(names.min(MOST_NAMES_RESERVED) as usize);
         Self {
             index,
             seen: 0,
@@ -51,15 +53,9 @@ impl Builder {
         self.seen
     }
 
-    /// Adds the entry of a record of `len` bytes at `at`, whose offset is as the writer counted it.
-    pub(super) fn add(
-        &mut self,
-        mut record: EntryRecord,
-        at: u64,
-        len: usize,
-    ) -> Result<(), Error> {
+    /// Adds the entry of a record, whose offset is as the writer counted it.
+    pub(super) fn add(&mut self, mut record: EntryRecord) -> Result<(), Error> {
         self.seen += 1;
-        self.reserve(at + len as u64, record.raw_name.len() + record.link.len());
         let index = &mut self.index;
         let name_at = index.next_name_at()?;
         match &record.name {
@@ -90,31 +86,6 @@ impl Builder {
         layout::mark(&mut index.entries, &index.tables, index.cd_range.start);
         index.finish();
         Ok(index)
-    }
-
-    /// Reserves memory when a list is full, extrapolating from the records so far to the rest of the
-    /// directory. `to` is the end of the current record.
-    fn reserve(&mut self, to: u64, name_len: usize) {
-        let Index {
-            entries,
-            names,
-            cd_range,
-            ..
-        } = &mut self.index;
-        let done = (to - cd_range.start).max(1);
-        let left = cd_range.end.saturating_sub(to);
-        let expected = |len: usize| (len as u128 * u128::from(left) / u128::from(done)) as usize;
-        if entries.len() == entries.capacity() {
-            let len = entries.len() + 1;
-            let more = expected(len).clamp(len / 8 + 16, len + ENTRIES_AHEAD);
-            entries.reserve_exact(more);
-        }
-        // Only decoding can make a path longer than the stored name; then the list grows by itself.
-        if names.capacity() - names.len() <= name_len {
-            let len = names.len() + name_len + 1;
-            let more = expected(len).clamp(len / 8 + 256, len + NAMES_AHEAD);
-            names.reserve_exact(more.max(name_len + 1));
-        }
     }
 
     /// Decodes the names whose encoding is guessed. Names move in the arena but stay in order.

@@ -8,6 +8,7 @@ use super::header::{AES, DESCRIPTOR, ENCRYPTED};
 use super::times;
 use crate::archive::bytes::Fields;
 use crate::archive::compact::EntryRecord;
+use crate::archive::elements::take;
 use crate::archive::entry::{Encryption, Kind, Method};
 use crate::archive::names;
 
@@ -48,19 +49,11 @@ pub(super) fn read(
     if signature != SIGNATURE {
         return Err(RecordError::NotARecord(signature));
     }
-    let mut fields = Fields(fields.take(FIXED_LEN - 4).ok_or(RecordError::Incomplete)?);
-    // The fixed length was checked, so every field exists.
-    let mut u16 = || fields.u16().ok_or(RecordError::Incomplete);
-    let (made_by, _needed, flags, method) = (u16()?, u16()?, u16()?, u16()?);
-    let (time, date) = (u16()?, u16()?);
-    let crc32 = fields.u32().ok_or(RecordError::Incomplete)?;
-    let compressed = fields.u32().ok_or(RecordError::Incomplete)?;
-    let size = fields.u32().ok_or(RecordError::Incomplete)?;
-    let mut u16 = || fields.u16().ok_or(RecordError::Incomplete);
-    let (name_len, extra_len, comment_len) = (u16()?, u16()?, u16()?);
-    let (disk, _internal) = (u16()?, u16()?);
-    let external = fields.u32().ok_or(RecordError::Incomplete)?;
-    let offset = fields.u32().ok_or(RecordError::Incomplete)?;
+    let fixed = &mut fields.take(FIXED_LEN - 4).ok_or(RecordError::Incomplete)?;
+    let [made_by, _needed, flags, method, time, date]: [u16; 6] = take(fixed);
+    let [crc32, compressed, size]: [u32; 3] = take(fixed);
+    let [name_len, extra_len, comment_len, disk, _internal]: [u16; 5] = take(fixed);
+    let [external, offset]: [u32; 2] = take(fixed);
 
     let mut rest = Fields(&bytes[FIXED_LEN..]);
     let raw_name = rest.take(name_len.into()).ok_or(RecordError::Incomplete)?;
