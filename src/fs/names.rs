@@ -70,12 +70,8 @@ impl Names {
     /// The name of a node in its directory; empty for the root.
     pub(super) fn name<'a>(&'a self, index: &'a Index, node: Node) -> &'a [u8] {
         if let Some(entry) = self.entry(index, node) {
-            if !self.renamed.is_empty()
-                && let Some(name) = self.renamed.get(&node)
-            {
-                return name;
-            }
-            return split_last(index.path(entry)).1;
+            let renamed = self.renamed.get(&node).map(|name| &**name);
+            return renamed.unwrap_or_else(|| split_last(index.path(entry)).1);
         }
         let implied = self.implied_index(index, node);
         let name = implied.and_then(|at| self.implied[at].name_in(index));

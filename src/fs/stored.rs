@@ -12,7 +12,7 @@ use super::names::{Implied, Names};
 use super::node::{NOWHERE, Node, ROOT};
 use super::table::Table;
 use super::tree::{Totals, Tree};
-use crate::archive::{Element, Index, Pull, Push, Timestamp, pull_all, push_all, take};
+use crate::archive::{Element, Index, Pull, Push, Timestamp, pull_all, pull_one, push_all, take};
 
 /// The version of the stored form. Increase it when the rules from index to tree change.
 pub const FORMAT: u32 = 2;
@@ -97,7 +97,7 @@ impl Tree {
 
     /// Loads the tree of `index`; `None` if the bytes are not one.
     pub fn load(index: Arc<Index>, options: TreeOptions, pull: &mut Pull) -> Option<Self> {
-        if pull_all::<u32>(1, pull)? != [FORMAT] {
+        if pull_one::<u32>(pull)? != FORMAT {
             return None;
         }
         let [
@@ -113,7 +113,7 @@ impl Tree {
             files,
             slots,
             keys @ ..,
-        ]: [u64; COUNTS] = pull_all(1, pull)?.pop()?;
+        ]: [u64; COUNTS] = pull_one(pull)?;
         let parents: Vec<Node> = pull_all(nodes, pull)?;
         let implied: Vec<Implied> = pull_all(implied, pull)?;
         let first_child: Vec<u32> = pull_all(nodes.checked_add(1)?, pull)?;
