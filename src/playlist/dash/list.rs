@@ -5,9 +5,8 @@ use std::fmt::Write;
 
 use super::super::edit::Edits;
 use super::dom::{Dom, Id, Name, escaped};
-use super::resources::Representation;
+use super::resources::{Representation, Written, first_last};
 use super::times::{Form, Times};
-use super::written::{Written, first_last};
 
 /// Attributes of a template that the list does not take over, because its elements say the same. A
 /// `@startNumber` says nothing of times in a list, and some players skip that number of segments.
