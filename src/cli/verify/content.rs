@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::archive::{Entry, Method};
-use crate::decode::{self, Coding, Input, Key, Password, Share, read_buffered};
+use crate::decode::{self, Input, Key, Password, Share, read_buffered};
 
 /// How many parts of at most a window wait for a decoder.
 const WAITING: usize = 2;
@@ -58,7 +58,7 @@ impl Content {
         let (encryption, stored, password) =
             (entry.encryption, entry.compressed_size, password.cloned());
         let (parts, receiver) = mpsc::channel(WAITING);
-        let (entry, coding) = (*entry, Coding::of(entry));
+        let entry = *entry;
         let input: Box<dyn Input> = Box::new(Parts {
             receiver,
             part: Bytes::new(),
@@ -69,7 +69,7 @@ impl Content {
                 None => input,
                 Some(encryption) => Key::open(encryption, stored, password.as_ref(), input)?,
             };
-            decode::decode(&coding, crc32, input, share, |_| ()).map_err(|e| e.of_entry(&entry))
+            decode::decode(&entry, input, share, |_| ()).map_err(|e| e.of_entry(&entry))
         });
         Self::Compressed { parts, done }
     }
