@@ -293,11 +293,8 @@ impl Index {
                 _ => self.tables.method(packed),
             },
             raw_name_crc: self.tables.raw_name_crc(packed, path),
-            raw_name_len: if packed.has(entry_flags::SHARED) {
-                None
-            } else {
-                Some(self.tables.raw_name_len(packed))
-            },
+            raw_name_len: (!packed.has(entry_flags::SHARED))
+                .then(|| self.tables.raw_name_len(packed)),
             limit: self.limit(id),
             has_descriptor: packed.has(entry_flags::DESCRIPTOR),
             is_encrypted: packed.has(entry_flags::ENCRYPTED),
