@@ -110,6 +110,7 @@ fn tiles(
 const DEEPEST: usize = 80;
 
 /// How the manifest is laid out around a representation.
+#[derive(Default)]
 struct Layout {
     line_end: &'static str,
     /// White space before the representation.
@@ -141,10 +142,8 @@ impl Layout {
         // In a manifest on one line, the list is on that line, too.
         if !is_line {
             return Self {
-                line_end: "",
-                indent: String::new(),
-                inner: String::new(),
                 prefix,
+                ..Self::default()
             };
         }
         Self {

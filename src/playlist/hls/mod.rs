@@ -90,13 +90,9 @@ impl<'t> Hls<'t> {
                     found.push((path, is_rendition, query_of(value).to_owned()));
                 }
             });
-            let variables = scanned.variables;
-            let whole = |(path, is_rendition, query): (String, bool, String)| {
-                (path, is_rendition, variables.whole(&query))
-            };
-            let found: Vec<_> = found.into_iter().map(whole).collect();
-            let imports = variables.exports();
+            let imports = scanned.variables.exports();
             for (path, is_rendition, query) in found {
+                let query = scanned.variables.whole(&query);
                 let imports = is_rendition.then(|| imports.clone());
                 all.push((path, Context { imports, query }));
             }

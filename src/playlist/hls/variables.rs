@@ -124,10 +124,14 @@ impl<'c> Variables<'c> {
     }
 
     /// The variables of the first context that other playlists may import.
-    pub(super) fn exports(self) -> Imports {
-        let known = |(name, value): (String, Value)| Some((name, value.ok()?));
-        let values = self.scopes.into_iter().next().map(|scope| scope.values);
-        Arc::new(values.into_iter().flatten().filter_map(known).collect())
+    pub(super) fn exports(&self) -> Imports {
+        let known = |(name, value): (&String, &Value)| Some((name.clone(), value.clone().ok()?));
+        let values = self
+            .scopes
+            .first()
+            .into_iter()
+            .flat_map(|scope| &scope.values);
+        Arc::new(values.filter_map(known).collect())
     }
 }
 
