@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::entry::Extent;
 use super::error::Error;
-use super::{tar, zip};
+use super::tar::TAR_BLOCK;
+use super::zip;
 
 /// Compares an entry's header in the blob with the index. This detects servers that give wrong bytes, archives
 /// whose records contradict each other, and an index of another archive.
@@ -12,8 +13,17 @@ use super::{tar, zip};
 pub enum HeaderCheck {
     /// A local header of a ZIP.
     Zip(zip::HeaderCheck),
-    /// A header of a tar.
-    Tar(tar::HeaderCheck),
+    /// A header of a tar, which is compared by its CRC-32.
+    Tar {
+        /// The entry's name.
+        name: String,
+        /// Offset of the header.
+        header_offset: u64,
+        /// CRC-32 of the header.
+        header_crc: u32,
+        /// The extent of the data.
+        extent: Extent,
+    },
 }
 
 impl HeaderCheck {
@@ -21,7 +31,9 @@ impl HeaderCheck {
     pub fn range(&self) -> Range<u64> {
         match self {
             HeaderCheck::Zip(check) => check.range(),
-            HeaderCheck::Tar(check) => check.range(),
+            HeaderCheck::Tar { header_offset, .. } => {
+                *header_offset..header_offset.saturating_add(TAR_BLOCK)
+            }
         }
     }
 
@@ -29,7 +41,7 @@ impl HeaderCheck {
     pub fn predicted(&self) -> Extent {
         match self {
             HeaderCheck::Zip(check) => check.predicted(),
-            HeaderCheck::Tar(check) => check.extent(),
+            HeaderCheck::Tar { extent, .. } => *extent,
         }
     }
 
@@ -37,7 +49,7 @@ impl HeaderCheck {
     pub fn allows(&self, offset: u64) -> bool {
         match self {
             HeaderCheck::Zip(check) => check.allows(offset),
-            HeaderCheck::Tar(check) => check.extent().offset == offset,
+            HeaderCheck::Tar { extent, .. } => extent.offset == offset,
         }
     }
 
@@ -48,7 +60,20 @@ impl HeaderCheck {
     pub fn confirm(&self, bytes: &[u8]) -> Result<Extent, Error> {
         match self {
             HeaderCheck::Zip(check) => check.confirm(bytes),
-            HeaderCheck::Tar(check) => check.confirm(bytes),
+            HeaderCheck::Tar {
+                header_crc, extent, ..
+            } if bytes.len() as u64 == TAR_BLOCK && crc32fast::hash(bytes) == *header_crc => {
+                Ok(*extent)
+            }
+            HeaderCheck::Tar {
+                name,
+                header_offset,
+                ..
+            } => Err(Error::BadEntry {
+                name: name.clone(),
+                offset: *header_offset,
+                what: "its header is not the one that the index has; the archive has changed, or the index is of another archive".into(),
+            }),
         }
     }
 }

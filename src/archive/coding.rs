@@ -18,24 +18,15 @@ const UNKNOWN: u16 = 4;
 
 impl Coding {
     pub(super) fn new(options: u8, encryption: Option<Encryption>) -> Self {
-        let options = u16::from(options & 3) << OPTIONS_AT;
-        let kind = |kind: u16| kind << KIND_AT;
-        Self(
-            options
-                | match encryption {
-                    None => 0,
-                    Some(Encryption::ZipCrypto { check }) => kind(ZIP_CRYPTO) | u16::from(check),
-                    Some(Encryption::Aes { key, is_ae2 }) => {
-                        let key = match key {
-                            AesKey::Bits128 => 1,
-                            AesKey::Bits192 => 2,
-                            AesKey::Bits256 => 3,
-                        };
-                        kind(if is_ae2 { AE2 } else { AE1 }) | key << KEY_AT
-                    }
-                    Some(Encryption::Unknown) => kind(UNKNOWN),
-                },
-        )
+        let (kind, key, check) = match encryption {
+            None => (0, 0, 0),
+            Some(Encryption::ZipCrypto { check }) => (ZIP_CRYPTO, 0, check),
+            Some(Encryption::Aes { key, is_ae2: false }) => (AE1, key as u16, 0),
+            Some(Encryption::Aes { key, is_ae2: true }) => (AE2, key as u16, 0),
+            Some(Encryption::Unknown) => (UNKNOWN, 0, 0),
+        };
+        let options = u16::from(options & 3);
+        Self(options << OPTIONS_AT | kind << KIND_AT | key << KEY_AT | u16::from(check))
     }
 
     pub(super) fn options(self) -> u8 {
@@ -44,12 +35,7 @@ impl Coding {
 
     pub(super) fn encryption(self) -> Option<Encryption> {
         let kind = self.0 >> KIND_AT & 7;
-        let key = match self.0 >> KEY_AT & 3 {
-            1 => Some(AesKey::Bits128),
-            2 => Some(AesKey::Bits192),
-            3 => Some(AesKey::Bits256),
-            _ => None,
-        };
+        let key = AesKey::of_number((self.0 >> KEY_AT & 3) as u8);
         Some(match (kind, key) {
             (0, _) => return None,
             (ZIP_CRYPTO, _) => Encryption::ZipCrypto {

@@ -7,9 +7,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::bytes::Fields;
 use super::coding::Coding;
-use super::elements::{Element, Pull, Push, pull_all, push_all};
+use super::elements::{Element, Pull, Push, pull_all, push_all, take};
 use super::entry::{Encryption, Kind, Timestamp};
 
 /// What the archive's directory says of one entry.
@@ -26,7 +25,7 @@ pub(super) struct EntryRecord<'a> {
     pub(super) crc32: u32,
     pub(super) compressed_size: u64,
     pub(super) size: u64,
-    /// Offset of the local header, as the writer counted it.
+    /// Offset of the local header.
     pub(super) header_offset: u64,
     pub(super) kind: Kind,
     pub(super) mode: Option<u16>,
@@ -95,26 +94,28 @@ const WIDE_METHOD: u8 = u8::MAX;
 impl Element for CompactEntry {
     const LEN: usize = 40;
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        Some(Self::of_bytes(bytes.try_into().ok()?))
-    }
-
-    fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
-        let each = bytes.as_chunks::<{ Self::LEN }>().0.iter();
-        all.extend(each.map(Self::of_bytes));
-        Some(())
+    fn read(mut bytes: &[u8]) -> Self {
+        let bytes = &mut bytes;
+        Self {
+            header_offset: take(bytes),
+            size: take(bytes),
+            crc32: take(bytes),
+            name_at: take(bytes),
+            mtime: take(bytes),
+            nanos: take(bytes),
+            name_len: take(bytes),
+            owner: take(bytes),
+            attributes: take(bytes),
+            method: take(bytes),
+            flags: take(bytes),
+        }
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.header_offset.to_le_bytes());
-        out.extend_from_slice(&self.size.to_le_bytes());
-        for four in [self.crc32, self.name_at, self.mtime, self.nanos] {
-            out.extend_from_slice(&four.to_le_bytes());
-        }
-        for two in [self.name_len, self.owner, self.attributes] {
-            out.extend_from_slice(&two.to_le_bytes());
-        }
-        out.extend_from_slice(&[self.method, self.flags]);
+        [self.header_offset, self.size].write(out);
+        [self.crc32, self.name_at, self.mtime, self.nanos].write(out);
+        [self.name_len, self.owner, self.attributes].write(out);
+        [self.method, self.flags].write(out);
     }
 }
 
@@ -136,55 +137,25 @@ struct Rare {
 pub(super) struct SideTables {
     /// Sorted by `name_at`.
     rare: Vec<Rare>,
-    owners: Vec<(u32, u32)>,
+    /// Pairs of user and group.
+    owners: Vec<[u32; 2]>,
+    /// Their positions in the list, while entries are added.
+    places: HashMap<[u32; 2], u16>,
     /// By the offset of the local header: version and length of a playlist's playable form.
     playable: HashMap<u64, (u8, u64)>,
 }
 
-/// The position of each owner in the list, while entries are added.
-pub(super) type OwnerPlaces = HashMap<(u32, u32), u16>;
-
 impl CompactEntry {
-    /// The inverse of [`Element::write`].
-    fn of_bytes(bytes: &[u8; Self::LEN]) -> Self {
-        let four = |at: usize| {
-            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-        };
-        let eight = |at: usize| u64::from(four(at)) | u64::from(four(at + 4)) << 32;
-        let two = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        Self {
-            header_offset: eight(0),
-            size: eight(8),
-            crc32: four(16),
-            name_at: four(20),
-            mtime: four(24),
-            nanos: four(28),
-            name_len: two(32),
-            owner: two(34),
-            attributes: two(36),
-            method: bytes[38],
-            flags: bytes[39],
-        }
-    }
-
     /// Packs a record whose name, as `shown`, is in the arena at `name_at`.
     pub(super) fn new(
         record: &EntryRecord,
-        header_offset: u64,
         name_at: u32,
         shown: &[u8],
         tables: &mut SideTables,
-        places: &mut OwnerPlaces,
     ) -> Self {
         let mtime = u32::try_from(record.mtime.secs);
         let method = u8::try_from(record.method).ok();
         let method = method.filter(|method| *method != WIDE_METHOD);
-        let kind = match record.kind {
-            Kind::File => 0,
-            Kind::Dir => 1,
-            Kind::Symlink => 2,
-            Kind::Special => 3,
-        };
         let mut flags = 0;
         let mut set = |flag: u8, on: bool| flags |= if on { flag } else { 0 };
         set(entry_flags::ENCRYPTED, record.encryption.is_some());
@@ -201,7 +172,7 @@ impl CompactEntry {
             || !record.link.is_empty()
             || !is_plain(record.raw_name, shown, record.kind);
         if let Some(playable) = record.playable {
-            tables.playable.insert(header_offset, playable);
+            tables.playable.insert(record.header_offset, playable);
         }
         if is_rare {
             set(entry_flags::RARE, true);
@@ -218,15 +189,16 @@ impl CompactEntry {
             });
         }
         Self {
-            header_offset,
+            header_offset: record.header_offset,
             size: record.size,
             crc32: record.crc32,
             name_at,
             mtime: mtime.unwrap_or_default(),
             nanos: record.mtime.nanos,
             name_len: shown.len() as u16, // the rules for names leave 4,095 at most; a raw one has 16 bits
-            owner: record.owner.map_or(0, |o| tables.owner_place(o, places)),
-            attributes: record.mode.map_or(0, |mode| mode & 0o777 | HAS_MODE) | kind << KIND_AT,
+            owner: record.owner.map_or(0, |o| tables.owner_place(o)),
+            attributes: record.mode.map_or(0, |mode| mode & 0o777 | HAS_MODE)
+                | (record.kind as u16) << KIND_AT,
             method: method.unwrap_or(WIDE_METHOD),
             flags,
         }
@@ -237,17 +209,13 @@ impl CompactEntry {
     }
 
     pub(super) fn kind(&self) -> Kind {
-        match self.attributes >> KIND_AT {
-            0 => Kind::File,
-            1 => Kind::Dir,
-            2 => Kind::Symlink,
-            _ => Kind::Special,
-        }
+        const KINDS: [Kind; 4] = [Kind::File, Kind::Dir, Kind::Symlink, Kind::Special];
+        KINDS[usize::from(self.attributes >> KIND_AT & 3)]
     }
 
     /// Makes it a directory, since its decoded name says so.
     pub(super) fn make_dir(&mut self) {
-        self.attributes = self.attributes & (HAS_MODE | 0o777) | 1 << KIND_AT;
+        self.attributes = self.attributes & (HAS_MODE | 0o777) | (Kind::Dir as u16) << KIND_AT;
     }
 
     pub(super) fn mode(&self) -> Option<u16> {
@@ -273,29 +241,25 @@ fn is_plain(raw: &[u8], shown: &[u8], kind: Kind) -> bool {
 impl Element for Rare {
     const LEN: usize = 32;
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Fields(bytes);
-        Some(Self {
-            name_at: fields.u32()?,
-            raw_name_crc: fields.u32()?,
-            raw_name_len: fields.u16()?,
-            method: fields.u16()?,
-            coding: Coding(fields.u16()?),
-            link_len: fields.u16()?,
-            mtime_secs: fields.u64()?.cast_signed(),
-            compressed_size: fields.u64()?,
-        })
+    fn read(mut bytes: &[u8]) -> Self {
+        let bytes = &mut bytes;
+        Self {
+            name_at: take(bytes),
+            raw_name_crc: take(bytes),
+            raw_name_len: take(bytes),
+            method: take(bytes),
+            coding: Coding(take(bytes)),
+            link_len: take(bytes),
+            mtime_secs: take(bytes),
+            compressed_size: take(bytes),
+        }
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.name_at.to_le_bytes());
-        out.extend_from_slice(&self.raw_name_crc.to_le_bytes());
-        out.extend_from_slice(&self.raw_name_len.to_le_bytes());
-        out.extend_from_slice(&self.method.to_le_bytes());
-        out.extend_from_slice(&self.coding.0.to_le_bytes());
-        out.extend_from_slice(&self.link_len.to_le_bytes());
-        out.extend_from_slice(&self.mtime_secs.to_le_bytes());
-        out.extend_from_slice(&self.compressed_size.to_le_bytes());
+        [self.name_at, self.raw_name_crc].write(out);
+        [self.raw_name_len, self.method, self.coding.0, self.link_len].write(out);
+        self.mtime_secs.write(out);
+        self.compressed_size.write(out);
     }
 }
 
@@ -306,40 +270,33 @@ impl SideTables {
     }
 
     /// The numbers of rows: rare fields, owners, playable forms.
-    pub(super) fn counts(&self) -> (u64, u64, u64) {
-        let lens = (self.rare.len(), self.owners.len(), self.playable.len());
-        (lens.0 as u64, lens.1 as u64, lens.2 as u64)
+    pub(super) fn counts(&self) -> [u64; 3] {
+        [self.rare.len(), self.owners.len(), self.playable.len()].map(|len| len as u64)
     }
 
     pub(super) fn store(&self, push: &mut Push) {
         push_all(self.rare.iter().copied(), push);
-        let owners = self.owners.iter();
-        push_all(owners.flat_map(|(user, group)| [*user, *group]), push);
-        let mut playable: Vec<(&u64, &(u8, u64))> = self.playable.iter().collect();
+        push_all(self.owners.iter().copied(), push);
+        let playable = self.playable.iter();
+        let mut playable: Vec<[u64; 3]> = playable
+            .map(|(at, (version, len))| [*at, u64::from(*version), *len])
+            .collect();
         playable.sort_unstable();
-        let playable = playable.into_iter();
-        let words = playable.flat_map(|(at, (version, len))| [*at, u64::from(*version), *len]);
-        push_all(words, push);
+        push_all(playable.into_iter(), push);
     }
 
-    pub(super) fn load(counts: (u64, u64, u64), pull: &mut Pull) -> Option<Self> {
-        let rare = pull_all(counts.0, pull)?;
-        let owners: Vec<u32> = pull_all(counts.1.checked_mul(2)?, pull)?;
-        let playable: Vec<u64> = pull_all(counts.2.checked_mul(3)?, pull)?;
-        let playable = playable.as_chunks::<3>().0.iter();
-        let playable = playable.map(|[at, version, len]| {
-            let version = u8::try_from(*version).ok()?;
-            Some((*at, (version, *len)))
-        });
+    pub(super) fn load([rare, owners, playable]: [u64; 3], pull: &mut Pull) -> Option<Self> {
+        let rare = pull_all(rare, pull)?;
+        let owners = pull_all(owners, pull)?;
+        let playable: Vec<[u64; 3]> = pull_all(playable, pull)?;
+        let playable = playable
+            .into_iter()
+            .map(|[at, version, len]| Some((at, (u8::try_from(version).ok()?, len))));
         Some(Self {
             rare,
-            owners: owners
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|[u, g]| (*u, *g))
-                .collect(),
+            owners,
             playable: playable.collect::<Option<_>>()?,
+            places: HashMap::new(),
         })
     }
 
@@ -387,7 +344,7 @@ impl SideTables {
 
     pub(super) fn owner(&self, entry: &CompactEntry) -> Option<(u32, u32)> {
         let at = usize::from(entry.owner).checked_sub(1)?;
-        self.owners.get(at).copied()
+        self.owners.get(at).map(|[user, group]| (*user, *group))
     }
 
     pub(super) fn raw_name_len(&self, entry: &CompactEntry) -> u16 {
@@ -418,20 +375,23 @@ impl SideTables {
         }
     }
 
+    /// No more entries will be added.
     pub(super) fn shrink(&mut self) {
         self.rare.shrink_to_fit();
+        self.places = HashMap::new();
     }
 
     /// In an archive with more than 65,535 owners, entries with later owners lose theirs.
-    fn owner_place(&mut self, owner: (u32, u32), places: &mut OwnerPlaces) -> u16 {
-        if let Some(place) = places.get(&owner) {
+    fn owner_place(&mut self, (user, group): (u32, u32)) -> u16 {
+        let owner = [user, group];
+        if let Some(place) = self.places.get(&owner) {
             return *place;
         }
         let Ok(place) = u16::try_from(self.owners.len() + 1) else {
             return 0;
         };
         self.owners.push(owner);
-        places.insert(owner, place);
+        self.places.insert(owner, place);
         place
     }
 }

@@ -8,70 +8,79 @@ pub type Pull<'a> = dyn FnMut(&mut [u8]) -> bool + 'a;
 /// Takes the next bytes.
 pub type Push<'a> = dyn FnMut(&[u8]) + 'a;
 
-/// How many elements are read or written at once.
-const STEP: usize = 4096;
+/// How many bytes are read or written at once.
+const STEP: usize = 128 * 1024;
 
 /// The most elements that are reserved before they have come.
 const RESERVED: u64 = 1 << 22;
 
 /// A value with a fixed number of bytes.
-pub trait Element: Sized {
+pub trait Element {
     /// The number of bytes.
     const LEN: usize;
 
     /// Reads one from exactly [`LEN`](Self::LEN) bytes.
-    fn read(bytes: &[u8]) -> Option<Self>;
+    fn read(bytes: &[u8]) -> Self;
 
     /// Appends its bytes.
     fn write(&self, out: &mut Vec<u8>);
-
-    /// Reads elements from all of `bytes`.
-    fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
-        for element in bytes.chunks_exact(Self::LEN) {
-            all.push(Self::read(element)?);
-        }
-        Some(())
-    }
 }
 
-macro_rules! number {
-    ($number:ty) => {
+macro_rules! numbers {
+    ($($number:ty)*) => {$(
         impl Element for $number {
             const LEN: usize = size_of::<$number>();
 
-            fn read(bytes: &[u8]) -> Option<Self> {
-                Some(Self::from_le_bytes(bytes.try_into().ok()?))
-            }
-
-            // One pass that compiles to a copy.
-            fn read_all(bytes: &[u8], all: &mut Vec<Self>) -> Option<()> {
-                let each = bytes.as_chunks::<{ Self::LEN }>().0.iter();
-                all.extend(each.map(|bytes| Self::from_le_bytes(*bytes)));
-                Some(())
+            fn read(bytes: &[u8]) -> Self {
+                Self::from_le_bytes(bytes.try_into().expect("as many bytes as a number has"))
             }
 
             fn write(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
             }
         }
-    };
+    )*};
 }
 
-number!(u32);
-number!(u64);
+numbers!(u8 u16 u32 u64 i64);
+
+impl<T: Element, const N: usize> Element for [T; N] {
+    const LEN: usize = N * T::LEN;
+
+    fn read(bytes: &[u8]) -> Self {
+        std::array::from_fn(|at| T::read(&bytes[at * T::LEN..][..T::LEN]))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.iter().for_each(|element| element.write(out));
+    }
+}
+
+/// Takes an element off the beginning of some bytes, which must have it.
+pub fn take<T: Element>(bytes: &mut &[u8]) -> T {
+    let (element, rest) = bytes.split_at(T::LEN);
+    *bytes = rest;
+    T::read(element)
+}
+
+/// Reads an element.
+pub fn pull_one<T: Element>(pull: &mut Pull) -> Option<T> {
+    pull_all(1, pull)?.pop()
+}
 
 /// Reads `count` elements.
 pub fn pull_all<T: Element>(count: u64, pull: &mut Pull) -> Option<Vec<T>> {
     let mut all = Vec::with_capacity(count.min(RESERVED) as usize);
     let mut left = usize::try_from(count).ok()?;
-    let mut bytes = vec![0; STEP.min(left) * T::LEN];
+    let step = STEP / T::LEN;
+    let mut bytes = vec![0; step.min(left) * T::LEN];
     while left > 0 {
-        let now = left.min(STEP);
+        let now = left.min(step);
         let bytes = &mut bytes[..now * T::LEN];
         if !pull(bytes) {
             return None;
         }
-        T::read_all(bytes, &mut all)?;
+        all.extend(bytes.chunks_exact(T::LEN).map(T::read));
         left -= now;
     }
     all.shrink_to_fit();
@@ -79,31 +88,14 @@ pub fn pull_all<T: Element>(count: u64, pull: &mut Pull) -> Option<Vec<T>> {
 }
 
 /// Writes elements.
-pub fn push_all<'a, T: Element + 'a>(elements: impl Iterator<Item = T>, push: &mut Push) {
-    let mut bytes = Vec::with_capacity(STEP * T::LEN);
+pub fn push_all<T: Element>(elements: impl Iterator<Item = T>, push: &mut Push) {
+    let mut bytes = Vec::new();
     for element in elements {
         element.write(&mut bytes);
-        if bytes.len() >= STEP * T::LEN {
+        if bytes.len() >= STEP {
             push(&bytes);
             bytes.clear();
         }
     }
     push(&bytes);
-}
-
-/// Reads `count` bytes.
-pub fn pull_bytes(count: u64, pull: &mut Pull) -> Option<Vec<u8>> {
-    const AT_ONCE: usize = 1 << 20;
-    let mut bytes = Vec::with_capacity(count.min(RESERVED * 8) as usize);
-    let mut left = usize::try_from(count).ok()?;
-    while left > 0 {
-        let (from, now) = (bytes.len(), left.min(AT_ONCE));
-        bytes.resize(from + now, 0);
-        if !pull(&mut bytes[from..]) {
-            return None;
-        }
-        left -= now;
-    }
-    bytes.shrink_to_fit();
-    Some(bytes)
 }

@@ -58,12 +58,7 @@ impl Ending {
         !matches!(self, Ending::Marked | Ending::Unmarked | Ending::Lone)
     }
 
-    /// Its number in a stored index.
-    pub(super) fn number(self) -> u64 {
-        let at = ALL.iter().position(|ending| *ending == self);
-        at.unwrap_or(0) as u64
-    }
-
+    /// The one of this number, which it has in a stored index.
     pub(super) fn of_number(number: u64) -> Option<Self> {
         ALL.get(usize::try_from(number).ok()?).copied()
     }
@@ -71,24 +66,21 @@ impl Ending {
     /// What is wrong with the end at this offset; `None` if nothing is.
     pub(super) fn problem(self, offset: u64) -> Option<String> {
         let at = format!("at offset {offset}");
+        let damaged = |what: &str| {
+            format!("the archive is damaged {at}: {what}; members behind it are not shown")
+        };
         Some(match self {
             Ending::Marked => return None,
             Ending::Unmarked => format!(
                 "the archive ends {at} without the blocks of zeros that mark the end; it may be incomplete"
             ),
             Ending::Cut => format!("the archive is cut off {at}, in the middle of a member"),
-            Ending::NoHeader => format!(
-                "the archive is damaged {at}: there is no tar header; members behind it are not shown"
-            ),
-            Ending::BadSize => format!(
-                "the archive is damaged {at}: the size in a tar header is no valid number; members behind it are not shown"
-            ),
-            Ending::BadExtended => format!(
-                "the archive is damaged {at}: an extended header is malformed; members behind it are not shown"
-            ),
-            Ending::LongExtended => format!(
-                "the archive is damaged {at}: an extended header is longer than {MAX_EXTENDED} bytes, or gives all members a path that is too long; members behind it are not shown"
-            ),
+            Ending::NoHeader => damaged("there is no tar header"),
+            Ending::BadSize => damaged("the size in a tar header is no valid number"),
+            Ending::BadExtended => damaged("an extended header is malformed"),
+            Ending::LongExtended => damaged(&format!(
+                "an extended header is longer than {MAX_EXTENDED} bytes, or gives all members a path that is too long"
+            )),
             Ending::Lone => format!(
                 "the members end {at}, at one block of zeros where two mark the end; what lies behind it is not shown"
             ),

@@ -133,10 +133,12 @@ pub enum Encryption {
 }
 
 /// The length of an AES key.
+///
+/// Its number is that of WinZip's extra field and of a stored index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AesKey {
     /// 128 bits.
-    Bits128,
+    Bits128 = 1,
     /// 192 bits.
     Bits192,
     /// 256 bits.
@@ -144,13 +146,14 @@ pub enum AesKey {
 }
 
 impl AesKey {
+    pub(super) fn of_number(number: u8) -> Option<Self> {
+        let all = [AesKey::Bits128, AesKey::Bits192, AesKey::Bits256];
+        all.into_iter().find(|key| *key as u8 == number)
+    }
+
     /// Length of the key in bytes.
     pub fn bytes(self) -> usize {
-        match self {
-            AesKey::Bits128 => 16,
-            AesKey::Bits192 => 24,
-            AesKey::Bits256 => 32,
-        }
+        8 + 8 * self as usize
     }
 
     /// Length in bytes of the salt before the data: half of the key's.
@@ -181,7 +184,8 @@ impl fmt::Display for Encryption {
     }
 }
 
-/// The type of an entry, from its Unix mode or its name (directories end in a slash).
+/// The type of an entry, from its Unix mode or its name (directories end in a slash). A stored index has its number, so
+/// the order stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A regular file.
@@ -216,6 +220,11 @@ impl Timestamp {
         let year = year + era * 400 + i64::from(month >= 10);
         let month = if month < 10 { month + 3 } else { month - 9 };
         (year, month, day)
+    }
+
+    /// The moment of a whole second.
+    pub const fn of_secs(secs: i64) -> Self {
+        Self { secs, nanos: 0 }
     }
 }
 

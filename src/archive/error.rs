@@ -59,6 +59,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    pub(super) fn damaged(offset: u64, what: impl Into<String>) -> Self {
+        let what = what.into();
+        Error::Damaged { offset, what }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

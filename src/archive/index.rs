@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::check::HeaderCheck;
 use super::compact::{CompactEntry, SideTables, entry_flags};
 use super::ending::{Ending, Format};
-use super::entry::{Encryption, Entry, EntryId, Kind, Method, SPARSE};
+use super::entry::{Encryption, Entry, EntryId, Extent, Kind, Method, SPARSE};
 use super::error::{Error, Hidden};
 use super::layout;
 use super::sparse::{Maps, Piece};
@@ -268,13 +268,15 @@ impl Index {
         let packed = &self.entries[id.index()];
         match self.format {
             Format::Zip => HeaderCheck::Zip(self.local_header_check(id, packed)),
-            Format::Tar => HeaderCheck::Tar(tar::HeaderCheck {
+            Format::Tar => HeaderCheck::Tar {
                 name: printable(self.path(id)),
                 header_offset: packed.header_offset,
                 header_crc: packed.crc32,
-                distance: self.distance(packed),
-                len: self.tables.compressed_size(packed),
-            }),
+                extent: Extent {
+                    offset: (packed.header_offset).saturating_add(self.distance(packed)),
+                    len: self.tables.compressed_size(packed),
+                },
+            },
         }
     }
 
@@ -291,11 +293,8 @@ impl Index {
                 _ => self.tables.method(packed),
             },
             raw_name_crc: self.tables.raw_name_crc(packed, path),
-            raw_name_len: if packed.has(entry_flags::SHARED) {
-                None
-            } else {
-                Some(self.tables.raw_name_len(packed))
-            },
+            raw_name_len: (!packed.has(entry_flags::SHARED))
+                .then(|| self.tables.raw_name_len(packed)),
             limit: self.limit(id),
             has_descriptor: packed.has(entry_flags::DESCRIPTOR),
             is_encrypted: packed.has(entry_flags::ENCRYPTED),

@@ -25,7 +25,7 @@ mod tar;
 mod zip;
 
 pub use check::HeaderCheck;
-pub use elements::{Element, Pull, Push, pull_all, pull_bytes, push_all};
+pub use elements::{Element, Pull, Push, pull_all, pull_one, push_all, take};
 pub use ending::{Ending, Format};
 pub use entry::{AesKey, Encryption, Entry, EntryId, Extent, Kind, Method, Timestamp};
 pub use error::{Error, Hidden};
@@ -35,6 +35,6 @@ pub use stored::FORMAT as STORED_FORMAT;
 pub use survey::Survey;
 pub use tar::{Recognized, TAR_BLOCK, TarWalk, is_header, recognize};
 pub use zip::{
-    CRC_AT, Encoding, IndexParser, MAX_ALIGN, MAX_NAME, NewEntry, ParseOptions, TAIL,
-    UnknownEncoding, end_records,
+    Encoding, IndexParser, MAX_ALIGN, MAX_NAME, NewEntry, ParseOptions, TAIL, UnknownEncoding,
+    end_records,
 };

@@ -75,8 +75,8 @@ impl Maps {
     }
 
     /// The numbers of maps and of pieces.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (self.maps.len() as u64, self.pieces.len() as u64)
+    pub(super) fn counts(&self) -> [u64; 2] {
+        [self.maps.len() as u64, self.pieces.len() as u64]
     }
 
     /// Length of the stored form in bytes.
@@ -85,37 +85,31 @@ impl Maps {
     }
 
     pub(super) fn store(&self, push: &mut Push) {
-        let maps = self.maps.iter();
-        push_all(
-            maps.flat_map(|map| [map.header_offset, map.distance, map.first]),
-            push,
-        );
-        let pieces = self.pieces.iter();
-        push_all(
-            pieces.flat_map(|piece| [piece.offset, piece.stored, piece.len]),
-            push,
-        );
+        let map = |map: &Map| [map.header_offset, map.distance, map.first];
+        push_all(self.maps.iter().map(map), push);
+        let piece = |piece: &Piece| [piece.offset, piece.stored, piece.len];
+        push_all(self.pieces.iter().map(piece), push);
     }
 
     /// Loads maps; `None` if they contradict themselves.
-    pub(super) fn load(counts: (u64, u64), pull: &mut Pull) -> Option<Self> {
-        let maps: Vec<u64> = pull_all(counts.0.checked_mul(3)?, pull)?;
-        let pieces: Vec<u64> = pull_all(counts.1.checked_mul(3)?, pull)?;
-        let maps = maps.as_chunks::<3>().0.iter();
-        let maps = maps.map(|[header_offset, distance, first]| Map {
-            header_offset: *header_offset,
-            distance: *distance,
-            first: *first,
-        });
+    pub(super) fn load([maps, pieces]: [u64; 2], pull: &mut Pull) -> Option<Self> {
+        let maps: Vec<[u64; 3]> = pull_all(maps, pull)?;
+        let maps = maps
+            .into_iter()
+            .map(|[header_offset, distance, first]| Map {
+                header_offset,
+                distance,
+                first,
+            });
         let maps: Vec<Map> = maps.collect();
-        let pieces = pieces.as_chunks::<3>().0.iter();
-        let pieces = pieces.map(|[offset, stored, len]| {
-            offset.checked_add(*len)?;
-            stored.checked_add(*len)?;
+        let pieces: Vec<[u64; 3]> = pull_all(pieces, pull)?;
+        let pieces = pieces.into_iter().map(|[offset, stored, len]| {
+            offset.checked_add(len)?;
+            stored.checked_add(len)?;
             Some(Piece {
-                offset: *offset,
-                stored: *stored,
-                len: *len,
+                offset,
+                stored,
+                len,
             })
         });
         let pieces: Vec<Piece> = pieces.collect::<Option<_>>()?;

@@ -2,7 +2,9 @@
 //!
 //! A large entry lies here in blocks of one size, a small entry as a whole. Several archives share the bound.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::archive::EntryId;
 use crate::reader::Recent;
@@ -67,12 +69,12 @@ impl Blocks {
 
     /// A block, which counts as used now.
     pub(super) fn get(&self, key: Key) -> Option<Bytes> {
-        self.inner().recent.get((self.archive, key)).cloned()
+        self.all.lock().recent.get((self.archive, key)).cloned()
     }
 
     /// Puts a block in. Those whose last use is the longest ago make room.
     pub(super) fn put(&self, key: Key, bytes: &Bytes) {
-        let inner = &mut *self.inner();
+        let inner = &mut *self.all.lock();
         inner.held += bytes.capacity() as u64;
         let before = inner.recent.insert((self.archive, key), bytes.clone());
         before.into_iter().for_each(|bytes| inner.removed(bytes));
@@ -85,7 +87,7 @@ impl Blocks {
     }
 
     fn remove(&self, which: impl Fn(&Key) -> bool) {
-        let inner = &mut *self.inner();
+        let inner = &mut *self.all.lock();
         let is_own = |(archive, key): &Place| *archive == self.archive && which(key);
         let removed = inner.recent.remove_all(is_own);
         removed.into_iter().for_each(|bytes| inner.removed(bytes));
@@ -93,29 +95,24 @@ impl Blocks {
 
     /// A buffer with room for a block. Its content is arbitrary.
     pub(super) fn buffer(&self) -> Vec<u8> {
-        let spare = self.inner().spare.pop();
+        let spare = self.all.lock().spare.pop();
         spare.unwrap_or_else(|| Vec::with_capacity(BLOCK as usize))
     }
 
     /// Changes the bound. `bound` is called while no other call changes it. Returns what all blocks and
     /// spare buffers take then, in bytes.
     pub(super) fn set_bound(&self, bound: impl FnOnce() -> u64) -> u64 {
-        let inner = &mut *self.inner();
+        let inner = &mut *self.all.lock();
         inner.bound = bound();
         inner.shrink();
         inner.held + inner.spare.len() as u64 * BLOCK
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Nothing panics while it is locked, short of a lack of memory.
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Blocks {
     fn drop(&mut self) {
         self.remove(|_| true);
-        let inner = &mut *self.inner();
+        let inner = &mut *self.all.lock();
         if inner.held == 0 {
             inner.spare = Vec::new();
         }
@@ -169,7 +166,7 @@ mod tests {
         assert!(blocks.get((id, 3)).is_none() && blocks.get((id, 4)).is_some());
         blocks.forget(id);
         assert!(blocks.get((id, 4)).is_none());
-        assert_eq!(blocks.inner().held, 0);
+        assert_eq!(blocks.all.lock().held, 0);
     }
 
     /// Buffers that were kept to be used again were not counted.
@@ -206,6 +203,6 @@ mod tests {
         one.forget(key.0);
         assert!(other.get(key).is_some());
         drop(other);
-        assert_eq!(all.inner().held, 0, "its archive was closed");
+        assert_eq!(all.all.lock().held, 0, "its archive was closed");
     }
 }

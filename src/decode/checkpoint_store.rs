@@ -5,14 +5,13 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::checkpoint::Point;
-use super::codec::Coding;
 use crate::archive::EntryId;
 
 /// Keeps checkpoints of entries.
 pub trait CheckpointStore: Send + Sync {
     /// What was stored of an entry; nothing if that is damaged.
-    fn load(&self, id: EntryId, coding: Coding) -> BoxFuture<'_, Vec<Point>>;
+    fn load(&self, id: EntryId) -> BoxFuture<'_, Vec<Point>>;
 
     /// Stores the checkpoints of an entry in place of those that were stored before. Does not wait.
-    fn store(&self, id: EntryId, coding: Coding, points: Vec<Arc<Point>>);
+    fn store(&self, id: EntryId, points: Vec<Arc<Point>>);
 }

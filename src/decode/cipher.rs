@@ -55,10 +55,7 @@ impl Key {
         password: &[u8],
     ) -> Result<Self, Error> {
         let (before, behind) = encryption.overhead();
-        let damaged = || Error::Damaged {
-            at: 0,
-            what: "its encryption header is cut off".into(),
-        };
+        let damaged = || Error::damaged(0, "its encryption header is cut off");
         let len = stored.checked_sub(before + behind).ok_or_else(damaged)?;
         let header = header.get(..before as usize).ok_or_else(damaged)?;
         let secret = match encryption {
@@ -87,9 +84,7 @@ impl Key {
                         .expect("HMAC takes keys of any length"),
                 }
             }
-            Encryption::Unknown => {
-                return Err(Error::unknown_encryption());
-            }
+            Encryption::Unknown => return Err(Error::UnsupportedEncryption),
         };
         Ok(Self { secret, len })
     }
@@ -106,8 +101,7 @@ impl Key {
     ) -> Result<Box<dyn Input>, Error> {
         let password = password.ok_or(Error::NoPassword)?;
         let mut header = vec![0; encryption.overhead().0 as usize];
-        raw.read_exact(&mut header)
-            .map_err(|e| Error::of_io(e, 0))?;
+        raw.fill(&mut header)?;
         let key = Self::unlock(encryption, &header, stored, password.bytes())?;
         key.input(raw, None)
     }
@@ -123,10 +117,7 @@ impl Key {
         from: Option<&Checkpoint>,
     ) -> Result<Box<dyn Input>, Error> {
         let position = from.map_or(0, |from| from.input);
-        let wrong = || Error::Damaged {
-            at: position,
-            what: "its checkpoint is damaged".into(),
-        };
+        let wrong = || Error::damaged(position, "its checkpoint is damaged");
         let left = self.len.checked_sub(position).ok_or_else(wrong)?;
         let before = from.map(|from| &from.decryption);
         let state = match (&self.secret, before) {
@@ -134,12 +125,12 @@ impl Key {
             (Secret::ZipCrypto(_), Some(Decryption::ZipCrypto(keys))) => {
                 State::ZipCrypto(ZipCrypto(*keys))
             }
-            (Secret::Aes { key, code }, None) => {
-                State::aes(key, position, code).ok_or_else(wrong)?
-            }
-            (Secret::Aes { key, .. }, Some(Decryption::Aes(code))) => {
-                State::aes(key, position, code).ok_or_else(wrong)?
-            }
+            (Secret::Aes { key, code }, None)
+            | (Secret::Aes { key, .. }, Some(Decryption::Aes(code))) => State::Aes {
+                stream: counter_mode(key, position).ok_or_else(wrong)?,
+                code: code.clone(),
+                encrypted: Vec::new(),
+            },
             (_, Some(_)) => return Err(wrong()),
         };
         Ok(Box::new(Decrypted {
@@ -154,41 +145,25 @@ impl Key {
     }
 }
 
+/// AES with a key of any length.
+type Stream = Box<dyn StreamCipher + Send>;
+
 /// AES in counter mode, at a position of the data. WinZip counts blocks from 1, little-endian.
-fn counter_mode(key: &[u8], position: u64) -> Option<Box<dyn Stream>> {
-    let mut first = [0; 16];
-    first[0] = 1;
-    fn at<C>(mut cipher: C, position: u64) -> Option<Box<dyn Stream>>
+fn counter_mode(key: &[u8], position: u64) -> Option<Stream> {
+    fn at<C>(key: &[u8], position: u64) -> Option<Stream>
     where
-        C: StreamCipher + StreamCipherSeek + Send + 'static,
+        C: KeyIvInit + StreamCipher + StreamCipherSeek + Send + 'static,
     {
+        let mut first = [0; 16];
+        first[0] = 1;
+        let mut cipher = C::new_from_slices(key, &first).ok()?;
         cipher.try_seek(position).ok()?;
         Some(Box::new(cipher))
     }
     match key.len() {
-        16 => at(
-            Ctr128LE::<Aes128>::new_from_slices(key, &first).ok()?,
-            position,
-        ),
-        24 => at(
-            Ctr128LE::<Aes192>::new_from_slices(key, &first).ok()?,
-            position,
-        ),
-        _ => at(
-            Ctr128LE::<Aes256>::new_from_slices(key, &first).ok()?,
-            position,
-        ),
-    }
-}
-
-/// A stream cipher of any key length.
-trait Stream: Send {
-    fn decrypt(&mut self, bytes: &mut [u8]);
-}
-
-impl<C: StreamCipher + Send> Stream for C {
-    fn decrypt(&mut self, bytes: &mut [u8]) {
-        self.apply_keystream(bytes);
+        16 => at::<Ctr128LE<Aes128>>(key, position),
+        24 => at::<Ctr128LE<Aes192>>(key, position),
+        _ => at::<Ctr128LE<Aes256>>(key, position),
     }
 }
 
@@ -196,22 +171,12 @@ enum State {
     /// The keys before the bytes in [`Decrypted::bytes`].
     ZipCrypto(ZipCrypto),
     Aes {
-        stream: Box<dyn Stream>,
+        stream: Stream,
         /// The authentication code of all data before [`Decrypted::bytes`].
         code: Hmac<Sha1>,
         /// [`Decrypted::bytes`], encrypted: what the code is of.
         encrypted: Vec<u8>,
     },
-}
-
-impl State {
-    fn aes(key: &[u8], position: u64, code: &Hmac<Sha1>) -> Option<Self> {
-        Some(State::Aes {
-            stream: counter_mode(key, position)?,
-            code: code.clone(),
-            encrypted: Vec::new(),
-        })
-    }
 }
 
 /// Decrypted data.
@@ -245,9 +210,8 @@ impl Decrypted {
         self.bytes
             .extend_from_slice(&encrypted[..encrypted.len().min(most)]);
         if self.bytes.is_empty() && self.left > 0 {
-            let what = "its encrypted data ends in the middle".into();
-            let at = self.position;
-            return Err(Error::Damaged { at, what }.into());
+            let what = "its encrypted data ends in the middle";
+            return Err(Error::damaged(self.position, what).into());
         }
         self.raw.consume(self.bytes.len());
         self.left -= self.bytes.len() as u64;
@@ -257,7 +221,7 @@ impl Decrypted {
                 stream, encrypted, ..
             } => {
                 encrypted.clone_from(&self.bytes);
-                stream.decrypt(&mut self.bytes);
+                stream.apply_keystream(&mut self.bytes);
             }
         }
         if self.left == 0 && self.has_code {

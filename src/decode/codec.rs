@@ -25,6 +25,33 @@ pub trait Input: BufRead + Send {
         Decryption::None
     }
 
+    /// The bytes of the buffer, which is filled if it is empty; none at the end.
+    fn buffered(&mut self) -> Result<&[u8], Error> {
+        let at = self.position();
+        self.fill_buf().map_err(|e| Error::of_io(e, at))
+    }
+
+    /// Fills a buffer.
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), Error> {
+        let at = self.position();
+        self.read_exact(out).map_err(|e| Error::of_io(e, at))
+    }
+
+    /// The checkpoint here of a codec that has given `output` bytes and has this state.
+    fn checkpoint(&self, output: u64, state: Vec<u8>) -> Checkpoint {
+        Checkpoint {
+            output,
+            input: self.position(),
+            state,
+            decryption: self.state(),
+        }
+    }
+
+    /// The error of data that is damaged here.
+    fn damaged(&self, what: &str) -> Error {
+        Error::damaged(self.position(), what)
+    }
+
     /// Compares what authenticates the data, after a codec has found the end of its own data. Reads what is left of
     /// the data if the comparison needs it.
     ///
@@ -32,31 +59,6 @@ pub trait Input: BufRead + Send {
     /// [`Error::Forged`], or why the rest cannot be read.
     fn finish(&mut self) -> Result<(), Error> {
         Ok(())
-    }
-}
-
-/// How an entry is compressed, as the directory tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Coding {
-    /// The compression method.
-    pub method: Method,
-    /// The general purpose flags (APPNOTE 6.3.10, section 4.4.4), which some methods need.
-    pub flags: u16,
-    /// Length of the plain data in bytes.
-    pub size: u64,
-    /// Length of the stored data in bytes, with what encryption adds.
-    pub compressed_size: u64,
-}
-
-impl Coding {
-    /// That of an entry.
-    pub fn of(entry: &Entry) -> Self {
-        Self {
-            method: entry.method,
-            flags: entry.flags,
-            size: entry.size,
-            compressed_size: entry.compressed_size,
-        }
     }
 }
 
@@ -86,23 +88,23 @@ pub trait Codec: Send {
 /// # Errors
 /// Those of the data so far, and of [`Share::take`].
 pub fn open(
-    coding: &Coding,
+    entry: &Entry,
     input: Box<dyn Input>,
     from: Option<&Checkpoint>,
     share: Share,
 ) -> Result<Box<dyn Codec>, Error> {
     use codecs::{bzip2, deflate, deflate64, lzma, ppmd, stored, xz, zstd};
-    match coding.method {
+    match entry.method {
         Method::Stored => Ok(Box::new(stored::Stored::new(input, from))),
         Method::Deflated => Ok(Box::new(deflate::Deflate::new(input, from, share)?)),
         Method::Deflated64 => Ok(Box::new(deflate64::Deflate64::new(input, from, share)?)),
         Method::Bzip2 => Ok(Box::new(bzip2::Bzip2::new(input, from, share)?)),
-        Method::Zstd => Ok(Box::new(zstd::Zstd::new(coding, input, from, share))),
-        Method::Xz => xz::open(coding, input, from, share),
+        Method::Zstd => Ok(Box::new(zstd::Zstd::new(entry, input, from, share))),
+        Method::Xz => xz::open(entry, input, from, share),
         // These have no checkpoints.
         method if from.is_some() => Err(Error::Unsupported { method }),
-        Method::Lzma => lzma::open(coding, input, share),
-        Method::Ppmd => ppmd::open(coding, input, share),
+        Method::Lzma => lzma::open(entry, input, share),
+        Method::Ppmd => ppmd::open(entry, input, share),
         method => Err(Error::Unsupported { method }),
     }
 }
@@ -123,7 +125,7 @@ pub fn read_buffered(input: &mut (impl BufRead + ?Sized), out: &mut [u8]) -> io:
 pub fn check(entry: &Entry) -> Result<(), Error> {
     let method = entry.method;
     if entry.encryption == Some(Encryption::Unknown) {
-        return Err(Error::unknown_encryption());
+        return Err(Error::UnsupportedEncryption);
     }
     if is_supported(method) {
         Ok(())

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::join;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::checkpoint_store::CheckpointStore;
 use super::cipher::Key;
-use super::codec::{Coding, check};
+use super::codec::check;
 use super::decoding::Decoding;
 use super::error::Error;
 use super::large::Large;
@@ -17,7 +18,7 @@ use super::password::Password;
 use super::shared::{OnWrong, Shared, Work};
 use super::small::{Small, is_small};
 use super::sparse;
-use crate::archive::{EntryId, Method};
+use crate::archive::{Entry, EntryId, Method};
 use crate::reader::Archive;
 
 /// The most large entries that are remembered without a walk in them.
@@ -84,8 +85,7 @@ impl Decoder {
 
     /// Whether an entry's password was not compared yet.
     pub fn is_locked(&self, id: EntryId) -> bool {
-        let entry = self.archive().index().get(id);
-        entry.encryption.is_some() && self.shared.keys.get(id).is_none()
+        self.entry(id).encryption.is_some() && self.shared.keys.get(id).is_none()
     }
 
     /// Checks the password of an encrypted entry by the entry's own check value. Does nothing for other entries.
@@ -95,7 +95,7 @@ impl Decoder {
     /// If there is no password, or if it is wrong.
     pub async fn unlock(&self, id: EntryId) -> Result<(), Error> {
         let archive = self.archive();
-        let entry = archive.index().get(id);
+        let entry = self.entry(id);
         let Some(encryption) = entry.encryption else {
             return Ok(());
         };
@@ -127,7 +127,7 @@ impl Decoder {
     /// no request. Never waits.
     pub fn opened(&self, id: EntryId) {
         if !self.archive().index().is_stored(id) && !self.is_locked(id) {
-            self.small.decode_ahead(id, self.coding(id));
+            self.small.decode_ahead(id, self.entry(id));
         }
     }
 
@@ -138,21 +138,21 @@ impl Decoder {
         if archive.index().is_stored(id) {
             return archive.try_read(id, range, out);
         }
-        let coding = self.coding(id);
+        let entry = self.entry(id);
         let before = out.len();
-        let is_read = if coding.method == Method::Sparse {
+        let is_read = if entry.method == Method::Sparse {
             sparse::try_read(archive, id, range, out)
-        } else if is_small(&coding) {
+        } else if is_small(&entry) {
             let bytes = self.small.in_memory(id);
             let part = bytes.as_deref().and_then(|bytes| part(bytes, range));
             out.extend_from_slice(part.unwrap_or_default());
             part.is_some()
         } else {
-            self.large(id, coding).try_read(range, out)
+            self.large(id, entry).try_read(range, out)
         };
         if is_read {
             archive.count_read(out.len() - before, true);
-            archive.passes(id, range.start == 0, range.end == coding.size);
+            archive.passes(id, range.start == 0, range.end == entry.size);
         }
         is_read
     }
@@ -168,7 +168,7 @@ impl Decoder {
         let (bytes, ()) = join(self.read_aside(id, range.clone()), begins).await;
         let bytes = bytes?;
         let end = range.start + bytes.len() as u64;
-        archive.passes(id, false, end == self.coding(id).size);
+        archive.passes(id, false, end == self.entry(id).size);
         Ok(bytes)
     }
 
@@ -180,20 +180,20 @@ impl Decoder {
         }
         self.readable(id)?;
         self.unlock(id).await?;
-        let coding = self.coding(id);
-        let range = range.start.min(coding.size)..range.end.min(coding.size);
+        let entry = self.entry(id);
+        let range = range.start.min(entry.size)..range.end.min(entry.size);
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = if coding.method == Method::Sparse {
+        let bytes = if entry.method == Method::Sparse {
             sparse::read(archive, id, &range).await.map_err(Error::Read)
-        } else if is_small(&coding) {
-            let all = self.small.get(id, &coding).await;
+        } else if is_small(&entry) {
+            let all = self.small.get(id, &entry).await;
             all.map(|all| part(&all, &range).unwrap_or_default().to_vec())
         } else {
-            self.large(id, coding).read(&range).await
+            self.large(id, entry).read(&range).await
         };
-        let bytes = bytes.map_err(|e| e.of_entry(&archive.index().get(id)))?;
+        let bytes = bytes.map_err(|e| e.of_entry(&entry))?;
         archive.count_read(bytes.len(), false);
         Ok(bytes)
     }
@@ -208,16 +208,16 @@ impl Decoder {
     ) -> Result<(), Error> {
         self.readable(id)?;
         self.unlock(id).await?;
-        let coding = self.coding(id);
-        if coding.method == Method::Sparse {
+        let entry = self.entry(id);
+        if entry.method == Method::Sparse {
             return Ok(());
         }
-        let passed = if is_small(&coding) {
-            self.small.get(id, &coding).await.map(drop)
+        let passed = if is_small(&entry) {
+            self.small.get(id, &entry).await.map(drop)
         } else {
-            self.large(id, coding).pass(progress).await
+            self.large(id, entry).pass(progress).await
         };
-        passed.map_err(|e| e.of_entry(&self.archive().index().get(id)))
+        passed.map_err(|e| e.of_entry(&entry))
     }
 
     /// Fails all reads that wait, and all later ones. Has the checkpoints kept that are new.
@@ -225,24 +225,23 @@ impl Decoder {
         self.shared.closed.cancel();
         self.archive().close();
         for id in self.shared.points.unstored() {
-            self.large(id, self.coding(id)).store_points(true);
+            self.large(id, self.entry(id)).store_points(true);
         }
     }
 
-    fn coding(&self, id: EntryId) -> Coding {
-        Coding::of(&self.archive().index().get(id))
+    fn entry(&self, id: EntryId) -> Entry {
+        self.archive().index().get(id)
     }
 
-    fn large(&self, id: EntryId, coding: Coding) -> Arc<Large> {
-        let mut all = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+    fn large(&self, id: EntryId, entry: Entry) -> Arc<Large> {
+        let mut all = self.large.lock();
         if let Some(large) = all.get(&id) {
             return large.clone();
         }
         if all.len() >= IDLE {
             all.retain(|_, large| Arc::strong_count(large) > 1 || !large.is_idle());
         }
-        let entry = self.archive().index().get(id);
-        let large = Arc::new(Large::new(id, entry, coding, self.shared.clone()));
+        let large = Arc::new(Large::new(id, entry, self.shared.clone()));
         all.insert(id, large.clone());
         large
     }

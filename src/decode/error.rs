@@ -43,11 +43,8 @@ pub enum Error {
         /// The method.
         method: Method,
     },
-    /// It is encrypted in a way that is not supported.
-    UnsupportedEncryption {
-        /// The name of the encryption, for people.
-        name: String,
-    },
+    /// It is encrypted neither by ZipCrypto nor by WinZip's AES.
+    UnsupportedEncryption,
     /// Decoding it takes more memory than is allowed. In bytes.
     TooMuchMemory {
         /// What it takes.
@@ -67,10 +64,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// For an entry that is encrypted neither by ZipCrypto nor by WinZip's AES.
-    pub(super) fn unknown_encryption() -> Self {
-        let name = "PKWARE's strong encryption or an unknown one".into();
-        Error::UnsupportedEncryption { name }
+    pub(super) fn damaged(at: u64, what: impl Into<String>) -> Self {
+        let what = what.into();
+        Error::Damaged { at, what }
+    }
+
+    /// Compares the CRC-32 of the plain bytes with the one in the directory, which may be none.
+    pub(super) fn compare_crc32(listed: Option<u32>, actual: u32) -> Result<(), Self> {
+        match listed {
+            Some(listed) if listed != actual => Err(Error::Checksum { listed, actual }),
+            _ => Ok(()),
+        }
     }
 
     /// The error behind the `io::Error` of an [`Input`](super::Input) or of a library that reads one: the
@@ -100,7 +104,7 @@ impl Error {
             Error::Damaged { .. } | Error::TooShort { .. } => true,
             Error::Read(_)
             | Error::Unsupported { .. }
-            | Error::UnsupportedEncryption { .. }
+            | Error::UnsupportedEncryption
             | Error::TooMuchMemory { .. }
             | Error::NoPassword
             | Error::WrongPassword
@@ -120,10 +124,7 @@ impl Error {
 
     /// The error of a decoder that panicked.
     pub(super) fn panicked() -> Self {
-        Error::Damaged {
-            at: 0,
-            what: "the decoder panicked".into(),
-        }
+        Error::damaged(0, "the decoder panicked")
     }
 }
 
@@ -158,9 +159,9 @@ impl fmt::Display for Error {
             Error::Unsupported { method } => {
                 write!(f, "its compression method, {method}, is not supported")
             }
-            Error::UnsupportedEncryption { name } => {
-                write!(f, "it is encrypted with {name}, which is not supported")
-            }
+            Error::UnsupportedEncryption => f.write_str(
+                "it is encrypted with PKWARE's strong encryption or an unknown one, which is not supported",
+            ),
             Error::TooMuchMemory { needs, allowed } => write!(
                 f,
                 "decoding it takes {needs} bytes of memory, and {allowed} are allowed (--memory)"

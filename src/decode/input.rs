@@ -1,6 +1,7 @@
 //! The stored bytes of an entry as an [`Input`]: from memory, or through the archive's reader.
 
 use std::io::{self, BufRead, Read};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::codec::{Input, read_buffered};
 use super::error::Error;
+use super::shared::Shared;
 use super::workers::Turn;
 use crate::archive::EntryId;
 use crate::reader::Archive;
@@ -17,41 +19,9 @@ use crate::reader::Archive;
 const SHORTEST: u64 = 64 * 1024;
 pub(super) const LONGEST: u64 = 512 * 1024;
 
-/// Bytes in memory.
-pub(super) struct MemoryInput(io::Cursor<Vec<u8>>);
-
-impl MemoryInput {
-    pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self(io::Cursor::new(bytes))
-    }
-
-    #[cfg(test)]
-    pub(super) fn at(bytes: &[u8], position: u64) -> Self {
-        let mut cursor = io::Cursor::new(bytes.to_vec());
-        cursor.set_position(position);
-        Self(cursor)
-    }
-}
-
-impl Read for MemoryInput {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.0.read(out)
-    }
-}
-
-impl BufRead for MemoryInput {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.0.fill_buf()
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.0.consume(count);
-    }
-}
-
-impl Input for MemoryInput {
+impl Input for io::Cursor<Vec<u8>> {
     fn position(&self) -> u64 {
-        self.0.position()
+        io::Cursor::position(self)
     }
 }
 
@@ -98,26 +68,24 @@ pub(super) struct StoredInput {
 }
 
 impl StoredInput {
-    /// The bytes from offset `at` on, of `end` in all.
+    /// These of the entry's stored bytes.
     pub(super) fn new(
-        archive: Arc<Archive>,
+        shared: &Shared,
         id: EntryId,
-        at: u64,
-        end: u64,
+        range: Range<u64>,
         need: Arc<Need>,
         turn: Turn,
-        cancelled: CancellationToken,
     ) -> Self {
         Self {
-            archive,
+            archive: shared.archive.clone(),
             id,
-            at,
-            end,
+            at: range.start,
+            end: range.end,
             chunk: Vec::new(),
             consumed: 0,
             need,
             turn,
-            cancelled,
+            cancelled: shared.closed.clone(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! The keys of encrypted entries.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use super::cipher::Key;
 use super::password::Password;
@@ -24,21 +26,16 @@ impl Keys {
     }
 
     pub(super) fn get(&self, id: EntryId) -> Option<Arc<Key>> {
-        self.known().get(&id).cloned()
+        self.known.lock().get(&id).cloned()
     }
 
     pub(super) fn put(&self, id: EntryId, key: Arc<Key>) {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         if known.len() >= MOST
             && let Some(other) = known.keys().next().copied()
         {
             known.remove(&other);
         }
         known.insert(id, key);
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<EntryId, Arc<Key>>> {
-        // Each change is one call.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

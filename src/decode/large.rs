@@ -5,15 +5,15 @@ mod walks;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, oneshot};
 
 use super::blocks::{BLOCK, Bytes};
 use super::checkpoint_store::CheckpointStore;
-use super::codec::Coding;
 use super::error::Error;
 use super::schedule::{Schedule, Task};
 use super::shared::Shared;
@@ -28,10 +28,10 @@ const STILL_WRONG: Duration = Duration::from_secs(2);
 pub(super) struct Large {
     pub(super) id: EntryId,
     entry: Entry,
-    coding: Coding,
     shared: Arc<Shared>,
     /// Whether the stored checkpoints have been loaded.
     is_ready: OnceCell<()>,
+    /// Each change leaves it consistent. A panic in between loses at most a walk, whose reads end at their deadline.
     state: Mutex<State>,
 }
 
@@ -55,13 +55,12 @@ struct Wrong {
 }
 
 impl Large {
-    pub(super) fn new(id: EntryId, entry: Entry, coding: Coding, shared: Arc<Shared>) -> Self {
-        let blocks = coding.size.div_ceil(BLOCK);
+    pub(super) fn new(id: EntryId, entry: Entry, shared: Arc<Shared>) -> Self {
+        let blocks = entry.size.div_ceil(BLOCK);
         let schedule = Schedule::new(blocks, shared.most_ahead);
         Self {
             id,
             entry,
-            coding,
             shared,
             is_ready: OnceCell::new(),
             state: Mutex::new(State {
@@ -76,7 +75,7 @@ impl Large {
 
     /// Whether nothing is under way in it.
     pub(super) fn is_idle(&self) -> bool {
-        let state = self.state();
+        let state = self.state.lock();
         state.schedule.is_empty() && state.waiting.is_empty()
     }
 
@@ -89,7 +88,7 @@ impl Large {
         let Some(blocks) = blocks else {
             return false;
         };
-        let wrong = self.state().wrong_before(blocks_of(range).end);
+        let wrong = self.state.lock().wrong_before(blocks_of(range).end);
         if wrong.is_some() {
             return false;
         }
@@ -125,7 +124,7 @@ impl Large {
     async fn get_ready(&self) {
         let load = async {
             if let Some(store) = self.store() {
-                let points = store.load(self.id, self.coding).await;
+                let points = store.load(self.id).await;
                 self.shared.points.add_stored(self.id, points);
             }
         };
@@ -135,18 +134,18 @@ impl Large {
     /// Stores the checkpoints, if enough are new, or any if `all`.
     pub(super) fn store_points(&self, all: bool) {
         // Until they are stored: otherwise they could replace what `distrust` stores.
-        let _state = self.state();
+        let _state = self.state.lock();
         if let Some(store) = self.store()
             && let Some(points) = self.shared.points.to_store(self.id, all)
         {
-            store.store(self.id, self.coding, points);
+            store.store(self.id, points);
         }
     }
 
     /// One block, decoded if it is not in memory.
     async fn block(self: &Arc<Self>, block: u64) -> Result<Bytes, Error> {
         let receiver = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             // A walk puts blocks in while the state is locked.
             if let Some(bytes) = self.shared.blocks.get((self.id, block)) {
                 return Ok(bytes);
@@ -193,7 +192,7 @@ impl Large {
     }
 
     fn note_read(self: &Arc<Self>, range: &Range<u64>) {
-        let goes_on = self.state().schedule.read(blocks_of(range));
+        let goes_on = self.state.lock().schedule.read(blocks_of(range));
         if let Some((number, walk)) = goes_on {
             self.go_on(number, walk);
         }
@@ -210,14 +209,8 @@ impl Large {
         self.shared.points.forget(self.id);
         // Otherwise the next mount would begin at checkpoints of wrong data.
         if let Some(store) = self.store() {
-            store.store(self.id, self.coding, Vec::new());
+            store.store(self.id, Vec::new());
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Each change leaves it consistent. A panic in between loses at most a walk, whose reads end
-        // at their deadline.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,8 +9,9 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -118,11 +119,6 @@ impl Memory {
         })
     }
 
-    /// A share, which is empty yet. Its codec waits on its thread, which must be one of a tokio runtime.
-    pub fn share(self: &Arc<Self>) -> Share {
-        self.share_while(Arc::new(AtomicBool::new(true)))
-    }
-
     /// A share, which is empty yet. While `may_wait` is set, its codec waits on its thread, which must be one of a tokio
     /// runtime. Otherwise it fails if it would have to wait.
     pub fn share_while(self: &Arc<Self>, may_wait: Arc<AtomicBool>) -> Share {
@@ -190,7 +186,7 @@ impl Memory {
 
     /// A walk rests: its codec may be dropped when others need its memory.
     pub(super) fn rests(&self, walk: Resting) {
-        let mut resting = self.resting();
+        let mut resting = self.resting.lock();
         // It has rested before, and went on since.
         resting.retain(|other| {
             other.number != walk.number || !Weak::ptr_eq(&other.entry, &walk.entry)
@@ -204,7 +200,7 @@ impl Memory {
     }
 
     fn drop_longest_resting(&self) -> bool {
-        let longest = self.resting().pop_front();
+        let longest = self.resting.lock().pop_front();
         let Some(Resting { number, entry, .. }) = longest else {
             return false;
         };
@@ -254,10 +250,6 @@ impl Memory {
         });
         self.waiting.fetch_sub(1, SeqCst);
         held.ok_or(Error::Cancelled)
-    }
-
-    fn resting(&self) -> MutexGuard<'_, VecDeque<Resting>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -311,14 +303,18 @@ mod tests {
     impl Rests for Entry {
         fn drop_walk(&self, number: u64) {
             let place = number as usize;
-            drop(self.0.lock().unwrap().remove(place));
+            drop(self.0.lock().remove(place));
         }
+    }
+
+    fn waiting_share(memory: &Arc<Memory>) -> Share {
+        memory.share_while(Arc::new(AtomicBool::new(true)))
     }
 
     #[test]
     fn a_share_beyond_the_bound_is_refused() {
         let memory = Memory::new(1 << 20);
-        let mut share = memory.share();
+        let mut share = waiting_share(&memory);
         share.take(1 << 20).unwrap();
         assert_eq!(memory.held(), 1 << 20);
         let (needs, allowed) = ((1 << 20) + 1, 1 << 20);
@@ -355,7 +351,7 @@ mod tests {
     #[test]
     fn a_walk_that_rests_makes_room() {
         let memory = Memory::new(1 << 20);
-        let mut share = memory.share();
+        let mut share = waiting_share(&memory);
         share.take(900_000).unwrap();
         let entry: Arc<Entry> = Arc::new(Entry(Mutex::new(vec![share])));
         let weak: Weak<Entry> = Arc::downgrade(&entry);
@@ -363,19 +359,19 @@ mod tests {
             number: 0,
             entry: weak,
         });
-        memory.share().take(900_000).unwrap();
-        assert!(entry.0.lock().unwrap().is_empty());
+        waiting_share(&memory).take(900_000).unwrap();
+        assert!(entry.0.lock().is_empty());
     }
 
     #[test]
     fn a_codec_waits_until_another_ends() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let memory = Memory::new(1 << 20);
-        let mut first = memory.share();
+        let mut first = waiting_share(&memory);
         first.take(900_000).unwrap();
         let waits = runtime.spawn_blocking({
             let memory = memory.clone();
-            move || memory.share().take(900_000)
+            move || waiting_share(&memory).take(900_000)
         });
         while memory.waiting.load(SeqCst) == 0 {
             thread::sleep(Duration::from_millis(1));

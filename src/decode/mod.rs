@@ -31,7 +31,7 @@ mod workers;
 pub use checkpoint::{Checkpoint, Decryption, Point};
 pub use checkpoint_store::CheckpointStore;
 pub use cipher::Key;
-pub use codec::{Codec, Coding, Input, check, is_supported, open, read_buffered};
+pub use codec::{Codec, Input, check, is_supported, open, read_buffered};
 pub use decoder::Decoder;
 pub use decoding::Decoding;
 pub use error::Error;

@@ -10,11 +10,12 @@
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, Decryption, MOST, Point};
-use crate::archive::{Pull, Push};
+use crate::archive::{Element, Pull, Push, pull_all, pull_one};
 
 /// The version of the format.
 pub const FORMAT: u32 = 2;
 
+/// Lengths of the numbers before all checkpoints, and of those of one, in bytes.
 const HEAD: usize = 20;
 const POINT: usize = 24;
 
@@ -32,14 +33,15 @@ pub type Sizes = (u64, u64);
 
 /// Writes the checkpoints of an entry, which are in the order of their offsets.
 pub fn store(sizes: Sizes, points: &[Arc<Point>], push: &mut Push) {
-    push(&head(sizes, points.len() as u32));
+    let mut head = Vec::with_capacity(HEAD);
+    [sizes.0, sizes.1].write(&mut head);
+    (points.len() as u32).write(&mut head);
+    push(&head);
     for point in points {
         let Point { checkpoint, crc32 } = &**point;
-        let mut fields = [0; POINT];
-        fields[..8].copy_from_slice(&checkpoint.output.to_le_bytes());
-        fields[8..16].copy_from_slice(&checkpoint.input.to_le_bytes());
-        fields[16..20].copy_from_slice(&crc32.to_le_bytes());
-        fields[20..].copy_from_slice(&(checkpoint.state.len() as u32).to_le_bytes());
+        let mut fields = Vec::with_capacity(POINT);
+        [checkpoint.output, checkpoint.input].write(&mut fields);
+        [*crc32, checkpoint.state.len() as u32].write(&mut fields);
         push(&fields);
         push(&checkpoint.state);
     }
@@ -47,45 +49,31 @@ pub fn store(sizes: Sizes, points: &[Arc<Point>], push: &mut Push) {
 
 /// Reads the checkpoints of an entry; `None` if the bytes are damaged or belong to another one.
 pub fn load(sizes: Sizes, pull: &mut Pull) -> Option<Vec<Point>> {
-    let mut start = [0; HEAD];
-    pull(&mut start).then_some(())?;
-    let count = u32::from_le_bytes([start[16], start[17], start[18], start[19]]);
-    if start != head(sizes, count) || count as usize > MOST {
+    let of: [u64; 2] = pull_one(pull)?;
+    let count: u32 = pull_one(pull)?;
+    if of != [sizes.0, sizes.1] || count as usize > MOST {
         return None;
     }
     let mut points: Vec<Point> = Vec::new();
     for _ in 0..count {
-        let mut fields = [0; POINT];
-        pull(&mut fields).then_some(())?;
-        let (eights, fours) = (fields.as_chunks::<8>().0, fields.as_chunks::<4>().0);
-        let (output, input) = (u64::from_le_bytes(eights[0]), u64::from_le_bytes(eights[1]));
-        let (crc32, len) = (u32::from_le_bytes(fours[4]), u32::from_le_bytes(fours[5]));
+        let [output, input]: [u64; 2] = pull_one(pull)?;
+        let [crc32, len]: [u32; 2] = pull_one(pull)?;
         let before = points.last().map_or(0, |point| point.checkpoint.output);
         let is_possible = before < output && output < sizes.0 && input <= sizes.1;
         if !is_possible || len as usize > LONGEST {
             return None;
         }
-        let mut state = vec![0; len as usize];
-        pull(&mut state).then_some(())?;
         points.push(Point {
             checkpoint: Checkpoint {
                 output,
                 input,
-                state,
+                state: pull_all(len.into(), pull)?,
                 decryption: Decryption::None,
             },
             crc32,
         });
     }
     Some(points)
-}
-
-fn head(sizes: Sizes, count: u32) -> [u8; HEAD] {
-    let mut head = [0; HEAD];
-    head[..8].copy_from_slice(&sizes.0.to_le_bytes());
-    head[8..16].copy_from_slice(&sizes.1.to_le_bytes());
-    head[16..].copy_from_slice(&count.to_le_bytes());
-    head
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 //! bound.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::checkpoint::{MOST, Point};
 use crate::archive::EntryId;
@@ -75,14 +77,14 @@ impl Points {
 
     /// The last checkpoint at or before an offset.
     pub(super) fn before(&self, id: EntryId, output: u64) -> Option<Arc<Point>> {
-        let inner = self.inner();
+        let inner = self.all.lock();
         let points = &inner.entries.get(&self.place(id))?.points;
         points.range(..=output).next_back().map(|(_, p)| p.clone())
     }
 
     /// Whether a checkpoint at this offset would be far enough from the others.
     pub(super) fn is_due(&self, id: EntryId, output: u64) -> bool {
-        let inner = self.inner();
+        let inner = self.all.lock();
         let entry = inner.entries.get(&self.place(id));
         let spacing = entry.map_or(self.spacing, |entry| entry.spacing);
         let points = entry.map(|entry| &entry.points);
@@ -94,14 +96,14 @@ impl Points {
 
     /// Adds a checkpoint.
     pub(super) fn add(&self, id: EntryId, point: Point) {
-        let inner = &mut *self.inner();
+        let inner = &mut *self.all.lock();
         inner.add(self.place(id), self.spacing, Arc::new(point), true);
         inner.shrink();
     }
 
     /// Adds checkpoints that were stored.
     pub(super) fn add_stored(&self, id: EntryId, points: Vec<Point>) {
-        let inner = &mut *self.inner();
+        let inner = &mut *self.all.lock();
         let count = points.len();
         for point in points {
             inner.add(self.place(id), self.spacing, Arc::new(point), false);
@@ -114,7 +116,7 @@ impl Points {
 
     /// All checkpoints of an entry, if enough are new that storing them pays, or any if `all`.
     pub(super) fn to_store(&self, id: EntryId, all: bool) -> Option<Vec<Arc<Point>>> {
-        let inner = &mut *self.inner();
+        let inner = &mut *self.all.lock();
         let entry = inner.entries.get_mut(&self.place(id))?;
         let least = if all { 1 } else { (entry.stored / 2).max(16) };
         if entry.unstored < least {
@@ -126,7 +128,7 @@ impl Points {
 
     /// The entries that have checkpoints which were not taken to be stored.
     pub(super) fn unstored(&self) -> Vec<EntryId> {
-        let inner = self.inner();
+        let inner = self.all.lock();
         let entries = inner.entries.iter();
         let entries =
             entries.filter(|((archive, _), e)| *archive == self.archive && e.unstored > 0);
@@ -135,7 +137,7 @@ impl Points {
 
     /// Drops the checkpoints of an entry.
     pub(super) fn forget(&self, id: EntryId) {
-        let inner = &mut *self.inner();
+        let inner = &mut *self.all.lock();
         if let Some(entry) = inner.entries.remove(&self.place(id)) {
             inner.weight -= entry.weight;
         }
@@ -143,22 +145,17 @@ impl Points {
 
     /// What the checkpoints of all archives take, in bytes.
     pub(super) fn held(&self) -> u64 {
-        self.inner().weight
+        self.all.lock().weight
     }
 
     fn place(&self, id: EntryId) -> Place {
         (self.archive, id)
     }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Nothing panics while it is locked, short of a lack of memory.
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Points {
     fn drop(&mut self) {
-        let inner = &mut *self.inner();
+        let inner = &mut *self.all.lock();
         let gone = inner.entries.extract_if(|place, _| place.0 == self.archive);
         inner.weight -= gone.map(|(_, entry)| entry.weight).sum::<u64>();
     }
@@ -244,7 +241,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert!(points.inner().weight <= 100_000);
+        assert!(points.all.lock().weight <= 100_000);
         let held = points.to_store(id, true).unwrap();
         assert!(held.len() > 40 && count > held.len());
         let gaps = held
@@ -258,7 +255,7 @@ mod tests {
         assert_eq!(before(at - 1), Some(held[4].checkpoint.output));
         assert_eq!(before(10), None);
         points.forget(id);
-        assert_eq!(points.inner().weight, 0);
+        assert_eq!(points.all.lock().weight, 0);
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! Small entries, which are decoded whole, and given out only if their size and CRC-32 are right.
 
 use std::collections::HashMap;
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, oneshot};
 
 use super::blocks::Bytes;
 use super::cipher::Key;
-use super::codec::{Coding, Input};
+use super::codec::Input;
 use super::error::Error;
-use super::input::MemoryInput;
 use super::memory::{LARGEST_ROOM, Room, Share};
 use super::shared::Shared;
 use super::whole;
@@ -34,13 +35,13 @@ pub(super) struct Small {
 }
 
 /// Whether an entry is small.
-pub(super) fn is_small(coding: &Coding) -> bool {
-    coding.size <= SMALL && coding.compressed_size <= SMALL
+pub(super) fn is_small(entry: &Entry) -> bool {
+    entry.size <= SMALL && entry.compressed_size <= SMALL
 }
 
 /// Whether an entry is decoded in the task that reads it.
-fn is_tiny(coding: &Coding) -> bool {
-    coding.method == Method::Deflated && coding.size + coding.compressed_size <= TINY
+fn is_tiny(entry: &Entry) -> bool {
+    entry.method == Method::Deflated && entry.size + entry.compressed_size <= TINY
 }
 
 impl Small {
@@ -57,31 +58,28 @@ impl Small {
     }
 
     /// Decodes an entry in a task of its own if that takes little time and its stored bytes are in memory.
-    pub(super) fn decode_ahead(self: &Arc<Self>, id: EntryId, coding: Coding) {
-        if !is_tiny(&coding) || self.in_memory(id).is_some() {
+    pub(super) fn decode_ahead(self: &Arc<Self>, id: EntryId, entry: Entry) {
+        if !is_tiny(&entry) || self.in_memory(id).is_some() {
             return;
         }
         let this = self.clone();
         self.shared.workers.spawn_task(async move {
-            let (end, archive) = (coding.compressed_size, &this.shared.archive);
+            let (end, archive) = (entry.compressed_size, &this.shared.archive);
             if archive.try_read_stored(id, &(0..end), end, &mut Vec::new()) {
                 // If it fails, the read that follows fails, too, and reports why.
-                let _ = this.get(id, &coding).await;
+                let _ = this.get(id, &entry).await;
             }
         });
     }
 
     /// The bytes of an entry. Those who ask at the same time share one decoder.
-    pub(super) async fn get(&self, id: EntryId, coding: &Coding) -> Result<Bytes, Error> {
+    pub(super) async fn get(&self, id: EntryId, entry: &Entry) -> Result<Bytes, Error> {
         if let Some(bytes) = self.in_memory(id) {
             return Ok(bytes);
         }
-        let cell = self.under_way().entry(id).or_default().clone();
-        let result = cell
-            .get_or_try_init(|| self.make(id, coding))
-            .await
-            .cloned();
-        let mut under_way = self.under_way();
+        let cell = self.under_way.lock().entry(id).or_default().clone();
+        let result = cell.get_or_try_init(|| self.make(id, entry)).await.cloned();
+        let mut under_way = self.under_way.lock();
         // Another may have its place: of one that came after the others had their bytes.
         if (under_way.get(&id)).is_some_and(|present| Arc::ptr_eq(present, &cell)) {
             under_way.remove(&id);
@@ -89,10 +87,10 @@ impl Small {
         result
     }
 
-    async fn make(&self, id: EntryId, coding: &Coding) -> Result<Bytes, Error> {
+    async fn make(&self, id: EntryId, entry: &Entry) -> Result<Bytes, Error> {
         let mut tries = 1;
         loop {
-            let error = match self.fetch_and_decode(id, *coding).await {
+            let error = match self.fetch_and_decode(id, *entry).await {
                 Ok((bytes, _room)) => {
                     let bytes = Arc::new(bytes);
                     self.shared.blocks.put((id, 0), &bytes);
@@ -108,26 +106,21 @@ impl Small {
         }
     }
 
-    async fn fetch_and_decode(
-        &self,
-        id: EntryId,
-        coding: Coding,
-    ) -> Result<(Vec<u8>, Room), Error> {
+    async fn fetch_and_decode(&self, id: EntryId, entry: Entry) -> Result<(Vec<u8>, Room), Error> {
         let Shared {
             archive,
             memory,
             workers,
             ..
         } = &*self.shared;
-        let entry = archive.index().get(id);
         let key = self.shared.keys.get(id);
-        let needs = coding.compressed_size + coding.size;
-        if is_tiny(&coding) {
+        let needs = entry.compressed_size + entry.size;
+        if is_tiny(&entry) {
             let at_once = || memory.try_room(needs);
             let later = async { Some(memory.room(needs).await) };
-            let (stored, room) = self.fetch(id, &coding, at_once, later).await?;
+            let (stored, room) = self.fetch(id, &entry, at_once, later).await?;
             let share = memory.share_at_once();
-            let decode = || decode(&coding, stored, &entry, key.as_deref(), share);
+            let decode = || decode(&entry, stored, key.as_deref(), share);
             match catch_unwind(AssertUnwindSafe(decode)) {
                 Ok(Ok(bytes)) => return Ok((bytes, room)),
                 // A thread may wait for memory.
@@ -139,7 +132,7 @@ impl Small {
         // The place first: an entry with room must not wait for threads of its own archive, whose server may be silent.
         let at_once = || Some((workers.try_place()?, memory.try_room(needs)?));
         let later = async { Some((workers.place().await?, memory.room(needs).await)) };
-        let (stored, (place, room)) = self.fetch(id, &coding, at_once, later).await?;
+        let (stored, (place, room)) = self.fetch(id, &entry, at_once, later).await?;
         let (tell, told) = oneshot::channel();
         let turn = workers.turn();
         let closed = self.shared.closed.clone();
@@ -150,7 +143,7 @@ impl Small {
                 return;
             }
             turn.take();
-            let decode = || decode(&coding, stored, &entry, key.as_deref(), share);
+            let decode = || decode(&entry, stored, key.as_deref(), share);
             let result = catch_unwind(AssertUnwindSafe(decode));
             turn.give();
             let result = result.unwrap_or_else(|_| Err(Error::panicked()));
@@ -166,12 +159,12 @@ impl Small {
     async fn fetch<T>(
         &self,
         id: EntryId,
-        coding: &Coding,
+        entry: &Entry,
         at_once: impl FnOnce() -> Option<T>,
         later: impl Future<Output = Option<T>>,
     ) -> Result<(Vec<u8>, T), Error> {
         let archive = &self.shared.archive;
-        let stored = self.stored(id, coding).await?;
+        let stored = self.stored(id, entry).await?;
         // Not before: an entry whose server is silent leaves it to others.
         if let Some(taken) = at_once() {
             return Ok((stored, taken));
@@ -182,44 +175,36 @@ impl Small {
         let taken = taken.map_err(|_| archive.missed_deadline(id))?;
         let taken = taken.flatten().ok_or(Error::Cancelled)?;
         // Only if its bytes are gone by now does it hold `taken` while it fetches them again.
-        Ok((self.stored(id, coding).await?, taken))
+        Ok((self.stored(id, entry).await?, taken))
     }
 
-    async fn stored(&self, id: EntryId, coding: &Coding) -> Result<Vec<u8>, Error> {
-        let (archive, end) = (&self.shared.archive, coding.compressed_size);
+    async fn stored(&self, id: EntryId, entry: &Entry) -> Result<Vec<u8>, Error> {
+        let (archive, end) = (&self.shared.archive, entry.compressed_size);
         let mut stored = Vec::new();
         if !archive.try_read_stored(id, &(0..end), end, &mut stored) {
             stored = archive.read_stored(id, 0..end, end).await?;
         }
         Ok(stored)
     }
-
-    fn under_way(&self) -> MutexGuard<'_, HashMap<EntryId, Arc<OnceCell<Bytes>>>> {
-        self.under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn decode(
-    coding: &Coding,
-    mut stored: Vec<u8>,
     entry: &Entry,
+    mut stored: Vec<u8>,
     key: Option<&Key>,
     share: Share,
 ) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::with_capacity(coding.size as usize);
-    let crc32 = entry.crc32;
+    let mut bytes = Vec::with_capacity(entry.size as usize);
     let input: Box<dyn Input> = match (entry.encryption, key) {
-        (None, _) => Box::new(MemoryInput::new(stored)),
+        (None, _) => Box::new(Cursor::new(stored)),
         (Some(encryption), Some(key)) => {
             let header = encryption.overhead().0 as usize;
             stored.drain(..header.min(stored.len()));
-            key.input(Box::new(MemoryInput::new(stored)), None)?
+            key.input(Box::new(Cursor::new(stored)), None)?
         }
         (Some(_), None) => return Err(Error::NoPassword),
     };
-    whole::decode(coding, crc32, input, share, |part| {
+    whole::decode(entry, input, share, |part| {
         bytes.extend_from_slice(part);
     })?;
     Ok(bytes)

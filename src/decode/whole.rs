@@ -1,23 +1,23 @@
 //! A whole entry, decoded in one go and compared with what the directory lists.
 
-use super::codec::{self, Coding, Input};
+use super::codec::{self, Input};
 use super::error::Error;
 use super::memory::Share;
+use crate::archive::Entry;
 
 /// How many bytes are decoded at once.
 pub(super) const STEP: usize = 128 * 1024;
 
 /// Decodes an entry, passes its bytes to `take`, and fails if its size or CRC-32 differ from what is listed.
-/// `crc32` is `None` if none is listed. `input` is decrypted already.
+/// `input` is decrypted already.
 pub fn decode(
-    coding: &Coding,
-    crc32: Option<u32>,
+    entry: &Entry,
     input: Box<dyn Input>,
     share: Share,
     mut take: impl FnMut(&[u8]),
 ) -> Result<(), Error> {
-    let size = coding.size;
-    let mut codec = codec::open(coding, input, None, share)?;
+    let size = entry.size;
+    let mut codec = codec::open(entry, input, None, share)?;
     let mut buffer = vec![0; size.clamp(1, STEP as u64) as usize];
     let mut crc = crc32fast::Hasher::new();
     let mut actual = 0;
@@ -37,9 +37,5 @@ pub fn decode(
         return Err(Error::TooShort { size, actual });
     }
     codec.finish()?;
-    let actual = crc.finalize();
-    match crc32 {
-        Some(listed) if listed != actual => Err(Error::Checksum { listed, actual }),
-        _ => Ok(()),
-    }
+    Error::compare_crc32(entry.crc32, crc.finalize())
 }

@@ -1,9 +1,10 @@
 //! The threads that decode: on each core at most one decoder computes, and none on a thread that serves the kernel. Tiny
 //! entries are an exception: the task that reads one decodes it ([`small`](super::small)).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -124,12 +125,12 @@ impl Turn {
     pub(super) fn take(&self) {
         let core = self.cores.clone().try_acquire_owned();
         let core = core.or_else(|_| self.runtime.block_on(self.cores.clone().acquire_owned()));
-        *self.held() = core.ok();
+        *self.held.lock() = core.ok();
     }
 
     /// Gives the core to another decoder.
     pub(super) fn give(&self) {
-        *self.held() = None;
+        *self.held.lock() = None;
     }
 
     /// Waits for a future while another decoder has the core.
@@ -138,9 +139,5 @@ impl Turn {
         let result = self.runtime.block_on(future);
         self.take();
         result
-    }
-
-    fn held(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -150,7 +150,8 @@ impl Builder<'_> {
         let new = Node::try_from(self.names.parents.len()).expect("fewer nodes than name bytes");
         self.names.parents.push(parent);
         self.names.implied.push(Implied {
-            entry,
+            // An index has fewer entries than a u32 can count.
+            entry: entry.index() as u32,
             // A path has at most 65,535 bytes.
             name: name.start as u32..name.end as u32,
             mtime: Timestamp::default(),

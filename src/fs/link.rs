@@ -46,7 +46,7 @@ impl Tree {
         if target.is_empty() || target.contains(&0) {
             return Err(LinkRefused::Malformed);
         }
-        match self.options().symlinks {
+        match self.options.symlinks {
             Symlinks::All => Ok(()),
             Symlinks::None => Err(LinkRefused::Disabled),
             Symlinks::Inside if target.starts_with(b"/") => Err(LinkRefused::Absolute),

@@ -23,7 +23,6 @@ mod link;
 mod names;
 mod node;
 mod order;
-mod overrides;
 mod range_link;
 mod stored;
 mod table;

@@ -20,12 +20,20 @@ pub(super) struct Names {
 }
 
 /// A directory without an entry, implied by an entry's path.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Implied {
-    pub(super) entry: EntryId,
+    /// The position of the entry in the index.
+    pub(super) entry: u32,
     /// The range of its name in the entry's path.
     pub(super) name: Range<u32>,
     pub(super) mtime: Timestamp,
+}
+
+impl Implied {
+    pub(super) fn name_in<'a>(&self, index: &'a Index) -> Option<&'a [u8]> {
+        let path = index.path(index.id(self.entry as usize)?);
+        path.get(self.name.start as usize..self.name.end as usize)
+    }
 }
 
 impl Names {
@@ -62,18 +70,12 @@ impl Names {
     /// The name of a node in its directory; empty for the root.
     pub(super) fn name<'a>(&'a self, index: &'a Index, node: Node) -> &'a [u8] {
         if let Some(entry) = self.entry(index, node) {
-            if !self.renamed.is_empty()
-                && let Some(name) = self.renamed.get(&node)
-            {
-                return name;
-            }
-            return split_last(index.path(entry)).1;
+            let renamed = self.renamed.get(&node).map(|name| &**name);
+            return renamed.unwrap_or_else(|| split_last(index.path(entry)).1);
         }
-        let Some(at) = self.implied_index(index, node) else {
-            return b"";
-        };
-        let Implied { entry, name, .. } = &self.implied[at];
-        &index.path(*entry)[name.start as usize..name.end as usize]
+        let implied = self.implied_index(index, node);
+        let name = implied.and_then(|at| self.implied[at].name_in(index));
+        name.unwrap_or_default()
     }
 
     /// The node of this name in a directory.

@@ -4,7 +4,6 @@
 //! ensures that no bytes cause a panic. [`TreeOptions`] are not stored.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::attr::TreeOptions;
@@ -13,7 +12,7 @@ use super::names::{Implied, Names};
 use super::node::{NOWHERE, Node, ROOT};
 use super::table::Table;
 use super::tree::{Totals, Tree};
-use crate::archive::{Element, Index, Pull, Push, Timestamp, pull_all, pull_bytes, push_all};
+use crate::archive::{Element, Index, Pull, Push, Timestamp, pull_all, pull_one, push_all, take};
 
 /// The version of the stored form. Increase it when the rules from index to tree change.
 pub const FORMAT: u32 = 2;
@@ -21,55 +20,25 @@ pub const FORMAT: u32 = 2;
 /// The number of 64-bit numbers before the sections.
 const COUNTS: usize = 13;
 
-/// An [`Implied`] with its entry as a number.
-struct StoredImplied {
-    entry: u32,
-    name: Range<u32>,
-    mtime: Timestamp,
-}
-
-impl StoredImplied {
-    fn of(implied: &Implied) -> Self {
-        Self {
-            // An index has fewer entries than a u32 can count.
-            entry: implied.entry.index() as u32,
-            name: implied.name.clone(),
-            mtime: implied.mtime,
-        }
-    }
-
-    fn within(self, index: &Index) -> Option<Implied> {
-        let entry = index.id(self.entry as usize)?;
-        let name = self.name.start as usize..self.name.end as usize;
-        index.path(entry).get(name)?;
-        Some(Implied {
-            entry,
-            name: self.name,
-            mtime: self.mtime,
-        })
-    }
-}
-
-impl Element for StoredImplied {
+impl Element for Implied {
     const LEN: usize = 24;
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let four = |at: usize| u32::read(bytes.get(at..at + 4)?);
-        Some(Self {
-            entry: four(0)?,
-            name: four(4)?..four(8)?,
+    fn read(mut bytes: &[u8]) -> Self {
+        let bytes = &mut bytes;
+        let [entry, start, end] = take(bytes);
+        Self {
+            entry,
+            name: start..end,
             mtime: Timestamp {
-                secs: u64::read(bytes.get(12..20)?)?.cast_signed(),
-                nanos: four(20)?,
+                secs: take(bytes),
+                nanos: take(bytes),
             },
-        })
+        }
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        for four in [self.entry, self.name.start, self.name.end] {
-            four.write(out);
-        }
-        self.mtime.secs.cast_unsigned().write(out);
+        [self.entry, self.name.start, self.name.end].write(out);
+        self.mtime.secs.write(out);
         self.mtime.nanos.write(out);
     }
 }
@@ -80,7 +49,7 @@ impl Tree {
         let (slots, _) = self.names.table.parts();
         let each = [&self.names.parents, &self.first_child, &self.children];
         let words = each.iter().map(|words| words.len()).sum::<usize>() + slots.len();
-        (words * 4 + self.names.implied.len() * StoredImplied::LEN + self.subdirs.len() * 8) as u64
+        (words * 4 + self.names.implied.len() * Implied::LEN + self.subdirs.len() * 8) as u64
     }
 
     /// Writes the stored form.
@@ -114,26 +83,23 @@ impl Tree {
         push(&FORMAT.to_le_bytes());
         push_all(counts.into_iter(), push);
         push_all(parents.iter().copied(), push);
-        push_all(implied.iter().map(StoredImplied::of), push);
+        push_all(implied.iter().cloned(), push);
         push_all(self.first_child.iter().copied(), push);
         push_all(self.children.iter().copied(), push);
         let mut subdirs: Vec<[u32; 2]> = self.subdirs.iter().map(|(dir, n)| [*dir, *n]).collect();
         subdirs.sort_unstable();
-        push_all(subdirs.into_iter().flatten(), push);
-        let lens = renamed
-            .iter()
-            .flat_map(|(node, name)| [*node, name.len() as u32]);
-        push_all(lens, push);
+        push_all(subdirs.into_iter(), push);
+        let lens = renamed.iter();
+        push_all(lens.map(|(node, name)| [*node, name.len() as u32]), push);
         renamed.iter().for_each(|(_, name)| push(name));
         push_all(slots.iter().copied(), push);
     }
 
     /// Loads the tree of `index`; `None` if the bytes are not one.
     pub fn load(index: Arc<Index>, options: TreeOptions, pull: &mut Pull) -> Option<Self> {
-        if pull_all::<u32>(1, pull)? != [FORMAT] {
+        if pull_one::<u32>(pull)? != FORMAT {
             return None;
         }
-        let counts = pull_all::<u64>(COUNTS as u64, pull)?;
         let [
             nodes,
             implied,
@@ -141,25 +107,22 @@ impl Tree {
             subdirs,
             renamed,
             renamed_len,
-            rest @ ..,
-        ] = &counts[..]
-        else {
-            return None;
-        };
-        let [secs, nanos, bytes, files, slots, keys @ ..] = rest else {
-            return None;
-        };
-        let parents: Vec<Node> = pull_all(*nodes, pull)?;
-        let implied: Vec<StoredImplied> = pull_all(*implied, pull)?;
-        let implied = implied.into_iter().map(|implied| implied.within(&index));
-        let implied = implied.collect::<Option<Vec<Implied>>>()?;
+            secs,
+            nanos,
+            bytes,
+            files,
+            slots,
+            keys @ ..,
+        ]: [u64; COUNTS] = pull_one(pull)?;
+        let parents: Vec<Node> = pull_all(nodes, pull)?;
+        let implied: Vec<Implied> = pull_all(implied, pull)?;
         let first_child: Vec<u32> = pull_all(nodes.checked_add(1)?, pull)?;
-        let children: Vec<Node> = pull_all(*children, pull)?;
-        let subdirs: Vec<u32> = pull_all(subdirs.checked_mul(2)?, pull)?;
-        let lens: Vec<u32> = pull_all(renamed.checked_mul(2)?, pull)?;
-        let renamed = renamed_of(&lens, &pull_bytes(*renamed_len, pull)?)?;
-        let slots = pull_all(*slots, pull)?;
-        let table = Table::from_parts(slots, keys.try_into().ok()?, parents.len())?;
+        let children: Vec<Node> = pull_all(children, pull)?;
+        let subdirs: Vec<[u32; 2]> = pull_all(subdirs, pull)?;
+        let lens: Vec<[u32; 2]> = pull_all(renamed, pull)?;
+        let renamed = renamed_of(&lens, &pull_all::<u8>(renamed_len, pull)?)?;
+        let slots = pull_all(slots, pull)?;
+        let table = Table::from_parts(slots, keys, parents.len())?;
         let mut tree = Self {
             hard_links: HardLinks::default(),
             names: Names {
@@ -172,20 +135,12 @@ impl Tree {
             options,
             first_child,
             children,
-            subdirs: subdirs
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|[dir, n]| (*dir, *n))
-                .collect(),
+            subdirs: subdirs.into_iter().map(|[dir, n]| (dir, n)).collect(),
             root_mtime: Timestamp {
                 secs: secs.cast_signed(),
-                nanos: u32::try_from(*nanos).ok()?,
+                nanos: u32::try_from(nanos).ok()?,
             },
-            totals: Totals {
-                bytes: *bytes,
-                files: *files,
-            },
+            totals: Totals { bytes, files },
             overrides: Default::default(),
             orders: Default::default(),
         };
@@ -203,6 +158,7 @@ impl Tree {
         } = &self.names;
         let nodes = parents.len() as u64;
         let is_node = |node: &Node| u64::from(*node) < nodes;
+        let is_named = |implied: &Implied| implied.name_in(&self.index).is_some();
         // The parent of a shown node is shown.
         let is_shown = |node: &Node| parents.get(*node as usize).is_some_and(|p| *p != NOWHERE);
         nodes == self.index.len() as u64 + 1 + implied.len() as u64
@@ -218,6 +174,7 @@ impl Tree {
                 .last()
                 .is_some_and(|end| *end as usize <= self.children.len())
             && self.subdirs.values().all(is_node)
+            && implied.iter().all(is_named)
             && all_lead_to_the_root(parents)
     }
 }
@@ -248,9 +205,9 @@ fn all_lead_to_the_root(parents: &[Node]) -> bool {
     true
 }
 
-fn renamed_of(lens: &[u32], names: &[u8]) -> Option<HashMap<Node, Box<[u8]>>> {
+fn renamed_of(lens: &[[u32; 2]], names: &[u8]) -> Option<HashMap<Node, Box<[u8]>>> {
     let mut left = names;
-    let each = lens.as_chunks::<2>().0.iter().map(|[node, len]| {
+    let each = lens.iter().map(|[node, len]| {
         let (name, rest) = left.split_at_checked(*len as usize)?;
         left = rest;
         Some((*node, name.into()))

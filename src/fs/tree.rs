@@ -4,14 +4,13 @@
 //! names holds node numbers. An inode is its node's number plus one.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::attr::{Attr, Ino, Owners, TreeOptions};
 use super::hard_links::HardLinks;
 use super::names::Names;
 use super::node::{NOWHERE, Node, ROOT};
 use super::order::{Orders, natural};
-use super::overrides::Overrides;
 use crate::archive::{EntryId, Index, Kind, Timestamp};
 
 /// Default permission bits for entries without.
@@ -36,7 +35,9 @@ pub struct Tree {
     pub(super) subdirs: HashMap<Node, u32>,
     pub(super) root_mtime: Timestamp,
     pub(super) totals: Totals,
-    pub(super) overrides: Overrides,
+    /// The sizes of files that are shown in another form than they are stored. The set of files is fixed once, before
+    /// the tree is used; a size that is unknown then is set once, when the other form has been made.
+    pub(super) overrides: OnceLock<HashMap<EntryId, OnceLock<u64>>>,
     pub(super) orders: Orders,
 }
 
@@ -90,7 +91,8 @@ impl Tree {
             (Some(id), Some(entry)) if kind != Kind::Dir => {
                 let linked = || self.index.link_target(id).filter(|_| kind == Kind::Symlink);
                 let size = || linked().map_or(entry.size, |target| target.len() as u64);
-                self.overrides.size(id).unwrap_or_else(size)
+                let overridden = self.overridden(id).and_then(OnceLock::get);
+                overridden.copied().unwrap_or_else(size)
             }
             _ => 0,
         };
@@ -205,25 +207,31 @@ impl Tree {
     /// Overrides the sizes of entries, in bytes; `None` is an unknown size. Only the first call has an
     /// effect.
     pub fn override_sizes(&self, sizes: impl IntoIterator<Item = (EntryId, Option<u64>)>) {
-        self.overrides.set(sizes);
+        let lock = |size: Option<u64>| size.map_or_else(OnceLock::new, OnceLock::from);
+        let sizes = sizes.into_iter().map(|(id, size)| (id, lock(size)));
+        let _ = self.overrides.set(sizes.collect());
     }
 
     /// Whether an entry is shown in another form than it is stored.
     pub fn is_overridden(&self, id: EntryId) -> bool {
-        self.overrides.contains(id)
+        self.overridden(id).is_some()
     }
 
     /// Whether a file's size is unknown. [`attr`](Self::attr) then has the entry's size, which must not be
     /// shown.
     pub fn is_pending(&self, ino: Ino) -> bool {
-        self.record(ino)
-            .is_some_and(|id| self.overrides.is_pending(id))
+        let size = self.record(ino).and_then(|id| self.overridden(id));
+        size.is_some_and(|size| size.get().is_none())
     }
 
     /// Sets the size of an overridden entry, unless it is known. Returns the size in effect; `None` if the
     /// entry is not overridden.
     pub fn settle(&self, id: EntryId, size: u64) -> Option<u64> {
-        self.overrides.settle(id, size)
+        Some(*self.overridden(id)?.get_or_init(|| size))
+    }
+
+    fn overridden(&self, id: EntryId) -> Option<&OnceLock<u64>> {
+        self.overrides.get()?.get(&id)
     }
 
     /// The number of files and directories, without the root.
@@ -250,11 +258,6 @@ impl Tree {
     /// Totals for statfs(2).
     pub fn totals(&self) -> Totals {
         self.totals
-    }
-
-    /// Its options.
-    pub(super) fn options(&self) -> &TreeOptions {
-        &self.options
     }
 
     /// The archive's index.

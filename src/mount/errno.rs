@@ -36,7 +36,7 @@ pub(super) fn of_decode(error: &decode::Error) -> Errno {
         | E::DataOrPassword(_)
         | E::Cancelled => Errno::EIO,
         // The archive is valid, but this filesystem does not support the entry.
-        E::Unsupported { .. } | E::UnsupportedEncryption { .. } => Errno::EOPNOTSUPP,
+        E::Unsupported { .. } | E::UnsupportedEncryption => Errno::EOPNOTSUPP,
         E::TooMuchMemory { .. } => Errno::ENOMEM,
         E::NoPassword | E::WrongPassword => Errno::EACCES,
     }

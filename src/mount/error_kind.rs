@@ -34,7 +34,7 @@ fn of_decode(error: &decode::Error) -> &'static str {
         E::Read(error) => of_read(error),
         E::Damaged { .. } | E::TooLong { .. } | E::TooShort { .. } => "archive",
         E::Checksum { .. } | E::Forged => "checksum",
-        E::Unsupported { .. } | E::UnsupportedEncryption { .. } => "unsupported",
+        E::Unsupported { .. } | E::UnsupportedEncryption => "unsupported",
         E::TooMuchMemory { .. } => "memory",
         E::NoPassword | E::WrongPassword | E::DataOrPassword(_) => "password",
         E::Cancelled => "closed",

@@ -74,10 +74,8 @@ impl Plan {
                     return Err(Error::Changed(source));
                 }
             }
-            warnings.extend(made.problems.into_iter().map(|problem| Warning {
-                playlist: item.path.clone(),
-                problem,
-            }));
+            let problems = made.problems.into_iter();
+            warnings.extend(problems.map(|problem| Warning::of(&item.path, problem)));
         }
         Ok(warnings)
     }

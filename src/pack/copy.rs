@@ -4,15 +4,15 @@
 //! hasher. A header contains the CRC of the data behind it, so a file must be read before its header
 //! can be written:
 //!
-//! - a file of up to [`HELD`] bytes is read once and held in memory until its CRC is known;
+//! - a file of up to [`HELD`] bytes is read once, as a whole;
 //! - a longer file is read twice, first for its CRC. The second time it mostly comes from the page
 //!   cache. Writing the header afterwards would save the first reading, but only if the output is a
 //!   file, and hashing would have to wait. The two readings also detect a file that changes.
 //!
-//! Memory: [`BUFFERS`] buffers, and about 100 bytes an entry.
+//! Memory: [`BUFFERS`] buffers, a file that is read as a whole, and about 100 bytes an entry.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -21,16 +21,16 @@ use std::thread;
 use super::error::Error;
 use super::layout::{Item, Plan};
 use super::scan::Stamp;
-use crate::archive::{CRC_AT, Kind, end_records};
+use crate::archive::{Kind, end_records};
 
 /// The length of a buffer, in bytes.
 const BUFFER: usize = 1 << 20;
 
-/// The number of buffers: those held for a CRC, and some in transit between the threads.
-const BUFFERS: usize = 24;
+/// The number of buffers in transit between the threads.
+const BUFFERS: usize = 16;
 
 /// The length in bytes up to which a file is read only once.
-const HELD: u64 = 8 << 20;
+const HELD: usize = 8 << 20;
 
 /// The caller's part in the writing.
 pub struct Control<'a> {
@@ -53,29 +53,34 @@ impl Plan {
         let (free_in, free) = sync_channel(BUFFERS);
         for _ in 0..BUFFERS {
             // The channel has room for all of them.
-            let _ = free_in.send(Buffer::new());
+            let _ = free_in.send(Vec::with_capacity(BUFFER));
         }
-        let (full, to_write) = sync_channel::<Buffer>(BUFFERS);
-        let (written, to_tap) = sync_channel::<Buffer>(BUFFERS);
+        let (full, to_write) = sync_channel::<Vec<u8>>(BUFFERS);
+        let (written, to_tap) = sync_channel::<Vec<u8>>(BUFFERS);
         thread::scope(|scope| {
             let reader = scope.spawn(move || {
-                let mut stream = Stream::new(free, full, cancelled);
-                self.read(&mut stream)
+                self.read(&mut Stream {
+                    free,
+                    full,
+                    cancelled,
+                    position: 0,
+                    current: Vec::with_capacity(BUFFER),
+                })
             });
             let tapping = scope.spawn(move || {
                 for buffer in to_tap {
-                    tap(buffer.bytes());
+                    tap(&buffer);
                     // Fails after the reader has finished, when no buffer is needed.
                     let _ = free_in.send(buffer);
                 }
             });
             let mut wrote = Ok(());
             for buffer in to_write {
-                wrote = out.write_all(buffer.bytes()).map_err(Error::Output);
+                wrote = out.write_all(&buffer).map_err(Error::Output);
                 if wrote.is_err() {
                     break;
                 }
-                progress(buffer.len as u64);
+                progress(buffer.len() as u64);
                 // The receiver lives until `written` is dropped.
                 let _ = written.send(buffer);
             }
@@ -98,8 +103,9 @@ impl Plan {
     /// Reads everything into the stream, in the order of the archive.
     fn read(&self, stream: &mut Stream) -> Result<(), Error> {
         let mut checksums = Vec::with_capacity(self.items.len());
+        let mut buffer = vec![0; HELD];
         for item in &self.items {
-            checksums.push(self.read_item(item, stream)?);
+            checksums.push(self.read_item(item, &mut buffer, stream)?);
         }
         for (item, crc32) in self.items.iter().zip(checksums) {
             stream.put(&item.entry().central_record(item.header_offset, crc32))?;
@@ -108,10 +114,10 @@ impl Plan {
         let size = stream.position - offset;
         stream.put(&end_records(self.items.len() as u64, offset, size))?;
         debug_assert_eq!(stream.position, self.size());
-        stream.flush()
+        stream.pass_on()
     }
 
-    fn read_item(&self, item: &Item, stream: &mut Stream) -> Result<u32, Error> {
+    fn read_item(&self, item: &Item, buffer: &mut [u8], stream: &mut Stream) -> Result<u32, Error> {
         // The plan computed all headers and links for this offset.
         assert_eq!(stream.position, item.header_offset, "{}", item.path);
         let header = |crc32| {
@@ -119,7 +125,7 @@ impl Plan {
                 .local_header(item.header_offset, self.options.align, crc32)
         };
         let content = match (item.kind, item.format) {
-            (Kind::File, None) => return self.read_file(item, &header, stream),
+            (Kind::File, None) => return self.read_file(item, &header, buffer, stream),
             (Kind::File, Some(format)) => self.stored(item, format)?.text.into_bytes(),
             (Kind::Symlink, _) => {
                 let path = self.source(item);
@@ -141,21 +147,22 @@ impl Plan {
         &self,
         item: &Item,
         header: &dyn Fn(u32) -> Vec<u8>,
+        buffer: &mut [u8],
         stream: &mut Stream,
     ) -> Result<u32, Error> {
         let mut source = Source::open(self.source(item), item.stamp)?;
-        if item.extent.len <= HELD {
-            stream.hold(&header(0))?;
-            let crc32 = source.copy(stream)?;
+        if item.extent.len <= HELD as u64 {
+            let piece = source.read(buffer)?;
             source.check()?;
-            stream.release(crc32)?;
+            let crc32 = crc32fast::hash(piece);
+            stream.put(&header(crc32))?;
+            stream.put(piece)?;
             return Ok(crc32);
         }
-        let crc32 = source.checksum(stream)?;
+        let crc32 = source.pieces(buffer, |_| stream.check_cancelled())?;
         source.rewind()?;
         stream.put(&header(crc32))?;
-        let again = source.copy(stream)?;
-        source.check()?;
+        let again = source.pieces(buffer, |piece| stream.put(piece))?;
         if again == crc32 {
             Ok(crc32)
         } else {
@@ -176,21 +183,19 @@ struct Source {
 impl Source {
     fn open(path: PathBuf, stamp: Stamp) -> Result<Self, Error> {
         let file = File::open(&path).map_err(Error::io(&path))?;
-        let source = Self {
+        let mut source = Self {
             left: 0,
             file,
             path,
             stamp,
         };
         source.check()?;
-        Ok(Self {
-            left: stamp.size(),
-            ..source
-        })
+        source.left = stamp.size();
+        Ok(source)
     }
 
     fn rewind(&mut self) -> Result<(), Error> {
-        std::io::Seek::rewind(&mut self.file).map_err(Error::io(&self.path))?;
+        self.file.rewind().map_err(Error::io(&self.path))?;
         self.left = self.stamp.size();
         Ok(())
     }
@@ -205,96 +210,48 @@ impl Source {
         }
     }
 
-    /// Reads the next bytes, up to the planned length.
-    fn read(&mut self, into: &mut [u8]) -> Result<usize, Error> {
-        let most = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(into.len());
-        let len = loop {
-            match self.file.read(&mut into[..most]) {
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                read => break read.map_err(Error::io(&self.path))?,
-            }
-        };
+    /// Reads the next bytes up to the planned length, as many as the buffer has room for.
+    fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let len = buffer.len().min(left);
+        let piece = &mut buffer[..len];
+        self.file.read_exact(piece).map_err(|e| match e.kind() {
+            ErrorKind::UnexpectedEof => Error::Changed(self.path.clone()),
+            _ => Error::Io(self.path.clone(), e),
+        })?;
         self.left -= len as u64;
-        if len == 0 && most > 0 {
-            return Err(Error::Changed(self.path.clone()));
-        }
-        Ok(len)
+        Ok(piece)
     }
 
-    /// Reads the rest into the stream. Returns its CRC-32.
-    fn copy(&mut self, stream: &mut Stream) -> Result<u32, Error> {
+    /// Reads the file in pieces. Returns its CRC-32.
+    fn pieces(
+        &mut self,
+        buffer: &mut [u8],
+        mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<u32, Error> {
         let mut crc = crc32fast::Hasher::new();
         while self.left > 0 {
-            let room = stream.room()?;
-            let len = self.read(room)?;
-            crc.update(&room[..len]);
-            stream.advance(len);
+            let piece = self.read(&mut buffer[..BUFFER])?;
+            crc.update(piece);
+            take(piece)?;
         }
+        self.check()?;
         Ok(crc.finalize())
-    }
-
-    /// Reads the rest only for its CRC-32.
-    fn checksum(&mut self, stream: &mut Stream) -> Result<u32, Error> {
-        let mut crc = crc32fast::Hasher::new();
-        while self.left > 0 {
-            stream.check_cancelled()?;
-            let scratch = &mut stream.scratch;
-            let len = self.read(scratch)?;
-            crc.update(&scratch[..len]);
-        }
-        Ok(crc.finalize())
-    }
-}
-
-struct Buffer {
-    memory: Box<[u8]>,
-    len: usize,
-}
-
-impl Buffer {
-    fn new() -> Self {
-        Self {
-            memory: vec![0; BUFFER].into_boxed_slice(),
-            len: 0,
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.memory[..self.len]
     }
 }
 
 /// The archive's bytes on their way to the writer.
 struct Stream<'a> {
-    free: Receiver<Buffer>,
-    full: SyncSender<Buffer>,
+    free: Receiver<Vec<u8>>,
+    full: SyncSender<Vec<u8>>,
     cancelled: &'a AtomicBool,
     /// The number of bytes so far.
     position: u64,
-    current: Option<Buffer>,
-    /// Full buffers that wait for a CRC.
-    held: Vec<Buffer>,
-    /// The place of that CRC: the index of the buffer, and the offset in it.
-    crc_at: Option<(usize, usize)>,
-    scratch: Box<[u8]>,
+    /// The buffer that is filled now.
+    current: Vec<u8>,
 }
 
-impl<'a> Stream<'a> {
-    fn new(free: Receiver<Buffer>, full: SyncSender<Buffer>, cancelled: &'a AtomicBool) -> Self {
-        Self {
-            free,
-            full,
-            cancelled,
-            position: 0,
-            current: None,
-            held: Vec::new(),
-            crc_at: None,
-            scratch: vec![0; BUFFER].into_boxed_slice(),
-        }
-    }
-
+impl Stream<'_> {
     fn check_cancelled(&self) -> Result<(), Error> {
         if self.cancelled.load(Relaxed) {
             return Err(Error::Cancelled);
@@ -302,91 +259,27 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// The free part of the current buffer, which is never empty.
-    fn room(&mut self) -> Result<&mut [u8], Error> {
-        self.check_cancelled()?;
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|buffer| buffer.len == BUFFER)
-        {
-            self.pass_on()?;
-        }
-        let buffer = match self.current.take() {
-            Some(buffer) => buffer,
-            None => {
-                // Fails if the writer has failed.
-                let mut buffer = self.free.recv().map_err(|_| Error::Cancelled)?;
-                buffer.len = 0;
-                buffer
-            }
-        };
-        let buffer = self.current.insert(buffer);
-        Ok(&mut buffer.memory[buffer.len..])
-    }
-
-    /// Adds the first `len` bytes of [`room`](Self::room) to the stream.
-    fn advance(&mut self, len: usize) {
-        if let Some(buffer) = &mut self.current {
-            buffer.len += len;
-            self.position += len as u64;
-        }
-    }
-
     /// Adds bytes to the stream.
     fn put(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        self.check_cancelled()?;
         while !bytes.is_empty() {
-            let room = self.room()?;
-            let len = room.len().min(bytes.len());
-            room[..len].copy_from_slice(&bytes[..len]);
-            self.advance(len);
-            bytes = &bytes[len..];
-        }
-        Ok(())
-    }
-
-    /// Passes the current buffer to the writer, or holds it if it waits for a CRC.
-    fn pass_on(&mut self) -> Result<(), Error> {
-        let Some(buffer) = self.current.take() else {
-            return Ok(());
-        };
-        match self.crc_at {
-            Some(_) => self.held.push(buffer),
-            // Fails if the writer has failed, whose error is then returned.
-            None => self.full.send(buffer).map_err(|_| Error::Cancelled)?,
-        }
-        Ok(())
-    }
-
-    /// Adds a local header without its CRC, and holds everything until [`release`](Self::release).
-    fn hold(&mut self, header: &[u8]) -> Result<(), Error> {
-        // The CRC must not be split between two buffers.
-        if self.room()?.len() < header.len() {
-            self.pass_on()?;
-        }
-        let begin = BUFFER - self.room()?.len();
-        self.crc_at = Some((self.held.len(), begin + CRC_AT));
-        self.put(header)
-    }
-
-    /// Writes the CRC into the held header, and passes the held buffers to the writer.
-    fn release(&mut self, crc32: u32) -> Result<(), Error> {
-        if let Some((buffer, at)) = self.crc_at.take() {
-            let buffer = match self.held.get_mut(buffer) {
-                Some(buffer) => Some(buffer),
-                None => self.current.as_mut(),
-            };
-            if let Some(buffer) = buffer {
-                buffer.memory[at..at + 4].copy_from_slice(&crc32.to_le_bytes());
+            if self.current.len() == BUFFER {
+                self.pass_on()?;
             }
-        }
-        for buffer in std::mem::take(&mut self.held) {
-            self.full.send(buffer).map_err(|_| Error::Cancelled)?;
+            let room = BUFFER - self.current.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.current.extend_from_slice(now);
+            self.position += now.len() as u64;
+            bytes = later;
         }
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        self.pass_on()
+    /// Passes the current buffer to the writer. Fails if the writer has failed, whose error is then returned.
+    fn pass_on(&mut self) -> Result<(), Error> {
+        let mut next = self.free.recv().map_err(|_| Error::Cancelled)?;
+        next.clear();
+        let full = std::mem::replace(&mut self.current, next);
+        self.full.send(full).map_err(|_| Error::Cancelled)
     }
 }

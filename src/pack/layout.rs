@@ -255,7 +255,8 @@ impl Plan {
             let item = &self.items[*at];
             let text = self.stored(item, *format)?.text;
             if text.len() as u64 > playlist::LONGEST {
-                let warning = Warning::of(&item.path, What::TooLong);
+                let (line, what) = (1, What::TooLong);
+                let warning = Warning::of(&item.path, Problem { line, what });
                 self.warnings.push(warning);
             }
             let playlist = self.playlist(item, *format, &text);
@@ -279,10 +280,7 @@ impl Plan {
             let problems = problems.into_iter().filter(|p| !p.what.is_warning());
             return Err(Error::Links(playlist, problems.collect()));
         }
-        let warning = |problem| Warning {
-            playlist: playlist.clone(),
-            problem,
-        };
+        let warning = |problem| Warning::of(&playlist, problem);
         let is_absent = |problem: &&Problem| problem.what.leads_nowhere();
         let absent = problems.iter().filter(is_absent).cloned();
         let start = self.nowhere.len();

@@ -10,7 +10,7 @@ use super::scan::Found;
 use super::text;
 use super::warning::Warning;
 use crate::archive::Kind;
-use crate::playlist::{self, Context, Format, Span, What};
+use crate::playlist::{self, Context, Format, Problem, Span, What};
 
 /// The number of bytes at a file's beginning that show whether it may be a text with links.
 const BEGINNING: u64 = 512;
@@ -108,10 +108,7 @@ impl Search<'_> {
     fn may_be_text(&self, file: &Found) -> Result<bool, Error> {
         // Programs and styles of pages may name files, too.
         let is_code = [".js", ".css"].iter().any(|end| file.path.ends_with(end));
-        let beginning = Span {
-            offset: 0,
-            size: file.size.min(BEGINNING),
-        };
+        let beginning = Span::whole(file.size.min(BEGINNING));
         let path = self.folder.join(&file.path);
         let beginning = text::part(&path, file.stamp, beginning)?;
         Ok(is_code || playlist::may_be_text(&beginning))
@@ -127,14 +124,14 @@ impl Search<'_> {
     fn companion(&mut self, at: usize, format: Format, text: &str) {
         let playlist = self.links_of(at, format, text, &[]);
         if playlist.links_to.is_empty() {
-            let size_of = |path: &str| self.size_of(path);
-            let span = |size| Span { offset: 0, size };
-            let find = |path: &str| size_of(path).map(span);
+            let find = |path: &str| self.size_of(path).map(Span::whole);
             let files = playlist::Files {
                 find: &find,
                 read: &|_, _| None,
             };
-            let problems = playlist::link(format, &self.found[at].path, text, files).problems;
+            let problems = playlist::Playlist::new(format, &self.found[at].path, text)
+                .link(files)
+                .problems;
             self.warn(at, problems);
         } else {
             self.texts.playlists.insert(at, playlist);
@@ -198,17 +195,13 @@ impl Search<'_> {
     }
 
     fn not_a_playlist(&mut self, at: usize, why: &'static str, line: u32) {
-        let mut warning = Warning::of(&self.found[at].path, What::NoPlaylist(why));
-        warning.problem.line = line;
-        self.texts.warnings.push(warning);
+        let what = What::NoPlaylist(why);
+        self.warn(at, vec![Problem { line, what }]);
     }
 
-    fn warn(&mut self, at: usize, problems: Vec<playlist::Problem>) {
-        let path = &self.found[at].path;
-        let warnings = problems.into_iter().map(|problem| Warning {
-            playlist: path.clone(),
-            problem,
-        });
+    fn warn(&mut self, at: usize, problems: Vec<Problem>) {
+        let warning = |problem| Warning::of(&self.found[at].path, problem);
+        let warnings = problems.into_iter().map(warning);
         self.texts.warnings.extend(warnings);
     }
 }

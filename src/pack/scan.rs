@@ -94,10 +94,7 @@ pub(super) fn scan(folder: &Path) -> Result<Vec<Found>, Error> {
                 path,
                 kind,
                 size: meta.len(),
-                mtime: Timestamp {
-                    secs: meta.mtime(),
-                    nanos: 0,
-                },
+                mtime: Timestamp::of_secs(meta.mtime()),
                 is_executable: meta.mode() & 0o111 != 0,
                 stamp: Stamp::of(&meta),
             });
@@ -109,10 +106,7 @@ pub(super) fn scan(folder: &Path) -> Result<Vec<Found>, Error> {
                 kind: Kind::Dir,
                 size: 0,
                 // A directory's time is not content. Use the earliest one that a ZIP can hold.
-                mtime: Timestamp {
-                    secs: 315_532_800,
-                    nanos: 0,
-                },
+                mtime: Timestamp::of_secs(315_532_800),
                 is_executable: true,
                 stamp: Stamp::of(&meta),
             });

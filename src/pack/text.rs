@@ -9,12 +9,13 @@ use super::error::Error;
 use super::scan::Stamp;
 use crate::playlist::Span;
 
-/// The content of a file.
-pub(super) fn content(path: &Path, stamp: Stamp) -> Result<Vec<u8>, Error> {
-    read(path, stamp, |mut file| {
+/// The content of a file as text; `None` if it is not UTF-8.
+pub(super) fn text(path: &Path, stamp: Stamp) -> Result<Option<String>, Error> {
+    let content = read(path, stamp, |mut file| {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map(|_| bytes)
-    })
+    })?;
+    Ok(String::from_utf8(content).ok())
 }
 
 /// A part of a file, which must lie within it.
@@ -45,9 +46,4 @@ fn read(
     // Before the error of `work`: a file that became shorter is reported as changed.
     same()?;
     bytes.map_err(Error::io(path))
-}
-
-/// The content of a file as text; `None` if it is not UTF-8.
-pub(super) fn text(path: &Path, stamp: Stamp) -> Result<Option<String>, Error> {
-    Ok(String::from_utf8(content(path, stamp)?).ok())
 }

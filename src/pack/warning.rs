@@ -1,6 +1,6 @@
 //! A problem that does not keep a folder from being packed.
 
-use crate::playlist::{Problem, What};
+use crate::playlist::Problem;
 
 /// A problem of a playlist that was packed nevertheless.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +12,8 @@ pub struct Warning {
 }
 
 impl Warning {
-    /// A problem of a playlist as a whole.
-    pub(super) fn of(playlist: &str, what: What) -> Self {
-        Self {
-            playlist: playlist.to_owned(),
-            problem: Problem { line: 1, what },
-        }
+    pub(super) fn of(playlist: &str, problem: Problem) -> Self {
+        let playlist = playlist.to_owned();
+        Self { playlist, problem }
     }
 }

@@ -20,6 +20,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// All of a file of this size.
+    pub(crate) const fn whole(size: u64) -> Self {
+        Self { offset: 0, size }
+    }
+
     /// The offset behind the last byte.
     pub(super) fn end(&self) -> u64 {
         self.offset.saturating_add(self.size)

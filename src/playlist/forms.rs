@@ -64,13 +64,16 @@ impl<'t> Playlist<'t> {
         }
     }
 
-    /// See [`references`].
+    /// The files that it links to, each once, media in playback order.
+    ///
+    /// `size_of` returns the length of a file in bytes, or `None` without such a file: a DASH manifest does
+    /// not always say how many segments exist.
     pub fn references(&self, size_of: &dyn Fn(&str) -> Option<u64>) -> Vec<Reference> {
         let has = |path: &str| size_of(path).is_some();
         let mut found = match self.format {
-            Format::Hls => return self.hls().references(&has),
+            Format::Hls => self.hls().references(&has),
             Format::Dash => dash::references(self.base, self.text, size_of),
-            Format::Vtt | Format::Json => return self.companion().references(&has),
+            Format::Vtt | Format::Json => self.companion().references(&has),
         };
         let mut seen = HashSet::new();
         found.retain(|reference| seen.insert(reference.path.clone()));
@@ -86,7 +89,10 @@ impl<'t> Playlist<'t> {
         }
     }
 
-    /// See [`link`].
+    /// Adds range links.
+    ///
+    /// Absolute links stay as they are. So do links to missing files, which are reported: in
+    /// [`Linked::nowhere`] where the standard permits them, else in [`Linked::problems`].
     pub fn link(&self, files: Files) -> Linked {
         match self.format {
             Format::Hls => self.hls().link(files.find),
@@ -95,7 +101,7 @@ impl<'t> Playlist<'t> {
         }
     }
 
-    /// See [`range_links`].
+    /// Its range links: the path of each entry, and the extent that the link names.
     pub fn range_links(&self) -> Vec<(String, Span)> {
         match self.format {
             Format::Hls => self.hls().range_links(),
@@ -104,7 +110,10 @@ impl<'t> Playlist<'t> {
         }
     }
 
-    /// See [`playable`].
+    /// Removes range links. `find` returns the extent of an entry by its path.
+    ///
+    /// A link to a whole entry becomes the entry's name. A link to a part becomes the name with
+    /// EXT-X-BYTERANGE or mediaRange. Other links stay as they are.
     pub fn playable(&self, find: &dyn Fn(&str) -> Option<Span>) -> String {
         match self.format {
             Format::Hls => self.hls().playable(find),
@@ -113,7 +122,10 @@ impl<'t> Playlist<'t> {
         }
     }
 
-    /// See [`byterange`].
+    /// Turns links into byte ranges of the archive, whose URL, as seen from the playlist, is `archive`.
+    ///
+    /// Links to other playlists stay as they are, as do links that can have no byte range, such as those
+    /// to keys. [`Linked::loose`] names the files of the latter.
     pub fn byterange(&self, archive: &str, files: Files) -> Linked {
         match self.format {
             Format::Hls => self.hls().byterange(archive, files.find),
@@ -121,53 +133,6 @@ impl<'t> Playlist<'t> {
             Format::Vtt | Format::Json => self.companion().byterange(files.find),
         }
     }
-}
-
-/// The files that a playlist links to, each once, media in playback order.
-///
-/// `base` is the playlist's own path. `size_of` returns the length of a file in bytes, or `None`
-/// without such a file: a DASH manifest does not always say how many segments exist.
-pub fn references(
-    format: Format,
-    base: &str,
-    text: &str,
-    size_of: &dyn Fn(&str) -> Option<u64>,
-) -> Vec<Reference> {
-    Playlist::new(format, base, text).references(size_of)
-}
-
-/// Adds range links.
-///
-/// Absolute links stay as they are. So do links to missing files, which are reported: in
-/// [`Linked::nowhere`] where the standard permits them, else in [`Linked::problems`].
-pub fn link(format: Format, base: &str, text: &str, files: Files) -> Linked {
-    Playlist::new(format, base, text).link(files)
-}
-
-/// The range links of a playlist: the path of each entry, and the extent that the link names.
-pub fn range_links(format: Format, base: &str, text: &str) -> Vec<(String, Span)> {
-    Playlist::new(format, base, text).range_links()
-}
-
-/// Removes range links. `find` returns the extent of an entry by its path.
-///
-/// A link to a whole entry becomes the entry's name. A link to a part becomes the name with
-/// EXT-X-BYTERANGE or mediaRange. Other links stay as they are.
-pub fn playable(
-    format: Format,
-    base: &str,
-    text: &str,
-    find: &dyn Fn(&str) -> Option<Span>,
-) -> String {
-    Playlist::new(format, base, text).playable(find)
-}
-
-/// Turns links into byte ranges of the archive, whose URL, as seen from the playlist, is `archive`.
-///
-/// Links to other playlists stay as they are, as do links that can have no byte range, such as those
-/// to keys. [`Linked::loose`] names the files of the latter.
-pub fn byterange(format: Format, base: &str, text: &str, archive: &str, files: Files) -> Linked {
-    Playlist::new(format, base, text).byterange(archive, files)
 }
 
 /// Warns of file names in a text without a [`Format`], where no links are recognised. `has` says
@@ -178,6 +143,7 @@ pub fn mentions(base: &str, text: &str, has: &dyn Fn(&str) -> bool) -> Vec<Probl
         text,
         syntax: Syntax::Other,
     };
-    let anywhere = Span { offset: 0, size: 0 };
-    other.link(&|path| has(path).then_some(anywhere)).problems
+    other
+        .link(&|path| has(path).then_some(Span::whole(0)))
+        .problems
 }

@@ -4,9 +4,9 @@
 //! entry, so that an unmodified player plays from a server that supports nothing but ranges. A
 //! playlist has three forms:
 //!
-//! - *linked* ([`link`]): with range links, as an archive stores it;
-//! - *playable* ([`playable`]): without range links, as it plays from a folder of files;
-//! - *byte range* ([`byterange`]): for servers without range links, with the standard's own byte
+//! - *linked* ([`Playlist::link`]): with range links, as an archive stores it;
+//! - *playable* ([`Playlist::playable`]): without range links, as it plays from a folder of files;
+//! - *byte range* ([`Playlist::byterange`]): for servers without range links, with the standard's own byte
 //!   ranges (EXT-X-BYTERANGE, mediaRange) of the archive's URL.
 //!
 //! Texts are edited in place. Everything but links (comments, unknown tags, line ends, a byte order
@@ -31,8 +31,6 @@ mod reference;
 pub use address::{Span, resolve};
 pub use context::Context;
 pub use format::{Format, broken_line, format_of, is_playlist, may_be_text, recognise};
-pub use forms::{
-    PLAYABLE_VERSION, Playlist, byterange, link, mentions, playable, range_links, references,
-};
+pub use forms::{PLAYABLE_VERSION, Playlist, mentions};
 pub use problem::{LONGEST, Linked, Problem, What};
 pub use reference::{Files, Reference, Role};

@@ -115,7 +115,8 @@ async fn make(tree: &Tree, decoder: &Decoder, id: EntryId) -> Result<Arc<[u8]>, 
     };
     let is_ours = index.playable(id).is_some();
     let mut places = HashMap::new();
-    for (path, link) in playlist::range_links(format, base, text) {
+    let playlist = playlist::Playlist::new(format, base, text);
+    for (path, link) in playlist.range_links() {
         if places.contains_key(&path) {
             continue;
         }
@@ -126,7 +127,7 @@ async fn make(tree: &Tree, decoder: &Decoder, id: EntryId) -> Result<Arc<[u8]>, 
         }
     }
     let find = |path: &str| places.get(path).copied();
-    let text = playlist::playable(format, base, text, &find);
+    let text = playlist.playable(&find);
     Ok(text.into_bytes().into())
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::archive::{self, EntryId, Index, ParseOptions};
 use crate::cache::{Cached, Pull};
-use crate::decode::{self, CheckpointStore, Coding, Point};
+use crate::decode::{self, CheckpointStore, Point};
 use crate::fs::{self, Tree, TreeOptions};
 
 /// A tree of fewer entries takes less time to build than to read from disk.
@@ -90,19 +90,24 @@ impl CachedPoints {
     fn name(&self, id: EntryId) -> String {
         format!("{POINTS}-{:x}", self.index.get(id).header_offset)
     }
+
+    fn sizes(&self, id: EntryId) -> (u64, u64) {
+        let entry = self.index.get(id);
+        (entry.size, entry.compressed_size)
+    }
 }
 
 impl CheckpointStore for CachedPoints {
-    fn load(&self, id: EntryId, coding: Coding) -> BoxFuture<'_, Vec<Point>> {
-        let sizes = (coding.size, coding.compressed_size);
+    fn load(&self, id: EntryId) -> BoxFuture<'_, Vec<Point>> {
+        let sizes = self.sizes(id);
         let load = move |pull: &mut Pull| decode::load_points(sizes, pull);
         let points = self.cached.load(self.name(id), load);
         points.map(Option::unwrap_or_default).boxed()
     }
 
-    fn store(&self, id: EntryId, coding: Coding, points: Vec<Arc<Point>>) {
+    fn store(&self, id: EntryId, points: Vec<Arc<Point>>) {
         let size = decode::stored_points_len(&points);
-        let sizes = (coding.size, coding.compressed_size);
+        let sizes = self.sizes(id);
         let store = move |push: &mut dyn FnMut(&[u8])| decode::store_points(sizes, &points, push);
         self.cached.keep(&self.name(id), size, Box::new(store));
     }

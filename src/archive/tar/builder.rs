@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::archive::compact::{CompactEntry, EntryRecord, OwnerPlaces, entry_flags};
+use crate::archive::compact::{EntryRecord, entry_flags};
 use crate::archive::ending::{Ending, Format};
 use crate::archive::entry::{Kind, SPARSE, Timestamp};
 use crate::archive::error::{Error, hidden_reason};
@@ -48,7 +48,6 @@ pub(super) enum Map {
 #[derive(Debug)]
 pub(super) struct Builder {
     index: Index,
-    owner_places: OwnerPlaces,
     encoding: Encoding,
     seen: u64,
 }
@@ -59,7 +58,6 @@ impl Builder {
         index.format = Format::Tar;
         Self {
             index,
-            owner_places: OwnerPlaces::new(),
             encoding,
             seen: 0,
         }
@@ -78,11 +76,7 @@ impl Builder {
     pub(super) fn add(&mut self, member: &Member) -> Result<(), Error> {
         self.seen += 1;
         let index = &mut self.index;
-        if index.entries.len() as u64 >= u64::from(u32::MAX) - 1 {
-            return Err(Error::TooManyEntries);
-        }
-        let start = index.names.len();
-        let name_at = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
+        let name_at = index.next_name_at()?;
         let path = decode(self.encoding, &member.path);
         let link = member
             .link
@@ -94,7 +88,7 @@ impl Builder {
             _ => index.append_path(&path, false, member.kind == Kind::Dir),
         }
         // The index compares headers by their CRC-32, so a stored name need not be kept.
-        let mut raw_name = index.names[start..].to_vec();
+        let mut raw_name = index.names[name_at as usize..].to_vec();
         if member.kind == Kind::Dir {
             raw_name.push(b'/');
         }
@@ -121,28 +115,14 @@ impl Builder {
             link,
             playable: None,
         };
-        let mut packed = CompactEntry::new(
-            &record,
-            member.header_offset,
-            name_at,
-            &index.names[start..],
-            &mut index.tables,
-            &mut self.owner_places,
-        );
-        match &member.map {
-            Map::Whole => {}
-            Map::Sparse(distance, pieces) => {
+        index.append(&record, name_at);
+        match (&member.map, index.entries.last_mut()) {
+            (Map::Sparse(distance, pieces), _) => {
                 index.sparse.add(member.header_offset, *distance, pieces);
             }
-            Map::Bad => packed.flags |= entry_flags::MISPLACED,
+            (Map::Bad, Some(packed)) => packed.flags |= entry_flags::MISPLACED,
+            _ => {}
         }
-        if index.names.len() == start {
-            packed.name_len = 0;
-            index.names.push(0); // keeps `name_at` rising
-        } else {
-            index.names.extend_from_slice(link);
-        }
-        index.entries.push(packed);
         Ok(())
     }
 
@@ -152,13 +132,7 @@ impl Builder {
         index.cd_range = end..end;
         index.ending = ending;
         index.comment = comment.unwrap_or_default();
-        index.names.shrink_to_fit();
-        index.tables.shrink();
-        index.sparse.shrink();
-        let hidden = index.entries.iter().filter(|e| e.name_len == 0);
-        index.hidden_offsets = hidden.map(|e| e.header_offset).collect();
-        index.entries.retain(|e| e.name_len != 0);
-        index.entries.shrink_to_fit();
+        index.finish();
         index
     }
 }

@@ -5,15 +5,16 @@ use super::extended::{Extended, Sparse};
 use super::header::Header;
 use crate::archive::entry::Kind;
 
-/// What a header, the extended headers before it and those of all members say of a member whose recorded size is
-/// `recorded`; and of its map, if it is sparse. Where the header lies is left open.
+/// What the header at `header_offset`, the extended headers before it and those of all members say of a member whose
+/// recorded size is `recorded`; and of its map, if it is sparse.
 pub(super) fn describe(
-    header: &Header,
-    typeflag: u8,
+    header: Header,
+    header_offset: u64,
     recorded: u64,
     local: Extended,
     global: &Extended,
 ) -> (Member, Option<Sparse>) {
+    let typeflag = header.typeflag();
     let mut sparse = local.sparse;
     let version = sparse.version();
     let path = version.and(sparse.name.take()).or(local.path);
@@ -48,8 +49,8 @@ pub(super) fn describe(
     let group = local.group.or(global.group).or(header.group());
     let mtime = local.mtime.or(global.mtime);
     let member = Member {
-        header_offset: 0,
-        header_crc: 0,
+        header_offset,
+        header_crc: header.crc32(),
         path,
         link: matches!(typeflag, b'1' | b'2').then(link),
         kind,

@@ -30,6 +30,10 @@ impl<'a> Header<'a> {
         is_right.then_some(Self(block))
     }
 
+    pub(super) fn crc32(self) -> u32 {
+        crc32fast::hash(self.0)
+    }
+
     /// The type of the member.
     pub(super) fn typeflag(self) -> u8 {
         self.0[156]
@@ -58,10 +62,7 @@ impl<'a> Header<'a> {
     }
 
     pub(super) fn mtime(self) -> Timestamp {
-        Timestamp {
-            secs: number(&self.0[136..148]).unwrap_or(0),
-            nanos: 0,
-        }
+        Timestamp::of_secs(number(&self.0[136..148]).unwrap_or(0))
     }
 
     pub(super) fn link(self) -> &'a [u8] {

@@ -10,13 +10,11 @@ mod builder;
 mod describe;
 mod extended;
 mod header;
-mod header_check;
 mod map;
 mod recognize;
 mod walk;
 
 pub use header::is_header;
-pub use header_check::HeaderCheck;
 pub use recognize::{Recognized, recognize};
 pub use walk::TarWalk;
 

@@ -262,7 +262,7 @@ impl TarWalk {
                 self.skip(at, TAR_BLOCK, size);
                 Ok(())
             }
-            typeflag => self.member(header, typeflag, size, block),
+            _ => self.member(header, size),
         }
     }
 
@@ -297,41 +297,30 @@ impl TarWalk {
         }
     }
 
-    fn member(
-        &mut self,
-        header: Header,
-        typeflag: u8,
-        header_size: u64,
-        block: &[u8],
-    ) -> Result<(), Error> {
+    fn member(&mut self, header: Header, header_size: u64) -> Result<(), Error> {
         let at = self.need.start;
         self.is_extended = false;
         let local = std::mem::take(&mut self.local);
         let recorded = local.size.or(self.global.size).unwrap_or(header_size);
-        let (member, sparse) = describe(&header, typeflag, recorded, local, &self.global);
+        let (member, sparse) = describe(header, at, recorded, local, &self.global);
         let end_of = |len: u64| at.checked_add(TAR_BLOCK)?.checked_add(len);
         let end = end_of(member.stored);
         if member.size > LARGEST || end.is_none_or(|end| end > LARGEST) {
             self.end(Ending::BadSize);
             return Ok(());
         }
-        if typeflag == b'1' && recorded > 0 {
+        if header.typeflag() == b'1' && recorded > 0 {
             self.otherwise =
                 end_of(recorded).and_then(|end| end.checked_next_multiple_of(TAR_BLOCK));
         }
-        let member = Member {
-            header_offset: at,
-            header_crc: crc32fast::hash(block),
-            ..member
-        };
         match sparse {
             None => self.add(member, TAR_BLOCK),
-            Some(sparse) => self.place(member, &header, &sparse),
+            Some(sparse) => self.place(member, header, &sparse),
         }
     }
 
     /// Adds a sparse member, or goes to the rest of its map.
-    fn place(&mut self, member: Member, header: &Header, sparse: &Sparse) -> Result<(), Error> {
+    fn place(&mut self, member: Member, header: Header, sparse: &Sparse) -> Result<(), Error> {
         match sparse.version() {
             None => {
                 let (pairs, goes_on) = header.pieces();

@@ -1,21 +1,21 @@
 //! Builds the index while the central directory is parsed.
 //!
 //! Memory grows with the bytes fed, not with the numbers that an archive announces: those only guide
-//! bounded reservations, which avoid copies of growing lists.
+//! a bounded reservation, which avoids copies of growing lists.
 
 use std::ops::Range;
 
 use super::central::FIXED_LEN;
 use super::encoding::Detector;
-use crate::archive::compact::{CompactEntry, EntryRecord, OwnerPlaces, entry_flags};
+use crate::archive::compact::{CompactEntry, EntryRecord, entry_flags};
 use crate::archive::entry::Kind;
 use crate::archive::error::Error;
 use crate::archive::index::Index;
 use crate::archive::{layout, names};
 
-/// The most entries, and bytes of names, to reserve at once beyond the present length.
-const ENTRIES_AHEAD: usize = 1 << 20;
-const NAMES_AHEAD: usize = 1 << 25;
+/// The most entries, and bytes of names, to reserve.
+const MOST_ENTRIES_RESERVED: u64 = 1 << 20;
+const MOST_NAMES_RESERVED: u64 = 1 << 25;
 
 /// An index under construction.
 #[derive(Debug)]
@@ -23,7 +23,6 @@ pub(super) struct Builder {
     index: Index,
     seen: u64,
     prepended: u64,
-    owner_places: OwnerPlaces,
     /// Has seen all names whose encoding must be guessed.
     detector: Option<Detector>,
 }
@@ -36,15 +35,16 @@ impl Builder {
         announced: u64,
         comment: Vec<u8>,
     ) -> Self {
-        let most = (cd_range.end - cd_range.start) / FIXED_LEN as u64;
-        let announced = announced.min(most).min(ENTRIES_AHEAD as u64) as usize;
+        let (len, fixed) = (cd_range.end - cd_range.start, FIXED_LEN as u64);
+        let entries = announced.min(len / fixed);
+        let names = len - entries * fixed;
         let mut index = Index::empty(cd_range, blob_size, comment);
-        index.entries.reserve_exact(announced);
+        (index.entries).reserve_exact(entries.min(MOST_ENTRIES_RESERVED) as usize);
+        (index.names).reserve_exact(names.min(MOST_NAMES_RESERVED) as usize);
         Self {
             index,
             seen: 0,
             prepended,
-            owner_places: OwnerPlaces::new(),
             detector: None,
         }
     }
@@ -53,16 +53,11 @@ impl Builder {
         self.seen
     }
 
-    /// Adds the entry of a record of `len` bytes at `at`.
-    pub(super) fn add(&mut self, record: &EntryRecord, at: u64, len: usize) -> Result<(), Error> {
+    /// Adds the entry of a record, whose offset is as the writer counted it.
+    pub(super) fn add(&mut self, mut record: EntryRecord) -> Result<(), Error> {
         self.seen += 1;
-        self.reserve(at + len as u64, record.raw_name.len() + record.link.len());
         let index = &mut self.index;
-        if index.entries.len() as u64 >= u64::from(u32::MAX) - 1 {
-            return Err(Error::TooManyEntries);
-        }
-        let start = index.names.len();
-        let name_at = u32::try_from(start).map_err(|_| Error::TooManyEntries)?;
+        let name_at = index.next_name_at()?;
         match &record.name {
             Some(name) => {
                 index.append_path(name, record.windows, is_bare_dir(record.kind, record.size))
@@ -73,22 +68,9 @@ impl Builder {
                 index.names.extend_from_slice(record.raw_name);
             }
         }
-        let mut packed = CompactEntry::new(
-            record,
-            // An offset that overflows is refused as misplaced.
-            record.header_offset.saturating_add(self.prepended),
-            name_at,
-            &index.names[start..],
-            &mut index.tables,
-            &mut self.owner_places,
-        );
-        if index.names.len() == start {
-            packed.name_len = 0;
-            index.names.push(0); // keeps `name_at` rising
-        } else {
-            index.names.extend_from_slice(record.link);
-        }
-        index.entries.push(packed);
+        // An offset that overflows is refused as misplaced.
+        record.header_offset = record.header_offset.saturating_add(self.prepended);
+        index.append(&record, name_at);
         Ok(())
     }
 
@@ -97,43 +79,13 @@ impl Builder {
             self.decode(detector)?;
         }
         let mut index = self.index;
-        index.names.shrink_to_fit();
-        index.tables.shrink();
         // Entries with equal offsets stay in the order of the directory. Most archives are sorted
         // already, which makes this one pass.
         let blob_order = |e: &CompactEntry| (e.header_offset, e.name_at);
         index.entries.sort_unstable_by_key(blob_order);
         layout::mark(&mut index.entries, &index.tables, index.cd_range.start);
-        let hidden = index.entries.iter().filter(|e| e.name_len == 0);
-        index.hidden_offsets = hidden.map(|e| e.header_offset).collect();
-        index.entries.retain(|e| e.name_len != 0);
-        index.entries.shrink_to_fit();
+        index.finish();
         Ok(index)
-    }
-
-    /// Reserves memory when a list is full, extrapolating from the records so far to the rest of the
-    /// directory. `to` is the end of the current record.
-    fn reserve(&mut self, to: u64, name_len: usize) {
-        let Index {
-            entries,
-            names,
-            cd_range,
-            ..
-        } = &mut self.index;
-        let done = (to - cd_range.start).max(1);
-        let left = cd_range.end.saturating_sub(to);
-        let expected = |len: usize| (len as u128 * u128::from(left) / u128::from(done)) as usize;
-        if entries.len() == entries.capacity() {
-            let len = entries.len() + 1;
-            let more = expected(len).clamp(len / 8 + 16, len + ENTRIES_AHEAD);
-            entries.reserve_exact(more);
-        }
-        // Only decoding can make a path longer than the stored name; then the list grows by itself.
-        if names.capacity() - names.len() <= name_len {
-            let len = names.len() + name_len + 1;
-            let more = expected(len).clamp(len / 8 + 256, len + NAMES_AHEAD);
-            names.reserve_exact(more.max(name_len + 1));
-        }
     }
 
     /// Decodes the names whose encoding is guessed. Names move in the arena but stay in order.

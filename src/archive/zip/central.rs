@@ -8,6 +8,7 @@ use super::header::{AES, DESCRIPTOR, ENCRYPTED};
 use super::times;
 use crate::archive::bytes::Fields;
 use crate::archive::compact::EntryRecord;
+use crate::archive::elements::take;
 use crate::archive::entry::{Encryption, Kind, Method};
 use crate::archive::names;
 
@@ -48,19 +49,11 @@ pub(super) fn read(
     if signature != SIGNATURE {
         return Err(RecordError::NotARecord(signature));
     }
-    let mut fields = Fields(fields.take(FIXED_LEN - 4).ok_or(RecordError::Incomplete)?);
-    // The fixed length was checked, so every field exists.
-    let mut u16 = || fields.u16().ok_or(RecordError::Incomplete);
-    let (made_by, _needed, flags, method) = (u16()?, u16()?, u16()?, u16()?);
-    let (time, date) = (u16()?, u16()?);
-    let crc32 = fields.u32().ok_or(RecordError::Incomplete)?;
-    let compressed = fields.u32().ok_or(RecordError::Incomplete)?;
-    let size = fields.u32().ok_or(RecordError::Incomplete)?;
-    let mut u16 = || fields.u16().ok_or(RecordError::Incomplete);
-    let (name_len, extra_len, comment_len) = (u16()?, u16()?, u16()?);
-    let (disk, _internal) = (u16()?, u16()?);
-    let external = fields.u32().ok_or(RecordError::Incomplete)?;
-    let offset = fields.u32().ok_or(RecordError::Incomplete)?;
+    let fixed = &mut fields.take(FIXED_LEN - 4).ok_or(RecordError::Incomplete)?;
+    let [made_by, _needed, flags, method, time, date]: [u16; 6] = take(fixed);
+    let [crc32, compressed, size]: [u32; 3] = take(fixed);
+    let [name_len, extra_len, comment_len, disk, _internal]: [u16; 5] = take(fixed);
+    let [external, offset]: [u32; 2] = take(fixed);
 
     let mut rest = Fields(&bytes[FIXED_LEN..]);
     let raw_name = rest.take(name_len.into()).ok_or(RecordError::Incomplete)?;
@@ -69,13 +62,8 @@ pub(super) fn read(
         .ok_or(RecordError::Incomplete)?;
 
     let extra = Extra::parse(extra, date);
-    let narrow = Narrow {
-        size,
-        compressed,
-        offset,
-        disk,
-    };
-    let (size, compressed_size, header_offset) = zip64(extra.zip64, &narrow)?;
+    let narrow = [size, compressed, offset];
+    let [size, compressed_size, header_offset] = zip64(extra.zip64, narrow, disk)?;
     let host = (made_by >> 8) as u8;
     let windows = is_windows(host);
     let name = decode_name(raw_name, flags, &extra, encoding);
@@ -137,33 +125,19 @@ fn encryption(flags: u16, method: u16, extra: &Extra, crc32: u32, time: u16) -> 
     Some(Encryption::ZipCrypto { check })
 }
 
-/// The numbers of the fixed part; all ones refer to the ZIP64 field.
-struct Narrow {
-    size: u32,
-    compressed: u32,
-    offset: u32,
-    disk: u16,
-}
-
 /// Reads size, compressed size and offset. The ZIP64 field holds, in the order size, compressed size,
 /// offset, disk, only the numbers that are all ones in the fixed part (section 4.5.3). Some writers put
-/// all of them in; then the field is longer and repeats the fixed part.
-fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), RecordError> {
-    let &Narrow {
-        size,
-        compressed,
-        offset,
-        disk,
-    } = narrow;
+/// all of them in; then the field is longer and repeats the fixed part. `narrow` and `disk` are those of the fixed part.
+fn zip64(field: Option<&[u8]>, narrow: [u32; 3], disk: u16) -> Result<[u64; 3], RecordError> {
     let Some(field) = field else {
         // Without the field, all ones is an ordinary number.
         return match disk {
-            0 | u16::MAX => Ok((size.into(), compressed.into(), offset.into())),
+            0 | u16::MAX => Ok(narrow.map(u64::from)),
             _ => Err(RecordError::Split),
         };
     };
     let wide_disk = disk == u16::MAX;
-    let missing = [size, compressed, offset].map(|n| usize::from(n == u32::MAX) * 8);
+    let missing = narrow.map(|n| usize::from(n == u32::MAX) * 8);
     let mut needed = missing.iter().sum::<usize>() + usize::from(wide_disk) * 4;
     let mut fields = Fields(field);
     let mut wide = |narrow: u32| {
@@ -179,7 +153,8 @@ fn zip64(field: Option<&[u8]>, narrow: &Narrow) -> Result<(u64, u64, u64), Recor
             .u64()
             .ok_or(RecordError::Damaged("a ZIP64 extra field is too short"))
     };
-    let numbers = (wide(size)?, wide(compressed)?, wide(offset)?);
+    let [size, compressed, offset] = narrow;
+    let numbers = [wide(size)?, wide(compressed)?, wide(offset)?];
     let disk = if wide_disk {
         fields.u32().unwrap_or(0)
     } else {
@@ -248,13 +223,8 @@ mod tests {
 
     fn wide(numbers: &[u64], size: u32, compressed: u32, offset: u32) -> Option<(u64, u64, u64)> {
         let field: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
-        let narrow = Narrow {
-            size,
-            compressed,
-            offset,
-            disk: 0,
-        };
-        zip64(Some(&field), &narrow).ok()
+        let numbers = zip64(Some(&field), [size, compressed, offset], 0).ok()?;
+        Some(numbers.into())
     }
 
     #[test]
@@ -281,19 +251,11 @@ mod tests {
 
     #[test]
     fn another_disk_is_an_error() {
-        let narrow = |disk| Narrow {
-            size: 1,
-            compressed: 1,
-            offset: 1,
-            disk,
-        };
-        assert_eq!(zip64(None, &narrow(1)), Err(RecordError::Split));
-        assert_eq!(
-            zip64(Some(&[1, 0, 0, 0]), &narrow(u16::MAX)),
-            Err(RecordError::Split)
-        );
-        assert!(zip64(Some(&[0, 0, 0, 0]), &narrow(u16::MAX)).is_ok());
-        assert!(zip64(None, &narrow(0)).is_ok());
+        let read = |field, disk| zip64(field, [1; 3], disk);
+        assert_eq!(read(None, 1), Err(RecordError::Split));
+        assert_eq!(read(Some(&[1, 0, 0, 0]), u16::MAX), Err(RecordError::Split));
+        assert!(read(Some(&[0, 0, 0, 0]), u16::MAX).is_ok());
+        assert!(read(None, 0).is_ok());
     }
 
     #[test]

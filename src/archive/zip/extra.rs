@@ -28,67 +28,40 @@ pub(super) struct Extra<'a> {
 /// 4.6.1.
 pub(super) const PLAYABLE: u16 = 0x7a61;
 
-/// The precision of a field's modification time.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
-enum Precision {
-    None,
-    OldUnix,
-    Unix,
-    Ntfs,
-}
-
 impl<'a> Extra<'a> {
     /// Reads known fields. Skips unknown and truncated ones, which are common. Of two fields with the same
     /// number the first counts. `dos_date` tells whether a 32-bit time has wrapped.
     pub(super) fn parse(bytes: &'a [u8], dos_date: u16) -> Self {
         let mut extra = Extra::default();
-        let mut best = Precision::None;
+        // Modification times, by the kind of their field.
+        let (mut ntfs, mut unix, mut old) = (None, None, None);
         let mut fields = Fields(bytes);
         while let (Some(id), Some(len)) = (fields.u16(), fields.u16()) {
             let Some(body) = fields.take(len.into()) else {
                 break;
             };
-            let (precision, mtime) = match id {
-                0x0001 if extra.zip64.is_none() => {
-                    extra.zip64 = Some(body);
-                    continue;
-                }
-                0x7075 if extra.unicode_path.is_none() => {
-                    extra.unicode_path = unicode_path(body);
-                    continue;
-                }
-                PLAYABLE if extra.playable.is_none() => {
-                    extra.playable = playable(body);
-                    continue;
-                }
-                0x9901 if extra.aes.is_none() => {
-                    extra.aes = aes(body);
-                    continue;
-                }
-                0x7875 => {
-                    extra.owner = sized_owner(body).or(extra.owner);
-                    continue;
-                }
-                0x7855 => {
-                    extra.owner = extra.owner.or_else(|| short_owner(Fields(body)));
-                    continue;
-                }
-                0x5455 => (Precision::Unix, extended_timestamp(body, dos_date)),
-                0x000a => (Precision::Ntfs, times::ntfs(body)),
+            match id {
+                0x0001 => extra.zip64 = extra.zip64.or(Some(body)),
+                0x7075 => extra.unicode_path = extra.unicode_path.or_else(|| unicode_path(body)),
+                PLAYABLE => extra.playable = extra.playable.or_else(|| playable(body)),
+                0x9901 => extra.aes = extra.aes.or_else(|| aes(body)),
+                0x7875 => extra.owner = sized_owner(body).or(extra.owner),
+                0x7855 => extra.owner = extra.owner.or_else(|| short_owner(Fields(body))),
+                0x5455 => unix = unix.or_else(|| extended_timestamp(body, dos_date)),
+                0x000a => ntfs = ntfs.or_else(|| times::ntfs(body)),
                 0x5855 | 0x000d => {
                     let (mtime, rest) = old_unix(body, dos_date);
+                    old = old.or(mtime);
                     extra.owner = extra.owner.or_else(|| short_owner(rest));
                     if id == 0x000d && extra.unix_data.is_empty() {
                         extra.unix_data = body.get(12..).unwrap_or_default();
                     }
-                    (Precision::OldUnix, mtime)
                 }
-                _ => continue,
-            };
-            if mtime.is_some() && precision > best {
-                (extra.mtime, best) = (mtime, precision);
+                _ => {}
             }
         }
+        // The most precise one counts.
+        extra.mtime = ntfs.or(unix).or(old);
         extra
     }
 }
@@ -120,12 +93,7 @@ fn playable(body: &[u8]) -> Option<(u8, u64)> {
 fn aes(body: &[u8]) -> Option<(Encryption, u16)> {
     let mut fields = Fields(body);
     let (version, vendor) = (fields.u16()?, fields.take(2)?);
-    let key = match fields.take(1)?[0] {
-        1 => AesKey::Bits128,
-        2 => AesKey::Bits192,
-        3 => AesKey::Bits256,
-        _ => return None,
-    };
+    let key = AesKey::of_number(fields.take(1)?[0])?;
     let is_ae2 = version == 2;
     let encryption = Encryption::Aes { key, is_ae2 };
     (vendor == b"AE" && matches!(version, 1 | 2)).then_some((encryption, fields.u16()?))

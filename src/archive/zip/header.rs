@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::archive::bytes::Fields;
+use crate::archive::elements::take;
 use crate::archive::entry::Extent;
 use crate::archive::error::Error;
 
@@ -94,21 +94,16 @@ impl HeaderCheck {
             offset: self.header_offset,
             what,
         };
-        let (header, name) = bytes
+        let (mut header, name) = bytes
             .split_at_checked(LOCAL_FIXED as usize)
             .ok_or_else(|| bad("its local header is cut off".into()))?;
-        let mut fields = Fields(header);
-        if fields.u32() != Some(SIGNATURE) {
+        let header = &mut header;
+        if take::<u32>(header) != SIGNATURE {
             return Err(bad("there is no local header".into()));
         }
-        let mut u16 = || fields.u16().unwrap_or_default();
-        let (_version, flags, method, _time, _date) = (u16(), u16(), u16(), u16(), u16());
-        let mut u32 = || fields.u32().unwrap_or_default();
-        let (crc32, compressed, size) = (u32(), u32(), u32());
-        let (name_len, extra_len) = (
-            fields.u16().unwrap_or_default(),
-            fields.u16().unwrap_or_default(),
-        );
+        let [_version, flags, method, _time, _date]: [u16; 5] = take(header);
+        let [crc32, compressed, size]: [u32; 3] = take(header);
+        let [name_len, extra_len]: [u16; 2] = take(header);
         if method != self.method {
             return Err(bad("its local header has another compression method".into()));
         }

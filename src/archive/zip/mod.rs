@@ -18,4 +18,4 @@ pub use encoding::{Encoding, UnknownEncoding};
 pub use header::HeaderCheck;
 pub(super) use header::{AES, LOCAL_FIXED};
 pub use parser::{IndexParser, ParseOptions, TAIL};
-pub use write::{CRC_AT, MAX_ALIGN, MAX_NAME, NewEntry, end_records};
+pub use write::{MAX_ALIGN, MAX_NAME, NewEntry, end_records};

@@ -139,11 +139,8 @@ impl IndexParser {
             if !directory.needs_zip64 {
                 return self.begin_records(directory);
             }
-            return Err(Error::Damaged {
-                offset: directory.end,
-                what: "the ZIP64 end-of-central-directory record is not where its locator says"
-                    .into(),
-            });
+            let what = "the ZIP64 end-of-central-directory record is not where its locator says";
+            return Err(Error::damaged(directory.end, what));
         };
         self.state = State::Zip64 {
             at,

@@ -68,8 +68,7 @@ impl Records {
         let start = self.at - self.pending.len() as u64;
         self.at += fed.len() as u64;
         if self.pending.is_empty() {
-            let used = self.parse(fed, start)?;
-            if let Some(used) = used {
+            if let Some(used) = self.parse(fed, start)? {
                 self.pending.extend_from_slice(&fed[used..]);
             }
             return Ok(());
@@ -91,7 +90,7 @@ impl Records {
             let at = start + used as u64;
             match central::read(&bytes[used..], self.encoding) {
                 Ok((record, len)) => {
-                    self.builder.add(&record, at, len)?;
+                    self.builder.add(record)?;
                     used += len;
                 }
                 Err(RecordError::Incomplete) => return Ok(Some(used)),
@@ -115,30 +114,18 @@ impl Records {
                         ARCHIVE_EXTRA => "the central directory is encrypted",
                         _ => "there is no central directory record",
                     };
-                    return Err(Error::Damaged {
-                        offset: at,
-                        what: what.into(),
-                    });
+                    return Err(Error::damaged(at, what));
                 }
                 Err(RecordError::Split) => return Err(Error::Split),
-                Err(RecordError::Damaged(what)) => {
-                    return Err(Error::Damaged {
-                        offset: at,
-                        what: what.into(),
-                    });
-                }
+                Err(RecordError::Damaged(what)) => return Err(Error::damaged(at, what)),
             }
         }
         Ok(Some(if self.ended { bytes.len() } else { used }))
     }
 
     pub(super) fn finish(self) -> Result<Index, Error> {
-        let damaged = |what: String| Error::Damaged {
-            offset: self.at,
-            what,
-        };
         if !self.pending.is_empty() || self.at < self.range.end {
-            return Err(damaged("the central directory is cut off".into()));
+            return Err(Error::damaged(self.at, "the central directory is cut off"));
         }
         let (seen, announced) = (self.builder.seen(), self.directory.entries);
         // Without ZIP64 the count has 16 bits, and some writers let it wrap.
@@ -148,9 +135,9 @@ impl Records {
             seen % 65_536 == announced
         };
         if !is_right {
-            return Err(damaged(format!(
-                "the central directory has {seen} entries and announces {announced}"
-            )));
+            let what =
+                format!("the central directory has {seen} entries and announces {announced}");
+            return Err(Error::damaged(self.at, what));
         }
         self.builder.finish()
     }

@@ -109,14 +109,12 @@ pub(super) fn find(bytes: &[u8], size: u64) -> Result<Found, Error> {
     }
     let is_cut = |c: &Candidate| u64::from(c.comment_len) > comment_room(c);
     if let Some(cut) = last(&|c| is_cut(c) && tail.is_strict(c)) {
-        return Err(Error::Damaged {
-            offset: cut.at,
-            what: format!(
-                "the end-of-central-directory record's comment is cut off: {} of {} bytes are there",
-                comment_room(&cut),
-                cut.comment_len
-            ),
-        });
+        let what = format!(
+            "the end-of-central-directory record's comment is cut off: {} of {} bytes are there",
+            comment_room(&cut),
+            cut.comment_len
+        );
+        return Err(Error::damaged(cut.at, what));
     }
     let found = last_if_complete(&|c| tail.is_plausible(c))
         .or_else(|| last(&|c| tail.is_strict(c)))
@@ -325,10 +323,8 @@ pub(super) fn read_zip64(
     let entries_differ =
         narrow.entries != u64::from(u16::MAX) && narrow.entries != wide.entries % 65_536;
     if differs(narrow.size, wide.size) || differs(narrow.offset, wide.offset) || entries_differ {
-        return Err(Error::Damaged {
-            offset,
-            what: "the ZIP64 end-of-central-directory record contradicts the plain one".into(),
-        });
+        let what = "the ZIP64 end-of-central-directory record contradicts the plain one";
+        return Err(Error::damaged(offset, what));
     }
     Ok(Some(Directory {
         offset: wide.offset,
@@ -343,24 +339,24 @@ pub(super) fn read_zip64(
 /// The actual range of the directory, and the difference between offsets in the blob and the recorded
 /// ones: bytes may have been prepended to a finished archive.
 pub(super) fn place(directory: &Directory) -> Result<(Range<u64>, u64), Error> {
-    let start = directory
-        .end
-        .checked_sub(directory.size)
-        .ok_or_else(|| Error::Damaged {
-            offset: directory.end,
-            what: format!(
-                "the central directory of {} bytes is larger than what lies before its end",
-                directory.size
+    let Directory {
+        offset, size, end, ..
+    } = *directory;
+    let start = end.checked_sub(size).ok_or_else(|| {
+        Error::damaged(
+            end,
+            format!(
+                "the central directory of {size} bytes is larger than what lies before its end"
             ),
-        })?;
-    let prepended = start
-        .checked_sub(directory.offset)
-        .ok_or_else(|| Error::Damaged {
-            offset: directory.end,
-            what: format!(
-                "the central directory should begin at {} and end at {}, but has {} bytes",
-                directory.offset, directory.end, directory.size
+        )
+    })?;
+    let prepended = start.checked_sub(offset).ok_or_else(|| {
+        Error::damaged(
+            end,
+            format!(
+                "the central directory should begin at {offset} and end at {end}, but has {size} bytes"
             ),
-        })?;
-    Ok((start..directory.end, prepended))
+        )
+    })?;
+    Ok((start..end, prepended))
 }

@@ -26,16 +26,16 @@ pub(super) fn dos(date: u16, time: u16) -> Timestamp {
         (year - 1, month + 9)
     };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    whole(days * 86_400 + hour * 3600 + minute * 60 + second)
+    Timestamp::of_secs(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 /// Seconds since 1970 as Info-ZIP and PKWARE store them: signed 32 bits (section 4.5.7 and Info-ZIP's
 /// `proginfo/extrafld.txt`). Writers let it wrap after 2038; the DOS date tells whether it has.
 pub(super) fn unix(secs: u32, dos_date: u16) -> Timestamp {
     if dos_year(dos_date) >= OVERFLOW_YEAR {
-        whole(secs.into())
+        Timestamp::of_secs(secs.into())
     } else {
-        whole(secs.cast_signed().into())
+        Timestamp::of_secs(secs.cast_signed().into())
     }
 }
 
@@ -59,10 +59,6 @@ pub(super) fn ntfs(body: &[u8]) -> Option<Timestamp> {
 
 fn dos_year(date: u16) -> u16 {
     (date >> 9) + 1980
-}
-
-fn whole(secs: i64) -> Timestamp {
-    Timestamp { secs, nanos: 0 }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::central::{SIGNATURE as CENTRAL, UTF8};
 use super::header::SIGNATURE as LOCAL;
 use super::tail::{EOCD, EOCD64, LOCATOR};
+use crate::archive::elements::Element;
 use crate::archive::entry::{Kind, Timestamp};
 
 /// Specification 6.3 on Unix (section 4.4.2): the upper half of the external attributes is st_mode.
@@ -116,12 +117,10 @@ impl NewEntry<'_> {
             body[..2].copy_from_slice(&(align as u16).to_le_bytes());
             extra.extend(field(FIELD_ALIGN, &body));
         }
-        let narrow = (self.size.min(WIDE) as u32).to_le_bytes();
         let mut out = Vec::with_capacity(plain as usize + padding);
-        out.extend(LOCAL.to_le_bytes());
-        self.common(&mut out, self.size >= WIDE, crc32, narrow);
-        out.extend((name.len() as u16).to_le_bytes());
-        out.extend((extra.len() as u16).to_le_bytes());
+        LOCAL.write(&mut out);
+        self.common(&mut out, self.size >= WIDE, crc32);
+        [name.len() as u16, extra.len() as u16].write(&mut out);
         out.extend(name);
         out.extend(extra);
         out
@@ -147,42 +146,31 @@ impl NewEntry<'_> {
             let body = [&[version][..], &size.to_le_bytes()].concat();
             extra.extend(field(super::extra::PLAYABLE, &body));
         }
-        let narrow = (self.size.min(WIDE) as u32).to_le_bytes();
         let is_dir = u32::from(self.kind == Kind::Dir);
         let mut out = Vec::with_capacity(46 + name.len() + extra.len());
-        out.extend(CENTRAL.to_le_bytes());
-        out.extend(MADE_BY.to_le_bytes());
-        self.common(&mut out, !wide.is_empty(), crc32, narrow);
-        out.extend((name.len() as u16).to_le_bytes());
-        out.extend((extra.len() as u16).to_le_bytes());
+        CENTRAL.write(&mut out);
+        MADE_BY.write(&mut out);
+        self.common(&mut out, !wide.is_empty(), crc32);
         // No comment, disk 0, no internal attributes.
-        out.extend([0; 6]);
+        [name.len() as u16, extra.len() as u16, 0, 0, 0].write(&mut out);
         // The lower half is that of DOS, where bit 4 says directory.
-        out.extend((self.st_mode() << 16 | is_dir << 4).to_le_bytes());
-        out.extend((offset.min(WIDE) as u32).to_le_bytes());
+        let attributes = self.st_mode() << 16 | is_dir << 4;
+        [attributes, offset.min(WIDE) as u32].write(&mut out);
         out.extend(name);
         out.extend(extra);
         out
     }
 
     /// The fields from the version needed to the sizes, which both records share.
-    fn common(&self, out: &mut Vec<u8>, is_zip64: bool, crc32: u32, size: [u8; 4]) {
+    fn common(&self, out: &mut Vec<u8>, is_zip64: bool, crc32: u32) {
         let needs = if is_zip64 { NEEDS_ZIP64 } else { NEEDS };
-        out.extend(needs.to_le_bytes());
-        out.extend(self.flags().to_le_bytes());
-        // Stored.
-        out.extend(0u16.to_le_bytes());
+        let stored = 0;
         let (date, time) = dos_time(self.mtime);
-        out.extend(time.to_le_bytes());
-        out.extend(date.to_le_bytes());
-        out.extend(crc32.to_le_bytes());
-        out.extend(size);
-        out.extend(size);
+        let size = self.size.min(WIDE) as u32;
+        [needs, self.flags(), stored, time, date].write(out);
+        [crc32, size, size].write(out);
     }
 }
-
-/// Offset of the CRC-32 in a local header (section 4.3.7).
-pub const CRC_AT: usize = 14;
 
 /// The end records of an archive (sections 4.3.14 to 4.3.16) whose central directory has `size` bytes at
 /// `offset`.
@@ -190,29 +178,24 @@ pub fn end_records(entries: u64, offset: u64, size: u64) -> Vec<u8> {
     let mut out = Vec::new();
     let few = u64::from(u16::MAX);
     if entries >= few || offset >= WIDE || size >= WIDE {
-        let at = offset + size;
-        out.extend(EOCD64.to_le_bytes());
+        EOCD64.write(&mut out);
         // The length of the rest of this record.
-        out.extend(44u64.to_le_bytes());
-        out.extend(MADE_BY.to_le_bytes());
-        out.extend(NEEDS_ZIP64.to_le_bytes());
-        out.extend([0; 8]);
-        for number in [entries, entries, size, offset] {
-            out.extend(number.to_le_bytes());
-        }
-        out.extend(LOCATOR.to_le_bytes());
-        out.extend(0u32.to_le_bytes());
-        out.extend(at.to_le_bytes());
-        out.extend(1u32.to_le_bytes());
+        44u64.write(&mut out);
+        [MADE_BY, NEEDS_ZIP64].write(&mut out);
+        // Disk 0.
+        [0u32, 0].write(&mut out);
+        [entries, entries, size, offset].write(&mut out);
+        [LOCATOR, 0].write(&mut out);
+        (offset + size).write(&mut out);
+        1u32.write(&mut out);
     }
-    out.extend(EOCD.to_le_bytes());
-    out.extend([0; 4]);
-    let entries = (entries.min(few) as u16).to_le_bytes();
-    out.extend(entries);
-    out.extend(entries);
-    out.extend((size.min(WIDE) as u32).to_le_bytes());
-    out.extend((offset.min(WIDE) as u32).to_le_bytes());
-    out.extend(0u16.to_le_bytes());
+    let entries = entries.min(few) as u16;
+    [EOCD, 0].write(&mut out);
+    [entries, entries].write(&mut out);
+    [size, offset]
+        .map(|number| number.min(WIDE) as u32)
+        .write(&mut out);
+    0u16.write(&mut out);
     out
 }
 
@@ -253,10 +236,7 @@ mod tests {
             path,
             kind: Kind::File,
             mode: 0o644,
-            mtime: Timestamp {
-                secs: 1_700_000_001,
-                nanos: 0,
-            },
+            mtime: Timestamp::of_secs(1_700_000_001),
             size,
             playable: None,
         }
@@ -290,7 +270,7 @@ mod tests {
                         0,
                         "{path} {offset} {align}"
                     );
-                    assert_eq!(header[CRC_AT..CRC_AT + 4], 7u32.to_le_bytes());
+                    assert_eq!(header[14..18], 7u32.to_le_bytes());
                 }
             }
         }
@@ -315,11 +295,8 @@ mod tests {
     fn written_entries_parse_back() {
         let mut directory = Vec::new();
         let wide = 5 << 32;
-        let long_ago = Timestamp { secs: -5, nanos: 0 };
-        let far = Timestamp {
-            secs: 1 << 33,
-            nanos: 0,
-        };
+        let long_ago = Timestamp::of_secs(-5);
+        let far = Timestamp::of_secs(1 << 33);
         let entries = [
             (entry("a.ts", 10), 0),
             (

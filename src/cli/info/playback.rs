@@ -97,7 +97,7 @@ fn judge(
         return;
     };
     let size_of = |path: &str| find(unmounted, path).map(|id| index.get(id).size);
-    let references = playlist::references(format, path, text, &size_of);
+    let references = playlist::Playlist::new(format, path, text).references(&size_of);
     let media = references.iter().filter(|r| r.role == Role::Media);
     let media: Vec<EntryId> = media.filter_map(|r| find(unmounted, &r.path)).collect();
     if media.is_empty() {

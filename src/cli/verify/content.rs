@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::archive::{Entry, Method};
-use crate::decode::{self, Coding, Input, Key, Password, Share, read_buffered};
+use crate::decode::{self, Input, Key, Password, Share, read_buffered};
 
 /// How many parts of at most a window wait for a decoder.
 const WAITING: usize = 2;
@@ -55,7 +55,7 @@ impl Content {
                 .map_or(Self::Unchecked, |crc32| Self::Stored { crc, crc32 });
         }
         let (parts, receiver) = mpsc::channel(WAITING);
-        let (entry, coding, password) = (*entry, Coding::of(entry), password.cloned());
+        let (entry, password) = (*entry, password.cloned());
         let mut input: Box<dyn Input> = Box::new(Parts {
             receiver,
             part: Bytes::new(),
@@ -65,7 +65,7 @@ impl Content {
             if let Some(encryption) = entry.encryption {
                 input = Key::open(encryption, entry.compressed_size, password.as_ref(), input)?;
             }
-            let decoded = decode::decode(&coding, entry.crc32, input, share, |_| ());
+            let decoded = decode::decode(&entry, input, share, |_| ());
             decoded.map_err(|e| e.of_entry(&entry))
         });
         Self::Compressed { parts, done }

@@ -77,7 +77,7 @@ impl Bzip2 {
             block: None,
         };
         if let Some(from) = from {
-            let wrong = || codec.damaged("its checkpoint is damaged");
+            let wrong = || codec.input.damaged("its checkpoint is damaged");
             let (&[level, bit], bytes) = from.state.split_first_chunk().ok_or_else(wrong)?;
             let end = (usize::from(bit) + MAGIC_BITS).div_ceil(8);
             let is_sound = match level {
@@ -93,18 +93,10 @@ impl Bzip2 {
         Ok(codec)
     }
 
-    fn damaged(&self, what: &str) -> Error {
-        Error::Damaged {
-            at: self.input.position(),
-            what: what.into(),
-        }
-    }
-
     /// Reads until there are `len` bytes. Returns false if the input ends before.
     fn fill(&mut self, len: usize) -> Result<bool, Error> {
         while self.bytes.len() < len {
-            let at = self.input.position();
-            let new = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+            let new = self.input.buffered()?;
             let new = &new[..new.len().min(len - self.bytes.len())];
             if new.is_empty() {
                 return Ok(false);
@@ -127,12 +119,12 @@ impl Bzip2 {
                 END_MAGIC => {
                     // The CRC-32 of the stream is one of the blocks', which are compared.
                     if !self.fill((self.bit + MAGIC_BITS + CRC_BITS).div_ceil(8))? {
-                        return Err(self.damaged("it ends in the middle"));
+                        return Err(self.input.damaged("it ends in the middle"));
                     }
                     self.bytes.clear();
                     (self.level, self.bit, self.is_first_stream) = (0, 0, false);
                 }
-                _ => return Err(self.damaged("there is no bzip2 block")),
+                _ => return Err(self.input.damaged("there is no bzip2 block")),
             }
         }
     }
@@ -145,11 +137,11 @@ impl Bzip2 {
         }
         match self.bytes[..] {
             [b'B', b'Z', b'h', level @ b'1'..=b'9'] => self.level = level,
-            _ => return Err(self.damaged("it is no bzip2 stream")),
+            _ => return Err(self.input.damaged("it is no bzip2 stream")),
         }
         self.bytes.clear();
         if !self.fill(MAGIC_BITS / 8)? {
-            return Err(self.damaged("it ends in the middle"));
+            return Err(self.input.damaged("it ends in the middle"));
         }
         Ok(true)
     }
@@ -157,7 +149,9 @@ impl Bzip2 {
     /// The block at the beginning of `bytes`. It is assumed to end before the next magic number that was not read yet.
     fn block_to_next_end(&mut self, false_ends: u32) -> Result<Block, Error> {
         if false_ends > MOST_FALSE_ENDS {
-            return Err(self.damaged("a bzip2 block has too many magic numbers in it"));
+            return Err(self
+                .input
+                .damaged("a bzip2 block has too many magic numbers in it"));
         }
         let end = self.find_end()?;
         Ok(Block {
@@ -177,10 +171,9 @@ impl Bzip2 {
             .iter()
             .fold(0, |seen, byte| seen << 8 | u64::from(*byte));
         loop {
-            let at = self.input.position();
-            let new = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+            let new = self.input.buffered()?;
             if new.is_empty() {
-                return Err(self.damaged("it ends in the middle"));
+                return Err(self.input.damaged("it ends in the middle"));
             }
             let known = self.bytes.len();
             let found = new.iter().enumerate().find_map(|(index, byte)| {
@@ -199,7 +192,7 @@ impl Bzip2 {
                 return Ok(start);
             }
             if self.bytes.len() > LONGEST {
-                return Err(self.damaged("a bzip2 block has no end"));
+                return Err(self.input.damaged("a bzip2 block has no end"));
             }
         }
     }
@@ -254,7 +247,7 @@ impl Codec for Bzip2 {
             };
             let Some((count, has_ended)) = block.decode(out) else {
                 if block.decoder.total_out() > 0 {
-                    return Err(self.damaged("a bzip2 block is not valid"));
+                    return Err(self.input.damaged("a bzip2 block is not valid"));
                 }
                 let false_ends = block.false_ends + 1;
                 self.block = Some(self.block_to_next_end(false_ends)?);
@@ -283,21 +276,16 @@ impl Codec for Bzip2 {
         }
         // `bit` is less than 8.
         let head = [self.level, self.bit as u8];
-        Some(Checkpoint {
-            output: self.output,
-            input: self.input.position(),
-            state: [&head, &self.bytes[..]].concat(),
-            decryption: self.input.state(),
-        })
+        let state = [&head, &self.bytes[..]].concat();
+        Some(self.input.checkpoint(self.output, state))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Cursor, Read};
 
     use super::*;
-    use crate::decode::input::MemoryInput;
     use crate::decode::memory::Memory;
 
     /// Bytes whose map in the header of a block has the bits of a block's magic number.
@@ -320,7 +308,7 @@ mod tests {
         let magic = |at: &usize| bits(&stored, *at) == BLOCK_MAGIC;
         assert_eq!((0..stored.len() * 8).filter(magic).count(), 2 * 3);
 
-        let input = Box::new(MemoryInput::new(stored));
+        let input = Box::new(Cursor::new(stored));
         let share = Memory::new(64 << 20).share_at_once();
         let mut codec = Bzip2::new(input, None, share).unwrap();
         let (mut decoded, mut buffer) = (Vec::new(), [0; 10_000]);

@@ -33,14 +33,10 @@ impl Deflate {
         mut share: Share,
     ) -> Result<Self, Error> {
         share.take(WINDOW as u64 * 3 / 2)?;
-        let at = input.position();
-        let bad = |what: &str| Error::Damaged {
-            at,
-            what: what.into(),
-        };
-        let mut inflate = Inflate::new().ok_or_else(|| bad("no memory for its window"))?;
+        let no_memory = || input.damaged("no memory for its window");
+        let mut inflate = Inflate::new().ok_or_else(no_memory)?;
         if let Some(from) = from {
-            let wrong = || bad("its checkpoint is damaged");
+            let wrong = || input.damaged("its checkpoint is damaged");
             let (&[bits, byte], window) = from.state.split_first_chunk().ok_or_else(wrong)?;
             let window = packed::unpack(window, WINDOW).ok_or_else(wrong)?;
             if !inflate.restart(bits, byte, &window) {
@@ -66,7 +62,7 @@ impl Codec for Deflate {
         let mut done = 0;
         while done < out.len() && !self.has_ended {
             let at = self.input.position();
-            let bytes = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+            let bytes = self.input.buffered()?;
             let is_last = bytes.is_empty();
             let step = self
                 .inflate
@@ -84,10 +80,7 @@ impl Codec for Deflate {
                 break;
             }
             if is_last && step.produced == 0 && !step.has_ended && step.between_blocks.is_none() {
-                return Err(Error::Damaged {
-                    at,
-                    what: "it ends in the middle".into(),
-                });
+                return Err(Error::damaged(at, "it ends in the middle"));
             }
         }
         Ok(done)
@@ -104,18 +97,14 @@ impl Codec for Deflate {
         };
         self.seeks_boundary = false;
         let window = packed::pack(&self.inflate.window())?;
-        Some(Checkpoint {
-            output: self.output,
-            input: self.input.position(),
-            state: [&[bits, self.last][..], &window].concat(),
-            decryption: self.input.state(),
-        })
+        let state = [&[bits, self.last][..], &window].concat();
+        Some(self.input.checkpoint(self.output, state))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Cursor, Write};
 
     use flate2::Compression;
     use flate2::write::DeflateEncoder;
@@ -123,7 +112,6 @@ mod tests {
 
     use super::*;
     use crate::decode::codec::Decryption;
-    use crate::decode::input::MemoryInput;
     use crate::decode::memory::Memory;
 
     /// Bytes that compress in part: words, runs and noise.
@@ -150,8 +138,9 @@ mod tests {
     }
 
     fn open(stored: &[u8], from: Option<&Checkpoint>) -> Result<Deflate, Error> {
-        let input = MemoryInput::at(stored, from.map_or(0, |from| from.input));
-        Deflate::new(Box::new(input), from, Memory::new(1 << 20).share())
+        let mut input = Cursor::new(stored.to_vec());
+        input.set_position(from.map_or(0, |from| from.input));
+        Deflate::new(Box::new(input), from, Memory::new(1 << 20).share_at_once())
     }
 
     fn rest(mut codec: Deflate, step: usize) -> Result<Vec<u8>, Error> {

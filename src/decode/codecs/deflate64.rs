@@ -39,19 +39,15 @@ impl Deflate64 {
         let mut inflater = Box::new(InflaterManaged::new());
         let mut before = Vec::new();
         if let Some(from) = from {
-            let at = input.position();
-            let wrong = || Error::Damaged {
-                at,
-                what: "its checkpoint is damaged".into(),
-            };
+            let wrong = || input.damaged("its checkpoint is damaged");
             let (taken, state) = from.state.split_first().ok_or_else(wrong)?;
             let (taken, state) = state
                 .split_at_checked(usize::from(*taken))
                 .ok_or_else(wrong)?;
             let state = packed::unpack(state, LONGEST_STATE).ok_or_else(wrong)?;
             let places = inflater.restore_from_checkpoint(&state).ok_or_else(wrong)?;
-            let input = places.input_bytes_to_skip + taken.len() as u64;
-            if (input, places.output_bytes_already_returned) != (from.input, from.output) {
+            let begins = places.input_bytes_to_skip + taken.len() as u64;
+            if (begins, places.output_bytes_already_returned) != (from.input, from.output) {
                 return Err(wrong());
             }
             before.extend_from_slice(taken);
@@ -71,20 +67,16 @@ impl Codec for Deflate64 {
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Error> {
         loop {
             let at = self.input.position();
-            let damaged = |what: &str| Error::Damaged {
-                at,
-                what: what.into(),
-            };
             let is_before = !self.before.is_empty();
             let bytes = if is_before {
                 &self.before[..]
             } else {
-                self.input.fill_buf().map_err(|e| Error::of_io(e, at))?
+                self.input.buffered()?
             };
             let is_last = bytes.is_empty();
             let step = self.inflater.inflate(bytes, out);
             if step.data_error {
-                return Err(damaged("it is no Deflate64 data"));
+                return Err(Error::damaged(at, "it is no Deflate64 data"));
             }
             if is_before {
                 self.before.drain(..step.bytes_consumed);
@@ -100,7 +92,7 @@ impl Codec for Deflate64 {
                 return Ok(step.bytes_written);
             }
             if is_last {
-                return Err(damaged("it ends in the middle"));
+                return Err(Error::damaged(at, "it ends in the middle"));
             }
         }
     }
@@ -122,12 +114,8 @@ impl Codec for Deflate64 {
         let taken = self.taken.len().checked_sub(again)?;
         let taken = &self.taken[taken..];
         let state = packed::pack(&state)?;
-        Some(Checkpoint {
-            output: self.output,
-            input,
-            // At most TAKEN.
-            state: [&[taken.len() as u8][..], taken, &state].concat(),
-            decryption: self.input.state(),
-        })
+        // At most TAKEN.
+        let state = [&[taken.len() as u8][..], taken, &state].concat();
+        Some(self.input.checkpoint(self.output, state))
     }
 }

@@ -3,7 +3,8 @@
 use lzma_rust2::LzmaReader;
 
 use super::sequential::{Buffered, STEP, Sequential};
-use crate::decode::codec::{Codec, Coding, Input};
+use crate::archive::Entry;
+use crate::decode::codec::{Codec, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
 
@@ -15,34 +16,31 @@ const HEAD: usize = 9;
 
 /// Starts decoding.
 pub(in crate::decode) fn open(
-    coding: &Coding,
+    entry: &Entry,
     mut input: Box<dyn Input>,
     mut share: Share,
 ) -> Result<Box<dyn Codec>, Error> {
     let at = input.position();
-    let damaged = |what: &str| Error::Damaged {
-        at,
-        what: what.into(),
-    };
     let mut head = [0; HEAD];
-    input
-        .read_exact(&mut head)
-        .map_err(|e| Error::of_io(e, at))?;
+    input.fill(&mut head)?;
     let [_, _, len_low, len_high, properties, dictionary @ ..] = head;
     if u16::from_le_bytes([len_low, len_high]) != 5 {
-        return Err(damaged("its LZMA properties have another length than 5"));
+        return Err(Error::damaged(
+            at,
+            "its LZMA properties have another length than 5",
+        ));
     }
     if properties >= 9 * 5 * 5 {
-        return Err(damaged("its LZMA properties are not valid"));
+        return Err(Error::damaged(at, "its LZMA properties are not valid"));
     }
     let dictionary = u32::from_le_bytes(dictionary);
     let (lc, lp) = (properties % 9, properties / 9 % 5);
     // The library takes memory for the dictionary while it fills.
-    let dictionary_needs = u64::from(dictionary).max(4096).min(coding.size.max(4096));
+    let dictionary_needs = u64::from(dictionary).max(4096).min(entry.size.max(4096));
     let needs = dictionary_needs + ((2 * 0x300) << (lc + lp));
     share.take(needs + STEP as u64)?;
-    let size = match coding.flags & END_MARKER {
-        0 => coding.size,
+    let size = match entry.flags & END_MARKER {
+        0 => entry.size,
         _ => u64::MAX,
     };
     let make = |source: Buffered| {

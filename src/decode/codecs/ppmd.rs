@@ -5,7 +5,8 @@ use std::io;
 use ppmd_rust::Ppmd8Decoder;
 
 use super::sequential::{Buffered, STEP, Sequential};
-use crate::decode::codec::{Codec, Coding, Input};
+use crate::archive::Entry;
+use crate::decode::codec::{Codec, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
 
@@ -17,21 +18,18 @@ const LEAST_MODEL: u64 = 1 << 20;
 
 /// Starts decoding.
 pub(in crate::decode) fn open(
-    coding: &Coding,
+    entry: &Entry,
     mut input: Box<dyn Input>,
     mut share: Share,
 ) -> Result<Box<dyn Codec>, Error> {
-    let at = input.position();
     let mut head = [0; 2];
-    input
-        .read_exact(&mut head)
-        .map_err(|e| Error::of_io(e, at))?;
+    input.fill(&mut head)?;
     // Order, memory in MiB, and what to do when the memory is used up (section 5.10.3).
     let head = u16::from_le_bytes(head);
     let (order, mib, restore) = (head & 15, head >> 4 & 255, head >> 12);
     let model = (u64::from(mib) + 1) << 20;
     // The model begins with memory that the system gives only when it is touched.
-    let needs = model.min(coding.size.saturating_mul(MODEL_PER_BYTE) + LEAST_MODEL);
+    let needs = model.min(entry.size.saturating_mul(MODEL_PER_BYTE) + LEAST_MODEL);
     share.take(needs + STEP as u64)?;
     let make = |source: Buffered| {
         let restore = u8::try_from(restore).unwrap_or(u8::MAX).into();

@@ -1,7 +1,9 @@
 //! A codec over a library's reader, for formats without places to restart.
 
 use std::io::{self, BufReader, Read};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::decode::codec::{Codec, Input};
 use crate::decode::error::Error;
@@ -13,7 +15,7 @@ pub(super) const STEP: usize = 64 * 1024;
 /// What a library reads: some read single bytes.
 pub(super) type Buffered = BufReader<Source>;
 
-/// The bytes of an entry. Clones read the same bytes.
+/// The bytes of an entry. Clones read the same bytes. One thread at a time uses a codec.
 #[derive(Clone)]
 pub(super) struct Source(Arc<Mutex<Shared>>);
 
@@ -57,34 +59,29 @@ impl<R: Read + Send> Codec for Sequential<R> {
         let read = self.reader.read(out);
         let count = read.map_err(|e| self.source.cause(e, self.at))?;
         // Some readers take the end of their input for the end of the data.
-        match &self.source.lock().failed {
+        match &self.source.0.lock().failed {
             Some(error) if count == 0 => Err(error.clone()),
             _ => Ok(count),
         }
     }
 
     fn finish(&mut self) -> Result<(), Error> {
-        self.source.lock().input.finish()
+        self.source.0.lock().input.finish()
     }
 }
 
 impl Source {
     /// The input's error, or else that of the library.
     fn cause(&self, error: io::Error, at: u64) -> Error {
-        let failed = self.lock().failed.clone();
+        let failed = self.0.lock().failed.clone();
         failed.unwrap_or_else(|| Error::of_io(error, at))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        // One thread at a time uses a codec. A panic ends it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Read for Source {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let len = out.len().min(STEP);
-        let Shared { input, failed } = &mut *self.lock();
+        let Shared { input, failed } = &mut *self.0.lock();
         let at = input.position();
         input.read(&mut out[..len]).map_err(|e| {
             let kind = e.kind();

@@ -29,11 +29,6 @@ impl Codec for Stored {
     }
 
     fn checkpoint(&mut self) -> Option<Checkpoint> {
-        Some(Checkpoint {
-            output: self.output,
-            input: self.input.position(),
-            state: Vec::new(),
-            decryption: self.input.state(),
-        })
+        Some(self.input.checkpoint(self.output, Vec::new()))
     }
 }

@@ -11,8 +11,8 @@ use std::io::{self, Cursor, ErrorKind, Read};
 use lzma_rust2::{Action, XzReader, XzStream, lzma2_get_memory_usage};
 
 use super::sequential::{Buffered, STEP, Sequential};
-use crate::archive::Method;
-use crate::decode::codec::{Checkpoint, Codec, Coding, Input};
+use crate::archive::{Entry, Method};
+use crate::decode::codec::{Checkpoint, Codec, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
 
@@ -27,12 +27,12 @@ const LZMA2: u64 = 0x21;
 
 /// Starts decoding.
 pub(in crate::decode) fn open(
-    coding: &Coding,
+    entry: &Entry,
     input: Box<dyn Input>,
     from: Option<&Checkpoint>,
     share: Share,
 ) -> Result<Box<dyn Codec>, Error> {
-    let mut codec = Xz::new(coding, input, from, share)?;
+    let mut codec = Xz::new(entry, input, from, share)?;
     if from.is_none()
         && let Some(header) = codec.next_header()?
     {
@@ -130,7 +130,7 @@ impl Rest {
 
 impl Xz {
     fn new(
-        coding: &Coding,
+        entry: &Entry,
         input: Box<dyn Input>,
         from: Option<&Checkpoint>,
         share: Share,
@@ -139,7 +139,7 @@ impl Xz {
         let codec = Self {
             input,
             output: from.map_or(0, |from| from.output),
-            size: coding.size,
+            size: entry.size,
             share,
             header,
             is_first_stream: from.is_none(),
@@ -147,14 +147,7 @@ impl Xz {
         };
         match codec.header.len() {
             0 | HEADER => Ok(codec),
-            _ => Err(codec.damaged("its checkpoint is damaged")),
-        }
-    }
-
-    fn damaged(&self, what: &str) -> Error {
-        Error::Damaged {
-            at: self.input.position(),
-            what: what.into(),
+            _ => Err(codec.input.damaged("its checkpoint is damaged")),
         }
     }
 
@@ -164,7 +157,7 @@ impl Xz {
         let mut bytes = vec![0; len];
         match self.input.read_exact(&mut bytes) {
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
-                Err(self.damaged("it ends in the middle"))
+                Err(self.input.damaged("it ends in the middle"))
             }
             Err(e) => Err(Error::of_io(e, at)),
             Ok(()) => Ok(bytes),
@@ -172,9 +165,7 @@ impl Xz {
     }
 
     fn is_at_end(&mut self) -> Result<bool, Error> {
-        let at = self.input.position();
-        let next = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
-        Ok(next.is_empty())
+        Ok(self.input.buffered()?.is_empty())
     }
 
     /// Reads the header of the next block. `None` at the end of the data.
@@ -197,7 +188,8 @@ impl Xz {
     /// Decodes everything in sequence. `header` is that of the first block.
     fn in_sequence(mut self, header: &[u8]) -> Result<Box<dyn Codec>, Error> {
         let dictionary = dictionary(header);
-        let dictionary = dictionary.ok_or_else(|| self.damaged("a block header is not valid"))?;
+        let dictionary =
+            dictionary.ok_or_else(|| self.input.damaged("a block header is not valid"))?;
         // Later blocks may have larger dictionaries, and no more memory can be taken for them.
         let first = u64::from(lzma2_get_memory_usage(dictionary)) * 1024;
         let whole = self.most_needed();
@@ -243,17 +235,18 @@ impl Xz {
     /// Counts the memory of a block, whose header this is, and begins to decode it.
     fn begin_block(&mut self, header: &[u8]) -> Result<Block, Error> {
         let at = self.input.position();
-        let damaged = |what: String| Error::Damaged { at, what };
         // The library fails with the need of the block before it takes memory.
         let mut stream = XzStream::new_mem_limit(false, 0);
         for part in [&self.header[..], header] {
             match stream.process(part, &mut [], Action::Run) {
-                Err(e) if e.kind() != ErrorKind::OutOfMemory => return Err(damaged(e.to_string())),
+                Err(e) if e.kind() != ErrorKind::OutOfMemory => {
+                    return Err(Error::damaged(at, e.to_string()));
+                }
                 Err(_) | Ok(_) => {}
             }
         }
         let needs = stream.memory_usage();
-        let needs = needs.ok_or_else(|| damaged("a block header is cut off".into()))?;
+        let needs = needs.ok_or_else(|| Error::damaged(at, "a block header is cut off"))?;
         let needs = (u64::from(needs) * 1024).min(self.most_needed());
         self.share.take(needs)?;
         stream.set_mem_limit(u32::MAX);
@@ -295,7 +288,7 @@ impl Xz {
             bytes.extend(self.take(1)?);
             *len = len.wrapping_add(1);
             if bytes.len() > LONGEST_NUMBER {
-                return Err(self.damaged("a number in its index is too long"));
+                return Err(self.input.damaged("a number in its index is too long"));
             }
         }
         Ok(number(&bytes).map_or(0, |(number, _)| number))
@@ -377,15 +370,12 @@ impl Codec for Xz {
                 continue;
             };
             let at = self.input.position();
-            let bytes = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+            let bytes = self.input.buffered()?;
             let count = block.rest.clone().pass(bytes);
             let step = block
                 .stream
                 .process(&bytes[..count], &mut out[done..], Action::Run);
-            let step = step.map_err(|e| Error::Damaged {
-                at,
-                what: e.to_string(),
-            })?;
+            let step = step.map_err(|e| Error::damaged(at, e.to_string()))?;
             block.rest.pass(&bytes[..step.bytes_consumed]);
             let is_last = bytes.is_empty();
             let ends = block.rest.ends_with(bytes.get(step.bytes_consumed));
@@ -403,7 +393,7 @@ impl Codec for Xz {
                 } else {
                     "an XZ block is not valid"
                 };
-                return Err(self.damaged(what));
+                return Err(self.input.damaged(what));
             }
         }
     }
@@ -413,11 +403,7 @@ impl Codec for Xz {
     }
 
     fn checkpoint(&mut self) -> Option<Checkpoint> {
-        self.block.is_none().then(|| Checkpoint {
-            output: self.output,
-            input: self.input.position(),
-            state: self.header.clone(),
-            decryption: self.input.state(),
-        })
+        let is_between = self.block.is_none();
+        is_between.then(|| self.input.checkpoint(self.output, self.header.clone()))
     }
 }

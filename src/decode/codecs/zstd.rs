@@ -2,7 +2,8 @@
 
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
-use crate::decode::codec::{Checkpoint, Codec, Coding, Input};
+use crate::archive::Entry;
+use crate::decode::codec::{Checkpoint, Codec, Input};
 use crate::decode::error::Error;
 use crate::decode::memory::Share;
 
@@ -35,7 +36,7 @@ pub(in crate::decode) struct Zstd {
 
 impl Zstd {
     pub(in crate::decode) fn new(
-        coding: &Coding,
+        entry: &Entry,
         input: Box<dyn Input>,
         from: Option<&Checkpoint>,
         share: Share,
@@ -47,7 +48,7 @@ impl Zstd {
             between_frames: true,
             header: Vec::new(),
             decoded: 0,
-            size: coding.size,
+            size: entry.size,
             window: 0,
             share,
         }
@@ -59,8 +60,7 @@ impl Zstd {
         self.decoded = 0;
         let mut len = START;
         while self.header.len() < len {
-            let at = self.input.position();
-            let bytes = self.input.fill_buf().map_err(|e| Error::of_io(e, at))?;
+            let bytes = self.input.buffered()?;
             let part = &bytes[..bytes.len().min(len - self.header.len())];
             if part.is_empty() && self.header.is_empty() {
                 return Ok(false);
@@ -102,7 +102,7 @@ impl Codec for Zstd {
             let bytes = if is_header {
                 &self.header[self.decoded..]
             } else {
-                self.input.fill_buf().map_err(|e| Error::of_io(e, at))?
+                self.input.buffered()?
             };
             let is_last = bytes.is_empty();
             let mut from = InBuffer::around(bytes);
@@ -110,10 +110,7 @@ impl Codec for Zstd {
             // A frame that begins makes a decoder.
             let decoder = self.decoder.as_mut().expect("a frame has begun");
             let hint = decoder.run(&mut from, &mut to);
-            let hint = hint.map_err(|e| Error::Damaged {
-                at,
-                what: e.to_string(),
-            })?;
+            let hint = hint.map_err(|e| Error::damaged(at, e.to_string()))?;
             let (consumed, produced) = (from.pos(), to.pos());
             if is_header {
                 self.decoded += consumed;
@@ -128,10 +125,7 @@ impl Codec for Zstd {
                 return Ok(done);
             }
             if is_last && produced == 0 && !self.between_frames {
-                return Err(Error::Damaged {
-                    at,
-                    what: "it ends in the middle".into(),
-                });
+                return Err(Error::damaged(at, "it ends in the middle"));
             }
         }
     }
@@ -141,12 +135,7 @@ impl Codec for Zstd {
     }
 
     fn checkpoint(&mut self) -> Option<Checkpoint> {
-        self.between_frames.then(|| Checkpoint {
-            output: self.output,
-            input: self.input.position(),
-            state: Vec::new(),
-            decryption: self.input.state(),
-        })
+        (self.between_frames).then(|| self.input.checkpoint(self.output, Vec::new()))
     }
 }
 

@@ -28,7 +28,7 @@ impl Large {
         match &passed {
             Ok(()) => self.store_points(true),
             Err(error) if error.is_of_data() => {
-                self.distrust(&mut self.state(), error);
+                self.distrust(&mut self.state.lock(), error);
                 // So that the next attempt gets other bytes.
                 self.shared.archive.reject_stored(self.id);
                 self.report_wrong();
@@ -40,24 +40,24 @@ impl Large {
 
     fn walk_through(&self, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), Error> {
         let goal = Goal {
-            plain: self.coding.size,
+            plain: self.entry.size,
             is_sequential: true,
         };
         // Before the checkpoint is looked up: it may be forgotten meanwhile.
-        let epoch = self.state().epoch;
-        let point = self.shared.points.before(self.id, self.coding.size);
+        let epoch = self.state.lock().epoch;
+        let point = self.shared.points.before(self.id, self.entry.size);
         let mut walk = self.begin(point.as_deref(), goal, epoch)?;
         let mut buffer = self.shared.blocks.buffer();
         loop {
             progress(walk.position());
-            if walk.position() == self.coding.size {
+            if walk.position() == self.entry.size {
                 return Ok(());
             }
             if self.shared.closed.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             walk.expect(goal);
-            walk.fill(&self.surroundings(), &mut buffer)?;
+            self.fill(&mut walk, &mut buffer)?;
             self.store_points(false);
         }
     }

@@ -13,7 +13,7 @@ use crate::decode::blocks::BLOCK;
 use crate::decode::checkpoint::Point;
 use crate::decode::error::Error;
 use crate::decode::memory::{Resting, Rests};
-use crate::decode::walk::{Goal, KeepsPoints, Surroundings, Walk};
+use crate::decode::walk::{Goal, Walk};
 use crate::reader;
 
 /// Why a walk stopped.
@@ -76,7 +76,7 @@ impl Large {
         epoch: u64,
     ) -> Result<Walk, Error> {
         self.shared.work.walks.fetch_add(1, Relaxed);
-        Walk::begin(&self.surroundings(), from, goal, epoch)
+        Walk::begin(self.shared.clone(), self.id, self.entry, from, goal, epoch)
     }
 
     /// Lets a walk that has a turn decode until it stops.
@@ -94,7 +94,7 @@ impl Large {
             };
             walk.expect(goal);
             let start = walk.position();
-            walk.fill(&self.surroundings(), &mut buffer)?;
+            self.fill(&mut walk, &mut buffer)?;
             // The walk may have begun within a block.
             if start.is_multiple_of(BLOCK) {
                 match self.give(number, start / BLOCK, buffer, walk.epoch()) {
@@ -102,7 +102,7 @@ impl Large {
                     None => return Ok(Stop::Unwanted),
                 }
             }
-            if walk.position() == self.coding.size {
+            if walk.position() == self.entry.size {
                 return Ok(Stop::AtEnd);
             }
             self.store_points(false);
@@ -113,10 +113,21 @@ impl Large {
         }
     }
 
+    /// Lets a walk decode to the end of its block, and keeps its checkpoints.
+    pub(super) fn fill(&self, walk: &mut Walk, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        walk.fill(buffer, &|point, epoch| {
+            // Locked until it is added, so that it is either refused or forgotten with the others.
+            let state = self.state.lock();
+            if state.epoch == epoch {
+                self.shared.points.add(self.id, point);
+            }
+        })
+    }
+
     /// Gives a block to the reads that wait for it, and keeps it if they or the walk's reader want it.
     /// Returns a buffer for the next block, or `None` if the data was found to be wrong since `epoch`.
     fn give(&self, number: u64, block: u64, buffer: Vec<u8>, epoch: u64) -> Option<Vec<u8>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.epoch != epoch {
             return None;
         }
@@ -138,7 +149,7 @@ impl Large {
     }
 
     fn rest(self: &Arc<Self>, number: u64, walk: Walk) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.schedule.rest(number, walk);
         // What came in since the walk's goal was looked at.
         self.serve_all(&mut state);
@@ -149,14 +160,14 @@ impl Large {
 
     /// A walk has ended without an error.
     fn ended(self: &Arc<Self>, number: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.schedule.remove(number);
         self.serve_all(&mut state);
     }
 
     /// A walk has failed.
     fn failed(self: &Arc<Self>, number: u64, epoch: u64, error: Error) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let blocks = state.schedule.remove(number);
         let is_outdated = state.epoch != epoch;
         let is_wrong = !is_outdated && error.is_of_data();
@@ -205,7 +216,7 @@ impl Large {
 
     /// How far a walk is to go; `None` if it is to rest.
     fn goal(&self, number: u64) -> Option<Goal> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let State {
             schedule, waiting, ..
         } = &mut *state;
@@ -215,36 +226,16 @@ impl Large {
         };
         let (until, is_sequential) = schedule.goal(number, is_wanted)?;
         Some(Goal {
-            plain: until.saturating_mul(BLOCK).min(self.coding.size),
+            plain: until.saturating_mul(BLOCK).min(self.entry.size),
             is_sequential,
         })
-    }
-
-    pub(super) fn surroundings(&self) -> Surroundings<'_> {
-        Surroundings {
-            shared: &self.shared,
-            id: self.id,
-            entry: &self.entry,
-            coding: self.coding,
-            keeps: self,
-        }
     }
 }
 
 impl Rests for Large {
     fn drop_walk(&self, number: u64) {
-        let walk = self.state().schedule.drop_walk(number);
+        let walk = self.state.lock().schedule.drop_walk(number);
         // Not while the state is locked: it gives memory back.
         drop(walk);
-    }
-}
-
-impl KeepsPoints for Large {
-    fn keep_point(&self, point: Point, epoch: u64) {
-        // Locked until it is added, so that it is either refused or forgotten with the others.
-        let state = self.state();
-        if state.epoch == epoch {
-            self.shared.points.add(self.id, point);
-        }
     }
 }

@@ -185,14 +185,11 @@ impl<'t> Dom<'t> {
                     continue;
                 }
                 Event::Decl(declaration) => {
-                    let is_known = match declaration.encoding() {
-                        Some(Ok(name)) => {
-                            let is = |other: &str| name.eq_ignore_ascii_case(other);
-                            is("utf-8") || is("utf8") || is("us-ascii") || text.is_ascii()
-                        }
-                        _ => true,
-                    };
-                    if !is_known {
+                    const KNOWN: [&str; 3] = ["utf-8", "utf8", "us-ascii"];
+                    if let Some(Ok(name)) = declaration.encoding()
+                        && !KNOWN.iter().any(|known| name.eq_ignore_ascii_case(known))
+                        && !text.is_ascii()
+                    {
                         return wrong(start, "it declares another encoding than UTF-8");
                     }
                     continue;

@@ -38,41 +38,36 @@ fn number<T: std::str::FromStr>(
     dom: &Dom,
     levels: &[Id],
     name: &str,
-    why: &'static str,
 ) -> Result<Option<T>, Unclear> {
-    let innermost = levels.iter().rev();
-    let Some((at, value)) = innermost
-        .filter_map(|id| Some((*id, dom.value(*id, name)?)))
-        .next()
-    else {
+    let mut innermost = levels.iter().rev();
+    let found = innermost.find_map(|id| Some((*id, dom.value(*id, name)?)));
+    let Some((at, value)) = found else {
         return Ok(None);
     };
     let number = value.trim().parse().map(Some);
-    number.map_err(|_| Unclear { at: Some(at), why })
+    number.map_err(|_| Unclear {
+        at: Some(at),
+        why: "a number of the template cannot be read",
+    })
 }
 
 /// The timing that levels of SegmentTemplate or SegmentList describe together. Inner attributes override
 /// outer ones (5.3.9.1).
 fn timing(dom: &Dom, levels: &[Id], period: Period) -> Result<Timing, Unclear> {
-    let timelines = levels.iter().rev();
-    let timeline = timelines
-        .filter_map(|id| dom.child(*id, Name::SegmentTimeline))
-        .next();
-    let of = |name| number::<u64>(dom, levels, name, "a number of the template cannot be read");
-    let moved = |name| number::<i64>(dom, levels, name, "a number of the template cannot be read");
+    let mut innermost = levels.iter().rev();
     Ok(Timing {
-        timescale: of("timescale")?.unwrap_or(1).max(1),
-        start: of("startNumber")?.unwrap_or(1),
-        end: of("endNumber")?,
-        duration: of("duration")?,
-        timeline,
-        offset: of("presentationTimeOffset")?.unwrap_or(0),
+        timescale: number(dom, levels, "timescale")?.unwrap_or(1).max(1),
+        start: number(dom, levels, "startNumber")?.unwrap_or(1),
+        end: number(dom, levels, "endNumber")?,
+        duration: number(dom, levels, "duration")?,
+        timeline: innermost.find_map(|id| dom.child(*id, Name::SegmentTimeline)),
+        offset: number(dom, levels, "presentationTimeOffset")?.unwrap_or(0),
         later: (
-            moved("eptDelta")?.unwrap_or(0),
-            moved("pdDelta")?.unwrap_or(0),
+            number(dom, levels, "eptDelta")?.unwrap_or(0),
+            number(dom, levels, "pdDelta")?.unwrap_or(0),
         ),
-        presentation: of("presentationDuration")?,
-        sequence: of("k")?.unwrap_or(1),
+        presentation: number(dom, levels, "presentationDuration")?,
+        sequence: number(dom, levels, "k")?.unwrap_or(1),
         period,
     })
 }
@@ -146,7 +141,7 @@ impl Finder<'_> {
             uri: uri.into(),
             part: None,
             named_by: NamedBy::Template { is_init },
-            at: at as u32,
+            at,
         };
         if let Some(initialization) = innermost("initialization") {
             let is_one = template::varies(&initialization).filter(|varies| !varies.by_segment);
@@ -360,8 +355,7 @@ pub(super) fn trim_periods(found: &mut Found) {
             && times.due > times.numbers + 1
         {
             let (there, due) = (times.numbers, times.due);
-            let at = last.at as usize;
-            found.problems.push((at, What::Ends { there, due }));
+            found.problems.push((last.at, What::Ends { there, due }));
         }
     }
 }

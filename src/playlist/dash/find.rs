@@ -119,9 +119,9 @@ impl Finder<'_> {
     fn resource(&self, uri: String, part: Option<Span>, named_by: NamedBy, at: Id) -> Resource {
         Resource {
             uri: uri.into(),
-            part: part.map(Box::new),
+            part,
             named_by,
-            at: self.dom.start(at) as u32,
+            at: self.dom.start(at),
         }
     }
 

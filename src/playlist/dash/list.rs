@@ -5,9 +5,8 @@ use std::fmt::Write;
 
 use super::super::edit::Edits;
 use super::dom::{Dom, Id, Name, escaped};
-use super::resources::Representation;
+use super::resources::{Representation, Written, first_last};
 use super::times::{Form, Times};
-use super::written::{Written, first_last};
 
 /// Attributes of a template that the list does not take over, because its elements say the same. A
 /// `@startNumber` says nothing of times in a list, and some players skip that number of segments.
@@ -111,6 +110,7 @@ fn tiles(
 const DEEPEST: usize = 80;
 
 /// How the manifest is laid out around a representation.
+#[derive(Default)]
 struct Layout {
     line_end: &'static str,
     /// White space before the representation.
@@ -142,10 +142,8 @@ impl Layout {
         // In a manifest on one line, the list is on that line, too.
         if !is_line {
             return Self {
-                line_end: "",
-                indent: String::new(),
-                inner: String::new(),
                 prefix,
+                ..Self::default()
             };
         }
         Self {

@@ -20,15 +20,13 @@ mod sidx;
 mod single;
 mod template;
 mod times;
-mod written;
 
 use std::collections::HashSet;
 
 use dom::{Dom, Id, Name, Wrong, escaped};
 use levels::Base;
-use resources::{Resource, names_in};
+use resources::{Written, names_in};
 use rewrite::{Rewrite, set, with_space};
-use written::Written;
 
 use super::address::{Span, Target, add_range, range_of, strip_range, target};
 use super::edit::{Edits, Lines};
@@ -61,7 +59,7 @@ pub(super) fn references(
         for resource in &representation.resources {
             if let Target::Path(path) = representation.target(resource) {
                 found.push(Reference {
-                    line: lines.of(resource.at as usize),
+                    line: lines.of(resource.at),
                     path,
                     role: Role::Media,
                 });
@@ -80,14 +78,10 @@ pub(super) fn link(base: &str, text: &str, files: Files) -> Linked {
     };
     let mut rewrite = Rewrite::new(&dom, base, files);
     for representation in &rewrite.representations(false) {
-        let write = |resource: &Resource, range: Option<Span>| match range {
-            Some(range) => Written {
-                uri: add_range(&resource.uri, range),
-                range: None,
-            },
-            None => Written::unchanged(resource),
-        };
-        rewrite.write(representation, &write);
+        rewrite.write(representation, &|resource, range| Written {
+            uri: add_range(&resource.uri, range),
+            range: None,
+        });
     }
     report_whole(&mut rewrite, &dom);
     let has_lists = rewrite.has_lists();
@@ -108,15 +102,11 @@ pub(super) fn byterange(base: &str, text: &str, archive: &str, files: Files) -> 
     let mut kept = HashSet::new();
     let representations = rewrite.representations(true);
     for representation in &representations {
-        let write = |resource: &Resource, range: Option<Span>| match range {
-            Some(range) => Written {
-                uri: archive.to_owned(),
-                range: Some(range),
-            },
-            None => Written::unchanged(resource),
-        };
         kept.extend(rewrite.file_by_range(representation, archive));
-        rewrite.write(representation, &write);
+        rewrite.write(representation, &|_, range| Written {
+            uri: archive.to_owned(),
+            range: Some(range),
+        });
     }
     // The archive's address is relative to the manifest, so no other BaseURL may apply to it.
     for id in representations.iter().flat_map(|r| &r.base_urls) {

@@ -14,10 +14,10 @@ pub(super) struct Resource {
     /// The reference, as the manifest or its template writes it.
     pub(super) uri: Box<str>,
     /// The byte range of the file; `None` for the whole file.
-    pub(super) part: Option<Box<Span>>,
+    pub(super) part: Option<Span>,
     pub(super) named_by: NamedBy,
     /// The offset in the text whose line problems name.
-    pub(super) at: u32,
+    pub(super) at: usize,
 }
 
 /// What names a resource.
@@ -101,7 +101,19 @@ pub(super) fn names_in(element: Name) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// `first-last`, both included.
+/// A reference and its byte range, as they are written into a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) uri: String,
+    pub(super) range: Option<Span>,
+}
+
+/// A byte range as manifests write it, both ends included.
+pub(super) fn first_last(span: Span) -> String {
+    format!("{}-{}", span.offset, span.end().saturating_sub(1))
+}
+
+/// The inverse of [`first_last`].
 pub(super) fn byte_range(text: &str) -> Option<Span> {
     let (first, last) = text.trim().split_once('-')?;
     let (offset, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);

@@ -10,10 +10,11 @@ use super::super::{Files, LONGEST};
 use super::dom::{Dom, Id, Name, escaped};
 use super::find::find;
 use super::list;
-use super::resources::{Found, NamedBy, Representation, Resource, byte_range, names_in};
+use super::resources::{
+    Found, NamedBy, Representation, Resource, Written, byte_range, first_last, names_in,
+};
 use super::single;
 use super::times::Times;
-use super::written::{Written, first_last};
 use crate::ranges::arrange_by_key;
 
 /// A manifest whose links take more bytes than this stays as it is: no mount would read the result.
@@ -107,9 +108,7 @@ impl<'a> Rewrite<'a> {
                 None => What::Missing { uri: uri() },
                 Some(entry) => {
                     let size = entry.size;
-                    let part = resource.part.as_deref().copied();
-                    let part = part.unwrap_or(Span { offset: 0, size });
-                    match entry.part(part) {
+                    match entry.part(resource.part.unwrap_or(Span::whole(size))) {
                         Some(range) => return Some(range),
                         None => What::Beyond { uri: uri(), size },
                     }
@@ -117,15 +116,17 @@ impl<'a> Rewrite<'a> {
             },
         };
         if self.problems.len() < MOST_PROBLEMS {
-            self.problems.push((resource.at as usize, what));
+            self.problems.push((resource.at, what));
         }
         None
     }
 
+    /// Writes the resources of a representation. `write` says how one with a range of the archive is written; the others
+    /// stay as they are.
     pub(super) fn write(
         &mut self,
         representation: &Representation,
-        write: &dyn Fn(&Resource, Option<Span>) -> Written,
+        write: &dyn Fn(&Resource, Span) -> Written,
     ) {
         if self.written > MOST_WRITTEN {
             return;
@@ -145,15 +146,19 @@ impl<'a> Rewrite<'a> {
                     }
                 }
                 NamedBy::Element(id) => {
-                    if range.is_some() {
+                    if let Some(range) = range {
                         let written = write(resource, range);
                         self.written += written.uri.len();
-                        let before = resource.part.as_deref().copied();
-                        set(&mut self.edits, dom, id, &written, before);
+                        set(&mut self.edits, dom, id, &written, resource.part);
                     }
                 }
                 NamedBy::Template { is_init } => {
-                    of_template.push((is_init, write(resource, range)))
+                    let unchanged = || Written {
+                        uri: resource.uri.to_string(),
+                        range: resource.part,
+                    };
+                    let written = range.map(|range| write(resource, range));
+                    of_template.push((is_init, written.unwrap_or_else(unchanged)));
                 }
             }
         }

@@ -305,24 +305,17 @@ impl S {
         let mut s = Self::default();
         for attribute in dom.attributes(id) {
             let value = attribute.value.trim();
-            let number = || value.parse().ok();
-            let known = match attribute.name {
-                "t" => &mut s.t,
-                "d" => &mut s.d,
-                "n" => &mut s.n,
-                "k" => &mut s.k,
-                "r" => {
-                    let r = value.parse().ok();
-                    s.r = Some(r.ok_or("a number of an S element cannot be read")?);
-                    continue;
-                }
-                "p" => {
-                    s.has_pattern = true;
-                    continue;
-                }
-                _ => continue,
-            };
-            *known = Some(number().ok_or("a number of an S element cannot be read")?);
+            let wrong = |_| "a number of an S element cannot be read";
+            let number = || value.parse().map(Some).map_err(wrong);
+            match attribute.name {
+                "t" => s.t = number()?,
+                "d" => s.d = number()?,
+                "n" => s.n = number()?,
+                "k" => s.k = number()?,
+                "r" => s.r = Some(value.parse().map_err(wrong)?),
+                "p" => s.has_pattern = true,
+                _ => {}
+            }
         }
         Ok(s)
     }

@@ -143,11 +143,10 @@ impl Boxes<'_> {
             if found.kind == *b"sidx" {
                 return Ok(found);
             }
-            let passed = Span {
+            rest = Span {
                 offset: found.whole.end(),
                 size: rest.end().saturating_sub(found.whole.end()),
             };
-            rest = passed;
         }
         Err(Unlisted::Other)
     }

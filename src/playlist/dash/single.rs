@@ -58,10 +58,10 @@ pub(super) fn listed(
     let at = representation
         .bases
         .last()
-        .map_or(file.at, |base| dom.start(*base) as u32);
+        .map_or(file.at, |base| dom.start(*base));
     let resource = |part, is_init| Resource {
         uri: name.as_str().into(),
-        part: Some(Box::new(part)),
+        part: Some(part),
         named_by: NamedBy::Template { is_init },
         at,
     };
@@ -83,10 +83,7 @@ pub(super) fn listed(
         }
         // What stands before the index: nothing, in a transport stream.
         None => {
-            let before = Span {
-                offset: 0,
-                size: index.offset,
-            };
+            let before = Span::whole(index.offset);
             (before.size > 0).then(|| resource(before, true))
         }
     };

@@ -10,7 +10,7 @@ use super::segments::Timing;
 use super::sidx::Indexed;
 
 /// The times of a representation's media segments.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Times {
     pub(super) timescale: u64,
     /// When the Period begins, in the time of the media.
@@ -47,12 +47,7 @@ impl Times {
             timescale: timing.timescale,
             offset: timing.offset,
             end: timing.end_of_period(),
-            segments: Vec::new(),
-            is_regular: false,
-            named: 0,
-            expected: 0,
-            numbers: 0,
-            due: 0,
+            ..Self::default()
         }
     }
 
@@ -63,13 +58,11 @@ impl Times {
         Self {
             timescale: index.timescale.into(),
             offset,
-            end: None,
             segments: segments.collect(),
-            is_regular: false,
             named: index.subsegments.len(),
             expected: index.subsegments.len(),
             numbers: index.subsegments.len() as u64,
-            due: 0,
+            ..Self::default()
         }
     }
 
@@ -148,11 +141,7 @@ mod tests {
             offset,
             end,
             segments: segments.to_vec(),
-            is_regular: false,
-            named: 0,
-            expected: 0,
-            numbers: 0,
-            due: 0,
+            ..Times::default()
         };
         times.form()
     }

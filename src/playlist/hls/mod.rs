@@ -4,8 +4,6 @@ mod attributes;
 mod site;
 mod variables;
 
-use std::collections::HashSet;
-
 use site::{Kind, Site, scan};
 use variables::Substituted;
 
@@ -47,10 +45,9 @@ struct Found<'s> {
 }
 
 impl<'t> Hls<'t> {
-    /// The files that it links to. `has` says whether a file exists.
+    /// The files that it links to, some of them several times. `has` says whether a file exists.
     pub(super) fn references(&self, has: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         let mut all = Vec::new();
-        let mut seen = HashSet::new();
         self.scan(&mut |site| {
             let role = match site.kind {
                 Kind::Segment | Kind::Map | Kind::Part => Role::Media,
@@ -60,9 +57,7 @@ impl<'t> Hls<'t> {
                 Kind::Unknown => return,
             };
             for value in values(&site.value) {
-                if let Target::Path(path) = locate(self.base, value, has).target
-                    && seen.insert(path.clone())
-                {
+                if let Target::Path(path) = locate(self.base, value, has).target {
                     let line = site.line;
                     all.push(Reference { line, path, role });
                 }
@@ -95,15 +90,11 @@ impl<'t> Hls<'t> {
                     found.push((path, is_rendition, query_of(value).to_owned()));
                 }
             });
-            let variables = scanned.variables;
-            let whole = |(path, is_rendition, query): (String, bool, String)| {
-                (path, is_rendition, variables.whole(&query))
-            };
-            let found: Vec<_> = found.into_iter().map(whole).collect();
-            let imports = variables.exports();
+            let imports = scanned.variables.exports();
             for (path, is_rendition, query) in found {
+                let query = scanned.variables.whole(&query);
                 let imports = is_rendition.then(|| imports.clone());
-                all.push((path, Context::new(imports, query)));
+                all.push((path, Context { imports, query }));
             }
         }
         all
@@ -120,14 +111,8 @@ impl<'t> Hls<'t> {
             let raw = if is_raw { raw } else { found.value };
             let link = add_link(raw, found.unescaped, place);
             edits.replace(site.uri.clone(), site.quoted(link));
-            for span in site
-                .range
-                .iter()
-                .flat_map(|range| range.spans.iter().flatten())
-            {
-                edits.remove(span.clone());
-            }
-            Change::Done
+            site.remove_range(edits);
+            true
         })
     }
 
@@ -186,20 +171,14 @@ impl<'t> Hls<'t> {
         let text = self.text;
         let mut linked = self.change(find, &|site, _, place, edits| {
             if matches!(site.kind, Kind::Rendition | Kind::Report) {
-                return Change::None;
+                return true;
             }
-            for span in site
-                .range
-                .iter()
-                .flat_map(|range| range.spans.iter().flatten())
-            {
-                edits.remove(span.clone());
-            }
+            site.remove_range(edits);
             if !write_range(site, place, text, edits) {
-                return Change::Loose;
+                return false;
             }
             edits.replace(site.uri.clone(), site.quoted(archive.to_owned()));
-            Change::Done
+            true
         });
         if linked.text != text {
             linked.text = with_version(&linked.text);
@@ -216,12 +195,9 @@ impl<'t> Hls<'t> {
     }
 
     /// Calls `edit` for each link that leads to an entry, with the extent in the archive that the
-    /// link means, and collects the problems of the other links.
-    fn change(
-        &self,
-        find: Find,
-        edit: &dyn Fn(&Site, &Found, Span, &mut Edits) -> Change,
-    ) -> Linked {
+    /// link means, and collects the problems of the other links. If `edit` returns false, the link still leads to a
+    /// loose file.
+    fn change(&self, find: Find, edit: &dyn Fn(&Site, &Found, Span, &mut Edits) -> bool) -> Linked {
         let mut edits = Edits::default();
         let (mut problems, mut nowhere) = (Problems::default(), Problems::default());
         let mut loose = Vec::new();
@@ -240,7 +216,7 @@ impl<'t> Hls<'t> {
             });
             match outcome {
                 Ok((found, place)) => {
-                    if let Change::Loose = edit(site, &found, place, &mut edits) {
+                    if !edit(site, &found, place, &mut edits) {
                         loose.push(found.path);
                     }
                 }
@@ -351,6 +327,13 @@ impl Site<'_> {
             link
         }
     }
+
+    /// Removes the byte range that the playlist states.
+    fn remove_range(&self, edits: &mut Edits) {
+        for span in self.range.iter().flat_map(|range| &range.spans) {
+            edits.remove(span.clone());
+        }
+    }
 }
 
 /// Writes the byte range of a link in the standard's syntax. `false` if this place has none.
@@ -413,12 +396,4 @@ fn line_end(text: &str, rest: &str) -> &'static str {
     } else {
         "\n"
     }
-}
-
-/// What an edit did to a link.
-enum Change {
-    None,
-    Done,
-    /// Nothing: it still leads to a loose file.
-    Loose,
 }

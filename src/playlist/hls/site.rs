@@ -66,7 +66,7 @@ pub(super) struct ByteRange {
     /// `None` means up to the end of the file.
     pub(super) size: Option<u64>,
     /// The tag line or the attributes that state it.
-    pub(super) spans: [Option<Range<usize>>; 2],
+    pub(super) spans: Vec<Range<usize>>,
 }
 
 /// Tags with a link in an attribute: the tag, the attribute, and the kind of link.
@@ -222,7 +222,7 @@ impl<'t> Scan<'t, '_, '_> {
             ByteRange {
                 offset,
                 size: Some(size),
-                spans: [Some(said), None],
+                spans: vec![said],
             }
         });
         self.last_segment = end_of(value.any(), range.as_ref());
@@ -314,7 +314,7 @@ impl<'t> Scan<'t, '_, '_> {
                         Some(ByteRange {
                             offset: offset.unwrap_or_else(continuation),
                             size: Some(size),
-                            spans: [Some(removal(&said)), None],
+                            spans: vec![removal(&said)],
                         })
                     }
                 };
@@ -338,7 +338,7 @@ impl<'t> Scan<'t, '_, '_> {
                 Ok(is_part.then(|| ByteRange {
                     offset: start.unwrap_or(0),
                     size,
-                    spans: said.map(|said| said.as_ref().map(removal)),
+                    spans: said.iter().flatten().map(removal).collect(),
                 }))
             }
             _ => Ok(None),
@@ -398,7 +398,7 @@ impl Site<'_> {
     /// The part of a file of this length that the site means; `None` if it is not within the file.
     pub(super) fn part_of(&self, size: u64) -> Option<Span> {
         let Some(range) = &self.range else {
-            return Some(Span { offset: 0, size });
+            return Some(Span::whole(size));
         };
         let part = Span {
             offset: range.offset,
@@ -407,6 +407,6 @@ impl Site<'_> {
                 None => size.checked_sub(range.offset)?,
             },
         };
-        Span { offset: 0, size }.part(part)
+        Span::whole(size).part(part)
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
@@ -123,10 +124,14 @@ impl<'c> Variables<'c> {
     }
 
     /// The variables of the first context that other playlists may import.
-    pub(super) fn exports(self) -> Imports {
-        let known = |(name, value): (String, Value)| Some((name, value.ok()?));
-        let values = self.scopes.into_iter().next().map(|scope| scope.values);
-        Imports::new(values.into_iter().flatten().filter_map(known).collect())
+    pub(super) fn exports(&self) -> Imports {
+        let known = |(name, value): (&String, &Value)| Some((name.clone(), value.clone().ok()?));
+        let values = self
+            .scopes
+            .first()
+            .into_iter()
+            .flat_map(|scope| &scope.values);
+        Arc::new(values.filter_map(known).collect())
     }
 }
 
@@ -145,17 +150,18 @@ impl Scope<'_> {
     }
 
     fn imported(&self, name: &str) -> Value {
-        let imports = self.context.and_then(Context::imports);
-        let Some(imports) = imports else {
+        let Some(imports) = self.context.and_then(|context| context.imports.as_ref()) else {
             return Err("EXT-X-DEFINE imports it, and no multivariant playlist refers to this one");
         };
-        let value = imports.get(name).map(str::to_owned);
-        value.ok_or("no multivariant playlist that refers to this one has a value for it")
+        imports
+            .get(name)
+            .cloned()
+            .ok_or("no multivariant playlist that refers to this one has a value for it")
     }
 
     /// The value of a query parameter of the playlist's own URL.
     fn parameter(&self, name: &str) -> Value {
-        let query = self.context.and_then(Context::query);
+        let query = self.context.and_then(|context| context.query.as_deref());
         let query = query.ok_or("it comes from the query of the address that the user opens")?;
         let pairs = query
             .split('&')

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aiozfs::archive::{EntryId, ParseOptions};
-use aiozfs::decode::{CheckpointStore, Coding, Decoder, Decoding, Point};
+use aiozfs::decode::{CheckpointStore, Decoder, Decoding, Point};
 use aiozfs::reader::{Archive, ReaderOptions};
 use aiozfs::source::{Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source};
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -129,11 +129,11 @@ impl Stored {
 }
 
 impl CheckpointStore for Stored {
-    fn load(&self, _: EntryId, _: Coding) -> BoxFuture<'_, Vec<Point>> {
+    fn load(&self, _: EntryId) -> BoxFuture<'_, Vec<Point>> {
         ready(Vec::new()).boxed()
     }
 
-    fn store(&self, _: EntryId, _: Coding, points: Vec<Arc<Point>>) {
+    fn store(&self, _: EntryId, points: Vec<Arc<Point>>) {
         self.0.lock().expect("no panic").push(points.len());
     }
 }

@@ -5,10 +5,10 @@ use std::os::unix::fs::FileExt;
 use std::thread;
 
 use aiozfs::archive::Method;
-use aiozfs::decode::{Codec, Coding, Error, Memory, open};
+use aiozfs::decode::{Codec, Error, Memory, open};
 
 use super::entries::{item, plain, zip};
-use super::input::Bytes;
+use super::input::{Bytes, entry};
 use crate::common::mount::Mount;
 use crate::common::run::{aiozfs, run};
 use crate::common::tree;
@@ -18,14 +18,9 @@ const GIB: u64 = 1 << 30;
 
 /// Opens data of this method; `size` is that of the content.
 fn opened(method: Method, data: &[u8], size: u64, memory: u64) -> Result<Box<dyn Codec>, Error> {
-    let coding = Coding {
-        method,
-        flags: 0,
-        size,
-        compressed_size: data.len() as u64,
-    };
+    let entry = entry(method, data, size);
     let share = Memory::new(memory).share_at_once();
-    open(&coding, Box::new(Bytes::new(data, 0, 1 << 20)), None, share)
+    open(&entry, Box::new(Bytes::new(data, 0, 1 << 20)), None, share)
 }
 
 fn first_read(method: Method, data: &[u8], size: u64, memory: u64) -> Result<usize, Error> {

@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
-use aiozfs::archive::{Entry, Index};
-use aiozfs::decode::{Checkpoint, Codec, Coding, Error, Input, Key, Memory};
+use aiozfs::archive::{Entry, Index, Kind, Method, Timestamp};
+use aiozfs::decode::{Checkpoint, Codec, Error, Input, Key, Memory};
 
 use crate::common::coded::PASSWORD;
 
@@ -58,6 +58,23 @@ impl Input for Bytes {
     }
 }
 
+/// What the directory says of an entry with this data; `size` is that of the content.
+pub fn entry(method: Method, data: &[u8], size: u64) -> Entry {
+    Entry {
+        header_offset: 0,
+        size,
+        compressed_size: data.len() as u64,
+        crc32: None,
+        method,
+        flags: 0,
+        encryption: None,
+        kind: Kind::File,
+        mode: None,
+        owner: None,
+        mtime: Timestamp::default(),
+    }
+}
+
 /// The data of an entry, as the archive has it.
 pub struct Data {
     pub name: String,
@@ -69,9 +86,7 @@ pub struct Data {
 impl Data {
     /// Of each file of an archive.
     pub fn all(index: &Index, blob: &[u8]) -> Vec<Self> {
-        let ids = index
-            .ids()
-            .filter(|id| index.kind(*id) == aiozfs::archive::Kind::File);
+        let ids = index.ids().filter(|id| index.kind(*id) == Kind::File);
         let each = ids.map(|id| {
             assert_eq!(index.readable(id), Ok(()));
             let check = index.header_check(id);
@@ -85,16 +100,6 @@ impl Data {
             }
         });
         each.collect()
-    }
-
-    pub fn coding(&self) -> Coding {
-        let overhead = self.entry.encryption.map_or((0, 0), |e| e.overhead());
-        Coding {
-            method: self.entry.method,
-            flags: self.entry.flags,
-            size: self.entry.size,
-            compressed_size: (self.stored.len() as u64).saturating_sub(overhead.0 + overhead.1),
-        }
     }
 
     pub fn open(&self, from: Option<&Checkpoint>) -> Result<Box<dyn Codec>, Error> {
@@ -121,7 +126,12 @@ impl Data {
                 key.input(raw, from)?
             }
         };
-        aiozfs::decode::open(&self.coding(), input, from, Memory::new(ENOUGH).share())
+        aiozfs::decode::open(
+            &self.entry,
+            input,
+            from,
+            Memory::new(ENOUGH).share_at_once(),
+        )
     }
 
     /// All plain bytes. More than the entry has are too many.

@@ -3,10 +3,10 @@
 use std::fs;
 
 use aiozfs::archive::Method;
-use aiozfs::decode::{Coding, Error, Memory, open};
+use aiozfs::decode::{Error, Memory, open};
 
 use super::entries::plain;
-use super::input::{Bytes, ENOUGH, read_all};
+use super::input::{Bytes, ENOUGH, entry, read_all};
 use crate::common::run::python;
 use crate::common::tree;
 
@@ -39,15 +39,10 @@ open(sys.argv[2], 'wb').write(first + second)
 }
 
 fn decode(stored: &[u8], size: usize, memory: u64) -> Result<Vec<u8>, Error> {
-    let coding = Coding {
-        method: Method::Xz,
-        flags: 0,
-        size: size as u64,
-        compressed_size: stored.len() as u64,
-    };
+    let entry = entry(Method::Xz, stored, size as u64);
     let input = Box::new(Bytes::new(stored, 0, 4096));
-    let codec = open(&coding, input, None, Memory::new(memory).share_at_once());
-    read_all(&mut *codec?, coding.size)
+    let codec = open(&entry, input, None, Memory::new(memory).share_at_once());
+    read_all(&mut *codec?, entry.size)
 }
 
 /// If the first block had several filters, its dictionary was the memory limit of all. A later block with a larger one

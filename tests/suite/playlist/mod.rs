@@ -29,6 +29,31 @@ fn entries(names: &[&str]) -> BTreeMap<String, Span> {
 /// A place of an entry by its path.
 type Find<'a> = &'a dyn Fn(&str) -> Option<Span>;
 
+fn references(
+    format: Format,
+    base: &str,
+    text: &str,
+    size_of: &dyn Fn(&str) -> Option<u64>,
+) -> Vec<Reference> {
+    Playlist::new(format, base, text).references(size_of)
+}
+
+fn link(format: Format, base: &str, text: &str, files: Files) -> Linked {
+    Playlist::new(format, base, text).link(files)
+}
+
+fn range_links(format: Format, base: &str, text: &str) -> Vec<(String, Span)> {
+    Playlist::new(format, base, text).range_links()
+}
+
+fn playable(format: Format, base: &str, text: &str, find: Find) -> String {
+    Playlist::new(format, base, text).playable(find)
+}
+
+fn byterange(format: Format, base: &str, text: &str, archive: &str, files: Files) -> Linked {
+    Playlist::new(format, base, text).byterange(archive, files)
+}
+
 /// Links a text; its files have no bytes.
 fn with_links(format: Format, base: &str, text: &str, find: Find) -> Linked {
     let read = &|_: &str, _| None;
