@@ -15,10 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::connections::{Connections, WireLease};
-use super::connector::{CONNECT_TIMEOUT, ConnectError, wants_login};
+use super::connector::{CONNECT_TIMEOUT, ConnectError};
 use super::head::{BadHead, Head, Length, MAX_HEAD, ONLY_HTTP2};
 use super::network;
 use super::request::Request;
+use super::tunnel::Refusal;
 use crate::source::{Error, Origin};
 
 /// The largest read from a connection, in bytes.
@@ -199,7 +200,9 @@ impl Exchange {
         if let Some(proxy) = connections.connector.forwarding_proxy()
             && head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {
-            return Err(Lost::Failed(Failure::Broken(wants_login(proxy))));
+            return Err(Lost::Failed(Failure::Broken(
+                Refusal::WantsLogin.text(proxy),
+            )));
         }
         let is_pipelined = lease.is_pipelined();
         let now = Instant::now();

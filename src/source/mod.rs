@@ -21,6 +21,7 @@ mod urgency;
 pub(crate) mod verdict;
 
 pub use blocks::{BlockCheck, Blocks};
+pub(crate) use error::bytes;
 pub use error::{Error, Result};
 pub use file::File;
 pub use file_at::{FileAt, Stamp};

@@ -36,11 +36,13 @@ pub struct ObjectAddress {
 }
 
 /// Why a text is not the address of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// The bucket is missing, or has characters that no bucket can have.
+    #[error("no bucket has such a name; the form is {}", .0.form())]
     Bucket(Service),
     /// The key has `.` or `..` between slashes. URLs cannot have such paths.
+    #[error("a key with '.' or '..' between slashes cannot be requested by URL")]
     Dots,
 }
 
@@ -123,25 +125,6 @@ impl fmt::Display for ObjectAddress {
         )
     }
 }
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AddressError::Bucket(service) => {
-                write!(
-                    f,
-                    "no bucket has such a name; the form is {}",
-                    service.form()
-                )
-            }
-            AddressError::Dots => {
-                f.write_str("a key with '.' or '..' between slashes cannot be requested by URL")
-            }
-        }
-    }
-}
-
-impl std::error::Error for AddressError {}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,5 @@
 //! Credentials that are loaded once, and renewed before they expire.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,14 +47,9 @@ struct Held<K> {
 }
 
 /// Why there are no credentials, as a sentence for the user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub(super) struct NoKeys(pub(super) String);
-
-impl fmt::Display for NoKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl<K: SigningCredential> Keys<K> {
     /// Searches `places` in this order when credentials are first needed.

@@ -1,6 +1,5 @@
 //! Requests to a store: signed, repeated while that makes sense, and their errors in words.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -63,7 +62,8 @@ pub struct Ask<'a> {
 }
 
 /// Why a request failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {doing}: {error}")]
 pub struct RequestError {
     /// What was asked of the store.
     pub doing: &'static str,
@@ -82,14 +82,6 @@ impl RequestError {
         }
     }
 }
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {}: {}", self.doing, self.error)
-    }
-}
-
-impl std::error::Error for RequestError {}
 
 impl Requests {
     /// For the object or bucket of `store`. A request is repeated for `patience` after errors that may pass.
