@@ -304,7 +304,7 @@ impl Executor {
 impl Member for Executor {
     fn give_up(self: Arc<Self>, buffers: usize) {
         self.share
-            .uncounted(|| self.event(|scheduler| scheduler.give_up(buffers)));
+            .uncounted(|| self.event(|scheduler| scheduler.make_room(buffers)));
     }
 }
 

@@ -64,11 +64,17 @@ impl Scheduler {
     /// Sets the time of the next event, and what the source says at that time.
     pub(crate) fn observe(&mut self, now: Instant, hints: Hints) {
         self.now = now;
-        self.update_share();
+        self.capacity.readers = self.memory.touch();
+        self.flow.set_memory(self.memory.for_read_ahead());
         let is_pipelined = hints.pipelined_within.is_some();
         self.capacity.hints = hints;
         let connections = self.capacity.read_ahead(false);
         self.flow.set_connections(connections, is_pipelined);
+    }
+
+    /// How many buffers read-ahead has lacked since the last call.
+    pub(crate) fn take_lacking(&mut self) -> Option<usize> {
+        self.memory.lacking.take()
     }
 
     /// The actions that follow from the events so far, to be carried out in this order.
@@ -127,12 +133,6 @@ impl Scheduler {
         self.release_read(stream);
         self.memory.keep_read(&blocks);
         Some(blocks)
-    }
-
-    /// Event: memory is needed for something else. Takes this number of buffers out for good.
-    pub(crate) fn take_out(&mut self, buffers: usize) {
-        self.memory.take_out(buffers);
-        self.flow.set_memory(self.memory.for_read_ahead());
     }
 
     /// Event: a read that waited has ended without being woken.
@@ -225,11 +225,6 @@ impl Scheduler {
         for block in self.blocks(range) {
             block.forget(range);
         }
-    }
-
-    /// Event: nobody will read `range` again.
-    pub(crate) fn drop_read(&mut self, range: &Range<u64>) {
-        self.memory.drop_read(range);
     }
 
     /// Event: bytes of `range` have come without a request. Returns blocks for them, if there is
@@ -440,10 +435,10 @@ impl Scheduler {
         self.flow.growth(load)
     }
 
-    /// Makes room for this many blocks. Streams give up what was fetched for them, beginning with the stream that was
+    /// Event: this reader or another one needs memory for this many blocks. Streams give up what was fetched for them, beginning with the stream that was
     /// read longest ago. If that is not enough, all blocks that were read are dropped. Any others are still in use by
     /// requests that are being cancelled, and by reads that will end.
-    fn make_room(&mut self, blocks: usize) {
+    pub(crate) fn make_room(&mut self, blocks: usize) {
         while !self.memory.has_free(blocks) {
             match self.streams.remove_oldest() {
                 Some(stream) => self.end_stream(stream),
@@ -489,10 +484,9 @@ impl Scheduler {
 }
 
 fn claim_spare(memory: &mut Memory, streams: &mut Streams, range: &Range<u64>) -> Option<Blocks> {
-    let is_over = |stream| streams.get(stream).is_none_or(|s| s.is_abandoned());
+    let is_over = |stream| streams.get(stream).is_none_or(|s| s.is_abandoned);
     memory.claim_spare(range, is_over)
 }
 
-mod sharing;
 #[cfg(test)]
 mod tests;
