@@ -60,11 +60,7 @@ impl<'a> Answer<'a> {
         range: &Range<u64>,
         size: Option<u64>,
     ) -> Result<Option<u64>, Error> {
-        let wrong = |what: String| Error::BadAnswer {
-            origin: origin.clone(),
-            range: range.clone(),
-            what,
-        };
+        let wrong = |what: String| wrong(origin, range, what);
         match self.status {
             StatusCode::PARTIAL_CONTENT | StatusCode::OK => {}
             _ => return Err(self.refusal(origin, range, Stage::First)),
@@ -110,11 +106,7 @@ impl<'a> Answer<'a> {
         size: Option<u64>,
     ) -> Result<Option<u64>, Error> {
         let asked = range.end - range.start;
-        let wrong = |what: String| Error::BadAnswer {
-            origin: origin.clone(),
-            range: range.clone(),
-            what,
-        };
+        let wrong = |what: String| wrong(origin, range, what);
         if self.status != StatusCode::OK {
             return Err(wrong(match self.text(CONTENT_TYPE) {
                 Some(kind) if kind.starts_with("multipart/") => "a multipart answer".into(),
@@ -171,14 +163,11 @@ impl<'a> Answer<'a> {
                 origin,
                 what: format!("it answers with HTTP status {status}"),
             },
-            Verdict::Final(Why::Wrong) => Error::BadAnswer {
-                origin,
-                range: range.clone(),
-                what: match self.text(CONTENT_RANGE) {
-                    Some(told) => format!("HTTP status {status}, Content-Range: {told}"),
-                    None => format!("HTTP status {status}"),
-                },
-            },
+            Verdict::Final(Why::Wrong) => {
+                let told = self.text(CONTENT_RANGE);
+                let told = told.map_or(String::new(), |told| format!(", Content-Range: {told}"));
+                wrong(&origin, range, format!("HTTP status {status}{told}"))
+            }
             Verdict::Final(Why::Refused)
             | Verdict::Again
             | Verdict::LookAgain
@@ -265,6 +254,14 @@ impl<'a> Answer<'a> {
 
     fn text(&self, name: HeaderName) -> Option<&'a str> {
         field(self.headers, name)
+    }
+}
+
+fn wrong(origin: &Origin, range: &Range<u64>, what: String) -> Error {
+    Error::BadAnswer {
+        origin: origin.clone(),
+        range: range.clone(),
+        what,
     }
 }
 

@@ -16,7 +16,7 @@ use rustls_platform_verifier::Verifier;
 use tokio::time::Instant;
 
 use super::address::is_never_proxied;
-use super::connection::IDLE_TIMEOUT;
+use super::connection::{IDLE_TIMEOUT, Turn};
 use super::connector::{ConnectError, Connector, IdleState, Reader, Writer, needs_tls};
 use super::pool::{Lease, Opening, Pool};
 use super::proxy::Proxy;
@@ -174,7 +174,11 @@ impl Connections {
         loop {
             let lease = self.pool.lease(most, claim, |opening| self.open(opening));
             let mut lease = lease.await?;
-            match lease.reader().map_or(IdleState::Open, Reader::idle_state) {
+            let state = match &mut lease.loan.reader {
+                Turn::Now(reader) => reader.idle_state(),
+                _ => IdleState::Open,
+            };
+            match state {
                 IdleState::Open => return Ok(lease),
                 IdleState::Closed => lease.close(),
                 IdleState::Http2 => {

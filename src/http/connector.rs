@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::iter::successors;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -22,7 +21,7 @@ use tokio_util::either::Either;
 use tower_service::Service;
 
 use super::head;
-use super::network::root_cause;
+use super::network::{io_errors, root_cause};
 use super::proxy::{Kind, Proxy};
 use super::tunnel::{self, Refusal};
 
@@ -45,9 +44,7 @@ pub(super) struct Reader {
 }
 
 /// The half of a connection that is written.
-pub(super) struct Writer {
-    pub(super) to: WriteHalf<Stream>,
-}
+pub(super) type Writer = WriteHalf<Stream>;
 
 /// The state of a connection that carries no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,9 +122,9 @@ impl Connector {
                 Some(proxy) => ConnectError::ProxyTimeout(proxy.clone(), CONNECT_TIMEOUT),
             })
         })?;
-        let (from, to) = tokio::io::split(stream);
+        let (from, writer) = tokio::io::split(stream);
         let buffer = BytesMut::new();
-        Ok((Reader { from, buffer }, Writer { to }))
+        Ok((Reader { from, buffer }, writer))
     }
 
     async fn stream(&self) -> Result<Stream, ConnectError> {
@@ -225,9 +222,7 @@ fn without_brackets(host: &str) -> &str {
 
 /// Whether the error is that no address of a name answered in time.
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    let causes = successors(Some(error), |error| error.source());
-    let mut io = causes.filter_map(|error| error.downcast_ref::<io::Error>());
-    io.any(|error| error.kind() == io::ErrorKind::TimedOut)
+    io_errors(error).any(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 fn tls_error(error: io::Error) -> ConnectError {
