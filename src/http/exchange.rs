@@ -47,11 +47,14 @@ pub(super) enum Failure {
     Unmade(Arc<ConnectError>),
     /// The connection broke, or the answer is not HTTP.
     Broken(String),
-    /// The server does not speak HTTP/1.1.
-    OnlyHttp2,
 }
 
 impl Failure {
+    /// The server does not speak HTTP/1.1.
+    fn only_http2() -> Self {
+        Self::Unmade(Arc::new(ConnectError::OnlyHttp2))
+    }
+
     /// The error of a request to `origin`. `is_expected`: this server is expected to come back. `may_be_offline`: no
     /// server has ever answered, so this machine may have no network.
     pub(super) fn error(self, origin: Origin, is_expected: bool, may_be_offline: bool) -> Error {
@@ -61,9 +64,11 @@ impl Failure {
                     origin,
                     after: CONNECT_TIMEOUT,
                 },
-                ConnectError::OnlyHttp2 => {
-                    Self::OnlyHttp2.error(origin, is_expected, may_be_offline)
-                }
+                ConnectError::OnlyHttp2 => Error::NoRanges {
+                    origin,
+                    what: ONLY_HTTP2.into(),
+                    has_served: false,
+                },
                 error if error.is_untrusted() => Error::Untrusted {
                     origin,
                     cause: error.to_string(),
@@ -82,11 +87,6 @@ impl Failure {
                 cause,
                 // It has taken the connection.
                 is_expected: true,
-            },
-            Self::OnlyHttp2 => Error::NoRanges {
-                origin,
-                what: ONLY_HTTP2.into(),
-                has_served: false,
             },
         }
     }
@@ -196,7 +196,7 @@ impl Exchange {
         let asked = Instant::now();
         let (head, reader) = answer_head(connections, &mut lease, request).await?;
         if head.asks_for_http2() {
-            return Err(Lost::Failed(Failure::OnlyHttp2));
+            return Err(Lost::Failed(Failure::only_http2()));
         }
         if let Some(proxy) = connections.connector.forwarding_proxy()
             && head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
@@ -263,7 +263,7 @@ impl Exchange {
         }
         if !matches!(self.rest, Rest::Known(_)) {
             // Nothing can be pipelined behind answers that do not tell their length.
-            self.connections.state().refuse_pipelining();
+            self.connections.state().pipelining.refuse();
         }
     }
 
@@ -283,7 +283,7 @@ impl Exchange {
         };
         let after_head = self.received.saturating_sub(self.with_head);
         let took = self.since.elapsed();
-        self.connections.state().received(after_head, took);
+        self.connections.state().link.received(after_head, took);
         if self.is_reusable && reader.buffer.is_empty() {
             lease.done(reader);
             self.is_nearly_over = true;
@@ -348,7 +348,7 @@ async fn answer_head(
             lease.was_lost();
             Err(Lost::Again)
         }
-        Err(BadHead::Http2) => Err(Lost::Failed(Failure::OnlyHttp2)),
+        Err(BadHead::Http2) => Err(Lost::Failed(Failure::only_http2())),
         Err(BadHead::Wrong(cause)) => Err(Lost::Failed(Failure::Broken(cause))),
     }
 }
