@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqsign_core::time::Timestamp;
-use reqsign_core::{Context, ProvideCredentialDyn, SigningCredential};
+use reqsign_core::{Context, ProvideCredential, ProvideCredentialDyn, SigningCredential};
+
+use super::context::context;
+use crate::http::Clients;
 
 /// Credentials are renewed in the background when less than this is left of them, so that no request waits.
 /// Services that give temporary credentials have new ones by then (AWS, "Retrieve security credentials from
@@ -27,6 +30,34 @@ pub(super) struct Place<K> {
     /// An error means that there are none here. Otherwise an error ends the search: a user
     /// who configured a place does not want the credentials of another.
     pub(super) is_optional: bool,
+}
+
+impl<K: SigningCredential> Place<K> {
+    /// A place at which an error ends the search.
+    pub(super) fn new(
+        name: &str,
+        clients: &Clients,
+        provider: impl ProvideCredential<Credential = K>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            context: context(clients),
+            provider: Arc::new(provider),
+            is_optional: false,
+        }
+    }
+
+    /// A place that need not exist.
+    pub(super) fn optional(
+        name: &str,
+        clients: &Clients,
+        provider: impl ProvideCredential<Credential = K>,
+    ) -> Self {
+        Self {
+            is_optional: true,
+            ..Self::new(name, clients, provider)
+        }
+    }
 }
 
 /// The credentials for a store.
@@ -175,7 +206,7 @@ fn one_line(error: &reqsign_core::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqsign_core::{Error, ProvideCredential, Result};
+    use reqsign_core::{Error, Result};
     use std::sync::atomic::AtomicU32;
 
     /// A key with a number, and the second since 1970 at which it expires.
@@ -213,11 +244,10 @@ mod tests {
     }
 
     fn keys(service: &Arc<Service>, is_optional: bool) -> Arc<Keys<Key>> {
-        let provider = service.clone();
         let place = Place {
             name: "the service".into(),
             context: Context::new(),
-            provider,
+            provider: service.clone(),
             is_optional,
         };
         Keys::retrying(vec![place], Duration::ZERO)
