@@ -176,19 +176,6 @@ mod tests {
     }
 
     #[test]
-    fn no_crc_until_every_byte_was_read() {
-        let bytes = content(300);
-        let mut partial = PartialCrc::new(300);
-        assert_eq!(partial.add(0, &bytes[..100]), None);
-        assert_eq!(partial.add(101, &bytes[101..]), None);
-        assert_eq!(partial.add(0, &bytes[..100]), None);
-        assert_eq!(
-            partial.add(50, &bytes[50..200]),
-            Some(crc32fast::hash(&bytes))
-        );
-    }
-
-    #[test]
     fn random_reads_take_bounded_memory_and_keep_the_longest_span() {
         let bytes = content(1 << 20);
         let mut partial = PartialCrc::new(1 << 20);

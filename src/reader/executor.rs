@@ -29,7 +29,7 @@ use super::schedule::{
 };
 use super::trace::{Trace, Traced, TracedKind};
 use crate::archive::Index;
-use crate::source::{self, ChunkStream, Hints, Origin, Priority, Source};
+use crate::source::{self, ChunkStream, Origin, Priority, Source};
 
 /// Runs the requests of a blob.
 pub(super) struct Executor {
@@ -197,9 +197,10 @@ impl Executor {
     }
 
     fn align(&self, draft: &mut Draft) {
-        let source = SourceBoundaries {
-            source: &*self.source,
-            hints: self.source.hints(),
+        let hints = self.source.hints();
+        let source = Boundaries {
+            unit: &|range| self.source.verification_unit(range),
+            preferred_end: &|end| hints.preferred_end(end),
         };
         match draft {
             Draft::Demand(draft) => draft.align(&source, self.connect(draft.connections)),
@@ -329,22 +330,6 @@ impl Drop for WaitingRead {
         if state.waiting.remove(&self.id).is_some() {
             state.scheduler.read_cancelled(self.id);
         }
-    }
-}
-
-/// Where the ranges of a source are best cut.
-struct SourceBoundaries<'a> {
-    source: &'a dyn Source,
-    hints: Hints,
-}
-
-impl Boundaries for SourceBoundaries<'_> {
-    fn unit(&self, range: Range<u64>) -> Range<u64> {
-        self.source.verification_unit(range)
-    }
-
-    fn preferred_end(&self, end: u64) -> u64 {
-        self.hints.preferred_end(end)
     }
 }
 

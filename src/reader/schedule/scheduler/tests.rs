@@ -27,16 +27,6 @@ struct Machine {
     connections: usize,
 }
 
-impl Boundaries for u64 {
-    fn unit(&self, range: Range<u64>) -> Range<u64> {
-        range.start / self * self..range.end.next_multiple_of(*self)
-    }
-
-    fn preferred_end(&self, end: u64) -> u64 {
-        end
-    }
-}
-
 impl Machine {
     fn new(buffers: usize) -> Self {
         let now = Instant::now();
@@ -55,6 +45,10 @@ impl Machine {
             woken: Vec::new(),
             connections: 0,
         }
+    }
+
+    fn unit(&self, range: Range<u64>) -> Range<u64> {
+        range.start / self.unit * self.unit..range.end.next_multiple_of(self.unit)
     }
 
     /// An event, with everything that follows from it.
@@ -79,9 +73,13 @@ impl Machine {
                         self.connections = connections;
                     }
                     Action::Call(SourceCall::Align(mut draft)) => {
+                        let source = Boundaries {
+                            unit: &|range| self.unit(range),
+                            preferred_end: &|end| end,
+                        };
                         match &mut draft {
-                            Draft::Demand(draft) => draft.align(&self.unit, self.ready),
-                            Draft::ReadAhead(draft) => draft.align(&self.unit),
+                            Draft::Demand(draft) => draft.align(&source, self.ready),
+                            Draft::ReadAhead(draft) => draft.align(&source),
                         }
                         self.scheduler.aligned(draft);
                     }
@@ -91,7 +89,7 @@ impl Machine {
     }
 
     fn read(&mut self, range: Range<u64>) -> Progress {
-        let unit = self.unit.unit(range.clone());
+        let unit = self.unit(range.clone());
         let mut read = begin(range, unit);
         self.event(|scheduler| scheduler.read(&mut read, None))
     }
