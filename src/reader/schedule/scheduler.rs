@@ -120,9 +120,9 @@ impl Scheduler {
             self.memory.keep_read(&blocks);
             return Progress::Ready(blocks);
         }
-        let id = self.reads.add(read.range.clone(), in_range, blocks.clone());
+        let waiting = self.reads.add(read.range.clone(), in_range, blocks);
         self.release_read(stream);
-        Progress::Waiting(id, blocks)
+        Progress::Waiting(waiting)
     }
 
     /// Event: a read begins that is only wanted if all its bytes are in memory.
@@ -164,9 +164,8 @@ impl Scheduler {
         let hints = &self.capacity.hints;
         let in_flight = self.requests.bytes().saturating_sub(hints.unverified);
         (self.flow).arrived(len(range), hints.received, in_flight, self.now);
-        for (read, blocks) in self.reads.arrived(range) {
+        for blocks in self.reads.arrived(range) {
             self.memory.keep_read(&blocks);
-            self.actions.push(Action::Wake(read, Wake::Ready));
         }
         if let Some(stream) = stream {
             self.read_ahead(stream);
@@ -182,7 +181,7 @@ impl Scheduler {
             (Ok(()), _) => request.finished(&mut self.flow.link, self.now),
             (Err(error), Priority::Demand) => {
                 let bad = failed_range(&request.left, &error);
-                self.wake(&request.left, |read| {
+                self.reads.wake(&request.left, |read| {
                     if overlaps(read, &bad) {
                         Wake::Failed(error.clone())
                     } else {
@@ -192,7 +191,7 @@ impl Scheduler {
                 self.failures.add(bad, error, self.now);
             }
             // The source tries less hard for read-ahead than for a reader that waits.
-            (Err(_), Priority::Prefetch) => self.wake(&request.left, |_| Wake::Again),
+            (Err(_), Priority::Prefetch) => self.reads.wake(&request.left, |_| Wake::Again),
         }
         if let Some(stream) = request.stream {
             self.read_ahead(stream);
@@ -220,7 +219,7 @@ impl Scheduler {
         let cancelled = self.requests.remove_if(|r| overlaps(&r.left, range));
         for (id, request) in cancelled {
             self.actions.push(Action::Cancel(id));
-            self.wake(&request.left, |_| Wake::Again);
+            self.reads.wake(&request.left, |_| Wake::Again);
         }
         for block in self.blocks(range) {
             block.forget(range);
@@ -241,10 +240,7 @@ impl Scheduler {
         let cancelled = self.requests.remove_if(|_| true).into_iter();
         let cancelled = cancelled.map(|(id, _)| Action::Cancel(id));
         self.actions.extend(cancelled);
-        for read in self.reads.remove_all() {
-            let closed = Wake::Failed(Error::Closed);
-            self.actions.push(Action::Wake(read, closed));
-        }
+        (self.reads).wake(&(0..u64::MAX), |_| Wake::Failed(Error::Closed));
         self.memory.release_all();
     }
 
@@ -473,13 +469,6 @@ impl Scheduler {
 
     fn call(&mut self, call: SourceCall) {
         self.actions.push(Action::Call(call));
-    }
-
-    /// Wakes the reads that touch `range`.
-    fn wake(&mut self, range: &Range<u64>, reason: impl Fn(&Range<u64>) -> Wake) {
-        for (id, read) in self.reads.remove_in(range) {
-            self.actions.push(Action::Wake(id, reason(&read)));
-        }
     }
 }
 
