@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::hedge::Latencies;
 use super::limit::Limit;
+use super::member::Availability;
 use super::rate::Rate;
 use crate::source::Error;
 
@@ -36,31 +37,6 @@ pub enum Want {
     Data,
     /// A raw block of its hash tree.
     Block,
-}
-
-/// Whether a member is asked. Members with lower values are asked first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Availability {
-    /// The member works.
-    Available,
-    /// The member failed. It is used if no other is left, the earliest end of a back-off first.
-    BackingOff(Instant),
-    /// The server sent Retry-After. It is not used before that.
-    RetryAfter,
-    /// The member has another blob. It is never used.
-    Excluded,
-}
-
-impl Availability {
-    /// Its name, for statistics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Available => "available",
-            Self::BackingOff(_) => "backing_off",
-            Self::RetryAfter => "retry_after",
-            Self::Excluded => "excluded",
-        }
-    }
 }
 
 /// A time in which a member is not used, or only if no other is left.

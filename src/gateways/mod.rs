@@ -19,8 +19,7 @@ mod source;
 mod status;
 
 pub use self::blocks::{HttpBlocks, UrlOf};
-pub use self::health::Availability;
-pub use self::member::{GatewaysOptions, Member};
+pub use self::member::{Availability, GatewaysOptions, Member};
 pub use self::records::ipns_records;
 pub use self::set::GatewaySet;
 pub use self::source::Gateways;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::health::{Availability, Health, Want};
+use super::health::{Health, Want};
 use super::hedge::Budget;
+use super::member::Availability;
 use super::status::{MemberStatus, Tally, hosts};
 use crate::source::{Error, Gate, Origin, Pass, Priority, Trouble};
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::health::{Availability, Want};
+use super::health::Want;
+use super::member::Availability;
 use crate::source::{Error, Origin};
 
 /// A member of a set of gateways at one moment.
