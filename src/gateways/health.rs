@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::hedge::Latencies;
 use super::limit::Limit;
+use super::member::Availability;
 use super::rate::Rate;
 use crate::source::Error;
 
@@ -38,19 +39,6 @@ pub enum Want {
     Block,
 }
 
-/// Whether a member is asked. Members with lower values are asked first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Availability {
-    /// The member works.
-    Available,
-    /// The member failed. It is used if no other is left, the earliest end of a back-off first.
-    BackingOff(Instant),
-    /// The server sent Retry-After. It is not used before that.
-    RetryAfter,
-    /// The member has another blob. It is never used.
-    Excluded,
-}
-
 /// A time in which a member is not used, or only if no other is left.
 #[derive(Debug)]
 struct Suspension {
@@ -64,11 +52,12 @@ struct Suspension {
 /// What is known of one member.
 #[derive(Debug)]
 pub(super) struct Health {
-    latency: Option<f64>,
+    /// The average time to the first byte, in seconds.
+    pub(super) latency: Option<f64>,
     latencies: Latencies,
     rate: Rate,
     /// When the member made progress last.
-    progress: Option<Instant>,
+    pub(super) progress: Option<Instant>,
     /// Bytes that have come since then.
     since_progress: u64,
     /// Bytes that were requested and have not come yet.
@@ -142,11 +131,6 @@ impl Health {
         Some(latency + (self.awaited + bytes) as f64 / rate)
     }
 
-    /// The average time to the first byte, in seconds.
-    pub(super) fn latency(&self) -> Option<f64> {
-        self.latency
-    }
-
     /// The rate in bytes a second.
     pub(super) fn rate(&self) -> Option<f64> {
         self.rate.get()
@@ -161,11 +145,6 @@ impl Health {
     pub(super) fn is_silent(&self, now: Instant) -> bool {
         let is_recent = |at: Instant| now.saturating_duration_since(at) < self.delay();
         !self.progress.is_some_and(is_recent)
-    }
-
-    /// When the member made progress last.
-    pub(super) fn progress(&self) -> Option<Instant> {
-        self.progress
     }
 
     /// How many concurrent requests the member takes.

@@ -19,8 +19,8 @@ mod source;
 mod status;
 
 pub use self::blocks::{HttpBlocks, UrlOf};
-pub use self::member::{GatewaysOptions, Member};
+pub use self::member::{Availability, GatewaysOptions, Member};
 pub use self::records::ipns_records;
 pub use self::set::GatewaySet;
 pub use self::source::Gateways;
-pub use self::status::{AnswerCounts, MemberState, MemberStatus};
+pub use self::status::{AnswerCounts, MemberStatus};

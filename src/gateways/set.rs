@@ -8,8 +8,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::health::{Availability, Health, Want};
+use super::health::{Health, Want};
 use super::hedge::Budget;
+use super::member::Availability;
 use super::status::{MemberStatus, Tally, hosts};
 use crate::source::{Error, Gate, Origin, Pass, Priority, Trouble};
 
@@ -37,7 +38,8 @@ pub struct GatewaySet {
     names: Vec<Origin>,
     weights: Vec<f64>,
     gates: Vec<Gate>,
-    stripe: bool,
+    /// Whether read-ahead is spread over all members.
+    pub(super) stripe: bool,
     state: Mutex<State>,
 }
 
@@ -57,12 +59,11 @@ struct State {
 
 impl GatewaySet {
     pub(super) fn new(members: Vec<(Origin, f64)>, connections: usize, stripe: bool) -> Arc<Self> {
-        let (names, weights): (Vec<_>, Vec<_>) = members.into_iter().unzip();
+        let (names, weights): (Vec<Origin>, Vec<f64>) = members.into_iter().unzip();
         let count = names.len();
-        let heaviest = (0..count).rev().max_by(|a, b| {
-            let (a, b): (&f64, &f64) = (&weights[*a], &weights[*b]);
-            a.total_cmp(b)
-        });
+        let heaviest = (0..count)
+            .rev()
+            .max_by(|a, b| weights[*a].total_cmp(&weights[*b]));
         Arc::new(Self {
             names,
             weights,
@@ -82,13 +83,8 @@ impl GatewaySet {
     }
 
     /// How many members there are.
-    pub fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.names.len()
-    }
-
-    /// Whether there is no member.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
     }
 
     /// What is known of each member, in the order of their preference.
@@ -99,9 +95,9 @@ impl GatewaySet {
             let (health, tally) = (&state.healths[at], state.tallies[at].clone());
             MemberStatus {
                 name,
-                state: health.availability(Want::Data, now).into(),
+                state: health.availability(Want::Data, now),
                 is_serving: at == state.current,
-                latency: health.latency(),
+                latency: health.latency,
                 bytes: tally.bytes,
                 ranges: tally.ranges,
                 blocks: tally.blocks,
@@ -119,11 +115,6 @@ impl GatewaySet {
     /// The member that serves data.
     pub(super) fn current(&self) -> usize {
         self.state.lock().current
-    }
-
-    /// Whether read-ahead is spread over all members.
-    pub(super) fn is_striped(&self) -> bool {
-        self.stripe
     }
 
     /// The members that may be asked for `bytes` now, the best first, without those in `tried`. Also returns
@@ -159,7 +150,7 @@ impl GatewaySet {
         if tried.is_empty() && priority == Priority::Prefetch && !is_spread && available > 1 {
             state.requests += 1;
             let is_stale = |at: &usize| {
-                let progress = state.healths[*at].progress();
+                let progress = state.healths[*at].progress;
                 progress.is_none_or(|at| now.saturating_duration_since(at) > STALE)
             };
             if state.requests.is_multiple_of(EXPLORE)
@@ -180,7 +171,7 @@ impl GatewaySet {
         let seconds = |at: usize| {
             let health = &state.healths[at];
             let rate = health.rate()?;
-            Some((health.latency()? + USUAL_SIZE as f64 / rate) / self.weights[at])
+            Some((health.latency? + USUAL_SIZE as f64 / rate) / self.weights[at])
         };
         let Some(current) = seconds(serving) else {
             return f64::from(u8::from(at != serving));

@@ -121,7 +121,7 @@ impl Source for Gateways {
 
     fn warm_up(&self, reads: usize) -> usize {
         let members = &self.0.members;
-        if self.0.set.is_striped() {
+        if self.0.set.stripe {
             let share = reads.div_ceil(members.len());
             members.iter().map(|m| m.source.warm_up(share)).sum()
         } else {
@@ -130,7 +130,7 @@ impl Source for Gateways {
     }
 
     fn hints(&self) -> Hints {
-        let hints = if self.0.set.is_striped() {
+        let hints = if self.0.set.stripe {
             let members = self.0.members.iter();
             members.map(|m| m.source.hints()).reduce(Hints::spread)
         } else {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::health::{Availability, Want};
+use super::health::Want;
+use super::member::Availability;
 use crate::source::{Error, Origin};
 
 /// A member of a set of gateways at one moment.
@@ -11,7 +12,7 @@ pub struct MemberStatus {
     /// Its host and port. No two members of a set have the same name.
     pub name: String,
     /// Whether it is asked for ranges.
-    pub state: MemberState,
+    pub state: Availability,
     /// Whether it serves ranges now.
     pub is_serving: bool,
     /// The average time to the first byte, in seconds; `None` while nothing was measured.
@@ -37,42 +38,6 @@ impl MemberStatus {
         self.latency = self.latency.or(old.latency);
         for (kind, count) in old.errors {
             *self.errors.entry(kind).or_default() += count;
-        }
-    }
-}
-
-/// Whether a member is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemberState {
-    /// It works.
-    Available,
-    /// It failed lately, and is asked only if no other is left.
-    BackingOff,
-    /// It sent Retry-After, and is not asked before that.
-    RetryAfter,
-    /// It has another blob, and is never asked.
-    Excluded,
-}
-
-impl MemberState {
-    /// Its name, for statistics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Available => "available",
-            Self::BackingOff => "backing_off",
-            Self::RetryAfter => "retry_after",
-            Self::Excluded => "excluded",
-        }
-    }
-}
-
-impl From<Availability> for MemberState {
-    fn from(availability: Availability) -> Self {
-        match availability {
-            Availability::Available => Self::Available,
-            Availability::BackingOff(_) => Self::BackingOff,
-            Availability::RetryAfter => Self::RetryAfter,
-            Availability::Excluded => Self::Excluded,
         }
     }
 }

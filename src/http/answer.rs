@@ -60,11 +60,7 @@ impl<'a> Answer<'a> {
         range: &Range<u64>,
         size: Option<u64>,
     ) -> Result<Option<u64>, Error> {
-        let wrong = |what: String| Error::BadAnswer {
-            origin: origin.clone(),
-            range: range.clone(),
-            what,
-        };
+        let wrong = |what: String| wrong(origin, range, what);
         match self.status {
             StatusCode::PARTIAL_CONTENT | StatusCode::OK => {}
             _ => return Err(self.refusal(origin, range, Stage::First)),
@@ -110,11 +106,7 @@ impl<'a> Answer<'a> {
         size: Option<u64>,
     ) -> Result<Option<u64>, Error> {
         let asked = range.end - range.start;
-        let wrong = |what: String| Error::BadAnswer {
-            origin: origin.clone(),
-            range: range.clone(),
-            what,
-        };
+        let wrong = |what: String| wrong(origin, range, what);
         if self.status != StatusCode::OK {
             return Err(wrong(match self.text(CONTENT_TYPE) {
                 Some(kind) if kind.starts_with("multipart/") => "a multipart answer".into(),
@@ -171,14 +163,11 @@ impl<'a> Answer<'a> {
                 origin,
                 what: format!("it answers with HTTP status {status}"),
             },
-            Verdict::Final(Why::Wrong) => Error::BadAnswer {
-                origin,
-                range: range.clone(),
-                what: match self.text(CONTENT_RANGE) {
-                    Some(told) => format!("HTTP status {status}, Content-Range: {told}"),
-                    None => format!("HTTP status {status}"),
-                },
-            },
+            Verdict::Final(Why::Wrong) => {
+                let told = self.text(CONTENT_RANGE);
+                let told = told.map_or(String::new(), |told| format!(", Content-Range: {told}"));
+                wrong(&origin, range, format!("HTTP status {status}{told}"))
+            }
             Verdict::Final(Why::Refused)
             | Verdict::Again
             | Verdict::LookAgain
@@ -268,6 +257,14 @@ impl<'a> Answer<'a> {
     }
 }
 
+fn wrong(origin: &Origin, range: &Range<u64>, what: String) -> Error {
+    Error::BadAnswer {
+        origin: origin.clone(),
+        range: range.clone(),
+        what,
+    }
+}
+
 /// What changes whenever the content of a URL changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Validator {
@@ -313,13 +310,15 @@ mod tests {
         pairs.collect()
     }
 
+    fn answer(status: u16, headers: &HeaderMap) -> Answer<'_> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Answer { status, headers }
+    }
+
     /// The name of the verdict on an answer to a request for bytes 100-199 of a blob of 1000 bytes.
     fn verdict(status: u16, pairs: &[(&'static str, &str)]) -> &'static str {
         let headers = headers(pairs);
-        let answer = Answer {
-            status: StatusCode::from_u16(status).expect("a status"),
-            headers: &headers,
-        };
+        let answer = answer(status, &headers);
         match answer.check(&Origin::new("test"), &(100..200), Some(1000)) {
             Ok(_) => "ok",
             Err(Error::BadAnswer { .. }) => "bad",
@@ -426,10 +425,7 @@ mod tests {
     #[test]
     fn a_200_is_accepted_for_the_whole_blob() {
         let headers = headers(&[("content-length", "100")]);
-        let answer = Answer {
-            status: StatusCode::OK,
-            headers: &headers,
-        };
+        let answer = answer(200, &headers);
         let origin = Origin::new("test");
         assert_eq!(answer.check(&origin, &(0..100), None), Ok(Some(100)));
         assert_eq!(answer.check(&origin, &(0..100), Some(100)), Ok(Some(100)));
@@ -449,10 +445,7 @@ mod tests {
             ("18446744073709551615", Some(24 * 60 * 60)),
         ] {
             let headers = headers(&[("retry-after", text)]);
-            let answer = Answer {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                headers: &headers,
-            };
+            let answer = answer(429, &headers);
             let expected = expected.map(Duration::from_secs);
             assert_eq!(answer.retry_after(now), expected, "{text}");
         }
@@ -462,12 +455,7 @@ mod tests {
     fn version_needs_a_strong_etag_or_an_old_modification_time() {
         let of = |pairs: &[(&'static str, &str)]| {
             let headers = headers(pairs);
-            let status = StatusCode::PARTIAL_CONTENT;
-            let answer = Answer {
-                status,
-                headers: &headers,
-            };
-            answer.version()
+            answer(206, &headers).version()
         };
         let then = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
         let date = |text| ("date", text);
@@ -486,13 +474,7 @@ mod tests {
     fn only_a_strong_etag_is_a_validator() {
         let weak = headers(&[("etag", "W/\"a\""), ("last-modified", "yesterday")]);
         let strong = headers(&[("etag", "\"a\""), ("last-modified", "yesterday")]);
-        let of = |headers| {
-            Answer {
-                status: StatusCode::OK,
-                headers,
-            }
-            .validator()
-        };
+        let of = |headers| answer(200, headers).validator();
         assert_eq!(of(&weak), Some(Validator::LastModified("yesterday".into())));
         assert_eq!(of(&strong), Some(Validator::ETag("\"a\"".into())));
     }

@@ -1,7 +1,5 @@
 //! The seam for servers that want every request signed, as object stores do.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
@@ -38,17 +36,4 @@ pub trait Authorizer: Send + Sync {
 
     /// What a user can do about a refusal, as the end of a sentence; empty if nothing is known.
     fn advice(&self, refusal: &Refusal) -> String;
-}
-
-/// An [`Authorizer`], or none for a server that wants no signatures.
-#[derive(Clone, Default)]
-pub struct Authorization(pub Option<Arc<dyn Authorizer>>);
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Some(_) => "signed",
-            None => "unsigned",
-        })
-    }
 }

@@ -26,7 +26,7 @@ pub(super) type BlobId = u64;
 pub(super) struct Idle<R, W> {
     pub(super) reader: R,
     pub(super) writer: W,
-    since: Instant,
+    pub(super) since: Instant,
     pub(super) has_served: bool,
 }
 
@@ -49,11 +49,6 @@ impl<R, W> Idle<R, W> {
             IDLE_TIMEOUT
         };
         now.saturating_duration_since(self.since) >= limit
-    }
-
-    /// Whether the connection has carried nothing since before `then`.
-    pub(super) fn is_older_than(&self, then: Instant) -> bool {
-        self.since < then
     }
 
     /// Whether the server may have closed the connection already.

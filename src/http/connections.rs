@@ -16,7 +16,7 @@ use rustls_platform_verifier::Verifier;
 use tokio::time::Instant;
 
 use super::address::is_never_proxied;
-use super::connection::IDLE_TIMEOUT;
+use super::connection::{IDLE_TIMEOUT, Turn};
 use super::connector::{ConnectError, Connector, IdleState, Reader, Writer, needs_tls};
 use super::pool::{Lease, Opening, Pool};
 use super::proxy::Proxy;
@@ -76,7 +76,7 @@ impl Clients {
 
     /// Whether a server that cannot be reached is expected to come.
     pub(super) fn expect(&self, server: &Connections) -> bool {
-        self.0.waits_for_servers.load(Relaxed) || server.state().has_answered()
+        self.0.waits_for_servers.load(Relaxed) || server.state().link.has_answer()
     }
 
     /// Records that a server answered: this machine has a network, even if it fails for a while.
@@ -145,14 +145,11 @@ impl Clients {
     }
 }
 
-/// The pool of connections to one server. The error is shared, because several requests may get it.
-type WirePool = Pool<Reader, Writer, Arc<ConnectError>>;
+/// Why a connection could not be made. Shared, because several requests may get it.
+type SharedError = Arc<ConnectError>;
 
-/// What is known of a server.
-type WireState = ServerState<Reader, Writer, Arc<ConnectError>>;
-
-/// The use of one of these connections for one request.
-pub(super) type WireLease = Lease<Reader, Writer, Arc<ConnectError>>;
+/// The use of a connection for one request.
+pub(super) type WireLease = Lease<Reader, Writer, SharedError>;
 
 /// The connections to one server.
 pub(super) struct Connections {
@@ -161,7 +158,7 @@ pub(super) struct Connections {
     pub(super) gives_suffixes: AtomicBool,
     /// The Proxy-Authorization of each request, if a forwarding proxy needs it.
     pub(super) proxy_authorization: Option<HeaderValue>,
-    pool: WirePool,
+    pool: Pool<Reader, Writer, SharedError>,
 }
 
 impl Connections {
@@ -170,11 +167,15 @@ impl Connections {
         self: &Arc<Self>,
         most: usize,
         claim: &Claim,
-    ) -> Result<WireLease, Arc<ConnectError>> {
+    ) -> Result<WireLease, SharedError> {
         loop {
             let lease = self.pool.lease(most, claim, |opening| self.open(opening));
             let mut lease = lease.await?;
-            match lease.reader().map_or(IdleState::Open, Reader::idle_state) {
+            let state = match &mut lease.loan.reader {
+                Turn::Now(reader) => reader.idle_state(),
+                _ => IdleState::Open,
+            };
+            match state {
                 IdleState::Open => return Ok(lease),
                 IdleState::Closed => lease.close(),
                 IdleState::Http2 => {
@@ -191,7 +192,7 @@ impl Connections {
         let (idle, busy, is_persistent) = {
             let mut state = self.state();
             let (idle, busy, _) = state.count(Instant::now());
-            (idle, busy, state.is_persistent())
+            (idle, busy, state.is_persistent)
         };
         if is_persistent {
             self.open_some(requests);
@@ -205,7 +206,7 @@ impl Connections {
     /// [`UNPROVEN_TIMEOUT`]. Must be called within a tokio runtime.
     pub(super) fn warm_up_unknown(self: &Arc<Self>, requests: usize) {
         self.open_some(requests);
-        if self.state().is_persistent() {
+        if self.state().is_persistent {
             return;
         }
         let unknown = self.clone();
@@ -221,7 +222,7 @@ impl Connections {
         }
     }
 
-    fn open(self: &Arc<Self>, opening: Opening<Reader, Writer, Arc<ConnectError>>) {
+    fn open(self: &Arc<Self>, opening: Opening<Reader, Writer, SharedError>) {
         let connections = self.clone();
         tokio::spawn(async move {
             match connections.connector.connect().await {
@@ -250,7 +251,7 @@ impl Connections {
             Some(proxy) if idle + busy == 0 => Error::Unreachable {
                 origin,
                 cause: ConnectError::ProxyTimeout(proxy.clone(), wait).to_string(),
-                is_expected: self.state().has_answered(),
+                is_expected: self.state().link.has_answer(),
             },
             _ => Error::Timeout {
                 origin,
@@ -260,7 +261,7 @@ impl Connections {
     }
 
     /// Locks what is known of the server.
-    pub(super) fn state(&self) -> MutexGuard<'_, WireState> {
+    pub(super) fn state(&self) -> MutexGuard<'_, ServerState<Reader, Writer, SharedError>> {
         self.pool.state()
     }
 }

@@ -1,9 +1,7 @@
 //! Makes connections to one server: TCP, through a proxy if the environment names one, and TLS.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::iter::successors;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -23,7 +21,7 @@ use tokio_util::either::Either;
 use tower_service::Service;
 
 use super::head;
-use super::network::root_cause;
+use super::network::{io_errors, root_cause};
 use super::proxy::{Kind, Proxy};
 use super::tunnel::{self, Refusal};
 
@@ -46,9 +44,7 @@ pub(super) struct Reader {
 }
 
 /// The half of a connection that is written.
-pub(super) struct Writer {
-    pub(super) to: WriteHalf<Stream>,
-}
+pub(super) type Writer = WriteHalf<Stream>;
 
 /// The state of a connection that carries no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,9 +122,9 @@ impl Connector {
                 Some(proxy) => ConnectError::ProxyTimeout(proxy.clone(), CONNECT_TIMEOUT),
             })
         })?;
-        let (from, to) = tokio::io::split(stream);
+        let (from, writer) = tokio::io::split(stream);
         let buffer = BytesMut::new();
-        Ok((Reader { from, buffer }, Writer { to }))
+        Ok((Reader { from, buffer }, writer))
     }
 
     async fn stream(&self) -> Result<Stream, ConnectError> {
@@ -226,9 +222,7 @@ fn without_brackets(host: &str) -> &str {
 
 /// Whether the error is that no address of a name answered in time.
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    let causes = successors(Some(error), |error| error.source());
-    let mut io = causes.filter_map(|error| error.downcast_ref::<io::Error>());
-    io.any(|error| error.kind() == io::ErrorKind::TimedOut)
+    io_errors(error).any(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 fn tls_error(error: io::Error) -> ConnectError {
@@ -245,19 +239,25 @@ fn tls_error(error: io::Error) -> ConnectError {
 }
 
 /// Why a connection could not be made.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     /// The server did not answer within [`CONNECT_TIMEOUT`].
+    #[error("it did not answer")]
     Timeout,
     /// No connection through the proxy was made within this time.
+    #[error("no connection through the proxy {} within {:.1} s", .0, .1.as_secs_f64())]
     ProxyTimeout(Proxy, Duration),
     /// The server cannot be reached, or TLS failed.
-    Server(BoxError),
+    #[error("{}", root_cause(&**.0))]
+    Server(#[source] BoxError),
     /// The proxy cannot be reached, or TLS to it failed.
-    ProxyUnreachable(Proxy, BoxError),
+    #[error("cannot reach the proxy {}: {}", .0, root_cause(&**.1))]
+    ProxyUnreachable(Proxy, #[source] BoxError),
     /// The proxy did not connect to the server.
+    #[error("{}", .1.text(.0))]
     Refused(Proxy, Refusal),
     /// The server does not speak HTTP/1.1.
+    #[error("{}", head::ONLY_HTTP2)]
     OnlyHttp2,
 }
 
@@ -272,59 +272,4 @@ impl ConnectError {
         let error = error.and_then(|error| error.get_ref()?.downcast_ref());
         matches!(error, Some(rustls::Error::InvalidCertificate(_)))
     }
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout => f.write_str("it did not answer"),
-            Self::ProxyTimeout(proxy, limit) => {
-                let limit = limit.as_secs_f64();
-                write!(
-                    f,
-                    "no connection through the proxy {proxy} within {limit:.1} s"
-                )
-            }
-            Self::Server(error) => f.write_str(&root_cause(&**error)),
-            Self::ProxyUnreachable(proxy, error) => {
-                write!(
-                    f,
-                    "cannot reach the proxy {proxy}: {}",
-                    root_cause(&**error)
-                )
-            }
-            Self::Refused(proxy, refusal) => match refusal {
-                Refusal::WantsLogin => f.write_str(&wants_login(proxy)),
-                Refusal::RefusesLogin => f.write_str(&refuses_login(proxy)),
-                Refusal::Broken(error) => {
-                    write!(f, "the connection to the proxy {proxy} broke: {error}")
-                }
-                Refusal::Other(what) => {
-                    write!(f, "the proxy {proxy} did not connect to the server: {what}")
-                }
-            },
-            Self::OnlyHttp2 => f.write_str(head::ONLY_HTTP2),
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Server(error) | Self::ProxyUnreachable(_, error) => Some(&**error),
-            _ => None,
-        }
-    }
-}
-
-/// The text for a proxy that answers with status 407 (RFC 9110, section 15.5.8).
-pub(super) fn wants_login(proxy: &Proxy) -> String {
-    match &proxy.login {
-        None => format!("the proxy {proxy} wants a login: put USER:PASSWORD@ before its host"),
-        Some(_) => refuses_login(proxy),
-    }
-}
-
-fn refuses_login(proxy: &Proxy) -> String {
-    format!("the proxy {proxy} refuses the login")
 }

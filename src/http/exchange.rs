@@ -15,10 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::connections::{Connections, WireLease};
-use super::connector::{CONNECT_TIMEOUT, ConnectError, wants_login};
+use super::connector::{CONNECT_TIMEOUT, ConnectError, Reader};
 use super::head::{BadHead, Head, Length, MAX_HEAD, ONLY_HTTP2};
 use super::network;
 use super::request::Request;
+use super::tunnel::Refusal;
 use crate::source::{Error, Origin};
 
 /// The largest read from a connection, in bytes.
@@ -46,11 +47,14 @@ pub(super) enum Failure {
     Unmade(Arc<ConnectError>),
     /// The connection broke, or the answer is not HTTP.
     Broken(String),
-    /// The server does not speak HTTP/1.1.
-    OnlyHttp2,
 }
 
 impl Failure {
+    /// The server does not speak HTTP/1.1.
+    fn only_http2() -> Self {
+        Self::Unmade(Arc::new(ConnectError::OnlyHttp2))
+    }
+
     /// The error of a request to `origin`. `is_expected`: this server is expected to come back. `may_be_offline`: no
     /// server has ever answered, so this machine may have no network.
     pub(super) fn error(self, origin: Origin, is_expected: bool, may_be_offline: bool) -> Error {
@@ -60,9 +64,11 @@ impl Failure {
                     origin,
                     after: CONNECT_TIMEOUT,
                 },
-                ConnectError::OnlyHttp2 => {
-                    Self::OnlyHttp2.error(origin, is_expected, may_be_offline)
-                }
+                ConnectError::OnlyHttp2 => Error::NoRanges {
+                    origin,
+                    what: ONLY_HTTP2.into(),
+                    has_served: false,
+                },
                 error if error.is_untrusted() => Error::Untrusted {
                     origin,
                     cause: error.to_string(),
@@ -82,11 +88,6 @@ impl Failure {
                 // It has taken the connection.
                 is_expected: true,
             },
-            Self::OnlyHttp2 => Error::NoRanges {
-                origin,
-                what: ONLY_HTTP2.into(),
-                has_served: false,
-            },
         }
     }
 }
@@ -101,7 +102,8 @@ enum Lost {
 /// A request whose answer has begun.
 pub(super) struct Exchange {
     pub(super) connections: Arc<Connections>,
-    lease: Option<WireLease>,
+    /// Until the answer has ended.
+    connection: Option<(WireLease, Reader)>,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// Whether the connection can be used again after this answer.
@@ -133,18 +135,18 @@ enum Rest {
 
 impl Rest {
     /// The next bytes; `None` at the end.
-    async fn next(&mut self, lease: &mut WireLease) -> io::Result<Option<Bytes>> {
+    async fn next(&mut self, reader: &mut Reader) -> io::Result<Option<Bytes>> {
         let most = match self {
             Self::Known(left) => *left,
             Self::Chunk { left, is_within } => {
                 if *left == 0 {
-                    *left = next_chunk(lease, *is_within).await?;
+                    *left = next_chunk(reader, *is_within).await?;
                     *is_within = true;
                 }
                 *left
             }
             Self::UntilClosed => {
-                let bytes = read_some(lease, u64::MAX).await;
+                let bytes = read_some(reader, u64::MAX).await;
                 return match bytes {
                     Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
                     bytes => bytes.map(Some),
@@ -154,7 +156,7 @@ impl Rest {
         if most == 0 {
             return Ok(None);
         }
-        let bytes = read_some(lease, most).await?;
+        let bytes = read_some(reader, most).await?;
         if let Self::Known(left) | Self::Chunk { left, .. } = self {
             *left -= bytes.len() as u64;
         }
@@ -192,26 +194,26 @@ impl Exchange {
         request: &Request<'_>,
     ) -> Result<Self, Lost> {
         let asked = Instant::now();
-        let head = answer_head(connections, &mut lease, request).await?;
+        let (head, reader) = answer_head(connections, &mut lease, request).await?;
         if head.asks_for_http2() {
-            return Err(Lost::Failed(Failure::OnlyHttp2));
+            return Err(Lost::Failed(Failure::only_http2()));
         }
         if let Some(proxy) = connections.connector.forwarding_proxy()
             && head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {
-            return Err(Lost::Failed(Failure::Broken(wants_login(proxy))));
+            return Err(Lost::Failed(Failure::Broken(
+                Refusal::WantsLogin.text(proxy),
+            )));
         }
-        let is_pipelined = lease.is_pipelined();
+        let is_pipelined = lease.loan.is_pipelined;
         let now = Instant::now();
         let mut state = connections.state();
         state.answered(now.saturating_duration_since(asked), is_pipelined, now);
         drop(state);
-        let with_head = lease
-            .reader()
-            .map_or(0, |reader| reader.buffer.len() as u64);
+        let with_head = reader.buffer.len() as u64;
         let mut exchange = Self {
             connections: connections.clone(),
-            lease: Some(lease),
+            connection: Some((lease, reader)),
             status: head.status,
             headers: head.headers,
             is_reusable: head.is_reusable && head.body != Length::UntilClosed,
@@ -236,10 +238,10 @@ impl Exchange {
     /// The next bytes of the body; `None` at its end. The connection can be used again only after all bytes
     /// were taken.
     pub(super) async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
-        let Some(lease) = &mut self.lease else {
+        let Some((lease, reader)) = &mut self.connection else {
             return Ok(None);
         };
-        let next = self.rest.next(lease).await;
+        let next = self.rest.next(reader).await;
         let bytes = next.inspect_err(|_| lease.broke_off())?;
         let Some(bytes) = bytes else {
             self.finish();
@@ -256,38 +258,37 @@ impl Exchange {
 
     /// Tells the pool that the answer is the one to the request.
     pub(super) fn confirm(&self) {
-        if let Some(lease) = &self.lease {
+        if let Some((lease, _)) = &self.connection {
             lease.was_answered();
         }
         if !matches!(self.rest, Rest::Known(_)) {
             // Nothing can be pipelined behind answers that do not tell their length.
-            self.connections.state().refuse_pipelining();
+            self.connections.state().pipelining.refuse();
         }
     }
 
     /// Tells the pool how many bytes are still to come.
     fn report_rest(&mut self) {
-        if let (Some(lease), Rest::Known(left), true) = (&self.lease, self.rest, self.is_reusable) {
+        if let (Some((lease, _)), Rest::Known(left)) = (&self.connection, self.rest)
+            && self.is_reusable
+        {
             self.is_nearly_over = lease.still_comes(left);
         }
     }
 
     /// Gives the connection back after the whole body has come.
     fn finish(&mut self) {
-        let Some(mut lease) = self.lease.take() else {
+        let Some((lease, reader)) = self.connection.take() else {
             return;
         };
         let after_head = self.received.saturating_sub(self.with_head);
         let took = self.since.elapsed();
-        self.connections.state().received(after_head, took);
-        let is_clean = lease
-            .reader()
-            .is_some_and(|reader| reader.buffer.is_empty());
-        if self.is_reusable && is_clean {
-            lease.done();
+        self.connections.state().link.received(after_head, took);
+        if self.is_reusable && reader.buffer.is_empty() {
+            lease.done(reader);
             self.is_nearly_over = true;
         } else {
-            drop(lease);
+            drop((lease, reader));
             self.connections.state().close_unless_persistent();
         }
     }
@@ -295,27 +296,29 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let Some(lease) = &mut self.lease else { return };
+        let Some((_, reader)) = &mut self.connection else {
+            return;
+        };
         // If the rest is in the buffer already, as the text of a redirect mostly is, the connection is kept.
-        if let (Rest::Known(left), Some(reader)) = (self.rest, lease.reader())
+        if let Rest::Known(left) = self.rest
             && left == reader.buffer.len() as u64
         {
             reader.buffer.clear();
             self.finish();
             return;
         }
-        self.lease = None;
+        self.connection = None;
         self.connections.state().close_unless_persistent();
     }
 }
 
-/// Sends a request, and reads the head of its answer.
+/// Sends a request, and reads the head of its answer. Also returns the half to read the body from.
 async fn answer_head(
     connections: &Connections,
     lease: &mut WireLease,
     request: &Request<'_>,
-) -> Result<Head, Lost> {
-    let (is_pipelined, may_be_stale) = (lease.is_pipelined(), lease.may_be_stale());
+) -> Result<(Head, Reader), Lost> {
+    let (is_pipelined, may_be_stale) = (lease.loan.is_pipelined, lease.loan.may_be_stale);
     // Servers close idle connections, possibly while a request is on its way (RFC 9112, section 9.3.1).
     let lost = |cause: String| {
         if may_be_stale {
@@ -327,10 +330,9 @@ async fn answer_head(
     let sent = send(connections, lease, request).await;
     sent.map_err(|e| lost(e.to_string()))?;
     lease.written();
-    lease.turn().await.map_err(|_| Lost::Again)?;
-    let is_trial = lease.is_trial();
-    let begun = first_bytes(connections, lease);
-    let begun = if is_trial {
+    let mut reader = lease.turn().await.ok_or(Lost::Again)?;
+    let begun = first_bytes(connections, &mut reader, may_be_stale);
+    let begun = if lease.loan.is_trial {
         tokio::time::timeout(TRIAL_TIMEOUT, begun).await
     } else {
         Ok(begun.await)
@@ -339,14 +341,14 @@ async fn answer_head(
         lease.was_lost();
         return Err(lost(cause.to_string()));
     }
-    match read_head(lease).await {
-        Ok(head) => Ok(head),
+    match read_head(&mut reader).await {
+        Ok(head) => Ok((head, reader)),
         // The answer before it may have been longer than it said.
         Err(_) if is_pipelined => {
             lease.was_lost();
             Err(Lost::Again)
         }
-        Err(BadHead::Http2) => Err(Lost::Failed(Failure::OnlyHttp2)),
+        Err(BadHead::Http2) => Err(Lost::Failed(Failure::only_http2())),
         Err(BadHead::Wrong(cause)) => Err(Lost::Failed(Failure::Broken(cause))),
     }
 }
@@ -362,15 +364,19 @@ async fn send(
         return Ok(());
     };
     let head = request.head(proxy.map(|_| connections.proxy_authorization.as_ref()));
-    writer.to.write_all(&head).await?;
-    writer.to.write_all(request.body).await?;
-    writer.to.flush().await
+    writer.write_all(&head).await?;
+    writer.write_all(request.body).await?;
+    writer.flush().await
 }
 
 /// Waits for the first bytes of an answer.
-async fn first_bytes(connections: &Connections, lease: &mut WireLease) -> io::Result<()> {
-    let (since, may_be_stale) = (Instant::now(), lease.may_be_stale());
-    let mut filled = pin!(fill(lease, READ));
+async fn first_bytes(
+    connections: &Connections,
+    reader: &mut Reader,
+    may_be_stale: bool,
+) -> io::Result<()> {
+    let since = Instant::now();
+    let mut filled = pin!(fill(reader, READ));
     let filled = match tokio::time::timeout(SUSPICIOUS, &mut filled).await {
         Ok(filled) => filled,
         Err(_) => {
@@ -389,10 +395,9 @@ async fn first_bytes(connections: &Connections, lease: &mut WireLease) -> io::Re
 }
 
 /// Reads the head of the answer. The beginning of the body may be in the buffer afterwards.
-async fn read_head(lease: &mut WireLease) -> Result<Head, BadHead> {
+async fn read_head(reader: &mut Reader) -> Result<Head, BadHead> {
     loop {
-        let buffer = lease.reader().map(|reader| &mut reader.buffer);
-        let buffer = buffer.ok_or("another answer is still being read")?;
+        let buffer = &mut reader.buffer;
         match Head::parse(buffer)? {
             Some((head, length)) => {
                 buffer.advance(length);
@@ -403,7 +408,7 @@ async fn read_head(lease: &mut WireLease) -> Result<Head, BadHead> {
             None if buffer.len() > MAX_HEAD => {
                 return Err("the head of its answer does not end".into());
             }
-            None => match fill(lease, READ).await {
+            None => match fill(reader, READ).await {
                 Ok(0) => {
                     return Err("the connection was closed within the head of an answer".into());
                 }
@@ -415,27 +420,23 @@ async fn read_head(lease: &mut WireLease) -> Result<Head, BadHead> {
 }
 
 /// Some bytes of the body, at most `left`.
-async fn read_some(lease: &mut WireLease, left: u64) -> io::Result<Bytes> {
+async fn read_some(reader: &mut Reader, left: u64) -> io::Result<Bytes> {
     let most = usize::try_from(left).unwrap_or(usize::MAX);
-    let is_empty = lease
-        .reader()
-        .is_some_and(|reader| reader.buffer.is_empty());
-    if is_empty && fill(lease, most).await? == 0 {
+    if reader.buffer.is_empty() && fill(reader, most).await? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let reader = lease.reader().ok_or(io::ErrorKind::NotConnected)?;
     let length = reader.buffer.len().min(most);
     Ok(reader.buffer.split_to(length).freeze())
 }
 
 /// Reads the length of the next chunk (RFC 9112, section 7.1). After the last one, which has length 0, also
 /// reads the trailer.
-async fn next_chunk(lease: &mut WireLease, is_within: bool) -> io::Result<u64> {
+async fn next_chunk(reader: &mut Reader, is_within: bool) -> io::Result<u64> {
     let wrong = || io::Error::from(io::ErrorKind::InvalidData);
-    if is_within && !line(lease).await?.is_empty() {
+    if is_within && !line(reader).await?.is_empty() {
         return Err(wrong());
     }
-    let size = line(lease).await?;
+    let size = line(reader).await?;
     if !size.first().is_some_and(u8::is_ascii_hexdigit) {
         return Err(wrong());
     }
@@ -444,15 +445,14 @@ async fn next_chunk(lease: &mut WireLease, is_within: bool) -> io::Result<u64> {
         return Err(wrong());
     };
     if length == 0 {
-        while !line(lease).await?.is_empty() {}
+        while !line(reader).await?.is_empty() {}
     }
     Ok(length)
 }
 
 /// Reads a line. Its end is left out.
-async fn line(lease: &mut WireLease) -> io::Result<Bytes> {
+async fn line(reader: &mut Reader) -> io::Result<Bytes> {
     loop {
-        let reader = lease.reader().ok_or(io::ErrorKind::NotConnected)?;
         if let Some(end) = reader.buffer.iter().position(|byte| *byte == b'\n') {
             let mut line = reader.buffer.split_to(end + 1);
             line.truncate(end);
@@ -464,7 +464,7 @@ async fn line(lease: &mut WireLease) -> io::Result<Bytes> {
         if reader.buffer.len() > MAX_LINE {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        if fill(lease, READ).await? == 0 {
+        if fill(reader, READ).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
@@ -472,8 +472,7 @@ async fn line(lease: &mut WireLease) -> io::Result<Bytes> {
 
 /// Reads what has arrived, at most `most` bytes, and waits if nothing has. Returns 0 at the end of the
 /// connection.
-async fn fill(lease: &mut WireLease, most: usize) -> io::Result<usize> {
-    let reader = lease.reader().ok_or(io::ErrorKind::NotConnected)?;
+async fn fill(reader: &mut Reader, most: usize) -> io::Result<usize> {
     let most = most.min(READ);
     // Use up the room first: while callers hold slices of the buffer, growing it allocates another one.
     if reader.buffer.capacity() - reader.buffer.len() < most.min(MIN_ROOM) {

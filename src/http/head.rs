@@ -1,7 +1,5 @@
 //! The head of an answer: its status, its fields, and the length of its body (RFC 9112).
 
-use std::fmt;
-
 use reqwest::StatusCode;
 use reqwest::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
@@ -43,21 +41,14 @@ pub(super) enum Length {
 }
 
 /// Why bytes are not the head of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadHead {
     /// The bytes are a frame of HTTP/2.
+    #[error("{ONLY_HTTP2}")]
     Http2,
     /// Something else is wrong, as the text says.
+    #[error("{0}")]
     Wrong(String),
-}
-
-impl fmt::Display for BadHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Http2 => f.write_str(ONLY_HTTP2),
-            Self::Wrong(what) => f.write_str(what),
-        }
-    }
 }
 
 impl From<String> for BadHead {

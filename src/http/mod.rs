@@ -38,7 +38,7 @@ mod tunnel;
 pub use reqwest::Url;
 
 pub use self::address::{display_url, parse_url};
-pub use self::authorizer::{Authorization, Authorizer};
+pub use self::authorizer::Authorizer;
 pub use self::blocks::{ipns_record, raw_block};
 pub use self::call::call;
 pub use self::connections::Clients;

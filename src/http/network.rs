@@ -2,47 +2,36 @@
 
 use std::error::Error;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
+use std::iter::successors;
 
 /// Whether a request failed because this machine has no network, rather than because of the server or the
 /// way to it.
 pub(super) fn is_missing(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        next = error.source();
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            use io::ErrorKind::{NetworkDown, NetworkUnreachable};
-            if matches!(error.kind(), NetworkDown | NetworkUnreachable) {
-                return true;
-            }
-            // Without a route, the resolver reaches no name server.
-            if is_unknown_name(error) {
-                return !has_route();
-            }
-        }
-    }
-    false
+    let missing = io_errors(error).find_map(|error| match error.kind() {
+        ErrorKind::NetworkDown | ErrorKind::NetworkUnreachable => Some(true),
+        // Without a route, the resolver reaches no name server.
+        _ if is_unknown_name(error) => Some(!has_route()),
+        _ => None,
+    });
+    missing.unwrap_or(false)
 }
 
 /// Whether a connection failed because nobody takes connections at the address, or no server has the name.
 pub(super) fn is_nobody(error: &(dyn Error + 'static)) -> bool {
-    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable};
-    let nobody = [
-        ConnectionRefused,
-        HostUnreachable,
-        NetworkDown,
-        NetworkUnreachable,
-    ];
-    let mut next = Some(error);
-    while let Some(error) = next {
-        next = error.source();
-        if let Some(error) = error.downcast_ref::<io::Error>()
-            && (nobody.contains(&error.kind()) || is_unknown_name(error))
-        {
-            return true;
-        }
-    }
-    false
+    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable};
+    io_errors(error).any(|error| match error.kind() {
+        ConnectionRefused | HostUnreachable | NetworkDown | NetworkUnreachable => true,
+        _ => is_unknown_name(error),
+    })
+}
+
+/// The I/O errors among an error and its causes, the outermost first.
+pub(super) fn io_errors<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a io::Error> {
+    let causes = successors(Some(error), |&error| error.source());
+    causes.filter_map(|error| error.downcast_ref())
 }
 
 /// Whether it is an error of the resolver: these have no kind.

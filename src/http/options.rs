@@ -1,14 +1,15 @@
 //! The options of requests to a server, which the rooms above set.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::authorizer::Authorization;
+use super::authorizer::Authorizer;
 use super::connections::Clients;
 use super::secrets::{Netrc, Secrets};
 use crate::source::{Priority, Urgency};
 
 /// How to talk to a server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpOptions {
     /// The maximum number of connections to a server.
     pub connections: usize,
@@ -27,7 +28,7 @@ pub struct HttpOptions {
     /// Headers that are sent to the URL's own server, but not to servers that it redirects to.
     pub secrets: Secrets,
     /// What signs each request, if the server wants that.
-    pub authorization: Authorization,
+    pub authorization: Option<Arc<dyn Authorizer>>,
     /// Logins by host, for URLs without other credentials.
     pub netrc: Netrc,
 }
@@ -42,7 +43,7 @@ impl Default for HttpOptions {
             opening: Urgency::Fixed(Priority::Demand),
             clients: Clients::default(),
             secrets: Secrets::default(),
-            authorization: Authorization::default(),
+            authorization: None,
             netrc: Netrc::default(),
         }
     }

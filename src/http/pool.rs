@@ -124,14 +124,10 @@ impl<R, W, E> Drop for Waiting<R, W, E> {
 /// the connection.
 pub(super) struct Lease<R, W, E> {
     pool: Pool<R, W, E>,
-    loan: Loan<R, W>,
+    pub(super) loan: Loan<R, W>,
     /// Whether something may have been sent.
     is_begun: bool,
 }
-
-/// The answer before this one on the connection was cut or given up, so this request gets no answer here.
-#[derive(Debug)]
-pub(super) struct NoTurn;
 
 impl<R, W, E> Lease<R, W, E> {
     fn new(pool: &Pool<R, W, E>, loan: Loan<R, W>) -> Self {
@@ -140,21 +136,6 @@ impl<R, W, E> Lease<R, W, E> {
             loan,
             is_begun: false,
         }
-    }
-
-    /// Whether the server may have closed the connection before it saw the request.
-    pub(super) fn may_be_stale(&self) -> bool {
-        self.loan.may_be_stale
-    }
-
-    /// Whether the request is sent while another answer comes.
-    pub(super) fn is_pipelined(&self) -> bool {
-        self.loan.is_pipelined
-    }
-
-    /// Whether the request is pipelined to a server that has not answered a pipelined request yet.
-    pub(super) fn is_trial(&self) -> bool {
-        self.loan.is_trial
     }
 
     /// The half to write the request to; `None` after [`written`](Self::written).
@@ -168,25 +149,13 @@ impl<R, W, E> Lease<R, W, E> {
         self.pool.state().written(&mut self.loan);
     }
 
-    /// Waits until the answer before this one has come, if there is one.
-    pub(super) async fn turn(&mut self) -> Result<(), NoTurn> {
-        if let Turn::Later(turn) = &mut self.loan.reader {
-            self.loan.reader = match turn.await {
-                Ok(reader) => Turn::Now(reader),
-                Err(_) => Turn::Never,
-            };
-        }
-        match self.loan.reader {
-            Turn::Now(_) => Ok(()),
-            _ => Err(NoTurn),
-        }
-    }
-
-    /// The half to read the answer from; `None` before the lease's [turn](Self::turn).
-    pub(super) fn reader(&mut self) -> Option<&mut R> {
-        match &mut self.loan.reader {
+    /// Waits until the answer before this one has come, if there is one, and takes the half to read from. `None` if that
+    /// answer was cut or given up, so that this request gets no answer here.
+    pub(super) async fn turn(&mut self) -> Option<R> {
+        match std::mem::replace(&mut self.loan.reader, Turn::Never) {
             Turn::Now(reader) => Some(reader),
-            _ => None,
+            Turn::Later(turn) => turn.await.ok(),
+            Turn::Never => None,
         }
     }
 
@@ -217,7 +186,8 @@ impl<R, W, E> Lease<R, W, E> {
     }
 
     /// Says that the whole answer has come and that the connection can be used again.
-    pub(super) fn done(mut self) {
+    pub(super) fn done(mut self, reader: R) {
+        self.loan.reader = Turn::Now(reader);
         self.pool.state().done(&mut self.loan, Instant::now());
     }
 }

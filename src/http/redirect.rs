@@ -1,5 +1,6 @@
 //! The target of a redirect (RFC 9110, section 10.2.2), and whether it is followed. Pure.
 
+use percent_encoding::{AsciiSet, percent_encode};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
 
@@ -20,7 +21,9 @@ pub(super) fn target(from: &Url, headers: &HeaderMap, is_verified: bool) -> Resu
     let Some(location) = headers.get(LOCATION) else {
         return Err("redirects without a Location, so there is nothing to follow".into());
     };
-    let location = ascii(location.as_bytes());
+    // Like browsers, percent-encodes each byte beyond ASCII, so that the server gets back the bytes that it sent, in
+    // whatever charset.
+    let location = percent_encode(location.as_bytes(), &AsciiSet::EMPTY).to_string();
     let mut target = from
         .join(&location)
         .map_err(|e| format!("redirects to what is not a URL: {e}"))?;
@@ -52,20 +55,6 @@ pub(super) fn target(from: &Url, headers: &HeaderMap, is_verified: bool) -> Resu
     let _ = target.set_password(None);
     target.set_fragment(None);
     Ok(target)
-}
-
-/// A Location as ASCII. Like browsers, percent-encodes each byte beyond ASCII, so that the server gets back
-/// the bytes that it sent, in whatever charset.
-fn ascii(location: &[u8]) -> String {
-    let mut text = String::with_capacity(location.len());
-    for byte in location {
-        if byte.is_ascii() {
-            text.push(char::from(*byte));
-        } else {
-            text += &format!("%{byte:02X}");
-        }
-    }
-    text
 }
 
 #[cfg(test)]

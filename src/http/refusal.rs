@@ -113,12 +113,11 @@ impl Refusal {
         detail.contains("expir") || detail.contains("Signature not valid in the specified time")
     }
 
-    /// What the user of a URL that is not signed here can do.
-    pub(super) fn advice_for_url(&self) -> &'static str {
-        if self.is_expired() {
-            "the signature in the URL has expired; get a new URL"
-        } else {
-            ""
+    /// The server's words, and what to do if `advice` is not empty.
+    pub fn text_with(&self, advice: &str) -> String {
+        match advice {
+            "" => self.text(),
+            advice => format!("{}; {advice}", self.text()),
         }
     }
 }

@@ -154,7 +154,7 @@ impl RemoteUrl {
                 Ok(refusal) => refusal,
                 Err(answer) => return Ok((*answer, None)),
             };
-            let authorizer = self.options.authorization.0.as_ref();
+            let authorizer = self.options.authorization.as_ref();
             if !is_signed_anew
                 && authorizer.is_some_and(|authorizer| authorizer.renew(&refusal, asked))
             {
@@ -162,18 +162,17 @@ impl RemoteUrl {
                 log::debug!("{} refused: {}; signing anew", self.origin, refusal.text());
                 continue;
             }
-            let advice = authorizer.map_or_else(
-                || refusal.advice_for_url().to_owned(),
-                |authorizer| authorizer.advice(&refusal),
-            );
-            let mut why = refusal.text();
-            if !advice.is_empty() {
-                why = format!("{why}; {advice}");
-            }
+            let advice = match authorizer {
+                Some(authorizer) => authorizer.advice(&refusal),
+                None if refusal.is_expired() => {
+                    "the signature in the URL has expired; get a new URL".to_owned()
+                }
+                None => String::new(),
+            };
             return Err(Error::Refused {
                 origin: self.origin.clone(),
                 status: refusal.status,
-                why,
+                why: refusal.text_with(&advice),
             });
         }
     }
@@ -184,7 +183,7 @@ impl RemoteUrl {
         if matches!(ask, Ask::Whole { .. }) || answer.status.is_success() {
             return false;
         }
-        let is_signed = self.options.authorization.0.is_some();
+        let is_signed = self.options.authorization.is_some();
         match judge(Seen::Status(answer.status.as_u16()), Stage::First) {
             Verdict::Final(Why::Refused) => is_signed || self.options.pinned,
             Verdict::Final(Why::NotThere) => is_signed,
@@ -194,7 +193,7 @@ impl RemoteUrl {
 
     /// The URL without credentials and redirects.
     pub(super) fn url(&self) -> Url {
-        match &self.options.authorization.0 {
+        match &self.options.authorization {
             Some(authorizer) => authorizer.url(),
             None => self.url.clone(),
         }
@@ -268,7 +267,7 @@ impl RemoteUrl {
             let received = self.send(&url, ask).await?;
             // S3 redirects without a Location if the bucket is in another region. Only the region is told.
             let is_elsewhere =
-                self.options.authorization.0.is_some() && !received.headers.contains_key(LOCATION);
+                self.options.authorization.is_some() && !received.headers.contains_key(LOCATION);
             if !redirect::is_redirect(received.status) || is_elsewhere {
                 let mut state = self.state.lock();
                 if url != self.url() {
@@ -297,7 +296,7 @@ impl RemoteUrl {
         let mut url = Cow::Borrowed(url);
         if is_same_server(&url, &self.url()) {
             headers.extend(self.credentials());
-            if let Some(authorizer) = &self.options.authorization.0 {
+            if let Some(authorizer) = &self.options.authorization {
                 let mut signed: HeaderMap = headers.into_iter().collect();
                 let signing = authorizer.authorize(&Method::GET, url.to_mut(), &mut signed);
                 signing.await?;
@@ -349,7 +348,7 @@ impl RemoteUrl {
     pub(super) fn useful_connections(&self) -> Option<usize> {
         let most = self.options.connections;
         let latest = self.state.lock().latest.clone()?;
-        let useful = latest.state().useful(most);
+        let useful = latest.state().link.connections(most);
         (useful < most).then_some(useful)
     }
 

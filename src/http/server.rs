@@ -55,11 +55,11 @@ pub(super) struct ServerState<R, W, E> {
     tickets: u64,
     /// How many connections may be busy at once.
     max_busy: usize,
-    pipelining: Pipelining,
-    link: BandwidthDelay,
+    pub(super) pipelining: Pipelining,
+    pub(super) link: BandwidthDelay,
     /// Whether the server has kept a connection open after an answer. A server that closes connections may
     /// also serve only one at a time, and would wait for a request on an idle one.
-    is_persistent: bool,
+    pub(super) is_persistent: bool,
     /// Whether a task closes idle connections.
     has_closer: bool,
     /// When an answer began last.
@@ -105,10 +105,10 @@ impl<R, W, E> ServerState<R, W, E> {
     /// Takes a connection for a request. In this order: an idle one; if the request may be pipelined, one
     /// on which an answer for the same blob is nearly over; a new one.
     ///
-    /// Of at most `most` connections, those that are [worth it](Self::useful) are busy at once, and those
-    /// that were busy before this limit became smaller.
+    /// Of at most `most` connections, those that are [worth it](BandwidthDelay::connections) are busy at
+    /// once, and those that were busy before this limit became smaller.
     pub(super) fn take(&mut self, most: usize, claim: Claim, now: Instant) -> Taken<R, W, E> {
-        self.max_busy = self.useful(most);
+        self.max_busy = self.link.connections(most);
         self.close_expired(now);
         self.waiting.retain(|waiter| !waiter.sender.is_closed());
         // The limit may have grown since others came. They go first.
@@ -202,7 +202,7 @@ impl<R, W, E> ServerState<R, W, E> {
     /// then gets no answer, so the network may have lost them all. An answer that came since says that it has not.
     pub(super) fn close_if_silent_since(&mut self, then: Instant) {
         if self.last_answer.is_none_or(|answer| answer < then) {
-            self.idle.retain(|idle| !idle.is_older_than(then));
+            self.idle.retain(|idle| idle.since >= then);
         }
     }
 
@@ -453,11 +453,6 @@ impl<R, W, E> ServerState<R, W, E> {
 
 /// How the server behaves.
 impl<R, W, E> ServerState<R, W, E> {
-    /// How many connections, of at most `most`, are worth it.
-    pub(super) fn useful(&self, most: usize) -> usize {
-        self.link.connections(most)
-    }
-
     /// The next request may be sent on a connection when at most this many bytes of an answer are still to
     /// come; `None` if this server gets no pipelined requests.
     pub(super) fn pipeline_window(&self, now: Instant) -> Option<u64> {
@@ -465,30 +460,10 @@ impl<R, W, E> ServerState<R, W, E> {
         is_allowed.then(|| self.link.bytes())
     }
 
-    /// Stops pipelining to this server for good.
-    pub(super) fn refuse_pipelining(&mut self) {
-        self.pipelining.refuse();
-    }
-
-    /// Whether the server has kept a connection open after an answer.
-    pub(super) fn is_persistent(&self) -> bool {
-        self.is_persistent
-    }
-
-    /// Whether the server has ever answered.
-    pub(super) fn has_answered(&self) -> bool {
-        self.link.has_answer()
-    }
-
     /// Records that an answer began `now`, this long after its request.
     pub(super) fn answered(&mut self, after: Duration, is_pipelined: bool, now: Instant) {
         self.last_answer = Some(now);
         self.link.answered(after, is_pipelined);
-    }
-
-    /// Records that `bytes` of an answer came within `took`.
-    pub(super) fn received(&mut self, bytes: u64, took: Duration) {
-        self.link.received(bytes, took);
     }
 }
 

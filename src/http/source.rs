@@ -255,7 +255,7 @@ impl Inner {
                 }
                 // Some servers refuse pipelined requests, or mix up their answers.
                 Err(error) if is_pipelined && !is_busy(&error) => {
-                    connections.state().refuse_pipelining();
+                    connections.state().pipelining.refuse();
                 }
                 Err(error) => {
                     let seen = (ignored, target);

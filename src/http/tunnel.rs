@@ -33,6 +33,25 @@ impl From<io::Error> for Refusal {
     }
 }
 
+impl Refusal {
+    /// What `proxy` did, and what to do.
+    pub(super) fn text(&self, proxy: &Proxy) -> String {
+        match self {
+            // Status 407 (RFC 9110, section 15.5.8), which a login does not prevent if it is wrong.
+            Self::WantsLogin if proxy.login.is_none() => {
+                format!("the proxy {proxy} wants a login: put USER:PASSWORD@ before its host")
+            }
+            Self::WantsLogin | Self::RefusesLogin => {
+                format!("the proxy {proxy} refuses the login")
+            }
+            Self::Broken(error) => format!("the connection to the proxy {proxy} broke: {error}"),
+            Self::Other(what) => {
+                format!("the proxy {proxy} did not connect to the server: {what}")
+            }
+        }
+    }
+}
+
 /// Makes `proxy`, which `stream` is connected to, connect to a server. Afterwards the stream leads to the
 /// server. `host` is a name or an address without brackets.
 pub(super) async fn through<S>(

@@ -140,7 +140,7 @@ impl Archive {
     /// Appends `range` of the entry's data, as it is stored, to `out` if all of it is in memory and not known to be wrong;
     /// otherwise leaves `out` alone and returns false. Never waits.
     pub fn try_read(&self, id: EntryId, range: &Range<u64>, out: &mut Vec<u8>) -> bool {
-        let Some(extent) = self.confirmed(id).or_else(|| self.try_confirm(id)) else {
+        let Some(extent) = self.extent_now(id) else {
             return false;
         };
         let Some(at) = within(&extent, range) else {
@@ -202,8 +202,7 @@ impl Archive {
         limit: u64,
         out: &mut Vec<u8>,
     ) -> bool {
-        let extent = self.confirmed(id).or_else(|| self.try_confirm(id));
-        extent.is_some_and(|extent| {
+        self.extent_now(id).is_some_and(|extent| {
             let limit = extent.offset + limit.min(extent.len);
             within(&extent, range).is_some_and(|at| self.blob.try_read(&at, limit, out))
         })
@@ -262,7 +261,7 @@ impl Archive {
 
     /// A read that has not got its bytes within this time fails.
     pub fn timeout(&self) -> Duration {
-        self.blob.timeout()
+        self.blob.timeout
     }
 
     /// The error of a read of an entry whose deadline has passed.
@@ -284,9 +283,7 @@ impl Archive {
 
     /// Whether the header of an entry was compared with the index, or can be without waiting.
     pub fn is_confirmed(&self, id: EntryId) -> bool {
-        self.confirmed(id)
-            .or_else(|| self.try_confirm(id))
-            .is_some()
+        self.extent_now(id).is_some()
     }
 
     /// The origins of what is in memory of `range` of the entry's data, as it is stored.
@@ -445,19 +442,17 @@ impl Archive {
         })
     }
 
-    /// Confirms the entry if read-ahead has brought its header.
-    fn try_confirm(&self, id: EntryId) -> Option<Extent> {
-        self.index.readable(id).ok()?;
-        let check = self.index.header_check(id);
-        let header = check.range();
-        let mut bytes = Vec::with_capacity((header.end - header.start) as usize);
-        if !self
-            .blob
-            .try_read(&header, check.predicted().range().end, &mut bytes)
-        {
-            return None;
-        }
-        self.confirm(id, &check, &bytes).ok()
+    /// Where the entry's data lies, if its header was confirmed or read-ahead has brought it.
+    fn extent_now(&self, id: EntryId) -> Option<Extent> {
+        self.confirmed(id).or_else(|| {
+            self.index.readable(id).ok()?;
+            let (check, mut bytes) = (self.index.header_check(id), Vec::new());
+            let limit = check.predicted().range().end;
+            if !self.blob.try_read(&check.range(), limit, &mut bytes) {
+                return None;
+            }
+            self.confirm(id, &check, &bytes).ok()
+        })
     }
 
     fn confirm(&self, id: EntryId, check: &HeaderCheck, bytes: &[u8]) -> Result<Extent, Error> {

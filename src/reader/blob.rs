@@ -12,12 +12,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::block::{Blocks, blocks_of};
-use super::bound::{Bound, LEAST, SharedMemory, pool_of};
+use super::bound::{LEAST, SharedMemory};
 use super::counters::{Outcome, Status};
 use super::error::Error;
-use super::executor::{Attempt, Executor};
+use super::executor::Executor;
 use super::pool::BLOCK;
-use super::schedule::{Read, Wake};
+use super::schedule::{Progress, Read, ReadId, Waiting, Wake};
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::archive::Index;
@@ -65,14 +65,13 @@ impl Default for ReaderOptions {
 
 /// A blob that can be read anywhere. Cheap to clone; all clones share their state.
 #[derive(Clone)]
-pub struct BlobReader(Arc<Inner>);
-
-struct Inner {
+pub struct BlobReader {
     executor: Arc<Executor>,
     size: u64,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     closed: CancellationToken,
-    connections: usize,
+    /// How many requests may be in flight.
+    pub(super) connections: usize,
 }
 
 impl BlobReader {
@@ -84,40 +83,37 @@ impl BlobReader {
         options: ReaderOptions,
     ) -> Result<Self, source::Error> {
         let opened = source.open(tail).await?;
-        let bound = match options.shared {
-            Some(SharedMemory(bound)) => bound,
-            None => Arc::new(Bound::new(pool_of(options.memory, options.read_ahead))),
-        };
-        let blob = Self(Arc::new(Inner {
+        let own = || SharedMemory::new(options.memory, options.read_ahead);
+        let SharedMemory(bound) = options.shared.unwrap_or_else(own);
+        let blob = Self {
             executor: Executor::new(source, &bound, options.connections, options.trace),
             size: opened.size,
             timeout: options.timeout,
             closed: CancellationToken::new(),
             connections: options.connections,
-        }));
+        };
         blob.keep_tail(opened);
         Ok(blob)
     }
 
     /// Length of the blob in bytes.
     pub fn size(&self) -> u64 {
-        self.0.size
+        self.size
     }
 
     /// Appends `range` to `out` if all of it is in memory; otherwise leaves `out` alone and returns
     /// false. Never waits. `limit`: where in the blob the file being read ends. Read-ahead goes no
     /// further, except to files that were announced.
     pub fn try_read(&self, range: &Range<u64>, limit: u64, out: &mut Vec<u8>) -> bool {
-        let executor = &self.0.executor;
-        let blocks = executor.event(|scheduler| scheduler.read_from_memory(range, limit));
+        let blocks = (self.executor).event(|scheduler| scheduler.read_from_memory(range, limit));
         blocks.is_some_and(|blocks| copy(&blocks, range, out))
     }
 
     /// Reads `range`, which may be at most an eighth of the memory bound. `limit`: see
     /// [`try_read`](Self::try_read).
     pub async fn read(&self, range: Range<u64>, limit: u64) -> Result<Vec<u8>, Error> {
-        if range.start > range.end || range.end > self.0.size {
-            let size = self.0.size;
+        if range.start > range.end || range.end > self.size {
+            let size = self.size;
             return Err(source::Error::OutOfBlob { range, size }.into());
         }
         let mut out = Vec::new();
@@ -128,8 +124,8 @@ impl BlobReader {
             limit,
             stream: None,
         };
-        let first = self.0.executor.attempt(&mut read, None);
-        if let Attempt::Ready(blocks) = &first
+        let first = (self.executor).event(|scheduler| scheduler.read(&mut read, None));
+        if let Progress::Ready(blocks) = &first
             && copy(blocks, &range, &mut out)
         {
             return Ok(out);
@@ -137,35 +133,35 @@ impl BlobReader {
         let finished = self.finish(&mut read, first, &mut out);
         let result = tokio::select! {
             biased;
-            () = self.0.closed.cancelled() => Err(Error::Closed),
-            result = tokio::time::timeout(self.0.timeout, finished) => {
+            () = self.closed.cancelled() => Err(Error::Closed),
+            result = tokio::time::timeout(self.timeout, finished) => {
                 result.unwrap_or_else(|_| Err(self.timed_out(range)))
             }
         };
-        result.inspect_err(|_| self.0.executor.counters.error())?;
+        result.inspect_err(|_| self.executor.counters.error())?;
         Ok(out)
     }
 
     /// Takes half of the memory out of the bound for another use, for good. What readers hold of it now, they give back as
     /// they read. Returns its bytes.
     pub(super) fn take_out(&self) -> u64 {
-        let executor = &self.0.executor;
+        let executor = &self.executor;
         let half = executor.pool().total() / 2;
         // Bytes that were fetched ahead for readers that do nothing can be fetched again.
         executor.share.take_from_others(half, true);
-        executor.event(|scheduler| scheduler.take_out(half));
+        executor.pool().take_out(half);
         half as u64 * BLOCK
     }
 
     /// Ends all requests. Reads that wait fail with [`Error::Closed`], and so do later ones.
     pub fn close(&self) {
-        self.0.closed.cancel();
-        self.0.executor.event(|scheduler| scheduler.close());
+        self.closed.cancel();
+        self.executor.event(|scheduler| scheduler.close());
     }
 
     /// What has been done so far.
     pub fn status(&self) -> Status {
-        let executor = &self.0.executor;
+        let executor = &self.executor;
         let mut status = executor.counters.status();
         executor.look(|scheduler| scheduler.add_to(&mut status));
         let (total, free) = (executor.pool().total(), executor.pool().available());
@@ -176,29 +172,25 @@ impl BlobReader {
     }
 
     pub(super) fn trace(&self) -> &Trace {
-        &self.0.executor.trace
+        &self.executor.trace
     }
 
     /// Sets the index of the archive in the blob. Only the first call counts.
     pub(super) fn set_index(&self, index: Arc<Index>) {
-        let _ = self.0.executor.index.set(index);
+        let _ = self.executor.index.set(index);
     }
 
     pub(super) fn source(&self) -> &Arc<dyn Source> {
-        &self.0.executor.source
+        &self.executor.source
     }
 
     pub(super) fn runtime(&self) -> &Handle {
-        &self.0.executor.runtime
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        self.0.timeout
+        &self.executor.runtime
     }
 
     /// The error of a read whose deadline has passed.
     pub(super) fn missed_deadline(&self, range: Range<u64>) -> Error {
-        let after = self.0.timeout;
+        let after = self.timeout;
         Error::Deadline {
             range,
             after,
@@ -208,7 +200,7 @@ impl BlobReader {
 
     /// Counts bytes that a reader got. `from_memory`: without waiting.
     pub(super) fn count_read(&self, bytes: usize, from_memory: bool) {
-        self.0.executor.counters.read(bytes, from_memory);
+        self.executor.counters.read(bytes, from_memory);
     }
 
     /// Announces that the reader within `here` will go on with these ranges, in this order, after
@@ -220,30 +212,25 @@ impl BlobReader {
         is_new: bool,
         ranges: &[Range<u64>],
     ) -> bool {
-        let executor = &self.0.executor;
-        executor.event(|scheduler| scheduler.expect(here, is_new, ranges))
+        (self.executor).event(|scheduler| scheduler.expect(here, is_new, ranges))
     }
 
     /// How far ahead of a reader its files should be announced, in bytes.
     pub(super) fn horizon(&self) -> u64 {
-        self.0.executor.look(|scheduler| scheduler.horizon())
-    }
-
-    /// The number of requests that may be in flight.
-    pub(super) fn connections(&self) -> usize {
-        self.0.connections
+        self.executor.look(|scheduler| scheduler.horizon())
     }
 
     /// What is known of the link: seconds from a request to its first byte, and bytes a second of all connections
     /// together; `assumed` if no rate was measured.
     pub(super) fn link(&self, assumed: f64) -> (f64, f64) {
-        self.0.executor.look(|scheduler| scheduler.link(assumed))
+        self.executor.look(|scheduler| scheduler.link(assumed))
     }
 
     /// Drops what was read of `range`, and gives its memory back to the system.
     pub(super) fn drop_read(&self, range: &Range<u64>) {
-        let executor = &self.0.executor;
-        executor.event(|scheduler| scheduler.drop_read(range));
+        let (share, pool) = (&self.executor.share, self.executor.pool());
+        blocks_of(range).for_each(|number| share.drop_read(number));
+        pool.trim();
     }
 
     /// Returns `Ok` if all of `range` is in memory and agreed with its checksum, and otherwise the
@@ -280,12 +267,11 @@ impl BlobReader {
         for origin in origins {
             self.source().reject(origin, range.clone());
         }
-        let executor = &self.0.executor;
-        executor.event(|scheduler| scheduler.forget(range));
+        (self.executor).event(|scheduler| scheduler.forget(range));
     }
 
     fn blocks(&self, range: &Range<u64>) -> Blocks {
-        self.0.executor.look(|scheduler| scheduler.blocks(range))
+        self.executor.look(|scheduler| scheduler.blocks(range))
     }
 
     /// Repeats a read until its bytes are in `out`. Bytes may be forgotten after they have come;
@@ -293,43 +279,47 @@ impl BlobReader {
     async fn finish(
         &self,
         read: &mut Read,
-        first: Attempt,
+        first: Progress,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let mut attempt = first;
+        let mut progress = first;
         loop {
             let mut grant = None;
-            match attempt {
-                Attempt::Ready(blocks) if copy(&blocks, &read.range, out) => return Ok(()),
-                Attempt::Ready(_) => {}
-                Attempt::Waiting(waiting, blocks) => match waiting.woken().await {
-                    Wake::Ready if copy(&blocks, &read.range, out) => return Ok(()),
-                    Wake::Ready | Wake::Again => {}
-                    Wake::Failed(error) => return Err(error),
-                },
+            match progress {
+                Progress::Ready(blocks) if copy(&blocks, &read.range, out) => return Ok(()),
+                Progress::Ready(_) => {}
+                Progress::Waiting(Waiting { id, blocks, woken }) => {
+                    let _waiting = WaitingRead(&self.executor, id);
+                    match woken.await {
+                        Ok(Wake::Ready) if copy(&blocks, &read.range, out) => return Ok(()),
+                        Ok(Wake::Ready | Wake::Again) => {}
+                        Ok(Wake::Failed(error)) => return Err(error),
+                        // The scheduler ends only with the executor itself.
+                        Err(_) => return Err(Error::Closed),
+                    }
+                }
                 // No block is held meanwhile: two reads that each held half of what both need would
                 // wait for each other.
-                Attempt::NeedsMemory(buffers) => {
-                    let executor = &self.0.executor;
+                Progress::NeedsMemory(buffers) => {
+                    let executor = &self.executor;
                     executor.share.take_from_others(buffers, false);
                     grant = Some(executor.pool().grant(buffers).await);
                 }
-                Attempt::Failed(error) => return Err(error),
+                Progress::Failed(error) => return Err(error),
             }
-            attempt = self.0.executor.attempt(read, grant);
+            progress = (self.executor).event(|scheduler| scheduler.read(read, grant));
         }
     }
 
     fn timed_out(&self, range: Range<u64>) -> Error {
         let error = self.missed_deadline(range.clone());
-        let executor = &self.0.executor;
-        executor.event(|scheduler| scheduler.timed_out(range, error.clone()));
+        (self.executor).event(|scheduler| scheduler.timed_out(range, error.clone()));
         error
     }
 
     fn keep_tail(&self, opened: Opened) {
         let Some(tail) = opened.tail else { return };
-        let executor = &self.0.executor;
+        let executor = &self.executor;
         let blocks = executor.event(|scheduler| scheduler.claim(&tail.range()));
         for block in blocks.unwrap_or_default() {
             block.fill(tail.offset, &tail.bytes, &tail.origin);
@@ -343,6 +333,15 @@ impl BlobReader {
         };
         counters.ended(Priority::Demand, outcome);
         counters.arrived(tail.bytes.len(), &tail.origin);
+    }
+}
+
+/// A read that waits. Dropping it tells the scheduler that it does not wait any longer.
+struct WaitingRead<'a>(&'a Executor, ReadId);
+
+impl Drop for WaitingRead<'_> {
+    fn drop(&mut self) {
+        self.0.read_cancelled(self.1);
     }
 }
 

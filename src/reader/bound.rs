@@ -35,16 +35,12 @@ impl SharedMemory {
     /// A bound of this many bytes, or of [`ReaderOptions::MIN_MEMORY`](super::ReaderOptions::MIN_MEMORY) if that
     /// is more. `read_ahead`: the most bytes that are fetched ahead of all readers together.
     pub fn new(memory: u64, read_ahead: u64) -> Self {
-        let mut bound = Bound::new(pool_of(memory, read_ahead));
-        bound.is_shared = true;
-        Self(Arc::new(bound))
+        let buffers = memory.max(LEAST) / BLOCK;
+        Self(Arc::new(Bound::new(Pool::new(
+            buffers as usize,
+            read_ahead,
+        ))))
     }
-}
-
-/// The buffers of a bound of `memory` bytes.
-pub(super) fn pool_of(memory: u64, read_ahead: u64) -> Pool {
-    let memory = memory.max(LEAST);
-    Pool::new((memory / BLOCK) as usize, read_ahead)
 }
 
 /// A reader, and the number of a block.
@@ -57,8 +53,6 @@ type Members = Vec<(Weak<Share>, Weak<dyn Member>)>;
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(super) pool: Pool,
-    /// Whether several readers may join.
-    is_shared: bool,
     /// The blocks that were read last.
     recent: Mutex<Recent<Key, Arc<Block>>>,
     members: Mutex<Members>,
@@ -93,7 +87,6 @@ impl Bound {
         Self {
             recent: Mutex::default(),
             pool,
-            is_shared: false,
             members: Mutex::default(),
             started: Instant::now(),
             next_share: AtomicU64::new(0),
@@ -114,11 +107,9 @@ impl Bound {
 
     /// Sets the member that gives up memory of `share` when other readers need it.
     pub(super) fn add(&self, share: &Arc<Share>, member: Weak<dyn Member>) {
-        if self.is_shared {
-            let mut members = self.members.lock();
-            members.retain(|(share, _)| share.strong_count() > 0);
-            members.push((Arc::downgrade(share), member));
-        }
+        let mut members = self.members.lock();
+        members.retain(|(share, _)| share.strong_count() > 0);
+        members.push((Arc::downgrade(share), member));
     }
 
     fn now(&self) -> u64 {
@@ -129,10 +120,8 @@ impl Bound {
 impl Share {
     /// Records that this reader is used now. `holds`: it has bytes that were fetched ahead.
     pub(crate) fn touch(&self, holds: bool) {
-        if self.bound.is_shared {
-            self.used.store(self.bound.now(), Relaxed);
-            self.holds.store(holds, Relaxed);
-        }
+        self.used.store(self.bound.now(), Relaxed);
+        self.holds.store(holds, Relaxed);
     }
 
     /// Does something that does not count as a use of this reader.
@@ -145,9 +134,6 @@ impl Share {
 
     /// How many readers read ahead now, this one included.
     pub(crate) fn readers(&self) -> usize {
-        if !self.bound.is_shared {
-            return 1;
-        }
         let bound = &self.bound;
         let now = bound.now();
         if now.saturating_sub(bound.counted_at.load(Relaxed)) >= COUNT_INTERVAL {
@@ -168,9 +154,6 @@ impl Share {
     /// Asks other readers for memory until this many buffers are free, beginning with the reader that was used longest
     /// ago. `only_idle`: asks only readers that are not active. Must be called without a lock.
     pub(super) fn take_from_others(&self, buffers: usize, only_idle: bool) {
-        if !self.bound.is_shared {
-            return;
-        }
         let now = self.bound.now();
         let mut others: Vec<_> = {
             let members = self.bound.members.lock();

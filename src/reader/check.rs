@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -63,8 +62,6 @@ struct Inner {
     index: Arc<Index>,
     partial: Mutex<PartialCrcs<EntryId>>,
     wrong: Mutex<HashMap<EntryId, Wrong>>,
-    /// Length of `wrong`. Mostly 0, and then its lock is not needed.
-    wrong_count: AtomicUsize,
     /// Number of entries that were found wrong after some of their bytes had been given out.
     moment: watch::Sender<u64>,
     on_wrong: OnceLock<Box<OnWrong>>,
@@ -102,9 +99,8 @@ impl Checker {
         Self(Arc::new(Inner {
             blob,
             index,
-            partial: Mutex::default(),
+            partial: Mutex::new(PartialCrcs::new()),
             wrong: Mutex::default(),
-            wrong_count: AtomicUsize::new(0),
             moment: watch::channel(0).0,
             on_wrong: OnceLock::new(),
         }))
@@ -121,9 +117,6 @@ impl Checker {
 
     /// The error for a reader that began at `moment` and may have got wrong bytes.
     pub(super) fn outdated(&self, id: EntryId, moment: u64) -> Option<Error> {
-        if self.0.wrong_count.load(Relaxed) == 0 {
-            return None;
-        }
         let wrong = self.0.wrong.lock();
         let wrong = wrong.get(&id)?;
         let may_go_on =
@@ -176,7 +169,7 @@ impl Checker {
         let Some(mut fetching) = self.fetch_again(id)? else {
             return Ok(());
         };
-        let after = self.0.blob.timeout();
+        let after = self.0.blob.timeout;
         let ended = tokio::time::timeout(after, fetching.wait_for(Option::is_some)).await;
         let error = self.is_wrong(id);
         match ended {
@@ -214,9 +207,6 @@ impl Checker {
 
     /// The error for reads of this entry while it is wrong.
     fn is_wrong(&self, id: EntryId) -> Option<Error> {
-        if self.0.wrong_count.load(Relaxed) == 0 {
-            return None;
-        }
         let mut all = self.0.wrong.lock();
         let wrong = all.get(&id)?;
         if !matches!(wrong.state, State::Right) {
@@ -224,7 +214,6 @@ impl Checker {
         }
         if wrong.since.elapsed() > READERS_ARE_TOLD {
             all.remove(&id);
-            self.0.wrong_count.store(all.len(), Relaxed);
         }
         None
     }
@@ -291,7 +280,6 @@ impl Checker {
         }
         let moment = wrong.moment;
         all.insert(id, wrong);
-        self.0.wrong_count.store(all.len(), Relaxed);
         if moment > self.moment() {
             // While the list is locked: a reader that learns the moment finds the entry.
             self.0.moment.send_replace(moment);
@@ -333,9 +321,6 @@ impl Checker {
 
     /// Fetches the entry again if it is wrong, unless that is under way.
     fn fetch_again(&self, id: EntryId) -> Result<Option<Ending>, Error> {
-        if self.0.wrong_count.load(Relaxed) == 0 {
-            return Ok(None);
-        }
         let mut all = self.0.wrong.lock();
         let Some(wrong) = all.get_mut(&id) else {
             return Ok(None);

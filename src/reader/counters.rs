@@ -1,32 +1,15 @@
 //! What the reader has done so far, for the status of a mount.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::latency::Timing;
 use crate::source::{Origin, Priority};
 
-/// Running totals.
+/// Running totals. Those that are not counted here are left at their default.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
-    bytes_read: AtomicU64,
-    bytes_from_memory: AtomicU64,
-    bytes_fetched: AtomicU64,
-    bytes_from_disk: AtomicU64,
-    requests: AtomicU64,
-    demand: Ended,
-    read_ahead: Ended,
-    errors: AtomicU64,
-}
-
-/// Requests of one kind that have ended.
-#[derive(Debug, Default)]
-struct Ended {
-    served: AtomicU64,
-    local: AtomicU64,
-    failed: AtomicU64,
-    cancelled: AtomicU64,
-}
+pub(super) struct Counters(Mutex<Status>);
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,70 +112,53 @@ pub struct StreamStatus {
 
 impl Counters {
     pub(super) fn requested(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        self.0.lock().requests += 1;
     }
 
     /// Bytes of a request came.
     pub(super) fn arrived(&self, bytes: usize, origin: &Origin) {
+        let mut totals = self.0.lock();
         let counter = if origin.is_kept() {
-            &self.bytes_from_disk
+            &mut totals.bytes_from_disk
         } else {
-            &self.bytes_fetched
+            &mut totals.bytes_fetched
         };
-        counter.fetch_add(bytes as u64, Relaxed);
+        *counter += bytes as u64;
     }
 
     /// A request has ended.
     pub(super) fn ended(&self, priority: Priority, outcome: Outcome) {
+        let mut totals = self.0.lock();
         let of_kind = match priority {
-            Priority::Demand => &self.demand,
-            Priority::Prefetch => &self.read_ahead,
+            Priority::Demand => &mut totals.demand,
+            Priority::Prefetch => &mut totals.read_ahead,
         };
         let counter = match outcome {
-            Outcome::Served => &of_kind.served,
-            Outcome::Local => &of_kind.local,
-            Outcome::Failed => &of_kind.failed,
-            Outcome::Cancelled => &of_kind.cancelled,
+            Outcome::Served => &mut of_kind.served,
+            Outcome::Local => &mut of_kind.local,
+            Outcome::Failed => &mut of_kind.failed,
+            Outcome::Cancelled => &mut of_kind.cancelled,
         };
-        counter.fetch_add(1, Relaxed);
+        *counter += 1;
     }
 
     pub(super) fn error(&self) {
-        self.errors.fetch_add(1, Relaxed);
+        self.0.lock().errors += 1;
     }
 
     pub(super) fn read(&self, bytes: usize, from_memory: bool) {
-        self.bytes_read.fetch_add(bytes as u64, Relaxed);
+        let mut totals = self.0.lock();
+        totals.bytes_read += bytes as u64;
         if from_memory {
-            self.bytes_from_memory.fetch_add(bytes as u64, Relaxed);
+            totals.bytes_from_memory += bytes as u64;
         }
     }
 
-    /// The totals. Everything else is left at its default.
+    /// The totals.
     pub(super) fn status(&self) -> Status {
-        let (demand, read_ahead) = (self.demand.counts(), self.read_ahead.counts());
-        let local = demand.local + read_ahead.local;
-        Status {
-            demand,
-            read_ahead,
-            bytes_read: self.bytes_read.load(Relaxed),
-            bytes_from_memory: self.bytes_from_memory.load(Relaxed),
-            bytes_fetched: self.bytes_fetched.load(Relaxed),
-            bytes_from_disk: self.bytes_from_disk.load(Relaxed),
-            requests: self.requests.load(Relaxed).saturating_sub(local),
-            errors: self.errors.load(Relaxed),
-            ..Status::default()
-        }
-    }
-}
-
-impl Ended {
-    fn counts(&self) -> RequestCounts {
-        RequestCounts {
-            served: self.served.load(Relaxed),
-            local: self.local.load(Relaxed),
-            failed: self.failed.load(Relaxed),
-            cancelled: self.cancelled.load(Relaxed),
-        }
+        let mut totals = self.0.lock().clone();
+        let local = totals.demand.local + totals.read_ahead.local;
+        totals.requests = totals.requests.saturating_sub(local);
+        totals
     }
 }

@@ -5,13 +5,13 @@
 //! back for what it left out, end with the CRC of the whole entry. This module is pure: bytes go in,
 //! a CRC comes out.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use crc32fast::Hasher;
 use parking_lot::Mutex;
 
+use super::recent::Recent;
 use crate::source::Origin;
 
 /// How many spans of one entry are kept. The kernel's read-ahead makes two or three. A reader that
@@ -122,44 +122,34 @@ pub(super) fn add_origins(origins: &mut Vec<Origin>, more: Vec<Origin>) {
 
 /// The entries that are being read.
 #[derive(Debug)]
-pub(super) struct PartialCrcs<K> {
-    entries: HashMap<K, (u64, Arc<Mutex<PartialCrc>>)>,
-    touches: u64,
-}
-
-impl<K> Default for PartialCrcs<K> {
-    fn default() -> Self {
-        Self {
-            entries: HashMap::new(),
-            touches: 0,
-        }
-    }
-}
+pub(super) struct PartialCrcs<K>(Recent<K, Arc<Mutex<PartialCrc>>>);
 
 impl<K: Copy + Eq + Hash> PartialCrcs<K> {
+    pub(super) fn new() -> Self {
+        Self(Recent::default())
+    }
+
     /// Whether this entry is being read.
     pub(super) fn has(&self, entry: K) -> bool {
-        self.entries.contains_key(&entry)
+        self.0.contains(entry)
     }
 
     /// The CRC of this entry, which has `size` bytes. Begins a new one if there is none.
     pub(super) fn of(&mut self, entry: K, size: u64) -> Arc<Mutex<PartialCrc>> {
-        self.touches += 1;
-        if !self.has(entry) && self.entries.len() >= MAX_ENTRIES {
-            let oldest = self.entries.iter().min_by_key(|(_, (touched, _))| *touched);
-            if let Some(oldest) = oldest.map(|(entry, _)| *entry) {
-                self.entries.remove(&oldest);
-            }
+        if let Some(partial) = self.0.get(entry) {
+            return partial.clone();
         }
-        let begin = || (0, Arc::new(Mutex::new(PartialCrc::new(size))));
-        let (touched, partial) = self.entries.entry(entry).or_insert_with(begin);
-        *touched = self.touches;
-        partial.clone()
+        if self.0.len() >= MAX_ENTRIES {
+            self.0.remove_oldest();
+        }
+        let begun = Arc::new(Mutex::new(PartialCrc::new(size)));
+        self.0.insert(entry, begun.clone());
+        begun
     }
 
     /// Forgets this entry.
     pub(super) fn end(&mut self, entry: K) {
-        self.entries.remove(&entry);
+        self.0.remove(entry);
     }
 }
 
@@ -186,19 +176,6 @@ mod tests {
     }
 
     #[test]
-    fn no_crc_until_every_byte_was_read() {
-        let bytes = content(300);
-        let mut partial = PartialCrc::new(300);
-        assert_eq!(partial.add(0, &bytes[..100]), None);
-        assert_eq!(partial.add(101, &bytes[101..]), None);
-        assert_eq!(partial.add(0, &bytes[..100]), None);
-        assert_eq!(
-            partial.add(50, &bytes[50..200]),
-            Some(crc32fast::hash(&bytes))
-        );
-    }
-
-    #[test]
     fn random_reads_take_bounded_memory_and_keep_the_longest_span() {
         let bytes = content(1 << 20);
         let mut partial = PartialCrc::new(1 << 20);
@@ -214,14 +191,14 @@ mod tests {
 
     #[test]
     fn the_least_recently_read_entry_is_evicted() {
-        let mut crcs = PartialCrcs::default();
+        let mut crcs = PartialCrcs::new();
         for entry in 0..MAX_ENTRIES {
             crcs.of(entry, 10);
         }
         crcs.of(0, 10);
         crcs.of(MAX_ENTRIES, 10);
         assert!(crcs.has(0) && crcs.has(MAX_ENTRIES) && !crcs.has(1));
-        assert_eq!(crcs.entries.len(), MAX_ENTRIES);
+        assert_eq!(crcs.0.len(), MAX_ENTRIES);
         crcs.end(0);
         assert!(!crcs.has(0));
     }

@@ -239,6 +239,7 @@ impl Reader {
         }
         Plan { is_new, files }
     }
+
     fn forget_plan(&mut self) {
         self.planned.clear();
         self.ahead = 0;
@@ -291,7 +292,7 @@ pub(super) fn is_series(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::{Index, IndexParser};
+    use crate::archive::{IndexParser, Kind, NewEntry, Timestamp, end_records};
 
     /// The entries of an archive. Neighbours in the blob differ by seven in name, as if a writer had
     /// hashed the names. Every tenth file begins a series.
@@ -333,36 +334,29 @@ mod tests {
 
     /// Only an index makes ids, so this parses one of `count` empty entries.
     fn ids(count: u16) -> Vec<EntryId> {
-        let mut bytes = Vec::new();
-        let mut directory = Vec::new();
+        let (mut bytes, mut directory) = (Vec::new(), Vec::new());
         for n in 0..count {
-            let name = format!("{n:05}");
-            let offset = bytes.len() as u32;
-            bytes.extend_from_slice(b"PK\x03\x04");
-            bytes.extend_from_slice(&[0; 22]);
-            bytes.extend_from_slice(&[5, 0, 0, 0]);
-            bytes.extend_from_slice(name.as_bytes());
-            directory.extend_from_slice(b"PK\x01\x02");
-            directory.extend_from_slice(&[0; 24]);
-            directory.extend_from_slice(&[5, 0]);
-            directory.extend_from_slice(&[0; 12]);
-            directory.extend_from_slice(&offset.to_le_bytes());
-            directory.extend_from_slice(name.as_bytes());
+            let entry = NewEntry {
+                path: &format!("{n:05}"),
+                kind: Kind::File,
+                mode: 0o644,
+                mtime: Timestamp::default(),
+                size: 0,
+                playable: None,
+            };
+            directory.extend(entry.central_record(bytes.len() as u64, 0));
+            bytes.extend(entry.local_header(bytes.len() as u64, 1, 0));
         }
-        let (start, len) = (bytes.len() as u32, directory.len() as u32);
+        let (start, len) = (bytes.len() as u64, directory.len() as u64);
         bytes.extend(directory);
-        bytes.extend_from_slice(b"PK\x05\x06\0\0\0\0");
-        bytes.extend([count, count].iter().flat_map(|n| n.to_le_bytes()));
-        bytes.extend([len, start].iter().flat_map(|n| n.to_le_bytes()));
-        bytes.extend_from_slice(&[0, 0]);
+        bytes.extend(end_records(count.into(), start, len));
         let size = bytes.len() as u64;
         let mut parser = IndexParser::new(size, Default::default()).expect("long enough");
         while let Some(wanted) = parser.wants() {
             let wanted = wanted.start as usize..wanted.end as usize;
             parser.feed(&bytes[wanted]).expect("an archive");
         }
-        let index: Index = parser.finish().expect("an index");
-        index.ids().collect()
+        parser.finish().expect("an index").ids().collect()
     }
 
     /// Reads all of a file. Returns the names of the files that are expected then.

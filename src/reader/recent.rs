@@ -18,6 +18,10 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.values.len()
     }
 
+    pub(crate) fn contains(&self, key: K) -> bool {
+        self.values.contains_key(&key)
+    }
+
     /// A value, which counts as used now.
     pub(crate) fn get(&mut self, key: K) -> Option<&V> {
         let (value, used) = self.values.get_mut(&key)?;

@@ -53,7 +53,6 @@ impl Link {
 /// A part of the archive that one scout, or the walk, goes through.
 #[derive(Debug)]
 struct Region {
-    start: u64,
     /// How far it has come.
     at: u64,
     end: u64,
@@ -90,7 +89,6 @@ impl Regions {
     pub(super) fn new(size: u64) -> Self {
         Self {
             walk: Region {
-                start: 0,
                 at: 0,
                 end: 0,
                 mean: TAR_BLOCK,
@@ -180,7 +178,6 @@ impl Regions {
             return None;
         }
         let region = Region {
-            start: middle,
             at: middle,
             end: longest.end,
             mean: longest.mean,
@@ -227,7 +224,7 @@ impl Regions {
 
     /// How many bytes of the archive were passed.
     pub(super) fn passed(&self) -> u64 {
-        let ahead = self.ahead.values().map(|region| region.at - region.start);
+        let ahead = self.ahead.iter().map(|(start, region)| region.at - start);
         self.walk.at + ahead.sum::<u64>()
     }
 }

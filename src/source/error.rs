@@ -1,6 +1,5 @@
 //! The errors of sources.
 
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -10,147 +9,113 @@ use super::verdict::{Seen, Stage, Verdict, judge};
 /// A [`std::result::Result`] with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why bytes did not come. Each error names the origin and, where it helps, the range.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why bytes did not come. `origin` is the server or the file, `range` the range that was asked for, and `what` says
+/// what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the fields above")]
 pub enum Error {
     /// No connection, or it broke before the answer began.
+    #[error("cannot reach {origin}: {cause}")]
     Unreachable {
-        /// The server.
         origin: Origin,
-        /// The error of the connection.
         cause: String,
         /// Whether to expect that the server comes back: it has answered before, or taken a connection, or the
         /// program waits for servers that start. If not, its address may be wrong.
         is_expected: bool,
     },
     /// The server's certificate cannot be trusted: an unknown issuer, another name, expired, revoked.
-    Untrusted {
-        /// The server.
-        origin: Origin,
-        /// What is wrong with the certificate.
-        cause: String,
-    },
+    #[error("no trusted connection to {origin}: {cause}")]
+    Untrusted { origin: Origin, cause: String },
     /// This machine has no network, and no request since the start was answered.
-    NoNetwork {
-        /// The server that was to be asked.
-        origin: Origin,
-    },
+    #[error("cannot reach {origin}: there is no network")]
+    NoNetwork { origin: Origin },
     /// Servers are not to be asked.
+    #[error("it is not in the cache, and no server is asked")]
     Offline,
     /// The server sent nothing for this long.
-    Timeout {
-        /// The server.
-        origin: Origin,
-        /// For how long it sent nothing.
-        after: Duration,
-    },
+    #[error("{origin} sent nothing for {:.1} s", .after.as_secs_f64())]
+    Timeout { origin: Origin, after: Duration },
     /// The answer ended, or broke, before its announced length.
+    #[error("{origin} cut the answer for {} after {got} of {} bytes", bytes(.range), .range.end - .range.start)]
     Cut {
-        /// The server.
         origin: Origin,
-        /// The range that was asked for.
         range: Range<u64>,
         /// How many bytes of the range had come.
         got: u64,
     },
     /// An HTTP status that is neither a success nor covered by another variant.
+    #[error("{origin} answered with HTTP status {status}")]
     Status {
-        /// The server.
         origin: Origin,
-        /// The status code.
         status: u16,
         /// The server's Retry-After (RFC 9110, section 10.2.3), if it sent one.
         retry_after: Option<Duration>,
     },
     /// The server refused the request for good, and said why.
+    #[error("{origin} refused: {why}")]
     Refused {
-        /// The server.
         origin: Origin,
-        /// The status code.
         status: u16,
         /// What it said, and what to do.
         why: String,
     },
     /// The blob is not there: 404 or 410, or no such file.
-    NotFound {
-        /// The server or file.
-        origin: Origin,
-    },
+    #[error("not found: {origin}")]
+    NotFound { origin: Origin },
     /// The server does not serve ranges: it answered with the whole blob, or with 501.
+    #[error("{origin} serves no ranges{}: {what}", if *.has_served { " at the moment" } else { "" })]
     NoRanges {
-        /// The server.
         origin: Origin,
-        /// What the server did instead.
         what: String,
         /// Whether the server has served ranges before, and so may again. A cache that is being filled
         /// answers with the whole blob for a while.
         has_served: bool,
     },
     /// The server does not serve raw blocks, which are needed to verify content against a CID.
-    NoRawBlocks {
-        /// The server.
-        origin: Origin,
-        /// What the server did instead.
-        what: String,
-    },
+    #[error("{origin} gives no raw blocks, without which its bytes cannot be verified: {what}")]
+    NoRawBlocks { origin: Origin, what: String },
     /// The answer is encoded (RFC 9110, section 8.4), though only `identity` was accepted.
+    #[error("{origin} sent Content-Encoding: {coding} for {}; only identity is supported", bytes(.range))]
     Encoded {
-        /// The server.
         origin: Origin,
-        /// The range that was asked for.
         range: Range<u64>,
-        /// The Content-Encoding.
         coding: String,
     },
     /// The answer is not the one to the request: it has another Content-Range or length.
+    #[error("{origin} gave a wrong answer for {}: {what}", bytes(.range))]
     BadAnswer {
-        /// The server.
         origin: Origin,
-        /// The range that was asked for.
         range: Range<u64>,
-        /// What the answer was.
         what: String,
     },
-    /// The bytes do not match their CID or checksum.
-    Forged {
-        /// The server or file that gave them.
-        origin: Origin,
-        /// The range that does not match.
-        range: Range<u64>,
-    },
+    /// The bytes of this range do not match their CID or checksum.
+    #[error("{origin} gave forged {}: they do not match the CID", bytes(.range))]
+    Forged { origin: Origin, range: Range<u64> },
     /// The blob changed since it was opened: it has another size, ETag or modification time.
-    Changed {
-        /// The server or file.
-        origin: Origin,
-        /// What differs.
-        what: String,
-    },
+    #[error("{origin} changed since it was opened: {what}")]
+    Changed { origin: Origin, what: String },
     /// A read of a local file failed.
+    #[error("{origin}: {cause}")]
     Io {
-        /// The file.
         origin: Origin,
-        /// The kind of the error.
         kind: std::io::ErrorKind,
-        /// The text of the error.
         cause: String,
     },
-    /// The range does not lie within the blob. Either the caller or the archive is wrong.
-    OutOfBlob {
-        /// The range that was asked for.
-        range: Range<u64>,
-        /// The blob's size in bytes.
-        size: u64,
-    },
-    /// The object cannot be read from any server: it is the CID of a directory, for instance.
-    Unsupported {
-        /// What the object is and what to do.
-        what: String,
-    },
+    /// The range does not lie within the blob of `size` bytes. Either the caller or the archive is wrong.
+    #[error("{} are outside the blob of {size} bytes", bytes(.range))]
+    OutOfBlob { range: Range<u64>, size: u64 },
+    /// The object cannot be read from any server: it is the CID of a directory, for instance. `what` also says what to
+    /// do.
+    #[error("{what}")]
+    Unsupported { what: String },
     /// The address of a server, or a setting for it, is invalid. No server was asked.
-    Misconfigured {
-        /// What is invalid.
-        what: String,
-    },
+    #[error("{what}")]
+    Misconfigured { what: String },
+}
+
+/// The words for a range in errors, which name the last byte.
+pub(crate) fn bytes(range: &Range<u64>) -> String {
+    format!("bytes {}-{}", range.start, range.end.saturating_sub(1))
 }
 
 impl Error {
@@ -212,86 +177,3 @@ impl Error {
         }
     }
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Unreachable { origin, cause, .. } => write!(f, "cannot reach {origin}: {cause}"),
-            Error::Untrusted { origin, cause } => {
-                write!(f, "no trusted connection to {origin}: {cause}")
-            }
-            Error::NoNetwork { origin } => {
-                write!(f, "cannot reach {origin}: there is no network")
-            }
-            Error::Offline => f.write_str("it is not in the cache, and no server is asked"),
-            Error::Timeout { origin, after } => {
-                write!(f, "{origin} sent nothing for {:.1} s", after.as_secs_f64())
-            }
-            Error::Cut { origin, range, got } => write!(
-                f,
-                "{origin} cut the answer for bytes {}-{} after {got} of {} bytes",
-                range.start,
-                range.end.saturating_sub(1),
-                range.end - range.start
-            ),
-            Error::Status { origin, status, .. } => {
-                write!(f, "{origin} answered with HTTP status {status}")
-            }
-            Error::Refused { origin, why, .. } => write!(f, "{origin} refused: {why}"),
-            Error::NotFound { origin } => write!(f, "not found: {origin}"),
-            Error::NoRanges {
-                origin,
-                what,
-                has_served: false,
-            } => write!(f, "{origin} serves no ranges: {what}"),
-            Error::NoRanges { origin, what, .. } => {
-                write!(f, "{origin} serves no ranges at the moment: {what}")
-            }
-            Error::NoRawBlocks { origin, what } => {
-                write!(
-                    f,
-                    "{origin} gives no raw blocks, without which its bytes cannot be verified: {what}"
-                )
-            }
-            Error::Encoded {
-                origin,
-                range,
-                coding,
-            } => write!(
-                f,
-                "{origin} sent Content-Encoding: {coding} for bytes {}-{}; only identity is supported",
-                range.start,
-                range.end.saturating_sub(1)
-            ),
-            Error::BadAnswer {
-                origin,
-                range,
-                what,
-            } => write!(
-                f,
-                "{origin} gave a wrong answer for bytes {}-{}: {what}",
-                range.start,
-                range.end.saturating_sub(1)
-            ),
-            Error::Forged { origin, range } => write!(
-                f,
-                "{origin} gave forged bytes {}-{}: they do not match the CID",
-                range.start,
-                range.end.saturating_sub(1)
-            ),
-            Error::Changed { origin, what } => {
-                write!(f, "{origin} changed since it was opened: {what}")
-            }
-            Error::Io { origin, cause, .. } => write!(f, "{origin}: {cause}"),
-            Error::OutOfBlob { range, size } => write!(
-                f,
-                "bytes {}-{} are outside the blob of {size} bytes",
-                range.start,
-                range.end.saturating_sub(1)
-            ),
-            Error::Unsupported { what } | Error::Misconfigured { what } => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for Error {}

@@ -3,7 +3,7 @@
 use std::fs::File as StdFile;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use futures_util::stream::{self, StreamExt};
 use rustix::fs::OFlags;
 
 use super::{
-    Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source, answer_without_bytes,
+    Chunk, ChunkStream, Error, Opened, Origin, Priority, Result, Source, Stamp,
+    answer_without_bytes,
 };
 
 /// The size of a read from the file. It is large enough that the switch to a blocking thread costs little,
@@ -26,24 +27,7 @@ const CHUNK: u64 = 256 * 1024;
 pub struct File {
     file: Arc<StdFile>,
     origin: Origin,
-    seen: Version,
-}
-
-/// Identifies a state of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Version {
-    size: u64,
-    mtime: (i64, i64),
-}
-
-impl Version {
-    fn of(file: &StdFile) -> io::Result<Self> {
-        let meta = file.metadata()?;
-        Ok(Self {
-            size: meta.len(),
-            mtime: (meta.mtime(), meta.mtime_nsec()),
-        })
-    }
+    seen: Stamp,
 }
 
 impl File {
@@ -64,8 +48,7 @@ impl File {
 
     /// The file behind a descriptor, in its present state.
     pub(super) fn from_std(file: StdFile, origin: Origin) -> Result<Self> {
-        let failed = |e: io::Error| io_error(&origin, &e);
-        let meta = file.metadata().map_err(failed)?;
+        let meta = file.metadata().map_err(|e| io_error(&origin, &e))?;
         if !meta.is_file() {
             return Err(Error::Unsupported {
                 what: format!(
@@ -73,11 +56,10 @@ impl File {
                 ),
             });
         }
-        let seen = Version::of(&file).map_err(failed)?;
         Ok(Self {
             file: Arc::new(file),
             origin,
-            seen,
+            seen: Stamp::of(&meta),
         })
     }
 
@@ -87,13 +69,15 @@ impl File {
         let read = self.file.read_exact_at(&mut bytes, offset);
         // Compared after the read, so that no bytes of another version are given out, and a file that
         // shrank is reported as changed rather than as a short read.
-        let now = Version::of(&self.file).map_err(|e| io_error(&self.origin, &e))?;
-        if now != self.seen {
+        let now = self.file.metadata();
+        let now = Stamp::of(&now.map_err(|e| io_error(&self.origin, &e))?);
+        if !now.is_unwritten(&self.seen) {
             return Err(Error::Changed {
                 origin: self.origin.clone(),
                 what: format!(
                     "it had {} bytes and now has {}, or was written to",
-                    self.seen.size, now.size
+                    self.seen.size(),
+                    now.size()
                 ),
             });
         }
@@ -119,18 +103,33 @@ pub(super) fn io_error(origin: &Origin, e: &io::Error) -> Error {
     }
 }
 
+/// Runs `work` on a thread where blocking is allowed.
+pub(super) async fn blocking<T: Send + 'static>(
+    origin: Origin,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|e| {
+        Err(Error::Io {
+            origin,
+            kind: io::ErrorKind::Other,
+            cause: format!("the reading thread failed: {e}"),
+        })
+    })
+}
+
 impl Source for File {
     fn inner(&self) -> Option<&dyn Source> {
         None
     }
 
     fn open(&self, _tail: u64) -> BoxFuture<'_, Result<Opened>> {
-        let size = self.seen.size;
+        let size = self.seen.size();
         ready(Ok(Opened { size, tail: None })).boxed()
     }
 
     fn read(&self, range: Range<u64>, _priority: Priority) -> ChunkStream {
-        if let Some(answer) = answer_without_bytes(&range, Some(self.seen.size)) {
+        if let Some(answer) = answer_without_bytes(&range, Some(self.seen.size())) {
             return answer;
         }
         stream::try_unfold((self.clone(), range), |(this, left)| async move {
@@ -139,12 +138,10 @@ impl Source for File {
             }
             let end = left.end.min(left.start + CHUNK);
             let (reader, len) = (this.clone(), (end - left.start) as usize);
-            let read = tokio::task::spawn_blocking(move || reader.read_chunk(left.start, len));
-            let chunk = read.await.map_err(|e| Error::Io {
-                origin: this.origin.clone(),
-                kind: io::ErrorKind::Other,
-                cause: format!("the reading thread failed: {e}"),
-            })??;
+            let read = blocking(this.origin.clone(), move || {
+                reader.read_chunk(left.start, len)
+            });
+            let chunk = read.await?;
             Ok(Some((chunk, (this, end..left.end))))
         })
         .boxed()

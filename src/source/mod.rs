@@ -16,19 +16,22 @@ mod hints;
 mod memory;
 mod offline;
 mod retry;
+mod stamp;
 pub(crate) mod sync;
 mod urgency;
 pub(crate) mod verdict;
 
 pub use blocks::{BlockCheck, Blocks};
+pub(crate) use error::bytes;
 pub use error::{Error, Result};
 pub use file::File;
-pub use file_at::{FileAt, Stamp};
+pub use file_at::FileAt;
 pub use gate::{Gate, Pass};
 pub use hints::{Hints, Trouble};
 pub use memory::Memory;
 pub use offline::Offline;
 pub use retry::{Backoff, OPEN_PATIENCE, Retry};
+pub use stamp::Stamp;
 pub use urgency::Urgency;
 
 use std::fmt;

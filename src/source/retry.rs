@@ -86,17 +86,14 @@ impl Backoff {
     }
 
     fn patience(&self, error: &Error) -> Duration {
-        match error {
-            Error::Unreachable { is_expected, .. } if self.is_opening => {
-                let most = if *is_expected {
-                    OPEN_PATIENCE
-                } else {
-                    NEW_SERVER_PATIENCE
-                };
-                self.patience.min(most)
+        let most = match error {
+            Error::Unreachable { is_expected, .. } if self.is_opening && *is_expected => {
+                OPEN_PATIENCE
             }
-            _ => self.patience,
-        }
+            Error::Unreachable { .. } if self.is_opening => NEW_SERVER_PATIENCE,
+            _ => Duration::MAX,
+        };
+        self.patience.min(most)
     }
 
     fn progressed(&mut self, bytes: u64) {

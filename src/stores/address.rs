@@ -4,14 +4,16 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What a signature expects to be percent-encoded in a path: all but the unreserved characters of RFC 3986
-/// and the slash (AWS, "Create a signed AWS API request", step 1).
-const ENCODED: AsciiSet = NON_ALPHANUMERIC
+/// What a signature expects to be percent-encoded in a query: all but the unreserved characters of RFC 3986
+/// (AWS, "Create a signed AWS API request", step 1).
+pub(super) const IN_QUERY: AsciiSet = NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
-    .remove(b'~')
-    .remove(b'/');
+    .remove(b'~');
+
+/// The same in a path, where slashes stay.
+const IN_PATH: AsciiSet = IN_QUERY.remove(b'/');
 
 /// The kinds of object stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +38,13 @@ pub struct ObjectAddress {
 }
 
 /// Why a text is not the address of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// The bucket is missing, or has characters that no bucket can have.
+    #[error("no bucket has such a name; the form is {}", .0.form())]
     Bucket(Service),
     /// The key has `.` or `..` between slashes. URLs cannot have such paths.
+    #[error("a key with '.' or '..' between slashes cannot be requested by URL")]
     Dots,
 }
 
@@ -108,7 +112,7 @@ impl ObjectAddress {
 
     /// The key as the path of a URL, without a slash in front.
     pub(super) fn encoded_key(&self) -> String {
-        utf8_percent_encode(&self.key, &ENCODED).to_string()
+        utf8_percent_encode(&self.key, &IN_PATH).to_string()
     }
 }
 
@@ -123,25 +127,6 @@ impl fmt::Display for ObjectAddress {
         )
     }
 }
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AddressError::Bucket(service) => {
-                write!(
-                    f,
-                    "no bucket has such a name; the form is {}",
-                    service.form()
-                )
-            }
-            AddressError::Dots => {
-                f.write_str("a key with '.' or '..' between slashes cannot be requested by URL")
-            }
-        }
-    }
-}
-
-impl std::error::Error for AddressError {}
 
 #[cfg(test)]
 mod tests {

@@ -1,17 +1,13 @@
 //! Azure Blob Storage: accounts, and where credentials are.
 
-use std::sync::Arc;
-
 use reqsign_azure_storage::{
     AzureCliCredentialProvider, AzurePipelinesCredentialProvider,
     ClientCertificateCredentialProvider, ClientSecretCredentialProvider, Credential,
     EnvCredentialProvider, ImdsCredentialProvider, StaticCredentialProvider,
     WorkloadIdentityCredentialProvider,
 };
-use reqsign_core::ProvideCredentialDyn;
 
 use super::address::ObjectAddress;
-use super::context::context;
 use super::environment::{first_of, variable};
 use super::keys::Place;
 use super::settings::StoreSettings;
@@ -58,22 +54,15 @@ pub(super) fn url(address: &ObjectAddress, endpoint: &Url) -> Url {
 /// Where credentials may be: account keys and shared access signatures, then identities in the order of
 /// Microsoft's libraries (Microsoft, "DefaultAzureCredential overview").
 pub(super) fn places(settings: &StoreSettings, clients: &Clients) -> Vec<Place<Credential>> {
-    type Provider = Arc<dyn ProvideCredentialDyn<Credential = Credential>>;
-    let place = |name: &str, is_optional: bool, provider: Provider| Place {
-        name: name.to_owned(),
-        context: context(clients),
-        provider,
-        is_optional,
-    };
     let mut places = Vec::new();
     let key = first_of(&["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"]);
     let key = key.or_else(|| in_connection_string("AccountKey"));
     if let (Some(account), Some(key)) = (account(settings), key) {
         let provider = StaticCredentialProvider::new_shared_key(&account, &key);
-        places.push(place(
+        places.push(Place::new(
             "the account key of the environment",
-            false,
-            Arc::new(provider),
+            clients,
+            provider,
         ));
     }
     let signature = variable("AZURE_STORAGE_SAS_TOKEN");
@@ -81,50 +70,45 @@ pub(super) fn places(settings: &StoreSettings, clients: &Clients) -> Vec<Place<C
     if let Some(signature) = signature {
         let signature = signature.trim_start_matches('?');
         let provider = StaticCredentialProvider::new_sas_token(signature);
-        places.push(place("AZURE_STORAGE_SAS_TOKEN", false, Arc::new(provider)));
+        places.push(Place::new("AZURE_STORAGE_SAS_TOKEN", clients, provider));
     }
-    let others: [(&str, bool, Provider); 7] = [
-        (
+    places.extend([
+        Place::new(
             "AZURE_STORAGE_BEARER_TOKEN",
-            false,
-            Arc::new(EnvCredentialProvider::new()),
+            clients,
+            EnvCredentialProvider::new(),
         ),
-        (
+        Place::new(
             "AZURE_CLIENT_SECRET",
-            false,
-            Arc::new(ClientSecretCredentialProvider::new()),
+            clients,
+            ClientSecretCredentialProvider::new(),
         ),
-        (
+        Place::new(
             "AZURE_CLIENT_CERTIFICATE_PATH",
-            false,
-            Arc::new(ClientCertificateCredentialProvider::new()),
+            clients,
+            ClientCertificateCredentialProvider::new(),
         ),
-        (
+        Place::new(
             "AZURE_FEDERATED_TOKEN_FILE",
-            false,
-            Arc::new(WorkloadIdentityCredentialProvider::new()),
+            clients,
+            WorkloadIdentityCredentialProvider::new(),
         ),
-        (
+        Place::new(
             "Azure Pipelines",
-            false,
-            Arc::new(AzurePipelinesCredentialProvider::new()),
+            clients,
+            AzurePipelinesCredentialProvider::new(),
         ),
-        (
+        Place::optional(
             "the managed identity",
-            true,
-            Arc::new(ImdsCredentialProvider::new()),
+            clients,
+            ImdsCredentialProvider::new(),
         ),
-        (
+        Place::optional(
             "the login of the Azure CLI ('az login')",
-            true,
-            Arc::new(AzureCliCredentialProvider::new()),
+            clients,
+            AzureCliCredentialProvider::new(),
         ),
-    ];
-    places.extend(
-        others
-            .into_iter()
-            .map(|(name, is_optional, provider)| place(name, is_optional, provider)),
-    );
+    ]);
     places
 }
 

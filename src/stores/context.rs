@@ -54,13 +54,8 @@ impl FileRead for Files {
     }
 }
 
+#[derive(Debug)]
 struct Services(Clients);
-
-impl fmt::Debug for Services {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Services")
-    }
-}
 
 impl HttpSend for Services {
     async fn http_send(&self, mut request: http::Request<Bytes>) -> Result<http::Response<Bytes>> {

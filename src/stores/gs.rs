@@ -1,16 +1,13 @@
 //! Google Cloud Storage: its XML API, and where credentials are (Google, "How Application Default Credentials
 //! works").
 
-use std::sync::Arc;
-
-use reqsign_core::{Context, ProvideCredential, ProvideCredentialDyn, Result};
+use reqsign_core::{Context, ProvideCredential, Result};
 use reqsign_google::{
     Credential, EnvCredentialProvider, ServiceAccountTokenCredentialProvider,
     VmMetadataCredentialProvider, WellKnownCredentialProvider,
 };
 
 use super::address::ObjectAddress;
-use super::context::context;
 use super::environment::variable;
 use super::keys::Place;
 use super::settings::StoreSettings;
@@ -37,34 +34,22 @@ pub(super) fn url(address: &ObjectAddress, endpoint: &Url) -> Url {
 
 /// Where credentials may be.
 pub(super) fn places(clients: &Clients) -> Vec<Place<Credential>> {
-    let place = |name: &str, is_optional: bool, provider: Arc<Tokens>| Place {
-        name: name.to_owned(),
-        context: context(clients),
-        provider,
-        is_optional,
-    };
-    let of = |provider: Arc<dyn ProvideCredentialDyn<Credential = Credential>>| {
-        Arc::new(Tokens(provider))
-    };
+    let metadata = VmMetadataCredentialProvider::new().with_scope(SCOPE);
     vec![
-        place(
+        Place::new(
             "GOOGLE_APPLICATION_CREDENTIALS",
-            false,
-            of(Arc::new(EnvCredentialProvider::new().with_scope(SCOPE))),
+            clients,
+            Tokens(EnvCredentialProvider::new().with_scope(SCOPE)),
         ),
-        place(
+        Place::new(
             "the login of gcloud ('gcloud auth application-default login')",
-            false,
-            of(Arc::new(
-                WellKnownCredentialProvider::new().with_scope(SCOPE),
-            )),
+            clients,
+            Tokens(WellKnownCredentialProvider::new().with_scope(SCOPE)),
         ),
-        place(
+        Place::optional(
             "the metadata service of Google Cloud",
-            true,
-            of(Arc::new(
-                VmMetadataCredentialProvider::new().with_scope(SCOPE),
-            )),
+            clients,
+            Tokens(metadata),
         ),
     ]
 }
@@ -72,13 +57,13 @@ pub(super) fn places(clients: &Clients) -> Vec<Place<Credential>> {
 /// Credentials as access tokens. The key of a service account is exchanged for one, which is kept; the
 /// signer would exchange it for every request.
 #[derive(Debug)]
-struct Tokens(Arc<dyn ProvideCredentialDyn<Credential = Credential>>);
+struct Tokens<P>(P);
 
-impl ProvideCredential for Tokens {
+impl<P: ProvideCredential<Credential = Credential>> ProvideCredential for Tokens<P> {
     type Credential = Credential;
 
     async fn provide_credential(&self, context: &Context) -> Result<Option<Credential>> {
-        let found = self.0.provide_credential_dyn(context).await?;
+        let found = self.0.provide_credential(context).await?;
         let Some(Credential {
             service_account: Some(account),
             token: None,

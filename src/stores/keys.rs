@@ -1,12 +1,14 @@
 //! Credentials that are loaded once, and renewed before they expire.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqsign_core::time::Timestamp;
-use reqsign_core::{Context, ProvideCredentialDyn, SigningCredential};
+use reqsign_core::{Context, ProvideCredential, ProvideCredentialDyn, SigningCredential};
+
+use super::context::context;
+use crate::http::Clients;
 
 /// Credentials are renewed in the background when less than this is left of them, so that no request waits.
 /// Services that give temporary credentials have new ones by then (AWS, "Retrieve security credentials from
@@ -30,6 +32,34 @@ pub(super) struct Place<K> {
     pub(super) is_optional: bool,
 }
 
+impl<K: SigningCredential> Place<K> {
+    /// A place at which an error ends the search.
+    pub(super) fn new(
+        name: &str,
+        clients: &Clients,
+        provider: impl ProvideCredential<Credential = K>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            context: context(clients),
+            provider: Arc::new(provider),
+            is_optional: false,
+        }
+    }
+
+    /// A place that need not exist.
+    pub(super) fn optional(
+        name: &str,
+        clients: &Clients,
+        provider: impl ProvideCredential<Credential = K>,
+    ) -> Self {
+        Self {
+            is_optional: true,
+            ..Self::new(name, clients, provider)
+        }
+    }
+}
+
 /// The credentials for a store.
 pub(super) struct Keys<K> {
     places: Vec<Place<K>>,
@@ -48,14 +78,9 @@ struct Held<K> {
 }
 
 /// Why there are no credentials, as a sentence for the user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub(super) struct NoKeys(pub(super) String);
-
-impl fmt::Display for NoKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl<K: SigningCredential> Keys<K> {
     /// Searches `places` in this order when credentials are first needed.
@@ -181,7 +206,7 @@ fn one_line(error: &reqsign_core::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqsign_core::{Error, ProvideCredential, Result};
+    use reqsign_core::{Error, Result};
     use std::sync::atomic::AtomicU32;
 
     /// A key with a number, and the second since 1970 at which it expires.
@@ -219,11 +244,10 @@ mod tests {
     }
 
     fn keys(service: &Arc<Service>, is_optional: bool) -> Arc<Keys<Key>> {
-        let provider = service.clone();
         let place = Place {
             name: "the service".into(),
             context: Context::new(),
-            provider,
+            provider: service.clone(),
             is_optional,
         };
         Keys::retrying(vec![place], Duration::ZERO)

@@ -1,6 +1,5 @@
 //! Requests to a store: signed, repeated while that makes sense, and their errors in words.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -8,11 +7,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use sha2::{Digest, Sha256};
 
-use super::address::Service;
-use super::store::Store;
+use super::address::{IN_QUERY, Service};
+use super::store::{CONTENT_HASH, Store};
 use crate::http::{Authorizer, Clients, Refusal, call, display_url};
 use crate::ranges::hex;
 use crate::source::{self, Backoff, Origin};
@@ -28,17 +27,6 @@ const MOST_DOUBLED: u32 = 4;
 
 /// The longest answer in bytes: a page of a thousand keys, parts or uploads.
 const MAX_ANSWER: usize = 4 << 20;
-
-/// What a signature expects to be percent-encoded in a query: all but the unreserved characters of RFC 3986
-/// (AWS, "Create a signed AWS API request", step 1).
-const ENCODED: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
-
-/// What a request's body hashes to, which is signed with it. So nobody changes it on the way.
-const CONTENT_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// Sends requests for one object or bucket.
 pub struct Requests {
@@ -63,7 +51,8 @@ pub struct Ask<'a> {
 }
 
 /// Why a request failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {doing}: {error}")]
 pub struct RequestError {
     /// What was asked of the store.
     pub doing: &'static str,
@@ -82,14 +71,6 @@ impl RequestError {
         }
     }
 }
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {}: {}", self.doing, self.error)
-    }
-}
-
-impl std::error::Error for RequestError {}
 
 impl Requests {
     /// For the object or bucket of `store`. A request is repeated for `patience` after errors that may pass.
@@ -173,7 +154,7 @@ impl Requests {
         if !ask.query.is_empty() {
             let pairs = ask.query.iter();
             let pairs = pairs
-                .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, &ENCODED)));
+                .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, &IN_QUERY)));
             url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
         }
         let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
@@ -212,11 +193,7 @@ impl Requests {
         if error.is_transient() {
             return (error, refusal.code.clone());
         }
-        let advice = self.store.advice(refusal);
-        let why = match advice.as_str() {
-            "" => refusal.text(),
-            advice => format!("{}; {advice}", refusal.text()),
-        };
+        let why = refusal.text_with(&self.store.advice(refusal));
         let error = source::Error::Refused {
             origin,
             status: refusal.status,

@@ -26,26 +26,19 @@ const MAX_SOURCES: usize = 5;
 
 type Provider = Arc<dyn ProvideCredentialDyn<Credential = Credential>>;
 
-/// The profile to use, and whether the user named it.
-fn profile_name(settings: &StoreSettings) -> (String, bool) {
-    match settings.profile.clone().or_else(Profile::chosen) {
-        Some(name) => (name, true),
-        None => ("default".to_owned(), false),
-    }
-}
-
 /// The profile to use.
 ///
 /// # Errors
 /// If the user named one that no file has.
 pub(super) fn profile(settings: &StoreSettings) -> Result<Profile, String> {
-    let (name, is_named) = profile_name(settings);
-    match Profile::load(&name)? {
+    let named = settings.profile.clone().or_else(Profile::chosen);
+    let name = named.as_deref().unwrap_or("default");
+    match Profile::load(name)? {
         Some(profile) => Ok(profile),
-        None if is_named => Err(format!(
+        None if named.is_some() => Err(format!(
             "there is no profile '{name}' in ~/.aws/config and ~/.aws/credentials"
         )),
-        None => Ok(Profile::empty(name)),
+        None => Ok(Profile::empty(name.to_owned())),
     }
 }
 
@@ -117,20 +110,15 @@ pub(super) fn places(
     region: &str,
     clients: &Clients,
 ) -> Result<Vec<Place<Credential>>, String> {
-    let place = |name: &str, is_optional: bool, provider: Provider| Place {
-        name: name.to_owned(),
-        context: context(clients),
-        provider,
-        is_optional,
-    };
     // A profile that is named as an option is meant, whatever else there is.
     let is_meant = settings.profile.is_some();
     let mut places = Vec::new();
     if !is_meant {
-        places.push(place(
+        let provider = EnvCredentialProvider::new();
+        places.push(Place::new(
             "AWS_ACCESS_KEY_ID in the environment",
-            false,
-            Arc::new(EnvCredentialProvider::new()),
+            clients,
+            provider,
         ));
     }
     let name = format!("profile '{}'", profile.name);
@@ -145,22 +133,23 @@ pub(super) fn places(
         None => {}
     }
     if !is_meant {
-        let web_identity = AssumeRoleWithWebIdentityCredentialProvider::new();
-        places.push(place(
-            "AWS_WEB_IDENTITY_TOKEN_FILE",
-            false,
-            Arc::new(web_identity),
-        ));
-        places.push(place(
-            "the container's credentials service",
-            false,
-            Arc::new(ECSCredentialProvider::new()),
-        ));
-        places.push(place(
-            "the metadata service of EC2",
-            true,
-            Arc::new(IMDSv2CredentialProvider::new()),
-        ));
+        places.extend([
+            Place::new(
+                "AWS_WEB_IDENTITY_TOKEN_FILE",
+                clients,
+                AssumeRoleWithWebIdentityCredentialProvider::new(),
+            ),
+            Place::new(
+                "the container's credentials service",
+                clients,
+                ECSCredentialProvider::new(),
+            ),
+            Place::optional(
+                "the metadata service of EC2",
+                clients,
+                IMDSv2CredentialProvider::new(),
+            ),
+        ]);
     }
     Ok(places)
 }

@@ -18,7 +18,8 @@ use crate::source::Error;
 /// The hash of an empty body, which S3 wants to see in a request.
 const EMPTY_BODY: &str = reqsign_aws_v4::EMPTY_STRING_SHA256;
 
-const CONTENT_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+/// What a request's body hashes to, which is signed with it. So nobody changes it on the way.
+pub(super) const CONTENT_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// One object or bucket in a store, which signs the requests for it.
 pub struct Store {
@@ -48,34 +49,29 @@ impl Store {
         settings: StoreSettings,
         clients: &Clients,
     ) -> Result<Self, String> {
-        let mut region = String::new();
-        let (endpoint, signing) = match address.service {
+        let (mut region, mut signing) = (String::new(), Signing::None);
+        let is_signed = !settings.anonymous;
+        let endpoint = match address.service {
             Service::S3 => {
                 let profile = s3::profile(&settings)?;
                 region = s3::region(&settings, &profile);
-                let signing = if settings.anonymous {
-                    Signing::None
-                } else {
+                if is_signed {
                     let places = s3::places(&settings, &profile, &region, clients)?;
-                    Signing::S3(Keys::new(places))
-                };
-                (s3::endpoint(&settings, &profile), signing)
+                    signing = Signing::S3(Keys::new(places));
+                }
+                s3::endpoint(&settings, &profile)
             }
             Service::Gs => {
-                let signing = if settings.anonymous {
-                    Signing::None
-                } else {
-                    Signing::Gs(Keys::new(gs::places(clients)))
-                };
-                (Some(gs::endpoint(&settings)), signing)
+                if is_signed {
+                    signing = Signing::Gs(Keys::new(gs::places(clients)));
+                }
+                Some(gs::endpoint(&settings))
             }
             Service::Az => {
-                let signing = if settings.anonymous {
-                    Signing::None
-                } else {
-                    Signing::Az(Keys::new(az::places(&settings, clients)))
-                };
-                (Some(az::endpoint(&settings)?), signing)
+                if is_signed {
+                    signing = Signing::Az(Keys::new(az::places(&settings, clients)));
+                }
+                Some(az::endpoint(&settings)?)
             }
         };
         let endpoint = endpoint.as_deref().map(parse_endpoint).transpose()?;
@@ -153,17 +149,12 @@ impl Store {
         url: &mut Url,
         headers: &mut HeaderMap,
     ) -> Result<(), NoKeys> {
+        if self.settings.requester_pays && matches!(self.signing, Signing::None | Signing::S3(_)) {
+            headers.insert("x-amz-request-payer", HeaderValue::from_static("requester"));
+        }
         match &self.signing {
-            Signing::None => {
-                if self.settings.requester_pays {
-                    headers.insert("x-amz-request-payer", HeaderValue::from_static("requester"));
-                }
-                Ok(())
-            }
+            Signing::None => Ok(()),
             Signing::S3(keys) => {
-                if self.settings.requester_pays {
-                    headers.insert("x-amz-request-payer", HeaderValue::from_static("requester"));
-                }
                 let hash = HeaderValue::from_static(EMPTY_BODY);
                 headers.entry(CONTENT_HASH).or_insert(hash);
                 let keys = keys.get().await?;

@@ -14,7 +14,7 @@ use super::unsigned::unsigned;
 use crate::cache::{Cached, CachedNodes, Key};
 use crate::content::{self, Cid, Verified};
 use crate::gateways::{GatewaySet, Gateways};
-use crate::http::{Authorization, Authorizer, HttpOptions, display_url};
+use crate::http::{Authorizer, HttpOptions, display_url};
 use crate::reader;
 use crate::source::{self, Blocks, File, Memory, Offline, Retry, Source};
 use crate::stores::{ObjectAddress, Store};
@@ -160,7 +160,7 @@ impl Stack<'_> {
         let endpoint = store.endpoint().map_or("", |url| url.as_str());
         let key = Key::url(&format!("{address} {endpoint}"), &address.to_string());
         let http = HttpOptions {
-            authorization: Authorization(Some(store.clone())),
+            authorization: Some(store.clone()),
             ..http.clone()
         };
         let gateways = self.servers.data(&http, |_| store.url().into());

@@ -82,7 +82,7 @@ fn serve_one(server: &mut Server, now: Instant) {
     let mut loan = lent(server.take(16, DEMAND, now));
     server.written(&mut loan);
     server.answered(100 * MS, false, now);
-    server.received(1_000_000, 100 * MS);
+    server.link.received(1_000_000, 100 * MS);
     server.done(&mut loan, now);
 }
 
@@ -196,9 +196,9 @@ fn few_connections_are_busy_to_a_near_server_unless_they_are_slow() {
         loans.len()
     };
     server.answered(MS / 4, false, now);
-    server.received(1_000_000, 10 * MS);
+    server.link.received(1_000_000, 10 * MS);
     assert_eq!(busy(&mut server), 6);
-    server.received(1_000_000, 1000 * MS);
+    server.link.received(1_000_000, 1000 * MS);
     assert_eq!(busy(&mut server), 16);
 }
 

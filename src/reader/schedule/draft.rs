@@ -16,12 +16,11 @@ use crate::reader::block::Blocks;
 const MIN_SPLIT: u64 = 256 * 1024;
 
 /// Where the ranges of a source are best cut.
-pub(crate) trait Boundaries {
-    /// The smallest range around `range` that can be verified on its own.
-    fn unit(&self, range: Range<u64>) -> Range<u64>;
-
-    /// The preferred end of a request near `end`: `end`, or a boundary soon after it.
-    fn preferred_end(&self, end: u64) -> u64;
+pub(crate) struct Boundaries<'a> {
+    /// The smallest range around another that can be verified on its own.
+    pub(crate) unit: &'a dyn Fn(Range<u64>) -> Range<u64>,
+    /// The preferred end of a request near an offset: that offset, or a boundary soon after it.
+    pub(crate) preferred_end: &'a dyn Fn(u64) -> u64,
 }
 
 /// Requests of one stream.
@@ -64,7 +63,7 @@ pub(crate) struct ReadAhead {
 
 impl Demand {
     /// Splits the last request over the connections that are `ready`, or else aligns its extension.
-    pub(crate) fn align(&mut self, source: &dyn Boundaries, ready: usize) {
+    pub(crate) fn align(&mut self, source: &Boundaries<'_>, ready: usize) {
         let Some(last) = self.ranges.last().cloned() else {
             return;
         };
@@ -82,33 +81,33 @@ impl Demand {
 
 impl ReadAhead {
     /// Moves the end of the range to the preferred boundary, and then to whole verification units.
-    pub(crate) fn align(&mut self, source: &dyn Boundaries) {
+    pub(crate) fn align(&mut self, source: &Boundaries<'_>) {
         extend(&mut self.wanted, source);
         let range = &self.wanted.range;
         self.request = if self.wanted.extent_end == Some(range.end) {
-            source.unit(range.clone())
+            (source.unit)(range.clone())
         } else {
             whole_units(range, source)
         };
-        self.unit = len(&source.unit(range.start..range.start + 1));
+        self.unit = len(&(source.unit)(range.start..range.start + 1));
     }
 }
 
-fn extend(wanted: &mut Wanted, source: &dyn Boundaries) {
+fn extend(wanted: &mut Wanted, source: &Boundaries<'_>) {
     if wanted.extent_end.is_some() {
-        wanted.extend_to(source.preferred_end(wanted.range.end));
+        wanted.extend_to((source.preferred_end)(wanted.range.end));
     }
 }
 
 /// Splits `range`, which consists of whole verification units, into about `count` pieces that do so
 /// as well.
-fn split(range: &Range<u64>, count: u64, source: &dyn Boundaries) -> Vec<Range<u64>> {
+fn split(range: &Range<u64>, count: u64, source: &Boundaries<'_>) -> Vec<Range<u64>> {
     let length = len(range).div_ceil(count);
     let mut pieces = Vec::new();
     let mut start = range.start;
     while start < range.end {
         let end = (start + length).min(range.end);
-        let end = source.unit(start..end).end.min(range.end);
+        let end = (source.unit)(start..end).end.min(range.end);
         pieces.push(start..end);
         start = end;
     }
@@ -117,9 +116,9 @@ fn split(range: &Range<u64>, count: u64, source: &dyn Boundaries) -> Vec<Range<u
 
 /// `range` with its last verification unit whole, or left out if less than half of it is wanted. So
 /// requests have the intended length on average.
-fn whole_units(range: &Range<u64>, source: &dyn Boundaries) -> Range<u64> {
-    let all = source.unit(range.clone());
-    let last = source.unit(range.end - 1..range.end);
+fn whole_units(range: &Range<u64>, source: &Boundaries<'_>) -> Range<u64> {
+    let all = (source.unit)(range.clone());
+    let last = (source.unit)(range.end - 1..range.end);
     let is_less_than_half = range.end - last.start < last.end - range.end;
     if is_less_than_half && last.start > range.start {
         all.start..last.start

@@ -196,7 +196,7 @@ impl FlowControl {
     fn initial_window(&self) -> u64 {
         let connection = self.link.connection_rate();
         let known = connection.map_or(INITIAL_RATE, |rate| SHARED * self.connections * rate);
-        let window = (known.min(INITIAL_RATE) * self.link.latency()) as u64;
+        let window = (known.min(INITIAL_RATE) * self.link.latency) as u64;
         window.clamp(*INITIAL_WINDOW.start(), *INITIAL_WINDOW.end())
     }
 
@@ -221,8 +221,8 @@ impl FlowControl {
                     len
                 }
             }
-            None if self.is_pipelined => self.pipelined_len(self.link.total_rate()),
-            None => self.sequential_len(HEADROOM * self.link.total_rate(), max),
+            None if self.is_pipelined => self.pipelined_len(self.link.total_rate),
+            None => self.sequential_len(HEADROOM * self.link.total_rate, max),
         };
         let len = (len.min(max) as u64).clamp(*REQUEST.start(), *REQUEST.end()) as f64;
         ((len / self.unit).round().max(1.0) * self.unit) as u64
@@ -231,7 +231,7 @@ impl FlowControl {
     /// The length with which all connections carry `rate` if each answers one request per round
     /// trip.
     fn pipelined_len(&self, rate: f64) -> f64 {
-        PIPELINED_HEADROOM * rate * self.link.latency() / self.connections
+        PIPELINED_HEADROOM * rate * self.link.latency / self.connections
     }
 
     /// The length with which all connections carry `rate` if each is idle for a round trip before
@@ -242,7 +242,7 @@ impl FlowControl {
         let connection = self.link.connection_rate().unwrap_or(0.0).max(1.0);
         let idle = self.connections - rate / connection;
         if idle > 0.0 {
-            rate * self.link.latency() / idle
+            rate * self.link.latency / idle
         } else {
             max
         }
@@ -257,7 +257,7 @@ impl FlowControl {
             return start.window.min(limit).max(self.initial_window());
         }
         let len = self.request_len();
-        let needed = GAIN * self.link.in_flight_for(self.link.total_rate(), len);
+        let needed = GAIN * self.link.in_flight_for(self.link.total_rate, len);
         // More than all connections can fetch at once would only wait. That is a request each and,
         // with pipelining, most of the next one.
         let next = if self.is_pipelined {
@@ -271,7 +271,7 @@ impl FlowControl {
 
     /// A stream is stalled if its reader had to wait within this time.
     pub(super) fn stalled_within(&self) -> Duration {
-        let trips = Duration::from_secs_f64(STALLED_WITHIN_ROUND_TRIPS * self.link.latency());
+        let trips = Duration::from_secs_f64(STALLED_WITHIN_ROUND_TRIPS * self.link.latency);
         STALLED_WITHIN.max(trips)
     }
 

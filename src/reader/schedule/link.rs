@@ -32,15 +32,15 @@ const SATURATED: f64 = 0.9;
 #[derive(Debug)]
 pub(super) struct LinkEstimate {
     /// From a request to its first byte, in seconds. Near the lowest value that was seen.
-    latency: f64,
+    pub(super) latency: f64,
     /// Bytes a second of one connection during a transfer; 0 while unknown.
     connection_rate: f64,
     /// Bytes a second of all connections together: the maximum of recent spans.
-    total_rate: f64,
+    pub(super) total_rate: f64,
     span_start: Instant,
     span_bytes: u64,
     /// Bytes that have arrived since the beginning.
-    arrived: u64,
+    pub(super) total_arrived: u64,
     /// [`Hints::received`](crate::source::Hints::received) at the last arrival.
     source_received: u64,
     latencies: Latencies,
@@ -62,7 +62,7 @@ impl LinkEstimate {
             total_rate: 0.0,
             span_start: now,
             span_bytes: 0,
-            arrived: 0,
+            total_arrived: 0,
             source_received: 0,
             latencies: Latencies::default(),
         }
@@ -118,7 +118,7 @@ impl LinkEstimate {
         });
         self.source_received = self.source_received.max(source_received.unwrap_or(0));
         self.span_bytes += bytes;
-        self.arrived += bytes;
+        self.total_arrived += bytes;
         bytes
     }
 
@@ -140,11 +140,6 @@ impl LinkEstimate {
         SPAN.max(Duration::from_secs_f64(1.5 * self.latency))
     }
 
-    /// Seconds from a request to its first byte.
-    pub(super) fn latency(&self) -> f64 {
-        self.latency
-    }
-
     /// Bytes a second of one connection; `None` while unknown.
     pub(super) fn connection_rate(&self) -> Option<f64> {
         (self.connection_rate > 0.0).then_some(self.connection_rate)
@@ -155,11 +150,6 @@ impl LinkEstimate {
         // The reads so far may not have used all connections. Together they carry at least four times as much as one.
         let several = self.connection_rate().map_or(assumed, |rate| 4.0 * rate);
         (self.latency, self.total_rate.max(several))
-    }
-
-    /// Bytes a second of all connections together.
-    pub(super) fn total_rate(&self) -> f64 {
-        self.total_rate
     }
 
     /// Bytes a second of all connections together, counting what has come in the current span.
@@ -180,11 +170,6 @@ impl LinkEstimate {
             .connection_rate()
             .map_or(0.0, |r| request_len as f64 / r);
         rate * (self.latency + transfer)
-    }
-
-    /// Bytes that have arrived since the beginning.
-    pub(super) fn total_arrived(&self) -> u64 {
-        self.arrived
     }
 
     /// The times from a request to a server to its first byte.

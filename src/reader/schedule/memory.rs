@@ -18,8 +18,8 @@ const DEMAND_SHARE: usize = 8;
 pub(super) struct Memory {
     share: Arc<Share>,
     pool: Pool,
-    /// The buffers that read-ahead has lacked.
-    lacking: Option<usize>,
+    /// The buffers that read-ahead has lacked since the last look.
+    pub(super) lacking: Option<usize>,
     blocks: HashMap<u64, Weak<Block>>,
     /// Blocks that each stream has fetched and not read.
     held: HashMap<StreamId, Blocks>,
@@ -41,16 +41,6 @@ impl Memory {
     pub(super) fn touch(&mut self) -> usize {
         self.share.touch(!self.held.is_empty());
         self.share.readers()
-    }
-
-    /// How many buffers read-ahead has lacked since the last call.
-    pub(super) fn take_lacking(&mut self) -> Option<usize> {
-        self.lacking.take()
-    }
-
-    /// Takes buffers out of the pool for good.
-    pub(super) fn take_out(&mut self, count: usize) {
-        self.pool.take_out(count);
     }
 
     /// How many buffers read-ahead leaves free.
@@ -184,12 +174,6 @@ impl Memory {
     /// Keeps blocks that have been read. If there are too many, drops those that were read longest ago.
     pub(super) fn keep_read(&mut self, blocks: &[Arc<Block>]) {
         blocks.iter().for_each(|block| self.share.keep_read(block));
-    }
-
-    /// Lets go of what was read of `range`, and gives the memory of free buffers back.
-    pub(super) fn drop_read(&mut self, range: &Range<u64>) {
-        blocks_of(range).for_each(|number| self.share.drop_read(number));
-        self.pool.trim();
     }
 
     /// Lets go of all that was read.

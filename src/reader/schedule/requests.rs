@@ -53,7 +53,7 @@ impl InFlight {
             self.first = Some(FirstChunk {
                 at: now,
                 end: range.end,
-                total_arrived: link.total_arrived(),
+                total_arrived: link.total_arrived,
             });
         }
     }
@@ -62,7 +62,7 @@ impl InFlight {
     pub(super) fn finished(&self, link: &mut LinkEstimate, now: Instant) {
         if let Some(first) = &self.first {
             let took = now.saturating_duration_since(first.at);
-            let all = link.total_arrived() - first.total_arrived;
+            let all = link.total_arrived - first.total_arrived;
             link.transferred(self.left.end - first.end, took, all);
         }
     }

@@ -64,11 +64,17 @@ impl Scheduler {
     /// Sets the time of the next event, and what the source says at that time.
     pub(crate) fn observe(&mut self, now: Instant, hints: Hints) {
         self.now = now;
-        self.update_share();
+        self.capacity.readers = self.memory.touch();
+        self.flow.set_memory(self.memory.for_read_ahead());
         let is_pipelined = hints.pipelined_within.is_some();
         self.capacity.hints = hints;
         let connections = self.capacity.read_ahead(false);
         self.flow.set_connections(connections, is_pipelined);
+    }
+
+    /// How many buffers read-ahead has lacked since the last call.
+    pub(crate) fn take_lacking(&mut self) -> Option<usize> {
+        self.memory.lacking.take()
     }
 
     /// The actions that follow from the events so far, to be carried out in this order.
@@ -114,9 +120,9 @@ impl Scheduler {
             self.memory.keep_read(&blocks);
             return Progress::Ready(blocks);
         }
-        let id = self.reads.add(read.range.clone(), in_range, blocks.clone());
+        let waiting = self.reads.add(read.range.clone(), in_range, blocks);
         self.release_read(stream);
-        Progress::Waiting(id, blocks)
+        Progress::Waiting(waiting)
     }
 
     /// Event: a read begins that is only wanted if all its bytes are in memory.
@@ -127,12 +133,6 @@ impl Scheduler {
         self.release_read(stream);
         self.memory.keep_read(&blocks);
         Some(blocks)
-    }
-
-    /// Event: memory is needed for something else. Takes this number of buffers out for good.
-    pub(crate) fn take_out(&mut self, buffers: usize) {
-        self.memory.take_out(buffers);
-        self.flow.set_memory(self.memory.for_read_ahead());
     }
 
     /// Event: a read that waited has ended without being woken.
@@ -164,9 +164,8 @@ impl Scheduler {
         let hints = &self.capacity.hints;
         let in_flight = self.requests.bytes().saturating_sub(hints.unverified);
         (self.flow).arrived(len(range), hints.received, in_flight, self.now);
-        for (read, blocks) in self.reads.arrived(range) {
+        for blocks in self.reads.arrived(range) {
             self.memory.keep_read(&blocks);
-            self.actions.push(Action::Wake(read, Wake::Ready));
         }
         if let Some(stream) = stream {
             self.read_ahead(stream);
@@ -182,7 +181,7 @@ impl Scheduler {
             (Ok(()), _) => request.finished(&mut self.flow.link, self.now),
             (Err(error), Priority::Demand) => {
                 let bad = failed_range(&request.left, &error);
-                self.wake(&request.left, |read| {
+                self.reads.wake(&request.left, |read| {
                     if overlaps(read, &bad) {
                         Wake::Failed(error.clone())
                     } else {
@@ -192,7 +191,7 @@ impl Scheduler {
                 self.failures.add(bad, error, self.now);
             }
             // The source tries less hard for read-ahead than for a reader that waits.
-            (Err(_), Priority::Prefetch) => self.wake(&request.left, |_| Wake::Again),
+            (Err(_), Priority::Prefetch) => self.reads.wake(&request.left, |_| Wake::Again),
         }
         if let Some(stream) = request.stream {
             self.read_ahead(stream);
@@ -220,16 +219,11 @@ impl Scheduler {
         let cancelled = self.requests.remove_if(|r| overlaps(&r.left, range));
         for (id, request) in cancelled {
             self.actions.push(Action::Cancel(id));
-            self.wake(&request.left, |_| Wake::Again);
+            self.reads.wake(&request.left, |_| Wake::Again);
         }
         for block in self.blocks(range) {
             block.forget(range);
         }
-    }
-
-    /// Event: nobody will read `range` again.
-    pub(crate) fn drop_read(&mut self, range: &Range<u64>) {
-        self.memory.drop_read(range);
     }
 
     /// Event: bytes of `range` have come without a request. Returns blocks for them, if there is
@@ -246,10 +240,7 @@ impl Scheduler {
         let cancelled = self.requests.remove_if(|_| true).into_iter();
         let cancelled = cancelled.map(|(id, _)| Action::Cancel(id));
         self.actions.extend(cancelled);
-        for read in self.reads.remove_all() {
-            let closed = Wake::Failed(Error::Closed);
-            self.actions.push(Action::Wake(read, closed));
-        }
+        (self.reads).wake(&(0..u64::MAX), |_| Wake::Failed(Error::Closed));
         self.memory.release_all();
     }
 
@@ -440,10 +431,10 @@ impl Scheduler {
         self.flow.growth(load)
     }
 
-    /// Makes room for this many blocks. Streams give up what was fetched for them, beginning with the stream that was
+    /// Event: this reader or another one needs memory for this many blocks. Streams give up what was fetched for them, beginning with the stream that was
     /// read longest ago. If that is not enough, all blocks that were read are dropped. Any others are still in use by
     /// requests that are being cancelled, and by reads that will end.
-    fn make_room(&mut self, blocks: usize) {
+    pub(crate) fn make_room(&mut self, blocks: usize) {
         while !self.memory.has_free(blocks) {
             match self.streams.remove_oldest() {
                 Some(stream) => self.end_stream(stream),
@@ -479,20 +470,12 @@ impl Scheduler {
     fn call(&mut self, call: SourceCall) {
         self.actions.push(Action::Call(call));
     }
-
-    /// Wakes the reads that touch `range`.
-    fn wake(&mut self, range: &Range<u64>, reason: impl Fn(&Range<u64>) -> Wake) {
-        for (id, read) in self.reads.remove_in(range) {
-            self.actions.push(Action::Wake(id, reason(&read)));
-        }
-    }
 }
 
 fn claim_spare(memory: &mut Memory, streams: &mut Streams, range: &Range<u64>) -> Option<Blocks> {
-    let is_over = |stream| streams.get(stream).is_none_or(|s| s.is_abandoned());
+    let is_over = |stream| streams.get(stream).is_none_or(|s| s.is_abandoned);
     memory.claim_spare(range, is_over)
 }
 
-mod sharing;
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ pub(super) struct Stream {
     pub(super) last_read: u64,
     pub(super) last_read_at: Instant,
     /// Whether the reader has gone elsewhere.
-    is_abandoned: bool,
+    pub(super) is_abandoned: bool,
 }
 
 /// The next request of a stream, before it is aligned to boundaries of the source.
@@ -365,9 +365,5 @@ impl Stream {
         self.requested = (0, self.position);
         self.window = 0;
         self.is_abandoned = true;
-    }
-
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.is_abandoned
     }
 }

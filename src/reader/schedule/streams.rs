@@ -137,7 +137,7 @@ impl Streams {
             let same_file = stream.file_end() == file_end;
             let after = if same_file { IDLE_IN_FILE } else { IDLE };
             stream.id != new
-                && !stream.is_abandoned()
+                && !stream.is_abandoned
                 && now.saturating_duration_since(stream.last_read_at) >= after
                 && !waiting.iter().any(|range| stream.is_near(range))
         });
@@ -159,7 +159,7 @@ impl Streams {
     pub(super) fn load(&self, lately: Duration, now: Instant) -> Load {
         let active = self.streams.iter().filter(|stream| {
             let idle_for = now.saturating_duration_since(stream.last_read_at);
-            stream.is_sequential() && !stream.is_abandoned() && idle_for < IDLE
+            stream.is_sequential() && !stream.is_abandoned && idle_for < IDLE
         });
         active.fold(Load::default(), |load, stream| Load {
             streams: load.streams + 1,

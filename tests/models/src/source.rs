@@ -1,8 +1,10 @@
 //! The rooms `source` and `http`, as far as the models need it.
 
 #[path = "../../../src/http/bandwidth_delay.rs"]
+#[allow(dead_code, reason = "the models use what requests use")]
 mod bandwidth_delay;
 #[path = "../../../src/http/connection.rs"]
+#[allow(dead_code, reason = "the models use what requests use")]
 mod connection;
 #[path = "../../../src/source/gate.rs"]
 mod gate;

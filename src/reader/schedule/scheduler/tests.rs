@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::reader::bound::Bound;
 use crate::reader::pool::Pool;
-use crate::reader::schedule::Boundaries;
+use crate::reader::schedule::{Boundaries, Waiting};
 use crate::source::{self, Origin};
 
 const KB: u64 = 1 << 10;
@@ -23,18 +23,9 @@ struct Machine {
     ready: usize,
     in_flight: Vec<Request>,
     cancelled: Vec<Range<u64>>,
+    waiting: Vec<Waiting>,
     woken: Vec<(ReadId, Wake)>,
     connections: usize,
-}
-
-impl Boundaries for u64 {
-    fn unit(&self, range: Range<u64>) -> Range<u64> {
-        range.start / self * self..range.end.next_multiple_of(*self)
-    }
-
-    fn preferred_end(&self, end: u64) -> u64 {
-        end
-    }
 }
 
 impl Machine {
@@ -52,9 +43,14 @@ impl Machine {
             ready: 1,
             in_flight: Vec::new(),
             cancelled: Vec::new(),
+            waiting: Vec::new(),
             woken: Vec::new(),
             connections: 0,
         }
+    }
+
+    fn unit(&self, range: Range<u64>) -> Range<u64> {
+        range.start / self.unit * self.unit..range.end.next_multiple_of(self.unit)
     }
 
     /// An event, with everything that follows from it.
@@ -64,6 +60,10 @@ impl Machine {
         loop {
             let actions = self.scheduler.take_actions();
             if actions.is_empty() {
+                for read in &mut self.waiting {
+                    let woken = read.woken.try_recv();
+                    self.woken.extend(woken.map(|wake| (read.id, wake)));
+                }
                 return result;
             }
             for action in actions {
@@ -74,14 +74,17 @@ impl Machine {
                         let at = at.expect("a request in flight");
                         self.cancelled.push(self.in_flight.remove(at).range);
                     }
-                    Action::Wake(read, wake) => self.woken.push((read, wake)),
                     Action::Call(SourceCall::Connect(connections)) => {
                         self.connections = connections;
                     }
                     Action::Call(SourceCall::Align(mut draft)) => {
+                        let source = Boundaries {
+                            unit: &|range| self.unit(range),
+                            preferred_end: &|end| end,
+                        };
                         match &mut draft {
-                            Draft::Demand(draft) => draft.align(&self.unit, self.ready),
-                            Draft::ReadAhead(draft) => draft.align(&self.unit),
+                            Draft::Demand(draft) => draft.align(&source, self.ready),
+                            Draft::ReadAhead(draft) => draft.align(&source),
                         }
                         self.scheduler.aligned(draft);
                     }
@@ -91,7 +94,7 @@ impl Machine {
     }
 
     fn read(&mut self, range: Range<u64>) -> Progress {
-        let unit = self.unit.unit(range.clone());
+        let unit = self.unit(range.clone());
         let mut read = begin(range, unit);
         self.event(|scheduler| scheduler.read(&mut read, None))
     }
@@ -99,9 +102,15 @@ impl Machine {
     /// A read that must wait.
     fn wait(&mut self, range: Range<u64>) -> ReadId {
         match self.read(range) {
-            Progress::Waiting(read, _) => read,
+            Progress::Waiting(read) => self.listen(read),
             other => panic!("{other:?}"),
         }
+    }
+
+    fn listen(&mut self, read: Waiting) -> ReadId {
+        let id = read.id;
+        self.waiting.push(read);
+        id
     }
 
     /// All bytes of the oldest request come.
@@ -192,7 +201,10 @@ fn a_draft_does_not_request_what_others_have_requested_meanwhile() {
     let mut reads = Vec::new();
     for range in [0..600 * KB, 300 * KB..900 * KB] {
         let mut read = begin(range.clone(), range);
-        reads.push(machine.scheduler.read(&mut read, None));
+        let Progress::Waiting(read) = machine.scheduler.read(&mut read, None) else {
+            panic!("nothing is in memory");
+        };
+        reads.push(machine.listen(read));
     }
     // Both drafts are aligned only now.
     machine.event(|_| ());
@@ -206,7 +218,7 @@ fn a_draft_does_not_request_what_others_have_requested_meanwhile() {
         machine.answer();
     }
     for read in reads {
-        assert!(matches!(read, Progress::Waiting(id, _) if machine.told(id) == Some(&Wake::Ready)));
+        assert_eq!(machine.told(read), Some(&Wake::Ready));
     }
 }
 

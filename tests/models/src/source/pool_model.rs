@@ -86,11 +86,10 @@ async fn exchange(pool: Halves, halves: Arc<AtomicUsize>, number: usize) {
         sent.server.0.lock().expect("a server").push(number);
         yield_now().await;
         lease.written();
-        if lease.turn().await.is_err() {
+        let Some(reader) = lease.turn().await else {
             continue;
-        }
-        let answered = lease.reader().expect("a half to read").server.clone();
-        let answer = answered.0.lock().expect("a server").remove(0);
+        };
+        let answer = reader.server.0.lock().expect("a server").remove(0);
         assert_eq!(answer, number, "somebody else's answer");
         lease.was_answered();
         match thread_rng().gen_range(0..4) {
@@ -101,7 +100,7 @@ async fn exchange(pool: Halves, halves: Arc<AtomicUsize>, number: usize) {
         }
         lease.still_comes(0);
         yield_now().await;
-        lease.done();
+        lease.done(reader);
         return;
     }
 }
