@@ -261,7 +261,7 @@ impl Archive {
 
     /// A read that has not got its bytes within this time fails.
     pub fn timeout(&self) -> Duration {
-        self.blob.timeout
+        self.blob.timeout()
     }
 
     /// The error of a read of an entry whose deadline has passed.

@@ -15,9 +15,9 @@ use super::block::{Blocks, blocks_of};
 use super::bound::{LEAST, SharedMemory};
 use super::counters::{Outcome, Status};
 use super::error::Error;
-use super::executor::Executor;
+use super::executor::{Attempt, Executor};
 use super::pool::BLOCK;
-use super::schedule::{Progress, Read, ReadId, Waiting, Wake};
+use super::schedule::{Read, Wake};
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::archive::Index;
@@ -68,10 +68,9 @@ impl Default for ReaderOptions {
 pub struct BlobReader {
     executor: Arc<Executor>,
     size: u64,
-    pub(super) timeout: Duration,
+    timeout: Duration,
     closed: CancellationToken,
-    /// How many requests may be in flight.
-    pub(super) connections: usize,
+    connections: usize,
 }
 
 impl BlobReader {
@@ -124,8 +123,8 @@ impl BlobReader {
             limit,
             stream: None,
         };
-        let first = (self.executor).event(|scheduler| scheduler.read(&mut read, None));
-        if let Progress::Ready(blocks) = &first
+        let first = self.executor.attempt(&mut read, None);
+        if let Attempt::Ready(blocks) = &first
             && copy(blocks, &range, &mut out)
         {
             return Ok(out);
@@ -188,6 +187,10 @@ impl BlobReader {
         &self.executor.runtime
     }
 
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The error of a read whose deadline has passed.
     pub(super) fn missed_deadline(&self, range: Range<u64>) -> Error {
         let after = self.timeout;
@@ -218,6 +221,11 @@ impl BlobReader {
     /// How far ahead of a reader its files should be announced, in bytes.
     pub(super) fn horizon(&self) -> u64 {
         self.executor.look(|scheduler| scheduler.horizon())
+    }
+
+    /// The number of requests that may be in flight.
+    pub(super) fn connections(&self) -> usize {
+        self.connections
     }
 
     /// What is known of the link: seconds from a request to its first byte, and bytes a second of all connections
@@ -279,35 +287,30 @@ impl BlobReader {
     async fn finish(
         &self,
         read: &mut Read,
-        first: Progress,
+        first: Attempt,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let mut progress = first;
+        let mut attempt = first;
         loop {
             let mut grant = None;
-            match progress {
-                Progress::Ready(blocks) if copy(&blocks, &read.range, out) => return Ok(()),
-                Progress::Ready(_) => {}
-                Progress::Waiting(Waiting { id, blocks, woken }) => {
-                    let _waiting = WaitingRead(&self.executor, id);
-                    match woken.await {
-                        Ok(Wake::Ready) if copy(&blocks, &read.range, out) => return Ok(()),
-                        Ok(Wake::Ready | Wake::Again) => {}
-                        Ok(Wake::Failed(error)) => return Err(error),
-                        // The scheduler ends only with the executor itself.
-                        Err(_) => return Err(Error::Closed),
-                    }
-                }
+            match attempt {
+                Attempt::Ready(blocks) if copy(&blocks, &read.range, out) => return Ok(()),
+                Attempt::Ready(_) => {}
+                Attempt::Waiting(waiting, blocks) => match waiting.woken().await {
+                    Wake::Ready if copy(&blocks, &read.range, out) => return Ok(()),
+                    Wake::Ready | Wake::Again => {}
+                    Wake::Failed(error) => return Err(error),
+                },
                 // No block is held meanwhile: two reads that each held half of what both need would
                 // wait for each other.
-                Progress::NeedsMemory(buffers) => {
+                Attempt::NeedsMemory(buffers) => {
                     let executor = &self.executor;
                     executor.share.take_from_others(buffers, false);
                     grant = Some(executor.pool().grant(buffers).await);
                 }
-                Progress::Failed(error) => return Err(error),
+                Attempt::Failed(error) => return Err(error),
             }
-            progress = (self.executor).event(|scheduler| scheduler.read(read, grant));
+            attempt = self.executor.attempt(read, grant);
         }
     }
 
@@ -333,15 +336,6 @@ impl BlobReader {
         };
         counters.ended(Priority::Demand, outcome);
         counters.arrived(tail.bytes.len(), &tail.origin);
-    }
-}
-
-/// A read that waits. Dropping it tells the scheduler that it does not wait any longer.
-struct WaitingRead<'a>(&'a Executor, ReadId);
-
-impl Drop for WaitingRead<'_> {
-    fn drop(&mut self) {
-        self.0.read_cancelled(self.1);
     }
 }
 

@@ -169,7 +169,7 @@ impl Checker {
         let Some(mut fetching) = self.fetch_again(id)? else {
             return Ok(());
         };
-        let after = self.0.blob.timeout;
+        let after = self.0.blob.timeout();
         let ended = tokio::time::timeout(after, fetching.wait_for(Option::is_some)).await;
         let error = self.is_wrong(id);
         match ended {

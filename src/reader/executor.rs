@@ -14,15 +14,18 @@ use std::time::SystemTime;
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::block::Blocks;
 use super::bound::{Bound, Member, Share};
 use super::counters::{Counters, Outcome};
 use super::error::Error;
-use super::pool::Pool;
+use super::pool::{Grant, Pool};
 use super::schedule::{
-    Action, Boundaries, Draft, ReadId, Request, RequestId, Scheduler, SourceCall,
+    Action, Boundaries, Draft, Progress, Read, ReadId, Request, RequestId, Scheduler, SourceCall,
+    Wake,
 };
 use super::trace::{Trace, Traced, TracedKind};
 use crate::archive::Index;
@@ -46,6 +49,26 @@ struct State {
     scheduler: Scheduler,
     /// For each request in flight, the handle that ends its task, and its priority.
     tasks: HashMap<RequestId, (AbortHandle, Priority)>,
+    /// Wakes each read that waits.
+    waiting: HashMap<ReadId, oneshot::Sender<Wake>>,
+}
+
+/// One attempt at a read.
+pub(super) enum Attempt {
+    /// All bytes are in these blocks.
+    Ready(Blocks),
+    /// All bytes will be in these blocks.
+    Waiting(WaitingRead, Blocks),
+    /// The next attempt needs a grant for this many buffers.
+    NeedsMemory(usize),
+    Failed(Error),
+}
+
+/// A read that waits. Dropping it tells the scheduler that it does not wait any longer.
+pub(super) struct WaitingRead {
+    executor: Arc<Executor>,
+    id: ReadId,
+    woken: oneshot::Receiver<Wake>,
 }
 
 impl Executor {
@@ -64,6 +87,7 @@ impl Executor {
             state: Mutex::new(State {
                 scheduler: Scheduler::new(share.clone(), connections, now),
                 tasks: HashMap::new(),
+                waiting: HashMap::new(),
             }),
             share,
             counters: Counters::default(),
@@ -80,9 +104,24 @@ impl Executor {
         &self.share.bound.pool
     }
 
-    /// Records that a read does not wait any longer.
-    pub(super) fn read_cancelled(&self, read: ReadId) {
-        self.state.lock().scheduler.read_cancelled(read);
+    /// Makes one attempt at a read.
+    pub(super) fn attempt(self: &Arc<Self>, read: &mut Read, grant: Option<Grant>) -> Attempt {
+        self.event_in(|state| match state.scheduler.read(read, grant) {
+            Progress::Ready(blocks) => Attempt::Ready(blocks),
+            Progress::NeedsMemory(buffers) => Attempt::NeedsMemory(buffers),
+            Progress::Failed(error) => Attempt::Failed(error),
+            Progress::Waiting(id, blocks) => {
+                let (wake, woken) = oneshot::channel();
+                state.waiting.insert(id, wake);
+                let executor = self.clone();
+                let waiting = WaitingRead {
+                    executor,
+                    id,
+                    woken,
+                };
+                Attempt::Waiting(waiting, blocks)
+            }
+        })
     }
 
     /// Tells the scheduler of an event, and carries out what follows from it.
@@ -136,6 +175,12 @@ impl Executor {
                     if let Some((task, priority)) = state.tasks.remove(&id) {
                         task.abort();
                         self.counters.ended(priority, Outcome::Cancelled);
+                    }
+                }
+                Action::Wake(id, wake) => {
+                    if let Some(waiting) = state.waiting.remove(&id) {
+                        // The read may just have ended. Then nobody listens.
+                        let _ = waiting.send(wake);
                     }
                 }
                 Action::Call(call) => calls.push(call),
@@ -267,6 +312,24 @@ impl Member for Executor {
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Executor")
+    }
+}
+
+impl WaitingRead {
+    /// Waits until the read can go on.
+    pub(super) async fn woken(mut self) -> Wake {
+        // The sender is dropped unused only with the executor itself.
+        let wake = (&mut self.woken).await;
+        wake.unwrap_or(Wake::Failed(Error::Closed))
+    }
+}
+
+impl Drop for WaitingRead {
+    fn drop(&mut self) {
+        let mut state = self.executor.state.lock();
+        if state.waiting.remove(&self.id).is_some() {
+            state.scheduler.read_cancelled(self.id);
+        }
     }
 }
 

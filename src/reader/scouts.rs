@@ -84,7 +84,7 @@ impl<'a> Scouts<'a> {
         let link = self.blob.link(ASSUMED_RATE);
         let mean = (at / seen.max(1)).max(gap).max(TAR_BLOCK);
         let left = self.blob.size().saturating_sub(at);
-        let most = self.blob.connections.min(MAX_WAYS);
+        let most = self.blob.connections().min(MAX_WAYS);
         let unit = self.unit(&(at..self.blob.size().min(at + TAR_BLOCK)));
         let Some(count) = best_count(most, link, left / mean, mean, unit) else {
             regions.plan(at..at, 1, link, mean);

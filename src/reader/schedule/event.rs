@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::draft::Draft;
-use super::reads::Waiting;
+use super::reads::{ReadId, Wake};
 use super::requests::RequestId;
 use super::stream::StreamId;
 use crate::reader::block::Blocks;
@@ -15,6 +15,7 @@ use crate::source::Priority;
 pub(crate) enum Action {
     Start(Request),
     Cancel(RequestId),
+    Wake(ReadId, Wake),
     /// Make this call with the scheduler unlocked.
     Call(SourceCall),
 }
@@ -54,7 +55,8 @@ pub(crate) struct Read {
 pub(crate) enum Progress {
     /// All bytes are in these blocks.
     Ready(Blocks),
-    Waiting(Waiting),
+    /// [`Action::Wake`] will tell when they are.
+    Waiting(ReadId, Blocks),
     /// Repeat the read with a grant for this many buffers.
     NeedsMemory(usize),
     Failed(Error),

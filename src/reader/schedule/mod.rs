@@ -1,8 +1,8 @@
 //! The scheduler: which range to request from the source next, and for whom.
 //!
 //! [`Scheduler`] is a state machine without I/O, tasks or a clock. Events go in: a read, bytes that
-//! arrived, a request that ended, each with the time. Reads that wait are woken, and [`Action`]s come out: start a
-//! request, cancel it. The executor of the reader carries them out.
+//! arrived, a request that ended, each with the time. [`Action`]s come out: start a request, cancel
+//! it, wake a read. The executor of the reader carries them out.
 
 mod capacity;
 mod draft;
@@ -18,6 +18,6 @@ mod streams;
 
 pub(super) use draft::{Boundaries, Draft};
 pub(super) use event::{Action, Progress, Read, Request, SourceCall};
-pub(super) use reads::{ReadId, Waiting, Wake};
+pub(super) use reads::{ReadId, Wake};
 pub(super) use requests::RequestId;
 pub(super) use scheduler::Scheduler;

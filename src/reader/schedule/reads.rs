@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
 use crate::ranges::{RangeSet, overlap, overlaps};
 use crate::reader::block::Blocks;
 use crate::reader::error::Error;
@@ -29,24 +27,12 @@ pub(crate) enum Wake {
     Failed(Error),
 }
 
-/// A read that waits.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) id: ReadId,
-    /// All its bytes will be in these.
-    pub(crate) blocks: Blocks,
-    /// Tells when the wait is over.
-    pub(crate) woken: oneshot::Receiver<Wake>,
-}
-
 #[derive(Debug)]
 struct WaitingRead {
     id: ReadId,
     range: Range<u64>,
     missing: RangeSet,
     blocks: Blocks,
-    // A read that has just ended does not listen.
-    wake: oneshot::Sender<Wake>,
 }
 
 /// The reads that wait.
@@ -58,18 +44,16 @@ pub(super) struct WaitingReads {
 
 impl WaitingReads {
     /// Adds a read of `range` that waits for its `missing` bytes, which will be in `blocks`.
-    pub(super) fn add(&mut self, range: Range<u64>, missing: RangeSet, blocks: Blocks) -> Waiting {
+    pub(super) fn add(&mut self, range: Range<u64>, missing: RangeSet, blocks: Blocks) -> ReadId {
         self.last_id += 1;
         let id = ReadId(self.last_id);
-        let (wake, woken) = oneshot::channel();
         self.reads.push(WaitingRead {
             id,
             range,
             missing,
-            blocks: blocks.clone(),
-            wake,
+            blocks,
         });
-        Waiting { id, blocks, woken }
+        id
     }
 
     /// The ranges of all waiting reads.
@@ -77,25 +61,26 @@ impl WaitingReads {
         self.reads.iter().map(|read| read.range.clone()).collect()
     }
 
-    /// Records that `range` has come. Wakes the reads that have all their bytes now, and returns their blocks.
-    pub(super) fn arrived(&mut self, range: &Range<u64>) -> Vec<Blocks> {
+    /// Records that `range` has come. Removes and returns the reads that have all their bytes now.
+    pub(super) fn arrived(&mut self, range: &Range<u64>) -> Vec<(ReadId, Blocks)> {
         let ready = self.reads.extract_if(.., |read| {
             read.missing.remove(range);
             read.missing.is_empty()
         });
-        let blocks = ready.map(|read| {
-            let _ = read.wake.send(Wake::Ready);
-            read.blocks
-        });
-        blocks.collect()
+        ready.map(|read| (read.id, read.blocks)).collect()
     }
 
-    /// Wakes the reads that touch `range`, each for the reason that its own range gives.
-    pub(super) fn wake(&mut self, range: &Range<u64>, reason: impl Fn(&Range<u64>) -> Wake) {
-        let touched = |read: &mut WaitingRead| overlaps(&read.range, range);
-        for read in self.reads.extract_if(.., touched) {
-            let _ = read.wake.send(reason(&read.range));
-        }
+    /// Removes and returns the reads that touch `range`, with their own ranges.
+    pub(super) fn remove_in(&mut self, range: &Range<u64>) -> Vec<(ReadId, Range<u64>)> {
+        let touched = self
+            .reads
+            .extract_if(.., |read| overlaps(&read.range, range));
+        touched.map(|read| (read.id, read.range)).collect()
+    }
+
+    /// Removes and returns all reads.
+    pub(super) fn remove_all(&mut self) -> Vec<ReadId> {
+        self.reads.drain(..).map(|read| read.id).collect()
     }
 
     /// Removes a read that does not wait any longer.

@@ -120,9 +120,9 @@ impl Scheduler {
             self.memory.keep_read(&blocks);
             return Progress::Ready(blocks);
         }
-        let waiting = self.reads.add(read.range.clone(), in_range, blocks);
+        let id = self.reads.add(read.range.clone(), in_range, blocks.clone());
         self.release_read(stream);
-        Progress::Waiting(waiting)
+        Progress::Waiting(id, blocks)
     }
 
     /// Event: a read begins that is only wanted if all its bytes are in memory.
@@ -164,8 +164,9 @@ impl Scheduler {
         let hints = &self.capacity.hints;
         let in_flight = self.requests.bytes().saturating_sub(hints.unverified);
         (self.flow).arrived(len(range), hints.received, in_flight, self.now);
-        for blocks in self.reads.arrived(range) {
+        for (read, blocks) in self.reads.arrived(range) {
             self.memory.keep_read(&blocks);
+            self.actions.push(Action::Wake(read, Wake::Ready));
         }
         if let Some(stream) = stream {
             self.read_ahead(stream);
@@ -181,7 +182,7 @@ impl Scheduler {
             (Ok(()), _) => request.finished(&mut self.flow.link, self.now),
             (Err(error), Priority::Demand) => {
                 let bad = failed_range(&request.left, &error);
-                self.reads.wake(&request.left, |read| {
+                self.wake(&request.left, |read| {
                     if overlaps(read, &bad) {
                         Wake::Failed(error.clone())
                     } else {
@@ -191,7 +192,7 @@ impl Scheduler {
                 self.failures.add(bad, error, self.now);
             }
             // The source tries less hard for read-ahead than for a reader that waits.
-            (Err(_), Priority::Prefetch) => self.reads.wake(&request.left, |_| Wake::Again),
+            (Err(_), Priority::Prefetch) => self.wake(&request.left, |_| Wake::Again),
         }
         if let Some(stream) = request.stream {
             self.read_ahead(stream);
@@ -219,7 +220,7 @@ impl Scheduler {
         let cancelled = self.requests.remove_if(|r| overlaps(&r.left, range));
         for (id, request) in cancelled {
             self.actions.push(Action::Cancel(id));
-            self.reads.wake(&request.left, |_| Wake::Again);
+            self.wake(&request.left, |_| Wake::Again);
         }
         for block in self.blocks(range) {
             block.forget(range);
@@ -240,7 +241,10 @@ impl Scheduler {
         let cancelled = self.requests.remove_if(|_| true).into_iter();
         let cancelled = cancelled.map(|(id, _)| Action::Cancel(id));
         self.actions.extend(cancelled);
-        (self.reads).wake(&(0..u64::MAX), |_| Wake::Failed(Error::Closed));
+        for read in self.reads.remove_all() {
+            let closed = Wake::Failed(Error::Closed);
+            self.actions.push(Action::Wake(read, closed));
+        }
         self.memory.release_all();
     }
 
@@ -469,6 +473,13 @@ impl Scheduler {
 
     fn call(&mut self, call: SourceCall) {
         self.actions.push(Action::Call(call));
+    }
+
+    /// Wakes the reads that touch `range`.
+    fn wake(&mut self, range: &Range<u64>, reason: impl Fn(&Range<u64>) -> Wake) {
+        for (id, read) in self.reads.remove_in(range) {
+            self.actions.push(Action::Wake(id, reason(&read)));
+        }
     }
 }
 

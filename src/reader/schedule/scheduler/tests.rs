@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::reader::bound::Bound;
 use crate::reader::pool::Pool;
-use crate::reader::schedule::{Boundaries, Waiting};
+use crate::reader::schedule::Boundaries;
 use crate::source::{self, Origin};
 
 const KB: u64 = 1 << 10;
@@ -23,7 +23,6 @@ struct Machine {
     ready: usize,
     in_flight: Vec<Request>,
     cancelled: Vec<Range<u64>>,
-    waiting: Vec<Waiting>,
     woken: Vec<(ReadId, Wake)>,
     connections: usize,
 }
@@ -43,7 +42,6 @@ impl Machine {
             ready: 1,
             in_flight: Vec::new(),
             cancelled: Vec::new(),
-            waiting: Vec::new(),
             woken: Vec::new(),
             connections: 0,
         }
@@ -60,10 +58,6 @@ impl Machine {
         loop {
             let actions = self.scheduler.take_actions();
             if actions.is_empty() {
-                for read in &mut self.waiting {
-                    let woken = read.woken.try_recv();
-                    self.woken.extend(woken.map(|wake| (read.id, wake)));
-                }
                 return result;
             }
             for action in actions {
@@ -74,6 +68,7 @@ impl Machine {
                         let at = at.expect("a request in flight");
                         self.cancelled.push(self.in_flight.remove(at).range);
                     }
+                    Action::Wake(read, wake) => self.woken.push((read, wake)),
                     Action::Call(SourceCall::Connect(connections)) => {
                         self.connections = connections;
                     }
@@ -102,15 +97,9 @@ impl Machine {
     /// A read that must wait.
     fn wait(&mut self, range: Range<u64>) -> ReadId {
         match self.read(range) {
-            Progress::Waiting(read) => self.listen(read),
+            Progress::Waiting(read, _) => read,
             other => panic!("{other:?}"),
         }
-    }
-
-    fn listen(&mut self, read: Waiting) -> ReadId {
-        let id = read.id;
-        self.waiting.push(read);
-        id
     }
 
     /// All bytes of the oldest request come.
@@ -201,10 +190,7 @@ fn a_draft_does_not_request_what_others_have_requested_meanwhile() {
     let mut reads = Vec::new();
     for range in [0..600 * KB, 300 * KB..900 * KB] {
         let mut read = begin(range.clone(), range);
-        let Progress::Waiting(read) = machine.scheduler.read(&mut read, None) else {
-            panic!("nothing is in memory");
-        };
-        reads.push(machine.listen(read));
+        reads.push(machine.scheduler.read(&mut read, None));
     }
     // Both drafts are aligned only now.
     machine.event(|_| ());
@@ -218,7 +204,7 @@ fn a_draft_does_not_request_what_others_have_requested_meanwhile() {
         machine.answer();
     }
     for read in reads {
-        assert_eq!(machine.told(read), Some(&Wake::Ready));
+        assert!(matches!(read, Progress::Waiting(id, _) if machine.told(id) == Some(&Wake::Ready)));
     }
 }
 
