@@ -2,6 +2,8 @@
 //! would go unnoticed.
 
 use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Tools that tests run, and the Debian packages that have them.
@@ -79,5 +81,16 @@ pub fn fuse() {
     assert!(
         Path::new("/dev/fuse").exists(),
         "this test needs /dev/fuse; load it with 'modprobe fuse' and install the package fuse3, or give it to the container with '--device /dev/fuse --cap-add SYS_ADMIN'"
+    );
+}
+
+/// Fails the test if users other than root cannot mount here.
+pub fn fuse_for_users() {
+    fuse();
+    tool("fusermount3");
+    let mode = fs::metadata("/dev/fuse").expect("it").permissions().mode();
+    assert!(
+        mode & 0o006 == 0o006,
+        "this test mounts as a user; let users open the device, as udev does: chmod 666 /dev/fuse"
     );
 }
