@@ -166,17 +166,20 @@ impl Mounted {
     /// Serves until the mount is gone. When a [`Stopper`] asks for it, fails the reads that wait, then
     /// unmounts or, if the mount is busy, detaches. The caller must end the process after this, since a
     /// detached mount may stay in the kernel until then.
+    ///
+    /// # Errors
+    /// If the session failed, or the mount cannot be unmounted.
     pub fn wait(self) -> io::Result<()> {
         let first = self.events.recv();
         self.served.library.close();
-        let was_there = self.own.unmount();
+        let unmounted = self.own.unmount();
         crash::forget();
         if let Ok(Event::Ended(result)) = first {
             let lost = || io::Error::other("the connection to the kernel was lost");
-            return if was_there {
-                result.and(Err(lost()))
-            } else {
-                result
+            return match unmounted {
+                Ok(false) => result,
+                Ok(true) => result.and(Err(lost())),
+                Err(e) => result.and(Err(e)),
             };
         }
         let end = Instant::now() + END_WITHIN;
@@ -184,13 +187,13 @@ impl Mounted {
         while quiet_looks < QUIET_LOOKS && Instant::now() < end {
             match self.events.recv_timeout(PAUSE) {
                 Ok(Event::Stop) => {}
-                Ok(Event::Ended(result)) => return result,
+                Ok(Event::Ended(result)) => return result.and(unmounted.map(drop)),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) if self.served.has_waiting() => quiet_looks = 0,
                 Err(RecvTimeoutError::Timeout) => quiet_looks += 1,
             }
         }
-        Ok(())
+        unmounted.map(drop)
     }
 }
 

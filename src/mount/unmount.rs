@@ -6,6 +6,7 @@
 //! once, and from the kernel when its last file is closed or its process ends. The process then ends.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -105,25 +106,23 @@ impl Own {
 
     /// Unmounts it, or detaches it if it is busy. Another mount that lies on it or has taken its place is left alone.
     /// Returns whether it was there.
-    pub(super) fn unmount(&self) -> bool {
-        let shown = self.path.display();
+    ///
+    /// # Errors
+    /// If it is still there.
+    pub(super) fn unmount(&self) -> io::Result<bool> {
+        let failed = |why: &dyn fmt::Display| {
+            let shown = self.path.display();
+            Err(io::Error::other(format!("cannot unmount {shown}: {why}")))
+        };
         match self.place() {
-            Place::Gone => return false,
-            Place::Below => {
-                log::error!("cannot unmount {shown}: {COVERED}");
-                return true;
-            }
+            Place::Gone => return Ok(false),
+            Place::Below => return failed(&COVERED),
             Place::Top => {}
         }
-        if detach(&self.path, false).is_ok() {
-            return true;
+        match detach(&self.path, false).or_else(|_| detach(&self.path, true)) {
+            Err(e) if self.place() != Place::Gone => failed(&e),
+            _ => Ok(true),
         }
-        if let Err(e) = detach(&self.path, true)
-            && self.place() != Place::Gone
-        {
-            log::error!("cannot unmount {shown}: {e}");
-        }
-        true
     }
 
     /// Where the mount lies. The kernel gives the device number of a mount that is gone to the next one, so the
