@@ -220,9 +220,12 @@ fn warn(warnings: &[Warning]) {
     }
 }
 
-/// Lists probable mistakes: links to missing files, including those that the standard permits, and
+/// Lists probable mistakes: an empty folder, links to missing files, including those that the standard permits, and
 /// files that no playlist links to.
 fn sum_up(plan: &Plan) {
+    if plan.items().is_empty() {
+        tell!("aiozfs: warning: the folder is empty, and so is the archive");
+    }
     list("links that lead nowhere", plan.nowhere().iter().map(line));
     let unlinked = plan.unlinked().iter().map(|path| shown(path));
     list("files that no playlist links to", unlinked);

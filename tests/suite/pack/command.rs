@@ -484,3 +484,13 @@ fn a_folder_whose_inode_numbers_change_is_packed() {
     pack(folder.path(), &plain, &[]).ok("pack");
     assert!(fs::read(archive).expect("an archive") == fs::read(plain).expect("an archive"));
 }
+
+#[test]
+fn an_empty_folder_is_packed_with_a_warning() {
+    let (folder, out) = (tree::temp(), tree::temp());
+    let packed = pack(folder.path(), &out.path().join("a.zip"), &[]).ok("pack");
+    assert_eq!(
+        packed.stderr,
+        "aiozfs: warning: the folder is empty, and so is the archive\n"
+    );
+}
