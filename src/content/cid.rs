@@ -6,6 +6,7 @@ pub use ::cid::Version;
 use ::cid::multihash::Multihash;
 use ::cid::{CidGeneric, multibase};
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 /// Multihash codes (<https://github.com/multiformats/multicodec/blob/master/table.csv>).
 const IDENTITY: u64 = 0x00;
@@ -187,79 +188,55 @@ pub fn parse_cid(text: &str) -> Result<Cid, ParseCidError> {
 }
 
 /// Why text or bytes are not a CID.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum ParseCidError {
-    /// The text is empty.
+    #[error("it is empty")]
     Empty,
     /// The text is longer than any useful CID.
+    #[error("{len} characters are too many")]
     TooLong {
         /// Length in bytes.
         len: usize,
     },
-    /// It starts like version 0, but does not have 46 characters.
+    #[error("a CID that begins with Qm has 46 characters, not {len}")]
     V0Length {
         /// Length in bytes.
         len: usize,
     },
-    /// Version 0 with a multibase prefix, which the specification forbids.
+    /// The specification forbids a multibase prefix before version 0.
+    #[error("a CID of version 0 has no encoding prefix")]
     V0Prefixed,
     /// The text is invalid in the encoding that its first character names.
+    #[error("wrong encoding: {cause}")]
     Encoding {
         /// The decoder's message.
         cause: String,
     },
     /// The bytes are not version, codec and multihash.
+    #[error("wrong content: {cause}")]
     Binary {
         /// The decoder's message.
         cause: String,
     },
     /// Bytes follow the CID.
-    TrailingBytes {
-        /// The number of bytes.
-        extra: usize,
-    },
+    #[error("{extra} bytes too many")]
+    TrailingBytes { extra: usize },
 }
-
-impl fmt::Display for ParseCidError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("it is empty"),
-            Self::TooLong { len } => write!(f, "{len} characters are too many"),
-            Self::V0Length { len } => {
-                write!(f, "a CID that begins with Qm has 46 characters, not {len}")
-            }
-            Self::V0Prefixed => f.write_str("a CID of version 0 has no encoding prefix"),
-            Self::Encoding { cause } => write!(f, "wrong encoding: {cause}"),
-            Self::Binary { cause } => write!(f, "wrong content: {cause}"),
-            Self::TrailingBytes { extra } => write!(f, "{extra} bytes too many"),
-        }
-    }
-}
-
-impl std::error::Error for ParseCidError {}
 
 /// Why a block does not match a CID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Mismatch {
     /// Its hash differs.
+    #[error("the block does not match its CID")]
     Differs,
     /// The CID has an unknown hash function.
+    #[error("unknown hash function 0x{code:x}")]
     UnknownHash {
         /// Its multicodec code.
         code: u64,
     },
 }
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Differs => f.write_str("the block does not match its CID"),
-            Self::UnknownHash { code } => write!(f, "unknown hash function 0x{code:x}"),
-        }
-    }
-}
-
-impl std::error::Error for Mismatch {}
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ use ::cid::{CidGeneric, multibase};
 use bytes::Bytes;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::Deserialize;
+use thiserror::Error;
 
 use super::protobuf::{Fields, Malformed, Value};
 use super::{Codec, parse_cid};
@@ -95,33 +96,21 @@ pub struct IpnsRecord {
 }
 
 /// Why a record is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RecordError {
     /// It is longer than [`MAX_RECORD`], or it does not have the form of a record.
+    #[error("the record is malformed: {0}")]
     Malformed(&'static str),
     /// It is not signed by the name's key.
+    #[error("the record is not signed by the name's key")]
     Signature,
     /// Its validity has ended.
+    #[error(
+        "the record has expired at {}; its owner must publish it again",
+        humantime::format_rfc3339_seconds(*.0)
+    )]
     Expired(SystemTime),
 }
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecordError::Malformed(what) => write!(f, "the record is malformed: {what}"),
-            RecordError::Signature => f.write_str("the record is not signed by the name's key"),
-            RecordError::Expired(at) => {
-                let at = humantime::format_rfc3339_seconds(*at);
-                write!(
-                    f,
-                    "the record has expired at {at}; its owner must publish it again"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for RecordError {}
 
 /// The signed part of a record, in DAG-CBOR.
 #[derive(Deserialize)]

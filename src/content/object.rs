@@ -3,7 +3,7 @@
 //! Blocks are untrusted input. Memory is bounded by the block, which has at most [`MAX_BLOCK`] bytes; no
 //! count in a block is trusted for an allocation.
 
-use std::fmt;
+use thiserror::Error;
 
 use super::directory::{NamedLink, Shard};
 use super::protobuf::{Fields, Malformed, Value, take_varint};
@@ -100,31 +100,25 @@ impl Object {
 }
 
 /// Why a block cannot be decoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum DecodeError {
     /// More than [`MAX_BLOCK`] bytes.
-    TooLarge {
-        /// Its length.
-        len: usize,
-    },
+    #[error("a block of {len} bytes is too large")]
+    TooLarge { len: usize },
     /// Not a protobuf message, or one with unknown or repeated fields.
+    #[error("malformed {what}")]
     Malformed {
         /// The message or field.
         what: &'static str,
     },
     /// A link without a CID, or with an invalid one.
-    Link {
-        /// What is wrong with it.
-        cause: ParseCidError,
-    },
-    /// The numbers of links and sizes differ.
-    SizesMissing {
-        /// Number of links.
-        links: usize,
-        /// Number of sizes.
-        sizes: usize,
-    },
+    #[error("a link is no CID: {cause}")]
+    Link { cause: ParseCidError },
+    #[error("{links} links, but {sizes} sizes")]
+    SizesMissing { links: usize, sizes: usize },
     /// The data and the sizes of the children do not add up to the file's size.
+    #[error("the sizes do not add up")]
     SizesDiffer {
         /// The size in the node.
         says: Option<u64>,
@@ -132,22 +126,6 @@ pub enum DecodeError {
         sum: Option<u64>,
     },
 }
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge { len } => write!(f, "a block of {len} bytes is too large"),
-            Self::Malformed { what } => write!(f, "malformed {what}"),
-            Self::Link { cause } => write!(f, "a link is no CID: {cause}"),
-            Self::SizesMissing { links, sizes } => {
-                write!(f, "{links} links, but {sizes} sizes")
-            }
-            Self::SizesDiffer { .. } => f.write_str("the sizes do not add up"),
-        }
-    }
-}
-
-impl std::error::Error for DecodeError {}
 
 fn malformed(what: &'static str) -> DecodeError {
     DecodeError::Malformed { what }

@@ -1,7 +1,7 @@
 //! Finds the CID of a path below a directory. Every block on the way is verified, so the result follows
 //! from the root alone.
 
-use std::fmt;
+use thiserror::Error;
 
 use super::block::{Kind, fetch, malformed};
 use super::directory::{Slot, Way};
@@ -9,65 +9,33 @@ use super::{Cid, NamedLink, Object, Shard};
 use crate::source::{self, Blocks};
 
 /// Why a path below a CID leads nowhere. `path` is the part of the path in question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum PathError {
     /// A block cannot be fetched, or it is malformed.
-    Blocks(source::Error),
-    /// The directory has no entry of this name.
-    NotFound {
-        /// The CID of the directory.
-        directory: Cid,
-        /// The name.
-        name: String,
-    },
+    #[error(transparent)]
+    Blocks(#[from] source::Error),
+    #[error("directory {directory} has no '{name}'")]
+    NotFound { directory: Cid, name: String },
     /// Something that is no directory, but names follow.
+    #[error("{}, and there is nothing below it", no_directory(.path, *.is_file))]
     NotADirectory {
         /// The path that leads to it; empty if it is the root.
         path: String,
-        /// Whether it is a file.
         is_file: bool,
     },
-    /// A symbolic link. Links are not followed.
-    Symlink {
-        /// The path of the link.
-        path: String,
-        /// Its target.
-        target: String,
-    },
+    #[error(
+        "'{path}' is a symbolic link to '{target}', and links are not followed; give the path of the target"
+    )]
+    Symlink { path: String, target: String },
 }
 
-impl fmt::Display for PathError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PathError::Blocks(error) => error.fmt(f),
-            PathError::NotFound { directory, name } => {
-                write!(f, "directory {directory} has no '{name}'")
-            }
-            PathError::NotADirectory { path, is_file } => {
-                let what = if *is_file {
-                    "a file"
-                } else {
-                    "not a directory"
-                };
-                match path.as_str() {
-                    "" => write!(f, "the CID is that of {what}"),
-                    path => write!(f, "'{path}' is {what}"),
-                }?;
-                f.write_str(", and there is nothing below it")
-            }
-            PathError::Symlink { path, target } => write!(
-                f,
-                "'{path}' is a symbolic link to '{target}', and links are not followed; give the path of the target"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for PathError {}
-
-impl From<source::Error> for PathError {
-    fn from(error: source::Error) -> Self {
-        PathError::Blocks(error)
+/// `path` leads to something without names below it.
+fn no_directory(path: &str, is_file: bool) -> String {
+    let what = if is_file { "a file" } else { "not a directory" };
+    match path {
+        "" => format!("the CID is that of {what}"),
+        path => format!("'{path}' is {what}"),
     }
 }
 

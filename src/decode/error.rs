@@ -1,65 +1,51 @@
 //! Why plain bytes cannot be had.
 
-use std::{fmt, io};
+use std::io;
 
 use crate::archive::{Encryption, Entry, Method};
 use crate::reader;
 
 /// Why an entry cannot be decoded.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum Error {
     /// Its stored bytes cannot be read.
-    Read(reader::Error),
+    #[error(transparent)]
+    Read(#[from] reader::Error),
     /// Its stored bytes are no valid compressed data.
+    #[error("its compressed data is damaged near byte {at}: {what}")]
     Damaged {
         /// Offset in the compressed data, near the fault.
         at: u64,
-        /// What is wrong.
         what: String,
     },
-    /// It has more plain bytes than the directory says.
-    TooLong {
-        /// The size in the directory.
-        size: u64,
-    },
-    /// It has fewer plain bytes than the directory says.
-    TooShort {
-        /// The size in the directory.
-        size: u64,
-        /// The actual size.
-        actual: u64,
-    },
-    /// Its plain bytes do not agree with the CRC-32 in the directory.
-    Checksum {
-        /// The CRC-32 in the directory.
-        listed: u32,
-        /// That of the bytes.
-        actual: u32,
-    },
-    /// Its encrypted bytes do not agree with their authentication code.
+    #[error("its data has more than the {size} bytes that the central directory lists")]
+    TooLong { size: u64 },
+    #[error("its data has {actual} bytes, and the central directory lists {size}")]
+    TooShort { size: u64, actual: u64 },
+    #[error("its data has the CRC-32 {actual:08x}, and the central directory lists {listed:08x}")]
+    Checksum { listed: u32, actual: u32 },
+    #[error("its encrypted data does not agree with its authentication code")]
     Forged,
-    /// This method is not supported.
-    Unsupported {
-        /// The method.
-        method: Method,
-    },
+    #[error("its compression method, {method}, is not supported")]
+    Unsupported { method: Method },
     /// It is encrypted neither by ZipCrypto nor by WinZip's AES.
+    #[error(
+        "it is encrypted with PKWARE's strong encryption or an unknown one, which is not supported"
+    )]
     UnsupportedEncryption,
-    /// Decoding it takes more memory than is allowed. In bytes.
-    TooMuchMemory {
-        /// What it takes.
-        needs: u64,
-        /// What is allowed.
-        allowed: u64,
-    },
+    #[error("decoding it takes {needs} bytes of memory, and {allowed} are allowed (--memory)")]
+    TooMuchMemory { needs: u64, allowed: u64 },
     /// It is encrypted, and no password was given.
+    #[error("it is encrypted; give the password with --password-file or AIOZFS_PASSWORD")]
     NoPassword,
-    /// It is encrypted, and the password is wrong.
+    #[error("the password is wrong")]
     WrongPassword,
-    /// Its decrypted bytes are wrong, for this reason or because of a wrong password: ZipCrypto's check accepts one
-    /// wrong password in 256.
+    /// Its decrypted bytes are wrong, for this reason or because of a wrong password.
+    #[error("{0}; or the password is wrong: ZipCrypto's check accepts one wrong password in 256")]
     DataOrPassword(Box<Error>),
     /// Nobody waits for its bytes any longer.
+    #[error("decoding was cancelled")]
     Cancelled,
 }
 
@@ -127,56 +113,3 @@ impl Error {
         Error::damaged(0, "the decoder panicked")
     }
 }
-
-impl From<reader::Error> for Error {
-    fn from(error: reader::Error) -> Self {
-        Error::Read(error)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Read(error) => error.fmt(f),
-            Error::Damaged { at, what } => {
-                write!(f, "its compressed data is damaged near byte {at}: {what}")
-            }
-            Error::TooLong { size } => write!(
-                f,
-                "its data has more than the {size} bytes that the central directory lists"
-            ),
-            Error::TooShort { size, actual } => write!(
-                f,
-                "its data has {actual} bytes, and the central directory lists {size}"
-            ),
-            Error::Checksum { listed, actual } => write!(
-                f,
-                "its data has the CRC-32 {actual:08x}, and the central directory lists {listed:08x}"
-            ),
-            Error::Forged => {
-                f.write_str("its encrypted data does not agree with its authentication code")
-            }
-            Error::Unsupported { method } => {
-                write!(f, "its compression method, {method}, is not supported")
-            }
-            Error::UnsupportedEncryption => f.write_str(
-                "it is encrypted with PKWARE's strong encryption or an unknown one, which is not supported",
-            ),
-            Error::TooMuchMemory { needs, allowed } => write!(
-                f,
-                "decoding it takes {needs} bytes of memory, and {allowed} are allowed (--memory)"
-            ),
-            Error::NoPassword => f.write_str(
-                "it is encrypted; give the password with --password-file or AIOZFS_PASSWORD",
-            ),
-            Error::WrongPassword => f.write_str("the password is wrong"),
-            Error::DataOrPassword(why) => write!(
-                f,
-                "{why}; or the password is wrong: ZipCrypto's check accepts one wrong password in 256"
-            ),
-            Error::Cancelled => f.write_str("decoding was cancelled"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}

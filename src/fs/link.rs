@@ -1,40 +1,29 @@
 //! The check of symbolic links.
 
-use std::fmt;
+use thiserror::Error;
 
 use super::attr::{Ino, Symlinks};
 use super::tree::Tree;
 use crate::archive::Kind;
 
 /// Why a symbolic link is not followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LinkRefused {
     /// The mount follows no links.
+    #[error("symbolic links are not followed here (symlinks=none)")]
     Disabled,
     /// Its target is absolute.
+    #[error("the symbolic link's target is absolute; '-o symlinks=all' lets it be followed")]
     Absolute,
     /// Its target leaves, or may leave, the tree.
+    #[error("the symbolic link leads out of the archive; '-o symlinks=all' lets it be followed")]
     Outside,
     /// Its target is longer than PATH_MAX.
+    #[error("the symbolic link's target is longer than a path may be")]
     TooLong,
     /// Its target is empty or contains a NUL.
+    #[error("the symbolic link's target is empty or has a NUL in it")]
     Malformed,
-}
-
-impl fmt::Display for LinkRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            LinkRefused::Disabled => "symbolic links are not followed here (symlinks=none)",
-            LinkRefused::Absolute => {
-                "the symbolic link's target is absolute; '-o symlinks=all' lets it be followed"
-            }
-            LinkRefused::Outside => {
-                "the symbolic link leads out of the archive; '-o symlinks=all' lets it be followed"
-            }
-            LinkRefused::TooLong => "the symbolic link's target is longer than a path may be",
-            LinkRefused::Malformed => "the symbolic link's target is empty or has a NUL in it",
-        })
-    }
 }
 
 impl Tree {

@@ -1,33 +1,42 @@
 //! Errors of packing.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::playlist::Problem;
 
 /// Why a folder was not packed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or directory cannot be read or written.
+    #[error("{path}: {1}", path = .0.display())]
     Io(PathBuf, io::Error),
     /// This path is not a folder.
+    #[error("{} is not a folder", .0.display())]
     NotAFolder(PathBuf),
     /// This path is a device, a pipe or a socket.
+    #[error("{} is neither a file, a folder nor a symbolic link; move it away", .0.display())]
     Special(PathBuf),
     /// The name is not UTF-8 or too long for an archive.
+    #[error("the name {} is not UTF-8; rename it", .0.display())]
     Name(PathBuf),
     /// The file changed after the packing began.
+    #[error("{} changed while it was packed; pack again when nothing writes to it", .0.display())]
     Changed(PathBuf),
     /// A playlist has problems that are not allowed: its path, and at least one problem.
+    #[error("{}; '--allow-missing' packs it nevertheless", first_of(.0, .1))]
     Links(String, Vec<Problem>),
     /// The output lies in the packed folder.
+    #[error("{} is in the folder that is packed; write it elsewhere", .0.display())]
     OutputInside(PathBuf),
     /// The output path exists and is not a regular file.
+    #[error("{} exists and is not a regular file", .0.display())]
     OutputTaken(PathBuf),
     /// The archive cannot be written.
+    #[error("the archive cannot be written: {0}")]
     Output(io::Error),
     /// The packing was cancelled.
+    #[error("interrupted; nothing was written")]
     Cancelled,
 }
 
@@ -38,43 +47,13 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Io(path, e) => write!(f, "{}: {e}", path.display()),
-            Error::NotAFolder(path) => write!(f, "{} is not a folder", path.display()),
-            Error::Special(path) => write!(
-                f,
-                "{} is neither a file, a folder nor a symbolic link; move it away",
-                path.display()
-            ),
-            Error::Name(path) => write!(f, "the name {} is not UTF-8; rename it", path.display()),
-            Error::Changed(path) => write!(
-                f,
-                "{} changed while it was packed; pack again when nothing writes to it",
-                path.display()
-            ),
-            Error::Links(playlist, problems) => {
-                if let Some(first) = problems.first() {
-                    write!(f, "{playlist}, line {}: {}", first.line, first.what)?;
-                }
-                if problems.len() > 1 {
-                    write!(f, " (and {} more)", problems.len() - 1)?;
-                }
-                write!(f, "; '--allow-missing' packs it nevertheless")
-            }
-            Error::OutputInside(path) => write!(
-                f,
-                "{} is in the folder that is packed; write it elsewhere",
-                path.display()
-            ),
-            Error::OutputTaken(path) => {
-                write!(f, "{} exists and is not a regular file", path.display())
-            }
-            Error::Output(e) => write!(f, "the archive cannot be written: {e}"),
-            Error::Cancelled => f.write_str("interrupted; nothing was written"),
-        }
+/// The first problem of a playlist, and how many more there are.
+fn first_of(playlist: &str, problems: &[Problem]) -> String {
+    let first = problems.first().map_or_else(String::new, |first| {
+        format!("{playlist}, line {}: {}", first.line, first.what)
+    });
+    match problems.len() {
+        0 | 1 => first,
+        several => format!("{first} (and {} more)", several - 1),
     }
 }
-
-impl std::error::Error for Error {}

@@ -1,28 +1,19 @@
 //! Why an archive is not in the store.
 
-use std::fmt;
-
 use crate::stores::RequestError;
 
 /// Why an archive is not in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum Error {
     /// The store cannot be reached, or refuses.
-    Store(RequestError),
+    #[error(transparent)]
+    Store(#[from] RequestError),
     /// The store's answer is not what its protocol says.
-    Answer {
-        /// What was asked of it.
-        doing: &'static str,
-        /// What is wrong.
-        what: String,
-    },
-    /// The archive came to another number of bytes than was announced.
-    Length {
-        /// What was announced.
-        expected: u64,
-        /// What came.
-        got: u64,
-    },
+    #[error("cannot {doing}: the store's answer is wrong: {what}")]
+    Answer { doing: &'static str, what: String },
+    #[error("the archive has {got} bytes, and {expected} were announced: it changed meanwhile")]
+    Length { expected: u64, got: u64 },
 }
 
 impl Error {
@@ -48,28 +39,5 @@ impl Error {
     /// Whether the upload does not exist any more: it was completed or given up by somebody.
     pub(super) fn is_no_such_upload(&self) -> bool {
         matches!(self, Error::Store(error) if error.code == "NoSuchUpload")
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Store(error) => error.fmt(f),
-            Error::Answer { doing, what } => {
-                write!(f, "cannot {doing}: the store's answer is wrong: {what}")
-            }
-            Error::Length { expected, got } => write!(
-                f,
-                "the archive has {got} bytes, and {expected} were announced: it changed meanwhile"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<RequestError> for Error {
-    fn from(error: RequestError) -> Self {
-        Error::Store(error)
     }
 }

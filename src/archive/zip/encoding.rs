@@ -29,19 +29,9 @@ enum Table {
 }
 
 /// The label of an unknown encoding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown encoding '{0}'; known are {known}", known = Encoding::known().join(", "))]
 pub struct UnknownEncoding(String);
-
-impl fmt::Display for UnknownEncoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "unknown encoding '{}'; known are {}",
-            self.0,
-            Encoding::known().join(", ")
-        )
-    }
-}
 
 /// The encodings of the Encoding Standard that are ASCII-compatible. Each also has other labels.
 const WEB: [&encoding_rs::Encoding; 36] = [
@@ -82,8 +72,6 @@ const WEB: [&encoding_rs::Encoding; 36] = [
     encoding_rs::WINDOWS_1258,
     encoding_rs::X_USER_DEFINED,
 ];
-
-impl std::error::Error for UnknownEncoding {}
 
 impl FromStr for Encoding {
     type Err = UnknownEncoding;
