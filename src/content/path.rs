@@ -32,7 +32,7 @@ pub enum PathError {
 
 /// `path` leads to something without names below it.
 fn no_directory(path: &str, is_file: bool) -> String {
-    let what = if is_file { "a file" } else { "not a directory" };
+    let what = if is_file { "a file" } else { "no directory" };
     match path {
         "" => format!("the CID is that of {what}"),
         path => format!("'{path}' is {what}"),

@@ -1,6 +1,6 @@
 //! Plain bytes of entries that are compressed or encrypted, readable anywhere.
 //!
-//! A [`Codec`](codec::Codec) turns the stored bytes of an entry into plain bytes, in order. A small entry is decoded as
+//! A [`Codec`] turns the stored bytes of an entry into plain bytes, in order. A small entry is decoded as
 //! a whole. A large one is decoded by **walks**: codecs on their way through it, each on a thread that may block, never
 //! on one that serves the kernel. The [`Decoder`] answers reads from their blocks.
 
