@@ -2,11 +2,16 @@
 //! settings").
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ini::{Ini, ParseOption};
 
 use super::environment::{first_of, variable};
+
+/// The longest file that is read, in bytes. A device has no end.
+const MAX_LEN: u64 = 4 << 20;
 
 /// What the files say under one name. Values of the credentials file take precedence.
 #[derive(Debug, Clone, Default)]
@@ -137,7 +142,12 @@ fn read(name: &str, usual: &str) -> Result<Option<Ini>, String> {
 
 fn load(path: &Path) -> Result<Ini, String> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{shown}: {e}"))?;
+    let failed = |e: io::Error| format!("{shown}: {e}");
+    let mut text = String::new();
+    let mut file = File::open(path).map_err(failed)?.take(MAX_LEN + 1);
+    if file.read_to_string(&mut text).map_err(failed)? as u64 > MAX_LEN {
+        return Err(format!("{shown}: it has more than {MAX_LEN} bytes"));
+    }
     // Its own message may repeat a line with a secret.
     Ini::load_from_str_opt(&text, as_written())
         .map_err(|e| format!("{shown}, line {}: this is not 'key = value'", e.line))
@@ -197,6 +207,13 @@ mod tests {
         let config = parse(&format!("[default]\ncredential_process = {command}\n"));
         let profile = Profile::find("default", Some(&config), None).expect("it is there");
         assert_eq!(profile.get("credential_process"), Some(command));
+    }
+
+    /// `AWS_CONFIG_FILE=/dev/zero` took all memory.
+    #[test]
+    fn a_file_without_an_end_is_an_error() {
+        let error = load(Path::new("/dev/zero")).expect_err("it has no end");
+        assert!(error.contains("more than 4194304 bytes"), "{error}");
     }
 
     #[test]
