@@ -21,6 +21,8 @@ impl fmt::Display for Format {
 }
 
 /// How the members of a tar end. A ZIP always ends as [`Marked`](Self::Marked): a damaged directory is an error.
+///
+/// Their order is part of the stored form of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// At the blocks of zeros that mark the end of a tar.
@@ -91,3 +93,17 @@ impl Ending {
 /// The longest extended header that is read, in bytes. It bounds memory; the longest path and all attributes that
 /// Linux allows are shorter.
 pub(super) const MAX_EXTENDED: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_ending_has_its_number_in_a_stored_index() {
+        for (number, ending) in (0..).zip(ALL) {
+            assert_eq!(ending as u64, number);
+            assert_eq!(Ending::of_number(number), Some(ending));
+        }
+        assert_eq!(Ending::of_number(ALL.len() as u64), None);
+    }
+}

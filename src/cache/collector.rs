@@ -1,4 +1,5 @@
-//! Copies the bytes of a read into block parts for the writer, within the budget. No read waits for it.
+//! Copies the bytes of a read into block parts for the writer, as far as there is room for what
+//! waits. No read waits for it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl Collector {
         let end = at + bytes.len() as u64;
         if self.filling.is_none() {
             let most = block_end.min(self.range.end).max(end) - at;
-            // If the budget is used up, the rest of the block is tried again with the next bytes.
+            // If there is no room, the rest of the block is tried again with the next bytes.
             self.filling = self.cache.room(most as usize).map(|room| BlockPart {
                 blob: self.blob.clone(),
                 offset: at,

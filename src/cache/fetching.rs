@@ -11,7 +11,7 @@ use super::pinning;
 use super::shared::Shared;
 use crate::ranges::RangeSet;
 
-/// The pause between two looks at the budget.
+/// The pause between two looks at what waits to be written.
 const POLL: Duration = Duration::from_millis(5);
 
 /// How many bytes of a blob one task on a blocking thread looks for: 256 files.

@@ -20,6 +20,7 @@ pub(super) enum Job {
     Node {
         path: String,
         bytes: Vec<u8>,
+        /// Held until the bytes are written: they count as waiting.
         _room: OwnedSemaphorePermit,
     },
     /// Write an artifact of about `size` bytes, which are generated meanwhile, with a checksum.
@@ -49,6 +50,7 @@ pub(super) struct BlockPart {
     /// Their offset in the blob.
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
+    /// Held until the bytes are written: they count as waiting.
     pub(super) _room: OwnedSemaphorePermit,
 }
 

@@ -147,7 +147,7 @@ async fn stopped() -> Failure {
         Err(e) => return Failure::new(format!("cannot watch for signals: {e}")),
     };
     tokio::select! {
-        _ = ctrl_c() => {}
+        Ok(()) = ctrl_c() => {}
         _ = terminate.recv() => {}
     }
     Failure::new("interrupted; the same command continues the upload")

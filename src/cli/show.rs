@@ -185,7 +185,7 @@ pub(super) fn json_array<T: Serialize>(
     rows.end(out)
 }
 
-/// The same, value by value.
+/// A JSON array that is printed value by value.
 #[derive(Default)]
 pub(super) struct JsonRows {
     has_begun: bool,

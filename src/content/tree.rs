@@ -86,6 +86,10 @@ impl Tree {
             if !progress(got) {
                 return Err(io::Error::new(io::ErrorKind::Interrupted, "stopped"));
             }
+            // The end was seen. A file that grows meanwhile would give a short leaf in the middle.
+            if got < profile.leaf_size as u64 {
+                break;
+            }
         }
         Self::build(profile, size, leaves)
             .ok_or_else(|| io::Error::other("the file has too many leaves"))

@@ -15,8 +15,10 @@ use crate::archive::{Element, Pull, Push, pull_all, pull_one};
 /// The version of the format.
 pub const FORMAT: u32 = 2;
 
-/// Lengths of the numbers before all checkpoints, and of those of one, in bytes.
+/// The length of the numbers before all checkpoints, in bytes.
 const HEAD: usize = 20;
+
+/// The length of the numbers of one checkpoint, in bytes.
 const POINT: usize = 24;
 
 /// The longest state of a codec, in bytes.

@@ -41,7 +41,10 @@ pub(super) fn is_small(entry: &Entry) -> bool {
 
 /// Whether an entry is decoded in the task that reads it.
 fn is_tiny(entry: &Entry) -> bool {
-    entry.method == Method::Deflated && entry.size + entry.compressed_size <= TINY
+    // The sum of small lengths does not overflow.
+    is_small(entry)
+        && entry.method == Method::Deflated
+        && entry.size + entry.compressed_size <= TINY
 }
 
 impl Small {

@@ -1,4 +1,4 @@
-//! The seam for servers that want every request signed, as object stores do.
+//! What signs requests, for servers that want every request signed, as object stores do.
 
 use std::time::Instant;
 

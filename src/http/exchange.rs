@@ -102,7 +102,7 @@ enum Lost {
 /// A request whose answer has begun.
 pub(super) struct Exchange {
     pub(super) connections: Arc<Connections>,
-    /// Until the answer has ended.
+    /// The connection, until the answer has ended.
     connection: Option<(WireLease, Reader)>,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,

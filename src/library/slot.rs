@@ -74,8 +74,9 @@ enum Phase {
     },
     Failed {
         error: Arc<Unopened>,
-        /// For how long after the attempt it is not tried again, and until when that is.
+        /// For how long after the attempt it is not tried again.
         pause: Duration,
+        /// When it may be tried again.
         until: Instant,
     },
 }

@@ -1,4 +1,5 @@
-//! The status of the archives of a library, which is the value of attributes of the root of a mount.
+//! The status of the archives of a library, which is the value of attributes of the root of a mount, and how much
+//! fits into an attribute.
 
 use serde::{Deserialize, Serialize};
 

@@ -19,7 +19,6 @@ const MAX_GATEWAYS: usize = 100;
 
 /// The statistics of a mount: the value of `user.aiozfs.status`, as JSON.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Report {
     /// Version of the aiozfs that serves the mount.
     pub version: String,
@@ -28,20 +27,20 @@ pub struct Report {
     /// Seconds since it was mounted.
     pub uptime_s: f64,
     /// Where the archive comes from, without secrets: one of these three.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cid: Option<String>,
     #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// How many archives a library has; `None` for a mount of one archive. What is counted below are sums over
     /// all that were open; the rest is about those that are open now.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archives: Option<u64>,
     /// How many of them are open.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archives_open: Option<u64>,
     /// Length of the archive in bytes.
     pub blob_size: u64,
@@ -54,6 +53,7 @@ pub struct Report {
     /// Bytes fetched from servers.
     pub bytes_fetched: u64,
     /// Bytes read from the cache on disk.
+    #[serde(default)]
     pub bytes_from_disk: u64,
     /// Ranges requested from servers.
     pub requests: u64,
@@ -73,23 +73,31 @@ pub struct Report {
     /// Sequential readers that read-ahead follows now, the most recent first.
     pub streams: Vec<Stream>,
     /// Bytes that came and left memory unread.
+    #[serde(default)]
     pub bytes_unread: u64,
     /// How many times files are open.
+    #[serde(default)]
     pub open_files: u64,
     /// Memory of the process, in bytes.
+    #[serde(default)]
     pub resident_bytes: u64,
     /// Times from a program's read to its answer, as far as the kernel asks.
+    #[serde(default)]
     pub read_times: Histogram,
     /// Times from a request to its first byte.
+    #[serde(default)]
     pub request_times: Histogram,
     /// Requests that have ended, by kind and result.
+    #[serde(default)]
     pub requests_ended: Vec<RequestReport>,
     /// Failed requests of programs, by kind.
+    #[serde(default)]
     pub failures: BTreeMap<String, u64>,
     /// The servers.
+    #[serde(default)]
     pub gateways: Vec<GatewayReport>,
     /// The cache on disk, as far as this process uses it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheReport>,
 }
 

@@ -175,11 +175,14 @@ impl Mounted {
         let unmounted = self.own.unmount();
         crash::forget();
         if let Ok(Event::Ended(result)) = first {
+            if let Err(e) = &unmounted {
+                log::error!("{e}");
+            }
             let lost = || io::Error::other("the connection to the kernel was lost");
-            return match unmounted {
-                Ok(false) => result,
-                Ok(true) => result.and(Err(lost())),
-                Err(e) => result.and(Err(e)),
+            return if let Ok(false) = unmounted {
+                result
+            } else {
+                result.and(Err(lost()))
             };
         }
         let end = Instant::now() + END_WITHIN;

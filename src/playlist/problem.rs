@@ -128,15 +128,27 @@ impl What {
 
     /// Whether this is a warning. Other problems are errors unless the user allows them.
     pub fn is_warning(&self) -> bool {
-        !matches!(
-            self,
+        match self {
             What::Missing { .. }
-                | What::Outside { .. }
-                | What::Beyond { .. }
-                | What::Index { .. }
-                | What::Malformed(_)
-                | What::TooMany(_)
-        )
+            | What::Outside { .. }
+            | What::Beyond { .. }
+            | What::Index { .. }
+            | What::Malformed(_)
+            | What::TooMany(_) => false,
+            What::Absent { .. }
+            | What::Rooted { .. }
+            | What::Unknown { .. }
+            | What::Ambiguous { .. }
+            | What::Mention { .. }
+            | What::More(_)
+            | What::Unplayable(_)
+            | What::NoPlaylist(_)
+            | What::TooLong
+            | What::Unlinked(_)
+            | What::Ends { .. }
+            | What::Live
+            | What::Tiles => true,
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Object {
         Ok(created.upload_id)
     }
 
-    /// The uploads of the object `key` that are not complete, the newest last. This object is the bucket.
+    /// The uploads of the object `key` that are not complete, the newest last. Must be called on the bucket itself.
     pub(super) async fn unfinished(&self, key: &str) -> Result<Vec<Unfinished>, Error> {
         let mut found = Vec::new();
         let (mut after_key, mut after_id) = (String::new(), String::new());

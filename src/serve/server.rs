@@ -37,7 +37,7 @@ impl Node {
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                // It waits and retries when no descriptors are left.
+                // axum's accept: when no descriptors are left, it waits and tries again.
                 (stream, addr) = Listener::accept(&mut listener) => {
                     // Without it, headers wait for the acknowledgement of an earlier answer.
                     if let Err(e) = stream.set_nodelay(true) {

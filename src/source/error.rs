@@ -12,7 +12,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Why bytes did not come. `origin` is the server or the file, `range` the range that was asked for, and `what` says
 /// what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "the fields above")]
+#[allow(missing_docs, reason = "the comment above tells what the fields are")]
 pub enum Error {
     /// No connection, or it broke before the answer began.
     #[error("cannot reach {origin}: {cause}")]

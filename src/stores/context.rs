@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use reqsign_core::{
     CommandExecute, CommandOutput, Context, Error, FileRead, HttpSend, OsEnv, Result,
 };
+use tokio::io::AsyncReadExt;
 
 use super::environment::variable;
 use crate::http::{Clients, call};
@@ -46,11 +47,13 @@ struct Files;
 
 impl FileRead for Files {
     async fn file_read(&self, path: &str) -> Result<Vec<u8>> {
-        let size = tokio::fs::metadata(path).await?.len();
-        if size > MAX_SIZE as u64 {
+        // A device tells no size, and may have no end.
+        let mut file = tokio::fs::File::open(path).await?.take(MAX_SIZE as u64 + 1);
+        let mut bytes = Vec::new();
+        if file.read_to_end(&mut bytes).await? > MAX_SIZE {
             return Err(Error::config_invalid(format!("{path} is too large")));
         }
-        Ok(tokio::fs::read(path).await?)
+        Ok(bytes)
     }
 }
 

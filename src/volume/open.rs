@@ -102,8 +102,12 @@ pub async fn open_archive(asked: &Location, options: &Options) -> Result<Opened,
         None => read_archive(&built, options).await.map_err(OpenError::Read),
     };
     let Built {
-        cached, servers, ..
+        cached,
+        servers,
+        source,
+        ..
     } = built;
+    drop(source);
     let mut archive = match opened {
         Ok(archive) => archive,
         // A part of its index was not in the cache, and the URL may have another archive now.

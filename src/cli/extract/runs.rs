@@ -42,7 +42,8 @@ pub(super) fn with_fetches(
     runs.flat_map(move |run| fetches_of(volume, run, run.iter().filter_map(span).collect()))
 }
 
-/// The same for files that lie side by side, or for one file. `spans` is where they lie.
+/// The files of `run`, each with what to wait for before it is read. They lie side by side, at `spans`; a run of one file
+/// has nothing to wait for.
 fn fetches_of(volume: &Volume, run: &[Ino], spans: Vec<Range<u64>>) -> Vec<(Ino, Option<Fetched>)> {
     let mut files = Vec::with_capacity(run.len());
     while files.len() < run.len() {

@@ -38,9 +38,9 @@ struct Row<'a> {
 pub(super) struct Publisher {
     node: Node,
     args: Vec<PathBuf>,
-    /// The beginning of their URLs.
+    /// The beginning of the files' URLs.
     base: String,
-    /// Whether they are printed as JSON objects.
+    /// Whether the files are printed as JSON objects.
     json: bool,
     served: HashMap<PathBuf, (Stamp, BlobId)>,
     /// States that were found at the last check, and are not served yet.

@@ -15,7 +15,7 @@ pub(super) const STEP: usize = 64 * 1024;
 /// What a library reads: some read single bytes.
 pub(super) type Buffered = BufReader<Source>;
 
-/// The bytes of an entry. Clones read the same bytes. One thread at a time uses a codec.
+/// The bytes of an entry. Clones read the same bytes. One thread at a time uses a codec, so the lock is always free.
 #[derive(Clone)]
 pub(super) struct Source(Arc<Mutex<Shared>>);
 

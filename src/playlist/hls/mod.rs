@@ -4,6 +4,8 @@ mod attributes;
 mod site;
 mod variables;
 
+use std::collections::HashSet;
+
 use site::{Kind, Site, scan};
 use variables::Substituted;
 
@@ -45,9 +47,11 @@ struct Found<'s> {
 }
 
 impl<'t> Hls<'t> {
-    /// The files that it links to, some of them several times. `has` says whether a file exists.
+    /// The files that it links to, each once: a hostile text has the same link on each of a million lines. `has` says
+    /// whether a file exists.
     pub(super) fn references(&self, has: &dyn Fn(&str) -> bool) -> Vec<Reference> {
         let mut all = Vec::new();
+        let mut seen = HashSet::new();
         self.scan(&mut |site| {
             let role = match site.kind {
                 Kind::Segment | Kind::Map | Kind::Part => Role::Media,
@@ -57,7 +61,9 @@ impl<'t> Hls<'t> {
                 Kind::Unknown => return,
             };
             for value in values(&site.value) {
-                if let Target::Path(path) = locate(self.base, value, has).target {
+                if let Target::Path(path) = locate(self.base, value, has).target
+                    && seen.insert(path.clone())
+                {
                     let line = site.line;
                     all.push(Reference { line, path, role });
                 }

@@ -435,8 +435,8 @@ impl Scheduler {
         self.flow.growth(load)
     }
 
-    /// Event: this reader or another one needs memory for this many blocks. Streams give up what was fetched for them, beginning with the stream that was
-    /// read longest ago. If that is not enough, all blocks that were read are dropped. Any others are still in use by
+    /// Event: this reader or another one needs memory for this many blocks. Streams give up what was fetched for them,
+    /// beginning with the stream that was read longest ago. If that is not enough, all blocks that were read are dropped. Any others are still in use by
     /// requests that are being cancelled, and by reads that will end.
     pub(crate) fn make_room(&mut self, blocks: usize) {
         while !self.memory.has_free(blocks) {

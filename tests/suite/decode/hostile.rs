@@ -12,7 +12,7 @@ use super::input::{Bytes, entry};
 use crate::common::mount::Mount;
 use crate::common::run::{aiozfs, run};
 use crate::common::tree;
-use crate::common::zips::Item;
+use crate::common::zips::{Item, zip64};
 
 const GIB: u64 = 1 << 30;
 
@@ -172,4 +172,20 @@ fn verify_shares_one_memory_bound_and_names_the_option() {
     let refused = verify("16M");
     assert_eq!(refused.code(), Some(1));
     assert!(refused.stdout.contains("--memory"), "{}", refused.stdout);
+}
+
+/// The lengths of an entry were added before they were compared with a bound, and the sum overflowed: in a build with
+/// checks, the request to open it panicked; in others, its server was blamed for wrong data.
+#[test]
+fn an_entry_of_almost_2_64_bytes_is_no_tiny_one() {
+    let huge = item("huge", b"", vec![0x41; 120]).with(|item| {
+        item.sizes.0 = u32::MAX;
+        item.extra = zip64(&[u64::MAX - 99]);
+    });
+    let dir = tree::temp();
+    let archive = dir.path().join("huge.zip");
+    fs::write(&archive, zip(vec![huge])).expect("a file");
+    let mount = Mount::new(&archive);
+    let _ = File::open(mount.join("huge"));
+    assert!(mount.log_lines("panicked").is_empty(), "{}", mount.log());
 }

@@ -152,8 +152,9 @@ fn a_bounded_read_ahead_costs_less_than_half_of_the_films() {
 fn with_read_ahead_no_byte_is_fetched_twice() {
     for pattern in PATTERNS {
         let looked = look_at_all(pattern, &[], ffprobe);
+        // What is on its way when a seek cancels it may have to come again.
         assert!(
-            looked.fetched < looked.archive + (1 << 20),
+            looked.fetched < looked.archive + looked.archive / 32,
             "{pattern}: {looked:?}"
         );
     }
