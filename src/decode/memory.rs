@@ -352,14 +352,14 @@ mod tests {
     fn a_walk_that_rests_makes_room() {
         let memory = Memory::new(1 << 20);
         let mut share = waiting_share(&memory);
-        share.take(900_000).unwrap();
+        share.take(900_000).expect("there is room");
         let entry: Arc<Entry> = Arc::new(Entry(Mutex::new(vec![share])));
         let weak: Weak<Entry> = Arc::downgrade(&entry);
         memory.rests(Resting {
             number: 0,
             entry: weak,
         });
-        waiting_share(&memory).take(900_000).unwrap();
+        waiting_share(&memory).take(900_000).expect("there is room");
         assert!(entry.0.lock().is_empty());
     }
 
@@ -368,7 +368,7 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let memory = Memory::new(1 << 20);
         let mut first = waiting_share(&memory);
-        first.take(900_000).unwrap();
+        first.take(900_000).expect("there is room");
         let waits = runtime.spawn_blocking({
             let memory = memory.clone();
             move || waiting_share(&memory).take(900_000)

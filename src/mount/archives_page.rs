@@ -28,7 +28,7 @@ impl ArchivesPage {
     }
 }
 
-/// The first of `all`, as many as fit into an attribute as JSON, but one at least.
+/// The first items of `all`: those that fit into an attribute as JSON, and always the first one.
 pub(super) fn fitting<T: Serialize>(all: impl Iterator<Item = T>) -> Vec<T> {
     let mut size = 0;
     let fits = |item: &T| {

@@ -210,7 +210,7 @@ impl Source {
         }
     }
 
-    /// Reads the next bytes up to the planned length, as many as the buffer has room for.
+    /// Fills the buffer with the next bytes. Stops at the planned length.
     fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let len = buffer.len().min(left);
